@@ -1,0 +1,280 @@
+// Package scope holds sets of permissions and the catalog of those a host
+// knows. A permission is one scope token of RFC 6749, section 3.3.
+//
+// A Set is a value: immutable, sorted, without duplicates, cheap to copy and
+// safe for concurrent use. A Catalog says which permissions exist, how they
+// are shown to people, and which of them reach every workspace.
+package scope
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Set is an immutable set of permissions. The zero value is the empty set.
+// Compare sets with Equal; == does not compile, for two equal sets may be
+// stored apart.
+type Set struct {
+	_ [0]func()
+	d *data
+}
+
+// data is shared by all copies of a Set and never changes.
+type data struct {
+	names []string // sorted, unique
+	text  string   // names joined by one space
+}
+
+// SyntaxError says where a scope value breaks the grammar of RFC 6749,
+// section 3.3. Its text may be shown to whoever sent the value: it never
+// repeats the input.
+type SyntaxError struct {
+	Offset int    // byte position in the input, from 0
+	Reason string // what is wrong there
+}
+
+// Error implements error.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("position %d: %s", e.Offset, e.Reason)
+}
+
+// Parse reads the wire form: permissions separated by one space each. The
+// empty string is the empty set; a permission named twice counts once. A
+// malformed value is a *SyntaxError that names the offending position.
+func Parse(text string) (Set, error) {
+	if text == "" {
+		return Set{}, nil
+	}
+	names := make([]string, 0, strings.Count(text, " ")+1)
+	start := 0
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && text[i] != ' ' {
+			if !tokenByte(text[i]) {
+				return Set{}, &SyntaxError{Offset: i, Reason: "this character is not allowed in a permission"}
+			}
+			continue
+		}
+		if i == start {
+			return Set{}, &SyntaxError{Offset: min(i, len(text)-1), Reason: "a single space separates permissions; none may lead, trail or repeat"}
+		}
+		names = append(names, text[start:i])
+		start = i + 1
+	}
+	return build(names), nil
+}
+
+// MustParse is Parse for values fixed in source code; it panics on a
+// malformed one.
+func MustParse(text string) Set {
+	s, err := Parse(text)
+	if err != nil {
+		panic(err) //nolint:forbidigo // the doc comment says so: it is for what a programmer wrote
+	}
+	return s
+}
+
+// Of makes a set of single permissions. The error names the first argument
+// that is not one scope token, by its index.
+func Of(names ...string) (Set, error) {
+	for i, name := range names {
+		if err := CheckName(name); err != nil {
+			return Set{}, fmt.Errorf("scope: argument %d: %w", i, err)
+		}
+	}
+	return build(slices.Clone(names)), nil
+}
+
+// CheckName reports whether name is one scope token of RFC 6749, section 3.3:
+// one or more of the printable ASCII characters except space, '"' and '\'.
+// The error is a *SyntaxError.
+func CheckName(name string) error {
+	if name == "" {
+		return &SyntaxError{Reason: "a permission may not be empty"}
+	}
+	for i := range len(name) {
+		if !tokenByte(name[i]) {
+			return &SyntaxError{Offset: i, Reason: "this character is not allowed in a permission"}
+		}
+	}
+	return nil
+}
+
+// Has reports whether the set holds name.
+func (s Set) Has(name string) bool {
+	if s.d == nil {
+		return false
+	}
+	_, found := slices.BinarySearch(s.d.names, name)
+	return found
+}
+
+// ContainsAll reports whether every permission of other is in s. Every set
+// contains the empty set.
+func (s Set) ContainsAll(other Set) bool {
+	if s.d == other.d || other.d == nil {
+		return true
+	}
+	if s.d == nil || len(other.d.names) > len(s.d.names) {
+		return false
+	}
+	i := 0
+	for _, want := range other.d.names {
+		for i < len(s.d.names) && s.d.names[i] < want {
+			i++
+		}
+		if i == len(s.d.names) || s.d.names[i] != want {
+			return false
+		}
+		i++
+	}
+	return true
+}
+
+// Equal reports whether both sets hold the same permissions.
+func (s Set) Equal(other Set) bool { return s.d == other.d || s.String() == other.String() }
+
+// Intersect returns the permissions that are in both sets.
+func (s Set) Intersect(other Set) Set {
+	return s.filter(other.Has)
+}
+
+// Minus returns the permissions of s that are not in other.
+func (s Set) Minus(other Set) Set {
+	return s.filter(func(name string) bool { return !other.Has(name) })
+}
+
+// Union returns the permissions that are in either set.
+func (s Set) Union(other Set) Set {
+	switch {
+	case s.ContainsAll(other):
+		return s
+	case other.ContainsAll(s):
+		return other
+	}
+	return build(slices.Concat(s.d.names, other.d.names))
+}
+
+// Len returns the number of permissions.
+func (s Set) Len() int {
+	if s.d == nil {
+		return 0
+	}
+	return len(s.d.names)
+}
+
+// All yields the permissions in ascending byte order.
+func (s Set) All() iter.Seq[string] {
+	if s.d == nil {
+		return func(func(string) bool) {}
+	}
+	return slices.Values(s.d.names)
+}
+
+// Names returns the permissions in ascending byte order, in a slice of the
+// caller's own; never nil.
+func (s Set) Names() []string {
+	if s.d == nil {
+		return []string{}
+	}
+	return slices.Clone(s.d.names)
+}
+
+// String returns the wire form: the permissions in ascending byte order, one
+// space between them. Parse of it gives an equal set.
+func (s Set) String() string {
+	if s.d == nil {
+		return ""
+	}
+	return s.d.text
+}
+
+// MarshalText implements encoding.TextMarshaler with the wire form.
+func (s Set) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler; see Parse.
+func (s *Set) UnmarshalText(text []byte) error {
+	parsed, err := Parse(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler: an array of strings, [] when empty.
+func (s Set) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }
+
+// UnmarshalJSON implements json.Unmarshaler. It takes an array of single
+// permissions, or the wire form as one string. JSON null is refused: whether
+// an absent member means "none" or "all" is not for this type to guess.
+func (s *Set) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		var wire string
+		if err := json.Unmarshal(text, &wire); err != nil {
+			return fmt.Errorf("scope: %w", err)
+		}
+		if err := s.UnmarshalText([]byte(wire)); err != nil {
+			return fmt.Errorf("scope: %w", err)
+		}
+		return nil
+	}
+	var names []string
+	if err := json.Unmarshal(text, &names); err != nil {
+		return fmt.Errorf("scope: %w", err)
+	}
+	if names == nil {
+		return errors.New("scope: null is neither a string nor an array of permissions")
+	}
+	parsed, err := Of(names...)
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
+
+func (s Set) filter(keep func(string) bool) Set {
+	if s.d == nil {
+		return s
+	}
+	// Nothing is copied while nothing falls out, which is the usual case.
+	for i, name := range s.d.names {
+		if keep(name) {
+			continue
+		}
+		kept := slices.Clone(s.d.names[:i])
+		for _, name := range s.d.names[i+1:] {
+			if keep(name) {
+				kept = append(kept, name)
+			}
+		}
+		return build(kept)
+	}
+	return s
+}
+
+// build takes ownership of names, which are all well formed. The names it
+// keeps are parts of one text, so that a set never holds on to its input.
+func build(names []string) Set {
+	if len(names) == 0 {
+		return Set{}
+	}
+	slices.Sort(names)
+	names = slices.Clip(slices.Compact(names))
+	text := strings.Join(names, " ")
+	start := 0
+	for i, name := range names {
+		names[i] = text[start : start+len(name)]
+		start += len(name) + 1
+	}
+	return Set{d: &data{names: names, text: text}}
+}
+
+// tokenByte is NQCHAR of RFC 6749, appendix A: %x21 / %x23-5B / %x5D-7E.
+func tokenByte(c byte) bool {
+	return c == 0x21 || c >= 0x23 && c <= 0x5B || c >= 0x5D && c <= 0x7E
+}
