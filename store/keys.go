@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// Key is an API key's record.
+type Key struct {
+	// ID is the OAuth client_id: unique in the store, never reused, at most
+	// 255 bytes.
+	ID string
+	// Workspace owns the key and never changes.
+	Workspace string
+	// Name is what people call the key. Names need not be unique.
+	Name string
+	// Permissions is the concrete set that the key holds.
+	Permissions scope.Set
+	// Asked is the set as it was given, wildcards included.
+	Asked scope.Set
+	// Secrets are the secrets that open the key, newest last. There may be
+	// none: such a key logs nobody in.
+	Secrets []Secret
+	// NotAfter is the instant from which the key is expired; zero is never.
+	NotAfter time.Time
+	// NotAfterText is the expiry as it was given when it was a date
+	// ("2027-01-31"), else empty.
+	NotAfterText string
+	// Resources are the resource indicators (RFC 8707) that the key may ask
+	// tokens for, besides the server's own audience.
+	Resources []string
+	// Disabled keys log nobody in until they are enabled.
+	Disabled bool
+	// CreatedBy made the key.
+	CreatedBy ActorRef
+	Created   time.Time
+	Updated   time.Time
+	// LastUsed is the time of the last login, written with delay; zero is
+	// never.
+	LastUsed time.Time
+	// Version counts the changes, from 1. Upkeep does not move it.
+	Version int64
+	// Epoch ends tokens: those issued under a lower one are refused. It
+	// starts at 1 and never falls.
+	Epoch int64
+}
+
+// Clone returns a copy that shares nothing changeable with k.
+func (k Key) Clone() Key {
+	k.Secrets = slices.Clone(k.Secrets)
+	k.Resources = slices.Clone(k.Resources)
+	return k
+}
+
+// Secret is one secret of a key, as a digest.
+type Secret struct {
+	// ID is unique within the key; a token names the secret it came from.
+	ID string
+	// Hint is the end of the plaintext, for people to recognise it by.
+	Hint string
+	// Digest is algorithm$pepper version$digest, or a bcrypt, argon2id or
+	// PBKDF2 string of an imported key. It never leaves the server.
+	Digest string
+	// Generated says that the secret has 256 random bits of Latchkey's own
+	// or, for an imported one, that its importer declared as much.
+	Generated bool
+	Created   time.Time
+	// NotAfter is the instant from which the secret is refused, zero for as
+	// long as the key lives. A rotation sets it to the end of the grace.
+	NotAfter time.Time
+	LastUsed time.Time
+}
+
+// ActorRef names who did something, for the record.
+type ActorRef struct {
+	Kind string // "admin", "owner", "manager", "key", "system" or "holder"
+	ID   string // the host's id of the person, or the id of the key
+}
+
+// Change is what is written together with a record, in the same atomic step.
+type Change struct {
+	// Events go into the audit trail.
+	Events []Event
+	// Once, unless nil, is a one-time id that the change spends. If it was
+	// spent before, the call fails with ErrExists and nothing is written.
+	Once *OnceID
+	// Now is the caller's clock: what Once is compared with.
+	Now time.Time
+}
+
+// NoLimit lets Keys.Create add keys without bound.
+const NoLimit = -1
+
+// Found is what one read at login brings: the key, and the settings it stands
+// under, all of the same moment.
+type Found struct {
+	Key       Key
+	Workspace Workspace
+	Instance  Instance
+}
+
+// Keys stores key records. All methods but Lookup and List take the key's
+// workspace into account: a key of another workspace is ErrNotFound.
+type Keys interface {
+	// Create adds a key with Version 1, whatever k.Version says.
+	//
+	// Atomic, checked in this order: c.Once already spent is ErrExists; a
+	// workspace that was deleted is ErrNotFound; an id that a key or a
+	// tombstone holds is ErrExists; a workspace that holds limit keys or
+	// more is ErrLimit, unless limit is NoLimit. Every key counts that was
+	// not deleted, disabled and expired ones too. Of N concurrent calls under
+	// a limit L into an empty workspace exactly min(N, L) succeed; a failed
+	// call consumes nothing.
+	Create(ctx context.Context, k Key, limit int, c Change) error
+
+	// Lookup reads the key with the given id, from whichever workspace, and
+	// the settings around it. Missing or deleted: ErrNotFound. Settings
+	// never saved come as zero records with Version 0 (and the workspace's
+	// ID and number of keys). An expired or disabled key is found like any
+	// other.
+	Lookup(ctx context.Context, id string) (Found, error)
+
+	// Update replaces the key and raises its version by one, if the stored
+	// version is still k.Version. Created, CreatedBy and the use
+	// times are kept from the stored record, of the key and of each secret
+	// that stays. The epoch becomes the larger of both.
+	//
+	// Atomic, checked in this order: c.Once already spent is ErrExists;
+	// missing, deleted or of another workspace is ErrNotFound; another
+	// version is ErrConflict. Of N concurrent calls with one version exactly
+	// one succeeds.
+	Update(ctx context.Context, k Key, c Change) error
+
+	// Delete removes the key, frees its place under the limit and leaves a
+	// tombstone: the id stays taken and its epoch, raised by one, refuses
+	// every token until Upkeep.Purge. at is the time of the deletion. The
+	// checks are those of Update; version 0 deletes whatever version is
+	// there.
+	Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c Change) error
+
+	// List returns one page of keys; see KeyQuery. A workspace without keys
+	// gives an empty page and no error.
+	List(ctx context.Context, q KeyQuery) (KeyPage, error)
+}
+
+// Upkeep is the work on keys that nobody asked for by name. It moves no
+// version, writes no event and raises no epoch.
+type Upkeep interface {
+	// Touch records uses. A use of a key or secret that is gone is skipped;
+	// an older time than the stored one changes nothing.
+	Touch(ctx context.Context, uses []Use) error
+	// Rehash replaces one secret's digest if it is still from. Atomic.
+	// Missing key or secret: ErrNotFound; another digest: ErrConflict.
+	Rehash(ctx context.Context, keyID, secretID, from, to string) error
+	// Purge removes the tombstones of keys deleted before the given time,
+	// and returns how many. Their ids may be created again from then on.
+	Purge(ctx context.Context, before time.Time) (int, error)
+}
+
+// Use is one login with one secret of a key.
+type Use struct {
+	Key    string
+	Secret string
+	At     time.Time
+}
+
+// KeySort is the order of a list.
+type KeySort string
+
+// The orders. Ties are broken by id, so that a cursor is stable.
+const (
+	ByCreated  KeySort = "created" // the default
+	ByName     KeySort = "name"    // byte order
+	ByLastUsed KeySort = "last_used"
+	ByExpiry   KeySort = "expires" // keys that never expire come last
+)
+
+// MaxSorted is the number of keys up to which a workspace can be listed by
+// last use or expiry.
+const MaxSorted = 10_000
+
+// MaxPage is the largest page that a list returns.
+const MaxPage = 1000
+
+// KeyQuery selects and orders keys. The zero value lists all of all
+// workspaces by creation. Conditions are joined by "and".
+//
+// A page that starts after a cursor shows each key that existed throughout
+// and was not renamed exactly once, in order, however others come and go.
+// ByLastUsed and ByExpiry are for one workspace of at most MaxSorted keys
+// (else an error that says so), and their cursors follow the value at the
+// time of each page.
+type KeyQuery struct {
+	// Workspace, unless empty, limits the list to one workspace.
+	Workspace string
+	// Text, unless empty, keeps keys whose name or id contains it, without
+	// regard to ASCII case.
+	Text string
+	// Permission, unless empty, keeps keys that hold it.
+	Permission string
+	// CreatedBy, unless zero, keeps keys with that maker. An empty Kind
+	// matches every kind.
+	CreatedBy ActorRef
+	// Disabled, unless nil, keeps keys in that state.
+	Disabled *bool
+	// NotAfterFrom and NotAfterTo, unless zero, keep keys with
+	// NotAfterFrom <= NotAfter < NotAfterTo. A key that never expires has no
+	// NotAfter and matches neither.
+	NotAfterFrom time.Time
+	NotAfterTo   time.Time
+	Sort         KeySort
+	Descending   bool
+	// After, unless nil, starts behind that key of an earlier page.
+	After *KeyCursor
+	// Limit is the size of the page: 1 to MaxPage; 0 means 100.
+	Limit int
+}
+
+// KeyCursor is a place in a list: the sorted value and the id of a key.
+type KeyCursor struct {
+	ID   string
+	Time time.Time // ByCreated, ByLastUsed, ByExpiry
+	Name string    // ByName
+}
+
+// KeyPage is one page of keys. Next is nil on the last page.
+type KeyPage struct {
+	Keys []Key
+	Next *KeyCursor
+}

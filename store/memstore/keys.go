@@ -1,0 +1,173 @@
+package memstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// keyTable implements store.Keys.
+type keyTable struct{ db *database }
+
+// Create implements store.Keys.
+func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
+	if err := t.create(ctx, k, limit, c); err != nil {
+		return fail("create key", err)
+	}
+	return nil
+}
+
+func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	k.Version, k.Epoch = 1, max(k.Epoch, 1)
+	r := newRow(k)
+
+	db := t.db
+	db.write.Lock()
+	defer db.write.Unlock()
+	if db.spent(c) {
+		return store.ErrExists
+	}
+	if db.deleted(k.Workspace) {
+		return store.ErrNotFound
+	}
+	if db.keys[k.ID] != nil {
+		return store.ErrExists
+	}
+	if _, taken := db.tombs[k.ID]; taken {
+		return store.ErrExists
+	}
+	if limit != store.NoLimit {
+		held := 0
+		if ws := db.workspaces[k.Workspace]; ws != nil {
+			held = ws.record.Keys
+		}
+		if held >= limit {
+			return store.ErrLimit
+		}
+	}
+	// An epoch that was raised before its key came in counts.
+	if m, ok := db.marks[k.ID]; ok && m.workspace == k.Workspace {
+		r.epoch = max(r.epoch, m.epoch)
+	}
+	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)
+	db.change(func() {
+		r.ws = db.space(k.Workspace)
+		db.insert(r)
+		delete(db.marks, k.ID)
+		db.record(c)
+	})
+	db.hub.tell(store.NoticeKey, k.Workspace, k.ID)
+	return nil
+}
+
+// Lookup implements store.Keys.
+func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, err error) {
+	if err := ctx.Err(); err != nil {
+		return store.Found{}, fail("look up key", err)
+	}
+	lock := t.db.reader(id)
+	lock.RLock()
+	r := t.db.keys[id]
+	if r != nil {
+		found.Workspace = r.ws.record
+		found.Instance = t.db.instance
+	}
+	lock.RUnlock()
+	if r == nil {
+		return store.Found{}, fail("look up key", store.ErrNotFound)
+	}
+	found.Key = r.key()
+	return found, nil
+}
+
+// Update implements store.Keys.
+func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
+	if err := t.update(ctx, k, c); err != nil {
+		return fail("update key", err)
+	}
+	return nil
+}
+
+func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	db := t.db
+	db.write.Lock()
+	defer db.write.Unlock()
+	old, err := t.held(k.Workspace, k.ID, c)
+	if err != nil {
+		return err
+	}
+	if old.version != k.Version {
+		return store.ErrConflict
+	}
+	k.CreatedBy = store.ActorRef{Kind: old.makerKind, ID: old.makerID}
+	r := newRow(k)
+	r.ws = old.ws
+	r.created, r.lastUsed = old.created, old.lastUsed
+	r.version, r.epoch = old.version+1, max(old.epoch, k.Epoch)
+	for i := range r.secrets {
+		if was := old.secret(r.secrets[i].id); was != nil {
+			r.secrets[i].created, r.secrets[i].lastUsed = was.created, was.lastUsed
+		}
+	}
+	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)
+	db.change(func() {
+		db.replace(old, r)
+		db.unshare(old.permissions)
+		db.unshare(old.asked)
+		db.record(c)
+	})
+	db.hub.tell(store.NoticeKey, r.ws.id, r.id)
+	return nil
+}
+
+// Delete implements store.Keys.
+func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
+	if err := t.remove(ctx, workspace, id, version, at, c); err != nil {
+		return fail("delete key", err)
+	}
+	return nil
+}
+
+func (t *keyTable) remove(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	db := t.db
+	db.write.Lock()
+	defer db.write.Unlock()
+	r, err := t.held(workspace, id, c)
+	if err != nil {
+		return err
+	}
+	if version != 0 && version != r.version {
+		return store.ErrConflict
+	}
+	db.change(func() {
+		db.remove(r, micros(at))
+		db.forget(r.ws)
+		db.passed(at)
+		db.record(c)
+	})
+	db.hub.tell(store.NoticeKey, workspace, r.id)
+	return nil
+}
+
+// held makes the first checks of Update and Delete, in the contract's order.
+// The caller holds write.
+func (t *keyTable) held(workspace, id string, c store.Change) (*row, error) {
+	if t.db.spent(c) {
+		return nil, store.ErrExists
+	}
+	r := t.db.keys[id]
+	if r == nil || r.ws.id != workspace {
+		return nil, store.ErrNotFound
+	}
+	return r, nil
+}

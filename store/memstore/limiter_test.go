@@ -1,0 +1,121 @@
+package memstore_test
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+func TestLimiterIsBounded(t *testing.T) {
+	t.Run("B04 a million distinct ids take no more than the table", func(t *testing.T) {
+		const entries = 1 << 14
+		before := heap()
+		limiter := memstore.NewLimiter(entries)
+		for i := range 1_000_000 {
+			_, moved, err := limiter.Advance(context.Background(), strconv.Itoa(i), start, time.Second, time.Minute)
+			require.NoError(t, err)
+			require.True(t, moved)
+		}
+		used := heap() - before
+		t.Logf("%d bytes", used)
+		require.Less(t, used, int64(64*entries+16<<10))
+		runtime.KeepAlive(limiter)
+	})
+	t.Run("B04 an id that is over its budget is not flushed out by others", func(t *testing.T) {
+		limiter := memstore.NewLimiter(1024)
+		ctx := context.Background()
+		for range 10 {
+			_, moved, err := limiter.Advance(ctx, "guesser", start, time.Second, 10*time.Second)
+			require.NoError(t, err)
+			require.True(t, moved)
+		}
+		for i := range 100_000 {
+			_, _, err := limiter.Advance(ctx, strconv.Itoa(i), start, time.Second, 10*time.Second)
+			require.NoError(t, err)
+		}
+		arrival, moved, err := limiter.Advance(ctx, "guesser", start, time.Second, 10*time.Second)
+		require.NoError(t, err)
+		require.False(t, moved)
+		require.Equal(t, start.Add(10*time.Second), arrival)
+	})
+}
+
+// As many ids as were asked for are all remembered, give or take the few
+// whose bucket is full.
+func TestLimiterRemembers(t *testing.T) {
+	const entries = 1 << 15
+	limiter, ctx := memstore.NewLimiter(entries), context.Background()
+	for i := range entries {
+		_, _, err := limiter.Advance(ctx, strconv.Itoa(i), start, time.Second, time.Second)
+		require.NoError(t, err)
+	}
+	forgotten := 0
+	for i := range entries {
+		arrival, _, err := limiter.Advance(ctx, strconv.Itoa(i), start, 0, time.Second)
+		require.NoError(t, err)
+		if arrival.Equal(start) {
+			forgotten++
+		}
+	}
+	t.Logf("%d of %d forgotten", forgotten, entries)
+	require.Less(t, forgotten, entries/50)
+}
+
+func TestLimiterReusesWhatIsPast(t *testing.T) {
+	limiter, ctx := memstore.NewLimiter(1024), context.Background()
+	for i := range 100_000 {
+		now := start.Add(time.Duration(i) * 10 * time.Millisecond)
+		_, moved, err := limiter.Advance(ctx, strconv.Itoa(i), now, time.Second, time.Second)
+		require.NoError(t, err)
+		require.True(t, moved)
+		// The hundred ids of the last second are all still there.
+		if i%1000 == 999 {
+			for j := i - 90; j <= i; j++ {
+				_, moved, err = limiter.Advance(ctx, strconv.Itoa(j), now, time.Second, time.Second)
+				require.NoError(t, err)
+				require.False(t, moved, "id %d of %d", j, i)
+			}
+		}
+	}
+}
+
+func TestLimiterRefusesNonsense(t *testing.T) {
+	limiter, ctx := memstore.NewLimiter(0), context.Background()
+	for _, try := range []struct {
+		name       string
+		now        time.Time
+		by, window time.Duration
+	}{
+		{"a negative step", start, -1, time.Second},
+		{"the zero time", time.Time{}, 1, time.Second},
+		{"a time beyond nanoseconds", start.AddDate(400, 0, 0), 1, time.Second},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			_, moved, err := limiter.Advance(ctx, "id", try.now, try.by, try.window)
+			require.Error(t, err)
+			require.False(t, moved)
+		})
+	}
+	t.Run("the widest step and window do not wrap around", func(t *testing.T) {
+		passed := 0
+		for range 5 {
+			arrival, moved, err := limiter.Advance(ctx, "wide", start, math.MaxInt64/2, math.MaxInt64)
+			require.NoError(t, err)
+			require.False(t, arrival.Before(start))
+			if moved {
+				passed++
+			}
+		}
+		require.LessOrEqual(t, passed, 2)
+		_, moved, err := limiter.Advance(ctx, "narrow", start, math.MaxInt64, math.MinInt64)
+		require.NoError(t, err)
+		require.False(t, moved)
+	})
+}

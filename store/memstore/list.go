@@ -1,0 +1,206 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// stretch is how many rows a list visits before it lets writers in.
+const stretch = 512
+
+// List implements store.Keys. A page is put together in stretches, between
+// which keys may come and go as they may between pages.
+func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	page, err := t.list(ctx, q)
+	if err != nil {
+		return store.KeyPage{}, fail("list keys", err)
+	}
+	return page, nil
+}
+
+func (t *keyTable) list(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	if err := ctx.Err(); err != nil {
+		return store.KeyPage{}, err
+	}
+	limit, err := pageSize(q.Limit)
+	if err != nil {
+		return store.KeyPage{}, err
+	}
+	var rows []*row
+	switch q.Sort {
+	case "", store.ByCreated, store.ByName:
+		// One more than asked for tells whether there is a next page.
+		rows, err = t.scan(ctx, &q, place(&q), limit+1)
+	case store.ByLastUsed, store.ByExpiry:
+		rows, err = t.sorted(ctx, &q)
+	default:
+		err = fmt.Errorf("unknown order %q", q.Sort)
+	}
+	if err != nil {
+		return store.KeyPage{}, err
+	}
+	more := len(rows) > limit
+	if more {
+		rows = rows[:limit]
+	}
+	page := store.KeyPage{Keys: make([]store.Key, len(rows))}
+	for i, r := range rows {
+		page.Keys[i] = r.key()
+	}
+	if more {
+		page.Next = cursor(q.Sort, rows[limit-1])
+	}
+	return page, nil
+}
+
+func pageSize(limit int) (int, error) {
+	if limit < 0 || limit > store.MaxPage {
+		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", store.MaxPage)
+	}
+	if limit == 0 {
+		return 100, nil
+	}
+	return limit, nil
+}
+
+// scan collects up to limit matching rows after the given place.
+func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, after *row, limit int) ([]*row, error) {
+	var rows []*row
+	lock := t.db.reader(q.Workspace)
+	for {
+		visited := 0
+		lock.RLock()
+		t.db.orders.walk(q, after, func(r *row) bool {
+			visited++
+			after = r
+			if matches(q, r) {
+				rows = append(rows, r)
+			}
+			return visited < stretch && len(rows) < limit
+		})
+		lock.RUnlock()
+		if visited < stretch || len(rows) >= limit {
+			return rows, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sorted collects all matching rows of one workspace behind the cursor, in
+// the order of a value that has no index.
+func (t *keyTable) sorted(ctx context.Context, q *store.KeyQuery) ([]*row, error) {
+	if q.Workspace == "" {
+		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
+	}
+	all := store.KeyQuery{Workspace: q.Workspace}
+	rows, err := t.scan(ctx, &all, nil, store.MaxSorted+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) > store.MaxSorted {
+		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, store.MaxSorted)
+	}
+	order := func(a, b *row) int {
+		return cmp.Or(cmp.Compare(sortValue(q.Sort, a), sortValue(q.Sort, b)), cmp.Compare(a.id, b.id))
+	}
+	if q.Descending {
+		ascending := order
+		order = func(a, b *row) int { return ascending(b, a) }
+	}
+	after := place(q)
+	rows = slices.DeleteFunc(rows, func(r *row) bool {
+		return !matches(q, r) || after != nil && order(r, after) <= 0
+	})
+	slices.SortFunc(rows, order)
+	return rows, nil
+}
+
+// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires
+// comes after all that do.
+func sortValue(sort store.KeySort, r *row) int64 {
+	switch {
+	case sort == store.ByLastUsed:
+		return r.lastUsed
+	case r.notAfter == never:
+		return math.MaxInt64
+	}
+	return r.notAfter
+}
+
+// place is the cursor as a row, or nil.
+func place(q *store.KeyQuery) *row {
+	if q.After == nil {
+		return nil
+	}
+	value := micros(q.After.Time)
+	return &row{
+		ws: &workspace{id: q.Workspace}, id: q.After.ID, name: q.After.Name,
+		created: value, lastUsed: value, notAfter: value,
+	}
+}
+
+func cursor(sort store.KeySort, r *row) *store.KeyCursor {
+	c := &store.KeyCursor{ID: r.id}
+	switch sort {
+	case store.ByName:
+		c.Name = r.name
+	case store.ByLastUsed:
+		c.Time = instant(r.lastUsed)
+	case store.ByExpiry:
+		c.Time = instant(r.notAfter)
+	default:
+		c.Time = instant(r.created)
+	}
+	return c
+}
+
+// matches reports whether r meets every condition of q.
+func matches(q *store.KeyQuery, r *row) bool {
+	if q.Disabled != nil && *q.Disabled != r.disabled {
+		return false
+	}
+	if q.CreatedBy != (store.ActorRef{}) {
+		if q.CreatedBy.ID != r.makerID || q.CreatedBy.Kind != "" && q.CreatedBy.Kind != r.makerKind {
+			return false
+		}
+	}
+	if !q.NotAfterFrom.IsZero() && (r.notAfter == never || r.notAfter < micros(q.NotAfterFrom)) {
+		return false
+	}
+	if !q.NotAfterTo.IsZero() && (r.notAfter == never || r.notAfter >= micros(q.NotAfterTo)) {
+		return false
+	}
+	if q.Permission != "" && !r.permissions.Has(q.Permission) {
+		return false
+	}
+	return q.Text == "" || containsFold(r.name, q.Text) || containsFold(r.id, q.Text)
+}
+
+// containsFold is strings.Contains without regard to ASCII case, without a
+// copy of either text.
+func containsFold(text, part string) bool {
+	for i := 0; i+len(part) <= len(text); i++ {
+		j := 0
+		for j < len(part) && lower(text[i+j]) == lower(part[j]) {
+			j++
+		}
+		if j == len(part) {
+			return true
+		}
+	}
+	return false
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

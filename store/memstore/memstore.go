@@ -1,0 +1,235 @@
+// Package memstore keeps everything in the memory of one process. It is the
+// reference driver of package store: every field is there and every rule of
+// the contract holds exactly. What it holds is gone when the process ends,
+// and replicas do not share it.
+//
+// Readers never wait for one another. A writer holds them up only while it
+// puts a finished change in place, and long lists give way to writers every
+// few hundred keys.
+package memstore
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/google/btree"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// New returns an empty store with every field set. Its signing keys are not
+// durable, and its Limiter is NewLimiter(1 << 20). All parts are safe for
+// concurrent use.
+func New() store.Store {
+	db := &database{
+		seed:       maphash.MakeSeed(),
+		keys:       make(map[string]*row),
+		tombs:      make(map[string]tombstone),
+		workspaces: make(map[string]*workspace),
+		marks:      make(map[string]mark),
+		sets:       make(map[string]*sharedSet),
+		once:       newExpiring[onceKey, string](),
+		revoked:    newExpiring[string, struct{}](),
+		events:     newTrail(),
+		orders:     newOrders(),
+	}
+	table := &keyTable{db}
+	return store.Store{
+		Keys:        table,
+		Upkeep:      &upkeep{db},
+		Settings:    &settings{db},
+		Events:      &eventLog{db},
+		SigningKeys: &signingKeys{db: db},
+		Epochs:      &epochs{db: db, keys: table},
+		OnceIDs:     &onceIDs{db},
+		Usage:       newUsage(),
+		Limiter:     NewLimiter(1 << 20),
+		Watch:       &watch{&db.hub},
+	}
+}
+
+// stripes is the number of locks that readers spread over: a reader takes
+// one, a change takes all. One lock alone would make every reader write to
+// the same cache line.
+const stripes = 16
+
+// database is what one change may touch at once.
+//
+// A writer holds write from its first check to its last step. Since only
+// writers change anything, it may read without more. What readers can see it
+// changes inside change, with every stripe held.
+type database struct {
+	write sync.Mutex
+	reads [stripes]struct {
+		sync.RWMutex
+		_ [40]byte // fills the cache line
+	}
+	seed maphash.Seed
+
+	instance   store.Instance
+	workspaces map[string]*workspace
+	keys       map[string]*row
+	orders     orders
+	marks      map[string]mark
+	once       expiring[onceKey, string]
+	revoked    expiring[string, struct{}]
+	events     trail
+
+	// For writers only.
+	tombs map[string]tombstone
+	sets  map[string]*sharedSet
+	now   int64 // the latest time a caller named, in microseconds
+	hub   hub
+}
+
+// workspace is what is known of one workspace, its number of keys included.
+type workspace struct {
+	id     string
+	record store.Workspace
+}
+
+// reader returns the lock under which a reader of id reads. All stripes
+// protect everything: id only spreads the readers.
+func (db *database) reader(id string) *sync.RWMutex {
+	return &db.reads[maphash.String(db.seed, id)%stripes].RWMutex
+}
+
+// change puts a checked change in place while nobody reads. The caller holds
+// write.
+func (db *database) change(put func()) {
+	for i := range db.reads {
+		db.reads[i].Lock()
+	}
+	defer func() {
+		for i := range db.reads {
+			db.reads[i].Unlock()
+		}
+	}()
+	put()
+}
+
+// spent reports whether the one-time id of c was spent before.
+func (db *database) spent(c store.Change) bool {
+	if c.Once == nil {
+		return false
+	}
+	_, expires, found := db.once.get(onceKey{c.Once.Space, c.Once.ID})
+	return found && expires > micros(c.Now)
+}
+
+// record adds what came with a change: its events and its one-time id. It is
+// called inside change.
+func (db *database) record(c store.Change) {
+	for _, e := range c.Events {
+		db.events.add(e)
+	}
+	db.passed(c.Now)
+	if c.Once != nil {
+		db.once.put(onceKey{c.Once.Space, c.Once.ID}, c.Once.Value, micros(c.Once.Expires))
+		db.once.collect(db.now - int64(skew/time.Microsecond))
+	}
+}
+
+// skew is how long one-time ids and revocations outlive their end, for
+// callers whose clocks run behind.
+const skew = 10 * time.Minute
+
+// passed notes the caller's time, which is all the time there is for
+// collecting what has expired.
+func (db *database) passed(now time.Time) { db.now = max(db.now, micros(now)) }
+
+// space returns the workspace's state, new if need be. It is called inside
+// change.
+func (db *database) space(id string) *workspace {
+	ws := db.workspaces[id]
+	if ws == nil {
+		ws = &workspace{id: id, record: store.Workspace{ID: id}}
+		db.workspaces[id] = ws
+	}
+	return ws
+}
+
+// forget drops the state of a workspace that no longer says anything. It is
+// called inside change.
+func (db *database) forget(ws *workspace) {
+	if ws.record.Keys == 0 && ws.record.Version == 0 && ws.record.Epoch == 0 {
+		delete(db.workspaces, ws.id)
+	}
+}
+
+func (db *database) deleted(workspace string) bool {
+	ws := db.workspaces[workspace]
+	return ws != nil && ws.record.Deleted
+}
+
+// expiring is a map whose entries can be collected in order of their end.
+type expiring[K comparable, V any] struct {
+	entries map[K]*lasting[K, V]
+	order   *btree.BTreeG[*lasting[K, V]]
+	serial  uint64
+}
+
+type lasting[K comparable, V any] struct {
+	key    K
+	value  V
+	until  int64 // microseconds
+	serial uint64
+}
+
+func newExpiring[K comparable, V any]() expiring[K, V] {
+	return expiring[K, V]{
+		entries: make(map[K]*lasting[K, V]),
+		order: btree.NewG(treeDegree, func(a, b *lasting[K, V]) bool {
+			return a.until < b.until || a.until == b.until && a.serial < b.serial
+		}),
+	}
+}
+
+func (x *expiring[K, V]) get(key K) (value V, until int64, found bool) {
+	if e := x.entries[key]; e != nil {
+		return e.value, e.until, true
+	}
+	return value, 0, false
+}
+
+func (x *expiring[K, V]) put(key K, value V, until int64) {
+	if old := x.entries[key]; old != nil {
+		x.order.Delete(old)
+	}
+	x.serial++
+	e := &lasting[K, V]{key, value, until, x.serial}
+	x.entries[key] = e
+	x.order.ReplaceOrInsert(e)
+}
+
+// collect removes a few entries that ended before the given time: more than
+// one put adds, so that they never pile up, and few enough to hold nobody up.
+func (x *expiring[K, V]) collect(before int64) {
+	for range 4 {
+		first, ok := x.order.Min()
+		if !ok || first.until >= before {
+			return
+		}
+		x.order.DeleteMin()
+		delete(x.entries, first.key)
+	}
+}
+
+// micros is how instants are kept: microseconds since 1970 hold any year that
+// people write, and the zero time comes back as the zero time. Finer parts
+// are cut off.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// never is the zero time, which says of an end that there is none.
+var never = micros(time.Time{}) //nolint:gochecknoglobals // a constant that needs a call
+
+func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// kept is the instant as it would come back.
+func kept(t time.Time) time.Time { return instant(micros(t)) }
+
+func fail(operation string, err error) error {
+	return fmt.Errorf("memstore: %s: %w", operation, err)
+}

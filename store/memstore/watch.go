@@ -1,0 +1,83 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// backlog is how many notices may wait for one subscriber.
+const backlog = 1024
+
+// hub passes notices to subscribers. It never waits for one: whoever falls
+// behind loses the stream and learns so.
+type hub struct {
+	mu       sync.Mutex
+	sequence uint64
+	subs     map[*subscriber]struct{}
+}
+
+type subscriber struct {
+	notices chan store.Notice // closed when the subscriber fell behind
+}
+
+// tell sends a notice of a change that readers can see already.
+func (h *hub) tell(kind store.NoticeKind, workspace, key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sequence++
+	n := store.Notice{Sequence: h.sequence, Kind: kind, Workspace: workspace, Key: key}
+	for sub := range h.subs {
+		select {
+		case sub.notices <- n:
+		default:
+			delete(h.subs, sub)
+			close(sub.notices)
+		}
+	}
+}
+
+func (h *hub) join() *subscriber {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.subs == nil {
+		h.subs = make(map[*subscriber]struct{})
+	}
+	sub := &subscriber{make(chan store.Notice, backlog)}
+	h.subs[sub] = struct{}{}
+	return sub
+}
+
+func (h *hub) leave(sub *subscriber) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.subs, sub)
+}
+
+// watch implements store.Watch.
+type watch struct{ hub *hub }
+
+// Watch implements store.Watch. A subscriber that falls 1,024 notices behind
+// gets the ones before, and then store.ErrUnavailable. There are no
+// heartbeats: within one process a stream cannot go silent.
+func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+	if err := ctx.Err(); err != nil {
+		return fail("watch", err)
+	}
+	sub := w.hub.join()
+	defer w.hub.leave(sub)
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return fail("watch", ctx.Err())
+		case n, open := <-sub.notices:
+			if !open {
+				return fail("watch", fmt.Errorf("the subscriber fell %d notices behind: %w", backlog, store.ErrUnavailable))
+			}
+			notice(n)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+// Package store holds Latchkey's records and the contract a storage driver
+// keeps. Package memstore is the reference driver; package storetest proves a
+// driver against every rule stated here.
+//
+// # Rules for every driver
+//
+//   - A driver keeps records and decides nothing: it reads no clock (the caller
+//     passes the time), checks no permission and computes no expiry. A time to
+//     live is garbage collection, never correctness.
+//   - Records are copied in and out: a caller may change what it passed or got.
+//   - Every method is safe for concurrent use and takes a context first. A
+//     context that has ended makes the call return its error with nothing
+//     written.
+//   - Instants are kept to the microsecond or better and come back in UTC; the
+//     zero time comes back as the zero time.
+//   - "Atomic" means: all of it or none of it, also across processes, and
+//     visible to every later call.
+//   - A failure to reach the data is ErrUnavailable, wrapped. No error repeats
+//     a digest, a secret or the text of a query.
+//   - A record that is not there is ErrNotFound, never a nil error.
+package store
+
+import "errors"
+
+// The errors of the contract. Drivers wrap them with the operation; callers
+// test with errors.Is.
+var (
+	// ErrNotFound: there is no such record, or it belongs to another
+	// workspace, or its key was deleted.
+	ErrNotFound = errors.New("store: not found")
+	// ErrExists: the id is taken, also by a deleted key's tombstone, or the
+	// one-time id was spent.
+	ErrExists = errors.New("store: already exists")
+	// ErrConflict: the record changed since it was read.
+	ErrConflict = errors.New("store: version conflict")
+	// ErrLimit: the workspace holds as many keys as the caller allows.
+	ErrLimit = errors.New("store: limit reached")
+	// ErrUnavailable: the data could not be reached or was not written for
+	// certain; trying again may help.
+	ErrUnavailable = errors.New("store: unavailable")
+)
+
+// Store is what a driver hands out: one small interface for each kind of
+// record. A field that is nil is not there; who needs it says so by name.
+// A host composes a store by assigning fields, for instance Redis's Limiter
+// onto a SQL store.
+//
+// Keys, Upkeep, Settings and Events belong to one driver, since a change and
+// its event are one write. The others may come from anywhere.
+type Store struct {
+	Keys        Keys
+	Upkeep      Upkeep
+	Settings    Settings
+	Events      Events
+	SigningKeys SigningKeys
+	Epochs      Epochs
+	OnceIDs     OnceIDs
+	Usage       Usage
+	Limiter     Limiter
+	Watch       Watch
+}

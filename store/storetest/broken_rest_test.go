@@ -1,0 +1,313 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func changeBreakages() []breakage {
+	return []breakage{
+		{"loses the event", func(s store.Store) store.Store {
+			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
+				c.Events = nil
+				return s.Keys.Update(ctx, k, c)
+			}})
+		}, []string{"Change/Update brings its event and spends its one-time id"}},
+
+		{"writes the event of a refused change", func(s store.Store) store.Store {
+			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
+				if err := s.Events.Append(ctx, c.Events...); err != nil {
+					return err
+				}
+				return s.Keys.Update(ctx, k, c)
+			}})
+		}, []string{"Change/Update, conflict: writes nothing", "Change/Update, foreign: writes nothing"}},
+
+		{"accepts a spent one-time id in a change", func(s store.Store) store.Store {
+			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
+				c.Once = nil
+				return s.Keys.Create(ctx, k, limit, c)
+			}})
+		}, []string{"Create/checks in order", "OnceIDs/B18 a spend and a change share ids", "Races/one change, sent many times"}},
+
+		{"spends the one-time id of a refused change", func(s store.Store) store.Store {
+			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
+				if c.Once != nil {
+					if err := s.OnceIDs.Spend(ctx, *c.Once, c.Now); err != nil {
+						return err
+					}
+				}
+				c.Once = nil
+				return s.Keys.Create(ctx, k, limit, c)
+			}})
+		}, []string{"Change/Create, limit: writes nothing", "Change/Create, id taken: writes nothing"}},
+
+		{"never frees a one-time id", func(s store.Store) store.Store {
+			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
+				c.Now = time.Time{}
+				return s.Keys.Update(ctx, k, c)
+			}})
+		}, []string{"Change/Update takes an id whose time is over"}},
+
+		{"ignores the version of settings", func(s store.Store) store.Store {
+			next := s.Settings
+			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
+				stored, _ := next.Instance(ctx)
+				in.Version = stored.Version
+				return next.SetInstance(ctx, in, c)
+			}}
+			return s
+		}, []string{"Settings/another version is ErrConflict", "Races/settings with one version", "Change/SetInstance, conflict: writes nothing"}},
+
+		{"deletes a workspace but not its keys", func(s store.Store) store.Store {
+			next := s.Settings
+			s.Settings = settings{Settings: next, deleteWorkspace: func(ctx context.Context, id string, _ time.Time, c store.Change) error {
+				w, _ := next.Workspace(ctx, id)
+				w.Suspended = true
+				return next.SetWorkspace(ctx, w, c)
+			}}
+			return s
+		}, []string{"Workspaces/deleting takes all keys", "Workspaces/deleting marks the record", "Workspaces/deleted is final"}},
+
+		{"deletes a workspace through its settings", func(s store.Store) store.Store {
+			next := s.Settings
+			s.Settings = settings{Settings: next, setWorkspace: func(ctx context.Context, w store.Workspace, c store.Change) error {
+				if w.Deleted {
+					return next.DeleteWorkspace(ctx, w.ID, w.Updated, c)
+				}
+				return next.SetWorkspace(ctx, w, c)
+			}}
+			return s
+		}, []string{"Settings/only DeleteWorkspace deletes"}},
+
+		{"purges at the instant itself", func(s store.Store) store.Store {
+			next := s.Upkeep
+			s.Upkeep = upkeep{Upkeep: next, purge: func(ctx context.Context, before time.Time) (int, error) {
+				return next.Purge(ctx, before.Add(time.Microsecond))
+			}}
+			return s
+		}, []string{"Upkeep/purge removes old tombstones"}},
+
+		{"moves the version at each use", func(s store.Store) store.Store {
+			next := s.Upkeep
+			s.Upkeep = upkeep{Upkeep: next, touch: func(ctx context.Context, uses []store.Use) error {
+				for _, use := range uses {
+					if k := current(ctx, s, use.Key); k.ID != "" {
+						_ = s.Keys.Update(ctx, k, store.Change{})
+					}
+				}
+				return next.Touch(ctx, uses)
+			}}
+			return s
+		}, []string{"Upkeep/touch records a use", "Upkeep/upkeep does not stand in the way of a change"}},
+
+		{"rewrites any digest", func(s store.Store) store.Store {
+			next := s.Upkeep
+			s.Upkeep = upkeep{Upkeep: next, rehash: func(ctx context.Context, key, secret, from, to string) error {
+				for _, held := range current(ctx, s, key).Secrets {
+					if held.ID == secret {
+						from = held.Digest
+					}
+				}
+				return next.Rehash(ctx, key, secret, from, to)
+			}}
+			return s
+		}, []string{"Upkeep/rehash compares the digest"}},
+	}
+}
+
+func otherBreakages() []breakage {
+	return []breakage{
+		{"adds an event twice", func(s store.Store) store.Store {
+			next := s.Events
+			var extra []store.Event
+			s.Events = events{Events: next,
+				append: func(ctx context.Context, list ...store.Event) error {
+					extra = append(extra, list...)
+					return nil
+				},
+				list: func(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+					page, err := next.List(ctx, q)
+					page.Events = append(page.Events, extra...)
+					return page, err
+				},
+			}
+			return s
+		}, []string{"Events/an id is added once"}},
+
+		{"lists events up to and with the end", func(s store.Store) store.Store {
+			next := s.Events
+			s.Events = events{Events: next, list: func(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+				if !q.To.IsZero() {
+					q.To = q.To.Add(time.Microsecond)
+				}
+				return next.List(ctx, q)
+			}}
+			return s
+		}, []string{"Events/conditions"}},
+
+		{"prunes events at the instant itself", func(s store.Store) store.Store {
+			next := s.Events
+			s.Events = events{Events: next, prune: func(ctx context.Context, before time.Time) (int, error) {
+				return next.Prune(ctx, before.Add(time.Microsecond))
+			}}
+			return s
+		}, []string{"Events/prune removes what is older"}},
+
+		{"brings zero epochs for an unknown key", func(s store.Store) store.Store {
+			next := s.Epochs
+			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+				state, err := next.Read(ctx, ref)
+				if errors.Is(err, store.ErrNotFound) {
+					return store.EpochState{}, nil
+				}
+				return state, err
+			}}
+			return s
+		}, []string{"Epochs/a key without epochs is ErrNotFound", "Epochs/a foreign workspace is ErrNotFound", "Epochs/a deleted key's tokens are refused"}},
+
+		{"keeps the epoch that was raised last", func(s store.Store) store.Store {
+			next := s.Epochs
+			var mu sync.Mutex
+			last := map[string]int64{}
+			s.Epochs = epochs{Epochs: next,
+				raise: func(ctx context.Context, marks ...store.Mark) error {
+					mu.Lock()
+					defer mu.Unlock()
+					for _, m := range marks {
+						last[m.Key] = m.Epoch
+					}
+					return next.Raise(ctx, marks...)
+				},
+				read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+					state, err := next.Read(ctx, ref)
+					if epoch, ok := last[ref.Key]; ok {
+						state.Key = epoch
+					}
+					return state, err
+				},
+			}
+			return s
+		}, []string{"Epochs/raise sets all marks and lowers none"}},
+
+		{"forgets revocations", func(s store.Store) store.Store {
+			next := s.Epochs
+			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+				state, err := next.Read(ctx, ref)
+				state.Revoked = false
+				return state, err
+			}}
+			return s
+		}, []string{"Epochs/revoke ends one token"}},
+
+		{"spends a one-time id twice", func(s store.Store) store.Store {
+			next := s.OnceIDs
+			s.OnceIDs = onceIDs{OnceIDs: next, spend: func(ctx context.Context, id store.OnceID, now time.Time) error {
+				if err := next.Spend(ctx, id, now); !errors.Is(err, store.ErrExists) {
+					return err
+				}
+				return nil
+			}}
+			return s
+		}, []string{"OnceIDs/B18 an id is spent once", "OnceIDs/B18 one of many spends wins", "OnceIDs/expires by the caller's clock"}},
+
+		{"expires one-time ids by its own clock", func(s store.Store) store.Store {
+			next := s.OnceIDs
+			s.OnceIDs = onceIDs{OnceIDs: next, spend: func(ctx context.Context, id store.OnceID, _ time.Time) error {
+				return next.Spend(ctx, id, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC))
+			}}
+			return s
+		}, []string{"OnceIDs/expires by the caller's clock"}},
+
+		{"joins space and id", func(s store.Store) store.Store {
+			next := s.OnceIDs
+			s.OnceIDs = onceIDs{OnceIDs: next, spend: func(ctx context.Context, id store.OnceID, now time.Time) error {
+				id.Space, id.ID = "", id.Space+":"+id.ID
+				return next.Spend(ctx, id, now)
+			}}
+			return s
+		}, []string{"OnceIDs/spaces are apart"}},
+
+		{"lets every rotation win", func(s store.Store) store.Store {
+			next := s.SigningKeys
+			s.SigningKeys = signingKeys{SigningKeys: next, set: func(ctx context.Context, r store.Ring) error {
+				stored, _ := next.Ring(ctx)
+				r.Version = stored.Version
+				return next.SetRing(ctx, r)
+			}}
+			return s
+		}, []string{"SigningKeys/another version is ErrConflict"}},
+
+		{"shows usage to every workspace", func(s store.Store) store.Store {
+			next := s.Usage
+			s.Usage = usage{Usage: next, days: func(ctx context.Context, _, key string, from, to time.Time) ([]store.Count, error) {
+				return next.Days(ctx, "team-a", key, from, to)
+			}}
+			return s
+		}, []string{"Usage/a foreign workspace sees nothing"}},
+
+		{"replaces counts", func(s store.Store) store.Store {
+			next := s.Usage
+			s.Usage = usage{Usage: next, add: func(ctx context.Context, counts []store.Count) error {
+				_, _ = next.Prune(ctx, time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))
+				return next.Add(ctx, counts)
+			}}
+			return s
+		}, []string{"Usage/adds up by day", "Usage/no count is lost"}},
+
+		{"counts refused attempts", func(s store.Store) store.Store {
+			next := s.Limiter
+			s.Limiter = limiter(func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+				at, moved, err := next.Advance(ctx, id, now, by, window)
+				if !moved && by > 0 {
+					at, _, err = next.Advance(ctx, id, now, by, time.Hour)
+				}
+				return at, moved, err
+			})
+			return s
+		}, []string{"Limiter/moves within the window", "Limiter/refills as time goes by"}},
+
+		{"counts all ids together", func(s store.Store) store.Store {
+			next := s.Limiter
+			s.Limiter = limiter(func(ctx context.Context, _ string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+				return next.Advance(ctx, "", now, by, window)
+			})
+			return s
+		}, []string{"Limiter/ids are apart"}},
+
+		{"limits nobody", func(s store.Store) store.Store {
+			s.Limiter = limiter(func(_ context.Context, _ string, now time.Time, by, _ time.Duration) (time.Time, bool, error) {
+				return now.Add(by), true, nil
+			})
+			return s
+		}, []string{"Limiter/of many at one instant exactly window/step pass", "Limiter/a step wider than the window never moves"}},
+
+		{"skips sequence numbers", func(s store.Store) store.Store {
+			next := s.Watch
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
+				return next.Watch(ctx, ready, func(n store.Notice) { n.Sequence *= 2; notice(n) })
+			})
+			return s
+		}, []string{"Watch/sequence numbers rise by one"}},
+
+		{"is ready without listening", func(s store.Store) store.Store {
+			s.Watch = watch(func(_ context.Context, ready func(), _ func(store.Notice)) error {
+				ready()
+				return store.ErrUnavailable
+			})
+			return s
+		}, []string{"Watch/tells of every change", "Watch/ends with its context"}},
+
+		{"tells the wrong workspace", func(s store.Store) store.Store {
+			next := s.Watch
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
+				return next.Watch(ctx, ready, func(n store.Notice) { n.Workspace = ""; notice(n) })
+			})
+			return s
+		}, []string{"Watch/tells of every change", "Watch/a refused change is not told"}},
+	}
+}

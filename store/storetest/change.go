@@ -1,0 +1,175 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// writes are the calls that take a Change, each on records that prepare made.
+var writes = []struct {
+	name string
+	do   func(s store.Store, c store.Change) error
+}{
+	{"Create", func(s store.Store, c store.Change) error {
+		return s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, c)
+	}},
+	{"Update", func(s store.Store, c store.Change) error {
+		return s.Keys.Update(background, newKey("team-a", "key-1"), c)
+	}},
+	{"Delete", func(s store.Store, c store.Change) error {
+		return s.Keys.Delete(background, "team-a", "key-1", 1, noon, c)
+	}},
+	{"SetInstance", func(s store.Store, c store.Change) error {
+		return s.Settings.SetInstance(background, store.Instance{KeysOff: true}, c)
+	}},
+	{"SetWorkspace", func(s store.Store, c store.Change) error {
+		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, c)
+	}},
+	{"DeleteWorkspace", func(s store.Store, c store.Change) error {
+		return s.Settings.DeleteWorkspace(background, "team-a", noon, c)
+	}},
+}
+
+// refusals are calls that fail on the records that prepare made.
+var refusals = []struct {
+	name string
+	do   func(s store.Store, c store.Change) error
+}{
+	{"Create, id taken", func(s store.Store, c store.Change) error {
+		return s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, c)
+	}},
+	{"Create, tombstone", func(s store.Store, c store.Change) error {
+		return s.Keys.Create(background, newKey("team-a", "deleted"), store.NoLimit, c)
+	}},
+	{"Create, limit", func(s store.Store, c store.Change) error {
+		return s.Keys.Create(background, newKey("team-a", "new"), 1, c)
+	}},
+	{"Create, workspace deleted", func(s store.Store, c store.Change) error {
+		return s.Keys.Create(background, newKey("gone", "new"), store.NoLimit, c)
+	}},
+	{"Update, missing", func(s store.Store, c store.Change) error {
+		return s.Keys.Update(background, newKey("team-a", "none"), c)
+	}},
+	{"Update, foreign", func(s store.Store, c store.Change) error {
+		k := newKey("team-b", "key-1")
+		k.Epoch = 9
+		return s.Keys.Update(background, k, c)
+	}},
+	{"Update, conflict", func(s store.Store, c store.Change) error {
+		k := newKey("team-a", "key-1")
+		k.Version, k.Epoch = 5, 9
+		return s.Keys.Update(background, k, c)
+	}},
+	{"Delete, foreign", func(s store.Store, c store.Change) error {
+		return s.Keys.Delete(background, "team-b", "key-1", 0, noon, c)
+	}},
+	{"Delete, conflict", func(s store.Store, c store.Change) error {
+		return s.Keys.Delete(background, "team-a", "key-1", 5, noon, c)
+	}},
+	{"Delete, deleted", func(s store.Store, c store.Change) error {
+		return s.Keys.Delete(background, "team-a", "deleted", 0, noon, c)
+	}},
+	{"SetInstance, conflict", func(s store.Store, c store.Change) error {
+		return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Epoch: 9, Version: 5}, c)
+	}},
+	{"SetWorkspace, conflict", func(s store.Store, c store.Change) error {
+		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 9, Version: 5}, c)
+	}},
+	{"SetWorkspace, deleted", func(s store.Store, c store.Change) error {
+		return s.Settings.SetWorkspace(background, store.Workspace{ID: "gone", Version: 1}, c)
+	}},
+	{"DeleteWorkspace, deleted", func(s store.Store, c store.Change) error {
+		return s.Settings.DeleteWorkspace(background, "gone", noon, c)
+	}},
+}
+
+// prepare makes what writes and refusals work on.
+func prepare(t tester, s store.Store) {
+	t.Helper()
+	create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
+	remove(t, s, "team-a", "deleted")
+	deleteWorkspace(t, s, "gone")
+}
+
+func changeRules() []rule {
+	var rules []rule
+	for _, w := range writes {
+		rules = append(rules, rule{
+			name: w.name + " brings its event and spends its one-time id",
+			why:  "A change, its events and its one-time id are one write. The id refuses the same change a second time, and nothing of that is written.",
+			run: func(t tester, s store.Store) {
+				prepare(t, s)
+				c := change("once")
+				c.Events = append(c.Events, newEvent("and another"))
+				must(t, w.name, w.do(s, c))
+				equalList(t, "events", eventIDs(t, s), []string{"once", "and another"})
+				if s.OnceIDs != nil {
+					wantError(t, "Spend of the same id", s.OnceIDs.Spend(background, *onceID("once"), noon), store.ErrExists)
+				}
+				before := everything(t, s)
+				c.Events = []store.Event{newEvent("again")}
+				wantError(t, w.name+" again", w.do(s, c), store.ErrExists)
+				equalText(t, "after the refused retry", everything(t, s), before)
+			},
+		}, rule{
+			name: w.name + " takes an id whose time is over",
+			why:  "A one-time id may be spent again once it has expired, by the caller's clock alone, and not before.",
+			run: func(t tester, s store.Store) {
+				prepare(t, s)
+				c := store.Change{Once: &store.OnceID{Space: "test", ID: "brief", Expires: noon.Add(time.Minute)}, Now: noon}
+				in := instance(t, s)
+				must(t, "SetInstance", s.Settings.SetInstance(background, in, c))
+				c.Now = noon.Add(time.Minute - time.Microsecond)
+				wantError(t, w.name+" just before", w.do(s, c), store.ErrExists)
+				c.Now = noon.Add(time.Minute)
+				c.Once = &store.OnceID{Space: "test", ID: "brief", Expires: noon.Add(time.Hour)}
+				if w.name == "SetInstance" {
+					must(t, w.name, s.Settings.SetInstance(background, instance(t, s), c))
+				} else {
+					must(t, w.name+" at the end", w.do(s, c))
+				}
+				err := s.Keys.Create(background, newKey("team-b", "other"), store.NoLimit, c)
+				wantError(t, "Create with the id just spent", err, store.ErrExists)
+			},
+		})
+	}
+	for _, r := range refusals {
+		rules = append(rules, rule{
+			name: r.name + ": writes nothing",
+			why:  "A failed call writes nothing: no record, no event, no epoch, and its one-time id stays unspent.",
+			run: func(t tester, s store.Store) {
+				prepare(t, s)
+				before := everything(t, s)
+				c := change("refused")
+				if err := r.do(s, c); err == nil {
+					t.Errorf("%s: no error", r.name)
+				}
+				equalText(t, "after the refused call", everything(t, s), before)
+				must(t, "a later call with the same one-time id",
+					s.Keys.Create(background, newKey("team-b", "other"), store.NoLimit, change("refused")))
+			},
+		})
+	}
+	return rules
+}
+
+// everything shows all records that the failed calls could have touched.
+func everything(t tester, s store.Store) []string {
+	t.Helper()
+	text := instanceText(instance(t, s))
+	for _, id := range []string{"team-a", "team-b", "gone"} {
+		text = append(text, workspaceText(workspace(t, s, id))...)
+	}
+	page, err := s.Keys.List(background, store.KeyQuery{Limit: store.MaxPage})
+	must(t, "List", err)
+	for _, k := range page.Keys {
+		text = append(text, keyText(k)...)
+	}
+	trail, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
+	must(t, "Events.List", err)
+	for _, e := range trail.Events {
+		text = append(text, eventText(e)...)
+	}
+	return text
+}

@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// calls are all methods that take a context, on what endedRun prepared. The
+// writing ones would succeed.
+var calls = []struct {
+	name string
+	has  func(s store.Store) bool // nil: always
+	do   func(ctx context.Context, s store.Store) error
+}{
+	{"Keys.Create", nil, func(ctx context.Context, s store.Store) error {
+		return s.Keys.Create(ctx, newKey("team-a", "new"), store.NoLimit, change("ended"))
+	}},
+	{"Keys.Lookup", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Keys.Lookup(ctx, "key-1")
+		return err
+	}},
+	{"Keys.Update", nil, func(ctx context.Context, s store.Store) error {
+		k := newKey("team-a", "key-1")
+		k.Name, k.Epoch = "changed", 9
+		return s.Keys.Update(ctx, k, change("ended"))
+	}},
+	{"Keys.Delete", nil, func(ctx context.Context, s store.Store) error {
+		return s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, change("ended"))
+	}},
+	{"Keys.List", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Keys.List(ctx, store.KeyQuery{})
+		return err
+	}},
+	{"Upkeep.Touch", nil, func(ctx context.Context, s store.Store) error {
+		return s.Upkeep.Touch(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}})
+	}},
+	{"Upkeep.Rehash", nil, func(ctx context.Context, s store.Store) error {
+		return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("team-a", "key-1").Secrets[0].Digest, "better")
+	}},
+	{"Upkeep.Purge", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Upkeep.Purge(ctx, farAhead)
+		return err
+	}},
+	{"Settings.Instance", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Settings.Instance(ctx)
+		return err
+	}},
+	{"Settings.SetInstance", nil, func(ctx context.Context, s store.Store) error {
+		return s.Settings.SetInstance(ctx, store.Instance{Epoch: 9}, change("ended"))
+	}},
+	{"Settings.Workspace", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Settings.Workspace(ctx, "team-a")
+		return err
+	}},
+	{"Settings.SetWorkspace", nil, func(ctx context.Context, s store.Store) error {
+		return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Epoch: 9}, change("ended"))
+	}},
+	{"Settings.DeleteWorkspace", nil, func(ctx context.Context, s store.Store) error {
+		return s.Settings.DeleteWorkspace(ctx, "team-a", noon, change("ended"))
+	}},
+	{"Events.Append", nil, func(ctx context.Context, s store.Store) error { return s.Events.Append(ctx, newEvent("ended")) }},
+	{"Events.List", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Events.List(ctx, store.EventQuery{})
+		return err
+	}},
+	{"Events.Prune", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Events.Prune(ctx, farAhead)
+		return err
+	}},
+	{"SigningKeys.Ring", hasSigningKeys, func(ctx context.Context, s store.Store) error {
+		_, err := s.SigningKeys.Ring(ctx)
+		return err
+	}},
+	{"SigningKeys.SetRing", hasSigningKeys, func(ctx context.Context, s store.Store) error { return s.SigningKeys.SetRing(ctx, someRing()) }},
+	{"Epochs.Read", hasEpochs, func(ctx context.Context, s store.Store) error {
+		_, err := s.Epochs.Read(ctx, tokenOf(newKey("team-a", "key-1"), "s1"))
+		return err
+	}},
+	{"Epochs.Raise", hasEpochs, func(ctx context.Context, s store.Store) error {
+		return s.Epochs.Raise(ctx, store.Mark{Epoch: 9}, store.Mark{Workspace: "team-a", Epoch: 9},
+			store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 9, Secrets: ends(newKey("team-a", "key-1"))})
+	}},
+	{"Epochs.Revoke", hasEpochs, func(ctx context.Context, s store.Store) error { return s.Epochs.Revoke(ctx, "token-1", farAhead) }},
+	{"OnceIDs.Spend", hasOnceIDs, func(ctx context.Context, s store.Store) error {
+		return s.OnceIDs.Spend(ctx, *onceID("ended"), noon)
+	}},
+	{"OnceIDs.Find", hasOnceIDs, func(ctx context.Context, s store.Store) error {
+		_, err := s.OnceIDs.Find(ctx, "test", "prepared", noon)
+		return err
+	}},
+	{"Usage.Add", hasUsage, func(ctx context.Context, s store.Store) error {
+		return s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-1", Day: noon, Logins: 1}})
+	}},
+	{"Usage.Days", hasUsage, func(ctx context.Context, s store.Store) error {
+		_, err := s.Usage.Days(ctx, "team-a", "key-1", noon, farAhead)
+		return err
+	}},
+	{"Usage.Prune", hasUsage, func(ctx context.Context, s store.Store) error {
+		_, err := s.Usage.Prune(ctx, farAhead)
+		return err
+	}},
+	{"Limiter.Advance", func(s store.Store) bool { return s.Limiter != nil }, func(ctx context.Context, s store.Store) error {
+		_, _, err := s.Limiter.Advance(ctx, "id", noon, time.Second, time.Minute)
+		return err
+	}},
+}
+
+func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
+func hasEpochs(s store.Store) bool      { return s.Epochs != nil }
+func hasOnceIDs(s store.Store) bool     { return s.OnceIDs != nil }
+func hasUsage(s store.Store) bool       { return s.Usage != nil }
+
+func contextRules() []rule {
+	var rules []rule
+	for _, call := range calls {
+		rules = append(rules, rule{
+			name: call.name,
+			why:  "A context that has ended makes the call return its error with nothing written.",
+			run: func(t tester, s store.Store) {
+				if call.has == nil || call.has(s) {
+					tryEnded(t, s, call.do)
+				}
+			},
+		})
+	}
+	return rules
+}
+
+func tryEnded(t tester, s store.Store, do func(ctx context.Context, s store.Store) error) {
+	prepare(t, s)
+	must(t, "Append", s.Events.Append(background, newEvent("prepared")))
+	if s.Epochs != nil {
+		raiseFirst(t, s, newKey("team-a", "key-1"))
+	}
+	if s.OnceIDs != nil {
+		must(t, "Spend", s.OnceIDs.Spend(background, *onceID("prepared"), noon))
+	}
+	if s.Usage != nil {
+		must(t, "Add", s.Usage.Add(background, []store.Count{{Workspace: "team-a", Key: "key-1", Day: noon, Refusals: 1}}))
+	}
+	before := append(everything(t, s), theRest(t, s)...)
+	canceled, cancel := context.WithCancel(background)
+	cancel()
+	if err := do(canceled, s); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled context: got error %v, want context.Canceled", err)
+	}
+	expired, cancel := context.WithDeadline(background, noon)
+	defer cancel()
+	if err := do(expired, s); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a context past its deadline: got error %v, want context.DeadlineExceeded", err)
+	}
+	equalText(t, "afterwards", append(everything(t, s), theRest(t, s)...), before)
+	purge(t, s, farAhead, 1)
+	must(t, "a change with the one-time id",
+		s.Keys.Create(background, newKey("team-b", "other"), store.NoLimit, change("ended")))
+}
+
+// theRest shows the records that everything leaves out.
+func theRest(t tester, s store.Store) []string {
+	t.Helper()
+	var text []string
+	if s.SigningKeys != nil {
+		text = append(text, ringText(ring(t, s))...)
+	}
+	if s.Epochs != nil {
+		state, err := s.Epochs.Read(background, tokenOf(newKey("team-a", "key-1"), "s2"))
+		must(t, "Read", err)
+		text = append(text, epochText(state))
+	}
+	if s.Usage != nil {
+		days, err := s.Usage.Days(background, "team-a", "key-1", noon.AddDate(-1, 0, 0), farAhead)
+		must(t, "Days", err)
+		text = append(text, countText(days)...)
+	}
+	if s.Limiter != nil {
+		at, _, err := s.Limiter.Advance(background, "id", noon, 0, time.Minute)
+		must(t, "Advance", err)
+		text = append(text, "arrival "+stamp(at.UTC()))
+	}
+	return text
+}

@@ -1,0 +1,224 @@
+package storetest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func createRules() []rule {
+	return []rule{
+		{
+			name: "keeps every field",
+			why:  "A key comes back as it was given.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
+				plain := plainKey("team-a", "key-2")
+				create(t, s, plain)
+				equalKey(t, "key with few fields", lookup(t, s, "key-2").Key, plain)
+			},
+		},
+		{
+			name: "starts at version 1",
+			why:  "Create adds a key with Version 1, whatever the record says.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				k.Version = 41
+				create(t, s, k)
+				equal(t, "Version", lookup(t, s, "key-1").Key.Version, 1)
+			},
+		},
+		{
+			name: "starts at epoch 1 or above",
+			why:  "An epoch starts at 1. An epoch that the caller raised beforehand is kept.",
+			run: func(t tester, s store.Store) {
+				low, high := newKey("team-a", "low"), newKey("team-a", "high")
+				low.Epoch, high.Epoch = 1, 7
+				create(t, s, low, high)
+				equal(t, "Epoch", lookup(t, s, "low").Key.Epoch, 1)
+				equal(t, "Epoch", lookup(t, s, "high").Key.Epoch, 7)
+			},
+		},
+		{
+			name: "keeps instants in UTC",
+			why:  "Instants are kept to the microsecond or better and come back in UTC, the zero time as the zero time.",
+			run:  keepsInstants,
+		},
+		{
+			name: "an id is taken once",
+			why:  "An id is unique in the store, across workspaces. The key that holds it stays as it was.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				other := newKey("team-a", "key-1")
+				other.Name = "another"
+				wantError(t, "Create again", s.Keys.Create(background, other, store.NoLimit, store.Change{}), store.ErrExists)
+				other.Workspace = "team-b"
+				wantError(t, "Create in another workspace", s.Keys.Create(background, other, store.NoLimit, store.Change{}), store.ErrExists)
+				equalKey(t, "first key", lookup(t, s, "key-1").Key, k)
+				equal(t, "keys of the other workspace", workspace(t, s, "team-b").Keys, 0)
+			},
+		},
+		{
+			name: "ids are compared byte by byte",
+			why:  "Ids that differ in case, accents or trailing space are different ids; a database's collation must not make them one.",
+			run: func(t tester, s store.Store) {
+				ids := []string{"key", "Key", "KEY", "kéy", "key ", " key", "ke\u0301y"}
+				for _, id := range ids {
+					create(t, s, newKey("team-a", id))
+				}
+				for _, id := range ids {
+					equalKey(t, "key", lookup(t, s, id).Key, newKey("team-a", id))
+				}
+			},
+		},
+		{
+			name: "ids may have 255 bytes",
+			why:  "An id or a workspace has up to 255 bytes, and every byte counts.",
+			run: func(t tester, s store.Store) {
+				long := strings.Repeat("x", 254)
+				create(t, s, newKey(long+"1", long+"a"), newKey(long+"2", long+"b"))
+				equal(t, "Workspace", lookup(t, s, long+"a").Key.Workspace, long+"1")
+				equal(t, "Workspace", lookup(t, s, long+"b").Key.Workspace, long+"2")
+				equal(t, "Keys", workspace(t, s, long+"1").Keys, 1)
+			},
+		},
+		{
+			name: "names need not be unique",
+			why:  "Names are for people; two keys may share one.",
+			run: func(t tester, s store.Store) {
+				one, two := newKey("team-a", "key-1"), newKey("team-a", "key-2")
+				one.Name, two.Name = "deployment", "deployment"
+				create(t, s, one, two)
+			},
+		},
+		{
+			name: "the limit holds",
+			why:  "A workspace that holds limit keys or more takes no other: ErrLimit. Other workspaces do not count, and NoLimit never refuses.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-b", "other"))
+				try := func(id string, limit int) error {
+					return s.Keys.Create(background, newKey("team-a", id), limit, store.Change{})
+				}
+				wantError(t, "limit 0", try("key-0", 0), store.ErrLimit)
+				must(t, "limit 1, none yet", try("key-1", 1))
+				wantError(t, "limit 1, one there", try("key-2", 1), store.ErrLimit)
+				must(t, "limit 2, one there", try("key-2", 2))
+				wantError(t, "lowered below what is there", try("key-3", 1), store.ErrLimit)
+				must(t, "no limit", try("key-3", store.NoLimit))
+				equal(t, "keys", workspace(t, s, "team-a").Keys, 3)
+			},
+		},
+		{
+			name: "disabled and expired keys count",
+			why:  "Every key counts under the limit that was not deleted, disabled and expired ones too.",
+			run: func(t tester, s store.Store) {
+				disabled, expired := newKey("team-a", "disabled"), newKey("team-a", "expired")
+				disabled.Disabled, expired.NotAfter = true, noon.AddDate(-10, 0, 0)
+				create(t, s, disabled, expired)
+				err := s.Keys.Create(background, newKey("team-a", "key-1"), 2, store.Change{Now: noon})
+				wantError(t, "Create", err, store.ErrLimit)
+			},
+		},
+		{
+			name: "a refused create takes no place",
+			why:  "A failed call consumes nothing: neither a place under the limit nor the id.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				for range 3 {
+					err := s.Keys.Create(background, newKey("team-a", "key-1"), 2, store.Change{})
+					wantError(t, "Create again", err, store.ErrExists)
+				}
+				wantError(t, "full", s.Keys.Create(background, newKey("team-a", "key-2"), 1, store.Change{}), store.ErrLimit)
+				must(t, "the second place", s.Keys.Create(background, newKey("team-a", "key-2"), 2, store.Change{}))
+			},
+		},
+		{
+			name: "checks in order",
+			why:  "The one-time id comes first, then the deleted workspace, then the id that is taken, then the limit. Retries rely on it.",
+			run:  createOrder,
+		},
+		{
+			name: "keeps a key without secrets",
+			why:  "The last secret of a key can be retired; the key stays, and another secret can come.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				secrets := k.Secrets
+				k.Secrets = nil
+				must(t, "Update to no secret", s.Keys.Update(background, k, store.Change{}))
+				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Secrets), 0)
+				k.Secrets, k.Version = secrets[1:], 2
+				must(t, "Update to one secret", s.Keys.Update(background, k, store.Change{}))
+				equal(t, "secrets", len(lookup(t, s, "key-1").Key.Secrets), 1)
+			},
+		},
+		{
+			name: "copies in and out",
+			why:  "Records are copied in and out: a caller may change what it passed or got.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				want := k.Clone()
+				create(t, s, k)
+				k.Secrets[0].Digest, k.Secrets[1].ID = "changed by the caller", "x"
+				k.Resources[0] = "changed by the caller"
+				got := lookup(t, s, "key-1").Key
+				equalKey(t, "after the caller changed what it passed", got, want)
+				got.Secrets[0].Digest, got.Secrets[1].ID = "changed by the caller", "x"
+				got.Resources[0] = "changed by the caller"
+				equalKey(t, "after the caller changed what it got", lookup(t, s, "key-1").Key, want)
+				page, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a"})
+				must(t, "List", err)
+				if len(page.Keys) != 1 {
+					t.Fatalf("List: got %d keys, want 1", len(page.Keys))
+				}
+				page.Keys[0].Secrets[0].Digest = "changed by the caller"
+				equalKey(t, "after the caller changed what it listed", lookup(t, s, "key-1").Key, want)
+			},
+		},
+	}
+}
+
+func keepsInstants(t tester, s store.Store) {
+	k := newKey("team-a", "key-1")
+	zone := time.FixedZone("elsewhere", 5*3600)
+	k.Created = time.Date(2026, 3, 1, 1, 2, 3, 123456000, zone)
+	k.Updated = time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC)
+	k.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+	k.Secrets[0].NotAfter = time.Time{}
+	k.Secrets[1].NotAfter = time.Date(2026, 3, 1, 1, 2, 3, 123456789, time.UTC)
+	create(t, s, k)
+	got := lookup(t, s, "key-1").Key
+	equalTime(t, "a time of another zone", got.Created, k.Created.UTC())
+	equalTime(t, "a time before 1970", got.Updated, k.Updated)
+	equalTime(t, "the year 9999", got.NotAfter, k.NotAfter)
+	equalTime(t, "the zero time", got.Secrets[0].NotAfter, time.Time{})
+	equalTime(t, "the zero time", got.LastUsed, time.Time{})
+	if off := got.Secrets[1].NotAfter.Sub(k.Secrets[1].NotAfter).Abs(); off > time.Microsecond {
+		t.Errorf("nanoseconds: got %v, want %v to the microsecond", got.Secrets[1].NotAfter, k.Secrets[1].NotAfter)
+	}
+}
+
+func createOrder(t tester, s store.Store) {
+	must(t, "DeleteWorkspace", s.Settings.DeleteWorkspace(background, "gone", noon, store.Change{Now: noon}))
+	first := change("first")
+	must(t, "Create", s.Keys.Create(background, newKey("team-a", "taken"), store.NoLimit, first))
+	again := store.Change{Once: onceID("first"), Now: noon}
+	for _, try := range []struct {
+		what, workspace, id string
+		limit               int
+		change              store.Change
+		want                error
+	}{
+		{"one-time id spent, before all else", "gone", "taken", 0, again, store.ErrExists},
+		{"one-time id spent, a new key", "team-a", "new", store.NoLimit, again, store.ErrExists},
+		{"workspace deleted, id taken, limit reached", "gone", "taken", 0, change("second"), store.ErrNotFound},
+		{"id taken, limit reached", "team-a", "taken", 1, change("third"), store.ErrExists},
+		{"limit reached", "team-a", "new", 1, change("fourth"), store.ErrLimit},
+	} {
+		wantError(t, try.what, s.Keys.Create(background, newKey(try.workspace, try.id), try.limit, try.change), try.want)
+	}
+}

@@ -1,0 +1,138 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func cursorRules() []rule {
+	return []rule{
+		{
+			name: "keys come and go between pages",
+			why:  "A page that starts after a cursor shows each key that existed throughout exactly once, in order, however others come and go: the cursor is a place, not a count.",
+			run:  comeAndGo,
+		},
+		{
+			name: "the key of the cursor is deleted",
+			why:  "A cursor names a place by value. It stays good when the key it came from is gone.",
+			run: func(t tester, s store.Store) {
+				for i := range 6 {
+					create(t, s, plainKey("team-a", fmt.Sprintf("key-%d", i)))
+				}
+				for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
+					page, err := s.Keys.List(background, store.KeyQuery{Sort: sort, Limit: 2})
+					must(t, "List", err)
+					if len(page.Keys) != 2 || page.Next == nil {
+						t.Fatalf("List: got %d keys and next %v, want 2 and a next page", len(page.Keys), page.Next)
+					}
+					remove(t, s, "team-a", page.Next.ID)
+					rest := list(t, s, store.KeyQuery{Sort: sort, After: page.Next, Limit: 100})
+					all := list(t, s, store.KeyQuery{Sort: sort, Limit: 100})
+					equalList(t, "the rest", rest, all[1:])
+				}
+			},
+		},
+		{
+			name: "the cursor's order breaks ties by id",
+			why:  "Many keys may be made at one instant, or share one name; the id tells a cursor where it stands among them.",
+			run: func(t tester, s store.Store) {
+				want := []string{}
+				for i := range 12 {
+					k := plainKey("team-a", fmt.Sprintf("key-%02d", i*5%12))
+					k.Name = "same"
+					create(t, s, k)
+					want = append(want, fmt.Sprintf("key-%02d", i))
+				}
+				for _, sort := range []store.KeySort{store.ByCreated, store.ByName, store.ByLastUsed, store.ByExpiry} {
+					equalList(t, fmt.Sprintf("order %q", sort), list(t, s, store.KeyQuery{Workspace: "team-a", Sort: sort, Limit: 1}), want)
+				}
+			},
+		},
+		{
+			name: "a renamed key moves",
+			why:  "A list by name shows a renamed key at its new place and nowhere else.",
+			run: func(t tester, s store.Store) {
+				for _, id := range []string{"a", "b", "c"} {
+					create(t, s, plainKey("team-a", id))
+				}
+				k := plainKey("team-a", "a")
+				k.Name = "z"
+				update(t, s, k)
+				want := []string{"b", "c", "a"}
+				equalList(t, "all workspaces", list(t, s, store.KeyQuery{Sort: store.ByName}), want)
+				equalList(t, "one workspace", list(t, s, store.KeyQuery{Sort: store.ByName, Workspace: "team-a"}), want)
+			},
+		},
+		{
+			name: "a cursor opens no other workspace",
+			why:  "A cursor comes from the client; with another workspace's place in it a list still shows its own keys only.",
+			run: func(t tester, s store.Store) {
+				create(t, s, plainKey("team-a", "key-a"), plainKey("team-b", "key-b"), plainKey("team-c", "key-c"))
+				for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
+					for _, descending := range []bool{false, true} {
+						got := list(t, s, store.KeyQuery{
+							Workspace: "team-b", Sort: sort, Descending: descending,
+							After: &store.KeyCursor{ID: map[bool]string{false: "key-a", true: "key-c"}[descending], Time: noon, Name: map[bool]string{false: "key-a", true: "key-c"}[descending]},
+						})
+						equalList(t, fmt.Sprintf("order %q", sort), got, []string{"key-b"})
+					}
+				}
+			},
+		},
+	}
+}
+
+// comeAndGo reads pages of four while, between two pages, keys are made and
+// deleted before and behind the cursor.
+func comeAndGo(t tester, s store.Store) {
+	for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
+		for _, workspace := range []string{"", "team-a"} {
+			for _, descending := range []bool{false, true} {
+				what := fmt.Sprintf("order %q, workspace %q, descending %t", sort, workspace, descending)
+				label := fmt.Sprintf("%s-%s-%t", sort, workspace, descending)
+				at := func(place int, kind string) store.Key {
+					k := plainKey("team-a", fmt.Sprintf("%s-%03d-%s", label, place, kind))
+					k.Created = noon.Add(time.Duration(place) * time.Second)
+					return k
+				}
+				var stays []string
+				for place := 100; place < 140; place += 2 {
+					create(t, s, at(place, "stays"), at(place, "goes"))
+					stays = append(stays, at(place, "stays").ID)
+				}
+				if descending {
+					slices.Reverse(stays)
+				}
+				q := store.KeyQuery{Workspace: workspace, Sort: sort, Descending: descending, Limit: 4}
+				var got []string
+				for n := 0; ; n++ {
+					page, err := s.Keys.List(background, q)
+					must(t, what, err)
+					for _, k := range page.Keys {
+						got = append(got, k.ID)
+					}
+					if page.Next == nil || n > 100 {
+						break
+					}
+					q.After = page.Next
+					if n < 20 {
+						create(t, s, at(101+2*n, "comes"), at(99-n, "comes"), at(141+n, "comes"))
+						remove(t, s, "team-a", at(100+2*n, "goes").ID)
+					}
+				}
+				seen := slices.DeleteFunc(slices.Clone(got), func(id string) bool { return !slices.Contains(stays, id) })
+				equalList(t, what, seen, stays)
+				slices.Sort(got)
+				if unique := len(slices.Compact(slices.Clone(got))); unique != len(got) {
+					t.Errorf("%s: %d keys were shown twice", what, len(got)-unique)
+				}
+				for _, id := range list(t, s, store.KeyQuery{}) {
+					remove(t, s, "team-a", id)
+				}
+			}
+		}
+	}
+}

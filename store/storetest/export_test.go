@@ -1,0 +1,35 @@
+package storetest
+
+import "github.com/latchkey-go/latchkey/store"
+
+// Tester is what rules report to.
+type Tester = tester
+
+// RuleNames lists all rules as "group/rule", without those for a soak.
+func RuleNames() []string {
+	var names []string
+	for _, g := range groups() {
+		for _, r := range g.rules {
+			if !r.soak || soak() {
+				names = append(names, g.name+"/"+r.name)
+			}
+		}
+	}
+	return names
+}
+
+// Try tries one rule and reports whether there is one of that name.
+func Try(name string, t Tester, s store.Store) bool {
+	for _, g := range groups() {
+		for _, r := range g.rules {
+			if g.name+"/"+r.name == name {
+				r.try(t, s)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Missing names the fields that s lacks.
+func Missing(s store.Store) []string { return missing(s) }

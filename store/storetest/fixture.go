@@ -1,0 +1,264 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+var (
+	background = context.Background()
+	// noon is now, for most rules: past for every driver's own clock.
+	noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+	// farAhead is an end that no test run reaches.
+	farAhead = time.Date(2190, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// newKey is a key with a value in every field.
+func newKey(workspace, id string) store.Key {
+	return store.Key{
+		ID: id, Workspace: workspace, Name: "name of " + id,
+		Permissions: scope.MustParse("project.list project.read"), Asked: scope.MustParse("project.*"),
+		Secrets: []store.Secret{
+			{ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Generated: true, Created: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour)},
+			{ID: "s2", Hint: "Cd2y", Digest: "hmac-sha256$2$" + id, Created: noon.Add(-time.Minute)},
+		},
+		NotAfter: noon.AddDate(0, 1, 0), NotAfterText: "2026-04-01",
+		Resources: []string{"https://one.example.com", "https://two.example.com/api"},
+		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
+		Created:   noon.Add(-time.Hour), Updated: noon.Add(-time.Minute),
+		Version: 1, Epoch: 1,
+	}
+}
+
+// plainKey is a key with as little as a key can have.
+func plainKey(workspace, id string) store.Key {
+	return store.Key{
+		ID: id, Workspace: workspace, Name: id, Created: noon, Updated: noon, Version: 1, Epoch: 1,
+		Secrets: []store.Secret{{ID: "s1", Digest: "d", Created: noon}},
+	}
+}
+
+func newEvent(id string) store.Event {
+	return store.Event{
+		ID: id, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "person-1"}, Action: "key.create",
+		Workspace: "team-a", Key: "key-1", Fields: []string{"name", "permissions"}, Note: "by hand",
+	}
+}
+
+// onceID is a one-time id that does not expire while the test runs.
+func onceID(id string) *store.OnceID {
+	return &store.OnceID{Space: "test", ID: id, Value: "value of " + id, Expires: farAhead}
+}
+
+// change is a Change with one event and one one-time id of the same name.
+func change(name string) store.Change {
+	return store.Change{Events: []store.Event{newEvent(name)}, Once: onceID(name), Now: noon}
+}
+
+func create(t tester, s store.Store, keys ...store.Key) {
+	t.Helper()
+	for _, k := range keys {
+		if err := s.Keys.Create(background, k, store.NoLimit, store.Change{Now: noon}); err != nil {
+			t.Fatalf("Create(%s): %v", k.ID, err)
+		}
+	}
+}
+
+func lookup(t tester, s store.Store, id string) store.Found {
+	t.Helper()
+	found, err := s.Keys.Lookup(background, id)
+	if err != nil {
+		t.Fatalf("Lookup(%s): %v", id, err)
+	}
+	return found
+}
+
+func update(t tester, s store.Store, k store.Key) {
+	t.Helper()
+	must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon}))
+}
+
+// remove deletes whatever version is there.
+func remove(t tester, s store.Store, workspace, id string) {
+	t.Helper()
+	must(t, "Delete", s.Keys.Delete(background, workspace, id, 0, noon, store.Change{Now: noon}))
+}
+
+func workspace(t tester, s store.Store, id string) store.Workspace {
+	t.Helper()
+	w, err := s.Settings.Workspace(background, id)
+	must(t, "Workspace", err)
+	return w
+}
+
+func instance(t tester, s store.Store) store.Instance {
+	t.Helper()
+	in, err := s.Settings.Instance(background)
+	must(t, "Instance", err)
+	return in
+}
+
+func must(t tester, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// wantError checks an error of the contract, which is one and no other.
+func wantError(t tester, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: got error %v, want %v", what, err, want)
+		return
+	}
+	for _, other := range []error{store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable} {
+		if other != want && errors.Is(err, other) {
+			t.Errorf("%s: error %v is %v and also %v", what, err, want, other)
+		}
+	}
+}
+
+func equal[V comparable](t tester, what string, got, want V) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func equalList[V comparable](t tester, what string, got, want []V) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	}
+}
+
+func equalTime(t tester, what string, got, want time.Time) {
+	t.Helper()
+	equal(t, what, stamp(got), stamp(want))
+}
+
+// stamp shows an instant so that another zone than UTC differs.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "zero"
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+func equalKey(t tester, what string, got, want store.Key) {
+	t.Helper()
+	equalText(t, what, keyText(got), keyText(want))
+}
+
+// equalText compares records field by field and names those that differ.
+func equalText(t tester, what string, got, want []string) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		g, w := "nothing", "nothing"
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			t.Errorf("%s: got %s, want %s", what, g, w)
+		}
+	}
+}
+
+func keyText(k store.Key) []string {
+	text := []string{
+		"ID " + k.ID, "Workspace " + k.Workspace, "Name " + k.Name,
+		"Permissions " + k.Permissions.String(), "Asked " + k.Asked.String(),
+		"NotAfter " + stamp(k.NotAfter), "NotAfterText " + k.NotAfterText,
+		fmt.Sprint("Disabled ", k.Disabled), fmt.Sprintf("CreatedBy %+v", k.CreatedBy),
+		"Created " + stamp(k.Created), "Updated " + stamp(k.Updated), "LastUsed " + stamp(k.LastUsed),
+		fmt.Sprint("Version ", k.Version), fmt.Sprint("Epoch ", k.Epoch), fmt.Sprintf("Resources %q", k.Resources),
+	}
+	for _, s := range k.Secrets {
+		text = append(text, fmt.Sprintf("Secret %s hint %s digest %s generated %t created %s not after %s last used %s",
+			s.ID, s.Hint, s.Digest, s.Generated, stamp(s.Created), stamp(s.NotAfter), stamp(s.LastUsed)))
+	}
+	return text
+}
+
+func eventText(e store.Event) []string {
+	return []string{
+		"ID " + e.ID, "Time " + stamp(e.Time), fmt.Sprintf("Actor %+v", e.Actor), "Action " + e.Action,
+		"Workspace " + e.Workspace, "Key " + e.Key, fmt.Sprintf("Fields %q", e.Fields), "Note " + e.Note,
+	}
+}
+
+func instanceText(in store.Instance) []string {
+	return []string{
+		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), fmt.Sprint("Epoch ", in.Epoch),
+		"Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
+	}
+}
+
+func workspaceText(w store.Workspace) []string {
+	return []string{
+		"ID " + w.ID, fmt.Sprint("Suspended ", w.Suspended), fmt.Sprint("Deleted ", w.Deleted), rulesText(w.Rules),
+		fmt.Sprint("Epoch ", w.Epoch), "Updated " + stamp(w.Updated), fmt.Sprint("Version ", w.Version), fmt.Sprint("Keys ", w.Keys),
+	}
+}
+
+func rulesText(r store.Rules) string {
+	return fmt.Sprintf("Rules maximum %d, expiry %t, lifetime %s, enforced from %s",
+		r.MaxKeys, r.RequireExpiry, r.MaxLifetime, stamp(r.EnforcedFrom))
+}
+
+// eventIDs lists the whole trail, newest first.
+func eventIDs(t tester, s store.Store) []string {
+	t.Helper()
+	page, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
+	must(t, "Events.List", err)
+	ids := []string{}
+	for _, e := range page.Events {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// race calls do n times at once.
+func race(n int, do func(i int) error) []error {
+	errs := make([]error, n)
+	var ready, done sync.WaitGroup
+	gate := make(chan struct{})
+	ready.Add(n)
+	for i := range n {
+		done.Go(func() {
+			ready.Done()
+			<-gate
+			errs[i] = do(i)
+		})
+	}
+	ready.Wait()
+	close(gate)
+	done.Wait()
+	return errs
+}
+
+// wins counts the calls of a race that succeeded; the others must have
+// failed with lost.
+func wins(t tester, what string, errs []error, lost error) int {
+	t.Helper()
+	n := 0
+	for _, err := range errs {
+		if err == nil {
+			n++
+		} else {
+			wantError(t, what, err, lost)
+		}
+	}
+	return n
+}

@@ -1,0 +1,263 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func lookupRules() []rule {
+	return []rule{
+		{
+			name: "missing is ErrNotFound",
+			why:  "A record that is not there is ErrNotFound, never a zero record with a nil error.",
+			run: func(t tester, s store.Store) {
+				for _, id := range []string{"none", "", "key-1' OR '1'='1", "*", "key\x00"} {
+					_, err := s.Keys.Lookup(background, id)
+					wantError(t, "Lookup of "+id, err, store.ErrNotFound)
+				}
+			},
+		},
+		{
+			name: "finds disabled and expired keys",
+			why:  "An expired or disabled key is found like any other: drivers decide nothing.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				k.Disabled, k.NotAfter = true, noon.AddDate(-20, 0, 0)
+				k.Secrets[0].NotAfter = noon.AddDate(-20, 0, 0)
+				create(t, s, k)
+				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
+			},
+		},
+		{
+			name: "brings the settings around the key",
+			why:  "One read at login brings the key and the settings it stands under; what was never saved comes as a zero record, with the workspace's id and number of keys.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"), newKey("team-b", "key-3"))
+				found := lookup(t, s, "key-1")
+				equalText(t, "workspace never saved", workspaceText(found.Workspace), workspaceText(store.Workspace{ID: "team-a", Keys: 2}))
+				equalText(t, "instance never saved", instanceText(found.Instance), instanceText(store.Instance{}))
+				w := store.Workspace{ID: "team-a", Suspended: true, Rules: store.Rules{MaxKeys: 5}, Epoch: 3, Updated: noon}
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{}))
+				in := store.Instance{KeysOff: true, Rules: store.Rules{RequireExpiry: true}, Epoch: 4, Updated: noon}
+				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
+				found = lookup(t, s, "key-1")
+				w.Version, w.Keys, in.Version = 1, 2, 1
+				equalText(t, "workspace", workspaceText(found.Workspace), workspaceText(w))
+				equalText(t, "instance", instanceText(found.Instance), instanceText(in))
+				equalText(t, "the other workspace", workspaceText(lookup(t, s, "key-3").Workspace),
+					workspaceText(store.Workspace{ID: "team-b", Keys: 1}))
+			},
+		},
+	}
+}
+
+func updateRules() []rule {
+	return []rule{
+		{
+			name: "replaces the record",
+			why:  "Update replaces what may change and raises the version by one.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				want := changedKey()
+				update(t, s, want)
+				want.Version = 2
+				want.Created, want.CreatedBy = newKey("team-a", "key-1").Created, newKey("team-a", "key-1").CreatedBy
+				equalKey(t, "key", lookup(t, s, "key-1").Key, want)
+				equal(t, "number of keys", workspace(t, s, "team-a").Keys, 1)
+			},
+		},
+		{
+			name: "keeps the maker and the creation",
+			why:  "Created and CreatedBy are kept from the stored record, of the key and of each secret that stays: a lifetime counted from them must not be prolonged by an update.",
+			run: func(t tester, s store.Store) {
+				first := newKey("team-a", "key-1")
+				create(t, s, first)
+				k := first.Clone()
+				k.Created, k.CreatedBy = noon.AddDate(1, 0, 0), store.ActorRef{Kind: "admin", ID: "another"}
+				k.Secrets[0].Created = noon.AddDate(1, 0, 0)
+				update(t, s, k)
+				got := lookup(t, s, "key-1").Key
+				equalTime(t, "Created", got.Created, first.Created)
+				equal(t, "CreatedBy", got.CreatedBy, first.CreatedBy)
+				equalTime(t, "the secret's Created", got.Secrets[0].Created, first.Secrets[0].Created)
+			},
+		},
+		{
+			name: "keeps the use times",
+			why:  "Use times are kept from the stored record, of the key and of each secret that stays: they are written behind the back of whoever read the key.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+				k.Secrets[1].LastUsed, k.LastUsed = noon.AddDate(-1, 0, 0), noon.AddDate(-1, 0, 0)
+				k.Secrets = append(k.Secrets[1:], store.Secret{ID: "s3", Digest: "d3", Created: noon})
+				update(t, s, k)
+				got := lookup(t, s, "key-1").Key
+				equalTime(t, "LastUsed", got.LastUsed, noon)
+				if len(got.Secrets) != 2 {
+					t.Fatalf("secrets: got %d, want 2", len(got.Secrets))
+				}
+				equalTime(t, "LastUsed of the secret that stayed", got.Secrets[0].LastUsed, noon)
+				equalTime(t, "LastUsed of the new secret", got.Secrets[1].LastUsed, time.Time{})
+			},
+		},
+		{
+			name: "the epoch never falls",
+			why:  "The epoch becomes the larger of both: lowering it would bring ended tokens back to life.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				k.Epoch = 5
+				create(t, s, k)
+				k.Epoch = 2
+				update(t, s, k)
+				equal(t, "Epoch after a lower one", lookup(t, s, "key-1").Key.Epoch, 5)
+				k.Epoch, k.Version = 9, 2
+				update(t, s, k)
+				equal(t, "Epoch after a higher one", lookup(t, s, "key-1").Key.Epoch, 9)
+			},
+		},
+		{
+			name: "another version is ErrConflict",
+			why:  "Update is a compare-and-set on the version; no version, zero and negative ones included, passes for all.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				k.Name = "changed"
+				update(t, s, k)
+				for _, version := range []int64{1, 3, 0, -1} {
+					k.Version, k.Name = version, "lost"
+					wantError(t, "Update", s.Keys.Update(background, k, store.Change{}), store.ErrConflict)
+				}
+				equal(t, "Name", lookup(t, s, "key-1").Key.Name, "changed")
+			},
+		},
+		{
+			name: "a foreign workspace is ErrNotFound",
+			why:  "A key of another workspace is not there, whatever its version: a caller learns nothing of it and changes nothing.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				for _, foreign := range []string{"team-b", "Team-a", "team-a ", ""} {
+					for _, version := range []int64{1, 2} {
+						k := newKey(foreign, "key-1")
+						k.Name, k.Version = "taken over", version
+						wantError(t, "Update from "+foreign, s.Keys.Update(background, k, store.Change{}), store.ErrNotFound)
+						err := s.Keys.Delete(background, foreign, "key-1", version, noon, store.Change{})
+						wantError(t, "Delete from "+foreign, err, store.ErrNotFound)
+					}
+				}
+				err := s.Keys.Delete(background, "team-b", "key-1", 0, noon, store.Change{})
+				wantError(t, "Delete of any version", err, store.ErrNotFound)
+				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
+			},
+		},
+		{
+			name: "missing and deleted are ErrNotFound",
+			why:  "Update never creates, and a deleted key does not come back.",
+			run: func(t tester, s store.Store) {
+				wantError(t, "missing", s.Keys.Update(background, newKey("team-a", "key-1"), store.Change{}), store.ErrNotFound)
+				create(t, s, newKey("team-a", "key-1"))
+				remove(t, s, "team-a", "key-1")
+				wantError(t, "deleted", s.Keys.Update(background, newKey("team-a", "key-1"), store.Change{}), store.ErrNotFound)
+				_, err := s.Keys.Lookup(background, "key-1")
+				wantError(t, "Lookup", err, store.ErrNotFound)
+			},
+		},
+		{
+			name: "checks in order",
+			why:  "The one-time id comes first, then whether the key is there, then its version.",
+			run: func(t tester, s store.Store) {
+				must(t, "Create", s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, change("spent")))
+				again := store.Change{Once: onceID("spent"), Now: noon}
+				missing, foreign, old := newKey("team-a", "none"), newKey("team-b", "key-1"), newKey("team-a", "key-1")
+				old.Version, foreign.Version = 8, 8
+				for _, k := range []store.Key{missing, foreign, old, newKey("team-a", "key-1")} {
+					wantError(t, "Update with a spent id", s.Keys.Update(background, k, again), store.ErrExists)
+					err := s.Keys.Delete(background, k.Workspace, k.ID, k.Version, noon, again)
+					wantError(t, "Delete with a spent id", err, store.ErrExists)
+				}
+				equal(t, "Version", lookup(t, s, "key-1").Key.Version, 1)
+			},
+		},
+	}
+}
+
+// changedKey differs from newKey("team-a", "key-1") in all that may change.
+func changedKey() store.Key {
+	k := newKey("team-a", "key-1")
+	k.Name = "renamed"
+	k.Permissions, k.Asked = scope.MustParse("member.list"), scope.MustParse("member.*")
+	k.Secrets = []store.Secret{k.Secrets[1], {ID: "s3", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Generated: true, Created: noon}}
+	k.Secrets[0].NotAfter = noon.Add(time.Minute)
+	k.NotAfter, k.NotAfterText = time.Time{}, ""
+	k.Resources = []string{"https://three.example.com"}
+	k.Disabled = true
+	k.Updated = noon
+	k.Epoch = 2
+	return k
+}
+
+func deleteRules() []rule {
+	return []rule{
+		{
+			name: "removes the key",
+			why:  "A deleted key is ErrNotFound everywhere and in no list; deleting it again is ErrNotFound.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
+				must(t, "Delete", s.Keys.Delete(background, "team-a", "key-1", 1, noon, store.Change{}))
+				_, err := s.Keys.Lookup(background, "key-1")
+				wantError(t, "Lookup", err, store.ErrNotFound)
+				page, err := s.Keys.List(background, store.KeyQuery{})
+				must(t, "List", err)
+				equal(t, "listed keys", len(page.Keys), 1)
+				for _, version := range []int64{0, 1, 2} {
+					err = s.Keys.Delete(background, "team-a", "key-1", version, noon, store.Change{})
+					wantError(t, "Delete again", err, store.ErrNotFound)
+				}
+				equalKey(t, "the other key", lookup(t, s, "key-2").Key, newKey("team-a", "key-2"))
+			},
+		},
+		{
+			name: "frees the place",
+			why:  "Delete frees the key's place under the limit, once.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
+				remove(t, s, "team-a", "key-1")
+				_ = s.Keys.Delete(background, "team-a", "key-1", 0, noon, store.Change{})
+				equal(t, "number of keys", workspace(t, s, "team-a").Keys, 1)
+				must(t, "Create", s.Keys.Create(background, newKey("team-a", "key-3"), 2, store.Change{}))
+				err := s.Keys.Create(background, newKey("team-a", "key-4"), 2, store.Change{})
+				wantError(t, "Create above the limit", err, store.ErrLimit)
+			},
+		},
+		{
+			name: "compares the version",
+			why:  "Another version is ErrConflict and nothing is deleted; version 0 deletes whatever is there.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				update(t, s, k)
+				for _, version := range []int64{1, 3, -1} {
+					err := s.Keys.Delete(background, "team-a", "key-1", version, noon, store.Change{})
+					wantError(t, "Delete", err, store.ErrConflict)
+				}
+				lookup(t, s, "key-1")
+				must(t, "Delete of version 0", s.Keys.Delete(background, "team-a", "key-1", 0, noon, store.Change{}))
+			},
+		},
+		{
+			name: "leaves a tombstone",
+			why:  "A deleted key's id stays taken in every workspace, so that a re-imported key cannot revive its tokens.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				remove(t, s, "team-a", "key-1")
+				for _, workspace := range []string{"team-a", "team-b"} {
+					err := s.Keys.Create(background, newKey(workspace, "key-1"), store.NoLimit, store.Change{})
+					wantError(t, "Create in "+workspace, err, store.ErrExists)
+				}
+			},
+		},
+	}
+}

@@ -1,0 +1,320 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func listRules() []rule {
+	return []rule{
+		{
+			name: "an empty list is no error",
+			why:  "A workspace without keys gives an empty page and no error, in every order.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				for _, sort := range []store.KeySort{"", store.ByCreated, store.ByName, store.ByLastUsed, store.ByExpiry} {
+					page, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-b", Sort: sort})
+					must(t, "List", err)
+					equal(t, "keys", len(page.Keys), 0)
+					equal(t, "a next page", page.Next != nil, false)
+				}
+			},
+		},
+		{
+			name: "shows whole keys",
+			why:  "A listed key is the same record as one looked up.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				for _, sort := range []store.KeySort{"", store.ByName, store.ByLastUsed, store.ByExpiry} {
+					page, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a", Sort: sort})
+					must(t, "List", err)
+					if len(page.Keys) != 1 {
+						t.Fatalf("List: got %d keys, want 1", len(page.Keys))
+					}
+					equalKey(t, "listed key", page.Keys[0], newKey("team-a", "key-1"))
+				}
+			},
+		},
+		{
+			name: "a workspace sees its own keys only",
+			why:  "A list of one workspace never shows a key of another, not even one whose id looks alike.",
+			run: func(t tester, s store.Store) {
+				for _, workspace := range []string{"team", "team-a", "Team-a", "team-a ", "team-a0", "team-%"} {
+					create(t, s, newKey(workspace, "key of "+workspace))
+				}
+				for _, sort := range []store.KeySort{"", store.ByName, store.ByLastUsed, store.ByExpiry} {
+					for _, workspace := range []string{"team", "team-a", "Team-a", "team-a ", "team-a0", "team-%"} {
+						for _, descending := range []bool{false, true} {
+							got := list(t, s, store.KeyQuery{Workspace: workspace, Sort: sort, Descending: descending})
+							equalList(t, "keys of "+workspace, got, []string{"key of " + workspace})
+						}
+					}
+				}
+			},
+		},
+		{
+			name: "every order, both ways, in pages of every size",
+			why:  "Pages follow one another without gap or repetition, ties in the order of the ids, and Next is nil on the last page, also when that is full. Descending is the exact reverse.",
+			run:  everyOrder,
+		},
+		{
+			name: "names are in byte order",
+			why:  "ByName is byte order: capitals come first, accents last, and no collation steps in.",
+			run: func(t tester, s store.Store) {
+				names := []string{"", " a", "10", "9", "B", "Z", "a", "a ", "ab", "b", "É", "é"}
+				for i, name := range names {
+					k := plainKey("team-a", fmt.Sprintf("key-%02d", 50-i))
+					k.Name = name
+					create(t, s, k)
+				}
+				page, err := s.Keys.List(background, store.KeyQuery{Sort: store.ByName})
+				must(t, "List", err)
+				var got []string
+				for _, k := range page.Keys {
+					got = append(got, k.Name)
+				}
+				equalList(t, "names", got, names)
+			},
+		},
+		{
+			name: "keys that never expire come last",
+			why:  "ByExpiry puts keys without an expiry behind all others; reversed, they come first.",
+			run: func(t tester, s store.Store) {
+				for i, end := range []time.Time{{}, noon.AddDate(0, 1, 0), noon.AddDate(-30, 0, 0), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), {}} {
+					k := plainKey("team-a", fmt.Sprintf("key-%d", i))
+					k.NotAfter = end
+					create(t, s, k)
+				}
+				want := []string{"key-2", "key-1", "key-3", "key-0", "key-4"}
+				equalList(t, "ascending", list(t, s, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry, Limit: 2}), want)
+				slices.Reverse(want)
+				equalList(t, "descending", list(t, s, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry, Limit: 2, Descending: true}), want)
+			},
+		},
+		{
+			name: "the size of a page",
+			why:  "A page holds Limit keys, 1 to MaxPage; 0 means 100; anything else is an error, not another size.",
+			run: func(t tester, s store.Store) {
+				for i := range 105 {
+					create(t, s, plainKey("team-a", fmt.Sprintf("key-%03d", i)))
+				}
+				for limit, want := range map[int]int{0: 100, 1: 1, 104: 104, 105: 105, store.MaxPage: 105} {
+					page, err := s.Keys.List(background, store.KeyQuery{Limit: limit})
+					must(t, "List", err)
+					equal(t, fmt.Sprint("keys on a page of ", limit), len(page.Keys), want)
+					equal(t, "a next page", page.Next != nil, want < 105)
+				}
+				for _, limit := range []int{-1, store.MaxPage + 1} {
+					if _, err := s.Keys.List(background, store.KeyQuery{Limit: limit}); err == nil {
+						t.Errorf("Limit %d: no error", limit)
+					}
+				}
+			},
+		},
+		{
+			name: "orders without an index are for one workspace",
+			why:  "ByLastUsed and ByExpiry over all workspaces, and orders nobody knows, are errors that say so.",
+			run: func(t tester, s store.Store) {
+				for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry, "digest", "name; drop table"} {
+					if _, err := s.Keys.List(background, store.KeyQuery{Sort: sort}); err == nil {
+						t.Errorf("Sort %q over all workspaces: no error", sort)
+					}
+				}
+				if _, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a", Sort: "digest"}); err == nil {
+					t.Errorf("an unknown order: no error")
+				}
+			},
+		},
+		{
+			name: "conditions",
+			why:  "Each condition keeps exactly the keys it names; several are joined by and.",
+			run:  conditions,
+		},
+		{
+			name: "more than MaxSorted keys",
+			soak: true,
+			why:  "ByLastUsed and ByExpiry work up to MaxSorted keys of a workspace; beyond it they are an error that says so.",
+			run: func(t tester, s store.Store) {
+				for i := range store.MaxSorted + 1 {
+					create(t, s, plainKey("team-a", fmt.Sprintf("key-%05d", i)))
+				}
+				for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry} {
+					if _, err := s.Keys.List(background, store.KeyQuery{Workspace: "team-a", Sort: sort}); err == nil {
+						t.Errorf("Sort %q: no error", sort)
+					}
+				}
+				remove(t, s, "team-a", "key-00007")
+				equal(t, "keys", len(list(t, s, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry, Limit: store.MaxPage})), store.MaxSorted)
+			},
+		},
+	}
+}
+
+// list reads all pages and returns the ids.
+func list(t tester, s store.Store, q store.KeyQuery) []string {
+	t.Helper()
+	ids := []string{}
+	for range store.MaxSorted {
+		page, err := s.Keys.List(background, q)
+		if err != nil {
+			t.Fatalf("List(%+v): %v", q, err)
+		}
+		for _, k := range page.Keys {
+			ids = append(ids, k.ID)
+		}
+		if page.Next == nil {
+			return ids
+		}
+		q.After = page.Next
+	}
+	t.Fatalf("List(%+v): the pages never end", q)
+	return nil
+}
+
+// crowd fills two workspaces with keys that share creation times, names,
+// expiries and uses, made in no order, and returns them.
+func crowd(t tester, s store.Store) []store.Key {
+	t.Helper()
+	var keys []store.Key
+	var uses []store.Use
+	for i := range 24 {
+		k := plainKey([]string{"team-a", "team-a", "team-b"}[i%3], fmt.Sprintf("key-%02d", i*7%24))
+		k.Name = fmt.Sprintf("name %d", i*5%24/3)
+		k.Created = noon.Add(time.Duration(i*11%24/4) * time.Second)
+		if i%5 != 0 {
+			k.NotAfter = noon.Add(time.Duration(i*13%24/5) * time.Hour)
+		}
+		if i%4 != 0 {
+			k.LastUsed = noon.Add(time.Duration(i*17%24/6) * time.Minute)
+			uses = append(uses, store.Use{Key: k.ID, Secret: "s1", At: k.LastUsed})
+		}
+		keys = append(keys, k)
+		fresh := k
+		fresh.LastUsed = time.Time{}
+		create(t, s, fresh)
+	}
+	must(t, "Touch", s.Upkeep.Touch(background, uses))
+	return keys
+}
+
+func everyOrder(t tester, s store.Store) {
+	keys := crowd(t, s)
+	expiry := func(k store.Key) time.Time {
+		if k.NotAfter.IsZero() {
+			return farAhead
+		}
+		return k.NotAfter
+	}
+	for _, try := range []struct {
+		sort       store.KeySort
+		workspaces []string
+		order      func(a, b store.Key) int
+	}{
+		{"", []string{"", "team-a", "team-b"}, func(a, b store.Key) int { return a.Created.Compare(b.Created) }},
+		{store.ByCreated, []string{"", "team-a", "team-b"}, func(a, b store.Key) int { return a.Created.Compare(b.Created) }},
+		{store.ByName, []string{"", "team-a", "team-b"}, func(a, b store.Key) int { return strings.Compare(a.Name, b.Name) }},
+		{store.ByLastUsed, []string{"team-a", "team-b"}, func(a, b store.Key) int { return a.LastUsed.Compare(b.LastUsed) }},
+		{store.ByExpiry, []string{"team-a", "team-b"}, func(a, b store.Key) int { return expiry(a).Compare(expiry(b)) }},
+	} {
+		sorted := slices.SortedFunc(slices.Values(keys), func(a, b store.Key) int {
+			return cmp.Or(try.order(a, b), strings.Compare(a.ID, b.ID))
+		})
+		for _, workspace := range try.workspaces {
+			want := []string{}
+			for _, k := range sorted {
+				if workspace == "" || k.Workspace == workspace {
+					want = append(want, k.ID)
+				}
+			}
+			for _, limit := range []int{1, 3, 8, 16, 24, 100} {
+				q := store.KeyQuery{Workspace: workspace, Sort: try.sort, Limit: limit}
+				equalList(t, fmt.Sprintf("order %q of %q in pages of %d", try.sort, workspace, limit), list(t, s, q), want)
+				q.Descending = true
+				reversed := slices.Clone(want)
+				slices.Reverse(reversed)
+				equalList(t, fmt.Sprintf("order %q of %q, descending, in pages of %d", try.sort, workspace, limit), list(t, s, q), reversed)
+			}
+		}
+	}
+}
+
+func conditions(t tester, s store.Store) {
+	keys := crowd(t, s)
+	for i := range keys {
+		k := keys[i]
+		k.Disabled = i%3 == 0
+		k.Permissions = scope.MustParse([]string{"project.list", "project.list project.read", "project.listing", ""}[i%4])
+		if i%6 == 0 {
+			k.Name = []string{"Deploy 50%_x", "DEPLOY 50xyx", `back\slash`, "Größe"}[i/6]
+		}
+		update(t, s, k)
+		k.Version = 2
+		keys[i] = k
+	}
+	person := newKey("team-a", "key-made-by-a-person")
+	other := newKey("team-a", "key-made-by-another")
+	other.CreatedBy = store.ActorRef{Kind: "key", ID: "person-1"}
+	create(t, s, person, other)
+	keys = append(keys, person, other)
+	on, off := true, false
+	from, to := noon.Add(time.Hour), noon.Add(3*time.Hour)
+	inRange := func(k store.Key) bool {
+		return !k.NotAfter.IsZero() && !k.NotAfter.Before(from) && k.NotAfter.Before(to)
+	}
+	named := func(names ...string) func(store.Key) bool {
+		return func(k store.Key) bool { return slices.Contains(names, k.Name) }
+	}
+	for _, try := range []struct {
+		what string
+		q    store.KeyQuery
+		want func(k store.Key) bool
+	}{
+		{"disabled", store.KeyQuery{Disabled: &on}, func(k store.Key) bool { return k.Disabled }},
+		{"not disabled", store.KeyQuery{Disabled: &off}, func(k store.Key) bool { return !k.Disabled }},
+		{"permission", store.KeyQuery{Permission: "project.list"}, func(k store.Key) bool { return k.Permissions.Has("project.list") }},
+		{"permission that is part of a name", store.KeyQuery{Permission: "project"}, func(store.Key) bool { return false }},
+		{"expiry from", store.KeyQuery{NotAfterFrom: from}, func(k store.Key) bool { return !k.NotAfter.IsZero() && !k.NotAfter.Before(from) }},
+		{"expiry to", store.KeyQuery{NotAfterTo: to}, func(k store.Key) bool { return !k.NotAfter.IsZero() && k.NotAfter.Before(to) }},
+		{"expiry from and to", store.KeyQuery{NotAfterFrom: from, NotAfterTo: to}, inRange},
+		{"maker", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}}, named(person.Name)},
+		{"maker of any kind", store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}}, named(person.Name, other.Name)},
+		{"maker nobody was", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person"}}, named()},
+		{"text in any case", store.KeyQuery{Text: "dEPLOY"}, named("Deploy 50%_x", "DEPLOY 50xyx")},
+		{"text of an id", store.KeyQuery{Text: "KEY-1"}, func(k store.Key) bool { return strings.Contains(k.ID, "key-1") }},
+		{"text with a percent sign", store.KeyQuery{Text: "50%"}, named("Deploy 50%_x")},
+		{"text with an underscore", store.KeyQuery{Text: "%_x"}, named("Deploy 50%_x")},
+		{"text with a backslash", store.KeyQuery{Text: `k\s`}, named(`back\slash`)},
+		{"text beyond ASCII", store.KeyQuery{Text: "größ"}, named("Größe")},
+		{"text that is nowhere", store.KeyQuery{Text: "deploy' OR 1=1 --"}, named()},
+		{"several", store.KeyQuery{Disabled: &off, NotAfterFrom: from, NotAfterTo: to, Text: "name", Permission: "project.list"}, func(k store.Key) bool {
+			return !k.Disabled && inRange(k) && k.Permissions.Has("project.list") && strings.Contains(k.Name, "name")
+		}},
+	} {
+		for _, workspace := range []string{"", "team-a"} {
+			sorts := []store.KeySort{store.ByCreated, store.ByName}
+			if workspace != "" {
+				sorts = append(sorts, store.ByLastUsed, store.ByExpiry)
+			}
+			want := []string{}
+			for _, k := range keys {
+				if try.want(k) && (workspace == "" || k.Workspace == workspace) {
+					want = append(want, k.ID)
+				}
+			}
+			slices.Sort(want)
+			for _, sort := range sorts {
+				q := try.q
+				q.Workspace, q.Sort, q.Limit = workspace, sort, 2
+				got := list(t, s, q)
+				slices.Sort(got)
+				equalList(t, fmt.Sprintf("%s, workspace %q, order %q", try.what, workspace, sort), got, want)
+			}
+		}
+	}
+}

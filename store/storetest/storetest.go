@@ -1,0 +1,132 @@
+// Package storetest proves a storage driver against every rule of package
+// store. A driver's test calls Run with a function that makes an empty store:
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
+//	}
+//
+// Each rule is a subtest with a store of its own. When one fails, its last
+// line says what the rule is for. Stress forms of the races, and what takes
+// long to set up, run only with LATCHKEY_SOAK=1 in the environment.
+package storetest
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Run runs every rule as a subtest. newStore returns a store without any
+// records each time it is called, and registers its own clean-up; the stores
+// of two calls share nothing. Keys, Upkeep, Settings and Events must be
+// there: without one of them Run fails and names it. A group of rules about
+// any other field that is nil is skipped, and says which.
+//
+// All instants that the rules pass are fixed ones of the year 2026, except
+// for ends that must not come, which lie far ahead: a driver that compares
+// with its server's clock fails.
+func Run(t *testing.T, newStore func(*testing.T) store.Store) {
+	probe := newStore(t)
+	if names := missing(probe); len(names) > 0 {
+		t.Fatalf("storetest: the store lacks %s; a driver has at least Keys, Upkeep, Settings and Events", strings.Join(names, ", "))
+	}
+	for _, g := range groups() {
+		t.Run(g.name, func(t *testing.T) {
+			if g.needs != nil && !g.needs(probe) {
+				t.Skipf("the store has no %s: %d rules not tried", g.name, len(g.rules))
+			}
+			for _, r := range g.rules {
+				t.Run(r.name, func(t *testing.T) {
+					if r.soak && !soak() {
+						t.Skip("only with LATCHKEY_SOAK=1")
+					}
+					r.try(t, newStore(t))
+				})
+			}
+		})
+	}
+}
+
+// tester is the part of *testing.T that rules use, so that this package's
+// own tests can watch them fail.
+type tester interface {
+	Helper()
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+}
+
+// rule is one promise of the contract and how to try it.
+type rule struct {
+	name string
+	why  string // one or two sentences, shown on failure
+	run  func(t tester, s store.Store)
+	soak bool // only with LATCHKEY_SOAK=1
+}
+
+// try runs the rule and explains it if it was broken.
+func (r rule) try(t tester, s store.Store) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		if t.Failed() {
+			t.Logf("the rule: %s", r.why)
+		}
+	}()
+	r.run(t, s)
+}
+
+// group holds the rules about one field of store.Store.
+type group struct {
+	name  string
+	needs func(store.Store) bool // nil: a field that must be there
+	rules []rule
+}
+
+func groups() []group {
+	return []group{
+		{name: "Create", rules: createRules()},
+		{name: "Lookup", rules: lookupRules()},
+		{name: "Update", rules: updateRules()},
+		{name: "Delete", rules: deleteRules()},
+		{name: "List", rules: listRules()},
+		{name: "Cursor", rules: cursorRules()},
+		{name: "Upkeep", rules: upkeepRules()},
+		{name: "Settings", rules: settingsRules()},
+		{name: "Workspaces", rules: workspaceRules()},
+		{name: "Events", rules: eventRules()},
+		{name: "Change", rules: changeRules()},
+		{name: "Races", rules: raceRules()},
+		{name: "Context", rules: contextRules()},
+		{name: "SigningKeys", needs: func(s store.Store) bool { return s.SigningKeys != nil }, rules: signingRules()},
+		{name: "Epochs", needs: func(s store.Store) bool { return s.Epochs != nil }, rules: epochRules()},
+		{name: "OnceIDs", needs: func(s store.Store) bool { return s.OnceIDs != nil }, rules: onceRules()},
+		{name: "Usage", needs: func(s store.Store) bool { return s.Usage != nil }, rules: usageRules()},
+		{name: "Limiter", needs: func(s store.Store) bool { return s.Limiter != nil }, rules: limiterRules()},
+		{name: "Watch", needs: func(s store.Store) bool { return s.Watch != nil }, rules: watchRules()},
+	}
+}
+
+// missing names the fields that every driver has and s lacks.
+func missing(s store.Store) []string {
+	var names []string
+	for _, field := range []struct {
+		name  string
+		there bool
+	}{
+		{"Keys", s.Keys != nil},
+		{"Upkeep", s.Upkeep != nil},
+		{"Settings", s.Settings != nil},
+		{"Events", s.Events != nil},
+	} {
+		if !field.there {
+			names = append(names, field.name)
+		}
+	}
+	return names
+}
+
+func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }

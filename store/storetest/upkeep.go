@@ -1,0 +1,131 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func upkeepRules() []rule {
+	return []rule{
+		{
+			name: "touch records a use",
+			why:  "A use is recorded on the key and on the secret that was used, on no other, without moving version or epoch.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k, newKey("team-a", "key-2"))
+				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
+				k.LastUsed, k.Secrets[1].LastUsed = noon, noon
+				equalKey(t, "used key", lookup(t, s, "key-1").Key, k)
+				equalKey(t, "other key", lookup(t, s, "key-2").Key, newKey("team-a", "key-2"))
+			},
+		},
+		{
+			name: "an older use changes nothing",
+			why:  "Replicas write uses late and in any order; the latest time stays, for the key and for each secret.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				uses := []store.Use{
+					{Key: "key-1", Secret: "s1", At: noon.Add(time.Minute)},
+					{Key: "key-1", Secret: "s2", At: noon.Add(-time.Minute)},
+					{Key: "key-1", Secret: "s1", At: noon},
+				}
+				must(t, "Touch", s.Upkeep.Touch(background, uses))
+				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}))
+				k := lookup(t, s, "key-1").Key
+				equalTime(t, "the key's", k.LastUsed, noon.Add(time.Minute))
+				equalTime(t, "the first secret's", k.Secrets[0].LastUsed, noon.Add(time.Minute))
+				equalTime(t, "the second secret's", k.Secrets[1].LastUsed, noon.Add(-time.Minute))
+			},
+		},
+		{
+			name: "touch skips what is gone",
+			why:  "A use of a key or secret that is gone is skipped; the other uses of the call are recorded.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "gone"))
+				remove(t, s, "team-a", "gone")
+				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{
+					{Key: "none", Secret: "s1", At: noon}, {Key: "gone", Secret: "s1", At: noon},
+					{Key: "key-1", Secret: "none", At: noon.Add(time.Hour)}, {Key: "key-1", Secret: "s1", At: noon},
+				}))
+				must(t, "Touch of nothing", s.Upkeep.Touch(background, nil))
+				equalTime(t, "LastUsed", lookup(t, s, "key-1").Key.LastUsed, noon)
+				_, err := s.Keys.Lookup(background, "gone")
+				wantError(t, "Lookup of the deleted key", err, store.ErrNotFound)
+			},
+		},
+		{
+			name: "upkeep does not stand in the way of a change",
+			why:  "Upkeep moves no version: who read a key before a login can still save it.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				must(t, "Touch", s.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}))
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1", k.Secrets[0].Digest, "better"))
+				update(t, s, k)
+				equal(t, "events", len(eventIDs(t, s)), 0)
+			},
+		},
+		{
+			name: "rehash replaces one digest",
+			why:  "One secret's digest changes and nothing else.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k, newKey("team-a", "key-2"))
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2", k.Secrets[1].Digest, "better"))
+				k.Secrets[1].Digest = "better"
+				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
+				equalKey(t, "other key", lookup(t, s, "key-2").Key, newKey("team-a", "key-2"))
+			},
+		},
+		{
+			name: "rehash compares the digest",
+			why:  "Rehash is a compare-and-set on that digest: another one is ErrConflict, a key or secret that is gone ErrNotFound, and nothing is written.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k, newKey("team-a", "gone"))
+				remove(t, s, "team-a", "gone")
+				rehash := func(key, secret, from string) error {
+					return s.Upkeep.Rehash(background, key, secret, from, "better")
+				}
+				wantError(t, "another digest", rehash("key-1", "s1", "other"), store.ErrConflict)
+				wantError(t, "the other secret's digest", rehash("key-1", "s1", k.Secrets[1].Digest), store.ErrConflict)
+				wantError(t, "missing secret", rehash("key-1", "s9", k.Secrets[0].Digest), store.ErrNotFound)
+				wantError(t, "missing key", rehash("none", "s1", k.Secrets[0].Digest), store.ErrNotFound)
+				wantError(t, "deleted key", rehash("gone", "s1", newKey("team-a", "gone").Secrets[0].Digest), store.ErrNotFound)
+				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
+			},
+		},
+		{
+			name: "purge removes old tombstones",
+			why:  "Purge removes the tombstones of keys deleted before the given time, not at it, and says how many. From then on their ids are free; keys that live are not touched.",
+			run: func(t tester, s store.Store) {
+				for i, id := range []string{"old", "edge", "young"} {
+					create(t, s, newKey("team-a", id))
+					at := noon.Add(time.Duration(i) * time.Hour)
+					must(t, "Delete", s.Keys.Delete(background, "team-a", id, 0, at, store.Change{Now: at}))
+				}
+				create(t, s, newKey("team-a", "alive"))
+				purge(t, s, noon, 0)
+				purge(t, s, noon.Add(time.Hour), 1)
+				purge(t, s, noon.Add(time.Hour), 0)
+				create(t, s, newKey("team-b", "old"))
+				for _, id := range []string{"edge", "young", "alive"} {
+					err := s.Keys.Create(background, newKey("team-a", id), store.NoLimit, store.Change{})
+					wantError(t, "Create of "+id, err, store.ErrExists)
+				}
+				purge(t, s, farAhead, 2)
+				create(t, s, newKey("team-a", "edge"))
+				equal(t, "Version", lookup(t, s, "edge").Key.Version, 1)
+				equal(t, "number of keys", workspace(t, s, "team-a").Keys, 2)
+			},
+		},
+	}
+}
+
+func purge(t tester, s store.Store, before time.Time, want int) {
+	t.Helper()
+	n, err := s.Upkeep.Purge(background, before)
+	must(t, "Purge", err)
+	equal(t, "purged", n, want)
+}

@@ -1,0 +1,193 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// patience is how long a notice may take to arrive.
+const patience = 10 * time.Second
+
+func watchRules() []rule {
+	return []rule{
+		{
+			name: "tells of every change",
+			why:  "Who watches is told of each change that was committed after ready, of what kind it is and of what.",
+			run: func(t tester, s store.Store) {
+				w := listen(t, s)
+				defer w.stop()
+				create(t, s, newKey("team-a", "key-1"))
+				w.expect(t, "Create", store.NoticeKey, "team-a", "key-1")
+				update(t, s, newKey("team-a", "key-1"))
+				w.expect(t, "Update", store.NoticeKey, "team-a", "key-1")
+				remove(t, s, "team-a", "key-1")
+				w.expect(t, "Delete", store.NoticeKey, "team-a", "key-1")
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{}, store.Change{}))
+				w.expect(t, "SetInstance", store.NoticeInstance, "", "")
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, store.Change{}))
+				w.expect(t, "SetWorkspace", store.NoticeWorkspace, "team-a", "")
+				deleteWorkspace(t, s, "team-a")
+				w.expect(t, "DeleteWorkspace", store.NoticeWorkspace, "team-a", "")
+				if s.SigningKeys != nil {
+					must(t, "SetRing", s.SigningKeys.SetRing(background, store.Ring{}))
+					w.expect(t, "SetRing", store.NoticeSigningKeys, "", "")
+				}
+				if s.Epochs != nil && s.Epochs.With(s.Keys) {
+					must(t, "Revoke", s.Epochs.Revoke(background, "token-1", farAhead))
+					w.expectKind(t, "Revoke", store.NoticeToken)
+				}
+			},
+		},
+		{
+			name: "a change is visible when its notice comes",
+			why:  "A notice follows its change: who reads upon it reads the new state.",
+			run: func(t tester, s store.Store) {
+				w := listen(t, s)
+				defer w.stop()
+				for i := range 10 {
+					id := fmt.Sprint("key-", i)
+					done := make(chan error, 1)
+					go func() { done <- s.Keys.Create(background, newKey("team-a", id), store.NoLimit, store.Change{}) }()
+					w.expect(t, "Create", store.NoticeKey, "team-a", id)
+					lookup(t, s, id)
+					must(t, "Create", <-done)
+				}
+			},
+		},
+		{
+			name: "sequence numbers rise by one",
+			why:  "Sequence rises by one with each notice of a stream, so that a gap shows a loss; a heartbeat repeats the last one.",
+			run: func(t tester, s store.Store) {
+				w := listen(t, s)
+				defer w.stop()
+				for i := range 20 {
+					create(t, s, newKey("team-a", fmt.Sprint("key-", i)))
+				}
+				var last store.Notice
+				for i := range 20 {
+					n := w.next(t, "Create")
+					if i > 0 && n.Sequence != last.Sequence+1 {
+						t.Errorf("sequence %d follows %d", n.Sequence, last.Sequence)
+					}
+					last = n
+				}
+			},
+		},
+		{
+			name: "a refused change is not told",
+			why:  "Notices are of changes that were committed.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				w := listen(t, s)
+				defer w.stop()
+				_ = s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, store.Change{})
+				_ = s.Keys.Update(background, newKey("team-b", "key-1"), store.Change{})
+				_ = s.Settings.SetInstance(background, store.Instance{Version: 7}, store.Change{})
+				create(t, s, newKey("team-a", "key-2"))
+				w.expect(t, "the first notice", store.NoticeKey, "team-a", "key-2")
+			},
+		},
+		{
+			name: "every watcher is told",
+			why:  "Each stream tells of everything, whoever else listens or has left.",
+			run: func(t tester, s store.Store) {
+				one, two, gone := listen(t, s), listen(t, s), listen(t, s)
+				defer one.stop()
+				defer two.stop()
+				_ = gone.stop()
+				create(t, s, newKey("team-a", "key-1"))
+				one.expect(t, "first watcher", store.NoticeKey, "team-a", "key-1")
+				two.expect(t, "second watcher", store.NoticeKey, "team-a", "key-1")
+			},
+		},
+		{
+			name: "ends with its context",
+			why:  "Watch returns why it ended; a context that has ended before is never ready.",
+			run: func(t tester, s store.Store) {
+				w := listen(t, s)
+				if err := w.stop(); !errors.Is(err, context.Canceled) {
+					t.Errorf("Watch returned %v, want context.Canceled", err)
+				}
+				ended, cancel := context.WithCancel(background)
+				cancel()
+				err := s.Watch.Watch(ended, func() { t.Errorf("ready was called") }, func(store.Notice) {})
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("Watch returned %v, want context.Canceled", err)
+				}
+			},
+		},
+	}
+}
+
+// watcher runs a Watch and hands out its notices.
+type watcher struct {
+	notices chan store.Notice
+	ended   chan error
+	cancel  context.CancelFunc
+}
+
+// listen returns once the stream is ready.
+func listen(t tester, s store.Store) *watcher {
+	t.Helper()
+	ctx, cancel := context.WithCancel(background)
+	w := &watcher{notices: make(chan store.Notice, 1000), ended: make(chan error, 1), cancel: cancel}
+	ready := make(chan struct{})
+	go func() {
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { w.notices <- n })
+	}()
+	select {
+	case <-ready:
+	case err := <-w.ended:
+		cancel()
+		t.Fatalf("Watch ended before it was ready: %v", err)
+	case <-time.After(patience):
+		cancel()
+		t.Fatalf("Watch was not ready within %s", patience)
+	}
+	return w
+}
+
+func (w *watcher) stop() error {
+	w.cancel()
+	select {
+	case err := <-w.ended:
+		return err
+	case <-time.After(patience):
+		return errors.New("the stream did not end with its context")
+	}
+}
+
+// next returns the next notice that is no heartbeat.
+func (w *watcher) next(t tester, what string) store.Notice {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case n := <-w.notices:
+			if n.Kind != store.NoticeHeartbeat {
+				return n
+			}
+		case err := <-w.ended:
+			w.ended <- err
+			t.Fatalf("%s: the stream ended: %v", what, err)
+		case <-timeout:
+			t.Fatalf("%s: no notice within %s", what, patience)
+		}
+	}
+}
+
+func (w *watcher) expect(t tester, what string, kind store.NoticeKind, workspace, key string) {
+	t.Helper()
+	n := w.next(t, what)
+	n.Sequence = 0
+	equal(t, what+": notice", n, store.Notice{Kind: kind, Workspace: workspace, Key: key})
+}
+
+func (w *watcher) expectKind(t tester, what string, kind store.NoticeKind) {
+	t.Helper()
+	equal(t, what+": kind of notice", w.next(t, what).Kind, kind)
+}

@@ -1,0 +1,217 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// The parts below wrap those of a sound store and replace single methods.
+
+type keys struct {
+	store.Keys
+	create func(ctx context.Context, k store.Key, limit int, c store.Change) error
+	lookup func(ctx context.Context, id string) (store.Found, error)
+	update func(ctx context.Context, k store.Key, c store.Change) error
+	remove func(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error
+	list   func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error)
+}
+
+func (w keys) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
+	if w.create != nil {
+		return w.create(ctx, k, limit, c)
+	}
+	return w.Keys.Create(ctx, k, limit, c)
+}
+
+func (w keys) Lookup(ctx context.Context, id string) (store.Found, error) {
+	if w.lookup != nil {
+		return w.lookup(ctx, id)
+	}
+	return w.Keys.Lookup(ctx, id)
+}
+
+func (w keys) Update(ctx context.Context, k store.Key, c store.Change) error {
+	if w.update != nil {
+		return w.update(ctx, k, c)
+	}
+	return w.Keys.Update(ctx, k, c)
+}
+
+func (w keys) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
+	if w.remove != nil {
+		return w.remove(ctx, workspace, id, version, at, c)
+	}
+	return w.Keys.Delete(ctx, workspace, id, version, at, c)
+}
+
+func (w keys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	if w.list != nil {
+		return w.list(ctx, q)
+	}
+	return w.Keys.List(ctx, q)
+}
+
+type upkeep struct {
+	store.Upkeep
+	purge  func(ctx context.Context, before time.Time) (int, error)
+	touch  func(ctx context.Context, uses []store.Use) error
+	rehash func(ctx context.Context, key, secret, from, to string) error
+}
+
+func (w upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
+	if w.purge != nil {
+		return w.purge(ctx, before)
+	}
+	return w.Upkeep.Purge(ctx, before)
+}
+
+func (w upkeep) Touch(ctx context.Context, uses []store.Use) error {
+	if w.touch != nil {
+		return w.touch(ctx, uses)
+	}
+	return w.Upkeep.Touch(ctx, uses)
+}
+
+func (w upkeep) Rehash(ctx context.Context, key, secret, from, to string) error {
+	if w.rehash != nil {
+		return w.rehash(ctx, key, secret, from, to)
+	}
+	return w.Upkeep.Rehash(ctx, key, secret, from, to)
+}
+
+type settings struct {
+	store.Settings
+	setInstance     func(ctx context.Context, s store.Instance, c store.Change) error
+	setWorkspace    func(ctx context.Context, w store.Workspace, c store.Change) error
+	deleteWorkspace func(ctx context.Context, id string, at time.Time, c store.Change) error
+}
+
+func (w settings) SetInstance(ctx context.Context, s store.Instance, c store.Change) error {
+	if w.setInstance != nil {
+		return w.setInstance(ctx, s, c)
+	}
+	return w.Settings.SetInstance(ctx, s, c)
+}
+
+func (w settings) SetWorkspace(ctx context.Context, s store.Workspace, c store.Change) error {
+	if w.setWorkspace != nil {
+		return w.setWorkspace(ctx, s, c)
+	}
+	return w.Settings.SetWorkspace(ctx, s, c)
+}
+
+func (w settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
+	if w.deleteWorkspace != nil {
+		return w.deleteWorkspace(ctx, id, at, c)
+	}
+	return w.Settings.DeleteWorkspace(ctx, id, at, c)
+}
+
+type events struct {
+	store.Events
+	append func(ctx context.Context, events ...store.Event) error
+	list   func(ctx context.Context, q store.EventQuery) (store.EventPage, error)
+	prune  func(ctx context.Context, before time.Time) (int, error)
+}
+
+func (w events) Append(ctx context.Context, events ...store.Event) error {
+	if w.append != nil {
+		return w.append(ctx, events...)
+	}
+	return w.Events.Append(ctx, events...)
+}
+
+func (w events) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	if w.list != nil {
+		return w.list(ctx, q)
+	}
+	return w.Events.List(ctx, q)
+}
+
+func (w events) Prune(ctx context.Context, before time.Time) (int, error) {
+	if w.prune != nil {
+		return w.prune(ctx, before)
+	}
+	return w.Events.Prune(ctx, before)
+}
+
+// epochs keeps its With, since the wrapped Keys are then the same too.
+type epochs struct {
+	store.Epochs
+	read  func(ctx context.Context, ref store.TokenRef) (store.EpochState, error)
+	raise func(ctx context.Context, marks ...store.Mark) error
+}
+
+func (w epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+	if w.read != nil {
+		return w.read(ctx, ref)
+	}
+	return w.Epochs.Read(ctx, ref)
+}
+
+func (w epochs) Raise(ctx context.Context, marks ...store.Mark) error {
+	if w.raise != nil {
+		return w.raise(ctx, marks...)
+	}
+	return w.Epochs.Raise(ctx, marks...)
+}
+
+type onceIDs struct {
+	store.OnceIDs
+	spend func(ctx context.Context, id store.OnceID, now time.Time) error
+}
+
+func (w onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
+	return w.spend(ctx, id, now)
+}
+
+type signingKeys struct {
+	store.SigningKeys
+	set func(ctx context.Context, r store.Ring) error
+}
+
+func (w signingKeys) SetRing(ctx context.Context, r store.Ring) error { return w.set(ctx, r) }
+
+type usage struct {
+	store.Usage
+	add  func(ctx context.Context, counts []store.Count) error
+	days func(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error)
+}
+
+func (w usage) Add(ctx context.Context, counts []store.Count) error {
+	if w.add != nil {
+		return w.add(ctx, counts)
+	}
+	return w.Usage.Add(ctx, counts)
+}
+
+func (w usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+	if w.days != nil {
+		return w.days(ctx, workspace, key, from, to)
+	}
+	return w.Usage.Days(ctx, workspace, key, from, to)
+}
+
+type limiter func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error)
+
+func (w limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+	return w(ctx, id, now, by, window)
+}
+
+type watch func(ctx context.Context, ready func(), notice func(store.Notice)) error
+
+func (w watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+	return w(ctx, ready, notice)
+}
+
+// current reads the stored key, or a zero one.
+func current(ctx context.Context, s store.Store, id string) store.Key {
+	found, err := s.Keys.Lookup(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Key{}
+	}
+	return found.Key
+}
