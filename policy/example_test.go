@@ -1,0 +1,173 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// march is the time of every example.
+var march = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// create asks p whether a key with this expiry (zero: none) may be made now
+// in a workspace that holds so many keys.
+func create(p policy.Policy, keys int, notAfter time.Time) {
+	r := policy.NewKeyRequest(policy.KeyRequest{
+		Action: policy.Create, Now: march,
+		Workspace: store.Workspace{ID: "team-a", Keys: keys},
+		After:     &store.Key{ID: "key-1", Workspace: "team-a", NotAfter: notAfter, Created: march},
+	})
+	if denied, ok := policy.AsDenied(p.CheckKey(context.Background(), r)); ok {
+		fmt.Println(denied.Reason)
+		return
+	}
+	fmt.Println("allowed, expires:", r.Result().NotAfter.Format(time.DateOnly))
+}
+
+// logIn asks p for a token to a key made on 1 January without an expiry.
+func logIn(p policy.Policy, from string, rules store.Rules) {
+	r := policy.NewTokenRequest(policy.TokenRequest{
+		Now: march, Address: netip.MustParseAddr(from),
+		Instance: store.Instance{Rules: rules},
+		Key:      &store.Key{ID: "key-1", Workspace: "team-a", Created: march.AddDate(0, -2, 0)},
+	}, scope.MustParse("project.list project.purge"), march.Add(time.Hour))
+	if denied, ok := policy.AsDenied(p.CheckToken(context.Background(), r)); ok {
+		fmt.Println(denied.Reason)
+		return
+	}
+	fmt.Println("a token for", r.Granted(), "until", r.NotAfter().Format(time.TimeOnly))
+}
+
+func Example() {
+	rules := policy.All(
+		policy.MaxKeys(10),
+		policy.DefaultLifetime(30*24*time.Hour),
+		policy.MaxLifetime(90*24*time.Hour),
+		policy.TokenTTL(15*time.Minute),
+	)
+	create(rules, 9, time.Time{})
+	create(rules, 10, time.Time{})
+	create(rules, 3, march.AddDate(1, 0, 0))
+	logIn(rules, "192.0.2.7", store.Rules{})
+	// Output:
+	// allowed, expires: 2026-03-31
+	// This workspace may hold at most 10 keys.
+	// This key's expiry is too late: the latest allowed is 2026-05-30T12:00:00Z, and a date counts to the end of its day.
+	// a token for project.list project.purge until 12:15:00
+}
+
+func ExampleMaxKeys() {
+	create(policy.MaxKeys(3), 2, march.AddDate(0, 1, 0))
+	create(policy.MaxKeys(3), 3, march.AddDate(0, 1, 0))
+	// Output:
+	// allowed, expires: 2026-04-01
+	// This workspace may hold at most 3 keys.
+}
+
+func ExampleRequireExpiry() {
+	create(policy.RequireExpiry(), 0, time.Time{})
+	create(policy.RequireExpiry(), 0, march.AddDate(0, 1, 0))
+	// Output:
+	// A key needs an expiry here, and this one has none.
+	// allowed, expires: 2026-04-01
+}
+
+func ExampleMaxLifetime() {
+	create(policy.MaxLifetime(7*24*time.Hour), 0, march.AddDate(0, 0, 7))
+	create(policy.MaxLifetime(7*24*time.Hour), 0, march.AddDate(0, 0, 8))
+	// Output:
+	// allowed, expires: 2026-03-08
+	// This key's expiry is too late: the latest allowed is 2026-03-08T12:00:00Z, and a date counts to the end of its day.
+}
+
+func ExampleDefaultLifetime() {
+	create(policy.DefaultLifetime(7*24*time.Hour), 0, time.Time{})
+	create(policy.DefaultLifetime(7*24*time.Hour), 0, march.AddDate(0, 1, 0))
+	// Output:
+	// allowed, expires: 2026-03-08
+	// allowed, expires: 2026-04-01
+}
+
+func ExampleTokenTTL() {
+	logIn(policy.TokenTTL(5*time.Minute), "192.0.2.7", store.Rules{})
+	// Output:
+	// a token for project.list project.purge until 12:05:00
+}
+
+func ExampleAllowAddresses() {
+	office := policy.AllowAddresses(netip.MustParsePrefix("192.0.2.0/24"))
+	logIn(office, "192.0.2.7", store.Rules{})
+	logIn(office, "198.51.100.7", store.Rules{})
+	// Output:
+	// a token for project.list project.purge until 13:00:00
+	// Logins from this network address are not allowed.
+}
+
+func ExampleRateLimit() {
+	twice, err := policy.RateLimit(policy.RateLimitConfig{By: policy.ByKey, Limit: 2, Per: time.Minute})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 3 {
+		logIn(twice, "192.0.2.7", store.Rules{})
+	}
+	// Output:
+	// a token for project.list project.purge until 13:00:00
+	// a token for project.list project.purge until 13:00:00
+	// Too many logins; try again in 30 seconds.
+}
+
+func ExampleSettings() {
+	// An administrator bounds the life of keys: first of new ones, then of
+	// all keys from 1 February on.
+	rules := store.Rules{MaxLifetime: 30 * 24 * time.Hour}
+	logIn(policy.Settings(), "192.0.2.7", rules)
+	rules.EnforcedFrom = march.AddDate(0, -1, 0)
+	logIn(policy.Settings(), "192.0.2.7", rules)
+	// Output:
+	// a token for project.list project.purge until 13:00:00
+	// This key has expired under the rules of this service.
+}
+
+func ExampleEndsAt() {
+	key := &store.Key{ID: "key-1", Created: march}
+	rules := store.Rules{MaxLifetime: 30 * 24 * time.Hour}
+	_, ends := policy.EndsAt(key, rules)
+	fmt.Println("for new keys only:", ends)
+	rules.EnforcedFrom = march.AddDate(0, 6, 0)
+	end, _ := policy.EndsAt(key, rules)
+	fmt.Println("for all keys from September:", end.Format(time.DateOnly))
+	// Output:
+	// for new keys only: false
+	// for all keys from September: 2026-09-01
+}
+
+func ExampleTokenFunc() {
+	noPurge := policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
+		if r.Now.Weekday() == time.Sunday {
+			r.Drop(scope.MustParse("project.purge"))
+		}
+		return nil
+	})
+	logIn(noPurge, "192.0.2.7", store.Rules{})
+	// Output:
+	// a token for project.list until 13:00:00
+}
+
+func ExampleKeyFunc() {
+	freeze := policy.KeyFunc(func(_ context.Context, r *policy.KeyRequest) error {
+		if r.Action == policy.Create && r.Workspace.ID == "team-a" {
+			return &policy.Denied{Rule: "freeze", Reason: "No new keys during the audit."}
+		}
+		return nil
+	})
+	create(freeze, 0, time.Time{})
+	// Output:
+	// No new keys during the audit.
+}

@@ -1,0 +1,135 @@
+// Package policy decides about keys and tokens. A Policy is asked at two
+// points: before a key is stored (created, changed, rotated, enabled) and
+// before a token is issued. It may deny, by returning an error, or narrow:
+// shorten a lifetime, lower a limit, drop a permission. It can never widen.
+//
+// Hosts compose the built-in policies with All and write their own with
+// KeyFunc and TokenFunc. An error of any kind denies; a *Denied carries what
+// the caller may know.
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Policy decides at both points. Implementations must be safe for concurrent
+// use. Both methods are called for an authenticated caller only.
+type Policy interface {
+	// CheckKey is asked before a key is stored.
+	CheckKey(ctx context.Context, r *KeyRequest) error
+	// CheckToken is asked before a token is issued.
+	CheckToken(ctx context.Context, r *TokenRequest) error
+}
+
+// KeyFunc is a Policy that decides about keys only; every token passes.
+type KeyFunc func(ctx context.Context, r *KeyRequest) error
+
+// CheckKey calls f.
+func (f KeyFunc) CheckKey(ctx context.Context, r *KeyRequest) error { return f(ctx, r) }
+
+// CheckToken lets the token pass.
+func (f KeyFunc) CheckToken(context.Context, *TokenRequest) error { return nil }
+
+// TokenFunc is a Policy that decides about tokens only; every key passes.
+type TokenFunc func(ctx context.Context, r *TokenRequest) error
+
+// CheckKey lets the key pass.
+func (f TokenFunc) CheckKey(context.Context, *KeyRequest) error { return nil }
+
+// CheckToken calls f.
+func (f TokenFunc) CheckToken(ctx context.Context, r *TokenRequest) error { return f(ctx, r) }
+
+// All asks the policies in order. The first that denies decides; what earlier
+// ones narrowed stays narrowed for later ones. A nil policy is skipped.
+func All(policies ...Policy) Policy {
+	var kept all
+	for _, p := range policies {
+		if p != nil {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+type all []Policy
+
+func (ps all) CheckKey(ctx context.Context, r *KeyRequest) error {
+	for _, p := range ps {
+		if err := p.CheckKey(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (ps all) CheckToken(ctx context.Context, r *TokenRequest) error {
+	for _, p := range ps {
+		if err := p.CheckToken(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Denied is a refusal that says which rule refused. Reason reaches the
+// caller; Err is for the log only.
+type Denied struct {
+	// Rule names the policy, such as "max_keys".
+	Rule string
+	// Reason is one plain sentence for the caller. Without one the caller
+	// reads only that a policy refused.
+	Reason string
+	// RetryAfter, unless zero, is how long the caller should wait; the
+	// answer is then 429.
+	RetryAfter time.Duration
+	// Expired says that the rule treats the key as expired.
+	Expired bool
+	// Err is the cause, never shown to the caller.
+	Err error
+}
+
+// Error implements error, for logs.
+func (d *Denied) Error() string {
+	if d == nil {
+		return "policy: refused without a reason"
+	}
+	text := fmt.Sprintf("policy %s: refused", d.Rule)
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	if d.Err != nil {
+		text += ": " + d.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (d *Denied) Unwrap() error {
+	if d == nil {
+		return nil
+	}
+	return d.Err
+}
+
+// AsDenied turns any error of a policy into a *Denied. One that is none
+// already becomes a denial without a public reason, for a foreign error's
+// text is not for the caller. An error that wraps store.ErrUnavailable is an
+// outage, not a decision: then AsDenied returns nil, false. The result is
+// never a nil *Denied with true, even for an error that holds one.
+func AsDenied(err error) (*Denied, bool) {
+	var denied *Denied
+	switch {
+	case err == nil:
+		return nil, false
+	case errors.As(err, &denied) && denied != nil:
+		return denied, true
+	case errors.Is(err, store.ErrUnavailable):
+		return nil, false
+	}
+	return &Denied{Rule: "custom", Reason: "A policy of this service refused the request.", Err: err}, true
+}

@@ -1,0 +1,42 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+)
+
+// MaxKeys lets a workspace hold at most n keys; n of 0 or less allows none.
+// Every key counts that was not deleted, disabled and expired ones too. It
+// bites where a key is made (Create, Import) and nowhere else: a workspace
+// that holds more, since the number was lowered, keeps them and may rotate,
+// change and enable them.
+//
+// The store enforces the number in the step that adds the key, so that
+// concurrent creations never exceed it.
+func MaxKeys(n int) Policy {
+	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
+		return limitKeys(r, "max_keys", n)
+	})
+}
+
+// limitKeys also answers early, from the count that was read with the
+// workspace, so that the caller gets the reason without a failed write.
+func limitKeys(r *KeyRequest, rule string, n int) error {
+	if r.Action != Create && r.Action != Import {
+		return nil
+	}
+	n = max(n, 0)
+	r.LimitKeys(n)
+	if r.Workspace.Keys < n {
+		return nil
+	}
+	return &Denied{Rule: rule, Reason: fmt.Sprintf("This workspace may hold at most %s.", counted(n, "key"))}
+}
+
+// counted writes a number and its noun: "1 key", "2 keys".
+func counted[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,181 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// By says whose logins a rate limit counts together.
+type By uint8
+
+// What RateLimit counts by. ByAddress counts an IPv6 client by its /64 and
+// denies a login whose address the host does not name.
+const (
+	ByKey By = iota
+	ByWorkspace
+	ByAddress
+)
+
+// Outage says what happens while a limiter cannot answer.
+type Outage uint8
+
+const (
+	// Deny refuses, as an outage: the error wraps store.ErrUnavailable, and
+	// the caller answers 503. It is the zero value.
+	Deny Outage = iota
+	// Allow lets every login pass until the limiter answers again.
+	Allow
+)
+
+// localEntries is how many counters a local limiter keeps: some megabytes at
+// most, and far more than one process sees active at a time.
+const localEntries = 1 << 16
+
+// maxWindow bounds Burst times Per/Limit, so that no driver overflows.
+const maxWindow = 366 * 24 * time.Hour
+
+// RateLimitConfig sets up RateLimit.
+type RateLimitConfig struct {
+	// By says what is counted; the zero value is each key by itself.
+	By By
+	// Limit is how many tokens may be issued in Per, in the long run. It is
+	// at least 1 and at most one a microsecond.
+	Limit int
+	// Per is the time that Limit counts for. It has no default.
+	Per time.Duration
+	// Burst is how many may come at once after a pause. 0 means Limit.
+	Burst int
+	// Limiter keeps the counts. Policies with the same By, Limit, Per and
+	// Burst on one Limiter count together, in this process and in others. nil
+	// counts in this process only, with bounded memory.
+	Limiter store.Limiter
+	// Timeout bounds one call of Limiter; later counts as an outage. 0 means
+	// 500 ms. Without a Limiter it has no effect.
+	Timeout time.Duration
+	// OnOutage says what happens while Limiter fails. The zero value is Deny.
+	OnOutage Outage
+}
+
+// RateLimit bounds how often tokens are issued. It counts every token that
+// reaches it, also one that a later policy of All denies; refusals count
+// nothing. It says nothing about failed logins, which never reach a policy.
+//
+// The error joins all problems of the configuration, each naming its field.
+func RateLimit(c RateLimitConfig) (Policy, error) {
+	if c.Burst == 0 {
+		c.Burst = c.Limit
+	}
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if c.By > ByAddress {
+		problem("By: %d is not one of ByKey, ByWorkspace, ByAddress", c.By)
+	}
+	if c.Limit < 1 {
+		problem("Limit: %d is below 1", c.Limit)
+	}
+	if c.Per <= 0 {
+		problem("Per: %v is not above 0", c.Per)
+	}
+	if c.Burst < 0 {
+		problem("Burst: %d is below 0", c.Burst)
+	}
+	if c.Timeout < 0 {
+		problem("Timeout: %v is below 0", c.Timeout)
+	}
+	if c.OnOutage > Allow {
+		problem("OnOutage: %d is neither Deny nor Allow", c.OnOutage)
+	}
+	if c.Per > maxWindow {
+		problem("Per: %v is above %v", c.Per, maxWindow)
+	}
+	l := rateLimit{by: c.By, limiter: c.Limiter, timeout: c.Timeout, allow: c.OnOutage == Allow}
+	if len(problems) == 0 {
+		limit := time.Duration(c.Limit)
+		// Rounded up to the microsecond, which every driver can keep, so that
+		// Per never holds more than Limit.
+		if limit > c.Per/time.Microsecond {
+			problem("Limit: %d in %v is more than one a microsecond", c.Limit, c.Per)
+		} else {
+			step := limit * time.Microsecond                          //nolint:durationcheck // limit is a plain number
+			l.interval = (c.Per + step - 1) / step * time.Microsecond //nolint:durationcheck // a quotient of durations is a plain number
+			l.window = l.interval * time.Duration(c.Burst)
+			if l.interval > maxWindow/time.Duration(c.Burst) {
+				problem("Burst: %d times Per/Limit is above %v", c.Burst, maxWindow)
+			}
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("policy: rate limit: %w", err)
+	}
+	switch {
+	case l.limiter == nil:
+		l.limiter, l.timeout = memstore.NewLimiter(localEntries), 0
+	case l.timeout == 0:
+		l.timeout = 500 * time.Millisecond
+	}
+	l.prefix = fmt.Sprintf("policy/rate/%d/%d/%d/%d/", c.By, c.Limit, int64(c.Per), c.Burst)
+	return TokenFunc(l.checkToken), nil
+}
+
+type rateLimit struct {
+	by               By
+	prefix           string
+	limiter          store.Limiter
+	timeout          time.Duration
+	allow            bool
+	interval, window time.Duration
+}
+
+// checkToken is the generic cell rate algorithm: the limiter keeps the time
+// at which all tokens issued so far would have been due at an even pace, and
+// that time may run ahead of now by a burst.
+func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
+	id := l.prefix
+	switch l.by {
+	case ByKey:
+		id += r.Key.ID
+	case ByWorkspace:
+		id += r.Key.Workspace
+	case ByAddress:
+		client := network(r.Address)
+		if !client.IsValid() {
+			return &Denied{Rule: "rate_limit", Reason: "Logins are limited by network address, and yours is not known."}
+		}
+		id += client.String()
+	}
+	arrival, moved, err := l.advance(ctx, id, r.Now)
+	switch {
+	case err == nil && moved:
+		return nil
+	case err != nil && l.allow && ctx.Err() == nil:
+		return nil
+	case err != nil:
+		return fmt.Errorf("policy: rate limit: %w: %w", store.ErrUnavailable, err)
+	}
+	wait := ceilSecond(arrival.Add(l.interval - l.window).Sub(r.Now))
+	return &Denied{
+		Rule:       "rate_limit",
+		Reason:     "Too many logins; try again in " + counted(int64(wait/time.Second), "second") + ".",
+		RetryAfter: wait,
+	}
+}
+
+func (l *rateLimit) advance(ctx context.Context, id string, now time.Time) (time.Time, bool, error) {
+	if l.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.timeout)
+		defer cancel()
+	}
+	return l.limiter.Advance(ctx, id, now, l.interval, l.window)
+}
+
+// ceilSecond rounds up to a whole second, and to one at least, since
+// Retry-After counts seconds (RFC 9110, section 10.2.3).
+func ceilSecond(d time.Duration) time.Duration {
+	return max(time.Second, (d + time.Second - 1).Truncate(time.Second))
+}

@@ -1,0 +1,231 @@
+package policy_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func rules(r store.Rules) store.Instance     { return store.Instance{Rules: r} }
+func ownRules(r store.Rules) store.Workspace { return store.Workspace{ID: "team-a", Keys: 5, Rules: r} }
+
+func TestSettingsState(t *testing.T) {
+	p := policy.Settings()
+	soon := now.Add(day)
+	k := aged(30*day, soon)
+	longer := aged(30*day, soon.Add(day))
+	for _, state := range []struct {
+		name      string
+		instance  store.Instance
+		workspace store.Workspace
+		rule      string
+		all       bool // denies changes of every kind
+	}{
+		{name: "keys off", instance: store.Instance{KeysOff: true}, rule: "settings.keys_off"},
+		{name: "B06 suspended workspace", workspace: store.Workspace{Suspended: true}, rule: "settings.suspended"},
+		{name: "deleted workspace", workspace: store.Workspace{Deleted: true}, rule: "settings.deleted", all: true},
+	} {
+		t.Run(state.name, func(t *testing.T) {
+			rename := ""
+			if state.all {
+				rename = state.rule
+			}
+			cases := []keyCase{
+				{name: "create", action: policy.Create, after: k, rule: state.rule},
+				{name: "import", action: policy.Import, after: k, rule: state.rule},
+				{name: "rotate", action: policy.Rotate, before: k, after: rotated(k), rule: state.rule},
+				{name: "enable", action: policy.Enable, before: k, after: k, rule: state.rule},
+				{name: "update that prolongs", action: policy.Update, before: k, after: longer, rule: state.rule},
+				{name: "rename", action: policy.Update, before: k, after: renamed(k), rule: rename},
+				{name: "update that shortens", action: policy.Update, before: longer, after: k, rule: rename},
+			}
+			for i := range cases {
+				cases[i].policy, cases[i].instance, cases[i].workspace = p, state.instance, state.workspace
+			}
+			runKeyCases(t, cases)
+			t.Run("login", func(t *testing.T) {
+				facts := login(k)
+				facts.Instance, facts.Workspace = state.instance, state.workspace
+				checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), state.rule, "")
+			})
+		})
+	}
+	t.Run("fresh settings allow everything", func(t *testing.T) {
+		old := aged(999*day, never)
+		runKeyCases(t, []keyCase{
+			{name: "create", policy: p, action: policy.Create, after: aged(0, never), limit: store.NoLimit},
+			{name: "update", policy: p, action: policy.Update, before: k, after: old},
+			{name: "rotate", policy: p, action: policy.Rotate, before: old, after: rotated(old)},
+			{name: "enable", policy: p, action: policy.Enable, before: old, after: old},
+		})
+		t.Run("login", func(t *testing.T) { passesLogin(t, p, old) })
+	})
+}
+
+func TestSettingsRules(t *testing.T) {
+	p := policy.Settings()
+	year := now.Add(365 * day)
+	old := aged(400*day, never)
+	quarter := store.Rules{MaxLifetime: 90 * day}
+	expiry := store.Rules{RequireExpiry: true}
+	runKeyCases(t, []keyCase{
+		{name: "create under the instance's limit", policy: p, action: policy.Create, after: old,
+			instance: rules(store.Rules{MaxKeys: 6}), workspace: ownRules(store.Rules{}), limit: 6},
+		{name: "create at the instance's limit", policy: p, action: policy.Create, after: old,
+			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{}), rule: "settings.max_keys", reason: "at most 5 keys"},
+		{name: "create at the workspace's lower limit", policy: p, action: policy.Create, after: old,
+			instance: rules(store.Rules{MaxKeys: 50}), workspace: ownRules(store.Rules{MaxKeys: 5}), rule: "settings.max_keys"},
+		{name: "create under the workspace's higher limit", policy: p, action: policy.Create, after: old,
+			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: 50}), limit: 50},
+		{name: "create in an unlimited workspace", policy: p, action: policy.Create, after: old,
+			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: store.Unlimited}), limit: store.NoLimit},
+		{name: "a limit that means nothing allows none", policy: p, action: policy.Create, after: old,
+			workspace: ownRules(store.Rules{MaxKeys: -7}), rule: "settings.max_keys"},
+		{name: "rotate above a lowered limit", policy: p, action: policy.Rotate, before: old, after: rotated(old),
+			instance: rules(store.Rules{MaxKeys: 1}), workspace: ownRules(store.Rules{})},
+
+		{name: "create without the expiry the instance requires", policy: p, action: policy.Create, after: old,
+			instance: rules(expiry), rule: "settings.require_expiry"},
+		{name: "create without the expiry the workspace requires", policy: p, action: policy.Create, after: old,
+			workspace: ownRules(expiry), rule: "settings.require_expiry"},
+		{name: "create with the required expiry", policy: p, action: policy.Create, after: aged(0, year), instance: rules(expiry)},
+		{name: "rotate without the required expiry", policy: p, action: policy.Rotate, before: old, after: rotated(old),
+			instance: rules(expiry), rule: "settings.require_expiry"},
+		{name: "rename without the required expiry", policy: p, action: policy.Update, before: old, after: renamed(old), instance: rules(expiry)},
+
+		{name: "create beyond the instance's longest life", policy: p, action: policy.Create, after: aged(0, year),
+			instance: rules(quarter), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
+		{name: "a workspace cannot lengthen it", policy: p, action: policy.Create, after: aged(0, year), instance: rules(quarter),
+			workspace: ownRules(store.Rules{MaxLifetime: 900 * day}), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
+		{name: "a workspace can shorten it", policy: p, action: policy.Create, after: aged(0, now.Add(60*day)), instance: rules(quarter),
+			workspace: ownRules(store.Rules{MaxLifetime: 30 * day}), rule: "settings.max_lifetime", reason: "2026-03-31T12:00:00Z"},
+		{name: "create within it", policy: p, action: policy.Create, after: aged(0, now.Add(90*day)), instance: rules(quarter)},
+		{name: "rename of a key beyond it", policy: p, action: policy.Update, before: old, after: renamed(old), instance: rules(quarter)},
+		{name: "rename beyond an enforced one", policy: p, action: policy.Update, before: old, after: renamed(old),
+			instance: rules(store.Rules{MaxLifetime: 90 * day, EnforcedFrom: now.Add(-day)})},
+		{name: "enable of a key beyond it", policy: p, action: policy.Enable, before: old, after: old,
+			instance: rules(quarter), rule: "settings.max_lifetime"},
+	})
+}
+
+func TestSettingsAtLogin(t *testing.T) {
+	past, today, future := now.Add(-day), now, now.Add(10*time.Minute)
+	quarter := func(from time.Time) store.Rules { return store.Rules{MaxLifetime: 90 * day, EnforcedFrom: from} }
+	expiry := func(from time.Time) store.Rules { return store.Rules{RequireExpiry: true, EnforcedFrom: from} }
+	hour := now.Add(time.Hour)
+	for _, c := range []struct {
+		name     string
+		key      store.Key
+		instance store.Rules
+		own      store.Rules
+		expired  bool
+		until    time.Time
+	}{
+		{name: "rules for keys stored from now on", key: aged(400*day, never),
+			instance: store.Rules{RequireExpiry: true, MaxLifetime: 90 * day}, until: hour},
+		{name: "before the date", key: aged(400*day, never), instance: quarter(now.Add(2 * day)), until: hour},
+		{name: "the token ends with the date", key: aged(400*day, never), instance: quarter(future), until: future},
+		{name: "from the date on", key: aged(400*day, never), instance: quarter(today), expired: true},
+		{name: "after the date", key: aged(400*day, never), instance: quarter(past), expired: true},
+		{name: "the workspace's date is earlier", key: aged(400*day, never), instance: quarter(now.Add(2 * day)),
+			own: store.Rules{EnforcedFrom: past}, expired: true},
+		{name: "the workspace's date is the only one", key: aged(400*day, never),
+			instance: store.Rules{MaxLifetime: 90 * day}, own: store.Rules{EnforcedFrom: past}, expired: true},
+		{name: "the workspace cannot put it off", key: aged(400*day, never), instance: quarter(past),
+			own: store.Rules{EnforcedFrom: now.Add(2 * day)}, expired: true},
+		{name: "a younger key", key: aged(89*day, never), instance: quarter(past), until: hour},
+		{name: "a key as old as the longest life", key: aged(90*day, never), instance: quarter(past), expired: true},
+		{name: "the token ends with the longest life", key: aged(90*day-time.Minute, never), instance: quarter(past),
+			until: now.Add(time.Minute)},
+		{name: "the key's own earlier expiry counts", key: aged(30*day, now.Add(time.Minute)), instance: quarter(past),
+			until: now.Add(time.Minute)},
+		{name: "a later expiry does not help", key: aged(400*day, now.Add(999*day)), instance: quarter(past), expired: true},
+		{name: "a rotation does", key: rotated(aged(400*day, never)), instance: quarter(past), until: hour},
+		{name: "required expiry, none there", key: aged(0, never), instance: expiry(past), expired: true},
+		{name: "required expiry, none there, before the date", key: aged(0, never), instance: expiry(future), until: future},
+		{name: "required expiry, far away", key: aged(400*day, now.Add(999*day)), instance: expiry(past), until: hour},
+		{name: "the workspace requires it", key: aged(0, never), own: expiry(past), expired: true},
+		{name: "required expiry and a longest life", key: aged(0, never),
+			instance: store.Rules{RequireExpiry: true, MaxLifetime: 90 * day, EnforcedFrom: past}, until: hour},
+		{name: "a date without rules", key: aged(400*day, never), instance: store.Rules{EnforcedFrom: past}, until: hour},
+		{name: "an expired key", key: aged(30*day, now), expired: true},
+		{name: "a number of keys above the limit", key: aged(0, never), instance: store.Rules{MaxKeys: 1}, until: hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			facts := login(c.key)
+			facts.Instance, facts.Workspace = rules(c.instance), ownRules(c.own)
+			r := tokenRequest(facts)
+			err := policy.Settings().CheckToken(t.Context(), r)
+			if !c.expired {
+				checkDenied(t, err, "", "")
+				if !r.NotAfter().Equal(c.until) {
+					t.Errorf("the token lives until %v, want %v", r.NotAfter(), c.until)
+				}
+				return
+			}
+			checkDenied(t, err, "settings.expiry", "This key has expired")
+			if denied, _ := policy.AsDenied(err); !denied.Expired {
+				t.Error("the refusal does not say that the key counts as expired")
+			}
+		})
+	}
+}
+
+func TestEffectiveRules(t *testing.T) {
+	early, late := now, now.Add(day)
+	for _, c := range []struct {
+		name                string
+		instance, own, want store.Rules
+	}{
+		{name: "no rules"},
+		{name: "the instance's alone",
+			instance: store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: day, EnforcedFrom: early},
+			want:     store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: day, EnforcedFrom: early}},
+		{name: "the workspace's alone",
+			own:  store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: day, EnforcedFrom: early},
+			want: store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: day, EnforcedFrom: early}},
+		{name: "both",
+			instance: store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: 2 * day, EnforcedFrom: late},
+			own:      store.Rules{MaxKeys: 8, MaxLifetime: day, EnforcedFrom: early},
+			want:     store.Rules{MaxKeys: 8, RequireExpiry: true, MaxLifetime: day, EnforcedFrom: early}},
+		{name: "both, the other way round",
+			instance: store.Rules{MaxKeys: 8, MaxLifetime: day, EnforcedFrom: early},
+			own:      store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: 2 * day, EnforcedFrom: late},
+			want:     store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: day, EnforcedFrom: early}},
+		{name: "unlimited workspace", instance: store.Rules{MaxKeys: 3}, own: store.Rules{MaxKeys: store.Unlimited}},
+		{name: "unlimited instance", instance: store.Rules{MaxKeys: store.Unlimited}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := policy.EffectiveRules(rules(c.instance), ownRules(c.own)); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEndsAt(t *testing.T) {
+	enforced := store.Rules{MaxLifetime: 90 * day, EnforcedFrom: now}
+	for _, c := range []struct {
+		name  string
+		key   store.Key
+		rules store.Rules
+		want  time.Time // zero: never
+	}{
+		{name: "no rules, no expiry", key: aged(0, never)},
+		{name: "no rules", key: aged(0, now.Add(day)), want: now.Add(day)},
+		{name: "not enforced", key: aged(400*day, never), rules: store.Rules{RequireExpiry: true, MaxLifetime: day}},
+		{name: "older than the longest life ends with the enforcement", key: aged(400*day, never), rules: enforced, want: now},
+		{name: "younger ends later", key: aged(30*day, never), rules: enforced, want: now.Add(60 * day)},
+		{name: "own expiry first", key: aged(400*day, now.Add(-day)), rules: enforced, want: now.Add(-day)},
+		{name: "a key without secrets counts from its creation", key: store.Key{Created: now}, rules: enforced, want: now.Add(90 * day)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, ends := policy.EndsAt(&c.key, c.rules)
+			if !got.Equal(c.want) || ends == c.want.IsZero() {
+				t.Errorf("got %v, %v, want %v", got, ends, c.want)
+			}
+		})
+	}
+}
