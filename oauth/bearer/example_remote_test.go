@@ -1,0 +1,100 @@
+package bearer_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+)
+
+// A resource server in its own process: all that it shares with the issuer is
+// the URL of the JWKS document.
+func ExampleRemoteKeys() {
+	jwks, token := issue("https://projects.example.com", "team-a", "project.list")
+	issuer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(jwks)
+	}))
+	defer issuer.Close()
+
+	keys, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{
+		URL:    issuer.URL + "/.well-known/jwks.json",
+		Client: issuer.Client(), // it trusts the certificate of this test; leave it out
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() { _ = keys.Run(ctx) }() // keeps the keys fresh
+
+	verifier, err := bearer.New(bearer.Config{
+		Issuer:    "https://api.example.com",
+		Audiences: []string{"https://projects.example.com"},
+		Keys:      keys,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p, err := verifier.Verify(ctx, token)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.KeyID, "of", p.Workspace, "may", p.Permissions)
+
+	// Output:
+	// key-1 of team-a may project.list
+}
+
+// A resource server that also asks the issuer whether a token was ended, here
+// at every request.
+func ExampleIntrospection() {
+	jwks, token := issue("https://projects.example.com", "team-a", "project.list")
+	var revoked atomic.Bool
+	issuer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, secret, ok := r.BasicAuth(); !ok || id != "projects" || secret != "lk_secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, `{"active":%v}`, r.PostFormValue("token") == token && !revoked.Load())
+	}))
+	defer issuer.Close()
+
+	introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+		URL:          issuer.URL + "/introspect",
+		ClientID:     "projects",
+		ClientSecret: "lk_secret",
+		CacheFor:     -1, // left out: an answer is used for five seconds
+		Client:       issuer.Client(),
+		Timeout:      10 * time.Second,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := bearer.StaticKeys(jwks)
+	if err != nil {
+		log.Fatal(err)
+	}
+	verifier, err := bearer.New(bearer.Config{
+		Issuer:    "https://api.example.com",
+		Audiences: []string{"https://projects.example.com"},
+		Keys:      keys,         // signature and claims are checked here
+		Epochs:    introspector, // and only the rest is asked for
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println("before:", err)
+	revoked.Store(true)
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println("after:", err)
+
+	// Output:
+	// before: <nil>
+	// after: bearer: ended token: The token was ended before it expired.
+}

@@ -1,0 +1,237 @@
+package bearer_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+const (
+	issuer   = "https://api.example.com"
+	audience = "https://api.example.com/v1"
+)
+
+// start is when every test begins.
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+var catalog = scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
+	{Name: "project.list"},
+	{Name: "project.write"},
+	{Name: "admin.project.list", Level: scope.Admin},
+}})
+
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// world is an issuer and a resource server with one clock between them.
+type world struct {
+	t       testing.TB
+	private *ecdsa.PrivateKey
+	signer  *jose.Signer
+	keys    *keyring
+	epochs  *epochs
+	config  bearer.Config
+	log     *logBuffer
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	signer, err := jose.NewSigner(jose.ES256, "k1", key)
+	require.NoError(t, err)
+	w := &world{t: t, private: key, signer: signer, epochs: &epochs{}, log: &logBuffer{}, now: start}
+	w.keys = &keyring{keys: map[string]bearer.Key{}}
+	w.keys.put(signer.Public())
+	w.config = bearer.Config{
+		Issuer: issuer, Audiences: []string{audience}, Keys: w.keys, Epochs: w.epochs,
+		Permissions: catalog, Realm: "api", Now: w.clock, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+	}
+	return w
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) wait(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) verifier() *bearer.Verifier {
+	w.t.Helper()
+	v, err := bearer.New(w.config)
+	require.NoError(w.t, err)
+	return v
+}
+
+// claims are those of a good token that lives ten minutes.
+func claims() jose.Claims {
+	return jose.Claims{
+		Issuer: issuer, Subject: "key-1", Audience: []string{audience}, ClientID: "key-1",
+		Scope: "project.list", TokenID: "token-1", IssuedAt: start.Unix(), Expires: start.Unix() + 600,
+		Workspace: "team-a", SecretID: "secret-1", Epochs: [3]int64{1, 2, 3},
+	}
+}
+
+// token signs good claims after the given changes.
+func (w *world) token(changes ...func(*jose.Claims)) string {
+	w.t.Helper()
+	c := claims()
+	for _, change := range changes {
+		change(&c)
+	}
+	return w.sign(string(jose.AppendClaims(nil, &c)))
+}
+
+func (w *world) sign(payload string) string {
+	w.t.Helper()
+	token, err := w.signer.Sign([]byte(payload))
+	require.NoError(w.t, err)
+	return token
+}
+
+// resign signs with the world's key under a header of the test's choice.
+func (w *world) resign(header, payload string) string {
+	w.t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode([]byte(header)) + "." + encode([]byte(payload))
+	digest := sha256.Sum256([]byte(signed))
+	r, s, err := ecdsa.Sign(rand.Reader, w.private, digest[:])
+	require.NoError(w.t, err)
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return signed + "." + encode(signature)
+}
+
+// keyring is a KeySet that tests change and break.
+type keyring struct {
+	mu    sync.Mutex
+	keys  map[string]bearer.Key
+	err   error
+	asked int
+}
+
+func (k *keyring) put(p jose.PublicKey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[p.ID] = bearer.Key{ID: p.ID, Algorithm: string(p.Algorithm), Public: p.Key}
+}
+
+func (k *keyring) remove(kid string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.keys, kid)
+}
+
+func (k *keyring) Key(_ context.Context, kid string) (bearer.Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked++
+	if k.err != nil {
+		return bearer.Key{}, k.err
+	}
+	key, ok := k.keys[kid]
+	if !ok {
+		return bearer.Key{}, bearer.ErrUnknownKey
+	}
+	return key, nil
+}
+
+// epochs ends tokens below a key epoch.
+type epochs struct {
+	mu   sync.Mutex
+	low  int64
+	err  error
+	seen bearer.Token
+}
+
+func (e *epochs) Ended(_ context.Context, t bearer.Token) (bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seen = t
+	return t.Epochs[2] < e.low, e.err
+}
+
+func (e *epochs) raise(to int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.low = to
+}
+
+type logBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
+}
+
+// route serves one guarded route and remembers whether its handler ran.
+type route struct {
+	handler http.Handler
+	ran     int
+	seen    *bearer.Principal
+}
+
+func newRoute(pattern string, guard func(http.Handler) http.Handler) *route {
+	r := &route{}
+	mux := http.NewServeMux()
+	mux.Handle(pattern, guard(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		r.ran++
+		r.seen, _ = bearer.PrincipalFrom(request.Context())
+		w.WriteHeader(http.StatusNoContent)
+	})))
+	r.handler = mux
+	return r
+}
+
+// get sends a request with one Authorization header for each value.
+func (r *route) get(path string, authorization ...string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodGet, path, nil)
+	for _, value := range authorization {
+		request.Header.Add("Authorization", value)
+	}
+	recorder := httptest.NewRecorder()
+	r.handler.ServeHTTP(recorder, request)
+	return recorder
+}

@@ -1,0 +1,265 @@
+package bearer_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+)
+
+// answers are what may stand in a 200 answer about the world's token, and
+// whether it lets the token pass (204), ends it (401) or says nothing (503).
+func answers() map[string]int {
+	exp := claims().Expires
+	return map[string]int{
+		`{"active":true}`: 204,
+		` { "active" : true , "scope" : "x", "workspace": "team-b", "unknown": [1] } `: 204,
+		`{"active":true,"jti":"token-1","client_id":"key-1"}`:                          204,
+		fmt.Sprintf(`{"active":true,"exp":%d}`, exp):                                   204,
+		fmt.Sprintf(`{"active":true,"exp":%d.5}`, exp):                                 204,
+		`{"active":false}`:                             401,
+		`{"active":false,"jti":"token-2"}`:             401,
+		`{"\u0061ctive":false}`:                        401,
+		`{}`:                                           503,
+		`{"active":"true"}`:                            503,
+		`{"active":1}`:                                 503,
+		`{"active":null}`:                              503,
+		`{"active":[true]}`:                            503,
+		`{"active":{}}`:                                503,
+		`{"Active":true}`:                              503,
+		`{"ACTIVE":true}`:                              503,
+		`{"active":true,"Active":false}`:               503,
+		`{"active":true,"active":false}`:               503,
+		`{"active":false,"active":true}`:               503,
+		`{"active":true,"\u0061ctive":false}`:          503,
+		`{"x":{"active":true}}`:                        503,
+		`{"active":true,"jti":"token-2"}`:              503,
+		`{"active":true,"jti":""}`:                     503,
+		`{"active":true,"jti":null}`:                   503,
+		`{"active":true,"jti":1}`:                      503,
+		`{"active":true,"JTI":"token-1"}`:              503,
+		`{"active":true,"client_id":"key-2"}`:          503,
+		`{"active":true,"client_id":"KEY-1"}`:          503,
+		`{"active":true,"client_id":["key-1"]}`:        503,
+		fmt.Sprintf(`{"active":true,"exp":%d}`, exp+1): 503,
+		fmt.Sprintf(`{"active":true,"exp":%d}`, exp-1): 503,
+		fmt.Sprintf(`{"active":true,"exp":"%d"}`, exp): 503,
+		`{"active":true,"exp":null}`:                   503,
+		`{"active":true,"exp":1e999}`:                  503,
+		`true`:                                         503,
+		`{"error":"invalid_client"}`:                   503,
+		`{"active":true`:                               503,
+		`{'active':true}`:                              503,
+		`{"active":true,}`:                             503,
+		`{"active":true,"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`: 503,
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	for body, want := range answers() {
+		t.Run("7662-01 "+body, func(t *testing.T) {
+			w := newWorld(t)
+			issuer := newIntrospected(t)
+			issuer.fail(func(answer http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(answer, body) })
+			w.introspecting(issuer)
+			route := newRoute("GET /{$}", w.verifier().Require("project.list").AnyWorkspace())
+			requireAnswer(t, w, route, w.token(), want)
+		})
+	}
+}
+
+// requireAnswer sends a token twice.
+func requireAnswer(t *testing.T, w *world, route *route, token string, want int) {
+	t.Helper()
+	for range 2 {
+		answer := route.get("/", "Bearer "+token)
+		require.Equal(t, want, answer.Code)
+		switch want {
+		case 401:
+			requireRefusal(t, answer, 401, "invalid_token")
+		case 503:
+			requireRefusal(t, answer, 503, "temporarily_unavailable")
+			require.NotEmpty(t, answer.Header().Get("Retry-After"))
+			require.Contains(t, w.log.String(), "the issuer cannot be asked")
+			for _, leak := range []string{"status", "JSON", "answer", "127.0.0.1", "issuer"} {
+				require.NotContains(t, answer.Body.String(), leak)
+			}
+		}
+		all := w.log.String() + answer.Body.String() + fmt.Sprint(answer.Header())
+		for _, leak := range []string{token, introspectorSecret, url.QueryEscape(introspectorSecret), "echo-", "a2V5JTNBMSslQzM"} {
+			require.NotContains(t, all, leak)
+		}
+	}
+}
+
+func TestIntrospectionOutages(t *testing.T) {
+	target, hits := elsewhere(t, active)
+	run := func(t *testing.T, name string, broken func(*introspected)) {
+		t.Run("B19 "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			issuer := newIntrospected(t)
+			w.introspecting(issuer, func(c *bearer.IntrospectionConfig) {
+				if slow(name) {
+					c.Timeout = 500 * time.Millisecond
+				}
+			})
+			v := w.verifier()
+			route := newRoute("GET /{$}", v.Require("project.list").AnyWorkspace())
+			token := w.token()
+			works := func() bool { return route.get("/", "Bearer "+token).Code == 204 }
+			require.True(t, soon(name, works))
+			broken(issuer)
+			require.True(t, works(), "the last answer is used for as long as ever")
+			w.wait(bearer.DefaultCacheFor)
+			requireAnswer(t, w, route, token, 503)
+			_, err := v.Verify(context.Background(), token)
+			require.ErrorIs(t, err, bearer.ErrUnavailable)
+			require.NotContains(t, err.Error(), "127.0.0.1")
+			require.Zero(t, hits.Load(), "a redirect was followed")
+			if issuer.Server != nil {
+				issuer.fail(nil)
+				require.True(t, soon(name, works), "recovers")
+				require.Contains(t, w.log.String(), "answers introspection again")
+			}
+			if !slow(name) {
+				require.Equal(t, 1, strings.Count(w.log.String(), "cannot be asked"), "one line while the reason is the same")
+			}
+		})
+	}
+	for name, broken := range faults(active, target) {
+		run(t, name, func(i *introspected) { i.fail(broken) })
+	}
+	run(t, "nobody listens", func(i *introspected) { i.Close(); i.Server = nil })
+}
+
+func TestAnOutageIsAnsweredWithinASecond(t *testing.T) {
+	require.Less(t, bearer.DefaultIntrospectionTimeout, time.Second)
+	w := newWorld(t)
+	issuer := newIntrospected(t)
+	issuer.fail(func(_ http.ResponseWriter, r *http.Request) { hang(r) })
+	w.introspecting(issuer, func(c *bearer.IntrospectionConfig) { c.Timeout = 0 })
+	begun := time.Now()
+	route := newRoute("GET /{$}", w.verifier().Require().AnyWorkspace())
+	require.Equal(t, 503, route.get("/", "Bearer "+w.token()).Code)
+	require.Less(t, time.Since(begun), 10*time.Second) // ten times the bound, on a busy machine
+}
+
+func TestRemoteConfigurations(t *testing.T) {
+	urls := []struct {
+		url, wrong string
+		loopback   bool
+	}{
+		{"https://api.example.com/jwks", "", false},
+		{"https://api.example.com:8443/jwks?x=1", "", false},
+		{"https://127.0.0.1/jwks", "", false},
+		{"http://localhost:8080/jwks", "", true},
+		{"http://127.0.0.1/jwks", "", true},
+		{"http://127.8.9.1:1/jwks", "", true},
+		{"http://[::1]:80/", "", true},
+		{"http://127.0.0.1/jwks", "InsecureLoopback", false},
+		{"http://api.example.com/jwks", "neither localhost nor", true},
+		{"http://localhost.example.com/jwks", "neither localhost nor", true},
+		{"http://127.0.0.1.example.com/", "neither localhost nor", true},
+		{"http://10.0.0.1/", "neither localhost nor", true},
+		{"http://0.0.0.0/", "neither localhost nor", true},
+		{"http://2130706433/", "neither localhost nor", true},
+		{"http://0x7f.1/", "neither localhost nor", true},
+		{"https://user:hunter2@api.example.com/", "user name", false},
+		{"https://@api.example.com/", "user name", false},
+		{"https://api.example.com/#x", "fragment", false},
+		{"https://api.example.com/#", "fragment", false},
+		{"", "absolute", false},
+		{"/jwks", "absolute", false},
+		{"//api.example.com/jwks", "https", false},
+		{"https:api.example.com", "absolute", false},
+		{"https:///jwks", "absolute", false},
+		{"https://:443/jwks", "absolute", false},
+		{"https://api.example.com/\r\nX: y", "absolute", false},
+		{"https://api.example.com/\u00e4", "absolute", false},
+		{"ftp://api.example.com/", "https", true},
+		{"file:///etc/passwd", "absolute", true},
+		{"unix://socket/x", "https", true},
+	}
+	for _, test := range urls {
+		t.Run(fmt.Sprintf("B17 %q %v", test.url, test.loopback), func(t *testing.T) {
+			_, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: test.url, InsecureLoopback: test.loopback})
+			_, err2 := bearer.Introspection(bearer.IntrospectionConfig{URL: test.url, InsecureLoopback: test.loopback, ClientID: "a", ClientSecret: "b"})
+			if test.wrong == "" {
+				require.NoError(t, err)
+				require.NoError(t, err2)
+				return
+			}
+			for _, err := range []error{err, err2} {
+				require.ErrorContains(t, err, "URL: ")
+				require.ErrorContains(t, err, test.wrong)
+				require.NotContains(t, err.Error(), "hunter2")
+			}
+		})
+	}
+	const good = "https://api.example.com/"
+	for field, configs := range map[string][]bearer.RemoteKeysConfig{
+		"Timeout":  {{Timeout: -1}, {Timeout: time.Minute + 1}},
+		"Refresh":  {{Refresh: -1}, {Refresh: time.Second - 1}, {Refresh: 24*time.Hour + 1}},
+		"Cooldown": {{Cooldown: -1}, {Cooldown: time.Second - 1}, {Cooldown: 6 * time.Minute}, {Cooldown: time.Minute, Refresh: 30 * time.Second}},
+		"MaxStale": {{MaxStale: -1}, {MaxStale: time.Minute}, {MaxStale: 31 * 24 * time.Hour}},
+	} {
+		for _, config := range configs {
+			config.URL = good
+			_, err := bearer.RemoteKeys(config)
+			require.ErrorContains(t, err, field+": ")
+		}
+	}
+	_, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: good, Refresh: 24 * time.Hour})
+	require.NoError(t, err)
+	_, err = bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: good, Refresh: time.Second})
+	require.NoError(t, err)
+	_, err = bearer.Introspection(bearer.IntrospectionConfig{Timeout: -1, CacheFor: time.Minute + 1, CacheEntries: 1 << 30})
+	for _, field := range []string{"URL", "ClientID", "ClientSecret", "Timeout", "CacheFor", "CacheEntries"} {
+		require.ErrorContains(t, err, field+": ")
+	}
+}
+
+// FuzzIntrospectionAnswer: a token is live only if every reader of JSON finds
+// an object that says so.
+func FuzzIntrospectionAnswer(f *testing.F) {
+	for body := range answers() {
+		f.Add(body)
+	}
+	var body string
+	introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+		URL: "https://api.example.com/", ClientID: "a", ClientSecret: "b", CacheEntries: -1, Logger: slog.New(slog.DiscardHandler),
+		Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) { return respond(200, body) })},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	token := bearer.Token{Raw: "t", TokenID: "token-1", KeyID: "key-1", Expires: time.Unix(claims().Expires, 0)}
+	f.Fuzz(func(t *testing.T, sent string) {
+		body = sent
+		ended, err := introspector.Ended(context.Background(), token)
+		if err != nil {
+			return
+		}
+		// Numbers stay text: 1e700 is JSON, and no float64 (RFC 8259, section 6).
+		loose, decoder := map[string]any{}, json.NewDecoder(strings.NewReader(sent))
+		decoder.UseNumber()
+		if decoder.Decode(&loose) != nil || loose["active"] != !ended {
+			t.Fatalf("ended = %v for %q", ended, sent)
+		}
+		jti, ok := loose["jti"]
+		if !ended && ok && jti != "token-1" {
+			t.Fatalf("taken though it is about another: %q", sent)
+		}
+	})
+}

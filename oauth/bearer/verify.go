@@ -1,0 +1,179 @@
+package bearer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// Verify's errors wrap exactly one of these.
+var (
+	// ErrInvalid: not a token of this issuer for this resource server, or one
+	// that was tampered with.
+	ErrInvalid = errors.New("bearer: invalid token")
+	// ErrExpired: the token is past its time; a new one will do.
+	ErrExpired = errors.New("bearer: expired token")
+	// ErrEnded: the token was ended before its time.
+	ErrEnded = errors.New("bearer: ended token")
+	// ErrUnavailable: keys or epochs could not be read, so nothing is known
+	// of the token. Answer 503.
+	ErrUnavailable = errors.New("bearer: token cannot be checked now")
+)
+
+// refusal is an error whose reason may be told to the caller: a fixed
+// sentence that repeats nothing of the token.
+type refusal struct {
+	kind   error
+	reason string
+}
+
+func (r *refusal) Error() string { return r.kind.Error() + ": " + r.reason }
+func (r *refusal) Unwrap() error { return r.kind }
+
+func invalid(reason string) error { return &refusal{ErrInvalid, reason} }
+
+// Verify checks a token after RFC 9068, section 4, and returns who presents
+// it. The errors tell an invalid token from an expired, an ended and one that
+// cannot be checked now. The text of an error repeats no part of the token.
+func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
+	// A token seen before has been decoded and its signature checked. All
+	// that can have changed since is checked again: that its key is still in
+	// the set, and below in check, so that the cache never changes an answer.
+	if hit := v.cache.find(token); hit != nil {
+		known := hit.value
+		key, err := v.key(ctx, known.key.ID)
+		if err != nil {
+			return nil, err
+		}
+		if key.Same(known.key) {
+			if err := v.check(ctx, token, known.principal); err != nil {
+				return nil, err
+			}
+			return known.principal, nil
+		}
+	}
+
+	// Length, form, typ and alg are bounded before anything is decoded. Only
+	// typ at+jwt is taken: an ID token of the same issuer is no access token
+	// (RFC 9068, section 4).
+	parsed, err := jose.Parse(token)
+	if err != nil {
+		return nil, invalid("The token is not a JWT access token of the supported form.")
+	}
+
+	// The key comes from the configured set and from nowhere else.
+	key, err := v.key(ctx, parsed.KeyID)
+	if err != nil {
+		return nil, err
+	}
+
+	// The signature comes before the claims: until here they are anybody's.
+	// The key decides the algorithm (RFC 8725, section 3.1).
+	payload, err := parsed.Verify(key)
+	switch {
+	case errors.Is(err, jose.ErrKey):
+		return nil, fmt.Errorf("%w: key set: %w", ErrUnavailable, err)
+	case err != nil:
+		return nil, invalid("The token's signature does not match.")
+	}
+
+	// Claims are read strictly: one name twice, or in another case, could be
+	// read as something else by the next service.
+	claims, err := jose.ParseClaims(payload)
+	if err != nil {
+		return nil, invalid("The token's claims are malformed.")
+	}
+
+	// An exact comparison: "https://a" and "https://a/" are two issuers.
+	if claims.Issuer != v.issuer {
+		return nil, invalid("The token is from another issuer.")
+	}
+
+	// A token for another resource server must not work here, or that server
+	// could act as its callers.
+	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return slices.Contains(v.audiences, a) }) {
+		return nil, invalid("The token is for another audience.")
+	}
+
+	// Section 2.2 requires these. The workspace is ours: without one a token
+	// could only be compared with nothing.
+	if claims.Subject == "" || claims.ClientID == "" || claims.TokenID == "" || claims.Workspace == "" {
+		return nil, invalid("The token lacks a required claim.")
+	}
+	permissions, err := scope.Parse(claims.Scope)
+	if err != nil {
+		return nil, invalid("The token's scope is malformed.")
+	}
+
+	p := &Principal{
+		KeyID:       claims.ClientID,
+		Workspace:   claims.Workspace,
+		SecretID:    claims.SecretID,
+		TokenID:     claims.TokenID,
+		Audience:    claims.Audience,
+		Permissions: permissions,
+		IssuedAt:    time.Unix(claims.IssuedAt, 0).UTC(),
+		Expires:     time.Unix(claims.Expires, 0).UTC(),
+		notBefore:   time.Unix(claims.NotBefore, 0).UTC(),
+		epochs:      claims.Epochs,
+		extra:       claims.Extra,
+	}
+	if err := v.check(ctx, token, p); err != nil {
+		return nil, err
+	}
+
+	// Only tokens that were taken are remembered: what anybody can send fills
+	// nothing.
+	v.cache.add(token, verifiedCost+2*len(payload), verified{key, p})
+	return p, nil
+}
+
+// check is what a token must pass at every request.
+func (v *Verifier) check(ctx context.Context, token string, p *Principal) error {
+	now := v.now()
+
+	// RFC 7519, section 4.1.4: "on or after" exp the token is not accepted.
+	if !now.Before(p.Expires.Add(v.leeway)) {
+		return &refusal{ErrExpired, "The token has expired."}
+	}
+
+	// Issued in the future: the clocks differ too much to trust exp.
+	if latest := now.Add(v.ahead); p.IssuedAt.After(latest) || p.notBefore.After(latest) {
+		return invalid("The token is not valid yet.")
+	}
+
+	// No clock is compared here, so leeway cannot prolong an ended token.
+	if v.epochs == nil {
+		return nil
+	}
+	ended, err := v.epochs.Ended(ctx, Token{
+		Workspace: p.Workspace, KeyID: p.KeyID, SecretID: p.SecretID, TokenID: p.TokenID, Epochs: p.epochs,
+		Expires: p.Expires, Raw: token,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: read epochs: %w", ErrUnavailable, err)
+	}
+	if ended {
+		return &refusal{ErrEnded, "The token was ended before it expired."}
+	}
+	return nil
+}
+
+// key asks the key set.
+func (v *Verifier) key(ctx context.Context, kid string) (jose.PublicKey, error) {
+	key, err := v.keys.Key(ctx, kid)
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return jose.PublicKey{}, invalid("The token is signed with an unknown key.")
+	case err != nil:
+		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: %w", ErrUnavailable, err)
+	case key.ID != kid:
+		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: the key set answered with another key than the one asked for", ErrUnavailable)
+	}
+	return jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Public}, nil
+}

@@ -1,0 +1,285 @@
+package jose
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+)
+
+// maxNumericDate is 9999-12-31T23:59:59Z; a time behind it is a mistake.
+const maxNumericDate = 253402300799
+
+// Claims are what an access token says (RFC 9068, section 2.2), with
+// Latchkey's own claims. Times are Unix seconds. Empty strings and lists, and
+// a NotBefore of 0, are left out of the token.
+type Claims struct {
+	Issuer   string
+	Subject  string
+	Audience []string // written as a string when there is one
+	ClientID string
+	Scope    string
+	TokenID  string // the jti
+	Expires  int64
+	IssuedAt int64
+	// NotBefore is 0 when there is no such claim.
+	NotBefore int64
+
+	Workspace string
+	SecretID  string // the secret that was exchanged for the token
+	// Epochs are those of the instance, the workspace and the key under
+	// which the token was issued. Absent ones read as 0, the oldest.
+	Epochs [3]int64
+
+	// Extra are the host's further claims, see EncodeExtra.
+	Extra []strictjson.Member
+}
+
+// claimNames are the claims that Latchkey writes.
+var claimNames = []string{
+	"iss", "sub", "aud", "client_id", "scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "epochs", "cnf",
+}
+
+// reservedNames are claims that other parties act upon; a host's hook may not
+// set them either (RFC 7519, 7662, 7800, 8693, 9068, 9396).
+var reservedNames = append(slices.Clone(claimNames), //nolint:gochecknoglobals // a table that nothing changes
+	"act", "may_act", "azp", "authorization_details", "token_type", "active", "username",
+	"nonce", "auth_time", "acr", "amr", "sid", "events", "typ", "alg", "kid")
+
+// EncodeExtra turns a host's claims into members for Claims.Extra, sorted by
+// name. A name that is reserved, in whatever case, is an error that names it;
+// so is an empty one, one longer than 64 bytes, and a value that JSON cannot
+// hold.
+func EncodeExtra(values map[string]any) ([]strictjson.Member, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	members := make([]strictjson.Member, 0, len(values))
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if err := checkExtraName(name); err != nil {
+			problems = append(problems, fmt.Errorf("claim %.64q: %w", name, err))
+			continue
+		}
+		value, err := json.Marshal(values[name])
+		if err == nil {
+			// A type's own MarshalJSON may write what Verify would refuse.
+			_, err = strictjson.Elements(slices.Concat([]byte("["), value, []byte("]")))
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("claim %q: %w", name, err))
+			continue
+		}
+		members = append(members, strictjson.Member{Name: name, Value: value})
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("jose: extra claims: %w", err)
+	}
+	return members, nil
+}
+
+func checkExtraName(name string) error {
+	if name == "" || len(name) > 64 || !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
+		return errors.New("a name has 1 to 64 bytes of UTF-8 and no NUL")
+	}
+	for _, reserved := range reservedNames {
+		if strings.EqualFold(name, reserved) {
+			return fmt.Errorf("the name %q is reserved", reserved)
+		}
+	}
+	return nil
+}
+
+// AppendClaims appends the claims as one JSON object. What is not UTF-8 is
+// replaced by U+FFFD.
+func AppendClaims(dst []byte, c *Claims) []byte {
+	dst = append(dst, '{')
+	dst = appendText(dst, `"iss":`, c.Issuer)
+	dst = appendText(dst, `"sub":`, c.Subject)
+	switch len(c.Audience) {
+	case 0:
+	case 1:
+		dst = appendString(append(dst, `"aud":`...), c.Audience[0])
+		dst = append(dst, ',')
+	default:
+		dst = append(dst, `"aud":[`...)
+		for i, audience := range c.Audience {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, audience)
+		}
+		dst = append(dst, "],"...)
+	}
+	dst = appendText(dst, `"client_id":`, c.ClientID)
+	dst = appendText(dst, `"scope":`, c.Scope)
+	dst = strconv.AppendInt(append(dst, `"exp":`...), c.Expires, 10)
+	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
+	dst = append(dst, ',')
+	if c.NotBefore != 0 {
+		dst = strconv.AppendInt(append(dst, `"nbf":`...), c.NotBefore, 10)
+		dst = append(dst, ',')
+	}
+	dst = appendText(dst, `"jti":`, c.TokenID)
+	dst = appendText(dst, `"workspace":`, c.Workspace)
+	dst = appendText(dst, `"secret_id":`, c.SecretID)
+	dst = append(dst, `"epochs":`...)
+	for i, epoch := range c.Epochs {
+		dst = strconv.AppendInt(append(dst, "[,,"[i]), epoch, 10)
+	}
+	dst = append(dst, ']')
+	for _, m := range c.Extra {
+		dst = appendString(append(dst, ','), m.Name)
+		dst = append(append(dst, ':'), m.Value...)
+	}
+	return append(dst, '}')
+}
+
+// ParseClaims reads what AppendClaims writes, strictly: a claim that appears
+// twice, a known one in another case, of the wrong type, or a time that is no
+// number, is an error. exp and iat are required. A fraction of a second is
+// rounded so that it shortens the token's life. "cnf" is refused: a token
+// bound to a key may not pass as a bearer token (RFC 9449, section 7.2).
+func ParseClaims(data []byte) (Claims, error) {
+	members, err := strictjson.Members(data, claimNames)
+	if err != nil {
+		return Claims{}, fmt.Errorf("jose: claims: %w", err)
+	}
+	var c Claims
+	var hasExpires, hasIssued bool
+	for _, m := range members {
+		switch m.Name {
+		case "iss":
+			c.Issuer, err = strictjson.String(m.Value)
+		case "sub":
+			c.Subject, err = strictjson.String(m.Value)
+		case "aud":
+			c.Audience, err = parseAudience(m.Value)
+		case "client_id":
+			c.ClientID, err = strictjson.String(m.Value)
+		case "scope":
+			c.Scope, err = strictjson.String(m.Value)
+		case "exp":
+			hasExpires = true
+			c.Expires, err = parseDate(m.Value, math.Floor)
+		case "iat":
+			hasIssued = true
+			c.IssuedAt, err = parseDate(m.Value, math.Ceil)
+		case "nbf":
+			c.NotBefore, err = parseDate(m.Value, math.Ceil)
+		case "jti":
+			c.TokenID, err = strictjson.String(m.Value)
+		case "workspace":
+			c.Workspace, err = strictjson.String(m.Value)
+		case "secret_id":
+			c.SecretID, err = strictjson.String(m.Value)
+		case "epochs":
+			c.Epochs, err = parseEpochs(m.Value)
+		case "cnf":
+			err = errors.New("a token bound to a key is not a bearer token")
+		default:
+			c.Extra = append(c.Extra, m)
+		}
+		if err != nil {
+			return Claims{}, fmt.Errorf("jose: claim %q: %w", m.Name, err)
+		}
+	}
+	if !hasExpires || !hasIssued {
+		return Claims{}, errors.New("jose: claims: exp and iat are required")
+	}
+	return c, nil
+}
+
+func parseAudience(value json.RawMessage) ([]string, error) {
+	if value[0] == '"' {
+		audience, err := strictjson.String(value)
+		return []string{audience}, err
+	}
+	elements, err := strictjson.Elements(value)
+	if err != nil || len(elements) == 0 {
+		return nil, errors.New("a string or an array of strings was expected")
+	}
+	audiences := make([]string, len(elements))
+	for i, element := range elements {
+		if audiences[i], err = strictjson.String(element); err != nil {
+			return nil, err
+		}
+	}
+	return audiences, nil
+}
+
+// parseDate reads a NumericDate (RFC 7519, section 2). Text such as "2000" is
+// no number, and neither is 1e400.
+func parseDate(value json.RawMessage, round func(float64) float64) (int64, error) {
+	if n, err := strconv.ParseInt(string(value), 10, 64); err == nil && n >= 0 && n <= maxNumericDate {
+		return n, nil
+	}
+	f, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || !(f >= 0 && f <= maxNumericDate) {
+		return 0, errors.New("a number of seconds was expected")
+	}
+	return int64(round(f)), nil
+}
+
+func parseEpochs(value json.RawMessage) (epochs [3]int64, err error) {
+	elements, err := strictjson.Elements(value)
+	if err != nil || len(elements) != len(epochs) {
+		return epochs, errors.New("an array of three integers was expected")
+	}
+	for i, element := range elements {
+		n, err := strconv.ParseInt(string(element), 10, 64)
+		if err != nil || n < 0 {
+			return epochs, errors.New("an array of three integers was expected")
+		}
+		epochs[i] = n
+	}
+	return epochs, nil
+}
+
+// appendText appends a member and a comma, or nothing for an empty value.
+func appendText(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return append(appendString(append(dst, name...), value), ',')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends a JSON string. U+2028 and U+2029 are escaped too, since
+// claims end up in scripts.
+func appendString(dst []byte, text string) []byte {
+	dst = append(dst, '"')
+	begin := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if c >= utf8.RuneSelf && r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || size > 1) {
+			i += size
+			continue
+		}
+		dst = append(dst, text[begin:i]...)
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c >= utf8.RuneSelf && size == 1:
+			dst = append(dst, `\ufffd`...)
+		default:
+			dst = append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+		}
+		i += size
+		begin = i
+	}
+	return append(append(dst, text[begin:]...), '"')
+}

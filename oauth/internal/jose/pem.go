@@ -1,0 +1,56 @@
+package jose
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// ParsePrivateKeyPEM reads one private key: PKCS#8 ("PRIVATE KEY"), SEC 1
+// ("EC PRIVATE KEY") or PKCS#1 ("RSA PRIVATE KEY"). The curve parameters that
+// openssl writes before a key are skipped. The error says what was found
+// instead, and repeats none of it; a key that no algorithm takes is ErrKey.
+func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) {
+	var block *pem.Block
+	rest := data
+	for {
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("jose: read private key: no PEM block was found")
+		}
+		if block.Type != "EC PARAMETERS" {
+			break
+		}
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("jose: read private key: something follows the key; one key is expected")
+	}
+	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+		return nil, errors.New("jose: read private key: the key is encrypted; decrypt it first")
+	}
+	var key any
+	var err error
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("jose: read private key: the PEM block is a %.40q", block.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jose: read private key: the contents of the %s block are not valid", block.Type)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%w: a key of type %T can not sign", ErrKey, key)
+	}
+	if _, err := DefaultAlgorithm(signer); err != nil {
+		return nil, err
+	}
+	return signer, nil
+}

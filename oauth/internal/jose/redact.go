@@ -1,0 +1,38 @@
+package jose
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// The key of an HS256 PublicKey is a secret, and a Signer holds a private key.
+// Whoever prints, logs or marshals one gets its id and algorithm.
+
+func (p PublicKey) label() string { return string(p.Algorithm) + " key " + p.ID }
+
+// Format implements fmt.Formatter for every verb.
+func (p PublicKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.label()) } //nolint:errcheck // Printf is told by f
+
+// LogValue implements slog.LogValuer.
+func (p PublicKey) LogValue() slog.Value { return slog.StringValue(p.label()) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (p PublicKey) MarshalText() ([]byte, error) { return []byte(p.label()), nil }
+
+// Format implements fmt.Formatter for every verb.
+func (s *Signer) Format(f fmt.State, verb rune) {
+	if s == nil {
+		_, _ = io.WriteString(f, "no key") //nolint:errcheck // Printf is told by f
+		return
+	}
+	s.public.Format(f, verb)
+}
+
+// LogValue implements slog.LogValuer.
+func (s *Signer) LogValue() slog.Value {
+	if s == nil {
+		return slog.StringValue("no key")
+	}
+	return s.public.LogValue()
+}

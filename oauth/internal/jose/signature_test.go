@@ -1,0 +1,66 @@
+package jose_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/asn1"
+	"encoding/base64"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+)
+
+// FuzzForeignSignature: whatever a key outside the process answers, Sign
+// returns a token whose signature is the two numbers that encoding/asn1 reads
+// in the answer, or an error.
+func FuzzForeignSignature(f *testing.F) {
+	key := ecKey(f)
+	digest := sha256.Sum256([]byte("payload"))
+	good, err := key.Sign(rand.Reader, digest[:], nil)
+	require.NoError(f, err)
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add(append(good[:len(good):len(good)], 0))
+	for _, numbers := range [][2]int64{{1, 1}, {0, 1}, {-1, 1}, {127, 128}, {1, 0}} {
+		der, err := asn1.Marshal(struct{ R, S *big.Int }{big.NewInt(numbers[0]), big.NewInt(numbers[1])})
+		require.NoError(f, err)
+		f.Add(der)
+	}
+	large := new(big.Int).Lsh(big.NewInt(1), 256)
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{large, big.NewInt(1)})
+	require.NoError(f, err)
+	f.Add(der)
+	f.Add([]byte{0x30, 7, 2, 2, 0, 1, 2, 1, 1})          // not the shortest spelling
+	f.Add([]byte{0x30, 0x81, 6, 2, 1, 1, 2, 1, 1})       // neither
+	f.Add([]byte{0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1})    // three numbers
+	f.Add([]byte{0x30, 6, 2, 1, 1, 4, 1, 1})             // another type
+	f.Add([]byte{0x30, 6, 2, 5, 1, 2, 1, 1, 0x30, 0x80}) // lengths that reach outside
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if len(der) == 0 {
+			return // the stand-in below signs itself then
+		}
+		signer, err := jose.NewSigner(jose.ES256, "", remote{Signer: key, answer: der})
+		require.NoError(t, err)
+		token, err := signer.Sign([]byte("{}"))
+		var want struct{ R, S *big.Int }
+		valid := false
+		if _, bad := asn1.Unmarshal(der, &want); bad == nil && want.R.Sign() > 0 && want.S.Sign() > 0 && want.R.BitLen() <= 256 && want.S.BitLen() <= 256 {
+			again, bad := asn1.Marshal(want)
+			require.NoError(t, bad)
+			valid = bytes.Equal(again, der)
+		}
+		if err != nil {
+			require.Falsef(t, valid, "refused %x: %v", der, err)
+			return
+		}
+		require.True(t, valid, "taken: %x", der)
+		raw, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
+		require.NoError(t, err)
+		require.Equal(t, append(want.R.FillBytes(make([]byte, 32)), want.S.FillBytes(make([]byte, 32))...), raw)
+	})
+}

@@ -1,0 +1,134 @@
+package jose
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+// MaxKeyID is the longest kid, in bytes.
+const MaxKeyID = 255
+
+// Signer signs access tokens with one key. It is immutable and safe for
+// concurrent use if its key is.
+type Signer struct {
+	public  PublicKey
+	sign    signFunc
+	header  string // base64url, with the dot that follows it
+	sigSize int
+	rooms   sync.Pool // of *room
+}
+
+// room is where a token is put together. Its size is that of a token at most.
+type room struct{ token, signature []byte }
+
+// NewSigner checks the key and prepares the header. key is a crypto.Signer
+// (P-256, RSA of 2048 bits or more, Ed25519; it may live in a KMS) or, for
+// HS256, a secret of at least 32 bytes, which is copied. An empty kid is
+// replaced by the key's thumbprint (RFC 7638); for a secret, by a SHA-256 that
+// does not reveal it. The error wraps ErrKey.
+func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
+	s := &Signer{public: PublicKey{ID: kid, Algorithm: alg}}
+	switch k := key.(type) {
+	case []byte:
+		k = append([]byte(nil), k...)
+		key, s.public.Key = k, k
+	case crypto.Signer:
+		public, err := publicOf(k)
+		if err != nil {
+			return nil, err
+		}
+		s.public.Key = public
+	default:
+		return nil, fmt.Errorf("%w: a key of type %T can not sign", ErrKey, key)
+	}
+	if err := s.public.Check(); err != nil {
+		return nil, err
+	}
+	if kid == "" {
+		var err error
+		if s.public.ID, err = thumbprint(s.public.Key); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.public.ID) > MaxKeyID || !utf8.ValidString(s.public.ID) {
+		return nil, fmt.Errorf("%w: a key id has at most %d bytes of UTF-8", ErrKey, MaxKeyID)
+	}
+	var err error
+	if s.sign, err = newSignFunc(alg, key); err != nil {
+		return nil, err
+	}
+	s.sigSize = signatureSize(s.public)
+	header := appendString([]byte(`{"alg":`), string(alg))
+	header = appendString(append(header, `,"kid":`...), s.public.ID)
+	header = append(header, `,"typ":"at+jwt"}`...)
+	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
+	return s, nil
+}
+
+// Public returns what verifies the signatures. For HS256 that is the secret.
+func (s *Signer) Public() PublicKey { return s.public }
+
+// Sign returns the token of the encoded claims (see AppendClaims). A token
+// longer than MaxToken is an error, since no verifier would take it.
+func (s *Signer) Sign(claims []byte) (string, error) {
+	encoding := base64.RawURLEncoding
+	size := len(s.header) + encoding.EncodedLen(len(claims)) + 1 + encoding.EncodedLen(s.sigSize)
+	if size > MaxToken {
+		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
+	}
+	r, pooled := s.rooms.Get().(*room)
+	if !pooled {
+		r = new(room)
+	}
+	token := encoding.AppendEncode(append(r.token[:0], s.header...), claims)
+	signature, err := s.sign(r.signature[:0], token)
+	if err != nil {
+		// The room is not used again: a key outside the process that gave up
+		// may still be reading it.
+		return "", fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
+	}
+	if len(signature) != s.sigSize {
+		return "", fmt.Errorf("jose: sign with %s: the key returned %d bytes, not %d", s.public.Algorithm, len(signature), s.sigSize)
+	}
+	token = encoding.AppendEncode(append(token, '.'), signature)
+	text := string(token)
+	r.token, r.signature = token, signature
+	s.rooms.Put(r)
+	return text, nil
+}
+
+// signatureSize is the length in bytes that a signature of the key always has.
+func signatureSize(p PublicKey) int {
+	switch k := p.Key.(type) {
+	case *rsa.PublicKey:
+		return k.Size()
+	case []byte:
+		return sha256.Size
+	}
+	return 64
+}
+
+func thumbprint(key any) (string, error) {
+	if secret, ok := key.([]byte); ok {
+		hash := sha256.New()
+		hash.Write([]byte("latchkey HS256 key id\x00"))
+		hash.Write(secret)
+		return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)), nil
+	}
+	k, err := jwk.FromRaw(key)
+	if err != nil {
+		return "", fmt.Errorf("%w: thumbprint: %w", ErrKey, err)
+	}
+	sum, err := k.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("%w: thumbprint: %w", ErrKey, err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
