@@ -1,0 +1,192 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Actor is who manages keys: a person of the host's, in a role, or a key. The
+// host decides which person it is and which role he has; it makes the Actor
+// anew for every request. The zero Actor may do nothing.
+type Actor struct {
+	ref        store.ActorRef
+	role       Role
+	workspaces []string
+	limited    bool
+	limit      scope.Set
+}
+
+// Role is a person's role in a workspace. Both may manage its keys; events
+// tell them apart.
+type Role string
+
+// The roles.
+const (
+	Owner   Role = "owner"
+	Manager Role = "manager"
+
+	roleAdmin Role = "admin"
+	roleKey   Role = "key"
+)
+
+// OrganizationAdmin is a person, or the host's own code, that manages every
+// workspace and may grant every permission. id is the host's, for the record.
+func OrganizationAdmin(id string) Actor {
+	return Actor{ref: store.ActorRef{Kind: string(roleAdmin), ID: id}, role: roleAdmin}
+}
+
+// Member is a person who manages the keys of the given workspaces and may
+// grant every permission that is not of the admin level. Any role but Owner
+// and Manager may do nothing, whatever its text.
+func Member(id string, role Role, workspaces ...string) Actor {
+	if role != Owner && role != Manager {
+		// A host's own name for a role must not turn out to be one of ours.
+		return Actor{ref: store.ActorRef{ID: id}}
+	}
+	return Actor{ref: store.ActorRef{Kind: string(role), ID: id}, role: role, workspaces: slices.Clone(workspaces)}
+}
+
+// ByKey is a key that manages keys, as far as Config.Management lets it. What
+// it may do is read from its record at the time of each call, and never more
+// than granted, which is the scope of the token it came with. It may hand on
+// what it holds, but for permissions of the admin level.
+func ByKey(id string, granted scope.Set) Actor {
+	return Actor{ref: store.ActorRef{Kind: string(roleKey), ID: id}, role: roleKey, limited: true, limit: granted}
+}
+
+// Granting returns the actor limited to granting permissions of s.
+func (a Actor) Granting(s scope.Set) Actor {
+	if a.limited {
+		s = s.Intersect(a.limit)
+	}
+	a.limited, a.limit = true, s
+	return a
+}
+
+// Ref returns the actor's name for the record.
+func (a Actor) Ref() store.ActorRef { return a.ref }
+
+// powers is what an actor may do at one moment.
+type powers struct {
+	actor Actor
+	// everywhere and own are what the actor may do in every workspace and in
+	// the listed ones.
+	everywhere, own rights
+	workspaces      []string
+	// grants is what the actor may hand on.
+	grants scope.Set
+	// admin allows wildcards to reach admin permissions, and settings.
+	admin bool
+	// key is the acting key's record, nil for a person, and end the instant
+	// from which it is expired, under the administrator's rules too; zero is
+	// never.
+	key *store.Key
+	end time.Time
+}
+
+type rights struct {
+	list, save, remove bool
+}
+
+// powersOf reads what the actor may do now. An acting key that is not live
+// may do nothing.
+func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
+	all := rights{true, true, true}
+	catalog := s.cfg.Permissions
+	p := powers{actor: a}
+	switch a.role {
+	case roleAdmin:
+		p.everywhere, p.grants, p.admin = all, catalog.All(), true
+	case Owner, Manager:
+		p.own, p.workspaces = all, a.workspaces
+		p.grants = catalog.All().Minus(catalog.Admin())
+	case roleKey:
+		found, err := s.lookup(ctx, a.ref.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			return p, &ForbiddenError{Action: "act", Reason: "The acting key does not exist any more."}
+		}
+		if err != nil {
+			return p, fmt.Errorf("apikey: read the acting key: %w", err)
+		}
+		now := s.now()
+		if err := s.live(ctx, &found, now); err != nil {
+			var refused *RefusedError
+			if errors.As(err, &refused) {
+				return p, &ForbiddenError{Action: "act", Reason: refused.Description}
+			}
+			return p, err
+		}
+		p.end, _ = policy.EndsAt(&found.Key, policy.EffectiveRules(s.effective(found.Instance), found.Workspace))
+		if ended(p.end, now) {
+			return p, &ForbiddenError{Action: "act", Reason: "The acting key has expired."}
+		}
+		p.key = &found.Key
+		p.workspaces = []string{found.Key.Workspace}
+		held := found.Key.Permissions.Intersect(catalog.All()).Intersect(a.limit)
+		m := s.cfg.Management
+		p.own = rights{holds(held, m.List), holds(held, m.Save), holds(held, m.Delete)}
+		p.everywhere = rights{holds(held, m.AdminList), holds(held, m.AdminSave), holds(held, m.AdminDelete)}
+		// What reaches every workspace only an organization admin hands on.
+		p.grants = held.Minus(catalog.Admin())
+	}
+	if a.limited {
+		p.grants = p.grants.Intersect(a.limit)
+	}
+	return p, nil
+}
+
+func holds(held scope.Set, name string) bool { return name != "" && held.Has(name) }
+
+// in returns the actor's rights in one workspace.
+func (p powers) in(workspace string) rights {
+	r := p.everywhere
+	if slices.Contains(p.workspaces, workspace) {
+		r.list = r.list || p.own.list
+		r.save = r.save || p.own.save
+		r.remove = r.remove || p.own.remove
+	}
+	return r
+}
+
+// any reports whether there is at least one right.
+func (r rights) any() bool { return r.list || r.save || r.remove }
+
+// self reports whether the acting key is the given one.
+func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
+
+// mayYield checks an act that yields a secret, revives, prolongs, widens or
+// renames: the actor must be able to grant all that the key then holds. gives
+// tells all of these from a new name: a key gives nothing that outlives itself.
+func (p powers) mayYield(action string, after *store.Key, gives bool) error {
+	grants := p.grants
+	switch {
+	case p.self(after.ID):
+		grants = p.key.Permissions.Intersect(p.actor.limit)
+	case p.admin && !p.actor.limited:
+		// All, also what has left the catalog since: nobody else could ever
+		// rotate or enable such a key again.
+		grants = after.Permissions
+	}
+	if missing := after.Permissions.Minus(grants); missing.Len() > 0 {
+		return &ForbiddenError{Action: action, Reason: "The key would hold permissions that you may not grant.", Missing: missing}
+	}
+	if gives && p.key != nil && !p.self(after.ID) && lacks(p.key.Resources, after.Resources) {
+		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the key that acts is not."}
+	}
+	if gives && p.key != nil && !p.self(after.ID) && outlives(after.NotAfter, p.end) {
+		return &ForbiddenError{Action: action, Reason: "The key would outlive the key that acts."}
+	}
+	return nil
+}
+
+// outlives compares two expiries; zero is never.
+func outlives(a, b time.Time) bool {
+	return !b.IsZero() && (a.IsZero() || a.After(b))
+}

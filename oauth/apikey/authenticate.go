@@ -1,0 +1,323 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Credentials are what a program presents to log in.
+type Credentials struct {
+	ID     string
+	Secret string
+	// Address is the client's, for budgets and policies. Invalid: unknown.
+	Address netip.Addr
+}
+
+// Login is a key that has proved one of its secrets. It is made by
+// Authenticate and used by Issue.
+type Login struct {
+	found   store.Found
+	secret  store.Secret
+	address netip.Addr
+	now     time.Time
+}
+
+// Key returns the key that logged in, its digests blanked.
+func (l *Login) Key() store.Key { return l.found.Key.Clone() }
+
+// Grant is a decision to issue a token.
+type Grant struct {
+	Key      store.Key // digests blanked
+	SecretID string
+	// Resource is the token's audience; empty: the server's own.
+	Resource    string
+	Permissions scope.Set
+	IssuedAt    time.Time // whole seconds
+	Expires     time.Time // whole seconds, later than IssuedAt
+	// Epochs are those of the instance, the workspace and the key.
+	Epochs [3]int64
+}
+
+// Authenticate proves that the caller holds a secret of a live key: one read
+// and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
+// whatever the key's state, and take the same time (imported slow digests
+// excepted); too many of those are a *ThrottledError, while a correct
+// generated secret is never throttled. Who proves a secret of a key that may
+// not log in gets a *RefusedError. An outage wraps store.ErrUnavailable.
+func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
+	now := s.now()
+	login, err := s.proved(ctx, c, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.live(ctx, &login.found, now); err != nil {
+		return nil, s.refuse(c, login, now, err)
+	}
+	if s.apart() {
+		if err := s.readMarks(ctx, login); err != nil {
+			return nil, s.refuse(c, login, now, err)
+		}
+	}
+	// Nobody needs the digests any more.
+	login.secret.Digest = ""
+	for i := range login.found.Key.Secrets {
+		login.found.Key.Secrets[i].Digest = ""
+	}
+	return login, nil
+}
+
+// proved is prove for a caller who is told of a refusal, and cannot tell from
+// its duration what was found.
+func (s *Service) proved(ctx context.Context, c Credentials, now time.Time) (*Login, error) {
+	start := realTime()
+	login, err := s.prove(ctx, c, now)
+	if err == nil {
+		return login, nil
+	}
+	err = s.refuse(c, login, now, err)
+	if !errors.Is(err, errMalformed) {
+		s.pauser.until(ctx, start)
+	}
+	return nil, err
+}
+
+// prove finds the key and checks the secret, and nothing else. A login comes
+// back with an error too, as far as it got.
+func (s *Service) prove(ctx context.Context, c Credentials, now time.Time) (*Login, error) {
+	malformed := checkSecret(s.cfg.SecretPrefix, c.Secret)
+	if malformed != nil && !s.cfg.Imported || !validID(c.ID) || len(c.Secret) > maxImportedSecret {
+		// Nothing that this service made looks like this: no read.
+		return nil, s.failed(ctx, c, now, errMalformed)
+	}
+	login := &Login{address: c.Address, now: now}
+	err := s.lookupInto(ctx, c.ID, &login.found)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("apikey: find key: %w", outage(err))
+	}
+	var ok bool
+	err = nil
+	if malformed == nil {
+		ok, err = s.checkGenerated(ctx, login, c.Secret)
+	}
+	if !ok && err == nil && s.cfg.Imported {
+		ok, err = s.checkImportedSecret(ctx, login, c)
+	}
+	if err != nil {
+		return login, err
+	}
+	if ok {
+		return login, nil
+	}
+	return login, s.failed(ctx, c, now, ErrInvalidCredentials)
+}
+
+// checkGenerated compares a secret of Latchkey's own format: exactly one
+// digest is computed, whether the key exists, has that secret, or not.
+func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (bool, error) {
+	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: secretID(plain), secret: plain}
+	for _, kept := range l.found.Key.Secrets {
+		if kept.ID != b.secretID || isSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
+			continue
+		}
+		ok, outdated, err := s.hasher.verify(kept.Digest, b)
+		if err != nil {
+			return false, fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
+		}
+		if !ok {
+			return false, nil
+		}
+		l.secret = kept
+		if outdated {
+			s.rehash(ctx, l.found.Key.ID, kept, s.hasher.digest(b))
+		}
+		return true, nil
+	}
+	s.hasher.dummy(b)
+	return false, nil
+}
+
+// checkImportedSecret compares a secret that came with Import: the digests it
+// may match are few, and the slow ones run under a gate and after the budget.
+func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentials) (bool, error) {
+	for _, kept := range l.found.Key.Secrets {
+		if ended(kept.NotAfter, l.now) || kept.ID == secretID(c.Secret) {
+			continue
+		}
+		b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: c.Secret}
+		var ok, outdated bool
+		var err error
+		if isSlow(kept.Digest) {
+			if wait, over := s.budget.over(ctx, c.Address, c.ID, l.now); over {
+				return false, &ThrottledError{RetryAfter: wait}
+			}
+			ok, err = s.slow.verify(ctx, kept.Digest, c.Secret)
+			outdated = kept.Generated
+		} else {
+			ok, outdated, err = s.hasher.verify(kept.Digest, b)
+		}
+		if err != nil {
+			return false, fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
+		}
+		if ok {
+			l.secret = kept
+			if outdated {
+				s.rehash(ctx, l.found.Key.ID, kept, s.hasher.digest(b))
+			}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// rehash replaces a digest of an old pepper, or a slow one whose importer
+// declared the secret generated. Failing to is no reason to refuse a login.
+func (s *Service) rehash(ctx context.Context, keyID string, old store.Secret, digest string) {
+	err := s.store.Upkeep.Rehash(ctx, keyID, old.ID, old.Digest, digest)
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", keyID, "error", err)
+	}
+}
+
+// live refuses a key that has proved its secret but may not log in.
+func (s *Service) live(ctx context.Context, f *store.Found, now time.Time) error {
+	instance := s.effective(f.Instance)
+	switch {
+	case instance.KeysOff:
+		return &RefusedError{"keys_off", "API keys are switched off."}
+	case f.Workspace.Deleted, f.Workspace.Suspended:
+		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
+	case f.Key.Disabled:
+		return &RefusedError{"disabled", "This API key is disabled."}
+	case ended(f.Key.NotAfter, now):
+		return &RefusedError{"expired", "This API key has expired."}
+	}
+	return s.askHost(ctx, f.Key.Workspace)
+}
+
+// askHost asks Config.Workspaces, if there is one.
+func (s *Service) askHost(ctx context.Context, workspace string) error {
+	if s.cfg.Workspaces == nil {
+		return nil
+	}
+	err := s.cfg.Workspaces(ctx, workspace)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
+		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
+	}
+	return fmt.Errorf("apikey: the host could not tell of the workspace: %w: %w", store.ErrUnavailable, err)
+}
+
+// Issue decides on a token for a login: which permissions, how long. An empty
+// request asks for all the key holds. A permission that the key lacks is a
+// *ScopeError; a policy's refusal is a *policy.Denied.
+func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set) (*Grant, error) {
+	return s.issue(ctx, l, requested, "")
+}
+
+func (s *Service) issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	grant, err := s.decide(ctx, l, requested, resource)
+	if err != nil {
+		return nil, s.refuse(Credentials{ID: l.found.Key.ID, Address: l.address}, l, l.now, err)
+	}
+	s.counts.logins.Add(1)
+	s.uses.add(l.found.Key.ID, l.secret.ID, l.now)
+	if s.cfg.Observer != nil {
+		s.cfg.Observer(Observation{Time: l.now, KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, Address: l.address})
+	}
+	return grant, nil
+}
+
+func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	key := &l.found.Key
+	held := key.Permissions.Intersect(s.cfg.Permissions.All())
+	if held.Len() < key.Permissions.Len() {
+		s.reportGone(ctx, key)
+	}
+	held, err := s.within(key, held, resource)
+	if err != nil {
+		return nil, err
+	}
+	if missing := requested.Minus(held); missing.Len() > 0 {
+		return nil, &ScopeError{Missing: missing}
+	}
+	granted := held
+	if requested.Len() > 0 {
+		granted = requested
+	}
+	end := l.now.Add(s.cfg.TokenLifetime)
+	end = earlier(end, key.NotAfter)
+	end = earlier(end, l.secret.NotAfter)
+
+	// A copy: what a host's policy writes into it must not reach the token.
+	shown := key
+	if s.cfg.Policy != nil {
+		clone := key.Clone()
+		shown = &clone
+	}
+	request := policy.NewTokenRequest(policy.TokenRequest{
+		Now:       l.now,
+		Address:   l.address,
+		Workspace: l.found.Workspace,
+		Instance:  s.effective(l.found.Instance),
+		Key:       shown,
+		Secret:    l.secret,
+		Requested: requested,
+		Resource:  resource,
+	}, granted, end)
+	if err := s.policy.CheckToken(ctx, request); err != nil {
+		if denied, ok := policy.AsDenied(err); ok {
+			return nil, denied
+		}
+		return nil, fmt.Errorf("apikey: a policy could not decide: %w", err)
+	}
+	grant := &Grant{
+		Key:         key.Clone(),
+		SecretID:    l.secret.ID,
+		Resource:    resource,
+		Permissions: request.Granted(),
+		IssuedAt:    l.now.Truncate(time.Second),
+		Expires:     request.NotAfter().Truncate(time.Second),
+		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
+	}
+	if !grant.Expires.After(grant.IssuedAt) {
+		return nil, &RefusedError{"expired", "This API key has expired."}
+	}
+	return grant, nil
+}
+
+// failed counts a failure and says how to refuse it.
+func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err error) error {
+	if wait, over := s.budget.fail(ctx, c.Address, c.ID, now); over {
+		return &ThrottledError{RetryAfter: wait}
+	}
+	return err
+}
+
+// ended reports whether an instant, zero for never, has come.
+func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
+
+// earlier returns the earlier of t and limit, where a zero limit is none.
+func earlier(t, limit time.Time) time.Time {
+	if !limit.IsZero() && limit.Before(t) {
+		return limit
+	}
+	return t
+}
+
+// blank returns k without digests.
+func blank(k store.Key) store.Key {
+	k = k.Clone()
+	for i := range k.Secrets {
+		k.Secrets[i].Digest = ""
+	}
+	return k
+}

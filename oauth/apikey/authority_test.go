@@ -1,0 +1,284 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// act is one management call on a key or on its workspace.
+type act struct {
+	name string
+	do   func(r *rig, a apikey.Actor, target store.Key) error
+}
+
+// Every management call, in the order of the columns below.
+var acts = []act{
+	{"Get", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Get(context.Background(), a, k.ID)
+		return err
+	}},
+	{"List", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.List(context.Background(), a, store.KeyQuery{Workspace: k.Workspace})
+		return err
+	}},
+	{"Expiring", func(r *rig, a apikey.Actor, k store.Key) error {
+		for _, err := range r.Expiring(context.Background(), a, k.Workspace, time.Hour) {
+			return err
+		}
+		return nil
+	}},
+	{"Events", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Events(context.Background(), a, store.EventQuery{Workspace: k.Workspace})
+		return err
+	}},
+	{"Workspace", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Workspace(context.Background(), a, k.Workspace)
+		return err
+	}},
+	{"Create", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, _, err := r.tryCreate(a, k.Workspace, "")
+		return err
+	}},
+	{"Import", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Import(context.Background(), a, apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: k.Workspace, Name: "old"}, ID: "imported", Secret: strings.Repeat("a1B2c3D4e5", 4) + "xyzzy",
+		})
+		return err
+	}},
+	{"Update", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Update(context.Background(), a, k.ID, apikey.Changes{Permissions: ptr(scope.Set{})})
+		return err
+	}},
+	{"Rename", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Update(context.Background(), a, k.ID, apikey.Changes{Name: ptr("renamed")})
+		return err
+	}},
+	{"Rotate", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, _, err := r.Rotate(context.Background(), a, k.ID, apikey.Rotation{})
+		return err
+	}},
+	{"RetireSecret", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID)
+		return err
+	}},
+	{"Disable", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.Disable(context.Background(), a, k.ID)
+		return err
+	}},
+	{"Enable", func(r *rig, a apikey.Actor, k store.Key) error {
+		if _, err := r.Disable(context.Background(), admin, k.ID); err != nil {
+			return err
+		}
+		_, err := r.Enable(context.Background(), a, k.ID)
+		return err
+	}},
+	{"Delete", func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Settings", func(r *rig, a apikey.Actor, _ store.Key) error {
+		_, err := r.Settings(context.Background(), a)
+		return err
+	}},
+	{"SaveSettings", func(r *rig, a apikey.Actor, _ store.Key) error {
+		_, err := r.SaveSettings(context.Background(), a, store.Instance{KeysOff: true})
+		return err
+	}},
+	{"SaveWorkspace", func(r *rig, a apikey.Actor, k store.Key) error {
+		_, err := r.SaveWorkspace(context.Background(), a, store.Workspace{ID: k.Workspace, Rules: store.Rules{MaxKeys: store.Unlimited}})
+		return err
+	}},
+	{"Suspend", func(r *rig, a apikey.Actor, k store.Key) error {
+		return r.Suspend(context.Background(), a, k.Workspace)
+	}},
+	{"Resume", func(r *rig, a apikey.Actor, k store.Key) error {
+		return r.Resume(context.Background(), a, k.Workspace)
+	}},
+	{"DeleteWorkspace", func(r *rig, a apikey.Actor, k store.Key) error {
+		return r.DeleteWorkspace(context.Background(), a, k.Workspace)
+	}},
+	{"DisableAllBy", func(r *rig, a apikey.Actor, _ store.Key) error {
+		_, err := r.DisableAllBy(context.Background(), a, store.ActorRef{ID: "olga"})
+		return err
+	}},
+}
+
+// byKey makes a key in team-a and acts with it.
+func byKey(permissions string, then ...func(r *rig, k store.Key)) func(r *rig) apikey.Actor {
+	return func(r *rig) apikey.Actor {
+		key, _ := r.create(admin, "team-a", permissions, func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
+		for _, do := range then {
+			do(r, key)
+		}
+		return apikey.ByKey(key.ID, catalog.All())
+	}
+}
+
+func person(a apikey.Actor) func(*rig) apikey.Actor { return func(*rig) apikey.Actor { return a } }
+
+// TestWhoMayDoWhat is the whole table: '+' works, 'f' is forbidden, '0' is
+// not found. The target holds project.list.
+func TestWhoMayDoWhat(t *testing.T) {
+	const everything = "keys.list keys.save keys.delete keys.rotate project.list"
+	for _, row := range []struct {
+		name  string
+		actor func(*rig) apikey.Actor
+		// Get List Expiring Events Workspace | Create Import Update Rename Rotate RetireSecret Disable Enable Delete |
+		// Settings SaveSettings SaveWorkspace Suspend Resume DeleteWorkspace DisableAllBy
+		own, foreign string
+	}{
+		{"nobody", person(apikey.Actor{}), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"organization admin", person(admin), "+++++ +++++++++ +++++++", "+++++ +++++++++ +++++++"},
+		{"organization admin limited to nothing", person(admin.Granting(scope.Set{})), "+++++ +++ff++f+ +++++++", "+++++ +++ff++f+ +++++++"},
+		{"owner", person(owner), "+++++ +++++++++ fffffff", "00000 000000000 fffffff"},
+		{"manager", person(manager), "+++++ +++++++++ fffffff", "00000 000000000 fffffff"},
+		{"owner limited to another permission", person(owner.Granting(perms("project.save"))), "+++++ +++ff++f+ fffffff", "00000 000000000 fffffff"},
+		{"owner of nothing", person(apikey.Member("olga", apikey.Owner)), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"B21 role viewer", person(apikey.Member("v", "viewer", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"B21 a host's role called admin", person(apikey.Member("a", "admin", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"B21 a host's role called key", person(apikey.Member("k", "key", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"B21 role in capitals", person(apikey.Member("o", "Owner", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"key with all of its workspace", byKey(everything), "+++++ ++++f++f+ fffffff", "00000 000000000 fffffff"},
+		{"key that lists", byKey("keys.list project.list"), "+++++ fffffffff fffffff", "00000 000000000 fffffff"},
+		{"key that saves", byKey("keys.save project.list"), "fffff ++++f++ff fffffff", "00000 000000000 fffffff"},
+		{"key that deletes", byKey("keys.delete project.list"), "fffff ffffffff+ fffffff", "00000 000000000 fffffff"},
+		{"key that rotates itself", byKey("keys.rotate project.list"), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"key without permissions", byKey(""), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "+++++ ++++f++f+ fffffff", "+++++ ++++f++f+ fffffff"},
+		{"disabled key", byKey(everything, func(r *rig, k store.Key) {
+			_, err := r.Disable(context.Background(), admin, k.ID)
+			require.NoError(r.t, err)
+		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
+		{"expired key", byKey(everything, func(r *rig, _ store.Key) { r.clock.Add(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
+		{"deleted key", byKey(everything, func(r *rig, k store.Key) {
+			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID))
+		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
+		{"key that no rule lets live", byKey(everything, func(r *rig, _ store.Key) {
+			_, err := r.SaveSettings(context.Background(), admin, store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}})
+			require.NoError(r.t, err)
+			r.clock.Add(time.Minute)
+		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
+		{"key whose token has no scope", func(r *rig) apikey.Actor {
+			key, _ := r.create(admin, "team-a", everything)
+			return apikey.ByKey(key.ID, scope.Set{})
+		}, "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"key whose token lists only", func(r *rig) apikey.Actor {
+			key, _ := r.create(admin, "team-a", everything)
+			return apikey.ByKey(key.ID, perms("keys.list"))
+		}, "+++++ fffffffff fffffff", "00000 000000000 fffffff"},
+	} {
+		for _, where := range []struct{ workspace, want string }{{"team-a", row.own}, {"team-b", row.foreign}} {
+			t.Run("B21 B03 "+row.name+" in "+where.workspace, func(t *testing.T) {
+				t.Parallel()
+				var got strings.Builder
+				for i, act := range acts {
+					if i == 5 || i == 14 {
+						got.WriteByte(' ')
+					}
+					r := newRig(t, func(c *apikey.Config) { c.Imported = true })
+					target, _ := r.create(admin, where.workspace, "project.list")
+					actor := row.actor(r)
+					before := r.events(store.EventQuery{})
+					err := r.note(act.do(r, actor, target))
+					switch {
+					case err == nil:
+						got.WriteByte('+')
+					case errors.Is(err, apikey.ErrForbidden):
+						got.WriteByte('f')
+					case errors.Is(err, store.ErrNotFound):
+						got.WriteByte('0')
+					case act.name == "SaveSettings" && errors.Is(err, store.ErrConflict):
+						got.WriteByte('+') // it came past the check
+					default:
+						t.Errorf("%s: %v", act.name, err)
+					}
+					if err != nil && act.name != "Enable" {
+						require.Equal(t, before, r.events(store.EventQuery{}), "a refused call changes nothing")
+					}
+				}
+				require.Equal(t, where.want, got.String())
+			})
+		}
+	}
+}
+
+func TestAllWorkspacesAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.create(admin, "team-a", "")
+	r.create(admin, "team-b", "")
+	everywhere := byKey("admin.keys.list")(r)
+	for _, tc := range []struct {
+		name  string
+		actor apikey.Actor
+		sees  int
+	}{
+		{"admin", admin, 3},
+		{"key of the admin level", everywhere, 3},
+		{"B03 owner", owner, 0},
+		{"B03 owner of the workspace without a name", apikey.Member("x", apikey.Owner, ""), 0},
+		{"B03 nobody", apikey.Actor{}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			page, err := r.List(t.Context(), tc.actor, store.KeyQuery{})
+			require.Len(t, page.Keys, tc.sees)
+			require.Equal(t, tc.sees == 0, errors.Is(err, apikey.ErrForbidden))
+			events, err := r.Events(t.Context(), tc.actor, store.EventQuery{})
+			require.Len(t, events.Events, tc.sees)
+			require.Equal(t, tc.sees == 0, errors.Is(err, apikey.ErrForbidden))
+		})
+	}
+}
+
+func TestForeignLooksLikeMissing(t *testing.T) {
+	r := newRig(t)
+	foreign, _ := r.create(admin, "team-b", "project.list")
+	for _, act := range acts {
+		if act.name == "Enable" {
+			continue // its preparation already tells
+		}
+		missing := foreign.Clone()
+		missing.ID, missing.Workspace = "no-such-key", "no-such-workspace"
+		t.Run("B03 "+act.name, func(t *testing.T) {
+			one, other := act.do(r, owner, foreign), act.do(r, owner, missing)
+			require.Error(t, one)
+			require.Equal(t, fmt.Sprint(other), fmt.Sprint(one))
+		})
+	}
+	for _, id := range []string{"", "\x00", "a b", "ä", strings.Repeat("x", 256), strings.ToUpper(foreign.ID)} {
+		_, err := r.Get(t.Context(), admin, id)
+		require.ErrorIs(t, err, store.ErrNotFound, "%q", id)
+	}
+}
+
+func TestGrantable(t *testing.T) {
+	r := newRig(t)
+	saving := byKey("keys.save project.list admin.project.list")(r)
+	for _, tc := range []struct {
+		name      string
+		actor     apikey.Actor
+		workspace string
+		want      string
+	}{
+		{"admin", admin, "team-a", catalog.All().String()},
+		{"owner", owner, "team-a", catalog.All().Minus(catalog.Admin()).String()},
+		{"owner elsewhere", owner, "team-b", ""},
+		{"limited owner", owner.Granting(perms("project.list admin.project.list")), "team-a", "project.list"},
+		{"limited twice", owner.Granting(perms("project.list project.save")).Granting(perms("project.save keys.save")), "team-a", "project.save"},
+		{"B21 key", saving, "team-a", "keys.save project.list"},
+		{"key elsewhere", saving, "team-b", ""},
+		{"nobody", apikey.Actor{}, "team-a", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := r.Grantable(t.Context(), tc.actor, tc.workspace)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got.String())
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package apikey_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// exportedStructs lists them from the source, so that none is forgotten.
+func exportedStructs(t *testing.T) []string {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var names []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, decl := range parsed.Decls {
+			group, ok := decl.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range group.Specs {
+				if typ, ok := spec.(*ast.TypeSpec); ok && typ.Name.IsExported() {
+					if _, ok := typ.Type.(*ast.StructType); ok {
+						names = append(names, typ.Name.Name)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// TestNothingPrintsASecret prints every exported struct, with secrets wherever
+// one can be, by itself and inside of others.
+func TestNothingPrintsASecret(t *testing.T) {
+	r := newRig(t, func(c *apikey.Config) { c.Imported = true })
+	key, secret := r.create(owner, "team-a", "project.list")
+	plain := secret.Reveal()
+	credentials := apikey.Credentials{ID: key.ID, Secret: plain, Address: addrA}
+	login, err := r.Authenticate(t.Context(), credentials)
+	require.NoError(t, err)
+	grant, err := r.Issue(t.Context(), login, perms(""))
+	require.NoError(t, err)
+	importing := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "n"}, ID: "i", Secret: plain}
+	byDigest := apikey.ImportSpec{ID: "i", Digest: bcryptOf(t, "canary in bcrypt")}
+	_, parseErr := apikey.ParseSecret("", plain+"x")
+	_, importErr := r.Import(t.Context(), owner, apikey.ImportSpec{Spec: importing.Spec, ID: "i", Digest: plain})
+	_, _, denied := r.tryCreate(owner, "team-a", "admin.project.list")
+	cfg := apikey.Config{Permissions: catalog, Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}
+	peppered, err := apikey.New(r.store, cfg)
+	require.NoError(t, err)
+	values := map[string]any{
+		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg,
+		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
+		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
+		"ImportError": &apikey.ImportError{Reason: "r"}, "ImportSpec": []any{importing, byDigest, &importing},
+		"InvalidError": importErr, "Login": login, "LineProblem": apikey.LineProblem{}, "Restored": apikey.Restored{}, "Management": management,
+		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
+		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
+		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,
+		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "Stats": r.Stats(), "ThrottledError": &apikey.ThrottledError{},
+	}
+	found, err := r.store.Keys.Lookup(t.Context(), key.ID)
+	require.NoError(t, err)
+	for _, name := range exportedStructs(t) {
+		t.Run("B11 "+name, func(t *testing.T) {
+			value, ok := values[name]
+			require.True(t, ok, "a new struct: add one that holds a secret, if it can")
+			var out strings.Builder
+			for _, v := range []any{value, &value, []any{value}, map[string]any{"v": value}, struct{ V any }{value}} {
+				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+					fmt.Fprintf(&out, verb+"\n", v)
+				}
+				if text, err := json.Marshal(v); err == nil {
+					out.Write(text)
+				}
+				for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+					slog.New(h).Info("x", "v", v)
+					if list, ok := value.([]any); ok {
+						slog.New(h).Info("x", "first", list[0]) // its own LogValue
+					}
+				}
+			}
+			searchFor(t, out.String(), plain, "canary in bcrypt", byDigest.Digest[10:])
+			if name != "Config" {
+				require.NotContains(t, out.String(), found.Key.Secrets[0].Digest, "a digest")
+			}
+		})
+	}
+	t.Run("credentials still show what may be shown", func(t *testing.T) {
+		require.Contains(t, fmt.Sprintf("%+v", credentials), key.ID)
+		require.Contains(t, fmt.Sprintf("%+v", credentials), "Secret:(redacted)")
+		text, err := json.Marshal(importing)
+		require.NoError(t, err)
+		require.Contains(t, string(text), `"Workspace":"team-a"`)
+		require.Contains(t, string(text), `"Digest":""`)
+	})
+}
+
+// TestErrorsRepeatNoSecret: what was presented does not come back in an error,
+// an event or the log.
+func TestErrorsRepeatNoSecret(t *testing.T) {
+	r := newRig(t, func(c *apikey.Config) {
+		c.Imported = true
+		c.Policy = policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
+			return fmt.Errorf("no: %+v %+v", r, r.Key)
+		})
+	})
+	key, secret := r.create(owner, "team-a", "project.list")
+	for _, presented := range []string{secret.Reveal(), secret.Reveal() + "x", secret.Reveal()[:40], "an imported secret in clear"} {
+		r.keep(presented)
+		for _, id := range []string{key.ID, "no-such-key", presented} {
+			_, err := r.login(id, presented)
+			require.Error(t, err)
+			_, err = r.Get(t.Context(), admin, presented)
+			require.ErrorIs(t, r.note(err), store.ErrNotFound)
+			_, err = r.RetireSecret(t.Context(), admin, key.ID, presented)
+			require.ErrorIs(t, r.note(err), store.ErrNotFound)
+		}
+	}
+	require.NoError(t, r.Flush(t.Context()))
+	require.NotEmpty(t, r.events(store.EventQuery{Action: apikey.ActionRefuse}))
+}
+
+// TestDumpFindsSecrets: the search that ends every test with a rig can fail.
+func TestDumpFindsSecrets(t *testing.T) {
+	found := &finder{TB: t}
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "")
+	memory := func() string { return strings.Join(dump(reflect.ValueOf(r.store)), "\n") }
+	searchFor(found, memory(), secret.Reveal())
+	require.Zero(t, found.errors)
+	require.Contains(t, memory(), key.ID)
+	planted := "lk_planted" + key.ID
+	require.NoError(t, r.store.Events.Append(t.Context(), store.Event{ID: "leak", Time: noon, Note: planted}))
+	searchFor(found, memory(), planted)
+	require.Positive(t, found.errors, "B11")
+}
+
+// finder counts what a search finds.
+type finder struct {
+	testing.TB
+	errors int
+}
+
+func (f *finder) Errorf(string, ...any) { f.errors++ }

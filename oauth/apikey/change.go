@@ -1,0 +1,372 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Address is a client's address; the zero value is unknown.
+type Address = netip.Addr
+
+// Changes says what to change of a key. A nil field stays as it is.
+type Changes struct {
+	Name        *string
+	Permissions *scope.Set // wildcards allowed
+	Expiry      *Expiry    // the zero Expiry removes it
+	Resources   *[]string  // resource indicators, of Config.Resources
+	// Version, unless 0, is the version that the caller saw: another one is
+	// store.ErrConflict.
+	Version int64
+	// Address is the client's, for policies.
+	Address Address
+}
+
+// Rotation says how to rotate.
+type Rotation struct {
+	// Grace is how long the other secrets still work. 0: they, and every
+	// token issued from them, end at once.
+	Grace time.Duration
+	// Changes are made in the same write.
+	Changes Changes
+	// Once is as in Spec.
+	Once *store.OnceID
+}
+
+// Update changes name, permissions or expiry. Fewer permissions or an earlier
+// expiry end the tokens that the key has now. Wider permissions or a later
+// expiry need an actor who may grant all that the key then holds. Permissions
+// given as they were given before, wildcards included, stay as they are. What
+// changes nothing writes nothing.
+//
+// The errors of this and of the other calls on one key: store.ErrNotFound for
+// a key the actor has no part in, *ForbiddenError, *InvalidError,
+// *scope.UnknownError, *policy.Denied, store.ErrConflict when someone else
+// changed the key meanwhile, store.ErrUnavailable.
+func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionUpdate, policy: policy.Update, version: c.Version, address: c.Address,
+		apply: func(p powers, k *store.Key, now time.Time) error {
+			before := *k
+			if err := s.apply(p, k, c, now); err != nil {
+				return err
+			}
+			if len(changedFields(&before, k)) == 0 {
+				return errUnchanged
+			}
+			return nil
+		},
+	})
+}
+
+// Rotate adds a fresh secret, shown here and never again, and ends the others
+// after the grace. A key may rotate its own secret. Of two rotations at once
+// one succeeds; the other is store.ErrConflict.
+func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (store.Key, Secret, error) {
+	if r.Grace < 0 || r.Grace > maxGrace {
+		return store.Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
+	}
+	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefix)
+	if err != nil {
+		return store.Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
+	}
+	key, err := s.alter(ctx, actor, id, alteration{
+		action: ActionRotate, policy: policy.Rotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
+		apply: func(p powers, k *store.Key, now time.Time) error {
+			if p.self(k.ID) && r.Changes != (Changes{Version: r.Changes.Version, Address: r.Changes.Address}) {
+				return &ForbiddenError{Action: ActionRotate, Reason: "A key may rotate its own secret and change nothing else of itself."}
+			}
+			expiry := k.NotAfter
+			if err := s.apply(p, k, r.Changes, now); err != nil {
+				return err
+			}
+			var bad InvalidError
+			if checkOnce(&bad, r.Once, now); len(bad.Problems) > 0 {
+				return &bad
+			}
+			kept := k.Secrets[:0]
+			for _, old := range k.Secrets {
+				// A later expiry is the new secret's, not the old ones'.
+				old.NotAfter = earlier(earlier(now.Add(r.Grace), old.NotAfter), expiry)
+				if !ended(old.NotAfter, now) {
+					kept = append(kept, old)
+				}
+			}
+			if len(kept) >= MaxSecrets {
+				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
+			}
+			if len(kept) == 0 {
+				k.Epoch++
+			}
+			k.Secrets = append(kept, s.keep(k, secret, now))
+			return nil
+		},
+	})
+	if err != nil {
+		return store.Key{}, Secret{}, err
+	}
+	return key, secret, nil
+}
+
+const maxGrace = 366 * 24 * time.Hour
+
+// RetireSecret ends one secret of a key and every token issued from it. A key
+// left without secrets logs nobody in until it is rotated.
+func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionRetire, narrows: true,
+		apply: func(_ powers, k *store.Key, _ time.Time) error { return endSecret(k, secret) },
+	})
+}
+
+// endSecret removes one secret: tokens that name it have ended.
+func endSecret(k *store.Key, id string) error {
+	i := slices.IndexFunc(k.Secrets, func(kept store.Secret) bool { return kept.ID == id })
+	if i < 0 {
+		return fmt.Errorf("apikey: secret: %w", store.ErrNotFound)
+	}
+	k.Secrets = slices.Delete(slices.Clone(k.Secrets), i, i+1)
+	return nil
+}
+
+// Disable stops logins with a key and ends its tokens. Disabling twice is no
+// error.
+func (s *Service) Disable(ctx context.Context, actor Actor, id string) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionDisable, narrows: true,
+		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
+	})
+}
+
+func disable(k *store.Key) error {
+	if k.Disabled {
+		return errUnchanged
+	}
+	k.Disabled = true
+	k.Epoch++
+	return nil
+}
+
+// Enable lets a disabled key log in again. Tokens from before stay ended.
+// Enabling twice is no error.
+func (s *Service) Enable(ctx context.Context, actor Actor, id string) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionEnable, policy: policy.Enable, yields: true,
+		apply: func(_ powers, k *store.Key, _ time.Time) error {
+			if !k.Disabled {
+				return errUnchanged
+			}
+			k.Disabled = false
+			return nil
+		},
+	})
+}
+
+// Delete ends a key and its tokens for good. Its events stay.
+func (s *Service) Delete(ctx context.Context, actor Actor, id string) error {
+	now := s.now()
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return err
+	}
+	found, err := s.visible(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	key := found.Key
+	if !p.in(key.Workspace).remove || p.self(id) {
+		return &ForbiddenError{Action: ActionDelete, Reason: "You may not delete this key."}
+	}
+	change, err := s.change(now, actor.ref, ActionDelete, key.Workspace, id, nil)
+	if err != nil {
+		return err
+	}
+	after := key
+	after.Epoch++
+	after.Secrets = nil
+	if err := s.announce(ctx, &key, &after); err != nil {
+		return err
+	}
+	if err := s.store.Keys.Delete(ctx, key.Workspace, id, 0, now, change); err != nil {
+		return fmt.Errorf("apikey: delete key: %w", err)
+	}
+	return s.confirm(ctx, &key, &after)
+}
+
+// alteration is one change of one key.
+type alteration struct {
+	action  string
+	policy  policy.Action // empty: none is asked, for the act only narrows
+	version int64
+	address Address
+	once    *store.OnceID
+	// yields: the act gives a secret or revives, whatever else it changes.
+	yields bool
+	// narrows: the act may be repeated on a conflict without harm.
+	narrows bool
+	apply   func(p powers, k *store.Key, now time.Time) error
+}
+
+// errUnchanged ends an alteration that finds nothing to do.
+var errUnchanged = errors.New("apikey: unchanged")
+
+// alter is what every change of one key goes through: authority read at this
+// moment, the change, policy, authority over the result, one write.
+func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
+	for attempt := 1; ; attempt++ {
+		key, err := s.alterOnce(ctx, actor, id, a)
+		if !a.narrows || attempt == maxAttempts || !errors.Is(err, store.ErrConflict) {
+			return key, err
+		}
+	}
+}
+
+const maxAttempts = 10
+
+func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
+	now := s.now()
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return store.Key{}, err
+	}
+	found, err := s.visible(ctx, p, id)
+	if err != nil {
+		return store.Key{}, err
+	}
+	before := found.Key
+	if err := p.mayAlter(a.action, &before, s.cfg.Management.RotateOwn); err != nil {
+		return store.Key{}, err
+	}
+	if a.version != 0 && a.version != before.Version {
+		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
+	}
+	after := before.Clone()
+	after.Updated = now
+	if err := a.apply(p, &after, now); errors.Is(err, errUnchanged) {
+		if err := s.reconfirm(ctx, markOf(&before)); err != nil {
+			return store.Key{}, err
+		}
+		s.uses.overlay(&before)
+		return blank(before), nil
+	} else if err != nil {
+		return store.Key{}, err
+	}
+	if a.policy != "" {
+		if a.yields {
+			if err := s.askHost(ctx, after.Workspace); err != nil {
+				return store.Key{}, hostRefusal(a.action, err)
+			}
+		}
+		if _, err := s.ask(ctx, policy.KeyRequest{
+			Action: a.policy, Now: now, Actor: actor.ref, Address: a.address,
+			Workspace: found.Workspace, Instance: s.effective(found.Instance),
+		}, &before, &after); err != nil {
+			return store.Key{}, err
+		}
+	}
+	if gives := a.yields || widens(&before, &after); gives || after.Name != before.Name {
+		if err := p.mayYield(a.action, &after, gives); err != nil {
+			return store.Key{}, err
+		}
+	}
+	if after.Epoch == before.Epoch && endsTokens(&before, &after) {
+		after.Epoch++
+	}
+	change, err := s.change(now, actor.ref, a.action, after.Workspace, id, changedFields(&before, &after))
+	if err != nil {
+		return store.Key{}, err
+	}
+	change.Once = spend(a.once, id)
+	if err := s.announce(ctx, &before, &after); err != nil {
+		return store.Key{}, err
+	}
+	if err := s.store.Keys.Update(ctx, after, change); err != nil {
+		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, err)
+	}
+	if err := s.confirm(ctx, &before, &after); err != nil {
+		return store.Key{}, err
+	}
+	after.Version++
+	s.uses.overlay(&after)
+	return blank(after), nil
+}
+
+// mayAlter checks that the actor may change the key at all.
+func (p powers) mayAlter(action string, k *store.Key, rotateOwn string) error {
+	if p.self(k.ID) {
+		if action != ActionRotate {
+			return &ForbiddenError{Action: action, Reason: "A key may rotate its own secret and change nothing else of itself."}
+		}
+		held := p.key.Permissions.Intersect(p.actor.limit)
+		if p.in(k.Workspace).save || holds(held, rotateOwn) {
+			return nil
+		}
+	} else if p.in(k.Workspace).save {
+		return nil
+	}
+	return &ForbiddenError{Action: action, Reason: "You may not change this key."}
+}
+
+// apply makes the changes that a caller asked for.
+func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error {
+	var bad InvalidError
+	if c.Name != nil {
+		checkText(&bad, "name", *c.Name)
+		k.Name = *c.Name
+	}
+	if c.Expiry != nil && (!c.Expiry.at.Equal(k.NotAfter) || c.Expiry.text != k.NotAfterText) {
+		checkExpiry(&bad, *c.Expiry, now)
+		k.NotAfter, k.NotAfterText = c.Expiry.at, c.Expiry.text
+	}
+	if c.Resources != nil {
+		k.Resources = s.checkResources(&bad, *c.Resources)
+	}
+	if err := bad.orNil(); err != nil {
+		return err
+	}
+	if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
+		permissions, err := s.cfg.Permissions.Expand(*c.Permissions, p.admin)
+		if err != nil {
+			return err
+		}
+		k.Permissions, k.Asked = permissions, *c.Permissions
+	}
+	return nil
+}
+
+// widens reports whether the key may do more, or longer, than before.
+func widens(before, after *store.Key) bool {
+	return !before.Permissions.ContainsAll(after.Permissions) || outlives(after.NotAfter, before.NotAfter) ||
+		lacks(before.Resources, after.Resources)
+}
+
+// endsTokens reports whether tokens issued before the change would allow more
+// than the key does after it.
+func endsTokens(before, after *store.Key) bool {
+	return !after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||
+		lacks(after.Resources, before.Resources)
+}
+
+// changedFields names what differs, as events and problems name it.
+func changedFields(before, after *store.Key) []string {
+	var fields []string
+	add := func(changed bool, name string) {
+		if changed {
+			fields = append(fields, name)
+		}
+	}
+	add(before.Name != after.Name, "name")
+	add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked), "permissions")
+	add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
+	add(!slices.Equal(before.Resources, after.Resources), "resources")
+	add(before.Disabled != after.Disabled, "disabled")
+	add(!sameSecrets(before, after), "secrets")
+	return fields
+}

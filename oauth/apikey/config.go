@@ -1,0 +1,287 @@
+// Package apikey is the life of an API key: made, authenticated, changed,
+// rotated, ended, always under policy and always by someone who may.
+//
+// A Service stands on a store and a catalog of permissions. Every management
+// call names its Actor; what that actor may do is decided at that moment.
+// Every change is one atomic write that carries its event and raises the
+// epochs that end tokens. Secrets leave the package once, as a Secret that
+// redacts itself.
+package apikey
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Config adjusts a Service. The zero value of each field is the production
+// default, but for Permissions, which is required.
+type Config struct {
+	// Permissions is the catalog of permissions that keys may hold. Required.
+	Permissions *scope.Catalog
+	// Policy decides besides the administrator's settings, which always
+	// apply. It is asked before them, so that a default lifetime may satisfy
+	// them. Nil adds no rule.
+	Policy policy.Policy
+	// Defaults are the settings of an instance whose administrator never
+	// saved any. Zero: keys on, no limit, no forced expiry.
+	Defaults Defaults
+	// Management names the permissions by which keys manage keys. Zero: keys
+	// manage nothing.
+	Management Management
+	// Resources are further resource servers that keys can be allowed to ask
+	// tokens for (RFC 8707). Each needs an absolute URI of its own.
+	Resources []Resource
+	// Workspaces, unless nil, tells whether the host knows a workspace: nil,
+	// ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
+	// outage. It is asked when a key is made or revived and at each login,
+	// after the secret was proved.
+	Workspaces func(ctx context.Context, workspace string) error
+
+	// SecretPrefix begins every secret, so that scanners find it. Default
+	// "lk_"; 1 to 32 characters of A-Z a-z 0-9 _ -, the last one '_'.
+	SecretPrefix string
+	// Peppers key the digests of secrets; the one with the highest version
+	// is used for new digests. Keep them outside the store. Without any,
+	// digests are plain SHA-256 and New warns.
+	Peppers []Pepper
+	// Imported accepts secrets that Latchkey did not generate, as Import
+	// brings them. While false, whatever is not of Latchkey's own format is
+	// refused before any read.
+	Imported bool
+	// Budgets bound failed logins. Zero: 120 a minute from one address, 60
+	// from one address for one key.
+	Budgets Budgets
+
+	// TokenLifetime is how long a token lives. Default 5 minutes; 1 second to
+	// 24 hours. Policies can shorten it.
+	TokenLifetime time.Duration
+	// EventRetention is how long events are kept. Default 400 days; negative
+	// keeps them for ever.
+	EventRetention time.Duration
+
+	// Observer, unless nil, is told of every login and refusal. It must not
+	// block and has no say.
+	Observer func(Observation)
+	// Logger takes warnings and errors. Default slog.Default().
+	Logger *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Random is the source of ids and secrets. Default crypto/rand.Reader. A
+	// read that fails or falls short fails the call.
+	Random io.Reader
+}
+
+// Defaults are settings before an administrator saved any.
+type Defaults struct {
+	KeysOff bool
+	Rules   store.Rules
+}
+
+// Management names the permissions by which a key manages keys. A name left
+// empty allows nothing. The Admin ones reach every workspace and must be of
+// the catalog's admin level.
+type Management struct {
+	List   string // see keys
+	Save   string // make, change, rotate, retire, disable, enable
+	Delete string // delete
+	// RotateOwn lets a key rotate its own secret, and no more.
+	RotateOwn string
+
+	AdminList   string
+	AdminSave   string
+	AdminDelete string
+}
+
+// Default and largest values.
+const (
+	DefaultTokenLifetime  = 5 * time.Minute
+	MaxTokenLifetime      = 24 * time.Hour
+	DefaultEventRetention = 400 * 24 * time.Hour
+	// MaxSecrets is how many secrets a key can hold at once.
+	MaxSecrets = 8
+)
+
+// Service makes, authenticates and changes keys. It is safe for concurrent
+// use. It starts no goroutine: who embeds it calls Flush now and then, and
+// once at the end.
+type Service struct {
+	store  store.Store
+	cfg    Config
+	policy policy.Policy
+	hasher *hasher
+	budget *budget
+	slow   *slowGate
+	pauser pauser
+	uses   uses
+	trail  refusals
+	counts counters
+	gone   reported
+}
+
+type counters struct {
+	logins, refusals, throttled atomic.Int64
+}
+
+// New checks cfg and returns a Service on st, which needs Keys, Upkeep,
+// Settings, Events and Epochs. All problems are joined into one error, each
+// naming its field.
+func New(st store.Store, cfg Config) (*Service, error) {
+	var problems []error
+	for _, need := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Keys", st.Keys == nil},
+		{"Upkeep", st.Upkeep == nil},
+		{"Settings", st.Settings == nil},
+		{"Events", st.Events == nil},
+		{"Epochs", st.Epochs == nil},
+	} {
+		if need.missing {
+			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
+		}
+	}
+	cfg, hash, bad := complete(cfg)
+	problems = append(problems, bad...)
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("apikey: %w", err)
+	}
+	if len(cfg.Peppers) == 0 {
+		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
+	}
+	// What is printed by accident must not show them.
+	cfg.Peppers = nil
+	return &Service{
+		store:  st,
+		cfg:    cfg,
+		policy: policy.All(cfg.Policy, policy.Settings()),
+		hasher: hash,
+		budget: newBudget(cfg.Budgets),
+		slow:   newSlowGate(),
+		pauser: newPauser(),
+		uses:   newUses(),
+		gone:   newReported(),
+	}, nil
+}
+
+func complete(cfg Config) (Config, *hasher, []error) {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if cfg.Permissions == nil {
+		add("Config.Permissions is missing: the catalog of permissions")
+	} else {
+		problems = append(problems, cfg.Management.problems(cfg.Permissions)...)
+	}
+	problems = append(problems, resourceProblems(cfg.Resources, cfg.Permissions)...)
+	cfg.Resources = slices.Clone(cfg.Resources)
+	if cfg.SecretPrefix == "" {
+		cfg.SecretPrefix = "lk_"
+	}
+	if err := CheckPrefix(cfg.SecretPrefix); err != nil {
+		add("Config.SecretPrefix: %w", err)
+	}
+	hash, err := newHasher(cfg.Peppers)
+	if err != nil {
+		add("Config.Peppers: %w", err)
+	}
+	if cfg.TokenLifetime == 0 {
+		cfg.TokenLifetime = DefaultTokenLifetime
+	}
+	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > MaxTokenLifetime {
+		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, MaxTokenLifetime)
+	}
+	if cfg.EventRetention == 0 {
+		cfg.EventRetention = DefaultEventRetention
+	}
+	if err := checkRules(cfg.Defaults.Rules, false); err != nil {
+		add("Config.Defaults.Rules: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	return cfg, hash, problems
+}
+
+func (m Management) problems(catalog *scope.Catalog) []error {
+	var problems []error
+	for _, p := range []struct {
+		field, name string
+		admin       bool
+	}{
+		{"List", m.List, false},
+		{"Save", m.Save, false},
+		{"Delete", m.Delete, false},
+		{"RotateOwn", m.RotateOwn, false},
+		{"AdminList", m.AdminList, true},
+		{"AdminSave", m.AdminSave, true},
+		{"AdminDelete", m.AdminDelete, true},
+	} {
+		if p.name == "" {
+			continue
+		}
+		known, ok := catalog.Lookup(p.name)
+		switch {
+		case !ok:
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions", p.field, p.name))
+		case p.admin != (known.Level == scope.Admin):
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s", p.field, p.name, known.Level))
+		}
+	}
+	return problems
+}
+
+// Observation is one login or refusal, as it happens.
+type Observation struct {
+	Time time.Time
+	// Refused is false for a login.
+	Refused bool
+	// Reason says why not: "unknown_or_wrong", "malformed_secret",
+	// "throttled", "disabled", "expired", "suspended", "keys_off", "policy",
+	// "scope", "resource" or "unavailable".
+	Reason string
+	// KeyID and Workspace are set once the secret is proved.
+	KeyID     string
+	Workspace string
+	Address   netip.Addr
+}
+
+// Stats counts since the Service was made.
+type Stats struct {
+	Logins    int64
+	Refusals  int64 // throttled ones included
+	Throttled int64
+}
+
+// Stats returns the counters.
+func (s *Service) Stats() Stats {
+	return Stats{
+		Logins:    s.counts.logins.Load(),
+		Refusals:  s.counts.refusals.Load(),
+		Throttled: s.counts.throttled.Load(),
+	}
+}
+
+// Catalog returns the permissions that keys may hold.
+func (s *Service) Catalog() *scope.Catalog { return s.cfg.Permissions }
+
+// now returns the host's time, in UTC and to the microsecond that every store
+// keeps.
+func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }

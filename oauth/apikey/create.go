@@ -1,0 +1,362 @@
+package apikey
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// The actions that events name.
+const (
+	ActionCreate          = "key.create"
+	ActionImport          = "key.import"
+	ActionUpdate          = "key.update"
+	ActionRotate          = "key.rotate"
+	ActionRetire          = "key.retire_secret"
+	ActionDisable         = "key.disable"
+	ActionEnable          = "key.enable"
+	ActionDelete          = "key.delete"
+	ActionRevoke          = "key.revoke_secret"
+	ActionRefuse          = "login.refused"
+	ActionSettings        = "settings.change"
+	ActionWorkspace       = "workspace.change"
+	ActionSuspend         = "workspace.suspend"
+	ActionResume          = "workspace.resume"
+	ActionDeleteWorkspace = "workspace.delete"
+)
+
+const (
+	maxID             = 255
+	maxName           = 255
+	maxImportedSecret = 1024
+	// maxYear is the last that RFC 3339 and databases can write.
+	maxYear = 9999
+)
+
+// Spec describes a key to be made.
+type Spec struct {
+	// Workspace owns the key: 1 to 255 printable characters.
+	Workspace string
+	// Name is for people: 1 to 255 printable characters.
+	Name string
+	// Permissions may hold wildcards; see scope.Catalog.Expand. It may be
+	// empty: the key then logs in and opens nothing.
+	Permissions scope.Set
+	// Expiry is when the key ends; the zero value is never, or what a policy
+	// or the acting key's own expiry makes of it. It may not lie in the past.
+	Expiry Expiry
+	// Resources are the resource indicators, of Config.Resources, that the
+	// key may ask tokens for besides the server's own audience.
+	Resources []string
+	// Once, unless nil, is a one-time id that the creation spends; its Value
+	// becomes the key's id. Spent before: store.ErrExists. It must expire in
+	// the future.
+	Once *store.OnceID
+	// Address is the client's, for policies.
+	Address Address
+}
+
+// Create makes a key with a fresh secret, which is shown here and never
+// again. The key comes back without digests.
+//
+// Errors: *InvalidError, *scope.UnknownError, *ForbiddenError,
+// *policy.Denied, store.ErrNotFound for a workspace that the actor has no
+// part in, store.ErrExists for a spent Once, store.ErrUnavailable.
+func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key, Secret, error) {
+	id, err := newKeyID(s.cfg.Random)
+	if err != nil {
+		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
+	}
+	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefix)
+	if err != nil {
+		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
+	}
+	key, err := s.add(ctx, actor, spec, policy.Create, ActionCreate, id, func(k *store.Key, now time.Time) error {
+		k.Secrets = []store.Secret{s.keep(k, secret, now)}
+		return nil
+	})
+	if err != nil {
+		return store.Key{}, Secret{}, err
+	}
+	return key, secret, nil
+}
+
+// ImportSpec describes a key that comes from another system with the id and
+// secret its programs already hold.
+type ImportSpec struct {
+	Spec
+	// ID is the client id: 1 to 255 printable ASCII characters without space.
+	ID string
+	// Secret is the plaintext, hashed at once. One of fewer than 128 bits by
+	// length and alphabet gets a slow digest.
+	Secret string
+	// Digest, instead of Secret, is a bcrypt, an argon2id or a PBKDF2 string
+	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too). Bare fast hashes
+	// are refused.
+	Digest string
+	// Generated declares that the secret is random with at least 128 bits:
+	// a slow digest is then replaced by a fast one at the first login.
+	Generated bool
+}
+
+// Import makes a key with a given id and secret. Config.Imported must be set.
+// An id that a key holds or held is store.ErrExists; other errors are those
+// of Create.
+func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (store.Key, error) {
+	var bad InvalidError
+	if !s.cfg.Imported {
+		bad.add("secret", "Config.Imported is false: an imported secret could not log in.")
+	}
+	if !validID(spec.ID) {
+		bad.add("id", "An id has 1 to 255 printable ASCII characters without spaces.")
+	}
+	switch {
+	case (spec.Secret == "") == (spec.Digest == ""):
+		bad.add("secret", "Give either the secret or its digest.")
+	case spec.Digest != "":
+		if err := checkImported(spec.Digest); err != nil {
+			bad.add("digest", strings.TrimPrefix(err.Error(), "apikey: imported digest: "))
+		}
+	case len(spec.Secret) > maxImportedSecret:
+		bad.add("secret", fmt.Sprintf("A secret has at most %d bytes.", maxImportedSecret))
+	}
+	if err := bad.orNil(); err != nil {
+		return store.Key{}, err
+	}
+	return s.add(ctx, actor, spec.Spec, policy.Import, ActionImport, spec.ID, func(k *store.Key, now time.Time) error {
+		secret, err := s.bring(ctx, k, spec, now)
+		k.Secrets = []store.Secret{secret}
+		return err
+	})
+}
+
+// bring makes the record of an imported secret.
+func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec, now time.Time) (store.Secret, error) {
+	secret := store.Secret{Digest: spec.Digest, Generated: spec.Generated, Created: now}
+	if parsed, err := ParseSecret(s.cfg.SecretPrefix, spec.Secret); err == nil {
+		// One of Latchkey's own, coming home: logins look for its derived id.
+		secret.ID, secret.Generated = secretID(parsed.Reveal()), true
+	} else if secret.ID, err = randomID(s.cfg.Random, 9); err != nil {
+		return secret, fmt.Errorf("apikey: import: %w", err)
+	}
+	secret.Hint = secretOf("", spec.Secret).Hint()
+	var err error
+	switch {
+	case secret.Digest != "":
+	case entropyBits(spec.Secret) < strongBits:
+		if secret.Digest, err = s.slow.hash(ctx, s.cfg.Random, spec.Secret); err != nil {
+			return secret, fmt.Errorf("apikey: import: %w", err)
+		}
+	default:
+		secret.Digest = s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: secret.ID, secret: spec.Secret})
+	}
+	return secret, nil
+}
+
+// add is what Create and Import share: authority, validation, policy, one
+// write.
+func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.Action, action, id string, secrets func(*store.Key, time.Time) error) (store.Key, error) {
+	now := s.now()
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return store.Key{}, err
+	}
+	resources, err := s.checkSpec(spec, now)
+	if err != nil {
+		return store.Key{}, err
+	}
+	rights := p.in(spec.Workspace)
+	if !rights.any() {
+		return store.Key{}, fmt.Errorf("apikey: create key: workspace: %w", store.ErrNotFound)
+	}
+	if !rights.save {
+		return store.Key{}, &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
+	}
+	permissions, err := s.cfg.Permissions.Expand(spec.Permissions, p.admin)
+	if err != nil {
+		return store.Key{}, err
+	}
+	workspace, instance, err := s.settingsOf(ctx, spec.Workspace)
+	if err != nil {
+		return store.Key{}, err
+	}
+	if workspace.Deleted {
+		return store.Key{}, fmt.Errorf("apikey: create key: workspace: %w", store.ErrNotFound)
+	}
+	if err := s.askHost(ctx, spec.Workspace); err != nil {
+		return store.Key{}, hostRefusal(action, err)
+	}
+	key := store.Key{
+		ID:           id,
+		Workspace:    spec.Workspace,
+		Name:         spec.Name,
+		Permissions:  permissions,
+		Asked:        spec.Permissions,
+		NotAfter:     spec.Expiry.at,
+		NotAfterText: spec.Expiry.text,
+		Resources:    resources,
+		CreatedBy:    actor.ref,
+		Created:      now,
+		Updated:      now,
+		Version:      1,
+		Epoch:        1,
+	}
+	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
+		key.NotAfter = p.end
+		if p.end.Equal(p.key.NotAfter) {
+			key.NotAfterText = p.key.NotAfterText
+		}
+	}
+	if err := secrets(&key, now); err != nil {
+		return store.Key{}, err
+	}
+
+	limit, err := s.ask(ctx, policy.KeyRequest{
+		Action: what, Now: now, Actor: actor.ref, Address: spec.Address,
+		Workspace: workspace, Instance: instance,
+	}, nil, &key)
+	if err != nil {
+		return store.Key{}, err
+	}
+	if err := p.mayYield(action, &key, true); err != nil {
+		return store.Key{}, err
+	}
+	change, err := s.change(now, actor.ref, action, spec.Workspace, id, nil)
+	if err != nil {
+		return store.Key{}, err
+	}
+	change.Once = spend(spec.Once, id)
+	if err := s.announce(ctx, nil, &key); err != nil {
+		return store.Key{}, err
+	}
+	if err := s.store.Keys.Create(ctx, key, limit, change); err != nil {
+		if errors.Is(err, store.ErrLimit) {
+			reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
+			if limit == 1 {
+				reason = "This workspace may hold at most 1 key."
+			}
+			return store.Key{}, &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
+		}
+		return store.Key{}, fmt.Errorf("apikey: create key: %w", err)
+	}
+	return blank(key), nil
+}
+
+// ask runs the policies and takes over what they narrowed; they never see a
+// digest. It returns the lowest limit that a policy named.
+func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, after *store.Key) (limit int, err error) {
+	shown := blank(*after)
+	facts.After = &shown
+	if before != nil {
+		old := blank(*before)
+		facts.Before = &old
+	}
+	request := policy.NewKeyRequest(facts)
+	if err := s.policy.CheckKey(ctx, request); err != nil {
+		if denied, ok := policy.AsDenied(err); ok {
+			return 0, denied
+		}
+		return 0, fmt.Errorf("apikey: a policy could not decide: %w", err)
+	}
+	result := request.Result()
+	after.Permissions = result.Permissions
+	after.NotAfter, after.NotAfterText = result.NotAfter, result.NotAfterText
+	return request.Limit(), nil
+}
+
+// keep makes the record of a generated secret.
+func (s *Service) keep(k *store.Key, secret Secret, now time.Time) store.Secret {
+	plain := secret.Reveal()
+	id := secretID(plain)
+	return store.Secret{
+		ID:        id,
+		Hint:      secret.Hint(),
+		Digest:    s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: id, secret: plain}),
+		Generated: true,
+		Created:   now,
+	}
+}
+
+// change makes what is written with every record: its event.
+func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace, key string, fields []string) (store.Change, error) {
+	var random [16]byte
+	if _, err := io.ReadFull(s.cfg.Random, random[:]); err != nil {
+		return store.Change{}, fmt.Errorf("apikey: %s: no random id for the event: %w", action, err)
+	}
+	return store.Change{Now: now, Events: []store.Event{{
+		ID: hex.EncodeToString(random[:]), Time: now, Actor: actor, Action: action,
+		Workspace: workspace, Key: key, Fields: fields,
+	}}}, nil
+}
+
+// spend makes the one-time id of a change, whose value is the key's id.
+func spend(once *store.OnceID, id string) *store.OnceID {
+	if once == nil {
+		return nil
+	}
+	spent := *once
+	spent.Value = id
+	return &spent
+}
+
+// checkSpec checks what a caller asked for and returns the resources in order.
+func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, error) {
+	var bad InvalidError
+	checkText(&bad, "workspace", spec.Workspace)
+	checkText(&bad, "name", spec.Name)
+	checkExpiry(&bad, spec.Expiry, now)
+	checkOnce(&bad, spec.Once, now)
+	resources := s.checkResources(&bad, spec.Resources)
+	return resources, bad.orNil()
+}
+
+// checkOnce refuses an id that would be spent for no time at all.
+func checkOnce(bad *InvalidError, once *store.OnceID, now time.Time) {
+	if once != nil && (once.ID == "" || !once.Expires.After(now)) {
+		bad.add("once", "A one-time id must not be empty and must expire in the future.")
+	}
+}
+
+// checkText admits 1 to 255 printable characters: no control characters, line
+// or paragraph separators, nor marks that turn the direction of writing.
+func checkText(bad *InvalidError, field, text string) {
+	switch {
+	case strings.TrimSpace(text) == "":
+		bad.add(field, "It may not be empty.")
+	case !utf8.ValidString(text):
+		bad.add(field, "It must be valid UTF-8.")
+	case utf8.RuneCountInString(text) > maxName:
+		bad.add(field, "It may have at most 255 characters.")
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		bad.add(field, "It may hold printable characters only.")
+	}
+}
+
+func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
+	switch {
+	case ended(e.at, now):
+		bad.add("expires_at", "It lies in the past.")
+	case e.at.Year() > maxYear:
+		bad.add("expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
+	}
+}
+
+// hostRefusal turns the host's word on a workspace into the answer to a
+// management call.
+func hostRefusal(action string, err error) error {
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
+	}
+	return err
+}

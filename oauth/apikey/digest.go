@@ -1,0 +1,229 @@
+package apikey
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Pepper is a key for digests that is kept outside the store, so that a copy
+// of the store alone proves nothing about a secret. The highest version of a
+// list makes new digests; the others still verify, and a digest they verified
+// is rewritten at that login. Remove one once no stored digest names it.
+//
+// Printed, logged or marshalled it shows its version only.
+type Pepper struct {
+	// Version names the pepper in stored digests: 1 or more, unique in a
+	// list, never given to another key.
+	Version int
+	// Key is at least 32 random bytes. It is copied.
+	Key []byte
+}
+
+// String returns the redacted form, such as "pepper 3".
+func (p Pepper) String() string { return "pepper " + strconv.Itoa(p.Version) }
+
+// GoString returns the redacted form.
+func (p Pepper) GoString() string { return "apikey.Pepper{Version:" + strconv.Itoa(p.Version) + "}" }
+
+// Format writes the redacted form, whatever the verb.
+func (p Pepper) Format(f fmt.State, verb rune) { writeRedacted(f, verb, p.String(), p.GoString()) }
+
+// MarshalText returns the redacted form.
+func (p Pepper) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// LogValue returns the redacted form.
+func (p Pepper) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+const (
+	minPepper   = 32
+	plainSHA256 = "sha256"
+	hmacSHA256  = "hmac-sha256"
+	digestChars = 43 // 32 bytes in base64url
+	// pooledBytes is the size of a message that is kept for the next.
+	pooledBytes = 1024
+	// digestDomain keeps these digests apart from any other use of a pepper.
+	digestDomain = "latchkey secret digest"
+)
+
+var (
+	// errPepper: a stored digest names a pepper that is not in the list.
+	errPepper = errors.New("its pepper version is not configured")
+	// errDigest: a stored digest is not in the form this package writes.
+	errDigest = errors.New("it is malformed")
+)
+
+// binding is a secret together with the place it belongs to. All four parts
+// go into the digest, so that a digest moved to another row opens nothing.
+type binding struct {
+	keyID, workspace, secretID, secret string
+}
+
+// hasher makes and verifies the digests of generated secrets, written as
+// algorithm$pepper version$digest. One pass of a fast hash is enough for 256
+// random bits. Safe for concurrent use.
+type hasher struct {
+	current *sealer
+	sealers []*sealer // one a pepper, and version 0, which has none
+}
+
+// newHasher takes the versioned peppers. Without any, digests are plain
+// SHA-256 under version 0; with some, those of version 0 still verify and
+// come out as outdated. All problems are joined, each naming its field.
+func newHasher(peppers []Pepper) (*hasher, error) {
+	h := &hasher{sealers: []*sealer{newSealer(0, nil)}}
+	h.current = h.sealers[0]
+	var problems []error
+	for i, p := range peppers {
+		if err := h.check(p); err != nil {
+			problems = append(problems, fmt.Errorf("Peppers[%d].%w", i, err))
+			continue
+		}
+		s := newSealer(p.Version, p.Key)
+		h.sealers = append(h.sealers, s)
+		if p.Version > h.current.version {
+			h.current = s
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return h, nil
+}
+
+func (h *hasher) check(p Pepper) error {
+	switch {
+	case p.Version < 1:
+		return fmt.Errorf("Version: %d, must be 1 or more", p.Version)
+	case h.find(p.Version) != nil:
+		return fmt.Errorf("Version: %d is there twice", p.Version)
+	case len(p.Key) < minPepper:
+		return fmt.Errorf("Key: %d bytes, at least %d are needed", len(p.Key), minPepper)
+	case strings.Trim(string(p.Key), "\x00") == "":
+		return errors.New("Key: all bytes are zero")
+	}
+	return nil
+}
+
+// peppered reports whether new digests use a pepper.
+func (h *hasher) peppered() bool { return h.current.version > 0 }
+
+// digest returns the digest to store, under the current pepper.
+func (h *hasher) digest(b binding) string {
+	sum := h.current.sum(b)
+	return h.current.label + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// verify reports whether stored is the digest of b, and whether it should be
+// rewritten because another pepper is current. An error says that stored
+// could not be judged; then ok is false, and the same work was done.
+func (h *hasher) verify(stored string, b binding) (ok, outdated bool, err error) {
+	s, want, err := h.parse(stored)
+	if err != nil {
+		h.dummy(b)
+		return false, false, fmt.Errorf("apikey: verify digest: %w", err)
+	}
+	sum := s.sum(b)
+	if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
+		return false, false, nil
+	}
+	return true, s != h.current, nil
+}
+
+// dummy does the work of verify for a login that found no digest to compare
+// with, so that its time does not say so.
+func (h *hasher) dummy(b binding) {
+	sum := h.current.sum(b)
+	subtle.ConstantTimeCompare(sum[:], sum[:])
+}
+
+func (h *hasher) find(version int) *sealer {
+	for _, s := range h.sealers {
+		if s.version == version {
+			return s
+		}
+	}
+	return nil
+}
+
+// parse takes a stored digest apart. Its errors do not repeat it.
+func (h *hasher) parse(stored string) (*sealer, [sha256.Size]byte, error) {
+	var sum [sha256.Size]byte
+	algorithm, rest, _ := strings.Cut(stored, "$")
+	number, encoded, _ := strings.Cut(rest, "$")
+	version, err := strconv.Atoi(number)
+	if err != nil || version < 0 || algorithm != plainSHA256 && algorithm != hmacSHA256 {
+		return nil, sum, errDigest
+	}
+	s := h.find(version)
+	if s == nil {
+		return nil, sum, fmt.Errorf("pepper version %d: %w", version, errPepper)
+	}
+	// The whole label, since a version has one spelling only.
+	if !strings.HasPrefix(stored, s.label) || len(encoded) != digestChars {
+		return nil, sum, errDigest
+	}
+	// The count matters: the decoder skips line breaks.
+	var text [digestChars]byte
+	copy(text[:], encoded)
+	if n, err := base64.RawURLEncoding.Strict().Decode(sum[:], text[:]); err != nil || n != len(sum) {
+		return nil, sum, errDigest
+	}
+	return s, sum, nil
+}
+
+// sealer computes sums under one pepper. It keeps the key inside a function,
+// out of reach of printers, and the hash states in a pool, since making an
+// HMAC costs as much as using one.
+type sealer struct {
+	version int
+	label   string
+	fresh   func() hash.Hash
+	states  sync.Pool // of *sealState
+}
+
+type sealState struct {
+	hash    hash.Hash
+	message []byte
+}
+
+func newSealer(version int, key []byte) *sealer {
+	s := &sealer{version: version}
+	if version == 0 {
+		s.label, s.fresh = plainSHA256+"$0$", sha256.New
+		return s
+	}
+	key = append([]byte(nil), key...)
+	s.label = hmacSHA256 + "$" + strconv.Itoa(version) + "$"
+	s.fresh = func() hash.Hash { return hmac.New(sha256.New, key) }
+	return s
+}
+
+func (s *sealer) sum(b binding) (sum [sha256.Size]byte) {
+	st, pooled := s.states.Get().(*sealState)
+	if !pooled {
+		st = &sealState{hash: s.fresh(), message: make([]byte, 0, pooledBytes)}
+	}
+	m := st.message[:0]
+	for _, part := range [...]string{digestDomain, b.keyID, b.workspace, b.secretID, b.secret} {
+		m = binary.BigEndian.AppendUint64(m, uint64(len(part)))
+		m = append(m, part...)
+	}
+	st.hash.Reset()
+	st.hash.Write(m)
+	copy(sum[:], st.hash.Sum(m[:0]))
+	clear(m)
+	if cap(m) == cap(st.message) {
+		s.states.Put(st)
+	}
+	return sum
+}

@@ -1,0 +1,122 @@
+package apikey
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// The errors that a caller can tell apart, besides those of packages store
+// (ErrNotFound, ErrExists, ErrConflict, ErrLimit, ErrUnavailable) and policy
+// (*policy.Denied). Test with errors.Is and errors.As.
+var (
+	// ErrInvalidCredentials: the id is unknown or the secret is wrong; which
+	// of the two is not told.
+	ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
+	// ErrForbidden: the actor sees the key or workspace but may not do this.
+	// The error is a *ForbiddenError.
+	ErrForbidden = errors.New("apikey: not allowed")
+	// ErrInvalid: the request itself is at fault. The error is an
+	// *InvalidError.
+	ErrInvalid = errors.New("apikey: invalid request")
+	// ErrWorkspaceUnknown and ErrWorkspaceSuspended are what
+	// Config.Workspaces answers.
+	ErrWorkspaceUnknown   = errors.New("apikey: unknown workspace")
+	ErrWorkspaceSuspended = errors.New("apikey: suspended workspace")
+
+	// errMalformed is refused without a read; the caller is told no more
+	// than of a wrong secret.
+	errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
+)
+
+// ForbiddenError says what the actor may not do, and why.
+type ForbiddenError struct {
+	Action string // such as "key.rotate"
+	Reason string // one plain sentence
+	// Missing are the permissions the actor would need to be able to grant.
+	Missing scope.Set
+}
+
+// Error implements error.
+func (e *ForbiddenError) Error() string {
+	text := "apikey: " + e.Action + ": " + e.Reason
+	if e.Missing.Len() > 0 {
+		text += " (" + e.Missing.String() + ")"
+	}
+	return text
+}
+
+// Is makes errors.Is(err, ErrForbidden) true.
+func (e *ForbiddenError) Is(target error) bool { return target == ErrForbidden }
+
+// FieldProblem is what is wrong with one field of a request.
+type FieldProblem struct {
+	Field  string // as in JSON: "name", "permissions", "expires_at"
+	Reason string
+}
+
+// InvalidError lists everything that is wrong with a request.
+type InvalidError struct {
+	Problems []FieldProblem
+}
+
+// Error implements error.
+func (e *InvalidError) Error() string {
+	texts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		texts[i] = p.Field + ": " + p.Reason
+	}
+	return "apikey: " + strings.Join(texts, "; ")
+}
+
+// Is makes errors.Is(err, ErrInvalid) true.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+func (e *InvalidError) add(field, reason string) {
+	e.Problems = append(e.Problems, FieldProblem{field, reason})
+}
+
+func (e *InvalidError) orNil() error {
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	return e
+}
+
+func invalid(field, reason string) error {
+	return &InvalidError{[]FieldProblem{{field, reason}}}
+}
+
+// RefusedError refuses a caller who has proved a secret: he is told why.
+type RefusedError struct {
+	// Reason is "disabled", "expired", "suspended" or "keys_off".
+	Reason string
+	// Description is one plain sentence for the caller.
+	Description string
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return "apikey: login refused: " + e.Reason }
+
+// ThrottledError refuses a caller whose failures used up their budget.
+type ThrottledError struct {
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *ThrottledError) Error() string {
+	return "apikey: too many failed logins; wait " + e.RetryAfter.String()
+}
+
+// ScopeError refuses permissions that the key does not hold.
+type ScopeError struct {
+	Missing scope.Set
+}
+
+// Error implements error.
+func (e *ScopeError) Error() string {
+	return "apikey: the key does not hold: " + e.Missing.String()
+}

@@ -1,0 +1,155 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// exampleService is a service whose clock stands at noon of 1 July 2026.
+func exampleService() *apikey.Service {
+	keys, err := apikey.New(memstore.New(), apikey.Config{
+		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
+			{Name: "project.list"}, {Name: "project.save"},
+		}}),
+		Imported: true,
+		Logger:   slog.New(slog.DiscardHandler),
+		Now:      func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
+	})
+	if err != nil {
+		panic(err)
+	}
+	return keys
+}
+
+func ExampleService_Authenticate() {
+	ctx := context.Background()
+	keys := exampleService()
+	key, secret, err := keys.Create(ctx, apikey.Member("olga", apikey.Owner, "team-a"), apikey.Spec{
+		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.*"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	login, err := keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	grant, err := keys.Issue(ctx, login, scope.MustParse("project.list"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(grant.Key.Name, "may", grant.Permissions, "for", grant.Expires.Sub(grant.IssuedAt))
+
+	_, err = keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: "lk_guess"})
+	fmt.Println(errors.Is(err, apikey.ErrInvalidCredentials))
+	// Output:
+	// ci may project.list for 5m0s
+	// true
+}
+
+func ExampleService_Rotate() {
+	ctx := context.Background()
+	keys, olga := exampleService(), apikey.Member("olga", apikey.Owner, "team-a")
+	key, old, err := keys.Create(ctx, olga, apikey.Spec{Workspace: "team-a", Name: "ci"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// For an hour both secrets work, so that programs can be moved over.
+	key, fresh, err := keys.Rotate(ctx, olga, key.ID, apikey.Rotation{Grace: time.Hour})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, secret := range []apikey.Secret{old, fresh} {
+		_, err := keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+		fmt.Println(err)
+	}
+	fmt.Println(key.Secrets[0].NotAfter.Format(time.TimeOnly))
+	// Output:
+	// <nil>
+	// <nil>
+	// 13:00:00
+}
+
+func ExampleService_Import() {
+	ctx := context.Background()
+	keys := exampleService()
+	// The id and secret that programs have from the system before.
+	key, err := keys.Import(ctx, apikey.OrganizationAdmin("migration"), apikey.ImportSpec{
+		Spec:   apikey.Spec{Workspace: "team-a", Name: "nightly report"},
+		ID:     "report-17",
+		Digest: "$2a$04$jUHZpA2b7oIMrvOc.AO5IOpuKjzDWCnXdLezB5bM6uI6/KFq6CFsi",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: "the old secret"})
+	fmt.Println(key.ID, err)
+
+	_, err = keys.Import(ctx, apikey.OrganizationAdmin("migration"), apikey.ImportSpec{
+		Spec:   apikey.Spec{Workspace: "team-a", Name: "nightly report"},
+		ID:     "report-18",
+		Digest: "5f4dcc3b5aa765d61d8327deb882cf99",
+	})
+	fmt.Println(err)
+	// Output:
+	// report-17 <nil>
+	// apikey: digest: it seems to be a bare fast hash in hexadecimal; only bcrypt, argon2id and PBKDF2 digests are taken, or the secret itself
+}
+
+func ExampleService_Expiring() {
+	ctx := context.Background()
+	keys, admin := exampleService(), apikey.OrganizationAdmin("ada")
+	for name, day := range map[string]string{"ci": "2026-07-10", "backup": "2027-01-31", "report": ""} {
+		expiry, err := apikey.ParseExpiry(day)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if _, _, err := keys.Create(ctx, admin, apikey.Spec{Workspace: "team-a", Name: name, Expiry: expiry}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for key, err := range keys.Expiring(ctx, admin, "", 30*24*time.Hour) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(key.Name, "ends with", key.NotAfterText)
+	}
+	// Output: ci ends with 2026-07-10
+}
+
+func ExampleService_DisableAllBy() {
+	ctx := context.Background()
+	keys, admin := exampleService(), apikey.OrganizationAdmin("ada")
+	olga := apikey.Member("olga", apikey.Owner, "team-a", "team-b")
+	for _, workspace := range []string{"team-a", "team-b"} {
+		if _, _, err := keys.Create(ctx, olga, apikey.Spec{Workspace: workspace, Name: "ci"}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	// She has left.
+	n, err := keys.DisableAllBy(ctx, admin, olga.Ref())
+	fmt.Println(n, err)
+	page, err := keys.Events(ctx, admin, store.EventQuery{Workspace: "team-b", Action: apikey.ActionDisable})
+	fmt.Println(len(page.Events), err)
+	// Output:
+	// 2 <nil>
+	// 1 <nil>
+}

@@ -1,0 +1,47 @@
+package apikey
+
+import (
+	"fmt"
+	"time"
+)
+
+// Expiry says when a key ends: never (the zero value), at an instant, or at
+// the end of a day in UTC, in which case it prints as that day.
+type Expiry struct {
+	at   time.Time
+	text string
+}
+
+// ExpiresAt is an expiry at an instant; the zero time is never.
+func ExpiresAt(t time.Time) Expiry { return Expiry{at: t.UTC().Truncate(time.Microsecond)} }
+
+// ParseExpiry reads a date (2027-01-31: the key works until that day has
+// ended in UTC), an RFC 3339 instant, or the empty text for never.
+func ParseExpiry(text string) (Expiry, error) {
+	if text == "" {
+		return Expiry{}, nil
+	}
+	if day, err := time.Parse(time.DateOnly, text); err == nil && day.Year() >= 1 { // year 0 would be before "never"
+		return Expiry{at: day.AddDate(0, 0, 1), text: text}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.IsZero() {
+		return Expiry{}, fmt.Errorf("%.40q is neither a date like 2027-01-31 nor an instant like 2027-01-31T12:00:00Z", text)
+	}
+	return ExpiresAt(at), nil
+}
+
+// Time returns the instant from which the key is expired; zero is never.
+func (e Expiry) Time() time.Time { return e.at }
+
+// String returns the expiry as it was given: a date, an RFC 3339 instant, or
+// the empty text for never.
+func (e Expiry) String() string {
+	switch {
+	case e.text != "":
+		return e.text
+	case e.at.IsZero():
+		return ""
+	}
+	return e.at.Format(time.RFC3339Nano)
+}

@@ -1,0 +1,268 @@
+package apikey_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+const elsewhere = "https://billing.example.com"
+
+func portable(c *apikey.Config) {
+	c.Imported = true
+	c.Resources = []apikey.Resource{{URI: elsewhere}}
+}
+
+// export returns all keys of r as lines.
+func (r *rig) export() string {
+	r.t.Helper()
+	var out bytes.Buffer
+	require.NoError(r.t, r.Export(r.t.Context(), admin, &out))
+	return out.String()
+}
+
+// restore puts lines into r; all of them must be taken.
+func (r *rig) restore(lines string) {
+	r.t.Helper()
+	done, err := r.Restore(r.t.Context(), admin, strings.NewReader(lines))
+	require.NoError(r.t, err)
+	require.Empty(r.t, done.Problems)
+	require.Equal(r.t, strings.Count(lines, "\n"), done.Keys)
+}
+
+// opened is a key and what should open it.
+type opened struct {
+	id, secret string
+	refused    string // the reason, empty for a login
+}
+
+// furnished returns a service with keys of every kind.
+func furnished(t *testing.T, st store.Store) (*rig, []opened) {
+	t.Helper()
+	ctx := t.Context()
+	r := rigOn(t, st, portable)
+	var all []opened
+	add := func(key store.Key, secret apikey.Secret, refused string) {
+		all = append(all, opened{key.ID, secret.Reveal(), refused})
+	}
+	r.clock.Add(time.Microsecond)
+	plain, secret := r.create(owner, "team-a", "project.list")
+	add(plain, secret, "")
+
+	r.clock.Add(time.Hour)
+	wild, secret := r.create(admin, "team-b", "project.* keys.save", func(s *apikey.Spec) {
+		s.Name, s.Resources = `CI "<nightly>" für B`, []string{elsewhere}
+		s.Expiry = must(apikey.ParseExpiry("2027-01-31"))
+	})
+	add(wild, secret, "")
+	child, secret := r.create(apikey.ByKey(wild.ID, perms("keys.save project.list")), "team-b", "project.list")
+	add(child, secret, "")
+
+	rotated, old := r.create(owner, "team-a", "project.list")
+	_, fresh := r.rotate(owner, rotated.ID, apikey.Rotation{Grace: 24 * time.Hour})
+	add(rotated, old, "")
+	add(rotated, fresh, "")
+	gone, old := r.create(owner, "team-a", "project.list")
+	_, fresh = r.rotate(owner, gone.ID, apikey.Rotation{})
+	add(gone, old, "unknown_or_wrong")
+	add(gone, fresh, "")
+
+	disabled, secret := r.create(owner, "team-a", "")
+	_, err := r.Disable(ctx, owner, disabled.ID)
+	require.NoError(t, err)
+	add(disabled, secret, "disabled")
+	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(time.Minute)) })
+	r.clock.Add(2 * time.Minute)
+	add(expired, secret, "expired")
+	suspended, secret := r.create(admin, "team-c", "project.list")
+	require.NoError(t, r.Suspend(ctx, admin, "team-c"))
+	add(suspended, secret, "suspended")
+	empty, secret := r.create(owner, "team-a", "project.list")
+	_, err = r.RetireSecret(ctx, owner, empty.ID, empty.Secrets[0].ID)
+	require.NoError(t, err)
+	add(empty, secret, "unknown_or_wrong")
+
+	for id, spec := range map[string]apikey.ImportSpec{
+		"weak": {Secret: "hunter2"}, "crypted": {Digest: bcryptOf(t, "correct horse")}, "ory": {Digest: ory256},
+		"strong": {Secret: "kBvB5Uv0NDJYzzWxpQ1x8Zkq"},
+	} {
+		spec.ID, spec.Spec = id, apikey.Spec{Workspace: "team-d", Name: id}
+		_, err := r.Import(ctx, admin, spec)
+		require.NoError(t, err)
+	}
+	all = append(all, opened{"weak", "hunter2", ""}, opened{"crypted", "correct horse", ""},
+		opened{"ory", "test", ""}, opened{"strong", "kBvB5Uv0NDJYzzWxpQ1x8Zkq", ""}, opened{"weak", "hunter3", "unknown_or_wrong"})
+	return r, all
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (r *rig) check(all []opened) {
+	r.t.Helper()
+	for _, o := range all {
+		before := len(r.reasons())
+		_, err := r.login(o.id, o.secret)
+		if o.refused == "" {
+			require.NoError(r.t, err)
+			continue
+		}
+		require.Error(r.t, err)
+		require.Equal(r.t, o.refused, r.reasons()[before])
+	}
+}
+
+// Epochs may come back higher.
+var epochs = regexp.MustCompile(`,"(workspace_|instance_)?epoch":\d+`)
+
+func TestRoundTrip(t *testing.T) {
+	for name, target := range map[string]func() store.Store{
+		"epochs beside the keys": func() store.Store { return memstore.New() },
+		"epochs elsewhere":       apart,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, all := furnished(t, memstore.New())
+			r.check(all)
+			lines := r.export()
+			for _, o := range all {
+				if strings.HasPrefix(o.secret, "lk_") {
+					searchFor(t, lines, o.secret) // B11
+				}
+			}
+			require.NotContains(t, lines, "hunter2")
+			require.Equal(t, lines, r.export(), "the order is stable")
+
+			there := rigOn(t, target(), portable)
+			there.clock.Set(r.clock.Now())
+			there.restore(lines)
+			require.Equal(t, epochs.ReplaceAllString(lines, ""), epochs.ReplaceAllString(there.export(), ""), "nothing is lost")
+			there.check(all)
+
+			want, err := r.store.Keys.List(t.Context(), store.KeyQuery{})
+			require.NoError(t, err)
+			got, err := there.store.Keys.List(t.Context(), store.KeyQuery{})
+			require.NoError(t, err)
+			require.Equal(t, len(want.Keys), len(got.Keys))
+			for i := range want.Keys {
+				was, is := want.Keys[i], got.Keys[i]
+				require.Equal(t, int64(1), is.Version)
+				require.GreaterOrEqual(t, is.Epoch, was.Epoch)
+				is.Epoch = was.Epoch
+				was.Version, was.LastUsed, is.LastUsed = 1, time.Time{}, time.Time{}
+				for n := range was.Secrets {
+					was.Secrets[n].LastUsed, is.Secrets[n].LastUsed = time.Time{}, time.Time{}
+				}
+				require.Equal(t, fmt.Sprintf("%+v", was), fmt.Sprintf("%+v", is))
+			}
+		})
+	}
+}
+
+func TestExportLine(t *testing.T) {
+	r := newRig(t, portable)
+	_, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = must(apikey.ParseExpiry("2027-01-31")) })
+	line := map[string]any{}
+	require.NoError(t, json.Unmarshal([]byte(r.export()), &line))
+	require.InDelta(t, 1, line["format"], 0)
+	require.Equal(t, []any{"project.list"}, line["permissions"])
+	require.Equal(t, "2027-02-01T00:00:00Z", line["not_after"])
+	require.Equal(t, "2027-01-31", line["not_after_text"])
+	one := line["secrets"].([]any)[0].(map[string]any)
+	require.Equal(t, secret.Hint(), one["hint"])
+	require.Equal(t, true, one["generated"])
+	require.NotContains(t, line, "version")
+	require.NotContains(t, line, "suspended")
+}
+
+func TestExportPages(t *testing.T) {
+	r := newRig(t)
+	const keys = store.MaxPage*2 + 3
+	for range keys {
+		_, _, err := r.Create(t.Context(), owner, apikey.Spec{Workspace: "team-a", Name: "ci"}) // no canary: there are too many
+		require.NoError(t, err)
+	}
+	lines := strings.Split(strings.TrimSuffix(r.export(), "\n"), "\n")
+	require.Len(t, lines, keys)
+	seen := map[string]bool{}
+	for _, line := range lines {
+		var key struct{ ID string }
+		require.NoError(t, json.Unmarshal([]byte(line), &key))
+		seen[key.ID] = true
+	}
+	require.Len(t, seen, keys)
+	there := newRig(t)
+	there.restore(strings.Join(lines, "\n") + "\n")
+	require.Empty(t, newRig(t).export(), "no key, no line")
+}
+
+// failingWriter takes a number of bytes.
+type failingWriter struct{ room int }
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if len(p) > w.room {
+		return 0, errors.New("disk full")
+	}
+	w.room -= len(p)
+	return len(p), nil
+}
+
+type deafEvents struct{ store.Events }
+
+func (deafEvents) Append(context.Context, ...store.Event) error { return errDown }
+
+func TestExportFails(t *testing.T) {
+	t.Run("B11 who may not", func(t *testing.T) {
+		r := newRig(t)
+		key, _ := r.create(admin, "team-a", "project.list keys.list admin.keys.list")
+		for name, actor := range map[string]apikey.Actor{
+			"nobody": {}, "owner": owner, "manager": manager, "key": apikey.ByKey(key.ID, perms("admin.keys.list keys.list")),
+		} {
+			t.Run(name, func(t *testing.T) {
+				var out bytes.Buffer
+				require.ErrorIs(t, r.Export(t.Context(), actor, &out), apikey.ErrForbidden)
+				require.Zero(t, out.Len())
+				done, err := r.Restore(t.Context(), actor, strings.NewReader("{}\n"))
+				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.Zero(t, done)
+			})
+		}
+		require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionExport}))
+	})
+	t.Run("no record, no export", func(t *testing.T) {
+		st := memstore.New()
+		st.Events = deafEvents{st.Events}
+		r := rigOn(t, st)
+		r.create(owner, "team-a", "project.list")
+		var out bytes.Buffer
+		require.ErrorIs(t, r.Export(t.Context(), admin, &out), store.ErrUnavailable)
+		require.Zero(t, out.Len())
+	})
+	t.Run("a writer that fails", func(t *testing.T) {
+		r := newRig(t)
+		r.create(owner, "team-a", "project.list")
+		require.ErrorContains(t, r.Export(t.Context(), admin, &failingWriter{10}), "disk full")
+	})
+	t.Run("its event", func(t *testing.T) {
+		r := newRig(t)
+		r.export()
+		events := r.events(store.EventQuery{Action: apikey.ActionExport})
+		require.Len(t, events, 1)
+		require.Equal(t, admin.Ref(), events[0].Actor)
+	})
+}

@@ -1,0 +1,88 @@
+package apikey
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// What the tests of secrets, digests and budgets reach inside for.
+
+var (
+	NewSecret      = newSecret
+	SecretOf       = secretOf
+	SecretID       = secretID
+	RandomID       = randomID
+	NewKeyID       = newKeyID
+	CheckImported  = checkImported
+	IsSlow         = isSlow
+	HashWeak       = hashWeak
+	EntropyBits    = entropyBits
+	ErrPepper      = errPepper
+	ErrDigest      = errDigest
+	StrongBits     = float64(strongBits)
+	MaxSecretInput = maxPrefix + randomChars + checksumChars
+)
+
+type Hasher struct{ h *hasher }
+
+type Binding struct{ KeyID, Workspace, SecretID, Secret string }
+
+func (b Binding) inside() binding { return binding{b.KeyID, b.Workspace, b.SecretID, b.Secret} }
+
+func NewHasher(peppers ...Pepper) (Hasher, error) {
+	h, err := newHasher(peppers)
+	return Hasher{h}, err
+}
+
+func (h Hasher) Digest(b Binding) string { return h.h.digest(b.inside()) }
+
+func (h Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
+	return h.h.verify(stored, b.inside())
+}
+
+func (h Hasher) Dummy(b Binding) { h.h.dummy(b.inside()) }
+
+func (h Hasher) Peppered() bool { return h.h.peppered() }
+
+type SlowGate struct{ g *slowGate }
+
+func NewSlowGate() SlowGate { return SlowGate{newSlowGate()} }
+
+func (s SlowGate) Enter(ctx context.Context) error { return s.g.enter(ctx) }
+
+func (s SlowGate) Leave() { s.g.leave() }
+
+func (s SlowGate) Verify(ctx context.Context, stored, secret string) (bool, error) {
+	return s.g.verify(ctx, stored, secret)
+}
+
+func (s SlowGate) Hash(ctx context.Context, random io.Reader, secret string) (string, error) {
+	return s.g.hash(ctx, random, secret)
+}
+
+type Budget struct{ b *budget }
+
+func NewBudget(b Budgets) Budget { return Budget{newBudget(b)} }
+
+func NewBudgetOn(l store.Limiter, b Budgets) Budget { return Budget{newBudgetOn(l, b)} }
+
+func (b Budget) Over(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (time.Duration, bool) {
+	return b.b.over(ctx, addr, keyID, now)
+}
+
+func (b Budget) Fail(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (time.Duration, bool) {
+	return b.b.fail(ctx, addr, keyID, now)
+}
+
+// MustSecret is newSecret for tests that are about something else.
+func MustSecret(random io.Reader, prefix string) Secret {
+	s, err := newSecret(random, prefix)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}

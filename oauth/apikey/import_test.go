@@ -1,0 +1,174 @@
+package apikey_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// strong is an imported secret of more than 128 bits that is not in
+// Latchkey's own form, and weak one of fewer.
+const (
+	strong = "Zm9vYmFyLWJhei1xdXV4LTEyMzQ1Njc4OTA"
+	weak   = "correct-horse"
+)
+
+func imports(c *apikey.Config) { c.Imported = true }
+
+func importSpec(id string, change func(*apikey.ImportSpec)) apikey.ImportSpec {
+	spec := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old", Permissions: perms("project.list")}, ID: id}
+	change(&spec)
+	return spec
+}
+
+func TestImport(t *testing.T) {
+	own := apikey.MustSecret(randomFrom("our own from elsewhere"), "").Reveal()
+	argon, err := apikey.HashWeak(randomFrom("salt"), strong)
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		name     string
+		secret   string
+		change   func(*apikey.ImportSpec)
+		digest   string // the beginning of the stored one
+		after    string // after the first login
+		hint     string
+		wontShow bool // no hint
+	}{
+		{"strong plaintext", strong, func(s *apikey.ImportSpec) { s.Secret = strong }, "hmac-sha256$1$", "hmac-sha256$1$", "OTA", false},
+		{"weak plaintext", weak, func(s *apikey.ImportSpec) { s.Secret = weak }, "$argon2id$v=19$m=19456,t=2,p=1$", "$argon2id$", "", true},
+		{"bcrypt", strong, func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, strong) }, "$2a$", "$2a$", "", true},
+		{"bcrypt of a generated secret", strong, func(s *apikey.ImportSpec) { s.Digest, s.Generated = bcryptOf(t, strong), true }, "$2a$", "hmac-sha256$1$", "", true},
+		{"argon2id", strong, func(s *apikey.ImportSpec) { s.Digest = argon }, "$argon2id$", "$argon2id$", "", true},
+		{"argon2id of a generated secret", strong, func(s *apikey.ImportSpec) { s.Digest, s.Generated = argon, true }, "$argon2id$", "hmac-sha256$1$", "", true},
+		{"Latchkey's own", own, func(s *apikey.ImportSpec) { s.Secret = own }, "hmac-sha256$1$", "hmac-sha256$1$", own[len(own)-4:], false},
+		{"bcrypt of Latchkey's own", own, func(s *apikey.ImportSpec) { s.Digest, s.Generated = bcryptOf(t, own), true }, "$2a$", "hmac-sha256$1$", "", true},
+	} {
+		t.Run("B01 "+tc.name, func(t *testing.T) {
+			r := newRig(t, imports)
+			r.keep(tc.secret)
+			key, err := r.Import(t.Context(), owner, importSpec("legacy-1", tc.change))
+			require.NoError(t, err)
+			require.Equal(t, "legacy-1", key.ID)
+			require.Empty(t, key.Secrets[0].Digest)
+			digest := func() string {
+				found, err := r.store.Keys.Lookup(t.Context(), key.ID)
+				require.NoError(t, err)
+				return found.Key.Secrets[0].Digest
+			}
+			require.True(t, strings.HasPrefix(digest(), tc.digest), digest())
+			require.True(t, strings.HasSuffix(key.Secrets[0].Hint, tc.hint))
+			require.Equal(t, tc.wontShow, key.Secrets[0].Hint == "", "a hint of a short secret would be a good part of it")
+			for range 2 {
+				grant, err := r.login(key.ID, tc.secret)
+				require.NoError(t, err)
+				require.False(t, r.ended(grant))
+				require.Equal(t, key.Secrets[0].ID, grant.SecretID)
+				require.True(t, strings.HasPrefix(digest(), tc.after), digest())
+			}
+			_, err = r.login(key.ID, tc.secret+"x")
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+			_, err = r.login("legacy-2", tc.secret)
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+			require.Equal(t, apikey.ActionImport, r.events(store.EventQuery{})[0].Action)
+
+			_, fresh := r.rotate(owner, key.ID, apikey.Rotation{})
+			r.mustLogin(key.ID, fresh)
+			_, err = r.login(key.ID, tc.secret)
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+		})
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		id     string
+		change func(*apikey.ImportSpec)
+		field  string
+	}{
+		{"no secret", "x", func(*apikey.ImportSpec) {}, "secret"},
+		{"secret and digest", "x", func(s *apikey.ImportSpec) { s.Secret, s.Digest = strong, bcryptOf(t, strong) }, "secret"},
+		{"B01 a bare SHA-256", "x", func(s *apikey.ImportSpec) { s.Digest = strings.Repeat("5e", 32) }, "digest"},
+		{"B01 an MD5", "x", func(s *apikey.ImportSpec) { s.Digest = "5f4dcc3b5aa765d61d8327deb882cf99" }, "digest"},
+		{"B01 a digest of Latchkey's own", "x", func(s *apikey.ImportSpec) { s.Digest = hasher(t, pepper1).Digest(bound) }, "digest"},
+		{"B01 bcrypt above the cap", "x", func(s *apikey.ImportSpec) { s.Digest = "$2a$31$" + bcryptOf(t, "x")[7:] }, "digest"},
+		{"too long", "x", func(s *apikey.ImportSpec) { s.Secret = strings.Repeat(strong, 40) }, "secret"},
+		{"no id", "", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
+		{"B15 an id with a line break", "a\r\nb", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
+		{"an id with a space", "a b", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
+		{"an id beyond ASCII", "schlüssel", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
+		{"a long id", strings.Repeat("x", 256), func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
+		{"a bad name", "x", func(s *apikey.ImportSpec) { s.Secret, s.Name = strong, "" }, "name"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, imports)
+			spec := importSpec(tc.id, tc.change)
+			r.keep(strong)
+			_, err := r.Import(t.Context(), owner, spec)
+			var invalid *apikey.InvalidError
+			require.ErrorAs(t, r.note(err), &invalid)
+			require.Equal(t, tc.field, invalid.Problems[0].Field)
+			if len(spec.Digest) > 8 {
+				require.NotContains(t, err.Error(), spec.Digest[len(spec.Digest)-8:])
+			}
+		})
+	}
+	t.Run("while imports are off", func(t *testing.T) {
+		r := newRig(t)
+		_, err := r.Import(t.Context(), owner, importSpec("x", func(s *apikey.ImportSpec) { s.Secret = strong }))
+		require.ErrorIs(t, err, apikey.ErrInvalid)
+	})
+	t.Run("an id that is taken, or was", func(t *testing.T) {
+		r := newRig(t, imports)
+		key, _ := r.create(admin, "team-b", "")
+		again := importSpec(key.ID, func(s *apikey.ImportSpec) { s.Secret = strong })
+		_, err := r.Import(t.Context(), owner, again)
+		require.ErrorIs(t, err, store.ErrExists)
+		require.NoError(t, r.Delete(t.Context(), admin, key.ID))
+		_, err = r.Import(t.Context(), owner, again)
+		require.ErrorIs(t, err, store.ErrExists, "a tombstone")
+	})
+	t.Run("who may not is not let to spend time on a slow hash", func(t *testing.T) {
+		r := newRig(t, imports)
+		apikey.FillSlowGate(r.Service)
+		spec := importSpec("x", func(s *apikey.ImportSpec) { s.Secret = weak })
+		_, err := r.Import(t.Context(), apikey.Member("eve", apikey.Owner, "team-b"), spec)
+		require.ErrorIs(t, err, store.ErrNotFound, "before the gate")
+		_, err = r.Import(t.Context(), owner, spec)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+	})
+}
+
+func TestSlowSecretsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, imports)
+		_, err := r.Import(t.Context(), owner, importSpec("legacy", func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, weak) }))
+		require.NoError(t, err)
+		key, secret := r.create(owner, "team-a", "")
+		for range 60 {
+			_, err = r.login("legacy", "wrong")
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+		}
+		_, err = r.login("legacy", weak)
+		var throttled *apikey.ThrottledError
+		require.ErrorAs(t, err, &throttled, "B04 over budget a slow digest is not computed, not even for the right secret")
+		_, err = r.Authenticate(t.Context(), apikey.Credentials{ID: "legacy", Secret: weak, Address: addrB})
+		require.NoError(t, err, "B04 from elsewhere it works")
+		r.clock.Add(throttled.RetryAfter)
+		_, err = r.login("legacy", weak)
+		require.NoError(t, err)
+
+		apikey.FillSlowGate(r.Service)
+		_, err = r.login("legacy", weak)
+		require.ErrorIs(t, err, store.ErrUnavailable, "B04 too many slow verifications")
+		require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)
+		r.mustLogin(key.ID, secret)
+		_, err = r.login("no-such-key", weak)
+		require.NotErrorIs(t, err, store.ErrUnavailable, "an unknown id needs no slow digest")
+	})
+}

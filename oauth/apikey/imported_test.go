@@ -1,0 +1,335 @@
+package apikey_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const (
+	argonSalt = "c29tZXNhbHQ"                                 // "somesalt"
+	argonSum  = "BpN4G9xR34eyY7ldGu5VpYRWZa+4Rm1P4Sv6GuTq35c" // of nothing in particular
+)
+
+func phc(params string) string { return "$argon2id$v=19$" + params + "$" + argonSalt + "$" + argonSum }
+
+func bcryptOf(t testing.TB, secret string) string {
+	t.Helper()
+	digest, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
+	require.NoError(t, err)
+	return string(digest)
+}
+
+func TestCheckImported(t *testing.T) {
+	crypted := bcryptOf(t, "s")
+	cost := func(c string) string { return crypted[:4] + c + crypted[6:] }
+	for _, tc := range []struct {
+		name, digest string
+		says         string // empty: accepted
+	}{
+		{"bcrypt 2a", crypted, ""},
+		{"bcrypt 2b", "$2b" + crypted[3:], ""},
+		{"bcrypt 2y", "$2y" + crypted[3:], ""},
+		{"B01 bcrypt at the cap", cost("14"), ""},
+		{"B01 bcrypt above the cap", cost("15"), "cost is 15, at most 14"},
+		{"B01 bcrypt far above", cost("31"), "cost is 31, at most 14"},
+		{"bcrypt below", cost("03"), "malformed bcrypt"},
+		{"bcrypt cost not a number", cost("1x"), "malformed bcrypt"},
+		{"bcrypt 2x", "$2x" + crypted[3:], "other than 2a, 2b and 2y"},
+		{"bcrypt cut off", crypted[:59], "malformed bcrypt"},
+		{"bcrypt longer", crypted + "A", "malformed bcrypt"},
+		{"bcrypt foreign character", crypted[:30] + "!" + crypted[31:], "malformed bcrypt"},
+		{"argon2id", phc("m=19456,t=2,p=1"), ""},
+		{"B01 argon2id at the caps", phc("m=262144,t=10,p=16"), ""},
+		{"B01 argon2id memory above", phc("m=262145,t=1,p=1"), "parameter m must be from 8 to 262144"},
+		{"B01 argon2id memory beyond 32 bits", phc("m=4294967296,t=1,p=1"), "parameter m must be from"},
+		{"B01 argon2id memory beyond all bits", phc("m=99999999999999999999999,t=1,p=1"), "parameter m must be from"},
+		{"B01 argon2id time above", phc("m=64,t=11,p=1"), "parameter t must be from 1 to 10"},
+		{"argon2id no time", phc("m=64,t=0,p=1"), "parameter t must be"},
+		{"B01 argon2id threads above", phc("m=1024,t=1,p=17"), "parameter p must be from 1 to 16"},
+		{"argon2id no threads", phc("m=64,t=1,p=0"), "parameter p must be"},
+		{"argon2id memory too small for its threads", phc("m=31,t=1,p=4"), "8 times p"},
+		{"argon2id leading zero", phc("m=064,t=1,p=1"), "parameter m is malformed"},
+		{"argon2id sign", phc("m=+64,t=1,p=1"), "parameter m is malformed"},
+		{"argon2id other order", phc("t=1,m=64,p=1"), "parameter m is malformed"},
+		{"argon2id one parameter more", phc("m=64,t=1,p=1,data=AA"), "not m, t and p"},
+		{"argon2id version 16", strings.Replace(phc("m=64,t=1,p=1"), "v=19", "v=16", 1), "version is not 19"},
+		{"argon2id no version", strings.Replace(phc("m=64,t=1,p=1"), "$v=19", "", 1), "malformed argon2id"},
+		{"argon2id short salt", "$argon2id$v=19$m=64,t=1,p=1$c2hvcnQ$" + argonSum, "salt must be 8 to 64"},
+		{"argon2id long salt", "$argon2id$v=19$m=64,t=1,p=1$" + strings.Repeat("AAAA", 22) + "$" + argonSum, "salt must be 8 to 64"},
+		{"argon2id short hash", "$argon2id$v=19$m=64,t=1,p=1$" + argonSalt + "$AAAA", "hash must be 16 to 64"},
+		{"argon2id padding", phc("m=64,t=1,p=1") + "=", "hash must be 16 to 64"},
+		{"argon2id line break", "$argon2id$v=19$m=64,t=1,p=1$" + argonSalt + "\n$" + argonSum, "salt must be"},
+		{"argon2i", strings.Replace(phc("m=64,t=1,p=1"), "2id", "2i", 1), "other than argon2id"},
+		{"B01 MD5 in hexadecimal", "5f4dcc3b5aa765d61d8327deb882cf99", "bare fast hash in hexadecimal"},
+		{"B01 SHA-256 in hexadecimal", strings.Repeat("5E", 32), "bare fast hash in hexadecimal"},
+		{"B01 SHA-256 in base64", "XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg=", "bare fast hash in base64"},
+		{"B01 Django's PBKDF2", "pbkdf2_sha256$600000$salt$hash", "PBKDF2"},
+		{"PBKDF2 as PHC", "$pbkdf2-sha256$i=29000$salt$hash", "PBKDF2"},
+		{"scrypt", "$scrypt$ln=16,r=8,p=1$salt$hash", "scrypt"},
+		{"crypt", "$6$salt$hash", "crypt(3)"},
+		{"LDAP", "{SSHA}abc", "form is not known"},
+		{"B01 Latchkey's own", hasher(t, pepper3).Digest(bound), "bound to the key it was made for"},
+		{"empty", "", "empty"},
+		{"long", phc("m=64,t=1,p=1") + strings.Repeat("A", 500), "at most 512"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := apikey.CheckImported(tc.digest)
+			if tc.says == "" {
+				require.NoError(t, err)
+				require.True(t, apikey.IsSlow(tc.digest))
+				return
+			}
+			var refused *apikey.ImportError
+			require.ErrorAs(t, err, &refused)
+			require.Contains(t, refused.Reason, tc.says)
+			if len(tc.digest) > 20 {
+				require.NotContains(t, err.Error(), tc.digest[len(tc.digest)-20:], "the digest is repeated")
+			}
+		})
+	}
+	require.False(t, apikey.IsSlow(hasher(t, pepper3).Digest(bound)))
+	require.False(t, apikey.IsSlow(hasher(t).Digest(bound)))
+}
+
+func TestSlowVerify(t *testing.T) {
+	long := strings.Repeat("x", 72)
+	weak, err := apikey.HashWeak(rand.Reader, "hunter2")
+	require.NoError(t, err)
+	require.NoError(t, apikey.CheckImported(weak))
+	require.True(t, strings.HasPrefix(weak, "$argon2id$v=19$m=19456,t=2,p=1$"), weak)
+	crypted := bcryptOf(t, "hunter2")
+	for _, tc := range []struct {
+		name, stored, secret string
+		ok                   bool
+	}{
+		{"argon2id", weak, "hunter2", true},
+		{"argon2id, wrong", weak, "hunter3", false},
+		{"argon2id, empty", weak, "", false},
+		// From the reference implementation's test.c.
+		{"argon2id of another program", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "password", true},
+		{"argon2id of another program, two threads", "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc", "password", true},
+		{"bcrypt", crypted, "hunter2", true},
+		{"bcrypt, wrong", crypted, "hunter", false},
+		{"bcrypt, repeated behind a NUL", crypted, "hunter2\x00hunter2", false},
+		{"bcrypt of another program", "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U", true},
+		{"bcrypt, 72 bytes", bcryptOf(t, long), long, true},
+		{"bcrypt, what follows 72 bytes is not ignored", bcryptOf(t, long), long + "y", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ok, err := apikey.NewSlowGate().Verify(t.Context(), tc.stored, tc.secret)
+			require.NoError(t, err)
+			require.Equal(t, tc.ok, ok)
+		})
+	}
+	for _, stored := range []string{"", "$2a$31$" + crypted[7:], phc("m=4194304,t=1,p=1"), hasher(t).Digest(bound)} {
+		ok, err := apikey.NewSlowGate().Verify(t.Context(), stored, "hunter2")
+		require.Error(t, err, "B01 the caps hold for what is read back, too")
+		require.False(t, ok)
+	}
+	other, err := apikey.HashWeak(rand.Reader, "hunter2")
+	require.NoError(t, err)
+	require.NotEqual(t, weak, other, "salted")
+}
+
+func TestSlowGate(t *testing.T) {
+	t.Run("two run, sixteen wait, the next is turned away", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			gate := apikey.NewSlowGate()
+			require.NoError(t, gate.Enter(t.Context()))
+			require.NoError(t, gate.Enter(t.Context()))
+			entered := make(chan error, 16)
+			for range 16 {
+				go func() { entered <- gate.Enter(t.Context()) }()
+			}
+			synctest.Wait()
+			require.Empty(t, entered, "nobody overtakes")
+			require.ErrorIs(t, gate.Enter(t.Context()), store.ErrUnavailable)
+			_, err := gate.Verify(t.Context(), bcryptOf(t, "s"), "s")
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			for i := range 18 {
+				gate.Leave()
+				synctest.Wait()
+				require.Len(t, entered, min(i+1, 16))
+			}
+			for range 16 {
+				require.NoError(t, <-entered)
+			}
+			require.NoError(t, gate.Enter(t.Context()), "free again")
+		})
+	})
+	t.Run("hashing waits for its turn as well", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			gate := apikey.NewSlowGate()
+			for range 3 {
+				digest, err := gate.Hash(t.Context(), rand.Reader, "hunter2")
+				require.NoError(t, err)
+				require.NoError(t, apikey.CheckImported(digest))
+			}
+			require.NoError(t, gate.Enter(t.Context()))
+			require.NoError(t, gate.Enter(t.Context()))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := gate.Hash(ctx, rand.Reader, "hunter2")
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	})
+	t.Run("who stops waiting makes room", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			gate := apikey.NewSlowGate()
+			require.NoError(t, gate.Enter(t.Context()))
+			require.NoError(t, gate.Enter(t.Context()))
+			for range 40 {
+				ctx, cancel := context.WithCancel(t.Context())
+				result := make(chan error, 1)
+				go func() { result <- gate.Enter(ctx) }()
+				synctest.Wait()
+				cancel()
+				err := <-result
+				require.ErrorIs(t, err, context.Canceled)
+				require.ErrorIs(t, err, store.ErrUnavailable)
+				require.NotContains(t, err.Error(), "too many")
+			}
+		})
+	})
+	t.Run("a refused digest takes no place", func(t *testing.T) {
+		gate := apikey.NewSlowGate()
+		for range 5 {
+			_, err := gate.Verify(t.Context(), "$2a$", "s")
+			require.Error(t, err)
+		}
+		ok, err := gate.Verify(t.Context(), bcryptOf(t, "s"), "s")
+		require.NoError(t, err)
+		require.True(t, ok)
+	})
+	t.Run("whatever the answer, the place is free again", func(t *testing.T) {
+		gate, ctx := apikey.NewSlowGate(), t.Context()
+		for range 3 {
+			ok, err := gate.Verify(ctx, bcryptOf(t, "s"), "wrong")
+			require.NoError(t, err)
+			require.False(t, ok)
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		require.NoError(t, gate.Enter(ctx), "no need to wait")
+		require.NoError(t, gate.Enter(ctx), "no need to wait")
+	})
+}
+
+func TestEntropyBits(t *testing.T) {
+	for _, tc := range []struct {
+		name, secret string
+		strong       bool
+	}{
+		{"empty", "", false},
+		{"a password", "correct horse battery", true}, // an upper bound only
+		{"B01 short", "hunter2", false},
+		{"B01 38 digits", "12345678901234567890123456789012345678", false},
+		{"B01 39 digits", "314159265358979323846264338327950288419", true},
+		{"B01 31 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad01", false},
+		{"B01 32 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015", true},
+		{"hexadecimal in capitals", "9F86D081884C7D659A2FEAA0C55AD01", false},
+		{"hexadecimal with dashes", "9f86d081-884c-7d65-9a2f-eaa0c55ad01-", false},
+		{"B01 a UUID", victim, false},
+		{"B01 a UUID without dashes", strings.ReplaceAll(victim, "-", ""), false},
+		{"B01 21 of base64url", "kBvB5Uv0ND-YzzW_pQ1x8", false},
+		{"B01 22 of base62", "kBvB5Uv0NDJYzzWxpQ1x8Z", true},
+		{"25 of base32", "MFRGGZDFMZTWQ2LKNNWG23TPO", false},
+		{"26 of base32", "MFRGGZDFMZTWQ2LKNNWG23TPOB", true},
+		{"B01 one letter a hundred times", strings.Repeat("a", 100), false},
+		{"B01 a word many times", strings.Repeat("password", 20), false},
+		{"generated", apikey.MustSecret(rand.Reader, "lk_").Reveal(), true},
+		{"no ASCII", strings.Repeat("\u00e9\u00e8", 40) + "x", true},
+		{"few characters of many bytes", "\u20ac\u00e9\u20acxyz\u20ac\u00e8\u00e0", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bits := apikey.EntropyBits(tc.secret)
+			require.Equal(t, tc.strong, bits >= apikey.StrongBits, "%.1f bits", bits)
+		})
+	}
+}
+
+func FuzzCheckImported(f *testing.F) {
+	f.Add(phc("m=19456,t=2,p=1"))
+	f.Add(phc("m=262144,t=10,p=16"))
+	f.Add(phc("m=18446744073709551616,t=1,p=1"))
+	f.Add("$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy")
+	f.Add("$argon2id$$$$")
+	f.Add("$pbkdf2-sha256$i=25000,l=32$MDEyMzQ1Njc4OWFiY2RlZg$" + argonSum)
+	f.Fuzz(func(t *testing.T, digest string) {
+		if apikey.CheckImported(digest) != nil {
+			return
+		}
+		// What is accepted is of one spelling and within the caps.
+		if strings.HasPrefix(digest, "$2") {
+			var version byte
+			var cost int
+			_, err := fmt.Sscanf(digest[:7], "$2%c$%02d$", &version, &cost)
+			require.NoError(t, err)
+			require.Len(t, digest, 60)
+			require.LessOrEqual(t, cost, 14)
+			return
+		}
+		fields := strings.Split(digest, "$")
+		if strings.HasPrefix(digest, "$pbkdf2") {
+			var i, l int
+			_, err := fmt.Sscanf(fields[2], "i=%d,l=%d", &i, &l)
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprintf("i=%d,l=%d", i, l), fields[2])
+			require.True(t, i >= 1000 && i <= 1_000_000 && l >= 16 && l <= 64)
+			require.True(t, apikey.IsSlow(digest))
+			return
+		}
+		var m, passes, p int
+		_, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &m, &passes, &p)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("m=%d,t=%d,p=%d", m, passes, p), fields[3])
+		require.True(t, m <= 256<<10 && passes >= 1 && passes <= 10 && p >= 1 && p <= 16 && m >= 8*p)
+		require.True(t, apikey.IsSlow(digest))
+	})
+}
+
+func FuzzEntropyBits(f *testing.F) {
+	f.Add("hunter2")
+	f.Add(victim)
+	f.Add("\xff\xfe")
+	f.Fuzz(func(t *testing.T, secret string) {
+		bits := apikey.EntropyBits(secret)
+		if bits < 0 || bits > 8*float64(len(secret)) {
+			t.Fatalf("%.1f bits in %d bytes", bits, len(secret))
+		}
+		if twice := apikey.EntropyBits(secret + secret); twice > bits+1e-6 {
+			t.Fatalf("%.1f bits, said twice %.1f", bits, twice)
+		}
+	})
+}
+
+func BenchmarkSlow(b *testing.B) {
+	weak, err := apikey.HashWeak(rand.Reader, "hunter2")
+	require.NoError(b, err)
+	for _, tc := range []struct{ name, stored string }{
+		{"argon2id 19 MiB t=2 p=1", weak},
+		{"argon2id 64 MiB t=3 p=1", phc("m=65536,t=3,p=1")},
+		{"argon2id at the caps", phc("m=262144,t=10,p=16")},
+		{"bcrypt 10", "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"},
+		{"bcrypt 14", "$2a$14$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			gate := apikey.NewSlowGate()
+			for b.Loop() {
+				_, _ = gate.Verify(b.Context(), tc.stored, "hunter2")
+			}
+		})
+	}
+}

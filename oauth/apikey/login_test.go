@@ -1,0 +1,444 @@
+package apikey_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+func TestLoginCosts(t *testing.T) {
+	var c counted
+	r := rigOn(t, c.around(memstore.New()))
+	hashes := apikey.CountHashes(r.Service)
+	key, secret := r.create(admin, "team-a", "project.list")
+	for range 3 {
+		r.rotate(admin, key.ID, apikey.Rotation{Grace: time.Hour})
+	}
+	wrong := apikey.MustSecret(randomFrom("wrong"), "").Reveal()
+	for _, tc := range []struct {
+		name, id, secret string
+		want             error
+		reads, hashes    int64
+	}{
+		{"a login is one read and one hash, whichever of its secrets", key.ID, secret.Reveal(), nil, 1, 1},
+		{"B02 a wrong secret: the same", key.ID, wrong, apikey.ErrInvalidCredentials, 1, 1},
+		{"B02 an unknown id: the same", "no-such-key", wrong, apikey.ErrInvalidCredentials, 1, 1},
+		{"B24 a typo: no read, no hash", key.ID, secret.Reveal()[:51] + other(secret.Reveal()[51]), apikey.ErrInvalidCredentials, 0, 0},
+		{"B24 cut off", key.ID, secret.Reveal()[:40], apikey.ErrInvalidCredentials, 0, 0},
+		{"B24 empty", key.ID, "", apikey.ErrInvalidCredentials, 0, 0},
+		{"B24 another prefix", key.ID, "xx" + secret.Reveal()[2:], apikey.ErrInvalidCredentials, 0, 0},
+		{"B24 very long", key.ID, strings.Repeat("x", 1<<20), apikey.ErrInvalidCredentials, 0, 0},
+		{"no id", "", wrong, apikey.ErrInvalidCredentials, 0, 0},
+		{"an id that no key can have", key.ID + "\x00", wrong, apikey.ErrInvalidCredentials, 0, 0},
+		{"a very long id", strings.Repeat("x", 1<<20), wrong, apikey.ErrInvalidCredentials, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c.reads.Store(0)
+			c.writes.Store(0)
+			hashes.Store(0)
+			_, err := r.login(tc.id, tc.secret)
+			require.ErrorIs(t, err, tc.want)
+			require.Equal(t, tc.reads, c.reads.Load(), "reads")
+			require.Equal(t, tc.hashes, hashes.Load(), "hashes")
+			require.Zero(t, c.writes.Load(), "writes")
+		})
+	}
+}
+
+// randomFrom is a source of bytes that depends on the seed alone.
+func randomFrom(seed string) io.Reader {
+	return bytes.NewReader(bytes.Repeat([]byte(seed), 100))
+}
+
+// TestLifecycle logs in to keys in every state, at the exact instants.
+func TestLifecycle(t *testing.T) {
+	ctx := context.Background()
+	end := noon.Add(time.Hour)
+	expires := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(end) }
+	at := func(d time.Duration) func(*rig, store.Key) {
+		return func(r *rig, _ store.Key) { r.clock.Set(end.Add(d)) }
+	}
+	must := func(t testing.TB, err error) {
+		t.Helper()
+		require.NoError(t, err)
+	}
+	for _, tc := range []struct {
+		name   string
+		spec   func(*apikey.Spec)
+		do     func(r *rig, k store.Key)
+		reason string // of the refusal; "gone": as if unknown; "": works
+	}{
+		{"live", nil, func(*rig, store.Key) {}, ""},
+		{"1 ms before its end", expires, at(-time.Millisecond), ""},
+		{"at its end", expires, at(0), "expired"},
+		{"1 ms after its end", expires, at(time.Millisecond), "expired"},
+		{"on the last second of its last day", func(s *apikey.Spec) {
+			s.Expiry, _ = apikey.ParseExpiry("2026-07-01")
+		}, func(r *rig, _ store.Key) { r.clock.Set(time.Date(2026, 7, 1, 23, 59, 59, 0, time.UTC)) }, ""},
+		{"when its last day is over", func(s *apikey.Spec) {
+			s.Expiry, _ = apikey.ParseExpiry("2026-07-01")
+		}, func(r *rig, _ store.Key) { r.clock.Set(time.Date(2026, 7, 2, 0, 0, 0, 0, time.UTC)) }, "expired"},
+		{"disabled", nil, func(r *rig, k store.Key) {
+			_, err := r.Disable(ctx, owner, k.ID)
+			must(r.t, err)
+		}, "disabled"},
+		{"enabled again", nil, func(r *rig, k store.Key) {
+			_, err := r.Disable(ctx, owner, k.ID)
+			must(r.t, err)
+			_, err = r.Enable(ctx, owner, k.ID)
+			must(r.t, err)
+		}, ""},
+		{"deleted", nil, func(r *rig, k store.Key) { must(r.t, r.Delete(ctx, owner, k.ID)) }, "gone"},
+		{"secret retired", nil, func(r *rig, k store.Key) {
+			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
+			must(r.t, err)
+		}, "gone"},
+		{"rotated", nil, func(r *rig, k store.Key) { r.rotate(owner, k.ID, apikey.Rotation{}) }, "gone"},
+		{"rotated, 1 s before the grace ends", nil, func(r *rig, k store.Key) {
+			r.rotate(owner, k.ID, apikey.Rotation{Grace: time.Hour})
+			r.clock.Set(end.Add(-time.Second))
+		}, ""},
+		{"rotated, when the grace has ended", nil, func(r *rig, k store.Key) {
+			r.rotate(owner, k.ID, apikey.Rotation{Grace: time.Hour})
+			r.clock.Set(end)
+		}, "gone"},
+		{"rotated twice, when the first grace has ended", nil, func(r *rig, k store.Key) {
+			r.rotate(owner, k.ID, apikey.Rotation{Grace: time.Hour})
+			r.rotate(owner, k.ID, apikey.Rotation{Grace: 2 * time.Hour})
+			r.clock.Set(end)
+		}, "gone"},
+		{"prolonged by a rotation, after the end it had", expires, func(r *rig, k store.Key) {
+			r.rotate(owner, k.ID, apikey.Rotation{Grace: 2 * time.Hour, Changes: apikey.Changes{Expiry: &apikey.Expiry{}}})
+			r.clock.Set(end)
+		}, "gone"},
+		{"workspace suspended", nil, func(r *rig, _ store.Key) { must(r.t, r.Suspend(ctx, admin, "team-a")) }, "suspended"},
+		{"another workspace suspended", nil, func(r *rig, _ store.Key) { must(r.t, r.Suspend(ctx, admin, "team-b")) }, ""},
+		{"workspace resumed", nil, func(r *rig, _ store.Key) {
+			must(r.t, r.Suspend(ctx, admin, "team-a"))
+			must(r.t, r.Resume(ctx, admin, "team-a"))
+		}, ""},
+		{"workspace deleted", nil, func(r *rig, _ store.Key) { must(r.t, r.DeleteWorkspace(ctx, admin, "team-a")) }, "gone"},
+		{"owner removed", nil, func(r *rig, _ store.Key) {
+			_, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
+			must(r.t, err)
+		}, "disabled"},
+		{"another owner removed", nil, func(r *rig, _ store.Key) {
+			_, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "otto"})
+			must(r.t, err)
+		}, ""},
+		{"keys switched off", nil, func(r *rig, _ store.Key) {
+			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			must(r.t, err)
+		}, "keys_off"},
+		{"keys switched on again", nil, func(r *rig, _ store.Key) {
+			saved, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			must(r.t, err)
+			saved.KeysOff = false
+			_, err = r.SaveSettings(ctx, admin, saved)
+			must(r.t, err)
+		}, ""},
+	} {
+		t.Run("B06 "+tc.name, func(t *testing.T) {
+			r := newRig(t)
+			if tc.spec == nil {
+				tc.spec = func(*apikey.Spec) {}
+			}
+			key, secret := r.create(owner, "team-a", "project.list", tc.spec)
+			before := r.mustLogin(key.ID, secret)
+			require.False(t, r.ended(before))
+			tc.do(r, key)
+			grant, err := r.login(key.ID, secret.Reveal())
+			var refused *apikey.RefusedError
+			switch {
+			case tc.reason == "":
+				require.NoError(t, err)
+				require.False(t, r.ended(grant))
+			case tc.reason == "gone":
+				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+				require.True(t, r.ended(before))
+			case errors.As(err, &refused):
+				require.Equal(t, tc.reason, refused.Reason)
+				require.NotEmpty(t, refused.Description)
+				require.Equal(t, []string{tc.reason}, r.reasons())
+				require.True(t, r.ended(before) || tc.reason == "expired" && !before.Expires.After(end))
+			default:
+				t.Fatalf("got %v", err)
+			}
+			// A wrong secret is told nothing of all this.
+			_, err = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+		})
+	}
+}
+
+func TestTokenNeverOutlives(t *testing.T) {
+	r := newRig(t, func(c *apikey.Config) { c.TokenLifetime = time.Hour })
+	key, old := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(30*time.Minute + 999*time.Millisecond)) })
+	require.Equal(t, noon.Add(30*time.Minute), r.mustLogin(key.ID, old).Expires, "its key, cut to the second")
+	login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: old.Reveal()})
+	require.NoError(t, err)
+	login.Key().Secrets[0].ID = "changed in a copy"
+	require.Equal(t, key, login.Key())
+	r.rotate(owner, key.ID, apikey.Rotation{Grace: 10 * time.Minute})
+	require.Equal(t, noon.Add(10*time.Minute), r.mustLogin(key.ID, old).Expires, "the grace of its secret")
+	r.clock.Add(900 * time.Millisecond)
+	grant := r.mustLogin(key.ID, old)
+	require.Equal(t, noon, grant.IssuedAt, "whole seconds")
+	require.Equal(t, noon.Add(10*time.Minute), grant.Expires)
+}
+
+// TestClockStepsBack: a clock that is set back revives nothing that was ended.
+func TestClockStepsBack(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "")
+	r.clock.Add(time.Hour)
+	grant := r.mustLogin(key.ID, secret)
+	require.NoError(t, r.Flush(t.Context()))
+	_, fresh := r.rotate(owner, key.ID, apikey.Rotation{})
+	_, err := r.Disable(t.Context(), owner, key.ID)
+	require.NoError(t, err)
+	r.clock.Add(-2 * time.Hour)
+	require.True(t, r.ended(grant), "B08")
+	_, err = r.login(key.ID, secret.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B08 a retired secret")
+	_, err = r.login(key.ID, fresh.Reveal())
+	require.IsType(t, &apikey.RefusedError{}, err, "B08 a disabled key")
+	_, err = r.Enable(t.Context(), owner, key.ID)
+	require.NoError(t, err)
+	again := r.mustLogin(key.ID, fresh)
+	require.False(t, r.ended(again))
+	require.True(t, r.ended(grant))
+	require.Equal(t, noon.Add(-time.Hour), again.IssuedAt)
+
+	require.NoError(t, r.Flush(t.Context()))
+	shown, err := r.Get(t.Context(), owner, key.ID)
+	require.NoError(t, err)
+	require.Equal(t, noon.Add(-time.Hour), shown.Secrets[0].LastUsed, "the new secret's")
+	require.Equal(t, noon.Add(time.Hour), shown.LastUsed, "the last use does not go back")
+}
+
+func TestScopes(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "project.list project.save")
+	for _, tc := range []struct{ name, asked, got, missing string }{
+		{"none: all", "", "project.list project.save", ""},
+		{"one", "project.save", "project.save", ""},
+		{"one too many", "project.delete project.save", "", "project.delete"},
+		{"unknown", "nonsense", "", "nonsense"},
+		{"B21 another case", "Project.list", "", "Project.list"},
+		{"B21 a wildcard", "project.*", "", "project.*"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			grant, err := r.loginFor(key.ID, secret.Reveal(), perms(tc.asked))
+			if tc.missing == "" {
+				require.NoError(t, err)
+				require.Equal(t, tc.got, grant.Permissions.String())
+				return
+			}
+			var missing *apikey.ScopeError
+			require.ErrorAs(t, err, &missing)
+			require.Equal(t, tc.missing, missing.Missing.String())
+			require.Equal(t, "scope", r.reasons()[len(r.reasons())-1])
+		})
+	}
+}
+
+// TestBruteForce: the attacker is slowed, the victim is not.
+func TestBruteForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		key, secret := r.create(owner, "team-a", "")
+		wrong := apikey.MustSecret(randomFrom("wrong"), "").Reveal()
+		attempt := func(c apikey.Credentials) error {
+			_, err := r.Authenticate(t.Context(), c)
+			return err
+		}
+		var throttled, refused atomic.Int64
+		var wg sync.WaitGroup
+		for range 40 { // more than may pause exactly
+			wg.Go(func() {
+				for range 250 {
+					var limit *apikey.ThrottledError
+					switch err := attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}); {
+					case errors.As(err, &limit):
+						throttled.Add(1)
+					case errors.Is(err, apikey.ErrInvalidCredentials):
+						refused.Add(1)
+					}
+					if err := attempt(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrB}); err != nil {
+						t.Error("B04 the victim is refused", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 60, refused.Load(), "B04")
+		require.EqualValues(t, 10_000-60, throttled.Load(), "B04")
+		require.Equal(t, apikey.Stats{Refusals: 10_000, Throttled: 10_000 - 60}, r.Stats())
+		require.NoError(t, attempt(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}), "B04 a right secret is never throttled")
+		require.ErrorIs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrB}), apikey.ErrInvalidCredentials, "B04 another address has its own budget")
+		var limit *apikey.ThrottledError
+		require.ErrorAs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}), &limit)
+		require.Equal(t, time.Minute/120, limit.RetryAfter, "the address's whole budget is gone too")
+		r.clock.Add(time.Second)
+		require.ErrorIs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}), apikey.ErrInvalidCredentials, "B04 after the wait")
+	})
+}
+
+func TestPeppers(t *testing.T) {
+	st := memstore.New()
+	with := func(peppers ...apikey.Pepper) *rig {
+		return rigOn(t, st, func(c *apikey.Config) { c.Peppers = peppers })
+	}
+	digest := func(id string) string {
+		found, err := st.Keys.Lookup(t.Context(), id)
+		require.NoError(t, err)
+		return found.Key.Secrets[0].Digest
+	}
+	key, secret := with().create(admin, "team-a", "")
+	require.Regexp(t, `^sha256\$0\$`, digest(key.ID))
+	version := key.Version
+	with(pepper1).mustLogin(key.ID, secret)
+	require.Regexp(t, `^hmac-sha256\$1\$`, digest(key.ID), "B01 rewritten under the new pepper")
+	with(pepper3, pepper1).mustLogin(key.ID, secret)
+	require.Regexp(t, `^hmac-sha256\$3\$`, digest(key.ID))
+	with(pepper3).mustLogin(key.ID, secret)
+	shown, err := with(pepper3).Get(t.Context(), admin, key.ID)
+	require.NoError(t, err)
+	require.Equal(t, version, shown.Version, "rewriting is no change")
+	require.Empty(t, shown.Secrets[0].Digest, "B01 digests do not leave the service")
+
+	_, err = with(pepper1).login(key.ID, secret.Reveal())
+	require.ErrorIs(t, err, store.ErrUnavailable, "B01 a pepper that is missing is the host's fault, not the caller's")
+	require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)
+	impostor := pepper3
+	impostor.Key = pepper1.Key
+	_, err = with(impostor).login(key.ID, secret.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+}
+
+// TestEditedRows: a digest opens its own row only.
+func TestEditedRows(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(admin, "team-a", "")
+	victim, _ := r.create(admin, "team-b", "admin.project.list")
+	found, err := r.store.Keys.Lookup(t.Context(), key.ID)
+	require.NoError(t, err)
+	target, err := r.store.Keys.Lookup(t.Context(), victim.ID)
+	require.NoError(t, err)
+	edited := target.Key
+	edited.Secrets = found.Key.Secrets
+	require.NoError(t, r.store.Keys.Update(t.Context(), edited, store.Change{Now: noon}))
+	_, err = r.login(victim.ID, secret.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B01 a digest moved to another row")
+
+	moved := found.Key
+	moved.ID, moved.Workspace = "moved", "team-b"
+	require.NoError(t, r.store.Keys.Create(t.Context(), moved, store.NoLimit, store.Change{Now: noon}))
+	_, err = r.login("moved", secret.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B01 a row copied under another id")
+}
+
+func TestRandomFails(t *testing.T) {
+	for name, random := range map[string]io.Reader{
+		"B25 an error":   iotest.ErrReader(errors.New("no entropy")),
+		"B25 short":      strings.NewReader("only a few bytes"),
+		"B25 only zeros": bytes.NewReader(make([]byte, 1000)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(c *apikey.Config) { c.Random = random })
+			_, secret, err := r.tryCreate(admin, "team-a", "")
+			require.Error(t, err)
+			require.True(t, secret.IsZero())
+			require.Empty(t, r.events(store.EventQuery{}))
+		})
+	}
+}
+
+func TestHost(t *testing.T) {
+	var says error
+	r := newRig(t, func(c *apikey.Config) {
+		c.Workspaces = func(_ context.Context, workspace string) error { return says }
+	})
+	key, secret := r.create(admin, "team-a", "")
+	_, err := r.Disable(t.Context(), admin, key.ID)
+	require.NoError(t, err)
+	for _, answer := range []error{apikey.ErrWorkspaceUnknown, fmt.Errorf("wrapped: %w", apikey.ErrWorkspaceSuspended)} {
+		says = answer
+		_, _, err := r.tryCreate(admin, "team-a", "")
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+		_, err = r.Enable(t.Context(), admin, key.ID)
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	}
+	says = nil
+	_, err = r.Enable(t.Context(), admin, key.ID)
+	require.NoError(t, err)
+	says = apikey.ErrWorkspaceSuspended
+	_, err = r.login(key.ID, secret.Reveal())
+	var refused *apikey.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "suspended", refused.Reason)
+	_, err = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "the host is asked for who proved a secret only")
+	says = errors.New("the host's database is down")
+	_, err = r.login(key.ID, secret.Reveal())
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)
+	_, _, err = r.tryCreate(admin, "team-a", "")
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	says = nil
+	r.mustLogin(key.ID, secret)
+}
+
+// careless looks ids up without regard to case, as some databases do.
+type careless struct{ store.Keys }
+
+func (c careless) Lookup(ctx context.Context, id string) (store.Found, error) {
+	return c.Keys.Lookup(ctx, strings.ToLower(id))
+}
+
+func TestIDsAreExact(t *testing.T) {
+	st := memstore.New()
+	key, secret := rigOn(t, st).create(owner, "team-a", "")
+	st.Keys, st.Epochs = careless{st.Keys}, besides{st.Epochs}
+	r := rigOn(t, st)
+	r.keep(secret.Reveal())
+	r.mustLogin(key.ID, secret)
+	_, err := r.login(strings.ToUpper(key.ID), secret.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+	_, err = r.Get(t.Context(), owner, strings.ToUpper(key.ID))
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func BenchmarkLogin(b *testing.B) {
+	keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Peppers: []apikey.Pepper{pepper1}})
+	require.NoError(b, err)
+	key, secret, err := keys.Create(b.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: perms("project.list project.save")})
+	require.NoError(b, err)
+	c := apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}
+	b.ReportAllocs()
+	for b.Loop() {
+		login, err := keys.Authenticate(b.Context(), c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := keys.Issue(b.Context(), login, perms("")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package apikey_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+)
+
+func pbkdf2Of(params, salt, sum string) string {
+	b64 := base64.RawStdEncoding
+	raw, err := hex.DecodeString(sum)
+	if err != nil {
+		panic(err)
+	}
+	return "$pbkdf2-sha256$" + params + "$" + b64.EncodeToString([]byte(salt)) + "$" + b64.EncodeToString(raw)
+}
+
+// Digests of other programs.
+const (
+	// From the tests of Ory's hasher, as Hydra uses it: the secret is "test".
+	ory256 = "$pbkdf2-sha256$i=100000,l=32$1jP+5Zxpxgtee/iPxGgOz0RfE9/KJuDElP1ley4VxXc$QJxzfvdbHYBpydCbHoFg3GJEqMFULwskiuqiJctoYpI"
+	ory512 = "$pbkdf2-sha512$i=100000,l=32$bdHBpn7OWOivJMVJypy2UqR0UnaD5prQXRZevj/05YU$+wArTfv1a+bNGO1iZrmEdVjhA+lL11wF4/IxpgYfPwc"
+	// RFC 6070's longest input with SHA-256, as widely published (P="passwordPASSWORDpassword",
+	// S="saltSALTsaltSALTsaltSALTsaltSALTsalt", c=4096, dkLen=40).
+	long256 = "348c89dbcbd32b2f32d814b8116e84cf2b17347ebc1800181c4e2a1fb8dd53e1c635518c7dac47e9"
+)
+
+func TestPBKDF2(t *testing.T) {
+	long := pbkdf2Of("i=4096,l=40", "saltSALTsaltSALTsaltSALTsaltSALTsalt", long256)
+	for _, tc := range []struct {
+		name, stored, secret string
+		ok                   bool
+	}{
+		{"Ory, SHA-256", ory256, "test", true},
+		{"Ory, SHA-512", ory512, "test", true},
+		{"Ory, wrong", ory256, "Test", false},
+		{"Ory, empty", ory256, "", false},
+		{"published vector", long, "passwordPASSWORDpassword", true},
+		{"published vector, wrong", long, "passwordPASSWORDpasswore", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.NoError(t, apikey.CheckImported(tc.stored))
+			require.True(t, apikey.IsSlow(tc.stored))
+			ok, err := apikey.NewSlowGate().Verify(t.Context(), tc.stored, tc.secret)
+			require.NoError(t, err)
+			require.Equal(t, tc.ok, ok)
+		})
+	}
+}
+
+func TestPBKDF2Refused(t *testing.T) {
+	const salt, sum = "MDEyMzQ1Njc4OWFiY2RlZg", "BpN4G9xR34eyY7ldGu5VpYRWZa+4Rm1P4Sv6GuTq35c"
+	with := func(params string) string { return "$pbkdf2-sha256$" + params + "$" + salt + "$" + sum }
+	for _, tc := range []struct{ name, digest, says string }{
+		{"as Hydra writes it", with("i=25000,l=32"), ""},
+		{"B01 at the cap", with("i=1000000,l=32"), ""},
+		{"B01 above the cap", with("i=1000001,l=32"), "parameter i must be from 1000 to 1000000"},
+		{"B01 beyond all bits", with("i=99999999999999999999,l=32"), "parameter i must be from"},
+		{"B01 so few that it is a fast hash", with("i=999,l=32"), "parameter i must be from"},
+		{"none", with("i=0,l=32"), "parameter i must be from"},
+		{"negative", with("i=-25000,l=32"), "parameter i must be from"},
+		{"leading zero", with("i=025000,l=32"), "parameter i is malformed"},
+		{"sign", with("i=+25000,l=32"), "parameter i is malformed"},
+		{"in capitals", with("I=25000,l=32"), "parameter i is malformed"},
+		{"other order", with("l=32,i=25000"), "parameter i is malformed"},
+		{"no length", with("i=25000"), "not i and l"},
+		{"one parameter more", with("i=25000,l=32,x=1"), "not i and l"},
+		{"length of another hash", with("i=25000,l=31"), "as parameter l says"},
+		{"B01 short hash", "$pbkdf2-sha256$i=25000,l=15$" + salt + "$AAAAAAAAAAAAAAAAAAAA", "parameter l must be from 16"},
+		{"long hash", with("i=25000,l=65"), "parameter l must be from"},
+		{"short salt", "$pbkdf2-sha256$i=25000,l=32$TmFDbA$" + sum, "salt must be 8 to 64"},
+		{"long salt", "$pbkdf2-sha256$i=25000,l=32$" + strings.Repeat("AAAA", 22) + "$" + sum, "salt must be 8 to 64"},
+		{"padding", with("i=25000,l=32") + "=", "as parameter l says"},
+		{"line break", "$pbkdf2-sha256$i=25000,l=32$" + salt + "\n$" + sum, "salt must be"},
+		{"one field less", "$pbkdf2-sha256$" + salt + "$" + sum, "malformed PBKDF2"},
+		{"one field more", with("i=25000,l=32") + "$", "malformed PBKDF2"},
+		{"B01 SHA-1", strings.Replace(with("i=25000,l=32"), "sha256", "sha1", 1), "other than"},
+		{"SHA-384", strings.Replace(with("i=25000,l=32"), "sha256", "sha384", 1), "other than"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := apikey.CheckImported(tc.digest)
+			if tc.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			var refused *apikey.ImportError
+			require.ErrorAs(t, err, &refused)
+			require.Contains(t, refused.Reason, tc.says)
+			require.NotContains(t, err.Error(), sum)
+			_, err = apikey.NewSlowGate().Verify(t.Context(), tc.digest, "s")
+			require.Error(t, err, "the caps hold for what is read back, too")
+		})
+	}
+}
+
+// An imported PBKDF2 client logs in, and its digest becomes a fast one only
+// where its importer declared the secret generated.
+func TestPBKDF2Login(t *testing.T) {
+	for _, generated := range []bool{false, true} {
+		t.Run(fmt.Sprintf("generated %v", generated), func(t *testing.T) {
+			r := newRig(t, func(c *apikey.Config) { c.Imported = true })
+			key, err := r.Import(t.Context(), admin, apikey.ImportSpec{
+				Spec: apikey.Spec{Workspace: "team-a", Name: "from Hydra"}, ID: "hydra-1", Digest: ory256, Generated: generated,
+			})
+			require.NoError(t, err)
+			for range 2 {
+				_, err = r.login(key.ID, "test")
+				require.NoError(t, err)
+				_, err = r.login(key.ID, "Test")
+				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+				found, err := r.store.Keys.Lookup(t.Context(), key.ID)
+				require.NoError(t, err)
+				require.Equal(t, !generated, found.Key.Secrets[0].Digest == ory256)
+			}
+		})
+	}
+}
+
+func BenchmarkPBKDF2(b *testing.B) {
+	for _, i := range []string{"25000", "1000000"} {
+		b.Run(i, func(b *testing.B) {
+			gate, stored := apikey.NewSlowGate(), strings.Replace(ory256, "100000", i, 1)
+			for b.Loop() {
+				_, _ = gate.Verify(b.Context(), stored, "test")
+			}
+		})
+	}
+}

@@ -1,0 +1,169 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Get returns a key without digests. A key of a workspace that the actor may
+// not see into is store.ErrNotFound.
+func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return store.Key{}, err
+	}
+	found, err := s.visible(ctx, p, id)
+	if err != nil {
+		return store.Key{}, err
+	}
+	if !p.in(found.Key.Workspace).list && !p.self(id) {
+		return store.Key{}, &ForbiddenError{Action: "key.read", Reason: "You may not see this key."}
+	}
+	key := blank(found.Key)
+	s.uses.overlay(&key)
+	return key, nil
+}
+
+// List returns one page of keys without digests; see store.KeyQuery. All
+// workspaces at once (Workspace empty) are for who may see all.
+func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return store.KeyPage{}, err
+	}
+	if err := p.maySee(q.Workspace); err != nil {
+		return store.KeyPage{}, err
+	}
+	page, err := s.store.Keys.List(ctx, q)
+	if err != nil {
+		return store.KeyPage{}, fmt.Errorf("apikey: list keys: %w", err)
+	}
+	for i := range page.Keys {
+		page.Keys[i] = blank(page.Keys[i])
+		s.uses.overlay(&page.Keys[i])
+	}
+	return page, nil
+}
+
+// Expiring yields the keys, disabled ones too, whose expiry comes within the
+// given time from now, of one workspace or, with an empty one, of all. An
+// error is yielded once, last, with a zero key.
+func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[store.Key, error] {
+	return func(yield func(store.Key, error) bool) {
+		now := s.now()
+		// A key that ends now has expired already.
+		q := store.KeyQuery{Workspace: workspace, NotAfterFrom: now.Add(time.Microsecond), NotAfterTo: now.Add(within), Limit: store.MaxPage}
+		for {
+			page, err := s.List(ctx, actor, q)
+			if err != nil {
+				yield(store.Key{}, err)
+				return
+			}
+			for _, key := range page.Keys {
+				if !yield(key, nil) {
+					return
+				}
+			}
+			if page.Next == nil {
+				return
+			}
+			q.After = page.Next
+		}
+	}
+}
+
+// Grantable returns the permissions that the actor may give to a key of the
+// workspace now; none where he may not make keys.
+func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return scope.Set{}, err
+	}
+	if !p.in(workspace).save {
+		return scope.Set{}, nil
+	}
+	return p.grants, nil
+}
+
+// Events returns one page of the audit trail, of one workspace or, with an
+// empty one, of all.
+func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (store.EventPage, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return store.EventPage{}, err
+	}
+	if err := p.maySee(q.Workspace); err != nil {
+		return store.EventPage{}, err
+	}
+	page, err := s.store.Events.List(ctx, q)
+	if err != nil {
+		return store.EventPage{}, fmt.Errorf("apikey: list events: %w", err)
+	}
+	return page, nil
+}
+
+// maySee refuses a look into a workspace, or into all of them.
+func (p powers) maySee(workspace string) error {
+	switch {
+	case workspace == "" && !p.everywhere.list:
+		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
+	case workspace != "" && !p.in(workspace).any():
+		return fmt.Errorf("apikey: workspace: %w", store.ErrNotFound)
+	case workspace != "" && !p.in(workspace).list:
+		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
+	}
+	return nil
+}
+
+// visible reads a key for a management call. A key of a workspace in which the
+// actor has no part looks like one that does not exist; only the acting key
+// itself is always there.
+func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found, error) {
+	found, err := s.lookup(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return store.Found{}, fmt.Errorf("apikey: read key: %w", err)
+	}
+	if err != nil || !p.in(found.Key.Workspace).any() && !p.self(id) {
+		return store.Found{}, fmt.Errorf("apikey: key: %w", store.ErrNotFound)
+	}
+	return found, nil
+}
+
+// lookup is Keys.Lookup for an id that anybody may have sent.
+func (s *Service) lookup(ctx context.Context, id string) (found store.Found, err error) {
+	err = s.lookupInto(ctx, id, &found)
+	return found, err
+}
+
+// lookupInto is lookup with a place for the record, which is large: copies on
+// its way up make a login's stack grow. An error leaves the place empty.
+func (s *Service) lookupInto(ctx context.Context, id string, into *store.Found) error {
+	if !validID(id) {
+		return store.ErrNotFound
+	}
+	var err error
+	if *into, err = s.store.Keys.Lookup(ctx, id); err == nil && into.Key.ID != id {
+		err = store.ErrNotFound // a database may take "A" for "a"
+	}
+	if err != nil {
+		*into = store.Found{}
+	}
+	return err
+}
+
+// validID reports whether a key may have this id: 1 to 255 printable ASCII
+// characters without space.
+func validID(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
+}

@@ -1,0 +1,107 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Resource is a further resource server that tokens can be for (RFC 8707):
+// one that a key names when it logs in, and that its record allows.
+type Resource struct {
+	// URI is the resource indicator: an absolute URI without fragment. It is
+	// compared byte for byte and becomes the token's audience.
+	URI string
+	// Permissions are those that mean something there; a token for the
+	// resource carries no others. Empty: all.
+	Permissions scope.Set
+}
+
+// ErrTarget says that the resource is unknown, or not one of the key's own
+// (RFC 8707, section 2).
+var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
+
+// IssueFor is Issue for a token whose audience is one resource of
+// Config.Resources, which the key's record must allow; else ErrTarget.
+func (s *Service) IssueFor(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	return s.issue(ctx, l, requested, resource)
+}
+
+// within returns what of held means something at a resource, which may be ""
+// for the server's own audience.
+func (s *Service) within(k *store.Key, held scope.Set, resource string) (scope.Set, error) {
+	if resource == "" {
+		return held, nil
+	}
+	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
+	if known < 0 || !slices.Contains(k.Resources, resource) {
+		return scope.Set{}, ErrTarget
+	}
+	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
+		held = held.Intersect(limit)
+	}
+	return held, nil
+}
+
+// checkResources checks the resources that a key shall be allowed and returns
+// them sorted, each once.
+func (s *Service) checkResources(bad *InvalidError, uris []string) []string {
+	for _, uri := range uris {
+		if !slices.ContainsFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == uri }) {
+			bad.add("resources", "A key can be allowed only resources that this service knows.")
+			return nil
+		}
+	}
+	uris = slices.Clone(uris)
+	slices.Sort(uris)
+	return slices.Compact(uris)
+}
+
+// lacks reports whether wanted names a resource that is not in held.
+func lacks(held, wanted []string) bool {
+	return slices.ContainsFunc(wanted, func(uri string) bool { return !slices.Contains(held, uri) })
+}
+
+func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
+	var problems []error
+	for i, r := range resources {
+		field := fmt.Sprintf("Config.Resources[%d]", i)
+		if err := CheckResource(r.URI); err != nil {
+			problems = append(problems, fmt.Errorf("%s.URI: %w", field, err))
+		}
+		if slices.ContainsFunc(resources[:i], func(o Resource) bool { return o.URI == r.URI }) {
+			problems = append(problems, fmt.Errorf("%s.URI: %q is there twice", field, r.URI))
+		}
+		if catalog != nil {
+			if err := catalog.Check(r.Permissions); err != nil {
+				problems = append(problems, fmt.Errorf("%s.Permissions: %w", field, err))
+			}
+		}
+	}
+	return problems
+}
+
+// CheckResource reports whether text is a resource indicator: an absolute URI
+// of printable ASCII without fragment (RFC 8707, section 2).
+func CheckResource(text string) error {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\' {
+			return errors.New("it must be printable ASCII without spaces, quotes and backslashes")
+		}
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "":
+		return errors.New("it must be an absolute URI")
+	case u.User != nil:
+		return errors.New("it may not hold user information")
+	case slices.Contains([]byte(text), '#'):
+		return errors.New("it may have no fragment")
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package apikey_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const (
+	first  = "https://first.example"
+	second = "https://second.example"
+)
+
+func withResources(c *apikey.Config) {
+	c.Resources = []apikey.Resource{{URI: first, Permissions: perms("project.list")}, {URI: second}}
+}
+
+func allowed(uris ...string) func(*apikey.Spec) {
+	return func(s *apikey.Spec) { s.Resources = uris }
+}
+
+func TestResources(t *testing.T) {
+	t.Run("a key has those it was given, in order and once", func(t *testing.T) {
+		r := newRig(t, withResources)
+		key, _ := r.create(owner, "team-a", "project.list", allowed(second, first, second))
+		require.Equal(t, []string{first, second}, key.Resources)
+		got, err := r.Get(t.Context(), owner, key.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{first, second}, got.Resources)
+	})
+	t.Run("8707-01 a resource that the key is not allowed, or nobody knows", func(t *testing.T) {
+		r := newRig(t, withResources)
+		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
+		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+		require.NoError(t, err)
+		for _, uri := range []string{second, "https://third.example", first + "/"} {
+			_, err = r.IssueFor(t.Context(), login, perms(""), uri)
+			require.ErrorIs(t, err, apikey.ErrTarget, uri)
+		}
+		grant, err := r.IssueFor(t.Context(), login, perms(""), first)
+		require.NoError(t, err)
+		require.Equal(t, first, grant.Resource)
+	})
+	t.Run("8707-03 only what means something there", func(t *testing.T) {
+		r := newRig(t, withResources)
+		key, secret := r.create(owner, "team-a", "project.list project.save", allowed(first, second))
+		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+		require.NoError(t, err)
+		grant, err := r.IssueFor(t.Context(), login, perms(""), first)
+		require.NoError(t, err)
+		require.Equal(t, "project.list", grant.Permissions.String())
+		_, err = r.IssueFor(t.Context(), login, perms("project.save"), first)
+		var missing *apikey.ScopeError
+		require.ErrorAs(t, err, &missing)
+		grant, err = r.IssueFor(t.Context(), login, perms(""), second)
+		require.NoError(t, err)
+		require.Equal(t, "project.list project.save", grant.Permissions.String())
+	})
+	t.Run("one resource fewer ends the key's tokens, one more does not", func(t *testing.T) {
+		r := newRig(t, withResources)
+		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
+		grant := r.mustLogin(key.ID, secret)
+		_, err := r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{first, second}})
+		require.NoError(t, err)
+		require.False(t, r.ended(grant))
+		_, err = r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{second}})
+		require.NoError(t, err)
+		require.True(t, r.ended(grant))
+		events := r.events(store.EventQuery{Key: key.ID, Action: apikey.ActionUpdate})
+		require.Equal(t, []string{"resources"}, events[0].Fields)
+	})
+	t.Run("a change names known ones only", func(t *testing.T) {
+		r := newRig(t, withResources)
+		key, _ := r.create(owner, "team-a", "project.list")
+		_, err := r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{"https://third.example"}})
+		require.ErrorIs(t, err, apikey.ErrInvalid)
+	})
+	t.Run("the resources a catalog of the host no longer has are refused", func(t *testing.T) {
+		r := newRig(t, withResources)
+		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
+		later := rigOn(t, r.store)
+		login, err := later.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+		require.NoError(t, err)
+		_, err = later.IssueFor(t.Context(), login, perms(""), first)
+		require.ErrorIs(t, err, apikey.ErrTarget)
+	})
+}
+
+func TestResourceEscalation(t *testing.T) {
+	r := newRig(t, withResources)
+	ctx := t.Context()
+	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
+	maker, _ := r.create(admin, "team-a", "keys.save project.list", allowed(first))
+	acting := apikey.ByKey(maker.ID, catalog.All())
+	sibling, _ := r.create(admin, "team-a", "project.list", inOneHour)
+	rich, _ := r.create(admin, "team-a", "project.list", inOneHour, allowed(second))
+	powerful, _ := r.create(admin, "team-a", "project.delete admin.project.list")
+
+	t.Run("B21 a key allows a child only what it may itself", func(t *testing.T) {
+		_, _, err := r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(second))
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+		_, _, err = r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(first))
+		require.NoError(t, err)
+	})
+	t.Run("B21 nor a sibling", func(t *testing.T) {
+		_, err := r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{second}})
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+		_, err = r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{first}})
+		require.NoError(t, err)
+	})
+	t.Run("B21 nor takes the secret of one that may more", func(t *testing.T) {
+		_, _, err := r.Rotate(ctx, acting, rich.ID, apikey.Rotation{})
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	})
+	t.Run("B21 nor does a key change its own", func(t *testing.T) {
+		_, _, err := r.Rotate(ctx, acting, maker.ID, apikey.Rotation{Changes: apikey.Changes{Resources: &[]string{second}}})
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	})
+	t.Run("B21 a further resource for a key that holds more than the owner may grant", func(t *testing.T) {
+		_, err := r.Update(ctx, owner, powerful.ID, apikey.Changes{Resources: &[]string{first}})
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	})
+}

@@ -1,0 +1,355 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// aLine is a line that is taken, once for each id.
+func aLine(id string) string {
+	return `{"format":1,"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"asked":["project.*"],` +
+		`"secrets":[{"id":"s1","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
+		`"not_after":"2027-02-01T00:00:00Z","not_after_text":"2027-01-31","created_by":{"kind":"owner","id":"olga"},"created":"2026-07-01T10:00:00Z","epoch":3}`
+}
+
+func TestRestoreMalformed(t *testing.T) {
+	good := aLine("k")
+	edit := func(old, now string) string {
+		require.Contains(t, good, old)
+		return strings.Replace(good, old, now, 1)
+	}
+	secret := good[strings.Index(good, `{"id":"s1"`):strings.Index(good, `],"not_after"`)]
+	for _, tc := range []struct{ name, line, says string }{
+		{"taken", good, ""},
+		{"a carriage return", good + "\r", ""},
+		{"no secret left", edit(secret, ""), ""},
+		{"an old pepperless digest", edit("hmac-sha256$1$", "sha256$0$"), ""},
+		{"not JSON", "ci,team-a", "object was expected"},
+		{"cut off", good[:200], "line"},
+		{"two objects", good + good, "follows the end"},
+		{"an array", "[" + good + "]", "object was expected"},
+		{"a byte order mark", "\ufeff" + good, "byte order mark"},
+		{"an unknown member", edit(`"format":1,`, `"format":1,"admin":true,`), `"admin": unknown member`},
+		{"a member twice", edit(`"format":1,`, `"format":1,"epoch":1,`), "appears twice"},
+		{"a member in another case", edit(`"epoch"`, `"Epoch"`), `only in case`},
+		{"a member missing", edit(`,"epoch":3`, ``), `"epoch" is missing`},
+		{"a member null", edit(`"epoch":3`, `"epoch":null`), `"epoch" is missing`},
+		{"a member of another type", edit(`"epoch":3`, `"epoch":"3"`), `"epoch" has the wrong type`},
+		{"no format", edit(`"format":1,`, ``), `"format" is missing`},
+		{"a later format", edit(`"format":1`, `"format":2`), "its format is 2, and this version reads 1"},
+		{"an unknown member of a secret", edit(`"hint"`, `"plaintext"`), `"plaintext": unknown member`},
+		{"a secret's member twice", edit(`"hint":"a1b2",`, `"id":"s2",`), "appears twice"},
+		{"a secret's member in another case", edit(`"hint":"a1b2",`, `"ID":"s2",`), "only in case"},
+		{"a secret without digest", edit(`"digest"`, `"hint2"`), "unknown member"},
+		{"secrets null", edit(`[`+secret+`]`, `null`), `"secrets" is missing`},
+		{"secrets no array", edit(`[`+secret+`]`, secret), "array was expected"},
+		{"no such time", edit(`"created":"2026-07-01T10:00:00Z","epoch"`, `"created":"yesterday","epoch"`), "RFC 3339"},
+		{"a time without zone", edit(`"created":"2026-07-01T10:00:00Z","epoch"`, `"created":"2026-07-01T10:00:00","epoch"`), "RFC 3339"},
+		{"year 0", edit(`"created":"2026-07-01T10:00:00Z","epoch"`, `"created":"0000-07-01T10:00:00Z","epoch"`), "years 1 to 9999"},
+		{"never created", edit(`"created":"2026-07-01T10:00:00Z","epoch"`, `"created":"0001-01-01T00:00:00Z","epoch"`), "created: It may not be empty"},
+		{"no id", edit(`"id":"k"`, `"id":""`), "id: An id has"},
+		{"an id with a space", edit(`"id":"k"`, `"id":"k k"`), "id: An id has"},
+		{"an id too long", edit(`"id":"k"`, `"id":"`+strings.Repeat("k", 256)+`"`), "id: An id has"},
+		{"B15 a name with a line break", edit(`"name":"ci"`, `"name":"ci\r\nX"`), "name: It may hold printable"},
+		{"B15 a workspace that turns the text", edit(`"workspace":"team-a"`, `"workspace":"\u202eteam"`), "workspace: It may hold printable"},
+		{"no workspace", edit(`"workspace":"team-a"`, `"workspace":""`), "workspace: It may not be empty"},
+		{"B15 a maker with a line break", edit(`"id":"olga"`, `"id":"ol\nga"`), "created_by: It may hold printable"},
+		{"a permission that is none", edit(`["project.list"]`, `["project list"]`), "permissions: A permission is malformed"},
+		{"a date of another day", edit(`2027-01-31`, `2027-01-30`), "not_after_text"},
+		{"a date that is none", edit(`2027-01-31`, `soon`), "not_after_text"},
+		{"an instant for a date", edit(`"not_after_text":"2027-01-31"`, `"not_after_text":"2027-02-01T00:00:00Z"`), "not_after_text"},
+		{"a resource that is none", edit(`"created_by"`, `"resources":["here"],"created_by"`), "resources"},
+		{"B22 no epoch", edit(`"epoch":3`, `"epoch":0`), "epoch: It must be from 1"},
+		{"B22 an epoch that cannot rise", edit(`"epoch":3`, `"epoch":9223372036854775807`), "epoch: It must be from 1"},
+		{"B22 a workspace's epoch that cannot rise", edit(`"epoch":3`, `"epoch":3,"workspace_epoch":9223372036854775807`), "workspace_epoch"},
+		{"B22 a negative one", edit(`"epoch":3`, `"epoch":3,"instance_epoch":-1`), "instance_epoch"},
+		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have one id"},
+		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
+		{"a secret without id", edit(`"id":"s1"`, `"id":""`), "An id has"},
+		{"a long hint", edit(`a1b2`, strings.Repeat("a", 33)), "hint has at most"},
+		{"B01 a pepper that is not here", edit("hmac-sha256$1$", "hmac-sha256$2$"), "pepper version 2: its pepper version is not configured"},
+		{"B01 a bare hash", edit("hmac-sha256$1$", ""), "it is malformed"},
+		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
+		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
+		{"an imported digest, which could not log in here", edit("hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", ory256), "Config.Imported is false"},
+		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", apikey.MaxExportLine)+`"`), "more than 1048576 bytes"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			// Between two that are taken, so that one line spoils no other.
+			done, err := r.Restore(t.Context(), admin, strings.NewReader("\n"+aLine("before")+"\n"+tc.line+"\n \n"+aLine("after")))
+			require.NoError(t, err)
+			if tc.says == "" {
+				require.Equal(t, apikey.Restored{Keys: 3}, done)
+				return
+			}
+			require.Equal(t, 2, done.Keys)
+			require.Equal(t, 1, done.Refused)
+			require.Equal(t, 3, done.Problems[0].Line)
+			require.ErrorIs(t, done.Problems[0].Err, apikey.ErrInvalid)
+			require.Contains(t, done.Problems[0].Err.Error(), tc.says)
+			require.NotContains(t, done.Problems[0].Err.Error(), "oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", "B11")
+			page, err := r.List(t.Context(), admin, store.KeyQuery{})
+			require.NoError(t, err)
+			require.Len(t, page.Keys, 2, "nothing of a refused line is kept")
+		})
+	}
+}
+
+func TestRestoreTaken(t *testing.T) {
+	r := newRig(t)
+	live, secret := r.create(owner, "team-a", "project.list")
+	deleted, lost := r.create(owner, "team-a", "project.list")
+	inDeleted, _ := r.create(admin, "team-x", "project.list")
+	lines := r.export()
+	require.NoError(t, r.Delete(t.Context(), owner, deleted.ID))
+	require.NoError(t, r.DeleteWorkspace(t.Context(), admin, "team-x"))
+	_, err := r.Update(t.Context(), owner, live.ID, apikey.Changes{Name: ptr("renamed")})
+	require.NoError(t, err)
+
+	done, err := r.Restore(t.Context(), admin, strings.NewReader(lines))
+	require.NoError(t, err)
+	require.Equal(t, 0, done.Keys)
+	require.Equal(t, 3, done.Refused)
+	want := map[string]error{live.ID: store.ErrExists, deleted.ID: store.ErrExists, inDeleted.ID: store.ErrNotFound}
+	for _, problem := range done.Problems {
+		require.ErrorIs(t, problem.Err, want[problem.ID])
+	}
+	key, err := r.Get(t.Context(), owner, live.ID)
+	require.NoError(t, err)
+	require.Equal(t, "renamed", key.Name, "not overwritten")
+	r.mustLogin(live.ID, secret)
+	_, err = r.login(deleted.ID, lost.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+	require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionRestore}))
+}
+
+func TestRestoreIntoDeletedWorkspace(t *testing.T) {
+	r := rigOn(t, apart())
+	require.NoError(t, r.DeleteWorkspace(t.Context(), admin, "team-a"))
+	done, err := r.Restore(t.Context(), admin, strings.NewReader(aLine("k")))
+	require.NoError(t, err)
+	require.ErrorIs(t, done.Problems[0].Err, store.ErrNotFound)
+	_, err = r.store.Epochs.Read(t.Context(), store.TokenRef{Workspace: "team-a", Key: "k"})
+	require.ErrorIs(t, err, store.ErrNotFound, "B22 nothing is left of it elsewhere either")
+}
+
+func TestRestoreImportedDigests(t *testing.T) {
+	r := newRig(t, portable)
+	own := "hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q"
+	for digest, says := range map[string]string{
+		ory256: "", bcryptOf(t, "s"): "",
+		"$2a$31$" + bcryptOf(t, "s")[7:]:                "bcrypt cost is 31",
+		strings.Replace(ory256, "100000", "2000000", 1): "parameter i must be",
+		"$argon2id$":                       "malformed argon2id",
+		"5f4dcc3b5aa765d61d8327deb882cf99": "malformed",
+	} {
+		done, err := r.Restore(t.Context(), admin, strings.NewReader(strings.Replace(aLine(fmt.Sprint("k", len(digest), digest[1:3])), own, digest, 1)))
+		require.NoError(t, err)
+		if says == "" {
+			require.Equal(t, 1, done.Keys)
+			continue
+		}
+		require.Equal(t, 1, done.Refused, "B01")
+		require.ErrorContains(t, done.Problems[0].Err, says)
+	}
+}
+
+func TestRestoreEvents(t *testing.T) {
+	r := newRig(t)
+	r.restore(aLine("one") + "\n" + aLine("two") + "\n")
+	events := r.events(store.EventQuery{Action: apikey.ActionRestore})
+	require.Len(t, events, 2)
+	require.ElementsMatch(t, []string{"one", "two"}, []string{events[0].Key, events[1].Key})
+	require.Equal(t, "team-a", events[0].Workspace)
+	require.Equal(t, admin.Ref(), events[0].Actor)
+}
+
+func TestRestoreAuthority(t *testing.T) {
+	r := newRig(t)
+	done, err := r.Restore(t.Context(), admin.Granting(perms("project.save")), strings.NewReader(aLine("k")))
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Refused)
+	require.ErrorIs(t, done.Problems[0].Err, apikey.ErrForbidden)
+	done, err = r.Restore(t.Context(), admin.Granting(perms("project.list")), strings.NewReader(aLine("k")))
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Keys)
+}
+
+// What ended a token before the export ends it after the restore, also where
+// it was the workspace's or the instance's epoch.
+func TestRestoreEndsTokens(t *testing.T) {
+	for name, target := range map[string]func() store.Store{
+		"beside": func() store.Store { return memstore.New() }, "elsewhere": apart,
+	} {
+		for _, tc := range []struct {
+			name string
+			end  func(t *testing.T, r *rig, id string)
+			live bool
+		}{
+			{"B22 nothing ended it", func(*testing.T, *rig, string) {}, true},
+			{"B22 the key's epoch", func(t *testing.T, r *rig, id string) {
+				require.NoError(t, errOf(r.Disable(t.Context(), owner, id)))
+				require.NoError(t, errOf(r.Enable(t.Context(), owner, id)))
+			}, false},
+			{"B22 the workspace's epoch", func(t *testing.T, r *rig, _ string) {
+				require.NoError(t, r.Suspend(t.Context(), admin, "team-a"))
+				require.NoError(t, r.Resume(t.Context(), admin, "team-a"))
+			}, false},
+			{"B22 the instance's epoch", func(t *testing.T, r *rig, _ string) {
+				for _, off := range []bool{true, false} {
+					settings, err := r.Settings(t.Context(), admin)
+					require.NoError(t, err)
+					settings.KeysOff = off
+					require.NoError(t, errOf(r.SaveSettings(t.Context(), admin, settings)))
+				}
+			}, false},
+		} {
+			t.Run(name+"/"+tc.name, func(t *testing.T) {
+				r := newRig(t)
+				key, secret := r.create(owner, "team-a", "project.list")
+				token := r.mustLogin(key.ID, secret)
+				tc.end(t, r, key.ID)
+				there := rigOn(t, target())
+				there.restore(r.export())
+				require.Equal(t, !tc.live, there.ended(token))
+				fresh := there.mustLogin(key.ID, secret)
+				require.False(t, there.ended(fresh))
+				require.NoError(t, there.Suspend(t.Context(), admin, "team-a"))
+				require.True(t, there.ended(fresh), "later changes still end tokens")
+			})
+		}
+	}
+	t.Run("B22 an id that is taken keeps its tokens, where epochs are elsewhere", func(t *testing.T) {
+		r := rigOn(t, apart())
+		key, secret := r.create(owner, "team-a", "project.list")
+		token := r.mustLogin(key.ID, secret)
+		done, err := r.Restore(t.Context(), admin, strings.NewReader(r.export()))
+		require.NoError(t, err)
+		require.Equal(t, 1, done.Refused)
+		require.False(t, r.ended(token))
+	})
+}
+
+func errOf[T any](_ T, err error) error { return err }
+
+// cutOff fails a store's Create from the given call on.
+type cutOff struct {
+	store.Keys
+	left *int
+}
+
+func (c cutOff) Create(ctx context.Context, k store.Key, limit int, change store.Change) error {
+	if *c.left == 0 {
+		return errDown
+	}
+	*c.left--
+	return c.Keys.Create(ctx, k, limit, change)
+}
+
+// failingReader gives some lines and an error.
+type failingReader struct{ text io.Reader }
+
+func (r failingReader) Read(p []byte) (int, error) {
+	n, err := r.text.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("cable cut")
+	}
+	return n, err
+}
+
+func TestRestoreCutOff(t *testing.T) {
+	var lines strings.Builder
+	for i := range 5 {
+		lines.WriteString(aLine(fmt.Sprint("key-", i)) + "\n")
+	}
+	t.Run("B19 by the store, and run again", func(t *testing.T) {
+		st, left := memstore.New(), 3
+		st.Keys, st.Epochs = cutOff{st.Keys, &left}, alwaysWith{st.Epochs}
+		r := rigOn(t, st)
+		done, err := r.Restore(t.Context(), admin, strings.NewReader(lines.String()))
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorContains(t, err, "line 4")
+		require.Equal(t, apikey.Restored{Keys: 3}, done)
+		left = 10
+		done, err = r.Restore(t.Context(), admin, strings.NewReader(lines.String()))
+		require.NoError(t, err)
+		require.Equal(t, 2, done.Keys)
+		require.Equal(t, 3, done.Refused)
+	})
+	t.Run("by the reader", func(t *testing.T) {
+		r := newRig(t)
+		done, err := r.Restore(t.Context(), admin, failingReader{strings.NewReader(lines.String())})
+		require.ErrorContains(t, err, "line 6: cable cut")
+		require.Equal(t, 5, done.Keys)
+	})
+	t.Run("by the caller", func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		done, err := r.Restore(ctx, admin, strings.NewReader("nonsense\n"))
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, done)
+	})
+	t.Run("a file of nothing but nonsense is told of within bounds", func(t *testing.T) {
+		r := newRig(t)
+		done, err := r.Restore(t.Context(), admin, strings.NewReader(strings.Repeat("x\n", 3000)))
+		require.NoError(t, err)
+		require.Equal(t, 3000, done.Refused)
+		require.Len(t, done.Problems, apikey.MaxLineProblems)
+	})
+}
+
+// alwaysWith are epochs beside keys that a test wraps.
+type alwaysWith struct{ store.Epochs }
+
+func (alwaysWith) With(store.Keys) bool { return true }
+
+// FuzzRestore: whatever the lines, each that is not blank is either a key or a
+// problem, and the keys come out again as lines that bring the same keys.
+func FuzzRestore(f *testing.F) {
+	f.Add(aLine("k"))
+	f.Add(aLine("a") + "\r\n\n" + aLine("b") + "\n" + aLine("a"))
+	f.Add(strings.Replace(aLine("k"), `"epoch":3`, `"epoch":3,"workspace_epoch":7,"suspended":true,"resources":["https://a"],"disabled":true`, 1))
+	f.Add(strings.Replace(aLine("k"), `2026-07-01T10:00:00Z`, `9999-12-31T23:59:59.999999999-23:59`, 2))
+	f.Add("{\"id\":\"\\ud800\"}\n\x00\n[]\nnull\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		open := func() *apikey.Service {
+			s, err := apikey.New(memstore.New(), apikey.Config{
+				Permissions: scope.MustCatalog(), Peppers: []apikey.Pepper{pepper1}, Imported: true, Logger: slog.New(slog.DiscardHandler),
+			})
+			require.NoError(t, err)
+			return s
+		}
+		first, second := open(), open()
+		done, err := first.Restore(t.Context(), admin, strings.NewReader(text))
+		require.NoError(t, err)
+		lines := 0
+		for line := range strings.SplitSeq(text, "\n") {
+			if len(strings.TrimSpace(line)) > 0 {
+				lines++
+			}
+		}
+		require.Equal(t, lines, done.Keys+done.Refused)
+		var one, two strings.Builder
+		require.NoError(t, first.Export(t.Context(), admin, &one))
+		require.Equal(t, done.Keys, strings.Count(one.String(), "\n"))
+		again, err := second.Restore(t.Context(), admin, strings.NewReader(one.String()))
+		require.NoError(t, err)
+		require.Equal(t, apikey.Restored{Keys: done.Keys}, again)
+		require.NoError(t, second.Export(t.Context(), admin, &two))
+		require.Equal(t, epochs.ReplaceAllString(one.String(), ""), epochs.ReplaceAllString(two.String(), ""))
+	})
+}

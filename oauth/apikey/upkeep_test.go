@@ -1,0 +1,320 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// reluctant fails to write what logins leave behind, while down.
+type reluctant struct {
+	store.Upkeep
+	store.Events
+	down bool
+}
+
+type (
+	reluctantUpkeep struct{ *reluctant }
+	reluctantEvents struct{ *reluctant }
+)
+
+func (u reluctantUpkeep) Touch(ctx context.Context, uses []store.Use) error {
+	if u.down {
+		return errDown
+	}
+	return u.reluctant.Upkeep.Touch(ctx, uses)
+}
+
+func (u reluctantUpkeep) Rehash(ctx context.Context, key, secret, from, to string) error {
+	if u.down {
+		return errDown
+	}
+	return u.reluctant.Upkeep.Rehash(ctx, key, secret, from, to)
+}
+
+func (u reluctantUpkeep) Purge(ctx context.Context, before time.Time) (int, error) {
+	if u.down {
+		return 0, errDown
+	}
+	return u.reluctant.Upkeep.Purge(ctx, before)
+}
+
+func (e reluctantEvents) Append(ctx context.Context, events ...store.Event) error {
+	if e.down {
+		return errDown
+	}
+	return e.reluctant.Events.Append(ctx, events...)
+}
+
+func (e reluctantEvents) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	return e.reluctant.Events.List(ctx, q)
+}
+
+func (e reluctantEvents) Prune(ctx context.Context, before time.Time) (int, error) {
+	if e.down {
+		return 0, errDown
+	}
+	return e.reluctant.Events.Prune(ctx, before)
+}
+
+func reluctantStore() (store.Store, *reluctant) {
+	st := memstore.New()
+	f := &reluctant{Upkeep: st.Upkeep, Events: st.Events}
+	st.Upkeep, st.Events = reluctantUpkeep{f}, reluctantEvents{f}
+	return st, f
+}
+
+func TestLastUse(t *testing.T) {
+	st, f := reluctantStore()
+	r := rigOn(t, st)
+	key, secret := r.create(owner, "team-a", "")
+	stored := func() store.Key {
+		found, err := st.Keys.Lookup(t.Context(), key.ID)
+		require.NoError(t, err)
+		return found.Key
+	}
+	shown := func() store.Key {
+		k, err := r.Get(t.Context(), owner, key.ID)
+		require.NoError(t, err)
+		return k
+	}
+	require.Zero(t, shown().LastUsed)
+	r.mustLogin(key.ID, secret)
+	r.clock.Add(time.Second)
+	r.mustLogin(key.ID, secret)
+	require.Zero(t, stored().LastUsed, "a login writes nothing")
+	require.Equal(t, noon.Add(time.Second), shown().LastUsed, "but it shows")
+
+	f.down = true
+	err := r.Flush(t.Context())
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.Zero(t, stored().LastUsed)
+	require.Equal(t, noon.Add(time.Second), shown().LastUsed, "what could not be written is kept")
+	f.down = false
+	require.NoError(t, r.Flush(t.Context()))
+	require.Equal(t, noon.Add(time.Second), stored().LastUsed)
+	require.Equal(t, noon.Add(time.Second), stored().Secrets[0].LastUsed)
+	require.Equal(t, key.Version, stored().Version, "a use is no change")
+	require.NoError(t, r.Flush(t.Context()), "with nothing to do")
+	require.EqualValues(t, 2, r.Stats().Logins)
+
+	// A refused login is no use.
+	_, err = r.loginFor(key.ID, secret.Reveal(), perms("project.list"))
+	require.Error(t, err)
+	_, err = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
+	require.Error(t, err)
+	require.NoError(t, r.Flush(t.Context()))
+	require.Equal(t, noon.Add(time.Second), stored().LastUsed)
+}
+
+func TestRefusalEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, f := reluctantStore()
+		r := rigOn(t, st)
+		replica := rigOn(t, st)
+		key, secret := r.create(owner, "team-a", "")
+		wrong := apikey.MustSecret(randomFrom("wrong"), "").Reveal()
+		refused := func() []string {
+			require.NoError(t, r.Flush(t.Context()))
+			require.NoError(t, replica.Flush(t.Context()))
+			var notes []string
+			for _, e := range r.events(store.EventQuery{Action: apikey.ActionRefuse}) {
+				require.Equal(t, key.ID, e.Key)
+				require.Equal(t, "team-a", e.Workspace)
+				require.Equal(t, store.ActorRef{Kind: "key", ID: key.ID}, e.Actor)
+				notes = append(notes, e.Note)
+			}
+			return notes
+		}
+		for range 10 {
+			_, _ = r.login("no-such-key", wrong)
+			_, _ = r.login(key.ID, "not a secret")
+		}
+		require.Empty(t, refused(), "none for unknown ids, nor for what is no secret")
+		for range 5 {
+			_, _ = r.login(key.ID, wrong)
+			_, _ = replica.login(key.ID, wrong)
+		}
+		require.Equal(t, []string{"unknown_or_wrong"}, refused(), "one a key, reason and hour, from whichever process")
+		_, _ = r.loginFor(key.ID, secret.Reveal(), perms("project.list"))
+		require.ElementsMatch(t, []string{"unknown_or_wrong", "scope"}, refused(), "another reason")
+		r.clock.Add(59 * time.Minute)
+		replica.clock.Add(59 * time.Minute)
+		_, _ = r.login(key.ID, wrong)
+		require.Len(t, refused(), 2, "the same hour")
+		r.clock.Add(time.Minute)
+		f.down = true
+		_, _ = r.login(key.ID, wrong)
+		require.ErrorIs(t, r.Flush(t.Context()), store.ErrUnavailable)
+		f.down = false
+		require.Len(t, refused(), 3, "the next hour; what could not be written is kept")
+		_, err := r.Disable(t.Context(), owner, key.ID)
+		require.NoError(t, err)
+		_, _ = r.login(key.ID, secret.Reveal())
+		require.ElementsMatch(t, []string{"unknown_or_wrong", "scope", "unknown_or_wrong", "disabled"}, refused())
+		r.clock.Add(-30 * time.Minute)
+		_, _ = r.login(key.ID, secret.Reveal())
+		require.Len(t, refused(), 4, "B08 a clock that steps back tells nothing twice")
+	})
+}
+
+func TestObserver(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "")
+	r.mustLogin(key.ID, secret)
+	_, _ = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
+	_, _ = r.login(key.ID, "nonsense")
+	_, err := r.Disable(t.Context(), owner, key.ID)
+	require.NoError(t, err)
+	_, _ = r.login(key.ID, secret.Reveal())
+	require.Equal(t, []apikey.Observation{
+		{Time: noon, KeyID: key.ID, Workspace: "team-a", Address: addrA},
+		{Time: noon, Refused: true, Reason: "unknown_or_wrong", Address: addrA},
+		{Time: noon, Refused: true, Reason: "malformed_secret", Address: addrA},
+		{Time: noon, Refused: true, Reason: "disabled", KeyID: key.ID, Workspace: "team-a", Address: addrA},
+	}, r.seen)
+	require.Equal(t, apikey.Stats{Logins: 1, Refusals: 3}, r.Stats())
+}
+
+func TestPrune(t *testing.T) {
+	day := 24 * time.Hour
+	for _, tc := range []struct {
+		retention time.Duration
+		keepsAt   time.Duration
+		goneAt    time.Duration // 0: never
+	}{
+		{0, 400 * day, 400*day + time.Microsecond},
+		{time.Hour, time.Hour, time.Hour + time.Microsecond},
+		{-1, 4000 * day, 0},
+	} {
+		t.Run(tc.retention.String(), func(t *testing.T) {
+			r := newRig(t, func(c *apikey.Config) { c.EventRetention = tc.retention })
+			r.create(owner, "team-a", "")
+			r.clock.Set(noon.Add(tc.keepsAt))
+			require.NoError(t, r.Prune(t.Context()))
+			require.Len(t, r.events(store.EventQuery{}), 1)
+			if tc.goneAt > 0 {
+				r.clock.Set(noon.Add(tc.goneAt))
+				require.NoError(t, r.Prune(t.Context()))
+				require.Empty(t, r.events(store.EventQuery{}))
+			}
+		})
+	}
+	t.Run("tombstones outlive every token", func(t *testing.T) {
+		r := newRig(t, func(c *apikey.Config) { c.Imported = true })
+		spec := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Digest: bcryptOf(t, "x")}
+		_, err := r.Import(t.Context(), owner, spec)
+		require.NoError(t, err)
+		require.NoError(t, r.Delete(t.Context(), owner, "legacy"))
+		r.clock.Add(2 * apikey.MaxTokenLifetime)
+		require.NoError(t, r.Prune(t.Context()))
+		_, err = r.Import(t.Context(), owner, spec)
+		require.ErrorIs(t, err, store.ErrExists)
+		r.clock.Add(time.Microsecond)
+		require.NoError(t, r.Prune(t.Context()))
+		_, err = r.Import(t.Context(), owner, spec)
+		require.NoError(t, err)
+	})
+	t.Run("a failure is told", func(t *testing.T) {
+		st, f := reluctantStore()
+		r := rigOn(t, st)
+		f.down = true
+		err := r.Prune(t.Context())
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorContains(t, err, "prune events")
+		require.ErrorContains(t, err, "purge tombstones")
+	})
+}
+
+// broken fails every method; what it fails with is a driver's own error.
+type broken struct{ err error }
+
+func (b broken) Create(context.Context, store.Key, int, store.Change) error { return b.err }
+func (b broken) Lookup(context.Context, string) (store.Found, error)        { return store.Found{}, b.err }
+func (b broken) Update(context.Context, store.Key, store.Change) error      { return b.err }
+func (b broken) Delete(context.Context, string, string, int64, time.Time, store.Change) error {
+	return b.err
+}
+func (b broken) List(context.Context, store.KeyQuery) (store.KeyPage, error) {
+	return store.KeyPage{}, b.err
+}
+
+type brokenSettings struct{ err error }
+
+func (b brokenSettings) Instance(context.Context) (store.Instance, error) {
+	return store.Instance{}, b.err
+}
+func (b brokenSettings) SetInstance(context.Context, store.Instance, store.Change) error {
+	return b.err
+}
+func (b brokenSettings) Workspace(context.Context, string) (store.Workspace, error) {
+	return store.Workspace{}, b.err
+}
+func (b brokenSettings) SetWorkspace(context.Context, store.Workspace, store.Change) error {
+	return b.err
+}
+func (b brokenSettings) DeleteWorkspace(context.Context, string, time.Time, store.Change) error {
+	return b.err
+}
+
+// TestOutage: a store that fails is never a wrong secret, a missing key or a
+// forbidden act.
+func TestOutage(t *testing.T) {
+	for _, cause := range []error{errDown, errors.New("driver: connection reset"), context.DeadlineExceeded} {
+		st, f := reluctantStore()
+		f.down = true
+		st.Keys, st.Settings = broken{cause}, brokenSettings{cause}
+		r := rigOn(t, st, func(c *apikey.Config) { c.Imported = true })
+		_, secret, err := newRig(t).tryCreate(admin, "team-a", "")
+		require.NoError(t, err)
+		r.keep(secret.Reveal())
+		target := store.Key{ID: "some-key", Workspace: "team-a", Secrets: []store.Secret{{ID: "s"}}}
+		for _, act := range acts {
+			if act.name == "Events" {
+				continue // events are there
+			}
+			for name, actor := range map[string]apikey.Actor{"admin": admin, "key": apikey.ByKey("some-key", catalog.All())} {
+				t.Run(fmt.Sprintf("B19 %s by %s: %v", act.name, name, cause), func(t *testing.T) {
+					err := r.note(act.do(r, actor, target))
+					require.ErrorIs(t, err, cause)
+					require.NotErrorIs(t, err, store.ErrNotFound)
+					require.NotErrorIs(t, err, apikey.ErrForbidden)
+				})
+			}
+		}
+		for name, try := range map[string]func(string) error{
+			"login": func(s string) error { _, err := r.login("some-key", s); return err },
+			"revoke": func(s string) error {
+				return r.RevokeSecret(t.Context(), apikey.Credentials{ID: "some-key", Secret: s})
+			},
+		} {
+			for _, presented := range []string{secret.Reveal(), "an imported secret"} {
+				t.Run(fmt.Sprintf("B19 %s: %v", name, cause), func(t *testing.T) {
+					err := r.note(try(presented))
+					require.ErrorIs(t, err, store.ErrUnavailable)
+					require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)
+				})
+			}
+		}
+		require.Equal(t, []string{"unavailable", "unavailable", "unavailable", "unavailable"}, r.reasons())
+	}
+}
+
+func TestRehashFailureIsNoReasonToRefuse(t *testing.T) {
+	st, f := reluctantStore()
+	key, secret := rigOn(t, st).create(admin, "team-a", "")
+	f.down = true
+	r := rigOn(t, st, func(c *apikey.Config) { c.Peppers = []apikey.Pepper{pepper1, pepper3} })
+	r.keep(secret.Reveal())
+	r.mustLogin(key.ID, secret)
+	require.Contains(t, r.logs.String(), "the next login tries again")
+}

@@ -1,0 +1,359 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Settings returns the instance's settings: those saved, or Config.Defaults
+// with Version 0. For an organization admin.
+func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
+	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+		return store.Instance{}, err
+	}
+	instance, err := s.store.Settings.Instance(ctx)
+	if err != nil {
+		return store.Instance{}, fmt.Errorf("apikey: read settings: %w", err)
+	}
+	return s.effective(instance), nil
+}
+
+// SaveSettings replaces the instance's settings. Version must be the one that
+// Settings returned; otherwise store.ErrConflict. Switching keys off and
+// stricter expiry rules end all tokens, for a rule may hold for existing keys;
+// who may still log in does so anew. What changes nothing writes nothing, but
+// for the first time. For an organization admin.
+func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
+	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+		return store.Instance{}, err
+	}
+	if err := checkRules(wanted.Rules, false); err != nil {
+		return store.Instance{}, err
+	}
+	stored, err := s.store.Settings.Instance(ctx)
+	if err != nil {
+		return store.Instance{}, fmt.Errorf("apikey: read settings: %w", err)
+	}
+	if stored.Version != wanted.Version {
+		return store.Instance{}, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
+	}
+	before := s.effective(stored)
+	after := stored
+	after.KeysOff, after.Rules, after.Updated = wanted.KeysOff, kept(wanted.Rules), s.now()
+	fields := changedRules(before.Rules, after.Rules)
+	if before.KeysOff != after.KeysOff {
+		fields = append(fields, "keys_off")
+	}
+	if len(fields) == 0 && stored.Version > 0 {
+		return stored, s.reconfirm(ctx, store.Mark{Epoch: stored.Epoch})
+	}
+	raised := after.KeysOff && !before.KeysOff || tightens(before.Rules, after.Rules)
+	if raised {
+		after.Epoch++
+	}
+	change, err := s.change(after.Updated, actor.ref, ActionSettings, "", "", fields)
+	if err != nil {
+		return store.Instance{}, err
+	}
+	err = s.twoStep(ctx, store.Mark{Epoch: after.Epoch}, raised, func(epoch int64) error {
+		after.Epoch = epoch
+		return s.store.Settings.SetInstance(ctx, after, change)
+	})
+	if err != nil {
+		return store.Instance{}, fmt.Errorf("apikey: save settings: %w", err)
+	}
+	after.Version++
+	return after, nil
+}
+
+// Workspace returns a workspace's settings and number of keys, for who may
+// see its keys.
+func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	if id == "" {
+		return store.Workspace{}, invalid("workspace", "It may not be empty.")
+	}
+	if err := p.maySee(id); err != nil {
+		return store.Workspace{}, err
+	}
+	workspace, err := s.store.Settings.Workspace(ctx, id)
+	if err != nil {
+		return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
+	}
+	return workspace, nil
+}
+
+// SaveWorkspace replaces a workspace's rules; Suspend and Resume change its
+// state. Version must be the one that Workspace returned. Stricter expiry
+// rules end the workspace's tokens. What changes nothing writes nothing. For
+// an organization admin.
+func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
+	if err := checkRules(wanted.Rules, true); err != nil {
+		return store.Workspace{}, err
+	}
+	return s.alterWorkspace(ctx, actor, wanted.ID, ActionWorkspace, func(w *store.Workspace) ([]string, error) {
+		if w.Version != wanted.Version {
+			return nil, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
+		}
+		rules := kept(wanted.Rules)
+		fields := changedRules(w.Rules, rules)
+		if len(fields) == 0 {
+			return nil, errUnchanged
+		}
+		if tightens(w.Rules, rules) {
+			w.Epoch++
+		}
+		w.Rules = rules
+		return fields, nil
+	})
+}
+
+// Suspend stops the logins of a workspace's keys and ends their tokens.
+// Suspending twice is no error. For an organization admin.
+func (s *Service) Suspend(ctx context.Context, actor Actor, workspace string) error {
+	return s.retryWorkspace(ctx, actor, workspace, ActionSuspend, func(w *store.Workspace) ([]string, error) {
+		if w.Suspended {
+			return nil, errUnchanged
+		}
+		w.Suspended = true
+		w.Epoch++
+		return []string{"suspended"}, nil
+	})
+}
+
+// Resume lets a suspended workspace's keys log in again. Tokens from before
+// stay ended. For an organization admin.
+func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) error {
+	_, err := s.alterWorkspace(ctx, actor, workspace, ActionResume, func(w *store.Workspace) ([]string, error) {
+		if !w.Suspended {
+			return nil, errUnchanged
+		}
+		w.Suspended = false
+		return []string{"suspended"}, nil
+	})
+	return err
+}
+
+// DeleteWorkspace deletes all keys of a workspace and ends their tokens. Its
+// events stay and its id is not used again; a second time is
+// store.ErrNotFound. For an organization admin.
+func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
+	if err := s.mustAdminister(ctx, actor, ActionDeleteWorkspace); err != nil {
+		return err
+	}
+	var bad InvalidError
+	checkText(&bad, "workspace", workspace)
+	if err := bad.orNil(); err != nil {
+		return err
+	}
+	stored, err := s.store.Settings.Workspace(ctx, workspace)
+	if err != nil {
+		return fmt.Errorf("apikey: read workspace: %w", err)
+	}
+	if stored.Deleted {
+		if err := s.reconfirm(ctx, store.Mark{Workspace: workspace, Epoch: stored.Epoch + 1}); err != nil {
+			return err
+		}
+		return fmt.Errorf("apikey: delete workspace: %w", store.ErrNotFound)
+	}
+	now := s.now()
+	change, err := s.change(now, actor.ref, ActionDeleteWorkspace, workspace, "", nil)
+	if err != nil {
+		return err
+	}
+	err = s.twoStep(ctx, store.Mark{Workspace: workspace, Epoch: stored.Epoch + 1}, true, func(int64) error {
+		return s.store.Settings.DeleteWorkspace(ctx, workspace, now, change)
+	})
+	if err != nil {
+		return fmt.Errorf("apikey: delete workspace: %w", err)
+	}
+	return nil
+}
+
+// DisableAllBy disables every key that one person or key made, in all
+// workspaces, and every key that those keys made in turn, and returns how many
+// it disabled: for when an owner leaves. It goes on after a failure and joins
+// the errors. For an organization admin.
+func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
+	if err := s.mustAdminister(ctx, actor, ActionDisable); err != nil {
+		return 0, err
+	}
+	if maker.ID == "" {
+		return 0, invalid("maker", "It may not be empty.")
+	}
+	disabled := 0
+	var problems []error
+	makers, seen := []store.ActorRef{maker}, map[string]bool{}
+	for len(makers) > 0 {
+		q := store.KeyQuery{CreatedBy: makers[0], Limit: store.MaxPage}
+		makers = makers[1:]
+		for more := true; more; more = q.After != nil {
+			page, err := s.store.Keys.List(ctx, q)
+			if err != nil {
+				return disabled, errors.Join(append(problems, fmt.Errorf("apikey: list keys: %w", err))...)
+			}
+			q.After = page.Next
+			for _, key := range page.Keys {
+				if s.cfg.Management.makesKeys() && !seen[key.ID] {
+					// One that is disabled already may have made others before.
+					seen[key.ID] = true
+					makers = append(makers, store.ActorRef{Kind: string(roleKey), ID: key.ID})
+				}
+				if key.Disabled {
+					continue
+				}
+				_, err := s.Disable(ctx, actor, key.ID)
+				switch {
+				case err == nil:
+					disabled++
+				case !errors.Is(err, store.ErrNotFound): // deleted meanwhile
+					problems = append(problems, err)
+				}
+			}
+		}
+	}
+	return disabled, errors.Join(problems...)
+}
+
+// makesKeys reports whether keys can make keys at all.
+func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" }
+
+func (s *Service) retryWorkspace(ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) ([]string, error)) error {
+	for attempt := 1; ; attempt++ {
+		_, err := s.alterWorkspace(ctx, actor, id, action, apply)
+		if attempt == maxAttempts || !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func (s *Service) alterWorkspace(ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) ([]string, error)) (store.Workspace, error) {
+	if err := s.mustAdminister(ctx, actor, action); err != nil {
+		return store.Workspace{}, err
+	}
+	var bad InvalidError
+	checkText(&bad, "workspace", id)
+	if err := bad.orNil(); err != nil {
+		return store.Workspace{}, err
+	}
+	w, err := s.store.Settings.Workspace(ctx, id)
+	if err != nil {
+		return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
+	}
+	before := w.Epoch
+	fields, err := apply(&w)
+	if errors.Is(err, errUnchanged) {
+		return w, s.reconfirm(ctx, store.Mark{Workspace: id, Epoch: w.Epoch})
+	}
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	now := s.now()
+	w.Updated = now
+	change, err := s.change(now, actor.ref, action, id, "", fields)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	err = s.twoStep(ctx, store.Mark{Workspace: id, Epoch: w.Epoch}, w.Epoch > before, func(epoch int64) error {
+		w.Epoch = epoch
+		return s.store.Settings.SetWorkspace(ctx, w, change)
+	})
+	if err != nil {
+		return store.Workspace{}, fmt.Errorf("apikey: %s: %w", action, err)
+	}
+	w.Version++
+	return w, nil
+}
+
+// mustAdminister refuses everyone but an organization admin.
+func (s *Service) mustAdminister(ctx context.Context, actor Actor, action string) error {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return err
+	}
+	if !p.admin {
+		return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
+	}
+	return nil
+}
+
+// effective puts Config.Defaults in the place of settings never saved.
+func (s *Service) effective(stored store.Instance) store.Instance {
+	if stored.Version == 0 {
+		stored.KeysOff, stored.Rules = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules
+	}
+	return stored
+}
+
+func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Workspace, store.Instance, error) {
+	w, err := s.store.Settings.Workspace(ctx, workspace)
+	if err != nil {
+		return w, store.Instance{}, fmt.Errorf("apikey: read workspace: %w", err)
+	}
+	instance, err := s.store.Settings.Instance(ctx)
+	if err != nil {
+		return w, instance, fmt.Errorf("apikey: read settings: %w", err)
+	}
+	return w, s.effective(instance), nil
+}
+
+func checkRules(r store.Rules, ofWorkspace bool) error {
+	var bad InvalidError
+	if r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited) {
+		bad.add("max_keys", "It must be 0 for no limit, or more.")
+	}
+	if r.MaxLifetime != 0 && r.MaxLifetime < time.Minute {
+		bad.add("max_lifetime", "It must be 0 for no bound, or at least a minute.")
+	}
+	if r.EnforcedFrom.Year() > maxYear {
+		bad.add("enforced_from", "It lies beyond the year 9999.")
+	}
+	return bad.orNil()
+}
+
+// kept returns rules as stores keep them, so that they compare.
+func kept(r store.Rules) store.Rules {
+	if !r.EnforcedFrom.IsZero() {
+		r.EnforcedFrom = r.EnforcedFrom.UTC().Truncate(time.Microsecond)
+	}
+	return r
+}
+
+// tightens reports whether the expiry rules became stricter: a token issued
+// under the old ones could outlive its key. Whether the rules hold for
+// existing keys does not matter here, since that may be said by the
+// workspace's record and the rule by the instance's, or the other way round.
+func tightens(before, after store.Rules) bool {
+	return after.RequireExpiry && !before.RequireExpiry ||
+		outlives(inForce(before.MaxLifetime), inForce(after.MaxLifetime)) ||
+		outlives(before.EnforcedFrom, after.EnforcedFrom)
+}
+
+// inForce makes an instant of a bound, for outlives: zero is none.
+func inForce(bound time.Duration) time.Time {
+	if bound == 0 {
+		return time.Time{}
+	}
+	return time.Time{}.Add(bound)
+}
+
+func changedRules(before, after store.Rules) []string {
+	var fields []string
+	add := func(changed bool, name string) {
+		if changed {
+			fields = append(fields, name)
+		}
+	}
+	add(before.MaxKeys != after.MaxKeys, "max_keys")
+	add(before.RequireExpiry != after.RequireExpiry, "require_expiry")
+	add(before.MaxLifetime != after.MaxLifetime, "max_lifetime")
+	add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_from")
+	return fields
+}

@@ -1,0 +1,284 @@
+package apikey_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func TestSuspendAndResume(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "")
+	elsewhere, elsewhereSecret := r.create(admin, "team-b", "")
+	token, foreign := r.mustLogin(key.ID, secret), r.mustLogin(elsewhere.ID, elsewhereSecret)
+	require.NoError(t, r.Suspend(ctx, admin, "team-a"))
+	require.NoError(t, r.Suspend(ctx, admin, "team-a"), "twice is no error")
+	require.True(t, r.ended(token))
+	require.False(t, r.ended(foreign))
+
+	var denied *policy.Denied
+	_, _, err := r.tryCreate(owner, "team-a", "")
+	require.ErrorAs(t, err, &denied)
+	require.Equal(t, "settings.suspended", denied.Rule)
+	_, _, err = r.Rotate(ctx, owner, key.ID, apikey.Rotation{})
+	require.ErrorAs(t, err, &denied)
+	_, err = r.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("new")})
+	require.NoError(t, err, "what gives nothing goes on")
+
+	require.NoError(t, r.Resume(ctx, admin, "team-a"))
+	require.NoError(t, r.Resume(ctx, admin, "team-a"))
+	require.True(t, r.ended(token), "tokens from before stay ended")
+	require.False(t, r.ended(r.mustLogin(key.ID, secret)))
+	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionSuspend}), 1)
+	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionResume}), 1)
+}
+
+func TestDeleteWorkspace(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "")
+	r.create(owner, "team-a", "")
+	elsewhere, elsewhereSecret := r.create(admin, "team-b", "")
+	token := r.mustLogin(key.ID, secret)
+	require.NoError(t, r.DeleteWorkspace(ctx, admin, "team-a"))
+	require.True(t, r.ended(token), "tokens dead at once")
+	require.False(t, r.ended(r.mustLogin(elsewhere.ID, elsewhereSecret)))
+	require.Len(t, r.events(store.EventQuery{Workspace: "team-a"}), 3, "events kept")
+	require.ErrorIs(t, r.DeleteWorkspace(ctx, admin, "team-a"), store.ErrNotFound)
+	_, _, err := r.tryCreate(admin, "team-a", "")
+	require.ErrorIs(t, err, store.ErrNotFound, "its id is not used again")
+	require.ErrorIs(t, r.Suspend(ctx, admin, "team-a"), store.ErrNotFound)
+	page, err := r.List(ctx, admin, store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Empty(t, page.Keys)
+}
+
+func TestSwitchingKeysOff(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "")
+	token := r.mustLogin(key.ID, secret)
+	saved, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+	require.NoError(t, err)
+	require.True(t, r.ended(token))
+	_, _, err = r.tryCreate(owner, "team-a", "")
+	var denied *policy.Denied
+	require.ErrorAs(t, err, &denied)
+	require.Equal(t, "settings.keys_off", denied.Rule)
+	_, err = r.SaveSettings(ctx, admin, store.Instance{})
+	require.ErrorIs(t, err, store.ErrConflict, "another version")
+	saved.KeysOff = false
+	saved, err = r.SaveSettings(ctx, admin, saved)
+	require.NoError(t, err)
+	require.True(t, r.ended(token))
+	require.False(t, r.ended(r.mustLogin(key.ID, secret)))
+	shown, err := r.Settings(ctx, admin)
+	require.NoError(t, err)
+	require.Equal(t, saved, shown)
+}
+
+func TestSettingsFromDefaults(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t, func(c *apikey.Config) {
+		c.Defaults = apikey.Defaults{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}
+	})
+	_, _, err := r.tryCreate(owner, "team-a", "")
+	require.Error(t, err, "keys are off")
+	shown, err := r.Settings(ctx, admin)
+	require.NoError(t, err)
+	require.Equal(t, store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}, shown)
+	saved, err := r.SaveSettings(ctx, admin, shown)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, saved.Version, "saving them pins them")
+	require.Len(t, r.events(store.EventQuery{}), 1)
+	again, err := r.SaveSettings(ctx, admin, saved)
+	require.NoError(t, err)
+	require.Equal(t, saved, again)
+	r.clock.Add(time.Second)
+	saved.KeysOff = false
+	_, err = r.SaveSettings(ctx, admin, saved)
+	require.NoError(t, err)
+	r.create(owner, "team-a", "")
+	require.Equal(t, []string{"keys_off"}, r.events(store.EventQuery{Action: apikey.ActionSettings})[1].Fields)
+}
+
+func TestSettingsAreChecked(t *testing.T) {
+	r := newRig(t)
+	for name, rules := range map[string]store.Rules{
+		"max_keys":      {MaxKeys: -2},
+		"max_lifetime":  {MaxLifetime: time.Minute - 1},
+		"enforced_from": {EnforcedFrom: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: rules})
+		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorContains(t, err, name)
+		_, err = r.SaveWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: rules})
+		require.ErrorIs(t, err, apikey.ErrInvalid)
+	}
+	_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: store.Unlimited}})
+	require.ErrorIs(t, err, apikey.ErrInvalid, "for workspaces only")
+	_, err = r.Workspace(t.Context(), admin, "")
+	require.ErrorIs(t, err, apikey.ErrInvalid)
+}
+
+// TestStricterRulesEndTokens: a token issued under the old rules could outlive
+// its key.
+func TestStricterRulesEndTokens(t *testing.T) {
+	day := 24 * time.Hour
+	for _, tc := range []struct {
+		name          string
+		before, after store.Rules
+		ends          bool
+	}{
+		{"nothing", store.Rules{MaxKeys: 1}, store.Rules{MaxKeys: 1}, false},
+		{"more keys", store.Rules{MaxKeys: 1, MaxLifetime: day, EnforcedFrom: noon}, store.Rules{MaxKeys: 5, MaxLifetime: day, EnforcedFrom: noon}, false},
+		{"the same instant, written otherwise", store.Rules{MaxLifetime: day, EnforcedFrom: noon},
+			store.Rules{MaxLifetime: day, EnforcedFrom: noon.In(time.FixedZone("", 3600)).Add(999)}, false},
+		{"a bound", store.Rules{}, store.Rules{MaxLifetime: day}, true},
+		{"a shorter bound", store.Rules{MaxLifetime: 2 * day, EnforcedFrom: noon}, store.Rules{MaxLifetime: day, EnforcedFrom: noon}, true},
+		{"a longer bound", store.Rules{MaxLifetime: day, EnforcedFrom: noon}, store.Rules{MaxLifetime: 2 * day, EnforcedFrom: noon}, false},
+		{"no bound", store.Rules{MaxLifetime: day, EnforcedFrom: noon}, store.Rules{EnforcedFrom: noon}, false},
+		{"an expiry required", store.Rules{EnforcedFrom: noon}, store.Rules{RequireExpiry: true, EnforcedFrom: noon}, true},
+		{"enforced from a date", store.Rules{RequireExpiry: true}, store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(day)}, true},
+		{"enforced earlier", store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(2 * day)}, store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(day)}, true},
+		{"enforced later", store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(day)}, store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(2 * day)}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			key, secret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(10 * day)) })
+			instance, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: tc.before})
+			require.NoError(t, err)
+			token := r.mustLogin(key.ID, secret)
+			instance.Rules = tc.after
+			instance, err = r.SaveSettings(t.Context(), admin, instance)
+			require.NoError(t, err)
+			require.Equal(t, tc.ends, r.ended(token), "by the instance")
+
+			workspace, err := r.SaveWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: tc.before})
+			require.NoError(t, err)
+			instance.Rules = store.Rules{}
+			_, err = r.SaveSettings(t.Context(), admin, instance)
+			require.NoError(t, err)
+			token = r.mustLogin(key.ID, secret)
+			workspace.Rules = tc.after
+			if workspace.Version == 0 { // nothing to save the first time
+				return
+			}
+			workspace, err = r.SaveWorkspace(t.Context(), admin, workspace)
+			require.NoError(t, err)
+			require.Equal(t, tc.ends, r.ended(token), "by the workspace")
+			workspace.Version--
+			workspace.Rules.MaxKeys = 77
+			_, err = r.SaveWorkspace(t.Context(), admin, workspace)
+			require.ErrorIs(t, err, store.ErrConflict)
+		})
+	}
+}
+
+func TestDisableAllBy(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	byOlga, secret := r.create(owner, "team-a", "keys.save project.list")
+	token := r.mustLogin(byOlga.ID, secret)
+	both := apikey.Member("olga", apikey.Owner, "team-a", "team-b")
+	inB, _ := r.create(both, "team-b", "")
+	byOther, otherSecret := r.create(manager, "team-a", "")
+	asKey := func(k store.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
+	child, _ := r.create(asKey(byOlga), "team-a", "keys.save")
+	grandchild, childSecret := r.create(asKey(child), "team-a", "")
+	sameID, _ := r.create(apikey.Member("olga", apikey.Manager, "team-a"), "team-a", "")
+	_, err := r.Disable(ctx, admin, child.ID)
+	require.NoError(t, err)
+
+	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
+	require.NoError(t, err)
+	require.Equal(t, 3, n, "hers in both workspaces, and what a disabled one of them had made")
+	require.True(t, r.ended(token))
+	_, err = r.login(grandchild.ID, childSecret.Reveal())
+	require.IsType(t, &apikey.RefusedError{}, err)
+	for id, disabled := range map[string]bool{
+		byOlga.ID: true, inB.ID: true, child.ID: true, grandchild.ID: true, byOther.ID: false, sameID.ID: false,
+	} {
+		key, err := r.Get(ctx, admin, id)
+		require.NoError(t, err)
+		require.Equal(t, disabled, key.Disabled)
+	}
+	r.mustLogin(byOther.ID, otherSecret)
+	n, err = r.DisableAllBy(ctx, admin, store.ActorRef{ID: "olga"})
+	require.NoError(t, err)
+	require.Equal(t, 1, n, "without a kind: in whatever role")
+	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
+	require.ErrorIs(t, err, apikey.ErrInvalid, "that would be everybody")
+
+	t.Run("more than one page", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("makes 1,001 keys")
+		}
+		r := newRig(t)
+		for range store.MaxPage + 1 {
+			_, _, err := r.Create(ctx, owner, apikey.Spec{Workspace: "team-a", Name: "ci"})
+			require.NoError(t, err)
+		}
+		n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
+		require.NoError(t, err)
+		require.Equal(t, store.MaxPage+1, n)
+	})
+}
+
+func TestListAndExpiring(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	day := 24 * time.Hour
+	at := func(d time.Duration) func(*apikey.Spec) {
+		return func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(d)) }
+	}
+	soon, soonSecret := r.create(owner, "team-a", "", at(day))
+	disabled, _ := r.create(owner, "team-a", "", at(2*day))
+	_, err := r.Disable(ctx, owner, disabled.ID)
+	require.NoError(t, err)
+	r.create(owner, "team-a", "", at(3*day))
+	r.create(owner, "team-a", "")
+	elsewhere, _ := r.create(admin, "team-b", "", at(day))
+	ids := func(actor apikey.Actor, workspace string, within time.Duration) (ids []string) {
+		for key, err := range r.Expiring(ctx, actor, workspace, within) {
+			require.NoError(t, err)
+			require.Empty(t, key.Secrets[0].Digest)
+			ids = append(ids, key.ID)
+		}
+		return ids
+	}
+	require.ElementsMatch(t, []string{soon.ID, disabled.ID}, ids(owner, "team-a", 3*day), "the end of the window is not in it")
+	require.ElementsMatch(t, []string{soon.ID, disabled.ID, elsewhere.ID}, ids(admin, "", 3*day))
+	require.Empty(t, ids(owner, "team-a", 0))
+	require.Empty(t, ids(owner, "team-a", -day))
+	for key, err := range r.Expiring(ctx, owner, "team-b", day) {
+		require.ErrorIs(t, err, store.ErrNotFound, "B03")
+		require.Empty(t, key.ID)
+	}
+	for _, err := range r.Expiring(ctx, admin, "", 3*day) {
+		require.NoError(t, err)
+		break
+	}
+	r.clock.Add(day)
+	require.Equal(t, []string{disabled.ID}, ids(owner, "team-a", day+time.Microsecond), "expired keys are past expiring")
+
+	r.clock.Set(noon)
+	r.mustLogin(soon.ID, soonSecret)
+	page, err := r.List(ctx, owner, store.KeyQuery{Workspace: "team-a", Limit: 2})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 2)
+	require.NotNil(t, page.Next)
+	page, err = r.List(ctx, owner, store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 4)
+	for _, key := range page.Keys {
+		require.Equal(t, key.ID == soon.ID, key.LastUsed.Equal(noon), "a use that is not written yet shows")
+		require.Empty(t, key.Secrets[0].Digest, "B01")
+	}
+}

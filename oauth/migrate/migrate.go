@@ -1,0 +1,191 @@
+// Package migrate reads the clients of other authorization servers for
+// apikey.Service.Import, so that programs keep the id and the secret that they
+// have. It writes nothing: a reader returns what can be imported and what
+// cannot, and why, and the host imports what it wants.
+//
+//	found, err := migrate.Hydra(file, mapping)
+//	for _, client := range found.Keys {
+//		_, err := keys.Import(ctx, admin, client)
+//	}
+//
+// Only clients that log in with a secret of their own (client_credentials) can
+// become keys. Config.Imported must be set for keys to log in with secrets
+// that Latchkey did not make.
+//
+// Clients of a go-oauth2 store are read by package gooauth2.
+package migrate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+)
+
+// MaxExport is how many bytes a reader takes. It holds an export in memory; of
+// a Keycloak realm with very many users, export the users elsewhere.
+const MaxExport = 64 << 20
+
+// maxName is how many characters of a foreign name become the key's.
+const maxName = 255
+
+// Client is what an export says of one client, for the host to decide which
+// key it becomes. Its secret is not in it. What the other system does not have
+// is empty.
+type Client struct {
+	ID          string
+	Name        string
+	Description string // Keycloak
+	Realm       string // Keycloak
+	Owner       string // Hydra
+	// Scopes are those the client may ask for: of Keycloak, the default client
+	// scopes, which its tokens always carry.
+	Scopes         []string
+	OptionalScopes []string // Keycloak: those it has to ask for
+	// Roles are those of a Keycloak client's service account: a realm's role
+	// by its name, another client's as client/role.
+	Roles      []string
+	Audience   []string          // Hydra
+	Metadata   json.RawMessage   // Hydra: what was stored with the client
+	Attributes map[string]string // Keycloak, secrets left out
+	// SecretExpires is when the other system stops taking the secret; zero is
+	// never.
+	SecretExpires time.Time
+}
+
+// Mapping is the host's: workspace, permissions and whatever else the key of a
+// client shall have. Without a name the key gets the client's name or its id.
+// Its expiry is at the latest that of the client's secret. An error leaves the
+// client out and is the reason.
+type Mapping func(Client) (apikey.Spec, error)
+
+// Result is what a reader found, in the order of the export.
+type Result struct {
+	// Keys can be imported. Generated is false in all of them: set it where
+	// the secrets are known to be random with at least 128 bits, as those are
+	// that the other system made itself, and slow digests are replaced by fast
+	// ones at the first login.
+	Keys    []apikey.ImportSpec
+	Skipped []Skipped
+}
+
+// Skipped is a client that was left out.
+type Skipped struct {
+	// ID is the client's; where it has none, "#" and its position from 1.
+	ID     string
+	Reason string // one plain sentence
+}
+
+// reader gathers a Result.
+type reader struct {
+	mapping Mapping
+	result  Result
+	taken   map[string]bool
+	count   int
+}
+
+// credentials are one of the two ways in which Import takes a secret.
+type credentials struct{ secret, digest string }
+
+func (r *reader) skip(id, format string, args ...any) {
+	if id == "" {
+		id = fmt.Sprintf("#%d", r.count)
+	}
+	r.result.Skipped = append(r.result.Skipped, Skipped{id, fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) add(c Client, with credentials) {
+	if r.taken[c.ID] {
+		r.skip(c.ID, "An earlier client of this export has the same id.")
+		return
+	}
+	spec, err := r.mapping(c)
+	if err != nil {
+		r.skip(c.ID, "The host's mapping left it out: %v.", err)
+		return
+	}
+	for _, name := range []string{c.Name, c.ID} {
+		if spec.Name == "" {
+			spec.Name = cut(name)
+		}
+	}
+	if at := spec.Expiry.Time(); !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
+		spec.Expiry = apikey.ExpiresAt(c.SecretExpires)
+	}
+	if r.taken == nil {
+		r.taken = make(map[string]bool)
+	}
+	r.taken[c.ID] = true
+	r.result.Keys = append(r.result.Keys, apikey.ImportSpec{Spec: spec, ID: c.ID, Secret: with.secret, Digest: with.digest})
+}
+
+// cut keeps the first maxName characters.
+func cut(name string) string {
+	if utf8.RuneCountInString(name) <= maxName {
+		return name
+	}
+	return string([]rune(name)[:maxName])
+}
+
+// values yields the JSON values of an export, one after the other: a file of
+// JSON lines has many.
+func (r *reader) values(from io.Reader, yield func(json.RawMessage) error) error {
+	if r.mapping == nil {
+		return errors.New("migrate: there is no Mapping")
+	}
+	limited := &io.LimitedReader{R: from, N: MaxExport + 1}
+	decoder := json.NewDecoder(limited)
+	for {
+		var value json.RawMessage
+		err := decoder.Decode(&value)
+		switch {
+		case limited.N == 0:
+			return fmt.Errorf("migrate: the export has more than %d bytes", MaxExport)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("migrate: the export is not JSON: %w", err)
+		}
+		if err := yield(value); err != nil {
+			return err
+		}
+	}
+}
+
+// fields reads members of one object and keeps the first problem.
+type fields struct {
+	members strictjson.Object
+	problem error
+}
+
+// get reads one member into value; one that is missing or null leaves it.
+func (f *fields) get(name string, value any) {
+	raw, there := f.members.Get(name)
+	if !there || f.problem != nil {
+		return
+	}
+	if err := json.Unmarshal(raw, value); err != nil {
+		// Its own text may repeat a secret.
+		f.problem = fmt.Errorf("its member %q has the wrong type", name)
+	}
+}
+
+func (f *fields) text(name string) (text string) {
+	f.get(name, &text)
+	return text
+}
+
+func (f *fields) truth(name string) (yes bool) {
+	f.get(name, &yes)
+	return yes
+}
+
+func (f *fields) list(name string) (list []string) {
+	f.get(name, &list)
+	return list
+}
