@@ -1,0 +1,139 @@
+package oauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+)
+
+// from sends a login as if from another address.
+func (w *world) from(remote, id, secret string, headers ...string) answer {
+	r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(cc))
+	r.RemoteAddr = remote
+	r.Header.Set("Content-Type", form)
+	r.SetBasicAuth(id, secret)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	rw := httptest.NewRecorder()
+	w.Token().ServeHTTP(rw, r)
+	return answer{rw.Code, rw.Header(), rw.Body.String()}
+}
+
+func TestBruteForce(t *testing.T) {
+	t.Parallel()
+	tries := 300
+	if os.Getenv("LATCHKEY_SOAK") != "" {
+		tries = 10_000
+	}
+	const attacker, elsewhere = "192.0.2.1:1", "198.51.100.1:1"
+	proxy := netip.MustParsePrefix("10.0.0.0/8")
+	fresh := func(t *testing.T) (*world, string) {
+		t.Helper()
+		w := newWorld(t, func(s *setup) { s.config.ClientAddr = oauth.BehindProxies(proxy) })
+		_, foreign := w.newKey("team-b", "")
+		return w, foreign
+	}
+	// drain uses up what an address has for one key.
+	drain := func(t *testing.T, w *world, remote, secret string, headers ...string) {
+		t.Helper()
+		for range 60 {
+			w.refused(w.from(remote, w.key.ID, secret, headers...), http.StatusUnauthorized, "invalid_client")
+		}
+	}
+
+	t.Run("6749-26 and B04 wrong secrets get 429 with Retry-After, then pass again", func(t *testing.T) {
+		w, foreign := fresh(t)
+		drain(t, w, attacker, foreign)
+		for range tries - 60 {
+			a := w.from(attacker, w.key.ID, foreign)
+			w.refused(a, http.StatusTooManyRequests, "temporarily_unavailable")
+			require.Equal(t, "1", a.header.Get("Retry-After"))
+		}
+		w.clock.move(time.Second)
+		w.refused(w.from(attacker, w.key.ID, foreign), http.StatusUnauthorized, "invalid_client")
+		w.refused(w.from(attacker, w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+	t.Run("B04 the victim logs in from anywhere, and mistypes elsewhere", func(t *testing.T) {
+		w, foreign := fresh(t)
+		drain(t, w, attacker, foreign)
+		require.Equal(t, http.StatusTooManyRequests, w.from(attacker, w.key.ID, foreign).status)
+		require.Equal(t, http.StatusOK, w.from(elsewhere, w.key.ID, w.secret).status)
+		require.Equal(t, http.StatusOK, w.from(attacker, w.key.ID, w.secret).status, "a right secret is never throttled")
+		w.refused(w.from(elsewhere, w.key.ID, foreign), http.StatusUnauthorized, "invalid_client")
+		w.refused(w.from(attacker, w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+	t.Run("B04 an address runs out whatever ids it tries", func(t *testing.T) {
+		w, foreign := fresh(t)
+		for i := range 120 {
+			w.refused(w.from(attacker, fmt.Sprint("id-", i), foreign), http.StatusUnauthorized, "invalid_client")
+		}
+		w.refused(w.from(attacker, "id-new", foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+	t.Run("B04 a typo counts, and is told the same", func(t *testing.T) {
+		w, _ := fresh(t)
+		drain(t, w, attacker, "nonsense")
+		w.refused(w.from(attacker, w.key.ID, "nonsense"), http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+	t.Run("B04 X-Forwarded-For from who is no proxy is not read", func(t *testing.T) {
+		w, foreign := fresh(t)
+		for i := range 60 {
+			w.refused(w.from(attacker, w.key.ID, foreign, "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i)), http.StatusUnauthorized, "invalid_client")
+		}
+		a := w.from(attacker, w.key.ID, foreign, "X-Forwarded-For", "203.0.113.99", "Forwarded", "for=203.0.113.98", "X-Real-IP", "203.0.113.97")
+		w.refused(a, http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+	t.Run("B04 what a client puts in front of the proxy's entry is not read", func(t *testing.T) {
+		w, foreign := fresh(t)
+		for i := range 60 {
+			w.refused(w.from("10.0.0.1:1", w.key.ID, foreign, "X-Forwarded-For", fmt.Sprintf("203.0.113.%d, 192.0.2.1", i)), http.StatusUnauthorized, "invalid_client")
+		}
+		w.refused(w.from("10.0.0.1:1", w.key.ID, foreign, "X-Forwarded-For", "203.0.113.99, 192.0.2.1"), http.StatusTooManyRequests, "temporarily_unavailable")
+		w.refused(w.from("10.0.0.1:1", w.key.ID, foreign, "X-Forwarded-For", "198.51.100.1"), http.StatusUnauthorized, "invalid_client")
+	})
+	t.Run("B04 an IPv6 client counts by its /64", func(t *testing.T) {
+		w, foreign := fresh(t)
+		for i := range 60 {
+			w.refused(w.from(fmt.Sprintf("[2001:db8:1:2:%x::1]:1", i), w.key.ID, foreign), http.StatusUnauthorized, "invalid_client")
+		}
+		w.refused(w.from("[2001:db8:1:2:ffff::1]:1", w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+		w.refused(w.from("[2001:db8:1:3::1]:1", w.key.ID, foreign), http.StatusUnauthorized, "invalid_client")
+	})
+	t.Run("B04 variants of an id share one counter", func(t *testing.T) {
+		w, foreign := fresh(t)
+		variants := []string{w.key.ID, strings.ToUpper(w.key.ID), " " + w.key.ID, w.key.ID + " ", strings.ReplaceAll(w.key.ID, "-", "%2d")}
+		for i := range 60 {
+			w.refused(w.from(attacker, variants[i%len(variants)], foreign), http.StatusUnauthorized, "invalid_client")
+		}
+		for _, id := range variants {
+			w.refused(w.from(attacker, id, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+		}
+	})
+	t.Run("B04 hanging up does not make a failure free", func(t *testing.T) {
+		w, foreign := fresh(t)
+		for range 60 {
+			r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(cc))
+			r.RemoteAddr = attacker
+			r.Header.Set("Content-Type", form)
+			r.SetBasicAuth(w.key.ID, "nonsense")
+			ctx, cancel := cancelled(t)
+			w.Token().ServeHTTP(discard{}, r.WithContext(ctx))
+			cancel()
+		}
+		w.refused(w.from(attacker, w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+	t.Run("B04 an address that nobody knows is one address", func(t *testing.T) {
+		w, foreign := fresh(t)
+		drain(t, w, "@", foreign)
+		w.refused(w.from("", w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
+	})
+}

@@ -1,0 +1,210 @@
+package oauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func TestClaims(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.login(w.key.ID, w.secret)
+	claims := payload(t, token)
+	t.Run("9068-02 the claims, and no others", func(t *testing.T) {
+		jti, secretID := claims["jti"], claims["secret_id"]
+		require.NotEmpty(t, jti)
+		require.NotEmpty(t, secretID)
+		require.Equal(t, map[string]any{
+			"iss": w.base, "sub": w.key.ID, "aud": w.base, "client_id": w.key.ID,
+			"exp": float64(start.Unix() + 300), "iat": float64(start.Unix()), "jti": jti,
+			"scope": "project.list project.read", "workspace": "team-a", "secret_id": secretID,
+			"epochs": []any{0.0, 0.0, 1.0},
+		}, claims)
+	})
+	t.Run("9068-01 header", func(t *testing.T) {
+		head := part(t, token, 0)
+		require.Len(t, head, 3)
+		require.Equal(t, "at+jwt", head["typ"])
+		require.Equal(t, "ES256", head["alg"])
+	})
+	t.Run("9700-02 and 9068-04 one audience: the issuer unless configured", func(t *testing.T) {
+		require.Equal(t, w.base, claims["aud"])
+		one := newWorld(t, func(s *setup) { s.config.Audience = []string{"https://rs.example"} })
+		require.Equal(t, "https://rs.example", payload(t, one.login(one.key.ID, one.secret))["aud"])
+		two := newWorld(t, func(s *setup) { s.config.Audience = []string{"a", "b"} })
+		require.Equal(t, []any{"a", "b"}, payload(t, two.login(two.key.ID, two.secret))["aud"])
+		require.Equal(t, http.StatusUnauthorized, one.call(two.login(two.key.ID, two.secret)))
+	})
+	t.Run("the secret's id tells nothing of the secret", func(t *testing.T) {
+		require.NotContains(t, w.secret, claims["secret_id"])
+		require.NotContains(t, token, w.secret)
+	})
+}
+
+// TestTokenIDs issues many tokens within one frozen second.
+func TestTokenIDs(t *testing.T) {
+	t.Parallel()
+	n := 5_000
+	if os.Getenv("LATCHKEY_SOAK") != "" {
+		n = 1_000_000
+	}
+	w := newWorld(t, func(s *setup) { s.config.Signers = []oauth.SigningKey{{Secret: make([]byte, 32)}} })
+	seen := make(map[string]bool, n)
+	body := w.grant()
+	for range n {
+		token := serve(w.Token(), http.MethodPost, "/", body).token()
+		id, _ := payload(t, token)["jti"].(string)
+		require.Len(t, id, 22)
+		if seen[id] {
+			t.Fatal("9068-02 jti appears twice")
+		}
+		seen[id] = true
+	}
+}
+
+// TestHostClaims is B21 for the hook that adds claims.
+func TestHostClaims(t *testing.T) {
+	t.Parallel()
+	var extra map[string]any
+	var fail error
+	var touch func(*apikey.Grant)
+	w := newWorld(t, func(s *setup) {
+		s.config.Claims = func(_ context.Context, g *apikey.Grant) (map[string]any, error) {
+			if touch != nil {
+				touch(g)
+			}
+			return extra, fail
+		}
+	})
+	t.Run("the host's own claims", func(t *testing.T) {
+		w := w.at(t)
+		extra = map[string]any{"team": map[string]any{"plan": "gold"}, "n": 1}
+		token := w.login(w.key.ID, w.secret)
+		require.Equal(t, map[string]any{"plan": "gold"}, payload(t, token)["team"])
+		p, err := w.Verifier().Verify(t.Context(), token)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, p.Claim("n", &n))
+		require.Equal(t, 1, n)
+	})
+	for _, name := range []string{
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "workspace", "secret_id", "epochs", "cnf",
+		"ISS", "Client_ID", "\u017fcope", "", "a\x00b", strings.Repeat("n", 65), "act", "azp",
+	} {
+		t.Run(fmt.Sprintf("B21 a hook cannot set %q", name), func(t *testing.T) {
+			w := w.at(t)
+			extra = map[string]any{name: "x"}
+			w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
+		})
+	}
+	t.Run("B21 a value that no JSON can hold", func(t *testing.T) {
+		w := w.at(t)
+		extra = map[string]any{"f": func() {}}
+		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
+	})
+	t.Run("B21 a value that breaks out of its place", func(t *testing.T) {
+		w := w.at(t)
+		extra = map[string]any{"x": raw(`1,"scope":"root"`)}
+		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
+	})
+	t.Run("a hook that fails: no token, and the error is for the log", func(t *testing.T) {
+		w := w.at(t)
+		extra, fail = nil, errors.New("canary-hook")
+		defer func() { fail = nil }()
+		a := w.post(w.grant())
+		w.refused(a, http.StatusInternalServerError, "server_error")
+		require.NotContains(t, a.body, "canary")
+		require.Contains(t, w.log.String(), "canary-hook")
+	})
+	t.Run("a hook that cannot be reached is an outage", func(t *testing.T) {
+		w := w.at(t)
+		fail = fmt.Errorf("directory: %w", store.ErrUnavailable)
+		defer func() { fail = nil }()
+		w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
+	})
+	t.Run("claims beyond what a verifier takes: no token", func(t *testing.T) {
+		w := w.at(t)
+		extra = map[string]any{"big": strings.Repeat("x", 8<<10)}
+		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
+	})
+	t.Run("B21 what a hook writes into the grant is lost", func(t *testing.T) {
+		w := w.at(t)
+		extra = nil
+		touch = func(g *apikey.Grant) {
+			g.Permissions = scope.MustParse("project.write admin.project.list")
+			g.Expires = g.Expires.Add(time.Hour)
+			g.Key.ID, g.Key.Workspace, g.SecretID, g.Epochs = "other", "team-b", "other", [3]int64{9, 9, 9}
+		}
+		defer func() { touch = nil }()
+		a := w.post(w.grant())
+		require.Equal(t, "project.list project.read", a.member("scope"))
+		require.InEpsilon(t, 300.0, a.member("expires_in"), 0)
+		unchanged(t, w, a)
+	})
+}
+
+// raw is JSON that is none.
+type raw string
+
+func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
+
+func unchanged(t *testing.T, w *world, a answer) {
+	t.Helper()
+	require.Equal(t, http.StatusOK, a.status, a.body)
+	claims := payload(t, a.token())
+	require.Equal(t, "project.list project.read", claims["scope"])
+	require.Equal(t, w.key.ID, claims["sub"])
+	require.Equal(t, w.key.ID, claims["client_id"])
+	require.Equal(t, "team-a", claims["workspace"])
+	require.InEpsilon(t, float64(start.Unix()+300), claims["exp"], 0)
+	require.Equal(t, []any{0.0, 0.0, 1.0}, claims["epochs"])
+	require.Equal(t, http.StatusOK, w.call(a.token()))
+}
+
+// TestPolicyNarrows is B21 for policies.
+func TestPolicyNarrows(t *testing.T) {
+	t.Parallel()
+	var rule func(*policy.TokenRequest)
+	w := newWorld(t, func(s *setup) {
+		s.config.Policy = policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error { rule(r); return nil })
+	})
+	t.Run("6749-16 what a policy drops is missing from the answer", func(t *testing.T) {
+		w := w.at(t)
+		rule = func(r *policy.TokenRequest) { r.Drop(scope.MustParse("project.read")) }
+		a := w.post(w.grant("scope", "project.list project.read"))
+		require.Equal(t, "project.list", a.member("scope"))
+		require.Equal(t, "project.list", payload(t, a.token())["scope"])
+	})
+	t.Run("a policy shortens", func(t *testing.T) {
+		w := w.at(t)
+		rule = func(r *policy.TokenRequest) { r.ShortenTo(r.Now.Add(time.Minute)) }
+		require.InEpsilon(t, 60.0, w.post(w.grant()).member("expires_in"), 0)
+	})
+	t.Run("B21 a policy neither prolongs nor widens nor renames", func(t *testing.T) {
+		w := w.at(t)
+		rule = func(r *policy.TokenRequest) {
+			r.ShortenTo(r.Now.Add(time.Hour))
+			r.Key.Permissions = scope.MustParse("project.write")
+			r.Key.ID, r.Key.Workspace = "other", "team-b"
+			r.Key.Epoch, r.Instance.Epoch, r.Workspace.Epoch = 9, 9, 9
+			r.Key.NotAfter = time.Time{}
+			r.Secret.ID = "other"
+			r.Now = r.Now.Add(time.Hour)
+		}
+		unchanged(t, w, w.post(w.grant()))
+	})
+}

@@ -1,0 +1,55 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+)
+
+// client authenticates the caller of an endpoint that takes a form with one
+// token: revocation and introspection. Where it returns false the answer is
+// sent.
+func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (*tokenRequest, *apikey.Login, bool) {
+	held := holdBody(w, r)
+	if bad := s.admit(w, r); bad != nil {
+		s.answer(w, bad)
+		return nil, nil, false
+	}
+	request, bad := s.readTokenRequest(w, r)
+	if bad == nil && request.json {
+		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
+	}
+	if bad != nil {
+		s.answer(w, bad)
+		return nil, nil, false
+	}
+	held.release()
+	login, err := s.keys.Authenticate(ctx, apikey.Credentials{
+		ID:      request.clientID,
+		Secret:  request.clientSecret,
+		Address: s.cfg.ClientAddr(r),
+	})
+	if err != nil {
+		s.answer(w, s.refusalOf(ctx, err))
+		return nil, nil, false
+	}
+	if request.token == "" {
+		s.answer(w, badRequest("The parameter token is missing."))
+		return nil, nil, false
+	}
+	return &request, login, true
+}
+
+// admit refuses what no endpoint that takes secrets serves, before anything
+// is read.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodPost { // RFC 6749, section 3.2
+		w.Header().Set("Allow", http.MethodPost)
+		return &refusal{status: http.StatusMethodNotAllowed, code: invalidRequest, description: "This endpoint takes POST requests only."}
+	}
+	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
+		return badRequest("This endpoint takes requests over TLS only.")
+	}
+	return nil
+}

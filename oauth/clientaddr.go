@@ -1,0 +1,80 @@
+package oauth
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// connectionAddr is the address that the connection came from.
+func connectionAddr(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
+}
+
+// BehindProxies returns a Config.ClientAddr for a server behind proxies whose
+// addresses are known. It walks X-Forwarded-For from its end, past every
+// trusted proxy, to the first address that is none: that one the last trusted
+// proxy saw itself. A port behind an address is left out. A request that does
+// not come from a trusted proxy counts with the connection's address, whatever
+// its headers say; a header that cannot be read ends the walk at the last
+// proxy that could be. A connection without an address, such as one over a
+// Unix socket, has none here either.
+func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
+	trusted = slices.Clone(trusted)
+	for i, p := range trusted {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			trusted[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+	}
+	known := func(addr netip.Addr) bool {
+		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+	}
+	return func(r *http.Request) netip.Addr {
+		addr := connectionAddr(r)
+		// Several headers of one name are one list (RFC 9110, section 5.3).
+		lists := r.Header.Values("X-Forwarded-For")
+		for i := len(lists) - 1; i >= 0; i-- {
+			for rest, more := lists[i], true; more; {
+				if !known(addr) {
+					return addr
+				}
+				var hop string
+				hop, rest, more = cutLast(rest)
+				before, ok := forwardedAddr(hop)
+				if !ok {
+					return addr
+				}
+				addr = before
+			}
+		}
+		return addr
+	}
+}
+
+// cutLast takes the last entry off a list.
+func cutLast(list string) (last, rest string, more bool) {
+	i := strings.LastIndexByte(list, ',')
+	if i < 0 {
+		return list, "", false
+	}
+	return list[i+1:], list[:i], true
+}
+
+// forwardedAddr reads an address, which some proxies write with its port.
+func forwardedAddr(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		var withPort netip.AddrPort
+		if withPort, err = netip.ParseAddrPort(text); err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}

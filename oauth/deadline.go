@@ -1,0 +1,93 @@
+package oauth
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// deadline is what context.WithTimeout returns, but for the timer, which it
+// starts when somebody first waits: a store in this process answers without
+// waiting, and a timer that nobody needs costs a login a tenth of its time.
+// Asked without waiting, Err looks at the time itself.
+//
+// The time is real, not the host's clock: it is a request that waits.
+type deadline struct {
+	request context.Context //nolint:containedctx // this is a context, made of that one
+	at      time.Time
+
+	mu      sync.Mutex
+	timed   context.Context //nolint:containedctx // once somebody waits; then it answers for all
+	cancel  context.CancelFunc
+	stopped bool
+}
+
+var _ context.Context = (*deadline)(nil)
+
+// withTimeout is context.WithTimeout. stop must be called in the end.
+func withTimeout(request context.Context, d time.Duration) *deadline {
+	return &deadline{request: request, at: time.Now().Add(d)} //nolint:forbidigo // see deadline
+}
+
+// stop cancels the context.
+func (d *deadline) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	if d.cancel != nil {
+		d.cancel()
+	}
+}
+
+// Deadline implements context.Context.
+func (d *deadline) Deadline() (time.Time, bool) {
+	if at, ok := d.request.Deadline(); ok && at.Before(d.at) {
+		return at, true
+	}
+	return d.at, true
+}
+
+// Done implements context.Context: from here on there is a timer.
+func (d *deadline) Done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timed == nil {
+		d.timed, d.cancel = context.WithDeadline(d.request, d.at)
+		if d.stopped {
+			d.cancel()
+		}
+	}
+	return d.timed.Done()
+}
+
+// Err implements context.Context.
+func (d *deadline) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timed != nil {
+		return d.timed.Err()
+	}
+	err := d.request.Err()
+	switch {
+	case err != nil:
+		return err
+	case d.stopped:
+		return context.Canceled
+	case !time.Now().Before(d.at): //nolint:forbidigo // see deadline
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value implements context.Context. Once there is a timer its context answers,
+// which knows the request's values too: package context finds the nearest
+// context of its own by a value.
+func (d *deadline) Value(key any) any {
+	d.mu.Lock()
+	timed := d.timed
+	d.mu.Unlock()
+	if timed != nil {
+		return timed.Value(key)
+	}
+	return d.request.Value(key)
+}

@@ -1,0 +1,99 @@
+package oauth_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+)
+
+// The context of a login is that of context.WithTimeout in all that can be
+// seen, whether somebody waits for it or only asks.
+func TestDeadline(t *testing.T) {
+	type key struct{}
+	gone := errors.New("the caller is gone")
+	for name, what := range map[string]struct {
+		after  time.Duration
+		cancel bool // the parent, after that time
+		stop   bool // the context, after that time
+		err    error
+		cause  error
+	}{
+		"goes on":              {after: time.Second - 1},
+		"ends in time":         {after: time.Second, err: context.DeadlineExceeded, cause: context.DeadlineExceeded},
+		"long ago":             {after: time.Hour, err: context.DeadlineExceeded, cause: context.DeadlineExceeded},
+		"is stopped":           {stop: true, err: context.Canceled, cause: context.Canceled},
+		"the caller hangs up":  {cancel: true, err: context.Canceled, cause: gone},
+		"first one, then both": {cancel: true, stop: true, err: context.Canceled, cause: gone},
+	} {
+		for _, waits := range []bool{true, false} {
+			t.Run(map[bool]string{true: name + ", waited for", false: name + ", asked"}[waits], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					parent, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "kept"))
+					defer cancel(nil)
+					ctx, stop := oauth.WithTimeout(parent, time.Second)
+					defer stop()
+					at, ok := ctx.Deadline()
+					require.True(t, ok)
+					require.Equal(t, time.Now().Add(time.Second), at)
+					if waits {
+						require.NotNil(t, ctx.Done())
+					}
+					require.NoError(t, ctx.Err())
+					<-time.After(what.after) // of the clock in the bubble
+					if what.cancel {
+						cancel(gone)
+					}
+					if what.stop {
+						stop()
+					}
+					synctest.Wait()
+					require.Equal(t, what.err, ctx.Err())
+					require.Equal(t, "kept", ctx.Value(key{}))
+					if waits {
+						require.Equal(t, what.cause, context.Cause(ctx))
+					}
+					select {
+					case <-ctx.Done():
+						require.Error(t, what.err)
+					default:
+						require.NoError(t, what.err)
+					}
+					require.Equal(t, what.err, ctx.Err(), "the same, now that somebody waits")
+					require.Equal(t, what.cause, context.Cause(ctx))
+				})
+			})
+		}
+	}
+}
+
+// A context made of it ends with it, and starts no goroutine of its own.
+func TestDeadlineHandsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := oauth.WithTimeout(t.Context(), time.Second)
+		child, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		stop()
+		synctest.Wait()
+		require.ErrorIs(t, child.Err(), context.Canceled)
+
+		ctx, stop = oauth.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		child, cancel = context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		<-child.Done()
+		require.ErrorIs(t, child.Err(), context.DeadlineExceeded)
+	})
+	early, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ctx, stop := oauth.WithTimeout(early, time.Hour)
+	defer stop()
+	want, _ := early.Deadline()
+	at, _ := ctx.Deadline()
+	require.Equal(t, want, at)
+}

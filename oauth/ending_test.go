@@ -1,0 +1,218 @@
+package oauth_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// TestEndingTokens: each act ends the token by the very next request, on a
+// clock that stands still. What is enabled again logs in within the same
+// second, and its token lives.
+func TestEndingTokens(t *testing.T) {
+	t.Parallel()
+	perms := func(text string) *scope.Set { s := scope.MustParse(text); return &s }
+	settings := func(t *testing.T, w *world, change func(*store.Instance)) {
+		t.Helper()
+		s, err := w.Keys().Settings(t.Context(), admin)
+		require.NoError(t, err)
+		change(&s)
+		_, err = w.Keys().SaveSettings(t.Context(), admin, s)
+		require.NoError(t, err)
+	}
+	for _, tc := range []struct {
+		name string
+		act  func(t *testing.T, w *world)
+		// login is the status of the next login with the same secret.
+		login int
+		// revive undoes the act; nil where nothing does.
+		revive func(t *testing.T, w *world)
+	}{
+		{"disable", func(t *testing.T, w *world) {
+			_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+			require.NoError(t, err)
+		}, 401, func(t *testing.T, w *world) {
+			_, err := w.Keys().Enable(t.Context(), admin, w.key.ID)
+			require.NoError(t, err)
+		}},
+		{"disable all that one person made", func(t *testing.T, w *world) {
+			n, err := w.Keys().DisableAllBy(t.Context(), admin, admin.Ref())
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+		}, 401, nil},
+		{"delete", func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID))
+		}, 401, nil},
+		{"rotate without grace", func(t *testing.T, w *world) {
+			_, secret, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, secret.Reveal())), "the new secret")
+		}, 401, nil},
+		{"end of a grace", func(t *testing.T, w *world) {
+			_, secret, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Minute})
+			require.NoError(t, err)
+			old, fresh := w.login(w.key.ID, w.secret), w.login(w.key.ID, secret.Reveal())
+			w.clock.move(time.Minute - time.Microsecond)
+			require.Equal(t, http.StatusOK, w.call(old))
+			w.clock.move(time.Microsecond)
+			require.Equal(t, http.StatusUnauthorized, w.call(old))
+			require.Equal(t, http.StatusOK, w.call(fresh))
+		}, 401, nil},
+		{"retire a secret", func(t *testing.T, w *world) {
+			_, err := w.Keys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID)
+			require.NoError(t, err)
+		}, 401, nil},
+		{"revoke a secret by who holds it", func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().RevokeSecret(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}))
+		}, 401, nil},
+		{"fewer permissions", func(t *testing.T, w *world) {
+			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list")})
+			require.NoError(t, err)
+		}, 200, nil},
+		{"other permissions", func(t *testing.T, w *world) {
+			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list project.write")})
+			require.NoError(t, err)
+		}, 200, nil},
+		{"an expiry", func(t *testing.T, w *world) {
+			soon := apikey.ExpiresAt(w.clock.time().Add(time.Hour))
+			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &soon})
+			require.NoError(t, err)
+		}, 200, nil},
+		{"suspend the workspace", func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a"))
+		}, 401, func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().Resume(t.Context(), admin, "team-a"))
+		}},
+		{"delete the workspace", func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().DeleteWorkspace(t.Context(), admin, "team-a"))
+		}, 401, nil},
+		{"switch keys off", func(t *testing.T, w *world) {
+			settings(t, w, func(s *store.Instance) { s.KeysOff = true })
+		}, 401, func(t *testing.T, w *world) {
+			settings(t, w, func(s *store.Instance) { s.KeysOff = false })
+		}},
+		{"require an expiry of all keys from now", func(t *testing.T, w *world) {
+			settings(t, w, func(s *store.Instance) {
+				s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.time()}
+			})
+		}, 401, nil},
+		{"bound the life of all keys from tomorrow", func(t *testing.T, w *world) {
+			settings(t, w, func(s *store.Instance) {
+				s.Rules = store.Rules{MaxLifetime: time.Hour, EnforcedFrom: w.clock.time().Add(24 * time.Hour)}
+			})
+		}, 200, nil},
+		{"bound the life of one workspace's keys", func(t *testing.T, w *world) {
+			ws, err := w.Keys().Workspace(t.Context(), admin, "team-a")
+			require.NoError(t, err)
+			ws.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.time()}
+			_, err = w.Keys().SaveWorkspace(t.Context(), admin, ws)
+			require.NoError(t, err)
+		}, 401, nil},
+	} {
+		t.Run("B06 and B07 "+tc.name, func(t *testing.T) {
+			w := newWorld(t, func(s *setup) { s.config.Leeway = 5 * time.Minute }) // B08: it prolongs nothing that was ended
+			token := w.login(w.key.ID, w.secret)
+			require.Equal(t, http.StatusOK, w.call(token))
+			tc.act(t, w)
+			a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
+			require.Equal(t, http.StatusUnauthorized, a.status, a.body)
+			require.Contains(t, a.header.Get("WWW-Authenticate"), `error="invalid_token"`)
+			next := w.post(w.grant())
+			require.Equal(t, tc.login, next.status, next.body)
+			if tc.login == http.StatusOK {
+				require.Equal(t, http.StatusOK, w.call(next.token()), "a login in the same second lives")
+			}
+			if tc.revive != nil {
+				tc.revive(t, w)
+				require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login in the same second lives")
+				require.Equal(t, http.StatusUnauthorized, w.call(token), "what was ended stays ended")
+			}
+		})
+	}
+	for _, tc := range []struct {
+		name string
+		act  func(t *testing.T, w *world)
+	}{
+		{"a new name", func(t *testing.T, w *world) {
+			name := "renamed"
+			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Name: &name})
+			require.NoError(t, err)
+		}},
+		{"more permissions", func(t *testing.T, w *world) {
+			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list project.read project.write")})
+			require.NoError(t, err)
+		}},
+		{"a rotation with grace", func(t *testing.T, w *world) {
+			_, _, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Hour})
+			require.NoError(t, err)
+		}},
+		{"another key's end", func(t *testing.T, w *world) {
+			other, _ := w.newKey("team-a", "project.list")
+			require.NoError(t, w.Keys().Delete(t.Context(), admin, other.ID))
+		}},
+		{"another workspace's end", func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-b"))
+		}},
+		{"a quota", func(t *testing.T, w *world) {
+			settings(t, w, func(s *store.Instance) { s.Rules.MaxKeys = 1 })
+		}},
+	} {
+		t.Run("not ended by "+tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			token := w.login(w.key.ID, w.secret)
+			tc.act(t, w)
+			require.Equal(t, http.StatusOK, w.call(token))
+		})
+	}
+}
+
+// TestClocks is B08 on the side of the login.
+func TestClocks(t *testing.T) {
+	t.Parallel()
+	t.Run("B08 leeway lets an expired token live so long and no longer", func(t *testing.T) {
+		w := newWorld(t, func(s *setup) { s.config.Leeway = time.Minute })
+		token := w.login(w.key.ID, w.secret)
+		w.clock.move(5*time.Minute + 59*time.Second)
+		require.Equal(t, http.StatusOK, w.call(token))
+		w.clock.move(2 * time.Second)
+		require.Equal(t, http.StatusUnauthorized, w.call(token))
+	})
+	t.Run("B08 without leeway a token ends with its last second", func(t *testing.T) {
+		w := newWorld(t)
+		token := w.login(w.key.ID, w.secret)
+		w.clock.move(5*time.Minute - 401*time.Millisecond)
+		require.Equal(t, http.StatusOK, w.call(token))
+		w.clock.move(time.Millisecond)
+		require.Equal(t, http.StatusUnauthorized, w.call(token))
+	})
+	t.Run("B08 a clock that goes back", func(t *testing.T) {
+		w := newWorld(t)
+		token := w.login(w.key.ID, w.secret)
+		w.clock.move(-59 * time.Second)
+		require.Equal(t, http.StatusOK, w.call(token))
+		w.clock.move(-3 * time.Second)
+		require.Equal(t, http.StatusUnauthorized, w.call(token), "issued in the future")
+		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login goes by the clock there is")
+		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+		require.NoError(t, err)
+		w.clock.move(62 * time.Second)
+		require.Equal(t, http.StatusUnauthorized, w.call(token), "an end holds whatever the clock did")
+	})
+	t.Run("B08 a key's expiry, to the instant", func(t *testing.T) {
+		w := newWorld(t)
+		key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(start.Add(time.Hour)),
+		})
+		require.NoError(t, err)
+		w.clock.move(time.Hour - time.Second)
+		require.Equal(t, http.StatusOK, w.post(cc, basic(key.ID, secret.Reveal())...).status)
+		w.clock.move(time.Second)
+		require.Equal(t, http.StatusUnauthorized, w.post(cc, basic(key.ID, secret.Reveal())...).status)
+	})
+}

@@ -1,0 +1,123 @@
+package oauth_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// Example is a whole host: it makes a server, mounts it, guards a route, makes
+// a key, and a program logs in with the key and calls the route.
+func Example() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux) // in production: your own server, with TLS
+	defer web.Close()
+
+	// Say which permissions there are, and which rules hold.
+	catalog := scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
+		{Name: "project.list", Title: "List projects"},
+		{Name: "project.delete", Title: "Delete a project"},
+	}})
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer:           web.URL, // in production: https://api.example.com
+		InsecureLoopback: true,    // in production: leave it out
+		Permissions:      catalog,
+		Policy:           policy.MaxKeys(10),
+		Logger:           slog.New(slog.DiscardHandler), // in production: leave it out
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go srv.Run(ctx) // writes what waits, rotates keys; returns when ctx ends
+
+	// Mount the login and its documents, and guard a route.
+	for pattern, handler := range srv.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	projects := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		principal, _ := bearer.PrincipalFrom(r.Context())
+		fmt.Fprintf(w, "the projects of %s", principal.Workspace)
+	})
+	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(projects))
+
+	// Make a key. Its secret is shown now and never again.
+	key, secret, err := srv.Keys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
+		Workspace:   "team-a",
+		Name:        "ci",
+		Permissions: scope.MustParse("project.list"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// A program logs in with a stock OAuth 2.0 client and calls the route.
+	client := clientcredentials.Config{ClientID: key.ID, ClientSecret: secret.Reveal(), TokenURL: web.URL + "/api/login"}
+	for _, path := range []string{"/workspaces/team-a/projects", "/workspaces/team-b/projects"} {
+		response, err := client.Client(ctx).Get(web.URL + path)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		fmt.Println(response.Status)
+		fmt.Println(strings.TrimSpace(string(body)))
+	}
+	// Output:
+	// 200 OK
+	// the projects of team-a
+	// 404 Not Found
+	// {"error":"not_found","error_description":"There is no such workspace, or the token does not reach it."}
+}
+
+func ExampleBehindProxies() {
+	clientAddr := oauth.BehindProxies(netip.MustParsePrefix("10.0.0.0/8"))
+
+	r := httptest.NewRequest(http.MethodPost, "/api/login", nil)
+	r.RemoteAddr = "10.0.0.5:1234" // the load balancer
+	r.Header.Set("X-Forwarded-For", "198.51.100.66, 203.0.113.7")
+	fmt.Println(clientAddr(r), "is what the load balancer saw")
+
+	r.RemoteAddr = "192.0.2.9:1234" // somebody who came past it
+	fmt.Println(clientAddr(r), "does not get to name another")
+	// Output:
+	// 203.0.113.7 is what the load balancer saw
+	// 192.0.2.9 does not get to name another
+}
+
+func ExampleConfig_claims() {
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer:      "https://api.example.com",
+		Permissions: scope.MustCatalog(),
+		Claims: func(_ context.Context, g *apikey.Grant) (map[string]any, error) {
+			return map[string]any{"plan": "gold", "sub": "somebody else"}, nil
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = srv.Sign(context.Background(), &apikey.Grant{})
+	fmt.Println(err)
+	// Output:
+	// oauth: Config.Claims: jose: extra claims: claim "sub": the name "sub" is reserved
+}

@@ -1,0 +1,15 @@
+package oauth
+
+import (
+	"context"
+	"time"
+)
+
+// Step does what Run does every minute, at a time of the test's choice.
+func (s *Server) Step(now time.Time) error { return s.ring.step(context.Background(), now) }
+
+// WithTimeout is the context of a login, and what ends it.
+func WithTimeout(request context.Context, d time.Duration) (context.Context, func()) {
+	ctx := withTimeout(request, d)
+	return ctx, ctx.stop
+}

@@ -1,0 +1,99 @@
+package gooauth2_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/go-oauth2/oauth2/v4"
+	"github.com/go-oauth2/oauth2/v4/models"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// hashedClient is what hosts write that do not want plain secrets.
+type hashedClient struct{ models.Client }
+
+func (c *hashedClient) VerifyPassword(secret string) bool {
+	return bcrypt.CompareHashAndPassword([]byte(c.Secret), []byte(secret)) == nil
+}
+
+func mapping(c oauth2.ClientInfo) (apikey.Spec, error) {
+	if c.GetUserID() == "" {
+		return apikey.Spec{}, errors.New("nobody owns it")
+	}
+	return apikey.Spec{Workspace: c.GetUserID(), Permissions: scope.MustParse("project.list")}, nil
+}
+
+func TestClients(t *testing.T) {
+	digest, err := bcrypt.GenerateFromPassword([]byte("hashed secret"), bcrypt.MinCost)
+	require.NoError(t, err)
+	from := &hostClients{clients: map[string]oauth2.ClientInfo{
+		// As go-oauth2's README makes them.
+		"000000":   &models.Client{ID: "000000", Secret: "999999", Domain: "http://localhost", UserID: "team-a"},
+		"batch":    &models.Client{ID: "batch", Secret: "iR2wQbZ0eJtnJqPz7oGmHcVxSd4uKf1L", UserID: "team-b"},
+		"hashed":   &hashedClient{models.Client{ID: "hashed", Secret: string(digest), UserID: "team-b"}},
+		"own":      &hashedClient{models.Client{ID: "own", Secret: "5ebe2294ecd0e0f08eab7690d2a6ee69", UserID: "team-b"}},
+		"dollars":  &models.Client{ID: "dollars", Secret: "$2a$is plain text$", UserID: "team-b"},
+		"spa":      &models.Client{ID: "spa", Secret: "x", Public: true, UserID: "team-a"},
+		"careless": &models.Client{ID: "careless", UserID: "team-a"},
+		"unowned":  &models.Client{ID: "unowned", Secret: "x"},
+		"alias":    &models.Client{ID: "other", Secret: "x", UserID: "team-a"},
+		"nil":      nil,
+	}}
+	ids := []string{"000000", "batch", "hashed", "own", "dollars", "spa", "careless", "unowned", "alias", "nil", "gone", "batch"}
+	found, err := gooauth2.Clients(t.Context(), from, ids, mapping)
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", found, found, found), "iR2wQbZ0", "B11")
+	skipped := map[string]string{}
+	for _, s := range found.Skipped {
+		skipped[s.ID] = s.Reason
+	}
+	require.Equal(t, map[string]string{
+		"own":      "It verifies its secret in a way of its own.",
+		"spa":      "It is a public client.",
+		"careless": "It has no secret.",
+		"unowned":  "The host's mapping left it out: nobody owns it.",
+		"alias":    "The store found a client with another id.",
+		"nil":      "The store does not find it.",
+		"gone":     "The store does not find it: not found.",
+	}, skipped)
+
+	h := newHost(t, false)
+	for _, spec := range found.Keys {
+		key, err := h.Keys().Import(t.Context(), admin, spec)
+		require.NoError(t, err)
+		require.Equal(t, spec.ID, key.Name)
+	}
+	for id, secret := range map[string]string{
+		"000000": "999999", "batch": "iR2wQbZ0eJtnJqPz7oGmHcVxSd4uKf1L", "hashed": "hashed secret", "dollars": "$2a$is plain text$",
+	} {
+		status, body := h.post(t, h.grant("client_id", id, "client_secret", secret))
+		require.Equal(t, http.StatusOK, status, body)
+		h.refused(t, h.grant("client_id", id, "client_secret", secret+"x"), http.StatusUnauthorized, "invalid_client")
+		h.refused(t, h.grant("client_id", id, "client_secret", ""), http.StatusUnauthorized, "invalid_client")
+	}
+	h.refused(t, h.grant("client_id", "hashed", "client_secret", string(digest)), http.StatusUnauthorized, "invalid_client")
+
+	t.Run("an outage is an error", func(t *testing.T) {
+		from.down = store.ErrUnavailable
+		_, err := gooauth2.Clients(t.Context(), from, ids, mapping)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		from.down = context.Canceled
+		_, err = gooauth2.Clients(t.Context(), from, ids, mapping)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("nothing to read from or with", func(t *testing.T) {
+		_, err := gooauth2.Clients(t.Context(), nil, ids, mapping)
+		require.Error(t, err)
+		_, err = gooauth2.Clients(t.Context(), from, ids, nil)
+		require.Error(t, err)
+	})
+}

@@ -1,0 +1,278 @@
+// Package gooauth2 lets Latchkey's keys work in a go-oauth2 server: a
+// ClientStore that finds keys, an AccessGenerate that signs RFC 9068 tokens
+// under policy, and a TokenStore that keeps no token that speaks for itself.
+//
+// The adapters serve the client_credentials grant. In a server that has
+// clients and users of its own they stand beside what is there:
+//
+//	manager.MapClientStorage(gooauth2.NewClientStore(srv.Keys()).Beside(clients))
+//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.Keys(), srv.Sign).Beside(generates.NewAccessGenerate()))
+//	manager.MapTokenStorage(gooauth2.TokenStore{Next: tokens})
+//	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
+//
+// Map all three. A ClientStore without the AccessGenerate would give keys the
+// host's tokens, without policy, and without the TokenStore the host's would
+// keep keys' tokens in plain text and go on finding them once they have ended.
+// Leave out Beside and Next in a server that serves nothing but keys, and
+// Manager where an outage may look like a wrong secret.
+//
+// # Who is who
+//
+// An id belongs to Latchkey if a key has it, and to the host otherwise, so a
+// client that was imported (see Clients) is authenticated by its key alone,
+// and disabling the key disables the client. Take imported clients out of the
+// host's store all the same: once such a key is deleted, its id is the host's
+// again. Which of the two cannot be told during an outage of the key store;
+// then nobody logs in, the host's clients neither.
+//
+// Keys log in with client_credentials only. They get no refresh token
+// (RFC 6749, section 4.4.3) and no token for a user, and no code is sent
+// anywhere in their name. The host's clients get codes, tokens and refresh
+// tokens as before.
+//
+// A key's tokens are verified by the server's bearer.Verifier, which routes
+// reach through Require. server.Server's ValidationBearerToken does not accept
+// them: it asks for a user's token, and knows no workspace.
+//
+// Package oauth runs its own token endpoint through the same adapters.
+package gooauth2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/go-oauth2/oauth2/v4"
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/granted"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// ClientStore is an oauth2.ClientStore on a key service. It is safe for
+// concurrent use.
+//
+// go-oauth2 asks a client about its secret with yes or no. A key store that
+// cannot be reached is noticed before that, and answered with 503
+// temporarily_unavailable. Whatever else keeps a right secret from being
+// checked, such as too many slow digests at once, looks like a wrong one,
+// unless the server runs on a Manager of this package.
+type ClientStore struct {
+	keys *apikey.Service
+	next oauth2.ClientStore
+}
+
+// NewClientStore returns a ClientStore on keys.
+func NewClientStore(keys *apikey.Service) *ClientStore { return &ClientStore{keys: keys} }
+
+// Beside returns a ClientStore that finds keys first and then the host's own
+// clients. A client that the host's store finds is the host's altogether: how
+// its secret is compared (go-oauth2 accepts any for an empty one), and whom
+// AccessGenerate asks for its token.
+//
+// An error of next that is an outage's (store.ErrUnavailable, an ended
+// context, go-oauth2's ErrTemporarilyUnavailable and ErrServerError) is
+// answered with 503. Any other means that there is no such client, as
+// go-oauth2 has no error for that.
+func (s *ClientStore) Beside(next oauth2.ClientStore) *ClientStore {
+	return &ClientStore{s.keys, next}
+}
+
+// GetByID returns the client with the given id. An id that nobody has gets a
+// client too, one whose secret is always wrong: that it is unknown shows in no
+// other way, so that nobody can probe for ids.
+func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
+	if grant, ok := granted.From(ctx); ok {
+		if grant.Key.ID != id {
+			return nil, oautherrors.ErrInvalidClient
+		}
+		return &client{id: id, grant: grant}, nil
+	}
+	ours := &client{id: id, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
+	known, err := s.isKey(ctx, id)
+	switch {
+	case err != nil:
+		// Bare, as a server.Server compares errors and wants its own.
+		return nil, oautherrors.ErrTemporarilyUnavailable
+	case known:
+		ours.next = s.next
+		return ours, nil
+	case s.next == nil:
+		return ours, nil
+	}
+	theirs, err := s.next.GetByID(ctx, id)
+	switch {
+	case isOutage(err):
+		return nil, oautherrors.ErrTemporarilyUnavailable
+	case err != nil || theirs == nil:
+		return ours, nil //nolint:nilerr // an id that nobody has
+	}
+	return theirs, nil
+}
+
+func (s *ClientStore) isKey(ctx context.Context, id string) (bool, error) {
+	// No person asks, and what is read goes no further than this.
+	_, err := s.keys.Get(ctx, apikey.OrganizationAdmin("gooauth2"), id)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func isOutage(err error) bool {
+	for _, outage := range []error{
+		store.ErrUnavailable, context.DeadlineExceeded, context.Canceled, oautherrors.ErrTemporarilyUnavailable, oautherrors.ErrServerError,
+	} {
+		if errors.Is(err, outage) {
+			return true
+		}
+	}
+	return false
+}
+
+// client is one key within one request.
+type client struct {
+	id   string
+	keys *apikey.Service
+	// ctx is the request's: VerifyPassword has no parameter for it.
+	ctx     context.Context //nolint:containedctx // forced by oauth2.ClientPasswordVerifier
+	attempt *attempt
+	// next is the host's store, where it was not asked yet.
+	next  oauth2.ClientStore
+	login *apikey.Login
+	grant *apikey.Grant
+}
+
+var (
+	_ oauth2.ClientInfo             = (*client)(nil)
+	_ oauth2.ClientPasswordVerifier = (*client)(nil)
+)
+
+// noDomain is no URL. go-oauth2 takes an empty domain for leave to redirect
+// anywhere, and without a redirect URI redirects to the domain itself.
+const noDomain = "://a-key-has-no-redirect-uri"
+
+func (c *client) GetID() string     { return c.id }
+func (c *client) GetSecret() string { return "" }
+func (c *client) GetDomain() string { return noDomain }
+func (c *client) IsPublic() bool    { return false }
+func (c *client) GetUserID() string { return "" }
+
+// VerifyPassword proves the secret; where the grant was decided already, that
+// was part of it. It says no whenever it cannot say yes: a server whose
+// AccessGenerate is not of this package must not be led to make a token.
+func (c *client) VerifyPassword(secret string) bool {
+	if c.grant != nil {
+		return true
+	}
+	var address netip.Addr
+	if c.attempt != nil {
+		address = c.attempt.address
+	}
+	login, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.id, Secret: secret, Address: address})
+	if err != nil {
+		if c.attempt != nil {
+			c.attempt.failed = err
+		}
+		if c.next != nil {
+			// As an unknown id was looked for there, so that a refusal's
+			// duration does not tell the two apart.
+			_, _ = c.next.GetByID(c.ctx, c.id) //nolint:errcheck // whatever it says
+		}
+		return false
+	}
+	c.login = login
+	return true
+}
+
+// TokenStore is an oauth2.TokenStore that keeps no token of a key: it carries
+// all that is to know, and ends as package apikey says. It finds none either.
+// Everything else, codes and the tokens of the host's clients, is Next's.
+type TokenStore struct {
+	// Next is the host's store. Nil: nothing is kept, and nothing found.
+	Next oauth2.TokenStore
+}
+
+var _ oauth2.TokenStore = TokenStore{}
+
+// Create keeps what Next keeps; of a key's token nothing.
+func (t TokenStore) Create(ctx context.Context, info oauth2.TokenInfo) error {
+	if t.Next == nil || isKeyToken(info) {
+		return nil
+	}
+	return t.Next.Create(ctx, info)
+}
+
+// RemoveByCode is Next's.
+func (t TokenStore) RemoveByCode(ctx context.Context, code string) error {
+	if t.Next == nil {
+		return nil
+	}
+	return t.Next.RemoveByCode(ctx, code)
+}
+
+// RemoveByAccess is Next's. A key's token is ended through package apikey or
+// the server's revocation endpoint.
+func (t TokenStore) RemoveByAccess(ctx context.Context, access string) error {
+	if t.Next == nil {
+		return nil
+	}
+	return t.Next.RemoveByAccess(ctx, access)
+}
+
+// RemoveByRefresh is Next's.
+func (t TokenStore) RemoveByRefresh(ctx context.Context, refresh string) error {
+	if t.Next == nil {
+		return nil
+	}
+	return t.Next.RemoveByRefresh(ctx, refresh)
+}
+
+// GetByCode is Next's.
+func (t TokenStore) GetByCode(ctx context.Context, code string) (oauth2.TokenInfo, error) {
+	if t.Next == nil {
+		return nil, oautherrors.ErrInvalidAuthorizeCode
+	}
+	return t.Next.GetByCode(ctx, code)
+}
+
+// GetByAccess is Next's.
+func (t TokenStore) GetByAccess(ctx context.Context, access string) (oauth2.TokenInfo, error) {
+	if t.Next == nil {
+		return nil, oautherrors.ErrInvalidAccessToken
+	}
+	return t.Next.GetByAccess(ctx, access)
+}
+
+// GetByRefresh is Next's.
+func (t TokenStore) GetByRefresh(ctx context.Context, refresh string) (oauth2.TokenInfo, error) {
+	if t.Next == nil {
+		return nil, oautherrors.ErrInvalidRefreshToken
+	}
+	return t.Next.GetByRefresh(ctx, refresh)
+}
+
+// keyMark marks the TokenInfo of a key's token, between AccessGenerate and
+// TokenStore.
+const keyMark = "latchkey.key"
+
+func isKeyToken(info oauth2.TokenInfo) bool {
+	extendable, ok := info.(oauth2.ExtendableTokenInfo)
+	return ok && extendable.GetExtension().Has(keyMark)
+}
+
+func markKeyToken(info oauth2.TokenInfo) error {
+	extendable, ok := info.(oauth2.ExtendableTokenInfo)
+	if !ok {
+		return fmt.Errorf("gooauth2: a token of this kind cannot be told from the host's: %w", oautherrors.ErrServerError)
+	}
+	extension := extendable.GetExtension()
+	if extension == nil {
+		extension = map[string][]string{}
+	}
+	extension.Set(keyMark, "1")
+	extendable.SetExtension(extension)
+	return nil
+}

@@ -1,0 +1,271 @@
+package gooauth2_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-oauth2/oauth2/v4"
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/go-oauth2/oauth2/v4/manage"
+	"github.com/go-oauth2/oauth2/v4/models"
+	"github.com/go-oauth2/oauth2/v4/server"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/internal/granted"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+var (
+	admin   = apikey.OrganizationAdmin("tests")
+	catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}})
+)
+
+// stock is a go-oauth2 server, set up as its own documentation says, on our
+// adapters.
+type stock struct {
+	*oauth.Server
+	manager *manage.Manager
+	url     string
+	key     store.Key
+	secret  string
+	verdict error
+	down    error
+}
+
+func newStock(t *testing.T) *stock {
+	t.Helper()
+	s := &stock{}
+	var err error
+	st := memstore.New()
+	keys := &failingKeys{Keys: st.Keys, down: &s.down}
+	st.Epochs = sameEpochs{st.Epochs}
+	st.Keys = keys
+	s.Server, err = oauth.New(st, oauth.Config{
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler),
+		Policy: policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return s.verdict }),
+	})
+	require.NoError(t, err)
+	key, secret, err := s.Keys().Create(t.Context(), admin, apikey.Spec{
+		Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour)),
+	})
+	require.NoError(t, err)
+	s.key, s.secret = key, secret.Reveal()
+
+	s.manager = manage.NewDefaultManager()
+	s.manager.MapClientStorage(gooauth2.NewClientStore(s.Keys()))
+	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(s.Keys(), s.Sign))
+	s.manager.MapTokenStorage(gooauth2.TokenStore{})
+	web := server.NewDefaultServer(s.manager)
+	web.SetClientInfoHandler(func(r *http.Request) (string, string, error) {
+		if id, secret, ok := r.BasicAuth(); ok {
+			return id, secret, nil
+		}
+		return server.ClientFormHandler(r)
+	})
+	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = web.HandleTokenRequest(w, r)
+	}))
+	t.Cleanup(listening.Close)
+	s.url = listening.URL
+	return s
+}
+
+type failingKeys struct {
+	store.Keys
+	down *error
+}
+
+func (k *failingKeys) Lookup(ctx context.Context, id string) (store.Found, error) {
+	if *k.down != nil {
+		return store.Found{}, *k.down
+	}
+	return k.Keys.Lookup(ctx, id)
+}
+
+// sameEpochs are beside the keys, which the test wraps.
+type sameEpochs struct{ store.Epochs }
+
+func (sameEpochs) With(store.Keys) bool { return true }
+
+func (s *stock) post(t *testing.T, values url.Values) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url, strings.NewReader(values.Encode()))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(body)
+}
+
+func (s *stock) grant(further ...string) url.Values {
+	v := url.Values{"grant_type": {"client_credentials"}, "client_id": {s.key.ID}, "client_secret": {s.secret}}
+	for i := 0; i < len(further); i += 2 {
+		v.Set(further[i], further[i+1])
+	}
+	return v
+}
+
+func TestStockServer(t *testing.T) {
+	s := newStock(t)
+	t.Run("a stock client logs in", func(t *testing.T) {
+		client := clientcredentials.Config{ClientID: s.key.ID, ClientSecret: s.secret, TokenURL: s.url}
+		token, err := client.Token(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, token.RefreshToken, "6749-20")
+		require.Equal(t, "project.list project.read", token.Extra("scope"))
+		require.InEpsilon(t, 300.0, token.Extra("expires_in"), 0, "ours, not go-oauth2's two hours")
+		p, err := s.Verifier().Verify(t.Context(), token.AccessToken)
+		require.NoError(t, err)
+		require.Equal(t, s.key.ID, p.KeyID)
+		require.Equal(t, "team-a", p.Workspace)
+	})
+	t.Run("a part of the scope", func(t *testing.T) {
+		status, body := s.post(t, s.grant("scope", "project.read"))
+		require.Equal(t, http.StatusOK, status)
+		require.Contains(t, body, `"scope":"project.read"`)
+		require.NotContains(t, body, "refresh_token")
+	})
+	for _, tc := range []struct {
+		name   string
+		values url.Values
+		code   string
+	}{
+		{"a wrong secret", s.grant("client_secret", "wrong"), "invalid_client"},
+		{"an empty secret", s.grant("client_secret", ""), "invalid_client"},
+		{"an unknown client", s.grant("client_id", "nobody"), "invalid_client"},
+		{"no client", s.grant("client_id", ""), "invalid_client"},
+		{"a scope the key does not hold", s.grant("scope", "root"), "invalid_scope"},
+		{"a malformed scope", s.grant("scope", "a  b"), "invalid_scope"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			status, body := s.post(t, tc.values)
+			require.GreaterOrEqual(t, status, 400)
+			require.Less(t, status, 500, body)
+			require.Contains(t, body, tc.code)
+			require.NotContains(t, body, "access_token")
+		})
+	}
+	for _, grant := range []string{"password", "refresh_token", "authorization_code"} {
+		t.Run("no "+grant, func(t *testing.T) {
+			status, body := s.post(t, s.grant("grant_type", grant, "username", "a", "password", "b", "refresh_token", "x", "code", "x", "redirect_uri", "https://a"))
+			require.GreaterOrEqual(t, status, 400)
+			require.NotContains(t, body, "access_token")
+		})
+	}
+	t.Run("a policy's denial", func(t *testing.T) {
+		s.verdict = &policy.Denied{Rule: "no", Reason: "No."}
+		defer func() { s.verdict = nil }()
+		_, body := s.post(t, s.grant())
+		require.Contains(t, body, "unauthorized_client")
+	})
+	t.Run("B19 an outage behind the secret", func(t *testing.T) {
+		s.verdict = store.ErrUnavailable
+		defer func() { s.verdict = nil }()
+		status, body := s.post(t, s.grant())
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Contains(t, body, "temporarily_unavailable")
+	})
+	t.Run("B19 an outage before the secret is proved: no token", func(t *testing.T) {
+		s.down = store.ErrUnavailable
+		defer func() { s.down = nil }()
+		status, body := s.post(t, s.grant())
+		require.GreaterOrEqual(t, status, 400)
+		require.NotContains(t, body, "access_token")
+	})
+	t.Run("a disabled key", func(t *testing.T) {
+		_, err := s.Keys().Disable(t.Context(), admin, s.key.ID)
+		require.NoError(t, err)
+		_, body := s.post(t, s.grant())
+		require.Contains(t, body, "invalid_client")
+	})
+}
+
+func TestAdapters(t *testing.T) {
+	s := newStock(t)
+	clients := gooauth2.NewClientStore(s.Keys())
+	generate := gooauth2.NewAccessGenerate(s.Keys(), s.Sign)
+
+	t.Run("every id has a client, so that nobody can probe for ids", func(t *testing.T) {
+		for _, id := range []string{s.key.ID, "nobody", ""} {
+			client, err := clients.GetByID(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, id, client.GetID())
+			require.Empty(t, client.GetSecret())
+			requireNoRedirect(t, client)
+			require.Empty(t, client.GetUserID())
+			require.False(t, client.IsPublic(), "6749-21")
+		}
+	})
+	t.Run("no token for a client that proved nothing", func(t *testing.T) {
+		client, err := clients.GetByID(t.Context(), s.key.ID)
+		require.NoError(t, err)
+		_, _, err = generate.Token(t.Context(), &oauth2.GenerateBasic{Client: client, TokenInfo: models.NewToken()}, true)
+		require.ErrorIs(t, err, oautherrors.ErrInvalidClient)
+		require.False(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword("wrong"))
+		_, _, err = generate.Token(t.Context(), &oauth2.GenerateBasic{Client: client, TokenInfo: models.NewToken()}, true)
+		require.ErrorIs(t, err, oautherrors.ErrInvalidClient)
+	})
+	t.Run("a decision that was made for one key serves no other", func(t *testing.T) {
+		ctx := granted.With(t.Context(), &apikey.Grant{Key: s.key})
+		client, err := clients.GetByID(ctx, s.key.ID)
+		require.NoError(t, err)
+		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(""))
+		_, err = clients.GetByID(ctx, "another")
+		require.ErrorIs(t, err, oautherrors.ErrInvalidClient)
+	})
+	t.Run("no token through the implicit grant", func(t *testing.T) {
+		_, err := s.manager.GenerateAuthToken(t.Context(), oauth2.Token, &oauth2.TokenGenerateRequest{ClientID: s.key.ID})
+		require.ErrorIs(t, err, oautherrors.ErrInvalidClient)
+	})
+	t.Run("no token for another store's client, or for nothing", func(t *testing.T) {
+		for _, data := range []*oauth2.GenerateBasic{
+			nil, {}, {TokenInfo: models.NewToken()}, {Client: &models.Client{ID: s.key.ID}, TokenInfo: models.NewToken()},
+		} {
+			_, _, err := generate.Token(t.Context(), data, false)
+			require.ErrorIs(t, err, oautherrors.ErrServerError)
+		}
+	})
+	t.Run("a signer that fails", func(t *testing.T) {
+		broken := errors.New("broken")
+		failing := gooauth2.NewAccessGenerate(s.Keys(), func(context.Context, *apikey.Grant) (string, error) { return "", broken })
+		client, err := clients.GetByID(t.Context(), s.key.ID)
+		require.NoError(t, err)
+		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(s.secret))
+		access, _, err := failing.Token(t.Context(), &oauth2.GenerateBasic{Client: client, TokenInfo: models.NewToken()}, false)
+		require.ErrorIs(t, err, broken)
+		require.Empty(t, access)
+	})
+	t.Run("the token store keeps and finds nothing", func(t *testing.T) {
+		var tokens gooauth2.TokenStore
+		ctx := t.Context()
+		require.NoError(t, tokens.Create(ctx, models.NewToken()))
+		require.NoError(t, tokens.RemoveByAccess(ctx, "x"))
+		require.NoError(t, tokens.RemoveByCode(ctx, "x"))
+		require.NoError(t, tokens.RemoveByRefresh(ctx, "x"))
+		for _, find := range []func(context.Context, string) (oauth2.TokenInfo, error){tokens.GetByAccess, tokens.GetByCode, tokens.GetByRefresh} {
+			found, err := find(ctx, "x")
+			require.Error(t, err)
+			require.Nil(t, found)
+		}
+		_, err := s.manager.LoadAccessToken(ctx, "x")
+		require.ErrorIs(t, err, oautherrors.ErrInvalidAccessToken)
+	})
+}

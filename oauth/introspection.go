@@ -1,0 +1,79 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+)
+
+// Introspection returns the introspection endpoint (RFC 7662): a key asks
+// whether a token is live now. It sees the tokens of its own workspace, and
+// others only if it holds Config.IntrospectAll. It takes a form and
+// authenticates the key as the login does.
+func (s *Server) Introspection() http.Handler { return http.HandlerFunc(s.introspect) }
+
+// introspection is the answer for a live token (RFC 7662, section 2.2).
+type introspection struct {
+	Active    bool     `json:"active"`
+	Issuer    string   `json:"iss,omitempty"`
+	Subject   string   `json:"sub,omitempty"`
+	Audience  []string `json:"aud,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	Expires   int64    `json:"exp,omitempty"`
+	IssuedAt  int64    `json:"iat,omitempty"`
+	TokenID   string   `json:"jti,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	Workspace string   `json:"workspace,omitempty"`
+}
+
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
+	defer cancel()
+	request, login, ok := s.client(ctx, w, r)
+	if !ok {
+		return
+	}
+	token, err := s.issued.Verify(ctx, request.token)
+	if errors.Is(err, bearer.ErrUnavailable) {
+		s.answer(w, s.refusalOf(ctx, err))
+		return
+	}
+	var answer introspection
+	// A token that is not for the caller to see looks like a dead one, which
+	// has no other member either (RFC 7662, section 2.2).
+	if err == nil && s.maySee(login, token) {
+		answer = introspection{
+			Active:    true,
+			Issuer:    s.cfg.Issuer,
+			Subject:   token.KeyID,
+			Audience:  token.Audience,
+			ClientID:  token.KeyID,
+			Scope:     token.Permissions.String(),
+			Expires:   token.Expires.Unix(),
+			IssuedAt:  token.IssuedAt.Unix(),
+			TokenID:   token.TokenID,
+			TokenType: "Bearer",
+			Workspace: token.Workspace,
+		}
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		s.answer(w, s.refusalOf(ctx, err))
+		return
+	}
+	writeJSON(w, http.StatusOK, append(body, '\n'))
+}
+
+func (s *Server) maySee(login *apikey.Login, token *bearer.Principal) bool {
+	caller := login.Key()
+	if caller.Workspace == token.Workspace {
+		return true
+	}
+	// No key holds the empty name; any other is of the catalog, as New checked.
+	return caller.Permissions.Has(s.cfg.IntrospectAll)
+}

@@ -1,0 +1,108 @@
+package oauthtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Client makes a key and returns a client that uses it as a program would: it
+// logs in at TokenURL with its first request, sends the token with every
+// request, and logs in again once the clock has passed the token's expiry. A
+// refused login is an error of the request; a refused token is an answer.
+//
+// It sends the token wherever a request goes. It is safe for concurrent use.
+func (s *Server) Client(t testing.TB, workspace string, permissions ...string) *http.Client {
+	t.Helper()
+	id, secret := s.Key(t, workspace, permissions...)
+	return s.ClientOf(id, secret)
+}
+
+// ClientOf is Client for a key that exists already.
+func (s *Server) ClientOf(id, secret string) *http.Client {
+	return &http.Client{Transport: &session{server: s, id: id, secret: secret}}
+}
+
+// session is the transport of a client that is logged in.
+type session struct {
+	server     *Server
+	id, secret string
+
+	mu    sync.Mutex
+	token string
+	until time.Time
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *session) RoundTrip(r *http.Request) (*http.Response, error) {
+	token, err := c.current(r.Context())
+	if err != nil {
+		if r.Body != nil {
+			err = errors.Join(err, r.Body.Close())
+		}
+		return nil, fmt.Errorf("oauthtest: log in: %w", err)
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	return c.server.web.Client().Transport.RoundTrip(r)
+}
+
+// current returns a token that has not expired.
+func (c *session) current(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.server.Clock.Now()
+	if now.Before(c.until) {
+		return c.token, nil
+	}
+	form := strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.TokenURL, form)
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
+	r.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret))
+	response, err := c.server.web.Client().Transport.RoundTrip(r)
+	if err != nil {
+		return "", err
+	}
+	granted, err := readLogin(response)
+	if err != nil {
+		return "", err
+	}
+	// exp is in whole seconds.
+	c.token, c.until = granted.AccessToken, now.Truncate(time.Second).Add(time.Duration(granted.ExpiresIn)*time.Second)
+	return c.token, nil
+}
+
+// granted is the answer to a login (RFC 6749, section 5.1).
+type granted struct {
+	AccessToken string `json:"access_token"`
+	ExpiresIn   int64  `json:"expires_in"`
+}
+
+// readLogin reads and closes the answer to a login; a refusal is an error
+// that repeats it.
+func readLogin(response *http.Response) (granted, error) {
+	body, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return granted{}, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return granted{}, fmt.Errorf("the server refused the login: %s %s", response.Status, strings.TrimSpace(string(body)))
+	}
+	var g granted
+	if err := json.Unmarshal(body, &g); err != nil {
+		return granted{}, fmt.Errorf("read the login's answer: %w", err)
+	}
+	return g, nil
+}

@@ -1,0 +1,208 @@
+package oauthtest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// NewAPI is the host's code: what the tests below are for.
+func NewAPI(srv *oauth.Server) http.Handler {
+	mux := http.NewServeMux()
+	list := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := bearer.PrincipalFrom(r.Context())
+		fmt.Fprintf(w, "the projects of %s", p.Workspace)
+	})
+	mux.Handle("GET /workspaces/{workspace}/projects",
+		srv.Require("project.list").Or("admin.project.list").In("workspace")(list))
+	remove := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.Handle("DELETE /workspaces/{workspace}/projects/{project}",
+		srv.Require().In("workspace")(remove)) // a fault: the guard asks for no permission
+	return mux
+}
+
+// A host's test of one handler. In the host's own file it is a function
+//
+//	func TestListProjects(t *testing.T)
+//
+// that go test runs; run stands in for go test here.
+func Example() {
+	TestListProjects := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list", "admin.project.list")
+		api := NewAPI(auth.Server())
+
+		request := httptest.NewRequest("GET", "/workspaces/team-a/projects", nil)
+		request.Header.Set("Authorization", "Bearer "+auth.Token(t, "team-a", "project.list"))
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, request)
+		if answer.Code != http.StatusOK || answer.Body.String() != "the projects of team-a" {
+			t.Errorf("got %d %s", answer.Code, answer.Body)
+		}
+	}
+	run(TestListProjects)
+	// Output: PASS
+}
+
+// All that a route must refuse, and what it must let in, in one call.
+func ExampleServer_CheckGuard() {
+	TestGuards := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list", "project.delete", "admin.project.list")
+		api := NewAPI(auth.Server())
+		for _, route := range []oauthtest.Route{
+			{
+				Request:     httptest.NewRequest("GET", "/workspaces/team-a/projects", nil),
+				Workspace:   "team-a",
+				Permissions: []string{"project.list"},
+				Or:          [][]string{{"admin.project.list"}},
+			},
+			{
+				Request:     httptest.NewRequest("DELETE", "/workspaces/team-a/projects/website", nil),
+				Workspace:   "team-a",
+				Permissions: []string{"project.delete"},
+			},
+		} {
+			auth.CheckGuard(t, api, route)
+		}
+	}
+	run(TestGuards)
+	// Output:
+	// FAIL
+	// DELETE /workspaces/team-a/projects/website let in a token without project.delete (it holds admin.project.list, project.list): 204 instead of 403
+}
+
+// One refusal by itself, where a test wants to look at the answer.
+func ExampleServer_Expired() {
+	TestExpiredToken := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list", "admin.project.list")
+
+		request := httptest.NewRequest("GET", "/workspaces/team-a/projects", nil)
+		request.Header.Set("Authorization", "Bearer "+auth.Expired(t, "team-a", "project.list"))
+		answer := httptest.NewRecorder()
+		NewAPI(auth.Server()).ServeHTTP(answer, request)
+		if answer.Code != http.StatusUnauthorized || !strings.Contains(answer.Body.String(), "expired") {
+			t.Errorf("got %d %s", answer.Code, answer.Body)
+		}
+	}
+	run(TestExpiredToken)
+	// Output: PASS
+}
+
+// A test over HTTP: the client logs in, and does so again when its token has
+// expired.
+func ExampleServer_Client() {
+	TestOverHTTP := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list", "admin.project.list")
+		auth.Mount(NewAPI(auth.Server()))
+		client := auth.Client(t, "team-a", "project.list")
+
+		for range 3 {
+			answer, err := client.Get(auth.URL + "/workspaces/team-a/projects")
+			if err != nil {
+				t.Fatalf("%v", err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				t.Errorf("got %s", answer.Status)
+			}
+			auth.Clock.Advance(time.Hour)
+		}
+		if logins := auth.Server().Keys().Stats().Logins; logins != 3 {
+			t.Errorf("%d logins", logins)
+		}
+	}
+	run(TestOverHTTP)
+	// Output: PASS
+}
+
+// SDK is a host's code, too: the client that it gives to its customers.
+type SDK struct {
+	http        *http.Client
+	id, secret  string
+	accessToken string
+}
+
+// Projects logs in once and asks the API.
+func (s *SDK) Projects() (string, error) {
+	if s.accessToken == "" {
+		answer, err := s.http.PostForm("https://api.example.com/api/login", url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {s.id}, "client_secret": {s.secret}})
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		var login struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.NewDecoder(answer.Body).Decode(&login); err != nil {
+			return "", err
+		}
+		s.accessToken = login.AccessToken
+	}
+	r, err := http.NewRequest("GET", "https://api.example.com/workspaces/team-a/projects", nil)
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Authorization", "Bearer "+s.accessToken)
+	answer, err := s.http.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return string(body), err
+}
+
+// A test of a client: no request leaves the process, and the test sees how
+// often the client logs in.
+func ExampleServer_RoundTripper() {
+	TestSDKLogsInOnce := func(t testing.TB) {
+		auth := oauthtest.New(t, "project.list", "admin.project.list")
+		auth.Mount(NewAPI(auth.Server()))
+		id, secret := auth.Key(t, "team-a", "project.list")
+		wire := auth.RoundTripper()
+		sdk := &SDK{http: &http.Client{Transport: wire}, id: id, secret: secret}
+
+		for range 2 {
+			if got, err := sdk.Projects(); err != nil || got != "the projects of team-a" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+		if wire.Logins() != 1 || wire.Calls() != 2 {
+			t.Errorf("%d logins, %d calls", wire.Logins(), wire.Calls())
+		}
+	}
+	run(TestSDKLogsInOnce)
+	// Output: PASS
+}
+
+// The host's own catalog and rules, as its main function has them.
+func ExampleNewWith() {
+	TestQuota := func(t testing.TB) {
+		auth := oauthtest.NewWith(t, oauth.Config{
+			Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
+			Policy:      policy.MaxKeys(2),
+		})
+		auth.Key(t, "team-a")
+		auth.Key(t, "team-a")
+
+		_, _, err := auth.Server().Keys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "third"})
+		if denied, ok := policy.AsDenied(err); !ok || denied.Rule != "max_keys" {
+			t.Errorf("got %v", err)
+		}
+	}
+	run(TestQuota)
+	// Output: PASS
+}

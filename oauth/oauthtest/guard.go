@@ -1,0 +1,188 @@
+package oauthtest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// Route is a guarded route as CheckGuard should find it.
+type Route struct {
+	// Request is one that the route answers with success (a status below 400)
+	// when it comes with a good token. It is sent many times, each time as a
+	// copy with another Authorization header. Required.
+	Request *http.Request
+	// Workspace is the workspace that the request is for. Empty: the route
+	// belongs to none (bearer.Guard.AnyWorkspace), and tokens of every
+	// workspace open it.
+	Workspace string
+	// Permissions are those that the route asks for, all of them, as in
+	// Require. Empty: every good token opens it.
+	Permissions []string
+	// Or are the alternatives to Permissions, each as in bearer.Guard.Or.
+	Or [][]string
+	// UntilExpiry leaves out the tokens whose key was disabled, for a
+	// resource server without bearer.Config.Epochs, where they work until
+	// they expire.
+	UntilExpiry bool
+}
+
+// CheckGuard sends a route what it must refuse, then what it must let in, and
+// reports each wrong answer (Errorf) in one line of plain words. Refused must
+// be
+//
+//   - with 401 and a challenge: no token, a token in the query, a text that is
+//     no token, and tokens that are unsigned, signed with another key, expired,
+//     from another issuer, for another audience, or of a key that was disabled;
+//   - with 403: tokens that hold every other permission that the server knows,
+//     but lack one that the route asks for;
+//   - with 404 (or 403): a token of another workspace, unless its permissions
+//     reach every workspace.
+//
+// The route's handler runs once for each alternative, with a token that holds
+// just that alternative. A table of Routes checks a whole API.
+func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
+	t.Helper()
+	if handler == nil || route.Request == nil {
+		t.Fatalf("oauthtest: CheckGuard: a handler and Route.Request are needed")
+	}
+	p := probe{server: s, handler: handler, route: route}
+	if err := p.prepare(); err != nil {
+		t.Fatalf("oauthtest: CheckGuard: %v", err)
+	}
+	if err := p.run(t.Context()); err != nil {
+		t.Fatalf("oauthtest: CheckGuard: %v", err)
+	}
+	for _, finding := range p.findings {
+		t.Errorf("%s %s %s", route.Request.Method, route.Request.URL.Path, finding)
+	}
+}
+
+// probe is one run of CheckGuard.
+type probe struct {
+	server  *Server
+	handler http.Handler
+	route   Route
+
+	home         string // the workspace of good tokens
+	body         []byte
+	alternatives []scope.Set
+	refusals     []outcome
+	findings     []string
+}
+
+// outcome is an answer to something that the route should have refused.
+type outcome struct {
+	what string // "an expired token"
+	*httptest.ResponseRecorder
+}
+
+func (p *probe) find(format string, args ...any) {
+	p.findings = append(p.findings, fmt.Sprintf(format, args...))
+}
+
+func (p *probe) prepare() error {
+	for _, permissions := range append([][]string{p.route.Permissions}, p.route.Or...) {
+		set, err := p.server.known(permissions)
+		if err != nil {
+			return err
+		}
+		if set.Len() == 0 && len(p.alternatives) > 0 {
+			return fmt.Errorf("Route.Or: an alternative without permissions would let every token pass")
+		}
+		p.alternatives = append(p.alternatives, set)
+	}
+	p.home = p.route.Workspace
+	if p.home == "" {
+		p.home = "oauthtest"
+	}
+	if p.route.Request.Body == nil {
+		return nil
+	}
+	var err error
+	if p.body, err = io.ReadAll(p.route.Request.Body); err != nil {
+		return fmt.Errorf("read Route.Request's body: %w", err)
+	}
+	// The caller may use the request again.
+	p.route.Request.Body = io.NopCloser(bytes.NewReader(p.body))
+	return nil
+}
+
+// compare finds the guard that refuses and then runs the handler all the same:
+// its answer ends with what the handler writes for a good token.
+func (p *probe) compare(good []byte) {
+	if len(good) == 0 {
+		return
+	}
+	p.refusals = slices.DeleteFunc(p.refusals, func(o outcome) bool {
+		leaks := bytes.HasSuffix(o.Body.Bytes(), good)
+		if leaks {
+			p.find("refused %s with %d, but ran the handler: the answer ends with what a good token gets", o.what, o.Code)
+		}
+		return leaks
+	})
+}
+
+// refuse sends a request that must be answered with one of the statuses.
+func (p *probe) refuse(what, authorization string, statuses ...int) {
+	r := p.request()
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	p.refuseRequest(what, r, statuses...)
+}
+
+func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
+	answer := p.serve(what, r)
+	switch {
+	case answer == nil:
+	case answer.Code < http.StatusBadRequest:
+		p.find("let in %s: %d instead of %d", what, answer.Code, statuses[0])
+	case !slices.Contains(statuses, answer.Code):
+		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
+	default:
+		challenge := answer.Header().Get("WWW-Authenticate")
+		if answer.Code == http.StatusUnauthorized && !strings.HasPrefix(strings.ToLower(challenge), "bearer") {
+			p.find("refused %s without a Bearer challenge in WWW-Authenticate (RFC 6750, section 3)", what)
+		}
+		p.refusals = append(p.refusals, outcome{what, answer})
+	}
+}
+
+// serve runs the handler. One that panics has been reached by what a guard
+// would have kept from it, or is broken; both are findings.
+func (p *probe) serve(what string, r *http.Request) (answer *httptest.ResponseRecorder) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			p.find("panicked at %s: %v", what, fault)
+			answer = nil
+		}
+	}()
+	answer = httptest.NewRecorder()
+	p.handler.ServeHTTP(answer, r)
+	return answer
+}
+
+// request copies the route's request without credentials.
+func (p *probe) request() *http.Request {
+	r := p.route.Request.Clone(p.route.Request.Context())
+	if r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	r.Header.Del("Authorization")
+	r.Body = http.NoBody
+	if len(p.body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(p.body))
+	}
+	if r.RemoteAddr == "" {
+		r.RemoteAddr = loopback
+	}
+	return r
+}

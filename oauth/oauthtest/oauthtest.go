@@ -1,0 +1,307 @@
+// Package oauthtest is for the unit tests of programs that embed Latchkey: an
+// authorization server in memory, a clock that the test moves, tokens that
+// must open a route and tokens that must not.
+//
+//	func TestListProjects(t *testing.T) {
+//		auth := oauthtest.New(t, "project.list", "project.write")
+//		api := NewAPI(auth.Server()) // the handler under test
+//
+//		request := httptest.NewRequest("GET", "/workspaces/team-a/projects", nil)
+//		request.Header.Set("Authorization", "Bearer "+auth.Token(t, "team-a", "project.list"))
+//		answer := httptest.NewRecorder()
+//		api.ServeHTTP(answer, request)
+//		if answer.Code != http.StatusOK {
+//			t.Errorf("got %d %s", answer.Code, answer.Body)
+//		}
+//	}
+//
+// Whether the route refuses what it must is one call, CheckGuard; each refusal
+// can be had by itself, too (Expired, ForeignIssuer, WrongKey, ...). Client is
+// for tests over HTTP, RoundTripper for a client under test.
+//
+// New takes the permissions, since a server refuses guards and keys that name
+// one it does not know, which is how a test finds a misspelt one. NewWith
+// takes the host's own catalog, policy and whatever else it configures.
+package oauthtest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// Server is an authorization server for one test, with its store in memory,
+// listening on a loopback port that the system chooses. It ends with the test
+// that made it. It is safe for concurrent use, by parallel subtests too. Its
+// upkeep does not run, unless the test calls Server().Run.
+//
+// Its methods take the test that calls them, and end it (Fatal) when they
+// cannot do their work: call them from the test's own goroutine.
+type Server struct {
+	// URL is where the server listens, without a slash at the end. It is also
+	// the issuer, unless the Config names one.
+	URL string
+	// TokenURL is where clients log in.
+	TokenURL string
+	// Clock is the server's clock. It shows noon (UTC) of January 15th, 2030,
+	// until the test moves it: no test depends on the day it runs.
+	Clock *Clock
+
+	store  store.Store
+	cfg    oauth.Config
+	server *oauth.Server
+	// plain issues by the same store and keys, but asks none of the host's
+	// rules: what a test needs must not depend on them.
+	plain   *oauth.Server
+	web     *httptest.Server
+	mounted atomic.Pointer[http.Handler]
+}
+
+// New starts a server that knows the given permissions. One whose name begins
+// with "admin." reaches every workspace (scope.Admin); for another catalog use
+// NewWith.
+func New(t testing.TB, permissions ...string) *Server {
+	t.Helper()
+	var group scope.Group
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(permissions))) {
+		p := scope.Permission{Name: name}
+		if strings.HasPrefix(name, "admin.") {
+			p.Level = scope.Admin
+		}
+		group.Permissions = append(group.Permissions, p)
+	}
+	catalog, err := scope.NewCatalog(group)
+	if err != nil {
+		t.Fatalf("oauthtest: New: %v", err)
+	}
+	return NewWith(t, oauth.Config{Permissions: catalog})
+}
+
+// NewWith starts a server with the host's configuration, of which only
+// Permissions is required. What is left empty suits a test: the Issuer is the
+// server's URL, the Logger is the test's log, a login may take a minute, there
+// is a signing key and a pepper. Now must be empty, for the clock is Clock;
+// SealKeys are not used, for a test has its keys to itself.
+// With RequireTLS the server listens with TLS, under a certificate that only
+// the clients of Client trust.
+func NewWith(t testing.TB, cfg oauth.Config) *Server {
+	t.Helper()
+	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
+	if cfg.Now != nil {
+		t.Fatalf("oauthtest: NewWith: leave Config.Now empty; the server's clock is Server.Clock")
+	}
+	if cfg.Permissions == nil {
+		t.Fatalf("oauthtest: NewWith: Config.Permissions is missing: the catalog of permissions")
+	}
+	cfg.Now = s.Clock.Now
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
+	}
+	if cfg.LoginTimeout == 0 {
+		cfg.LoginTimeout = time.Minute
+	}
+	if len(cfg.Keys.Peppers) == 0 {
+		cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
+	}
+	// A sealed ring belongs to one issuer; the servers of bad tokens are others.
+	cfg.SealKeys, cfg.SigningAlgorithm = nil, ""
+	if len(cfg.Signers) == 0 {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatalf("oauthtest: make a signing key: %v", err)
+		}
+		cfg.Signers = []oauth.SigningKey{{ID: "oauthtest", Key: key}}
+	}
+	mux := http.NewServeMux()
+	s.web = httptest.NewUnstartedServer(mux)
+	s.web.Config.ErrorLog = slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError)
+	t.Cleanup(s.web.Close)
+	if cfg.Issuer == "" {
+		cfg.Issuer, cfg.InsecureLoopback = "http://"+s.web.Listener.Addr().String(), true
+		if cfg.RequireTLS {
+			cfg.Issuer = "https://" + s.web.Listener.Addr().String()
+		}
+	}
+	if len(cfg.Audience) == 0 {
+		cfg.Audience = []string{cfg.Issuer}
+	}
+	s.cfg = cfg
+
+	var err error
+	if s.server, err = oauth.New(s.store, cfg); err != nil {
+		t.Fatalf("oauthtest: %v", err)
+	}
+	if s.plain, err = s.variant(func(*oauth.Config) {}); err != nil {
+		t.Fatalf("oauthtest: %v", err)
+	}
+	for pattern, handler := range s.server.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if mounted := s.mounted.Load(); mounted != nil {
+			(*mounted).ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "oauthtest: nothing is mounted here; see Server.Mount", http.StatusNotFound)
+	})
+	if cfg.RequireTLS {
+		s.web.StartTLS()
+	} else {
+		s.web.Start()
+	}
+	s.URL = s.web.URL
+	if s.TokenURL, err = s.tokenURL(); err != nil {
+		t.Fatalf("oauthtest: %v", err)
+	}
+	return s
+}
+
+// variant is a server on the same store with another configuration, without
+// the rules of the host.
+func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
+	cfg := s.cfg
+	cfg.Policy = nil
+	cfg.Keys.Workspaces, cfg.Keys.Observer, cfg.Keys.Defaults.Rules = nil, nil, store.Rules{}
+	change(&cfg)
+	return oauth.New(s.store, cfg)
+}
+
+// tokenURL reads the login's path from what the server says of itself. The
+// issuer may be a name that leads nowhere in a test.
+func (s *Server) tokenURL() (string, error) {
+	answer := httptest.NewRecorder()
+	s.server.Metadata().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+	var metadata struct {
+		TokenEndpoint string `json:"token_endpoint"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &metadata); err != nil {
+		return "", fmt.Errorf("read metadata: %w", err)
+	}
+	endpoint, err := url.Parse(metadata.TokenEndpoint)
+	if err != nil {
+		return "", fmt.Errorf("read metadata: %w", err)
+	}
+	return s.URL + endpoint.Path, nil
+}
+
+// Server returns the server itself, for the code under test: its Require
+// guards routes, its Keys makes and changes keys.
+func (s *Server) Server() *oauth.Server { return s.server }
+
+// Mount serves a handler at URL, behind the server's own routes, which come
+// first. A second call replaces the handler; nil removes it.
+func (s *Server) Mount(handler http.Handler) {
+	if handler == nil {
+		s.mounted.Store(nil)
+		return
+	}
+	s.mounted.Store(&handler)
+}
+
+// Key makes a key that never expires and returns its id (the client_id) and
+// its secret. Permissions may hold wildcards. The host's rules are not asked,
+// so that a test of a handler does not depend on them; a test of the rules
+// calls Server().Keys().Create.
+func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
+	t.Helper()
+	id, secret, err := s.key(t.Context(), workspace, permissions)
+	if err != nil {
+		t.Fatalf("oauthtest: Key: %v", err)
+	}
+	return id, secret
+}
+
+func (s *Server) key(ctx context.Context, workspace string, permissions []string) (id, secret string, err error) {
+	set, err := scope.Of(permissions...)
+	if err != nil {
+		return "", "", fmt.Errorf("permissions %q: %w", permissions, err)
+	}
+	key, made, err := s.plain.Keys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
+	var unknown *scope.UnknownError
+	if errors.As(err, &unknown) {
+		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", strings.Join(unknown.Names, ", "))
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return key.ID, made.Reveal(), nil
+}
+
+// operator makes and ends the keys of tests.
+func operator() apikey.Actor { return apikey.OrganizationAdmin("oauthtest") }
+
+// Token makes a key and returns a token of it that is good until the clock
+// has moved on by the token's lifetime. The host's policies decide about it
+// as about every login.
+func (s *Server) Token(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	token, _, err := s.token(t.Context(), s.server, workspace, permissions)
+	if err != nil {
+		t.Fatalf("oauthtest: Token: %v", err)
+	}
+	return token
+}
+
+// Login returns a new token of a key, with all the permissions it holds.
+func (s *Server) Login(t testing.TB, id, secret string) string {
+	t.Helper()
+	token, err := login(t.Context(), s.server, id, secret)
+	if err != nil {
+		t.Fatalf("oauthtest: Login: %v", err)
+	}
+	return token
+}
+
+// token makes a key and logs in at the given server, which stands on the same
+// store.
+func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, permissions []string) (token, id string, err error) {
+	id, secret, err := s.key(ctx, workspace, permissions)
+	if err != nil {
+		return "", "", err
+	}
+	token, err = login(ctx, at, id, secret)
+	return token, id, err
+}
+
+// login asks a server's token endpoint, in process.
+func login(ctx context.Context, at *oauth.Server, id, secret string) (string, error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://localhost/", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.RemoteAddr = loopback
+	answer := httptest.NewRecorder()
+	at.Token().ServeHTTP(answer, r)
+	granted, err := readLogin(answer.Result())
+	return granted.AccessToken, err
+}
+
+// loopback is where requests within the process come from.
+const loopback = "127.0.0.1:1024"
+
+// testLog writes to a test's log.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Helper()
+	l.t.Logf("%s", strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}

@@ -1,0 +1,165 @@
+package oauthtest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// run refuses first: what a handler does when it is let in must not decide
+// how a later request is answered.
+func (p *probe) run(ctx context.Context) error {
+	if err := p.strangers(ctx); err != nil {
+		return err
+	}
+	if err := p.lacking(ctx); err != nil {
+		return err
+	}
+	if err := p.outsiders(ctx); err != nil {
+		return err
+	}
+	return p.friends(ctx)
+}
+
+// strangers come without a good token.
+func (p *probe) strangers(ctx context.Context) error {
+	s, permissions := p.server, p.alternatives[0].Names()
+	p.refuse("a request without a token", "", http.StatusUnauthorized)
+	p.refuse("a text that is no token", "Bearer not-a-token", http.StatusUnauthorized)
+	good, _, err := s.token(ctx, s.plain, p.home, permissions)
+	if err != nil {
+		return err
+	}
+	inQuery := p.request()
+	query := inQuery.URL.Query()
+	query.Set("access_token", good)
+	inQuery.URL.RawQuery = query.Encode()
+	inQuery.RequestURI = inQuery.URL.RequestURI()
+	p.refuseRequest("a token in the query", inQuery, http.StatusUnauthorized)
+
+	for _, stranger := range []struct {
+		what  string
+		issue func(context.Context, string, []string) (string, error)
+	}{
+		{"an unsigned token", s.unsigned},
+		{"a token signed with another key", s.wrongKey},
+		{"an expired token", s.expired},
+		{"a token of another issuer", s.foreignIssuer},
+		{"a token for another audience", s.foreignAudience},
+	} {
+		token, err := stranger.issue(ctx, p.home, permissions)
+		if err != nil {
+			return fmt.Errorf("make %s: %w", stranger.what, err)
+		}
+		p.refuse(stranger.what, "Bearer "+token, http.StatusUnauthorized)
+	}
+	return nil
+}
+
+// maxScope keeps tokens well below the size that a verifier takes.
+const maxScope = 3000
+
+// lacking come with all permissions but one that is needed.
+func (p *probe) lacking(ctx context.Context) error {
+	var asked scope.Set
+	for _, alternative := range p.alternatives {
+		asked = asked.Union(alternative)
+	}
+	others := portions(p.server.server.Keys().Catalog().All().Minus(asked).Names())
+	for _, alternative := range p.alternatives {
+		for _, name := range alternative.Names() {
+			missing, err := scope.Of(name)
+			if err != nil {
+				return err
+			}
+			kept := alternative.Minus(missing)
+			if slices.ContainsFunc(p.alternatives, kept.ContainsAll) {
+				continue // another alternative is part of this one
+			}
+			for _, portion := range others {
+				held := append(kept.Names(), portion...)
+				token, _, err := p.server.token(ctx, p.server.plain, p.home, held)
+				if err != nil {
+					return err
+				}
+				what := "a token without " + name
+				if len(held) > 0 {
+					what += " (it holds " + strings.Join(held, ", ") + ")"
+				}
+				p.refuse(what, "Bearer "+token, http.StatusForbidden)
+			}
+		}
+	}
+	return nil
+}
+
+// portions cuts names up for tokens; at least one portion comes out.
+func portions(names []string) [][]string {
+	all, size := [][]string{nil}, 0
+	for _, name := range names {
+		if size += len(name) + 1; size > maxScope {
+			all, size = append(all, nil), len(name)+1
+		}
+		all[len(all)-1] = append(all[len(all)-1], name)
+	}
+	return all
+}
+
+// outsiders come from another workspace.
+func (p *probe) outsiders(ctx context.Context) error {
+	if p.route.Workspace == "" {
+		return nil
+	}
+	for _, alternative := range p.alternatives {
+		if p.server.reachesAll(alternative) {
+			continue
+		}
+		token, err := p.server.otherWorkspace(ctx, p.home, alternative.Names())
+		if err != nil {
+			return err
+		}
+		p.refuse("a token of another workspace", "Bearer "+token, http.StatusNotFound, http.StatusForbidden)
+	}
+	return nil
+}
+
+// friends are let in, and no more once their key is disabled.
+func (p *probe) friends(ctx context.Context) error {
+	s := p.server
+	for _, alternative := range p.alternatives {
+		token, id, err := s.token(ctx, s.server, p.home, alternative.Names())
+		if err != nil {
+			return err
+		}
+		r := p.request()
+		r.Header.Set("Authorization", "Bearer "+token)
+		answer := p.serve("a good token", r)
+		if answer == nil {
+			continue
+		}
+		if answer.Code >= http.StatusBadRequest {
+			p.find("refused a good token, with %d (it holds %s in workspace %s): %s",
+				answer.Code, orNothing(alternative), p.home, strings.TrimSpace(answer.Body.String()))
+			continue
+		}
+		if !p.route.UntilExpiry {
+			if err := s.disable(ctx, id); err != nil {
+				return err
+			}
+			p.refuse("a token whose key was disabled", "Bearer "+token, http.StatusUnauthorized)
+		}
+		p.compare(answer.Body.Bytes())
+	}
+	return nil
+}
+
+func orNothing(s scope.Set) string {
+	if s.Len() == 0 {
+		return "no permission"
+	}
+	return s.String()
+}

@@ -1,0 +1,231 @@
+package oauthtest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// Expired returns a token that was good in every respect until a second ago,
+// the server's leeway included. A guard answers 401.
+func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.expired, workspace, permissions)
+}
+
+func (s *Server) expired(ctx context.Context, workspace string, permissions []string) (string, error) {
+	lifetime := s.cfg.Keys.TokenLifetime
+	if lifetime == 0 {
+		lifetime = apikey.DefaultTokenLifetime
+	}
+	earlier := s.Clock.Now().Add(-lifetime - s.cfg.Leeway - time.Second)
+	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Now = func() time.Time { return earlier } }, workspace, permissions)
+}
+
+// ForeignIssuer returns a token of another issuer, signed with the server's
+// own key: nothing but the iss claim tells. A guard answers 401.
+func (s *Server) ForeignIssuer(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.foreignIssuer, workspace, permissions)
+}
+
+func (s *Server) foreignIssuer(ctx context.Context, workspace string, permissions []string) (string, error) {
+	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Issuer = "https://foreign-issuer.example" }, workspace, permissions)
+}
+
+// ForeignAudience returns a token for another resource server. A guard answers
+// 401.
+func (s *Server) ForeignAudience(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.foreignAudience, workspace, permissions)
+}
+
+func (s *Server) foreignAudience(ctx context.Context, workspace string, permissions []string) (string, error) {
+	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Audience = []string{"https://foreign-audience.example"} }, workspace, permissions)
+}
+
+// WrongKey returns a token signed with another private key that goes by the
+// same kid. A guard answers 401.
+func (s *Server) WrongKey(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.wrongKey, workspace, permissions)
+}
+
+func (s *Server) wrongKey(ctx context.Context, workspace string, permissions []string) (string, error) {
+	good, _, err := s.token(ctx, s.plain, workspace, permissions)
+	if err != nil {
+		return "", err
+	}
+	forged, err := lookalike(good)
+	if err != nil {
+		return "", err
+	}
+	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Signers = []oauth.SigningKey{forged} }, workspace, permissions)
+}
+
+// Unsigned returns a token of algorithm "none" with the claims of a good one.
+// A guard answers 401.
+func (s *Server) Unsigned(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.unsigned, workspace, permissions)
+}
+
+func (s *Server) unsigned(ctx context.Context, workspace string, permissions []string) (string, error) {
+	good, _, err := s.token(ctx, s.plain, workspace, permissions)
+	if err != nil {
+		return "", err
+	}
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt"}`))
+	return header + "." + strings.Split(good, ".")[1] + ".", nil
+}
+
+// Ended returns a token that has not expired, but whose key was disabled after
+// it was issued. A guard answers 401.
+func (s *Server) Ended(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.ended, workspace, permissions)
+}
+
+func (s *Server) ended(ctx context.Context, workspace string, permissions []string) (string, error) {
+	token, id, err := s.token(ctx, s.plain, workspace, permissions)
+	if err != nil {
+		return "", err
+	}
+	return token, s.disable(ctx, id)
+}
+
+// disable goes through the host's own service, which is the one that tells of
+// the end.
+func (s *Server) disable(ctx context.Context, id string) error {
+	_, err := s.server.Keys().Disable(ctx, operator(), id)
+	return err
+}
+
+// MissingPermission returns a token of the workspace that holds none of the
+// permissions, but every other that the server knows and that does not reach
+// further than a workspace. A route with alternatives (bearer.Guard.Or) is
+// asked for by naming them all. A guard answers 403.
+func (s *Server) MissingPermission(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	if len(permissions) == 0 {
+		t.Fatalf("oauthtest: MissingPermission: name the permissions that the route asks for")
+	}
+	return s.bad(t, s.missingPermission, workspace, permissions)
+}
+
+func (s *Server) missingPermission(ctx context.Context, workspace string, permissions []string) (string, error) {
+	lacking, err := s.known(permissions)
+	if err != nil {
+		return "", err
+	}
+	catalog := s.server.Keys().Catalog()
+	rest := catalog.All().Minus(catalog.Admin()).Minus(lacking)
+	token, _, err := s.token(ctx, s.plain, workspace, rest.Names())
+	return token, err
+}
+
+// OtherWorkspace returns a token with the permissions in another workspace
+// than the given one. A guard answers 404: who may not enter a workspace does
+// not learn whether it is there. Permissions that reach every workspace
+// (scope.Admin) open the route rightly, so at least one must be of another
+// kind, or there must be none.
+func (s *Server) OtherWorkspace(t testing.TB, workspace string, permissions ...string) string {
+	t.Helper()
+	return s.bad(t, s.otherWorkspace, workspace, permissions)
+}
+
+func (s *Server) otherWorkspace(ctx context.Context, workspace string, permissions []string) (string, error) {
+	held, err := s.known(permissions)
+	if err != nil {
+		return "", err
+	}
+	if s.reachesAll(held) {
+		return "", fmt.Errorf("%s reaches every workspace", held)
+	}
+	other := "oauthtest-other"
+	if workspace == other {
+		other = "oauthtest-another"
+	}
+	token, _, err := s.token(ctx, s.plain, other, permissions)
+	return token, err
+}
+
+// bad makes a token that must be refused, or ends the test.
+func (s *Server) bad(t testing.TB, issue func(context.Context, string, []string) (string, error), workspace string, permissions []string) string {
+	t.Helper()
+	token, err := issue(t.Context(), workspace, permissions)
+	if err != nil {
+		t.Fatalf("oauthtest: make the token: %v", err)
+	}
+	return token
+}
+
+// issueAs makes a token as a server would that differs in one respect.
+func (s *Server) issueAs(ctx context.Context, change func(*oauth.Config), workspace string, permissions []string) (string, error) {
+	other, err := s.variant(change)
+	if err != nil {
+		return "", err
+	}
+	token, _, err := s.token(ctx, other, workspace, permissions)
+	return token, err
+}
+
+// known returns the permissions as a set that the catalog holds.
+func (s *Server) known(permissions []string) (scope.Set, error) {
+	set, err := scope.Of(permissions...)
+	if err != nil {
+		return scope.Set{}, fmt.Errorf("permissions %q: %w", permissions, err)
+	}
+	return set, s.server.Keys().Catalog().Check(set)
+}
+
+// reachesAll reports whether a guard that asks for these permissions lets a
+// token of any workspace pass.
+func (s *Server) reachesAll(held scope.Set) bool {
+	return held.Len() > 0 && s.server.Keys().Catalog().Admin().ContainsAll(held)
+}
+
+// lookalike makes a signing key that cannot be told from that of the token but
+// by its signatures.
+func lookalike(token string) (oauth.SigningKey, error) {
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+	if err != nil {
+		return oauth.SigningKey{}, fmt.Errorf("read the token's header: %w", err)
+	}
+	var header struct{ Alg, Kid string }
+	if err := json.Unmarshal(text, &header); err != nil {
+		return oauth.SigningKey{}, fmt.Errorf("read the token's header: %w", err)
+	}
+	key := oauth.SigningKey{ID: header.Kid, Algorithm: header.Alg}
+	switch header.Alg {
+	case "ES256":
+		key.Key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "EdDSA":
+		_, key.Key, err = ed25519.GenerateKey(rand.Reader)
+	case "RS256", "PS256":
+		key.Key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "HS256":
+		key.Secret = make([]byte, 32)
+		_, err = rand.Read(key.Secret)
+	default:
+		err = errors.New("unknown algorithm " + header.Alg)
+	}
+	if err != nil {
+		return oauth.SigningKey{}, fmt.Errorf("make another signing key: %w", err)
+	}
+	return key, nil
+}

@@ -1,0 +1,153 @@
+package oauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// hang answers when the caller gives up.
+func hang(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	st, tapped := newTap()
+	var limiter failingLimiter
+	var workspaces error
+	deny, err := policy.RateLimit(policy.RateLimitConfig{Limit: 1000, Per: time.Second, Limiter: &limiter})
+	require.NoError(t, err)
+	w := newWorld(t, func(s *setup) {
+		s.store = st
+		s.config.Policy = deny
+		s.config.Keys.Workspaces = func(context.Context, string) error { return workspaces }
+	})
+	token := w.login(w.key.ID, w.secret)
+	_, foreign := w.newKey("team-b", "")
+	fails := func(err error) func(context.Context, string) error {
+		return func(context.Context, string) error { return err }
+	}
+	reset := func() { tapped.set(nil); limiter.err = nil; workspaces = nil }
+	for _, tc := range []struct {
+		name    string
+		disrupt func()
+	}{
+		{"store down", func() { tapped.set(fails(fmt.Errorf("driver: %w", store.ErrUnavailable))) }},
+		{"store fails for a reason of its own", func() { tapped.set(fails(errors.New("canary: SELECT * FROM keys"))) }},
+		{"store hangs", func() { tapped.set(hang) }},
+		{"the rate limiter is down", func() { limiter.err = errors.New("canary: down") }},
+		{"the host cannot tell of the workspace", func() { workspaces = errors.New("canary: down") }},
+	} {
+		t.Run("B19 "+tc.name, func(t *testing.T) {
+			w := w.at(t)
+			defer reset()
+			tc.disrupt()
+			began := time.Now()
+			a := w.post(w.grant())
+			w.refused(a, http.StatusServiceUnavailable, "temporarily_unavailable")
+			require.Less(t, time.Since(began), 9*time.Second, "ten times the bound, on a busy machine")
+			require.NotContains(t, a.body, "canary")
+			reset()
+			w.login(w.key.ID, w.secret) // it recovers by itself
+		})
+	}
+	t.Run("B19 a wrong secret during an outage is no invalid_client", func(t *testing.T) {
+		w := w.at(t)
+		defer reset()
+		tapped.set(fails(store.ErrUnavailable))
+		w.refused(w.post(cc, basic(w.key.ID, foreign)...), http.StatusServiceUnavailable, "temporarily_unavailable")
+		w.refused(w.post(cc, basic("unknown", foreign)...), http.StatusServiceUnavailable, "temporarily_unavailable")
+	})
+	t.Run("B19 a guard refuses what it cannot check", func(t *testing.T) {
+		w := w.at(t)
+		defer reset()
+		tapped.set(fails(store.ErrUnavailable))
+		a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
+		require.Equal(t, http.StatusServiceUnavailable, a.status)
+		require.NotEmpty(t, a.header.Get("Retry-After"))
+	})
+	t.Run("B19 the documents are served all the same", func(t *testing.T) {
+		w := w.at(t)
+		defer reset()
+		tapped.set(fails(store.ErrUnavailable))
+		require.Equal(t, http.StatusOK, w.send(http.MethodGet, "/.well-known/jwks.json", "").status)
+		require.Equal(t, http.StatusOK, w.send(http.MethodGet, "/.well-known/oauth-authorization-server", "").status)
+	})
+	t.Run("B19 a store without epochs of a key ends its tokens", func(t *testing.T) {
+		w := w.at(t)
+		defer reset()
+		tapped.set(fails(store.ErrNotFound))
+		require.Equal(t, http.StatusUnauthorized, w.call(token))
+	})
+	t.Run("B19 failures are counted without the store", func(t *testing.T) {
+		w := w.at(t)
+		defer reset()
+		limiter.err = errors.New("down")
+		w.refused(w.post(cc, basic(w.key.ID, foreign)...), http.StatusUnauthorized, "invalid_client")
+	})
+}
+
+// failingLimiter is a limiter that may be down.
+type failingLimiter struct{ err error }
+
+func (l *failingLimiter) Advance(context.Context, string, time.Time, time.Duration, time.Duration) (time.Time, bool, error) {
+	return time.Time{}, l.err == nil, l.err
+}
+
+func TestLoginTimeout(t *testing.T) {
+	t.Parallel()
+	st, tapped := newTap()
+	w := newWorld(t, func(s *setup) { s.store = st; s.config.LoginTimeout = 20 * time.Millisecond })
+	var left atomic.Int64
+	tapped.set(func(ctx context.Context, name string) error {
+		deadline, _ := ctx.Deadline()
+		left.Store(int64(time.Until(deadline)))
+		return hang(ctx, name)
+	})
+	w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
+	require.LessOrEqual(t, time.Duration(left.Load()), 20*time.Millisecond, "B19: the store is told how long it has")
+	require.Contains(t, w.log.String(), "could not be decided")
+}
+
+// TestHangUp: a caller who goes away is no outage, and fills no log.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	st, tapped := newTap()
+	w := newWorld(t, func(s *setup) { s.store = st })
+	entered := make(chan struct{})
+	tapped.set(func(ctx context.Context, call string) error {
+		close(entered)
+		return hang(ctx, call)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/api/login", strings.NewReader(w.grant()))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", form)
+	go func() { <-entered; cancel() }()
+	w.Token().ServeHTTP(discard{}, r)
+	require.NotContains(t, w.log.String(), "level=ERROR")
+}
+
+// TestNothingIsWrittenAtLogin: last uses wait for Flush.
+func TestNothingIsWrittenAtLogin(t *testing.T) {
+	t.Parallel()
+	st, tapped := newTap()
+	w := newWorld(t, func(s *setup) { s.store = st })
+	tapped.take()
+	w.login(w.key.ID, w.secret)
+	require.Zero(t, tapped.take()["Upkeep.Touch"])
+	require.NoError(t, w.Keys().Flush(t.Context()))
+	require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+}

@@ -1,0 +1,215 @@
+package oauth
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// What a token request may cost before anything is known of its sender.
+const (
+	maxBody       = 64 << 10
+	maxParameters = 100
+	bodyDeadline  = 10 * time.Second
+)
+
+// tokenRequest is what a login asks for.
+type tokenRequest struct {
+	grantType    string
+	clientID     string
+	clientSecret string
+	scope        string
+	resources    []string
+	token        string // at revocation and introspection
+
+	json bool
+	// hasGrant and the like tell a parameter that is there from one that is
+	// not. One without a value is not (RFC 6749, section 3.2).
+	hasGrant, hasID, hasSecret, hasAssertion bool
+}
+
+// readTokenRequest reads the body and the client's authentication: one method
+// (RFC 6749, section 2.3), parameters from the body only.
+func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request) (t tokenRequest, bad *refusal) {
+	if bad := checkQuery(r.URL); bad != nil {
+		return t, bad
+	}
+	kind, bad := contentType(r.Header)
+	if bad != nil {
+		return t, bad
+	}
+	body := s.buffer()
+	defer s.reuse(body)
+	if bad := readBody(w, r, body); bad != nil {
+		return t, bad
+	}
+	if t.json = kind == "application/json"; t.json {
+		bad = t.readJSON(body.Bytes())
+	} else {
+		bad = t.readForm(body.String())
+	}
+	if bad == nil {
+		bad = t.readBasic(r.Header.Values("Authorization"))
+	}
+	return t, bad
+}
+
+// checkGrant answers for the grant type before the client is authenticated:
+// it is public which ones there are.
+func (t *tokenRequest) checkGrant() *refusal {
+	switch {
+	case t.grantType == "client_credentials", t.json && !t.hasGrant:
+		return nil
+	case t.grantType == "":
+		return badRequest("The parameter grant_type is missing; it must be client_credentials.")
+	}
+	return &refusal{status: http.StatusBadRequest, code: unsupportedGrantType, description: "The grant_type must be client_credentials."}
+}
+
+// parameters are the names that mean something to a token endpoint, here or
+// in an extension: none may come by the URL.
+var parameters = []string{
+	"grant_type", "client_id", "client_secret", "scope",
+	"client_assertion", "client_assertion_type", "resource", "audience", "token", "token_type_hint",
+	"clientId", "clientSecret", "grantType", "access_token", "code", "refresh_token", "username", "password", "assertion",
+}
+
+// checkQuery refuses OAuth parameters in the URL, where logs keep them
+// (RFC 6749, sections 2.3.1 and 3.2).
+func checkQuery(u *url.URL) *refusal {
+	if u.RawQuery == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return badRequest("The URL's query is malformed.")
+	}
+	for _, name := range parameters {
+		if query.Has(name) {
+			return badRequest("Parameters belong into the body, not into the URL.")
+		}
+	}
+	return nil
+}
+
+func contentType(header http.Header) (string, *refusal) {
+	const wrong = "The Content-Type must be application/x-www-form-urlencoded or application/json, in UTF-8."
+	values := header.Values("Content-Type")
+	if len(values) != 1 {
+		return "", badRequest(wrong)
+	}
+	kind := values[0]
+	if kind != "application/x-www-form-urlencoded" && kind != "application/json" {
+		var params map[string]string
+		var err error
+		kind, params, err = mime.ParseMediaType(values[0])
+		if err != nil || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
+			return "", badRequest(wrong)
+		}
+		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+			return "", badRequest(wrong)
+		}
+	}
+	for _, encoding := range header.Values("Content-Encoding") {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return "", badRequest("The body may not be compressed.")
+		}
+	}
+	return kind, nil
+}
+
+// holdBody bounds how long the body may take to come in, also where nobody
+// reads it: net/http reads what a handler left over before it answers. What it
+// returns lifts the bound once the body is read.
+//
+// The time is real, not the host's clock: it is a connection that waits. A
+// tighter bound of the host's own server stays, and a ResponseWriter without
+// deadlines has its server's only.
+func holdBody(w http.ResponseWriter, r *http.Request) heldBody {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bodyDeadline || r.Body == nil || r.Body == http.NoBody {
+		return heldBody{}
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyDeadline)) //nolint:errcheck,forbidigo // see above
+	return heldBody{w}
+}
+
+// heldBody is a body with a deadline, or one that needs none.
+type heldBody struct{ connection http.ResponseWriter }
+
+func (h heldBody) release() {
+	if h.connection != nil {
+		_ = http.NewResponseController(h.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see holdBody
+	}
+}
+
+// stopReading ends the connection with this answer. Without a deadline in the
+// past net/http would still take in what the client goes on sending. A limit
+// that was hit makes it wait for the client to have read the answer: to close
+// at once, with unread bytes in the way, would reset the connection under it.
+func stopReading(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
+	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // its error is the point
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see holdBody
+}
+
+// readBody reads at most maxBody bytes. What is longer is refused by its
+// declared length, or else as soon as that shows.
+func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) *refusal {
+	if r.ContentLength > maxBody {
+		stopReading(w)
+		return tooLarge()
+	}
+	if r.Body == nil {
+		return nil
+	}
+	if _, err := into.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		return unreadable(w, err)
+	}
+	return nil
+}
+
+func unreadable(w http.ResponseWriter, err error) *refusal {
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		stopReading(w)
+		return tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		stopReading(w)
+		return &refusal{status: http.StatusRequestTimeout, code: invalidRequest, description: "The body did not come in time."}
+	}
+	return badRequest("The body could not be read.")
+}
+
+func tooLarge() *refusal {
+	return &refusal{status: http.StatusRequestEntityTooLarge, code: invalidRequest, description: "The body is too large."}
+}
+
+// keptBuffer is the largest buffer that is kept for the next request. A login
+// and its answer have some hundred bytes each.
+const keptBuffer = 8 << 10
+
+// buffer returns an empty buffer, for a body or an answer.
+func (s *Server) buffer() *bytes.Buffer {
+	if kept, ok := s.buffers.Get().(*bytes.Buffer); ok {
+		return kept
+	}
+	return new(bytes.Buffer)
+}
+
+// reuse keeps a buffer for the next request, but nothing of what it held:
+// that was a secret or a token.
+func (s *Server) reuse(b *bytes.Buffer) {
+	clear(b.Bytes())
+	if b.Reset(); b.Cap() <= keptBuffer {
+		s.buffers.Put(b)
+	}
+}

@@ -1,0 +1,133 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// ResourceMetadata returns the handler of the protected resource metadata
+// (RFC 9728) of Config.Resource, to which the guards' challenges point. It
+// answers 404 if there is no such resource.
+func (s *Server) ResourceMetadata() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.Resource == "" {
+			http.NotFound(w, r)
+			return
+		}
+		s.resource.serve(w, r, metadataMaxAge)
+	})
+}
+
+// resourcePath is where the metadata of a resource stands: behind the host,
+// before the path (RFC 9728, section 3.1).
+func resourcePath(resource string) (origin, path string) {
+	u, err := url.Parse(resource)
+	if err != nil { // checked before
+		return "", ""
+	}
+	path = "/.well-known/oauth-protected-resource" + strings.TrimSuffix(u.EscapedPath(), "/")
+	return u.Scheme + "://" + u.Host, path
+}
+
+// describeResource writes the document. Its bearer methods are what package
+// bearer takes.
+func (s *Server) describeResource() (document, error) {
+	body, err := json.Marshal(struct {
+		Resource string   `json:"resource"`
+		Servers  []string `json:"authorization_servers"`
+		Scopes   []string `json:"scopes_supported,omitempty"`
+		Methods  []string `json:"bearer_methods_supported"`
+	}{s.cfg.Resource, []string{s.cfg.Issuer}, s.cfg.Permissions.All().Names(), []string{"header"}})
+	if err != nil {
+		return document{}, fmt.Errorf("resource metadata: %w", err)
+	}
+	return newDocument(append(body, '\n')), nil
+}
+
+// issueFor decides on the token of a login, for the resource that the login
+// names (RFC 8707, section 2). A token is for one resource, so that none of
+// them can use it against another. One of the server's own audiences may be
+// named too, and then is the token's only one.
+func (s *Server) issueFor(ctx context.Context, login *apikey.Login, requested scope.Set, resources []string) (*apikey.Grant, error) {
+	switch {
+	case len(resources) == 0:
+		return s.keys.Issue(ctx, login, requested)
+	case len(resources) > 1:
+		return nil, errManyTargets
+	case slices.Contains(s.cfg.Audience, resources[0]):
+		grant, err := s.keys.Issue(ctx, login, requested)
+		if err != nil {
+			return nil, err
+		}
+		grant.Resource = resources[0]
+		return grant, nil
+	}
+	return s.keys.IssueFor(ctx, login, requested, resources[0])
+}
+
+var errManyTargets = fmt.Errorf("oauth: more than one resource: %w", apikey.ErrTarget)
+
+// audience is the aud of a token: the resource it was asked for, or the
+// server's own.
+func (s *Server) audience(resource string) []string {
+	if resource == "" {
+		return s.cfg.Audience
+	}
+	return []string{resource}
+}
+
+// audiences are those of all tokens that the server issues.
+func (c Config) audiences() []string {
+	all := slices.Clone(c.Audience)
+	for _, r := range c.Resources {
+		all = append(all, r.URI)
+	}
+	return all
+}
+
+// protectedResources names every resource that this server's tokens are for.
+func (c Config) protectedResources() []string {
+	var all []string
+	if c.Resource != "" {
+		all = append(all, c.Resource)
+	}
+	for _, r := range c.Resources {
+		all = append(all, r.URI)
+	}
+	return all
+}
+
+// resourceProblems checks what Config says of resources, as far as package
+// apikey does not.
+func (c Config) resourceProblems() []error {
+	var problems []error
+	if c.Resource != "" {
+		err := apikey.CheckResource(c.Resource)
+		if err == nil {
+			err = checkIssuer(c.Resource, c.InsecureLoopback)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("Config.Resource: %w", err))
+		}
+	}
+	for i, r := range c.Resources {
+		if r.URI == c.Resource || slices.Contains(c.Audience, r.URI) {
+			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is the audience of every token already", i, r.URI))
+		}
+	}
+	if c.IntrospectAll != "" && c.Permissions != nil {
+		known, ok := c.Permissions.Lookup(c.IntrospectAll)
+		if !ok || known.Level != scope.Admin {
+			problems = append(problems, fmt.Errorf("Config.IntrospectAll: %q is not a permission of the admin level in Config.Permissions", c.IntrospectAll))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,244 @@
+package oauth_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// ask posts a token to revocation or introspection as one of the keys.
+func (w *world) ask(path, id, secret, token string, further ...string) answer {
+	w.t.Helper()
+	v := url.Values{"token": {token}}
+	for i := 0; i < len(further); i += 2 {
+		v.Set(further[i], further[i+1])
+	}
+	return w.send(http.MethodPost, path, v.Encode(), append(basic(id, secret), "Content-Type", form)...)
+}
+
+func TestRevocation(t *testing.T) {
+	t.Parallel()
+	t.Run("7009-01 a revoked token is refused by the next request, and no other", func(t *testing.T) {
+		w := newWorld(t).at(t)
+		first, second := w.login(w.key.ID, w.secret), w.login(w.key.ID, w.secret)
+		a := w.ask("/api/revoke", w.key.ID, w.secret, first)
+		require.Equal(t, http.StatusOK, a.status, a.body)
+		require.Empty(t, a.body)
+		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+		require.Equal(t, http.StatusUnauthorized, w.call(first))
+		require.Equal(t, http.StatusOK, w.call(second), "issued in the same second")
+		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)))
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", w.key.ID, w.secret, first).body)
+		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, first).status, "twice is no error")
+	})
+	t.Run("7009-01 client_secret_post", func(t *testing.T) {
+		w := newWorld(t).at(t)
+		token := w.login(w.key.ID, w.secret)
+		v := url.Values{"token": {token}, "client_id": {w.key.ID}, "client_secret": {w.secret}}
+		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/revoke", v.Encode(), "Content-Type", form).status)
+		require.Equal(t, http.StatusUnauthorized, w.call(token))
+	})
+	w := newWorld(t)
+	token := w.login(w.key.ID, w.secret)
+	t.Run("7009-02 what is no live token", func(t *testing.T) {
+		w := w.at(t)
+		expired := newWorld(t)
+		old := expired.login(expired.key.ID, expired.secret)
+		for name, text := range map[string]string{
+			"garbage": "garbage", "another issuer's": old, "tampered": token[:len(token)-4] + "AAAA",
+			"long": string(make([]byte, 9000)) + "x", "a JWE": "a.b.c.d.e",
+		} {
+			a := w.ask("/api/revoke", w.key.ID, w.secret, text)
+			if name == "long" { // NULs are no text
+				w.refused(a, http.StatusBadRequest, "invalid_request")
+				continue
+			}
+			require.Equal(t, http.StatusOK, a.status, name)
+			require.Empty(t, a.body, name)
+		}
+		expired.clock.move(time.Hour)
+		require.Equal(t, http.StatusOK, expired.ask("/api/revoke", expired.key.ID, expired.secret, old).status)
+	})
+	t.Run("7009-03 no or wrong client authentication", func(t *testing.T) {
+		w := w.at(t)
+		for name, a := range map[string]answer{
+			"none":         w.send(http.MethodPost, "/api/revoke", "token="+token, "Content-Type", form),
+			"wrong secret": w.ask("/api/revoke", w.key.ID, w.secret[:len(w.secret)-1]+"0", token),
+			"unknown id":   w.ask("/api/revoke", "nobody", w.secret, token),
+			"the token":    w.send(http.MethodPost, "/api/revoke", "token="+token, "Content-Type", form, "Authorization", "Bearer "+token),
+		} {
+			require.Equal(t, http.StatusUnauthorized, a.status, name)
+			w.refused(a, http.StatusUnauthorized, "invalid_client")
+		}
+		require.Equal(t, http.StatusOK, w.call(token))
+	})
+	t.Run("7009-04 another key's token stays active", func(t *testing.T) {
+		w := w.at(t)
+		for _, workspace := range []string{"team-a", "team-b"} {
+			other, secret := w.newKey(workspace, "project.list")
+			a := w.ask("/api/revoke", other.ID, secret, token)
+			require.Equal(t, http.StatusOK, a.status)
+			require.Empty(t, a.body)
+			require.Equal(t, http.StatusOK, w.call(token), "the token of another key was ended by one of "+workspace)
+		}
+	})
+	for _, hint := range []string{"refresh_token", "access_token", "nonsense"} {
+		t.Run("7009-05 and 7009-08 a hint is a hint: "+hint, func(t *testing.T) {
+			w := w.at(t)
+			mine := w.login(w.key.ID, w.secret)
+			require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, mine, "token_type_hint", hint).status)
+			require.Equal(t, http.StatusUnauthorized, w.call(mine))
+		})
+	}
+	for _, path := range []string{"/api/revoke", "/api/introspect"} {
+		t.Run("7009-06 and 7662-05 requests that are not well formed: "+path, func(t *testing.T) {
+			w := w.at(t)
+			headers := append(basic(w.key.ID, w.secret), "Content-Type", form)
+			w.refused(w.send(http.MethodPost, path, "", headers...), http.StatusBadRequest, "invalid_request")
+			w.refused(w.send(http.MethodPost, path, "token=", headers...), http.StatusBadRequest, "invalid_request")
+			w.refused(w.send(http.MethodPost, path, "token="+token+"&token="+token, headers...), http.StatusBadRequest, "invalid_request")
+			w.refused(w.send(http.MethodPost, path+"?token="+token, "token="+token, headers...), http.StatusBadRequest, "invalid_request")
+			a := w.send(http.MethodPost, path, `{"token":"`+token+`"}`, append(basic(w.key.ID, w.secret), "Content-Type", "application/json")...)
+			w.refused(a, http.StatusBadRequest, "invalid_request")
+			require.Contains(t, a.description(), "application/x-www-form-urlencoded only")
+			for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
+				a := w.send(method, path+"?token="+token, "", headers...)
+				require.Equal(t, http.StatusMethodNotAllowed, a.status, method)
+				require.Equal(t, "POST", a.header.Get("Allow"))
+			}
+			require.Equal(t, http.StatusOK, w.call(token))
+			require.NotContains(t, w.log.String(), token)
+		})
+	}
+}
+
+func TestRevocationOutage(t *testing.T) {
+	t.Parallel()
+	var epochs *failingEpochs
+	w := newWorld(t, func(s *setup) {
+		epochs = &failingEpochs{Epochs: s.store.Epochs}
+		s.store.Epochs = epochs
+	})
+	token := w.login(w.key.ID, w.secret)
+	for _, what := range []string{"read", "revoke"} {
+		t.Run("7009-07 the store fails: "+what, func(t *testing.T) {
+			w := w.at(t)
+			epochs.fail.Store(what)
+			defer epochs.fail.Store("")
+			w.refused(w.ask("/api/revoke", w.key.ID, w.secret, token), http.StatusServiceUnavailable, "temporarily_unavailable")
+		})
+	}
+	t.Run("7662-06 the store fails at introspection", func(t *testing.T) {
+		w := w.at(t)
+		epochs.fail.Store("read")
+		defer epochs.fail.Store("")
+		w.refused(w.ask("/api/introspect", w.key.ID, w.secret, token), http.StatusServiceUnavailable, "temporarily_unavailable")
+	})
+	require.Equal(t, http.StatusOK, w.call(token), "nothing was revoked while the store failed")
+
+	t.Run("7009-01 a revocation is kept as long as any verifier may take the token", func(t *testing.T) {
+		w := w.at(t)
+		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, token).status)
+		exp, _ := payload(t, token)["exp"].(float64)
+		until, _ := epochs.until.Load().(time.Time)
+		require.False(t, until.Before(time.Unix(int64(exp), 0).Add(bearer.MaxLeeway)))
+	})
+}
+
+func TestIntrospection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *setup) { s.config.IntrospectAll = "admin.project.list" })
+	token := w.login(w.key.ID, w.secret)
+	t.Run("7662-01 a live token", func(t *testing.T) {
+		w := w.at(t)
+		a := w.ask("/api/introspect", w.key.ID, w.secret, token)
+		require.Equal(t, http.StatusOK, a.status, a.body)
+		claims := payload(t, token)
+		for _, name := range []string{"iss", "sub", "client_id", "scope", "exp", "iat", "jti", "workspace"} {
+			require.Equal(t, claims[name], a.member(name), name)
+		}
+		require.Equal(t, true, a.member("active"))
+		require.Equal(t, "Bearer", a.member("token_type"))
+		require.Equal(t, []any{claims["aud"]}, a.member("aud"))
+		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+	})
+	t.Run("7662-02 no or wrong client authentication", func(t *testing.T) {
+		w := w.at(t)
+		w.refused(w.send(http.MethodPost, "/api/introspect", "token="+token, "Content-Type", form), http.StatusUnauthorized, "invalid_client")
+		w.refused(w.ask("/api/introspect", w.key.ID, w.secret[:len(w.secret)-1]+"0", token), http.StatusUnauthorized, "invalid_client")
+	})
+	t.Run("7662-07 an access token is no credential here", func(t *testing.T) {
+		w := w.at(t)
+		a := w.send(http.MethodPost, "/api/introspect", "token="+token, "Content-Type", form, "Authorization", "Bearer "+token)
+		w.refused(a, http.StatusUnauthorized, "invalid_client")
+	})
+	dead := func(w *world, token string) {
+		w.t.Helper()
+		a := w.ask("/api/introspect", w.key.ID, w.secret, token)
+		require.Equal(w.t, http.StatusOK, a.status, a.body)
+		require.JSONEq(w.t, `{"active":false}`, a.body)
+	}
+	t.Run("7662-03 what is no live token", func(t *testing.T) {
+		w := w.at(t)
+		foreign := newWorld(t)
+		dead(w, "garbage")
+		dead(w, foreign.login(foreign.key.ID, foreign.secret))
+		dead(w, token[:len(token)-4]+"AAAA")
+		key, secret := w.newKey("team-a", "project.list")
+		old := w.login(key.ID, secret)
+		_, err := w.Keys().Disable(t.Context(), admin, key.ID)
+		require.NoError(t, err)
+		dead(w, old)
+	})
+	t.Run("7662-04 tokens of another workspace are for holders of the named permission only", func(t *testing.T) {
+		w := w.at(t)
+		stranger, strangerSecret := w.newKey("team-b", "project.list")
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", stranger.ID, strangerSecret, token).body)
+		all, allSecret := w.newKey("team-b", "admin.project.list")
+		require.Equal(t, true, w.ask("/api/introspect", all.ID, allSecret, token).member("active"))
+		neighbour, neighbourSecret := w.newKey("team-a", "project.list")
+		require.Equal(t, true, w.ask("/api/introspect", neighbour.ID, neighbourSecret, token).member("active"))
+	})
+	t.Run("7662-04 without IntrospectAll nobody sees other workspaces", func(t *testing.T) {
+		w := newWorld(t).at(t)
+		all, secret := w.newKey("team-b", "admin.project.list")
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", all.ID, secret, w.login(w.key.ID, w.secret)).body)
+	})
+	t.Run("7662-06 and 7662-08 every rule counts at every call", func(t *testing.T) {
+		for name, end := range map[string]func(w *world){
+			"instance": func(w *world) {
+				_, err := w.Keys().SaveSettings(t.Context(), admin, store.Instance{KeysOff: true})
+				require.NoError(t, err)
+			},
+			"workspace": func(w *world) { require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a")) },
+			"key":       func(w *world) { require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID)) },
+			"time":      func(w *world) { w.clock.move(time.Hour) },
+		} {
+			w := newWorld(t, func(s *setup) { s.config.IntrospectAll = "admin.project.list" }).at(t)
+			asker, secret := w.newKey("team-b", "admin.project.list")
+			token := w.login(w.key.ID, w.secret)
+			require.Equal(t, true, w.ask("/api/introspect", asker.ID, secret, token).member("active"), name)
+			end(w)
+			a := w.ask("/api/introspect", asker.ID, secret, token)
+			require.NotEqual(t, true, a.member("active"), name)
+			if name != "instance" { // which ends the asker too
+				require.JSONEq(t, `{"active":false}`, a.body, name)
+			}
+		}
+	})
+}
+
+func TestIntrospectAllIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"nothing", "project.list"} {
+		_, err := oauth.New(newStore(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, IntrospectAll: name})
+		require.ErrorContains(t, err, "Config.IntrospectAll")
+	}
+}

@@ -1,0 +1,462 @@
+package oauth_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// sealKey is a seal key of the given version.
+func sealKey(version int) oauth.SealKey {
+	return oauth.SealKey{Version: version, Key: bytes.Repeat([]byte{byte(version), 0xca}, 16)}
+}
+
+// fleet is a store, a clock and a key, for servers that share them.
+type fleet struct {
+	t      testing.TB
+	store  store.Store
+	keys   store.SigningKeys // past the tap
+	tap    *tap
+	clock  *clock
+	log    *logBuffer
+	config oauth.Config
+	id     string
+	secret string
+}
+
+// tappedSigningKeys counts and disturbs what goes to the ring.
+type tappedSigningKeys struct {
+	store.SigningKeys
+	tap *tap
+}
+
+func (k tappedSigningKeys) Ring(ctx context.Context) (store.Ring, error) {
+	if err := k.tap.call(ctx, "read"); err != nil {
+		return store.Ring{}, err
+	}
+	return k.SigningKeys.Ring(ctx)
+}
+
+func (k tappedSigningKeys) SetRing(ctx context.Context, r store.Ring) error {
+	if err := k.tap.call(ctx, "write"); err != nil {
+		return err
+	}
+	err := k.SigningKeys.SetRing(ctx, r)
+	if err == nil {
+		_ = k.tap.call(ctx, "written")
+	}
+	return err
+}
+
+func newFleet(t testing.TB) *fleet {
+	t.Helper()
+	f := &fleet{t: t, clock: &clock{now: start}, log: &logBuffer{}}
+	f.store, f.tap = newTap()
+	f.keys = f.store.SigningKeys
+	f.store.SigningKeys = tappedSigningKeys{f.keys, f.tap}
+	f.config = oauth.Config{
+		Issuer: "https://a.example", Permissions: catalog, Now: f.clock.time,
+		Logger:       slog.New(slog.NewTextHandler(f.log, nil)),
+		SealKeys:     []oauth.SealKey{sealKey(1)},
+		LoginTimeout: time.Minute,
+	}
+	// Made by a server that does not touch the ring.
+	_, edKey, _ := testKeys()
+	maker := f.server(func(c *oauth.Config) { c.SealKeys, c.Signers = nil, []oauth.SigningKey{{Key: edKey}} })
+	key, secret, err := maker.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
+	require.NoError(t, err)
+	f.id, f.secret = key.ID, secret.Reveal()
+	f.tap.take()
+	return f
+}
+
+// at is the fleet as a subtest sees it.
+func (f *fleet) at(t testing.TB) *fleet {
+	there := *f
+	there.t = t
+	return &there
+}
+
+func (f *fleet) try(changes ...func(*oauth.Config)) (*oauth.Server, error) {
+	cfg := f.config
+	for _, change := range changes {
+		change(&cfg)
+	}
+	return oauth.New(f.store, cfg)
+}
+
+func (f *fleet) server(changes ...func(*oauth.Config)) *oauth.Server {
+	f.t.Helper()
+	srv, err := f.try(changes...)
+	require.NoError(f.t, err)
+	return srv
+}
+
+// login returns a token of the server, and the kid that signed it.
+func (f *fleet) login(srv *oauth.Server) (token, kid string) {
+	f.t.Helper()
+	a := serve(srv.Token(), http.MethodPost, "/", cc, basic(f.id, f.secret)...)
+	require.Equal(f.t, http.StatusOK, a.status, a.body)
+	return a.token(), part(f.t, a.token(), 0)["kid"].(string)
+}
+
+func (f *fleet) kid(srv *oauth.Server) string {
+	f.t.Helper()
+	_, kid := f.login(srv)
+	return kid
+}
+
+func (f *fleet) published(srv *oauth.Server) []string {
+	f.t.Helper()
+	return kidsOf(f.t, serve(srv.JWKS(), http.MethodGet, "/", "").body)
+}
+
+func (f *fleet) step(srv *oauth.Server) error { return srv.Step(f.clock.time()) }
+
+// ring is what the store holds.
+func (f *fleet) ring() store.Ring {
+	f.t.Helper()
+	r, err := f.keys.Ring(f.t.Context())
+	require.NoError(f.t, err)
+	return r
+}
+
+// TestReplicas moves the clock of two servers on one store through three
+// rotations, with the longest tokens there can be. One steps each minute, the
+// other each second one.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	const period = 72 * time.Hour
+	f := newFleet(t)
+	f.config.RotateEvery = period
+	f.config.Keys.TokenLifetime = 24 * time.Hour
+	f.config.Leeway = 5 * time.Minute
+	servers := []*oauth.Server{f.server(), f.server()}
+	type live struct {
+		token   string
+		expires time.Time
+	}
+	var tokens []live
+	signed := map[string]time.Time{}
+	published := [2]map[string]time.Time{{}, {}}
+	for round, moved := 0, time.Duration(0); moved < 3*period+50*time.Hour; round++ {
+		now := f.clock.time()
+		for i, srv := range servers {
+			if i == 0 || round%2 == 1 {
+				require.NoError(t, f.step(srv))
+			}
+			for _, kid := range f.published(srv) {
+				if _, known := published[i][kid]; !known {
+					published[i][kid] = now
+				}
+			}
+			token, kid := f.login(srv)
+			if _, known := signed[kid]; !known {
+				signed[kid] = now
+			}
+			_, err := servers[1-i].Verifier().Verify(t.Context(), token)
+			require.NoError(t, err, "8414-08 no token is refused by the other one")
+			if round%5 == i {
+				tokens = append(tokens, live{token, now.Add(24*time.Hour + 5*time.Minute)})
+			}
+		}
+		if round%5 == 0 {
+			tokens = slices.DeleteFunc(tokens, func(l live) bool { return !now.Before(l.expires) })
+			for _, l := range tokens {
+				for _, srv := range servers {
+					_, err := srv.Verifier().Verify(t.Context(), l.token)
+					require.NoError(t, err, "8414-08 no token is refused while it lives")
+				}
+			}
+		}
+		// Around a rotation each minute, else each half hour.
+		by := 30 * time.Minute
+		if near := (moved + 20*time.Minute) % period; near < 40*time.Minute {
+			by = time.Minute
+		}
+		moved += by
+		f.clock.move(by)
+	}
+	require.Len(t, signed, 4, "three rotations")
+	for kid, first := range signed {
+		for i := range servers {
+			if first.After(start) {
+				require.GreaterOrEqual(t, first.Sub(published[i][kid]), 8*time.Minute,
+					"8414-08 published by both before its first use, for longer than a cache keeps the set")
+			}
+		}
+	}
+	t.Run("8414-08 a key is retired after its last token, on both", func(t *testing.T) {
+		f := f.at(t)
+		last := f.published(servers[0])
+		require.Len(t, last, 1)
+		require.Equal(t, last, f.published(servers[1]))
+		require.Len(t, f.ring().Keys, 1)
+	})
+	t.Run("a restarted server has the same ring", func(t *testing.T) {
+		f := f.at(t)
+		require.Equal(t, f.published(servers[0]), f.published(f.server()))
+	})
+	t.Run("one key a rotation", func(t *testing.T) {
+		require.Equal(t, 4+3, f.tap.take()["written"], "four that were made and three that were retired")
+	})
+}
+
+// TestOneReplicaRotates has many servers make, and then rotate, at once.
+func TestOneReplicaRotates(t *testing.T) {
+	t.Parallel()
+	const replicas = 8
+	f := newFleet(t)
+	servers := make([]*oauth.Server, replicas)
+	together := func(act func(i int) error) {
+		t.Helper()
+		// Nobody writes before all have read that something is due.
+		var ready atomic.Int32
+		begin := make(chan struct{})
+		f.tap.set(func(_ context.Context, call string) error {
+			if call == "write" {
+				if ready.Add(1) == replicas {
+					close(begin)
+				}
+				<-begin
+			}
+			return nil
+		})
+		errs := make([]error, replicas)
+		var all sync.WaitGroup
+		for i := range replicas {
+			all.Go(func() { errs[i] = act(i) })
+		}
+		all.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+	}
+	agree := func(want int) string {
+		t.Helper()
+		kid, published := f.kid(servers[0]), f.published(servers[0])
+		require.Len(t, published, want)
+		for _, srv := range servers {
+			require.Equal(t, kid, f.kid(srv))
+			require.Equal(t, published, f.published(srv))
+		}
+		return kid
+	}
+	together(func(i int) (err error) { servers[i], err = f.try(); return err })
+	first := agree(1)
+	require.Equal(t, 1, f.tap.take()["written"])
+	for rotation := range 3 {
+		f.clock.move(30*24*time.Hour - 10*time.Minute)
+		together(func(i int) error { return f.step(servers[i]) })
+		require.Equal(t, 1, f.tap.take()["written"], "rotation %d", rotation)
+		require.Len(t, f.ring().Keys, 2, "exactly one more")
+		require.Equal(t, first, agree(2))
+		f.clock.move(10*time.Minute - time.Nanosecond)
+		require.Equal(t, first, agree(2))
+		f.clock.move(time.Nanosecond)
+		second := agree(2) // without a step: the time on the record decides
+		require.NotEqual(t, first, second)
+		first = second
+		f.clock.move(25*time.Hour + 5*time.Minute)
+		together(func(i int) error { return f.step(servers[i]) })
+		require.Equal(t, 1, f.tap.take()["written"], "retired")
+		agree(1)
+		f.clock.move(-25*time.Hour - 5*time.Minute)
+	}
+}
+
+// TestReplicaWithoutRun: a server that never steps goes by what others do.
+func TestReplicaWithoutRun(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	runs, idle := f.server(), f.server()
+	first := f.kid(idle)
+	f.clock.move(30*24*time.Hour - 10*time.Minute)
+	require.NoError(t, f.step(runs))
+	t.Run("8414-08 it publishes the next key before its first use", func(t *testing.T) {
+		f := f.at(t)
+		require.Equal(t, f.published(runs), f.published(idle))
+		require.Len(t, f.published(idle), 2)
+		require.Equal(t, first, f.kid(idle))
+	})
+	t.Run("it signs with the new key when its time has come", func(t *testing.T) {
+		f := f.at(t)
+		f.clock.move(10 * time.Minute)
+		require.NotEqual(t, first, f.kid(idle))
+		require.Equal(t, f.kid(runs), f.kid(idle))
+	})
+	t.Run("it takes a token of a key that it had not read of", func(t *testing.T) {
+		f := f.at(t)
+		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version})) // deleted by hand
+		require.NoError(t, f.step(runs))
+		token, _ := f.login(runs)
+		f.clock.move(6 * time.Second)
+		_, err := idle.Verifier().Verify(t.Context(), token)
+		require.NoError(t, err)
+	})
+	t.Run("B17 unknown keys cause a reading at most every 5 seconds", func(t *testing.T) {
+		f := f.at(t)
+		other := newFleet(t)
+		foreign, _ := other.login(other.server())
+		f.clock.move(6 * time.Second)
+		f.tap.take()
+		for range 10 {
+			var all sync.WaitGroup
+			errs := make([]error, 16)
+			for i := range errs {
+				all.Go(func() { _, errs[i] = idle.Verifier().Verify(t.Context(), foreign) })
+			}
+			all.Wait()
+			for _, err := range errs {
+				require.ErrorIs(t, err, bearer.ErrInvalid)
+			}
+		}
+		require.Equal(t, 1, f.tap.take()["read"])
+		f.clock.move(5 * time.Second)
+		_, err := idle.Verifier().Verify(t.Context(), foreign)
+		require.ErrorIs(t, err, bearer.ErrInvalid)
+		require.Equal(t, 1, f.tap.take()["read"])
+	})
+	t.Run("known keys cause none", func(t *testing.T) {
+		f := f.at(t)
+		token, _ := f.login(idle)
+		f.clock.move(4 * time.Minute)
+		f.tap.take()
+		for range 10 {
+			_, err := idle.Verifier().Verify(t.Context(), token)
+			require.NoError(t, err)
+		}
+		require.Zero(t, f.tap.take()["read"])
+	})
+	t.Run("a clock that was set back keeps nobody from reading", func(t *testing.T) {
+		f := f.at(t)
+		f.clock.move(-time.Hour)
+		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
+		require.NoError(t, f.step(runs))
+		token, _ := f.login(runs)
+		_, err := idle.Verifier().Verify(t.Context(), token)
+		require.NoError(t, err)
+		f.clock.move(time.Hour)
+	})
+	t.Run("a caller who goes away does not spoil it", func(t *testing.T) {
+		f := f.at(t)
+		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
+		require.NoError(t, f.step(runs))
+		token, _ := f.login(runs)
+		f.clock.move(6 * time.Second)
+		gone, _ := cancelled(t)
+		for range 20 { // it may find that it cannot wait, or read all the same
+			_, _ = idle.Verifier().Verify(gone, token)
+		}
+		_, err := idle.Verifier().Verify(t.Context(), token)
+		require.NoError(t, err)
+	})
+}
+
+func TestRingAlgorithms(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{"ES256", "EdDSA", "RS256", "PS256"} {
+		for _, where := range []string{"in the store", "in the process"} {
+			t.Run(algorithm+" "+where, func(t *testing.T) {
+				t.Parallel()
+				f := newFleet(t)
+				f.config.SigningAlgorithm = algorithm
+				if where == "in the process" {
+					f.config.SealKeys = nil
+				}
+				srv := f.server()
+				token, kid := f.login(srv)
+				require.Equal(t, algorithm, part(t, token, 0)["alg"])
+				require.Equal(t, []string{kid}, f.published(srv))
+				_, err := srv.Verifier().Verify(t.Context(), token)
+				require.NoError(t, err)
+				other := f.server()
+				_, err = other.Verifier().Verify(t.Context(), token)
+				if where == "in the store" {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorIs(t, err, bearer.ErrInvalid)
+				require.Zero(t, f.ring(), "nothing is kept")
+			})
+		}
+	}
+	t.Run("another algorithm begins with the next key", func(t *testing.T) {
+		f := newFleet(t)
+		before, first := f.login(f.server())
+		srv := f.server(func(c *oauth.Config) { c.SigningAlgorithm = "EdDSA" })
+		require.Equal(t, first, f.kid(srv))
+		f.clock.move(30*24*time.Hour - 10*time.Minute)
+		require.NoError(t, f.step(srv))
+		require.Equal(t, first, f.kid(srv))
+		f.clock.move(10 * time.Minute)
+		token, second := f.login(srv)
+		require.NotEqual(t, first, second)
+		require.Equal(t, "EdDSA", part(t, token, 0)["alg"])
+		_, err := srv.Verifier().Verify(t.Context(), before)
+		require.ErrorIs(t, err, bearer.ErrExpired, "its key is still there")
+	})
+}
+
+func TestRotateEvery(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.config.RotateEvery = time.Hour
+	srv := f.server()
+	kids := map[string]bool{}
+	for range 60 * 12 {
+		require.NoError(t, f.step(srv))
+		kids[f.kid(srv)] = true
+		require.LessOrEqual(t, len(f.published(srv)), 28, "a day's keys, one for the hour after, and the next")
+		f.clock.move(5 * time.Minute)
+	}
+	require.Len(t, kids, 60)
+	t.Run("a shorter period takes effect at once", func(t *testing.T) {
+		f := newFleet(t)
+		first := f.kid(f.server(func(c *oauth.Config) { c.RotateEvery = 366 * 24 * time.Hour }))
+		f.clock.move(48 * time.Hour)
+		srv := f.server(func(c *oauth.Config) { c.RotateEvery = 24 * time.Hour })
+		require.Len(t, f.published(srv), 2)
+		require.Equal(t, first, f.kid(srv))
+		f.clock.move(10 * time.Minute)
+		require.NotEqual(t, first, f.kid(srv))
+	})
+}
+
+// TestReplicaClocks: replicas whose clocks are wrong.
+func TestReplicaClocks(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-90 * 24 * time.Hour, -time.Hour, -time.Minute, time.Minute, 30 * time.Minute} {
+		t.Run(fmt.Sprint("another clock is off by ", off), func(t *testing.T) {
+			f := newFleet(t)
+			right := f.server()
+			wrong := f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.time().Add(off) } })
+			require.NoError(t, wrong.Step(f.clock.time().Add(off)))
+			require.Equal(t, f.kid(right), f.kid(wrong))
+			f.clock.move(30*24*time.Hour - 10*time.Minute)
+			for range 20 {
+				require.NoError(t, wrong.Step(f.clock.time().Add(off)))
+				require.NoError(t, f.step(right))
+				require.Contains(t, f.published(right), f.kid(wrong))
+				require.Contains(t, f.published(wrong), f.kid(right))
+				require.Len(t, f.ring().Keys, 2)
+				f.clock.move(time.Minute)
+			}
+		})
+	}
+}

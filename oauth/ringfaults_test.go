@@ -1,0 +1,390 @@
+package oauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// TestRingThatDoesNotOpen: at start it is an error, later the last good ring
+// goes on; it never leads to a new one.
+func TestRingThatDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	wrong := sealKey(1)
+	wrong.Key = append([]byte{0xff}, wrong.Key[1:]...)
+	for _, tc := range []struct {
+		name   string
+		change func(*store.Ring)
+		config func(*oauth.Config) // for who starts
+		want   string
+	}{
+		{"a wrong seal key", nil, func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{wrong} }, "Config.SealKeys: version 1 does not open the signing key"},
+		{"a wrong seal key beside a new one", nil, func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{wrong, sealKey(2)} }, "version 1 does not open"},
+		{"another version only", nil, func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{sealKey(2)} }, "Config.SealKeys has no version 1"},
+		{"another issuer", nil, func(c *oauth.Config) { c.Issuer = "https://b.example" }, `made for another issuer than "https://b.example"`},
+		{"the first byte, of the nonce", func(r *store.Ring) { r.Keys[0].Sealed[0] ^= 1 }, nil, "version 1 does not open"},
+		{"a byte of the key", func(r *store.Ring) { r.Keys[1].Sealed[40] ^= 0x80 }, nil, "version 1 does not open"},
+		{"the last byte, of the tag", func(r *store.Ring) { s := r.Keys[0].Sealed; s[len(s)-1] ^= 1 }, nil, "version 1 does not open"},
+		{"cut off", func(r *store.Ring) { r.Keys[0].Sealed = r.Keys[0].Sealed[:40] }, nil, "version 1 does not open"},
+		{"shorter than a nonce", func(r *store.Ring) { r.Keys[0].Sealed = r.Keys[0].Sealed[:5] }, nil, "version 1 does not open"},
+		{"nothing", func(r *store.Ring) { r.Keys[0].Sealed = nil }, nil, "version 1 does not open"},
+		{"a longer one", func(r *store.Ring) { r.Keys[0].Sealed = append(r.Keys[0].Sealed, 0) }, nil, "version 1 does not open"},
+		{"kids swapped", func(r *store.Ring) { r.Keys[0].ID, r.Keys[1].ID = r.Keys[1].ID, r.Keys[0].ID }, nil, "version 1 does not open"},
+		{"sealed bytes swapped", func(r *store.Ring) { r.Keys[0].Sealed, r.Keys[1].Sealed = r.Keys[1].Sealed, r.Keys[0].Sealed }, nil, "version 1 does not open"},
+		{"another kid", func(r *store.Ring) { r.Keys[0].ID = "mine" }, nil, "version 1 does not open"},
+		{"another algorithm", func(r *store.Ring) { r.Keys[0].Algorithm = "HS256" }, nil, "version 1 does not open"},
+		{"another version of the seal key", func(r *store.Ring) { r.Keys[0].SealKey = 2 }, nil, "Config.SealKeys has no version 2"},
+		{"no version", func(r *store.Ring) { r.Keys[0].SealKey = 0 }, nil, "Config.SealKeys has no version 0"},
+		{"a key twice", func(r *store.Ring) { r.Keys = append(r.Keys, r.Keys[0]) }, nil, "share the kid"},
+		{"a boundary moved", func(r *store.Ring) {
+			k := &r.Keys[0]
+			k.ID, k.Algorithm = k.ID+k.Algorithm[:1], k.Algorithm[1:]
+		}, nil, "version 1 does not open"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t)
+			srv := f.server()
+			f.clock.move(30*24*time.Hour - 10*time.Minute)
+			require.NoError(t, f.step(srv))
+			kid, published := f.kid(srv), f.published(srv)
+			require.Len(t, published, 2)
+			ring := f.ring()
+			if tc.change != nil {
+				tc.change(&ring)
+				require.NoError(t, f.keys.SetRing(t.Context(), ring))
+				ring = f.ring()
+			}
+			if tc.config == nil {
+				require.ErrorContains(t, f.step(srv), tc.want)
+				require.Equal(t, kid, f.kid(srv), "the last good ring goes on")
+				require.Equal(t, published, f.published(srv))
+				tc.config = func(*oauth.Config) {}
+			}
+			fresh, err := f.try(tc.config)
+			require.ErrorContains(t, err, tc.want)
+			require.Nil(t, fresh)
+			require.Equal(t, ring, f.ring(), "never a new ring")
+		})
+	}
+}
+
+// TestTimesOnTheRecord: times are not sealed, since they change; whatever they
+// say, the newest key stays, and nothing panics.
+func TestTimesOnTheRecord(t *testing.T) {
+	t.Parallel()
+	far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, change := range map[string]func(*store.SigningKey){
+		"all zero":         func(k *store.SigningKey) { k.NotBefore, k.NotAfter, k.Retire = time.Time{}, time.Time{}, time.Time{} },
+		"all far ahead":    func(k *store.SigningKey) { k.NotBefore, k.NotAfter, k.Retire = far, far, far },
+		"retired long ago": func(k *store.SigningKey) { k.Retire = start.Add(-time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			f.server()
+			f.clock.move(30*24*time.Hour - 10*time.Minute)
+			srv := f.server()
+			ring := f.ring()
+			for i := range ring.Keys {
+				change(&ring.Keys[i])
+			}
+			require.NoError(t, f.keys.SetRing(t.Context(), ring))
+			require.NoError(t, f.step(srv))
+			require.Contains(t, f.published(srv), ring.Keys[1].ID)
+			require.Contains(t, f.published(srv), f.kid(srv))
+			require.Contains(t, f.published(f.server()), f.kid(srv))
+		})
+	}
+}
+
+func TestRingOutage(t *testing.T) {
+	t.Parallel()
+	down := func(context.Context, string) error { return store.ErrUnavailable }
+	readOnly := func(_ context.Context, call string) error {
+		if call == "write" {
+			return store.ErrUnavailable
+		}
+		return nil
+	}
+	t.Run("B19 at start", func(t *testing.T) {
+		f := newFleet(t)
+		f.tap.set(down)
+		srv, err := f.try()
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorContains(t, err, "read the signing keys")
+		require.Nil(t, srv)
+	})
+	t.Run("B19 a store that hangs at start", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t)
+			f.tap.set(hang)
+			began := time.Now()
+			_, err := f.try()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, 10*time.Second, time.Since(began))
+		})
+	})
+	t.Run("B19 the first key cannot be saved", func(t *testing.T) {
+		f := newFleet(t)
+		f.tap.set(readOnly)
+		_, err := f.try()
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorContains(t, err, "save the signing keys")
+	})
+	t.Run("B19 what is due at start cannot be saved", func(t *testing.T) {
+		f := newFleet(t)
+		first := f.kid(f.server())
+		f.clock.move(30 * 24 * time.Hour)
+		f.tap.set(readOnly)
+		srv := f.server()
+		require.Contains(t, f.log.String(), "what is due for them was not done")
+		require.Equal(t, []string{first}, f.published(srv))
+		f.tap.set(nil)
+		require.NoError(t, f.step(srv))
+		require.Len(t, f.published(srv), 2)
+	})
+	t.Run("B19 at a step the ring stays as it was", func(t *testing.T) {
+		f := newFleet(t)
+		srv := f.server()
+		_, kid := f.login(srv)
+		f.clock.move(30*24*time.Hour - 10*time.Minute)
+		ring := f.ring()
+		ups := map[string]func(context.Context, string) error{"down": ringOnly(down), "read only": readOnly}
+		for name, disrupt := range ups {
+			f.tap.set(disrupt)
+			require.ErrorIs(t, f.step(srv), store.ErrUnavailable, name)
+			require.Equal(t, []string{kid}, f.published(srv))
+			require.Equal(t, kid, f.kid(srv))
+		}
+		require.Equal(t, ring, f.ring())
+		f.tap.set(nil)
+		require.NoError(t, f.step(srv))
+		require.Len(t, f.published(srv), 2)
+	})
+	t.Run("B19 an unknown key during an outage is none of the token's faults", func(t *testing.T) {
+		f := newFleet(t)
+		srv := f.server()
+		known, _ := f.login(srv)
+		other := newFleet(t)
+		foreign, _ := other.login(other.server())
+		verify := func(token string) error {
+			_, err := srv.Verifier().Verify(t.Context(), token)
+			return err
+		}
+		f.clock.move(6 * time.Second)
+		f.tap.set(ringOnly(down))
+		f.tap.take()
+		for range 3 {
+			require.ErrorIs(t, verify(foreign), bearer.ErrUnavailable)
+			require.NoError(t, verify(known))
+		}
+		require.Equal(t, 1, f.tap.take()["read"])
+		f.tap.set(nil)
+		f.clock.move(5 * time.Second)
+		require.ErrorIs(t, verify(foreign), bearer.ErrInvalid, "it recovers")
+	})
+	t.Run("B19 a ring that hangs holds up no request for long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t)
+			f.config.Now = time.Now
+			srv := f.server()
+			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
+			f.tap.set(ringOnly(hang))
+			began := time.Now()
+			token, _ := f.login(srv)
+			require.Equal(t, 500*time.Millisecond, time.Since(began))
+			f.login(srv)
+			require.Len(t, f.published(srv), 1)
+			require.Equal(t, 500*time.Millisecond, time.Since(began), "one of them in two minutes")
+			_, err := srv.Verifier().Verify(t.Context(), token)
+			require.NoError(t, err)
+			require.Contains(t, f.log.String(), "the signing keys could not be read again")
+		})
+	})
+	t.Run("other replicas change it all the time", func(t *testing.T) {
+		f := newFleet(t)
+		srv := f.server()
+		kid := f.kid(srv)
+		f.clock.move(30 * 24 * time.Hour)
+		f.tap.take()
+		f.tap.set(func(_ context.Context, call string) error {
+			if call == "write" {
+				return store.ErrConflict
+			}
+			return nil
+		})
+		require.ErrorIs(t, f.step(srv), store.ErrConflict)
+		require.Equal(t, 10, f.tap.take()["write"])
+		require.Equal(t, kid, f.kid(srv))
+	})
+	t.Run("B19 Run says so and goes on", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t)
+			f.config.Now = time.Now
+			f.config.RotateEvery = time.Hour
+			srv := f.server()
+			first := f.kid(srv)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- srv.Run(ctx) }()
+			f.tap.set(ringOnly(hang))
+			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Contains(t, f.log.String(), "upkeep failed")
+			require.Equal(t, first, f.kid(srv))
+			f.tap.set(nil)
+			time.Sleep(12 * time.Minute) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.NotEqual(t, first, f.kid(srv))
+			cancel()
+			require.NoError(t, <-done)
+		})
+	})
+}
+
+// TestReadingTogether: requests that need the ring read it once for all.
+func TestReadingTogether(t *testing.T) {
+	t.Parallel()
+	slow := func(context.Context, string) error {
+		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the bubble's clock
+		return nil
+	}
+	begin := func(t *testing.T) (f *fleet, srv *oauth.Server, foreign string) {
+		t.Helper()
+		f, other := newFleet(t), newFleet(t)
+		f.config.Now, other.config.Now = time.Now, time.Now
+		foreign, _ = other.login(other.server())
+		srv = f.server()
+		f.tap.take()
+		return f, srv, foreign
+	}
+	verify := func(t *testing.T, srv *oauth.Server, token string) {
+		t.Helper()
+		var all sync.WaitGroup
+		errs := make([]error, 16)
+		for i := range errs {
+			all.Go(func() { _, errs[i] = srv.Verifier().Verify(t.Context(), token) })
+		}
+		all.Wait()
+		for _, err := range errs {
+			require.ErrorIs(t, err, bearer.ErrInvalid)
+		}
+	}
+	t.Run("B17 those with unknown keys wait for the one who reads", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f, srv, foreign := begin(t)
+			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
+			f.tap.set(ringOnly(slow))
+			began := time.Now()
+			verify(t, srv, foreign)
+			require.Equal(t, 100*time.Millisecond, time.Since(began))
+			require.Equal(t, 1, f.tap.take()["read"])
+		})
+	})
+	t.Run("B17 nor do they wait for a step if it was read just now", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f, srv, foreign := begin(t)
+			f.tap.set(ringOnly(hang))
+			done := make(chan error, 1)
+			go func() { done <- srv.Step(time.Now()) }()
+			synctest.Wait()
+			began := time.Now()
+			verify(t, srv, foreign)
+			require.Zero(t, time.Since(began))
+			require.ErrorIs(t, <-done, context.DeadlineExceeded)
+		})
+	})
+	t.Run("B19 a step that hangs holds up an unknown key for half a second", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f, srv, foreign := begin(t)
+			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
+			f.tap.set(ringOnly(hang))
+			done := make(chan error, 2)
+			for range 2 {
+				go func() { done <- srv.Step(time.Now()) }()
+			}
+			synctest.Wait()
+			began := time.Now()
+			_, err := srv.Verifier().Verify(t.Context(), foreign)
+			require.ErrorIs(t, err, bearer.ErrUnavailable)
+			require.Equal(t, 500*time.Millisecond, time.Since(began))
+			require.ErrorIs(t, <-done, context.DeadlineExceeded)
+			require.ErrorIs(t, <-done, context.DeadlineExceeded)
+			require.Equal(t, 10*time.Second, time.Since(began), "a second step waits no longer than it may take")
+		})
+	})
+	t.Run("logins go on with the key at hand while one of them reads", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f, srv, _ := begin(t)
+			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
+			f.tap.set(ringOnly(slow))
+			began := time.Now()
+			done := make(chan time.Duration, 2)
+			for range 2 {
+				go func() {
+					_ = serve(srv.Token(), http.MethodPost, "/", cc, basic(f.id, f.secret)...)
+					done <- time.Since(began)
+				}()
+			}
+			require.ElementsMatch(t, []time.Duration{0, 100 * time.Millisecond}, []time.Duration{<-done, <-done})
+			require.Equal(t, 1, f.tap.take()["read"])
+		})
+	})
+}
+
+// ringOnly disturbs the ring and nothing else of a store.
+func ringOnly(disrupt func(context.Context, string) error) func(context.Context, string) error {
+	return func(ctx context.Context, call string) error {
+		if call == "read" || call == "write" {
+			return disrupt(ctx, call)
+		}
+		return nil
+	}
+}
+
+// TestRingThatWasDeleted: who has the store can end every token with that.
+func TestRingThatWasDeleted(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	one, two := f.server(), f.server()
+	token, _ := f.login(one)
+	require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
+	require.NoError(t, f.step(one))
+	require.NoError(t, f.step(two))
+	for _, srv := range []*oauth.Server{one, two} {
+		_, err := srv.Verifier().Verify(t.Context(), token)
+		require.ErrorIs(t, err, bearer.ErrInvalid)
+	}
+	fresh, _ := f.login(one)
+	_, err := two.Verifier().Verify(t.Context(), fresh)
+	require.NoError(t, err)
+}
+
+// TestRingErrorsAreBounded: a store's contents fill no log.
+func TestRingErrorsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.server()
+	ring := f.ring()
+	ring.Keys[0].ID = strings.Repeat("x", 1<<16)
+	require.NoError(t, f.keys.SetRing(t.Context(), ring))
+	_, err := f.try()
+	require.Error(t, err)
+	require.Less(t, len(err.Error()), 1000)
+	require.False(t, errors.Is(err, store.ErrUnavailable))
+	require.Equal(t, http.StatusOK, serve(f.server(func(c *oauth.Config) {
+		_, edKey, _ := testKeys()
+		c.SealKeys, c.Signers = nil, []oauth.SigningKey{{Key: edKey}}
+	}).JWKS(), http.MethodGet, "/", "").status)
+}

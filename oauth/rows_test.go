@@ -1,0 +1,97 @@
+package oauth_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRows keeps ROWS.md true: it lists every requirement once, and each one
+// that is built stands in a test of every package named beside it.
+func TestRows(t *testing.T) {
+	text, err := os.ReadFile("ROWS.md")
+	require.NoError(t, err)
+	listed := map[string]bool{}
+	for _, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 3 || strings.HasPrefix(line, "| row") {
+			continue
+		}
+		shown := cells[2]
+		for _, id := range idsOf(strings.TrimPrefix(cells[0], "| ")) {
+			require.False(t, listed[id], "%s is listed twice", id)
+			listed[id] = true
+			if strings.HasPrefix(shown, "not built: ") {
+				continue
+			}
+			t.Run(id, func(t *testing.T) { checkRow(t, id, shown) })
+		}
+	}
+	for _, chapter := range []struct {
+		name string
+		rows int
+	}{
+		{"6749-", 27}, {"6750-", 10}, {"7009-", 8}, {"7662-", 8}, {"8414-", 8}, {"9068-", 8}, {"7523-", 8},
+		{"9449-", 9}, {"8705-", 6}, {"8707-", 4}, {"9728-", 2}, {"9700-", 7}, {"2.1-", 3}, {"B", 26},
+	} {
+		for row := range chapter.rows {
+			id := fmt.Sprintf("%s%02d", chapter.name, row+1)
+			require.True(t, listed[id], "%s is not listed", id)
+			delete(listed, id)
+		}
+	}
+	require.Empty(t, listed)
+}
+
+// idsOf spells out "7009-01 to 7009-08".
+func idsOf(cell string) []string {
+	first, last, isRange := strings.Cut(cell, " to ")
+	if !isRange {
+		return []string{first}
+	}
+	ids := []string{}
+	chapter := first[:len(first)-2]
+	for row := 1; ; row++ {
+		id := fmt.Sprintf("%s%02d", chapter, row)
+		ids = append(ids, id)
+		if id == last || row == 99 {
+			return ids
+		}
+	}
+}
+
+var (
+	packageName = regexp.MustCompile("`([a-z0-9/]+)`([^`]*)")
+	testName    = regexp.MustCompile(`\b(Test|Fuzz|Example)[A-Za-z0-9_]+`)
+)
+
+func checkRow(t *testing.T, id, shown string) {
+	t.Helper()
+	packages := packageName.FindAllStringSubmatch(shown, -1)
+	require.NotEmpty(t, packages, "no package is named")
+	for _, p := range packages {
+		pattern := "*_test.go"
+		if p[1] == "store/storetest" { // a suite is itself a test
+			pattern = "*.go"
+		}
+		files, err := filepath.Glob(filepath.Join("..", p[1], pattern))
+		require.NoError(t, err)
+		var source strings.Builder
+		for _, file := range files {
+			code, err := os.ReadFile(file) //nolint:gosec // named by the table beside this file
+			require.NoError(t, err)
+			source.Write(code)
+		}
+		// In a name or a message, not in a comment.
+		quoted := regexp.MustCompile(`(?m)^[^/\n]*["` + "`" + `][^\n]*` + regexp.QuoteMeta(id) + `\b`)
+		require.True(t, quoted.MatchString(source.String()), "%s is in no test of %s", id, p[1])
+		for _, test := range testName.FindAllString(p[2], -1) {
+			require.True(t, strings.Contains(source.String(), "func "+test+"("), "%s has no test %s", p[1], test)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package oauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// running starts a server's Run inside a synctest bubble, whose clock is the
+// server's. stop ends it and returns what Run returned.
+func running(t *testing.T) (srv *oauth.Server, tapped *tap, login func() answer, stop func() error) {
+	t.Helper()
+	st, tapped := newTap()
+	srv, err := oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+	require.NoError(t, err)
+	key, secret, err := srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- srv.Run(ctx) }()
+	login = func() answer { return serve(srv.Token(), http.MethodPost, "/", cc, basic(key.ID, secret.Reveal())...) }
+	return srv, tapped, login, func() error { cancel(); return <-done }
+}
+
+func TestRun(t *testing.T) {
+	t.Run("last uses are written every few seconds", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv, tapped, login, stop := running(t)
+			require.Equal(t, http.StatusOK, login().status)
+			used := time.Now()
+			require.Zero(t, tapped.take()["Upkeep.Touch"])
+			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			page, err := srv.Keys().List(t.Context(), admin, store.KeyQuery{})
+			require.NoError(t, err)
+			require.WithinDuration(t, used, page.Keys[0].LastUsed, time.Microsecond)
+			require.NoError(t, stop())
+		})
+	})
+	t.Run("what is left is written at the end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, tapped, login, stop := running(t)
+			require.Equal(t, http.StatusOK, login().status)
+			require.NoError(t, stop())
+			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+		})
+	})
+	t.Run("a store that hangs at the end holds nobody up for ever", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, tapped, login, stop := running(t)
+			require.Equal(t, http.StatusOK, login().status)
+			tapped.set(hang)
+			began := time.Now()
+			require.ErrorIs(t, stop(), context.DeadlineExceeded)
+			require.Equal(t, 5*time.Second, time.Since(began))
+		})
+	})
+	t.Run("B19 what fails is tried again, and nothing is lost", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, tapped, login, stop := running(t)
+			require.Equal(t, http.StatusOK, login().status)
+			tapped.set(func(context.Context, string) error { return errors.New("down") })
+			time.Sleep(16 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Equal(t, 3, tapped.take()["Upkeep.Touch"])
+			tapped.set(nil)
+			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			require.NoError(t, stop())
+		})
+	})
+	t.Run("old events and tombstones are pruned every hour", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, tapped, _, stop := running(t)
+			time.Sleep(3*time.Hour + time.Minute) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			counts := tapped.take()
+			require.Equal(t, 3, counts["Events.Prune"])
+			require.Equal(t, 3, counts["Upkeep.Purge"])
+			require.NoError(t, stop())
+		})
+	})
+	t.Run("8414-08 signing keys rotate", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv, _, login, stop := running(t)
+			first := part(t, login().token(), 0)["kid"]
+			time.Sleep(30*24*time.Hour - 5*time.Minute) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Len(t, kidsOf(t, serve(srv.JWKS(), http.MethodGet, "/", "").body), 2, "published before its first use")
+			require.Equal(t, first, part(t, login().token(), 0)["kid"])
+			time.Sleep(10 * time.Minute) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.NotEqual(t, first, part(t, login().token(), 0)["kid"])
+			require.NoError(t, stop())
+		})
+	})
+}

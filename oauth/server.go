@@ -1,0 +1,308 @@
+package oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-oauth2/oauth2/v4/manage"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Server is the authorization server. It is safe for concurrent use.
+type Server struct {
+	cfg      Config
+	store    store.Store
+	keys     *apikey.Service
+	manager  *manage.Manager
+	ring     *ring
+	verifier *bearer.Verifier
+	issued   *bearer.Verifier // takes tokens for every audience
+	paths    paths
+	metadata document
+	resource document
+	buffers  sync.Pool // of *bytes.Buffer
+}
+
+// paths is where each endpoint is mounted, which is also what is advertised.
+type paths struct {
+	origin, token, revocation, introspection, authorization, jwks, metadata, openID string
+	// resource is the path of the resource metadata, resourceURL all of it.
+	resource, resourceURL string
+}
+
+// New checks cfg and st and returns a Server. All problems are joined into one
+// error, each naming its field. With Config.SealKeys it also reads the signing
+// keys from the store, or makes the first one, and waits up to 10 seconds for
+// it: a store that is away, or keys that do not open, are an error.
+func New(st store.Store, cfg Config) (*Server, error) {
+	cfg, problems := cfg.complete()
+	paths, err := pathsOf(cfg)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	keys, err := apikey.New(st, cfg.Keys)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	ring, err := signing(st, cfg)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, paths: paths}
+	if err := s.verifiers(); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	s.manager = manage.NewManager()
+	s.manager.MapClientStorage(gooauth2.NewClientStore(keys))
+	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys, s.Sign))
+	s.manager.MapTokenStorage(gooauth2.TokenStore{})
+	if s.metadata, err = s.describe(); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	if s.resource, err = s.describeResource(); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	// Last, since it may write: a server that cannot be made leaves no trace.
+	if err := s.ring.start(context.Background()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// verifiers makes the guards' verifier, for this server's own audience, and
+// that of revocation and introspection, for every token it issues.
+func (s *Server) verifiers() error {
+	cfg := bearer.Config{
+		Issuer:           s.cfg.Issuer,
+		Audiences:        s.cfg.Audience,
+		Keys:             s.ring,
+		Epochs:           epochs{s.store.Epochs, s.cfg.Now},
+		Permissions:      s.cfg.Permissions,
+		Realm:            s.cfg.Realm,
+		ResourceMetadata: s.paths.resourceURL,
+		Leeway:           s.cfg.Leeway,
+		Now:              s.cfg.Now,
+		Logger:           s.cfg.Logger,
+	}
+	var err error
+	if s.verifier, err = bearer.New(cfg); err != nil {
+		return err
+	}
+	cfg.Audiences = s.cfg.audiences()
+	cfg.CacheEntries, cfg.CacheBytes = 1024, 4<<20
+	s.issued, err = bearer.New(cfg)
+	return err
+}
+
+// Format implements fmt.Formatter: a Server holds keys, and shows its issuer
+// only.
+func (s *Server) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "oauth.Server("+s.cfg.Issuer+")") //nolint:errcheck // Printf is told by f
+}
+
+// pathsOf says where the endpoints stand. An issuer that is no URL is reported
+// elsewhere.
+func pathsOf(cfg Config) (paths, error) {
+	u, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return paths{}, nil //nolint:nilerr // reported as Config.Issuer
+	}
+	prefix := strings.TrimSuffix(u.EscapedPath(), "/")
+	p := paths{
+		origin:        u.Scheme + "://" + u.Host,
+		token:         cfg.TokenPath,
+		revocation:    cfg.RevocationPath,
+		introspection: cfg.IntrospectionPath,
+		authorization: cfg.AuthorizationPath,
+		jwks:          prefix + "/.well-known/jwks.json",
+		// The issuer's path goes behind the well-known part (RFC 8414,
+		// section 3.1), but before it for OpenID Connect Discovery.
+		metadata: "/.well-known/oauth-authorization-server" + prefix,
+	}
+	if cfg.OpenIDAlias {
+		p.openID = prefix + "/.well-known/openid-configuration"
+	}
+	if cfg.Resource != "" {
+		var origin string
+		origin, p.resource = resourcePath(cfg.Resource)
+		p.resourceURL = origin + p.resource
+	}
+	return p, p.distinct()
+}
+
+// distinct refuses two endpoints at one path.
+func (p paths) distinct() error {
+	all := []string{p.jwks, p.metadata, p.openID, p.resource}
+	for _, own := range []struct{ field, path string }{
+		{"TokenPath", p.token}, {"RevocationPath", p.revocation}, {"IntrospectionPath", p.introspection},
+		{"AuthorizationPath", p.authorization},
+	} {
+		if own.path != "" && slices.Contains(all, own.path) {
+			return fmt.Errorf("Config.%s: %s is the path of another document of this server", own.field, own.path)
+		}
+		all = append(all, own.path)
+	}
+	return nil
+}
+
+// Routes returns the handlers by path, for the host to mount: what is in here
+// is what the metadata advertises. The patterns suit http.ServeMux; they name
+// no method, since each handler answers a wrong one itself. A ServeMux that
+// has a wider pattern with a method, such as "GET /", takes them for a
+// conflict and panics: mount them on a ServeMux of their own then, and the
+// other one behind it as "/".
+func (s *Server) Routes() map[string]http.Handler {
+	routes := map[string]http.Handler{
+		s.paths.token:         s.Token(),
+		s.paths.revocation:    s.Revocation(),
+		s.paths.introspection: s.Introspection(),
+		s.paths.jwks:          s.JWKS(),
+		s.paths.metadata:      s.Metadata(),
+	}
+	if s.paths.resource != "" {
+		routes[s.paths.resource] = s.ResourceMetadata()
+	}
+	if s.paths.authorization != "" {
+		routes[s.paths.authorization] = s.Authorization()
+	}
+	if s.paths.openID != "" {
+		routes[s.paths.openID] = s.Metadata()
+	}
+	return routes
+}
+
+// Keys returns the service that makes and changes keys.
+func (s *Server) Keys() *apikey.Service { return s.keys }
+
+// Verifier returns the verifier of this server's tokens, for callers that do
+// not come over HTTP.
+func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
+
+// Require guards a route: the token must hold all of the permissions, in the
+// workspace that the guard is then told; see bearer.Guard.
+func (s *Server) Require(permissions ...string) bearer.Guard {
+	return s.verifier.Require(permissions...)
+}
+
+const (
+	flushEvery = 5 * time.Second
+	stepEvery  = time.Minute
+	pruneEvery = time.Hour
+	lastFlush  = 5 * time.Second
+)
+
+// Run does what cannot wait for a request: it writes last uses and events,
+// prunes what is old, and reads and rotates the signing keys. It starts the
+// package's only goroutine, that of the caller, and returns when ctx ends and
+// the last use is written; the error is that of this last writing.
+func (s *Server) Run(ctx context.Context) error {
+	flush := time.NewTicker(flushEvery)
+	defer flush.Stop()
+	step := time.NewTicker(stepEvery)
+	defer step.Stop()
+	prune := time.NewTicker(pruneEvery)
+	defer prune.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+			defer cancel()
+			err = s.keys.Flush(last)
+			if err != nil { // who starts Run in a goroutine may not look at its error
+				s.cfg.Logger.ErrorContext(last, "the last upkeep failed; what it had to write is lost", "error", err)
+			}
+			return err
+		case <-flush.C:
+			err = s.keys.Flush(ctx)
+		case <-step.C:
+			err = s.ring.step(ctx, s.cfg.Now())
+		case <-prune.C:
+			err = s.keys.Prune(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Logger.ErrorContext(ctx, "upkeep failed and will be tried again", "error", err)
+		}
+	}
+}
+
+// Sign makes the token of a grant (RFC 9068, section 2).
+func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return "", fmt.Errorf("oauth: no random token id: %w", err)
+	}
+	claims := jose.Claims{
+		Issuer:   s.cfg.Issuer,
+		Subject:  g.Key.ID,
+		Audience: s.audience(g.Resource),
+		Expires:  g.Expires.Unix(),
+		IssuedAt: g.IssuedAt.Unix(),
+		TokenID:  base64.RawURLEncoding.EncodeToString(id[:]),
+		ClientID: g.Key.ID,
+		Scope:    g.Permissions.String(),
+
+		Workspace: g.Key.Workspace,
+		SecretID:  g.SecretID,
+		Epochs:    g.Epochs,
+	}
+	if s.cfg.Claims != nil {
+		shown := *g
+		extra, err := s.cfg.Claims(ctx, &shown)
+		if err != nil {
+			return "", fmt.Errorf("oauth: Config.Claims: %w", err)
+		}
+		if claims.Extra, err = jose.EncodeExtra(extra); err != nil {
+			return "", fmt.Errorf("oauth: Config.Claims: %w", err)
+		}
+	}
+	room := s.buffer()
+	defer s.reuse(room)
+	room.Grow(1 << 10) // most claims fit in
+	token, err := s.ring.signer(ctx).Sign(jose.AppendClaims(room.AvailableBuffer(), &claims))
+	if err != nil {
+		return "", fmt.Errorf("oauth: sign token: %w", err)
+	}
+	return token, nil
+}
+
+// epochs answers for this server's verifier, from the store.
+type epochs struct {
+	store store.Epochs
+	now   func() time.Time
+}
+
+// Ended implements bearer.Epochs.
+func (e epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
+	state, err := e.store.Read(ctx, store.TokenRef{Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	return state.Revoked ||
+		t.Epochs[0] < state.Instance ||
+		t.Epochs[1] < state.Workspace ||
+		t.Epochs[2] < state.Key ||
+		!state.SecretKnown ||
+		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil
+}

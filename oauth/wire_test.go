@@ -1,0 +1,201 @@
+package oauth_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// head is a request's head with a length that need not be true.
+func head(length string, headers ...string) string {
+	return "POST /api/login HTTP/1.1\r\nHost: h\r\nContent-Type: " + form + "\r\n" + length + "\r\n" +
+		strings.Join(append(headers, ""), "\r\n") + "\r\n"
+}
+
+// answerOn reads one response from a connection.
+func answerOn(t testing.TB, from *bufio.Reader) answer {
+	t.Helper()
+	response, err := http.ReadResponse(from, nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return answer{response.StatusCode, response.Header, string(body)}
+}
+
+// closed requires that the server has closed the connection.
+func closed(t testing.TB, from *bufio.Reader) {
+	t.Helper()
+	_, err := from.ReadByte()
+	require.Error(t, err, "the connection is still open")
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is still open")
+}
+
+func TestWire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good := w.grant()
+
+	t.Run("B12 a declared length over the limit is refused before the body comes", func(t *testing.T) {
+		w := w.at(t)
+		for _, length := range []int{64<<10 + 1, 200_000, 1 << 40} {
+			began := time.Now()
+			in := bufio.NewReader(w.raw(head(fmt.Sprintf("Content-Length: %d", length))))
+			w.refused(answerOn(t, in), http.StatusRequestEntityTooLarge, "invalid_request")
+			closed(t, in)
+			require.Less(t, time.Since(began), 9*time.Second) // the body has 10
+		}
+	})
+	t.Run("B12 an endless chunked body is cut off at the limit", func(t *testing.T) {
+		w := w.at(t)
+		conn := w.raw(head("Transfer-Encoding: chunked"))
+		chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<10, strings.Repeat("a", 1<<10))
+		sent := 0
+		for range 64 << 10 { // 64 MiB, if the server let us
+			n, err := io.WriteString(conn, chunk)
+			sent += n
+			if err != nil {
+				break
+			}
+		}
+		require.Less(t, sent, 16<<20, "the server stopped reading")
+	})
+	t.Run("B12 413 for a chunked body", func(t *testing.T) {
+		w := w.at(t)
+		in := bufio.NewReader(w.raw(head("Transfer-Encoding: chunked") + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 65<<10, strings.Repeat("a", 65<<10))))
+		w.refused(answerOn(t, in), http.StatusRequestEntityTooLarge, "invalid_request")
+	})
+	t.Run("B12 Expect: 100-continue", func(t *testing.T) {
+		w := w.at(t)
+		conn := w.raw(head(fmt.Sprintf("Content-Length: %d", len(good)), "Expect: 100-continue"))
+		in := bufio.NewReader(conn)
+		require.Equal(t, http.StatusContinue, answerOn(t, in).status)
+		_, err := io.WriteString(conn, good)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, answerOn(t, in).status)
+	})
+	t.Run("B12 Expect: 100-continue for a body that is too long", func(t *testing.T) {
+		w := w.at(t)
+		in := bufio.NewReader(w.raw(head("Content-Length: 100000", "Expect: 100-continue")))
+		w.refused(answerOn(t, in), http.StatusRequestEntityTooLarge, "invalid_request")
+		closed(t, in)
+	})
+	t.Run("B12 chunked and Content-Length: one reading, one answer", func(t *testing.T) {
+		w := w.at(t)
+		// Read by its Content-Length, the body would end in a second request.
+		smuggled := "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+		body := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good)
+		in := bufio.NewReader(w.raw(head("Transfer-Encoding: chunked\r\nContent-Length: 5", "Connection: close") + body + smuggled))
+		a := answerOn(t, in)
+		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, a.status)
+		closed(t, in)
+	})
+	t.Run("B12 two lengths that differ", func(t *testing.T) {
+		w := w.at(t)
+		in := bufio.NewReader(w.raw(head("Content-Length: 5\r\nContent-Length: 6") + good))
+		require.Equal(t, http.StatusBadRequest, answerOn(t, in).status)
+	})
+	t.Run("B12 gzip is not inflated", func(t *testing.T) {
+		w := w.at(t)
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		_, err := io.WriteString(z, good)
+		require.NoError(t, err)
+		require.NoError(t, z.Close())
+		for _, headers := range [][]string{{"Content-Encoding", "gzip"}, nil} {
+			w.refused(w.post(packed.String(), headers...), http.StatusBadRequest, "invalid_request")
+		}
+	})
+	t.Run("B12 a body shorter than declared", func(t *testing.T) {
+		w := w.at(t)
+		conn := w.raw(head(fmt.Sprintf("Content-Length: %d", len(good)+10)) + good)
+		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		w.refused(answerOn(t, bufio.NewReader(conn)), http.StatusBadRequest, "invalid_request")
+	})
+	t.Run("B15 a line break cannot come in a header", func(t *testing.T) {
+		w := w.at(t)
+		in := bufio.NewReader(w.raw("POST /api/login HTTP/1.1\r\nHost: h\r\nAuthorization: Basic eDp5\x00\r\nContent-Length: 0\r\n\r\n"))
+		require.Equal(t, http.StatusBadRequest, answerOn(t, in).status)
+	})
+	t.Run("9700-07 and 8414-02 the Host header changes nothing", func(t *testing.T) {
+		w := w.at(t)
+		in := bufio.NewReader(w.raw("GET /api/login HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Proto: https\r\n\r\n"))
+		a := answerOn(t, in)
+		require.Equal(t, http.StatusMethodNotAllowed, a.status)
+		require.NotContains(t, fmt.Sprint(a), "evil")
+	})
+}
+
+// TestSlowBody takes as long as the deadline of ten seconds, for all cases at
+// once.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cases := []struct {
+		name, head string
+		status     int
+		conn       net.Conn
+	}{
+		{name: "form", head: head("Content-Length: 1000"), status: http.StatusRequestTimeout},
+		{name: "chunked", head: head("Transfer-Encoding: chunked") + "5\r\nab", status: http.StatusRequestTimeout},
+		// Nobody reads these bodies, but net/http waits for them.
+		{name: "another content type", head: strings.Replace(head("Content-Length: 1000"), form, "text/plain", 1), status: http.StatusBadRequest},
+		{name: "another method", head: strings.Replace(head("Content-Length: 1000"), "POST", "PUT", 1), status: http.StatusMethodNotAllowed},
+		{name: "a parameter in the URL", head: strings.Replace(head("Content-Length: 1000"), "login", "login?scope=a", 1), status: http.StatusBadRequest},
+	}
+	began := time.Now()
+	for i := range cases {
+		cases[i].conn = w.raw(cases[i].head + "a")
+	}
+	for _, tc := range cases {
+		t.Run("B12 "+tc.name, func(t *testing.T) {
+			in := bufio.NewReader(tc.conn)
+			a := answerOn(t, in)
+			require.Equal(t, tc.status, a.status, a.body)
+			require.Equal(t, "invalid_request", a.code())
+			closed(t, in)
+			require.Greater(t, time.Since(began), 9*time.Second)
+			require.Less(t, time.Since(began), 19*time.Second)
+		})
+	}
+}
+
+// TestHostsReadTimeout keeps a server's own bound, which is tighter here.
+func TestHostsReadTimeout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *setup) {
+		s.start = func(web *httptest.Server) {
+			web.Config.ReadTimeout = 300 * time.Millisecond
+			web.Start()
+		}
+	})
+	began := time.Now()
+	in := bufio.NewReader(w.raw(head("Content-Length: 1000") + "a"))
+	require.Equal(t, http.StatusRequestTimeout, answerOn(t, in).status, "B12")
+	closed(t, in)
+	require.Less(t, time.Since(began), 9*time.Second) // without it, 10
+}
+
+// TestKeepAlive: the bound on one body is not a bound on the next request.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.raw("")
+	in := bufio.NewReader(conn)
+	for range 3 {
+		_, err := io.WriteString(conn, head(fmt.Sprintf("Content-Length: %d", len(w.grant())))+w.grant())
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, answerOn(t, in).status)
+	}
+}
