@@ -1,0 +1,46 @@
+// Package server is a service on go-oauth2: users log in through
+// authorization_code, and one route is for them.
+package server
+
+import (
+	"net/http"
+
+	"github.com/go-oauth2/oauth2/v4/generates"
+	"github.com/go-oauth2/oauth2/v4/manage"
+	"github.com/go-oauth2/oauth2/v4/server"
+
+	"github.com/latchkey-go/latchkey/examples/gooauth2/host"
+)
+
+// New returns the service's routes.
+func New(clients host.Clients, tokens *host.Tokens) http.Handler {
+	manager := manage.NewDefaultManager()
+	manager.MapClientStorage(clients)
+	manager.MapAccessGenerate(generates.NewAccessGenerate())
+	manager.MapTokenStorage(tokens)
+
+	web := server.NewDefaultServer(manager)
+	web.SetClientInfoHandler(server.ClientFormHandler)
+	web.SetUserAuthorizationHandler(host.User)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
+		if err := web.HandleAuthorizeRequest(w, r); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	})
+	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
+		if err := web.HandleTokenRequest(w, r); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) {
+		token, err := web.ValidationBearerToken(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+			return
+		}
+		host.Reply(w, map[string]string{"user": token.GetUserID()})
+	})
+	return mux
+}

@@ -1,0 +1,142 @@
+// Command gooauth2 is a service that ran on go-oauth2 before it had API keys.
+// Folder before has it as it was, folder after with keys beside its users and
+// clients; change.diff is the difference, and keys.go is new.
+//
+//	go run ./examples/gooauth2            serve, and print curl lines to try
+//	go run ./examples/gooauth2 -once      play the whole story, then exit 0 or 1
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-oauth2/oauth2/v4"
+
+	server "github.com/latchkey-go/latchkey/examples/gooauth2/after"
+	"github.com/latchkey-go/latchkey/examples/gooauth2/host"
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "gooauth2:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("gooauth2", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
+	once := flags.Bool("once", false, "play the whole story, then exit 0 or 1")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	app, err := newService(ctx, "http://"+listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	upkeep := make(chan error, 1)
+	go func() { upkeep <- app.keys.Run(ctx) }()
+	served := make(chan error, 1)
+	web := &http.Server{
+		Handler:           app.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	go func() { served <- web.Serve(listener) }()
+
+	if *once {
+		err = app.tell(ctx, out)
+	} else {
+		app.explain(out)
+		select {
+		case <-ctx.Done():
+		case err = <-served:
+		}
+	}
+	cancel()
+	grace, done := context.WithTimeout(context.Background(), 5*time.Second)
+	defer done()
+	return errors.Join(err, web.Shutdown(grace), <-upkeep)
+}
+
+// service is the service of folder after, with a key for team-a and a client
+// from before that became a key.
+type service struct {
+	base    string
+	keys    *oauth.Server
+	clients host.Clients
+	tokens  *host.Tokens
+	handler http.Handler
+	key     store.Key
+	secret  string
+}
+
+func newService(ctx context.Context, base string) (*service, error) {
+	s := &service{base: base, clients: host.NewClients(base + "/callback"), tokens: host.NewTokens()}
+	var err error
+	if s.keys, err = server.NewKeys(base); err != nil {
+		return nil, err
+	}
+	s.handler = server.New(s.clients, s.tokens, s.keys)
+
+	admin := apikey.OrganizationAdmin("example")
+	permissions, err := scope.Of("project.list")
+	if err != nil {
+		return nil, err
+	}
+	expiry := apikey.ExpiresAt(time.Now().Add(30 * 24 * time.Hour))
+	key, secret, err := s.keys.Keys().Create(ctx, admin, apikey.Spec{
+		Workspace: "team-a", Name: "ci", Permissions: permissions, Expiry: expiry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.key, s.secret = key, secret.Reveal()
+
+	// The client that logs in for itself becomes a key, with the id and secret
+	// that its program has.
+	found, err := gooauth2.Clients(ctx, s.clients, []string{"nightly"}, func(c oauth2.ClientInfo) (apikey.Spec, error) {
+		return apikey.Spec{Workspace: c.GetUserID(), Permissions: permissions, Expiry: expiry}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, client := range found.Keys {
+		if _, err := s.keys.Keys().Import(ctx, admin, client); err != nil {
+			return nil, err
+		}
+		delete(s.clients, client.ID) // with its secret in plain text
+	}
+	return s, nil
+}

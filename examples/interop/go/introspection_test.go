@@ -1,0 +1,44 @@
+package interop_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	zitadelclient "github.com/zitadel/oidc/v3/pkg/client"
+	zitadelrs "github.com/zitadel/oidc/v3/pkg/client/rs"
+	zitadel "github.com/zitadel/oidc/v3/pkg/oidc"
+)
+
+// zitadel/oidc's resource server knows a token only by asking (RFC 7662).
+func TestZitadelResourceServer(t *testing.T) {
+	const rs = peer("github.com/zitadel/oidc/v3")
+	f := start(t, "ES256")
+	document, err := zitadelclient.Discover(limited(t), f.Issuer, http.DefaultClient)
+	require.NoError(t, err)
+	server, err := zitadelrs.NewResourceServerClientCredentials(limited(t), f.Issuer, f.ClientID, f.ClientSecret)
+	require.NoError(t, err)
+	require.Equal(t, f.TokenURL, server.TokenEndpoint())
+	if document.IntrospectionEndpoint == "" {
+		rs.later(t, "introspection (rs)", "the metadata names no introspection endpoint; the rest of this test runs once it does")
+		return
+	}
+	introspect := func(t *testing.T, token string) *zitadel.IntrospectionResponse {
+		t.Helper()
+		answer, err := zitadelrs.Introspect[*zitadel.IntrospectionResponse](limited(t), server, token)
+		require.NoError(t, err)
+		return answer
+	}
+	rs.shows(t, "introspection (rs)", func(t *testing.T) {
+		answer := introspect(t, f.Tokens.Good)
+		require.True(t, answer.Active)
+		require.Equal(t, f.ClientID, answer.ClientID)
+	})
+	for _, bad := range []struct{ wrong, token string }{
+		{"ended", f.Tokens.Ended}, {"expired", f.Tokens.Expired}, {"other key", f.Tokens.OtherKey},
+	} {
+		rs.refuses(t, bad.wrong+" (rs)", func(t *testing.T) {
+			require.False(t, introspect(t, bad.token).Active)
+		})
+	}
+}

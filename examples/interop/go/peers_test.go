@@ -1,0 +1,73 @@
+// Package interop_test lets clients and verifiers of the Go world meet
+// Latchkey. What each was seen doing, and what it was seen refusing, becomes a
+// row of RESULTS.md; see the table command.
+package interop_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/examples/interop/world"
+)
+
+// peer is a program or library that meets Latchkey. Its name is the one that
+// go.mod knows it by, if that does.
+type peer string
+
+// shows runs f as a subtest and, unless it fails, puts what into the peer's
+// row.
+func (p peer) shows(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "shown", what, f) }
+
+// refuses is shows for the negative twin.
+func (p peer) refuses(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "refused", what, f) }
+
+// later is shows for what the server does not do yet.
+func (p peer) later(t *testing.T, what, reason string) {
+	t.Helper()
+	t.Attr("later", string(p)+"\t"+what)
+	t.Log(reason)
+}
+
+func (p peer) run(t *testing.T, kind, what string, f func(t *testing.T)) {
+	t.Helper()
+	if t.Run(kind+" "+what, f) {
+		t.Attr(kind, string(p)+"\t"+what)
+	}
+}
+
+func start(t *testing.T, algorithm string) world.Facts {
+	t.Helper()
+	w, err := world.Start(t.Context(), algorithm)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	return w.Facts
+}
+
+// limited is a context that ends a peer that hangs.
+func limited(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// get returns the status and the body of an answer.
+func get(t *testing.T, client *http.Client, url string, headers ...string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(limited(t), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(body)
+}

@@ -1,0 +1,83 @@
+package interop_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/examples/interop/world"
+)
+
+// TestWorld sees to it that the bad tokens are bad in the eyes of Latchkey's
+// own guard, the one that only the server can know of included.
+func TestWorld(t *testing.T) {
+	for _, algorithm := range world.Algorithms() {
+		t.Run(algorithm, func(t *testing.T) {
+			f := start(t, algorithm)
+			for name, token := range f.Tokens.Bad() {
+				status, body := get(t, http.DefaultClient, f.ProtectedURL, "Authorization", "Bearer "+token)
+				require.Equal(t, http.StatusUnauthorized, status, "%s: %s", name, body)
+			}
+			status, _ := get(t, http.DefaultClient, f.ProtectedURL, "Authorization", "Bearer "+f.Tokens.Ended)
+			require.Equal(t, http.StatusUnauthorized, status)
+			status, body := get(t, http.DefaultClient, f.ProtectedURL, "Authorization", "Bearer "+f.Tokens.Good)
+			require.Equal(t, http.StatusOK, status)
+			require.JSONEq(t, `{"client_id":"`+f.ClientID+`","workspace":"team-a","scope":"project.list project.read"}`, body)
+		})
+	}
+}
+
+// TestBadTokens sees to it that each is wrong in one way only: a peer that
+// does not look there would take it.
+func TestBadTokens(t *testing.T) {
+	for _, algorithm := range world.Algorithms() {
+		t.Run(algorithm, func(t *testing.T) {
+			tokens := start(t, algorithm).Tokens
+			header, want := decode(t, tokens.Good)
+			for name, token := range tokens.Bad() {
+				itsHeader, claims := decode(t, token)
+				require.Equal(t, header, itsHeader, name)
+				lives := claims.Expires > time.Now().Unix()
+				require.Equal(t, name != "expired", lives, name)
+				require.Equal(t, want.Expires-want.IssuedAt, claims.Expires-claims.IssuedAt, name)
+				require.Equal(t, name == "wrong audience", claims.Audience != want.Audience, name)
+				claims.Expires, claims.IssuedAt, claims.Audience = want.Expires, want.IssuedAt, want.Audience
+				require.Equal(t, want, claims, name)
+			}
+		})
+	}
+}
+
+// claimSet is all claims but the jti, which is always another one.
+type claimSet struct {
+	Issuer    string  `json:"iss"`
+	Subject   string  `json:"sub"`
+	Audience  string  `json:"aud"`
+	ClientID  string  `json:"client_id"`
+	Scope     string  `json:"scope"`
+	Expires   int64   `json:"exp"`
+	IssuedAt  int64   `json:"iat"`
+	TokenID   string  `json:"jti"`
+	Workspace string  `json:"workspace"`
+	SecretID  string  `json:"secret_id"`
+	Epochs    []int64 `json:"epochs"`
+}
+
+func decode(t *testing.T, token string) (header string, claims claimSet) {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	require.Len(t, parts, 3)
+	plain, err := base64.RawURLEncoding.DecodeString(parts[1])
+	require.NoError(t, err)
+	reader := json.NewDecoder(strings.NewReader(string(plain)))
+	reader.DisallowUnknownFields()
+	require.NoError(t, reader.Decode(&claims))
+	require.NotEmpty(t, claims.TokenID)
+	claims.TokenID = ""
+	return parts[0], claims
+}

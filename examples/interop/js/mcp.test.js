@@ -1,0 +1,96 @@
+// The MCP TypeScript SDK's client credentials provider, before an MCP server
+// of the same SDK whose authorization server is Latchkey.
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
+import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import express from 'express';
+import * as jose from 'jose';
+import { bad, listen, refuses, shows, start } from './fixture.js';
+
+const peer = '@modelcontextprotocol/sdk';
+const app = express();
+const mcp = await listen(app);
+const facts = await start('ES256', `${mcp.url}/mcp`);
+serve();
+after(async () => {
+  await mcp.stop();
+  facts.stop();
+});
+
+// serve is an MCP server with one tool, which says whom it talks to.
+function serve() {
+  const keys = jose.createRemoteJWKSet(new URL(facts.jwks_url));
+  // Its own audience, which the SDK's client asks for by name (RFC 8707); the
+  // bad tokens are for the fixture's, and wrong in one other way each.
+  const audience = [`${mcp.url}/mcp`, facts.audience];
+  const verifyAccessToken = async (token) => {
+    try {
+      const { payload } = await jose.jwtVerify(token, keys, { issuer: facts.issuer, audience, typ: 'at+jwt' });
+      return { token, clientId: payload.client_id, scopes: payload.scope.split(' '), expiresAt: payload.exp };
+    } catch (error) {
+      throw new InvalidTokenError(error.code);
+    }
+  };
+  app.use('/.well-known/oauth-protected-resource/mcp', (req, res) =>
+    res.json({ resource: `${mcp.url}/mcp`, authorization_servers: [facts.issuer], scopes_supported: ['project.list'] }),
+  );
+  app.use('/mcp', requireBearerAuth({
+    verifier: { verifyAccessToken },
+    requiredScopes: ['project.list'],
+    resourceMetadataUrl: `${mcp.url}/.well-known/oauth-protected-resource/mcp`,
+  }));
+  app.post('/mcp', express.json(), async (req, res) => {
+    const server = new McpServer({ name: 'interop', version: '1.0.0' });
+    server.registerTool('whoami', {}, ({ authInfo }) => ({ content: [{ type: 'text', text: authInfo.clientId }] }));
+    const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined, enableJsonResponse: true });
+    await server.connect(transport);
+    await transport.handleRequest(req, res, req.body);
+  });
+  app.all('/mcp', (req, res) => res.status(405).end());
+}
+
+const credentials = (secret) => ({
+  clientId: facts.client_id,
+  clientSecret: secret,
+  scope: 'project.list',
+  expectedIssuer: facts.issuer,
+});
+
+async function whoAmI(provider) {
+  const client = new Client({ name: 'interop', version: '1.0.0' });
+  try {
+    await client.connect(new StreamableHTTPClientTransport(new URL(`${mcp.url}/mcp`), { authProvider: provider }));
+    return (await client.callTool({ name: 'whoami', arguments: {} })).content[0].text;
+  } finally {
+    await client.close();
+  }
+}
+
+shows(peer, 'ClientCredentialsProvider: 401, discovery, login, tool call', async () => {
+  const provider = new ClientCredentialsProvider(credentials(facts.client_secret));
+  assert.equal(await whoAmI(provider), facts.client_id);
+  assert.equal(provider.tokens().scope, 'project.list');
+});
+
+refuses(peer, 'wrong secret', async () => {
+  await assert.rejects(whoAmI(new ClientCredentialsProvider(credentials(facts.wrong_secret))), { name: 'InvalidClientError' });
+});
+
+for (const [wrong, token] of Object.entries(bad(facts))) {
+  const codes = {
+    expired: 'ERR_JWT_EXPIRED',
+    'wrong audience': 'ERR_JWT_CLAIM_VALIDATION_FAILED',
+    'other key': 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+  };
+  refuses(peer, wrong, async () => {
+    const response = await fetch(`${mcp.url}/mcp`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+    assert.equal(response.status, 401);
+    assert.equal((await response.json()).error_description, codes[wrong]);
+  });
+}

@@ -1,0 +1,164 @@
+// Command table turns what the tests of this module and of ../js reported into
+// the table of RESULTS.md. It fails if a test failed, if a peer was not seen
+// at work, and if a peer was not seen to refuse anything: then its green would
+// not say that it checks.
+//
+//	table -go go-test.json -tap node.tap -versions versions.txt >RESULTS.md
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() {
+	goTest := flag.String("go", "", "`file` with the output of go test -json")
+	tap := flag.String("tap", "", "`file` with the output of node --test --test-reporter=tap")
+	versions := flag.String("versions", "", "`file` with the peers in their order: world, peer, version")
+	flag.Parse()
+	if err := run(*goTest, *tap, *versions, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "table:", err)
+		os.Exit(1)
+	}
+}
+
+func run(goTest, tap, versions string, out io.Writer) error {
+	var t table
+	for _, input := range []struct {
+		file string
+		line func(string) error
+	}{{versions, t.readVersion}, {goTest, t.readGo}, {tap, t.readTAP}} {
+		if err := eachLine(input.file, input.line); err != nil {
+			return err
+		}
+	}
+	if err := t.check(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, t.String())
+	return err
+}
+
+func eachLine(name string, use func(string) error) error {
+	text, err := os.ReadFile(name) //nolint:gosec // the file is named by who runs the program
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		if err := use(strings.TrimSuffix(line, "\n")); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// table is the rows in the order of the versions.
+type table struct {
+	rows     []*row
+	problems []error
+}
+
+type row struct {
+	world, peer, version string
+	said                 map[string][]string // by kind: shown, refused, gap, later
+}
+
+func (t *table) readVersion(line string) error {
+	fields := strings.Fields(line)
+	if len(fields) != 3 {
+		return fmt.Errorf("%q is not: world, peer, version", line)
+	}
+	t.rows = append(t.rows, &row{world: fields[0], peer: fields[1], version: fields[2], said: map[string][]string{}})
+	return nil
+}
+
+func (t *table) readGo(line string) error {
+	var event struct{ Action, Package, Test, Key, Value string }
+	if err := json.Unmarshal([]byte(line), &event); err != nil {
+		return err
+	}
+	switch event.Action {
+	case "attr":
+		peer, what, ok := strings.Cut(event.Value, "\t")
+		if !ok {
+			return fmt.Errorf("attribute %q: no tab", event.Value)
+		}
+		return t.add(event.Key, peer, what)
+	case "fail", "build-fail":
+		t.problems = append(t.problems, fmt.Errorf("failed: %s %s", event.Package, event.Test))
+	}
+	return nil
+}
+
+var point = regexp.MustCompile(`^ *(not )?ok \d+ - (?:(\w+) \| ([^|]+) \| )?(.*?)( # (?:SKIP|TODO).*)?$`)
+
+func (t *table) readTAP(line string) error {
+	found := point.FindStringSubmatch(line)
+	switch {
+	case found == nil:
+		return nil
+	case found[1] != "":
+		t.problems = append(t.problems, errors.New("failed: "+line))
+		return nil
+	case found[2] == "" || (found[5] != "") != (found[2] == "later"):
+		return fmt.Errorf("%q names no peer, or was left out", line)
+	}
+	return t.add(found[2], found[3], found[4])
+}
+
+func (t *table) add(kind, peer, what string) error {
+	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.peer == peer })
+	if i < 0 {
+		return fmt.Errorf("peer %q is not among the versions", peer)
+	}
+	if said := t.rows[i].said; !slices.Contains(said[kind], what) {
+		said[kind] = append(said[kind], what)
+	}
+	return nil
+}
+
+func (t *table) check() error {
+	problems := t.problems
+	for _, r := range t.rows {
+		for _, kind := range []string{"shown", "refused"} {
+			if len(r.said[kind]) == 0 {
+				problems = append(problems, fmt.Errorf("nothing was %s by %s", kind, r.peer))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+const head = `# Who was seen working with Latchkey
+
+Made by ` + "`examples/interop/run -update`" + ` from a run of the tests beside it; do not edit.
+A client logs in and opens what its key may open, nothing else. A verifier takes
+a good token. What each peer was seen refusing, in the same run and for just
+that reason, stands beside it: without that, green would not say that it checks.
+
+| | peer | version | shown | refused | not so |
+|---|---|---|---|---|---|
+`
+
+// String returns the Markdown.
+func (t *table) String() string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, r := range t.rows {
+		var missing []string
+		missing = append(missing, r.said["gap"]...)
+		for _, what := range r.said["later"] {
+			missing = append(missing, what+": later")
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", r.world, r.peer, r.version,
+			strings.Join(r.said["shown"], "; "), strings.Join(r.said["refused"], "; "), strings.Join(missing, "; "))
+	}
+	return b.String()
+}

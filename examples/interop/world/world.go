@@ -1,0 +1,288 @@
+// Package world is a Latchkey server for peers to talk to, beside tokens that
+// are wrong in one way each. A peer that takes the good token and refuses all
+// of those has looked at what it was given.
+package world
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+const (
+	audience      = "https://api.example.com"
+	otherAudience = "https://other.example.com"
+	// kid is the id of the server's key and of the forger's.
+	kid = "signing-key-1"
+)
+
+// Algorithms are those that a published key may have.
+func Algorithms() []string { return []string{"ES256", "RS256", "PS256", "EdDSA"} }
+
+// Facts is all that a peer is told. The first members are those that
+// `go run ./examples/quickstart -json` prints.
+type Facts struct {
+	BaseURL      string    `json:"base_url"`
+	Issuer       string    `json:"issuer"`
+	TokenURL     string    `json:"token_url"`
+	JWKSURL      string    `json:"jwks_url"`
+	MetadataURL  string    `json:"metadata_url"`
+	ClientID     string    `json:"client_id"`
+	ClientSecret string    `json:"client_secret"`
+	Scopes       scope.Set `json:"scopes"`
+	Workspace    string    `json:"workspace"`
+	ProtectedURL string    `json:"protected_url"`
+	ForbiddenURL string    `json:"forbidden_url"`
+	ForeignURL   string    `json:"foreign_url"`
+
+	// WrongSecret is well-formed, but another key's.
+	WrongSecret string `json:"wrong_secret"`
+	// Algorithm is the one that tokens are signed with.
+	Algorithm string `json:"algorithm"`
+	// Audience is the aud of good tokens.
+	Audience string `json:"audience"`
+	Tokens   Tokens `json:"tokens"`
+}
+
+// Tokens are access tokens of one key, or of one just like it. But for what
+// its name says, each is as a good one.
+type Tokens struct {
+	Good          string `json:"good"`
+	Expired       string `json:"expired"`
+	WrongAudience string `json:"wrong_audience"`
+	OtherKey      string `json:"other_key"` // a forger's signature under the server's kid
+	Ended         string `json:"ended"`     // its key was disabled: only those who ask the server can know
+}
+
+// Bad returns the tokens that everybody must refuse who verifies by himself,
+// by what is wrong with them.
+func (t Tokens) Bad() map[string]string {
+	return map[string]string{"expired": t.Expired, "wrong audience": t.WrongAudience, "other key": t.OtherKey}
+}
+
+// World is a running server. Close ends it.
+type World struct {
+	Facts Facts
+	web   *http.Server
+}
+
+// Start serves on a loopback port until Close, with keys of the algorithm.
+func Start(ctx context.Context, algorithm string, resources ...string) (*World, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("world: %w", err)
+	}
+	w, err := build(ctx, "http://"+listener.Addr().String(), algorithm, resources)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("world: %w", err), listener.Close())
+	}
+	go func() { _ = w.web.Serve(listener) }() //nolint:errcheck // it ends with Close
+	return w, nil
+}
+
+// Close stops the server.
+func (w *World) Close() error { return w.web.Close() }
+
+func build(ctx context.Context, base, algorithm string, resources []string) (*World, error) {
+	own, err := newKey(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	foreign, err := newKey(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	st := memstore.New()
+	good := issuer{base: base, store: st, key: own, audience: audience, resources: resources}
+	server, err := good.server()
+	if err != nil {
+		return nil, err
+	}
+	keys := server.Keys()
+	permissions, err := scope.Of("project.list", "project.read")
+	if err != nil {
+		return nil, err
+	}
+	admin := apikey.OrganizationAdmin("interop")
+	spec := apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: permissions, Resources: resources}
+	key, secret, err := keys.Create(ctx, admin, spec)
+	if err != nil {
+		return nil, err
+	}
+	other, otherSecret, err := keys.Create(ctx, admin, apikey.Spec{Workspace: "team-a", Name: "ended", Permissions: permissions})
+	if err != nil {
+		return nil, err
+	}
+
+	past, elsewhere, forger := good, good, good
+	past.age = time.Hour
+	elsewhere.audience = otherAudience
+	forger.key = foreign
+	var tokens Tokens
+	var problems []error
+	for _, mint := range []struct {
+		into   *string
+		by     issuer
+		id     string
+		secret apikey.Secret
+	}{
+		{&tokens.Good, good, key.ID, secret},
+		{&tokens.Expired, past, key.ID, secret},
+		{&tokens.WrongAudience, elsewhere, key.ID, secret},
+		{&tokens.OtherKey, forger, key.ID, secret},
+		{&tokens.Ended, good, other.ID, otherSecret},
+	} {
+		*mint.into, err = mint.by.token(ctx, mint.id, mint.secret.Reveal())
+		problems = append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	if _, err := keys.Disable(ctx, admin, other.ID); err != nil {
+		return nil, err
+	}
+
+	mux := http.NewServeMux()
+	for pattern, handler := range server.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle("GET /workspaces/{workspace}/projects",
+		server.Require("project.list").In("workspace")(http.HandlerFunc(whoAmI)))
+	mux.Handle("GET /workspaces/{workspace}/invoices",
+		server.Require("billing.read").In("workspace")(http.HandlerFunc(whoAmI)))
+	return &World{
+		web: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
+		Facts: Facts{
+			BaseURL:      base,
+			Issuer:       base,
+			TokenURL:     base + "/api/login",
+			JWKSURL:      base + "/.well-known/jwks.json",
+			MetadataURL:  base + "/.well-known/oauth-authorization-server",
+			ClientID:     key.ID,
+			ClientSecret: secret.Reveal(),
+			Scopes:       key.Permissions,
+			Workspace:    key.Workspace,
+			ProtectedURL: base + "/workspaces/team-a/projects",
+			ForbiddenURL: base + "/workspaces/team-a/invoices",
+			ForeignURL:   base + "/workspaces/team-b/projects",
+			WrongSecret:  otherSecret.Reveal(),
+			Algorithm:    algorithm,
+			Audience:     audience,
+			Tokens:       tokens,
+		},
+	}, nil
+}
+
+// whoAmI answers with what the guard read from the token.
+func whoAmI(w http.ResponseWriter, r *http.Request) {
+	principal, ok := bearer.PrincipalFrom(r.Context())
+	if !ok {
+		http.Error(w, "no principal", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	body := map[string]any{"client_id": principal.KeyID, "workspace": principal.Workspace, "scope": principal.Permissions.String()}
+	_ = json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone; nobody to tell
+}
+
+// issuer is a server as it is or, for a bad token, as it is not.
+type issuer struct {
+	base     string
+	store    store.Store
+	key      crypto.Signer
+	audience string
+	// resources are those that the key may name (RFC 8707).
+	resources []string
+	age       time.Duration // how far its clock is behind
+}
+
+func (i issuer) server() (*oauth.Server, error) {
+	catalog, err := scope.NewCatalog(
+		scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}},
+		scope.Group{Title: "Billing", Permissions: []scope.Permission{{Name: "billing.read"}}},
+	)
+	if err != nil {
+		return nil, err
+	}
+	resources := make([]apikey.Resource, len(i.resources))
+	for n, uri := range i.resources {
+		resources[n].URI = uri
+	}
+	key := oauth.SigningKey{ID: kid, Key: i.key}
+	if rsaKey, ok := i.key.(*pssKey); ok {
+		key.Key, key.Algorithm = rsaKey.PrivateKey, "PS256"
+	}
+	return oauth.New(i.store, oauth.Config{
+		Issuer:           i.base,
+		InsecureLoopback: true,
+		Permissions:      catalog,
+		Audience:         []string{i.audience},
+		Resources:        resources,
+		Signers:          []oauth.SigningKey{key},
+		OpenIDAlias:      true,
+		// The MCP SDK reads no metadata without one.
+		AuthorizationPath: "/authorize",
+		Logger:            slog.New(slog.DiscardHandler),
+		Now:               func() time.Time { return time.Now().Add(-i.age) },
+	})
+}
+
+// token logs in without a network.
+func (i issuer) token(ctx context.Context, id, secret string) (string, error) {
+	server, err := i.server()
+	if err != nil {
+		return "", err
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, i.base+"/api/login", strings.NewReader(form.Encode()))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	server.Token().ServeHTTP(answer, request)
+	var body struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &body); err != nil || answer.Code != http.StatusOK {
+		return "", fmt.Errorf("no token: status %d, %w", answer.Code, err)
+	}
+	return body.Token, nil
+}
+
+// pssKey is an RSA key that is to sign as PS256.
+type pssKey struct{ *rsa.PrivateKey }
+
+func newKey(algorithm string) (crypto.Signer, error) {
+	switch algorithm {
+	case "ES256":
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "RS256":
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case "PS256":
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		return &pssKey{key}, err
+	case "EdDSA":
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}
+	return nil, fmt.Errorf("no algorithm %q; there are %v", algorithm, Algorithms())
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// backend is a service as a team runs it already, with keys added.
+type backend struct {
+	server *oauth.Server
+	mux    *http.ServeMux
+	facts  facts
+}
+
+// facts is what -json prints.
+type facts struct {
+	BaseURL      string    `json:"base_url"`
+	Issuer       string    `json:"issuer"`
+	TokenURL     string    `json:"token_url"`
+	JWKSURL      string    `json:"jwks_url"`
+	MetadataURL  string    `json:"metadata_url"`
+	ClientID     string    `json:"client_id"`
+	ClientSecret string    `json:"client_secret"`
+	Scopes       scope.Set `json:"scopes"`
+	Workspace    string    `json:"workspace"`
+	ProtectedURL string    `json:"protected_url"`
+	ForbiddenURL string    `json:"forbidden_url"`
+	ForeignURL   string    `json:"foreign_url"`
+}
+
+func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*backend, error) {
+	// 1. Say which permissions there are.
+	catalog, err := scope.NewCatalog(
+		scope.Group{Title: "Projects", Permissions: []scope.Permission{
+			{Name: "project.list", Title: "List projects"},
+			{Name: "project.read", Title: "Read a project"},
+			{Name: "project.delete", Title: "Delete a project"},
+		}},
+		scope.Group{Title: "Billing", Permissions: []scope.Permission{
+			{Name: "billing.read", Title: "Read invoices"},
+		}},
+	)
+	if err != nil {
+		return nil, err
+	}
+
+	// 2. Make the server: where it stands, what is allowed, which rules hold.
+	server, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer:           base,
+		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
+		Permissions:      catalog,
+		Policy:           policy.All(policy.MaxKeys(10), policy.MaxLifetime(90*24*time.Hour)),
+		Signers:          signers,
+		OpenIDAlias:      true,
+		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	// 3. Mount the login and its documents, and guard the routes.
+	mux := http.NewServeMux()
+	for pattern, handler := range server.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle("GET /workspaces/{workspace}/projects",
+		server.Require("project.list").In("workspace")(http.HandlerFunc(listProjects)))
+	mux.Handle("GET /workspaces/{workspace}/invoices",
+		server.Require("billing.read").In("workspace")(http.HandlerFunc(listInvoices)))
+
+	// 4. Make a key. The secret is shown here and never again.
+	permissions, err := scope.Of("project.list", "project.read")
+	if err != nil {
+		return nil, err
+	}
+	key, secret, err := server.Keys().Create(ctx, apikey.OrganizationAdmin("quickstart"), apikey.Spec{
+		Workspace:   "team-a",
+		Name:        "ci",
+		Permissions: permissions,
+		Expiry:      apikey.ExpiresAt(time.Now().Add(30 * 24 * time.Hour)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &backend{server: server, mux: mux, facts: facts{
+		BaseURL:      base,
+		Issuer:       base,
+		TokenURL:     base + "/api/login",
+		JWKSURL:      base + "/.well-known/jwks.json",
+		MetadataURL:  base + "/.well-known/oauth-authorization-server",
+		ClientID:     key.ID,
+		ClientSecret: secret.Reveal(),
+		Scopes:       key.Permissions,
+		Workspace:    key.Workspace,
+		ProtectedURL: base + "/workspaces/team-a/projects",
+		ForbiddenURL: base + "/workspaces/team-a/invoices",
+		ForeignURL:   base + "/workspaces/team-b/projects",
+	}}, nil
+}
+
+// listProjects is a handler of the host's: by the time it runs, the guard has
+// checked the token, the permission and the workspace.
+func listProjects(w http.ResponseWriter, r *http.Request) {
+	principal, ok := bearer.PrincipalFrom(r.Context())
+	if !ok {
+		http.Error(w, "no principal", http.StatusInternalServerError)
+		return
+	}
+	reply(w, map[string]any{"workspace": principal.Workspace, "projects": []string{"website", "pipeline"}})
+}
+
+func listInvoices(w http.ResponseWriter, r *http.Request) {
+	reply(w, map[string]any{"workspace": r.PathValue("workspace"), "invoices": []string{}})
+}
+
+func reply(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart: reply:", err)
+	}
+}

@@ -1,0 +1,147 @@
+// Command resourceserver is a service in a process of its own that takes the
+// tokens of another one, the issuer: it fetches the issuer's keys, and asks it
+// by introspection whether a token was ended. It shares nothing else with it.
+//
+//	go run ./examples/resourceserver                  with a quickstart as issuer, started beside it
+//	go run ./examples/resourceserver -once            play the whole story, then exit 0 or 1
+//	go run ./examples/resourceserver -issuer FILE     FILE is what "quickstart -json" printed; - reads it from standard input
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "resourceserver:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	flags := flag.NewFlagSet("resourceserver", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the system choose")
+	once := flags.Bool("once", false, "play the whole story, then exit 0 or 1")
+	from := flags.String("issuer", "", "`file` with the line that quickstart -json printed; empty starts a quickstart")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	issuer, stop, err := findIssuer(ctx, *from, in)
+	if err != nil {
+		return err
+	}
+	defer stop()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	handler, refresh, err := newService(issuer)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
+	if err != nil {
+		return err
+	}
+	refreshed := make(chan error, 1)
+	go func() { refreshed <- refresh(ctx) }()
+	web := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+
+	base := "http://" + listener.Addr().String()
+	if *once {
+		err = tell(ctx, issuer, base, out)
+	} else {
+		explain(issuer, base, out)
+		select {
+		case <-ctx.Done():
+		case err = <-served:
+		}
+	}
+	cancel()
+	grace, done := context.WithTimeout(context.Background(), 5*time.Second)
+	defer done()
+	err = errors.Join(err, web.Shutdown(grace))
+	if end := <-refreshed; !errors.Is(end, context.Canceled) {
+		err = errors.Join(err, end)
+	}
+	return err
+}
+
+// issuer is what a resource server is told of the one whose tokens it takes,
+// and the credentials by which it introspects; quickstart -json prints it.
+type issuer struct {
+	Issuer       string `json:"issuer"`
+	BaseURL      string `json:"base_url"`
+	TokenURL     string `json:"token_url"`
+	JWKSURL      string `json:"jwks_url"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+}
+
+// newService is the whole of the resource server: its routes, and what keeps
+// the issuer's keys fresh.
+func newService(of issuer) (http.Handler, func(context.Context) error, error) {
+	keys, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{
+		URL:              of.JWKSURL,
+		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ended, err := bearer.Introspection(bearer.IntrospectionConfig{
+		URL:              of.BaseURL + "/api/introspect",
+		InsecureLoopback: true,
+		ClientID:         of.ClientID,
+		ClientSecret:     bearer.Secret(of.ClientSecret),
+		CacheFor:         time.Second, // how long an ended token may still work here
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	verifier, err := bearer.New(bearer.Config{
+		Issuer:    of.Issuer,
+		Audiences: []string{of.Issuer}, // the quickstart's tokens are for itself; see oauth.Config.Resources
+		Keys:      keys,
+		Epochs:    ended,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /workspaces/{workspace}/reports",
+		verifier.Require("project.read").In("workspace")(http.HandlerFunc(listReports)))
+	return mux, keys.Run, nil
+}
+
+func listReports(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	body := map[string]any{"workspace": r.PathValue("workspace"), "reports": []string{"2026-10", "2026-11"}}
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		fmt.Fprintln(os.Stderr, "resourceserver: reply:", err)
+	}
+}
