@@ -36,12 +36,12 @@ func (f *failingEpochs) Read(ctx context.Context, ref store.TokenRef) (store.Epo
 	return f.Epochs.Read(ctx, ref)
 }
 
-func (f *failingEpochs) Revoke(ctx context.Context, id string, until time.Time) error {
+func (f *failingEpochs) Revoke(ctx context.Context, id string, until, now time.Time) error {
 	if f.fail.Load() == "revoke" {
 		return store.ErrUnavailable
 	}
 	f.until.Store(until)
-	return f.Epochs.Revoke(ctx, id, until)
+	return f.Epochs.Revoke(ctx, id, until, now)
 }
 
 const (

@@ -33,7 +33,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// As long as any verifier could still take it.
-	if err := s.store.Epochs.Revoke(ctx, token.TokenID, token.Expires.Add(bearer.MaxLeeway)); err != nil {
+	if err := s.store.Epochs.Revoke(ctx, token.TokenID, token.Expires.Add(bearer.MaxLeeway), s.cfg.Now()); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "a token could not be revoked", "error", err)
 		s.answer(w, unavailable())
 		return

@@ -65,6 +65,7 @@ type Epochs interface {
 	// With is true for its keys keeps the larger of its record and the mark.
 	Raise(ctx context.Context, marks ...Mark) error
 	// Revoke ends one token until the given time, when it would have expired
-	// anyway. Twice is no error.
-	Revoke(ctx context.Context, tokenID string, until time.Time) error
+	// anyway. Twice is no error, and the later end stays. now is the caller's
+	// clock: it tells the driver how long to keep what it wrote.
+	Revoke(ctx context.Context, tokenID string, until, now time.Time) error
 }

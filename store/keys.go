@@ -147,7 +147,8 @@ type Keys interface {
 }
 
 // Upkeep is the work on keys that nobody asked for by name. It moves no
-// version, writes no event and raises no epoch.
+// version, writes no event and raises no epoch. Of it only Rehash is told to
+// who watches.
 type Upkeep interface {
 	// Touch records uses. A use of a key or secret that is gone is skipped;
 	// an older time than the stored one changes nothing.

@@ -94,13 +94,20 @@ type Limiter interface {
 // Notice tells that something changed.
 type Notice struct {
 	// Sequence rises by one with each notice of a stream; a gap means that
-	// one was lost. A heartbeat repeats the last one.
+	// one was lost. A heartbeat repeats that of the last change, whether or
+	// not its notice arrived, so that the loss of the last one shows too.
 	Sequence uint64
 	Kind     NoticeKind
 	// Workspace and Key say of what; either may be empty.
 	Workspace string
 	Key       string
+	// Token is the id (jti) of the token that was revoked.
+	Token string
 }
+
+// HeartbeatEvery is how long a stream of notices is silent at most, in real
+// time, as long as its driver reaches its data.
+const HeartbeatEvery = 200 * time.Millisecond
 
 // NoticeKind says what changed.
 type NoticeKind uint8
@@ -119,6 +126,8 @@ const (
 type Watch interface {
 	// Watch calls ready once it listens, then notice for each change
 	// committed after that, one call at a time, until ctx ends or the stream
-	// breaks; it returns why.
+	// breaks; it returns why. The first notice after ready is a heartbeat, so
+	// that a gap shows from the start; further ones follow as HeartbeatEvery
+	// says. What a notice tells of can be read by then.
 	Watch(ctx context.Context, ready func(), notice func(Notice)) error
 }

@@ -88,11 +88,11 @@ func (e *epochs) Raise(ctx context.Context, marks ...store.Mark) error {
 	for _, m := range marks {
 		switch {
 		case m.Key != "":
-			db.hub.tell(store.NoticeKey, m.Workspace, m.Key)
+			db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: m.Workspace, Key: m.Key})
 		case m.Workspace != "":
-			db.hub.tell(store.NoticeWorkspace, m.Workspace, "")
+			db.hub.tell(store.Notice{Kind: store.NoticeWorkspace, Workspace: m.Workspace})
 		default:
-			db.hub.tell(store.NoticeInstance, "", "")
+			db.hub.tell(store.Notice{Kind: store.NoticeInstance})
 		}
 	}
 	return nil
@@ -141,7 +141,7 @@ func (e *epochs) raise(m store.Mark) {
 }
 
 // Revoke implements store.Epochs.
-func (e *epochs) Revoke(ctx context.Context, tokenID string, until time.Time) error {
+func (e *epochs) Revoke(ctx context.Context, tokenID string, until, _ time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return fail("revoke token", err)
 	}
@@ -156,6 +156,6 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until time.Time) er
 		db.revoked.put(tokenID, struct{}{}, end)
 		db.revoked.collect(db.now - int64(skew/time.Microsecond))
 	})
-	db.hub.tell(store.NoticeToken, "", "")
+	db.hub.tell(store.Notice{Kind: store.NoticeToken, Token: tokenID})
 	return nil
 }

@@ -60,7 +60,7 @@ func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.C
 		delete(db.marks, k.ID)
 		db.record(c)
 	})
-	db.hub.tell(store.NoticeKey, k.Workspace, k.ID)
+	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID})
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) erro
 		db.unshare(old.asked)
 		db.record(c)
 	})
-	db.hub.tell(store.NoticeKey, r.ws.id, r.id)
+	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
 	return nil
 }
 
@@ -155,7 +155,7 @@ func (t *keyTable) remove(ctx context.Context, workspace, id string, version int
 		db.passed(at)
 		db.record(c)
 	})
-	db.hub.tell(store.NoticeKey, workspace, r.id)
+	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: r.id})
 	return nil
 }
 

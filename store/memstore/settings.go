@@ -49,7 +49,7 @@ func (s *settings) setInstance(ctx context.Context, in store.Instance, c store.C
 		db.instance = in
 		db.record(c)
 	})
-	db.hub.tell(store.NoticeInstance, "", "")
+	db.hub.tell(store.Notice{Kind: store.NoticeInstance})
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (s *settings) setWorkspace(ctx context.Context, w store.Workspace, c store.
 		ws.record = w
 		db.record(c)
 	})
-	db.hub.tell(store.NoticeWorkspace, w.ID, "")
+	db.hub.tell(store.Notice{Kind: store.NoticeWorkspace, Workspace: w.ID})
 	return nil
 }
 
@@ -148,6 +148,6 @@ func (s *settings) deleteWorkspace(ctx context.Context, id string, at time.Time,
 		db.passed(at)
 		db.record(c)
 	})
-	db.hub.tell(store.NoticeWorkspace, id, "")
+	db.hub.tell(store.Notice{Kind: store.NoticeWorkspace, Workspace: id})
 	return nil
 }

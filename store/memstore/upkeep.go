@@ -88,6 +88,7 @@ func (u *upkeep) rehash(ctx context.Context, keyID, secretID, from, to string) e
 	r := old.edited()
 	r.secret(secretID).digest = strings.Clone(to)
 	db.change(func() { db.replace(old, r) })
+	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -21,14 +22,15 @@ type hub struct {
 
 type subscriber struct {
 	notices chan store.Notice // closed when the subscriber fell behind
+	joined  uint64            // the last sequence number before it
 }
 
 // tell sends a notice of a change that readers can see already.
-func (h *hub) tell(kind store.NoticeKind, workspace, key string) {
+func (h *hub) tell(n store.Notice) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sequence++
-	n := store.Notice{Sequence: h.sequence, Kind: kind, Workspace: workspace, Key: key}
+	n.Sequence = h.sequence
 	for sub := range h.subs {
 		select {
 		case sub.notices <- n:
@@ -45,7 +47,7 @@ func (h *hub) join() *subscriber {
 	if h.subs == nil {
 		h.subs = make(map[*subscriber]struct{})
 	}
-	sub := &subscriber{make(chan store.Notice, backlog)}
+	sub := &subscriber{make(chan store.Notice, backlog), h.sequence}
 	h.subs[sub] = struct{}{}
 	return sub
 }
@@ -60,8 +62,7 @@ func (h *hub) leave(sub *subscriber) {
 type watch struct{ hub *hub }
 
 // Watch implements store.Watch. A subscriber that falls 1,024 notices behind
-// gets the ones before, and then store.ErrUnavailable. There are no
-// heartbeats: within one process a stream cannot go silent.
+// gets the ones before, and then store.ErrUnavailable.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	if err := ctx.Err(); err != nil {
 		return fail("watch", err)
@@ -69,6 +70,10 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 	sub := w.hub.join()
 	defer w.hub.leave(sub)
 	ready()
+	last := sub.joined
+	notice(store.Notice{Sequence: last})
+	beat := time.NewTicker(store.HeartbeatEvery)
+	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -77,7 +82,10 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 			if !open {
 				return fail("watch", fmt.Errorf("the subscriber fell %d notices behind: %w", backlog, store.ErrUnavailable))
 			}
+			last = n.Sequence
 			notice(n)
+		case <-beat.C:
+			notice(store.Notice{Sequence: last})
 		}
 	}
 }

@@ -309,5 +309,17 @@ func otherBreakages() []breakage {
 			})
 			return s
 		}, []string{"Watch/tells of every change", "Watch/a refused change is not told"}},
+
+		{"watches without heartbeats", func(s store.Store) store.Store {
+			next := s.Watch
+			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
+				return next.Watch(ctx, ready, func(n store.Notice) {
+					if n.Kind != store.NoticeHeartbeat {
+						notice(n)
+					}
+				})
+			})
+			return s
+		}, []string{"Watch/heartbeats repeat the last number"}},
 	}
 }

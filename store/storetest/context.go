@@ -83,7 +83,7 @@ var calls = []struct {
 		return s.Epochs.Raise(ctx, store.Mark{Epoch: 9}, store.Mark{Workspace: "team-a", Epoch: 9},
 			store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 9, Secrets: ends(newKey("team-a", "key-1"))})
 	}},
-	{"Epochs.Revoke", hasEpochs, func(ctx context.Context, s store.Store) error { return s.Epochs.Revoke(ctx, "token-1", farAhead) }},
+	{"Epochs.Revoke", hasEpochs, func(ctx context.Context, s store.Store) error { return s.Epochs.Revoke(ctx, "token-1", farAhead, noon) }},
 	{"OnceIDs.Spend", hasOnceIDs, func(ctx context.Context, s store.Store) error {
 		return s.OnceIDs.Spend(ctx, *onceID("ended"), noon)
 	}},

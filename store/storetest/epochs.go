@@ -173,11 +173,11 @@ func epochRules() []rule {
 				ref, other := tokenOf(k, "s2"), tokenOf(k, "s2")
 				other.TokenID = "Token-1"
 				for range 2 {
-					must(t, "Revoke", s.Epochs.Revoke(background, ref.TokenID, farAhead))
+					must(t, "Revoke", s.Epochs.Revoke(background, ref.TokenID, farAhead, noon))
 					wantState(t, s, ref, store.EpochState{Key: 1, SecretKnown: true, Revoked: true})
 					wantState(t, s, other, store.EpochState{Key: 1, SecretKnown: true})
 				}
-				must(t, "Revoke with an earlier end", s.Epochs.Revoke(background, ref.TokenID, noon))
+				must(t, "Revoke with an earlier end", s.Epochs.Revoke(background, ref.TokenID, noon, noon))
 				wantState(t, s, ref, store.EpochState{Key: 1, SecretKnown: true, Revoked: true})
 			},
 		},

@@ -24,6 +24,8 @@ func watchRules() []rule {
 				w.expect(t, "Create", store.NoticeKey, "team-a", "key-1")
 				update(t, s, newKey("team-a", "key-1"))
 				w.expect(t, "Update", store.NoticeKey, "team-a", "key-1")
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s1", newKey("team-a", "key-1").Secrets[0].Digest, "better"))
+				w.expect(t, "Rehash", store.NoticeKey, "team-a", "key-1")
 				remove(t, s, "team-a", "key-1")
 				w.expect(t, "Delete", store.NoticeKey, "team-a", "key-1")
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{}, store.Change{}))
@@ -37,8 +39,10 @@ func watchRules() []rule {
 					w.expect(t, "SetRing", store.NoticeSigningKeys, "", "")
 				}
 				if s.Epochs != nil && s.Epochs.With(s.Keys) {
-					must(t, "Revoke", s.Epochs.Revoke(background, "token-1", farAhead))
-					w.expectKind(t, "Revoke", store.NoticeToken)
+					must(t, "Revoke", s.Epochs.Revoke(background, "token-1", farAhead, noon))
+					n := w.next(t, "Revoke")
+					n.Sequence = 0
+					equal(t, "Revoke: notice", n, store.Notice{Kind: store.NoticeToken, Token: "token-1"})
 				}
 			},
 		},
@@ -74,6 +78,25 @@ func watchRules() []rule {
 						t.Errorf("sequence %d follows %d", n.Sequence, last.Sequence)
 					}
 					last = n
+				}
+			},
+		},
+		{
+			name: "heartbeats repeat the last number",
+			why:  "The first notice is a heartbeat and others follow, each with the number of the last change: silence shows a stream that died, and a number ahead of the notices shows a loss.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				w := listen(t, s)
+				defer w.stop()
+				first := w.any(t, "the first notice")
+				equal(t, "its kind", first.Kind, store.NoticeHeartbeat)
+				create(t, s, newKey("team-a", "key-2"))
+				n := w.next(t, "Create")
+				equal(t, "the number after a heartbeat", n.Sequence, first.Sequence+1)
+				for range 2 {
+					beat := w.any(t, "a heartbeat")
+					equal(t, "kind", beat.Kind, store.NoticeHeartbeat)
+					equal(t, "number of a heartbeat", beat.Sequence, n.Sequence)
 				}
 			},
 		},
@@ -164,20 +187,26 @@ func (w *watcher) stop() error {
 // next returns the next notice that is no heartbeat.
 func (w *watcher) next(t tester, what string) store.Notice {
 	t.Helper()
-	timeout := time.After(patience)
 	for {
-		select {
-		case n := <-w.notices:
-			if n.Kind != store.NoticeHeartbeat {
-				return n
-			}
-		case err := <-w.ended:
-			w.ended <- err
-			t.Fatalf("%s: the stream ended: %v", what, err)
-		case <-timeout:
-			t.Fatalf("%s: no notice within %s", what, patience)
+		if n := w.any(t, what); n.Kind != store.NoticeHeartbeat {
+			return n
 		}
 	}
+}
+
+// any returns the next notice.
+func (w *watcher) any(t tester, what string) store.Notice {
+	t.Helper()
+	select {
+	case n := <-w.notices:
+		return n
+	case err := <-w.ended:
+		w.ended <- err
+		t.Fatalf("%s: the stream ended: %v", what, err)
+	case <-time.After(patience):
+		t.Fatalf("%s: no notice within %s", what, patience)
+	}
+	return store.Notice{}
 }
 
 func (w *watcher) expect(t tester, what string, kind store.NoticeKind, workspace, key string) {
@@ -185,9 +214,4 @@ func (w *watcher) expect(t tester, what string, kind store.NoticeKind, workspace
 	n := w.next(t, what)
 	n.Sequence = 0
 	equal(t, what+": notice", n, store.Notice{Kind: kind, Workspace: workspace, Key: key})
-}
-
-func (w *watcher) expectKind(t tester, what string, kind store.NoticeKind) {
-	t.Helper()
-	equal(t, what+": kind of notice", w.next(t, what).Kind, kind)
 }
