@@ -1,0 +1,117 @@
+package servers
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// StartPostgres starts a PostgreSQL with its data under dir: user postgres, no
+// password, database test. It does not wait for the disk (fsync=off): what was
+// committed outlives a killed server, but not a machine without power.
+func StartPostgres(ctx context.Context, dir string) (*Process, error) {
+	initdb, err := find("initdb")
+	if err != nil {
+		return nil, err
+	}
+	as, err := notRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	// initdb takes the server that lies beside it, and so do we.
+	beside, err := filepath.EvalSymlinks(initdb)
+	if err != nil {
+		return nil, err
+	}
+	program, data := filepath.Join(filepath.Dir(beside), "postgres"), filepath.Join(dir, "data")
+	err = setUp(ctx, as, dir, "", initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	if err != nil {
+		return nil, err
+	}
+	err = setUp(ctx, as, dir, "CREATE DATABASE test\n", program, "--single", "-F", "-D", data, "postgres")
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{program: program, ping: pingPostgres, dir: dir, user: as, argv: func(port string) []string {
+		return []string{
+			"-D", data, "-F", "-p", port, "-c", "listen_addresses=127.0.0.1",
+			"-c", "unix_socket_directories=", "-c", "max_connections=300",
+		}
+	}}
+	return p.start(ctx)
+}
+
+// notRoot names whom PostgreSQL may run as, since it refuses to run as root,
+// and gives dir to them.
+func notRoot(dir string) (*account, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	who, err := user.Lookup("postgres")
+	if err != nil {
+		who, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(who.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(who.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
+		return nil, err
+	}
+	// A test's own directory lies in one that only root may enter.
+	for above := filepath.Dir(dir); strings.HasPrefix(above, os.TempDir()+string(filepath.Separator)); above = filepath.Dir(above) {
+		if err := os.Chmod(above, 0o711); err != nil { //nolint:gosec // to enter, not to read
+			return nil, err
+		}
+	}
+	return &account{uint32(uid), uint32(gid)}, nil
+}
+
+// pingPostgres logs in to the database test.
+func pingPostgres(ctx context.Context, addr string) error {
+	return dial(ctx, addr, func(c net.Conn) error {
+		// Message formats: a length that counts itself, protocol 3.0, pairs.
+		body := "\x00\x03\x00\x00user\x00postgres\x00database\x00test\x00\x00"
+		if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)); err != nil {
+			return err
+		}
+		for {
+			var head [5]byte
+			if _, err := io.ReadFull(c, head[:]); err != nil {
+				return err
+			}
+			size := binary.BigEndian.Uint32(head[1:])
+			if size < 4 || size > 64<<10 {
+				return errors.New("this is no PostgreSQL")
+			}
+			message := make([]byte, size-4)
+			if _, err := io.ReadFull(c, message); err != nil {
+				return err
+			}
+			switch {
+			case head[0] == 'E':
+				return fmt.Errorf("PostgreSQL answers %q", message)
+			case head[0] == 'R' && (len(message) < 4 || binary.BigEndian.Uint32(message) != 0):
+				return errors.New("PostgreSQL asks for a password")
+			case head[0] == 'Z': // ready for a query
+				_, err := c.Write([]byte("X\x00\x00\x00\x04"))
+				return err
+			}
+		}
+	})
+}

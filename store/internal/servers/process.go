@@ -1,0 +1,269 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits of a machine that has much else to do.
+const (
+	startLimit = 2 * time.Minute
+	stopLimit  = 20 * time.Second
+	pollEvery  = 20 * time.Millisecond
+)
+
+// Process is a server of a test's own. Its methods may be called from several
+// goroutines; each returns when the server has done as told.
+type Process struct {
+	program string
+	argv    func(port string) []string
+	ping    func(ctx context.Context, addr string) error
+	dir     string
+	user    *account // nil: as the test binary runs
+
+	mu     sync.Mutex
+	port   string
+	pid    int           // 0: not running
+	exited chan struct{} // closed when pid has ended
+	paused []int
+}
+
+// account is whom a server runs as that refuses to run as root.
+type account struct{ uid, gid uint32 }
+
+// Addr is where the server listens, host:port. It stays the same after a
+// Restart.
+func (p *Process) Addr() string { return net.JoinHostPort("127.0.0.1", p.port) }
+
+// Stop ends the server as an administrator would and keeps its data. It kills
+// a server that does not heed. Stopping twice does nothing.
+func (p *Process) Stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pid == 0 {
+		return
+	}
+	_ = p.resume() // a paused server hears nothing
+	if terminate(p.pid) != nil || !p.gone(stopLimit) {
+		_ = p.kill()
+	}
+	p.pid = 0
+}
+
+// Kill ends the server and all its children at once, as kill -9 does, and
+// keeps what it had written.
+func (p *Process) Kill() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pid == 0 {
+		return errors.New("kill: the server is not running")
+	}
+	return p.kill()
+}
+
+// Pause makes the server and all its children stand still (SIGSTOP): it
+// answers nothing, and its connections stay open.
+func (p *Process) Pause() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pid == 0 {
+		return errors.New("pause: the server is not running")
+	}
+	// The parent first, so that it starts no child unseen.
+	err := hold(p.pid)
+	p.paused = []int{p.pid}
+	for _, child := range children(p.pid) {
+		if hold(child) == nil {
+			p.paused = append(p.paused, child)
+		}
+	}
+	return err
+}
+
+// Resume lets a paused server go on.
+func (p *Process) Resume() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.resume()
+}
+
+// Restart stops the server if it runs and starts it again: same port, same
+// data. It returns when the server answers.
+func (p *Process) Restart(ctx context.Context) error {
+	p.Stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	return p.run(ctx)
+}
+
+// start runs the server for the first time, on a port that is free.
+func (p *Process) start(ctx context.Context) (*Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		port, err := freePort(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.port = port
+		err = p.run(ctx)
+		if err == nil {
+			return p, nil
+		}
+		// Somebody else may have taken the port in the meantime.
+		if attempt == 5 || !strings.Contains(err.Error(), "ddress already in use") {
+			return nil, err
+		}
+	}
+}
+
+// run starts the program and waits until it answers.
+func (p *Process) run(ctx context.Context) error {
+	name := filepath.Base(p.program)
+	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(p.program, p.argv(p.port)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	cmd.SysProcAttr = attributes(p.user)
+	started, exited := make(chan error), make(chan struct{})
+	go func() {
+		// The kernel ends the child with the thread that started it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(exited)
+		defer log.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is in its log
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	p.pid, p.exited, p.paused = cmd.Process.Pid, exited, nil
+	err = wait(ctx, func() error {
+		select {
+		case <-exited:
+			return final{fmt.Errorf("%s ended: %s", name, tail(log.Name()))}
+		default:
+			return p.ping(ctx, p.Addr())
+		}
+	})
+	if err != nil {
+		_ = p.kill()
+	}
+	return err
+}
+
+func (p *Process) kill() error {
+	pids := append(children(p.pid), p.pid)
+	for _, pid := range pids {
+		_ = kill(pid) // a child may have ended by itself
+	}
+	if !p.gone(stopLimit) {
+		return errors.New("kill: the server goes on")
+	}
+	p.pid, p.paused = 0, nil
+	return nil
+}
+
+func (p *Process) resume() error {
+	var err error
+	for i, pid := range p.paused {
+		// A child may have ended before it was held; the parent has not.
+		if gone := proceed(pid); i == 0 {
+			err = gone
+		}
+	}
+	p.paused = nil
+	return err
+}
+
+func (p *Process) gone(within time.Duration) bool {
+	select {
+	case <-p.exited:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+// final is an error that waiting longer does not cure.
+type final struct{ error }
+
+// wait polls until check finds nothing wrong.
+func wait(ctx context.Context, check func() error) error {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		err := check()
+		if err == nil || errors.As(err, new(final)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; %w", context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
+
+func freePort(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// find looks for a program in PATH and where Debian keeps servers.
+func find(program string) (string, error) {
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	for _, pattern := range []string{"/usr/sbin/", "/usr/local/sbin/", "/usr/lib/postgresql/*/bin/"} {
+		if found, _ := filepath.Glob(pattern + program); len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s", ErrNone, program)
+}
+
+// setUp runs a program to its end, before the server starts.
+func setUp(ctx context.Context, as *account, dir, stdin, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Stdin, cmd.SysProcAttr = dir, strings.NewReader(stdin), attributes(as)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, lastLines(out))
+	}
+	return nil
+}
+
+func tail(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(text)
+}
+
+func lastLines(text []byte) string {
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-5):], []byte("; ")))
+}

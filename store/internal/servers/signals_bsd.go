@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package servers
+
+import "syscall"
+
+func attributes(as *account) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{}
+	if as != nil {
+		attr.Credential = &syscall.Credential{Uid: as.uid, Gid: as.gid}
+	}
+	return attr
+}
+
+// children would take ps(1) here; servers end with their parent anyway.
+func children(int) []int { return nil }

@@ -1,0 +1,23 @@
+//go:build !unix
+
+package servers
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+func attributes(*account) *syscall.SysProcAttr { return nil }
+func children(int) []int                       { return nil }
+func terminate(pid int) error                  { return kill(pid) }
+func hold(int) error                           { return errors.ErrUnsupported }
+func proceed(int) error                        { return errors.ErrUnsupported }
+
+func kill(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
+}
