@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// refusal is an answer whose sentence the provider prints as it is.
+type refusal struct {
+	status  int
+	message string
+}
+
+func (e refusal) Error() string { return e.message }
+
+// refusalOf turns an error into one short sentence without secrets.
+func refusalOf(err error) refusal {
+	var (
+		ready     refusal
+		invalid   *apikey.InvalidError
+		forbidden *apikey.ForbiddenError
+		denied    *policy.Denied
+	)
+	switch {
+	case errors.As(err, &ready):
+		return ready
+	case errors.As(err, &invalid):
+		at := map[string]string{"workspace": "metadata.ownedByWorkspace", "name": "spec.displayName", "expires_at": "spec.expiresAt"}
+		return refusal{http.StatusBadRequest, at[invalid.Problems[0].Field] + ": " + invalid.Problems[0].Reason}
+	case errors.As(err, &forbidden) && forbidden.Missing.Len() > 0:
+		return refusal{http.StatusForbidden, forbidden.Reason + " They are: " + strings.ReplaceAll(forbidden.Missing.String(), " ", ", ") + "."}
+	case errors.As(err, &forbidden):
+		return refusal{http.StatusForbidden, forbidden.Reason}
+	case errors.As(err, &denied):
+		return refusal{http.StatusConflict, denied.Reason}
+	case errors.Is(err, store.ErrNotFound):
+		return refusal{http.StatusNotFound, "There is no such key or workspace."}
+	case errors.Is(err, store.ErrConflict):
+		return refusal{http.StatusConflict, "The key was changed at the same time. Try again."}
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return refusal{http.StatusServiceUnavailable, "The server cannot reach its data at the moment. Try again."}
+	}
+	return refusal{http.StatusInternalServerError, "The server failed. Its log tells why."}
+}
+
+// speaking makes a handler of a function that may fail, for requests that name
+// the media type, as meshStack asks for it, in letters of any case. No request
+// is logged: its body may hold a secret.
+func speaking(media string, log *slog.Logger, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	names := func(values []string) bool {
+		return strings.Contains(strings.ToLower(strings.Join(values, ",")), strings.ToLower(media))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		switch hasBody := r.Method == http.MethodPost || r.Method == http.MethodPut; {
+		case !names(r.Header["Accept"]):
+			err = refusal{http.StatusNotAcceptable, "Send the header Accept: " + media}
+		case hasBody && !names(r.Header["Content-Type"]):
+			err = refusal{http.StatusUnsupportedMediaType, "Send the header Content-Type: " + media}
+		default:
+			err = serve(w, r)
+		}
+		if err == nil || r.Context().Err() != nil { // or nobody waits for the answer
+			return
+		}
+		bad := refusalOf(err)
+		if bad.status >= http.StatusInternalServerError {
+			log.ErrorContext(r.Context(), "a request failed", "method", r.Method, "error", err)
+			w.Header().Set("Retry-After", "1") // the provider waits so long after a 503
+		}
+		reply(w, bad.status, "application/json", map[string]string{"message": bad.message})
+	})
+}
+
+func reply(w http.ResponseWriter, status int, media string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"message":"The server failed."}`)
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.Header().Set("Cache-Control", "no-store") // a secret may be in it
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) //nolint:errcheck // the client is gone; nobody to tell
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func TestBootstrap(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "first-key.json")
+	start := func() bool {
+		t.Helper()
+		made, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+		require.NoError(t, err)
+		return made
+	}
+	require.True(t, start())
+	first := readCredentials(t, file)
+	key, err := w.srv.Keys().Get(t.Context(), host(), first.ClientID)
+	require.NoError(t, err)
+	require.Equal(t, adminWorkspace, key.Workspace)
+	require.True(t, key.Permissions.Equal(w.srv.Keys().Catalog().All()))
+
+	t.Run("a second start leaves the key and its file, renamed or not", func(t *testing.T) {
+		_, err := w.srv.Keys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
+		require.NoError(t, err)
+		require.False(t, start())
+		require.Equal(t, first, readCredentials(t, file))
+		require.NotEmpty(t, w.login(t, first))
+	})
+	t.Run("a key that it made itself is not taken for it", func(t *testing.T) {
+		w.made(t, w.login(t, first), "admin", `,"permissions":[]`)
+		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), first.ClientID))
+		w.clock.Move(time.Minute)
+		require.True(t, start())
+		require.NotEqual(t, first.ClientID, readCredentials(t, file).ClientID)
+		require.NotEmpty(t, w.login(t, readCredentials(t, file)))
+	})
+	t.Run("an empty file is overwritten", func(t *testing.T) {
+		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), readCredentials(t, file).ClientID))
+		w.clock.Move(time.Minute)
+		require.NoError(t, os.WriteFile(file, nil, 0o600))
+		require.True(t, start())
+		require.NotEmpty(t, w.login(t, readCredentials(t, file)))
+	})
+}
+
+func TestBootstrapWithoutFile(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "no", "such", "folder")
+	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	require.Error(t, err)
+	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
+	require.NoError(t, err)
+	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
+}
+
+func TestBootstrapRace(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	var wg sync.WaitGroup
+	made := make([]bool, 16)
+	errs := make([]error, len(made))
+	for i := range made {
+		wg.Go(func() {
+			made[i], errs[i] = bootstrap(t.Context(), w.srv.Keys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
+		})
+	}
+	wg.Wait()
+	count := 0
+	for i := range made {
+		require.NoError(t, errs[i])
+		if made[i] {
+			count++
+		}
+	}
+	require.Equal(t, 1, count, "of 16 replicas that start at once, one makes the key")
+	require.NotEmpty(t, w.login(t, readCredentials(t, filepath.Join(folder, "first-key.json"))))
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "no draft is left")
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// clock is the backend's time, which only a test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) Move(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(by)
+}
+
+// records is a log that a test reads.
+type records struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *records) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *records) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// world is the backend, served on a loopback port.
+type world struct {
+	srv   *oauth.Server
+	store store.Store
+	url   string
+	clock *clock
+	log   *records
+}
+
+func newWorld(t *testing.T) *world { return newWorldOn(t, memstore.New()) }
+
+func newWorldOn(t *testing.T, st store.Store) *world {
+	t.Helper()
+	w := &world{store: st, clock: &clock{at: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}, log: &records{}}
+	srv, routes, err := newBackend(st, oauth.Config{
+		Issuer: "https://mesh.example.com",
+		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:    w.clock.Now,
+	}, parseWorkspaces("team-a,team-b"))
+	require.NoError(t, err)
+	web := httptest.NewServer(routes)
+	t.Cleanup(web.Close)
+	w.srv, w.url = srv, web.URL
+	return w
+}
+
+// key makes a key as a person would, whose authority has no bounds.
+func (w *world) key(t *testing.T, workspace, permissions, expires string) credentials {
+	t.Helper()
+	set, err := scope.Parse(permissions)
+	require.NoError(t, err)
+	if permissions == "*" {
+		set = w.srv.Keys().Catalog().All()
+	}
+	expiry, err := apikey.ParseExpiry(expires)
+	require.NoError(t, err)
+	key, secret, err := w.srv.Keys().Create(t.Context(), host(), apikey.Spec{
+		Workspace: workspace, Name: "test", Permissions: set, Expiry: expiry,
+	})
+	require.NoError(t, err)
+	return credentials{key.ID, secret.Reveal()}
+}
+
+// answer is what came back, whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func send(ctx context.Context, method, url string, header http.Header, body string) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewBufferString(body))
+	if err != nil {
+		return answer{}, err
+	}
+	r.Header = header
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, text}, err
+}
+
+// login exchanges credentials; the token is empty if they are refused.
+func (w *world) login(t *testing.T, c credentials) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"clientId": c.ClientID, "clientSecret": c.ClientSecret})
+	require.NoError(t, err)
+	got, err := send(t.Context(), http.MethodPost, w.url+"/api/login", http.Header{"Content-Type": {"application/json"}}, string(body))
+	require.NoError(t, err)
+	require.Equal(t, "no-store", got.header.Get("Cache-Control"), "the answer to a login may never be cached")
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal(got.body, &token))
+	require.Equal(t, got.status == http.StatusOK, token.AccessToken != "")
+	return token.AccessToken
+}
+
+// call is a request as the provider sends it.
+func (w *world) call(t *testing.T, token, method, path, body string) answer {
+	t.Helper()
+	got, err := send(t.Context(), method, w.url+path, http.Header{
+		"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
+	}, body)
+	require.NoError(t, err)
+	return got
+}
+
+// made makes a key over HTTP and returns its answer.
+func (w *world) made(t *testing.T, token, workspace, rest string) keyAnswer {
+	t.Helper()
+	got := w.call(t, token, http.MethodPost, keysPath, keyBody(workspace, rest))
+	require.Equal(t, http.StatusCreated, got.status, "%s", got.body)
+	return got.key(t)
+}
+
+const keysPath = "/api/meshobjects/meshapikeys"
+
+// keyBody is a request of the key's workspace and further members of its spec.
+func keyBody(workspace, rest string) string {
+	return `{"apiVersion":"v1-preview","kind":"meshApiKey","metadata":{"ownedByWorkspace":"` + workspace +
+		`"},"spec":{"displayName":"ci"` + rest + `},"status":{"clientId":"x","clientSecret":"lk_chosen_by_the_caller"}}`
+}
+
+func (a answer) key(t *testing.T) keyAnswer {
+	t.Helper()
+	var k keyAnswer
+	require.NoError(t, json.Unmarshal(a.body, &k), "%s", a.body)
+	return k
+}
+
+func (k keyAnswer) credentials() credentials {
+	return credentials{k.Status.ClientID, k.Status.ClientSecret}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+func TestLargeBody(t *testing.T) {
+	w := newWorld(t)
+	token := w.login(t, w.key(t, "admin", "*", ""))
+	large := keyBody("team-a", `,"permissions":[],"padding":"`+strings.Repeat("x", 64<<10)+`"`)
+	got := w.call(t, token, http.MethodPost, keysPath, large)
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	require.JSONEq(t, `{"message":"The body is larger than 64 KiB."}`, string(got.body))
+}
+
+// TestMakerEnds: a key that ends makes keys that end no later, and none that
+// would come back otherwise than it was asked for.
+func TestMakerEnds(t *testing.T) {
+	w := newWorld(t)
+	maker := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))
+	got := w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
+	require.Equal(t, http.StatusUnprocessableEntity, got.status)
+	require.JSONEq(t, `{"message":"A key ends with the key that made it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
+	got = w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.JSONEq(t, `{"message":"The key would outlive the key that acts."}`, string(got.body))
+	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 1, "what was refused is not there")
+
+	k := w.made(t, maker, "team-a", `,"permissions":[],"expiresAt":"2026-12-31"`)
+	got = w.call(t, maker, http.MethodPut, keysPath+"/"+k.Metadata.UUID, keyBody("team-a", `,"permissions":[]`))
+	require.Equal(t, http.StatusForbidden, got.status, "nor may it take the end away")
+}
+
+// TestQuotaRace: N clients create at the quota, and exactly the quota is there.
+func TestQuotaRace(t *testing.T) {
+	const quota, clients, each = 10, 8, 3
+	w := newWorld(t)
+	token := w.login(t, w.key(t, "admin", "*", ""))
+	settings, err := w.srv.Keys().Settings(t.Context(), host())
+	require.NoError(t, err)
+	settings.Rules.MaxKeys = quota
+	_, err = w.srv.Keys().SaveSettings(t.Context(), host(), settings)
+	require.NoError(t, err)
+
+	var made, refused atomic.Int64
+	var wg sync.WaitGroup
+	odd := make(chan string, clients*each)
+	for range clients {
+		wg.Go(func() {
+			for range each {
+				got, err := send(t.Context(), http.MethodPost, w.url+keysPath, http.Header{
+					"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
+				}, keyBody("team-a", `,"permissions":[]`))
+				switch {
+				case err == nil && got.status == http.StatusCreated:
+					made.Add(1)
+				case err == nil && got.status == http.StatusConflict && string(got.body) == `{"message":"This workspace may hold at most 10 keys."}`:
+					refused.Add(1)
+				default:
+					odd <- fmt.Sprintf("%d %s %v", got.status, got.body, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(odd)
+	for text := range odd {
+		require.Empty(t, text)
+	}
+	require.EqualValues(t, quota, made.Load())
+	require.EqualValues(t, clients*each-quota, refused.Load())
+	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, quota)
+}
+
+// TestPutRace: of rotations at once, each answer with a secret was the newest
+// when it was written, and one secret logs in at the end.
+func TestPutRace(t *testing.T) {
+	w := newWorld(t)
+	token := w.login(t, w.key(t, "admin", "*", ""))
+	k := w.made(t, token, "team-a", `,"permissions":[]`)
+	const clients = 16
+	answers := make([]answer, clients)
+	errs := make([]error, clients)
+	var wg sync.WaitGroup
+	for i := range clients {
+		wg.Go(func() {
+			answers[i], errs[i] = send(t.Context(), http.MethodPut, w.url+keysPath+"/"+k.Metadata.UUID, http.Header{
+				"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
+			}, keyBody("team-a", fmt.Sprintf(`,"permissions":[],"expiresAt":"2099-01-%02d"`, i+1)))
+		})
+	}
+	wg.Wait()
+	live := 0
+	for i, got := range answers {
+		require.NoError(t, errs[i])
+		if got.status != http.StatusOK {
+			require.Equal(t, http.StatusConflict, got.status, "%s", got.body)
+			continue
+		}
+		rotated := got.key(t)
+		require.NotEmpty(t, rotated.Status.ClientSecret)
+		if w.login(t, rotated.credentials()) != "" {
+			live++
+			now := w.call(t, token, http.MethodGet, keysPath+"/"+k.Metadata.UUID, "").key(t)
+			require.Equal(t, rotated.Spec, now.Spec, "the secret that logs in came with the expiry that is stored")
+		}
+	}
+	require.Equal(t, 1, live)
+	require.Empty(t, w.login(t, k.credentials()))
+}
+
+// TestLastUse: a login moves the key's last use, as soon as it is listed.
+func TestLastUse(t *testing.T) {
+	w := newWorld(t)
+	c := w.key(t, "team-a", "", "")
+	w.clock.Move(time.Hour)
+	require.NotEmpty(t, w.login(t, c))
+	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Equal(t, w.clock.Now(), page.Keys[0].LastUsed)
+}
+
+// TestNoSecretInLog: requests hold secrets, some against the contract, and the
+// log holds none of them.
+func TestNoSecretInLog(t *testing.T) {
+	w := newWorld(t)
+	admin := w.key(t, "admin", "*", "")
+	token := w.login(t, admin)
+	k := w.made(t, token, "team-a", `,"permissions":[]`)
+	body := strings.Replace(keyBody("team-a", `,"permissions":[],"expiresAt":"2099-01-01"`), "lk_chosen_by_the_caller", k.Status.ClientSecret, 1)
+	rotated := w.call(t, token, http.MethodPut, keysPath+"/"+k.Metadata.UUID, body).key(t)
+	w.call(t, token, http.MethodPut, keysPath+"/"+k.Metadata.UUID, body+"nonsense")
+	w.call(t, token, http.MethodPut, keysPath+"/"+k.Metadata.UUID, strings.Replace(body, `"ci"`, `{"a":"`+k.Status.ClientSecret+`"}`, 1))
+	w.login(t, k.credentials())
+	for _, secret := range []string{admin.ClientSecret, token, k.Status.ClientSecret, rotated.Status.ClientSecret} {
+		require.NotEmpty(t, secret)
+		require.NotContains(t, w.log.String(), secret)
+	}
+	require.NotContains(t, w.log.String(), "lk_")
+}
+
+// away is a store whose changes of keys fail.
+type away struct{ store.Keys }
+
+func (away) Create(context.Context, store.Key, int, store.Change) error {
+	return fmt.Errorf("dial 192.0.2.1: refused: %w", store.ErrUnavailable)
+}
+
+func TestOutage(t *testing.T) {
+	st := memstore.New()
+	made := newWorldOn(t, st).key(t, "admin", "*", "")
+	st.Keys = away{st.Keys}
+	w := newWorldOn(t, st)
+	token := w.login(t, made)
+	got := w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.Equal(t, "1", got.header.Get("Retry-After"))
+	require.JSONEq(t, `{"message":"The server cannot reach its data at the moment. Try again."}`, string(got.body))
+	require.Contains(t, w.log.String(), "192.0.2.1", "the log tells more than the answer")
+}

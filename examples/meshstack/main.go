@@ -1,0 +1,154 @@
+// Command meshstack is a whole system on Latchkey: a backend that speaks the
+// part of the meshStack API that deals with keys, so that the meshStack
+// Terraform provider, as it is, manages keys here.
+//
+//	go run ./examples/meshstack -bootstrap first-key.json
+//
+// writes the credentials of a key with every permission and serves at
+// http://127.0.0.1:8080. The provider takes them from its environment:
+//
+//	export MESHSTACK_ENDPOINT=http://127.0.0.1:8080
+//	export MESHSTACK_API_KEY=...    # client_id of first-key.json
+//	export MESHSTACK_API_SECRET=... # client_secret
+//
+//	resource "meshstack_api_key" "ci" {
+//	  metadata = { owned_by_workspace = "team-a" }
+//	  spec     = { display_name = "ci", permissions = ["WORKSPACE_LIST"], expires_at = "2027-01-31" }
+//	}
+//
+// A key grants what it holds itself, but never what reaches every workspace
+// (ADM_...): only a person does. The provider prints the server's sentence
+// then, with status 403.
+//
+// Read backend.go first; apikeys.go is the largest part, and all of it is
+// translation between the provider's JSON and the library's calls.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "meshstack:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	flags := flag.NewFlagSet("meshstack", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
+	storeName := flags.String("store", "memory", "where keys are kept: `memory`")
+	secretsFile := flags.String("secrets", "meshstack-secrets.json", "`file` with the pepper and the seal key, made if it is missing; replicas share it; not used with -store memory")
+	issuer := flags.String("issuer", "", "`URL` of this server in tokens (default http:// and the address)")
+	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
+	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+
+	cfg := oauth.Config{
+		Issuer:           *issuer,
+		InsecureLoopback: true, // plain http on this machine; an https issuer does not need it
+		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
+	if *storeName != "memory" {
+		if err := loadSecrets(*secretsFile, &cfg); err != nil {
+			return err
+		}
+	}
+	st, end, err := openStore(ctx, *storeName)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }() // last: when all is written
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	base := "http://" + strings.Replace(listener.Addr().String(), "[::]", "127.0.0.1", 1)
+	cfg.Issuer = cmp.Or(cfg.Issuer, base)
+	ws := parseWorkspaces(*names)
+	srv, routes, err := newBackend(st, cfg, ws)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	first := "none asked for; -bootstrap FILE makes one"
+	if *bootstrapFile != "" {
+		made, err := bootstrap(ctx, srv.Keys(), *bootstrapFile, time.Now())
+		if err != nil {
+			return errors.Join(fmt.Errorf("-bootstrap: %w", err), listener.Close())
+		}
+		first = "it is there already; its secret was written when it was made"
+		if made {
+			first = "made; its credentials are in " + *bootstrapFile
+		}
+	}
+	fmt.Fprintf(out, `A backend that speaks meshStack's API for keys runs at %s
+
+  login        POST /api/login
+  keys         /api/meshobjects/meshapikeys
+  workspaces   GET /api/meshobjects/meshworkspaces (there are: %s)
+  documents    GET /.well-known/oauth-authorization-server, /.well-known/jwks.json
+  version      GET /mesh/info
+  health       GET /health
+  store        %s
+  first key    %s
+
+Press Ctrl-C to stop.
+`, base, strings.Join(ws, ", "), strings.SplitN(*storeName, "://", 2)[0], first)
+	return serve(ctx, srv, listener, routes)
+}
+
+// serve answers requests until ctx ends, finishes those that came, and writes
+// what the last logins left behind.
+func serve(ctx context.Context, srv *oauth.Server, listener net.Listener, routes http.Handler) error {
+	web := &http.Server{
+		Handler: routes,
+		// A server without these can be held up by clients that send slowly.
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    32 << 10, // a token names every permission it holds
+	}
+	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	flushed := make(chan error, 1)
+	go func() { flushed <- srv.Run(upkeep) }()
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	grace, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer done()
+	err = errors.Join(err, web.Shutdown(grace))
+	stop()
+	return errors.Join(err, <-flushed)
+}

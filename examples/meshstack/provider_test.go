@@ -1,0 +1,386 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+)
+
+// provider behaves as the meshStack Terraform provider does towards one
+// resource "meshstack_api_key", Terraform's own checks included. It stands in
+// for the real one, which is no module of ours to import: its requests are
+// those that were seen on the wire.
+type provider struct {
+	w           *world
+	credentials credentials
+	token       string
+	state       *resource
+	sent        []string // method and status of each request
+	loseFirst   string   // the next answer to this method never arrives
+}
+
+// resource is a resource's configuration and state.
+type resource struct {
+	uuid, workspace, name, clientID, secret string
+	permissions                             []string
+	expires                                 *string
+}
+
+var errAnswer = errors.New("http error")
+
+// connect is what a plan and an apply begin with.
+func (p *provider) connect(t *testing.T) {
+	t.Helper()
+	got, err := send(t.Context(), http.MethodGet, p.w.url+"/mesh/info", nil, "")
+	require.NoError(t, err)
+	var info struct {
+		Version  string            `json:"version"`
+		Metadata map[string]string `json:"metadata"`
+	}
+	require.NoError(t, json.Unmarshal(got.body, &info))
+	var version [3]int
+	_, err = fmt.Sscanf(info.Version, "%d.%d.%d", &version[0], &version[1], &version[2])
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, slices.Compare(version[:], []int{2026, 34, 0}), 0)
+	p.token = p.w.login(t, p.credentials)
+	require.NotEmpty(t, p.token)
+}
+
+// do sends a request, again while it is lost or refused for the moment, but a
+// POST only once.
+func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, error) {
+	t.Helper()
+	text := ""
+	header := http.Header{"Authorization": {"Bearer " + p.token}, "Accept": {keyMedia}, "User-Agent": {"terraform-provider-meshstack/dev"}}
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		require.NoError(t, err)
+		text = string(encoded)
+		header.Set("Content-Type", keyMedia)
+	}
+	for {
+		got, err := send(t.Context(), method, p.w.url+keysPath+path, header, text)
+		require.NoError(t, err)
+		p.sent = append(p.sent, fmt.Sprint(method, " ", got.status))
+		if p.loseFirst == method {
+			p.loseFirst = ""
+			got.status = http.StatusServiceUnavailable
+		}
+		switch {
+		case got.status == http.StatusServiceUnavailable && method != http.MethodPost:
+			continue
+		case got.status >= 300:
+			return keyAnswer{}, fmt.Errorf("%w %d, response '%s'", errAnswer, got.status, got.body)
+		case method == http.MethodDelete:
+			return keyAnswer{}, nil
+		}
+		return got.key(t), nil
+	}
+}
+
+// refresh reads what there is. A key that is not there leaves the state.
+func (p *provider) refresh(t *testing.T) error {
+	t.Helper()
+	if p.state == nil {
+		return nil
+	}
+	got, err := p.do(t, http.MethodGet, "/"+p.state.uuid, nil)
+	if err != nil && strings.Contains(err.Error(), "error 404") {
+		p.state = nil
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	require.NotEmpty(t, got.Status.ClientID, "without it the plan would remove the status")
+	secret := p.state.secret
+	if got.Status.ClientSecret != "" {
+		secret = got.Status.ClientSecret // as the provider does, silently
+	}
+	p.state = resourceOf(got, secret)
+	return nil
+}
+
+// apply refreshes, plans and applies, and reports whether there was anything
+// to do.
+func (p *provider) apply(t *testing.T, want resource) (changed bool, err error) {
+	t.Helper()
+	p.connect(t)
+	if err := p.refresh(t); err != nil {
+		return false, err
+	}
+	if p.state != nil && p.state.workspace != want.workspace { // replaced: a key never moves
+		if err := p.destroy(t); err != nil {
+			return false, err
+		}
+	}
+	body := map[string]any{"apiVersion": "v1-preview", "kind": "meshApiKey"}
+	spec := map[string]any{"displayName": want.name, "permissions": want.permissions}
+	if want.expires != nil {
+		spec["expiresAt"] = *want.expires
+	}
+	body["spec"] = spec
+	if p.state == nil {
+		body["metadata"] = map[string]any{"ownedByWorkspace": want.workspace}
+		got, err := p.do(t, http.MethodPost, "", body)
+		if err != nil {
+			return false, err
+		}
+		require.NotEmpty(t, got.Status.ClientSecret, "a create shows the secret")
+		p.state = resourceOf(got, got.Status.ClientSecret)
+		p.consistent(t, want)
+		return true, nil
+	}
+	moved := deref(want.expires) != deref(p.state.expires)
+	if !moved && want.name == p.state.name && sameSet(want.permissions, p.state.permissions) {
+		return false, nil
+	}
+	body["metadata"] = map[string]any{"ownedByWorkspace": want.workspace, "uuid": p.state.uuid}
+	status := map[string]any{"clientId": p.state.clientID}
+	if !moved {
+		status["clientSecret"] = p.state.secret // the provider sends it, in clear
+	}
+	body["status"] = status
+	got, err := p.do(t, http.MethodPut, "/"+p.state.uuid, body)
+	if err != nil {
+		return false, err
+	}
+	require.NotEmpty(t, got.Status.ClientID, "the provider would crash without")
+	secret := p.state.secret
+	if moved && got.Status.ClientSecret != "" {
+		secret = got.Status.ClientSecret // "known after apply"
+	} else if !moved {
+		require.Empty(t, got.Status.ClientSecret, "inconsistent result after apply: .status")
+	}
+	p.state = resourceOf(got, secret)
+	p.consistent(t, want)
+	return true, nil
+}
+
+func (p *provider) destroy(t *testing.T) error {
+	t.Helper()
+	if _, err := p.do(t, http.MethodDelete, "/"+p.state.uuid, nil); err != nil {
+		return err
+	}
+	p.state = nil
+	return nil
+}
+
+// consistent is Terraform's check after an apply.
+func (p *provider) consistent(t *testing.T, want resource) {
+	t.Helper()
+	const inconsistent = "Provider produced inconsistent result after apply"
+	require.Equal(t, want.workspace, p.state.workspace, inconsistent)
+	require.Equal(t, want.name, p.state.name, inconsistent)
+	require.Equal(t, want.expires, p.state.expires, inconsistent)
+	require.ElementsMatch(t, want.permissions, p.state.permissions, inconsistent)
+}
+
+func resourceOf(k keyAnswer, secret string) *resource {
+	return &resource{
+		uuid: k.Metadata.UUID, workspace: k.Metadata.OwnedByWorkspace, name: k.Spec.DisplayName,
+		permissions: k.Spec.Permissions, expires: k.Spec.ExpiresAt, clientID: k.Status.ClientID, secret: secret,
+	}
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func (p *provider) logsIn(t *testing.T) bool {
+	t.Helper()
+	return p.w.login(t, credentials{p.state.clientID, p.state.secret}) != ""
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestProviderLife(t *testing.T) {
+	w := newWorld(t)
+	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
+	want := resource{workspace: "team-a", name: "ci", permissions: []string{"WORKSPACE_LIST", "TENANT_LIST", "APIKEY_LIST"}}
+	steps := func(wantChange, wantRotation bool) {
+		t.Helper()
+		var before resource
+		if p.state != nil {
+			before = *p.state
+		}
+		changed, err := p.apply(t, want)
+		require.NoError(t, err)
+		require.Equal(t, wantChange, changed)
+		require.Equal(t, wantRotation, p.state.secret != before.secret)
+		require.True(t, p.logsIn(t), "the secret in the state is the one that logs in")
+		if wantRotation && before.secret != "" {
+			require.Empty(t, w.login(t, credentials{before.clientID, before.secret}), "the one before is refused")
+		}
+		changed, err = p.apply(t, want)
+		require.NoError(t, err)
+		require.False(t, changed, "a second apply finds nothing to do")
+	}
+	steps(true, true)
+	want.name = "ci of team a"
+	steps(true, false)
+	want.permissions = []string{"TENANT_LIST"}
+	steps(true, false)
+	want.expires = ptr("2026-06-30")
+	steps(true, true)
+	want.expires, want.name = ptr("2099-12-31"), "ci"
+	steps(true, true)
+	want.expires = nil
+	steps(true, true)
+	want.permissions = []string{}
+	steps(true, false)
+
+	first := p.state.uuid
+	want.workspace = "team-b"
+	steps(true, true)
+	require.NotEqual(t, first, p.state.uuid, "another workspace is another key")
+
+	require.NoError(t, p.destroy(t))
+	for _, sent := range p.sent {
+		require.Contains(t, []string{"POST 201", "GET 200", "PUT 200", "DELETE 204"}, sent)
+	}
+}
+
+func TestProviderDrift(t *testing.T) {
+	w := newWorld(t)
+	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
+	want := resource{workspace: "team-a", name: "ci", permissions: []string{"TENANT_LIST"}, expires: ptr("2026-12-31")}
+	_, err := p.apply(t, want)
+	require.NoError(t, err)
+
+	t.Run("a name that somebody else changed comes back, and the secret stays", func(t *testing.T) {
+		secret := p.state.secret
+		_, err := w.srv.Keys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Name: ptr("renamed")})
+		require.NoError(t, err)
+		changed, err := p.apply(t, want)
+		require.NoError(t, err)
+		require.True(t, changed)
+		require.Equal(t, secret, p.state.secret)
+		require.True(t, p.logsIn(t))
+	})
+	t.Run("an expiry that somebody else moved comes back with a new secret", func(t *testing.T) {
+		secret := p.state.secret
+		_, err := w.srv.Keys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.Expiry{})})
+		require.NoError(t, err)
+		changed, err := p.apply(t, want)
+		require.NoError(t, err)
+		require.True(t, changed)
+		require.NotEqual(t, secret, p.state.secret)
+		require.True(t, p.logsIn(t))
+	})
+	t.Run("an expiry at an instant shows as its last day, and no apply rotates for it", func(t *testing.T) {
+		at := time.Date(2026, 12, 31, 18, 30, 0, 0, time.UTC)
+		_, err := w.srv.Keys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(at))})
+		require.NoError(t, err)
+		changed, err := p.apply(t, want)
+		require.NoError(t, err)
+		require.False(t, changed)
+		want.name = "ci 2"
+		_, err = p.apply(t, want)
+		require.NoError(t, err)
+		key, err := w.srv.Keys().Get(t.Context(), host(), p.state.uuid)
+		require.NoError(t, err)
+		require.Equal(t, at, key.NotAfter)
+		require.True(t, p.logsIn(t))
+	})
+	t.Run("a key that somebody else deleted is made anew", func(t *testing.T) {
+		gone := p.state.uuid
+		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), gone))
+		changed, err := p.apply(t, want)
+		require.NoError(t, err)
+		require.True(t, changed)
+		require.NotEqual(t, gone, p.state.uuid)
+		require.True(t, p.logsIn(t))
+	})
+}
+
+func TestProviderErrors(t *testing.T) {
+	w := newWorld(t)
+	for _, tc := range []struct {
+		name, holds, want string
+		resource          resource
+	}{
+		{
+			"a workspace out of reach", "APIKEY_LIST APIKEY_SAVE", "error 404, response '" + `{"message":"There is no such key or workspace."}'`,
+			resource{workspace: "team-b", name: "ci", permissions: []string{}},
+		},
+		{
+			"more than the key holds", "APIKEY_LIST APIKEY_SAVE", "error 403, response '" + `{"message":"The key would hold permissions that you may not grant. They are: TENANT_LIST."}'`,
+			resource{workspace: "team-a", name: "ci", permissions: []string{"TENANT_LIST"}},
+		},
+		{
+			"an expiry that is none", "APIKEY_LIST APIKEY_SAVE", `response '{"message":"spec.expiresAt: It must be a date`,
+			resource{workspace: "team-a", name: "ci", permissions: []string{}, expires: ptr("")},
+		},
+		{
+			"no right to make keys", "APIKEY_LIST", "error 403, response '",
+			resource{workspace: "team-a", name: "ci", permissions: []string{}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := &provider{w: w, credentials: w.key(t, "team-a", tc.holds, "")}
+			_, err := p.apply(t, tc.resource)
+			require.ErrorIs(t, err, errAnswer)
+			require.ErrorContains(t, err, tc.want)
+			require.Nil(t, p.state)
+		})
+	}
+	t.Run("a token without the permission is 403: a 404 would drop the key from the state", func(t *testing.T) {
+		p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
+		want := resource{workspace: "team-a", name: "ci", permissions: []string{}}
+		_, err := p.apply(t, want)
+		require.NoError(t, err)
+		p.credentials = w.key(t, "team-a", "", "")
+		_, err = p.apply(t, want)
+		require.ErrorContains(t, err, "error 403")
+		require.NotNil(t, p.state)
+	})
+}
+
+// TestProviderHazards shows what a lost answer does, so that a change of it
+// does not go unseen.
+func TestProviderHazards(t *testing.T) {
+	w := newWorld(t)
+	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
+	want := resource{workspace: "team-a", name: "ci", permissions: []string{}}
+	_, err := p.apply(t, want)
+	require.NoError(t, err)
+
+	// The replay of a PUT finds nothing to change: the state keeps a dead
+	// secret.
+	want.expires = ptr("2099-12-31")
+	p.loseFirst = http.MethodPut
+	_, err = p.apply(t, want)
+	require.NoError(t, err)
+	require.False(t, p.logsIn(t))
+
+	// Moving the expiry once more heals it.
+	want.expires = ptr("2099-12-30")
+	_, err = p.apply(t, want)
+	require.NoError(t, err)
+	require.True(t, p.logsIn(t))
+
+	// A replayed delete finds no key, and fails once; the next refresh sees
+	// that there is none.
+	p.connect(t)
+	p.loseFirst = http.MethodDelete
+	require.ErrorContains(t, p.destroy(t), "error 404")
+	require.NoError(t, p.refresh(t))
+	require.Nil(t, p.state)
+}
