@@ -1,0 +1,222 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// List implements store.Keys.
+func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	page, err := t.list(ctx, &q)
+	if err != nil {
+		return store.KeyPage{}, fail(ctx, "list keys", err)
+	}
+	return page, nil
+}
+
+func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {
+	limit, err := pageSize(q.Limit)
+	if err != nil {
+		return store.KeyPage{}, err
+	}
+	column, err := t.order(ctx, q)
+	if err != nil {
+		return store.KeyPage{}, err
+	}
+	if q.Permission != "" && scope.CheckName(q.Permission) != nil {
+		return store.KeyPage{}, ctx.Err() // no key holds what is no permission
+	}
+	// One more than asked for tells whether there is a next page.
+	query, args := t.query(q, column, limit+1)
+	var keys []store.Key
+	err = t.d.read(ctx, func(r runner) error {
+		keys, err = t.scan(ctx, r, query, args)
+		return err
+	})
+	if err != nil {
+		return store.KeyPage{}, err
+	}
+	page := store.KeyPage{Keys: keys}
+	if len(keys) > limit {
+		page.Keys = keys[:limit]
+		page.Next = cursor(q.Sort, &keys[limit-1])
+	}
+	return page, nil
+}
+
+func (t *keyTable) scan(ctx context.Context, r runner, query string, args []any) ([]store.Key, error) {
+	rows, err := r.rows(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err says what went wrong
+	var keys []store.Key
+	for rows.Next() {
+		var row keyRow
+		if err := rows.Scan(row.columns()...); err != nil {
+			return nil, err
+		}
+		k, err := row.key()
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
+}
+
+func pageSize(limit int) (int, error) {
+	if limit < 0 || limit > store.MaxPage {
+		return 0, refuse("the limit must be 1 to %d, or 0 for 100", store.MaxPage)
+	}
+	if limit == 0 {
+		return 100, nil
+	}
+	return limit, nil
+}
+
+// order returns the column that q is sorted by.
+func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error) {
+	column := ""
+	switch q.Sort {
+	case "", store.ByCreated:
+		return "created", nil
+	case store.ByName:
+		return "name", nil
+	case store.ByLastUsed:
+		column = "last_used"
+	case store.ByExpiry:
+		column = "not_after"
+	default:
+		return "", refuse("unknown order")
+	}
+	if q.Workspace == "" {
+		return "", refuse("the order %q is for one workspace only", q.Sort)
+	}
+	var row workspaceRow
+	err := t.d.read(ctx, func(r runner) error {
+		return r.row(ctx, t.d.text.workspace, []byte(q.Workspace)).Scan(row.columns()...)
+	})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", err
+	}
+	if row.held > store.MaxSorted {
+		return "", refuse("the order %q is for workspaces of at most %d keys", q.Sort, store.MaxSorted)
+	}
+	return column, nil
+}
+
+func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, []any) {
+	b := &listing{d: t.d}
+	b.equal("workspace", q.Workspace)
+	if q.After != nil {
+		b.behind(column, q.Descending, place(q), []byte(q.After.ID))
+	}
+	if q.Disabled != nil {
+		b.where("disabled = ?", number(*q.Disabled))
+	}
+	if q.CreatedBy != (store.ActorRef{}) {
+		b.where("maker_id = ?", []byte(q.CreatedBy.ID))
+		b.equal("maker_kind", q.CreatedBy.Kind)
+	}
+	if !q.NotAfterFrom.IsZero() {
+		b.where("not_after >= ?", micros(q.NotAfterFrom))
+	}
+	switch {
+	case !q.NotAfterTo.IsZero():
+		b.where("not_after < ?", micros(q.NotAfterTo))
+	case !q.NotAfterFrom.IsZero():
+		b.where("not_after < ?", int64(never))
+	}
+	if q.Permission != "" {
+		b.where(t.d.holds("permissions"), []byte(" "+q.Permission+" "))
+	}
+	if q.Text != "" {
+		part := []byte(lowered(q.Text))
+		b.where("("+t.d.holds("COALESCE(name_folded, name)")+" OR "+t.d.holds("COALESCE(id_folded, id)")+")", part, part)
+	}
+	direction := ""
+	if q.Descending {
+		direction = " DESC"
+	}
+	var text strings.Builder
+	text.WriteString("SELECT " + keyColumns + " FROM {p}keys k")
+	text.WriteString(b.conditions())
+	text.WriteString(" ORDER BY " + column + direction + ", id" + direction + " LIMIT ?")
+	return t.d.dialect.translate(text.String(), t.d.config.Prefix), append(b.args, limit)
+}
+
+// holds is the condition that an expression holds an argument, byte by byte.
+func (d *Database) holds(expression string) string {
+	return d.dialect.pick("position(? in "+expression+") > 0", "LOCATE(?, "+expression+") > 0", "instr("+expression+", ?) > 0")
+}
+
+// place is the sorted value of the cursor.
+func place(q *store.KeyQuery) any {
+	switch q.Sort {
+	case store.ByName:
+		return []byte(q.After.Name)
+	case store.ByExpiry:
+		return expiry(q.After.Time)
+	}
+	return micros(q.After.Time)
+}
+
+func cursor(sort store.KeySort, k *store.Key) *store.KeyCursor {
+	c := &store.KeyCursor{ID: k.ID}
+	switch sort {
+	case store.ByName:
+		c.Name = k.Name
+	case store.ByLastUsed:
+		c.Time = k.LastUsed
+	case store.ByExpiry:
+		c.Time = k.NotAfter
+	default:
+		c.Time = k.Created
+	}
+	return c
+}
+
+// listing collects the conditions of a list.
+type listing struct {
+	d     *Database
+	parts []string
+	args  []any
+}
+
+func (b *listing) where(condition string, args ...any) {
+	b.parts = append(b.parts, condition)
+	b.args = append(b.args, args...)
+}
+
+func (b *listing) equal(column, value string) {
+	if value != "" {
+		b.where(column+" = ?", []byte(value))
+	}
+}
+
+// behind keeps rows behind a place in the order of a column and the id. MySQL
+// finds no range in a comparison of rows.
+func (b *listing) behind(column string, descending bool, value any, id []byte) {
+	sign := ">"
+	if descending {
+		sign = "<"
+	}
+	if b.d.dialect == MySQL {
+		b.where("("+column+" "+sign+"= ? AND ("+column+" "+sign+" ? OR id "+sign+" ?))", value, value, id)
+		return
+	}
+	b.where("("+column+", id) "+sign+" (?, ?)", value, id)
+}
+
+func (b *listing) conditions() string {
+	if len(b.parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(b.parts, " AND ")
+}

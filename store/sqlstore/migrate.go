@@ -1,0 +1,145 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// Migrate brings the tables to the version of this release: it makes them, or
+// applies what came new since. Every replica may call it at every start, at
+// the same time too: one works, the others wait. A schema that is newer than
+// this release is refused and left as it is. There is no way back.
+//
+// It needs the right to create tables; other calls only read and write rows.
+// On PostgreSQL and SQLite a migration is one transaction. MySQL commits each
+// of its statements; one that was interrupted is finished by the next call.
+func (d *Database) Migrate(ctx context.Context) error {
+	if err := d.migrate(ctx); err != nil {
+		return fail(ctx, "migrate", err)
+	}
+	return nil
+}
+
+func (d *Database) migrate(ctx context.Context) error {
+	conn, err := d.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	if err := d.checkConnection(ctx, conn.QueryRowContext); err != nil {
+		return err
+	}
+	if d.dialect == MySQL {
+		return d.migrateMySQL(ctx, conn)
+	}
+	return d.again(ctx, func() error { return d.migrateAtOnce(ctx, conn) })
+}
+
+// migrateAtOnce migrates PostgreSQL or SQLite in one transaction.
+func (d *Database) migrateAtOnce(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, d.dialect.pick("BEGIN", "", "BEGIN IMMEDIATE")); err != nil {
+		return err
+	}
+	err := d.lockSchema(ctx, conn)
+	if err == nil {
+		err = d.apply(ctx, conn)
+	}
+	if err == nil {
+		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
+			return nil
+		}
+	}
+	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
+		discard(conn)
+	}
+	return err
+}
+
+// lockSchema makes replicas that start at once migrate one after another:
+// until the end of the transaction. In SQLite a transaction that writes is
+// alone anyway.
+func (d *Database) lockSchema(ctx context.Context, conn *sql.Conn) error {
+	if d.dialect != PostgreSQL {
+		return nil
+	}
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtext(current_schema() || '."+d.config.Prefix+"schema'))")
+	return err
+}
+
+// migrateMySQL holds a named lock of the server, since what changes tables
+// ends a transaction.
+func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
+	name := "SHA1(CONCAT(DATABASE(), '." + d.config.Prefix + "schema'))"
+	for {
+		var got sql.NullInt64
+		if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", 10)").Scan(&got); err != nil {
+			return err
+		}
+		if got.Int64 == 1 {
+			break
+		}
+	}
+	err := d.apply(ctx, conn)
+	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")"); failed != nil {
+		discard(conn)
+	}
+	return err
+}
+
+// discard closes a connection instead of giving it back.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the error it is told to return
+}
+
+// apply runs the migrations that are missing.
+func (d *Database) apply(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, d.text.createSchema); err != nil {
+		return err
+	}
+	version, err := schemaVersion(ctx, conn.QueryRowContext, d.text.version)
+	if err != nil {
+		return err
+	}
+	if err := d.known(version); err != nil {
+		return err
+	}
+	for n := version + 1; n <= len(d.text.migrations); n++ {
+		for _, statement := range d.text.migrations[n-1] {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		if _, err := conn.ExecContext(ctx, d.text.addVersion, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// migrations returns the statements of each migration, the first one first.
+func migrations(dialect Dialect, prefix string) [][]string {
+	var all [][]string
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("migrations/%s_%04d.sql", strings.ToLower(dialect.String()), n)
+		text, err := migrationFiles.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return all
+		}
+		var statements []string
+		for statement := range strings.SplitSeq(strings.ReplaceAll(string(text), "{p}", prefix), ";\n") {
+			if statement = strings.TrimSpace(statement); statement != "" {
+				statements = append(statements, statement)
+			}
+		}
+		all = append(all, statements)
+	}
+}

@@ -1,0 +1,149 @@
+-- Ids and names are BLOB: they are compared byte by byte and may hold any
+-- bytes. Instants are microseconds since 1970; -62135596800000000 is the zero
+-- time. To read a text: CAST(name AS TEXT).
+
+CREATE TABLE {p}instance (
+    id             INTEGER PRIMARY KEY,
+    keys_off       INTEGER NOT NULL DEFAULT 0,
+    max_keys       INTEGER NOT NULL DEFAULT 0,
+    require_expiry INTEGER NOT NULL DEFAULT 0,
+    max_lifetime   INTEGER NOT NULL DEFAULT 0, -- nanoseconds
+    enforced_from  INTEGER NOT NULL DEFAULT -62135596800000000,
+    epoch          INTEGER NOT NULL DEFAULT 0,
+    updated        INTEGER NOT NULL DEFAULT -62135596800000000,
+    version        INTEGER NOT NULL DEFAULT 0
+);
+
+INSERT INTO {p}instance (id) VALUES (1);
+
+CREATE TABLE {p}workspaces (
+    id             BLOB PRIMARY KEY,
+    suspended      INTEGER NOT NULL DEFAULT 0,
+    deleted        INTEGER NOT NULL DEFAULT 0,
+    max_keys       INTEGER NOT NULL DEFAULT 0,
+    require_expiry INTEGER NOT NULL DEFAULT 0,
+    max_lifetime   INTEGER NOT NULL DEFAULT 0, -- nanoseconds
+    enforced_from  INTEGER NOT NULL DEFAULT -62135596800000000,
+    epoch          INTEGER NOT NULL DEFAULT 0,
+    updated        INTEGER NOT NULL DEFAULT -62135596800000000,
+    version        INTEGER NOT NULL DEFAULT 0,
+    held           INTEGER NOT NULL DEFAULT 0 -- keys not deleted, exact
+);
+
+CREATE TABLE {p}keys (
+    id             BLOB PRIMARY KEY,
+    workspace      BLOB NOT NULL,
+    name           BLOB NOT NULL,
+    name_folded    BLOB, -- in lower case, where that differs
+    id_folded      BLOB,
+    permissions    BLOB NOT NULL, -- a space before and after each
+    asked          BLOB NOT NULL,
+    secrets        BLOB NOT NULL, -- JSON
+    resources      BLOB NOT NULL, -- JSON
+    not_after      INTEGER NOT NULL, -- 9223372036854775807 is never
+    not_after_text BLOB NOT NULL,
+    disabled       INTEGER NOT NULL,
+    maker_kind     BLOB NOT NULL,
+    maker_id       BLOB NOT NULL,
+    created        INTEGER NOT NULL,
+    updated        INTEGER NOT NULL,
+    last_used      INTEGER NOT NULL,
+    version        INTEGER NOT NULL,
+    epoch          INTEGER NOT NULL
+);
+
+CREATE INDEX {p}keys_created ON {p}keys (created, id);
+CREATE INDEX {p}keys_name ON {p}keys (name, id);
+CREATE INDEX {p}keys_space_created ON {p}keys (workspace, created, id);
+CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
+CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
+CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
+
+CREATE TABLE {p}tombstones (
+    id    BLOB PRIMARY KEY,
+    at    INTEGER NOT NULL,
+    epoch INTEGER NOT NULL
+);
+
+CREATE INDEX {p}tombstones_at ON {p}tombstones (at);
+
+-- Epochs of keys that are kept elsewhere.
+CREATE TABLE {p}marks (
+    id        BLOB PRIMARY KEY,
+    workspace BLOB NOT NULL,
+    epoch     INTEGER NOT NULL,
+    secrets   BLOB NOT NULL -- JSON
+);
+
+CREATE TABLE {p}revoked (
+    id   BLOB PRIMARY KEY, -- SHA-256 of the token's id
+    ends INTEGER NOT NULL
+);
+
+CREATE INDEX {p}revoked_ends ON {p}revoked (ends);
+
+CREATE TABLE {p}events (
+    id         BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    actor_kind BLOB NOT NULL,
+    actor_id   BLOB NOT NULL,
+    action     BLOB NOT NULL,
+    workspace  BLOB NOT NULL,
+    key_id     BLOB NOT NULL,
+    fields     BLOB NOT NULL, -- JSON
+    note       BLOB NOT NULL
+);
+
+CREATE INDEX {p}events_at ON {p}events (at, id);
+CREATE INDEX {p}events_space_at ON {p}events (workspace, at, id);
+CREATE INDEX {p}events_key_at ON {p}events (key_id, at, id);
+
+CREATE TABLE {p}once (
+    id      BLOB PRIMARY KEY, -- SHA-256 of space and id
+    value   BLOB NOT NULL,
+    expires INTEGER NOT NULL
+);
+
+CREATE INDEX {p}once_expires ON {p}once (expires);
+
+CREATE TABLE {p}days (
+    workspace BLOB NOT NULL,
+    key_id    BLOB NOT NULL,
+    day       INTEGER NOT NULL, -- since 1970
+    logins    INTEGER NOT NULL,
+    refusals  INTEGER NOT NULL,
+    PRIMARY KEY (workspace, key_id, day)
+);
+
+CREATE INDEX {p}days_day ON {p}days (day);
+
+CREATE TABLE {p}limits (
+    id      BLOB PRIMARY KEY, -- SHA-256 of the id
+    arrival INTEGER NOT NULL -- nanoseconds since 1970
+);
+
+CREATE INDEX {p}limits_arrival ON {p}limits (arrival);
+
+CREATE TABLE {p}ring (
+    id      INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    content BLOB NOT NULL -- JSON
+);
+
+INSERT INTO {p}ring (id, version, content) VALUES (1, 0, x'5b5d');
+
+-- The number of the last change, and what the latest ones were.
+CREATE TABLE {p}feed (
+    id  INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL
+);
+
+INSERT INTO {p}feed (id, seq) VALUES (1, 0);
+
+CREATE TABLE {p}notices (
+    seq       INTEGER PRIMARY KEY,
+    kind      INTEGER NOT NULL,
+    workspace BLOB NOT NULL,
+    key_id    BLOB NOT NULL,
+    token     BLOB NOT NULL
+);

@@ -1,0 +1,144 @@
+// Package sqlstore keeps everything in PostgreSQL, MySQL, MariaDB or SQLite,
+// through database/sql. It imports no driver: the host opens the database with
+// the one it likes and says which dialect it speaks.
+//
+//	db, err := sql.Open("pgx", dsn)
+//	database, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Config{})
+//	err = database.Migrate(ctx) // at start, by every replica
+//	srv, err := oauth.New(database.Store(), ...)
+//
+// A change, its event, its one-time id, its epoch and its notice are one
+// transaction, at whatever isolation the database has by default. What a
+// deadlock or a serialization failure undid is tried again; a commit whose
+// outcome is unknown is never repeated but reported as store.ErrUnavailable.
+//
+// # PostgreSQL
+//
+// Version 11 or later. Tested with pgx, whose statement cache makes a look-up
+// one round trip. Config.Listen makes notices arrive at once.
+//
+// # MySQL and MariaDB
+//
+// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Statements are
+// prepared once a connection: a look-up is one round trip.
+//
+// # SQLite
+//
+// Version 3.35 or later, in WAL mode, with a busy timeout and synchronous FULL
+// (or EXTRA), so that what was acknowledged survives a loss of power. Migrate
+// and the first call refuse a connection without them. With modernc.org/sqlite:
+//
+//	file:keys.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)
+//
+// The writers of one Database wait for one another within the process, those
+// of several processes for the lock of the file; readers wait for nobody. The
+// file must lie on a local disk. For memory alone there is package memstore.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Config says how a Database works. The zero value is for production.
+type Config struct {
+	// Prefix begins the name of every table. Empty means "latchkey_";
+	// otherwise 1 to 32 characters a-z, 0-9 and _, the first of them a letter.
+	Prefix string
+	// PollEvery is how often a Watch reads what is new. 0 means 50 ms;
+	// otherwise 5 ms to 100 ms (half of store.HeartbeatEvery).
+	PollEvery time.Duration
+	// Listen, for PostgreSQL only, waits for notifications, which makes a
+	// Watch read at once. It must issue LISTEN with the given channel on a
+	// connection of its own, call ready, and then notify for each
+	// notification, until ctx ends or the connection breaks; it returns why.
+	// Each Watch calls it again after a pause. Whatever it does, nothing is
+	// lost and nothing comes later than PollEvery. Nil: polling only.
+	Listen func(ctx context.Context, channel string, ready, notify func()) error
+}
+
+const (
+	defaultPrefix    = "latchkey_"
+	defaultPollEvery = 50 * time.Millisecond
+	minPollEvery     = 5 * time.Millisecond
+	maxPollEvery     = store.HeartbeatEvery / 2
+)
+
+// Database is Latchkey's tables in a database. It is safe for concurrent use.
+type Database struct {
+	pool    *sql.DB
+	dialect Dialect
+	config  Config
+	text    statements
+
+	// checked says that the schema was found to be ours; prepared is set
+	// before and never changed after.
+	checked  atomic.Bool
+	checking sync.Mutex
+	prepared map[string]*sql.Stmt
+
+	writer chan struct{} // SQLite: who holds its one place writes
+	wakes  wakes
+	turns  turns
+	keys   *keyTable
+}
+
+// New returns the tables in db, which stays the host's to tune and to close.
+// It reads nothing yet: call Migrate before the first use.
+func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
+	var problems []error
+	if db == nil {
+		problems = append(problems, errors.New("db: is missing"))
+	}
+	if !dialect.known() {
+		problems = append(problems, errors.New("dialect: must be PostgreSQL, MySQL or SQLite"))
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = defaultPrefix
+	} else if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`).MatchString(cfg.Prefix) {
+		problems = append(problems, errors.New("Config.Prefix: must have 1 to 32 characters a-z, 0-9 and _ and begin with a letter"))
+	}
+	if cfg.PollEvery == 0 {
+		cfg.PollEvery = defaultPollEvery
+	} else if cfg.PollEvery < minPollEvery || cfg.PollEvery > maxPollEvery {
+		problems = append(problems, fmt.Errorf("Config.PollEvery: must be %s to %s, or 0 for %s", minPollEvery, maxPollEvery, defaultPollEvery))
+	}
+	if cfg.Listen != nil && dialect != PostgreSQL {
+		problems = append(problems, errors.New("Config.Listen: is for PostgreSQL only"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("sqlstore: %w", err)
+	}
+	d := &Database{
+		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
+		prepared: make(map[string]*sql.Stmt), writer: make(chan struct{}, 1),
+	}
+	d.keys = &keyTable{d}
+	return d, nil
+}
+
+// Store returns the store, with every field set. Its signing keys are durable
+// and its epochs are those of its own keys. The stores of two calls are the
+// same one.
+func (d *Database) Store() store.Store {
+	return store.Store{
+		Keys:        d.keys,
+		Upkeep:      &upkeep{d},
+		Settings:    &settings{d},
+		Events:      &eventLog{d},
+		SigningKeys: &signingKeys{d},
+		Epochs:      &epochs{d},
+		OnceIDs:     &onceIDs{d},
+		Usage:       &usage{d},
+		Limiter:     &limiter{d},
+		Watch:       &watch{d},
+	}
+}
