@@ -82,7 +82,7 @@ func pageSize(limit int) (int, error) {
 
 // order returns the column that q is sorted by.
 func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error) {
-	column := ""
+	var column string
 	switch q.Sort {
 	case "", store.ByCreated:
 		return "created", nil

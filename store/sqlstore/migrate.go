@@ -71,17 +71,16 @@ func (d *Database) lockSchema(ctx context.Context, conn *sql.Conn) error {
 	if d.dialect != PostgreSQL {
 		return nil
 	}
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtext(current_schema() || '."+d.config.Prefix+"schema'))")
+	_, err := conn.ExecContext(ctx, d.text.lockSchema)
 	return err
 }
 
 // migrateMySQL holds a named lock of the server, since what changes tables
 // ends a transaction.
 func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
-	name := "SHA1(CONCAT(DATABASE(), '." + d.config.Prefix + "schema'))"
 	for {
 		var got sql.NullInt64
-		if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", 10)").Scan(&got); err != nil {
+		if err := conn.QueryRowContext(ctx, d.text.lockSchema).Scan(&got); err != nil {
 			return err
 		}
 		if got.Int64 == 1 {
@@ -89,7 +88,7 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	err := d.apply(ctx, conn)
-	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")"); failed != nil {
+	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), d.text.unlockSchema); failed != nil {
 		discard(conn)
 	}
 	return err
@@ -97,7 +96,7 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 
 // discard closes a connection instead of giving it back.
 func discard(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the error it is told to return
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what it is told
 }
 
 // apply runs the migrations that are missing.

@@ -44,7 +44,7 @@ func (d *Database) spend(ctx context.Context, r runner, id store.OnceID, now tim
 	if err != nil {
 		return err
 	}
-	refused := false
+	var refused bool
 	if d.dialect == MySQL {
 		word, err := done.LastInsertId()
 		if err != nil {

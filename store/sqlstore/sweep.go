@@ -41,7 +41,7 @@ func (d *Database) sweepLimits(ctx context.Context, now time.Time) {
 // discardOld removes rows that mean nothing any more. What fails is left for
 // the next turn: the call that it comes with has succeeded.
 func (d *Database) discardOld(ctx context.Context, statement string, before int64) {
-	_ = d.single(ctx, func(r runner) error {
+	_ = d.single(ctx, func(r runner) error { //nolint:errcheck // see above
 		_, err := r.exec(ctx, statement, before)
 		return err
 	})

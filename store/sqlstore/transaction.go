@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/big"
@@ -126,7 +125,7 @@ func (d *Database) writeServer(ctx context.Context, do func(r runner) error) err
 		return err
 	}
 	if err := do(transaction{d, tx}); err != nil {
-		_ = tx.Rollback() // the connection is closed if it fails
+		_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -162,7 +161,7 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 		}
 	}
 	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it, which rolls back
+		discard(conn) // which rolls back
 	}
 	return err
 }

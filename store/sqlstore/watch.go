@@ -200,7 +200,7 @@ func (w *watch) listen(ctx context.Context, wake chan struct{}) {
 	notify := func() { nudge(wake) }
 	for ctx.Err() == nil {
 		// ready wakes, too: for what came before the listener was there.
-		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", notify, notify) // polling covers for it
+		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", notify, notify) //nolint:errcheck // polling covers for it
 		again := time.NewTimer(listenAgain)
 		select {
 		case <-ctx.Done():
