@@ -1,0 +1,212 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// call is one script or one plain command to be sent.
+type call struct {
+	script *script // or nil for a plain command
+	keys   []string
+	args   []any // of a plain command: all of it
+	cmd    *redis.Cmd
+}
+
+func evaluate(s *script, keys []string, args ...any) *call {
+	return &call{script: s, keys: keys, args: args}
+}
+
+func command(args ...any) *call { return &call{args: args} }
+
+// send adds the call to a pipeline, by its script's hash or with its text.
+func (c *call) send(ctx context.Context, p redis.Pipeliner, text bool) {
+	if c.script == nil {
+		c.cmd = p.Do(ctx, c.args...)
+		return
+	}
+	all := make([]any, 0, 3+len(c.keys)+len(c.args))
+	if text {
+		all = append(all, "eval", c.script.text)
+	} else {
+		all = append(all, "evalsha", c.script.hash)
+	}
+	all = append(all, len(c.keys))
+	for _, key := range c.keys {
+		all = append(all, key)
+	}
+	c.cmd = p.Do(ctx, append(all, c.args...)...)
+}
+
+// unknown reports whether the server had forgotten the script and so ran
+// nothing.
+func (c *call) unknown() bool {
+	return c.script != nil && c.cmd.Err() != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
+}
+
+// missing reports whether the answer is nil.
+func (c *call) missing() bool { return c.cmd.Err() == redis.Nil } //nolint:errorlint // go-redis returns it bare
+
+func (c *call) text() string {
+	text, _ := c.cmd.Val().(string)
+	return text
+}
+
+func (c *call) int() int64 {
+	n, _ := c.cmd.Val().(int64)
+	return n
+}
+
+func (c *call) list() []any {
+	list, _ := c.cmd.Val().([]any)
+	return list
+}
+
+// run sends the calls at once, in a Cluster to each node its part, and returns
+// the first failure. It says nothing of which of the others were carried out.
+func (db *database) run(ctx context.Context, calls ...*call) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	return db.runOn(ctx, db.client.Pipeline, calls)
+}
+
+func (db *database) runOn(ctx context.Context, pipeline func() redis.Pipeliner, calls []*call) error {
+	exec(ctx, pipeline(), calls, false)
+	var forgotten []*call
+	for _, c := range calls {
+		if c.unknown() {
+			forgotten = append(forgotten, c)
+		}
+	}
+	if len(forgotten) > 0 {
+		exec(ctx, pipeline(), forgotten, true)
+	}
+	return firstFailure(ctx, calls)
+}
+
+func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
+	for _, c := range calls {
+		c.send(ctx, p, text)
+	}
+	_, _ = p.Exec(ctx) //nolint:errcheck // each call has its own error
+}
+
+func firstFailure(ctx context.Context, calls []*call) error {
+	for _, c := range calls {
+		if err := c.cmd.Err(); err != nil && !c.missing() {
+			return outageOf(ctx, err)
+		}
+	}
+	return nil
+}
+
+// runDurably sends one call and waits until as many replicas have it as the
+// configuration asks for.
+func (db *database) runDurably(ctx context.Context, c *call) error {
+	if db.wait == WaitNever {
+		return db.run(ctx, c)
+	}
+	for range redirects {
+		moved, err := db.runAndWait(ctx, c)
+		if !moved {
+			return err
+		}
+		if cluster, ok := db.client.(*redis.ClusterClient); ok {
+			cluster.ReloadState(ctx)
+		}
+		if err := pause(ctx, 5); err != nil {
+			return outageOf(ctx, err)
+		}
+	}
+	return fmt.Errorf("the slot keeps moving: %w", store.ErrUnavailable)
+}
+
+// redirects is how often a call follows its slot to another node.
+const redirects = 5
+
+// runAndWait sends the call and WAIT, which speaks of the writes of its own
+// connection, in one pipeline to one node. moved reports that the node does
+// not hold the slot and did nothing.
+func (db *database) runAndWait(ctx context.Context, c *call) (moved bool, err error) {
+	node, err := db.node(ctx, c.keys[0])
+	if err != nil {
+		return false, outageOf(ctx, err)
+	}
+	info := command("info", "replication")
+	addr := node.Options().Addr
+	_, followed := db.followed.Load(addr)
+	need := db.wait
+	if need == 0 && followed {
+		need = 1
+	}
+	wait := command("wait", need, db.waitTimeout.Milliseconds())
+	calls := []*call{c}
+	if need > 0 {
+		calls = append(calls, wait)
+	}
+	asked := calls
+	if db.wait == 0 {
+		asked = append(calls[:len(calls):len(calls)], info)
+	}
+	exec(ctx, node.Pipeline(), asked, false)
+	if c.unknown() {
+		exec(ctx, node.Pipeline(), asked, true)
+	}
+	if cause := c.cmd.Err(); cause != nil && (redis.HasErrorPrefix(cause, "MOVED") || redis.HasErrorPrefix(cause, "ASK")) {
+		return true, outageOf(ctx, cause)
+	}
+	if err := firstFailure(ctx, calls); err != nil {
+		return false, err
+	}
+	if db.wait == 0 {
+		// A server that keeps INFO from us has none that we know of; Check
+		// tells so.
+		switch n := replicas(info.text()); {
+		case n == 0:
+			db.followed.Delete(addr)
+			return false, nil
+		case !followed:
+			// The first replica that this process sees here: a further write
+			// carries what came before it.
+			db.followed.Store(addr, true)
+			need = 1
+			wait = command("wait", need, db.waitTimeout.Milliseconds())
+			again := []*call{command("set", db.layout.waited(c.keys[0]), "1", "px", skew.Milliseconds()), wait}
+			if err := db.runOn(ctx, node.Pipeline, again); err != nil {
+				return false, err
+			}
+		}
+	}
+	if wait.int() < int64(need) {
+		return false, fmt.Errorf("%d of %d replicas confirmed: %w", wait.int(), need, store.ErrUnavailable)
+	}
+	return false, nil
+}
+
+func (db *database) node(ctx context.Context, key string) (*redis.Client, error) {
+	switch c := db.client.(type) {
+	case *redis.ClusterClient:
+		return c.MasterForKey(ctx, key)
+	case *redis.Client:
+		return c, nil
+	}
+	return nil, store.ErrUnavailable
+}
+
+// replicas reads how many there are from the answer to INFO.
+func replicas(info string) int {
+	_, rest, _ := strings.Cut(info, "connected_slaves:")
+	digits, _, _ := strings.Cut(rest, "\r")
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,239 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// change is one change of one space, and what goes with it.
+type change struct {
+	space  space
+	script *script
+	args   []any
+	with   store.Change
+	tells  []store.Notice
+	// id and owner are of a key to be created: its pointer is reserved, and
+	// the script is told first whether it is taken.
+	id, owner string
+}
+
+// make carries a change out. See the package's documentation for the steps and
+// for what becomes of them when the writer dies.
+func (db *database) make(ctx context.Context, c change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for range retries {
+		again, err := db.try(ctx, &c)
+		if !again {
+			return err
+		}
+	}
+	return fmt.Errorf("the change was stopped by another with its one-time id: %w", store.ErrUnavailable)
+}
+
+// retries is how often a change that another has stopped begins anew.
+const retries = 3
+
+// finishFor is how long the steps after a change may take whose caller has
+// gone.
+const finishFor = 2 * time.Second
+
+func (db *database) try(ctx context.Context, c *change) (again bool, err error) {
+	request := newRequest()
+	if c.with.Once != nil {
+		value := onceValue(reserved, request, c.space, c.with.Once)
+		if err := db.spend(ctx, c.with.Once, c.with.Now, value); err != nil {
+			return false, err
+		}
+	}
+	told, taken, err := db.prepare(ctx, c, request)
+	if err == nil {
+		again, err = db.commit(ctx, c, request, taken, told)
+	} else {
+		db.giveUp(ctx, c, request, told)
+	}
+	return again, err
+}
+
+// prepare takes the steps before the change. taken says that the key's id is.
+func (db *database) prepare(ctx context.Context, c *change, request string) (told []any, taken bool, err error) {
+	intend, told := db.intending(request, c.tells)
+	calls := append(db.register(c.space), intend)
+	homes, elsewhere := db.homes(c.space, c.with.Events)
+	calls = append(append(calls, homes...), elsewhere...)
+	if err := db.run(ctx, calls...); err != nil {
+		return told, false, err
+	}
+	if c.with.Events, err = db.notElsewhere(ctx, c.space, c.with.Events, homes); err != nil {
+		return told, false, err
+	}
+	if c.id != "" {
+		taken, err = db.reserve(ctx, c.id, request, c.owner)
+	}
+	return told, taken, err
+}
+
+// commit makes the change and takes the steps after it.
+func (db *database) commit(ctx context.Context, c *change, request string, taken bool, told []any) (again bool, err error) {
+	args := c.args
+	if c.id != "" {
+		args = append([]any{c.id, flag(taken)}, args...)
+	}
+	script := evaluate(c.script, db.layout.all(c.space, request), db.begin(request, c.with, c.with.Events)...)
+	script.args = append(script.args, args...)
+	unsure := db.runDurably(ctx, script)
+	if unsure != nil && script.text() == "" {
+		// Whether it was made nobody knows: the notes that it may have been
+		// stay, and a watcher tells of it.
+		return false, unsure
+	}
+	switch status := script.text(); status {
+	case "ok":
+		if err := db.finish(ctx, c, request, told); err != nil {
+			return false, err
+		}
+		return false, unsure
+	case "void":
+		db.giveUp(ctx, c, request, told)
+		return true, nil
+	default:
+		db.giveUp(ctx, c, request, told)
+		return false, statusError(status)
+	}
+}
+
+// begin makes the first arguments of a script of a space.
+func (db *database) begin(request string, with store.Change, events []store.Event) []any {
+	var keep any = ""
+	if with.Once != nil {
+		keep = keepUntil(with.Once.Expires, with.Now)
+	}
+	args := []any{request, keep, len(events)}
+	for i := range events {
+		e := &events[i]
+		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e))
+	}
+	return args
+}
+
+// finish takes the steps after a change was made, also if the caller has gone.
+func (db *database) finish(ctx context.Context, c *change, request string, told []any) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
+	defer cancel()
+	if c.id != "" {
+		confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)},
+			pointerValue(pending, request, c.owner), pointerValue(lasting, request, c.owner))
+		if err := db.runDurably(ctx, confirm); err != nil {
+			return err
+		}
+		if confirm.text() != "ok" {
+			// The reservation ran out and another workspace has the id now.
+			undo := evaluate(db.scripts.undo, db.layout.all(c.space, request), request, "", 0, c.id)
+			if err := db.runDurably(ctx, undo); err != nil {
+				return err
+			}
+			db.giveUp(ctx, c, request, told)
+			return store.ErrExists
+		}
+		db.known.put(c.id, c.owner)
+	}
+	calls := []*call{db.telling(request, told)}
+	if c.with.Once != nil {
+		calls = append(calls, evaluate(db.scripts.swap, []string{db.layout.once(c.with.Once.Space, c.with.Once.ID)},
+			onceValue(reserved, request, c.space, c.with.Once), onceValue(spent, request, c.space, c.with.Once)))
+	}
+	// The change is made. What fails here others make good: a watcher tells,
+	// and the receipt speaks for the one-time id.
+	if err := db.run(ctx, calls...); err != nil {
+		db.log.WarnContext(ctx, "redisstore: steps after a change are left to others", "error", err)
+		return nil
+	}
+	if c.with.Once != nil {
+		return db.cleared(ctx, c.space, request)
+	}
+	return nil
+}
+
+// cleared removes a receipt that nobody needs any more.
+func (db *database) cleared(ctx context.Context, s space, request string) error {
+	if err := db.run(ctx, command("del", db.layout.receipt(s, request))); err != nil {
+		db.log.WarnContext(ctx, "redisstore: a receipt stays until it expires", "error", err)
+	}
+	return nil
+}
+
+// giveUp takes the steps before a change back. What it does not reach expires,
+// or is settled by who finds it.
+func (db *database) giveUp(ctx context.Context, c *change, request string, told []any) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
+	defer cancel()
+	var calls []*call
+	if len(told) > 0 {
+		calls = append(calls, evaluate(db.scripts.drop, db.layout.open(), told...))
+	}
+	if c.id != "" {
+		calls = append(calls, evaluate(db.scripts.swap, []string{db.layout.pointer(c.id)}, pointerValue(pending, request, c.owner), ""))
+	}
+	if c.with.Once != nil {
+		calls = append(calls, evaluate(db.scripts.swap, []string{db.layout.once(c.with.Once.Space, c.with.Once.ID)},
+			onceValue(reserved, request, c.space, c.with.Once), ""))
+	}
+	if err := db.run(ctx, calls...); err != nil {
+		db.log.WarnContext(ctx, "redisstore: steps before a change are left to expire", "error", err)
+	}
+}
+
+// register adds a space to those that lists over all workspaces visit.
+func (db *database) register(s space) []*call {
+	if s == instance {
+		return nil
+	}
+	return []*call{command("sadd", db.layout.registry(partOf(string(s))), string(s))}
+}
+
+// intending writes down what is about to be told, as told.
+func (db *database) intending(request string, tells []store.Notice) (c *call, told []any) {
+	for i := range tells {
+		told = append(told, noticeText(&tells[i], request))
+	}
+	return evaluate(db.scripts.intend, db.layout.open(), told...), told
+}
+
+// telling publishes what intend wrote down.
+func (db *database) telling(request string, told []any) *call {
+	c := evaluate(db.scripts.tell, append(db.layout.open(), db.layout.stream()), db.layout.channel(), request)
+	c.args = append(c.args, told...)
+	return c
+}
+
+// simple is a change with no events and no one-time id, of any slot: told
+// before and after.
+func (db *database) simple(ctx context.Context, do *call, tells ...store.Notice) error {
+	request := newRequest()
+	intend, told := db.intending(request, tells)
+	if err := db.run(ctx, intend); err != nil {
+		return err
+	}
+	unsure := db.runDurably(ctx, do)
+	if unsure != nil && do.text() == "" {
+		return unsure
+	}
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
+	defer cancel()
+	last := db.telling(request, told)
+	err := statusError(do.text())
+	if err != nil {
+		last = evaluate(db.scripts.drop, db.layout.open(), told...)
+	}
+	if failed := db.run(after, last); failed != nil {
+		db.log.WarnContext(ctx, "redisstore: steps after a change are left to others", "error", failed)
+	}
+	if err != nil {
+		return err
+	}
+	return unsure
+}

@@ -1,0 +1,96 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/internal/servers"
+	"github.com/latchkey-go/latchkey/store/redisstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
+)
+
+// startCluster starts three masters of the test's own.
+func startCluster(t *testing.T) (*redis.ClusterClient, []*servers.Process) {
+	t.Helper()
+	nodes, err := servers.StartRedisCluster(t.Context(), t.TempDir(), 3)
+	started(t, err)
+	var addrs []string
+	for _, node := range nodes {
+		t.Cleanup(node.Stop)
+		addrs = append(addrs, node.Addr())
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = client.Close() })
+	return client, nodes
+}
+
+func TestContractOnACluster(t *testing.T) {
+	client, nodes := startCluster(t)
+	n := 0
+	storetest.Run(t, func(t *testing.T) store.Store {
+		n++
+		return newDriver(t, client, redisstore.Config{Prefix: fmt.Sprint("latchkey-", n)}).Store()
+	})
+	t.Run("workspaces lie on all masters", func(t *testing.T) {
+		const workspaces = 90
+		s := newDriver(t, client, redisstore.Config{Prefix: "spread"}).Store()
+		for i := range workspaces {
+			k := newKey(fmt.Sprint("team-", i), fmt.Sprint("key-", i))
+			require.NoError(t, s.Keys.Create(t.Context(), k, store.NoLimit, store.Change{Now: noon}))
+		}
+		for _, node := range nodes {
+			held := 0
+			own := newClient(t, node.Addr())
+			keys := own.Scan(t.Context(), 0, "spread:{w:*}:keys", 1000).Iterator()
+			for keys.Next(t.Context()) {
+				held++
+			}
+			require.NoError(t, keys.Err())
+			t.Logf("%d of %d workspaces on one master", held, workspaces)
+			require.Greater(t, held, workspaces/10)
+		}
+		page, err := s.Keys.List(t.Context(), store.KeyQuery{Limit: workspaces})
+		require.NoError(t, err)
+		require.Len(t, page.Keys, workspaces)
+		require.Nil(t, page.Next)
+	})
+	t.Run("a slot that has moved", func(t *testing.T) { slotMoves(t, client, nodes) })
+}
+
+// slotMoves gives a workspace's slot to another master behind the client's
+// back.
+func slotMoves(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process) {
+	ctx := context.Background()
+	s := newDriver(t, client, redisstore.Config{Prefix: "moving"}).Store()
+	for _, node := range nodes {
+		require.NoError(t, newClient(t, node.Addr()).FlushAll(ctx).Err())
+	}
+	slot, err := client.ClusterKeySlot(ctx, "moving:{w:team-a}:keys").Result()
+	require.NoError(t, err)
+	require.NoError(t, s.Keys.Create(ctx, newKey("team-b", "key-b"), store.NoLimit, store.Change{Now: noon}))
+	master, err := client.MasterForKey(ctx, "moving:{w:team-a}:keys")
+	require.NoError(t, err)
+	var to *redis.Client
+	for _, node := range nodes {
+		if c := newClient(t, node.Addr()); node.Addr() != master.Options().Addr {
+			to = c
+		}
+	}
+	id, err := to.Do(ctx, "cluster", "myid").Text()
+	require.NoError(t, err)
+	for _, node := range nodes {
+		require.NoError(t, newClient(t, node.Addr()).Do(ctx, "cluster", "setslot", slot, "node", id).Err())
+	}
+	require.NoError(t, s.Keys.Create(ctx, newKey("team-a", "key-a"), store.NoLimit, store.Change{Now: noon}))
+	found, err := s.Keys.Lookup(ctx, "key-a")
+	require.NoError(t, err)
+	require.Equal(t, "team-a", found.Key.Workspace)
+	held, err := to.HLen(ctx, "moving:{w:team-a}:keys").Result()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, held)
+}

@@ -1,0 +1,48 @@
+// Package redisstore keeps everything in Redis: one server, one with replicas
+// under Sentinel, or a Cluster. Processes that share the data act as one.
+//
+// # What lies where
+//
+// All of a workspace lies in one slot: its keys, their orders, its settings,
+// events and tombstones share the hash tag {w:workspace}. What belongs to no
+// workspace has slots of its own: the instance's settings, the signing ring
+// and the stream of notices under {i}; a pointer from each key's id to its
+// workspace; each one-time id, limit and revoked token; uses in 16 parts.
+//
+// A look-up takes one round trip once the process has seen the key, and two the
+// first time. A key and its workspace are read at one moment. In a Cluster the
+// instance's settings come from another slot in the same trip and may be a few
+// microseconds older or newer; a change to either is never seen in part.
+//
+// # Changes
+//
+// A change is one script in the slot of its workspace: record, orders, events
+// and the receipt of its one-time id. Around it stand steps in other slots,
+// each harmless if it stays alone:
+//
+//   - A note of what is about to change is written first, and the change is
+//     told to watchers after it was made. If the writer dies in between, a
+//     watcher tells in its place, within half a second.
+//   - A new key's pointer is reserved first, for a minute, and made lasting
+//     afterwards. One that leads nowhere is given to whoever asks next.
+//   - A one-time id is reserved first and names the change it belongs to. The
+//     receipt in the change's slot decides: who finds an id that stays
+//     reserved asks for the receipt, or, if there is none, writes one that
+//     stops the change for good. So an id is spent exactly if its change was
+//     made, whoever dies when.
+//
+// Every record names the request that wrote it, so that a request which the
+// client sends again after a lost answer is not taken for another's.
+//
+// # What Redis may forget
+//
+// Redis answers before data is on disk or on a replica. Check tells whether a
+// server may evict keys or keeps nothing on disk. With replicas a change waits
+// for one of them unless Config.WaitReplicas says otherwise; this narrows what
+// a failover can lose, and does not close it: Sentinel may promote a replica
+// that did not take part. A change that was not confirmed in time is
+// store.ErrUnavailable, and may have been made nevertheless.
+//
+// Time to live is garbage collection here: every comparison is with the
+// caller's clock, except for when to tell in another's place.
+package redisstore

@@ -1,0 +1,174 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Config says how a Driver uses Redis. The zero value is what production
+// wants.
+type Config struct {
+	// Prefix begins the name of every key, so that several stores can share a
+	// server: 1 to 64 letters, digits and any of "-_.:/". Default "latchkey".
+	Prefix string
+	// WaitReplicas is how many replicas must have a change before it counts
+	// as made: 0 is one if there are any, WaitNever none, at most 10. Fewer in
+	// time is store.ErrUnavailable.
+	WaitReplicas int
+	// WaitTimeout is how long a change waits for them: 10 ms to 2 s, and less
+	// than the client's ReadTimeout. Default 500 ms.
+	WaitTimeout time.Duration
+	// Pointers is how many places of keys a process remembers, at most twice
+	// about 150 bytes each: 1,000 to 100,000,000. Default 100,000. A login with
+	// a key that is not among them takes two round trips instead of one.
+	Pointers int
+	// Logger is told of what no caller is told: default slog.Default().
+	Logger *slog.Logger
+}
+
+// WaitNever as Config.WaitReplicas makes a change count once the master has
+// it: a failover may lose it.
+const WaitNever = -1
+
+// Driver is a store in Redis. Its methods are safe for concurrent use. It holds
+// nothing that must be closed; the client stays its caller's.
+type Driver struct {
+	db *database
+}
+
+// New returns a driver that uses the given client: a *redis.Client, also one
+// with failover by Sentinel, or a *redis.ClusterClient. It sends nothing. The
+// client must read from masters, since a replica may answer with what was
+// true a while ago, and have its option ContextTimeoutEnabled set, since
+// otherwise a call would outlive its deadline while a server hangs.
+func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
+	problems := []error{checkClient(client)}
+	if cfg.Prefix == "" {
+		cfg.Prefix = "latchkey"
+	}
+	if len(cfg.Prefix) > 64 || strings.Trim(cfg.Prefix, prefixCharacters) != "" {
+		problems = append(problems, errors.New(`Config.Prefix: 1 to 64 letters, digits and any of "-_.:/"`))
+	}
+	if cfg.WaitReplicas < WaitNever || cfg.WaitReplicas > 10 {
+		problems = append(problems, errors.New("Config.WaitReplicas: WaitNever (-1) to 10"))
+	}
+	if cfg.WaitTimeout == 0 {
+		cfg.WaitTimeout = 500 * time.Millisecond
+	}
+	if cfg.WaitTimeout < 10*time.Millisecond || cfg.WaitTimeout > 2*time.Second {
+		problems = append(problems, errors.New("Config.WaitTimeout: 10 ms to 2 s, or 0 for 500 ms"))
+	}
+	if cfg.Pointers == 0 {
+		cfg.Pointers = 100_000
+	}
+	if cfg.Pointers < 1000 || cfg.Pointers > 100_000_000 {
+		problems = append(problems, errors.New("Config.Pointers: 1,000 to 100,000,000, or 0 for 100,000"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("redisstore: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	scripts, err := loadScripts()
+	if err != nil {
+		return nil, err
+	}
+	return &Driver{&database{
+		client: client, layout: layout{cfg.Prefix}, scripts: scripts,
+		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout,
+		known: newKnownPlaces(cfg.Pointers), log: cfg.Logger,
+	}}, nil
+}
+
+const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/"
+
+func checkClient(client redis.UniversalClient) error {
+	timeouts := errors.New("client: its option ContextTimeoutEnabled must be set")
+	switch c := client.(type) {
+	case *redis.Client:
+		if c == nil {
+			return errors.New("client: missing")
+		}
+		if !c.Options().ContextTimeoutEnabled {
+			return timeouts
+		}
+	case *redis.ClusterClient:
+		if c == nil {
+			return errors.New("client: missing")
+		}
+		o := c.Options()
+		if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+			return errors.New("client: its options ReadOnly, RouteByLatency and RouteRandomly must not be set")
+		}
+		if !o.ContextTimeoutEnabled {
+			return timeouts
+		}
+	default:
+		return errors.New("client: a *redis.Client or a *redis.ClusterClient")
+	}
+	return nil
+}
+
+// Store returns the driver as a store with every field set. Single fields may
+// stand beside another driver's keys; then its Epochs keep marks of their
+// own.
+func (d *Driver) Store() store.Store {
+	db := d.db
+	keys := &keyTable{db}
+	return store.Store{
+		Keys:        keys,
+		Upkeep:      &upkeep{db},
+		Settings:    &settings{db},
+		Events:      &eventLog{db},
+		SigningKeys: &signingKeys{db},
+		Epochs:      &epochs{db, keys},
+		OnceIDs:     &onceIDs{db},
+		Usage:       &usage{db},
+		Limiter:     &limiter{db},
+		Watch:       &watch{db},
+	}
+}
+
+// database is what all parts share.
+type database struct {
+	client      redis.UniversalClient
+	layout      layout
+	scripts     *scripts
+	wait        int
+	waitTimeout time.Duration
+	known       *knownPlaces
+	followed    sync.Map // addresses of nodes that had replicas when last asked
+	log         *slog.Logger
+}
+
+// newRequest names a request, so that a record tells who wrote it.
+func newRequest() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// pause waits a little before the nth look at what another is about to
+// finish: 1 ms, 2 ms, up to 64 ms.
+func pause(ctx context.Context, n int) error {
+	timer := time.NewTimer(time.Millisecond << min(n, 6))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,23 @@
+-- Reads the stream's state, and tells of changes whose writers have not for a
+-- while. KEYS: the open ones as in intend.lua, the stream's
+-- state; ARGV: the channel, a random
+-- text, the milliseconds after which one is told of, and those after which it
+-- is forgotten. The server's clock decides when to help, never what is true.
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[3])), 'LIMIT', 0, 100)
+for i, text in ipairs(late) do
+  local before = redis.call('HGET', KEYS[3], 'mark') or ''
+  local n, mark = redis.call('HINCRBY', KEYS[3], 'n', 1), ARGV[2] .. '.' .. i
+  redis.call('HSET', KEYS[3], 'mark', mark)
+  redis.call('PUBLISH', ARGV[1], string.format('%.0f', n) .. ' ' .. before .. ' ' .. mark .. ' ' .. text)
+  local began = redis.call('ZSCORE', KEYS[2], text)
+  if not began or now - tonumber(began) > tonumber(ARGV[4]) then
+    redis.call('ZREM', KEYS[1], text)
+    redis.call('ZREM', KEYS[2], text)
+  else
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now), text)
+  end
+end
+local state = redis.call('HMGET', KEYS[3], 'n', 'mark')
+return {state[1] or '0', state[2] or ''}

@@ -1,0 +1,22 @@
+-- Raises epochs of one space: pairs of key id ('' for the space itself, as
+-- '+id' for a key), epoch and secrets.
+while at < #ARGV do
+  local id, epoch, secrets = take(), take(), take()
+  if id == '' then
+    redis.call('HSET', settings, 'epoch', larger(redis.call('HGET', settings, 'epoch') or '0', epoch))
+  else
+    id = string.sub(id, 2)
+    local record, tomb = redis.call('HGET', keys, id), redis.call('HGET', tombs, id)
+    if record then
+      local last, version, old = head(record)
+      redis.call('HSET', keys, id, last .. ' ' .. version .. ' ' .. larger(old, epoch) .. string.match(record, '^[^\n]*(.*)$'))
+    elseif tomb then
+      local when, old, rest = string.match(tomb, '^([^ ]*) ([^ ]*) (.*)$')
+      redis.call('HSET', tombs, id, when .. ' ' .. larger(old, epoch) .. ' ' .. rest)
+    else
+      local old = redis.call('HGET', marks, id)
+      redis.call('HSET', marks, id, larger(old and string.match(old, '^[^ ]*') or '0', epoch) .. secrets)
+    end
+  end
+end
+return 'ok'

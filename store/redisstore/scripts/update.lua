@@ -1,0 +1,42 @@
+local early = before()
+if early then return early end
+local id, version, epoch, body, byName, n = take(), take(), take(), take(), take(), tonumber(take())
+local old = redis.call('HGET', keys, id)
+if not old then return 'missing' end
+local last, oldVersion, oldEpoch = head(old)
+if last == request then return 'ok' end
+if oldVersion ~= version then return 'conflict' end
+
+local made = {}
+local rest = string.match(old, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*(.*)$')
+for secret, when in string.gmatch(rest, '\n([^ ]*) ([^ ]*)') do made[secret] = when end
+local keyUse, uses = '', {}
+local was = redis.call('HGET', used, id)
+if was then
+  keyUse = string.match(was, '^[^ ]*')
+  for secret, when in string.gmatch(was, ' ([^ ]*) ([^ ]*)') do uses[secret] = when end
+end
+
+local lines, use = {}, {keyUse}
+for i = 1, n do
+  local secret, when, line, lastUse = take(), take(), take(), take()
+  if made[secret] then
+    when, lastUse = made[secret], uses[secret] or ''
+  end
+  lines[i] = '\n' .. secret .. ' ' .. when .. ' ' .. line
+  if lastUse ~= '' then use[#use + 1] = secret .. ' ' .. lastUse end
+end
+local kept = string.match(old, '^[^\n]*\n([^\n]*)')
+local _, oldName = places(old, id)
+redis.call('HSET', keys, id, request .. ' ' .. add(version, 1) .. ' ' .. larger(oldEpoch, epoch) .. '\n' ..
+  kept .. '\n' .. body .. table.concat(lines))
+if oldName ~= byName then
+  redis.call('ZREM', names, oldName)
+  redis.call('ZADD', names, 0, byName)
+end
+if keyUse == '' and #use == 1 then
+  redis.call('HDEL', used, id)
+else
+  redis.call('HSET', used, id, table.concat(use, ' '))
+end
+return written()
