@@ -67,7 +67,12 @@ func TestNothingPrintsASecret(t *testing.T) {
 	cfg := apikey.Config{Permissions: catalog, Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}
 	peppered, err := apikey.New(r.store, cfg)
 	require.NoError(t, err)
+	effects, err := r.PreviewSettings(t.Context(), admin, store.Instance{KeysOff: true}, nil, 0)
+	require.NoError(t, err)
+	violations, err := r.Violations(t.Context(), admin, "", nil, 0)
+	require.NoError(t, err)
 	values := map[string]any{
+		"Conditional": r.IfVersion(1), "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,

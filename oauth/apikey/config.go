@@ -282,6 +282,10 @@ func (s *Service) Stats() Stats {
 // Catalog returns the permissions that keys may hold.
 func (s *Service) Catalog() *scope.Catalog { return s.cfg.Permissions }
 
+// Now returns the service's time, by Config.Now: what "in the past" means to
+// its callers too.
+func (s *Service) Now() time.Time { return s.now() }
+
 // now returns the host's time, in UTC and to the microsecond that every store
 // keeps.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }

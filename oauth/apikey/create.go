@@ -59,8 +59,9 @@ type Spec struct {
 	// key may ask tokens for besides the server's own audience.
 	Resources []string
 	// Once, unless nil, is a one-time id that the creation spends; its Value
-	// becomes the key's id. Spent before: store.ErrExists. It must expire in
-	// the future.
+	// becomes the key's id, followed by one space and what it was before if
+	// that was not empty: see Spent. Spent before: store.ErrExists. It must
+	// expire in the future.
 	Once *store.OnceID
 	// Address is the client's, for policies.
 	Address Address
@@ -299,16 +300,6 @@ func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace,
 	}}}, nil
 }
 
-// spend makes the one-time id of a change, whose value is the key's id.
-func spend(once *store.OnceID, id string) *store.OnceID {
-	if once == nil {
-		return nil
-	}
-	spent := *once
-	spent.Value = id
-	return &spent
-}
-
 // checkSpec checks what a caller asked for and returns the resources in order.
 func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, error) {
 	var bad InvalidError
@@ -318,13 +309,6 @@ func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, error) {
 	checkOnce(&bad, spec.Once, now)
 	resources := s.checkResources(&bad, spec.Resources)
 	return resources, bad.orNil()
-}
-
-// checkOnce refuses an id that would be spent for no time at all.
-func checkOnce(bad *InvalidError, once *store.OnceID, now time.Time) {
-	if once != nil && (once.ID == "" || !once.Expires.After(now)) {
-		bad.add("once", "A one-time id must not be empty and must expire in the future.")
-	}
 }
 
 // checkText admits 1 to 255 printable characters: no control characters, line
