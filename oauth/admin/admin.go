@@ -1,0 +1,172 @@
+// Package admin is the management API over HTTP: keys, settings, events and
+// usage as JSON, for the host's own console, scripts and other programs.
+//
+// A Handler stands on an apikey.Service and holds no rules of its own: whatever
+// it does, the service decides whether this actor may. The host says who the
+// actor of a request is, by its own session, its single sign-on or, with
+// Bearer, by a token of this same server:
+//
+//	h, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier())})
+//	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", h))
+//
+// Any prefix will do. The routes below it, their parameters and every answer
+// are described by the OpenAPI 3.1 document that the handler serves as
+// openapi.json.
+//
+// # What holds for every route
+//
+//   - A refusal is a problem document (RFC 9457); its type is one of those in
+//     PROBLEMS.md beside this source. What is wrong with a request is listed
+//     field by field.
+//   - What the actor has no part in looks like what does not exist: 404.
+//   - JSON is read strictly: an unknown member, one that appears twice or in
+//     another case is 400, and so is an unknown query parameter.
+//   - No answer may be kept by a cache. A secret is in the one answer that
+//     made it, which has no ETag, and never again.
+//   - A key and a record of settings have an ETag. A change with If-Match is
+//     made only if the record is still that one (412). Replacing settings
+//     needs If-Match (428); elsewhere it is the caller's choice.
+//   - Creating and rotating take an Idempotency-Key. The same request again
+//     makes no second key and no second secret: it is answered with 409 and the
+//     id of the first one's key, another body under the same Idempotency-Key
+//     with 422. An Idempotency-Key belongs to its actor, workspace and route,
+//     for 24 hours. Of two at once one is carried out.
+//   - Lists come in pages. A cursor is signed, and good for the same actor,
+//     list and filter only.
+//   - A page of another origin cannot make a browser send a change along with
+//     the host's cookies: see Config.TrustedOrigins.
+package admin
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+)
+
+// Config adjusts a Handler. The zero value of each field is the production
+// default, but for Authorize, which is required.
+type Config struct {
+	// Authorize names the actor of a request, or refuses it. Required. It is
+	// asked once for every request, but for that of the OpenAPI document, and
+	// before the body is read. An *UnauthorizedError is answered with 401 and
+	// its challenge, one that wraps store.ErrUnavailable or
+	// bearer.ErrUnavailable with 503, any other error with 401; the text of
+	// none but the first reaches the caller. An actor without an id is
+	// refused, since nobody could tell later who it was.
+	Authorize func(*http.Request) (apikey.Actor, error)
+	// CursorKey signs the cursors of lists: at least 32 random bytes, the
+	// same in every replica. Default: random, so that a cursor ends with the
+	// process and is refused by its neighbours, of which New warns.
+	CursorKey []byte
+	// TrustedOrigins are origins ("https://console.example.com") whose pages
+	// may send changes from a browser, besides those of the handler's own
+	// host. Default none. Requests that no browser sent are not concerned.
+	TrustedOrigins []string
+	// ClientAddr names the client's address, for policies. Default: the
+	// connection's. Behind a proxy use oauth.BehindProxies.
+	ClientAddr func(*http.Request) netip.Addr
+	// Logger takes warnings and errors. Default slog.Default().
+	Logger *slog.Logger
+}
+
+const minCursorKey = 32
+
+// Handler serves the management API. It is safe for concurrent use.
+type Handler struct {
+	keys    *apikey.Service
+	cfg     Config
+	origins *http.CrossOriginProtection
+	routes  []route
+}
+
+// New checks cfg and returns a Handler on keys. All problems are joined into
+// one error, each naming its field.
+func New(keys *apikey.Service, cfg Config) (*Handler, error) {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if keys == nil {
+		add("the service is missing")
+	}
+	if cfg.Authorize == nil {
+		add("Config.Authorize is missing: it says who the actor of a request is")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.ClientAddr == nil {
+		cfg.ClientAddr = connectionAddr
+	}
+	origins := http.NewCrossOriginProtection()
+	for i, origin := range cfg.TrustedOrigins {
+		if err := origins.AddTrustedOrigin(origin); err != nil {
+			add("Config.TrustedOrigins[%d] is not an origin such as https://console.example.com", i)
+		}
+	}
+	if n := len(cfg.CursorKey); n > 0 && n < minCursorKey {
+		add("Config.CursorKey has %d bytes; it needs at least %d", n, minCursorKey)
+	}
+	cfg.CursorKey = slices.Clone(cfg.CursorKey)
+	if len(cfg.CursorKey) == 0 {
+		cfg.CursorKey = make([]byte, minCursorKey)
+		if _, err := rand.Read(cfg.CursorKey); err != nil {
+			add("Config.CursorKey: no random bytes: %w", err)
+		}
+		cfg.Logger.Warn("no cursor key is set: cursors of lists are good in this process only; set Config.CursorKey")
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return &Handler{keys: keys, cfg: cfg, origins: origins, routes: routes()}, nil
+}
+
+// ServeHTTP implements http.Handler. The request's path is that below the
+// prefix: see http.StripPrefix.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{h: h, w: w, r: r}
+	if err := h.serve(c); err != nil {
+		c.refuse(err)
+	}
+}
+
+func (h *Handler) serve(c *call) error {
+	match, params, allowed := find(h.routes, c.r)
+	switch {
+	case match == nil && len(allowed) > 0:
+		return &methodError{allowed}
+	case match == nil:
+		return errNoRoute
+	}
+	c.route, c.params = match, params
+	if err := h.origins.Check(c.r); err != nil {
+		return errCrossOrigin
+	}
+	if !match.public {
+		actor, err := h.cfg.Authorize(c.r)
+		if err != nil {
+			return c.unauthorized(err)
+		}
+		if actor.Ref().ID == "" {
+			return &UnauthorizedError{Reason: "The request names nobody."}
+		}
+		c.actor = actor
+	}
+	if err := c.readQuery(match.query); err != nil {
+		return err
+	}
+	return match.serve(h, c)
+}
+
+// connectionAddr is the address that the connection came from.
+func connectionAddr(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
+}

@@ -1,0 +1,72 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// UnauthorizedError refuses a request whose sender is not known. It is for
+// Config.Authorize to return.
+type UnauthorizedError struct {
+	// Reason is one plain sentence for the caller. Empty: a general one.
+	Reason string
+	// Challenge is the WWW-Authenticate header of the answer, such as
+	// "Bearer". Empty: "Bearer".
+	Challenge string
+}
+
+// Error implements error.
+func (e *UnauthorizedError) Error() string { return "admin: unauthorized: " + e.Reason }
+
+// Bearer returns a Config.Authorize that takes access tokens: the actor is the
+// key that the token was issued to, with no more than the token's scope; see
+// apikey.ByKey. Which permissions let a key manage keys says
+// apikey.Config.Management. A host that has sessions too calls it for requests
+// that carry an Authorization header.
+func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
+	return func(r *http.Request) (apikey.Actor, error) {
+		if v == nil {
+			return apikey.Actor{}, errors.New("admin: Bearer was given no verifier")
+		}
+		values := r.Header.Values("Authorization")
+		if len(values) == 0 {
+			// RFC 6750, section 3.1: no error code for who sent none.
+			return apikey.Actor{}, &UnauthorizedError{Reason: "This request needs a bearer token in the Authorization header."}
+		}
+		scheme, token, found := strings.Cut(values[0], " ")
+		if len(values) > 1 || !found || token == "" || !strings.EqualFold(scheme, "Bearer") {
+			return apikey.Actor{}, &UnauthorizedError{Reason: "The request needs one Authorization header: Bearer, one space, the token."}
+		}
+		principal, err := v.Verify(r.Context(), token)
+		if errors.Is(err, bearer.ErrInvalid) {
+			return apikey.Actor{}, &UnauthorizedError{
+				Reason:    "The token is not valid here, or it has ended.",
+				Challenge: `Bearer error="invalid_token"`,
+			}
+		}
+		if err != nil {
+			return apikey.Actor{}, err
+		}
+		return apikey.ByKey(principal.KeyID, principal.Permissions), nil
+	}
+}
+
+// unauthorized turns an error of Config.Authorize into the answer: an outage
+// is none of the caller's fault, and a foreign error's text not for him.
+func (c *call) unauthorized(err error) error {
+	var known *UnauthorizedError
+	if errors.As(err, &known) && known != nil {
+		return known
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) {
+		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
+	}
+	c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
+	return &UnauthorizedError{}
+}

@@ -1,0 +1,193 @@
+package admin_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+func TestNew(t *testing.T) {
+	keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	allow := func(*http.Request) (apikey.Actor, error) { return people["ada"], nil }
+
+	_, err = admin.New(nil, admin.Config{CursorKey: []byte("short"), TrustedOrigins: []string{"https://a.example.com", "https://b.example.com/path"}})
+	for _, problem := range []string{"service", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]"} {
+		require.ErrorContains(t, err, problem)
+	}
+	_, err = admin.New(keys, admin.Config{})
+	require.ErrorContains(t, err, "Config.Authorize", "nobody may mount it open by mistake")
+
+	var log bytes.Buffer
+	_, err = admin.New(keys, admin.Config{Authorize: allow, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	require.Contains(t, log.String(), "CursorKey")
+	log.Reset()
+	_, err = admin.New(keys, admin.Config{Authorize: allow, CursorKey: cursorKey, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	require.Empty(t, log.String())
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), string(cursorKey))
+}
+
+// TestUnauthorized: every route but that of the document asks who it is, and
+// refuses before it looks at anything.
+func TestUnauthorized(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	before := r.snapshot("team-a")
+	for _, entry := range admin.Table() {
+		if entry.Public {
+			continue
+		}
+		for name, actor := range map[string]string{"a stranger": "nobody known", "an actor without an id": ""} {
+			t.Run(entry.Method+" "+entry.Pattern+" by "+name, func(t *testing.T) {
+				got := r.at(t).do(actor, entry.Method, fill(entry.Pattern, "team-a", m.Key.ID, m.Key.Secrets[0].ID), bodies[entry.Method+" "+entry.Pattern], "If-Match", "*")
+				got.problem(http.StatusUnauthorized, admin.CodeUnauthorized)
+				require.Equal(t, "Bearer", got.Header.Get("WWW-Authenticate"))
+			})
+		}
+	}
+	require.Equal(t, before, r.snapshot("team-a"))
+}
+
+func TestAuthorizeErrors(t *testing.T) {
+	answer := func(err error) *reply {
+		r := newRig(t, func(s *setup) {
+			s.config.Authorize = func(*http.Request) (apikey.Actor, error) { return people["ada"], err }
+		})
+		return r.do("", "GET", "/keys", "")
+	}
+	answer(fmt.Errorf("sessions: %w", store.ErrUnavailable)).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+	answer(fmt.Errorf("tokens: %w", bearer.ErrUnavailable)).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+	got := answer(&admin.UnauthorizedError{Reason: "Sign in first.", Challenge: `Session realm="x"`})
+	require.Equal(t, "Sign in first.", got.problem(http.StatusUnauthorized, admin.CodeUnauthorized).Detail)
+	require.Equal(t, `Session realm="x"`, got.Header.Get("WWW-Authenticate"))
+	got = answer(&admin.UnauthorizedError{Challenge: "Bearer\r\nX-Evil: 1"})
+	require.Equal(t, "Bearer", got.Header.Get("WWW-Authenticate"), "B15")
+	got = answer(errors.New("canary"))
+	require.NotContains(t, string(got.body), "canary")
+	var none *admin.UnauthorizedError
+	answer(none).problem(http.StatusUnauthorized, admin.CodeUnauthorized)
+}
+
+// TestCrossOrigin: a page elsewhere cannot use the host's cookies, not even
+// for a request that browsers send without asking.
+func TestCrossOrigin(t *testing.T) {
+	r := newRig(t, func(s *setup) { s.config.TrustedOrigins = []string{"https://console.example.com"} })
+	m := r.create("olga", "team-a", "ci")
+	for _, entry := range admin.Table() {
+		if entry.Method == "GET" {
+			continue
+		}
+		path := fill(entry.Pattern, "team-a", m.Key.ID, m.Key.Secrets[0].ID)
+		for name, headers := range map[string][]string{
+			"by Sec-Fetch-Site": {"Sec-Fetch-Site", "cross-site"}, "of a sibling": {"Sec-Fetch-Site", "same-site"},
+			"by Origin": {"Origin", "https://evil.example"}, "without an origin": {"Origin", "null"},
+		} {
+			t.Run(entry.Method+" "+entry.Pattern+" "+name, func(t *testing.T) {
+				r.at(t).do("ada", entry.Method, path, bodies[entry.Method+" "+entry.Pattern], append(headers, "If-Match", "*")...).problem(http.StatusForbidden, admin.CodeCrossOrigin)
+			})
+		}
+	}
+	disable := "/keys/" + m.Key.ID + "/disable"
+	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "same-origin").wants(http.StatusOK)
+	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "cross-site", "Origin", "https://console.example.com").wants(http.StatusOK)
+	r.do("olga", "POST", disable, "").wants(http.StatusOK) // no browser
+	r.do("olga", "GET", "/keys/"+m.Key.ID, "", "Sec-Fetch-Site", "cross-site").wants(http.StatusOK)
+}
+
+// TestBearer mounts the API on a server whose own tokens manage its keys.
+func TestBearer(t *testing.T) {
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux)
+	defer web.Close()
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Keys: apikey.Config{Management: management}, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	for pattern, handler := range srv.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
+	require.NoError(t, err)
+	mux.Handle("/manage/keys-of-all/", http.StripPrefix("/manage/keys-of-all", api))
+	key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{
+		Workspace: "team-a", Name: "manager", Permissions: scope.MustParse("keys.list keys.save project.list"),
+	})
+	require.NoError(t, err)
+
+	send := func(method, path, body string, authorization ...string) (int, string, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, web.URL+"/manage/keys-of-all"+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header["Authorization"] = authorization
+		answer, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		var text bytes.Buffer
+		_, err = text.ReadFrom(answer.Body)
+		require.NoError(t, err)
+		return answer.StatusCode, answer.Header.Get("WWW-Authenticate"), text.String()
+	}
+	login := func(permissions string) string {
+		answer, err := http.PostForm(web.URL+"/api/login", url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {key.ID}, "client_secret": {secret.Reveal()}, "scope": {permissions},
+		})
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		var text bytes.Buffer
+		_, err = text.ReadFrom(answer.Body)
+		require.NoError(t, err)
+		_, token, found := strings.Cut(text.String(), `"access_token":"`)
+		require.True(t, found, text.String())
+		token, _, _ = strings.Cut(token, `"`)
+		return "Bearer " + token
+	}
+	all, looks := login(""), login("keys.list")
+
+	status, _, body := send("POST", "/workspaces/team-a/keys", `{"name":"child","permissions":["project.list"]}`, all)
+	require.Equal(t, http.StatusCreated, status, body)
+	status, _, body = send("POST", "/workspaces/team-a/keys", `{"name":"child","permissions":["project.save"]}`, all)
+	require.Equal(t, http.StatusForbidden, status, "B21 %s", body)
+	status, _, _ = send("GET", "/workspaces/team-a/keys", "", looks)
+	require.Equal(t, http.StatusOK, status)
+	status, _, body = send("POST", "/workspaces/team-a/keys", `{"name":"child","permissions":[]}`, looks)
+	require.Equal(t, http.StatusForbidden, status, "B21 a token of less scope: %s", body)
+	status, _, _ = send("GET", "/workspaces/team-b/keys", "", all)
+	require.Equal(t, http.StatusNotFound, status, "B20")
+
+	status, challenge, _ := send("GET", "/workspaces/team-a/keys", "")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Equal(t, "Bearer", challenge)
+	for name, headers := range map[string][]string{
+		"another scheme": {"Basic " + all}, "no scheme": {strings.TrimPrefix(all, "Bearer ")}, "no token": {"Bearer "}, "two": {all, all},
+	} {
+		status, _, _ := send("GET", "/workspaces/team-a/keys", "", headers...)
+		require.Equal(t, http.StatusUnauthorized, status, name)
+	}
+	status, challenge, _ = send("GET", "/workspaces/team-a/keys", "", all+"x")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Contains(t, challenge, "invalid_token")
+	_, err = srv.Keys().Disable(t.Context(), people["ada"], key.ID)
+	require.NoError(t, err)
+	status, _, _ = send("GET", "/workspaces/team-a/keys", "", all)
+	require.Equal(t, http.StatusUnauthorized, status, "a token that ended manages nothing")
+	_, err = admin.Bearer(nil)(httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+	require.Error(t, err)
+}

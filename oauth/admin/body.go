@@ -1,0 +1,219 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+const maxBody = 64 << 10
+
+// body is the JSON object of a request, and what is wrong with its members.
+type body struct {
+	members strictjson.Object
+	raw     []byte
+	fieldErrors
+}
+
+// readBody reads one JSON object that holds known members only. Where nothing
+// is required, no body is the empty object.
+func (c *call) readBody(known ...string) (*body, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	if err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, title: "The body is too large", detail: "It may have at most 65536 bytes."}
+		}
+		return nil, malformed("The body could not be read.")
+	}
+	if len(raw) == 0 && len(known) == 0 {
+		return &body{}, nil
+	}
+	if !c.isJSON() {
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, title: "The body is not JSON", detail: "The Content-Type must be application/json, in UTF-8."}
+	}
+	members, err := strictjson.Only(raw, known)
+	if err != nil {
+		var fault *strictjson.Error
+		if !errors.As(err, &fault) {
+			return nil, malformed("The body is not one JSON object.")
+		}
+		if fault.Name == "" {
+			return nil, malformed("The body is not one JSON object as it should be: " + fault.Reason + ".")
+		}
+		return nil, malformed("A member of the body is not as it should be.", FieldError{shown(fault.Name), sentence(fault.Reason)})
+	}
+	return &body{members: members, raw: raw}, nil
+}
+
+// isJSON reports whether the body claims to be JSON. A media type that forms
+// cannot send keeps a page of another origin from posting without being asked.
+func (c *call) isJSON() bool {
+	values := c.r.Header.Values("Content-Type")
+	if len(values) != 1 || c.r.Header.Get("Content-Encoding") != "" {
+		return false
+	}
+	kind, params, err := mime.ParseMediaType(values[0])
+	if err != nil {
+		return false
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return false
+	}
+	return kind == "application/json" || kind == "application/merge-patch+json" && c.r.Method == http.MethodPatch
+}
+
+// shown is a member's name as an answer may repeat it.
+func shown(name string) string {
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, name)
+}
+
+func sentence(reason string) string {
+	return strings.ToUpper(reason[:1]) + reason[1:] + "."
+}
+
+// has reports whether the member is there.
+func (b *body) has(name string) bool {
+	_, ok := b.members.Get(name)
+	return ok
+}
+
+// isNull reports whether the member is there and null.
+func (b *body) isNull(name string) bool {
+	value, ok := b.members.Get(name)
+	return ok && string(value) == "null"
+}
+
+// require notes a member that is missing.
+func (b *body) require(names ...string) {
+	for _, name := range names {
+		if !b.has(name) {
+			b.add(name, "It is missing.")
+		}
+	}
+}
+
+// text reads a string; absent is empty.
+func (b *body) text(name string) string {
+	value, ok := b.members.Get(name)
+	if !ok {
+		return ""
+	}
+	text, err := strictjson.String(value)
+	if err != nil {
+		b.add(name, "It must be a string.")
+	}
+	return text
+}
+
+// list reads an array of strings; absent is nil.
+func (b *body) list(name string) []string {
+	value, ok := b.members.Get(name)
+	if !ok {
+		return nil
+	}
+	elements, err := strictjson.Elements(value)
+	texts := make([]string, 0, len(elements))
+	for _, element := range elements {
+		text, notText := strictjson.String(element)
+		if notText != nil {
+			err = notText
+			break
+		}
+		texts = append(texts, text)
+	}
+	if err != nil {
+		b.add(name, "It must be an array of strings.")
+		return nil
+	}
+	return texts
+}
+
+// permissions reads an array of permissions; absent is none.
+func (b *body) permissions(name string) scope.Set {
+	set, err := scope.Of(b.list(name)...)
+	if err != nil {
+		b.add(name, "Each must be one permission, or a pattern such as project.*, of printable ASCII characters without spaces, quotes and backslashes.")
+	}
+	return set
+}
+
+// expiry reads a date, an instant, or null for never; absent is never.
+func (b *body) expiry(name string) apikey.Expiry {
+	if b.isNull(name) {
+		return apikey.Expiry{}
+	}
+	text := b.text(name)
+	expiry, err := apikey.ParseExpiry(text)
+	if err != nil || text == "" && b.has(name) {
+		b.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null for never.")
+	}
+	return expiry
+}
+
+// instant reads a date, meaning its beginning in UTC, an instant, or null.
+func (b *body) instant(name string) time.Time {
+	if b.isNull(name) {
+		return time.Time{}
+	}
+	text := b.text(name)
+	at, reason := parseInstant(text)
+	if text == "" && b.has(name) {
+		reason = "It must be a date, an instant, or null."
+	}
+	if reason != "" {
+		b.add(name, reason)
+	}
+	return at
+}
+
+// integer reads a whole number; absent is 0.
+func (b *body) integer(name string, least, most int64) int64 {
+	value, ok := b.members.Get(name)
+	if !ok {
+		return 0
+	}
+	var n int64
+	if string(value) == "null" || json.Unmarshal(value, &n) != nil || n < least || n > most {
+		b.add(name, "It must be a whole number within its bounds.")
+		return 0
+	}
+	return n
+}
+
+// maxSeconds is what a time.Duration can hold, with room to add.
+const maxSeconds = 100 * 366 * 24 * 60 * 60
+
+// seconds reads a duration; absent is 0.
+func (b *body) seconds(name string) time.Duration {
+	return time.Duration(b.integer(name, 0, maxSeconds)) * time.Second
+}
+
+// flag reads true or false; absent is false.
+func (b *body) flag(name string) bool {
+	value, ok := b.members.Get(name)
+	switch {
+	case !ok || string(value) == "false":
+		return false
+	case string(value) == "true":
+		return true
+	}
+	b.add(name, "It must be true or false.")
+	return false
+}

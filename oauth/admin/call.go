@@ -1,0 +1,148 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// call is one request on its way through an endpoint.
+type call struct {
+	h      *Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	route  *route
+	actor  apikey.Actor
+	params map[string]string
+	query  url.Values
+	// conditional: the caller named the version that he saw.
+	conditional bool
+}
+
+// name is the route as the table has it; nothing of the request's own path.
+func (c *call) name() string {
+	if c.route == nil {
+		return ""
+	}
+	return c.route.method + " " + c.route.pattern
+}
+
+func (c *call) workspace() string { return c.params["workspace"] }
+
+func (c *call) key() string { return c.params["key"] }
+
+// readQuery takes known parameters, each at most once.
+func (c *call) readQuery(known []string) error {
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return malformed("The query is malformed.")
+	}
+	var fields []FieldError
+	for name, values := range query {
+		switch {
+		case !slices.Contains(known, name):
+			return malformed("The query has a parameter that this route does not know.")
+		case len(values) > 1:
+			fields = append(fields, FieldError{name, "It appears twice."})
+		}
+	}
+	if len(fields) > 0 {
+		slices.SortFunc(fields, func(a, b FieldError) int { return bytes.Compare([]byte(a.Field), []byte(b.Field)) })
+		return malformed("The query has a parameter twice.", fields...)
+	}
+	c.query = query
+	return nil
+}
+
+// limit reads the size of a page.
+func (c *call) limit(bad *fieldErrors) int {
+	text := c.query.Get("limit")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > store.MaxPage {
+		bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
+		return 0
+	}
+	return n
+}
+
+// instant reads a parameter that is a date, meaning its beginning in UTC, or
+// an RFC 3339 instant.
+func (c *call) instant(bad *fieldErrors, name string) time.Time {
+	at, reason := parseInstant(c.query.Get(name))
+	if reason != "" {
+		bad.add(name, reason)
+	}
+	return at
+}
+
+func parseInstant(text string) (at time.Time, reason string) {
+	if text == "" {
+		return time.Time{}, ""
+	}
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return day, ""
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.Year() < 1 || at.Year() > 9999 {
+		return time.Time{}, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z."
+	}
+	return at.UTC(), ""
+}
+
+// fieldErrors gathers what is wrong with a request.
+type fieldErrors struct{ list []FieldError }
+
+// add keeps the first reason of each field.
+func (f *fieldErrors) add(field, reason string) {
+	if slices.ContainsFunc(f.list, func(e FieldError) bool { return e.Field == field }) {
+		return
+	}
+	f.list = append(f.list, FieldError{field, reason})
+}
+
+// orNil returns what was gathered as one error, or nil.
+func (f *fieldErrors) orNil() error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	return invalid(f.list...)
+}
+
+// answer sends a body as JSON.
+func (c *call) answer(status int, body any) error {
+	c.write(status, "application/json", body)
+	return nil
+}
+
+// answerEmpty says that it is done.
+func (c *call) answerEmpty() error {
+	c.w.Header().Set("Cache-Control", "no-store")
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// write sends what no cache may keep: management data, and secrets.
+func (c *call) write(status int, mediaType string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		c.h.cfg.Logger.ErrorContext(c.r.Context(), "an answer could not be written", "route", c.name(), "error", err)
+		status, mediaType, text = http.StatusInternalServerError, "application/json", []byte(`{}`)
+	}
+	header := c.w.Header()
+	header.Set("Content-Type", mediaType)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(text)+1))
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(append(text, '\n')) //nolint:errcheck // the client is gone; nobody to tell
+}

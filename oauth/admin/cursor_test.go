@@ -1,0 +1,167 @@
+package admin_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+)
+
+// TestPages: each documented order, in both directions, over pages of two.
+func TestPages(t *testing.T) {
+	r := newRig(t)
+	for i, name := range []string{"delta", "alpha", "echo", "bravo", "charlie"} {
+		expiry := fmt.Sprintf(`"2027-0%d-01"`, 9-i)
+		if name == "echo" {
+			expiry = "null"
+		}
+		m := r.createWith("olga", "team-a", `{"name":"`+name+`","permissions":[],"expires_at":`+expiry+`}`)
+		r.clock.Add(time.Minute)
+		if i != 1 {
+			require.NoError(t, r.login(m.Key.ID, m.Secret))
+		}
+	}
+	require.NoError(t, r.keys.Flush(t.Context()))
+	for order, want := range map[string][]string{
+		"":               {"delta", "alpha", "echo", "bravo", "charlie"},
+		"sort=created":   {"delta", "alpha", "echo", "bravo", "charlie"},
+		"sort=name":      {"alpha", "bravo", "charlie", "delta", "echo"},
+		"sort=last_used": {"alpha", "delta", "echo", "bravo", "charlie"},
+		"sort=expires":   {"charlie", "bravo", "alpha", "delta", "echo"},
+	} {
+		for _, direction := range []string{"", "&order=asc", "&order=desc"} {
+			t.Run(order+direction, func(t *testing.T) {
+				r := r.at(t)
+				expected := slices.Clone(want)
+				if direction == "&order=desc" {
+					slices.Reverse(expected)
+				}
+				var got []string
+				cursor := ""
+				for {
+					page := r.list("olga", "/workspaces/team-a/keys?limit=2&"+order+direction+cursor)
+					got = append(got, page.names()...)
+					if page.Next == nil {
+						break
+					}
+					cursor = "&cursor=" + *page.Next
+				}
+				require.Equal(t, expected, got)
+			})
+		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	r := newRig(t)
+	r.createWith("olga", "team-a", `{"name":"Alpha","permissions":["project.list"],"expires_at":"2027-01-31"}`)
+	r.clock.Add(time.Minute)
+	bravo := r.createWith("max", "team-a", `{"name":"bravo","permissions":["project.save"],"expires_at":"2027-03-31T12:00:00Z"}`)
+	r.clock.Add(time.Minute)
+	r.createWith("olga", "team-a", `{"name":"charlie","permissions":[]}`)
+	r.clock.Add(time.Minute)
+	r.create("bert", "team-b", "delta")
+	r.do("max", "POST", "/keys/"+bravo.Key.ID+"/disable", "").wants(http.StatusOK)
+	for query, want := range map[string][]string{
+		"text=ALPHA":                              {"Alpha"},
+		"text=" + bravo.Key.ID[:13]:               {"bravo"},
+		"permission=project.save":                 {"bravo"},
+		"created_by=max":                          {"bravo"},
+		"created_by=olga&created_by_kind=manager": {},
+		"disabled=true":                           {"bravo"},
+		"disabled=false":                          {"Alpha", "charlie"},
+		"expires_from=2027-02-01":                 {"Alpha", "bravo"},
+		"expires_from=2027-02-01T00:00:01Z":       {"bravo"},
+		"expires_to=2027-02-01":                   {},
+		"expires_to=2027-02-02":                   {"Alpha"},
+	} {
+		t.Run(query, func(t *testing.T) {
+			require.Equal(t, want, r.at(t).list("olga", "/workspaces/team-a/keys?"+query).names())
+		})
+	}
+	require.Equal(t, []string{"Alpha", "bravo", "charlie", "delta"}, r.list("ada", "/keys").names())
+	require.Equal(t, []string{"Alpha", "bravo", "charlie", "delta"}, r.list("ada", "/keys?sort=name").names())
+}
+
+func TestExpiring(t *testing.T) {
+	r := newRig(t)
+	for name, day := range map[string]string{"soon": "2026-07-10", "later": "2026-08-20"} {
+		r.createWith("olga", "team-a", `{"name":"`+name+`","permissions":[],"expires_at":"`+day+`"}`)
+	}
+	r.create("olga", "team-a", "never")
+	r.createWith("bert", "team-b", `{"name":"theirs","permissions":[],"expires_at":"2026-07-05"}`)
+	require.Equal(t, []string{"soon"}, r.list("olga", "/workspaces/team-a/expiring").names())
+	require.Equal(t, []string{"soon", "later"}, r.list("olga", "/workspaces/team-a/expiring?within=5184000&sort=expires").names())
+	require.Empty(t, r.list("olga", "/workspaces/team-a/expiring?within=60").names())
+	require.ElementsMatch(t, []string{"soon", "theirs"}, r.list("ada", "/expiring").names())
+	r.clock.Add(10 * 24 * time.Hour)
+	require.Equal(t, []string{"later"}, r.list("olga", "/workspaces/team-a/expiring?within=5184000").names(), "what has expired is not expiring")
+}
+
+// TestCursorsAreBound: a cursor is good for the actor, list and filter that it
+// was made for, and for nobody who changes a bit of it.
+func TestCursorsAreBound(t *testing.T) {
+	r := newRig(t)
+	for i := range 3 {
+		r.create("both", "team-a", fmt.Sprint("a", i))
+		r.create("both", "team-b", fmt.Sprint("b", i))
+		r.clock.Add(time.Minute)
+	}
+	next := func(actor, path string) string {
+		page := r.list(actor, path)
+		require.NotNil(t, page.Next)
+		return *page.Next
+	}
+	mine := next("olga", "/workspaces/team-a/keys?limit=1")
+	require.Equal(t, []string{"a1", "a2"}, r.list("olga", "/workspaces/team-a/keys?limit=2&cursor="+mine).names(), "pages may differ in size")
+
+	raw, err := base64.RawURLEncoding.DecodeString(mine)
+	require.NoError(t, err)
+	flipped := func(at int) string {
+		changed := bytes.Clone(raw)
+		changed[at] ^= 1
+		return base64.RawURLEncoding.EncodeToString(changed)
+	}
+	for name, c := range map[string]struct{ actor, path, cursor string }{
+		"another actor":           {"max", "/workspaces/team-a/keys?limit=1", mine},
+		"another workspace":       {"both", "/workspaces/team-b/keys?limit=1", next("both", "/workspaces/team-a/keys?limit=1")},
+		"of all workspaces":       {"ada", "/workspaces/team-a/keys?limit=1", next("ada", "/keys?limit=1")},
+		"an admin's":              {"olga", "/workspaces/team-a/keys?limit=1", next("ada", "/workspaces/team-a/keys?limit=1")},
+		"another order":           {"olga", "/workspaces/team-a/keys?sort=name", mine},
+		"another filter":          {"olga", "/workspaces/team-a/keys?text=a", mine},
+		"another list":            {"olga", "/workspaces/team-a/violations", mine},
+		"of keys, for events":     {"olga", "/workspaces/team-a/events", mine},
+		"its place changed":       {"olga", "/workspaces/team-a/keys", flipped(len(raw) - 4)},
+		"its signature changed":   {"olga", "/workspaces/team-a/keys", flipped(0)},
+		"cut off":                 {"olga", "/workspaces/team-a/keys", mine[:len(mine)-3]},
+		"too short":               {"olga", "/workspaces/team-a/keys", "AAAA"},
+		"without a signature":     {"olga", "/workspaces/team-a/keys", base64.RawURLEncoding.EncodeToString(raw[16:])},
+		"no base64":               {"olga", "/workspaces/team-a/keys", "%25%25"},
+		"another spelling of it":  {"olga", "/workspaces/team-a/keys", mine + "="},
+		"made by somebody's hand": {"olga", "/workspaces/team-a/keys", base64.RawURLEncoding.EncodeToString([]byte(`................{"i":"x"}`))},
+	} {
+		t.Run("B20 "+name, func(t *testing.T) {
+			separator := "?"
+			if bytes.ContainsRune([]byte(c.path), '?') {
+				separator = "&"
+			}
+			p := r.at(t).do(c.actor, "GET", c.path+separator+"cursor="+c.cursor, "").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+			require.Equal(t, "cursor", p.Errors[0].Field)
+		})
+	}
+	t.Run("B20 another handler without the key", func(t *testing.T) {
+		other := newRig(t, func(s *setup) { s.config.CursorKey = nil })
+		other.do("olga", "GET", "/workspaces/team-a/keys?limit=1&cursor="+mine, "").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+	})
+	t.Run("a replica with the key", func(t *testing.T) {
+		other := newRig(t, func(s *setup) { s.store = r.store })
+		require.Equal(t, []string{"a1"}, other.list("olga", "/workspaces/team-a/keys?limit=1&cursor="+mine).names())
+	})
+}

@@ -1,0 +1,32 @@
+package admin
+
+import "net/http"
+
+// Entry is a route of the table, for tests that start from it.
+type Entry struct {
+	Method, Pattern string
+	Query           []string
+	Public          bool
+}
+
+// Table returns the routes.
+func Table() []Entry {
+	var table []Entry
+	for _, t := range routes() {
+		table = append(table, Entry{t.method, t.pattern, t.query, t.public})
+	}
+	return table
+}
+
+// Find returns the pattern and parameters of a request below the prefix, or
+// an empty one.
+func Find(r *http.Request) (pattern string, params map[string]string) {
+	match, params, _ := find(routes(), r)
+	if match == nil {
+		return "", nil
+	}
+	return match.pattern, params
+}
+
+// Document is the OpenAPI document.
+func Document() []byte { return document }

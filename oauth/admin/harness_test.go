@@ -1,0 +1,367 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+var (
+	noon    = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	catalog = scope.MustCatalog(
+		scope.Group{Title: "Projects", Permissions: []scope.Permission{
+			{Name: "project.list", Title: "List projects"}, {Name: "project.save"}, {Name: "project.delete"},
+			{Name: "admin.project.list", Level: scope.Admin},
+		}},
+		scope.Group{Title: "Keys", Permissions: []scope.Permission{
+			{Name: "keys.list"}, {Name: "keys.save"}, {Name: "keys.delete"}, {Name: "keys.rotate"},
+			{Name: "admin.keys.list", Level: scope.Admin},
+			{Name: "admin.keys.save", Level: scope.Admin},
+			{Name: "admin.keys.delete", Level: scope.Admin},
+		}},
+	)
+	management = apikey.Management{
+		List: "keys.list", Save: "keys.save", Delete: "keys.delete", RotateOwn: "keys.rotate",
+		AdminList: "admin.keys.list", AdminSave: "admin.keys.save", AdminDelete: "admin.keys.delete",
+	}
+	cursorKey = []byte("cursor key of the tests: 32 bytes")
+)
+
+// The people of the tests: each request names one of them.
+var people = map[string]apikey.Actor{
+	"ada":   apikey.OrganizationAdmin("ada"),
+	"olga":  apikey.Member("olga", apikey.Owner, "team-a"),
+	"max":   apikey.Member("max", apikey.Manager, "team-a"),
+	"bert":  apikey.Member("bert", apikey.Owner, "team-b"),
+	"both":  apikey.Member("both", apikey.Owner, "team-a", "team-b"),
+	"lena":  apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list")),
+	"guest": apikey.Member("guest", "visitor", "team-a"),
+	"":      {},
+}
+
+var errNobody = errors.New("canary: the session database's own words")
+
+// prefix is where the tests mount the handler.
+const prefix = "/api/admin"
+
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// rig is a host with the handler mounted. When its test ends it searches all
+// that was let out for the secrets that were made.
+type rig struct {
+	t     testing.TB
+	store store.Store
+	keys  *apikey.Service
+	api   *admin.Handler
+	web   *httptest.Server
+	clock *clock
+
+	shared *shared
+}
+
+type shared struct {
+	mu      sync.Mutex
+	secrets []string
+	out     bytes.Buffer // logs and every answer but those that show a secret
+}
+
+func (s *shared) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(line)
+}
+
+// setup is what a test changes of its rig.
+type setup struct {
+	store  store.Store
+	keys   apikey.Config
+	config admin.Config
+	mount  func(http.Handler) http.Handler
+}
+
+func newRig(t testing.TB, changes ...func(*setup)) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: &clock{at: noon}, shared: &shared{}}
+	log := slog.New(slog.NewJSONHandler(r.shared, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := setup{
+		store: memstore.New(),
+		keys: apikey.Config{
+			Permissions: catalog, Management: management, Now: r.clock.Now, Logger: log,
+			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}},
+		},
+		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Logger: log},
+		mount:  func(h http.Handler) http.Handler { return h },
+	}
+	for _, change := range changes {
+		change(&s)
+	}
+	r.store = s.store
+	var err error
+	r.keys, err = apikey.New(s.store, s.keys)
+	require.NoError(t, err)
+	r.api, err = admin.New(r.keys, s.config)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/", s.mount(http.StripPrefix(prefix, r.api)))
+	r.web = httptest.NewServer(mux)
+	t.Cleanup(r.web.Close)
+	t.Cleanup(r.searchCanaries)
+	return r
+}
+
+// at is the rig as a subtest sees it, which then fails by itself.
+func (r *rig) at(t testing.TB) *rig {
+	there := *r
+	there.t = t
+	return &there
+}
+
+// authorize takes the actor that a request names: a person, or a key.
+func (r *rig) authorize(req *http.Request) (apikey.Actor, error) {
+	if id := req.Header.Get("X-Key"); id != "" {
+		granted, err := scope.Parse(req.Header.Get("X-Scope"))
+		if err != nil {
+			return apikey.Actor{}, err
+		}
+		return apikey.ByKey(id, granted), nil
+	}
+	actor, known := people[req.Header.Get("X-Actor")]
+	if !known {
+		return apikey.Actor{}, errNobody
+	}
+	return actor, nil
+}
+
+// reply is an answer as a test looks at it.
+type reply struct {
+	*http.Response
+	t    testing.TB
+	body []byte
+}
+
+// do sends a request as an actor. A body that is not empty is JSON. Headers
+// come in pairs. Every answer is checked against the OpenAPI document.
+func (r *rig) do(actor, method, path, body string, headers ...string) *reply {
+	r.t.Helper()
+	got, err := r.try(actor, method, path, body, headers...)
+	require.NoError(r.t, err)
+	return got
+}
+
+// try is do for a request that may fail on its way.
+func (r *rig) try(actor, method, path, body string, headers ...string) (*reply, error) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, r.web.URL+prefix+path, strings.NewReader(body))
+	require.NoError(r.t, err)
+	req.Header.Set("X-Actor", actor)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Content-Type" {
+			req.Header.Set(headers[i], headers[i+1])
+			continue
+		}
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	got := &reply{answer, r.t, text}
+	checkContract(r.t, req, body, got)
+	r.keep(got)
+	return got, nil
+}
+
+// keep notes what an answer let out: a secret may stand in the answer that
+// made it and nowhere else.
+func (r *rig) keep(got *reply) {
+	var made struct {
+		Secret string `json:"secret"`
+	}
+	shows := got.StatusCode < 300 && json.Unmarshal(got.body, &made) == nil && made.Secret != ""
+	r.shared.mu.Lock()
+	defer r.shared.mu.Unlock()
+	if shows {
+		r.shared.secrets = append(r.shared.secrets, made.Secret)
+		rest := bytes.ReplaceAll(got.body, []byte(`"secret":"`+made.Secret+`"`), nil)
+		r.shared.out.Write(rest)
+	} else {
+		r.shared.out.Write(got.body)
+	}
+	r.shared.out.WriteString("\n")
+	for name, values := range got.Header {
+		r.shared.out.WriteString(name + strings.Join(values, " ") + "\n")
+	}
+}
+
+func (r *rig) searchCanaries() {
+	events, err := r.store.Events.List(context.Background(), store.EventQuery{Limit: store.MaxPage})
+	if err == nil {
+		text, err := json.Marshal(events)
+		require.NoError(r.t, err)
+		_, _ = r.shared.Write(text)
+	}
+	r.shared.mu.Lock()
+	defer r.shared.mu.Unlock()
+	for _, secret := range r.shared.secrets {
+		for _, canary := range []string{secret, secret[3:], secret[3:25]} {
+			if strings.Contains(r.shared.out.String(), canary) {
+				r.t.Errorf("B11 B23 a secret stands in a log, an event, a header or another answer")
+			}
+		}
+	}
+	for _, internal := range []string{"hmac-sha256$", "canary"} {
+		for _, line := range strings.Split(r.shared.out.String(), "\n") {
+			if strings.Contains(line, internal) && !strings.HasPrefix(line, `{"time":`) { // which is the log
+				r.t.Errorf("B11 an answer has %q", internal)
+			}
+		}
+	}
+}
+
+// wants checks the status.
+func (a *reply) wants(status int) *reply {
+	a.t.Helper()
+	require.Equal(a.t, status, a.StatusCode, "%s", a.body)
+	return a
+}
+
+// into reads the body.
+func (a *reply) into(v any) {
+	a.t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(a.body))
+	decoder.DisallowUnknownFields()
+	require.NoError(a.t, decoder.Decode(v), "%s", a.body)
+}
+
+// problem checks that the answer is a problem with this status and code.
+func (a *reply) problem(status int, code string) admin.Problem {
+	a.t.Helper()
+	a.wants(status)
+	require.Equal(a.t, "application/problem+json", a.Header.Get("Content-Type"))
+	var p admin.Problem
+	a.into(&p)
+	require.Equal(a.t, admin.ProblemType+code, p.Type, "%s", a.body)
+	require.Equal(a.t, status, p.Status)
+	return p
+}
+
+// key is a key as the API shows it.
+type key struct {
+	ID          string     `json:"id"`
+	Workspace   string     `json:"workspace"`
+	Name        string     `json:"name"`
+	Permissions []string   `json:"permissions"`
+	Asked       []string   `json:"asked"`
+	Resources   []string   `json:"resources"`
+	ExpiresAt   *string    `json:"expires_at"`
+	NotAfter    *time.Time `json:"not_after"`
+	State       string     `json:"state"`
+	Secrets     []struct {
+		ID         string     `json:"id"`
+		Hint       string     `json:"hint"`
+		CreatedAt  time.Time  `json:"created_at"`
+		NotAfter   *time.Time `json:"not_after"`
+		LastUsedAt *time.Time `json:"last_used_at"`
+	} `json:"secrets"`
+	CreatedBy  struct{ Kind, ID string } `json:"created_by"`
+	CreatedAt  time.Time                 `json:"created_at"`
+	UpdatedAt  time.Time                 `json:"updated_at"`
+	LastUsedAt *time.Time                `json:"last_used_at"`
+	Version    int64                     `json:"version"`
+}
+
+type made struct {
+	Key    key    `json:"key"`
+	Secret string `json:"secret"`
+}
+
+type keyPage struct {
+	Keys []key   `json:"keys"`
+	Next *string `json:"next"`
+}
+
+// names lists the keys of a page in order.
+func (p keyPage) names() []string {
+	names := []string{}
+	for _, k := range p.Keys {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// create makes a key that may list projects.
+func (r *rig) create(actor, workspace, name string) made {
+	r.t.Helper()
+	return r.createWith(actor, workspace, `{"name":"`+name+`","permissions":["project.list"]}`)
+}
+
+func (r *rig) createWith(actor, workspace, body string) made {
+	r.t.Helper()
+	var m made
+	r.do(actor, "POST", "/workspaces/"+workspace+"/keys", body).wants(http.StatusCreated).into(&m)
+	return m
+}
+
+func (r *rig) read(actor, id string) key {
+	r.t.Helper()
+	var k key
+	r.do(actor, "GET", "/keys/"+id, "").wants(http.StatusOK).into(&k)
+	return k
+}
+
+func (r *rig) list(actor, path string) keyPage {
+	r.t.Helper()
+	var page keyPage
+	r.do(actor, "GET", path, "").wants(http.StatusOK).into(&page)
+	return page
+}
+
+// login reports whether the secret opens its key.
+func (r *rig) login(id, secret string) error {
+	login, err := r.keys.Authenticate(context.Background(), apikey.Credentials{ID: id, Secret: secret})
+	if err != nil {
+		return err
+	}
+	_, err = r.keys.Issue(context.Background(), login, scope.Set{})
+	return err
+}

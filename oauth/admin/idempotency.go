@@ -1,0 +1,82 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// onceLives is how long an Idempotency-Key is remembered.
+const onceLives = 24 * time.Hour
+
+const maxIdempotencyKey = 255
+
+// once returns the one-time id that the request's Idempotency-Key stands for,
+// with a fingerprint of the request as its value; nil if it sent none. The
+// scope is the actor, the workspace or key in the path, and the route.
+func (c *call) once(b *body) (*store.OnceID, error) {
+	values := c.r.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return nil, nil //nolint:nilnil // none was sent, which is no error
+	}
+	if len(values) > 1 || !validIdempotencyKey(values[0]) {
+		return nil, malformed("The Idempotency-Key must be one header of 1 to 255 printable ASCII characters.", FieldError{"Idempotency-Key", "It is malformed."})
+	}
+	actor := c.actor.Ref()
+	id := sha256.New()
+	writeAll(id, "latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0])
+	print := sha256.Sum256(b.raw)
+	return &store.OnceID{
+		Space:   "admin.idempotency",
+		ID:      hex.EncodeToString(id.Sum(nil)),
+		Value:   hex.EncodeToString(print[:16]),
+		Expires: c.h.keys.Now().Add(onceLives),
+	}, nil
+}
+
+func validIdempotencyKey(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxIdempotencyKey
+}
+
+// repeated answers for a request that was carried out before. The secret of
+// the first time is not kept: who lost the answer rotates the key.
+func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
+	if once == nil {
+		return nil
+	}
+	key, print, err := c.h.keys.Spent(ctx, *once)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case print != once.Value:
+		return &refusal{
+			status: http.StatusUnprocessableEntity, code: CodeIdempotencyMismatch, title: "This Idempotency-Key was used for another request",
+			detail: "Take a new one for a new request.",
+		}
+	}
+	return &refusal{
+		status: http.StatusConflict, code: CodeAlreadyDone, title: "This was done before", key: key,
+		detail: "A request with this Idempotency-Key was carried out. Its secret is not kept; rotate the key to get a new one.",
+	}
+}
+
+// orRepeated is the answer to a request that failed: where the same request
+// was carried out meanwhile, that is why.
+func (c *call) orRepeated(ctx context.Context, once *store.OnceID, err error) error {
+	if again := c.repeated(ctx, once); again != nil {
+		return again
+	}
+	return err
+}

@@ -1,0 +1,219 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// bodies has one that is right for each route that takes one, so that nothing
+// but the actor can be why a request is refused.
+var bodies = map[string]string{
+	"POST /workspaces/{workspace}/keys":             `{"name":"taken","permissions":[]}`,
+	"PATCH /keys/{key}":                             `{"name":"taken"}`,
+	"POST /keys/{key}/rotate":                       `{"grace":0}`,
+	"POST /keys/{key}/disable":                      `{}`,
+	"POST /keys/{key}/enable":                       `{}`,
+	"POST /deletions":                               `{"ids":["KEY"]}`,
+	"PUT /settings":                                 `{"keys_off":true,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
+	"POST /settings/preview":                        `{"keys_off":true,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
+	"PUT /workspaces/{workspace}/settings":          `{"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
+	"POST /workspaces/{workspace}/settings/preview": `{"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
+	"POST /workspaces/{workspace}/suspend":          `{}`,
+	"POST /workspaces/{workspace}/resume":           `{}`,
+}
+
+// adminsOnly are the routes that tell everyone else so, whatever they name.
+var adminsOnly = map[string]bool{
+	"GET /keys": true, "GET /expiring": true, "GET /violations": true, "GET /events": true,
+	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true,
+}
+
+// takesBody reports whether requests with the method have a body.
+func takesBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+func bodyOf(t testing.TB, entry admin.Entry) string {
+	t.Helper()
+	body, ok := bodies[entry.Method+" "+entry.Pattern]
+	require.Equal(t, takesBody(entry.Method), ok, "a new route: give it a body in the table of bodies")
+	return body
+}
+
+// fill puts objects into a pattern.
+func fill(pattern, workspace, key, secret string) string {
+	return strings.NewReplacer("{workspace}", workspace, "{key}", key, "{secret}", secret).Replace(pattern)
+}
+
+// snapshot is all that the store holds of a workspace and of the instance.
+func (r *rig) snapshot(workspace string) string {
+	ctx := r.t.Context()
+	require.NoError(r.t, r.keys.Flush(ctx))
+	keys, err := r.store.Keys.List(ctx, store.KeyQuery{Workspace: workspace})
+	require.NoError(r.t, err)
+	settings, err := r.store.Settings.Workspace(ctx, workspace)
+	require.NoError(r.t, err)
+	instance, err := r.store.Settings.Instance(ctx)
+	require.NoError(r.t, err)
+	events, err := r.store.Events.List(ctx, store.EventQuery{Limit: store.MaxPage})
+	require.NoError(r.t, err)
+	text, err := json.Marshal([]any{keys, settings, instance, events})
+	require.NoError(r.t, err)
+	return string(text)
+}
+
+// TestIsolation pairs every route of the table with every actor who has no
+// part in team-b, and with objects of team-b. The answer is 404 or, for
+// what is not of any workspace, 403; it is the same, byte for byte, as
+// for objects that do not exist; and nothing changes.
+func TestIsolation(t *testing.T) {
+	r := newRig(t)
+	foreign := r.create("bert", "team-b", "payroll")
+	r.create("olga", "team-a", "ci")
+	manages := r.createWith("ada", "team-a", `{"name":"manager","permissions":["keys.list","keys.save","keys.delete","project.list"]}`)
+	secret := foreign.Key.Secrets[0].ID
+	const unknown = "00000000-0000-4000-8000-000000000000"
+
+	actors := map[string][]string{"a key of team-a": {"X-Key", manages.Key.ID, "X-Scope", "keys.list keys.save keys.delete project.list"}}
+	for _, name := range []string{"olga", "max", "lena", "guest"} {
+		actors[name] = []string{"X-Actor", name}
+	}
+	before := r.snapshot("team-b")
+	known := map[string]bool{}
+	for _, entry := range admin.Table() {
+		known[entry.Method+" "+entry.Pattern] = true
+		if entry.Method == "GET" {
+			known["HEAD "+entry.Pattern] = true
+		}
+	}
+	pairs := 0
+	for _, entry := range admin.Table() {
+		if entry.Public {
+			continue
+		}
+		for actor, headers := range actors {
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+				own := method == entry.Method || method == "HEAD" && entry.Method == "GET"
+				if !own && known[method+" "+entry.Pattern] {
+					continue // it has an entry of its own
+				}
+				pairs++
+				t.Run(fmt.Sprintf("B20 %s %s by %s", method, entry.Pattern, actor), func(t *testing.T) {
+					r := r.at(t)
+					body, headers := "", append([]string{"If-Match", "*"}, headers...)
+					if own && takesBody(method) {
+						body = bodyOf(t, entry)
+					}
+					theirs := r.do("guest", method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), strings.ReplaceAll(body, "KEY", foreign.Key.ID), headers...)
+					nobodys := r.do("guest", method, fill(entry.Pattern, "team-z", unknown, "AAAA"), strings.ReplaceAll(body, "KEY", unknown), headers...)
+					require.Equal(t, nobodys.StatusCode, theirs.StatusCode)
+					require.Equal(t, string(nobodys.body), strings.ReplaceAll(string(theirs.body), foreign.Key.ID, unknown))
+					require.NotContains(t, string(theirs.body), "payroll")
+					switch {
+					case !own:
+						require.Contains(t, []int{404, 405}, theirs.StatusCode)
+					case entry.Pattern == "/deletions":
+						require.Contains(t, string(theirs.body), `"status":404`)
+					case adminsOnly[entry.Method+" "+entry.Pattern]:
+						theirs.wants(http.StatusForbidden)
+					default:
+						theirs.wants(http.StatusNotFound)
+					}
+				})
+			}
+		}
+	}
+	require.Greater(t, pairs, 400)
+	require.Equal(t, before, r.snapshot("team-b"), "B20 nothing changed")
+}
+
+// TestIsolationOfLists: nothing that selects can reach over.
+func TestIsolationOfLists(t *testing.T) {
+	r := newRig(t)
+	foreign := r.create("bert", "team-b", "payroll")
+	for _, name := range []string{"a1", "a2", "a3"} {
+		r.create("olga", "team-a", name)
+	}
+	for _, query := range []string{
+		"text=payroll", "text=" + foreign.Key.ID, "created_by=bert", "created_by=bert&created_by_kind=owner", "text=pay&permission=project.list",
+	} {
+		t.Run("B20 filter "+query, func(t *testing.T) {
+			require.Empty(t, r.at(t).list("olga", "/workspaces/team-a/keys?"+query).Keys)
+		})
+	}
+	for _, query := range []string{"key=" + foreign.Key.ID, "actor=bert"} {
+		t.Run("B20 events "+query, func(t *testing.T) {
+			var page struct {
+				Events []any   `json:"events"`
+				Next   *string `json:"next"`
+			}
+			r.at(t).do("olga", "GET", "/workspaces/team-a/events?"+query, "").wants(http.StatusOK).into(&page)
+			require.Empty(t, page.Events)
+		})
+	}
+	t.Run("B20 deleting many", func(t *testing.T) {
+		r := r.at(t)
+		own := r.create("olga", "team-a", "own")
+		var got struct {
+			Results []struct {
+				ID      string         `json:"id"`
+				Status  int            `json:"status"`
+				Problem *admin.Problem `json:"problem"`
+			} `json:"results"`
+		}
+		r.do("olga", "POST", "/deletions", `{"ids":["`+foreign.Key.ID+`","`+own.Key.ID+`","`+own.Key.ID+`","unknown"]}`).wants(http.StatusOK).into(&got)
+		require.Len(t, got.Results, 3, "an id named twice counts once")
+		require.Equal(t, []int{404, 204, 404}, []int{got.Results[0].Status, got.Results[1].Status, got.Results[2].Status})
+		require.Equal(t, got.Results[0].Problem, got.Results[2].Problem)
+		require.NoError(t, r.login(foreign.Key.ID, foreign.Secret))
+		require.Error(t, r.login(own.Key.ID, own.Secret))
+	})
+}
+
+// TestOtherSpellings: an object has one address, and what cleans paths does
+// not stand between the handler and its checks.
+func TestOtherSpellings(t *testing.T) {
+	r := newRig(t)
+	foreign := r.create("bert", "team-b", "payroll")
+	own := r.create("olga", "team-a", "ci")
+	for _, path := range []string{
+		"", "/", "//keys", "/keys/", "/keys//" + foreign.Key.ID, "/keys/" + foreign.Key.ID + "/", "/./keys", "/Keys",
+		"/workspaces/team-a/../team-b/keys", "/workspaces/team-a/keys/" + foreign.Key.ID, "/workspaces/team-a/%2e%2e/team-b/keys",
+		"/workspaces/team-a%2f..%2fteam-b/keys", "/workspaces/team-b%00/keys", "/workspaces/team-B/keys", "/workspaces/team-b%20/keys",
+		"/workspaces/team-b/keys;x=1", "/workspaces//keys",
+		"/keys/" + strings.ToUpper(foreign.Key.ID), "/keys/" + foreign.Key.ID + "%00", "/keys/%2e%2e%2fkeys%2f" + foreign.Key.ID,
+	} {
+		t.Run("B20 "+path, func(t *testing.T) {
+			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.example.com"+prefix+path, nil)
+			req.Header.Set("X-Actor", "olga")
+			w := httptest.NewRecorder()
+			http.StripPrefix(prefix, r.api).ServeHTTP(w, req)
+			require.Equal(t, http.StatusNotFound, w.Code, "%s", w.Body)
+			require.Empty(t, w.Header().Get("Location"))
+		})
+	}
+	t.Run("an escape within a segment is the same segment", func(t *testing.T) {
+		r.at(t).read("olga", strings.ReplaceAll(own.Key.ID, "-", "%2D"))
+	})
+	t.Run("a workspace whose id has a slash", func(t *testing.T) {
+		r := r.at(t)
+		r.create("ada", "team%2Fc", "ci")
+		require.Equal(t, "team/c", r.list("ada", "/workspaces/team%2Fc/keys").Keys[0].Workspace)
+	})
+	t.Run("B20 ids are never recycled", func(t *testing.T) {
+		r := r.at(t)
+		r.do("bert", "DELETE", "/keys/"+foreign.Key.ID, "").wants(http.StatusNoContent)
+		for _, actor := range []string{"bert", "ada", "olga"} {
+			r.do(actor, "GET", "/keys/"+foreign.Key.ID, "").problem(http.StatusNotFound, admin.CodeNotFound)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// keyJSON is a key as answers show it: everything but its digests.
+type keyJSON struct {
+	ID          string       `json:"id"`
+	Workspace   string       `json:"workspace"`
+	Name        string       `json:"name"`
+	Permissions []string     `json:"permissions"`
+	Asked       []string     `json:"asked"`
+	Resources   []string     `json:"resources"`
+	ExpiresAt   *string      `json:"expires_at"`
+	NotAfter    *time.Time   `json:"not_after"`
+	State       string       `json:"state"`
+	Secrets     []secretJSON `json:"secrets"`
+	CreatedBy   actorJSON    `json:"created_by"`
+	CreatedAt   time.Time    `json:"created_at"`
+	UpdatedAt   time.Time    `json:"updated_at"`
+	LastUsedAt  *time.Time   `json:"last_used_at"`
+	Version     int64        `json:"version"`
+}
+
+type secretJSON struct {
+	ID         string     `json:"id"`
+	Hint       string     `json:"hint"`
+	CreatedAt  time.Time  `json:"created_at"`
+	NotAfter   *time.Time `json:"not_after"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+type actorJSON struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// The states of a key. A disabled key that has expired too is disabled.
+const (
+	stateActive   = "active"
+	stateDisabled = "disabled"
+	stateExpired  = "expired"
+)
+
+func showKey(k *store.Key, now time.Time) keyJSON {
+	shown := keyJSON{
+		ID:          k.ID,
+		Workspace:   k.Workspace,
+		Name:        k.Name,
+		Permissions: k.Permissions.Names(),
+		Asked:       k.Asked.Names(),
+		Resources:   append([]string{}, k.Resources...),
+		NotAfter:    orNull(k.NotAfter),
+		State:       stateActive,
+		Secrets:     []secretJSON{},
+		CreatedBy:   actorJSON(k.CreatedBy),
+		CreatedAt:   k.Created,
+		UpdatedAt:   k.Updated,
+		LastUsedAt:  orNull(k.LastUsed),
+		Version:     k.Version,
+	}
+	switch {
+	case k.NotAfterText != "":
+		shown.ExpiresAt = &k.NotAfterText
+	case !k.NotAfter.IsZero():
+		text := k.NotAfter.Format(time.RFC3339Nano)
+		shown.ExpiresAt = &text
+	}
+	switch {
+	case k.Disabled:
+		shown.State = stateDisabled
+	case !k.NotAfter.IsZero() && !now.Before(k.NotAfter):
+		shown.State = stateExpired
+	}
+	for _, secret := range k.Secrets {
+		shown.Secrets = append(shown.Secrets, secretJSON{
+			ID: secret.ID, Hint: secret.Hint, CreatedAt: secret.Created,
+			NotAfter: orNull(secret.NotAfter), LastUsedAt: orNull(secret.LastUsed),
+		})
+	}
+	return shown
+}
+
+// orNull shows the zero time, which is never, as null.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// answerKey sends a key with its ETag.
+func (c *call) answerKey(status int, k *store.Key) error {
+	c.setETag(k.Version)
+	return c.answer(status, showKey(k, c.h.keys.Now()))
+}
+
+// answerSecret sends the one answer that holds a secret: without an ETag, by
+// which a browser might ask for it again.
+func (c *call) answerSecret(status int, k *store.Key, secret string) error {
+	return c.answer(status, struct {
+		Key    keyJSON `json:"key"`
+		Secret string  `json:"secret"`
+	}{showKey(k, c.h.keys.Now()), secret})
+}

@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+type keyPage struct {
+	Keys []keyJSON `json:"keys"`
+	Next *string   `json:"next"`
+}
+
+// listKeys serves GET /keys and GET /workspaces/{workspace}/keys.
+func (h *Handler) listKeys(c *call) error {
+	var bad fieldErrors
+	q := c.keyQuery(&bad)
+	q.Text = c.query.Get("text")
+	q.Permission = c.query.Get("permission")
+	q.CreatedBy = store.ActorRef{Kind: c.query.Get("created_by_kind"), ID: c.query.Get("created_by")}
+	if q.CreatedBy.Kind != "" && q.CreatedBy.ID == "" {
+		bad.add("created_by_kind", "It says more of created_by, which is missing.")
+	}
+	q.NotAfterFrom = c.instant(&bad, "expires_from")
+	q.NotAfterTo = c.instant(&bad, "expires_to")
+	if err := bad.orNil(); err != nil {
+		return err
+	}
+	return c.answerKeys(q)
+}
+
+// Bounds and default of how far ahead GET /expiring looks, in seconds.
+const (
+	defaultWithin = 30 * 24 * 60 * 60
+	maxWithin     = 366 * 24 * 60 * 60
+)
+
+// listExpiring serves GET /expiring and GET /workspaces/{workspace}/expiring.
+func (h *Handler) listExpiring(c *call) error {
+	var bad fieldErrors
+	q := c.keyQuery(&bad)
+	within, ok := number(c.query.Get("within"), 1, maxWithin, defaultWithin)
+	if !ok {
+		bad.add("within", "It must be a number of seconds from 1 to 31622400.")
+	}
+	now := h.keys.Now()
+	q.NotAfterFrom = now.Add(time.Microsecond) // a key that ends now has expired
+	q.NotAfterTo = now.Add(time.Duration(within) * time.Second)
+	if err := bad.orNil(); err != nil {
+		return err
+	}
+	return c.answerKeys(q)
+}
+
+// keyQuery reads what all lists of keys share.
+func (c *call) keyQuery(bad *fieldErrors) store.KeyQuery {
+	q := store.KeyQuery{Workspace: c.workspace(), Limit: c.limit(bad), After: c.keyPlace(bad)}
+	switch c.query.Get("disabled") {
+	case "":
+	case "true", "false":
+		disabled := c.query.Get("disabled") == "true"
+		q.Disabled = &disabled
+	default:
+		bad.add("disabled", "It must be true or false.")
+	}
+	switch q.Sort = store.KeySort(c.query.Get("sort")); q.Sort {
+	case "", store.ByCreated, store.ByName:
+	case store.ByLastUsed, store.ByExpiry:
+		if q.Workspace == "" {
+			bad.add("sort", "This order is for the keys of one workspace.")
+		}
+	default:
+		bad.add("sort", "It must be created, name, last_used or expires.")
+	}
+	switch c.query.Get("order") {
+	case "", "asc":
+	case "desc":
+		q.Descending = true
+	default:
+		bad.add("order", "It must be asc or desc.")
+	}
+	return q
+}
+
+// answerKeys sends one page.
+func (c *call) answerKeys(q store.KeyQuery) error {
+	ctx, keys := c.r.Context(), c.h.keys
+	if q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry {
+		workspace, err := keys.Workspace(ctx, c.actor, q.Workspace)
+		if err != nil {
+			return err
+		}
+		if workspace.Keys > store.MaxSorted {
+			return invalid(FieldError{"sort", "This order is for workspaces of at most 10000 keys."})
+		}
+	}
+	page, err := keys.List(ctx, c.actor, q)
+	if err != nil {
+		return err
+	}
+	next, err := c.keyCursor(page.Next)
+	if err != nil {
+		return err
+	}
+	now := keys.Now()
+	shown := keyPage{Keys: make([]keyJSON, len(page.Keys)), Next: next}
+	for i := range page.Keys {
+		shown.Keys[i] = showKey(&page.Keys[i], now)
+	}
+	return c.answer(http.StatusOK, shown)
+}
+
+// permissionJSON is a permission as the catalog describes it.
+type permissionJSON struct {
+	Name        string `json:"name"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	Level       string `json:"level"`
+}
+
+type groupJSON struct {
+	Title       string           `json:"title"`
+	Permissions []permissionJSON `json:"permissions"`
+}
+
+// grantable serves GET /workspaces/{workspace}/permissions: those that this
+// actor may give to a key there now, in the catalog's groups and order.
+func (h *Handler) grantable(c *call) error {
+	ctx := c.r.Context()
+	set, err := h.keys.Grantable(ctx, c.actor, c.workspace())
+	if err != nil {
+		return err
+	}
+	if set.Len() == 0 {
+		// Nobody's workspace, or one in which he may only look.
+		if _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
+			return err
+		}
+	}
+	groups := []groupJSON{}
+	for _, group := range h.keys.Catalog().Groups() {
+		shown := groupJSON{Title: group.Title}
+		for _, p := range group.Permissions {
+			if set.Has(p.Name) {
+				shown.Permissions = append(shown.Permissions, permissionJSON{p.Name, p.Title, p.Description, p.Level.String()})
+			}
+		}
+		if len(shown.Permissions) > 0 {
+			groups = append(groups, shown)
+		}
+	}
+	return c.answer(http.StatusOK, struct {
+		Groups []groupJSON `json:"groups"`
+	}{groups})
+}

@@ -1,0 +1,114 @@
+package admin_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+)
+
+// TestIfMatch: each change of a key under a condition that does not hold
+// changes nothing, and under one that holds goes through.
+func TestIfMatch(t *testing.T) {
+	changes := map[string]struct{ method, path, body string }{
+		"change":  {"PATCH", "/keys/{key}", `{"name":"renamed"}`},
+		"rotate":  {"POST", "/keys/{key}/rotate", `{"grace":60}`},
+		"disable": {"POST", "/keys/{key}/disable", `{}`},
+		"retire":  {"DELETE", "/keys/{key}/secrets/{secret}", ``},
+		"enable":  {"POST", "/keys/{key}/enable", `{}`},
+		"delete":  {"DELETE", "/keys/{key}", ``},
+	}
+	for name, c := range changes {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			m := r.create("olga", "team-a", "ci")
+			path := fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID)
+			r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"of another hand"}`).wants(http.StatusOK)
+			if name == "enable" {
+				r.do("olga", "POST", "/keys/"+m.Key.ID+"/disable", "").wants(http.StatusOK)
+			}
+			now := r.do("olga", "GET", "/keys/"+m.Key.ID, "").wants(http.StatusOK).Header.Get("ETag")
+			before := r.snapshot("team-a")
+			for _, stale := range []string{`"1"`, `"0"`, `"99"`, `W/` + now, now[1 : len(now)-1], `"02"`, `"+2"`, `""`, `garbage`, now + `, "1"`, `"9223372036854775808"`} {
+				r.do("max", c.method, path, c.body, "If-Match", stale).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			}
+			r.do("max", c.method, path, c.body, "If-Match", now, "If-Match", now).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			require.Equal(t, before, r.snapshot("team-a"))
+			got := r.do("max", c.method, path, c.body, "If-Match", now)
+			require.Less(t, got.StatusCode, 300, "%s", got.body)
+		})
+		t.Run(name+" without a condition", func(t *testing.T) {
+			for _, headers := range [][]string{nil, {"If-Match", "*"}} {
+				r := newRig(t)
+				m := r.create("olga", "team-a", "ci")
+				got := r.do("max", c.method, fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID), c.body, headers...)
+				require.Less(t, got.StatusCode, 300, "%s", got.body)
+			}
+		})
+	}
+}
+
+// TestTwoAdministrators change one key at once, each on the version that both
+// saw: one gets 412, and nothing of the other's is lost.
+func TestTwoAdministrators(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	for round := range 20 {
+		etag := r.do("olga", "GET", "/keys/"+m.Key.ID, "").wants(http.StatusOK).Header.Get("ETag")
+		name, expiry := fmt.Sprint("name ", round), fmt.Sprintf("2027-01-%02d", round+1)
+		answers := together(2, func(i int) *reply {
+			body := `{"name":"` + name + `"}`
+			if i == 1 {
+				body = `{"expires_at":"` + expiry + `"}`
+			}
+			return r.do("olga", "PATCH", "/keys/"+m.Key.ID, body, "If-Match", etag)
+		})
+		require.ElementsMatch(t, []int{200, 412}, []int{answers[0].StatusCode, answers[1].StatusCode})
+		k := r.read("olga", m.Key.ID)
+		require.Equal(t, answers[0].StatusCode == 200, k.Name == name)
+		require.Equal(t, answers[1].StatusCode == 200, k.ExpiresAt != nil && *k.ExpiresAt == expiry)
+	}
+}
+
+// together calls f n times at once.
+func together[T any](n int, f func(i int) T) []T {
+	results := make([]T, n)
+	begin := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-begin
+			results[i] = f(i)
+		})
+	}
+	close(begin)
+	all.Wait()
+	return results
+}
+
+func TestSettingsNeedIfMatch(t *testing.T) {
+	r := newRig(t)
+	r.create("olga", "team-a", "ci")
+	const instance = `{"keys_off":false,"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
+	const own = `{"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
+	for path, body := range map[string]string{"/settings": instance, "/workspaces/team-a/settings": own} {
+		t.Run(path, func(t *testing.T) {
+			r := r.at(t)
+			require.Equal(t, `"0"`, r.do("ada", "GET", path, "").wants(http.StatusOK).Header.Get("ETag"), "never saved")
+			r.do("ada", "PUT", path, body).problem(http.StatusPreconditionRequired, admin.CodePreconditionRequired)
+			r.do("ada", "PUT", path, body, "If-Match", `"1"`).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			require.Equal(t, `"1"`, r.do("ada", "PUT", path, body, "If-Match", `"0"`).wants(http.StatusOK).Header.Get("ETag"))
+			r.do("ada", "PUT", path, body, "If-Match", `"0"`).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			r.do("ada", "PUT", path, body, "If-Match", `*`).wants(http.StatusOK)
+			answers := together(2, func(i int) *reply {
+				return r.do("ada", "PUT", path, strings.Replace(body, "7", fmt.Sprint(100+i), 1), "If-Match", `"1"`)
+			})
+			require.ElementsMatch(t, []int{200, 412}, []int{answers[0].StatusCode, answers[1].StatusCode})
+		})
+	}
+}

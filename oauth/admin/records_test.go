@@ -1,0 +1,130 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func TestRecords(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	r.create("bert", "team-b", "ci")
+	r.clock.Add(time.Minute)
+	r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).wants(http.StatusOK)
+	type event struct {
+		ID, Action, Workspace, Key, Note string
+		Time                             time.Time
+		Actor                            struct{ Kind, ID string }
+		Fields                           []string
+	}
+	type page struct {
+		Events []event `json:"events"`
+		Next   *string `json:"next"`
+	}
+	events := func(actor, path string) []string {
+		var p page
+		r.do(actor, "GET", path, "").wants(http.StatusOK).into(&p)
+		found := []string{}
+		for _, e := range p.Events {
+			found = append(found, e.Actor.ID+" "+e.Action+" "+e.Workspace)
+		}
+		return found
+	}
+	require.Equal(t, []string{"max key.update team-a", "olga key.create team-a"}, events("olga", "/workspaces/team-a/events"))
+	require.Len(t, events("ada", "/events"), 3)
+	require.Equal(t, []string{"max key.update team-a"}, events("ada", "/events?key="+m.Key.ID+"&action=key.update"))
+	require.Equal(t, []string{"bert key.create team-b"}, events("ada", "/events?actor=bert&to=2026-07-01T12:00:30Z"))
+	require.Equal(t, []string{"max key.update team-a"}, events("ada", "/events?from=2026-07-01T12:00:30Z"))
+	var first, second page
+	r.do("olga", "GET", "/workspaces/team-a/events?limit=1", "").wants(http.StatusOK).into(&first)
+	r.do("olga", "GET", "/workspaces/team-a/events?limit=1&cursor="+*first.Next, "").wants(http.StatusOK).into(&second)
+	require.Equal(t, []string{"name"}, first.Events[0].Fields)
+	require.Equal(t, "key.create", second.Events[0].Action)
+	require.Nil(t, second.Next)
+}
+
+// TestPolicies: a host's rule is told by its name; a foreign error's text is
+// not.
+func TestPolicies(t *testing.T) {
+	var answer error
+	r := newRig(t, func(s *setup) {
+		s.keys.Policy = policy.KeyFunc(func(context.Context, *policy.KeyRequest) error { return answer })
+		s.keys.Workspaces = func(_ context.Context, workspace string) error {
+			switch workspace {
+			case "gone":
+				return apikey.ErrWorkspaceUnknown
+			case "down":
+				return errors.New("canary")
+			}
+			return nil
+		}
+	})
+	r.do("ada", "POST", "/workspaces/gone/keys", newKey).problem(http.StatusForbidden, admin.CodeForbidden)
+	r.do("ada", "POST", "/workspaces/down/keys", newKey).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+
+	answer = &policy.Denied{Rule: "office_hours", Reason: "Not at night.", Err: errors.New("canary")}
+	p := r.do("ada", "POST", createA, newKey).problem(http.StatusForbidden, admin.CodePolicy)
+	require.Equal(t, []string{"office_hours", "Not at night."}, []string{p.Rule, p.Detail})
+	answer = &policy.Denied{Rule: "rate", RetryAfter: 1500 * time.Millisecond}
+	got := r.do("ada", "POST", createA, newKey)
+	got.problem(http.StatusTooManyRequests, admin.CodePolicy)
+	require.Equal(t, "2", got.Header.Get("Retry-After"))
+	answer = errors.New("canary")
+	r.do("ada", "POST", createA, newKey).problem(http.StatusForbidden, admin.CodePolicy)
+	answer = fmt.Errorf("canary: %w", store.ErrUnavailable)
+	r.do("ada", "POST", createA, newKey).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+}
+
+// TestPolicySeesTheAddress: rules by address see the client's.
+func TestPolicySeesTheAddress(t *testing.T) {
+	var seen []string
+	watch := func(s *setup) {
+		s.keys.Policy = policy.KeyFunc(func(_ context.Context, r *policy.KeyRequest) error {
+			seen = append(seen, r.Address.String())
+			return nil
+		})
+	}
+	newRig(t, watch).create("olga", "team-a", "ci")
+	require.Equal(t, []string{"127.0.0.1"}, seen)
+	seen = nil
+	r := newRig(t, watch, func(s *setup) {
+		s.config.ClientAddr = func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") }
+	})
+	m := r.create("olga", "team-a", "ci")
+	r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).wants(http.StatusOK)
+	r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":0}`).wants(http.StatusOK)
+	require.Equal(t, []string{"192.0.2.7", "192.0.2.7", "192.0.2.7"}, seen)
+}
+
+func TestUsage(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	day := func(n int) time.Time { return noon.AddDate(0, 0, n) }
+	require.NoError(t, r.store.Usage.Add(t.Context(), []store.Count{
+		{Workspace: "team-a", Key: m.Key.ID, Day: day(0), Logins: 3, Refusals: 1},
+		{Workspace: "team-a", Key: m.Key.ID, Day: day(-29), Logins: 2},
+		{Workspace: "team-a", Key: m.Key.ID, Day: day(-30), Logins: 1},
+	}))
+	path := "/keys/" + m.Key.ID + "/usage"
+	require.JSONEq(t, `{"days":[{"day":"2026-06-02","logins":2,"refusals":0},{"day":"2026-07-01","logins":3,"refusals":1}]}`,
+		string(r.do("olga", "GET", path, "").wants(http.StatusOK).body))
+	require.JSONEq(t, `{"days":[{"day":"2026-06-01","logins":1,"refusals":0}]}`,
+		string(r.do("olga", "GET", path+"?from=2026-05-01&to=2026-06-02", "").wants(http.StatusOK).body))
+	without := newRig(t, func(s *setup) {
+		s.store = r.store
+		s.store.Usage = nil
+	})
+	without.do("olga", "GET", path, "").problem(http.StatusNotImplemented, admin.CodeNotKept)
+}

@@ -1,0 +1,120 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// route is one entry of the table, from which requests, the OpenAPI document's
+// check and the tests of isolation all start.
+type route struct {
+	method  string
+	pattern string   // "/keys/{key}/rotate": literal segments and parameters
+	query   []string // the query parameters that it knows
+	public  bool     // needs no actor
+	serve   func(*Handler, *call) error
+}
+
+// listing are the query parameters of lists of keys.
+var listing = []string{
+	"text", "permission", "created_by", "created_by_kind", "disabled", "expires_from", "expires_to",
+	"sort", "order", "limit", "cursor",
+}
+
+var (
+	soon   = []string{"within", "disabled", "sort", "order", "limit", "cursor"}
+	trail  = []string{"key", "action", "actor", "from", "to", "limit", "cursor"}
+	paging = []string{"limit", "cursor"}
+	period = []string{"from", "to"}
+)
+
+// routes returns the table.
+func routes() []route {
+	get, post, put, patch, remove := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+	return []route{
+		{get, "/openapi.json", nil, true, (*Handler).openAPI},
+
+		{get, "/keys", listing, false, (*Handler).listKeys},
+		{get, "/workspaces/{workspace}/keys", listing, false, (*Handler).listKeys},
+		{post, "/workspaces/{workspace}/keys", nil, false, (*Handler).createKey},
+		{get, "/keys/{key}", nil, false, (*Handler).readKey},
+		{patch, "/keys/{key}", nil, false, (*Handler).changeKey},
+		{remove, "/keys/{key}", nil, false, (*Handler).deleteKey},
+		{post, "/keys/{key}/rotate", nil, false, (*Handler).rotateKey},
+		{post, "/keys/{key}/disable", nil, false, (*Handler).disableKey},
+		{post, "/keys/{key}/enable", nil, false, (*Handler).enableKey},
+		{remove, "/keys/{key}/secrets/{secret}", nil, false, (*Handler).retireSecret},
+		{get, "/keys/{key}/usage", period, false, (*Handler).keyUsage},
+		{post, "/deletions", nil, false, (*Handler).deleteKeys},
+
+		{get, "/workspaces/{workspace}/permissions", nil, false, (*Handler).grantable},
+		{get, "/expiring", soon, false, (*Handler).listExpiring},
+		{get, "/workspaces/{workspace}/expiring", soon, false, (*Handler).listExpiring},
+		{get, "/violations", paging, false, (*Handler).listViolations},
+		{get, "/workspaces/{workspace}/violations", paging, false, (*Handler).listViolations},
+		{get, "/events", trail, false, (*Handler).listEvents},
+		{get, "/workspaces/{workspace}/events", trail, false, (*Handler).listEvents},
+
+		{get, "/settings", nil, false, (*Handler).readSettings},
+		{put, "/settings", nil, false, (*Handler).saveSettings},
+		{post, "/settings/preview", paging, false, (*Handler).previewSettings},
+		{get, "/workspaces/{workspace}/settings", nil, false, (*Handler).readWorkspace},
+		{put, "/workspaces/{workspace}/settings", nil, false, (*Handler).saveWorkspace},
+		{post, "/workspaces/{workspace}/settings/preview", paging, false, (*Handler).previewWorkspace},
+		{post, "/workspaces/{workspace}/suspend", nil, false, (*Handler).suspend},
+		{post, "/workspaces/{workspace}/resume", nil, false, (*Handler).resume},
+	}
+}
+
+// find returns the route of a request and the values of its parameters, or the
+// methods that the path allows. The path is taken as it was sent, but for
+// escapes within a segment: nothing is cleaned, so that no object has two
+// addresses.
+func find(table []route, r *http.Request) (match *route, params map[string]string, allowed []string) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	segments := strings.Split(r.URL.EscapedPath(), "/")
+	for i, segment := range segments {
+		plain, err := url.PathUnescape(segment)
+		if err != nil {
+			return nil, nil, nil
+		}
+		segments[i] = plain
+	}
+	for i := range table {
+		values, ok := table[i].match(segments)
+		switch {
+		case !ok:
+		case table[i].method == method:
+			return &table[i], values, nil
+		case !slices.Contains(allowed, table[i].method):
+			if allowed = append(allowed, table[i].method); table[i].method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
+		}
+	}
+	return nil, nil, allowed
+}
+
+// match compares the segments of a path with the pattern's.
+func (t *route) match(segments []string) (map[string]string, bool) {
+	pattern := strings.Split(t.pattern, "/")
+	if len(pattern) != len(segments) {
+		return nil, false
+	}
+	values := map[string]string{}
+	for i, want := range pattern {
+		name, isParameter := strings.CutPrefix(want, "{")
+		switch {
+		case isParameter && segments[i] != "":
+			values[strings.TrimSuffix(name, "}")] = segments[i]
+		case want != segments[i]:
+			return nil, false
+		}
+	}
+	return values, true
+}

@@ -1,0 +1,216 @@
+package admin_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+)
+
+type rules struct {
+	MaxKeys       int        `json:"max_keys"`
+	RequireExpiry bool       `json:"require_expiry"`
+	MaxLifetime   int64      `json:"max_lifetime"`
+	EnforcedFrom  *time.Time `json:"enforced_from"`
+}
+
+type settings struct {
+	KeysOff bool `json:"keys_off"`
+	rules
+	UpdatedAt *time.Time `json:"updated_at"`
+	Version   int64      `json:"version"`
+}
+
+type workspace struct {
+	Workspace string `json:"workspace"`
+	Suspended bool   `json:"suspended"`
+	Keys      int    `json:"keys"`
+	rules
+	InForce   rules      `json:"in_force"`
+	UpdatedAt *time.Time `json:"updated_at"`
+	Version   int64      `json:"version"`
+}
+
+func TestSettings(t *testing.T) {
+	r := newRig(t)
+	r.create("olga", "team-a", "ci")
+	var got settings
+	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&got)
+	require.Equal(t, settings{}, got, "fresh settings: keys on, no limit, no forced expiry")
+
+	r.do("ada", "PUT", "/settings", `{"keys_off":false,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_from":"2026-08-01"}`, "If-Match", `"0"`).wants(http.StatusOK).into(&got)
+	august := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
+	require.Equal(t, rules{2, true, 86400, &august}, got.rules)
+	require.Equal(t, noon, *got.UpdatedAt)
+
+	var own workspace
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":-1,"require_expiry":false,"max_lifetime":3600,"enforced_from":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).wants(http.StatusOK).into(&own)
+	july := time.Date(2026, 7, 15, 10, 0, 0, 0, time.UTC)
+	require.Equal(t, rules{-1, false, 3600, &july}, own.rules)
+	require.Equal(t, rules{0, true, 3600, &july}, own.InForce, "of two the stricter")
+	require.Equal(t, 1, own.Keys)
+	r.do("olga", "GET", "/workspaces/team-a/settings", "").wants(http.StatusOK).into(&own)
+	r.do("olga", "PUT", "/workspaces/team-a/settings", `{"max_keys":1,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`, "If-Match", `*`).problem(http.StatusForbidden, admin.CodeForbidden)
+	p := r.do("olga", "POST", createA, newKey).problem(http.StatusForbidden, admin.CodePolicy)
+	require.Equal(t, "settings.max_lifetime", p.Rule)
+
+	for name, body := range map[string]string{
+		"nothing":              `{}`,
+		"a rule left out":      `{"keys_off":false,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
+		"a limit below zero":   `{"keys_off":false,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
+		"a limit too large":    `{"keys_off":false,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
+		"half a minute":        `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":30,"enforced_from":null}`,
+		"three hundred years":  `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":9467280000,"enforced_from":null}`,
+		"text for a flag":      `{"keys_off":"false","max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
+		"null for a flag":      `{"keys_off":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
+		"a date that is none":  `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"soon"}`,
+		"a date that is empty": `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":""}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+			r.at(t).do("ada", "POST", "/settings/preview", body).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+		})
+	}
+}
+
+func TestSuspend(t *testing.T) {
+	r := newRig(t)
+	m, other := r.create("olga", "team-a", "ci"), r.create("bert", "team-b", "ci")
+	var got workspace
+	for range 2 {
+		r.do("ada", "POST", "/workspaces/team-a/suspend", "").wants(http.StatusOK).into(&got)
+		require.True(t, got.Suspended)
+	}
+	require.Error(t, r.login(m.Key.ID, m.Secret))
+	require.NoError(t, r.login(other.Key.ID, other.Secret))
+	r.do("olga", "POST", "/workspaces/team-a/resume", "").problem(http.StatusForbidden, admin.CodeForbidden)
+	r.do("ada", "POST", "/workspaces/team-a/resume", "{}").wants(http.StatusOK).into(&got)
+	require.False(t, got.Suspended)
+	require.NoError(t, r.login(m.Key.ID, m.Secret))
+}
+
+type effects struct {
+	Effects []struct {
+		Key     key        `json:"key"`
+		EndsNow *time.Time `json:"ends_now"`
+		Ends    *time.Time `json:"ends"`
+	} `json:"effects"`
+	Looked int     `json:"looked_at"`
+	Next   *string `json:"next"`
+}
+
+// TestPreview foretells a settings change, and then makes it: it ends exactly
+// the keys that the preview named, each at the instant that it said.
+func TestPreview(t *testing.T) {
+	r := newRig(t)
+	all := map[string]made{}
+	for name, expiry := range map[string]string{"never": "null", "long": `"2027-06-30"`, "short": `"2026-07-20T12:00:00Z"`} {
+		all[name] = r.createWith("olga", "team-a", `{"name":"`+name+`","permissions":[],"expires_at":`+expiry+`}`)
+		all["b "+name] = r.createWith("bert", "team-b", `{"name":"b `+name+`","permissions":[],"expires_at":`+expiry+`}`)
+	}
+	// No key lives longer than 30 days, from 10 July on.
+	const change = `{"keys_off":false,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_from":"2026-07-10"}`
+	foretold := map[string]time.Time{}
+	looked, cursor := 0, ""
+	for {
+		var page effects
+		r.do("ada", "POST", "/settings/preview?limit=2"+cursor, change).wants(http.StatusOK).into(&page)
+		looked += page.Looked
+		for _, effect := range page.Effects {
+			foretold[effect.Key.Name] = *effect.Ends
+			require.Equal(t, effect.Key.NotAfter, effect.EndsNow)
+		}
+		if page.Next == nil {
+			break
+		}
+		cursor = "&cursor=" + *page.Next
+	}
+	require.Equal(t, 6, looked)
+	end := noon.Add(30 * 24 * time.Hour)
+	require.Equal(t, map[string]time.Time{"never": end, "long": end, "b never": end, "b long": end}, foretold)
+	var untouched settings
+	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&untouched)
+	require.Equal(t, settings{}, untouched, "a preview writes nothing")
+
+	r.do("ada", "PUT", "/settings", change, "If-Match", `"0"`).wants(http.StatusOK)
+	logsIn := func(name string) bool { return r.login(all[name].Key.ID, all[name].Secret) == nil }
+	r.clock.Add(30*24*time.Hour - time.Second)
+	for name, m := range all {
+		_, touched := foretold[name]
+		require.Equal(t, touched, logsIn(name), "%s, a second before; it ends %v", name, m.Key.NotAfter)
+	}
+	r.clock.Add(time.Second)
+	for name := range all {
+		require.False(t, logsIn(name), name)
+	}
+
+	t.Run("of one workspace", func(t *testing.T) {
+		r := newRig(t)
+		r.create("olga", "team-a", "never")
+		r.create("bert", "team-b", "b never")
+		var page effects
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"2026-07-10"}`).wants(http.StatusOK).into(&page)
+		require.Len(t, page.Effects, 1)
+		require.Equal(t, "never", page.Effects[0].Key.Name)
+		require.Equal(t, time.Date(2026, 7, 10, 0, 0, 0, 0, time.UTC), *page.Effects[0].Ends)
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":-2,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+		r.do("olga", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`).problem(http.StatusForbidden, admin.CodeForbidden)
+	})
+	t.Run("for new keys only", func(t *testing.T) {
+		r := newRig(t)
+		r.create("olga", "team-a", "never")
+		var page effects
+		r.do("ada", "POST", "/settings/preview", `{"keys_off":false,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`).wants(http.StatusOK).into(&page)
+		require.Empty(t, page.Effects)
+		require.Equal(t, 1, page.Looked)
+	})
+	t.Run("keys off", func(t *testing.T) {
+		r := newRig(t)
+		r.create("olga", "team-a", "never")
+		r.createWith("olga", "team-a", `{"name":"over","permissions":[],"expires_at":"2026-07-01T12:00:30Z"}`)
+		r.clock.Add(time.Minute)
+		var page effects
+		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).wants(http.StatusOK).into(&page)
+		require.Len(t, page.Effects, 1, "what has expired does not end again")
+		require.Equal(t, noon.Add(time.Minute), *page.Effects[0].Ends)
+	})
+}
+
+func TestViolations(t *testing.T) {
+	r := newRig(t)
+	r.create("olga", "team-a", "never")
+	r.createWith("olga", "team-a", `{"name":"long","permissions":[],"expires_at":"2027-06-30"}`)
+	r.createWith("olga", "team-a", `{"name":"fine","permissions":[],"expires_at":"2026-07-20"}`)
+	r.create("bert", "team-b", "b never")
+	type page struct {
+		Violations []struct {
+			Key   key        `json:"key"`
+			Rules []string   `json:"rules"`
+			Ends  *time.Time `json:"ends"`
+		} `json:"violations"`
+		Next *string `json:"next"`
+	}
+	find := func(actor, path string) map[string][]string {
+		found, cursor := map[string][]string{}, ""
+		for {
+			var p page
+			r.do(actor, "GET", path+"?limit=1"+cursor, "").wants(http.StatusOK).into(&p)
+			for _, v := range p.Violations {
+				found[v.Key.Name] = v.Rules
+			}
+			if p.Next == nil {
+				return found
+			}
+			cursor = "&cursor=" + *p.Next
+		}
+	}
+	require.Empty(t, find("ada", "/violations"))
+	r.do("ada", "PUT", "/settings", `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
+	require.Equal(t, map[string][]string{"never": {"require_expiry"}, "b never": {"require_expiry"}}, find("ada", "/violations"))
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":0,"require_expiry":false,"max_lifetime":2592000,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
+	require.Equal(t, map[string][]string{"never": {"require_expiry", "max_lifetime"}, "long": {"max_lifetime"}}, find("olga", "/workspaces/team-a/violations"))
+	require.Len(t, find("ada", "/violations"), 3)
+}
