@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"hash"
 	"maps"
-	"net/url"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -60,7 +59,7 @@ func (c *call) cursorMAC(text []byte) []byte {
 	filter := maps.Clone(c.query)
 	filter.Del("cursor")
 	filter.Del("limit") // pages may differ in size
-	writeAll(mac, "latchkey cursor", actor.Kind, actor.ID, c.name(), c.workspace(), url.Values(filter).Encode(), string(text))
+	writeAll(mac, "latchkey cursor", actor.Kind, actor.ID, c.name(), c.workspace(), filter.Encode(), string(text))
 	return mac.Sum(nil)[:cursorMAC]
 }
 
@@ -69,8 +68,8 @@ func writeAll(to hash.Hash, texts ...string) {
 	var length [8]byte
 	for _, text := range texts {
 		binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-		_, _ = to.Write(length[:])    //nolint:errcheck // a hash takes everything
-		_, _ = to.Write([]byte(text)) //nolint:errcheck // as above
+		_, _ = to.Write(length[:]) // a hash takes everything
+		_, _ = to.Write([]byte(text))
 	}
 }
 

@@ -45,7 +45,7 @@ func Example() {
 	defer web.Close()
 
 	// Olga makes a key.
-	answer, err := http.Post(web.URL+"/api/admin/workspaces/team-a/keys", "application/json", //nolint:noctx // an example
+	answer, err := http.Post(web.URL+"/api/admin/workspaces/team-a/keys", "application/json",
 		strings.NewReader(`{"name": "ci", "permissions": ["project.list"], "expires_at": "2027-01-31"}`))
 	if err != nil {
 		fmt.Println(err)
@@ -67,7 +67,7 @@ func Example() {
 	fmt.Println(answer.StatusCode, made.Key.Workspace, made.Key.State, "until", made.Key.ExpiresAt, made.Secret[:3]+"...")
 
 	// Another workspace is not hers: it looks like one that does not exist.
-	foreign, err := http.Get(web.URL + "/api/admin/workspaces/team-b/keys") //nolint:noctx // an example
+	foreign, err := http.Get(web.URL + "/api/admin/workspaces/team-b/keys")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -30,11 +30,11 @@ func (c *call) once(b *body) (*store.OnceID, error) {
 	actor := c.actor.Ref()
 	id := sha256.New()
 	writeAll(id, "latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0])
-	print := sha256.Sum256(b.raw)
+	sum := sha256.Sum256(b.raw)
 	return &store.OnceID{
 		Space:   "admin.idempotency",
 		ID:      hex.EncodeToString(id.Sum(nil)),
-		Value:   hex.EncodeToString(print[:16]),
+		Value:   hex.EncodeToString(sum[:16]),
 		Expires: c.h.keys.Now().Add(onceLives),
 	}, nil
 }
@@ -54,13 +54,13 @@ func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	if once == nil {
 		return nil
 	}
-	key, print, err := c.h.keys.Spent(ctx, *once)
+	key, before, err := c.h.keys.Spent(ctx, *once)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
-	case print != once.Value:
+	case before != once.Value:
 		return &refusal{
 			status: http.StatusUnprocessableEntity, code: CodeIdempotencyMismatch, title: "This Idempotency-Key was used for another request",
 			detail: "Take a new one for a new request.",

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -93,9 +94,9 @@ func orNull(t time.Time) *time.Time {
 }
 
 // answerKey sends a key with its ETag.
-func (c *call) answerKey(status int, k *store.Key) error {
+func (c *call) answerKey(k *store.Key) error {
 	c.setETag(k.Version)
-	return c.answer(status, showKey(k, c.h.keys.Now()))
+	return c.answer(http.StatusOK, showKey(k, c.h.keys.Now()))
 }
 
 // answerSecret sends the one answer that holds a secret: without an ETag, by

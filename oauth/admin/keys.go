@@ -56,7 +56,7 @@ func (h *Handler) readKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerKey(http.StatusOK, &key)
+	return c.answerKey(&key)
 }
 
 // changeKey serves PATCH /keys/{key}: a member that is absent stays as it is
@@ -77,7 +77,7 @@ func (h *Handler) changeKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerKey(http.StatusOK, &key)
+	return c.answerKey(&key)
 }
 
 // changes reads the members that change a key.
@@ -142,7 +142,7 @@ func (h *Handler) retireSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerKey(http.StatusOK, &key)
+	return c.answerKey(&key)
 }
 
 // disableKey serves POST /keys/{key}/disable.
@@ -158,7 +158,7 @@ func (h *Handler) disableKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerKey(http.StatusOK, &key)
+	return c.answerKey(&key)
 }
 
 // enableKey serves POST /keys/{key}/enable.
@@ -174,7 +174,7 @@ func (h *Handler) enableKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerKey(http.StatusOK, &key)
+	return c.answerKey(&key)
 }
 
 // deleteKey serves DELETE /keys/{key}.

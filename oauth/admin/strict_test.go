@@ -24,7 +24,7 @@ func TestStrictJSON(t *testing.T) {
 		path := fill(entry.Pattern, "team-a", m.Key.ID, "x")
 		member, _, _ := strings.Cut(strings.TrimPrefix(good, `{"`), `"`)
 		bad := map[string]string{
-			"unknown member":    strings.TrimSuffix(good, "}") + `,"nmae":"x"}`,
+			"unknown member":    strings.TrimSuffix(good, "}") + `,"force":"x"}`,
 			"not an object":     `[` + good + `]`,
 			"two objects":       good + good,
 			"byte order mark":   "\ufeff" + good,

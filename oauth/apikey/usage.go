@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// ErrNotKept: the store keeps no such records; see store.Store.
+// ErrNotKept says that the store keeps no such records; see store.Store.
 var ErrNotKept = errors.New("apikey: the store does not keep this")
 
 // MaxUsageDays is how many days one call of Usage spans at most.
