@@ -33,3 +33,25 @@ func Try(name string, t Tester, s store.Store) bool {
 
 // Missing names the fields that s lacks.
 func Missing(s store.Store) []string { return missing(s) }
+
+// ReplicaRuleNames lists the rules of RunReplicas, without those for a soak.
+func ReplicaRuleNames() []string {
+	var names []string
+	for _, r := range replicaRules() {
+		if !r.soak || soak() {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}
+
+// TryReplicas is Try for a rule of RunReplicas.
+func TryReplicas(name string, t Tester, replicas []store.Store) bool {
+	for _, r := range replicaRules() {
+		if r.name == name {
+			r.try(t, replicas)
+			return true
+		}
+	}
+	return false
+}

@@ -12,12 +12,12 @@ import (
 func raceRules() []rule {
 	limits := "Of N concurrent creates under a limit L into an empty workspace exactly min(N, L) succeed, and the others are ErrLimit."
 	return []rule{
-		{name: "B05 creates under a limit", why: limits, run: func(t tester, s store.Store) { raceLimit(t, s, 24, 6) }},
-		{name: "B05 creates under a limit, 200 at once, 1,000 rounds", soak: true, why: limits, run: func(t tester, s store.Store) { raceLimit(t, s, 200, 1000) }},
+		{name: "B05 creates under a limit", why: limits, run: func(t tester, s store.Store) { raceLimit(t, []store.Store{s}, 24, 6) }},
+		{name: "B05 creates under a limit, 200 at once, 1,000 rounds", soak: true, why: limits, run: func(t tester, s store.Store) { raceLimit(t, []store.Store{s}, 200, 1000) }},
 		{
 			name: "B05 creates and deletes under a limit",
 			why:  "Deletes that interleave with creates free their place once: the workspace never holds more than the limit.",
-			run:  raceLimitDeletes,
+			run:  func(t tester, s store.Store) { raceLimitDeletes(t, []store.Store{s}) },
 		},
 		{
 			name: "one id, many creates",
@@ -135,14 +135,15 @@ func raceRules() []rule {
 	}
 }
 
-func raceLimit(t tester, s store.Store, n, rounds int) {
+func raceLimit(t tester, r []store.Store, n, rounds int) {
 	const limit = 10
 	for round := range rounds {
 		id := fmt.Sprint("team-", round)
 		errs := race(n, func(i int) error {
-			return s.Keys.Create(background, plainKey(id, fmt.Sprintf("key-%d-%d", round, i)), limit, store.Change{Now: noon})
+			return of(r, i).Keys.Create(background, plainKey(id, fmt.Sprintf("key-%d-%d", round, i)), limit, store.Change{Now: noon})
 		})
 		equal(t, "creates that succeeded", wins(t, "Create", errs, store.ErrLimit), limit)
+		s := of(r, round)
 		equal(t, "number of keys", workspace(t, s, id).Keys, limit)
 		equal(t, "keys", len(list(t, s, store.KeyQuery{Workspace: id})), limit)
 		if t.Failed() {
@@ -151,7 +152,7 @@ func raceLimit(t tester, s store.Store, n, rounds int) {
 	}
 }
 
-func raceLimitDeletes(t tester, s store.Store) {
+func raceLimitDeletes(t tester, r []store.Store) {
 	const limit = 3
 	rounds := 10
 	if soak() {
@@ -161,6 +162,7 @@ func raceLimitDeletes(t tester, s store.Store) {
 	// that this count never exceeds the true one.
 	var living, most atomic.Int64
 	errs := race(12, func(i int) error {
+		s, other := of(r, i), of(r, i+1)
 		for round := range rounds {
 			id := fmt.Sprintf("key-%d-%d", i, round)
 			err := s.Keys.Create(background, plainKey("team-a", id), limit, store.Change{Now: noon})
@@ -175,7 +177,7 @@ func raceLimitDeletes(t tester, s store.Store) {
 					break
 				}
 			}
-			w, err := s.Settings.Workspace(background, "team-a")
+			w, err := other.Settings.Workspace(background, "team-a")
 			if err != nil {
 				return err
 			}
@@ -183,7 +185,7 @@ func raceLimitDeletes(t tester, s store.Store) {
 				return fmt.Errorf("the workspace holds %d keys under a limit of %d", w.Keys, limit)
 			}
 			living.Add(-1)
-			if err := s.Keys.Delete(background, "team-a", id, 0, noon.Add(time.Second), store.Change{Now: noon}); err != nil {
+			if err := other.Keys.Delete(background, "team-a", id, 0, noon.Add(time.Second), store.Change{Now: noon}); err != nil {
 				return err
 			}
 		}
@@ -195,6 +197,7 @@ func raceLimitDeletes(t tester, s store.Store) {
 	if most.Load() > limit {
 		t.Errorf("%d keys lived at once under a limit of %d", most.Load(), limit)
 	}
+	s := r[0]
 	equal(t, "number of keys", workspace(t, s, "team-a").Keys, 0)
 	for i := range limit {
 		must(t, "Create afterwards", s.Keys.Create(background, plainKey("team-a", fmt.Sprint("last-", i)), limit, store.Change{}))

@@ -5,6 +5,8 @@
 //		storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
 //	}
 //
+// [RunReplicas] adds what must hold between several processes.
+//
 // Each rule is a subtest with a store of its own. When one fails, its last
 // line says what the rule is for. Stress forms of the races, and what takes
 // long to set up, run only with LATCHKEY_SOAK=1 in the environment.

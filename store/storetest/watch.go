@@ -187,11 +187,14 @@ func (w *watcher) stop() error {
 // next returns the next notice that is no heartbeat.
 func (w *watcher) next(t tester, what string) store.Notice {
 	t.Helper()
-	for {
+	end := time.Now().Add(patience)
+	for time.Now().Before(end) {
 		if n := w.any(t, what); n.Kind != store.NoticeHeartbeat {
 			return n
 		}
 	}
+	t.Fatalf("%s: nothing but heartbeats within %s", what, patience)
+	return store.Notice{}
 }
 
 // any returns the next notice.

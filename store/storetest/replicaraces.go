@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// raceRotations lets replicas rotate one key at once. A version's newest
+// secret is named for the version that it replaced.
+func raceRotations(t tester, r []store.Store) {
+	rounds := int64(5)
+	if soak() {
+		rounds = 10_000
+	}
+	k := newKey("team-a", "key-1")
+	k.Secrets[1].ID = "s0-0"
+	create(t, r[0], k)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for _, s := range r {
+		readers.Go(func() { lookWhileRotating(t, s, stop) })
+	}
+	defer readers.Wait()
+	defer close(stop)
+	for version := int64(1); version <= rounds && !t.Failed(); version++ {
+		held := lookup(t, of(r, int(version)), "key-1").Key
+		equal(t, "Version", held.Version, version)
+		errs := race(12, func(i int) error {
+			next := held.Clone()
+			next.Secrets = append(next.Secrets[1:], store.Secret{ID: fmt.Sprintf("s%d-%d", version, i), Digest: "d", Created: noon})
+			return of(r, i).Keys.Update(background, next, store.Change{Now: noon})
+		})
+		equal(t, "rotations that succeeded", wins(t, "Update", errs, store.ErrConflict), 1)
+		for i, err := range errs {
+			if err == nil {
+				secrets := lookup(t, of(r, i+1), "key-1").Key.Secrets
+				equal(t, "the newest secret", secrets[len(secrets)-1].ID, fmt.Sprintf("s%d-%d", version, i))
+			}
+		}
+	}
+}
+
+// lookWhileRotating reads the key until it is told to stop.
+func lookWhileRotating(t tester, s store.Store, stop <-chan struct{}) {
+	last := int64(0)
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		found, err := s.Keys.Lookup(background, "key-1")
+		if err != nil {
+			t.Errorf("Lookup during a rotation: %v", err)
+			return
+		}
+		k := found.Key
+		if k.Version < last {
+			t.Errorf("version %d was read after version %d", k.Version, last)
+			return
+		}
+		last = k.Version
+		newest := fmt.Sprintf("s%d-", k.Version-1)
+		before := fmt.Sprintf("s%d-", k.Version-2)
+		if k.Version == 1 {
+			before = "s1"
+		}
+		if len(k.Secrets) != 2 || !strings.HasPrefix(k.Secrets[0].ID, before) || !strings.HasPrefix(k.Secrets[1].ID, newest) {
+			t.Errorf("version %d was read with secrets %+v", k.Version, k.Secrets)
+			return
+		}
+	}
+}
+
+func raceAttempts(t tester, r []store.Store) {
+	const limit = 10
+	rounds := 5
+	if soak() {
+		rounds = 1000
+	}
+	for round := range rounds {
+		var moved atomic.Int64
+		errs := race(48, func(i int) error {
+			_, ok, err := of(r, i).Limiter.Advance(background, fmt.Sprint("id-", round), noon, 100*time.Millisecond, limit*100*time.Millisecond)
+			if ok {
+				moved.Add(1)
+			}
+			return err
+		})
+		for _, err := range errs {
+			must(t, "Advance", err)
+		}
+		equal(t, "attempts that passed", moved.Load(), limit)
+	}
+}

@@ -1,0 +1,248 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// sight is something that one replica does and every other one sees.
+type sight struct {
+	name  string
+	needs func(store.Store) bool
+	// begin prepares a round; do makes its change; seen returns why it is not
+	// to be seen. Rounds count from 1.
+	begin func(t tester, s store.Store, round int)
+	do    func(t tester, s store.Store, round int)
+	seen  func(s store.Store, round int) error
+}
+
+// replicaSights are the rules about what a replica reads of the others.
+func replicaSights() []replicaRule {
+	rules := []replicaRule{}
+	for _, look := range append(keySights(), epochSights()...) {
+		rules = append(rules, replicaRule{
+			name:  "B07 " + look.name,
+			why:   "Once the call has returned, every replica reads the change: a login elsewhere, begun a moment later, is refused.",
+			needs: look.needs,
+			run:   func(t tester, r []store.Store) { lookOn(t, r, look) },
+		})
+	}
+	return rules
+}
+
+// lookOn has the other replicas look on, without pause, while one makes the
+// change. Each must see it in the first look that begins after the call has
+// returned.
+func lookOn(t tester, r []store.Store, look sight) {
+	rounds := 6
+	if soak() {
+		rounds = 500
+	}
+	for round := 1; round <= rounds && !t.Failed(); round++ {
+		writer := round % len(r)
+		if look.begin != nil {
+			look.begin(t, r[writer], round)
+		}
+		var returned atomic.Bool
+		var looking, readers sync.WaitGroup
+		for i, s := range r {
+			if i == writer {
+				continue
+			}
+			for range 2 {
+				looking.Add(1)
+				readers.Go(func() {
+					_ = look.seen(s, round) // it may remember what was before
+					looking.Done()
+					for {
+						late := returned.Load()
+						err := look.seen(s, round)
+						if late && err != nil {
+							t.Errorf("replica %d after the change by replica %d: %v", i, writer, err)
+						}
+						if late || t.Failed() {
+							return
+						}
+					}
+				})
+			}
+		}
+		looking.Wait()
+		func() {
+			defer readers.Wait()
+			defer returned.Store(true)
+			look.do(t, r[writer], round)
+		}()
+	}
+}
+
+func keySights() []sight {
+	id := func(round int) string { return fmt.Sprint("key-", round) }
+	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", id(round))) }
+	return []sight{
+		{
+			name: "a new key",
+			do:   func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", id(round))) },
+			seen: func(s store.Store, round int) error {
+				_, err := s.Keys.Lookup(background, id(round))
+				return err
+			},
+		},
+		{
+			name:  "a disabled key",
+			begin: begin,
+			do: func(t tester, s store.Store, round int) {
+				k := newKey("team-a", id(round))
+				k.Disabled = true
+				update(t, s, k)
+			},
+			seen: func(s store.Store, round int) error {
+				found, err := s.Keys.Lookup(background, id(round))
+				return saw("disabled", found.Key.Disabled, err)
+			},
+		},
+		{
+			name:  "a deleted key",
+			begin: begin,
+			do:    func(t tester, s store.Store, round int) { remove(t, s, "team-a", id(round)) },
+			seen: func(s store.Store, round int) error {
+				_, err := s.Keys.Lookup(background, id(round))
+				return sawNone(err)
+			},
+		},
+		{
+			name:  "a rewritten digest",
+			begin: begin,
+			do: func(t tester, s store.Store, round int) {
+				must(t, "Rehash", s.Upkeep.Rehash(background, id(round), "s1", newKey("team-a", id(round)).Secrets[0].Digest, "better"))
+			},
+			seen: func(s store.Store, round int) error {
+				found, err := s.Keys.Lookup(background, id(round))
+				return saw("the digest", err == nil && found.Key.Secrets[0].Digest == "better", err)
+			},
+		},
+		{
+			name:  "settings of the instance",
+			begin: begin,
+			do: func(t tester, s store.Store, round int) {
+				in := store.Instance{KeysOff: true, Epoch: int64(round), Version: int64(round - 1)}
+				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon}))
+			},
+			seen: func(s store.Store, round int) error {
+				found, err := s.Keys.Lookup(background, id(round))
+				if err != nil {
+					return err
+				}
+				in, err := s.Settings.Instance(background)
+				return saw("the version", min(in.Version, found.Instance.Version) == int64(round), err)
+			},
+		},
+		{
+			name:  "a suspended workspace",
+			begin: begin,
+			do: func(t tester, s store.Store, round int) {
+				w := store.Workspace{ID: "team-a", Suspended: true, Epoch: int64(round), Version: int64(round - 1)}
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon}))
+			},
+			seen: func(s store.Store, round int) error {
+				found, err := s.Keys.Lookup(background, id(round))
+				if err != nil {
+					return err
+				}
+				w, err := s.Settings.Workspace(background, "team-a")
+				return saw("the version", min(w.Version, found.Workspace.Version) == int64(round), err)
+			},
+		},
+		{
+			name:  "a deleted workspace",
+			begin: func(t tester, s store.Store, round int) { create(t, s, newKey(fmt.Sprint("team-", round), id(round))) },
+			do:    func(t tester, s store.Store, round int) { deleteWorkspace(t, s, fmt.Sprint("team-", round)) },
+			seen: func(s store.Store, round int) error {
+				_, gone := s.Keys.Lookup(background, id(round))
+				w, err := s.Settings.Workspace(background, fmt.Sprint("team-", round))
+				return errors.Join(sawNone(gone), saw("the mark", w.Deleted, err))
+			},
+		},
+	}
+}
+
+// epochSights are about tokens. Where epochs are kept elsewhere than the keys
+// they are raised first, as the library does.
+func epochSights() []sight {
+	begin := func(t tester, s store.Store, round int) { establish(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
+	ref := func(round int) store.TokenRef {
+		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), "s2")
+	}
+	read := func(what string, ended func(state store.EpochState, round int) bool) func(store.Store, int) error {
+		return func(s store.Store, round int) error {
+			state, err := s.Epochs.Read(background, ref(round))
+			return saw(what, ended(state, round), err)
+		}
+	}
+	return []sight{
+		{
+			name:  "the epoch of a change",
+			needs: hasEpochs,
+			begin: begin,
+			do: func(t tester, s store.Store, round int) {
+				k := newKey("team-a", fmt.Sprint("key-", round))
+				k.Epoch, k.Secrets = 2, k.Secrets[:1]
+				raiseFirst(t, s, k)
+				update(t, s, k)
+			},
+			seen: read("the epoch", func(state store.EpochState, _ int) bool { return state.Key == 2 && !state.SecretKnown }),
+		},
+		{
+			name:  "raised epochs",
+			needs: hasEpochs,
+			begin: begin,
+			do: func(t tester, s store.Store, round int) {
+				e := int64(round + 1)
+				must(t, "Raise", s.Epochs.Raise(background, store.Mark{Epoch: e}, store.Mark{Workspace: "team-a", Epoch: e},
+					store.Mark{Workspace: "team-a", Key: ref(round).Key, Epoch: e, Secrets: ends(newKey("team-a", ref(round).Key))}))
+			},
+			seen: read("the epochs", func(state store.EpochState, round int) bool {
+				return min(state.Instance, state.Workspace, state.Key) == int64(round+1)
+			}),
+		},
+		{
+			name:  "a revoked token",
+			needs: hasEpochs,
+			begin: func(t tester, s store.Store, _ int) {
+				if _, err := s.Epochs.Read(background, ref(1)); errors.Is(err, store.ErrNotFound) {
+					begin(t, s, 1)
+				}
+			},
+			do: func(t tester, s store.Store, round int) {
+				must(t, "Revoke", s.Epochs.Revoke(background, fmt.Sprint("token-", round), farAhead, noon))
+			},
+			seen: func(s store.Store, round int) error {
+				one := ref(1)
+				one.TokenID = fmt.Sprint("token-", round)
+				state, err := s.Epochs.Read(background, one)
+				return saw("revoked", state.Revoked, err)
+			},
+		},
+	}
+}
+
+func saw(what string, there bool, err error) error {
+	if err == nil && !there {
+		err = fmt.Errorf("it does not see %s", what)
+	}
+	return err
+}
+
+func sawNone(err error) error {
+	if err == nil {
+		return errors.New("it still sees the record")
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
