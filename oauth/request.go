@@ -170,10 +170,20 @@ func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) *refus
 	if r.Body == nil {
 		return nil
 	}
-	if _, err := into.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		return unreadable(w, err)
+	for into.Len() <= maxBody {
+		into.Grow(bytes.MinRead)
+		room := into.AvailableBuffer()
+		n, err := r.Body.Read(room[:min(cap(room), maxBody+1-into.Len())])
+		into.Write(room[:n])
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return unreadable(w, err)
+		}
 	}
-	return nil
+	stopReading(w)
+	return tooLarge()
 }
 
 func unreadable(w http.ResponseWriter, err error) *refusal {

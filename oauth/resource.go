@@ -52,28 +52,20 @@ func (s *Server) describeResource() (document, error) {
 	return newDocument(append(body, '\n')), nil
 }
 
-// issueFor decides on the token of a login, for the resource that the login
-// names (RFC 8707, section 2). A token is for one resource, so that none of
-// them can use it against another. One of the server's own audiences may be
-// named too, and then is the token's only one.
-func (s *Server) issueFor(ctx context.Context, login *apikey.Login, requested scope.Set, resources []string) (*apikey.Grant, error) {
-	switch {
-	case len(resources) == 0:
-		return s.keys.Issue(ctx, login, requested)
-	case len(resources) > 1:
-		return nil, errManyTargets
-	case slices.Contains(s.cfg.Audience, resources[0]):
-		grant, err := s.keys.Issue(ctx, login, requested)
-		if err != nil {
-			return nil, err
-		}
-		grant.Resource = resources[0]
-		return grant, nil
+// grant decides on the token of a login, for the resource that the login names
+// (RFC 8707, section 2). One of the server's own audiences may be named too,
+// and then is the token's only one.
+func (s *Server) grant(ctx context.Context, c apikey.Credentials, r apikey.Request) (*apikey.Grant, error) {
+	var own string
+	if len(r.Resources) == 1 && slices.Contains(s.cfg.Audience, r.Resources[0]) {
+		own, r.Resources = r.Resources[0], nil
 	}
-	return s.keys.IssueFor(ctx, login, requested, resources[0])
+	grant, err := s.keys.LogIn(ctx, c, r)
+	if err == nil && own != "" {
+		grant.Resource = own
+	}
+	return grant, err
 }
-
-var errManyTargets = fmt.Errorf("oauth: more than one resource: %w", apikey.ErrTarget)
 
 // audience is the aud of a token: the resource it was asked for, or the
 // server's own.

@@ -250,13 +250,15 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	if _, err := rand.Read(id[:]); err != nil {
 		return "", fmt.Errorf("oauth: no random token id: %w", err)
 	}
+	var text [22]byte // 16 bytes in base64url
+	base64.RawURLEncoding.Encode(text[:], id[:])
 	claims := jose.Claims{
 		Issuer:   s.cfg.Issuer,
 		Subject:  g.Key.ID,
 		Audience: s.audience(g.Resource),
 		Expires:  g.Expires.Unix(),
 		IssuedAt: g.IssuedAt.Unix(),
-		TokenID:  base64.RawURLEncoding.EncodeToString(id[:]),
+		TokenID:  string(text[:]),
 		ClientID: g.Key.ID,
 		Scope:    g.Permissions.String(),
 
@@ -266,6 +268,7 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	}
 	if s.cfg.Claims != nil {
 		shown := *g
+		shown.Key = g.Key.Clone()
 		extra, err := s.cfg.Claims(ctx, &shown)
 		if err != nil {
 			return "", fmt.Errorf("oauth: Config.Claims: %w", err)

@@ -44,21 +44,11 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// decide on is an outage.
 	ctx := withTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer ctx.stop()
-	login, err := s.keys.Authenticate(ctx, apikey.Credentials{
+	grant, err := s.grant(ctx, apikey.Credentials{
 		ID:      request.clientID,
 		Secret:  request.clientSecret,
 		Address: s.cfg.ClientAddr(r),
-	})
-	if err != nil {
-		s.answer(w, s.refusalOf(ctx, err))
-		return
-	}
-	requested, err := scope.Parse(request.scope)
-	if err != nil {
-		s.answer(w, &refusal{status: http.StatusBadRequest, code: invalidScope, description: "The scope is malformed: " + err.Error() + "."})
-		return
-	}
-	grant, err := s.issueFor(ctx, login, requested, request.resources)
+	}, apikey.Request{Scope: request.scope, Resources: request.resources})
 	if err != nil {
 		s.answer(w, s.refusalOf(ctx, err))
 		return
@@ -107,6 +97,7 @@ func (s *Server) refusalOf(ctx context.Context, err error) *refusal {
 	var (
 		throttled *apikey.ThrottledError
 		refused   *apikey.RefusedError
+		malformed *scope.SyntaxError
 		missing   *apikey.ScopeError
 		denied    *policy.Denied
 	)
@@ -120,7 +111,9 @@ func (s *Server) refusalOf(ctx context.Context, err error) *refusal {
 		}
 	case errors.As(err, &refused):
 		return &refusal{status: http.StatusUnauthorized, code: invalidClient, description: refused.Description}
-	case errors.Is(err, errManyTargets):
+	case errors.As(err, &malformed):
+		return &refusal{status: http.StatusBadRequest, code: invalidScope, description: "The scope is malformed: " + malformed.Error() + "."}
+	case errors.Is(err, apikey.ErrManyTargets):
 		return &refusal{status: http.StatusBadRequest, code: invalidTarget, description: "A token is for one resource; ask for one at a time."}
 	case errors.Is(err, apikey.ErrTarget):
 		return &refusal{status: http.StatusBadRequest, code: invalidTarget, description: "This API key may not ask for tokens for this resource."}

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/latchkey-go/latchkey/policy"
-	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -32,19 +30,6 @@ type Login struct {
 // Key returns the key that logged in, its digests blanked.
 func (l *Login) Key() store.Key { return l.found.Key.Clone() }
 
-// Grant is a decision to issue a token.
-type Grant struct {
-	Key      store.Key // digests blanked
-	SecretID string
-	// Resource is the token's audience; empty: the server's own.
-	Resource    string
-	Permissions scope.Set
-	IssuedAt    time.Time // whole seconds
-	Expires     time.Time // whole seconds, later than IssuedAt
-	// Epochs are those of the instance, the workspace and the key.
-	Epochs [3]int64
-}
-
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
 // whatever the key's state, and take the same time (imported slow digests
@@ -52,70 +37,77 @@ type Grant struct {
 // generated secret is never throttled. Who proves a secret of a key that may
 // not log in gets a *RefusedError. An outage wraps store.ErrUnavailable.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
-	now := s.now()
-	login, err := s.proved(ctx, c, now)
-	if err != nil {
+	login := new(Login)
+	if err := s.authenticate(ctx, c, login); err != nil {
 		return nil, err
-	}
-	if err := s.live(ctx, &login.found, now); err != nil {
-		return nil, s.refuse(c, login, now, err)
-	}
-	if s.apart() {
-		if err := s.readMarks(ctx, login); err != nil {
-			return nil, s.refuse(c, login, now, err)
-		}
-	}
-	// Nobody needs the digests any more.
-	login.secret.Digest = ""
-	for i := range login.found.Key.Secrets {
-		login.found.Key.Secrets[i].Digest = ""
 	}
 	return login, nil
 }
 
+// authenticate fills in a login, which is large: what nobody keeps needs no
+// place on the heap.
+func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) error {
+	l.address, l.now = c.Address, s.now()
+	if err := s.proved(ctx, c, l); err != nil {
+		return err
+	}
+	if err := s.live(ctx, &l.found, l.now); err != nil {
+		return s.refuse(c, l, err)
+	}
+	if s.apart() {
+		if err := s.readMarks(ctx, l); err != nil {
+			return s.refuse(c, l, err)
+		}
+	}
+	// Nobody needs the digests any more.
+	l.secret.Digest = ""
+	for i := range l.found.Key.Secrets {
+		l.found.Key.Secrets[i].Digest = ""
+	}
+	return nil
+}
+
 // proved is prove for a caller who is told of a refusal, and cannot tell from
 // its duration what was found.
-func (s *Service) proved(ctx context.Context, c Credentials, now time.Time) (*Login, error) {
+func (s *Service) proved(ctx context.Context, c Credentials, l *Login) error {
 	start := realTime()
-	login, err := s.prove(ctx, c, now)
+	err := s.prove(ctx, c, l)
 	if err == nil {
-		return login, nil
+		return nil
 	}
-	err = s.refuse(c, login, now, err)
+	err = s.refuse(c, l, err)
 	if !errors.Is(err, errMalformed) {
 		s.pauser.until(ctx, start)
 	}
-	return nil, err
+	return err
 }
 
-// prove finds the key and checks the secret, and nothing else. A login comes
-// back with an error too, as far as it got.
-func (s *Service) prove(ctx context.Context, c Credentials, now time.Time) (*Login, error) {
+// prove finds the key and checks the secret, and nothing else.
+func (s *Service) prove(ctx context.Context, c Credentials, l *Login) error {
 	malformed := checkSecret(s.cfg.SecretPrefix, c.Secret)
 	if malformed != nil && !s.cfg.Imported || !validID(c.ID) || len(c.Secret) > maxImportedSecret {
 		// Nothing that this service made looks like this: no read.
-		return nil, s.failed(ctx, c, now, errMalformed)
+		return s.failed(ctx, c, l.now, errMalformed)
 	}
-	login := &Login{address: c.Address, now: now}
-	err := s.lookupInto(ctx, c.ID, &login.found)
+	err := s.lookupInto(ctx, c.ID, &l.found)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("apikey: find key: %w", outage(err))
+		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	var ok bool
 	err = nil
 	if malformed == nil {
-		ok, err = s.checkGenerated(ctx, login, c.Secret)
+		ok, err = s.checkGenerated(ctx, l, c.Secret)
 	}
 	if !ok && err == nil && s.cfg.Imported {
-		ok, err = s.checkImportedSecret(ctx, login, c)
+		ok, err = s.checkImportedSecret(ctx, l, c)
 	}
-	if err != nil {
-		return login, err
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return s.failed(ctx, c, l.now, ErrInvalidCredentials)
 	}
-	if ok {
-		return login, nil
-	}
-	return login, s.failed(ctx, c, now, ErrInvalidCredentials)
+	return nil
 }
 
 // checkGenerated compares a secret of Latchkey's own format: exactly one
@@ -216,84 +208,6 @@ func (s *Service) askHost(ctx context.Context, workspace string) error {
 	return fmt.Errorf("apikey: the host could not tell of the workspace: %w: %w", store.ErrUnavailable, err)
 }
 
-// Issue decides on a token for a login: which permissions, how long. An empty
-// request asks for all the key holds. A permission that the key lacks is a
-// *ScopeError; a policy's refusal is a *policy.Denied.
-func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set) (*Grant, error) {
-	return s.issue(ctx, l, requested, "")
-}
-
-func (s *Service) issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	grant, err := s.decide(ctx, l, requested, resource)
-	if err != nil {
-		return nil, s.refuse(Credentials{ID: l.found.Key.ID, Address: l.address}, l, l.now, err)
-	}
-	s.counts.logins.Add(1)
-	s.uses.add(l.found.Key.ID, l.secret.ID, l.now)
-	if s.cfg.Observer != nil {
-		s.cfg.Observer(Observation{Time: l.now, KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, Address: l.address})
-	}
-	return grant, nil
-}
-
-func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	key := &l.found.Key
-	held := key.Permissions.Intersect(s.cfg.Permissions.All())
-	if held.Len() < key.Permissions.Len() {
-		s.reportGone(ctx, key)
-	}
-	held, err := s.within(key, held, resource)
-	if err != nil {
-		return nil, err
-	}
-	if missing := requested.Minus(held); missing.Len() > 0 {
-		return nil, &ScopeError{Missing: missing}
-	}
-	granted := held
-	if requested.Len() > 0 {
-		granted = requested
-	}
-	end := l.now.Add(s.cfg.TokenLifetime)
-	end = earlier(end, key.NotAfter)
-	end = earlier(end, l.secret.NotAfter)
-
-	// A copy: what a host's policy writes into it must not reach the token.
-	shown := key
-	if s.cfg.Policy != nil {
-		clone := key.Clone()
-		shown = &clone
-	}
-	request := policy.NewTokenRequest(policy.TokenRequest{
-		Now:       l.now,
-		Address:   l.address,
-		Workspace: l.found.Workspace,
-		Instance:  s.effective(l.found.Instance),
-		Key:       shown,
-		Secret:    l.secret,
-		Requested: requested,
-		Resource:  resource,
-	}, granted, end)
-	if err := s.policy.CheckToken(ctx, request); err != nil {
-		if denied, ok := policy.AsDenied(err); ok {
-			return nil, denied
-		}
-		return nil, fmt.Errorf("apikey: a policy could not decide: %w", err)
-	}
-	grant := &Grant{
-		Key:         key.Clone(),
-		SecretID:    l.secret.ID,
-		Resource:    resource,
-		Permissions: request.Granted(),
-		IssuedAt:    l.now.Truncate(time.Second),
-		Expires:     request.NotAfter().Truncate(time.Second),
-		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
-	}
-	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{"expired", "This API key has expired."}
-	}
-	return grant, nil
-}
-
 // failed counts a failure and says how to refuse it.
 func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err error) error {
 	if wait, over := s.budget.fail(ctx, c.Address, c.ID, now); over {
@@ -304,14 +218,6 @@ func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err 
 
 // ended reports whether an instant, zero for never, has come.
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
-
-// earlier returns the earlier of t and limit, where a zero limit is none.
-func earlier(t, limit time.Time) time.Time {
-	if !limit.IsZero() && limit.Before(t) {
-		return limit
-	}
-	return t
-}
 
 // blank returns k without digests.
 func blank(k store.Key) store.Key {

@@ -79,7 +79,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"ImportError": &apikey.ImportError{Reason: "r"}, "ImportSpec": []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Login": login, "LineProblem": apikey.LineProblem{}, "Restored": apikey.Restored{}, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
-		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
+		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
 		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "Stats": r.Stats(), "ThrottledError": &apikey.ThrottledError{},
 	}

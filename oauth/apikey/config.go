@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -128,6 +129,7 @@ type Service struct {
 	trail  refusals
 	counts counters
 	gone   reported
+	logins sync.Pool // of *Login
 }
 
 type counters struct {

@@ -263,11 +263,8 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 		facts.Before = &old
 	}
 	request := policy.NewKeyRequest(facts)
-	if err := s.policy.CheckKey(ctx, request); err != nil {
-		if denied, ok := policy.AsDenied(err); ok {
-			return 0, denied
-		}
-		return 0, fmt.Errorf("apikey: a policy could not decide: %w", err)
+	if err := refusedBy(s.policy.CheckKey(ctx, request)); err != nil {
+		return 0, err
 	}
 	result := request.Result()
 	after.Permissions = result.Permissions

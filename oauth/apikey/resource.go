@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -26,11 +25,10 @@ type Resource struct {
 // (RFC 8707, section 2).
 var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
 
-// IssueFor is Issue for a token whose audience is one resource of
-// Config.Resources, which the key's record must allow; else ErrTarget.
-func (s *Service) IssueFor(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	return s.issue(ctx, l, requested, resource)
-}
+// ErrManyTargets says that a token was asked for with more than one resource.
+// A token is for one, so that none of them can use it against another. It is
+// an ErrTarget.
+var ErrManyTargets = fmt.Errorf("apikey: more than one resource: %w", ErrTarget)
 
 // within returns what of held means something at a resource, which may be ""
 // for the server's own audience.

@@ -13,9 +13,8 @@ import (
 // expired keys and suspended workspaces too. The errors are those of
 // Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	now := s.now()
-	login, err := s.proved(ctx, c, now)
-	if err != nil {
+	login := &Login{address: c.Address, now: s.now()}
+	if err := s.proved(ctx, c, login); err != nil {
 		return err
 	}
 	holder := store.ActorRef{Kind: "holder", ID: login.found.Key.ID}

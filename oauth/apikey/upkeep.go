@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -128,18 +129,18 @@ func (u uses) overlay(k *store.Key) {
 }
 
 // refuse counts, reports and records a refusal, and returns err.
-func (s *Service) refuse(c Credentials, l *Login, now time.Time, err error) error {
+func (s *Service) refuse(c Credentials, l *Login, err error) error {
 	reason, proved := reasonOf(err)
 	s.counts.refusals.Add(1)
 	if reason == "throttled" {
 		s.counts.throttled.Add(1)
 	}
-	seen := Observation{Time: now, Refused: true, Reason: reason, Address: c.Address}
-	if l != nil && l.found.Key.ID != "" {
+	seen := Observation{Time: l.now, Refused: true, Reason: reason, Address: c.Address}
+	if l.found.Key.ID != "" {
 		if proved {
 			seen.KeyID, seen.Workspace = l.found.Key.ID, l.found.Key.Workspace
 		}
-		s.trail.add(l.found.Key.ID, l.found.Key.Workspace, reason, now)
+		s.trail.add(l.found.Key.ID, l.found.Key.Workspace, reason, l.now)
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)
@@ -151,6 +152,7 @@ func (s *Service) refuse(c Credentials, l *Login, now time.Time, err error) erro
 func reasonOf(err error) (string, bool) {
 	var throttled *ThrottledError
 	var refused *RefusedError
+	var malformed *scope.SyntaxError
 	var missing *ScopeError
 	var denied *policy.Denied
 	switch {
@@ -158,7 +160,7 @@ func reasonOf(err error) (string, bool) {
 		return "throttled", false
 	case errors.As(err, &refused):
 		return refused.Reason, true
-	case errors.As(err, &missing):
+	case errors.As(err, &malformed), errors.As(err, &missing):
 		return "scope", true
 	case errors.As(err, &denied) && denied.Expired:
 		return "expired", true

@@ -44,15 +44,15 @@ func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, 
 	if data == nil || data.TokenInfo == nil {
 		return "", "", fmt.Errorf("gooauth2: no token to fill in: %w", oautherrors.ErrServerError)
 	}
+	if d, ok := data.Client.(decided); ok {
+		return a.issue(ctx, d.grant, data.TokenInfo)
+	}
 	c, ok := data.Client.(*client)
 	switch {
 	case !ok && a.next != nil && data.Client != nil:
 		return a.next.Token(ctx, data, isGenRefresh)
 	case !ok:
 		return "", "", fmt.Errorf("gooauth2: the client did not come from this package's ClientStore: %w", oautherrors.ErrServerError)
-	}
-	if c.grant != nil {
-		return a.issue(ctx, c.grant, data.TokenInfo)
 	}
 	switch {
 	case c.login == nil:

@@ -88,7 +88,7 @@ func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo
 		if grant.Key.ID != id {
 			return nil, oautherrors.ErrInvalidClient
 		}
-		return &client{id: id, grant: grant}, nil
+		return decided{grant}, nil
 	}
 	ours := &client{id: id, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
 	known, err := s.isKey(ctx, id)
@@ -142,7 +142,6 @@ type client struct {
 	// next is the host's store, where it was not asked yet.
 	next  oauth2.ClientStore
 	login *apikey.Login
-	grant *apikey.Grant
 }
 
 var (
@@ -160,13 +159,9 @@ func (c *client) GetDomain() string { return noDomain }
 func (c *client) IsPublic() bool    { return false }
 func (c *client) GetUserID() string { return "" }
 
-// VerifyPassword proves the secret; where the grant was decided already, that
-// was part of it. It says no whenever it cannot say yes: a server whose
+// VerifyPassword proves the secret. It says no whenever it cannot say yes: a server whose
 // AccessGenerate is not of this package must not be led to make a token.
 func (c *client) VerifyPassword(secret string) bool {
-	if c.grant != nil {
-		return true
-	}
 	var address netip.Addr
 	if c.attempt != nil {
 		address = c.attempt.address
@@ -186,6 +181,22 @@ func (c *client) VerifyPassword(secret string) bool {
 	c.login = login
 	return true
 }
+
+// decided is a key whose login was decided on before go-oauth2 was asked: its
+// secret has been proved.
+type decided struct{ grant *apikey.Grant }
+
+var (
+	_ oauth2.ClientInfo             = decided{}
+	_ oauth2.ClientPasswordVerifier = decided{}
+)
+
+func (d decided) GetID() string            { return d.grant.Key.ID }
+func (decided) GetSecret() string          { return "" }
+func (decided) GetDomain() string          { return noDomain }
+func (decided) IsPublic() bool             { return false }
+func (decided) GetUserID() string          { return "" }
+func (decided) VerifyPassword(string) bool { return true }
 
 // TokenStore is an oauth2.TokenStore that keeps no token of a key: it carries
 // all that is to know, and ends as package apikey says. It finds none either.

@@ -80,7 +80,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, er
 	if r == nil {
 		return store.Found{}, fail("look up key", store.ErrNotFound)
 	}
-	found.Key = r.key()
+	r.copyTo(&found.Key)
 	return found, nil
 }
 

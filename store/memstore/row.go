@@ -70,7 +70,13 @@ func newRow(k store.Key) *row {
 
 // key copies the row out.
 func (r *row) key() store.Key {
-	k := store.Key{
+	var k store.Key
+	r.copyTo(&k)
+	return k
+}
+
+func (r *row) copyTo(k *store.Key) {
+	*k = store.Key{
 		ID: r.id, Workspace: r.ws.id, Name: r.name, Permissions: r.permissions, Asked: r.asked,
 		NotAfter: instant(r.notAfter), NotAfterText: r.notAfterText, Disabled: r.disabled,
 		CreatedBy: store.ActorRef{Kind: r.makerKind, ID: r.makerID},
@@ -85,7 +91,6 @@ func (r *row) key() store.Key {
 			Created: instant(s.created), NotAfter: instant(s.notAfter), LastUsed: instant(s.lastUsed),
 		}
 	}
-	return k
 }
 
 // secret returns the secret with the given id, or nil.

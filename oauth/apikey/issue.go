@@ -1,0 +1,186 @@
+package apikey
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Request is what a login asks for. The zero value asks for all that the key
+// holds, at the server's own audience.
+type Request struct {
+	// Scope are permissions as they came: the wire form of a scope.Set.
+	Scope string
+	// Resources are those of Config.Resources that the token is for. One at
+	// most: a second is ErrManyTargets.
+	Resources []string
+}
+
+// Grant is a decision to issue a token.
+type Grant struct {
+	Key      store.Key // digests blanked
+	SecretID string
+	// Resource is the token's audience; empty: the server's own.
+	Resource    string
+	Permissions scope.Set
+	IssuedAt    time.Time // whole seconds
+	Expires     time.Time // whole seconds, later than IssuedAt
+	// Epochs are those of the instance, the workspace and the key.
+	Epochs [3]int64
+}
+
+// LogIn is Authenticate and then Issue or IssueFor. A scope that is malformed
+// is a *scope.SyntaxError, told to who has proved a secret only.
+func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
+	l, kept := s.logins.Get().(*Login)
+	if !kept {
+		l = new(Login)
+	}
+	grant, err := s.logIn(ctx, c, r, l)
+	// Nobody has it any more: a policy of the host's is shown a copy.
+	*l = Login{}
+	s.logins.Put(l)
+	return grant, err
+}
+
+func (s *Service) logIn(ctx context.Context, c Credentials, r Request, l *Login) (*Grant, error) {
+	if err := s.authenticate(ctx, c, l); err != nil {
+		return nil, err
+	}
+	requested, err := scope.Parse(r.Scope)
+	if err != nil {
+		return nil, s.refuse(c, l, fmt.Errorf("apikey: scope: %w", err))
+	}
+	var resource string
+	switch len(r.Resources) {
+	case 0:
+	case 1:
+		resource = r.Resources[0]
+	default:
+		return nil, s.refuse(c, l, ErrManyTargets)
+	}
+	return s.issue(ctx, l, requested, resource)
+}
+
+// Issue decides on a token for a login: which permissions, how long. An empty
+// request asks for all the key holds. A permission that the key lacks is a
+// *ScopeError; a policy's refusal is a *policy.Denied.
+func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set) (*Grant, error) {
+	return s.IssueFor(ctx, l, requested, "")
+}
+
+// IssueFor is Issue for a token whose audience is one resource of
+// Config.Resources, which the key's record must allow; else ErrTarget.
+func (s *Service) IssueFor(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	grant, err := s.issue(ctx, l, requested, resource)
+	if err != nil {
+		return nil, err
+	}
+	grant.Key = grant.Key.Clone() // the login may be used again
+	return grant, nil
+}
+
+// issue returns a grant that shares the login's key.
+func (s *Service) issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	key := &l.found.Key
+	grant, err := s.decide(ctx, l, requested, resource)
+	if err != nil {
+		return nil, s.refuse(Credentials{ID: key.ID, Address: l.address}, l, err)
+	}
+	s.counts.logins.Add(1)
+	s.uses.add(key.ID, l.secret.ID, l.now)
+	if s.cfg.Observer != nil {
+		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})
+	}
+	return grant, nil
+}
+
+func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	key := &l.found.Key
+	held := key.Permissions.Intersect(s.cfg.Permissions.All())
+	if held.Len() < key.Permissions.Len() {
+		s.reportGone(ctx, key)
+	}
+	held, err := s.within(key, held, resource)
+	if err != nil {
+		return nil, err
+	}
+	if missing := requested.Minus(held); missing.Len() > 0 {
+		return nil, &ScopeError{Missing: missing}
+	}
+	granted := held
+	if requested.Len() > 0 {
+		granted = requested
+	}
+	end := l.now.Add(s.cfg.TokenLifetime)
+	end = earlier(end, key.NotAfter)
+	end = earlier(end, l.secret.NotAfter)
+
+	granted, end, err = s.askToken(ctx, &policy.TokenRequest{
+		Now:       l.now,
+		Address:   l.address,
+		Workspace: l.found.Workspace,
+		Instance:  s.effective(l.found.Instance),
+		Secret:    l.secret,
+		Requested: requested,
+		Resource:  resource,
+	}, key, granted, end)
+	if err != nil {
+		return nil, err
+	}
+	grant := &Grant{
+		Key:         *key,
+		SecretID:    l.secret.ID,
+		Resource:    resource,
+		Permissions: granted,
+		IssuedAt:    l.now.Truncate(time.Second),
+		Expires:     end.Truncate(time.Second),
+		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
+	}
+	if !grant.Expires.After(grant.IssuedAt) {
+		return nil, &RefusedError{"expired", "This API key has expired."}
+	}
+	return grant, nil
+}
+
+// askToken has the policies decide, and returns what they leave of the permissions
+// and the lifetime.
+func (s *Service) askToken(ctx context.Context, facts *policy.TokenRequest, key *store.Key, granted scope.Set, end time.Time) (scope.Set, time.Time, error) {
+	if s.cfg.Policy == nil {
+		// Called by its name, it is known to keep nothing: the request stays
+		// off the heap.
+		own := *facts
+		own.Key = key
+		request := policy.NewTokenRequest(own, granted, end)
+		err := policy.Settings().CheckToken(ctx, request)
+		return request.Granted(), request.NotAfter(), refusedBy(err)
+	}
+	request := policy.NewTokenRequest(*facts, granted, end)
+	// A copy: what a host's policy writes into it must not reach the token.
+	shown := key.Clone()
+	request.Key = &shown
+	err := s.policy.CheckToken(ctx, request)
+	return request.Granted(), request.NotAfter(), refusedBy(err)
+}
+
+func refusedBy(err error) error {
+	if err == nil {
+		return nil
+	}
+	if denied, ok := policy.AsDenied(err); ok {
+		return denied
+	}
+	return fmt.Errorf("apikey: a policy could not decide: %w", err)
+}
+
+// earlier returns the earlier of t and limit, where a zero limit is none.
+func earlier(t, limit time.Time) time.Time {
+	if !limit.IsZero() && limit.Before(t) {
+		return limit
+	}
+	return t
+}
