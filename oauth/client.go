@@ -16,7 +16,8 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		s.answer(w, bad)
 		return nil, nil, false
 	}
-	request, bad := s.readTokenRequest(w, r)
+	var request tokenRequest
+	bad := s.readTokenRequest(w, r, &request)
 	if bad == nil && request.json {
 		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}

@@ -36,28 +36,28 @@ type tokenRequest struct {
 
 // readTokenRequest reads the body and the client's authentication: one method
 // (RFC 6749, section 2.3), parameters from the body only.
-func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request) (t tokenRequest, bad *refusal) {
+func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, t *tokenRequest) *refusal {
 	if bad := checkQuery(r.URL); bad != nil {
-		return t, bad
+		return bad
 	}
 	kind, bad := contentType(r.Header)
 	if bad != nil {
-		return t, bad
+		return bad
 	}
 	body := s.buffer()
 	defer s.reuse(body)
 	if bad := readBody(w, r, body); bad != nil {
-		return t, bad
+		return bad
 	}
 	if t.json = kind == "application/json"; t.json {
 		bad = t.readJSON(body.Bytes())
 	} else {
 		bad = t.readForm(body.String())
 	}
-	if bad == nil {
-		bad = t.readBasic(r.Header.Values("Authorization"))
+	if bad != nil {
+		return bad
 	}
-	return t, bad
+	return t.readBasic(r.Header["Authorization"])
 }
 
 // checkGrant answers for the grant type before the client is authenticated:
@@ -100,7 +100,7 @@ func checkQuery(u *url.URL) *refusal {
 
 func contentType(header http.Header) (string, *refusal) {
 	const wrong = "The Content-Type must be application/x-www-form-urlencoded or application/json, in UTF-8."
-	values := header.Values("Content-Type")
+	values := header["Content-Type"]
 	if len(values) != 1 {
 		return "", badRequest(wrong)
 	}
@@ -116,7 +116,7 @@ func contentType(header http.Header) (string, *refusal) {
 			return "", badRequest(wrong)
 		}
 	}
-	for _, encoding := range header.Values("Content-Encoding") {
+	for _, encoding := range header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
 			return "", badRequest("The body may not be compressed.")
 		}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -20,6 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -36,6 +38,7 @@ type Server struct {
 	metadata document
 	resource document
 	buffers  sync.Pool // of *bytes.Buffer
+	requests sync.Pool // of *oauth2.TokenGenerateRequest
 }
 
 // paths is where each endpoint is mounted, which is also what is advertised.
@@ -246,9 +249,25 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Sign makes the token of a grant (RFC 9068, section 2).
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
+	room := s.buffer()
+	defer s.reuse(room)
+	claims, err := s.claims(ctx, room, g)
+	if err != nil {
+		return "", err
+	}
+	token, err := s.ring.signer(ctx).Sign(claims)
+	if err != nil {
+		return "", fmt.Errorf("oauth: sign token: %w", err)
+	}
+	return token, nil
+}
+
+// claims encodes what a grant's token says. It is apart from Sign so that a
+// signature, which takes much of a goroutine's stack, begins with a short one.
+func (s *Server) claims(ctx context.Context, room *bytes.Buffer, g *apikey.Grant) ([]byte, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return "", fmt.Errorf("oauth: no random token id: %w", err)
+		return nil, fmt.Errorf("oauth: no random token id: %w", err)
 	}
 	var text [22]byte // 16 bytes in base64url
 	base64.RawURLEncoding.Encode(text[:], id[:])
@@ -267,24 +286,24 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 		Epochs:    g.Epochs,
 	}
 	if s.cfg.Claims != nil {
-		shown := *g
-		shown.Key = g.Key.Clone()
-		extra, err := s.cfg.Claims(ctx, &shown)
-		if err != nil {
-			return "", fmt.Errorf("oauth: Config.Claims: %w", err)
-		}
-		if claims.Extra, err = jose.EncodeExtra(extra); err != nil {
-			return "", fmt.Errorf("oauth: Config.Claims: %w", err)
+		var err error
+		if claims.Extra, err = s.extraClaims(ctx, g); err != nil {
+			return nil, fmt.Errorf("oauth: Config.Claims: %w", err)
 		}
 	}
-	room := s.buffer()
-	defer s.reuse(room)
 	room.Grow(1 << 10) // most claims fit in
-	token, err := s.ring.signer(ctx).Sign(jose.AppendClaims(room.AvailableBuffer(), &claims))
+	return jose.AppendClaims(room.AvailableBuffer(), &claims), nil
+}
+
+// extraClaims asks the host's hook, which gets a copy.
+func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
+	shown := *g
+	shown.Key = g.Key.Clone()
+	extra, err := s.cfg.Claims(ctx, &shown)
 	if err != nil {
-		return "", fmt.Errorf("oauth: sign token: %w", err)
+		return nil, err
 	}
-	return token, nil
+	return jose.EncodeExtra(extra)
 }
 
 // epochs answers for this server's verifier, from the store.

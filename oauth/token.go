@@ -30,8 +30,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, bad)
 		return
 	}
-	request, bad := s.readTokenRequest(w, r)
-	if bad != nil {
+	var request tokenRequest
+	if bad := s.readTokenRequest(w, r, &request); bad != nil {
 		s.answer(w, bad)
 		return
 	}
@@ -64,11 +64,16 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 // generate lets go-oauth2's manager build the grant through the adapters of
 // package gooauth2, which find the decision in the context.
 func (s *Server) generate(ctx context.Context, g *apikey.Grant) (string, error) {
-	info, err := s.manager.GenerateAccessToken(granted.With(ctx, g), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
-		ClientID:       g.Key.ID,
-		Scope:          g.Permissions.String(),
-		AccessTokenExp: g.Expires.Sub(g.IssuedAt),
-	})
+	request, kept := s.requests.Get().(*oauth2.TokenGenerateRequest)
+	if !kept {
+		request = new(oauth2.TokenGenerateRequest)
+	}
+	request.ClientID, request.Scope, request.AccessTokenExp = g.Key.ID, g.Permissions.String(), g.Expires.Sub(g.IssuedAt)
+	info, err := s.manager.GenerateAccessToken(granted.With(ctx, g), oauth2.ClientCredentials, request)
+	// The manager is done with it, and hands it to nobody but an extension
+	// that this one does not have.
+	*request = oauth2.TokenGenerateRequest{}
+	s.requests.Put(request)
 	if err != nil {
 		return "", fmt.Errorf("oauth: %w", err)
 	}

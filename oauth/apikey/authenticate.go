@@ -113,8 +113,10 @@ func (s *Service) prove(ctx context.Context, c Credentials, l *Login) error {
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
 func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (bool, error) {
-	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: secretID(plain), secret: plain}
-	for _, kept := range l.found.Key.Secrets {
+	id := secretIDChars(plain)
+	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: string(id[:]), secret: plain}
+	for i := range l.found.Key.Secrets {
+		kept := &l.found.Key.Secrets[i]
 		if kept.ID != b.secretID || isSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
 			continue
 		}
@@ -125,9 +127,9 @@ func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (b
 		if !ok {
 			return false, nil
 		}
-		l.secret = kept
+		l.secret = *kept
 		if outdated {
-			s.rehash(ctx, l.found.Key.ID, kept, s.hasher.digest(b))
+			s.rehash(ctx, l.found.Key.ID, *kept, s.hasher.digest(b))
 		}
 		return true, nil
 	}

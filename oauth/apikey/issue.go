@@ -120,15 +120,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	end = earlier(end, key.NotAfter)
 	end = earlier(end, l.secret.NotAfter)
 
-	granted, end, err = s.askToken(ctx, &policy.TokenRequest{
-		Now:       l.now,
-		Address:   l.address,
-		Workspace: l.found.Workspace,
-		Instance:  s.effective(l.found.Instance),
-		Secret:    l.secret,
-		Requested: requested,
-		Resource:  resource,
-	}, key, granted, end)
+	granted, end, err = s.askToken(ctx, l, requested, resource, granted, end)
 	if err != nil {
 		return nil, err
 	}
@@ -147,24 +139,42 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	return grant, nil
 }
 
-// askToken has the policies decide, and returns what they leave of the permissions
-// and the lifetime.
-func (s *Service) askToken(ctx context.Context, facts *policy.TokenRequest, key *store.Key, granted scope.Set, end time.Time) (scope.Set, time.Time, error) {
+// askToken has the policies decide, and returns what they leave of the
+// permissions and the lifetime.
+func (s *Service) askToken(
+	ctx context.Context, l *Login, requested scope.Set, resource string, granted scope.Set, end time.Time,
+) (scope.Set, time.Time, error) {
 	if s.cfg.Policy == nil {
 		// Called by its name, it is known to keep nothing: the request stays
 		// off the heap.
-		own := *facts
-		own.Key = key
-		request := policy.NewTokenRequest(own, granted, end)
+		request := policy.NewTokenRequest(s.facts(l, &l.found.Key, requested, resource), granted, end)
 		err := policy.Settings().CheckToken(ctx, request)
 		return request.Granted(), request.NotAfter(), refusedBy(err)
 	}
-	request := policy.NewTokenRequest(*facts, granted, end)
+	return s.askHostToo(ctx, l, requested, resource, granted, end)
+}
+
+func (s *Service) askHostToo(
+	ctx context.Context, l *Login, requested scope.Set, resource string, granted scope.Set, end time.Time,
+) (scope.Set, time.Time, error) {
 	// A copy: what a host's policy writes into it must not reach the token.
-	shown := key.Clone()
-	request.Key = &shown
+	shown := l.found.Key.Clone()
+	request := policy.NewTokenRequest(s.facts(l, &shown, requested, resource), granted, end)
 	err := s.policy.CheckToken(ctx, request)
 	return request.Granted(), request.NotAfter(), refusedBy(err)
+}
+
+func (s *Service) facts(l *Login, key *store.Key, requested scope.Set, resource string) policy.TokenRequest {
+	return policy.TokenRequest{
+		Now:       l.now,
+		Address:   l.address,
+		Workspace: l.found.Workspace,
+		Instance:  s.effective(l.found.Instance),
+		Key:       key,
+		Secret:    l.secret,
+		Requested: requested,
+		Resource:  resource,
+	}
 }
 
 func refusedBy(err error) error {

@@ -212,10 +212,17 @@ func secretOf(prefix, text string) Secret {
 // nothing about 256 random bits, but would let anyone try guesses at a weaker
 // secret. Secrets that Latchkey did not generate get a randomID instead.
 func secretID(secret string) string {
+	id := secretIDChars(secret)
+	return string(id[:])
+}
+
+// secretIDChars is secretID for a login, which only compares.
+func secretIDChars(secret string) (id [12]byte) {
 	const domain = "latchkey secret id\x00"
 	var room [len(domain) + maxPrefix + randomChars + checksumChars]byte
 	sum := sha256.Sum256(append(append(room[:0], domain...), secret...))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
+	base64.RawURLEncoding.Encode(id[:], sum[:9])
+	return id
 }
 
 // randomID returns n random bytes in base64url.

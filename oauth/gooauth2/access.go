@@ -47,6 +47,11 @@ func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, 
 	if d, ok := data.Client.(decided); ok {
 		return a.issue(ctx, d.grant, data.TokenInfo)
 	}
+	return a.proved(ctx, data, isGenRefresh)
+}
+
+// proved decides on the token of a client that go-oauth2 has authenticated.
+func (a *AccessGenerate) proved(ctx context.Context, data *oauth2.GenerateBasic, isGenRefresh bool) (access, refresh string, err error) {
 	c, ok := data.Client.(*client)
 	switch {
 	case !ok && a.next != nil && data.Client != nil:

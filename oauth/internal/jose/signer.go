@@ -81,7 +81,7 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	encoding := base64.RawURLEncoding
 	size := len(s.header) + encoding.EncodedLen(len(claims)) + 1 + encoding.EncodedLen(s.sigSize)
 	if size > MaxToken {
-		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
+		return "", tooLong(size)
 	}
 	r, pooled := s.rooms.Get().(*room)
 	if !pooled {
@@ -89,19 +89,27 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	}
 	token := encoding.AppendEncode(append(r.token[:0], s.header...), claims)
 	signature, err := s.sign(r.signature[:0], token)
-	if err != nil {
+	if err != nil || len(signature) != s.sigSize {
 		// The room is not used again: a key outside the process that gave up
 		// may still be reading it.
-		return "", fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
-	}
-	if len(signature) != s.sigSize {
-		return "", fmt.Errorf("jose: sign with %s: the key returned %d bytes, not %d", s.public.Algorithm, len(signature), s.sigSize)
+		return "", s.fault(signature, err)
 	}
 	token = encoding.AppendEncode(append(token, '.'), signature)
 	text := string(token)
 	r.token, r.signature = token, signature
 	s.rooms.Put(r)
 	return text, nil
+}
+
+func tooLong(size int) error {
+	return fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
+}
+
+func (s *Signer) fault(signature []byte, err error) error {
+	if err == nil {
+		err = fmt.Errorf("the key returned %d bytes, not %d", len(signature), s.sigSize)
+	}
+	return fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
 }
 
 // signatureSize is the length in bytes that a signature of the key always has.
