@@ -36,7 +36,8 @@ type tokenRequest struct {
 
 // readTokenRequest reads the body and the client's authentication: one method
 // (RFC 6749, section 2.3), parameters from the body only.
-func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, t *tokenRequest) *refusal {
+// room takes the body, and is empty again in the end.
+func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *bytes.Buffer, t *tokenRequest) *refusal {
 	if bad := checkQuery(r.URL); bad != nil {
 		return bad
 	}
@@ -44,15 +45,14 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, t *tok
 	if bad != nil {
 		return bad
 	}
-	body := s.buffer()
-	defer s.reuse(body)
-	if bad := readBody(w, r, body); bad != nil {
+	defer empty(room)
+	if bad := readBody(w, r, room); bad != nil {
 		return bad
 	}
 	if t.json = kind == "application/json"; t.json {
-		bad = t.readJSON(body.Bytes())
+		bad = t.readJSON(room.Bytes())
 	} else {
-		bad = t.readForm(body.String())
+		bad = t.readForm(room.String())
 	}
 	if bad != nil {
 		return bad
@@ -215,11 +215,15 @@ func (s *Server) buffer() *bytes.Buffer {
 	return new(bytes.Buffer)
 }
 
-// reuse keeps a buffer for the next request, but nothing of what it held:
-// that was a secret or a token.
+// reuse keeps a buffer for the next request.
 func (s *Server) reuse(b *bytes.Buffer) {
-	clear(b.Bytes())
-	if b.Reset(); b.Cap() <= keptBuffer {
+	if empty(b); b.Cap() <= keptBuffer {
 		s.buffers.Put(b)
 	}
+}
+
+// empty leaves nothing of what a buffer held: that was a secret or a token.
+func empty(b *bytes.Buffer) {
+	clear(b.Bytes())
+	b.Reset()
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,10 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, bad)
 		return
 	}
+	room := s.buffer() // for the body, then for the answer
+	defer s.reuse(room)
 	var request tokenRequest
-	if bad := s.readTokenRequest(w, r, &request); bad != nil {
+	if bad := s.readTokenRequest(w, r, room, &request); bad != nil {
 		s.answer(w, bad)
 		return
 	}
@@ -58,7 +61,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, s.refusalOf(ctx, err))
 		return
 	}
-	s.writeToken(w, token, grant)
+	writeToken(w, room, token, grant)
 }
 
 // generate lets go-oauth2's manager build the grant through the adapters of
@@ -82,9 +85,7 @@ func (s *Server) generate(ctx context.Context, g *apikey.Grant) (string, error) 
 
 // writeToken answers as RFC 6749, section 5.1 says. A JWT and a scope hold
 // nothing that JSON would escape but '<', '>' and '&', which need not be.
-func (s *Server) writeToken(w http.ResponseWriter, token string, g *apikey.Grant) {
-	body := s.buffer()
-	defer s.reuse(body)
+func writeToken(w http.ResponseWriter, body *bytes.Buffer, token string, g *apikey.Grant) {
 	body.WriteString(`{"access_token":"`)
 	body.WriteString(token)
 	body.WriteString(`","token_type":"Bearer","expires_in":`)

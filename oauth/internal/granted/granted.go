@@ -11,10 +11,21 @@ import (
 
 type contextKey struct{}
 
-// With returns a context that carries the grant.
-func With(ctx context.Context, g *apikey.Grant) context.Context {
-	return context.WithValue(ctx, contextKey{}, g)
+type carrier struct {
+	context.Context //nolint:containedctx // this is one
+	grant           *apikey.Grant
 }
+
+// Value implements context.Context.
+func (c *carrier) Value(key any) any {
+	if key == (contextKey{}) {
+		return c.grant
+	}
+	return c.Context.Value(key)
+}
+
+// With returns a context that carries the grant.
+func With(ctx context.Context, g *apikey.Grant) context.Context { return &carrier{ctx, g} }
 
 // From returns the grant that ctx carries.
 func From(ctx context.Context) (*apikey.Grant, bool) {
