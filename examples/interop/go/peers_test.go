@@ -26,13 +26,6 @@ func (p peer) shows(t *testing.T, what string, f func(t *testing.T)) { p.run(t, 
 // refuses is shows for the negative twin.
 func (p peer) refuses(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "refused", what, f) }
 
-// later is shows for what the server does not do yet.
-func (p peer) later(t *testing.T, what, reason string) {
-	t.Helper()
-	t.Attr("later", string(p)+"\t"+what)
-	t.Log(reason)
-}
-
 func (p peer) run(t *testing.T, kind, what string, f func(t *testing.T)) {
 	t.Helper()
 	if t.Run(kind+" "+what, f) {

@@ -4,7 +4,7 @@ import { after } from 'node:test';
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { ClientCredentials } from 'simple-oauth2';
-import { later, opens, refuses, shows, start } from './fixture.js';
+import { opens, refuses, shows, start } from './fixture.js';
 
 const facts = await start();
 after(facts.stop);
@@ -70,29 +70,24 @@ refuses('oauth4webapi', 'scope not held', async () => {
   await assert.rejects(login, { name: 'ResponseBodyError', status: 400, error: 'invalid_scope' });
 });
 
-// What only the server can know. This runs once the metadata names the endpoint.
-if ((await discover('oauth2')).introspection_endpoint === undefined) {
-  later('oauth4webapi', 'introspection', 'the metadata names no introspection endpoint');
-  later('openid-client', 'introspection', 'the metadata names no introspection endpoint');
-} else {
-  const byOauth = async (token) => {
-    const as = await discover('oauth2');
-    const client = { client_id: facts.client_id };
-    const response = await oauth.introspectionRequest(as, client, oauth.ClientSecretBasic(facts.client_secret), token, insecure);
-    return oauth.processIntrospectionResponse(as, client, response);
-  };
-  const byOpenid = async (token) => openid.tokenIntrospection(await configuration(facts.client_secret), token);
-  for (const [peer, introspect] of [['oauth4webapi', byOauth], ['openid-client', byOpenid]]) {
-    shows(peer, 'introspection', async () => {
-      const answer = await introspect(facts.tokens.good);
-      assert.equal(answer.active, true);
-      assert.equal(answer.client_id, facts.client_id);
+// What only the server can know.
+const byOauth = async (token) => {
+  const as = await discover('oauth2');
+  const client = { client_id: facts.client_id };
+  const response = await oauth.introspectionRequest(as, client, oauth.ClientSecretBasic(facts.client_secret), token, insecure);
+  return oauth.processIntrospectionResponse(as, client, response);
+};
+const byOpenid = async (token) => openid.tokenIntrospection(await configuration(facts.client_secret), token);
+for (const [peer, introspect] of [['oauth4webapi', byOauth], ['openid-client', byOpenid]]) {
+  shows(peer, 'introspection', async () => {
+    const answer = await introspect(facts.tokens.good);
+    assert.equal(answer.active, true);
+    assert.equal(answer.client_id, facts.client_id);
+  });
+  for (const wrong of ['ended', 'expired', 'other_key']) {
+    refuses(peer, `${wrong.replace('_', ' ')} (introspection)`, async () => {
+      assert.equal((await introspect(facts.tokens[wrong])).active, false);
     });
-    for (const wrong of ['ended', 'expired', 'other_key']) {
-      refuses(peer, `${wrong.replace('_', ' ')} (introspection)`, async () => {
-        assert.equal((await introspect(facts.tokens[wrong])).active, false);
-      });
-    }
   }
 }
 

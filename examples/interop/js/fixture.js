@@ -1,6 +1,6 @@
 // Starts ../fixture, a Latchkey server with one token that is good and others
 // that are wrong in one way each, and names tests so that the table command
-// finds them: shown | peer | what, or refused, gap or later.
+// finds them: shown | peer | what, or refused.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -34,10 +34,6 @@ export const bad = ({ tokens }) => ({
 
 export const shows = (peer, what, f) => test(`shown | ${peer} | ${what}`, f);
 export const refuses = (peer, what, f) => test(`refused | ${peer} | ${what}`, f);
-// gap asserts that something does not work, so that it is seen when it does.
-export const gap = (peer, what, f) => test(`gap | ${peer} | ${what}`, f);
-// later stands for what the server does not do yet.
-export const later = (peer, what, reason) => test(`later | ${peer} | ${what}`, { skip: reason }, () => {});
 
 // opens asserts what the token opens at the server, and what it does not.
 export async function opens(facts, token) {

@@ -65,9 +65,15 @@ type table struct {
 	problems []error
 }
 
+// What a peer can be seen doing.
+const (
+	shown   = "shown"
+	refused = "refused"
+)
+
 type row struct {
 	world, peer, version string
-	said                 map[string][]string // by kind: shown, refused, gap, later
+	said                 map[string][]string // by kind: shown, refused
 }
 
 func (t *table) readVersion(line string) error {
@@ -107,13 +113,16 @@ func (t *table) readTAP(line string) error {
 	case found[1] != "":
 		t.problems = append(t.problems, errors.New("failed: "+line))
 		return nil
-	case found[2] == "" || (found[5] != "") != (found[2] == "later"):
+	case found[2] == "" || found[5] != "":
 		return fmt.Errorf("%q names no peer, or was left out", line)
 	}
 	return t.add(found[2], found[3], found[4])
 }
 
 func (t *table) add(kind, peer, what string) error {
+	if kind != shown && kind != refused {
+		return fmt.Errorf("%q is neither %s nor %s", kind, shown, refused)
+	}
 	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.peer == peer })
 	if i < 0 {
 		return fmt.Errorf("peer %q is not among the versions", peer)
@@ -127,7 +136,7 @@ func (t *table) add(kind, peer, what string) error {
 func (t *table) check() error {
 	problems := t.problems
 	for _, r := range t.rows {
-		for _, kind := range []string{"shown", "refused"} {
+		for _, kind := range []string{shown, refused} {
 			if len(r.said[kind]) == 0 {
 				problems = append(problems, fmt.Errorf("nothing was %s by %s", kind, r.peer))
 			}
@@ -143,8 +152,8 @@ A client logs in and opens what its key may open, nothing else. A verifier takes
 a good token. What each peer was seen refusing, in the same run and for just
 that reason, stands beside it: without that, green would not say that it checks.
 
-| | peer | version | shown | refused | not so |
-|---|---|---|---|---|---|
+| | peer | version | shown | refused |
+|---|---|---|---|---|
 `
 
 // String returns the Markdown.
@@ -152,13 +161,8 @@ func (t *table) String() string {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, r := range t.rows {
-		var missing []string
-		missing = append(missing, r.said["gap"]...)
-		for _, what := range r.said["later"] {
-			missing = append(missing, what+": later")
-		}
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", r.world, r.peer, r.version,
-			strings.Join(r.said["shown"], "; "), strings.Join(r.said["refused"], "; "), strings.Join(missing, "; "))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", r.world, r.peer, r.version,
+			strings.Join(r.said[shown], "; "), strings.Join(r.said[refused], "; "))
 	}
 	return b.String()
 }
