@@ -27,9 +27,9 @@ func TestAllocations(t *testing.T) {
 		form, basic  float64
 		signatureOwn float64
 	}{
-		{alg: "ES256", form: 22, basic: 24, signatureOwn: 59},
-		{alg: "EdDSA", form: 22, basic: 24},
-		{alg: "HS256", form: 22, basic: 24},
+		{alg: "ES256", form: 11, basic: 14, signatureOwn: 55},
+		{alg: "EdDSA", form: 11, basic: 14},
+		{alg: "HS256", form: 10, basic: 13},
 	} {
 		t.Run(tc.alg, func(t *testing.T) {
 			p := newPair(t, tc.alg)

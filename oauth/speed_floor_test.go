@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -42,7 +43,9 @@ type floorWork struct {
 	signature                  [64]byte
 }
 
-func newFloor(alg, kid string, key any, pepper []byte, claims, tail, scope, id, secret string) *floor {
+// random is what an ECDSA signature takes its number from, nil for one that is
+// derived from the key and the payload (RFC 6979).
+func newFloor(alg, kid string, key any, random io.Reader, pepper []byte, claims, tail, scope, id, secret string) *floor {
 	f := &floor{claims: claims, tail: tail, scope: scope, keys: make(map[string][sha256.Size]byte)}
 	f.header = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"`+kid+`","typ":"at+jwt"}`)) + "."
 	f.works.New = func() any {
@@ -55,7 +58,7 @@ func newFloor(alg, kid string, key any, pepper []byte, claims, tail, scope, id, 
 	case *ecdsa.PrivateKey:
 		f.sign = func(dst, signed []byte) []byte {
 			digest := sha256.Sum256(signed)
-			der, err := ecdsa.SignASN1(rand.Reader, k, digest[:])
+			der, err := k.Sign(random, digest[:], crypto.SHA256)
 			if err != nil {
 				return dst
 			}

@@ -27,9 +27,15 @@ func BenchmarkFloorHTTP(b *testing.B) {
 		b.Skip("the processor time is not known here")
 	}
 	p := newPair(b, "ES256")
+	b.Run("ES256", func(b *testing.B) { duelOverHTTP(b, p, p.floor) })
+	b.Run("ES256/alike", func(b *testing.B) { duelOverHTTP(b, p, p.alike) }) // see BenchmarkFloorLogin
+}
+
+func duelOverHTTP(b *testing.B, p *pair, floor *floor) {
+	b.Helper()
 	ours := httptest.NewServer(p.server.Token())
 	b.Cleanup(ours.Close)
-	least := httptest.NewServer(p.floor)
+	least := httptest.NewServer(floor)
 	b.Cleanup(least.Close)
 	client := startClient(b, p.login)
 	const turn = 2000

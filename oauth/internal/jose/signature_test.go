@@ -2,10 +2,12 @@ package jose_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/asn1"
 	"encoding/base64"
+	"io"
 	"math/big"
 	"strings"
 	"testing"
@@ -63,4 +65,37 @@ func FuzzForeignSignature(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, append(want.R.FillBytes(make([]byte, 32)), want.S.FillBytes(make([]byte, 32))...), raw)
 	})
+}
+
+// TestDeterministicECDSA: a signature's random number is no random number
+// (RFC 8725, section 3.2), but a key outside the process is left its own.
+func TestDeterministicECDSA(t *testing.T) {
+	key := ecKey(t)
+	sign := func(k crypto.Signer) string {
+		signer, err := jose.NewSigner(jose.ES256, "k", k)
+		require.NoError(t, err)
+		token, err := signer.Sign([]byte(`{"jti":"1"}`))
+		require.NoError(t, err)
+		public := signer.Public()
+		unverified, err := jose.Parse(token)
+		require.NoError(t, err)
+		_, err = unverified.Verify(public)
+		require.NoError(t, err)
+		return token
+	}
+	require.Equal(t, sign(key), sign(key))
+	outside := &asksForRandom{Signer: key}
+	sign(outside)
+	require.True(t, outside.given)
+}
+
+// asksForRandom is a key that cannot do without a source of random bytes.
+type asksForRandom struct {
+	crypto.Signer
+	given bool
+}
+
+func (a *asksForRandom) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	a.given = random != nil
+	return a.Signer.Sign(rand.Reader, digest, opts)
 }

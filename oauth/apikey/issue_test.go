@@ -1,0 +1,140 @@
+package apikey_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func TestLogIn(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "project.list project.delete")
+	right := apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}
+	t.Run("it grants what Authenticate and Issue grant", func(t *testing.T) {
+		for _, text := range []string{"", "project.delete"} {
+			want, err := r.loginFor(key.ID, secret.Reveal(), perms(text))
+			require.NoError(t, err)
+			got, err := r.LogIn(t.Context(), right, apikey.Request{Scope: text})
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
+	})
+	wrong := right
+	wrong.Secret = apikey.MustSecret(randomFrom("wrong"), "").Reveal()
+	var malformed *scope.SyntaxError
+	var missing *apikey.ScopeError
+	for _, tc := range []struct {
+		name    string
+		with    apikey.Credentials
+		request apikey.Request
+		is      error
+		as      any
+		reason  string
+	}{
+		{"a malformed scope", right, apikey.Request{Scope: "project.list  project.delete"}, nil, &malformed, "scope"},
+		{"a scope that the key lacks", right, apikey.Request{Scope: "project.save"}, nil, &missing, "scope"},
+		{"two resources", right, apikey.Request{Resources: []string{"https://a.example", "https://a.example"}}, apikey.ErrManyTargets, nil, "resource"},
+		{"an unknown resource", right, apikey.Request{Resources: []string{"https://a.example"}}, apikey.ErrTarget, nil, "resource"},
+		{"a wrong secret hides the malformed scope", wrong, apikey.Request{Scope: "  "}, apikey.ErrInvalidCredentials, nil, "unknown_or_wrong"},
+	} {
+		t.Run("refused, counted and observed: "+tc.name, func(t *testing.T) {
+			before := r.Stats().Refusals
+			grant, err := r.LogIn(t.Context(), tc.with, tc.request)
+			require.Nil(t, grant)
+			if tc.as != nil {
+				require.ErrorAs(t, err, tc.as)
+			} else {
+				require.ErrorIs(t, err, tc.is)
+			}
+			require.Equal(t, before+1, r.Stats().Refusals)
+			want := apikey.Observation{Time: noon, Refused: true, Reason: tc.reason, Address: addrA}
+			if tc.reason != "unknown_or_wrong" {
+				want.KeyID, want.Workspace = key.ID, "team-a"
+			}
+			require.Equal(t, want, r.seen[len(r.seen)-1])
+		})
+	}
+	require.NotErrorIs(t, apikey.ErrTarget, apikey.ErrManyTargets)
+}
+
+// TestLoginsShareNothing: what one login leaves to the next one is memory, and
+// nothing that stood in it.
+func TestLoginsShareNothing(t *testing.T) {
+	t.Run("grants of one login", func(t *testing.T) {
+		r := newRig(t)
+		key, secret := r.create(owner, "team-a", "project.list")
+		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+		require.NoError(t, err)
+		first, err := r.Issue(t.Context(), login, perms(""))
+		require.NoError(t, err)
+		first.Key.Secrets[0].ID = "changed"
+		second, err := r.Issue(t.Context(), login, perms(""))
+		require.NoError(t, err)
+		require.Equal(t, key.Secrets[0].ID, second.Key.Secrets[0].ID)
+		require.Equal(t, key, login.Key())
+	})
+	t.Run("B21 a policy that keeps its request", func(t *testing.T) {
+		var kept []*policy.TokenRequest
+		r := newRig(t, func(c *apikey.Config) {
+			c.Policy = policy.TokenFunc(func(_ context.Context, request *policy.TokenRequest) error {
+				request.Key.Secrets[0].ID = "changed"
+				kept = append(kept, request)
+				return nil
+			})
+		})
+		for _, workspace := range []string{"team-a", "team-b"} {
+			key, secret := r.create(admin, workspace, "project.list")
+			grant, err := r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+			require.NoError(t, err)
+			require.Equal(t, key.Secrets[0].ID, grant.Key.Secrets[0].ID)
+			require.Equal(t, key.Secrets[0].ID, grant.SecretID)
+			require.Equal(t, key.ID, kept[len(kept)-1].Key.ID)
+		}
+		require.Equal(t, "team-a", kept[0].Key.Workspace)
+		require.Equal(t, "team-a", kept[0].Workspace.ID)
+	})
+	t.Run("logins at once, some of them refused", func(t *testing.T) {
+		r := newRig(t, func(c *apikey.Config) { c.Observer = nil })
+		const callers, each = 8, 200
+		type credentials struct {
+			key    store.Key
+			secret string
+		}
+		all := make([]credentials, callers)
+		for i := range all {
+			key, secret := r.create(admin, string(rune('a'+i)), "project.list")
+			all[i] = credentials{key, secret.Reveal()}
+		}
+		right, refused := make([]int, callers), make([]int, callers)
+		var group sync.WaitGroup
+		for i, own := range all {
+			group.Go(func() {
+				for n := range each {
+					request := apikey.Request{}
+					if n%4 == 0 {
+						request.Scope = "project.save"
+					}
+					grant, err := r.LogIn(context.Background(), apikey.Credentials{ID: own.key.ID, Secret: own.secret}, request)
+					switch {
+					case err != nil:
+						refused[i]++
+					case grant.Key.ID == own.key.ID && grant.Key.Workspace == own.key.Workspace && grant.SecretID == own.key.Secrets[0].ID:
+						right[i]++
+					}
+				}
+			})
+		}
+		group.Wait()
+		for i := range all {
+			require.Equal(t, each*3/4, right[i])
+			require.Equal(t, each/4, refused[i])
+		}
+	})
+}
