@@ -84,7 +84,7 @@ func newHasher(peppers []Pepper) (*hasher, error) {
 	h.current = h.sealers[0]
 	var problems []error
 	for i, p := range peppers {
-		if err := h.check(p); err != nil {
+		if err := h.checkPepper(p); err != nil {
 			problems = append(problems, fmt.Errorf("Peppers[%d].%w", i, err))
 			continue
 		}
@@ -100,7 +100,7 @@ func newHasher(peppers []Pepper) (*hasher, error) {
 	return h, nil
 }
 
-func (h *hasher) check(p Pepper) error {
+func (h *hasher) checkPepper(p Pepper) error {
 	switch {
 	case p.Version < 1:
 		return fmt.Errorf("Version: %d, must be 1 or more", p.Version)
@@ -133,7 +133,7 @@ func (h *hasher) verify(stored string, b binding) (ok, outdated bool, err error)
 	} else if sum := s.sum(b); s.matches(stored, sum) {
 		return true, s != h.current, nil
 	}
-	if _, _, err := h.parse(stored); err != nil {
+	if err := h.check(stored); err != nil {
 		return false, false, fmt.Errorf("apikey: verify digest: %w", err)
 	}
 	return false, false, nil
@@ -165,30 +165,29 @@ func (h *hasher) labelled(stored string) *sealer {
 	return nil
 }
 
-// parse takes a stored digest apart. Its errors do not repeat it.
-func (h *hasher) parse(stored string) (*sealer, [sha256.Size]byte, error) {
-	var sum [sha256.Size]byte
+// check says what keeps a stored digest from being judged, if anything. Its
+// errors do not repeat it.
+func (h *hasher) check(stored string) error {
 	algorithm, rest, _ := strings.Cut(stored, "$")
 	number, encoded, _ := strings.Cut(rest, "$")
 	version, err := strconv.Atoi(number)
 	if err != nil || version < 0 || algorithm != plainSHA256 && algorithm != hmacSHA256 {
-		return nil, sum, errDigest
+		return errDigest
 	}
 	s := h.find(version)
 	if s == nil {
-		return nil, sum, fmt.Errorf("pepper version %d: %w", version, errPepper)
+		return fmt.Errorf("pepper version %d: %w", version, errPepper)
 	}
 	// The whole label, since a version has one spelling only.
 	if !strings.HasPrefix(stored, s.label) || len(encoded) != digestChars {
-		return nil, sum, errDigest
+		return errDigest
 	}
 	// The count matters: the decoder skips line breaks.
-	var text [digestChars]byte
-	copy(text[:], encoded)
-	if n, err := base64.RawURLEncoding.Strict().Decode(sum[:], text[:]); err != nil || n != len(sum) {
-		return nil, sum, errDigest
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil || len(sum) != sha256.Size {
+		return errDigest
 	}
-	return s, sum, nil
+	return nil
 }
 
 // sealer computes sums under one pepper. It keeps the key inside a function,

@@ -227,8 +227,7 @@ func (s *Service) checkDigest(secret store.Secret) error {
 	if isSlow(secret.Digest) {
 		return checkImported(secret.Digest)
 	}
-	_, _, err := s.hasher.parse(secret.Digest)
-	return err
+	return s.hasher.check(secret.Digest)
 }
 
 func setOf(bad *InvalidError, field string, names []string) scope.Set {

@@ -83,7 +83,8 @@ func TestDeterministicECDSA(t *testing.T) {
 		require.NoError(t, err)
 		return token
 	}
-	require.Equal(t, sign(key), sign(key))
+	first := sign(key)
+	require.Equal(t, first, sign(key))
 	outside := &asksForRandom{Signer: key}
 	sign(outside)
 	require.True(t, outside.given)
