@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 func TestClaims(t *testing.T) {
@@ -155,6 +156,22 @@ func TestHostClaims(t *testing.T) {
 		require.InEpsilon(t, 300.0, a.member("expires_in"), 0)
 		unchanged(t, w, a)
 	})
+}
+
+func TestSignShowsACopy(t *testing.T) {
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: quiet,
+		Claims: func(_ context.Context, g *apikey.Grant) (map[string]any, error) {
+			g.Key.Secrets[0].ID, g.Key.Resources[0] = "other", "other"
+			return nil, nil
+		},
+	})
+	require.NoError(t, err)
+	grant := &apikey.Grant{Key: store.Key{Secrets: []store.Secret{{ID: "own"}}, Resources: []string{"own"}}}
+	_, err = srv.Sign(t.Context(), grant)
+	require.NoError(t, err)
+	require.Equal(t, "own", grant.Key.Secrets[0].ID)
+	require.Equal(t, "own", grant.Key.Resources[0])
 }
 
 // raw is JSON that is none.

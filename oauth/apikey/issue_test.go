@@ -100,6 +100,18 @@ func TestLoginsShareNothing(t *testing.T) {
 		require.Equal(t, "team-a", kept[0].Key.Workspace)
 		require.Equal(t, "team-a", kept[0].Workspace.ID)
 	})
+	t.Run("a refusal is not put down to the key that logged in before", func(t *testing.T) {
+		r := newRig(t)
+		key, secret := r.create(owner, "team-a", "project.list")
+		for range 100 { // a pool may lose what it was given
+			_, err := r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+			require.NoError(t, err)
+			_, err = r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: "nonsense"}, apikey.Request{})
+			require.Error(t, err)
+		}
+		require.NoError(t, r.Flush(t.Context()))
+		require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionRefuse}))
+	})
 	t.Run("logins at once, some of them refused", func(t *testing.T) {
 		r := newRig(t, func(c *apikey.Config) { c.Observer = nil })
 		const callers, each = 8, 200
