@@ -73,7 +73,7 @@ func TestCurl(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			args = append([]string{"-sS", "--max-time", "20"}, append(args, w.base+"/api/login")...)
-			out, err := exec.CommandContext(t.Context(), curl, args...).Output() //nolint:gosec // a test's own arguments
+			out, err := exec.CommandContext(t.Context(), curl, args...).Output()
 			require.NoError(t, err)
 			var body map[string]any
 			require.NoError(t, json.Unmarshal(out, &body), string(out))

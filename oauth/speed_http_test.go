@@ -71,7 +71,7 @@ func startClient(b *testing.B, login string) *httpClient {
 	b.Helper()
 	program, err := os.Executable()
 	require.NoError(b, err)
-	command := exec.CommandContext(b.Context(), program, "-test.run", clientPasses) //nolint:gosec // this test
+	command := exec.CommandContext(b.Context(), program, "-test.run", clientPasses)
 	command.Env = append(os.Environ(), clientEnv+"="+login)
 	command.Stderr = os.Stderr
 	in, err := command.StdinPipe()
