@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -17,15 +16,16 @@ import (
 // refusal is an answer whose sentence the provider prints as it is.
 type refusal struct {
 	status  int
-	message string
+	Message string `json:"message"`
 }
 
-func (e refusal) Error() string { return e.message }
+func (e refusal) Error() string { return e.Message }
 
 // refusalOf turns an error into one short sentence without secrets.
 func refusalOf(err error) refusal {
 	var (
 		ready     refusal
+		large     *http.MaxBytesError
 		invalid   *apikey.InvalidError
 		forbidden *apikey.ForbiddenError
 		denied    *policy.Denied
@@ -33,6 +33,8 @@ func refusalOf(err error) refusal {
 	switch {
 	case errors.As(err, &ready):
 		return ready
+	case errors.As(err, &large):
+		return refusal{http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB."}
 	case errors.As(err, &invalid):
 		at := map[string]string{"workspace": "metadata.ownedByWorkspace", "name": "spec.displayName", "expires_at": "spec.expiresAt"}
 		return refusal{http.StatusBadRequest, at[invalid.Problems[0].Field] + ": " + invalid.Problems[0].Reason}
@@ -52,44 +54,45 @@ func refusalOf(err error) refusal {
 	return refusal{http.StatusInternalServerError, "The server failed. Its log tells why."}
 }
 
-// speaking makes a handler of a function that may fail, for requests that name
-// the media type, as meshStack asks for it, in letters of any case. No request
-// is logged: its body may hold a secret.
-func speaking(media string, log *slog.Logger, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+// speaking makes a handler of a function that answers or fails, for requests
+// that name the media type, as meshStack asks for it, in letters of any case.
+// No request is logged: its body may hold a secret.
+func speaking(media string, log *slog.Logger, serve func(*http.Request) (status int, body any, err error)) http.Handler {
 	names := func(values []string) bool {
 		return strings.Contains(strings.ToLower(strings.Join(values, ",")), strings.ToLower(media))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var err error
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		status, body, err := 0, any(nil), error(nil)
 		switch hasBody := r.Method == http.MethodPost || r.Method == http.MethodPut; {
 		case !names(r.Header["Accept"]):
 			err = refusal{http.StatusNotAcceptable, "Send the header Accept: " + media}
 		case hasBody && !names(r.Header["Content-Type"]):
 			err = refusal{http.StatusUnsupportedMediaType, "Send the header Content-Type: " + media}
 		default:
-			err = serve(w, r)
+			status, body, err = serve(r)
 		}
-		if err == nil || r.Context().Err() != nil { // or nobody waits for the answer
+		if err == nil {
+			reply(w, status, media, body)
 			return
 		}
 		bad := refusalOf(err)
-		if bad.status >= http.StatusInternalServerError {
+		if bad.status >= http.StatusInternalServerError && r.Context().Err() == nil { // somebody still waits
 			log.ErrorContext(r.Context(), "a request failed", "method", r.Method, "error", err)
 			w.Header().Set("Retry-After", "1") // the provider waits so long after a 503
 		}
-		reply(w, bad.status, "application/json", map[string]string{"message": bad.message})
+		reply(w, bad.status, "application/json", bad)
 	})
 }
 
 func reply(w http.ResponseWriter, status int, media string, body any) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"message":"The server failed."}`)
+	w.Header().Set("Cache-Control", "no-store") // a secret may be in it
+	if body == nil {
+		w.WriteHeader(status)
+		return
 	}
 	w.Header().Set("Content-Type", media)
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	w.Header().Set("Cache-Control", "no-store") // a secret may be in it
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(text) //nolint:errcheck // the client is gone; nobody to tell
+	_ = json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone; nobody to tell
 }

@@ -64,92 +64,73 @@ func caller(r *http.Request) apikey.Actor {
 	return apikey.Actor{} // may do nothing
 }
 
-func (a keysAPI) create(w http.ResponseWriter, r *http.Request) error {
-	spec, _, err := a.read(w, r)
+func (a keysAPI) create(r *http.Request) (status int, body any, err error) {
+	spec, _, err := a.read(r)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	key, secret, err := a.keys.Create(r.Context(), caller(r), spec)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	if dateOf(key) != spec.Expiry.String() { // the provider takes no expiry but the one it sent
 		if err := a.keys.Delete(context.WithoutCancel(r.Context()), host(), key.ID); err != nil {
-			return err
+			return 0, nil, err
 		}
 		last := key.NotAfter.AddDate(0, 0, -1).Format(time.DateOnly)
-		return refusal{http.StatusUnprocessableEntity, "A key ends with the key that made it: set spec.expiresAt to " + last + " or an earlier date."}
+		return 0, nil, refusal{http.StatusUnprocessableEntity, "A key ends with the key that made it: set spec.expiresAt to " + last + " or an earlier date."}
 	}
-	answerKey(w, http.StatusCreated, key, secret)
-	return nil
+	return http.StatusCreated, answerOf(key, secret), nil
 }
 
-func (a keysAPI) get(w http.ResponseWriter, r *http.Request) error {
+func (a keysAPI) get(r *http.Request) (status int, body any, err error) {
 	key, err := a.keys.Get(r.Context(), caller(r), r.PathValue("uuid"))
-	if err != nil {
-		return err
-	}
-	answerKey(w, http.StatusOK, key, apikey.Secret{})
-	return nil
+	return http.StatusOK, answerOf(key, apikey.Secret{}), err
 }
 
 // replace is PUT: what the body lacks is removed. A change of the expiry, and
 // nothing else, rotates the secret; the old one ends at once.
-func (a keysAPI) replace(w http.ResponseWriter, r *http.Request) error {
-	spec, uuid, err := a.read(w, r)
+func (a keysAPI) replace(r *http.Request) (status int, body any, err error) {
+	spec, uuid, err := a.read(r)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	// The program looks up what there is; the service decides below whether
 	// the caller may know of it. Version ties that decision to what was read.
-	before, err := a.keys.Get(r.Context(), host(), r.PathValue("uuid"))
+	key, err := a.keys.Get(r.Context(), host(), r.PathValue("uuid"))
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	if spec.Workspace != before.Workspace || uuid != "" && uuid != before.ID {
-		return store.ErrNotFound // a key never moves
+	if spec.Workspace != key.Workspace || uuid != "" && uuid != key.ID {
+		return 0, nil, store.ErrNotFound // a key never moves
 	}
-	var key store.Key
-	var secret apikey.Secret // none, unless the key rotates
-	changes := apikey.Changes{Name: &spec.Name, Permissions: &spec.Permissions, Version: before.Version}
-	if spec.Expiry.String() == dateOf(before) {
-		key, err = a.keys.Update(r.Context(), caller(r), before.ID, changes)
+	var secret apikey.Secret // none, unless it rotates
+	changes := apikey.Changes{Name: &spec.Name, Permissions: &spec.Permissions, Version: key.Version}
+	if spec.Expiry.String() == dateOf(key) {
+		key, err = a.keys.Update(r.Context(), caller(r), key.ID, changes)
 	} else {
 		changes.Expiry = &spec.Expiry
-		key, secret, err = a.keys.Rotate(r.Context(), caller(r), before.ID, apikey.Rotation{Changes: changes})
+		key, secret, err = a.keys.Rotate(r.Context(), caller(r), key.ID, apikey.Rotation{Changes: changes})
 	}
-	if err != nil {
-		return err
-	}
-	answerKey(w, http.StatusOK, key, secret)
-	return nil
+	return http.StatusOK, answerOf(key, secret), err
 }
 
-func (a keysAPI) remove(w http.ResponseWriter, r *http.Request) error {
-	if err := a.keys.Delete(r.Context(), caller(r), r.PathValue("uuid")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+func (a keysAPI) remove(r *http.Request) (status int, body any, err error) {
+	return http.StatusNoContent, nil, a.keys.Delete(r.Context(), caller(r), r.PathValue("uuid"))
 }
 
 // read checks the form of a body; the service checks the rest.
-func (a keysAPI) read(w http.ResponseWriter, r *http.Request) (spec apikey.Spec, uuid string, err error) {
+func (a keysAPI) read(r *http.Request) (spec apikey.Spec, uuid string, err error) {
 	bad := func(text string) (apikey.Spec, string, error) {
 		return spec, "", refusal{http.StatusBadRequest, text}
 	}
-	var (
-		o     keyObject
-		large *http.MaxBytesError
-		wrong *json.UnmarshalTypeError
-	)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
-	if err == nil {
-		err = json.Unmarshal(body, &o)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return spec, "", err
 	}
-	switch text := o.Spec.ExpiresAt; {
-	case errors.As(err, &large):
-		return spec, "", refusal{http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB."}
+	var o keyObject
+	var wrong *json.UnmarshalTypeError
+	switch err := json.Unmarshal(body, &o); {
 	case errors.As(err, &wrong):
 		return bad(wrong.Field + ": It is of the wrong type.")
 	case err != nil:
@@ -158,7 +139,8 @@ func (a keysAPI) read(w http.ResponseWriter, r *http.Request) (spec apikey.Spec,
 		return bad("The apiVersion must be v1-preview and the kind meshApiKey.")
 	case o.Spec.Permissions == nil:
 		return bad("spec.permissions: It is missing; it may be empty.")
-	case text != nil:
+	}
+	if text := o.Spec.ExpiresAt; text != nil {
 		spec.Expiry, err = apikey.ParseExpiry(*text)
 		if _, noDate := time.Parse(time.DateOnly, *text); err != nil || noDate != nil {
 			return bad("spec.expiresAt: It must be a date such as 2027-01-31; without it a key never expires.")
@@ -182,7 +164,7 @@ func dateOf(key store.Key) string {
 	return key.NotAfter.Add(-time.Microsecond).Format(time.DateOnly) // an instant, given elsewhere
 }
 
-func answerKey(w http.ResponseWriter, status int, key store.Key, secret apikey.Secret) {
+func answerOf(key store.Key, secret apikey.Secret) keyAnswer {
 	o := keyAnswer{keyObject: keyObject{APIVersion: "v1-preview", Kind: "meshApiKey"}}
 	o.Metadata.UUID, o.Metadata.OwnedByWorkspace = key.ID, key.Workspace
 	o.Spec.DisplayName, o.Spec.Permissions = key.Name, []string{}
@@ -193,5 +175,5 @@ func answerKey(w http.ResponseWriter, status int, key store.Key, secret apikey.S
 		o.Spec.ExpiresAt = &date
 	}
 	o.Status.ClientID, o.Status.ClientSecret = key.ID, secret.Reveal()
-	reply(w, status, keyMedia, o)
+	return o
 }

@@ -40,7 +40,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces) (*oauth.Server,
 	keys := keysAPI{srv.Keys()}
 	for pattern, route := range map[string]struct {
 		permission string
-		serve      func(http.ResponseWriter, *http.Request) error
+		serve      func(*http.Request) (int, any, error)
 	}{
 		"POST /api/meshobjects/meshapikeys":          {"APIKEY_SAVE", keys.create},
 		"GET /api/meshobjects/meshapikeys/{uuid}":    {"APIKEY_LIST", keys.get},

@@ -55,8 +55,8 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("meshstack", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
-	storeName := flags.String("store", "memory", "where keys are kept: `memory`")
-	secretsFile := flags.String("secrets", "meshstack-secrets.json", "`file` with the pepper and the seal key, made if it is missing; replicas share it; not used with -store memory")
+	storeName := flags.String("store", "sqlite:meshstack.db", "where keys are kept: memory, sqlite:PATH, or a `URL` of postgres, mysql or redis")
+	secretsFile := flags.String("secrets", "meshstack-secrets", "`file` with the pepper and the seal key, made if it is missing; replicas share it; not used with -store memory")
 	issuer := flags.String("issuer", "", "`URL` of this server in tokens (default http:// and the address)")
 	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
 	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")

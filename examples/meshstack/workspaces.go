@@ -49,7 +49,7 @@ func workspaceObject(id string) map[string]any {
 func (ws workspaces) get(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("workspace")
 	if !slices.Contains(ws, id) {
-		reply(w, http.StatusNotFound, "application/json", map[string]string{"message": "There is no such workspace."})
+		reply(w, http.StatusNotFound, "application/json", refusal{Message: "There is no such workspace."})
 		return
 	}
 	reply(w, http.StatusOK, workspaceMedia, workspaceObject(id))
