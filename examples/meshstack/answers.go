@@ -25,7 +25,6 @@ func (e refusal) Error() string { return e.Message }
 func refusalOf(err error) refusal {
 	var (
 		ready     refusal
-		large     *http.MaxBytesError
 		invalid   *apikey.InvalidError
 		forbidden *apikey.ForbiddenError
 		denied    *policy.Denied
@@ -33,15 +32,15 @@ func refusalOf(err error) refusal {
 	switch {
 	case errors.As(err, &ready):
 		return ready
-	case errors.As(err, &large):
-		return refusal{http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB."}
 	case errors.As(err, &invalid):
 		at := map[string]string{"workspace": "metadata.ownedByWorkspace", "name": "spec.displayName", "expires_at": "spec.expiresAt"}
 		return refusal{http.StatusBadRequest, at[invalid.Problems[0].Field] + ": " + invalid.Problems[0].Reason}
-	case errors.As(err, &forbidden) && forbidden.Missing.Len() > 0:
-		return refusal{http.StatusForbidden, forbidden.Reason + " They are: " + strings.ReplaceAll(forbidden.Missing.String(), " ", ", ") + "."}
 	case errors.As(err, &forbidden):
-		return refusal{http.StatusForbidden, forbidden.Reason}
+		message := forbidden.Reason
+		if forbidden.Missing.Len() > 0 {
+			message += " They are: " + strings.Join(forbidden.Missing.Names(), ", ") + "."
+		}
+		return refusal{http.StatusForbidden, message}
 	case errors.As(err, &denied):
 		return refusal{http.StatusConflict, denied.Reason}
 	case errors.Is(err, store.ErrNotFound):
@@ -63,7 +62,11 @@ func speaking(media string, log *slog.Logger, serve func(*http.Request) (status 
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		status, body, err := 0, any(nil), error(nil)
+		var (
+			status int
+			body   any
+			err    error
+		)
 		switch hasBody := r.Method == http.MethodPost || r.Method == http.MethodPut; {
 		case !names(r.Header["Accept"]):
 			err = refusal{http.StatusNotAcceptable, "Send the header Accept: " + media}
@@ -91,8 +94,9 @@ func reply(w http.ResponseWriter, status int, media string, body any) {
 		w.WriteHeader(status)
 		return
 	}
+	text, _ := json.Marshal(body) //nolint:errcheck // texts and numbers only
 	w.Header().Set("Content-Type", media)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone; nobody to tell
+	_, _ = w.Write(text) //nolint:errcheck // the client is gone; nobody to tell
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -37,9 +36,9 @@ type keyObject struct {
 		OwnedByWorkspace string `json:"ownedByWorkspace"`
 	} `json:"metadata"`
 	Spec struct {
-		DisplayName string   `json:"displayName"`
-		Permissions []string `json:"permissions"`
-		ExpiresAt   *string  `json:"expiresAt,omitempty"`
+		DisplayName string     `json:"displayName"`
+		Permissions *scope.Set `json:"permissions"`
+		ExpiresAt   *string    `json:"expiresAt,omitempty"`
 	} `json:"spec"`
 }
 
@@ -126,19 +125,21 @@ func (a keysAPI) read(r *http.Request) (spec apikey.Spec, uuid string, err error
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return spec, "", err
+		return spec, "", refusal{http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB, or its end never came."}
 	}
 	var o keyObject
 	var wrong *json.UnmarshalTypeError
 	switch err := json.Unmarshal(body, &o); {
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong) && wrong.Field != "":
 		return bad(wrong.Field + ": It is of the wrong type.")
 	case err != nil:
-		return bad("The body is not JSON.") // no word of what it holds: a secret may be in it
+		return bad("The body is not a meshApiKey in JSON.") // no word of what it holds: a secret may be in it
 	case o.APIVersion != "v1-preview" || o.Kind != "meshApiKey":
 		return bad("The apiVersion must be v1-preview and the kind meshApiKey.")
 	case o.Spec.Permissions == nil:
 		return bad("spec.permissions: It is missing; it may be empty.")
+	case a.keys.Catalog().Check(*o.Spec.Permissions) != nil: // nor are wildcards: they would not come back as they were sent
+		return bad("spec.permissions: Not all of them are permissions of meshStack.")
 	}
 	if text := o.Spec.ExpiresAt; text != nil {
 		spec.Expiry, err = apikey.ParseExpiry(*text)
@@ -146,14 +147,8 @@ func (a keysAPI) read(r *http.Request) (spec apikey.Spec, uuid string, err error
 			return bad("spec.expiresAt: It must be a date such as 2027-01-31; without it a key never expires.")
 		}
 	}
-	for _, name := range o.Spec.Permissions { // one by one: wildcards would not come back as they were sent
-		if _, known := a.keys.Catalog().Lookup(name); !known {
-			return bad(fmt.Sprintf("spec.permissions: %.64q is not a permission.", name))
-		}
-	}
-	spec.Workspace, spec.Name = o.Metadata.OwnedByWorkspace, o.Spec.DisplayName
-	spec.Permissions, err = scope.Of(o.Spec.Permissions...)
-	return spec, o.Metadata.UUID, err
+	spec.Workspace, spec.Name, spec.Permissions = o.Metadata.OwnedByWorkspace, o.Spec.DisplayName, *o.Spec.Permissions
+	return spec, o.Metadata.UUID, nil
 }
 
 // dateOf is the expiry as the provider knows it: the last day, or nothing.
@@ -167,10 +162,7 @@ func dateOf(key store.Key) string {
 func answerOf(key store.Key, secret apikey.Secret) keyAnswer {
 	o := keyAnswer{keyObject: keyObject{APIVersion: "v1-preview", Kind: "meshApiKey"}}
 	o.Metadata.UUID, o.Metadata.OwnedByWorkspace = key.ID, key.Workspace
-	o.Spec.DisplayName, o.Spec.Permissions = key.Name, []string{}
-	for name := range key.Permissions.All() {
-		o.Spec.Permissions = append(o.Spec.Permissions, name)
-	}
+	o.Spec.DisplayName, o.Spec.Permissions = key.Name, &key.Permissions
 	if date := dateOf(key); date != "" {
 		o.Spec.ExpiresAt = &date
 	}

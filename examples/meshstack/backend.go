@@ -6,18 +6,16 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// newBackend puts the service together. cfg brings the issuer, the secrets and
-// the logger.
-func newBackend(st store.Store, cfg oauth.Config, ws workspaces) (*oauth.Server, http.Handler, error) {
-	catalog, err := newCatalog()
-	if err != nil {
-		return nil, nil, err
-	}
-	cfg.Permissions = catalog
+// newBackend puts the service together. cfg brings the issuer and the logger.
+func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets) (*oauth.Server, http.Handler, error) {
+	cfg.Permissions = newCatalog()
+	cfg.SealKeys = []oauth.SealKey{{Version: 1, Key: s.sealKey()}}
+	cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
 	cfg.Keys.Workspaces = ws.check
 	cfg.Keys.Management = apikey.Management{
 		List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
@@ -38,18 +36,22 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces) (*oauth.Server,
 	// Keys. The guard asks for the permission; in which workspaces it holds,
 	// the key service decides.
 	keys := keysAPI{srv.Keys()}
-	for pattern, route := range map[string]struct {
-		permission string
-		serve      func(*http.Request) (int, any, error)
-	}{
-		"POST /api/meshobjects/meshapikeys":          {"APIKEY_SAVE", keys.create},
-		"GET /api/meshobjects/meshapikeys/{uuid}":    {"APIKEY_LIST", keys.get},
-		"PUT /api/meshobjects/meshapikeys/{uuid}":    {"APIKEY_SAVE", keys.replace},
-		"DELETE /api/meshobjects/meshapikeys/{uuid}": {"APIKEY_DELETE", keys.remove},
-	} {
-		guard := srv.Require(route.permission).Or("ADM_" + route.permission).AnyWorkspace()
-		mux.Handle(pattern, guard(speaking(keyMedia, cfg.Logger, route.serve)))
+	handle := func(pattern, permission string, serve func(*http.Request) (int, any, error)) {
+		guard := srv.Require(permission).Or("ADM_" + permission).AnyWorkspace()
+		mux.Handle(pattern, guard(speaking(keyMedia, cfg.Logger, serve)))
 	}
+	handle("POST /api/meshobjects/meshapikeys", "APIKEY_SAVE", keys.create)
+	handle("GET /api/meshobjects/meshapikeys/{uuid}", "APIKEY_LIST", keys.get)
+	handle("PUT /api/meshobjects/meshapikeys/{uuid}", "APIKEY_SAVE", keys.replace)
+	handle("DELETE /api/meshobjects/meshapikeys/{uuid}", "APIKEY_DELETE", keys.remove)
+
+	// Keys once more, and settings, events and usage: the library's own API,
+	// here for programs with a token.
+	manage, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", manage))
 
 	// What the tokens are for.
 	guard := srv.Require("WORKSPACE_LIST").Or("ADM_WORKSPACE_LIST")

@@ -71,11 +71,15 @@ func newWorld(t *testing.T) *world { return newWorldOn(t, memstore.New()) }
 func newWorldOn(t *testing.T, st store.Store) *world {
 	t.Helper()
 	w := &world{store: st, clock: &clock{at: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}, log: &records{}}
+	s := &secrets{}
+	for i := range s {
+		s[i] = byte(i + 1) // the same for all backends on one store
+	}
 	srv, routes, err := newBackend(st, oauth.Config{
 		Issuer: "https://mesh.example.com",
 		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:    w.clock.Now,
-	}, parseWorkspaces("team-a,team-b"))
+	}, parseWorkspaces("team-a,team-b"), s)
 	require.NoError(t, err)
 	web := httptest.NewServer(routes)
 	t.Cleanup(web.Close)

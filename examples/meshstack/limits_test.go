@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -22,7 +23,7 @@ func TestLargeBody(t *testing.T) {
 	large := keyBody("team-a", `,"permissions":[],"padding":"`+strings.Repeat("x", 64<<10)+`"`)
 	got := w.call(t, token, http.MethodPost, keysPath, large)
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
-	require.JSONEq(t, `{"message":"The body is larger than 64 KiB."}`, string(got.body))
+	require.JSONEq(t, `{"message":"The body is larger than 64 KiB, or its end never came."}`, string(got.body))
 }
 
 // TestMakerEnds: a key that ends makes keys that end no later, and none that
@@ -52,6 +53,7 @@ func TestQuotaRace(t *testing.T) {
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	settings, err := w.srv.Keys().Settings(t.Context(), host())
 	require.NoError(t, err)
+	require.Equal(t, 100, settings.Rules.MaxKeys, "the quota that nobody set")
 	settings.Rules.MaxKeys = quota
 	_, err = w.srv.Keys().SaveSettings(t.Context(), host(), settings)
 	require.NoError(t, err)
@@ -123,6 +125,68 @@ func TestPutRace(t *testing.T) {
 	}
 	require.Equal(t, 1, live)
 	require.Empty(t, w.login(t, k.credentials()))
+}
+
+// meddling changes a key each time after it was read.
+type meddling struct {
+	store.Keys
+	after func()
+}
+
+func (m *meddling) Lookup(ctx context.Context, id string) (store.Found, error) {
+	found, err := m.Keys.Lookup(ctx, id)
+	if after := m.after; after != nil && err == nil {
+		m.after = nil
+		after()
+	}
+	return found, err
+}
+
+// TestPutBetween: what a PUT decides on is what it changes.
+func TestPutBetween(t *testing.T) {
+	st := memstore.New()
+	keys := &meddling{Keys: st.Keys}
+	st.Keys = keys
+	w := newWorldOn(t, st)
+	token := w.login(t, w.key(t, "admin", "*", ""))
+	k := w.made(t, token, "team-a", `,"permissions":[],"expiresAt":"2099-01-01"`)
+	keys.after = func() {
+		expiry, err := apikey.ParseExpiry("2099-02-02")
+		require.NoError(t, err)
+		_, err = w.srv.Keys().Update(t.Context(), host(), k.Metadata.UUID, apikey.Changes{Expiry: &expiry})
+		require.NoError(t, err)
+	}
+	path := keysPath + "/" + k.Metadata.UUID
+	got := w.call(t, token, http.MethodPut, path, keyBody("team-a", `,"permissions":[],"expiresAt":"2099-01-01"`))
+	require.Equal(t, http.StatusConflict, got.status, "%s", got.body)
+	require.JSONEq(t, `{"message":"The key was changed at the same time. Try again."}`, string(got.body))
+	require.NotEmpty(t, w.login(t, k.credentials()))
+}
+
+// TestManagement: the library's own API is there, and a key sees no more of it
+// than it may.
+func TestManagement(t *testing.T) {
+	w := newWorld(t)
+	k := w.key(t, "team-a", "APIKEY_LIST", "")
+	foreign := w.key(t, "team-b", "APIKEY_LIST", "")
+	token := w.login(t, k)
+	for path, want := range map[string]int{
+		"/openapi.json":             http.StatusOK,
+		"/workspaces/team-a/keys":   http.StatusOK,
+		"/workspaces/team-b/keys":   http.StatusNotFound,
+		"/keys":                     http.StatusForbidden,
+		"/keys/" + k.ClientID:       http.StatusOK,
+		"/keys/" + foreign.ClientID: http.StatusNotFound,
+		"/settings":                 http.StatusForbidden,
+	} {
+		got := w.call(t, token, http.MethodGet, "/api/admin"+path, "")
+		require.Equal(t, want, got.status, "%s: %s", path, got.body)
+	}
+	got := w.call(t, token, http.MethodGet, "/api/admin/workspaces/team-a/keys", "")
+	require.Contains(t, string(got.body), k.ClientID)
+	require.NotContains(t, string(got.body), foreign.ClientID, "a list never shows another workspace's keys")
+	got = w.call(t, "", http.MethodGet, "/api/admin/workspaces/team-a/keys", "")
+	require.Equal(t, http.StatusUnauthorized, got.status)
 }
 
 // TestLastUse: a login moves the key's last use, as soon as it is listed.

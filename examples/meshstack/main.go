@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("meshstack", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
 	storeName := flags.String("store", "sqlite:meshstack.db", "where keys are kept: memory, sqlite:PATH, or a `URL` of postgres, mysql or redis")
-	secretsFile := flags.String("secrets", "meshstack-secrets", "`file` with the pepper and the seal key, made if it is missing; replicas share it; not used with -store memory")
+	secretsFile := flags.String("secrets", "meshstack-secrets", "`file` with what must not lie in the store, made if it is missing; replicas share it; not used with -store memory")
 	issuer := flags.String("issuer", "", "`URL` of this server in tokens (default http:// and the address)")
 	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
 	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
@@ -69,47 +69,43 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 
-	cfg := oauth.Config{
-		Issuer:           *issuer,
-		InsecureLoopback: true, // plain http on this machine; an https issuer does not need it
-		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	}
-	if *storeName != "memory" {
-		if err := loadSecrets(*secretsFile, &cfg); err != nil {
-			return err
-		}
-	}
 	st, end, err := openStore(ctx, *storeName)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }() // last: when all is written
+	if *storeName == "memory" {
+		*secretsFile = ""
+	}
+	s, err := loadSecrets(*secretsFile)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err
 	}
 	base := "http://" + strings.Replace(listener.Addr().String(), "[::]", "127.0.0.1", 1)
-	cfg.Issuer = cmp.Or(cfg.Issuer, base)
 	ws := parseWorkspaces(*names)
-	srv, routes, err := newBackend(st, cfg, ws)
+	srv, routes, err := newBackend(st, oauth.Config{
+		Issuer:           cmp.Or(*issuer, base),
+		InsecureLoopback: true, // plain http on this machine; an https issuer does not need it
+		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}, ws, s)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	first := "none asked for; -bootstrap FILE makes one"
 	if *bootstrapFile != "" {
-		made, err := bootstrap(ctx, srv.Keys(), *bootstrapFile, time.Now())
-		if err != nil {
+		if first, err = bootstrap(ctx, srv.Keys(), *bootstrapFile, time.Now()); err != nil {
 			return errors.Join(fmt.Errorf("-bootstrap: %w", err), listener.Close())
-		}
-		first = "it is there already; its secret was written when it was made"
-		if made {
-			first = "made; its credentials are in " + *bootstrapFile
 		}
 	}
 	fmt.Fprintf(out, `A backend that speaks meshStack's API for keys runs at %s
 
   login        POST /api/login
   keys         /api/meshobjects/meshapikeys
+  management   /api/admin/ (GET /api/admin/openapi.json describes it)
   workspaces   GET /api/meshobjects/meshworkspaces (there are: %s)
   documents    GET /.well-known/oauth-authorization-server, /.well-known/jwks.json
   version      GET /mesh/info

@@ -119,13 +119,18 @@ func TestWrongArguments(t *testing.T) {
 		{"an unknown flag", []string{"-nonsense"}, "flag provided but not defined"},
 		{"a further argument", []string{"nonsense"}, `unexpected argument "nonsense"`},
 		{"an unknown store", []string{"-store", "oracle://user:hunter2@host"}, "-store: "},
+		{"a store whose URL is broken", []string{"-store", "postgres://user:hunter2@host:port/x"}, "-store: "},
+		{"another one", []string{"-store", "mysql://user:hunter2@host/%zz"}, "-store: "},
+		{"one more", []string{"-store", "redis://user:hunter2@host/nonsense"}, "-store: "},
+		{"a store that is not there", []string{"-store", "postgres://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
+		{"another that is not there", []string{"-store", "mysql://user:hunter2@127.0.0.1:1/x"}, "unavailable"},
 		{"an issuer that is no URL", []string{"-store", "memory", "-issuer", "nonsense"}, "Config.Issuer"},
 		{"an issuer of plain http elsewhere", []string{"-store", "memory", "-issuer", "http://mesh.example.com"}, "Config.Issuer: it must be https"},
 		{"no address", []string{"-store", "memory", "-addr", "nonsense"}, "nonsense"},
 		{"a port that is taken", []string{"-store", "memory", "-addr", taken.Addr().String()}, "address already in use"},
 		{"a bootstrap file in no folder", []string{"-store", "memory", "-bootstrap", filepath.Join(other, "x")}, "-bootstrap: "},
 		{"a bootstrap file that holds something else", []string{"-store", "memory", "-bootstrap", other}, "holds something else and is not overwritten"},
-		{"a secrets file that holds something else", []string{"-store", "sqlite:x", "-secrets", other}, "does not hold 64 bytes"},
+		{"a secrets file that holds something else", []string{"-store", "sqlite:x.db", "-secrets", other}, "does not hold 96 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())

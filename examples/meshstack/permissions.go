@@ -10,7 +10,7 @@ import (
 // its Terraform provider name, in their groups. What begins with ADM_ reaches
 // every workspace; what begins with MANAGED_, the objects of others that run
 // on platforms and definitions of the key's own workspace.
-func newCatalog() (*scope.Catalog, error) {
+func newCatalog() *scope.Catalog {
 	groups := make([]scope.Group, 0, len(resources))
 	for _, line := range resources {
 		words := strings.Fields(line)
@@ -24,7 +24,7 @@ func newCatalog() (*scope.Catalog, error) {
 		}
 		groups = append(groups, group)
 	}
-	return scope.NewCatalog(groups...)
+	return scope.MustCatalog(groups...)
 }
 
 // titleOf makes "List tenants in every workspace" of ADM_TENANT_LIST.

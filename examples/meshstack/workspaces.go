@@ -18,13 +18,9 @@ type workspaces []string
 const adminWorkspace = "admin"
 
 func parseWorkspaces(list string) workspaces {
-	ids := workspaces{adminWorkspace}
-	for id := range strings.SplitSeq(list, ",") {
-		if id = strings.TrimSpace(id); id != "" && !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
+	ids := strings.FieldsFunc(adminWorkspace+","+list, func(r rune) bool { return r == ',' || r == ' ' })
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // check is apikey.Config.Workspaces: asked when a key is made, and at login.

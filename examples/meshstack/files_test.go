@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,9 +19,9 @@ func TestBootstrap(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "first-key.json")
 	start := func() bool {
 		t.Helper()
-		made, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+		result, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
 		require.NoError(t, err)
-		return made
+		return strings.HasPrefix(result, "made;")
 	}
 	require.True(t, start())
 	first := readCredentials(t, file)
@@ -67,7 +68,7 @@ func TestBootstrapRace(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
 	var wg sync.WaitGroup
-	made := make([]bool, 16)
+	made := make([]string, 16)
 	errs := make([]error, len(made))
 	for i := range made {
 		wg.Go(func() {
@@ -78,7 +79,7 @@ func TestBootstrapRace(t *testing.T) {
 	count := 0
 	for i := range made {
 		require.NoError(t, errs[i])
-		if made[i] {
+		if strings.HasPrefix(made[i], "made;") {
 			count++
 		}
 	}

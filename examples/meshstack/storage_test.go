@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// TestRestart plays a part of a key's life in each store, with the program
+// ended and started in between: what was acknowledged is there, and a token
+// from before is still good.
+func TestRestart(t *testing.T) {
+	for name, makeStore := range map[string]func(*testing.T) string{
+		"sqlite":   func(*testing.T) string { return "sqlite:keys.db" },
+		"postgres": postgresStore, "mariadb": mariaStore, "redis": redisStore,
+	} {
+		t.Run(name, func(t *testing.T) {
+			storeName := makeStore(t)
+			t.Chdir(t.TempDir())
+			start := func() (*world, string, func()) {
+				text, stop := serving(t, "-store", storeName, "-bootstrap", "first-key", "-issuer", "https://mesh.example.com")
+				return &world{url: urlIn(t, text)}, text, stop
+			}
+
+			w, text, stop := start()
+			require.Contains(t, text, "made; its credentials are in first-key")
+			first := readCredentials(t, "first-key")
+			token := w.login(t, first)
+			made := w.made(t, token, "team-a", `,"permissions":["WORKSPACE_LIST"],"expiresAt":"2099-12-31"`)
+			require.NotEmpty(t, w.login(t, made.credentials()))
+			stop()
+			info, err := os.Stat("meshstack-secrets")
+			require.NoError(t, err)
+			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+
+			w, text, stop = start()
+			require.Contains(t, text, "was made before")
+			require.Equal(t, first, readCredentials(t, "first-key"))
+			require.NotEmpty(t, w.login(t, first))
+			path := keysPath + "/" + made.Metadata.UUID
+			got := w.call(t, token, http.MethodGet, path, "")
+			require.Equal(t, http.StatusOK, got.status, "a token from before: %s", got.body)
+			require.Equal(t, made.Spec, got.key(t).Spec)
+			require.Contains(t, string(w.call(t, token, http.MethodGet, "/api/admin/keys/"+made.Metadata.UUID, "").body), `"last_used_at":"2`,
+				"the end of the program writes the last logins")
+			rotated := w.call(t, token, http.MethodPut, path, keyBody("team-a", `,"permissions":[]`)).key(t)
+			require.Empty(t, w.login(t, made.credentials()))
+			stop()
+
+			w, _, stop = start()
+			require.NotEmpty(t, w.login(t, rotated.credentials()))
+			require.Empty(t, w.login(t, made.credentials()))
+			require.Equal(t, http.StatusNoContent, w.call(t, token, http.MethodDelete, path, "").status)
+			stop()
+
+			// Another pepper and seal key open nothing, and say so.
+			require.NoError(t, os.Remove("meshstack-secrets"))
+			var out strings.Builder
+			err = run(t.Context(), []string{"-addr", "127.0.0.1:0", "-store", storeName, "-issuer", "https://mesh.example.com"}, &out)
+			require.ErrorContains(t, err, "seal")
+			require.Empty(t, out.String())
+		})
+	}
+}
+
+// server returns what a variable names, which the checks of a change set for
+// the stores of a test's own.
+func server(t *testing.T, variable string) string {
+	t.Helper()
+	name := os.Getenv(variable)
+	if name == "" && os.Getenv("LATCHKEY_REQUIRE_SERVERS") != "1" {
+		t.Skipf("%s names no server", variable)
+	}
+	require.NotEmpty(t, name, variable)
+	return name
+}
+
+func postgresStore(t *testing.T) string {
+	address := server(t, "LATCHKEY_TEST_POSTGRES")
+	name := "mesh_" + strings.ToLower(rand.Text())
+	execute(t, "pgx", address, "CREATE SCHEMA "+name, "DROP SCHEMA "+name+" CASCADE")
+	u, err := url.Parse(address)
+	require.NoError(t, err)
+	query := u.Query()
+	query.Set("search_path", name)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func mariaStore(t *testing.T) string {
+	source := server(t, "LATCHKEY_TEST_MARIADB")
+	name := "mesh_" + strings.ToLower(rand.Text())
+	execute(t, "mysql", source, "CREATE DATABASE "+name, "DROP DATABASE "+name)
+	cfg, err := mysql.ParseDSN(source)
+	require.NoError(t, err)
+	u := url.URL{Scheme: "mysql", User: url.UserPassword(cfg.User, cfg.Passwd), Host: cfg.Addr, Path: "/" + name}
+	return u.String()
+}
+
+// redisStore takes the last of the databases that a Redis has by itself.
+func redisStore(t *testing.T) string {
+	name := "redis://" + server(t, "LATCHKEY_TEST_REDIS") + "/15"
+	options, err := redis.ParseURL(name)
+	require.NoError(t, err)
+	empty := func() {
+		client := redis.NewClient(options)
+		defer client.Close()
+		require.NoError(t, client.FlushDB(context.Background()).Err())
+	}
+	empty()
+	t.Cleanup(empty)
+	return name
+}
+
+// execute runs a statement now and another when the test is over.
+func execute(t *testing.T, driver, source, now, after string) {
+	t.Helper()
+	one := func(statement string) {
+		db, err := sql.Open(driver, source)
+		require.NoError(t, err)
+		defer db.Close()
+		_, err = db.ExecContext(context.Background(), statement)
+		require.NoError(t, err)
+	}
+	one(now)
+	t.Cleanup(func() { one(after) })
+}
