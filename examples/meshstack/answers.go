@@ -62,19 +62,15 @@ func speaking(media string, log *slog.Logger, serve func(*http.Request) (status 
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		var (
-			status int
-			body   any
-			err    error
-		)
 		switch hasBody := r.Method == http.MethodPost || r.Method == http.MethodPut; {
 		case !names(r.Header["Accept"]):
-			err = refusal{http.StatusNotAcceptable, "Send the header Accept: " + media}
+			reply(w, http.StatusNotAcceptable, "application/json", refusal{Message: "Send the header Accept: " + media})
+			return
 		case hasBody && !names(r.Header["Content-Type"]):
-			err = refusal{http.StatusUnsupportedMediaType, "Send the header Content-Type: " + media}
-		default:
-			status, body, err = serve(r)
+			reply(w, http.StatusUnsupportedMediaType, "application/json", refusal{Message: "Send the header Content-Type: " + media})
+			return
 		}
+		status, body, err := serve(r)
 		if err == nil {
 			reply(w, status, media, body)
 			return
