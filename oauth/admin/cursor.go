@@ -43,7 +43,7 @@ func (c *call) place(bad *fieldErrors) *place {
 		return nil
 	}
 	var p place
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if len(text) > maxCursor || err != nil || len(sealed) < cursorMAC ||
 		!hmac.Equal(sealed[:cursorMAC], c.cursorMAC(sealed[cursorMAC:])) ||
 		json.Unmarshal(sealed[cursorMAC:], &p) != nil {

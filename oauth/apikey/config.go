@@ -71,6 +71,12 @@ type Config struct {
 	// EventRetention is how long events are kept. Default 400 days; negative
 	// keeps them for ever.
 	EventRetention time.Duration
+	// UsageRetention is how long the counts of logins and refusals by day are
+	// kept, if the store keeps any. Default 90 days; negative keeps them for
+	// ever.
+	UsageRetention time.Duration
+	// Reminders tells the host of keys about to expire. Zero: nobody is told.
+	Reminders Reminders
 
 	// Observer, unless nil, is told of every login and refusal. It must not
 	// block and has no say.
@@ -110,6 +116,7 @@ const (
 	DefaultTokenLifetime  = 5 * time.Minute
 	MaxTokenLifetime      = 24 * time.Hour
 	DefaultEventRetention = 400 * 24 * time.Hour
+	DefaultUsageRetention = 90 * 24 * time.Hour
 	// MaxSecrets is how many secrets a key can hold at once.
 	MaxSecrets = 8
 )
@@ -126,10 +133,13 @@ type Service struct {
 	slow   *slowGate
 	pauser pauser
 	uses   uses
+	tally  tally
 	trail  refusals
 	counts counters
 	gone   reported
 	logins sync.Pool // of *Login
+	// reminded is what need not be looked at again.
+	reminded reminded
 }
 
 type counters struct {
@@ -150,6 +160,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Settings", st.Settings == nil},
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
+		{"OnceIDs, which Config.Reminders needs,", st.OnceIDs == nil && cfg.Reminders.Send != nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
@@ -174,7 +185,10 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		slow:   newSlowGate(),
 		pauser: newPauser(),
 		uses:   newUses(),
+		tally:  newTally(),
 		gone:   newReported(),
+
+		reminded: newReminded(),
 	}, nil
 }
 
@@ -207,6 +221,10 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	if cfg.EventRetention == 0 {
 		cfg.EventRetention = DefaultEventRetention
 	}
+	if cfg.UsageRetention == 0 {
+		cfg.UsageRetention = DefaultUsageRetention
+	}
+	problems = append(problems, cfg.Reminders.complete()...)
 	if err := checkRules(cfg.Defaults.Rules, false); err != nil {
 		add("Config.Defaults.Rules: %w", err)
 	}

@@ -93,6 +93,7 @@ func (s *Service) issue(ctx context.Context, l *Login, requested scope.Set, reso
 	}
 	s.counts.logins.Add(1)
 	s.uses.add(key.ID, l.secret.ID, l.now)
+	s.tallyLogin(key, l.now)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Flush writes what logins left behind: last uses and the events of refused
-// logins. Call it every few seconds and once at the end; what a failed call
+// Flush writes what logins left behind: last uses, counts by day, and the
+// events of refused logins. Call it every few seconds and once at the end; what a failed call
 // could not write is kept for the next one.
 func (s *Service) Flush(ctx context.Context) error {
 	var problems []error
@@ -28,6 +28,9 @@ func (s *Service) Flush(ctx context.Context) error {
 			problems = append(problems, fmt.Errorf("apikey: write last uses: %w", err))
 		}
 	}
+	if err := s.flushTally(ctx); err != nil {
+		problems = append(problems, err)
+	}
 	if events := s.trail.take(); len(events) > 0 {
 		if err := s.store.Events.Append(ctx, events...); err != nil {
 			s.trail.putBack(events)
@@ -37,14 +40,19 @@ func (s *Service) Flush(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// Prune removes events older than Config.EventRetention, and the tombstones
-// of keys whose last token has long expired. Call it about once an hour.
+// Prune removes events older than Config.EventRetention, counts older than
+// Config.UsageRetention, and the tombstones of keys whose last token has long expired. Call it about once an hour.
 func (s *Service) Prune(ctx context.Context) error {
 	now := s.now()
 	var problems []error
 	if s.cfg.EventRetention > 0 {
 		if _, err := s.store.Events.Prune(ctx, now.Add(-s.cfg.EventRetention)); err != nil {
 			problems = append(problems, fmt.Errorf("apikey: prune events: %w", err))
+		}
+	}
+	if s.cfg.UsageRetention > 0 && s.store.Usage != nil {
+		if _, err := s.store.Usage.Prune(ctx, now.Add(-s.cfg.UsageRetention)); err != nil {
+			problems = append(problems, fmt.Errorf("apikey: prune usage: %w", err))
 		}
 	}
 	// Twice the longest life a token can have, whatever the configuration was
@@ -141,6 +149,7 @@ func (s *Service) refuse(c Credentials, l *Login, err error) error {
 			seen.KeyID, seen.Workspace = l.found.Key.ID, l.found.Key.Workspace
 		}
 		s.trail.add(l.found.Key.ID, l.found.Key.Workspace, reason, l.now)
+		s.tallyRefusal(&l.found.Key, l.now)
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)

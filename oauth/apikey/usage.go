@@ -16,9 +16,10 @@ var ErrNotKept = errors.New("apikey: the store does not keep this")
 const MaxUsageDays = 400
 
 // Usage returns how often a key logged in and was refused, by day (UTC), with
-// from <= day < to; days without either are left out. Refusals count only
-// where the secret had been proved or at least the key was named. For who may
-// see the key. Without store.Usage it is ErrNotKept.
+// from <= day < to; days without either are left out. A wrong
+// secret for the key counts as a refusal, too. Flush writes the counts, so the
+// last seconds are missing. For who may see the key. Without store.Usage it is
+// ErrNotKept.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {

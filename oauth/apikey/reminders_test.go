@@ -1,0 +1,282 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+const day = 24 * time.Hour
+
+// inbox takes reminders.
+type inbox struct {
+	mu   sync.Mutex
+	got  []apikey.Reminder
+	fail error
+}
+
+func (i *inbox) send(_ context.Context, r apikey.Reminder) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.fail != nil {
+		return i.fail
+	}
+	i.got = append(i.got, r)
+	return nil
+}
+
+// take returns what came in since the last time: names and days.
+func (i *inbox) take() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	texts := []string{}
+	for _, r := range i.got {
+		texts = append(texts, r.Key.Name+" "+r.Before.String())
+	}
+	i.got = nil
+	slices.Sort(texts)
+	return texts
+}
+
+func (i *inbox) config(c *apikey.Config) { c.Reminders.Send = i.send }
+
+// expiring makes a key that ends after the given time.
+func (r *rig) expiring(name string, in time.Duration) store.Key {
+	r.t.Helper()
+	k, _ := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) {
+		s.Name = name
+		if in > 0 {
+			s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(in))
+		}
+	})
+	return k
+}
+
+func TestReminders(t *testing.T) {
+	var in inbox
+	r := newRig(t, in.config)
+	remind := func() []string {
+		require.NoError(t, r.Remind(t.Context()))
+		require.NoError(t, r.Remind(t.Context()))
+		return in.take()
+	}
+	r.expiring("never", 0)
+	k := r.expiring("ci", 40*day)
+	require.Empty(t, remind())
+	r.clock.Set(noon.Add(10*day - time.Microsecond))
+	require.Empty(t, remind(), "a moment too early")
+	r.clock.Set(noon.Add(10 * day))
+	require.Equal(t, []string{"ci 720h0m0s"}, remind())
+	r.clock.Set(noon.Add(20 * day))
+	require.Empty(t, remind())
+	r.clock.Set(noon.Add(33 * day))
+	require.Equal(t, []string{"ci 168h0m0s"}, remind())
+	r.clock.Set(noon.Add(40*day - time.Minute))
+	require.Equal(t, []string{"ci 24h0m0s"}, remind())
+	r.clock.Set(noon.Add(40 * day))
+	require.Empty(t, remind(), "it has expired")
+
+	t.Run("a later expiry begins anew", func(t *testing.T) {
+		r.clock.Set(noon.Add(39 * day))
+		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(60 * day)))})
+		require.NoError(t, err)
+		require.Equal(t, []string{"ci 720h0m0s"}, remind())
+	})
+	t.Run("of several that have come, the last", func(t *testing.T) {
+		r.expiring("brief", 2*day)
+		require.Equal(t, []string{"brief 168h0m0s"}, remind())
+	})
+	t.Run("another process knows", func(t *testing.T) {
+		other := rigOn(t, r.store, in.config)
+		other.clock.Set(r.clock.Now())
+		require.NoError(t, other.Remind(t.Context()))
+		require.Empty(t, in.take())
+	})
+}
+
+func TestRemindersCarryTheKey(t *testing.T) {
+	var in inbox
+	r := newRig(t, in.config)
+	k := r.expiring("ci", 10*day)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Len(t, in.got, 1)
+	got := in.got[0]
+	require.Len(t, got.ID, 32)
+	require.Equal(t, noon.Add(10*day), got.Ends)
+	require.Equal(t, k.ID, got.Key.ID)
+	require.Empty(t, got.Key.Secrets[0].Digest, "B11")
+
+	settings, err := r.Settings(t.Context(), admin)
+	require.NoError(t, err)
+	settings.Rules = store.Rules{MaxLifetime: 2 * day, EnforcedFrom: noon}
+	_, err = r.SaveSettings(t.Context(), admin, settings)
+	require.NoError(t, err)
+	other := r.expiring("other", 2*day)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Equal(t, other.ID, in.got[1].Key.ID)
+	require.NotEqual(t, got.ID, in.got[1].ID)
+	r.clock.Set(noon.Add(9 * day))
+	require.NoError(t, r.Remind(t.Context()))
+	require.Len(t, in.got, 2, "what settings ended is not about to expire")
+}
+
+// TestNoReminder for a key that is disabled or deleted, not even if that
+// happens after it was listed.
+func TestNoReminder(t *testing.T) {
+	end := map[string]func(r *rig, k store.Key){
+		"deleted": func(r *rig, k store.Key) { require.NoError(r.t, r.Delete(r.t.Context(), owner, k.ID)) },
+		"disabled": func(r *rig, k store.Key) {
+			_, err := r.Disable(r.t.Context(), owner, k.ID)
+			require.NoError(r.t, err)
+		},
+		"prolonged": func(r *rig, k store.Key) {
+			_, err := r.Update(r.t.Context(), owner, k.ID, apikey.Changes{Expiry: &apikey.Expiry{}})
+			require.NoError(r.t, err)
+		},
+	}
+	for name, change := range end {
+		t.Run(name, func(t *testing.T) {
+			var in inbox
+			r := newRig(t, in.config)
+			change(r, r.expiring("ci", 10*day))
+			require.NoError(t, r.Remind(t.Context()))
+			require.Empty(t, in.take())
+		})
+		t.Run(name+" after it was listed", func(t *testing.T) {
+			var in inbox
+			st := memstore.New()
+			late := &lateKeys{Keys: st.Keys}
+			st.Keys = late
+			r := rigOn(t, st, in.config)
+			k := r.expiring("ci", 10*day)
+			late.after = func() { change(r, k) }
+			require.NoError(t, r.Remind(t.Context()))
+			require.Empty(t, in.take())
+		})
+	}
+	t.Run("enabled again", func(t *testing.T) {
+		var in inbox
+		r := newRig(t, in.config)
+		k := r.expiring("ci", 10*day)
+		_, err := r.Disable(t.Context(), owner, k.ID)
+		require.NoError(t, err)
+		require.NoError(t, r.Remind(t.Context()))
+		_, err = r.Enable(t.Context(), owner, k.ID)
+		require.NoError(t, err)
+		require.NoError(t, r.Remind(t.Context()))
+		require.Len(t, in.take(), 1)
+	})
+}
+
+// lateKeys lets something happen behind a list.
+type lateKeys struct {
+	store.Keys
+	after func()
+}
+
+func (l *lateKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	page, err := l.Keys.List(ctx, q)
+	if l.after != nil {
+		after := l.after
+		l.after = nil
+		after()
+	}
+	return page, err
+}
+
+// TestRemindersAcrossReplicas: however many look at once, each reminder is sent
+// by exactly one.
+func TestRemindersAcrossReplicas(t *testing.T) {
+	const replicas, keys = 6, 40
+	var in inbox
+	st := memstore.New()
+	var all []*rig
+	for range replicas {
+		all = append(all, rigOn(t, st, in.config))
+	}
+	for range keys {
+		all[0].expiring("ci", 40*day)
+	}
+	for _, hours := range []int{10 * 24, 10*24 + 1, 33 * 24, 39 * 24} {
+		for _, r := range all {
+			r.clock.Set(noon.Add(time.Duration(hours) * time.Hour))
+		}
+		var group sync.WaitGroup
+		for _, r := range all {
+			group.Go(func() {
+				if err := r.Remind(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+	count := map[string]int{}
+	for _, r := range in.got {
+		count[r.ID]++
+	}
+	require.Len(t, count, 3*keys)
+	require.Len(t, in.got, 3*keys, "exactly one call each")
+}
+
+func TestRemindersAreRetried(t *testing.T) {
+	in := inbox{fail: errors.New("the mail server is down")}
+	r := newRig(t, in.config)
+	k := r.expiring("ci", 3*day)
+	var tries []time.Duration
+	for at := time.Duration(0); at < 3*day; at += time.Minute {
+		r.clock.Set(noon.Add(at))
+		if err := r.Remind(t.Context()); err != nil {
+			require.ErrorContains(t, err, k.ID)
+			tries = append(tries, at)
+		}
+	}
+	require.Equal(t, []time.Duration{0, 5 * time.Minute, 15 * time.Minute, 35 * time.Minute, 75 * time.Minute, 155 * time.Minute}, tries[:6])
+	require.LessOrEqual(t, len(tries), 24, "at last every 6 hours, for both reminders")
+	in.fail = nil
+	r.clock.Set(noon.Add(3*day - time.Second))
+	require.NoError(t, r.Remind(t.Context()))
+	require.Empty(t, in.take(), "not before its time")
+
+	k = r.expiring("other", 5*day)
+	in.fail = errors.New("still down")
+	require.Error(t, r.Remind(t.Context()))
+	in.fail = nil
+	r.clock.Add(4 * time.Minute)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Empty(t, in.take())
+	other := rigOn(t, r.store, in.config)
+	other.clock.Set(r.clock.Now().Add(time.Minute))
+	require.NoError(t, other.Remind(t.Context()), "another replica takes over")
+	require.Equal(t, k.ID, in.got[0].Key.ID)
+}
+
+func TestRemindersConfig(t *testing.T) {
+	var in inbox
+	st := memstore.New()
+	st.OnceIDs = nil
+	_, err := apikey.New(st, apikey.Config{Permissions: catalog, Reminders: apikey.Reminders{Send: in.send, Before: []time.Duration{time.Minute, day, 367 * day}}})
+	for _, problem := range []string{"OnceIDs", "Config.Reminders.Before[0] is 1m0s", "Before[2]"} {
+		require.ErrorContains(t, err, problem)
+	}
+	_, err = apikey.New(st, apikey.Config{Permissions: catalog})
+	require.NoError(t, err, "who wants no reminders needs no OnceIDs")
+
+	r := newRig(t, in.config, func(c *apikey.Config) { c.Reminders.Before = []time.Duration{3 * day, 2 * time.Hour, 3 * day} })
+	r.expiring("ci", 4*day)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Empty(t, in.take())
+	r.clock.Add(day)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Equal(t, []string{"ci 72h0m0s"}, in.take())
+	require.NoError(t, newRig(t).Remind(t.Context()), "without a hook nothing is done")
+}
