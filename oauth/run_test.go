@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // running starts a server's Run inside a synctest bubble, whose clock is the
@@ -105,5 +106,41 @@ func TestRun(t *testing.T) {
 			require.NotEqual(t, first, part(t, login().token(), 0)["kid"])
 			require.NoError(t, stop())
 		})
+	})
+}
+
+func TestRunReminds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		var hang, hangs bool
+		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, Keys: apikey.Config{
+			Reminders: apikey.Reminders{Before: []time.Duration{6 * time.Hour, 2 * time.Hour}, Send: func(ctx context.Context, r apikey.Reminder) error {
+				if hang {
+					hangs = true
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				got = append(got, r.Key.Name+" "+time.Until(r.Ends).Round(10*time.Minute).String())
+				return nil
+			}},
+		}})
+		require.NoError(t, err)
+		_, _, err = srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(time.Now().Add(8 * time.Hour))})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- srv.Run(ctx) }()
+		time.Sleep(7 * time.Hour) //nolint:forbidigo // the bubble's clock
+		synctest.Wait()
+		require.Equal(t, []string{"ci 6h0m0s", "ci 2h0m0s"}, got)
+
+		hang = true
+		_, _, err = srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+		require.NoError(t, err)
+		time.Sleep(5*time.Minute + 30*time.Second) //nolint:forbidigo // the bubble's clock
+		synctest.Wait()
+		require.True(t, hangs)
+		cancel()
+		require.NoError(t, <-done, "it ends the hook and returns")
 	})
 }

@@ -205,48 +205,6 @@ func (s *Server) Require(permissions ...string) bearer.Guard {
 	return s.verifier.Require(permissions...)
 }
 
-const (
-	flushEvery = 5 * time.Second
-	stepEvery  = time.Minute
-	pruneEvery = time.Hour
-	lastFlush  = 5 * time.Second
-)
-
-// Run does what cannot wait for a request: it writes last uses and events,
-// prunes what is old, and reads and rotates the signing keys. It starts the
-// package's only goroutine, that of the caller, and returns when ctx ends and
-// the last use is written; the error is that of this last writing.
-func (s *Server) Run(ctx context.Context) error {
-	flush := time.NewTicker(flushEvery)
-	defer flush.Stop()
-	step := time.NewTicker(stepEvery)
-	defer step.Stop()
-	prune := time.NewTicker(pruneEvery)
-	defer prune.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
-			defer cancel()
-			err = s.keys.Flush(last)
-			if err != nil { // who starts Run in a goroutine may not look at its error
-				s.cfg.Logger.ErrorContext(last, "the last upkeep failed; what it had to write is lost", "error", err)
-			}
-			return err
-		case <-flush.C:
-			err = s.keys.Flush(ctx)
-		case <-step.C:
-			err = s.ring.step(ctx, s.cfg.Now())
-		case <-prune.C:
-			err = s.keys.Prune(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.cfg.Logger.ErrorContext(ctx, "upkeep failed and will be tried again", "error", err)
-		}
-	}
-}
-
 // Sign makes the token of a grant (RFC 9068, section 2).
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	room := s.buffer()
