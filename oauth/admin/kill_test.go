@@ -65,7 +65,7 @@ func serve(t *testing.T, file string) *process {
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
-	command := exec.Command(program, "-test.run=^TestServe$") //nolint:noctx // it is killed
+	command := exec.Command(program, "-test.run=^TestServe$")
 	command.Env = append(os.Environ(), fileEnv+"="+file)
 	command.Stderr = os.Stderr
 	_, err = command.StdinPipe() // it ends with this process

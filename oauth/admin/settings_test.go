@@ -59,6 +59,7 @@ func TestSettings(t *testing.T) {
 
 	for name, body := range map[string]string{
 		"nothing":              `{}`,
+		"keys_off left out":    `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
 		"a rule left out":      `{"keys_off":false,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
 		"a limit below zero":   `{"keys_off":false,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
 		"a limit too large":    `{"keys_off":false,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,

@@ -59,7 +59,7 @@ func remindAndDie(t *testing.T, file string, at time.Time, stage string) []strin
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
-	command := exec.Command(program, "-test.run=^TestRemindingProcess$") //nolint:noctx // it is killed
+	command := exec.Command(program, "-test.run=^TestRemindingProcess$")
 	command.Env = append(os.Environ(), remindEnv+"="+file+"|"+at.Format(time.RFC3339)+"|"+stage)
 	command.Stderr = os.Stderr
 	_, err = command.StdinPipe() // it ends with this process
