@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,9 +39,9 @@ func (db *database) make(ctx context.Context, c change) error {
 // retries is how often a change that another has stopped begins anew.
 const retries = 3
 
-// finishFor is how long the steps after a change may take whose caller has
+// finishFor is how long the steps after a change may take once its caller has
 // gone.
-const finishFor = 2 * time.Second
+const finishFor = 500 * time.Millisecond
 
 func (db *database) try(ctx context.Context, c *change) (again bool, err error) {
 	request := newRequest()
@@ -51,12 +52,15 @@ func (db *database) try(ctx context.Context, c *change) (again bool, err error) 
 		}
 	}
 	told, taken, err := db.prepare(ctx, c, request)
-	if err == nil {
-		again, err = db.commit(ctx, c, request, taken, told)
-	} else {
-		db.giveUp(ctx, c, request, told)
+	if err != nil {
+		// Past its deadline a call does not try to tidy up: what it began
+		// expires, or is settled by who finds it.
+		if ctx.Err() == nil {
+			db.giveUp(ctx, c, request, told)
+		}
+		return false, err
 	}
-	return again, err
+	return db.commit(ctx, c, request, taken, told)
 }
 
 // prepare takes the steps before the change. taken says that the key's id is.
@@ -65,6 +69,11 @@ func (db *database) prepare(ctx context.Context, c *change, request string) (tol
 	calls := append(db.register(c.space), intend)
 	homes, elsewhere := db.homes(c.space, c.with.Events)
 	calls = append(append(calls, homes...), elsewhere...)
+	var first *call
+	if c.id != "" {
+		first = db.reserving(c.id, request, c.owner, "")
+		calls = append(calls, first)
+	}
 	if err := db.run(ctx, calls...); err != nil {
 		return told, false, err
 	}
@@ -72,7 +81,7 @@ func (db *database) prepare(ctx context.Context, c *change, request string) (tol
 		return told, false, err
 	}
 	if c.id != "" {
-		taken, err = db.reserve(ctx, c.id, request, c.owner)
+		taken, err = db.reserve(ctx, first, c.id, request, c.owner)
 	}
 	return told, taken, err
 }
@@ -120,71 +129,88 @@ func (db *database) begin(request string, with store.Change, events []store.Even
 	return args
 }
 
-// finish takes the steps after a change was made, also if the caller has gone.
+// finish takes the steps after a change was made.
 func (db *database) finish(ctx context.Context, c *change, request string, told []any) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
-	defer cancel()
 	if c.id != "" {
-		confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)},
-			pointerValue(pending, request, c.owner), pointerValue(lasting, request, c.owner))
-		if err := db.runDurably(ctx, confirm); err != nil {
-			return err
-		}
-		if confirm.text() != "ok" {
-			// The reservation ran out and another workspace has the id now.
-			undo := evaluate(db.scripts.undo, db.layout.all(c.space, request), request, "", 0, c.id)
-			if err := db.runDurably(ctx, undo); err != nil {
-				return err
-			}
+		err := toTheEnd(ctx, func(ctx context.Context) error { return db.confirm(ctx, c, request) })
+		if errors.Is(err, store.ErrExists) {
 			db.giveUp(ctx, c, request, told)
-			return store.ErrExists
+		}
+		if err != nil {
+			return err
 		}
 		db.known.put(c.id, c.owner)
 	}
+	// The change is made and can be found. What fails from here on others make
+	// good: a watcher tells, and the receipt speaks for the one-time id.
 	calls := []*call{db.telling(request, told)}
 	if c.with.Once != nil {
-		calls = append(calls, evaluate(db.scripts.swap, []string{db.layout.once(c.with.Once.Space, c.with.Once.ID)},
+		calls = append(calls, db.swap(db.layout.once(c.with.Once.Space, c.with.Once.ID),
 			onceValue(reserved, request, c.space, c.with.Once), onceValue(spent, request, c.space, c.with.Once)))
 	}
-	// The change is made. What fails here others make good: a watcher tells,
-	// and the receipt speaks for the one-time id.
-	if err := db.run(ctx, calls...); err != nil {
-		db.log.WarnContext(ctx, "redisstore: steps after a change are left to others", "error", err)
-		return nil
-	}
-	if c.with.Once != nil {
-		return db.cleared(ctx, c.space, request)
-	}
+	db.orLeave(ctx, "steps after a change are left to others", func(ctx context.Context) error {
+		if err := db.run(ctx, calls...); err != nil || c.with.Once == nil {
+			return err
+		}
+		return db.run(ctx, command("del", db.layout.receipt(c.space, request)))
+	})
 	return nil
 }
 
-// cleared removes a receipt that nobody needs any more.
-func (db *database) cleared(ctx context.Context, s space, request string) error {
-	if err := db.run(ctx, command("del", db.layout.receipt(s, request))); err != nil {
-		db.log.WarnContext(ctx, "redisstore: a receipt stays until it expires", "error", err)
+// confirm makes the pointer to a new key lasting. ErrExists: the reservation
+// ran out, another workspace has the id now, and the key is no more.
+func (db *database) confirm(ctx context.Context, c *change, request string) error {
+	confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)},
+		pointerValue(pending, request, c.owner), pointerValue(lasting, request, c.owner))
+	if err := db.runDurably(ctx, confirm); err != nil || confirm.text() == "ok" {
+		return err
 	}
-	return nil
+	undo := evaluate(db.scripts.undo, db.layout.all(c.space, request), request, "", 0, c.id)
+	if err := db.runDurably(ctx, undo); err != nil {
+		return err
+	}
+	return store.ErrExists
 }
 
 // giveUp takes the steps before a change back. What it does not reach expires,
 // or is settled by who finds it.
 func (db *database) giveUp(ctx context.Context, c *change, request string, told []any) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
-	defer cancel()
 	var calls []*call
 	if len(told) > 0 {
 		calls = append(calls, evaluate(db.scripts.drop, db.layout.open(), told...))
 	}
 	if c.id != "" {
-		calls = append(calls, evaluate(db.scripts.swap, []string{db.layout.pointer(c.id)}, pointerValue(pending, request, c.owner), ""))
+		calls = append(calls, db.swap(db.layout.pointer(c.id), pointerValue(pending, request, c.owner), ""))
 	}
 	if c.with.Once != nil {
-		calls = append(calls, evaluate(db.scripts.swap, []string{db.layout.once(c.with.Once.Space, c.with.Once.ID)},
+		calls = append(calls, db.swap(db.layout.once(c.with.Once.Space, c.with.Once.ID),
 			onceValue(reserved, request, c.space, c.with.Once), ""))
 	}
-	if err := db.run(ctx, calls...); err != nil {
-		db.log.WarnContext(ctx, "redisstore: steps before a change are left to expire", "error", err)
+	db.orLeave(ctx, "steps before a change are left to expire", func(ctx context.Context) error { return db.run(ctx, calls...) })
+}
+
+// toTheEnd takes steps that may be taken twice, and takes them anew, in a
+// little time of their own, if the caller's ended on the way.
+func toTheEnd(ctx context.Context, steps func(ctx context.Context) error) error {
+	err := steps(ctx)
+	if err == nil || ctx.Err() == nil {
+		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
+	defer cancel()
+	return steps(ctx)
+}
+
+// orLeave is toTheEnd for steps that others make good.
+func (db *database) orLeave(ctx context.Context, otherwise string, steps func(ctx context.Context) error) {
+	if err := toTheEnd(ctx, steps); err != nil {
+		db.log.WarnContext(ctx, "redisstore: "+otherwise, "error", err)
+	}
+}
+
+// swap replaces a value if it is still the given one.
+func (db *database) swap(key, from, to string) *call {
+	return evaluate(db.scripts.swap, []string{key}, from, to)
 }
 
 // register adds a space to those that lists over all workspaces visit.
@@ -222,16 +248,12 @@ func (db *database) simple(ctx context.Context, do *call, tells ...store.Notice)
 	if unsure != nil && do.text() == "" {
 		return unsure
 	}
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
-	defer cancel()
 	last := db.telling(request, told)
 	err := statusError(do.text())
 	if err != nil {
 		last = evaluate(db.scripts.drop, db.layout.open(), told...)
 	}
-	if failed := db.run(after, last); failed != nil {
-		db.log.WarnContext(ctx, "redisstore: steps after a change are left to others", "error", failed)
-	}
+	db.orLeave(ctx, "steps after a change are left to others", func(ctx context.Context) error { return db.run(ctx, last) })
 	if err != nil {
 		return err
 	}

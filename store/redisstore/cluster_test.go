@@ -30,6 +30,7 @@ func startCluster(t *testing.T) (*redis.ClusterClient, []*servers.Process) {
 }
 
 func TestContractOnACluster(t *testing.T) {
+	t.Parallel()
 	client, nodes := startCluster(t)
 	n := 0
 	storetest.Run(t, func(t *testing.T) store.Store {

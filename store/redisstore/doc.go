@@ -21,10 +21,11 @@
 // each harmless if it stays alone:
 //
 //   - A note of what is about to change is written first, and the change is
-//     told to watchers after it was made. If the writer dies in between, a
-//     watcher tells in its place, within half a second.
-//   - A new key's pointer is reserved first, for a minute, and made lasting
-//     afterwards. One that leads nowhere is given to whoever asks next.
+//     told to watchers after it was made. If the writer dies in between,
+//     streams fall silent after 0.3 s, so that nobody relies on them, and a
+//     watcher tells in its place after 2 s.
+//   - A new key's pointer is reserved first, for two minutes, and made lasting
+//     afterwards, by a watcher if need be. One that leads nowhere is given to whoever asks next.
 //   - A one-time id is reserved first and names the change it belongs to. The
 //     receipt in the change's slot decides: who finds an id that stays
 //     reserved asks for the receipt, or, if there is none, writes one that

@@ -25,14 +25,21 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	if err := ctx.Err(); err != nil {
 		return store.EpochState{}, fail("read epochs", err)
 	}
-	state, err := e.read(ctx, &ref)
+	state, known, err := e.read(ctx, &ref)
+	if err == nil {
+		state, known, err = e.repair(ctx, &ref, state, known)
+	}
+	if err == nil && !known {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		return store.EpochState{}, fail("read epochs", err)
 	}
 	return state, nil
 }
 
-func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.EpochState, err error) {
+// read reports as known whether the key has epochs.
+func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.EpochState, known bool, err error) {
 	l, s := e.db.layout, spaceOf(ref.Workspace)
 	// A creation turns a mark into a record: read in this order, one of both
 	// is always seen.
@@ -42,15 +49,15 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.Epo
 	ofInstance := command("hget", l.settings(instance), "epoch")
 	revoked := command("exists", l.revoked(ref.TokenID))
 	if err := e.db.run(ctx, mark, record, ofWorkspace, ofInstance, revoked); err != nil {
-		return state, err
+		return state, false, err
 	}
 	switch {
 	case !record.missing():
 		k, err := decodeKey(ref.Key, ref.Workspace, record.text(), "")
 		if err != nil {
-			return state, err
+			return state, false, err
 		}
-		state.Key = k.Epoch
+		known, state.Key = true, k.Epoch
 		for i := range k.Secrets {
 			if k.Secrets[i].ID == ref.Secret {
 				state.SecretKnown, state.SecretNotAfter = true, k.Secrets[i].NotAfter
@@ -58,17 +65,15 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.Epo
 		}
 	case !mark.missing():
 		w := words{text: mark.text()}
-		state.Key = w.number()
+		known, state.Key = true, w.number()
 		for w.text != "" {
 			if id, end := w.word(), w.instant(); id == ref.Secret {
 				state.SecretKnown, state.SecretNotAfter = true, end
 			}
 		}
 		if w.failed {
-			return store.EpochState{}, errRecord
+			return state, false, errRecord
 		}
-	default:
-		return state, store.ErrNotFound
 	}
 	for _, epoch := range []struct {
 		c  *call
@@ -77,12 +82,12 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.Epo
 		if !epoch.c.missing() {
 			w := words{text: epoch.c.text()}
 			if *epoch.to = w.number(); w.failed {
-				return store.EpochState{}, errRecord
+				return state, false, errRecord
 			}
 		}
 	}
 	state.Revoked = revoked.int() > 0
-	return state, nil
+	return state, known, nil
 }
 
 // Raise implements store.Epochs. A mark for a key of another workspace is
@@ -92,16 +97,20 @@ func (e *epochs) Raise(ctx context.Context, marks ...store.Mark) error {
 	if err := ctx.Err(); err != nil {
 		return fail("raise epochs", err)
 	}
-	if err := e.raise(ctx, marks); err != nil {
+	elsewhere, err := e.fit(ctx, marks)
+	if err == nil {
+		err = e.write(ctx, marks, false)
+	}
+	if err != nil {
 		return fail("raise epochs", err)
 	}
+	e.db.memory.raised(elsewhere)
 	return nil
 }
 
-func (e *epochs) raise(ctx context.Context, marks []store.Mark) error {
-	if err := e.fit(ctx, marks); err != nil {
-		return err
-	}
+// write raises epochs; behind limits it to marks that are behind, whose
+// secrets would otherwise replace newer ones.
+func (e *epochs) write(ctx context.Context, marks []store.Mark, behind bool) error {
 	var order []space
 	calls, tells := make(map[space]*call), make(map[space][]store.Notice)
 	for _, m := range marks {
@@ -113,7 +122,7 @@ func (e *epochs) raise(ctx context.Context, marks []store.Mark) error {
 			s, n = spaceOf(m.Workspace), store.Notice{Kind: store.NoticeWorkspace, Workspace: m.Workspace}
 		}
 		if calls[s] == nil {
-			calls[s] = evaluate(e.db.scripts.raise, e.db.layout.all(s, ""), "", "", 0)
+			calls[s] = evaluate(e.db.scripts.raise, e.db.layout.all(s, ""), "", "", 0, flag(behind))
 			order = append(order, s)
 		}
 		secrets := ""
@@ -132,8 +141,9 @@ func (e *epochs) raise(ctx context.Context, marks []store.Mark) error {
 }
 
 // fit checks that each mark's key is of its workspace. The first mark of a key
-// that is kept elsewhere says of which: a key never moves.
-func (e *epochs) fit(ctx context.Context, marks []store.Mark) error {
+// that is kept elsewhere says of which: a key never moves. It returns the marks
+// that no record of this driver's holds.
+func (e *epochs) fit(ctx context.Context, marks []store.Mark) (elsewhere []store.Mark, err error) {
 	var reads []*call
 	for _, m := range marks {
 		if m.Key != "" {
@@ -141,11 +151,12 @@ func (e *epochs) fit(ctx context.Context, marks []store.Mark) error {
 		}
 	}
 	if err := e.db.run(ctx, reads...); err != nil {
-		return err
+		return nil, err
 	}
 	var firsts []*call
 	for _, m := range marks {
 		if m.Key == "" {
+			elsewhere = append(elsewhere, m)
 			continue
 		}
 		key, mark := reads[0], reads[1]
@@ -154,25 +165,27 @@ func (e *epochs) fit(ctx context.Context, marks []store.Mark) error {
 		switch {
 		case !key.missing():
 			if _, _, workspace := splitPointer(key.text()); workspace != m.Workspace {
-				return store.ErrNotFound
+				return nil, store.ErrNotFound
 			}
 		case !mark.missing():
 			if mark.text() != home {
-				return store.ErrNotFound
+				return nil, store.ErrNotFound
 			}
+			elsewhere = append(elsewhere, m)
 		default:
+			elsewhere = append(elsewhere, m)
 			firsts = append(firsts, evaluate(e.db.scripts.home, []string{e.db.layout.markPointer(m.Key)}, home, 0))
 		}
 	}
 	if err := e.db.run(ctx, firsts...); err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range firsts {
 		if home, _ := c.args[0].(string); c.text() != home {
-			return store.ErrNotFound
+			return nil, store.ErrNotFound
 		}
 	}
-	return nil
+	return elsewhere, nil
 }
 
 // Revoke implements store.Epochs.
@@ -180,9 +193,18 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 	if err := ctx.Err(); err != nil {
 		return fail("revoke token", err)
 	}
-	c := evaluate(e.db.scripts.revoke, []string{e.db.layout.revoked(tokenID)}, until.UnixMicro(), keepUntil(until, now))
-	if err := e.db.simple(ctx, c, store.Notice{Kind: store.NoticeToken, Token: tokenID}); err != nil {
+	r := revocation{until, now}
+	if err := e.revoke(ctx, tokenID, r); err != nil {
 		return fail("revoke token", err)
 	}
+	e.db.memory.ended(tokenID, until, now)
 	return nil
+}
+
+func (e *epochs) revoke(ctx context.Context, tokenID string, r revocation) error {
+	return e.db.simple(ctx, e.revoking(tokenID, r), store.Notice{Kind: store.NoticeToken, Token: tokenID})
+}
+
+func (e *epochs) revoking(tokenID string, r revocation) *call {
+	return evaluate(e.db.scripts.revoke, []string{e.db.layout.revoked(tokenID)}, r.until.UnixMicro(), keepUntil(r.until, r.now))
 }

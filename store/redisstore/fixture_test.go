@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -19,21 +20,35 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	redis.SetLogger(silent{})
+	if where := os.Getenv(childOf); where != "" {
+		if err := child(where); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1) //nolint:forbidigo // as below
+		}
+		return
+	}
 	code := m.Run()
 	servers.Close()
 	os.Exit(code) //nolint:forbidigo // TestMain ends so
 }
 
+// silent keeps the client from telling of each connection that our servers
+// refuse.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // newStore is an empty store on the shared server.
-func newStore(t *testing.T) store.Store {
+func newStore(t testing.TB) store.Store {
 	t.Helper()
 	client := sharedClient(t)
 	return newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
 }
 
-func newDriver(t *testing.T, client redis.UniversalClient, cfg redisstore.Config) *redisstore.Driver {
+func newDriver(t testing.TB, client redis.UniversalClient, cfg redisstore.Config) *redisstore.Driver {
 	t.Helper()
 	driver, err := redisstore.New(client, cfg)
 	require.NoError(t, err)
@@ -41,7 +56,7 @@ func newDriver(t *testing.T, client redis.UniversalClient, cfg redisstore.Config
 }
 
 // newPrefix is one of the test's own, whose keys go with the test.
-func newPrefix(t *testing.T, client *redis.Client) string {
+func newPrefix(t testing.TB, client *redis.Client) string {
 	t.Helper()
 	var random [8]byte
 	_, err := rand.Read(random[:])
@@ -58,14 +73,14 @@ func newPrefix(t *testing.T, client *redis.Client) string {
 }
 
 // sharedClient is closed after the test's other cleanups.
-func sharedClient(t *testing.T) *redis.Client {
+func sharedClient(t testing.TB) *redis.Client {
 	t.Helper()
 	addr, err := servers.Redis(t.Context())
 	started(t, err)
 	return newClient(t, addr)
 }
 
-func newClient(t *testing.T, addr string) *redis.Client {
+func newClient(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
@@ -73,13 +88,15 @@ func newClient(t *testing.T, addr string) *redis.Client {
 }
 
 // started skips a test whose servers are not installed.
-func started(t *testing.T, err error) {
+func started(t testing.TB, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
 		t.Skip("no Redis: " + err.Error())
 	}
 	require.NoError(t, err)
 }
+
+func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
 func newKey(workspace, id string) store.Key {
 	return store.Key{

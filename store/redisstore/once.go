@@ -112,8 +112,7 @@ func (db *database) settle(ctx context.Context, key, value string, fence bool) (
 	}
 	// Where the value has changed by now, its own writer has settled it: a
 	// void receipt may then stand for a change whose receipt was cleared.
-	swap := evaluate(db.scripts.swap, []string{key}, value, after)
-	if err := db.run(ctx, swap); err != nil {
+	if err := db.run(ctx, db.swap(key, value, after)); err != nil {
 		return false, err
 	}
 	return made, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -18,8 +17,9 @@ const (
 	lasting = "="
 )
 
-// reserveFor is how long a pointer stays pending if its writer dies.
-const reserveFor = time.Minute
+// reserveFor is how long a pointer stays pending if its writer dies: longer
+// than watchers look after what the writer began.
+const reserveFor = 2 * forgotten
 
 func pointerValue(state, birth, workspace string) string {
 	return state + " " + birth + " " + escape(workspace)
@@ -68,14 +68,22 @@ func (db *database) place(ctx context.Context, id string, fresh bool) (workspace
 	return workspace, false, nil
 }
 
-// reserve takes the id for a workspace. taken says that a key or a tombstone
-// holds it.
-func (db *database) reserve(ctx context.Context, id, request, workspace string) (taken bool, err error) {
-	mine, free := pointerValue(pending, request, workspace), ""
+// reserving takes the id for a workspace, also from the value that is free.
+func (db *database) reserving(id, request, workspace, free string) *call {
+	return evaluate(db.scripts.reserve, []string{db.layout.pointer(id)},
+		pointerValue(pending, request, workspace), reserveFor.Milliseconds(), free)
+}
+
+// reserve looks at what a first attempt was answered, and tries again where
+// that may help. taken says that a key or a tombstone holds the id.
+func (db *database) reserve(ctx context.Context, c *call, id, request, workspace string) (taken bool, err error) {
+	free := ""
 	for n := range patience {
-		c := evaluate(db.scripts.reserve, []string{db.layout.pointer(id)}, mine, reserveFor.Milliseconds(), free)
-		if err := db.run(ctx, c); err != nil {
-			return false, err
+		if n > 0 {
+			c = db.reserving(id, request, workspace, free)
+			if err := db.run(ctx, c); err != nil {
+				return false, err
+			}
 		}
 		found := c.text()
 		if found == "ok" {

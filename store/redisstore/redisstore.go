@@ -69,6 +69,9 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if cfg.WaitTimeout < 10*time.Millisecond || cfg.WaitTimeout > 2*time.Second {
 		problems = append(problems, errors.New("Config.WaitTimeout: 10 ms to 2 s, or 0 for 500 ms"))
 	}
+	if limit := readTimeout(client); limit > 0 && cfg.WaitReplicas != WaitNever && limit <= cfg.WaitTimeout {
+		problems = append(problems, errors.New("Config.WaitTimeout: less than the client's ReadTimeout"))
+	}
 	if cfg.Pointers == 0 {
 		cfg.Pointers = 100_000
 	}
@@ -121,6 +124,21 @@ func checkClient(client redis.UniversalClient) error {
 	return nil
 }
 
+// readTimeout is that of the client, 0 or less if it has none.
+func readTimeout(client redis.UniversalClient) time.Duration {
+	switch c := client.(type) {
+	case *redis.Client:
+		if c != nil {
+			return c.Options().ReadTimeout
+		}
+	case *redis.ClusterClient:
+		if c != nil {
+			return c.Options().ReadTimeout
+		}
+	}
+	return 0
+}
+
 // Store returns the driver as a store with every field set. Single fields may
 // stand beside another driver's keys; then its Epochs keep marks of their
 // own.
@@ -137,7 +155,7 @@ func (d *Driver) Store() store.Store {
 		OnceIDs:     &onceIDs{db},
 		Usage:       &usage{db},
 		Limiter:     &limiter{db},
-		Watch:       &watch{db},
+		Watch:       &watch{db, &epochs{db, keys}},
 	}
 }
 
@@ -150,6 +168,8 @@ type database struct {
 	waitTimeout time.Duration
 	known       *knownPlaces
 	followed    sync.Map // addresses of nodes that had replicas when last asked
+	memory      memory
+	checked     sync.Once
 	log         *slog.Logger
 }
 

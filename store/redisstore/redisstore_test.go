@@ -3,9 +3,37 @@ package redisstore_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/redisstore"
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, newStore)
+	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) })
+}
+
+// Processes that share the data act as one.
+func TestReplicas(t *testing.T) {
+	storetest.RunReplicas(t, func(t *testing.T, n int) []store.Store {
+		prefix := newPrefix(t, sharedClient(t))
+		stores := make([]store.Store, n)
+		for i := range stores {
+			stores[i] = newDriver(t, sharedClient(t), redisstore.Config{Prefix: prefix}).Store()
+		}
+		return stores
+	})
+}
+
+// Keys in one driver, and from Redis what many processes must share.
+func TestContractBesideOtherKeys(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		s, shared := memstore.New(), newStore(t)
+		s.Epochs, s.Usage, s.Limiter, s.SigningKeys = shared.Epochs, shared.Usage, shared.Limiter, shared.SigningKeys
+		require.False(t, s.Epochs.With(s.Keys))
+		s.Watch = nil // it tells of another's changes
+		return s
+	})
 }

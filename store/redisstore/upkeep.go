@@ -173,8 +173,7 @@ func (u *upkeep) purgeThese(ctx context.Context, s space, c *call) (int, error) 
 		id, _ := gone[i].(string)
 		birth, _ := gone[i+1].(string)
 		u.db.known.drop(id)
-		calls = append(calls, evaluate(u.db.scripts.swap, []string{u.db.layout.pointer(id)},
-			pointerValue(lasting, birth, s.workspace()), ""))
+		calls = append(calls, u.db.swap(u.db.layout.pointer(id), pointerValue(lasting, birth, s.workspace()), ""))
 	}
 	return len(calls), u.db.run(ctx, calls...)
 }

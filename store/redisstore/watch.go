@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,14 +21,19 @@ import (
 // subscription: what was published before the state was read should arrive
 // before the pong. In a Cluster another node may pass it on a little later, so
 // that a notice counts as lost when it is missing after the next round, too.
-type watch struct{ db *database }
+type watch struct {
+	db     *database
+	epochs *epochs
+}
 
 const (
 	// roundEvery leaves time for a round within store.HeartbeatEvery.
 	roundEvery = 140 * time.Millisecond
-	// overdue is when a change is told in its writer's place, and forgotten
-	// when that is for long.
-	overdue   = 300 * time.Millisecond
+	// A change that is under way for longer than doubtful may have been made
+	// and not told: the stream sends no heartbeats until it is told, in its
+	// writer's place from overdue on and until it is forgotten.
+	doubtful  = 300 * time.Millisecond
+	overdue   = 2 * time.Second
 	forgotten = time.Minute
 	// silence is after how long without a round the stream ends.
 	silence = 3 * time.Second
@@ -76,6 +82,11 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	if s.last, err = w.db.beat(opening); err != nil {
 		return err
 	}
+	// What a failover took is put right before anybody relies on this stream.
+	if err := w.epochs.restore(opening); err != nil {
+		return err
+	}
+	w.db.checked.Do(func() { w.db.checkOnce(opening) })
 	ready()
 	notice(store.Notice{Sequence: s.last.n})
 	return s.run(ctx)
@@ -85,18 +96,20 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 type state struct {
 	n    uint64
 	mark string
-	err  error
+	// doubt says that a change may have been made of which nobody was told.
+	doubt bool
+	err   error
 }
 
 // beat reads the state, and tells in place of writers who are overdue.
 func (db *database) beat(ctx context.Context) (state, error) {
 	c := evaluate(db.scripts.beat, append(db.layout.open(), db.layout.stream()), db.layout.channel(), newRequest(),
-		overdue.Milliseconds(), forgotten.Milliseconds())
+		overdue.Milliseconds(), forgotten.Milliseconds(), doubtful.Milliseconds(), (overdue + 2*roundEvery).Milliseconds())
 	if err := db.run(ctx, c); err != nil {
 		return state{}, err
 	}
 	list := c.list()
-	if len(list) != 2 {
+	if len(list) != 4 {
 		return state{}, errRecord
 	}
 	text, _ := list[0].(string)
@@ -105,7 +118,24 @@ func (db *database) beat(ctx context.Context) (state, error) {
 		return state{}, errRecord
 	}
 	mark, _ := list[1].(string)
-	return state{n: n, mark: mark}, nil
+	late, _ := list[2].([]any)
+	doubts, _ := list[3].(int64)
+	return state{n: n, mark: mark, doubt: doubts > 0}, db.help(ctx, late)
+}
+
+// help finishes what their writers have not: a key that was made gets its
+// lasting pointer.
+func (db *database) help(ctx context.Context, late []any) error {
+	for i := range late {
+		text, _ := late[i].(string)
+		w := words{text: text}
+		if n := noticeOf(&w); n.Kind == store.NoticeKey {
+			if _, _, err := db.place(ctx, n.Key, true); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // stream is one subscription.
@@ -117,12 +147,17 @@ type stream struct {
 	failed  chan error
 	states  chan state
 
-	last    state  // of the last notice that was passed on
-	floor   state  // what that was when the round began
-	asked   state  // what the round under way has read
-	pong    string // what it waits for, empty if none
+	last    state   // of the last notice that was passed on
+	floor   state   // what that was when the round began
+	asked   []round // what awaits a pong, oldest first
 	rounds  int
 	missing state // what the round before missed
+}
+
+// round is a state that was read, and the ping that was sent after it.
+type round struct {
+	state
+	ping string
 }
 
 // receive passes on what arrives until the subscription ends.
@@ -169,7 +204,7 @@ func (s *stream) run(ctx context.Context) error {
 		case <-quiet.C:
 			err = fmt.Errorf("no answer for %s: %w", silence, store.ErrUnavailable)
 		case <-tick.C:
-			if !beating && s.pong == "" {
+			if !beating {
 				beating, s.floor = true, s.last
 				go s.ask(ctx)
 			}
@@ -205,8 +240,8 @@ func (s *stream) ping(ctx context.Context, read state) error {
 		return errBackwards
 	}
 	s.rounds++
-	s.asked, s.pong = read, strconv.Itoa(s.rounds)
-	if err := s.sub.Ping(ctx, s.pong); err != nil {
+	s.asked = append(s.asked, round{read, strconv.Itoa(s.rounds)})
+	if err := s.sub.Ping(ctx, strconv.Itoa(s.rounds)); err != nil {
 		return outageOf(ctx, err)
 	}
 	return nil
@@ -220,31 +255,36 @@ func (s *stream) take(msg any) (done bool, err error) {
 	case *redis.Message:
 		return false, s.told(msg.Payload)
 	case *redis.Pong:
-		if msg.Payload != s.pong {
-			return false, nil
+		// Pongs come in order: those before it are lost.
+		for i := range s.asked {
+			if s.asked[i].ping == msg.Payload {
+				asked := s.asked[i].state
+				s.asked = slices.Delete(s.asked, 0, i+1)
+				return true, s.compare(asked)
+			}
 		}
-		s.pong = ""
-		return s.round()
 	}
 	return false, nil
 }
 
-// round compares what has arrived with what the round has read.
-func (s *stream) round() (done bool, err error) {
+// compare holds what has arrived against what a round has read.
+func (s *stream) compare(asked state) error {
 	lost := s.missing
 	s.missing = state{}
 	switch {
-	case s.asked.n == s.last.n && s.asked.mark != s.last.mark:
-		return false, errBackwards
+	case asked.n == s.last.n && asked.mark != s.last.mark:
+		return errBackwards
 	case s.last.n < lost.n:
 		// The number of a heartbeat ahead of the notices shows the loss.
 		s.last = lost
-	case s.asked.n > s.last.n:
-		s.missing = s.asked
-		return true, nil
+	case asked.n > s.last.n:
+		s.missing = asked
+		return nil
+	case asked.doubt:
+		return nil
 	}
 	s.notice(store.Notice{Sequence: s.last.n})
-	return true, nil
+	return nil
 }
 
 func (s *stream) told(text string) error {

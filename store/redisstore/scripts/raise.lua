@@ -1,5 +1,6 @@
--- Raises epochs of one space: pairs of key id ('' for the space itself, as
--- '+id' for a key), epoch and secrets.
+-- Raises epochs of one space: '1' to leave alone the marks that are not behind;
+-- then id ('' for the space itself, '+id' for a key), epoch and secrets of each.
+local behind = take() == '1'
 while at < #ARGV do
   local id, epoch, secrets = take(), take(), take()
   if id == '' then
@@ -15,7 +16,10 @@ while at < #ARGV do
       redis.call('HSET', tombs, id, when .. ' ' .. larger(old, epoch) .. ' ' .. rest)
     else
       local old = redis.call('HGET', marks, id)
-      redis.call('HSET', marks, id, larger(old and string.match(old, '^[^ ]*') or '0', epoch) .. secrets)
+      local was = old and string.match(old, '^[^ ]*') or '0'
+      if not (behind and old and tonumber(was) >= tonumber(epoch)) then
+        redis.call('HSET', marks, id, larger(was, epoch) .. secrets)
+      end
     end
   end
 end

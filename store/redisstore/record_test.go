@@ -1,0 +1,79 @@
+package redisstore_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/redisstore"
+)
+
+// Whatever stands in a record comes back, and no text of one field reaches
+// another.
+func FuzzRecord(f *testing.F) {
+	f.Add("id", "team-a", "name", "digest", int64(0))
+	f.Add("a b\n{c}%", "}{", "\x00\x01\xff", " \n", int64(-62135596800000000))
+	f.Add("", "%7b", "", "", int64(253402300799999999))
+	f.Fuzz(func(t *testing.T, id, workspace, name, digest string, at int64) {
+		if at < -62135596800000000 || at > 253402300799999999 {
+			return // the years 1 to 9999
+		}
+		when := time.UnixMicro(at).UTC()
+		k := store.Key{
+			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), Asked: scope.MustParse("*"),
+			Resources: []string{name, digest, ""}, CreatedBy: store.ActorRef{Kind: digest, ID: name}, Created: when, Updated: when,
+			NotAfter: when, LastUsed: when,
+			Secrets: []store.Secret{
+				{ID: digest + "1", Hint: name, Digest: digest, Created: when, Generated: true, LastUsed: when},
+				{ID: digest + "2", Hint: digest, Digest: name, NotAfter: when},
+			},
+		}
+		got, err := redisstore.RoundTripKey(k)
+		require.NoError(t, err)
+		require.Equal(t, k, got)
+		e := store.Event{ID: id, Time: when, Actor: k.CreatedBy, Action: name, Workspace: workspace, Key: id, Fields: []string{name, digest}, Note: digest}
+		event, err := redisstore.RoundTripEvent(e)
+		require.NoError(t, err)
+		require.Equal(t, e, event)
+	})
+}
+
+// Text of a damaged record is an error or a record, never a panic.
+func FuzzDamage(f *testing.F) {
+	f.Add("r 1 1\nb 8000000000000000 owner p\n0 1 2 x name\nproject.list\n*\n a b\ns1 1 h d 1 2", "1 s1 2")
+	f.Add("", "")
+	f.Add("\n\n\n\n\n\n", " ")
+	f.Fuzz(func(_ *testing.T, record, uses string) {
+		_, _ = redisstore.DecodeKey(record, uses)
+		_, _ = redisstore.DecodeEvent(record)
+	})
+}
+
+func FuzzEscape(f *testing.F) {
+	f.Add("a{b}%7b \n")
+	f.Fuzz(func(t *testing.T, text string) {
+		word := redisstore.Escape(text)
+		require.Equal(t, text, redisstore.Unescape(word))
+		require.False(t, strings.ContainsAny(word, " \n{}"), word)
+	})
+}
+
+// A workspace's id cannot leave its slot, nor take the tag of another.
+func TestTags(t *testing.T) {
+	seen := map[string]string{}
+	for _, workspace := range []string{"", "a", "}", "{", "{a}", "}a{", "a}b", "%7d", "i", "w:", "%", "%25"} {
+		key := redisstore.Tag(workspace)
+		_, rest, _ := strings.Cut(key, "{")
+		tag, after, _ := strings.Cut(rest, "}")
+		require.Equal(t, ":keys", after)
+		require.NotEmpty(t, tag)
+		require.NotEqual(t, "i", tag, "that of the instance")
+		require.Empty(t, seen[tag], "%q and %q", workspace, seen[tag])
+		seen[tag] = "another: " + workspace
+	}
+	require.NotEqual(t, redisstore.OnceKey("a", "b:c"), redisstore.OnceKey("a:b", "c"))
+}
