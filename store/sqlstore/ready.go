@@ -18,8 +18,12 @@ func (d *Database) ready(ctx context.Context) error {
 	if d.checked.Load() {
 		return nil
 	}
-	d.checking.Lock()
-	defer d.checking.Unlock()
+	select {
+	case d.checking <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-d.checking }()
 	if d.checked.Load() {
 		return nil
 	}

@@ -8,8 +8,8 @@
 //	srv, err := oauth.New(database.Store(), ...)
 //
 // A change, its event, its one-time id, its epoch and its notice are one
-// transaction, at whatever isolation the database has by default. What a
-// deadlock or a serialization failure undid is tried again; a commit whose
+// transaction, at the isolation that the database has by default (PostgreSQL:
+// read committed, whatever default was set). What a deadlock or a serialization failure undid is tried again; a commit whose
 // outcome is unknown is never repeated but reported as store.ErrUnavailable.
 //
 // # PostgreSQL
@@ -41,7 +41,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,7 +81,7 @@ type Database struct {
 	// checked says that the schema was found to be ours; prepared is set
 	// before and never changed after.
 	checked  atomic.Bool
-	checking sync.Mutex
+	checking chan struct{} // one place: a lock whose wait can end
 	prepared map[string]*sql.Stmt
 
 	writer chan struct{} // SQLite: who holds its one place writes
@@ -119,7 +118,7 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 	}
 	d := &Database{
 		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
-		prepared: make(map[string]*sql.Stmt), writer: make(chan struct{}, 1),
+		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
 	}
 	d.keys = &keyTable{d}
 	return d, nil

@@ -120,7 +120,13 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 }
 
 func (d *Database) writeServer(ctx context.Context, do func(r runner) error) error {
-	tx, err := d.pool.BeginTx(ctx, nil)
+	// Under a stricter level of PostgreSQL a statement would not see what
+	// another transaction committed while it waited for its lock.
+	var options *sql.TxOptions
+	if d.dialect == PostgreSQL {
+		options = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	tx, err := d.pool.BeginTx(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,68 @@
+package sqlstore_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
+)
+
+// The contract holds however the host connects: at other isolation levels,
+// without prepared statements, with rows counted in another way, on a pool of
+// one connection.
+func TestContractHoweverConnected(t *testing.T) {
+	if os.Getenv("LATCHKEY_SOAK") != "1" {
+		t.Skip("only with LATCHKEY_SOAK=1")
+	}
+	for _, variant := range []struct {
+		name    string
+		engine  engine
+		connect func(t *testing.T, source string) string
+		pool    int
+	}{
+		{"PostgreSQL, simple protocol", engines[0], postgresWith("default_query_exec_mode=simple_protocol"), 12},
+		{"PostgreSQL, repeatable read", engines[0], postgresWith("default_transaction_isolation=repeatable%20read"), 12},
+		{"PostgreSQL, serializable", engines[0], postgresWith("default_transaction_isolation=serializable"), 12},
+		{"PostgreSQL, two connections", engines[0], postgresWith("application_name=latchkey"), 2},
+		{"MariaDB, interpolated, found rows", engines[1], mariaWith(func(c *mysql.Config) { c.InterpolateParams, c.ClientFoundRows = true, true }), 12},
+		{"MariaDB, read committed", engines[1], mariaWith(func(c *mysql.Config) { c.Params = map[string]string{"tx_isolation": "'READ-COMMITTED'"} }), 12},
+		{"MariaDB, serializable", engines[1], mariaWith(func(c *mysql.Config) { c.Params = map[string]string{"tx_isolation": "'SERIALIZABLE'"} }), 12},
+		{"MariaDB, two connections", engines[1], mariaWith(func(*mysql.Config) {}), 2},
+		{"SQLite, one connection", engines[2], func(_ *testing.T, source string) string { return source }, 1},
+	} {
+		t.Run(variant.name, func(t *testing.T) {
+			driver, source := variant.engine.space(t)
+			db := dial(t, driver, variant.connect(t, source))
+			db.SetMaxOpenConns(variant.pool)
+			tables := variant.engine.tables(t, db, sqlstore.Config{})
+			storetest.Run(t, func(t *testing.T) store.Store {
+				wipe(t, db)
+				return tables.Store()
+			})
+		})
+	}
+}
+
+func postgresWith(parameter string) func(t *testing.T, source string) string {
+	return func(t *testing.T, source string) string {
+		t.Helper()
+		require.Contains(t, source, "?")
+		return strings.Replace(source, "?", "?"+parameter+"&", 1)
+	}
+}
+
+func mariaWith(set func(*mysql.Config)) func(t *testing.T, source string) string {
+	return func(t *testing.T, source string) string {
+		t.Helper()
+		cfg, err := mysql.ParseDSN(source)
+		require.NoError(t, err)
+		set(cfg)
+		return cfg.FormatDSN()
+	}
+}
