@@ -1,0 +1,144 @@
+package sqlstore_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// Killed at any moment, SQLite loses nothing that was acknowledged, keeps
+// changes and events together, and its file stays sound.
+func TestKilledSQLiteLosesNothing(t *testing.T) {
+	if file := os.Getenv("LATCHKEY_TEST_VICTIM"); file != "" {
+		beKilled(t, file)
+		return
+	}
+	if runtime.GOOS == "windows" {
+		t.Skip("a process is killed in another way there")
+	}
+	rounds := 3
+	if soak() {
+		rounds = 50
+	}
+	file := filepath.Join(t.TempDir(), "keys.db")
+	var all []string
+	for round := range rounds {
+		acknowledged := killOne(t, file, round)
+		checkSurvivors(t, file, acknowledged)
+		all = append(all, acknowledged...)
+	}
+	checkSurvivors(t, file, all)
+	t.Logf("%d rounds, %d acknowledged changes, none lost", rounds, len(all))
+}
+
+// beKilled is the victim: four writers make keys and rotate them, and print
+// what was acknowledged.
+func beKilled(t *testing.T, file string) {
+	s := openSQLite(t, file).Store()
+	ctx := context.Background()
+	out := os.NewFile(3, "acknowledged")
+	prefix := os.Getenv("LATCHKEY_TEST_ROUND")
+	race(4, func(writer int) error {
+		for n := 0; ; n++ {
+			k := key(fmt.Sprint("team-", writer), fmt.Sprintf("%s-%d-%d", prefix, writer, n))
+			for k.Version = 0; k.Version < 3; k.Version++ {
+				name := fmt.Sprintf("%s@%d", k.ID, k.Version+1)
+				var err error
+				if k.Version == 0 {
+					err = s.Keys.Create(ctx, k, store.NoLimit, event(name))
+				} else {
+					k.Secrets[0].ID = fmt.Sprint("s", k.Version+1)
+					err = s.Keys.Update(ctx, k, event(name))
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(out, name)
+			}
+		}
+	})
+}
+
+// killOne runs a victim on the file and kills it at a random moment after its
+// first acknowledgements. It returns those that arrived.
+func killOne(t *testing.T, file string, round int) []string {
+	t.Helper()
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	defer read.Close()
+	victim := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledSQLiteLosesNothing$")
+	victim.Env = append(os.Environ(), "LATCHKEY_TEST_VICTIM="+file, fmt.Sprint("LATCHKEY_TEST_ROUND=r", round))
+	victim.ExtraFiles = []*os.File{write}
+	require.NoError(t, victim.Start())
+	require.NoError(t, write.Close())
+
+	lines := bufio.NewScanner(read)
+	var acknowledged []string
+	for len(acknowledged) < 5 && lines.Scan() {
+		acknowledged = append(acknowledged, lines.Text())
+	}
+	require.Len(t, acknowledged, 5, "the victim wrote too little before it ended")
+	moment := time.AfterFunc(rand.N(500*time.Millisecond), func() { _ = victim.Process.Kill() })
+	defer moment.Stop()
+	for lines.Scan() {
+		acknowledged = append(acknowledged, lines.Text())
+	}
+	require.ErrorContains(t, victim.Wait(), "killed")
+	return acknowledged
+}
+
+func openSQLite(t *testing.T, file string) *sqlstore.Database {
+	t.Helper()
+	return engines[2].tables(t, dial(t, "sqlite", sqliteSource(file)), sqlstore.Config{})
+}
+
+// checkSurvivors opens the file as a new process would.
+func checkSurvivors(t *testing.T, file string, acknowledged []string) {
+	t.Helper()
+	db := dial(t, "sqlite", sqliteSource(file))
+	var sound string
+	require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&sound))
+	require.Equal(t, "ok", sound)
+
+	s := engines[2].tables(t, db, sqlstore.Config{}).Store()
+	trail := make(map[string]bool)
+	q := store.EventQuery{Limit: store.MaxPage}
+	for {
+		page, err := s.Events.List(t.Context(), q)
+		require.NoError(t, err)
+		for _, e := range page.Events {
+			trail[e.ID] = true
+		}
+		if q.After = page.Next; q.After == nil {
+			break
+		}
+	}
+	for _, name := range acknowledged {
+		id, version, _ := strings.Cut(name, "@")
+		found, err := s.Keys.Lookup(t.Context(), id)
+		require.NoError(t, err, "%s was acknowledged", name)
+		require.GreaterOrEqual(t, fmt.Sprint(found.Key.Version), version, "%s was acknowledged", name)
+		require.True(t, trail[name], "%s has its event", name)
+	}
+	// Not acknowledged ones may be there or not, but whole.
+	var keys, versions int
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*), SUM(version) FROM latchkey_keys").Scan(&keys, &versions))
+	require.Len(t, trail, versions, "an event for each version of each key")
+	held := 0
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT SUM(held) FROM latchkey_workspaces").Scan(&held))
+	require.Equal(t, keys, held)
+	require.NoError(t, db.Close())
+}
