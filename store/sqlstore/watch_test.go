@@ -1,0 +1,295 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/internal/servers"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// stream is a Watch that runs until the test ends.
+type stream struct {
+	notices chan store.Notice
+	ended   chan error
+	cancel  context.CancelFunc
+}
+
+func watch(t *testing.T, s store.Store) *stream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &stream{make(chan store.Notice, 10_000), make(chan error, 1), cancel}
+	ready := make(chan struct{})
+	go func() {
+		w.ended <- s.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) { w.notices <- n })
+	}()
+	t.Cleanup(cancel)
+	select {
+	case <-ready:
+	case err := <-w.ended:
+		t.Fatal("the stream ended before it was ready: ", err)
+	case <-time.After(patience):
+		t.Fatal("the stream is not ready")
+	}
+	return w
+}
+
+// until returns the first notice for which ok is true.
+func (w *stream) until(t *testing.T, ok func(store.Notice) bool) store.Notice {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case n := <-w.notices:
+			if ok(n) {
+				return n
+			}
+		case err := <-w.ended:
+			t.Fatal("the stream ended: ", err)
+		case <-deadline:
+			t.Fatal("no such notice")
+		}
+	}
+}
+
+func (w *stream) end(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-w.ended:
+		return err
+	case <-time.After(patience):
+		t.Fatal("the stream does not end")
+		return nil
+	}
+}
+
+func isChange(n store.Notice) bool    { return n.Kind != store.NoticeHeartbeat }
+func isHeartbeat(n store.Notice) bool { return n.Kind == store.NoticeHeartbeat }
+
+func raise(t *testing.T, s store.Store, n int) {
+	t.Helper()
+	marks := make([]store.Mark, n)
+	for i := range marks {
+		marks[i].Epoch = int64(i)
+	}
+	require.NoError(t, s.Epochs.Raise(context.Background(), marks...))
+}
+
+// Another process's changes come by polling; they come in order and complete.
+func TestWatchAcrossProcesses(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		stores := replicas(t, e, 2)
+		w := watch(t, stores[0])
+		first := w.until(t, isHeartbeat)
+		raise(t, stores[1], 2500) // more than one read brings
+		for i := range 2500 {
+			require.Equal(t, first.Sequence+uint64(i)+1, w.until(t, isChange).Sequence)
+		}
+		require.Equal(t, first.Sequence+2500, w.until(t, isHeartbeat).Sequence)
+	})
+}
+
+func TestWatchHidesNoLoss(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		t.Run("a notice that is gone is a gap", func(t *testing.T) {
+			db := e.connect(t)
+			s := e.tables(t, db, sqlstore.Config{}).Store()
+			hold, at := make(chan struct{}), make(chan store.Notice, 100)
+			ctx, cancel := context.WithCancel(ctx)
+			ended := make(chan error, 1)
+			go func() {
+				ended <- s.Watch.Watch(ctx, func() {}, func(n store.Notice) { at <- n; <-hold })
+			}()
+			require.Zero(t, (<-at).Sequence)
+			raise(t, s, 5)
+			_, err := db.ExecContext(ctx, "DELETE FROM latchkey_notices WHERE seq < 4")
+			require.NoError(t, err)
+			close(hold)
+			require.Equal(t, uint64(4), (<-at).Sequence, "1 to 3 were lost")
+			require.Equal(t, uint64(5), (<-at).Sequence)
+			cancel()
+			require.ErrorIs(t, <-ended, context.Canceled)
+		})
+		t.Run("the loss of the last notice shows in the heartbeat", func(t *testing.T) {
+			db := e.connect(t)
+			s := e.tables(t, db, sqlstore.Config{}).Store()
+			_, err := db.ExecContext(ctx, "UPDATE latchkey_feed SET seq = 7")
+			require.NoError(t, err)
+			w := watch(t, s)
+			require.Equal(t, uint64(7), w.until(t, isHeartbeat).Sequence)
+			_, err = db.ExecContext(ctx, "UPDATE latchkey_feed SET seq = 8")
+			require.NoError(t, err)
+			w.until(t, func(n store.Notice) bool { return isHeartbeat(n) && n.Sequence == 8 })
+		})
+		t.Run("numbers that go back end the stream", func(t *testing.T) {
+			db := e.connect(t)
+			s := e.tables(t, db, sqlstore.Config{}).Store()
+			raise(t, s, 3)
+			w := watch(t, s)
+			w.until(t, isHeartbeat)
+			_, err := db.ExecContext(ctx, "UPDATE latchkey_feed SET seq = 2")
+			require.NoError(t, err)
+			require.ErrorIs(t, w.end(t), store.ErrUnavailable)
+		})
+		t.Run("old notices are removed, the latest stay", func(t *testing.T) {
+			db := e.connect(t)
+			s := e.tables(t, db, sqlstore.Config{}).Store()
+			raise(t, s, sqlstore.KeptNotices)
+			for range sqlstore.SweepEvery {
+				raise(t, s, 1)
+			}
+			kept := count(t, db, "SELECT COUNT(*) FROM latchkey_notices")
+			require.GreaterOrEqual(t, kept, sqlstore.KeptNotices)
+			require.Less(t, kept, sqlstore.KeptNotices+10)
+			require.Equal(t, sqlstore.KeptNotices+sqlstore.SweepEvery, count(t, db, "SELECT MAX(seq) FROM latchkey_notices"))
+		})
+	})
+}
+
+// listenWithPgx is a Config.Listen as hosts write it.
+func listenWithPgx(source string) func(ctx context.Context, channel string, ready, notify func()) error {
+	return func(ctx context.Context, channel string, ready, notify func()) error {
+		conn, err := pgx.Connect(ctx, source)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return err
+		}
+		ready()
+		for {
+			if _, err := conn.WaitForNotification(ctx); err != nil {
+				return err
+			}
+			notify()
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	e := engines[0]
+	t.Run("a notification alone brings the notice", func(t *testing.T) {
+		driver, source := e.space(t)
+		other := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
+		listening := make(chan struct{}, 10)
+		listen := listenWithPgx(source)
+		d := e.tables(t, dial(t, driver, source), sqlstore.Config{
+			Listen: func(ctx context.Context, channel string, ready, notify func()) error {
+				return listen(ctx, channel, func() { ready(); listening <- struct{}{} }, notify)
+			},
+		})
+		sqlstore.NeverPoll(d)
+		w := watch(t, d.Store())
+		<-listening
+		for i := range 20 {
+			raise(t, other, 1)
+			require.Equal(t, uint64(i)+1, w.until(t, isChange).Sequence)
+		}
+		w.cancel()
+		require.ErrorIs(t, w.end(t), context.Canceled)
+	})
+	t.Run("what came before it listened is read, too", func(t *testing.T) {
+		driver, source := e.space(t)
+		other := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
+		begin := make(chan struct{})
+		listen := listenWithPgx(source)
+		d := e.tables(t, dial(t, driver, source), sqlstore.Config{
+			Listen: func(ctx context.Context, channel string, ready, notify func()) error {
+				<-begin
+				return listen(ctx, channel, ready, notify)
+			},
+		})
+		sqlstore.NeverPoll(d)
+		w := watch(t, d.Store())
+		raise(t, other, 1)
+		close(begin)
+		w.until(t, isChange)
+	})
+	t.Run("polling goes on without it, and it is called again", func(t *testing.T) {
+		driver, source := e.space(t)
+		other := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
+		var calls atomic.Int64
+		d := e.tables(t, dial(t, driver, source), sqlstore.Config{
+			Listen: func(context.Context, string, func(), func()) error {
+				calls.Add(1)
+				return errors.New("no connection left")
+			},
+		})
+		w := watch(t, d.Store())
+		raise(t, other, 1)
+		w.until(t, isChange)
+		require.Eventually(t, func() bool { return calls.Load() > 1 }, patience, 10*time.Millisecond)
+		w.until(t, isHeartbeat)
+	})
+	t.Run("it ends with the stream", func(t *testing.T) {
+		var left atomic.Bool
+		d := e.tables(t, e.connect(t), sqlstore.Config{
+			Listen: func(ctx context.Context, _ string, ready, _ func()) error {
+				ready()
+				<-ctx.Done()
+				left.Store(true)
+				return ctx.Err()
+			},
+		})
+		w := watch(t, d.Store())
+		w.cancel()
+		require.ErrorIs(t, w.end(t), context.Canceled)
+		require.True(t, left.Load())
+	})
+}
+
+// behind connects to a server through a proxy.
+func behind(t *testing.T, driver, source string) (*servers.Proxy, string) {
+	t.Helper()
+	if driver == "mysql" {
+		cfg, err := mysql.ParseDSN(source)
+		require.NoError(t, err)
+		p, err := servers.NewProxy(cfg.Addr)
+		require.NoError(t, err)
+		t.Cleanup(p.Close)
+		cfg.Addr = p.Addr()
+		return p, cfg.FormatDSN()
+	}
+	u, err := url.Parse(source)
+	require.NoError(t, err)
+	p, err := servers.NewProxy(net.JoinHostPort(u.Hostname(), u.Port()))
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	u.Host = p.Addr()
+	return p, u.String()
+}
+
+// A server that answers no more, and says nothing, ends the stream.
+func TestWatchEndsOnAFrozenConnection(t *testing.T) {
+	for _, e := range engines[:2] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			driver, source := e.space(t)
+			proxy, source := behind(t, driver, source)
+			s := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
+			w := watch(t, s)
+			w.until(t, isHeartbeat)
+			proxy.Freeze()
+			err := w.end(t)
+			proxy.Thaw()
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			require.NotContains(t, fmt.Sprint(err), proxy.Addr())
+			w = watch(t, s)
+			raise(t, s, 1)
+			w.until(t, isChange)
+		})
+	}
+}
