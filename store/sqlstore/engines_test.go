@@ -30,7 +30,7 @@ type engine struct {
 	dialect sqlstore.Dialect
 	// space makes a place of the test's own for tables and returns how to
 	// connect to it: driver and data source.
-	space func(t *testing.T) (driver, source string)
+	space func(t testing.TB) (driver, source string)
 }
 
 var engines = []engine{
@@ -39,26 +39,29 @@ var engines = []engine{
 	{"SQLite", sqlstore.SQLite, sqliteSpace},
 }
 
-// eachEngine runs a test on every database.
+// eachEngine runs a test on every database, on all at once.
 func eachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) { test(t, e) })
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, e)
+		})
 	}
 }
 
 // connect opens a place of the test's own.
-func (e engine) connect(t *testing.T) *sql.DB {
+func (e engine) connect(t testing.TB) *sql.DB {
 	t.Helper()
 	return open(t, e.space)
 }
 
-func open(t *testing.T, space func(t *testing.T) (driver, source string)) *sql.DB {
+func open(t testing.TB, space func(t testing.TB) (driver, source string)) *sql.DB {
 	t.Helper()
 	driver, source := space(t)
 	return dial(t, driver, source)
 }
 
-func dial(t *testing.T, driver, source string) *sql.DB {
+func dial(t testing.TB, driver, source string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open(driver, source)
 	require.NoError(t, err)
@@ -69,7 +72,7 @@ func dial(t *testing.T, driver, source string) *sql.DB {
 }
 
 // tables makes a Database with its tables.
-func (e engine) tables(t *testing.T, db *sql.DB, cfg sqlstore.Config) *sqlstore.Database {
+func (e engine) tables(t testing.TB, db *sql.DB, cfg sqlstore.Config) *sqlstore.Database {
 	t.Helper()
 	d, err := sqlstore.New(db, e.dialect, cfg)
 	require.NoError(t, err)
@@ -77,7 +80,7 @@ func (e engine) tables(t *testing.T, db *sql.DB, cfg sqlstore.Config) *sqlstore.
 	return d
 }
 
-func postgresSpace(t *testing.T) (driver, source string) {
+func postgresSpace(t testing.TB) (driver, source string) {
 	t.Helper()
 	server, err := servers.Postgres(t.Context())
 	skipWithout(t, "PostgreSQL", err)
@@ -91,7 +94,7 @@ func postgresSpace(t *testing.T) (driver, source string) {
 	return "pgx", u.String()
 }
 
-func mariaSpace(t *testing.T) (driver, source string) {
+func mariaSpace(t testing.TB) (driver, source string) {
 	t.Helper()
 	server, err := servers.MariaDB(t.Context())
 	skipWithout(t, "MariaDB", err)
@@ -103,7 +106,7 @@ func mariaSpace(t *testing.T) (driver, source string) {
 	return "mysql", cfg.FormatDSN()
 }
 
-func sqliteSpace(t *testing.T) (driver, source string) {
+func sqliteSpace(t testing.TB) (driver, source string) {
 	t.Helper()
 	return "sqlite", sqliteSource(filepath.Join(t.TempDir(), "keys.db"))
 }
@@ -113,7 +116,7 @@ func sqliteSource(file string) string {
 }
 
 // admin runs a statement now and another when the test is over.
-func admin(t *testing.T, driver, source, now, after string) {
+func admin(t testing.TB, driver, source, now, after string) {
 	t.Helper()
 	run := func(statement string) {
 		db, err := sql.Open(driver, source)
@@ -128,7 +131,7 @@ func admin(t *testing.T, driver, source, now, after string) {
 
 // skipWithout skips a test where there is no server, or fails it where there
 // must be one.
-func skipWithout(t *testing.T, name string, err error) {
+func skipWithout(t testing.TB, name string, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
 		t.Skipf("no %s: neither one that answers nor a program to start: %v", name, err)

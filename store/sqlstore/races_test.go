@@ -66,7 +66,6 @@ func TestRacesAcrossReplicas(t *testing.T) {
 			rounds, writers = 1000, 200
 		}
 		eachEngine(t, func(t *testing.T, e engine) {
-			t.Parallel()
 			stores := replicas(t, e, 3)
 			for round := range rounds {
 				space := fmt.Sprint("team-", round)
@@ -96,7 +95,6 @@ func TestRacesAcrossReplicas(t *testing.T) {
 
 	t.Run("B22 64 rotations with one version", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
-			t.Parallel()
 			stores := replicas(t, e, 3)
 			require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
 			for version := int64(1); version <= 3; version++ {
@@ -122,7 +120,6 @@ func TestRacesAcrossReplicas(t *testing.T) {
 			rotations = 10_000
 		}
 		eachEngine(t, func(t *testing.T, e engine) {
-			t.Parallel()
 			stores := replicas(t, e, 3)
 			require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
 			rotated := make(chan struct{})
@@ -157,7 +154,6 @@ func TestRacesAcrossReplicas(t *testing.T) {
 
 	t.Run("B18 64 spends of one id", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
-			t.Parallel()
 			stores := replicas(t, e, 3)
 			for round := range 4 {
 				errs := race(64, func(i int) error {
@@ -175,7 +171,6 @@ func TestRacesAcrossReplicas(t *testing.T) {
 
 	t.Run("64 attempts at one instant", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
-			t.Parallel()
 			stores := replicas(t, e, 3)
 			for round := range 4 {
 				var mu sync.Mutex
@@ -197,7 +192,6 @@ func TestRacesAcrossReplicas(t *testing.T) {
 
 	t.Run("64 writers of every kind: each change with its event and its notice, or with neither", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
-			t.Parallel()
 			everyKind(t, replicas(t, e, 3))
 		})
 	})

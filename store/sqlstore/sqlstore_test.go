@@ -14,7 +14,6 @@ import (
 
 func TestContract(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
-		t.Parallel()
 		db := e.connect(t)
 		tables := e.tables(t, db, sqlstore.Config{})
 		storetest.Run(t, func(t *testing.T) store.Store {
