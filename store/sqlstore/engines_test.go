@@ -21,6 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	defer servers.Close()
+	defer servers.Close()
+	_ = mysql.SetLogger(&mysql.NopLogger{}) // tests break connections on purpose
 	m.Run()
 }
 

@@ -157,12 +157,14 @@ func (e *epochs) raiseKey(ctx context.Context, r runner, m store.Mark) error {
 	if _, err := e.d.lockWorkspace(ctx, r, m.Workspace); err != nil {
 		return err
 	}
-	_, err := e.d.keys.held(ctx, r, m.Workspace, m.Key)
-	if err == nil {
+	var key keyRow
+	switch err := r.row(ctx, q.lockKey, id).Scan(key.columns()...); {
+	case err == nil && key.k.Workspace != m.Workspace:
+		return store.ErrNotFound
+	case err == nil:
 		_, err = r.exec(ctx, q.raiseKey, m.Epoch, id)
 		return err
-	}
-	if !errors.Is(err, store.ErrNotFound) {
+	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
 	var epoch int64

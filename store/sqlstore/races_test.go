@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -18,14 +19,14 @@ import (
 )
 
 // replicas are Databases on the same tables, each with connections of its own.
-func replicas(t *testing.T, e engine, n int) []store.Store {
+func replicas(t *testing.T, e engine, n int) (stores []store.Store, db *sql.DB) {
 	t.Helper()
 	driver, source := e.space(t)
-	stores := make([]store.Store, n)
-	for i := range stores {
-		stores[i] = e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
+	for range n {
+		db = dial(t, driver, source)
+		stores = append(stores, e.tables(t, db, sqlstore.Config{}).Store())
 	}
-	return stores
+	return stores, db
 }
 
 func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
@@ -58,143 +59,143 @@ func events(t *testing.T, s store.Store) []string {
 }
 
 func TestRacesAcrossReplicas(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		stores, db := replicas(t, e, 3)
+		for _, try := range []struct {
+			name string
+			race func(t *testing.T, stores []store.Store)
+		}{
+			{"B05 creates under a limit of 10", raceLimit},
+			{"B22 64 rotations with one version", raceRotations},
+			{"B22 a login during rotations finds one secret, the old or the new", raceLogins},
+			{"B18 64 spends of one id", raceSpends},
+			{"64 attempts at one instant", raceAttempts},
+			{"64 writers of every kind: each change with its event and its notice, or with neither", everyKind},
+		} {
+			wipe(t, db)
+			t.Run(try.name, func(t *testing.T) { try.race(t, stores) })
+		}
+	})
+}
+
+func raceLimit(t *testing.T, stores []store.Store) {
 	ctx := context.Background()
-
-	t.Run("B05 creates under a limit of 10", func(t *testing.T) {
-		rounds, writers := 2, 64
-		if soak() {
-			rounds, writers = 1000, 200
+	rounds, writers := 2, 64
+	if soak() {
+		rounds, writers = 1000, 200
+	}
+	for round := range rounds {
+		space := fmt.Sprint("team-", round)
+		name := func(i int) string { return fmt.Sprintf("key-%d-%d", round, i) }
+		errs := race(writers, func(i int) error {
+			return stores[i%3].Keys.Create(ctx, key(space, name(i)), 10, event(name(i)))
+		})
+		won := outcomes(t, errs, store.ErrLimit)
+		require.Len(t, won, 10)
+		w, err := stores[0].Settings.Workspace(ctx, space)
+		require.NoError(t, err)
+		require.Equal(t, 10, w.Keys)
+		page, err := stores[1].Keys.List(ctx, store.KeyQuery{Workspace: space})
+		require.NoError(t, err)
+		require.Len(t, page.Keys, 10)
+		want := []string{}
+		for _, i := range won {
+			want = append(want, name(i))
 		}
-		eachEngine(t, func(t *testing.T, e engine) {
-			stores := replicas(t, e, 3)
-			for round := range rounds {
-				space := fmt.Sprint("team-", round)
-				name := func(i int) string { return fmt.Sprintf("key-%d-%d", round, i) }
-				errs := race(writers, func(i int) error {
-					return stores[i%3].Keys.Create(ctx, key(space, name(i)), 10, event(name(i)))
-				})
-				won := outcomes(t, errs, store.ErrLimit)
-				require.Len(t, won, 10)
-				w, err := stores[0].Settings.Workspace(ctx, space)
-				require.NoError(t, err)
-				require.Equal(t, 10, w.Keys)
-				page, err := stores[1].Keys.List(ctx, store.KeyQuery{Workspace: space})
-				require.NoError(t, err)
-				require.Len(t, page.Keys, 10)
-				want := []string{}
-				for _, i := range won {
-					want = append(want, name(i))
+		slices.Sort(want)
+		require.Equal(t, want, events(t, stores[2]), "an event for each key, and for no other")
+		_, err = stores[0].Events.Prune(ctx, noon.Add(time.Second))
+		require.NoError(t, err)
+	}
+}
+
+func raceRotations(t *testing.T, stores []store.Store) {
+	ctx := context.Background()
+	require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
+	for version := int64(1); version <= 3; version++ {
+		errs := race(64, func(i int) error {
+			k := key("team-a", "key-1")
+			k.Version, k.Secrets[0].ID = version, fmt.Sprintf("s%d-%d", version, i)
+			return stores[i%3].Keys.Update(ctx, k, event(k.Secrets[0].ID))
+		})
+		won := outcomes(t, errs, store.ErrConflict)
+		require.Len(t, won, 1)
+		found, err := stores[1].Keys.Lookup(ctx, "key-1")
+		require.NoError(t, err)
+		require.Equal(t, version+1, found.Key.Version)
+		require.Equal(t, fmt.Sprintf("s%d-%d", version, won[0]), found.Key.Secrets[0].ID)
+		require.Len(t, events(t, stores[0]), int(version))
+	}
+}
+
+func raceLogins(t *testing.T, stores []store.Store) {
+	ctx := context.Background()
+	rotations := 30
+	if soak() {
+		rotations = 10_000
+	}
+	require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
+	rotated := make(chan struct{})
+	var readers sync.WaitGroup
+	for i := range 4 {
+		readers.Go(func() {
+			for last := int64(0); ; {
+				select {
+				case <-rotated:
+					return
+				default:
 				}
-				slices.Sort(want)
-				require.Equal(t, want, events(t, stores[2]), "an event for each key, and for no other")
-				_, err = stores[0].Events.Prune(ctx, noon.Add(time.Second))
-				require.NoError(t, err)
+				found, err := stores[i%2].Keys.Lookup(ctx, "key-1")
+				k := found.Key
+				if err != nil || k.Version < last || len(k.Secrets) != 1 || k.Secrets[0].ID != fmt.Sprint("s", k.Version) || k.Epoch != k.Version {
+					t.Errorf("after version %d: %v, %d secrets of version %d: %v", last, k.Version, len(k.Secrets), k.Epoch, err)
+					return
+				}
+				last = k.Version
 			}
 		})
-	})
+	}
+	for version := range int64(rotations) {
+		k := key("team-a", "key-1")
+		k.Version, k.Epoch, k.Secrets[0].ID = version+1, version+2, fmt.Sprint("s", version+2)
+		require.NoError(t, stores[2].Keys.Update(ctx, k, store.Change{}))
+	}
+	close(rotated)
+	readers.Wait()
+}
 
-	t.Run("B22 64 rotations with one version", func(t *testing.T) {
-		eachEngine(t, func(t *testing.T, e engine) {
-			stores := replicas(t, e, 3)
-			require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
-			for version := int64(1); version <= 3; version++ {
-				errs := race(64, func(i int) error {
-					k := key("team-a", "key-1")
-					k.Version, k.Secrets[0].ID = version, fmt.Sprintf("s%d-%d", version, i)
-					return stores[i%3].Keys.Update(ctx, k, event(k.Secrets[0].ID))
-				})
-				won := outcomes(t, errs, store.ErrConflict)
-				require.Len(t, won, 1)
-				found, err := stores[1].Keys.Lookup(ctx, "key-1")
-				require.NoError(t, err)
-				require.Equal(t, version+1, found.Key.Version)
-				require.Equal(t, fmt.Sprintf("s%d-%d", version, won[0]), found.Key.Secrets[0].ID)
-				require.Len(t, events(t, stores[0]), int(version))
-			}
+func raceSpends(t *testing.T, stores []store.Store) {
+	ctx := context.Background()
+	for round := range 4 {
+		errs := race(64, func(i int) error {
+			id := store.OnceID{Space: "jti", ID: fmt.Sprint("id-", round), Value: fmt.Sprint(i), Expires: noon.Add(time.Hour)}
+			return stores[i%3].OnceIDs.Spend(ctx, id, noon)
 		})
-	})
+		won := outcomes(t, errs, store.ErrExists)
+		require.Len(t, won, 1)
+		kept, err := stores[0].OnceIDs.Find(ctx, "jti", fmt.Sprint("id-", round), noon)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(won[0]), kept.Value)
+	}
+}
 
-	t.Run("B22 a login during rotations finds one secret, the old or the new", func(t *testing.T) {
-		rotations := 30
-		if soak() {
-			rotations = 10_000
-		}
-		eachEngine(t, func(t *testing.T, e engine) {
-			stores := replicas(t, e, 3)
-			require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
-			rotated := make(chan struct{})
-			var readers sync.WaitGroup
-			for i := range 4 {
-				readers.Go(func() {
-					for last := int64(0); ; {
-						select {
-						case <-rotated:
-							return
-						default:
-						}
-						found, err := stores[i%2].Keys.Lookup(ctx, "key-1")
-						k := found.Key
-						if err != nil || k.Version < last || len(k.Secrets) != 1 || k.Secrets[0].ID != fmt.Sprint("s", k.Version) || k.Epoch != k.Version {
-							t.Errorf("after version %d: %v, %d secrets of version %d: %v", last, k.Version, len(k.Secrets), k.Epoch, err)
-							return
-						}
-						last = k.Version
-					}
-				})
+func raceAttempts(t *testing.T, stores []store.Store) {
+	ctx := context.Background()
+	for round := range 4 {
+		var mu sync.Mutex
+		moved := 0
+		errs := race(64, func(i int) error {
+			_, passed, err := stores[i%3].Limiter.Advance(ctx, fmt.Sprint("id-", round), noon, time.Second, 10*time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			if passed {
+				moved++
 			}
-			for version := range int64(rotations) {
-				k := key("team-a", "key-1")
-				k.Version, k.Epoch, k.Secrets[0].ID = version+1, version+2, fmt.Sprint("s", version+2)
-				require.NoError(t, stores[2].Keys.Update(ctx, k, store.Change{}))
-			}
-			close(rotated)
-			readers.Wait()
+			return err
 		})
-	})
-
-	t.Run("B18 64 spends of one id", func(t *testing.T) {
-		eachEngine(t, func(t *testing.T, e engine) {
-			stores := replicas(t, e, 3)
-			for round := range 4 {
-				errs := race(64, func(i int) error {
-					id := store.OnceID{Space: "jti", ID: fmt.Sprint("id-", round), Value: fmt.Sprint(i), Expires: noon.Add(time.Hour)}
-					return stores[i%3].OnceIDs.Spend(ctx, id, noon)
-				})
-				won := outcomes(t, errs, store.ErrExists)
-				require.Len(t, won, 1)
-				kept, err := stores[0].OnceIDs.Find(ctx, "jti", fmt.Sprint("id-", round), noon)
-				require.NoError(t, err)
-				require.Equal(t, fmt.Sprint(won[0]), kept.Value)
-			}
-		})
-	})
-
-	t.Run("64 attempts at one instant", func(t *testing.T) {
-		eachEngine(t, func(t *testing.T, e engine) {
-			stores := replicas(t, e, 3)
-			for round := range 4 {
-				var mu sync.Mutex
-				moved := 0
-				errs := race(64, func(i int) error {
-					_, passed, err := stores[i%3].Limiter.Advance(ctx, fmt.Sprint("id-", round), noon, time.Second, 10*time.Second)
-					mu.Lock()
-					defer mu.Unlock()
-					if passed {
-						moved++
-					}
-					return err
-				})
-				require.NoError(t, errors.Join(errs...))
-				require.Equal(t, 10, moved)
-			}
-		})
-	})
-
-	t.Run("64 writers of every kind: each change with its event and its notice, or with neither", func(t *testing.T) {
-		eachEngine(t, func(t *testing.T, e engine) {
-			everyKind(t, replicas(t, e, 3))
-		})
-	})
+		require.NoError(t, errors.Join(errs...))
+		require.Equal(t, 10, moved)
+	}
 }
 
 func everyKind(t *testing.T, stores []store.Store) {

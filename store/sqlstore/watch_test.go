@@ -89,7 +89,7 @@ func raise(t *testing.T, s store.Store, n int) {
 // Another process's changes come by polling; they come in order and complete.
 func TestWatchAcrossProcesses(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
-		stores := replicas(t, e, 2)
+		stores, _ := replicas(t, e, 2)
 		w := watch(t, stores[0])
 		first := w.until(t, isHeartbeat)
 		raise(t, stores[1], 1200) // more than one read brings
@@ -103,9 +103,9 @@ func TestWatchAcrossProcesses(t *testing.T) {
 func TestWatchHidesNoLoss(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
 		t.Run("a notice that is gone is a gap", func(t *testing.T) {
-			db := e.connect(t)
-			s := e.tables(t, db, sqlstore.Config{}).Store()
 			hold, at := make(chan struct{}), make(chan store.Notice, 100)
 			ctx, cancel := context.WithCancel(ctx)
 			ended := make(chan error, 1)
@@ -123,8 +123,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 			require.ErrorIs(t, <-ended, context.Canceled)
 		})
 		t.Run("the loss of the last notice shows in the heartbeat", func(t *testing.T) {
-			db := e.connect(t)
-			s := e.tables(t, db, sqlstore.Config{}).Store()
+			wipe(t, db)
 			_, err := db.ExecContext(ctx, "UPDATE latchkey_feed SET seq = 7")
 			require.NoError(t, err)
 			w := watch(t, s)
@@ -134,8 +133,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 			w.until(t, func(n store.Notice) bool { return isHeartbeat(n) && n.Sequence == 8 })
 		})
 		t.Run("numbers that go back end the stream", func(t *testing.T) {
-			db := e.connect(t)
-			s := e.tables(t, db, sqlstore.Config{}).Store()
+			wipe(t, db)
 			raise(t, s, 3)
 			w := watch(t, s)
 			w.until(t, isHeartbeat)
@@ -144,8 +142,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 			require.ErrorIs(t, w.end(t), store.ErrUnavailable)
 		})
 		t.Run("old notices are removed, the latest stay", func(t *testing.T) {
-			db := e.connect(t)
-			s := e.tables(t, db, sqlstore.Config{}).Store()
+			wipe(t, db)
 			raise(t, s, 20)
 			_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_feed SET seq = ", sqlstore.KeptNotices))
 			require.NoError(t, err)
@@ -236,15 +233,18 @@ func TestListen(t *testing.T) {
 	})
 	t.Run("it ends with the stream", func(t *testing.T) {
 		var left atomic.Bool
+		listening := make(chan struct{})
 		d := e.tables(t, e.connect(t), sqlstore.Config{
 			Listen: func(ctx context.Context, _ string, ready, _ func()) error {
 				ready()
+				close(listening)
 				<-ctx.Done()
 				left.Store(true)
 				return ctx.Err()
 			},
 		})
 		w := watch(t, d.Store())
+		<-listening
 		w.cancel()
 		require.ErrorIs(t, w.end(t), context.Canceled)
 		require.True(t, left.Load())
