@@ -153,14 +153,14 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 		}
 		one, two := begin(t, db, "BEGIN"), begin(t, db, "BEGIN")
 		for c, id := range map[*sql.Conn]int{one: 1, two: 2} {
-			_, err = c.ExecContext(ctx, fmt.Sprint("UPDATE pair SET n = 1 WHERE id = ", id)) //nolint:gosec // a number
+			_, err = c.ExecContext(ctx, fmt.Sprint("UPDATE pair SET n = 1 WHERE id = ", id))
 			require.NoError(t, err)
 		}
 		var crossed [2]error
 		var both sync.WaitGroup
 		for i, c := range []*sql.Conn{one, two} {
 			both.Go(func() {
-				_, crossed[i] = c.ExecContext(ctx, fmt.Sprint("UPDATE pair SET n = 2 WHERE id = ", 2-i)) //nolint:gosec // a number
+				_, crossed[i] = c.ExecContext(ctx, fmt.Sprint("UPDATE pair SET n = 2 WHERE id = ", 2-i))
 			})
 		}
 		both.Wait()

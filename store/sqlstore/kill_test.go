@@ -79,7 +79,7 @@ func killOne(t *testing.T, file string, round int) []string {
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	defer read.Close()
-	victim := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledSQLiteLosesNothing$")
+	victim := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledSQLiteLosesNothing$") //nolint:gosec // this test itself
 	victim.Env = append(os.Environ(), "LATCHKEY_TEST_VICTIM="+file, fmt.Sprint("LATCHKEY_TEST_ROUND=r", round))
 	victim.ExtraFiles = []*os.File{write}
 	require.NoError(t, victim.Start())
