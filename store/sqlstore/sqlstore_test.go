@@ -26,6 +26,9 @@ func TestContract(t *testing.T) {
 // wipe empties all tables: making them anew for each rule would take longer.
 func wipe(t *testing.T, db *sql.DB) {
 	t.Helper()
+	tx, err := db.BeginTx(context.Background(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
 	for _, reset := range []string{
 		"DELETE FROM latchkey_keys", "DELETE FROM latchkey_workspaces", "DELETE FROM latchkey_tombstones",
 		"DELETE FROM latchkey_marks", "DELETE FROM latchkey_revoked", "DELETE FROM latchkey_events",
@@ -33,7 +36,8 @@ func wipe(t *testing.T, db *sql.DB) {
 		"DELETE FROM latchkey_notices", "DELETE FROM latchkey_instance", "INSERT INTO latchkey_instance (id) VALUES (1)",
 		"UPDATE latchkey_ring SET version = 0, content = '[]'", "UPDATE latchkey_feed SET seq = 0",
 	} {
-		_, err := db.ExecContext(context.Background(), reset)
+		_, err := tx.ExecContext(context.Background(), reset)
 		require.NoError(t, err)
 	}
+	require.NoError(t, tx.Commit())
 }
