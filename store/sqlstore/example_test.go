@@ -23,6 +23,9 @@ func Example() {
 		return
 	}
 	defer os.RemoveAll(dir)
+	ctx, now := context.Background(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+	// PostgreSQL: sql.Open("pgx", "postgres://...") and sqlstore.PostgreSQL.
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "keys.db")+
 		"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
 	if err != nil {
@@ -35,13 +38,12 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	ctx, now := context.Background(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	if err := database.Migrate(ctx); err != nil {
+	if err := database.Migrate(ctx); err != nil { // every replica, at every start
 		fmt.Println(err)
 		return
 	}
+	s := database.Store() // for oauth.New, in place of memstore.New()
 
-	s := database.Store() // what oauth.New takes
 	err = s.Keys.Create(ctx, store.Key{
 		ID: "key-1", Workspace: "team-a", Name: "deployment", Created: now, Updated: now,
 		Permissions: scope.MustParse("project.list"),
