@@ -45,6 +45,7 @@ func (c *call) place(bad *fieldErrors) *place {
 	var p place
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if len(text) > maxCursor || err != nil || len(sealed) < cursorMAC ||
+		base64.RawURLEncoding.EncodeToString(sealed) != text || // it passes over line breaks and spare bits
 		!hmac.Equal(sealed[:cursorMAC], c.cursorMAC(sealed[cursorMAC:])) ||
 		json.Unmarshal(sealed[cursorMAC:], &p) != nil {
 		bad.add("cursor", "It is not a cursor of this list, or not one of yours. Begin with the first page.")

@@ -17,7 +17,10 @@ func TestLifeOfAKey(t *testing.T) {
 	answer := r.do("olga", "POST", "/workspaces/team-a/keys", `{"name":"ci","permissions":["project.*"],"expires_at":"2027-01-31","resources":[]}`).wants(http.StatusCreated)
 	var m made
 	answer.into(&m)
+	require.Nil(t, r.read("olga", m.Key.ID).LastUsedAt)
 	require.NoError(t, r.login(m.Key.ID, m.Secret), "the secret of the answer logs in")
+	require.Equal(t, noon, *r.read("olga", m.Key.ID).LastUsedAt, "last use moves on login")
+	require.Equal(t, noon, *r.read("olga", m.Key.ID).Secrets[0].LastUsedAt)
 	require.Equal(t, []string{"project.delete", "project.list", "project.save"}, m.Key.Permissions)
 	require.Equal(t, []string{"project.*"}, m.Key.Asked)
 	require.Equal(t, "2027-01-31", *m.Key.ExpiresAt)

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -23,6 +24,9 @@ import (
 var spec = sync.OnceValues(func() (*openapi3.T, error) {
 	return openapi3.NewLoader().LoadFromData(admin.Document())
 })
+
+// checked are answers that need no second look: most refusals are alike.
+var checked sync.Map
 
 // checkContract checks an answer, and the request of a successful one, against
 // the OpenAPI document.
@@ -46,6 +50,10 @@ func checkContract(t testing.TB, sent *http.Request, body string, got *reply) {
 			return
 		}
 		t.Fatalf("%s %s is no route and was answered with %d", sent.Method, sent.URL.Path, got.StatusCode)
+	}
+	alike := fmt.Sprint(sent.Method, pattern, got.StatusCode, got.Header["Content-Type"], got.Header["Cache-Control"], string(got.body))
+	if _, known := checked.LoadOrStore(alike, true); known && got.StatusCode >= 400 {
+		return
 	}
 	item := doc.Paths.Value(pattern)
 	require.NotNil(t, item, "%s is not in the document", pattern)

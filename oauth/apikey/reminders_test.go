@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -225,7 +226,47 @@ func TestRemindersAcrossReplicas(t *testing.T) {
 		count[r.ID]++
 	}
 	require.Len(t, count, 3*keys)
-	require.Len(t, in.got, 3*keys, "exactly one call each")
+	require.Equal(t, 3*keys, len(in.got), "exactly one call each")
+}
+
+// TestTwoClaimsAtOnce lets two replicas find no attempt before either makes
+// one.
+func TestTwoClaimsAtOnce(t *testing.T) {
+	var in inbox
+	st := memstore.New()
+	st.OnceIDs = meetingIDs{st.OnceIDs, make(chan struct{})}
+	first, second := rigOn(t, st, in.config), rigOn(t, st, in.config)
+	for range 20 {
+		first.expiring("ci", 10*day)
+	}
+	var group sync.WaitGroup
+	for _, r := range []*rig{first, second} {
+		group.Go(func() {
+			if err := r.Remind(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	require.Equal(t, 20, len(in.got))
+}
+
+// meetingIDs lets two look for an attempt at the same time.
+type meetingIDs struct {
+	store.OnceIDs
+	meet chan struct{}
+}
+
+func (m meetingIDs) Find(ctx context.Context, space, id string, now time.Time) (store.OnceID, error) {
+	found, err := m.OnceIDs.Find(ctx, space, id, now)
+	if strings.Contains(id, ".") { // of an attempt
+		select {
+		case m.meet <- struct{}{}:
+		case <-m.meet:
+		case <-time.After(time.Second): // the other one is past it
+		}
+	}
+	return found, err
 }
 
 func TestRemindersAreRetried(t *testing.T) {
