@@ -16,11 +16,12 @@ const (
 )
 
 // Run does what cannot wait for a request: it writes last uses, counts and
-// events, prunes what is old, reads and rotates the signing keys, and reminds
-// of keys about to expire. It runs in the caller's goroutine, but for the
-// reminders, which wait for the host's hook and have the package's only other
-// one. It returns when ctx has ended, the last use is written and the hook has
-// returned; the error is that of the last writing.
+// events, prunes what is old, reads and rotates the signing keys, reminds of
+// keys about to expire, and follows the changes that other processes make, if
+// the store has a Watch. It runs in the caller's goroutine, but for the
+// reminders, which wait for the host's hook, and the changes: these have the
+// package's only other ones. It returns when ctx has ended, the last use is
+// written and both are through; the error is that of the last writing.
 func (s *Server) Run(ctx context.Context) error {
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
@@ -32,6 +33,19 @@ func (s *Server) Run(ctx context.Context) error {
 		var reminders sync.WaitGroup
 		defer reminders.Wait() // after the last writing
 		reminders.Go(func() { s.remind(ctx) })
+	}
+	changed := make(chan struct{}, 1)
+	if s.store.Watch != nil {
+		var changes sync.WaitGroup
+		defer changes.Wait()
+		changes.Go(func() {
+			s.watch(ctx, func() {
+				select {
+				case changed <- struct{}{}:
+				default: // one is noted already
+				}
+			})
+		})
 	}
 	for {
 		var err error
@@ -47,6 +61,8 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-flush.C:
 			err = s.keys.Flush(ctx)
 		case <-step.C:
+			err = s.ring.step(ctx, s.cfg.Now())
+		case <-changed:
 			err = s.ring.step(ctx, s.cfg.Now())
 		case <-prune.C:
 			err = s.keys.Prune(ctx)

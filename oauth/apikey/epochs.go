@@ -118,17 +118,19 @@ func secretOfKey(k *store.Key, id string) *store.Secret {
 }
 
 // readMarks reads the epochs that live apart from the key. Where they are
-// ahead of the record that the login read, a change is under way or was cut
-// off: the record is read again, after the marks, and the login must hold
-// against it. Marks that are lost or behind, as those of a key from before its
-// host moved epochs elsewhere, are put right from the record.
+// ahead of the record that the login read, or tell otherwise of its secret, a
+// change is under way or was cut off, or a cache was behind: the record is read
+// again, after the marks, and the login must hold against it. Marks that are
+// then still lost or behind, as those of a key from before its host moved
+// epochs elsewhere, are put right from the record.
 func (s *Service) readMarks(ctx context.Context, l *Login) error {
 	marks, err := s.store.Epochs.Read(ctx, store.TokenRef{Workspace: l.found.Key.Workspace, Key: l.found.Key.ID, Secret: l.secret.ID})
 	lost := errors.Is(err, store.ErrNotFound)
 	if err != nil && !lost {
 		return fmt.Errorf("apikey: read epochs: %w", outage(err))
 	}
-	if marks.Instance > l.found.Instance.Epoch || marks.Workspace > l.found.Workspace.Epoch || marks.Key > l.found.Key.Epoch {
+	if lost || !marks.SecretKnown || !marks.SecretNotAfter.Equal(l.secret.NotAfter) ||
+		marks.Instance > l.found.Instance.Epoch || marks.Workspace > l.found.Workspace.Epoch || marks.Key > l.found.Key.Epoch {
 		if err := s.again(ctx, l); err != nil {
 			return err
 		}

@@ -1,0 +1,47 @@
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const (
+	watchAgain = 50 * time.Millisecond
+	// watchPause bounds the pause between two attempts to open a stream, and
+	// so how long the end of an outage goes unnoticed.
+	watchPause = 2 * time.Second
+)
+
+// watch follows the store's stream of changes until ctx ends, and opens it
+// again when it breaks. A cache in the store lives by that. ringChanged is
+// called, and must return at once, when the signing keys changed or may have.
+func (s *Server) watch(ctx context.Context, ringChanged func()) {
+	pause, open := watchAgain, true
+	for {
+		err := s.store.Watch.Watch(ctx, func() {
+			pause, open = watchAgain, true
+			ringChanged() // while nobody watched
+		}, func(n store.Notice) {
+			if n.Kind == store.NoticeSigningKeys {
+				ringChanged()
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if open {
+			s.cfg.Logger.WarnContext(ctx, "the store's stream of changes broke and will be opened again", "error", err)
+		}
+		open = false
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		pause = min(2*pause, watchPause)
+	}
+}

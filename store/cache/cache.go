@@ -1,0 +1,266 @@
+// Package cache answers the reads of a login and of a guard from memory, over
+// any store, without ever answering what is no longer so for longer than a
+// bound.
+//
+//	cached, err := cache.New(st, cache.Config{})
+//	srv, err := oauth.New(cached.Store(), oauth.Config{...})
+//	go srv.Run(ctx)
+//
+// Keys.Lookup, Settings.Instance, Settings.Workspace and Epochs.Read are
+// answered from memory. All else goes to the store below.
+//
+// # What it may answer
+//
+// A record is answered from memory only while the stream of changes
+// (store.Watch) vouches for it: the stream was open before the record was
+// read, no notice was lost since, and the last notice or heartbeat came less
+// than half of Config.Bound ago. A gap in the numbers, a stream that broke or
+// was opened again, or silence puts everything in memory out of use at once.
+// Until the stream vouches again, reads go to the store, and what the store
+// fails with is returned: no record is answered on doubt.
+//
+// So a change made here is seen by every read that begins after it returned,
+// even if it returned an error. A change made elsewhere is seen once its
+// notice comes, and no later than Bound if it never does. Two records of one
+// Found may be of different moments within that bound. Each brings the epoch it
+// stood under, so that a token issued on an outdated one ends as soon as the
+// verifier knows.
+//
+// The only thing that may lag further is LastUsed of logins elsewhere, of
+// which there are no notices: whatever happens, records are read again after a
+// minute.
+//
+// # Who watches
+//
+// Somebody must follow the Watch of the store that Store returns:
+// oauth.Server.Run does; a host without one calls Cache.Run. While nobody
+// does, everything is read from the store, which is slow and correct, and one
+// warning says so.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Config adjusts a Cache. The zero value of each field is the production
+// default.
+type Config struct {
+	// Bound is the age that no answer from memory ever exceeds, in real time.
+	// Default 1 second; 500 milliseconds to 1 minute. Under half of it without
+	// a heartbeat nothing is answered from memory, so that a short bound on a
+	// busy machine means more reads from the store.
+	Bound time.Duration
+	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
+	// As many tokens' epochs are held besides, a quarter as many workspaces
+	// and a sixteenth as many unknown ids: 16 bytes for each place, and what
+	// the records take that are in it.
+	Entries int
+	// MissFor is how long an unknown id is answered from memory. Default 1
+	// second; up to 1 minute. A key that is made under such an id works at
+	// once here, and elsewhere when its notice comes. Negative: unknown ids
+	// are not remembered.
+	MissFor time.Duration
+	// EpochsWatch is the stream of the system that holds the epochs, where
+	// that is not the one that holds the keys. It must be nil if the epochs
+	// live beside the keys. If it is nil and they do not, they are not cached:
+	// each Epochs.Read goes to the store.
+	EpochsWatch store.Watch
+	// Logger takes warnings. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// Default values.
+const (
+	DefaultBound   = time.Second
+	DefaultEntries = 100_000
+	DefaultMissFor = time.Second
+)
+
+const (
+	// maxAge is when a record is read again, whatever the stream says: for
+	// what is not told, last uses and changes past the driver.
+	maxAge = time.Minute
+	// maxName is the longest id that is remembered. Keys and workspaces have
+	// none that is longer.
+	maxName = 255
+)
+
+// Cache is a store with the hot reads answered from memory. It is safe for
+// concurrent use, and starts no goroutine but those that a caller waits for.
+type Cache struct {
+	inner store.Store
+	cfg   Config
+	seed  maphash.Seed
+	now   func() time.Time // real time: what goes stale goes stale by it
+
+	// beside says that the epochs live beside the keys.
+	beside bool
+	// records vouches for keys and settings, marks for epochs; it is the same
+	// one if they live beside the keys, and nil if they are not cached.
+	records *feed
+	marks   *feed
+
+	versions versions
+	keys     *shelf[string, store.Found]
+	missing  *table[string, struct{}]
+	spaces   *shelf[string, store.Workspace]
+	instance *shelf[struct{}, store.Instance]
+	states   *shelf[store.TokenRef, state]
+
+	wrapped *keys
+	born    time.Time
+	warned  atomic.Bool
+}
+
+// New checks cfg and returns a Cache over st, which needs Keys, Settings and
+// Watch. All problems are joined into one error, each naming its field.
+func New(st store.Store, cfg Config) (*Cache, error) {
+	cfg, problems := cfg.complete()
+	for _, need := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Keys", st.Keys == nil},
+		{"Settings", st.Settings == nil},
+		{"Watch, without which nothing may be kept", st.Watch == nil},
+	} {
+		if need.missing {
+			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
+		}
+	}
+	beside := st.Epochs != nil && st.Keys != nil && st.Epochs.With(st.Keys)
+	if cfg.EpochsWatch != nil && (beside || st.Epochs == nil) {
+		problems = append(problems, errors.New("Config.EpochsWatch is set, but the store keeps no epochs apart from its keys"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	c := &Cache{
+		inner: st, cfg: cfg, beside: beside, seed: maphash.MakeSeed(),
+		keys:     newShelf[string, store.Found](cfg.Entries, cfg.Logger),
+		missing:  newTable[string, struct{}](cfg.Entries / 16),
+		spaces:   newShelf[string, store.Workspace](cfg.Entries/4, cfg.Logger),
+		instance: newShelf[struct{}, store.Instance](1, cfg.Logger),
+		states:   newShelf[store.TokenRef, state](cfg.Entries, cfg.Logger),
+	}
+	c.now = time.Now
+	c.born = c.now()
+	c.records = &feed{half: cfg.Bound / 2}
+	switch {
+	case beside:
+		c.marks = c.records
+	case cfg.EpochsWatch != nil:
+		c.marks = &feed{half: cfg.Bound / 2}
+	}
+	c.wrapped = &keys{c}
+	return c, nil
+}
+
+func (cfg Config) complete() (Config, []error) {
+	var problems []error
+	if cfg.Bound == 0 {
+		cfg.Bound = DefaultBound
+	}
+	if cfg.Bound < 500*time.Millisecond || cfg.Bound > time.Minute {
+		problems = append(problems, fmt.Errorf("Config.Bound is %s; it must be from 500ms to 1m", cfg.Bound))
+	}
+	if cfg.Entries == 0 {
+		cfg.Entries = DefaultEntries
+	}
+	if cfg.Entries < 64 || cfg.Entries > 10_000_000 {
+		problems = append(problems, fmt.Errorf("Config.Entries is %d; it must be from 64 to 10000000", cfg.Entries))
+	}
+	if cfg.MissFor == 0 {
+		cfg.MissFor = DefaultMissFor
+	}
+	if cfg.MissFor > time.Minute {
+		problems = append(problems, fmt.Errorf("Config.MissFor is %s; it must be at most 1m", cfg.MissFor))
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return cfg, problems
+}
+
+// Store returns the store below with the cached fields in place. Fields that
+// are nil below stay nil. Other fields may be assigned as in any store.
+func (c *Cache) Store() store.Store {
+	st := c.inner
+	st.Keys = c.wrapped
+	st.Settings = &settings{c}
+	st.Watch = &watch{c}
+	if st.Upkeep != nil {
+		st.Upkeep = &upkeep{st.Upkeep, c}
+	}
+	if st.Epochs != nil {
+		st.Epochs = &epochs{c}
+	}
+	return st
+}
+
+// Vouched reports whether reads can be answered from memory now: keys and
+// settings, and the epochs too if they are cached.
+func (c *Cache) Vouched() bool {
+	now := c.now()
+	_, records := c.records.generation(now)
+	if c.marks == nil || !records {
+		return records
+	}
+	_, marks := c.marks.generation(now)
+	return marks
+}
+
+// Run follows the stream of changes until ctx ends, and opens it again when it
+// breaks. It is for a host that runs no oauth.Server, whose Run does the same.
+func (c *Cache) Run(ctx context.Context) {
+	const first, last = 50 * time.Millisecond, 2 * time.Second
+	wait, open := first, true
+	for {
+		err := (&watch{c}).Watch(ctx, func() { wait, open = first, true }, func(store.Notice) {})
+		if ctx.Err() != nil {
+			return
+		}
+		if open {
+			c.cfg.Logger.WarnContext(ctx, "the stream of changes broke; until it is open again records are read from the store", "error", err)
+		}
+		open = false
+		pause := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		wait = min(2*wait, last)
+	}
+}
+
+// unvouched is called by each read that goes to the store for want of a
+// stream. It warns once if there never was one: at a start one comes soon.
+func (c *Cache) unvouched(ctx context.Context, f *feed, now time.Time) {
+	const patience = 10 * time.Second
+	if f.followed.Load() || now.Sub(c.born) < patience || c.warned.Swap(true) {
+		return
+	}
+	c.cfg.Logger.WarnContext(ctx, "nobody follows the store's stream of changes, so nothing is cached: run oauth.Server.Run or cache.Cache.Run")
+}
+
+func (c *Cache) hash(name string) uint64 { return maphash.String(c.seed, name) }
+
+func fail(operation string, err error) error {
+	return fmt.Errorf("cache: %s: %w", operation, err)
+}
+
+// errUnknown and errNoEpochs are made once: they may be due in any number.
+var (
+	errUnknown  = fail("look up key", store.ErrNotFound)
+	errNoEpochs = fail("read epochs", store.ErrNotFound)
+)

@@ -1,0 +1,248 @@
+package cache_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/cache"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+var (
+	background = context.Background()
+	noon       = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	quiet      = slog.New(slog.DiscardHandler)
+	// patient outlasts any pause of a busy machine, for tests that count.
+	patient = cache.Config{Bound: time.Minute, MissFor: time.Minute, Entries: 1000, Logger: quiet}
+)
+
+// patience is how long a condition may take to come true.
+const patience = 30 * time.Second
+
+func newKey(workspace, id string) store.Key {
+	return store.Key{
+		ID: id, Workspace: workspace, Name: "name of " + id, Permissions: scope.MustParse("project.list"),
+		Secrets:   []store.Secret{{ID: "s1", Digest: "d1", Created: noon}, {ID: "s2", Digest: "d2", Created: noon}},
+		Resources: []string{"https://one.example.com"},
+		Created:   noon, Updated: noon, Version: 1, Epoch: 1,
+	}
+}
+
+func create(t testing.TB, st store.Store, keys ...store.Key) {
+	t.Helper()
+	for _, k := range keys {
+		require.NoError(t, st.Keys.Create(background, k, store.NoLimit, store.Change{Now: noon}))
+	}
+}
+
+// update changes what is there, whatever the version.
+func update(t testing.TB, st store.Store, id string, change func(*store.Key)) {
+	t.Helper()
+	found, err := st.Keys.Lookup(background, id)
+	require.NoError(t, err)
+	change(&found.Key)
+	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon}))
+}
+
+func disable(k *store.Key) { k.Disabled = true; k.Epoch++ }
+
+func token(id string) store.TokenRef {
+	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1", TokenID: "token of " + id}
+}
+
+// cached is a cache over a store, with somebody who follows its stream.
+func cached(t testing.TB, st store.Store, cfg cache.Config) store.Store {
+	t.Helper()
+	c, err := cache.New(st, cfg)
+	require.NoError(t, err)
+	follow(t, c)
+	return c.Store()
+}
+
+// follow runs the cache until the test ends, and waits for it to vouch.
+func follow(t testing.TB, c *cache.Cache) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(background)
+	var running sync.WaitGroup
+	running.Go(func() { c.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	require.Eventually(t, c.Vouched, patience, time.Millisecond)
+}
+
+// tap stands between a cache and its store: it counts reads, and a test can
+// fail them or hold them up.
+type tap struct {
+	mu     sync.Mutex
+	counts map[string]int
+	before func(ctx context.Context, call string) error
+	after  func(call string)
+}
+
+// newTap returns a memstore below a tap, and the memstore itself, through
+// which changes come from elsewhere.
+func newTap() (tapped, below store.Store, t *tap) {
+	t = &tap{counts: map[string]int{}}
+	below = memstore.New()
+	return t.over(below), below, t
+}
+
+// over returns st with its cached reads going through the tap.
+func (t *tap) over(st store.Store) store.Store {
+	st.Epochs = tappedEpochs{st.Epochs, st.Keys, t}
+	st.Keys = tappedKeys{st.Keys, t}
+	st.Settings = tappedSettings{st.Settings, t}
+	return st
+}
+
+// reading wraps one read.
+func reading[V any](ctx context.Context, t *tap, call string, read func() (V, error)) (V, error) {
+	t.mu.Lock()
+	t.counts[call]++
+	before, after := t.before, t.after
+	t.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, call); err != nil {
+			var none V
+			return none, err
+		}
+	}
+	v, err := read()
+	if after != nil {
+		after(call)
+	}
+	return v, err
+}
+
+// set changes what happens before and after each read.
+func (t *tap) set(before func(ctx context.Context, call string) error, after func(call string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.before, t.after = before, after
+}
+
+// down makes every read fail.
+func (t *tap) down() {
+	t.set(func(context.Context, string) error { return store.ErrUnavailable }, nil)
+}
+
+// take returns the counts and begins anew.
+func (t *tap) take() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	counts := t.counts
+	t.counts = map[string]int{}
+	return counts
+}
+
+// holdOne holds up the next read of that name once it has its answer, until
+// release is closed; entered is closed when it has.
+func (t *tap) holdOne(call string) (entered, release chan struct{}) {
+	entered, release = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	t.set(nil, func(c string) {
+		if c == call {
+			once.Do(func() { close(entered); <-release })
+		}
+	})
+	return entered, release
+}
+
+type tappedKeys struct {
+	store.Keys
+	tap *tap
+}
+
+func (k tappedKeys) Lookup(ctx context.Context, id string) (store.Found, error) {
+	return reading(ctx, k.tap, "Lookup", func() (store.Found, error) { return k.Keys.Lookup(ctx, id) })
+}
+
+type tappedSettings struct {
+	store.Settings
+	tap *tap
+}
+
+func (s tappedSettings) Instance(ctx context.Context) (store.Instance, error) {
+	return reading(ctx, s.tap, "Instance", func() (store.Instance, error) { return s.Settings.Instance(ctx) })
+}
+
+func (s tappedSettings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
+	return reading(ctx, s.tap, "Workspace", func() (store.Workspace, error) { return s.Settings.Workspace(ctx, id) })
+}
+
+type tappedEpochs struct {
+	store.Epochs
+	keys store.Keys
+	tap  *tap
+}
+
+// With is asked of the tapped keys.
+func (e tappedEpochs) With(store.Keys) bool { return e.Epochs.With(e.keys) }
+
+func (e tappedEpochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+	return reading(ctx, e.tap, "Epochs", func() (store.EpochState, error) { return e.Epochs.Read(ctx, ref) })
+}
+
+// line is a stream that can be hurt. Each Watch of it has the same fate.
+type line struct {
+	from store.Watch
+
+	mu     sync.Mutex
+	drop   func(store.Notice) bool // these never arrive
+	frozen bool                    // nothing arrives, and nothing ends
+	cut    chan error              // ends the present stream
+	opened int
+}
+
+func newLine(from store.Watch) *line { return &line{from: from, cut: make(chan error)} }
+
+func (l *line) set(change func(*line)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
+}
+
+// dropOne loses the next notice that fits.
+func (l *line) dropOne(fits func(store.Notice) bool) {
+	l.set(func(l *line) {
+		done := false
+		l.drop = func(n store.Notice) bool {
+			if done || !fits(n) {
+				return false
+			}
+			done = true
+			return true
+		}
+	})
+}
+
+// Watch implements store.Watch.
+func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-l.cut:
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
+	err := l.from.Watch(ctx, func() { l.set(func(l *line) { l.opened++ }); ready() }, func(n store.Notice) {
+		l.mu.Lock()
+		lost := l.frozen || l.drop != nil && l.drop(n)
+		l.mu.Unlock()
+		if !lost {
+			notice(n)
+		}
+	})
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
