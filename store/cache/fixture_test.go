@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,10 +146,11 @@ func (t *tap) take() map[string]int {
 // release is closed; entered is closed when it has.
 func (t *tap) holdOne(call string) (entered, release chan struct{}) {
 	entered, release = make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var held atomic.Bool
 	t.set(nil, func(c string) {
-		if c == call {
-			once.Do(func() { close(entered); <-release })
+		if c == call && !held.Swap(true) {
+			close(entered)
+			<-release
 		}
 	})
 	return entered, release
@@ -194,9 +196,11 @@ type line struct {
 	from store.Watch
 
 	mu     sync.Mutex
-	drop   func(store.Notice) bool // these never arrive
-	frozen bool                    // nothing arrives, and nothing ends
-	cut    chan error              // ends the present stream
+	drop   func(store.Notice) bool         // these never arrive
+	turn   func(store.Notice) store.Notice // what arrives in place of a change's
+	again  uint64                          // how far the numbers of changes go back
+	frozen bool                            // nothing arrives, and nothing ends
+	cut    chan error                      // ends the present stream
 	opened int
 }
 
@@ -236,6 +240,13 @@ func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice
 	err := l.from.Watch(ctx, func() { l.set(func(l *line) { l.opened++ }); ready() }, func(n store.Notice) {
 		l.mu.Lock()
 		lost := l.frozen || l.drop != nil && l.drop(n)
+		if n.Kind != store.NoticeHeartbeat {
+			if n.Sequence -= l.again; l.turn != nil {
+				sequence := n.Sequence
+				n = l.turn(n)
+				n.Sequence = sequence
+			}
+		}
 		l.mu.Unlock()
 		if !lost {
 			notice(n)
@@ -245,4 +256,50 @@ func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice
 		return cause
 	}
 	return err
+}
+
+// lostAnswers writes and then fails.
+type lostAnswers struct{ store.Keys }
+
+func (k lostAnswers) Update(ctx context.Context, key store.Key, c store.Change) error {
+	if err := k.Keys.Update(ctx, key, c); err != nil {
+		return err
+	}
+	return store.ErrUnavailable
+}
+
+// ears hear the notices of a cached store, each after the cache did.
+type ears struct {
+	t       testing.TB
+	notices chan store.Notice
+}
+
+func watching(t testing.TB, st store.Store) *ears {
+	t.Helper()
+	e := &ears{t, make(chan store.Notice, 100)}
+	ctx, cancel := context.WithCancel(background)
+	ready := make(chan struct{})
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		_ = st.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) {
+			if n.Kind != store.NoticeHeartbeat {
+				e.notices <- n
+			}
+		})
+	})
+	t.Cleanup(func() { cancel(); listening.Wait() })
+	<-ready
+	return e
+}
+
+// await waits for that many notices.
+func (e *ears) await(notices int) {
+	e.t.Helper()
+	for range notices {
+		select {
+		case <-e.notices:
+		case <-time.After(patience):
+			e.t.Fatal("no notice came")
+		}
+	}
 }
