@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -282,7 +284,10 @@ func TestStaleMiss(t *testing.T) {
 // reader of either goes back in time, or sees what the writer has replaced,
 // once it must know.
 func TestHammer(t *testing.T) {
-	const rounds, readers = 300, 4
+	rounds, readers := 40, 4
+	if os.Getenv("LATCHKEY_SOAK") == "1" {
+		rounds = 2000
+	}
 	_, below, tap := newTap()
 	tapped := tap.over(below)
 	create(t, below, newKey("team-a", "key-1"))
@@ -299,6 +304,7 @@ func TestHammer(t *testing.T) {
 					case <-done:
 						return
 					default:
+						runtime.Gosched()
 					}
 					if found, err := on.Keys.Lookup(background, "key-1"); err != nil || found.Key.Epoch < int64(round+1) {
 						t.Errorf("round %d: epoch %d: %v", round, found.Key.Epoch, err)
