@@ -1,0 +1,123 @@
+package oauth_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// mortal is a stream that a test ends and brings back.
+type mortal struct {
+	from store.Watch
+
+	mu    sync.Mutex
+	dead  bool
+	end   context.CancelFunc // of the present stream
+	calls int
+}
+
+// kill ends the stream, and all that are opened until revive.
+func (m *mortal) kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+	if m.end != nil {
+		m.end()
+	}
+}
+
+func (m *mortal) revive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = false
+}
+
+// opened returns how often it was opened, or tried to, since the last call.
+func (m *mortal) opened() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	calls := m.calls
+	m.calls = 0
+	return calls
+}
+
+// Watch implements store.Watch.
+func (m *mortal) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m.mu.Lock()
+	m.calls++
+	m.end = cancel
+	dead := m.dead
+	m.mu.Unlock()
+	if dead {
+		return store.ErrUnavailable
+	}
+	return m.from.Watch(ctx, ready, notice)
+}
+
+func TestWatch(t *testing.T) {
+	t.Run("signing keys that changed elsewhere are read at once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			st, tapped := newTap()
+			keys := st.SigningKeys
+			st.SigningKeys = tappedSigningKeys{keys, tapped}
+			srv, err := oauth.New(st, oauth.Config{
+				Logger: quiet, Issuer: "https://a.example", Permissions: catalog, SealKeys: []oauth.SealKey{sealKey(1)},
+			})
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- srv.Run(ctx) }()
+			synctest.Wait()
+			tapped.take()
+			ring, err := keys.Ring(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, keys.SetRing(t.Context(), ring))
+			synctest.Wait()
+			require.Equal(t, 1, tapped.take()["read"])
+			cancel()
+			require.NoError(t, <-done)
+		})
+	})
+	t.Run("B19 a stream that breaks is opened again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			st, log := memstore.New(), &logBuffer{}
+			stream := &mortal{from: st.Watch}
+			st.Watch = stream
+			srv, err := oauth.New(st, oauth.Config{
+				Logger: slog.New(slog.NewTextHandler(log, nil)), Issuer: "https://a.example", Permissions: catalog,
+			})
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- srv.Run(ctx) }()
+			synctest.Wait()
+			require.Equal(t, 1, stream.opened())
+			stream.kill()
+			time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
+			require.InDelta(t, 34, stream.opened(), 3, "every two seconds, and the first ones sooner")
+			require.Equal(t, 1, strings.Count(log.String(), "stream of changes broke"), "said once")
+			stream.revive()
+			time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
+			require.Equal(t, 1, stream.opened())
+			stream.kill()
+			stream.revive()
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the bubble's clock
+			require.Equal(t, 1, stream.opened(), "a stream that held is opened again without delay")
+			require.Equal(t, 2, strings.Count(log.String(), "stream of changes broke"))
+			cancel()
+			require.NoError(t, <-done)
+		})
+	})
+}
