@@ -70,6 +70,8 @@ func TestWatch(t *testing.T) {
 	t.Run("signing keys that changed elsewhere are read at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			st, tapped := newTap()
+			stream := &mortal{from: st.Watch}
+			st.Watch = stream
 			keys := st.SigningKeys
 			st.SigningKeys = tappedSigningKeys{keys, tapped}
 			srv, err := oauth.New(st, oauth.Config{
@@ -86,6 +88,13 @@ func TestWatch(t *testing.T) {
 			require.NoError(t, keys.SetRing(t.Context(), ring))
 			synctest.Wait()
 			require.Equal(t, 1, tapped.take()["read"])
+
+			stream.kill()
+			synctest.Wait()
+			require.Zero(t, tapped.take()["read"])
+			stream.revive()
+			time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's clock
+			require.Equal(t, 1, tapped.take()["read"], "they may have changed while nobody was told")
 			cancel()
 			require.NoError(t, <-done)
 		})

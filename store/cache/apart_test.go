@@ -190,3 +190,32 @@ func TestOvertakenRecords(t *testing.T) {
 		})
 	}
 }
+
+// A record that was on its way while the epochs told of the change is outdated
+// too.
+func TestOvertakenOnItsWay(t *testing.T) {
+	apartFor(t, false, func(w *twoSystems) {
+		w.keys.set(func(l *line) { l.frozen = true })
+		create(w.T, w.below, newKey("team-a", "key-2"))
+		entered, release := w.tap.holdOne("Lookup")
+		early := make(chan error, 1)
+		go func() {
+			_, err := w.st.Keys.Lookup(background, "key-2")
+			early <- err
+		}()
+		<-entered
+		update(w.T, w.below, "key-2", disable)
+		w.raise(store.Mark{Workspace: "team-a", Key: "key-2", Epoch: 2, Secrets: []store.SecretEnd{{ID: "s1"}, {ID: "s2"}}})
+		_, err := w.st.Epochs.Read(background, token("key-2"))
+		require.NoError(w, err)
+		found, err := w.st.Keys.Lookup(background, "key-2")
+		require.NoError(w, err)
+		require.True(w, found.Key.Disabled, "B07 shared with who knew better")
+		close(release)
+		require.NoError(w, <-early)
+		found, err = w.st.Keys.Lookup(background, "key-2")
+		require.NoError(w, err)
+		require.True(w, found.Key.Disabled, "B07 kept")
+		w.tap.set(nil, nil)
+	})
+}

@@ -202,6 +202,7 @@ type line struct {
 	frozen bool                            // nothing arrives, and nothing ends
 	cut    chan error                      // ends the present stream
 	opened int
+	mute   int // nothing arrives on the first so many that were opened
 }
 
 func newLine(from store.Watch) *line { return &line{from: from, cut: make(chan error)} }
@@ -237,9 +238,10 @@ func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice
 		case <-ctx.Done():
 		}
 	}()
-	err := l.from.Watch(ctx, func() { l.set(func(l *line) { l.opened++ }); ready() }, func(n store.Notice) {
+	var number int
+	err := l.from.Watch(ctx, func() { l.set(func(l *line) { l.opened++; number = l.opened }); ready() }, func(n store.Notice) {
 		l.mu.Lock()
-		lost := l.frozen || l.drop != nil && l.drop(n)
+		lost := l.frozen || number <= l.mute || l.drop != nil && l.drop(n)
 		if n.Kind != store.NoticeHeartbeat {
 			if n.Sequence -= l.again; l.turn != nil {
 				sequence := n.Sequence
@@ -256,16 +258,6 @@ func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice
 		return cause
 	}
 	return err
-}
-
-// lostAnswers writes and then fails.
-type lostAnswers struct{ store.Keys }
-
-func (k lostAnswers) Update(ctx context.Context, key store.Key, c store.Change) error {
-	if err := k.Keys.Update(ctx, key, c); err != nil {
-		return err
-	}
-	return store.ErrUnavailable
 }
 
 // ears hear the notices of a cached store, each after the cache did.

@@ -132,7 +132,24 @@ func TestSharedReads(t *testing.T) {
 			require.ErrorIs(t, <-ended, context.Canceled)
 			tap.set(nil, nil)
 			_, err := st.Keys.Lookup(background, "key-1")
-			require.NoError(t, err, "nobody joins what was given up")
+			require.NoError(t, err)
+		})
+	})
+	t.Run("nobody joins what was given up", func(t *testing.T) {
+		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
+			release := make(chan struct{})
+			tap.set(func(ctx context.Context, _ string) error { // a driver that is slow to notice
+				<-release
+				return ctx.Err()
+			}, nil)
+			ctx, cancel := context.WithTimeout(background, time.Second)
+			defer cancel()
+			_, err := st.Keys.Lookup(ctx, "key-1")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			tap.set(nil, nil)
+			_, err = st.Keys.Lookup(background, "key-1")
+			require.NoError(t, err)
+			close(release)
 		})
 	})
 	t.Run("a failure is everybody's, and not kept", func(t *testing.T) {

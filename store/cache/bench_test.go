@@ -1,0 +1,82 @@
+package cache_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// both runs a benchmark on a memstore and on a cache over one, with keys.
+func both(b *testing.B, run func(b *testing.B, st store.Store, ids []string)) {
+	b.Helper()
+	const keys = 1000
+	ids := make([]string, keys)
+	below := memstore.New()
+	for i := range ids {
+		ids[i] = "key-" + strconv.Itoa(i)
+		create(b, below, newKey(fmt.Sprint("team-", i%10), ids[i]))
+	}
+	cfg := patient
+	cfg.Entries = 0
+	st := cached(b, below, cfg)
+	b.Run("cache", func(b *testing.B) { run(b, st, ids) })
+	b.Run("memstore", func(b *testing.B) { run(b, below, ids) })
+}
+
+func BenchmarkLookupHit(b *testing.B) {
+	both(b, func(b *testing.B, st store.Store, ids []string) {
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			if _, err := st.Keys.Lookup(background, ids[i%len(ids)]); err != nil {
+				b.Fatal(err)
+			}
+			i++
+		}
+	})
+}
+
+func BenchmarkEpochsHit(b *testing.B) {
+	both(b, func(b *testing.B, st store.Store, ids []string) {
+		refs := make([]store.TokenRef, len(ids))
+		for i, id := range ids {
+			refs[i] = store.TokenRef{Workspace: fmt.Sprint("team-", i%10), Key: id, Secret: "s1", TokenID: "token of " + id}
+		}
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			if _, err := st.Epochs.Read(background, refs[i%len(refs)]); err != nil {
+				b.Fatal(err)
+			}
+			i++
+		}
+	})
+}
+
+func BenchmarkLookupUnknown(b *testing.B) {
+	both(b, func(b *testing.B, st store.Store, _ []string) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := st.Keys.Lookup(background, "unknown"); err == nil {
+				b.Fatal("found")
+			}
+		}
+	})
+}
+
+func TestHitsAllocateLittle(t *testing.T) {
+	below := memstore.New()
+	create(t, below, newKey("team-a", "key-1"))
+	st := cached(t, below, patient)
+	warm(t, st)
+	ref := token("key-1")
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = st.Epochs.Read(background, ref) }))
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = st.Settings.Workspace(background, "team-a") }))
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = st.Settings.Instance(background) }))
+	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { _, _ = st.Keys.Lookup(background, "key-1") }), 2.0, "the copies of two lists")
+}
