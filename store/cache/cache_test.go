@@ -116,3 +116,22 @@ func TestUnknownIDsLeaveRoomForKeys(t *testing.T) {
 	// A full bucket may have cost a few their place from the start.
 	require.LessOrEqual(t, tap.take()["Lookup"], many/50, "the flood must not push keys out")
 }
+
+func TestWithin(t *testing.T) {
+	then := time.Now()
+	wall := then.Round(0) // without the monotonic clock
+	for _, tc := range []struct {
+		name      string
+		then, now time.Time
+		want      bool
+	}{
+		{"at once", then, then, true},
+		{"just before the end", then, then.Add(time.Second - 1), true},
+		{"at the end", then, then.Add(time.Second), false},
+		{"another read the clock later", then.Add(time.Millisecond), then, true},
+		{"the wall clock was set ahead", wall, wall.Add(time.Second), false},
+		{"the wall clock was set back", wall, wall.Add(-time.Second), false},
+	} {
+		t.Run(tc.name, func(t *testing.T) { require.Equal(t, tc.want, cache.Within(tc.then, tc.now, time.Second)) })
+	}
+}
