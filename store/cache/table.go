@@ -36,7 +36,7 @@ const bucketSize = 8
 
 func newTable[K comparable, V any](most int) *table[K, V] {
 	// Half of the slots stay empty, so that buckets seldom overflow.
-	size := max(bucketSize, 1<<bits.Len(uint(2*most-1))) //nolint:gosec // most is at least 1
+	size := max(bucketSize, 1<<bits.Len(uint(2*most-1)))
 	return &table[K, V]{slots: make([]atomic.Pointer[entry[K, V]], size), most: most}
 }
 

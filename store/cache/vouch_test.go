@@ -307,7 +307,7 @@ func TestWatchers(t *testing.T) {
 			require.True(t, h.cache.Vouched())
 			require.True(t, h.disabled(), "told on a stream that came too late")
 			cancel()
-			<-ended
+			require.ErrorIs(t, <-ended, context.Canceled)
 		})
 	})
 	t.Run("another takes over", func(t *testing.T) {
@@ -321,7 +321,7 @@ func TestWatchers(t *testing.T) {
 			h.pass(store.HeartbeatEvery)
 			require.True(t, h.cache.Vouched())
 			cancel()
-			<-ended
+			require.ErrorIs(t, <-ended, context.Canceled)
 		})
 	})
 }
