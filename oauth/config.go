@@ -121,10 +121,10 @@ type Config struct {
 	Leeway time.Duration
 
 	// LoginTimeout bounds how long a login, a revocation or an introspection
-	// waits for the store, the policies and the hooks; what takes longer is
-	// answered as an outage. Default 900 ms, so that a client has an answer
-	// within a second; 10 ms to 1 minute. Raise it for imported keys whose
-	// digests are slow.
+	// waits for the store, the policies and the hooks, and a guard for the
+	// store; what takes longer is answered as an outage. Default 900 ms, so
+	// that a client has an answer within a second; 10 ms to 1 minute. Raise it
+	// for imported keys whose digests are slow.
 	LoginTimeout time.Duration
 
 	// Keys adjusts the key service further. Its Permissions, Policy,

@@ -29,6 +29,34 @@ func withTimeout(request context.Context, d time.Duration) *deadline {
 	return &deadline{request: request, at: time.Now().Add(d)} //nolint:forbidigo // see deadline
 }
 
+// deadlines lends deadlines to guards, which a check of a token that was seen
+// before makes without allocating.
+type deadlines struct{ free sync.Pool }
+
+// withTimeout is context.WithTimeout. It must be given back.
+func (l *deadlines) withTimeout(request context.Context, timeout time.Duration) *deadline {
+	d, ok := l.free.Get().(*deadline)
+	if !ok {
+		return withTimeout(request, timeout)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.request, d.at, d.stopped = request, time.Now().Add(timeout), false //nolint:forbidigo // see deadline
+	return d
+}
+
+// giveBack stops d. One that somebody waited for is not lent again: they may
+// still hold it.
+func (l *deadlines) giveBack(d *deadline) {
+	d.stop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timed == nil {
+		d.request = context.Background()
+		l.free.Put(d)
+	}
+}
+
 // stop cancels the context.
 func (d *deadline) stop() {
 	d.mu.Lock()
@@ -41,6 +69,8 @@ func (d *deadline) stop() {
 
 // Deadline implements context.Context.
 func (d *deadline) Deadline() (time.Time, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if at, ok := d.request.Deadline(); ok && at.Before(d.at) {
 		return at, true
 	}
@@ -84,10 +114,10 @@ func (d *deadline) Err() error {
 // context of its own by a value.
 func (d *deadline) Value(key any) any {
 	d.mu.Lock()
-	timed := d.timed
-	d.mu.Unlock()
-	if timed != nil {
-		return timed.Value(key)
+	asked := d.request
+	if d.timed != nil {
+		asked = d.timed
 	}
-	return d.request.Value(key)
+	d.mu.Unlock()
+	return asked.Value(key)
 }

@@ -119,6 +119,13 @@ func TestLoginTimeout(t *testing.T) {
 	w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	require.LessOrEqual(t, time.Duration(left.Load()), 20*time.Millisecond, "B19: the store is told how long it has")
 	require.Contains(t, w.log.String(), "could not be decided")
+
+	tapped.set(nil)
+	token := w.login(w.key.ID, w.secret)
+	tapped.set(hang)
+	a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
+	require.Equal(t, http.StatusServiceUnavailable, a.status, "B19: a guard waits no longer")
+	require.NotEmpty(t, a.header.Get("Retry-After"))
 }
 
 // TestHangUp: a caller who goes away is no outage, and fills no log.

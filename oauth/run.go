@@ -13,6 +13,8 @@ const (
 	lastFlush  = 5 * time.Second
 
 	remindEvery = 5 * time.Minute
+
+	upkeepTimeout = 30 * time.Second
 )
 
 // Run does what cannot wait for a request: it writes last uses, counts and
@@ -59,18 +61,26 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 			return err
 		case <-flush.C:
-			err = s.keys.Flush(ctx)
+			err = bounded(ctx, s.keys.Flush)
 		case <-step.C:
 			err = s.ring.step(ctx, s.cfg.Now())
 		case <-changed:
 			err = s.ring.step(ctx, s.cfg.Now())
 		case <-prune.C:
-			err = s.keys.Prune(ctx)
+			err = bounded(ctx, s.keys.Prune)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Logger.ErrorContext(ctx, "upkeep failed and will be tried again", "error", err)
 		}
 	}
+}
+
+// bounded keeps one piece of upkeep from waiting, and all other with it, as
+// long as a store that hangs.
+func bounded(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout)
+	defer cancel()
+	return do(ctx)
 }
 
 // remind reminds of keys about to expire, at once and every few minutes.

@@ -85,6 +85,20 @@ func TestRun(t *testing.T) {
 			require.NoError(t, stop())
 		})
 	})
+	t.Run("B19 a store that hangs holds no later upkeep up", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, tapped, login, stop := running(t)
+			require.Equal(t, http.StatusOK, login().status)
+			tapped.set(hang)
+			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
+			tapped.set(nil)
+			tapped.take()
+			time.Sleep(40 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			require.NoError(t, stop())
+		})
+	})
 	t.Run("old events and tombstones are pruned every hour", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, _, stop := running(t)

@@ -97,7 +97,7 @@ func (s *Server) verifiers() error {
 		Issuer:           s.cfg.Issuer,
 		Audiences:        s.cfg.Audience,
 		Keys:             s.ring,
-		Epochs:           epochs{s.store.Epochs, s.cfg.Now},
+		Epochs:           &epochs{store: s.store.Epochs, now: s.cfg.Now, timeout: s.cfg.LoginTimeout},
 		Permissions:      s.cfg.Permissions,
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,
@@ -268,11 +268,16 @@ func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson
 type epochs struct {
 	store store.Epochs
 	now   func() time.Time
+	// timeout keeps a guard from waiting as long as a store that hangs.
+	timeout   time.Duration
+	deadlines deadlines
 }
 
 // Ended implements bearer.Epochs.
-func (e epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
-	state, err := e.store.Read(ctx, store.TokenRef{Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID})
+func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
+	timed := e.deadlines.withTimeout(ctx, e.timeout)
+	defer e.deadlines.giveBack(timed)
+	state, err := e.store.Read(timed, store.TokenRef{Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return true, nil
