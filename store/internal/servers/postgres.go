@@ -40,7 +40,7 @@ func StartPostgres(ctx context.Context, dir string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{program: program, ping: pingPostgres, dir: dir, user: as, argv: func(port string) []string {
+	p := &Process{program: program, ping: pingPostgres, dir: dir, user: as, fast: true, argv: func(port string) []string {
 		return []string{
 			"-D", data, "-F", "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "max_connections=300",

@@ -30,6 +30,7 @@ type Process struct {
 	ping    func(ctx context.Context, addr string) error
 	dir     string
 	user    *account // nil: as the test binary runs
+	fast    bool     // stops by SIGINT: SIGTERM would wait for its clients
 
 	mu     sync.Mutex
 	port   string
@@ -54,7 +55,7 @@ func (p *Process) Stop() {
 		return
 	}
 	_ = p.resume() // a paused server hears nothing
-	if terminate(p.pid) != nil || !p.gone(stopLimit) {
+	if terminate(p.pid, p.fast) != nil || !p.gone(stopLimit) {
 		_ = p.kill()
 	}
 	p.pid = 0
@@ -179,7 +180,17 @@ func (p *Process) kill() error {
 		return errors.New("kill: the server goes on")
 	}
 	p.pid, p.paused = 0, nil
-	return nil
+	// A child that still ends would keep the next server from its data.
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	return wait(ctx, func() error {
+		for _, pid := range pids {
+			if alive(pid) {
+				return fmt.Errorf("kill: process %d goes on", pid)
+			}
+		}
+		return nil
+	})
 }
 
 func (p *Process) resume() error {

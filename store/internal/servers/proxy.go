@@ -55,11 +55,12 @@ func (p *Proxy) Cut() {
 }
 
 // CutAfter lets n more bytes of the server's answers through, then closes all
-// connections, once. 0 cuts before the next answer's first byte.
+// connections, once. 0 cuts before the next answer's first byte; a negative n
+// takes back an earlier call.
 func (p *Proxy) CutAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed, p.left = true, n
+	p.armed, p.left = n >= 0, n
 }
 
 // Delay holds each answer back for d; 0 ends that.
@@ -89,6 +90,21 @@ func (p *Proxy) Thaw() {
 	}
 }
 
+// Abandon ends a Freeze for new connections alone: those that are open stay
+// silent for good, as if a firewall had forgotten them.
+func (p *Proxy) Abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.open {
+		l.abandoned = true
+		if l.hungUp {
+			l.close()
+		}
+	}
+	p.thawed = make(chan struct{}) // who waits for the old one waits for ever
+	close(p.thawed)
+}
+
 // DropNext loses the next piece of an answer that contains match, once, and
 // closes nothing. A piece is what the server sent at once.
 func (p *Proxy) DropNext(match string) {
@@ -111,11 +127,18 @@ func (p *Proxy) Refuse(on bool) {
 	p.refuse = on
 }
 
-// Open is the number of connections that are open.
+// Open is the number of connections that are open, without those that were
+// abandoned before the server took them.
 func (p *Proxy) Open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.open)
+	n := 0
+	for l := range p.open {
+		if l.carried || !l.abandoned {
+			n++
+		}
+	}
+	return n
 }
 
 // Close closes everything and waits for the proxy's goroutines.
@@ -154,6 +177,11 @@ type line struct {
 	client net.Conn
 	once   sync.Once
 	gone   chan struct{}
+
+	// Under the proxy's lock.
+	abandoned bool
+	carried   bool // there is a connection to the server
+	hungUp    bool // the client has closed
 }
 
 // close takes no lock of the proxy's.
@@ -176,6 +204,9 @@ func (p *Proxy) serve(l *line) {
 		return
 	}
 	defer server.Close()
+	p.mu.Lock()
+	l.carried = true
+	p.mu.Unlock()
 	var both sync.WaitGroup
 	both.Go(func() { p.carry(l, l.client, server, false) })
 	both.Go(func() { p.carry(l, server, l.client, true) })
@@ -201,7 +232,7 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 				return
 			}
 		}
-		p.flows(l) // a frozen line does not show that its end has closed
+		p.flows(l) // see hangUp
 	})
 	defer writer.Wait()
 	defer close(pieces)
@@ -222,8 +253,22 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 			}
 		}
 		if err != nil {
+			if !answers {
+				p.hangUp(l)
+			}
 			return
 		}
+	}
+}
+
+// hangUp notes that the client has closed. An abandoned line ends with that;
+// a frozen one does not show it to the server.
+func (p *Proxy) hangUp(l *line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.hungUp = true
+	if l.abandoned {
+		l.close()
 	}
 }
 
@@ -277,6 +322,9 @@ func (p *Proxy) spoil(data []byte) (rest []byte, cut bool) {
 func (p *Proxy) flows(l *line) bool {
 	p.mu.Lock()
 	thawed := p.thawed
+	if l.abandoned {
+		thawed = nil
+	}
 	p.mu.Unlock()
 	select {
 	case <-l.gone:

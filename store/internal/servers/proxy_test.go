@@ -50,6 +50,10 @@ func TestProxyCutAfter(t *testing.T) {
 	require.Equal(t, "two\nth", string(got))
 	connect(t, p).says(t, "once only, however much there is to say")
 
+	p.CutAfter(2)
+	p.CutAfter(-1)
+	connect(t, p).says(t, "taken back")
+
 	p.CutAfter(0)
 	c = connect(t, p)
 	c.sends(t, "one")
@@ -87,6 +91,26 @@ func TestProxyFreeze(t *testing.T) {
 	p.Thaw()
 	require.Equal(t, "held back", c.hears(t))
 	require.Equal(t, "accepted", other.hears(t))
+}
+
+func TestProxyAbandon(t *testing.T) {
+	p, c := proxied(t)
+	c.says(t, "hello")
+	p.Freeze()
+	c.sends(t, "held back")
+	c.silent(t)
+	p.Abandon()
+	c.sends(t, "into the void")
+	c.silent(t)
+	other := connect(t, p)
+	other.says(t, "a new line")
+	p.Freeze()
+	p.Thaw()
+	c.silent(t)
+	require.NoError(t, c.Close())
+	other.says(t, "still there")
+	require.NoError(t, other.Close())
+	closes(t, p)
 }
 
 func TestProxyDropNext(t *testing.T) {

@@ -14,3 +14,5 @@ func attributes(as *account) *syscall.SysProcAttr {
 
 // children would take ps(1) here; servers end with their parent anyway.
 func children(int) []int { return nil }
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }

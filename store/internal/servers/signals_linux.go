@@ -23,17 +23,33 @@ func children(pid int) []int {
 	var list []int
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range stats {
-		text, err := os.ReadFile(stat)
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
 		if err != nil {
-			continue // it has ended
+			continue
 		}
-		// proc(5): pid (name) state parent ...; a name may hold anything.
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			if child, err := strconv.Atoi(filepath.Base(filepath.Dir(stat))); err == nil {
-				list = append(list, child)
-			}
+		if _, parent := status(child); parent == strconv.Itoa(pid) {
+			list = append(list, child)
 		}
 	}
 	return list
+}
+
+// alive reports whether a process can still do something.
+func alive(pid int) bool {
+	state, _ := status(pid)
+	return state != "" && state != "Z"
+}
+
+// status reads the letter of a process's state, and its parent; empty if it
+// has ended. proc(5): pid (name) state parent ...; a name may hold anything.
+func status(pid int) (state, parent string) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", ""
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return fields[0], fields[1]
 }

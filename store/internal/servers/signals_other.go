@@ -10,7 +10,8 @@ import (
 
 func attributes(*account) *syscall.SysProcAttr { return nil }
 func children(int) []int                       { return nil }
-func terminate(pid int) error                  { return kill(pid) }
+func alive(int) bool                           { return false }
+func terminate(pid int, _ bool) error          { return kill(pid) }
 func hold(int) error                           { return errors.ErrUnsupported }
 func proceed(int) error                        { return errors.ErrUnsupported }
 

@@ -4,7 +4,13 @@ package servers
 
 import "syscall"
 
-func terminate(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }
-func kill(pid int) error      { return syscall.Kill(pid, syscall.SIGKILL) }
-func hold(pid int) error      { return syscall.Kill(pid, syscall.SIGSTOP) }
-func proceed(pid int) error   { return syscall.Kill(pid, syscall.SIGCONT) }
+func kill(pid int) error    { return syscall.Kill(pid, syscall.SIGKILL) }
+func hold(pid int) error    { return syscall.Kill(pid, syscall.SIGSTOP) }
+func proceed(pid int) error { return syscall.Kill(pid, syscall.SIGCONT) }
+
+func terminate(pid int, fast bool) error {
+	if fast {
+		return syscall.Kill(pid, syscall.SIGINT)
+	}
+	return syscall.Kill(pid, syscall.SIGTERM)
+}
