@@ -1,0 +1,210 @@
+package faults_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// The bounds that are published: a login is answered within a second, and the
+// server works again by itself within five. Tests allow ten times as much.
+const (
+	lasts     = 1600 * time.Millisecond // longer than a cache may answer
+	backAfter = 5 * time.Second
+	staleness = time.Second // cache.DefaultBound
+)
+
+// TestFaults hurts every store in every way that it can be hurt, and prints
+// what an authorization server answered meanwhile. With LATCHKEY_UPDATE=1 it
+// writes the table into store/README.md.
+func TestFaults(t *testing.T) {
+	var table table
+	t.Cleanup(func() { table.publish(t) })
+	for _, start := range rigs {
+		t.Run(start.name, func(t *testing.T) {
+			t.Parallel()
+			r := start.start(t)
+			r.name = start.name
+			labelled(r.name, func() { hurt(t, r, &table) })
+		})
+	}
+}
+
+func hurt(t *testing.T, r *rig, table *table) {
+	hosts := []*host{newHost(t, "direct", r, func(st store.Store) store.Store { return st })}
+	acknowledged := &ledger{hosts: hosts, made: map[string][]string{}}
+	warm(hosts)
+	before, _ := goroutines(r.name)
+	for _, f := range faults {
+		if !f.fits(r) {
+			continue
+		}
+		t.Run(f.title(), func(t *testing.T) {
+			table.add(endure(t, r, f, hosts, acknowledged))
+		})
+		if t.Failed() {
+			return
+		}
+		leakless(t, r, hosts, before)
+	}
+}
+
+// endure lets one fault come and go under load.
+func endure(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) row {
+	stop := make(chan struct{})
+	seen := make([]sights, len(hosts))
+	var load sync.WaitGroup
+	for i, h := range hosts {
+		load.Go(func() { seen[i] = h.askOn(t, r, f, stop) })
+	}
+	f.begin(t, r)
+	began := time.Now()
+	workspace := "limited by " + f.name
+	changes := 3 * maxKeys
+	if f.alone {
+		changes = 1
+	}
+	refused := acknowledged.fill(t, workspace, changes, f.full)
+	wait := time.NewTimer(time.Until(began.Add(lasts)))
+	<-wait.C
+	close(stop)
+	load.Wait()
+	ended := time.Now()
+	f.end(t, r)
+
+	result := row{fault: f.name, store: r.name, refused: refused}
+	for i, h := range hosts {
+		for _, a := range seen[i].logins {
+			h.check(t, "login", a, http.StatusOK)
+		}
+		for _, a := range seen[i].guarded {
+			h.check(t, "guarded route", a, passed)
+		}
+		from := time.Time{}
+		if f.down {
+			from = began
+		}
+		if f.down && h.name == "cached" {
+			from = began.Add(staleness)
+		}
+		login, guarded := statuses(seen[i].logins, from), statuses(seen[i].guarded, from)
+		if f.down {
+			require.Equal(t, []int{http.StatusServiceUnavailable}, login, "login of %s while nothing can be read", h.name)
+			require.Equal(t, []int{http.StatusServiceUnavailable}, guarded, "guarded route of %s while nothing can be read", h.name)
+		}
+		result.answers = append(result.answers, cell(login), cell(guarded))
+		result.slowest = max(result.slowest, slowest(seen[i].logins), slowest(seen[i].guarded))
+	}
+	result.back = comeBack(t, r, hosts, ended, f)
+	acknowledged.check(t, workspace)
+	return result
+}
+
+// sights is what a host answered.
+type sights struct{ logins, guarded []answer }
+
+// askOn logs in and calls a guarded route until it is told to stop.
+func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen sights) {
+	repeat := func(do func() answer) (list []answer) {
+		pace := time.NewTicker(20 * time.Millisecond)
+		defer pace.Stop()
+		for {
+			select {
+			case <-stop:
+				return list
+			case <-pace.C:
+			}
+			if f.during != nil {
+				f.during(t, r)
+			}
+			list = append(list, do())
+		}
+	}
+	var both sync.WaitGroup
+	both.Go(func() { seen.logins = repeat(h.login) })
+	both.Go(func() { seen.guarded = repeat(h.guarded) })
+	both.Wait()
+	return seen
+}
+
+// statuses lists those of requests that were made from an instant on.
+func statuses(answers []answer, from time.Time) []int {
+	var list []int
+	for _, a := range answers {
+		if !a.began.Before(from) {
+			list = append(list, a.status)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func slowest(answers []answer) (took time.Duration) {
+	for _, a := range answers {
+		took = max(took, a.took)
+	}
+	return took
+}
+
+// comeBack waits until every host does everything again, and says how long it
+// took.
+func comeBack(t *testing.T, r *rig, hosts []*host, ended time.Time, f fault) time.Duration {
+	t.Helper()
+	attempt := 0
+	defer func() {
+		if t.Failed() {
+			_, stacks := goroutines(r.name)
+			t.Log(stacks)
+		}
+	}()
+	require.Eventually(t, func() bool {
+		attempt++
+		for _, h := range hosts {
+			_, _, err := h.create(t.Context(), fmt.Sprintf("after %s %s %d", f.name, h.name, attempt))
+			if err != nil || h.login().status != http.StatusOK || h.guarded().status != passed {
+				return false
+			}
+		}
+		return true
+	}, 10*backAfter, 10*time.Millisecond, "the server works again by itself")
+	return time.Since(ended)
+}
+
+// warm opens what connections a host will hold.
+func warm(hosts []*host) {
+	var all sync.WaitGroup
+	for _, h := range hosts {
+		for range 4 * connections {
+			all.Go(func() { h.login(); h.guarded() })
+		}
+	}
+	all.Wait()
+}
+
+// leakless waits until nothing is left over of a fault.
+func leakless(t *testing.T, r *rig, hosts []*host, before int) {
+	t.Helper()
+	const slack = 2 * connections // a pool may be fuller than it was
+	var now int
+	var stacks string
+	require.Eventually(t, func() bool {
+		now, stacks = goroutines(r.name)
+		return now <= before+slack
+	}, 10*backAfter, 50*time.Millisecond)
+	if now > before+slack {
+		t.Log(stacks)
+	}
+	for _, h := range hosts {
+		require.LessOrEqual(t, h.open(), connections)
+	}
+	if r.proxy != nil {
+		require.LessOrEqual(t, r.proxy.Open(), len(hosts)*(connections+slack))
+	}
+}

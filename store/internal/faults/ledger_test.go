@@ -1,0 +1,80 @@
+package faults_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// ledger keeps what was acknowledged.
+type ledger struct {
+	hosts []*host
+
+	mu      sync.Mutex
+	made    map[string][]string // ids by workspace
+	refused int
+	wrong   []error
+}
+
+// fill creates n keys at once, more than the workspace may hold, and returns
+// how many were refused for another reason than that. If the store is full it
+// goes on, elsewhere, until one is.
+func (l *ledger) fill(t *testing.T, workspace string, n int, full bool) int {
+	t.Helper()
+	l.refused, l.wrong = 0, nil
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { l.create(t, i, workspace) })
+	}
+	all.Wait()
+	for i := 0; full && l.refused == 0 && i < 1000; i++ {
+		l.create(t, i, fmt.Sprint(workspace, ", ", i))
+	}
+	require.Empty(t, l.wrong, "a change fails by an outage or by the limit")
+	if full {
+		require.Positive(t, l.refused, "the store takes no more")
+	}
+	return l.refused
+}
+
+func (l *ledger) create(t *testing.T, i int, workspace string) {
+	id, _, err := l.hosts[i%len(l.hosts)].create(t.Context(), workspace)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.made[workspace] = append(l.made[workspace], id)
+	case !acceptable(err):
+		l.wrong = append(l.wrong, err)
+	case !limited(err):
+		l.refused++
+	}
+}
+
+// check fills the workspace up, and sees that it holds all that was
+// acknowledged and no more than it may.
+func (l *ledger) check(t *testing.T, workspace string) {
+	t.Helper()
+	l.fill(t, workspace, 2*maxKeys, false)
+	require.Zero(t, l.refused, "creates after the fault")
+	for workspace, acknowledged := range l.made {
+		page, err := l.hosts[0].srv.Keys().List(t.Context(), admin, store.KeyQuery{Workspace: workspace})
+		require.NoError(t, err)
+		var there []string
+		for _, k := range page.Keys {
+			there = append(there, k.ID)
+		}
+		require.LessOrEqual(t, len(there), maxKeys, "the limit of %s", workspace)
+		for _, id := range acknowledged {
+			require.True(t, slices.Contains(there, id), "a key of %s that was acknowledged is lost", workspace)
+		}
+	}
+	page, err := l.hosts[0].srv.Keys().List(t.Context(), admin, store.KeyQuery{Workspace: workspace})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, maxKeys, "the limit of %s", workspace)
+}
