@@ -89,5 +89,5 @@ func (tb *table) publish(t *testing.T) {
 	require.True(t, found, "%s has a place for the table", file)
 	_, after, found := strings.Cut(rest, ends)
 	require.True(t, found, "%s has a place for the table", file)
-	require.NoError(t, os.WriteFile(file, []byte(before+begins+"\n"+text.String()+"\n"+ends+after), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(before+begins+"\n"+text.String()+"\n"+ends+after), 0o600)) //nolint:gosec // the path is a constant
 }
