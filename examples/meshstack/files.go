@@ -24,12 +24,12 @@ func (s *secrets) pepper() []byte    { return s[:32] }
 func (s *secrets) sealKey() []byte   { return s[32:64] }
 func (s *secrets) cursorKey() []byte { return s[64:] }
 
-// loadSecrets reads the file; without a name, the secrets live as long as the
-// process. A missing file is made. All replicas on one store need the same
-// one, and without it the keys in the store are lost.
-func loadSecrets(file string) (*secrets, error) {
+// loadSecrets reads the file and makes it if it is missing. All replicas on one
+// store need the same one, and without it the keys in the store are lost.
+// Fleeting secrets are in no file and live as long as the process.
+func loadSecrets(file string, fleeting bool) (*secrets, error) {
 	var s secrets
-	if _, err := rand.Read(s[:]); err != nil || file == "" {
+	if _, err := rand.Read(s[:]); err != nil || fleeting {
 		return &s, err
 	}
 	// Unlike a rename, a link leaves the file that is there.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 func TestBootstrap(t *testing.T) {
@@ -33,6 +35,7 @@ func TestBootstrap(t *testing.T) {
 	t.Run("a second start leaves the key and its file, renamed or not", func(t *testing.T) {
 		_, err := w.srv.Keys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
+		w.clock.Move(time.Minute)
 		require.False(t, start())
 		require.Equal(t, first, readCredentials(t, file))
 		require.NotEmpty(t, w.login(t, first))
@@ -64,11 +67,27 @@ func TestBootstrapWithoutFile(t *testing.T) {
 	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
 }
 
+// together lets no list of keys return before all have been read.
+type together struct {
+	store.Keys
+	listed *sync.WaitGroup
+}
+
+func (k together) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	page, err := k.Keys.List(ctx, q)
+	k.listed.Done()
+	k.listed.Wait()
+	return page, err
+}
+
 func TestBootstrapRace(t *testing.T) {
-	w := newWorld(t)
-	folder := t.TempDir()
-	var wg sync.WaitGroup
+	st := memstore.New()
 	made := make([]string, 16)
+	var listed, wg sync.WaitGroup
+	listed.Add(len(made))
+	st.Keys = together{st.Keys, &listed}
+	w := newWorldOn(t, st)
+	folder := t.TempDir()
 	errs := make([]error, len(made))
 	for i := range made {
 		wg.Go(func() {

@@ -41,12 +41,13 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "meshstack:", err)
 		os.Exit(1)
 	}
@@ -57,16 +58,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
 	storeName := flags.String("store", "sqlite:meshstack.db", "where keys are kept: memory, sqlite:PATH, or a `URL` of postgres, mysql or redis")
 	secretsFile := flags.String("secrets", "meshstack-secrets", "`file` with what must not lie in the store, made if it is missing; replicas share it; not used with -store memory")
-	issuer := flags.String("issuer", "", "`URL` of this server in tokens (default http:// and the address)")
+	issuer := flags.String("issuer", "", "`URL` of this server in tokens, the same for all replicas (default http:// and the address, with signing keys that end with the process)")
 	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
 	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return cmp.Or(err, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}
 
 	st, end, err := openStore(ctx, *storeName)
@@ -74,10 +70,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }() // last: when all is written
-	if *storeName == "memory" {
-		*secretsFile = ""
+	if *issuer == "" {
+		// The store keeps signing keys for one issuer, and an address changes.
+		// These end with the process, and its tokens with them.
+		st.SigningKeys = memstore.New().SigningKeys
 	}
-	s, err := loadSecrets(*secretsFile)
+	secrets, err := loadSecrets(*secretsFile, *storeName == "memory")
 	if err != nil {
 		return err
 	}
@@ -91,7 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		Issuer:           cmp.Or(*issuer, base),
 		InsecureLoopback: true, // plain http on this machine; an https issuer does not need it
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	}, ws, s)
+	}, ws, secrets)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

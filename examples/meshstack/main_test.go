@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -142,7 +143,7 @@ func TestWrongArguments(t *testing.T) {
 	text, err := os.ReadFile(other)
 	require.NoError(t, err)
 	require.Equal(t, "something dear", string(text))
-	t.Run("help is no error", func(t *testing.T) {
-		require.NoError(t, run(t.Context(), []string{"-h"}, io.Discard))
+	t.Run("help", func(t *testing.T) {
+		require.ErrorIs(t, run(t.Context(), []string{"-h"}, io.Discard), flag.ErrHelp)
 	})
 }

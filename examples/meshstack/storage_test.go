@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
@@ -106,19 +108,32 @@ func mariaStore(t *testing.T) string {
 	return u.String()
 }
 
-// redisStore takes the last of the databases that a Redis has by itself.
+// redisStore claims one of the databases that a Redis has, so that two runs of
+// this test do not meet, and leaves nothing in it.
 func redisStore(t *testing.T) string {
-	name := "redis://" + server(t, "LATCHKEY_TEST_REDIS") + "/15"
-	options, err := redis.ParseURL(name)
-	require.NoError(t, err)
-	empty := func() {
-		client := redis.NewClient(options)
-		defer client.Close()
-		require.NoError(t, client.FlushDB(context.Background()).Err())
+	address := server(t, "LATCHKEY_TEST_REDIS")
+	ctx := context.Background() // the end of the test cleans up, too
+	for number := 15; number > 0; number-- {
+		client := redis.NewClient(&redis.Options{Addr: address, DB: number})
+		if claimed, err := client.SetNX(ctx, "mesh-test", "claimed", 5*time.Minute).Result(); err != nil || !claimed {
+			require.NoError(t, client.Close())
+			continue
+		}
+		clean := func() {
+			for keys := client.Scan(ctx, 0, "latchkey*", 1000).Iterator(); keys.Next(ctx); {
+				require.NoError(t, client.Del(ctx, keys.Val()).Err())
+			}
+		}
+		clean()
+		t.Cleanup(func() {
+			clean()
+			require.NoError(t, client.Del(ctx, "mesh-test").Err())
+			require.NoError(t, client.Close())
+		})
+		return fmt.Sprintf("redis://%s/%d", address, number)
 	}
-	empty()
-	t.Cleanup(empty)
-	return name
+	require.Fail(t, "no database of this Redis is free")
+	return ""
 }
 
 // execute runs a statement now and another when the test is over.
