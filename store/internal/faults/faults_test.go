@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/cache"
 )
 
 // The bounds that are published: a login is answered within a second, and the
@@ -18,7 +19,6 @@ import (
 const (
 	lasts     = 1600 * time.Millisecond // longer than a cache may answer
 	backAfter = 5 * time.Second
-	staleness = time.Second // cache.DefaultBound
 )
 
 // TestFaults hurts every store in every way that it can be hurt, and prints
@@ -38,7 +38,14 @@ func TestFaults(t *testing.T) {
 }
 
 func hurt(t *testing.T, r *rig, table *table) {
-	hosts := []*host{newHost(t, "direct", r, func(st store.Store) store.Store { return st })}
+	hosts := []*host{
+		newHost(t, "direct", r, func(st store.Store) store.Store { return st }),
+		newHost(t, "cached", r, func(st store.Store) store.Store {
+			cached, err := cache.New(st, cache.Config{Logger: quiet})
+			require.NoError(t, err)
+			return cached.Store()
+		}),
+	}
 	acknowledged := &ledger{hosts: hosts, made: map[string][]string{}}
 	warm(hosts)
 	before, _ := goroutines(r.name)
@@ -92,7 +99,7 @@ func endure(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) 
 			from = began
 		}
 		if f.down && h.name == "cached" {
-			from = began.Add(staleness)
+			from = began.Add(cache.DefaultBound)
 		}
 		login, guarded := statuses(seen[i].logins, from), statuses(seen[i].guarded, from)
 		if f.down {
@@ -115,10 +122,10 @@ func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen 
 	repeat := func(do func() answer) (list []answer) {
 		pace := time.NewTicker(20 * time.Millisecond)
 		defer pace.Stop()
-		for {
+		for last := false; !last; {
 			select {
 			case <-stop:
-				return list
+				last = true // one request is sure to be as late as can be
 			case <-pace.C:
 			}
 			if f.during != nil {
@@ -126,6 +133,7 @@ func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen 
 			}
 			list = append(list, do())
 		}
+		return list
 	}
 	var both sync.WaitGroup
 	both.Go(func() { seen.logins = repeat(h.login) })

@@ -15,7 +15,7 @@ import (
 )
 
 // hostNames follow the names of columns, in the order of the hosts.
-var hostNames = []string{""}
+var hostNames = []string{"", ", cached"}
 
 // table is what is printed.
 type table struct {
