@@ -125,7 +125,11 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	if err != nil {
 		return store.EventPage{}, err
 	}
-	m := merge{db: l.db, down: true, low: "-", high: "+"}
+	sources := make([]*source, len(spaces))
+	for i, s := range spaces {
+		sources[i] = &source{space: s, keys: []string{l.db.layout.trail(s), l.db.layout.events(s)}}
+	}
+	m := newMerge(l.db, false, true, sources)
 	if !q.From.IsZero() {
 		m.low = "[" + sortable(q.From)
 	}
@@ -133,39 +137,40 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 		m.high = "(" + sortable(q.To)
 	}
 	if q.After != nil && (q.To.IsZero() || q.After.Time.Before(q.To)) {
-		m.high = "(" + sortable(q.After.Time) + q.After.ID
-	}
-	for _, s := range spaces {
-		m.sources = append(m.sources, &source{space: s, keys: []string{l.db.layout.trail(s), l.db.layout.events(s)}})
+		m.after(sortable(q.After.Time) + q.After.ID)
 	}
 	var page store.EventPage
 	last := ""
 	for {
-		item, _, err := m.next(ctx)
+		asked := max(limit+1-len(page.Events), 100)
+		items, err := m.take(ctx, asked)
 		if err != nil {
 			return store.EventPage{}, err
 		}
-		if item == nil {
+		for i := range items {
+			item := &items[i]
+			// The same event of two trails comes from a retry of long ago.
+			if item.record == "" || item.place == last {
+				continue
+			}
+			last = item.place
+			e, err := decodeEvent(item.record)
+			if err != nil {
+				return store.EventPage{}, err
+			}
+			if !eventMatches(q, &e) {
+				continue
+			}
+			if len(page.Events) == limit {
+				cursor := page.Events[limit-1]
+				page.Next = &store.EventCursor{Time: cursor.Time, ID: cursor.ID}
+				return page, nil
+			}
+			page.Events = append(page.Events, e)
+		}
+		if len(items) < asked {
 			return page, nil
 		}
-		// The same event of two trails comes from a retry of long ago.
-		if item.place == last || item.record == "" {
-			continue
-		}
-		last = item.place
-		e, err := decodeEvent(item.record)
-		if err != nil {
-			return store.EventPage{}, err
-		}
-		if !eventMatches(q, &e) {
-			continue
-		}
-		if len(page.Events) == limit {
-			cursor := page.Events[limit-1]
-			page.Next = &store.EventCursor{Time: cursor.Time, ID: cursor.ID}
-			return page, nil
-		}
-		page.Events = append(page.Events, e)
 	}
 }
 

@@ -53,6 +53,10 @@ func (t *keyTable) lookup(ctx context.Context, id string) (store.Found, error) {
 			found, err = t.read(ctx, id, workspace)
 		}
 	}
+	if errors.Is(err, store.ErrNotFound) {
+		// A pointer to a tombstone is not worth the room.
+		t.db.known.drop(id)
+	}
 	return found, err
 }
 

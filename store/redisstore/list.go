@@ -62,8 +62,7 @@ func pageSize(limit int) (int, error) {
 
 // scan collects up to limit keys in the order of an index.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	l := t.db.layout
-	m := merge{db: t.db, byName: q.Sort == store.ByName, down: q.Descending, low: "-", high: "+"}
+	l, byName := t.db.layout, q.Sort == store.ByName
 	spaces := []space{spaceOf(q.Workspace)}
 	if q.Workspace == "" {
 		var err error
@@ -71,32 +70,40 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep 
 			return nil, err
 		}
 	}
-	for _, s := range spaces {
-		m.sources = append(m.sources, &source{space: s, keys: []string{l.order(s, m.byName), l.keys(s), l.used(s)}})
+	sources := make([]*source, len(spaces))
+	for i, s := range spaces {
+		sources[i] = &source{space: s, keys: []string{l.order(s, byName), l.keys(s), l.used(s)}}
 	}
-	if q.After != nil {
-		after := "(" + sortable(q.After.Time) + q.After.ID
-		if m.byName {
-			after = "(" + namePlace(q.After.Name, q.After.ID)
-		}
-		if q.Descending {
-			m.high = after
-		} else {
-			m.low = after
-		}
+	m := newMerge(t.db, byName, q.Descending, sources)
+	switch {
+	case q.After == nil:
+	case byName:
+		m.after(namePlace(q.After.Name, q.After.ID))
+	default:
+		m.after(sortable(q.After.Time) + q.After.ID)
 	}
 	var keys []store.Key
 	for len(keys) < limit {
-		item, owner, err := m.next(ctx)
-		if err != nil || item == nil {
-			return keys, err
-		}
-		k, err := decodeKey(item.id(m.byName), owner.workspace(), item.record, item.uses)
+		asked := max(limit-len(keys), 100)
+		items, err := m.take(ctx, asked)
 		if err != nil {
 			return nil, err
 		}
-		if keep(&k) {
-			keys = append(keys, k)
+		for i := range items {
+			item := &items[i]
+			if item.record == "" || len(keys) == limit {
+				continue
+			}
+			k, err := decodeKey(item.id(byName), item.source.space.workspace(), item.record, item.uses)
+			if err != nil {
+				return nil, err
+			}
+			if keep(&k) {
+				keys = append(keys, k)
+			}
+		}
+		if len(items) < asked {
+			break
 		}
 	}
 	return keys, nil

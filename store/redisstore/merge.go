@@ -1,19 +1,22 @@
 package redisstore
 
 import (
+	"container/heap"
 	"context"
 	"strings"
 )
 
-// merge reads the indexes of many spaces as one, in order of place. It reads
-// short stretches first, since of many spaces each has few on a page, and
-// longer ones of those that turn out to have more.
+// merge reads the indexes of many spaces as one, in order of place. Of many it
+// reads places only, few of each at first, and the records of those places
+// that it hands out.
 type merge struct {
 	db        *database
 	byName    bool
 	down      bool
 	low, high string // bounds as ZRANGEBYLEX takes them
-	sources   []*source
+	heads     heads  // the sources that have items, as a heap
+	empty     []*source
+	bare      bool // items come without records
 }
 
 // source is one index with its records.
@@ -27,13 +30,10 @@ type source struct {
 }
 
 // item is one record and its place in the order.
-type item struct{ place, record, uses string }
-
-const (
-	firstStretch = 8
-	// together is how many spaces one trip reads.
-	together = 200
-)
+type item struct {
+	source              *source
+	place, record, uses string
+}
 
 // id is what follows the value in a place.
 func (i *item) id(byName bool) string {
@@ -44,73 +44,81 @@ func (i *item) id(byName bool) string {
 	return i.place[min(len(i.place), 16):]
 }
 
-// next returns the next item and its space, or nil after the last.
-func (m *merge) next(ctx context.Context) (*item, space, error) {
-	if err := m.fill(ctx); err != nil {
-		return nil, "", err
+func newMerge(db *database, byName, down bool, sources []*source) *merge {
+	return &merge{db: db, byName: byName, down: down, low: "-", high: "+", heads: heads{down: down}, empty: sources, bare: len(sources) > 1}
+}
+
+// after begins behind a place.
+func (m *merge) after(place string) {
+	if m.down {
+		m.high = "(" + place
+	} else {
+		m.low = "(" + place
 	}
-	var first *source
-	for _, s := range m.sources {
-		if len(s.items) == 0 {
+}
+
+// together is how many spaces one trip reads.
+const together = 500
+
+// take returns the next items, up to n; fewer are the last.
+func (m *merge) take(ctx context.Context, n int) ([]item, error) {
+	var taken []item
+	for len(taken) < n {
+		if err := m.fill(ctx, n-len(taken)); err != nil {
+			return nil, err
+		}
+		if len(m.heads.sources) == 0 {
+			break
+		}
+		first := m.heads.sources[0]
+		taken = append(taken, first.items[0])
+		if first.items = first.items[1:]; len(first.items) > 0 {
+			heap.Fix(&m.heads, 0)
 			continue
 		}
-		if first == nil || m.before(s.items[0].place, first.items[0].place) {
-			first = s
+		heap.Pop(&m.heads)
+		if !first.ended {
+			m.empty = append(m.empty, first)
 		}
 	}
-	if first == nil {
-		return nil, "", nil
+	if !m.bare {
+		return taken, nil
 	}
-	next := &first.items[0]
-	first.items = first.items[1:]
-	return next, first.space, nil
+	return taken, m.load(ctx, taken)
 }
 
-func (m *merge) before(a, b string) bool {
-	if m.down {
-		return a > b
-	}
-	return a < b
-}
-
-// fill reads on where nothing is left, and forgets what has ended.
-func (m *merge) fill(ctx context.Context) error {
-	var empty []*source
-	left := m.sources[:0]
-	for _, s := range m.sources {
-		if len(s.items) == 0 {
-			if s.ended {
-				continue
-			}
-			empty = append(empty, s)
-		}
-		left = append(left, s)
-	}
-	m.sources = left
-	for len(empty) > 0 {
-		part := empty[:min(len(empty), together)]
-		if err := m.read(ctx, part); err != nil {
+// fill reads on where nothing is left; wanted is how many items still are.
+func (m *merge) fill(ctx context.Context, wanted int) error {
+	first := 2*wanted/max(1, len(m.empty)) + 2
+	for len(m.empty) > 0 {
+		part := m.empty[:min(len(m.empty), together)]
+		if err := m.read(ctx, part, min(first, stretch)); err != nil {
 			return err
 		}
-		empty = empty[len(part):]
+		m.empty = m.empty[len(part):]
+		for _, s := range part {
+			if len(s.items) > 0 {
+				heap.Push(&m.heads, s)
+			}
+		}
 	}
 	return nil
 }
 
-func (m *merge) read(ctx context.Context, sources []*source) error {
-	kind, way := "created", "up"
+func (m *merge) read(ctx context.Context, sources []*source, first int) error {
+	kind, way, what := "created", "up", "records"
 	if m.byName {
 		kind = "name"
 	}
 	if m.down {
 		way = "down"
 	}
+	if m.bare {
+		what = "places"
+	}
 	calls := make([]*call, len(sources))
 	for i, s := range sources {
-		s.size = min(max(2*s.size, firstStretch), stretch)
-		if len(m.sources) == 1 {
-			s.size = max(s.size, 128)
-		}
+		s.size = min(max(2*s.size, first), stretch)
 		low, high := m.low, m.high
 		switch {
 		case s.last == "":
@@ -119,7 +127,7 @@ func (m *merge) read(ctx context.Context, sources []*source) error {
 		default:
 			low = "(" + s.last
 		}
-		calls[i] = evaluate(m.db.scripts.page, s.keys, kind, way, low, high, s.size)
+		calls[i] = evaluate(m.db.scripts.page, s.keys, what, kind, way, low, high, s.size)
 	}
 	if err := m.db.run(ctx, calls...); err != nil {
 		return err
@@ -131,10 +139,64 @@ func (m *merge) read(ctx context.Context, sources []*source) error {
 			place, _ := list[j].(string)
 			record, _ := list[j+1].(string)
 			uses, _ := list[j+2].(string)
-			s.items = append(s.items, item{place, record, uses})
+			s.items = append(s.items, item{s, place, record, uses})
 			s.last = place
 		}
 		s.ended = len(s.items) < s.size
 	}
 	return nil
+}
+
+// load brings the records of places. One that was deleted in between has none.
+func (m *merge) load(ctx context.Context, items []item) error {
+	calls := make([]*call, 0, 2*len(items))
+	for i := range items {
+		item := &items[i]
+		for _, key := range item.source.keys[1:] {
+			calls = append(calls, command("hget", key, item.id(m.byName)))
+		}
+	}
+	if err := m.db.run(ctx, calls...); err != nil {
+		return err
+	}
+	for i := range items {
+		item := &items[i]
+		item.record = calls[0].text()
+		if len(item.source.keys) > 2 {
+			item.uses = calls[1].text()
+		}
+		calls = calls[len(item.source.keys)-1:]
+	}
+	return nil
+}
+
+// heads implements heap.Interface: the source whose first item comes first is
+// on top.
+type heads struct {
+	sources []*source
+	down    bool
+}
+
+func (h *heads) Len() int { return len(h.sources) }
+
+func (h *heads) Less(i, j int) bool {
+	a, b := h.sources[i].items[0].place, h.sources[j].items[0].place
+	if h.down {
+		return a > b
+	}
+	return a < b
+}
+
+func (h *heads) Swap(i, j int) { h.sources[i], h.sources[j] = h.sources[j], h.sources[i] }
+
+func (h *heads) Push(x any) {
+	if s, ok := x.(*source); ok {
+		h.sources = append(h.sources, s)
+	}
+}
+
+func (h *heads) Pop() any {
+	last := h.sources[len(h.sources)-1]
+	h.sources = h.sources[:len(h.sources)-1]
+	return last
 }
