@@ -38,12 +38,38 @@
 // # What Redis may forget
 //
 // Redis answers before data is on disk or on a replica. Check tells whether a
-// server may evict keys or keeps nothing on disk. With replicas a change waits
-// for one of them unless Config.WaitReplicas says otherwise; this narrows what
-// a failover can lose, and does not close it: Sentinel may promote a replica
-// that did not take part. A change that was not confirmed in time is
-// store.ErrUnavailable, and may have been made nevertheless.
+// server may evict keys or keeps nothing on disk; the first Watch logs it. With
+// replicas a change waits for one of them unless Config.WaitReplicas says
+// otherwise. One that was not confirmed in time is store.ErrUnavailable, and
+// may have been made nevertheless.
+//
+// What a failover by Sentinel takes, as the tests count it: of some 300 changes
+// acknowledged under load before and after the master was killed, none, with
+// one replica waited for and also with none; the service was back after about 2
+// s, of which the sentinels take half a second to notice. Where the replicas
+// had lost their master before it was killed, and it went on for 20 changes:
+// all 20, with WaitNever and also by default, since then there is no replica to
+// wait for; none with WaitReplicas 1, for it acknowledged none. Who cannot
+// afford that sets WaitReplicas to 1.
+//
+// In a Cluster a failover concerns one master. A key whose pointer it takes is
+// in the lists and cannot log in: replace it. A workspace that it takes from the
+// list of all comes back with its next change.
+//
+// Epochs that stand beside another driver's keys must not go backwards, for
+// the changes that raised them stand. A process remembers the last 10,000
+// marks and 10,000 revocations it wrote, and writes back what is missing when
+// it reads less than it wrote and when its Watch begins anew; the rest is put
+// right by the next login of the key.
 //
 // Time to live is garbage collection here: every comparison is with the
 // caller's clock, except for when to tell in another's place.
+//
+// # What it takes
+//
+// A look-up is one script in one trip, and under 30 us of the process beyond
+// the client's bare trip. A creation takes 4 trips, with a one-time id 6. A
+// list over all workspaces reads a little of each: about 20 us a workspace and
+// page. A lost notice shows within about 0.3 s, and a half-open connection
+// falls silent at once.
 package redisstore

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -50,6 +51,9 @@ func newStore(t testing.TB) store.Store {
 
 func newDriver(t testing.TB, client redis.UniversalClient, cfg redisstore.Config) *redisstore.Driver {
 	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	driver, err := redisstore.New(client, cfg)
 	require.NoError(t, err)
 	return driver

@@ -148,7 +148,7 @@ type stream struct {
 	states  chan state
 
 	last    state   // of the last notice that was passed on
-	floor   state   // what that was when the round began
+	floor   uint64  // its number when the round began
 	asked   []round // what awaits a pong, oldest first
 	rounds  int
 	missing state // what the round before missed
@@ -205,7 +205,7 @@ func (s *stream) run(ctx context.Context) error {
 			err = fmt.Errorf("no answer for %s: %w", silence, store.ErrUnavailable)
 		case <-tick.C:
 			if !beating {
-				beating, s.floor = true, s.last
+				beating, s.floor = true, s.last.n
 				go s.ask(ctx)
 			}
 		case read := <-s.states:
@@ -236,7 +236,7 @@ func (s *stream) ping(ctx context.Context, read state) error {
 	if read.err != nil {
 		return read.err
 	}
-	if read.n < max(s.floor.n, s.missing.n) || read.n == s.floor.n && read.mark != s.floor.mark {
+	if read.n < max(s.floor, s.missing.n) {
 		return errBackwards
 	}
 	s.rounds++
