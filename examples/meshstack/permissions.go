@@ -33,10 +33,10 @@ func titleOf(name, resource string) string {
 		return "Review publications of building block definitions"
 	}
 	verbs := map[string]string{"LIST": "List", "SAVE": "Create and change", "DELETE": "Delete", "IMPORT": "Import"}
-	title := verbs[name[strings.LastIndexByte(name, '_')+1:]] + " " + strings.ToLower(resource[:1]) + resource[1:]
-	if strings.HasPrefix(resource, "API") {
-		title = strings.Replace(title, "aPI", "API", 1)
+	if !strings.HasPrefix(resource, "API") && !strings.HasPrefix(resource, "Terraform") {
+		resource = strings.ToLower(resource)
 	}
+	title := verbs[name[strings.LastIndexByte(name, '_')+1:]] + " " + resource
 	switch {
 	case strings.Contains(name, "RUNSOURCE"):
 		title += "' sources"
