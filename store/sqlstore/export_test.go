@@ -63,3 +63,11 @@ func FixedStatements(d *Database, workspace, key string) map[string]Statement {
 		"arrivals that passed": {q.sweepLimits, []any{int64(1)}},
 	}
 }
+
+// SweepNext makes the next call that leaves something behind remove what has
+// ended.
+func SweepNext(d *Database) {
+	d.turns.once.Store(sweepEvery - 1)
+	d.turns.revoked.Store(sweepEvery - 1)
+	d.turns.limits.Store(sweepEvery - 1)
+}

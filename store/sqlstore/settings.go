@@ -160,8 +160,8 @@ func (d *Database) lockWorkspace(ctx context.Context, r runner, id string) (*wor
 	return &row, nil
 }
 
-// DeleteWorkspace implements store.Settings. All keys go in one transaction:
-// some 10,000 a second.
+// DeleteWorkspace implements store.Settings. All keys go in one transaction;
+// 10,000 take less than a second.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	notice := store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
 	err := checkWorkspace(id)
