@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,6 +173,8 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alter
 		}
 		s.uses.overlay(&before)
 		return blank(before), nil
+	} else if errors.Is(err, store.ErrNotFound) { // a secret, which may be gone since a moment ago
+		return store.Key{}, cmp.Or(s.reconfirm(ctx, markOf(&before)), err)
 	} else if err != nil {
 		return store.Key{}, err
 	}

@@ -1,7 +1,9 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,7 +30,9 @@ func (s *Service) Enable(ctx context.Context, actor Actor, id string) (store.Key
 	return s.IfVersion(0).Enable(ctx, actor, id)
 }
 
-// Delete ends a key and its tokens for good. Its events stay.
+// Delete ends a key and its tokens for good. Its events stay. Where epochs live
+// in another system than keys, deleting a key that is gone ends the tokens that
+// a deletion left behind which was cut off, and is store.ErrNotFound.
 func (s *Service) Delete(ctx context.Context, actor Actor, id string) error {
 	return s.IfVersion(0).Delete(ctx, actor, id)
 }
@@ -103,6 +107,9 @@ func (c Conditional) Delete(ctx context.Context, actor Actor, id string) error {
 		return err
 	}
 	found, err := s.visible(ctx, p, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return cmp.Or(s.reconfirmDeletion(ctx, p, id), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -127,4 +134,29 @@ func (c Conditional) Delete(ctx context.Context, actor Actor, id string) error {
 		return fmt.Errorf("apikey: delete key: %w", err)
 	}
 	return s.confirm(ctx, &key, &after)
+}
+
+// reconfirmDeletion is reconfirm for a key that is gone: the event says from
+// where.
+func (s *Service) reconfirmDeletion(ctx context.Context, p powers, id string) error {
+	if !s.apart() || !validID(id) {
+		return nil
+	}
+	page, err := s.store.Events.List(ctx, store.EventQuery{Key: id, Action: ActionDelete, Limit: 1})
+	if err != nil {
+		return fmt.Errorf("apikey: delete key: %w", err)
+	}
+	if len(page.Events) == 0 || !p.in(page.Events[0].Workspace).remove {
+		return nil
+	}
+	mark := store.Mark{Workspace: page.Events[0].Workspace, Key: id}
+	state, err := s.store.Epochs.Read(ctx, store.TokenRef{Workspace: mark.Workspace, Key: id})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("apikey: read epochs: %w", err)
+	}
+	mark.Epoch = state.Key + 1
+	return s.raise(ctx, mark)
 }

@@ -147,13 +147,12 @@ func TestEpochsApart(t *testing.T) {
 		for name, do := range map[string]func(*rig, store.Key) error{
 			"Disable": func(r *rig, k store.Key) error { return disable(r, k.ID) },
 			"Suspend": func(r *rig, _ store.Key) error { return r.Suspend(ctx, admin, "team-a") },
-			"DeleteWorkspace": func(r *rig, _ store.Key) error {
-				err := r.DeleteWorkspace(ctx, admin, "team-a")
-				if errors.Is(err, store.ErrNotFound) {
-					return nil
-				}
-				return err
+			"RetireSecret": func(r *rig, k store.Key) error {
+				_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
+				return unlessGone(err)
 			},
+			"Delete":          func(r *rig, k store.Key) error { return unlessGone(r.Delete(ctx, owner, k.ID)) },
+			"DeleteWorkspace": func(r *rig, _ store.Key) error { return unlessGone(r.DeleteWorkspace(ctx, admin, "team-a")) },
 		} {
 			var f flaky
 			st := flakyApart(&f)
@@ -163,8 +162,12 @@ func TestEpochsApart(t *testing.T) {
 			// The first step works, and a login comes in before the second.
 			meanwhile := new(*apikey.Grant)
 			late := st
-			late.Keys = interrupted{st.Keys, func() { *meanwhile = r.mustLogin(key.ID, secret) }}
-			late.Settings = interruptedSettings{st.Settings, func() { *meanwhile = r.mustLogin(key.ID, secret) }}
+			login := func() {
+				f.raise = false // for what the login puts right
+				*meanwhile = r.mustLogin(key.ID, secret)
+				f.raise = true
+			}
+			late.Keys, late.Settings = interrupted{st.Keys, login}, interruptedSettings{st.Settings, login}
 			f.raise, f.raises = true, 1
 			require.ErrorIs(t, do(rigOn(t, late), key), store.ErrUnavailable, name)
 			require.NotNil(t, *meanwhile)
@@ -227,6 +230,14 @@ func TestEpochsApart(t *testing.T) {
 	})
 }
 
+// unlessGone takes the answer to a deletion repeated for no failure.
+func unlessGone(err error) error {
+	if errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrUnavailable) {
+		return nil
+	}
+	return err
+}
+
 // interrupted lets something happen just before a write.
 type interrupted struct {
 	store.Keys
@@ -236,6 +247,11 @@ type interrupted struct {
 func (k interrupted) Update(ctx context.Context, key store.Key, c store.Change) error {
 	k.do()
 	return k.Keys.Update(ctx, key, c)
+}
+
+func (k interrupted) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
+	k.do()
+	return k.Keys.Delete(ctx, workspace, id, version, at, c)
 }
 
 type interruptedSettings struct {
