@@ -1,0 +1,166 @@
+package fleet_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// order is what a test tells a process to do.
+type order struct {
+	Workspace string
+	Key       string
+	Now       time.Time
+	Attempts  int
+	Allowed   int
+	Workers   int
+}
+
+// made is a new key.
+type made struct{ Workspace, Key, Secret string }
+
+// control is what the test sees: POST /NAME with an order, answered by JSON.
+func (h *host) control() http.Handler {
+	mux := http.NewServeMux()
+	on := func(name string, do func(ctx context.Context, o order) (any, error)) {
+		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
+			var o order
+			err := json.NewDecoder(r.Body).Decode(&o)
+			var answer any
+			if err == nil {
+				answer, err = do(r.Context(), o)
+			}
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				w.WriteHeader(http.StatusNotFound)
+			case err != nil:
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+			default:
+				_ = json.NewEncoder(w).Encode(answer)
+			}
+		})
+	}
+	on("vouched", func(context.Context, order) (any, error) { return h.cached.Vouched(), nil })
+	on("clock", func(_ context.Context, o order) (any, error) { h.clock.Store(&o.Now); return true, nil })
+	on("prompt", func(context.Context, order) (any, error) {
+		select {
+		case h.ring.prompts <- struct{}{}:
+		default:
+		}
+		return true, nil
+	})
+	on("create", func(ctx context.Context, o order) (any, error) {
+		key, secret, err := h.Keys().Create(ctx, administrator, apikey.Spec{
+			Workspace: o.Workspace, Name: "ci", Permissions: scope.MustParse("project.list project.read"),
+		})
+		return made{o.Workspace, key.ID, secret.Reveal()}, err
+	})
+	on("held", func(ctx context.Context, _ order) (any, error) {
+		select {
+		case <-h.deadly.reached:
+			return true, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	})
+	on("proceed", func(context.Context, order) (any, error) { close(h.deadly.proceed); return true, nil })
+	for name, change := range changes {
+		on(name, func(ctx context.Context, o order) (any, error) { return true, change(ctx, h.Keys(), o) })
+	}
+	on("spend", func(ctx context.Context, o order) (any, error) {
+		return counted(o, func(i int) (bool, error) {
+			err := h.store.OnceIDs.Spend(ctx, store.OnceID{Space: o.Workspace, ID: strconv.Itoa(i), Expires: o.Now.Add(time.Hour)}, o.Now)
+			if errors.Is(err, store.ErrExists) {
+				return false, nil
+			}
+			return err == nil, err
+		})
+	})
+	on("advance", func(ctx context.Context, o order) (any, error) {
+		return counted(o, func(int) (bool, error) {
+			_, moved, err := h.store.Limiter.Advance(ctx, o.Workspace, o.Now, time.Second, time.Duration(o.Allowed)*time.Second)
+			return moved, err
+		})
+	})
+	return mux
+}
+
+// counted makes the attempts, several at a time, and counts those that passed.
+func counted(o order, attempt func(i int) (bool, error)) (int, error) {
+	var next, passed atomic.Int64
+	failed := make(chan error, o.Workers)
+	var workers sync.WaitGroup
+	for range o.Workers {
+		workers.Go(func() {
+			for i := next.Add(1); i <= int64(o.Attempts); i = next.Add(1) {
+				ok, err := attempt(int(i))
+				if err != nil {
+					failed <- fmt.Errorf("attempt %d: %w", i, err)
+					return
+				}
+				if ok {
+					passed.Add(1)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	select {
+	case err := <-failed:
+		return 0, err
+	default:
+		return int(passed.Load()), nil
+	}
+}
+
+// changes are those that end tokens, by name, and what takes them back.
+var changes = map[string]func(ctx context.Context, keys *apikey.Service, o order) error{
+	"disable": func(ctx context.Context, keys *apikey.Service, o order) error {
+		_, err := keys.Disable(ctx, administrator, o.Key)
+		return err
+	},
+	"enable": func(ctx context.Context, keys *apikey.Service, o order) error {
+		_, err := keys.Enable(ctx, administrator, o.Key)
+		return err
+	},
+	"delete": func(ctx context.Context, keys *apikey.Service, o order) error {
+		return keys.Delete(ctx, administrator, o.Key)
+	},
+	"rotate": func(ctx context.Context, keys *apikey.Service, o order) error {
+		_, _, err := keys.Rotate(ctx, administrator, o.Key, apikey.Rotation{})
+		return err
+	},
+	"narrow": func(ctx context.Context, keys *apikey.Service, o order) error {
+		fewer := scope.MustParse("project.list")
+		_, err := keys.Update(ctx, administrator, o.Key, apikey.Changes{Permissions: &fewer})
+		return err
+	},
+	"suspend": func(ctx context.Context, keys *apikey.Service, o order) error {
+		return keys.Suspend(ctx, administrator, o.Workspace)
+	},
+	"delete-workspace": func(ctx context.Context, keys *apikey.Service, o order) error {
+		return keys.DeleteWorkspace(ctx, administrator, o.Workspace)
+	},
+	"keys-off": func(ctx context.Context, keys *apikey.Service, _ order) error { return switchKeys(ctx, keys, true) },
+	"keys-on":  func(ctx context.Context, keys *apikey.Service, _ order) error { return switchKeys(ctx, keys, false) },
+}
+
+func switchKeys(ctx context.Context, keys *apikey.Service, off bool) error {
+	settings, err := keys.Settings(ctx, administrator)
+	if err != nil {
+		return err
+	}
+	settings.KeysOff = off
+	_, err = keys.SaveSettings(ctx, administrator, settings)
+	return err
+}

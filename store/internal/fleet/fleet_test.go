@@ -1,0 +1,38 @@
+package fleet_test
+
+import "testing"
+
+// TestFleet is what three processes do together.
+func TestFleet(t *testing.T) {
+	for _, on := range []struct {
+		system
+		rounds, all int // of keys disabled, in the suite and in full
+		shared      bool
+		ring        bool
+	}{
+		{system: onRedis, rounds: 15, all: 500, shared: true, ring: true},
+		{system: onPostgres, rounds: 15, all: 500, shared: true, ring: true},
+		{system: onBoth, rounds: 10, all: 500, shared: true},
+		{system: onMaria, rounds: 5, all: 100},
+		{system: onSQLite, rounds: 5, all: 100},
+	} {
+		t.Run(on.name, func(t *testing.T) {
+			s := on.spec(t)
+			s.LoginsPerHour, s.RotateEvery, s.TokenLifetime = perHour, rotateEvery(), tokenLifetime()
+			fleet := launch(t, s, s, s)
+			t.Run("B07 disabled in one process", func(t *testing.T) {
+				rounds := on.rounds
+				if soak() {
+					rounds = on.all
+				}
+				ended(t, fleet, rounds)
+			})
+			if on.shared {
+				once(t, fleet)
+			}
+			if on.ring {
+				t.Run("three rotations of the signing keys", func(t *testing.T) { rotations(t, fleet) })
+			}
+		})
+	}
+}
