@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -135,7 +136,9 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			err := run(t.Context(), append([]string{"-addr", "127.0.0.1:0"}, tc.args...), io.Discard)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // one that is not refused serves until then
+			defer cancel()
+			err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, tc.args...), io.Discard)
 			require.ErrorContains(t, err, tc.want)
 			require.NotContains(t, err.Error(), "hunter2")
 		})
