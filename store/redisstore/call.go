@@ -16,6 +16,7 @@ type call struct {
 	script *script // or nil for a plain command
 	keys   []string
 	args   []any // of a plain command: all of it
+	master bool  // it only asks whether the server takes writes
 	cmd    *redis.Cmd
 }
 
@@ -24,6 +25,27 @@ func evaluate(s *script, keys []string, args ...any) *call {
 }
 
 func command(args ...any) *call { return &call{args: args} }
+
+// master goes with reads that decide: it deletes what never is there, which a
+// server refuses that was demoted, or that its replicas have left
+// (min-replicas-to-write). What such a server says of a key may be long out of
+// date. A key in the slot of what is read makes it no further trip.
+func (l layout) master(s space) *call {
+	return &call{args: []any{"del", l.in(s, "never")}, master: true}
+}
+
+// failed is the call's failure. A server that takes no writes for want of
+// room or of a disk still knows what it holds.
+func (c *call) failed() error {
+	err := c.cmd.Err()
+	if err == nil || c.missing() {
+		return nil
+	}
+	if c.master && (redis.HasErrorPrefix(err, "OOM") || redis.HasErrorPrefix(err, "MISCONF")) {
+		return nil
+	}
+	return err
+}
 
 // send adds the call to a pipeline, by its script's hash or with its text.
 func (c *call) send(ctx context.Context, p redis.Pipeliner, text bool) {
@@ -100,7 +122,7 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 
 func firstFailure(ctx context.Context, calls []*call) error {
 	for _, c := range calls {
-		if err := c.cmd.Err(); err != nil && !c.missing() {
+		if err := c.failed(); err != nil {
 			return outageOf(ctx, err)
 		}
 	}

@@ -52,6 +52,12 @@
 // wait for; none with WaitReplicas 1, for it acknowledged none. Who cannot
 // afford that sets WaitReplicas to 1.
 //
+// A server that was demoted, or that its replicas have left while
+// min-replicas-to-write is set, still answers reads from what it knew. Lookup,
+// Epochs.Read and the heartbeats of Watch ask it for a write as well, and are
+// store.ErrUnavailable where it refuses one. A server that is merely full goes
+// on answering them.
+//
 // In a Cluster a failover concerns one master. A key whose pointer it takes is
 // in the lists and cannot log in: replace it. A workspace that it takes from the
 // list of all comes back with its next change.

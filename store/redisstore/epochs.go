@@ -48,7 +48,7 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.Epo
 	ofWorkspace := command("hget", l.settings(s), "epoch")
 	ofInstance := command("hget", l.settings(instance), "epoch")
 	revoked := command("exists", l.revoked(ref.TokenID))
-	if err := e.db.run(ctx, mark, record, ofWorkspace, ofInstance, revoked); err != nil {
+	if err := e.db.run(ctx, mark, record, ofWorkspace, ofInstance, revoked, l.master(s)); err != nil {
 		return state, false, err
 	}
 	switch {

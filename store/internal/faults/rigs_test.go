@@ -256,7 +256,7 @@ var faults = []fault{
 		end:   func(t *testing.T, r *rig) { r.tell(t, "CONFIG", "SET", "maxmemory", "0") },
 	},
 	{
-		name: "read-only", fits: onRedis, full: true,
+		name: "read-only", fits: onRedis, down: true,
 		begin: func(t *testing.T, r *rig) { r.tell(t, "REPLICAOF", "127.0.0.1", "1") },
 		end:   func(t *testing.T, r *rig) { r.tell(t, "REPLICAOF", "NO", "ONE") },
 	},
