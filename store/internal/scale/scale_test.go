@@ -1,0 +1,91 @@
+package scale_test
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// few is the size of the store that larger ones are compared with.
+const few = 1000
+
+// sizes are those of the full form, up to a million keys in 10,000 workspaces,
+// or to what LATCHKEY_SCALE says.
+func sizes(t *testing.T) []int {
+	t.Helper()
+	if !soak() {
+		return []int{few}
+	}
+	most := 1_000_000
+	if text := os.Getenv("LATCHKEY_SCALE"); text != "" {
+		var err error
+		most, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	}
+	var all []int
+	for keys := few; keys <= most; keys *= 10 {
+		all = append(all, keys)
+	}
+	return all
+}
+
+// grows are the calls that take longer the more there is, and why.
+var grows = map[string]string{
+	"Redis, page of all": "it merges the orders of all workspaces, for no slot holds them all",
+}
+
+// TestScale fills each store and measures it at every size, next to one of a
+// thousand keys on the same server. The full form asserts that nothing takes
+// twice as long in the largest.
+func TestScale(t *testing.T) {
+	var tb table
+	t.Cleanup(func() { tb.publish(t) })
+	e := effort{1, 5 * time.Millisecond}
+	if soak() {
+		e = effort{12, 100 * time.Millisecond}
+	}
+	for _, r := range rigs {
+		t.Run(r.name, func(t *testing.T) {
+			rig := r.start(t, nil)
+			small, large := rig.open(t), rig.open(t)
+			require.NoError(t, fill(t.Context(), small.store, 0, few))
+			const users = 100
+			sides := [2]*side{
+				{st: small.store, login: newLogins(t, small.store, small.store, users)},
+				{st: large.store, login: newLogins(t, large.store, large.store, users)},
+			}
+			small.settle(t)
+			large.settle(t)
+			empty, held := large.used(t), 0
+			for _, keys := range sizes(t) {
+				begun := time.Now()
+				require.NoError(t, fill(t.Context(), large.store, held, keys))
+				if held = keys; soak() {
+					t.Logf("%s: %d keys after %s", r.name, keys, time.Since(begun).Round(time.Millisecond))
+				}
+				large.settle(t)
+				row := row{store: r.name, keys: keys, bytes: (large.used(t) - empty) / int64(keys)}
+				require.Positive(t, row.bytes)
+				sides[0].sampled(few, few)
+				sides[1].sampled(keys, 2*few)
+				for i := range sides[1].sample { // once, for what is remembered of each key
+					require.NoError(t, tasks[0].run(sides[1], i))
+				}
+				for _, task := range tasks {
+					best, err := medians(e, sides, task.run)
+					require.NoError(t, err, task.name)
+					row.took = append(row.took, best[1])
+					growth := float64(best[1]) / float64(best[0])
+					row.growth = append(row.growth, growth)
+					if why := grows[r.name+", "+task.name]; soak() && why == "" && growth > 2 {
+						t.Errorf("%s, %s: %.1f times as long with %d keys as with %d", r.name, task.name, growth, keys, few)
+					}
+				}
+				tb.add(t, row)
+			}
+		})
+	}
+}
