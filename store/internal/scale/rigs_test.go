@@ -86,9 +86,7 @@ func sqliteRig(*testing.T, func(string) string) *rig {
 		source := "file:" + filepath.Join(t.TempDir(), "keys.db") +
 			"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
 		s := sqlSite(t, "sqlite", source, sqlstore.SQLite)
-		if soak() {
-			slack(t, s)
-		}
+		slack(t, s)
 		s.settle = func(t *testing.T) { s.run(t, "PRAGMA wal_checkpoint(TRUNCATE)"); s.run(t, "ANALYZE") }
 		s.used = func(t *testing.T) int64 {
 			return s.number(t, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")

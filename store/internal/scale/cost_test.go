@@ -1,0 +1,126 @@
+package scale_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store/cache"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// some is how many keys these tests need.
+const some = perWorkspace
+
+func turns() int {
+	if soak() {
+		return 60
+	}
+	return 2
+}
+
+// lookUp is the query of a look-up, as a host would write it.
+const lookUp = `SELECT k.id, k.workspace, k.name, k.permissions, k.asked, k.secrets, k.resources, k.not_after, k.not_after_text,
+	k.disabled, k.maker_kind, k.maker_id, k.created, k.updated, k.last_used, k.version, k.epoch,
+	w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from, w.epoch, w.updated, w.version, w.held,
+	i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from, i.epoch, i.updated, i.version
+	FROM latchkey_keys k JOIN latchkey_workspaces w ON w.id = k.workspace JOIN latchkey_instance i ON i.id = 1 WHERE k.id = `
+
+// bare is a round trip of the database's client with the bytes of a look-up,
+// and nothing made of the answer.
+func bare(t *testing.T, name string, s *site) func(n int) error {
+	t.Helper()
+	ctx := context.Background()
+	if s.redis != nil {
+		// The script's answer and the settings', as fields of two hashes.
+		k := keyOf(0)
+		record := k.Name + permissions.String() + permissions.String() + k.Secrets[0].Digest + k.Secrets[0].ID + strings.Repeat("x", 150)
+		require.NoError(t, s.redis.HSet(ctx, "bare", "record", record, "held", "100").Err())
+		id := strings.Repeat("x", 150) // as long as the script's hash and the names of its keys
+		return func(int) error {
+			_, err := s.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+				p.HMGet(ctx, "bare", "record", "a", "b", "c", "d", "held", id)
+				p.HMGet(ctx, "bare", "version", "epoch", "body", "deleted")
+				return nil
+			})
+			return err
+		}
+	}
+	text := lookUp + "?"
+	if name == "PostgreSQL" {
+		text = lookUp + "$1"
+	}
+	stmt, err := s.db.PrepareContext(ctx, text)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = stmt.Close() })
+	return func(n int) error {
+		rows, err := stmt.QueryContext(ctx, []byte(idOf(n%some)))
+		if err != nil {
+			return err
+		}
+		if !rows.Next() {
+			return fmt.Errorf("no row: %w", rows.Err())
+		}
+		return rows.Close()
+	}
+}
+
+// TestCost prints how much processor time a look-up costs this process beyond
+// its client's own round trip. Published are at most 30 us; asserted is ten
+// times that, without the race detector.
+func TestCost(t *testing.T) {
+	for _, r := range rigs[1:] {
+		t.Run(r.name, func(t *testing.T) {
+			s := r.start(t, nil).open(t)
+			require.NoError(t, fill(t.Context(), s.store, 0, some))
+			best, err := duel(turns(), bare(t, r.name, s), func(n int) error {
+				_, err := s.store.Keys.Lookup(context.Background(), idOf(n%some))
+				return err
+			})
+			require.NoError(t, err)
+			floor, whole := best[0], best[1]
+			t.Logf("%s: a look-up takes %s (processor %s), the bare round trip %s (%s): ours %s",
+				r.name, whole.wall, whole.cpu, floor.wall, floor.cpu, whole.cpu-floor.cpu)
+			if !raced {
+				require.Less(t, whole.cpu-floor.cpu, 300*time.Microsecond)
+			}
+		})
+	}
+}
+
+// TestCached prints what a login through a warm cache costs next to one on
+// memstore. Published are 1.15 times; asserted is ten times that,
+// without the race detector.
+func TestCached(t *testing.T) {
+	for _, r := range rigs {
+		t.Run(r.name, func(t *testing.T) {
+			below := r.start(t, nil).open(t).store
+			c, err := cache.New(below, cache.Config{Bound: time.Minute, Logger: quiet})
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(context.Background())
+			var watching sync.WaitGroup
+			watching.Go(func() { c.Run(ctx) })
+			defer watching.Wait()
+			defer cancel()
+			memory := memstore.New()
+			there := newLogins(t, memory, memory, some)
+			here := newLogins(t, c.Store(), below, some)
+			require.Eventually(t, c.Vouched, time.Minute, time.Millisecond)
+			best, err := duel(turns(), there.once, here.once)
+			require.NoError(t, err)
+			floor, cached := best[0], best[1]
+			wall := float64(cached.wall) / float64(floor.wall)
+			t.Logf("a login on cache and %s takes %s (processor %s), on memstore %s (%s): %.2fx (%.2fx)", r.name,
+				cached.wall, cached.cpu, floor.wall, floor.cpu, wall, float64(cached.cpu)/float64(max(1, floor.cpu)))
+			if !raced {
+				require.Less(t, wall, 11.5)
+			}
+		})
+	}
+}
