@@ -72,16 +72,29 @@ func (c *Cache) readState(ctx context.Context, ref store.TokenRef, hash uint64, 
 			return s, err
 		}
 		if max(len(ref.Workspace), len(ref.Key), len(ref.Secret), len(ref.TokenID)) <= maxName {
-			// They are parts of a token that would be kept alive with them.
-			name := store.TokenRef{
-				Workspace: strings.Clone(ref.Workspace), Key: strings.Clone(ref.Key),
-				Secret: strings.Clone(ref.Secret), TokenID: strings.Clone(ref.TokenID),
-			}
-			c.states.put(&entry[store.TokenRef, state]{name: name, hash: hash, stamp: at, read: now, value: s})
+			c.states.put(&entry[store.TokenRef, state]{name: compact(ref), hash: hash, stamp: at, read: now, value: s})
 		}
 		return s, err
 	})
 	return s.EpochState, err
+}
+
+// compact returns a copy, since these are parts of a token that would be kept
+// alive with them. It is one piece of memory, because all of it is read at once
+// and comes from far away when there are many tokens.
+func compact(ref store.TokenRef) store.TokenRef {
+	var b strings.Builder
+	b.Grow(len(ref.Workspace) + len(ref.Key) + len(ref.Secret) + len(ref.TokenID))
+	for _, part := range []string{ref.Workspace, ref.Key, ref.Secret, ref.TokenID} {
+		b.WriteString(part)
+	}
+	rest := b.String()
+	next := func(part string) string {
+		text := rest[:len(part)]
+		rest = rest[len(part):]
+		return text
+	}
+	return store.TokenRef{Workspace: next(ref.Workspace), Key: next(ref.Key), Secret: next(ref.Secret), TokenID: next(ref.TokenID)}
 }
 
 func (c *Cache) readThrough(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
