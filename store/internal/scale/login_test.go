@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,7 +45,7 @@ func newLogins(t *testing.T, st, keep store.Store, keys int) *logins {
 	serve := func(st store.Store) *oauth.Server {
 		srv, err := oauth.New(st, oauth.Config{
 			Issuer: "https://api.example.com", Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: names}),
-			Logger: quiet, Signers: []oauth.SigningKey{{Key: private}},
+			Logger: quiet, LoginTimeout: time.Minute, Signers: []oauth.SigningKey{{Key: private}},
 			Keys: apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
 		})
 		require.NoError(t, err)
