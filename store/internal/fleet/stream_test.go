@@ -17,7 +17,7 @@ type hurtable struct {
 	*testing.T
 	here, deaf, far *replica
 	stream, all     *servers.Proxy
-	worst           time.Duration // of what was measured against the bound
+	worst, best     time.Duration // of what was measured against the bound
 }
 
 func newHurtable(t *testing.T, on system) *hurtable {
@@ -42,7 +42,7 @@ func newHurtable(t *testing.T, on system) *hurtable {
 // at is the fleet as a subtest sees it.
 func (h *hurtable) at(t *testing.T) *hurtable {
 	there := *h
-	there.T = t
+	there.T, there.best = t, patience
 	return &there
 }
 
@@ -68,7 +68,19 @@ func (h *hurtable) within(took time.Duration, what string) {
 		limit *= 10
 	}
 	require.Less(h, took, limit, what)
-	h.worst = max(h.worst, took)
+	h.worst, h.best = max(h.worst, took), min(h.best, took)
+}
+
+// again reports whether a test of silence needs another round: drivers give a
+// silent stream up after 2 or 3 seconds, and without the cache's own bound
+// every round would take that long.
+func (h *hurtable) again(round, rounds int) bool {
+	const tries = 5
+	if round < rounds || round < tries && h.best >= 2*bound {
+		return true
+	}
+	require.Less(h, h.best, 2*bound, "silence is noticed by the driver only")
+	return false
 }
 
 func (h *hurtable) whole() {
@@ -118,7 +130,7 @@ func (h *hurtable) droppedNotice(rounds int) {
 
 // frozenStream loses the stream alone: the store answers what is read.
 func (h *hurtable) frozenStream(rounds int) {
-	for range rounds {
+	for round := 0; h.again(round, rounds); round++ {
 		m, token := h.hot()
 		h.stream.Freeze()
 		hammered := swing(h.deaf, m, token)
@@ -138,7 +150,7 @@ func (h *hurtable) frozenStream(rounds int) {
 
 // frozenStore loses the store altogether.
 func (h *hurtable) frozenStore(rounds int) {
-	for range rounds {
+	for round := 0; h.again(round, rounds); round++ {
 		m, token := h.hot()
 		hammered := swing(h.far, m, token)
 		hammered.begun(h.T)
