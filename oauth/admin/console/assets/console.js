@@ -1,0 +1,74 @@
+// What the pages can do beside what they do without this: copy, filter, and
+// take the secret from a page that is left.
+"use strict";
+
+// Buttons that copy the text of an element.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  const label = button.firstChild;
+  const name = label.textContent;
+  let back;
+  button.addEventListener("click", async () => {
+    const element = document.getElementById(button.dataset.copy);
+    let said = "Copied";
+    try {
+      await navigator.clipboard.writeText(element.textContent);
+    } catch {
+      said = "Press Ctrl+C";
+      getSelection().selectAllChildren(element);
+    }
+    label.textContent = said;
+    const live = document.querySelector("[data-copied]");
+    if (live) live.textContent = said + ".";
+    clearTimeout(back);
+    back = setTimeout(() => { label.textContent = name; }, 3000);
+  });
+}
+
+// The list of permissions, filtered by what is typed.
+const filter = document.querySelector("[data-filter]");
+if (filter) {
+  const input = filter.querySelector("input");
+  const status = filter.querySelector("[data-chosen]");
+  const groups = [...document.querySelectorAll(".group")];
+  const update = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0, chosen = 0;
+    for (const group of groups) {
+      let any = false;
+      const title = group.querySelector("legend").textContent;
+      for (const choice of group.querySelectorAll(".check")) {
+        const text = (title + " " + choice.textContent).toLowerCase();
+        choice.hidden = !words.every((word) => text.includes(word));
+        if (!choice.hidden) { any = true; shown++; }
+        if (choice.querySelector("input").checked) chosen++;
+      }
+      group.hidden = !any;
+    }
+    status.textContent = chosen + " chosen" + (words.length ? ", " + shown + " shown" : "");
+  };
+  filter.hidden = false;
+  input.addEventListener("input", update);
+  // Enter would send the form.
+  input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+  document.querySelector(".groups").addEventListener("change", update);
+  update();
+}
+
+// Who types a day or a number means the choice that it belongs to.
+for (const field of document.querySelectorAll("[data-picks]")) {
+  field.addEventListener("input", () => {
+    const choices = field.closest("fieldset").querySelectorAll("input[type=radio]");
+    for (const choice of choices) if (choice.value === field.dataset.picks) choice.checked = true;
+  });
+}
+
+// A list of problems is read first, and leads to the field.
+const problems = document.getElementById("problems");
+if (problems) problems.focus();
+
+// A browser may keep a page that is left and show it again: not with the secret.
+addEventListener("pagehide", () => {
+  for (const element of document.querySelectorAll("[data-secret]")) element.textContent = "shown once";
+});

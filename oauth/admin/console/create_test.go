@@ -1,0 +1,204 @@
+package console_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const newPage = "/workspaces/team-a/keys/new"
+
+func TestCreate(t *testing.T) {
+	r := newRig(t)
+	form := r.form("olga", newPage, "name", "ci", "permissions", "project.list", "permissions", "project.save", "expires", "90d")
+	got := r.post("olga", newPage, form)
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	secret := got.secret()
+	page, err := r.keys.List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 1)
+	key := page.Keys[0]
+	require.Equal(t, "ci", key.Name)
+	require.Equal(t, "project.list project.save", key.Permissions.String())
+	require.Equal(t, noon.Add(90*24*time.Hour), key.NotAfter)
+	require.Equal(t, store.ActorRef{Kind: "owner", ID: "olga"}, key.CreatedBy)
+	require.True(t, r.logsIn(key.ID, secret))
+	require.Contains(t, got.body, "curl -d grant_type=client_credentials -d client_id="+key.ID+" -d client_secret="+secret+" &#39;https://api.example.com/api/login&#39;")
+
+	t.Run("B23 the answer with a secret is not kept", func(t *testing.T) {
+		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
+		require.Empty(t, got.Header.Get("ETag"))
+		require.Empty(t, got.Header.Get("Location"))
+	})
+	t.Run("B23 sent again by reload it makes no second key", func(t *testing.T) {
+		again := r.post("olga", newPage, form)
+		require.Equal(t, http.StatusConflict, again.StatusCode)
+		require.Contains(t, again.body, "Already created")
+		require.Contains(t, again.body, key.ID)
+		require.NotContains(t, again.body, secret)
+		require.Equal(t, 1, r.count("team-a"))
+	})
+	t.Run("B23 the page of a form that was sent says so, too", func(t *testing.T) {
+		back := r.get("olga", newPage+"?form="+form.Get("form"))
+		require.Equal(t, http.StatusConflict, back.StatusCode)
+		require.Contains(t, back.body, key.ID)
+		require.NotContains(t, back.body, secret)
+	})
+	t.Run("B23 no other page shows the secret", func(t *testing.T) {
+		for _, path := range []string{"/workspaces/team-a/keys", "/keys/" + key.ID, "/keys/" + key.ID + "/change", "/workspaces/team-a/events"} {
+			require.NotContains(t, r.get("olga", path).body, secret)
+		}
+		require.NotContains(t, r.log.String(), secret)
+	})
+	t.Run("the form of one person is none of another's", func(t *testing.T) {
+		theft := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
+		require.Equal(t, http.StatusForbidden, r.post("max", newPage, theft).StatusCode)
+		require.Equal(t, 1, r.count("team-a"))
+	})
+	t.Run("a form ends after twelve hours, before it could work twice", func(t *testing.T) {
+		old := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
+		r.clock.Add(12 * time.Hour)
+		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, old).StatusCode)
+		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, form).StatusCode)
+		require.Equal(t, 1, r.count("team-a"))
+		require.NotContains(t, r.get("olga", newPage+"?form="+old.Get("form")).leads(), old.Get("form"), "a fresh form is offered")
+	})
+}
+
+func TestCreateIsRaced(t *testing.T) {
+	r := newRig(t)
+	form := r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "never")
+	const posts = 8
+	statuses := make(chan int, posts)
+	for range posts {
+		go func() { statuses <- r.post("olga", newPage, form).StatusCode }()
+	}
+	made := 0
+	for range posts {
+		switch status := <-statuses; status {
+		case http.StatusCreated:
+			made++
+		default:
+			require.Equal(t, http.StatusConflict, status)
+		}
+	}
+	require.Equal(t, 1, made)
+	require.Equal(t, 1, r.count("team-a"))
+}
+
+func TestCreateIsRefused(t *testing.T) {
+	limited := func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
+		keys.Defaults.Rules = store.Rules{MaxKeys: 1, RequireExpiry: true, MaxLifetime: 30 * 24 * time.Hour}
+	}
+	tests := []struct {
+		name    string
+		person  string
+		values  url.Values
+		status  int
+		field   string
+		says    string
+		already bool
+	}{
+		{"no name", "olga", url.Values{"permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "what this key is for", false},
+		{"a long name", "olga", url.Values{"name": {strings.Repeat("n", 256)}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "at most 255", false},
+		{"a mark that turns the writing", "olga", url.Values{"name": {"a\u202eb"}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "printable", false},
+		{"no permission", "olga", url.Values{"name": {"x"}, "expires": {"7d"}}, 422, "permissions", "choose at least one", false},
+		{"an unknown permission", "olga", url.Values{"name": {"x"}, "permissions": {"nothing.there"}, "expires": {"7d"}}, 422, "permissions", "nothing.there", false},
+		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "choose", false},
+		{"no expiry chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}}, 422, "expires", "choose when", false},
+		{"no day chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}}, 422, "expires_on", "choose a day", false},
+		{"a day gone by", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}, "expires_on": {"2026-06-01"}}, 422, "expires", "in the past", false},
+		{"longer than allowed", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"90d"}}, 403, "expires", "30 days", false},
+		{"never, though an expiry is needed", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"never"}}, 403, "expires", "", false},
+		{"a manager and an admin permission", "max", url.Values{"name": {"x"}, "permissions": {"admin.project.list"}, "expires": {"7d"}}, 403, "permissions", "admin.project.list", false},
+		{"an owner and an admin permission", "olga", url.Values{"name": {"x"}, "permissions": {"admin.project.list"}, "expires": {"7d"}}, 403, "permissions", "admin.project.list", false},
+		{"more than a person may grant", "lena", url.Values{"name": {"x"}, "permissions": {"project.save"}, "expires": {"7d"}}, 403, "permissions", "project.save", false},
+		{"the quota is reached", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"7d"}}, 403, "", "at most 1 key", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, limited)
+			test.values.Set("form", r.form(test.person, newPage).Get("form"))
+			have := 0
+			if test.already {
+				other := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "7d")
+				require.Equal(t, http.StatusCreated, r.post("olga", newPage, other).StatusCode)
+				have = 1
+			}
+			got := r.post(test.person, newPage, test.values)
+			require.Equal(t, test.status, got.StatusCode, got.body)
+			require.Contains(t, got.body, `id="problems"`)
+			require.Contains(t, got.body, test.says)
+			if test.field != "" {
+				require.Contains(t, got.body, `href="#f-`+test.field+`"`)
+				require.Contains(t, got.body, `id="f-`+test.field+`"`, "the problem leads to its field")
+			}
+			require.Equal(t, have, r.count("team-a"))
+			require.Empty(t, got.secret())
+			// What was typed is not lost, and the form can be mended.
+			require.Contains(t, got.body, `value="`+test.values.Get("form")+`"`)
+		})
+	}
+}
+
+func TestOnlyWhatAPersonMayGrantIsOffered(t *testing.T) {
+	r := newRig(t)
+	offered := func(person string) []string {
+		got := r.get(person, r.get(person, newPage).leads())
+		var names []string
+		for _, match := range regexp.MustCompile(`name="permissions" value="([^"]+)"`).FindAllStringSubmatch(got.body, -1) {
+			names = append(names, match[1])
+		}
+		return names
+	}
+	require.Equal(t, []string{"project.list", "project.save", "project.delete", "admin.project.list"}, offered("ada"))
+	require.Equal(t, []string{"project.list", "project.save", "project.delete"}, offered("max"))
+	require.Equal(t, []string{"project.list"}, offered("lena"))
+}
+
+func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
+	tests := []struct {
+		name     string
+		rules    store.Rules
+		offered  []string
+		min, max string
+	}{
+		{"no rules", store.Rules{}, []string{"7d", "30d", "90d", "365d", "date", "never"}, "2026-07-01", ""},
+		{"an expiry", store.Rules{RequireExpiry: true}, []string{"7d", "30d", "90d", "365d", "date"}, "2026-07-01", ""},
+		{"90 days", store.Rules{MaxLifetime: 90 * 24 * time.Hour}, []string{"7d", "30d", "90d", "date"}, "2026-07-01", "2026-09-28"},
+		{"40 days", store.Rules{MaxLifetime: 40 * 24 * time.Hour}, []string{"7d", "30d", "longest", "date"}, "2026-07-01", "2026-08-09"},
+		{"an hour", store.Rules{MaxLifetime: time.Hour}, []string{"longest"}, "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.Defaults.Rules = test.rules })
+			body := r.get("olga", r.get("olga", newPage).leads()).body
+			var offered []string
+			for _, match := range regexp.MustCompile(`name="expires" value="([^"]+)"`).FindAllStringSubmatch(body, -1) {
+				offered = append(offered, match[1])
+			}
+			require.Equal(t, test.offered, offered)
+			if test.min != "" {
+				require.Contains(t, body, `min="`+test.min+`"`)
+			}
+			if test.max != "" {
+				require.Contains(t, body, `max="`+test.max+`"`)
+			}
+			// Whatever is offered is taken.
+			for _, choice := range offered {
+				form := r.form("olga", newPage, "name", choice, "permissions", "project.list", "expires", choice, "expires_on", max(test.max, "2026-07-02"))
+				got := r.post("olga", newPage, form)
+				require.Equal(t, http.StatusCreated, got.StatusCode, "%s: %s", choice, got.body)
+			}
+		})
+	}
+}

@@ -1,0 +1,97 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// eventView is a line of the event log.
+type eventView struct {
+	Time           moment
+	Who, What      string
+	Fields, Note   string
+	Workspace, Key string
+}
+
+func eventOf(e *store.Event, now time.Time) eventView {
+	v := eventView{Time: momentOf(e.Time, now, ""), Who: actorText(e.Actor), What: deeds()[e.Action], Note: e.Note, Workspace: e.Workspace, Key: e.Key}
+	if v.What == "" {
+		v.What = e.Action
+	}
+	fields := make([]string, len(e.Fields))
+	for i, field := range e.Fields {
+		fields[i] = fieldText(field)
+	}
+	v.Fields = strings.Join(fields, ", ")
+	return v
+}
+
+// eventList is a page of the event log.
+type eventList struct {
+	Events          []eventView
+	Actions         []actionChoice
+	Key, Actor      string
+	From, To        string
+	Next, First     string
+	Filtered, InAll bool
+}
+
+type actionChoice struct {
+	Value, Label string
+	Chosen       bool
+}
+
+// listEvents shows the event log of a workspace, or of all.
+func (s *call) listEvents() error {
+	values := s.r.URL.Query()
+	now := s.keys().Now()
+	list := eventList{
+		Key: values.Get("key"), Actor: values.Get("actor"), From: values.Get("from"), To: values.Get("to"), InAll: s.workspace() == "",
+	}
+	for action, label := range deeds() {
+		list.Actions = append(list.Actions, actionChoice{action, label, values.Get("action") == action})
+	}
+	slices.SortFunc(list.Actions, func(a, b actionChoice) int { return strings.Compare(a.Label, b.Label) })
+	q := store.EventQuery{Workspace: s.workspace(), Key: list.Key, ActorID: list.Actor, Action: values.Get("action"), Limit: pageSize}
+	list.Filtered = list.Key != "" || list.Actor != "" || list.From != "" || list.To != "" || q.Action != ""
+	var wrong []problem
+	var err error
+	if list.From != "" {
+		if q.From, err = time.Parse(time.DateOnly, list.From); err != nil {
+			wrong = append(wrong, problem{"from", "From: choose a day, such as 2027-01-31."})
+		}
+	}
+	if list.To != "" {
+		if q.To, err = time.Parse(time.DateOnly, list.To); err != nil {
+			wrong = append(wrong, problem{"to", "To: choose a day, such as 2027-01-31."})
+		} else {
+			q.To = q.To.Add(day) // to the end of that day
+		}
+	}
+	if p := s.place(values.Get("cursor")); p != nil {
+		q.After = &store.EventCursor{Time: p.Time, ID: p.ID}
+		list.First = without(values, "cursor").Encode()
+	}
+	page, err := s.keys().Events(s.r.Context(), s.actor(), q)
+	if err != nil {
+		return err
+	}
+	for i := range page.Events {
+		list.Events = append(list.Events, eventOf(&page.Events[i], now))
+	}
+	if page.Next != nil {
+		next := without(values, "cursor")
+		next.Set("cursor", s.cursor(place{ID: page.Next.ID, Time: page.Next.Time}))
+		list.Next = next.Encode()
+	}
+	here := "events"
+	if list.InAll {
+		here = "log"
+	}
+	f := s.frame(here, "Event log", list)
+	f.Problems = wrong
+	return s.page("events", f)
+}

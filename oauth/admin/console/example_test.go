@@ -1,0 +1,65 @@
+package console_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// A host mounts the pages under a prefix of its choice and says who sits at
+// the browser.
+func Example() {
+	keys, err := apikey.New(memstore.New(), apikey.Config{
+		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
+		Logger:      slog.New(slog.DiscardHandler), // in production: leave it out
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pages, err := console.New(keys, console.Config{
+		// In production: whoever the session of the request belongs to.
+		Authorize: func(*http.Request) (console.Person, error) {
+			return console.Person{Actor: apikey.Member("olga", apikey.Owner, "team-a"), Name: "Olga", Workspaces: []string{"team-a"}}, nil
+		},
+		Key: []byte("in production: 32 random bytes or more"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/console/", http.StripPrefix("/console", pages))
+	web := httptest.NewServer(mux)
+	defer web.Close()
+
+	// Olga opens the console, and is led to the keys of her workspace. Another
+	// workspace looks like one that does not exist.
+	for _, path := range []string{"/console/", "/console/workspaces/team-b/keys"} {
+		answer, err := http.Get(web.URL + path)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		page, err := io.ReadAll(answer.Body)
+		if err := answer.Body.Close(); err != nil {
+			fmt.Println(err)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(answer.StatusCode, answer.Request.URL.Path, strings.Contains(string(page), "There are no API keys yet"))
+	}
+	// Output:
+	// 200 /console/workspaces/team-a/keys true
+	// 404 /console/workspaces/team-b/keys false
+}

@@ -1,0 +1,223 @@
+package console_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+var (
+	noon    = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	catalog = scope.MustCatalog(
+		scope.Group{Title: "Projects", Permissions: []scope.Permission{
+			{Name: "project.list", Title: "List projects", Description: "See which projects there are."},
+			{Name: "project.save"}, {Name: "project.delete"},
+			{Name: "admin.project.list", Level: scope.Admin},
+		}},
+	)
+	formKey = []byte("key of the tests: 32 bytes or more")
+)
+
+// people are who the tests are signed in as.
+var people = map[string]console.Person{
+	"ada":   {Actor: apikey.OrganizationAdmin("ada"), Name: "Ada", Workspaces: []string{"team-a", "team-b"}},
+	"olga":  {Actor: apikey.Member("olga", apikey.Owner, "team-a"), Workspaces: []string{"team-a"}},
+	"max":   {Actor: apikey.Member("max", apikey.Manager, "team-a"), Workspaces: []string{"team-a"}},
+	"bert":  {Actor: apikey.Member("bert", apikey.Owner, "team-b"), Workspaces: []string{"team-b"}},
+	"lena":  {Actor: apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list"))},
+	"guest": {Actor: apikey.Member("guest", "visitor", "team-a")},
+	"empty": {},
+}
+
+// prefix is where the tests mount the pages.
+const prefix = "/some/console"
+
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// rig is a host with the pages mounted.
+type rig struct {
+	t     testing.TB
+	store store.Store
+	keys  *apikey.Service
+	url   string
+	clock *clock
+	log   *bytes.Buffer
+}
+
+func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console.Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: &clock{at: noon}, log: &bytes.Buffer{}, store: memstore.New()}
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	keys := apikey.Config{Permissions: catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}}}
+	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Logger: log}
+	for _, change := range changes {
+		change(&r.store, &keys, &config)
+	}
+	var err error
+	r.keys, err = apikey.New(r.store, keys)
+	require.NoError(t, err)
+	pages, err := console.New(r.keys, config)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/", http.StripPrefix(prefix, pages))
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	r.url = web.URL
+	return r
+}
+
+var errNobody = errors.New("canary: the session database's own words")
+
+func authorize(r *http.Request) (console.Person, error) {
+	name := r.Header.Get("X-Person")
+	if name == "outage" {
+		return console.Person{}, fmt.Errorf("sessions: %w", store.ErrUnavailable)
+	}
+	person, known := people[name]
+	if !known {
+		return console.Person{}, errNobody
+	}
+	return person, nil
+}
+
+// page is an answer as a test looks at it.
+type page struct {
+	*http.Response
+	t    testing.TB
+	body string
+}
+
+// get opens a page. It does not follow where it leads.
+func (r *rig) get(person, path string) *page {
+	r.t.Helper()
+	return r.send(person, http.MethodGet, path, nil)
+}
+
+// post sends a form as the console's own page would.
+func (r *rig) post(person, path string, values url.Values) *page {
+	r.t.Helper()
+	return r.send(person, http.MethodPost, path, values, "Sec-Fetch-Site", "same-origin")
+}
+
+func (r *rig) send(person, method, path string, values url.Values, headers ...string) *page {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+prefix+path, strings.NewReader(values.Encode()))
+	require.NoError(r.t, err)
+	req.Header.Set("X-Person", person)
+	if values != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Do(req)
+	require.NoError(r.t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(r.t, err)
+	require.NotContains(r.t, string(body), "canary")
+	return &page{answer, r.t, string(body)}
+}
+
+// leads is where a redirect leads, below the prefix.
+func (p *page) leads() string {
+	p.t.Helper()
+	require.Equal(p.t, http.StatusSeeOther, p.StatusCode, p.body)
+	to, err := p.Request.URL.Parse(p.Header.Get("Location"))
+	require.NoError(p.t, err)
+	require.True(p.t, strings.HasPrefix(to.Path, prefix+"/"), "%s", to)
+	return strings.TrimPrefix(to.RequestURI(), prefix)
+}
+
+var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z_]+)" value="([^"]*)">`)
+
+// fields are the hidden fields of the page's forms.
+func (p *page) fields() url.Values {
+	values := url.Values{}
+	for _, match := range hidden.FindAllStringSubmatch(p.body, -1) {
+		values.Set(match[1], html.UnescapeString(match[2]))
+	}
+	return values
+}
+
+// form opens a page, following one redirect, and returns its hidden fields
+// with further ones, which come in pairs.
+func (r *rig) form(person, path string, more ...string) url.Values {
+	r.t.Helper()
+	got := r.get(person, path)
+	if got.StatusCode == http.StatusSeeOther {
+		got = r.get(person, got.leads())
+	}
+	require.Equal(r.t, http.StatusOK, got.StatusCode, got.body)
+	values := got.fields()
+	for i := 0; i < len(more); i += 2 {
+		values.Add(more[i], more[i+1])
+	}
+	return values
+}
+
+var shownSecret = regexp.MustCompile(`data-secret>(lk_[A-Za-z0-9]+)</code>`)
+
+// secret is the secret that a page shows, or the empty string.
+func (p *page) secret() string {
+	if match := shownSecret.FindStringSubmatch(p.body); match != nil {
+		return match[1]
+	}
+	return ""
+}
+
+// made makes a key through the service.
+func (r *rig) made(workspace, name, permissions string) (store.Key, string) {
+	r.t.Helper()
+	key, secret, err := r.keys.Create(r.t.Context(), people["ada"].Actor, apikey.Spec{Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions)})
+	require.NoError(r.t, err)
+	return key, secret.Reveal()
+}
+
+func (r *rig) count(workspace string) int {
+	r.t.Helper()
+	page, err := r.keys.List(r.t.Context(), people["ada"].Actor, store.KeyQuery{Workspace: workspace, Limit: store.MaxPage})
+	require.NoError(r.t, err)
+	return len(page.Keys)
+}
+
+// logsIn reports whether a secret opens a key.
+func (r *rig) logsIn(id, secret string) bool {
+	_, err := r.keys.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret})
+	return err == nil
+}

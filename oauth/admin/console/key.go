@@ -1,0 +1,133 @@
+package console
+
+import (
+	"errors"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// keyPage is everything about one key.
+type keyPage struct {
+	Key    keyView
+	Groups []permissionGroup // titles of what the key holds
+	Gone   []string          // permissions that have left the catalog
+	Chart  *chart
+	Events []eventView
+	Ends   *moment // when the rules end it, if that is before its expiry
+	May    bool    // the person may change keys here
+}
+
+// showKey shows one key.
+func (s *call) showKey() error {
+	ctx := s.r.Context()
+	key, err := s.keys().Get(ctx, s.actor(), s.key())
+	if err != nil {
+		return err
+	}
+	now := s.keys().Now()
+	page := keyPage{Key: viewOf(&key, now), Groups: choices(s.keys().Catalog(), scope.Set{}, key.Permissions, key.Permissions)}
+	page.Gone = key.Permissions.Minus(s.keys().Catalog().All()).Names()
+	rules, err := s.keys().Rules(ctx, s.actor(), key.Workspace)
+	if err != nil {
+		return err
+	}
+	if end, ends := policy.EndsAt(&key, rules); ends && !end.Equal(key.NotAfter) {
+		at := momentOf(end, now, "")
+		page.Ends = &at
+	}
+	grantable, err := s.keys().Grantable(ctx, s.actor(), key.Workspace)
+	if err != nil {
+		return err
+	}
+	page.May = grantable.Len() > 0
+	to := now.UTC().Truncate(day).Add(day)
+	counts, err := s.keys().Usage(ctx, s.actor(), key.ID, to.AddDate(0, 0, -chartDays), to)
+	switch {
+	case errors.Is(err, apikey.ErrNotKept):
+	case err != nil:
+		return err
+	default:
+		page.Chart = chartOf(counts, to)
+	}
+	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})
+	if err != nil {
+		return err
+	}
+	for i := range events.Events {
+		page.Events = append(page.Events, eventOf(&events.Events[i], now))
+	}
+	f := s.frame("keys", key.Name, page)
+	f.Workspace, f.Notice = key.Workspace, notices()[s.r.URL.Query().Get("done")]
+	return s.page("key", f)
+}
+
+// notices say what was just done.
+func notices() map[string]string {
+	return map[string]string{
+		"change":    "The key was changed.",
+		"same":      "Nothing was changed.",
+		"retire":    "The secret was retired. Nobody can log in with it, and its tokens have ended.",
+		"disable":   "The key was disabled. Nobody can log in with it, and its tokens have ended.",
+		"enable":    "The key was enabled. It can log in again.",
+		"delete":    "The key was deleted.",
+		"settings":  "The settings were saved.",
+		"suspended": "The workspace was suspended. Its keys cannot log in, and their tokens have ended.",
+		"resumed":   "The workspace was resumed. Its keys can log in again.",
+	}
+}
+
+// chartDays is how many days the chart of a key's use shows.
+const chartDays = 30
+
+// chart is a key's use by day, drawn.
+type chart struct {
+	Bars             []bar
+	From, To         string
+	Most             int64
+	Logins, Refusals int64
+}
+
+// bar is one day; heights are in the chart's units, of which it has 100.
+type bar struct {
+	Day                  string
+	Logins, Refusals     int64
+	X, LoginsY, LoginsH  int64
+	RefusalsY, RefusalsH int64
+}
+
+const barWidth = 20
+
+func chartOf(counts []store.Count, to time.Time) *chart {
+	byDay := map[string]store.Count{}
+	c := &chart{From: to.AddDate(0, 0, -chartDays).Format("2 Jan"), To: to.AddDate(0, 0, -1).Format("2 Jan")}
+	for _, count := range counts {
+		byDay[count.Day.UTC().Format(time.DateOnly)] = count
+		c.Logins += count.Logins
+		c.Refusals += count.Refusals
+		c.Most = max(c.Most, count.Logins+count.Refusals)
+	}
+	for i := range chartDays {
+		at := to.AddDate(0, 0, i-chartDays)
+		count := byDay[at.Format(time.DateOnly)]
+		b := bar{Day: at.Format("2 Jan"), Logins: count.Logins, Refusals: count.Refusals, X: int64(i) * barWidth}
+		if c.Most > 0 {
+			b.LoginsH, b.RefusalsH = height(count.Logins, c.Most), height(count.Refusals, c.Most)
+		}
+		b.LoginsY = 100 - b.LoginsH
+		b.RefusalsY = b.LoginsY - b.RefusalsH
+		c.Bars = append(c.Bars, b)
+	}
+	return c
+}
+
+// height scales a count; what happened at all is seen.
+func height(n, most int64) int64 {
+	if n <= 0 {
+		return 0
+	}
+	return max(2, int64(float64(n)/float64(most)*96))
+}

@@ -1,0 +1,161 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// problem is what is wrong with a form, and the field to mend; none if it is
+// the form as a whole.
+type problem struct {
+	Field  string
+	Reason string
+}
+
+// problems says what is wrong with a form, in words for its sender; none if
+// err is not about the form.
+func problems(err error) (status int, list []problem) {
+	var bad *apikey.InvalidError
+	var unknown *scope.UnknownError
+	var forbidden *apikey.ForbiddenError
+	var denied *policy.Denied
+	switch {
+	case errors.As(err, &bad):
+		for _, p := range bad.Problems {
+			list = append(list, problem{fieldOf(p.Field), named(p.Field) + p.Reason})
+		}
+		return http.StatusUnprocessableEntity, list
+	case errors.As(err, &unknown):
+		return http.StatusUnprocessableEntity, []problem{{"permissions", "Some of these permissions do not exist any more: " + strings.Join(unknown.Names, ", ") + ". Choose again."}}
+	case errors.As(err, &forbidden) && forbidden.Missing.Len() > 0:
+		return http.StatusForbidden, []problem{{"permissions", forbidden.Reason + " Take these away, or ask an administrator: " + strings.Join(forbidden.Missing.Names(), ", ") + "."}}
+	case errors.As(err, &denied) && denied != nil && denied.RetryAfter == 0:
+		field := ""
+		if strings.Contains(denied.Rule, "lifetime") || strings.Contains(denied.Rule, "expiry") {
+			field = "expires"
+		}
+		reason := denied.Reason
+		switch {
+		case strings.HasSuffix(denied.Rule, "max_keys"):
+			reason += " Delete one that is not needed any more, or ask an administrator for a higher limit."
+		case reason == "":
+			reason = "A rule of this service refuses it."
+		}
+		return http.StatusForbidden, []problem{{field, reason}}
+	}
+	return 0, nil
+}
+
+// fieldOf is the name in a form of what the service calls otherwise.
+func fieldOf(field string) string {
+	switch field {
+	case "expires_at", "not_after":
+		return "expires"
+	}
+	return field
+}
+
+// named begins a sentence such as "It may not be empty." with its subject, for
+// the list of problems stands apart from the fields.
+func named(field string) string {
+	switch fieldOf(field) {
+	case "name":
+		return "Name: "
+	case "expires":
+		return "Expiry: "
+	case "permissions":
+		return "Permissions: "
+	case "max_keys":
+		return "Limit: "
+	case "max_lifetime":
+		return "Maximum lifetime: "
+	case "enforced_from":
+		return "Effect: "
+	case "grace":
+		return "Grace period: "
+	}
+	return ""
+}
+
+// refusal is the page that says why there is none.
+type refusal struct {
+	Title string
+	Text  string
+	Do    string // what to do
+}
+
+// refuse answers with the page that err is.
+func (s *call) refuse(err error) {
+	header := s.w.Header()
+	if errors.Is(err, errNobody) && s.c.cfg.SignIn != "" && s.r.Method == http.MethodGet {
+		header.Set("Location", s.c.cfg.SignIn)
+		s.w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	var denied *policy.Denied
+	if errors.As(err, &denied) && denied != nil && denied.RetryAfter > 0 {
+		seconds := int64((denied.RetryAfter + time.Second - 1) / time.Second)
+		header.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	status, page := s.refusalOf(err)
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "1")
+	}
+	f := s.frame("", page.Title, page)
+	f.Workspace = ""
+	if err := s.show(status, "refusal", f); err != nil {
+		s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page could not be written", "error", err)
+		s.w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+func (s *call) refusalOf(err error) (int, refusal) {
+	var forbidden *apikey.ForbiddenError
+	var denied *policy.Denied
+	switch {
+	case errors.Is(err, errNobody):
+		return http.StatusUnauthorized, refusal{"You are not signed in", "This page is for people who manage API keys.", "Sign in and come back."}
+	case errors.Is(err, errCrossOrigin):
+		return http.StatusForbidden, refusal{"This form came from somewhere else", "A page of another site sent it, so nothing was done.", "Open the console itself and use its own form."}
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge, refusal{"This form is too large", "It could not be read, so nothing was done.", "Go back and choose fewer or shorter values."}
+	case errors.Is(err, errStale):
+		return http.StatusForbidden, refusal{"This form is too old", "Its page was opened more than twelve hours ago, or by someone else, so nothing was done.", "Open the page again and send the form from there."}
+	case errors.Is(err, store.ErrUnavailable):
+		if s.r.Context().Err() == nil { // a person who left is no outage
+			s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page met an outage", "route", s.r.Pattern, "error", err)
+		}
+		return http.StatusServiceUnavailable, refusal{"The service cannot answer at the moment", "It cannot reach its records. If you sent a form, look first whether it was carried out.", "Try again shortly."}
+	case errors.Is(err, store.ErrNotFound):
+		return http.StatusNotFound, refusal{"There is nothing here", "It does not exist, was deleted, or you have no part in it.", "Check the address, or go back to your workspaces."}
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
+		return http.StatusConflict, refusal{"Someone else was faster", "It has changed since you opened the page, so nothing was done.", "Open the page again and decide anew."}
+	case errors.As(err, &denied) && denied != nil:
+		status := http.StatusForbidden
+		if denied.RetryAfter > 0 {
+			status = http.StatusTooManyRequests
+		}
+		return status, refusal{"A rule of this service refuses it", denied.Reason, "Go back and change what it asks for, or ask an administrator."}
+	case errors.As(err, &forbidden):
+		text := forbidden.Reason
+		if forbidden.Missing.Len() > 0 {
+			text += " You may not grant: " + strings.Join(forbidden.Missing.Names(), ", ") + "."
+		}
+		return http.StatusForbidden, refusal{"You may not do this", text, "Ask an administrator if you need it."}
+	}
+	if status, list := problems(err); len(list) > 0 {
+		return status, refusal{"This cannot be done", list[0].Reason, "Go back and mend it."}
+	}
+	if s.r.Context().Err() == nil {
+		s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page failed", "route", s.r.Pattern, "error", err)
+	}
+	return http.StatusInternalServerError, refusal{"The service failed", "The error has been written to its log.", "Try again; if it fails again, tell whoever runs this service."}
+}

@@ -1,0 +1,164 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// route is one page or one form.
+type route struct {
+	pattern string // of http.ServeMux
+	serve   func(*call) error
+}
+
+// table lists the pages; the tests of isolation and escaping start from it.
+func table() []route {
+	return []route{
+		{"GET /{$}", (*call).home},
+		{"GET /open", (*call).open},
+
+		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
+		{"GET /workspaces/{workspace}/keys/new", (*call).newKey},
+		{"POST /workspaces/{workspace}/keys/new", (*call).createKey},
+		{"GET /workspaces/{workspace}/events", (*call).listEvents},
+
+		{"GET /keys/{key}", (*call).showKey},
+		{"GET /keys/{key}/change", (*call).editKey},
+		{"POST /keys/{key}/change", (*call).changeKey},
+		{"GET /keys/{key}/rotate", (*call).newSecret},
+		{"POST /keys/{key}/rotate", (*call).rotateKey},
+		{"GET /keys/{key}/retire/{secret}", (*call).askRetire},
+		{"POST /keys/{key}/retire/{secret}", (*call).retireSecret},
+		{"GET /keys/{key}/disable", (*call).askDisable},
+		{"POST /keys/{key}/disable", (*call).disableKey},
+		{"POST /keys/{key}/enable", (*call).enableKey},
+		{"GET /keys/{key}/delete", (*call).askDelete},
+		{"POST /keys/{key}/delete", (*call).deleteKey},
+
+		{"GET /settings", (*call).editSettings},
+		{"POST /settings", (*call).saveSettings},
+		{"GET /settings/keys", (*call).listAllKeys},
+		{"GET /settings/violations", (*call).listViolations},
+		{"GET /settings/events", (*call).listEvents},
+		{"GET /settings/workspaces", (*call).openWorkspace},
+		{"GET /settings/workspaces/{workspace}", (*call).editWorkspace},
+		{"POST /settings/workspaces/{workspace}", (*call).saveWorkspace},
+		{"GET /settings/workspaces/{workspace}/suspend", (*call).askSuspend},
+		{"POST /settings/workspaces/{workspace}/suspend", (*call).suspend},
+		{"POST /settings/workspaces/{workspace}/resume", (*call).resume},
+	}
+}
+
+func (c *Console) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, t := range table() {
+		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) {
+			s := &call{c: c, w: w, r: r}
+			if err := s.begin(t); err != nil {
+				s.refuse(err)
+			}
+		})
+	}
+	for name := range c.assets {
+		mux.HandleFunc("GET /"+name, c.serveAsset)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s := &call{c: c, w: w, r: r}
+		err := s.identify()
+		if err == nil {
+			err = store.ErrNotFound
+		}
+		s.refuse(err)
+	})
+	return mux
+}
+
+// call is one request on its way to a page.
+type call struct {
+	c      *Console
+	w      http.ResponseWriter
+	r      *http.Request
+	person Person
+}
+
+var (
+	errNobody      = errors.New("console: nobody is signed in")
+	errCrossOrigin = errors.New("console: a form of another origin")
+	errTooLarge    = errors.New("console: the form is too large")
+	errStale       = errors.New("console: the form is too old, or not of this person")
+)
+
+// maxForm bounds a form; one with every permission of a large catalog fits.
+const maxForm = 1 << 20
+
+// begin does what comes before every page.
+func (s *call) begin(t route) error {
+	if err := s.c.origins.Check(s.r); err != nil {
+		return errCrossOrigin
+	}
+	if err := s.identify(); err != nil {
+		return err
+	}
+	if s.r.Method == http.MethodPost {
+		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
+		if err := s.r.ParseForm(); err != nil {
+			return errTooLarge
+		}
+		if !s.validForm(s.r.PostForm.Get("form")) {
+			return errStale
+		}
+	}
+	return t.serve(s)
+}
+
+// identify asks the host who this is.
+func (s *call) identify() error {
+	person, err := s.c.cfg.Authorize(s.r)
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return fmt.Errorf("console: who the person is: %w", err)
+	case err != nil:
+		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)
+		return errNobody
+	case person.Actor.Ref().ID == "":
+		return errNobody
+	}
+	if person.Name == "" {
+		person.Name = person.Actor.Ref().ID
+	}
+	s.person = person
+	return nil
+}
+
+func (s *call) keys() *apikey.Service { return s.c.keys }
+func (s *call) actor() apikey.Actor   { return s.person.Actor }
+func (s *call) workspace() string     { return s.r.PathValue("workspace") }
+func (s *call) key() string           { return s.r.PathValue("key") }
+
+// administers says which menu to show; the service decides what is allowed.
+func (s *call) administers() bool { return s.actor().Ref().Kind == "admin" }
+
+// root is the relative address of the console's first page.
+func (s *call) root() string {
+	if up := strings.Count(s.r.URL.EscapedPath(), "/") - 1; up > 0 {
+		return strings.Repeat("../", up)
+	}
+	return "./"
+}
+
+// redirect sends the browser to another page of the console. The address is
+// relative (RFC 9110, section 10.2.2), and so right under any prefix.
+func (s *call) redirect(query string, segments ...string) error {
+	to := join(s.root(), segments...)
+	if query != "" {
+		to += "?" + query
+	}
+	s.w.Header().Set("Location", to)
+	s.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
