@@ -20,6 +20,9 @@
 // (ADM_...): only a person does. The provider prints the server's sentence
 // then, with status 403.
 //
+// With -dev-login there is the console at /console/, too, for whoever reaches
+// this address.
+//
 // Read backend.go first; apikeys.go is the largest part, and all of it is
 // translation between the provider's JSON and the library's calls.
 package main
@@ -61,6 +64,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	issuer := flags.String("issuer", "", "`URL` of this server in tokens, the same for all replicas (default http:// and the address, with signing keys that end with the process)")
 	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
 	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
+	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, and let in everybody as whom he likes; on a loopback address only")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return cmp.Or(err, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}
@@ -93,6 +97,16 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	pages := "none; -dev-login lets everybody in"
+	if *devLogin {
+		pages = "GET /console/, for everybody who reaches this address"
+		if err = onlyHere(listener); err == nil {
+			routes, err = withConsole(routes, srv, ws, secrets, base)
+		}
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
 	first := "none asked for; -bootstrap FILE makes one"
 	if *bootstrapFile != "" {
 		if first, err = bootstrap(ctx, srv.Keys(), *bootstrapFile, time.Now()); err != nil {
@@ -104,6 +118,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
   login        POST /api/login
   keys         /api/meshobjects/meshapikeys
   management   /api/admin/ (GET /api/admin/openapi.json describes it)
+  console      %s
   workspaces   GET /api/meshobjects/meshworkspaces (there are: %s)
   documents    GET /.well-known/oauth-authorization-server, /.well-known/jwks.json
   version      GET /mesh/info
@@ -112,7 +127,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
   first key    %s
 
 Press Ctrl-C to stop.
-`, base, strings.Join(ws, ", "), strings.SplitN(*storeName, "://", 2)[0], first)
+`, base, pages, strings.Join(ws, ", "), strings.SplitN(*storeName, "://", 2)[0], first)
 	return serve(ctx, srv, listener, routes)
 }
 
