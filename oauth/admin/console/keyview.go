@@ -41,6 +41,7 @@ func viewOf(k *store.Key, now time.Time) keyView {
 	if k.NotAfterText != "" { // a date means: to its end
 		if day, err := time.Parse(time.DateOnly, k.NotAfterText); err == nil {
 			v.Expires.Text = day.Format("2 Jan 2006")
+			v.Expires.Day = v.Expires.Text
 		}
 	}
 	if !k.Asked.Equal(k.Permissions) && k.Asked.Len() > 0 {

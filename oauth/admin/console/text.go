@@ -31,6 +31,7 @@ func count(n int, one, many string) string {
 type moment struct {
 	ISO  string // empty: there is none
 	Text string
+	Day  string // without the time of day
 	Ago  string // how far from now
 }
 
@@ -40,7 +41,7 @@ func momentOf(t, now time.Time, none string) moment {
 		return moment{Text: none}
 	}
 	t = t.UTC()
-	return moment{t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04") + " UTC", distance(t.Sub(now))}
+	return moment{t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04") + " UTC", t.Format("2 Jan 2006"), distance(t.Sub(now))}
 }
 
 // distance says how far away something is: "in 3 days", "2 hours ago".

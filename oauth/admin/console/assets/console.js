@@ -2,6 +2,10 @@
 // take the secret from a page that is left.
 "use strict";
 
+// What is said aloud: a region speaks when its text changes.
+const live = document.querySelector("[data-say]");
+if (live) setTimeout(() => { live.textContent = live.dataset.say; }, 200);
+
 // Buttons that copy the text of an element.
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
@@ -19,7 +23,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
       getSelection().selectAllChildren(element);
     }
     label.textContent = said;
-    const live = document.querySelector("[data-copied]");
     if (live) live.textContent = said + ".";
     clearTimeout(back);
     back = setTimeout(() => { label.textContent = name; }, 3000);

@@ -1,0 +1,224 @@
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// patience is how long one step may take on a busy machine.
+const patience = time.Minute
+
+// chromium is started once; every test has a window and cookies of its own.
+var chromium struct {
+	once sync.Once
+	ctx  context.Context
+	end  func()
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if chromium.end != nil {
+		chromium.end()
+	}
+	os.Exit(status)
+}
+
+func start() {
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		chromium.err = err
+		return
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true),
+	)
+	allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, endBrowser := chromedp.NewContext(allocator)
+	chromium.ctx = ctx
+	chromium.end = func() {
+		_ = chromedp.Cancel(ctx)
+		endBrowser()
+		endAllocator()
+	}
+	chromium.err = chromedp.Do(ctx)
+}
+
+// window is a browser's window in the hands of a person. When its test ends, it
+// fails if the browser complained, or if a page reached beyond its host.
+type window struct {
+	t    *testing.T
+	host *host
+	ctx  context.Context
+	own  string // the host's name and port
+
+	mu         sync.Mutex
+	complaints []string
+	foreign    []string
+	status     int64 // of the last page
+}
+
+func newWindow(t *testing.T, h *host, person string) *window {
+	t.Helper()
+	chromium.once.Do(start)
+	if chromium.err != nil {
+		if os.Getenv("LATCHKEY_REQUIRE_BROWSER") != "" {
+			t.Fatalf("no browser: %v", chromium.err)
+		}
+		t.Skipf("no browser: %v", chromium.err)
+	}
+	w := &window{t: t, host: h, own: strings.TrimPrefix(h.url, "http://")}
+	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.hear))
+	t.Cleanup(end)
+	w.ctx = ctx
+	// A window lives as long as the context of its first step.
+	require.NoError(t, chromedp.Do(ctx, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, network.Enable, network.EnableParams{})
+		return chromedp.Void{}, err
+	}))
+	for _, name := range []string{"clipboard-read", "clipboard-write"} {
+		_, err := chromedp.CallBrowser(ctx, browser.SetPermission, browser.SetPermissionParams{
+			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
+			Origin: h.url, BrowserContextID: chromedp.FromContext(ctx).BrowserContextID,
+		})
+		require.NoError(t, err)
+	}
+	w.look("light", 1280)
+	w.open(h.url + "/as/" + person)
+	t.Cleanup(w.wasQuiet)
+	return w
+}
+
+// hear notes what the browser says of the pages.
+func (w *window) hear(event any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		w.complaints = append(w.complaints, "exception: "+e.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		w.complaints = append(w.complaints, fmt.Sprint("console.", e.Type))
+	case *log.EventEntryAdded:
+		// A refusal's status is no fault of the page's.
+		if e.Entry.Source != log.EntrySourceNetwork || !strings.Contains(e.Entry.Text, "Failed to load resource") {
+			w.complaints = append(w.complaints, string(e.Entry.Source)+": "+e.Entry.Text)
+		}
+	case *network.EventRequestWillBeSent:
+		// The browser draws its own controls with data: addresses.
+		if to, err := url.Parse(e.Request.URL); err != nil || to.Host != w.own && to.Scheme != "data" {
+			w.foreign = append(w.foreign, e.Request.URL)
+		}
+	case *network.EventResponseReceived:
+		if e.Type == network.ResourceTypeDocument {
+			w.status = e.Response.Status
+		}
+	}
+}
+
+func (w *window) wasQuiet() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.Empty(w.t, w.complaints, "the browser complained")
+	require.Empty(w.t, w.foreign, "a page asked another origin")
+}
+
+// steps does one after the other.
+func (w *window) steps(actions ...chromedp.Action[chromedp.Void]) {
+	w.t.Helper()
+	ctx, end := context.WithTimeout(w.ctx, patience)
+	defer end()
+	require.NoError(w.t, chromedp.Do(ctx, actions...))
+}
+
+// ask returns what an action finds.
+func ask[T any](w *window, action chromedp.Action[T]) T {
+	w.t.Helper()
+	ctx, end := context.WithTimeout(w.ctx, patience)
+	defer end()
+	found, err := chromedp.Run(ctx, action)
+	require.NoError(w.t, err)
+	return found
+}
+
+// leads does what leads to another page, and waits for it.
+func (w *window) leads(actions ...chromedp.Action[chromedp.Void]) {
+	w.t.Helper()
+	ctx, end := context.WithTimeout(w.ctx, patience)
+	defer end()
+	_, err := chromedp.RunResponse(ctx, actions...)
+	require.NoError(w.t, err)
+}
+
+func (w *window) open(address string) { w.t.Helper(); w.steps(chromedp.Navigate(address)) }
+
+// click follows a link or sends a form.
+func (w *window) click(selector string) {
+	w.t.Helper()
+	w.leads(chromedp.Click(selector))
+}
+
+// choose clicks what leads nowhere.
+func (w *window) choose(selector string) {
+	w.t.Helper()
+	w.steps(chromedp.Click(selector))
+}
+
+// fill puts a text in the place of what a field holds.
+func (w *window) fill(selector, text string) {
+	w.t.Helper()
+	w.steps(chromedp.SetValue(selector, text))
+}
+
+func (w *window) text() string { w.t.Helper(); return w.textOf("body") }
+
+func (w *window) textOf(selector string) string {
+	w.t.Helper()
+	return ask(w, chromedp.Text(selector))
+}
+
+func (w *window) address() string { w.t.Helper(); return ask(w, chromedp.Location()) }
+
+func (w *window) lastStatus() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status
+}
+
+// eval runs a script from outside of the page, whose rules do not bind it.
+func eval[T any](w *window, script string) T {
+	w.t.Helper()
+	return ask(w, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }))
+}
+
+// look sets the light and the width of the window.
+func (w *window) look(scheme string, width int64) {
+	w.t.Helper()
+	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		if err == nil {
+			_, err = cdp.Call(ctx, target, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+				Width: width, Height: 844, DeviceScaleFactor: 1, Mobile: width < 600,
+			})
+		}
+		return chromedp.Void{}, err
+	})
+}

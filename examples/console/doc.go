@@ -1,0 +1,4 @@
+// Package console holds the tests of the web console in a real browser. They
+// need Chromium and, for the checks of accessibility, axe-core: the script run
+// brings both.
+package console

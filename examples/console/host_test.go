@@ -1,0 +1,183 @@
+package console_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+var (
+	noon    = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	catalog = scope.MustCatalog(
+		scope.Group{Title: "Projects", Permissions: []scope.Permission{
+			{Name: "project.list", Title: "List projects", Description: "See which projects there are, with their names and owners."},
+			{Name: "project.save", Title: "Create and change projects", Description: "Make new projects, rename them and move them."},
+			{Name: "project.delete", Title: "Delete projects"},
+			{Name: "admin.project.list", Title: "List projects", Level: scope.Admin},
+		}},
+		scope.Group{Title: "Tenants", Permissions: []scope.Permission{
+			{Name: "tenant.list", Title: "List tenants"},
+			{Name: "tenant.save", Title: "Create and change tenants"},
+			{Name: "tenant.delete", Title: "Delete tenants", Description: "With everything that runs in them."},
+		}},
+		scope.Group{Title: "Billing", Permissions: []scope.Permission{
+			{Name: "payment.list", Title: "List payment methods"},
+			{Name: "invoice.list", Title: "List invoices", Description: "Also those of former months."},
+		}},
+	)
+	people = map[string]console.Person{
+		"ada":  {Actor: apikey.OrganizationAdmin("ada"), Name: "Ada Admin", Workspaces: []string{"shop", "blog", "intern"}},
+		"olga": {Actor: apikey.Member("olga", apikey.Owner, "shop"), Name: "Olga Owner", Workspaces: []string{"shop"}},
+		"max":  {Actor: apikey.Member("max", apikey.Manager, "shop"), Name: "Max Manager", Workspaces: []string{"shop"}},
+		"bert": {Actor: apikey.Member("bert", apikey.Owner, "blog"), Name: "Bert", Workspaces: []string{"blog"}},
+	}
+)
+
+// host is a backend with the console under a prefix. Who visits /as/olga is
+// Olga from then on.
+type host struct {
+	t     *testing.T
+	srv   *oauth.Server
+	store store.Store
+	url   string
+	mu    sync.Mutex
+	now   time.Time
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := &host{t: t, store: memstore.New(), now: noon}
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	h.url = web.URL
+	log := slog.New(slog.DiscardHandler)
+	srv, err := oauth.New(h.store, oauth.Config{
+		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
+		Keys: apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
+	})
+	require.NoError(t, err)
+	h.srv = srv
+	pages, err := console.New(srv.Keys(), console.Config{
+		Authorize: func(r *http.Request) (console.Person, error) {
+			cookie, err := r.Cookie("person")
+			if err != nil {
+				return console.Person{}, err
+			}
+			return people[cookie.Value], nil
+		},
+		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", SignOut: "/as/nobody", Logger: log,
+	})
+	require.NoError(t, err)
+	for pattern, handler := range srv.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle("/console/", http.StripPrefix("/console", pages))
+	mux.HandleFunc("/as/{person}", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "person", Value: r.PathValue("person"), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		http.Redirect(w, r, "/console/", http.StatusSeeOther)
+	})
+	return h
+}
+
+func (h *host) Now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
+func (h *host) move(to time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = to
+}
+
+// made makes a key.
+func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expiry) (store.Key, apikey.Secret) {
+	h.t.Helper()
+	key, secret, err := h.srv.Keys().Create(h.t.Context(), people[by].Actor, apikey.Spec{
+		Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions), Expiry: expiry,
+	})
+	require.NoError(h.t, err)
+	return key, secret
+}
+
+// logIn exchanges a key for a token, as a program does.
+func (h *host) logIn(id, secret string) int {
+	h.t.Helper()
+	answer, err := http.PostForm(h.url+"/api/login", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret},
+	})
+	require.NoError(h.t, err)
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(h.t, err)
+	return answer.StatusCode
+}
+
+// The names that a page must show as text and nothing else.
+var hostile = []string{
+	`<script>document.title="owned"</script>`,
+	`"><img src=x onerror="document.title='owned'">`,
+	`'-alert(1)-' {{.}} ${7*7}`,
+	`=cmd|' /C calc'!A0`,
+	"مفتاح עברית key",
+	strings.Repeat("W", 255),
+}
+
+// furnish fills the host as if it had been in use for a while, and returns the
+// key with the longest story.
+func (h *host) furnish() store.Key {
+	t, keys := h.t, h.srv.Keys()
+	h.move(noon.AddDate(0, 0, -45))
+	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.ExpiresAt(noon.AddDate(0, 2, 0)))
+	_, other := h.made("max", "shop", "nightly backup", "project.list", apikey.Expiry{})
+	disabled, _ := h.made("olga", "shop", "old importer", "tenant.list tenant.save", apikey.Expiry{})
+	h.made("bert", "blog", "comments", "project.list", apikey.Expiry{})
+	h.made("ada", "intern", "directory sync", "admin.project.list", apikey.ExpiresAt(noon.AddDate(0, 0, 9)))
+	_, err := keys.Disable(t.Context(), people["olga"].Actor, disabled.ID)
+	require.NoError(t, err)
+	for i := range 40 {
+		h.move(noon.AddDate(0, 0, i-40))
+		for range 3 + (i*i)%17 {
+			_, err := keys.LogIn(t.Context(), apikey.Credentials{ID: ci.ID, Secret: secret.Reveal()}, apikey.Request{})
+			require.NoError(t, err)
+		}
+		if i%9 == 4 {
+			_, err := keys.Authenticate(t.Context(), apikey.Credentials{ID: ci.ID, Secret: other.Reveal()})
+			require.Error(t, err)
+		}
+	}
+	require.NoError(t, keys.Flush(t.Context()))
+	h.move(noon.AddDate(0, 0, -2))
+	_, _, err = keys.Rotate(t.Context(), people["olga"].Actor, ci.ID, apikey.Rotation{Grace: 7 * 24 * time.Hour})
+	require.NoError(t, err)
+	settings, err := keys.Settings(t.Context(), people["ada"].Actor)
+	require.NoError(t, err)
+	settings.Rules = store.Rules{MaxKeys: 20, RequireExpiry: true, MaxLifetime: 180 * 24 * time.Hour}
+	_, err = keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
+	require.NoError(t, err)
+	h.move(noon)
+	return ci
+}
+
+func (h *host) page(path string, args ...any) string {
+	return h.url + "/console" + fmt.Sprintf(path, args...)
+}

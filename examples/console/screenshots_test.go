@@ -1,0 +1,105 @@
+package console_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+var screenshots = flag.String("screenshots", "", "folder to write a picture of every page to")
+
+// sight is a page that people see.
+type sight struct {
+	name, person, path string
+	// act leads on from the page.
+	act func(*window)
+}
+
+// sights are all pages, of a furnished host.
+func sights(h *host) []sight {
+	ci := h.furnish()
+	first, _ := h.made("olga", "shop", hostile[0], "project.list", shortExpiry)
+	for _, name := range hostile[1:] {
+		h.made("olga", "shop", name, "project.list project.save project.delete", shortExpiry)
+	}
+	key := "/keys/" + ci.ID
+	fill := func(w *window) {
+		w.fill("#f-name", "release robot")
+		w.choose(`input[value="project.list"]`)
+		w.choose(`input[value="project.save"]`)
+	}
+	send := func(w *window) { w.click("main form button.main") }
+	return []sight{
+		{"home", "ada", "/", nil},
+		{"empty", "ada", "/workspaces/nothing-yet/keys", nil},
+		{"keys", "olga", "/workspaces/shop/keys", nil},
+		{"found-nothing", "olga", "/workspaces/shop/keys?text=zzz", nil},
+		{"create", "olga", "/workspaces/shop/keys/new", fill},
+		{"create-admin", "ada", "/workspaces/shop/keys/new", nil},
+		{"create-problems", "olga", "/workspaces/shop/keys/new", send},
+		{"created", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w) }},
+		{"created-again", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w); w.leads(chromedp.Reload()) }},
+		{"key", "olga", key, nil},
+		{"key-hostile", "olga", "/keys/" + first.ID, nil},
+		{"change", "olga", key + "/change", nil},
+		{"rotate", "olga", key + "/rotate", nil},
+		{"rotated", "olga", key + "/rotate", send},
+		{"retire", "olga", key + "/retire/" + ci.Secrets[0].ID, nil},
+		{"disable", "olga", key + "/disable", nil},
+		{"delete", "olga", key + "/delete", func(w *window) { w.click("main form button.risky") }},
+		{"events", "olga", "/workspaces/shop/events", nil},
+		{"settings", "ada", "/settings", nil},
+		{"settings-preview", "ada", "/settings", func(w *window) {
+			w.fill("#f-max_lifetime", "30")
+			w.choose(`input[value="all"]`)
+			w.fill("#f-enforced_from", "2026-07-01")
+			send(w)
+		}},
+		{"workspaces", "ada", "/settings/workspaces", nil},
+		{"workspace", "ada", "/settings/workspaces/shop", nil},
+		{"suspend", "ada", "/settings/workspaces/shop/suspend", nil},
+		{"all-keys", "ada", "/settings/keys", nil},
+		{"violations", "ada", "/settings/violations", nil},
+		{"event-log", "ada", "/settings/events", nil},
+		{"not-found", "bert", "/workspaces/shop/keys", nil},
+	}
+}
+
+// views are the ways in which every page is looked at.
+var views = []struct {
+	name, scheme string
+	width        int64
+}{{"desktop-light", "light", 1280}, {"desktop-dark", "dark", 1280}, {"phone-light", "light", 390}, {"phone-dark", "dark", 390}}
+
+// TestScreenshots writes a picture of every page, on a desktop and on a phone,
+// light and dark.
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("no folder is named by -screenshots")
+	}
+	require.NoError(t, os.MkdirAll(*screenshots, 0o750))
+	h := newHost(t)
+	all := sights(h)
+	windows := map[string]*window{}
+	for _, s := range all {
+		w := windows[s.person]
+		if w == nil {
+			w = newWindow(t, h, s.person)
+			windows[s.person] = w
+		}
+		w.look("light", 1280)
+		w.open(h.page("%s", s.path))
+		if s.act != nil {
+			s.act(w)
+		}
+		for _, view := range views {
+			w.look(view.scheme, view.width)
+			picture := ask(w, chromedp.FullScreenshot(100))
+			require.NoError(t, os.WriteFile(filepath.Join(*screenshots, s.name+"-"+view.name+".png"), picture, 0o600))
+		}
+	}
+}
