@@ -18,6 +18,7 @@ import (
 // whoever asks is let in as whom he likes. That is for a loopback address only.
 type devLogin struct {
 	people []devPerson
+	page   *template.Template
 
 	mu       sync.Mutex
 	sessions map[string]devSession
@@ -48,7 +49,7 @@ func withConsole(routes http.Handler, srv *oauth.Server, ws workspaces, s *secre
 			break
 		}
 	}
-	login := &devLogin{sessions: map[string]devSession{}, people: []devPerson{
+	login := &devLogin{page: template.Must(template.New("").Parse(signInPage)), sessions: map[string]devSession{}, people: []devPerson{
 		{"ada", "administrator of everything", console.Person{Actor: apikey.OrganizationAdmin("ada"), Name: "Ada", Workspaces: ws}},
 		{"olga", "owner of " + first, console.Person{Actor: apikey.Member("olga", apikey.Owner, first), Name: "Olga", Workspaces: []string{first}}},
 		{"max", "manager of " + first, console.Person{Actor: apikey.Member("max", apikey.Manager, first), Name: "Max", Workspaces: []string{first}}},
@@ -89,12 +90,12 @@ func (l *devLogin) whoSignedIn(r *http.Request) (console.Person, error) {
 	return session.person.Person, nil
 }
 
-var signInPage = template.Must(template.New("").Parse(`<!doctype html>
+const signInPage = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Sign in</title>
 <link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/console.css"></head>
 <body><main><h1>Sign in</h1><p class="note warn">This is for trying things out on one's own machine: whoever asks is let in.</p>
 <form method="post"><ul class="plain actions">{{range .}}<li><button name="person" value="{{.ID}}">{{.Name}}, {{.Role}}</button></li>{{end}}</ul></form></main></body></html>
-`))
+`
 
 func (l *devLogin) ask(w http.ResponseWriter, _ *http.Request) {
 	header := w.Header()
@@ -102,7 +103,7 @@ func (l *devLogin) ask(w http.ResponseWriter, _ *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
-	_ = signInPage.Execute(w, l.people) //nolint:errcheck // the browser is gone; nobody to tell
+	_ = l.page.Execute(w, l.people) //nolint:errcheck // the browser is gone; nobody to tell
 }
 
 func (l *devLogin) signIn(w http.ResponseWriter, r *http.Request) {

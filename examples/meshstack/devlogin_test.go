@@ -57,12 +57,12 @@ func TestDevLogin(t *testing.T) {
 	})
 	t.Run("B16 who signs in gets a session of his own", func(t *testing.T) {
 		chosen := "a-session-that-somebody-else-chose"
-		max := signIn("max", chosen)
-		require.NotEqual(t, chosen, max.Value)
+		manager := signIn("max", chosen)
+		require.NotEqual(t, chosen, manager.Value)
 		require.Equal(t, http.StatusSeeOther, send(http.MethodGet, "/console/settings", chosen, "").StatusCode)
-		require.Equal(t, http.StatusForbidden, send(http.MethodGet, "/console/settings", max.Value, "").StatusCode)
-		require.Equal(t, http.StatusOK, send(http.MethodGet, "/console/workspaces/team-a/keys", max.Value, "").StatusCode)
-		require.Equal(t, http.StatusNotFound, send(http.MethodGet, "/console/workspaces/team-b/keys", max.Value, "").StatusCode)
+		require.Equal(t, http.StatusForbidden, send(http.MethodGet, "/console/settings", manager.Value, "").StatusCode)
+		require.Equal(t, http.StatusOK, send(http.MethodGet, "/console/workspaces/team-a/keys", manager.Value, "").StatusCode)
+		require.Equal(t, http.StatusNotFound, send(http.MethodGet, "/console/workspaces/team-b/keys", manager.Value, "").StatusCode)
 	})
 	t.Run("B16 a page of another origin signs nobody in or out", func(t *testing.T) {
 		for _, path := range []string{"/dev-login", "/dev-logout"} {

@@ -73,7 +73,7 @@ func (s *call) listEvents() error {
 	}
 	if p := s.place(values.Get("cursor")); p != nil {
 		q.After = &store.EventCursor{Time: p.Time, ID: p.ID}
-		list.First = without(values, "cursor").Encode()
+		list.First = "?" + without(values, "cursor").Encode()
 	}
 	page, err := s.keys().Events(s.r.Context(), s.actor(), q)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *call) listEvents() error {
 	if page.Next != nil {
 		next := without(values, "cursor")
 		next.Set("cursor", s.cursor(place{ID: page.Next.ID, Time: page.Next.Time}))
-		list.Next = next.Encode()
+		list.Next = "?" + next.Encode()
 	}
 	here := "events"
 	if list.InAll {

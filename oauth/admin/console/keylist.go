@@ -125,13 +125,13 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 			}
 		}
 		if sortable || column.by == store.ByName || column.by == store.ByCreated {
-			link.Query = to.Encode()
+			link.Query = "?" + to.Encode()
 		}
 		list.Sorts = append(list.Sorts, link)
 	}
 	if p := s.place(values.Get("cursor")); p != nil {
 		q.After = &store.KeyCursor{ID: p.ID, Time: p.Time, Name: p.Name}
-		list.First = without(values, "cursor").Encode()
+		list.First = "?" + without(values, "cursor").Encode()
 	}
 	page, err := s.keys().List(s.r.Context(), s.actor(), q)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 	if page.Next != nil {
 		next := without(values, "cursor")
 		next.Set("cursor", s.cursor(place{page.Next.ID, page.Next.Time, page.Next.Name}))
-		list.Next = next.Encode()
+		list.Next = "?" + next.Encode()
 	}
 	return list, nil
 }

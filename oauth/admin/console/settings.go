@@ -185,7 +185,7 @@ func (s *call) listViolations() error {
 	var after *store.KeyCursor
 	if p := s.place(values.Get("cursor")); p != nil {
 		after = &store.KeyCursor{ID: p.ID, Time: p.Time}
-		list.First = without(values, "cursor").Encode()
+		list.First = "?" + without(values, "cursor").Encode()
 	}
 	now := s.keys().Now()
 	for looked := 0; ; looked += store.MaxPage {
@@ -202,7 +202,7 @@ func (s *call) listViolations() error {
 		if len(list.Violations) >= pageSize || looked >= maxLooked {
 			next := without(values, "cursor")
 			next.Set("cursor", s.cursor(place{ID: after.ID, Time: after.Time}))
-			list.Next = next.Encode()
+			list.Next = "?" + next.Encode()
 			break
 		}
 	}

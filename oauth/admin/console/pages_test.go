@@ -1,0 +1,251 @@
+package console_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+func TestNew(t *testing.T) {
+	_, err := console.New(nil, console.Config{Key: []byte("short"), LoginURL: "login", SignIn: "javascript:x", SignOut: "https://elsewhere.example"})
+	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut"} {
+		require.ErrorContains(t, err, field)
+	}
+}
+
+func TestChange(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.made("team-a", "ci", "project.list project.save")
+	path := "/keys/" + key.ID + "/change"
+	form := r.form("olga", path)
+	form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"30d"}
+	require.Equal(t, "/keys/"+key.ID+"?done=change", r.post("olga", path, form).leads())
+	now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
+	require.NoError(t, err)
+	require.Equal(t, "robot", now.Name)
+	require.Equal(t, "project.list", now.Permissions.String())
+	require.Equal(t, noon.AddDate(0, 0, 30), now.NotAfter)
+	require.True(t, r.logsIn(key.ID, secret))
+
+	t.Run("who saw the key as it was changes nothing", func(t *testing.T) {
+		form["name"] = []string{"too late"}
+		got := r.post("olga", path, form)
+		require.Equal(t, http.StatusConflict, got.StatusCode)
+		require.Contains(t, got.body, "Someone else was faster")
+	})
+	t.Run("a form without a version changes nothing", func(t *testing.T) {
+		form := r.form("olga", path)
+		form.Del("version")
+		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"blind"}, []string{"keep"}
+		require.Equal(t, http.StatusConflict, r.post("olga", path, form).StatusCode)
+	})
+	t.Run("as it is", func(t *testing.T) {
+		form := r.form("olga", path)
+		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"keep"}
+		require.Equal(t, "/keys/"+key.ID+"?done=same", r.post("olga", path, form).leads())
+	})
+	t.Run("more than the person may grant", func(t *testing.T) {
+		form := r.form("olga", path)
+		form["permissions"], form["name"], form["expires"] = []string{"project.list", "admin.project.list"}, []string{"robot"}, []string{"keep"}
+		got := r.post("olga", path, form)
+		require.Equal(t, http.StatusForbidden, got.StatusCode)
+		require.Contains(t, got.body, "admin.project.list")
+	})
+}
+
+func TestRotate(t *testing.T) {
+	r := newRig(t)
+	key, old := r.made("team-a", "ci", "project.list")
+	path := "/keys/" + key.ID + "/rotate"
+	form := r.form("olga", path, "grace", "1h", "expires", "keep")
+	got := r.post("olga", path, form)
+	require.Equal(t, http.StatusOK, got.StatusCode, got.body)
+	fresh := got.secret()
+	require.NotEmpty(t, fresh)
+	require.True(t, r.logsIn(key.ID, fresh))
+	require.True(t, r.logsIn(key.ID, old))
+	require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
+	t.Run("B23 sent again it makes no other secret", func(t *testing.T) {
+		again := r.post("olga", path, form)
+		require.Equal(t, http.StatusConflict, again.StatusCode)
+		require.Contains(t, again.body, "Already rotated")
+		require.NotContains(t, again.body, fresh)
+		now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
+		require.NoError(t, err)
+		require.Len(t, now.Secrets, 2)
+	})
+	r.clock.Add(time.Hour)
+	require.False(t, r.logsIn(key.ID, old))
+	require.True(t, r.logsIn(key.ID, fresh))
+	t.Run("no grace chosen", func(t *testing.T) {
+		got := r.post("olga", path, r.form("olga", path, "expires", "keep"))
+		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
+		require.Contains(t, got.body, "#f-grace")
+	})
+	t.Run("without grace the others end at once", func(t *testing.T) {
+		got := r.post("olga", path, r.form("olga", path, "grace", "0", "expires", "keep"))
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.False(t, r.logsIn(key.ID, fresh))
+		require.True(t, r.logsIn(key.ID, got.secret()))
+	})
+}
+
+func TestEnding(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.made("team-a", "ci", "project.list")
+	at := "/keys/" + key.ID
+	require.Equal(t, at+"?done=disable", r.post("olga", at+"/disable", r.form("olga", at+"/disable")).leads())
+	require.False(t, r.logsIn(key.ID, secret))
+	require.Contains(t, r.get("olga", at).body, "disabled")
+	require.Equal(t, at+"?done=enable", r.post("olga", at+"/enable", r.form("olga", at)).leads())
+	require.True(t, r.logsIn(key.ID, secret))
+
+	retire := at + "/retire/" + key.Secrets[0].ID
+	require.Contains(t, r.get("olga", retire).body, "only secret")
+	require.Equal(t, at+"?done=retire", r.post("olga", retire, r.form("olga", retire)).leads())
+	require.False(t, r.logsIn(key.ID, secret))
+	require.Equal(t, http.StatusNotFound, r.get("olga", retire).StatusCode)
+
+	t.Run("a name typed wrongly deletes nothing", func(t *testing.T) {
+		for _, name := range []string{"", "CI", "ci "} {
+			got := r.post("olga", at+"/delete", r.form("olga", at+"/delete", "name", name))
+			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
+		}
+		require.Equal(t, 1, r.count("team-a"))
+	})
+	form := r.form("olga", at+"/delete", "name", "ci")
+	require.Equal(t, "/workspaces/team-a/keys?done=delete", r.post("olga", at+"/delete", form).leads())
+	require.Equal(t, 0, r.count("team-a"))
+	require.Equal(t, http.StatusNotFound, r.get("olga", at).StatusCode)
+	require.Contains(t, r.get("olga", "/workspaces/team-a/events?key="+key.ID).body, "Deleted the key")
+}
+
+func TestSettings(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.made("team-a", "ci", "project.list")
+	form := r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "max_lifetime", "90", "unit", "days",
+		"require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview")
+	form.Set("enforced_from", "2026-06-30")
+	preview := r.post("ada", "/settings", form)
+	require.Equal(t, http.StatusOK, preview.StatusCode, preview.body)
+	require.Contains(t, preview.body, "Would end")
+	require.Contains(t, preview.body, key.ID)
+	settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
+	require.NoError(t, err)
+	require.Zero(t, settings.Rules, "a preview saves nothing")
+
+	save := preview.fields()
+	save.Set("do", "save")
+	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).leads())
+	settings, err = r.keys.Settings(t.Context(), people["ada"].Actor)
+	require.NoError(t, err)
+	require.Equal(t, store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC)}, settings.Rules)
+	require.True(t, r.logsIn(key.ID, secret))
+	require.Contains(t, r.get("ada", "/settings/violations").body, key.ID)
+	require.Contains(t, r.get("ada", "/settings/keys").body, key.ID)
+	require.Contains(t, r.get("ada", "/settings/events").body, "Changed the settings")
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, "1 of 3 keys")
+	require.Equal(t, http.StatusConflict, r.post("ada", "/settings", save).StatusCode, "it has changed since")
+
+	t.Run("off", func(t *testing.T) {
+		off := r.form("ada", "/settings", "keys", "off", "limit", "none", "unit", "days", "effect", "new", "do", "preview")
+		preview := r.post("ada", "/settings", off)
+		require.Contains(t, preview.body, "1 key ends at once")
+		save := preview.fields()
+		save.Set("do", "save")
+		r.post("ada", "/settings", save).leads()
+		require.False(t, r.logsIn(key.ID, secret) && settings.KeysOff)
+	})
+	for name, values := range map[string]url.Values{
+		"limit":         {"keys": {"on"}, "limit": {"inherit"}, "effect": {"new"}},
+		"max_keys":      {"keys": {"on"}, "limit": {"own"}, "max_keys": {"0"}, "effect": {"new"}},
+		"max_lifetime":  {"keys": {"on"}, "limit": {"none"}, "max_lifetime": {"-1"}, "unit": {"days"}, "effect": {"new"}},
+		"keys":          {"limit": {"none"}, "effect": {"new"}},
+		"effect":        {"keys": {"on"}, "limit": {"none"}},
+		"enforced_from": {"keys": {"on"}, "limit": {"none"}, "effect": {"all"}},
+	} {
+		t.Run("refused: "+name, func(t *testing.T) {
+			form := r.form("ada", "/settings", "do", "save")
+			for field, list := range values {
+				form[field] = list
+			}
+			got := r.post("ada", "/settings", form)
+			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.body)
+			require.Contains(t, got.body, `href="#f-`+name+`"`)
+			require.Contains(t, got.body, `id="f-`+name+`"`)
+		})
+	}
+}
+
+func TestWorkspaceRules(t *testing.T) {
+	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
+		keys.Defaults.Rules = store.Rules{MaxKeys: 2}
+	})
+	key, secret := r.made("team-a", "ci", "project.list")
+	at := "/settings/workspaces/team-a"
+	preview := r.post("ada", at, r.form("ada", at, "limit", "own", "max_keys", "1", "unit", "days", "effect", "new", "do", "preview"))
+	require.Contains(t, preview.body, "No key that exists ends")
+	save := preview.fields()
+	save.Set("do", "save")
+	require.Equal(t, at+"?done=settings", r.post("ada", at, save).leads())
+	list := r.get("olga", "/workspaces/team-a/keys").body
+	require.Contains(t, list, "1 of 1 key")
+	require.NotContains(t, list, "keys/new", "the quota is reached")
+
+	r.post("ada", at+"/suspend", r.form("ada", at+"/suspend")).leads()
+	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+	require.Error(t, err)
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, "is suspended")
+	r.post("ada", at+"/resume", r.form("ada", at)).leads()
+	require.True(t, r.logsIn(key.ID, secret))
+}
+
+func TestLists(t *testing.T) {
+	r := newRig(t)
+	for _, name := range []string{"beta", "alpha", "gamma"} {
+		r.made("team-a", name, "project.list")
+		r.clock.Add(time.Minute)
+	}
+	order := func(query string) []string {
+		t.Helper()
+		body := r.get("olga", "/workspaces/team-a/keys?"+query).body
+		var names []string
+		for _, part := range strings.Split(body, `class="name"`)[1:] {
+			_, rest, _ := strings.Cut(part, "<bdi>")
+			name, _, _ := strings.Cut(rest, "</bdi>")
+			names = append(names, name)
+		}
+		return names
+	}
+	require.Equal(t, []string{"gamma", "alpha", "beta"}, order(""))
+	require.Equal(t, []string{"alpha", "beta", "gamma"}, order("sort=name"))
+	require.Equal(t, []string{"gamma", "beta", "alpha"}, order("sort=name&order=desc"))
+	require.Equal(t, []string{"beta"}, order("text=BET"))
+	require.Empty(t, order("permission=project.save"))
+	require.Empty(t, order("state=disabled"))
+	require.Len(t, order("state=enabled&permission=project.list"), 3)
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?text=zzz").body, "No key matches")
+}
+
+func TestUsageIsDrawn(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.made("team-a", "ci", "project.list")
+	require.Contains(t, r.get("olga", "/keys/"+key.ID).body, "Nobody has logged in")
+	for range 3 {
+		_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+		require.NoError(t, err)
+	}
+	require.NoError(t, r.keys.Flush(t.Context()))
+	body := r.get("olga", "/keys/"+key.ID).body
+	require.Contains(t, body, "3 logins, 0 refused logins")
+	require.Contains(t, body, `<rect class="logins" x="580"`)
+	require.Contains(t, body, "<td>3</td>")
+}

@@ -1,0 +1,239 @@
+package console_test
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// places fills the patterns of all pages with one workspace and key.
+func places(key store.Key) (get, post []string) {
+	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Secrets[0].ID, "{$}", "")
+	for _, pattern := range console.Table() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if method == http.MethodPost {
+			post = append(post, fill.Replace(path))
+		} else {
+			get = append(get, fill.Replace(path))
+		}
+	}
+	return get, post
+}
+
+func TestEveryPageIsProtected(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.made("team-a", "ci", "project.list")
+	get, post := places(key)
+	require.Len(t, get, 18)
+	require.Len(t, post, 11)
+
+	protected := func(t *testing.T, got *page) {
+		t.Helper()
+		policy := got.Header.Get("Content-Security-Policy")
+		for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "require-trusted-types-for 'script'", "trusted-types 'none'"} {
+			require.Contains(t, policy, part)
+		}
+		require.NotContains(t, policy, "unsafe")
+		require.Equal(t, "DENY", got.Header.Get("X-Frame-Options"))
+		require.Equal(t, "nosniff", got.Header.Get("X-Content-Type-Options"))
+		require.Equal(t, "no-referrer", got.Header.Get("Referrer-Policy"), "B10")
+		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
+		for _, inline := range []string{"<style", " style=", "javascript:", " onclick=", "<script>"} {
+			require.NotContains(t, got.body, inline)
+		}
+	}
+	for _, path := range get {
+		t.Run("B16 B10 GET "+path, func(t *testing.T) {
+			got := r.get("ada", path)
+			require.Contains(t, []int{http.StatusOK, http.StatusSeeOther, http.StatusUnprocessableEntity}, got.StatusCode, got.body)
+			protected(t, got)
+			protected(t, r.get("bert", path))
+		})
+	}
+	for _, path := range post {
+		t.Run("B16 a form of another origin: "+path, func(t *testing.T) {
+			form := r.form("ada", newPage)
+			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
+				got := r.send("ada", http.MethodPost, path, form, headers...)
+				require.Equal(t, http.StatusForbidden, got.StatusCode)
+				require.Contains(t, got.body, "came from somewhere else")
+				protected(t, got)
+			}
+		})
+		t.Run("B16 a form without its id: "+path, func(t *testing.T) {
+			for _, form := range []url.Values{{}, {"form": {"AAAA"}}, {"form": {strings.Repeat("A", 54)}}} {
+				got := r.post("ada", path, form)
+				require.Equal(t, http.StatusForbidden, got.StatusCode)
+				require.Contains(t, got.body, "too old")
+			}
+			// In the address it does not count.
+			got := r.post("ada", path+"?"+r.form("ada", newPage).Encode(), url.Values{})
+			require.Equal(t, http.StatusForbidden, got.StatusCode)
+		})
+	}
+	got, err := r.keys.Get(t.Context(), people["ada"].Actor, key.ID)
+	require.NoError(t, err)
+	require.Equal(t, key.Version, got.Version, "nothing was done")
+}
+
+func TestStrangersAreKeptOut(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.made("team-a", "canary-of-a", "project.list")
+	get, post := places(key)
+	for _, path := range append(get, post...) {
+		if path == "/" || path == "/open" {
+			continue
+		}
+		t.Run(path, func(t *testing.T) {
+			want := http.StatusNotFound
+			if strings.HasPrefix(path, "/settings") {
+				want = http.StatusForbidden
+			}
+			for _, person := range []string{"bert", "guest"} {
+				form := r.form("ada", newPage)
+				got := r.get(person, path)
+				if got.StatusCode == http.StatusSeeOther && strings.Contains(got.Header.Get("Location"), "form=") {
+					form = url.Values{"form": {strings.TrimPrefix(got.Header.Get("Location"), "?form=")}}
+					got = r.get(person, got.leads())
+				}
+				require.Equal(t, want, statusOf(got, path, post), got.body)
+				if slices.Contains(post, path) {
+					// His own form, of a page that he may see.
+					if own := r.get(person, newFor(person)); own.StatusCode == http.StatusSeeOther {
+						form = url.Values{"form": {strings.TrimPrefix(own.Header.Get("Location"), "?form=")}}
+					}
+					form.Set("name", "canary-of-a")
+					form.Set("version", "1")
+					sent := r.post(person, path, form)
+					require.Equal(t, want, sent.StatusCode, sent.body)
+					require.NotContains(t, sent.body, "canary")
+				}
+			}
+		})
+	}
+	require.Equal(t, 1, r.count("team-a"))
+}
+
+// newFor is a page of which anybody gets a form.
+func newFor(person string) string {
+	if person == "bert" {
+		return "/workspaces/team-b/keys/new"
+	}
+	return newPage
+}
+
+// statusOf is the status of a page; one that only takes forms is not there.
+func statusOf(got *page, path string, post []string) int {
+	if got.StatusCode == http.StatusNotFound && slices.Contains(post, path) && strings.HasPrefix(path, "/settings") {
+		return http.StatusForbidden
+	}
+	return got.StatusCode
+}
+
+func TestManagersAreNoAdministrators(t *testing.T) {
+	r := newRig(t)
+	form := r.form("max", newPage)
+	for _, path := range []string{"/settings", "/settings/keys", "/settings/violations", "/settings/events", "/settings/workspaces", "/settings/workspaces/team-a", "/settings/workspaces/team-a/suspend"} {
+		require.Equal(t, http.StatusForbidden, r.get("max", path).StatusCode, path)
+	}
+	for _, path := range []string{"/settings", "/settings/workspaces/team-a", "/settings/workspaces/team-a/suspend", "/settings/workspaces/team-a/resume"} {
+		form.Set("keys", "off")
+		form.Set("do", "save")
+		require.Equal(t, http.StatusForbidden, r.post("max", path, form).StatusCode, path)
+	}
+	require.NotContains(t, r.get("max", "/workspaces/team-a/keys").body, "Admin area")
+}
+
+func TestNobodyIsSignedIn(t *testing.T) {
+	r := newRig(t)
+	for _, person := range []string{"", "nobody", "empty"} {
+		got := r.get(person, "/workspaces/team-a/keys")
+		require.Equal(t, http.StatusUnauthorized, got.StatusCode)
+		require.Contains(t, got.body, "not signed in")
+		require.Equal(t, http.StatusUnauthorized, r.get(person, "/no/such/page").StatusCode)
+	}
+	got := r.get("outage", "/workspaces/team-a/keys")
+	require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
+	require.NotEmpty(t, got.Header.Get("Retry-After"))
+
+	led := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) { c.SignIn = "/sign-in" })
+	got = led.get("nobody", "/workspaces/team-a/keys?text=x")
+	require.Equal(t, http.StatusSeeOther, got.StatusCode)
+	require.Equal(t, "/sign-in", got.Header.Get("Location"), "B16 nothing of the request's is in it")
+	require.Equal(t, http.StatusUnauthorized, led.post("nobody", "/settings", url.Values{}).StatusCode)
+}
+
+// The names that a page must show as text and nothing else.
+var hostile = []string{
+	`<script>alert(1)</script>`, `<img src=x onerror=alert(1)>`, `"><i>`, `' onfocus=alert(1) x='`, `=cmd|' /C calc'!A0`,
+	`{{.}}`, `javascript:alert(1)`, "مفتاح עברית", strings.Repeat("W", 255), `&lt;b&gt;`,
+}
+
+func TestNamesAreText(t *testing.T) {
+	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
+		keys.Defaults.Rules = store.Rules{MaxKeys: 100}
+	})
+	for _, name := range hostile {
+		for _, workspace := range []string{"team-a", name} {
+			t.Run("B16 "+name[:min(20, len(name))]+" in "+workspace[:min(20, len(workspace))], func(t *testing.T) {
+				key, _ := r.made(workspace, name, "project.list")
+				in := "/workspaces/" + url.PathEscape(workspace)
+				for _, path := range []string{
+					in + "/keys", in + "/keys?text=" + url.QueryEscape(name) + "&permission=" + url.QueryEscape(name), "/keys/" + key.ID, "/keys/" + key.ID + "/change",
+					"/keys/" + key.ID + "/delete", "/keys/" + key.ID + "/disable", "/keys/" + key.ID + "/retire/" + key.Secrets[0].ID,
+					in + "/events?key=" + url.QueryEscape(name) + "&actor=" + url.QueryEscape(name) + "&from=" + url.QueryEscape(name),
+					"/settings/keys", "/settings/events", "/settings/violations", "/settings/workspaces/" + url.PathEscape(workspace),
+				} {
+					got := r.get("ada", path)
+					require.Equal(t, http.StatusOK, got.StatusCode, "%s: %s", path, got.body)
+					for _, markup := range []string{"<script>", "<img src=x", `"><i>`, `' onfocus`, `href="javascript`} {
+						require.False(t, strings.Contains(got.body, markup), "%s has %s", path, markup)
+					}
+				}
+				require.Contains(t, html.UnescapeString(r.get("ada", "/keys/"+key.ID).body), "<bdi>"+name+"</bdi>")
+				// What was typed wrongly comes back as text, too.
+				form := r.form("ada", "/keys/"+key.ID+"/delete", "name", name+"?")
+				form.Set("name", name+"?")
+				got := r.post("ada", "/keys/"+key.ID+"/delete", form)
+				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
+				require.Contains(t, got.body, `value="`+html.EscapeString(name)[:5])
+				require.NotContains(t, got.body, "<script>")
+			})
+		}
+	}
+}
+
+func TestFormsThatAreTooLarge(t *testing.T) {
+	r := newRig(t)
+	form := r.form("olga", newPage, "name", strings.Repeat("n", 2<<20))
+	require.Equal(t, http.StatusRequestEntityTooLarge, r.post("olga", newPage, form).StatusCode)
+}
+
+func TestPlacesInListsAreSigned(t *testing.T) {
+	r := newRig(t)
+	for range 51 {
+		r.made("team-a", "key", "project.list")
+		r.clock.Add(time.Second)
+	}
+	first := r.get("olga", "/workspaces/team-a/keys").body
+	require.Contains(t, first, `href="?sort=name"`, "links of a list lead somewhere")
+	_, rest, found := strings.Cut(first, `href="?cursor=`)
+	require.True(t, found)
+	cursor, _, _ := strings.Cut(rest, `"`)
+	links := func(body string) int { return strings.Count(body, `class="name"`) }
+	require.Equal(t, 50, links(first))
+	require.Equal(t, 1, links(r.get("olga", "/workspaces/team-a/keys?cursor="+cursor).body))
+	// Another person's, and one of another list, lead to the first page.
+	require.Equal(t, 50, links(r.get("max", "/workspaces/team-a/keys?cursor="+cursor).body))
+	require.Equal(t, 50, links(r.get("olga", "/workspaces/team-a/keys?cursor="+cursor[1:]).body))
+}
