@@ -27,7 +27,7 @@ const patience = time.Minute
 // chromium is started once; every test has a window and cookies of its own.
 var chromium struct {
 	once sync.Once
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // chromedp keeps the browser in it
 	end  func()
 	err  error
 }
@@ -41,9 +41,13 @@ func TestMain(m *testing.M) {
 }
 
 func start() {
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		chromium.err = err
+	var program string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if program, chromium.err = exec.LookPath(name); chromium.err == nil {
+			break
+		}
+	}
+	if chromium.err != nil {
 		return
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -66,8 +70,8 @@ func start() {
 type window struct {
 	t    *testing.T
 	host *host
-	ctx  context.Context
-	own  string // the host's name and port
+	ctx  context.Context //nolint:containedctx // chromedp keeps the window in it
+	own  string          // the host's name and port
 
 	mu         sync.Mutex
 	complaints []string

@@ -1,5 +1,208 @@
 package console_test
 
-import "github.com/latchkey-go/latchkey/oauth/apikey"
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
 
 var shortExpiry = apikey.ExpiresAt(noon.AddDate(0, 1, 0))
+
+const clipboard = `navigator.clipboard.readText()`
+
+func TestCreateCopyAndLogIn(t *testing.T) {
+	h := newHost(t)
+	w := newWindow(t, h, "olga")
+	require.Contains(t, w.text(), "There are no API keys yet")
+	w.click(".empty .button.main")
+	form := w.address()
+	w.fill("#f-name", "release robot")
+	// The filter leaves what was typed, and loses no choice.
+	w.choose(`input[value="project.save"]`)
+	w.steps(chromedp.SendKeys("#filter", "list tenants"))
+	require.Equal(t, "List tenants", eval[string](w, `[...document.querySelectorAll(".group .check")].filter((c) => !c.hidden).map((c) => c.querySelector(".label").textContent.trim()).join()`))
+	w.choose(`input[value="tenant.list"]`)
+	require.Contains(t, w.textOf("[data-chosen]"), "2 chosen, 1 shown")
+	w.click("main form button.main")
+	require.EqualValues(t, http.StatusCreated, w.lastStatus())
+
+	id, secret, curl := w.textOf("#key-id"), w.textOf("#secret"), w.textOf("#curl")
+	require.Equal(t, http.StatusOK, h.logIn(id, secret))
+	require.Contains(t, curl, secret)
+	for selector, text := range map[string]string{"key-id": id, "secret": secret, "curl": curl} {
+		w.choose(`[data-copy="` + selector + `"]`)
+		require.Equal(t, text, eval[string](w, clipboard))
+	}
+	key, err := h.srv.Keys().Get(t.Context(), people["olga"].Actor, id)
+	require.NoError(t, err)
+	require.Equal(t, "project.save tenant.list", key.Permissions.String())
+
+	t.Run("B23 reload makes no second key", func(t *testing.T) {
+		w.leads(chromedp.Reload())
+		require.EqualValues(t, http.StatusConflict, w.lastStatus())
+		require.Contains(t, w.text(), "Already created")
+		require.Contains(t, w.text(), id)
+		require.NotContains(t, w.text(), secret)
+	})
+	t.Run("B23 nor does going back, which shows no secret", func(t *testing.T) {
+		w.click("main .button.main")
+		// The browser asks first whether to send the form again.
+		_ = chromedp.Do(w.ctx, chromedp.NavigateBack())
+		require.NotContains(t, w.text(), secret)
+		w.open(form)
+		require.Contains(t, w.text(), "Already created")
+		require.NotContains(t, w.text(), secret)
+	})
+	t.Run("B23 a page that is kept when it is left shows no secret", func(t *testing.T) {
+		w.open(h.page("/workspaces/shop/keys/new"))
+		w.fill("#f-name", "kept")
+		w.choose(`input[value="project.save"]`)
+		w.click("main form button.main")
+		require.True(t, strings.HasPrefix(w.textOf("#secret"), "lk_"))
+		require.Equal(t, "shown once", eval[string](w, `dispatchEvent(new PageTransitionEvent("pagehide", {persisted: true})), document.getElementById("secret").textContent`))
+	})
+	page, err := h.srv.Keys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 2)
+}
+
+func TestLifeOfAKey(t *testing.T) {
+	h := newHost(t)
+	key, old := h.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
+	w := newWindow(t, h, "olga")
+	w.click("tbody .name")
+	w.click(`a[href$="/rotate"]`)
+	w.choose(`input[name="grace"][value="0"]`)
+	w.click("main form button.main")
+	fresh := w.textOf("#secret")
+	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, old.Reveal()))
+	require.Equal(t, http.StatusOK, h.logIn(key.ID, fresh))
+
+	w.click("main .actions .button")
+	w.click(`a[href$="/disable"]`)
+	w.click("main form button")
+	require.Contains(t, w.textOf(".note.good"), "disabled")
+	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, fresh))
+	w.click(`form[action$="/enable"] button`)
+	require.Equal(t, http.StatusOK, h.logIn(key.ID, fresh))
+
+	// The secret of before has ended; the one that works is the last.
+	w.click(`tbody tr:last-child a[href*="/retire/"]`)
+	w.click("main form button")
+	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, fresh))
+
+	w.click(`a[href$="/delete"]`)
+	w.fill("#f-name", "CI")
+	w.click("main form button")
+	require.Contains(t, w.textOf("#problems"), "exactly")
+	require.Equal(t, "problems", eval[string](w, "document.activeElement.id"), "the list of problems is read first")
+	w.fill("#f-name", "ci")
+	w.click("main form button")
+	require.Contains(t, w.text(), "There are no API keys yet")
+}
+
+func TestSettingsAndQuota(t *testing.T) {
+	h := newHost(t)
+	key, secret := h.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
+	admin, owner := newWindow(t, h, "ada"), newWindow(t, h, "olga")
+	admin.open(h.page("/settings"))
+	admin.fill("#f-max_keys", "1")
+	admin.choose(`input[name="limit"][value="own"]`)
+	admin.choose(`input[name="require_expiry"]`)
+	admin.steps(chromedp.SetValue("#f-enforced_from", "2026-07-01"))
+	admin.choose(`input[name="effect"][value="all"]`)
+	admin.click("main form button.main")
+	require.Contains(t, admin.text(), "1 key ends at once")
+	require.Contains(t, admin.text(), key.ID)
+	require.Equal(t, http.StatusOK, h.logIn(key.ID, secret.Reveal()), "a preview changes nothing")
+	admin.click("main form button.risky")
+	require.Contains(t, admin.textOf(".note.good"), "saved")
+	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, secret.Reveal()))
+	admin.open(h.page("/settings/violations"))
+	require.Contains(t, admin.text(), key.ID)
+
+	owner.open(h.page("/workspaces/shop/keys"))
+	require.Contains(t, owner.text(), "1 of 1 key")
+	require.Contains(t, owner.text(), "as many keys as it may have")
+	owner.open(h.page("/workspaces/shop/keys/new"))
+	owner.fill("#f-name", "one too many")
+	owner.choose(`input[value="project.list"]`)
+	owner.click("main form button.main")
+	require.EqualValues(t, http.StatusForbidden, owner.lastStatus())
+	require.Contains(t, owner.textOf("#problems"), "at most 1 key")
+}
+
+func TestWhoMayNot(t *testing.T) {
+	h := newHost(t)
+	key, _ := h.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
+	stranger := newWindow(t, h, "bert")
+	for _, path := range []string{"/workspaces/shop/keys", "/keys/" + key.ID, "/keys/" + key.ID + "/rotate"} {
+		stranger.open(h.page("%s", path))
+		require.EqualValues(t, http.StatusNotFound, stranger.lastStatus(), path)
+	}
+	manager := newWindow(t, h, "max")
+	manager.open(h.page("/settings"))
+	require.EqualValues(t, http.StatusForbidden, manager.lastStatus())
+	manager.open(h.page("/workspaces/shop/keys/new"))
+	require.False(t, eval[bool](manager, `document.body.textContent.includes("admin.project.list")`))
+	// He makes the form ask for it all the same.
+	manager.fill("#f-name", "sly")
+	eval[bool](manager, `document.querySelector("input[value='project.list']").value = "admin.project.list", true`)
+	manager.choose(`input[value="admin.project.list"]`)
+	manager.click("main form button.main")
+	require.EqualValues(t, http.StatusForbidden, manager.lastStatus())
+	require.Contains(t, manager.textOf("#problems"), "admin.project.list")
+}
+
+func TestNamesStayText(t *testing.T) {
+	h := newHost(t)
+	w := newWindow(t, h, "olga")
+	for _, name := range hostile {
+		key, _ := h.made("olga", "shop", name, "project.list", apikey.Expiry{})
+		for _, path := range []string{"/workspaces/shop/keys", "/keys/" + key.ID, "/keys/" + key.ID + "/change", "/keys/" + key.ID + "/delete"} {
+			w.open(h.page("%s", path))
+			require.NotEqual(t, "owned", ask(w, chromedp.Title()))
+			require.True(t, eval[bool](w, `[...document.querySelectorAll("bdi")].some((b) => b.textContent === `+quoted(name)+`)`), "%s on %s", name, path)
+			require.LessOrEqual(t, eval[int](w, "document.documentElement.scrollWidth"), 1280, "%s makes %s too wide", name, path)
+		}
+	}
+}
+
+// quoted is a string of JavaScript.
+func quoted(text string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`", "$", "\\$").Replace(text) + "`"
+}
+
+func TestThePolicyHolds(t *testing.T) {
+	h := newHost(t)
+	w := newWindow(t, h, "olga")
+	for name, script := range map[string]string{
+		"B16 an inline script":     `const s = document.createElement("script"); s.append("window.ran = true"); document.head.append(s)`,
+		"B16 a foreign script":     `const s = document.createElement("script"); s.setAttribute("src", "https://evil.example/x.js"); document.head.append(s)`,
+		"B16 an inline style":      `const s = document.createElement("style"); s.append("body { color: red }"); document.head.append(s)`,
+		"B16 text becomes markup":  `document.body.innerHTML = "<b>markup</b>"`,
+		"B16 a request of scripts": `await fetch("/api/login")`,
+		"B16 a frame":              `document.body.append(Object.assign(document.createElement("iframe"), {src: location.href}))`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.open(h.page("/workspaces/shop/keys"))
+			stopped := eval[bool](w, `new Promise((done) => {
+				document.addEventListener("securitypolicyviolation", () => done(true));
+				(async () => { `+script+` })().catch(() => done(true));
+				setTimeout(() => done(false), 20000);
+			})`)
+			require.True(t, stopped)
+			require.False(t, eval[bool](w, "window.ran === true"))
+		})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.NotEmpty(t, w.complaints, "the browser's complaints are heard")
+	w.complaints, w.foreign = nil, nil // they were asked for
+}
