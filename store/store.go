@@ -46,7 +46,10 @@ var (
 // onto a SQL store.
 //
 // Keys, Upkeep, Settings and Events belong to one driver, since a change and
-// its event are one write. The others may come from anywhere.
+// its event are one write. The others may come from anywhere. The one-time id
+// of a change is part of that write, too: OnceIDs of another driver do not
+// know it, and whoever needs to find it there spends it there as well, once
+// the change is made.
 type Store struct {
 	Keys        Keys
 	Upkeep      Upkeep

@@ -210,6 +210,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alter
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
 		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, err)
 	}
+	s.tellSpent(ctx, change)
 	if err := s.confirm(ctx, &before, &after); err != nil {
 		return store.Key{}, err
 	}

@@ -250,6 +250,7 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 		}
 		return store.Key{}, fmt.Errorf("apikey: create key: %w", err)
 	}
+	s.tellSpent(ctx, change)
 	return blank(key), nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 func TestIfVersion(t *testing.T) {
@@ -55,6 +56,27 @@ func TestSpent(t *testing.T) {
 	r.clock.Add(time.Hour)
 	_, _, err = r.Spent(t.Context(), once)
 	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+// TestSpentElsewhere: one-time ids that live in another system than the keys
+// are found there, too, and still spent once.
+func TestSpentElsewhere(t *testing.T) {
+	st := memstore.New()
+	st.OnceIDs = memstore.New().OnceIDs
+	r := rigOn(t, st)
+	once := store.OnceID{Space: "s", ID: "one", Value: "mine", Expires: noon.Add(time.Hour)}
+	k, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Once = &once })
+	_, _, err := r.Create(t.Context(), owner, apikey.Spec{Workspace: "team-a", Name: "again", Once: &once})
+	require.ErrorIs(t, err, store.ErrExists)
+	id, value, err := r.Spent(t.Context(), once)
+	require.NoError(t, err)
+	require.Equal(t, []string{k.ID, "mine"}, []string{id, value})
+	once.ID = "two"
+	_, _, err = r.Rotate(t.Context(), owner, k.ID, apikey.Rotation{Once: &once})
+	require.NoError(t, err)
+	id, _, err = r.Spent(t.Context(), once)
+	require.NoError(t, err)
+	require.Equal(t, k.ID, id)
 }
 
 // TestReviewsAreForThoseWhoMaySee: no look at keys or rules of others.
