@@ -22,9 +22,9 @@ type sight struct {
 // sights are all pages, of a furnished host.
 func sights(h *host) []sight {
 	ci := h.furnish()
-	first, _ := h.made("olga", "shop", hostile[0], "project.list", shortExpiry)
+	first, _ := h.made("bert", "blog", hostile[0], "project.list", shortExpiry)
 	for _, name := range hostile[1:] {
-		h.made("olga", "shop", name, "project.list project.save project.delete", shortExpiry)
+		h.made("bert", "blog", name, "project.list project.save project.delete", shortExpiry)
 	}
 	key := "/keys/" + ci.ID
 	fill := func(w *window) {
@@ -44,7 +44,8 @@ func sights(h *host) []sight {
 		{"created", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w) }},
 		{"created-again", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w); w.leads(chromedp.Reload()) }},
 		{"key", "olga", key, nil},
-		{"key-hostile", "olga", "/keys/" + first.ID, nil},
+		{"keys-hostile", "bert", "/workspaces/blog/keys", nil},
+		{"key-hostile", "bert", "/keys/" + first.ID, nil},
 		{"change", "olga", key + "/change", nil},
 		{"rotate", "olga", key + "/rotate", nil},
 		{"rotated", "olga", key + "/rotate", send},

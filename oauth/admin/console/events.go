@@ -17,7 +17,7 @@ type eventView struct {
 }
 
 func eventOf(e *store.Event, now time.Time) eventView {
-	v := eventView{Time: momentOf(e.Time, now, ""), Who: actorText(e.Actor), What: deeds()[e.Action], Note: e.Note, Workspace: e.Workspace, Key: e.Key}
+	v := eventView{Time: momentOf(e.Time, now, ""), Who: actorText(e.Actor), What: deeds()[e.Action], Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
 	if v.What == "" {
 		v.What = e.Action
 	}
@@ -27,6 +27,18 @@ func eventOf(e *store.Event, now time.Time) eventView {
 	}
 	v.Fields = strings.Join(fields, ", ")
 	return v
+}
+
+// noteText is what the server notes of a refused login, in words; other notes
+// are words already.
+func noteText(note string) string {
+	switch note {
+	case "unknown_or_wrong":
+		return "wrong secret"
+	case "keys_off":
+		return "API keys are off"
+	}
+	return strings.ReplaceAll(note, "_", " ")
 }
 
 // eventList is a page of the event log.
