@@ -215,6 +215,27 @@ func TestStaleReads(t *testing.T) {
 			in, err := st.Settings.Instance(background)
 			return !in.KeysOff, err
 		}},
+		{"Lookup", func(t *testing.T, st store.Store) {
+			require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, change))
+		}, func(st store.Store) (bool, error) {
+			found, err := lookupSoon(st)
+			return !found.Workspace.Suspended, err
+		}},
+		{"Lookup", func(t *testing.T, st store.Store) {
+			require.NoError(t, st.Settings.SetInstance(background, store.Instance{KeysOff: true}, change))
+		}, func(st store.Store) (bool, error) {
+			found, err := lookupSoon(st)
+			return !found.Instance.KeysOff, err
+		}},
+		{"Lookup", func(t *testing.T, st store.Store) {
+			require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, change))
+		}, func(st store.Store) (bool, error) {
+			_, err := lookupSoon(st)
+			if errors.Is(err, store.ErrNotFound) {
+				return false, nil
+			}
+			return true, err
+		}},
 		{"Workspace", func(t *testing.T, st store.Store) {
 			require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, change))
 		}, func(st store.Store) (bool, error) {
@@ -278,6 +299,13 @@ func TestStaleReads(t *testing.T) {
 			})
 		}
 	}
+}
+
+// lookupSoon does not wait for a read that is held up.
+func lookupSoon(st store.Store) (store.Found, error) {
+	ctx, cancel := context.WithTimeout(background, 10*time.Second)
+	defer cancel()
+	return st.Keys.Lookup(ctx, "key-1")
 }
 
 // A negative answer is a read like any other: it does not outlast a creation

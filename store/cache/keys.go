@@ -32,7 +32,10 @@ func (k *keys) Lookup(ctx context.Context, id string) (store.Found, error) {
 	if c.missing.find(hash, id, at, now, c.cfg.MissFor) != nil {
 		return store.Found{}, errUnknown
 	}
-	found, err := c.keys.load(ctx, id, at, now, c.cfg.Bound, func(ctx context.Context) (store.Found, error) {
+	// What it stands under comes with the read, so that a change of any
+	// settings keeps it from being shared, too.
+	shared := stamp{at[0], at[1], c.versions.spaces.moved.Load(), c.versions.instance.Load()}
+	found, err := c.keys.load(ctx, id, shared, now, c.cfg.Bound, func(ctx context.Context) (store.Found, error) {
 		return c.lookUp(ctx, id, hash, at, now)
 	})
 	found.Key = found.Key.Clone()
