@@ -47,6 +47,8 @@ type Reminder struct {
 const (
 	// SendTimeout bounds one call of Reminders.Send.
 	SendTimeout = time.Minute
+	// noteTimeout bounds the writing of what was sent.
+	noteTimeout = 5 * time.Second
 
 	// firstRetry is longer than a call can take, so that no second one is
 	// made while it lasts.
@@ -158,7 +160,10 @@ func (s *Service) remind(ctx context.Context, k *store.Key) error {
 	if err := s.cfg.Reminders.Send(sending, Reminder{ID: id, Key: blank(found.Key), Ends: ends, Before: before}); err != nil {
 		return fmt.Errorf("apikey: remind of key %s: %w", k.ID, err)
 	}
-	err = s.store.OnceIDs.Spend(ctx, store.OnceID{Space: spaceReminder, ID: id, Expires: k.NotAfter.Add(clocksApart)}, now)
+	// A process that is told to end between the two would have it sent again.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
+	err = s.store.OnceIDs.Spend(noting, store.OnceID{Space: spaceReminder, ID: id, Expires: k.NotAfter.Add(clocksApart)}, now)
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("apikey: remind: note what was sent: %w", err)
 	}

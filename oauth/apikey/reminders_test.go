@@ -104,6 +104,30 @@ func TestReminders(t *testing.T) {
 	})
 }
 
+// A process that is told to end while the host sends still notes that it was
+// sent.
+func TestRemindersAreNotedAtTheEnd(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	sent := 0
+	r := newRig(t, func(c *apikey.Config) {
+		c.Reminders.Send = func(context.Context, apikey.Reminder) error {
+			sent++
+			end()
+			return nil
+		}
+	})
+	r.expiring("ci", 10*day)
+	require.ErrorIs(t, r.Remind(ctx), context.Canceled)
+	require.Equal(t, 1, sent)
+	r.clock.Set(r.clock.Now().Add(time.Hour))
+	after := rigOn(t, r.store, func(c *apikey.Config) {
+		c.Reminders.Send = func(context.Context, apikey.Reminder) error { sent++; return nil }
+	})
+	after.clock.Set(r.clock.Now())
+	require.NoError(t, after.Remind(t.Context()))
+	require.Equal(t, 1, sent)
+}
+
 func TestRemindersCarryTheKey(t *testing.T) {
 	var in inbox
 	r := newRig(t, in.config)
