@@ -70,7 +70,7 @@ func TestRevocation(t *testing.T) {
 		w := w.at(t)
 		for name, a := range map[string]answer{
 			"none":         w.send(http.MethodPost, "/api/revoke", "token="+token, "Content-Type", form),
-			"wrong secret": w.ask("/api/revoke", w.key.ID, w.secret[:len(w.secret)-1]+"0", token),
+			"wrong secret": w.ask("/api/revoke", w.key.ID, w.secret[:len(w.secret)-1]+"-", token),
 			"unknown id":   w.ask("/api/revoke", "nobody", w.secret, token),
 			"the token":    w.send(http.MethodPost, "/api/revoke", "token="+token, "Content-Type", form, "Authorization", "Bearer "+token),
 		} {
@@ -172,7 +172,7 @@ func TestIntrospection(t *testing.T) {
 	t.Run("7662-02 no or wrong client authentication", func(t *testing.T) {
 		w := w.at(t)
 		w.refused(w.send(http.MethodPost, "/api/introspect", "token="+token, "Content-Type", form), http.StatusUnauthorized, "invalid_client")
-		w.refused(w.ask("/api/introspect", w.key.ID, w.secret[:len(w.secret)-1]+"0", token), http.StatusUnauthorized, "invalid_client")
+		w.refused(w.ask("/api/introspect", w.key.ID, w.secret[:len(w.secret)-1]+"-", token), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("7662-07 an access token is no credential here", func(t *testing.T) {
 		w := w.at(t)
