@@ -149,6 +149,7 @@ func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteratio
 const maxAttempts = 10
 
 func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
+	ctx = store.Fresh(ctx)
 	now := s.now()
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {

@@ -100,6 +100,7 @@ func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.
 
 // Delete is Service.Delete under the condition.
 func (c Conditional) Delete(ctx context.Context, actor Actor, id string) error {
+	ctx = store.Fresh(ctx)
 	s := c.service
 	now := s.now()
 	p, err := s.powersOf(ctx, actor)

@@ -28,6 +28,7 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, er
 // who may still log in does so anew. What changes nothing writes nothing, but
 // for the first time. For an organization admin.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
+	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
 		return store.Instance{}, err
 	}
@@ -145,6 +146,7 @@ func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) err
 // events stay and its id is not used again; a second time is
 // store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
+	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionDeleteWorkspace); err != nil {
 		return err
 	}
@@ -235,6 +237,7 @@ func (s *Service) retryWorkspace(ctx context.Context, actor Actor, id, action st
 }
 
 func (s *Service) alterWorkspace(ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) ([]string, error)) (store.Workspace, error) {
+	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, action); err != nil {
 		return store.Workspace{}, err
 	}

@@ -7,7 +7,8 @@
 //	go srv.Run(ctx)
 //
 // Keys.Lookup, Settings.Instance, Settings.Workspace and Epochs.Read are
-// answered from memory. All else goes to the store below.
+// answered from memory. All else goes to the store below, and so do the first
+// three under a context of store.Fresh, as by who changes a record.
 //
 // # What it may answer
 //

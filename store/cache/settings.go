@@ -17,6 +17,9 @@ func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 		return store.Instance{}, fail("read settings", err)
 	}
 	c := s.cache
+	if store.WantsFresh(ctx) {
+		return c.inner.Settings.Instance(ctx)
+	}
 	now := c.now()
 	generation, vouched := c.records.generation(now)
 	if !vouched {
@@ -46,6 +49,9 @@ func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, e
 		return store.Workspace{}, fail("read workspace settings", err)
 	}
 	c := s.cache
+	if store.WantsFresh(ctx) {
+		return c.inner.Settings.Workspace(ctx, id)
+	}
 	now := c.now()
 	generation, vouched := c.records.generation(now)
 	if !vouched {
