@@ -126,7 +126,8 @@ type Keys interface {
 	// Update replaces the key and raises its version by one, if the stored
 	// version is still k.Version. Created, CreatedBy and the use
 	// times are kept from the stored record, of the key and of each secret
-	// that stays. The epoch becomes the larger of both.
+	// that stays; so are the digests of those secrets, which only
+	// Upkeep.Rehash replaces. The epoch becomes the larger of both.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists;
 	// missing, deleted or of another workspace is ErrNotFound; another

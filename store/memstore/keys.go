@@ -113,7 +113,7 @@ func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) erro
 	r.version, r.epoch = old.version+1, max(old.epoch, k.Epoch)
 	for i := range r.secrets {
 		if was := old.secret(r.secrets[i].id); was != nil {
-			r.secrets[i].created, r.secrets[i].lastUsed = was.created, was.lastUsed
+			r.secrets[i].digest, r.secrets[i].created, r.secrets[i].lastUsed = was.digest, was.created, was.lastUsed
 		}
 	}
 	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)

@@ -152,7 +152,7 @@ func (t *keyTable) update(ctx context.Context, r runner, k store.Key) error {
 	rows := secretRows(k.Secrets)
 	for i := range rows {
 		if was := secretOf(before, rows[i].ID); was != nil {
-			rows[i].Created, rows[i].LastUsed = was.Created, was.LastUsed
+			rows[i].Digest, rows[i].Created, rows[i].LastUsed = was.Digest, was.Created, was.LastUsed
 		}
 	}
 	secrets, err := written(rows)

@@ -190,6 +190,18 @@ func keyBreakages() []breakage {
 			})
 		}, []string{"Update/the epoch never falls"}},
 
+		{"brings back a digest", func(s store.Store) store.Store {
+			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
+				err := s.Keys.Update(ctx, k, c)
+				for i, held := range current(ctx, s, k.ID).Secrets {
+					if err == nil && i < len(k.Secrets) {
+						_ = s.Upkeep.Rehash(ctx, k.ID, held.ID, held.Digest, k.Secrets[i].Digest)
+					}
+				}
+				return err
+			}})
+		}, []string{"Update/keeps the digests"}},
+
 		{"forgets the tombstone", func(s store.Store) store.Store {
 			return withKeys(s, keys{remove: func(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 				err := s.Keys.Delete(ctx, workspace, id, version, at, c)

@@ -104,6 +104,25 @@ func updateRules() []rule {
 			},
 		},
 		{
+			name: "keeps the digests",
+			why:  "The digest of each secret that stays is kept from the stored record: a login may have replaced it since the caller read the key, and the one it replaced must not come back.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				must(t, "Rehash", s.Upkeep.Rehash(background, "key-1", "s2", k.Secrets[1].Digest, "better$ %20"))
+				k.Secrets = append(k.Secrets, store.Secret{ID: "s3", Digest: "d3", Created: noon})
+				k.Secrets[0].Hint, k.Secrets[1].NotAfter = "", noon.AddDate(0, 1, 0)
+				update(t, s, k)
+				k.Secrets[1].Digest, k.Version = "better$ %20", 2
+				equalKey(t, "key", lookup(t, s, "key-1").Key, k)
+				k.Secrets[0].Digest, k.Secrets[1].Digest, k.Secrets[2].Digest = "forged", "", "d4"
+				update(t, s, k)
+				for i, want := range []string{newKey("team-a", "key-1").Secrets[0].Digest, "better$ %20", "d3"} {
+					equal(t, "Digest", lookup(t, s, "key-1").Key.Secrets[i].Digest, want)
+				}
+			},
+		},
+		{
 			name: "the epoch never falls",
 			why:  "The epoch becomes the larger of both: lowering it would bring ended tokens back to life.",
 			run: func(t tester, s store.Store) {

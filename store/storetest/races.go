@@ -101,6 +101,31 @@ func raceRules() []rule {
 			},
 		},
 		{
+			name: "B22 changes while a login rewrites a digest",
+			why:  "Update keeps the digest that is stored at the moment it writes, so that none of many changes at once brings back the one that a login replaced.",
+			run: func(t tester, s store.Store) {
+				first := newKey("team-a", "key-1").Secrets[0].Digest
+				create(t, s, newKey("team-a", "key-1"))
+				for round := range 8 {
+					next := fmt.Sprint("better-", round)
+					errs := race(8, func(i int) error {
+						if i == 3 {
+							return s.Upkeep.Rehash(background, "key-1", "s1", first, next)
+						}
+						found, err := s.Keys.Lookup(background, "key-1")
+						if err == nil {
+							err = s.Keys.Update(background, found.Key, store.Change{})
+						}
+						return err
+					})
+					must(t, "Rehash", errs[3])
+					wins(t, "Update", errs, store.ErrConflict)
+					equal(t, "Digest", lookup(t, s, "key-1").Key.Secrets[0].Digest, next)
+					first = next
+				}
+			},
+		},
+		{
 			name: "one change, sent many times",
 			why:  "Of N concurrent changes with one one-time id exactly one is made: a client that retries makes one key.",
 			run: func(t tester, s store.Store) {

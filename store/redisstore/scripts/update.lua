@@ -7,9 +7,11 @@ local last, oldVersion, oldEpoch = head(old)
 if last == request then return 'ok' end
 if oldVersion ~= version then return 'conflict' end
 
-local made = {}
+local made, digests = {}, {}
 local rest = string.match(old, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*(.*)$')
-for secret, when in string.gmatch(rest, '\n([^ ]*) ([^ ]*)') do made[secret] = when end
+for secret, when, digest in string.gmatch(rest, '\n([^ ]*) ([^ ]*) [^ ]* ([^ ]*)') do
+  made[secret], digests[secret] = when, digest
+end
 local keyUse, uses = '', {}
 local was = redis.call('HGET', used, id)
 if was then
@@ -22,6 +24,8 @@ for i = 1, n do
   local secret, when, line, lastUse = take(), take(), take(), take()
   if made[secret] then
     when, lastUse = made[secret], uses[secret] or ''
+    local hint, tail = string.match(line, '^([^ ]*) [^ ]*(.*)$')
+    line = hint .. ' ' .. digests[secret] .. tail
   end
   lines[i] = '\n' .. secret .. ' ' .. when .. ' ' .. line
   if lastUse ~= '' then use[#use + 1] = secret .. ' ' .. lastUse end
