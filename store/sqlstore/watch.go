@@ -103,8 +103,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 }
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
-	var last int64
-	err := w.d.read(ctx, func(r runner) error { return r.row(ctx, w.d.text.head).Scan(&last) })
+	last, err := w.head(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,6 +131,14 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 			return err
 		}
 	}
+}
+
+// head reads the number of the last change.
+func (w *watch) head(ctx context.Context) (last int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	err = w.d.read(ctx, func(r runner) error { return r.row(ctx, w.d.text.head).Scan(&last) })
+	return last, err
 }
 
 func heartbeat(head int64) store.Notice {

@@ -293,3 +293,31 @@ func TestWatchEndsOnAFrozenConnection(t *testing.T) {
 		})
 	}
 }
+
+// The first read has an end, too: nobody is told that the stream is open, and
+// whoever opens it may try again.
+func TestWatchDoesNotBeginOnAFrozenConnection(t *testing.T) {
+	for _, e := range engines[:2] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			driver, source := e.space(t)
+			proxy, source := behind(t, driver, source)
+			db := dial(t, driver, source)
+			s := e.tables(t, db, sqlstore.Config{}).Store()
+			_, err := s.Settings.Instance(context.Background())
+			require.NoError(t, err)
+			proxy.Freeze()
+			for _, connections := range []string{"one that was open", "a new one"} {
+				w := &stream{ended: make(chan error, 1)}
+				ctx, cancel := context.WithCancel(context.Background())
+				t.Cleanup(cancel)
+				go func() {
+					w.ended <- s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) { t.Error("a notice") })
+				}()
+				require.ErrorIs(t, w.end(t), store.ErrUnavailable, connections)
+			}
+			proxy.Thaw()
+			watch(t, s).until(t, isHeartbeat)
+		})
+	}
+}
