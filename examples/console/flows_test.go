@@ -178,31 +178,3 @@ func TestNamesStayText(t *testing.T) {
 func quoted(text string) string {
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`", "$", "\\$").Replace(text) + "`"
 }
-
-func TestThePolicyHolds(t *testing.T) {
-	h := newHost(t)
-	w := newWindow(t, h, "olga")
-	for name, script := range map[string]string{
-		"B16 an inline script":     `const s = document.createElement("script"); s.append("window.ran = true"); document.head.append(s)`,
-		"B16 a foreign script":     `const s = document.createElement("script"); s.setAttribute("src", "https://evil.example/x.js"); document.head.append(s)`,
-		"B16 an inline style":      `const s = document.createElement("style"); s.append("body { color: red }"); document.head.append(s)`,
-		"B16 text becomes markup":  `document.body.innerHTML = "<b>markup</b>"`,
-		"B16 a request of scripts": `await fetch("/api/login")`,
-		"B16 a frame":              `document.body.append(Object.assign(document.createElement("iframe"), {src: location.href}))`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			w.open(h.page("/workspaces/shop/keys"))
-			stopped := eval[bool](w, `new Promise((done) => {
-				document.addEventListener("securitypolicyviolation", () => done(true));
-				(async () => { `+script+` })().catch(() => done(true));
-				setTimeout(() => done(false), 20000);
-			})`)
-			require.True(t, stopped)
-			require.False(t, eval[bool](w, "window.ran === true"))
-		})
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	require.NotEmpty(t, w.complaints, "the browser's complaints are heard")
-	w.complaints, w.foreign = nil, nil // they were asked for
-}

@@ -1,0 +1,248 @@
+package console_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// stage stands between a host and a browser. It puts markup into the pages, as
+// a mistake in escaping would, and can loosen their policy.
+type stage struct {
+	mu      sync.Mutex
+	markup  string
+	loosen  *strings.Replacer
+	framing bool // the other protection against framing is left out, too
+}
+
+func (s *stage) set(markup string, framing bool, loosen ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.markup, s.framing, s.loosen = markup, framing, strings.NewReplacer(loosen...)
+}
+
+// onStage is the host as it is seen through the stage.
+func onStage(t *testing.T, h *host, s *stage) *host {
+	t.Helper()
+	to, err := url.Parse(h.url)
+	require.NoError(t, err)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		ModifyResponse: func(answer *http.Response) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") || answer.Header.Get("Content-Security-Policy") == "" {
+				return nil
+			}
+			answer.Header.Set("Content-Security-Policy", s.loosen.Replace(answer.Header.Get("Content-Security-Policy")))
+			if s.framing {
+				answer.Header.Del("X-Frame-Options")
+			}
+			body, err := io.ReadAll(answer.Body)
+			if err != nil {
+				return err
+			}
+			body = bytes.Replace(body, []byte("</main>"), []byte(s.markup+"</main>"), 1)
+			answer.Body = io.NopCloser(bytes.NewReader(body))
+			answer.Header.Set("Content-Length", strconv.Itoa(len(body)))
+			return nil
+		},
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", proxy)
+	mux.HandleFunc("/framing", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, `<!doctype html><title>framing</title><link rel="icon" href="data:,"><iframe src="/console/workspaces/shop/keys"></iframe>`)
+	})
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	return &host{t: t, srv: h.srv, store: h.store, url: web.URL}
+}
+
+// elsewhere is another origin; it notes what is asked of it.
+type elsewhere struct {
+	url   string
+	mu    sync.Mutex
+	asked []string
+}
+
+func newElsewhere(t *testing.T) *elsewhere {
+	t.Helper()
+	e := &elsewhere{}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		e.asked = append(e.asked, r.URL.Path)
+		e.mu.Unlock()
+		switch r.URL.Path {
+		case "/x.js":
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = io.WriteString(w, "window.ran = true")
+		case "/x.css":
+			w.Header().Set("Content-Type", "text/css")
+		case "/x.svg":
+			w.Header().Set("Content-Type", "image/svg+xml")
+			_, _ = io.WriteString(w, `<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>`)
+		}
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+	}))
+	t.Cleanup(web.Close)
+	e.url = web.URL
+	return e
+}
+
+func (e *elsewhere) was(path string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, asked := range e.asked {
+		if asked == path {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *elsewhere) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.asked = nil
+}
+
+// noteViolations keeps what the browser itself reports, from before the page
+// is read.
+const noteViolations = `window.violations = [];
+	document.addEventListener("securitypolicyviolation", (e) => { window.violations.push(e.disposition + " " + e.effectiveDirective); });`
+
+// probe is something that a page of the console must not be brought to do.
+type probe struct {
+	name      string
+	directive string   // which the browser says is violated
+	loosen    []string // what lets it happen: replacements in the policy
+	markup    string   // put into the page
+	script    string   // then run on the page
+	happened  string   // an expression that is true if it did happen
+	asks      string   // or the path that another origin is asked for
+}
+
+func probes(other string) []probe {
+	const trusted = "; require-trusted-types-for 'script'; trusted-types 'none'"
+	inline := []string{"script-src 'self'", "script-src 'self' 'unsafe-inline'"}
+	restyled := []string{"style-src 'self'", "style-src 'self' 'unsafe-inline'"}
+	foreign := func(directive string) []string {
+		return []string{directive + " 'self'", directive + " 'self' " + other}
+	}
+	further := func(directive string) []string {
+		return []string{"default-src 'none'", "default-src 'none'; " + directive}
+	}
+	return []probe{
+		{"an inline script", "script-src-elem", inline, `<script>window.ran = true</script>`, "", "window.ran === true", ""},
+		{"an inline handler", "script-src-attr", inline, `<details open ontoggle="window.ran = true"><summary>x</summary></details>`, "", "window.ran === true", ""},
+		{"an address that is a script", "script-src-elem", append([]string{trusted, ""}, inline...), `<a id="probe" href="javascript:void(window.ran = true)">x</a>`, `document.getElementById("probe").click()`, "window.ran === true", ""},
+		{"a foreign script", "script-src-elem", foreign("script-src"), `<script src="` + other + `/x.js"></script>`, "", "window.ran === true", "/x.js"},
+		{"an inline style", "style-src-elem", restyled, `<style>main { letter-spacing: 7px }</style>`, "", `getComputedStyle(document.querySelector("main")).letterSpacing === "7px"`, ""},
+		{"a style attribute", "style-src-attr", restyled, `<p id="probe" style="letter-spacing: 7px">x</p>`, "", `getComputedStyle(document.getElementById("probe")).letterSpacing === "7px"`, ""},
+		{"a foreign stylesheet", "style-src-elem", foreign("style-src"), `<link rel="stylesheet" href="` + other + `/x.css">`, "", "", "/x.css"},
+		{"a foreign image", "img-src", foreign("img-src"), `<img src="` + other + `/x.svg" alt="">`, "", "", "/x.svg"},
+		{"a request of a script's", "connect-src", further("connect-src 'self'"), "", `fetch("/api/login").then(() => { window.ran = true; }, () => {})`, "window.ran === true", ""},
+		{"a foreign request of a script's", "connect-src", further("connect-src " + other), "", `fetch("` + other + `/api").then(() => { window.ran = true; }, () => {})`, "window.ran === true", "/api"},
+		{"a frame", "frame-src", further("frame-src " + other), `<iframe src="` + other + `/frame"></iframe>`, "", "", "/frame"},
+		{"a plug-in", "object-src", further("object-src " + other + "; frame-src " + other), `<object data="` + other + `/object"></object>`, "", "", "/object"},
+		{"a worker", "require-trusted-types-for", []string{trusted, ""}, "", `try { window.ran = !!new Worker("/console/console.js"); } catch {}`, "window.ran === true", ""},
+		{"another base", "base-uri", []string{"; base-uri 'none'", ""}, `<base href="` + other + `/">`, "", `document.baseURI === "` + other + `/"`, ""},
+		{"a form that leads elsewhere", "form-action", foreign("form-action"), `<form id="probe" method="post" action="` + other + `/form"></form>`, `document.getElementById("probe").submit()`, "", "/form"},
+		{"text that becomes markup", "require-trusted-types-for", []string{trusted, ""}, "", `try { document.body.innerHTML = "<b id=probe>x</b>"; } catch {}`, `document.getElementById("probe") !== null`, ""},
+		{"a policy that says which text is markup", "trusted-types", []string{"; trusted-types 'none'", ""}, "", `try { window.ran = !!trustedTypes.createPolicy("own", {}); } catch {}`, "window.ran === true", ""},
+	}
+}
+
+// TestThePolicyHolds counts only what the browser itself reports, by the
+// directive that stopped it; and each probe does its harm where that directive
+// is loosened, so that it is this one that stops it.
+func TestThePolicyHolds(t *testing.T) {
+	s, other := &stage{}, newElsewhere(t)
+	h := onStage(t, newHost(t), s)
+	s.set("", false)
+	w := newWindow(t, h, "olga")
+	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteViolations})
+		return chromedp.Void{}, err
+	})
+	for _, p := range probes(other.url) {
+		run := func() {
+			other.forget()
+			w.open(h.page("/workspaces/shop/keys"))
+			if p.script != "" {
+				eval[bool](w, p.script+"; true")
+			}
+		}
+		happened := func() bool {
+			return (p.happened == "" || eval[bool](w, p.happened)) && (p.asks == "" || other.was(p.asks))
+		}
+		t.Run("B16 "+p.name+" is stopped by "+p.directive, func(t *testing.T) {
+			s.set(p.markup, false)
+			run()
+			require.Eventually(t, func() bool { return eval[bool](w, "window.violations.length > 0") }, patience, patience/1000)
+			found := eval[[]string](w, "[...new Set(window.violations)]")
+			require.Equal(t, []string{"enforce " + p.directive}, found)
+			require.False(t, p.happened != "" && eval[bool](w, p.happened))
+			require.False(t, other.was(p.asks), "another origin was asked")
+		})
+		t.Run("nothing else stops "+p.name, func(t *testing.T) {
+			s.set(p.markup, false, p.loosen...)
+			run()
+			require.Eventually(t, happened, patience, patience/1000)
+		})
+	}
+
+	frame := `(() => { try { return frames[0].document.querySelector("main") !== null; } catch { return false; } })()`
+	for _, test := range []struct {
+		name    string
+		without bool // X-Frame-Options
+		loosen  []string
+		says    string
+	}{
+		{"frame-ancestors", true, nil, "frame-ancestors"},
+		{"X-Frame-Options", false, []string{"; frame-ancestors 'none'", ""}, "X-Frame-Options"},
+	} {
+		t.Run("B16 a page in a frame is stopped by "+test.name, func(t *testing.T) {
+			s.set("", test.without, test.loosen...)
+			w.forget()
+			w.open(h.url + "/framing")
+			require.Eventually(t, func() bool { return strings.Contains(strings.Join(w.heard(), "\n"), test.says) }, patience, patience/1000)
+			require.False(t, eval[bool](w, frame))
+		})
+	}
+	t.Run("nothing else stops a page in a frame", func(t *testing.T) {
+		s.set("", true, "; frame-ancestors 'none'", "")
+		w.open(h.url + "/framing")
+		require.Eventually(t, func() bool { return eval[bool](w, frame) }, patience, patience/1000)
+	})
+	w.forget() // what the browser said was asked for
+}
+
+// heard are the browser's complaints so far.
+func (w *window) heard() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.complaints...)
+}
+
+// forget lets the browser's complaints and what it asked elsewhere pass.
+func (w *window) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.complaints, w.foreign = nil, nil
+}
