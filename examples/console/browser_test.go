@@ -197,8 +197,6 @@ func (w *window) textOf(selector string) string {
 	return ask(w, chromedp.Text(selector))
 }
 
-func (w *window) address() string { w.t.Helper(); return ask(w, chromedp.Location()) }
-
 func (w *window) lastStatus() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()

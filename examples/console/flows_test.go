@@ -21,7 +21,6 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 	w := newWindow(t, h, "olga")
 	require.Contains(t, w.text(), "There are no API keys yet")
 	w.click(".empty .button.main")
-	form := w.address()
 	w.fill("#f-name", "release robot")
 	// The filter leaves what was typed, and loses no choice.
 	w.choose(`input[value="project.save"]`)
@@ -48,15 +47,6 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 		require.EqualValues(t, http.StatusConflict, w.lastStatus())
 		require.Contains(t, w.text(), "Already created")
 		require.Contains(t, w.text(), id)
-		require.NotContains(t, w.text(), secret)
-	})
-	t.Run("B23 nor does going back, which shows no secret", func(t *testing.T) {
-		w.click("main .button.main")
-		// The browser asks first whether to send the form again.
-		_ = chromedp.Do(w.ctx, chromedp.NavigateBack())
-		require.NotContains(t, w.text(), secret)
-		w.open(form)
-		require.Contains(t, w.text(), "Already created")
 		require.NotContains(t, w.text(), secret)
 	})
 	t.Run("B23 a page that is kept when it is left shows no secret", func(t *testing.T) {

@@ -1,14 +1,10 @@
 package console_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,59 +14,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
-
-// stage stands between a host and a browser. It puts markup into the pages, as
-// a mistake in escaping would, and can loosen their policy.
-type stage struct {
-	mu      sync.Mutex
-	markup  string
-	loosen  *strings.Replacer
-	framing bool // the other protection against framing is left out, too
-}
-
-func (s *stage) set(markup string, framing bool, loosen ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.markup, s.framing, s.loosen = markup, framing, strings.NewReplacer(loosen...)
-}
-
-// onStage is the host as it is seen through the stage.
-func onStage(t *testing.T, h *host, s *stage) *host {
-	t.Helper()
-	to, err := url.Parse(h.url)
-	require.NoError(t, err)
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		ModifyResponse: func(answer *http.Response) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") || answer.Header.Get("Content-Security-Policy") == "" {
-				return nil
-			}
-			answer.Header.Set("Content-Security-Policy", s.loosen.Replace(answer.Header.Get("Content-Security-Policy")))
-			if s.framing {
-				answer.Header.Del("X-Frame-Options")
-			}
-			body, err := io.ReadAll(answer.Body)
-			if err != nil {
-				return err
-			}
-			body = bytes.Replace(body, []byte("</main>"), []byte(s.markup+"</main>"), 1)
-			answer.Body = io.NopCloser(bytes.NewReader(body))
-			answer.Header.Set("Content-Length", strconv.Itoa(len(body)))
-			return nil
-		},
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", proxy)
-	mux.HandleFunc("/framing", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, `<!doctype html><title>framing</title><link rel="icon" href="data:,"><iframe src="/console/workspaces/shop/keys"></iframe>`)
-	})
-	web := httptest.NewServer(mux)
-	t.Cleanup(web.Close)
-	return &host{t: t, srv: h.srv, store: h.store, url: web.URL}
-}
 
 // elsewhere is another origin; it notes what is asked of it.
 type elsewhere struct {
@@ -174,7 +117,7 @@ func probes(other string) []probe {
 func TestThePolicyHolds(t *testing.T) {
 	s, other := &stage{}, newElsewhere(t)
 	h := onStage(t, newHost(t), s)
-	s.set("", false)
+	s.play(scene{})
 	w := newWindow(t, h, "olga")
 	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteViolations})
@@ -192,7 +135,7 @@ func TestThePolicyHolds(t *testing.T) {
 			return (p.happened == "" || eval[bool](w, p.happened)) && (p.asks == "" || other.was(p.asks))
 		}
 		t.Run("B16 "+p.name+" is stopped by "+p.directive, func(t *testing.T) {
-			s.set(p.markup, false)
+			s.play(scene{markup: p.markup})
 			run()
 			require.Eventually(t, func() bool { return eval[bool](w, "window.violations.length > 0") }, patience, patience/1000)
 			found := eval[[]string](w, "[...new Set(window.violations)]")
@@ -201,7 +144,7 @@ func TestThePolicyHolds(t *testing.T) {
 			require.False(t, other.was(p.asks), "another origin was asked")
 		})
 		t.Run("nothing else stops "+p.name, func(t *testing.T) {
-			s.set(p.markup, false, p.loosen...)
+			s.play(scene{markup: p.markup, loosen: p.loosen})
 			run()
 			require.Eventually(t, happened, patience, patience/1000)
 		})
@@ -210,15 +153,15 @@ func TestThePolicyHolds(t *testing.T) {
 	frame := `(() => { try { return frames[0].document.querySelector("main") !== null; } catch { return false; } })()`
 	for _, test := range []struct {
 		name    string
-		without bool // X-Frame-Options
+		without []string
 		loosen  []string
 		says    string
 	}{
-		{"frame-ancestors", true, nil, "frame-ancestors"},
-		{"X-Frame-Options", false, []string{"; frame-ancestors 'none'", ""}, "X-Frame-Options"},
+		{"frame-ancestors", []string{"X-Frame-Options"}, nil, "frame-ancestors"},
+		{"X-Frame-Options", nil, []string{"; frame-ancestors 'none'", ""}, "X-Frame-Options"},
 	} {
 		t.Run("B16 a page in a frame is stopped by "+test.name, func(t *testing.T) {
-			s.set("", test.without, test.loosen...)
+			s.play(scene{without: test.without, loosen: test.loosen})
 			w.forget()
 			w.open(h.url + "/framing")
 			require.Eventually(t, func() bool { return strings.Contains(strings.Join(w.heard(), "\n"), test.says) }, patience, patience/1000)
@@ -226,7 +169,7 @@ func TestThePolicyHolds(t *testing.T) {
 		})
 	}
 	t.Run("nothing else stops a page in a frame", func(t *testing.T) {
-		s.set("", true, "; frame-ancestors 'none'", "")
+		s.play(scene{without: []string{"X-Frame-Options"}, loosen: []string{"; frame-ancestors 'none'", ""}})
 		w.open(h.url + "/framing")
 		require.Eventually(t, func() bool { return eval[bool](w, frame) }, patience, patience/1000)
 	})

@@ -1,0 +1,134 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// step goes back (-1) or forward (1). A page that the browser has kept does not
+// load again, so there may be no load to wait for.
+func (w *window) step(by int64) {
+	w.t.Helper()
+	history := func() (page.GetNavigationHistoryResult, error) {
+		ctx, end := context.WithTimeout(w.ctx, patience)
+		defer end()
+		return chromedp.Run(ctx, chromedp.NavigationEntries())
+	}
+	before, err := history()
+	require.NoError(w.t, err)
+	want := before.CurrentIndex + by
+	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before.Entries[want].ID})
+		return chromedp.Void{}, err
+	})
+	require.Eventually(w.t, func() bool {
+		now, err := history()
+		if err != nil || now.CurrentIndex != want {
+			return false
+		}
+		ctx, end := context.WithTimeout(w.ctx, patience)
+		defer end()
+		state, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.readyState"))
+		return err == nil && state == "complete"
+	}, patience, patience/600)
+}
+
+// script switches the page's own JavaScript on or off.
+func (w *window) script(on bool) {
+	w.t.Helper()
+	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+		return chromedp.Void{}, err
+	})
+}
+
+// source is all that the page holds, seen or not.
+func (w *window) source() string {
+	w.t.Helper()
+	return eval[string](w, "document.documentElement.outerHTML")
+}
+
+func TestBackAndForward(t *testing.T) {
+	s := &stage{}
+	inner := newHost(t)
+	h := onStage(t, inner, s)
+	key, _ := inner.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
+	w := newWindow(t, h, "olga")
+
+	t.Run("this browser keeps pages that are left", func(t *testing.T) {
+		w.open(h.url + "/plain")
+		eval[bool](w, "window.kept = true")
+		w.open(h.page("/workspaces/shop/keys"))
+		w.step(-1)
+		require.True(t, eval[bool](w, "window.kept === true"))
+	})
+
+	// made makes a secret and leaves its page.
+	made := func(path string) (secret string) {
+		w.open(h.page("%s", path))
+		if strings.HasSuffix(path, "/new") {
+			w.fill("#f-name", "release robot")
+			w.choose(`input[value="project.save"]`)
+		}
+		w.click("main form button.main")
+		secret = w.textOf("#secret")
+		require.True(t, strings.HasPrefix(secret, "lk_"))
+		eval[bool](w, "window.kept = true")
+		w.click("main .actions .button")
+		return secret
+	}
+	for _, test := range []struct {
+		name, path, done string
+		script           bool
+	}{
+		{"B23 created, with JavaScript", "/workspaces/shop/keys/new", "Already created", true},
+		{"B23 created, without", "/workspaces/shop/keys/new", "Already created", false},
+		{"B23 rotated, with JavaScript", "/keys/" + key.ID + "/rotate", "Already rotated", true},
+		{"B23 rotated, without", "/keys/" + key.ID + "/rotate", "Already rotated", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w.script(test.script)
+			secret := made(test.path)
+			w.step(-1) // to the page of the secret
+			require.False(t, eval[bool](w, "window.kept === true"), "the page of a secret is not kept")
+			require.NotContains(t, w.source(), secret)
+			w.step(-1) // to the form
+			require.Contains(t, w.text(), test.done)
+			require.NotContains(t, w.source(), secret)
+			w.step(1)
+			require.NotContains(t, w.source(), secret)
+			// The browser asks whether to send the form again. Yes.
+			w.leads(chromedp.Reload())
+			require.EqualValues(t, http.StatusConflict, w.lastStatus())
+			require.Contains(t, w.text(), test.done)
+			require.NotContains(t, w.source(), secret)
+			w.step(1)
+			require.NotContains(t, w.source(), secret)
+		})
+	}
+	t.Run("it is the header that keeps the browser from it", func(t *testing.T) {
+		w.script(true)
+		s.play(scene{without: []string{"Cache-Control"}})
+		secret := made("/workspaces/shop/keys/new")
+		w.step(-1)
+		require.Contains(t, w.source(), secret)
+		s.play(scene{})
+	})
+	page, err := h.srv.Keys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 4, "one for each time that the form was sent first")
+	now, err := h.srv.Keys().Get(t.Context(), people["olga"].Actor, key.ID)
+	require.NoError(t, err)
+	require.Len(t, now.Secrets, 3)
+}

@@ -1,0 +1,81 @@
+package console_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stage stands between a host and a browser, and plays what would be if the
+// host made a mistake.
+type stage struct {
+	mu  sync.Mutex
+	now scene
+}
+
+// scene is what the stage changes in the console's pages.
+type scene struct {
+	markup  string   // put into the page, as a mistake in escaping would
+	loosen  []string // replacements in the policy, in pairs
+	without []string // headers that are left out
+}
+
+func (s *stage) play(now scene) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = now
+}
+
+func (s *stage) change(answer *http.Response) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	policy := answer.Header.Get("Content-Security-Policy")
+	if policy == "" || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") {
+		return nil
+	}
+	answer.Header.Set("Content-Security-Policy", strings.NewReplacer(s.now.loosen...).Replace(policy))
+	for _, name := range s.now.without {
+		answer.Header.Del(name)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	body = bytes.Replace(body, []byte("</main>"), []byte(s.now.markup+"</main>"), 1)
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	answer.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return nil
+}
+
+// onStage is the host as it is seen through the stage, with two pages beside
+// those of the console: one frames a page of it, the other is a plain one.
+func onStage(t *testing.T, h *host, s *stage) *host {
+	t.Helper()
+	to, err := url.Parse(h.url)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }, ModifyResponse: s.change,
+	})
+	for path, content := range map[string]string{
+		"/framing": `<iframe src="/console/workspaces/shop/keys"></iframe>`,
+		"/plain":   `<p>A page that may be kept.</p>`,
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, `<!doctype html><title>A page</title><link rel="icon" href="data:,">`+content)
+		})
+	}
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	return &host{t: t, srv: h.srv, store: h.store, url: web.URL}
+}
