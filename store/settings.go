@@ -28,11 +28,20 @@ type Rules struct {
 // Unlimited as Rules.MaxKeys lifts the instance's limit for one workspace.
 const Unlimited = -1
 
+// MaxReminders is how many times Instance.RemindBefore can hold.
+const MaxReminders = 8
+
 // Instance is the record of the whole instance's settings.
 type Instance struct {
 	// KeysOff ends every login and every creation.
 	KeysOff bool
 	Rules   Rules
+	// RemindersOff keeps the host from being told of keys about to end.
+	RemindersOff bool
+	// RemindBefore says how long before a key's end the host is told of it.
+	// Zero elements are none; all zero is: the times that the host chose. An
+	// array, since every login copies the record.
+	RemindBefore [MaxReminders]time.Duration
 	// Epoch ends tokens: those issued under a lower one are refused.
 	Epoch   int64
 	Updated time.Time

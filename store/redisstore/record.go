@@ -158,12 +158,30 @@ func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
 		strconv.FormatInt(int64(r.MaxLifetime), 10) + " " + micros(r.EnforcedFrom)
 }
 
+// The instance's has two words more: whether reminders are off, and their
+// times, with commas between. Records of before have neither.
+
+func encodeInstance(in *store.Instance) string {
+	var b strings.Builder
+	b.WriteString(encodeSettings(in.Updated, in.KeysOff, &in.Rules))
+	b.WriteString(" " + flag(in.RemindersOff) + " ")
+	for i, before := range in.RemindBefore {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(int64(before), 10))
+	}
+	return b.String()
+}
+
 // settingsRecord is what HMGET version epoch body deleted brings.
 type settingsRecord struct {
 	version, epoch int64
 	updated        time.Time
 	on, deleted    bool
 	rules          store.Rules
+	remindersOff   bool
+	remindBefore   [store.MaxReminders]time.Duration
 }
 
 func decodeSettings(list []any) (settingsRecord, error) {
@@ -187,6 +205,8 @@ func decodeSettings(list []any) (settingsRecord, error) {
 			MaxKeys: int(d.number()), RequireExpiry: d.next() == "1",
 			MaxLifetime: time.Duration(d.number()), EnforcedFrom: d.instant(),
 		}
+		r.remindersOff = d.next() == "1"
+		r.remindBefore = d.reminders()
 	}
 	_, r.deleted = list[3].(string)
 	if d.failed {
@@ -203,7 +223,10 @@ func (r *settingsRecord) workspace(id string, keys int64) store.Workspace {
 }
 
 func (r *settingsRecord) instance() store.Instance {
-	return store.Instance{KeysOff: r.on, Rules: r.rules, Epoch: r.epoch, Updated: r.updated, Version: r.version}
+	return store.Instance{
+		KeysOff: r.on, Rules: r.rules, RemindersOff: r.remindersOff, RemindBefore: r.remindBefore,
+		Epoch: r.epoch, Updated: r.updated, Version: r.version,
+	}
 }
 
 // An event is one line; its id and time are also its place.
@@ -280,6 +303,21 @@ func (w *words) instant() time.Time {
 		w.failed = true
 	}
 	return time.UnixMicro(n).UTC()
+}
+
+func (w *words) reminders() (times [store.MaxReminders]time.Duration) {
+	rest := w.next()
+	for i := 0; rest != ""; i++ {
+		var word string
+		word, rest = cut(rest, ',')
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || i == len(times) {
+			w.failed = true
+			return times
+		}
+		times[i] = time.Duration(n)
+	}
+	return times
 }
 
 func (w *words) sorted() time.Time {

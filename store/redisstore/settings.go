@@ -36,7 +36,7 @@ func (s *settings) read(ctx context.Context, of space) (r settingsRecord, keys i
 func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
 	err := s.db.make(ctx, change{
 		space: instance, script: s.db.scripts.settings, with: c,
-		args:  []any{in.Version, in.Epoch, encodeSettings(in.Updated, in.KeysOff, &in.Rules)},
+		args:  []any{in.Version, in.Epoch, encodeInstance(&in)},
 		tells: []store.Notice{{Kind: store.NoticeInstance}},
 	})
 	if err != nil {

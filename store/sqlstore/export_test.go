@@ -6,6 +6,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
+// Migrations is how many there are.
+func Migrations(d Dialect) int { return len(migrations(d, "")) }
+
 // NeverPoll makes notices depend on Config.Listen alone.
 func NeverPoll(d *Database) { d.config.PollEvery = time.Hour }
 

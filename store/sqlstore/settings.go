@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -39,7 +41,7 @@ type instanceRow struct {
 
 func (r *instanceRow) columns() []any {
 	columns := append([]any{&r.in.KeysOff}, r.rules.columns()...)
-	return append(columns, &r.in.Epoch, &r.updated, &r.in.Version)
+	return append(columns, &r.in.RemindersOff, (*reminderTimes)(&r.in.RemindBefore), &r.in.Epoch, &r.updated, &r.in.Version)
 }
 
 func (r *instanceRow) instance() store.Instance {
@@ -47,6 +49,47 @@ func (r *instanceRow) instance() store.Instance {
 	in.Rules, in.Updated = r.rules.rules(), instant(r.updated)
 	return in
 }
+
+// reminderTimes are kept as a text of nanoseconds with spaces between, without
+// the zeros at the end.
+type reminderTimes [store.MaxReminders]time.Duration
+
+func (r *reminderTimes) text() string {
+	last := len(r)
+	for last > 0 && r[last-1] == 0 {
+		last--
+	}
+	words := make([]string, last)
+	for i := range words {
+		words[i] = strconv.FormatInt(int64(r[i]), 10)
+	}
+	return strings.Join(words, " ")
+}
+
+// Scan implements sql.Scanner.
+func (r *reminderTimes) Scan(from any) error {
+	var text string
+	switch from := from.(type) {
+	case string:
+		text = from
+	case []byte:
+		text = string(from)
+	default:
+		return errReminders
+	}
+	*r = reminderTimes{}
+	for i := 0; text != ""; i++ {
+		word, rest, _ := strings.Cut(text, " ")
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || i == len(r) {
+			return errReminders
+		}
+		r[i], text = time.Duration(n), rest
+	}
+	return nil
+}
+
+var errReminders = errors.New("the times of reminders cannot be read")
 
 // workspaceRow is where workspaceColumns are scanned to.
 type workspaceRow struct {
@@ -93,7 +136,7 @@ func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.C
 			return store.ErrConflict
 		}
 		values := append([]any{number(in.KeysOff)}, rulesValues(in.Rules)...)
-		values = append(values, max(epoch, in.Epoch), micros(in.Updated), version+1)
+		values = append(values, number(in.RemindersOff), (*reminderTimes)(&in.RemindBefore).text(), max(epoch, in.Epoch), micros(in.Updated), version+1)
 		_, err := r.exec(ctx, s.d.text.setInstance, values...)
 		return err
 	})

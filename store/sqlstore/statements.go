@@ -9,7 +9,8 @@ const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.secrets
 const (
 	workspaceColumns = `w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from,
 	w.epoch, w.updated, w.version, w.held`
-	instanceColumns = `i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from, i.epoch, i.updated, i.version`
+	instanceColumns = `i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from,
+	i.reminders_off, i.remind_before, i.epoch, i.updated, i.version`
 )
 
 // statements are the texts of all queries but those that list.
@@ -107,7 +108,7 @@ func (s *statements) settings(dialect Dialect, fix func(string) string) {
 	s.instance = fix(`SELECT ` + instanceColumns + ` FROM {p}instance i WHERE i.id = 1`)
 	s.lockInstance = fix(`SELECT version, epoch FROM {p}instance WHERE id = 1{lock}`)
 	s.setInstance = fix(`UPDATE {p}instance SET keys_off = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
-		epoch = ?, updated = ?, version = ? WHERE id = 1`)
+		reminders_off = ?, remind_before = ?, epoch = ?, updated = ?, version = ? WHERE id = 1`)
 	s.raiseInstance = fix(`UPDATE {p}instance SET epoch = {max}(epoch, ?) WHERE id = 1`)
 	s.workspace = fix(`SELECT ` + workspaceColumns + ` FROM {p}workspaces w WHERE w.id = ?`)
 	// Makes the row, or locks the one that is there.

@@ -63,6 +63,23 @@ func changeBreakages() []breakage {
 			return s
 		}, []string{"Settings/another version is ErrConflict", "Races/settings with one version", "Change/SetInstance, conflict: writes nothing"}},
 
+		{"closes up the times of reminders", func(s store.Store) store.Store {
+			next := s.Settings
+			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
+				times := in.RemindBefore
+				in.RemindBefore = [store.MaxReminders]time.Duration{}
+				n := 0
+				for _, before := range times {
+					if before != 0 {
+						in.RemindBefore[n] = before
+						n++
+					}
+				}
+				return next.SetInstance(ctx, in, c)
+			}}
+			return s
+		}, []string{"Settings/reminders keep their places"}},
+
 		{"deletes a workspace but not its keys", func(s store.Store) store.Store {
 			next := s.Settings
 			s.Settings = settings{Settings: next, deleteWorkspace: func(ctx context.Context, id string, _ time.Time, c store.Change) error {

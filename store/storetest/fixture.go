@@ -200,7 +200,8 @@ func eventText(e store.Event) []string {
 
 func instanceText(in store.Instance) []string {
 	return []string{
-		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), fmt.Sprint("Epoch ", in.Epoch),
+		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), fmt.Sprint("RemindersOff ", in.RemindersOff),
+		fmt.Sprint("RemindBefore ", in.RemindBefore), fmt.Sprint("Epoch ", in.Epoch),
 		"Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
 	}
 }

@@ -20,7 +20,7 @@ func settingsRules() []rule {
 			name: "keeps every field",
 			why:  "Settings come back as they were saved, with their version raised by one.",
 			run: func(t tester, s store.Store) {
-				in := store.Instance{KeysOff: true, Rules: someRules(), Epoch: 3, Updated: noon}
+				in := store.Instance{KeysOff: true, Rules: someRules(), RemindersOff: true, RemindBefore: someReminders(), Epoch: 3, Updated: noon}
 				w := store.Workspace{ID: "team-a", Suspended: true, Rules: someRules(), Epoch: 4, Updated: noon}
 				w.Rules.MaxKeys = store.Unlimited
 				for version := range int64(3) {
@@ -31,9 +31,26 @@ func settingsRules() []rule {
 					equalText(t, "instance", instanceText(instance(t, s)), instanceText(in))
 					equalText(t, "workspace", workspaceText(workspace(t, s, "team-a")), workspaceText(w))
 					in.KeysOff, in.Rules = false, store.Rules{}
+					in.RemindersOff, in.RemindBefore = false, [store.MaxReminders]time.Duration{}
 					w.Suspended, w.Rules = false, store.Rules{}
 				}
 				equalText(t, "another workspace", workspaceText(workspace(t, s, "team-b")), workspaceText(store.Workspace{ID: "team-b"}))
+			},
+		},
+		{
+			name: "reminders keep their places",
+			why:  "RemindBefore comes back element by element, the first and the last one too, whatever RemindersOff says; so does Lookup bring it.",
+			run: func(t tester, s store.Store) {
+				create(t, s, newKey("team-a", "key-1"))
+				for version, before := range [][store.MaxReminders]time.Duration{
+					{0, 24 * time.Hour}, {7: time.Nanosecond}, {1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1}, {-1}, {},
+				} {
+					in := store.Instance{RemindBefore: before, Version: int64(version)}
+					must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
+					in.Version++
+					equalText(t, "instance", instanceText(instance(t, s)), instanceText(in))
+					equalText(t, "instance of a look-up", instanceText(lookup(t, s, "key-1").Instance), instanceText(in))
+				}
 			},
 		},
 		{
@@ -116,6 +133,11 @@ func settingsRules() []rule {
 			},
 		},
 	}
+}
+
+func someReminders() [store.MaxReminders]time.Duration {
+	const day = 24 * time.Hour
+	return [store.MaxReminders]time.Duration{366 * day, 30 * day, 7*day + time.Microsecond, 5 * day, 3 * day, 2 * day, day, time.Hour}
 }
 
 func someRules() store.Rules {
