@@ -105,7 +105,8 @@ func newWindow(t *testing.T, h *host, person string) *window {
 		require.NoError(t, err)
 	}
 	w.look("light", 1280)
-	w.open(h.url + "/as/" + person)
+	w.open(h.page("/"))
+	w.click(`button[value="` + person + `"]`)
 	t.Cleanup(w.wasQuiet)
 	return w
 }

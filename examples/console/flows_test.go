@@ -150,6 +150,18 @@ func TestWhoMayNot(t *testing.T) {
 	require.Contains(t, manager.textOf("#problems"), "admin.project.list")
 }
 
+func TestSignOut(t *testing.T) {
+	w := newWindow(t, newHost(t), "olga")
+	require.Contains(t, w.textOf(".person"), "Olga Owner")
+	w.click(".who button")
+	require.Contains(t, w.textOf("h1"), "Sign in")
+	w.open(w.host.page("/workspaces/shop/keys"))
+	require.Contains(t, w.textOf("h1"), "Sign in", "B16 the session has ended")
+	w.click(`button[value="bert"]`)
+	require.Contains(t, w.textOf(".person"), "Bert")
+	require.EqualValues(t, http.StatusOK, w.lastStatus())
+}
+
 func TestNamesStayText(t *testing.T) {
 	h := newHost(t)
 	w := newWindow(t, h, "olga")

@@ -34,6 +34,7 @@ func sights(h *host) []sight {
 	}
 	send := func(w *window) { w.click("main form button.main") }
 	return []sight{
+		{"sign-in", "ada", "/sign-in", nil},
 		{"home", "ada", "/", nil},
 		{"empty", "ada", "/workspaces/nothing-yet/keys", nil},
 		{"keys", "olga", "/workspaces/shop/keys", nil},

@@ -8,6 +8,8 @@
 //	pages, err := console.New(srv.Keys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
 //	mux.Handle("/console/", http.StripPrefix("/console", pages))
 //
+// To try it before there are sessions, set Config.InsecureSignIn instead.
+//
 // Any prefix will do, for all addresses on the pages are relative. Link to
 // workspaces/{workspace}/keys below it from a workspace's own pages, and to
 // settings from those of administrators.
@@ -72,6 +74,16 @@ type Config struct {
 	// SignOut is the path, on the same host, that the button "Sign out" posts
 	// to. Default: no button.
 	SignOut string
+	// InsecureSignIn lets everybody in as whom of these people he likes, so
+	// that the console can be tried before a host has a sign-in to bring: a page
+	// offers them, each with an actor of another id. It takes the place of
+	// Authorize, SignIn and SignOut, which must not be set. The console then
+	// answers what is sent on this machine, to a loopback address and under
+	// such a name, and refuses all else with 403; New warns. A session ends
+	// when its person signs out, after 12 hours, with the process, and when a
+	// hundred have begun after it. Its cookie is Secure, which browsers other
+	// than Safari take from loopback without TLS. Default: nobody.
+	InsecureSignIn []Person
 	// ClientAddr names the client's address, for policies. Default: the
 	// connection's. Behind a proxy use oauth.BehindProxies.
 	ClientAddr func(*http.Request) netip.Addr
@@ -101,6 +113,7 @@ type Console struct {
 	pages   map[string]*template.Template
 	assets  map[string]asset
 	version string
+	signIn  *signIn // nil but for Config.InsecureSignIn
 	mux     *http.ServeMux
 }
 
@@ -112,11 +125,23 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if keys == nil {
 		add("the service is missing")
 	}
-	if cfg.Authorize == nil {
-		add("Config.Authorize is missing: it says who sits at the browser")
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
+	}
+	c := &Console{keys: keys, origins: http.NewCrossOriginProtection()}
+	switch insecure := len(cfg.InsecureSignIn) > 0; {
+	case insecure && (cfg.Authorize != nil || cfg.SignIn != "" || cfg.SignOut != ""):
+		add("Config.InsecureSignIn takes the place of Authorize, SignIn and SignOut, and one of them is set")
+	case insecure:
+		var err error
+		if c.signIn, err = newSignIn(cfg.InsecureSignIn, keys.Now); err != nil {
+			add("%w", err)
+			break
+		}
+		cfg.Authorize = c.signIn.authorize
+		cfg.Logger.Warn("the console lets everybody on this machine in as whom he likes: Config.InsecureSignIn is set")
+	case cfg.Authorize == nil:
+		add("Config.Authorize is missing: it says who sits at the browser")
 	}
 	if cfg.ClientAddr == nil {
 		cfg.ClientAddr = connectionAddr
@@ -141,7 +166,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 		}
 		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
 	}
-	c := &Console{keys: keys, cfg: cfg, origins: http.NewCrossOriginProtection()}
+	c.cfg = cfg
 	if err := c.load(); err != nil {
 		add("%w", err)
 	}
@@ -156,6 +181,10 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 // prefix: see http.StripPrefix.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
+	if c.signIn != nil && !overLoopback(r) {
+		(&call{c: c, w: w, r: r}).refuse(errNotLoopback)
+		return
+	}
 	c.mux.ServeHTTP(w, r)
 }
 

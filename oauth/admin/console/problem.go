@@ -95,8 +95,8 @@ type refusal struct {
 // refuse answers with the page that err is.
 func (s *call) refuse(err error) {
 	header := s.w.Header()
-	if errors.Is(err, errNobody) && s.c.cfg.SignIn != "" && s.r.Method == http.MethodGet {
-		header.Set("Location", s.c.cfg.SignIn)
+	if to := s.signInAt(); errors.Is(err, errNobody) && to != "" && s.r.Method == http.MethodGet {
+		header.Set("Location", to)
 		s.w.WriteHeader(http.StatusSeeOther)
 		return
 	}
@@ -123,6 +123,8 @@ func (s *call) refusalOf(err error) (int, refusal) {
 	switch {
 	case errors.Is(err, errNobody):
 		return http.StatusUnauthorized, refusal{"You are not signed in", "This page is for people who manage API keys.", "Sign in and come back."}
+	case errors.Is(err, errNotLoopback):
+		return http.StatusForbidden, refusal{"This console is not for you", "It lets everybody in, so it answers only on the machine that it runs on.", "Open it there, at 127.0.0.1 or localhost."}
 	case errors.Is(err, errCrossOrigin):
 		return http.StatusForbidden, refusal{"This form came from somewhere else", "A page of another site sent it, so nothing was done.", "Open the console itself and use its own form."}
 	case errors.Is(err, errTooLarge):

@@ -56,24 +56,30 @@ func table() []route {
 
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, t := range table() {
-		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) {
+	handle := func(pattern string, serve func(*call) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			s := &call{c: c, w: w, r: r}
-			if err := s.begin(t); err != nil {
+			if err := serve(s); err != nil {
 				s.refuse(err)
 			}
 		})
 	}
+	for _, t := range table() {
+		handle(t.pattern, func(s *call) error { return s.begin(t) })
+	}
 	for name := range c.assets {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s := &call{c: c, w: w, r: r}
-		err := s.identify()
-		if err == nil {
-			err = store.ErrNotFound
+	if c.signIn != nil {
+		handle("GET /sign-in", (*call).askWho)
+		handle("POST /sign-in", (*call).signIn)
+		handle("POST /sign-out", (*call).signOut)
+	}
+	handle("/", func(s *call) error {
+		if err := s.identify(); err != nil {
+			return err
 		}
-		s.refuse(err)
+		return store.ErrNotFound
 	})
 	return mux
 }
