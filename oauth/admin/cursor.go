@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -29,11 +30,13 @@ const (
 // secret, for the caller just saw the key that it names; but a place of the
 // caller's own making would let him ask where others' keys lie.
 func (c *call) cursor(p place) (string, error) {
-	text, err := json.Marshal(p)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // six bytes for each "<" would make it longer than maxCursor
+	if err := encoder.Encode(p); err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(append(c.cursorMAC(text), text...)), nil
+	return base64.RawURLEncoding.EncodeToString(append(c.cursorMAC(text.Bytes()), text.Bytes()...)), nil
 }
 
 // place opens the request's cursor; nil if there is none.

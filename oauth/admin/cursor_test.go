@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
 // TestPages: each documented order, in both directions, over pages of two.
@@ -164,4 +166,33 @@ func TestCursorsAreBound(t *testing.T) {
 		other := newRig(t, func(s *setup) { s.store = r.store })
 		require.Equal(t, []string{"a1"}, other.list("olga", "/workspaces/team-a/keys?limit=1&cursor="+mine).names())
 	})
+}
+
+// TestCursorsOfLongNames: the page behind a key is reached whatever stands in
+// its name and id.
+func TestCursorsOfLongNames(t *testing.T) {
+	for _, c := range []struct{ id, name string }{{"<", "<"}, {"&", "&"}, {`"`, `\`}, {"x", "\U0001F600"}} {
+		t.Run(c.id+c.name, func(t *testing.T) {
+			r := newRig(t, func(s *setup) { s.keys.Imported = true })
+			for _, last := range []string{"1", "2", "3"} {
+				_, err := r.keys.Import(t.Context(), people["ada"], apikey.ImportSpec{
+					Spec:   apikey.Spec{Workspace: "team-a", Name: strings.Repeat(c.name, 254) + last},
+					ID:     strings.Repeat(c.id, 254) + last,
+					Secret: "one of another system's, 16 bytes or more",
+				})
+				require.NoError(t, err)
+			}
+			for _, sort := range []string{"created", "name"} {
+				path := "/workspaces/team-a/keys?limit=1&sort=" + sort
+				page := r.list("olga", path)
+				for _, last := range []string{"1", "2", "3"} {
+					require.Equal(t, []string{strings.Repeat(c.name, 254) + last}, page.names())
+					if page.Next != nil {
+						page = r.list("olga", path+"&cursor="+*page.Next)
+					}
+				}
+				require.Nil(t, page.Next)
+			}
+		})
+	}
 }
