@@ -89,14 +89,16 @@ func parseInstant(text string) (at time.Time, reason string) {
 	if text == "" {
 		return time.Time{}, ""
 	}
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		return day, ""
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, text)
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || at.Year() < 1 || at.Year() > 9999 {
+	// As stores keep it: in UTC an offset may lead beyond the years there are,
+	// and the first instant of all would say that none was named.
+	if at = at.UTC().Truncate(time.Microsecond); err != nil || at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
 		return time.Time{}, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z."
 	}
-	return at.UTC(), ""
+	return at, ""
 }
 
 // fieldErrors gathers what is wrong with a request.

@@ -127,6 +127,7 @@ func TestExpiry(t *testing.T) {
 		{name: "the last year", text: "9999-12-30", at: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), prints: "9999-12-30"},
 		{name: "the end of the last day, which no database can write", text: "9999-12-31", at: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), prints: "9999-12-31", refused: true},
 		{name: "the zero instant is not never", text: "0001-01-01T00:00:00Z", malformed: true},
+		{name: "nor is what stores keep as that", text: "0001-01-01T00:00:00.0000009Z", malformed: true},
 		{name: "before the zero date", text: "0000-12-31", malformed: true},
 		{name: "no such day", text: "2027-02-29", malformed: true},
 		{name: "one digit", text: "2027-1-31", malformed: true},

@@ -25,10 +25,11 @@ func ParseExpiry(text string) (Expiry, error) {
 		return Expiry{at: day.AddDate(0, 0, 1), text: text}, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || at.IsZero() {
+	expiry := ExpiresAt(at)
+	if err != nil || expiry.at.IsZero() { // which would be "never", too
 		return Expiry{}, fmt.Errorf("%.40q is neither a date like 2027-01-31 nor an instant like 2027-01-31T12:00:00Z", text)
 	}
-	return ExpiresAt(at), nil
+	return expiry, nil
 }
 
 // Time returns the instant from which the key is expired; zero is never.
