@@ -38,6 +38,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
@@ -71,11 +73,20 @@ type Config struct {
 	// ClientAddr names the client's address, for policies. Default: the
 	// connection's. Behind a proxy use oauth.BehindProxies.
 	ClientAddr func(*http.Request) netip.Addr
+	// Timeout bounds a request: how long its body may take to come in, and
+	// Authorize, the store and the policies to answer. What takes longer is
+	// answered with 503; a change may have been made then. Default 10
+	// seconds; 10 ms to 5 minutes. A tighter ReadTimeout of the host's
+	// http.Server holds for the body.
+	Timeout time.Duration
 	// Logger takes warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 }
 
-const minCursorKey = 32
+const (
+	minCursorKey   = 32
+	defaultTimeout = 10 * time.Second
+)
 
 // Handler serves the management API. It is safe for concurrent use.
 type Handler struct {
@@ -101,6 +112,12 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	}
 	if cfg.ClientAddr == nil {
 		cfg.ClientAddr = connectionAddr
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
+		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
 	}
 	origins := http.NewCrossOriginProtection()
 	for i, origin := range cfg.TrustedOrigins {
@@ -128,7 +145,9 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 // ServeHTTP implements http.Handler. The request's path is that below the
 // prefix: see http.StripPrefix.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{h: h, w: w, r: r}
+	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
+	defer cancel()
+	c := &call{h: h, w: w, r: r.WithContext(ctx)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}

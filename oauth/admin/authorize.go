@@ -64,7 +64,7 @@ func (c *call) unauthorized(err error) error {
 	if errors.As(err, &known) && known != nil {
 		return known
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) || c.r.Context().Err() != nil {
 		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
 	}
 	c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)

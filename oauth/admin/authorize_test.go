@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,8 +28,8 @@ func TestNew(t *testing.T) {
 	require.NoError(t, err)
 	allow := func(*http.Request) (apikey.Actor, error) { return people["ada"], nil }
 
-	_, err = admin.New(nil, admin.Config{CursorKey: []byte("short"), TrustedOrigins: []string{"https://a.example.com", "https://b.example.com/path"}})
-	for _, problem := range []string{"service", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]"} {
+	_, err = admin.New(nil, admin.Config{CursorKey: []byte("short"), Timeout: time.Hour, TrustedOrigins: []string{"https://a.example.com", "https://b.example.com/path"}})
+	for _, problem := range []string{"service", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]", "Config.Timeout"} {
 		require.ErrorContains(t, err, problem)
 	}
 	_, err = admin.New(keys, admin.Config{})

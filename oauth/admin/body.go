@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -26,11 +27,14 @@ type body struct {
 // readBody reads one JSON object that holds known members only. Where nothing
 // is required, no body is the empty object.
 func (c *call) readBody(known ...string) (*body, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	raw, err := c.readAll()
 	if err != nil {
 		var over *http.MaxBytesError
 		if errors.As(err, &over) {
 			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, title: "The body is too large", detail: "It may have at most 65536 bytes."}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, malformed("The body did not come in time.")
 		}
 		return nil, malformed("The body could not be read.")
 	}
@@ -52,6 +56,29 @@ func (c *call) readBody(known ...string) (*body, error) {
 		return nil, malformed("A member of the body is not as it should be.", FieldError{shown(fault.Name), sentence(fault.Reason)})
 	}
 	return &body{members: members, raw: raw}, nil
+}
+
+// readAll reads the body while the request has time. A tighter bound of the
+// host's own server stays, and a ResponseWriter without deadlines has its
+// server's only. After an error the connection ends with the answer: without a
+// deadline net/http would take in what the client goes on sending.
+func (c *call) readAll() ([]byte, error) {
+	connection := http.NewResponseController(c.w)
+	server, ok := c.r.Context().Value(http.ServerContextKey).(*http.Server)
+	end, timed := c.r.Context().Deadline()
+	hold := timed && c.r.Body != http.NoBody && !(ok && server.ReadTimeout > 0 && server.ReadTimeout <= c.h.cfg.Timeout)
+	if hold {
+		_ = connection.SetReadDeadline(end) //nolint:errcheck // see above
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	switch {
+	case err != nil:
+		c.w.Header().Set("Connection", "close")
+		_ = connection.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see above
+	case hold: // or the end of the time would look like a caller who hung up
+		_ = connection.SetReadDeadline(time.Time{}) //nolint:errcheck // see above
+	}
+	return raw, err
 }
 
 // isJSON reports whether the body claims to be JSON. A media type that forms

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -121,7 +122,7 @@ func (c *call) refuse(err error) {
 	}
 	problem := c.problemOf(err)
 	if problem.Status == http.StatusServiceUnavailable {
-		if c.r.Context().Err() == nil { // a caller who hung up is no outage
+		if !errors.Is(c.r.Context().Err(), context.Canceled) { // a caller who hung up is no outage
 			c.h.cfg.Logger.ErrorContext(c.r.Context(), "a management request met an outage", "route", c.name(), "error", err)
 		}
 		header.Set("Retry-After", "1")
@@ -168,7 +169,7 @@ func (c *call) problemOf(err error) Problem {
 			p.Status = http.StatusTooManyRequests
 		}
 		return p
-	case errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(c.r.Context().Err(), context.DeadlineExceeded):
 		return Problem{Status: http.StatusServiceUnavailable, Type: CodeUnavailable, Title: "The service cannot decide at the moment", Detail: "Try again shortly."}
 	case errors.Is(err, store.ErrNotFound):
 		return Problem{Status: http.StatusNotFound, Type: CodeNotFound, Title: notFound}

@@ -1,0 +1,159 @@
+package admin_test
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// hanging is a store that never answers. Half of its errors are those of
+// context, as a driver's may be.
+func hanging() store.Store {
+	s := memstore.New()
+	s.Keys, s.Settings, s.Events = hungKeys{s.Keys}, hungSettings{s.Settings}, hungEvents{s.Events}
+	return s
+}
+
+type (
+	hungKeys     struct{ store.Keys }
+	hungSettings struct{ store.Settings }
+	hungEvents   struct{ store.Events }
+)
+
+func (hungKeys) Lookup(ctx context.Context, _ string) (store.Found, error) {
+	<-ctx.Done()
+	return store.Found{}, ctx.Err()
+}
+
+func (hungKeys) List(ctx context.Context, _ store.KeyQuery) (store.KeyPage, error) {
+	<-ctx.Done()
+	return store.KeyPage{}, ctx.Err()
+}
+
+func (hungSettings) Instance(ctx context.Context) (store.Instance, error) {
+	<-ctx.Done()
+	return store.Instance{}, store.ErrUnavailable
+}
+
+func (hungSettings) Workspace(ctx context.Context, _ string) (store.Workspace, error) {
+	<-ctx.Done()
+	return store.Workspace{}, store.ErrUnavailable
+}
+
+func (hungEvents) List(ctx context.Context, _ store.EventQuery) (store.EventPage, error) {
+	<-ctx.Done()
+	return store.EventPage{}, ctx.Err()
+}
+
+// TestTimeout: no request waits longer than Config.Timeout, and one that did
+// is told of an outage and logged as one.
+func TestTimeout(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		timeout, want time.Duration
+	}{{"unless set", 0, 10 * time.Second}, {"as set", 3 * time.Second, 3 * time.Second}} {
+		for _, entry := range admin.Table() {
+			if entry.Public || strings.HasSuffix(entry.Pattern, "/permissions") { // these need no store
+				continue
+			}
+			t.Run(c.name+" "+entry.Method+" "+entry.Pattern, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var log strings.Builder
+					logger := slog.New(slog.NewTextHandler(&log, nil))
+					keys, err := apikey.New(hanging(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
+					require.NoError(t, err)
+					api, err := admin.New(keys, admin.Config{
+						Authorize: func(*http.Request) (apikey.Actor, error) { return people["ada"], nil },
+						CursorKey: cursorKey, Timeout: c.timeout, Logger: logger,
+					})
+					require.NoError(t, err)
+					began := time.Now()
+					w := httptest.NewRecorder()
+					api.ServeHTTP(w, jsonRequest(t, entry.Method, fill(entry.Pattern, "team-a", "x", "y"), bodyOf(t, entry)))
+					require.Equal(t, c.want, time.Since(began))
+					if entry.Pattern == "/deletions" {
+						require.Contains(t, w.Body.String(), `"status":503`)
+						return
+					}
+					require.Equal(t, http.StatusServiceUnavailable, w.Code, "%s", w.Body)
+					require.Contains(t, w.Body.String(), admin.ProblemType+admin.CodeUnavailable)
+					require.Contains(t, w.Body.String(), "cannot decide", "the caller did not hang up")
+					require.NotEmpty(t, w.Header().Get("Retry-After"))
+					require.Contains(t, log.String(), "outage")
+				})
+			})
+		}
+	}
+	t.Run("who asks could not be found out", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
+			require.NoError(t, err)
+			api, err := admin.New(keys, admin.Config{
+				Authorize: func(r *http.Request) (apikey.Actor, error) {
+					<-r.Context().Done()
+					return apikey.Actor{}, r.Context().Err()
+				},
+				CursorKey: cursorKey, Logger: slog.New(slog.DiscardHandler),
+			})
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
+			require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
+		})
+	})
+}
+
+func jsonRequest(t *testing.T, method, path, body string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("If-Match", "*")
+	return r
+}
+
+// TestSlowBody: a body that does not come holds a connection no longer than
+// Config.Timeout.
+func TestSlowBody(t *testing.T) {
+	r := newRig(t, func(s *setup) { s.config.Timeout = 100 * time.Millisecond })
+	for _, c := range []struct{ name, headers, begins string }{
+		{"B12 with a length", "Content-Length: 1000\r\n", `{"name":`},
+		{"B12 in chunks", "Transfer-Encoding: chunked\r\n", "8\r\n{\"name\":\r\n"},
+		{"B12 nothing of it", "Content-Length: 1000\r\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.web.URL, "http://"))
+			require.NoError(t, err)
+			defer connection.Close()
+			require.NoError(t, connection.SetDeadline(time.Now().Add(10*time.Second)))
+			_, err = connection.Write([]byte("POST " + prefix + createA + " HTTP/1.1\r\nHost: x\r\nX-Actor: olga\r\nContent-Type: application/json\r\n" + c.headers + "\r\n" + c.begins))
+			require.NoError(t, err)
+			reader := bufio.NewReader(connection)
+			answer, err := http.ReadResponse(reader, nil)
+			require.NoError(t, err)
+			defer answer.Body.Close()
+			require.Equal(t, http.StatusBadRequest, answer.StatusCode)
+			_, err = reader.WriteTo(new(strings.Builder))
+			require.NoError(t, err, "the connection ends")
+		})
+	}
+	t.Run("a connection that kept to it goes on", func(t *testing.T) {
+		r := r.at(t)
+		for range 3 {
+			r.create("olga", "team-a", "ci")
+		}
+	})
+}
