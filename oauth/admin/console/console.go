@@ -12,7 +12,9 @@
 //
 // Any prefix will do, for all addresses on the pages are relative. Link to
 // workspaces/{workspace}/keys below it from a workspace's own pages, and to
-// settings from those of administrators.
+// settings from those of administrators. The workspace's id is escaped by
+// url.PathEscape; the ids ".", ".." and "/" get a tilde before them ("~.."), for
+// otherwise they would be taken for parts of the path.
 //
 // # What holds for every page
 //

@@ -33,7 +33,7 @@ func (s *call) askRetire() error {
 		return err
 	}
 	for _, secret := range key.Secrets {
-		if secret.ID != s.r.PathValue("secret") {
+		if secret.ID != s.secret() {
 			continue
 		}
 		q := question{Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret", Danger: true}
@@ -47,7 +47,7 @@ func (s *call) askRetire() error {
 
 // retireSecret ends one secret.
 func (s *call) retireSecret() error {
-	if _, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.r.PathValue("secret")); err != nil {
+	if _, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret()); err != nil {
 		return err
 	}
 	return s.redirect("done=retire", "keys", s.key())

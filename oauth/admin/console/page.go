@@ -118,10 +118,35 @@ func (f frame) Reason(field string) string {
 
 // join puts the address of a page together.
 func join(root string, segments ...string) string {
+	escaped := make([]string, len(segments))
 	for i, segment := range segments {
-		segments[i] = url.PathEscape(segment)
+		if isMarked(segment) {
+			segment = "~" + segment
+		}
+		escaped[i] = url.PathEscape(segment)
 	}
-	return root + strings.Join(segments, "/")
+	return root + strings.Join(escaped, "/")
+}
+
+// isMarked reports whether an id has a tilde before it in an address. Escaped or
+// not, browsers take "." and ".." for steps in the path (WHATWG URL,
+// "double-dot path segment"), and http.ServeMux takes "/" for its end. What
+// would look marked is marked as well.
+func isMarked(id string) bool {
+	switch strings.TrimLeft(id, "~") {
+	case ".", "..", "/":
+		return true
+	}
+	return false
+}
+
+// inPath is the id of this name in the address.
+func (s *call) inPath(name string) string {
+	segment := s.r.PathValue(name)
+	if id, marked := strings.CutPrefix(segment, "~"); marked && isMarked(id) {
+		return id
+	}
+	return segment
 }
 
 // frame begins a page.

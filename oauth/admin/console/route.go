@@ -143,8 +143,9 @@ func (s *call) identify() error {
 
 func (s *call) keys() *apikey.Service { return s.c.keys }
 func (s *call) actor() apikey.Actor   { return s.person.Actor }
-func (s *call) workspace() string     { return s.r.PathValue("workspace") }
-func (s *call) key() string           { return s.r.PathValue("key") }
+func (s *call) workspace() string     { return s.inPath("workspace") }
+func (s *call) key() string           { return s.inPath("key") }
+func (s *call) secret() string        { return s.inPath("secret") }
 
 // administers says which menu to show; the service decides what is allowed.
 func (s *call) administers() bool { return s.actor().Ref().Kind == "admin" }
