@@ -167,6 +167,7 @@ func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec, now 
 // add is what Create and Import share: authority, validation, policy, one
 // write.
 func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.Action, action, id string, secrets func(*store.Key, time.Time) error) (store.Key, error) {
+	ctx = store.Fresh(ctx)
 	now := s.now()
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {

@@ -1,68 +1,222 @@
 package apikey_test
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // deafWatch tells nothing once it is deaf.
 type deafWatch struct {
 	from store.Watch
-	deaf *atomic.Bool
+	mu   sync.Mutex
+	deaf bool
 }
 
-func (d deafWatch) Watch(ctx context.Context, ready func(), n func(store.Notice)) error {
+func (d *deafWatch) Watch(ctx context.Context, ready func(), n func(store.Notice)) error {
 	return d.from.Watch(ctx, ready, func(x store.Notice) {
-		if !d.deaf.Load() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.deaf {
 			n(x)
 		}
 	})
 }
 
-// What another process changed a moment ago is not in this one's cache yet: no
-// change is acknowledged because the cache says that it is made.
-func TestChangesLookBeyondTheCache(t *testing.T) {
-	a := newRig(t)
-	k := a.expiring("ci", 10*day)
-	_, err := a.Disable(t.Context(), owner, k.ID)
-	require.NoError(t, err)
-	require.NoError(t, a.Suspend(t.Context(), admin, "team-a"))
-	var deaf atomic.Bool
-	st := a.store
-	st.Watch = deafWatch{st.Watch, &deaf}
-	c, err := cache.New(st, cache.Config{Bound: time.Minute})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { c.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
-	require.Eventually(t, c.Vouched, 30*time.Second, time.Millisecond)
-	b := rigOn(t, c.Store())
-	_, err = b.Get(t.Context(), owner, k.ID)
-	require.NoError(t, err)
-	_, err = b.Workspace(t.Context(), owner, "team-a")
-	require.NoError(t, err)
-	deaf.Store(true)
-	require.NoError(t, a.Resume(t.Context(), admin, "team-a"))
-	_, err = a.Enable(t.Context(), owner, k.ID)
-	require.NoError(t, err)
+func (d *deafWatch) deafen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deaf = true
+}
 
-	_, err = b.Disable(t.Context(), owner, k.ID)
-	require.NoError(t, err)
-	require.NoError(t, b.Suspend(t.Context(), admin, "team-a"))
-	key, err := a.Get(t.Context(), owner, k.ID)
-	require.NoError(t, err)
-	require.True(t, key.Disabled)
-	w, err := a.Workspace(t.Context(), owner, "team-a")
-	require.NoError(t, err)
-	require.True(t, w.Suspended)
+// TestChangesLookBeyondTheCache: what one process changed a moment ago is not
+// in another's cache yet. Nothing is written, and no change acknowledged,
+// because of what that cache says.
+func TestChangesLookBeyondTheCache(t *testing.T) {
+	ctx := t.Context()
+	imported := func(c *apikey.Config) { c.Imported = true }
+	ruled := func(c *apikey.Config) { c.Policy = policy.Settings() }
+	legacy := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "legacy"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12)}
+	for _, try := range []struct {
+		name      string
+		configure func(*apikey.Config)
+		st        func() store.Store
+		// before happens first. Then b reads, and does not hear of what
+		// happens meanwhile through a.
+		before, meanwhile func(t *testing.T, a *rig, key store.Key)
+		then              func(t *testing.T, a, b *rig, key store.Key)
+	}{
+		{
+			name: "a key that was enabled is disabled",
+			before: func(t *testing.T, a *rig, key store.Key) {
+				_, err := a.Disable(ctx, owner, key.ID)
+				require.NoError(t, err)
+			},
+			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+				_, err := a.Enable(ctx, owner, key.ID)
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, a, b *rig, key store.Key) {
+				_, err := b.Disable(ctx, owner, key.ID)
+				require.NoError(t, err)
+				key, err = a.Get(ctx, owner, key.ID)
+				require.NoError(t, err)
+				require.True(t, key.Disabled)
+			},
+		},
+		{
+			name:   "a workspace that was resumed is suspended",
+			before: func(t *testing.T, a *rig, _ store.Key) { require.NoError(t, a.Suspend(ctx, admin, "team-a")) },
+			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+				require.NoError(t, a.Resume(ctx, admin, "team-a"))
+			},
+			then: func(t *testing.T, a, b *rig, _ store.Key) {
+				require.NoError(t, b.Suspend(ctx, admin, "team-a"))
+				w, err := a.Workspace(ctx, owner, "team-a")
+				require.NoError(t, err)
+				require.True(t, w.Suspended)
+			},
+		},
+		{
+			name: "settings that were changed are not called saved",
+			before: func(t *testing.T, a *rig, _ store.Key) {
+				_, err := a.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+				require.NoError(t, err)
+			},
+			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+				_, err := a.SaveSettings(ctx, admin, store.Instance{Version: 1})
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, _, b *rig, _ store.Key) {
+				_, err := b.SaveSettings(ctx, admin, store.Instance{Version: 1, KeysOff: true})
+				require.ErrorIs(t, err, store.ErrConflict)
+			},
+		},
+		{
+			// The epoch is raised by this process: above the stored one.
+			name: "the tokens of a deleted workspace end, epochs apart", st: apart,
+			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+				for range 3 {
+					require.NoError(t, a.Suspend(ctx, admin, "team-a"))
+					require.NoError(t, a.Resume(ctx, admin, "team-a"))
+				}
+			},
+			then: func(t *testing.T, a, b *rig, _ store.Key) {
+				other, secret := a.create(owner, "team-a", "project.list")
+				token := a.mustLogin(other.ID, secret)
+				require.False(t, a.ended(token))
+				require.NoError(t, b.DeleteWorkspace(ctx, admin, "team-a"))
+				require.True(t, a.ended(token))
+			},
+		},
+		{
+			name: "a key that was made is deleted", configure: imported,
+			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+				_, err := a.Import(ctx, owner, legacy)
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, _, b *rig, _ store.Key) {
+				require.NoError(t, b.Delete(ctx, owner, legacy.ID))
+			},
+		},
+		{
+			name: "a key that was disabled makes, imports, changes and deletes nothing", configure: imported,
+			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+				_, err := a.Disable(ctx, owner, key.ID)
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, a, b *rig, key store.Key) {
+				actor := apikey.ByKey(key.ID, key.Permissions)
+				other, _ := a.create(owner, "team-a", "project.list")
+				_, _, err := b.tryCreate(actor, "team-a", "project.list")
+				require.ErrorIs(t, err, apikey.ErrForbidden, "Create")
+				_, err = b.Import(ctx, actor, legacy)
+				require.ErrorIs(t, err, apikey.ErrForbidden, "Import")
+				_, err = b.Update(ctx, actor, other.ID, apikey.Changes{Name: ptr("renamed")})
+				require.ErrorIs(t, err, apikey.ErrForbidden, "Update")
+				require.ErrorIs(t, b.Delete(ctx, actor, other.ID), apikey.ErrForbidden, "Delete")
+			},
+		},
+		{
+			name: "a limit that was lowered holds", configure: ruled,
+			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+				_, err := a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 1}})
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, _, b *rig, _ store.Key) {
+				_, _, err := b.tryCreate(owner, "team-a", "project.list")
+				require.ErrorAs(t, err, new(*policy.Denied))
+			},
+		},
+		{
+			name: "a workspace that was resumed is suspended again by a restore",
+			before: func(t *testing.T, a *rig, _ store.Key) {
+				require.NoError(t, a.Suspend(ctx, admin, "team-a"))
+			},
+			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+				require.NoError(t, a.Resume(ctx, admin, "team-a"))
+			},
+			then: func(t *testing.T, a, b *rig, _ store.Key) {
+				elsewhere := rigOn(t, memstore.New())
+				elsewhere.create(owner, "team-a", "project.list")
+				require.NoError(t, elsewhere.Suspend(ctx, admin, "team-a"))
+				var lines bytes.Buffer
+				require.NoError(t, elsewhere.Export(ctx, admin, &lines))
+				b.restore(lines.String())
+				w, err := a.Workspace(ctx, owner, "team-a")
+				require.NoError(t, err)
+				require.True(t, w.Suspended)
+			},
+		},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			st, configure := memstore.New(), try.configure
+			if try.st != nil {
+				st = try.st()
+			}
+			if configure == nil {
+				configure = func(*apikey.Config) {}
+			}
+			a := rigOn(t, st, configure)
+			key, _ := a.create(owner, "team-a", "keys.save keys.delete project.list")
+			if try.before != nil {
+				try.before(t, a, key)
+			}
+			stream := &deafWatch{from: st.Watch}
+			below := st
+			below.Watch = stream
+			c, err := cache.New(below, cache.Config{Bound: time.Minute, MissFor: time.Minute})
+			require.NoError(t, err)
+			running, cancel := context.WithCancel(ctx)
+			var done sync.WaitGroup
+			done.Go(func() { c.Run(running) })
+			defer done.Wait()
+			defer cancel()
+			require.Eventually(t, c.Vouched, 30*time.Second, time.Millisecond)
+			stream.deafen()
+			b := rigOn(t, c.Store(), configure)
+			look := func() []any {
+				k, err1 := b.Get(ctx, owner, key.ID)
+				_, err2 := b.Get(ctx, owner, legacy.ID)
+				w, err3 := b.Workspace(ctx, owner, "team-a")
+				in, err4 := b.Settings(ctx, admin)
+				return []any{k, w, in, err1, err2, err3, err4}
+			}
+			seen := look()
+			try.meanwhile(t, a, key)
+			require.Equal(t, seen, look(), "the cache knows")
+			try.then(t, a, b, key)
+		})
+	}
 }

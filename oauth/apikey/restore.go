@@ -62,6 +62,7 @@ type LineProblem struct {
 // an outage does, and comes as the error, beside what was done so far. Blank
 // lines are skipped.
 func (s *Service) Restore(ctx context.Context, actor Actor, r io.Reader) (Restored, error) {
+	ctx = store.Fresh(ctx)
 	var done Restored
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
