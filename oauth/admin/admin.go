@@ -75,7 +75,7 @@ type Config struct {
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds a request: how long its body may take to come in, and
 	// Authorize, the store and the policies to answer. What takes longer is
-	// answered with 503; a change may have been made then. Default 10
+	// answered with 503; a change may have been made then. Default 2
 	// seconds; 10 ms to 5 minutes. A tighter ReadTimeout of the host's
 	// http.Server holds for the body.
 	Timeout time.Duration
@@ -85,7 +85,7 @@ type Config struct {
 
 const (
 	minCursorKey   = 32
-	defaultTimeout = 10 * time.Second
+	defaultTimeout = 2 * time.Second
 )
 
 // Handler serves the management API. It is safe for concurrent use.

@@ -121,7 +121,7 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 			Permissions: catalog, Management: management, Now: r.clock.Now, Logger: log,
 			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}},
 		},
-		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Logger: log},
+		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Timeout: time.Minute, Logger: log},
 		mount:  func(h http.Handler) http.Handler { return h },
 	}
 	for _, change := range changes {

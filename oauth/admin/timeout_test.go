@@ -65,7 +65,7 @@ func TestTimeout(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		timeout, want time.Duration
-	}{{"unless set", 0, 10 * time.Second}, {"as set", 3 * time.Second, 3 * time.Second}} {
+	}{{"unless set", 0, 2 * time.Second}, {"as set", 3 * time.Second, 3 * time.Second}} {
 		for _, entry := range admin.Table() {
 			if entry.Public || strings.HasSuffix(entry.Pattern, "/permissions") { // these need no store
 				continue

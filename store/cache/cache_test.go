@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -134,4 +135,27 @@ func TestWithin(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) { require.Equal(t, tc.want, cache.Within(tc.then, tc.now, time.Second)) })
 	}
+}
+
+// Who decides by a record what is written asks for it from the store.
+func TestFreshReadsGoToTheStore(t *testing.T) {
+	tapped, below, tap := newTap()
+	create(t, below, newKey("team-a", "key-1"))
+	st := cached(t, tapped, patient)
+	reads := func(ctx context.Context) map[string]int {
+		tap.take()
+		_, err := st.Keys.Lookup(ctx, "key-1")
+		require.NoError(t, err)
+		_, err = st.Keys.Lookup(ctx, "unknown")
+		require.ErrorIs(t, err, store.ErrNotFound)
+		_, err = st.Settings.Workspace(ctx, "team-a")
+		require.NoError(t, err)
+		_, err = st.Settings.Instance(ctx)
+		require.NoError(t, err)
+		return tap.take()
+	}
+	reads(background)
+	require.Empty(t, reads(background))
+	require.Equal(t, map[string]int{"Lookup": 2, "Workspace": 1, "Instance": 1}, reads(store.Fresh(background)))
+	require.Empty(t, reads(background))
 }

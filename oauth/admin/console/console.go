@@ -41,6 +41,7 @@
 package console
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
@@ -89,6 +91,10 @@ type Config struct {
 	// ClientAddr names the client's address, for policies. Default: the
 	// connection's. Behind a proxy use oauth.BehindProxies.
 	ClientAddr func(*http.Request) netip.Addr
+	// Timeout bounds how long a page takes: Authorize, the form, the store, the
+	// policies and the hooks; what takes longer is answered as an outage.
+	// Default 2 seconds; 10 ms to 5 minutes.
+	Timeout time.Duration
 	// Logger takes warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -105,7 +111,10 @@ type Person struct {
 	Workspaces []string
 }
 
-const minKey = 32
+const (
+	minKey         = 32
+	defaultTimeout = 2 * time.Second
+)
 
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
@@ -148,6 +157,12 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if cfg.ClientAddr == nil {
 		cfg.ClientAddr = connectionAddr
 	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
+		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
+	}
 	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		add("Config.LoginURL is not an absolute address such as https://api.example.com/api/login")
 	}
@@ -187,7 +202,9 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(&call{c: c, w: w, r: r}).refuse(errNotLoopback)
 		return
 	}
-	c.mux.ServeHTTP(w, r)
+	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
+	defer cancel()
+	c.mux.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // protect says to the browser what a page may do: nothing but show itself.

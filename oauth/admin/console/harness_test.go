@@ -83,7 +83,7 @@ func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console
 	r := &rig{t: t, clock: &clock{at: noon}, log: &bytes.Buffer{}, store: memstore.New()}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := apikey.Config{Permissions: catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}}}
-	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Logger: log}
+	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Timeout: time.Minute, Logger: log}
 	for _, change := range changes {
 		change(&r.store, &keys, &config)
 	}

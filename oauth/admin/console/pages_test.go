@@ -15,8 +15,8 @@ import (
 )
 
 func TestNew(t *testing.T) {
-	_, err := console.New(nil, console.Config{Key: []byte("short"), LoginURL: "login", SignIn: "javascript:x", SignOut: "https://elsewhere.example"})
-	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut"} {
+	_, err := console.New(nil, console.Config{Key: []byte("short"), Timeout: time.Millisecond, LoginURL: "login", SignIn: "javascript:x", SignOut: "https://elsewhere.example"})
+	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
 		require.ErrorContains(t, err, field)
 	}
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -131,8 +132,8 @@ func (s *call) refusalOf(err error) (int, refusal) {
 		return http.StatusRequestEntityTooLarge, refusal{"This form is too large", "It could not be read, so nothing was done.", "Go back and choose fewer or shorter values."}
 	case errors.Is(err, errStale):
 		return http.StatusForbidden, refusal{"This form is too old", "Its page was opened more than twelve hours ago, or by someone else, so nothing was done.", "Open the page again and send the form from there."}
-	case errors.Is(err, store.ErrUnavailable):
-		if s.r.Context().Err() == nil { // a person who left is no outage
+	case errors.Is(err, store.ErrUnavailable), errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
+		if !errors.Is(s.r.Context().Err(), context.Canceled) { // a person who left is no outage
 			s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page met an outage", "route", s.r.Pattern, "error", err)
 		}
 		return http.StatusServiceUnavailable, refusal{"The service cannot answer at the moment", "It cannot reach its records. If you sent a form, look first whether it was carried out.", "Try again shortly."}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -126,7 +127,7 @@ func (s *call) begin(t route) error {
 func (s *call) identify() error {
 	person, err := s.c.cfg.Authorize(s.r)
 	switch {
-	case errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, store.ErrUnavailable), err != nil && errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
 		return fmt.Errorf("console: who the person is: %w", err)
 	case err != nil:
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)

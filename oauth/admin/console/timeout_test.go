@@ -1,0 +1,55 @@
+package console_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// hungKeys wait like a database that does not answer, until their caller gives
+// up.
+type hungKeys struct{ store.Keys }
+
+func (hungKeys) List(ctx context.Context, _ store.KeyQuery) (store.KeyPage, error) {
+	return store.KeyPage{}, hung(ctx)
+}
+
+func hung(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(20 * time.Second):
+		return errors.New("nobody gave up")
+	}
+}
+
+// TestTimeout: a page for which nobody answers comes all the same.
+func TestTimeout(t *testing.T) {
+	for name, hang := range map[string]func(*store.Store, *console.Config){
+		"the store": func(st *store.Store, _ *console.Config) { st.Keys = hungKeys{st.Keys} },
+		"Authorize": func(_ *store.Store, cfg *console.Config) {
+			cfg.SignIn = "/sign-in"
+			cfg.Authorize = func(r *http.Request) (console.Person, error) { return console.Person{}, hung(r.Context()) }
+		},
+	} {
+		t.Run("B19 "+name, func(t *testing.T) {
+			r := newRig(t, func(st *store.Store, _ *apikey.Config, cfg *console.Config) {
+				hang(st, cfg)
+				cfg.Timeout = 20 * time.Millisecond
+			})
+			got := r.get("olga", "/workspaces/team-a/keys")
+			require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
+			require.NotEmpty(t, got.Header.Get("Retry-After"))
+			require.Contains(t, got.body, "cannot answer at the moment")
+			require.Contains(t, r.log.String(), "a page met an outage")
+		})
+	}
+}
