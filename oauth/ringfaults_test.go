@@ -212,6 +212,24 @@ func TestRingOutage(t *testing.T) {
 			require.Contains(t, f.log.String(), "the signing keys could not be read again")
 		})
 	})
+	t.Run("B19 an unknown key is not waited for while a step hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f, other := newFleet(t), newFleet(t)
+			f.config.Now, other.config.Now = time.Now, time.Now
+			srv := f.server()
+			foreign, _ := other.login(other.server())
+			time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
+			f.tap.set(ringOnly(hang))
+			stepped := make(chan error, 1)
+			go func() { stepped <- f.step(srv) }()
+			synctest.Wait()
+			began := time.Now()
+			_, err := srv.Verifier().Verify(t.Context(), foreign)
+			require.ErrorIs(t, err, bearer.ErrUnavailable)
+			require.Equal(t, 500*time.Millisecond, time.Since(began))
+			require.ErrorIs(t, <-stepped, context.DeadlineExceeded)
+		})
+	})
 	t.Run("other replicas change it all the time", func(t *testing.T) {
 		f := newFleet(t)
 		srv := f.server()

@@ -61,8 +61,9 @@ type Config struct {
 	Bound time.Duration
 	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
 	// As many tokens' epochs are held besides, a quarter as many workspaces
-	// and a sixteenth as many unknown ids: 16 bytes for each place, and what
-	// the records take that are in it.
+	// and a sixteenth as many unknown ids: 16 to 32 bytes for each, since a
+	// table has room for twice to four times as many, and what the records
+	// take that are in it.
 	Entries int
 	// MissFor is how long an unknown id is answered from memory. Default 1
 	// second; up to 1 minute. A key that is made under such an id works at

@@ -171,6 +171,18 @@ func TestVouching(t *testing.T) {
 			require.Contains(t, h.log.String(), "no heartbeat came")
 		})
 	})
+	t.Run("a stream on which nothing ever came is opened anew", func(t *testing.T) {
+		hurting(t, func(h *hurt) {
+			opened := func() (n int) { h.line.set(func(l *line) { n = l.opened }); return n }
+			h.line.set(func(l *line) { l.frozen = true })
+			h.pass(1200 * time.Millisecond)
+			require.Equal(t, 2, opened())
+			h.pass(29 * time.Second)
+			require.Equal(t, 2, opened(), "it may take its time")
+			h.pass(2 * time.Second)
+			require.Equal(t, 3, opened())
+		})
+	})
 	t.Run("an error of the stream, and its return", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.line.cut <- errors.New("connection reset")

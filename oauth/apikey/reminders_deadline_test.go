@@ -1,0 +1,58 @@
+package apikey_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// TestReminderDeadlines: a hook of the host's that hangs is told to stop, and
+// what was sent is not waited for without end by who writes it down.
+func TestReminderDeadlines(t *testing.T) {
+	t.Run("sending", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, func(c *apikey.Config) {
+				c.Reminders.Send = func(ctx context.Context, _ apikey.Reminder) error { <-ctx.Done(); return ctx.Err() }
+			})
+			r.expiring("ci", 10*day)
+			began := time.Now()
+			require.ErrorIs(t, r.Remind(t.Context()), context.DeadlineExceeded)
+			require.Equal(t, apikey.SendTimeout, time.Since(began))
+		})
+	})
+	t.Run("noting", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			st := memstore.New()
+			once := &deafOnce{OnceIDs: st.OnceIDs}
+			st.OnceIDs = once
+			r := rigOn(t, st, func(c *apikey.Config) {
+				c.Reminders.Send = func(context.Context, apikey.Reminder) error { once.deaf = true; return nil }
+			})
+			r.expiring("ci", 10*day)
+			began := time.Now()
+			require.ErrorIs(t, r.Remind(t.Context()), context.DeadlineExceeded)
+			require.Equal(t, 5*time.Second, time.Since(began))
+		})
+	})
+}
+
+// deafOnce hangs once it is deaf.
+type deafOnce struct {
+	store.OnceIDs
+	deaf bool
+}
+
+func (o *deafOnce) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
+	if o.deaf {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return o.OnceIDs.Spend(ctx, id, now)
+}
