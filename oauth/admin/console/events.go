@@ -47,8 +47,8 @@ type eventList struct {
 	Actions         []actionChoice
 	Key, Actor      string
 	From, To        string
-	Next, First     string
 	Filtered, InAll bool
+	pager
 }
 
 type actionChoice struct {
@@ -83,9 +83,9 @@ func (s *call) listEvents() error {
 			q.To = q.To.Add(day) // to the end of that day
 		}
 	}
-	if p := s.place(values.Get("cursor")); p != nil {
+	way := s.way(values.Get("cursor"))
+	if p := way.here(); p != nil {
 		q.After = &store.EventCursor{Time: p.Time, ID: p.ID}
-		list.First = "?" + without(values, "cursor").Encode()
 	}
 	page, err := s.keys().Events(s.r.Context(), s.actor(), q)
 	if err != nil {
@@ -94,11 +94,11 @@ func (s *call) listEvents() error {
 	for i := range page.Events {
 		list.Events = append(list.Events, eventOf(&page.Events[i], now))
 	}
+	var next *place
 	if page.Next != nil {
-		next := without(values, "cursor")
-		next.Set("cursor", s.cursor(place{ID: page.Next.ID, Time: page.Next.Time}))
-		list.Next = "?" + next.Encode()
+		next = &place{ID: page.Next.ID, Time: page.Next.Time}
 	}
+	list.pager = s.pager(way, next)
 	here := "events"
 	if list.InAll {
 		here = "log"

@@ -1,17 +1,11 @@
 package console
 
 import (
-	"crypto/hmac"
-	"encoding/base64"
-	"encoding/json"
 	"time"
 
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
-
-// pageSize is how many entries a page of a list has.
-const pageSize = 50
 
 // keyList is a page of keys.
 type keyList struct {
@@ -29,9 +23,8 @@ type keyList struct {
 	Sorts     []sortLink
 	SortedBy  string // what the list is sorted by, for the form
 	Order     string
-	Next      string // the query of the next page
-	First     string // the query of the first page, on others
-	All       bool   // of all workspaces
+	All       bool // of all workspaces
+	pager
 }
 
 // sortLink is the head of a column.
@@ -115,7 +108,7 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 	}
 	for _, column := range sorts {
 		link := sortLink{Label: column.label}
-		to := without(values, "cursor", "order")
+		to := without(values, "cursor", "order", "done")
 		to.Set("sort", string(column.by))
 		if column.by == q.Sort {
 			link.Aria = "descending"
@@ -129,9 +122,9 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 		}
 		list.Sorts = append(list.Sorts, link)
 	}
-	if p := s.place(values.Get("cursor")); p != nil {
+	way := s.way(values.Get("cursor"))
+	if p := way.here(); p != nil {
 		q.After = &store.KeyCursor{ID: p.ID, Time: p.Time, Name: p.Name}
-		list.First = "?" + without(values, "cursor").Encode()
 	}
 	page, err := s.keys().List(s.r.Context(), s.actor(), q)
 	if err != nil {
@@ -140,41 +133,10 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 	for i := range page.Keys {
 		list.Keys = append(list.Keys, viewOf(&page.Keys[i], now))
 	}
+	var next *place
 	if page.Next != nil {
-		next := without(values, "cursor")
-		next.Set("cursor", s.cursor(place{page.Next.ID, page.Next.Time, page.Next.Name}))
-		list.Next = "?" + next.Encode()
+		next = &place{page.Next.ID, page.Next.Time, page.Next.Name}
 	}
+	list.pager = s.pager(way, next)
 	return list, nil
-}
-
-// place is a place in any of the lists.
-type place struct {
-	ID   string    `json:"i"`
-	Time time.Time `json:"t,omitzero"`
-	Name string    `json:"n,omitempty"`
-}
-
-// cursor seals a place for this person and list: one of his own making would
-// let him ask where others' keys lie.
-func (s *call) cursor(p place) string {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(append(s.seal("cursor", s.r.Pattern, s.workspace(), string(text)), text...))
-}
-
-// place opens a cursor; what is none leads to the first page.
-func (s *call) place(text string) *place {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(sealed) <= formMAC || len(text) > 4<<10 {
-		return nil
-	}
-	var p place
-	if !hmac.Equal(sealed[:formMAC], s.seal("cursor", s.r.Pattern, s.workspace(), string(sealed[formMAC:]))) ||
-		json.Unmarshal(sealed[formMAC:], &p) != nil {
-		return nil
-	}
-	return &p
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -217,23 +216,4 @@ func TestFormsThatAreTooLarge(t *testing.T) {
 	r := newRig(t)
 	form := r.form("olga", newPage, "name", strings.Repeat("n", 2<<20))
 	require.Equal(t, http.StatusRequestEntityTooLarge, r.post("olga", newPage, form).StatusCode)
-}
-
-func TestPlacesInListsAreSigned(t *testing.T) {
-	r := newRig(t)
-	for range 51 {
-		r.made("team-a", "key", "project.list")
-		r.clock.Add(time.Second)
-	}
-	first := r.get("olga", "/workspaces/team-a/keys").body
-	require.Contains(t, first, `href="?sort=name"`, "links of a list lead somewhere")
-	_, rest, found := strings.Cut(first, `href="?cursor=`)
-	require.True(t, found)
-	cursor, _, _ := strings.Cut(rest, `"`)
-	links := func(body string) int { return strings.Count(body, `class="name"`) }
-	require.Equal(t, 50, links(first))
-	require.Equal(t, 1, links(r.get("olga", "/workspaces/team-a/keys?cursor="+cursor).body))
-	// Another person's, and one of another list, lead to the first page.
-	require.Equal(t, 50, links(r.get("max", "/workspaces/team-a/keys?cursor="+cursor).body))
-	require.Equal(t, 50, links(r.get("olga", "/workspaces/team-a/keys?cursor="+cursor[1:]).body))
 }

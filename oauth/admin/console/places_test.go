@@ -1,0 +1,179 @@
+package console_test
+
+import (
+	"encoding/base64"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// listed are the entries that a page of a list shows.
+func (p *page) listed() string {
+	p.t.Helper()
+	require.Equal(p.t, http.StatusOK, p.StatusCode, p.body)
+	_, rest, _ := strings.Cut(p.body, "<tbody>")
+	entries, _, _ := strings.Cut(rest, "</tbody>")
+	return entries
+}
+
+// rows is how many entries a page of a list shows.
+func (p *page) rows() int { p.t.Helper(); return strings.Count(p.listed(), "<tr>") }
+
+// on is the address that a button of a list leads to, or the empty string.
+func (p *page) on(label string) string {
+	match := regexp.MustCompile(`<a class="button" href="([^"]*)"[^>]*>` + label + `</a>`).FindStringSubmatch(p.body)
+	if match == nil {
+		return ""
+	}
+	to, err := p.Request.URL.Parse(html.UnescapeString(match[1]))
+	require.NoError(p.t, err)
+	return strings.TrimPrefix(to.RequestURI(), prefix)
+}
+
+// crowded has more keys than two pages hold.
+func crowded(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t)
+	for i := range 120 {
+		_, _, err := r.keys.Create(t.Context(), people["ada"].Actor, apikey.Spec{
+			Workspace: "team-a", Name: "key " + string(rune('a'+i%26)), Permissions: scope.MustParse("project.list"),
+			Expiry: apikey.ExpiresAt(r.clock.Now().Add(time.Duration(1+i%7) * 24 * time.Hour)),
+		})
+		require.NoError(t, err)
+		if i%3 > 0 {
+			r.clock.Add(time.Second)
+		}
+	}
+	return r
+}
+
+func TestListsLeadBack(t *testing.T) {
+	r := crowded(t)
+	settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
+	require.NoError(t, err)
+	settings.Rules.MaxLifetime = time.Hour
+	_, err = r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
+	require.NoError(t, err)
+	for _, list := range []string{
+		"/workspaces/team-a/keys", "/workspaces/team-a/keys?sort=name", "/workspaces/team-a/keys?sort=name&order=desc", "/workspaces/team-a/keys?sort=expires",
+		"/workspaces/team-a/keys?text=key&state=enabled&sort=created", "/workspaces/team-a/events", "/workspaces/team-a/events?action=key.create",
+		"/settings/keys", "/settings/keys?sort=name", "/settings/events", "/settings/violations",
+	} {
+		t.Run(list, func(t *testing.T) {
+			first := r.get("ada", list)
+			require.Equal(t, 50, first.rows())
+			require.Empty(t, first.on("Previous page"))
+			require.Empty(t, first.on("First page"))
+			require.Contains(t, first.body, "Page 1<")
+			second := r.get("ada", first.on("Next page"))
+			require.Equal(t, 50, second.rows())
+			require.Contains(t, second.body, "Page 2<")
+			third := r.get("ada", second.on("Next page"))
+			require.Contains(t, third.body, "Page 3<")
+			require.Empty(t, third.on("Next page"))
+			require.GreaterOrEqual(t, third.rows(), 20)
+			require.NotEqual(t, first.listed(), second.listed())
+
+			back := r.get("ada", third.on("Previous page"))
+			require.Equal(t, second.listed(), back.listed())
+			require.Contains(t, back.body, "Page 2<")
+			again := r.get("ada", back.on("Previous page"))
+			require.Equal(t, first.listed(), again.listed())
+			require.Empty(t, again.on("Previous page"))
+			require.Equal(t, first.listed(), r.get("ada", third.on("First page")).listed())
+			require.Equal(t, third.listed(), r.get("ada", r.get("ada", again.on("Next page")).on("Next page")).listed())
+		})
+	}
+}
+
+// A way back that has no room in an address any more begins later; the first
+// page is always one click away.
+func TestAddressesOfListsStayShort(t *testing.T) {
+	r := newRig(t)
+	for range 401 {
+		r.made("team-a", strings.Repeat("<", 255), "project.list")
+		r.clock.Add(time.Second)
+	}
+	at := r.get("olga", "/workspaces/team-a/keys?sort=name")
+	first := at.listed()
+	for range 8 {
+		at = r.get("olga", at.on("Next page"))
+		require.Less(t, len(at.Request.URL.RequestURI()), 7<<10)
+	}
+	require.Contains(t, at.body, "Page 9<")
+	require.Equal(t, 1, at.rows())
+	require.Equal(t, first, r.get("olga", at.on("First page")).listed())
+	number := 9
+	for ; number > 1 && at.on("Previous page") != ""; number-- {
+		at = r.get("olga", at.on("Previous page"))
+		require.Equal(t, 50, at.rows())
+	}
+	require.Greater(t, number, 1, "this way was too long to be kept whole")
+	require.Less(t, number, 9)
+	require.Equal(t, first, r.get("olga", at.on("First page")).listed())
+}
+
+func TestPlacesInListsAreSigned(t *testing.T) {
+	r := crowded(t)
+	for range 60 {
+		r.made("team-b", "other", "project.list")
+	}
+	const list = "/workspaces/team-a/keys"
+	second := r.get("olga", list).on("Next page")
+	third := r.get("olga", second).on("Next page")
+	at, err := url.Parse(third)
+	require.NoError(t, err)
+	cursor := at.Query().Get("cursor")
+	require.Equal(t, 20, r.get("olga", third).rows())
+
+	firsts := map[string]string{}
+	first := func(person, path, cursor string) {
+		t.Helper()
+		if firsts[person+path] == "" {
+			firsts[person+path] = r.get(person, path).listed()
+		}
+		got := r.get(person, path+"?cursor="+url.QueryEscape(cursor))
+		require.Equal(t, firsts[person+path], got.listed())
+		require.Contains(t, got.body, "Page 1<")
+	}
+	t.Run("B20 another person's", func(t *testing.T) {
+		first("max", list, cursor)
+		first("ada", list, cursor)
+		first("lena", list, cursor) // an owner, as Olga is
+	})
+	t.Run("B20 of another workspace", func(t *testing.T) {
+		of := r.get("ada", "/workspaces/team-b/keys").on("Next page")
+		_, theirs, _ := strings.Cut(of, "cursor=")
+		first("ada", list, theirs)
+	})
+	t.Run("B20 of another list", func(t *testing.T) {
+		first("olga", "/workspaces/team-a/events", cursor)
+		of := r.get("ada", "/settings/keys").on("Next page")
+		_, all, _ := strings.Cut(of, "cursor=")
+		first("ada", list, all)
+		first("ada", "/settings/events", all)
+	})
+	t.Run("B20 changed in one of its bytes", func(t *testing.T) {
+		whole, err := base64.RawURLEncoding.DecodeString(cursor)
+		require.NoError(t, err)
+		for i := 0; i < len(whole); i += 13 {
+			forged := append([]byte(nil), whole...)
+			forged[i] ^= 1
+			first("olga", list, base64.RawURLEncoding.EncodeToString(forged))
+		}
+	})
+	t.Run("B20 none at all", func(t *testing.T) {
+		for _, none := range []string{"", "x", "AAAA", cursor[1:], cursor + "A", strings.Repeat("A", 20_000), "%"} {
+			first("olga", list, none)
+		}
+	})
+}

@@ -1,0 +1,70 @@
+package console
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// violationList is a page of keys that break the rules.
+type violationList struct {
+	Violations []violationView
+	pager
+}
+
+type violationView struct {
+	Key   keyView
+	Rules []string
+	Ends  moment
+}
+
+// listViolations shows keys out of policy.
+func (s *call) listViolations() error {
+	var list violationList
+	way := s.way(s.r.URL.Query().Get("cursor"))
+	var after *store.KeyCursor
+	if p := way.here(); p != nil {
+		after = &store.KeyCursor{ID: p.ID, Time: p.Time}
+	}
+	now := s.keys().Now()
+	var next *place
+	for looked := 0; ; looked += store.MaxPage {
+		page, err := s.keys().Violations(s.r.Context(), s.actor(), "", after, store.MaxPage)
+		if err != nil {
+			return err
+		}
+		next = nil
+		if after = page.Next; after != nil {
+			next = &place{ID: after.ID, Time: after.Time}
+		}
+		for i := range page.Violations {
+			if len(list.Violations) == pageSize {
+				last := page.Violations[i-1].Key
+				next = &place{ID: last.ID, Time: last.Created}
+				break
+			}
+			list.Violations = append(list.Violations, violationOf(&page.Violations[i], now))
+		}
+		if next == nil || len(list.Violations) == pageSize || looked >= maxLooked {
+			break
+		}
+	}
+	list.pager = s.pager(way, next)
+	return s.page("violations", s.frame("violations", "Keys out of policy", list))
+}
+
+func violationOf(v *apikey.Violation, now time.Time) violationView {
+	shown := violationView{Key: viewOf(&v.Key, now), Ends: momentOf(v.Ends, now, "Never")}
+	for _, rule := range v.Rules {
+		switch rule {
+		case "require_expiry":
+			shown.Rules = append(shown.Rules, "has no expiry")
+		case "max_lifetime":
+			shown.Rules = append(shown.Rules, "lives too long")
+		default:
+			shown.Rules = append(shown.Rules, fieldText(rule))
+		}
+	}
+	return shown
+}
