@@ -74,11 +74,22 @@ type rig struct {
 	store store.Store
 	keys  *apikey.Service
 	url   string
+	mux   *http.ServeMux
 	clock *clock
 	log   *bytes.Buffer
 }
 
 func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console.Config)) *rig {
+	t.Helper()
+	r := newQuietRig(t, changes...)
+	web := httptest.NewServer(r.mux)
+	t.Cleanup(web.Close)
+	r.url = web.URL
+	return r
+}
+
+// newQuietRig is one that no network reaches; serve does.
+func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: &clock{at: noon}, log: &bytes.Buffer{}, store: memstore.New()}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -92,12 +103,23 @@ func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console
 	require.NoError(t, err)
 	pages, err := console.New(r.keys, config)
 	require.NoError(t, err)
-	mux := http.NewServeMux()
-	mux.Handle(prefix+"/", http.StripPrefix(prefix, pages))
-	web := httptest.NewServer(mux)
-	t.Cleanup(web.Close)
-	r.url = web.URL
+	r.mux = http.NewServeMux()
+	r.mux.Handle(prefix+"/", http.StripPrefix(prefix, pages))
 	return r
+}
+
+// serve asks for a page, or sends a form, in this very goroutine.
+func (r *rig) serve(person, method, path string, values url.Values) *page {
+	r.t.Helper()
+	req := httptest.NewRequestWithContext(r.t.Context(), method, prefix+path, strings.NewReader(values.Encode()))
+	req.Header.Set("X-Person", person)
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	r.mux.ServeHTTP(answer, req)
+	got := answer.Result()
+	got.Request = req
+	return &page{got, r.t, answer.Body.String()}
 }
 
 var errNobody = errors.New("canary: the session database's own words")

@@ -162,7 +162,8 @@ func TestSettings(t *testing.T) {
 		save := preview.fields()
 		save.Set("do", "save")
 		r.post("ada", "/settings", save).leads()
-		require.False(t, r.logsIn(key.ID, secret) && settings.KeysOff)
+		_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+		require.Error(t, err)
 	})
 	for name, values := range map[string]url.Values{
 		"limit":         {"keys": {"on"}, "limit": {"inherit"}, "effect": {"new"}},

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
@@ -23,29 +22,6 @@ type settingsPage struct {
 	Keys      int
 	InForce   []string
 }
-
-// preview is what a change would do.
-type preview struct {
-	Effects []effectView
-	More    int // touched and not shown
-	Looked  int
-	Partly  bool // there are more keys than were looked at
-	Die     int  // end at once
-	Earlier int  // end, or end earlier, later on
-	Later   int  // live longer
-}
-
-type effectView struct {
-	Key         keyView
-	Before, Now moment
-	Dies        bool
-}
-
-// How much of a preview is looked at, and shown.
-const (
-	maxLooked = 20_000
-	maxShown  = 100
-)
 
 // editSettings shows the instance's settings.
 func (s *call) editSettings() error {
@@ -117,49 +93,4 @@ func (s *call) seen() int64 {
 		return 0
 	}
 	return s.version()
-}
-
-// preview goes through the keys.
-func (s *call) preview(now time.Time, look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
-	shown := &preview{}
-	var after *store.KeyCursor
-	for {
-		page, err := look(after)
-		if err != nil {
-			return nil, err
-		}
-		shown.Looked += page.Looked
-		for i := range page.Effects {
-			shown.add(&page.Effects[i], now)
-		}
-		if after = page.Next; after == nil {
-			return shown, nil
-		}
-		if shown.Looked >= maxLooked {
-			shown.Partly = true
-			return shown, nil
-		}
-	}
-}
-
-func (p *preview) add(e *apikey.Effect, now time.Time) {
-	v := effectView{Key: viewOf(&e.Key, now), Before: momentOf(e.Before, now, "Never"), Now: momentOf(e.After, now, "Never")}
-	switch {
-	case !e.After.IsZero() && !e.After.After(now):
-		v.Dies = true
-		v.Now = moment{Text: "At once"}
-		p.Die++
-	case !e.After.IsZero() && (e.Before.IsZero() || e.After.Before(e.Before)):
-		p.Earlier++
-	default:
-		p.Later++
-	}
-	if !e.Before.IsZero() && !e.Before.After(now) {
-		v.Before = moment{Text: "Ended"}
-	}
-	if len(p.Effects) == maxShown {
-		p.More++
-		return
-	}
-	p.Effects = append(p.Effects, v)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -19,7 +20,8 @@ type violationView struct {
 	Ends  moment
 }
 
-// listViolations shows keys out of policy.
+// listViolations shows keys out of policy. It looks for as many as a page holds,
+// for half of the page's time at most.
 func (s *call) listViolations() error {
 	var list violationList
 	way := s.way(s.r.URL.Query().Get("cursor"))
@@ -27,6 +29,8 @@ func (s *call) listViolations() error {
 	if p := way.here(); p != nil {
 		after = &store.KeyCursor{ID: p.ID, Time: p.Time}
 	}
+	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
+	defer cancel()
 	now := s.keys().Now()
 	var next *place
 	for looked := 0; ; looked += store.MaxPage {
@@ -46,7 +50,7 @@ func (s *call) listViolations() error {
 			}
 			list.Violations = append(list.Violations, violationOf(&page.Violations[i], now))
 		}
-		if next == nil || len(list.Violations) == pageSize || looked >= maxLooked {
+		if next == nil || len(list.Violations) == pageSize || looked >= maxLooked || half.Err() != nil {
 			break
 		}
 	}

@@ -1,0 +1,101 @@
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// stored puts keys into the store that never expire.
+func (r *rig) stored(n int) {
+	r.t.Helper()
+	for i := range n {
+		require.NoError(r.t, r.store.Keys.Create(r.t.Context(), store.Key{
+			ID: fmt.Sprintf("key-%06d", i), Workspace: "team-a", Name: "key", Permissions: scope.MustParse("project.list"),
+			Created: noon.Add(time.Duration(i-n) * time.Second),
+			Secrets: []store.Secret{{ID: "s", Digest: "d", Created: noon.Add(time.Duration(i-n) * time.Second)}},
+		}, store.NoLimit, store.Change{}))
+	}
+}
+
+// strict are rules that end every key without expiry at once.
+var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview"}
+
+func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
+	const looked = 20_000
+	r := newRig(t)
+	r.stored(looked)
+	preview := func() string {
+		t.Helper()
+		got := r.post("ada", "/settings", r.form("ada", "/settings", strict...))
+		require.Equal(t, http.StatusOK, got.StatusCode, got.body)
+		return got.body
+	}
+	all := preview()
+	require.Contains(t, all, "<b>20000 keys end at once.</b>")
+	require.Contains(t, all, "And 19900 more keys.")
+	require.Contains(t, all, "Save and end 20000 keys")
+	require.NotContains(t, all, "Not every key was looked at")
+	require.NotContains(t, all, "t least")
+
+	r.made("team-b", "one more", "project.list")
+	part := preview()
+	require.Contains(t, part, "<b>At least 20000 keys end at once.</b>")
+	require.Contains(t, part, "And at least 19900 more keys.")
+	require.Contains(t, part, "Save and end at least 20000 keys")
+	require.Contains(t, part, "Not every key was looked at")
+	require.Contains(t, part, "more than the 20000 oldest ones")
+
+	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).body
+	require.NotContains(t, none, "No key that exists", "nobody knows that")
+	require.Contains(t, none, "None of the keys that were looked at")
+	require.Contains(t, none, "Not every key was looked at")
+}
+
+// slowKeys take their time for each page of a list.
+type slowKeys struct{ store.Keys }
+
+func (k slowKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+	select {
+	case <-ctx.Done():
+		return store.KeyPage{}, ctx.Err()
+	case <-time.After(300 * time.Millisecond):
+		return k.Keys.List(ctx, q)
+	}
+}
+
+// A store that takes 300 ms for 1,000 keys is asked four times in the first of
+// a page's two seconds, and the page comes with what was found.
+func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newQuietRig(t, func(st *store.Store, _ *apikey.Config, c *console.Config) {
+			st.Keys, c.Timeout = slowKeys{st.Keys}, 2*time.Second
+		})
+		r.stored(6000)
+		got := r.serve("ada", http.MethodGet, "/settings", nil)
+		require.Equal(t, http.StatusOK, got.StatusCode, got.body)
+		form := got.fields()
+		for i := 0; i < len(strict); i += 2 {
+			form.Set(strict[i], strict[i+1])
+		}
+		preview := r.serve("ada", http.MethodPost, "/settings", form)
+		require.Equal(t, http.StatusOK, preview.StatusCode, preview.body)
+		require.Contains(t, preview.body, "At least 4000 keys end at once.")
+		require.Contains(t, preview.body, "more than the 4000 oldest ones")
+
+		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)
+		require.Equal(t, http.StatusOK, violations.StatusCode, violations.body)
+		require.Contains(t, violations.body, "None among these keys")
+		require.NotEmpty(t, violations.on("Next page"))
+	})
+}
