@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -56,11 +57,25 @@ func (g Guard) Or(permissions ...string) Guard {
 // workspace, unless the token meets the guard with permissions that reach
 // every workspace (scope.Admin in Config.Permissions). Otherwise, and for an
 // empty id, the answer is 404, as if there were no such workspace.
+//
+// net/http and chi set path values. Gin and Echo keep them to themselves: hand
+// the value on with http.Request.SetPathValue in front of the guard, as
+// examples/mounting does, or take InFunc. A missing path value is logged once.
 func (g Guard) In(pathValue string) func(http.Handler) http.Handler {
 	if pathValue == "" {
 		g.fault = errors.Join(g.fault, errors.New("In: the name of the path value is empty"))
 	}
-	return g.middleware(func(r *http.Request) string { return r.PathValue(pathValue) })
+	var missing sync.Once
+	return g.middleware(func(r *http.Request) string {
+		id := r.PathValue(pathValue)
+		if id == "" {
+			missing.Do(func() {
+				g.verifier.log.Error("a request to a guarded route was refused for want of a path value: its router does not set it, or calls it otherwise",
+					"guard", g.need.String(), "path_value", pathValue)
+			})
+		}
+		return id
+	})
 }
 
 // InFunc is In with a function that finds the workspace's id. It returns ""

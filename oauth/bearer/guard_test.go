@@ -121,6 +121,20 @@ func TestMisconfiguredGuards(t *testing.T) {
 	require.Equal(t, 10, strings.Count(w.log.String(), "level=ERROR"))
 }
 
+// TestMissingPathValue: who mounts a guard on a router that keeps path values
+// to itself finds the reason of its 404 in the log.
+func TestMissingPathValue(t *testing.T) {
+	w := newWorld(t)
+	route := newRoute("GET /projects", w.verifier().Require("project.list").In("workspace"))
+	requireRefusal(t, route.get("/projects"), 401, "unauthorized")
+	require.Empty(t, w.log.String(), "who sends no token writes no log")
+	for range 3 {
+		requireRefusal(t, route.get("/projects", "Bearer "+w.token()), 404, "not_found")
+	}
+	require.Zero(t, route.ran)
+	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=workspace"), w.log.String())
+}
+
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
 	base := w.verifier().Require("project.list")
