@@ -103,7 +103,7 @@ type ImportSpec struct {
 	Secret string
 	// Digest, instead of Secret, is a bcrypt, an argon2id or a PBKDF2 string
 	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too). Bare fast hashes
-	// are refused.
+	// are refused; what to do about them says package migrate.
 	Digest string
 	// Generated declares that the secret is random with at least 128 bits:
 	// a slow digest is then replaced by a fast one at the first login.

@@ -16,8 +16,9 @@ var ErrNotKept = errors.New("apikey: the store does not keep this")
 const MaxUsageDays = 400
 
 // Usage returns how often a key logged in and was refused, by day (UTC), with
-// from <= day < to; days without either are left out. A wrong
-// secret for the key counts as a refusal, too. Flush writes the counts, so the
+// from <= day < to; days without either are left out. A wrong secret for the
+// key counts as a refusal, too, unless it cannot be a secret at all (see
+// ParseSecret), for then no key is looked up. Flush writes the counts, so the
 // last seconds are missing. For who may see the key. Without store.Usage it is
 // ErrNotKept.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {

@@ -13,6 +13,16 @@
 // that Latchkey did not make.
 //
 // Clients of a go-oauth2 store are read by package gooauth2.
+//
+// # A table of your own
+//
+// Call apikey.Service.Import for each row, with the id that programs know. A
+// bcrypt, argon2id or PBKDF2 digest goes in as it is, a secret that can be read
+// as Secret. One of which only a fast hash is left (SHA-256, MD5) cannot be
+// imported, for such a hash of a password is as good as the password. Its
+// programs need no new one all the same: keep the old check beside Latchkey for
+// a while, and where it proves a secret, import the key with that Secret. What
+// has not come by then gets a new key.
 package migrate
 
 import (
