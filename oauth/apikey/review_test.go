@@ -1,6 +1,8 @@
 package apikey_test
 
 import (
+	"math/rand"
+	"sort"
 	"testing"
 	"time"
 
@@ -100,4 +102,95 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
 	_, err = r.Usage(t.Context(), owner, k.ID, noon.AddDate(0, 0, -1), noon)
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
+}
+
+// TestPreviewIsWhatComes: whatever the rules and the keys are, a change of
+// settings moves the end of exactly those keys that its preview named, to the
+// instant that it said.
+func TestPreviewIsWhatComes(t *testing.T) {
+	random := rand.New(rand.NewSource(5)) //nolint:gosec // it chooses cases
+	days := func(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+	anyRules := func() store.Rules {
+		rules := store.Rules{RequireExpiry: random.Intn(2) == 0}
+		if random.Intn(3) > 0 {
+			rules.MaxLifetime = days(1 + random.Intn(60))
+		}
+		if random.Intn(3) > 0 {
+			rules.EnforcedFrom = noon.Add(days(random.Intn(80) - 20))
+		}
+		return rules
+	}
+	for range 40 {
+		r := newRig(t)
+		secrets, ends := map[string]apikey.Secret{}, map[string]time.Time{}
+		for _, workspace := range []string{"team-a", "team-b"} {
+			for range 2 {
+				k, secret := r.create(admin, workspace, "", func(s *apikey.Spec) {
+					if random.Intn(2) == 0 {
+						s.Expiry = apikey.ExpiresAt(noon.Add(days(5 + random.Intn(60))))
+					}
+				})
+				secrets[k.ID] = secret
+			}
+			r.clock.Add(days(random.Intn(3)))
+		}
+		w, err := r.Workspace(t.Context(), admin, "team-a")
+		require.NoError(t, err)
+		w.Rules = anyRules()
+		_, err = r.SaveWorkspace(t.Context(), admin, w)
+		require.NoError(t, err)
+		for round := range 2 {
+			wanted, err := r.Settings(t.Context(), admin)
+			require.NoError(t, err)
+			wanted.Rules = anyRules()
+			page, err := r.PreviewSettings(t.Context(), admin, wanted, nil, 0)
+			require.NoError(t, err)
+			named := map[string]time.Time{}
+			for _, effect := range page.Effects {
+				if round > 0 {
+					require.Equal(t, ends[effect.Key.ID], sinceNow(r, effect.Before))
+				}
+				named[effect.Key.ID] = effect.After
+			}
+			_, err = r.SaveSettings(t.Context(), admin, wanted)
+			require.NoError(t, err)
+			now := r.clock.Now()
+			for id, secret := range secrets {
+				before := ends[id]
+				ends[id] = r.lastLogin(id, secret)
+				if after, ok := named[id]; ok {
+					require.Equal(t, sinceNow(r, after), ends[id])
+				} else if round > 0 {
+					require.Equal(t, before, ends[id], "a key that the preview left out")
+				}
+				r.clock.Set(now)
+			}
+		}
+	}
+}
+
+// sinceNow is an end as a login sees it: what lies in the past is now.
+func sinceNow(r *rig, end time.Time) time.Time {
+	if now := r.clock.Now(); !end.IsZero() && end.Before(now) {
+		return now
+	}
+	return end
+}
+
+// lastLogin returns the instant from which no login passes, which lies on a
+// whole minute; zero if there is none within a year.
+func (r *rig) lastLogin(id string, secret apikey.Secret) time.Time {
+	now := r.clock.Now()
+	passes := func(at time.Time) bool {
+		r.clock.Set(at)
+		_, err := r.LogIn(r.t.Context(), apikey.Credentials{ID: id, Secret: secret.Reveal()}, apikey.Request{})
+		return err == nil
+	}
+	minutes := sort.Search(366*24*60, func(n int) bool { return !passes(now.Add(time.Duration(n) * time.Minute)) })
+	if minutes == 366*24*60 {
+		return time.Time{}
+	}
+	end := now.Add(time.Duration(minutes) * time.Minute)
+	require.False(r.t, passes(end))
+	return end
 }
