@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -21,22 +20,17 @@ type place struct {
 	Name string    `json:"n,omitempty"`
 }
 
-const (
-	cursorMAC = 16
-	maxCursor = 4 << 10
-)
+const cursorMAC = 16
 
 // cursor seals a place for the same actor, list and filter. The place is no
 // secret, for the caller just saw the key that it names; but a place of the
 // caller's own making would let him ask where others' keys lie.
 func (c *call) cursor(p place) (string, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // six bytes for each "<" would make it longer than maxCursor
-	if err := encoder.Encode(p); err != nil {
+	text, err := json.Marshal(p)
+	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(append(c.cursorMAC(text.Bytes()), text.Bytes()...)), nil
+	return base64.RawURLEncoding.EncodeToString(append(c.cursorMAC(text), text...)), nil
 }
 
 // place opens the request's cursor; nil if there is none.
@@ -47,7 +41,7 @@ func (c *call) place(bad *fieldErrors) *place {
 	}
 	var p place
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if len(text) > maxCursor || err != nil || len(sealed) < cursorMAC ||
+	if err != nil || len(sealed) < cursorMAC ||
 		base64.RawURLEncoding.EncodeToString(sealed) != text || // it passes over line breaks and spare bits
 		!hmac.Equal(sealed[:cursorMAC], c.cursorMAC(sealed[cursorMAC:])) ||
 		json.Unmarshal(sealed[cursorMAC:], &p) != nil {

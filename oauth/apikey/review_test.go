@@ -41,6 +41,15 @@ func TestIfVersion(t *testing.T) {
 			require.Len(t, r.events(store.EventQuery{}), before)
 			require.NoError(t, change(r, r.IfVersion(2), k))
 		})
+		t.Run(name+" where epochs live elsewhere", func(t *testing.T) {
+			st := memstore.New()
+			st.Epochs = memstore.New().Epochs
+			r := rigOn(t, st)
+			k, secret := r.create(owner, "team-a", "project.list")
+			grant := r.mustLogin(k.ID, secret)
+			require.ErrorIs(t, change(r, r.IfVersion(7), k), store.ErrConflict)
+			require.False(t, r.ended(grant), "what was not changed ended no token")
+		})
 	}
 }
 
