@@ -25,7 +25,8 @@
 //     made it, which has no ETag, and never again.
 //   - A key and a record of settings have an ETag. A change with If-Match is
 //     made only if the record is still that one (412). Replacing settings
-//     needs If-Match (428); elsewhere it is the caller's choice.
+//     needs If-Match (428); elsewhere it is the caller's choice. Where there
+//     is no such record, as for suspending a workspace, it never holds (412).
 //   - Creating and rotating take an Idempotency-Key. The same request again
 //     makes no second key and no second secret: it is answered with 409 and the
 //     id of the first one's key, another body under the same Idempotency-Key
@@ -177,6 +178,11 @@ func (h *Handler) serve(c *call) error {
 	}
 	if err := c.readQuery(match.query); err != nil {
 		return err
+	}
+	if match.method != http.MethodGet && !match.conditional() {
+		if err := c.mustNotMatch(); err != nil {
+			return err
+		}
 	}
 	return match.serve(h, c)
 }

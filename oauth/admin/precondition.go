@@ -30,7 +30,7 @@ func (c *call) ifMatch() (version int64, named bool, err error) {
 		}
 	}
 	return 0, false, &refusal{
-		status: http.StatusPreconditionFailed, code: CodeChanged, title: "It has changed since you read it",
+		status: http.StatusPreconditionFailed, code: CodeChanged, title: titleChanged,
 		detail: "If-Match must hold one ETag as this service wrote it.",
 	}
 }
@@ -55,4 +55,16 @@ func (c *call) mustMatch() (version int64, named bool, err error) {
 		}
 	}
 	return c.ifMatch()
+}
+
+// mustNotMatch refuses a condition on what has no ETag: none can hold, and one
+// that was passed over would be a change that the caller did not want.
+func (c *call) mustNotMatch() error {
+	if _, named, err := c.ifMatch(); err != nil || named {
+		return &refusal{
+			status: http.StatusPreconditionFailed, code: CodeChanged, title: titleChanged,
+			detail: "What this changes has no ETag. Leave If-Match out.",
+		}
+	}
+	return nil
 }

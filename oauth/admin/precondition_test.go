@@ -53,6 +53,31 @@ func TestIfMatch(t *testing.T) {
 	}
 }
 
+// TestIfMatchOnNothing: where there is no record with an ETag, no condition
+// holds, and nothing is done under one.
+func TestIfMatchOnNothing(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	without := 0
+	for _, entry := range admin.Table() {
+		if entry.Method == http.MethodGet || entry.Method == http.MethodPut || strings.HasPrefix(entry.Pattern, "/keys/{key}") {
+			continue
+		}
+		without++
+		path, body := fill(entry.Pattern, "team-a", "", ""), strings.ReplaceAll(bodyOf(t, entry), "KEY", m.Key.ID)
+		t.Run(entry.Method+" "+entry.Pattern, func(t *testing.T) {
+			r := r.at(t)
+			before := r.snapshot("team-a")
+			for _, named := range []string{`"0"`, `"1"`, `W/"1"`, `garbage`} {
+				r.do("ada", entry.Method, path, body, "If-Match", named).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			}
+			require.Equal(t, before, r.snapshot("team-a"))
+			require.Less(t, r.do("ada", entry.Method, path, body, "If-Match", "*").StatusCode, 300)
+		})
+	}
+	require.Equal(t, 6, without)
+}
+
 // TestTwoAdministrators change one key at once, each on the version that both
 // saw: one gets 412, and nothing of the other's is lost.
 func TestTwoAdministrators(t *testing.T) {

@@ -99,7 +99,10 @@ func invalid(fields ...FieldError) error {
 	return &refusal{status: http.StatusUnprocessableEntity, code: CodeInvalid, title: titleInvalid, fields: fields}
 }
 
-const titleInvalid = "The request asks for something that cannot be"
+const (
+	titleInvalid = "The request asks for something that cannot be"
+	titleChanged = "It has changed since you read it"
+)
 
 // refuse answers with the problem that err is.
 func (c *call) refuse(err error) {
@@ -174,7 +177,7 @@ func (c *call) problemOf(err error) Problem {
 	case errors.Is(err, store.ErrNotFound):
 		return Problem{Status: http.StatusNotFound, Type: CodeNotFound, Title: notFound}
 	case errors.Is(err, store.ErrConflict) && c.conditional:
-		return Problem{Status: http.StatusPreconditionFailed, Type: CodeChanged, Title: "It has changed since you read it", Detail: "Read it again and decide anew."}
+		return Problem{Status: http.StatusPreconditionFailed, Type: CodeChanged, Title: titleChanged, Detail: "Read it again and decide anew."}
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
 		return Problem{Status: http.StatusConflict, Type: CodeConflict, Title: "Someone else changed it at the same time", Detail: "Nothing was changed by this request. Send it again."}
 	case errors.Is(err, apikey.ErrNotKept):

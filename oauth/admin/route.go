@@ -68,6 +68,11 @@ func routes() []route {
 	}
 }
 
+// conditional reports whether the route changes one record that has an ETag.
+func (t *route) conditional() bool {
+	return t.method == http.MethodPut || t.method != http.MethodGet && strings.HasPrefix(t.pattern, "/keys/{key}")
+}
+
 // find returns the route of a request and the values of its parameters, or the
 // methods that the path allows. The path is taken as it was sent, but for
 // escapes within a segment: nothing is cleaned, so that no object has two
