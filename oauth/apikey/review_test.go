@@ -117,7 +117,7 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 // settings moves the end of exactly those keys that its preview named, to the
 // instant that it said.
 func TestPreviewIsWhatComes(t *testing.T) {
-	random := rand.New(rand.NewSource(5)) //nolint:gosec // it chooses cases
+	random := rand.New(rand.NewSource(5))
 	days := func(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 	anyRules := func() store.Rules {
 		rules := store.Rules{RequireExpiry: random.Intn(2) == 0}
