@@ -69,8 +69,10 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.Import(ctx, owner, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "imported", Digest: bcryptOf(t, "x")})
 			return err
 		}},
-		{apikey.ActionSettings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_off"}, func() error {
-			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 5, RequireExpiry: true}})
+		{apikey.ActionSettings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_off", "reminders_off", "remind_before"}, func() error {
+			_, err := r.SaveSettings(ctx, admin, store.Instance{
+				KeysOff: true, Rules: store.Rules{MaxKeys: 5, RequireExpiry: true}, RemindersOff: true, RemindBefore: before(day),
+			})
 			return err
 		}},
 		{apikey.ActionWorkspace, byAdmin, "", []string{"max_lifetime", "enforced_from"}, func() error {
@@ -83,11 +85,11 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(i, " ", tc.action), func(t *testing.T) {
 			r.clock.Add(time.Minute)
-			before := len(r.events(store.EventQuery{}))
+			had := len(r.events(store.EventQuery{}))
 			require.NoError(t, tc.do())
 			events := r.events(store.EventQuery{})
-			require.Len(t, events, before+1, "exactly one")
-			got := events[before]
+			require.Len(t, events, had+1, "exactly one")
+			got := events[had]
 			require.NotEmpty(t, got.ID)
 			workspace := "team-a"
 			if tc.action == apikey.ActionSettings {
@@ -98,7 +100,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			}, got)
 			if tc.action != apikey.ActionImport && tc.action != apikey.ActionRotate {
 				_ = r.note(tc.do()) // again: nothing left to do, or an error
-				require.Len(t, r.events(store.EventQuery{}), before+1, "what changes nothing has no event")
+				require.Len(t, r.events(store.EventQuery{}), had+1, "what changes nothing has no event")
 			}
 		})
 	}

@@ -36,7 +36,8 @@ type Config struct {
 	// them. Nil adds no rule.
 	Policy policy.Policy
 	// Defaults are the settings of an instance whose administrator never
-	// saved any. Zero: keys on, no limit, no forced expiry.
+	// saved any. Zero: keys on, no limit, no forced expiry, reminders on if
+	// the host sends any.
 	Defaults Defaults
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
@@ -94,6 +95,9 @@ type Config struct {
 type Defaults struct {
 	KeysOff bool
 	Rules   store.Rules
+	// RemindersOff: nobody is told of keys about to expire until an
+	// administrator switches it on.
+	RemindersOff bool
 }
 
 // Management names the permissions by which a key manages keys. A name left

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
@@ -16,17 +15,26 @@ import (
 
 // Reminders tells the host of keys that are about to expire.
 type Reminders struct {
-	// Send, unless nil, is called once for each key and each of the times in
-	// Before; of several that have come at once, as for a key made late, only
-	// for the last. Across all replicas one call is made, and none for a key
-	// that is disabled, deleted or expired by then. A call that failed, or
-	// whose process died, is made again with the same Reminder.ID, after 5
-	// minutes, then 10, and so on up to 6 hours, until the key has expired:
-	// who must not tell twice keeps the ids. ctx ends after SendTimeout, and
-	// Send must return then. It needs Store.OnceIDs.
+	// Send, unless nil, is called once for each key and each of the times
+	// before its expiry that the settings name, or those in Before where they
+	// name none; not at all while they switch reminders off.
+	//
+	// Of several times that have come at once only the last is sent: for a key
+	// made late, and likewise where a time was added, or reminders switched
+	// on, when it had come already. After one, none of a longer time is sent
+	// of the same key and expiry. So a change of settings sends at most one
+	// reminder of a key at once, and none again.
+	//
+	// Across all replicas one call is made, and none for a key that is
+	// disabled, deleted or expired by then. A call that failed, or whose
+	// process died, is made again with the same Reminder.ID, after 5 minutes,
+	// then 10, and so on up to 6 hours, until the key has expired: who must
+	// not tell twice keeps the ids. ctx ends after SendTimeout, and Send must
+	// return then. It needs Store.OnceIDs.
 	Send func(ctx context.Context, r Reminder) error
-	// Before says how long before the expiry. Default 30, 7 and 1 days; from
-	// 1 hour to 366 days each.
+	// Before says how long before the expiry, unless settings say otherwise.
+	// Default 30, 7 and 1 days; at most store.MaxReminders, from 1 hour to 366
+	// days each.
 	Before []time.Duration
 }
 
@@ -40,61 +48,35 @@ type Reminder struct {
 	// Ends is the instant from which no login with the key passes: its expiry,
 	// or earlier where settings say so.
 	Ends time.Time
-	// Before is which of Reminders.Before has come.
+	// Before is which of the times has come.
 	Before time.Duration
 }
 
-const (
-	// SendTimeout bounds one call of Reminders.Send.
-	SendTimeout = time.Minute
-	// noteTimeout bounds the writing of what was sent.
-	noteTimeout = 5 * time.Second
-
-	// firstRetry is longer than a call can take, so that no second one is
-	// made while it lasts.
-	firstRetry = 5 * time.Minute
-	lastRetry  = 6 * time.Hour
-
-	leastBefore = time.Hour
-	mostBefore  = 366 * 24 * time.Hour
-
-	// clocksApart keeps notes longer than the key lives, for a replica whose
-	// clock is behind.
-	clocksApart = 24 * time.Hour
-
-	spaceReminder = "apikey.reminder"
-)
-
-func (r *Reminders) complete() []error {
-	var problems []error
-	r.Before = slices.Clone(r.Before)
-	if len(r.Before) == 0 {
-		r.Before = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
-	}
-	for i, before := range r.Before {
-		if before < leastBefore || before > mostBefore {
-			problems = append(problems, fmt.Errorf("Config.Reminders.Before[%d] is %s; it must be from %s to %s", i, before, leastBefore, mostBefore))
-		}
-	}
-	slices.Sort(r.Before)
-	r.Before = slices.Compact(r.Before)
-	return problems
-}
+// SendTimeout bounds one call of Reminders.Send.
+const SendTimeout = time.Minute
 
 // Remind looks for keys about to expire and calls Reminders.Send for those
-// whose time has come. Call it every few minutes, in any number of replicas;
-// it returns when the calls it makes have returned. What failed is joined into
-// the error and tried again by a later call. Without Reminders.Send it does
-// nothing.
+// whose time has come, by the settings as they are now. Call it every few
+// minutes, in any number of replicas; it returns when the calls it makes have
+// returned. What failed is joined into the error and tried again by a later
+// call; while settings cannot be read nothing is sent. Without Reminders.Send
+// it does nothing.
 func (s *Service) Remind(ctx context.Context) error {
 	if s.cfg.Reminders.Send == nil {
 		return nil
 	}
+	instance, err := s.store.Settings.Instance(store.Fresh(ctx))
+	if err != nil {
+		return fmt.Errorf("apikey: remind: read settings: %w", err)
+	}
+	times := s.timesOf(s.effective(instance))
+	if len(times) == 0 {
+		return nil
+	}
 	now := s.now()
-	before := s.cfg.Reminders.Before
 	q := store.KeyQuery{
 		NotAfterFrom: now.Add(time.Microsecond), // a key that ends now has expired
-		NotAfterTo:   now.Add(before[len(before)-1] + time.Microsecond),
+		NotAfterTo:   now.Add(times[0] + time.Microsecond),
 		Disabled:     new(bool),
 		Limit:        store.MaxPage,
 	}
@@ -105,8 +87,10 @@ func (s *Service) Remind(ctx context.Context) error {
 			return errors.Join(append(problems, fmt.Errorf("apikey: list expiring keys: %w", err))...)
 		}
 		for i := range page.Keys {
-			if err := s.remind(ctx, &page.Keys[i]); err != nil {
-				problems = append(problems, err)
+			if d := dueOf(&page.Keys[i], times, s.now()); d.id != "" {
+				if err := s.remind(ctx, d); err != nil {
+					problems = append(problems, err)
+				}
 			}
 			if err := ctx.Err(); err != nil {
 				return errors.Join(append(problems, err)...)
@@ -119,138 +103,75 @@ func (s *Service) Remind(ctx context.Context) error {
 	}
 }
 
-// remind sends the reminder of one key that has come, if nobody did or is at
-// it. Attempts are numbered, and each number is spent once, with the time of
-// the next one as its value; a reminder that was sent is spent too. So no two
-// replicas make one attempt, and an attempt whose process died is followed by
-// the next.
-func (s *Service) remind(ctx context.Context, k *store.Key) error {
-	now := s.now()
-	id, before := reminderOf(k, s.cfg.Reminders.Before, now)
-	if id == "" || s.reminded.rests(id, now) {
+// due is a reminder that has come.
+type due struct {
+	id     string // of Reminder; empty: none has come
+	series string // of all reminders of one key and expiry
+	key    string
+	ends   time.Time
+	before time.Duration
+}
+
+// dueOf returns the last reminder that has come, of the times in the order of
+// timesOf.
+func dueOf(k *store.Key, times []time.Duration, now time.Time) due {
+	if k.NotAfter.IsZero() {
+		return due{}
+	}
+	for _, before := range slices.Backward(times) {
+		if !now.Before(k.NotAfter.Add(-before)) {
+			return due{
+				id: reminderID(k.ID, k.NotAfter, before), series: reminderID(k.ID, k.NotAfter, 0),
+				key: k.ID, ends: k.NotAfter, before: before,
+			}
+		}
+	}
+	return due{}
+}
+
+func reminderID(key string, ends time.Time, before time.Duration) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "latchkey reminder\x00%s\x00%d\x00%d", key, ends.UnixMicro(), before))
+	return hex.EncodeToString(sum[:16])
+}
+
+// remind sends a reminder, if nobody did or is at it. Attempts are numbered,
+// and each number is spent once, with the time of the next one as its value;
+// what was sent is noted in the same way. So no two replicas make one attempt,
+// and an attempt whose process died is followed by the next.
+func (s *Service) remind(ctx context.Context, d due) error {
+	if s.reminded.rests(d.id, s.now()) {
 		return nil
 	}
-	sent, err := s.wasSent(ctx, id)
-	if err != nil || sent {
+	told, _, err := s.told(ctx, d)
+	if err != nil || told {
 		return err
 	}
-	claimed, err := s.claim(ctx, id, k.NotAfter)
+	claimed, err := s.claim(ctx, d)
 	if err != nil || !claimed {
 		return err
 	}
 	// Whoever made the attempt before may have come through since, and the
-	// key may have changed since it was listed.
-	if sent, err := s.wasSent(ctx, id); err != nil || sent {
+	// key and the settings may have changed since they were read.
+	told, next, err := s.told(ctx, d)
+	if err != nil || told {
 		return err
 	}
-	found, err := s.lookup(ctx, k.ID)
+	found, err := s.lookup(store.Fresh(ctx), d.key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("apikey: remind: read key: %w", err)
 	}
-	now = s.now()
-	ends, _ := policy.EndsAt(&found.Key, policy.EffectiveRules(s.effective(found.Instance), found.Workspace))
-	if again, _ := reminderOf(&found.Key, s.cfg.Reminders.Before, now); found.Key.Disabled || ended(ends, now) || again != id {
+	now, instance := s.now(), s.effective(found.Instance)
+	ends, _ := policy.EndsAt(&found.Key, policy.EffectiveRules(instance, found.Workspace))
+	if found.Key.Disabled || ended(ends, now) || dueOf(&found.Key, s.timesOf(instance), now).id != d.id {
 		return nil
 	}
 	sending, cancel := context.WithTimeout(ctx, SendTimeout)
 	defer cancel()
-	if err := s.cfg.Reminders.Send(sending, Reminder{ID: id, Key: blank(found.Key), Ends: ends, Before: before}); err != nil {
-		return fmt.Errorf("apikey: remind of key %s: %w", k.ID, err)
+	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: blank(found.Key), Ends: ends, Before: d.before}); err != nil {
+		return fmt.Errorf("apikey: remind of key %s: %w", d.key, err)
 	}
-	// A process that is told to end between the two would have it sent again.
-	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
-	defer cancel()
-	err = s.store.OnceIDs.Spend(noting, store.OnceID{Space: spaceReminder, ID: id, Expires: k.NotAfter.Add(clocksApart)}, now)
-	if err != nil && !errors.Is(err, store.ErrExists) {
-		return fmt.Errorf("apikey: remind: note what was sent: %w", err)
-	}
-	s.reminded.add(id, k.NotAfter)
-	return nil
-}
-
-// reminderOf returns the id of the last reminder that has come, and how long
-// before the expiry it is; empty if none has.
-func reminderOf(k *store.Key, all []time.Duration, now time.Time) (id string, before time.Duration) {
-	for _, before := range all { // in ascending order
-		if !k.NotAfter.IsZero() && !now.Before(k.NotAfter.Add(-before)) {
-			sum := sha256.Sum256(fmt.Appendf(nil, "latchkey reminder\x00%s\x00%d\x00%d", k.ID, k.NotAfter.UnixMicro(), before))
-			return hex.EncodeToString(sum[:16]), before
-		}
-	}
-	return "", 0
-}
-
-func (s *Service) wasSent(ctx context.Context, id string) (bool, error) {
-	sent, err := s.store.OnceIDs.Find(ctx, spaceReminder, id, s.now())
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("apikey: remind: %w", err)
-	}
-	s.reminded.add(id, sent.Expires)
-	return true, nil
-}
-
-// claim spends the number of the attempt that is due, and reports whether this
-// process got it.
-func (s *Service) claim(ctx context.Context, id string, expires time.Time) (bool, error) {
-	now := s.now()
-	wait := firstRetry
-	for attempt := 1; ; attempt++ {
-		once := store.OnceID{Space: spaceReminder, ID: fmt.Sprintf("%s.%d", id, attempt), Expires: expires.Add(clocksApart)}
-		made, err := s.store.OnceIDs.Find(ctx, once.Space, once.ID, now)
-		switch {
-		case err == nil:
-			next, err := time.Parse(time.RFC3339Nano, made.Value)
-			if err != nil {
-				return false, fmt.Errorf("apikey: remind: the note of an attempt is malformed: %w", err)
-			}
-			if now.Before(next) {
-				s.reminded.add(id, next)
-				return false, nil
-			}
-			wait = min(2*wait, lastRetry)
-			continue
-		case !errors.Is(err, store.ErrNotFound):
-			return false, fmt.Errorf("apikey: remind: %w", err)
-		}
-		once.Value = now.Add(wait).Format(time.RFC3339Nano)
-		err = s.store.OnceIDs.Spend(ctx, once, now)
-		if errors.Is(err, store.ErrExists) {
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("apikey: remind: %w", err)
-		}
-		return true, nil
-	}
-}
-
-// reminded remembers until when a reminder needs no look, to save reads.
-type reminded struct {
-	mu    *sync.Mutex
-	until map[string]time.Time
-}
-
-const maxReminded = 100_000
-
-func newReminded() reminded { return reminded{new(sync.Mutex), make(map[string]time.Time)} }
-
-func (r reminded) rests(id string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return now.Before(r.until[id])
-}
-
-func (r reminded) add(id string, until time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.until) >= maxReminded {
-		clear(r.until)
-	}
-	r.until[id] = until
+	return s.noteTold(ctx, d, next)
 }

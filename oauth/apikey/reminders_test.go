@@ -293,6 +293,44 @@ func (m meetingIDs) Find(ctx context.Context, space, id string, now time.Time) (
 	return found, err
 }
 
+// TestTheSlowOneComesThrough lets a replica find that the one before it, which
+// took longer than it may, has sent the reminder when it had just made its own
+// claim.
+func TestTheSlowOneComesThrough(t *testing.T) {
+	var in inbox
+	sending, send, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	slow := newRig(t, func(c *apikey.Config) {
+		c.Reminders.Send = func(ctx context.Context, r apikey.Reminder) error {
+			close(sending)
+			<-send
+			return in.send(ctx, r)
+		}
+	})
+	slow.expiring("ci", 10*day)
+	go func() { done <- slow.Remind(context.Background()) }()
+	<-sending
+	st := slow.store
+	st.OnceIDs = spendingIDs{st.OnceIDs, func() {
+		close(send)
+		require.NoError(t, <-done)
+	}}
+	next := rigOn(t, st, in.config)
+	next.clock.Set(noon.Add(5 * time.Minute))
+	require.NoError(t, next.Remind(t.Context()))
+	require.Len(t, in.take(), 1)
+}
+
+// spendingIDs lets something happen before an id is spent.
+type spendingIDs struct {
+	store.OnceIDs
+	first func()
+}
+
+func (s spendingIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
+	s.first()
+	return s.OnceIDs.Spend(ctx, id, now)
+}
+
 func TestRemindersAreRetried(t *testing.T) {
 	in := inbox{fail: errors.New("the mail server is down")}
 	r := newRig(t, in.config)
@@ -333,6 +371,9 @@ func TestRemindersConfig(t *testing.T) {
 	for _, problem := range []string{"OnceIDs", "Config.Reminders.Before[0] is 1m0s", "Before[2]"} {
 		require.ErrorContains(t, err, problem)
 	}
+	nine := []time.Duration{day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day}
+	_, err = apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Reminders: apikey.Reminders{Before: nine}})
+	require.ErrorContains(t, err, "Config.Reminders.Before has 9 times; it may have at most 8")
 	_, err = apikey.New(st, apikey.Config{Permissions: catalog})
 	require.NoError(t, err, "who wants no reminders needs no OnceIDs")
 

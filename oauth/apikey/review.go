@@ -31,6 +31,10 @@ type Effect struct {
 	// never. Where keys are switched off that is the time of the preview.
 	// Neither a disabled key nor a suspended workspace makes a difference.
 	Before, After time.Time
+	// Reminded: the host would be told at once that the key is about to
+	// expire (see Reminders) and is not under the settings as they are, unless
+	// other settings have let it be told before.
+	Reminded bool
 }
 
 // EffectPage is what one page of keys comes to. It may be empty and not the
@@ -51,11 +55,12 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
 		return EffectPage{}, err
 	}
-	if err := checkRules(wanted.Rules, false); err != nil {
+	if err := checkSettings(wanted); err != nil {
 		return EffectPage{}, err
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
 		instance.KeysOff, instance.Rules = wanted.KeysOff, kept(wanted.Rules)
+		instance.RemindersOff, instance.RemindBefore = wanted.RemindersOff, wanted.RemindBefore
 	})
 }
 
@@ -82,10 +87,14 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 	page := EffectPage{}
 	next, err := s.review(ctx, actor, workspace, after, limit, func(k *store.Key, w store.Workspace, instance store.Instance) {
 		page.Looked++
-		before := endOf(k, w, instance, now)
+		end, due := endOf(k, w, instance, now), s.dueUnder(k, w, instance, now)
 		alter(&w, &instance)
-		if end := endOf(k, w, instance, now); !end.Equal(before) && (!ended(before, now) || !ended(end, now)) {
-			page.Effects = append(page.Effects, Effect{*k, before, end})
+		e := Effect{Key: *k, Before: end, After: endOf(k, w, instance, now)}
+		if wanted := s.dueUnder(k, w, instance, now); wanted.id != "" {
+			e.Reminded = due.id == "" || wanted.before < due.before
+		}
+		if e.Reminded || !e.After.Equal(end) && (!ended(end, now) || !ended(e.After, now)) {
+			page.Effects = append(page.Effects, e)
 		}
 	})
 	page.Next = next
@@ -99,6 +108,15 @@ func endOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Ti
 		return earlier(now, end)
 	}
 	return end
+}
+
+// dueUnder is the reminder of a key that would be sent, if it was not yet.
+func (s *Service) dueUnder(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) due {
+	end, _ := policy.EndsAt(k, policy.EffectiveRules(instance, w))
+	if s.cfg.Reminders.Send == nil || k.Disabled || ended(end, now) {
+		return due{}
+	}
+	return dueOf(k, s.timesOf(instance), now)
 }
 
 // Violation is a key that could not be made as it is under the rules in force.

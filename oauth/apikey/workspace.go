@@ -32,7 +32,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
 		return store.Instance{}, err
 	}
-	if err := checkRules(wanted.Rules, false); err != nil {
+	if err := checkSettings(wanted); err != nil {
 		return store.Instance{}, err
 	}
 	stored, err := s.store.Settings.Instance(ctx)
@@ -45,10 +45,8 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 	before := s.effective(stored)
 	after := stored
 	after.KeysOff, after.Rules, after.Updated = wanted.KeysOff, kept(wanted.Rules), s.now()
-	fields := changedRules(before.Rules, after.Rules)
-	if before.KeysOff != after.KeysOff {
-		fields = append(fields, "keys_off")
-	}
+	after.RemindersOff, after.RemindBefore = wanted.RemindersOff, keptTimes(wanted.RemindBefore)
+	fields := changedSettings(before, after)
 	if len(fields) == 0 && stored.Version > 0 {
 		return stored, s.reconfirm(ctx, store.Mark{Epoch: stored.Epoch})
 	}
@@ -290,7 +288,7 @@ func (s *Service) mustAdminister(ctx context.Context, actor Actor, action string
 // effective puts Config.Defaults in the place of settings never saved.
 func (s *Service) effective(stored store.Instance) store.Instance {
 	if stored.Version == 0 {
-		stored.KeysOff, stored.Rules = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules
+		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules, s.cfg.Defaults.RemindersOff
 	}
 	return stored
 }
@@ -307,8 +305,20 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 	return w, s.effective(instance), nil
 }
 
+func checkSettings(wanted store.Instance) error {
+	var bad InvalidError
+	addRules(&bad, wanted.Rules, false)
+	checkReminders(&bad, wanted.RemindBefore)
+	return bad.orNil()
+}
+
 func checkRules(r store.Rules, ofWorkspace bool) error {
 	var bad InvalidError
+	addRules(&bad, r, ofWorkspace)
+	return bad.orNil()
+}
+
+func addRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
 	if r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited) {
 		bad.add("max_keys", "It must be 0 for no limit, or more.")
 	}
@@ -318,7 +328,6 @@ func checkRules(r store.Rules, ofWorkspace bool) error {
 	if r.EnforcedFrom.Year() > maxYear {
 		bad.add("enforced_from", "It lies beyond the year 9999.")
 	}
-	return bad.orNil()
 }
 
 // kept returns rules as stores keep them, so that they compare.
@@ -345,6 +354,20 @@ func inForce(bound time.Duration) time.Time {
 		return time.Time{}
 	}
 	return time.Time{}.Add(bound)
+}
+
+func changedSettings(before, after store.Instance) []string {
+	fields := changedRules(before.Rules, after.Rules)
+	if before.KeysOff != after.KeysOff {
+		fields = append(fields, "keys_off")
+	}
+	if before.RemindersOff != after.RemindersOff {
+		fields = append(fields, "reminders_off")
+	}
+	if before.RemindBefore != after.RemindBefore {
+		fields = append(fields, "remind_before")
+	}
+	return fields
 }
 
 func changedRules(before, after store.Rules) []string {
