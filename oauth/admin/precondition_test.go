@@ -119,7 +119,7 @@ func together[T any](n int, f func(i int) T) []T {
 func TestSettingsNeedIfMatch(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
-	const instance = `{"keys_off":false,"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
+	const instance = `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
 	const own = `{"max_keys":7,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`
 	for path, body := range map[string]string{"/settings": instance, "/workspaces/team-a/settings": own} {
 		t.Run(path, func(t *testing.T) {

@@ -10,9 +10,10 @@ import (
 
 // effectJSON is what other settings would do to one key.
 type effectJSON struct {
-	Key     keyJSON    `json:"key"`
-	EndsNow *time.Time `json:"ends_now"`
-	Ends    *time.Time `json:"ends"`
+	Key      keyJSON    `json:"key"`
+	EndsNow  *time.Time `json:"ends_now"`
+	Ends     *time.Time `json:"ends"`
+	Reminded bool       `json:"reminded"`
 }
 
 type effectPage struct {
@@ -63,7 +64,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 	now := c.h.keys.Now()
 	shown := effectPage{Effects: make([]effectJSON, len(page.Effects)), Looked: page.Looked, Next: next}
 	for i, effect := range page.Effects {
-		shown.Effects[i] = effectJSON{showKey(&effect.Key, now), orNull(effect.Before), orNull(effect.After)}
+		shown.Effects[i] = effectJSON{showKey(&effect.Key, now), orNull(effect.Before), orNull(effect.After), effect.Reminded}
 	}
 	return c.answer(http.StatusOK, shown)
 }

@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -18,8 +20,17 @@ type rulesJSON struct {
 type settingsJSON struct {
 	KeysOff bool `json:"keys_off"`
 	rulesJSON
-	UpdatedAt *time.Time `json:"updated_at"`
-	Version   int64      `json:"version"`
+	RemindersOff bool          `json:"reminders_off"`
+	RemindBefore []int64       `json:"remind_before"` // null: the host's own
+	Reminders    remindersJSON `json:"reminders"`
+	UpdatedAt    *time.Time    `json:"updated_at"`
+	Version      int64         `json:"version"`
+}
+
+// remindersJSON are the reminders in force.
+type remindersJSON struct {
+	Sent   bool    `json:"sent"` // by the host at all
+	Before []int64 `json:"before"`
 }
 
 type workspaceJSON struct {
@@ -36,7 +47,7 @@ type workspaceJSON struct {
 // What a body may and must hold: a rule left out would be lifted unseen.
 var (
 	ruleMembers     = []string{"max_keys", "require_expiry", "max_lifetime", "enforced_from"}
-	settingsMembers = []string{"keys_off", "max_keys", "require_expiry", "max_lifetime", "enforced_from"}
+	settingsMembers = []string{"keys_off", "max_keys", "require_expiry", "max_lifetime", "enforced_from", "reminders_off", "remind_before"}
 )
 
 func showRules(r store.Rules) rulesJSON {
@@ -64,7 +75,22 @@ func (h *Handler) readSettings(c *call) error {
 
 func (c *call) answerSettings(s store.Instance) error {
 	c.setETag(s.Version)
-	return c.answer(http.StatusOK, settingsJSON{s.KeysOff, showRules(s.Rules), orNull(s.Updated), s.Version})
+	shown := settingsJSON{
+		KeysOff: s.KeysOff, rulesJSON: showRules(s.Rules), RemindersOff: s.RemindersOff,
+		Reminders: remindersJSON{Before: []int64{}}, UpdatedAt: orNull(s.Updated), Version: s.Version,
+	}
+	for _, before := range s.RemindBefore {
+		if before != 0 {
+			shown.RemindBefore = append(shown.RemindBefore, int64(before/time.Second))
+		}
+	}
+	if inForce, sent := c.h.keys.ReminderTimes(s); sent {
+		shown.Reminders.Sent = true
+		for _, before := range inForce {
+			shown.Reminders.Before = append(shown.Reminders.Before, int64(before/time.Second))
+		}
+	}
+	return c.answer(http.StatusOK, shown)
 }
 
 // saveSettings serves PUT /settings.
@@ -100,7 +126,31 @@ func (c *call) wantedSettings() (store.Instance, error) {
 	}
 	b.require("keys_off")
 	wanted := store.Instance{KeysOff: b.flag("keys_off"), Rules: b.rules()}
+	b.require("reminders_off", "remind_before")
+	wanted.RemindersOff, wanted.RemindBefore = b.flag("reminders_off"), b.reminders("remind_before")
 	return wanted, b.orNil()
+}
+
+// reminders reads times before an expiry; absent and null are none.
+func (b *body) reminders(name string) (times [store.MaxReminders]time.Duration) {
+	value, ok := b.members.Get(name)
+	if !ok || b.isNull(name) {
+		return times
+	}
+	elements, err := strictjson.Elements(value)
+	if err != nil || len(elements) == 0 || len(elements) > len(times) {
+		b.add(name, "It must be an array of 1 to 8 times, or null for those that the host chose.")
+		return times
+	}
+	for i, element := range elements {
+		var n int64
+		if json.Unmarshal(element, &n) != nil || n < 1 || n > maxSeconds {
+			b.add(name, "Each time must be a whole number of seconds, from 3600 (1 hour) to 31622400 (366 days).")
+			return times
+		}
+		times[i] = time.Duration(n) * time.Second
+	}
+	return times
 }
 
 // readWorkspace serves GET /workspaces/{workspace}/settings.

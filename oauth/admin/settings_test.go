@@ -1,13 +1,17 @@
 package admin_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
 type rules struct {
@@ -20,9 +24,21 @@ type rules struct {
 type settings struct {
 	KeysOff bool `json:"keys_off"`
 	rules
-	UpdatedAt *time.Time `json:"updated_at"`
-	Version   int64      `json:"version"`
+	RemindersOff bool       `json:"reminders_off"`
+	RemindBefore []int64    `json:"remind_before"`
+	Reminders    reminders  `json:"reminders"`
+	UpdatedAt    *time.Time `json:"updated_at"`
+	Version      int64      `json:"version"`
 }
+
+type reminders struct {
+	Sent   bool    `json:"sent"`
+	Before []int64 `json:"before"`
+}
+
+// fresh are settings before anybody saved any, where the host sends no
+// reminders.
+var fresh = settings{Reminders: reminders{Before: []int64{}}}
 
 type workspace struct {
 	Workspace string `json:"workspace"`
@@ -39,9 +55,9 @@ func TestSettings(t *testing.T) {
 	r.create("olga", "team-a", "ci")
 	var got settings
 	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&got)
-	require.Equal(t, settings{}, got, "fresh settings: keys on, no limit, no forced expiry")
+	require.Equal(t, fresh, got, "fresh settings: keys on, no limit, no forced expiry")
 
-	r.do("ada", "PUT", "/settings", `{"keys_off":false,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_from":"2026-08-01"}`, "If-Match", `"0"`).wants(http.StatusOK).into(&got)
+	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_from":"2026-08-01"}`, "If-Match", `"0"`).wants(http.StatusOK).into(&got)
 	august := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
 	require.Equal(t, rules{2, true, 86400, &august}, got.rules)
 	require.Equal(t, noon, *got.UpdatedAt)
@@ -59,22 +75,114 @@ func TestSettings(t *testing.T) {
 
 	for name, body := range map[string]string{
 		"nothing":              `{}`,
-		"keys_off left out":    `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
-		"a rule left out":      `{"keys_off":false,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
-		"a limit below zero":   `{"keys_off":false,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
-		"a limit too large":    `{"keys_off":false,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
-		"half a minute":        `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":30,"enforced_from":null}`,
-		"three hundred years":  `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":9467280000,"enforced_from":null}`,
-		"text for a flag":      `{"keys_off":"false","max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
-		"null for a flag":      `{"keys_off":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
-		"a date that is none":  `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"soon"}`,
-		"a date that is empty": `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":""}`,
+		"keys_off left out":    `{"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
+		"a rule left out":      `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400}`,
+		"a limit below zero":   `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":-1,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
+		"a limit too large":    `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":4294967296,"require_expiry":true,"max_lifetime":86400,"enforced_from":null}`,
+		"half a minute":        `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":30,"enforced_from":null}`,
+		"three hundred years":  `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":9467280000,"enforced_from":null}`,
+		"text for a flag":      `{"keys_off":"false","reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
+		"null for a flag":      `{"keys_off":null,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`,
+		"a date that is none":  `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"soon"}`,
+		"a date that is empty": `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":""}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 			r.at(t).do("ada", "POST", "/settings/preview", body).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 		})
 	}
+}
+
+const reminding = `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"reminders_off":%t,"remind_before":%s}`
+
+func TestReminderSettings(t *testing.T) {
+	told := 0
+	r := newRig(t, func(s *setup) {
+		s.keys.Reminders.Send = func(context.Context, apikey.Reminder) error { told++; return nil }
+	})
+	put := func(off bool, before string) (got settings) {
+		t.Helper()
+		r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, off, before), "If-Match", "*").wants(http.StatusOK).into(&got)
+		return got
+	}
+	var got settings
+	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&got)
+	require.Nil(t, got.RemindBefore)
+	require.Equal(t, reminders{true, []int64{2592000, 604800, 86400}}, got.Reminders, "the host's own")
+	got = put(false, `[3600,31622400]`)
+	require.Equal(t, []int64{31622400, 3600}, got.RemindBefore)
+	require.Equal(t, reminders{true, []int64{31622400, 3600}}, got.Reminders)
+	got = put(true, `[31622400,3600]`)
+	require.True(t, got.RemindersOff)
+	require.Equal(t, []int64{31622400, 3600}, got.RemindBefore, "for when they are on again")
+	require.Equal(t, reminders{true, []int64{}}, got.Reminders)
+	got = put(true, `null`)
+	require.Nil(t, got.RemindBefore)
+
+	t.Run("a preview tells of whom the host would be told", func(t *testing.T) {
+		r := r.at(t)
+		r.createWith("olga", "team-a", `{"name":"soon","permissions":[],"expires_at":"2026-07-05"}`)
+		r.create("olga", "team-a", "never")
+		var page effects
+		r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, false, "[604800]")).wants(http.StatusOK).into(&page)
+		require.Len(t, page.Effects, 1)
+		require.Equal(t, "soon", page.Effects[0].Key.Name)
+		require.True(t, page.Effects[0].Reminded)
+		require.Equal(t, page.Effects[0].EndsNow, page.Effects[0].Ends)
+		require.NoError(t, r.keys.Remind(t.Context()))
+		require.Zero(t, told, "a preview changes nothing")
+		put(false, "[604800]")
+		require.NoError(t, r.keys.Remind(t.Context()))
+		require.Equal(t, 1, told)
+	})
+	t.Run("of a host that sends none", func(t *testing.T) {
+		var got settings
+		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, "[3600]"), "If-Match", `"0"`).wants(http.StatusOK).into(&got)
+		require.Equal(t, []int64{3600}, got.RemindBefore, "kept for a host that does")
+		require.Equal(t, reminders{false, []int64{}}, got.Reminders)
+	})
+	for name, before := range map[string]string{
+		"none":             `[]`,
+		"nine":             `[3600,7200,10800,14400,18000,21600,25200,28800,32400]`,
+		"too short":        `[86400,3599]`,
+		"too long":         `[31622401]`,
+		"twice":            `[86400,86400]`,
+		"zero":             `[0]`,
+		"below zero":       `[-86400]`,
+		"an hour, wrapped": `[36028797018967568]`, // 2^55 + 3600: so many nanoseconds overflow to an hour
+		"in parts":         `[86400.5]`,
+		"as text":          `["86400"]`,
+		"null within":      `[86400,null]`,
+		"a number":         `86400`,
+		"a text":           `"86400"`,
+		"an object":        `{}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := r.at(t)
+			for _, answer := range []*reply{
+				r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, before), "If-Match", "*"),
+				r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, false, before)),
+			} {
+				p := answer.problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+				require.Len(t, p.Errors, 1)
+				require.Equal(t, "remind_before", p.Errors[0].Field)
+			}
+		})
+	}
+	for member, body := range map[string]string{
+		"reminders_off": `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"remind_before":null}`,
+		"remind_before": `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"reminders_off":false}`,
+	} {
+		t.Run(member+" left out", func(t *testing.T) {
+			p := r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+			require.Len(t, p.Errors, 1)
+			require.Equal(t, member, p.Errors[0].Field)
+		})
+	}
+	t.Run("what is in force cannot be sent back", func(t *testing.T) {
+		body := strings.TrimSuffix(fmt.Sprintf(reminding, false, "null"), "}") + `,"reminders":{"sent":true,"before":[]}}`
+		r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusBadRequest, admin.CodeMalformed)
+	})
 }
 
 func TestSuspend(t *testing.T) {
@@ -95,9 +203,10 @@ func TestSuspend(t *testing.T) {
 
 type effects struct {
 	Effects []struct {
-		Key     key        `json:"key"`
-		EndsNow *time.Time `json:"ends_now"`
-		Ends    *time.Time `json:"ends"`
+		Key      key        `json:"key"`
+		EndsNow  *time.Time `json:"ends_now"`
+		Ends     *time.Time `json:"ends"`
+		Reminded bool       `json:"reminded"`
 	} `json:"effects"`
 	Looked int     `json:"looked_at"`
 	Next   *string `json:"next"`
@@ -113,7 +222,7 @@ func TestPreview(t *testing.T) {
 		all["b "+name] = r.createWith("bert", "team-b", `{"name":"b `+name+`","permissions":[],"expires_at":`+expiry+`}`)
 	}
 	// No key lives longer than 30 days, from 10 July on.
-	const change = `{"keys_off":false,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_from":"2026-07-10"}`
+	const change = `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_from":"2026-07-10"}`
 	foretold := map[string]time.Time{}
 	looked, cursor := 0, ""
 	for {
@@ -134,7 +243,7 @@ func TestPreview(t *testing.T) {
 	require.Equal(t, map[string]time.Time{"never": end, "long": end, "b never": end, "b long": end}, foretold)
 	var untouched settings
 	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&untouched)
-	require.Equal(t, settings{}, untouched, "a preview writes nothing")
+	require.Equal(t, fresh, untouched, "a preview writes nothing")
 
 	r.do("ada", "PUT", "/settings", change, "If-Match", `"0"`).wants(http.StatusOK)
 	logsIn := func(name string) bool { return r.login(all[name].Key.ID, all[name].Secret) == nil }
@@ -164,7 +273,7 @@ func TestPreview(t *testing.T) {
 		r := newRig(t)
 		r.create("olga", "team-a", "never")
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_off":false,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`).wants(http.StatusOK).into(&page)
 		require.Empty(t, page.Effects)
 		require.Equal(t, 1, page.Looked)
 	})
@@ -174,7 +283,7 @@ func TestPreview(t *testing.T) {
 		r.createWith("olga", "team-a", `{"name":"over","permissions":[],"expires_at":"2026-07-01T12:00:30Z"}`)
 		r.clock.Add(time.Minute)
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).wants(http.StatusOK).into(&page)
 		require.Len(t, page.Effects, 1, "what has expired does not end again")
 		require.Equal(t, noon.Add(time.Minute), *page.Effects[0].Ends)
 	})
@@ -209,7 +318,7 @@ func TestViolations(t *testing.T) {
 		}
 	}
 	require.Empty(t, find("ada", "/violations"))
-	r.do("ada", "PUT", "/settings", `{"keys_off":false,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
+	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry"}, "b never": {"require_expiry"}}, find("ada", "/violations"))
 	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":0,"require_expiry":false,"max_lifetime":2592000,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry", "max_lifetime"}, "long": {"max_lifetime"}}, find("olga", "/workspaces/team-a/violations"))
