@@ -46,10 +46,13 @@ func (d *Database) migrate(ctx context.Context) error {
 
 // migrateAtOnce migrates PostgreSQL or SQLite in one transaction.
 func (d *Database) migrateAtOnce(ctx context.Context, conn *sql.Conn) error {
-	if _, err := conn.ExecContext(ctx, d.dialect.pick("BEGIN", "", "BEGIN IMMEDIATE")); err != nil {
+	_, err := conn.ExecContext(ctx, d.dialect.pick("BEGIN", "", "BEGIN IMMEDIATE"))
+	if d.dialect.undone(err) {
 		return err
 	}
-	err := d.lockSchema(ctx, conn)
+	if err == nil {
+		err = d.lockSchema(ctx, conn)
+	}
 	if err == nil {
 		err = d.apply(ctx, conn)
 	}

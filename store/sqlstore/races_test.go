@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -253,4 +254,41 @@ func everyKind(t *testing.T, stores []store.Store) {
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.True(t, strings.HasPrefix(want[0], "change-"))
+}
+
+// Whatever isolation the host chose, a tombstone has the epoch of the very row
+// that was deleted.
+func TestTombstonesOfADeletedWorkspace(t *testing.T) {
+	ctx := context.Background()
+	for _, variant := range []struct {
+		name    string
+		engine  engine
+		connect func(t *testing.T, source string) string
+	}{
+		{"PostgreSQL", engines[0], postgresWith("application_name=latchkey")},
+		{"MariaDB", engines[1], mariaWith(func(*mysql.Config) {})},
+		{"MariaDB, read committed", engines[1], mariaWith(func(c *mysql.Config) { c.Params = map[string]string{"tx_isolation": "'READ-COMMITTED'"} })},
+	} {
+		t.Run(variant.name, func(t *testing.T) {
+			driver, source := variant.engine.space(t)
+			db := dial(t, driver, variant.connect(t, source))
+			s := variant.engine.tables(t, db, sqlstore.Config{}).Store()
+			require.NoError(t, s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
+			other, err := db.BeginTx(ctx, nil)
+			require.NoError(t, err)
+			defer other.Rollback()
+			_, err = other.ExecContext(ctx, "UPDATE latchkey_keys SET epoch = 9")
+			require.NoError(t, err)
+			deleted := make(chan error, 1)
+			go func() { deleted <- s.Settings.DeleteWorkspace(ctx, "team-a", noon, store.Change{}) }()
+			select {
+			case err := <-deleted:
+				require.Fail(t, "it did not wait", err)
+			case <-time.After(200 * time.Millisecond): // it waits for the row, as far as one can see
+			}
+			require.NoError(t, other.Commit())
+			require.NoError(t, <-deleted)
+			require.Equal(t, 10, count(t, db, "SELECT epoch FROM latchkey_tombstones"))
+		})
+	}
 }

@@ -89,7 +89,7 @@ func (s *statements) keys(dialect Dialect, fix func(string) string) {
 		s.buryWorkspace = fix(`WITH gone AS (DELETE FROM {p}keys WHERE workspace = ? RETURNING id, epoch)
 			INSERT INTO {p}tombstones (id, at, epoch) SELECT id, ?::bigint, epoch + 1 FROM gone`)
 	} else {
-		s.buryWorkspace = fix(`INSERT INTO {p}tombstones (id, at, epoch) SELECT id, ?, epoch + 1 FROM {p}keys WHERE workspace = ?`)
+		s.buryWorkspace = fix(`INSERT INTO {p}tombstones (id, at, epoch) SELECT id, ?, epoch + 1 FROM {p}keys WHERE workspace = ?{lock}`)
 		s.deleteKeys = fix(`DELETE FROM {p}keys WHERE workspace = ?`)
 	}
 	s.purge = fix(`DELETE FROM {p}tombstones WHERE at < ?`)

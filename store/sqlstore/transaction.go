@@ -126,7 +126,9 @@ func (d *Database) writeServer(ctx context.Context, do func(r runner) error) err
 	if d.dialect == PostgreSQL {
 		options = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 	}
-	tx, err := d.pool.BeginTx(ctx, options)
+	ending, end := context.WithCancel(ctx)
+	defer end()
+	tx, err := d.pool.BeginTx(ending, options)
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,15 @@ func (d *Database) writeServer(ctx context.Context, do func(r runner) error) err
 		_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if d.dialect == MySQL {
+		// Tx.Commit would wait for as long as the connection does: MySQL's
+		// driver gets no context there. Of tx nothing is left to do then but
+		// to give the connection back, for which nobody need wait: see end.
+		_, err = tx.ExecContext(ctx, "COMMIT")
+	} else {
+		err = tx.Commit()
+	}
+	if err != nil {
 		return d.unknown(ctx, err)
 	}
 	return nil
@@ -154,10 +164,13 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	// A transaction that begins as a reader could not become a writer once
 	// another one wrote.
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if d.dialect.undone(err) {
 		return err
 	}
-	err = do(connection{conn})
+	if err == nil {
+		err = do(connection{conn})
+	}
 	if err == nil {
 		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
 			return nil
@@ -166,6 +179,8 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 			err = d.unknown(ctx, err)
 		}
 	}
+	// Even if it was the first statement that failed: whoever gives up as it
+	// ends is told of that, though the transaction has begun.
 	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
 		discard(conn) // which rolls back
 	}
