@@ -111,33 +111,50 @@ func (e *epochs) Raise(ctx context.Context, marks ...store.Mark) error {
 // write raises epochs; behind limits it to marks that are behind, whose
 // secrets would otherwise replace newer ones.
 func (e *epochs) write(ctx context.Context, marks []store.Mark, behind bool) error {
-	var order []space
-	calls, tells := make(map[space]*call), make(map[space][]store.Notice)
+	calls, tells := e.raising(marks, behind)
+	for i, c := range calls {
+		if err := e.db.simple(ctx, c, tells[i]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// raising makes a call for each space, and says what to tell of it.
+func (e *epochs) raising(marks []store.Mark, behind bool) (calls []*call, tells [][]store.Notice) {
+	places := make(map[space]int)
 	for _, m := range marks {
-		s, id, n := instance, "", store.Notice{Kind: store.NoticeInstance}
+		s, id, n := spaceOfMark(&m), "", store.Notice{Workspace: m.Workspace, Key: m.Key}
 		switch {
 		case m.Key != "":
-			s, id, n = spaceOf(m.Workspace), "+"+m.Key, store.Notice{Kind: store.NoticeKey, Workspace: m.Workspace, Key: m.Key}
+			id, n.Kind = "+"+m.Key, store.NoticeKey
 		case m.Workspace != "":
-			s, n = spaceOf(m.Workspace), store.Notice{Kind: store.NoticeWorkspace, Workspace: m.Workspace}
+			n.Kind = store.NoticeWorkspace
+		default:
+			n.Kind = store.NoticeInstance
 		}
-		if calls[s] == nil {
-			calls[s] = evaluate(e.db.scripts.raise, e.db.layout.all(s, ""), "", "", 0, flag(behind))
-			order = append(order, s)
+		i, found := places[s]
+		if !found {
+			i = len(calls)
+			places[s] = i
+			calls = append(calls, evaluate(e.db.scripts.raise, e.db.layout.all(s, ""), "", "", 0, flag(behind)))
+			tells = append(tells, nil)
 		}
 		secrets := ""
 		for _, secret := range m.Secrets {
 			secrets += " " + escape(secret.ID) + " " + micros(secret.NotAfter)
 		}
-		calls[s].args = append(calls[s].args, id, m.Epoch, secrets)
-		tells[s] = append(tells[s], n)
+		calls[i].args = append(calls[i].args, id, m.Epoch, secrets)
+		tells[i] = append(tells[i], n)
 	}
-	for _, s := range order {
-		if err := e.db.simple(ctx, calls[s], tells[s]...); err != nil {
-			return err
-		}
+	return calls, tells
+}
+
+func spaceOfMark(m *store.Mark) space {
+	if m.Key == "" && m.Workspace == "" {
+		return instance
 	}
-	return nil
+	return spaceOf(m.Workspace)
 }
 
 // fit checks that each mark's key is of its workspace. The first mark of a key

@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,19 +108,78 @@ func (e *epochs) repair(ctx context.Context, ref *store.TokenRef, state store.Ep
 	return e.read(ctx, ref)
 }
 
-// restore writes back all that this process remembers, where less is there.
+// restore writes back all that this process remembers, where less is there. It
+// reads first and tells of nothing else: the notices of thousands would drown
+// the streams of all processes.
 func (e *epochs) restore(ctx context.Context) error {
 	marks, revoked := e.db.memory.all()
-	for len(marks) > 0 {
-		n := min(len(marks), stretch)
-		if err := e.write(ctx, marks[:n], true); err != nil {
+	for part := range slices.Chunk(marks, stretch) {
+		if err := e.restoreMarks(ctx, part); err != nil {
 			return err
 		}
-		marks = marks[n:]
 	}
-	for id, r := range revoked {
-		c := e.revoking(id, r)
-		if err := e.db.runDurably(ctx, c); err != nil {
+	for part := range slices.Chunk(slices.Collect(maps.Keys(revoked)), stretch) {
+		if err := e.restoreRevoked(ctx, part, revoked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *epochs) restoreMarks(ctx context.Context, marks []store.Mark) error {
+	l := e.db.layout
+	reads := make([]*call, len(marks))
+	for i, m := range marks {
+		if s := spaceOfMark(&m); m.Key != "" {
+			reads[i] = command("hget", l.marks(s), m.Key)
+		} else {
+			reads[i] = command("hget", l.settings(s), "epoch")
+		}
+	}
+	if err := e.db.run(ctx, reads...); err != nil {
+		return err
+	}
+	var behind []store.Mark
+	for i := range marks {
+		w := words{text: reads[i].text()}
+		if reads[i].missing() || w.number() < marks[i].Epoch {
+			behind = append(behind, marks[i])
+		}
+	}
+	calls, tells := e.raising(behind, true)
+	return e.putBack(ctx, calls, slices.Concat(tells...))
+}
+
+func (e *epochs) restoreRevoked(ctx context.Context, ids []string, revoked map[string]revocation) error {
+	reads := make([]*call, len(ids))
+	for i, id := range ids {
+		reads[i] = command("get", e.db.layout.revoked(id))
+	}
+	if err := e.db.run(ctx, reads...); err != nil {
+		return err
+	}
+	var calls []*call
+	var tells []store.Notice
+	for i, id := range ids {
+		w := words{text: reads[i].text()}
+		if reads[i].missing() || w.number() < revoked[id].until.UnixMicro() {
+			calls = append(calls, e.revoking(id, revoked[id]))
+			tells = append(tells, store.Notice{Kind: store.NoticeToken, Token: id})
+		}
+	}
+	return e.putBack(ctx, calls, tells)
+}
+
+// putBack makes many writes in one trip, without waiting for replicas: where
+// they are lost again, they are put back again.
+func (e *epochs) putBack(ctx context.Context, calls []*call, tells []store.Notice) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	request := newRequest()
+	intend, told := e.db.intending(request, tells)
+	for _, step := range [][]*call{{intend}, calls, {e.db.telling(request, told)}} {
+		if err := e.db.run(ctx, step...); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -74,4 +75,44 @@ func TestEpochsThatGoBackwards(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who has written many marks and revocations can watch again: what is looked
+// at is not told of, so that no stream drowns in it.
+func TestManyMarks(t *testing.T) {
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	one := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	other := listen(t, newDriver(t, client, redisstore.Config{Prefix: prefix}).Store())
+	ctx := t.Context()
+	marks := make([]store.Mark, 5000)
+	for i := range marks {
+		marks[i] = store.Mark{Workspace: fmt.Sprint("team-", i%50), Key: fmt.Sprint("key-", i), Epoch: 1}
+	}
+	require.NoError(t, one.Epochs.Raise(ctx, marks...))
+	require.NoError(t, one.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon))
+	last := func(n store.Notice) bool { return n.Token == "token-1" }
+	_, gap := other.until(t, last)
+	require.False(t, gap)
+
+	w := listen(t, one)
+	for range 5 {
+		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost, so nothing is told")
+	}
+	t.Run("B07 all of them lost", func(t *testing.T) {
+		for i := range 50 {
+			require.NoError(t, client.Del(ctx, fmt.Sprint(prefix, ":{w:team-", i, "}:marks")).Err())
+		}
+		require.NoError(t, client.Del(ctx, prefix+":revoked:token-1").Err())
+		w := listen(t, one)
+		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+		_, gap := other.until(t, last)
+		require.False(t, gap, "others are told")
+		for _, i := range []int{0, 2500, 4999} {
+			state, err := one.Epochs.Read(ctx, store.TokenRef{Workspace: marks[i].Workspace, Key: marks[i].Key, TokenID: "token-1"})
+			require.NoError(t, err)
+			require.Equal(t, store.EpochState{Key: 1, Revoked: true}, state)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -56,36 +57,33 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	sub := w.db.client.Subscribe(ctx, w.db.layout.channel())
 	s := &stream{db: w.db, sub: sub, notice: notice, arrived: make(chan any, backlog), failed: make(chan error, 1), states: make(chan state, 1)}
-	ended := make(chan struct{})
+	var receiving sync.WaitGroup
 	defer func() {
 		cancel()
 		_ = sub.Close() //nolint:errcheck // it is given up
-		<-ended
+		receiving.Wait()
 	}()
 	opening, stop := context.WithTimeout(ctx, silence)
 	defer stop()
 	first, err := sub.Receive(opening)
 	if err != nil {
-		close(ended)
 		return outageOf(ctx, err)
 	}
 	if _, ok := first.(*redis.Subscription); !ok {
-		close(ended)
 		return fmt.Errorf("no subscription: %w", store.ErrUnavailable)
 	}
-	go func() {
-		defer close(ended)
-		s.receive(ctx)
-	}()
-	if s.last, err = w.db.beat(opening); err != nil {
-		return err
-	}
 	// What a failover took is put right before anybody relies on this stream.
+	// What that tells others of is behind the state read next.
 	if err := w.epochs.restore(opening); err != nil {
 		return err
 	}
+	if s.last, err = w.db.beat(opening); err != nil {
+		return err
+	}
+	receiving.Go(func() { s.receive(ctx) })
 	w.db.checked.Do(func() { w.db.checkOnce(opening) })
 	ready()
 	notice(store.Notice{Sequence: s.last.n})
