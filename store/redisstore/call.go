@@ -26,12 +26,19 @@ func evaluate(s *script, keys []string, args ...any) *call {
 
 func command(args ...any) *call { return &call{args: args} }
 
-// master goes with reads that decide: it deletes what never is there, which a
-// server refuses that was demoted, or that its replicas have left
-// (min-replicas-to-write). What such a server says of a key may be long out of
-// date. A key in the slot of what is read makes it no further trip.
-func (l layout) master(s space) *call {
-	return &call{args: []any{"del", l.in(s, "never")}, master: true}
+// masters go with reads that decide, one in the slot of each of the given keys:
+// they delete what never is there, which a server refuses that was demoted, or
+// that its replicas have left (min-replicas-to-write). What such a server says
+// may be long out of date. Outside a Cluster one server holds all slots.
+func (db *database) masters(keys ...string) []*call {
+	if _, ok := db.client.(*redis.ClusterClient); !ok {
+		keys = keys[:1]
+	}
+	calls := make([]*call, len(keys))
+	for i, key := range keys {
+		calls[i] = &call{args: []any{"del", db.layout.beside(key, "never")}, master: true}
+	}
+	return calls
 }
 
 // failed is the call's failure. A server that takes no writes for want of
@@ -200,7 +207,7 @@ func (db *database) runAndWait(ctx context.Context, c *call) (moved bool, err er
 			db.followed.Store(addr, true)
 			need = 1
 			wait = command("wait", need, db.waitTimeout.Milliseconds())
-			again := []*call{command("set", db.layout.waited(c.keys[0]), "1", "px", skew.Milliseconds()), wait}
+			again := []*call{command("set", db.layout.beside(c.keys[0], "waited"), "1", "px", skew.Milliseconds()), wait}
 			if err := db.runOn(ctx, node.Pipeline, again); err != nil {
 				return false, err
 			}

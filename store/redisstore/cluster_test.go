@@ -60,7 +60,44 @@ func TestContractOnACluster(t *testing.T) {
 		require.Len(t, page.Keys, workspaces)
 		require.Nil(t, page.Next)
 	})
+	t.Run("B19 a master of the settings without its replicas", func(t *testing.T) { lonely(t, client) })
 	t.Run("a slot that has moved", func(t *testing.T) { slotMoves(t, client, nodes) })
+}
+
+// lonely lets one master of three refuse writes: what it says may be long out
+// of date, and others stand on it.
+func lonely(t *testing.T, client *redis.ClusterClient) {
+	ctx := context.Background()
+	s := newDriver(t, client, redisstore.Config{Prefix: "lonely"}).Store()
+	at := func(key string) string {
+		master, err := client.MasterForKey(ctx, key)
+		require.NoError(t, err)
+		return master.Options().Addr
+	}
+	// A key whose workspace, and a token whose revocation, would lie on masters
+	// of their own.
+	var ref store.TokenRef
+	places := map[string]string{"settings": at("lonely:{i}:settings")}
+	for i := 0; ; i++ {
+		ref = store.TokenRef{Workspace: fmt.Sprint("team-", i), Key: "key-1", Secret: "s1", TokenID: fmt.Sprint("token-", i/20)}
+		places["key"], places["token"] = at("lonely:{w:"+ref.Workspace+"}:keys"), at("lonely:revoked:"+ref.TokenID)
+		if places["key"] != places["settings"] && places["token"] != places["settings"] && places["key"] != places["token"] {
+			break
+		}
+	}
+	create(t, s, ref.Workspace, ref.Key)
+	for name, addr := range places {
+		require.NoError(t, newClient(t, addr).ConfigSet(ctx, "min-replicas-to-write", "1").Err())
+		_, err := s.Epochs.Read(ctx, ref)
+		require.ErrorIs(t, err, store.ErrUnavailable, "epochs, without the %s", name)
+		if name != "token" {
+			_, err := s.Keys.Lookup(ctx, ref.Key)
+			require.ErrorIs(t, err, store.ErrUnavailable, "a look-up, without the %s", name)
+		}
+		require.NoError(t, newClient(t, addr).ConfigSet(ctx, "min-replicas-to-write", "0").Err())
+		_, err = s.Epochs.Read(ctx, ref)
+		require.NoError(t, err)
+	}
 }
 
 // slotMoves gives a workspace's slot to another master behind the client's

@@ -48,7 +48,9 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.Epo
 	ofWorkspace := command("hget", l.settings(s), "epoch")
 	ofInstance := command("hget", l.settings(instance), "epoch")
 	revoked := command("exists", l.revoked(ref.TokenID))
-	if err := e.db.run(ctx, mark, record, ofWorkspace, ofInstance, revoked, l.master(s)); err != nil {
+	calls := []*call{mark, record, ofWorkspace, ofInstance, revoked}
+	calls = append(calls, e.db.masters(l.keys(s), l.settings(instance), l.revoked(ref.TokenID))...)
+	if err := e.db.run(ctx, calls...); err != nil {
 		return state, false, err
 	}
 	switch {

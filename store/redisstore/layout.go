@@ -62,15 +62,14 @@ func (l layout) all(s space, request string) []string {
 	}
 }
 
-// waited is written to in the slot of the given key, so that there is
-// something to wait for.
-func (l layout) waited(key string) string {
+// beside names what lies in the slot of the given key.
+func (l layout) beside(key, what string) string {
 	if i := strings.IndexByte(key, '{'); i >= 0 {
 		if n := strings.IndexByte(key[i:], '}'); n > 0 {
-			return l.prefix + ":" + key[i:i+n+1] + ":waited"
+			return l.prefix + ":" + key[i:i+n+1] + ":" + what
 		}
 	}
-	return l.prefix + ":{" + key + "}:waited"
+	return l.prefix + ":{" + key + "}:" + what
 }
 
 func (l layout) ring() string    { return l.in(instance, "ring") }

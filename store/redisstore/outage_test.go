@@ -88,6 +88,13 @@ func TestOutages(t *testing.T) {
 			}
 			reads := map[string]error{
 				"look up": within(func(ctx context.Context) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }),
+				"look up what is not there": within(func(ctx context.Context) error {
+					_, err := s.Keys.Lookup(ctx, "unknown")
+					if errors.Is(err, store.ErrNotFound) {
+						return nil
+					}
+					return err
+				}),
 				"epochs": within(func(ctx context.Context) error {
 					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1"})
 					return err

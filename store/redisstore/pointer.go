@@ -40,7 +40,7 @@ func (db *database) place(ctx context.Context, id string, fresh bool) (workspace
 		}
 	}
 	get := command("get", db.layout.pointer(id))
-	if err := db.run(ctx, get); err != nil {
+	if err := db.run(ctx, append([]*call{get}, db.masters(db.layout.pointer(id))...)...); err != nil {
 		return "", false, err
 	}
 	if get.missing() {

@@ -103,7 +103,7 @@ type state struct {
 func (db *database) beat(ctx context.Context) (state, error) {
 	c := evaluate(db.scripts.beat, append(db.layout.open(), db.layout.stream()), db.layout.channel(), newRequest(),
 		overdue.Milliseconds(), forgotten.Milliseconds(), doubtful.Milliseconds(), (overdue + 2*roundEvery).Milliseconds())
-	if err := db.run(ctx, c, db.layout.master(instance)); err != nil {
+	if err := db.run(ctx, append([]*call{c}, db.masters(db.layout.stream())...)...); err != nil {
 		return state{}, err
 	}
 	list := c.list()
