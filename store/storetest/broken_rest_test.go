@@ -211,6 +211,16 @@ func otherBreakages() []breakage {
 			return s
 		}, []string{"Epochs/raise sets all marks and lowers none"}},
 
+		{"keeps epochs as floating point numbers", func(s store.Store) store.Store {
+			next := s.Epochs
+			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+				state, err := next.Read(ctx, ref)
+				state.Key = int64(float64(state.Key))
+				return state, err
+			}}
+			return s
+		}, []string{"Epochs/epochs are exact"}},
+
 		{"forgets revocations", func(s store.Store) store.Store {
 			next := s.Epochs
 			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -133,6 +134,19 @@ func epochRules() []rule {
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 1}, store.Change{}))
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 1}, store.Change{}))
 				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Instance: 5, Workspace: 5, Key: 5, SecretKnown: true})
+			},
+		},
+		{
+			name: "epochs are exact",
+			why:  "An epoch is an integer of 64 bits: one more is more, also where a floating point number would not tell.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				establish(t, s, k)
+				for _, epoch := range []int64{1 << 53, 1<<53 + 1, 9_999_999_999_999_999, 10_000_000_000_000_000, math.MaxInt64 - 1, math.MaxInt64} {
+					must(t, "Raise", s.Epochs.Raise(background, store.Mark{Epoch: epoch}, store.Mark{Workspace: "team-a", Epoch: epoch},
+						store.Mark{Workspace: "team-a", Key: "key-1", Epoch: epoch, Secrets: ends(k)}))
+					wantState(t, s, tokenOf(k, "s2"), store.EpochState{Instance: epoch, Workspace: epoch, Key: epoch, SecretKnown: true})
+				}
 			},
 		},
 		{

@@ -173,13 +173,13 @@ func workspaceRules() []rule {
 			name: "deleting marks the record",
 			why:  "The record stays, marked as deleted, its epoch raised by one; so does a workspace's that was never saved.",
 			run: func(t tester, s store.Store) {
-				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 6}, store.Change{}))
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 1 << 53}, store.Change{}))
 				create(t, s, newKey("team-a", "key-1"))
 				deleteWorkspace(t, s, "team-a")
 				deleteWorkspace(t, s, "never-saved")
 				w := workspace(t, s, "team-a")
 				equal(t, "Deleted", w.Deleted, true)
-				equal(t, "Epoch", w.Epoch, 7)
+				equal(t, "Epoch", w.Epoch, 1<<53+1)
 				equal(t, "Keys", w.Keys, 0)
 				w = workspace(t, s, "never-saved")
 				equal(t, "Deleted", w.Deleted, true)

@@ -9,6 +9,6 @@ for i = 1, #all, 2 do bury(all[i], all[i + 1], when) end
 -- The record stays as it was but for its last instant, which is its first
 -- field.
 if old[5] then body = when .. string.match(old[5], '^[^ ]*(.*)$') end
-redis.call('HSET', settings, 'version', add(old[1] or '0', 1), 'epoch', add(old[2] or '0', 1),
+redis.call('HSET', settings, 'version', following(old[1] or '0'), 'epoch', following(old[2] or '0'),
   'request', request, 'deleted', '1', 'body', body)
 return written()

@@ -17,7 +17,7 @@ while at < #ARGV do
     else
       local old = redis.call('HGET', marks, id)
       local was = old and string.match(old, '^[^ ]*') or '0'
-      if not (behind and old and tonumber(was) >= tonumber(epoch)) then
+      if not (behind and old and larger(was, epoch) == was) then
         redis.call('HSET', marks, id, larger(was, epoch) .. secrets)
       end
     end

@@ -31,12 +31,19 @@ local function written()
   return 'ok'
 end
 
+-- Numbers of Lua are exact up to 2^53 only, and epochs may be larger: of two
+-- that look the same, the digits tell.
 local function larger(a, b)
-  if tonumber(a) < tonumber(b) then return b end
+  local x, y = tonumber(a), tonumber(b)
+  if x < y or x == y and (#a < #b or #a == #b and a < b) then return b end
   return a
 end
 
-local function add(n, step) return string.format('%.0f', tonumber(n) + step) end
+local function following(n)
+  local front, nines = string.match(n, '^(.-)(9*)$')
+  local last = front == '' and '1' or string.sub(front, 1, -2) .. tonumber(string.sub(front, -1)) + 1
+  return last .. string.rep('0', #nines)
+end
 
 -- A record's lines: request version epoch | birth created maker | state and
 -- name | permissions | asked | resources | one line a secret.
@@ -60,5 +67,5 @@ local function bury(id, record, when)
   redis.call('ZREM', created, byCreated)
   redis.call('ZREM', names, byName)
   local _, _, epoch = head(record)
-  redis.call('HSET', tombs, id, when .. ' ' .. add(epoch, 1) .. ' ' .. birth(record) .. ' ' .. request)
+  redis.call('HSET', tombs, id, when .. ' ' .. following(epoch) .. ' ' .. birth(record) .. ' ' .. request)
 end

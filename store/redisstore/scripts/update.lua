@@ -32,7 +32,7 @@ for i = 1, n do
 end
 local kept = string.match(old, '^[^\n]*\n([^\n]*)')
 local _, oldName = places(old, id)
-redis.call('HSET', keys, id, request .. ' ' .. add(version, 1) .. ' ' .. larger(oldEpoch, epoch) .. '\n' ..
+redis.call('HSET', keys, id, request .. ' ' .. following(version) .. ' ' .. larger(oldEpoch, epoch) .. '\n' ..
   kept .. '\n' .. body .. table.concat(lines))
 if oldName ~= byName then
   redis.call('ZREM', names, oldName)
