@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -229,13 +228,6 @@ func (db *database) node(ctx context.Context, key string) (*redis.Client, error)
 	return nil, store.ErrUnavailable
 }
 
-// replicas reads how many there are from the answer to INFO.
-func replicas(info string) int {
-	_, rest, _ := strings.Cut(info, "connected_slaves:")
-	digits, _, _ := strings.Cut(rest, "\r")
-	n, err := strconv.Atoi(digits)
-	if err != nil {
-		return 0
-	}
-	return n
-}
+// replicas counts those in an answer to INFO that have their first copy: one
+// that is still getting it can confirm nothing, and cannot take over.
+func replicas(info string) int { return strings.Count(info, ",state=online,") }

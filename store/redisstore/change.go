@@ -130,14 +130,18 @@ func (db *database) begin(request string, with store.Change, events []store.Even
 }
 
 // finish takes the steps after a change was made.
-func (db *database) finish(ctx context.Context, c *change, request string, told []any) error {
+func (db *database) finish(ctx context.Context, c *change, request string, told []any) (unsure error) {
 	if c.id != "" {
-		err := toTheEnd(ctx, func(ctx context.Context) error { return db.confirm(ctx, c, request) })
-		if errors.Is(err, store.ErrExists) {
+		lasting := false
+		unsure = toTheEnd(ctx, func(ctx context.Context) (err error) {
+			lasting, err = db.confirm(ctx, c, request)
+			return err
+		})
+		if errors.Is(unsure, store.ErrExists) {
 			db.giveUp(ctx, c, request, told)
 		}
-		if err != nil {
-			return err
+		if !lasting {
+			return unsure
 		}
 		db.known.put(c.id, c.owner)
 	}
@@ -154,22 +158,24 @@ func (db *database) finish(ctx context.Context, c *change, request string, told 
 		}
 		return db.run(ctx, command("del", db.layout.receipt(c.space, request)))
 	})
-	return nil
+	return unsure
 }
 
-// confirm makes the pointer to a new key lasting. ErrExists: the reservation
-// ran out, another workspace has the id now, and the key is no more.
-func (db *database) confirm(ctx context.Context, c *change, request string) error {
+// confirm makes the pointer to a new key lasting, which may be so and not be
+// confirmed by a replica. ErrExists: the reservation ran out, another workspace
+// has the id now, and the key is no more.
+func (db *database) confirm(ctx context.Context, c *change, request string) (lasts bool, unsure error) {
 	confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)},
 		pointerValue(pending, request, c.owner), pointerValue(lasting, request, c.owner))
-	if err := db.runDurably(ctx, confirm); err != nil || confirm.text() == "ok" {
-		return err
+	unsure = db.runDurably(ctx, confirm)
+	if confirm.text() != "lost" {
+		return confirm.text() == "ok", unsure
 	}
 	undo := evaluate(db.scripts.undo, db.layout.all(c.space, request), request, "", 0, c.id)
 	if err := db.runDurably(ctx, undo); err != nil {
-		return err
+		return false, err
 	}
-	return store.ErrExists
+	return false, store.ErrExists
 }
 
 // giveUp takes the steps before a change back. What it does not reach expires,
