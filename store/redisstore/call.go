@@ -78,6 +78,15 @@ func (c *call) unknown() bool {
 	return c.script != nil && c.cmd.Err() != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
 }
 
+// displaced reports whether the server ran nothing because the slot is on its
+// way to another (Redis Cluster specification, "ASK redirection" and "Multiple
+// keys operations"): until it has moved, what takes several keys of which one
+// is not there, as it often is, is refused by both.
+func (c *call) displaced() bool {
+	err := c.cmd.Err()
+	return err != nil && (redis.HasErrorPrefix(err, "TRYAGAIN") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "MOVED"))
+}
+
 // missing reports whether the answer is nil.
 func (c *call) missing() bool { return c.cmd.Err() == redis.Nil } //nolint:errorlint // go-redis returns it bare
 
@@ -106,17 +115,27 @@ func (db *database) run(ctx context.Context, calls ...*call) error {
 }
 
 func (db *database) runOn(ctx context.Context, pipeline func() redis.Pipeliner, calls []*call) error {
-	exec(ctx, pipeline(), calls, false)
-	var forgotten []*call
-	for _, c := range calls {
-		if c.unknown() {
-			forgotten = append(forgotten, c)
+	left := calls
+	for n := 0; ; n++ {
+		exec(ctx, pipeline(), left, false)
+		if forgotten := those(left, (*call).unknown); len(forgotten) > 0 {
+			exec(ctx, pipeline(), forgotten, true)
+		}
+		left = those(left, (*call).displaced)
+		if len(left) == 0 || n == patience || pause(ctx, n) != nil {
+			return firstFailure(ctx, calls)
 		}
 	}
-	if len(forgotten) > 0 {
-		exec(ctx, pipeline(), forgotten, true)
+}
+
+func those(calls []*call, are func(*call) bool) []*call {
+	var found []*call
+	for _, c := range calls {
+		if are(c) {
+			found = append(found, c)
+		}
 	}
-	return firstFailure(ctx, calls)
+	return found
 }
 
 func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
@@ -141,28 +160,24 @@ func (db *database) runDurably(ctx context.Context, c *call) error {
 	if db.wait == WaitNever {
 		return db.run(ctx, c)
 	}
-	for range redirects {
-		moved, err := db.runAndWait(ctx, c)
-		if !moved {
+	for n := range patience {
+		displaced, err := db.runAndWait(ctx, c)
+		if !displaced {
 			return err
 		}
 		if cluster, ok := db.client.(*redis.ClusterClient); ok {
 			cluster.ReloadState(ctx)
 		}
-		if err := pause(ctx, 5); err != nil {
+		if err := pause(ctx, n); err != nil {
 			return outageOf(ctx, err)
 		}
 	}
 	return fmt.Errorf("the slot keeps moving: %w", store.ErrUnavailable)
 }
 
-// redirects is how often a call follows its slot to another node.
-const redirects = 5
-
 // runAndWait sends the call and WAIT, which speaks of the writes of its own
-// connection, in one pipeline to one node. moved reports that the node does
-// not hold the slot and did nothing.
-func (db *database) runAndWait(ctx context.Context, c *call) (moved bool, err error) {
+// connection, in one pipeline to one node.
+func (db *database) runAndWait(ctx context.Context, c *call) (displaced bool, err error) {
 	node, err := db.node(ctx, c.keys[0])
 	if err != nil {
 		return false, outageOf(ctx, err)
@@ -187,8 +202,8 @@ func (db *database) runAndWait(ctx context.Context, c *call) (moved bool, err er
 	if c.unknown() {
 		exec(ctx, node.Pipeline(), asked, true)
 	}
-	if cause := c.cmd.Err(); cause != nil && (redis.HasErrorPrefix(cause, "MOVED") || redis.HasErrorPrefix(cause, "ASK")) {
-		return true, outageOf(ctx, cause)
+	if c.displaced() {
+		return true, outageOf(ctx, c.cmd.Err())
 	}
 	if err := firstFailure(ctx, calls); err != nil {
 		return false, err

@@ -2,8 +2,10 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -61,6 +63,7 @@ func TestContractOnACluster(t *testing.T) {
 		require.Nil(t, page.Next)
 	})
 	t.Run("B19 a master of the settings without its replicas", func(t *testing.T) { lonely(t, client) })
+	t.Run("a slot on its way", func(t *testing.T) { slotMigrates(t, client, nodes) })
 	t.Run("a slot that has moved", func(t *testing.T) { slotMoves(t, client, nodes) })
 }
 
@@ -131,4 +134,83 @@ func slotMoves(t *testing.T, client *redis.ClusterClient, nodes []*servers.Proce
 	held, err := to.HLen(ctx, "moving:{w:team-a}:keys").Result()
 	require.NoError(t, err)
 	require.EqualValues(t, 1, held)
+}
+
+// slotMigrates moves slots with what lies in them to another master, as
+// resharding does, under load. Meanwhile the server refuses what takes several
+// keys; no caller sees it.
+func slotMigrates(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process) {
+	ctx := context.Background()
+	for _, wait := range []int{0, redisstore.WaitNever} {
+		prefix := fmt.Sprint("migrating", wait)
+		own, h := redis.NewClusterClient(client.Options()), &hook{}
+		t.Cleanup(func() { _ = own.Close() })
+		h.left.Store(1_000_000)
+		own.AddHook(h)
+		s := newDriver(t, own, redisstore.Config{Prefix: prefix, WaitReplicas: wait}).Store()
+		create(t, s, "team-1", "key-1")
+		w := listen(t, s)
+		l := begin(s)
+		for _, tag := range []string{"w:team-1", "i"} {
+			before := l.acknowledged()
+			require.Eventually(t, func() bool { return l.acknowledged() > before+20 }, patience, time.Millisecond)
+			result := make(chan error, 1)
+			migrate(t, client, nodes, prefix+":{"+tag+"}:keys", func() {
+				go func() {
+					_, err := s.Keys.Lookup(ctx, "key-1")
+					result <- errors.Join(err, s.Keys.Create(ctx, newKey("team-1", "during-"+tag), store.NoLimit, store.Change{Now: noon}))
+				}()
+			}, func() {
+				sent := h.sent.Load()
+				require.Eventually(t, func() bool { return h.sent.Load() > sent+3 }, patience, time.Millisecond)
+			})
+			require.NoError(t, <-result, "while %s was on its way", tag)
+		}
+		before := l.acknowledged()
+		require.Eventually(t, func() bool { return l.acknowledged() > before+20 }, patience, time.Millisecond)
+		l.stop()
+		require.Empty(t, l.refused)
+		require.Zero(t, l.lost(t, s))
+		create(t, s, "team-1", "key-last")
+		_, gap := w.until(t, aboutKey("key-last"))
+		require.False(t, gap)
+	}
+}
+
+// migrate moves the slot of a key. It calls begun once the slot is on its way,
+// and halfway after each key that was moved.
+func migrate(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process, key string, begun, halfway func()) {
+	t.Helper()
+	ctx := context.Background()
+	slot, err := client.ClusterKeySlot(ctx, key).Result()
+	require.NoError(t, err)
+	client.ReloadState(ctx)
+	from, err := client.MasterForKey(ctx, key)
+	require.NoError(t, err)
+	var to *redis.Client
+	for _, node := range nodes {
+		if node.Addr() != from.Options().Addr {
+			to = newClient(t, node.Addr())
+		}
+	}
+	id := func(c *redis.Client) string {
+		text, err := c.Do(ctx, "cluster", "myid").Text()
+		require.NoError(t, err)
+		return text
+	}
+	require.NoError(t, to.Do(ctx, "cluster", "setslot", slot, "importing", id(from)).Err())
+	require.NoError(t, from.Do(ctx, "cluster", "setslot", slot, "migrating", id(to)).Err())
+	begun()
+	for {
+		halfway()
+		keys, err := from.ClusterGetKeysInSlot(ctx, int(slot), 1).Result()
+		require.NoError(t, err)
+		if len(keys) == 0 {
+			break
+		}
+		require.NoError(t, from.Migrate(ctx, "127.0.0.1", port(t, to.Options().Addr), keys[0], 0, patience).Err())
+	}
+	for _, c := range []*redis.Client{to, from} {
+		require.NoError(t, c.Do(ctx, "cluster", "setslot", slot, "node", id(to)).Err())
+	}
 }

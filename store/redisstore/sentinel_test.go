@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -125,6 +126,7 @@ type load struct {
 	mu      sync.Mutex
 	keys    []string
 	ids     []store.OnceID
+	refused []error
 }
 
 func begin(s store.Store) *load {
@@ -152,6 +154,9 @@ func (l *load) write(ctx context.Context, s store.Store, name string) {
 	}
 	if spent == nil {
 		l.ids = append(l.ids, id)
+	}
+	if err := errors.Join(keyed, spent); err != nil {
+		l.refused = append(l.refused, err)
 	}
 }
 
