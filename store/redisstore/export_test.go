@@ -1,6 +1,10 @@
 package redisstore
 
-import "github.com/latchkey-go/latchkey/store"
+import (
+	"fmt"
+
+	"github.com/latchkey-go/latchkey/store"
+)
 
 // The seam for fuzzing what is kept as text.
 
@@ -24,4 +28,20 @@ func DecodeEvent(text string) (store.Event, error) { return decodeEvent(text) }
 
 func Tag(workspace string) string { return layout{"p"}.keys(spaceOf(workspace)) }
 
-func OnceKey(space, id string) string { return layout{"p"}.once(space, id) }
+// Names tells of the names of keys under a prefix what they are of; text is
+// what comes from outside.
+func Names(prefix, text string) map[string]string {
+	l := layout{prefix}
+	names := map[string]string{
+		l.ring(): "ring", l.stream(): "stream", l.registry(0): "registry", l.usage(0, "days"): "usage", l.open()[0]: "open", l.open()[1]: "began",
+		l.pointer(text): "pointer of " + text, l.markPointer(text): "mark of " + text, l.limit(text): "limit of " + text,
+		l.revoked(text): "revocation of " + text, l.event(text): "event of " + text, l.beside(l.pointer(text), "never"): "never of " + text,
+	}
+	for i, name := range l.all(spaceOf(text), "r") {
+		names[name] = fmt.Sprint("part ", i, " of ", text)
+	}
+	for i := range len(text) + 1 {
+		names[l.once(text[:i], text[i:])] = fmt.Sprintf("one-time id %q of %q", text[i:], text[:i])
+	}
+	return names
+}

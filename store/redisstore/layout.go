@@ -81,18 +81,20 @@ func (l layout) channel() string { return l.prefix + ":notices" }
 func (l layout) open() []string { return []string{l.in(instance, "open"), l.in(instance, "began")} }
 
 // The following have a slot each: what comes from outside is escaped, and with
-// it the braces that would make a hash tag.
+// it the braces that would make a hash tag, and the colons that would make a
+// name of a store whose prefix is longer.
 
-func (l layout) pointer(id string) string     { return l.prefix + ":id:" + escape(id) }
-func (l layout) markPointer(id string) string { return l.prefix + ":mark:" + escape(id) }
-func (l layout) limit(id string) string       { return l.prefix + ":limit:" + escape(id) }
-func (l layout) revoked(id string) string     { return l.prefix + ":revoked:" + escape(id) }
-func (l layout) event(id string) string       { return l.prefix + ":event:" + escape(id) }
+func (l layout) pointer(id string) string     { return l.prefix + ":id:" + segment(id) }
+func (l layout) markPointer(id string) string { return l.prefix + ":mark:" + segment(id) }
+func (l layout) limit(id string) string       { return l.prefix + ":limit:" + segment(id) }
+func (l layout) revoked(id string) string     { return l.prefix + ":revoked:" + segment(id) }
+func (l layout) event(id string) string       { return l.prefix + ":event:" + segment(id) }
 
-// once escapes colons of the space too, so that what follows one is the id.
 func (l layout) once(space, id string) string {
-	return l.prefix + ":once:" + strings.ReplaceAll(escape(space), ":", "%3a") + ":" + escape(id)
+	return l.prefix + ":once:" + segment(space) + " " + segment(id)
 }
+
+func segment(text string) string { return strings.ReplaceAll(escape(text), ":", "%3a") }
 
 // parts is over how many slots spread what is neither of one workspace nor
 // found by one name.

@@ -96,5 +96,26 @@ func TestTags(t *testing.T) {
 		require.Empty(t, seen[tag], "%q and %q", workspace, seen[tag])
 		seen[tag] = "another: " + workspace
 	}
-	require.NotEqual(t, redisstore.OnceKey("a", "b:c"), redisstore.OnceKey("a:b", "c"))
+}
+
+// Stores that share a server keep apart, also where the prefix of one begins
+// that of another, and whatever ids they are given.
+func TestNames(t *testing.T) {
+	prefixes, texts := []string{"p"}, []string{"x", "0", ":", "a:b", "{i}:ring", "x:never", "never"}
+	for _, kind := range []string{"id", "mark", "limit", "revoked", "event", "once", "spaces", "notices", "x", "once:a", "id:id", "ring"} {
+		prefixes = append(prefixes, "p:"+kind, "p:"+kind+":", "p:"+kind+":x", "p"+kind)
+		texts = append(texts, kind+":x", kind+":"+kind+":x", kind+":0", ":"+kind+":x")
+	}
+	seen := map[string]string{}
+	for _, prefix := range prefixes {
+		for _, text := range texts {
+			for name, of := range redisstore.Names(prefix, text) {
+				of = "the " + of + " in " + prefix
+				if other, found := seen[name]; found && other != of {
+					t.Errorf("%q is %s, and %s", name, of, other)
+				}
+				seen[name] = of
+			}
+		}
+	}
 }
