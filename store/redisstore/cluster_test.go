@@ -151,20 +151,31 @@ func slotMigrates(t *testing.T, client *redis.ClusterClient, nodes []*servers.Pr
 		create(t, s, "team-1", "key-1")
 		w := listen(t, s)
 		l := begin(s)
-		for _, tag := range []string{"w:team-1", "i"} {
+		day := store.Count{Workspace: "team-1", Key: "key-1", Day: noon, Logins: 1}
+		used := fmt.Sprint("u", redisstore.UsagePart("team-1", "key-1"))
+		require.NoError(t, s.Usage.Add(ctx, []store.Count{day}))
+		for i, tag := range []string{"w:team-1", "i", used} {
 			before := l.acknowledged()
 			require.Eventually(t, func() bool { return l.acknowledged() > before+20 }, patience, time.Millisecond)
 			result := make(chan error, 1)
 			migrate(t, client, nodes, prefix+":{"+tag+"}:keys", func() {
 				go func() {
 					_, err := s.Keys.Lookup(ctx, "key-1")
-					result <- errors.Join(err, s.Keys.Create(ctx, newKey("team-1", "during-"+tag), store.NoLimit, store.Change{Now: noon}))
+					_, pruned := s.Usage.Prune(ctx, noon.AddDate(0, 0, -1))
+					result <- errors.Join(err, pruned, s.Usage.Add(ctx, []store.Count{day}),
+						s.Keys.Create(ctx, newKey("team-1", "during-"+tag), store.NoLimit, store.Change{Now: noon}))
 				}()
 			}, func() {
+				_, err := s.Usage.Days(ctx, "team-1", "key-1", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+				require.NoError(t, err)
 				sent := h.sent.Load()
 				require.Eventually(t, func() bool { return h.sent.Load() > sent+3 }, patience, time.Millisecond)
 			})
 			require.NoError(t, <-result, "while %s was on its way", tag)
+			days, err := s.Usage.Days(ctx, "team-1", "key-1", noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1))
+			require.NoError(t, err)
+			require.Len(t, days, 1)
+			require.EqualValues(t, i+2, days[0].Logins)
 		}
 		before := l.acknowledged()
 		require.Eventually(t, func() bool { return l.acknowledged() > before+20 }, patience, time.Millisecond)

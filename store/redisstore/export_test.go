@@ -45,3 +45,5 @@ func Names(prefix, text string) map[string]string {
 	}
 	return names
 }
+
+func UsagePart(workspace, key string) int { return partOf(useField(workspace, key)) }

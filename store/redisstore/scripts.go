@@ -23,7 +23,7 @@ type scripts struct {
 	// Of a space.
 	create, update, remove, undo, settings, deleteSpace, touch, rehash, purge, raise, append, prune *script
 	// Of their own.
-	read, page, reserve, confirm, swap, once, fence, home, revoke, ring, advance, count, days, pruneDays, intend, drop, tell, beat *script
+	read, page, reserve, confirm, swap, once, fence, home, revoke, ring, advance, count, pruneDay, intend, drop, tell, beat *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -47,7 +47,7 @@ func loadScripts() (*scripts, error) {
 		append: of("append"), prune: of("prune"),
 		read: own("read"), page: own("page"), reserve: own("reserve"), confirm: own("confirm"), swap: own("swap"),
 		once: own("once"), fence: own("fence"), home: own("home"), revoke: own("revoke"), ring: own("ring"),
-		advance: own("advance"), count: own("count"), days: own("days"), pruneDays: own("prunedays"),
+		advance: own("advance"), count: own("count"), pruneDay: own("pruneday"),
 		intend: own("intend"), drop: own("drop"), tell: own("tell"), beat: own("beat"),
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -10,8 +9,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// usage implements store.Usage: one hash a day and part, with one field a key.
+// usage implements store.Usage: one hash a day and part, with one field a key,
+// and one set of the days of each part.
 type usage struct{ db *database }
+
+func (l layout) days(part int) string { return l.usage(part, "days") }
+
+func (l layout) day(part int, day string) string { return l.usage(part, "day:"+day) }
 
 func useField(workspace, key string) string { return escape(workspace) + " " + escape(key) }
 
@@ -32,13 +36,19 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 			continue
 		}
 		field := useField(c.Workspace, c.Key)
-		part := partOf(field)
-		if byPart[part] == nil {
-			byPart[part] = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "counted:"+request)},
-				l.usage(part, "day:"), countedFor.Milliseconds())
-			calls = append(calls, byPart[part])
+		part, day := partOf(field), strconv.FormatInt(dayOf(c.Day), 10)
+		add := byPart[part]
+		if add == nil {
+			add = evaluate(u.db.scripts.count, []string{l.days(part), l.usage(part, "counted:"+request)}, countedFor.Milliseconds())
+			byPart[part] = add
+			calls = append(calls, add)
 		}
-		byPart[part].args = append(byPart[part].args, dayOf(c.Day), field, c.Logins, c.Refusals)
+		key := slices.Index(add.keys, l.day(part, day))
+		if key < 0 {
+			key = len(add.keys)
+			add.keys = append(add.keys, l.day(part, day))
+		}
+		add.args = append(add.args, key+1, day, field, c.Logins, c.Refusals)
 	}
 	if err := u.db.run(ctx, calls...); err != nil {
 		return fail("add usage", err)
@@ -51,27 +61,64 @@ func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.T
 	if err := ctx.Err(); err != nil {
 		return nil, fail("read usage", err)
 	}
-	field := useField(workspace, key)
-	part := partOf(field)
-	c := evaluate(u.db.scripts.days, []string{u.db.layout.usage(part, "days")}, u.db.layout.usage(part, "day:"), field,
-		firstDay(from), firstDay(to))
-	if err := u.db.run(ctx, c); err != nil {
+	counts, err := u.days(ctx, workspace, key, dayAt(from), dayAt(to))
+	if err != nil {
 		return nil, fail("read usage", err)
 	}
-	var counts []store.Count
-	list := c.list()
-	for i := 0; i+1 < len(list); i += 2 {
-		n, _ := list[i].(string)
-		both, _ := list[i+1].(string)
-		w := words{text: n + " " + both}
-		count := store.Count{Workspace: workspace, Key: key, Day: midnight(w.number()), Logins: w.number(), Refusals: w.number()}
-		if w.failed {
-			return nil, fail("read usage", errRecord)
-		}
-		counts = append(counts, count)
-	}
-	slices.SortFunc(counts, func(a, b store.Count) int { return cmp.Compare(a.Day.Unix(), b.Day.Unix()) })
 	return counts, nil
+}
+
+func (u *usage) days(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
+	field := useField(workspace, key)
+	part := partOf(field)
+	known, err := u.known(ctx, []int{part})
+	if err != nil {
+		return nil, err
+	}
+	days := slices.DeleteFunc(known[0], func(n int64) bool { return n < from || n >= to })
+	slices.Sort(days)
+	reads := make([]*call, len(days))
+	for i, n := range days {
+		reads[i] = command("hget", u.db.layout.day(part, strconv.FormatInt(n, 10)), field)
+	}
+	if err := u.db.run(ctx, reads...); err != nil {
+		return nil, err
+	}
+	var counts []store.Count
+	for i, n := range days {
+		if reads[i].missing() {
+			continue
+		}
+		w := words{text: reads[i].text()}
+		counts = append(counts, store.Count{Workspace: workspace, Key: key, Day: midnight(n), Logins: w.number(), Refusals: w.number()})
+		if w.failed {
+			return nil, errRecord
+		}
+	}
+	return counts, nil
+}
+
+// known reads which days the given parts have counts of.
+func (u *usage) known(ctx context.Context, of []int) ([][]int64, error) {
+	calls := make([]*call, len(of))
+	for i, part := range of {
+		calls[i] = command("smembers", u.db.layout.days(part))
+	}
+	if err := u.db.run(ctx, calls...); err != nil {
+		return nil, err
+	}
+	known := make([][]int64, len(of))
+	for i, c := range calls {
+		for _, member := range c.list() {
+			text, _ := member.(string)
+			w := words{text: text}
+			known[i] = append(known[i], w.number())
+			if w.failed {
+				return nil, errRecord
+			}
+		}
+	}
+	return known, nil
 }
 
 // Prune implements store.Usage.
@@ -79,18 +126,36 @@ func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, fail("prune usage", err)
 	}
-	calls := make([]*call, parts)
-	for i := range calls {
-		calls[i] = evaluate(u.db.scripts.pruneDays, []string{u.db.layout.usage(i, "days")}, u.db.layout.usage(i, "day:"), firstDay(before))
+	pruned, err := u.prune(ctx, dayAt(before))
+	if err != nil {
+		return pruned, fail("prune usage", err)
 	}
-	if err := u.db.run(ctx, calls...); err != nil {
-		return 0, fail("prune usage", err)
+	return pruned, nil
+}
+
+func (u *usage) prune(ctx context.Context, first int64) (pruned int, err error) {
+	all := make([]int, parts)
+	for i := range all {
+		all[i] = i
 	}
-	pruned := 0
+	known, err := u.known(ctx, all)
+	if err != nil {
+		return 0, err
+	}
+	var calls []*call
+	for part, days := range known {
+		for _, n := range days {
+			if n < first {
+				day := strconv.FormatInt(n, 10)
+				calls = append(calls, evaluate(u.db.scripts.pruneDay, []string{u.db.layout.days(part), u.db.layout.day(part, day)}, day))
+			}
+		}
+	}
+	err = u.db.run(ctx, calls...)
 	for _, c := range calls {
 		pruned += int(c.int())
 	}
-	return pruned, nil
+	return pruned, err
 }
 
 const day = 24 * time.Hour
@@ -99,13 +164,13 @@ const day = 24 * time.Hour
 // the zero time, a midnight.
 func dayOf(t time.Time) int64 { return t.UTC().Truncate(day).Unix() / int64(day/time.Second) }
 
-// firstDay is the first day that begins at or after the instant.
-func firstDay(t time.Time) string {
+// dayAt is the first day that begins at or after the instant.
+func dayAt(t time.Time) int64 {
 	n := dayOf(t)
 	if midnight(n).Before(t) {
 		n++
 	}
-	return strconv.FormatInt(n, 10)
+	return n
 }
 
 func midnight(n int64) time.Time { return time.Unix(n*int64(day/time.Second), 0).UTC() }

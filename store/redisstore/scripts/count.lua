@@ -1,15 +1,15 @@
--- Adds to counters by day. KEYS: the set of days, the mark of this request;
--- ARGV: prefix of a day's key, how long the mark is kept, then day, field,
--- logins, refusals of each.
-if redis.call('SET', KEYS[2], '1', 'PX', ARGV[2], 'NX') == false then return 'ok' end
-for i = 3, #ARGV, 4 do
-  local day = ARGV[1] .. ARGV[i]
-  redis.call('SADD', KEYS[1], ARGV[i])
+-- Adds to counters by day. KEYS: the set of days, the mark of this request, the
+-- counters of each day; ARGV: how long the mark is kept, then of each count: which
+-- of the keys, day, field, logins, refusals.
+if redis.call('SET', KEYS[2], '1', 'PX', ARGV[1], 'NX') == false then return 'ok' end
+for i = 2, #ARGV, 5 do
+  local day, field = KEYS[tonumber(ARGV[i])], ARGV[i + 2]
+  redis.call('SADD', KEYS[1], ARGV[i + 1])
   local l, r = 0, 0
-  local found = redis.call('HGET', day, ARGV[i + 1])
+  local found = redis.call('HGET', day, field)
   if found then
     l, r = string.match(found, '^(%S+) (%S+)$')
   end
-  redis.call('HSET', day, ARGV[i + 1], string.format('%.0f %.0f', tonumber(l) + tonumber(ARGV[i + 2]), tonumber(r) + tonumber(ARGV[i + 3])))
+  redis.call('HSET', day, field, string.format('%.0f %.0f', tonumber(l) + tonumber(ARGV[i + 3]), tonumber(r) + tonumber(ARGV[i + 4])))
 end
 return 'ok'
