@@ -39,6 +39,7 @@ const (
 	// silence is after how long without a round the stream ends.
 	silence = 3 * time.Second
 	backlog = 4096
+	helped  = 100 // changes that one round tells of in their writers' places
 )
 
 // Watch implements store.Watch. A subscription that breaks, a server that does
@@ -102,7 +103,7 @@ type state struct {
 // beat reads the state, and tells in place of writers who are overdue.
 func (db *database) beat(ctx context.Context) (state, error) {
 	c := evaluate(db.scripts.beat, append(db.layout.open(), db.layout.stream()), db.layout.channel(), newRequest(),
-		overdue.Milliseconds(), forgotten.Milliseconds(), doubtful.Milliseconds(), (overdue + 2*roundEvery).Milliseconds())
+		overdue.Milliseconds(), forgotten.Milliseconds(), doubtful.Milliseconds(), (overdue + 2*roundEvery).Milliseconds(), helped)
 	if err := db.run(ctx, append([]*call{c}, db.masters(db.layout.stream())...)...); err != nil {
 		return state{}, err
 	}

@@ -2,9 +2,11 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -213,4 +215,35 @@ func TestAStreamInDoubt(t *testing.T) {
 	t.Logf("%d heartbeats before it was told", beats)
 	require.Less(t, beats, 7, "2 s have room for 14")
 	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind, "and then again")
+}
+
+// Many changes whose writers died at once are told of in stretches: the stream
+// stays in doubt until the last.
+func TestAStreamInDoubtOfMany(t *testing.T) {
+	t.Parallel()
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	w := listen(t, s)
+	at, err := client.Time(t.Context()).Result()
+	require.NoError(t, err)
+	begun := float64(at.Add(-3 * time.Second).UnixMilli())
+	const many = 350
+	var open []redis.Z
+	for i := range many {
+		open = append(open, redis.Z{Score: begun, Member: fmt.Sprintf("request-%d %d team-a key-%d ", i, store.NoticeKey, i)})
+	}
+	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:began", open...).Err())
+	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:open", open...).Err())
+	told, beats := 0, 0
+	for told < many {
+		switch n := w.next(t); {
+		case n.Kind == store.NoticeKey:
+			told++
+		case told > 0:
+			beats++
+		}
+	}
+	require.Zero(t, beats, "heartbeats while some were not told of")
+	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
 }
