@@ -46,7 +46,7 @@ func (db *database) place(ctx context.Context, id string, fresh bool) (workspace
 	if get.missing() {
 		return "", false, store.ErrNotFound
 	}
-	state, birth, workspace := splitPointer(get.text())
+	state, _, workspace := splitPointer(get.text())
 	if state == lasting {
 		db.known.put(id, workspace)
 		return workspace, false, nil
@@ -60,12 +60,16 @@ func (db *database) place(ctx context.Context, id string, fresh bool) (workspace
 	if held.missing() {
 		return "", false, store.ErrNotFound
 	}
-	confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(id)},
-		pointerValue(pending, birth, workspace), pointerValue(lasting, birth, workspace))
-	if err := db.runDurably(ctx, confirm); err != nil {
-		return "", false, err
-	}
-	return workspace, false, nil
+	return workspace, false, db.adopt(ctx, id, workspace, held.text())
+}
+
+// adopt makes the pointer to a key lasting that its writer left pending, or that
+// ran out. One that another workspace has by now stays.
+func (db *database) adopt(ctx context.Context, id, workspace, record string) error {
+	_, rest := cut(record, '\n')
+	birth, _ := cut(rest, ' ')
+	return db.runDurably(ctx, evaluate(db.scripts.confirm, []string{db.layout.pointer(id)},
+		pointerValue(pending, birth, workspace), pointerValue(lasting, birth, workspace)))
 }
 
 // reserving takes the id for a workspace, also from the value that is free.

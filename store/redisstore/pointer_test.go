@@ -89,3 +89,29 @@ func TestAPointerToNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "team-b", found.Key.Workspace)
 }
+
+// A writer dies before its key's pointer is lasting, and Redis is away until
+// that is over: the key is in the lists, so whoever watches makes that it can
+// be found.
+func TestAPointerThatRanOut(t *testing.T) {
+	t.Parallel()
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	dead, _ := dying(t, prefix, 3) // a connection, what comes before, the change itself
+	err := dead.Keys.Create(t.Context(), newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	n, err := client.Del(t.Context(), prefix+":id:key-1").Result()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	_, err = s.Keys.Lookup(t.Context(), "key-1")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	listen(t, s)
+	require.Eventually(t, func() bool {
+		_, err := s.Keys.Lookup(context.Background(), "key-1")
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	left, err := client.PTTL(t.Context(), prefix+":id:key-1").Result()
+	require.NoError(t, err)
+	require.EqualValues(t, -1, left, "for good")
+}

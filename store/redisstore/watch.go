@@ -125,13 +125,26 @@ func (db *database) beat(ctx context.Context) (state, error) {
 // help finishes what their writers have not: a key that was made gets its
 // lasting pointer.
 func (db *database) help(ctx context.Context, late []any) error {
+	var keys []store.Notice
+	var reads []*call
 	for i := range late {
 		text, _ := late[i].(string)
 		w := words{text: text}
 		if n := noticeOf(&w); n.Kind == store.NoticeKey {
-			if _, _, err := db.place(ctx, n.Key, true); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
+			keys = append(keys, n)
+			reads = append(reads, command("get", db.layout.pointer(n.Key)), command("hget", db.layout.keys(spaceOf(n.Workspace)), n.Key))
+		}
+	}
+	if err := db.run(ctx, reads...); err != nil {
+		return err
+	}
+	for i, n := range keys {
+		pointer, record := reads[2*i], reads[2*i+1]
+		if state, _, _ := splitPointer(pointer.text()); state == lasting || record.missing() {
+			continue
+		}
+		if err := db.adopt(ctx, n.Key, n.Workspace, record.text()); err != nil {
+			return err
 		}
 	}
 	return nil
