@@ -16,6 +16,7 @@ import (
 type hook struct {
 	left   atomic.Int64
 	sent   atomic.Int64
+	heard  atomic.Bool      // of the first that is dropped the answer alone is lost
 	before func(trip int64) // unless nil
 }
 
@@ -23,8 +24,14 @@ func (h *hook) DialHook(next redis.DialHook) redis.DialHook          { return ne
 func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if h.left.Add(-1) < 0 {
+		if left := h.left.Add(-1); left < 0 {
+			if left == -1 && h.heard.Load() {
+				_ = next(ctx, cmds) //nolint:errcheck // nobody learns of it
+			}
 			for _, cmd := range cmds {
+				if c, ok := cmd.(*redis.Cmd); ok {
+					c.SetVal(nil)
+				}
 				cmd.SetErr(redis.ErrClosed)
 			}
 			return redis.ErrClosed
