@@ -29,6 +29,9 @@ func command(args ...any) *call { return &call{args: args} }
 // they delete what never is there, which a server refuses that was demoted, or
 // that its replicas have left (min-replicas-to-write). What such a server says
 // may be long out of date. Outside a Cluster one server holds all slots.
+//
+// They go before scripts: the client sends a pipeline anew whose first command
+// was refused with TRYAGAIN, along with what it already follows by an ASK.
 func (db *database) masters(keys ...string) []*call {
 	if _, ok := db.client.(*redis.ClusterClient); !ok {
 		keys = keys[:1]
@@ -122,11 +125,15 @@ func (db *database) runOn(ctx context.Context, pipeline func() redis.Pipeliner, 
 			exec(ctx, pipeline(), forgotten, true)
 		}
 		left = those(left, (*call).displaced)
-		if len(left) == 0 || n == patience || pause(ctx, n) != nil {
+		if len(left) == 0 || n == onItsWay || pause(ctx, n) != nil {
 			return firstFailure(ctx, calls)
 		}
 	}
 }
+
+// onItsWay is how often a call looks whether its slot has arrived: for about six
+// seconds, unless its caller's time ends before.
+const onItsWay = 100
 
 func those(calls []*call, are func(*call) bool) []*call {
 	var found []*call
@@ -160,7 +167,7 @@ func (db *database) runDurably(ctx context.Context, c *call) error {
 	if db.wait == WaitNever {
 		return db.run(ctx, c)
 	}
-	for n := range patience {
+	for n := range onItsWay {
 		displaced, err := db.runAndWait(ctx, c)
 		if !displaced {
 			return err

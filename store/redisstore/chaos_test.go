@@ -115,7 +115,7 @@ func (c *crowd) write(name string) {
 		for ; c.done() < c.wanted && h.left.Load() > 0; n++ {
 			c.change(s, fmt.Sprint(name, "-", n))
 		}
-		_ = client.Close() //nolint:errcheck // its process is dead
+		_ = client.Close()
 	}
 }
 
@@ -154,13 +154,13 @@ func (c *crowd) change(s store.Store, name string) {
 		w.Suspended = !w.Suspended
 		a.err = s.Settings.SetWorkspace(ctx, w, change)
 	case n < 18:
-		_ = s.Upkeep.Touch(ctx, []store.Use{{Key: id, Secret: "s1", At: noon.Add(time.Duration(rand.IntN(1000)) * time.Second)}}) //nolint:errcheck // it may be lost
+		_ = s.Upkeep.Touch(ctx, []store.Use{{Key: id, Secret: "s1", At: noon.Add(time.Duration(rand.IntN(1000)) * time.Second)}})
 		return
 	case n < 19:
-		_, _ = s.Upkeep.Purge(ctx, noon.Add(time.Second)) //nolint:errcheck // as above
+		_, _ = s.Upkeep.Purge(ctx, noon.Add(time.Second))
 		return
 	default:
-		_ = s.Upkeep.Rehash(ctx, id, "s1", "hmac-sha256$1$digest-of-"+id, "hmac-sha256$2$digest-of-"+id) //nolint:errcheck // as above
+		_ = s.Upkeep.Rehash(ctx, id, "s1", "hmac-sha256$1$digest-of-"+id, "hmac-sha256$2$digest-of-"+id)
 		return
 	}
 	for _, other := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit} {

@@ -183,7 +183,7 @@ func (e *epochs) fit(ctx context.Context, marks []store.Mark) (elsewhere []store
 		home := escape(m.Workspace)
 		switch {
 		case !key.missing():
-			if _, _, workspace := splitPointer(key.text()); workspace != m.Workspace {
+			if _, workspace := splitPointer(key.text()); workspace != m.Workspace {
 				return nil, store.ErrNotFound
 			}
 		case !mark.missing():

@@ -26,7 +26,7 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if left := h.left.Add(-1); left < 0 {
 			if left == -1 && h.heard.Load() {
-				_ = next(ctx, cmds) //nolint:errcheck // nobody learns of it
+				_ = next(ctx, cmds)
 			}
 			for _, cmd := range cmds {
 				if c, ok := cmd.(*redis.Cmd); ok {

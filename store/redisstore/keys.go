@@ -64,8 +64,7 @@ func (t *keyTable) read(ctx context.Context, id, workspace string) (found store.
 	db, s := t.db, spaceOf(workspace)
 	key := evaluate(db.scripts.read, []string{db.layout.keys(s), db.layout.used(s), db.layout.settings(s)}, id)
 	above := command("hmget", db.layout.settings(instance), "version", "epoch", "body", "deleted")
-	calls := append([]*call{key, above}, db.masters(db.layout.keys(s), db.layout.settings(instance))...)
-	if err := db.run(ctx, calls...); err != nil {
+	if err := db.run(ctx, append(db.masters(db.layout.keys(s), db.layout.settings(instance)), above, key)...); err != nil {
 		return store.Found{}, err
 	}
 	if key.missing() {

@@ -25,10 +25,10 @@ func pointerValue(state, birth, workspace string) string {
 	return state + " " + birth + " " + escape(workspace)
 }
 
-func splitPointer(value string) (state, birth, workspace string) {
+func splitPointer(value string) (state, workspace string) {
 	state, rest := cut(value, ' ')
-	birth, rest = cut(rest, ' ')
-	return state, birth, unescape(rest)
+	_, rest = cut(rest, ' ') // its birth
+	return state, unescape(rest)
 }
 
 // place finds the workspace of a key's id, and whether it comes from the
@@ -46,7 +46,7 @@ func (db *database) place(ctx context.Context, id string, fresh bool) (workspace
 	if get.missing() {
 		return "", false, store.ErrNotFound
 	}
-	state, _, workspace := splitPointer(get.text())
+	state, workspace := splitPointer(get.text())
 	if state == lasting {
 		db.known.put(id, workspace)
 		return workspace, false, nil
@@ -93,7 +93,7 @@ func (db *database) reserve(ctx context.Context, c *call, id, request, workspace
 		if found == "ok" {
 			return false, nil
 		}
-		state, _, owner := splitPointer(found)
+		state, owner := splitPointer(found)
 		s := spaceOf(owner)
 		key := command("hexists", db.layout.keys(s), id)
 		tomb := command("hexists", db.layout.tombs(s), id)

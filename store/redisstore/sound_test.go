@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -158,7 +159,7 @@ func (i inspector) pointer(name string, workspaces map[string]found) {
 	i.Helper()
 	id := redisstore.Unescape(strings.TrimPrefix(name, "id:"))
 	value, err := i.client.Get(context.Background(), i.prefix+":"+name).Result()
-	if err == redis.Nil { //nolint:errorlint // go-redis returns it bare
+	if errors.Is(err, redis.Nil) {
 		return
 	}
 	require.NoError(i, err)

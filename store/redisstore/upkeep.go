@@ -75,7 +75,7 @@ func (db *database) places(ctx context.Context, uses []store.Use) (map[string]st
 	}
 	for id, c := range asked {
 		if !c.missing() {
-			_, _, places[id] = splitPointer(c.text())
+			_, places[id] = splitPointer(c.text())
 		}
 	}
 	return places, nil

@@ -104,7 +104,7 @@ type state struct {
 func (db *database) beat(ctx context.Context) (state, error) {
 	c := evaluate(db.scripts.beat, append(db.layout.open(), db.layout.stream()), db.layout.channel(), newRequest(),
 		overdue.Milliseconds(), forgotten.Milliseconds(), doubtful.Milliseconds(), (overdue + 2*roundEvery).Milliseconds(), helped)
-	if err := db.run(ctx, append([]*call{c}, db.masters(db.layout.stream())...)...); err != nil {
+	if err := db.run(ctx, append(db.masters(db.layout.stream()), c)...); err != nil {
 		return state{}, err
 	}
 	list := c.list()
@@ -140,7 +140,7 @@ func (db *database) help(ctx context.Context, late []any) error {
 	}
 	for i, n := range keys {
 		pointer, record := reads[2*i], reads[2*i+1]
-		if state, _, _ := splitPointer(pointer.text()); state == lasting || record.missing() {
+		if state, _ := splitPointer(pointer.text()); state == lasting || record.missing() {
 			continue
 		}
 		if err := db.adopt(ctx, n.Key, n.Workspace, record.text()); err != nil {
