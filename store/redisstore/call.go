@@ -126,9 +126,19 @@ func (db *database) runOn(ctx context.Context, pipeline func() redis.Pipeliner, 
 		}
 		left = those(left, (*call).displaced)
 		if len(left) == 0 || n == onItsWay || pause(ctx, n) != nil {
-			return firstFailure(ctx, calls)
+			return db.rerouted(ctx, firstFailure(ctx, calls))
 		}
 	}
+}
+
+// rerouted passes a failure on, and has the client of a Cluster ask anew who
+// holds what. By itself it does so where it is sent elsewhere, which a master
+// that died does not do, and once a minute.
+func (db *database) rerouted(ctx context.Context, failure error) error {
+	if cluster, ok := db.client.(*redis.ClusterClient); ok && failure != nil {
+		cluster.ReloadState(ctx)
+	}
+	return failure
 }
 
 // onItsWay is how often a call looks whether its slot has arrived: for about six
@@ -172,9 +182,6 @@ func (db *database) runDurably(ctx context.Context, c *call) error {
 		if !displaced {
 			return err
 		}
-		if cluster, ok := db.client.(*redis.ClusterClient); ok {
-			cluster.ReloadState(ctx)
-		}
 		if err := pause(ctx, n); err != nil {
 			return outageOf(ctx, err)
 		}
@@ -210,9 +217,9 @@ func (db *database) runAndWait(ctx context.Context, c *call) (displaced bool, er
 		exec(ctx, node.Pipeline(), asked, true)
 	}
 	if c.displaced() {
-		return true, outageOf(ctx, c.cmd.Err())
+		return true, db.rerouted(ctx, outageOf(ctx, c.cmd.Err()))
 	}
-	if err := firstFailure(ctx, calls); err != nil {
+	if err := db.rerouted(ctx, firstFailure(ctx, calls)); err != nil {
 		return false, err
 	}
 	if db.wait == 0 {

@@ -21,11 +21,16 @@ func follow(t *testing.T, master *redis.Client, state string) *servers.Process {
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--replicaof", "127.0.0.1 "+port(t, master.Options().Addr))
 	started(t, err)
 	t.Cleanup(p.Stop)
+	follows(t, master, state)
+	return p
+}
+
+func follows(t *testing.T, master *redis.Client, state string) {
+	t.Helper()
 	require.Eventually(t, func() bool {
 		info, err := master.Info(context.Background(), "replication").Result()
 		return err == nil && strings.Contains(info, "state="+state)
 	}, patience, 5*time.Millisecond)
-	return p
 }
 
 // A replica that gets its first copy can confirm nothing, for minutes if there

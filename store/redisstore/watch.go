@@ -71,7 +71,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	defer stop()
 	first, err := sub.Receive(opening)
 	if err != nil {
-		return outageOf(ctx, err)
+		return w.db.rerouted(ctx, outageOf(ctx, err))
 	}
 	if _, ok := first.(*redis.Subscription); !ok {
 		return fmt.Errorf("no subscription: %w", store.ErrUnavailable)
