@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -108,14 +109,19 @@ func TestClusterFailover(t *testing.T) {
 // takenOver reports whether the node knows of a master for what the dead one
 // held.
 func takenOver(ctx context.Context, node *redis.Client, dead string) bool {
-	slots, err := node.ClusterSlots(ctx).Result()
+	shards, err := node.ClusterShards(ctx).Result()
 	if err != nil {
 		return false
 	}
-	held := 0
-	for _, part := range slots {
-		if len(part.Nodes) > 0 && part.Nodes[0].Addr != dead {
-			held += part.End - part.Start + 1
+	held := int64(0)
+	for _, shard := range shards {
+		alive := slices.ContainsFunc(shard.Nodes, func(n redis.Node) bool {
+			return n.Role == "master" && net.JoinHostPort(n.IP, strconv.FormatInt(n.Port, 10)) != dead
+		})
+		for _, part := range shard.Slots {
+			if alive {
+				held += part.End - part.Start + 1
+			}
 		}
 	}
 	return held == 16384
