@@ -78,6 +78,7 @@ func newHost(t *testing.T) *host {
 	pages, err := console.New(srv.Keys(), console.Config{
 		InsecureSignIn: []console.Person{people["ada"], people["olga"], people["max"], people["bert"]},
 		Key:            bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
+		Timeout: time.Minute, // other work shares the machine
 	})
 	require.NoError(t, err)
 	for pattern, handler := range srv.Routes() {
@@ -107,6 +108,15 @@ func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expir
 	})
 	require.NoError(h.t, err)
 	return key, secret
+}
+
+// named is the key of this name.
+func (h *host) named(name string) store.Key {
+	h.t.Helper()
+	page, err := h.srv.Keys().List(h.t.Context(), people["ada"].Actor, store.KeyQuery{Text: name})
+	require.NoError(h.t, err)
+	require.Len(h.t, page.Keys, 1)
+	return page.Keys[0]
 }
 
 // logIn exchanges a key for a token, as a program does.

@@ -45,6 +45,8 @@ func sights(h *host) []sight {
 		{"created", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w) }},
 		{"created-again", "olga", "/workspaces/shop/keys/new", func(w *window) { fill(w); send(w); w.leads(chromedp.Reload()) }},
 		{"key", "olga", key, nil},
+		{"key-disabled", "olga", "/keys/" + h.named("old importer").ID, nil},
+		{"key-expiring", "ada", "/keys/" + h.named("directory sync").ID, nil},
 		{"keys-hostile", "bert", "/workspaces/blog/keys", nil},
 		{"key-hostile", "bert", "/keys/" + first.ID, nil},
 		{"change", "olga", key + "/change", nil},

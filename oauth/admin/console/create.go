@@ -117,7 +117,7 @@ func (s *call) orAgain(form string, err error, ask func(status int, wrong []prob
 type newSecret struct {
 	Key     keyView
 	Secret  string
-	Curl    string
+	Curl    []string // its words
 	Rotated bool
 }
 
@@ -126,8 +126,10 @@ func (s *call) showSecret(status int, title string, key *store.Key, secret apike
 	shown := newSecret{Key: viewOf(key, s.keys().Now()), Secret: secret.Reveal(), Rotated: status == http.StatusOK}
 	if s.c.cfg.LoginURL != "" {
 		// Escaped for the form, nothing is left that a shell would read.
-		shown.Curl = "curl -d grant_type=client_credentials -d client_id=" + url.QueryEscape(key.ID) +
-			" -d client_secret=" + url.QueryEscape(shown.Secret) + " '" + shellQuoted(s.c.cfg.LoginURL) + "'"
+		shown.Curl = []string{
+			"curl", "-d grant_type=client_credentials", "-d client_id=" + url.QueryEscape(key.ID),
+			"-d client_secret=" + url.QueryEscape(shown.Secret), "'" + shellQuoted(s.c.cfg.LoginURL) + "'",
+		}
 	}
 	f := s.frame("keys", title, shown)
 	f.Workspace = key.Workspace

@@ -16,6 +16,7 @@ type question struct {
 	TypeName  bool // the key's name is to be typed
 	Typed     string
 	Workspace string // of a question about a workspace
+	Secret    *secretView
 }
 
 // ask shows a question about a key.
@@ -32,11 +33,11 @@ func (s *call) askRetire() error {
 	if err != nil {
 		return err
 	}
-	for _, secret := range key.Secrets {
+	for _, secret := range viewOf(&key, s.keys().Now()).Secrets {
 		if secret.ID != s.secret() {
 			continue
 		}
-		q := question{Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret", Danger: true}
+		q := question{Secret: &secret, Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret", Danger: true}
 		if len(key.Secrets) == 1 {
 			q.Text += " It is the key's only secret: nobody can log in with the key until it is rotated."
 		}

@@ -1,10 +1,12 @@
 package console
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -14,19 +16,53 @@ type eventView struct {
 	Who, What      string
 	Fields, Note   string
 	Workspace, Key string
+	Name           string // of the key, if it is still there
 }
 
 func eventOf(e *store.Event, now time.Time) eventView {
-	v := eventView{Time: momentOf(e.Time, now, ""), Who: actorText(e.Actor), What: deeds()[e.Action], Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
+	v := eventView{Time: momentOf(e.Time, now, ""), Who: whoText(e), What: deeds()[e.Action], Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
 	if v.What == "" {
 		v.What = e.Action
 	}
-	fields := make([]string, len(e.Fields))
-	for i, field := range e.Fields {
-		fields[i] = fieldText(field)
+	switch e.Action {
+	case apikey.ActionUpdate, apikey.ActionRestore, apikey.ActionSettings, apikey.ActionWorkspace:
+		fields := make([]string, len(e.Fields))
+		for i, field := range e.Fields {
+			fields[i] = fieldText(field)
+		}
+		v.Fields = strings.Join(fields, ", ")
 	}
-	v.Fields = strings.Join(fields, ", ")
 	return v
+}
+
+// whoText says who did it. Behind a refused login is whoever knew the key's id.
+func whoText(e *store.Event) string {
+	switch {
+	case e.Action == apikey.ActionRefuse:
+		return "whoever tried to log in"
+	case e.Actor.Kind == "key" && e.Actor.ID == e.Key:
+		return "the key itself"
+	}
+	return actorText(e.Actor)
+}
+
+// nameKeys puts names to the keys of events; a key that was deleted has none.
+func (s *call) nameKeys(events []eventView) error {
+	names := map[string]string{}
+	for i := range events {
+		id := events[i].Key
+		name, known := names[id]
+		if !known && id != "" {
+			key, err := s.keys().Get(s.r.Context(), s.actor(), id)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			name = key.Name
+			names[id] = name
+		}
+		events[i].Name = name
+	}
+	return nil
 }
 
 // noteText is what the server notes of a refused login, in words; other notes
@@ -93,6 +129,9 @@ func (s *call) listEvents() error {
 	}
 	for i := range page.Events {
 		list.Events = append(list.Events, eventOf(&page.Events[i], now))
+	}
+	if err := s.nameKeys(list.Events); err != nil {
+		return err
 	}
 	var next *place
 	if page.Next != nil {

@@ -19,6 +19,7 @@ type keyPage struct {
 	Events []eventView
 	Ends   *moment // when the rules end it, if that is before its expiry
 	May    bool    // the person may change keys here
+	Off    string  // why no key of its workspace works at the moment
 }
 
 // showKey shows one key.
@@ -39,6 +40,11 @@ func (s *call) showKey() error {
 		at := momentOf(end, now, "")
 		page.Ends = &at
 	}
+	workspace, err := s.keys().Workspace(ctx, s.actor(), key.Workspace)
+	if err != nil {
+		return err
+	}
+	page.Off = offText(workspace)
 	grantable, err := s.keys().Grantable(ctx, s.actor(), key.Workspace)
 	if err != nil {
 		return err
@@ -61,7 +67,7 @@ func (s *call) showKey() error {
 		page.Events = append(page.Events, eventOf(&events.Events[i], now))
 	}
 	f := s.frame("keys", key.Name, page)
-	f.Workspace, f.Notice = key.Workspace, notices()[s.r.URL.Query().Get("done")]
+	f.Workspace = key.Workspace
 	return s.page("key", f)
 }
 

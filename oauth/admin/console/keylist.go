@@ -1,6 +1,8 @@
 package console
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -21,8 +23,7 @@ type keyList struct {
 	Granted   string // the permission that keys must hold
 	Catalog   []scope.Group
 	Sorts     []sortLink
-	SortedBy  string // what the list is sorted by, for the form
-	Order     string
+	Orders    []sortOrder
 	All       bool // of all workspaces
 	pager
 }
@@ -31,6 +32,50 @@ type keyList struct {
 type sortLink struct {
 	Label, Query string
 	Aria         string // "ascending", "descending" or empty
+}
+
+// sortOrder is an order as a form offers it.
+type sortOrder struct {
+	Value, Label string
+	Chosen       bool
+}
+
+// sortBy reads the order that the address names: a column, with a minus before
+// it the other way round. Every store sorts by name and creation; other columns
+// are for lists that are not too long.
+func (l *keyList) sortBy(q *store.KeyQuery, values url.Values, all bool) {
+	columns := []struct {
+		by                           store.KeySort
+		label, ascending, descending string
+	}{
+		{store.ByName, "Name", "Name, A to Z", "Name, Z to A"},
+		{store.ByCreated, "Created", "Oldest first", "Newest first"},
+		{store.ByLastUsed, "Last used", "Used longest ago first", "Used last first"},
+		{store.ByExpiry, "Expires", "Expires soonest first", "Expires last first"},
+	}
+	sortable := func(by store.KeySort) bool { return all || by == store.ByName || by == store.ByCreated }
+	wanted, descending := strings.CutPrefix(values.Get("sort"), "-")
+	for _, column := range columns {
+		if string(column.by) == wanted && sortable(column.by) {
+			q.Sort, q.Descending = column.by, descending
+		}
+	}
+	for _, column := range columns {
+		link := sortLink{Label: column.label}
+		current := column.by == q.Sort
+		if current {
+			link.Aria = map[bool]string{false: "ascending", true: "descending"}[q.Descending]
+		}
+		if sortable(column.by) {
+			to := without(values, "cursor", "done")
+			to.Set("sort", map[bool]string{true: "-"}[current && !q.Descending]+string(column.by))
+			link.Query = "?" + to.Encode()
+			l.Orders = append(l.Orders,
+				sortOrder{string(column.by), column.ascending, current && !q.Descending},
+				sortOrder{"-" + string(column.by), column.descending, current && q.Descending})
+		}
+		l.Sorts = append(l.Sorts, link)
+	}
 }
 
 // listKeys shows the keys of a workspace.
@@ -54,13 +99,19 @@ func (s *call) listKeys() error {
 	}
 	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0
 	list.Full = rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys
-	switch {
-	case workspace.Deleted:
-		list.Off = "This workspace was deleted. It can hold no keys any more."
-	case workspace.Suspended:
-		list.Off = "This workspace is suspended: none of its keys can log in. An administrator can resume it."
-	}
+	list.Off = offText(workspace)
 	return s.page("keys", s.frame("keys", "API keys", list))
+}
+
+// offText says why no key of a workspace works at the moment, if so.
+func offText(w store.Workspace) string {
+	switch {
+	case w.Deleted:
+		return "This workspace was deleted. It can hold no keys any more."
+	case w.Suspended:
+		return "This workspace is suspended: none of its keys can log in. An administrator can resume it."
+	}
+	return ""
 }
 
 // listAllKeys shows the keys of every workspace.
@@ -93,35 +144,7 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 		list.State = ""
 	}
 	list.Filtered = list.Text != "" || list.State != "" || list.Granted != ""
-	sorts := []struct {
-		by    store.KeySort
-		label string
-	}{{store.ByName, "Name"}, {store.ByCreated, "Created"}, {store.ByLastUsed, "Last used"}, {store.ByExpiry, "Expires"}}
-	for _, column := range sorts {
-		if string(column.by) == values.Get("sort") && (sortable || column.by == store.ByName || column.by == store.ByCreated) {
-			q.Sort, q.Descending = column.by, values.Get("order") == "desc"
-			list.SortedBy = string(column.by)
-			if q.Descending {
-				list.Order = "desc"
-			}
-		}
-	}
-	for _, column := range sorts {
-		link := sortLink{Label: column.label}
-		to := without(values, "cursor", "order", "done")
-		to.Set("sort", string(column.by))
-		if column.by == q.Sort {
-			link.Aria = "descending"
-			if !q.Descending {
-				link.Aria = "ascending"
-				to.Set("order", "desc")
-			}
-		}
-		if sortable || column.by == store.ByName || column.by == store.ByCreated {
-			link.Query = "?" + to.Encode()
-		}
-		list.Sorts = append(list.Sorts, link)
-	}
+	list.sortBy(&q, values, sortable)
 	way := s.way(values.Get("cursor"))
 	if p := way.here(); p != nil {
 		q.After = &store.KeyCursor{ID: p.ID, Time: p.Time, Name: p.Name}

@@ -154,7 +154,7 @@ func (s *call) frame(here, title string, data any) frame {
 	return frame{
 		Root: s.root(), Version: s.c.version, Title: title, Person: s.person.Name, Admin: s.administers(),
 		Workspace: s.workspace(), Here: here, SignOut: s.signOutAt(), Form: s.newForm(), Data: data,
-		Workspaces: s.person.Workspaces,
+		Notice: notices()[s.r.URL.Query().Get("done")], Workspaces: s.person.Workspaces,
 	}
 }
 

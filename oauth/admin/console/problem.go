@@ -91,6 +91,7 @@ type refusal struct {
 	Title string
 	Text  string
 	Do    string // what to do
+	Again string // the address of the page that the form was on
 }
 
 // refuse answers with the page that err is.
@@ -107,6 +108,9 @@ func (s *call) refuse(err error) {
 		header.Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	status, page := s.refusalOf(err)
+	if s.r.Method == http.MethodPost && (status == http.StatusConflict || errors.Is(err, errStale)) {
+		page.Again = s.formPage()
+	}
 	if status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", "1")
 	}
@@ -118,47 +122,60 @@ func (s *call) refuse(err error) {
 	}
 }
 
+// formPage is the address of the page that a form was sent from. Those with one
+// button stand on the page of their key or workspace.
+func (s *call) formPage() string {
+	path := s.r.URL.EscapedPath()
+	switch {
+	case strings.HasSuffix(path, "/enable"):
+		return join(s.root(), "keys", s.key())
+	case strings.HasSuffix(path, "/resume"):
+		return join(s.root(), "settings", "workspaces", s.workspace())
+	}
+	return "?"
+}
+
 func (s *call) refusalOf(err error) (int, refusal) {
 	var forbidden *apikey.ForbiddenError
 	var denied *policy.Denied
 	switch {
 	case errors.Is(err, errNobody):
-		return http.StatusUnauthorized, refusal{"You are not signed in", "This page is for people who manage API keys.", "Sign in and come back."}
+		return http.StatusUnauthorized, refusal{Title: "You are not signed in", Text: "This page is for people who manage API keys.", Do: "Sign in and come back."}
 	case errors.Is(err, errNotLoopback):
-		return http.StatusForbidden, refusal{"This console is not for you", "It lets everybody in, so it answers only on the machine that it runs on.", "Open it there, at 127.0.0.1 or localhost."}
+		return http.StatusForbidden, refusal{Title: "This console is not for you", Text: "It lets everybody in, so it answers only on the machine that it runs on.", Do: "Open it there, at 127.0.0.1 or localhost."}
 	case errors.Is(err, errCrossOrigin):
-		return http.StatusForbidden, refusal{"This form came from somewhere else", "A page of another site sent it, so nothing was done.", "Open the console itself and use its own form."}
+		return http.StatusForbidden, refusal{Title: "This form came from somewhere else", Text: "A page of another site sent it, so nothing was done.", Do: "Open the console itself and use its own form."}
 	case errors.Is(err, errTooLarge):
-		return http.StatusRequestEntityTooLarge, refusal{"This form is too large", "It could not be read, so nothing was done.", "Go back and choose fewer or shorter values."}
+		return http.StatusRequestEntityTooLarge, refusal{Title: "This form is too large", Text: "It could not be read, so nothing was done.", Do: "Go back and choose fewer or shorter values."}
 	case errors.Is(err, errStale):
-		return http.StatusForbidden, refusal{"This form is too old", "Its page was opened more than twelve hours ago, or by someone else, so nothing was done.", "Open the page again and send the form from there."}
+		return http.StatusForbidden, refusal{Title: "This form is too old", Text: "Its page was opened more than twelve hours ago, or by someone else, so nothing was done.", Do: "Open the page again and send the form from there."}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
 		if !errors.Is(s.r.Context().Err(), context.Canceled) { // a person who left is no outage
 			s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page met an outage", "route", s.r.Pattern, "error", err)
 		}
-		return http.StatusServiceUnavailable, refusal{"The service cannot answer at the moment", "It cannot reach its records. If you sent a form, look first whether it was carried out.", "Try again shortly."}
+		return http.StatusServiceUnavailable, refusal{Title: "The service cannot answer at the moment", Text: "It cannot reach its records. If you sent a form, look first whether it was carried out.", Do: "Try again shortly."}
 	case errors.Is(err, store.ErrNotFound):
-		return http.StatusNotFound, refusal{"There is nothing here", "It does not exist, was deleted, or you have no part in it.", "Check the address, or go back to your workspaces."}
+		return http.StatusNotFound, refusal{Title: "There is nothing here", Text: "It does not exist, was deleted, or you have no part in it.", Do: "Check the address, or go back to your workspaces."}
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
-		return http.StatusConflict, refusal{"Someone else was faster", "It has changed since you opened the page, so nothing was done.", "Open the page again and decide anew."}
+		return http.StatusConflict, refusal{Title: "Someone else was faster", Text: "It has changed since you opened the page, so nothing was done.", Do: "Open the page again and decide anew."}
 	case errors.As(err, &denied) && denied != nil:
 		status := http.StatusForbidden
 		if denied.RetryAfter > 0 {
 			status = http.StatusTooManyRequests
 		}
-		return status, refusal{"A rule of this service refuses it", denied.Reason, "Go back and change what it asks for, or ask an administrator."}
+		return status, refusal{Title: "A rule of this service refuses it", Text: denied.Reason, Do: "Go back and change what it asks for, or ask an administrator."}
 	case errors.As(err, &forbidden):
 		text := forbidden.Reason
 		if forbidden.Missing.Len() > 0 {
 			text += " You may not grant: " + strings.Join(forbidden.Missing.Names(), ", ") + "."
 		}
-		return http.StatusForbidden, refusal{"You may not do this", text, "Ask an administrator if you need it."}
+		return http.StatusForbidden, refusal{Title: "You may not do this", Text: text, Do: "Ask an administrator if you need it."}
 	}
 	if status, list := problems(err); len(list) > 0 {
-		return status, refusal{"This cannot be done", list[0].Reason, "Go back and mend it."}
+		return status, refusal{Title: "This cannot be done", Text: list[0].Reason, Do: "Go back and mend it."}
 	}
 	if s.r.Context().Err() == nil {
 		s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page failed", "route", s.r.Pattern, "error", err)
 	}
-	return http.StatusInternalServerError, refusal{"The service failed", "The error has been written to its log.", "Try again; if it fails again, tell whoever runs this service."}
+	return http.StatusInternalServerError, refusal{Title: "The service failed", Text: "The error has been written to its log.", Do: "Try again; if it fails again, tell whoever runs this service."}
 }

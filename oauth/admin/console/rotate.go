@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -18,18 +19,18 @@ type grace struct {
 
 func graces(chosen string) []grace {
 	list := []grace{
+		{"0", "Not at all", "they and their tokens end at once: for a secret that leaked", false, 0},
+		{"1h", "1 hour", "", false, time.Hour},
 		{"24h", "24 hours", "time to bring the new secret to every program", false, day},
 		{"7d", "7 days", "", false, 7 * day},
 		{"30d", "30 days", "", false, 30 * day},
-		{"1h", "1 hour", "", false, time.Hour},
-		{"0", "None", "the other secrets and their tokens end at once: for a secret that leaked", false, 0},
 	}
-	found := false
+	if !slices.ContainsFunc(list, func(g grace) bool { return g.Value == chosen }) {
+		chosen = "24h"
+	}
 	for i := range list {
 		list[i].Checked = list[i].Value == chosen
-		found = found || list[i].Checked
 	}
-	list[0].Checked = list[0].Checked || !found
 	return list
 }
 
@@ -58,6 +59,9 @@ func (s *call) askRotation(status int, form string, key *store.Key, version int6
 	}
 	now := s.keys().Now()
 	data.Expiry = offerExpiry(rules, now, now, key, values)
+	if rules.MaxLifetime > 0 {
+		data.Expiry.Hint = "Keys may live " + spanText(rules.MaxLifetime) + " at most, from this rotation on."
+	}
 	data.Graces, data.Version = graces(values.Get("grace")), version
 	f := s.frame("keys", "Rotate "+key.Name, data)
 	f.Form, f.Workspace, f.Problems = form, key.Workspace, wrong

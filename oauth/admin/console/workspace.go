@@ -46,7 +46,6 @@ func (s *call) workspacePage() (store.Workspace, settingsPage, error) {
 func (s *call) workspaceFrame(title string, data any) frame {
 	f := s.frame("workspaces", title, data)
 	f.Workspace = ""
-	f.Notice = notices()[s.r.URL.Query().Get("done")]
 	return f
 }
 

@@ -3,8 +3,9 @@
 "use strict";
 
 // What is said aloud: a region speaks when its text changes.
-const live = document.querySelector("[data-say]");
-if (live) setTimeout(() => { live.textContent = live.dataset.say; }, 200);
+const live = document.getElementById("live");
+const first = document.querySelector("[data-say]");
+if (first) setTimeout(() => { live.textContent = first.dataset.say; }, 200);
 
 // Buttons that copy the text of an element.
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -23,9 +24,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
       getSelection().selectAllChildren(element);
     }
     label.textContent = said;
-    if (live) live.textContent = said + ".";
+    live.textContent = said + ".";
     clearTimeout(back);
-    back = setTimeout(() => { label.textContent = name; }, 3000);
+    back = setTimeout(() => { label.textContent = name; live.textContent = ""; }, 3000);
   });
 }
 

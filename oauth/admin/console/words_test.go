@@ -1,0 +1,129 @@
+package console_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+)
+
+func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.made("team-a", "ci", "project.list")
+	at := "/keys/" + key.ID
+	says := func(person string) string {
+		t.Helper()
+		got := r.get(person, at)
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		var notes []string
+		for _, part := range strings.Split(got.body, `<p class="note `)[1:] {
+			note, _, _ := strings.Cut(part, "</p>")
+			notes = append(notes, note)
+		}
+		return strings.Join(notes, "\n")
+	}
+	require.Empty(t, says("olga"))
+
+	expiry := apikey.ExpiresAt(noon.Add(20 * 24 * time.Hour))
+	_, err := r.keys.Update(t.Context(), people["olga"].Actor, key.ID, apikey.Changes{Expiry: &expiry})
+	require.NoError(t, err)
+	require.Empty(t, says("olga"))
+	r.clock.Add(8 * 24 * time.Hour)
+	require.Contains(t, says("olga"), "This key expires in 12 days.")
+	require.Contains(t, says("olga"), key.ID+`/rotate">Rotate it</a>`)
+	r.clock.Add(13 * 24 * time.Hour)
+	require.Contains(t, says("olga"), "This key has expired")
+
+	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID)
+	require.NoError(t, err)
+	require.Contains(t, says("olga"), "This key is disabled")
+	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
+	require.Contains(t, says("olga"), "This workspace is suspended")
+}
+
+func TestInstantsAreExactToo(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.made("team-a", "ci", "project.list")
+	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+	require.NoError(t, err)
+	require.NoError(t, r.keys.Flush(t.Context()))
+	r.clock.Add(3 * 24 * time.Hour)
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, `title="1 Jul 2026, 12:00 UTC">3 days ago</time>`)
+}
+
+func TestEventsNameTheirKeys(t *testing.T) {
+	r := newRig(t)
+	kept, _ := r.made("team-a", "the one that stays", "project.list")
+	gone, _ := r.made("team-a", "the one that goes", "project.list")
+	_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: kept.ID, Secret: "lk_wrong"})
+	require.Error(t, err)
+	_, other := r.made("team-b", "other", "project.list")
+	_, err = r.keys.LogIn(t.Context(), apikey.Credentials{ID: kept.ID, Secret: other}, apikey.Request{})
+	require.Error(t, err)
+	require.NoError(t, r.keys.Flush(t.Context()))
+	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, gone.ID))
+	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
+
+	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {
+		body := r.get(person, list).body
+		require.Contains(t, body, "keys/"+kept.ID+`"><bdi>the one that stays</bdi></a> <small class="id">`+kept.ID)
+		require.Contains(t, body, `<span class="dim">A deleted key</span> <small class="id">`+gone.ID)
+		require.NotContains(t, body, "keys/"+gone.ID+`"`, "no link to what is not there")
+		require.Contains(t, body, `<span class="dim">The workspace</span>`)
+		require.Contains(t, body, "<bdi>whoever tried to log in</bdi>")
+		require.NotContains(t, body, "<bdi>key "+kept.ID, "nobody knows that it was the key")
+	}
+	require.Contains(t, r.get("ada", "/settings/events").body, "<small>in <bdi>team-a</bdi></small>")
+}
+
+func TestOrdersOfAList(t *testing.T) {
+	r := newRig(t)
+	r.made("team-a", "ci", "project.list")
+	const list = "/workspaces/team-a/keys"
+	body := r.get("olga", list).body
+	require.Contains(t, body, `aria-sort="descending"><a href="?sort=created">Created`)
+	require.Contains(t, body, `<option value="-created" selected>Newest first</option>`)
+	body = r.get("olga", list+"?sort=name&text=c").body
+	require.Contains(t, body, `aria-sort="ascending"><a href="?sort=-name&amp;text=c">Name`)
+	require.Contains(t, body, `<option value="name" selected>`)
+	require.Contains(t, body, `<option value="-expires">`)
+	// Over all workspaces no store sorts by these.
+	body = r.get("ada", "/settings/keys?sort=expires").body
+	require.NotContains(t, body, `value="expires"`)
+	require.Contains(t, body, `<option value="-created" selected>`)
+}
+
+func TestARefusedFormLeadsBackToItsPage(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.made("team-a", "ci", "project.list")
+	_, post := places(key)
+	for _, path := range post {
+		t.Run(path, func(t *testing.T) {
+			got := r.post("ada", path, url.Values{"form": {"old"}})
+			require.Equal(t, http.StatusForbidden, got.StatusCode)
+			back := r.get("ada", got.on("Open the page again"))
+			if back.StatusCode == http.StatusSeeOther {
+				back = r.get("ada", back.leads())
+			}
+			require.Equal(t, http.StatusOK, back.StatusCode, back.body)
+		})
+	}
+	t.Run("after somebody was faster", func(t *testing.T) {
+		at := "/keys/" + key.ID + "/disable"
+		form := r.form("olga", at)
+		name := "changed"
+		_, err := r.keys.Update(t.Context(), people["ada"].Actor, key.ID, apikey.Changes{Name: &name})
+		require.NoError(t, err)
+		got := r.post("olga", at, form)
+		require.Equal(t, http.StatusConflict, got.StatusCode)
+		require.Equal(t, at, strings.TrimSuffix(got.on("Open the page again"), "?"))
+		now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
+		require.NoError(t, err)
+		require.False(t, now.Disabled)
+	})
+}
