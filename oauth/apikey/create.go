@@ -63,6 +63,14 @@ type Spec struct {
 	// that was not empty: see Spent. Spent before: store.ErrExists. It must
 	// expire in the future.
 	Once *store.OnceID
+	// Before, unless nil, is called once with the key as it is to be stored,
+	// without digests, and its secret: after every check and policy, right
+	// before the write. An error from it ends the call, which wraps it, and
+	// nothing is stored. It is for what must not be lost if the process ends
+	// now, such as the secret, which nobody can read afterwards, and for who
+	// takes no key but the one he asked for. The write may still fail. Import
+	// gives no secret: its caller has it.
+	Before func(ctx context.Context, key store.Key, secret Secret) error
 	// Address is the client's, for policies.
 	Address Address
 }
@@ -82,7 +90,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key
 	if err != nil {
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	key, err := s.add(ctx, actor, spec, policy.Create, ActionCreate, id, func(k *store.Key, now time.Time) error {
+	key, err := s.add(ctx, actor, spec, policy.Create, ActionCreate, id, secret, func(k *store.Key, now time.Time) error {
 		k.Secrets = []store.Secret{s.keep(k, secret, now)}
 		return nil
 	})
@@ -134,7 +142,7 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (sto
 	if err := bad.orNil(); err != nil {
 		return store.Key{}, err
 	}
-	return s.add(ctx, actor, spec.Spec, policy.Import, ActionImport, spec.ID, func(k *store.Key, now time.Time) error {
+	return s.add(ctx, actor, spec.Spec, policy.Import, ActionImport, spec.ID, Secret{}, func(k *store.Key, now time.Time) error {
 		secret, err := s.bring(ctx, k, spec, now)
 		k.Secrets = []store.Secret{secret}
 		return err
@@ -166,7 +174,7 @@ func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec, now 
 
 // add is what Create and Import share: authority, validation, policy, one
 // write.
-func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.Action, action, id string, secrets func(*store.Key, time.Time) error) (store.Key, error) {
+func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.Action, action, id string, shown Secret, secrets func(*store.Key, time.Time) error) (store.Key, error) {
 	ctx = store.Fresh(ctx)
 	now := s.now()
 	p, err := s.powersOf(ctx, actor)
@@ -238,6 +246,11 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 		return store.Key{}, err
 	}
 	change.Once = spend(spec.Once, id)
+	if spec.Before != nil {
+		if err := spec.Before(ctx, blank(key), shown); err != nil {
+			return store.Key{}, fmt.Errorf("apikey: create key: before it is stored: %w", err)
+		}
+	}
 	if err := s.announce(ctx, nil, &key); err != nil {
 		return store.Key{}, err
 	}
