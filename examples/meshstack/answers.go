@@ -23,26 +23,20 @@ func (e refusal) Error() string { return e.Message }
 
 // refusalOf turns an error into one short sentence without secrets.
 func refusalOf(err error) refusal {
-	var (
-		ready     refusal
-		invalid   *apikey.InvalidError
-		forbidden *apikey.ForbiddenError
-		denied    *policy.Denied
-	)
-	switch {
-	case errors.As(err, &ready):
-		return ready
-	case errors.As(err, &invalid):
+	if e, ok := errors.AsType[refusal](err); ok {
+		return e
+	} else if e, ok := errors.AsType[*apikey.InvalidError](err); ok {
 		at := map[string]string{"workspace": "metadata.ownedByWorkspace", "name": "spec.displayName", "expires_at": "spec.expiresAt"}
-		return refusal{http.StatusBadRequest, at[invalid.Problems[0].Field] + ": " + invalid.Problems[0].Reason}
-	case errors.As(err, &forbidden):
-		message := forbidden.Reason
-		if forbidden.Missing.Len() > 0 {
-			message += " They are: " + strings.Join(forbidden.Missing.Names(), ", ") + "."
+		return refusal{http.StatusBadRequest, at[e.Problems[0].Field] + ": " + e.Problems[0].Reason}
+	} else if e, ok := errors.AsType[*apikey.ForbiddenError](err); ok {
+		if e.Missing.Len() == 0 {
+			return refusal{http.StatusForbidden, e.Reason}
 		}
-		return refusal{http.StatusForbidden, message}
-	case errors.As(err, &denied):
-		return refusal{http.StatusConflict, denied.Reason}
+		return refusal{http.StatusForbidden, e.Reason + " They are: " + strings.Join(e.Missing.Names(), ", ") + "."}
+	} else if e, ok := errors.AsType[*policy.Denied](err); ok {
+		return refusal{http.StatusConflict, e.Reason}
+	}
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return refusal{http.StatusNotFound, "There is no such key or workspace."}
 	case errors.Is(err, store.ErrConflict):
@@ -62,15 +56,17 @@ func speaking(media string, log *slog.Logger, serve func(*http.Request) (status 
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		var status int
+		var body any
+		var err error
 		switch hasBody := r.Method == http.MethodPost || r.Method == http.MethodPut; {
 		case !names(r.Header["Accept"]):
-			reply(w, http.StatusNotAcceptable, "application/json", refusal{Message: "Send the header Accept: " + media})
-			return
+			err = refusal{http.StatusNotAcceptable, "Send the header Accept: " + media}
 		case hasBody && !names(r.Header["Content-Type"]):
-			reply(w, http.StatusUnsupportedMediaType, "application/json", refusal{Message: "Send the header Content-Type: " + media})
-			return
+			err = refusal{http.StatusUnsupportedMediaType, "Send the header Content-Type: " + media}
+		default:
+			status, body, err = serve(r)
 		}
-		status, body, err := serve(r)
 		if err == nil {
 			reply(w, status, media, body)
 			return

@@ -57,10 +57,8 @@ func host() apikey.Actor { return apikey.OrganizationAdmin("meshstack") }
 
 // caller is the key behind the token, within what the token grants.
 func caller(r *http.Request) apikey.Actor {
-	if p, ok := bearer.PrincipalFrom(r.Context()); ok {
-		return apikey.ByKey(p.KeyID, p.Permissions)
-	}
-	return apikey.Actor{} // may do nothing
+	p, _ := bearer.PrincipalFrom(r.Context()) // without one it is nobody's
+	return apikey.ByKey(p.KeyID, p.Permissions)
 }
 
 func (a keysAPI) create(r *http.Request) (status int, body any, err error) {
@@ -68,22 +66,20 @@ func (a keysAPI) create(r *http.Request) (status int, body any, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	key, secret, err := a.keys.Create(r.Context(), caller(r), spec)
-	if err != nil {
-		return 0, nil, err
-	}
-	if dateOf(key) != spec.Expiry.String() { // the provider takes no expiry but the one it sent
-		if err := a.keys.Delete(context.WithoutCancel(r.Context()), host(), key.ID); err != nil {
-			return 0, nil, err
+	spec.Before = func(_ context.Context, key store.Key, _ apikey.Secret) error {
+		if dateOf(key) == spec.Expiry.String() { // the provider takes no expiry but the one it sent
+			return nil
 		}
 		last := key.NotAfter.AddDate(0, 0, -1).Format(time.DateOnly)
-		return 0, nil, refusal{http.StatusUnprocessableEntity, "A key ends with the key that made it: set spec.expiresAt to " + last + " or an earlier date."}
+		return refusal{http.StatusUnprocessableEntity, "A key ends with the key that made it: set spec.expiresAt to " + last + " or an earlier date."}
 	}
-	return http.StatusCreated, answerOf(key, secret), nil
+	key, secret, err := a.keys.Create(r.Context(), caller(r), spec)
+	return http.StatusCreated, answerOf(key, secret), err
 }
 
 func (a keysAPI) get(r *http.Request) (status int, body any, err error) {
-	key, err := a.keys.Get(r.Context(), caller(r), r.PathValue("uuid"))
+	// Fresh: it was perhaps made or changed by another replica a moment ago.
+	key, err := a.keys.Get(store.Fresh(r.Context()), caller(r), r.PathValue("uuid"))
 	return http.StatusOK, answerOf(key, apikey.Secret{}), err
 }
 
@@ -96,7 +92,7 @@ func (a keysAPI) replace(r *http.Request) (status int, body any, err error) {
 	}
 	// The program looks up what there is; the service decides below whether
 	// the caller may know of it. Version ties that decision to what was read.
-	key, err := a.keys.Get(r.Context(), host(), r.PathValue("uuid"))
+	key, err := a.keys.Get(store.Fresh(r.Context()), host(), r.PathValue("uuid"))
 	if err != nil {
 		return 0, nil, err
 	}

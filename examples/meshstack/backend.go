@@ -2,17 +2,23 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // newBackend puts the service together. cfg brings the issuer and the logger.
-func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets) (*oauth.Server, http.Handler, error) {
+// The console is there for devLogin only: this program knows no people.
+func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, devLogin bool) (*oauth.Server, http.Handler, error) {
 	cfg.Permissions = newCatalog()
 	cfg.SealKeys = []oauth.SealKey{{Version: 1, Key: s.sealKey()}}
 	cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
@@ -53,29 +59,26 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets) (*o
 	}
 	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", manage))
 
+	// And for people: the library's console.
+	if devLogin {
+		pages, err := console.New(srv.Keys(), console.Config{
+			InsecureSignIn: people(ws), Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		mux.Handle("/console/", http.StripPrefix("/console", pages))
+	}
+
 	// What the tokens are for.
 	guard := srv.Require("WORKSPACE_LIST").Or("ADM_WORKSPACE_LIST")
 	mux.Handle("GET /api/meshobjects/meshworkspaces", guard.AnyWorkspace()(http.HandlerFunc(ws.list)))
 	mux.Handle("GET /api/meshobjects/meshworkspaces/{workspace}", guard.In("workspace")(http.HandlerFunc(ws.get)))
 
-	mux.HandleFunc("GET /mesh/info", info)
-	mux.HandleFunc("GET /health", health(srv))
-	return srv, mux, nil
-}
-
-// info tells clients which version of meshStack this resembles.
-func info(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, "application/json", map[string]any{
-		"version":                  "2026.34.0", // the least that the provider takes
-		"is4EPEnabled":             false,
-		"metadata":                 map[string]string{},
-		"adminWorkspaceIdentifier": adminWorkspace,
+	mux.HandleFunc("GET /mesh/info", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, "application/json", json.RawMessage(info))
 	})
-}
-
-// health says whether a login could be decided now.
-func health(srv *oauth.Server) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { // whether a login could be decided now
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		status, word := http.StatusOK, "UP"
@@ -83,5 +86,77 @@ func health(srv *oauth.Server) http.HandlerFunc {
 			status, word = http.StatusServiceUnavailable, "DOWN"
 		}
 		reply(w, status, "application/json", map[string]string{"status": word})
+	})
+	return srv, mux, nil
+}
+
+// info tells clients which version of meshStack this resembles: the least that
+// the provider takes. Its older releases take any from 2026.34.0 on.
+const info = `{"version":"2026.36.0","is4EPEnabled":false,"metadata":{},"adminWorkspaceIdentifier":"` + adminWorkspace + `"}`
+
+// people are those whom -dev-login lets everybody be.
+func people(ws workspaces) []console.Person {
+	last := ws[len(ws)-1:]
+	return []console.Person{
+		{Actor: apikey.OrganizationAdmin("ada"), Name: "Ada, administrator", Workspaces: ws},
+		{Actor: apikey.Member("olga", apikey.Owner, last...), Name: "Olga, owner of " + last[0], Workspaces: last},
+		{Actor: apikey.Member("max", apikey.Manager, last...), Name: "Max, manager of " + last[0], Workspaces: last},
+		{Actor: apikey.Member("sam", "visitor"), Name: "Sam, in no workspace"},
 	}
+}
+
+// workspaces are those that the backend knows. A real service asks its own
+// records.
+type workspaces []string
+
+// adminWorkspace always exists; the key of -bootstrap belongs to it.
+const adminWorkspace = "admin"
+
+func parseWorkspaces(list string) workspaces {
+	ids := strings.FieldsFunc(adminWorkspace+","+list, func(r rune) bool { return r == ',' || r == ' ' })
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// check is apikey.Config.Workspaces: asked when a key is made, and at login.
+func (ws workspaces) check(_ context.Context, id string) error {
+	if !slices.Contains(ws, id) {
+		return apikey.ErrWorkspaceUnknown
+	}
+	return nil
+}
+
+const workspaceMedia = "application/vnd.meshcloud.api.meshworkspace.v2.hal+json"
+
+func workspaceObject(id string) map[string]any {
+	return map[string]any{
+		"apiVersion": "v2", "kind": "meshWorkspace",
+		"metadata": map[string]any{"name": id, "tags": map[string]any{}},
+		"spec":     map[string]any{"displayName": id},
+	}
+}
+
+// get is behind a guard that let the token into this workspace.
+func (ws workspaces) get(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("workspace")
+	if !slices.Contains(ws, id) {
+		reply(w, http.StatusNotFound, "application/json", refusal{Message: "There is no such workspace."})
+		return
+	}
+	reply(w, http.StatusOK, workspaceMedia, workspaceObject(id))
+}
+
+// list shows the token's own workspace or, with the admin permission, all.
+func (ws workspaces) list(w http.ResponseWriter, r *http.Request) {
+	objects := []map[string]any{}
+	p, _ := bearer.PrincipalFrom(r.Context()) // without one nothing is listed
+	for _, id := range ws {
+		if id == p.Workspace || p.Permissions.Has("ADM_WORKSPACE_LIST") {
+			objects = append(objects, workspaceObject(id))
+		}
+	}
+	reply(w, http.StatusOK, workspaceMedia, map[string]any{
+		"_embedded": map[string]any{"meshWorkspaces": objects},
+		"page":      map[string]int{"size": len(objects), "totalElements": len(objects), "totalPages": 1, "number": 0},
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,52 @@ func TestBootstrap(t *testing.T) {
 	})
 }
 
+// TestBootstrapElsewhere: a replica with a folder of its own makes no second
+// key, and leaves nothing there.
+func TestBootstrapElsewhere(t *testing.T) {
+	w := newWorld(t)
+	for i := range 2 {
+		folder := t.TempDir()
+		result, err := bootstrap(t.Context(), w.srv.Keys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
+		require.NoError(t, err)
+		require.Equal(t, i == 0, strings.HasPrefix(result, "made;"), result)
+		left, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		require.Len(t, left, 1-i)
+	}
+}
+
+// TestBootstrapDeleted: a key that was deleted a moment ago is not made anew at
+// once; the draft of the attempt does not stay.
+func TestBootstrapDeleted(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "first-key.json")
+	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	require.NoError(t, err)
+	first := readCredentials(t, file)
+	require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), first.ClientID))
+	result, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	require.NoError(t, err)
+	require.Contains(t, result, "was made before")
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+}
+
+func TestBootstrapLeavesOthersFilesAlone(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "first-key.json")
+	for _, text := range []string{"something dear", "{}", `{"client_secret":"x"}`} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+		require.ErrorContains(t, err, "is not overwritten")
+		page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
+		require.NoError(t, err)
+		require.Empty(t, page.Keys, "no key without a place for its secret")
+	}
+}
+
 func TestBootstrapWithoutFile(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "no", "such", "folder")
@@ -67,16 +114,20 @@ func TestBootstrapWithoutFile(t *testing.T) {
 	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
 }
 
-// together lets no list of keys return before all have been read.
+// together lets none of the first lists of keys return before all have been
+// read.
 type together struct {
 	store.Keys
+	first  *atomic.Int64
 	listed *sync.WaitGroup
 }
 
 func (k together) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	page, err := k.Keys.List(ctx, q)
-	k.listed.Done()
-	k.listed.Wait()
+	if k.first.Add(-1) >= 0 {
+		k.listed.Done()
+		k.listed.Wait()
+	}
 	return page, err
 }
 
@@ -85,7 +136,9 @@ func TestBootstrapRace(t *testing.T) {
 	made := make([]string, 16)
 	var listed, wg sync.WaitGroup
 	listed.Add(len(made))
-	st.Keys = together{st.Keys, &listed}
+	var first atomic.Int64
+	first.Store(int64(len(made)))
+	st.Keys = together{st.Keys, &first, &listed}
 	w := newWorldOn(t, st)
 	folder := t.TempDir()
 	errs := make([]error, len(made))

@@ -79,7 +79,7 @@ func newWorldOn(t *testing.T, st store.Store) *world {
 		Issuer: "https://mesh.example.com",
 		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:    w.clock.Now,
-	}, parseWorkspaces("team-a,team-b"), s)
+	}, parseWorkspaces("team-a,team-b"), s, false)
 	require.NoError(t, err)
 	web := httptest.NewServer(routes)
 	t.Cleanup(web.Close)

@@ -20,8 +20,8 @@
 // (ADM_...): only a person does. The provider prints the server's sentence
 // then, with status 403.
 //
-// With -dev-login there is the console at /console/, too, for whoever reaches
-// this address.
+// With -dev-login there is the console at /console/, too, for whoever sits at
+// this machine.
 //
 // Read backend.go first; apikeys.go is the largest part, and all of it is
 // translation between the provider's JSON and the library's calls.
@@ -44,6 +44,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	issuer := flags.String("issuer", "", "`URL` of this server in tokens, the same for all replicas (default http:// and the address, with signing keys that end with the process)")
 	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
 	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
-	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, and let in everybody as whom he likes; on a loopback address only")
+	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, on loopback only, and let everybody in as whom he likes")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return cmp.Or(err, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}
@@ -74,6 +75,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }() // last: when all is written
+	cached, err := cache.New(st, cache.Config{})     // hot reads from memory, a second old at most
+	if err != nil {
+		return err
+	}
+	st = cached.Store()
 	if *issuer == "" {
 		// The store keeps signing keys for one issuer, and an address changes.
 		// These end with the process, and its tokens with them.
@@ -93,19 +99,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		Issuer:           cmp.Or(*issuer, base),
 		InsecureLoopback: true, // plain http on this machine; an https issuer does not need it
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	}, ws, secrets)
+	}, ws, secrets, *devLogin)
 	if err != nil {
 		return errors.Join(err, listener.Close())
-	}
-	pages := "none; -dev-login lets everybody in"
-	if *devLogin {
-		pages = "GET /console/, for everybody who reaches this address"
-		if err = onlyHere(listener); err == nil {
-			routes, err = withConsole(routes, srv, ws, secrets, base)
-		}
-		if err != nil {
-			return errors.Join(err, listener.Close())
-		}
 	}
 	first := "none asked for; -bootstrap FILE makes one"
 	if *bootstrapFile != "" {
@@ -118,23 +114,16 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
   login        POST /api/login
   keys         /api/meshobjects/meshapikeys
   management   /api/admin/ (GET /api/admin/openapi.json describes it)
-  console      %s
+  console      GET /console/, with -dev-login
   workspaces   GET /api/meshobjects/meshworkspaces (there are: %s)
   documents    GET /.well-known/oauth-authorization-server, /.well-known/jwks.json
-  version      GET /mesh/info
-  health       GET /health
+  more         GET /mesh/info, GET /health
   store        %s
   first key    %s
 
 Press Ctrl-C to stop.
-`, base, pages, strings.Join(ws, ", "), strings.SplitN(*storeName, "://", 2)[0], first)
-	return serve(ctx, srv, listener, routes)
-}
-
-// serve answers requests until ctx ends, finishes those that came, and writes
-// what the last logins left behind.
-func serve(ctx context.Context, srv *oauth.Server, listener net.Listener, routes http.Handler) error {
-	web := &http.Server{
+`, base, strings.Join(ws, ", "), strings.SplitN(*storeName, "://", 2)[0], first)
+	return srv.Serve(ctx, &http.Server{
 		Handler: routes,
 		// A server without these can be held up by clients that send slowly.
 		ReadHeaderTimeout: 5 * time.Second,
@@ -142,22 +131,5 @@ func serve(ctx context.Context, srv *oauth.Server, listener net.Listener, routes
 		WriteTimeout:      15 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    32 << 10, // a token names every permission it holds
-	}
-	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	flushed := make(chan error, 1)
-	go func() { flushed <- srv.Run(upkeep) }()
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(listener) }()
-
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-served:
-	}
-	grace, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer done()
-	err = errors.Join(err, web.Shutdown(grace))
-	stop()
-	return errors.Join(err, <-flushed)
+	}, listener, 10*time.Second)
 }

@@ -13,12 +13,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store/cache"
 )
 
 // TestMain makes a process of the program where a test needs one to kill.
 func TestMain(m *testing.M) {
-	if os.Getenv("MESHSTACK_PROCESS") == "1" {
+	switch os.Getenv("MESHSTACK_PROCESS") {
+	case "serve":
 		main()
+		return
+	case "bootstrap":
+		killedBootstrap(os.Getenv("MESHSTACK_KILL"))
 		return
 	}
 	m.Run()
@@ -29,7 +35,7 @@ func TestMain(m *testing.M) {
 func startProcess(t *testing.T, args ...string) (*exec.Cmd, *world) {
 	t.Helper()
 	program := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-addr=127.0.0.1:0"}, args...)...) //nolint:gosec // itself
-	program.Env = append(os.Environ(), "MESHSTACK_PROCESS=1")
+	program.Env = append(os.Environ(), "MESHSTACK_PROCESS=serve")
 	program.Stderr = os.Stderr
 	out, err := program.StdoutPipe()
 	require.NoError(t, err)
@@ -103,6 +109,50 @@ func TestKill(t *testing.T) {
 		require.NotEmpty(t, w.login(t, c))
 	}
 	fmt.Fprintln(os.Stderr, len(kept), "keys acknowledged,", rounds, "kills")
+}
+
+// TestTwoProcesses: what one process changes, another one heeds at once or, at
+// most, once its cache is too old.
+func TestTwoProcesses(t *testing.T) {
+	t.Chdir(t.TempDir())
+	flags := []string{"-bootstrap", "first-key", "-issuer", "https://mesh.example.com"}
+	_, here := startProcess(t, flags...)
+	_, there := startProcess(t, flags...)
+	admin := here.login(t, readCredentials(t, "first-key"))
+	k := here.made(t, admin, "team-a", `,"permissions":["WORKSPACE_LIST"]`)
+	token := there.login(t, k.credentials())
+	require.NotEmpty(t, token, "a key that was made elsewhere works")
+	list := func() int {
+		t.Helper()
+		return there.call(t, token, http.MethodGet, "/api/meshobjects/meshworkspaces", "").status
+	}
+	require.Equal(t, http.StatusOK, list())
+
+	rotated := here.call(t, admin, http.MethodPut, keysPath+"/"+k.Metadata.UUID, keyBody("team-a", `,"permissions":["WORKSPACE_LIST"],"expiresAt":"2099-12-31"`)).key(t)
+	require.NotEmpty(t, rotated.Status.ClientSecret)
+	for i := range 20 { // whoever manages keys sees at once what another process did
+		a, b := here, there
+		if i%2 == 1 {
+			a, b = there, here
+		}
+		path, name := keysPath+"/"+k.Metadata.UUID, fmt.Sprintf("ci %d", i)
+		b.login(t, rotated.credentials()) // the key is in its cache then
+		body := strings.Replace(keyBody("team-a", `,"permissions":["WORKSPACE_LIST"],"expiresAt":"2099-12-31"`), `"ci"`, `"`+name+`"`, 1)
+		sent := a.call(t, admin, http.MethodPut, path, body)
+		require.Equal(t, http.StatusOK, sent.status, "%s", sent.body)
+		if i%4 < 2 {
+			require.Equal(t, name, b.call(t, admin, http.MethodGet, path, "").key(t).Spec.DisplayName)
+			continue
+		}
+		sent = b.call(t, admin, http.MethodPut, path, body) // decides on what is there
+		require.Equal(t, http.StatusOK, sent.status, "%s", sent.body)
+	}
+	soon := time.Now().Add(10 * cache.DefaultBound)
+	for list() == http.StatusOK || there.login(t, k.credentials()) != "" {
+		require.True(t, time.Now().Before(soon), "what has ended still works elsewhere")
+	}
+	require.Equal(t, http.StatusUnauthorized, list())
+	require.NotEmpty(t, there.login(t, rotated.credentials()))
 }
 
 // TestTerminate: told to stop, the program ends by itself and without error.

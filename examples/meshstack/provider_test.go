@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,12 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
 )
 
 // provider behaves as the meshStack Terraform provider does towards one
 // resource "meshstack_api_key", Terraform's own checks included. It stands in
 // for the real one, which is no module of ours to import: its requests are
-// those that were seen on the wire.
+// those that were seen on the wire, and where releases differ it asks for what
+// the most demanding of them does.
 type provider struct {
 	w           *world
 	credentials credentials
@@ -40,7 +44,7 @@ var errAnswer = errors.New("http error")
 // connect is what a plan and an apply begin with.
 func (p *provider) connect(t *testing.T) {
 	t.Helper()
-	got, err := send(t.Context(), http.MethodGet, p.w.url+"/mesh/info", nil, "")
+	got, err := send(t.Context(), http.MethodGet, p.w.url+"/mesh/info", http.Header{"Accept": {"application/json"}}, "")
 	require.NoError(t, err)
 	var info struct {
 		Version  string            `json:"version"`
@@ -50,13 +54,31 @@ func (p *provider) connect(t *testing.T) {
 	var version [3]int
 	_, err = fmt.Sscanf(info.Version, "%d.%d.%d", &version[0], &version[1], &version[2])
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, slices.Compare(version[:], []int{2026, 34, 0}), 0)
-	p.token = p.w.login(t, p.credentials)
-	require.NotEmpty(t, p.token)
+	require.Equal(t, fmt.Sprintf("%d.%d.%d", version[0], version[1], version[2]), info.Version, "three numbers and nothing else")
+	require.GreaterOrEqual(t, slices.Compare(version[:], []int{2026, 36, 0}), 0)
+	p.renew(t)
 }
 
-// do sends a request, again while it is lost or refused for the moment, but a
-// POST only once.
+// renew logs in. The provider takes the id of its key for a UUID and the token
+// for a JWT, from which it reads how long it may use it; a lifetime of half a
+// minute or less would mean a login for every request.
+func (p *provider) renew(t *testing.T) {
+	t.Helper()
+	require.Regexp(t, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, p.credentials.ClientID)
+	p.token = p.w.login(t, p.credentials)
+	parts := strings.Split(p.token, ".")
+	require.Len(t, parts, 3)
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	require.NoError(t, err)
+	var claims struct {
+		Expires float64 `json:"exp"`
+	}
+	require.NoError(t, json.Unmarshal(payload, &claims))
+	require.Greater(t, time.Unix(int64(claims.Expires), 0).Sub(p.w.clock.Now()), 30*time.Second)
+}
+
+// do sends a request: again while it is lost or refused for the moment, but a
+// POST only once; and once more with a new token if that one is refused.
 func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, error) {
 	t.Helper()
 	text := ""
@@ -67,7 +89,7 @@ func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, e
 		text = string(encoded)
 		header.Set("Content-Type", keyMedia)
 	}
-	for {
+	for renewed := false; ; {
 		got, err := send(t.Context(), method, p.w.url+keysPath+path, header, text)
 		require.NoError(t, err)
 		p.sent = append(p.sent, fmt.Sprint(method, " ", got.status))
@@ -78,12 +100,32 @@ func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, e
 		switch {
 		case got.status == http.StatusServiceUnavailable && method != http.MethodPost:
 			continue
+		case got.status == http.StatusUnauthorized && !renewed:
+			renewed = true
+			p.renew(t)
+			header.Set("Authorization", "Bearer "+p.token)
+			continue
 		case got.status >= 300:
 			return keyAnswer{}, fmt.Errorf("%w %d, response '%s'", errAnswer, got.status, got.body)
 		case method == http.MethodDelete:
 			return keyAnswer{}, nil
 		}
+		exactNames(t, got.body)
 		return got.key(t), nil
+	}
+}
+
+// exactNames checks that each member is there once and spelled as the provider
+// spells it, for it minds the case.
+func exactNames(t *testing.T, body []byte) {
+	t.Helper()
+	known := []string{"apiVersion", "kind", "metadata", "uuid", "ownedByWorkspace", "spec", "displayName", "permissions", "expiresAt", "status", "clientId", "clientSecret"}
+	seen := map[string]bool{}
+	for _, match := range regexp.MustCompile(`"([A-Za-z]+)":`).FindAllSubmatch(body, -1) {
+		name := string(match[1])
+		require.Contains(t, known, name)
+		require.False(t, seen[name], name)
+		seen[name] = true
 	}
 }
 
@@ -309,6 +351,21 @@ func TestProviderDrift(t *testing.T) {
 		require.NotEqual(t, gone, p.state.uuid)
 		require.True(t, p.logsIn(t))
 	})
+}
+
+// TestProviderTokenEnds: a token that ended before its time is renewed, once.
+func TestProviderTokenEnds(t *testing.T) {
+	w := newWorld(t)
+	p := &provider{w: w, credentials: w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE TENANT_LIST", "")}
+	_, err := p.apply(t, resource{workspace: "team-a", name: "ci", permissions: []string{}})
+	require.NoError(t, err)
+	p.sent = nil
+	fewer := scope.MustParse("APIKEY_LIST APIKEY_SAVE")
+	_, err = w.srv.Keys().Update(t.Context(), host(), p.credentials.ClientID, apikey.Changes{Permissions: &fewer})
+	require.NoError(t, err)
+	require.NoError(t, p.refresh(t))
+	require.NotNil(t, p.state)
+	require.Equal(t, []string{"GET 401", "GET 200"}, p.sent)
 }
 
 func TestProviderErrors(t *testing.T) {

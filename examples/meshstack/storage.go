@@ -23,37 +23,37 @@ import (
 // openStore opens what -store names; end closes it. Its errors show no URL: a
 // password may be in it.
 func openStore(ctx context.Context, name string) (st store.Store, end func() error, err error) {
-	var db *sql.DB
-	var dialect sqlstore.Dialect
-	switch kind, rest, _ := strings.Cut(name, ":"); kind {
-	case "memory":
+	kind, rest, _ := strings.Cut(name, ":")
+	switch u, noURL := url.Parse(name); {
+	case kind == "memory":
 		return memstore.New(), func() error { return nil }, nil
-	case "redis", "rediss":
-		if options, err := redis.ParseURL(name); err == nil {
-			options.ContextTimeoutEnabled = true // a login's deadline holds while a server hangs
-			client := redis.NewClient(options)
-			driver, err := redisstore.New(client, redisstore.Config{})
-			if err != nil {
-				return st, nil, errors.Join(err, client.Close())
-			}
-			return driver.Store(), client.Close, nil
+	case kind == "sqlite": // what was acknowledged survives a loss of power
+		return openSQL(ctx, "sqlite", sqlstore.SQLite, "file:"+rest+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+	case kind == "postgres" && noURL == nil:
+		return openSQL(ctx, "pgx", sqlstore.PostgreSQL, name)
+	case kind == "mysql" && noURL == nil:
+		password, _ := u.User.Password()
+		return openSQL(ctx, "mysql", sqlstore.MySQL, u.User.Username()+":"+password+"@tcp("+u.Host+")"+u.Path+"?"+u.RawQuery)
+	case kind == "redis", kind == "rediss":
+		options, err := redis.ParseURL(name)
+		if err != nil {
+			break
 		}
-	case "sqlite": // what was acknowledged survives a loss of power
-		dialect = sqlstore.SQLite
-		db, err = sql.Open("sqlite", "file:"+rest+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
-	case "postgres":
-		dialect = sqlstore.PostgreSQL
-		db, err = sql.Open("pgx", name)
-	case "mysql":
-		dialect = sqlstore.MySQL
-		var u *url.URL
-		if u, err = url.Parse(name); err == nil {
-			password, _ := u.User.Password()
-			db, err = sql.Open("mysql", u.User.Username()+":"+password+"@tcp("+u.Host+")"+u.Path+"?"+u.RawQuery)
+		options.ContextTimeoutEnabled = true // a login's deadline holds while a server hangs
+		client := redis.NewClient(options)
+		driver, err := redisstore.New(client, redisstore.Config{})
+		if err != nil {
+			return st, nil, errors.Join(err, client.Close())
 		}
+		return driver.Store(), client.Close, nil
 	}
-	if db == nil || err != nil {
-		return st, nil, errors.New("-store: it must be memory, sqlite:PATH, postgres://..., mysql://... or redis://...")
+	return st, nil, errors.New("-store: it must be memory, sqlite:PATH, postgres://..., mysql://... or redis://...")
+}
+
+func openSQL(ctx context.Context, driver string, dialect sqlstore.Dialect, source string) (st store.Store, end func() error, err error) {
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		return st, nil, errors.New("-store: the address of the database cannot be read")
 	}
 	db.SetMaxOpenConns(16)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

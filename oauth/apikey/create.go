@@ -70,7 +70,7 @@ type Spec struct {
 	// now, such as the secret, which nobody can read afterwards, and for who
 	// takes no key but the one he asked for. The write may still fail. Import
 	// gives no secret: its caller has it.
-	Before func(ctx context.Context, key store.Key, secret Secret) error
+	Before func(ctx context.Context, key store.Key, secret Secret) error `json:"-"`
 	// Address is the client's, for policies.
 	Address Address
 }

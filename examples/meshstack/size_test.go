@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestSize: this program is the proof that the library does the work. Where it
+// grows over the limit, something belongs into the library.
+func TestSize(t *testing.T) {
+	const limit = 600
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	lines := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || file == "permissions.go" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+				lines++
+			}
+		}
+	}
+	require.Greater(t, lines, limit/2, "the program was not found")
+	require.Less(t, lines, limit, "of code, without blank lines and comments")
+	t.Logf("%d lines", lines)
+}
