@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -155,7 +156,7 @@ func (b *body) reminders(name string) (times [store.MaxReminders]time.Duration) 
 
 // readWorkspace serves GET /workspaces/{workspace}/settings.
 func (h *Handler) readWorkspace(c *call) error {
-	workspace, err := h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
+	workspace, err := c.seen()
 	if err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	now, err := h.keys.Workspace(ctx, c.actor, wanted.ID)
+	now, err := c.seen()
 	if err != nil {
 		return err
 	}
@@ -241,6 +242,16 @@ func (h *Handler) resume(c *call) error {
 // mustSee answers 404 for a workspace that the actor has no part in, before
 // the service says what only organization admins may do.
 func (c *call) mustSee() error {
-	_, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
+	_, err := c.seen()
 	return err
+}
+
+// seen reads the workspace in the path. One that was deleted is not there any
+// more, though its events are.
+func (c *call) seen() (store.Workspace, error) {
+	workspace, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
+	if err == nil && workspace.Deleted {
+		err = fmt.Errorf("admin: workspace: %w", store.ErrNotFound)
+	}
+	return workspace, err
 }

@@ -324,3 +324,29 @@ func TestViolations(t *testing.T) {
 	require.Equal(t, map[string][]string{"never": {"require_expiry", "max_lifetime"}, "long": {"max_lifetime"}}, find("olga", "/workspaces/team-a/violations"))
 	require.Len(t, find("ada", "/violations"), 3)
 }
+
+// TestDeletedWorkspace: one that the host deleted is not there for anybody; its
+// events are.
+func TestDeletedWorkspace(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	require.NoError(t, r.keys.DeleteWorkspace(t.Context(), people["ada"], "team-a"))
+	before := r.snapshot("team-a")
+	for _, entry := range admin.Table() {
+		if !strings.Contains(entry.Pattern, "{workspace}") || strings.HasSuffix(entry.Pattern, "/permissions") {
+			continue
+		}
+		t.Run(entry.Method+" "+entry.Pattern, func(t *testing.T) {
+			r := r.at(t)
+			for _, actor := range []string{"ada", "olga"} {
+				got := r.do(actor, entry.Method, fill(entry.Pattern, "team-a", m.Key.ID, "x"), bodyOf(t, entry), "If-Match", "*")
+				if list := entry.Method == "GET" && !strings.HasSuffix(entry.Pattern, "/settings"); list {
+					got.wants(http.StatusOK)
+				} else {
+					got.problem(http.StatusNotFound, admin.CodeNotFound)
+				}
+			}
+		})
+	}
+	require.Equal(t, before, r.snapshot("team-a"))
+}
