@@ -10,7 +10,7 @@ import (
 
 // Revocation returns the revocation endpoint (RFC 7009): a key ends one of its
 // own tokens, and the next request with it is refused. It takes a form and
-// authenticates the key as the login does.
+// authenticates the key as the login does. Like a login it leaves no event.
 func (s *Server) Revocation() http.Handler { return http.HandlerFunc(s.revoke) }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
