@@ -187,7 +187,7 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 	}
 	rights := p.in(spec.Workspace)
 	if !rights.any() {
-		return store.Key{}, fmt.Errorf("apikey: create key: workspace: %w", store.ErrNotFound)
+		return store.Key{}, fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
 	}
 	if !rights.save {
 		return store.Key{}, &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
@@ -201,7 +201,7 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 		return store.Key{}, err
 	}
 	if workspace.Deleted {
-		return store.Key{}, fmt.Errorf("apikey: create key: workspace: %w", store.ErrNotFound)
+		return store.Key{}, fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
 	}
 	if err := s.askHost(ctx, spec.Workspace); err != nil {
 		return store.Key{}, hostRefusal(action, err)

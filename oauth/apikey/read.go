@@ -114,7 +114,7 @@ func (p powers) maySee(workspace string) error {
 	case workspace == "" && !p.everywhere.list:
 		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
 	case workspace != "" && !p.in(workspace).any():
-		return fmt.Errorf("apikey: workspace: %w", store.ErrNotFound)
+		return fmt.Errorf("apikey: the actor has no part in the workspace: %w", store.ErrNotFound)
 	case workspace != "" && !p.in(workspace).list:
 		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
 	}
@@ -130,7 +130,7 @@ func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found
 		return store.Found{}, fmt.Errorf("apikey: read key: %w", err)
 	}
 	if err != nil || !p.in(found.Key.Workspace).any() && !p.self(id) {
-		return store.Found{}, fmt.Errorf("apikey: key: %w", store.ErrNotFound)
+		return store.Found{}, fmt.Errorf("apikey: there is no such key, or the actor has no part in its workspace: %w", store.ErrNotFound)
 	}
 	return found, nil
 }
