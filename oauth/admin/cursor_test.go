@@ -136,6 +136,7 @@ func TestCursorsAreBound(t *testing.T) {
 		"another workspace":       {"both", "/workspaces/team-b/keys?limit=1", next("both", "/workspaces/team-a/keys?limit=1")},
 		"of all workspaces":       {"ada", "/workspaces/team-a/keys?limit=1", next("ada", "/keys?limit=1")},
 		"an admin's":              {"olga", "/workspaces/team-a/keys?limit=1", next("ada", "/workspaces/team-a/keys?limit=1")},
+		"of one with the same id": {"ada?", "/workspaces/team-a/keys?limit=1", next("ada", "/workspaces/team-a/keys?limit=1")},
 		"another order":           {"olga", "/workspaces/team-a/keys?sort=name", mine},
 		"another filter":          {"olga", "/workspaces/team-a/keys?text=a", mine},
 		"another list":            {"olga", "/workspaces/team-a/violations", mine},

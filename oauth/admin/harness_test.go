@@ -50,6 +50,7 @@ var people = map[string]apikey.Actor{
 	"olga":  apikey.Member("olga", apikey.Owner, "team-a"),
 	"max":   apikey.Member("max", apikey.Manager, "team-a"),
 	"bert":  apikey.Member("bert", apikey.Owner, "team-b"),
+	"ada?":  apikey.Member("ada", apikey.Owner, "team-a"), // of the same id as an administrator
 	"both":  apikey.Member("both", apikey.Owner, "team-a", "team-b"),
 	"lena":  apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list")),
 	"guest": apikey.Member("guest", "visitor", "team-a"),

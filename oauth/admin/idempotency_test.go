@@ -39,6 +39,11 @@ func TestIdempotentCreate(t *testing.T) {
 	t.Run("B20 another actor's is another", func(t *testing.T) {
 		r.at(t).do("max", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
 	})
+	t.Run("B20 another's of the same id is another", func(t *testing.T) {
+		r := newRig(t)
+		r.do("ada", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+		r.do("ada?", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+	})
 	t.Run("B20 another workspace's is another", func(t *testing.T) {
 		r := r.at(t)
 		r.do("both", "POST", "/workspaces/team-b/keys", newKey, "Idempotency-Key", "both").wants(http.StatusCreated)
