@@ -212,6 +212,37 @@ func TestNamesAreText(t *testing.T) {
 	}
 }
 
+func TestNoTextBecomesAHeader(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.made("team-a", "ci", "project.list")
+	for name, text := range map[string]string{
+		"a line": "a\r\nX-Evil: 1", "a line feed": "a\nX-Evil: 1", "NUL": "a\x00b", "a line separator": "a\u2028b", "a mark that turns the writing": "a\u202eb",
+	} {
+		t.Run("B15 "+name, func(t *testing.T) {
+			for _, path := range []string{
+				"/open?workspace=" + url.QueryEscape(text), "/settings/workspaces?workspace=" + url.QueryEscape(text),
+				"/workspaces/" + url.PathEscape(text) + "/keys", "/workspaces/" + url.PathEscape(text) + "/keys/new",
+				"/workspaces/team-a/keys?sort=name&text=" + url.QueryEscape(text), "/keys/" + url.PathEscape(text),
+			} {
+				got := r.get("ada", path)
+				require.Empty(t, got.Header.Get("X-Evil"))
+				require.NotContains(t, got.Header.Get("Location"), text)
+				require.NotEqual(t, http.StatusInternalServerError, got.StatusCode, path)
+			}
+			made := r.post("olga", newPage, r.form("olga", newPage, "name", text, "permissions", "project.list", "expires", "never"))
+			require.Equal(t, http.StatusUnprocessableEntity, made.StatusCode)
+			form := filled(r.form("ada", newPage))
+			made = r.post("ada", "/workspaces/"+url.PathEscape(text)+"/keys/new", form)
+			require.Equal(t, http.StatusUnprocessableEntity, made.StatusCode, made.body)
+			change := r.form("olga", "/keys/"+key.ID+"/change")
+			change["permissions"], change["name"], change["expires"] = []string{"project.list"}, []string{text}, []string{"keep"}
+			require.Equal(t, http.StatusUnprocessableEntity, r.post("olga", "/keys/"+key.ID+"/change", change).StatusCode)
+			require.NotContains(t, r.log.String(), "\nX-Evil", "no line of the log is forged")
+			require.Equal(t, 1, r.count("team-a"))
+		})
+	}
+}
+
 func TestFormsThatAreTooLarge(t *testing.T) {
 	r := newRig(t)
 	form := r.form("olga", newPage, "name", strings.Repeat("n", 2<<20))
