@@ -1,5 +1,11 @@
 package console
 
+// ParseTimes and TypedTime are the seam for fuzzing.
+var (
+	ParseTimes = parseTimes
+	TypedTime  = typedTime
+)
+
 // Table returns the patterns of all pages and forms.
 func Table() []string {
 	var patterns []string

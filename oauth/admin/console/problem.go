@@ -80,6 +80,8 @@ func named(field string) string {
 		return "Maximum lifetime: "
 	case "enforced_from":
 		return "Effect: "
+	case "remind_before":
+		return "Reminders: "
 	case "grace":
 		return "Grace period: "
 	}

@@ -12,9 +12,11 @@ type settingsPage struct {
 	KeysOff bool
 	Rules   rulesForm
 	Words   []string
-	Updated moment
-	Version int64
-	Preview *preview
+	// Reminders are of the instance only.
+	Reminders remindersForm
+	Updated   moment
+	Version   int64
+	Preview   *preview
 	// Of one workspace:
 	ID        string
 	Suspended bool
@@ -31,7 +33,7 @@ func (s *call) editSettings() error {
 	}
 	now := s.keys().Now()
 	f := s.frame("settings", "API keys", settingsPage{
-		KeysOff: settings.KeysOff, Rules: showRules(settings.Rules, false, now), Words: inWords(settings.Rules, false),
+		KeysOff: settings.KeysOff, Rules: showRules(settings.Rules, false, now), Words: s.inWords(settings), Reminders: s.showReminders(settings),
 		Updated: momentOf(settings.Updated, now, "never"), Version: settings.Version,
 	})
 	f.Notice = notices()[s.r.URL.Query().Get("done")]
@@ -47,13 +49,16 @@ func (s *call) saveSettings() error {
 	}
 	now := s.keys().Now()
 	page := settingsPage{
-		KeysOff: values.Get("keys") == "off", Rules: typedRules(values, now), Words: inWords(settings.Rules, false),
+		KeysOff: values.Get("keys") == "off", Rules: typedRules(values, now), Words: s.inWords(settings), Reminders: s.typedReminders(values),
 		Updated: momentOf(settings.Updated, now, "never"), Version: s.seen(),
 	}
 	rules, wrong := readRules(page.Rules, false, settings.Rules)
 	if keys := values.Get("keys"); keys != "on" && keys != "off" {
 		wrong = append(wrong, problem{"keys", "API keys: choose whether they are on."})
 	}
+	wanted := settings
+	wanted.KeysOff, wanted.Rules, wanted.Version = page.KeysOff, rules, page.Version
+	wrong = append(wrong, page.Reminders.readInto(&wanted)...)
 	show := func(status int, wrong ...problem) error {
 		f := s.frame("settings", "API keys", page)
 		f.Problems = wrong
@@ -62,7 +67,6 @@ func (s *call) saveSettings() error {
 	if len(wrong) > 0 {
 		return show(http.StatusUnprocessableEntity, wrong...)
 	}
-	wanted := store.Instance{KeysOff: page.KeysOff, Rules: rules, Version: page.Version}
 	if values.Get("do") == "save" {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
 		if status, wrong := problems(err); len(wrong) > 0 {
@@ -82,8 +86,13 @@ func (s *call) saveSettings() error {
 	if err != nil {
 		return err
 	}
-	page.Words = inWords(rules, false)
+	page.Words = s.inWords(wanted)
 	return s.page("preview", s.frame("settings", "Before you save", page))
+}
+
+// inWords says what settings ask for.
+func (s *call) inWords(settings store.Instance) []string {
+	return append(inWords(settings.Rules, false), s.remindersInWords(settings)...)
 }
 
 // seen is the version that the form was made from; 0 is: never saved. A form

@@ -141,6 +141,10 @@ func fieldText(field string) string {
 		return "keys on or off"
 	case "enforced_from":
 		return "effect"
+	case "reminders_off":
+		return "reminders on or off"
+	case "remind_before":
+		return "times of reminders"
 	}
 	return strings.ReplaceAll(field, "_", " ")
 }

@@ -1,0 +1,160 @@
+package console_test
+
+import (
+	"context"
+	"html"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const day = 24 * time.Hour
+
+// reminding makes the host send reminders.
+func reminding(_ *store.Store, keys *apikey.Config, _ *console.Config) {
+	keys.Reminders.Send = func(context.Context, apikey.Reminder) error { return nil }
+}
+
+func (r *rig) settings() store.Instance {
+	r.t.Helper()
+	settings, err := r.keys.Settings(r.t.Context(), people["ada"].Actor)
+	require.NoError(r.t, err)
+	return settings
+}
+
+// asked is the form of settings with what is asked of reminders.
+func (r *rig) asked(do, choice, before string) *page {
+	r.t.Helper()
+	return r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new",
+		"reminders", choice, "remind_before", before, "do", do))
+}
+
+func TestReminderSettings(t *testing.T) {
+	r := newRig(t, reminding)
+	soon, _, err := r.keys.Create(t.Context(), people["ada"].Actor, apikey.Spec{
+		Workspace: "team-a", Name: "soon", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(noon.Add(35 * day)),
+	})
+	require.NoError(t, err)
+	fresh := r.get("ada", "/settings").body
+	require.Contains(t, fresh, `name="reminders" value="on" checked`)
+	require.Contains(t, fresh, `name="remind_before" value=""`)
+	require.Contains(t, fresh, "Empty: 30 days, 7 days and 1 day, as this service was set up")
+
+	preview := r.asked("preview", "on", "40, 12h,7 days")
+	require.Equal(t, http.StatusOK, preview.StatusCode, preview.body)
+	require.Contains(t, preview.body, "<li>a reminder is sent 40 days, 7 days and 12 hours before a key expires</li>")
+	require.Contains(t, preview.body, "A reminder of 1 key is sent at once.")
+	require.Contains(t, preview.body, "reminder at once")
+	require.Contains(t, preview.body, soon.ID)
+	require.NotContains(t, preview.body, "longer than now")
+	require.Zero(t, r.settings().Version, "a preview saves nothing")
+
+	save := preview.fields()
+	save.Set("do", "save")
+	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).leads())
+	times := [store.MaxReminders]time.Duration{40 * day, 7 * day, 12 * time.Hour}
+	require.Equal(t, times, r.settings().RemindBefore)
+	require.Contains(t, r.get("ada", "/settings").body, `name="remind_before" value="40, 7, 12h"`)
+	require.Contains(t, r.get("ada", "/settings/events").body, "times of reminders")
+
+	preview = r.asked("preview", "off", "40, 7, 12h")
+	require.Contains(t, preview.body, "<li>no reminder is sent of a key about to expire</li>")
+	require.Contains(t, preview.body, "No key that exists ends")
+	save = preview.fields()
+	save.Set("do", "save")
+	r.post("ada", "/settings", save).leads()
+	require.True(t, r.settings().RemindersOff)
+	require.Equal(t, times, r.settings().RemindBefore, "for when they are on again")
+	require.Contains(t, r.get("ada", "/settings").body, `name="reminders" value="off" checked`)
+	require.Contains(t, r.get("ada", "/settings/events").body, "reminders on or off")
+
+	r.asked("save", "on", " ").leads()
+	require.False(t, r.settings().RemindersOff)
+	require.Zero(t, r.settings().RemindBefore, "the host's own")
+
+	for _, c := range []struct{ name, choice, before, field, says string }{
+		{"no choice", "", "30", "reminders", "choose whether they are sent"},
+		{"another choice", "maybe", "30", "reminders", "choose whether they are sent"},
+		{"words", "on", "soon", "remind_before", "type numbers of days with commas between"},
+		{"no commas", "on", "30 7 1", "remind_before", "type numbers of days with commas between"},
+		{"nothing between", "on", "30,,7", "remind_before", "type numbers of days with commas between"},
+		{"below zero", "on", "-7", "remind_before", "type numbers of days with commas between"},
+		{"none", "on", "0", "remind_before", "type numbers of days with commas between"},
+		{"more than fits", "on", "99999999999999999999", "remind_before", "type numbers of days with commas between"},
+		{"a million years", "on", "365000000", "remind_before", "type numbers of days with commas between"},
+		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "type 8 times at most"},
+		{"too short", "on", "59m", "remind_before", "Each time must be from 1 hour to 366 days."},
+		{"too long", "on", "367", "remind_before", "Each time must be from 1 hour to 366 days."},
+		{"twice", "on", "1, 24h", "remind_before", "No time may be there twice."},
+		{"markup", "on", `"><script>`, "remind_before", "type numbers of days with commas between"},
+	} {
+		t.Run("refused: "+c.name, func(t *testing.T) {
+			for _, do := range []string{"preview", "save"} {
+				got := r.asked(do, c.choice, c.before)
+				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.body)
+				require.Contains(t, got.body, `<a href="#f-`+c.field+`">Reminders: `)
+				require.Contains(t, got.body, `id="f-`+c.field+`"`)
+				require.Contains(t, got.body, c.says)
+				require.Contains(t, got.body, `value="`+html.EscapeString(c.before)+`"`, "what was typed is there to be mended")
+				require.Zero(t, r.settings().RemindBefore)
+			}
+		})
+	}
+}
+
+// TestNoReminders: where the host sends none, the page says so, and what an
+// administrator saved elsewhere stays.
+func TestNoReminders(t *testing.T) {
+	r := newRig(t)
+	settings := r.settings()
+	settings.RemindersOff, settings.RemindBefore[0] = true, 5*day
+	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
+	require.NoError(t, err)
+	body := r.get("ada", "/settings").body
+	require.Contains(t, body, "This service is not set up to send any.")
+	require.NotContains(t, body, `name="reminders"`)
+	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "unit", "days", "effect", "new", "do", "preview"))
+	require.NotContains(t, preview.body, "reminder")
+	save := preview.fields()
+	save.Set("do", "save")
+	r.post("ada", "/settings", save).leads()
+	require.Equal(t, 3, r.settings().Rules.MaxKeys)
+	require.True(t, r.settings().RemindersOff)
+	require.Equal(t, 5*day, r.settings().RemindBefore[0])
+
+	t.Run("nor do they change by a form that brings them", func(t *testing.T) {
+		r.asked("save", "on", "9").leads()
+		require.True(t, r.settings().RemindersOff)
+		require.Equal(t, 5*day, r.settings().RemindBefore[0])
+	})
+}
+
+// What a form shows is read as what it was.
+func FuzzTimes(f *testing.F) {
+	for _, text := range []string{"", "30, 7, 1", "12h", "90 minutes,1 DAY", "1,,2", "5400s", "36600", "\u0661"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		times, ok := console.ParseTimes(text)
+		if !ok {
+			require.Empty(t, times)
+			return
+		}
+		var typed []string
+		for _, before := range times {
+			require.Positive(t, before)
+			typed = append(typed, console.TypedTime(before))
+		}
+		again, ok := console.ParseTimes(strings.Join(typed, ", "))
+		require.True(t, ok)
+		require.Equal(t, times, again)
+	})
+}
