@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -59,6 +60,8 @@ type host struct {
 	url   string
 	mu    sync.Mutex
 	now   time.Time
+	// reminders are the names of the keys of which one was sent.
+	reminders []string
 }
 
 func newHost(t *testing.T) *host {
@@ -71,7 +74,10 @@ func newHost(t *testing.T) *host {
 	log := slog.New(slog.DiscardHandler)
 	srv, err := oauth.New(h.store, oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
-		Keys: apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
+		Keys: apikey.Config{
+			Peppers:   []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
+			Reminders: apikey.Reminders{Send: h.remind},
+		},
 	})
 	require.NoError(t, err)
 	h.srv = srv
@@ -92,6 +98,24 @@ func (h *host) Now() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.now
+}
+
+func (h *host) remind(_ context.Context, r apikey.Reminder) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reminders = append(h.reminders, r.Key.Name+" "+r.Before.String())
+	return nil
+}
+
+// reminded lets the host remind, and returns of which keys it did.
+func (h *host) reminded() []string {
+	h.t.Helper()
+	require.NoError(h.t, h.srv.Keys().Remind(h.t.Context()))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sent := h.reminders
+	h.reminders = nil
+	return sent
 }
 
 func (h *host) move(to time.Time) {
