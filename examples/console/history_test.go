@@ -59,6 +59,27 @@ func (w *window) source() string {
 	return eval[string](w, "document.documentElement.outerHTML")
 }
 
+// Back, after the person has signed out, leads to the sign-in and not to what
+// was on the screen.
+func TestBackAfterSignOut(t *testing.T) {
+	h := newHost(t)
+	key, _ := h.made("olga", "shop", "the shop's own", "project.list", apikey.Expiry{})
+	w := newWindow(t, h, "olga")
+	for _, script := range []bool{true, false} {
+		w.script(script)
+		w.open(h.page("/workspaces/shop/keys"))
+		w.open(h.page("/keys/%s", key.ID))
+		require.Contains(t, w.source(), "the shop's own", "a page with keys was seen")
+		w.click(".who button")
+		for range 2 {
+			w.step(-1)
+			require.NotContains(t, w.source(), key.ID)
+			require.Contains(t, w.textOf("h1"), "Sign in")
+		}
+		w.click(`button[value="olga"]`)
+	}
+}
+
 func TestBackAndForward(t *testing.T) {
 	s := &stage{}
 	inner := newHost(t)

@@ -92,7 +92,9 @@ type Config struct {
 	// connection's. Behind a proxy use oauth.BehindProxies.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds how long a page takes: Authorize, the form, the store, the
-	// policies and the hooks; what takes longer is answered as an outage.
+	// policies and the hooks; what takes longer is answered as an outage. The
+	// preview of new rules and the list of keys out of policy look at as many
+	// keys as half of it is enough for, and say so if there are more.
 	// Default 2 seconds; 10 ms to 5 minutes.
 	Timeout time.Duration
 	// Logger takes warnings and errors. Default slog.Default().

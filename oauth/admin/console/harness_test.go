@@ -157,10 +157,15 @@ func (r *rig) post(person, path string, values url.Values) *page {
 
 func (r *rig) send(person, method, path string, values url.Values, headers ...string) *page {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+prefix+path, strings.NewReader(values.Encode()))
+	return r.sendBody(person, method, path, values.Encode(), headers...)
+}
+
+func (r *rig) sendBody(person, method, path, body string, headers ...string) *page {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+prefix+path, strings.NewReader(body))
 	require.NoError(r.t, err)
 	req.Header.Set("X-Person", person)
-	if values != nil {
+	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for i := 0; i < len(headers); i += 2 {
@@ -170,10 +175,10 @@ func (r *rig) send(person, method, path string, values url.Values, headers ...st
 	answer, err := client.Do(req)
 	require.NoError(r.t, err)
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	text, err := io.ReadAll(answer.Body)
 	require.NoError(r.t, err)
-	require.NotContains(r.t, string(body), "canary")
-	return &page{answer, r.t, string(body)}
+	require.NotContains(r.t, string(text), "canary")
+	return &page{answer, r.t, string(text)}
 }
 
 // leads is where a redirect leads, below the prefix.

@@ -27,7 +27,7 @@ type way struct {
 }
 
 // maxCursor bounds a cursor, for addresses of more than 8 kB are refused by
-// many proxies. It leaves room for about 50 pages of keys.
+// many proxies. There is room for the way through dozens of pages.
 const maxCursor = 6 << 10
 
 // here is the place behind which the page begins, or nil on the first.

@@ -110,7 +110,7 @@ func (s *call) refuse(err error) {
 		header.Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	status, page := s.refusalOf(err)
-	if s.r.Method == http.MethodPost && (status == http.StatusConflict || errors.Is(err, errStale)) {
+	if s.r.Method == http.MethodPost && (status == http.StatusConflict || errors.Is(err, errStale) || errors.Is(err, errGarbled)) {
 		page.Again = s.formPage()
 	}
 	if status == http.StatusServiceUnavailable {
@@ -149,6 +149,8 @@ func (s *call) refusalOf(err error) (int, refusal) {
 		return http.StatusForbidden, refusal{Title: "This form came from somewhere else", Text: "A page of another site sent it, so nothing was done.", Do: "Open the console itself and use its own form."}
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge, refusal{Title: "This form is too large", Text: "It could not be read, so nothing was done.", Do: "Go back and choose fewer or shorter values."}
+	case errors.Is(err, errGarbled):
+		return http.StatusBadRequest, refusal{Title: "This form cannot be read", Text: "It arrived broken, so nothing was done.", Do: "Open the page again and send the form from there."}
 	case errors.Is(err, errStale):
 		return http.StatusForbidden, refusal{Title: "This form is too old", Text: "Its page was opened more than twelve hours ago, or by someone else, so nothing was done.", Do: "Open the page again and send the form from there."}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(s.r.Context().Err(), context.DeadlineExceeded):

@@ -97,6 +97,7 @@ var (
 	errNobody      = errors.New("console: nobody is signed in")
 	errCrossOrigin = errors.New("console: a form of another origin")
 	errTooLarge    = errors.New("console: the form is too large")
+	errGarbled     = errors.New("console: the form cannot be read")
 	errStale       = errors.New("console: the form is too old, or not of this person")
 )
 
@@ -114,7 +115,11 @@ func (s *call) begin(t route) error {
 	if s.r.Method == http.MethodPost {
 		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
 		if err := s.r.ParseForm(); err != nil {
-			return errTooLarge
+			var large *http.MaxBytesError
+			if errors.As(err, &large) {
+				return errTooLarge
+			}
+			return errGarbled
 		}
 		if !s.validForm(s.r.PostForm.Get("form")) {
 			return errStale

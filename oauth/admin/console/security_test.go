@@ -246,5 +246,21 @@ func TestNoTextBecomesAHeader(t *testing.T) {
 func TestFormsThatAreTooLarge(t *testing.T) {
 	r := newRig(t)
 	form := r.form("olga", newPage, "name", strings.Repeat("n", 2<<20))
-	require.Equal(t, http.StatusRequestEntityTooLarge, r.post("olga", newPage, form).StatusCode)
+	got := r.post("olga", newPage, form)
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.StatusCode)
+	require.Contains(t, got.body, "too large")
+}
+
+func TestFormsThatArriveBroken(t *testing.T) {
+	r := newRig(t)
+	form := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
+	for name, body := range map[string]string{"an escape that is none": form.Encode() + "&x=%zz", "a semicolon": form.Encode() + ";x=y"} {
+		t.Run(name, func(t *testing.T) {
+			got := r.sendBody("olga", http.MethodPost, newPage, body, "Sec-Fetch-Site", "same-origin")
+			require.Equal(t, http.StatusBadRequest, got.StatusCode, got.body)
+			require.Contains(t, got.body, "cannot be read")
+			require.NotEmpty(t, got.on("Open the page again"))
+			require.Zero(t, r.count("team-a"))
+		})
+	}
 }
