@@ -22,9 +22,10 @@ const (
 const skew = 10 * time.Minute
 
 // keepUntil is the time to live, in milliseconds, of what ends at the given
-// instant.
+// instant: a century at most, which Redis can count.
 func keepUntil(end, now time.Time) int64 {
-	return (max(end.Sub(now), 0) + skew).Milliseconds()
+	const century = 100 * 365 * 24 * time.Hour
+	return (min(max(end.Sub(now), 0), century) + skew).Milliseconds()
 }
 
 func onceValue(state, request string, s space, id *store.OnceID) string {

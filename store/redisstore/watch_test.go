@@ -247,3 +247,24 @@ func TestAStreamInDoubtOfMany(t *testing.T) {
 	require.Zero(t, beats, "heartbeats while some were not told of")
 	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
 }
+
+// A clock that was set back, as that of a replica that takes over may be, does
+// not put off what is to be told.
+func TestAClockSetBack(t *testing.T) {
+	t.Parallel()
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	w := listen(t, s)
+	at, err := client.Time(t.Context()).Result()
+	require.NoError(t, err)
+	ahead := redis.Z{Score: float64(at.Add(time.Hour).UnixMilli()), Member: fmt.Sprintf("request-1 %d team-a key-1 ", store.NoticeKey)}
+	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:began", ahead).Err())
+	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:open", ahead).Err())
+	beats := 0
+	for w.next(t).Kind == store.NoticeHeartbeat {
+		beats++
+		require.Less(t, beats, 7, "2 s have room for 14")
+	}
+	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+}

@@ -50,6 +50,19 @@ func onceRules() []rule {
 			},
 		},
 		{
+			name: "B18 an end that is never reached",
+			why:  "An id may be spent for good: its end may be as far away as a date can be.",
+			run: func(t tester, s store.Store) {
+				id := store.OnceID{Space: "test", ID: "for good", Value: "first", Expires: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}
+				must(t, "Spend", s.OnceIDs.Spend(background, id, noon))
+				wantError(t, "Spend again", s.OnceIDs.Spend(background, id, noon.AddDate(1000, 0, 0)), store.ErrExists)
+				equal(t, "value", find(t, s, "test", "for good", noon).Value, "first")
+				c := store.Change{Now: noon, Once: &store.OnceID{Space: "test", ID: "a change for good", Expires: id.Expires}}
+				must(t, "Create", s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, c))
+				wantError(t, "the change again", s.Keys.Create(background, newKey("team-a", "key-2"), store.NoLimit, c), store.ErrExists)
+			},
+		},
+		{
 			name: "expires by the caller's clock",
 			why:  "An id may be spent again from the instant of its expiry on, by the time that the caller passes and no other.",
 			run: func(t tester, s store.Store) {

@@ -7,6 +7,11 @@
 -- when to help, never what is true.
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+-- The clock was set back: what seems to begin later is under way now.
+for _, text in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf', 'LIMIT', 0, ARGV[7])) do
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now), text)
+  redis.call('ZADD', KEYS[2], string.format('%.0f', now), text)
+end
 local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[3])), 'LIMIT', 0, ARGV[7])
 for i, text in ipairs(late) do
   local before = redis.call('HGET', KEYS[3], 'mark') or ''
