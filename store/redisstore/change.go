@@ -109,6 +109,9 @@ func (db *database) commit(ctx context.Context, c *change, request string, taken
 	case "void":
 		db.giveUp(ctx, c, request, told)
 		return true, nil
+	case "exists":
+		c.id = "" // the pointer is that of the key that is there
+		fallthrough
 	default:
 		db.giveUp(ctx, c, request, told)
 		return false, statusError(status)
@@ -165,8 +168,7 @@ func (db *database) finish(ctx context.Context, c *change, request string, told 
 // confirmed by a replica. ErrExists: the reservation ran out, another workspace
 // has the id now, and the key is no more.
 func (db *database) confirm(ctx context.Context, c *change, request string) (lasts bool, unsure error) {
-	confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)},
-		pointerValue(pending, request, c.owner), pointerValue(lasting, request, c.owner))
+	confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)}, pointerValue(lasting, request, c.owner))
 	unsure = db.runDurably(ctx, confirm)
 	if confirm.text() != "lost" {
 		return confirm.text() == "ok", unsure

@@ -68,11 +68,11 @@ func (db *database) place(ctx context.Context, id string, fresh bool) (workspace
 func (db *database) adopt(ctx context.Context, id, workspace, record string) error {
 	_, rest := cut(record, '\n')
 	birth, _ := cut(rest, ' ')
-	return db.runDurably(ctx, evaluate(db.scripts.confirm, []string{db.layout.pointer(id)},
-		pointerValue(pending, birth, workspace), pointerValue(lasting, birth, workspace)))
+	return db.runDurably(ctx, evaluate(db.scripts.confirm, []string{db.layout.pointer(id)}, pointerValue(lasting, birth, workspace)))
 }
 
 // reserving takes the id for a workspace, also from the value that is free.
+// Creations in one workspace do not wait for one another: one may have died.
 func (db *database) reserving(id, request, workspace, free string) *call {
 	return evaluate(db.scripts.reserve, []string{db.layout.pointer(id)},
 		pointerValue(pending, request, workspace), reserveFor.Milliseconds(), free)

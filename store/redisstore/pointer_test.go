@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -114,4 +115,30 @@ func TestAPointerThatRanOut(t *testing.T) {
 	left, err := client.PTTL(t.Context(), prefix+":id:key-1").Result()
 	require.NoError(t, err)
 	require.EqualValues(t, -1, left, "for good")
+}
+
+// A creation that was cut off keeps its id from other workspaces for a while,
+// and not from who tries again.
+func TestACreationTriedAgain(t *testing.T) {
+	t.Parallel()
+	for trips := range 6 {
+		t.Run(fmt.Sprint("after trip ", trips), func(t *testing.T) {
+			t.Parallel()
+			client := sharedClient(t)
+			prefix := newPrefix(t, client)
+			s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+			dead, _ := dying(t, prefix, trips)
+			_ = dead.Keys.Create(t.Context(), newKey("team-a", "key-1"), 1, store.Change{Now: noon})
+			err := s.Keys.Create(t.Context(), newKey("team-a", "key-1"), 1, store.Change{Now: noon})
+			if err != nil {
+				require.ErrorIs(t, err, store.ErrExists)
+			}
+			found, err := s.Keys.Lookup(t.Context(), "key-1")
+			require.NoError(t, err, "it is there, whoever made it")
+			require.Equal(t, 1, found.Workspace.Keys)
+			left, err := client.PTTL(t.Context(), prefix+":id:key-1").Result()
+			require.NoError(t, err)
+			require.EqualValues(t, -1, left)
+		})
+	}
 }
