@@ -62,8 +62,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	upkeep := make(chan error, 1)
-	go func() { upkeep <- app.keys.Run(ctx) }()
 	served := make(chan error, 1)
 	web := &http.Server{
 		Handler:           app.handler,
@@ -73,21 +71,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 	}
-	go func() { served <- web.Serve(listener) }()
+	go func() { served <- app.keys.Serve(ctx, web, listener, 5*time.Second) }()
 
 	if *once {
 		err = app.tell(ctx, out)
+		cancel()
 	} else {
 		app.explain(out)
-		select {
-		case <-ctx.Done():
-		case err = <-served:
-		}
 	}
-	cancel()
-	grace, done := context.WithTimeout(context.Background(), 5*time.Second)
-	defer done()
-	return errors.Join(err, web.Shutdown(grace), <-upkeep)
+	return errors.Join(err, <-served)
 }
 
 // service is the service of folder after, with a key for team-a and a client

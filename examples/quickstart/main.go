@@ -63,8 +63,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	upkeep := make(chan error, 1)
-	go func() { upkeep <- app.server.Run(ctx) }()
 	served := make(chan error, 1)
 	web := &http.Server{
 		Handler: app.mux,
@@ -75,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 	}
-	go func() { served <- web.Serve(listener) }()
+	go func() { served <- app.server.Serve(ctx, web, listener, 5*time.Second) }()
 
 	switch {
 	case *once:
@@ -85,16 +83,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	default:
 		app.explain(out)
 	}
-	if err == nil && !*once {
-		select {
-		case <-ctx.Done():
-		case err = <-served:
-		}
+	if err != nil || *once {
+		cancel()
 	}
-	cancel()
-	grace, done := context.WithTimeout(context.Background(), 5*time.Second)
-	defer done()
-	return errors.Join(err, web.Shutdown(grace), <-upkeep)
+	return errors.Join(err, <-served)
 }
 
 func signingKeys(file string) ([]oauth.SigningKey, error) {
