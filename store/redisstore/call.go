@@ -189,8 +189,9 @@ func (db *database) runDurably(ctx context.Context, c *call) error {
 	return fmt.Errorf("the slot keeps moving: %w", store.ErrUnavailable)
 }
 
-// runAndWait sends the call and WAIT, which speaks of the writes of its own
-// connection, in one pipeline to one node.
+// runAndWait sends the call and WAIT in one pipeline to one node. WAIT speaks of
+// the last write of its own connection, which is none where the client had to
+// send the call again: a write between both carries what came before it.
 func (db *database) runAndWait(ctx context.Context, c *call) (displaced bool, err error) {
 	node, err := db.node(ctx, c.keys[0])
 	if err != nil {
@@ -203,14 +204,13 @@ func (db *database) runAndWait(ctx context.Context, c *call) (displaced bool, er
 	if need == 0 && followed {
 		need = 1
 	}
-	wait := command("wait", need, db.waitTimeout.Milliseconds())
-	calls := []*call{c}
+	write, wait := db.waiting(c.keys[0], need)
+	asked := []*call{c}
 	if need > 0 {
-		calls = append(calls, wait)
+		asked = append(asked, write, wait)
 	}
-	asked := calls
 	if db.wait == 0 {
-		asked = append(calls[:len(calls):len(calls)], info)
+		asked = append(asked, info)
 	}
 	exec(ctx, node.Pipeline(), asked, false)
 	if c.unknown() {
@@ -219,7 +219,7 @@ func (db *database) runAndWait(ctx context.Context, c *call) (displaced bool, er
 	if c.displaced() {
 		return true, db.rerouted(ctx, outageOf(ctx, c.cmd.Err()))
 	}
-	if err := db.rerouted(ctx, firstFailure(ctx, calls)); err != nil {
+	if err := db.rerouted(ctx, firstFailure(ctx, []*call{c})); err != nil {
 		return false, err
 	}
 	if db.wait == 0 {
@@ -230,21 +230,28 @@ func (db *database) runAndWait(ctx context.Context, c *call) (displaced bool, er
 			db.followed.Delete(addr)
 			return false, nil
 		case !followed:
-			// The first replica that this process sees here: a further write
-			// carries what came before it.
+			// The first replica that this process sees here.
 			db.followed.Store(addr, true)
 			need = 1
-			wait = command("wait", need, db.waitTimeout.Milliseconds())
-			again := []*call{command("set", db.layout.beside(c.keys[0], "waited"), "1", "px", skew.Milliseconds()), wait}
-			if err := db.runOn(ctx, node.Pipeline, again); err != nil {
-				return false, err
-			}
+			write, wait = db.waiting(c.keys[0], need)
+			exec(ctx, node.Pipeline(), []*call{write, wait}, false)
 		}
+	}
+	if need == 0 {
+		return false, nil
+	}
+	if err := firstFailure(ctx, []*call{wait}); err != nil {
+		return false, err
 	}
 	if wait.int() < int64(need) {
 		return false, fmt.Errorf("%d of %d replicas confirmed: %w", wait.int(), need, store.ErrUnavailable)
 	}
 	return false, nil
+}
+
+func (db *database) waiting(key string, replicas int) (write, wait *call) {
+	return command("set", db.layout.beside(key, "waited"), "1", "px", skew.Milliseconds()),
+		command("wait", replicas, db.waitTimeout.Milliseconds())
 }
 
 func (db *database) node(ctx context.Context, key string) (*redis.Client, error) {

@@ -87,6 +87,10 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 			open, err := client.ZCard(ctx, "latchkey:{i}:open").Result()
 			require.NoError(t, err)
 			require.Zero(t, open, "all is told")
+			waited, err := client.Keys(ctx, "*:waited").Result()
+			require.NoError(t, err)
+			require.NotEmpty(t, waited, "what is waited for is a write of the connection that waits, also if it had to send the call again")
+			require.NoError(t, client.Del(ctx, waited...).Err())
 		})
 	}
 }
