@@ -154,7 +154,7 @@ func (s *call) frame(here, title string, data any) frame {
 	return frame{
 		Root: s.root(), Version: s.c.version, Title: title, Person: s.person.Name, Admin: s.administers(),
 		Workspace: s.workspace(), Here: here, SignOut: s.signOutAt(), Form: s.newForm(), Data: data,
-		Notice: notices()[s.r.URL.Query().Get("done")], Workspaces: s.person.Workspaces,
+		Workspaces: s.person.Workspaces,
 	}
 }
 
@@ -172,5 +172,8 @@ func (s *call) show(status int, name string, f frame) error {
 	return nil
 }
 
-// page sends a page that was asked for.
-func (s *call) page(name string, f frame) error { return s.show(http.StatusOK, name, f) }
+// page sends a page that was asked for, and says what led to it.
+func (s *call) page(name string, f frame) error {
+	f.Notice = notices()[s.r.URL.Query().Get("done")]
+	return s.show(http.StatusOK, name, f)
+}

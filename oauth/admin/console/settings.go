@@ -36,7 +36,6 @@ func (s *call) editSettings() error {
 		KeysOff: settings.KeysOff, Rules: showRules(settings.Rules, false, now), Words: s.inWords(settings), Reminders: s.showReminders(settings),
 		Updated: momentOf(settings.Updated, now, "never"), Version: settings.Version,
 	})
-	f.Notice = notices()[s.r.URL.Query().Get("done")]
 	return s.page("settings", f)
 }
 

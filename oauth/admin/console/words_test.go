@@ -46,6 +46,15 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	require.Contains(t, says("olga"), "This workspace is suspended")
 }
 
+func TestOnlyAPageThatIsThereSaysWhatWasDone(t *testing.T) {
+	r := newRig(t)
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?done=delete").body, "The key was deleted.")
+	for _, path := range []string{"/workspaces/team-b/keys?done=delete", "/keys/gone?done=delete", "/nothing?done=delete", "/settings?done=settings"} {
+		require.NotContains(t, r.get("olga", path).body, "note good", path)
+	}
+	require.NotContains(t, r.get("olga", "/workspaces/team-a/keys?done=<b>").body, "note good")
+}
+
 func TestInstantsAreExactToo(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
