@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // TestPages: each documented order, in both directions, over pages of two.
@@ -90,6 +91,28 @@ func TestFilters(t *testing.T) {
 	}
 	require.Equal(t, []string{"Alpha", "bravo", "charlie", "delta"}, r.list("ada", "/keys").names())
 	require.Equal(t, []string{"Alpha", "bravo", "charlie", "delta"}, r.list("ada", "/keys?sort=name").names())
+}
+
+// TestSortedListsAreBounded: two orders are for workspaces of a bounded size,
+// which the answer says; the others know no bound.
+func TestSortedListsAreBounded(t *testing.T) {
+	r := newRig(t)
+	add := func(n int) {
+		k := store.Key{ID: fmt.Sprint("key-", n), Workspace: "team-a", Name: "ci", Created: noon, Updated: noon, Epoch: 1}
+		require.NoError(t, r.store.Keys.Create(t.Context(), k, store.NoLimit, store.Change{Now: noon}))
+	}
+	for n := range store.MaxSorted {
+		add(n)
+	}
+	path := "/workspaces/team-a/keys?limit=1&sort="
+	require.Len(t, r.list("olga", path+"expires").Keys, 1)
+	add(store.MaxSorted)
+	for _, sort := range []string{"expires", "last_used"} {
+		p := r.do("olga", "GET", path+sort, "").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+		require.Equal(t, "sort", p.Errors[0].Field)
+	}
+	require.Len(t, r.list("olga", path+"name").Keys, 1)
+	require.Len(t, r.list("olga", path+"created").Keys, 1)
 }
 
 func TestExpiring(t *testing.T) {
