@@ -68,7 +68,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 }
 
 // DeleteWorkspace implements store.Settings. It holds up the workspace's server
-// for some microseconds a key.
+// for about 20 us a key.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	err := s.db.make(ctx, change{
 		space: spaceOf(id), script: s.db.scripts.deleteSpace, with: c,

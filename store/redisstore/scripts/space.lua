@@ -60,12 +60,16 @@ local function places(record, id)
   return hex .. id, (string.gsub(plain(name), '%z', '\0\255')) .. '\0\1' .. id
 end
 
+local function entomb(id, record, when)
+  local _, _, epoch = head(record)
+  redis.call('HSET', tombs, id, when .. ' ' .. following(epoch) .. ' ' .. birth(record) .. ' ' .. request)
+end
+
 local function bury(id, record, when)
   local byCreated, byName = places(record, id)
   redis.call('HDEL', keys, id)
   redis.call('HDEL', used, id)
   redis.call('ZREM', created, byCreated)
   redis.call('ZREM', names, byName)
-  local _, _, epoch = head(record)
-  redis.call('HSET', tombs, id, when .. ' ' .. following(epoch) .. ' ' .. birth(record) .. ' ' .. request)
+  entomb(id, record, when)
 end
