@@ -78,8 +78,7 @@ func (a keysAPI) create(r *http.Request) (status int, body any, err error) {
 }
 
 func (a keysAPI) get(r *http.Request) (status int, body any, err error) {
-	// Fresh: it was perhaps made or changed by another replica a moment ago.
-	key, err := a.keys.Get(store.Fresh(r.Context()), caller(r), r.PathValue("uuid"))
+	key, err := a.keys.Get(r.Context(), caller(r), r.PathValue("uuid"))
 	return http.StatusOK, answerOf(key, apikey.Secret{}), err
 }
 
@@ -92,7 +91,7 @@ func (a keysAPI) replace(r *http.Request) (status int, body any, err error) {
 	}
 	// The program looks up what there is; the service decides below whether
 	// the caller may know of it. Version ties that decision to what was read.
-	key, err := a.keys.Get(store.Fresh(r.Context()), host(), r.PathValue("uuid"))
+	key, err := a.keys.Get(r.Context(), host(), r.PathValue("uuid"))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -108,6 +108,7 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 		p.own, p.workspaces = all, a.workspaces
 		p.grants = catalog.All().Minus(catalog.Admin())
 	case roleKey:
+		ctx = store.Fresh(ctx)
 		found, err := s.lookup(ctx, a.ref.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return p, &ForbiddenError{Action: "act", Reason: "The acting key does not exist any more."}

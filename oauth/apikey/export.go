@@ -48,6 +48,7 @@ const (
 //	epoch*, workspace_epoch, instance_epoch
 //	suspended        boolean: the workspace is
 func (s *Service) Export(ctx context.Context, actor Actor, w io.Writer) error {
+	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionExport); err != nil {
 		return err
 	}

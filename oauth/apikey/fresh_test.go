@@ -3,6 +3,7 @@ package apikey_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -40,10 +41,10 @@ func (d *deafWatch) deafen() {
 	d.deaf = true
 }
 
-// TestChangesLookBeyondTheCache: what one process changed a moment ago is not
-// in another's cache yet. Nothing is written, and no change acknowledged,
-// because of what that cache says.
-func TestChangesLookBeyondTheCache(t *testing.T) {
+// TestManagementLooksBeyondTheCache: what one process changed a moment ago is
+// not in another's cache yet. Nothing is written or shown, and no change
+// acknowledged, because of what that cache says.
+func TestManagementLooksBeyondTheCache(t *testing.T) {
 	ctx := t.Context()
 	imported := func(c *apikey.Config) { c.Imported = true }
 	ruled := func(c *apikey.Config) { c.Policy = policy.Settings() }
@@ -149,6 +150,48 @@ func TestChangesLookBeyondTheCache(t *testing.T) {
 			},
 		},
 		{
+			name: "what is shown is as it is",
+			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+				_, err := a.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("renamed")})
+				require.NoError(t, err)
+				_, err = a.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: 2 * time.Hour}})
+				require.NoError(t, err)
+				_, err = a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 7, RequireExpiry: true}})
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, _, b *rig, key store.Key) {
+				shown, err := b.Get(ctx, owner, key.ID)
+				require.NoError(t, err)
+				require.Equal(t, "renamed", shown.Name, "Get")
+				w, err := b.Workspace(ctx, owner, "team-a")
+				require.NoError(t, err)
+				require.Equal(t, 2*time.Hour, w.Rules.MaxLifetime, "Workspace")
+				in, err := b.Settings(ctx, admin)
+				require.NoError(t, err)
+				require.Equal(t, 7, in.Rules.MaxKeys, "Settings")
+				rules, err := b.Rules(ctx, owner, "team-a")
+				require.NoError(t, err)
+				require.Equal(t, []any{7, 2 * time.Hour}, []any{rules.MaxKeys, rules.MaxLifetime}, "Rules")
+				page, err := b.Violations(ctx, owner, "team-a", nil, 10)
+				require.NoError(t, err)
+				require.Len(t, page.Violations, 1, "Violations")
+				var lines bytes.Buffer
+				require.NoError(t, b.Export(ctx, admin, &lines))
+				require.Contains(t, lines.String(), `"workspace_epoch":1`, "Export")
+			},
+		},
+		{
+			name: "a key that was disabled grants nothing",
+			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+				_, err := a.Disable(ctx, owner, key.ID)
+				require.NoError(t, err)
+			},
+			then: func(t *testing.T, _, b *rig, key store.Key) {
+				_, err := b.Grantable(ctx, apikey.ByKey(key.ID, key.Permissions), "team-a")
+				require.ErrorIs(t, err, apikey.ErrForbidden)
+			},
+		},
+		{
 			name: "a limit that was lowered holds", configure: ruled,
 			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
 				_, err := a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 1}})
@@ -207,11 +250,11 @@ func TestChangesLookBeyondTheCache(t *testing.T) {
 			stream.deafen()
 			b := rigOn(t, c.Store(), configure)
 			look := func() []any {
-				k, err1 := b.Get(ctx, owner, key.ID)
-				_, err2 := b.Get(ctx, owner, legacy.ID)
-				w, err3 := b.Workspace(ctx, owner, "team-a")
-				in, err4 := b.Settings(ctx, admin)
-				return []any{k, w, in, err1, err2, err3, err4}
+				k, err1 := c.Store().Keys.Lookup(ctx, key.ID)
+				_, err2 := c.Store().Keys.Lookup(ctx, legacy.ID)
+				w, err3 := c.Store().Settings.Workspace(ctx, "team-a")
+				in, err4 := c.Store().Settings.Instance(ctx)
+				return []any{k, w, in, err1, errors.Is(err2, store.ErrNotFound), err3, err4}
 			}
 			seen := look()
 			try.meanwhile(t, a, key)

@@ -14,6 +14,7 @@ import (
 // Get returns a key without digests. A key of a workspace that the actor may
 // not see into is store.ErrNotFound.
 func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, error) {
+	ctx = store.Fresh(ctx)
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.Key{}, err

@@ -12,6 +12,7 @@ import (
 // Settings returns the instance's settings: those saved, or Config.Defaults
 // with Version 0. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
+	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
 		return store.Instance{}, err
 	}
@@ -72,6 +73,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 // Workspace returns a workspace's settings and number of keys, for who may
 // see its keys.
 func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, error) {
+	ctx = store.Fresh(ctx)
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.Workspace{}, err

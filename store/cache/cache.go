@@ -8,7 +8,8 @@
 //
 // Keys.Lookup, Settings.Instance, Settings.Workspace and Epochs.Read are
 // answered from memory. All else goes to the store below, and so do the first
-// three under a context of store.Fresh, as by who makes or changes a record.
+// three under a context of store.Fresh: management looks at what is, and only
+// logins and guards at what is cached.
 //
 // # What it may answer
 //
