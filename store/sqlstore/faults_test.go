@@ -280,7 +280,7 @@ func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
 		s := e.tables(t, db, sqlstore.Config{}).Store()
 		tries := 300
 		if e.dialect == sqlstore.SQLite {
-			tries = 3000 // which are soon over
+			tries = 1000 // which are soon over
 		}
 		random := rand.New(rand.NewSource(1))
 		for i := range tries {

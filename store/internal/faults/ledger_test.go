@@ -44,10 +44,13 @@ func (l *ledger) fill(t *testing.T, workspace string, n int, full bool) int {
 }
 
 func (l *ledger) create(t *testing.T, i int, workspace string) {
+	began := time.Now()
 	id, _, err := l.hosts[i%len(l.hosts)].create(t.Context(), workspace)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
+	switch took := time.Since(began); {
+	case took > tooLong:
+		l.wrong = append(l.wrong, fmt.Errorf("a change took %s", took))
 	case err == nil:
 		l.made[workspace] = append(l.made[workspace], id)
 	case !acceptable(err):

@@ -36,8 +36,9 @@ type rig struct {
 	name    string
 	process *servers.Process // nil: a file
 	proxy   *servers.Proxy   // nil: a file
-	// open connects one host, and reports its connections.
-	open func(t *testing.T) (st store.Store, open func() int)
+	// open connects one host, and reports how many of its connections are in
+	// use.
+	open func(t *testing.T) (st store.Store, busy func() int)
 	// tell sends the server a command past the proxy; nil: none is needed.
 	tell func(t *testing.T, command ...string)
 	// full and roomy, hold and release are what can be done to a file.
@@ -70,7 +71,7 @@ func mariaRig(t *testing.T) *rig {
 	r.canaries = []string{"Error 1", "root", "dial"}
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", r.proxy.Addr(), "test"
-	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 2*time.Second, 2*time.Second, 2*time.Second
+	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
 	cfg.Logger = &mysql.NopLogger{}
 	r.open = func(t *testing.T) (store.Store, func() int) {
 		connector, err := mysql.NewConnector(cfg)
@@ -92,7 +93,7 @@ func redisRig(t *testing.T) *rig {
 		c := client(t, r.proxy.Addr())
 		d, err := redisstore.New(c, redisstore.Config{Logger: quiet})
 		require.NoError(t, err)
-		return d.Store(), func() int { return int(c.PoolStats().TotalConns) }
+		return d.Store(), func() int { return int(c.PoolStats().TotalConns) - int(c.PoolStats().IdleConns) }
 	}
 	control := client(t, r.process.Addr())
 	r.tell = func(t *testing.T, command ...string) {
@@ -184,7 +185,7 @@ func sqlStore(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) (store.Store, 
 	d, err := sqlstore.New(db, dialect, sqlstore.Config{})
 	require.NoError(t, err)
 	require.NoError(t, d.Migrate(t.Context()))
-	return d.Store(), func() int { return db.Stats().OpenConnections }
+	return d.Store(), func() int { return db.Stats().InUse }
 }
 
 // wanted are the texts that no answer may hold.

@@ -32,10 +32,7 @@ func sizes(t *testing.T) []int {
 	return all
 }
 
-const (
-	apart  = "keys lie where they came in, so that a page is read from a hundred places of the file"
-	memory = "a thousand keys fit into the processor's own memory, more do not"
-)
+const memory = "a thousand keys fit into the processor's own memory, more do not"
 
 // grows are the calls that take longer the more there is, and why.
 var grows = map[string]string{
@@ -43,8 +40,6 @@ var grows = map[string]string{
 	"memstore, page of one workspace": memory,
 	"memstore, page of all":           memory,
 	"memstore, limit check":           memory,
-	"SQLite, page of one workspace":   apart,
-	"SQLite, page of all":             apart,
 	"Redis, page of all":              "it merges the orders of all workspaces, for no slot holds them all",
 }
 
