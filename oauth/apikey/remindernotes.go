@@ -13,7 +13,7 @@ import (
 // What reminders leave behind are one-time ids, so that replicas agree:
 //
 //	ID.1, ID.2 ...      attempts at one reminder; the time of the next one
-//	series.1 ...        what the host was told of one key and expiry; how long
+//	series.1 ...        what the host was told of one key and end; how long
 //	                    before it
 const spaceReminder = "apikey.reminder"
 

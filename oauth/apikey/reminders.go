@@ -16,23 +16,30 @@ import (
 // Reminders tells the host of keys that are about to expire.
 type Reminders struct {
 	// Send, unless nil, is called once for each key and each of the times
-	// before its expiry that the settings name, or those in Before where they
+	// before its end that the settings name, or those in Before where they
 	// name none; not at all while they switch reminders off.
+	//
+	// The end is the key's expiry or, where rules hold for all keys from a
+	// date, what they make of it. For a key that they end earlier Send may be
+	// called before its time: by up to an hour or, where only its workspace's
+	// own rules name a date, a day. So often all keys are gone through, by one
+	// replica.
 	//
 	// Of several times that have come at once only the last is sent: for a key
 	// made late, and likewise where a time was added, or reminders switched
 	// on, when it had come already. After one, none of a longer time is sent
-	// of the same key and expiry. So a change of settings sends at most one
+	// of the same key and end. So a change of settings sends at most one
 	// reminder of a key at once, and none again.
 	//
 	// Across all replicas one call is made, and none for a key that is
 	// disabled, deleted or expired by then. A call that failed, or whose
 	// process died, is made again with the same Reminder.ID, after 5 minutes,
-	// then 10, and so on up to 6 hours, until the key has expired: who must
-	// not tell twice keeps the ids. ctx ends after SendTimeout, and Send must
+	// then 10, and so on up to 6 hours (for a key that rules end, not before
+	// all are gone through again), until the key has ended: who must not tell
+	// twice keeps the ids. ctx ends after SendTimeout, and Send must
 	// return then. It needs Store.OnceIDs.
 	Send func(ctx context.Context, r Reminder) error
-	// Before says how long before the expiry, unless settings say otherwise.
+	// Before says how long before the end, unless settings say otherwise.
 	// Default 30, 7 and 1 days; at most store.MaxReminders, from 1 hour to 366
 	// days each.
 	Before []time.Duration
@@ -41,12 +48,12 @@ type Reminders struct {
 // Reminder is one key that is about to expire.
 type Reminder struct {
 	// ID is the same whenever this reminder is sent again, and another one
-	// for another key, time or expiry. It has 32 characters.
+	// for another key, time or end. It has 32 characters.
 	ID string
 	// Key is the key as it is, without digests.
 	Key store.Key
 	// Ends is the instant from which no login with the key passes: its expiry,
-	// or earlier where settings say so.
+	// or earlier where rules say so.
 	Ends time.Time
 	// Before is which of the times has come.
 	Before time.Duration
@@ -73,6 +80,11 @@ func (s *Service) Remind(ctx context.Context) error {
 	if len(times) == 0 {
 		return nil
 	}
+	return errors.Join(s.remindExpiring(ctx, times), s.remindEnforced(ctx, s.effective(instance), times))
+}
+
+// remindExpiring reminds of the keys that end by their own expiry.
+func (s *Service) remindExpiring(ctx context.Context, times []time.Duration) error {
 	now := s.now()
 	q := store.KeyQuery{
 		NotAfterFrom: now.Add(time.Microsecond), // a key that ends now has expired
@@ -80,20 +92,30 @@ func (s *Service) Remind(ctx context.Context) error {
 		Disabled:     new(bool),
 		Limit:        store.MaxPage,
 	}
+	return s.remindAll(ctx, q, func(k *store.Key) (due, error) { return dueOf(k.ID, k.NotAfter, times, s.now()), nil })
+}
+
+// remindAll sends the reminders that find finds of the keys in a list. It goes
+// on where one cannot be sent.
+func (s *Service) remindAll(ctx context.Context, q store.KeyQuery, find func(*store.Key) (due, error)) error {
 	var problems []error
 	for {
 		page, err := s.store.Keys.List(ctx, q)
 		if err != nil {
-			return errors.Join(append(problems, fmt.Errorf("apikey: list expiring keys: %w", err))...)
+			return errors.Join(append(problems, fmt.Errorf("%w: list keys: %w", errCut, err))...)
 		}
 		for i := range page.Keys {
-			if d := dueOf(&page.Keys[i], times, s.now()); d.id != "" {
+			d, err := find(&page.Keys[i])
+			if err != nil {
+				return errors.Join(append(problems, fmt.Errorf("%w: %w", errCut, err))...)
+			}
+			if d.id != "" {
 				if err := s.remind(ctx, d); err != nil {
 					problems = append(problems, err)
 				}
 			}
 			if err := ctx.Err(); err != nil {
-				return errors.Join(append(problems, err)...)
+				return errors.Join(append(problems, fmt.Errorf("%w: %w", errCut, err))...)
 			}
 		}
 		if page.Next == nil {
@@ -103,27 +125,28 @@ func (s *Service) Remind(ctx context.Context) error {
 	}
 }
 
+// errCut: not all keys were looked at.
+var errCut = errors.New("apikey: remind")
+
 // due is a reminder that has come.
 type due struct {
 	id     string // of Reminder; empty: none has come
-	series string // of all reminders of one key and expiry
+	series string // of all reminders of one key and end
 	key    string
 	ends   time.Time
 	before time.Duration
+	early  time.Duration // by which it may be sent
 }
 
-// dueOf returns the last reminder that has come, of the times in the order of
-// timesOf.
-func dueOf(k *store.Key, times []time.Duration, now time.Time) due {
-	if k.NotAfter.IsZero() {
+// dueOf returns the last reminder that has come of a key that ends then, of the
+// times in the order of timesOf.
+func dueOf(key string, ends time.Time, times []time.Duration, now time.Time) due {
+	if ends.IsZero() {
 		return due{}
 	}
 	for _, before := range slices.Backward(times) {
-		if !now.Before(k.NotAfter.Add(-before)) {
-			return due{
-				id: reminderID(k.ID, k.NotAfter, before), series: reminderID(k.ID, k.NotAfter, 0),
-				key: k.ID, ends: k.NotAfter, before: before,
-			}
+		if !now.Before(ends.Add(-before)) {
+			return due{id: reminderID(key, ends, before), series: reminderID(key, ends, 0), key: key, ends: ends, before: before}
 		}
 	}
 	return due{}
@@ -165,7 +188,7 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	}
 	now, instance := s.now(), s.effective(found.Instance)
 	ends, _ := policy.EndsAt(&found.Key, policy.EffectiveRules(instance, found.Workspace))
-	if found.Key.Disabled || ended(ends, now) || dueOf(&found.Key, s.timesOf(instance), now).id != d.id {
+	if found.Key.Disabled || ended(ends, now) || dueOf(d.key, ends, s.timesOf(instance), now.Add(d.early)).id != d.id {
 		return nil
 	}
 	sending, cancel := context.WithTimeout(ctx, SendTimeout)

@@ -43,7 +43,7 @@ func TestReminderDeadlines(t *testing.T) {
 	})
 }
 
-// deafOnce hangs once it is deaf.
+// deafOnce hangs once, when it is deaf.
 type deafOnce struct {
 	store.OnceIDs
 	deaf bool
@@ -51,6 +51,7 @@ type deafOnce struct {
 
 func (o *deafOnce) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	if o.deaf {
+		o.deaf = false
 		<-ctx.Done()
 		return ctx.Err()
 	}

@@ -149,9 +149,14 @@ func TestRemindersCarryTheKey(t *testing.T) {
 	require.NoError(t, r.Remind(t.Context()))
 	require.Equal(t, other.ID, in.got[1].Key.ID)
 	require.NotEqual(t, got.ID, in.got[1].ID)
+	require.Len(t, in.got, 3)
+	again := in.got[2]
+	require.Equal(t, k.ID, again.Key.ID, "it has another end now")
+	require.NotEqual(t, got.ID, again.ID)
+	require.Equal(t, noon.Add(2*day), again.Ends)
 	r.clock.Set(noon.Add(9 * day))
 	require.NoError(t, r.Remind(t.Context()))
-	require.Len(t, in.got, 2, "what settings ended is not about to expire")
+	require.Len(t, in.got, 3, "what settings ended is not about to expire")
 }
 
 // TestNoReminder for a key that is disabled or deleted, not even if that

@@ -32,8 +32,8 @@ type Effect struct {
 	// never. Where keys are switched off that is the time of the preview.
 	// Neither a disabled key nor a suspended workspace makes a difference.
 	Before, After time.Time
-	// Reminded: the host would be told at once that the key is about to
-	// expire (see Reminders) and is not under the settings as they are, unless
+	// Reminded: the host would be told at once that the key is about to end
+	// (see Reminders; within an hour, where rules end it) and is not under the settings as they are, unless
 	// other settings have let it be told before.
 	Reminded bool
 }
@@ -92,7 +92,7 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 		alter(&w, &instance)
 		e := Effect{Key: *k, Before: end, After: endOf(k, w, instance, now)}
 		if wanted := s.dueUnder(k, w, instance, now); wanted.id != "" {
-			e.Reminded = due.id == "" || wanted.before < due.before
+			e.Reminded = due.id == "" || wanted.before < due.before || !wanted.ends.Equal(due.ends)
 		}
 		if e.Reminded || !e.After.Equal(end) && (!ended(end, now) || !ended(e.After, now)) {
 			page.Effects = append(page.Effects, e)
@@ -117,7 +117,7 @@ func (s *Service) dueUnder(k *store.Key, w store.Workspace, instance store.Insta
 	if s.cfg.Reminders.Send == nil || k.Disabled || ended(end, now) {
 		return due{}
 	}
-	return dueOf(k, s.timesOf(instance), now)
+	return dueOf(k.ID, end, s.timesOf(instance), now)
 }
 
 // Violation is a key that could not be made as it is under the rules in force.
