@@ -30,18 +30,22 @@ func (d *Database) Migrate(ctx context.Context) error {
 }
 
 func (d *Database) migrate(ctx context.Context) error {
-	conn, err := d.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	if err := d.checkConnection(ctx, conn.QueryRowContext); err != nil {
-		return err
-	}
-	if d.dialect == MySQL {
-		return d.migrateMySQL(ctx, conn)
-	}
-	return d.again(ctx, func() error { return d.migrateAtOnce(ctx, conn) })
+	// Of connections that open a new SQLite file at once some are refused, since
+	// the first to come changes its journal: no busy timeout waits for that.
+	return d.again(ctx, func() error {
+		conn, err := d.pool.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close() //nolint:errcheck // it goes back to the pool
+		if err := d.checkConnection(ctx, conn.QueryRowContext); err != nil {
+			return err
+		}
+		if d.dialect == MySQL {
+			return d.migrateMySQL(ctx, conn)
+		}
+		return d.migrateAtOnce(ctx, conn)
+	})
 }
 
 // migrateAtOnce migrates PostgreSQL or SQLite in one transaction.
