@@ -118,6 +118,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		granted = requested
 	}
 	end := l.now.Add(s.cfg.TokenLifetime)
+	// Here, and not by policies alone, which may write into what they are shown.
 	end = earlier(end, key.NotAfter)
 	end = earlier(end, l.secret.NotAfter)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,6 +100,23 @@ func TestLoginsShareNothing(t *testing.T) {
 		}
 		require.Equal(t, "team-a", kept[0].Key.Workspace)
 		require.Equal(t, "team-a", kept[0].Workspace.ID)
+	})
+	t.Run("B21 a policy that writes into the key it is shown prolongs no token", func(t *testing.T) {
+		r := newRig(t, func(c *apikey.Config) {
+			c.Policy = policy.TokenFunc(func(_ context.Context, request *policy.TokenRequest) error {
+				request.Key.NotAfter = time.Time{}
+				for i := range request.Key.Secrets {
+					request.Key.Secrets[i].NotAfter = time.Time{}
+				}
+				return nil
+			})
+		})
+		soon := r.clock.Now().Add(time.Minute)
+		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(soon) })
+		require.Equal(t, soon, r.mustLogin(key.ID, secret).Expires, "the key's expiry")
+		key, secret = r.create(owner, "team-a", "project.list")
+		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Minute})
+		require.Equal(t, soon, r.mustLogin(key.ID, secret).Expires, "the end of the secret's grace")
 	})
 	t.Run("a refusal is not put down to the key that logged in before", func(t *testing.T) {
 		r := newRig(t)
