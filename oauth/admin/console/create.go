@@ -34,16 +34,7 @@ func (s *call) newKey() error {
 
 // askKey shows the form with what was typed and what is wrong with it.
 func (s *call) askKey(status int, form string, values url.Values, wrong []problem) error {
-	ctx := s.r.Context()
-	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return err
-	}
-	rules, err := s.keys().Rules(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return err
-	}
-	grantable, err := s.keys().Grantable(ctx, s.actor(), s.workspace())
+	workspace, rules, grantable, err := s.around()
 	if err != nil {
 		return err
 	}
