@@ -45,15 +45,3 @@ func Names(prefix, text string) map[string]string {
 	}
 	return names
 }
-
-func UsagePart(workspace, key string) int { return partOf(useField(workspace, key)) }
-
-// Places decodes a record, and says where it belongs in both orders.
-func Places(id, workspace, record, uses string) (k store.Key, byCreated, byName string, err error) {
-	k, err = decodeKey(id, workspace, record, uses)
-	text := encodeKey(&k)
-	return k, text.byCreated, text.byName, err
-}
-
-// EventPlace is where an event belongs in the trail.
-func EventPlace(e store.Event) string { return sortable(e.Time) + e.ID }

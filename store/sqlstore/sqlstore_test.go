@@ -7,37 +7,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/sqlstore"
-	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-func TestContract(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e engine) {
-		db := e.connect(t)
-		tables := e.tables(t, db, sqlstore.Config{})
-		storetest.Run(t, func(t *testing.T) store.Store {
-			wipe(t, db)
-			return tables.Store()
-		})
-	})
-}
-
-// wipe empties all tables: making them anew for each rule would take longer.
-func wipe(t *testing.T, db *sql.DB) {
-	t.Helper()
-	tx, err := db.BeginTx(context.Background(), nil)
-	require.NoError(t, err)
-	defer tx.Rollback()
-	for _, reset := range []string{
-		"DELETE FROM latchkey_keys", "DELETE FROM latchkey_workspaces", "DELETE FROM latchkey_tombstones",
-		"DELETE FROM latchkey_marks", "DELETE FROM latchkey_revoked", "DELETE FROM latchkey_events",
-		"DELETE FROM latchkey_once", "DELETE FROM latchkey_days", "DELETE FROM latchkey_limits",
-		"DELETE FROM latchkey_notices", "DELETE FROM latchkey_instance", "INSERT INTO latchkey_instance (id) VALUES (1)",
-		"UPDATE latchkey_ring SET version = 0, content = '[]'", "UPDATE latchkey_feed SET seq = 0",
-	} {
-		_, err := tx.ExecContext(context.Background(), reset)
+func TestNew(t *testing.T) {
+	t.Run("the zero configuration is fine", func(t *testing.T) {
+		_, err := sqlstore.New(&sql.DB{}, sqlstore.SQLite, sqlstore.Config{})
 		require.NoError(t, err)
+	})
+	t.Run("all problems are named at once", func(t *testing.T) {
+		_, err := sqlstore.New(nil, 0, sqlstore.Config{
+			Prefix: "Keys; DROP TABLE x", PollEvery: 1,
+			Listen: func(context.Context, string, func(), func()) error { return nil },
+		})
+		for _, problem := range []string{"db:", "dialect:", "Config.Prefix:", "Config.PollEvery: must be 5ms to 100ms", "Config.Listen:"} {
+			require.ErrorContains(t, err, problem)
+		}
+	})
+	for _, prefix := range []string{"1keys_", "_keys", "Keys_", "keys-", `keys"`, "a234567890123456789012345678901234"} {
+		t.Run("prefix "+prefix, func(t *testing.T) {
+			_, err := sqlstore.New(&sql.DB{}, sqlstore.SQLite, sqlstore.Config{Prefix: prefix})
+			require.ErrorContains(t, err, "Config.Prefix")
+		})
 	}
-	require.NoError(t, tx.Commit())
+	require.Equal(t, "PostgreSQL MySQL SQLite unknown", sqlstore.PostgreSQL.String()+" "+sqlstore.MySQL.String()+" "+sqlstore.SQLite.String()+" "+sqlstore.Dialect(9).String())
 }

@@ -1,0 +1,254 @@
+package fleet_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/cache"
+	"github.com/latchkey-go/latchkey/store/servertest/servers"
+)
+
+// childEnv is set for the processes that a test starts.
+const childEnv = "LATCHKEY_TEST_REPLICA"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) == "" {
+		defer servers.Close()
+		m.Run()
+		return
+	}
+	if err := child(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+var catalog = scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
+	{Name: "project.list"}, {Name: "project.read"},
+}})
+
+var administrator = apikey.OrganizationAdmin("tests")
+
+// spec is what a process is told when it begins.
+type spec struct {
+	Keys place
+	// Marks, unless nil, holds Epochs, OnceIDs and Limiter.
+	Marks *place
+	// Now is what the clock stands at until it is moved.
+	Now           time.Time
+	RotateEvery   time.Duration
+	TokenLifetime time.Duration
+	// LoginsPerHour, unless 0, bounds the logins of a key over all processes.
+	LoginsPerHour int
+	// KillAt says where the process kills itself; see deadly.
+	KillAt string
+}
+
+// where is what a process tells once it serves.
+type where struct{ Public, Control string }
+
+// host is one process: a server over a cache over the shared store.
+type host struct {
+	*oauth.Server
+	store  store.Store // without the cache
+	cached *cache.Cache
+	clock  atomic.Pointer[time.Time]
+	ring   *prompted
+	deadly *deadly
+}
+
+// child is the life of a process: from the spec on its input to the input's
+// end.
+func child() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var s spec
+	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
+		return err
+	}
+	h, closed, err := newHost(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer closed()
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { _ = h.Run(ctx) })
+	public, err := serve(ctx, h.public())
+	if err != nil {
+		return err
+	}
+	control, err := serve(ctx, h.control())
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(where{public, control}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin) // it closes when the test is over, however it ends
+	return err
+}
+
+func newHost(ctx context.Context, s spec) (*host, func(), error) {
+	h := &host{}
+	h.clock.Store(&s.Now)
+	st, closed, err := s.Keys.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var cfg cache.Config
+	if s.Marks != nil {
+		marks, closedToo, err := s.Marks.open(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		closedKeys := closed
+		closed = func() { closedToo(); closedKeys() }
+		st.Epochs, st.OnceIDs, st.Limiter = marks.Epochs, marks.OnceIDs, marks.Limiter
+		cfg.EpochsWatch = marks.Watch
+	}
+	h.deadly = &deadly{Epochs: st.Epochs, at: s.KillAt, reached: make(chan struct{}), proceed: make(chan struct{})}
+	if s.KillAt != "" {
+		st.Epochs = h.deadly
+	}
+	h.store = st
+	if h.cached, err = cache.New(st, cfg); err != nil {
+		return nil, nil, err
+	}
+	cached := h.cached.Store()
+	h.ring = &prompted{from: cached.Watch, prompts: make(chan struct{}, 1)}
+	cached.Watch = h.ring
+	config := oauth.Config{
+		Issuer: "https://fleet.example", Permissions: catalog, RotateEvery: s.RotateEvery,
+		SealKeys: []oauth.SealKey{{Version: 1, Key: []byte("0123456789abcdef0123456789abcdef")}},
+		Keys: apikey.Config{
+			TokenLifetime: s.TokenLifetime,
+			Peppers:       []apikey.Pepper{{Version: 1, Key: []byte("fedcba9876543210fedcba9876543210")}},
+		},
+		Now:    func() time.Time { return *h.clock.Load() },
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	if s.LoginsPerHour > 0 {
+		config.Policy, err = policy.RateLimit(policy.RateLimitConfig{
+			Limit: s.LoginsPerHour, Per: time.Hour, Limiter: cached.Limiter, Timeout: 20 * time.Second,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		config.LoginTimeout = 30 * time.Second
+	}
+	h.Server, err = oauth.New(cached, config)
+	return h, closed, err
+}
+
+// public is what clients see.
+func (h *host) public() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handler := range h.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle("GET /workspaces/{workspace}/projects", h.Require("project.list").In("workspace")(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })))
+	return mux
+}
+
+func serve(ctx context.Context, handler http.Handler) (addr string, err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	go func() { _ = server.Serve(l) }()
+	return l.Addr().String(), nil
+}
+
+// prompted is a stream that can be made to tell, out of turn, that the signing
+// keys changed: the server then does for them what it does once a minute.
+type prompted struct {
+	from    store.Watch
+	prompts chan struct{}
+}
+
+// Watch implements store.Watch.
+func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var one sync.Mutex // one call at a time
+	var prompting sync.WaitGroup
+	defer prompting.Wait()
+	defer cancel()
+	tell := func(n store.Notice) {
+		one.Lock()
+		defer one.Unlock()
+		notice(n)
+	}
+	prompting.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.prompts:
+				tell(store.Notice{Kind: store.NoticeSigningKeys})
+			}
+		}
+	})
+	return p.from.Watch(ctx, ready, tell)
+}
+
+// deadly kills the process at a step of a change whose epochs live apart.
+type deadly struct {
+	store.Epochs
+	// at is "" for never; "before the record" kills after the first epoch is
+	// raised; "after the record" before the second one is; "held" is like the
+	// latter, and waits between the first epoch and the record, too.
+	at      string
+	calls   atomic.Int32
+	reached chan struct{} // closed when held
+	proceed chan struct{} // closed to go on
+}
+
+// Raise implements store.Epochs.
+func (d *deadly) Raise(ctx context.Context, marks ...store.Mark) error {
+	n := d.calls.Add(1)
+	if n == 2 && d.at != "before the record" {
+		return killSelf()
+	}
+	err := d.Epochs.Raise(ctx, marks...)
+	switch {
+	case err != nil || n > 1:
+	case d.at == "before the record":
+		return killSelf()
+	case d.at == "held":
+		close(d.reached)
+		<-d.proceed
+	}
+	return err
+}
+
+// killSelf does not return.
+func killSelf() error {
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Kill()
+	}
+	if err == nil {
+		select {}
+	}
+	return errors.Join(errors.New("the process lives on"), err)
+}

@@ -1,0 +1,199 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/redisstore"
+	"github.com/latchkey-go/latchkey/store/servertest/servers"
+)
+
+// A server that cannot do its work is store.ErrUnavailable within the
+// deadline, in words without address or digest, and all works again after it.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartRedis(t.Context(), t.TempDir())
+	started(t, err)
+	t.Cleanup(p.Stop)
+	// The proxy's address stays when the server restarts.
+	proxy, err := servers.NewProxy(p.Addr())
+	require.NoError(t, err)
+	t.Cleanup(proxy.Close)
+	client := newClient(t, proxy.Addr())
+	direct := newClient(t, p.Addr())
+	s := newDriver(t, client, redisstore.Config{}).Store()
+	create(t, s, "team-a", "key-1")
+	config := func(name, value string) {
+		require.NoError(t, direct.ConfigSet(context.Background(), name, value).Err())
+	}
+	n := 0
+	for _, try := range []struct {
+		name      string
+		hurt      func()
+		heal      func()
+		readsWork bool
+	}{
+		{"B19 paused", func() { require.NoError(t, p.Pause()) }, func() { require.NoError(t, p.Resume()) }, false},
+		{"B19 full", func() { config("maxmemory", "1") }, func() { config("maxmemory", "0") }, true},
+		{"B19 read-only", func() { require.NoError(t, direct.ReplicaOf(context.Background(), "127.0.0.1", "1").Err()) },
+			func() { require.NoError(t, direct.ReplicaOf(context.Background(), "no", "one").Err()) }, false},
+		{"B19 without its replicas", func() { config("min-replicas-to-write", "1") }, func() { config("min-replicas-to-write", "0") }, false},
+		{"B19 half-open", proxy.Freeze, proxy.Thaw, false},
+		{"B19 out of reach", func() { proxy.Refuse(true); proxy.Cut() }, func() { proxy.Refuse(false) }, false},
+		{"B19 killed and restarted", func() { require.NoError(t, p.Kill()) },
+			func() { require.NoError(t, p.Restart(context.Background())) }, false},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			try.hurt()
+			healed := false
+			heal := func() {
+				if !healed {
+					healed = true
+					try.heal()
+				}
+			}
+			defer heal() // the next one begins with a sound server
+			deadline := 300 * time.Millisecond
+			if try.readsWork {
+				deadline = patience
+			}
+			within := func(do func(ctx context.Context) error) error {
+				ctx, cancel := context.WithTimeout(context.Background(), deadline)
+				defer cancel()
+				begun := time.Now()
+				err := do(ctx)
+				require.Less(t, time.Since(begun), deadline+5*time.Second, "the deadline and what may follow it")
+				return err
+			}
+			n++
+			key := newKey("team-a", "new-"+string(rune('a'+n)))
+			calls := map[string]error{
+				"create": within(func(ctx context.Context) error {
+					return s.Keys.Create(ctx, key, store.NoLimit, store.Change{Now: noon})
+				}),
+				"spend": within(func(ctx context.Context) error {
+					return s.OnceIDs.Spend(ctx, store.OnceID{ID: key.ID, Expires: noon.Add(time.Hour)}, noon)
+				}),
+				"revoke": within(func(ctx context.Context) error { return s.Epochs.Revoke(ctx, key.ID, noon.Add(time.Hour), noon) }),
+				"advance": within(func(ctx context.Context) error {
+					_, _, err := s.Limiter.Advance(ctx, key.ID, noon, time.Second, time.Minute)
+					return err
+				}),
+			}
+			reads := map[string]error{
+				"look up": within(func(ctx context.Context) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }),
+				"look up what is not there": within(func(ctx context.Context) error {
+					_, err := s.Keys.Lookup(ctx, "unknown")
+					if errors.Is(err, store.ErrNotFound) {
+						return nil
+					}
+					return err
+				}),
+				"epochs": within(func(ctx context.Context) error {
+					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1"})
+					return err
+				}),
+			}
+			for name, err := range reads {
+				if try.readsWork {
+					require.NoError(t, err, name)
+				} else {
+					calls[name] = err
+				}
+			}
+			for name, err := range calls {
+				t.Log(name, ": ", err)
+				require.ErrorIs(t, err, store.ErrUnavailable, name)
+				for _, contract := range []error{store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit} {
+					require.NotErrorIs(t, err, contract, name)
+				}
+				for _, private := range []string{"127.0.0.1", port(t, p.Addr()), port(t, proxy.Addr()), "digest-of", "evalsha", key.ID} {
+					require.NotContains(t, err.Error(), private, name)
+				}
+			}
+			heal()
+			began := time.Now()
+			require.Eventually(t, func() bool {
+				err := s.Keys.Create(context.Background(), newKey("team-a", "after-"+key.ID), store.NoLimit, store.Change{Now: noon})
+				return err == nil || errors.Is(err, store.ErrExists)
+			}, patience, 10*time.Millisecond)
+			t.Logf("works again after %s", time.Since(began))
+			_, err := s.Keys.Lookup(context.Background(), "after-"+key.ID)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func port(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	return port
+}
+
+func TestADeadlineShows(t *testing.T) {
+	through, _, proxy := proxied(t)
+	create(t, through, "team-a", "key-1")
+	proxy.Freeze()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := through.Keys.Lookup(ctx, "key-1")
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestAServerForgetsItsScripts(t *testing.T) {
+	p, err := servers.StartRedis(t.Context(), t.TempDir())
+	started(t, err)
+	t.Cleanup(p.Stop)
+	client := newClient(t, p.Addr())
+	s := newDriver(t, client, redisstore.Config{WaitReplicas: redisstore.WaitNever}).Store()
+	waits := newDriver(t, client, redisstore.Config{}).Store()
+	for i, s := range []store.Store{s, waits, s, waits} {
+		t.Run("B19 NOSCRIPT", func(t *testing.T) {
+			require.NoError(t, client.ScriptFlush(t.Context()).Err())
+			create(t, s, "team-a", string(rune('a'+i)))
+			require.NoError(t, client.ScriptFlush(t.Context()).Err())
+			_, err := s.Keys.Lookup(t.Context(), string(rune('a'+i)))
+			require.NoError(t, err)
+		})
+	}
+}
+
+// One trip brings the key and all that stands above it; a process that does
+// not know the key's workspace yet takes two.
+func TestRoundTrips(t *testing.T) {
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	first := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	create(t, first, "team-a", "key-1")
+	_, err := first.Keys.Lookup(t.Context(), "key-1")
+	require.NoError(t, err, "the server has the scripts")
+	s, h := dying(t, prefix, 1_000_000)
+	_, err = s.Settings.Instance(t.Context())
+	require.NoError(t, err, "the connection is open")
+	for _, want := range []int64{2, 1, 1} {
+		h.sent.Store(0)
+		_, err := s.Keys.Lookup(t.Context(), "key-1")
+		require.NoError(t, err)
+		require.Equal(t, want, h.sent.Load())
+	}
+	h.sent.Store(0)
+	_, err = s.Epochs.Read(t.Context(), store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1", TokenID: "t"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, h.sent.Load())
+	h.sent.Store(0)
+	_, err = s.Keys.Lookup(t.Context(), "unknown")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	require.EqualValues(t, 1, h.sent.Load())
+	h.sent.Store(0)
+	create(t, s, "team-a", "key-2")
+	require.LessOrEqual(t, h.sent.Load(), int64(4))
+	t.Logf("a creation takes %d trips", h.sent.Load())
+}

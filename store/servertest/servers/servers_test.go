@@ -1,0 +1,254 @@
+//go:build unix
+
+package servers_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store/servertest/servers"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("SERVERS_TEST_ORPHAN") != "" {
+		leaveOrphan()
+	}
+	defer servers.Close()
+	m.Run()
+}
+
+// patience is how long a test waits for what must happen.
+const patience = time.Minute
+
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartRedis(t.Context(), t.TempDir())
+	started(t, p, err)
+	hurt(t, p, ping("PING"))
+	// A server paused when it is stopped still ends.
+	require.NoError(t, p.Pause())
+	p.Stop()
+	p.Stop()
+	require.Error(t, p.Kill())
+	require.Error(t, p.Pause())
+}
+
+func TestRedisKeepsWhatItAcknowledged(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--maxmemory", "20mb")
+	started(t, p, err)
+	ask(t, p.Addr(), "SET", "one", "1")
+	require.NoError(t, p.Kill())
+	require.NoError(t, p.Restart(t.Context()))
+	ask(t, p.Addr(), "SET", "two", "2")
+	require.NoError(t, p.Restart(t.Context()))
+	require.Equal(t, []string{"1"}, ask(t, p.Addr(), "GET", "one"))
+	require.Equal(t, []string{"2"}, ask(t, p.Addr(), "GET", "two"))
+	require.Equal(t, []string{"maxmemory", "20971520"}, ask(t, p.Addr(), "CONFIG", "GET", "maxmemory"))
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartPostgres(t.Context(), t.TempDir())
+	started(t, p, err)
+	hurt(t, p, servers.PingPostgres)
+}
+
+func TestMariaDB(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartMariaDB(t.Context(), t.TempDir())
+	started(t, p, err)
+	hurt(t, p, servers.PingMariaDB)
+}
+
+func TestWrongOptionsAreAnErrorThatSaysSo(t *testing.T) {
+	t.Parallel()
+	_, err := servers.StartRedis(t.Context(), t.TempDir(), "--no-such-option", "1")
+	require.ErrorContains(t, err, "no-such-option")
+}
+
+func TestRedisCluster(t *testing.T) {
+	t.Parallel()
+	nodes, err := servers.StartRedisCluster(t.Context(), t.TempDir(), 3)
+	needs(t, err)
+	require.Len(t, nodes, 3)
+	for _, node := range nodes {
+		t.Cleanup(node.Stop)
+	}
+	served := 0
+	for _, node := range nodes {
+		for i := range 30 {
+			if _, err := servers.Ask(t.Context(), node.Addr(), "SET", fmt.Sprint("key-", i), "x"); err == nil {
+				served++
+			}
+		}
+	}
+	require.Equal(t, 30, served, "every key belongs to exactly one of them")
+	require.NoError(t, nodes[0].Kill())
+	require.NoError(t, nodes[0].Restart(t.Context()))
+	eventually(t, func(ctx context.Context) error {
+		answer, err := servers.Ask(ctx, nodes[0].Addr(), "CLUSTER", "INFO")
+		if err == nil && !strings.Contains(answer[0], "cluster_state:ok") {
+			err = errors.New(answer[0])
+		}
+		return err
+	})
+}
+
+func TestRedisSentinel(t *testing.T) {
+	t.Parallel()
+	s, err := servers.StartRedisSentinel(t.Context(), t.TempDir(), 2)
+	needs(t, err)
+	t.Cleanup(s.Stop)
+	require.Len(t, s.Addrs(), 3)
+	before, err := s.Current(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, s.Master.Addr(), before)
+	ask(t, before, "SET", "one", "1")
+	require.Equal(t, []string{"2"}, ask(t, before, "WAIT", "2", "5000"))
+
+	require.NoError(t, s.Master.Kill())
+	var after string
+	eventually(t, func(ctx context.Context) error {
+		after, err = s.Current(ctx)
+		if err == nil && after == before {
+			err = errors.New("still the old master")
+		}
+		return err
+	})
+	require.Equal(t, []string{"1"}, ask(t, after, "GET", "one"))
+	eventually(t, func(ctx context.Context) error {
+		_, err := servers.Ask(ctx, after, "SET", "two", "2")
+		return err
+	})
+}
+
+// hurt does to a server what can be done to it, and sees it live on.
+func hurt(t *testing.T, p *servers.Process, ping func(context.Context, string) error) {
+	t.Helper()
+	addr := p.Addr()
+	require.NoError(t, ping(t.Context(), addr))
+
+	require.NoError(t, p.Pause())
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	require.Error(t, ping(short, addr), "it is paused")
+	for _, child := range p.Children() {
+		// One that was about to end may have done so.
+		require.Contains(t, []string{"T", "Z"}, state(child), "a child of a paused server stands still, too")
+	}
+	require.NoError(t, p.Resume())
+	eventually(t, func(ctx context.Context) error { return ping(ctx, addr) })
+
+	children := p.Children()
+	require.NoError(t, p.Kill())
+	require.Error(t, ping(t.Context(), addr), "it is dead")
+	for _, child := range children {
+		eventually(t, func(context.Context) error {
+			if s := state(child); s != "" && s != "Z" {
+				return fmt.Errorf("child %d lives on: %s", child, s)
+			}
+			return nil
+		})
+	}
+	require.NoError(t, p.Restart(t.Context()))
+	require.Equal(t, addr, p.Addr())
+	require.NoError(t, ping(t.Context(), addr))
+	require.NoError(t, p.Restart(t.Context()))
+	require.NoError(t, ping(t.Context(), addr))
+}
+
+func TestServersEndWithTheTestBinary(t *testing.T) {
+	t.Parallel()
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(binary, "-test.run=^$")
+	cmd.Env = append(os.Environ(), "SERVERS_TEST_ORPHAN="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	if strings.HasPrefix(line, "error") {
+		require.NoError(t, cmd.Wait())
+		needs(t, fmt.Errorf("%w: %s", servers.ErrNone, line))
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, 0), "it runs")
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	eventually(t, func(context.Context) error {
+		if s := state(pid); s != "" && s != "Z" {
+			return errors.New("the server lives on: " + s)
+		}
+		return nil
+	})
+}
+
+// leaveOrphan starts a server and waits to be killed.
+func leaveOrphan() {
+	p, err := servers.StartRedis(context.Background(), os.Getenv("SERVERS_TEST_ORPHAN"))
+	if err != nil {
+		fmt.Println("error:", err)
+		return
+	}
+	fmt.Println(p.Pid())
+	select {}
+}
+
+func started(t *testing.T, p *servers.Process, err error) {
+	t.Helper()
+	needs(t, err)
+	t.Cleanup(p.Stop)
+}
+
+// needs skips a test that lacks a server, unless none may be lacking.
+func needs(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, servers.ErrNone) && !servers.Required() {
+		t.Skip("NOT TESTED: ", err)
+	}
+	require.NoError(t, err)
+}
+
+func ask(t *testing.T, addr string, command ...string) []string {
+	t.Helper()
+	answer, err := servers.Ask(t.Context(), addr, command...)
+	require.NoError(t, err)
+	return answer
+}
+
+func ping(command ...string) func(context.Context, string) error {
+	return func(ctx context.Context, addr string) error {
+		_, err := servers.Ask(ctx, addr, command...)
+		return err
+	}
+}
+
+func eventually(t *testing.T, check func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, servers.Wait(ctx, func() error { return check(ctx) }))
+}
+
+// state is the letter of proc(5), empty if there is no such process.
+func state(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))[0]
+}

@@ -1,0 +1,94 @@
+//go:build unix
+
+package servers_test
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store/servertest/servers"
+)
+
+// These tests change what the whole binary shares and run one by one.
+
+func TestSharedServers(t *testing.T) {
+	for _, name := range []string{"LATCHKEY_TEST_POSTGRES", "LATCHKEY_TEST_MARIADB", "LATCHKEY_TEST_REDIS"} {
+		t.Setenv(name, "")
+	}
+	// Nobody listens on port 1: all three are to be started.
+	servers.LookAt("127.0.0.1:1")
+	t.Cleanup(servers.Close)
+	for _, s := range []struct {
+		name string
+		get  func(context.Context) (string, error)
+		ping func(context.Context, string) error
+		addr func(string) string
+	}{
+		{"PostgreSQL", servers.Postgres, servers.PingPostgres, func(name string) string {
+			u, err := url.Parse(name)
+			require.NoError(t, err)
+			return u.Host
+		}},
+		{"MariaDB", servers.MariaDB, servers.PingMariaDB, func(name string) string {
+			return strings.TrimSuffix(strings.TrimPrefix(name, "root@tcp("), ")/test")
+		}},
+		{"Redis", servers.Redis, ping("PING"), func(name string) string { return name }},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			name, err := s.get(t.Context())
+			needs(t, err)
+			addr := s.addr(name)
+			host, _, err := net.SplitHostPort(addr)
+			require.NoError(t, err)
+			require.Equal(t, "127.0.0.1", host)
+			require.NoError(t, s.ping(t.Context(), addr))
+			again, err := s.get(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, name, again)
+			servers.Close()
+			require.Error(t, s.ping(t.Context(), addr), "Close ends it")
+		})
+	}
+}
+
+func TestARunningServerIsShared(t *testing.T) {
+	t.Setenv("LATCHKEY_TEST_REDIS", "")
+	p, err := servers.StartRedis(t.Context(), t.TempDir())
+	started(t, p, err)
+	servers.LookAt(p.Addr())
+	got, err := servers.Redis(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, p.Addr(), got)
+	servers.Close()
+	require.NoError(t, ping("PING")(t.Context(), got), "Close leaves it alone")
+}
+
+func TestTheEnvironmentNamesAServer(t *testing.T) {
+	t.Setenv("LATCHKEY_TEST_POSTGRES", "postgres://elsewhere/test")
+	servers.LookAt("127.0.0.1:1")
+	got, err := servers.Postgres(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "postgres://elsewhere/test", got)
+}
+
+func TestNoServerIsErrNone(t *testing.T) {
+	t.Setenv("LATCHKEY_TEST_REDIS", "")
+	t.Setenv("PATH", t.TempDir())
+	servers.LookAt("127.0.0.1:1")
+	_, err := servers.Redis(t.Context())
+	require.ErrorIs(t, err, servers.ErrNone)
+	require.ErrorContains(t, err, "LATCHKEY_TEST_REDIS")
+	servers.Close()
+}
+
+func TestRequired(t *testing.T) {
+	t.Setenv("LATCHKEY_REQUIRE_SERVERS", "")
+	require.False(t, servers.Required())
+	t.Setenv("LATCHKEY_REQUIRE_SERVERS", "1")
+	require.True(t, servers.Required())
+}

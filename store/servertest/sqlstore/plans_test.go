@@ -1,0 +1,213 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// With 100,000 keys, half of them in one workspace, PostgreSQL finds each row by an index:
+// it reads no large table from end to end, and sorts nothing for a page.
+func TestPlans(t *testing.T) {
+	e := engines[0]
+	driver, source := e.space(t)
+	db, p := tapped(t, driver, source)
+	st := e.tables(t, db, sqlstore.Config{}).Store()
+	ctx := context.Background()
+	for _, fill := range []string{
+		`INSERT INTO latchkey_workspaces (id, held) SELECT ('team-' || n)::bytea, 100 FROM generate_series(0, 999) n`,
+		`INSERT INTO latchkey_keys SELECT ('key-' || md5(n::text))::bytea, ('team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END)::bytea, ('name ' || md5((-n)::text))::bytea, NULL, NULL,
+			' project.list project.read ', ' project.* ', '[{"id":"s1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
+			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 'owner', 'person-1',
+			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
+		`INSERT INTO latchkey_tombstones SELECT ('gone-' || n)::bytea, n, 1 FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_revoked SELECT sha256(n::text::bytea), n FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_once SELECT sha256(n::text::bytea), '', n FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_limits SELECT sha256(n::text::bytea), n FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_marks SELECT n::text::bytea, 'x', 1, '[]' FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_days SELECT ('team-' || n % 1000)::bytea, n::text::bytea, n % 365, 1, 1 FROM generate_series(1, 20000) n`,
+		`INSERT INTO latchkey_notices SELECT n, 1, '', '', '' FROM generate_series(980001, 1000000) n`,
+		`INSERT INTO latchkey_events SELECT n::text::bytea, n, '', '', 'key.create', ('team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END)::bytea, ('key-' || n)::bytea, '[]', '' FROM generate_series(1, 50000) n`,
+		`ANALYZE`,
+	} {
+		_, err := db.ExecContext(ctx, fill)
+		require.NoError(t, err)
+	}
+
+	keyID := "key-" + "c4ca4238a0b923820dcc509a6f75849b" // of n = 1
+	for _, op := range operations(t, st, keyID) {
+		t.Run(op.name, func(t *testing.T) {
+			p.noted()
+			op.do(t)
+			seen := p.noted()
+			_, found := find(seen, regexp.MustCompile(op.wants).MatchString)
+			require.True(t, found, "none of %v is like %s", seen, op.wants)
+			for _, s := range seen {
+				if op.args != nil {
+					if !regexp.MustCompile(op.wants).MatchString(s.text) {
+						continue
+					}
+					s.args = op.args
+				}
+				plan := explain(t, db, s)
+				require.NotRegexp(t, scan, plan)
+				if op.sorted {
+					require.NotContains(t, plan, "Sort")
+				}
+			}
+		})
+	}
+}
+
+// Tables of one row have no need of an index.
+var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|tombstones|marks|revoked|events|once|days|limits|notices)`)
+
+// operation is a call whose statements are looked at.
+type operation struct {
+	name   string
+	wants  string // a statement like this is among them
+	do     func(t *testing.T)
+	args   []any // in place of those of the statement, which alone is looked at
+	sorted bool  // by an index
+}
+
+func operations(t *testing.T, st store.Store, keyID string) []operation {
+	t.Helper()
+	ctx := context.Background()
+	ends := func(err error) func(*testing.T) { return func(t *testing.T) { t.Helper(); require.NoError(t, err) } }
+	made := key("team-1", "made")
+	start := time.UnixMicro(1772366400000000)
+	all := []operation{
+		{name: "look-up", wants: `FROM latchkey_keys k JOIN`, do: func(t *testing.T) {
+			_, err := st.Keys.Lookup(ctx, keyID)
+			ends(err)(t)
+		}},
+		{name: "epochs", wants: `FROM latchkey_revoked`, do: func(t *testing.T) {
+			_, err := st.Epochs.Read(ctx, store.TokenRef{Workspace: "team-1", Key: keyID, Secret: "s1", TokenID: "token"})
+			ends(err)(t)
+		}},
+		{name: "settings", wants: `FROM latchkey_workspaces w`, do: func(t *testing.T) {
+			_, err := st.Settings.Workspace(ctx, "team-1")
+			ends(err)(t)
+		}},
+		{name: "creation, tombstone", wants: `SELECT epoch FROM latchkey_tombstones`, do: func(t *testing.T) {
+			ends(st.Keys.Create(ctx, made, 1000, event("made")))(t)
+		}},
+		{name: "change, lock of a key", wants: `FROM latchkey_keys k WHERE k.id = \$1 FOR UPDATE`, do: func(t *testing.T) {
+			ends(st.Keys.Update(ctx, made, event("changed")))(t)
+		}},
+		{name: "deletion", wants: `DELETE FROM latchkey_keys WHERE id`, do: func(t *testing.T) {
+			ends(st.Keys.Delete(ctx, "team-1", "made", 0, noon, event("deleted")))(t)
+		}},
+		{name: "deletion, limit check", wants: `SELECT deleted, held FROM latchkey_workspaces`, do: func(t *testing.T) {
+			again := key("team-1", "again")
+			ends(st.Keys.Create(ctx, again, store.NoLimit, event("again")))(t)
+			ends(st.Keys.Delete(ctx, "team-1", "again", 0, noon, event("deleted again")))(t)
+		}},
+		{name: "deletion of all", wants: `DELETE FROM latchkey_keys WHERE workspace`, do: func(t *testing.T) {
+			ends(st.Settings.DeleteWorkspace(ctx, "team-9", noon, event("workspace deleted")))(t)
+		}},
+		{name: "one-time id", wants: `FROM latchkey_once WHERE id`, do: func(t *testing.T) {
+			_, err := st.OnceIDs.Find(ctx, "space", "id", noon)
+			require.ErrorIs(t, err, store.ErrNotFound)
+		}},
+		{name: "limiter", wants: `SELECT arrival FROM latchkey_limits`, do: func(t *testing.T) {
+			_, _, err := st.Limiter.Advance(ctx, "id", noon, 0, time.Minute)
+			ends(err)(t)
+		}},
+		{name: "days of a key", wants: `FROM latchkey_days`, do: func(t *testing.T) {
+			_, err := st.Usage.Days(ctx, "team-1", keyID, time.Unix(0, 0), time.Unix(86400, 0))
+			ends(err)(t)
+		}},
+		{name: "notices", wants: `LEFT JOIN latchkey_notices`, args: []any{int64(999_990)}, do: func(t *testing.T) {
+			w := watch(t, st)
+			w.until(t, isHeartbeat)
+			w.until(t, isChange)
+			w.cancel()
+			require.ErrorIs(t, w.end(t), context.Canceled)
+		}},
+		{name: "old events", wants: `DELETE FROM latchkey_events`, args: []any{int64(1)}, do: func(t *testing.T) {
+			_, err := st.Events.Prune(ctx, time.UnixMicro(1))
+			ends(err)(t)
+		}},
+		{name: "old tombstones", wants: `DELETE FROM latchkey_tombstones`, args: []any{int64(1)}, do: func(t *testing.T) {
+			_, err := st.Upkeep.Purge(ctx, time.UnixMicro(1))
+			ends(err)(t)
+		}},
+		{name: "old one-time ids", wants: `DELETE FROM latchkey_once`, args: []any{int64(1)}, do: func(t *testing.T) {
+			for range sweepEvery {
+				ends(st.OnceIDs.Spend(ctx, store.OnceID{Space: "space", ID: "again", Expires: noon}, noon))(t)
+			}
+		}},
+		{name: "ended revocations", wants: `DELETE FROM latchkey_revoked`, args: []any{int64(1)}, do: func(t *testing.T) {
+			for range sweepEvery {
+				ends(st.Epochs.Revoke(ctx, "token", noon, noon))(t)
+			}
+		}},
+		{name: "arrivals that passed", wants: `DELETE FROM latchkey_limits`, args: []any{int64(1)}, do: func(t *testing.T) {
+			for range sweepEvery {
+				_, _, err := st.Limiter.Advance(ctx, "client", noon, 1, time.Minute)
+				ends(err)(t)
+			}
+		}},
+	}
+
+	keys := func(name string, sorted bool, q store.KeyQuery) {
+		q.Limit = 100
+		all = append(all, operation{name: name, wants: `FROM latchkey_keys`, sorted: sorted, do: func(t *testing.T) {
+			_, err := st.Keys.List(ctx, q)
+			ends(err)(t)
+		}})
+	}
+	after := &store.KeyCursor{ID: keyID, Time: start.Add(50_000 * time.Second), Name: "name 8"}
+	for name, q := range map[string]store.KeyQuery{
+		"by creation": {}, "by name": {Sort: store.ByName}, "by creation of a workspace": {Workspace: "team-7"},
+		"by name of a workspace": {Workspace: "team-7", Sort: store.ByName}, "by expiry of a workspace": {Workspace: "team-7", Sort: store.ByExpiry},
+	} {
+		for _, place := range []*store.KeyCursor{nil, after} {
+			for _, descending := range []bool{false, true} {
+				q.After, q.Descending = place, descending
+				keys(name+map[bool]string{true: ", descending"}[descending]+map[bool]string{true: ", behind a cursor"}[place != nil], true, q)
+			}
+		}
+	}
+	soon := store.KeyQuery{NotAfterFrom: start, NotAfterTo: start.Add(time.Hour)}
+	keys("expiring soon", false, soon)
+	soon.Workspace, soon.Sort = "team-7", store.ByExpiry
+	keys("expiring soon in a workspace", false, soon)
+	keys("by last use of a workspace", false, store.KeyQuery{Workspace: "team-1", Sort: store.ByLastUsed})
+	for name, q := range map[string]store.EventQuery{
+		"events": {}, "events of a workspace": {Workspace: "team-7"}, "events of a key": {Key: "key-7"},
+		"events behind a cursor": {After: &store.EventCursor{Time: time.UnixMicro(40_000), ID: "40000"}},
+	} {
+		q.Limit = 100
+		all = append(all, operation{name: name, wants: `FROM latchkey_events`, sorted: true, do: func(t *testing.T) {
+			_, err := st.Events.List(ctx, q)
+			ends(err)(t)
+		}})
+	}
+	return all
+}
+
+func explain(t *testing.T, db *sql.DB, s statement) string {
+	t.Helper()
+	rows, err := db.QueryContext(context.Background(), "EXPLAIN "+s.text, s.args...)
+	require.NoError(t, err)
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		require.NoError(t, rows.Scan(&line))
+		plan.WriteString(line + "\n")
+	}
+	require.NoError(t, rows.Err())
+	return plan.String()
+}

@@ -1,0 +1,132 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// tap opens connections that note each statement they are given, and whose next
+// transaction may fail to begin.
+type tap struct {
+	below  driver.Driver
+	source string
+
+	mu         sync.Mutex
+	statements []statement
+	refusal    error
+}
+
+// statement is a query and its arguments.
+type statement struct {
+	text string
+	args []any
+}
+
+// tapped is a pool on a place whose statements a test sees.
+func tapped(t testing.TB, name, source string) (*sql.DB, *tap) {
+	t.Helper()
+	p := &tap{below: dial(t, name, source).Driver(), source: source}
+	db := sql.OpenDB(p)
+	t.Cleanup(func() { _ = db.Close() })
+	return db, p
+}
+
+// noted returns the statements since the last call.
+func (p *tap) noted() []statement {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.statements
+	p.statements = nil
+	return all
+}
+
+func (p *tap) note(text string, args []driver.NamedValue) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := statement{text: text}
+	for _, a := range args {
+		s.args = append(s.args, a.Value)
+	}
+	p.statements = append(p.statements, s)
+}
+
+// refuse makes the next transaction fail to begin.
+func (p *tap) refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusal = err
+}
+
+func (p *tap) refused() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.refusal
+	p.refusal = nil
+	return err
+}
+
+func (p *tap) Driver() driver.Driver { return p.below }
+
+func (p *tap) Connect(context.Context) (driver.Conn, error) {
+	c, err := p.below.Open(p.source)
+	return tapConn{c, p}, err
+}
+
+type tapConn struct {
+	driver.Conn
+	p *tap
+}
+
+func (c tapConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	if err := c.p.refused(); err != nil {
+		return nil, err
+	}
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
+}
+
+func (c tapConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if query == "BEGIN IMMEDIATE" {
+		if err := c.p.refused(); err != nil {
+			return nil, err
+		}
+	}
+	done, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+	if !errors.Is(err, driver.ErrSkip) {
+		c.p.note(query, args)
+	}
+	return done, err
+}
+
+func (c tapConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+	if !errors.Is(err, driver.ErrSkip) {
+		c.p.note(query, args)
+	}
+	return rows, err
+}
+
+func (c tapConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	c.p.note(query, nil)
+	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+}
+
+func (c tapConn) CheckNamedValue(v *driver.NamedValue) error {
+	if checker, checks := c.Conn.(driver.NamedValueChecker); checks {
+		return checker.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+// find returns the only statement that all of the texts occur in.
+func find(all []statement, matches func(text string) bool) (statement, bool) {
+	i := slices.IndexFunc(all, func(s statement) bool { return matches(s.text) })
+	if i < 0 {
+		return statement{}, false
+	}
+	return all[i], true
+}
