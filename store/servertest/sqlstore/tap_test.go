@@ -122,7 +122,7 @@ func (c tapConn) CheckNamedValue(v *driver.NamedValue) error {
 	return driver.ErrSkip
 }
 
-// find returns the only statement that all of the texts occur in.
+// find returns the first statement whose text matches.
 func find(all []statement, matches func(text string) bool) (statement, bool) {
 	i := slices.IndexFunc(all, func(s statement) bool { return matches(s.text) })
 	if i < 0 {

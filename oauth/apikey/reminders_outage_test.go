@@ -1,0 +1,70 @@
+package apikey_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// TestRemindersInAnOutage: where nobody can claim, nobody calls; where what
+// was sent cannot be noted, it is sent again under the same id.
+func TestRemindersInAnOutage(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fails int // which of the calls: find sent, find attempt, spend attempt, find sent, spend sent
+		calls []int
+	}{
+		{"is it sent", 1, []int{0, 1}}, {"is there an attempt", 2, []int{0, 1}}, {"the claim", 3, []int{0, 1}},
+		{"is it sent meanwhile", 4, []int{0, 1}}, {"the note", 5, []int{1, 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var in inbox
+			st := memstore.New()
+			faulty := &faultyIDs{OnceIDs: st.OnceIDs, at: c.fails}
+			st.OnceIDs = faulty
+			r := rigOn(t, st, in.config)
+			r.expiring("ci", 10*day)
+			require.ErrorIs(t, r.note(r.Remind(t.Context())), store.ErrUnavailable)
+			require.Len(t, in.got, c.calls[0])
+			r.clock.Add(5 * time.Minute)
+			require.NoError(t, r.Remind(t.Context()))
+			require.NoError(t, r.Remind(t.Context()))
+			require.Len(t, in.got, c.calls[1])
+			for _, again := range in.got {
+				require.Equal(t, in.got[0].ID, again.ID)
+			}
+		})
+	}
+}
+
+// faultyIDs fails one call.
+type faultyIDs struct {
+	store.OnceIDs
+	at, calls int
+}
+
+func (f *faultyIDs) fault() error {
+	if f.calls++; f.calls == f.at {
+		return store.ErrUnavailable
+	}
+	return nil
+}
+
+func (f *faultyIDs) Find(ctx context.Context, space, id string, now time.Time) (store.OnceID, error) {
+	if err := f.fault(); err != nil {
+		return store.OnceID{}, err
+	}
+	return f.OnceIDs.Find(ctx, space, id, now)
+}
+
+func (f *faultyIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
+	if err := f.fault(); err != nil {
+		return err
+	}
+	return f.OnceIDs.Spend(ctx, id, now)
+}

@@ -1,0 +1,27 @@
+package sqlstore_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The Example that the library's documentation shows cannot run there, without
+// a driver. It is the one that runs here.
+func TestExampleIsTheDocumentedOne(t *testing.T) {
+	body := func(file string) string {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, rest, found := strings.Cut(string(text), "\nfunc Example() {\n")
+		require.True(t, found, file)
+		block, _, found := strings.Cut(rest, "\n}\n")
+		require.True(t, found, file)
+		block, _, _ = strings.Cut(block, "\n\t// Output:")
+		return block
+	}
+	documented := body("../../sqlstore/example_test.go")
+	require.Greater(t, strings.Count(documented, "\n"), 30)
+	require.Equal(t, documented, body("example_test.go"))
+}
