@@ -1,31 +1,28 @@
+// The drivers' tests on real servers are a module of its own: the database/sql
+// drivers that they need stay out of the library's dependencies.
 module github.com/latchkey-go/latchkey/store/servertest
 
 go 1.26.0
 
-require github.com/latchkey-go/latchkey v0.0.0
-
 replace github.com/latchkey-go/latchkey => ../..
 
-require github.com/go-oauth2/oauth2/v4 v4.5.4 // indirect
-
-require github.com/go-sql-driver/mysql v1.10.1
-
-require github.com/golang-jwt/jwt/v5 v5.3.0 // indirect
-
-require github.com/jackc/pgx/v5 v5.12.0
-
-require github.com/redis/go-redis/v9 v9.23.0
-
-require github.com/stretchr/testify v1.12.1
-
-require modernc.org/sqlite v1.61.1
+require (
+	github.com/go-sql-driver/mysql v1.10.1
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/latchkey-go/latchkey v0.0.0-00010101000000-000000000000
+	github.com/redis/go-redis/v9 v9.23.0
+	github.com/stretchr/testify v1.12.1
+	modernc.org/sqlite v1.61.1
+)
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-oauth2/oauth2/v4 v4.5.4 // indirect
 	github.com/goccy/go-json v0.10.6 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.0 // indirect
 	github.com/google/btree v1.1.3 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
