@@ -119,7 +119,7 @@ func TestAlgorithms(t *testing.T) {
 				require.NoError(t, err, "golang-jwt")
 				require.Equal(t, w.key.ID, parsed.Claims.(jwt.MapClaims)["client_id"])
 			}
-			kids := kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").body)
+			kids := kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").Body)
 			if tc.alg == "HS256" {
 				require.Empty(t, kids)
 			} else {
@@ -189,7 +189,7 @@ func TestSigners(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Len(t, kidsOf(t, serve(srv.JWKS(), http.MethodGet, "/", "").body), len(tc.signers))
+			require.Len(t, kidsOf(t, serve(srv.JWKS(), http.MethodGet, "/", "").Body), len(tc.signers))
 		})
 	}
 	t.Run("a durable store without signers", func(t *testing.T) {

@@ -31,9 +31,9 @@ func TestJSONLogin(t *testing.T) {
 		t.Run("6749-24 and 6749-27 "+tc.name, func(t *testing.T) {
 			w := w.at(t)
 			a, b := w.postJSON(tc.body), w.post(w.grant())
-			require.Equal(t, http.StatusOK, a.status, a.body)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			for _, name := range []string{"token_type", "expires_in", "scope"} {
-				require.Equal(t, b.member(name), a.member(name), "the form's answer")
+				require.Equal(t, b.Member(name), a.Member(name), "the form's answer")
 			}
 			require.Equal(t, keys(b), keys(a))
 		})
@@ -41,7 +41,7 @@ func TestJSONLogin(t *testing.T) {
 	t.Run("6749-27 credentials by Basic and a scope in JSON", func(t *testing.T) {
 		w := w.at(t)
 		a := w.postJSON(`{"scope":"project.read"}`, basic(id, secret)...)
-		require.Equal(t, "project.read", a.member("scope"), a.body)
+		require.Equal(t, "project.read", a.Member("scope"), a.Body)
 	})
 	for _, tc := range []struct {
 		name, body string
@@ -109,7 +109,7 @@ func TestJSONLogin(t *testing.T) {
 		t.Run(fmt.Sprintf("B12 JSON %d levels deep", depth+1), func(t *testing.T) {
 			w := w.at(t)
 			a := w.postJSON(object(`,"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth)))
-			require.Equal(t, want, a.status, a.body)
+			require.Equal(t, want, a.StatusCode, a.Body)
 		})
 	}
 }
@@ -117,7 +117,7 @@ func TestJSONLogin(t *testing.T) {
 func keys(a answer) []string {
 	var names []string
 	for _, name := range []string{"access_token", "token_type", "expires_in", "scope", "refresh_token", "error"} {
-		if a.member(name) != nil {
+		if a.Member(name) != nil {
 			names = append(names, name)
 		}
 	}
@@ -166,14 +166,14 @@ func TestForm(t *testing.T) {
 		t.Run("B14 documented as fine: "+tc.name, func(t *testing.T) {
 			w := w.at(t)
 			a := w.post(tc.body)
-			require.Equal(t, http.StatusOK, a.status, a.body)
-			require.Equal(t, "project.list project.read", a.member("scope"))
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+			require.Equal(t, "project.list project.read", a.Member("scope"))
 		})
 	}
 	t.Run("B14 + and %20 are both a space", func(t *testing.T) {
 		w := w.at(t)
 		for _, space := range []string{"+", "%20"} {
-			require.Equal(t, "project.list project.read", w.post(good+"&scope=project.list"+space+"project.read").member("scope"))
+			require.Equal(t, "project.list project.read", w.post(good+"&scope=project.list"+space+"project.read").Member("scope"))
 		}
 	})
 	t.Run("B14 a value of 1 MiB", func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestForm(t *testing.T) {
 	t.Run("6749-27 a body of exactly 64 KiB, and one byte more", func(t *testing.T) {
 		w := w.at(t)
 		body := good + "&a=" + strings.Repeat("x", 64<<10-len(good)-3)
-		require.Equal(t, http.StatusOK, w.post(body).status)
+		require.Equal(t, http.StatusOK, w.post(body).StatusCode)
 		w.refused(w.post(body+"x"), http.StatusRequestEntityTooLarge, "invalid_request")
 	})
 	t.Run("no body", func(t *testing.T) {

@@ -55,8 +55,8 @@ func TestCachedStore(t *testing.T) {
 	require.Eventually(t, func() bool { return !cached.Vouched() }, 30*time.Second, time.Millisecond)
 	w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
-	require.Equal(t, http.StatusServiceUnavailable, a.status, "B19 a guard refuses what it cannot check")
-	require.NotEmpty(t, a.header.Get("Retry-After"))
+	require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "B19 a guard refuses what it cannot check")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
 
 	tapped.set(nil)
 	w.login(w.key.ID, w.secret)
@@ -123,7 +123,7 @@ func TestCachedRecordsBehindEpochs(t *testing.T) {
 		fewer := scope.MustParse("project.list")
 		_, err := keys.Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: &fewer})
 		require.NoError(t, err)
-		require.Equal(t, "project.list", w.post(w.grant()).member("scope"))
+		require.Equal(t, "project.list", w.post(w.grant()).Member("scope"))
 	})
 	t.Run("rotated with a grace", func(t *testing.T) {
 		w, keys, below := behind(t)

@@ -49,11 +49,11 @@ func TestNoSecretGetsOut(t *testing.T) {
 	var out strings.Builder
 	var tokens []string
 	note := func(a answer) {
-		if token := a.token(); token != "" {
+		if token := a.Token(); token != "" {
 			tokens = append(tokens, token)
-			a.body = strings.ReplaceAll(a.body, token, "")
+			a.Body = strings.ReplaceAll(a.Body, token, "")
 		}
-		fmt.Fprintln(&out, a.status, a.header, a.body)
+		fmt.Fprintln(&out, a.StatusCode, a.Header, a.Body)
 	}
 	each := func(secret string) {
 		q := url.QueryEscape(secret)
@@ -121,7 +121,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 			require.NotContains(t, all, token)
 			require.NotContains(t, all, token[strings.LastIndexByte(token, '.'):], "its signature")
 		}
-		require.Equal(t, http.StatusUnauthorized, w.at(t).send(http.MethodGet, "/any?access_token="+tokens[len(tokens)-1], "").status)
+		require.Equal(t, http.StatusUnauthorized, w.at(t).send(http.MethodGet, "/any?access_token="+tokens[len(tokens)-1], "").StatusCode)
 	})
 	t.Run("B11 the tokens hold no secret", func(t *testing.T) {
 		for _, token := range tokens {

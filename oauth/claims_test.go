@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -59,15 +59,12 @@ func TestClaims(t *testing.T) {
 // TestTokenIDs issues many tokens within one frozen second.
 func TestTokenIDs(t *testing.T) {
 	t.Parallel()
-	n := 5_000
-	if os.Getenv("LATCHKEY_SOAK") != "" {
-		n = 1_000_000
-	}
+	n := harness.Rounds(5_000, 1_000_000)
 	w := newWorld(t, func(s *setup) { s.config.Signers = []oauth.SigningKey{{Secret: make([]byte, 32)}} })
 	seen := make(map[string]bool, n)
 	body := w.grant()
 	for range n {
-		token := serve(w.Token(), http.MethodPost, "/", body).token()
+		token := serve(w.Token(), http.MethodPost, "/", body).Token()
 		id, _ := payload(t, token)["jti"].(string)
 		require.Len(t, id, 22)
 		if seen[id] {
@@ -128,7 +125,7 @@ func TestHostClaims(t *testing.T) {
 		defer func() { fail = nil }()
 		a := w.post(w.grant())
 		w.refused(a, http.StatusInternalServerError, "server_error")
-		require.NotContains(t, a.body, "canary")
+		require.NotContains(t, a.Body, "canary")
 		require.Contains(t, w.log.String(), "canary-hook")
 	})
 	t.Run("a hook that cannot be reached is an outage", func(t *testing.T) {
@@ -152,8 +149,8 @@ func TestHostClaims(t *testing.T) {
 		}
 		defer func() { touch = nil }()
 		a := w.post(w.grant())
-		require.Equal(t, "project.list project.read", a.member("scope"))
-		require.InEpsilon(t, 300.0, a.member("expires_in"), 0)
+		require.Equal(t, "project.list project.read", a.Member("scope"))
+		require.InEpsilon(t, 300.0, a.Member("expires_in"), 0)
 		unchanged(t, w, a)
 	})
 }
@@ -181,15 +178,15 @@ func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
 func unchanged(t *testing.T, w *world, a answer) {
 	t.Helper()
-	require.Equal(t, http.StatusOK, a.status, a.body)
-	claims := payload(t, a.token())
+	require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+	claims := payload(t, a.Token())
 	require.Equal(t, "project.list project.read", claims["scope"])
 	require.Equal(t, w.key.ID, claims["sub"])
 	require.Equal(t, w.key.ID, claims["client_id"])
 	require.Equal(t, "team-a", claims["workspace"])
 	require.InEpsilon(t, float64(start.Unix()+300), claims["exp"], 0)
 	require.Equal(t, []any{0.0, 0.0, 1.0}, claims["epochs"])
-	require.Equal(t, http.StatusOK, w.call(a.token()))
+	require.Equal(t, http.StatusOK, w.call(a.Token()))
 }
 
 // TestPolicyNarrows is B21 for policies.
@@ -203,13 +200,13 @@ func TestPolicyNarrows(t *testing.T) {
 		w := w.at(t)
 		rule = func(r *policy.TokenRequest) { r.Drop(scope.MustParse("project.read")) }
 		a := w.post(w.grant("scope", "project.list project.read"))
-		require.Equal(t, "project.list", a.member("scope"))
-		require.Equal(t, "project.list", payload(t, a.token())["scope"])
+		require.Equal(t, "project.list", a.Member("scope"))
+		require.Equal(t, "project.list", payload(t, a.Token())["scope"])
 	})
 	t.Run("a policy shortens", func(t *testing.T) {
 		w := w.at(t)
 		rule = func(r *policy.TokenRequest) { r.ShortenTo(r.Now.Add(time.Minute)) }
-		require.InEpsilon(t, 60.0, w.post(w.grant()).member("expires_in"), 0)
+		require.InEpsilon(t, 60.0, w.post(w.grant()).Member("expires_in"), 0)
 	})
 	t.Run("B21 a policy neither prolongs nor widens nor renames", func(t *testing.T) {
 		w := w.at(t)

@@ -35,14 +35,14 @@ func TestClientAuthentication(t *testing.T) {
 	t.Run("6749-01 Basic", func(t *testing.T) {
 		w := w.at(t)
 		a := w.post(cc, basic(id, secret)...)
-		require.Equal(t, http.StatusOK, a.status, a.body)
-		require.NotEmpty(t, a.token())
-		require.Equal(t, "Bearer", a.member("token_type"))
-		require.InEpsilon(t, 300.0, a.member("expires_in"), 0)
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+		require.NotEmpty(t, a.Token())
+		require.Equal(t, "Bearer", a.Member("token_type"))
+		require.InEpsilon(t, 300.0, a.Member("expires_in"), 0)
 	})
 	t.Run("6749-01 Basic in any case", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.post(cc, header("bAsIc", id+":"+secret)...).status)
+		require.Equal(t, http.StatusOK, w.post(cc, header("bAsIc", id+":"+secret)...).StatusCode)
 	})
 	t.Run("6749-01 id and secret are form-decoded", func(t *testing.T) {
 		w := w.at(t)
@@ -53,7 +53,7 @@ func TestClientAuthentication(t *testing.T) {
 			}
 			return b.String()
 		}
-		require.Equal(t, http.StatusOK, w.post(cc, header("Basic", encoded(id)+":"+encoded(secret))...).status)
+		require.Equal(t, http.StatusOK, w.post(cc, header("Basic", encoded(id)+":"+encoded(secret))...).StatusCode)
 	})
 	t.Run("6749-02 a generated secret reads the same encoded and raw", func(t *testing.T) {
 		require.Equal(t, secret, url.QueryEscape(secret))
@@ -62,7 +62,7 @@ func TestClientAuthentication(t *testing.T) {
 	})
 	t.Run("6749-03 in the body", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.post(cc+inBody).status)
+		require.Equal(t, http.StatusOK, w.post(cc+inBody).StatusCode)
 	})
 	t.Run("6749-14 wrong secret by Basic", func(t *testing.T) {
 		w := w.at(t)
@@ -118,7 +118,7 @@ func TestClientAuthentication(t *testing.T) {
 	t.Run("6749-05 a parameter without a value is not there", func(t *testing.T) {
 		w := w.at(t)
 		a := w.post(cc+"&client_id=&client_secret=&client_assertion=", basic(id, secret)...)
-		require.Equal(t, http.StatusOK, a.status, a.body) // RFC 6749, section 3.2
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body) // RFC 6749, section 3.2
 	})
 
 	t.Run("6749-06 Basic and another client_id", func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestClientAuthentication(t *testing.T) {
 	})
 	t.Run("6749-06 Basic and the same client_id", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.post(cc+"&client_id="+id, basic(id, secret)...).status)
+		require.Equal(t, http.StatusOK, w.post(cc+"&client_id="+id, basic(id, secret)...).StatusCode)
 	})
 	t.Run("6749-06 and 9700-06 the secret of one key opens no other", func(t *testing.T) {
 		w := w.at(t)
@@ -138,7 +138,7 @@ func TestClientAuthentication(t *testing.T) {
 	t.Run("9068-05 and 9700-06 a client chooses neither id nor sub", func(t *testing.T) {
 		w := w.at(t)
 		a := w.post(cc+"&sub=victim&client_name=victim&user_id=victim", basic(id, secret)...)
-		claims := payload(t, a.token())
+		claims := payload(t, a.Token())
 		require.Equal(t, id, claims["sub"])
 		require.Equal(t, id, claims["client_id"])
 		require.Regexp(t, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, id, "an id of the server's own")
@@ -187,20 +187,20 @@ func TestImportedSecret(t *testing.T) {
 
 	t.Run("6749-02 %2B, %25 and %3A in Basic", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.post(cc, basic(id, secret)...).status)
+		require.Equal(t, http.StatusOK, w.post(cc, basic(id, secret)...).StatusCode)
 	})
 	t.Run("6749-02 the same sent raw is not that secret", func(t *testing.T) {
 		w := w.at(t)
-		require.NotEqual(t, http.StatusOK, w.post(cc, header("Basic", id+":"+secret)...).status)
+		require.NotEqual(t, http.StatusOK, w.post(cc, header("Basic", id+":"+secret)...).StatusCode)
 	})
 	t.Run("6749-02 in a form", func(t *testing.T) {
 		w := w.at(t)
 		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
-		require.Equal(t, http.StatusOK, w.post(form.Encode()).status)
+		require.Equal(t, http.StatusOK, w.post(form.Encode()).StatusCode)
 	})
 	t.Run("6749-27 in JSON", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.postJSON(`{"clientId":"`+id+`","clientSecret":"`+secret+`"}`).status)
+		require.Equal(t, http.StatusOK, w.postJSON(`{"clientId":"`+id+`","clientSecret":"`+secret+`"}`).StatusCode)
 	})
 	t.Run("6749-21 an empty secret opens nothing", func(t *testing.T) {
 		w := w.at(t)
@@ -239,18 +239,18 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		},
 		"expired": func() string {
 			key, _, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
-				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.time().Add(time.Hour)),
+				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(time.Hour)),
 			})
 			require.NoError(t, err)
-			w.clock.move(2 * time.Hour)
+			w.clock.Advance(2 * time.Hour)
 			return key.ID
 		},
 	}
 	dump := func(a answer) string {
-		a.header.Del("Date")
+		a.Header.Del("Date")
 		var b strings.Builder
-		_ = a.header.Write(&b)
-		return http.StatusText(a.status) + "\n" + b.String() + a.body
+		_ = a.Header.Write(&b)
+		return http.StatusText(a.StatusCode) + "\n" + b.String() + a.Body
 	}
 	want := ""
 	for name, makeID := range states {
@@ -278,18 +278,18 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 			_, err := w.Keys().Disable(t.Context(), admin, k.ID)
 			require.NoError(t, err)
 		}, "This API key is disabled."},
-		{"expired", func(store.Key) { w.clock.move(48 * time.Hour) }, "This API key has expired."},
+		{"expired", func(store.Key) { w.clock.Advance(48 * time.Hour) }, "This API key has expired."},
 	} {
 		t.Run("6749-15 who proves the secret of a key is told it is "+tc.name, func(t *testing.T) {
 			w := w.at(t)
 			key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
-				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.time().Add(time.Hour)),
+				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(time.Hour)),
 			})
 			require.NoError(t, err)
 			tc.act(key)
 			a := w.post(cc, basic(key.ID, secret.Reveal())...)
 			w.refused(a, http.StatusUnauthorized, "invalid_client")
-			require.Equal(t, tc.want, a.description())
+			require.Equal(t, tc.want, a.Description())
 		})
 	}
 }
@@ -301,7 +301,7 @@ func TestRequireTLS(t *testing.T) {
 		plain := plain.at(t)
 		a := plain.post(plain.grant())
 		plain.refused(a, http.StatusBadRequest, "invalid_request")
-		require.Empty(t, a.header.Get("Location"))
+		require.Empty(t, a.Header.Get("Location"))
 		require.Zero(t, plain.Keys().Stats(), "refused before anything was looked at")
 	})
 	secure := newWorld(t, func(s *setup) {
@@ -316,7 +316,7 @@ func TestRequireTLS(t *testing.T) {
 		r.Header.Set("Content-Type", form)
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // a test's own server
 		defer client.CloseIdleConnections()
-		require.Equal(t, http.StatusOK, secure.do(client, r).status)
+		require.Equal(t, http.StatusOK, secure.do(client, r).StatusCode)
 	})
 	t.Run("2.1-02 an issuer without TLS is for loopback only", func(t *testing.T) {
 		_, err := oauth.New(store.Store{}, oauth.Config{Logger: quiet, Issuer: "http://api.example.com", Permissions: catalog, InsecureLoopback: true})

@@ -116,7 +116,7 @@ func TestDefaults(t *testing.T) {
 		patterns = append(patterns, pattern)
 	}
 	require.ElementsMatch(t, []string{"/api/login", "/api/revoke", "/api/introspect", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server"}, patterns)
-	require.Contains(t, serve(srv.Token(), http.MethodPost, "/api/login", cc).header.Get("WWW-Authenticate"), `realm="latchkey"`)
+	require.Contains(t, serve(srv.Token(), http.MethodPost, "/api/login", cc).Header.Get("WWW-Authenticate"), `realm="latchkey"`)
 }
 
 // TestMux mounts the routes beside patterns that hosts have.
@@ -134,9 +134,9 @@ func TestMux(t *testing.T) {
 		}
 		outer.Handle("/", host)
 	})
-	require.Equal(t, http.StatusBadRequest, serve(outer, http.MethodPost, "/api/login", "").status)
-	require.Equal(t, http.StatusMethodNotAllowed, serve(outer, http.MethodGet, "/api/login", "").status)
-	require.Equal(t, http.StatusNotFound, serve(outer, http.MethodGet, "/index.html", "").status)
+	require.Equal(t, http.StatusBadRequest, serve(outer, http.MethodPost, "/api/login", "").StatusCode)
+	require.Equal(t, http.StatusMethodNotAllowed, serve(outer, http.MethodGet, "/api/login", "").StatusCode)
+	require.Equal(t, http.StatusNotFound, serve(outer, http.MethodGet, "/index.html", "").StatusCode)
 }
 
 func TestRequire(t *testing.T) {
@@ -157,7 +157,7 @@ func TestRequire(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := w.at(t).send(http.MethodGet, tc.path, "", "Authorization", "Bearer "+tc.token)
-			require.Equal(t, tc.want, a.status, a.body)
+			require.Equal(t, tc.want, a.StatusCode, a.Body)
 		})
 	}
 }

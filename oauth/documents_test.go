@@ -25,27 +25,27 @@ func TestMetadata(t *testing.T) {
 	a := w.send(http.MethodGet, path, "")
 
 	t.Run("8414-01 and 9700-05 the issuer's path is inserted, not appended", func(t *testing.T) {
-		require.Equal(t, http.StatusOK, a.status)
-		require.Equal(t, "application/json", a.header.Get("Content-Type"))
-		require.Equal(t, "public, max-age=3600", a.header.Get("Cache-Control"))
-		require.Equal(t, http.StatusNotFound, w.at(t).send(http.MethodGet, "/t1/.well-known/oauth-authorization-server", "").status)
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+		require.Equal(t, "public, max-age=3600", a.Header.Get("Cache-Control"))
+		require.Equal(t, http.StatusNotFound, w.at(t).send(http.MethodGet, "/t1/.well-known/oauth-authorization-server", "").StatusCode)
 	})
 	t.Run("8414-02 the issuer, byte for byte, whatever the request says", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, w.base+"/t1", a.member("issuer"))
+		require.Equal(t, w.base+"/t1", a.Member("issuer"))
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+path, nil)
 		require.NoError(t, err)
 		r.Host = "evil.example"
 		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Original-URL"} {
 			r.Header.Set(name, "host=evil.example")
 		}
-		require.Equal(t, a.body, w.do(http.DefaultClient, r).body)
+		require.Equal(t, a.Body, w.do(http.DefaultClient, r).Body)
 	})
 	t.Run("8414-04 what is advertised answers, and nothing else is advertised", func(t *testing.T) {
 		w := w.at(t)
 		var advertised []string
 		var members map[string]any
-		require.NoError(t, json.Unmarshal([]byte(a.body), &members))
+		require.NoError(t, json.Unmarshal([]byte(a.Body), &members))
 		for _, value := range members {
 			text, isText := value.(string)
 			if !isText || text == w.base+"/t1" {
@@ -55,7 +55,7 @@ func TestMetadata(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, w.base, u.Scheme+"://"+u.Host)
 			advertised = append(advertised, u.Path)
-			require.NotEqual(t, http.StatusNotFound, w.send(http.MethodGet, u.Path, "").status, text)
+			require.NotEqual(t, http.StatusNotFound, w.send(http.MethodGet, u.Path, "").StatusCode, text)
 		}
 		advertised = append(advertised, path, "/t1/.well-known/openid-configuration")
 		var mounted []string
@@ -63,7 +63,7 @@ func TestMetadata(t *testing.T) {
 			mounted = append(mounted, pattern)
 		}
 		require.ElementsMatch(t, mounted, advertised)
-		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/t1/oauth/token", w.grant(), "Content-Type", form).status)
+		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/t1/oauth/token", w.grant(), "Content-Type", form).StatusCode)
 	})
 	t.Run("8414-05 and 8414-06 exactly what is supported", func(t *testing.T) {
 		require.JSONEq(t, `{
@@ -78,32 +78,32 @@ func TestMetadata(t *testing.T) {
 			"revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
 			"introspection_endpoint": "`+w.base+`/api/introspect",
 			"introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"]
-		}`, a.body)
-		require.NotContains(t, a.body, "private_key_jwt")
-		require.NotContains(t, a.body, "token_endpoint_auth_signing_alg_values_supported")
+		}`, a.Body)
+		require.NotContains(t, a.Body, "private_key_jwt")
+		require.NotContains(t, a.Body, "token_endpoint_auth_signing_alg_values_supported")
 	})
 	t.Run("the same document as openid-configuration", func(t *testing.T) {
-		require.Equal(t, a.body, w.at(t).send(http.MethodGet, "/t1/.well-known/openid-configuration", "").body)
+		require.Equal(t, a.Body, w.at(t).send(http.MethodGet, "/t1/.well-known/openid-configuration", "").Body)
 	})
 	t.Run("no alias unless asked for", func(t *testing.T) {
 		plain := newWorld(t)
-		require.Equal(t, http.StatusNotFound, plain.send(http.MethodGet, "/.well-known/openid-configuration", "").status)
+		require.Equal(t, http.StatusNotFound, plain.send(http.MethodGet, "/.well-known/openid-configuration", "").StatusCode)
 	})
 	t.Run("8414-06 an empty catalog", func(t *testing.T) {
 		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: emptyCatalog})
 		require.NoError(t, err)
 		b := serve(srv.Metadata(), http.MethodGet, "/", "")
-		require.NotContains(t, b.body, "scopes_supported", "an array without elements is left out")
+		require.NotContains(t, b.Body, "scopes_supported", "an array without elements is left out")
 	})
 	t.Run("8414-04 an authorization endpoint only where asked for, and it refuses", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.AuthorizationPath = "/authorize" }).at(t)
 		a := w.send(http.MethodGet, "/.well-known/oauth-authorization-server", "")
-		require.Equal(t, w.base+"/authorize", a.member("authorization_endpoint"))
-		require.Equal(t, []any{}, a.member("response_types_supported"))
+		require.Equal(t, w.base+"/authorize", a.Member("authorization_endpoint"))
+		require.Equal(t, []any{}, a.Member("response_types_supported"))
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			b := w.send(method, "/authorize?response_type=code&client_id=x&redirect_uri=https%3A%2F%2Fevil.example", "")
 			w.refused(b, http.StatusBadRequest, "unsupported_response_type")
-			require.Empty(t, b.header.Get("Location"))
+			require.Empty(t, b.Header.Get("Location"))
 		}
 	})
 	t.Run("8414-01 an issuer that ends in a slash", func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestMetadata(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, srv.Routes(), "/.well-known/oauth-authorization-server/t")
 		b := serve(srv.Metadata(), http.MethodGet, "/", "")
-		require.Equal(t, "https://a.example/t/", b.member("issuer"))
+		require.Equal(t, "https://a.example/t/", b.Member("issuer"))
 	})
 }
 
@@ -120,18 +120,18 @@ func TestDocumentMethods(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/jwks.json"} {
 		a := w.send(http.MethodGet, path, "")
-		etag := a.header.Get("ETag")
+		etag := a.Header.Get("ETag")
 		t.Run(path+" HEAD", func(t *testing.T) {
 			b := w.at(t).send(http.MethodHead, path, "")
-			require.Equal(t, http.StatusOK, b.status)
-			require.Empty(t, b.body)
-			require.Equal(t, a.header.Get("Content-Length"), b.header.Get("Content-Length"))
+			require.Equal(t, http.StatusOK, b.StatusCode)
+			require.Empty(t, b.Body)
+			require.Equal(t, a.Header.Get("Content-Length"), b.Header.Get("Content-Length"))
 		})
 		for _, method := range []string{"POST", "PUT", "DELETE"} {
 			t.Run(path+" "+method, func(t *testing.T) {
 				b := w.at(t).send(method, path, "")
-				require.Equal(t, http.StatusMethodNotAllowed, b.status)
-				require.Equal(t, "GET, HEAD", b.header.Get("Allow"))
+				require.Equal(t, http.StatusMethodNotAllowed, b.StatusCode)
+				require.Equal(t, "GET, HEAD", b.Header.Get("Allow"))
 			})
 		}
 		for match, want := range map[string]int{
@@ -144,11 +144,11 @@ func TestDocumentMethods(t *testing.T) {
 		} {
 			t.Run("8414-08 If-None-Match "+match+" "+path, func(t *testing.T) {
 				b := w.at(t).send(http.MethodGet, path, "", "If-None-Match", match)
-				require.Equal(t, want, b.status)
-				require.Equal(t, a.header.Get("Cache-Control"), b.header.Get("Cache-Control"))
-				require.Equal(t, etag, b.header.Get("ETag"))
+				require.Equal(t, want, b.StatusCode)
+				require.Equal(t, a.Header.Get("Cache-Control"), b.Header.Get("Cache-Control"))
+				require.Equal(t, etag, b.Header.Get("ETag"))
 				if want == http.StatusNotModified {
-					require.Empty(t, b.body)
+					require.Empty(t, b.Body)
 				}
 			})
 		}
@@ -165,11 +165,11 @@ func TestJWKS(t *testing.T) {
 	})
 	a := w.send(http.MethodGet, "/.well-known/jwks.json", "")
 	t.Run("8414-08 public members only, with use, alg and unique kid", func(t *testing.T) {
-		require.Equal(t, http.StatusOK, a.status)
-		require.Equal(t, "application/json", a.header.Get("Content-Type"))
-		require.Equal(t, "public, max-age=300", a.header.Get("Cache-Control"), "bounded")
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+		require.Equal(t, "public, max-age=300", a.Header.Get("Cache-Control"), "bounded")
 		var set struct{ Keys []map[string]any }
-		require.NoError(t, json.Unmarshal([]byte(a.body), &set))
+		require.NoError(t, json.Unmarshal([]byte(a.Body), &set))
 		require.Len(t, set.Keys, 4, "a secret is not published")
 		seen := map[any]bool{}
 		for _, key := range set.Keys {
@@ -187,7 +187,7 @@ func TestJWKS(t *testing.T) {
 		private, err := ecKey.Bytes()
 		require.NoError(t, err)
 		for _, number := range []string{b64(private), b64(rsaKey.D.Bytes()), b64(rsaKey.Primes[0].Bytes()), b64(edKey.Seed())} {
-			require.NotContains(t, a.body, number)
+			require.NotContains(t, a.Body, number)
 		}
 	})
 }
@@ -210,36 +210,36 @@ func TestRotation(t *testing.T) {
 	signed := map[string]time.Time{}
 	etags := map[string]bool{}
 	for minute := 0; minute < minutes; minute += stepBy {
-		require.NoError(t, w.Step(w.clock.time()))
+		require.NoError(t, w.Step(w.clock.Now()))
 		set := serve(w.JWKS(), http.MethodGet, "/", "")
-		etags[set.header.Get("ETag")] = true
-		for _, kid := range kidsOf(t, set.body) {
+		etags[set.Header.Get("ETag")] = true
+		for _, kid := range kidsOf(t, set.Body) {
 			if _, known := kids[kid]; !known {
-				kids[kid] = w.clock.time()
+				kids[kid] = w.clock.Now()
 			}
 		}
 		// Around a rotation at every step, else about four times a day.
 		near := minute%(30*24*60) < 60 || minute%(30*24*60) > 30*24*60-60
 		if near || minute%(6*60) < stepBy {
 			a := serve(w.Token(), http.MethodPost, "/", w.grant())
-			require.Equal(t, http.StatusOK, a.status, a.body)
-			kid := part(t, a.token(), 0)["kid"].(string)
-			require.Contains(t, set.body, kid, "a token is signed with a published key")
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+			kid := part(t, a.Token(), 0)["kid"].(string)
+			require.Contains(t, set.Body, kid, "a token is signed with a published key")
 			if _, known := signed[kid]; !known {
-				signed[kid] = w.clock.time()
+				signed[kid] = w.clock.Now()
 			}
-			tokens = append(tokens, live{a.token(), w.clock.time().Add(24 * time.Hour)})
+			tokens = append(tokens, live{a.Token(), w.clock.Now().Add(24 * time.Hour)})
 			kept := tokens[:0]
 			for _, l := range tokens {
 				_, err := w.Verifier().Verify(t.Context(), l.token)
-				if w.clock.time().Before(l.expires) {
+				if w.clock.Now().Before(l.expires) {
 					require.NoError(t, err, "8414-08 a live token is never refused")
 					kept = append(kept, l)
 				}
 			}
 			tokens = kept
 		}
-		w.clock.move(stepBy * time.Minute)
+		w.clock.Advance(stepBy * time.Minute)
 	}
 	require.Len(t, signed, 4, "three rotations")
 	require.Greater(t, len(etags), 4, "the ETag follows the set")
@@ -249,7 +249,7 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	t.Run("8414-08 a key is retired after its last token", func(t *testing.T) {
-		require.Len(t, kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").body), 1)
+		require.Len(t, kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").Body), 1)
 	})
 }
 
@@ -259,37 +259,37 @@ func TestRotationAfterAPause(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.Keys.TokenLifetime = 24 * time.Hour })
 	kid := func() string {
-		return part(t, serve(w.Token(), http.MethodPost, "/", w.grant()).token(), 0)["kid"].(string)
+		return part(t, serve(w.Token(), http.MethodPost, "/", w.grant()).Token(), 0)["kid"].(string)
 	}
-	published := func() []string { return kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").body) }
+	published := func() []string { return kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").Body) }
 	first := kid()
-	w.clock.move(400 * 24 * time.Hour)
-	require.NoError(t, w.Step(w.clock.time()))
+	w.clock.Advance(400 * 24 * time.Hour)
+	require.NoError(t, w.Step(w.clock.Now()))
 	require.Equal(t, first, kid())
 	require.Len(t, published(), 2)
-	w.clock.move(10*time.Minute - time.Second)
-	token := serve(w.Token(), http.MethodPost, "/", w.grant()).token()
+	w.clock.Advance(10*time.Minute - time.Second)
+	token := serve(w.Token(), http.MethodPost, "/", w.grant()).Token()
 	require.Equal(t, first, part(t, token, 0)["kid"], "the last second of the old key")
-	w.clock.move(time.Second)
+	w.clock.Advance(time.Second)
 	second := kid()
 	require.NotEqual(t, first, second, "its time has come, with a step or without")
-	require.NoError(t, w.Step(w.clock.time()))
+	require.NoError(t, w.Step(w.clock.Now()))
 	require.Contains(t, published(), first)
 
-	w.clock.move(-48 * time.Hour)
-	require.NoError(t, w.Step(w.clock.time()))
+	w.clock.Advance(-48 * time.Hour)
+	require.NoError(t, w.Step(w.clock.Now()))
 	require.Equal(t, second, kid(), "a clock set back")
 	require.Len(t, published(), 2)
 
-	w.clock.move(48*time.Hour + 24*time.Hour - 2*time.Second)
-	require.NoError(t, w.Step(w.clock.time()))
+	w.clock.Advance(48*time.Hour + 24*time.Hour - 2*time.Second)
+	require.NoError(t, w.Step(w.clock.Now()))
 	_, err := w.Verifier().Verify(t.Context(), token)
 	require.NoError(t, err, "signed with the old key, and in its own last second")
-	w.clock.move(time.Second)
-	require.NoError(t, w.Step(w.clock.time()))
+	w.clock.Advance(time.Second)
+	require.NoError(t, w.Step(w.clock.Now()))
 	require.Len(t, published(), 2, "not before leeway and lag are over as well")
-	w.clock.move(time.Hour + 5*time.Minute + time.Second)
-	require.NoError(t, w.Step(w.clock.time()))
+	w.clock.Advance(time.Hour + 5*time.Minute + time.Second)
+	require.NoError(t, w.Step(w.clock.Now()))
 	require.Equal(t, []string{second}, published())
 }
 

@@ -58,9 +58,9 @@ func TestEndingTokens(t *testing.T) {
 			_, secret, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Minute})
 			require.NoError(t, err)
 			old, fresh := w.login(w.key.ID, w.secret), w.login(w.key.ID, secret.Reveal())
-			w.clock.move(time.Minute - time.Microsecond)
+			w.clock.Advance(time.Minute - time.Microsecond)
 			require.Equal(t, http.StatusOK, w.call(old))
-			w.clock.move(time.Microsecond)
+			w.clock.Advance(time.Microsecond)
 			require.Equal(t, http.StatusUnauthorized, w.call(old))
 			require.Equal(t, http.StatusOK, w.call(fresh))
 		}, 401, nil},
@@ -80,7 +80,7 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, err)
 		}, 200, nil},
 		{"an expiry", func(t *testing.T, w *world) {
-			soon := apikey.ExpiresAt(w.clock.time().Add(time.Hour))
+			soon := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
 			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &soon})
 			require.NoError(t, err)
 		}, 200, nil},
@@ -99,18 +99,18 @@ func TestEndingTokens(t *testing.T) {
 		}},
 		{"require an expiry of all keys from now", func(t *testing.T, w *world) {
 			settings(t, w, func(s *store.Instance) {
-				s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.time()}
+				s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.Now()}
 			})
 		}, 401, nil},
 		{"bound the life of all keys from tomorrow", func(t *testing.T, w *world) {
 			settings(t, w, func(s *store.Instance) {
-				s.Rules = store.Rules{MaxLifetime: time.Hour, EnforcedFrom: w.clock.time().Add(24 * time.Hour)}
+				s.Rules = store.Rules{MaxLifetime: time.Hour, EnforcedFrom: w.clock.Now().Add(24 * time.Hour)}
 			})
 		}, 200, nil},
 		{"bound the life of one workspace's keys", func(t *testing.T, w *world) {
 			ws, err := w.Keys().Workspace(t.Context(), admin, "team-a")
 			require.NoError(t, err)
-			ws.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.time()}
+			ws.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.Now()}
 			_, err = w.Keys().SaveWorkspace(t.Context(), admin, ws)
 			require.NoError(t, err)
 		}, 401, nil},
@@ -121,12 +121,12 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.call(token))
 			tc.act(t, w)
 			a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
-			require.Equal(t, http.StatusUnauthorized, a.status, a.body)
-			require.Contains(t, a.header.Get("WWW-Authenticate"), `error="invalid_token"`)
+			require.Equal(t, http.StatusUnauthorized, a.StatusCode, a.Body)
+			require.Contains(t, a.Header.Get("WWW-Authenticate"), `error="invalid_token"`)
 			next := w.post(w.grant())
-			require.Equal(t, tc.login, next.status, next.body)
+			require.Equal(t, tc.login, next.StatusCode, next.Body)
 			if tc.login == http.StatusOK {
-				require.Equal(t, http.StatusOK, w.call(next.token()), "a login in the same second lives")
+				require.Equal(t, http.StatusOK, w.call(next.Token()), "a login in the same second lives")
 			}
 			if tc.revive != nil {
 				tc.revive(t, w)
@@ -178,30 +178,30 @@ func TestClocks(t *testing.T) {
 	t.Run("B08 leeway lets an expired token live so long and no longer", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Leeway = time.Minute })
 		token := w.login(w.key.ID, w.secret)
-		w.clock.move(5*time.Minute + 59*time.Second)
+		w.clock.Advance(5*time.Minute + 59*time.Second)
 		require.Equal(t, http.StatusOK, w.call(token))
-		w.clock.move(2 * time.Second)
+		w.clock.Advance(2 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token))
 	})
 	t.Run("B08 without leeway a token ends with its last second", func(t *testing.T) {
 		w := newWorld(t)
 		token := w.login(w.key.ID, w.secret)
-		w.clock.move(5*time.Minute - 401*time.Millisecond)
+		w.clock.Advance(5*time.Minute - 401*time.Millisecond)
 		require.Equal(t, http.StatusOK, w.call(token))
-		w.clock.move(time.Millisecond)
+		w.clock.Advance(time.Millisecond)
 		require.Equal(t, http.StatusUnauthorized, w.call(token))
 	})
 	t.Run("B08 a clock that goes back", func(t *testing.T) {
 		w := newWorld(t)
 		token := w.login(w.key.ID, w.secret)
-		w.clock.move(-59 * time.Second)
+		w.clock.Advance(-59 * time.Second)
 		require.Equal(t, http.StatusOK, w.call(token))
-		w.clock.move(-3 * time.Second)
+		w.clock.Advance(-3 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "issued in the future")
 		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login goes by the clock there is")
 		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
 		require.NoError(t, err)
-		w.clock.move(62 * time.Second)
+		w.clock.Advance(62 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "an end holds whatever the clock did")
 	})
 	t.Run("B08 a key's expiry, to the instant", func(t *testing.T) {
@@ -210,9 +210,9 @@ func TestClocks(t *testing.T) {
 			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(start.Add(time.Hour)),
 		})
 		require.NoError(t, err)
-		w.clock.move(time.Hour - time.Second)
-		require.Equal(t, http.StatusOK, w.post(cc, basic(key.ID, secret.Reveal())...).status)
-		w.clock.move(time.Second)
-		require.Equal(t, http.StatusUnauthorized, w.post(cc, basic(key.ID, secret.Reveal())...).status)
+		w.clock.Advance(time.Hour - time.Second)
+		require.Equal(t, http.StatusOK, w.post(cc, basic(key.ID, secret.Reveal())...).StatusCode)
+		w.clock.Advance(time.Second)
+		require.Equal(t, http.StatusUnauthorized, w.post(cc, basic(key.ID, secret.Reveal())...).StatusCode)
 	})
 }

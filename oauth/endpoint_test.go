@@ -23,17 +23,17 @@ func TestMethods(t *testing.T) {
 		t.Run("6749-07 "+method, func(t *testing.T) {
 			w := w.at(t)
 			a := w.send(method, "/api/login", w.grant(), append(basic(w.key.ID, w.secret), "Content-Type", form)...)
-			require.Equal(t, http.StatusMethodNotAllowed, a.status)
-			require.Equal(t, "POST", a.header.Get("Allow"))
-			require.Equal(t, "no-store", a.header.Get("Cache-Control"))
-			require.NotContains(t, a.body, "access_token")
-			require.Empty(t, a.header.Get("Access-Control-Allow-Credentials"))
+			require.Equal(t, http.StatusMethodNotAllowed, a.StatusCode)
+			require.Equal(t, "POST", a.Header.Get("Allow"))
+			require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+			require.NotContains(t, a.Body, "access_token")
+			require.Empty(t, a.Header.Get("Access-Control-Allow-Credentials"))
 		})
 	}
 	t.Run("2.1-01 and 6749-07 credentials in the URL of a GET", func(t *testing.T) {
 		w := w.at(t)
 		a := w.send(http.MethodGet, "/api/login?"+w.grant(), "")
-		require.Equal(t, http.StatusMethodNotAllowed, a.status)
+		require.Equal(t, http.StatusMethodNotAllowed, a.StatusCode)
 		require.NotContains(t, w.log.String(), w.secret)
 	})
 	t.Run("9700-07 no answer redirects", func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestMethods(t *testing.T) {
 		for pattern, handler := range w.Routes() {
 			for _, method := range []string{"GET", "POST"} {
 				a := serve(handler, method, pattern, w.grant())
-				require.NotEqual(t, 3, a.status/100, pattern)
+				require.NotEqual(t, 3, a.StatusCode/100, pattern)
 			}
 		}
 	})
@@ -85,12 +85,12 @@ func TestParameters(t *testing.T) {
 	}
 	t.Run("6749-10 unknown parameters are ignored", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.post(w.grant()+"&foo=bar&Scope=nonsense").status)
-		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/login?utm_source=x", w.grant(), "Content-Type", form).status)
+		require.Equal(t, http.StatusOK, w.post(w.grant()+"&foo=bar&Scope=nonsense").StatusCode)
+		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/login?utm_source=x", w.grant(), "Content-Type", form).StatusCode)
 	})
 	t.Run("6749-11 an empty scope is none", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, w.post(w.grant()).member("scope"), w.post(w.grant("scope", "")).member("scope"))
+		require.Equal(t, w.post(w.grant()).Member("scope"), w.post(w.grant("scope", "")).Member("scope"))
 	})
 	for _, tc := range []struct{ name, grant, code string }{
 		{"absent", "", "invalid_request"},
@@ -123,9 +123,9 @@ func TestScope(t *testing.T) {
 		t.Run(tc.name+", and 9068-03", func(t *testing.T) {
 			w := w.at(t)
 			a := w.post(w.grant("scope", tc.ask))
-			require.Equal(t, http.StatusOK, a.status, a.body)
-			require.Equal(t, tc.want, a.member("scope"))
-			require.Equal(t, tc.want, payload(t, a.token())["scope"])
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+			require.Equal(t, tc.want, a.Member("scope"))
+			require.Equal(t, tc.want, payload(t, a.Token())["scope"])
 		})
 	}
 	for _, tc := range []struct{ name, ask string }{
@@ -159,9 +159,9 @@ func TestScope(t *testing.T) {
 		w := w.at(t)
 		key, secret := w.newKey("team-a", "")
 		a := w.post(cc, basic(key.ID, secret)...)
-		require.Empty(t, a.member("scope"))
+		require.Empty(t, a.Member("scope"))
 		require.Equal(t, http.StatusForbidden,
-			w.send(http.MethodGet, "/workspaces/team-a/projects", "", "Authorization", "Bearer "+a.token()).status)
+			w.send(http.MethodGet, "/workspaces/team-a/projects", "", "Authorization", "Bearer "+a.Token()).StatusCode)
 	})
 }
 
@@ -169,34 +169,34 @@ func TestSuccess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.Keys.TokenLifetime = 7 * time.Minute })
 	a := w.post(w.grant())
-	require.Equal(t, http.StatusOK, a.status)
+	require.Equal(t, http.StatusOK, a.StatusCode)
 	t.Run("6749-20 no refresh token", func(t *testing.T) {
-		require.NotContains(t, a.body, "refresh_token")
+		require.NotContains(t, a.Body, "refresh_token")
 	})
 	t.Run("6749-22 headers and expires_in", func(t *testing.T) {
-		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
-		require.Equal(t, "no-cache", a.header.Get("Pragma"))
-		require.Equal(t, "application/json", a.header.Get("Content-Type"))
-		require.Contains(t, a.body, `"expires_in":420,`, "an integer")
-		claims := payload(t, a.token())
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+		require.Equal(t, "no-cache", a.Header.Get("Pragma"))
+		require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+		require.Contains(t, a.Body, `"expires_in":420,`, "an integer")
+		claims := payload(t, a.Token())
 		require.InEpsilon(t, 420.0, claims["exp"].(float64)-claims["iat"].(float64), 0)
 		require.InEpsilon(t, float64(start.Unix()), claims["iat"], 0)
 	})
 	t.Run("a token does not outlive its key", func(t *testing.T) {
 		w := w.at(t)
-		expiry := w.clock.time().Add(90*time.Second + 700*time.Millisecond)
+		expiry := w.clock.Now().Add(90*time.Second + 700*time.Millisecond)
 		key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
 			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(expiry),
 		})
 		require.NoError(t, err)
 		a := w.post(cc, basic(key.ID, secret.Reveal())...)
-		require.InDelta(t, expiry.Unix(), payload(t, a.token())["exp"], 0, "cut off, not rounded")
-		require.Contains(t, a.body, `"expires_in":91,`)
+		require.InDelta(t, expiry.Unix(), payload(t, a.Token())["exp"], 0, "cut off, not rounded")
+		require.Contains(t, a.Body, `"expires_in":91,`)
 	})
 	t.Run("a key in its last second gets none", func(t *testing.T) {
 		w := w.at(t)
 		key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.time().Add(500 * time.Millisecond)),
+			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(500 * time.Millisecond)),
 		})
 		require.NoError(t, err)
 		w.refused(w.post(cc, basic(key.ID, secret.Reveal())...), http.StatusUnauthorized, "invalid_client")
@@ -232,7 +232,7 @@ func TestContentTypes(t *testing.T) {
 			w := w.at(t)
 			a := w.send(http.MethodPost, "/api/login", body, tc.headers...)
 			if tc.want == http.StatusOK {
-				require.Equal(t, http.StatusOK, a.status, a.body)
+				require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 				return
 			}
 			w.refused(a, tc.want, "invalid_request")
@@ -249,10 +249,10 @@ func TestNothingIsReflected(t *testing.T) {
 			w := w.at(t)
 			for _, body := range []string{w.grant(name, evil), w.grant("grant_type", "x", name, evil)} {
 				a := w.post(body)
-				require.Empty(t, a.header.Get("X-Evil"))
-				require.NotContains(t, strings.ToLower(a.body+fmt.Sprint(a.header)), "evil")
+				require.Empty(t, a.Header.Get("X-Evil"))
+				require.NotContains(t, strings.ToLower(a.Body+fmt.Sprint(a.Header)), "evil")
 				if name != "foo" && name != evil {
-					require.NotEqual(t, http.StatusOK, a.status)
+					require.NotEqual(t, http.StatusOK, a.StatusCode)
 				}
 			}
 			require.NotContains(t, w.log.String(), "\nX-Evil", "no forged line in the log")
@@ -290,10 +290,10 @@ func TestUnauthorizedClient(t *testing.T) {
 			verdict = tc.verdict
 			a := w.post(w.grant())
 			w.refused(a, tc.status, tc.code)
-			require.Equal(t, tc.text, a.description())
-			require.NotContains(t, a.body, "canary")
+			require.Equal(t, tc.text, a.Description())
+			require.NotContains(t, a.Body, "canary")
 			if tc.status == http.StatusTooManyRequests {
-				require.Equal(t, "2", a.header.Get("Retry-After"), "rounded up")
+				require.Equal(t, "2", a.Header.Get("Retry-After"), "rounded up")
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package oauth_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +19,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -51,34 +51,42 @@ type world struct {
 	*oauth.Server
 	t      testing.TB
 	base   string
-	clock  *clock
-	log    *logBuffer
+	clock  *oauthtest.Clock
+	log    *harness.Recorder
 	key    store.Key
 	secret string
+	dial   func(context.Context) (net.Conn, error)
 }
 
 // setup is what a test changes of its world before it begins.
 type setup struct {
-	config oauth.Config
-	store  store.Store
-	start  func(*httptest.Server)
+	config  oauth.Config
+	store   store.Store
+	start   func(*httptest.Server)
+	network *harness.Network // instead of a loopback port
 }
+
+// inMemory is for a world in a bubble of synctest, which then has one clock
+// with the connections that raw makes.
+func inMemory(s *setup) { s.network = harness.NewNetwork() }
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{now: start}, log: &logBuffer{}}
+	w := &world{t: t, clock: harness.ClockAt(start), log: &harness.Recorder{}}
 	s := setup{store: memstore.New(), start: (*httptest.Server).Start}
 	s.config = oauth.Config{
 		InsecureLoopback: true,
 		Permissions:      catalog,
 		Realm:            "api",
-		Logger:           slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now:              w.clock.time,
+		Logger:           w.log.Logger(),
+		Now:              w.clock.Now,
 	}
 	mux := http.NewServeMux()
 	web := httptest.NewUnstartedServer(mux)
 	web.Config.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelError)
-	s.config.Issuer = "http://" + web.Listener.Addr().String()
+	address := web.Listener.Addr().String()
+	s.config.Issuer = "http://" + address
+	w.dial = func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
 	for _, change := range changes {
 		change(&s)
 	}
@@ -94,8 +102,14 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	})
 	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(who))
 	mux.Handle("GET /any", srv.Require().AnyWorkspace()(who))
+	if s.network != nil {
+		require.NoError(t, web.Listener.Close())
+		web.Listener = s.network
+		w.dial = s.network.Dial
+	}
 	s.start(web)
 	t.Cleanup(web.Close)
+	t.Cleanup(func() { w.log.Search(t) })
 	w.base = web.URL
 	w.key, w.secret = w.newKey("team-a", "project.list project.read")
 	return w
@@ -115,48 +129,25 @@ func (w *world) newKey(workspace, permissions string) (store.Key, string) {
 		Workspace: workspace, Name: "ci", Permissions: scope.MustParse(permissions),
 	})
 	require.NoError(w.t, err)
+	w.log.Keep(secret.Reveal())
 	return key, secret.Reveal()
 }
 
-// answer is a response, read to its end.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// member returns a member of the answer's JSON object, nil if there is none.
-func (a answer) member(name string) any {
-	var object map[string]any
-	if json.Unmarshal([]byte(a.body), &object) != nil {
-		return nil
-	}
-	return object[name]
-}
-
-func (a answer) code() string        { text, _ := a.member("error").(string); return text }
-func (a answer) description() string { text, _ := a.member("error_description").(string); return text }
-func (a answer) token() string       { text, _ := a.member("access_token").(string); return text }
+type answer = harness.Answer
 
 // send makes one request. Headers are pairs; a name given twice is sent twice.
 func (w *world) send(method, target, body string, headers ...string) answer {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, w.base+target, strings.NewReader(body))
+	r, err := harness.NewRequest(w.t.Context(), method, w.base+target, body, headers...)
 	require.NoError(w.t, err)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
 	return w.do(http.DefaultClient, r)
 }
 
 func (w *world) do(client *http.Client, r *http.Request) answer {
 	w.t.Helper()
-	response, err := client.Do(r)
+	a, err := harness.Do(client, r)
 	require.NoError(w.t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	require.NoError(w.t, err)
-	return answer{response.StatusCode, response.Header, string(text)}
+	return a
 }
 
 // post sends a form to the login as its text stands.
@@ -190,34 +181,34 @@ func basic(id, secret string) []string {
 func (w *world) login(id, secret string) string {
 	w.t.Helper()
 	a := w.post("grant_type=client_credentials", basic(id, secret)...)
-	require.Equal(w.t, http.StatusOK, a.status, a.body)
-	return a.token()
+	require.Equal(w.t, http.StatusOK, a.StatusCode, a.Body)
+	return a.Token()
 }
 
 // call asks a guarded route with a token and returns the status.
 func (w *world) call(token string) int {
 	w.t.Helper()
-	return w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token).status
+	return w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token).StatusCode
 }
 
 // refused requires an error answer of RFC 6749, section 5.2, in every respect.
 func (w *world) refused(a answer, status int, code string) {
 	w.t.Helper()
-	require.Equal(w.t, status, a.status, a.body)
-	require.Equal(w.t, code, a.code(), a.body)
-	require.Equal(w.t, "application/json", a.header.Get("Content-Type"))
-	require.Equal(w.t, "no-store", a.header.Get("Cache-Control"))
-	require.Equal(w.t, "no-cache", a.header.Get("Pragma"))
-	require.Regexp(w.t, `^[ -!#-\[\]-~]+$`, a.description(), "the characters of RFC 6749, section 5.2")
-	require.NotContains(w.t, a.body, "access_token")
-	require.NotContains(w.t, a.body, w.secret)
+	require.Equal(w.t, status, a.StatusCode, a.Body)
+	require.Equal(w.t, code, a.Code(), a.Body)
+	require.Equal(w.t, "application/json", a.Header.Get("Content-Type"))
+	require.Equal(w.t, "no-store", a.Header.Get("Cache-Control"))
+	require.Equal(w.t, "no-cache", a.Header.Get("Pragma"))
+	require.Regexp(w.t, `^[ -!#-\[\]-~]+$`, a.Description(), "the characters of RFC 6749, section 5.2")
+	require.NotContains(w.t, a.Body, "access_token")
+	require.NotContains(w.t, a.Body, w.secret)
 	if status == http.StatusUnauthorized {
-		require.Equal(w.t, `Basic realm="api", charset="UTF-8"`, a.header.Get("WWW-Authenticate"))
+		require.Equal(w.t, `Basic realm="api", charset="UTF-8"`, a.Header.Get("WWW-Authenticate"))
 	} else {
-		require.Empty(w.t, a.header.Values("WWW-Authenticate"))
+		require.Empty(w.t, a.Header.Values("WWW-Authenticate"))
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		require.Regexp(w.t, `^[1-9][0-9]*$`, a.header.Get("Retry-After"))
+		require.Regexp(w.t, `^[1-9][0-9]*$`, a.Header.Get("Retry-After"))
 	}
 }
 
@@ -241,49 +232,13 @@ func part(t testing.TB, token string, i int) map[string]any {
 // raw writes bytes to a fresh connection and returns it for reading.
 func (w *world) raw(text string) net.Conn {
 	w.t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(w.t.Context(), "tcp", strings.TrimPrefix(w.base, "http://"))
+	conn, err := w.dial(w.t.Context())
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(w.t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(w.t, conn.SetDeadline(time.Now().Add(time.Minute))) // or it would hang for ever
 	_, err = io.WriteString(conn, text)
 	require.NoError(w.t, err)
 	return conn
-}
-
-// clock is a clock that a test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) time() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// logBuffer keeps what was logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // serve asks a handler without a network.
@@ -293,9 +248,7 @@ func serve(handler http.Handler, method, target, body string, headers ...string)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	rw := httptest.NewRecorder()
-	handler.ServeHTTP(rw, r)
-	return answer{rw.Code, rw.Header(), rw.Body.String()}
+	return harness.Serve(handler, r)
 }
 
 // cancelled is a request's context after its caller went away.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,24 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 )
-
-func rounds(small, soak int) int {
-	if os.Getenv("LATCHKEY_SOAK") != "" {
-		return soak
-	}
-	return small
-}
 
 // status logs in without a network.
 func (w *world) status(id, secret string) (int, string) {
 	r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(cc))
 	r.Header.Set("Content-Type", form)
 	r.SetBasicAuth(id, secret)
-	rw := httptest.NewRecorder()
-	w.Token().ServeHTTP(rw, r)
-	return rw.Code, answer{rw.Code, rw.Header(), rw.Body.String()}.token()
+	a := harness.Serve(w.Token(), r)
+	return a.StatusCode, a.Token()
 }
 
 // work gives a login that runs beside it a lead, another in each round.
@@ -75,7 +67,10 @@ func TestLoginWhileRotating(t *testing.T) {
 				}
 			})
 		}
-		for range rounds(1000, 10_000) {
+		for range harness.Rounds(200, 10_000) {
+			for before := logins.Load(); logins.Load() == before; { // none sleeps through a rotation
+				runtime.Gosched()
+			}
 			old := current.Load()[1]
 			_, fresh, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: grace})
 			var full *apikey.InvalidError
@@ -103,7 +98,7 @@ func TestLoginWhileRotating(t *testing.T) {
 		w := newWorld(t, unbounded)
 		secret := w.secret
 		var oldWon, newWon int
-		for round := range rounds(300, 10_000) {
+		for round := range harness.Rounds(60, 10_000) {
 			var before int
 			var token string
 			var group sync.WaitGroup
@@ -138,7 +133,7 @@ func TestLoginWhileRotating(t *testing.T) {
 func TestTwoRotations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unbounded)
-	for range rounds(200, 10_000) {
+	for range harness.Rounds(100, 10_000) {
 		key, err := w.Keys().Get(t.Context(), admin, w.key.ID)
 		require.NoError(t, err)
 		var won, lost atomic.Int64
@@ -169,7 +164,7 @@ func TestRevokeWhileLoggingIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unbounded)
 	issued, useless := 0, 0
-	for round := range rounds(200, 10_000) {
+	for round := range harness.Rounds(200, 10_000) {
 		tokens := make([]string, 3)
 		var group sync.WaitGroup
 		for i := range tokens {

@@ -99,44 +99,44 @@ func TestResourceIndicators(t *testing.T) {
 	t.Run("9700-02 and 8707-03 the token is for that resource, with what means something there", func(t *testing.T) {
 		w := w.at(t)
 		a := login(w, "&resource="+billing)
-		require.Equal(t, http.StatusOK, a.status, a.body)
-		require.Equal(t, "project.read", a.member("scope"))
-		require.Equal(t, billing, payload(t, a.token())["aud"])
-		require.Equal(t, http.StatusUnauthorized, w.call(a.token()), "this server is another resource")
-		require.Equal(t, true, w.ask("/api/introspect", key.ID, secret, a.token()).member("active"))
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+		require.Equal(t, "project.read", a.Member("scope"))
+		require.Equal(t, billing, payload(t, a.Token())["aud"])
+		require.Equal(t, http.StatusUnauthorized, w.call(a.Token()), "this server is another resource")
+		require.Equal(t, true, w.ask("/api/introspect", key.ID, secret, a.Token()).Member("active"))
 		w.refused(login(w, "&resource="+billing+"&scope=project.list"), http.StatusBadRequest, "invalid_scope")
-		require.Equal(t, http.StatusOK, login(w, "&resource="+billing+"&scope=project.read").status)
+		require.Equal(t, http.StatusOK, login(w, "&resource="+billing+"&scope=project.read").StatusCode)
 	})
 	t.Run("8707-01 by JSON", func(t *testing.T) {
 		w := w.at(t)
 		a := w.postJSON(`{"clientId":"` + key.ID + `","clientSecret":"` + secret + `","resource":"` + billing + `"}`)
-		require.Equal(t, billing, payload(t, a.token())["aud"])
+		require.Equal(t, billing, payload(t, a.Token())["aud"])
 		a = w.postJSON(`{"clientId":"` + key.ID + `","clientSecret":"` + secret + `","resource":["` + billing + `"]}`)
 		w.refused(a, http.StatusBadRequest, "invalid_request")
 	})
 	t.Run("8707-04 the server's own resource may be named", func(t *testing.T) {
 		w := w.at(t)
 		a := w.post(w.grant("resource", w.base+"/api"))
-		require.Equal(t, http.StatusOK, a.status, a.body)
-		require.Equal(t, w.base+"/api", payload(t, a.token())["aud"])
-		require.Equal(t, http.StatusOK, w.call(a.token()))
-		require.Equal(t, payload(t, a.token())["aud"], payload(t, w.login(w.key.ID, w.secret))["aud"], "it is the default")
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+		require.Equal(t, w.base+"/api", payload(t, a.Token())["aud"])
+		require.Equal(t, http.StatusOK, w.call(a.Token()))
+		require.Equal(t, payload(t, a.Token())["aud"], payload(t, w.login(w.key.ID, w.secret))["aud"], "it is the default")
 		w.refused(w.post(w.grant("resource", w.base+"/api/")), http.StatusBadRequest, "invalid_target")
 	})
 	t.Run("a revoked token of another resource is ended too", func(t *testing.T) {
 		w := w.at(t)
-		token := login(w, "&resource="+billing).token()
-		require.Equal(t, http.StatusOK, w.ask("/api/revoke", key.ID, secret, token).status)
-		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", key.ID, secret, token).body)
+		token := login(w, "&resource="+billing).Token()
+		require.Equal(t, http.StatusOK, w.ask("/api/revoke", key.ID, secret, token).StatusCode)
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", key.ID, secret, token).Body)
 	})
 	t.Run("a resource taken from a key ends its tokens", func(t *testing.T) {
 		w, key, secret := withResources(t)
 		w = w.at(t)
-		token := w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...).token()
+		token := w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...).Token()
 		none := []string{}
 		_, err := w.Keys().Update(t.Context(), admin, key.ID, apikey.Changes{Resources: &none})
 		require.NoError(t, err)
-		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", key.ID, secret, token).body)
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", key.ID, secret, token).Body)
 		w.refused(w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...), http.StatusBadRequest, "invalid_target")
 	})
 	t.Run("a key is allowed known resources only", func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestResourceIndicators(t *testing.T) {
 	t.Run("two audiences: one of them narrows", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Audience = []string{"https://one.example", "https://two.example"} }).at(t)
 		require.Len(t, payload(t, w.login(w.key.ID, w.secret))["aud"], 2)
-		require.Equal(t, "https://two.example", payload(t, w.post(w.grant("resource", "https://two.example")).token())["aud"])
+		require.Equal(t, "https://two.example", payload(t, w.post(w.grant("resource", "https://two.example")).Token())["aud"])
 	})
 }
 
@@ -160,44 +160,44 @@ func TestResourceMetadata(t *testing.T) {
 	t.Run("9728-01 the document", func(t *testing.T) {
 		w := w.at(t)
 		a := w.send(http.MethodGet, "/.well-known/oauth-protected-resource/api", "", "Host", "evil.example", "X-Forwarded-Host", "evil.example")
-		require.Equal(t, http.StatusOK, a.status)
-		require.Equal(t, "application/json", a.header.Get("Content-Type"))
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 		require.JSONEq(t, `{
 			"resource": "`+w.base+`/api",
 			"authorization_servers": ["`+w.base+`"],
 			"scopes_supported": ["admin.project.list", "key.rotate", "project.list", "project.read", "project.write"],
 			"bearer_methods_supported": ["header"]
-		}`, a.body)
+		}`, a.Body)
 	})
 	t.Run("9728-01 an empty catalog leaves the array out", func(t *testing.T) {
 		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Resource: "https://a.example", Permissions: emptyCatalog})
 		require.NoError(t, err)
 		require.Contains(t, srv.Routes(), "/.well-known/oauth-protected-resource")
-		require.NotContains(t, serve(srv.ResourceMetadata(), http.MethodGet, "/", "").body, "scopes_supported")
+		require.NotContains(t, serve(srv.ResourceMetadata(), http.MethodGet, "/", "").Body, "scopes_supported")
 	})
 	t.Run("9728-02 challenges name it", func(t *testing.T) {
 		w := w.at(t)
 		want := `resource_metadata="` + w.base + `/.well-known/oauth-protected-resource/api"`
 		a := w.send(http.MethodGet, "/any", "", "X-Forwarded-Host", "evil.example")
-		require.Equal(t, http.StatusUnauthorized, a.status)
-		require.Contains(t, a.header.Get("WWW-Authenticate"), want)
+		require.Equal(t, http.StatusUnauthorized, a.StatusCode)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), want)
 		a = w.send(http.MethodGet, "/any", "", "Authorization", "Bearer x")
-		require.Contains(t, a.header.Get("WWW-Authenticate"), want)
+		require.Contains(t, a.Header.Get("WWW-Authenticate"), want)
 	})
 	t.Run("9728-02 without a resource there is none", func(t *testing.T) {
 		w := newWorld(t).at(t)
-		require.NotContains(t, w.send(http.MethodGet, "/any", "").header.Get("WWW-Authenticate"), "resource_metadata")
-		require.Equal(t, http.StatusNotFound, serve(w.ResourceMetadata(), http.MethodGet, "/", "").status)
+		require.NotContains(t, w.send(http.MethodGet, "/any", "").Header.Get("WWW-Authenticate"), "resource_metadata")
+		require.Equal(t, http.StatusNotFound, serve(w.ResourceMetadata(), http.MethodGet, "/", "").StatusCode)
 	})
 	t.Run("8414-07 the server's metadata lists what there is", func(t *testing.T) {
 		w := w.at(t)
 		a := w.send(http.MethodGet, "/.well-known/oauth-authorization-server", "")
-		require.Equal(t, []any{w.base + "/api", billing, reports}, a.member("protected_resources"))
+		require.Equal(t, []any{w.base + "/api", billing, reports}, a.Member("protected_resources"))
 		for _, name := range []string{"revocation_endpoint", "introspection_endpoint"} {
-			url, _ := a.member(name).(string)
+			url, _ := a.Member(name).(string)
 			require.True(t, strings.HasPrefix(url, w.base), name)
-			require.Equal(t, http.StatusUnauthorized, w.send(http.MethodPost, strings.TrimPrefix(url, w.base), "token=x", "Content-Type", form).status)
-			require.Equal(t, []any{"client_secret_basic", "client_secret_post"}, a.member(name+"_auth_methods_supported"))
+			require.Equal(t, http.StatusUnauthorized, w.send(http.MethodPost, strings.TrimPrefix(url, w.base), "token=x", "Content-Type", form).StatusCode)
+			require.Equal(t, []any{"client_secret_basic", "client_secret_post"}, a.Member(name+"_auth_methods_supported"))
 		}
 	})
 }

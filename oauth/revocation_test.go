@@ -29,20 +29,20 @@ func TestRevocation(t *testing.T) {
 		w := newWorld(t).at(t)
 		first, second := w.login(w.key.ID, w.secret), w.login(w.key.ID, w.secret)
 		a := w.ask("/api/revoke", w.key.ID, w.secret, first)
-		require.Equal(t, http.StatusOK, a.status, a.body)
-		require.Empty(t, a.body)
-		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+		require.Empty(t, a.Body)
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 		require.Equal(t, http.StatusUnauthorized, w.call(first))
 		require.Equal(t, http.StatusOK, w.call(second), "issued in the same second")
 		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)))
-		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", w.key.ID, w.secret, first).body)
-		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, first).status, "twice is no error")
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", w.key.ID, w.secret, first).Body)
+		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, first).StatusCode, "twice is no error")
 	})
 	t.Run("7009-01 client_secret_post", func(t *testing.T) {
 		w := newWorld(t).at(t)
 		token := w.login(w.key.ID, w.secret)
 		v := url.Values{"token": {token}, "client_id": {w.key.ID}, "client_secret": {w.secret}}
-		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/revoke", v.Encode(), "Content-Type", form).status)
+		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/revoke", v.Encode(), "Content-Type", form).StatusCode)
 		require.Equal(t, http.StatusUnauthorized, w.call(token))
 	})
 	w := newWorld(t)
@@ -60,11 +60,11 @@ func TestRevocation(t *testing.T) {
 				w.refused(a, http.StatusBadRequest, "invalid_request")
 				continue
 			}
-			require.Equal(t, http.StatusOK, a.status, name)
-			require.Empty(t, a.body, name)
+			require.Equal(t, http.StatusOK, a.StatusCode, name)
+			require.Empty(t, a.Body, name)
 		}
-		expired.clock.move(time.Hour)
-		require.Equal(t, http.StatusOK, expired.ask("/api/revoke", expired.key.ID, expired.secret, old).status)
+		expired.clock.Advance(time.Hour)
+		require.Equal(t, http.StatusOK, expired.ask("/api/revoke", expired.key.ID, expired.secret, old).StatusCode)
 	})
 	t.Run("7009-03 no or wrong client authentication", func(t *testing.T) {
 		w := w.at(t)
@@ -74,7 +74,7 @@ func TestRevocation(t *testing.T) {
 			"unknown id":   w.ask("/api/revoke", "nobody", w.secret, token),
 			"the token":    w.send(http.MethodPost, "/api/revoke", "token="+token, "Content-Type", form, "Authorization", "Bearer "+token),
 		} {
-			require.Equal(t, http.StatusUnauthorized, a.status, name)
+			require.Equal(t, http.StatusUnauthorized, a.StatusCode, name)
 			w.refused(a, http.StatusUnauthorized, "invalid_client")
 		}
 		require.Equal(t, http.StatusOK, w.call(token))
@@ -84,8 +84,8 @@ func TestRevocation(t *testing.T) {
 		for _, workspace := range []string{"team-a", "team-b"} {
 			other, secret := w.newKey(workspace, "project.list")
 			a := w.ask("/api/revoke", other.ID, secret, token)
-			require.Equal(t, http.StatusOK, a.status)
-			require.Empty(t, a.body)
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			require.Empty(t, a.Body)
 			require.Equal(t, http.StatusOK, w.call(token), "the token of another key was ended by one of "+workspace)
 		}
 	})
@@ -93,7 +93,7 @@ func TestRevocation(t *testing.T) {
 		t.Run("7009-05 and 7009-08 a hint is a hint: "+hint, func(t *testing.T) {
 			w := w.at(t)
 			mine := w.login(w.key.ID, w.secret)
-			require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, mine, "token_type_hint", hint).status)
+			require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, mine, "token_type_hint", hint).StatusCode)
 			require.Equal(t, http.StatusUnauthorized, w.call(mine))
 		})
 	}
@@ -107,11 +107,11 @@ func TestRevocation(t *testing.T) {
 			w.refused(w.send(http.MethodPost, path+"?token="+token, "token="+token, headers...), http.StatusBadRequest, "invalid_request")
 			a := w.send(http.MethodPost, path, `{"token":"`+token+`"}`, append(basic(w.key.ID, w.secret), "Content-Type", "application/json")...)
 			w.refused(a, http.StatusBadRequest, "invalid_request")
-			require.Contains(t, a.description(), "application/x-www-form-urlencoded only")
+			require.Contains(t, a.Description(), "application/x-www-form-urlencoded only")
 			for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
 				a := w.send(method, path+"?token="+token, "", headers...)
-				require.Equal(t, http.StatusMethodNotAllowed, a.status, method)
-				require.Equal(t, "POST", a.header.Get("Allow"))
+				require.Equal(t, http.StatusMethodNotAllowed, a.StatusCode, method)
+				require.Equal(t, "POST", a.Header.Get("Allow"))
 			}
 			require.Equal(t, http.StatusOK, w.call(token))
 			require.NotContains(t, w.log.String(), token)
@@ -145,7 +145,7 @@ func TestRevocationOutage(t *testing.T) {
 
 	t.Run("7009-01 a revocation is kept as long as any verifier may take the token", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, token).status)
+		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, token).StatusCode)
 		exp, _ := payload(t, token)["exp"].(float64)
 		until, _ := epochs.until.Load().(time.Time)
 		require.False(t, until.Before(time.Unix(int64(exp), 0).Add(bearer.MaxLeeway)))
@@ -159,15 +159,15 @@ func TestIntrospection(t *testing.T) {
 	t.Run("7662-01 a live token", func(t *testing.T) {
 		w := w.at(t)
 		a := w.ask("/api/introspect", w.key.ID, w.secret, token)
-		require.Equal(t, http.StatusOK, a.status, a.body)
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 		claims := payload(t, token)
 		for _, name := range []string{"iss", "sub", "client_id", "scope", "exp", "iat", "jti", "workspace"} {
-			require.Equal(t, claims[name], a.member(name), name)
+			require.Equal(t, claims[name], a.Member(name), name)
 		}
-		require.Equal(t, true, a.member("active"))
-		require.Equal(t, "Bearer", a.member("token_type"))
-		require.Equal(t, []any{claims["aud"]}, a.member("aud"))
-		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+		require.Equal(t, true, a.Member("active"))
+		require.Equal(t, "Bearer", a.Member("token_type"))
+		require.Equal(t, []any{claims["aud"]}, a.Member("aud"))
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 	})
 	t.Run("7662-02 no or wrong client authentication", func(t *testing.T) {
 		w := w.at(t)
@@ -182,8 +182,8 @@ func TestIntrospection(t *testing.T) {
 	dead := func(w *world, token string) {
 		w.t.Helper()
 		a := w.ask("/api/introspect", w.key.ID, w.secret, token)
-		require.Equal(w.t, http.StatusOK, a.status, a.body)
-		require.JSONEq(w.t, `{"active":false}`, a.body)
+		require.Equal(w.t, http.StatusOK, a.StatusCode, a.Body)
+		require.JSONEq(w.t, `{"active":false}`, a.Body)
 	}
 	t.Run("7662-03 what is no live token", func(t *testing.T) {
 		w := w.at(t)
@@ -200,16 +200,16 @@ func TestIntrospection(t *testing.T) {
 	t.Run("7662-04 tokens of another workspace are for holders of the named permission only", func(t *testing.T) {
 		w := w.at(t)
 		stranger, strangerSecret := w.newKey("team-b", "project.list")
-		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", stranger.ID, strangerSecret, token).body)
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", stranger.ID, strangerSecret, token).Body)
 		all, allSecret := w.newKey("team-b", "admin.project.list")
-		require.Equal(t, true, w.ask("/api/introspect", all.ID, allSecret, token).member("active"))
+		require.Equal(t, true, w.ask("/api/introspect", all.ID, allSecret, token).Member("active"))
 		neighbour, neighbourSecret := w.newKey("team-a", "project.list")
-		require.Equal(t, true, w.ask("/api/introspect", neighbour.ID, neighbourSecret, token).member("active"))
+		require.Equal(t, true, w.ask("/api/introspect", neighbour.ID, neighbourSecret, token).Member("active"))
 	})
 	t.Run("7662-04 without IntrospectAll nobody sees other workspaces", func(t *testing.T) {
 		w := newWorld(t).at(t)
 		all, secret := w.newKey("team-b", "admin.project.list")
-		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", all.ID, secret, w.login(w.key.ID, w.secret)).body)
+		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", all.ID, secret, w.login(w.key.ID, w.secret)).Body)
 	})
 	t.Run("7662-06 and 7662-08 every rule counts at every call", func(t *testing.T) {
 		for name, end := range map[string]func(w *world){
@@ -219,17 +219,17 @@ func TestIntrospection(t *testing.T) {
 			},
 			"workspace": func(w *world) { require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a")) },
 			"key":       func(w *world) { require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID)) },
-			"time":      func(w *world) { w.clock.move(time.Hour) },
+			"time":      func(w *world) { w.clock.Advance(time.Hour) },
 		} {
 			w := newWorld(t, func(s *setup) { s.config.IntrospectAll = "admin.project.list" }).at(t)
 			asker, secret := w.newKey("team-b", "admin.project.list")
 			token := w.login(w.key.ID, w.secret)
-			require.Equal(t, true, w.ask("/api/introspect", asker.ID, secret, token).member("active"), name)
+			require.Equal(t, true, w.ask("/api/introspect", asker.ID, secret, token).Member("active"), name)
 			end(w)
 			a := w.ask("/api/introspect", asker.ID, secret, token)
-			require.NotEqual(t, true, a.member("active"), name)
+			require.NotEqual(t, true, a.Member("active"), name)
 			if name != "instance" { // which ends the asker too
-				require.JSONEq(t, `{"active":false}`, a.body, name)
+				require.JSONEq(t, `{"active":false}`, a.Body, name)
 			}
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
@@ -17,6 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -32,8 +33,8 @@ type fleet struct {
 	store  store.Store
 	keys   store.SigningKeys // past the tap
 	tap    *tap
-	clock  *clock
-	log    *logBuffer
+	clock  *oauthtest.Clock
+	log    *harness.Recorder
 	config oauth.Config
 	id     string
 	secret string
@@ -65,13 +66,13 @@ func (k tappedSigningKeys) SetRing(ctx context.Context, r store.Ring) error {
 
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
-	f := &fleet{t: t, clock: &clock{now: start}, log: &logBuffer{}}
+	f := &fleet{t: t, clock: harness.ClockAt(start), log: &harness.Recorder{}}
 	f.store, f.tap = newTap()
 	f.keys = f.store.SigningKeys
 	f.store.SigningKeys = tappedSigningKeys{f.keys, f.tap}
 	f.config = oauth.Config{
-		Issuer: "https://a.example", Permissions: catalog, Now: f.clock.time,
-		Logger:       slog.New(slog.NewTextHandler(f.log, nil)),
+		Issuer: "https://a.example", Permissions: catalog, Now: f.clock.Now,
+		Logger:       f.log.Logger(),
 		SealKeys:     []oauth.SealKey{sealKey(1)},
 		LoginTimeout: time.Minute,
 	}
@@ -111,8 +112,8 @@ func (f *fleet) server(changes ...func(*oauth.Config)) *oauth.Server {
 func (f *fleet) login(srv *oauth.Server) (token, kid string) {
 	f.t.Helper()
 	a := serve(srv.Token(), http.MethodPost, "/", cc, basic(f.id, f.secret)...)
-	require.Equal(f.t, http.StatusOK, a.status, a.body)
-	return a.token(), part(f.t, a.token(), 0)["kid"].(string)
+	require.Equal(f.t, http.StatusOK, a.StatusCode, a.Body)
+	return a.Token(), part(f.t, a.Token(), 0)["kid"].(string)
 }
 
 func (f *fleet) kid(srv *oauth.Server) string {
@@ -123,10 +124,10 @@ func (f *fleet) kid(srv *oauth.Server) string {
 
 func (f *fleet) published(srv *oauth.Server) []string {
 	f.t.Helper()
-	return kidsOf(f.t, serve(srv.JWKS(), http.MethodGet, "/", "").body)
+	return kidsOf(f.t, serve(srv.JWKS(), http.MethodGet, "/", "").Body)
 }
 
-func (f *fleet) step(srv *oauth.Server) error { return srv.Step(f.clock.time()) }
+func (f *fleet) step(srv *oauth.Server) error { return srv.Step(f.clock.Now()) }
 
 // ring is what the store holds.
 func (f *fleet) ring() store.Ring {
@@ -155,7 +156,7 @@ func TestReplicas(t *testing.T) {
 	signed := map[string]time.Time{}
 	published := [2]map[string]time.Time{{}, {}}
 	for round, moved := 0, time.Duration(0); moved < 3*period+50*time.Hour; round++ {
-		now := f.clock.time()
+		now := f.clock.Now()
 		for i, srv := range servers {
 			if i == 0 || round%2 == 1 {
 				require.NoError(t, f.step(srv))
@@ -190,7 +191,7 @@ func TestReplicas(t *testing.T) {
 			by = time.Minute
 		}
 		moved += by
-		f.clock.move(by)
+		f.clock.Advance(by)
 	}
 	require.Len(t, signed, 4, "three rotations")
 	for kid, first := range signed {
@@ -261,22 +262,22 @@ func TestOneReplicaRotates(t *testing.T) {
 	first := agree(1)
 	require.Equal(t, 1, f.tap.take()["written"])
 	for rotation := range 3 {
-		f.clock.move(30*24*time.Hour - 10*time.Minute)
+		f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 		together(func(i int) error { return f.step(servers[i]) })
 		require.Equal(t, 1, f.tap.take()["written"], "rotation %d", rotation)
 		require.Len(t, f.ring().Keys, 2, "exactly one more")
 		require.Equal(t, first, agree(2))
-		f.clock.move(10*time.Minute - time.Nanosecond)
+		f.clock.Advance(10*time.Minute - time.Nanosecond)
 		require.Equal(t, first, agree(2))
-		f.clock.move(time.Nanosecond)
+		f.clock.Advance(time.Nanosecond)
 		second := agree(2) // without a step: the time on the record decides
 		require.NotEqual(t, first, second)
 		first = second
-		f.clock.move(25*time.Hour + 5*time.Minute)
+		f.clock.Advance(25*time.Hour + 5*time.Minute)
 		together(func(i int) error { return f.step(servers[i]) })
 		require.Equal(t, 1, f.tap.take()["written"], "retired")
 		agree(1)
-		f.clock.move(-25*time.Hour - 5*time.Minute)
+		f.clock.Advance(-25*time.Hour - 5*time.Minute)
 	}
 }
 
@@ -286,7 +287,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 	f := newFleet(t)
 	runs, idle := f.server(), f.server()
 	first := f.kid(idle)
-	f.clock.move(30*24*time.Hour - 10*time.Minute)
+	f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 	require.NoError(t, f.step(runs))
 	t.Run("8414-08 it publishes the next key before its first use", func(t *testing.T) {
 		f := f.at(t)
@@ -296,7 +297,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 	})
 	t.Run("it signs with the new key when its time has come", func(t *testing.T) {
 		f := f.at(t)
-		f.clock.move(10 * time.Minute)
+		f.clock.Advance(10 * time.Minute)
 		require.NotEqual(t, first, f.kid(idle))
 		require.Equal(t, f.kid(runs), f.kid(idle))
 	})
@@ -305,7 +306,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version})) // deleted by hand
 		require.NoError(t, f.step(runs))
 		token, _ := f.login(runs)
-		f.clock.move(6 * time.Second)
+		f.clock.Advance(6 * time.Second)
 		_, err := idle.Verifier().Verify(t.Context(), token)
 		require.NoError(t, err)
 	})
@@ -313,7 +314,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 		f := f.at(t)
 		other := newFleet(t)
 		foreign, _ := other.login(other.server())
-		f.clock.move(6 * time.Second)
+		f.clock.Advance(6 * time.Second)
 		f.tap.take()
 		for range 10 {
 			var all sync.WaitGroup
@@ -327,7 +328,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 			}
 		}
 		require.Equal(t, 1, f.tap.take()["read"])
-		f.clock.move(5 * time.Second)
+		f.clock.Advance(5 * time.Second)
 		_, err := idle.Verifier().Verify(t.Context(), foreign)
 		require.ErrorIs(t, err, bearer.ErrInvalid)
 		require.Equal(t, 1, f.tap.take()["read"])
@@ -335,7 +336,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 	t.Run("known keys cause none", func(t *testing.T) {
 		f := f.at(t)
 		token, _ := f.login(idle)
-		f.clock.move(4 * time.Minute)
+		f.clock.Advance(4 * time.Minute)
 		f.tap.take()
 		for range 10 {
 			_, err := idle.Verifier().Verify(t.Context(), token)
@@ -345,20 +346,20 @@ func TestReplicaWithoutRun(t *testing.T) {
 	})
 	t.Run("a clock that was set back keeps nobody from reading", func(t *testing.T) {
 		f := f.at(t)
-		f.clock.move(-time.Hour)
+		f.clock.Advance(-time.Hour)
 		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
 		require.NoError(t, f.step(runs))
 		token, _ := f.login(runs)
 		_, err := idle.Verifier().Verify(t.Context(), token)
 		require.NoError(t, err)
-		f.clock.move(time.Hour)
+		f.clock.Advance(time.Hour)
 	})
 	t.Run("a caller who goes away does not spoil it", func(t *testing.T) {
 		f := f.at(t)
 		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
 		require.NoError(t, f.step(runs))
 		token, _ := f.login(runs)
-		f.clock.move(6 * time.Second)
+		f.clock.Advance(6 * time.Second)
 		gone, _ := cancelled(t)
 		for range 20 { // it may find that it cannot wait, or read all the same
 			_, _ = idle.Verifier().Verify(gone, token)
@@ -401,10 +402,10 @@ func TestRingAlgorithms(t *testing.T) {
 		before, first := f.login(f.server())
 		srv := f.server(func(c *oauth.Config) { c.SigningAlgorithm = "EdDSA" })
 		require.Equal(t, first, f.kid(srv))
-		f.clock.move(30*24*time.Hour - 10*time.Minute)
+		f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 		require.NoError(t, f.step(srv))
 		require.Equal(t, first, f.kid(srv))
-		f.clock.move(10 * time.Minute)
+		f.clock.Advance(10 * time.Minute)
 		token, second := f.login(srv)
 		require.NotEqual(t, first, second)
 		require.Equal(t, "EdDSA", part(t, token, 0)["alg"])
@@ -423,17 +424,17 @@ func TestRotateEvery(t *testing.T) {
 		require.NoError(t, f.step(srv))
 		kids[f.kid(srv)] = true
 		require.LessOrEqual(t, len(f.published(srv)), 28, "a day's keys, one for the hour after, and the next")
-		f.clock.move(5 * time.Minute)
+		f.clock.Advance(5 * time.Minute)
 	}
 	require.Len(t, kids, 60)
 	t.Run("a shorter period takes effect at once", func(t *testing.T) {
 		f := newFleet(t)
 		first := f.kid(f.server(func(c *oauth.Config) { c.RotateEvery = 366 * 24 * time.Hour }))
-		f.clock.move(48 * time.Hour)
+		f.clock.Advance(48 * time.Hour)
 		srv := f.server(func(c *oauth.Config) { c.RotateEvery = 24 * time.Hour })
 		require.Len(t, f.published(srv), 2)
 		require.Equal(t, first, f.kid(srv))
-		f.clock.move(10 * time.Minute)
+		f.clock.Advance(10 * time.Minute)
 		require.NotEqual(t, first, f.kid(srv))
 	})
 }
@@ -445,17 +446,17 @@ func TestReplicaClocks(t *testing.T) {
 		t.Run(fmt.Sprint("another clock is off by ", off), func(t *testing.T) {
 			f := newFleet(t)
 			right := f.server()
-			wrong := f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.time().Add(off) } })
-			require.NoError(t, wrong.Step(f.clock.time().Add(off)))
+			wrong := f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.Now().Add(off) } })
+			require.NoError(t, wrong.Step(f.clock.Now().Add(off)))
 			require.Equal(t, f.kid(right), f.kid(wrong))
-			f.clock.move(30*24*time.Hour - 10*time.Minute)
+			f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 			for range 20 {
-				require.NoError(t, wrong.Step(f.clock.time().Add(off)))
+				require.NoError(t, wrong.Step(f.clock.Now().Add(off)))
 				require.NoError(t, f.step(right))
 				require.Contains(t, f.published(right), f.kid(wrong))
 				require.Contains(t, f.published(wrong), f.kid(right))
 				require.Len(t, f.ring().Keys, 2)
-				f.clock.move(time.Minute)
+				f.clock.Advance(time.Minute)
 			}
 		})
 	}

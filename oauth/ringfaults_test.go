@@ -56,7 +56,7 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t)
 			srv := f.server()
-			f.clock.move(30*24*time.Hour - 10*time.Minute)
+			f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 			require.NoError(t, f.step(srv))
 			kid, published := f.kid(srv), f.published(srv)
 			require.Len(t, published, 2)
@@ -93,7 +93,7 @@ func TestTimesOnTheRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			f.server()
-			f.clock.move(30*24*time.Hour - 10*time.Minute)
+			f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 			srv := f.server()
 			ring := f.ring()
 			for i := range ring.Keys {
@@ -145,7 +145,7 @@ func TestRingOutage(t *testing.T) {
 	t.Run("B19 what is due at start cannot be saved", func(t *testing.T) {
 		f := newFleet(t)
 		first := f.kid(f.server())
-		f.clock.move(30 * 24 * time.Hour)
+		f.clock.Advance(30 * 24 * time.Hour)
 		f.tap.set(readOnly)
 		srv := f.server()
 		require.Contains(t, f.log.String(), "what is due for them was not done")
@@ -158,7 +158,7 @@ func TestRingOutage(t *testing.T) {
 		f := newFleet(t)
 		srv := f.server()
 		_, kid := f.login(srv)
-		f.clock.move(30*24*time.Hour - 10*time.Minute)
+		f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 		ring := f.ring()
 		ups := map[string]func(context.Context, string) error{"down": ringOnly(down), "read only": readOnly}
 		for name, disrupt := range ups {
@@ -182,7 +182,7 @@ func TestRingOutage(t *testing.T) {
 			_, err := srv.Verifier().Verify(t.Context(), token)
 			return err
 		}
-		f.clock.move(6 * time.Second)
+		f.clock.Advance(6 * time.Second)
 		f.tap.set(ringOnly(down))
 		f.tap.take()
 		for range 3 {
@@ -191,7 +191,7 @@ func TestRingOutage(t *testing.T) {
 		}
 		require.Equal(t, 1, f.tap.take()["read"])
 		f.tap.set(nil)
-		f.clock.move(5 * time.Second)
+		f.clock.Advance(5 * time.Second)
 		require.ErrorIs(t, verify(foreign), bearer.ErrInvalid, "it recovers")
 	})
 	t.Run("B19 a ring that hangs holds up no request for long", func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestRingOutage(t *testing.T) {
 		f := newFleet(t)
 		srv := f.server()
 		kid := f.kid(srv)
-		f.clock.move(30 * 24 * time.Hour)
+		f.clock.Advance(30 * 24 * time.Hour)
 		f.tap.take()
 		f.tap.set(func(_ context.Context, call string) error {
 			if call == "write" {
@@ -404,5 +404,5 @@ func TestRingErrorsAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusOK, serve(f.server(func(c *oauth.Config) {
 		_, edKey, _ := testKeys()
 		c.SealKeys, c.Signers = nil, []oauth.SigningKey{{Key: edKey}}
-	}).JWKS(), http.MethodGet, "/", "").status)
+	}).JWKS(), http.MethodGet, "/", "").StatusCode)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,23 +76,37 @@ func checkRow(t *testing.T, id, shown string) {
 	packages := packageName.FindAllStringSubmatch(shown, -1)
 	require.NotEmpty(t, packages, "no package is named")
 	for _, p := range packages {
-		pattern := "*_test.go"
-		if p[1] == "store/storetest" { // a suite is itself a test
-			pattern = "*.go"
-		}
-		files, err := filepath.Glob(filepath.Join("..", p[1], pattern))
-		require.NoError(t, err)
-		var source strings.Builder
-		for _, file := range files {
-			code, err := os.ReadFile(file) //nolint:gosec // named by the table beside this file
-			require.NoError(t, err)
-			source.Write(code)
-		}
-		// In a name or a message, not in a comment.
-		quoted := regexp.MustCompile(`(?m)^[^/\n]*["` + "`" + `][^\n]*` + regexp.QuoteMeta(id) + `\b`)
-		require.True(t, quoted.MatchString(source.String()), "%s is in no test of %s", id, p[1])
+		source := sourceOf(t, p[1])
+		shown := slices.ContainsFunc(strings.Split(source, "\n"), func(line string) bool { return quotes(line, id) })
+		require.True(t, shown, "%s is in no test of %s", id, p[1])
 		for _, test := range testName.FindAllString(p[2], -1) {
-			require.True(t, strings.Contains(source.String(), "func "+test+"("), "%s has no test %s", p[1], test)
+			require.Contains(t, source, "func "+test+"(", "%s has no test %s", p[1], test)
 		}
 	}
+}
+
+// quotes reports whether a line has the id in a name or a message, not in a
+// comment.
+func quotes(line, id string) bool {
+	before, _, found := strings.Cut(line, id)
+	return found && !strings.Contains(before, "//") && strings.ContainsAny(before, "\"`") &&
+		regexp.MustCompile(regexp.QuoteMeta(id)+`\b`).MatchString(line)
+}
+
+// sourceOf returns the tests of a package.
+func sourceOf(t *testing.T, name string) string {
+	t.Helper()
+	pattern := "*_test.go"
+	if name == "store/storetest" { // a suite is itself a test
+		pattern = "*.go"
+	}
+	files, err := filepath.Glob(filepath.Join("..", name, pattern))
+	require.NoError(t, err)
+	var source strings.Builder
+	for _, file := range files {
+		code, err := os.ReadFile(file) //nolint:gosec // named by the table beside this file
+		require.NoError(t, err)
+		source.Write(code)
+	}
+	return source.String()
 }

@@ -91,7 +91,7 @@ func TestRingConfig(t *testing.T) {
 		f.config.SealKeys = []oauth.SealKey{key}
 		srv := f.server()
 		clear(key.Key)
-		f.clock.move(30 * 24 * time.Hour)
+		f.clock.Advance(30 * 24 * time.Hour)
 		require.NoError(t, f.step(srv))
 		f.config.SealKeys = []oauth.SealKey{sealKey(1)}
 		require.Equal(t, f.published(srv), f.published(f.server()))
@@ -124,7 +124,7 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	srv := f.server()
-	f.clock.move(30*24*time.Hour - 10*time.Minute)
+	f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 	require.NoError(t, f.step(srv))
 	ring := f.ring()
 	require.Len(t, ring.Keys, 2)
@@ -181,7 +181,7 @@ func TestSealAnew(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	old := f.server()
-	f.clock.move(30*24*time.Hour - 10*time.Minute)
+	f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 	require.NoError(t, f.step(old))
 	token, _ := f.login(old)
 	before := f.ring()

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
 // BenchmarkFloorHTTP is a login over loopback on 32 connections that stay
@@ -54,55 +55,34 @@ func duelOverHTTP(b *testing.B, p *pair, floor *floor) {
 	reportCPU(b, best[0], best[1])
 }
 
-const (
-	connections  = 32
-	clientEnv    = "LATCHKEY_SPEED_CLIENT"
-	clientPasses = "^TestSpeedClient$"
-)
+const connections = 32
+
+// TestMain plays the client of BenchmarkFloorHTTP in a process of its own.
+func TestMain(m *testing.M) {
+	harness.Main(m, map[string]harness.Part{"client": speedClient})
+}
 
 // httpClient is the process that sends the logins.
 type httpClient struct {
-	b   *testing.B
-	in  io.Writer
-	out *bufio.Reader
+	*harness.Process
+	b *testing.B
 }
 
 func startClient(b *testing.B, login string) *httpClient {
 	b.Helper()
-	program, err := os.Executable()
-	require.NoError(b, err)
-	command := exec.CommandContext(b.Context(), program, "-test.run", clientPasses)
-	command.Env = append(os.Environ(), clientEnv+"="+login)
-	command.Stderr = os.Stderr
-	in, err := command.StdinPipe()
-	require.NoError(b, err)
-	out, err := command.StdoutPipe()
-	require.NoError(b, err)
-	require.NoError(b, command.Start())
-	b.Cleanup(func() {
-		_ = in.Close()
-		_ = command.Wait()
-	})
-	return &httpClient{b, in, bufio.NewReader(out)}
+	return &httpClient{harness.Start(b, "client", login), b}
 }
 
 // send makes that many logins and returns when all are answered.
 func (c *httpClient) send(url string, logins int) {
 	c.b.Helper()
-	_, err := fmt.Fprintln(c.in, strings.TrimPrefix(url, "http://"), logins)
+	_, err := fmt.Fprintln(c.In, strings.TrimPrefix(url, "http://"), logins)
 	require.NoError(c.b, err)
-	line, err := c.out.ReadString('\n')
-	require.NoError(c.b, err)
-	require.Equal(c.b, "done\n", line)
+	require.Equal(c.b, "done", c.Line())
 }
 
-// TestSpeedClient is the client's side, and no test unless the benchmark
-// starts it.
-func TestSpeedClient(t *testing.T) {
-	login := os.Getenv(clientEnv)
-	if login == "" {
-		t.Skip("for BenchmarkFloorHTTP")
-	}
+// speedClient is the client's side.
+func speedClient(t testing.TB, login string) {
 	request := "POST /api/login HTTP/1.1\r\nHost: latchkey\r\nContent-Type: " + form +
 		"\r\nContent-Length: " + strconv.Itoa(len(login)) + "\r\n\r\n" + login
 	pools := make(map[string]*[connections]connection)

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func newPair(t testing.TB, alg string) *pair {
 	// encode, sign and send as many bytes.
 	c := newCall(p.login)
 	require.NoError(t, c.to(srv.Token()))
-	claims := payload(t, answer{body: string(c.reply)}.token())
+	claims := payload(t, answer{Body: string(c.reply)}.Token())
 	sub, _ := claims["sub"].(string)
 	secretID, _ := claims["secret_id"].(string)
 	floorWith := func(random io.Reader) *floor {
@@ -157,4 +158,25 @@ func BenchmarkLogin(b *testing.B) {
 			}
 		})
 	}
+}
+
+// credentials returns the key's id and its secret.
+func (p *pair) credentials() (id, secret string) {
+	for field := range strings.SplitSeq(p.login, "&") {
+		name, value, _ := strings.Cut(field, "=")
+		switch name {
+		case "client_id":
+			id = value
+		case "client_secret":
+			secret = value
+		}
+	}
+	return id, secret
+}
+
+func (p *pair) token(t testing.TB) string {
+	t.Helper()
+	c := newCall(p.login)
+	require.NoError(t, c.to(p.server.Token()))
+	return answer{Body: string(c.reply)}.Token()
 }

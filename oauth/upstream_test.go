@@ -80,10 +80,10 @@ func TestUpstreamDefects(t *testing.T) {
 	})
 	t.Run("Basic is form-decoded", func(t *testing.T) {
 		w := w.at(t)
-		require.Equal(t, http.StatusOK, w.post(cc, header("Basic", strings.ReplaceAll(id, "-", "%2D")+":"+secret)...).status)
+		require.Equal(t, http.StatusOK, w.post(cc, header("Basic", strings.ReplaceAll(id, "-", "%2D")+":"+secret)...).StatusCode)
 	})
 	t.Run("401 carries WWW-Authenticate", func(t *testing.T) {
-		require.NotEmpty(t, w.at(t).post(cc).header.Get("WWW-Authenticate"))
+		require.NotEmpty(t, w.at(t).post(cc).Header.Get("WWW-Authenticate"))
 	})
 	t.Run("unauthorized_client is 400", func(t *testing.T) {
 		w := w.at(t)

@@ -2,7 +2,6 @@ package oauth_test
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -101,11 +101,11 @@ func TestWatch(t *testing.T) {
 	})
 	t.Run("B19 a stream that breaks is opened again", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			st, log := memstore.New(), &logBuffer{}
+			st, log := memstore.New(), &harness.Recorder{}
 			stream := &mortal{from: st.Watch}
 			st.Watch = stream
 			srv, err := oauth.New(st, oauth.Config{
-				Logger: slog.New(slog.NewTextHandler(log, nil)), Issuer: "https://a.example", Permissions: catalog,
+				Logger: log.Logger(), Issuer: "https://a.example", Permissions: catalog,
 			})
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())

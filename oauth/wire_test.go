@@ -12,9 +12,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
 // head is a request's head with a length that need not be true.
@@ -28,10 +31,9 @@ func answerOn(t testing.TB, from *bufio.Reader) answer {
 	t.Helper()
 	response, err := http.ReadResponse(from, nil)
 	require.NoError(t, err)
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	a, err := harness.Read(response)
 	require.NoError(t, err)
-	return answer{response.StatusCode, response.Header, string(body)}
+	return a
 }
 
 // closed requires that the server has closed the connection.
@@ -50,11 +52,9 @@ func TestWire(t *testing.T) {
 	t.Run("B12 a declared length over the limit is refused before the body comes", func(t *testing.T) {
 		w := w.at(t)
 		for _, length := range []int{64<<10 + 1, 200_000, 1 << 40} {
-			began := time.Now()
 			in := bufio.NewReader(w.raw(head(fmt.Sprintf("Content-Length: %d", length))))
 			w.refused(answerOn(t, in), http.StatusRequestEntityTooLarge, "invalid_request")
 			closed(t, in)
-			require.Less(t, time.Since(began), 9*time.Second) // the body has 10
 		}
 	})
 	t.Run("B12 an endless chunked body is cut off at the limit", func(t *testing.T) {
@@ -80,10 +80,10 @@ func TestWire(t *testing.T) {
 		w := w.at(t)
 		conn := w.raw(head(fmt.Sprintf("Content-Length: %d", len(good)), "Expect: 100-continue"))
 		in := bufio.NewReader(conn)
-		require.Equal(t, http.StatusContinue, answerOn(t, in).status)
+		require.Equal(t, http.StatusContinue, answerOn(t, in).StatusCode)
 		_, err := io.WriteString(conn, good)
 		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, answerOn(t, in).status)
+		require.Equal(t, http.StatusOK, answerOn(t, in).StatusCode)
 	})
 	t.Run("B12 Expect: 100-continue for a body that is too long", func(t *testing.T) {
 		w := w.at(t)
@@ -98,13 +98,13 @@ func TestWire(t *testing.T) {
 		body := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good)
 		in := bufio.NewReader(w.raw(head("Transfer-Encoding: chunked\r\nContent-Length: 5", "Connection: close") + body + smuggled))
 		a := answerOn(t, in)
-		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, a.status)
+		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, a.StatusCode)
 		closed(t, in)
 	})
 	t.Run("B12 two lengths that differ", func(t *testing.T) {
 		w := w.at(t)
 		in := bufio.NewReader(w.raw(head("Content-Length: 5\r\nContent-Length: 6") + good))
-		require.Equal(t, http.StatusBadRequest, answerOn(t, in).status)
+		require.Equal(t, http.StatusBadRequest, answerOn(t, in).StatusCode)
 	})
 	t.Run("B12 gzip is not inflated", func(t *testing.T) {
 		w := w.at(t)
@@ -126,65 +126,61 @@ func TestWire(t *testing.T) {
 	t.Run("B15 a line break cannot come in a header", func(t *testing.T) {
 		w := w.at(t)
 		in := bufio.NewReader(w.raw("POST /api/login HTTP/1.1\r\nHost: h\r\nAuthorization: Basic eDp5\x00\r\nContent-Length: 0\r\n\r\n"))
-		require.Equal(t, http.StatusBadRequest, answerOn(t, in).status)
+		require.Equal(t, http.StatusBadRequest, answerOn(t, in).StatusCode)
 	})
 	t.Run("9700-07 and 8414-02 the Host header changes nothing", func(t *testing.T) {
 		w := w.at(t)
 		in := bufio.NewReader(w.raw("GET /api/login HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Proto: https\r\n\r\n"))
 		a := answerOn(t, in)
-		require.Equal(t, http.StatusMethodNotAllowed, a.status)
+		require.Equal(t, http.StatusMethodNotAllowed, a.StatusCode)
 		require.NotContains(t, fmt.Sprint(a), "evil")
 	})
 }
 
-// TestSlowBody takes as long as the deadline of ten seconds, for all cases at
-// once.
+// TestSlowBody: a body has ten seconds to come, by the clock of a bubble that
+// the connections share.
 func TestSlowBody(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	cases := []struct {
+	for _, tc := range []struct {
 		name, head string
 		status     int
-		conn       net.Conn
 	}{
-		{name: "form", head: head("Content-Length: 1000"), status: http.StatusRequestTimeout},
-		{name: "chunked", head: head("Transfer-Encoding: chunked") + "5\r\nab", status: http.StatusRequestTimeout},
+		{"form", head("Content-Length: 1000"), http.StatusRequestTimeout},
+		{"chunked", head("Transfer-Encoding: chunked") + "5\r\nab", http.StatusRequestTimeout},
 		// Nobody reads these bodies, but net/http waits for them.
-		{name: "another content type", head: strings.Replace(head("Content-Length: 1000"), form, "text/plain", 1), status: http.StatusBadRequest},
-		{name: "another method", head: strings.Replace(head("Content-Length: 1000"), "POST", "PUT", 1), status: http.StatusMethodNotAllowed},
-		{name: "a parameter in the URL", head: strings.Replace(head("Content-Length: 1000"), "login", "login?scope=a", 1), status: http.StatusBadRequest},
-	}
-	began := time.Now()
-	for i := range cases {
-		cases[i].conn = w.raw(cases[i].head + "a")
-	}
-	for _, tc := range cases {
+		{"another content type", strings.Replace(head("Content-Length: 1000"), form, "text/plain", 1), http.StatusBadRequest},
+		{"another method", strings.Replace(head("Content-Length: 1000"), "POST", "PUT", 1), http.StatusMethodNotAllowed},
+		{"a parameter in the URL", strings.Replace(head("Content-Length: 1000"), "login", "login?scope=a", 1), http.StatusBadRequest},
+	} {
 		t.Run("B12 "+tc.name, func(t *testing.T) {
-			in := bufio.NewReader(tc.conn)
-			a := answerOn(t, in)
-			require.Equal(t, tc.status, a.status, a.body)
-			require.Equal(t, "invalid_request", a.code())
-			closed(t, in)
-			require.Greater(t, time.Since(began), 9*time.Second)
-			require.Less(t, time.Since(began), 19*time.Second)
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, inMemory)
+				began := time.Now()
+				in := bufio.NewReader(w.raw(tc.head + "a"))
+				a := answerOn(t, in)
+				require.Equal(t, tc.status, a.StatusCode, a.Body)
+				require.Equal(t, "invalid_request", a.Code())
+				closed(t, in)
+				require.Equal(t, 10*time.Second, time.Since(began).Truncate(time.Second))
+			})
 		})
 	}
 }
 
 // TestHostsReadTimeout keeps a server's own bound, which is tighter here.
 func TestHostsReadTimeout(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(s *setup) {
-		s.start = func(web *httptest.Server) {
-			web.Config.ReadTimeout = 300 * time.Millisecond
-			web.Start()
-		}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, inMemory, func(s *setup) {
+			s.start = func(web *httptest.Server) {
+				web.Config.ReadTimeout = 300 * time.Millisecond
+				web.Start()
+			}
+		})
+		began := time.Now()
+		in := bufio.NewReader(w.raw(head("Content-Length: 1000") + "a"))
+		require.Equal(t, http.StatusRequestTimeout, answerOn(t, in).StatusCode, "B12")
+		require.Equal(t, 300*time.Millisecond, time.Since(began))
+		closed(t, in)
 	})
-	began := time.Now()
-	in := bufio.NewReader(w.raw(head("Content-Length: 1000") + "a"))
-	require.Equal(t, http.StatusRequestTimeout, answerOn(t, in).status, "B12")
-	closed(t, in)
-	require.Less(t, time.Since(began), 9*time.Second) // without it, 10
 }
 
 // TestKeepAlive: the bound on one body is not a bound on the next request.
@@ -196,6 +192,6 @@ func TestKeepAlive(t *testing.T) {
 	for range 3 {
 		_, err := io.WriteString(conn, head(fmt.Sprintf("Content-Length: %d", len(w.grant())))+w.grant())
 		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, answerOn(t, in).status)
+		require.Equal(t, http.StatusOK, answerOn(t, in).StatusCode)
 	}
 }

@@ -156,14 +156,14 @@ func TestWhoMayDoWhat(t *testing.T) {
 			_, err := r.Disable(context.Background(), admin, k.ID)
 			require.NoError(r.t, err)
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
-		{"expired key", byKey(everything, func(r *rig, _ store.Key) { r.clock.Add(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
+		{"expired key", byKey(everything, func(r *rig, _ store.Key) { r.clock.Advance(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"deleted key", byKey(everything, func(r *rig, k store.Key) {
 			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID))
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"key that no rule lets live", byKey(everything, func(r *rig, _ store.Key) {
 			_, err := r.SaveSettings(context.Background(), admin, store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}})
 			require.NoError(r.t, err)
-			r.clock.Add(time.Minute)
+			r.clock.Advance(time.Minute)
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"key whose token has no scope", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", everything)

@@ -9,13 +9,13 @@ import (
 	"go/token"
 	"log/slog"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -104,7 +104,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 					}
 				}
 			}
-			searchFor(t, out.String(), plain, "canary in bcrypt", byDigest.Digest[10:])
+			harness.SearchFor(t, out.String(), plain, "canary in bcrypt", byDigest.Digest[10:])
 			if name != "Config" {
 				require.NotContains(t, out.String(), found.Key.Secrets[0].Digest, "a digest")
 			}
@@ -150,13 +150,13 @@ func TestDumpFindsSecrets(t *testing.T) {
 	found := &finder{TB: t}
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "")
-	memory := func() string { return strings.Join(dump(reflect.ValueOf(r.store)), "\n") }
-	searchFor(found, memory(), secret.Reveal())
+	memory := func() string { return strings.Join(harness.Dump(r.store), "\n") }
+	harness.SearchFor(found, memory(), secret.Reveal())
 	require.Zero(t, found.errors)
 	require.Contains(t, memory(), key.ID)
 	planted := "lk_planted" + key.ID
 	require.NoError(t, r.store.Events.Append(t.Context(), store.Event{ID: "leak", Time: noon, Note: planted}))
-	searchFor(found, memory(), planted)
+	harness.SearchFor(found, memory(), planted)
 	require.Positive(t, found.errors, "B11")
 }
 

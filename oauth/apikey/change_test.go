@@ -84,7 +84,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 		{apikey.ActionDeleteWorkspace, byAdmin, "", nil, func() error { return r.DeleteWorkspace(ctx, admin, "team-a") }},
 	} {
 		t.Run(fmt.Sprint(i, " ", tc.action), func(t *testing.T) {
-			r.clock.Add(time.Minute)
+			r.clock.Advance(time.Minute)
 			had := len(r.events(store.EventQuery{}))
 			require.NoError(t, tc.do())
 			events := r.events(store.EventQuery{})
@@ -172,7 +172,7 @@ func TestRotate(t *testing.T) {
 	require.False(t, r.ended(token), "the grace keeps its tokens alive")
 	require.Equal(t, rotated.Secrets[1].ID, r.mustLogin(key.ID, second).SecretID)
 
-	r.clock.Add(time.Hour)
+	r.clock.Advance(time.Hour)
 	require.True(t, r.ended(token), "the end of the grace ends them")
 	_, err := r.login(key.ID, first.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
@@ -215,7 +215,7 @@ func TestRotateBounds(t *testing.T) {
 	_, secret, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	require.ErrorIs(t, err, apikey.ErrInvalid, "a key holds at most %d secrets", apikey.MaxSecrets)
 	require.True(t, secret.IsZero())
-	r.clock.Add(time.Hour)
+	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
 	require.Len(t, rotated.Secrets, 2, "ended ones make room")
 }
@@ -227,7 +227,7 @@ func TestRevokeSecret(t *testing.T) {
 	for name, do := range map[string]func(*rig, store.Key){
 		"live":     func(*rig, store.Key) {},
 		"disabled": func(r *rig, k store.Key) { _, err := r.Disable(ctx, owner, k.ID); require.NoError(r.t, err) },
-		"expired":  func(r *rig, _ store.Key) { r.clock.Add(3 * time.Hour) },
+		"expired":  func(r *rig, _ store.Key) { r.clock.Advance(3 * time.Hour) },
 		"suspended": func(r *rig, _ store.Key) {
 			require.NoError(r.t, r.Suspend(ctx, admin, "team-a"))
 		},
@@ -314,7 +314,7 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	day := 24 * time.Hour
 	old, oldSecret := r.create(owner, "team-a", "")
 	short, shortSecret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(20 * day)) })
-	r.clock.Add(5 * day)
+	r.clock.Advance(5 * day)
 	renewed, _ := r.create(owner, "team-a", "")
 	renewedKey, renewedSecret2 := r.rotate(owner, renewed.ID, apikey.Rotation{})
 	elsewhere, elsewhereSecret := r.create(admin, "team-b", "")

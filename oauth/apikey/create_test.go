@@ -211,7 +211,7 @@ func TestOnce(t *testing.T) {
 		_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: bad})
 		require.ErrorIs(t, err, apikey.ErrInvalid)
 	}
-	r.clock.Add(time.Hour)
+	r.clock.Advance(time.Hour)
 	r.create(owner, "team-a", "", once, func(s *apikey.Spec) { s.Once.Expires = noon.Add(2 * time.Hour) })
 	page, err := r.List(t.Context(), owner, store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)

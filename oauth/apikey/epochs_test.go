@@ -217,7 +217,7 @@ func TestEpochsApart(t *testing.T) {
 		require.NoError(t, r.Delete(ctx, owner, "legacy"))
 		_, err = r.Import(ctx, owner, spec)
 		require.ErrorIs(t, err, store.ErrExists, "the tombstone")
-		r.clock.Add(1000 * 24 * time.Hour)
+		r.clock.Advance(1000 * 24 * time.Hour)
 		require.NoError(t, r.Prune(ctx))
 		_, err = r.Import(ctx, owner, spec)
 		require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -214,7 +215,7 @@ func TestChildOfAKey(t *testing.T) {
 	t.Run("B21 under a rule that ends its maker", func(t *testing.T) {
 		_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxLifetime: 24 * time.Hour, EnforcedFrom: noon}})
 		require.NoError(t, err)
-		r.clock.Add(time.Hour)
+		r.clock.Advance(time.Hour)
 		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All()), "team-a", "project.list", func(s *apikey.Spec) {
 			s.Expiry = apikey.ExpiresAt(noon.Add(24*time.Hour + time.Second))
 		})
@@ -236,7 +237,7 @@ func TestPermissionThatLeftTheCatalog(t *testing.T) {
 	for range 3 {
 		require.Equal(t, "keys.rotate project.list", smaller.mustLogin(key.ID, secret).Permissions.String())
 	}
-	require.Equal(t, 2, strings.Count(smaller.logs.String(), "no longer in the catalog"), "once, by two handlers")
+	require.Equal(t, 1, strings.Count(smaller.logs.String(), "no longer in the catalog"))
 	_, err := smaller.loginFor(key.ID, secret.Reveal(), perms("project.save"))
 	var missing *apikey.ScopeError
 	require.ErrorAs(t, err, &missing)
@@ -255,7 +256,7 @@ func TestPermissionThatLeftTheCatalog(t *testing.T) {
 // TestEscalationProperty: whatever a crowd does in whatever order, no key ever
 // holds more than the last actor who gave it something could grant then.
 func TestEscalationProperty(t *testing.T) {
-	for i := range soak(150, 20_000) {
+	for i := range harness.Rounds(150, 20_000) {
 		seed := uint64(i)
 		if !t.Run(fmt.Sprint("B21 seed ", seed), func(t *testing.T) { crowd(t, rand.New(rand.NewPCG(seed, 21)), 40) }) {
 			return
@@ -296,7 +297,7 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 		return apikey.ExpiresAt(r.clock.Now().Add(time.Duration(1+random.IntN(100)) * time.Minute))
 	}
 	for range steps {
-		r.clock.Add(time.Duration(random.IntN(5)) * time.Minute)
+		r.clock.Advance(time.Duration(random.IntN(5)) * time.Minute)
 		g := people[random.IntN(len(people))]
 		if len(ids) > 0 && random.IntN(2) == 0 {
 			id, token := ids[random.IntN(len(ids))], set().Union(perms("keys.save"))

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -57,11 +58,11 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	add := func(key store.Key, secret apikey.Secret, refused string) {
 		all = append(all, opened{key.ID, secret.Reveal(), refused})
 	}
-	r.clock.Add(time.Microsecond)
+	r.clock.Advance(time.Microsecond)
 	plain, secret := r.create(owner, "team-a", "project.list")
 	add(plain, secret, "")
 
-	r.clock.Add(time.Hour)
+	r.clock.Advance(time.Hour)
 	wild, secret := r.create(admin, "team-b", "project.* keys.save", func(s *apikey.Spec) {
 		s.Name, s.Resources = `CI "<nightly>" für B`, []string{elsewhere}
 		s.Expiry = must(apikey.ParseExpiry("2027-01-31"))
@@ -84,7 +85,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	require.NoError(t, err)
 	add(disabled, secret, "disabled")
 	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(time.Minute)) })
-	r.clock.Add(2 * time.Minute)
+	r.clock.Advance(2 * time.Minute)
 	add(expired, secret, "expired")
 	suspended, secret := r.create(admin, "team-c", "project.list")
 	require.NoError(t, r.Suspend(ctx, admin, "team-c"))
@@ -142,7 +143,7 @@ func TestRoundTrip(t *testing.T) {
 			lines := r.export()
 			for _, o := range all {
 				if strings.HasPrefix(o.secret, "lk_") {
-					searchFor(t, lines, o.secret) // B11
+					harness.SearchFor(t, lines, o.secret) // B11
 				}
 			}
 			require.NotContains(t, lines, "hunter2")

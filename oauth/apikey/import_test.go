@@ -159,7 +159,7 @@ func TestSlowSecretsAreBounded(t *testing.T) {
 		require.ErrorAs(t, err, &throttled, "B04 over budget a slow digest is not computed, not even for the right secret")
 		_, err = r.Authenticate(t.Context(), apikey.Credentials{ID: "legacy", Secret: weak, Address: addrB})
 		require.NoError(t, err, "B04 from elsewhere it works")
-		r.clock.Add(throttled.RetryAfter)
+		r.clock.Advance(throttled.RetryAfter)
 		_, err = r.login("legacy", weak)
 		require.NoError(t, err)
 

@@ -359,7 +359,7 @@ func TestRemindersAreRetried(t *testing.T) {
 	in.fail = errors.New("still down")
 	require.Error(t, r.Remind(t.Context()))
 	in.fail = nil
-	r.clock.Add(4 * time.Minute)
+	r.clock.Advance(4 * time.Minute)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Empty(t, in.take())
 	other := rigOn(t, r.store, in.config)
@@ -386,7 +386,7 @@ func TestRemindersConfig(t *testing.T) {
 	r.expiring("ci", 4*day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Empty(t, in.take())
-	r.clock.Add(day)
+	r.clock.Advance(day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Equal(t, []string{"ci 72h0m0s"}, in.take())
 	require.NoError(t, newRig(t).Remind(t.Context()), "without a hook nothing is done")

@@ -154,7 +154,7 @@ func TestScansAreFew(t *testing.T) {
 			}
 			require.Equal(t, c.want, lists.all.Load())
 			replicas[0].reminders(true)
-			replicas[0].clock.Add(day)
+			replicas[0].clock.Advance(day)
 			require.NoError(t, replicas[0].Remind(t.Context()))
 			require.Equal(t, c.want, lists.all.Load(), "while reminders are off there is nothing to look for")
 		})

@@ -64,7 +64,7 @@ func TestSpent(t *testing.T) {
 	require.Equal(t, []string{k.ID, "of two parts"}, []string{id, value})
 	_, _, err = r.Spent(t.Context(), store.OnceID{Space: "other", ID: "one"})
 	require.ErrorIs(t, err, store.ErrNotFound)
-	r.clock.Add(time.Hour)
+	r.clock.Advance(time.Hour)
 	_, _, err = r.Spent(t.Context(), once)
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
@@ -141,7 +141,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 				})
 				secrets[k.ID] = secret
 			}
-			r.clock.Add(days(random.Intn(3)))
+			r.clock.Advance(days(random.Intn(3)))
 		}
 		w, err := r.Workspace(t.Context(), admin, "team-a")
 		require.NoError(t, err)

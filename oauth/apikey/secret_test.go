@@ -14,7 +14,6 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
 func ExampleParseSecret() {
@@ -47,14 +47,6 @@ func ExampleParseSecret() {
 func ExampleSecretPattern() {
 	fmt.Println(apikey.SecretPattern("acme_live_"))
 	// Output: acme_live_[0-9A-Za-z]{49}
-}
-
-// soak returns n in a soak run and small otherwise.
-func soak(small, n int) int {
-	if os.Getenv("LATCHKEY_SOAK") != "" {
-		return n
-	}
-	return small
 }
 
 // shapes are all places a secret can hide in from the methods that redact it.
@@ -230,7 +222,7 @@ func TestSecretPatternAndChecksum(t *testing.T) {
 	around := []string{"%s", "LATCHKEY=%s\n", `{"s":"%s"}`, "x%%3D%s%%26y", `a\n%s\n`, "https://u:%s@host/"}
 
 	t.Run("B24 finds every secret", func(t *testing.T) {
-		for i := range soak(2_000, 1_000_000) {
+		for i := range harness.Rounds(2_000, 1_000_000) {
 			text := apikey.MustSecret(rand.Reader, "").Reveal()
 			require.True(t, whole.MatchString(text))
 			if found := pattern.FindString(fmt.Sprintf(around[i%len(around)], text)); found != text {
@@ -240,7 +232,7 @@ func TestSecretPatternAndChecksum(t *testing.T) {
 	})
 	t.Run("B24 random base64 does not pass the checksum", func(t *testing.T) {
 		raw := make([]byte, 39)
-		for range soak(2_000, 1_000_000) {
+		for range harness.Rounds(2_000, 1_000_000) {
 			_, err := rand.Read(raw)
 			require.NoError(t, err)
 			for _, text := range []string{
@@ -254,7 +246,7 @@ func TestSecretPatternAndChecksum(t *testing.T) {
 		}
 	})
 	t.Run("B24 every typo of one character is found", func(t *testing.T) {
-		for range soak(5, 200) {
+		for range harness.Rounds(5, 200) {
 			text := []byte(apikey.MustSecret(rand.Reader, "lk_").Reveal())
 			for at, was := range text {
 				for c := range 256 {
@@ -336,7 +328,7 @@ func TestIDs(t *testing.T) {
 	t.Run("B25 no two alike", func(t *testing.T) {
 		// 64 bits of each, so that ten million fit into memory: two in
 		// different ones collide once in 370,000 runs.
-		n, seed := soak(100_000, 10_000_000), maphash.MakeSeed()
+		n, seed := harness.Rounds(100_000, 10_000_000), maphash.MakeSeed()
 		ids, secrets := make([]uint64, n), make([]uint64, n)
 		for i := range n {
 			id, err := apikey.NewKeyID(rand.Reader)

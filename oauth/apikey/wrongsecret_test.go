@@ -1,0 +1,58 @@
+package apikey_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// wrongSecretStates makes a key in every state and returns the ids, by state.
+func wrongSecretStates(t *testing.T, r *rig) map[string]string {
+	ctx := context.Background()
+	ids := map[string]string{"unknown": "2f8a2f64-6a2b-4d55-9a57-3f1f1a1f9a10"}
+	for _, state := range []string{"live", "disabled", "expired", "deleted"} {
+		key, _ := r.create(admin, "team-a", "project.list", func(s *apikey.Spec) {
+			if state == "expired" {
+				s.Expiry = apikey.ExpiresAt(noon.Add(time.Second))
+			}
+		})
+		ids[state] = key.ID
+		switch state {
+		case "disabled":
+			_, err := r.Disable(ctx, admin, key.ID)
+			require.NoError(t, err)
+		case "deleted":
+			require.NoError(t, r.Delete(ctx, admin, key.ID))
+		}
+	}
+	r.clock.Advance(time.Minute)
+	return ids
+}
+
+// TestWrongSecretLooksAlike: whatever the id, one error.
+func TestWrongSecretLooksAlike(t *testing.T) {
+	for name, imported := range map[string]bool{"": false, ", with imports": true} {
+		r := newRig(t, func(c *apikey.Config) { c.Imported = imported })
+		wrong := apikey.MustSecret(randomFrom("wrong"), "").Reveal()
+		for state, id := range wrongSecretStates(t, r) {
+			t.Run("B02 "+state+name, func(t *testing.T) {
+				login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: id, Secret: wrong})
+				require.Nil(t, login)
+				require.True(t, err == apikey.ErrInvalidCredentials, "this very error, and none that wraps it")
+			})
+		}
+		for _, reason := range r.reasons() {
+			require.Equal(t, "unknown_or_wrong", reason)
+		}
+	}
+}
+
+// besides lies beside any keys.
+type besides struct{ store.Epochs }
+
+func (besides) With(store.Keys) bool { return true }

@@ -1,0 +1,72 @@
+// Package harness is what the tests of apikey, oauth, admin and console share:
+// a recorder of all that a program lets out and the search for secrets in it,
+// requests and answers, a network in memory, processes of a test's own, and a
+// catalog with people. Only tests import it.
+package harness
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+// Catalog has projects, and keys that Management names.
+var Catalog = scope.MustCatalog(
+	scope.Group{Title: "Projects", Permissions: []scope.Permission{
+		{Name: "project.list", Title: "List projects"}, {Name: "project.save"}, {Name: "project.delete"},
+		{Name: "admin.project.list", Level: scope.Admin},
+	}},
+	scope.Group{Title: "Keys", Permissions: []scope.Permission{
+		{Name: "keys.list"}, {Name: "keys.save"}, {Name: "keys.delete"}, {Name: "keys.rotate"},
+		{Name: "admin.keys.list", Level: scope.Admin},
+		{Name: "admin.keys.save", Level: scope.Admin},
+		{Name: "admin.keys.delete", Level: scope.Admin},
+	}},
+)
+
+// Management are the permissions of Catalog that manage keys.
+var Management = apikey.Management{
+	List: "keys.list", Save: "keys.save", Delete: "keys.delete", RotateOwn: "keys.rotate",
+	AdminList: "admin.keys.list", AdminSave: "admin.keys.save", AdminDelete: "admin.keys.delete",
+}
+
+// The people of the tests.
+var (
+	Ada   = apikey.OrganizationAdmin("ada")
+	Olga  = apikey.Member("olga", apikey.Owner, "team-a")
+	Max   = apikey.Member("max", apikey.Manager, "team-a")
+	Bert  = apikey.Member("bert", apikey.Owner, "team-b")
+	Lena  = apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list"))
+	Guest = apikey.Member("guest", "visitor", "team-a")
+)
+
+// Pepper is the one that digests are made with.
+func Pepper() apikey.Pepper {
+	return apikey.Pepper{Version: 1, Key: []byte("the pepper of the tests, 32 bytes and more")}
+}
+
+// ClockAt returns a clock that stands at the given time.
+func ClockAt(at time.Time) *oauthtest.Clock {
+	clock := &oauthtest.Clock{}
+	clock.Set(at)
+	return clock
+}
+
+// Soak reports whether the tests run in their full form.
+func Soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
+
+// Rounds is how often a test repeats itself: few times, a fifth of them with
+// -short, or as often as its requirement asks for, with LATCHKEY_SOAK=1.
+func Rounds(few, full int) int {
+	switch {
+	case Soak():
+		return full
+	case testing.Short():
+		return max(few/5, 1)
+	}
+	return few
+}

@@ -1,7 +1,0 @@
-//go:build race
-
-package oauth_test
-
-// raced is true under the race detector, which allocates itself and slows
-// locks down.
-const raced = true
