@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,8 +18,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
 // BenchmarkFloorHTTP is a login over loopback on 32 connections that stay
@@ -57,32 +57,58 @@ func duelOverHTTP(b *testing.B, p *pair, floor *floor) {
 
 const connections = 32
 
-// TestMain plays the client of BenchmarkFloorHTTP in a process of its own.
+// clientEnv tells this program to be the client, and with which login.
+const clientEnv = "LATCHKEY_SPEED_CLIENT"
+
+// TestMain is the client of BenchmarkFloorHTTP in the process that it starts.
 func TestMain(m *testing.M) {
-	harness.Main(m, map[string]harness.Part{"client": speedClient})
+	if login := os.Getenv(clientEnv); login != "" {
+		if err := speedClient(login); err != nil {
+			panic(err)
+		}
+		return
+	}
+	m.Run()
 }
 
 // httpClient is the process that sends the logins.
 type httpClient struct {
-	*harness.Process
-	b *testing.B
+	b   *testing.B
+	in  io.Writer
+	out *bufio.Reader
 }
 
 func startClient(b *testing.B, login string) *httpClient {
 	b.Helper()
-	return &httpClient{harness.Start(b, "client", login), b}
+	program, err := os.Executable()
+	require.NoError(b, err)
+	command := exec.CommandContext(b.Context(), program)
+	command.Env = append(os.Environ(), clientEnv+"="+login)
+	command.Stderr = os.Stderr
+	in, err := command.StdinPipe()
+	require.NoError(b, err)
+	out, err := command.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, command.Start())
+	b.Cleanup(func() {
+		_ = in.Close()
+		_ = command.Wait()
+	})
+	return &httpClient{b, in, bufio.NewReader(out)}
 }
 
 // send makes that many logins and returns when all are answered.
 func (c *httpClient) send(url string, logins int) {
 	c.b.Helper()
-	_, err := fmt.Fprintln(c.In, strings.TrimPrefix(url, "http://"), logins)
+	_, err := fmt.Fprintln(c.in, strings.TrimPrefix(url, "http://"), logins)
 	require.NoError(c.b, err)
-	require.Equal(c.b, "done", c.Line())
+	line, err := c.out.ReadString('\n')
+	require.NoError(c.b, err)
+	require.Equal(c.b, "done\n", line)
 }
 
 // speedClient is the client's side.
-func speedClient(t testing.TB, login string) {
+func speedClient(login string) error {
 	request := "POST /api/login HTTP/1.1\r\nHost: latchkey\r\nContent-Type: " + form +
 		"\r\nContent-Length: " + strconv.Itoa(len(login)) + "\r\n\r\n" + login
 	pools := make(map[string]*[connections]connection)
@@ -90,13 +116,15 @@ func speedClient(t testing.TB, login string) {
 		var address string
 		var logins int
 		if _, err := fmt.Fscanln(os.Stdin, &address, &logins); err != nil {
-			return // the benchmark is over
+			return nil // the benchmark is over
 		}
 		if pools[address] == nil {
 			pools[address] = new([connections]connection)
 			for i := range pools[address] {
-				conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-				require.NoError(t, err)
+				conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+				if err != nil {
+					return err
+				}
 				pools[address][i] = connection{conn, bufio.NewReader(conn)}
 			}
 		}
@@ -114,8 +142,9 @@ func speedClient(t testing.TB, login string) {
 		if err := errors.Join(faults...); err != nil {
 			answer = strings.ReplaceAll(err.Error(), "\n", " ")
 		}
-		_, err := fmt.Println(answer)
-		require.NoError(t, err)
+		if _, err := fmt.Println(answer); err != nil {
+			return err
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func TestPages(t *testing.T) {
 			expiry = "null"
 		}
 		m := r.createWith("olga", "team-a", `{"name":"`+name+`","permissions":[],"expires_at":`+expiry+`}`)
-		r.clock.Add(time.Minute)
+		r.clock.Advance(time.Minute)
 		if i != 1 {
 			require.NoError(t, r.login(m.Key.ID, m.Secret))
 		}
@@ -65,11 +65,11 @@ func TestPages(t *testing.T) {
 func TestFilters(t *testing.T) {
 	r := newRig(t)
 	r.createWith("olga", "team-a", `{"name":"Alpha","permissions":["project.list"],"expires_at":"2027-01-31"}`)
-	r.clock.Add(time.Minute)
+	r.clock.Advance(time.Minute)
 	bravo := r.createWith("max", "team-a", `{"name":"bravo","permissions":["project.save"],"expires_at":"2027-03-31T12:00:00Z"}`)
-	r.clock.Add(time.Minute)
+	r.clock.Advance(time.Minute)
 	r.createWith("olga", "team-a", `{"name":"charlie","permissions":[]}`)
-	r.clock.Add(time.Minute)
+	r.clock.Advance(time.Minute)
 	r.create("bert", "team-b", "delta")
 	r.do("max", "POST", "/keys/"+bravo.Key.ID+"/disable", "").wants(http.StatusOK)
 	for query, want := range map[string][]string{
@@ -126,7 +126,7 @@ func TestExpiring(t *testing.T) {
 	require.Equal(t, []string{"soon", "later"}, r.list("olga", "/workspaces/team-a/expiring?within=5184000&sort=expires").names())
 	require.Empty(t, r.list("olga", "/workspaces/team-a/expiring?within=60").names())
 	require.ElementsMatch(t, []string{"soon", "theirs"}, r.list("ada", "/expiring").names())
-	r.clock.Add(10 * 24 * time.Hour)
+	r.clock.Advance(10 * 24 * time.Hour)
 	require.Equal(t, []string{"later"}, r.list("olga", "/workspaces/team-a/expiring?within=5184000").names(), "what has expired is not expiring")
 }
 
@@ -137,7 +137,7 @@ func TestCursorsAreBound(t *testing.T) {
 	for i := range 3 {
 		r.create("both", "team-a", fmt.Sprint("a", i))
 		r.create("both", "team-b", fmt.Sprint("b", i))
-		r.clock.Add(time.Minute)
+		r.clock.Advance(time.Minute)
 	}
 	next := func(actor, path string) string {
 		page := r.list(actor, path)

@@ -3,13 +3,13 @@ package admin_test
 import (
 	"math/rand"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -123,10 +123,7 @@ func TestNeverMore(t *testing.T) {
 	actors := []string{"ada", "olga", "lena"}
 	ids := []string{r.create("ada", "team-a", "first").Key.ID}
 	gained := 0
-	rounds := 150
-	if os.Getenv("LATCHKEY_SOAK") != "" {
-		rounds = 20_000
-	}
+	rounds := harness.Rounds(150, 20_000)
 	for range rounds {
 		actor, id := actors[random.Intn(3)], ids[random.Intn(len(ids))]
 		before := scope.Set{}

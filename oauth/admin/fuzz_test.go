@@ -33,7 +33,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 		if err != nil || !strings.HasPrefix(req.URL.Path, prefix) {
-			t.Skip("no server would see it")
+			return // no server would see it
 		}
 		req.Header.Set("X-Actor", "olga")
 		req.Header.Set("Content-Type", "application/json")

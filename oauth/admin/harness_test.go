@@ -5,12 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,42 +17,30 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 var (
-	noon    = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	catalog = scope.MustCatalog(
-		scope.Group{Title: "Projects", Permissions: []scope.Permission{
-			{Name: "project.list", Title: "List projects"}, {Name: "project.save"}, {Name: "project.delete"},
-			{Name: "admin.project.list", Level: scope.Admin},
-		}},
-		scope.Group{Title: "Keys", Permissions: []scope.Permission{
-			{Name: "keys.list"}, {Name: "keys.save"}, {Name: "keys.delete"}, {Name: "keys.rotate"},
-			{Name: "admin.keys.list", Level: scope.Admin},
-			{Name: "admin.keys.save", Level: scope.Admin},
-			{Name: "admin.keys.delete", Level: scope.Admin},
-		}},
-	)
-	management = apikey.Management{
-		List: "keys.list", Save: "keys.save", Delete: "keys.delete", RotateOwn: "keys.rotate",
-		AdminList: "admin.keys.list", AdminSave: "admin.keys.save", AdminDelete: "admin.keys.delete",
-	}
-	cursorKey = []byte("cursor key of the tests: 32 bytes")
+	noon       = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	catalog    = harness.Catalog
+	management = harness.Management
+	cursorKey  = []byte("cursor key of the tests: 32 bytes")
 )
 
 // The people of the tests: each request names one of them.
 var people = map[string]apikey.Actor{
-	"ada":   apikey.OrganizationAdmin("ada"),
-	"olga":  apikey.Member("olga", apikey.Owner, "team-a"),
-	"max":   apikey.Member("max", apikey.Manager, "team-a"),
-	"bert":  apikey.Member("bert", apikey.Owner, "team-b"),
+	"ada":   harness.Ada,
+	"olga":  harness.Olga,
+	"max":   harness.Max,
+	"bert":  harness.Bert,
 	"ada?":  apikey.Member("ada", apikey.Owner, "team-a"), // of the same id as an administrator
 	"both":  apikey.Member("both", apikey.Owner, "team-a", "team-b"),
-	"lena":  apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list")),
-	"guest": apikey.Member("guest", "visitor", "team-a"),
+	"lena":  harness.Lena,
+	"guest": harness.Guest,
 	"":      {},
 }
 
@@ -61,23 +48,6 @@ var errNobody = errors.New("canary: the session database's own words")
 
 // prefix is where the tests mount the handler.
 const prefix = "/api/admin"
-
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
 
 // rig is a host with the handler mounted. When its test ends it searches all
 // that was let out for the secrets that were made.
@@ -87,21 +57,8 @@ type rig struct {
 	keys  *apikey.Service
 	api   *admin.Handler
 	web   *httptest.Server
-	clock *clock
-
-	shared *shared
-}
-
-type shared struct {
-	mu      sync.Mutex
-	secrets []string
-	out     bytes.Buffer // logs and every answer but those that show a secret
-}
-
-func (s *shared) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.Write(line)
+	clock *oauthtest.Clock
+	out   *harness.Recorder
 }
 
 // setup is what a test changes of its rig.
@@ -110,17 +67,18 @@ type setup struct {
 	keys   apikey.Config
 	config admin.Config
 	mount  func(http.Handler) http.Handler
+	listen net.Listener // nil: a loopback port
 }
 
 func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &clock{at: noon}, shared: &shared{}}
-	log := slog.New(slog.NewJSONHandler(r.shared, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r := &rig{t: t, clock: harness.ClockAt(noon), out: &harness.Recorder{}}
+	log := r.out.Logger()
 	s := setup{
 		store: memstore.New(),
 		keys: apikey.Config{
 			Permissions: catalog, Management: management, Now: r.clock.Now, Logger: log,
-			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}},
+			Peppers: []apikey.Pepper{harness.Pepper()},
 		},
 		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Timeout: time.Minute, Logger: log},
 		mount:  func(h http.Handler) http.Handler { return h },
@@ -136,7 +94,12 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle(prefix+"/", s.mount(http.StripPrefix(prefix, r.api)))
-	r.web = httptest.NewServer(mux)
+	r.web = httptest.NewUnstartedServer(mux)
+	if s.listen != nil {
+		require.NoError(t, r.web.Listener.Close())
+		r.web.Listener = s.listen
+	}
+	r.web.Start()
 	t.Cleanup(r.web.Close)
 	t.Cleanup(r.searchCanaries)
 	return r
@@ -184,54 +147,46 @@ func (r *rig) do(actor, method, path, body string, headers ...string) *reply {
 // try is do for a request that may fail on its way.
 func (r *rig) try(actor, method, path, body string, headers ...string) (*reply, error) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), method, r.web.URL+prefix+path, strings.NewReader(body))
+	if body != "" && !slices.Contains(headers, "Content-Type") {
+		headers = append(headers, "Content-Type", "application/json")
+	}
+	req, err := harness.NewRequest(context.Background(), method, r.web.URL+prefix+path, body, append(headers, "X-Actor", actor)...)
 	require.NoError(r.t, err)
-	req.Header.Set("X-Actor", actor)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i] == "Content-Type" {
-			req.Header.Set(headers[i], headers[i+1])
-			continue
-		}
-		req.Header.Add(headers[i], headers[i+1])
-	}
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := harness.Do(http.DefaultClient, req)
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
-	}
-	got := &reply{answer, r.t, text}
+	got := &reply{answer.Response, r.t, []byte(answer.Body)}
 	record(r.t, req, body, got)
 	r.keep(got)
 	return got, nil
 }
 
 // keep notes what an answer let out: a secret may stand in the answer that
-// made it and nowhere else.
+// made it and nowhere else, and what is internal in none.
 func (r *rig) keep(got *reply) {
 	var made struct {
 		Secret string `json:"secret"`
 	}
-	shows := got.StatusCode < 300 && json.Unmarshal(got.body, &made) == nil && made.Secret != ""
-	r.shared.mu.Lock()
-	defer r.shared.mu.Unlock()
-	if shows {
-		r.shared.secrets = append(r.shared.secrets, made.Secret)
-		rest := bytes.ReplaceAll(got.body, []byte(`"secret":"`+made.Secret+`"`), nil)
-		r.shared.out.Write(rest)
-	} else {
-		r.shared.out.Write(got.body)
+	text := string(got.body)
+	if got.StatusCode < 300 && json.Unmarshal(got.body, &made) == nil && made.Secret != "" {
+		r.out.Keep(made.Secret)
+		text = strings.ReplaceAll(text, `"secret":"`+made.Secret+`"`, "")
 	}
-	r.shared.out.WriteString("\n")
 	for name, values := range got.Header {
-		r.shared.out.WriteString(name + strings.Join(values, " ") + "\n")
+		text += "\n" + name + strings.Join(values, " ")
 	}
+	r.tell(text)
+}
+
+// tell notes a text that is not the log.
+func (r *rig) tell(text string) {
+	for _, internal := range []string{"hmac-sha256$", "canary"} {
+		if strings.Contains(text, internal) {
+			r.t.Errorf("B11 an answer has %q", internal)
+		}
+	}
+	r.out.Note(text)
 }
 
 func (r *rig) searchCanaries() {
@@ -239,24 +194,10 @@ func (r *rig) searchCanaries() {
 	if err == nil {
 		text, err := json.Marshal(events)
 		require.NoError(r.t, err)
-		_, _ = r.shared.Write(text)
+		r.tell(string(text))
 	}
-	r.shared.mu.Lock()
-	defer r.shared.mu.Unlock()
-	for _, secret := range r.shared.secrets {
-		for _, canary := range []string{secret, secret[3:], secret[3:25]} {
-			if strings.Contains(r.shared.out.String(), canary) {
-				r.t.Errorf("B11 B23 a secret stands in a log, an event, a header or another answer")
-			}
-		}
-	}
-	for _, internal := range []string{"hmac-sha256$", "canary"} {
-		for _, line := range strings.Split(r.shared.out.String(), "\n") {
-			if strings.Contains(line, internal) && !strings.HasPrefix(line, `{"time":`) { // which is the log
-				r.t.Errorf("B11 an answer has %q", internal)
-			}
-		}
-	}
+	r.out.Note(harness.Dump(r.store)...)
+	r.out.Search(r.t) // B23
 }
 
 // wants checks the status.

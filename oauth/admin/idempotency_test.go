@@ -74,9 +74,9 @@ func TestIdempotentCreate(t *testing.T) {
 func TestIdempotencyKeyExpires(t *testing.T) {
 	r := newRig(t)
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
-	r.clock.Add(24*time.Hour - time.Second)
+	r.clock.Advance(24*time.Hour - time.Second)
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeAlreadyDone)
-	r.clock.Add(time.Second)
+	r.clock.Advance(time.Second)
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
 }
 
@@ -140,7 +140,7 @@ func TestIdempotencyRaces(t *testing.T) {
 				}
 				p := r.do("olga", "POST", c.path, c.body, "Idempotency-Key", c.name+string(rune('a'+round))).problem(http.StatusConflict, admin.CodeAlreadyDone)
 				require.Equal(t, id, p.Key)
-				r.clock.Add(time.Hour)
+				r.clock.Advance(time.Hour)
 			}
 		})
 	}

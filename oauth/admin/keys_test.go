@@ -33,7 +33,7 @@ func TestLifeOfAKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, prefix+"/keys/"+m.Key.ID, location.Path)
 
-	r.clock.Add(time.Minute)
+	r.clock.Advance(time.Minute)
 	got := r.do("olga", "GET", "/keys/"+m.Key.ID, "").wants(http.StatusOK)
 	require.Equal(t, `"1"`, got.Header.Get("ETag"))
 	require.Equal(t, "active", r.read("olga", m.Key.ID).State)

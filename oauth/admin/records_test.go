@@ -21,7 +21,7 @@ func TestRecords(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
 	r.create("bert", "team-b", "ci")
-	r.clock.Add(time.Minute)
+	r.clock.Advance(time.Minute)
 	r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).wants(http.StatusOK)
 	type event struct {
 		ID, Action, Workspace, Key, Note string

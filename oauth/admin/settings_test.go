@@ -247,12 +247,12 @@ func TestPreview(t *testing.T) {
 
 	r.do("ada", "PUT", "/settings", change, "If-Match", `"0"`).wants(http.StatusOK)
 	logsIn := func(name string) bool { return r.login(all[name].Key.ID, all[name].Secret) == nil }
-	r.clock.Add(30*24*time.Hour - time.Second)
+	r.clock.Advance(30*24*time.Hour - time.Second)
 	for name, m := range all {
 		_, touched := foretold[name]
 		require.Equal(t, touched, logsIn(name), "%s, a second before; it ends %v", name, m.Key.NotAfter)
 	}
-	r.clock.Add(time.Second)
+	r.clock.Advance(time.Second)
 	for name := range all {
 		require.False(t, logsIn(name), name)
 	}
@@ -281,7 +281,7 @@ func TestPreview(t *testing.T) {
 		r := newRig(t)
 		r.create("olga", "team-a", "never")
 		r.createWith("olga", "team-a", `{"name":"over","permissions":[],"expires_at":"2026-07-01T12:00:30Z"}`)
-		r.clock.Add(time.Minute)
+		r.clock.Advance(time.Minute)
 		var page effects
 		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).wants(http.StatusOK).into(&page)
 		require.Len(t, page.Effects, 1, "what has expired does not end again")

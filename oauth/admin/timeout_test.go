@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -126,32 +126,36 @@ func jsonRequest(t *testing.T, method, path, body string) *http.Request {
 }
 
 // TestSlowBody: a body that does not come holds a connection no longer than
-// Config.Timeout.
+// Config.Timeout, by the clock of a bubble that the connections share.
 func TestSlowBody(t *testing.T) {
-	r := newRig(t, func(s *setup) { s.config.Timeout = 100 * time.Millisecond })
 	for _, c := range []struct{ name, headers, begins string }{
 		{"B12 with a length", "Content-Length: 1000\r\n", `{"name":`},
 		{"B12 in chunks", "Transfer-Encoding: chunked\r\n", "8\r\n{\"name\":\r\n"},
 		{"B12 nothing of it", "Content-Length: 1000\r\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.web.URL, "http://"))
-			require.NoError(t, err)
-			defer connection.Close()
-			require.NoError(t, connection.SetDeadline(time.Now().Add(10*time.Second)))
-			_, err = connection.Write([]byte("POST " + prefix + createA + " HTTP/1.1\r\nHost: x\r\nX-Actor: olga\r\nContent-Type: application/json\r\n" + c.headers + "\r\n" + c.begins))
-			require.NoError(t, err)
-			reader := bufio.NewReader(connection)
-			answer, err := http.ReadResponse(reader, nil)
-			require.NoError(t, err)
-			defer answer.Body.Close()
-			require.Equal(t, http.StatusBadRequest, answer.StatusCode)
-			_, err = reader.WriteTo(new(strings.Builder))
-			require.NoError(t, err, "the connection ends")
+			synctest.Test(t, func(t *testing.T) {
+				network := harness.NewNetwork()
+				newRig(t, func(s *setup) { s.config.Timeout, s.listen = 3*time.Second, network })
+				connection, err := network.Dial(t.Context())
+				require.NoError(t, err)
+				defer connection.Close()
+				began := time.Now()
+				_, err = connection.Write([]byte("POST " + prefix + createA + " HTTP/1.1\r\nHost: x\r\nX-Actor: olga\r\nContent-Type: application/json\r\n" + c.headers + "\r\n" + c.begins))
+				require.NoError(t, err)
+				reader := bufio.NewReader(connection)
+				answer, err := http.ReadResponse(reader, nil)
+				require.NoError(t, err)
+				require.Equal(t, 3*time.Second, time.Since(began))
+				defer answer.Body.Close()
+				require.Equal(t, http.StatusBadRequest, answer.StatusCode)
+				_, err = reader.WriteTo(new(strings.Builder))
+				require.NoError(t, err, "the connection ends")
+			})
 		})
 	}
 	t.Run("a connection that kept to it goes on", func(t *testing.T) {
-		r := r.at(t)
+		r := newRig(t)
 		for range 3 {
 			r.create("olga", "team-a", "ci")
 		}

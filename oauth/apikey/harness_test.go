@@ -24,11 +24,6 @@ var (
 	manager    = harness.Max
 )
 
-// TestMain plays the parts of tests that kill a process.
-func TestMain(m *testing.M) {
-	harness.Main(m, map[string]harness.Part{"reminding": remindingProcess})
-}
-
 func perms(text string) scope.Set { return scope.MustParse(text) }
 
 func ptr[T any](v T) *T { return &v }

@@ -67,7 +67,7 @@ func TestCreate(t *testing.T) {
 	})
 	t.Run("a form ends after twelve hours, before it could work twice", func(t *testing.T) {
 		old := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
-		r.clock.Add(12 * time.Hour)
+		r.clock.Advance(12 * time.Hour)
 		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, old).StatusCode)
 		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, form).StatusCode)
 		require.Equal(t, 1, r.count("team-a"))

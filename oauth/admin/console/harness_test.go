@@ -1,18 +1,15 @@
 package console_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"html"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +17,8 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -39,34 +38,17 @@ var (
 
 // people are who the tests are signed in as.
 var people = map[string]console.Person{
-	"ada":   {Actor: apikey.OrganizationAdmin("ada"), Name: "Ada", Workspaces: []string{"team-a", "team-b"}},
-	"olga":  {Actor: apikey.Member("olga", apikey.Owner, "team-a"), Workspaces: []string{"team-a"}},
-	"max":   {Actor: apikey.Member("max", apikey.Manager, "team-a"), Workspaces: []string{"team-a"}},
-	"bert":  {Actor: apikey.Member("bert", apikey.Owner, "team-b"), Workspaces: []string{"team-b"}},
-	"lena":  {Actor: apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list"))},
-	"guest": {Actor: apikey.Member("guest", "visitor", "team-a")},
+	"ada":   {Actor: harness.Ada, Name: "Ada", Workspaces: []string{"team-a", "team-b"}},
+	"olga":  {Actor: harness.Olga, Workspaces: []string{"team-a"}},
+	"max":   {Actor: harness.Max, Workspaces: []string{"team-a"}},
+	"bert":  {Actor: harness.Bert, Workspaces: []string{"team-b"}},
+	"lena":  {Actor: harness.Lena},
+	"guest": {Actor: harness.Guest},
 	"empty": {},
 }
 
 // prefix is where the tests mount the pages.
 const prefix = "/some/console"
-
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
 
 // rig is a host with the pages mounted.
 type rig struct {
@@ -75,8 +57,8 @@ type rig struct {
 	keys  *apikey.Service
 	url   string
 	mux   *http.ServeMux
-	clock *clock
-	log   *bytes.Buffer
+	clock *oauthtest.Clock
+	log   *harness.Recorder
 }
 
 func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console.Config)) *rig {
@@ -91,9 +73,10 @@ func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console
 // newQuietRig is one that no network reaches; serve does.
 func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &clock{at: noon}, log: &bytes.Buffer{}, store: memstore.New()}
-	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	keys := apikey.Config{Permissions: catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}}}
+	r := &rig{t: t, clock: harness.ClockAt(noon), log: &harness.Recorder{}, store: memstore.New()}
+	log := r.log.Logger()
+	t.Cleanup(func() { r.log.Search(t) })
+	keys := apikey.Config{Permissions: catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{harness.Pepper()}}
 	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Timeout: time.Minute, Logger: log}
 	for _, change := range changes {
 		change(&r.store, &keys, &config)
@@ -115,11 +98,7 @@ func (r *rig) serve(person, method, path string, values url.Values) *page {
 	req.Header.Set("X-Person", person)
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer := httptest.NewRecorder()
-	r.mux.ServeHTTP(answer, req)
-	got := answer.Result()
-	got.Request = req
-	return &page{got, r.t, answer.Body.String()}
+	return r.page(harness.Serve(r.mux, req))
 }
 
 var errNobody = errors.New("canary: the session database's own words")
@@ -162,23 +141,24 @@ func (r *rig) send(person, method, path string, values url.Values, headers ...st
 
 func (r *rig) sendBody(person, method, path, body string, headers ...string) *page {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+prefix+path, strings.NewReader(body))
-	require.NoError(r.t, err)
-	req.Header.Set("X-Person", person)
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if method == http.MethodPost && !slices.Contains(headers, "Content-Type") {
+		headers = append(headers, "Content-Type", "application/x-www-form-urlencoded")
 	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+	req, err := harness.NewRequest(r.t.Context(), method, r.url+prefix+path, body, append(headers, "X-Person", person)...)
+	require.NoError(r.t, err)
+	answer, err := harness.Do(http.DefaultClient, req)
+	require.NoError(r.t, err)
+	return r.page(answer)
+}
+
+func (r *rig) page(answer harness.Answer) *page {
+	r.t.Helper()
+	require.NotContains(r.t, answer.Body, "canary")
+	got := &page{answer.Response, r.t, answer.Body}
+	if secret := got.secret(); secret != "" {
+		r.log.Keep(secret)
 	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	answer, err := client.Do(req)
-	require.NoError(r.t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(r.t, err)
-	require.NotContains(r.t, string(text), "canary")
-	return &page{answer, r.t, string(text)}
+	return got
 }
 
 // leads is where a redirect leads, below the prefix.
@@ -233,6 +213,7 @@ func (r *rig) made(workspace, name, permissions string) (store.Key, string) {
 	r.t.Helper()
 	key, secret, err := r.keys.Create(r.t.Context(), people["ada"].Actor, apikey.Spec{Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions)})
 	require.NoError(r.t, err)
+	r.log.Keep(secret.Reveal())
 	return key, secret.Reveal()
 }
 

@@ -82,7 +82,7 @@ func TestRotate(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, now.Secrets, 2)
 	})
-	r.clock.Add(time.Hour)
+	r.clock.Advance(time.Hour)
 	require.False(t, r.logsIn(key.ID, old))
 	require.True(t, r.logsIn(key.ID, fresh))
 	t.Run("no grace chosen", func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestLists(t *testing.T) {
 	r := newRig(t)
 	for _, name := range []string{"beta", "alpha", "gamma"} {
 		r.made("team-a", name, "project.list")
-		r.clock.Add(time.Minute)
+		r.clock.Advance(time.Minute)
 	}
 	order := func(query string) []string {
 		t.Helper()

@@ -50,7 +50,7 @@ func crowded(t *testing.T) *rig {
 		})
 		require.NoError(t, err)
 		if i%3 > 0 {
-			r.clock.Add(time.Second)
+			r.clock.Advance(time.Second)
 		}
 	}
 	return r
@@ -101,7 +101,7 @@ func TestAddressesOfListsStayShort(t *testing.T) {
 	r := newRig(t)
 	for range 401 {
 		r.made("team-a", strings.Repeat("<", 255), "project.list")
-		r.clock.Add(time.Second)
+		r.clock.Advance(time.Second)
 	}
 	at := r.get("olga", "/workspaces/team-a/keys?sort=name")
 	first := at.listed()

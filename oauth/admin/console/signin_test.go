@@ -125,9 +125,9 @@ func TestSessionsEnd(t *testing.T) {
 		return r.with(cookie.Value, http.MethodGet, "/settings", nil).StatusCode == http.StatusOK
 	}
 	first := r.signedIn("", "ada")
-	r.clock.Add(12*time.Hour - time.Second)
+	r.clock.Advance(12*time.Hour - time.Second)
 	require.True(t, signedIn(first))
-	r.clock.Add(time.Second)
+	r.clock.Advance(time.Second)
 	require.False(t, signedIn(first), "B16 a session ends after 12 hours")
 
 	first = r.signedIn("", "ada")

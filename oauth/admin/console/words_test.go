@@ -33,10 +33,10 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	_, err := r.keys.Update(t.Context(), people["olga"].Actor, key.ID, apikey.Changes{Expiry: &expiry})
 	require.NoError(t, err)
 	require.Empty(t, says("olga"))
-	r.clock.Add(8 * 24 * time.Hour)
+	r.clock.Advance(8 * 24 * time.Hour)
 	require.Contains(t, says("olga"), "This key expires in 12 days.")
 	require.Contains(t, says("olga"), key.ID+`/rotate">Rotate it</a>`)
-	r.clock.Add(13 * 24 * time.Hour)
+	r.clock.Advance(13 * 24 * time.Hour)
 	require.Contains(t, says("olga"), "This key has expired")
 
 	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID)
@@ -61,7 +61,7 @@ func TestInstantsAreExactToo(t *testing.T) {
 	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
 	require.NoError(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
-	r.clock.Add(3 * 24 * time.Hour)
+	r.clock.Advance(3 * 24 * time.Hour)
 	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, `title="1 Jul 2026, 12:00 UTC">3 days ago</time>`)
 }
 
