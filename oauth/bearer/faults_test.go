@@ -203,7 +203,7 @@ func TestAnOutageKeepsTheLastGoodKeys(t *testing.T) {
 			w.remote(p, func(c *bearer.RemoteKeysConfig) {
 				c.Client = nil
 				if slow(name) {
-					c.Timeout = 500 * time.Millisecond
+					c.Timeout = 150 * time.Millisecond
 				}
 			})
 			long := w.token(func(c *jose.Claims) { c.Expires += 100 * 3600 })
@@ -211,7 +211,7 @@ func TestAnOutageKeepsTheLastGoodKeys(t *testing.T) {
 			route := newRoute("GET /{$}", w.verifier().Require("project.list").AnyWorkspace())
 			works := func() bool { w.wait(2 * time.Second); return route.get("/", "Bearer "+long).Code == 204 }
 			require.True(t, soon(name, works))
-			fetched := w.clock()
+			fetched := w.clock.Now()
 
 			broken(w, p)
 			outage := func(token string) {
@@ -225,7 +225,7 @@ func TestAnOutageKeepsTheLastGoodKeys(t *testing.T) {
 			require.Equal(t, 204, route.get("/", "Bearer "+long).Code)
 			require.Contains(t, w.log.String(), "could not be fetched")
 			outage(unknown)
-			w.wait(fetched.Add(bearer.DefaultMaxStale - time.Nanosecond).Sub(w.clock()))
+			w.wait(fetched.Add(bearer.DefaultMaxStale - time.Nanosecond).Sub(w.clock.Now()))
 			require.Equal(t, 204, route.get("/", "Bearer "+long).Code, "the last good set is used")
 			w.wait(time.Minute)
 			outage(long)

@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -18,7 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -52,10 +53,8 @@ type world struct {
 	keys    *keyring
 	epochs  *epochs
 	config  bearer.Config
-	log     *logBuffer
-
-	mu  sync.Mutex
-	now time.Time
+	log     *harness.Recorder
+	clock   *oauthtest.Clock
 }
 
 func newWorld(t testing.TB) *world {
@@ -64,27 +63,17 @@ func newWorld(t testing.TB) *world {
 	require.NoError(t, err)
 	signer, err := jose.NewSigner(jose.ES256, "k1", key)
 	require.NoError(t, err)
-	w := &world{t: t, private: key, signer: signer, epochs: &epochs{}, log: &logBuffer{}, now: start}
+	w := &world{t: t, private: key, signer: signer, epochs: &epochs{}, log: &harness.Recorder{}, clock: harness.ClockAt(start)}
 	w.keys = &keyring{keys: map[string]bearer.Key{}}
 	w.keys.put(signer.Public())
 	w.config = bearer.Config{
 		Issuer: issuer, Audiences: []string{audience}, Keys: w.keys, Epochs: w.epochs,
-		Permissions: catalog, Realm: "api", Now: w.clock, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Permissions: catalog, Realm: "api", Now: w.clock.Now, Logger: w.log.Logger(),
 	}
 	return w
 }
 
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) wait(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
+func (w *world) wait(d time.Duration) { w.clock.Advance(d) }
 
 func (w *world) verifier() *bearer.Verifier {
 	w.t.Helper()
@@ -186,24 +175,6 @@ func (e *epochs) raise(to int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.low = to
-}
-
-type logBuffer struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.text = append(b.text, p...)
-	return len(p), nil
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(b.text)
 }
 
 // route serves one guarded route and remembers whether its handler ran.

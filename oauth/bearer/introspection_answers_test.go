@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -111,7 +112,7 @@ func TestIntrospectionOutages(t *testing.T) {
 			issuer := newIntrospected(t)
 			w.introspecting(issuer, func(c *bearer.IntrospectionConfig) {
 				if slow(name) {
-					c.Timeout = 500 * time.Millisecond
+					c.Timeout = 150 * time.Millisecond
 				}
 			})
 			v := w.verifier()
@@ -145,14 +146,22 @@ func TestIntrospectionOutages(t *testing.T) {
 
 func TestAnOutageIsAnsweredWithinASecond(t *testing.T) {
 	require.Less(t, bearer.DefaultIntrospectionTimeout, time.Second)
-	w := newWorld(t)
-	issuer := newIntrospected(t)
-	issuer.fail(func(_ http.ResponseWriter, r *http.Request) { hang(r) })
-	w.introspecting(issuer, func(c *bearer.IntrospectionConfig) { c.Timeout = 0 })
-	begun := time.Now()
-	route := newRoute("GET /{$}", w.verifier().Require().AnyWorkspace())
-	require.Equal(t, 503, route.get("/", "Bearer "+w.token()).Code)
-	require.Less(t, time.Since(begun), 10*time.Second) // ten times the bound, on a busy machine
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		silent := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})}
+		introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+			URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b", Now: w.clock.Now, Logger: w.log.Logger(), Client: silent,
+		})
+		require.NoError(t, err)
+		w.config.Epochs = introspector
+		route := newRoute("GET /{$}", w.verifier().Require().AnyWorkspace())
+		began := time.Now()
+		require.Equal(t, 503, route.get("/", "Bearer "+w.token()).Code)
+		require.Equal(t, bearer.DefaultIntrospectionTimeout, time.Since(began))
+	})
 }
 
 func TestRemoteConfigurations(t *testing.T) {

@@ -78,7 +78,7 @@ func (w *world) introspecting(i *introspected, changes ...func(*bearer.Introspec
 	w.t.Helper()
 	config := bearer.IntrospectionConfig{
 		URL: i.URL, InsecureLoopback: true, ClientID: introspectorID, ClientSecret: introspectorSecret,
-		Timeout: 30 * time.Second, Now: w.clock, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Timeout: 30 * time.Second, Now: w.clock.Now, Logger: w.log.Logger(),
 	}
 	for _, change := range changes {
 		change(&config)
@@ -298,7 +298,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	w := newWorld(t)
 	newIntrospector := func(entries int) *bearer.Introspector {
 		introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
-			URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b", CacheEntries: entries, Now: w.clock,
+			URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b", CacheEntries: entries, Now: w.clock.Now,
 			Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
 				asked.Add(1)
 				return respond(200, answer)

@@ -1,6 +1,7 @@
 package bearer_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,7 @@ import (
 func TestAnHMACKeyIsNotPrinted(t *testing.T) {
 	secret := strings.Repeat("s3cr3t!!", 4)
 	key := bearer.Key{ID: "k", Algorithm: "HS256", Public: []byte(secret)}
-	var log logBuffer
+	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("key", "key", key)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "key", key, "in", struct{ K bearer.Key }{key})
 	encoded, err := json.Marshal(map[string]any{"key": key})

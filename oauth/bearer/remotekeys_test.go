@@ -73,7 +73,7 @@ func (w *world) remote(p *publisher, changes ...func(*bearer.RemoteKeysConfig)) 
 	w.t.Helper()
 	config := bearer.RemoteKeysConfig{
 		URL: p.URL, InsecureLoopback: true, Client: p.Client(), Timeout: 30 * time.Second,
-		Now: w.clock, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Now: w.clock.Now, Logger: w.log.Logger(),
 	}
 	for _, change := range changes {
 		change(&config)
@@ -333,7 +333,7 @@ func TestRun(t *testing.T) {
 					<-release
 				}
 				return respond(200, set)
-			}, w.clock)
+			}, w.clock.Now)
 			w.wait(time.Hour)
 			for range 3 {
 				_, err := keys.Key(t.Context(), "k1")

@@ -167,7 +167,7 @@ func TestClocks(t *testing.T) {
 	at := func(leeway, offset time.Duration, from int64, changes ...func(*jose.Claims)) error {
 		w := newWorld(t)
 		w.config.Leeway = leeway
-		w.now = time.Unix(from, 0).Add(offset)
+		w.clock.Set(time.Unix(from, 0).Add(offset))
 		v := w.verifier()
 		token := w.token(changes...)
 		_, err := v.Verify(context.Background(), token)
