@@ -24,9 +24,11 @@ func apart() (st, other store.Store) {
 
 func TestContract(t *testing.T) {
 	t.Run("with a stream", func(t *testing.T) {
+		t.Parallel()
 		storetest.Run(t, func(t *testing.T) store.Store { return cached(t, memstore.New(), small) })
 	})
 	t.Run("while nobody follows it", func(t *testing.T) {
+		t.Parallel()
 		storetest.Run(t, func(t *testing.T) store.Store {
 			c, err := cache.New(memstore.New(), small)
 			require.NoError(t, err)
@@ -34,9 +36,11 @@ func TestContract(t *testing.T) {
 		})
 	})
 	t.Run("over another cache", func(t *testing.T) {
+		t.Parallel()
 		storetest.Run(t, func(t *testing.T) store.Store { return cached(t, cached(t, memstore.New(), small), small) })
 	})
 	t.Run("with epochs of another store", func(t *testing.T) {
+		t.Parallel()
 		storetest.Run(t, func(t *testing.T) store.Store {
 			st, other := apart()
 			cfg := small
@@ -45,6 +49,7 @@ func TestContract(t *testing.T) {
 		})
 	})
 	t.Run("with epochs of another store that are not cached", func(t *testing.T) {
+		t.Parallel()
 		storetest.Run(t, func(t *testing.T) store.Store {
 			st, _ := apart()
 			return cached(t, st, small)

@@ -147,7 +147,7 @@ func tryEnded(t tester, s store.Store, do func(ctx context.Context, s store.Stor
 	if err := do(canceled, s); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled context: got error %v, want context.Canceled", err)
 	}
-	expired, cancel := context.WithDeadline(background, noon)
+	expired, cancel := context.WithDeadline(background, time.Unix(0, 0))
 	defer cancel()
 	if err := do(expired, s); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a context past its deadline: got error %v, want context.DeadlineExceeded", err)

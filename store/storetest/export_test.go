@@ -5,14 +5,12 @@ import "github.com/latchkey-go/latchkey/store"
 // Tester is what rules report to.
 type Tester = tester
 
-// RuleNames lists all rules as "group/rule", without those for a soak.
+// RuleNames lists all rules as "group/rule".
 func RuleNames() []string {
 	var names []string
 	for _, g := range groups() {
 		for _, r := range g.rules {
-			if !r.soak || soak() {
-				names = append(names, g.name+"/"+r.name)
-			}
+			names = append(names, g.name+"/"+r.name)
 		}
 	}
 	return names
@@ -34,13 +32,11 @@ func Try(name string, t Tester, s store.Store) bool {
 // Missing names the fields that s lacks.
 func Missing(s store.Store) []string { return missing(s) }
 
-// ReplicaRuleNames lists the rules of RunReplicas, without those for a soak.
+// ReplicaRuleNames lists the rules of RunReplicas.
 func ReplicaRuleNames() []string {
 	var names []string
 	for _, r := range replicaRules() {
-		if !r.soak || soak() {
-			names = append(names, r.name)
-		}
+		names = append(names, r.name)
 	}
 	return names
 }

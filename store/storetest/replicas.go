@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,30 +18,28 @@ const replicaCount = 3
 //
 // open returns n stores on one set of data, as n processes would hold them:
 // each with a connection pool of its own and nothing shared in memory. It is
-// called once for each rule and registers its own clean-up; the data of two
-// calls are apart. As Run does, RunReplicas skips rules about a field that is
-// nil.
+// called once for each rule and once before, and registers its own clean-up; the data of two
+// calls are apart. As Run does, RunReplicas leaves out rules about a field that
+// is nil.
 //
 // The rules ask that a change is read everywhere once the call that made it
 // has returned. A store that promises less, such as a cache, is not for this
 // suite.
 func RunReplicas(t *testing.T, open func(t *testing.T, n int) []store.Store) {
+	probe := open(t, replicaCount)
+	if len(probe) != replicaCount {
+		t.Fatalf("storetest: open returned %d stores, not %d", len(probe), replicaCount)
+	}
+	if names := missing(probe[0]); len(names) > 0 {
+		t.Fatalf("storetest: the store lacks %v", names)
+	}
 	for _, r := range replicaRules() {
+		if r.needs != nil && !r.needs(probe[0]) {
+			t.Logf("the store lacks what %q is about: not tried", r.name)
+			continue
+		}
 		t.Run(r.name, func(t *testing.T) {
-			if r.soak && !soak() {
-				t.Skip("only with LATCHKEY_SOAK=1")
-			}
-			replicas := open(t, replicaCount)
-			if len(replicas) != replicaCount {
-				t.Fatalf("storetest: open returned %d stores, not %d", len(replicas), replicaCount)
-			}
-			if names := missing(replicas[0]); len(names) > 0 {
-				t.Fatalf("storetest: the store lacks %v", names)
-			}
-			if r.needs != nil && !r.needs(replicas[0]) {
-				t.Skip("the store lacks what the rule is about")
-			}
-			r.try(t, replicas)
+			r.try(t, open(t, replicaCount))
 		})
 	}
 }
@@ -59,8 +58,13 @@ func (r replicaRule) try(t tester, replicas []store.Store) {
 	rule{why: r.why, run: func(t tester, _ store.Store) { r.run(t, replicas) }}.try(t, store.Store{})
 }
 
+// replicaRules lists all rules, those for a soak only in one.
 func replicaRules() []replicaRule {
-	return append(append(replicaRaces(), replicaSights()...), replicaWatches()...)
+	all := slices.Concat(replicaRaces(), replicaSights(), replicaWatches())
+	if !soak() {
+		all = slices.DeleteFunc(all, func(r replicaRule) bool { return r.soak })
+	}
+	return all
 }
 
 func replicaRaces() []replicaRule {

@@ -11,10 +11,12 @@ import (
 )
 
 func TestReplicasOfOneMemory(t *testing.T) {
+	t.Parallel()
 	storetest.RunReplicas(t, func(_ *testing.T, n int) []store.Store { return replicas(n) })
 }
 
 func TestReplicasWithEpochsElsewhere(t *testing.T) {
+	t.Parallel()
 	storetest.RunReplicas(t, func(_ *testing.T, n int) []store.Store {
 		all, elsewhere := replicas(n), memstore.New().Epochs
 		for i := range all {
@@ -25,6 +27,7 @@ func TestReplicasWithEpochsElsewhere(t *testing.T) {
 }
 
 func TestReplicasWithoutOptionalFields(t *testing.T) {
+	t.Parallel()
 	storetest.RunReplicas(t, func(_ *testing.T, n int) []store.Store {
 		all := replicas(n)
 		for i, full := range all {
@@ -35,6 +38,7 @@ func TestReplicasWithoutOptionalFields(t *testing.T) {
 }
 
 func TestBrokenReplicasBreakTheirRule(t *testing.T) {
+	t.Parallel()
 	tried := map[string]bool{}
 	for _, b := range replicaBreakages() {
 		t.Run(b.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -67,6 +68,7 @@ func lookOn(t tester, r []store.Store, look sight) {
 						if late || t.Failed() {
 							return
 						}
+						runtime.Gosched() // to the writer
 					}
 				})
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -61,11 +62,14 @@ func try(t *testing.T, rule string, s store.Store) *recorder {
 }
 
 func TestAnIntactStoreKeepsEveryRule(t *testing.T) {
+	t.Parallel()
 	names := storetest.RuleNames()
 	for _, name := range names {
-		if r := try(t, name, memstore.New()); r.failed {
-			t.Errorf("%s failed on an intact store:\n%s", name, strings.Join(r.lines, "\n"))
-		}
+		synctest.Test(t, func(t *testing.T) {
+			if r := try(t, name, memstore.New()); r.failed {
+				t.Errorf("%s failed on an intact store:\n%s", name, strings.Join(r.lines, "\n"))
+			}
+		})
 	}
 	slices.Sort(names)
 	if unique := len(slices.Compact(slices.Clone(names))); unique != len(names) {
@@ -74,21 +78,25 @@ func TestAnIntactStoreKeepsEveryRule(t *testing.T) {
 }
 
 func TestABrokenStoreBreaksItsRule(t *testing.T) {
+	t.Parallel()
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
 			for _, rule := range b.rules {
-				r := try(t, rule, b.damage(memstore.New()))
-				if !r.failed {
-					t.Errorf("a store that %s passes %q", b.name, rule)
-				} else if last := r.lines[len(r.lines)-1]; !strings.HasPrefix(last, "the rule: ") {
-					t.Errorf("%q fails without its explanation; its last line is %q", rule, last)
-				}
+				synctest.Test(t, func(t *testing.T) { // what waits in vain takes no time
+					r := try(t, rule, b.damage(memstore.New()))
+					if !r.failed {
+						t.Errorf("a store that %s passes %q", b.name, rule)
+					} else if last := r.lines[len(r.lines)-1]; !strings.HasPrefix(last, "the rule: ") {
+						t.Errorf("%q fails without its explanation; its last line is %q", rule, last)
+					}
+				})
 			}
 		})
 	}
 }
 
 func TestMissingFieldsAreNamed(t *testing.T) {
+	t.Parallel()
 	s := memstore.New()
 	if names := storetest.Missing(s); len(names) != 0 {
 		t.Errorf("a full store lacks %v", names)
@@ -101,6 +109,7 @@ func TestMissingFieldsAreNamed(t *testing.T) {
 
 // A store with the required fields alone keeps the rules that are left.
 func TestRulesWithoutOptionalFields(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Store {
 		full := memstore.New()
 		return store.Store{Keys: full.Keys, Upkeep: full.Upkeep, Settings: full.Settings, Events: full.Events}

@@ -9,8 +9,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// patience is how long a notice may take to arrive.
-const patience = 10 * time.Second
+// patience is how long a notice may take to arrive: only one that never comes
+// takes as long.
+const patience = time.Minute
 
 func watchRules() []rule {
 	return []rule{
