@@ -36,7 +36,7 @@ func TestBootstrap(t *testing.T) {
 	t.Run("a second start leaves the key and its file, renamed or not", func(t *testing.T) {
 		_, err := w.srv.Keys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
-		w.clock.Move(time.Minute)
+		w.clock.Advance(time.Minute)
 		require.False(t, start())
 		require.Equal(t, first, readCredentials(t, file))
 		require.NotEmpty(t, w.login(t, first))
@@ -44,14 +44,14 @@ func TestBootstrap(t *testing.T) {
 	t.Run("a key that it made itself is not taken for it", func(t *testing.T) {
 		w.made(t, w.login(t, first), "admin", `,"permissions":[]`)
 		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), first.ClientID))
-		w.clock.Move(time.Minute)
+		w.clock.Advance(time.Minute)
 		require.True(t, start())
 		require.NotEqual(t, first.ClientID, readCredentials(t, file).ClientID)
 		require.NotEmpty(t, w.login(t, readCredentials(t, file)))
 	})
 	t.Run("an empty file is overwritten", func(t *testing.T) {
 		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), readCredentials(t, file).ClientID))
-		w.clock.Move(time.Minute)
+		w.clock.Advance(time.Minute)
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
 		require.True(t, start())
 		require.NotEmpty(t, w.login(t, readCredentials(t, file)))

@@ -16,28 +16,11 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
-
-// clock is the backend's time, which only a test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) Move(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(by)
-}
 
 // records is a log that a test reads.
 type records struct {
@@ -62,7 +45,7 @@ type world struct {
 	srv   *oauth.Server
 	store store.Store
 	url   string
-	clock *clock
+	clock *oauthtest.Clock
 	log   *records
 }
 
@@ -70,7 +53,8 @@ func newWorld(t *testing.T) *world { return newWorldOn(t, memstore.New()) }
 
 func newWorldOn(t *testing.T, st store.Store) *world {
 	t.Helper()
-	w := &world{store: st, clock: &clock{at: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}, log: &records{}}
+	w := &world{store: st, clock: &oauthtest.Clock{}, log: &records{}}
+	w.clock.Set(time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
 	s := &secrets{}
 	for i := range s {
 		s[i] = byte(i + 1) // the same for all backends on one store

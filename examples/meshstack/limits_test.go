@@ -193,7 +193,7 @@ func TestManagement(t *testing.T) {
 func TestLastUse(t *testing.T) {
 	w := newWorld(t)
 	c := w.key(t, "team-a", "", "")
-	w.clock.Move(time.Hour)
+	w.clock.Advance(time.Hour)
 	require.NotEmpty(t, w.login(t, c))
 	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)

@@ -136,7 +136,7 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // one that is not refused serves until then
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one that is not refused serves until then
 			defer cancel()
 			err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, tc.args...), io.Discard)
 			require.ErrorContains(t, err, tc.want)

@@ -58,7 +58,7 @@ func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
 	}
 	fmt.Fprintln(out, "the token was revoked at the issuer")
 	// The resource server uses an answer for a second, so this is no race.
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		status, err := get(ctx, client, reports)
 		if err != nil {
 			return err

@@ -246,7 +246,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			done.Go(func() { c.Run(running) })
 			defer done.Wait()
 			defer cancel()
-			require.Eventually(t, c.Vouched, 30*time.Second, time.Millisecond)
+			require.Eventually(t, c.Vouched, time.Minute, time.Millisecond)
 			stream.deafen()
 			b := rigOn(t, c.Store(), configure)
 			look := func() []any {

@@ -25,7 +25,7 @@ var (
 )
 
 // patience is how long a condition may take to come true.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func newKey(workspace, id string) store.Key {
 	return store.Key{

@@ -18,9 +18,9 @@ const replicaCount = 3
 //
 // open returns n stores on one set of data, as n processes would hold them:
 // each with a connection pool of its own and nothing shared in memory. It is
-// called once for each rule and once before, and registers its own clean-up; the data of two
-// calls are apart. As Run does, RunReplicas leaves out rules about a field that
-// is nil.
+// called once for each rule and once before, and registers its own clean-up;
+// the data of two calls are apart. As Run does, RunReplicas leaves out rules
+// about a field that is nil.
 //
 // The rules ask that a change is read everywhere once the call that made it
 // has returned. A store that promises less, such as a cache, is not for this
