@@ -4,9 +4,10 @@
 //
 // # Rules for every driver
 //
-//   - A driver keeps records and decides nothing: it reads no clock (the caller
-//     passes the time), checks no permission and computes no expiry. A time to
-//     live is garbage collection, never correctness.
+//   - A driver keeps records and decides nothing: it answers by the time that
+//     the caller passes, checks no permission and computes no expiry. A time to
+//     live is garbage collection, never correctness, and goes by the store's
+//     own clock: one caller whose clock is wrong takes nothing from the others.
 //   - Records are copied in and out: a caller may change what it passed or got.
 //   - Every method is safe for concurrent use and takes a context first. A
 //     context that has ended makes the call return its error with nothing

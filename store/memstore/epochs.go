@@ -141,7 +141,7 @@ func (e *epochs) raise(m store.Mark) {
 }
 
 // Revoke implements store.Epochs.
-func (e *epochs) Revoke(ctx context.Context, tokenID string, until, _ time.Time) error {
+func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return fail("revoke token", err)
 	}
@@ -153,8 +153,7 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, _ time.Time)
 		if _, earlier, twice := db.revoked.get(tokenID); twice {
 			end = max(end, earlier)
 		}
-		db.revoked.put(tokenID, struct{}{}, end)
-		db.revoked.collect(db.now - int64(skew/time.Microsecond))
+		expire(db, &db.revoked, tokenID, struct{}{}, end, now)
 	})
 	db.hub.tell(store.Notice{Kind: store.NoticeToken, Token: tokenID})
 	return nil

@@ -152,7 +152,6 @@ func (t *keyTable) remove(ctx context.Context, workspace, id string, version int
 	db.change(func() {
 		db.remove(r, micros(at))
 		db.forget(r.ws)
-		db.passed(at)
 		db.record(c)
 	})
 	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: r.id})

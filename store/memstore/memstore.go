@@ -34,6 +34,7 @@ func New() store.Store {
 		revoked:    newExpiring[string, struct{}](),
 		events:     newTrail(),
 		orders:     newOrders(),
+		clock:      newClock(),
 	}
 	table := &keyTable{db}
 	return store.Store{
@@ -80,7 +81,7 @@ type database struct {
 	// For writers only.
 	tombs map[string]tombstone
 	sets  map[string]*sharedSet
-	now   int64 // the latest time a caller named, in microseconds
+	clock clock
 	hub   hub
 }
 
@@ -125,20 +126,27 @@ func (db *database) record(c store.Change) {
 	for _, e := range c.Events {
 		db.events.add(e)
 	}
-	db.passed(c.Now)
 	if c.Once != nil {
-		db.once.put(onceKey{c.Once.Space, c.Once.ID}, c.Once.Value, micros(c.Once.Expires))
-		db.once.collect(db.now - int64(skew/time.Microsecond))
+		expire(db, &db.once, onceKey{c.Once.Space, c.Once.ID}, c.Once.Value, micros(c.Once.Expires), c.Now)
 	}
 }
 
 // skew is how long one-time ids and revocations outlive their end, for
-// callers whose clocks run behind.
+// callers whose clocks run behind and who have not spoken of late.
 const skew = 10 * time.Minute
 
-// passed notes the caller's time, which is all the time there is for
-// collecting what has expired.
-func (db *database) passed(now time.Time) { db.now = max(db.now, micros(now)) }
+// expire puts an entry that a caller whose time is now wants kept until the
+// given one, and collects a few that have ended. It is called inside change.
+func expire[K comparable, V any](db *database, x *expiring[K, V], key K, value V, until int64, now time.Time) {
+	db.clock.hear(micros(now))
+	keep := until
+	if at := db.clock.now(); until <= at {
+		// Nobody keeps what has ended: the clock is wrong.
+		keep = at + span.Microseconds()
+	}
+	x.put(key, value, until, keep)
+	x.collect(db.clock.now() - skew.Microseconds())
+}
 
 // space returns the workspace's state, new if need be. It is called inside
 // change.
@@ -164,7 +172,8 @@ func (db *database) deleted(workspace string) bool {
 	return ws != nil && ws.record.Deleted
 }
 
-// expiring is a map whose entries can be collected in order of their end.
+// expiring is a map whose entries can be collected in the order in which they
+// need no longer be kept.
 type expiring[K comparable, V any] struct {
 	entries map[K]*lasting[K, V]
 	order   *btree.BTreeG[*lasting[K, V]]
@@ -174,7 +183,8 @@ type expiring[K comparable, V any] struct {
 type lasting[K comparable, V any] struct {
 	key    K
 	value  V
-	until  int64 // microseconds
+	until  int64 // for callers, in microseconds
+	keep   int64 // for the store's clock: until or later
 	serial uint64
 }
 
@@ -182,7 +192,7 @@ func newExpiring[K comparable, V any]() expiring[K, V] {
 	return expiring[K, V]{
 		entries: make(map[K]*lasting[K, V]),
 		order: btree.NewG(treeDegree, func(a, b *lasting[K, V]) bool {
-			return a.until < b.until || a.until == b.until && a.serial < b.serial
+			return a.keep < b.keep || a.keep == b.keep && a.serial < b.serial
 		}),
 	}
 }
@@ -194,22 +204,23 @@ func (x *expiring[K, V]) get(key K) (value V, until int64, found bool) {
 	return value, 0, false
 }
 
-func (x *expiring[K, V]) put(key K, value V, until int64) {
+func (x *expiring[K, V]) put(key K, value V, until, keep int64) {
 	if old := x.entries[key]; old != nil {
 		x.order.Delete(old)
 	}
 	x.serial++
-	e := &lasting[K, V]{key, value, until, x.serial}
+	e := &lasting[K, V]{key, value, until, keep, x.serial}
 	x.entries[key] = e
 	x.order.ReplaceOrInsert(e)
 }
 
-// collect removes a few entries that ended before the given time: more than
-// one put adds, so that they never pile up, and few enough to hold nobody up.
+// collect removes a few entries that need not be kept since before the given
+// time: more than one put adds, so that they never pile up, and few enough to
+// hold nobody up.
 func (x *expiring[K, V]) collect(before int64) {
 	for range 4 {
 		first, ok := x.order.Min()
-		if !ok || first.until >= before {
+		if !ok || first.keep >= before {
 			return
 		}
 		x.order.DeleteMin()

@@ -156,45 +156,6 @@ func TestASlowWatcherHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// One-time ids and revocations that ended are collected as new ones come.
-func TestWhatEndedIsCollected(t *testing.T) {
-	s, ctx := memstore.New(), context.Background()
-	before := heap()
-	for i := range 200_000 {
-		now := start.Add(time.Duration(i) * time.Second)
-		id := strconv.Itoa(i)
-		require.NoError(t, s.OnceIDs.Spend(ctx, store.OnceID{Space: "jti", ID: id, Expires: now.Add(time.Minute)}, now))
-		require.NoError(t, s.Epochs.Revoke(ctx, id, now.Add(time.Minute), now))
-	}
-	require.Less(t, heap()-before, int64(2_000_000))
-	last := start.Add(199_999 * time.Second)
-	_, err := s.OnceIDs.Find(ctx, "jti", "199999", last)
-	require.NoError(t, err)
-}
-
-// An id that is spent anew lives as long as its new end says, though its old
-// end has passed.
-func TestAnIdSpentAnewIsNotCollectedEarly(t *testing.T) {
-	s, ctx := memstore.New(), context.Background()
-	require.NoError(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: "again", Expires: start}, start.Add(-time.Second)))
-	require.NoError(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: "again", Expires: start.AddDate(1, 0, 0)}, start))
-	require.NoError(t, s.Epochs.Revoke(ctx, "token", start, start))
-	require.NoError(t, s.Epochs.Revoke(ctx, "token", start.AddDate(1, 0, 0), start))
-	require.NoError(t, s.Epochs.Revoke(ctx, "token", start, start))
-	for i := range 20 {
-		now := start.AddDate(0, 0, 1)
-		require.NoError(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: strconv.Itoa(i), Expires: now}, now))
-		require.NoError(t, s.Epochs.Revoke(ctx, strconv.Itoa(i), now, now))
-	}
-	_, err := s.OnceIDs.Find(ctx, "", "again", start.AddDate(0, 0, 1))
-	require.NoError(t, err)
-	require.NoError(t, s.Keys.Create(ctx, realisticKey(1), store.NoLimit, store.Change{}))
-	k := realisticKey(1)
-	state, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: k.Workspace, Key: k.ID, TokenID: "token"})
-	require.NoError(t, err)
-	require.True(t, state.Revoked)
-}
-
 // Keys that came and went leave nothing after a purge: neither workspaces nor
 // sets of permissions.
 func TestWhatIsGoneLeavesNothing(t *testing.T) {

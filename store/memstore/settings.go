@@ -145,7 +145,6 @@ func (s *settings) deleteWorkspace(ctx context.Context, id string, at time.Time,
 		ws.record.Epoch++
 		ws.record.Version++
 		ws.record.Updated = kept(at)
-		db.passed(at)
 		db.record(c)
 	})
 	db.hub.tell(store.Notice{Kind: store.NoticeWorkspace, Workspace: id})

@@ -21,7 +21,6 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	defer db.write.Unlock()
 	changed := make(map[string]*row)
 	for _, use := range uses {
-		db.passed(use.At)
 		r := changed[use.Key]
 		if r == nil {
 			r = db.keys[use.Key]

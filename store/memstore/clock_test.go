@@ -1,0 +1,213 @@
+package memstore_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// caller is a service on the store, whose clock is that far from the
+// process's.
+type caller struct {
+	t testing.TB
+	store.Store
+	ahead  time.Duration
+	spoken *int
+}
+
+func (c caller) now() time.Time { return time.Now().Add(c.ahead) }
+
+// revoke ends a token that expires at the given time, and spends an id until
+// then.
+func (c caller) revoke(id string, until time.Time) {
+	c.t.Helper()
+	require.NoError(c.t, c.Epochs.Revoke(context.Background(), id, until, c.now()))
+	once := store.OnceID{Space: "jti", ID: id, Value: "first", Expires: until}
+	require.NoError(c.t, c.OnceIDs.Spend(context.Background(), once, c.now()))
+}
+
+// speak makes so many calls that all that may be collected is.
+func (c caller) speak() {
+	c.t.Helper()
+	for range 100 {
+		*c.spoken++
+		c.revoke(fmt.Sprint("call ", *c.spoken), c.now().Add(time.Minute))
+	}
+}
+
+func (c caller) revoked(id string) bool {
+	c.t.Helper()
+	state, err := c.Epochs.Read(context.Background(), store.TokenRef{Workspace: realisticKey(1).Workspace, Key: realisticKey(1).ID, TokenID: id})
+	require.NoError(c.t, err)
+	return state.Revoked
+}
+
+func (c caller) requireHolds(id string) {
+	c.t.Helper()
+	require.True(c.t, c.revoked(id), "revocation of %s", id)
+	again := store.OnceID{Space: "jti", ID: id, Value: "second", Expires: c.now().Add(time.Hour)}
+	require.ErrorIs(c.t, c.OnceIDs.Spend(context.Background(), again, c.now()), store.ErrExists)
+	found, err := c.OnceIDs.Find(context.Background(), "jti", id, c.now())
+	require.NoError(c.t, err)
+	require.Equal(c.t, "first", found.Value)
+}
+
+// callers returns two services on one store with a key: one whose clock is
+// right and one whose clock is that far ahead.
+func callers(t testing.TB, ahead time.Duration) (right, wrong caller) {
+	t.Helper()
+	s := memstore.New()
+	require.NoError(t, s.Keys.Create(context.Background(), realisticKey(1), store.NoLimit, store.Change{}))
+	spoken := new(int)
+	return caller{t, s, 0, spoken}, caller{t, s, ahead, spoken}
+}
+
+// One-time ids and revocations that ended are collected as new ones come,
+// wherever the callers' time stands.
+func TestWhatEndedIsCollected(t *testing.T) {
+	for _, years := range []int{0, 30, -300} {
+		t.Run(fmt.Sprint("callers ", years, " years ahead"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, c := callers(t, time.Duration(years)*365*24*time.Hour)
+				before := heap()
+				for i := range 100_000 {
+					c.revoke(strconv.Itoa(i), c.now().Add(time.Minute))
+					time.Sleep(time.Second)
+				}
+				require.Less(t, heap()-before, int64(2_000_000))
+				c.requireHolds("99999")
+			})
+		})
+	}
+}
+
+func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
+	for _, ahead := range []time.Duration{2 * time.Hour, 48 * time.Hour, 2 * 365 * 24 * time.Hour} {
+		for _, tc := range []struct {
+			name string
+			run  func(right, wrong caller)
+		}{
+			{"one call between others", func(right, wrong caller) {
+				right.revoke("before", right.now().Add(time.Hour))
+				wrong.speak()
+				right.revoke("after", right.now().Add(time.Hour))
+				right.speak()
+				right.requireHolds("before")
+				right.requireHolds("after")
+			}},
+			{"a first call", func(right, wrong caller) {
+				wrong.speak()
+				right.revoke("after", right.now().Add(time.Hour))
+				wrong.speak()
+				right.requireHolds("after")
+			}},
+			{"a first call after a long silence", func(right, wrong caller) {
+				right.revoke("before", right.now().Add(90*24*time.Hour))
+				time.Sleep(60 * 24 * time.Hour)
+				wrong.speak()
+				right.requireHolds("before")
+			}},
+			{"a caller who goes on", func(right, wrong caller) {
+				right.revoke("before", right.now().Add(20*24*time.Hour))
+				for range 19 {
+					time.Sleep(23 * time.Hour)
+					wrong.speak()
+					right.requireHolds("before")
+					right.speak()
+				}
+			}},
+			{"what it revokes holds for the others", func(right, wrong caller) {
+				wrong.revoke("token", right.now().Add(5*time.Hour))
+				right.requireHolds("token")
+				for range 9 {
+					time.Sleep(30 * time.Minute)
+					wrong.speak()
+					right.speak()
+					right.requireHolds("token")
+				}
+			}},
+			{"what has ended by its own time stays for the others", func(right, wrong caller) {
+				wrong.revoke("token", right.now().Add(5*time.Minute))
+				wrong.speak()
+				right.requireHolds("token")
+				time.Sleep(5*time.Minute - time.Microsecond)
+				wrong.speak()
+				right.requireHolds("token")
+			}},
+		} {
+			t.Run(fmt.Sprintf("B29 %s ahead: %s", ahead, tc.name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					right, wrong := callers(t, ahead)
+					tc.run(right, wrong)
+				})
+			})
+		}
+	}
+}
+
+// A caller whose clock is behind delays the collection, by two days at most.
+func TestAClockBehindDelaysCollection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		right, wrong := callers(t, -30*365*24*time.Hour)
+		right.speak()
+		wrong.speak()
+		right.revoke("token", right.now().Add(time.Minute))
+		time.Sleep(12 * time.Hour)
+		right.speak()
+		require.True(t, right.revoked("token"))
+		for range 2 {
+			time.Sleep(24 * time.Hour)
+			right.speak()
+		}
+		for range 10 {
+			right.speak()
+		}
+		require.False(t, right.revoked("token"))
+	})
+}
+
+// A caller who may be slow by a few minutes, and was not heard, finds what has
+// ended for the others.
+func TestWhatEndedOutlivesItsEndBySkew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		right, slow := callers(t, -10*time.Minute)
+		right.revoke("token", right.now().Add(time.Minute))
+		time.Sleep(11*time.Minute - time.Microsecond)
+		right.speak()
+		slow.requireHolds("token")
+		time.Sleep(24 * time.Hour)
+		right.speak()
+		time.Sleep(24 * time.Hour)
+		right.speak()
+		right.speak()
+		require.False(t, right.revoked("token"))
+	})
+}
+
+// An id that is spent anew lives as long as its new end says, though its old
+// end has passed.
+func TestAnIdSpentAnewIsNotCollectedEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := callers(t, 0)
+		ctx, start := context.Background(), c.now()
+		end := start.AddDate(1, 0, 0)
+		c.revoke("again", start.Add(time.Minute))
+		time.Sleep(time.Minute)
+		require.NoError(t, c.OnceIDs.Spend(ctx, store.OnceID{Space: "jti", ID: "again", Value: "first", Expires: end}, c.now()))
+		require.NoError(t, c.Epochs.Revoke(ctx, "again", end, c.now()))
+		require.NoError(t, c.Epochs.Revoke(ctx, "again", start, c.now()), "the later end stays")
+		for range 3 {
+			time.Sleep(24 * time.Hour)
+			c.speak()
+		}
+		c.requireHolds("again")
+	})
+}
