@@ -157,7 +157,9 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	case err != nil:
 		return fmt.Errorf("policy: rate limit: %w: %w", store.ErrUnavailable, err)
 	}
-	wait := ceilSecond(arrival.Add(l.interval - l.window).Sub(r.Now))
+	// The limiter's clock may be another than the request's: by its own, an
+	// arrival lies at most a window ahead, and the wait is an interval at most.
+	wait := ceilSecond(min(l.interval, arrival.Add(l.interval-l.window).Sub(r.Now)))
 	return &Denied{
 		Rule:       "rate_limit",
 		Reason:     "Too many logins; try again in " + counted(int64(wait/time.Second), "second") + ".",

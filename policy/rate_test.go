@@ -87,6 +87,31 @@ func TestRateLimit(t *testing.T) {
 			facts.Now = facts.Now.Add(denied.RetryAfter)
 		}
 	})
+	t.Run("B29 no longer than a window, whatever clock was ahead", func(t *testing.T) {
+		p := rateLimit(t, policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second})
+		facts := login(k)
+		facts.Now = now.Add(365 * day)
+		for p.CheckToken(t.Context(), tokenRequest(facts)) == nil {
+		}
+		facts.Now = now
+		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), "rate_limit", "again in 10 seconds")
+		facts.Now = now.Add(10 * time.Second)
+		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), "", "")
+		facts.Now = now.Add(110 * time.Second)
+		for range 10 {
+			checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), "", "")
+		}
+	})
+	t.Run("B29 a limiter of another clock", func(t *testing.T) {
+		for _, ahead := range []time.Duration{365 * day, -365 * day} {
+			p := rateLimit(t, policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second, Limiter: refusing{now.Add(ahead)}})
+			err := p.CheckToken(t.Context(), tokenRequest(login(k)))
+			denied, _ := policy.AsDenied(err)
+			if denied == nil || denied.RetryAfter < time.Second || denied.RetryAfter > 10*time.Second {
+				t.Errorf("%v ahead: %v", ahead, err)
+			}
+		}
+	})
 	t.Run("never more than Limit in Per", func(t *testing.T) {
 		p := rateLimit(t, policy.RateLimitConfig{Limit: 7, Per: 10 * time.Second, Burst: 1})
 		facts, passed := login(k), 0
@@ -196,6 +221,13 @@ func TestRateLimitCounts(t *testing.T) {
 		checkDenied(t, rateLimit(t, c).CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "", "")
 		checkDenied(t, rateLimit(t, c).CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "rate_limit", "")
 	})
+}
+
+// refusing is a limiter by a clock of its own, which refuses.
+type refusing struct{ now time.Time }
+
+func (l refusing) Advance(_ context.Context, _ string, _ time.Time, _, window time.Duration) (time.Time, bool, error) {
+	return l.now.Add(window), false, nil
 }
 
 func TestRateLimitOutage(t *testing.T) {

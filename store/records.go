@@ -88,6 +88,11 @@ type Limiter interface {
 	// of N concurrent calls at one instant exactly window/by move it, when it
 	// divides. A step of 0 only reads. What is kept may be forgotten once it
 	// is past.
+	//
+	// A time that is kept counts at most one window ahead of now: what a
+	// clock that was ahead, or has been set back, left behind is brought back
+	// to that and kept so, by any call. So no id is refused for longer than a
+	// window. All calls with one id name one window.
 	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (arrival time.Time, moved bool, err error)
 }
 

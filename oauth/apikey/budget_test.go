@@ -73,6 +73,21 @@ func TestBudgetOverOnlyReads(t *testing.T) {
 	require.Equal(t, 2, failures(b, 5, addrA, victim, noon))
 }
 
+func TestBudgetOutlivesNoWrongClock(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Hour, 365 * 24 * time.Hour} {
+		t.Run("B29 failures "+ahead.String()+" ahead", func(t *testing.T) {
+			b := apikey.NewBudget(apikey.Budgets{})
+			failures(b, 200, addrA, victim, noon.Add(ahead))
+			for range 3 {
+				wait, over := b.Over(t.Context(), addrA, victim, noon)
+				require.True(t, over)
+				require.LessOrEqual(t, wait, time.Second, "what one failure costs")
+			}
+			require.Equal(t, 60, failures(b, 200, addrA, victim, noon.Add(time.Minute)))
+		})
+	}
+}
+
 func TestBudgetRefills(t *testing.T) {
 	b := apikey.NewBudget(apikey.Budgets{})
 	failures(b, 100, addrA, victim, noon)

@@ -86,11 +86,15 @@ func (s *limiterShard) advance(hash uint64, now int64, by, window time.Duration,
 	defer s.mu.Unlock()
 	at := now
 	slot := s.find(hash)
+	// at-now and window-by both lie within an int64: nothing is compared by a
+	// sum that could overflow.
 	if slot != nil {
+		// Kept, too: else each refusal would move the block along with now.
+		if most := max(int64(window), 0); slot.at-now > most {
+			slot.at = now + most
+		}
 		at = max(at, slot.at)
 	}
-	// at-now and window-by both lie within an int64: neither is compared by
-	// a sum that could overflow.
 	if by == 0 || by > window || at-now > int64(window-by) {
 		return at, false
 	}
@@ -150,7 +154,9 @@ func (s *limiterShard) grow() {
 	buckets := make([]bucket, 2*half)
 	for i := range s.buckets {
 		for j, a := range s.buckets[i] {
-			buckets[a.hash&(2*half-1)][j] = a
+			if a.at != 0 { // else it would fall on an entry of the first bucket
+				buckets[a.hash&(2*half-1)][j] = a
+			}
 		}
 	}
 	s.buckets = buckets

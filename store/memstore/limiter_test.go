@@ -68,6 +68,91 @@ func TestLimiterRemembers(t *testing.T) {
 	require.Less(t, forgotten, entries/50)
 }
 
+// While there is room the table grows, and no id's use is forgotten by it.
+func TestLimiterForgetsNothingAsItGrows(t *testing.T) {
+	limiter, ctx := memstore.NewLimiter(1<<16), context.Background()
+	for i := range 2000 {
+		_, moved, err := limiter.Advance(ctx, strconv.Itoa(i), start, time.Second, time.Second)
+		require.NoError(t, err)
+		require.True(t, moved)
+	}
+	forgotten := 0
+	for i := range 2000 {
+		_, moved, err := limiter.Advance(ctx, strconv.Itoa(i), start, time.Second, time.Second)
+		require.NoError(t, err)
+		if moved {
+			forgotten++
+		}
+	}
+	require.Zero(t, forgotten)
+}
+
+// One call at a future time, or a clock that was set back, blocks an id for
+// one window at most, and the answer says no more.
+func TestAWrongClockBlocksForOneWindow(t *testing.T) {
+	const step, window = time.Second, 10 * time.Second
+	for _, ahead := range []time.Duration{window + 1, time.Minute, time.Hour, 366 * 24 * time.Hour, 200 * 366 * 24 * time.Hour} {
+		for _, tc := range []struct {
+			name  string
+			tries time.Duration // how often the id tries, or reads
+			by    time.Duration
+		}{
+			{"who waits", window, step},
+			{"who tries every second", time.Second, step},
+			{"who reads every second", time.Second, 0},
+		} {
+			t.Run("B29 "+ahead.String()+" ahead: "+tc.name, func(t *testing.T) {
+				limiter, ctx := memstore.NewLimiter(1024), context.Background()
+				for range 20 {
+					_, _, err := limiter.Advance(ctx, "id", start.Add(ahead), step, window)
+					require.NoError(t, err)
+				}
+				used := 0
+				for after := time.Duration(0); after < window; after += tc.tries {
+					now := start.Add(after)
+					arrival, moved, err := limiter.Advance(ctx, "id", now, tc.by, window)
+					require.NoError(t, err)
+					require.False(t, arrival.After(now.Add(window)), "%s after %s", arrival, now)
+					require.False(t, arrival.Before(start.Add(window)), "it is not forgotten either")
+					if moved {
+						used++
+					}
+				}
+				require.LessOrEqual(t, used, int(window/step)-1)
+				passed := 0
+				for range 20 {
+					_, moved, err := limiter.Advance(ctx, "id", start.Add(window), step, window)
+					require.NoError(t, err)
+					if moved {
+						passed++
+					}
+				}
+				require.Equal(t, int(window/step)-used, passed, "all of the window is back")
+			})
+		}
+	}
+}
+
+// What a clock behind finds is counted at most a window ahead of it, and so
+// for the clock that is right, too: that is the price.
+func TestAClockBehindIsRefusedForOneWindow(t *testing.T) {
+	limiter, ctx := memstore.NewLimiter(1024), context.Background()
+	advance := func(now time.Time, want time.Time, moves bool) {
+		t.Helper()
+		arrival, moved, err := limiter.Advance(ctx, "id", now, time.Second, 2*time.Second)
+		require.NoError(t, err)
+		require.Equal(t, want, arrival)
+		require.Equal(t, moves, moved)
+	}
+	behind := start.Add(-time.Minute)
+	advance(start, start.Add(time.Second), true)
+	advance(start, start.Add(2*time.Second), true)
+	advance(behind, behind.Add(2*time.Second), false)
+	advance(behind.Add(time.Second-1), behind.Add(2*time.Second), false)
+	advance(behind.Add(time.Second), behind.Add(3*time.Second), true)
+	advance(start, start.Add(time.Second), true)
+}
+
 func TestLimiterReusesWhatIsPast(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(1024), context.Background()
 	for i := range 100_000 {
