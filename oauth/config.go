@@ -98,8 +98,9 @@ type Config struct {
 	// has no effect on Signers.
 	SigningAlgorithm string
 	// Claims, unless nil, adds the host's own claims to a token. A name that
-	// the server uses itself makes the login fail, as does an error. The
-	// grant is a copy: what the hook writes into it is lost.
+	// the server uses itself makes the login fail, as does an error; one that
+	// wraps store.ErrUnavailable or that of an ended context is answered with
+	// 503. The grant is a copy: what the hook writes into it is lost.
 	Claims func(ctx context.Context, g *apikey.Grant) (map[string]any, error)
 
 	// RequireTLS refuses a login that did not come over TLS. Default false,

@@ -258,8 +258,14 @@ func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson
 	shown := *g
 	shown.Key = g.Key.Clone()
 	extra, err := s.cfg.Claims(ctx, &shown)
-	if err != nil {
-		return nil, err
+	// Its text alone: what it wraps besides would be a decision about the
+	// client.
+	switch {
+	case err == nil:
+	case isOutage(err):
+		return nil, fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
+	default:
+		return nil, errors.New(err.Error())
 	}
 	return jose.EncodeExtra(extra)
 }

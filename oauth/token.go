@@ -128,7 +128,7 @@ func (s *Server) refusalOf(ctx context.Context, err error) *refusal {
 	case errors.As(err, &denied):
 		s.cfg.Logger.InfoContext(ctx, "a policy refused a token", "rule", denied.Rule, "error", denied)
 		return refusalOfPolicy(denied)
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, bearer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case isOutage(err):
 		// A client that hung up is no outage.
 		if !errors.Is(context.Cause(ctx), context.Canceled) {
 			s.cfg.Logger.ErrorContext(ctx, "a login could not be decided", "error", err)
@@ -137,6 +137,11 @@ func (s *Server) refusalOf(ctx context.Context, err error) *refusal {
 	}
 	s.cfg.Logger.ErrorContext(ctx, "a login failed", "error", err)
 	return &refusal{status: http.StatusInternalServerError, code: serverError, description: "The server failed. Its log tells why."}
+}
+
+func isOutage(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 func refusalOfPolicy(denied *policy.Denied) *refusal {

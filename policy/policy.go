@@ -5,7 +5,9 @@
 //
 // Hosts compose the built-in policies with All and write their own with
 // KeyFunc and TokenFunc. An error of any kind denies; a *Denied carries what
-// the caller may know.
+// the caller may know. An error that wraps store.ErrUnavailable or that of an
+// ended context is an outage: the request is refused, and its caller is told
+// to try again.
 package policy
 
 import (
@@ -89,7 +91,8 @@ type Denied struct {
 	RetryAfter time.Duration
 	// Expired says that the rule treats the key as expired.
 	Expired bool
-	// Err is the cause, never shown to the caller.
+	// Err is the cause, never shown to the caller. One that is an outage makes
+	// an outage of the denial; see AsDenied.
 	Err error
 }
 
@@ -118,18 +121,21 @@ func (d *Denied) Unwrap() error {
 
 // AsDenied turns any error of a policy into a *Denied. One that is none
 // already becomes a denial without a public reason, for a foreign error's
-// text is not for the caller. An error that wraps store.ErrUnavailable is an
-// outage, not a decision: then AsDenied returns nil, false. The result is
-// never a nil *Denied with true, even for an error that holds one.
+// text is not for the caller. An error that wraps store.ErrUnavailable,
+// context.DeadlineExceeded or context.Canceled is an outage, not a decision,
+// even if it holds a *Denied too: then AsDenied returns nil, false. The result
+// is never a nil *Denied with true, even for an error that holds one.
 func AsDenied(err error) (*Denied, bool) {
 	var denied *Denied
 	switch {
-	case err == nil:
+	case err == nil, isOutage(err):
 		return nil, false
 	case errors.As(err, &denied) && denied != nil:
 		return denied, true
-	case errors.Is(err, store.ErrUnavailable):
-		return nil, false
 	}
 	return &Denied{Rule: "custom", Reason: "A policy of this service refused the request.", Err: err}, true
+}
+
+func isOutage(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

@@ -57,11 +57,11 @@ import (
 type Config struct {
 	// Authorize names the actor of a request, or refuses it. Required. It is
 	// asked once for every request, but for that of the OpenAPI document, and
-	// before the body is read. An *UnauthorizedError is answered with 401 and
-	// its challenge, one that wraps store.ErrUnavailable or
-	// bearer.ErrUnavailable with 503, any other error with 401; the text of
-	// none but the first reaches the caller. An actor without an id is
-	// refused, since nobody could tell later who it was.
+	// before the body is read. An error that wraps store.ErrUnavailable,
+	// bearer.ErrUnavailable or context.DeadlineExceeded is answered with 503,
+	// an *UnauthorizedError with 401 and its challenge, any other error with
+	// 401; the text of none but the second reaches the caller. An actor
+	// without an id is refused, since nobody could tell later who it was.
 	Authorize func(*http.Request) (apikey.Actor, error)
 	// CursorKey signs the cursors of lists: at least 32 random bytes, the
 	// same in every replica. Default: random, so that a cursor ends with the

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -60,12 +61,14 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 // unauthorized turns an error of Config.Authorize into the answer: an outage
 // is none of the caller's fault, and a foreign error's text not for him.
 func (c *call) unauthorized(err error) error {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || c.r.Context().Err() != nil {
+		// Its text alone: what it wraps besides would be a decision.
+		return fmt.Errorf("%w: who the actor is: %s", store.ErrUnavailable, err.Error())
+	}
 	var known *UnauthorizedError
 	if errors.As(err, &known) && known != nil {
 		return known
-	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) || c.r.Context().Err() != nil {
-		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
 	}
 	c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
 	return &UnauthorizedError{}

@@ -204,10 +204,18 @@ func (s *Service) askHost(ctx context.Context, workspace string) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, store.ErrUnavailable): // whatever else it says
 	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
 		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
 	}
-	return fmt.Errorf("apikey: the host could not tell of the workspace: %w: %w", store.ErrUnavailable, err)
+	return hostOutage("the host could not tell of the workspace", err)
+}
+
+// hostOutage is the outage that err of the host's is, and nothing else: what
+// err wraps besides, such as a denial or a store's ErrNotFound, would make a
+// decision of it further up.
+func hostOutage(what string, err error) error {
+	return fmt.Errorf("apikey: %s: %w: %s", what, store.ErrUnavailable, err.Error())
 }
 
 // failed counts a failure and says how to refuse it.

@@ -186,7 +186,7 @@ func refusedBy(err error) error {
 	if denied, ok := policy.AsDenied(err); ok {
 		return denied
 	}
-	return fmt.Errorf("apikey: a policy could not decide: %w", err)
+	return hostOutage("a policy could not decide", err)
 }
 
 // earlier returns the earlier of t and limit, where a zero limit is none.

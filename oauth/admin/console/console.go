@@ -61,7 +61,8 @@ import (
 type Config struct {
 	// Authorize names the person who sent a request, or refuses it. Required.
 	// It is asked once for every page, before the body is read. An error that
-	// wraps store.ErrUnavailable is answered with 503, any other with SignIn;
+	// wraps store.ErrUnavailable, bearer.ErrUnavailable or
+	// context.DeadlineExceeded is answered with 503, any other with SignIn;
 	// its text reaches nobody. A person whose actor has no id is refused.
 	Authorize func(*http.Request) (Person, error)
 	// Key signs forms and the places in lists: at least 32 random bytes, the

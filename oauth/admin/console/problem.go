@@ -158,16 +158,16 @@ func (s *call) refusalOf(err error) (int, refusal) {
 			s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page met an outage", "route", s.r.Pattern, "error", err)
 		}
 		return http.StatusServiceUnavailable, refusal{Title: "The service cannot answer at the moment", Text: "It cannot reach its records. If you sent a form, look first whether it was carried out.", Do: "Try again shortly."}
-	case errors.Is(err, store.ErrNotFound):
-		return http.StatusNotFound, refusal{Title: "There is nothing here", Text: "It does not exist, was deleted, or you have no part in it.", Do: "Check the address, or go back to your workspaces."}
-	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
-		return http.StatusConflict, refusal{Title: "Someone else was faster", Text: "It has changed since you opened the page, so nothing was done.", Do: "Open the page again and decide anew."}
 	case errors.As(err, &denied) && denied != nil:
 		status := http.StatusForbidden
 		if denied.RetryAfter > 0 {
 			status = http.StatusTooManyRequests
 		}
 		return status, refusal{Title: "A rule of this service refuses it", Text: denied.Reason, Do: "Go back and change what it asks for, or ask an administrator."}
+	case errors.Is(err, store.ErrNotFound):
+		return http.StatusNotFound, refusal{Title: "There is nothing here", Text: "It does not exist, was deleted, or you have no part in it.", Do: "Check the address, or go back to your workspaces."}
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
+		return http.StatusConflict, refusal{Title: "Someone else was faster", Text: "It has changed since you opened the page, so nothing was done.", Do: "Open the page again and decide anew."}
 	case errors.As(err, &forbidden):
 		text := forbidden.Reason
 		if forbidden.Missing.Len() > 0 {

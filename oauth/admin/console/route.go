@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -132,8 +133,10 @@ func (s *call) begin(t route) error {
 func (s *call) identify() error {
 	person, err := s.c.cfg.Authorize(s.r)
 	switch {
-	case errors.Is(err, store.ErrUnavailable), err != nil && errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
-		return fmt.Errorf("console: who the person is: %w", err)
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, bearer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded),
+		err != nil && errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
+		// Its text alone: what it wraps besides would be a decision.
+		return fmt.Errorf("console: who the person is: %w: %s", store.ErrUnavailable, err.Error())
 	case err != nil:
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)
 		return errNobody
