@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -115,6 +116,52 @@ func TestHangingStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnOutageOfTheHostIsNoDecision: a hook whose error says outage is answered
+// with 503, whatever else the error says.
+func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
+	t.Parallel()
+	var tokens, claims, workspaces error
+	w := newWorld(t, func(s *setup) {
+		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return tokens })
+		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, claims }
+		s.config.Keys.Workspaces = func(context.Context, string) error { return workspaces }
+	})
+	down := fmt.Errorf("canary: %w", store.ErrUnavailable)
+	for hook, says := range map[string]*error{"a policy": &tokens, "claims": &claims, "the workspace": &workspaces} {
+		for name, err := range map[string]error{
+			"wrapped":                     down,
+			"in a denial":                 &policy.Denied{Rule: "quota", Reason: "canary", Err: down},
+			"in one to try again later":   &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: down},
+			"in one that calls it ended":  &policy.Denied{Rule: "quota", Expired: true, Err: down},
+			"with wrong credentials":      errors.Join(apikey.ErrInvalidCredentials, down),
+			"with a refused login":        errors.Join(&apikey.RefusedError{Reason: "disabled"}, down),
+			"with a suspended workspace":  errors.Join(apikey.ErrWorkspaceSuspended, down),
+			"with a target":               errors.Join(apikey.ErrTarget, down),
+			"a deadline":                  fmt.Errorf("canary: %w", context.DeadlineExceeded),
+			"a deadline in a denial":      &policy.Denied{Rule: "quota", Err: context.DeadlineExceeded},
+			"a query that was cancelled":  fmt.Errorf("canary: %w", context.Canceled),
+			"a denial joined with outage": errors.Join(&policy.Denied{Rule: "quota"}, down),
+		} {
+			t.Run(hook+": "+name, func(t *testing.T) {
+				w := w.at(t)
+				*says = err
+				a := w.post(w.grant())
+				*says = nil
+				w.refused(a, http.StatusServiceUnavailable, "temporarily_unavailable")
+				require.NotContains(t, a.body, "canary")
+				require.Equal(t, "1", a.header.Get("Retry-After"))
+				w.login(w.key.ID, w.secret) // it recovers by itself
+			})
+		}
+	}
+	t.Run("claims that fail otherwise decide nothing about the client", func(t *testing.T) {
+		w := w.at(t)
+		claims = errors.Join(apikey.ErrInvalidCredentials, &policy.Denied{Rule: "quota"})
+		defer func() { claims = nil }()
+		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
+	})
 }
 
 // failingLimiter is a limiter that may be down.

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -76,6 +78,13 @@ func TestAuthorizeErrors(t *testing.T) {
 	}
 	answer(fmt.Errorf("sessions: %w", store.ErrUnavailable)).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 	answer(fmt.Errorf("tokens: %w", bearer.ErrUnavailable)).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+	answer(fmt.Errorf("sessions: %w", context.DeadlineExceeded)).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+	for _, also := range []error{&admin.UnauthorizedError{Reason: "canary"}, &policy.Denied{Rule: "quota"}, store.ErrNotFound} {
+		got := answer(errors.Join(also, store.ErrUnavailable))
+		got.problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+		require.Equal(t, "1", got.Header.Get("Retry-After"))
+		require.Empty(t, got.Header.Get("WWW-Authenticate"))
+	}
 	got := answer(&admin.UnauthorizedError{Reason: "Sign in first.", Challenge: `Session realm="x"`})
 	require.Equal(t, "Sign in first.", got.problem(http.StatusUnauthorized, admin.CodeUnauthorized).Detail)
 	require.Equal(t, `Session realm="x"`, got.Header.Get("WWW-Authenticate"))

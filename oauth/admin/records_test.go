@@ -87,6 +87,46 @@ func TestPolicies(t *testing.T) {
 	r.do("ada", "POST", createA, newKey).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 }
 
+// TestPolicyOutages: an error of a policy's that says outage is answered with
+// 503, whatever else it says.
+func TestPolicyOutages(t *testing.T) {
+	var answer error
+	r := newRig(t, func(s *setup) {
+		s.keys.Policy = policy.KeyFunc(func(context.Context, *policy.KeyRequest) error { return answer })
+	})
+	m := r.create("olga", "team-a", "ci")
+	disabled := r.create("olga", "team-a", "disabled")
+	r.do("olga", "POST", "/keys/"+disabled.Key.ID+"/disable", "").wants(http.StatusOK)
+	before := r.snapshot("team-a")
+	for name, err := range map[string]error{
+		"a denial because of one":  &policy.Denied{Rule: "quota", Reason: "canary", Err: store.ErrUnavailable},
+		"one to try again later":   &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: store.ErrUnavailable},
+		"a record that is gone":    errors.Join(store.ErrNotFound, store.ErrUnavailable),
+		"a version conflict":       errors.Join(store.ErrConflict, store.ErrUnavailable),
+		"a forbidden act":          errors.Join(&apikey.ForbiddenError{Action: "x"}, store.ErrUnavailable),
+		"somebody unknown":         errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
+		"a deadline of its own":    fmt.Errorf("canary: %w", context.DeadlineExceeded),
+		"a query that was stopped": fmt.Errorf("canary: %w", context.Canceled),
+	} {
+		for _, call := range [][3]string{
+			{"POST", createA, newKey},
+			{"PATCH", "/keys/" + m.Key.ID, `{"name":"renamed"}`},
+			{"POST", "/keys/" + m.Key.ID + "/rotate", `{"grace":0}`},
+			{"POST", "/keys/" + disabled.Key.ID + "/enable", ""},
+		} {
+			t.Run(name+": "+call[0]+" "+call[1], func(t *testing.T) {
+				answer = err
+				defer func() { answer = nil }()
+				got := r.at(t).do("olga", call[0], call[1], call[2])
+				got.problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+				require.Equal(t, "1", got.Header.Get("Retry-After"))
+				require.NotContains(t, string(got.body), "canary")
+				require.Equal(t, before, r.snapshot("team-a"))
+			})
+		}
+	}
+}
+
 // TestPolicySeesTheAddress: rules by address see the client's.
 func TestPolicySeesTheAddress(t *testing.T) {
 	var seen []string

@@ -3,6 +3,7 @@ package gooauth2_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -176,13 +177,20 @@ func TestStockServer(t *testing.T) {
 		_, body := s.post(t, s.grant())
 		require.Contains(t, body, "unauthorized_client")
 	})
-	t.Run("B19 an outage behind the secret", func(t *testing.T) {
-		s.verdict = store.ErrUnavailable
-		defer func() { s.verdict = nil }()
-		status, body := s.post(t, s.grant())
-		require.Equal(t, http.StatusServiceUnavailable, status)
-		require.Contains(t, body, "temporarily_unavailable")
-	})
+	for name, outage := range map[string]error{
+		"an outage":               store.ErrUnavailable,
+		"a denial because of one": &policy.Denied{Rule: "no", Expired: true, Err: store.ErrUnavailable},
+		"a deadline":              fmt.Errorf("quota: %w", context.DeadlineExceeded),
+		"a refused login, too":    errors.Join(&apikey.RefusedError{Reason: "disabled"}, store.ErrUnavailable),
+	} {
+		t.Run("B19 behind the secret: "+name, func(t *testing.T) {
+			s.verdict = outage
+			defer func() { s.verdict = nil }()
+			status, body := s.post(t, s.grant())
+			require.Equal(t, http.StatusServiceUnavailable, status)
+			require.Contains(t, body, "temporarily_unavailable")
+		})
+	}
 	t.Run("B19 an outage before the secret is proved: no token", func(t *testing.T) {
 		s.down = store.ErrUnavailable
 		defer func() { s.down = nil }()
