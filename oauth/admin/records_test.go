@@ -162,6 +162,10 @@ func TestUsage(t *testing.T) {
 		string(r.do("olga", "GET", path, "").wants(http.StatusOK).body))
 	require.JSONEq(t, `{"days":[{"day":"2026-06-01","logins":1,"refusals":0}]}`,
 		string(r.do("olga", "GET", path+"?from=2026-05-01&to=2026-06-02", "").wants(http.StatusOK).body))
+	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: m.Key.ID, Secret: m.Secret}, apikey.Request{})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"days":[{"day":"2026-07-01","logins":4,"refusals":1}]}`,
+		string(r.do("olga", "GET", path+"?from=2026-07-01", "").wants(http.StatusOK).body), "at once, as the last use is")
 	without := newRig(t, func(s *setup) {
 		s.store = r.store
 		s.store.Usage = nil

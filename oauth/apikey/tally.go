@@ -15,6 +15,9 @@ import (
 type tally struct {
 	seed   maphash.Seed
 	shards *[useShards]tallyShard
+	// moving is held while counts are on their way to the store, and while
+	// somebody adds those here to those there.
+	moving chan struct{}
 }
 
 type tallyShard struct {
@@ -35,7 +38,7 @@ type dayTally struct {
 const secondsOfDay = 24 * 60 * 60
 
 func newTally() tally {
-	t := tally{seed: maphash.MakeSeed(), shards: new([useShards]tallyShard)}
+	t := tally{seed: maphash.MakeSeed(), shards: new([useShards]tallyShard), moving: make(chan struct{}, 1)}
 	for i := range t.shards {
 		t.shards[i].days = make(map[keyDay]dayTally)
 	}
@@ -55,16 +58,47 @@ func (t tally) add(workspace, key string, at time.Time, logins, refusals int64) 
 	shard.days[id] = dayTally{workspace, sum.logins + logins, sum.refusals + refusals}
 }
 
+// hold waits until no counts are on their way, and keeps it so until release.
+func (t tally) hold(ctx context.Context) error {
+	select {
+	case t.moving <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: counts are being written: %w", store.ErrUnavailable, ctx.Err())
+	}
+}
+
+func (t tally) release() { <-t.moving }
+
+// of returns what was counted for a key and not written yet, with from <= day
+// < to.
+func (t tally) of(key string, from, to time.Time) []store.Count {
+	shard := &t.shards[maphash.String(t.seed, key)%useShards]
+	var counts []store.Count
+	shard.Lock()
+	defer shard.Unlock()
+	for id, sum := range shard.days {
+		if count := id.count(sum); id.key == key && !count.Day.Before(from) && count.Day.Before(to) {
+			counts = append(counts, count)
+		}
+	}
+	return counts
+}
+
+func (id keyDay) count(sum dayTally) store.Count {
+	return store.Count{
+		Workspace: sum.workspace, Key: id.key, Day: time.Unix(id.day*secondsOfDay, 0).UTC(),
+		Logins: sum.logins, Refusals: sum.refusals,
+	}
+}
+
 func (t tally) take() []store.Count {
 	var counts []store.Count
 	for i := range t.shards {
 		shard := &t.shards[i]
 		shard.Lock()
 		for id, sum := range shard.days {
-			counts = append(counts, store.Count{
-				Workspace: sum.workspace, Key: id.key, Day: time.Unix(id.day*secondsOfDay, 0).UTC(),
-				Logins: sum.logins, Refusals: sum.refusals,
-			})
+			counts = append(counts, id.count(sum))
 		}
 		clear(shard.days)
 		shard.Unlock()
@@ -81,6 +115,10 @@ func (s *Service) flushTally(ctx context.Context) error {
 	if s.store.Usage == nil {
 		return nil
 	}
+	if err := s.tally.hold(ctx); err != nil {
+		return fmt.Errorf("apikey: write usage: %w", err)
+	}
+	defer s.tally.release()
 	counts := s.tally.take()
 	for len(counts) > 0 {
 		some := counts[:min(len(counts), maxCounts)]

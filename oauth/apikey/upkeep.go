@@ -20,12 +20,11 @@ import (
 // could not write is kept for the next one.
 func (s *Service) Flush(ctx context.Context) error {
 	var problems []error
-	if batch := s.uses.take(); len(batch) > 0 {
+	if batch := s.uses.all(); len(batch) > 0 {
 		if err := s.store.Upkeep.Touch(ctx, batch); err != nil {
-			for _, use := range batch {
-				s.uses.add(use.Key, use.Secret, use.At)
-			}
 			problems = append(problems, fmt.Errorf("apikey: write last uses: %w", err))
+		} else {
+			s.uses.drop(batch)
 		}
 	}
 	if err := s.flushTally(ctx); err != nil {
@@ -106,7 +105,8 @@ func (u uses) add(key, secret string, at time.Time) {
 	}
 }
 
-func (u uses) take() []store.Use {
+// all returns the uses, which stay until they are written: drop.
+func (u uses) all() []store.Use {
 	var batch []store.Use
 	for i := range u.shards {
 		shard := &u.shards[i]
@@ -114,10 +114,22 @@ func (u uses) take() []store.Use {
 		for id, at := range shard.at {
 			batch = append(batch, store.Use{Key: id.key, Secret: id.secret, At: at})
 		}
-		clear(shard.at)
 		shard.Unlock()
 	}
 	return batch
+}
+
+// drop forgets uses that were written, but for those of keys used again since.
+func (u uses) drop(batch []store.Use) {
+	for _, use := range batch {
+		shard := u.shard(use.Key)
+		id := usedSecret{use.Key, use.Secret}
+		shard.Lock()
+		if shard.at[id].Equal(use.At) {
+			delete(shard.at, id)
+		}
+		shard.Unlock()
+	}
 }
 
 // overlay adds uses not flushed yet to a key about to be shown.
@@ -202,7 +214,9 @@ func (r *refusals) add(key, workspace, reason string, now time.Time) {
 	name := key + "\x00" + reason
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.seen == nil || hour.After(r.hour) || len(r.seen) >= maxRefusals {
+	// A clock that steps back by a little tells nothing twice; one that was
+	// far ahead silences nobody.
+	if r.seen == nil || hour.After(r.hour) || r.hour.Sub(hour) > time.Hour || len(r.seen) >= maxRefusals {
 		r.seen, r.hour = make(map[string]struct{}), hour
 	}
 	if _, told := r.seen[name]; told || len(r.pending) >= maxRefusals {

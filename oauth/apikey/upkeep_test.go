@@ -164,6 +164,13 @@ func TestRefusalEvents(t *testing.T) {
 		r.clock.Advance(-30 * time.Minute)
 		_, _ = r.login(key.ID, secret.Reveal())
 		require.Len(t, refused(), 4, "B08 a clock that steps back tells nothing twice")
+		right := r.clock.Now()
+		r.clock.Set(right.AddDate(2, 0, 0))
+		_, _ = r.login(key.ID, secret.Reveal())
+		require.Len(t, refused(), 5)
+		r.clock.Set(right.Add(2 * time.Hour))
+		_, _ = r.login(key.ID, secret.Reveal())
+		require.Len(t, refused(), 6, "B29 a clock that was ahead silences nothing")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -18,9 +19,10 @@ const MaxUsageDays = 400
 // Usage returns how often a key logged in and was refused, by day (UTC), with
 // from <= day < to; days without either are left out. A wrong secret for the
 // key counts as a refusal, too, unless it cannot be a secret at all (see
-// ParseSecret), for then no key is looked up. Flush writes the counts, so the
-// last seconds are missing. For who may see the key. Without store.Usage it is
-// ErrNotKept.
+// ParseSecret), for then no key is looked up. What this Service has counted is
+// there at once, as LastUsed of the key is; what other replicas have counted,
+// once their Flush wrote it. For who may see the key. Without store.Usage it
+// is ErrNotKept.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {
@@ -32,9 +34,22 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 	if s.store.Usage == nil {
 		return nil, ErrNotKept
 	}
+	if err := s.tally.hold(ctx); err != nil {
+		return nil, fmt.Errorf("apikey: read usage: %w", err)
+	}
+	defer s.tally.release()
 	days, err := s.store.Usage.Days(ctx, key.Workspace, id, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: read usage: %w", err)
+	}
+	for _, count := range s.tally.of(id, from, to) {
+		i, found := slices.BinarySearchFunc(days, count.Day, func(d store.Count, day time.Time) int { return d.Day.Compare(day) })
+		if !found {
+			days = slices.Insert(days, i, count)
+			continue
+		}
+		days[i].Logins += count.Logins
+		days[i].Refusals += count.Refusals
 	}
 	return days, nil
 }

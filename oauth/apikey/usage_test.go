@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,10 @@ func TestUsage(t *testing.T) {
 	r := newRig(t)
 	k, secret := r.create(owner, "team-a", "project.list")
 	other, otherSecret := r.create(owner, "team-a", "project.list")
+	for range 50 { // some are kept together
+		third, thirdSecret := r.create(owner, "team-a", "project.list")
+		r.mustLogin(third.ID, thirdSecret)
+	}
 	for range 3 {
 		r.mustLogin(k.ID, secret)
 	}
@@ -40,18 +45,29 @@ func TestUsage(t *testing.T) {
 	require.Error(t, err)
 	_, err = r.loginFor(k.ID, secret.Reveal(), perms("project.save"))
 	require.Error(t, err)
-	require.Empty(t, r.usage(k.ID), "not written yet")
-	require.NoError(t, r.Flush(t.Context()))
+	written := func(id string) int {
+		days, err := r.store.Usage.Days(t.Context(), "team-a", id, noon.AddDate(0, 0, -100), noon.AddDate(0, 0, 200))
+		require.NoError(t, err)
+		return len(days)
+	}
 	today := noon.Format(time.DateOnly)
+	require.Zero(t, written(k.ID), "a login writes nothing")
+	require.Equal(t, []string{today + " 3 2"}, r.usage(k.ID), "but it shows")
+	require.NoError(t, r.Flush(t.Context()))
+	require.Equal(t, 1, written(k.ID))
 	require.Equal(t, []string{today + " 3 2"}, r.usage(k.ID))
 	require.Equal(t, []string{today + " 1 0"}, r.usage(other.ID))
 
 	r.mustLogin(k.ID, secret)
 	r.clock.Set(noon.Truncate(24*time.Hour).AddDate(0, 0, 1))
 	r.mustLogin(k.ID, secret)
+	tomorrow := noon.AddDate(0, 0, 1).Format(time.DateOnly)
+	require.Equal(t, []string{today + " 4 2", tomorrow + " 1 0"}, r.usage(k.ID), "what is written and what is not")
+	between, err := r.Usage(t.Context(), owner, k.ID, noon.Truncate(24*time.Hour), noon.Truncate(24*time.Hour).AddDate(0, 0, 1))
+	require.NoError(t, err)
+	require.Len(t, between, 1, "from <= day < to")
 	require.NoError(t, r.Flush(t.Context()))
 	require.NoError(t, r.Flush(t.Context()), "and not twice")
-	tomorrow := noon.AddDate(0, 0, 1).Format(time.DateOnly)
 	require.Equal(t, []string{today + " 4 2", tomorrow + " 1 0"}, r.usage(k.ID))
 
 	r.clock.Set(noon.Truncate(24*time.Hour).AddDate(0, 0, 91))
@@ -91,6 +107,97 @@ func TestUsageIsExact(t *testing.T) {
 	all.Wait()
 	_, _ = r.Flush(t.Context()), r.Flush(t.Context()) // one of two succeeds
 	require.Equal(t, []string{fmt.Sprintf("%s %d 0", noon.Format(time.DateOnly), clients*logins)}, r.usage(k.ID))
+}
+
+// TestUsageAgreesWithLastUse: while a flush is under way, and whatever part of
+// it is written, a key's last use and its counts are those of all its logins.
+func TestUsageAgreesWithLastUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		usage, upkeep := &slowUsage{Usage: st.Usage}, &slowUpkeep{Upkeep: st.Upkeep}
+		st.Usage, st.Upkeep = usage, upkeep
+		r := rigOn(t, st)
+		k, secret := r.create(owner, "team-a", "project.list")
+		agree := func(logins int) {
+			t.Helper()
+			shown, err := r.Get(t.Context(), owner, k.ID)
+			require.NoError(t, err)
+			require.Equal(t, r.clock.Now(), shown.LastUsed)
+			require.Equal(t, []string{fmt.Sprintf("%s %d 0", noon.Format(time.DateOnly), logins)}, r.usage(k.ID))
+		}
+		logins := 0
+		for n := range 10 {
+			r.clock.Add(time.Second)
+			r.mustLogin(k.ID, secret)
+			logins++
+			agree(logins)
+			go func() { _ = r.Flush(context.Background()) }()
+			for i := range 12 {
+				time.Sleep(100 * time.Millisecond)
+				if i == n { // before, between or after the writes
+					r.clock.Add(time.Second)
+					r.mustLogin(k.ID, secret)
+					logins++
+				}
+				agree(logins)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+// TestUsageWaitsForNoHungWrite: who cannot wait until a write ends meets an
+// outage, and nothing is lost.
+func TestUsageWaitsForNoHungWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		usage := &slowUsage{Usage: st.Usage, hangs: true}
+		st.Usage = usage
+		r := rigOn(t, st)
+		k, secret := r.create(owner, "team-a", "project.list")
+		r.mustLogin(k.ID, secret)
+		flush, end := context.WithTimeout(context.Background(), 10*time.Second)
+		defer end()
+		go func() { _ = r.Flush(flush) }()
+		synctest.Wait()
+		brief, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := r.Usage(brief, owner, k.ID, noon, noon.AddDate(0, 0, 1))
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.Equal(t, time.Second, time.Since(began))
+		<-flush.Done()
+		synctest.Wait()
+		usage.hangs = false
+		require.Equal(t, []string{noon.Format(time.DateOnly) + " 1 0"}, r.usage(k.ID))
+	})
+}
+
+// slowUsage and slowUpkeep take their time before and after a write.
+type (
+	slowUsage struct {
+		store.Usage
+		hangs bool
+	}
+	slowUpkeep struct{ store.Upkeep }
+)
+
+func (s *slowUsage) Add(ctx context.Context, counts []store.Count) error {
+	if s.hangs {
+		<-ctx.Done()
+		return store.ErrUnavailable
+	}
+	time.Sleep(200 * time.Millisecond)
+	err := s.Usage.Add(ctx, counts)
+	time.Sleep(200 * time.Millisecond)
+	return err
+}
+
+func (s *slowUpkeep) Touch(ctx context.Context, uses []store.Use) error {
+	time.Sleep(200 * time.Millisecond)
+	err := s.Upkeep.Touch(ctx, uses)
+	time.Sleep(200 * time.Millisecond)
+	return err
 }
 
 // flakyUsage fails every other write, with nothing written.

@@ -58,6 +58,7 @@ func (s *call) showKey() error {
 		return err
 	default:
 		page.Chart = chartOf(counts, to)
+		page.Chart.Elsewhere = !key.LastUsed.Before(to.AddDate(0, 0, -chartDays))
 	}
 	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})
 	if err != nil {
@@ -95,6 +96,9 @@ type chart struct {
 	From, To         string
 	Most             int64
 	Logins, Refusals int64
+	// Elsewhere says that the key was used in these days, whether or not it
+	// was counted here: a key that was restored brings its last use alone.
+	Elsewhere bool
 }
 
 // bar is one day; heights are in the chart's units, of which it has 100.

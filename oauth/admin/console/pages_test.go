@@ -246,9 +246,21 @@ func TestUsageIsDrawn(t *testing.T) {
 		_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
 		require.NoError(t, err)
 	}
-	require.NoError(t, r.keys.Flush(t.Context()))
-	body := r.get("olga", "/keys/"+key.ID).body
-	require.Contains(t, body, "3 logins, 0 refused logins")
-	require.Contains(t, body, `<rect class="logins" x="580"`)
-	require.Contains(t, body, "<td>3</td>")
+	for _, when := range []string{"not written yet", "written"} {
+		body := r.get("olga", "/keys/"+key.ID).body
+		require.Contains(t, body, "3 logins, 0 refused logins", when)
+		require.Contains(t, body, `<rect class="logins" x="580"`, when)
+		require.Contains(t, body, "<td>3</td>", when)
+		require.NotContains(t, body, "Nobody has logged in", when)
+		require.NoError(t, r.keys.Flush(t.Context()))
+	}
+	t.Run("a key that was used where nobody counts", func(t *testing.T) {
+		key, _ := r.made("team-a", "restored", "project.list")
+		require.NoError(t, r.store.Upkeep.Touch(t.Context(), []store.Use{{Key: key.ID, Secret: key.Secrets[0].ID, At: noon.AddDate(0, 0, -28)}}))
+		body := r.get("olga", "/keys/"+key.ID).body
+		require.Contains(t, body, "No login with this key has been counted here")
+		require.NotContains(t, body, "Nobody has logged in")
+		r.clock.Add(48 * time.Hour)
+		require.Contains(t, r.get("olga", "/keys/"+key.ID).body, "Nobody has logged in")
+	})
 }
