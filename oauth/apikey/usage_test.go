@@ -133,7 +133,7 @@ func TestUsageAgreesWithLastUse(t *testing.T) {
 			agree(logins)
 			go func() { _ = r.Flush(context.Background()) }()
 			for i := range 12 {
-				time.Sleep(100 * time.Millisecond)
+				pass(100 * time.Millisecond)
 				if i == n { // before, between or after the writes
 					r.clock.Add(time.Second)
 					r.mustLogin(k.ID, secret)
@@ -187,17 +187,21 @@ func (s *slowUsage) Add(ctx context.Context, counts []store.Count) error {
 		<-ctx.Done()
 		return store.ErrUnavailable
 	}
-	time.Sleep(200 * time.Millisecond)
+	pass(200 * time.Millisecond)
 	err := s.Usage.Add(ctx, counts)
-	time.Sleep(200 * time.Millisecond)
+	pass(200 * time.Millisecond)
 	return err
 }
 
 func (s *slowUpkeep) Touch(ctx context.Context, uses []store.Use) error {
-	time.Sleep(200 * time.Millisecond)
+	pass(200 * time.Millisecond)
 	err := s.Upkeep.Touch(ctx, uses)
-	time.Sleep(200 * time.Millisecond)
+	pass(200 * time.Millisecond)
 	return err
+}
+
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock
 }
 
 // flakyUsage fails every other write, with nothing written.

@@ -19,8 +19,8 @@ import (
 type caller struct {
 	t testing.TB
 	store.Store
-	ahead  time.Duration
-	spoken *int
+	ahead time.Duration
+	calls *int
 }
 
 func (c caller) now() time.Time { return time.Now().Add(c.ahead) }
@@ -34,12 +34,12 @@ func (c caller) revoke(id string, until time.Time) {
 	require.NoError(c.t, c.OnceIDs.Spend(context.Background(), once, c.now()))
 }
 
-// speak makes so many calls that all that may be collected is.
-func (c caller) speak() {
+// callOften makes so many calls that all that may be collected is.
+func (c caller) callOften() {
 	c.t.Helper()
 	for range 100 {
-		*c.spoken++
-		c.revoke(fmt.Sprint("call ", *c.spoken), c.now().Add(time.Minute))
+		*c.calls++
+		c.revoke(fmt.Sprint("call ", *c.calls), c.now().Add(time.Minute))
 	}
 }
 
@@ -60,14 +60,18 @@ func (c caller) requireHolds(id string) {
 	require.Equal(c.t, "first", found.Value)
 }
 
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock
+}
+
 // callers returns two services on one store with a key: one whose clock is
 // right and one whose clock is that far ahead.
 func callers(t testing.TB, ahead time.Duration) (right, wrong caller) {
 	t.Helper()
 	s := memstore.New()
 	require.NoError(t, s.Keys.Create(context.Background(), realisticKey(1), store.NoLimit, store.Change{}))
-	spoken := new(int)
-	return caller{t, s, 0, spoken}, caller{t, s, ahead, spoken}
+	calls := new(int)
+	return caller{t, s, 0, calls}, caller{t, s, ahead, calls}
 }
 
 // One-time ids and revocations that ended are collected as new ones come,
@@ -80,7 +84,7 @@ func TestWhatEndedIsCollected(t *testing.T) {
 				before := heap()
 				for i := range 100_000 {
 					c.revoke(strconv.Itoa(i), c.now().Add(time.Minute))
-					time.Sleep(time.Second)
+					pass(time.Second)
 				}
 				require.Less(t, heap()-before, int64(2_000_000))
 				c.requireHolds("99999")
@@ -97,49 +101,49 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 		}{
 			{"one call between others", func(right, wrong caller) {
 				right.revoke("before", right.now().Add(time.Hour))
-				wrong.speak()
+				wrong.callOften()
 				right.revoke("after", right.now().Add(time.Hour))
-				right.speak()
+				right.callOften()
 				right.requireHolds("before")
 				right.requireHolds("after")
 			}},
 			{"a first call", func(right, wrong caller) {
-				wrong.speak()
+				wrong.callOften()
 				right.revoke("after", right.now().Add(time.Hour))
-				wrong.speak()
+				wrong.callOften()
 				right.requireHolds("after")
 			}},
 			{"a first call after a long silence", func(right, wrong caller) {
 				right.revoke("before", right.now().Add(90*24*time.Hour))
-				time.Sleep(60 * 24 * time.Hour)
-				wrong.speak()
+				pass(60 * 24 * time.Hour)
+				wrong.callOften()
 				right.requireHolds("before")
 			}},
 			{"a caller who goes on", func(right, wrong caller) {
 				right.revoke("before", right.now().Add(20*24*time.Hour))
 				for range 19 {
-					time.Sleep(23 * time.Hour)
-					wrong.speak()
+					pass(23 * time.Hour)
+					wrong.callOften()
 					right.requireHolds("before")
-					right.speak()
+					right.callOften()
 				}
 			}},
 			{"what it revokes holds for the others", func(right, wrong caller) {
 				wrong.revoke("token", right.now().Add(5*time.Hour))
 				right.requireHolds("token")
 				for range 9 {
-					time.Sleep(30 * time.Minute)
-					wrong.speak()
-					right.speak()
+					pass(30 * time.Minute)
+					wrong.callOften()
+					right.callOften()
 					right.requireHolds("token")
 				}
 			}},
 			{"what has ended by its own time stays for the others", func(right, wrong caller) {
 				wrong.revoke("token", right.now().Add(5*time.Minute))
-				wrong.speak()
+				wrong.callOften()
 				right.requireHolds("token")
-				time.Sleep(5*time.Minute - time.Microsecond)
-				wrong.speak()
+				pass(5*time.Minute - time.Microsecond)
+				wrong.callOften()
 				right.requireHolds("token")
 			}},
 		} {
@@ -157,37 +161,37 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 func TestAClockBehindDelaysCollection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, wrong := callers(t, -30*365*24*time.Hour)
-		right.speak()
-		wrong.speak()
+		right.callOften()
+		wrong.callOften()
 		right.revoke("token", right.now().Add(time.Minute))
-		time.Sleep(12 * time.Hour)
-		right.speak()
+		pass(12 * time.Hour)
+		right.callOften()
 		require.True(t, right.revoked("token"))
 		for range 2 {
-			time.Sleep(24 * time.Hour)
-			right.speak()
+			pass(24 * time.Hour)
+			right.callOften()
 		}
 		for range 10 {
-			right.speak()
+			right.callOften()
 		}
 		require.False(t, right.revoked("token"))
 	})
 }
 
-// A caller who may be slow by a few minutes, and was not heard, finds what has
-// ended for the others.
+// A caller whose clock is behind by a few minutes, and who made no change of
+// late, finds what has ended for the others.
 func TestWhatEndedOutlivesItsEndBySkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, slow := callers(t, -10*time.Minute)
 		right.revoke("token", right.now().Add(time.Minute))
-		time.Sleep(11*time.Minute - time.Microsecond)
-		right.speak()
+		pass(11*time.Minute - time.Microsecond)
+		right.callOften()
 		slow.requireHolds("token")
-		time.Sleep(24 * time.Hour)
-		right.speak()
-		time.Sleep(24 * time.Hour)
-		right.speak()
-		right.speak()
+		pass(24 * time.Hour)
+		right.callOften()
+		pass(24 * time.Hour)
+		right.callOften()
+		right.callOften()
 		require.False(t, right.revoked("token"))
 	})
 }
@@ -200,13 +204,13 @@ func TestAnIdSpentAnewIsNotCollectedEarly(t *testing.T) {
 		ctx, start := context.Background(), c.now()
 		end := start.AddDate(1, 0, 0)
 		c.revoke("again", start.Add(time.Minute))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		require.NoError(t, c.OnceIDs.Spend(ctx, store.OnceID{Space: "jti", ID: "again", Value: "first", Expires: end}, c.now()))
 		require.NoError(t, c.Epochs.Revoke(ctx, "again", end, c.now()))
 		require.NoError(t, c.Epochs.Revoke(ctx, "again", start, c.now()), "the later end stays")
 		for range 3 {
-			time.Sleep(24 * time.Hour)
-			c.speak()
+			pass(24 * time.Hour)
+			c.callOften()
 		}
 		c.requireHolds("again")
 	})

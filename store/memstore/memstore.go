@@ -132,13 +132,13 @@ func (db *database) record(c store.Change) {
 }
 
 // skew is how long one-time ids and revocations outlive their end, for
-// callers whose clocks run behind and who have not spoken of late.
+// callers whose clocks run behind and who made no change of late.
 const skew = 10 * time.Minute
 
 // expire puts an entry that a caller whose time is now wants kept until the
 // given one, and collects a few that have ended. It is called inside change.
 func expire[K comparable, V any](db *database, x *expiring[K, V], key K, value V, until int64, now time.Time) {
-	db.clock.hear(micros(now))
+	db.clock.observe(micros(now))
 	keep := until
 	if at := db.clock.now(); until <= at {
 		// Nobody keeps what has ended: the clock is wrong.
