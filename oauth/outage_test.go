@@ -150,8 +150,8 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 				a := w.post(w.grant())
 				*says = nil
 				w.refused(a, http.StatusServiceUnavailable, "temporarily_unavailable")
-				require.NotContains(t, a.body, "canary")
-				require.Equal(t, "1", a.header.Get("Retry-After"))
+				require.NotContains(t, a.Body, "canary")
+				require.Equal(t, "1", a.Header.Get("Retry-After"))
 				w.login(w.key.ID, w.secret) // it recovers by itself
 			})
 		}

@@ -31,7 +31,7 @@ func TestRemindersInAnOutage(t *testing.T) {
 			r.expiring("ci", 10*day)
 			require.ErrorIs(t, r.note(r.Remind(t.Context())), store.ErrUnavailable)
 			require.Len(t, in.got, c.calls[0])
-			r.clock.Add(5 * time.Minute)
+			r.clock.Advance(5 * time.Minute)
 			require.NoError(t, r.Remind(t.Context()))
 			require.NoError(t, r.Remind(t.Context()))
 			require.Len(t, in.got, c.calls[1])

@@ -127,7 +127,7 @@ func TestUsageAgreesWithLastUse(t *testing.T) {
 		}
 		logins := 0
 		for n := range 10 {
-			r.clock.Add(time.Second)
+			r.clock.Advance(time.Second)
 			r.mustLogin(k.ID, secret)
 			logins++
 			agree(logins)
@@ -135,7 +135,7 @@ func TestUsageAgreesWithLastUse(t *testing.T) {
 			for i := range 12 {
 				pass(100 * time.Millisecond)
 				if i == n { // before, between or after the writes
-					r.clock.Add(time.Second)
+					r.clock.Advance(time.Second)
 					r.mustLogin(k.ID, secret)
 					logins++
 				}

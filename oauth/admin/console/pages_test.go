@@ -260,7 +260,7 @@ func TestUsageIsDrawn(t *testing.T) {
 		body := r.get("olga", "/keys/"+key.ID).body
 		require.Contains(t, body, "No login with this key has been counted here")
 		require.NotContains(t, body, "Nobody has logged in")
-		r.clock.Add(48 * time.Hour)
+		r.clock.Advance(48 * time.Hour)
 		require.Contains(t, r.get("olga", "/keys/"+key.ID).body, "Nobody has logged in")
 	})
 }
