@@ -2,7 +2,7 @@
 // part of the meshStack API that deals with keys, so that the meshStack
 // Terraform provider, as it is, manages keys here.
 //
-//	go run ./examples/meshstack -bootstrap first-key.json
+//	go run -C examples/meshstack . -bootstrap first-key.json
 //
 // writes the credentials of a key with every permission and serves at
 // http://127.0.0.1:8080. The provider takes them from its environment:

@@ -43,10 +43,10 @@ func TestComposed(t *testing.T) {
 			return st
 		})
 	})
+	if !soak() {
+		return
+	}
 	t.Run("contract under a cache", func(t *testing.T) {
-		if !soak() {
-			t.Skip("only with LATCHKEY_SOAK=1")
-		}
 		storetest.Run(t, func(t *testing.T) store.Store {
 			st, marks := composed(t)
 			cached, err := cache.New(st, cache.Config{EpochsWatch: marks})

@@ -3,6 +3,6 @@
 // for each process; see host_test.go for what such a process does and
 // replica_test.go for how a test talks to it.
 //
-//	go test ./store/internal/fleet -v                    # prints what was measured
-//	LATCHKEY_SOAK=1 go test ./store/internal/fleet -v -timeout 30m # the figures of store/README.md
+//	go test -C store/servertest ./fleet -v                    # prints what was measured
+//	LATCHKEY_SOAK=1 go test -C store/servertest ./fleet -v -timeout 30m # the figures of store/README.md
 package fleet

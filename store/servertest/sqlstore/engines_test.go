@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +22,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	defer servers.Close()
+	if file := os.Getenv(victimEnv); file != "" {
+		if err := beKilled(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1) //nolint:forbidigo // the victim's main ends here
+		}
+		return
+	}
 	defer servers.Close()
 	_ = mysql.SetLogger(&mysql.NopLogger{}) // tests break connections on purpose
 	m.Run()

@@ -3,12 +3,13 @@ package sqlstore_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,16 +20,12 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
+// victimEnv names the file to a process that is to be killed.
+const victimEnv = "LATCHKEY_TEST_VICTIM"
+
 // Killed at any moment, SQLite loses nothing that was acknowledged, keeps
 // changes and events together, and its file stays sound.
 func TestKilledSQLiteLosesNothing(t *testing.T) {
-	if file := os.Getenv("LATCHKEY_TEST_VICTIM"); file != "" {
-		beKilled(t, file)
-		return
-	}
-	if runtime.GOOS == "windows" {
-		t.Skip("a process is killed in another way there")
-	}
 	rounds := 3
 	if soak() {
 		rounds = 50
@@ -46,12 +43,23 @@ func TestKilledSQLiteLosesNothing(t *testing.T) {
 
 // beKilled is the victim: four writers make keys and rotate them, and print
 // what was acknowledged.
-func beKilled(t *testing.T, file string) {
-	s := openSQLite(t, file).Store()
+func beKilled(file string) error {
 	ctx := context.Background()
+	db, err := sql.Open("sqlite", sqliteSource(file))
+	if err != nil {
+		return err
+	}
+	d, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Config{})
+	if err != nil {
+		return err
+	}
+	if err := d.Migrate(ctx); err != nil {
+		return err
+	}
+	s := d.Store()
 	out := os.NewFile(3, "acknowledged")
 	prefix := os.Getenv("LATCHKEY_TEST_ROUND")
-	race(4, func(writer int) error {
+	return errors.Join(race(4, func(writer int) error {
 		for n := 0; ; n++ {
 			k := key(fmt.Sprint("team-", writer), fmt.Sprintf("%s-%d-%d", prefix, writer, n))
 			for k.Version = 0; k.Version < 3; k.Version++ {
@@ -69,7 +77,7 @@ func beKilled(t *testing.T, file string) {
 				fmt.Fprintln(out, name)
 			}
 		}
-	})
+	})...)
 }
 
 // killOne runs a victim on the file and kills it at a random moment after its
@@ -79,8 +87,8 @@ func killOne(t *testing.T, file string, round int) []string {
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	defer read.Close()
-	victim := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledSQLiteLosesNothing$") //nolint:gosec // this test itself
-	victim.Env = append(os.Environ(), "LATCHKEY_TEST_VICTIM="+file, fmt.Sprint("LATCHKEY_TEST_ROUND=r", round))
+	victim := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this binary itself
+	victim.Env = append(os.Environ(), victimEnv+"="+file, fmt.Sprint("LATCHKEY_TEST_ROUND=r", round))
 	victim.ExtraFiles = []*os.File{write}
 	require.NoError(t, victim.Start())
 	require.NoError(t, write.Close())
@@ -98,11 +106,6 @@ func killOne(t *testing.T, file string, round int) []string {
 	}
 	require.ErrorContains(t, victim.Wait(), "killed")
 	return acknowledged
-}
-
-func openSQLite(t *testing.T, file string) *sqlstore.Database {
-	t.Helper()
-	return engines[2].tables(t, dial(t, "sqlite", sqliteSource(file)), sqlstore.Config{})
 }
 
 // checkSurvivors opens the file as a new process would.

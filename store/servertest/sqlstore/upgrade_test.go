@@ -64,17 +64,16 @@ func TestUpgrade(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, in, got)
 		})
-		t.Run("one that ended before it was noted is finished", func(t *testing.T) {
-			if e.dialect != sqlstore.MySQL {
-				t.Skip("there a migration is one transaction")
-			}
-			run(t, db, "DELETE FROM latchkey_schema WHERE version > 1")
-			require.NoError(t, d.Migrate(ctx))
-			require.Equal(t, migrations(t, e.dialect), count(t, db, "SELECT COUNT(*) FROM latchkey_schema"))
-			got, err := s.Settings.Instance(ctx)
-			require.NoError(t, err)
-			require.Equal(t, in, got)
-		})
+		if e.dialect == sqlstore.MySQL { // elsewhere a migration is one transaction
+			t.Run("one that ended before it was noted is finished", func(t *testing.T) {
+				run(t, db, "DELETE FROM latchkey_schema WHERE version > 1")
+				require.NoError(t, d.Migrate(ctx))
+				require.Equal(t, migrations(t, e.dialect), count(t, db, "SELECT COUNT(*) FROM latchkey_schema"))
+				got, err := s.Settings.Instance(ctx)
+				require.NoError(t, err)
+				require.Equal(t, in, got)
+			})
+		}
 		t.Run("times that cannot be read are an error", func(t *testing.T) {
 			for _, text := range []string{"soon", "1 x", "1 2 3 4 5 6 7 8 9"} {
 				run(t, db, "UPDATE latchkey_instance SET remind_before = '"+text+"'")
