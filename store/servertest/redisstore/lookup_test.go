@@ -1,12 +1,8 @@
 package redisstore_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
-	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/redisstore"
@@ -62,30 +58,4 @@ func benchmarked(b *testing.B) store.Store {
 	s := newDriver(b, client, redisstore.Config{Prefix: newPrefix(b, client)}).Store()
 	create(b, s, "team-a", "key-1")
 	return s
-}
-
-// What a look-up costs this process beyond the client's bare trip is bounded;
-// published is 30 us, asserted ten times that.
-func TestLookupCost(t *testing.T) {
-	client := sharedClient(t)
-	s := newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
-	create(t, s, "team-a", "key-1")
-	ctx := context.Background()
-	fastest := func(do func() error) time.Duration {
-		best := time.Hour
-		for range 50 {
-			begun := time.Now()
-			for range 20 {
-				require.NoError(t, do())
-			}
-			best = min(best, time.Since(begun)/20)
-		}
-		return best
-	}
-	trip := fastest(func() error { return client.Ping(ctx).Err() })
-	whole := fastest(func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err })
-	t.Logf("a look-up takes %s, a bare trip %s", whole, trip)
-	require.Less(t, whole-trip, 300*time.Microsecond)
-	allocations := testing.AllocsPerRun(100, func() { _, _ = s.Keys.Lookup(ctx, "key-1") })
-	t.Logf("%.0f allocations", allocations)
 }
