@@ -182,7 +182,7 @@ func TestSigners(t *testing.T) {
 		{"a kid that is too long", []oauth.SigningKey{{ID: strings.Repeat("k", 256), Key: ecKey}}, "255"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, Signers: tc.signers})
+			srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog, Signers: tc.signers})
 			if tc.want != "" {
 				require.ErrorContains(t, err, tc.want)
 				require.Nil(t, srv)
@@ -195,15 +195,15 @@ func TestSigners(t *testing.T) {
 	t.Run("a durable store without signers", func(t *testing.T) {
 		st := memstore.New()
 		st.SigningKeys = durable{st.SigningKeys}
-		_, err := oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+		_, err := oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 		require.ErrorContains(t, err, "Config.Signers and Config.SealKeys are empty, and Store.SigningKeys is durable")
-		_, err = oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, Signers: []oauth.SigningKey{{Key: ecKey}}})
+		_, err = oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog, Signers: []oauth.SigningKey{{Key: ecKey}}})
 		require.NoError(t, err)
 	})
 	t.Run("a store that keeps no signing keys, without signers", func(t *testing.T) {
 		st := memstore.New()
 		st.SigningKeys = nil
-		_, err := oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+		_, err := oauth.New(st, oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 		require.ErrorContains(t, err, "Store.SigningKeys is missing")
 	})
 }

@@ -75,7 +75,7 @@ func TestConfig(t *testing.T) {
 		{"a lifetime that is too long", func(c *oauth.Config) { c.Keys.TokenLifetime = 25 * time.Hour }, "TokenLifetime"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cfg := oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog}
+			cfg := oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog}
 			tc.change(&cfg)
 			srv, err := oauth.New(memstore.New(), cfg)
 			if tc.want == "" {
@@ -109,7 +109,7 @@ func TestConfig(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+	srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 	require.NoError(t, err)
 	var patterns []string
 	for pattern := range srv.Routes() {
@@ -122,7 +122,7 @@ func TestDefaults(t *testing.T) {
 // TestMux mounts the routes beside patterns that hosts have.
 func TestMux(t *testing.T) {
 	t.Parallel()
-	srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+	srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 	require.NoError(t, err)
 	spa := http.NotFoundHandler()
 	host := http.NewServeMux()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -26,7 +27,7 @@ type fuzzed struct {
 func newFuzzed(f testing.TB) *fuzzed {
 	f.Helper()
 	srv, err := oauth.New(memstore.New(), oauth.Config{
-		Logger: quiet, Issuer: "https://a.example", Permissions: catalog, Now: harness.ClockAt(start).Now,
+		Logger: quiet, Issuer: "https://a.example", Permissions: catalog, LoginTimeout: time.Minute, Now: harness.ClockAt(start).Now,
 		Signers: []oauth.SigningKey{{Secret: make([]byte, 32)}},
 		Keys:    apikey.Config{Budgets: apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}},
 	})

@@ -78,6 +78,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		InsecureLoopback: true,
 		Permissions:      catalog,
 		Realm:            "api",
+		LoginTimeout:     time.Minute, // a busy machine is no outage
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
 	}

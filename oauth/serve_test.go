@@ -32,7 +32,7 @@ type serving struct {
 func startServing(t *testing.T, grace time.Duration) *serving {
 	t.Helper()
 	s := &serving{t: t, store: memstore.New(), came: make(chan struct{}), letGo: make(chan struct{}), ended: make(chan error, 1)}
-	srv, err := oauth.New(s.store, oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+	srv, err := oauth.New(s.store, oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 	require.NoError(t, err)
 	key, secret, err := srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestServe(t *testing.T) {
 		require.True(t, s.used())
 	})
 	t.Run("a web server that fails ends it", func(t *testing.T) {
-		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog})
+		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 		require.NoError(t, err)
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)

@@ -51,7 +51,7 @@ func newPair(t testing.TB, alg string) *pair {
 	}
 	pepper := bytes.Repeat([]byte("p"), 32)
 	srv, err := oauth.New(memstore.New(), oauth.Config{
-		Issuer: pairIssuer, Permissions: catalog, Logger: quiet,
+		Issuer: pairIssuer, Permissions: catalog, Logger: quiet, LoginTimeout: time.Minute,
 		Signers: []oauth.SigningKey{signing},
 		Keys:    apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: pepper}}},
 	})

@@ -54,7 +54,6 @@ func TestNobodyWaits(t *testing.T) {
 		s.store = st
 		now := s.config.Now
 		s.config.Now = func() time.Time { at.pass("Now"); return now() }
-		s.config.LoginTimeout = time.Minute
 		s.config.ClientAddr = func(*http.Request) netip.Addr { at.pass("ClientAddr"); return netip.Addr{} }
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { at.pass("Claims"); return nil, nil }
 		s.config.Keys.Workspaces = func(context.Context, string) error { at.pass("Workspaces"); return nil }

@@ -60,9 +60,10 @@ func newWorldOn(t *testing.T, st store.Store) *world {
 		s[i] = byte(i + 1) // the same for all backends on one store
 	}
 	srv, routes, err := newBackend(st, oauth.Config{
-		Issuer: "https://mesh.example.com",
-		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now:    w.clock.Now,
+		Issuer:       "https://mesh.example.com",
+		LoginTimeout: time.Minute, // a busy machine is no outage
+		Logger:       slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:          w.clock.Now,
 	}, parseWorkspaces("team-a,team-b"), s, false)
 	require.NoError(t, err)
 	web := httptest.NewServer(routes)

@@ -19,6 +19,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -124,50 +126,36 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestBearer mounts the API on a server whose own tokens manage its keys.
 func TestBearer(t *testing.T) {
+	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Keys: apikey.Config{Management: management}})
+	srv := auth.Server()
+	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey, Timeout: time.Minute})
+	require.NoError(t, err)
 	mux := http.NewServeMux()
-	web := httptest.NewServer(mux)
-	defer web.Close()
-	srv, err := oauth.New(memstore.New(), oauth.Config{
-		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Keys: apikey.Config{Management: management}, Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	for pattern, handler := range srv.Routes() {
-		mux.Handle(pattern, handler)
-	}
-	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
-	require.NoError(t, err)
 	mux.Handle("/manage/keys-of-all/", http.StripPrefix("/manage/keys-of-all", api))
+	auth.Mount(mux)
 	key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{
 		Workspace: "team-a", Name: "manager", Permissions: scope.MustParse("keys.list keys.save project.list"),
 	})
 	require.NoError(t, err)
 
 	send := func(method, path, body string, authorization ...string) (int, string, string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, web.URL+"/manage/keys-of-all"+path, strings.NewReader(body))
+		req, err := harness.NewRequest(t.Context(), method, auth.URL+"/manage/keys-of-all"+path, body, "Content-Type", "application/json")
 		require.NoError(t, err)
-		req.Header.Set("Content-Type", "application/json")
 		req.Header["Authorization"] = authorization
-		answer, err := http.DefaultClient.Do(req)
+		answer, err := harness.Do(http.DefaultClient, req)
 		require.NoError(t, err)
-		defer answer.Body.Close()
-		var text bytes.Buffer
-		_, err = text.ReadFrom(answer.Body)
-		require.NoError(t, err)
-		return answer.StatusCode, answer.Header.Get("WWW-Authenticate"), text.String()
+		return answer.StatusCode, answer.Header.Get("WWW-Authenticate"), answer.Body
 	}
 	login := func(permissions string) string {
-		answer, err := http.PostForm(web.URL+"/api/login", url.Values{
+		form := url.Values{
 			"grant_type": {"client_credentials"}, "client_id": {key.ID}, "client_secret": {secret.Reveal()}, "scope": {permissions},
-		})
+		}.Encode()
+		req, err := harness.NewRequest(t.Context(), "POST", auth.TokenURL, form, "Content-Type", "application/x-www-form-urlencoded")
 		require.NoError(t, err)
-		defer answer.Body.Close()
-		var text bytes.Buffer
-		_, err = text.ReadFrom(answer.Body)
+		answer, err := harness.Do(http.DefaultClient, req)
 		require.NoError(t, err)
-		_, token, found := strings.Cut(text.String(), `"access_token":"`)
-		require.True(t, found, text.String())
-		token, _, _ = strings.Cut(token, `"`)
-		return "Bearer " + token
+		require.NotEmpty(t, answer.Token(), answer.Body)
+		return "Bearer " + answer.Token()
 	}
 	all, looks := login(""), login("keys.list")
 

@@ -57,7 +57,7 @@ func newStock(t *testing.T) *stock {
 	st.Epochs = sameEpochs{st.Epochs}
 	st.Keys = keys
 	s.Server, err = oauth.New(st, oauth.Config{
-		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler),
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
 		Policy: policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return s.verdict }),
 	})
 	require.NoError(t, err)

@@ -142,7 +142,7 @@ func newHost(t *testing.T, wrap bool) *host {
 	st.Epochs, st.Keys = sameEpochs{st.Epochs}, &failingKeys{Keys: st.Keys, down: &h.down}
 	var err error
 	h.Server, err = oauth.New(st, oauth.Config{
-		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler),
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
 		Now:  func() time.Time { return time.Now().Add(h.ahead) },
 		Keys: apikey.Config{Imported: true, Workspaces: func(context.Context, string) error { return h.workspaces }},
 		Policy: policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
