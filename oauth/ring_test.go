@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // sealKey is a seal key of the given version.
@@ -67,8 +68,9 @@ func (k tappedSigningKeys) SetRing(ctx context.Context, r store.Ring) error {
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
 	f := &fleet{t: t, clock: harness.ClockAt(start), log: &harness.Recorder{}}
-	f.store, f.tap = newTap()
-	f.keys = f.store.SigningKeys
+	below := memstore.New()
+	f.tap, f.keys = &tap{}, below.SigningKeys
+	f.store = f.tap.Over(below)
 	f.store.SigningKeys = tappedSigningKeys{f.keys, f.tap}
 	f.config = oauth.Config{
 		Issuer: "https://a.example", Permissions: catalog, Now: f.clock.Now,

@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"bufio"
-	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,48 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
-	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
-
-// hanging is a store that never answers. Half of its errors are those of
-// context, as a driver's may be.
-func hanging() store.Store {
-	s := memstore.New()
-	s.Keys, s.Settings, s.Events = hungKeys{s.Keys}, hungSettings{s.Settings}, hungEvents{s.Events}
-	return s
-}
-
-type (
-	hungKeys     struct{ store.Keys }
-	hungSettings struct{ store.Settings }
-	hungEvents   struct{ store.Events }
-)
-
-func (hungKeys) Lookup(ctx context.Context, _ string) (store.Found, error) {
-	<-ctx.Done()
-	return store.Found{}, ctx.Err()
-}
-
-func (hungKeys) List(ctx context.Context, _ store.KeyQuery) (store.KeyPage, error) {
-	<-ctx.Done()
-	return store.KeyPage{}, ctx.Err()
-}
-
-func (hungSettings) Instance(ctx context.Context) (store.Instance, error) {
-	<-ctx.Done()
-	return store.Instance{}, store.ErrUnavailable
-}
-
-func (hungSettings) Workspace(ctx context.Context, _ string) (store.Workspace, error) {
-	<-ctx.Done()
-	return store.Workspace{}, store.ErrUnavailable
-}
-
-func (hungEvents) List(ctx context.Context, _ store.EventQuery) (store.EventPage, error) {
-	<-ctx.Done()
-	return store.EventPage{}, ctx.Err()
-}
 
 // TestTimeout: no request waits longer than Config.Timeout, and one that did
 // is told of an outage and logged as one.

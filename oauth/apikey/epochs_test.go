@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -29,56 +30,26 @@ type flaky struct {
 
 var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 
-type flakyKeys struct {
-	store.Keys
-	f *flaky
-}
-
-func (k flakyKeys) Update(ctx context.Context, key store.Key, c store.Change) error {
-	if k.f.keys {
-		return errDown
-	}
-	return k.Keys.Update(ctx, key, c)
-}
-
-func (k flakyKeys) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-	if k.f.keys {
-		return errDown
-	}
-	return k.Keys.Delete(ctx, workspace, id, version, at, c)
-}
-
-type flakySettings struct {
-	store.Settings
-	f *flaky
-}
-
-func (s flakySettings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
-	if s.f.keys {
-		return errDown
-	}
-	return s.Settings.SetWorkspace(ctx, w, c)
-}
-
-type flakyEpochs struct {
-	store.Epochs
-	f *flaky
-}
-
-func (e flakyEpochs) Raise(ctx context.Context, marks ...store.Mark) error {
-	if e.f.raise {
-		if e.f.raises == 0 {
-			return errDown
-		}
-		e.f.raises--
-	}
-	return e.Epochs.Raise(ctx, marks...)
-}
-
 func flakyApart(f *flaky) store.Store {
-	st := apart()
-	st.Keys, st.Settings, st.Epochs = flakyKeys{st.Keys, f}, flakySettings{st.Settings, f}, flakyEpochs{st.Epochs, f}
-	return st
+	tap := &harness.Tap{}
+	tap.Set(func(_ context.Context, call string) error {
+		switch call {
+		case "Keys.Update", "Keys.Delete", "Settings.SetWorkspace":
+			if f.keys {
+				return errDown
+			}
+		case "Epochs.Raise":
+			if !f.raise {
+				return nil
+			}
+			if f.raises == 0 {
+				return errDown
+			}
+			f.raises--
+		}
+		return nil
+	})
+	return tap.Over(apart())
 }
 
 // TestEpochsApart: epochs in another system than the keys.

@@ -11,66 +11,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // reluctant fails to write what logins leave behind, while down.
-type reluctant struct {
-	store.Upkeep
-	store.Events
-	down bool
-}
-
-type (
-	reluctantUpkeep struct{ *reluctant }
-	reluctantEvents struct{ *reluctant }
-)
-
-func (u reluctantUpkeep) Touch(ctx context.Context, uses []store.Use) error {
-	if u.down {
-		return errDown
-	}
-	return u.reluctant.Upkeep.Touch(ctx, uses)
-}
-
-func (u reluctantUpkeep) Rehash(ctx context.Context, key, secret, from, to string) error {
-	if u.down {
-		return errDown
-	}
-	return u.reluctant.Upkeep.Rehash(ctx, key, secret, from, to)
-}
-
-func (u reluctantUpkeep) Purge(ctx context.Context, before time.Time) (int, error) {
-	if u.down {
-		return 0, errDown
-	}
-	return u.reluctant.Upkeep.Purge(ctx, before)
-}
-
-func (e reluctantEvents) Append(ctx context.Context, events ...store.Event) error {
-	if e.down {
-		return errDown
-	}
-	return e.reluctant.Events.Append(ctx, events...)
-}
-
-func (e reluctantEvents) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
-	return e.reluctant.Events.List(ctx, q)
-}
-
-func (e reluctantEvents) Prune(ctx context.Context, before time.Time) (int, error) {
-	if e.down {
-		return 0, errDown
-	}
-	return e.reluctant.Events.Prune(ctx, before)
-}
+type reluctant struct{ down bool }
 
 func reluctantStore() (store.Store, *reluctant) {
-	st := memstore.New()
-	f := &reluctant{Upkeep: st.Upkeep, Events: st.Events}
-	st.Upkeep, st.Events = reluctantUpkeep{f}, reluctantEvents{f}
-	return st, f
+	f, tap := &reluctant{}, &harness.Tap{}
+	tap.Set(func(_ context.Context, call string) error {
+		switch call {
+		case "Upkeep.Touch", "Upkeep.Rehash", "Upkeep.Purge", "Events.Append", "Events.Prune":
+			if f.down {
+				return errDown
+			}
+		}
+		return nil
+	})
+	return tap.Over(memstore.New()), f
 }
 
 func TestLastUse(t *testing.T) {

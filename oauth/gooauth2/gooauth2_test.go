@@ -25,6 +25,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/granted"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -52,10 +53,7 @@ func newStock(t *testing.T) *stock {
 	t.Helper()
 	s := &stock{}
 	var err error
-	st := memstore.New()
-	keys := &failingKeys{Keys: st.Keys, down: &s.down}
-	st.Epochs = sameEpochs{st.Epochs}
-	st.Keys = keys
+	st := failing(&s.down)
 	s.Server, err = oauth.New(st, oauth.Config{
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
 		Policy: policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return s.verdict }),
@@ -86,22 +84,17 @@ func newStock(t *testing.T) *stock {
 	return s
 }
 
-type failingKeys struct {
-	store.Keys
-	down *error
+// failing is a store whose look-ups fail while down says how.
+func failing(down *error) store.Store {
+	tap := &harness.Tap{}
+	tap.Set(func(_ context.Context, call string) error {
+		if call == "Keys.Lookup" {
+			return *down
+		}
+		return nil
+	})
+	return tap.Over(memstore.New())
 }
-
-func (k *failingKeys) Lookup(ctx context.Context, id string) (store.Found, error) {
-	if *k.down != nil {
-		return store.Found{}, *k.down
-	}
-	return k.Keys.Lookup(ctx, id)
-}
-
-// sameEpochs are beside the keys, which the test wraps.
-type sameEpochs struct{ store.Epochs }
-
-func (sameEpochs) With(store.Keys) bool { return true }
 
 func (s *stock) post(t *testing.T, values url.Values) (int, string) {
 	t.Helper()

@@ -27,7 +27,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
-	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // hostTokens is a host's token store, as its own drivers keep one.
@@ -138,8 +137,7 @@ func newHost(t *testing.T, wrap bool) *host {
 		"app":      &models.Client{ID: "app", Secret: appSecret, Domain: "https://app.example.com"},
 		"careless": &models.Client{ID: "careless", Domain: "https://app.example.com"},
 	}}}
-	st := memstore.New()
-	st.Epochs, st.Keys = sameEpochs{st.Epochs}, &failingKeys{Keys: st.Keys, down: &h.down}
+	st := failing(&h.down)
 	var err error
 	h.Server, err = oauth.New(st, oauth.Config{
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,

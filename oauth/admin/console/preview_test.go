@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -62,24 +63,24 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, none, "Not every key was looked at")
 }
 
-// slowKeys take their time for each page of a list.
-type slowKeys struct{ store.Keys }
-
-func (k slowKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	select {
-	case <-ctx.Done():
-		return store.KeyPage{}, ctx.Err()
-	case <-time.After(300 * time.Millisecond):
-		return k.Keys.List(ctx, q)
-	}
-}
-
 // A store that takes 300 ms for 1,000 keys is asked four times in the first of
 // a page's two seconds, and the page comes with what was found.
 func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietRig(t, func(st *store.Store, _ *apikey.Config, c *console.Config) {
-			st.Keys, c.Timeout = slowKeys{st.Keys}, 2*time.Second
+			tap := &harness.Tap{}
+			tap.Set(func(ctx context.Context, call string) error {
+				if call != "Keys.List" {
+					return nil
+				}
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(300 * time.Millisecond):
+					return nil
+				}
+			})
+			*st, c.Timeout = tap.Over(*st), 2*time.Second
 		})
 		r.stored(6000)
 		got := r.serve("ada", http.MethodGet, "/settings", nil)

@@ -11,18 +11,12 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// hungKeys wait like a database that does not answer, until their caller gives
-// up.
-type hungKeys struct{ store.Keys }
-
-func (hungKeys) List(ctx context.Context, _ store.KeyQuery) (store.KeyPage, error) {
-	return store.KeyPage{}, hung(ctx)
-}
-
-func hung(ctx context.Context) error {
+// hung waits like a database that does not answer, until its caller gives up.
+func hung(ctx context.Context, _ string) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -30,10 +24,14 @@ func hung(ctx context.Context) error {
 // TestTimeout: a page for which nobody answers comes all the same.
 func TestTimeout(t *testing.T) {
 	for name, hang := range map[string]func(*store.Store, *console.Config){
-		"the store": func(st *store.Store, _ *console.Config) { st.Keys = hungKeys{st.Keys} },
+		"the store": func(st *store.Store, _ *console.Config) {
+			tap := &harness.Tap{}
+			tap.Set(hung)
+			*st = tap.Over(*st)
+		},
 		"Authorize": func(_ *store.Store, cfg *console.Config) {
 			cfg.SignIn = "/sign-in"
-			cfg.Authorize = func(r *http.Request) (console.Person, error) { return console.Person{}, hung(r.Context()) }
+			cfg.Authorize = func(r *http.Request) (console.Person, error) { return console.Person{}, hung(r.Context(), "") }
 		},
 	} {
 		t.Run("B19 "+name, func(t *testing.T) {
