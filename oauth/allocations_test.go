@@ -25,9 +25,9 @@ func TestAllocations(t *testing.T) {
 		form, basic  float64
 		signatureOwn float64
 	}{
-		{alg: "ES256", form: 11, basic: 14, signatureOwn: 55},
-		{alg: "EdDSA", form: 11, basic: 14},
-		{alg: "HS256", form: 10, basic: 13},
+		{alg: "ES256", form: 14, basic: 17, signatureOwn: 55},
+		{alg: "EdDSA", form: 14, basic: 17},
+		{alg: "HS256", form: 13, basic: 16},
 	} {
 		t.Run(tc.alg, func(t *testing.T) {
 			p := newPair(t, tc.alg)
@@ -53,7 +53,7 @@ func TestAllocations(t *testing.T) {
 			_, err := verifier.Verify(context.Background(), token)
 			require.NoError(t, err)
 		})
-		require.Zero(t, used)
+		require.LessOrEqual(t, used, 1.0, "the context of the look-up, which is the request's own")
 
 		handler := p.server.Require("project.list").AnyWorkspace()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		c := newCall("")

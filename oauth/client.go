@@ -16,10 +16,8 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		s.answer(w, bad)
 		return nil, nil, false
 	}
-	room := s.buffer()
-	defer s.reuse(room)
 	var request tokenRequest
-	bad := s.readTokenRequest(w, r, room, &request)
+	bad := s.readTokenRequest(w, r, newRoom(), &request)
 	if bad == nil && request.json {
 		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}

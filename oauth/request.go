@@ -171,7 +171,9 @@ func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) *refus
 		return nil
 	}
 	for into.Len() <= maxBody {
-		into.Grow(bytes.MinRead)
+		if into.Available() == 0 {
+			into.Grow(bytes.MinRead)
+		}
 		room := into.AvailableBuffer()
 		n, err := r.Body.Read(room[:min(cap(room), maxBody+1-into.Len())])
 		into.Write(room[:n])
@@ -203,24 +205,10 @@ func tooLarge() *refusal {
 	return &refusal{status: http.StatusRequestEntityTooLarge, code: invalidRequest, description: "The body is too large."}
 }
 
-// keptBuffer is the largest buffer that is kept for the next request. A login
-// and its answer have some hundred bytes each.
-const keptBuffer = 8 << 10
-
-// buffer returns an empty buffer, for a body or an answer.
-func (s *Server) buffer() *bytes.Buffer {
-	if kept, ok := s.buffers.Get().(*bytes.Buffer); ok {
-		return kept
-	}
-	return new(bytes.Buffer)
-}
-
-// reuse keeps a buffer for the next request.
-func (s *Server) reuse(b *bytes.Buffer) {
-	if empty(b); b.Cap() <= keptBuffer {
-		s.buffers.Put(b)
-	}
-}
+// newRoom returns an empty buffer in which most bodies and answers fit. Each
+// request has its own: what a middleware puts around the body and the answer
+// is handed parts of it, and may keep them.
+func newRoom() *bytes.Buffer { return bytes.NewBuffer(make([]byte, 0, 1<<10)) }
 
 // empty leaves nothing of what a buffer held: that was a secret or a token.
 func empty(b *bytes.Buffer) {

@@ -37,8 +37,7 @@ type Server struct {
 	paths    paths
 	metadata document
 	resource document
-	buffers  sync.Pool // of *bytes.Buffer
-	requests sync.Pool // of *oauth2.TokenGenerateRequest
+	buffers  sync.Pool // of *bytes.Buffer, for claims
 }
 
 // paths is where each endpoint is mounted, which is also what is advertised.
@@ -207,7 +206,10 @@ func (s *Server) Require(permissions ...string) bearer.Guard {
 
 // Sign makes the token of a grant (RFC 9068, section 2).
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
-	room := s.buffer()
+	room, kept := s.buffers.Get().(*bytes.Buffer)
+	if !kept {
+		room = new(bytes.Buffer)
+	}
 	defer s.reuse(room)
 	claims, err := s.claims(ctx, room, g)
 	if err != nil {
@@ -218,6 +220,18 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 		return "", fmt.Errorf("oauth: sign token: %w", err)
 	}
 	return token, nil
+}
+
+// keptBuffer is the largest buffer that is kept for the next token. Most
+// claims have some hundred bytes.
+const keptBuffer = 8 << 10
+
+// reuse keeps a buffer for the next token, and nothing of what it held. No
+// code of the host's is ever handed one.
+func (s *Server) reuse(b *bytes.Buffer) {
+	if empty(b); b.Cap() <= keptBuffer {
+		s.buffers.Put(b)
+	}
 }
 
 // claims encodes what a grant's token says. It is apart from Sign so that a
@@ -275,14 +289,13 @@ type epochs struct {
 	store store.Epochs
 	now   func() time.Time
 	// timeout keeps a guard from waiting as long as a store that hangs.
-	timeout   time.Duration
-	deadlines deadlines
+	timeout time.Duration
 }
 
 // Ended implements bearer.Epochs.
 func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
-	timed := e.deadlines.withTimeout(ctx, e.timeout)
-	defer e.deadlines.giveBack(timed)
+	timed := withTimeout(ctx, e.timeout)
+	defer timed.stop()
 	state, err := e.store.Read(timed, store.TokenRef{Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID})
 	switch {
 	case errors.Is(err, store.ErrNotFound):

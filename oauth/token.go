@@ -31,8 +31,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, bad)
 		return
 	}
-	room := s.buffer() // for the body, then for the answer
-	defer s.reuse(room)
+	room := newRoom() // for the body, then for the answer
+	defer empty(room)
 	var request tokenRequest
 	if bad := s.readTokenRequest(w, r, room, &request); bad != nil {
 		s.answer(w, bad)
@@ -67,16 +67,9 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 // generate lets go-oauth2's manager build the grant through the adapters of
 // package gooauth2, which find the decision in the context.
 func (s *Server) generate(ctx context.Context, g *apikey.Grant) (string, error) {
-	request, kept := s.requests.Get().(*oauth2.TokenGenerateRequest)
-	if !kept {
-		request = new(oauth2.TokenGenerateRequest)
-	}
-	request.ClientID, request.Scope, request.AccessTokenExp = g.Key.ID, g.Permissions.String(), g.Expires.Sub(g.IssuedAt)
-	info, err := s.manager.GenerateAccessToken(granted.With(ctx, g), oauth2.ClientCredentials, request)
-	// The manager is done with it, and hands it to nobody but an extension
-	// that this one does not have.
-	*request = oauth2.TokenGenerateRequest{}
-	s.requests.Put(request)
+	info, err := s.manager.GenerateAccessToken(granted.With(ctx, g), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
+		ClientID: g.Key.ID, Scope: g.Permissions.String(), AccessTokenExp: g.Expires.Sub(g.IssuedAt),
+	})
 	if err != nil {
 		return "", fmt.Errorf("oauth: %w", err)
 	}

@@ -44,8 +44,7 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, erro
 	return login, nil
 }
 
-// authenticate fills in a login, which is large: what nobody keeps needs no
-// place on the heap.
+// authenticate fills in a login.
 func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) error {
 	l.address, l.now = c.Address, s.now()
 	if err := s.proved(ctx, c, l); err != nil {

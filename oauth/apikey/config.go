@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -141,7 +140,6 @@ type Service struct {
 	trail  refusals
 	counts counters
 	gone   reported
-	logins sync.Pool // of *Login
 	// reminded is what need not be looked at again.
 	reminded reminded
 }

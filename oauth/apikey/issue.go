@@ -36,19 +36,8 @@ type Grant struct {
 // LogIn is Authenticate and then Issue or IssueFor. A scope that is malformed
 // is a *scope.SyntaxError, told to who has proved a secret only.
 func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
-	l, kept := s.logins.Get().(*Login)
-	if !kept {
-		l = new(Login)
-	}
-	grant, err := s.logIn(ctx, c, r, l)
-	// Nobody has it any more: a policy of the host's is shown a copy.
-	*l = Login{}
-	s.logins.Put(l)
-	return grant, err
-}
-
-func (s *Service) logIn(ctx context.Context, c Credentials, r Request, l *Login) (*Grant, error) {
-	if err := s.authenticate(ctx, c, l); err != nil {
+	l, err := s.Authenticate(ctx, c)
+	if err != nil {
 		return nil, err
 	}
 	requested, err := scope.Parse(r.Scope)

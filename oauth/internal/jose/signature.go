@@ -1,8 +1,10 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -40,7 +42,13 @@ func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
+	_, local := key.(ed25519.PrivateKey)
 	return func(dst, payload []byte) ([]byte, error) {
+		if !local {
+			// An Ed25519 key of the host's is handed the payload itself, and may
+			// keep what is put together in a room that other tokens use.
+			payload = bytes.Clone(payload)
+		}
 		signature, err := signer.Sign(payload, key)
 		return append(dst, signature...), err
 	}, nil

@@ -25,7 +25,8 @@ type Signer struct {
 	rooms   sync.Pool // of *room
 }
 
-// room is where a token is put together. Its size is that of a token at most.
+// room is where a token is put together. Its size is that of a token at most,
+// and no key of the host's is handed any of it.
 type room struct{ token, signature []byte }
 
 // NewSigner checks the key and prepares the header. key is a crypto.Signer
@@ -90,8 +91,6 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	token := encoding.AppendEncode(append(r.token[:0], s.header...), claims)
 	signature, err := s.sign(r.signature[:0], token)
 	if err != nil || len(signature) != s.sigSize {
-		// The room is not used again: a key outside the process that gave up
-		// may still be reading it.
 		return "", s.fault(signature, err)
 	}
 	token = encoding.AppendEncode(append(token, '.'), signature)
