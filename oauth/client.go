@@ -29,7 +29,7 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	login, err := s.keys.Authenticate(ctx, apikey.Credentials{
 		ID:      request.clientID,
 		Secret:  request.clientSecret,
-		Address: s.cfg.ClientAddr(r),
+		Address: s.clients.Addr(r),
 	})
 	if err != nil {
 		s.answer(w, s.refusalOf(ctx, err))

@@ -5,16 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-)
 
-// connectionAddr is the address that the connection came from.
-func connectionAddr(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return peer.Addr().Unmap().WithZone("")
-}
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
+)
 
 // BehindProxies returns a Config.ClientAddr for a server behind proxies whose
 // addresses are known. It walks X-Forwarded-For from its end, past every
@@ -24,6 +17,11 @@ func connectionAddr(r *http.Request) netip.Addr {
 // its headers say; a header that cannot be read ends the walk at the last
 // proxy that could be. A connection without an address, such as one over a
 // Unix socket, has none here either.
+//
+// RemoteAddr is the connection's as net/http or an adaptor such as AWS
+// Lambda's sets it, with a port or without. Mount no middleware in front that
+// rewrites it, such as chi's RealIP: those take what any client wrote into a
+// header for its address.
 func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	trusted = slices.Clone(trusted)
 	for i, p := range trusted {
@@ -35,7 +33,7 @@ func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 	}
 	return func(r *http.Request) netip.Addr {
-		addr := connectionAddr(r)
+		addr := request.ConnectionAddr(r)
 		// Several headers of one name are one list (RFC 9110, section 5.3).
 		lists := r.Header.Values("X-Forwarded-For")
 		for i := len(lists) - 1; i >= 0; i-- {
@@ -45,7 +43,7 @@ func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 				}
 				var hop string
 				hop, rest, more = cutLast(rest)
-				before, ok := forwardedAddr(hop)
+				before, ok := request.ParseAddr(hop)
 				if !ok {
 					return addr
 				}
@@ -63,18 +61,4 @@ func cutLast(list string) (last, rest string, more bool) {
 		return list, "", false
 	}
 	return list[i+1:], list[:i], true
-}
-
-// forwardedAddr reads an address, which some proxies write with its port.
-func forwardedAddr(text string) (netip.Addr, bool) {
-	text = strings.TrimSpace(text)
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		var withPort netip.AddrPort
-		if withPort, err = netip.ParseAddrPort(text); err != nil {
-			return netip.Addr{}, false
-		}
-		addr = withPort.Addr()
-	}
-	return addr.Unmap().WithZone(""), true
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -113,7 +114,8 @@ type Config struct {
 	// /.well-known/openid-configuration, where some clients look for it.
 	OpenIDAlias bool
 	// ClientAddr names the client's address, for budgets and policies.
-	// Default: the connection's. Behind a proxy use BehindProxies.
+	// Default: RemoteAddr's, with a port or without. Behind a proxy use
+	// BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Realm stands in challenges. Default "latchkey".
 	Realm string
@@ -194,9 +196,6 @@ func (c Config) complete() (Config, []error) {
 	if c.Leeway < 0 || c.Leeway > bearer.MaxLeeway {
 		add("Config.Leeway is %s; it must be from 0 to %s", c.Leeway, bearer.MaxLeeway)
 	}
-	if c.ClientAddr == nil {
-		c.ClientAddr = connectionAddr
-	}
 	if c.Realm == "" {
 		c.Realm = "latchkey"
 	}
@@ -246,9 +245,9 @@ func checkIssuer(issuer string, loopback bool) error {
 		return errors.New("its path may hold no empty or dotted segments and no characters that need escaping")
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && loopback && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && loopback && request.IsLoopback(u.Hostname()):
 		return nil
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && request.IsLoopback(u.Hostname()):
 		return errors.New("it must be https; for development set InsecureLoopback")
 	}
 	return errors.New("it must be https")
@@ -267,12 +266,4 @@ func checkPath(text string) error {
 		return errors.New("not a clean path")
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -32,6 +33,7 @@ type Server struct {
 	keys     *apikey.Service
 	manager  *manage.Manager
 	ring     *ring
+	clients  *request.Clients
 	verifier *bearer.Verifier
 	issued   *bearer.Verifier // takes tokens for every audience
 	paths    paths
@@ -68,7 +70,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, paths: paths}
+	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}

@@ -50,7 +50,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	grant, err := s.grant(ctx, apikey.Credentials{
 		ID:      request.clientID,
 		Secret:  request.clientSecret,
-		Address: s.cfg.ClientAddr(r),
+		Address: s.clients.Addr(r),
 	}, apikey.Request{Scope: request.scope, Resources: request.resources})
 	if err != nil {
 		s.answer(w, s.refusalOf(ctx, err))

@@ -50,6 +50,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // Config adjusts a Handler. The zero value of each field is the production
@@ -71,8 +72,9 @@ type Config struct {
 	// may send changes from a browser, besides those of the handler's own
 	// host. Default none. Requests that no browser sent are not concerned.
 	TrustedOrigins []string
-	// ClientAddr names the client's address, for policies. Default: the
-	// connection's. Behind a proxy use oauth.BehindProxies.
+	// ClientAddr names the client's address, for policies. Default:
+	// RemoteAddr's, with a port or without. Behind a proxy use
+	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds a request: how long its body may take to come in, and
 	// Authorize, the store and the policies to answer. What takes longer is
@@ -93,6 +95,7 @@ const (
 type Handler struct {
 	keys    *apikey.Service
 	cfg     Config
+	clients *request.Clients
 	origins *http.CrossOriginProtection
 	routes  []route
 }
@@ -110,9 +113,6 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
-	}
-	if cfg.ClientAddr == nil {
-		cfg.ClientAddr = connectionAddr
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
@@ -140,7 +140,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	return &Handler{keys: keys, cfg: cfg, origins: origins, routes: routes()}, nil
+	return &Handler{keys: keys, cfg: cfg, clients: request.NewClients(cfg.ClientAddr, cfg.Logger), origins: origins, routes: routes()}, nil
 }
 
 // ServeHTTP implements http.Handler. The request's path is that below the
@@ -185,13 +185,4 @@ func (h *Handler) serve(c *call) error {
 		}
 	}
 	return match.serve(h, c)
-}
-
-// connectionAddr is the address that the connection came from.
-func connectionAddr(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return peer.Addr().Unmap().WithZone("")
 }

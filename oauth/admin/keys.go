@@ -36,7 +36,7 @@ func (h *Handler) createKey(c *call) error {
 		Expiry:      b.expiry("expires_at"),
 		Resources:   b.list("resources"),
 		Once:        once,
-		Address:     h.cfg.ClientAddr(c.r),
+		Address:     h.clients.Addr(c.r),
 	}
 	if err := b.orNil(); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (h *Handler) changeKey(c *call) error {
 
 // changes reads the members that change a key.
 func (c *call) changes(b *body) apikey.Changes {
-	changes := apikey.Changes{Address: c.h.cfg.ClientAddr(c.r)}
+	changes := apikey.Changes{Address: c.h.clients.Addr(c.r)}
 	if b.has("name") {
 		name := b.text("name")
 		changes.Name = &name

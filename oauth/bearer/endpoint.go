@@ -8,12 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 const (
@@ -78,15 +78,10 @@ func checkAddress(address string, insecureLoopback bool) error {
 		return errors.New("is not an https URL")
 	case !insecureLoopback:
 		return errors.New("is not an https URL; http is for a loopback host with InsecureLoopback")
-	case !loopback(u.Hostname()):
+	case !request.IsLoopback(u.Hostname()):
 		return errors.New("is an http URL whose host is neither localhost nor a loopback address")
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.Unmap().IsLoopback()
 }
 
 // call sends a request and returns the body of a 200 answer. It is bounded by

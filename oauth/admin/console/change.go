@@ -66,7 +66,7 @@ func (s *call) changeKey() error {
 		return err
 	}
 	version := s.version()
-	changes := apikey.Changes{Version: version, Address: s.c.cfg.ClientAddr(s.r)}
+	changes := apikey.Changes{Version: version, Address: s.c.clients.Addr(s.r)}
 	var wrong []problem
 	if name := values.Get("name"); name != key.Name {
 		changes.Name = &name

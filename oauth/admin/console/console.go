@@ -54,6 +54,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // Config adjusts a Console. The zero value of each field is the production
@@ -89,8 +90,9 @@ type Config struct {
 	// hundred have begun after it. Its cookie is Secure, which browsers other
 	// than Safari take from loopback without TLS. Default: nobody.
 	InsecureSignIn []Person
-	// ClientAddr names the client's address, for policies. Default: the
-	// connection's. Behind a proxy use oauth.BehindProxies.
+	// ClientAddr names the client's address, for policies. Default:
+	// RemoteAddr's, with a port or without. Behind a proxy use
+	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds how long a page takes: Authorize, the form, the store, the
 	// policies and the hooks; what takes longer is answered as an outage. The
@@ -123,6 +125,7 @@ const (
 type Console struct {
 	keys    *apikey.Service
 	cfg     Config
+	clients *request.Clients
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
 	assets  map[string]asset
@@ -157,9 +160,6 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	case cfg.Authorize == nil:
 		add("Config.Authorize is missing: it says who sits at the browser")
 	}
-	if cfg.ClientAddr == nil {
-		cfg.ClientAddr = connectionAddr
-	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
@@ -186,7 +186,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 		}
 		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
 	}
-	c.cfg = cfg
+	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
 	if err := c.load(); err != nil {
 		add("%w", err)
 	}
@@ -221,13 +221,4 @@ func protect(header http.Header) {
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
-}
-
-// connectionAddr is the address that the connection came from.
-func connectionAddr(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return peer.Addr().Unmap().WithZone("")
 }

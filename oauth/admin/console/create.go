@@ -67,7 +67,7 @@ func (s *call) createKey() error {
 		return err
 	}
 	now := s.keys().Now()
-	spec := apikey.Spec{Workspace: s.workspace(), Name: values.Get("name"), Once: s.once(form), Address: s.c.cfg.ClientAddr(s.r)}
+	spec := apikey.Spec{Workspace: s.workspace(), Name: values.Get("name"), Once: s.once(form), Address: s.c.clients.Addr(s.r)}
 	var wrong []problem
 	if spec.Name == "" {
 		wrong = append(wrong, problem{"name", "Name: type what this key is for, such as \"ci of the shop\"."})

@@ -84,7 +84,7 @@ func (s *call) rotateKey() error {
 		return err
 	}
 	now, version := s.keys().Now(), s.version()
-	rotation := apikey.Rotation{Once: s.once(form), Changes: apikey.Changes{Version: version, Address: s.c.cfg.ClientAddr(s.r)}}
+	rotation := apikey.Rotation{Once: s.once(form), Changes: apikey.Changes{Version: version, Address: s.c.clients.Addr(s.r)}}
 	wrong := []problem{{"grace", "Grace period: choose how long the other secrets still work."}}
 	for _, g := range graces("") {
 		if g.Value == values.Get("grace") {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // signIn is what Config.InsecureSignIn asks for: pages on which everybody
@@ -161,14 +163,16 @@ func overLoopback(r *http.Request) bool {
 	if !known {
 		return false
 	}
+	// An address without a port is not net/http's: a middleware took it from a
+	// header, which anybody can write.
 	to, err := netip.ParseAddrPort(local.String())
-	if err != nil || !to.Addr().Unmap().IsLoopback() || !connectionAddr(r).IsLoopback() {
+	from, unknown := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || unknown != nil || !to.Addr().Unmap().IsLoopback() || !from.Addr().Unmap().IsLoopback() {
 		return false
 	}
 	name := r.Host
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}
-	named, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return strings.EqualFold(name, "localhost") || err == nil && named.IsLoopback()
+	return request.IsLoopback(strings.Trim(name, "[]"))
 }

@@ -180,6 +180,7 @@ func TestInsecureSignInIsForLoopback(t *testing.T) {
 		{"to one that cannot be told", "", there, here, false},
 		{"from another machine", here, "192.0.2.1:40000", here, false},
 		{"from who knows where", here, "@", here, false},
+		{"from an address that a middleware took from a header", here, "127.0.0.1", here, false},
 		{"a public name, as of a proxy or a rebinding", here, there, "evil.example:8080", false},
 		{"one that looks like ours", here, there, "localhost.evil.example", false},
 		{"one that begins like ours", here, there, "127.0.0.1.evil.example", false},

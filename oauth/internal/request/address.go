@@ -1,0 +1,77 @@
+// Package request reads the parts of a request that several HTTP packages
+// need, so that all of them read these alike: the client's address, the
+// Authorization header and the Content-Type.
+package request
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+)
+
+// ParseAddr reads an IP address as servers, middlewares and proxies write it:
+// with a port or without, an IPv6 address in brackets or without, with a zone
+// or without. The zone is left out, and IPv4 written as IPv6 becomes IPv4.
+func ParseAddr(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	addr, err := netip.ParseAddr(text)
+	if inner, opens := strings.CutPrefix(text, "["); err != nil && opens && strings.HasSuffix(inner, "]") {
+		// RFC 3986, section 3.2.2: brackets are for IPv6.
+		if addr, err = netip.ParseAddr(inner[:len(inner)-1]); !addr.Is6() {
+			return netip.Addr{}, false
+		}
+	}
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+// ConnectionAddr returns the address that a request's connection came from, by
+// its RemoteAddr; invalid if that has none.
+func ConnectionAddr(r *http.Request) netip.Addr {
+	addr, _ := ParseAddr(r.RemoteAddr)
+	return addr
+}
+
+// IsLoopback reports whether the host of a URL is this machine: localhost or
+// a loopback address, which has no brackets and no port.
+func IsLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+// Clients tells the addresses of requests' clients. It is safe for concurrent
+// use.
+type Clients struct {
+	addr    func(*http.Request) netip.Addr
+	log     *slog.Logger
+	missing sync.Once
+}
+
+// NewClients takes the host's function; nil is ConnectionAddr.
+func NewClients(addr func(*http.Request) netip.Addr, log *slog.Logger) *Clients {
+	if addr == nil {
+		addr = ConnectionAddr
+	}
+	return &Clients{addr: addr, log: log}
+}
+
+// Addr returns the address of a request's client. The first request without
+// one is logged.
+func (c *Clients) Addr(r *http.Request) netip.Addr {
+	addr := c.addr(r)
+	if !addr.IsValid() {
+		c.missing.Do(func() {
+			c.log.WarnContext(r.Context(), "a request came without its client's address: rules by address refuse such requests, and limits by address count all of them as one client; "+
+				"see that RemoteAddr holds an address, or set Config.ClientAddr")
+		})
+	}
+	return addr
+}
