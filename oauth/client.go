@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 
@@ -17,7 +18,8 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return nil, nil, false
 	}
 	var request tokenRequest
-	bad := s.readTokenRequest(w, r, newRoom(), &request)
+	var room bytes.Buffer
+	bad := s.readTokenRequest(w, r, &room, &request)
 	if bad == nil && request.json {
 		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}

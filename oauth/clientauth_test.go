@@ -108,7 +108,6 @@ func TestClientAuthentication(t *testing.T) {
 		{"body secret and client_assertion", cc + inBody + "&client_assertion=x", nil},
 		{"two Authorization headers", cc, append(basic(id, secret), basic(id, secret)...)},
 		{"two Authorization headers, one empty", cc, append(basic(id, secret), "Authorization", "")},
-		{"Bearer and body secret", cc + inBody, []string{"Authorization", "Bearer x"}},
 	} {
 		t.Run("6749-05 "+tc.name, func(t *testing.T) {
 			w := w.at(t)

@@ -87,7 +87,8 @@ func FuzzTokenForm(f *testing.F) {
 	basicAuth := "Basic " + base64.StdEncoding.EncodeToString([]byte(z.id+":"+z.secret))
 	for _, seed := range [][4]string{
 		{form, good, "", ""}, {form, cc, "", basicAuth}, {form, good + "&scope=project.list", "", ""},
-		{form, good, "", basicAuth}, {form, good + "&a=1&a=2", "", ""}, {form, good + "&%zz", "", ""}, {form, strings.ReplaceAll(good, "&", ";"), "", ""},
+		{form, good, "", basicAuth}, {form, good, "", "Bearer x"}, {form, cc, "", strings.Replace(basicAuth, " ", "   ", 1)},
+		{form + ";charset=us-ascii", good, "", ""}, {form + ";charset=latin1", good + "&a=%C3%A9", "", ""}, {form, good + "&a=1&a=2", "", ""}, {form, good + "&%zz", "", ""}, {form, strings.ReplaceAll(good, "&", ";"), "", ""},
 		{form, "", good, ""}, {form, cc, "client_id=KEY&client_secret=SECRET", ""}, {form + ";charset=utf-8", good, "x=y", ""}, {"text/plain", good, "", ""},
 		{form, "client%5Fid=KEY&client_secret=SECRET&grant_type=client_credentials", "", ""}, {form, good + "&scope=%22", "", ""},
 	} {
@@ -109,8 +110,8 @@ func FuzzTokenForm(f *testing.F) {
 			}
 		}
 		id, secret := values.Get("client_id"), values.Get("client_secret")
-		if authorization != "" {
-			user, password, ok := (&http.Request{Header: http.Header{"Authorization": {fill.Replace(authorization)}}}).BasicAuth()
+		if scheme, rest, _ := strings.Cut(fill.Replace(authorization), " "); len(scheme) >= 5 && strings.EqualFold(scheme[:5], "Basic") {
+			user, password, ok := (&http.Request{Header: http.Header{"Authorization": {scheme + " " + strings.TrimLeft(rest, " ")}}}).BasicAuth()
 			user, errU := url.QueryUnescape(user)
 			password, errP := url.QueryUnescape(password)
 			if !ok || errU != nil || errP != nil || secret != "" || id != "" && id != user {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
@@ -66,6 +67,19 @@ func (t *tokenRequest) readForm(body string) *refusal {
 	return nil
 }
 
+// isASCIIForm reports whether a form holds ASCII alone, in its escapes too:
+// those are of bytes in the charset that was named.
+func isASCIIForm(body string) bool {
+	for i := range len(body) - 1 {
+		if body[i] == '%' && body[i+1] > '7' {
+			return false
+		}
+	}
+	return request.IsASCII(body)
+}
+
+func notUTF8() *refusal { return badRequest("A body that is not ASCII must be in UTF-8.") }
+
 func unescape(text string) (string, error) {
 	if strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '+') >= 0 {
 		var err error
@@ -95,45 +109,50 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 		}
 		return badRequest("The body is not one well-formed JSON object.")
 	}
+	for _, pair := range [][2]string{{"grant_type", "grantType"}, {"client_id", "clientId"}, {"client_secret", "clientSecret"}} {
+		_, one := members.Get(pair[0])
+		_, other := members.Get(pair[1])
+		if one && other {
+			return badRequest("The member " + pair[0] + " is there twice.")
+		}
+	}
 	for _, member := range members {
+		// null is for a member that is not there.
+		null := string(member.Value) == "null"
 		switch member.Name {
 		case "grant_type", "grantType":
-			if t.hasGrant {
-				return twice("grant_type")
-			}
 			t.grantType, t.hasGrant, err = jsonText(member.Value)
 		case "client_id", "clientId":
-			if t.hasID {
-				return twice("client_id")
-			}
 			t.clientID, t.hasID, err = jsonText(member.Value)
+			t.hasNull = t.hasNull || null
 		case "client_secret", "clientSecret":
-			if t.hasSecret {
-				return twice("client_secret")
-			}
 			t.clientSecret, t.hasSecret, err = jsonText(member.Value)
+			t.hasNull = t.hasNull || null
 		case "scope":
 			t.scope, _, err = jsonText(member.Value)
 		case "resource":
 			var resource string
-			resource, _, err = jsonText(member.Value)
-			t.resources = append(t.resources, resource)
+			if resource, _, err = jsonText(member.Value); !null {
+				t.resources = append(t.resources, resource)
+			}
 		case "client_assertion", "client_assertion_type":
-			t.hasAssertion = true
+			t.hasAssertion = t.hasAssertion || !null
 		}
 		if err != nil {
-			return badRequest("The members of a login must be strings.")
+			return notStrings()
 		}
 	}
 	return nil
 }
 
-func twice(name string) *refusal {
-	return badRequest("The member " + name + " is there twice.")
-}
+func notStrings() *refusal { return badRequest("The members of a login must be strings.") }
 
-func jsonText(value json.RawMessage) (string, bool, error) {
-	text, err := strictjson.String(value)
+// jsonText reads a string; null is none.
+func jsonText(value json.RawMessage) (text string, there bool, err error) {
+	if string(value) == "null" {
+		return "", false, nil
+	}
+	text, err = strictjson.String(value)
 	if err == nil && strings.Contains(text, "\x00") {
 		err = errors.New("not text")
 	}
@@ -141,22 +160,29 @@ func jsonText(value json.RawMessage) (string, bool, error) {
 }
 
 // readBasic reads client_secret_basic (RFC 6749, section 2.3.1) and sees to it
-// that only one method authenticates.
-func (t *tokenRequest) readBasic(headers []string) *refusal {
-	switch len(headers) {
-	case 0:
-		if t.hasAssertion && t.hasSecret {
-			return badRequest("The client may authenticate by one method only.")
+// that only one method authenticates. An Authorization header of another
+// scheme, which a proxy may have added, authenticates no client.
+func (t *tokenRequest) readBasic(header http.Header) *refusal {
+	credentials, err := request.Credentials(header, "Basic")
+	switch {
+	case errors.Is(err, request.ErrAbsent):
+		switch {
+		case t.hasAssertion && t.hasSecret:
+			return oneMethodOnly()
+		case t.hasNull:
+			return notStrings()
+		case !t.hasAssertion && !t.hasSecret && header.Get("Authorization") != "":
+			return &refusal{status: http.StatusUnauthorized, code: invalidClient, description: "The client must authenticate with Basic or in the body."}
 		}
 		return nil
-	case 1:
-	default:
+	case len(header["Authorization"]) > 1:
 		return badRequest("There may be one Authorization header only.")
+	case t.hasSecret || t.hasAssertion:
+		return oneMethodOnly()
+	case err != nil:
+		return malformedBasic()
 	}
-	if t.hasSecret || t.hasAssertion {
-		return badRequest("The client may authenticate by one method only.")
-	}
-	id, secret, bad := parseBasic(headers[0])
+	id, secret, bad := parseBasic(credentials)
 	if bad != nil {
 		return bad
 	}
@@ -167,29 +193,28 @@ func (t *tokenRequest) readBasic(headers []string) *refusal {
 	return nil
 }
 
-func parseBasic(header string) (id, secret string, bad *refusal) {
-	scheme, encoded, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return "", "", &refusal{status: http.StatusUnauthorized, code: invalidClient, description: "The client must authenticate with Basic or in the body."}
-	}
-	malformed := badRequest("The Basic credentials are malformed.")
+func oneMethodOnly() *refusal { return badRequest("The client may authenticate by one method only.") }
+
+func malformedBasic() *refusal { return badRequest("The Basic credentials are malformed.") }
+
+func parseBasic(encoded string) (id, secret string, bad *refusal) {
 	// No line breaks: the decoder would skip them.
 	if strings.ContainsAny(encoded, "\r\n") {
-		return "", "", malformed
+		return "", "", malformedBasic()
 	}
 	plain, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return "", "", malformed
+		return "", "", malformedBasic()
 	}
 	rawID, rawSecret, found := strings.Cut(string(plain), ":")
 	if !found {
-		return "", "", malformed
+		return "", "", malformedBasic()
 	}
 	if id, err = unescape(rawID); err != nil {
-		return "", "", malformed
+		return "", "", malformedBasic()
 	}
 	if secret, err = unescape(rawSecret); err != nil {
-		return "", "", malformed
+		return "", "", malformedBasic()
 	}
 	return id, secret, nil
 }

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // What a token request may cost before anything is known of its sender.
@@ -32,6 +33,8 @@ type tokenRequest struct {
 	// hasGrant and the like tell a parameter that is there from one that is
 	// not. One without a value is not (RFC 6749, section 3.2).
 	hasGrant, hasID, hasSecret, hasAssertion bool
+	// hasNull: the JSON has null for the id or the secret.
+	hasNull bool
 }
 
 // readTokenRequest reads the body and the client's authentication: one method
@@ -41,7 +44,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 	if bad := checkQuery(r.URL); bad != nil {
 		return bad
 	}
-	kind, bad := contentType(r.Header)
+	kind, utf8, bad := contentType(r.Header)
 	if bad != nil {
 		return bad
 	}
@@ -50,14 +53,21 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 		return bad
 	}
 	if t.json = kind == "application/json"; t.json {
+		if !utf8 && !request.IsASCII(room.Bytes()) {
+			return notUTF8()
+		}
 		bad = t.readJSON(room.Bytes())
 	} else {
-		bad = t.readForm(room.String())
+		text := room.String()
+		if !utf8 && !isASCIIForm(text) {
+			return notUTF8()
+		}
+		bad = t.readForm(text)
 	}
 	if bad != nil {
 		return bad
 	}
-	return t.readBasic(r.Header["Authorization"])
+	return t.readBasic(r.Header)
 }
 
 // checkGrant answers for the grant type before the client is authenticated:
@@ -98,30 +108,18 @@ func checkQuery(u *url.URL) *refusal {
 	return nil
 }
 
-func contentType(header http.Header) (string, *refusal) {
-	const wrong = "The Content-Type must be application/x-www-form-urlencoded or application/json, in UTF-8."
-	values := header["Content-Type"]
-	if len(values) != 1 {
-		return "", badRequest(wrong)
-	}
-	kind := values[0]
-	if kind != "application/x-www-form-urlencoded" && kind != "application/json" {
-		var params map[string]string
-		var err error
-		kind, params, err = mime.ParseMediaType(values[0])
-		if err != nil || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
-			return "", badRequest(wrong)
-		}
-		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-			return "", badRequest(wrong)
-		}
+// contentType reads which of the two kinds the body is, and whether in UTF-8.
+func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
+	kind, utf8, ok := request.MediaType(header)
+	if !ok || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
+		return "", false, badRequest("The Content-Type must be application/x-www-form-urlencoded or application/json, in UTF-8.")
 	}
 	for _, encoding := range header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return "", badRequest("The body may not be compressed.")
+			return "", false, badRequest("The body may not be compressed.")
 		}
 	}
-	return kind, nil
+	return kind, utf8, nil
 }
 
 // holdBody bounds how long the body may take to come in, also where nobody
@@ -172,7 +170,7 @@ func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) *refus
 	}
 	for into.Len() <= maxBody {
 		if into.Available() == 0 {
-			into.Grow(bytes.MinRead)
+			into.Grow(1 << 10) // most bodies fit in, and most answers
 		}
 		room := into.AvailableBuffer()
 		n, err := r.Body.Read(room[:min(cap(room), maxBody+1-into.Len())])
@@ -204,11 +202,6 @@ func unreadable(w http.ResponseWriter, err error) *refusal {
 func tooLarge() *refusal {
 	return &refusal{status: http.StatusRequestEntityTooLarge, code: invalidRequest, description: "The body is too large."}
 }
-
-// newRoom returns an empty buffer in which most bodies and answers fit. Each
-// request has its own: what a middleware puts around the body and the answer
-// is handed parts of it, and may keep them.
-func newRoom() *bytes.Buffer { return bytes.NewBuffer(make([]byte, 0, 1<<10)) }
 
 // empty leaves nothing of what a buffer held: that was a secret or a token.
 func empty(b *bytes.Buffer) {

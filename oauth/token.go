@@ -31,10 +31,12 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, bad)
 		return
 	}
-	room := newRoom() // for the body, then for the answer
-	defer empty(room)
+	// For the body, then for the answer. Each request has its own: what a
+	// middleware puts around the two is handed parts of it, and may keep them.
+	var room bytes.Buffer
+	defer empty(&room)
 	var request tokenRequest
-	if bad := s.readTokenRequest(w, r, room, &request); bad != nil {
+	if bad := s.readTokenRequest(w, r, &room, &request); bad != nil {
 		s.answer(w, bad)
 		return
 	}
@@ -61,7 +63,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, s.refusalOf(ctx, err))
 		return
 	}
-	writeToken(w, room, token, grant)
+	writeToken(w, &room, token, grant)
 }
 
 // generate lets go-oauth2's manager build the grant through the adapters of

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -18,22 +19,17 @@ var (
 	errMalformed = errors.New("bearer: malformed Authorization header")
 )
 
-// credential takes what may be a token from the Authorization header: what
-// stands behind "Bearer" and one space. Another scheme counts as no token.
+// credential takes what may be a token from the Authorization header. Another
+// scheme counts as no token.
 func credential(header http.Header) (string, error) {
-	values := header["Authorization"]
-	if len(values) > 1 {
-		return "", errMalformed
-	}
-	const scheme = "Bearer"
-	if len(values) == 0 || len(values[0]) < len(scheme) || !strings.EqualFold(values[0][:len(scheme)], scheme) {
+	token, err := request.Credentials(header, "Bearer")
+	switch {
+	case errors.Is(err, request.ErrAbsent):
 		return "", errMissing
-	}
-	rest := values[0][len(scheme):]
-	if len(rest) < 2 || rest[0] != ' ' {
+	case err != nil:
 		return "", errMalformed
 	}
-	return rest[1:], nil
+	return token, nil
 }
 
 // malformed reports whether a token that was refused is no b64token at all:
@@ -107,7 +103,7 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		challenge(w, v.challenges.with("", "", ""))
 		answer(w, http.StatusUnauthorized, "unauthorized", "This request needs a bearer token in the Authorization header.")
 	case errors.Is(err, errMalformed):
-		const description = "The request needs one Authorization header: Bearer, one space, the token."
+		const description = "The request needs one Authorization header: Bearer, a space, the token."
 		challenge(w, v.challenges.with("invalid_request", description, ""))
 		answer(w, http.StatusBadRequest, "invalid_request", description)
 	case errors.As(err, &refused):

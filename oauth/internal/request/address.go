@@ -16,7 +16,11 @@ import (
 // or without. The zone is left out, and IPv4 written as IPv6 becomes IPv4.
 func ParseAddr(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
-	addr, err := netip.ParseAddr(text)
+	withPort, err := netip.ParseAddrPort(text) // first, as net/http writes it
+	addr := withPort.Addr()
+	if err != nil {
+		addr, err = netip.ParseAddr(text)
+	}
 	if inner, opens := strings.CutPrefix(text, "["); err != nil && opens && strings.HasSuffix(inner, "]") {
 		// RFC 3986, section 3.2.2: brackets are for IPv6.
 		if addr, err = netip.ParseAddr(inner[:len(inner)-1]); !addr.Is6() {
@@ -24,11 +28,7 @@ func ParseAddr(text string) (netip.Addr, bool) {
 		}
 	}
 	if err != nil {
-		withPort, err := netip.ParseAddrPort(text)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		addr = withPort.Addr()
+		return netip.Addr{}, false
 	}
 	return addr.Unmap().WithZone(""), true
 }

@@ -1,0 +1,38 @@
+package request
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// MediaType reads the one Content-Type of a body that is text. utf8 says that
+// the body is in UTF-8, as it is unless a charset says otherwise. ok is false
+// if the header is not there, there twice, or malformed.
+func MediaType(header http.Header) (kind string, utf8, ok bool) {
+	values := header["Content-Type"]
+	if len(values) != 1 {
+		return "", false, false
+	}
+	switch values[0] {
+	case "application/x-www-form-urlencoded", "application/json": // without the cost of parsing
+		return values[0], true, true
+	}
+	kind, params, err := mime.ParseMediaType(values[0])
+	if err != nil {
+		return "", false, false
+	}
+	charset, named := params["charset"]
+	return kind, !named || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8"), true
+}
+
+// IsASCII reports whether a text reads the same in every charset that a
+// client may name for it.
+func IsASCII[T string | []byte](text T) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
