@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -35,23 +35,22 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		if v == nil {
 			return apikey.Actor{}, errors.New("admin: Bearer was given no verifier")
 		}
-		values := r.Header.Values("Authorization")
-		if len(values) == 0 {
+		token, err := request.Credentials(r.Header, "Bearer")
+		switch {
+		case errors.Is(err, request.ErrAbsent):
 			// RFC 6750, section 3.1: no error code for who sent none.
 			return apikey.Actor{}, &UnauthorizedError{Reason: "This request needs a bearer token in the Authorization header."}
-		}
-		scheme, token, found := strings.Cut(values[0], " ")
-		if len(values) > 1 || !found || token == "" || !strings.EqualFold(scheme, "Bearer") {
-			return apikey.Actor{}, &UnauthorizedError{Reason: "The request needs one Authorization header: Bearer, one space, the token."}
+		case err != nil:
+			return apikey.Actor{}, &UnauthorizedError{Reason: "The request needs one Authorization header: Bearer, a space, the token."}
 		}
 		principal, err := v.Verify(r.Context(), token)
-		if errors.Is(err, bearer.ErrInvalid) {
+		switch {
+		case errors.Is(err, bearer.ErrInvalid), errors.Is(err, bearer.ErrExpired), errors.Is(err, bearer.ErrEnded):
 			return apikey.Actor{}, &UnauthorizedError{
-				Reason:    "The token is not valid here, or it has ended.",
+				Reason:    "The token is not valid here, or it has expired or was ended.",
 				Challenge: `Bearer error="invalid_token"`,
 			}
-		}
-		if err != nil {
+		case err != nil:
 			return apikey.Actor{}, err
 		}
 		return apikey.ByKey(principal.KeyID, principal.Permissions), nil

@@ -1,0 +1,120 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// unreadable are epochs that cannot be read.
+type unreadable struct{ store.Epochs }
+
+func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error) {
+	return store.EpochState{}, store.ErrUnavailable
+}
+
+// TestBearerChallenge: a client renews its token if the challenge says that
+// this one is not valid (RFC 6750, section 3.1), and looks for another fault
+// if it does not.
+func TestBearerChallenge(t *testing.T) {
+	now := &clock{at: noon}
+	srv, err := oauth.New(memstore.New(), oauth.Config{
+		Issuer: "https://api.example.com", Permissions: catalog, Keys: apikey.Config{Management: management},
+		Now: now.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
+	require.NoError(t, err)
+	newToken := func(t *testing.T) (id, token string) {
+		t.Helper()
+		key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{
+			Workspace: "team-a", Name: "manager", Permissions: scope.MustParse("keys.list"),
+		})
+		require.NoError(t, err)
+		grant, err := srv.Keys().LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+		require.NoError(t, err)
+		token, err = srv.Sign(t.Context(), grant)
+		require.NoError(t, err)
+		return key.ID, token
+	}
+	ask := func(authorization ...string) *http.Response {
+		r := httptest.NewRequest(http.MethodGet, "/workspaces/team-a/keys", nil)
+		r.Header["Authorization"] = authorization
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, r)
+		return answer.Result()
+	}
+	const invalid = `Bearer error="invalid_token"`
+
+	t.Run("a good token", func(t *testing.T) {
+		_, token := newToken(t)
+		for _, value := range []string{"Bearer " + token, "bearer   " + token} {
+			require.Equal(t, http.StatusOK, ask(value).StatusCode, "6750-01")
+		}
+	})
+	t.Run("6750-03 tampered with", func(t *testing.T) {
+		_, token := newToken(t)
+		require.Equal(t, invalid, ask("Bearer "+token[:len(token)-8]+"AAAAAAAA").Header.Get("WWW-Authenticate"))
+	})
+	t.Run("6750-03 revoked", func(t *testing.T) {
+		id, token := newToken(t)
+		_, err := srv.Keys().Disable(t.Context(), people["ada"], id)
+		require.NoError(t, err)
+		answer := ask("Bearer " + token)
+		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+		require.Equal(t, invalid, answer.Header.Get("WWW-Authenticate"))
+	})
+	t.Run("6750-03 expired", func(t *testing.T) {
+		_, token := newToken(t)
+		now.Add(time.Hour)
+		answer := ask("Bearer " + token)
+		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+		require.Equal(t, invalid, answer.Header.Get("WWW-Authenticate"))
+	})
+	for name, values := range map[string][]string{
+		"no header": nil, "an empty header": {""}, "another scheme": {"Basic eDp5"}, "the scheme alone": {"Bearer"}, "spaces and no more": {"Bearer   "},
+		"a tab": {"Bearer\tx"}, "two headers": {"Bearer x", "Bearer x"},
+	} {
+		t.Run("6750-02 no token: "+name, func(t *testing.T) {
+			answer := ask(values...)
+			require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+			require.Equal(t, "Bearer", answer.Header.Get("WWW-Authenticate"))
+		})
+	}
+}
+
+// TestBearerOutage: what could not be checked is not called invalid.
+func TestBearerOutage(t *testing.T) {
+	st := memstore.New()
+	st.Epochs = unreadable{st.Epochs}
+	srv, err := oauth.New(st, oauth.Config{
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{Workspace: "team-a", Name: "ci"})
+	require.NoError(t, err)
+	grant, err := srv.Keys().LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+	require.NoError(t, err)
+	token, err := srv.Sign(t.Context(), grant)
+	require.NoError(t, err)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	_, err = admin.Bearer(srv.Verifier())(r)
+	require.ErrorIs(t, err, bearer.ErrUnavailable)
+	var unauthorized *admin.UnauthorizedError
+	require.False(t, errors.As(err, &unauthorized))
+}
