@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,49 +13,114 @@ func (c *call) setETag(version int64) {
 	c.w.Header().Set("ETag", `"`+strconv.FormatInt(version, 10)+`"`)
 }
 
-// ifMatch returns the version that the caller saw, or false if he named none
-// or "*". A validator that this handler did not write matches nothing, as a
-// weak one does (RFC 9110, section 13.1.1).
-func (c *call) ifMatch() (version int64, named bool, err error) {
-	values := c.r.Header.Values("If-Match")
-	if len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == "*" {
-		return 0, false, nil
+// ifMatch returns the versions that the caller names, one of which the record
+// must have, or named false if there is no condition or it is "*".
+//
+// The weak form of an ETag names its version as well, against RFC 9110, section
+// 13.1.1: a proxy that compresses an answer makes its ETag weak, and what an
+// ETag stands for here is the record, not its encoding. A tag that this
+// handler did not write names no version.
+func (c *call) ifMatch() (versions []int64, named bool, err error) {
+	lines := c.r.Header.Values("If-Match")
+	list := strings.Join(lines, ",") // RFC 9110, section 5.3
+	if len(lines) == 0 || strings.Trim(list, " \t") == "*" {
+		return nil, false, nil
 	}
 	c.conditional = true
-	if len(values) == 1 {
-		text, begins := strings.CutPrefix(strings.TrimSpace(values[0]), `"`)
-		text, ends := strings.CutSuffix(text, `"`)
-		version, err := strconv.ParseInt(text, 10, 64)
-		if begins && ends && err == nil && version >= 0 && strconv.FormatInt(version, 10) == text {
-			return version, true, nil
+	for list != "" {
+		tag, rest, ok := cutETag(list)
+		if !ok {
+			return nil, false, &refusal{
+				status: http.StatusPreconditionFailed, code: CodeChanged, title: titleChanged,
+				detail: "If-Match must hold ETags as this service wrote them.",
+			}
 		}
+		version, err := strconv.ParseInt(tag, 10, 64)
+		if err == nil && version >= 0 && strconv.FormatInt(version, 10) == tag {
+			versions = append(versions, version)
+		}
+		list = rest
 	}
-	return 0, false, &refusal{
-		status: http.StatusPreconditionFailed, code: CodeChanged, title: titleChanged,
-		detail: "If-Match must hold one ETag as this service wrote it.",
+	return versions, true, nil
+}
+
+// cutETag takes the first entity-tag (RFC 9110, section 8.8.3) off a list, and
+// the comma behind it. An element without one, which a list may have (section
+// 5.6.1), is the empty tag.
+func cutETag(list string) (tag, rest string, ok bool) {
+	const blank = " \t"
+	list = strings.TrimLeft(list, blank)
+	if quoted, opens := strings.CutPrefix(strings.TrimPrefix(list, "W/"), `"`); opens {
+		tag, list, ok = strings.Cut(quoted, `"`)
+		if !ok || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return "", "", false
+		}
+		list = strings.TrimLeft(list, blank)
 	}
+	switch {
+	case list == "":
+		return tag, "", true
+	case list[0] == ',':
+		return tag, list[1:], true
+	}
+	return "", "", false
+}
+
+// noVersion is what no record has.
+const noVersion = -1
+
+// versionOf returns the version on which a change is conditional, given those
+// that the caller named: the one, or of several that which the record has now.
+// The write itself compares it once more.
+func versionOf(versions []int64, current func() (int64, error)) (int64, error) {
+	switch len(versions) {
+	case 0:
+		return noVersion, nil
+	case 1:
+		return versions[0], nil
+	}
+	now, err := current()
+	if err != nil || !slices.Contains(versions, now) {
+		return noVersion, err
+	}
+	return now, nil
 }
 
 // keyVersion is ifMatch for a key: 0 is no condition, and no key has it.
 func (c *call) keyVersion() (int64, error) {
-	version, named, err := c.ifMatch()
-	if err == nil && named && version == 0 {
-		version = -1
+	versions, named, err := c.ifMatch()
+	if err != nil || !named {
+		return 0, err
+	}
+	version, err := versionOf(versions, func() (int64, error) {
+		key, err := c.h.keys.Get(c.r.Context(), c.actor, c.key())
+		return key.Version, err
+	})
+	if version == 0 {
+		version = noVersion
 	}
 	return version, err
 }
 
 // mustMatch is ifMatch where a change replaces all there is: without a
 // condition one of two administrators would undo what the other did (RFC 6585,
-// section 3). "*" is the caller's word that he wants that.
-func (c *call) mustMatch() (version int64, named bool, err error) {
+// section 3). "*" is the caller's word that he wants that: the version is then
+// the current one.
+func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
 	if len(c.r.Header.Values("If-Match")) == 0 {
-		return 0, false, &refusal{
+		return 0, &refusal{
 			status: http.StatusPreconditionRequired, code: CodePreconditionRequired, title: "If-Match is missing",
 			detail: "Replacing settings needs If-Match with the ETag of those that you read.",
 		}
 	}
-	return c.ifMatch()
+	versions, named, err := c.ifMatch()
+	switch {
+	case err != nil:
+		return 0, err
+	case !named:
+		return current()
+	}
+	return versionOf(versions, current)
 }
 
 // mustNotMatch refuses a condition on what has no ETag: none can hold, and one

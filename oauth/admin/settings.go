@@ -101,16 +101,12 @@ func (h *Handler) saveSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	version, named, err := c.mustMatch()
+	wanted.Version, err = c.mustMatch(func() (int64, error) {
+		now, err := h.keys.Settings(ctx, c.actor)
+		return now.Version, err
+	})
 	if err != nil {
 		return err
-	}
-	if wanted.Version = version; !named {
-		now, err := h.keys.Settings(ctx, c.actor)
-		if err != nil {
-			return err
-		}
-		wanted.Version = now.Version
 	}
 	saved, err := h.keys.SaveSettings(ctx, c.actor, wanted)
 	if err != nil {
@@ -183,16 +179,12 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	version, named, err := c.mustMatch()
-	if err != nil {
-		return err
-	}
 	now, err := c.seen()
 	if err != nil {
 		return err
 	}
-	if wanted.Version = version; !named {
-		wanted.Version = now.Version
+	if wanted.Version, err = c.mustMatch(func() (int64, error) { return now.Version, nil }); err != nil {
+		return err
 	}
 	saved, err := h.keys.SaveWorkspace(ctx, c.actor, wanted)
 	if err != nil {
