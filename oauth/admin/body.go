@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -21,6 +21,7 @@ const maxBody = 64 << 10
 type body struct {
 	members strictjson.Object
 	raw     []byte
+	asked   scope.Set // the permissions that it names
 	fieldErrors
 }
 
@@ -41,7 +42,7 @@ func (c *call) readBody(known ...string) (*body, error) {
 	if len(raw) == 0 && len(known) == 0 {
 		return &body{}, nil
 	}
-	if !c.isJSON() {
+	if !c.isJSON(raw) {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, title: "The body is not JSON", detail: "The Content-Type must be application/json, in UTF-8."}
 	}
 	members, err := strictjson.Only(raw, known)
@@ -83,16 +84,11 @@ func (c *call) readAll() ([]byte, error) {
 
 // isJSON reports whether the body claims to be JSON. A media type that forms
 // cannot send keeps a page of another origin from posting without being asked.
-func (c *call) isJSON() bool {
-	values := c.r.Header.Values("Content-Type")
-	if len(values) != 1 || c.r.Header.Get("Content-Encoding") != "" {
-		return false
-	}
-	kind, params, err := mime.ParseMediaType(values[0])
-	if err != nil {
-		return false
-	}
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+// A charset has no meaning for JSON (RFC 8259, section 11), but of a body that
+// is not ASCII another one than UTF-8 is wrong.
+func (c *call) isJSON(body []byte) bool {
+	kind, utf8, ok := request.MediaType(c.r.Header)
+	if !ok || c.r.Header.Get("Content-Encoding") != "" || !utf8 && !request.IsASCII(body) {
 		return false
 	}
 	return kind == "application/json" || kind == "application/merge-patch+json" && c.r.Method == http.MethodPatch
@@ -178,7 +174,27 @@ func (b *body) permissions(name string) scope.Set {
 	if err != nil {
 		b.add(name, "Each must be one permission, or a pattern such as project.*, of printable ASCII characters without spaces, quotes and backslashes.")
 	}
+	b.asked = set
 	return set
+}
+
+// faults is orNil for a body with permissions: where something else is wrong,
+// those that the catalog lacks are named beside it. Else the service does.
+func (b *body) faults(catalog *scope.Catalog) error {
+	var unknown *scope.UnknownError
+	if _, err := catalog.Expand(b.asked, true); len(b.fieldErrors.list) > 0 && errors.As(err, &unknown) {
+		b.add("permissions", unknownReason(unknown))
+	}
+	return b.orNil()
+}
+
+// resources reads resource indicators; null is none, and takes away those that
+// a key has, as it does its expiry (RFC 7396).
+func (b *body) resources(name string) []string {
+	if b.isNull(name) {
+		return nil
+	}
+	return b.list(name)
 }
 
 // expiry reads a date, an instant, or null for never; absent is never.

@@ -1,8 +1,8 @@
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,6 +38,9 @@ func (c *call) workspace() string { return c.params["workspace"] }
 
 func (c *call) key() string { return c.params["key"] }
 
+// maxFaults is how many parameters of a query are named as wrong.
+const maxFaults = 20
+
 // readQuery takes known parameters, each at most once.
 func (c *call) readQuery(known []string) error {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
@@ -45,17 +48,17 @@ func (c *call) readQuery(known []string) error {
 		return malformed("The query is malformed.")
 	}
 	var fields []FieldError
-	for name, values := range query {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
+		case len(fields) == maxFaults: // an answer is no echo of what was sent
 		case !slices.Contains(known, name):
-			return malformed("The query has a parameter that this route does not know.")
-		case len(values) > 1:
+			fields = append(fields, FieldError{shown(name), "This route does not know it."})
+		case len(query[name]) > 1:
 			fields = append(fields, FieldError{name, "It appears twice."})
 		}
 	}
 	if len(fields) > 0 {
-		slices.SortFunc(fields, func(a, b FieldError) int { return bytes.Compare([]byte(a.Field), []byte(b.Field)) })
-		return malformed("The query has a parameter twice.", fields...)
+		return malformed("The query has a parameter that this route does not know, or one twice.", fields...)
 	}
 	c.query = query
 	return nil

@@ -34,11 +34,11 @@ func (h *Handler) createKey(c *call) error {
 		Name:        b.text("name"),
 		Permissions: b.permissions("permissions"),
 		Expiry:      b.expiry("expires_at"),
-		Resources:   b.list("resources"),
+		Resources:   b.resources("resources"),
 		Once:        once,
 		Address:     h.clients.Addr(c.r),
 	}
-	if err := b.orNil(); err != nil {
+	if err := b.faults(h.keys.Catalog()); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Create(ctx, c.actor, spec)
@@ -70,7 +70,7 @@ func (h *Handler) changeKey(c *call) error {
 	if changes.Version, err = c.keyVersion(); err != nil {
 		return err
 	}
-	if err := b.orNil(); err != nil {
+	if err := b.faults(h.keys.Catalog()); err != nil {
 		return err
 	}
 	key, err := h.keys.Update(c.r.Context(), c.actor, c.key(), changes)
@@ -96,7 +96,7 @@ func (c *call) changes(b *body) apikey.Changes {
 		changes.Expiry = &expiry
 	}
 	if b.has("resources") {
-		resources := b.list("resources")
+		resources := b.resources("resources")
 		changes.Resources = &resources
 	}
 	return changes
@@ -122,7 +122,7 @@ func (h *Handler) rotateKey(c *call) error {
 	if rotation.Changes.Version, err = c.keyVersion(); err != nil {
 		return err
 	}
-	if err := b.orNil(); err != nil {
+	if err := b.faults(h.keys.Catalog()); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)

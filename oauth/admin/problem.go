@@ -158,7 +158,7 @@ func (c *call) problemOf(err error) Problem {
 		return p
 	case errors.As(err, &unknown):
 		return Problem{Status: http.StatusUnprocessableEntity, Type: CodeInvalid, Title: titleInvalid, Errors: []FieldError{
-			{Field: "permissions", Reason: "Unknown: " + strings.Join(unknown.Names, ", ") + "."},
+			{Field: "permissions", Reason: unknownReason(unknown)},
 		}}
 	case errors.As(err, &forbidden):
 		p := Problem{Status: http.StatusForbidden, Type: CodeForbidden, Title: "You may not do this", Detail: forbidden.Reason}
@@ -187,4 +187,8 @@ func (c *call) problemOf(err error) Problem {
 	}
 	c.h.cfg.Logger.ErrorContext(c.r.Context(), "a management request failed", "route", c.name(), "error", err)
 	return Problem{Status: http.StatusInternalServerError, Type: CodeInternal, Title: "The service failed"}
+}
+
+func unknownReason(unknown *scope.UnknownError) string {
+	return "Unknown: " + strings.Join(unknown.Names, ", ") + "."
 }

@@ -250,8 +250,11 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
-	if err := bad.orNil(); err != nil {
-		return err
+	if len(bad.Problems) > 0 {
+		if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
+			s.addUnknown(&bad, *c.Permissions, p.admin)
+		}
+		return &bad
 	}
 	if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
 		permissions, err := s.cfg.Permissions.Expand(*c.Permissions, p.admin)

@@ -181,11 +181,14 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 	if err != nil {
 		return store.Key{}, err
 	}
-	resources, err := s.checkSpec(spec, now)
-	if err != nil {
-		return store.Key{}, err
-	}
 	rights := p.in(spec.Workspace)
+	resources, bad := s.checkSpec(spec, now)
+	if len(bad.Problems) > 0 {
+		if rights.save {
+			s.addUnknown(bad, spec.Permissions, p.admin)
+		}
+		return store.Key{}, bad
+	}
 	if !rights.any() {
 		return store.Key{}, fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
 	}
@@ -313,14 +316,23 @@ func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace,
 }
 
 // checkSpec checks what a caller asked for and returns the resources in order.
-func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, error) {
+func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, *InvalidError) {
 	var bad InvalidError
 	checkText(&bad, "workspace", spec.Workspace)
 	checkText(&bad, "name", spec.Name)
 	checkExpiry(&bad, spec.Expiry, now)
 	checkOnce(&bad, spec.Once, now)
 	resources := s.checkResources(&bad, spec.Resources)
-	return resources, bad.orNil()
+	return resources, &bad
+}
+
+// addUnknown lists permissions that the catalog lacks beside what else is
+// wrong. By themselves they are a *scope.UnknownError.
+func (s *Service) addUnknown(bad *InvalidError, asked scope.Set, withAdmin bool) {
+	var unknown *scope.UnknownError
+	if _, err := s.cfg.Permissions.Expand(asked, withAdmin); errors.As(err, &unknown) {
+		bad.add("permissions", "Unknown: "+strings.Join(unknown.Names, ", ")+".")
+	}
 }
 
 // checkText admits 1 to 255 printable characters: no control characters, line

@@ -16,13 +16,19 @@ type Expiry struct {
 func ExpiresAt(t time.Time) Expiry { return Expiry{at: t.UTC().Truncate(time.Microsecond)} }
 
 // ParseExpiry reads a date (2027-01-31: the key works until that day has
-// ended in UTC), an RFC 3339 instant, or the empty text for never.
+// ended in UTC), an RFC 3339 instant, or the empty text for never. The last
+// day of the year 9999 ends a microsecond early, since the year after it cannot
+// be written.
 func ParseExpiry(text string) (Expiry, error) {
 	if text == "" {
 		return Expiry{}, nil
 	}
 	if day, err := time.Parse(time.DateOnly, text); err == nil && day.Year() >= 1 { // year 0 would be before "never"
-		return Expiry{at: day.AddDate(0, 0, 1), text: text}, nil
+		end := day.AddDate(0, 0, 1)
+		if end.Year() > maxYear {
+			end = end.Add(-time.Microsecond) // the last instant that can be written
+		}
+		return Expiry{at: end, text: text}, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	expiry := ExpiresAt(at)
