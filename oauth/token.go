@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
@@ -119,7 +120,7 @@ func (s *Server) refusalOf(ctx context.Context, err error) *refusal {
 	case errors.Is(err, apikey.ErrTarget):
 		return &refusal{status: http.StatusBadRequest, code: invalidTarget, description: "This API key may not ask for tokens for this resource."}
 	case errors.As(err, &missing):
-		return &refusal{status: http.StatusBadRequest, code: invalidScope, description: "This API key does not hold every permission that was asked for."}
+		return &refusal{status: http.StatusBadRequest, code: invalidScope, description: notHeld(missing.Missing)}
 	case errors.As(err, &denied):
 		s.cfg.Logger.InfoContext(ctx, "a policy refused a token", "rule", denied.Rule, "error", denied)
 		return refusalOfPolicy(denied)
@@ -137,6 +138,30 @@ func (s *Server) refusalOf(ctx context.Context, err error) *refusal {
 func isOutage(err error) bool {
 	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// maxNamed bounds what a refusal repeats of a scope, in bytes.
+const maxNamed = 200
+
+// notHeld names the permissions that a key lacks, whether anybody holds them
+// or not. A permission has no character that RFC 6749, section 5.2, forbids in
+// an error_description.
+func notHeld(missing scope.Set) string {
+	var names []string
+	rest := maxNamed
+	for name := range missing.All() {
+		if rest -= len(name); rest < 0 {
+			break
+		}
+		names = append(names, name)
+	}
+	switch more := missing.Len() - len(names); {
+	case len(names) == 0:
+		return "This API key does not hold every permission that was asked for."
+	case more > 0:
+		return fmt.Sprintf("This API key does not hold: %s, and %d more.", strings.Join(names, ", "), more)
+	}
+	return "This API key does not hold: " + strings.Join(names, ", ") + "."
 }
 
 func refusalOfPolicy(denied *policy.Denied) *refusal {
