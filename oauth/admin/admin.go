@@ -24,7 +24,9 @@
 //   - No answer may be kept by a cache. A secret is in the one answer that
 //     made it, which has no ETag, and never again.
 //   - A key and a record of settings have an ETag. A change with If-Match is
-//     made only if the record is still that one (412). Replacing settings
+//     made only if the record is still that one, or one of several that are
+//     named (412); the weak form of an ETag, as a proxy that compresses makes
+//     it, holds as well. Replacing settings
 //     needs If-Match (428); elsewhere it is the caller's choice. Where there
 //     is no such record, as for suspending a workspace, it never holds (412).
 //   - Creating and rotating take an Idempotency-Key. The same request again

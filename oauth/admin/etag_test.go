@@ -3,6 +3,7 @@ package admin_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,4 +111,35 @@ func TestBehindACompressingProxy(t *testing.T) {
 	require.Equal(t, `W/"1"`, tag)
 	require.Equal(t, http.StatusOK, send(http.MethodPatch, `{"name":"one"}`, tag).StatusCode)
 	require.Equal(t, http.StatusPreconditionFailed, send(http.MethodPatch, `{"name":"two"}`, tag).StatusCode)
+}
+
+// FuzzETags: a list is read to its end or refused, and what was read means the
+// same when it is written anew.
+func FuzzETags(f *testing.F) {
+	for _, seed := range []string{`"1"`, `W/"1", "2"`, ` , "a,b" ,`, `"`, `*`, `W/`, `"1" "2"`} {
+		f.Add(seed)
+	}
+	read := func(list string) (tags []string, ok bool) {
+		for list != "" {
+			tag, rest, ok := admin.CutETag(list)
+			if !ok || len(rest) >= len(list) && rest != "" {
+				return nil, false
+			}
+			if tag != "" {
+				tags = append(tags, tag)
+			}
+			list = rest
+		}
+		return tags, true
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		tags, ok := read(list)
+		if !ok || len(tags) == 0 {
+			return
+		}
+		again, ok := read(`W/"` + strings.Join(tags, `" ,, W/"`) + `"`)
+		if !ok || !slices.Equal(again, tags) {
+			t.Fatalf("%q is %q, and then %q", list, tags, again)
+		}
+	})
 }

@@ -30,3 +30,6 @@ func Find(r *http.Request) (pattern string, params map[string]string) {
 
 // Document is the OpenAPI document.
 func Document() []byte { return document }
+
+// CutETag takes the first entity-tag off a list.
+func CutETag(list string) (tag, rest string, ok bool) { return cutETag(list) }

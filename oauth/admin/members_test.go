@@ -143,14 +143,16 @@ func TestUnknownPermissionsAreNamedWithTheRest(t *testing.T) {
 // TestNoAddressIsLoggedOnce: rules by address cannot tell such callers.
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
-	r := newRig(t, func(s *setup) { s.config.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	r := newRig(t)
+	api, err := admin.New(r.keys, admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
 	for _, remote := range []string{"192.0.2.7", "@", "", "@"} {
 		req := httptest.NewRequest(http.MethodPost, "/workspaces/team-a/keys", strings.NewReader(`{"name":"x","permissions":[]}`))
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("X-Actor", "olga")
 		req.RemoteAddr = remote
 		answer := httptest.NewRecorder()
-		r.api.ServeHTTP(answer, req)
+		api.ServeHTTP(answer, req)
 		require.Equal(t, http.StatusCreated, answer.Code, answer.Body.String())
 		want := 1
 		if remote == "192.0.2.7" {

@@ -51,8 +51,7 @@ func cutETag(list string) (tag, rest string, ok bool) {
 	const blank = " \t"
 	list = strings.TrimLeft(list, blank)
 	if quoted, opens := strings.CutPrefix(strings.TrimPrefix(list, "W/"), `"`); opens {
-		tag, list, ok = strings.Cut(quoted, `"`)
-		if !ok || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		if tag, list, ok = strings.Cut(quoted, `"`); !ok {
 			return "", "", false
 		}
 		list = strings.TrimLeft(list, blank)

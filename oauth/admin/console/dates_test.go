@@ -1,0 +1,61 @@
+package console_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// TestLastDay: the last day that there is may be chosen wherever a day may.
+func TestLastDay(t *testing.T) {
+	r := newRig(t)
+	got := r.post("olga", newPage, r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "date", "expires_on", "9999-12-31"))
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	page, err := r.keys.List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "team-a"})
+	require.NoError(t, err)
+	require.Len(t, page.Keys, 1)
+	require.Equal(t, time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), page.Keys[0].NotAfter.UTC())
+	require.True(t, r.logsIn(page.Keys[0].ID, got.secret()))
+	require.Contains(t, r.get("olga", "/keys/"+page.Keys[0].ID).body, "31 Dec 9999")
+
+	for _, path := range []string{"/workspaces/team-a/events?from=2026-01-01&to=9999-12-31", "/settings/events?to=9999-12-31"} {
+		events := r.get("ada", path)
+		require.Equal(t, http.StatusOK, events.StatusCode)
+		require.Contains(t, events.body, "olga", path)
+		require.NotContains(t, events.body, "choose a day", path)
+	}
+	got = r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "all", "enforced_from", "9999-12-31", "do", "save", "reminders", "off"))
+	require.Equal(t, http.StatusSeeOther, got.StatusCode, got.body)
+	require.Equal(t, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), r.settings().Rules.EnforcedFrom)
+
+	got = r.post("olga", newPage, r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "date", "expires_on", "10000-01-01"))
+	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
+}
+
+// TestNoAddressIsLoggedOnce: rules by address cannot tell such callers.
+func TestNoAddressIsLoggedOnce(t *testing.T) {
+	var log strings.Builder
+	r := newRig(t)
+	pages, err := console.New(r.keys, console.Config{Authorize: authorize, Key: formKey, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	for i, remote := range []string{"192.0.2.7", "@", "", "@"} {
+		form := r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "never")
+		req := httptest.NewRequest(http.MethodPost, newPage, strings.NewReader(form.Encode()))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		req.Header.Set("X-Person", "olga")
+		req.RemoteAddr = remote
+		answer := httptest.NewRecorder()
+		pages.ServeHTTP(answer, req)
+		require.Equal(t, http.StatusCreated, answer.Code, answer.Body.String())
+		require.Equal(t, min(i, 1), strings.Count(log.String(), "ClientAddr"), log.String())
+	}
+}
