@@ -52,7 +52,7 @@ func TestAddressWithoutPort(t *testing.T) {
 				w.refused(a, http.StatusBadRequest, "unauthorized_client")
 				return
 			}
-			require.Equal(t, http.StatusOK, a.status, a.body)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 		})
 	}
 }
@@ -63,10 +63,10 @@ func TestBudgetsOfAddressesWithoutPort(t *testing.T) {
 	wrong := typo(w.secret)
 	status := http.StatusUnauthorized
 	for range 200 {
-		status = w.from("192.0.2.7", w.key.ID, wrong).status
+		status = w.from("192.0.2.7", w.key.ID, wrong).StatusCode
 	}
 	require.Equal(t, http.StatusTooManyRequests, status)
-	require.Equal(t, http.StatusTooManyRequests, w.from("192.0.2.7:4711", w.key.ID, wrong).status, "the same client")
+	require.Equal(t, http.StatusTooManyRequests, w.from("192.0.2.7:4711", w.key.ID, wrong).StatusCode, "the same client")
 	w.refused(w.from("192.0.2.8", w.key.ID, wrong), http.StatusUnauthorized, "invalid_client")
 }
 
@@ -87,10 +87,10 @@ func TestForwardedBracketsWithoutPort(t *testing.T) {
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.Equal(t, http.StatusOK, w.from("192.0.2.7", w.key.ID, w.secret).status)
+	require.Equal(t, http.StatusOK, w.from("192.0.2.7", w.key.ID, w.secret).StatusCode)
 	require.NotContains(t, w.log.String(), "ClientAddr")
 	for range 3 {
-		require.Equal(t, http.StatusOK, w.from("/run/app.sock", w.key.ID, w.secret).status)
+		require.Equal(t, http.StatusOK, w.from("/run/app.sock", w.key.ID, w.secret).StatusCode)
 	}
 	r := httptest.NewRequest(http.MethodPost, "/api/introspect", strings.NewReader(w.grant("token", "x")))
 	r.Header.Set("Content-Type", form)

@@ -24,7 +24,7 @@ func TestSpacesBehindBasic(t *testing.T) {
 			t.Run("6749-01 "+path, func(t *testing.T) {
 				w := w.at(t)
 				a := w.send(http.MethodPost, path, body, "Content-Type", form, "Authorization", value)
-				require.Equal(t, http.StatusOK, a.status, a.body)
+				require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			})
 		}
 	}
@@ -48,10 +48,10 @@ func TestHeaderThatAuthenticatesNoClient(t *testing.T) {
 	for _, value := range []string{"", "Bearer x", "bearer  x", "Negotiate YII=", "NTLM", "Bearer x, Negotiate y"} {
 		t.Run("6749-03 beside "+value, func(t *testing.T) {
 			w := w.at(t)
-			require.Equal(t, http.StatusOK, w.post(cc+credentials, "Authorization", value).status)
-			require.Equal(t, http.StatusOK, w.postJSON(`{"clientId":"`+w.key.ID+`","clientSecret":"`+w.secret+`"}`, "Authorization", value).status)
-			require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/introspect", "token=x"+credentials, "Content-Type", form, "Authorization", value).status)
-			require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/revoke", "token=x"+credentials, "Content-Type", form, "Authorization", value).status)
+			require.Equal(t, http.StatusOK, w.post(cc+credentials, "Authorization", value).StatusCode)
+			require.Equal(t, http.StatusOK, w.postJSON(`{"clientId":"`+w.key.ID+`","clientSecret":"`+w.secret+`"}`, "Authorization", value).StatusCode)
+			require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/introspect", "token=x"+credentials, "Content-Type", form, "Authorization", value).StatusCode)
+			require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/revoke", "token=x"+credentials, "Content-Type", form, "Authorization", value).StatusCode)
 		})
 		t.Run("6749-15 nothing but "+value, func(t *testing.T) {
 			w := w.at(t)
@@ -90,12 +90,12 @@ func TestCharsets(t *testing.T) {
 		t.Run("6749-24 "+charset, func(t *testing.T) {
 			w := w.at(t)
 			a := send(w, form+"; charset="+charset, w.grant("scope", "project.list"))
-			require.Equal(t, http.StatusOK, a.status, a.body)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			a = send(w, "application/json;charset="+charset, object+"}")
-			require.Equal(t, http.StatusOK, a.status, a.body)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			for _, path := range []string{"/api/introspect", "/api/revoke"} {
 				a = w.send(http.MethodPost, path, w.grant("token", "x"), "Content-Type", form+";charset="+charset)
-				require.Equal(t, http.StatusOK, a.status, a.body)
+				require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			}
 		})
 	}
@@ -112,7 +112,7 @@ func TestCharsets(t *testing.T) {
 		t.Run("6749-24 not ASCII, in UTF-8"+charset, func(t *testing.T) {
 			w := w.at(t)
 			for _, a := range []answer{send(w, form+charset, escaped), send(w, form+charset, raw), send(w, "application/json"+charset, inJSON)} {
-				require.Equal(t, http.StatusOK, a.status, a.body)
+				require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			}
 		})
 	}
@@ -150,15 +150,15 @@ func TestJSONNull(t *testing.T) {
 		t.Run("6749-27 "+further, func(t *testing.T) {
 			w := w.at(t)
 			a := w.postJSON(object(further))
-			require.Equal(t, http.StatusOK, a.status, a.body)
-			require.Equal(t, w.postJSON(object("")).member("scope"), a.member("scope"))
+			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+			require.Equal(t, w.postJSON(object("")).Member("scope"), a.Member("scope"))
 		})
 	}
 	t.Run("6749-27 id and secret beside Basic", func(t *testing.T) {
 		w := w.at(t)
 		a := w.postJSON(`{"client_id":null,"client_secret":null,"scope":"project.read"}`, basic(w.key.ID, w.secret)...)
-		require.Equal(t, http.StatusOK, a.status, a.body)
-		require.Equal(t, "project.read", a.member("scope"))
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+		require.Equal(t, "project.read", a.Member("scope"))
 	})
 	for name, body := range map[string]string{
 		"no id":                      `{"clientId":null,"clientSecret":"` + w.secret + `"}`,

@@ -190,7 +190,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 		}
 		rw := httptest.NewRecorder()
 		handlers[handler].ServeHTTP(keptWriter{rw, k}, r)
-		return answer{rw.Code, rw.Header(), rw.Body.String()}
+		return answer{rw.Result(), rw.Body.String()}
 	}
 
 	const callers = 4
@@ -205,13 +205,13 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 			credentials := "&client_id=" + id + "&client_secret=" + secret
 			login := send(name("login"), "login", cc+credentials+"&scope=project.list")
 			require.Equal(t, http.StatusOK, login.status, login.body)
-			token := login.token()
+			token := login.Token()
 			for _, guarded := range []string{"guard", "again"} {
-				require.Equal(t, http.StatusOK, send(name(guarded), "guard", "", "Authorization", "Bearer "+token).status)
+				require.Equal(t, http.StatusOK, send(name(guarded), "guard", "", "Authorization", "Bearer "+token).StatusCode)
 			}
-			require.Equal(t, true, send(name("introspect"), "introspection", "token="+token+credentials).member("active"))
-			require.Equal(t, http.StatusOK, send(name("revoke"), "revocation", "token="+token+credentials).status)
-			require.Equal(t, http.StatusUnauthorized, send(name("refused"), "login", cc+"&client_id="+id+"&client_secret="+typo(secret)).status)
+			require.Equal(t, true, send(name("introspect"), "introspection", "token="+token+credentials).Member("active"))
+			require.Equal(t, http.StatusOK, send(name("revoke"), "revocation", "token="+token+credentials).StatusCode)
+			require.Equal(t, http.StatusUnauthorized, send(name("refused"), "login", cc+"&client_id="+id+"&client_secret="+typo(secret)).StatusCode)
 			marks[caller] = append(marks[caller], "workspace-of-"+caller, id, secret, token[:strings.LastIndexByte(token, '.')])
 		}
 	}

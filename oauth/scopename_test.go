@@ -18,7 +18,7 @@ func TestInvalidScopeNamesThePermissions(t *testing.T) {
 	asked := func(w *world, scope string) string {
 		a := w.post(w.grant("scope", scope))
 		w.refused(a, http.StatusBadRequest, "invalid_scope")
-		return a.description()
+		return a.Description()
 	}
 	for _, tc := range []struct{ scope, want string }{
 		{"project.write", "This API key does not hold: project.write."},
@@ -57,6 +57,6 @@ func TestInvalidScopeNamesThePermissions(t *testing.T) {
 		w := w.at(t)
 		a := w.post(cc+"&scope=project.write", basic(w.key.ID, typo(w.secret))...)
 		w.refused(a, http.StatusUnauthorized, "invalid_client")
-		require.NotContains(t, a.body, "project")
+		require.NotContains(t, a.Body, "project")
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -31,7 +32,7 @@ func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error
 // this one is not valid (RFC 6750, section 3.1), and looks for another fault
 // if it does not.
 func TestBearerChallenge(t *testing.T) {
-	now := &clock{at: noon}
+	now := harness.ClockAt(noon)
 	srv, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer: "https://api.example.com", Permissions: catalog, Keys: apikey.Config{Management: management},
 		Now: now.Now, Logger: slog.New(slog.DiscardHandler),
@@ -80,7 +81,7 @@ func TestBearerChallenge(t *testing.T) {
 	})
 	t.Run("6750-03 expired", func(t *testing.T) {
 		_, token := newToken(t)
-		now.Add(time.Hour)
+		now.Advance(time.Hour)
 		answer := ask("Bearer " + token)
 		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
 		require.Equal(t, invalid, answer.Header.Get("WWW-Authenticate"))
