@@ -190,7 +190,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 		}
 		rw := httptest.NewRecorder()
 		handlers[handler].ServeHTTP(keptWriter{rw, k}, r)
-		return answer{rw.Result(), rw.Body.String()}
+		return answer{Response: rw.Result(), Body: rw.Body.String()}
 	}
 
 	const callers = 4
@@ -204,7 +204,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 			name := func(what string) string { return what + string(rune('0'+round)) + "/" + caller }
 			credentials := "&client_id=" + id + "&client_secret=" + secret
 			login := send(name("login"), "login", cc+credentials+"&scope=project.list")
-			require.Equal(t, http.StatusOK, login.status, login.body)
+			require.Equal(t, http.StatusOK, login.StatusCode, login.Body)
 			token := login.Token()
 			for _, guarded := range []string{"guard", "again"} {
 				require.Equal(t, http.StatusOK, send(name(guarded), "guard", "", "Authorization", "Bearer "+token).StatusCode)
