@@ -34,7 +34,7 @@ func New() store.Store {
 		revoked:    newExpiring[string, struct{}](),
 		events:     newTrail(),
 		orders:     newOrders(),
-		clock:      newClock(),
+		start:      time.Now(), //nolint:forbidigo // for what has elapsed since
 	}
 	table := &keyTable{db}
 	return store.Store{
@@ -81,7 +81,7 @@ type database struct {
 	// For writers only.
 	tombs map[string]tombstone
 	sets  map[string]*sharedSet
-	clock clock
+	start time.Time // with a monotonic reading
 	hub   hub
 }
 
@@ -131,21 +131,19 @@ func (db *database) record(c store.Change) {
 	}
 }
 
-// skew is how long one-time ids and revocations outlive their end, for
-// callers whose clocks run behind and who made no change of late.
-const skew = 10 * time.Minute
+// margin is how much longer than its caller's clock says a one-time id or a
+// revocation is kept. It is as long as the longest token lives: so a revocation
+// outlives its token, however wrong the clock of the caller that made it.
+const margin = 24 * time.Hour
 
-// expire puts an entry that a caller whose time is now wants kept until the
-// given one, and collects a few that have ended. It is called inside change.
+// expire puts an entry that ends at until for a caller whose time is now, and
+// collects a few that need no longer be kept. Collection goes by the process's
+// monotonic clock, so no caller's clock makes anything be collected early. It is
+// called inside change.
 func expire[K comparable, V any](db *database, x *expiring[K, V], key K, value V, until int64, now time.Time) {
-	db.clock.observe(micros(now))
-	keep := until
-	if at := db.clock.now(); until <= at {
-		// Nobody keeps what has ended: the clock is wrong.
-		keep = at + span.Microseconds()
-	}
-	x.put(key, value, until, keep)
-	x.collect(db.clock.now() - skew.Microseconds())
+	elapsed := time.Since(db.start).Microseconds() //nolint:forbidigo // monotonic
+	x.put(key, value, until, elapsed+max(until-micros(now), 0)+margin.Microseconds())
+	x.collect(elapsed)
 }
 
 // space returns the workspace's state, new if need be. It is called inside
@@ -183,8 +181,8 @@ type expiring[K comparable, V any] struct {
 type lasting[K comparable, V any] struct {
 	key    K
 	value  V
-	until  int64 // for callers, in microseconds
-	keep   int64 // for the store's clock: until or later
+	until  int64 // by callers' clocks, in microseconds since 1970
+	keep   int64 // by the process's clock, in microseconds since it started
 	serial uint64
 }
 
@@ -207,6 +205,7 @@ func (x *expiring[K, V]) get(key K) (value V, until int64, found bool) {
 func (x *expiring[K, V]) put(key K, value V, until, keep int64) {
 	if old := x.entries[key]; old != nil {
 		x.order.Delete(old)
+		keep = max(keep, old.keep)
 	}
 	x.serial++
 	e := &lasting[K, V]{key, value, until, keep, x.serial}
@@ -214,13 +213,12 @@ func (x *expiring[K, V]) put(key K, value V, until, keep int64) {
 	x.order.ReplaceOrInsert(e)
 }
 
-// collect removes a few entries that need not be kept since before the given
-// time: more than one put adds, so that they never pile up, and few enough to
-// hold nobody up.
-func (x *expiring[K, V]) collect(before int64) {
+// collect removes a few entries that need no longer be kept: more than one put
+// adds, so that they never pile up, and few enough to hold nobody up.
+func (x *expiring[K, V]) collect(elapsed int64) {
 	for range 4 {
 		first, ok := x.order.Min()
-		if !ok || first.keep >= before {
+		if !ok || first.keep > elapsed {
 			return
 		}
 		x.order.DeleteMin()
