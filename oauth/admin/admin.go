@@ -20,15 +20,16 @@
 //     field by field.
 //   - What the actor has no part in looks like what does not exist: 404.
 //   - JSON is read strictly: an unknown member, one that appears twice or in
-//     another case is 400, and so is an unknown query parameter.
+//     another case is 400, and so is an unknown query parameter. null is for
+//     an expiry or resources that there are none of.
 //   - No answer may be kept by a cache. A secret is in the one answer that
 //     made it, which has no ETag, and never again.
 //   - A key and a record of settings have an ETag. A change with If-Match is
 //     made only if the record is still that one, or one of several that are
 //     named (412); the weak form of an ETag, as a proxy that compresses makes
-//     it, holds as well. Replacing settings
-//     needs If-Match (428); elsewhere it is the caller's choice. Where there
-//     is no such record, as for suspending a workspace, it never holds (412).
+//     it, holds as well. Replacing settings needs If-Match (428); elsewhere it
+//     is the caller's choice. Where there is no such record, as for suspending
+//     a workspace, it never holds (412).
 //   - Creating and rotating take an Idempotency-Key. The same request again
 //     makes no second key and no second secret: it is answered with 409 and the
 //     id of the first one's key, another body under the same Idempotency-Key
