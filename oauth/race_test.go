@@ -64,6 +64,7 @@ func TestLoginWhileRotating(t *testing.T) {
 					default: // retired meanwhile
 						late.Add(1)
 					}
+					runtime.Gosched() // to who rotates
 				}
 			})
 		}
