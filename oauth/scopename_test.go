@@ -53,6 +53,11 @@ func TestInvalidScopeNamesThePermissions(t *testing.T) {
 			require.NotContains(t, asked(w, scope), "secretiv")
 		}
 	})
+	t.Run("B11 a secret that was sent as the scope is not repeated", func(t *testing.T) {
+		w := w.at(t)
+		require.NotContains(t, asked(w, w.secret), w.secret)
+		require.Equal(t, "This API key does not hold: project.write.", asked(w, "project.write "+w.secret))
+	})
 	t.Run("6749-15 who has not proved a secret is told of no permission", func(t *testing.T) {
 		w := w.at(t)
 		a := w.post(cc+"&scope=project.write", basic(w.key.ID, typo(w.secret))...)

@@ -3,6 +3,8 @@ package apikey
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
@@ -100,7 +102,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		return nil, err
 	}
 	if missing := requested.Minus(held); missing.Len() > 0 {
-		return nil, &ScopeError{Missing: missing}
+		return nil, s.notHeld(missing)
 	}
 	granted := held
 	if requested.Len() > 0 {
@@ -128,6 +130,17 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		return nil, &RefusedError{"expired", "This API key has expired."}
 	}
 	return grant, nil
+}
+
+// notHeld names what the key lacks, but nothing that begins as a secret does: a
+// program that sends its secret as the scope must find it in no error and no log.
+func (s *Service) notHeld(missing scope.Set) error {
+	names := slices.DeleteFunc(missing.Names(), func(name string) bool { return strings.HasPrefix(name, s.cfg.SecretPrefix) })
+	named, err := scope.Of(names...)
+	if err != nil {
+		return err
+	}
+	return &ScopeError{Missing: named}
 }
 
 // askToken has the policies decide, and returns what they leave of the
