@@ -116,7 +116,7 @@ func speedClient(login string) error {
 		var address string
 		var logins int
 		if _, err := fmt.Fscanln(os.Stdin, &address, &logins); err != nil {
-			return nil // the benchmark is over
+			return nil //nolint:nilerr // the benchmark is over
 		}
 		if pools[address] == nil {
 			pools[address] = new([connections]connection)

@@ -91,8 +91,8 @@ func TestCharsetsOfJSON(t *testing.T) {
 func TestUnknownQueryParametersAreNamed(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
-	p := r.do("olga", "GET", "/workspaces/team-a/keys?limit=1&permisson=project.list&Sort=name&limit=2", "").problem(http.StatusBadRequest, admin.CodeMalformed)
-	require.Equal(t, []string{"Sort", "limit", "permisson"}, fields(p))
+	p := r.do("olga", "GET", "/workspaces/team-a/keys?limit=1&permision=project.list&Sort=name&limit=2", "").problem(http.StatusBadRequest, admin.CodeMalformed)
+	require.Equal(t, []string{"Sort", "limit", "permision"}, fields(p))
 	p = r.do("olga", "GET", "/workspaces/team-a/keys?a%0d%0aX-Evil:%20%22%e2%80%ae=1&"+strings.Repeat("x", 1000)+"=1", "").problem(http.StatusBadRequest, admin.CodeMalformed)
 	require.Len(t, p.Errors, 2)
 	for _, e := range p.Errors {

@@ -48,7 +48,7 @@ func TestListenNeedsNoPoll(t *testing.T) {
 				}()
 				l, begun := <-listening, time.Now()
 				require.Equal(t, begun, <-heartbeats, "the first comes unasked")
-				time.Sleep(pollEvery / 2)
+				time.Sleep(pollEvery / 2) //nolint:forbidigo // the bubble's clock
 				wake(l)
 				require.Equal(t, begun.Add(pollEvery/2), <-heartbeats)
 				require.Equal(t, begun.Add(pollEvery), <-heartbeats, "and then by polling")
@@ -73,7 +73,7 @@ func migrations(t *testing.T) int {
 type newsless struct{ version int }
 
 func (n newsless) Driver() driver.Driver                        { return nil }
-func (n newsless) Connect(context.Context) (driver.Conn, error) { return newslessConn{n.version}, nil }
+func (n newsless) Connect(context.Context) (driver.Conn, error) { return newslessConn(n), nil }
 
 type newslessConn struct{ version int }
 

@@ -7,10 +7,10 @@ import (
 )
 
 var (
-	// ErrAbsent: there is no Authorization header, or an empty one, or one of
+	// ErrAbsent says that there is no Authorization header, or an empty one, or one of
 	// another scheme.
 	ErrAbsent = errors.New("no credentials of this scheme")
-	// ErrMalformed: the scheme stands alone or is followed by something other
+	// ErrMalformed says that the scheme stands alone or is followed by something other
 	// than a space, or there are two Authorization headers.
 	ErrMalformed = errors.New("malformed Authorization header")
 )
