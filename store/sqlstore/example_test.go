@@ -15,7 +15,9 @@ import (
 
 // A SQLite file, with the pragmas that keep what was acknowledged. The program
 // imports a driver of its choice, here modernc.org/sqlite.
-func Example() { //nolint:testableexamples // no driver is at hand; the module store/servertest runs these lines
+//
+//nolint:testableexamples // there is no driver here; store/servertest runs these lines
+func Example() {
 	dir, err := os.MkdirTemp("", "latchkey")
 	if err != nil {
 		fmt.Println(err)
