@@ -23,10 +23,15 @@ func StartMariaDB(ctx context.Context, dir string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "data")
+	data, tmp := filepath.Join(dir, "data"), filepath.Join(dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
 	// A socket's path is limited to some 100 bytes (unix(7)), which a test's
 	// directory may exceed: this one is relative to the data.
-	common := []string{"--no-defaults", "--datadir=" + data, "--socket=mariadb.sock"}
+	// A server that starts removes temporary tables that it finds, those of
+	// another one included: each has a directory of its own for them.
+	common := []string{"--no-defaults", "--datadir=" + data, "--tmpdir=" + tmp, "--socket=mariadb.sock"}
 	if os.Getuid() == 0 {
 		common = append(common, "--user=root")
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -274,7 +275,13 @@ func tail(file string) string {
 	return lastLines(text)
 }
 
+// lastLines returns the lines that name an error, at most the last five, or
+// else the last five of all.
 func lastLines(text []byte) string {
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	errors := slices.DeleteFunc(slices.Clone(lines), func(line []byte) bool { return !bytes.Contains(line, []byte("ERROR")) })
+	if len(errors) > 0 {
+		lines = errors
+	}
 	return string(bytes.Join(lines[max(0, len(lines)-5):], []byte("; ")))
 }

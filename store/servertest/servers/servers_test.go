@@ -72,6 +72,18 @@ func TestMariaDB(t *testing.T) {
 	hurt(t, p, servers.PingMariaDB)
 }
 
+// TestMariaDBsAtOnce: one that starts takes nothing from another.
+func TestMariaDBsAtOnce(t *testing.T) {
+	t.Parallel()
+	for i := range 3 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			p, err := servers.StartMariaDB(t.Context(), t.TempDir())
+			started(t, p, err)
+		})
+	}
+}
+
 func TestWrongOptionsAreAnErrorThatSaysSo(t *testing.T) {
 	t.Parallel()
 	_, err := servers.StartRedis(t.Context(), t.TempDir(), "--no-such-option", "1")
