@@ -275,13 +275,11 @@ func tail(file string) string {
 	return lastLines(text)
 }
 
-// lastLines returns the lines that name an error, at most the last five, or
-// else the last five of all.
+// lastLines returns the last five lines, and those before them that name an
+// error.
 func lastLines(text []byte) string {
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	errors := slices.DeleteFunc(slices.Clone(lines), func(line []byte) bool { return !bytes.Contains(line, []byte("ERROR")) })
-	if len(errors) > 0 {
-		lines = errors
-	}
-	return string(bytes.Join(lines[max(0, len(lines)-5):], []byte("; ")))
+	last := max(0, len(lines)-5)
+	named := slices.DeleteFunc(slices.Clone(lines[:last]), func(line []byte) bool { return !bytes.Contains(line, []byte("ERROR")) })
+	return string(bytes.Join(append(named, lines[last:]...), []byte("; ")))
 }
