@@ -35,6 +35,7 @@ func TestPlans(t *testing.T) {
 		`INSERT INTO latchkey_marks SELECT n::text::bytea, 'x', 1, '[]' FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_days SELECT ('team-' || n % 1000)::bytea, n::text::bytea, n % 365, 1, 1 FROM generate_series(1, 20000) n`,
 		`INSERT INTO latchkey_notices SELECT n, 1, '', '', '' FROM generate_series(980001, 1000000) n`,
+		`UPDATE latchkey_feed SET seq = 1000000`,
 		`INSERT INTO latchkey_events SELECT n::text::bytea, n, '', '', 'key.create', ('team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END)::bytea, ('key-' || n)::bytea, '[]', '' FROM generate_series(1, 50000) n`,
 		`ANALYZE`,
 	} {
@@ -130,6 +131,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 		{name: "notices", wants: `LEFT JOIN latchkey_notices`, args: []any{int64(999_990)}, do: func(t *testing.T) {
 			w := watch(t, st)
 			w.until(t, isHeartbeat)
+			ends(st.Epochs.Revoke(ctx, "token", noon, noon))(t)
 			w.until(t, isChange)
 			w.cancel()
 			require.ErrorIs(t, w.end(t), context.Canceled)
