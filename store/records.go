@@ -92,7 +92,9 @@ type Limiter interface {
 	// A time that is kept counts at most one window ahead of now: what a
 	// clock that was ahead, or has been set back, left behind is brought back
 	// to that and kept so, by any call. So no id is refused for longer than a
-	// window. All calls with one id name one window.
+	// window. A driver may leave what is kept, though count it no further ahead,
+	// where that is at most a second more: a call that is late gives nothing
+	// back of what others used. All calls with one id name one window.
 	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (arrival time.Time, moved bool, err error)
 }
 

@@ -35,6 +35,12 @@ const (
 	bucketSize    = 8
 )
 
+// late is how far a call's time may lie behind those of others on one clock:
+// it was read when a request began, and requests overtake one another. What
+// they used is not given back by a late call; a clock set back by less than
+// this blocks for that much longer.
+const late = time.Second
+
 // limiter implements store.Limiter by the generic cell rate algorithm: one
 // number an id.
 type limiter struct {
@@ -89,11 +95,12 @@ func (s *limiterShard) advance(hash uint64, now int64, by, window time.Duration,
 	// at-now and window-by both lie within an int64: nothing is compared by a
 	// sum that could overflow.
 	if slot != nil {
-		// Kept, too: else each refusal would move the block along with now.
-		if most := max(int64(window), 0); slot.at-now > most {
+		ahead, most := slot.at-now, max(int64(window), 0)
+		if ahead > most && ahead-most > int64(late) {
+			// Kept, too: else each refusal would move the block along with now.
 			slot.at = now + most
 		}
-		at = max(at, slot.at)
+		at = now + max(0, min(ahead, most))
 	}
 	if by == 0 || by > window || at-now > int64(window-by) {
 		return at, false

@@ -153,6 +153,29 @@ func TestAClockBehindIsRefusedForOneWindow(t *testing.T) {
 	advance(start, start.Add(time.Second), true)
 }
 
+// A call that took longer than others names an earlier time than they did. It
+// gives nothing back of what they used.
+func TestALateCallGivesNothingBack(t *testing.T) {
+	const late, step = 900 * time.Millisecond, 50 * time.Millisecond
+	for _, window := range []time.Duration{step, time.Second, time.Minute} {
+		t.Run("B04 "+window.String(), func(t *testing.T) {
+			limiter, ctx := memstore.NewLimiter(1024), context.Background()
+			passed := 0
+			for range 2_000 {
+				for _, now := range []time.Time{start, start.Add(-late)} {
+					arrival, moved, err := limiter.Advance(ctx, "id", now, step, window)
+					require.NoError(t, err)
+					require.False(t, arrival.After(now.Add(window)), "%s after %s", arrival, now)
+					if moved {
+						passed++
+					}
+				}
+			}
+			require.Equal(t, int(window/step), passed)
+		})
+	}
+}
+
 func TestLimiterReusesWhatIsPast(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(1024), context.Background()
 	for i := range 100_000 {
