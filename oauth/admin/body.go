@@ -179,13 +179,29 @@ func (b *body) permissions(name string) scope.Set {
 }
 
 // faults is orNil for a body with permissions: where something else is wrong,
-// those that the catalog lacks are named beside it. Else the service does.
-func (b *body) faults(catalog *scope.Catalog) error {
+// those that the catalog lacks are named beside it, to an actor who may grant
+// some. Else the service does.
+func (c *call) faults(b *body) error {
 	var unknown *scope.UnknownError
-	if _, err := catalog.Expand(b.asked, true); len(b.fieldErrors.list) > 0 && errors.As(err, &unknown) {
+	if _, err := c.h.keys.Catalog().Expand(b.asked, true); len(b.fieldErrors.list) > 0 && errors.As(err, &unknown) && c.grants() {
 		b.add("permissions", unknownReason(unknown))
 	}
 	return b.orNil()
+}
+
+// grants reports whether the actor may grant permissions in the workspace of
+// the request. What is not known for certain is no.
+func (c *call) grants() bool {
+	ctx, workspace := c.r.Context(), c.workspace()
+	if c.key() != "" {
+		key, err := c.h.keys.Get(ctx, c.actor, c.key())
+		if err != nil {
+			return false
+		}
+		workspace = key.Workspace
+	}
+	set, err := c.h.keys.Grantable(ctx, c.actor, workspace)
+	return err == nil && set.Len() > 0
 }
 
 // resources reads resource indicators; null is none, and takes away those that

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"math/rand"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,4 +207,25 @@ func TestGrantable(t *testing.T) {
 	looks := r.createWith("ada", "team-a", `{"name":"looks","permissions":["keys.list"]}`)
 	got := r.do("", "GET", "/workspaces/team-a/permissions", "", "X-Key", looks.Key.ID, "X-Scope", "keys.list").wants(http.StatusOK)
 	require.JSONEq(t, `{"groups":[]}`, string(got.body))
+}
+
+// TestUnknownPermissionsAreNamedToWhoMayGrant, whatever else is wrong: to
+// others the catalog is not told.
+func TestUnknownPermissionsAreNamedToWhoMayGrant(t *testing.T) {
+	r := newRig(t)
+	m := r.create("ada", "team-a", "theirs")
+	named := map[string]bool{"ada": true, "olga": true, "max": true, "lena": true}
+	for _, actor := range []string{"ada", "olga", "max", "bert", "lena", "guest"} {
+		for _, route := range []struct{ method, path string }{
+			{"POST", "/workspaces/team-a/keys"},
+			{"PATCH", "/keys/" + m.Key.ID},
+			{"POST", "/keys/" + m.Key.ID + "/rotate"},
+		} {
+			t.Run("B20 and B21 "+actor+" "+route.method+" "+route.path[:5], func(t *testing.T) {
+				p := r.at(t).do(actor, route.method, route.path, `{"name":5,"permissions":["project.list","admin.project.list","no.such"]}`).
+					problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+				require.Equal(t, named[actor], slices.Contains(fields(p), "permissions"), "%v", p.Errors)
+			})
+		}
+	}
 }

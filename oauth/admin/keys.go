@@ -38,7 +38,7 @@ func (h *Handler) createKey(c *call) error {
 		Once:        once,
 		Address:     h.clients.Addr(c.r),
 	}
-	if err := b.faults(h.keys.Catalog()); err != nil {
+	if err := c.faults(b); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Create(ctx, c.actor, spec)
@@ -70,7 +70,7 @@ func (h *Handler) changeKey(c *call) error {
 	if changes.Version, err = c.keyVersion(); err != nil {
 		return err
 	}
-	if err := b.faults(h.keys.Catalog()); err != nil {
+	if err := c.faults(b); err != nil {
 		return err
 	}
 	key, err := h.keys.Update(c.r.Context(), c.actor, c.key(), changes)
@@ -122,7 +122,7 @@ func (h *Handler) rotateKey(c *call) error {
 	if rotation.Changes.Version, err = c.keyVersion(); err != nil {
 		return err
 	}
-	if err := b.faults(h.keys.Catalog()); err != nil {
+	if err := c.faults(b); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)
