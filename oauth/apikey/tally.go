@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -15,9 +16,10 @@ import (
 type tally struct {
 	seed   maphash.Seed
 	shards *[useShards]tallyShard
-	// moving is held while counts are on their way to the store, and while
-	// somebody adds those here to those there.
+	// moving is held while counts are on their way to the store, and moves
+	// counts how often that was begun.
 	moving chan struct{}
+	moves  *atomic.Int64
 }
 
 type tallyShard struct {
@@ -38,7 +40,7 @@ type dayTally struct {
 const secondsOfDay = 24 * 60 * 60
 
 func newTally() tally {
-	t := tally{seed: maphash.MakeSeed(), shards: new([useShards]tallyShard), moving: make(chan struct{}, 1)}
+	t := tally{seed: maphash.MakeSeed(), shards: new([useShards]tallyShard), moving: make(chan struct{}, 1), moves: new(atomic.Int64)}
 	for i := range t.shards {
 		t.shards[i].days = make(map[keyDay]dayTally)
 	}
@@ -69,6 +71,16 @@ func (t tally) hold(ctx context.Context) error {
 }
 
 func (t tally) release() { <-t.moving }
+
+// settled waits until no counts are on their way, and returns what moves then
+// is: while it stays so, each count is either here or in the store.
+func (t tally) settled(ctx context.Context) (int64, error) {
+	if err := t.hold(ctx); err != nil {
+		return 0, err
+	}
+	defer t.release()
+	return t.moves.Load(), nil
+}
 
 // of returns what was counted for a key and not written yet, with from <= day
 // < to.
@@ -119,6 +131,7 @@ func (s *Service) flushTally(ctx context.Context) error {
 		return fmt.Errorf("apikey: write usage: %w", err)
 	}
 	defer s.tally.release()
+	s.tally.moves.Add(1)
 	counts := s.tally.take()
 	for len(counts) > 0 {
 		some := counts[:min(len(counts), maxCounts)]

@@ -34,15 +34,11 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 	if s.store.Usage == nil {
 		return nil, ErrNotKept
 	}
-	if err := s.tally.hold(ctx); err != nil {
-		return nil, fmt.Errorf("apikey: read usage: %w", err)
-	}
-	defer s.tally.release()
-	days, err := s.store.Usage.Days(ctx, key.Workspace, id, from, to)
+	days, unwritten, err := s.counted(ctx, key.Workspace, id, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: read usage: %w", err)
 	}
-	for _, count := range s.tally.of(id, from, to) {
+	for _, count := range unwritten {
 		i, found := slices.BinarySearchFunc(days, count.Day, func(d store.Count, day time.Time) int { return d.Day.Compare(day) })
 		if !found {
 			days = slices.Insert(days, i, count)
@@ -52,4 +48,23 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 		days[i].Refusals += count.Refusals
 	}
 	return days, nil
+}
+
+// counted reads what is written and what is not. A flush that begins meanwhile
+// makes it read again, for no reader holds up a flush or another reader.
+func (s *Service) counted(ctx context.Context, workspace, id string, from, to time.Time) (written, unwritten []store.Count, err error) {
+	for {
+		moves, err := s.tally.settled(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		written, err = s.store.Usage.Days(ctx, workspace, id, from, to)
+		if err != nil {
+			return nil, nil, err
+		}
+		unwritten = s.tally.of(id, from, to)
+		if s.tally.moves.Load() == moves {
+			return written, unwritten, nil
+		}
+	}
 }

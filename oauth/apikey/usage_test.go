@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -171,6 +172,75 @@ func TestUsageWaitsForNoHungWrite(t *testing.T) {
 		usage.hangs = false
 		require.Equal(t, []string{noon.Format(time.DateOnly) + " 1 0"}, r.usage(k.ID))
 	})
+}
+
+// TestUsageWaitsForNoOtherReader: who reads a key's counts that do not come
+// holds up neither other readers nor the writes.
+func TestUsageWaitsForNoOtherReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		usage := &hungDays{Usage: st.Usage}
+		st.Usage = usage
+		r := rigOn(t, st)
+		k, secret := r.create(owner, "team-a", "project.list")
+		usage.workspace = "team-b"
+		theirs, _ := r.create(admin, "team-b", "project.list")
+		r.mustLogin(k.ID, secret)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		go func() { _, _ = r.Usage(ctx, admin, theirs.ID, noon, noon) }()
+		synctest.Wait()
+		began := time.Now()
+		want := []string{noon.Format(time.DateOnly) + " 1 0"}
+		require.Equal(t, want, r.usage(k.ID))
+		brief, end := context.WithTimeout(context.Background(), time.Second)
+		defer end()
+		require.NoError(t, r.Flush(brief))
+		require.Equal(t, want, r.usage(k.ID))
+		require.Equal(t, began, time.Now())
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// TestUsageWhileAFlushBegins: what is written between two looks is not missed.
+func TestUsageWhileAFlushBegins(t *testing.T) {
+	st := memstore.New()
+	usage := &overtakenDays{Usage: st.Usage}
+	st.Usage = usage
+	r := rigOn(t, st)
+	usage.flush = r.Flush
+	k, secret := r.create(owner, "team-a", "project.list")
+	r.mustLogin(k.ID, secret)
+	require.Equal(t, []string{noon.Format(time.DateOnly) + " 1 0"}, r.usage(k.ID))
+}
+
+// overtakenDays answers once with what was there before a flush.
+type overtakenDays struct {
+	store.Usage
+	flush func(context.Context) error
+}
+
+func (o *overtakenDays) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+	days, err := o.Usage.Days(ctx, workspace, key, from, to)
+	if flush := o.flush; flush != nil {
+		o.flush = nil
+		err = errors.Join(err, flush(ctx))
+	}
+	return days, err
+}
+
+// hungDays does not answer for one workspace.
+type hungDays struct {
+	store.Usage
+	workspace string
+}
+
+func (h *hungDays) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+	if workspace == h.workspace {
+		<-ctx.Done()
+		return nil, store.ErrUnavailable
+	}
+	return h.Usage.Days(ctx, workspace, key, from, to)
 }
 
 // slowUsage and slowUpkeep take their time before and after a write.
