@@ -201,6 +201,16 @@ func TestImportedSecret(t *testing.T) {
 		w := w.at(t)
 		require.Equal(t, http.StatusOK, w.postJSON(`{"clientId":"`+id+`","clientSecret":"`+secret+`"}`).StatusCode)
 	})
+	t.Run("B11 sent as the scope it is not repeated", func(t *testing.T) {
+		w := w.at(t)
+		for _, text := range []string{secret, "client_secret=" + secret} {
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}, "scope": {text + " no.such"}}
+			a := w.post(form.Encode())
+			w.refused(a, http.StatusBadRequest, "invalid_scope")
+			require.NotContains(t, a.Description(), "0123456789abcdefABCDEF")
+			require.Contains(t, a.Description(), "no.such")
+		}
+	})
 	t.Run("6749-21 an empty secret opens nothing", func(t *testing.T) {
 		w := w.at(t)
 		w.refused(w.post(cc, header("Basic", "legacy%3Aclient%2B1:")...), http.StatusUnauthorized, "invalid_client")

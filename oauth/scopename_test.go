@@ -57,6 +57,9 @@ func TestInvalidScopeNamesThePermissions(t *testing.T) {
 		w := w.at(t)
 		require.NotContains(t, asked(w, w.secret), w.secret)
 		require.Equal(t, "This API key does not hold: project.write.", asked(w, "project.write "+w.secret))
+		for _, around := range []string{"client_secret=%s", "%s,project.list", "project.list,%s", "<%s>"} {
+			require.NotContains(t, asked(w, fmt.Sprintf(around, w.secret)), w.secret)
+		}
 	})
 	t.Run("6749-15 who has not proved a secret is told of no permission", func(t *testing.T) {
 		w := w.at(t)

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +55,14 @@ func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, 
 	default:
 		return nil, s.refuse(c, l, ErrManyTargets)
 	}
-	return s.issue(ctx, l, requested, resource)
+	grant, err := s.issue(ctx, l, requested, resource)
+	var lacked *ScopeError
+	if errors.As(err, &lacked) { // an imported secret looks like anything
+		lacked.Missing = without(lacked.Missing, func(name string) bool {
+			return strings.Contains(name, c.Secret) || strings.Contains(c.Secret, name)
+		})
+	}
+	return grant, err
 }
 
 // Issue decides on a token for a login: which permissions, how long. An empty
@@ -132,15 +140,22 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	return grant, nil
 }
 
-// notHeld names what the key lacks, but nothing that begins as a secret does: a
-// program that sends its secret as the scope must find it in no error and no log.
+// notHeld names what the key lacks, but nothing that begins as a secret does or
+// is long enough to hold one: a program that sends its secret as the scope must
+// find it in no error and no log.
 func (s *Service) notHeld(missing scope.Set) error {
-	names := slices.DeleteFunc(missing.Names(), func(name string) bool { return strings.HasPrefix(name, s.cfg.SecretPrefix) })
-	named, err := scope.Of(names...)
+	prefix := s.cfg.SecretPrefix
+	return &ScopeError{Missing: without(missing, func(name string) bool {
+		return strings.HasPrefix(name, prefix) || strings.Contains(name, prefix) && len(name) >= len(prefix)+randomChars
+	})}
+}
+
+func without(names scope.Set, drop func(string) bool) scope.Set {
+	kept, err := scope.Of(slices.DeleteFunc(names.Names(), drop)...)
 	if err != nil {
-		return err
+		return scope.Set{} // none rather than one too many
 	}
-	return &ScopeError{Missing: named}
+	return kept
 }
 
 // askToken has the policies decide, and returns what they leave of the
