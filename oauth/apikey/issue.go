@@ -57,9 +57,10 @@ func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, 
 	}
 	grant, err := s.issue(ctx, l, requested, resource)
 	var lacked *ScopeError
-	if errors.As(err, &lacked) { // an imported secret looks like anything
+	if errors.As(err, &lacked) { // an imported secret looks like anything, and a space divides it
+		const telling = 8
 		lacked.Missing = without(lacked.Missing, func(name string) bool {
-			return strings.Contains(name, c.Secret) || strings.Contains(c.Secret, name)
+			return strings.Contains(name, c.Secret) || len(name) >= telling && strings.Contains(c.Secret, name)
 		})
 	}
 	return grant, err
