@@ -56,7 +56,8 @@ func TestInvalidScopeNamesThePermissions(t *testing.T) {
 	t.Run("B11 a secret that was sent as the scope is not repeated", func(t *testing.T) {
 		w := w.at(t)
 		require.NotContains(t, asked(w, w.secret), w.secret)
-		require.Equal(t, "This API key does not hold: project.write.", asked(w, "project.write "+w.secret))
+		_, other := w.newKey("team-b", "project.list")
+		require.Equal(t, "This API key does not hold: project.write.", asked(w, "project.write "+other))
 		for _, around := range []string{"client_secret=%s", "%s,project.list", "project.list,%s", "<%s>"} {
 			require.NotContains(t, asked(w, fmt.Sprintf(around, w.secret)), w.secret)
 		}

@@ -57,11 +57,8 @@ func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, 
 	}
 	grant, err := s.issue(ctx, l, requested, resource)
 	var lacked *ScopeError
-	if errors.As(err, &lacked) { // an imported secret looks like anything, and a space divides it
-		const telling = 8
-		lacked.Missing = without(lacked.Missing, func(name string) bool {
-			return strings.Contains(name, c.Secret) || len(name) >= telling && strings.Contains(c.Secret, name)
-		})
+	if errors.As(err, &lacked) && strings.Contains(r.Scope, c.Secret) {
+		lacked.Missing = scope.Set{} // an imported secret has any form
 	}
 	return grant, err
 }
@@ -141,22 +138,15 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	return grant, nil
 }
 
-// notHeld names what the key lacks, but nothing that begins as a secret does or
-// is long enough to hold one: a program that sends its secret as the scope must
-// find it in no error and no log.
+// notHeld names what the key lacks, but nothing that begins as a secret does: a
+// program that sends its secret as the scope must find it in no error and no log.
 func (s *Service) notHeld(missing scope.Set) error {
-	prefix := s.cfg.SecretPrefix
-	return &ScopeError{Missing: without(missing, func(name string) bool {
-		return strings.HasPrefix(name, prefix) || strings.Contains(name, prefix) && len(name) >= len(prefix)+randomChars
-	})}
-}
-
-func without(names scope.Set, drop func(string) bool) scope.Set {
-	kept, err := scope.Of(slices.DeleteFunc(names.Names(), drop)...)
+	names := slices.DeleteFunc(missing.Names(), func(name string) bool { return strings.HasPrefix(name, s.cfg.SecretPrefix) })
+	named, err := scope.Of(names...)
 	if err != nil {
-		return scope.Set{} // none rather than one too many
+		return err
 	}
-	return kept
+	return &ScopeError{Missing: named}
 }
 
 // askToken has the policies decide, and returns what they leave of the

@@ -158,7 +158,7 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 	}
 }
 
-// What has ended stays for a day, for callers whose clocks are behind.
+// What has ended stays for ten minutes, for callers whose clocks are behind.
 func TestWhatEndedOutlivesItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, slow := callers(t, -10*time.Minute)
@@ -166,9 +166,6 @@ func TestWhatEndedOutlivesItsEnd(t *testing.T) {
 		pass(11*time.Minute - time.Microsecond)
 		right.callOften()
 		slow.requireHolds("token")
-		pass(24*time.Hour - 10*time.Minute)
-		right.callOften()
-		require.True(t, right.revoked("token"))
 		pass(time.Microsecond)
 		right.callOften()
 		require.False(t, right.revoked("token"))

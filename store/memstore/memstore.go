@@ -131,19 +131,25 @@ func (db *database) record(c store.Change) {
 	}
 }
 
-// margin is how much longer than its caller's clock says a one-time id or a
-// revocation is kept. It is as long as the longest token lives: so a revocation
-// outlives its token, however wrong the clock of the caller that made it.
-const margin = 24 * time.Hour
+// One-time ids and revocations outlive their end by margin, for callers whose
+// clocks are behind, and by as much as the clock of the caller that made them
+// differs from the process's, up to the life of the longest token. So a
+// revocation outlives its token, however wrong that clock was.
+const (
+	margin       = 10 * time.Minute
+	longestToken = 24 * time.Hour
+)
 
 // expire puts an entry that ends at until for a caller whose time is now, and
 // collects a few that need no longer be kept. Collection goes by the process's
 // monotonic clock, so no caller's clock makes anything be collected early. It is
 // called inside change.
 func expire[K comparable, V any](db *database, x *expiring[K, V], key K, value V, until int64, now time.Time) {
-	elapsed := time.Since(db.start).Microseconds() //nolint:forbidigo // monotonic
-	x.put(key, value, until, elapsed+max(until-micros(now), 0)+margin.Microseconds())
-	x.collect(elapsed)
+	elapsed := time.Since(db.start) //nolint:forbidigo // monotonic
+	wrong := now.Sub(db.start.Add(elapsed)).Abs()
+	left := max(until-micros(now), 0)
+	x.put(key, value, until, left+(elapsed+margin+min(wrong, longestToken)).Microseconds())
+	x.collect(elapsed.Microseconds())
 }
 
 // space returns the workspace's state, new if need be. It is called inside
