@@ -8,14 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The Example that the library's documentation shows cannot run there, without
-// a driver. It is the one that runs here.
+// The Example of package sqlstore is shown in its documentation but cannot run
+// there, since the root module has no driver. Its copy in this package runs.
 func TestExampleIsTheDocumentedOne(t *testing.T) {
 	body := func(file string) string {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		_, rest, found := strings.Cut(string(text), "\nfunc Example() {\n")
+		_, rest, found := strings.Cut(string(text), "\nfunc Example() {")
 		require.True(t, found, file)
+		_, rest, _ = strings.Cut(rest, "\n") // an exception for a linter
 		block, _, found := strings.Cut(rest, "\n}\n")
 		require.True(t, found, file)
 		block, _, _ = strings.Cut(block, "\n\t// Output:")
