@@ -1,5 +1,5 @@
-# What the scripts of this folder share. They source it from the repository's
-# top level, under set -euo pipefail.
+# Functions and versions that the scripts of this folder share. They source this
+# file from the repository's top level, under set -euo pipefail.
 
 cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/latchkey-ci
 
@@ -23,7 +23,7 @@ need_tool() { # name version package
 	fi
 }
 
-# files lists files by name. It leaves out other people's packages.
+# files lists files by name. It leaves out npm packages and test data.
 files() { # pattern
 	find . \( -name .git -o -name node_modules -o -name testdata \) -prune -o -type f -name "$1" -print | sort
 }

@@ -20,8 +20,8 @@ step_modules() {
 	each_module go mod verify
 }
 
-# step_files checks what no tool checks: lengths, links between documents, and
-# that README.md in this folder tells of every step.
+# step_files checks lengths, links between documents, and that README.md in this
+# folder has the steps of run and no others.
 step_files() {
 	local file lines limit link step bad=0
 	while IFS= read -r file; do
@@ -54,6 +54,12 @@ step_files() {
 			bad=1
 		fi
 	done
+	for step in $(sed -nE 's/^\| `([a-z_]+)` \|.*/\1/p' .ci/README.md); do
+		if [[ $known != *" $step "* ]]; then
+			echo ".ci/README.md: a row for $step, which is no step"
+			bad=1
+		fi
+	done
 	return $bad
 }
 
@@ -66,8 +72,7 @@ links() { # file
 }
 
 step_vet() {
-	each_module go vet ./...
-	go vet -tags timing ./...
+	each_module go vet -tags timing ./...
 }
 
 step_build() {
@@ -112,8 +117,8 @@ step_fuzz() {
 	((targets > 0 && failed == 0))
 }
 
-# fuzz runs one target. Go 1.26 may report the end of the time as a failure
-# (https://go.dev/issue/75804). Such a run names no failing input; it is
+# fuzz runs one target. Go 1.26 may report the end of the fuzzing time as a
+# failure (https://go.dev/issue/75804). Such a run names no failing input; it is
 # repeated once.
 fuzz() { # package target
 	local attempt
@@ -131,9 +136,9 @@ fuzz() { # package target
 	return 1
 }
 
-# step_servers finds the servers that drivers are tested on, or starts some in
-# their place. Later steps get their addresses, and may skip no test for want of
-# a server.
+# step_servers finds the servers that drivers are tested on, and starts those that
+# are missing. Later steps get their addresses; a test without its server fails
+# there instead of being skipped.
 step_servers() {
 	local missing
 	go build -C store/servertest -o "$tmp/serve" ./servers/serve
@@ -157,8 +162,8 @@ step_servers() {
 	cat "$tmp/environment"
 }
 
-# serve starts what provides the servers until this script ends, and returns
-# when it has said what there is.
+# serve starts the program that provides the servers until this script ends. It
+# returns when that program has printed their addresses, or what is not installed.
 serve() {
 	end_servers
 	"$tmp/serve" -for $$ >"$tmp/serve.out" &
@@ -166,7 +171,7 @@ serve() {
 	while kill -0 $! 2>/dev/null && ! grep -qx ready "$tmp/serve.out"; do sleep 0.1; done
 }
 
-# install_packages installs Debian's packages where we may: as root, or in CI.
+# install_packages installs Debian packages as root, or with sudo in CI.
 install_packages() { # name...
 	local root=()
 	if ! command -v apt-get >/dev/null; then
@@ -211,11 +216,11 @@ step_lint() {
 	need_tool golangci-lint $golangci_lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	"$tool" config verify
 	"$tool" run --allow-parallel-runners --build-tags timing ./...
-	# The nested modules are there to import what this one may not.
+	# Nested modules exist to import what the root module may not: no depguard.
 	local mod config=$PWD/.golangci.yml
 	for mod in $(files go.mod); do
 		if [[ $mod == ./go.mod ]]; then continue; fi
-		(cd "$(dirname "$mod")" && "$tool" run --allow-parallel-runners --config "$config" --disable depguard ./...)
+		(cd "$(dirname "$mod")" && "$tool" run --allow-parallel-runners --config "$config" --build-tags timing --disable depguard ./...)
 	done
 }
 
@@ -223,7 +228,7 @@ step_vuln() {
 	local status=0
 	need_tool govulncheck $govulncheck golang.org/x/vuln/cmd/govulncheck
 	"$tool" ./... >"$tmp/vuln" 2>&1 || status=$?
-	# A finding exits with 3 and is never taken for an outage.
+	# Status 3 is a finding, never an outage.
 	if ((status != 0 && status != 3)) && grep '^govulncheck: fetching vulnerabilities:' "$tmp/vuln"; then
 		echo "not checked: the vulnerability database is out of reach"
 		return $not_checked
@@ -236,13 +241,13 @@ step_api() {
 	.ci/api
 }
 
-# step_cross builds and vets everything for the other systems that people use.
+# step_cross builds and vets every module for macOS and Windows.
 step_cross() {
 	local os
 	for os in darwin windows; do
 		echo "$os"
 		GOOS=$os CGO_ENABLED=0 each_module go build -o /dev/null ./... # leaves no program in its folder
-		GOOS=$os CGO_ENABLED=0 each_module go vet ./...
+		GOOS=$os CGO_ENABLED=0 each_module go vet -tags timing ./...
 	done
 }
 
@@ -250,7 +255,7 @@ step_hosts() {
 	.ci/hosts
 }
 
-# step_quickstart plays the README's other command to its end.
+# step_quickstart runs the README's other command to its end.
 step_quickstart() {
 	local limit=""
 	if ! grep -q '^go run \./examples/quickstart' README.md; then
@@ -266,7 +271,7 @@ step_mounting() {
 	go test -C examples/mounting -race -shuffle=on ./...
 }
 
-# step_interop lets clients and verifiers of others meet Latchkey.
+# step_interop runs other projects' clients and verifiers against Latchkey.
 step_interop() {
 	examples/interop/run
 }
@@ -288,7 +293,8 @@ step_timing() {
 	go test -C store/servertest -tags timing -run '^TestTiming' -count=1 -p 1 -parallel 1 ./... | grep -v 'no test'
 }
 
-# step_soak runs the long forms of the tests: hours, on request or on a schedule.
+# step_soak runs the long forms of the tests, which take hours. It runs on request
+# and on a schedule.
 step_soak() {
 	export LATCHKEY_SOAK=1
 	go test -timeout 3h ./...
