@@ -1,5 +1,4 @@
-// What the console is tested with in a browser stays out of the library's
-// dependencies.
+// chromedp, which these tests need, stays out of the library's dependencies.
 module github.com/latchkey-go/latchkey/examples/console
 
 go 1.26.0

@@ -1,3 +1,5 @@
+// The clients and verifiers that are tested here stay out of the library's
+// dependencies.
 module github.com/latchkey-go/latchkey/examples/interop
 
 go 1.26.0

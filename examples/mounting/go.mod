@@ -1,3 +1,4 @@
+// The routers that are tested here stay out of the library's dependencies.
 module github.com/latchkey-go/latchkey/examples/mounting
 
 go 1.26.0

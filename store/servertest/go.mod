@@ -1,5 +1,6 @@
-// The drivers' tests on real servers are a module of its own: the database/sql
-// drivers that they need stay out of the library's dependencies.
+// Tests of the storage drivers on real servers. Each folder has a package comment;
+// CONTRIBUTING.md says which test belongs here. The database/sql drivers that they
+// need stay out of the library's dependencies.
 module github.com/latchkey-go/latchkey/store/servertest
 
 go 1.26.0

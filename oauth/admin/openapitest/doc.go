@@ -1,4 +1,4 @@
-// Package openapitest checks the management API against its OpenAPI document: the
-// document itself, and every exchange of the tests of package admin. It is a
-// module of its own to keep the checker out of the library's dependencies.
+// Package openapitest holds tests only: the OpenAPI document of the management API
+// is valid, and every exchange in the tests of package admin agrees with it. It is
+// a module of its own to keep kin-openapi out of the library's dependencies.
 package openapitest

@@ -1,5 +1,4 @@
-// What checks the management API against its OpenAPI document stays out of the
-// library's dependencies.
+// kin-openapi, which these tests need, stays out of the library's dependencies.
 module github.com/latchkey-go/latchkey/oauth/admin/openapitest
 
 go 1.26.0

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDocument: the document is valid OpenAPI 3.1. That it has the routes of the
-// table, and no others, is a test of package admin.
+// TestDocument: the document is valid OpenAPI 3.1. A test of package admin compares
+// its routes with those of the handler.
 func TestDocument(t *testing.T) {
 	doc := document(t)
 	require.NoError(t, doc.Validate(t.Context()))
@@ -56,8 +56,8 @@ func (x *exchange) String() string {
 	return fmt.Sprintf("%s: %s %s %s -> %d %s", x.Test, x.Method, x.Target, x.Body, x.Status, x.Answer)
 }
 
-// leastExchanges is how many there must be at least: fewer are no recording of
-// all tests.
+// leastExchanges is a lower bound of the recorded exchanges: with fewer, some
+// tests were not recorded.
 const leastExchanges = 3000
 
 // TestExchanges runs the tests of package admin and checks each answer, and the
@@ -74,7 +74,7 @@ func TestExchanges(t *testing.T) {
 	require.NoError(t, err)
 	defer recording.Close()
 	doc, all := document(t), 0
-	checked := make(map[string]bool) // answers that need no second look: most refusals are alike
+	checked := make(map[string]bool) // most refusals are alike; each is checked once
 	succeeded := make(map[string]bool)
 	for lines := bufio.NewReader(recording); ; all++ {
 		line, err := lines.ReadBytes('\n')

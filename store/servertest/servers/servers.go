@@ -1,12 +1,12 @@
 // Package servers gives tests the servers that drivers talk to: PostgreSQL,
 // MariaDB and Redis.
 //
-// [Postgres], [MariaDB] and [Redis] share one server for a whole test binary:
-// the one that runs on this machine, else a throw-away one started from what
-// is installed. [StartRedis] and its like start a server for one test, which
-// may pause, kill and restart it; [NewProxy] stands between a client and a
-// server and hurts the connection instead. Everything listens on loopback, on
-// ports that the system chose, and ends with the test binary.
+// [Postgres], [MariaDB] and [Redis] return one server for a whole test binary:
+// the one that runs on this machine, or else a throw-away one started from the
+// installed programs. [StartRedis] and the other Start functions start a server
+// for one test, which may pause, kill and restart it. [NewProxy] stands between a
+// client and a server and breaks connections. Whatever is started listens on
+// loopback, on ports that the system chose, and ends with the test binary.
 //
 // A test package that uses the shared servers ends the throw-away ones:
 //
@@ -25,8 +25,8 @@ import (
 	"time"
 )
 
-// ErrNone says that no server answers and none is installed. Tests skip then,
-// unless [Required].
+// ErrNone says that no server answers and none is installed. Tests then skip,
+// or fail if [Required].
 var ErrNone = errors.New("no server answers on this machine and none is installed")
 
 // Required reports whether a missing server is a failure and not a skip:
