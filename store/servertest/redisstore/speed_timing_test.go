@@ -65,7 +65,8 @@ func TestTimingWatch(t *testing.T) {
 			select {
 			case <-w.notices:
 				last = time.Now()
-			case <-w.ended:
+			case err := <-w.ended:
+				require.Error(t, err)
 				ended = true
 			case <-time.After(patience):
 				t.Fatal("the stream neither ended nor spoke")
