@@ -8,7 +8,7 @@ import (
 
 var errNoLifetime = errors.New("the configured lifetime is zero or negative")
 
-// RequireExpiry denies a key without an expiry. It bites where a request lets
+// RequireExpiry denies a key without an expiry. It applies where a request lets
 // a key live anew or longer (see KeyRequest.Prolongs): an older key without
 // one may still be renamed, narrowed and disabled, and logs in as before. A
 // rule that reaches older keys too is Settings with EnforcedFrom.
@@ -24,7 +24,7 @@ func RequireExpiry() Policy {
 // date d ahead is usually too late by some hours; the refusal names the
 // latest instant. With d of 0 or less no key conforms.
 //
-// It bites where a request lets a key live anew or longer; older keys stay as
+// It applies where a request lets a key live anew or longer; older keys stay as
 // they are, as under RequireExpiry.
 func MaxLifetime(d time.Duration) Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {

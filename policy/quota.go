@@ -7,7 +7,7 @@ import (
 
 // MaxKeys lets a workspace hold at most n keys; n of 0 or less allows none.
 // Every key counts that was not deleted, disabled and expired ones too. It
-// bites where a key is made (Create, Import) and nowhere else: a workspace
+// applies where a key is made (Create, Import) and nowhere else: a workspace
 // that holds more, since the number was lowered, keeps them and may rotate,
 // change and enable them.
 //

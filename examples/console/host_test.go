@@ -51,8 +51,8 @@ var (
 	}
 )
 
-// host is a backend with the console under a prefix, on which everybody signs
-// in as whom he likes.
+// host is a backend with the console under a prefix, on which everybody may
+// sign in as anybody.
 type host struct {
 	t     *testing.T
 	srv   *oauth.Server

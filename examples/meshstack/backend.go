@@ -94,7 +94,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 // the provider takes. Its older releases take any from 2026.34.0 on.
 const info = `{"version":"2026.36.0","is4EPEnabled":false,"metadata":{},"adminWorkspaceIdentifier":"` + adminWorkspace + `"}`
 
-// people are those whom -dev-login lets everybody be.
+// people are those that -dev-login offers.
 func people(ws workspaces) []console.Person {
 	last := ws[len(ws)-1:]
 	return []console.Person{

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConsole: with -dev-login everybody on this machine signs in to the
-// console as whom he likes. What such a session may not be, the library tests.
+// TestConsole: with -dev-login everybody on this machine may sign in to the
+// console as anybody. The limits of such a session are tested in the library.
 func TestConsole(t *testing.T) {
 	text, _ := serving(t, "-store=memory", "-dev-login", "-workspaces=team-a,team-b")
 	base := urlIn(t, text)

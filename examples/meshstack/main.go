@@ -16,12 +16,12 @@
 //	  spec     = { display_name = "ci", permissions = ["WORKSPACE_LIST"], expires_at = "2027-01-31" }
 //	}
 //
-// A key grants what it holds itself, but never what reaches every workspace
-// (ADM_...): only a person does. The provider prints the server's sentence
-// then, with status 403.
+// A key may grant the permissions that it holds, except those that reach every
+// workspace (ADM_...): only a person may grant them. The server refuses with 403,
+// and the provider prints the reason.
 //
-// With -dev-login there is the console at /console/, too, for whoever sits at
-// this machine.
+// With -dev-login it serves the console at /console/, too, for everybody on this
+// machine.
 //
 // Read backend.go first; apikeys.go is the largest part, and all of it is
 // translation between the provider's JSON and the library's calls.
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	issuer := flags.String("issuer", "", "`URL` of this server in tokens, the same for all replicas (default http:// and the address, with signing keys that end with the process)")
 	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
 	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
-	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, on loopback only, and let everybody in as whom he likes")
+	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, on loopback only, and let everybody sign in as anybody")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return cmp.Or(err, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}

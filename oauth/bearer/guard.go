@@ -70,7 +70,7 @@ func (g Guard) In(pathValue string) func(http.Handler) http.Handler {
 		id := r.PathValue(pathValue)
 		if id == "" {
 			missing.Do(func() {
-				g.verifier.log.Error("a request to a guarded route was refused for want of a path value: its router does not set it, or calls it otherwise",
+				g.verifier.log.Error("a request to a guarded route was refused because it has no path value: its router does not set it, or uses another name",
 					"guard", g.need.String(), "path_value", pathValue)
 			})
 		}

@@ -51,7 +51,8 @@ func (s Secret) hidden() string {
 	return "(redacted)"
 }
 
-// IntrospectionConfig says whom an Introspector asks, and as whom.
+// IntrospectionConfig names the endpoint that an Introspector asks, and the client
+// that it authenticates as.
 type IntrospectionConfig struct {
 	// URL is that of the issuer's introspection endpoint: https, without user
 	// name and fragment. Required. Redirects are refused.

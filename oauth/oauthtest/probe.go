@@ -13,20 +13,20 @@ import (
 // run refuses first: what a handler does when it is let in must not decide
 // how a later request is answered.
 func (p *probe) run(ctx context.Context) error {
-	if err := p.strangers(ctx); err != nil {
+	if err := p.withoutToken(ctx); err != nil {
 		return err
 	}
 	if err := p.lacking(ctx); err != nil {
 		return err
 	}
-	if err := p.outsiders(ctx); err != nil {
+	if err := p.otherWorkspace(ctx); err != nil {
 		return err
 	}
-	return p.friends(ctx)
+	return p.permitted(ctx)
 }
 
-// strangers come without a good token.
-func (p *probe) strangers(ctx context.Context) error {
+// withoutToken sends requests without a valid token.
+func (p *probe) withoutToken(ctx context.Context) error {
 	s, permissions := p.server, p.alternatives[0].Names()
 	p.refuse("a request without a token", "", http.StatusUnauthorized)
 	p.refuse("a text that is no token", "Bearer not-a-token", http.StatusUnauthorized)
@@ -41,7 +41,7 @@ func (p *probe) strangers(ctx context.Context) error {
 	inQuery.RequestURI = inQuery.URL.RequestURI()
 	p.refuseRequest("a token in the query", inQuery, http.StatusUnauthorized)
 
-	for _, stranger := range []struct {
+	for _, bad := range []struct {
 		what  string
 		issue func(context.Context, string, []string) (string, error)
 	}{
@@ -51,11 +51,11 @@ func (p *probe) strangers(ctx context.Context) error {
 		{"a token of another issuer", s.foreignIssuer},
 		{"a token for another audience", s.foreignAudience},
 	} {
-		token, err := stranger.issue(ctx, p.home, permissions)
+		token, err := bad.issue(ctx, p.home, permissions)
 		if err != nil {
-			return fmt.Errorf("make %s: %w", stranger.what, err)
+			return fmt.Errorf("make %s: %w", bad.what, err)
 		}
-		p.refuse(stranger.what, "Bearer "+token, http.StatusUnauthorized)
+		p.refuse(bad.what, "Bearer "+token, http.StatusUnauthorized)
 	}
 	return nil
 }
@@ -109,8 +109,8 @@ func portions(names []string) [][]string {
 	return all
 }
 
-// outsiders come from another workspace.
-func (p *probe) outsiders(ctx context.Context) error {
+// otherWorkspace sends tokens of another workspace.
+func (p *probe) otherWorkspace(ctx context.Context) error {
 	if p.route.Workspace == "" {
 		return nil
 	}
@@ -127,8 +127,9 @@ func (p *probe) outsiders(ctx context.Context) error {
 	return nil
 }
 
-// friends are let in, and no more once their key is disabled.
-func (p *probe) friends(ctx context.Context) error {
+// permitted sends tokens that hold what the route needs, and sends them again once
+// their key is disabled.
+func (p *probe) permitted(ctx context.Context) error {
 	s := p.server
 	for _, alternative := range p.alternatives {
 		token, id, err := s.token(ctx, s.server, p.home, alternative.Names())

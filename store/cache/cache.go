@@ -246,8 +246,8 @@ func (c *Cache) Run(ctx context.Context) {
 	}
 }
 
-// unvouched is called by each read that goes to the store for want of a
-// stream. It warns once if there never was one: at a start one comes soon.
+// unvouched is called by each read that goes to the store because there is
+// no stream. It warns once if there never was one: at a start one comes soon.
 func (c *Cache) unvouched(ctx context.Context, f *feed, now time.Time) {
 	const patience = 10 * time.Second
 	if f.followed.Load() || now.Sub(c.born) < patience || c.warned.Swap(true) {

@@ -43,8 +43,8 @@ func (db *database) masters(keys ...string) []*call {
 	return calls
 }
 
-// failed is the call's failure. A server that takes no writes for want of
-// room or of a disk still knows what it holds.
+// failed is the call's failure. A server that takes no writes because its memory
+// or disk is full still answers reads.
 func (c *call) failed() error {
 	err := c.cmd.Err()
 	if err == nil || c.missing() {

@@ -80,9 +80,9 @@ type Config struct {
 	// SignOut is the path, on the same host, that the button "Sign out" posts
 	// to. Default: no button.
 	SignOut string
-	// InsecureSignIn lets everybody in as whom of these people he likes, so
-	// that the console can be tried before a host has a sign-in to bring: a page
-	// offers them, each with an actor of another id. It takes the place of
+	// InsecureSignIn lets everybody sign in as any of these people, so that the
+	// console can be tried before a host has a sign-in of its own: a page offers
+	// them, each with an actor of another id. It takes the place of
 	// Authorize, SignIn and SignOut, which must not be set. The console then
 	// answers what is sent on this machine, to a loopback address and under
 	// such a name, and refuses all else with 403; New warns. A session ends
@@ -156,7 +156,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 			break
 		}
 		cfg.Authorize = c.signIn.authorize
-		cfg.Logger.Warn("the console lets everybody on this machine in as whom he likes: Config.InsecureSignIn is set")
+		cfg.Logger.Warn("the console lets everybody on this machine sign in as anybody: Config.InsecureSignIn is set")
 	case cfg.Authorize == nil:
 		add("Config.Authorize is missing: it says who sits at the browser")
 	}

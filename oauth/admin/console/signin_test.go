@@ -20,7 +20,7 @@ import (
 
 const cookieName = "__Host-latchkey-console"
 
-// tryOut is a rig on which everybody becomes whom he likes.
+// tryOut is a rig on which everybody may sign in as anybody.
 func tryOut(_ *store.Store, _ *apikey.Config, c *console.Config) {
 	c.Authorize, c.SignOut = nil, ""
 	c.InsecureSignIn = []console.Person{people["ada"], people["max"], people["guest"]}

@@ -110,7 +110,8 @@ func String(value json.RawMessage) (string, error) {
 	return unquote(value)
 }
 
-// manyNames is where looking a name up beats comparing it with each other.
+// manyNames is the count from which a map is faster than comparing each pair of
+// names.
 const manyNames = 24
 
 func read(data []byte, known []string, only bool) (Object, error) {
