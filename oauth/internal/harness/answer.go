@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Answer is a response, read to its end.
+// Answer is a response whose body has been read.
 type Answer struct {
 	*http.Response
 	Body string
@@ -38,10 +38,10 @@ func (a Answer) Code() string { return a.text("error") }
 // Description returns what the error says, or the empty string.
 func (a Answer) Description() string { return a.text("error_description") }
 
-// Token returns the token that a login got, or the empty string.
+// Token returns the access token of a login's answer, or the empty string.
 func (a Answer) Token() string { return a.text("access_token") }
 
-// Into reads the answer's JSON, of which v must know every member.
+// Into decodes the answer's JSON into v, which must have every member.
 func (a Answer) Into(t testing.TB, v any) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(a.Body))
@@ -49,8 +49,8 @@ func (a Answer) Into(t testing.TB, v any) {
 	require.NoError(t, decoder.Decode(v), a.Body)
 }
 
-// NewRequest makes a request. Headers are pairs: a name that comes twice is
-// sent twice.
+// NewRequest makes a request. headers are names and values in turn; a name may
+// come twice.
 func NewRequest(ctx context.Context, method, url, body string, headers ...string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -80,7 +80,7 @@ func Read(response *http.Response) (Answer, error) {
 	return Answer{response, string(text)}, err
 }
 
-// Serve asks a handler without a network.
+// Serve calls a handler without a network and returns its answer.
 func Serve(handler http.Handler, r *http.Request) Answer {
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, r)

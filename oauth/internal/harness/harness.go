@@ -1,7 +1,7 @@
-// Package harness is what the tests of apikey, oauth, admin and console share:
-// a recorder of all that a program lets out and the search for secrets in it,
-// requests and answers, a network in memory, processes of a test's own, and a
-// catalog with people. Only tests import it.
+// Package harness is what the tests of packages under oauth share: a recorder of
+// all output that searches it for secrets, requests and their answers, a tap
+// between a program and its store, a network in memory, a catalog and people.
+// Only tests import it. Hosts' tests use package oauthtest.
 package harness
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Catalog has projects, and keys that Management names.
+// Catalog has permissions for projects, and those for keys that Management names.
 var Catalog = scope.MustCatalog(
 	scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects"}, {Name: "project.save"}, {Name: "project.delete"},
@@ -28,7 +28,7 @@ var Catalog = scope.MustCatalog(
 	}},
 )
 
-// Management are the permissions of Catalog that manage keys.
+// Management names the permissions of Catalog that manage keys.
 var Management = apikey.Management{
 	List: "keys.list", Save: "keys.save", Delete: "keys.delete", RotateOwn: "keys.rotate",
 	AdminList: "admin.keys.list", AdminSave: "admin.keys.save", AdminDelete: "admin.keys.delete",
@@ -44,12 +44,12 @@ var (
 	Guest = apikey.Member("guest", "visitor", "team-a")
 )
 
-// Pepper is the one that digests are made with.
+// Pepper returns the pepper of the tests.
 func Pepper() apikey.Pepper {
 	return apikey.Pepper{Version: 1, Key: []byte("the pepper of the tests, 32 bytes and more")}
 }
 
-// ClockAt returns a clock that stands at the given time.
+// ClockAt returns a clock that is set to the given time.
 func ClockAt(at time.Time) *oauthtest.Clock {
 	clock := &oauthtest.Clock{}
 	clock.Set(at)
@@ -59,8 +59,8 @@ func ClockAt(at time.Time) *oauthtest.Clock {
 // Soak reports whether the tests run in their full form.
 func Soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
-// Rounds is how often a test repeats itself: few times, a fifth of them with
-// -short, or as often as its requirement asks for, with LATCHKEY_SOAK=1.
+// Rounds returns how often a test repeats: few times, a fifth of them with -short,
+// or full times, as its requirement asks, with LATCHKEY_SOAK=1.
 func Rounds(few, full int) int {
 	switch {
 	case Soak():

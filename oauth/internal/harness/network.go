@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// Network is a listener whose connections are pipes in memory. In a bubble of
-// testing/synctest a server behind it shares the bubble's clock, and what
-// takes ten seconds takes none.
+// Network is a net.Listener whose connections are pipes in memory. In a bubble of
+// testing/synctest its server and clients share the bubble's clock, so that no
+// test waits for a timeout.
 type Network struct {
 	incoming chan net.Conn
 	closed   chan struct{}
 	once     sync.Once
 }
 
-// NewNetwork returns a listener that Dial reaches.
+// NewNetwork returns a listener whose connections are made by Dial.
 func NewNetwork() *Network {
 	return &Network{incoming: make(chan net.Conn), closed: make(chan struct{})}
 }
@@ -49,5 +49,5 @@ func (n *Network) Close() error {
 	return nil
 }
 
-// Addr implements net.Listener. Nobody listens there.
+// Addr implements net.Listener. Nothing listens at the address.
 func (n *Network) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9} }

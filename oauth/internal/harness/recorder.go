@@ -15,16 +15,16 @@ import (
 	"testing"
 )
 
-// Recorder keeps what a program lets out, and the secrets that may not be in
-// it. The zero value is ready. It is safe for concurrent use.
+// Recorder keeps a program's output, and the secrets that must not be in it. The
+// zero value is ready. It is safe for concurrent use.
 type Recorder struct {
 	mu      sync.Mutex
 	log     bytes.Buffer // as text
-	out     bytes.Buffer // the log as JSON, and what was noted
+	out     bytes.Buffer // the log as JSON, and the texts of Note
 	secrets []string
 }
 
-// Logger returns a logger whose lines are kept, of every level, as text and as
+// Logger returns a logger whose lines of every level are kept, as text and as
 // JSON.
 func (r *Recorder) Logger() *slog.Logger {
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
@@ -55,14 +55,14 @@ func (r *Recorder) String() string {
 	return r.log.String()
 }
 
-// Keep remembers secrets to search for.
+// Keep adds secrets to search for.
 func (r *Recorder) Keep(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.secrets = append(r.secrets, secrets...)
 }
 
-// Note keeps texts that were let out.
+// Note keeps texts of the output other than the log.
 func (r *Recorder) Note(texts ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *Recorder) Note(texts ...string) {
 	}
 }
 
-// Show keeps a value as it prints, in every way.
+// Show keeps a value as fmt prints it with each verb, and as JSON.
 func (r *Recorder) Show(v any) {
 	r.Note(fmt.Sprintf("%v\n%+v\n%#v\n%q", v, v, v, v))
 	if text, err := json.Marshal(v); err == nil {
@@ -79,7 +79,7 @@ func (r *Recorder) Show(v any) {
 	}
 }
 
-// Search fails the test if a secret stands in what was let out.
+// Search fails the test if the output holds a secret.
 func (r *Recorder) Search(t testing.TB) {
 	t.Helper()
 	r.mu.Lock()
@@ -87,7 +87,7 @@ func (r *Recorder) Search(t testing.TB) {
 	SearchFor(t, r.log.String()+r.out.String(), r.secrets...)
 }
 
-// SearchFor fails the test if text holds a secret, plain or encoded.
+// SearchFor fails the test if text holds a secret, as it is or encoded.
 func SearchFor(t testing.TB, text string, secrets ...string) {
 	t.Helper()
 	text = strings.ToLower(text)
@@ -104,7 +104,7 @@ func SearchFor(t testing.TB, text string, secrets ...string) {
 			"a query":       url.QueryEscape(secret),
 		} {
 			if strings.Contains(text, strings.ToLower(canary)) {
-				t.Errorf("B11 %s stands in what was let out", name)
+				t.Errorf("B11 %s is in the output", name)
 			}
 		}
 	}

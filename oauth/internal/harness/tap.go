@@ -17,8 +17,8 @@ type Tap struct {
 	before func(ctx context.Context, call string) error
 }
 
-// Over returns st with all calls but those of Watch and Limiter going through
-// the tap.
+// Over returns st with its calls going through the tap, except those of Watch and
+// Limiter.
 func (t *Tap) Over(st store.Store) store.Store {
 	if st.Epochs != nil {
 		st.Epochs = tappedEpochs{st.Epochs, t}
@@ -39,15 +39,15 @@ func (t *Tap) Over(st store.Store) store.Store {
 	return st
 }
 
-// Set changes what happens before each call, which does not take place if that
-// fails; nil is nothing.
+// Set changes the function that runs before each call; nil is none. If it returns
+// an error, the call is not made and returns that error.
 func (t *Tap) Set(before func(ctx context.Context, call string) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.before = before
 }
 
-// Take returns the counts and begins anew.
+// Take returns the counts since the last Take.
 func (t *Tap) Take() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,7 +59,7 @@ func (t *Tap) Take() map[string]int {
 	return counts
 }
 
-// Call counts a call and says what becomes of it.
+// Call counts a call and returns the error of the function that Set was given.
 func (t *Tap) Call(ctx context.Context, name string) error {
 	t.mu.Lock()
 	if t.counts == nil {

@@ -1,6 +1,5 @@
-// Package request reads the parts of a request that several HTTP packages
-// need, so that all of them read these alike: the client's address, the
-// Authorization header and the Content-Type.
+// Package request reads the client's address, the Authorization header and the
+// Content-Type of a request, so that all HTTP packages read them in the same way.
 package request
 
 import (
@@ -33,29 +32,29 @@ func ParseAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
-// ConnectionAddr returns the address that a request's connection came from, by
-// its RemoteAddr; invalid if that has none.
+// ConnectionAddr returns the address in a request's RemoteAddr, or the zero Addr if
+// there is none.
 func ConnectionAddr(r *http.Request) netip.Addr {
 	addr, _ := ParseAddr(r.RemoteAddr)
 	return addr
 }
 
-// IsLoopback reports whether the host of a URL is this machine: localhost or
-// a loopback address, which has no brackets and no port.
+// IsLoopback reports whether host is this machine: localhost or a loopback
+// address, without brackets and port.
 func IsLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// Clients tells the addresses of requests' clients. It is safe for concurrent
-// use.
+// Clients finds the address of a request's client. It is safe for concurrent use.
 type Clients struct {
 	addr    func(*http.Request) netip.Addr
 	log     *slog.Logger
 	missing sync.Once
 }
 
-// NewClients takes the host's function; nil is ConnectionAddr.
+// NewClients returns Clients that ask addr, a function of the host's; nil is
+// ConnectionAddr.
 func NewClients(addr func(*http.Request) netip.Addr, log *slog.Logger) *Clients {
 	if addr == nil {
 		addr = ConnectionAddr

@@ -7,18 +7,18 @@ import (
 )
 
 var (
-	// ErrAbsent says that there is no Authorization header, or an empty one, or one of
-	// another scheme.
+	// ErrAbsent says that there is no Authorization header, that it is empty, or that
+	// it has another scheme.
 	ErrAbsent = errors.New("no credentials of this scheme")
-	// ErrMalformed says that the scheme stands alone or is followed by something other
-	// than a space, or there are two Authorization headers.
+	// ErrMalformed says that no space and credentials follow the scheme, or that there
+	// are two Authorization headers.
 	ErrMalformed = errors.New("malformed Authorization header")
 )
 
-// Credentials returns what stands behind a scheme, which any case spells, and
-// one space or more (RFC 9110, section 11.6.2; RFC 7235, appendix C). It may
-// hold anything but a space at its beginning. Two headers are malformed
-// whatever they hold: which of them counts would be anybody's guess.
+// Credentials returns the text after the scheme and one or more spaces (RFC 9110,
+// section 11.6.2; RFC 7235, appendix C). The scheme matches in any case. The text
+// is not empty and does not begin with a space; otherwise it is not checked. Two
+// headers are malformed whatever they hold, since nothing says which one counts.
 func Credentials(header http.Header, scheme string) (string, error) {
 	values := header["Authorization"]
 	if len(values) > 1 {

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// MediaType reads the one Content-Type of a body that is text. utf8 says that
-// the body is in UTF-8, as it is unless a charset says otherwise. ok is false
-// if the header is not there, there twice, or malformed.
+// MediaType reads the Content-Type of a text. utf8 is false if a charset other than
+// UTF-8 is named. ok is false if the header is missing, present twice or malformed.
 func MediaType(header http.Header) (kind string, utf8, ok bool) {
 	values := header["Content-Type"]
 	if len(values) != 1 {
