@@ -18,10 +18,9 @@ import (
 // proxy that could be. A connection without an address, such as one over a
 // Unix socket, has none here either.
 //
-// RemoteAddr is the connection's as net/http or an adaptor such as AWS
-// Lambda's sets it, with a port or without. Mount no middleware in front that
-// rewrites it, such as chi's RealIP: those take what any client wrote into a
-// header for its address.
+// RemoteAddr must be as net/http or an adaptor such as AWS Lambda's sets it, with
+// a port or without. Mount no middleware in front that rewrites it, such as chi's
+// RealIP: it trusts a header that any client can write.
 func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	trusted = slices.Clone(trusted)
 	for i, p := range trusted {

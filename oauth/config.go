@@ -99,9 +99,9 @@ type Config struct {
 	// has no effect on Signers.
 	SigningAlgorithm string
 	// Claims, unless nil, adds the host's own claims to a token. A name that
-	// the server uses itself makes the login fail, as does an error; one that
-	// wraps store.ErrUnavailable or that of an ended context is answered with
-	// 503. The grant is a copy: what the hook writes into it is lost.
+	// the server uses itself makes the login fail, and so does an error. An
+	// error that wraps store.ErrUnavailable, or the error of an ended context,
+	// is answered with 503. The grant is a copy: what the hook writes into it is lost.
 	Claims func(ctx context.Context, g *apikey.Grant) (map[string]any, error)
 
 	// RequireTLS refuses a login that did not come over TLS. Default false,
@@ -114,7 +114,7 @@ type Config struct {
 	// /.well-known/openid-configuration, where some clients look for it.
 	OpenIDAlias bool
 	// ClientAddr names the client's address, for budgets and policies.
-	// Default: RemoteAddr's, with a port or without. Behind a proxy use
+	// Default: that in RemoteAddr, with a port or without. Behind a proxy use
 	// BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Realm stands in challenges. Default "latchkey".

@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// deadline is what context.WithTimeout returns, but for the timer, which it
-// starts when somebody first waits: a store in this process answers without
-// waiting, and a timer that nobody needs doubles the time of a guard that has
-// seen the token before and costs a login 3%. Asked without waiting, Err looks
-// at the time itself.
+// deadline is like the context of context.WithTimeout, but starts its timer when
+// something first waits for it. A store in this process answers without waiting,
+// and an unused timer doubles the time of a guard that has seen the token before
+// and costs a login 3%. Before that, Err compares the time itself.
 //
-// Each request has its own, for whoever is handed a context may keep it.
+// Each request has its own, since code that gets a context may keep it.
 //
 // The time is real, not the host's clock: it is a request that waits.
 type deadline struct {

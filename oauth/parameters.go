@@ -67,8 +67,8 @@ func (t *tokenRequest) readForm(body string) *refusal {
 	return nil
 }
 
-// isASCIIForm reports whether a form holds ASCII alone, in its escapes too:
-// those are of bytes in the charset that was named.
+// isASCIIForm reports whether a form is ASCII, in its escapes too: an escape is a
+// byte in the charset that was named.
 func isASCIIForm(body string) bool {
 	for i := range len(body) - 1 {
 		if body[i] == '%' && body[i+1] > '7' {
@@ -117,7 +117,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 		}
 	}
 	for _, member := range members {
-		// null is for a member that is not there.
+		// null is the same as an absent member.
 		null := string(member.Value) == "null"
 		switch member.Name {
 		case "grant_type", "grantType":
@@ -147,7 +147,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 
 func notStrings() *refusal { return badRequest("The members of a login must be strings.") }
 
-// jsonText reads a string; null is none.
+// jsonText reads a string; there is false for null.
 func jsonText(value json.RawMessage) (text string, there bool, err error) {
 	if string(value) == "null" {
 		return "", false, nil

@@ -23,7 +23,7 @@ const (
 )
 
 // refusal is an error answer. The description is the server's own text and
-// repeats no input but the names of permissions; see notHeld.
+// repeats no input except the names of permissions; see notHeld.
 type refusal struct {
 	status      int
 	code        string

@@ -228,8 +228,8 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 // claims have some hundred bytes.
 const keptBuffer = 8 << 10
 
-// reuse keeps a buffer for the next token, and nothing of what it held. No
-// code of the host's is ever handed one.
+// reuse clears a buffer and keeps it for the next token. The host's code never
+// gets one.
 func (s *Server) reuse(b *bytes.Buffer) {
 	if empty(b); b.Cap() <= keptBuffer {
 		s.buffers.Put(b)
@@ -274,8 +274,8 @@ func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson
 	shown := *g
 	shown.Key = g.Key.Clone()
 	extra, err := s.cfg.Claims(ctx, &shown)
-	// Its text alone: what it wraps besides would be a decision about the
-	// client.
+	// Only its text: other errors that it wraps would count as a decision
+	// about the client.
 	switch {
 	case err == nil:
 	case isOutage(err):

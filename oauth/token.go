@@ -32,8 +32,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, bad)
 		return
 	}
-	// For the body, then for the answer. Each request has its own: what a
-	// middleware puts around the two is handed parts of it, and may keep them.
+	// For the body, then for the answer. Each request has its own, since the
+	// body and writer that a middleware sets get parts of it and may keep them.
 	var room bytes.Buffer
 	defer empty(&room)
 	var request tokenRequest
@@ -140,11 +140,10 @@ func isOutage(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// maxNamed bounds what a refusal repeats of a scope, in bytes.
+// maxNamed bounds the bytes of a scope that a refusal repeats.
 const maxNamed = 200
 
-// notHeld names the permissions that a key lacks, whether anybody holds them
-// or not. A permission has no character that RFC 6749, section 5.2, forbids in
+// notHeld names the permissions that a key lacks, whether or not they exist. A permission has no character that RFC 6749, section 5.2, forbids in
 // an error_description.
 func notHeld(missing scope.Set) string {
 	var names []string

@@ -5,8 +5,8 @@
 //
 // Hosts compose the built-in policies with All and write their own with
 // KeyFunc and TokenFunc. An error of any kind denies; a *Denied carries what
-// the caller may know. An error that wraps store.ErrUnavailable or that of an
-// ended context is an outage: the request is refused, and its caller is told
+// the caller may know. An error that wraps store.ErrUnavailable or the error of
+// an ended context is an outage: the request is refused, and its caller is told
 // to try again.
 package policy
 
@@ -91,8 +91,8 @@ type Denied struct {
 	RetryAfter time.Duration
 	// Expired says that the rule treats the key as expired.
 	Expired bool
-	// Err is the cause, never shown to the caller. One that is an outage makes
-	// an outage of the denial; see AsDenied.
+	// Err is the cause, never shown to the caller. If it is an outage, the
+	// denial counts as an outage; see AsDenied.
 	Err error
 }
 
@@ -123,8 +123,8 @@ func (d *Denied) Unwrap() error {
 // already becomes a denial without a public reason, for a foreign error's
 // text is not for the caller. An error that wraps store.ErrUnavailable,
 // context.DeadlineExceeded or context.Canceled is an outage, not a decision,
-// even if it holds a *Denied too: then AsDenied returns nil, false. The result
-// is never a nil *Denied with true, even for an error that holds one.
+// even if it holds a *Denied too: then AsDenied returns nil, false. With
+// true the *Denied is never nil, even for an error that holds a nil one.
 func AsDenied(err error) (*Denied, bool) {
 	var denied *Denied
 	switch {

@@ -157,8 +157,8 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	case err != nil:
 		return fmt.Errorf("policy: rate limit: %w: %w", store.ErrUnavailable, err)
 	}
-	// The limiter's clock may be another than the request's: by its own, an
-	// arrival lies at most a window ahead, and the wait is an interval at most.
+	// The limiter's clock may differ from the request's. By its own clock an
+	// arrival is at most a window ahead, so the wait is at most an interval.
 	wait := ceilSecond(min(l.interval, arrival.Add(l.interval-l.window).Sub(r.Now)))
 	return &Denied{
 		Rule:       "rate_limit",

@@ -89,12 +89,11 @@ type Limiter interface {
 	// divides. A step of 0 only reads. What is kept may be forgotten once it
 	// is past.
 	//
-	// A time that is kept counts at most one window ahead of now: what a
-	// clock that was ahead, or has been set back, left behind is brought back
-	// to that and kept so, by any call. So no id is refused for longer than a
-	// window. A driver may leave what is kept, though count it no further ahead,
-	// where that is at most a second more: a call that is late gives nothing
-	// back of what others used. All calls with one id name one window.
+	// A stored time that is more than one window ahead of now, because a clock
+	// was ahead or has been set back, counts as one window ahead, and is stored
+	// so. So no id is refused for longer than a window. If it is at most a
+	// second more, it is not stored so: a call that comes late must not give back
+	// what others used. All calls with one id must pass the same window.
 	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (arrival time.Time, moved bool, err error)
 }
 

@@ -7,7 +7,7 @@
 //   - A driver keeps records and decides nothing: it answers by the time that
 //     the caller passes, checks no permission and computes no expiry. A time to
 //     live is garbage collection, never correctness, and goes by the store's
-//     own clock: one caller whose clock is wrong takes nothing from the others.
+//     own clock: a caller with a wrong clock must not delete what others need.
 //   - Records are copied in and out: a caller may change what it passed or got.
 //   - Every method is safe for concurrent use and takes a context first. A
 //     context that has ended makes the call return its error with nothing

@@ -3,11 +3,10 @@
 //
 // # The client's address
 //
-// Limits of failed logins and rules by address count with the address in
-// RemoteAddr, with a port or without, as net/http and adaptors such as AWS
-// Lambda's set it. Behind a proxy that is the proxy's: set
-// oauth.Config.ClientAddr to oauth.BehindProxies with the proxies' addresses,
-// which is right on every router, and leave out what rewrites RemoteAddr, such
-// as chi's RealIP. RealIP takes any client's word for its address, and behind
-// it BehindProxies never sees the proxy.
+// Limits of failed logins and rules by address use the address in RemoteAddr,
+// which net/http sets with a port and adaptors such as AWS Lambda's set without.
+// Behind a proxy it is the proxy's address. Then set oauth.Config.ClientAddr to
+// oauth.BehindProxies with the proxies' addresses, on every router, and use no
+// middleware that rewrites RemoteAddr, such as chi's RealIP. RealIP trusts a
+// header that any client can write, and hides the proxy from BehindProxies.
 package mounting

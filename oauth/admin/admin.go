@@ -20,16 +20,16 @@
 //     field by field.
 //   - What the actor has no part in looks like what does not exist: 404.
 //   - JSON is read strictly: an unknown member, one that appears twice or in
-//     another case is 400, and so is an unknown query parameter. null is for
-//     an expiry or resources that there are none of.
+//     another case is 400, and so is an unknown query parameter. null means
+//     no expiry or no resources; a name or permissions of null are 422.
 //   - No answer may be kept by a cache. A secret is in the one answer that
 //     made it, which has no ETag, and never again.
 //   - A key and a record of settings have an ETag. A change with If-Match is
-//     made only if the record is still that one, or one of several that are
-//     named (412); the weak form of an ETag, as a proxy that compresses makes
-//     it, holds as well. Replacing settings needs If-Match (428); elsewhere it
-//     is the caller's choice. Where there is no such record, as for suspending
-//     a workspace, it never holds (412).
+//     made only if the record still has that ETag, or one of several that the
+//     header lists; otherwise 412. A weak ETag matches as well, since proxies
+//     that compress make ETags weak. Replacing settings needs If-Match (428);
+//     elsewhere it is optional. Where there is no such record, as for suspending
+//     a workspace, no ETag matches (412).
 //   - Creating and rotating take an Idempotency-Key. The same request again
 //     makes no second key and no second secret: it is answered with 409 and the
 //     id of the first one's key, another body under the same Idempotency-Key
@@ -64,8 +64,8 @@ type Config struct {
 	// before the body is read. An error that wraps store.ErrUnavailable,
 	// bearer.ErrUnavailable or context.DeadlineExceeded is answered with 503,
 	// an *UnauthorizedError with 401 and its challenge, any other error with
-	// 401; the text of none but the second reaches the caller. An actor
-	// without an id is refused, since nobody could tell later who it was.
+	// 401. Only the text of an *UnauthorizedError reaches the caller. An actor
+	// without an id is refused, since the audit log could not name it.
 	Authorize func(*http.Request) (apikey.Actor, error)
 	// CursorKey signs the cursors of lists: at least 32 random bytes, the
 	// same in every replica. Default: random, so that a cursor ends with the
@@ -76,7 +76,7 @@ type Config struct {
 	// host. Default none. Requests that no browser sent are not concerned.
 	TrustedOrigins []string
 	// ClientAddr names the client's address, for policies. Default:
-	// RemoteAddr's, with a port or without. Behind a proxy use
+	// that in RemoteAddr, with a port or without. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds a request: how long its body may take to come in, and

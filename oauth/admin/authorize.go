@@ -62,7 +62,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 func (c *call) unauthorized(err error) error {
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) ||
 		errors.Is(err, context.DeadlineExceeded) || c.r.Context().Err() != nil {
-		// Its text alone: what it wraps besides would be a decision.
+		// Only its text: other errors that it wraps would count as a decision.
 		return fmt.Errorf("%w: who the actor is: %s", store.ErrUnavailable, err.Error())
 	}
 	var known *UnauthorizedError

@@ -84,8 +84,8 @@ func (c *call) readAll() ([]byte, error) {
 
 // isJSON reports whether the body claims to be JSON. A media type that forms
 // cannot send keeps a page of another origin from posting without being asked.
-// A charset has no meaning for JSON (RFC 8259, section 11), but of a body that
-// is not ASCII another one than UTF-8 is wrong.
+// A charset has no meaning for JSON (RFC 8259, section 11). A body that is not
+// ASCII and names another charset than UTF-8 is refused all the same.
 func (c *call) isJSON(body []byte) bool {
 	kind, utf8, ok := request.MediaType(c.r.Header)
 	if !ok || c.r.Header.Get("Content-Encoding") != "" || !utf8 && !request.IsASCII(body) {
@@ -178,9 +178,9 @@ func (b *body) permissions(name string) scope.Set {
 	return set
 }
 
-// faults is orNil for a body with permissions: where something else is wrong,
-// those that the catalog lacks are named beside it, to an actor who may grant
-// some. Else the service does.
+// faults is orNil for a body with permissions. If something else is wrong, it adds
+// the permissions that the catalog lacks, for an actor that may grant some.
+// Otherwise the service reports those.
 func (c *call) faults(b *body) error {
 	var unknown *scope.UnknownError
 	if _, err := c.h.keys.Catalog().Expand(b.asked, true); len(b.fieldErrors.list) > 0 && errors.As(err, &unknown) && c.grants() {
@@ -190,7 +190,7 @@ func (c *call) faults(b *body) error {
 }
 
 // grants reports whether the actor may grant permissions in the workspace of
-// the request. What is not known for certain is no.
+// the request. If that cannot be found out, it reports false.
 func (c *call) grants() bool {
 	ctx, workspace := c.r.Context(), c.workspace()
 	if c.key() != "" {
@@ -204,8 +204,8 @@ func (c *call) grants() bool {
 	return err == nil && set.Len() > 0
 }
 
-// resources reads resource indicators; null is none, and takes away those that
-// a key has, as it does its expiry (RFC 7396).
+// resources reads resource indicators. null is none: it removes those of a key, as
+// null removes an expiry (RFC 7396).
 func (b *body) resources(name string) []string {
 	if b.isNull(name) {
 		return nil

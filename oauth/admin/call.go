@@ -38,7 +38,7 @@ func (c *call) workspace() string { return c.params["workspace"] }
 
 func (c *call) key() string { return c.params["key"] }
 
-// maxFaults is how many parameters of a query are named as wrong.
+// maxFaults bounds how many wrong query parameters an answer names.
 const maxFaults = 20
 
 // readQuery takes known parameters, each at most once.
@@ -50,7 +50,7 @@ func (c *call) readQuery(known []string) error {
 	var fields []FieldError
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
-		case len(fields) == maxFaults: // an answer is no echo of what was sent
+		case len(fields) == maxFaults: // an answer does not repeat an unbounded query
 		case !slices.Contains(known, name):
 			fields = append(fields, FieldError{shown(name), "This route does not know it."})
 		case len(query[name]) > 1:

@@ -13,13 +13,13 @@ func (c *call) setETag(version int64) {
 	c.w.Header().Set("ETag", `"`+strconv.FormatInt(version, 10)+`"`)
 }
 
-// ifMatch returns the versions that the caller names, one of which the record
-// must have, or named false if there is no condition or it is "*".
+// ifMatch returns the versions that the caller names; the record must have one of
+// them. named is false if there is no condition or it is "*".
 //
-// The weak form of an ETag names its version as well, against RFC 9110, section
-// 13.1.1: a proxy that compresses an answer makes its ETag weak, and what an
-// ETag stands for here is the record, not its encoding. A tag that this
-// handler did not write names no version.
+// A weak ETag names its version as well. That deviates from RFC 9110, section
+// 13.1.1: a proxy that compresses an answer makes its ETag weak, and an ETag here
+// stands for the record, not for its encoding. A tag that this handler did not
+// write names no version.
 func (c *call) ifMatch() (versions []int64, named bool, err error) {
 	lines := c.r.Header.Values("If-Match")
 	list := strings.Join(lines, ",") // RFC 9110, section 5.3
@@ -44,9 +44,9 @@ func (c *call) ifMatch() (versions []int64, named bool, err error) {
 	return versions, true, nil
 }
 
-// cutETag takes the first entity-tag (RFC 9110, section 8.8.3) off a list, and
-// the comma behind it. An element without one, which a list may have (section
-// 5.6.1), is the empty tag.
+// cutETag cuts the first entity-tag (RFC 9110, section 8.8.3) and the comma after
+// it off a list. An empty element, which a list may have (section 5.6.1), is the
+// empty tag.
 func cutETag(list string) (tag, rest string, ok bool) {
 	const blank = " \t"
 	list = strings.TrimLeft(list, blank)
@@ -65,12 +65,12 @@ func cutETag(list string) (tag, rest string, ok bool) {
 	return "", "", false
 }
 
-// noVersion is what no record has.
+// noVersion is a version that no record has.
 const noVersion = -1
 
-// versionOf returns the version on which a change is conditional, given those
-// that the caller named: the one, or of several that which the record has now.
-// The write itself compares it once more.
+// versionOf returns the version on which a change is conditional: the one that the
+// caller named or, of several, the one that the record has now. The write compares
+// it again.
 func versionOf(versions []int64, current func() (int64, error)) (int64, error) {
 	switch len(versions) {
 	case 0:
@@ -101,10 +101,9 @@ func (c *call) keyVersion() (int64, error) {
 	return version, err
 }
 
-// mustMatch is ifMatch where a change replaces all there is: without a
+// mustMatch is ifMatch where a change replaces the whole record: without a
 // condition one of two administrators would undo what the other did (RFC 6585,
-// section 3). "*" is the caller's word that he wants that: the version is then
-// the current one.
+// section 3). "*" asks for just that: the version is then the current one.
 func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
 	if len(c.r.Header.Values("If-Match")) == 0 {
 		return 0, &refusal{

@@ -203,16 +203,16 @@ func (s *Service) askHost(ctx context.Context, workspace string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, store.ErrUnavailable): // whatever else it says
+	case errors.Is(err, store.ErrUnavailable): // even if it wraps other errors, too
 	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
 		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
 	}
 	return hostOutage("the host could not tell of the workspace", err)
 }
 
-// hostOutage is the outage that err of the host's is, and nothing else: what
-// err wraps besides, such as a denial or a store's ErrNotFound, would make a
-// decision of it further up.
+// hostOutage turns err, which the host's code returned, into an outage. It drops
+// what err wraps, such as a denial or store.ErrNotFound: callers would take that
+// for a decision.
 func hostOutage(what string, err error) error {
 	return fmt.Errorf("apikey: %s: %w: %s", what, store.ErrUnavailable, err.Error())
 }

@@ -45,9 +45,10 @@ type Config struct {
 	// tokens for (RFC 8707). Each needs an absolute URI of its own.
 	Resources []Resource
 	// Workspaces, unless nil, tells whether the host knows a workspace: nil,
-	// ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error, and one
-	// that wraps store.ErrUnavailable too, is an outage. It is asked when a key is made or revived and at each login,
-	// after the secret was proved.
+	// ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
+	// outage, and so is one of these that also wraps store.ErrUnavailable. It
+	// is asked when a key is made or revived and at each login, after the
+	// secret was proved.
 	Workspaces func(ctx context.Context, workspace string) error
 
 	// SecretPrefix begins every secret, so that scanners find it. Default

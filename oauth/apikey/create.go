@@ -326,8 +326,8 @@ func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, *InvalidError) 
 	return resources, &bad
 }
 
-// addUnknown lists permissions that the catalog lacks beside what else is
-// wrong. By themselves they are a *scope.UnknownError.
+// addUnknown adds the permissions that the catalog lacks to bad, if something else
+// is wrong. Otherwise they are a *scope.UnknownError.
 func (s *Service) addUnknown(bad *InvalidError, asked scope.Set, withAdmin bool) {
 	var unknown *scope.UnknownError
 	if _, err := s.cfg.Permissions.Expand(asked, withAdmin); errors.As(err, &unknown) {

@@ -111,8 +111,8 @@ func (e *ThrottledError) Error() string {
 	return "apikey: too many failed logins; wait " + e.RetryAfter.String()
 }
 
-// ScopeError refuses permissions that the key does not hold. What looks
-// like a secret is no permission and is not named, so Missing may be empty.
+// ScopeError refuses permissions that the key does not hold. A name
+// that looks like a secret is left out of Missing, which may therefore be empty.
 type ScopeError struct {
 	Missing scope.Set
 }

@@ -17,8 +17,8 @@ func ExpiresAt(t time.Time) Expiry { return Expiry{at: t.UTC().Truncate(time.Mic
 
 // ParseExpiry reads a date (2027-01-31: the key works until that day has
 // ended in UTC), an RFC 3339 instant, or the empty text for never. The last
-// day of the year 9999 ends a microsecond early, since the year after it cannot
-// be written.
+// day of the year 9999 ends a microsecond early, since RFC 3339 cannot write the
+// year 10000.
 func ParseExpiry(text string) (Expiry, error) {
 	if text == "" {
 		return Expiry{}, nil
@@ -26,7 +26,7 @@ func ParseExpiry(text string) (Expiry, error) {
 	if day, err := time.Parse(time.DateOnly, text); err == nil && day.Year() >= 1 { // year 0 would be before "never"
 		end := day.AddDate(0, 0, 1)
 		if end.Year() > maxYear {
-			end = end.Add(-time.Microsecond) // the last instant that can be written
+			end = end.Add(-time.Microsecond) // RFC 3339 has no year 10000
 		}
 		return Expiry{at: end, text: text}, nil
 	}

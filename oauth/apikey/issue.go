@@ -138,8 +138,8 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	return grant, nil
 }
 
-// notHeld names what the key lacks, but nothing that begins as a secret does: a
-// program that sends its secret as the scope must find it in no error and no log.
+// notHeld names what the key lacks, except names with the prefix of a secret: if a
+// program sends its secret as the scope, it must not reach an error or a log.
 func (s *Service) notHeld(missing scope.Set) error {
 	names := slices.DeleteFunc(missing.Names(), func(name string) bool { return strings.HasPrefix(name, s.cfg.SecretPrefix) })
 	named, err := scope.Of(names...)

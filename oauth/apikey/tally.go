@@ -16,8 +16,8 @@ import (
 type tally struct {
 	seed   maphash.Seed
 	shards *[useShards]tallyShard
-	// moving is held while counts are on their way to the store, and moves
-	// counts how often that was begun.
+	// moving is held while counts are written to the store. moves is how often
+	// that has begun.
 	moving chan struct{}
 	moves  *atomic.Int64
 }
@@ -60,7 +60,7 @@ func (t tally) add(workspace, key string, at time.Time, logins, refusals int64) 
 	shard.days[id] = dayTally{workspace, sum.logins + logins, sum.refusals + refusals}
 }
 
-// hold waits until no counts are on their way, and keeps it so until release.
+// hold waits until no counts are being written, and prevents writes until release.
 func (t tally) hold(ctx context.Context) error {
 	select {
 	case t.moving <- struct{}{}:
@@ -72,8 +72,8 @@ func (t tally) hold(ctx context.Context) error {
 
 func (t tally) release() { <-t.moving }
 
-// settled waits until no counts are on their way, and returns what moves then
-// is: while it stays so, each count is either here or in the store.
+// settled waits until no counts are being written, and returns moves. While that
+// stays the same, each count is either here or in the store.
 func (t tally) settled(ctx context.Context) (int64, error) {
 	if err := t.hold(ctx); err != nil {
 		return 0, err
@@ -82,8 +82,7 @@ func (t tally) settled(ctx context.Context) (int64, error) {
 	return t.moves.Load(), nil
 }
 
-// of returns what was counted for a key and not written yet, with from <= day
-// < to.
+// of returns the counts of a key that are not written yet, with from <= day < to.
 func (t tally) of(key string, from, to time.Time) []store.Count {
 	shard := &t.shards[maphash.String(t.seed, key)%useShards]
 	var counts []store.Count

@@ -105,7 +105,7 @@ func (u uses) add(key, secret string, at time.Time) {
 	}
 }
 
-// all returns the uses, which stay until they are written: drop.
+// all returns the uses. They stay until drop, after they were written.
 func (u uses) all() []store.Use {
 	var batch []store.Use
 	for i := range u.shards {
@@ -119,7 +119,7 @@ func (u uses) all() []store.Use {
 	return batch
 }
 
-// drop forgets uses that were written, but for those of keys used again since.
+// drop removes uses that were written, except of keys that were used again since.
 func (u uses) drop(batch []store.Use) {
 	for _, use := range batch {
 		shard := u.shard(use.Key)
@@ -214,8 +214,8 @@ func (r *refusals) add(key, workspace, reason string, now time.Time) {
 	name := key + "\x00" + reason
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// A clock that steps back by a little tells nothing twice; one that was
-	// far ahead silences nobody.
+	// A clock that steps back a little repeats no event; one that was far ahead
+	// suppresses none.
 	if r.seen == nil || hour.After(r.hour) || r.hour.Sub(hour) > time.Hour || len(r.seen) >= maxRefusals {
 		r.seen, r.hour = make(map[string]struct{}), hour
 	}

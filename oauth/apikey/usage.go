@@ -19,10 +19,10 @@ const MaxUsageDays = 400
 // Usage returns how often a key logged in and was refused, by day (UTC), with
 // from <= day < to; days without either are left out. A wrong secret for the
 // key counts as a refusal, too, unless it cannot be a secret at all (see
-// ParseSecret), for then no key is looked up. What this Service has counted is
-// there at once, as LastUsed of the key is; what other replicas have counted,
-// once their Flush wrote it. For who may see the key. Without store.Usage it
-// is ErrNotKept.
+// ParseSecret), for then no key is looked up. Counts of this Service are
+// included at once, as in LastUsed of the key; those of other replicas after their
+// Flush. The actor must be allowed to see the key. Without store.Usage it returns
+// ErrNotKept.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {

@@ -19,8 +19,8 @@ var (
 	errMalformed = errors.New("bearer: malformed Authorization header")
 )
 
-// credential takes what may be a token from the Authorization header. Another
-// scheme counts as no token.
+// credential returns the possible token of the Authorization header. A header of
+// another scheme counts as none.
 func credential(header http.Header) (string, error) {
 	token, err := request.Credentials(header, "Bearer")
 	switch {

@@ -92,8 +92,7 @@ func (s *limiterShard) advance(hash uint64, now int64, by, window time.Duration,
 	defer s.mu.Unlock()
 	at := now
 	slot := s.find(hash)
-	// at-now and window-by both lie within an int64: nothing is compared by a
-	// sum that could overflow.
+	// at-now and window-by fit in an int64; a sum could overflow.
 	if slot != nil {
 		ahead, most := slot.at-now, max(int64(window), 0)
 		if ahead > most && ahead-most > int64(late) {
@@ -161,7 +160,7 @@ func (s *limiterShard) grow() {
 	buckets := make([]bucket, 2*half)
 	for i := range s.buckets {
 		for j, a := range s.buckets[i] {
-			if a.at != 0 { // else it would fall on an entry of the first bucket
+			if a.at != 0 { // an empty entry would overwrite one of the first bucket
 				buckets[a.hash&(2*half-1)][j] = a
 			}
 		}

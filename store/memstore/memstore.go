@@ -140,10 +140,9 @@ const (
 	longestToken = 24 * time.Hour
 )
 
-// expire puts an entry that ends at until for a caller whose time is now, and
-// collects a few that need no longer be kept. Collection goes by the process's
-// monotonic clock, so no caller's clock makes anything be collected early. It is
-// called inside change.
+// expire adds an entry that ends at until, for a caller whose time is now, and
+// collects a few that have ended. Collection uses the process's monotonic clock, so
+// a caller's wrong clock never makes it early. It is called inside change.
 func expire[K comparable, V any](db *database, x *expiring[K, V], key K, value V, until int64, now time.Time) {
 	elapsed := time.Since(db.start) //nolint:forbidigo // monotonic
 	wrong := now.Sub(db.start.Add(elapsed)).Abs()
@@ -176,8 +175,7 @@ func (db *database) deleted(workspace string) bool {
 	return ws != nil && ws.record.Deleted
 }
 
-// expiring is a map whose entries can be collected in the order in which they
-// need no longer be kept.
+// expiring is a map that can be collected in the order of its entries' ends.
 type expiring[K comparable, V any] struct {
 	entries map[K]*lasting[K, V]
 	order   *btree.BTreeG[*lasting[K, V]]
@@ -219,8 +217,8 @@ func (x *expiring[K, V]) put(key K, value V, until, keep int64) {
 	x.order.ReplaceOrInsert(e)
 }
 
-// collect removes a few entries that need no longer be kept: more than one put
-// adds, so that they never pile up, and few enough to hold nobody up.
+// collect removes a few ended entries: more than one put adds, so that they do not
+// accumulate, and few enough not to delay other calls.
 func (x *expiring[K, V]) collect(elapsed int64) {
 	for range 4 {
 		first, ok := x.order.Min()

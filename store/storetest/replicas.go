@@ -19,8 +19,8 @@ const replicaCount = 3
 // open returns n stores on one set of data, as n processes would hold them:
 // each with a connection pool of its own and nothing shared in memory. It is
 // called once for each rule and once before, and registers its own clean-up;
-// the data of two calls are apart. As Run does, RunReplicas leaves out rules
-// about a field that is nil.
+// two calls share no data. Like Run, RunReplicas leaves out rules about a field
+// that is nil.
 //
 // The rules ask that a change is read everywhere once the call that made it
 // has returned. A store that promises less, such as a cache, is not for this
@@ -58,7 +58,7 @@ func (r replicaRule) try(t tester, replicas []store.Store) {
 	rule{why: r.why, run: func(t tester, _ store.Store) { r.run(t, replicas) }}.try(t, store.Store{})
 }
 
-// replicaRules lists all rules, those for a soak only in one.
+// replicaRules lists the rules; those for a soak only if this is one.
 func replicaRules() []replicaRule {
 	all := slices.Concat(replicaRaces(), replicaSights(), replicaWatches())
 	if !soak() {

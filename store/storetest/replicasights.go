@@ -68,7 +68,7 @@ func lookOn(t tester, r []store.Store, look sight) {
 						if late || t.Failed() {
 							return
 						}
-						runtime.Gosched() // to the writer
+						runtime.Gosched() // lets the writer run
 					}
 				})
 			}

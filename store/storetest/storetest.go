@@ -8,8 +8,8 @@
 // [RunReplicas] adds what must hold between several processes.
 //
 // Each rule is a subtest with a store of its own. When one fails, its last
-// line says what the rule is for. Stress forms of the races, and what takes
-// long to set up, are subtests with LATCHKEY_SOAK=1 in the environment only.
+// line says what the rule is for. Stress forms of the races, and rules that
+// take long to set up, exist only with LATCHKEY_SOAK=1 in the environment.
 package storetest
 
 import (
@@ -85,7 +85,7 @@ type group struct {
 	rules []rule
 }
 
-// groups lists all rules, those for a soak only in one.
+// groups lists the rules; those for a soak only if this is one.
 func groups() []group {
 	all := []group{
 		{name: "Create", rules: createRules()},

@@ -9,8 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// patience is how long a notice may take to arrive: only one that never comes
-// takes as long.
+// patience is how long a test waits for a notice before it fails.
 const patience = time.Minute
 
 func watchRules() []rule {

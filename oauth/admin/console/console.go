@@ -91,7 +91,7 @@ type Config struct {
 	// than Safari take from loopback without TLS. Default: nobody.
 	InsecureSignIn []Person
 	// ClientAddr names the client's address, for policies. Default:
-	// RemoteAddr's, with a port or without. Behind a proxy use
+	// that in RemoteAddr, with a port or without. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
 	// Timeout bounds how long a page takes: Authorize, the form, the store, the

@@ -96,8 +96,8 @@ type chart struct {
 	From, To         string
 	Most             int64
 	Logins, Refusals int64
-	// Elsewhere says that the key was used in these days, whether or not it
-	// was counted here: a key that was restored brings its last use alone.
+	// Elsewhere says that the key was used in these days, even if no use was
+	// counted here: a restored key has its last use but no counts.
 	Elsewhere bool
 }
 

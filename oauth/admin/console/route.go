@@ -135,7 +135,7 @@ func (s *call) identify() error {
 	switch {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, bearer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded),
 		err != nil && errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
-		// Its text alone: what it wraps besides would be a decision.
+		// Only its text: other errors that it wraps would count as a decision.
 		return fmt.Errorf("console: who the person is: %w: %s", store.ErrUnavailable, err.Error())
 	case err != nil:
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)

@@ -45,8 +45,8 @@ func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	_, local := key.(ed25519.PrivateKey)
 	return func(dst, payload []byte) ([]byte, error) {
 		if !local {
-			// An Ed25519 key of the host's is handed the payload itself, and may
-			// keep what is put together in a room that other tokens use.
+			// An Ed25519 key of the host's gets the payload itself and may keep it,
+			// so it gets a copy and not a buffer that other tokens reuse.
 			payload = bytes.Clone(payload)
 		}
 		signature, err := signer.Sign(payload, key)

@@ -22,12 +22,12 @@ type Signer struct {
 	sign    signFunc
 	header  string // base64url, with the dot that follows it
 	sigSize int
-	rooms   sync.Pool // of *room
+	buffers sync.Pool // of *buffers
 }
 
-// room is where a token is put together. Its size is that of a token at most,
-// and no key of the host's is handed any of it.
-type room struct{ token, signature []byte }
+// buffers are for one token at a time and at most as large as a token. The host's
+// keys get no part of them.
+type buffers struct{ token, signature []byte }
 
 // NewSigner checks the key and prepares the header. key is a crypto.Signer
 // (P-256, RSA of 2048 bits or more, Ed25519; it may live in a KMS) or, for
@@ -84,19 +84,19 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	if size > MaxToken {
 		return "", tooLong(size)
 	}
-	r, pooled := s.rooms.Get().(*room)
+	b, pooled := s.buffers.Get().(*buffers)
 	if !pooled {
-		r = new(room)
+		b = new(buffers)
 	}
-	token := encoding.AppendEncode(append(r.token[:0], s.header...), claims)
-	signature, err := s.sign(r.signature[:0], token)
+	token := encoding.AppendEncode(append(b.token[:0], s.header...), claims)
+	signature, err := s.sign(b.signature[:0], token)
 	if err != nil || len(signature) != s.sigSize {
 		return "", s.fault(signature, err)
 	}
 	token = encoding.AppendEncode(append(token, '.'), signature)
 	text := string(token)
-	r.token, r.signature = token, signature
-	s.rooms.Put(r)
+	b.token, b.signature = token, signature
+	s.buffers.Put(b)
 	return text, nil
 }
 
