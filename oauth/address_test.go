@@ -82,7 +82,7 @@ func TestForwardedBracketsWithoutPort(t *testing.T) {
 	}
 }
 
-// TestNoAddressIsLoggedOnce: else nobody would learn why every rule by address
+// TestNoAddressIsLoggedOnce: otherwise nobody would know why every rule by address
 // refuses.
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// Where the RFCs leave a client room, the login does too; what stands next to
+// Where the RFCs allow variants, the login accepts them; what stands next to
 // it stays refused.
 
 // TestSpacesBehindBasic is RFC 9110, section 11.6.2: one space or more.

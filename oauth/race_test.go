@@ -64,12 +64,12 @@ func TestLoginWhileRotating(t *testing.T) {
 					default: // retired meanwhile
 						late.Add(1)
 					}
-					runtime.Gosched() // to who rotates
+					runtime.Gosched() // lets the rotation run
 				}
 			})
 		}
 		for range harness.Rounds(200, 10_000) {
-			for before := logins.Load(); logins.Load() == before; { // none sleeps through a rotation
+			for before := logins.Load(); logins.Load() == before; { // each runs during the rotation
 				runtime.Gosched()
 			}
 			old := current.Load()[1]

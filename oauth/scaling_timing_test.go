@@ -55,7 +55,7 @@ func TestTimingScaling(t *testing.T) {
 			one, _ := rate(1)
 			two, busy := rate(2)
 			t.Logf("%.0f a second on one processor, %.0f on two: x%.2f, with x%.2f of one processor's time", one, two, two/one, busy)
-			if busy > 1.8 { // nobody else wanted the second one
+			if busy > 1.8 { // nothing else used the second processor
 				require.Greater(t, two/one, 1.3)
 			}
 
@@ -91,7 +91,7 @@ func together(t *testing.T, goroutines, calls int, caller func() func() error) {
 // profile was on.
 func mutexWaits() int64 {
 	n, _ := runtime.MutexProfile(nil)
-	records := make([]runtime.BlockProfileRecord, n+100) // others may come meanwhile
+	records := make([]runtime.BlockProfileRecord, n+100) // more may come in the meantime
 	n, _ = runtime.MutexProfile(records)
 	var waits int64
 	for _, r := range records[:min(n, len(records))] {

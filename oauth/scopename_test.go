@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInvalidScopeNamesThePermissions that the key lacks, to who has proved
-// its secret.
+// TestInvalidScopeNamesThePermissions: invalid_scope names the permissions that the
+// key lacks, to a client that has proved its secret.
 func TestInvalidScopeNamesThePermissions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -38,7 +38,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		token, err := request.Credentials(r.Header, "Bearer")
 		switch {
 		case errors.Is(err, request.ErrAbsent):
-			// RFC 6750, section 3.1: no error code for who sent none.
+			// RFC 6750, section 3.1: no error code without credentials.
 			return apikey.Actor{}, &UnauthorizedError{Reason: "This request needs a bearer token in the Authorization header."}
 		case err != nil:
 			return apikey.Actor{}, &UnauthorizedError{Reason: "The request needs one Authorization header: Bearer, a space, the token."}

@@ -67,8 +67,8 @@ type Spec struct {
 	// without digests, and its secret: after every check and policy, right
 	// before the write. An error from it ends the call, which wraps it, and
 	// nothing is stored. It is for what must not be lost if the process ends
-	// now, such as the secret, which nobody can read afterwards, and for who
-	// takes no key but the one he asked for. The write may still fail. Import
+	// now, such as the secret, which nobody can read afterwards, and for
+	// a caller that accepts only the key it asked for. The write may still fail. Import
 	// gives no secret: its caller has it.
 	Before func(ctx context.Context, key store.Key, secret Secret) error `json:"-"`
 	// Address is the client's, for policies.

@@ -51,8 +51,8 @@ func (s *Service) confirm(ctx context.Context, before, after *store.Key) error {
 	return s.raise(ctx, markOf(after))
 }
 
-// reconfirm repeats the last step for who finds nothing to change: it may have
-// failed when the change was made.
+// reconfirm repeats the last step of a change that is found made already: the step
+// may have failed then.
 func (s *Service) reconfirm(ctx context.Context, mark store.Mark) error {
 	if !s.apart() {
 		return nil

@@ -37,7 +37,7 @@ type Grant struct {
 }
 
 // LogIn is Authenticate and then Issue or IssueFor. A scope that is malformed
-// is a *scope.SyntaxError, told to who has proved a secret only.
+// is a *scope.SyntaxError, which only a caller that proved a secret gets.
 func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
 	l, err := s.Authenticate(ctx, c)
 	if err != nil {

@@ -32,7 +32,7 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, e
 }
 
 // List returns one page of keys without digests; see store.KeyQuery. All
-// workspaces at once (Workspace empty) are for who may see all.
+// workspaces at once (Workspace empty) need an actor who may see them all.
 func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRemindersInAnOutage: where nobody can claim, nobody calls; where what
-// was sent cannot be noted, it is sent again under the same id.
+// TestRemindersInAnOutage: without a claim nothing is sent; what was sent but could
+// not be noted is sent again under the same id.
 func TestRemindersInAnOutage(t *testing.T) {
 	for _, c := range []struct {
 		name  string

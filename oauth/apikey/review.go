@@ -9,8 +9,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Rules returns the rules in force in one workspace, merged of the instance's
-// and its own as policy.EffectiveRules does, for who may see its keys.
+// Rules returns the rules in force in one workspace: those of the instance and of
+// the workspace, merged as by policy.EffectiveRules. The actor must be allowed to
+// see the workspace's keys.
 func (s *Service) Rules(ctx context.Context, actor Actor, workspace string) (store.Rules, error) {
 	ctx = store.Fresh(ctx)
 	own, err := s.Workspace(ctx, actor, workspace)

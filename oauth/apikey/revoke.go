@@ -9,7 +9,7 @@ import (
 )
 
 // RevokeSecret ends the secret that the caller proves to hold, and every token
-// issued from it: for who finds a leaked secret. It works for disabled and
+// issued from it. It is for anybody who finds a leaked secret. It works for disabled and
 // expired keys and suspended workspaces too. The errors are those of
 // Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {

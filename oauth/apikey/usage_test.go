@@ -147,7 +147,7 @@ func TestUsageAgreesWithLastUse(t *testing.T) {
 	})
 }
 
-// TestUsageWaitsForNoHungWrite: who cannot wait until a write ends meets an
+// TestUsageWaitsForNoHungWrite: a caller that cannot wait until a write ends gets an
 // outage, and nothing is lost.
 func TestUsageWaitsForNoHungWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

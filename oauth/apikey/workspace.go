@@ -70,8 +70,8 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 	return after, nil
 }
 
-// Workspace returns a workspace's settings and number of keys, for who may
-// see its keys.
+// Workspace returns a workspace's settings and number of keys. The actor must
+// be allowed to see its keys.
 func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, error) {
 	ctx = store.Fresh(ctx)
 	p, err := s.powersOf(ctx, actor)

@@ -31,7 +31,7 @@ type beat struct {
 // stream is one call of Watch.
 type stream struct {
 	sequence uint64 // of the last notice, while it leads
-	// behind is how far its notices may lag because of who is told of them.
+	// behind is how far its notices may lag because their receiver is slow.
 	behind   time.Duration
 	returned time.Time
 }

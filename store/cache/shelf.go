@@ -35,7 +35,7 @@ func newShelf[K comparable, V any](most int, log *slog.Logger) *shelf[K, V] {
 	return &shelf[K, V]{table: newTable[K, V](most), log: log, flights: make(map[K]*flight[V])}
 }
 
-// load reads name with fetch, or waits for who is doing so. Only a read that
+// load reads name with fetch, or waits for a call that is doing so. Only a read that
 // began under the same stamp is shared, for another may have been made before
 // a change that this caller knows of, and only one that is younger than bound.
 // fetch runs in a goroutine of its own; its context ends when the last caller

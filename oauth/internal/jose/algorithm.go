@@ -40,7 +40,7 @@ const (
 )
 
 // ErrKey is wrapped by every error about a key that cannot be used. It is a
-// fault of who provides the key, not of a token.
+// fault of the key's provider, not of a token.
 var ErrKey = errors.New("jose: unusable key")
 
 // PublicKey is what verifies a signature.
