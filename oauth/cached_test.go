@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
@@ -31,7 +32,7 @@ func (w *world) run(cached *cache.Cache) {
 // the stream vouches, and on nothing when neither stream nor store is there.
 func TestCachedStore(t *testing.T) {
 	t.Parallel()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	stream := &mortal{from: st.Watch}
 	st.Watch = stream
 	cached, err := cache.New(st, cache.Config{Bound: time.Minute, Logger: quiet})
@@ -42,15 +43,15 @@ func TestCachedStore(t *testing.T) {
 
 	token := w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))
-	tapped.take()
+	tapped.Take()
 	for range 10 {
 		w.login(w.key.ID, w.secret)
 		require.Equal(t, http.StatusOK, w.call(token))
 	}
-	counts := tapped.take()
+	counts := tapped.Take()
 	require.Zero(t, counts["Keys.Lookup"]+counts["Epochs.Read"]+counts["Settings.Instance"]+counts["Settings.Workspace"], "%v", counts)
 
-	tapped.set(down)
+	tapped.Before(down)
 	stream.kill()
 	require.Eventually(t, func() bool { return !cached.Vouched() }, time.Minute, time.Millisecond)
 	w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
@@ -58,10 +59,10 @@ func TestCachedStore(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "B19 a guard refuses what it cannot check")
 	require.NotEmpty(t, a.Header.Get("Retry-After"))
 
-	tapped.set(nil)
+	tapped.Before(nil)
 	w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token), "B19 the store alone is enough")
-	require.NotZero(t, tapped.take()["Epochs.Read"])
+	require.NotZero(t, tapped.Take()["Epochs.Read"])
 	stream.revive()
 	require.Eventually(t, cached.Vouched, time.Minute, time.Millisecond)
 	w.login(w.key.ID, w.secret)

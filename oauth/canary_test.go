@@ -19,6 +19,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -35,7 +36,7 @@ func forms(secret string) []string {
 // debug level, and then a search of all that came out.
 func TestNoSecretGetsOut(t *testing.T) {
 	t.Parallel()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	var verdict, hookErr error
 	w := newWorld(t, func(s *setup) {
 		s.store = st
@@ -82,10 +83,10 @@ func TestNoSecretGetsOut(t *testing.T) {
 	each(imported)
 	note(w.post(cc, basic("old", imported)...))
 	for _, err := range []error{store.ErrUnavailable, errors.New("broken"), context.DeadlineExceeded} {
-		tapped.set(func(context.Context, string) error { return err })
+		tapped.Before(func(context.Context, string) error { return err })
 		each(secret)
 		each(imported)
-		tapped.set(nil)
+		tapped.Before(nil)
 	}
 	verdict = &policy.Denied{Rule: "no"}
 	each(secret)

@@ -14,19 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// hang answers when the caller gives up.
-func hang(ctx context.Context, _ string) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	var limiter failingLimiter
 	var workspaces error
 	deny, err := policy.RateLimit(policy.RateLimitConfig{Limit: 1000, Per: time.Second, Limiter: &limiter})
@@ -41,13 +36,13 @@ func TestOutage(t *testing.T) {
 	fails := func(err error) func(context.Context, string) error {
 		return func(context.Context, string) error { return err }
 	}
-	reset := func() { tapped.set(nil); limiter.err = nil; workspaces = nil }
+	reset := func() { tapped.Before(nil); limiter.err = nil; workspaces = nil }
 	for _, tc := range []struct {
 		name    string
 		disrupt func()
 	}{
-		{"store down", func() { tapped.set(fails(fmt.Errorf("driver: %w", store.ErrUnavailable))) }},
-		{"store fails for a reason of its own", func() { tapped.set(fails(errors.New("canary: SELECT * FROM keys"))) }},
+		{"store down", func() { tapped.Before(fails(fmt.Errorf("driver: %w", store.ErrUnavailable))) }},
+		{"store fails for a reason of its own", func() { tapped.Before(fails(errors.New("canary: SELECT * FROM keys"))) }},
 		{"the rate limiter is down", func() { limiter.err = errors.New("canary: down") }},
 		{"the host cannot tell of the workspace", func() { workspaces = errors.New("canary: down") }},
 	} {
@@ -65,14 +60,14 @@ func TestOutage(t *testing.T) {
 	t.Run("B19 a wrong secret during an outage is no invalid_client", func(t *testing.T) {
 		w := w.at(t)
 		defer reset()
-		tapped.set(fails(store.ErrUnavailable))
+		tapped.Before(fails(store.ErrUnavailable))
 		w.refused(w.post(cc, basic(w.key.ID, foreign)...), http.StatusServiceUnavailable, "temporarily_unavailable")
 		w.refused(w.post(cc, basic("unknown", foreign)...), http.StatusServiceUnavailable, "temporarily_unavailable")
 	})
 	t.Run("B19 a guard refuses what it cannot check", func(t *testing.T) {
 		w := w.at(t)
 		defer reset()
-		tapped.set(fails(store.ErrUnavailable))
+		tapped.Before(fails(store.ErrUnavailable))
 		a := w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token)
 		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
@@ -80,14 +75,14 @@ func TestOutage(t *testing.T) {
 	t.Run("B19 the documents are served all the same", func(t *testing.T) {
 		w := w.at(t)
 		defer reset()
-		tapped.set(fails(store.ErrUnavailable))
+		tapped.Before(fails(store.ErrUnavailable))
 		require.Equal(t, http.StatusOK, w.send(http.MethodGet, "/.well-known/jwks.json", "").StatusCode)
 		require.Equal(t, http.StatusOK, w.send(http.MethodGet, "/.well-known/oauth-authorization-server", "").StatusCode)
 	})
 	t.Run("B19 a store without epochs of a key ends its tokens", func(t *testing.T) {
 		w := w.at(t)
 		defer reset()
-		tapped.set(fails(store.ErrNotFound))
+		tapped.Before(fails(store.ErrNotFound))
 		require.Equal(t, http.StatusUnauthorized, w.call(token))
 	})
 	t.Run("B19 failures are counted without the store", func(t *testing.T) {
@@ -104,14 +99,14 @@ func TestHangingStore(t *testing.T) {
 	for _, tc := range []struct{ set, want time.Duration }{{0, 900 * time.Millisecond}, {3 * time.Second, 3 * time.Second}} {
 		t.Run("B19 "+tc.want.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				st, tapped := newTap()
+				st, tapped := harness.NewTap()
 				w := newWorld(t, inMemory, func(s *setup) { s.store = st; s.config.LoginTimeout = tc.set })
 				login := func() answer { return serve(w.Token(), http.MethodPost, "/api/login", w.grant()) }
-				tapped.set(hang)
+				tapped.Before(harness.Hang)
 				began := time.Now()
 				w.refused(login(), http.StatusServiceUnavailable, "temporarily_unavailable")
 				require.Equal(t, tc.want, time.Since(began))
-				tapped.set(nil)
+				tapped.Before(nil)
 				require.Equal(t, http.StatusOK, login().StatusCode, "it recovers by itself")
 			})
 		})
@@ -175,7 +170,7 @@ func (l *failingLimiter) Advance(context.Context, string, time.Time, time.Durati
 // store which hangs is waited for no longer is for TestHangingStore to show.
 func TestLoginTimeout(t *testing.T) {
 	t.Parallel()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	w := newWorld(t, func(s *setup) { s.store = st; s.config.LoginTimeout = 50 * time.Second })
 	token := w.login(w.key.ID, w.secret)
 	for name, ask := range map[string]func() answer{
@@ -186,12 +181,12 @@ func TestLoginTimeout(t *testing.T) {
 	} {
 		t.Run("B19 "+name, func(t *testing.T) {
 			var left atomic.Int64
-			tapped.set(func(ctx context.Context, _ string) error {
+			tapped.Before(func(ctx context.Context, _ string) error {
 				deadline, _ := ctx.Deadline() // none is long ago
 				left.Store(int64(time.Until(deadline)))
 				return context.DeadlineExceeded
 			})
-			defer tapped.set(nil)
+			defer tapped.Before(nil)
 			a := ask()
 			require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, a.Body)
 			require.NotEmpty(t, a.Header.Get("Retry-After"))
@@ -205,12 +200,12 @@ func TestLoginTimeout(t *testing.T) {
 // TestHangUp: a caller who goes away is no outage, and fills no log.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	w := newWorld(t, func(s *setup) { s.store = st })
 	entered := make(chan struct{})
-	tapped.set(func(ctx context.Context, call string) error {
+	tapped.Before(func(ctx context.Context, call string) error {
 		close(entered)
-		return hang(ctx, call)
+		return harness.Hang(ctx, call)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/api/login", strings.NewReader(w.grant()))
@@ -224,11 +219,11 @@ func TestHangUp(t *testing.T) {
 // TestNothingIsWrittenAtLogin: last uses wait for Flush.
 func TestNothingIsWrittenAtLogin(t *testing.T) {
 	t.Parallel()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	w := newWorld(t, func(s *setup) { s.store = st })
-	tapped.take()
+	tapped.Take()
 	w.login(w.key.ID, w.secret)
-	require.Zero(t, tapped.take()["Upkeep.Touch"])
+	require.Zero(t, tapped.Take()["Upkeep.Touch"])
 	require.NoError(t, w.Keys().Flush(t.Context()))
-	require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+	require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 // sealKey is a seal key of the given version.
@@ -30,48 +31,30 @@ func sealKey(version int) oauth.SealKey {
 
 // fleet is a store, a clock and a key, for servers that share them.
 type fleet struct {
-	t      testing.TB
-	store  store.Store
-	keys   store.SigningKeys // past the tap
-	tap    *tap
-	clock  *oauthtest.Clock
-	log    *harness.Recorder
-	config oauth.Config
-	id     string
-	secret string
-}
-
-// tappedSigningKeys counts and disturbs what goes to the ring.
-type tappedSigningKeys struct {
-	store.SigningKeys
-	tap *tap
-}
-
-func (k tappedSigningKeys) Ring(ctx context.Context) (store.Ring, error) {
-	if err := k.tap.call(ctx, "read"); err != nil {
-		return store.Ring{}, err
-	}
-	return k.SigningKeys.Ring(ctx)
-}
-
-func (k tappedSigningKeys) SetRing(ctx context.Context, r store.Ring) error {
-	if err := k.tap.call(ctx, "write"); err != nil {
-		return err
-	}
-	err := k.SigningKeys.SetRing(ctx, r)
-	if err == nil {
-		_ = k.tap.call(ctx, "written")
-	}
-	return err
+	t       testing.TB
+	store   store.Store
+	keys    store.SigningKeys // past the tap
+	tap     *storetest.Tap
+	written *atomic.Int64 // how often the ring was changed
+	clock   *oauthtest.Clock
+	log     *harness.Recorder
+	config  oauth.Config
+	id      string
+	secret  string
 }
 
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
 	f := &fleet{t: t, clock: harness.ClockAt(start), log: &harness.Recorder{}}
 	below := memstore.New()
-	f.tap, f.keys = &tap{}, below.SigningKeys
+	f.tap, f.keys, f.written = &storetest.Tap{}, below.SigningKeys, &atomic.Int64{}
 	f.store = f.tap.Over(below)
-	f.store.SigningKeys = tappedSigningKeys{f.keys, f.tap}
+	f.tap.After(func(call string, err error) error {
+		if call == "SigningKeys.SetRing" && err == nil {
+			f.written.Add(1)
+		}
+		return err
+	})
 	f.config = oauth.Config{
 		Issuer: "https://a.example", Permissions: catalog, Now: f.clock.Now,
 		Logger:       f.log.Logger(),
@@ -84,7 +67,7 @@ func newFleet(t testing.TB) *fleet {
 	key, secret, err := maker.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
 	require.NoError(t, err)
 	f.id, f.secret = key.ID, secret.Reveal()
-	f.tap.take()
+	f.tap.Take()
 	return f
 }
 
@@ -216,7 +199,7 @@ func TestReplicas(t *testing.T) {
 		require.Equal(t, f.published(servers[0]), f.published(f.server()))
 	})
 	t.Run("one key a rotation", func(t *testing.T) {
-		require.Equal(t, 4+3, f.tap.take()["written"], "four that were made and three that were retired")
+		require.EqualValues(t, 4+3, f.written.Swap(0), "four that were made and three that were retired")
 	})
 }
 
@@ -231,8 +214,8 @@ func TestOneReplicaRotates(t *testing.T) {
 		// Nobody writes before all have read that something is due.
 		var ready atomic.Int32
 		begin := make(chan struct{})
-		f.tap.set(func(_ context.Context, call string) error {
-			if call == "write" {
+		f.tap.Before(func(_ context.Context, call string) error {
+			if call == "SigningKeys.SetRing" {
 				if ready.Add(1) == replicas {
 					close(begin)
 				}
@@ -262,11 +245,11 @@ func TestOneReplicaRotates(t *testing.T) {
 	}
 	together(func(i int) (err error) { servers[i], err = f.try(); return err })
 	first := agree(1)
-	require.Equal(t, 1, f.tap.take()["written"])
+	require.EqualValues(t, 1, f.written.Swap(0))
 	for rotation := range 3 {
 		f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 		together(func(i int) error { return f.step(servers[i]) })
-		require.Equal(t, 1, f.tap.take()["written"], "rotation %d", rotation)
+		require.EqualValues(t, 1, f.written.Swap(0), "rotation %d", rotation)
 		require.Len(t, f.ring().Keys, 2, "exactly one more")
 		require.Equal(t, first, agree(2))
 		f.clock.Advance(10*time.Minute - time.Nanosecond)
@@ -277,7 +260,7 @@ func TestOneReplicaRotates(t *testing.T) {
 		first = second
 		f.clock.Advance(25*time.Hour + 5*time.Minute)
 		together(func(i int) error { return f.step(servers[i]) })
-		require.Equal(t, 1, f.tap.take()["written"], "retired")
+		require.EqualValues(t, 1, f.written.Swap(0), "retired")
 		agree(1)
 		f.clock.Advance(-25*time.Hour - 5*time.Minute)
 	}
@@ -317,7 +300,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 		other := newFleet(t)
 		foreign, _ := other.login(other.server())
 		f.clock.Advance(6 * time.Second)
-		f.tap.take()
+		f.tap.Take()
 		for range 10 {
 			var all sync.WaitGroup
 			errs := make([]error, 16)
@@ -329,22 +312,22 @@ func TestReplicaWithoutRun(t *testing.T) {
 				require.ErrorIs(t, err, bearer.ErrInvalid)
 			}
 		}
-		require.Equal(t, 1, f.tap.take()["read"])
+		require.Equal(t, 1, f.tap.Take()["SigningKeys.Ring"])
 		f.clock.Advance(5 * time.Second)
 		_, err := idle.Verifier().Verify(t.Context(), foreign)
 		require.ErrorIs(t, err, bearer.ErrInvalid)
-		require.Equal(t, 1, f.tap.take()["read"])
+		require.Equal(t, 1, f.tap.Take()["SigningKeys.Ring"])
 	})
 	t.Run("known keys cause none", func(t *testing.T) {
 		f := f.at(t)
 		token, _ := f.login(idle)
 		f.clock.Advance(4 * time.Minute)
-		f.tap.take()
+		f.tap.Take()
 		for range 10 {
 			_, err := idle.Verifier().Verify(t.Context(), token)
 			require.NoError(t, err)
 		}
-		require.Zero(t, f.tap.take()["read"])
+		require.Zero(t, f.tap.Take()["SigningKeys.Ring"])
 	})
 	t.Run("a clock that was set back keeps nobody from reading", func(t *testing.T) {
 		f := f.at(t)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -112,14 +113,14 @@ func TestRingOutage(t *testing.T) {
 	t.Parallel()
 	down := func(context.Context, string) error { return store.ErrUnavailable }
 	readOnly := func(_ context.Context, call string) error {
-		if call == "write" {
+		if call == "SigningKeys.SetRing" {
 			return store.ErrUnavailable
 		}
 		return nil
 	}
 	t.Run("B19 at start", func(t *testing.T) {
 		f := newFleet(t)
-		f.tap.set(down)
+		f.tap.Before(down)
 		srv, err := f.try()
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		require.ErrorContains(t, err, "read the signing keys")
@@ -128,7 +129,7 @@ func TestRingOutage(t *testing.T) {
 	t.Run("B19 a store that hangs at start", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t)
-			f.tap.set(hang)
+			f.tap.Before(harness.Hang)
 			began := time.Now()
 			_, err := f.try()
 			require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -137,7 +138,7 @@ func TestRingOutage(t *testing.T) {
 	})
 	t.Run("B19 the first key cannot be saved", func(t *testing.T) {
 		f := newFleet(t)
-		f.tap.set(readOnly)
+		f.tap.Before(readOnly)
 		_, err := f.try()
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		require.ErrorContains(t, err, "save the signing keys")
@@ -146,11 +147,11 @@ func TestRingOutage(t *testing.T) {
 		f := newFleet(t)
 		first := f.kid(f.server())
 		f.clock.Advance(30 * 24 * time.Hour)
-		f.tap.set(readOnly)
+		f.tap.Before(readOnly)
 		srv := f.server()
 		require.Contains(t, f.log.String(), "what is due for them was not done")
 		require.Equal(t, []string{first}, f.published(srv))
-		f.tap.set(nil)
+		f.tap.Before(nil)
 		require.NoError(t, f.step(srv))
 		require.Len(t, f.published(srv), 2)
 	})
@@ -162,13 +163,13 @@ func TestRingOutage(t *testing.T) {
 		ring := f.ring()
 		ups := map[string]func(context.Context, string) error{"down": ringOnly(down), "read only": readOnly}
 		for name, disrupt := range ups {
-			f.tap.set(disrupt)
+			f.tap.Before(disrupt)
 			require.ErrorIs(t, f.step(srv), store.ErrUnavailable, name)
 			require.Equal(t, []string{kid}, f.published(srv))
 			require.Equal(t, kid, f.kid(srv))
 		}
 		require.Equal(t, ring, f.ring())
-		f.tap.set(nil)
+		f.tap.Before(nil)
 		require.NoError(t, f.step(srv))
 		require.Len(t, f.published(srv), 2)
 	})
@@ -183,14 +184,14 @@ func TestRingOutage(t *testing.T) {
 			return err
 		}
 		f.clock.Advance(6 * time.Second)
-		f.tap.set(ringOnly(down))
-		f.tap.take()
+		f.tap.Before(ringOnly(down))
+		f.tap.Take()
 		for range 3 {
 			require.ErrorIs(t, verify(foreign), bearer.ErrUnavailable)
 			require.NoError(t, verify(known))
 		}
-		require.Equal(t, 1, f.tap.take()["read"])
-		f.tap.set(nil)
+		require.Equal(t, 1, f.tap.Take()["SigningKeys.Ring"])
+		f.tap.Before(nil)
 		f.clock.Advance(5 * time.Second)
 		require.ErrorIs(t, verify(foreign), bearer.ErrInvalid, "it recovers")
 	})
@@ -200,7 +201,7 @@ func TestRingOutage(t *testing.T) {
 			f.config.Now = time.Now
 			srv := f.server()
 			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
-			f.tap.set(ringOnly(hang))
+			f.tap.Before(ringOnly(harness.Hang))
 			began := time.Now()
 			token, _ := f.login(srv)
 			require.Equal(t, 500*time.Millisecond, time.Since(began))
@@ -219,7 +220,7 @@ func TestRingOutage(t *testing.T) {
 			srv := f.server()
 			foreign, _ := other.login(other.server())
 			time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
-			f.tap.set(ringOnly(hang))
+			f.tap.Before(ringOnly(harness.Hang))
 			stepped := make(chan error, 1)
 			go func() { stepped <- f.step(srv) }()
 			synctest.Wait()
@@ -235,15 +236,15 @@ func TestRingOutage(t *testing.T) {
 		srv := f.server()
 		kid := f.kid(srv)
 		f.clock.Advance(30 * 24 * time.Hour)
-		f.tap.take()
-		f.tap.set(func(_ context.Context, call string) error {
-			if call == "write" {
+		f.tap.Take()
+		f.tap.Before(func(_ context.Context, call string) error {
+			if call == "SigningKeys.SetRing" {
 				return store.ErrConflict
 			}
 			return nil
 		})
 		require.ErrorIs(t, f.step(srv), store.ErrConflict)
-		require.Equal(t, 10, f.tap.take()["write"])
+		require.Equal(t, 10, f.tap.Take()["SigningKeys.SetRing"])
 		require.Equal(t, kid, f.kid(srv))
 	})
 	t.Run("B19 Run says so and goes on", func(t *testing.T) {
@@ -256,12 +257,12 @@ func TestRingOutage(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- srv.Run(ctx) }()
-			f.tap.set(ringOnly(hang))
+			f.tap.Before(ringOnly(harness.Hang))
 			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			require.Contains(t, f.log.String(), "upkeep failed")
 			require.Equal(t, first, f.kid(srv))
-			f.tap.set(nil)
+			f.tap.Before(nil)
 			time.Sleep(12 * time.Minute) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			require.NotEqual(t, first, f.kid(srv))
@@ -284,7 +285,7 @@ func TestReadingTogether(t *testing.T) {
 		f.config.Now, other.config.Now = time.Now, time.Now
 		foreign, _ = other.login(other.server())
 		srv = f.server()
-		f.tap.take()
+		f.tap.Take()
 		return f, srv, foreign
 	}
 	verify := func(t *testing.T, srv *oauth.Server, token string) {
@@ -303,17 +304,17 @@ func TestReadingTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, srv, foreign := begin(t)
 			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
-			f.tap.set(ringOnly(slow))
+			f.tap.Before(ringOnly(slow))
 			began := time.Now()
 			verify(t, srv, foreign)
 			require.Equal(t, 100*time.Millisecond, time.Since(began))
-			require.Equal(t, 1, f.tap.take()["read"])
+			require.Equal(t, 1, f.tap.Take()["SigningKeys.Ring"])
 		})
 	})
 	t.Run("B17 nor do they wait for a step if it was read just now", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, srv, foreign := begin(t)
-			f.tap.set(ringOnly(hang))
+			f.tap.Before(ringOnly(harness.Hang))
 			done := make(chan error, 1)
 			go func() { done <- srv.Step(time.Now()) }()
 			synctest.Wait()
@@ -327,7 +328,7 @@ func TestReadingTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, srv, foreign := begin(t)
 			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
-			f.tap.set(ringOnly(hang))
+			f.tap.Before(ringOnly(harness.Hang))
 			done := make(chan error, 2)
 			for range 2 {
 				go func() { done <- srv.Step(time.Now()) }()
@@ -346,7 +347,7 @@ func TestReadingTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, srv, _ := begin(t)
 			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
-			f.tap.set(ringOnly(slow))
+			f.tap.Before(ringOnly(slow))
 			began := time.Now()
 			done := make(chan time.Duration, 2)
 			for range 2 {
@@ -356,7 +357,7 @@ func TestReadingTogether(t *testing.T) {
 				}()
 			}
 			require.ElementsMatch(t, []time.Duration{0, 100 * time.Millisecond}, []time.Duration{<-done, <-done})
-			require.Equal(t, 1, f.tap.take()["read"])
+			require.Equal(t, 1, f.tap.Take()["SigningKeys.Ring"])
 		})
 	})
 }
@@ -364,7 +365,7 @@ func TestReadingTogether(t *testing.T) {
 // ringOnly disturbs the ring and nothing else of a store.
 func ringOnly(disrupt func(context.Context, string) error) func(context.Context, string) error {
 	return func(ctx context.Context, call string) error {
-		if call == "read" || call == "write" {
+		if strings.HasPrefix(call, "SigningKeys.") {
 			return disrupt(ctx, call)
 		}
 		return nil

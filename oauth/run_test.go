@@ -12,16 +12,18 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 // running starts a server's Run inside a synctest bubble, whose clock is the
 // server's. stop ends it and returns what Run returned.
-func running(t *testing.T, changes ...func(*store.Store, *oauth.Config)) (srv *oauth.Server, tapped *tap, login func() answer, stop func() error) {
+func running(t *testing.T, changes ...func(*store.Store, *oauth.Config)) (srv *oauth.Server, tapped *storetest.Tap, login func() answer, stop func() error) {
 	t.Helper()
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	cfg := oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog}
 	for _, change := range changes {
 		change(&st, &cfg)
@@ -43,10 +45,10 @@ func TestRun(t *testing.T) {
 			srv, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
 			used := time.Now()
-			require.Zero(t, tapped.take()["Upkeep.Touch"])
+			require.Zero(t, tapped.Take()["Upkeep.Touch"])
 			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 			page, err := srv.Keys().List(t.Context(), admin, store.KeyQuery{})
 			require.NoError(t, err)
 			require.WithinDuration(t, used, page.Keys[0].LastUsed, time.Microsecond)
@@ -58,14 +60,14 @@ func TestRun(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
 			require.NoError(t, stop())
-			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 		})
 	})
 	t.Run("a store that hangs at the end holds nobody up for ever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
-			tapped.set(hang)
+			tapped.Before(harness.Hang)
 			began := time.Now()
 			require.ErrorIs(t, stop(), context.DeadlineExceeded)
 			require.Equal(t, 5*time.Second, time.Since(began))
@@ -75,14 +77,14 @@ func TestRun(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
-			tapped.set(func(context.Context, string) error { return errors.New("down") })
+			tapped.Before(func(context.Context, string) error { return errors.New("down") })
 			time.Sleep(16 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 3, tapped.take()["Upkeep.Touch"])
-			tapped.set(nil)
+			require.Equal(t, 3, tapped.Take()["Upkeep.Touch"])
+			tapped.Before(nil)
 			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 			require.NoError(t, stop())
 		})
 	})
@@ -90,13 +92,13 @@ func TestRun(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
-			tapped.set(hang)
+			tapped.Before(harness.Hang)
 			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
-			tapped.set(nil)
-			tapped.take()
+			tapped.Before(nil)
+			tapped.Take()
 			time.Sleep(40 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Equal(t, 1, tapped.take()["Upkeep.Touch"])
+			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 			require.NoError(t, stop())
 		})
 	})
@@ -105,7 +107,7 @@ func TestRun(t *testing.T) {
 			_, tapped, _, stop := running(t)
 			time.Sleep(3*time.Hour + time.Minute) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			counts := tapped.take()
+			counts := tapped.Take()
 			require.Equal(t, 3, counts["Events.Prune"])
 			require.Equal(t, 3, counts["Upkeep.Purge"])
 			require.NoError(t, stop())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -42,7 +43,7 @@ func TestUpstreamDefects(t *testing.T) {
 	var asked atomic.Int64
 	var hooked atomic.Int64
 	var hook error
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		s.config.Signers = []oauth.SigningKey{{Key: countingKey{ecKey, &asked}}}
@@ -143,21 +144,21 @@ func TestUpstreamDefects(t *testing.T) {
 	}
 	t.Run("an unhashable error of the store does not panic either", func(t *testing.T) {
 		w := w.at(t)
-		tapped.set(func(context.Context, string) error { return unhashable{"canary"} })
-		defer tapped.set(nil)
+		tapped.Before(func(context.Context, string) error { return unhashable{"canary"} })
+		defer tapped.Before(nil)
 		w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	})
 	t.Run("one read and no write for a login, one read for a refusal, none for nonsense", func(t *testing.T) {
 		w := w.at(t)
 		before := w.Keys().Stats()
-		tapped.take()
+		tapped.Take()
 		w.login(id, secret)
-		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tapped.take())
+		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tapped.Take())
 		w.post(cc, basic(id, foreign)...)
-		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tapped.take())
+		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tapped.Take())
 		w.post(cc, basic(id, "nonsense")...)
 		w.post(cc, basic(id, typo(secret))...)
-		require.Empty(t, tapped.take(), "a typo is told without a read")
+		require.Empty(t, tapped.Take(), "a typo is told without a read")
 		after := w.Keys().Stats()
 		require.Equal(t, int64(1), after.Logins-before.Logins)
 		require.Equal(t, int64(3), after.Refusals-before.Refusals, "each attempt was checked once")

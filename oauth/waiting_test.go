@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 )
 
@@ -49,7 +50,7 @@ func (s *station) hold(place string) {
 func TestNobodyWaits(t *testing.T) {
 	t.Parallel()
 	at := &station{seen: map[string]bool{}}
-	st, tapped := newTap()
+	st, tapped := harness.NewTap()
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		now := s.config.Now
@@ -60,7 +61,7 @@ func TestNobodyWaits(t *testing.T) {
 		s.config.Keys.Observer = func(apikey.Observation) { at.pass("Observer") }
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { at.pass("Policy"); return nil })
 	})
-	tapped.set(func(_ context.Context, call string) error { at.pass(call); return nil })
+	tapped.Before(func(_ context.Context, call string) error { at.pass(call); return nil })
 	token := w.login(w.key.ID, w.secret)
 	for name, ask := range map[string]func() int{
 		"login": func() int { return serve(w.Token(), http.MethodPost, "/api/login", w.grant()).StatusCode },

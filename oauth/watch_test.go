@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 // mortal is a stream that a test ends and brings back.
@@ -69,11 +70,10 @@ func (m *mortal) Watch(ctx context.Context, ready func(), notice func(store.Noti
 func TestWatch(t *testing.T) {
 	t.Run("signing keys that changed elsewhere are read at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			st, tapped := newTap()
-			stream := &mortal{from: st.Watch}
+			below, tapped := memstore.New(), &storetest.Tap{}
+			keys, stream := below.SigningKeys, &mortal{from: below.Watch}
+			st := tapped.Over(below)
 			st.Watch = stream
-			keys := st.SigningKeys
-			st.SigningKeys = tappedSigningKeys{keys, tapped}
 			srv, err := oauth.New(st, oauth.Config{
 				Logger: quiet, Issuer: "https://a.example", Permissions: catalog, SealKeys: []oauth.SealKey{sealKey(1)},
 			})
@@ -82,19 +82,19 @@ func TestWatch(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- srv.Run(ctx) }()
 			synctest.Wait()
-			tapped.take()
+			tapped.Take()
 			ring, err := keys.Ring(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, keys.SetRing(t.Context(), ring))
 			synctest.Wait()
-			require.Equal(t, 1, tapped.take()["read"])
+			require.Equal(t, 1, tapped.Take()["SigningKeys.Ring"])
 
 			stream.kill()
 			synctest.Wait()
-			require.Zero(t, tapped.take()["read"])
+			require.Zero(t, tapped.Take()["SigningKeys.Ring"])
 			stream.revive()
 			time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's clock
-			require.Equal(t, 1, tapped.take()["read"], "they may have changed while nobody was told")
+			require.Equal(t, 1, tapped.Take()["SigningKeys.Ring"], "they may have changed while nobody was told")
 			cancel()
 			require.NoError(t, <-done)
 		})

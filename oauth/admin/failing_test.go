@@ -14,21 +14,16 @@ var errDown = fmt.Errorf("dial canary: %w", store.ErrUnavailable)
 
 // failing is a store that cannot be reached.
 func failing(s store.Store) store.Store {
-	tap := &harness.Tap{}
-	tap.Set(func(context.Context, string) error { return errDown })
-	return tap.Over(s)
+	return harness.Tapped(s, func(context.Context, string) error { return errDown })
 }
 
 // hanging is a store that never answers. Half of its errors are those of
 // context, as a driver's may be.
 func hanging() store.Store {
-	tap := &harness.Tap{}
-	tap.Set(func(ctx context.Context, call string) error {
-		<-ctx.Done()
-		if strings.HasPrefix(call, "Settings.") {
-			return store.ErrUnavailable
+	return harness.Tapped(memstore.New(), func(ctx context.Context, call string) error {
+		if err := harness.Hang(ctx, call); !strings.HasPrefix(call, "Settings.") {
+			return err
 		}
-		return ctx.Err()
+		return store.ErrUnavailable
 	})
-	return tap.Over(memstore.New())
 }

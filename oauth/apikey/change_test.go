@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -277,14 +278,13 @@ func TestRevokeSecret(t *testing.T) {
 			r := rigOn(t, st)
 			key, leaked := r.create(owner, "team-a", "")
 			token, once := r.mustLogin(key.ID, leaked), true
-			st.Keys = interrupted{st.Keys, func() {
+			late := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
 				if once {
 					once = false
 					require.NoError(t, tc.meanwhile(r, key))
 				}
-			}}
-			st.Epochs = besides{st.Epochs}
-			late := rigOn(t, st)
+				return nil
+			}, "Keys.Update", "Keys.Delete"))
 			require.NoError(t, late.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: leaked.Reveal()}))
 			require.False(t, once)
 			require.True(t, r.ended(token))

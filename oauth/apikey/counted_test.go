@@ -14,8 +14,7 @@ type counted struct {
 }
 
 func (c *counted) around(st store.Store) store.Store {
-	t := &harness.Tap{}
-	t.Set(func(_ context.Context, call string) error {
+	return harness.Tapped(st, func(_ context.Context, call string) error {
 		switch call {
 		case "Keys.Lookup", "Settings.Instance", "Settings.Workspace", "Epochs.Read":
 			c.reads.Add(1)
@@ -24,5 +23,4 @@ func (c *counted) around(st store.Store) store.Store {
 		}
 		return nil
 	})
-	return t.Over(st)
 }

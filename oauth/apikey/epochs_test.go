@@ -31,8 +31,7 @@ type flaky struct {
 var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 
 func flakyApart(f *flaky) store.Store {
-	tap := &harness.Tap{}
-	tap.Set(func(_ context.Context, call string) error {
+	return harness.Tapped(apart(), func(_ context.Context, call string) error {
 		switch call {
 		case "Keys.Update", "Keys.Delete", "Settings.SetWorkspace":
 			if f.keys {
@@ -49,7 +48,6 @@ func flakyApart(f *flaky) store.Store {
 		}
 		return nil
 	})
-	return tap.Over(apart())
 }
 
 // TestEpochsApart: epochs in another system than the keys.
@@ -132,13 +130,12 @@ func TestEpochsApart(t *testing.T) {
 			r.mustLogin(key.ID, secret)
 			// The first step works, and a login comes in before the second.
 			meanwhile := new(*apikey.Grant)
-			late := st
-			login := func() {
+			late := harness.Tapped(st, func(context.Context, string) error {
 				f.raise = false // for what the login puts right
 				*meanwhile = r.mustLogin(key.ID, secret)
 				f.raise = true
-			}
-			late.Keys, late.Settings = interrupted{st.Keys, login}, interruptedSettings{st.Settings, login}
+				return nil
+			}, "Keys.Update", "Keys.Delete", "Settings.SetWorkspace", "Settings.DeleteWorkspace")
 			f.raise, f.raises = true, 1
 			require.ErrorIs(t, do(rigOn(t, late), key), store.ErrUnavailable, name)
 			require.NotNil(t, *meanwhile)
@@ -207,35 +204,4 @@ func unlessGone(err error) error {
 		return nil
 	}
 	return err
-}
-
-// interrupted lets something happen just before a write.
-type interrupted struct {
-	store.Keys
-	do func()
-}
-
-func (k interrupted) Update(ctx context.Context, key store.Key, c store.Change) error {
-	k.do()
-	return k.Keys.Update(ctx, key, c)
-}
-
-func (k interrupted) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-	k.do()
-	return k.Keys.Delete(ctx, workspace, id, version, at, c)
-}
-
-type interruptedSettings struct {
-	store.Settings
-	do func()
-}
-
-func (s interruptedSettings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
-	s.do()
-	return s.Settings.SetWorkspace(ctx, w, c)
-}
-
-func (s interruptedSettings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
-	s.do()
-	return s.Settings.DeleteWorkspace(ctx, id, at, c)
 }

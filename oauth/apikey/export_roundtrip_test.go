@@ -223,10 +223,6 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-type deafEvents struct{ store.Events }
-
-func (deafEvents) Append(context.Context, ...store.Event) error { return errDown }
-
 func TestExportFails(t *testing.T) {
 	t.Run("B11 who may not", func(t *testing.T) {
 		r := newRig(t)
@@ -246,9 +242,8 @@ func TestExportFails(t *testing.T) {
 		require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionExport}))
 	})
 	t.Run("no record, no export", func(t *testing.T) {
-		st := memstore.New()
-		st.Events = deafEvents{st.Events}
-		r := rigOn(t, st)
+		fail := func(context.Context, string) error { return errDown }
+		r := rigOn(t, harness.Tapped(memstore.New(), fail, "Events.Append"))
 		r.create(owner, "team-a", "project.list")
 		var out bytes.Buffer
 		require.ErrorIs(t, r.Export(t.Context(), admin, &out), store.ErrUnavailable)

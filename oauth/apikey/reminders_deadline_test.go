@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
-	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
 // TestReminderDeadlines: a hook of the host's that hangs is told to stop, and
@@ -29,11 +28,18 @@ func TestReminderDeadlines(t *testing.T) {
 	})
 	t.Run("noting", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			st := memstore.New()
-			once := &deafOnce{OnceIDs: st.OnceIDs}
-			st.OnceIDs = once
+			st, tap := harness.NewTap()
 			r := rigOn(t, st, func(c *apikey.Config) {
-				c.Reminders.Send = func(context.Context, apikey.Reminder) error { once.deaf = true; return nil }
+				c.Reminders.Send = func(context.Context, apikey.Reminder) error {
+					tap.Before(func(ctx context.Context, call string) error {
+						if call != "OnceIDs.Spend" {
+							return nil
+						}
+						tap.Before(nil)
+						return harness.Hang(ctx, call)
+					})
+					return nil
+				}
 			})
 			r.expiring("ci", 10*day)
 			began := time.Now()
@@ -41,19 +47,4 @@ func TestReminderDeadlines(t *testing.T) {
 			require.Equal(t, 5*time.Second, time.Since(began))
 		})
 	})
-}
-
-// deafOnce hangs once, when it is deaf.
-type deafOnce struct {
-	store.OnceIDs
-	deaf bool
-}
-
-func (o *deafOnce) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
-	if o.deaf {
-		o.deaf = false
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	return o.OnceIDs.Spend(ctx, id, now)
 }

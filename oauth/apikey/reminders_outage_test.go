@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -24,10 +25,13 @@ func TestRemindersInAnOutage(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var in inbox
-			st := memstore.New()
-			faulty := &faultyIDs{OnceIDs: st.OnceIDs, at: c.fails}
-			st.OnceIDs = faulty
-			r := rigOn(t, st, in.config)
+			calls := 0
+			r := rigOn(t, harness.Tapped(memstore.New(), func(context.Context, string) error {
+				if calls++; calls == c.fails {
+					return store.ErrUnavailable
+				}
+				return nil
+			}, "OnceIDs.Find", "OnceIDs.Spend"), in.config)
 			r.expiring("ci", 10*day)
 			require.ErrorIs(t, r.note(r.Remind(t.Context())), store.ErrUnavailable)
 			require.Len(t, in.got, c.calls[0])
@@ -40,31 +44,4 @@ func TestRemindersInAnOutage(t *testing.T) {
 			}
 		})
 	}
-}
-
-// faultyIDs fails one call.
-type faultyIDs struct {
-	store.OnceIDs
-	at, calls int
-}
-
-func (f *faultyIDs) fault() error {
-	if f.calls++; f.calls == f.at {
-		return store.ErrUnavailable
-	}
-	return nil
-}
-
-func (f *faultyIDs) Find(ctx context.Context, space, id string, now time.Time) (store.OnceID, error) {
-	if err := f.fault(); err != nil {
-		return store.OnceID{}, err
-	}
-	return f.OnceIDs.Find(ctx, space, id, now)
-}
-
-func (f *faultyIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
-	if err := f.fault(); err != nil {
-		return err
-	}
-	return f.OnceIDs.Spend(ctx, id, now)
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 const day = 24 * time.Hour
@@ -183,12 +185,10 @@ func TestNoReminder(t *testing.T) {
 		})
 		t.Run(name+" after it was listed", func(t *testing.T) {
 			var in inbox
-			st := memstore.New()
-			late := &lateKeys{Keys: st.Keys}
-			st.Keys = late
+			st, tap := harness.NewTap()
 			r := rigOn(t, st, in.config)
 			k := r.expiring("ci", 10*day)
-			late.after = func() { change(r, k) }
+			onceListed(tap, func() { change(r, k) })
 			require.NoError(t, r.Remind(t.Context()))
 			require.Empty(t, in.take())
 		})
@@ -207,20 +207,15 @@ func TestNoReminder(t *testing.T) {
 	})
 }
 
-// lateKeys lets something happen behind a list.
-type lateKeys struct {
-	store.Keys
-	after func()
-}
-
-func (l *lateKeys) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	page, err := l.Keys.List(ctx, q)
-	if l.after != nil {
-		after := l.after
-		l.after = nil
-		after()
-	}
-	return page, err
+// onceListed lets something happen behind the next list of keys.
+func onceListed(tap *storetest.Tap, do func()) {
+	tap.After(func(call string, err error) error {
+		if call == "Keys.List" {
+			tap.After(nil)
+			do()
+		}
+		return err
+	})
 }
 
 // TestRemindersAcrossReplicas: however many look at once, each reminder is sent
@@ -314,26 +309,13 @@ func TestTheSlowOneComesThrough(t *testing.T) {
 	slow.expiring("ci", 10*day)
 	go func() { done <- slow.Remind(context.Background()) }()
 	<-sending
-	st := slow.store
-	st.OnceIDs = spendingIDs{st.OnceIDs, func() {
+	next := rigOn(t, harness.Tapped(slow.store, func(context.Context, string) error {
 		close(send)
-		require.NoError(t, <-done)
-	}}
-	next := rigOn(t, st, in.config)
+		return <-done
+	}, "OnceIDs.Spend"), in.config)
 	next.clock.Set(noon.Add(5 * time.Minute))
 	require.NoError(t, next.Remind(t.Context()))
 	require.Len(t, in.take(), 1)
-}
-
-// spendingIDs lets something happen before an id is spent.
-type spendingIDs struct {
-	store.OnceIDs
-	first func()
-}
-
-func (s spendingIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
-	s.first()
-	return s.OnceIDs.Spend(ctx, id, now)
 }
 
 func TestRemindersAreRetried(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -168,9 +169,8 @@ func TestAScanIsMadeAgain(t *testing.T) {
 	st := memstore.New()
 	lists := &countedLists{Keys: st.Keys}
 	st.Keys = lists
-	spaces := &failingSpaces{Settings: st.Settings}
-	st.Settings = spaces
-	r := rigOn(t, st, in.config)
+	down := false
+	r := rigOn(t, harness.Tapped(st, harness.While(&down, store.ErrUnavailable), "Settings.Workspace"), in.config)
 	r.expiring("ci", 0)
 	r.rules("", store.Rules{MaxLifetime: 5 * day, EnforcedFrom: noon})
 	remind := func(after time.Duration) error {
@@ -182,10 +182,10 @@ func TestAScanIsMadeAgain(t *testing.T) {
 	lists.fail.Store(false)
 	require.NoError(t, remind(4*time.Minute))
 	require.Empty(t, in.take(), "not before its time")
-	spaces.fail.Store(true)
+	down = true
 	require.ErrorIs(t, remind(5*time.Minute), store.ErrUnavailable)
 	require.Empty(t, in.take(), "nothing is sent while rules cannot be read")
-	spaces.fail.Store(false)
+	down = false
 	in.fail = errors.New("the mail server is down")
 	require.ErrorIs(t, remind(15*time.Minute), in.fail)
 	in.fail = nil
@@ -194,18 +194,6 @@ func TestAScanIsMadeAgain(t *testing.T) {
 	require.NoError(t, remind(time.Hour))
 	require.Equal(t, []string{"ci 168h0m0s"}, in.take())
 	require.EqualValues(t, 3, lists.all.Load())
-}
-
-type failingSpaces struct {
-	store.Settings
-	fail atomic.Bool
-}
-
-func (f *failingSpaces) Workspace(ctx context.Context, id string) (store.Workspace, error) {
-	if f.fail.Load() {
-		return store.Workspace{}, store.ErrUnavailable
-	}
-	return f.Settings.Workspace(ctx, id)
 }
 
 // A preview of rules says of which keys the host would be told, for they end

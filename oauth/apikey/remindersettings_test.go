@@ -4,13 +4,13 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -214,12 +214,10 @@ func TestReminderSettingsChangeMeanwhile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var in inbox
-			st := memstore.New()
-			late := &lateKeys{Keys: st.Keys}
-			st.Keys = late
+			st, tap := harness.NewTap()
 			r := rigOn(t, st, in.config)
 			r.expiring("ci", 10*day)
-			late.after = func() { change(r) }
+			onceListed(tap, func() { change(r) })
 			require.NoError(t, r.Remind(t.Context()))
 			require.Empty(t, in.take())
 		})
@@ -230,29 +228,15 @@ func TestReminderSettingsChangeMeanwhile(t *testing.T) {
 // sent, and it is sent afterwards.
 func TestReminderSettingsInAnOutage(t *testing.T) {
 	var in inbox
-	st := memstore.New()
-	broken := &outSettings{Settings: st.Settings}
-	st.Settings = broken
-	r := rigOn(t, st, in.config)
+	broken := false
+	r := rigOn(t, harness.Tapped(memstore.New(), harness.While(&broken, store.ErrUnavailable), "Settings.Instance"), in.config)
 	r.expiring("ci", 10*day)
-	broken.broken.Store(true)
+	broken = true
 	require.ErrorIs(t, r.note(r.Remind(t.Context())), store.ErrUnavailable)
 	require.Empty(t, in.take())
-	broken.broken.Store(false)
+	broken = false
 	require.NoError(t, r.Remind(t.Context()))
 	require.Len(t, in.take(), 1)
-}
-
-type outSettings struct {
-	store.Settings
-	broken atomic.Bool
-}
-
-func (b *outSettings) Instance(ctx context.Context) (store.Instance, error) {
-	if b.broken.Load() {
-		return store.Instance{}, store.ErrUnavailable
-	}
-	return b.Settings.Instance(ctx)
 }
 
 // TestReminderSettingsBeyondTheCache: a replica whose cache does not know yet

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -245,20 +246,6 @@ func TestRestoreEndsTokens(t *testing.T) {
 
 func errOf[T any](_ T, err error) error { return err }
 
-// cutOff fails a store's Create from the given call on.
-type cutOff struct {
-	store.Keys
-	left *int
-}
-
-func (c cutOff) Create(ctx context.Context, k store.Key, limit int, change store.Change) error {
-	if *c.left == 0 {
-		return errDown
-	}
-	*c.left--
-	return c.Keys.Create(ctx, k, limit, change)
-}
-
 // failingReader gives some lines and an error.
 type failingReader struct{ text io.Reader }
 
@@ -276,9 +263,14 @@ func TestRestoreCutOff(t *testing.T) {
 		lines.WriteString(aLine(fmt.Sprint("key-", i)) + "\n")
 	}
 	t.Run("B19 by the store, and run again", func(t *testing.T) {
-		st, left := memstore.New(), 3
-		st.Keys, st.Epochs = cutOff{st.Keys, &left}, alwaysWith{st.Epochs}
-		r := rigOn(t, st)
+		left := 3
+		r := rigOn(t, harness.Tapped(memstore.New(), func(context.Context, string) error {
+			if left == 0 {
+				return errDown
+			}
+			left--
+			return nil
+		}, "Keys.Create"))
 		done, err := r.Restore(t.Context(), admin, strings.NewReader(lines.String()))
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		require.ErrorContains(t, err, "line 4")
@@ -311,11 +303,6 @@ func TestRestoreCutOff(t *testing.T) {
 		require.Len(t, done.Problems, apikey.MaxLineProblems)
 	})
 }
-
-// alwaysWith are epochs beside keys that a test wraps.
-type alwaysWith struct{ store.Epochs }
-
-func (alwaysWith) With(store.Keys) bool { return true }
 
 // FuzzRestore: whatever the lines, each that is not blank is either a key or a
 // problem, and the keys come out again as lines that bring the same keys.

@@ -20,17 +20,8 @@ import (
 type reluctant struct{ down bool }
 
 func reluctantStore() (store.Store, *reluctant) {
-	f, tap := &reluctant{}, &harness.Tap{}
-	tap.Set(func(_ context.Context, call string) error {
-		switch call {
-		case "Upkeep.Touch", "Upkeep.Rehash", "Upkeep.Purge", "Events.Append", "Events.Prune":
-			if f.down {
-				return errDown
-			}
-		}
-		return nil
-	})
-	return tap.Over(memstore.New()), f
+	f := &reluctant{}
+	return harness.Tapped(memstore.New(), harness.While(&f.down, errDown), "Upkeep.Touch", "Upkeep.Rehash", "Upkeep.Purge", "Events.Append", "Events.Prune"), f
 }
 
 func TestLastUse(t *testing.T) {
@@ -202,45 +193,14 @@ func TestPrune(t *testing.T) {
 	})
 }
 
-// broken fails every method; what it fails with is a driver's own error.
-type broken struct{ err error }
-
-func (b broken) Create(context.Context, store.Key, int, store.Change) error { return b.err }
-func (b broken) Lookup(context.Context, string) (store.Found, error)        { return store.Found{}, b.err }
-func (b broken) Update(context.Context, store.Key, store.Change) error      { return b.err }
-func (b broken) Delete(context.Context, string, string, int64, time.Time, store.Change) error {
-	return b.err
-}
-func (b broken) List(context.Context, store.KeyQuery) (store.KeyPage, error) {
-	return store.KeyPage{}, b.err
-}
-
-type brokenSettings struct{ err error }
-
-func (b brokenSettings) Instance(context.Context) (store.Instance, error) {
-	return store.Instance{}, b.err
-}
-func (b brokenSettings) SetInstance(context.Context, store.Instance, store.Change) error {
-	return b.err
-}
-func (b brokenSettings) Workspace(context.Context, string) (store.Workspace, error) {
-	return store.Workspace{}, b.err
-}
-func (b brokenSettings) SetWorkspace(context.Context, store.Workspace, store.Change) error {
-	return b.err
-}
-func (b brokenSettings) DeleteWorkspace(context.Context, string, time.Time, store.Change) error {
-	return b.err
-}
-
 // TestOutage: a store that fails is never a wrong secret, a missing key or a
 // forbidden act.
 func TestOutage(t *testing.T) {
 	for _, cause := range []error{errDown, errors.New("driver: connection reset"), context.DeadlineExceeded} {
 		st, f := reluctantStore()
 		f.down = true
-		st.Keys, st.Settings = broken{cause}, brokenSettings{cause}
-		r := rigOn(t, st, func(c *apikey.Config) { c.Imported = true })
+		fail := func(context.Context, string) error { return cause }
+		r := rigOn(t, harness.Tapped(st, fail, "Keys.", "Settings."), func(c *apikey.Config) { c.Imported = true })
 		_, secret, err := newRig(t).tryCreate(admin, "team-a", "")
 		require.NoError(t, err)
 		r.keep(secret.Reveal())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -87,10 +89,13 @@ func TestUsage(t *testing.T) {
 // in between, none is lost and none counted twice.
 func TestUsageIsExact(t *testing.T) {
 	const clients, logins = 8, 200
-	st := memstore.New()
-	flaky := &flakyUsage{Usage: st.Usage}
-	st.Usage = flaky
-	r := rigOn(t, st)
+	var writes atomic.Int64
+	r := rigOn(t, harness.Tapped(memstore.New(), func(context.Context, string) error {
+		if writes.Add(1)%2 == 1 {
+			return store.ErrUnavailable
+		}
+		return nil
+	}, "Usage.Add"))
 	k, secret := r.create(owner, "team-a", "project.list")
 	var all sync.WaitGroup
 	for range clients {
@@ -114,9 +119,20 @@ func TestUsageIsExact(t *testing.T) {
 // it is written, a key's last use and its counts are those of all its logins.
 func TestUsageAgreesWithLastUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st := memstore.New()
-		usage, upkeep := &slowUsage{Usage: st.Usage}, &slowUpkeep{Upkeep: st.Upkeep}
-		st.Usage, st.Upkeep = usage, upkeep
+		// Writes take their time, before and after.
+		st, tap := harness.NewTap()
+		tap.Before(func(_ context.Context, call string) error {
+			if call == "Usage.Add" || call == "Upkeep.Touch" {
+				pass(200 * time.Millisecond)
+			}
+			return nil
+		})
+		tap.After(func(call string, err error) error {
+			if call == "Usage.Add" || call == "Upkeep.Touch" {
+				pass(200 * time.Millisecond)
+			}
+			return err
+		})
 		r := rigOn(t, st)
 		k, secret := r.create(owner, "team-a", "project.list")
 		agree := func(logins int) {
@@ -151,10 +167,14 @@ func TestUsageAgreesWithLastUse(t *testing.T) {
 // outage, and nothing is lost.
 func TestUsageWaitsForNoHungWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st := memstore.New()
-		usage := &slowUsage{Usage: st.Usage, hangs: true}
-		st.Usage = usage
-		r := rigOn(t, st)
+		hangs := true
+		r := rigOn(t, harness.Tapped(memstore.New(), func(ctx context.Context, _ string) error {
+			if !hangs {
+				return nil
+			}
+			<-ctx.Done()
+			return store.ErrUnavailable
+		}, "Usage.Add"))
 		k, secret := r.create(owner, "team-a", "project.list")
 		r.mustLogin(k.ID, secret)
 		flush, end := context.WithTimeout(context.Background(), 10*time.Second)
@@ -169,7 +189,7 @@ func TestUsageWaitsForNoHungWrite(t *testing.T) {
 		require.Equal(t, time.Second, time.Since(began))
 		<-flush.Done()
 		synctest.Wait()
-		usage.hangs = false
+		hangs = false
 		require.Equal(t, []string{noon.Format(time.DateOnly) + " 1 0"}, r.usage(k.ID))
 	})
 }
@@ -243,48 +263,8 @@ func (h *hungDays) Days(ctx context.Context, workspace, key string, from, to tim
 	return h.Usage.Days(ctx, workspace, key, from, to)
 }
 
-// slowUsage and slowUpkeep take their time before and after a write.
-type (
-	slowUsage struct {
-		store.Usage
-		hangs bool
-	}
-	slowUpkeep struct{ store.Upkeep }
-)
-
-func (s *slowUsage) Add(ctx context.Context, counts []store.Count) error {
-	if s.hangs {
-		<-ctx.Done()
-		return store.ErrUnavailable
-	}
-	pass(200 * time.Millisecond)
-	err := s.Usage.Add(ctx, counts)
-	pass(200 * time.Millisecond)
-	return err
-}
-
-func (s *slowUpkeep) Touch(ctx context.Context, uses []store.Use) error {
-	pass(200 * time.Millisecond)
-	err := s.Upkeep.Touch(ctx, uses)
-	pass(200 * time.Millisecond)
-	return err
-}
-
 func pass(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // the bubble's clock
-}
-
-// flakyUsage fails every other write, with nothing written.
-type flakyUsage struct {
-	store.Usage
-	calls int
-}
-
-func (f *flakyUsage) Add(ctx context.Context, counts []store.Count) error {
-	if f.calls++; f.calls%2 == 1 {
-		return store.ErrUnavailable
-	}
-	return f.Usage.Add(ctx, counts)
 }
 
 func TestWithoutUsage(t *testing.T) {

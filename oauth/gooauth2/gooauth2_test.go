@@ -86,14 +86,7 @@ func newStock(t *testing.T) *stock {
 
 // failing is a store whose look-ups fail while down says how.
 func failing(down *error) store.Store {
-	tap := &harness.Tap{}
-	tap.Set(func(_ context.Context, call string) error {
-		if call == "Keys.Lookup" {
-			return *down
-		}
-		return nil
-	})
-	return tap.Over(memstore.New())
+	return harness.Tapped(memstore.New(), func(context.Context, string) error { return *down }, "Keys.Lookup")
 }
 
 func (s *stock) post(t *testing.T, values url.Values) (int, string) {

@@ -68,8 +68,8 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietRig(t, func(st *store.Store, _ *apikey.Config, c *console.Config) {
-			tap := &harness.Tap{}
-			tap.Set(func(ctx context.Context, call string) error {
+			c.Timeout = 2 * time.Second
+			*st = harness.Tapped(*st, func(ctx context.Context, call string) error {
 				if call != "Keys.List" {
 					return nil
 				}
@@ -80,7 +80,6 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 					return nil
 				}
 			})
-			*st, c.Timeout = tap.Over(*st), 2*time.Second
 		})
 		r.stored(6000)
 		got := r.serve("ada", http.MethodGet, "/settings", nil)

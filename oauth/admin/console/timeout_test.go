@@ -1,7 +1,6 @@
 package console_test
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -15,23 +14,15 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// hung waits like a database that does not answer, until its caller gives up.
-func hung(ctx context.Context, _ string) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
 // TestTimeout: a page for which nobody answers comes all the same.
 func TestTimeout(t *testing.T) {
 	for name, hang := range map[string]func(*store.Store, *console.Config){
 		"the store": func(st *store.Store, _ *console.Config) {
-			tap := &harness.Tap{}
-			tap.Set(hung)
-			*st = tap.Over(*st)
+			*st = harness.Tapped(*st, harness.Hang)
 		},
 		"Authorize": func(_ *store.Store, cfg *console.Config) {
 			cfg.SignIn = "/sign-in"
-			cfg.Authorize = func(r *http.Request) (console.Person, error) { return console.Person{}, hung(r.Context(), "") }
+			cfg.Authorize = func(r *http.Request) (console.Person, error) { return console.Person{}, harness.Hang(r.Context(), "") }
 		},
 	} {
 		t.Run("B19 "+name, func(t *testing.T) {
