@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 // twoSystems is a cache over keys in one system and epochs in another, each
@@ -24,13 +25,13 @@ type twoSystems struct {
 	below  store.Store // keys and epochs, without a cache
 	keys   *line
 	epochs *line
-	tap    *tap
+	tap    *storetest.Tap
 }
 
 func apartFor(t *testing.T, cacheEpochs bool, test func(w *twoSystems)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		tap := &tap{counts: map[string]int{}}
+		tap := &storetest.Tap{}
 		keys, epochs := memstore.New(), memstore.New()
 		w := &twoSystems{T: t, below: keys, keys: newLine(keys.Watch), epochs: newLine(epochs.Watch), tap: tap}
 		w.below.Epochs = epochs.Epochs
@@ -38,7 +39,7 @@ func apartFor(t *testing.T, cacheEpochs bool, test func(w *twoSystems)) {
 		if cacheEpochs {
 			cfg.EpochsWatch = w.epochs
 		}
-		tapped := tap.over(w.below)
+		tapped := tap.Over(w.below)
 		tapped.Watch = w.keys
 		var err error
 		w.cache, err = cache.New(tapped, cfg)
@@ -56,7 +57,7 @@ func apartFor(t *testing.T, cacheEpochs bool, test func(w *twoSystems)) {
 		synctest.Wait()
 		require.True(t, w.cache.Vouched())
 		warm(t, w.st)
-		tap.take()
+		tap.Take()
 		test(w)
 	})
 }
@@ -75,9 +76,9 @@ func (w *twoSystems) pass(d time.Duration) {
 // counts are the reads of the store that warm needs.
 func (w *twoSystems) counts() map[string]int {
 	w.Helper()
-	w.tap.take()
+	w.tap.Take()
 	warm(w.T, w.st)
-	return w.tap.take()
+	return w.tap.Take()
 }
 
 func TestEpochsApart(t *testing.T) {
@@ -93,7 +94,7 @@ func TestEpochsApart(t *testing.T) {
 	})
 	t.Run("without it they are not", func(t *testing.T) {
 		apartFor(t, false, func(w *twoSystems) {
-			require.Equal(w, map[string]int{"Epochs": 2}, w.counts())
+			require.Equal(w, map[string]int{"Epochs.Read": 2}, w.counts())
 		})
 	})
 	t.Run("each stream vouches for its own", func(t *testing.T) {
@@ -101,13 +102,13 @@ func TestEpochsApart(t *testing.T) {
 			w.epochs.set(func(l *line) { l.frozen = true })
 			w.pass(600 * time.Millisecond)
 			require.False(w, w.cache.Vouched())
-			require.Equal(w, map[string]int{"Epochs": 2}, w.counts())
+			require.Equal(w, map[string]int{"Epochs.Read": 2}, w.counts())
 		})
 		apartFor(t, true, func(w *twoSystems) {
 			w.keys.set(func(l *line) { l.frozen = true })
 			w.pass(600 * time.Millisecond)
 			require.False(w, w.cache.Vouched())
-			require.Equal(w, map[string]int{"Lookup": 2}, w.counts())
+			require.Equal(w, map[string]int{"Keys.Lookup": 2}, w.counts())
 		})
 	})
 	t.Run("the end of either ends both, and they come back", func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestEpochsApart(t *testing.T) {
 				ended := make(chan error, 1)
 				which(w).cut <- errors.New("the first to end")
 				synctest.Wait()
-				require.Equal(w, map[string]int{"Lookup": 2, "Epochs": 2}, w.counts())
+				require.Equal(w, map[string]int{"Keys.Lookup": 2, "Epochs.Read": 2}, w.counts())
 				w.pass(200 * time.Millisecond)
 				require.True(w, w.cache.Vouched())
 
@@ -197,7 +198,7 @@ func TestOvertakenOnItsWay(t *testing.T) {
 	apartFor(t, false, func(w *twoSystems) {
 		w.keys.set(func(l *line) { l.frozen = true })
 		create(w.T, w.below, newKey("team-a", "key-2"))
-		entered, release := w.tap.holdOne("Lookup")
+		entered, release := holdOne(w.tap, "Keys.Lookup")
 		early := make(chan error, 1)
 		go func() {
 			_, err := w.st.Keys.Lookup(background, "key-2")
@@ -216,6 +217,6 @@ func TestOvertakenOnItsWay(t *testing.T) {
 		found, err = w.st.Keys.Lookup(background, "key-2")
 		require.NoError(w, err)
 		require.True(w, found.Key.Disabled, "B07 kept")
-		w.tap.set(nil, nil)
+		w.tap.After(nil)
 	})
 }

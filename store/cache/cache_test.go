@@ -53,7 +53,7 @@ func TestSecondReadsComeFromMemory(t *testing.T) {
 	tapped, below, tap := newTap()
 	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"), newKey("team-b", "key-3"))
 	st := cached(t, tapped, patient)
-	tap.take()
+	tap.Take()
 	for range 100 {
 		for _, id := range []string{"key-1", "key-2", "key-3"} {
 			got, err := st.Keys.Lookup(background, id)
@@ -77,7 +77,7 @@ func TestSecondReadsComeFromMemory(t *testing.T) {
 		_, err = st.Epochs.Read(background, token("unknown"))
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
-	require.Equal(t, map[string]int{"Lookup": 4, "Workspace": 1, "Epochs": 2}, tap.take(),
+	require.Equal(t, map[string]int{"Keys.Lookup": 4, "Settings.Workspace": 1, "Epochs.Read": 2}, tap.Take(),
 		"a look-up brings its settings: only the third workspace is read by itself")
 }
 
@@ -109,13 +109,13 @@ func TestUnknownIDsLeaveRoomForKeys(t *testing.T) {
 		_, err := st.Keys.Lookup(background, fmt.Sprint("unknown-", i))
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
-	tap.take()
+	tap.Take()
 	for i := range many {
 		_, err := st.Keys.Lookup(background, fmt.Sprint("key-", i))
 		require.NoError(t, err)
 	}
 	// A full bucket may have cost a few their place from the start.
-	require.LessOrEqual(t, tap.take()["Lookup"], many/50, "the flood must not push keys out")
+	require.LessOrEqual(t, tap.Take()["Keys.Lookup"], many/50, "the flood must not push keys out")
 }
 
 func TestWithin(t *testing.T) {
@@ -143,7 +143,7 @@ func TestFreshReadsGoToTheStore(t *testing.T) {
 	create(t, below, newKey("team-a", "key-1"))
 	st := cached(t, tapped, patient)
 	reads := func(ctx context.Context) map[string]int {
-		tap.take()
+		tap.Take()
 		_, err := st.Keys.Lookup(ctx, "key-1")
 		require.NoError(t, err)
 		_, err = st.Keys.Lookup(ctx, "unknown")
@@ -152,10 +152,10 @@ func TestFreshReadsGoToTheStore(t *testing.T) {
 		require.NoError(t, err)
 		_, err = st.Settings.Instance(ctx)
 		require.NoError(t, err)
-		return tap.take()
+		return tap.Take()
 	}
 	reads(background)
 	require.Empty(t, reads(background))
-	require.Equal(t, map[string]int{"Lookup": 2, "Workspace": 1, "Instance": 1}, reads(store.Fresh(background)))
+	require.Equal(t, map[string]int{"Keys.Lookup": 2, "Settings.Workspace": 1, "Settings.Instance": 1}, reads(store.Fresh(background)))
 	require.Empty(t, reads(background))
 }

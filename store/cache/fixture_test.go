@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 var (
@@ -77,118 +78,31 @@ func follow(t testing.TB, c *cache.Cache) {
 	require.Eventually(t, c.Vouched, patience, time.Millisecond)
 }
 
-// tap stands between a cache and its store: it counts reads, and a test can
-// fail them or hold them up.
-type tap struct {
-	mu     sync.Mutex
-	counts map[string]int
-	before func(ctx context.Context, call string) error
-	after  func(call string)
-}
-
 // newTap returns a memstore below a tap, and the memstore itself, through
 // which changes come from elsewhere.
-func newTap() (tapped, below store.Store, t *tap) {
-	t = &tap{counts: map[string]int{}}
-	below = memstore.New()
-	return t.over(below), below, t
+func newTap() (tapped, below store.Store, tap *storetest.Tap) {
+	tap, below = &storetest.Tap{}, memstore.New()
+	return tap.Over(below), below, tap
 }
 
-// over returns st with its cached reads going through the tap.
-func (t *tap) over(st store.Store) store.Store {
-	st.Epochs = tappedEpochs{st.Epochs, st.Keys, t}
-	st.Keys = tappedKeys{st.Keys, t}
-	st.Settings = tappedSettings{st.Settings, t}
-	return st
+// down makes every call fail.
+func down(tap *storetest.Tap) {
+	tap.Before(func(context.Context, string) error { return store.ErrUnavailable })
 }
 
-// reading wraps one read.
-func reading[V any](ctx context.Context, t *tap, call string, read func() (V, error)) (V, error) {
-	t.mu.Lock()
-	t.counts[call]++
-	before, after := t.before, t.after
-	t.mu.Unlock()
-	if before != nil {
-		if err := before(ctx, call); err != nil {
-			var none V
-			return none, err
-		}
-	}
-	v, err := read()
-	if after != nil {
-		after(call)
-	}
-	return v, err
-}
-
-// set changes what happens before and after each read.
-func (t *tap) set(before func(ctx context.Context, call string) error, after func(call string)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.before, t.after = before, after
-}
-
-// down makes every read fail.
-func (t *tap) down() {
-	t.set(func(context.Context, string) error { return store.ErrUnavailable }, nil)
-}
-
-// take returns the counts and begins anew.
-func (t *tap) take() map[string]int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	counts := t.counts
-	t.counts = map[string]int{}
-	return counts
-}
-
-// holdOne holds up the next read of that name once it has its answer, until
+// holdOne holds up the next call of that name once it has its answer, until
 // release is closed; entered is closed when it has.
-func (t *tap) holdOne(call string) (entered, release chan struct{}) {
+func holdOne(tap *storetest.Tap, call string) (entered, release chan struct{}) {
 	entered, release = make(chan struct{}), make(chan struct{})
 	var held atomic.Bool
-	t.set(nil, func(c string) {
+	tap.After(func(c string, err error) error {
 		if c == call && !held.Swap(true) {
 			close(entered)
 			<-release
 		}
+		return err
 	})
 	return entered, release
-}
-
-type tappedKeys struct {
-	store.Keys
-	tap *tap
-}
-
-func (k tappedKeys) Lookup(ctx context.Context, id string) (store.Found, error) {
-	return reading(ctx, k.tap, "Lookup", func() (store.Found, error) { return k.Keys.Lookup(ctx, id) })
-}
-
-type tappedSettings struct {
-	store.Settings
-	tap *tap
-}
-
-func (s tappedSettings) Instance(ctx context.Context) (store.Instance, error) {
-	return reading(ctx, s.tap, "Instance", func() (store.Instance, error) { return s.Settings.Instance(ctx) })
-}
-
-func (s tappedSettings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
-	return reading(ctx, s.tap, "Workspace", func() (store.Workspace, error) { return s.Settings.Workspace(ctx, id) })
-}
-
-type tappedEpochs struct {
-	store.Epochs
-	keys store.Keys
-	tap  *tap
-}
-
-// With is asked of the tapped keys.
-func (e tappedEpochs) With(store.Keys) bool { return e.Epochs.With(e.keys) }
-
-func (e tappedEpochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-	return reading(ctx, e.tap, "Epochs", func() (store.EpochState, error) { return e.Epochs.Read(ctx, ref) })
 }
 
 // line is a stream that can be hurt. Each Watch of it has the same fate.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,61 +16,66 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// reads are the cached reads of key-1.
-var reads = []struct {
+type read struct {
+	name string
 	call string // as the tap names it
 	do   func(ctx context.Context, st store.Store) error
-}{
-	{"Lookup", func(ctx context.Context, st store.Store) error {
+}
+
+// reads are the cached reads of key-1.
+var reads = []read{
+	{"Lookup", "Keys.Lookup", func(ctx context.Context, st store.Store) error {
 		_, err := st.Keys.Lookup(ctx, "key-1")
 		return err
 	}},
-	{"Workspace", func(ctx context.Context, st store.Store) error {
+	{"Workspace", "Settings.Workspace", func(ctx context.Context, st store.Store) error {
 		_, err := st.Settings.Workspace(ctx, "team-a")
 		return err
 	}},
-	{"Instance", func(ctx context.Context, st store.Store) error {
+	{"Instance", "Settings.Instance", func(ctx context.Context, st store.Store) error {
 		_, err := st.Settings.Instance(ctx)
 		return err
 	}},
-	{"Epochs", func(ctx context.Context, st store.Store) error {
+	{"Epochs", "Epochs.Read", func(ctx context.Context, st store.Store) error {
 		_, err := st.Epochs.Read(ctx, token("key-1"))
 		return err
 	}},
 }
 
 // loading runs test with a cache that holds nothing.
-func loading(t *testing.T, test func(t *testing.T, st, below store.Store, tap *tap)) {
+func loading(t *testing.T, test func(t *testing.T, st, below store.Store, tap *storetest.Tap)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		tapped, below, tap := newTap()
 		create(t, below, newKey("team-a", "key-1"))
 		st := cached(t, tapped, patient)
 		test(t, st, below, tap)
-		tap.set(nil, nil)
+		tap.Before(nil)
+		tap.After(nil)
 	})
 }
 
 func TestOneReadAtATime(t *testing.T) {
 	for _, read := range reads {
-		t.Run(read.call, func(t *testing.T) {
-			loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
-				_, release := tap.holdOne(read.call)
+		t.Run(read.name, func(t *testing.T) {
+			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				_, release := holdOne(tap, read.call)
 				var callers sync.WaitGroup
 				errs := make(chan error, 200)
 				for range 200 {
 					callers.Go(func() { errs <- read.do(background, st) })
 				}
 				synctest.Wait() // all 200 wait
-				require.Equal(t, map[string]int{read.call: 1}, tap.take())
+				require.Equal(t, map[string]int{read.call: 1}, tap.Take())
 				close(release)
 				callers.Wait()
 				for range 200 {
 					require.NoError(t, <-errs)
 				}
-				require.Empty(t, tap.take())
+				require.Empty(t, tap.Take())
 			})
 		})
 	}
@@ -77,8 +83,8 @@ func TestOneReadAtATime(t *testing.T) {
 
 func TestSharedReads(t *testing.T) {
 	t.Run("each caller gets a copy of its own", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
-			_, release := tap.holdOne("Lookup")
+		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+			_, release := holdOne(tap, "Keys.Lookup")
 			found := make(chan store.Found, 10)
 			for range 10 {
 				go func() {
@@ -96,9 +102,9 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	for _, read := range reads {
-		t.Run(read.call+": who began it leaves, the others are served", func(t *testing.T) {
-			loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
-				_, release := tap.holdOne(read.call)
+		t.Run(read.name+": who began it leaves, the others are served", func(t *testing.T) {
+			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				_, release := holdOne(tap, read.call)
 				ctx, cancel := context.WithCancel(background)
 				first, second := make(chan error, 1), make(chan error, 1)
 				go func() { first <- read.do(ctx, st) }()
@@ -109,18 +115,18 @@ func TestSharedReads(t *testing.T) {
 				require.ErrorIs(t, <-first, context.Canceled)
 				close(release)
 				require.NoError(t, <-second)
-				require.Equal(t, 1, tap.take()[read.call])
+				require.Equal(t, 1, tap.Take()[read.call])
 			})
 		})
 	}
 	t.Run("when all have left it is cancelled", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
+		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			ended := make(chan error, 1)
-			tap.set(func(ctx context.Context, _ string) error {
+			tap.Before(func(ctx context.Context, _ string) error {
 				<-ctx.Done()
 				ended <- ctx.Err()
 				return ctx.Err()
-			}, nil)
+			})
 			for i := range 3 {
 				ctx, cancel := context.WithTimeout(background, time.Duration(i+1)*time.Second)
 				defer cancel()
@@ -131,43 +137,43 @@ func TestSharedReads(t *testing.T) {
 			require.Empty(t, ended)
 			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 			require.ErrorIs(t, <-ended, context.Canceled)
-			tap.set(nil, nil)
+			tap.Before(nil)
 			_, err := st.Keys.Lookup(background, "key-1")
 			require.NoError(t, err)
 		})
 	})
 	t.Run("nobody joins what was given up", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
+		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			release := make(chan struct{})
-			tap.set(func(ctx context.Context, _ string) error { // a driver that is slow to notice
+			tap.Before(func(ctx context.Context, _ string) error { // a driver that is slow to notice
 				<-release
 				return ctx.Err()
-			}, nil)
+			})
 			ctx, cancel := context.WithTimeout(background, time.Second)
 			defer cancel()
 			_, err := st.Keys.Lookup(ctx, "key-1")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			tap.set(nil, nil)
+			tap.Before(nil)
 			_, err = st.Keys.Lookup(background, "key-1")
 			require.NoError(t, err)
 			close(release)
 		})
 	})
 	t.Run("a failure is everybody's, and not kept", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
-			tap.down()
+		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+			down(tap)
 			for range 2 {
 				_, err := st.Keys.Lookup(background, "key-1")
 				require.ErrorIs(t, err, store.ErrUnavailable)
 			}
-			tap.set(nil, nil)
+			tap.Before(nil)
 			_, err := st.Keys.Lookup(background, "key-1")
 			require.NoError(t, err)
 		})
 	})
 	t.Run("a read that hangs is not joined for ever", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
-			_, release := tap.holdOne("Lookup")
+		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+			_, release := holdOne(tap, "Keys.Lookup")
 			defer close(release)
 			go func() { _, _ = st.Keys.Lookup(background, "key-1") }()
 			synctest.Wait()
@@ -177,8 +183,8 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	t.Run("a panic below is an outage", func(t *testing.T) {
-		loading(t, func(t *testing.T, st, _ store.Store, tap *tap) {
-			tap.set(func(context.Context, string) error { panic("canary") }, nil)
+		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+			tap.Before(func(context.Context, string) error { panic("canary") })
 			_, err := st.Keys.Lookup(background, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			require.NotContains(t, err.Error(), "canary")
@@ -191,7 +197,7 @@ func TestSharedReads(t *testing.T) {
 func TestStaleReads(t *testing.T) {
 	change := store.Change{Now: noon}
 	for _, tc := range []struct {
-		call   string
+		read   string
 		change func(t *testing.T, st store.Store)
 		stale  func(st store.Store) (bool, error)
 	}{
@@ -265,17 +271,12 @@ func TestStaleReads(t *testing.T) {
 		}},
 	} {
 		for _, where := range []string{"here", "elsewhere", "elsewhere, and nobody reads meanwhile"} {
-			t.Run("B07 "+tc.call+", changed "+where, func(t *testing.T) {
-				loading(t, func(t *testing.T, st, below store.Store, tap *tap) {
-					entered, release := tap.holdOne(tc.call)
+			t.Run("B07 "+tc.read+", changed "+where, func(t *testing.T) {
+				loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
+					read := reads[slices.IndexFunc(reads, func(r read) bool { return r.name == tc.read })]
+					entered, release := holdOne(tap, read.call)
 					early := make(chan error, 1)
-					go func() {
-						for _, read := range reads {
-							if read.call == tc.call {
-								early <- read.do(background, st)
-							}
-						}
-					}()
+					go func() { early <- read.do(background, st) }()
 					<-entered // it has the old record
 					if where == "here" {
 						tc.change(t, st)
@@ -311,8 +312,8 @@ func lookupSoon(st store.Store) (store.Found, error) {
 // A negative answer is a read like any other: it does not outlast a creation
 // that it was made before.
 func TestStaleMiss(t *testing.T) {
-	loading(t, func(t *testing.T, st, below store.Store, tap *tap) {
-		entered, release := tap.holdOne("Lookup")
+	loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
+		entered, release := holdOne(tap, "Keys.Lookup")
 		early := make(chan error, 1)
 		go func() {
 			_, err := st.Keys.Lookup(background, "key-2")
@@ -337,7 +338,7 @@ func TestHammer(t *testing.T) {
 		rounds = 2000
 	}
 	_, below, tap := newTap()
-	tapped := tap.over(below)
+	tapped := tap.Over(below)
 	create(t, below, newKey("team-a", "key-1"))
 	st, elsewhere := cached(t, tapped, patient), cached(t, tapped, patient)
 	heard := watching(t, elsewhere)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 // hurt is a cache over a stream that a test can hurt, in a bubble with a clock
@@ -22,7 +23,7 @@ type hurt struct {
 	*testing.T
 	st, below store.Store
 	cache     *cache.Cache
-	tap       *tap
+	tap       *storetest.Tap
 	line      *line
 	log       *bytes.Buffer
 }
@@ -47,7 +48,7 @@ func hurting(t *testing.T, test func(h *hurt)) {
 		synctest.Wait()
 		require.True(t, h.cache.Vouched())
 		warm(t, h.st)
-		tap.take()
+		tap.Take()
 		test(h)
 	})
 }
@@ -61,14 +62,14 @@ func (h *hurt) pass(d time.Duration) {
 // kept reports whether key-1 and its epochs are both answered from memory.
 func (h *hurt) kept() bool {
 	h.Helper()
-	h.tap.take()
+	h.tap.Take()
 	_, err := h.st.Keys.Lookup(background, "key-1")
 	require.NoError(h, err)
 	_, err = h.st.Epochs.Read(background, token("key-1"))
 	require.NoError(h, err)
-	counts := h.tap.take()
-	require.Equal(h, counts["Lookup"], counts["Epochs"])
-	return counts["Lookup"] == 0
+	counts := h.tap.Take()
+	require.Equal(h, counts["Keys.Lookup"], counts["Epochs.Read"])
+	return counts["Keys.Lookup"] == 0
 }
 
 // disabled reports what a look-up says.
@@ -137,7 +138,7 @@ func TestVouching(t *testing.T) {
 			require.False(t, h.cache.Vouched())
 			require.False(t, h.kept())
 			require.True(t, h.disabled())
-			h.tap.down()
+			down(h.tap)
 			_, err := h.st.Keys.Lookup(background, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable, "on doubt nothing is answered")
 			_, err = h.st.Epochs.Read(background, token("key-1"))
@@ -228,13 +229,13 @@ func TestVouching(t *testing.T) {
 			}
 			_, err := h.st.Epochs.Read(background, token("unknown"))
 			require.ErrorIs(t, err, store.ErrNotFound)
-			require.Equal(t, map[string]int{"Lookup": 1, "Epochs": 1}, h.tap.take())
+			require.Equal(t, map[string]int{"Keys.Lookup": 1, "Epochs.Read": 1}, h.tap.Take())
 			h.pass(time.Second)
 			_, err = h.st.Keys.Lookup(background, "unknown")
 			require.ErrorIs(t, err, store.ErrNotFound)
 			_, err = h.st.Epochs.Read(background, token("unknown"))
 			require.ErrorIs(t, err, store.ErrNotFound)
-			require.Equal(t, map[string]int{"Lookup": 1, "Epochs": 1}, h.tap.take())
+			require.Equal(t, map[string]int{"Keys.Lookup": 1, "Epochs.Read": 1}, h.tap.Take())
 		})
 	})
 	t.Run("a key made elsewhere works when its notice comes", func(t *testing.T) {
@@ -259,7 +260,7 @@ func TestNobodyFollows(t *testing.T) {
 		require.NoError(t, err)
 		for i := range 20 {
 			warm(t, c.Store())
-			require.Equal(t, map[string]int{"Lookup": 2, "Epochs": 2}, tap.take())
+			require.Equal(t, map[string]int{"Keys.Lookup": 2, "Epochs.Read": 2}, tap.Take())
 			if i < 9 {
 				require.Empty(t, log.String(), "somebody may come yet")
 			}
