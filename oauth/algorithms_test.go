@@ -26,6 +26,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -105,7 +106,7 @@ func TestAlgorithms(t *testing.T) {
 			token, err := client.Token(t.Context())
 			require.NoError(t, err)
 
-			head := part(t, token.AccessToken, 0)
+			head := harness.Head(t, token.AccessToken)
 			require.Equal(t, "at+jwt", head["typ"])
 			require.Equal(t, tc.alg, head["alg"])
 			if tc.verify != nil {

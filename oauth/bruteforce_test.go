@@ -1,9 +1,9 @@
 package oauth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -17,13 +17,9 @@ import (
 
 // from sends a login as if from another address.
 func (w *world) from(remote, id, secret string, headers ...string) answer {
-	r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(cc))
+	r := harness.Incoming(http.MethodPost, "/api/login", cc, append(headers, "Content-Type", form)...)
 	r.RemoteAddr = remote
-	r.Header.Set("Content-Type", form)
 	r.SetBasicAuth(id, secret)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
 	return harness.Serve(w.Token(), r)
 }
 
@@ -125,13 +121,12 @@ func TestBruteForce(t *testing.T) {
 		t.Parallel()
 		w, foreign := fresh(t)
 		for range 60 {
-			r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(cc))
+			r := harness.Incoming(http.MethodPost, "/api/login", cc, "Content-Type", form)
 			r.RemoteAddr = attacker
-			r.Header.Set("Content-Type", form)
 			r.SetBasicAuth(w.key.ID, "nonsense")
-			ctx, cancel := cancelled(t)
-			w.Token().ServeHTTP(discard{}, r.WithContext(ctx))
+			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
+			w.Token().ServeHTTP(discard{}, r.WithContext(ctx))
 		}
 		w.refused(w.from(attacker, w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
 	})

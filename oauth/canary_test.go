@@ -126,7 +126,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 	})
 	t.Run("B11 the tokens hold no secret", func(t *testing.T) {
 		for _, token := range tokens {
-			require.NotContains(t, fmt.Sprint(payload(t, token)), secret)
+			require.NotContains(t, fmt.Sprint(harness.Claims(t, token)), secret)
 		}
 	})
 }

@@ -24,7 +24,7 @@ func TestClaims(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	token := w.login(w.key.ID, w.secret)
-	claims := payload(t, token)
+	claims := harness.Claims(t, token)
 	t.Run("9068-02 the claims, and no others", func(t *testing.T) {
 		jti, secretID := claims["jti"], claims["secret_id"]
 		require.NotEmpty(t, jti)
@@ -37,7 +37,7 @@ func TestClaims(t *testing.T) {
 		}, claims)
 	})
 	t.Run("9068-01 header", func(t *testing.T) {
-		head := part(t, token, 0)
+		head := harness.Head(t, token)
 		require.Len(t, head, 3)
 		require.Equal(t, "at+jwt", head["typ"])
 		require.Equal(t, "ES256", head["alg"])
@@ -45,9 +45,9 @@ func TestClaims(t *testing.T) {
 	t.Run("9700-02 and 9068-04 one audience: the issuer unless configured", func(t *testing.T) {
 		require.Equal(t, w.base, claims["aud"])
 		one := newWorld(t, func(s *setup) { s.config.Audience = []string{"https://rs.example"} })
-		require.Equal(t, "https://rs.example", payload(t, one.login(one.key.ID, one.secret))["aud"])
+		require.Equal(t, "https://rs.example", harness.Claims(t, one.login(one.key.ID, one.secret))["aud"])
 		two := newWorld(t, func(s *setup) { s.config.Audience = []string{"a", "b"} })
-		require.Equal(t, []any{"a", "b"}, payload(t, two.login(two.key.ID, two.secret))["aud"])
+		require.Equal(t, []any{"a", "b"}, harness.Claims(t, two.login(two.key.ID, two.secret))["aud"])
 		require.Equal(t, http.StatusUnauthorized, one.call(two.login(two.key.ID, two.secret)))
 	})
 	t.Run("the secret's id tells nothing of the secret", func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestTokenIDs(t *testing.T) {
 	body := w.grant()
 	for range n {
 		token := serve(w.Token(), http.MethodPost, "/", body).Token()
-		id, _ := payload(t, token)["jti"].(string)
+		id, _ := harness.Claims(t, token)["jti"].(string)
 		require.Len(t, id, 22)
 		if seen[id] {
 			t.Fatal("9068-02 jti appears twice")
@@ -92,7 +92,7 @@ func TestHostClaims(t *testing.T) {
 		w := w.at(t)
 		extra = map[string]any{"team": map[string]any{"plan": "gold"}, "n": 1}
 		token := w.login(w.key.ID, w.secret)
-		require.Equal(t, map[string]any{"plan": "gold"}, payload(t, token)["team"])
+		require.Equal(t, map[string]any{"plan": "gold"}, harness.Claims(t, token)["team"])
 		p, err := w.Verifier().Verify(t.Context(), token)
 		require.NoError(t, err)
 		var n int
@@ -179,7 +179,7 @@ func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 func unchanged(t *testing.T, w *world, a answer) {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
-	claims := payload(t, a.Token())
+	claims := harness.Claims(t, a.Token())
 	require.Equal(t, "project.list project.read", claims["scope"])
 	require.Equal(t, w.key.ID, claims["sub"])
 	require.Equal(t, w.key.ID, claims["client_id"])
@@ -201,7 +201,7 @@ func TestPolicyNarrows(t *testing.T) {
 		rule = func(r *policy.TokenRequest) { r.Drop(scope.MustParse("project.read")) }
 		a := w.post(w.grant("scope", "project.list project.read"))
 		require.Equal(t, "project.list", a.Member("scope"))
-		require.Equal(t, "project.list", payload(t, a.Token())["scope"])
+		require.Equal(t, "project.list", harness.Claims(t, a.Token())["scope"])
 	})
 	t.Run("a policy shortens", func(t *testing.T) {
 		w := w.at(t)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -137,7 +138,7 @@ func TestClientAuthentication(t *testing.T) {
 	t.Run("9068-05 and 9700-06 a client chooses neither id nor sub", func(t *testing.T) {
 		w := w.at(t)
 		a := w.post(cc+"&sub=victim&client_name=victim&user_id=victim", basic(id, secret)...)
-		claims := payload(t, a.Token())
+		claims := harness.Claims(t, a.Token())
 		require.Equal(t, id, claims["sub"])
 		require.Equal(t, id, claims["client_id"])
 		require.Regexp(t, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, id, "an id of the server's own")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -103,7 +104,7 @@ func TestConfig(t *testing.T) {
 		audience := []string{"mine"}
 		w := newWorld(t, func(s *setup) { s.config.Audience = audience })
 		audience[0] = "theirs"
-		require.Equal(t, "mine", payload(t, w.login(w.key.ID, w.secret))["aud"])
+		require.Equal(t, "mine", harness.Claims(t, w.login(w.key.ID, w.secret))["aud"])
 	})
 }
 

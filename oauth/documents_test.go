@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -223,7 +224,7 @@ func TestRotation(t *testing.T) {
 		if near || minute%(6*60) < stepBy {
 			a := serve(w.Token(), http.MethodPost, "/", w.grant())
 			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
-			kid := part(t, a.Token(), 0)["kid"].(string)
+			kid := harness.Head(t, a.Token())["kid"].(string)
 			require.Contains(t, set.Body, kid, "a token is signed with a published key")
 			if _, known := signed[kid]; !known {
 				signed[kid] = w.clock.Now()
@@ -259,7 +260,7 @@ func TestRotationAfterAPause(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.Keys.TokenLifetime = 24 * time.Hour })
 	kid := func() string {
-		return part(t, serve(w.Token(), http.MethodPost, "/", w.grant()).Token(), 0)["kid"].(string)
+		return harness.Head(t, serve(w.Token(), http.MethodPost, "/", w.grant()).Token())["kid"].(string)
 	}
 	published := func() []string { return kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").Body) }
 	first := kid()
@@ -269,7 +270,7 @@ func TestRotationAfterAPause(t *testing.T) {
 	require.Len(t, published(), 2)
 	w.clock.Advance(10*time.Minute - time.Second)
 	token := serve(w.Token(), http.MethodPost, "/", w.grant()).Token()
-	require.Equal(t, first, part(t, token, 0)["kid"], "the last second of the old key")
+	require.Equal(t, first, harness.Head(t, token)["kid"], "the last second of the old key")
 	w.clock.Advance(time.Second)
 	second := kid()
 	require.NotEqual(t, first, second, "its time has come, with a step or without")

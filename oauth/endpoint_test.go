@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -125,7 +126,7 @@ func TestScope(t *testing.T) {
 			a := w.post(w.grant("scope", tc.ask))
 			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 			require.Equal(t, tc.want, a.Member("scope"))
-			require.Equal(t, tc.want, payload(t, a.Token())["scope"])
+			require.Equal(t, tc.want, harness.Claims(t, a.Token())["scope"])
 		})
 	}
 	for _, tc := range []struct{ name, ask string }{
@@ -178,7 +179,7 @@ func TestSuccess(t *testing.T) {
 		require.Equal(t, "no-cache", a.Header.Get("Pragma"))
 		require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 		require.Contains(t, a.Body, `"expires_in":420,`, "an integer")
-		claims := payload(t, a.Token())
+		claims := harness.Claims(t, a.Token())
 		require.InEpsilon(t, 420.0, claims["exp"].(float64)-claims["iat"].(float64), 0)
 		require.InEpsilon(t, float64(start.Unix()), claims["iat"], 0)
 	})
@@ -190,7 +191,7 @@ func TestSuccess(t *testing.T) {
 		})
 		require.NoError(t, err)
 		a := w.post(cc, basic(key.ID, secret.Reveal())...)
-		require.InDelta(t, expiry.Unix(), payload(t, a.Token())["exp"], 0, "cut off, not rounded")
+		require.InDelta(t, expiry.Unix(), harness.Claims(t, a.Token())["exp"], 0, "cut off, not rounded")
 		require.Contains(t, a.Body, `"expires_in":91,`)
 	})
 	t.Run("a key in its last second gets none", func(t *testing.T) {

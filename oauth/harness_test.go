@@ -3,21 +3,18 @@ package oauth_test
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth"
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
@@ -30,19 +27,15 @@ import (
 // fraction shows.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 400_000_000, time.UTC)
 
-var catalog = scope.MustCatalog(
-	scope.Group{Title: "Projects", Permissions: []scope.Permission{
-		{Name: "project.list"}, {Name: "project.read"}, {Name: "project.write"},
-	}},
-	scope.Group{Title: "Keys", Permissions: []scope.Permission{
-		{Name: "key.rotate"}, {Name: "admin.project.list", Level: scope.Admin},
-	}},
-)
+var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
+	{Name: "project.list"}, {Name: "project.read"}, {Name: "project.write"}, {Name: "key.rotate"},
+	{Name: "admin.project.list", Level: scope.Admin},
+}})
 
 // quiet is for servers whose log nobody reads.
 var quiet = slog.New(slog.DiscardHandler)
 
-var admin = apikey.OrganizationAdmin("tests")
+var admin = harness.Ada
 
 const form = "application/x-www-form-urlencoded"
 
@@ -126,12 +119,7 @@ func (w *world) at(t testing.TB) *world {
 // newKey makes a key in a workspace.
 func (w *world) newKey(workspace, permissions string) (store.Key, string) {
 	w.t.Helper()
-	key, secret, err := w.Keys().Create(w.t.Context(), admin, apikey.Spec{
-		Workspace: workspace, Name: "ci", Permissions: scope.MustParse(permissions),
-	})
-	require.NoError(w.t, err)
-	w.log.Keep(secret.Reveal())
-	return key, secret.Reveal()
+	return harness.NewKey(w.t, w.Keys(), w.log, workspace, "ci", permissions)
 }
 
 type answer = harness.Answer
@@ -139,14 +127,12 @@ type answer = harness.Answer
 // send makes one request. Headers are pairs; a name given twice is sent twice.
 func (w *world) send(method, target, body string, headers ...string) answer {
 	w.t.Helper()
-	r, err := harness.NewRequest(w.t.Context(), method, w.base+target, body, headers...)
-	require.NoError(w.t, err)
-	return w.do(http.DefaultClient, r)
+	return w.do(http.DefaultClient, harness.NewRequest(w.t, method, w.base+target, body, headers...))
 }
 
 func (w *world) do(client *http.Client, r *http.Request) answer {
 	w.t.Helper()
-	a, err := harness.Do(client, r)
+	a, err := harness.Do(w.t, client, r)
 	require.NoError(w.t, err)
 	return a
 }
@@ -213,23 +199,6 @@ func (w *world) refused(a answer, status int, code string) {
 	}
 }
 
-// payload decodes a token's claims without verifying anything.
-func payload(t testing.TB, token string) map[string]any {
-	t.Helper()
-	return part(t, token, 1)
-}
-
-func part(t testing.TB, token string, i int) map[string]any {
-	t.Helper()
-	parts := strings.Split(token, ".")
-	require.Len(t, parts, 3)
-	text, err := base64.RawURLEncoding.DecodeString(parts[i])
-	require.NoError(t, err)
-	var members map[string]any
-	require.NoError(t, json.Unmarshal(text, &members))
-	return members
-}
-
 // raw writes bytes to a fresh connection and returns it for reading.
 func (w *world) raw(text string) net.Conn {
 	w.t.Helper()
@@ -244,18 +213,5 @@ func (w *world) raw(text string) net.Conn {
 
 // serve asks a handler without a network.
 func serve(handler http.Handler, method, target, body string, headers ...string) answer {
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.Header.Set("Content-Type", form)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	return harness.Serve(handler, r)
-}
-
-// cancelled is a request's context after its caller went away.
-func cancelled(t testing.TB) (context.Context, context.CancelFunc) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx, cancel
+	return harness.Serve(handler, harness.Incoming(method, target, body, append(headers, "Content-Type", form)...))
 }

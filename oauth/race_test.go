@@ -3,9 +3,7 @@ package oauth_test
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,8 +18,7 @@ import (
 
 // status logs in without a network.
 func (w *world) status(id, secret string) (int, string) {
-	r := httptest.NewRequest(http.MethodPost, "/api/login", strings.NewReader(cc))
-	r.Header.Set("Content-Type", form)
+	r := harness.Incoming(http.MethodPost, "/api/login", cc, "Content-Type", form)
 	r.SetBasicAuth(id, secret)
 	a := harness.Serve(w.Token(), r)
 	return a.StatusCode, a.Token()

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -101,7 +102,7 @@ func TestResourceIndicators(t *testing.T) {
 		a := login(w, "&resource="+billing)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
 		require.Equal(t, "project.read", a.Member("scope"))
-		require.Equal(t, billing, payload(t, a.Token())["aud"])
+		require.Equal(t, billing, harness.Claims(t, a.Token())["aud"])
 		require.Equal(t, http.StatusUnauthorized, w.call(a.Token()), "this server is another resource")
 		require.Equal(t, true, w.ask("/api/introspect", key.ID, secret, a.Token()).Member("active"))
 		w.refused(login(w, "&resource="+billing+"&scope=project.list"), http.StatusBadRequest, "invalid_scope")
@@ -110,7 +111,7 @@ func TestResourceIndicators(t *testing.T) {
 	t.Run("8707-01 by JSON", func(t *testing.T) {
 		w := w.at(t)
 		a := w.postJSON(`{"clientId":"` + key.ID + `","clientSecret":"` + secret + `","resource":"` + billing + `"}`)
-		require.Equal(t, billing, payload(t, a.Token())["aud"])
+		require.Equal(t, billing, harness.Claims(t, a.Token())["aud"])
 		a = w.postJSON(`{"clientId":"` + key.ID + `","clientSecret":"` + secret + `","resource":["` + billing + `"]}`)
 		w.refused(a, http.StatusBadRequest, "invalid_request")
 	})
@@ -118,9 +119,9 @@ func TestResourceIndicators(t *testing.T) {
 		w := w.at(t)
 		a := w.post(w.grant("resource", w.base+"/api"))
 		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
-		require.Equal(t, w.base+"/api", payload(t, a.Token())["aud"])
+		require.Equal(t, w.base+"/api", harness.Claims(t, a.Token())["aud"])
 		require.Equal(t, http.StatusOK, w.call(a.Token()))
-		require.Equal(t, payload(t, a.Token())["aud"], payload(t, w.login(w.key.ID, w.secret))["aud"], "it is the default")
+		require.Equal(t, harness.Claims(t, a.Token())["aud"], harness.Claims(t, w.login(w.key.ID, w.secret))["aud"], "it is the default")
 		w.refused(w.post(w.grant("resource", w.base+"/api/")), http.StatusBadRequest, "invalid_target")
 	})
 	t.Run("a revoked token of another resource is ended too", func(t *testing.T) {
@@ -149,8 +150,8 @@ func TestResourceIndicators(t *testing.T) {
 	})
 	t.Run("two audiences: one of them narrows", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Audience = []string{"https://one.example", "https://two.example"} }).at(t)
-		require.Len(t, payload(t, w.login(w.key.ID, w.secret))["aud"], 2)
-		require.Equal(t, "https://two.example", payload(t, w.post(w.grant("resource", "https://two.example")).Token())["aud"])
+		require.Len(t, harness.Claims(t, w.login(w.key.ID, w.secret))["aud"], 2)
+		require.Equal(t, "https://two.example", harness.Claims(t, w.post(w.grant("resource", "https://two.example")).Token())["aud"])
 	})
 }
 

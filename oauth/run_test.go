@@ -119,14 +119,14 @@ func TestRun(t *testing.T) {
 			// and TestRotation sees that it is the default.
 			const every = 24 * time.Hour
 			srv, _, login, stop := running(t, func(st *store.Store, cfg *oauth.Config) { st.Watch, cfg.RotateEvery = nil, every })
-			first := part(t, login().Token(), 0)["kid"]
+			first := harness.Head(t, login().Token())["kid"]
 			time.Sleep(every - 5*time.Minute) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			require.Len(t, kidsOf(t, serve(srv.JWKS(), http.MethodGet, "/", "").Body), 2, "published before its first use")
-			require.Equal(t, first, part(t, login().Token(), 0)["kid"])
+			require.Equal(t, first, harness.Head(t, login().Token())["kid"])
 			time.Sleep(10 * time.Minute) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.NotEqual(t, first, part(t, login().Token(), 0)["kid"])
+			require.NotEqual(t, first, harness.Head(t, login().Token())["kid"])
 			require.NoError(t, stop())
 		})
 	})

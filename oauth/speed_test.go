@@ -17,6 +17,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -67,7 +68,7 @@ func newPair(t testing.TB, alg string) *pair {
 	// encode, sign and send as many bytes.
 	c := newCall(p.login)
 	require.NoError(t, c.to(srv.Token()))
-	claims := payload(t, answer{Body: string(c.reply)}.Token())
+	claims := harness.Claims(t, answer{Body: string(c.reply)}.Token())
 	sub, _ := claims["sub"].(string)
 	secretID, _ := claims["secret_id"].(string)
 	floorWith := func(random io.Reader) *floor {

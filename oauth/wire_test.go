@@ -31,7 +31,7 @@ func answerOn(t testing.TB, from *bufio.Reader) answer {
 	t.Helper()
 	response, err := http.ReadResponse(from, nil)
 	require.NoError(t, err)
-	a, err := harness.Read(response)
+	a, err := harness.Read(t, response)
 	require.NoError(t, err)
 	return a
 }

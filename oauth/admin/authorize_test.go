@@ -93,7 +93,7 @@ func TestAuthorizeErrors(t *testing.T) {
 	got = answer(&admin.UnauthorizedError{Challenge: "Bearer\r\nX-Evil: 1"})
 	require.Equal(t, "Bearer", got.Header.Get("WWW-Authenticate"), "B15")
 	got = answer(errors.New("canary"))
-	require.NotContains(t, string(got.body), "canary")
+	require.NotContains(t, got.Body, "canary")
 	var none *admin.UnauthorizedError
 	answer(none).problem(http.StatusUnauthorized, admin.CodeUnauthorized)
 }
@@ -118,10 +118,10 @@ func TestCrossOrigin(t *testing.T) {
 		}
 	}
 	disable := "/keys/" + m.Key.ID + "/disable"
-	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "same-origin").wants(http.StatusOK)
-	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "cross-site", "Origin", "https://console.example.com").wants(http.StatusOK)
-	r.do("olga", "POST", disable, "").wants(http.StatusOK) // no browser
-	r.do("olga", "GET", "/keys/"+m.Key.ID, "", "Sec-Fetch-Site", "cross-site").wants(http.StatusOK)
+	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "same-origin").Wants(http.StatusOK)
+	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "cross-site", "Origin", "https://console.example.com").Wants(http.StatusOK)
+	r.do("olga", "POST", disable, "").Wants(http.StatusOK) // no browser
+	r.do("olga", "GET", "/keys/"+m.Key.ID, "", "Sec-Fetch-Site", "cross-site").Wants(http.StatusOK)
 }
 
 // TestBearer mounts the API on a server whose own tokens manage its keys.
@@ -139,10 +139,9 @@ func TestBearer(t *testing.T) {
 	require.NoError(t, err)
 
 	send := func(method, path, body string, authorization ...string) (int, string, string) {
-		req, err := harness.NewRequest(t.Context(), method, auth.URL+"/manage/keys-of-all"+path, body, "Content-Type", "application/json")
-		require.NoError(t, err)
+		req := harness.NewRequest(t, method, auth.URL+"/manage/keys-of-all"+path, body, "Content-Type", "application/json")
 		req.Header["Authorization"] = authorization
-		answer, err := harness.Do(http.DefaultClient, req)
+		answer, err := harness.Do(t, http.DefaultClient, req)
 		require.NoError(t, err)
 		return answer.StatusCode, answer.Header.Get("WWW-Authenticate"), answer.Body
 	}
@@ -150,10 +149,7 @@ func TestBearer(t *testing.T) {
 		form := url.Values{
 			"grant_type": {"client_credentials"}, "client_id": {key.ID}, "client_secret": {secret.Reveal()}, "scope": {permissions},
 		}.Encode()
-		req, err := harness.NewRequest(t.Context(), "POST", auth.TokenURL, form, "Content-Type", "application/x-www-form-urlencoded")
-		require.NoError(t, err)
-		answer, err := harness.Do(http.DefaultClient, req)
-		require.NoError(t, err)
+		answer := harness.Send(t, "POST", auth.TokenURL, form, "Content-Type", "application/x-www-form-urlencoded")
 		require.NotEmpty(t, answer.Token(), answer.Body)
 		return "Bearer " + answer.Token()
 	}

@@ -71,7 +71,7 @@ func TestFilters(t *testing.T) {
 	r.createWith("olga", "team-a", `{"name":"charlie","permissions":[]}`)
 	r.clock.Advance(time.Minute)
 	r.create("bert", "team-b", "delta")
-	r.do("max", "POST", "/keys/"+bravo.Key.ID+"/disable", "").wants(http.StatusOK)
+	r.do("max", "POST", "/keys/"+bravo.Key.ID+"/disable", "").Wants(http.StatusOK)
 	for query, want := range map[string][]string{
 		"text=ALPHA":                              {"Alpha"},
 		"text=" + bravo.Key.ID[:13]:               {"bravo"},

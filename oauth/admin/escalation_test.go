@@ -21,7 +21,7 @@ func TestEscalation(t *testing.T) {
 	strong := r.createWith("ada", "team-a", `{"name":"strong","permissions":["admin.project.list","project.save"]}`)
 	plain := r.create("olga", "team-a", "plain")
 	wide := r.createWith("olga", "team-a", `{"name":"wide","permissions":["project.save"]}`)
-	r.do("olga", "POST", "/keys/"+wide.Key.ID+"/disable", "").wants(http.StatusOK)
+	r.do("olga", "POST", "/keys/"+wide.Key.ID+"/disable", "").Wants(http.StatusOK)
 	for _, c := range []struct {
 		name, actor, method, path, body string
 		missing                         string
@@ -53,7 +53,7 @@ func TestEscalation(t *testing.T) {
 			got := r.do("olga", "POST", createA, `{"name":"x","permissions":["`+permission+`"]}`)
 			if got.StatusCode == http.StatusCreated {
 				var m made
-				got.into(&m)
+				got.Into(&m)
 				require.NotContains(t, strings.Join(m.Key.Permissions, " "), "admin.")
 				return
 			}
@@ -62,9 +62,9 @@ func TestEscalation(t *testing.T) {
 	}
 	t.Run("B21 what narrows is allowed", func(t *testing.T) {
 		r := r.at(t)
-		r.do("lena", "PATCH", "/keys/"+wide.Key.ID, `{"permissions":[]}`).wants(http.StatusOK)
-		r.do("olga", "POST", "/keys/"+strong.Key.ID+"/disable", "").wants(http.StatusOK)
-		r.do("olga", "DELETE", "/keys/"+strong.Key.ID, "").wants(http.StatusNoContent)
+		r.do("lena", "PATCH", "/keys/"+wide.Key.ID, `{"permissions":[]}`).Wants(http.StatusOK)
+		r.do("olga", "POST", "/keys/"+strong.Key.ID+"/disable", "").Wants(http.StatusOK)
+		r.do("olga", "DELETE", "/keys/"+strong.Key.ID, "").Wants(http.StatusNoContent)
 	})
 }
 
@@ -78,7 +78,7 @@ func TestKeysThatManage(t *testing.T) {
 	all := as("keys.save keys.list project.list")
 
 	var child made
-	r.do("", "POST", createA, `{"name":"child","permissions":["project.list"]}`, all...).wants(http.StatusCreated).into(&child)
+	r.do("", "POST", createA, `{"name":"child","permissions":["project.list"]}`, all...).Wants(http.StatusCreated).Into(&child)
 	require.Equal(t, "2026-12-31", *child.Key.ExpiresAt, "B21 a child does not outlive its maker")
 	require.Equal(t, m.Key.ID, child.Key.CreatedBy.ID)
 	for name, c := range map[string]struct{ method, path, body, granted string }{
@@ -95,10 +95,10 @@ func TestKeysThatManage(t *testing.T) {
 			r.at(t).do("", c.method, c.path, c.body, as(c.granted)...).problem(http.StatusForbidden, admin.CodeForbidden)
 		})
 	}
-	r.do("", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":3600}`, all...).wants(http.StatusOK)
-	r.do("ada", "PATCH", "/keys/"+m.Key.ID, `{"permissions":["keys.list","project.list"]}`).wants(http.StatusOK)
+	r.do("", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":3600}`, all...).Wants(http.StatusOK)
+	r.do("ada", "PATCH", "/keys/"+m.Key.ID, `{"permissions":["keys.list","project.list"]}`).Wants(http.StatusOK)
 	r.do("", "POST", createA, `{"name":"x","permissions":[]}`, all...).problem(http.StatusForbidden, admin.CodeForbidden)
-	r.do("ada", "POST", "/keys/"+m.Key.ID+"/disable", "").wants(http.StatusOK)
+	r.do("ada", "POST", "/keys/"+m.Key.ID+"/disable", "").Wants(http.StatusOK)
 	r.do("", "GET", createA, "", all...).problem(http.StatusForbidden, admin.CodeForbidden)
 }
 
@@ -136,7 +136,7 @@ func TestNeverMore(t *testing.T) {
 			got = r.do(actor, "POST", createA, `{"name":"x","permissions":[`+strings.Join(pick(), ",")+`]}`)
 			if yields = true; got.StatusCode == http.StatusCreated {
 				var m made
-				got.into(&m)
+				got.Into(&m)
 				after = m.Key
 				ids = append(ids, m.Key.ID)
 			}
@@ -145,20 +145,20 @@ func TestNeverMore(t *testing.T) {
 			before = scope.MustParse(strings.Join(held.Permissions, " "))
 			got = r.do(actor, "PATCH", "/keys/"+id, `{"permissions":[`+strings.Join(pick(), ",")+`]}`)
 			if got.StatusCode == http.StatusOK {
-				got.into(&after)
+				got.Into(&after)
 			}
 		case 3:
 			got = r.do(actor, "POST", "/keys/"+id+"/rotate", `{"grace":0}`)
 			if yields = true; got.StatusCode == http.StatusOK {
 				var m made
-				got.into(&m)
+				got.Into(&m)
 				after = m.Key
 			}
 		default:
-			r.do("ada", "POST", "/keys/"+id+"/disable", "").wants(http.StatusOK)
+			r.do("ada", "POST", "/keys/"+id+"/disable", "").Wants(http.StatusOK)
 			got = r.do(actor, "POST", "/keys/"+id+"/enable", "")
 			if yields = true; got.StatusCode == http.StatusOK {
-				got.into(&after)
+				got.Into(&after)
 			}
 		}
 		if got.StatusCode >= 300 {
@@ -190,7 +190,7 @@ func TestGrantable(t *testing.T) {
 					Permissions []struct{ Name, Title, Description, Level string }
 				} `json:"groups"`
 			}
-			r.do(actor, "GET", "/workspaces/team-a/permissions", "", headers...).wants(http.StatusOK).into(&got)
+			r.do(actor, "GET", "/workspaces/team-a/permissions", "", headers...).Wants(http.StatusOK).Into(&got)
 			listed := map[string]bool{}
 			for _, group := range got.Groups {
 				require.NotEmpty(t, group.Permissions)
@@ -205,8 +205,8 @@ func TestGrantable(t *testing.T) {
 		})
 	}
 	looks := r.createWith("ada", "team-a", `{"name":"looks","permissions":["keys.list"]}`)
-	got := r.do("", "GET", "/workspaces/team-a/permissions", "", "X-Key", looks.Key.ID, "X-Scope", "keys.list").wants(http.StatusOK)
-	require.JSONEq(t, `{"groups":[]}`, string(got.body))
+	got := r.do("", "GET", "/workspaces/team-a/permissions", "", "X-Key", looks.Key.ID, "X-Scope", "keys.list").Wants(http.StatusOK)
+	require.JSONEq(t, `{"groups":[]}`, got.Body)
 }
 
 // TestUnknownPermissionsAreNamedToWhoMayGrant, whatever else is wrong: to

@@ -32,19 +32,19 @@ func TestETagsThatHold(t *testing.T) {
 				r := newRig(t)
 				m := r.create("olga", "team-a", "ci")
 				change := `{"name":"of another hand"}`
-				require.Equal(t, `"2"`, r.do("olga", "PATCH", "/keys/"+m.Key.ID, change).wants(http.StatusOK).Header.Get("ETag"))
+				require.Equal(t, `"2"`, r.do("olga", "PATCH", "/keys/"+m.Key.ID, change).Wants(http.StatusOK).Header.Get("ETag"))
 				var headers []string
 				for _, value := range named {
 					headers = append(headers, "If-Match", value)
 				}
 				got := r.do("max", c.method, fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID), c.body, headers...)
-				require.Less(t, got.StatusCode, 300, "%s", got.body)
+				require.Less(t, got.StatusCode, 300, got.Body)
 			})
 		}
 		t.Run(name+" under none that holds", func(t *testing.T) {
 			r := newRig(t)
 			m := r.create("olga", "team-a", "ci")
-			r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"of another hand"}`).wants(http.StatusOK)
+			r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"of another hand"}`).Wants(http.StatusOK)
 			before := r.snapshot("team-a")
 			path := fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID)
 			for _, stale := range []string{
@@ -63,12 +63,12 @@ func TestETagsThatHold(t *testing.T) {
 			r := newRig(t)
 			r.create("olga", "team-a", "ci")
 			with := func(n string) string { return strings.Replace(body, "7", n, 1) }
-			r.do("ada", "PUT", path, with("7"), "If-Match", `W/"0"`).wants(http.StatusOK)
-			r.do("ada", "PUT", path, with("8"), "If-Match", `"0", "1"`).wants(http.StatusOK)
+			r.do("ada", "PUT", path, with("7"), "If-Match", `W/"0"`).Wants(http.StatusOK)
+			r.do("ada", "PUT", path, with("8"), "If-Match", `"0", "1"`).Wants(http.StatusOK)
 			for _, stale := range []string{`W/"1"`, `"0", "1"`, `"x"`, `"2" "2"`, `,`, `*, "2"`} {
 				r.do("ada", "PUT", path, with("9"), "If-Match", stale).problem(http.StatusPreconditionFailed, admin.CodeChanged)
 			}
-			r.do("ada", "PUT", path, with("9"), "If-Match", `"1"`, "If-Match", `W/"2"`).wants(http.StatusOK)
+			r.do("ada", "PUT", path, with("9"), "If-Match", `"1"`, "If-Match", `W/"2"`).Wants(http.StatusOK)
 		})
 	}
 }

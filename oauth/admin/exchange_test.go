@@ -46,7 +46,7 @@ func record(t testing.TB, sent *http.Request, body string, got *reply) {
 	t.Helper()
 	x := exchange{
 		Test: t.Name(), Method: sent.Method, Target: strings.TrimPrefix(sent.URL.RequestURI(), prefix), Header: sent.Header, Body: []byte(body),
-		Status: got.StatusCode, Answered: got.Header, Answer: got.body,
+		Status: got.StatusCode, Answered: got.Header, Answer: []byte(got.Body),
 	}
 	below := sent.Clone(t.Context())
 	var err error

@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,11 +128,7 @@ func (r *rig) authorize(req *http.Request) (apikey.Actor, error) {
 }
 
 // reply is an answer as a test looks at it.
-type reply struct {
-	*http.Response
-	t    testing.TB
-	body []byte
-}
+type reply struct{ harness.Answer }
 
 // do sends a request as an actor. A body that is not empty is JSON. Headers
 // come in pairs. Every exchange is recorded, see exchangesEnv.
@@ -150,13 +145,12 @@ func (r *rig) try(actor, method, path, body string, headers ...string) (*reply, 
 	if body != "" && !slices.Contains(headers, "Content-Type") {
 		headers = append(headers, "Content-Type", "application/json")
 	}
-	req, err := harness.NewRequest(context.Background(), method, r.web.URL+prefix+path, body, append(headers, "X-Actor", actor)...)
-	require.NoError(r.t, err)
-	answer, err := harness.Do(http.DefaultClient, req)
+	req := harness.NewRequest(r.t, method, r.web.URL+prefix+path, body, append(headers, "X-Actor", actor)...)
+	answer, err := harness.Do(r.t, http.DefaultClient, req)
 	if err != nil {
 		return nil, err
 	}
-	got := &reply{answer.Response, r.t, []byte(answer.Body)}
+	got := &reply{answer}
 	record(r.t, req, body, got)
 	r.keep(got)
 	return got, nil
@@ -168,8 +162,8 @@ func (r *rig) keep(got *reply) {
 	var made struct {
 		Secret string `json:"secret"`
 	}
-	text := string(got.body)
-	if got.StatusCode < 300 && json.Unmarshal(got.body, &made) == nil && made.Secret != "" {
+	text := got.Body
+	if got.StatusCode < 300 && json.Unmarshal([]byte(text), &made) == nil && made.Secret != "" {
 		r.out.Keep(made.Secret)
 		text = strings.ReplaceAll(text, `"secret":"`+made.Secret+`"`, "")
 	}
@@ -196,34 +190,17 @@ func (r *rig) searchCanaries() {
 		require.NoError(r.t, err)
 		r.tell(string(text))
 	}
-	r.out.Note(harness.Dump(r.store)...)
-	r.out.Search(r.t) // B23
-}
-
-// wants checks the status.
-func (a *reply) wants(status int) *reply {
-	a.t.Helper()
-	require.Equal(a.t, status, a.StatusCode, "%s", a.body)
-	return a
-}
-
-// into reads the body.
-func (a *reply) into(v any) {
-	a.t.Helper()
-	decoder := json.NewDecoder(bytes.NewReader(a.body))
-	decoder.DisallowUnknownFields()
-	require.NoError(a.t, decoder.Decode(v), "%s", a.body)
+	r.out.SearchStore(r.t, r.store) // B23
 }
 
 // problem checks that the answer is a problem with this status and code.
 func (a *reply) problem(status int, code string) admin.Problem {
-	a.t.Helper()
-	a.wants(status)
-	require.Equal(a.t, "application/problem+json", a.Header.Get("Content-Type"))
+	a.T.Helper()
+	require.Equal(a.T, "application/problem+json", a.Wants(status).Header.Get("Content-Type"))
 	var p admin.Problem
-	a.into(&p)
-	require.Equal(a.t, admin.ProblemType+code, p.Type, "%s", a.body)
-	require.Equal(a.t, status, p.Status)
+	a.Into(&p)
+	require.Equal(a.T, admin.ProblemType+code, p.Type, a.Body)
+	require.Equal(a.T, status, p.Status)
 	return p
 }
 
@@ -280,30 +257,26 @@ func (r *rig) create(actor, workspace, name string) made {
 func (r *rig) createWith(actor, workspace, body string) made {
 	r.t.Helper()
 	var m made
-	r.do(actor, "POST", "/workspaces/"+workspace+"/keys", body).wants(http.StatusCreated).into(&m)
+	r.do(actor, "POST", "/workspaces/"+workspace+"/keys", body).Wants(http.StatusCreated).Into(&m)
 	return m
 }
 
 func (r *rig) read(actor, id string) key {
 	r.t.Helper()
 	var k key
-	r.do(actor, "GET", "/keys/"+id, "").wants(http.StatusOK).into(&k)
+	r.do(actor, "GET", "/keys/"+id, "").Wants(http.StatusOK).Into(&k)
 	return k
 }
 
 func (r *rig) list(actor, path string) keyPage {
 	r.t.Helper()
 	var page keyPage
-	r.do(actor, "GET", path, "").wants(http.StatusOK).into(&page)
+	r.do(actor, "GET", path, "").Wants(http.StatusOK).Into(&page)
 	return page
 }
 
 // login reports whether the secret opens its key.
 func (r *rig) login(id, secret string) error {
-	login, err := r.keys.Authenticate(context.Background(), apikey.Credentials{ID: id, Secret: secret})
-	if err != nil {
-		return err
-	}
-	_, err = r.keys.Issue(context.Background(), login, scope.Set{})
+	_, err := harness.LogIn(r.t.Context(), r.keys, apikey.Credentials{ID: id, Secret: secret}, scope.Set{})
 	return err
 }

@@ -21,7 +21,7 @@ const (
 func TestIdempotentCreate(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.keys.Policy = policy.MaxKeys(2) })
 	var first made
-	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated).into(&first)
+	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated).Into(&first)
 	again := func(actor string) admin.Problem {
 		return r.do(actor, "POST", createA, newKey, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeAlreadyDone)
 	}
@@ -37,16 +37,16 @@ func TestIdempotentCreate(t *testing.T) {
 		r.at(t).do("olga", "POST", createA, `{"name":""}`, "Idempotency-Key", "one").problem(http.StatusUnprocessableEntity, admin.CodeIdempotencyMismatch)
 	})
 	t.Run("B20 another actor's is another", func(t *testing.T) {
-		r.at(t).do("max", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+		r.at(t).do("max", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	})
 	t.Run("B20 another's of the same id is another", func(t *testing.T) {
 		r := newRig(t)
-		r.do("ada", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
-		r.do("ada?", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+		r.do("ada", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
+		r.do("ada?", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	})
 	t.Run("B20 another workspace's is another", func(t *testing.T) {
 		r := r.at(t)
-		r.do("both", "POST", "/workspaces/team-b/keys", newKey, "Idempotency-Key", "both").wants(http.StatusCreated)
+		r.do("both", "POST", "/workspaces/team-b/keys", newKey, "Idempotency-Key", "both").Wants(http.StatusCreated)
 		r.do("both", "POST", createA, newKey, "Idempotency-Key", "both").problem(http.StatusForbidden, admin.CodePolicy)
 	})
 	t.Run("at the quota a retry is still told of the first", func(t *testing.T) {
@@ -55,8 +55,8 @@ func TestIdempotentCreate(t *testing.T) {
 	})
 	t.Run("what failed was not done", func(t *testing.T) {
 		r := r.at(t)
-		r.do("olga", "DELETE", "/keys/"+first.Key.ID, "").wants(http.StatusNoContent)
-		r.do("olga", "POST", createA, newKey, "Idempotency-Key", "two").wants(http.StatusCreated)
+		r.do("olga", "DELETE", "/keys/"+first.Key.ID, "").Wants(http.StatusNoContent)
+		r.do("olga", "POST", createA, newKey, "Idempotency-Key", "two").Wants(http.StatusCreated)
 	})
 	t.Run("the first one's id is told though it was deleted", func(t *testing.T) {
 		require.Equal(t, first.Key.ID, again("olga").Key)
@@ -73,11 +73,11 @@ func TestIdempotentCreate(t *testing.T) {
 
 func TestIdempotencyKeyExpires(t *testing.T) {
 	r := newRig(t)
-	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	r.clock.Advance(24*time.Hour - time.Second)
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeAlreadyDone)
 	r.clock.Advance(time.Second)
-	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 }
 
 func TestIdempotentRotate(t *testing.T) {
@@ -86,7 +86,7 @@ func TestIdempotentRotate(t *testing.T) {
 	other := r.create("olga", "team-a", "other")
 	rotate := "/keys/" + m.Key.ID + "/rotate"
 	var rotated made
-	r.do("olga", "POST", rotate, `{"grace":0}`, "Idempotency-Key", "one", "If-Match", `"1"`).wants(http.StatusOK).into(&rotated)
+	r.do("olga", "POST", rotate, `{"grace":0}`, "Idempotency-Key", "one", "If-Match", `"1"`).Wants(http.StatusOK).Into(&rotated)
 	t.Run("B23 a retry makes no second secret", func(t *testing.T) {
 		r := r.at(t)
 		before := r.snapshot("team-a")
@@ -102,8 +102,8 @@ func TestIdempotentRotate(t *testing.T) {
 	})
 	t.Run("another key, another route", func(t *testing.T) {
 		r := r.at(t)
-		r.do("olga", "POST", "/keys/"+other.Key.ID+"/rotate", `{"grace":0}`, "Idempotency-Key", "one").wants(http.StatusOK)
-		r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+		r.do("olga", "POST", "/keys/"+other.Key.ID+"/rotate", `{"grace":0}`, "Idempotency-Key", "one").Wants(http.StatusOK)
+		r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	})
 }
 
@@ -128,7 +128,7 @@ func TestIdempotencyRaces(t *testing.T) {
 					if a.StatusCode < 300 {
 						done++
 						var m made
-						a.into(&m)
+						a.Into(&m)
 						id = m.Key.ID
 					}
 				}
@@ -193,7 +193,7 @@ func TestCutOff(t *testing.T) {
 	require.Error(t, err)
 	p = after.do("olga", "POST", "/keys/"+p.Key+"/rotate", `{"grace":0}`, "Idempotency-Key", "two").problem(http.StatusConflict, admin.CodeAlreadyDone)
 	var rotated made
-	after.do("olga", "POST", "/keys/"+p.Key+"/rotate", `{"grace":0}`, "Idempotency-Key", "three").wants(http.StatusOK).into(&rotated)
+	after.do("olga", "POST", "/keys/"+p.Key+"/rotate", `{"grace":0}`, "Idempotency-Key", "three").Wants(http.StatusOK).Into(&rotated)
 	require.NoError(t, after.login(p.Key, rotated.Secret), "what is left to do: rotate")
 }
 
@@ -205,7 +205,7 @@ func TestWithoutOnceIDs(t *testing.T) {
 		s.store = whole.store
 		s.store.OnceIDs = nil
 	})
-	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeConflict)
 	require.Len(t, r.list("olga", createA).Keys, 1)
 	_, _, err := r.keys.Spent(t.Context(), store.OnceID{Space: "x", ID: "y"})

@@ -116,17 +116,17 @@ func TestIsolation(t *testing.T) {
 					theirs := r.do(actor, method, fill(entry.Pattern, "team-b", foreign.Key.ID, secret), strings.ReplaceAll(body, "KEY", foreign.Key.ID), headers...)
 					nobodys := r.do(actor, method, fill(entry.Pattern, "team-z", unknown, "AAAA"), strings.ReplaceAll(body, "KEY", unknown), headers...)
 					require.Equal(t, nobodys.StatusCode, theirs.StatusCode)
-					require.Equal(t, string(nobodys.body), strings.ReplaceAll(string(theirs.body), foreign.Key.ID, unknown))
-					require.NotContains(t, string(theirs.body), "payroll")
+					require.Equal(t, nobodys.Body, strings.ReplaceAll(theirs.Body, foreign.Key.ID, unknown))
+					require.NotContains(t, theirs.Body, "payroll")
 					switch {
 					case !own:
 						require.Contains(t, []int{404, 405}, theirs.StatusCode)
 					case entry.Pattern == "/deletions":
-						require.Contains(t, string(theirs.body), `"status":404`)
+						require.Contains(t, theirs.Body, `"status":404`)
 					case adminsOnly[entry.Method+" "+entry.Pattern]:
-						theirs.wants(http.StatusForbidden)
+						theirs.Wants(http.StatusForbidden)
 					default:
-						theirs.wants(http.StatusNotFound)
+						theirs.Wants(http.StatusNotFound)
 					}
 				})
 			}
@@ -156,7 +156,7 @@ func TestIsolationOfLists(t *testing.T) {
 				Events []any   `json:"events"`
 				Next   *string `json:"next"`
 			}
-			r.at(t).do("olga", "GET", "/workspaces/team-a/events?"+query, "").wants(http.StatusOK).into(&page)
+			r.at(t).do("olga", "GET", "/workspaces/team-a/events?"+query, "").Wants(http.StatusOK).Into(&page)
 			require.Empty(t, page.Events)
 		})
 	}
@@ -170,7 +170,7 @@ func TestIsolationOfLists(t *testing.T) {
 				Problem *admin.Problem `json:"problem"`
 			} `json:"results"`
 		}
-		r.do("olga", "POST", "/deletions", `{"ids":["`+foreign.Key.ID+`","`+own.Key.ID+`","`+own.Key.ID+`","unknown"]}`).wants(http.StatusOK).into(&got)
+		r.do("olga", "POST", "/deletions", `{"ids":["`+foreign.Key.ID+`","`+own.Key.ID+`","`+own.Key.ID+`","unknown"]}`).Wants(http.StatusOK).Into(&got)
 		require.Len(t, got.Results, 3, "an id named twice counts once")
 		require.Equal(t, []int{404, 204, 404}, []int{got.Results[0].Status, got.Results[1].Status, got.Results[2].Status})
 		require.Equal(t, got.Results[0].Problem, got.Results[2].Problem)
@@ -211,7 +211,7 @@ func TestOtherSpellings(t *testing.T) {
 	})
 	t.Run("B20 ids are never recycled", func(t *testing.T) {
 		r := r.at(t)
-		r.do("bert", "DELETE", "/keys/"+foreign.Key.ID, "").wants(http.StatusNoContent)
+		r.do("bert", "DELETE", "/keys/"+foreign.Key.ID, "").Wants(http.StatusNoContent)
 		for _, actor := range []string{"bert", "ada", "olga"} {
 			r.do(actor, "GET", "/keys/"+foreign.Key.ID, "").problem(http.StatusNotFound, admin.CodeNotFound)
 		}

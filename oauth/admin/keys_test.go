@@ -14,9 +14,9 @@ import (
 // TestLifeOfAKey walks through every act on one key.
 func TestLifeOfAKey(t *testing.T) {
 	r := newRig(t)
-	answer := r.do("olga", "POST", "/workspaces/team-a/keys", `{"name":"ci","permissions":["project.*"],"expires_at":"2027-01-31","resources":[]}`).wants(http.StatusCreated)
+	answer := r.do("olga", "POST", "/workspaces/team-a/keys", `{"name":"ci","permissions":["project.*"],"expires_at":"2027-01-31","resources":[]}`).Wants(http.StatusCreated)
 	var m made
-	answer.into(&m)
+	answer.Into(&m)
 	require.Nil(t, r.read("olga", m.Key.ID).LastUsedAt)
 	require.NoError(t, r.login(m.Key.ID, m.Secret), "the secret of the answer logs in")
 	require.Equal(t, noon, *r.read("olga", m.Key.ID).LastUsedAt, "last use moves on login")
@@ -34,11 +34,11 @@ func TestLifeOfAKey(t *testing.T) {
 	require.Equal(t, prefix+"/keys/"+m.Key.ID, location.Path)
 
 	r.clock.Advance(time.Minute)
-	got := r.do("olga", "GET", "/keys/"+m.Key.ID, "").wants(http.StatusOK)
+	got := r.do("olga", "GET", "/keys/"+m.Key.ID, "").Wants(http.StatusOK)
 	require.Equal(t, `"1"`, got.Header.Get("ETag"))
 	require.Equal(t, "active", r.read("olga", m.Key.ID).State)
 
-	changed := r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"nightly","permissions":["project.list"],"expires_at":null}`, "If-Match", `"1"`).wants(http.StatusOK)
+	changed := r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"nightly","permissions":["project.list"],"expires_at":null}`, "If-Match", `"1"`).Wants(http.StatusOK)
 	require.Equal(t, `"2"`, changed.Header.Get("ETag"))
 	k := r.read("olga", m.Key.ID)
 	require.Equal(t, "nightly", k.Name)
@@ -46,24 +46,24 @@ func TestLifeOfAKey(t *testing.T) {
 	require.Nil(t, k.ExpiresAt)
 
 	var rotated made
-	r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":3600,"expires_at":"2027-06-30T12:00:00Z"}`).wants(http.StatusOK).into(&rotated)
+	r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":3600,"expires_at":"2027-06-30T12:00:00Z"}`).Wants(http.StatusOK).Into(&rotated)
 	require.NoError(t, r.login(m.Key.ID, rotated.Secret), "the secret a rotation returns is the one that logs in")
 	require.NoError(t, r.login(m.Key.ID, m.Secret), "so does the old one, within the grace")
 	require.Len(t, rotated.Key.Secrets, 2)
 	require.Equal(t, "2027-06-30T12:00:00Z", *rotated.Key.ExpiresAt)
 
-	r.do("olga", "DELETE", "/keys/"+m.Key.ID+"/secrets/"+rotated.Key.Secrets[0].ID, "").wants(http.StatusOK)
+	r.do("olga", "DELETE", "/keys/"+m.Key.ID+"/secrets/"+rotated.Key.Secrets[0].ID, "").Wants(http.StatusOK)
 	require.Error(t, r.login(m.Key.ID, m.Secret))
 	require.NoError(t, r.login(m.Key.ID, rotated.Secret))
 
 	require.Equal(t, "active", r.read("olga", m.Key.ID).State)
-	r.do("olga", "POST", "/keys/"+m.Key.ID+"/disable", "").wants(http.StatusOK)
+	r.do("olga", "POST", "/keys/"+m.Key.ID+"/disable", "").Wants(http.StatusOK)
 	require.Error(t, r.login(m.Key.ID, rotated.Secret))
 	require.Equal(t, "disabled", r.read("olga", m.Key.ID).State)
-	r.do("olga", "POST", "/keys/"+m.Key.ID+"/enable", "{}").wants(http.StatusOK)
+	r.do("olga", "POST", "/keys/"+m.Key.ID+"/enable", "{}").Wants(http.StatusOK)
 	require.NoError(t, r.login(m.Key.ID, rotated.Secret))
 
-	r.do("olga", "DELETE", "/keys/"+m.Key.ID, "").wants(http.StatusNoContent)
+	r.do("olga", "DELETE", "/keys/"+m.Key.ID, "").Wants(http.StatusNoContent)
 	r.do("olga", "GET", "/keys/"+m.Key.ID, "").problem(http.StatusNotFound, admin.CodeNotFound)
 	require.Error(t, r.login(m.Key.ID, rotated.Secret))
 }

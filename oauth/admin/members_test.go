@@ -33,14 +33,14 @@ func TestLastDay(t *testing.T) {
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 
 	other := r.create("ada", "team-a", "y")
-	r.do("ada", "PATCH", "/keys/"+other.Key.ID, `{"expires_at":"9999-12-31"}`).wants(http.StatusOK)
+	r.do("ada", "PATCH", "/keys/"+other.Key.ID, `{"expires_at":"9999-12-31"}`).Wants(http.StatusOK)
 	require.Equal(t, "9999-12-31", *r.read("ada", other.Key.ID).ExpiresAt)
-	r.do("ada", "POST", "/keys/"+other.Key.ID+"/rotate", `{"grace":60,"expires_at":"9999-12-31"}`).wants(http.StatusOK)
+	r.do("ada", "POST", "/keys/"+other.Key.ID+"/rotate", `{"grace":60,"expires_at":"9999-12-31"}`).Wants(http.StatusOK)
 	require.Equal(t, []string{"x", "y"}, r.list("ada", "/workspaces/team-a/keys?sort=name&expires_from=9999-12-31").names())
 	require.Empty(t, r.list("ada", "/workspaces/team-a/keys?expires_to=9999-12-31").names(), "the end of a span is its day's beginning")
-	r.do("ada", "GET", "/events?from=2026-01-01&to=9999-12-31", "").wants(http.StatusOK)
+	r.do("ada", "GET", "/events?from=2026-01-01&to=9999-12-31", "").Wants(http.StatusOK)
 	const rules = `{"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":"9999-12-31"}`
-	r.do("ada", "PUT", "/workspaces/team-a/settings", rules, "If-Match", "*").wants(http.StatusOK)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", rules, "If-Match", "*").Wants(http.StatusOK)
 
 	for _, text := range []string{"10000-01-01", "9999-12-32", "9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00Z"} {
 		p := r.do("ada", "POST", "/workspaces/team-a/keys", `{"name":"x","permissions":[],"expires_at":"`+text+`"}`).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
@@ -56,11 +56,11 @@ func TestNullMembers(t *testing.T) {
 	require.Nil(t, m.Key.ExpiresAt)
 	require.Empty(t, m.Key.Resources)
 	one := "/keys/" + m.Key.ID
-	r.do("ada", "PATCH", one, `{"resources":["https://billing.example.com"]}`).wants(http.StatusOK)
+	r.do("ada", "PATCH", one, `{"resources":["https://billing.example.com"]}`).Wants(http.StatusOK)
 	require.Len(t, r.read("ada", m.Key.ID).Resources, 1)
-	r.do("ada", "PATCH", one, `{"resources":null}`, "Content-Type", "application/merge-patch+json").wants(http.StatusOK)
+	r.do("ada", "PATCH", one, `{"resources":null}`, "Content-Type", "application/merge-patch+json").Wants(http.StatusOK)
 	require.Empty(t, r.read("ada", m.Key.ID).Resources, "RFC 7396: null removes")
-	r.do("ada", "POST", one+"/rotate", `{"grace":60,"expires_at":null,"resources":null}`).wants(http.StatusOK)
+	r.do("ada", "POST", one+"/rotate", `{"grace":60,"expires_at":null,"resources":null}`).Wants(http.StatusOK)
 	for body, field := range map[string]string{
 		`{"name":null}`: "name", `{"permissions":null}`: "permissions", `{"resources":[null]}`: "resources", `{"resources":false}`: "resources",
 	} {
@@ -76,10 +76,10 @@ func TestCharsetsOfJSON(t *testing.T) {
 	r := newRig(t)
 	create := "/workspaces/team-a/keys"
 	for _, charset := range []string{"us-ascii", "UTF8", `"utf-8"`, "ISO-8859-1"} {
-		r.do("ada", "POST", create, `{"name":"x","permissions":[]}`, "Content-Type", "application/json; charset="+charset).wants(http.StatusCreated)
+		r.do("ada", "POST", create, `{"name":"x","permissions":[]}`, "Content-Type", "application/json; charset="+charset).Wants(http.StatusCreated)
 	}
 	for _, charset := range []string{"utf-8", "UTF8"} {
-		r.do("ada", "POST", create, `{"name":"é","permissions":[]}`, "Content-Type", "application/json; charset="+charset).wants(http.StatusCreated)
+		r.do("ada", "POST", create, `{"name":"é","permissions":[]}`, "Content-Type", "application/json; charset="+charset).Wants(http.StatusCreated)
 	}
 	for _, charset := range []string{"us-ascii", "iso-8859-1"} {
 		r.do("ada", "POST", create, `{"name":"é","permissions":[]}`, "Content-Type", "application/json; charset="+charset).problem(http.StatusUnsupportedMediaType, admin.CodeMediaType)
@@ -105,7 +105,7 @@ func TestUnknownQueryParametersAreNamed(t *testing.T) {
 	}
 	got := r.do("olga", "GET", "/workspaces/team-a/keys?"+many[1:], "")
 	got.problem(http.StatusBadRequest, admin.CodeMalformed)
-	require.Less(t, len(got.body), 4<<10, "an answer is no echo")
+	require.Less(t, len(got.Body), 4<<10, "an answer is no echo")
 }
 
 // TestUnknownPermissionsAreNamedWithTheRest: one answer says all that is wrong.

@@ -8,24 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
 // TestShownOnce: a secret stands in the body of the answer that made it; no
 // cache keeps that answer, and no route of the table shows it again.
 func TestShownOnce(t *testing.T) {
 	r := newRig(t)
-	create := r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").wants(http.StatusCreated)
+	create := r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	var first, rotated made
-	create.into(&first)
-	rotate := r.do("olga", "POST", "/keys/"+first.Key.ID+"/rotate", `{"grace":3600}`, "Idempotency-Key", "two").wants(http.StatusOK)
-	rotate.into(&rotated)
-	for name, got := range map[string]*reply{"create": create, "rotate": rotate} {
+	create.Into(&first)
+	rotate := r.do("olga", "POST", "/keys/"+first.Key.ID+"/rotate", `{"grace":3600}`, "Idempotency-Key", "two").Wants(http.StatusOK)
+	rotate.Into(&rotated)
+	for name, got := range map[string]harness.Answer{"create": create, "rotate": rotate} {
 		t.Run("B23 "+name, func(t *testing.T) {
 			require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 			for _, header := range []string{"ETag", "Last-Modified", "Expires", "Age"} {
 				require.Empty(t, got.Header.Values(header), header)
 			}
-			require.Equal(t, 1, strings.Count(string(got.body), `"secret":"lk_`))
+			require.Equal(t, 1, strings.Count(got.Body, `"secret":"lk_`))
 		})
 	}
 	shown := 0
@@ -35,7 +36,7 @@ func TestShownOnce(t *testing.T) {
 			path := fill(entry.Pattern, "team-a", first.Key.ID, first.Key.Secrets[0].ID)
 			got := r.at(t).do("ada", entry.Method, path, body, "If-Match", "*", "Idempotency-Key", "one")
 			for _, secret := range []string{first.Secret, rotated.Secret} {
-				require.NotContains(t, string(got.body), secret[3:40])
+				require.NotContains(t, got.Body, secret[3:40])
 			}
 			if !entry.Public {
 				require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
@@ -70,9 +71,9 @@ func TestOutages(t *testing.T) {
 			got := r.do("ada", entry.Method, fill(entry.Pattern, "team-a", m.Key.ID, m.Key.Secrets[0].ID), body, "If-Match", "*")
 			switch entry.Pattern {
 			case "/deletions":
-				require.Contains(t, string(got.body), `"status":503`)
+				require.Contains(t, got.Body, `"status":503`)
 			case "/workspaces/{workspace}/permissions": // which needs no store for an admin
-				got.wants(http.StatusOK)
+				got.Wants(http.StatusOK)
 			default:
 				got.problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 				require.NotEmpty(t, got.Header.Get("Retry-After"))

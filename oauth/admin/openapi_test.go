@@ -65,10 +65,10 @@ func sorted(texts []string) []string {
 
 func TestDocumentIsServed(t *testing.T) {
 	r := newRig(t)
-	got := r.do("nobody at all", "GET", "/openapi.json", "").wants(http.StatusOK)
-	require.Equal(t, string(admin.Document()), string(got.body))
+	got := r.do("nobody at all", "GET", "/openapi.json", "").Wants(http.StatusOK)
+	require.Equal(t, string(admin.Document()), got.Body)
 	require.Equal(t, "application/json", got.Header.Get("Content-Type"))
-	r.do("", "HEAD", "/openapi.json", "").wants(http.StatusOK)
+	r.do("", "HEAD", "/openapi.json", "").Wants(http.StatusOK)
 }
 
 // TestProblemsAreExplained: the page that a problem's type leads to has a

@@ -28,11 +28,11 @@ func TestIfMatch(t *testing.T) {
 			r := newRig(t)
 			m := r.create("olga", "team-a", "ci")
 			path := fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID)
-			r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"of another hand"}`).wants(http.StatusOK)
+			r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"of another hand"}`).Wants(http.StatusOK)
 			if name == "enable" {
-				r.do("olga", "POST", "/keys/"+m.Key.ID+"/disable", "").wants(http.StatusOK)
+				r.do("olga", "POST", "/keys/"+m.Key.ID+"/disable", "").Wants(http.StatusOK)
 			}
-			now := r.do("olga", "GET", "/keys/"+m.Key.ID, "").wants(http.StatusOK).Header.Get("ETag")
+			now := r.do("olga", "GET", "/keys/"+m.Key.ID, "").Wants(http.StatusOK).Header.Get("ETag")
 			before := r.snapshot("team-a")
 			for _, stale := range []string{`"1"`, `"0"`, `"99"`, `W/"1"`, now[1 : len(now)-1], `"02"`, `"+2"`, `""`, `garbage`, now + ` "1"`, `"9223372036854775808"`} {
 				r.do("max", c.method, path, c.body, "If-Match", stale).problem(http.StatusPreconditionFailed, admin.CodeChanged)
@@ -40,14 +40,14 @@ func TestIfMatch(t *testing.T) {
 			r.do("max", c.method, path, c.body, "If-Match", `"1"`, "If-Match", `"1"`).problem(http.StatusPreconditionFailed, admin.CodeChanged)
 			require.Equal(t, before, r.snapshot("team-a"))
 			got := r.do("max", c.method, path, c.body, "If-Match", now)
-			require.Less(t, got.StatusCode, 300, "%s", got.body)
+			require.Less(t, got.StatusCode, 300, got.Body)
 		})
 		t.Run(name+" without a condition", func(t *testing.T) {
 			for _, headers := range [][]string{nil, {"If-Match", "*"}} {
 				r := newRig(t)
 				m := r.create("olga", "team-a", "ci")
 				got := r.do("max", c.method, fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID), c.body, headers...)
-				require.Less(t, got.StatusCode, 300, "%s", got.body)
+				require.Less(t, got.StatusCode, 300, got.Body)
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func TestTwoAdministrators(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
 	for round := range 20 {
-		etag := r.do("olga", "GET", "/keys/"+m.Key.ID, "").wants(http.StatusOK).Header.Get("ETag")
+		etag := r.do("olga", "GET", "/keys/"+m.Key.ID, "").Wants(http.StatusOK).Header.Get("ETag")
 		name, expiry := fmt.Sprint("name ", round), fmt.Sprintf("2027-01-%02d", round+1)
 		answers := together(2, func(i int) *reply {
 			body := `{"name":"` + name + `"}`
@@ -124,12 +124,12 @@ func TestSettingsNeedIfMatch(t *testing.T) {
 	for path, body := range map[string]string{"/settings": instance, "/workspaces/team-a/settings": own} {
 		t.Run(path, func(t *testing.T) {
 			r := r.at(t)
-			require.Equal(t, `"0"`, r.do("ada", "GET", path, "").wants(http.StatusOK).Header.Get("ETag"), "never saved")
+			require.Equal(t, `"0"`, r.do("ada", "GET", path, "").Wants(http.StatusOK).Header.Get("ETag"), "never saved")
 			r.do("ada", "PUT", path, body).problem(http.StatusPreconditionRequired, admin.CodePreconditionRequired)
 			r.do("ada", "PUT", path, body, "If-Match", `"1"`).problem(http.StatusPreconditionFailed, admin.CodeChanged)
-			require.Equal(t, `"1"`, r.do("ada", "PUT", path, body, "If-Match", `"0"`).wants(http.StatusOK).Header.Get("ETag"))
+			require.Equal(t, `"1"`, r.do("ada", "PUT", path, body, "If-Match", `"0"`).Wants(http.StatusOK).Header.Get("ETag"))
 			r.do("ada", "PUT", path, body, "If-Match", `"0"`).problem(http.StatusPreconditionFailed, admin.CodeChanged)
-			r.do("ada", "PUT", path, body, "If-Match", `*`).wants(http.StatusOK)
+			r.do("ada", "PUT", path, body, "If-Match", `*`).Wants(http.StatusOK)
 			answers := together(2, func(i int) *reply {
 				return r.do("ada", "PUT", path, strings.Replace(body, "7", fmt.Sprint(100+i), 1), "If-Match", `"1"`)
 			})

@@ -22,7 +22,7 @@ func TestRecords(t *testing.T) {
 	m := r.create("olga", "team-a", "ci")
 	r.create("bert", "team-b", "ci")
 	r.clock.Advance(time.Minute)
-	r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).wants(http.StatusOK)
+	r.do("max", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).Wants(http.StatusOK)
 	type event struct {
 		ID, Action, Workspace, Key, Note string
 		Time                             time.Time
@@ -35,7 +35,7 @@ func TestRecords(t *testing.T) {
 	}
 	events := func(actor, path string) []string {
 		var p page
-		r.do(actor, "GET", path, "").wants(http.StatusOK).into(&p)
+		r.do(actor, "GET", path, "").Wants(http.StatusOK).Into(&p)
 		found := []string{}
 		for _, e := range p.Events {
 			found = append(found, e.Actor.ID+" "+e.Action+" "+e.Workspace)
@@ -48,8 +48,8 @@ func TestRecords(t *testing.T) {
 	require.Equal(t, []string{"bert key.create team-b"}, events("ada", "/events?actor=bert&to=2026-07-01T12:00:30Z"))
 	require.Equal(t, []string{"max key.update team-a"}, events("ada", "/events?from=2026-07-01T12:00:30Z"))
 	var first, second page
-	r.do("olga", "GET", "/workspaces/team-a/events?limit=1", "").wants(http.StatusOK).into(&first)
-	r.do("olga", "GET", "/workspaces/team-a/events?limit=1&cursor="+*first.Next, "").wants(http.StatusOK).into(&second)
+	r.do("olga", "GET", "/workspaces/team-a/events?limit=1", "").Wants(http.StatusOK).Into(&first)
+	r.do("olga", "GET", "/workspaces/team-a/events?limit=1&cursor="+*first.Next, "").Wants(http.StatusOK).Into(&second)
 	require.Equal(t, []string{"name"}, first.Events[0].Fields)
 	require.Equal(t, "key.create", second.Events[0].Action)
 	require.Nil(t, second.Next)
@@ -96,7 +96,7 @@ func TestPolicyOutages(t *testing.T) {
 	})
 	m := r.create("olga", "team-a", "ci")
 	disabled := r.create("olga", "team-a", "disabled")
-	r.do("olga", "POST", "/keys/"+disabled.Key.ID+"/disable", "").wants(http.StatusOK)
+	r.do("olga", "POST", "/keys/"+disabled.Key.ID+"/disable", "").Wants(http.StatusOK)
 	before := r.snapshot("team-a")
 	for name, err := range map[string]error{
 		"a denial because of one":  &policy.Denied{Rule: "quota", Reason: "canary", Err: store.ErrUnavailable},
@@ -120,7 +120,7 @@ func TestPolicyOutages(t *testing.T) {
 				got := r.at(t).do("olga", call[0], call[1], call[2])
 				got.problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 				require.Equal(t, "1", got.Header.Get("Retry-After"))
-				require.NotContains(t, string(got.body), "canary")
+				require.NotContains(t, got.Body, "canary")
 				require.Equal(t, before, r.snapshot("team-a"))
 			})
 		}
@@ -143,8 +143,8 @@ func TestPolicySeesTheAddress(t *testing.T) {
 		s.config.ClientAddr = func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") }
 	})
 	m := r.create("olga", "team-a", "ci")
-	r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).wants(http.StatusOK)
-	r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":0}`).wants(http.StatusOK)
+	r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"renamed"}`).Wants(http.StatusOK)
+	r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":0}`).Wants(http.StatusOK)
 	require.Equal(t, []string{"192.0.2.7", "192.0.2.7", "192.0.2.7"}, seen)
 }
 
@@ -159,13 +159,13 @@ func TestUsage(t *testing.T) {
 	}))
 	path := "/keys/" + m.Key.ID + "/usage"
 	require.JSONEq(t, `{"days":[{"day":"2026-06-02","logins":2,"refusals":0},{"day":"2026-07-01","logins":3,"refusals":1}]}`,
-		string(r.do("olga", "GET", path, "").wants(http.StatusOK).body))
+		r.do("olga", "GET", path, "").Wants(http.StatusOK).Body)
 	require.JSONEq(t, `{"days":[{"day":"2026-06-01","logins":1,"refusals":0}]}`,
-		string(r.do("olga", "GET", path+"?from=2026-05-01&to=2026-06-02", "").wants(http.StatusOK).body))
+		r.do("olga", "GET", path+"?from=2026-05-01&to=2026-06-02", "").Wants(http.StatusOK).Body)
 	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: m.Key.ID, Secret: m.Secret}, apikey.Request{})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"days":[{"day":"2026-07-01","logins":4,"refusals":1}]}`,
-		string(r.do("olga", "GET", path+"?from=2026-07-01", "").wants(http.StatusOK).body), "at once, as the last use is")
+		r.do("olga", "GET", path+"?from=2026-07-01", "").Wants(http.StatusOK).Body, "at once, as the last use is")
 	without := newRig(t, func(s *setup) {
 		s.store = r.store
 		s.store.Usage = nil

@@ -54,21 +54,21 @@ func TestSettings(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
 	var got settings
-	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&got)
+	r.do("ada", "GET", "/settings", "").Wants(http.StatusOK).Into(&got)
 	require.Equal(t, fresh, got, "fresh settings: keys on, no limit, no forced expiry")
 
-	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_from":"2026-08-01"}`, "If-Match", `"0"`).wants(http.StatusOK).into(&got)
+	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":2,"require_expiry":true,"max_lifetime":86400,"enforced_from":"2026-08-01"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
 	august := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
 	require.Equal(t, rules{2, true, 86400, &august}, got.rules)
 	require.Equal(t, noon, *got.UpdatedAt)
 
 	var own workspace
-	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":-1,"require_expiry":false,"max_lifetime":3600,"enforced_from":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).wants(http.StatusOK).into(&own)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":-1,"require_expiry":false,"max_lifetime":3600,"enforced_from":"2026-07-15T12:00:00+02:00"}`, "If-Match", `"0"`).Wants(http.StatusOK).Into(&own)
 	july := time.Date(2026, 7, 15, 10, 0, 0, 0, time.UTC)
 	require.Equal(t, rules{-1, false, 3600, &july}, own.rules)
 	require.Equal(t, rules{0, true, 3600, &july}, own.InForce, "of two the stricter")
 	require.Equal(t, 1, own.Keys)
-	r.do("olga", "GET", "/workspaces/team-a/settings", "").wants(http.StatusOK).into(&own)
+	r.do("olga", "GET", "/workspaces/team-a/settings", "").Wants(http.StatusOK).Into(&own)
 	r.do("olga", "PUT", "/workspaces/team-a/settings", `{"max_keys":1,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`, "If-Match", `*`).problem(http.StatusForbidden, admin.CodeForbidden)
 	p := r.do("olga", "POST", createA, newKey).problem(http.StatusForbidden, admin.CodePolicy)
 	require.Equal(t, "settings.max_lifetime", p.Rule)
@@ -102,11 +102,11 @@ func TestReminderSettings(t *testing.T) {
 	})
 	put := func(off bool, before string) (got settings) {
 		t.Helper()
-		r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, off, before), "If-Match", "*").wants(http.StatusOK).into(&got)
+		r.do("ada", "PUT", "/settings", fmt.Sprintf(reminding, off, before), "If-Match", "*").Wants(http.StatusOK).Into(&got)
 		return got
 	}
 	var got settings
-	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&got)
+	r.do("ada", "GET", "/settings", "").Wants(http.StatusOK).Into(&got)
 	require.Nil(t, got.RemindBefore)
 	require.Equal(t, reminders{true, []int64{2592000, 604800, 86400}}, got.Reminders, "the host's own")
 	got = put(false, `[3600,31622400]`)
@@ -124,7 +124,7 @@ func TestReminderSettings(t *testing.T) {
 		r.createWith("olga", "team-a", `{"name":"soon","permissions":[],"expires_at":"2026-07-05"}`)
 		r.create("olga", "team-a", "never")
 		var page effects
-		r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, false, "[604800]")).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, false, "[604800]")).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1)
 		require.Equal(t, "soon", page.Effects[0].Key.Name)
 		require.True(t, page.Effects[0].Reminded)
@@ -137,7 +137,7 @@ func TestReminderSettings(t *testing.T) {
 	})
 	t.Run("of a host that sends none", func(t *testing.T) {
 		var got settings
-		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, "[3600]"), "If-Match", `"0"`).wants(http.StatusOK).into(&got)
+		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, "[3600]"), "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
 		require.Equal(t, []int64{3600}, got.RemindBefore, "kept for a host that does")
 		require.Equal(t, reminders{false, []int64{}}, got.Reminders)
 	})
@@ -190,13 +190,13 @@ func TestSuspend(t *testing.T) {
 	m, other := r.create("olga", "team-a", "ci"), r.create("bert", "team-b", "ci")
 	var got workspace
 	for range 2 {
-		r.do("ada", "POST", "/workspaces/team-a/suspend", "").wants(http.StatusOK).into(&got)
+		r.do("ada", "POST", "/workspaces/team-a/suspend", "").Wants(http.StatusOK).Into(&got)
 		require.True(t, got.Suspended)
 	}
 	require.Error(t, r.login(m.Key.ID, m.Secret))
 	require.NoError(t, r.login(other.Key.ID, other.Secret))
 	r.do("olga", "POST", "/workspaces/team-a/resume", "").problem(http.StatusForbidden, admin.CodeForbidden)
-	r.do("ada", "POST", "/workspaces/team-a/resume", "{}").wants(http.StatusOK).into(&got)
+	r.do("ada", "POST", "/workspaces/team-a/resume", "{}").Wants(http.StatusOK).Into(&got)
 	require.False(t, got.Suspended)
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 }
@@ -227,7 +227,7 @@ func TestPreview(t *testing.T) {
 	looked, cursor := 0, ""
 	for {
 		var page effects
-		r.do("ada", "POST", "/settings/preview?limit=2"+cursor, change).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/settings/preview?limit=2"+cursor, change).Wants(http.StatusOK).Into(&page)
 		looked += page.Looked
 		for _, effect := range page.Effects {
 			foretold[effect.Key.Name] = *effect.Ends
@@ -242,10 +242,10 @@ func TestPreview(t *testing.T) {
 	end := noon.Add(30 * 24 * time.Hour)
 	require.Equal(t, map[string]time.Time{"never": end, "long": end, "b never": end, "b long": end}, foretold)
 	var untouched settings
-	r.do("ada", "GET", "/settings", "").wants(http.StatusOK).into(&untouched)
+	r.do("ada", "GET", "/settings", "").Wants(http.StatusOK).Into(&untouched)
 	require.Equal(t, fresh, untouched, "a preview writes nothing")
 
-	r.do("ada", "PUT", "/settings", change, "If-Match", `"0"`).wants(http.StatusOK)
+	r.do("ada", "PUT", "/settings", change, "If-Match", `"0"`).Wants(http.StatusOK)
 	logsIn := func(name string) bool { return r.login(all[name].Key.ID, all[name].Secret) == nil }
 	r.clock.Advance(30*24*time.Hour - time.Second)
 	for name, m := range all {
@@ -262,7 +262,7 @@ func TestPreview(t *testing.T) {
 		r.create("olga", "team-a", "never")
 		r.create("bert", "team-b", "b never")
 		var page effects
-		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"2026-07-10"}`).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/workspaces/team-a/settings/preview", `{"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":"2026-07-10"}`).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1)
 		require.Equal(t, "never", page.Effects[0].Key.Name)
 		require.Equal(t, time.Date(2026, 7, 10, 0, 0, 0, 0, time.UTC), *page.Effects[0].Ends)
@@ -273,7 +273,7 @@ func TestPreview(t *testing.T) {
 		r := newRig(t)
 		r.create("olga", "team-a", "never")
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`).Wants(http.StatusOK).Into(&page)
 		require.Empty(t, page.Effects)
 		require.Equal(t, 1, page.Looked)
 	})
@@ -283,7 +283,7 @@ func TestPreview(t *testing.T) {
 		r.createWith("olga", "team-a", `{"name":"over","permissions":[],"expires_at":"2026-07-01T12:00:30Z"}`)
 		r.clock.Advance(time.Minute)
 		var page effects
-		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).wants(http.StatusOK).into(&page)
+		r.do("ada", "POST", "/settings/preview", `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null}`).Wants(http.StatusOK).Into(&page)
 		require.Len(t, page.Effects, 1, "what has expired does not end again")
 		require.Equal(t, noon.Add(time.Minute), *page.Effects[0].Ends)
 	})
@@ -307,7 +307,7 @@ func TestViolations(t *testing.T) {
 		found, cursor := map[string][]string{}, ""
 		for {
 			var p page
-			r.do(actor, "GET", path+"?limit=1"+cursor, "").wants(http.StatusOK).into(&p)
+			r.do(actor, "GET", path+"?limit=1"+cursor, "").Wants(http.StatusOK).Into(&p)
 			for _, v := range p.Violations {
 				found[v.Key.Name] = v.Rules
 			}
@@ -318,9 +318,9 @@ func TestViolations(t *testing.T) {
 		}
 	}
 	require.Empty(t, find("ada", "/violations"))
-	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
+	r.do("ada", "PUT", "/settings", `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":0,"require_expiry":true,"max_lifetime":0,"enforced_from":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry"}, "b never": {"require_expiry"}}, find("ada", "/violations"))
-	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":0,"require_expiry":false,"max_lifetime":2592000,"enforced_from":null}`, "If-Match", `"0"`).wants(http.StatusOK)
+	r.do("ada", "PUT", "/workspaces/team-a/settings", `{"max_keys":0,"require_expiry":false,"max_lifetime":2592000,"enforced_from":null}`, "If-Match", `"0"`).Wants(http.StatusOK)
 	require.Equal(t, map[string][]string{"never": {"require_expiry", "max_lifetime"}, "long": {"max_lifetime"}}, find("olga", "/workspaces/team-a/violations"))
 	require.Len(t, find("ada", "/violations"), 3)
 }
@@ -341,7 +341,7 @@ func TestDeletedWorkspace(t *testing.T) {
 			for _, actor := range []string{"ada", "olga"} {
 				got := r.do(actor, entry.Method, fill(entry.Pattern, "team-a", m.Key.ID, "x"), bodyOf(t, entry), "If-Match", "*")
 				if list := entry.Method == "GET" && !strings.HasSuffix(entry.Pattern, "/settings"); list {
-					got.wants(http.StatusOK)
+					got.Wants(http.StatusOK)
 				} else {
 					got.problem(http.StatusNotFound, admin.CodeNotFound)
 				}

@@ -117,7 +117,7 @@ func TestBodies(t *testing.T) {
 	})
 	t.Run("a merge patch", func(t *testing.T) {
 		r := r.at(t)
-		r.do("ada", "PATCH", one, `{"name":"renamed"}`, "Content-Type", "application/merge-patch+json").wants(http.StatusOK)
+		r.do("ada", "PATCH", one, `{"name":"renamed"}`, "Content-Type", "application/merge-patch+json").Wants(http.StatusOK)
 		r.do("ada", "POST", create, `{"name":"x","permissions":[]}`, "Content-Type", "application/merge-patch+json").problem(http.StatusUnsupportedMediaType, admin.CodeMediaType)
 	})
 	require.Len(t, r.list("ada", "/keys").Keys, 1)

@@ -3,6 +3,7 @@ package apikey_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -134,11 +135,7 @@ func (r *rig) login(id, secret string) (*apikey.Grant, error) {
 }
 
 func (r *rig) loginFor(id, secret string, requested scope.Set) (*apikey.Grant, error) {
-	login, err := r.Authenticate(context.Background(), apikey.Credentials{ID: id, Secret: secret, Address: addrA})
-	if err != nil {
-		return nil, r.note(err)
-	}
-	grant, err := r.Issue(context.Background(), login, requested)
+	grant, err := harness.LogIn(context.Background(), r.Service, apikey.Credentials{ID: id, Secret: secret, Address: addrA}, requested)
 	return grant, r.note(err)
 }
 
@@ -164,26 +161,15 @@ func (r *rig) events(q store.EventQuery) []store.Event {
 	q.Limit = store.MaxPage
 	page, err := r.store.Events.List(context.Background(), q)
 	require.NoError(r.t, err)
-	oldest := make([]store.Event, len(page.Events))
-	for i, e := range page.Events {
-		oldest[len(oldest)-1-i] = e
-	}
-	return oldest
+	slices.Reverse(page.Events)
+	return page.Events
 }
 
 // searchCanaries looks for every secret that this rig made in all that it let
 // out, printed in every way, and in the whole memory of its store.
 func (r *rig) searchCanaries() {
-	ctx := context.Background()
-	_ = r.Flush(ctx) // a store that fails has nothing to show
-	if page, err := r.store.Events.List(ctx, store.EventQuery{Limit: store.MaxPage}); err == nil {
-		r.logs.Show(page)
-	}
-	if page, err := r.store.Keys.List(ctx, store.KeyQuery{Limit: store.MaxPage}); err == nil {
-		r.logs.Show(page)
-	}
+	_ = r.Flush(context.Background()) // a store that fails has nothing to show
 	r.logs.Show(r.Service)
 	r.logs.Show(r.seen[:min(len(r.seen), 100)]) // they have no room for one anyway
-	r.logs.Note(harness.Dump(r.store)...)
-	r.logs.Search(r.t)
+	r.logs.SearchStore(r.t, r.store)
 }

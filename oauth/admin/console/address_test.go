@@ -28,7 +28,7 @@ var links = regexp.MustCompile(`(?:href|action)="([^"]*)`)
 // address holds the one and ends with the other.
 func (r *rig) follow(person string, from *page, holds, end string) *page {
 	r.t.Helper()
-	for _, match := range links.FindAllStringSubmatch(from.body, -1) {
+	for _, match := range links.FindAllStringSubmatch(from.Body, -1) {
 		address := html.UnescapeString(match[1])
 		if !strings.Contains(address, holds) || !strings.HasSuffix(address, end) {
 			continue
@@ -37,7 +37,7 @@ func (r *rig) follow(person string, from *page, holds, end string) *page {
 		require.NoError(r.t, err)
 		return r.get(person, strings.TrimPrefix(to.RequestURI(), prefix))
 	}
-	require.Fail(r.t, "no such link", "%s, %s in %s", holds, end, from.body)
+	require.Fail(r.t, "no such link", "%s, %s in %s", holds, end, from.Body)
 	return nil
 }
 
@@ -51,15 +51,15 @@ func TestEveryIdHasAnAddress(t *testing.T) {
 			})
 			shows := func(got *page) *page {
 				t.Helper()
-				require.Equal(t, http.StatusOK, got.StatusCode, got.body)
-				require.Contains(t, html.UnescapeString(got.body), "<bdi>"+id+"</bdi>")
+				require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
+				require.Contains(t, html.UnescapeString(got.Body), "<bdi>"+id+"</bdi>")
 				return got
 			}
 			list := shows(r.follow("ada", r.get("ada", "/"), "./workspaces/", "/keys"))
 			led := r.follow("ada", list, "./workspaces/", "/keys/new")
 			form := r.get("ada", led.leads())
 			made := r.post("ada", strings.TrimPrefix(form.Request.URL.RequestURI(), prefix), filled(form.fields()))
-			require.Equal(t, http.StatusCreated, made.StatusCode, made.body)
+			require.Equal(t, http.StatusCreated, made.StatusCode, made.Body)
 			page, err := r.keys.List(t.Context(), people["ada"].Actor, store.KeyQuery{Workspace: id})
 			require.NoError(t, err)
 			require.Len(t, page.Keys, 1)
@@ -67,7 +67,7 @@ func TestEveryIdHasAnAddress(t *testing.T) {
 			shows(r.follow("ada", key, "./workspaces/", "/keys"))
 			shows(r.follow("ada", key, "./workspaces/", "/events"))
 			rules := shows(r.follow("ada", r.get("ada", "/settings/workspaces"), "settings/workspaces/", ""))
-			require.Contains(t, rules.body, "1 key</a>")
+			require.Contains(t, rules.Body, "1 key</a>")
 			suspend := r.follow("ada", rules, "settings/workspaces/", "/suspend")
 			r.post("ada", strings.TrimPrefix(suspend.Request.URL.RequestURI(), prefix), suspend.fields()).leads()
 			workspace, err := r.keys.Workspace(t.Context(), people["ada"].Actor, id)
@@ -87,14 +87,14 @@ func TestEveryKeyHasAnAddress(t *testing.T) {
 			})
 			require.NoError(t, err)
 			list := r.get("olga", "/workspaces/team-a/keys?text="+url.QueryEscape("from "+id))
-			_, link, _ := strings.Cut(list.body, `class="name" href="`)
+			_, link, _ := strings.Cut(list.Body, `class="name" href="`)
 			link, _, _ = strings.Cut(link, `"`)
 			page := r.follow("olga", list, link, link)
-			require.Contains(t, html.UnescapeString(page.body), ">"+id+"</code>")
+			require.Contains(t, html.UnescapeString(page.Body), ">"+id+"</code>")
 			ask := r.follow("olga", page, "/keys/", "/disable")
-			require.Equal(t, http.StatusOK, ask.StatusCode, ask.body)
+			require.Equal(t, http.StatusOK, ask.StatusCode, ask.Body)
 			to := r.post("olga", strings.TrimPrefix(ask.Request.URL.RequestURI(), prefix), ask.fields()).leads()
-			require.Contains(t, r.get("olga", to).body, "The key was disabled")
+			require.Contains(t, r.get("olga", to).Body, "The key was disabled")
 			now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
 			require.NoError(t, err)
 			require.True(t, now.Disabled)

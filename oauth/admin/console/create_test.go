@@ -21,7 +21,7 @@ func TestCreate(t *testing.T) {
 	r := newRig(t)
 	form := r.form("olga", newPage, "name", "ci", "permissions", "project.list", "permissions", "project.save", "expires", "90d")
 	got := r.post("olga", newPage, form)
-	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
 	secret := got.secret()
 	page, err := r.keys.List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, noon.Add(90*24*time.Hour), key.NotAfter)
 	require.Equal(t, store.ActorRef{Kind: "owner", ID: "olga"}, key.CreatedBy)
 	require.True(t, r.logsIn(key.ID, secret))
-	require.Contains(t, strings.NewReplacer("<span>", "", "</span>", "").Replace(got.body),
+	require.Contains(t, strings.NewReplacer("<span>", "", "</span>", "").Replace(got.Body),
 		"curl -d grant_type=client_credentials -d client_id="+key.ID+" -d client_secret="+secret+" &#39;https://api.example.com/api/login&#39;</pre>")
 
 	t.Run("B23 the answer with a secret is not kept", func(t *testing.T) {
@@ -43,20 +43,20 @@ func TestCreate(t *testing.T) {
 	t.Run("B23 sent again by reload it makes no second key", func(t *testing.T) {
 		again := r.post("olga", newPage, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
-		require.Contains(t, again.body, "Already created")
-		require.Contains(t, again.body, key.ID)
-		require.NotContains(t, again.body, secret)
+		require.Contains(t, again.Body, "Already created")
+		require.Contains(t, again.Body, key.ID)
+		require.NotContains(t, again.Body, secret)
 		require.Equal(t, 1, r.count("team-a"))
 	})
 	t.Run("B23 the page of a form that was sent says so, too", func(t *testing.T) {
 		back := r.get("olga", newPage+"?form="+form.Get("form"))
 		require.Equal(t, http.StatusConflict, back.StatusCode)
-		require.Contains(t, back.body, key.ID)
-		require.NotContains(t, back.body, secret)
+		require.Contains(t, back.Body, key.ID)
+		require.NotContains(t, back.Body, secret)
 	})
 	t.Run("B23 no other page shows the secret", func(t *testing.T) {
 		for _, path := range []string{"/workspaces/team-a/keys", "/keys/" + key.ID, "/keys/" + key.ID + "/change", "/workspaces/team-a/events"} {
-			require.NotContains(t, r.get("olga", path).body, secret)
+			require.NotContains(t, r.get("olga", path).Body, secret)
 		}
 		require.NotContains(t, r.log.String(), secret)
 	})
@@ -136,17 +136,17 @@ func TestCreateIsRefused(t *testing.T) {
 				have = 1
 			}
 			got := r.post(test.person, newPage, test.values)
-			require.Equal(t, test.status, got.StatusCode, got.body)
-			require.Contains(t, got.body, `id="problems"`)
-			require.Contains(t, got.body, test.says)
+			require.Equal(t, test.status, got.StatusCode, got.Body)
+			require.Contains(t, got.Body, `id="problems"`)
+			require.Contains(t, got.Body, test.says)
 			if test.field != "" {
-				require.Contains(t, got.body, `href="#f-`+test.field+`"`)
-				require.Contains(t, got.body, `id="f-`+test.field+`"`, "the problem leads to its field")
+				require.Contains(t, got.Body, `href="#f-`+test.field+`"`)
+				require.Contains(t, got.Body, `id="f-`+test.field+`"`, "the problem leads to its field")
 			}
 			require.Equal(t, have, r.count("team-a"))
 			require.Empty(t, got.secret())
 			// What was typed is not lost, and the form can be mended.
-			require.Contains(t, got.body, `value="`+test.values.Get("form")+`"`)
+			require.Contains(t, got.Body, `value="`+test.values.Get("form")+`"`)
 		})
 	}
 }
@@ -156,7 +156,7 @@ func TestOnlyWhatAPersonMayGrantIsOffered(t *testing.T) {
 	offered := func(person string) []string {
 		got := r.get(person, r.get(person, newPage).leads())
 		var names []string
-		for _, match := range regexp.MustCompile(`name="permissions" value="([^"]+)"`).FindAllStringSubmatch(got.body, -1) {
+		for _, match := range regexp.MustCompile(`name="permissions" value="([^"]+)"`).FindAllStringSubmatch(got.Body, -1) {
 			names = append(names, match[1])
 		}
 		return names
@@ -182,7 +182,7 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.Defaults.Rules = test.rules })
-			body := r.get("olga", r.get("olga", newPage).leads()).body
+			body := r.get("olga", r.get("olga", newPage).leads()).Body
 			var offered []string
 			for _, match := range regexp.MustCompile(`name="expires" value="([^"]+)"`).FindAllStringSubmatch(body, -1) {
 				offered = append(offered, match[1])
@@ -198,7 +198,7 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 			for _, choice := range offered {
 				form := r.form("olga", newPage, "name", choice, "permissions", "project.list", "expires", choice, "expires_on", max(test.max, "2026-07-02"))
 				got := r.post("olga", newPage, form)
-				require.Equal(t, http.StatusCreated, got.StatusCode, "%s: %s", choice, got.body)
+				require.Equal(t, http.StatusCreated, got.StatusCode, "%s: %s", choice, got.Body)
 			}
 		})
 	}

@@ -18,22 +18,22 @@ import (
 func TestLastDay(t *testing.T) {
 	r := newRig(t)
 	got := r.post("olga", newPage, r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "date", "expires_on", "9999-12-31"))
-	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
 	page, err := r.keys.List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 1)
 	require.Equal(t, time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), page.Keys[0].NotAfter.UTC())
 	require.True(t, r.logsIn(page.Keys[0].ID, got.secret()))
-	require.Contains(t, r.get("olga", "/keys/"+page.Keys[0].ID).body, "31 Dec 9999")
+	require.Contains(t, r.get("olga", "/keys/"+page.Keys[0].ID).Body, "31 Dec 9999")
 
 	for _, path := range []string{"/workspaces/team-a/events?from=2026-01-01&to=9999-12-31", "/settings/events?to=9999-12-31"} {
 		events := r.get("ada", path)
 		require.Equal(t, http.StatusOK, events.StatusCode)
-		require.Contains(t, events.body, "olga", path)
-		require.NotContains(t, events.body, "choose a day", path)
+		require.Contains(t, events.Body, "olga", path)
+		require.NotContains(t, events.Body, "choose a day", path)
 	}
 	got = r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "all", "enforced_from", "9999-12-31", "do", "save", "reminders", "off"))
-	require.Equal(t, http.StatusSeeOther, got.StatusCode, got.body)
+	require.Equal(t, http.StatusSeeOther, got.StatusCode, got.Body)
 	require.Equal(t, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), r.settings().Rules.EnforcedFrom)
 
 	got = r.post("olga", newPage, r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "date", "expires_on", "10000-01-01"))

@@ -36,8 +36,8 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 			t.Run("B16 the form of "+other+": "+path, func(t *testing.T) {
 				form := filled(r.form(other, newPage))
 				got := r.post("ada", path, form)
-				require.Equal(t, http.StatusForbidden, got.StatusCode, got.body)
-				require.Contains(t, got.body, "This form is too old")
+				require.Equal(t, http.StatusForbidden, got.StatusCode, got.Body)
+				require.Contains(t, got.Body, "This form is too old")
 				require.Equal(t, 1, r.count("team-a"))
 				now, err := r.keys.Get(t.Context(), people["ada"].Actor, key.ID)
 				require.NoError(t, err)
@@ -48,9 +48,9 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 		t.Run("what the form of "+other+" did is told to nobody else", func(t *testing.T) {
 			form := filled(r.form(other, newPage))
 			made := r.post(other, newPage, form)
-			require.Equal(t, http.StatusCreated, made.StatusCode, made.body)
+			require.Equal(t, http.StatusCreated, made.StatusCode, made.Body)
 			got := r.get("ada", newPage+"?form="+form.Get("form"))
-			require.Equal(t, http.StatusSeeOther, got.StatusCode, got.body)
+			require.Equal(t, http.StatusSeeOther, got.StatusCode, got.Body)
 			require.NotContains(t, got.Header.Get("Location"), form.Get("form"))
 			page, err := r.keys.List(t.Context(), people["ada"].Actor, store.KeyQuery{Workspace: "team-a", Text: "sly"})
 			require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 	}
 	// With a form of her own, the same is done.
 	got := r.post("ada", newPage, filled(r.form("ada", newPage)))
-	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
 }
 
 // filled is a form with what every form of the console needs.

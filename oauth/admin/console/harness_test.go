@@ -94,11 +94,9 @@ func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *co
 // serve asks for a page, or sends a form, in this very goroutine.
 func (r *rig) serve(person, method, path string, values url.Values) *page {
 	r.t.Helper()
-	req := httptest.NewRequestWithContext(r.t.Context(), method, prefix+path, strings.NewReader(values.Encode()))
-	req.Header.Set("X-Person", person)
-	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r.page(harness.Serve(r.mux, req))
+	req := harness.Incoming(method, prefix+path, values.Encode(),
+		"X-Person", person, "Sec-Fetch-Site", "same-origin", "Content-Type", "application/x-www-form-urlencoded")
+	return r.page(harness.Serve(r.mux, req.WithContext(r.t.Context())))
 }
 
 var errNobody = errors.New("canary: the session database's own words")
@@ -116,11 +114,7 @@ func authorize(r *http.Request) (console.Person, error) {
 }
 
 // page is an answer as a test looks at it.
-type page struct {
-	*http.Response
-	t    testing.TB
-	body string
-}
+type page struct{ harness.Answer }
 
 // get opens a page. It does not follow where it leads.
 func (r *rig) get(person, path string) *page {
@@ -144,17 +138,14 @@ func (r *rig) sendBody(person, method, path, body string, headers ...string) *pa
 	if method == http.MethodPost && !slices.Contains(headers, "Content-Type") {
 		headers = append(headers, "Content-Type", "application/x-www-form-urlencoded")
 	}
-	req, err := harness.NewRequest(r.t.Context(), method, r.url+prefix+path, body, append(headers, "X-Person", person)...)
-	require.NoError(r.t, err)
-	answer, err := harness.Do(http.DefaultClient, req)
-	require.NoError(r.t, err)
-	return r.page(answer)
+	return r.page(harness.Send(r.t, method, r.url+prefix+path, body, append(headers, "X-Person", person)...))
 }
 
 func (r *rig) page(answer harness.Answer) *page {
 	r.t.Helper()
 	require.NotContains(r.t, answer.Body, "canary")
-	got := &page{answer.Response, r.t, answer.Body}
+	answer.T = r.t
+	got := &page{answer}
 	if secret := got.secret(); secret != "" {
 		r.log.Keep(secret)
 	}
@@ -163,11 +154,11 @@ func (r *rig) page(answer harness.Answer) *page {
 
 // leads is where a redirect leads, below the prefix.
 func (p *page) leads() string {
-	p.t.Helper()
-	require.Equal(p.t, http.StatusSeeOther, p.StatusCode, p.body)
+	p.T.Helper()
+	require.Equal(p.T, http.StatusSeeOther, p.StatusCode, p.Body)
 	to, err := p.Request.URL.Parse(p.Header.Get("Location"))
-	require.NoError(p.t, err)
-	require.True(p.t, strings.HasPrefix(to.Path, prefix+"/"), "%s", to)
+	require.NoError(p.T, err)
+	require.True(p.T, strings.HasPrefix(to.Path, prefix+"/"), "%s", to)
 	return strings.TrimPrefix(to.RequestURI(), prefix)
 }
 
@@ -176,7 +167,7 @@ var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z_]+)" value="([
 // fields are the hidden fields of the page's forms.
 func (p *page) fields() url.Values {
 	values := url.Values{}
-	for _, match := range hidden.FindAllStringSubmatch(p.body, -1) {
+	for _, match := range hidden.FindAllStringSubmatch(p.Body, -1) {
 		values.Set(match[1], html.UnescapeString(match[2]))
 	}
 	return values
@@ -190,7 +181,7 @@ func (r *rig) form(person, path string, more ...string) url.Values {
 	if got.StatusCode == http.StatusSeeOther {
 		got = r.get(person, got.leads())
 	}
-	require.Equal(r.t, http.StatusOK, got.StatusCode, got.body)
+	require.Equal(r.t, http.StatusOK, got.StatusCode, got.Body)
 	values := got.fields()
 	for i := 0; i < len(more); i += 2 {
 		values.Add(more[i], more[i+1])
@@ -202,7 +193,7 @@ var shownSecret = regexp.MustCompile(`data-secret>(lk_[A-Za-z0-9]+)</code>`)
 
 // secret is the secret that a page shows, or the empty string.
 func (p *page) secret() string {
-	if match := shownSecret.FindStringSubmatch(p.body); match != nil {
+	if match := shownSecret.FindStringSubmatch(p.Body); match != nil {
 		return match[1]
 	}
 	return ""
@@ -211,10 +202,7 @@ func (p *page) secret() string {
 // made makes a key through the service.
 func (r *rig) made(workspace, name, permissions string) (store.Key, string) {
 	r.t.Helper()
-	key, secret, err := r.keys.Create(r.t.Context(), people["ada"].Actor, apikey.Spec{Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions)})
-	require.NoError(r.t, err)
-	r.log.Keep(secret.Reveal())
-	return key, secret.Reveal()
+	return harness.NewKey(r.t, r.keys, r.log, workspace, name, permissions)
 }
 
 func (r *rig) count(workspace string) int {

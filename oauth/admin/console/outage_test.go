@@ -58,7 +58,7 @@ func TestPolicyOutages(t *testing.T) {
 				answer = err
 				defer func() { answer = nil }()
 				got := send()
-				require.Equal(t, http.StatusServiceUnavailable, got.StatusCode, got.body)
+				require.Equal(t, http.StatusServiceUnavailable, got.StatusCode, got.Body)
 				require.Equal(t, "1", got.Header.Get("Retry-After"))
 				require.Equal(t, 2, r.count("team-a"))
 			})
@@ -67,8 +67,8 @@ func TestPolicyOutages(t *testing.T) {
 			answer = &policy.Denied{Rule: "quota", Reason: "Not today.", Err: store.ErrNotFound}
 			defer func() { answer = nil }()
 			got := send()
-			require.Equal(t, http.StatusForbidden, got.StatusCode, got.body)
-			require.Contains(t, got.body, "Not today.")
+			require.Equal(t, http.StatusForbidden, got.StatusCode, got.Body)
+			require.Contains(t, got.Body, "Not today.")
 		})
 	}
 }
@@ -87,7 +87,7 @@ func TestAuthorizeOutages(t *testing.T) {
 				c.Authorize = func(*http.Request) (console.Person, error) { return console.Person{}, err }
 			})
 			got := r.get("ada", "/workspaces/team-a/keys")
-			require.Equal(t, http.StatusServiceUnavailable, got.StatusCode, got.body)
+			require.Equal(t, http.StatusServiceUnavailable, got.StatusCode, got.Body)
 			require.Equal(t, "1", got.Header.Get("Retry-After"))
 		})
 	}

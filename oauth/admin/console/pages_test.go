@@ -39,7 +39,7 @@ func TestChange(t *testing.T) {
 		form["name"] = []string{"too late"}
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
-		require.Contains(t, got.body, "Someone else was faster")
+		require.Contains(t, got.Body, "Someone else was faster")
 	})
 	t.Run("a form without a version changes nothing", func(t *testing.T) {
 		form := r.form("olga", path)
@@ -57,7 +57,7 @@ func TestChange(t *testing.T) {
 		form["permissions"], form["name"], form["expires"] = []string{"project.list", "admin.project.list"}, []string{"robot"}, []string{"keep"}
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusForbidden, got.StatusCode)
-		require.Contains(t, got.body, "admin.project.list")
+		require.Contains(t, got.Body, "admin.project.list")
 	})
 }
 
@@ -67,7 +67,7 @@ func TestRotate(t *testing.T) {
 	path := "/keys/" + key.ID + "/rotate"
 	form := r.form("olga", path, "grace", "1h", "expires", "keep")
 	got := r.post("olga", path, form)
-	require.Equal(t, http.StatusOK, got.StatusCode, got.body)
+	require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
 	fresh := got.secret()
 	require.NotEmpty(t, fresh)
 	require.True(t, r.logsIn(key.ID, fresh))
@@ -76,8 +76,8 @@ func TestRotate(t *testing.T) {
 	t.Run("B23 sent again it makes no other secret", func(t *testing.T) {
 		again := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
-		require.Contains(t, again.body, "Already rotated")
-		require.NotContains(t, again.body, fresh)
+		require.Contains(t, again.Body, "Already rotated")
+		require.NotContains(t, again.Body, fresh)
 		now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
 		require.NoError(t, err)
 		require.Len(t, now.Secrets, 2)
@@ -88,7 +88,7 @@ func TestRotate(t *testing.T) {
 	t.Run("no grace chosen", func(t *testing.T) {
 		got := r.post("olga", path, r.form("olga", path, "expires", "keep"))
 		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
-		require.Contains(t, got.body, "#f-grace")
+		require.Contains(t, got.Body, "#f-grace")
 	})
 	t.Run("without grace the others end at once", func(t *testing.T) {
 		got := r.post("olga", path, r.form("olga", path, "grace", "0", "expires", "keep"))
@@ -104,12 +104,12 @@ func TestEnding(t *testing.T) {
 	at := "/keys/" + key.ID
 	require.Equal(t, at+"?done=disable", r.post("olga", at+"/disable", r.form("olga", at+"/disable")).leads())
 	require.False(t, r.logsIn(key.ID, secret))
-	require.Contains(t, r.get("olga", at).body, "disabled")
+	require.Contains(t, r.get("olga", at).Body, "disabled")
 	require.Equal(t, at+"?done=enable", r.post("olga", at+"/enable", r.form("olga", at)).leads())
 	require.True(t, r.logsIn(key.ID, secret))
 
 	retire := at + "/retire/" + key.Secrets[0].ID
-	require.Contains(t, r.get("olga", retire).body, "only secret")
+	require.Contains(t, r.get("olga", retire).Body, "only secret")
 	require.Equal(t, at+"?done=retire", r.post("olga", retire, r.form("olga", retire)).leads())
 	require.False(t, r.logsIn(key.ID, secret))
 	require.Equal(t, http.StatusNotFound, r.get("olga", retire).StatusCode)
@@ -124,10 +124,10 @@ func TestEnding(t *testing.T) {
 	form := r.form("olga", at+"/delete", "name", "ci")
 	to := r.post("olga", at+"/delete", form).leads()
 	require.Equal(t, "/workspaces/team-a/keys?done=delete", to)
-	require.Contains(t, r.get("olga", to).body, `data-say="The key was deleted."`)
+	require.Contains(t, r.get("olga", to).Body, `data-say="The key was deleted."`)
 	require.Equal(t, 0, r.count("team-a"))
 	require.Equal(t, http.StatusNotFound, r.get("olga", at).StatusCode)
-	require.Contains(t, r.get("olga", "/workspaces/team-a/events?key="+key.ID).body, "Deleted the key")
+	require.Contains(t, r.get("olga", "/workspaces/team-a/events?key="+key.ID).Body, "Deleted the key")
 }
 
 func TestSettings(t *testing.T) {
@@ -137,9 +137,9 @@ func TestSettings(t *testing.T) {
 		"require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview")
 	form.Set("enforced_from", "2026-06-30")
 	preview := r.post("ada", "/settings", form)
-	require.Equal(t, http.StatusOK, preview.StatusCode, preview.body)
-	require.Contains(t, preview.body, "Would end")
-	require.Contains(t, preview.body, key.ID)
+	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
+	require.Contains(t, preview.Body, "Would end")
+	require.Contains(t, preview.Body, key.ID)
 	settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
 	require.NoError(t, err)
 	require.Zero(t, settings.Rules, "a preview saves nothing")
@@ -151,16 +151,16 @@ func TestSettings(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, store.Rules{MaxKeys: 3, RequireExpiry: true, MaxLifetime: 90 * 24 * time.Hour, EnforcedFrom: time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC)}, settings.Rules)
 	require.True(t, r.logsIn(key.ID, secret))
-	require.Contains(t, r.get("ada", "/settings/violations").body, key.ID)
-	require.Contains(t, r.get("ada", "/settings/keys").body, key.ID)
-	require.Contains(t, r.get("ada", "/settings/events").body, "Changed the settings")
-	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, "1 of 3 keys")
+	require.Contains(t, r.get("ada", "/settings/violations").Body, key.ID)
+	require.Contains(t, r.get("ada", "/settings/keys").Body, key.ID)
+	require.Contains(t, r.get("ada", "/settings/events").Body, "Changed the settings")
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").Body, "1 of 3 keys")
 	require.Equal(t, http.StatusConflict, r.post("ada", "/settings", save).StatusCode, "it has changed since")
 
 	t.Run("off", func(t *testing.T) {
 		off := r.form("ada", "/settings", "keys", "off", "limit", "none", "unit", "days", "effect", "new", "do", "preview")
 		preview := r.post("ada", "/settings", off)
-		require.Contains(t, preview.body, "1 key ends at once")
+		require.Contains(t, preview.Body, "1 key ends at once")
 		save := preview.fields()
 		save.Set("do", "save")
 		r.post("ada", "/settings", save).leads()
@@ -181,9 +181,9 @@ func TestSettings(t *testing.T) {
 				form[field] = list
 			}
 			got := r.post("ada", "/settings", form)
-			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.body)
-			require.Contains(t, got.body, `href="#f-`+name+`"`)
-			require.Contains(t, got.body, `id="f-`+name+`"`)
+			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.Body)
+			require.Contains(t, got.Body, `href="#f-`+name+`"`)
+			require.Contains(t, got.Body, `id="f-`+name+`"`)
 		})
 	}
 }
@@ -195,18 +195,18 @@ func TestWorkspaceRules(t *testing.T) {
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/settings/workspaces/team-a"
 	preview := r.post("ada", at, r.form("ada", at, "limit", "own", "max_keys", "1", "unit", "days", "effect", "new", "do", "preview"))
-	require.Contains(t, preview.body, "No key that exists ends")
+	require.Contains(t, preview.Body, "No key that exists ends")
 	save := preview.fields()
 	save.Set("do", "save")
 	require.Equal(t, at+"?done=settings", r.post("ada", at, save).leads())
-	list := r.get("olga", "/workspaces/team-a/keys").body
+	list := r.get("olga", "/workspaces/team-a/keys").Body
 	require.Contains(t, list, "1 of 1 key")
 	require.NotContains(t, list, "keys/new", "the quota is reached")
 
 	r.post("ada", at+"/suspend", r.form("ada", at+"/suspend")).leads()
 	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
 	require.Error(t, err)
-	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, "is suspended")
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").Body, "is suspended")
 	r.post("ada", at+"/resume", r.form("ada", at)).leads()
 	require.True(t, r.logsIn(key.ID, secret))
 }
@@ -219,7 +219,7 @@ func TestLists(t *testing.T) {
 	}
 	order := func(query string) []string {
 		t.Helper()
-		body := r.get("olga", "/workspaces/team-a/keys?"+query).body
+		body := r.get("olga", "/workspaces/team-a/keys?"+query).Body
 		var names []string
 		for _, part := range strings.Split(body, `class="name"`)[1:] {
 			_, rest, _ := strings.Cut(part, "<bdi>")
@@ -235,19 +235,19 @@ func TestLists(t *testing.T) {
 	require.Empty(t, order("permission=project.save"))
 	require.Empty(t, order("state=disabled"))
 	require.Len(t, order("state=enabled&permission=project.list"), 3)
-	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?text=zzz").body, "No key matches")
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?text=zzz").Body, "No key matches")
 }
 
 func TestUsageIsDrawn(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
-	require.Contains(t, r.get("olga", "/keys/"+key.ID).body, "Nobody has logged in")
+	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "Nobody has logged in")
 	for range 3 {
 		_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
 		require.NoError(t, err)
 	}
 	for _, when := range []string{"not written yet", "written"} {
-		body := r.get("olga", "/keys/"+key.ID).body
+		body := r.get("olga", "/keys/"+key.ID).Body
 		require.Contains(t, body, "3 logins, 0 refused logins", when)
 		require.Contains(t, body, `<rect class="logins" x="580"`, when)
 		require.Contains(t, body, "<td>3</td>", when)
@@ -257,10 +257,10 @@ func TestUsageIsDrawn(t *testing.T) {
 	t.Run("a key that was used where nobody counts", func(t *testing.T) {
 		key, _ := r.made("team-a", "restored", "project.list")
 		require.NoError(t, r.store.Upkeep.Touch(t.Context(), []store.Use{{Key: key.ID, Secret: key.Secrets[0].ID, At: noon.AddDate(0, 0, -28)}}))
-		body := r.get("olga", "/keys/"+key.ID).body
+		body := r.get("olga", "/keys/"+key.ID).Body
 		require.Contains(t, body, "No login with this key has been counted here")
 		require.NotContains(t, body, "Nobody has logged in")
 		r.clock.Advance(48 * time.Hour)
-		require.Contains(t, r.get("olga", "/keys/"+key.ID).body, "Nobody has logged in")
+		require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "Nobody has logged in")
 	})
 }

@@ -18,24 +18,24 @@ import (
 
 // listed are the entries that a page of a list shows.
 func (p *page) listed() string {
-	p.t.Helper()
-	require.Equal(p.t, http.StatusOK, p.StatusCode, p.body)
-	_, rest, _ := strings.Cut(p.body, "<tbody>")
+	p.T.Helper()
+	require.Equal(p.T, http.StatusOK, p.StatusCode, p.Body)
+	_, rest, _ := strings.Cut(p.Body, "<tbody>")
 	entries, _, _ := strings.Cut(rest, "</tbody>")
 	return entries
 }
 
 // rows is how many entries a page of a list shows.
-func (p *page) rows() int { p.t.Helper(); return strings.Count(p.listed(), "<tr>") }
+func (p *page) rows() int { p.T.Helper(); return strings.Count(p.listed(), "<tr>") }
 
 // on is the address that a button of a list leads to, or the empty string.
 func (p *page) on(label string) string {
-	match := regexp.MustCompile(`<a class="button[^"]*" href="([^"]*)"[^>]*>` + label + `</a>`).FindStringSubmatch(p.body)
+	match := regexp.MustCompile(`<a class="button[^"]*" href="([^"]*)"[^>]*>` + label + `</a>`).FindStringSubmatch(p.Body)
 	if match == nil {
 		return ""
 	}
 	to, err := p.Request.URL.Parse(html.UnescapeString(match[1]))
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	return strings.TrimPrefix(to.RequestURI(), prefix)
 }
 
@@ -73,19 +73,19 @@ func TestListsLeadBack(t *testing.T) {
 			require.Equal(t, 50, first.rows())
 			require.Empty(t, first.on("Previous page"))
 			require.Empty(t, first.on("First page"))
-			require.Contains(t, first.body, "Page 1<")
+			require.Contains(t, first.Body, "Page 1<")
 			second := r.get("ada", first.on("Next page"))
 			require.Equal(t, 50, second.rows())
-			require.Contains(t, second.body, "Page 2<")
+			require.Contains(t, second.Body, "Page 2<")
 			third := r.get("ada", second.on("Next page"))
-			require.Contains(t, third.body, "Page 3<")
+			require.Contains(t, third.Body, "Page 3<")
 			require.Empty(t, third.on("Next page"))
 			require.GreaterOrEqual(t, third.rows(), 20)
 			require.NotEqual(t, first.listed(), second.listed())
 
 			back := r.get("ada", third.on("Previous page"))
 			require.Equal(t, second.listed(), back.listed())
-			require.Contains(t, back.body, "Page 2<")
+			require.Contains(t, back.Body, "Page 2<")
 			again := r.get("ada", back.on("Previous page"))
 			require.Equal(t, first.listed(), again.listed())
 			require.Empty(t, again.on("Previous page"))
@@ -109,7 +109,7 @@ func TestAddressesOfListsStayShort(t *testing.T) {
 		at = r.get("olga", at.on("Next page"))
 		require.Less(t, len(at.Request.URL.RequestURI()), 7<<10)
 	}
-	require.Contains(t, at.body, "Page 9<")
+	require.Contains(t, at.Body, "Page 9<")
 	require.Equal(t, 1, at.rows())
 	require.Equal(t, first, r.get("olga", at.on("First page")).listed())
 	number := 9
@@ -143,7 +143,7 @@ func TestPlacesInListsAreSigned(t *testing.T) {
 		}
 		got := r.get(person, path+"?cursor="+url.QueryEscape(cursor))
 		require.Equal(t, firsts[person+path], got.listed())
-		require.Contains(t, got.body, "Page 1<")
+		require.Contains(t, got.Body, "Page 1<")
 	}
 	t.Run("B20 another person's", func(t *testing.T) {
 		first("max", list, cursor)

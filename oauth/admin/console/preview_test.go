@@ -39,8 +39,8 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	preview := func() string {
 		t.Helper()
 		got := r.post("ada", "/settings", r.form("ada", "/settings", strict...))
-		require.Equal(t, http.StatusOK, got.StatusCode, got.body)
-		return got.body
+		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
+		return got.Body
 	}
 	all := preview()
 	require.Contains(t, all, "<b>20000 keys end at once.</b>")
@@ -57,7 +57,7 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, part, "Not every key was looked at")
 	require.Contains(t, part, "more than the 20000 oldest ones")
 
-	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).body
+	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).Body
 	require.NotContains(t, none, "No key that exists", "nobody knows that")
 	require.Contains(t, none, "None of the keys that were looked at")
 	require.Contains(t, none, "Not every key was looked at")
@@ -83,19 +83,19 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 		})
 		r.stored(6000)
 		got := r.serve("ada", http.MethodGet, "/settings", nil)
-		require.Equal(t, http.StatusOK, got.StatusCode, got.body)
+		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
 		form := got.fields()
 		for i := 0; i < len(strict); i += 2 {
 			form.Set(strict[i], strict[i+1])
 		}
 		preview := r.serve("ada", http.MethodPost, "/settings", form)
-		require.Equal(t, http.StatusOK, preview.StatusCode, preview.body)
-		require.Contains(t, preview.body, "At least 4000 keys end at once.")
-		require.Contains(t, preview.body, "more than the 4000 oldest ones")
+		require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
+		require.Contains(t, preview.Body, "At least 4000 keys end at once.")
+		require.Contains(t, preview.Body, "more than the 4000 oldest ones")
 
 		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)
-		require.Equal(t, http.StatusOK, violations.StatusCode, violations.body)
-		require.Contains(t, violations.body, "None among these keys")
+		require.Equal(t, http.StatusOK, violations.StatusCode, violations.Body)
+		require.Contains(t, violations.Body, "None among these keys")
 		require.NotEmpty(t, violations.on("Next page"))
 	})
 }

@@ -43,18 +43,18 @@ func TestReminderSettings(t *testing.T) {
 		Workspace: "team-a", Name: "soon", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(noon.Add(35 * day)),
 	})
 	require.NoError(t, err)
-	fresh := r.get("ada", "/settings").body
+	fresh := r.get("ada", "/settings").Body
 	require.Contains(t, fresh, `name="reminders" value="on" checked`)
 	require.Contains(t, fresh, `name="remind_before" value=""`)
 	require.Contains(t, fresh, "Empty: 30 days, 7 days and 1 day, as this service was set up")
 
 	preview := r.asked("preview", "on", "40, 12h,7 days")
-	require.Equal(t, http.StatusOK, preview.StatusCode, preview.body)
-	require.Contains(t, preview.body, "<li>a reminder is sent 40 days, 7 days and 12 hours before a key expires</li>")
-	require.Contains(t, preview.body, "A reminder of 1 key is sent at once.")
-	require.Contains(t, preview.body, "reminder at once")
-	require.Contains(t, preview.body, soon.ID)
-	require.NotContains(t, preview.body, "longer than now")
+	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
+	require.Contains(t, preview.Body, "<li>a reminder is sent 40 days, 7 days and 12 hours before a key expires</li>")
+	require.Contains(t, preview.Body, "A reminder of 1 key is sent at once.")
+	require.Contains(t, preview.Body, "reminder at once")
+	require.Contains(t, preview.Body, soon.ID)
+	require.NotContains(t, preview.Body, "longer than now")
 	require.Zero(t, r.settings().Version, "a preview saves nothing")
 
 	save := preview.fields()
@@ -62,19 +62,19 @@ func TestReminderSettings(t *testing.T) {
 	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).leads())
 	times := [store.MaxReminders]time.Duration{40 * day, 7 * day, 12 * time.Hour}
 	require.Equal(t, times, r.settings().RemindBefore)
-	require.Contains(t, r.get("ada", "/settings").body, `name="remind_before" value="40, 7, 12h"`)
-	require.Contains(t, r.get("ada", "/settings/events").body, "times of reminders")
+	require.Contains(t, r.get("ada", "/settings").Body, `name="remind_before" value="40, 7, 12h"`)
+	require.Contains(t, r.get("ada", "/settings/events").Body, "times of reminders")
 
 	preview = r.asked("preview", "off", "40, 7, 12h")
-	require.Contains(t, preview.body, "<li>no reminder is sent of a key about to expire</li>")
-	require.Contains(t, preview.body, "No key that exists ends")
+	require.Contains(t, preview.Body, "<li>no reminder is sent of a key about to expire</li>")
+	require.Contains(t, preview.Body, "No key that exists ends")
 	save = preview.fields()
 	save.Set("do", "save")
 	r.post("ada", "/settings", save).leads()
 	require.True(t, r.settings().RemindersOff)
 	require.Equal(t, times, r.settings().RemindBefore, "for when they are on again")
-	require.Contains(t, r.get("ada", "/settings").body, `name="reminders" value="off" checked`)
-	require.Contains(t, r.get("ada", "/settings/events").body, "reminders on or off")
+	require.Contains(t, r.get("ada", "/settings").Body, `name="reminders" value="off" checked`)
+	require.Contains(t, r.get("ada", "/settings/events").Body, "reminders on or off")
 
 	r.asked("save", "on", " ").leads()
 	require.False(t, r.settings().RemindersOff)
@@ -99,11 +99,11 @@ func TestReminderSettings(t *testing.T) {
 		t.Run("refused: "+c.name, func(t *testing.T) {
 			for _, do := range []string{"preview", "save"} {
 				got := r.asked(do, c.choice, c.before)
-				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.body)
-				require.Contains(t, got.body, `<a href="#f-`+c.field+`">Reminders: `)
-				require.Contains(t, got.body, `id="f-`+c.field+`"`)
-				require.Contains(t, got.body, c.says)
-				require.Contains(t, got.body, `value="`+html.EscapeString(c.before)+`"`, "what was typed is there to be mended")
+				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode, got.Body)
+				require.Contains(t, got.Body, `<a href="#f-`+c.field+`">Reminders: `)
+				require.Contains(t, got.Body, `id="f-`+c.field+`"`)
+				require.Contains(t, got.Body, c.says)
+				require.Contains(t, got.Body, `value="`+html.EscapeString(c.before)+`"`, "what was typed is there to be mended")
 				require.Zero(t, r.settings().RemindBefore)
 			}
 		})
@@ -118,11 +118,11 @@ func TestNoReminders(t *testing.T) {
 	settings.RemindersOff, settings.RemindBefore[0] = true, 5*day
 	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
-	body := r.get("ada", "/settings").body
+	body := r.get("ada", "/settings").Body
 	require.Contains(t, body, "This service is not set up to send any.")
 	require.NotContains(t, body, `name="reminders"`)
 	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "unit", "days", "effect", "new", "do", "preview"))
-	require.NotContains(t, preview.body, "reminder")
+	require.NotContains(t, preview.Body, "reminder")
 	save := preview.fields()
 	save.Set("do", "save")
 	r.post("ada", "/settings", save).leads()

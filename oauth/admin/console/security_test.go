@@ -48,13 +48,13 @@ func TestEveryPageIsProtected(t *testing.T) {
 		require.Equal(t, "no-referrer", got.Header.Get("Referrer-Policy"), "B10")
 		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 		for _, inline := range []string{"<style", " style=", "javascript:", " onclick=", "<script>"} {
-			require.NotContains(t, got.body, inline)
+			require.NotContains(t, got.Body, inline)
 		}
 	}
 	for _, path := range get {
 		t.Run("B16 B10 GET "+path, func(t *testing.T) {
 			got := r.get("ada", path)
-			require.Contains(t, []int{http.StatusOK, http.StatusSeeOther, http.StatusUnprocessableEntity}, got.StatusCode, got.body)
+			require.Contains(t, []int{http.StatusOK, http.StatusSeeOther, http.StatusUnprocessableEntity}, got.StatusCode, got.Body)
 			protected(t, got)
 			protected(t, r.get("bert", path))
 		})
@@ -65,7 +65,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 				got := r.send("ada", http.MethodPost, path, form, headers...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.body, "came from somewhere else")
+				require.Contains(t, got.Body, "came from somewhere else")
 				protected(t, got)
 			}
 		})
@@ -73,7 +73,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 			for _, form := range []url.Values{{}, {"form": {"AAAA"}}, {"form": {strings.Repeat("A", 54)}}} {
 				got := r.post("ada", path, form)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.body, "too old")
+				require.Contains(t, got.Body, "too old")
 			}
 			// In the address it does not count.
 			got := r.post("ada", path+"?"+r.form("ada", newPage).Encode(), url.Values{})
@@ -105,7 +105,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 					form = url.Values{"form": {strings.TrimPrefix(got.Header.Get("Location"), "?form=")}}
 					got = r.get(person, got.leads())
 				}
-				require.Equal(t, want, statusOf(got, path, post), got.body)
+				require.Equal(t, want, statusOf(got, path, post), got.Body)
 				if slices.Contains(post, path) {
 					// His own form, of a page that he may see.
 					if own := r.get(person, newFor(person)); own.StatusCode == http.StatusSeeOther {
@@ -114,8 +114,8 @@ func TestStrangersAreKeptOut(t *testing.T) {
 					form.Set("name", "canary-of-a")
 					form.Set("version", "1")
 					sent := r.post(person, path, form)
-					require.Equal(t, want, sent.StatusCode, sent.body)
-					require.NotContains(t, sent.body, "canary")
+					require.Equal(t, want, sent.StatusCode, sent.Body)
+					require.NotContains(t, sent.Body, "canary")
 				}
 			}
 		})
@@ -150,7 +150,7 @@ func TestManagersAreNoAdministrators(t *testing.T) {
 		form.Set("do", "save")
 		require.Equal(t, http.StatusForbidden, r.post("max", path, form).StatusCode, path)
 	}
-	require.NotContains(t, r.get("max", "/workspaces/team-a/keys").body, "Admin area")
+	require.NotContains(t, r.get("max", "/workspaces/team-a/keys").Body, "Admin area")
 }
 
 func TestNobodyIsSignedIn(t *testing.T) {
@@ -158,7 +158,7 @@ func TestNobodyIsSignedIn(t *testing.T) {
 	for _, person := range []string{"", "nobody", "empty"} {
 		got := r.get(person, "/workspaces/team-a/keys")
 		require.Equal(t, http.StatusUnauthorized, got.StatusCode)
-		require.Contains(t, got.body, "not signed in")
+		require.Contains(t, got.Body, "not signed in")
 		require.Equal(t, http.StatusUnauthorized, r.get(person, "/no/such/page").StatusCode)
 	}
 	got := r.get("outage", "/workspaces/team-a/keys")
@@ -194,19 +194,19 @@ func TestNamesAreText(t *testing.T) {
 					"/settings/keys", "/settings/events", "/settings/violations", "/settings/workspaces/" + url.PathEscape(workspace),
 				} {
 					got := r.get("ada", path)
-					require.Equal(t, http.StatusOK, got.StatusCode, "%s: %s", path, got.body)
+					require.Equal(t, http.StatusOK, got.StatusCode, "%s: %s", path, got.Body)
 					for _, markup := range []string{"<script>", "<img src=x", `"><i>`, `' onfocus`, `href="javascript`} {
-						require.False(t, strings.Contains(got.body, markup), "%s has %s", path, markup)
+						require.False(t, strings.Contains(got.Body, markup), "%s has %s", path, markup)
 					}
 				}
-				require.Contains(t, html.UnescapeString(r.get("ada", "/keys/"+key.ID).body), "<bdi>"+name+"</bdi>")
+				require.Contains(t, html.UnescapeString(r.get("ada", "/keys/"+key.ID).Body), "<bdi>"+name+"</bdi>")
 				// What was typed wrongly comes back as text, too.
 				form := r.form("ada", "/keys/"+key.ID+"/delete", "name", name+"?")
 				form.Set("name", name+"?")
 				got := r.post("ada", "/keys/"+key.ID+"/delete", form)
 				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
-				require.Contains(t, got.body, `value="`+html.EscapeString(name)[:5])
-				require.NotContains(t, got.body, "<script>")
+				require.Contains(t, got.Body, `value="`+html.EscapeString(name)[:5])
+				require.NotContains(t, got.Body, "<script>")
 			})
 		}
 	}
@@ -233,7 +233,7 @@ func TestNoTextBecomesAHeader(t *testing.T) {
 			require.Equal(t, http.StatusUnprocessableEntity, made.StatusCode)
 			form := filled(r.form("ada", newPage))
 			made = r.post("ada", "/workspaces/"+url.PathEscape(text)+"/keys/new", form)
-			require.Equal(t, http.StatusUnprocessableEntity, made.StatusCode, made.body)
+			require.Equal(t, http.StatusUnprocessableEntity, made.StatusCode, made.Body)
 			change := r.form("olga", "/keys/"+key.ID+"/change")
 			change["permissions"], change["name"], change["expires"] = []string{"project.list"}, []string{text}, []string{"keep"}
 			require.Equal(t, http.StatusUnprocessableEntity, r.post("olga", "/keys/"+key.ID+"/change", change).StatusCode)
@@ -248,7 +248,7 @@ func TestFormsThatAreTooLarge(t *testing.T) {
 	form := r.form("olga", newPage, "name", strings.Repeat("n", 2<<20))
 	got := r.post("olga", newPage, form)
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.StatusCode)
-	require.Contains(t, got.body, "too large")
+	require.Contains(t, got.Body, "too large")
 }
 
 func TestFormsThatArriveBroken(t *testing.T) {
@@ -257,8 +257,8 @@ func TestFormsThatArriveBroken(t *testing.T) {
 	for name, body := range map[string]string{"an escape that is none": form.Encode() + "&x=%zz", "a semicolon": form.Encode() + ";x=y"} {
 		t.Run(name, func(t *testing.T) {
 			got := r.sendBody("olga", http.MethodPost, newPage, body, "Sec-Fetch-Site", "same-origin")
-			require.Equal(t, http.StatusBadRequest, got.StatusCode, got.body)
-			require.Contains(t, got.body, "cannot be read")
+			require.Equal(t, http.StatusBadRequest, got.StatusCode, got.Body)
+			require.Contains(t, got.Body, "cannot be read")
 			require.NotEmpty(t, got.on("Open the page again"))
 			require.Zero(t, r.count("team-a"))
 		})

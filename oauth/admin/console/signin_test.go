@@ -55,15 +55,15 @@ func TestInsecureSignIn(t *testing.T) {
 	ask := r.get("", "/sign-in")
 	require.Equal(t, http.StatusOK, ask.StatusCode)
 	for _, text := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "whoever asks is let in"} {
-		require.Contains(t, ask.body, text)
+		require.Contains(t, ask.Body, text)
 	}
-	require.NotContains(t, ask.body, "olga")
+	require.NotContains(t, ask.Body, "olga")
 	require.Contains(t, r.log.String(), "InsecureSignIn is set")
 
 	ada := r.signedIn("", "ada")
 	settings := r.with(ada.Value, http.MethodGet, "/settings", nil)
 	require.Equal(t, http.StatusOK, settings.StatusCode)
-	require.Contains(t, settings.body, `action="./sign-out"`)
+	require.Contains(t, settings.Body, `action="./sign-out"`)
 	require.Equal(t, http.StatusNotFound, open(ada.Value, "/no/such/page"))
 
 	t.Run("B16 the cookie is for this host and no script", func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestInsecureSignIn(t *testing.T) {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 				got := r.send("", http.MethodPost, path, url.Values{"person": {"ada"}}, append(headers, "Cookie", cookieName+"="+ada.Value)...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.body, "came from somewhere else")
+				require.Contains(t, got.Body, "came from somewhere else")
 				require.Empty(t, got.Cookies())
 			}
 		}

@@ -36,7 +36,7 @@ func TestTimeout(t *testing.T) {
 				require.Equal(t, 3*time.Second, time.Since(began))
 				require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
 				require.NotEmpty(t, got.Header.Get("Retry-After"))
-				require.Contains(t, got.body, "cannot answer at the moment")
+				require.Contains(t, got.Body, "cannot answer at the moment")
 				require.Contains(t, r.log.String(), "a page met an outage")
 			})
 		})

@@ -21,7 +21,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 		got := r.get(person, at)
 		require.Equal(t, http.StatusOK, got.StatusCode)
 		var notes []string
-		for _, part := range strings.Split(got.body, `<p class="note `)[1:] {
+		for _, part := range strings.Split(got.Body, `<p class="note `)[1:] {
 			note, _, _ := strings.Cut(part, "</p>")
 			notes = append(notes, note)
 		}
@@ -48,11 +48,11 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 
 func TestOnlyAPageThatIsThereSaysWhatWasDone(t *testing.T) {
 	r := newRig(t)
-	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?done=delete").body, "The key was deleted.")
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys?done=delete").Body, "The key was deleted.")
 	for _, path := range []string{"/workspaces/team-b/keys?done=delete", "/keys/gone?done=delete", "/nothing?done=delete", "/settings?done=settings"} {
-		require.NotContains(t, r.get("olga", path).body, "note good", path)
+		require.NotContains(t, r.get("olga", path).Body, "note good", path)
 	}
-	require.NotContains(t, r.get("olga", "/workspaces/team-a/keys?done=<b>").body, "note good")
+	require.NotContains(t, r.get("olga", "/workspaces/team-a/keys?done=<b>").Body, "note good")
 }
 
 func TestInstantsAreExactToo(t *testing.T) {
@@ -62,7 +62,7 @@ func TestInstantsAreExactToo(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
 	r.clock.Advance(3 * 24 * time.Hour)
-	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").body, `title="1 Jul 2026, 12:00 UTC">3 days ago</time>`)
+	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").Body, `title="1 Jul 2026, 12:00 UTC">3 days ago</time>`)
 }
 
 func TestEventsNameTheirKeys(t *testing.T) {
@@ -79,7 +79,7 @@ func TestEventsNameTheirKeys(t *testing.T) {
 	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
 
 	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {
-		body := r.get(person, list).body
+		body := r.get(person, list).Body
 		require.Contains(t, body, "keys/"+kept.ID+`"><bdi>the one that stays</bdi></a> <small class="id">`+kept.ID)
 		require.Contains(t, body, `<span class="dim">A deleted key</span> <small class="id">`+gone.ID)
 		require.NotContains(t, body, "keys/"+gone.ID+`"`, "no link to what is not there")
@@ -87,22 +87,22 @@ func TestEventsNameTheirKeys(t *testing.T) {
 		require.Contains(t, body, "<bdi>whoever tried to log in</bdi>")
 		require.NotContains(t, body, "<bdi>key "+kept.ID, "nobody knows that it was the key")
 	}
-	require.Contains(t, r.get("ada", "/settings/events").body, "<small>in <bdi>team-a</bdi></small>")
+	require.Contains(t, r.get("ada", "/settings/events").Body, "<small>in <bdi>team-a</bdi></small>")
 }
 
 func TestOrdersOfAList(t *testing.T) {
 	r := newRig(t)
 	r.made("team-a", "ci", "project.list")
 	const list = "/workspaces/team-a/keys"
-	body := r.get("olga", list).body
+	body := r.get("olga", list).Body
 	require.Contains(t, body, `aria-sort="descending"><a href="?sort=created">Created`)
 	require.Contains(t, body, `<option value="-created" selected>Newest first</option>`)
-	body = r.get("olga", list+"?sort=name&text=c").body
+	body = r.get("olga", list+"?sort=name&text=c").Body
 	require.Contains(t, body, `aria-sort="ascending"><a href="?sort=-name&amp;text=c">Name`)
 	require.Contains(t, body, `<option value="name" selected>`)
 	require.Contains(t, body, `<option value="-expires">`)
 	// Over all workspaces no store sorts by these.
-	body = r.get("ada", "/settings/keys?sort=expires").body
+	body = r.get("ada", "/settings/keys?sort=expires").Body
 	require.NotContains(t, body, `value="expires"`)
 	require.Contains(t, body, `<option value="-created" selected>`)
 }
@@ -119,7 +119,7 @@ func TestARefusedFormLeadsBackToItsPage(t *testing.T) {
 			if back.StatusCode == http.StatusSeeOther {
 				back = r.get("ada", back.leads())
 			}
-			require.Equal(t, http.StatusOK, back.StatusCode, back.body)
+			require.Equal(t, http.StatusOK, back.StatusCode, back.Body)
 		})
 	}
 	t.Run("after somebody was faster", func(t *testing.T) {

@@ -1,7 +1,7 @@
 package harness
 
 import (
-	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,18 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Answer is a response whose body has been read.
+// Answer is a response, read to its end.
 type Answer struct {
 	*http.Response
 	Body string
+	T    testing.TB
 }
 
 // Member returns a member of the answer's JSON object, nil if there is none.
 func (a Answer) Member(name string) any {
 	var object map[string]any
-	if json.Unmarshal([]byte(a.Body), &object) != nil {
-		return nil
-	}
+	_ = json.Unmarshal([]byte(a.Body), &object) // nil if it is none
 	return object[name]
 }
 
@@ -38,53 +37,94 @@ func (a Answer) Code() string { return a.text("error") }
 // Description returns what the error says, or the empty string.
 func (a Answer) Description() string { return a.text("error_description") }
 
-// Token returns the access token of a login's answer, or the empty string.
+// Token returns the token that a login got, or the empty string.
 func (a Answer) Token() string { return a.text("access_token") }
 
-// Into decodes the answer's JSON into v, which must have every member.
-func (a Answer) Into(t testing.TB, v any) {
-	t.Helper()
-	decoder := json.NewDecoder(strings.NewReader(a.Body))
-	decoder.DisallowUnknownFields()
-	require.NoError(t, decoder.Decode(v), a.Body)
+// Wants checks the status.
+func (a Answer) Wants(status int) Answer {
+	a.T.Helper()
+	require.Equal(a.T, status, a.StatusCode, a.Body)
+	return a
 }
 
-// NewRequest makes a request. headers are names and values in turn; a name may
-// come twice.
-func NewRequest(ctx context.Context, method, url, body string, headers ...string) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
+// Into reads the answer's JSON, of which v must know every member.
+func (a Answer) Into(v any) {
+	a.T.Helper()
+	decoder := json.NewDecoder(strings.NewReader(a.Body))
+	decoder.DisallowUnknownFields()
+	require.NoError(a.T, decoder.Decode(v), a.Body)
+}
+
+// NewRequest makes a request to send. Headers are pairs: a name that comes
+// twice is sent twice.
+func NewRequest(t testing.TB, method, url, body string, headers ...string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	return with(r, headers)
+}
+
+// Incoming makes a request as a handler gets it.
+func Incoming(method, target, body string, headers ...string) *http.Request {
+	return with(httptest.NewRequest(method, target, strings.NewReader(body)), headers)
+}
+
+func with(r *http.Request, headers []string) *http.Request {
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
-	return r, nil
+	return r
 }
 
-// Do sends a request and reads its answer to the end. It follows no redirect.
-func Do(client *http.Client, r *http.Request) (Answer, error) {
+// Send makes a request and reads its answer.
+func Send(t testing.TB, method, url, body string, headers ...string) Answer {
+	t.Helper()
+	a, err := Do(t, http.DefaultClient, NewRequest(t, method, url, body, headers...))
+	require.NoError(t, err)
+	return a
+}
+
+// Do sends a request, which may fail on its way, and reads its answer to the
+// end. It follows no redirect.
+func Do(t testing.TB, client *http.Client, r *http.Request) (Answer, error) {
 	direct := *client
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := direct.Do(r)
 	if err != nil {
 		return Answer{}, err
 	}
-	return Read(response)
+	return Read(t, response)
 }
 
 // Read reads a response to its end.
-func Read(response *http.Response) (Answer, error) {
+func Read(t testing.TB, response *http.Response) (Answer, error) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	return Answer{response, string(text)}, err
+	return Answer{response, string(text), t}, err
 }
 
-// Serve calls a handler without a network and returns its answer.
+// Serve asks a handler without a network.
 func Serve(handler http.Handler, r *http.Request) Answer {
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, r)
 	response := recorder.Result()
 	response.Request = r
-	return Answer{response, recorder.Body.String()}
+	return Answer{Response: response, Body: recorder.Body.String()}
+}
+
+// Head decodes a token's header.
+func Head(t testing.TB, token string) map[string]any { return part(t, token, 0) }
+
+// Claims decodes a token's claims without verifying anything.
+func Claims(t testing.TB, token string) map[string]any { return part(t, token, 1) }
+
+func part(t testing.TB, token string, i int) map[string]any {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	require.Len(t, parts, 3)
+	text, err := base64.RawURLEncoding.DecodeString(parts[i])
+	require.NoError(t, err)
+	var members map[string]any
+	require.NoError(t, json.Unmarshal(text, &members))
+	return members
 }

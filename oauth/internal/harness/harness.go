@@ -1,20 +1,24 @@
-// Package harness is what the tests of packages under oauth share: a recorder of
-// all output that searches it for secrets, requests and their answers, a tap
-// between a program and its store, a network in memory, a catalog and people.
-// Only tests import it. Hosts' tests use package oauthtest.
+// Package harness is what the tests of apikey, oauth, admin and console share:
+// a recorder of all that a program lets out and the search for secrets in it,
+// requests and answers, a network in memory, processes of a test's own, and a
+// catalog with people. Only tests import it.
 package harness
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
 )
 
-// Catalog has permissions for projects, and those for keys that Management names.
+// Catalog has projects, and keys that Management names.
 var Catalog = scope.MustCatalog(
 	scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects"}, {Name: "project.save"}, {Name: "project.delete"},
@@ -28,7 +32,7 @@ var Catalog = scope.MustCatalog(
 	}},
 )
 
-// Management names the permissions of Catalog that manage keys.
+// Management are the permissions of Catalog that manage keys.
 var Management = apikey.Management{
 	List: "keys.list", Save: "keys.save", Delete: "keys.delete", RotateOwn: "keys.rotate",
 	AdminList: "admin.keys.list", AdminSave: "admin.keys.save", AdminDelete: "admin.keys.delete",
@@ -44,12 +48,31 @@ var (
 	Guest = apikey.Member("guest", "visitor", "team-a")
 )
 
-// Pepper returns the pepper of the tests.
+// Pepper is the one that digests are made with.
 func Pepper() apikey.Pepper {
 	return apikey.Pepper{Version: 1, Key: []byte("the pepper of the tests, 32 bytes and more")}
 }
 
-// ClockAt returns a clock that is set to the given time.
+// NewKey makes a key as an administrator. Its secret may not be let out.
+func NewKey(t testing.TB, keys *apikey.Service, out *Recorder, workspace, name, permissions string) (store.Key, string) {
+	t.Helper()
+	key, secret, err := keys.Create(t.Context(), Ada, apikey.Spec{Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions)})
+	require.NoError(t, err)
+	out.Keep(secret.Reveal())
+	return key, secret.Reveal()
+}
+
+// LogIn exchanges a secret for a grant of the permissions asked for; of all
+// for none.
+func LogIn(ctx context.Context, keys *apikey.Service, c apikey.Credentials, asked scope.Set) (*apikey.Grant, error) {
+	login, err := keys.Authenticate(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return keys.Issue(ctx, login, asked)
+}
+
+// ClockAt returns a clock that stands at the given time.
 func ClockAt(at time.Time) *oauthtest.Clock {
 	clock := &oauthtest.Clock{}
 	clock.Set(at)
@@ -59,8 +82,8 @@ func ClockAt(at time.Time) *oauthtest.Clock {
 // Soak reports whether the tests run in their full form.
 func Soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
-// Rounds returns how often a test repeats: few times, a fifth of them with -short,
-// or full times, as its requirement asks, with LATCHKEY_SOAK=1.
+// Rounds is how often a test repeats itself: few times, a fifth of them with
+// -short, or as often as its requirement asks for, with LATCHKEY_SOAK=1.
 func Rounds(few, full int) int {
 	switch {
 	case Soak():

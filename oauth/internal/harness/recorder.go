@@ -2,76 +2,69 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/latchkey-go/latchkey/store"
 )
 
-// Recorder keeps a program's output, and the secrets that must not be in it. The
-// zero value is ready. It is safe for concurrent use.
+// Recorder keeps what a program lets out, and the secrets that may not be in
+// it. The zero value is ready. It is safe for concurrent use.
 type Recorder struct {
-	mu      sync.Mutex
-	log     bytes.Buffer // as text
-	out     bytes.Buffer // the log as JSON, and the texts of Note
-	secrets []string
+	log, out text // the log as text; as JSON, and what was noted
+	mu       sync.Mutex
+	secrets  []string
 }
 
-// Logger returns a logger whose lines of every level are kept, as text and as
+type text struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Buffer.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Buffer.String()
+}
+
+// Logger returns a logger whose lines are kept, of every level, as text and as
 // JSON.
 func (r *Recorder) Logger() *slog.Logger {
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
-	return slog.New(slog.NewMultiHandler(
-		slog.NewTextHandler(writer(func(line []byte) { r.log.Write(line) }, &r.mu), all),
-		slog.NewJSONHandler(writer(func(line []byte) { r.out.Write(line) }, &r.mu), all),
-	))
-}
-
-type lockedWriter struct {
-	mu   *sync.Mutex
-	take func([]byte)
-}
-
-func writer(take func([]byte), mu *sync.Mutex) io.Writer { return lockedWriter{mu, take} }
-
-func (w lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.take(p)
-	return len(p), nil
+	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(&r.log, all), slog.NewJSONHandler(&r.out, all)))
 }
 
 // String returns the log as text.
-func (r *Recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
-}
+func (r *Recorder) String() string { return r.log.String() }
 
-// Keep adds secrets to search for.
+// Keep remembers secrets to search for.
 func (r *Recorder) Keep(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.secrets = append(r.secrets, secrets...)
 }
 
-// Note keeps texts of the output other than the log.
+// Note keeps texts that were let out.
 func (r *Recorder) Note(texts ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, text := range texts {
-		r.out.WriteString(text + "\n")
-	}
+	_, _ = r.out.Write([]byte(strings.Join(texts, "\n") + "\n"))
 }
 
-// Show keeps a value as fmt prints it with each verb, and as JSON.
+// Show keeps a value as it prints, in every way.
 func (r *Recorder) Show(v any) {
 	r.Note(fmt.Sprintf("%v\n%+v\n%#v\n%q", v, v, v, v))
 	if text, err := json.Marshal(v); err == nil {
@@ -79,7 +72,7 @@ func (r *Recorder) Show(v any) {
 	}
 }
 
-// Search fails the test if the output holds a secret.
+// Search fails the test if a secret stands in what was let out.
 func (r *Recorder) Search(t testing.TB) {
 	t.Helper()
 	r.mu.Lock()
@@ -87,7 +80,22 @@ func (r *Recorder) Search(t testing.TB) {
 	SearchFor(t, r.log.String()+r.out.String(), r.secrets...)
 }
 
-// SearchFor fails the test if text holds a secret, as it is or encoded.
+// SearchStore is Search in what was let out and in all of a store: its keys
+// and events as they print, and its memory.
+func (r *Recorder) SearchStore(t testing.TB, st store.Store) {
+	t.Helper()
+	ctx := context.Background()
+	if page, err := st.Events.List(ctx, store.EventQuery{Limit: store.MaxPage}); err == nil {
+		r.Show(page)
+	} // a store that fails has nothing to show
+	if page, err := st.Keys.List(ctx, store.KeyQuery{Limit: store.MaxPage}); err == nil {
+		r.Show(page)
+	}
+	r.Note(Dump(st)...)
+	r.Search(t)
+}
+
+// SearchFor fails the test if text holds a secret, plain or encoded.
 func SearchFor(t testing.TB, text string, secrets ...string) {
 	t.Helper()
 	text = strings.ToLower(text)
@@ -104,7 +112,7 @@ func SearchFor(t testing.TB, text string, secrets ...string) {
 			"a query":       url.QueryEscape(secret),
 		} {
 			if strings.Contains(text, strings.ToLower(canary)) {
-				t.Errorf("B11 %s is in the output", name)
+				t.Errorf("B11 %s stands in what was let out", name)
 			}
 		}
 	}
@@ -116,19 +124,17 @@ func Dump(v any) []string {
 	var texts []string
 	seen := make(map[uintptr]bool)
 	var walk func(v reflect.Value)
-	walk = func(v reflect.Value) {
+	walk = func(v reflect.Value) { // of nil, v.Elem is no kind below
 		switch v.Kind() {
 		case reflect.String:
 			texts = append(texts, v.String())
 		case reflect.Pointer:
-			if !v.IsNil() && !seen[v.Pointer()] {
+			if !seen[v.Pointer()] {
 				seen[v.Pointer()] = true
 				walk(v.Elem())
 			}
 		case reflect.Interface:
-			if !v.IsNil() {
-				walk(v.Elem())
-			}
+			walk(v.Elem())
 		case reflect.Struct:
 			for i := range v.NumField() {
 				walk(v.Field(i))
