@@ -43,9 +43,7 @@ type threeKeys struct {
 }
 
 var makeKeys = sync.OnceValues(func() (k threeKeys, err error) {
-	if k.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		return k, err
-	}
+	k.rsa = harness.RSAKey()
 	if _, k.ed, err = ed25519.GenerateKey(rand.Reader); err != nil {
 		return k, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
@@ -67,7 +68,7 @@ func TestConfusion(t *testing.T) {
 	defer listener.Close()
 
 	w := newWorld(t)
-	rsaSigner, err := jose.NewSigner(jose.RS256, "rsa", rsaKey())
+	rsaSigner, err := jose.NewSigner(jose.RS256, "rsa", harness.RSAKey())
 	require.NoError(t, err)
 	w.keys.put(rsaSigner.Public())
 	route := newRoute("GET /{$}", w.verifier().Require("project.list").AnyWorkspace())
@@ -89,7 +90,7 @@ func TestConfusion(t *testing.T) {
 		tests["B09 9068-08 alg "+alg+" with a signature"] = w.resign(header, payload)
 	}
 	tests["B09 9068-08 alg absent"] = w.resign(`{"kid":"k1","typ":"at+jwt"}`, payload)
-	for name, secret := range rsaEncodings(t, &rsaKey().PublicKey) {
+	for name, secret := range rsaEncodings(t, &harness.RSAKey().PublicKey) {
 		tests["B09 9068-08 HS256 with the RSA public key as "+name] = hs256(`{"alg":"HS256","kid":"rsa","typ":"at+jwt"}`, payload, secret)
 		tests["B09 9068-08 RS256 header, HMAC with the RSA public key as "+name] = hs256(`{"alg":"RS256","kid":"rsa","typ":"at+jwt"}`, payload, secret)
 	}
@@ -205,7 +206,7 @@ func digest(text string) []byte {
 func pss(t *testing.T, header, payload string) string {
 	t.Helper()
 	signed := b64([]byte(header)) + "." + b64([]byte(payload))
-	signature, err := rsa.SignPSS(rand.Reader, rsaKey(), crypto.SHA256, digest(signed), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	signature, err := rsa.SignPSS(rand.Reader, harness.RSAKey(), crypto.SHA256, digest(signed), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	require.NoError(t, err)
 	return signed + "." + b64(signature)
 }
@@ -245,7 +246,7 @@ func TestKeySetsAreNotTrustedBlindly(t *testing.T) {
 	weak := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}
 	for name, k := range map[string]bearer.Key{
 		"RSA of 1024 bits":                   {ID: "k1", Algorithm: "RS256", Public: weak},
-		"RSA key as HMAC secret":             {ID: "k1", Algorithm: "HS256", Public: &rsaKey().PublicKey},
+		"RSA key as HMAC secret":             {ID: "k1", Algorithm: "HS256", Public: &harness.RSAKey().PublicKey},
 		"short secret":                       {ID: "k1", Algorithm: "HS256", Public: []byte("short")},
 		"none":                               {ID: "k1", Algorithm: "none"},
 		"private key":                        {ID: "k1", Algorithm: "ES256", Public: w.private},

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -20,7 +19,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
-	"github.com/latchkey-go/latchkey/scope"
 )
 
 const (
@@ -30,20 +28,6 @@ const (
 
 // start is when every test begins.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-var catalog = scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
-	{Name: "project.list"},
-	{Name: "project.write"},
-	{Name: "admin.project.list", Level: scope.Admin},
-}})
-
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
 
 // world is an issuer and a resource server with one clock between them.
 type world struct {
@@ -68,7 +52,7 @@ func newWorld(t testing.TB) *world {
 	w.keys.put(signer.Public())
 	w.config = bearer.Config{
 		Issuer: issuer, Audiences: []string{audience}, Keys: w.keys, Epochs: w.epochs,
-		Permissions: catalog, Realm: "api", Now: w.clock.Now, Logger: w.log.Logger(),
+		Permissions: harness.Catalog, Realm: "api", Now: w.clock.Now, Logger: w.log.Logger(),
 	}
 	return w
 }
@@ -124,10 +108,9 @@ func (w *world) resign(header, payload string) string {
 
 // keyring is a KeySet that tests change and break.
 type keyring struct {
-	mu    sync.Mutex
-	keys  map[string]bearer.Key
-	err   error
-	asked int
+	mu   sync.Mutex
+	keys map[string]bearer.Key
+	err  error
 }
 
 func (k *keyring) put(p jose.PublicKey) {
@@ -145,7 +128,6 @@ func (k *keyring) remove(kid string) {
 func (k *keyring) Key(_ context.Context, kid string) (bearer.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.asked++
 	if k.err != nil {
 		return bearer.Key{}, k.err
 	}
@@ -198,7 +180,7 @@ func newRoute(pattern string, guard func(http.Handler) http.Handler) *route {
 
 // get sends a request with one Authorization header for each value.
 func (r *route) get(path string, authorization ...string) *httptest.ResponseRecorder {
-	request := httptest.NewRequest(http.MethodGet, path, nil)
+	request := harness.Incoming(http.MethodGet, path, "")
 	for _, value := range authorization {
 		request.Header.Add("Authorization", value)
 	}

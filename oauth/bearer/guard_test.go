@@ -35,7 +35,7 @@ func TestWorkspaces(t *testing.T) {
 		{"B20 foreign, prefix", pattern, list.In("workspace"), "/workspaces/team-a2", "project.list", 404},
 		{"B20 foreign, encoded", pattern, list.In("workspace"), "/workspaces/team-a%00", "project.list", 404},
 		{"own, encoded", pattern, list.In("workspace"), "/workspaces/team%2Da", "project.list", 204},
-		{"foreign without the permission", pattern, list.In("workspace"), "/workspaces/team-b", "project.write", 403},
+		{"foreign without the permission", pattern, list.In("workspace"), "/workspaces/team-b", "project.save", 403},
 		{"either: own", pattern, either.In("workspace"), "/workspaces/team-a", "project.list", 204},
 		{"B20 either: foreign by workspace permission", pattern, either.In("workspace"), "/workspaces/team-b", "project.list", 404},
 		{"either: foreign by admin permission", pattern, either.In("workspace"), "/workspaces/team-b", "admin.project.list", 204},
@@ -138,8 +138,8 @@ func TestMissingPathValue(t *testing.T) {
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
 	base := w.verifier().Require("project.list")
-	_ = base.Or("project.write")
+	_ = base.Or("project.save")
 	route := newRoute("GET /{$}", base.AnyWorkspace())
-	answer := route.get("/", "Bearer "+w.token(func(c *jose.Claims) { c.Scope = "project.write" }))
+	answer := route.get("/", "Bearer "+w.token(func(c *jose.Claims) { c.Scope = "project.save" }))
 	require.Equal(t, 403, answer.Code, "Or returns another guard")
 }

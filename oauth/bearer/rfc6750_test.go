@@ -178,18 +178,18 @@ func TestInsufficientScope(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
 	t.Run("6750-04 one permission", func(t *testing.T) {
-		route := newRoute("GET /{$}", v.Require("project.write").AnyWorkspace())
+		route := newRoute("GET /{$}", v.Require("project.save").AnyWorkspace())
 		answer := route.get("/", "Bearer "+w.token())
 		requireRefusal(t, answer, 403, "insufficient_scope")
 		require.Contains(t, answer.Header().Get("WWW-Authenticate"), `error="insufficient_scope"`)
-		require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="project.write"`)
+		require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="project.save"`)
 		require.Zero(t, route.ran)
 	})
 	t.Run("6750-04 all of two are asked for", func(t *testing.T) {
-		route := newRoute("GET /{$}", v.Require("project.write", "project.list").AnyWorkspace())
+		route := newRoute("GET /{$}", v.Require("project.save", "project.list").AnyWorkspace())
 		answer := route.get("/", "Bearer "+w.token())
 		require.Equal(t, 403, answer.Code)
-		require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="project.list project.write"`)
+		require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="project.list project.save"`)
 	})
 	t.Run("6750-04 Read is not read", func(t *testing.T) {
 		route := newRoute("GET /{$}", v.Require("project.list").AnyWorkspace())

@@ -40,9 +40,9 @@ func TestBesideUsers(t *testing.T) {
 		_, err = h.Verifier().Verify(t.Context(), token.AccessToken)
 		require.Error(t, err, "a user's token opens no route of the keys'")
 
-		status, body := h.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "client_id": {"app"}, "client_secret": {appSecret}})
-		require.Equal(t, http.StatusOK, status, body)
-		require.Contains(t, body, "refresh_token")
+		got := h.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "client_id": {"app"}, "client_secret": {appSecret}})
+		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
+		require.Contains(t, got.Body, "refresh_token")
 	})
 	t.Run("its checks too", func(t *testing.T) {
 		verifier := xoauth2.GenerateVerifier()
@@ -61,23 +61,25 @@ func TestBesideUsers(t *testing.T) {
 		p, err := h.Verifier().Verify(t.Context(), token.AccessToken)
 		require.NoError(t, err)
 		require.Equal(t, "team-a", p.Workspace)
-		require.NotContains(t, h.tokens.access, token.AccessToken, "kept nowhere")
+		kept, err := h.tokens.GetByAccess(t.Context(), token.AccessToken)
+		require.NoError(t, err)
+		require.Nil(t, kept, "kept nowhere")
 		_, err = h.validate(t, token.AccessToken)
 		require.ErrorIs(t, err, oautherrors.ErrInvalidAccessToken, "it opens no route of the users'")
 	})
 	t.Run("the host's client_credentials stay the host's", func(t *testing.T) {
-		status, body := h.post(t, url.Values{"grant_type": {"client_credentials"}, "client_id": {"app"}, "client_secret": {appSecret}})
-		require.Equal(t, http.StatusOK, status)
-		require.NotContains(t, body, "ey")
+		got := h.post(t, url.Values{"grant_type": {"client_credentials"}, "client_id": {"app"}, "client_secret": {appSecret}})
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.NotContains(t, got.Body, "ey")
 	})
 	t.Run("a secret of the host's opens no key, nor the other way", func(t *testing.T) {
 		h.refused(t, h.grant("client_secret", appSecret), http.StatusUnauthorized, "invalid_client")
 		h.refused(t, h.grant("client_id", "app"), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("a client of the host's without a secret gets the host's token, never a key's", func(t *testing.T) {
-		status, body := h.post(t, h.grant("client_id", "careless"))
-		require.Equal(t, http.StatusOK, status, "as go-oauth2 has it")
-		require.NotContains(t, body, `"ey`)
+		got := h.post(t, h.grant("client_id", "careless"))
+		require.Equal(t, http.StatusOK, got.StatusCode, "as go-oauth2 has it")
+		require.NotContains(t, got.Body, `"ey`)
 	})
 }
 
@@ -89,11 +91,11 @@ func TestNothingButClientCredentials(t *testing.T) {
 		t.Run("no code for "+name, func(t *testing.T) {
 			for _, kind := range []string{"code", "token"} {
 				query := url.Values{"response_type": {kind}, "client_id": {id}, "redirect_uri": {"https://evil.example"}}
-				_, location := h.authorize(t, base+query.Encode())
+				location := h.authorize(t, base+query.Encode())
 				require.NotContains(t, location, "code=")
 				require.NotContains(t, location, "access_token")
 				query.Del("redirect_uri")
-				_, location = h.authorize(t, base+query.Encode())
+				location = h.authorize(t, base+query.Encode())
 				require.NotContains(t, location, "code=")
 				require.NotContains(t, location, "access_token")
 			}
@@ -147,16 +149,16 @@ func TestWhoseClient(t *testing.T) {
 		key, err := h.Keys().Import(t.Context(), admin, found.Keys[0])
 		require.NoError(t, err)
 		login := h.grant("client_id", "app", "client_secret", appSecret)
-		status, body := h.post(t, login)
-		require.Equal(t, http.StatusOK, status)
-		require.Contains(t, body, `"access_token":"ey`, "RFC 9068 now")
+		got := h.post(t, login)
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.Contains(t, got.Body, `"access_token":"ey`, "RFC 9068 now")
 		_, err = h.Keys().Disable(t.Context(), admin, key.ID)
 		require.NoError(t, err)
 		h.refused(t, login, http.StatusUnauthorized, "invalid_client")
 		require.NoError(t, h.Keys().Delete(t.Context(), admin, key.ID))
-		status, body = h.post(t, login)
-		require.Equal(t, http.StatusOK, status, "the host's again, as the documentation warns")
-		require.NotContains(t, body, `"ey`)
+		got = h.post(t, login)
+		require.Equal(t, http.StatusOK, got.StatusCode, "the host's again, as the documentation warns")
+		require.NotContains(t, got.Body, `"ey`)
 	})
 	t.Run("B02 an unknown id and a wrong secret of a key ask the same stores and get the same answer", func(t *testing.T) {
 		for _, id := range []string{h.key.ID, "nobody"} {
@@ -165,7 +167,7 @@ func TestWhoseClient(t *testing.T) {
 			require.Equal(t, []string{id}, h.clients.asked)
 		}
 		h.clients.asked = nil
-		status, _ := h.post(t, h.grant())
+		status := h.post(t, h.grant()).StatusCode
 		require.Equal(t, http.StatusOK, status)
 		require.Empty(t, h.clients.asked, "a key that logs in needs nothing of the host's")
 	})
@@ -185,12 +187,12 @@ func TestRefusals(t *testing.T) {
 		"temporarily_unavailable": {Rule: "rate", RetryAfter: time.Second},
 	} {
 		h.verdict = denied
-		_, body := h.post(t, h.grant())
+		body := h.post(t, h.grant()).Body
 		require.Contains(t, body, name)
 		require.NotContains(t, body, "access_token")
 	}
 	h.verdict = nil
-	status, _ := h.post(t, h.grant("client_id", expired.ID, "client_secret", late))
+	status := h.post(t, h.grant("client_id", expired.ID, "client_secret", late)).StatusCode
 	require.Equal(t, http.StatusOK, status)
 	h.ahead = time.Hour
 	h.refused(t, h.grant("client_id", expired.ID, "client_secret", late), http.StatusUnauthorized, "invalid_client")
@@ -211,7 +213,7 @@ func TestOutages(t *testing.T) {
 		t.Run("B19 of the host's store: keys still log in"+name, func(t *testing.T) {
 			for _, outage := range []error{store.ErrUnavailable, context.DeadlineExceeded, oautherrors.ErrServerError, unhashable{"x"}} {
 				h.clients.down = outage
-				status, _ := h.post(t, h.grant())
+				status := h.post(t, h.grant()).StatusCode
 				require.Equal(t, http.StatusOK, status)
 				if unknown := (unhashable)(nil); errors.As(outage, &unknown) {
 					h.refused(t, app, http.StatusUnauthorized, "invalid_client")
@@ -247,14 +249,7 @@ func (u unhashable) Error() string { return u[0] }
 func TestManagerAddresses(t *testing.T) {
 	h := newHost(t, true)
 	from := func(address string, values url.Values) int {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url, strings.NewReader(values.Encode()))
-		require.NoError(t, err)
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("X-Forwarded-For", address)
-		response, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		return response.StatusCode
+		return h.post(t, values, "X-Forwarded-For", address).StatusCode
 	}
 	t.Run("policies tell addresses", func(t *testing.T) {
 		h.addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}

@@ -75,8 +75,8 @@ func TestClients(t *testing.T) {
 	for id, secret := range map[string]string{
 		"000000": "999999", "batch": "iR2wQbZ0eJtnJqPz7oGmHcVxSd4uKf1L", "hashed": "hashed secret", "dollars": "$2a$is plain text$",
 	} {
-		status, body := h.post(t, h.grant("client_id", id, "client_secret", secret))
-		require.Equal(t, http.StatusOK, status, body)
+		got := h.post(t, h.grant("client_id", id, "client_secret", secret))
+		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
 		h.refused(t, h.grant("client_id", id, "client_secret", secret+"x"), http.StatusUnauthorized, "invalid_client")
 		h.refused(t, h.grant("client_id", id, "client_secret", ""), http.StatusUnauthorized, "invalid_client")
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -89,17 +87,10 @@ func failing(down *error) store.Store {
 	return harness.Tapped(memstore.New(), func(context.Context, string) error { return *down }, "Keys.Lookup")
 }
 
-func (s *stock) post(t *testing.T, values url.Values) (int, string) {
+func (s *stock) post(t *testing.T, values url.Values, headers ...string) harness.Answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url, strings.NewReader(values.Encode()))
-	require.NoError(t, err)
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	return response.StatusCode, string(body)
+	headers = append(headers, "Content-Type", "application/x-www-form-urlencoded")
+	return harness.Send(t, http.MethodPost, s.url, values.Encode(), headers...)
 }
 
 func (s *stock) grant(further ...string) url.Values {
@@ -125,10 +116,10 @@ func TestStockServer(t *testing.T) {
 		require.Equal(t, "team-a", p.Workspace)
 	})
 	t.Run("a part of the scope", func(t *testing.T) {
-		status, body := s.post(t, s.grant("scope", "project.read"))
-		require.Equal(t, http.StatusOK, status)
-		require.Contains(t, body, `"scope":"project.read"`)
-		require.NotContains(t, body, "refresh_token")
+		got := s.post(t, s.grant("scope", "project.read"))
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.Contains(t, got.Body, `"scope":"project.read"`)
+		require.NotContains(t, got.Body, "refresh_token")
 	})
 	for _, tc := range []struct {
 		name   string
@@ -143,24 +134,24 @@ func TestStockServer(t *testing.T) {
 		{"a malformed scope", s.grant("scope", "a  b"), "invalid_scope"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			status, body := s.post(t, tc.values)
-			require.GreaterOrEqual(t, status, 400)
-			require.Less(t, status, 500, body)
-			require.Contains(t, body, tc.code)
-			require.NotContains(t, body, "access_token")
+			got := s.post(t, tc.values)
+			require.GreaterOrEqual(t, got.StatusCode, 400)
+			require.Less(t, got.StatusCode, 500, got.Body)
+			require.Contains(t, got.Body, tc.code)
+			require.NotContains(t, got.Body, "access_token")
 		})
 	}
 	for _, grant := range []string{"password", "refresh_token", "authorization_code"} {
 		t.Run("no "+grant, func(t *testing.T) {
-			status, body := s.post(t, s.grant("grant_type", grant, "username", "a", "password", "b", "refresh_token", "x", "code", "x", "redirect_uri", "https://a"))
-			require.GreaterOrEqual(t, status, 400)
-			require.NotContains(t, body, "access_token")
+			got := s.post(t, s.grant("grant_type", grant, "username", "a", "password", "b", "refresh_token", "x", "code", "x", "redirect_uri", "https://a"))
+			require.GreaterOrEqual(t, got.StatusCode, 400)
+			require.NotContains(t, got.Body, "access_token")
 		})
 	}
 	t.Run("a policy's denial", func(t *testing.T) {
 		s.verdict = &policy.Denied{Rule: "no", Reason: "No."}
 		defer func() { s.verdict = nil }()
-		_, body := s.post(t, s.grant())
+		body := s.post(t, s.grant()).Body
 		require.Contains(t, body, "unauthorized_client")
 	})
 	for name, outage := range map[string]error{
@@ -172,22 +163,22 @@ func TestStockServer(t *testing.T) {
 		t.Run("B19 behind the secret: "+name, func(t *testing.T) {
 			s.verdict = outage
 			defer func() { s.verdict = nil }()
-			status, body := s.post(t, s.grant())
-			require.Equal(t, http.StatusServiceUnavailable, status)
-			require.Contains(t, body, "temporarily_unavailable")
+			got := s.post(t, s.grant())
+			require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
+			require.Contains(t, got.Body, "temporarily_unavailable")
 		})
 	}
 	t.Run("B19 an outage before the secret is proved: no token", func(t *testing.T) {
 		s.down = store.ErrUnavailable
 		defer func() { s.down = nil }()
-		status, body := s.post(t, s.grant())
-		require.GreaterOrEqual(t, status, 400)
-		require.NotContains(t, body, "access_token")
+		got := s.post(t, s.grant())
+		require.GreaterOrEqual(t, got.StatusCode, 400)
+		require.NotContains(t, got.Body, "access_token")
 	})
 	t.Run("a disabled key", func(t *testing.T) {
 		_, err := s.Keys().Disable(t.Context(), admin, s.key.ID)
 		require.NoError(t, err)
-		_, body := s.post(t, s.grant())
+		body := s.post(t, s.grant()).Body
 		require.Contains(t, body, "invalid_client")
 	})
 }

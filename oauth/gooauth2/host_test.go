@@ -3,7 +3,6 @@ package gooauth2_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -25,74 +24,59 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // hostTokens is a host's token store, as its own drivers keep one.
-type hostTokens struct {
-	mu                    sync.Mutex
-	code, access, refresh map[string]models.Token
-}
-
-func newHostTokens() *hostTokens {
-	return &hostTokens{code: map[string]models.Token{}, access: map[string]models.Token{}, refresh: map[string]models.Token{}}
-}
+type hostTokens struct{ kept sync.Map } // models.Token by kind and value
 
 func (h *hostTokens) Create(_ context.Context, info oauth2.TokenInfo) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	token := *info.(*models.Token)
-	if token.Code != "" {
-		h.code[token.Code] = token
-		return nil
-	}
-	h.access[token.Access] = token
-	if token.Refresh != "" {
-		h.refresh[token.Refresh] = token
+	for kind, value := range map[string]string{"code ": token.Code, "access ": token.Access, "refresh ": token.Refresh} {
+		if value != "" {
+			h.kept.Store(kind+value, token)
+		}
 	}
 	return nil
 }
 
-func (h *hostTokens) remove(from map[string]models.Token, key string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(from, key)
+func (h *hostTokens) remove(key string) error {
+	h.kept.Delete(key)
 	return nil
 }
 
-func (h *hostTokens) get(from map[string]models.Token, key string) (oauth2.TokenInfo, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	token, ok := from[key]
-	if !ok {
-		return nil, nil
+func (h *hostTokens) get(key string) (oauth2.TokenInfo, error) {
+	if found, ok := h.kept.Load(key); ok {
+		token := found.(models.Token)
+		return &token, nil
 	}
-	return &token, nil
+	return nil, nil
 }
 
 func (h *hostTokens) RemoveByCode(_ context.Context, code string) error {
-	return h.remove(h.code, code)
+	return h.remove("code " + code)
 }
 
 func (h *hostTokens) RemoveByAccess(_ context.Context, access string) error {
-	return h.remove(h.access, access)
+	return h.remove("access " + access)
 }
 
 func (h *hostTokens) RemoveByRefresh(_ context.Context, refresh string) error {
-	return h.remove(h.refresh, refresh)
+	return h.remove("refresh " + refresh)
 }
 
 func (h *hostTokens) GetByCode(_ context.Context, code string) (oauth2.TokenInfo, error) {
-	return h.get(h.code, code)
+	return h.get("code " + code)
 }
 
 func (h *hostTokens) GetByAccess(_ context.Context, access string) (oauth2.TokenInfo, error) {
-	return h.get(h.access, access)
+	return h.get("access " + access)
 }
 
 func (h *hostTokens) GetByRefresh(_ context.Context, refresh string) (oauth2.TokenInfo, error) {
-	return h.get(h.refresh, refresh)
+	return h.get("refresh " + refresh)
 }
 
 // hostClients is a host's client store.
@@ -133,7 +117,7 @@ const (
 
 func newHost(t *testing.T, wrap bool) *host {
 	t.Helper()
-	h := &host{stock: &stock{}, tokens: newHostTokens(), clients: &hostClients{clients: map[string]oauth2.ClientInfo{
+	h := &host{stock: &stock{}, tokens: &hostTokens{}, clients: &hostClients{clients: map[string]oauth2.ClientInfo{
 		"app":      &models.Client{ID: "app", Secret: appSecret, Domain: "https://app.example.com"},
 		"careless": &models.Client{ID: "careless", Domain: "https://app.example.com"},
 	}}}
@@ -196,21 +180,15 @@ func (h *host) app() *xoauth2.Config {
 }
 
 // authorize asks for a code and returns where the user is sent.
-func (h *host) authorize(t *testing.T, query string) (status int, location string) {
+func (h *host) authorize(t *testing.T, query string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, query, nil)
-	require.NoError(t, err)
-	response, err := http.DefaultTransport.RoundTrip(r)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, response.Header.Get("Location")
+	return harness.Send(t, http.MethodGet, query, "").Header.Get("Location")
 }
 
 func (h *host) code(t *testing.T, cfg *xoauth2.Config, verifier string) string {
 	t.Helper()
-	status, location := h.authorize(t, cfg.AuthCodeURL("state", xoauth2.S256ChallengeOption(verifier)))
-	require.Equal(t, http.StatusFound, status)
+	location := harness.Send(t, http.MethodGet, cfg.AuthCodeURL("state", xoauth2.S256ChallengeOption(verifier)), "").
+		Wants(http.StatusFound).Header.Get("Location")
 	to, err := url.Parse(location)
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(location, callback), location)
@@ -228,8 +206,7 @@ func (h *host) validate(t *testing.T, access string) (oauth2.TokenInfo, error) {
 
 func (h *host) refused(t *testing.T, values url.Values, status int, code string) {
 	t.Helper()
-	got, body := h.post(t, values)
-	require.Equal(t, status, got, body)
+	body := h.post(t, values).Wants(status).Body
 	require.Contains(t, body, `"`+code+`"`)
 	require.NotContains(t, body, "access_token")
 }

@@ -161,8 +161,13 @@ func TestOnlyWhatAPersonMayGrantIsOffered(t *testing.T) {
 		}
 		return names
 	}
-	require.Equal(t, []string{"project.list", "project.save", "project.delete", "admin.project.list"}, offered("ada"))
-	require.Equal(t, []string{"project.list", "project.save", "project.delete"}, offered("max"))
+	require.Equal(t, []string{
+		"project.list", "project.save", "project.delete", "admin.project.list",
+		"keys.list", "keys.save", "keys.delete", "keys.rotate", "admin.keys.list", "admin.keys.save", "admin.keys.delete",
+	}, offered("ada"))
+	require.Equal(t, []string{
+		"project.list", "project.save", "project.delete", "keys.list", "keys.save", "keys.delete", "keys.rotate",
+	}, offered("max"))
 	require.Equal(t, []string{"project.list"}, offered("lena"))
 }
 

@@ -19,20 +19,12 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
-	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 var (
 	noon    = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	catalog = scope.MustCatalog(
-		scope.Group{Title: "Projects", Permissions: []scope.Permission{
-			{Name: "project.list", Title: "List projects", Description: "See which projects there are."},
-			{Name: "project.save"}, {Name: "project.delete"},
-			{Name: "admin.project.list", Level: scope.Admin},
-		}},
-	)
 	formKey = []byte("key of the tests: 32 bytes or more")
 )
 
@@ -76,7 +68,7 @@ func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *co
 	r := &rig{t: t, clock: harness.ClockAt(noon), log: &harness.Recorder{}, store: memstore.New()}
 	log := r.log.Logger()
 	t.Cleanup(func() { r.log.Search(t) })
-	keys := apikey.Config{Permissions: catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{harness.Pepper()}}
+	keys := apikey.Config{Permissions: harness.Catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{harness.Pepper()}}
 	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Timeout: time.Minute, Logger: log}
 	for _, change := range changes {
 		change(&r.store, &keys, &config)

@@ -6,7 +6,10 @@ package harness
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +24,7 @@ import (
 // Catalog has projects, and keys that Management names.
 var Catalog = scope.MustCatalog(
 	scope.Group{Title: "Projects", Permissions: []scope.Permission{
-		{Name: "project.list", Title: "List projects"}, {Name: "project.save"}, {Name: "project.delete"},
+		{Name: "project.list", Title: "List projects", Description: "See which projects there are."}, {Name: "project.save"}, {Name: "project.delete"},
 		{Name: "admin.project.list", Level: scope.Admin},
 	}},
 	scope.Group{Title: "Keys", Permissions: []scope.Permission{
@@ -47,6 +50,15 @@ var (
 	Lena  = apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list"))
 	Guest = apikey.Member("guest", "visitor", "team-a")
 )
+
+// RSAKey is shared: making one takes longer than most tests.
+var RSAKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
 
 // Pepper is the one that digests are made with.
 func Pepper() apikey.Pepper {

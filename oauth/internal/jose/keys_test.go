@@ -11,22 +11,13 @@ import (
 	"encoding/pem"
 	"io"
 	"math/big"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
-
-// rsaKey is shared: making one takes longer than most tests.
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
 
 func ecKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
@@ -65,7 +56,7 @@ func newSigner(t testing.TB, alg jose.Algorithm, kid string) *jose.Signer {
 	case jose.ES256:
 		key = ecKey(t)
 	case jose.RS256, jose.PS256:
-		key = rsaKey()
+		key = harness.RSAKey()
 	case jose.EdDSA:
 		key = edKey(t)
 	default:
@@ -109,7 +100,7 @@ func TestSignAndVerify(t *testing.T) {
 }
 
 func TestForeignSigner(t *testing.T) {
-	for name, key := range map[string]crypto.Signer{"EC": ecKey(t), "RSA": rsaKey(), "Ed25519": edKey(t)} {
+	for name, key := range map[string]crypto.Signer{"EC": ecKey(t), "RSA": harness.RSAKey(), "Ed25519": edKey(t)} {
 		t.Run(name, func(t *testing.T) {
 			alg, err := jose.DefaultAlgorithm(remote{Signer: key})
 			require.NoError(t, err)
@@ -130,7 +121,7 @@ func TestForeignSigner(t *testing.T) {
 		"negative":   {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 0xff, 2, 1, 1}},
 		"too large":  {Signer: ecKey(t), answer: append([]byte{0x30, 40, 2, 35, 1}, append(make([]byte, 34), 2, 1, 1)...)},
 		"trailing":   {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 1, 2, 1, 1, 0}},
-		"RSA short":  {Signer: rsaKey(), answer: []byte{1, 2, 3}},
+		"RSA short":  {Signer: harness.RSAKey(), answer: []byte{1, 2, 3}},
 		"Ed25519 65": {Signer: edKey(t), answer: make([]byte, 65)},
 	}
 	for name, key := range faulty {
@@ -164,10 +155,10 @@ func TestNewSignerRefuses(t *testing.T) {
 		{"empty RSA", jose.RS256, "k", &rsa.PrivateKey{}},
 		{"P-384", jose.ES256, "k", p384},
 		{"RSA of 1024 bits", jose.RS256, "k", weak},
-		{"RSA for ES256", jose.ES256, "k", rsaKey()},
+		{"RSA for ES256", jose.ES256, "k", harness.RSAKey()},
 		{"EC for RS256", jose.RS256, "k", ecKey(t)},
-		{"public key for HS256", jose.HS256, "k", rsaKey().Public()},
-		{"private key for HS256", jose.HS256, "k", rsaKey()},
+		{"public key for HS256", jose.HS256, "k", harness.RSAKey().Public()},
+		{"private key for HS256", jose.HS256, "k", harness.RSAKey()},
 		{"secret for ES256", jose.ES256, "k", secret()},
 		{"31 bytes for HS256", jose.HS256, "k", secret()[:31]},
 		{"none", "none", "k", ecKey(t)},
@@ -218,7 +209,7 @@ func TestParsePrivateKeyPEM(t *testing.T) {
 	require.NoError(t, err)
 	sec1Large, err := x509.MarshalECPrivateKey(p384)
 	require.NoError(t, err)
-	for name, key := range map[string]crypto.Signer{"EC": ec, "RSA": rsaKey(), "Ed25519": edKey(t)} {
+	for name, key := range map[string]crypto.Signer{"EC": ec, "RSA": harness.RSAKey(), "Ed25519": edKey(t)} {
 		t.Run("PKCS#8 "+name, func(t *testing.T) {
 			der, err := x509.MarshalPKCS8PrivateKey(key)
 			require.NoError(t, err)
@@ -233,9 +224,9 @@ func TestParsePrivateKeyPEM(t *testing.T) {
 		require.Equal(t, ec.Public(), read.Public())
 	})
 	t.Run("PKCS#1", func(t *testing.T) {
-		read, err := jose.ParsePrivateKeyPEM(block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey())))
+		read, err := jose.ParsePrivateKeyPEM(block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(harness.RSAKey())))
 		require.NoError(t, err)
-		require.Equal(t, rsaKey().Public(), read.Public())
+		require.Equal(t, harness.RSAKey().Public(), read.Public())
 	})
 	old := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte{1}})
 	refused := []struct {
