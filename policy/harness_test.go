@@ -1,11 +1,11 @@
 package policy_test
 
 import (
-	"errors"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
@@ -76,11 +76,9 @@ func runKeyCases(t *testing.T, cases []keyCase) {
 			if !c.notAfter.IsZero() {
 				want = c.notAfter
 			}
-			if got := r.Result().NotAfter; !got.Equal(want) {
-				t.Errorf("the key would expire at %v, want %v", got, want)
-			}
-			if c.limit != 0 && r.Limit() != c.limit {
-				t.Errorf("the limit is %d, want %d", r.Limit(), c.limit)
+			require.Equal(t, want, r.Result().NotAfter)
+			if c.limit != 0 {
+				require.Equal(t, c.limit, r.Limit())
 			}
 		})
 	}
@@ -91,21 +89,13 @@ func runKeyCases(t *testing.T, cases []keyCase) {
 func checkDenied(t *testing.T, err error, rule, reason string) {
 	t.Helper()
 	if rule == "" {
-		if err != nil {
-			t.Fatalf("refused: %v", err)
-		}
+		require.NoError(t, err)
 		return
 	}
 	var denied *policy.Denied
-	if !errors.As(err, &denied) {
-		t.Fatalf("got %v, want a refusal by %s", err, rule)
-	}
-	if denied.Rule != rule {
-		t.Errorf("refused by %s, want %s", denied.Rule, rule)
-	}
-	if !strings.Contains(denied.Reason, reason) {
-		t.Errorf("the reason is %q, which lacks %q", denied.Reason, reason)
-	}
+	require.ErrorAs(t, err, &denied)
+	require.Equal(t, rule, denied.Rule)
+	require.Contains(t, denied.Reason, reason)
 }
 
 // login is a token about to be issued to k: with what k holds, for an hour.
@@ -125,10 +115,7 @@ func tokenRequest(facts policy.TokenRequest) *policy.TokenRequest {
 func passesLogin(t *testing.T, p policy.Policy, k store.Key) {
 	t.Helper()
 	r := tokenRequest(login(k))
-	if err := p.CheckToken(t.Context(), r); err != nil {
-		t.Errorf("the login was refused: %v", err)
-	}
-	if !r.NotAfter().Equal(now.Add(time.Hour)) || !r.Granted().Equal(k.Permissions) {
-		t.Errorf("the token was narrowed to %v until %v", r.Granted(), r.NotAfter())
-	}
+	require.NoError(t, p.CheckToken(t.Context(), r))
+	require.Equal(t, now.Add(time.Hour), r.NotAfter())
+	require.True(t, r.Granted().Equal(k.Permissions), "narrowed to %v", r.Granted())
 }

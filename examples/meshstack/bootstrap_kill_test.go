@@ -17,43 +17,44 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 // deadly is a store at whose calls the process is killed.
-type deadly struct {
-	store.Keys
-	at    string
-	lists int
-}
-
-func (d *deadly) die(at string) {
-	if d.at == at {
-		if self, err := os.FindProcess(os.Getpid()); err == nil {
-			_ = self.Kill()
+func deadly(st store.Store, at string) store.Store {
+	die := func(here string) {
+		if here == at {
+			if self, err := os.FindProcess(os.Getpid()); err == nil {
+				_ = self.Kill()
+			}
+			select {}
 		}
-		select {}
 	}
-}
-
-func (d *deadly) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	d.lists++
-	if d.lists == 2 {
-		d.die("before the key is looked for again")
-	}
-	page, err := d.Keys.List(ctx, q)
-	if d.lists == 1 {
-		d.die("after no key was found")
-	} else {
-		d.die("before the draft is put in its place")
-	}
-	return page, err
-}
-
-func (d *deadly) Create(ctx context.Context, key store.Key, limit int, change store.Change) error {
-	d.die("after the draft was written")
-	err := d.Keys.Create(ctx, key, limit, change)
-	d.die("after the key was stored")
-	return err
+	var tap storetest.Tap
+	lists := 0
+	tap.Before(func(_ context.Context, call string) error {
+		switch call {
+		case "Keys.List":
+			if lists++; lists == 2 {
+				die("before the key is looked for again")
+			}
+		case "Keys.Create":
+			die("after the draft was written")
+		}
+		return nil
+	})
+	tap.After(func(call string, err error) error {
+		switch {
+		case call == "Keys.Create":
+			die("after the key was stored")
+		case call == "Keys.List" && lists == 1:
+			die("after no key was found")
+		case call == "Keys.List":
+			die("before the draft is put in its place")
+		}
+		return err
+	})
+	return tap.Over(st)
 }
 
 // killedBootstrap is the program up to its first key, on which it dies.
@@ -66,8 +67,7 @@ func killedBootstrap(at string) {
 	if err != nil {
 		panic(err)
 	}
-	st.Keys = &deadly{Keys: st.Keys, at: at}
-	srv, _, err := newBackend(st, oauth.Config{Issuer: "https://mesh.example.com", Logger: slog.New(slog.DiscardHandler)}, parseWorkspaces(""), secrets, false)
+	srv, _, err := newBackend(deadly(st, at), oauth.Config{Issuer: "https://mesh.example.com", Logger: slog.New(slog.DiscardHandler)}, parseWorkspaces(""), secrets, false)
 	if err != nil {
 		panic(err)
 	}
@@ -162,22 +162,20 @@ func TestBootstrapRemnantOfAnother(t *testing.T) {
 	require.Equal(t, first, readCredentials(t, file))
 }
 
-// unclear is a store that stores a key and says that it could not.
-type unclear struct{ store.Keys }
-
-func (u unclear) Create(ctx context.Context, key store.Key, limit int, change store.Change) error {
-	return errors.Join(store.ErrUnavailable, u.Keys.Create(ctx, key, limit, change))
-}
-
+// TestBootstrapUnclear: the store stores a key and says that it could not.
 func TestBootstrapUnclear(t *testing.T) {
 	st := memstore.New()
-	whole := st.Keys
-	st.Keys = unclear{whole}
+	var unclear storetest.Tap
+	unclear.After(func(call string, err error) error {
+		if call == "Keys.Create" {
+			return errors.Join(store.ErrUnavailable, err)
+		}
+		return err
+	})
 	file := filepath.Join(t.TempDir(), "first-key.json")
-	w := newWorldOn(t, st)
+	w := newWorldOn(t, unclear.Over(st))
 	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
 	require.ErrorIs(t, err, store.ErrUnavailable)
-	st.Keys = whole
 	w = newWorldOn(t, st)
 	_, err = bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
 	require.NoError(t, err)

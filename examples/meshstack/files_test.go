@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 func TestBootstrap(t *testing.T) {
@@ -114,32 +114,21 @@ func TestBootstrapWithoutFile(t *testing.T) {
 	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
 }
 
-// together lets none of the first lists of keys return before all have been
-// read.
-type together struct {
-	store.Keys
-	first  *atomic.Int64
-	listed *sync.WaitGroup
-}
-
-func (k together) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	page, err := k.Keys.List(ctx, q)
-	if k.first.Add(-1) >= 0 {
-		k.listed.Done()
-		k.listed.Wait()
-	}
-	return page, err
-}
-
 func TestBootstrapRace(t *testing.T) {
-	st := memstore.New()
 	made := make([]string, 16)
 	var listed, wg sync.WaitGroup
 	listed.Add(len(made))
 	var first atomic.Int64
 	first.Store(int64(len(made)))
-	st.Keys = together{st.Keys, &first, &listed}
-	w := newWorldOn(t, st)
+	var together storetest.Tap // none of the first lists of keys returns before all have been read
+	together.After(func(call string, err error) error {
+		if call == "Keys.List" && first.Add(-1) >= 0 {
+			listed.Done()
+			listed.Wait()
+		}
+		return err
+	})
+	w := newWorldOn(t, together.Over(memstore.New()))
 	folder := t.TempDir()
 	errs := make([]error, len(made))
 	for i := range made {

@@ -133,12 +133,15 @@ func (w *world) login(t *testing.T, c credentials) string {
 	return token.AccessToken
 }
 
+// bearing is the head of a request as the provider sends it.
+func bearing(token string) http.Header {
+	return http.Header{"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia}}
+}
+
 // call is a request as the provider sends it.
 func (w *world) call(t *testing.T, token, method, path, body string) answer {
 	t.Helper()
-	got, err := send(t.Context(), method, w.url+path, http.Header{
-		"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
-	}, body)
+	got, err := send(t.Context(), method, w.url+path, bearing(token), body)
 	require.NoError(t, err)
 	return got
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 func TestLargeBody(t *testing.T) {
@@ -64,9 +65,7 @@ func TestQuotaRace(t *testing.T) {
 	for range clients {
 		wg.Go(func() {
 			for range each {
-				got, err := send(t.Context(), http.MethodPost, w.url+keysPath, http.Header{
-					"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
-				}, keyBody("team-a", `,"permissions":[]`))
+				got, err := send(t.Context(), http.MethodPost, w.url+keysPath, bearing(token), keyBody("team-a", `,"permissions":[]`))
 				switch {
 				case err == nil && got.status == http.StatusCreated:
 					made.Add(1)
@@ -102,9 +101,7 @@ func TestPutRace(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			answers[i], errs[i] = send(t.Context(), http.MethodPut, w.url+keysPath+"/"+k.Metadata.UUID, http.Header{
-				"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
-			}, keyBody("team-a", fmt.Sprintf(`,"permissions":[],"expiresAt":"2099-01-%02d"`, i+1)))
+			answers[i], errs[i] = send(t.Context(), http.MethodPut, w.url+keysPath+"/"+k.Metadata.UUID, bearing(token), keyBody("team-a", fmt.Sprintf(`,"permissions":[],"expiresAt":"2099-01-%02d"`, i+1)))
 		})
 	}
 	wg.Wait()
@@ -127,35 +124,22 @@ func TestPutRace(t *testing.T) {
 	require.Empty(t, w.login(t, k.credentials()))
 }
 
-// meddling changes a key each time after it was read.
-type meddling struct {
-	store.Keys
-	after func()
-}
-
-func (m *meddling) Lookup(ctx context.Context, id string) (store.Found, error) {
-	found, err := m.Keys.Lookup(ctx, id)
-	if after := m.after; after != nil && err == nil {
-		m.after = nil
-		after()
-	}
-	return found, err
-}
-
 // TestPutBetween: what a PUT decides on is what it changes.
 func TestPutBetween(t *testing.T) {
-	st := memstore.New()
-	keys := &meddling{Keys: st.Keys}
-	st.Keys = keys
-	w := newWorldOn(t, st)
+	var tap storetest.Tap
+	w := newWorldOn(t, tap.Over(memstore.New()))
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	k := w.made(t, token, "team-a", `,"permissions":[],"expiresAt":"2099-01-01"`)
-	keys.after = func() {
-		expiry, err := apikey.ParseExpiry("2099-02-02")
-		require.NoError(t, err)
-		_, err = w.srv.Keys().Update(t.Context(), host(), k.Metadata.UUID, apikey.Changes{Expiry: &expiry})
-		require.NoError(t, err)
-	}
+	tap.After(func(call string, err error) error {
+		if call == "Keys.Lookup" && err == nil {
+			tap.After(nil)
+			expiry, err := apikey.ParseExpiry("2099-02-02")
+			require.NoError(t, err)
+			_, err = w.srv.Keys().Update(t.Context(), host(), k.Metadata.UUID, apikey.Changes{Expiry: &expiry})
+			require.NoError(t, err)
+		}
+		return err
+	})
 	path := keysPath + "/" + k.Metadata.UUID
 	got := w.call(t, token, http.MethodPut, path, keyBody("team-a", `,"permissions":[],"expiresAt":"2099-01-01"`))
 	require.Equal(t, http.StatusConflict, got.status, "%s", got.body)
@@ -219,18 +203,17 @@ func TestNoSecretInLog(t *testing.T) {
 	require.NotContains(t, w.log.String(), "lk_")
 }
 
-// away is a store whose changes of keys fail.
-type away struct{ store.Keys }
-
-func (away) Create(context.Context, store.Key, int, store.Change) error {
-	return fmt.Errorf("dial 192.0.2.1: refused: %w", store.ErrUnavailable)
-}
-
 func TestOutage(t *testing.T) {
 	st := memstore.New()
 	made := newWorldOn(t, st).key(t, "admin", "*", "")
-	st.Keys = away{st.Keys}
-	w := newWorldOn(t, st)
+	var tap storetest.Tap
+	tap.Before(func(_ context.Context, call string) error {
+		if call != "Keys.Create" {
+			return nil
+		}
+		return fmt.Errorf("dial 192.0.2.1: refused: %w", store.ErrUnavailable)
+	})
+	w := newWorldOn(t, tap.Over(st))
 	token := w.login(t, made)
 	got := w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusServiceUnavailable, got.status)

@@ -76,9 +76,7 @@ func TestKill(t *testing.T) {
 		for range 4 {
 			clients.Go(func() {
 				for range 20 {
-					got, err := send(t.Context(), http.MethodPost, w.url+keysPath, http.Header{
-						"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia},
-					}, keyBody([]string{"team-a", "team-b", "admin"}[round%3], `,"permissions":[]`))
+					got, err := send(t.Context(), http.MethodPost, w.url+keysPath, bearing(token), keyBody([]string{"team-a", "team-b", "admin"}[round%3], `,"permissions":[]`))
 					if err != nil || got.status != http.StatusCreated {
 						return // the program is gone, or the quota is reached
 					}

@@ -1,9 +1,7 @@
 package cache_test
 
 import (
-	"context"
 	"errors"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,11 +47,7 @@ func apartFor(t *testing.T, cacheEpochs bool, test func(w *twoSystems)) {
 		k := newKey("team-a", "key-1")
 		w.raise(store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 1, Secrets: []store.SecretEnd{{ID: "s1"}, {ID: "s2"}}})
 		create(t, w.below, k)
-		ctx, cancel := context.WithCancel(background)
-		var running sync.WaitGroup
-		running.Go(func() { w.cache.Run(ctx) })
-		defer running.Wait()
-		defer cancel()
+		run(t, w.cache)
 		synctest.Wait()
 		require.True(t, w.cache.Vouched())
 		warm(t, w.st)
@@ -66,11 +60,6 @@ func apartFor(t *testing.T, cacheEpochs bool, test func(w *twoSystems)) {
 func (w *twoSystems) raise(marks ...store.Mark) {
 	w.Helper()
 	require.NoError(w, w.below.Epochs.Raise(background, marks...))
-}
-
-func (w *twoSystems) pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // the bubble's clock
-	synctest.Wait()
 }
 
 // counts are the reads of the store that warm needs.
@@ -100,13 +89,13 @@ func TestEpochsApart(t *testing.T) {
 	t.Run("each stream vouches for its own", func(t *testing.T) {
 		apartFor(t, true, func(w *twoSystems) {
 			w.epochs.set(func(l *line) { l.frozen = true })
-			w.pass(600 * time.Millisecond)
+			pass(600 * time.Millisecond)
 			require.False(w, w.cache.Vouched())
 			require.Equal(w, map[string]int{"Epochs.Read": 2}, w.counts())
 		})
 		apartFor(t, true, func(w *twoSystems) {
 			w.keys.set(func(l *line) { l.frozen = true })
-			w.pass(600 * time.Millisecond)
+			pass(600 * time.Millisecond)
 			require.False(w, w.cache.Vouched())
 			require.Equal(w, map[string]int{"Keys.Lookup": 2}, w.counts())
 		})
@@ -120,7 +109,7 @@ func TestEpochsApart(t *testing.T) {
 				which(w).cut <- errors.New("the first to end")
 				synctest.Wait()
 				require.Equal(w, map[string]int{"Keys.Lookup": 2, "Epochs.Read": 2}, w.counts())
-				w.pass(200 * time.Millisecond)
+				pass(200 * time.Millisecond)
 				require.True(w, w.cache.Vouched())
 
 				go func() { ended <- w.st.Watch.Watch(background, func() {}, func(store.Notice) {}) }()
@@ -128,7 +117,7 @@ func TestEpochsApart(t *testing.T) {
 				for {
 					select {
 					case which(w).cut <- errors.New("the first to end"): // one of the two streams
-						w.pass(time.Millisecond)
+						pass(time.Millisecond)
 						continue
 					case err := <-ended:
 						require.ErrorContains(w, err, "the first to end")

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -71,11 +72,22 @@ func cached(t testing.TB, st store.Store, cfg cache.Config) store.Store {
 // follow runs the cache until the test ends, and waits for it to vouch.
 func follow(t testing.TB, c *cache.Cache) {
 	t.Helper()
+	run(t, c)
+	require.Eventually(t, c.Vouched, patience, time.Millisecond)
+}
+
+// run runs the cache until the test ends.
+func run(t testing.TB, c *cache.Cache) {
 	ctx, cancel := context.WithCancel(background)
 	var running sync.WaitGroup
 	running.Go(func() { c.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
-	require.Eventually(t, c.Vouched, patience, time.Millisecond)
+}
+
+// pass lets time pass in a bubble of synctest.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock
+	synctest.Wait()
 }
 
 // newTap returns a memstore below a tap, and the memstore itself, through

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,23 +39,13 @@ func hurting(t *testing.T, test func(h *hurt)) {
 		h.cache, err = cache.New(tapped, cache.Config{Entries: 64, Logger: slog.New(slog.NewTextHandler(h.log, nil))})
 		require.NoError(t, err)
 		h.st = h.cache.Store()
-		ctx, cancel := context.WithCancel(background)
-		var running sync.WaitGroup
-		running.Go(func() { h.cache.Run(ctx) })
-		defer running.Wait()
-		defer cancel()
+		run(t, h.cache)
 		synctest.Wait()
 		require.True(t, h.cache.Vouched())
 		warm(t, h.st)
 		tap.Take()
 		test(h)
 	})
-}
-
-// pass lets time pass.
-func (h *hurt) pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // the bubble's clock
-	synctest.Wait()
 }
 
 // kept reports whether key-1 and its epochs are both answered from memory.
@@ -85,13 +74,13 @@ func aboutKey(n store.Notice) bool { return n.Kind == store.NoticeKey }
 func TestVouching(t *testing.T) {
 	t.Run("as long as heartbeats come", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
-			h.pass(50 * time.Second)
+			pass(50 * time.Second)
 			require.True(t, h.kept())
 		})
 	})
 	t.Run("a record is read again after a minute all the same", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
-			h.pass(time.Minute)
+			pass(time.Minute)
 			require.False(t, h.kept())
 			require.True(t, h.kept())
 		})
@@ -115,7 +104,7 @@ func TestVouching(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.line.dropOne(aboutKey)
 			update(t, h.below, "key-1", disable)
-			h.pass(store.HeartbeatEvery)
+			pass(store.HeartbeatEvery)
 			require.True(t, h.disabled())
 		})
 	})
@@ -130,11 +119,11 @@ func TestVouching(t *testing.T) {
 	t.Run("silence of half of the bound", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.line.set(func(l *line) { l.frozen = true })
-			h.pass(store.HeartbeatEvery)
+			pass(store.HeartbeatEvery)
 			require.True(t, h.kept())
-			h.pass(500*time.Millisecond - 2*store.HeartbeatEvery)
+			pass(500*time.Millisecond - 2*store.HeartbeatEvery)
 			update(t, h.below, "key-1", disable)
-			h.pass(store.HeartbeatEvery)
+			pass(store.HeartbeatEvery)
 			require.False(t, h.cache.Vouched())
 			require.False(t, h.kept())
 			require.True(t, h.disabled())
@@ -152,10 +141,10 @@ func TestVouching(t *testing.T) {
 	t.Run("what was read during a silence, or before it, stays out of use", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.line.set(func(l *line) { l.frozen = true })
-			h.pass(600 * time.Millisecond)
+			pass(600 * time.Millisecond)
 			require.False(t, h.kept())
 			h.line.set(func(l *line) { l.frozen = false })
-			h.pass(store.HeartbeatEvery)
+			pass(store.HeartbeatEvery)
 			require.True(t, h.cache.Vouched())
 			require.False(t, h.kept(), "its notice may still be in some buffer")
 			require.True(t, h.kept())
@@ -164,9 +153,9 @@ func TestVouching(t *testing.T) {
 	t.Run("a stream that stays silent is opened anew", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.line.set(func(l *line) { l.frozen = true })
-			h.pass(1200 * time.Millisecond)
+			pass(1200 * time.Millisecond)
 			h.line.set(func(l *line) { l.frozen = false })
-			h.pass(2100 * time.Millisecond)
+			pass(2100 * time.Millisecond)
 			require.GreaterOrEqual(t, h.line.opened, 2)
 			require.True(t, h.cache.Vouched())
 			require.Contains(t, h.log.String(), "no heartbeat came")
@@ -176,11 +165,11 @@ func TestVouching(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			opened := func() (n int) { h.line.set(func(l *line) { n = l.opened }); return n }
 			h.line.set(func(l *line) { l.frozen = true })
-			h.pass(1200 * time.Millisecond)
+			pass(1200 * time.Millisecond)
 			require.Equal(t, 2, opened())
-			h.pass(29 * time.Second)
+			pass(29 * time.Second)
 			require.Equal(t, 2, opened(), "it may take its time")
-			h.pass(2 * time.Second)
+			pass(2 * time.Second)
 			require.Equal(t, 3, opened())
 		})
 	})
@@ -192,7 +181,7 @@ func TestVouching(t *testing.T) {
 			update(t, h.below, "key-1", disable)
 			require.True(t, h.disabled())
 			require.False(t, h.kept())
-			h.pass(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 			require.True(t, h.cache.Vouched())
 			require.False(t, h.kept(), "read while nobody vouched")
 			require.True(t, h.kept())
@@ -203,7 +192,7 @@ func TestVouching(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			// Its goroutines stood still, and the first to run is a reader.
 			h.line.set(func(l *line) { l.frozen = true })
-			h.pass(499 * time.Millisecond)
+			pass(499 * time.Millisecond)
 			h.line.set(func(l *line) { l.frozen = false })
 			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock, which stops for nobody
 			require.False(t, h.kept())
@@ -230,7 +219,7 @@ func TestVouching(t *testing.T) {
 			_, err := h.st.Epochs.Read(background, token("unknown"))
 			require.ErrorIs(t, err, store.ErrNotFound)
 			require.Equal(t, map[string]int{"Keys.Lookup": 1, "Epochs.Read": 1}, h.tap.Take())
-			h.pass(time.Second)
+			pass(time.Second)
 			_, err = h.st.Keys.Lookup(background, "unknown")
 			require.ErrorIs(t, err, store.ErrNotFound)
 			_, err = h.st.Epochs.Read(background, token("unknown"))
@@ -312,11 +301,11 @@ func TestWatchers(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.line.set(func(l *line) { l.mute = l.opened })
 			update(t, h.below, "key-1", disable)
-			h.pass(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 			ctx, cancel := context.WithCancel(background)
 			ended := make(chan error, 1)
 			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {}) }()
-			h.pass(700 * time.Millisecond)
+			pass(700 * time.Millisecond)
 			require.True(t, h.cache.Vouched())
 			require.True(t, h.disabled(), "told on a stream that came too late")
 			cancel()
@@ -328,10 +317,10 @@ func TestWatchers(t *testing.T) {
 			ctx, cancel := context.WithCancel(background)
 			ended := make(chan error, 1)
 			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {}) }()
-			h.pass(store.HeartbeatEvery)
+			pass(store.HeartbeatEvery)
 			require.True(t, h.kept())
 			h.line.cut <- errors.New("cut") // one of the two
-			h.pass(store.HeartbeatEvery)
+			pass(store.HeartbeatEvery)
 			require.True(t, h.cache.Vouched())
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)

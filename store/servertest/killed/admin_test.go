@@ -16,7 +16,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
 const (
@@ -145,8 +145,14 @@ func serveAdmin(file string) error {
 	if err != nil {
 		return err
 	}
-	st.Keys = stoppingKeys{st.Keys}
-	keys, err := apikey.New(st, config(noon))
+	var tap storetest.Tap
+	tap.Before(func(ctx context.Context, call string) error {
+		if call == "Keys.Create" && ctx.Value(stopAt{}) == "write" {
+			stop("write")
+		}
+		return nil
+	})
+	keys, err := apikey.New(tap.Over(st), config(noon))
 	if err != nil {
 		return err
 	}
@@ -173,15 +179,6 @@ type stopAt struct{}
 func stop(stage string) {
 	fmt.Println(stage)
 	select {}
-}
-
-type stoppingKeys struct{ store.Keys }
-
-func (k stoppingKeys) Create(ctx context.Context, key store.Key, limit int, c store.Change) error {
-	if ctx.Value(stopAt{}) == "write" {
-		stop("write")
-	}
-	return k.Keys.Create(ctx, key, limit, c)
 }
 
 type stoppingWriter struct {
