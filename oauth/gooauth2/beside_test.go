@@ -179,7 +179,8 @@ func TestWhoseClient(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	h := newHost(t, false)
-	expired, late := h.newKey(t, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+	expired, late, err := h.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+	require.NoError(t, err)
 	h.refused(t, h.grant("scope", "root"), http.StatusBadRequest, "invalid_scope")
 	for name, denied := range map[string]*policy.Denied{
 		"unauthorized_client":     {Rule: "no"},
@@ -192,10 +193,10 @@ func TestRefusals(t *testing.T) {
 		require.NotContains(t, body, "access_token")
 	}
 	h.verdict = nil
-	status := h.post(t, h.grant("client_id", expired.ID, "client_secret", late)).StatusCode
+	status := h.post(t, h.grant("client_id", expired.ID, "client_secret", late.Reveal())).StatusCode
 	require.Equal(t, http.StatusOK, status)
 	h.ahead = time.Hour
-	h.refused(t, h.grant("client_id", expired.ID, "client_secret", late), http.StatusUnauthorized, "invalid_client")
+	h.refused(t, h.grant("client_id", expired.ID, "client_secret", late.Reveal()), http.StatusUnauthorized, "invalid_client")
 }
 
 func TestOutages(t *testing.T) {

@@ -44,18 +44,21 @@ type stock struct {
 	key     store.Key
 	secret  string
 	verdict error
-	down    error
+	down    error // of look-ups
 }
 
-func newStock(t *testing.T) *stock {
+func newStock(t *testing.T, changes ...func(*oauth.Config)) *stock {
 	t.Helper()
 	s := &stock{}
-	var err error
-	st := failing(&s.down)
-	s.Server, err = oauth.New(st, oauth.Config{
+	config := oauth.Config{
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
 		Policy: policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return s.verdict }),
-	})
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	var err error
+	s.Server, err = oauth.New(harness.Tapped(memstore.New(), func(context.Context, string) error { return s.down }, "Keys.Lookup"), config)
 	require.NoError(t, err)
 	key, secret, err := s.Keys().Create(t.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour)),
@@ -80,11 +83,6 @@ func newStock(t *testing.T) *stock {
 	t.Cleanup(listening.Close)
 	s.url = listening.URL
 	return s
-}
-
-// failing is a store whose look-ups fail while down says how.
-func failing(down *error) store.Store {
-	return harness.Tapped(memstore.New(), func(context.Context, string) error { return *down }, "Keys.Lookup")
 }
 
 func (s *stock) post(t *testing.T, values url.Values, headers ...string) harness.Answer {

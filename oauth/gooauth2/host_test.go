@@ -3,7 +3,6 @@ package gooauth2_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/go-oauth2/oauth2/v4"
 	"github.com/go-oauth2/oauth2/v4/generates"
-	"github.com/go-oauth2/oauth2/v4/manage"
 	"github.com/go-oauth2/oauth2/v4/models"
 	"github.com/go-oauth2/oauth2/v4/server"
 	"github.com/stretchr/testify/require"
@@ -26,7 +24,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // hostTokens is a host's token store, as its own drivers keep one.
@@ -117,27 +114,20 @@ const (
 
 func newHost(t *testing.T, wrap bool) *host {
 	t.Helper()
-	h := &host{stock: &stock{}, tokens: &hostTokens{}, clients: &hostClients{clients: map[string]oauth2.ClientInfo{
+	h := &host{tokens: &hostTokens{}, clients: &hostClients{clients: map[string]oauth2.ClientInfo{
 		"app":      &models.Client{ID: "app", Secret: appSecret, Domain: "https://app.example.com"},
 		"careless": &models.Client{ID: "careless", Domain: "https://app.example.com"},
 	}}}
-	st := failing(&h.down)
-	var err error
-	h.Server, err = oauth.New(st, oauth.Config{
-		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
-		Now:  func() time.Time { return time.Now().Add(h.ahead) },
-		Keys: apikey.Config{Imported: true, Workspaces: func(context.Context, string) error { return h.workspaces }},
-		Policy: policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
+	h.stock = newStock(t, func(c *oauth.Config) {
+		c.Now = func() time.Time { return time.Now().Add(h.ahead) }
+		c.Keys = apikey.Config{Imported: true, Workspaces: func(context.Context, string) error { return h.workspaces }}
+		c.Policy = policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
 			if h.addresses != nil {
 				return policy.AllowAddresses(h.addresses...).CheckToken(ctx, r)
 			}
 			return h.verdict
-		}),
+		})
 	})
-	require.NoError(t, err)
-	h.key, h.secret = h.newKey(t, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All()})
-
-	h.manager = manage.NewDefaultManager()
 	h.manager.MapClientStorage(gooauth2.NewClientStore(h.Keys()).Beside(h.clients))
 	h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.Keys(), h.Sign).Beside(generates.NewAccessGenerate()))
 	h.manager.MapTokenStorage(gooauth2.TokenStore{Next: h.tokens})
@@ -160,13 +150,6 @@ func newHost(t *testing.T, wrap bool) *host {
 	t.Cleanup(listening.Close)
 	h.url = listening.URL + "/token"
 	return h
-}
-
-func (h *host) newKey(t *testing.T, spec apikey.Spec) (store.Key, string) {
-	t.Helper()
-	key, secret, err := h.Keys().Create(t.Context(), admin, spec)
-	require.NoError(t, err)
-	return key, secret.Reveal()
 }
 
 // app is a client of the host's, for users.

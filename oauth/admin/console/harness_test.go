@@ -111,21 +111,16 @@ type page struct{ harness.Answer }
 // get opens a page. It does not follow where it leads.
 func (r *rig) get(person, path string) *page {
 	r.t.Helper()
-	return r.send(person, http.MethodGet, path, nil)
+	return r.send(person, http.MethodGet, path, "")
 }
 
 // post sends a form as the console's own page would.
 func (r *rig) post(person, path string, values url.Values) *page {
 	r.t.Helper()
-	return r.send(person, http.MethodPost, path, values, "Sec-Fetch-Site", "same-origin")
+	return r.send(person, http.MethodPost, path, values.Encode(), "Sec-Fetch-Site", "same-origin")
 }
 
-func (r *rig) send(person, method, path string, values url.Values, headers ...string) *page {
-	r.t.Helper()
-	return r.sendBody(person, method, path, values.Encode(), headers...)
-}
-
-func (r *rig) sendBody(person, method, path, body string, headers ...string) *page {
+func (r *rig) send(person, method, path, body string, headers ...string) *page {
 	r.t.Helper()
 	if method == http.MethodPost && !slices.Contains(headers, "Content-Type") {
 		headers = append(headers, "Content-Type", "application/x-www-form-urlencoded")

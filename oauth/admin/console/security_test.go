@@ -63,7 +63,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 		t.Run("B16 a form of another origin: "+path, func(t *testing.T) {
 			form := r.form("ada", newPage)
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
-				got := r.send("ada", http.MethodPost, path, form, headers...)
+				got := r.send("ada", http.MethodPost, path, form.Encode(), headers...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
 				require.Contains(t, got.Body, "came from somewhere else")
 				protected(t, got)
@@ -256,7 +256,7 @@ func TestFormsThatArriveBroken(t *testing.T) {
 	form := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
 	for name, body := range map[string]string{"an escape that is none": form.Encode() + "&x=%zz", "a semicolon": form.Encode() + ";x=y"} {
 		t.Run(name, func(t *testing.T) {
-			got := r.sendBody("olga", http.MethodPost, newPage, body, "Sec-Fetch-Site", "same-origin")
+			got := r.send("olga", http.MethodPost, newPage, body, "Sec-Fetch-Site", "same-origin")
 			require.Equal(t, http.StatusBadRequest, got.StatusCode, got.Body)
 			require.Contains(t, got.Body, "cannot be read")
 			require.NotEmpty(t, got.on("Open the page again"))

@@ -33,7 +33,7 @@ func (r *rig) with(token, method, path string, values url.Values) *page {
 	if token != "" {
 		headers = append(headers, "Cookie", cookieName+"="+token)
 	}
-	return r.send("", method, path, values, headers...)
+	return r.send("", method, path, values.Encode(), headers...)
 }
 
 // signedIn chooses a person, and returns the cookie of the session.
@@ -90,7 +90,7 @@ func TestInsecureSignIn(t *testing.T) {
 	t.Run("B16 a page of another origin signs nobody in or out", func(t *testing.T) {
 		for _, path := range []string{"/sign-in", "/sign-out"} {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
-				got := r.send("", http.MethodPost, path, url.Values{"person": {"ada"}}, append(headers, "Cookie", cookieName+"="+ada.Value)...)
+				got := r.send("", http.MethodPost, path, url.Values{"person": {"ada"}}.Encode(), append(headers, "Cookie", cookieName+"="+ada.Value)...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
 				require.Contains(t, got.Body, "came from somewhere else")
 				require.Empty(t, got.Cookies())
