@@ -16,15 +16,7 @@ import (
 // TestETagsThatHold: a proxy that compresses an answer makes its ETag weak,
 // and a client may name several (RFC 9110, section 13.1.1).
 func TestETagsThatHold(t *testing.T) {
-	changes := map[string]struct{ method, path, body string }{
-		"change":  {"PATCH", "/keys/{key}", `{"name":"renamed"}`},
-		"rotate":  {"POST", "/keys/{key}/rotate", `{"grace":60}`},
-		"disable": {"POST", "/keys/{key}/disable", `{}`},
-		"retire":  {"DELETE", "/keys/{key}/secrets/{secret}", ``},
-		"enable":  {"POST", "/keys/{key}/enable", `{}`},
-		"delete":  {"DELETE", "/keys/{key}", ``},
-	}
-	for name, c := range changes {
+	for name, c := range keyChanges {
 		for _, named := range [][]string{
 			{`W/"2"`}, {` W/"2" `}, {`"1", "2"`}, {`"2","1"`}, {`W/"1" , W/"2"`}, {`,"2",`}, {`"a,b", "2"`}, {`"2", "2"`}, {`"1"`, `"2"`}, {`"2"`, `"2"`}, {`"other", "2"`},
 		} {

@@ -12,18 +12,20 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 )
 
+// keyChanges are requests that change a key.
+var keyChanges = map[string]struct{ method, path, body string }{
+	"change":  {"PATCH", "/keys/{key}", `{"name":"renamed"}`},
+	"rotate":  {"POST", "/keys/{key}/rotate", `{"grace":60}`},
+	"disable": {"POST", "/keys/{key}/disable", `{}`},
+	"retire":  {"DELETE", "/keys/{key}/secrets/{secret}", ``},
+	"enable":  {"POST", "/keys/{key}/enable", `{}`},
+	"delete":  {"DELETE", "/keys/{key}", ``},
+}
+
 // TestIfMatch: each change of a key under a condition that does not hold
 // changes nothing, and under one that holds goes through.
 func TestIfMatch(t *testing.T) {
-	changes := map[string]struct{ method, path, body string }{
-		"change":  {"PATCH", "/keys/{key}", `{"name":"renamed"}`},
-		"rotate":  {"POST", "/keys/{key}/rotate", `{"grace":60}`},
-		"disable": {"POST", "/keys/{key}/disable", `{}`},
-		"retire":  {"DELETE", "/keys/{key}/secrets/{secret}", ``},
-		"enable":  {"POST", "/keys/{key}/enable", `{}`},
-		"delete":  {"DELETE", "/keys/{key}", ``},
-	}
-	for name, c := range changes {
+	for name, c := range keyChanges {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			m := r.create("olga", "team-a", "ci")

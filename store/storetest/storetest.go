@@ -5,7 +5,8 @@
 //		storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
 //	}
 //
-// [RunReplicas] adds what must hold between several processes.
+// [RunReplicas] adds what must hold between several processes. [Tap] is for
+// tests of what uses a store.
 //
 // Each rule is a subtest with a store of its own. When one fails, its last
 // line says what the rule is for. Stress forms of the races, and rules that

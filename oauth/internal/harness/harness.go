@@ -1,7 +1,6 @@
 // Package harness is what the tests of apikey, oauth, admin and console share:
 // a recorder of all that a program lets out and the search for secrets in it,
-// requests and answers, a network in memory, processes of a test's own, and a
-// catalog with people. Only tests import it.
+// requests and answers, a network in memory, and a catalog with people. Only tests import it.
 package harness
 
 import (

@@ -1,0 +1,104 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+	"github.com/latchkey-go/latchkey/store/storetest"
+)
+
+// What becomes of a backend while its store cannot be reached.
+func ExampleTap() {
+	var tap storetest.Tap
+	st := tap.Over(memstore.New())
+	tap.Before(func(_ context.Context, call string) error {
+		if call == "Keys.Lookup" {
+			return store.ErrUnavailable
+		}
+		return nil
+	})
+	_, err := st.Keys.Lookup(context.Background(), "some-id") // a login, in a backend
+	fmt.Println(err)
+	fmt.Println(tap.Take())
+	// Output:
+	// store: unavailable
+	// map[Keys.Lookup:1]
+}
+
+// TestTapIsWhole: no call goes past the tap, but those that its documentation
+// names.
+func TestTapIsWhole(t *testing.T) {
+	refused := errors.New("refused")
+	var tap storetest.Tap
+	tap.Before(func(context.Context, string) error { return refused })
+	st := reflect.ValueOf(tap.Over(memstore.New()))
+	waits := reflect.TypeFor[context.Context]()
+	tried := map[string]int{}
+	for i := range st.NumField() {
+		field := st.Type().Field(i).Name
+		if field == "Limiter" || field == "Watch" {
+			continue
+		}
+		for j := range st.Type().Field(i).Type.NumMethod() {
+			method := st.Type().Field(i).Type.Method(j)
+			if method.Type.NumIn() == 0 || method.Type.In(0) != waits {
+				continue // With and Durable
+			}
+			arguments := []reflect.Value{reflect.ValueOf(t.Context())}
+			for k := 1; k < method.Type.NumIn() && !(method.Type.IsVariadic() && k == method.Type.NumIn()-1); k++ {
+				arguments = append(arguments, reflect.Zero(method.Type.In(k)))
+			}
+			results := st.Field(i).MethodByName(method.Name).Call(arguments)
+			require.Equal(t, refused, results[len(results)-1].Interface(), method.Name)
+			tried[field+"."+method.Name] = 1
+		}
+	}
+	require.Equal(t, tried, tap.Take())
+	require.Empty(t, tap.Take(), "it begins anew")
+}
+
+func TestTap(t *testing.T) {
+	var tap storetest.Tap
+	below := memstore.New()
+	st := tap.Over(below)
+	t.Run("the epochs are beside the keys that they were beside", func(t *testing.T) {
+		require.True(t, st.Epochs.With(st.Keys))
+		require.True(t, st.Epochs.With(below.Keys))
+		require.False(t, st.Epochs.With(memstore.New().Keys))
+		require.Equal(t, below.SigningKeys.Durable(), st.SigningKeys.Durable())
+	})
+	t.Run("what is not there is not there above it", func(t *testing.T) {
+		lacking := below
+		lacking.Usage, lacking.Epochs = nil, nil
+		require.Nil(t, tap.Over(lacking).Usage)
+		require.Nil(t, tap.Over(lacking).Epochs)
+	})
+	t.Run("an answer can be lost behind a change that was made", func(t *testing.T) {
+		tap.After(func(_ string, err error) error { return errors.Join(err, store.ErrUnavailable) })
+		defer tap.After(nil)
+		change := store.Change{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+		require.ErrorIs(t, st.Keys.Create(t.Context(), store.Key{ID: "k", Workspace: "team-a", Name: "ci"}, store.NoLimit, change), store.ErrUnavailable)
+		found, err := below.Keys.Lookup(t.Context(), "k")
+		require.NoError(t, err)
+		require.Equal(t, "ci", found.Key.Name)
+	})
+	t.Run("what the store answered is told, and goes through", func(t *testing.T) {
+		var seen error
+		tap.After(func(_ string, err error) error { seen = err; return err })
+		defer tap.After(nil)
+		_, err := st.Keys.Lookup(t.Context(), "k")
+		require.NoError(t, err)
+		require.NoError(t, seen)
+		_, err = st.Keys.Lookup(t.Context(), "unknown")
+		require.ErrorIs(t, err, store.ErrNotFound)
+		require.Equal(t, err, seen)
+	})
+}
