@@ -277,6 +277,6 @@ func (r *rig) list(actor, path string) keyPage {
 
 // login reports whether the secret opens its key.
 func (r *rig) login(id, secret string) error {
-	_, err := harness.LogIn(r.t.Context(), r.keys, apikey.Credentials{ID: id, Secret: secret}, scope.Set{})
+	_, err := r.keys.LogIn(r.t.Context(), apikey.Credentials{ID: id, Secret: secret}, apikey.Request{})
 	return err
 }

@@ -135,7 +135,11 @@ func (r *rig) login(id, secret string) (*apikey.Grant, error) {
 }
 
 func (r *rig) loginFor(id, secret string, requested scope.Set) (*apikey.Grant, error) {
-	grant, err := harness.LogIn(context.Background(), r.Service, apikey.Credentials{ID: id, Secret: secret, Address: addrA}, requested)
+	login, err := r.Authenticate(context.Background(), apikey.Credentials{ID: id, Secret: secret, Address: addrA})
+	if err != nil {
+		return nil, r.note(err)
+	}
+	grant, err := r.Issue(context.Background(), login, requested)
 	return grant, r.note(err)
 }
 

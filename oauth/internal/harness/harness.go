@@ -1,10 +1,10 @@
-// Package harness is what the tests of apikey, oauth, admin and console share:
-// a recorder of all that a program lets out and the search for secrets in it,
-// requests and answers, a network in memory, and a catalog with people. Only tests import it.
+// Package harness is what the tests below oauth share: a recorder of all that a
+// program lets out and the search for secrets in it, requests and answers, a
+// network in memory, a store that fails, and a catalog with people. Only tests
+// import it.
 package harness
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"os"
@@ -71,16 +71,6 @@ func NewKey(t testing.TB, keys *apikey.Service, out *Recorder, workspace, name, 
 	require.NoError(t, err)
 	out.Keep(secret.Reveal())
 	return key, secret.Reveal()
-}
-
-// LogIn exchanges a secret for a grant of the permissions asked for; of all
-// for none.
-func LogIn(ctx context.Context, keys *apikey.Service, c apikey.Credentials, asked scope.Set) (*apikey.Grant, error) {
-	login, err := keys.Authenticate(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return keys.Issue(ctx, login, asked)
 }
 
 // ClockAt returns a clock that stands at the given time.
