@@ -56,11 +56,14 @@ func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, 
 		return nil, s.refuse(c, l, ErrManyTargets)
 	}
 	grant, err := s.issue(ctx, l, requested, resource)
+	if err == nil {
+		return grant, nil
+	}
 	var lacked *ScopeError
 	if errors.As(err, &lacked) && strings.Contains(r.Scope, c.Secret) {
 		lacked.Missing = scope.Set{} // an imported secret has any form
 	}
-	return grant, err
+	return nil, err
 }
 
 // Issue decides on a token for a login: which permissions, how long. An empty

@@ -1,7 +1,6 @@
 // Package harness is what the tests below oauth share: a recorder of all that a
 // program lets out and the search for secrets in it, requests and answers, a
-// network in memory, a store that fails, and a catalog with people. Only tests
-// import it.
+// network in memory, and a catalog with people. Only tests import it.
 package harness
 
 import (
