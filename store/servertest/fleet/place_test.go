@@ -56,8 +56,9 @@ func (p place) connect(ctx context.Context, source string) (store.Store, func(),
 	if err != nil {
 		return store.Store{}, func() {}, err
 	}
-	db.SetMaxOpenConns(16)
-	db.SetMaxIdleConns(16)
+	// Three processes share a server of 100 connections with other suites.
+	db.SetMaxOpenConns(8)
+	db.SetMaxIdleConns(8)
 	var cfg sqlstore.Config
 	if p.Driver == "pgx" {
 		cfg.Listen = listen(source)

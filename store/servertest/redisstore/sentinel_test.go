@@ -90,8 +90,8 @@ func TestFailoverToAReplicaLeftBehind(t *testing.T) {
 		t.Run(try.name, func(t *testing.T) {
 			t.Parallel()
 			client, set := startSentinel(t, 1)
+			create(t, newDriver(t, client, redisstore.Config{WaitReplicas: try.wait, WaitTimeout: 2 * time.Second}).Store(), "team-a", "before")
 			s := newDriver(t, client, redisstore.Config{WaitReplicas: try.wait, WaitTimeout: 50 * time.Millisecond}).Store()
-			create(t, s, "team-a", "before")
 			master := newClient(t, set.Master.Addr())
 			require.NoError(t, master.Do(ctx, "acl", "setuser", "default", "-psync", "-sync").Err())
 			require.NoError(t, master.Do(ctx, "client", "kill", "type", "replica").Err())
