@@ -119,10 +119,7 @@ func TestCacheIsBounded(t *testing.T) {
 		{"entries", 20_000, 1000, 0, 8 << 20},
 		{"bytes", 20_000, 1 << 18, 2 << 20, 8 << 20}, // the table itself has 4 MiB
 	} {
-		tokens := test.tokens
-		if harness.Soak() {
-			tokens = 1_000_000
-		}
+		tokens := harness.Rounds(test.tokens, 1_000_000)
 		t.Run(fmt.Sprintf("B26 %d tokens, bounded by %s", tokens, test.name), func(t *testing.T) {
 			w := hmacWorld(t)
 			w.config.CacheEntries, w.config.CacheBytes = test.entries, test.bytes

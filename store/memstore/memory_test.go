@@ -64,8 +64,11 @@ func heap() int64 {
 
 func TestMemoryOfAKey(t *testing.T) {
 	n := 100_000
-	if os.Getenv("LATCHKEY_SOAK") == "1" {
+	switch {
+	case os.Getenv("LATCHKEY_SOAK") == "1":
 		n = 1_000_000
+	case testing.Short():
+		n = 20_000
 	}
 	s, used := filled(t, n)
 	t.Logf("%d keys take %d MB, %d bytes each", n, used/1_000_000, used/int64(n))
