@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTimingScaling: 64 callers on two processors do about twice what they do
-// on one, and seldom wait for a mutex. How much more depends on who else uses
-// the machine, so it is required only while nobody else does. That no caller
-// waits for another is for TestNobodyWaits to show.
+// TestTimingScaling: 64 callers on two processors seldom wait for a mutex. How
+// much more they do than on one is logged and no more: a hypervisor that lends
+// the second processor to others leaves no trace in what this process can
+// measure. That no caller waits for another is for TestNobodyWaits to show.
 func TestTimingScaling(t *testing.T) {
 	p := newPair(t, "ES256")
 	handler, verifier := p.server.Token(), p.server.Verifier()
@@ -55,9 +55,6 @@ func TestTimingScaling(t *testing.T) {
 			one, _ := rate(1)
 			two, busy := rate(2)
 			t.Logf("%.0f a second on one processor, %.0f on two: x%.2f, with x%.2f of one processor's time", one, two, two/one, busy)
-			if busy > 1.8 { // nothing else used the second processor
-				require.Greater(t, two/one, 1.3)
-			}
 
 			defer runtime.SetMutexProfileFraction(runtime.SetMutexProfileFraction(1))
 			waits := mutexWaits()
