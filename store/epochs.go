@@ -11,59 +11,42 @@ type TokenRef struct {
 	Key       string
 	Secret    string // the id of the secret that was exchanged
 	TokenID   string // the jti
+	// Epochs are those of the instance, the workspace and the key under which
+	// the token was issued. Only a cache uses them: it answers from memory
+	// unless what it holds is lower.
+	Epochs [3]int64
 }
 
-// EpochState is what a token is measured against.
+// EpochState is what a token is compared with. A token is revoked if one of
+// its epochs differs from these, lower or higher.
 type EpochState struct {
 	Instance  int64
 	Workspace int64
 	Key       int64
 	// SecretKnown says that the key still has the secret; if not, the token
-	// has ended.
+	// is revoked.
 	SecretKnown bool
 	// SecretNotAfter is the instant from which the secret, and with it the
-	// token, has ended; zero: none.
+	// token, is expired; zero: none.
 	SecretNotAfter time.Time
 	// Revoked says that this very token was revoked.
 	Revoked bool
 }
 
-// SecretEnd says when a secret, and every token that came from it, ends.
-type SecretEnd struct {
-	ID       string
-	NotAfter time.Time
-}
-
-// Mark raises one epoch. Key and Workspace empty means the instance's; Key
-// empty means the workspace's.
-type Mark struct {
-	Workspace string
-	Key       string
-	// Epoch is the new value; a stored value that is larger stays.
-	Epoch int64
-	// Secrets replaces the list of a key's live secrets.
-	Secrets []SecretEnd
-}
-
-// Epochs answers, for the verifier, whether a token was ended before its
-// time.
+// Epochs answers, for the verifier, whether a token was revoked.
 //
-// A driver that keeps epochs beside its keys reads them from the records
-// themselves, so that a change and its epoch are one write. Where they live
-// in another system than the keys, the caller raises them before it writes
-// the change: a raised epoch without its change only forces a new login.
+// Every key has an epoch, and so have each workspace and the instance. Drivers
+// keep them in the records and raise them in the same write as the change that
+// asks for it (Change.EndTokens): to the larger of one more than before and the
+// store's clock in microseconds since 1970. So an epoch from before a backup was
+// restored never comes back. A new key begins with the store's clock; a
+// workspace or instance whose epoch was never raised has 0.
 type Epochs interface {
-	// With reports whether the given Keys' own writes raise these epochs. If
-	// not, callers call Raise first.
-	With(keys Keys) bool
-	// Read returns the epochs that govern a token. A key that has none, that
-	// was deleted, or whose workspace is not the one named, is ErrNotFound:
-	// the token must be refused. Epochs of a workspace or instance never
-	// raised are 0.
+	// Read returns what a token is compared with, all of one moment. A key
+	// that does not exist, that was deleted, or whose workspace is not the one
+	// named, is ErrNotFound: the token must be refused. A server that may lag
+	// behind the one that takes writes is ErrUnavailable.
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)
-	// Raise sets epochs, all or none. It never lowers one. A driver whose
-	// With is true for its keys keeps the larger of its record and the mark.
-	Raise(ctx context.Context, marks ...Mark) error
 	// Revoke ends one token until the given time, when it would have expired
 	// anyway. Twice is no error, and the later end stays. now is the caller's
 	// clock: it tells the driver how long to keep what it wrote.

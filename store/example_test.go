@@ -10,15 +10,15 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// A store is composed by assigning fields: here all records of one driver
-// with the epochs of another.
+// The records belong to one driver. Limits, usage counters and signing keys may
+// come from another.
 func Example() {
 	s := memstore.New()
-	s.Epochs = memstore.New().Epochs
+	s.Limiter = memstore.NewLimiter(1 << 16) // for instance that of package redisstore
 
-	// Epochs of another system are raised before the change is written.
-	fmt.Println("a change raises its epoch itself:", s.Epochs.With(s.Keys))
-	// Output: a change raises its epoch itself: false
+	_, moved, err := s.Limiter.Advance(context.Background(), "login", time.Now(), time.Second, time.Minute)
+	fmt.Println(moved, err)
+	// Output: true <nil>
 }
 
 // The number of keys is checked in the step that adds one, and errors are

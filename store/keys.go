@@ -36,15 +36,18 @@ type Key struct {
 	Disabled bool
 	// CreatedBy made the key.
 	CreatedBy ActorRef
-	Created   time.Time
-	Updated   time.Time
+	// Depth is how many keys stand between the key and a person: 0 for a key
+	// that a person made, 1 for a key that such a key made. It never changes.
+	Depth   int
+	Created time.Time
+	Updated time.Time
 	// LastUsed is the time of the last login, written with delay; zero is
 	// never.
 	LastUsed time.Time
 	// Version counts the changes, from 1. Upkeep does not move it.
 	Version int64
-	// Epoch ends tokens: those issued under a lower one are refused. It
-	// starts at 1 and never falls.
+	// Epoch ends tokens: those issued under another one are refused. Drivers
+	// set it (see Epochs) and ignore it on writing.
 	Epoch int64
 }
 
@@ -64,6 +67,10 @@ type Secret struct {
 	// Digest is algorithm$pepper version$digest, or a bcrypt, argon2id or
 	// PBKDF2 string of an imported key. It never leaves the server.
 	Digest string
+	// Prefix is what a generated secret begins with.
+	Prefix string
+	// CreatedBy made the secret: who created, imported or rotated the key.
+	CreatedBy ActorRef
 	// Generated says that the secret has 256 random bits of Latchkey's own
 	// or, for an imported one, that its importer declared as much.
 	Generated bool
@@ -89,6 +96,23 @@ type Change struct {
 	Once *OnceID
 	// Now is the caller's clock: what Once is compared with.
 	Now time.Time
+	// EndTokens raises the epoch of the record that is written, and with it
+	// ends every token that was issued under it. See Epochs.
+	EndTokens bool
+	// If are the records that the decision to write rests on. If one of them
+	// has changed since it was read, the call fails with ErrConflict and
+	// nothing is written; the caller decides again.
+	If []Precondition
+}
+
+// Precondition names a record and the version at which it was read: the key
+// with the id Key, or else the settings of Workspace, or else, if both are
+// empty, the settings of the instance. A key that is gone has changed. Settings
+// never saved have version 0.
+type Precondition struct {
+	Key       string
+	Workspace string
+	Version   int64
 }
 
 // NoLimit lets Keys.Create add keys without bound.
@@ -108,7 +132,7 @@ type Keys interface {
 	// Create adds a key with Version 1, whatever k.Version says.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
-	// workspace that was deleted is ErrNotFound; an id that a key or a
+	// precondition of c.If that fails is ErrConflict; a workspace that was deleted is ErrNotFound; an id that a key or a
 	// tombstone holds is ErrExists; a workspace that holds limit keys or
 	// more is ErrLimit, unless limit is NoLimit. Every key counts that was
 	// not deleted, disabled and expired ones too. Of N concurrent calls under
@@ -124,22 +148,21 @@ type Keys interface {
 	Lookup(ctx context.Context, id string) (Found, error)
 
 	// Update replaces the key and raises its version by one, if the stored
-	// version is still k.Version. Created, CreatedBy and the use
+	// version is still k.Version. Created, CreatedBy, Depth and the use
 	// times are kept from the stored record, of the key and of each secret
-	// that stays; so are the digests of those secrets, which only
-	// Upkeep.Rehash replaces. The epoch becomes the larger of both.
+	// that stays; so are maker, prefix and digest of those secrets. Only
+	// Upkeep.Rehash replaces a digest.
 	//
-	// Atomic, checked in this order: c.Once already spent is ErrExists;
-	// missing, deleted or of another workspace is ErrNotFound; another
+	// Atomic, checked in this order: c.Once already spent is ErrExists; a
+	// precondition of c.If that fails is ErrConflict; missing, deleted or of another workspace is ErrNotFound; another
 	// version is ErrConflict. Of N concurrent calls with one version exactly
 	// one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
 
 	// Delete removes the key, frees its place under the limit and leaves a
-	// tombstone: the id stays taken and its epoch, raised by one, refuses
-	// every token until Upkeep.Purge. at is the time of the deletion. The
-	// checks are those of Update; version 0 deletes whatever version is
-	// there.
+	// tombstone: the id stays taken until Upkeep.Purge. Tokens of the key are
+	// refused from then on. at is the time of the deletion. The checks are
+	// those of Update; version 0 deletes whatever version is there.
 	Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c Change) error
 
 	// List returns one page of keys; see KeyQuery. A workspace without keys
@@ -160,6 +183,10 @@ type Upkeep interface {
 	// Purge removes the tombstones of keys deleted before the given time,
 	// and returns how many. Their ids may be created again from then on.
 	Purge(ctx context.Context, before time.Time) (int, error)
+	// Clock returns the time of the store's server, in UTC, or the zero time
+	// if the store has no clock but the caller's. A caller whose own clock
+	// differs from it must not call Purge or any Prune.
+	Clock(ctx context.Context) (time.Time, error)
 }
 
 // Use is one login with one secret of a key.
@@ -206,6 +233,9 @@ type KeyQuery struct {
 	// CreatedBy, unless zero, keeps keys with that maker. An empty Kind
 	// matches every kind.
 	CreatedBy ActorRef
+	// MadeBy, unless empty, keeps keys that the actor with this id created, or
+	// that hold a secret which it created, in whatever role.
+	MadeBy string
 	// Disabled, unless nil, keeps keys in that state.
 	Disabled *bool
 	// NotAfterFrom and NotAfterTo, unless zero, keep keys with

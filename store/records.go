@@ -84,17 +84,59 @@ type Usage interface {
 type Limiter interface {
 	// Advance moves the theoretical arrival time kept under id (at least
 	// now) by the given step, if it then lies no more than window ahead of
-	// now. It returns the time after the call, and whether it moved. Atomic:
-	// of N concurrent calls at one instant exactly window/by move it, when it
-	// divides. A step of 0 only reads. What is kept may be forgotten once it
-	// is past.
+	// now. It returns how far the arrival lies ahead of now after the call, and
+	// whether it moved. Atomic: of N concurrent calls at one instant exactly
+	// window/by move it, when it divides. A step of 0 only reads. What is kept
+	// may be forgotten once it is past.
+	//
+	// A limiter that several processes share goes by its server's clock and
+	// ignores now, so that processes whose clocks differ are treated alike. One
+	// within a process goes by now.
 	//
 	// A stored time that is more than one window ahead of now, because a clock
 	// was ahead or has been set back, counts as one window ahead, and is stored
 	// so. So no id is refused for longer than a window. If it is at most a
 	// second more, it is not stored so: a call that comes late must not give back
 	// what others used. All calls with one id must pass the same window.
-	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (arrival time.Time, moved bool, err error)
+	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error)
+}
+
+// ListName names one of the lists of keys that a host configures.
+type ListName string
+
+// The lists.
+const (
+	Signers        ListName = "signers"
+	Peppers        ListName = "peppers"
+	SealKeys       ListName = "seal_keys"
+	SecretPrefixes ListName = "secret_prefixes"
+)
+
+// ListEntry is an entry of a host's list that something in use was made with.
+type ListEntry struct {
+	List ListName
+	// Name is the id of a signer, the version of a pepper or of a seal key, or a
+	// prefix.
+	Name string
+	// Fingerprint tells two keys of one name apart. It reveals nothing of the
+	// key.
+	Fingerprint string
+	// Until is when the last of what was made with the entry expires; zero:
+	// not before Forget.
+	Until time.Time
+}
+
+// Lists records which entries of the host's lists are in use, so that a process
+// that starts without one of them can say so.
+type Lists interface {
+	// Entries returns what was recorded, in the byte order of list and name.
+	Entries(ctx context.Context) ([]ListEntry, error)
+	// Record adds entries, all or none. One that is there keeps the later
+	// Until, of which zero is the latest; with another fingerprint it is
+	// ErrConflict.
+	Record(ctx context.Context, entries ...ListEntry) error
+	// Forget removes an entry. One that is not there is ErrNotFound.
+	Forget(ctx context.Context, list ListName, name string) error
 }
 
 // Notice tells that something changed.

@@ -42,7 +42,8 @@ type Instance struct {
 	// Zero elements are none; all zero is: the times that the host chose. An
 	// array, since every login copies the record.
 	RemindBefore [MaxReminders]time.Duration
-	// Epoch ends tokens: those issued under a lower one are refused.
+	// Epoch ends tokens: those issued under another one are refused. Drivers
+	// set it (see Epochs) and ignore it on writing.
 	Epoch   int64
 	Updated time.Time
 	// Version counts the changes; 0 is: never saved.
@@ -58,6 +59,7 @@ type Workspace struct {
 	// Deleted is final: the id is not used again.
 	Deleted bool
 	Rules   Rules
+	// Epoch is like Instance.Epoch.
 	Epoch   int64
 	Updated time.Time
 	// Version counts the changes; 0 is: never saved.
@@ -74,8 +76,8 @@ type Settings interface {
 	Instance(ctx context.Context) (Instance, error)
 	// SetInstance replaces the record and raises its version by one, if the
 	// stored version is still s.Version (0: none yet). Atomic, checked in
-	// this order: c.Once spent is ErrExists; another version is ErrConflict.
-	// The epoch becomes the larger of both.
+	// this order: c.Once spent is ErrExists; a precondition of c.If that fails
+	// or another version is ErrConflict.
 	SetInstance(ctx context.Context, s Instance, c Change) error
 	// Workspace reads a workspace's record; never saved, a zero record with
 	// its ID and number of keys.
@@ -84,7 +86,8 @@ type Settings interface {
 	// ErrNotFound; only DeleteWorkspace sets Deleted.
 	SetWorkspace(ctx context.Context, w Workspace, c Change) error
 	// DeleteWorkspace removes all keys of a workspace as Keys.Delete does,
-	// marks its record as deleted and raises its epoch by one. Atomic. Its
-	// events stay. Deleting twice is ErrNotFound.
+	// marks its record as deleted and raises its epoch. Atomic, checked in this
+	// order: c.Once spent is ErrExists; a precondition of c.If that fails is
+	// ErrConflict; deleted already is ErrNotFound. Its events stay.
 	DeleteWorkspace(ctx context.Context, id string, at time.Time, c Change) error
 }

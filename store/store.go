@@ -21,7 +21,10 @@
 //   - A record that is not there is ErrNotFound, never a nil error.
 package store
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // The errors of the contract. Drivers wrap them with the operation; callers
 // test with errors.Is.
@@ -32,7 +35,8 @@ var (
 	// ErrExists: the id is taken, also by a deleted key's tombstone, or the
 	// one-time id was spent.
 	ErrExists = errors.New("store: already exists")
-	// ErrConflict: the record changed since it was read.
+	// ErrConflict: the record, or one that the decision rests on, changed since
+	// it was read.
 	ErrConflict = errors.New("store: version conflict")
 	// ErrLimit: the workspace holds as many keys as the caller allows.
 	ErrLimit = errors.New("store: limit reached")
@@ -41,25 +45,56 @@ var (
 	ErrUnavailable = errors.New("store: unavailable")
 )
 
-// Store is what a driver hands out: one small interface for each kind of
-// record. A field that is nil is not there; who needs it says so by name.
-// A host composes a store by assigning fields, for instance Redis's Limiter
-// onto a SQL store.
+// Store is what a driver hands out.
 //
-// Keys, Upkeep, Settings and Events belong to one driver, since a change and
-// its event are one write. The others may come from anywhere. The one-time id
-// of a change is part of that write, too: OnceIDs of another driver do not
-// know it, and whoever needs to find it there spends it there as well, once
-// the change is made.
+// SigningKeys, Usage and Limiter may come from another driver than the records:
+// a host assigns the field, for instance Redis's Limiter onto a SQL store. A
+// field that is nil is not there; who needs it says so by name.
 type Store struct {
-	Keys        Keys
-	Upkeep      Upkeep
-	Settings    Settings
-	Events      Events
+	Records
 	SigningKeys SigningKeys
-	Epochs      Epochs
-	OnceIDs     OnceIDs
 	Usage       Usage
 	Limiter     Limiter
-	Watch       Watch
+	// Cached, unless nil, answers the reads of logins and guards from memory.
+	// See package cache.
+	Cached Reads
+}
+
+// Records are the records of one driver. A change writes several of them in one
+// transaction, so a host never assigns a single one of these fields. A wrapper
+// may put its own in their place, all over the same driver.
+type Records struct {
+	Keys     Keys
+	Upkeep   Upkeep
+	Settings Settings
+	Events   Events
+	Epochs   Epochs
+	OnceIDs  OnceIDs
+	Lists    Lists
+	Watch    Watch
+}
+
+// Reads is what a login and a guard read: Keys.Lookup and Epochs.Read.
+type Reads interface {
+	Lookup(ctx context.Context, id string) (Found, error)
+	Read(ctx context.Context, ref TokenRef) (EpochState, error)
+}
+
+// Reads returns Cached or, if it is nil, the driver's own.
+func (s Store) Reads() Reads {
+	if s.Cached != nil {
+		return s.Cached
+	}
+	return reads{s.Keys, s.Epochs}
+}
+
+type reads struct {
+	keys   Keys
+	epochs Epochs
+}
+
+func (r reads) Lookup(ctx context.Context, id string) (Found, error) { return r.keys.Lookup(ctx, id) }
+
+func (r reads) Read(ctx context.Context, ref TokenRef) (EpochState, error) {
+	return r.epochs.Read(ctx, ref)
 }

@@ -22,14 +22,14 @@ func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.C
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	k.Version, k.Epoch = 1, max(k.Epoch, 1)
+	k.Version = 1
 	r := newRow(k)
 
 	db := t.db
 	db.write.Lock()
 	defer db.write.Unlock()
-	if db.spent(c) {
-		return store.ErrExists
+	if err := db.refused(c); err != nil {
+		return err
 	}
 	if db.deleted(k.Workspace) {
 		return store.ErrNotFound
@@ -49,15 +49,11 @@ func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.C
 			return store.ErrLimit
 		}
 	}
-	// An epoch that was raised before its key came in counts.
-	if m, ok := db.marks[k.ID]; ok && m.workspace == k.Workspace {
-		r.epoch = max(r.epoch, m.epoch)
-	}
+	r.epoch = db.raised(0)
 	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)
 	db.change(func() {
 		r.ws = db.space(k.Workspace)
 		db.insert(r)
-		delete(db.marks, k.ID)
 		db.record(c)
 	})
 	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID})
@@ -110,10 +106,15 @@ func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) erro
 	r := newRow(k)
 	r.ws = old.ws
 	r.created, r.lastUsed = old.created, old.lastUsed
-	r.version, r.epoch = old.version+1, max(old.epoch, k.Epoch)
+	r.version, r.epoch, r.depth = old.version+1, old.epoch, old.depth
+	if c.EndTokens {
+		r.epoch = db.raised(old.epoch)
+	}
 	for i := range r.secrets {
 		if was := old.secret(r.secrets[i].id); was != nil {
-			r.secrets[i].digest, r.secrets[i].created, r.secrets[i].lastUsed = was.digest, was.created, was.lastUsed
+			end := r.secrets[i].notAfter
+			r.secrets[i] = *was
+			r.secrets[i].notAfter = end
 		}
 	}
 	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)
@@ -161,8 +162,8 @@ func (t *keyTable) remove(ctx context.Context, workspace, id string, version int
 // held makes the first checks of Update and Delete, in the contract's order.
 // The caller holds write.
 func (t *keyTable) held(workspace, id string, c store.Change) (*row, error) {
-	if t.db.spent(c) {
-		return nil, store.ErrExists
+	if err := t.db.refused(c); err != nil {
+		return nil, err
 	}
 	r := t.db.keys[id]
 	if r == nil || r.ws.id != workspace {

@@ -71,20 +71,20 @@ var (
 
 // Advance implements store.Limiter. A negative step, or a time that
 // nanoseconds since 1970 cannot hold, is an error and counts nothing.
-func (l *limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+func (l *limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return time.Time{}, false, fail("advance limiter", err)
+		return 0, false, fail("advance limiter", err)
 	}
 	if by < 0 {
-		return time.Time{}, false, fail("advance limiter", errStep)
+		return 0, false, fail("advance limiter", errStep)
 	}
 	if year := now.Year(); year < 1971 || year > 2261 {
-		return time.Time{}, false, fail("advance limiter", errTime)
+		return 0, false, fail("advance limiter", errTime)
 	}
 	hash := maphash.String(l.seed, id)
 	shard := &l.shards[hash>>60]
 	at, moved := shard.advance(hash, now.UnixNano(), by, window, l.maxBuckets)
-	return time.Unix(0, at).UTC(), moved, nil
+	return time.Duration(at - now.UnixNano()), moved, nil
 }
 
 func (s *limiterShard) advance(hash uint64, now int64, by, window time.Duration, maxBuckets int) (int64, bool) {

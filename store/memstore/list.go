@@ -171,6 +171,10 @@ func matches(q *store.KeyQuery, r *row) bool {
 			return false
 		}
 	}
+	if q.MadeBy != "" && q.MadeBy != r.makerID &&
+		!slices.ContainsFunc(r.secrets, func(s secretRow) bool { return s.makerID == q.MadeBy }) {
+		return false
+	}
 	if !q.NotAfterFrom.IsZero() && (r.notAfter == never || r.notAfter < micros(q.NotAfterFrom)) {
 		return false
 	}

@@ -26,9 +26,8 @@ func New() store.Store {
 	db := &database{
 		seed:       maphash.MakeSeed(),
 		keys:       make(map[string]*row),
-		tombs:      make(map[string]tombstone),
+		tombs:      make(map[string]int64),
 		workspaces: make(map[string]*workspace),
-		marks:      make(map[string]mark),
 		sets:       make(map[string]*sharedSet),
 		once:       newExpiring[onceKey, string](),
 		revoked:    newExpiring[string, struct{}](),
@@ -36,18 +35,20 @@ func New() store.Store {
 		orders:     newOrders(),
 		start:      time.Now(), //nolint:forbidigo // for what has elapsed since
 	}
-	table := &keyTable{db}
 	return store.Store{
-		Keys:        table,
-		Upkeep:      &upkeep{db},
-		Settings:    &settings{db},
-		Events:      &eventLog{db},
+		Records: store.Records{
+			Keys:     &keyTable{db},
+			Upkeep:   &upkeep{db},
+			Settings: &settings{db},
+			Events:   &eventLog{db},
+			Epochs:   &epochs{db},
+			OnceIDs:  &onceIDs{db},
+			Lists:    &lists{entries: make(map[listKey]store.ListEntry)},
+			Watch:    &watch{&db.hub},
+		},
 		SigningKeys: &signingKeys{db: db},
-		Epochs:      &epochs{db: db, keys: table},
-		OnceIDs:     &onceIDs{db},
 		Usage:       newUsage(),
 		Limiter:     NewLimiter(1 << 20),
-		Watch:       &watch{&db.hub},
 	}
 }
 
@@ -73,13 +74,12 @@ type database struct {
 	workspaces map[string]*workspace
 	keys       map[string]*row
 	orders     orders
-	marks      map[string]mark
 	once       expiring[onceKey, string]
 	revoked    expiring[string, struct{}]
 	events     trail
 
 	// For writers only.
-	tombs map[string]tombstone
+	tombs map[string]int64 // ids of deleted keys, and when each was deleted, in microseconds
 	sets  map[string]*sharedSet
 	start time.Time // with a monotonic reading
 	hub   hub
@@ -109,6 +109,44 @@ func (db *database) change(put func()) {
 		}
 	}()
 	put()
+}
+
+// refused makes the checks that come first in every change. The caller holds
+// write.
+func (db *database) refused(c store.Change) error {
+	if db.spent(c) {
+		return store.ErrExists
+	}
+	for _, p := range c.If {
+		if db.version(p) != p.Version {
+			return store.ErrConflict
+		}
+	}
+	return nil
+}
+
+// version returns the present version of the record that p names.
+func (db *database) version(p store.Precondition) int64 {
+	switch {
+	case p.Key != "":
+		if r := db.keys[p.Key]; r != nil {
+			return r.version
+		}
+		return -1
+	case p.Workspace != "":
+		if ws := db.workspaces[p.Workspace]; ws != nil {
+			return ws.record.Version
+		}
+		return 0
+	}
+	return db.instance.Version
+}
+
+// raised returns the epoch that follows old: never one that was there before,
+// even if the process starts anew.
+func (db *database) raised(old int64) int64 {
+	now := db.start.Add(time.Since(db.start)) //nolint:forbidigo // the store's own clock
+	return max(old+1, micros(now))
 }
 
 // spent reports whether the one-time id of c was spent before.

@@ -29,6 +29,7 @@ type row struct {
 	lastUsed     int64
 	version      int64
 	epoch        int64
+	depth        int
 	disabled     bool
 }
 
@@ -36,6 +37,9 @@ type secretRow struct {
 	id        string
 	hint      string
 	digest    string
+	prefix    string
+	makerKind string
+	makerID   string
 	created   int64
 	notAfter  int64
 	lastUsed  int64
@@ -47,20 +51,22 @@ func newRow(k store.Key) *row {
 	var text packer
 	text.add(k.ID, k.Name, k.NotAfterText, k.CreatedBy.Kind, k.CreatedBy.ID)
 	for i := range k.Secrets {
-		text.add(k.Secrets[i].ID, k.Secrets[i].Hint, k.Secrets[i].Digest)
+		s := &k.Secrets[i]
+		text.add(s.ID, s.Hint, s.Digest, s.Prefix, s.CreatedBy.Kind, s.CreatedBy.ID)
 	}
 	text.pack()
 	r := &row{
 		id: text.next(k.ID), name: text.next(k.Name), notAfterText: text.next(k.NotAfterText),
 		makerKind: text.next(k.CreatedBy.Kind), makerID: text.next(k.CreatedBy.ID),
 		notAfter: micros(k.NotAfter), created: micros(k.Created), updated: micros(k.Updated),
-		lastUsed: micros(k.LastUsed), version: k.Version, epoch: k.Epoch, disabled: k.Disabled,
+		lastUsed: micros(k.LastUsed), version: k.Version, depth: k.Depth, disabled: k.Disabled,
 		secrets:   make([]secretRow, len(k.Secrets)),
 		resources: slices.Clone(k.Resources),
 	}
 	for i, s := range k.Secrets {
 		r.secrets[i] = secretRow{
-			id: text.next(s.ID), hint: text.next(s.Hint), digest: text.next(s.Digest),
+			id: text.next(s.ID), hint: text.next(s.Hint), digest: text.next(s.Digest), prefix: text.next(s.Prefix),
+			makerKind: text.next(s.CreatedBy.Kind), makerID: text.next(s.CreatedBy.ID),
 			created: micros(s.Created), notAfter: micros(s.NotAfter), lastUsed: micros(s.LastUsed),
 			generated: s.Generated,
 		}
@@ -81,14 +87,16 @@ func (r *row) copyTo(k *store.Key) {
 		NotAfter: instant(r.notAfter), NotAfterText: r.notAfterText, Disabled: r.disabled,
 		CreatedBy: store.ActorRef{Kind: r.makerKind, ID: r.makerID},
 		Created:   instant(r.created), Updated: instant(r.updated), LastUsed: instant(r.lastUsed),
+		Depth:   r.depth,
 		Version: r.version, Epoch: r.epoch, Resources: slices.Clone(r.resources),
 		Secrets: make([]store.Secret, len(r.secrets)),
 	}
 	for i := range r.secrets {
 		s := &r.secrets[i]
 		k.Secrets[i] = store.Secret{
-			ID: s.id, Hint: s.hint, Digest: s.digest, Generated: s.generated,
-			Created: instant(s.created), NotAfter: instant(s.notAfter), LastUsed: instant(s.lastUsed),
+			ID: s.id, Hint: s.hint, Digest: s.digest, Generated: s.generated, Prefix: s.prefix,
+			CreatedBy: store.ActorRef{Kind: s.makerKind, ID: s.makerID},
+			Created:   instant(s.created), NotAfter: instant(s.notAfter), LastUsed: instant(s.lastUsed),
 		}
 	}
 }
@@ -135,13 +143,7 @@ func (db *database) remove(r *row, at int64) {
 	db.unshare(r.asked)
 	r.ws.record.Keys--
 	// A copy of the id, so that the tombstone does not hold on to the row.
-	db.tombs[strings.Clone(r.id)] = tombstone{at: at, epoch: r.epoch + 1}
-}
-
-// tombstone keeps a deleted key's id taken.
-type tombstone struct {
-	at    int64 // when it was deleted, in microseconds
-	epoch int64
+	db.tombs[strings.Clone(r.id)] = at
 }
 
 // sharedSet counts the places that hold one set.
@@ -180,7 +182,7 @@ func (db *database) unshare(s scope.Set) {
 type packer struct {
 	parts []string
 	text  string
-	store [16]string // room for the common case
+	store [24]string // room for the common case
 }
 
 func (p *packer) add(parts ...string) {

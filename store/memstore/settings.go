@@ -36,14 +36,16 @@ func (s *settings) setInstance(ctx context.Context, in store.Instance, c store.C
 	db := s.db
 	db.write.Lock()
 	defer db.write.Unlock()
-	if db.spent(c) {
-		return store.ErrExists
+	if err := db.refused(c); err != nil {
+		return err
 	}
 	if db.instance.Version != in.Version {
 		return store.ErrConflict
 	}
 	in.Version++
-	in.Epoch = max(in.Epoch, db.instance.Epoch)
+	if in.Epoch = db.instance.Epoch; c.EndTokens {
+		in.Epoch = db.raised(in.Epoch)
+	}
 	in.Updated, in.Rules.EnforcedFrom = kept(in.Updated), kept(in.Rules.EnforcedFrom)
 	db.change(func() {
 		db.instance = in
@@ -82,8 +84,8 @@ func (s *settings) setWorkspace(ctx context.Context, w store.Workspace, c store.
 	db := s.db
 	db.write.Lock()
 	defer db.write.Unlock()
-	if db.spent(c) {
-		return store.ErrExists
+	if err := db.refused(c); err != nil {
+		return err
 	}
 	var old store.Workspace
 	if ws := db.workspaces[w.ID]; ws != nil {
@@ -96,7 +98,9 @@ func (s *settings) setWorkspace(ctx context.Context, w store.Workspace, c store.
 		return store.ErrConflict
 	}
 	w.Version++
-	w.Epoch = max(w.Epoch, old.Epoch)
+	if w.Epoch = old.Epoch; c.EndTokens {
+		w.Epoch = db.raised(w.Epoch)
+	}
 	w.Keys, w.Deleted = old.Keys, false
 	w.Updated, w.Rules.EnforcedFrom = kept(w.Updated), kept(w.Rules.EnforcedFrom)
 	db.change(func() {
@@ -125,8 +129,8 @@ func (s *settings) deleteWorkspace(ctx context.Context, id string, at time.Time,
 	db := s.db
 	db.write.Lock()
 	defer db.write.Unlock()
-	if db.spent(c) {
-		return store.ErrExists
+	if err := db.refused(c); err != nil {
+		return err
 	}
 	if db.deleted(id) {
 		return store.ErrNotFound
@@ -142,7 +146,7 @@ func (s *settings) deleteWorkspace(ctx context.Context, id string, at time.Time,
 		}
 		ws := db.space(id)
 		ws.record.Deleted = true
-		ws.record.Epoch++
+		ws.record.Epoch = db.raised(ws.record.Epoch)
 		ws.record.Version++
 		ws.record.Updated = kept(at)
 		db.record(c)
