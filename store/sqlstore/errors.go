@@ -57,6 +57,9 @@ func refuse(format string, args ...any) error {
 // errUnreadable is a record that this package did not write.
 var errUnreadable = fmt.Errorf("%w: a stored record is malformed", store.ErrUnavailable)
 
+// errStandby is what a server says nothing else than when it follows another one.
+var errStandby = fmt.Errorf("%w: the server is a read-only standby", store.ErrUnavailable)
+
 // reason says why in words that are the same everywhere.
 func reason(err error) string {
 	var errno syscall.Errno
@@ -113,8 +116,9 @@ func (d Dialect) undone(err error) bool {
 	c := codeOf(err)
 	switch d {
 	case PostgreSQL:
-		// serialization_failure, deadlock_detected
-		return c.state == "40001" || c.state == "40P01"
+		// serialization_failure, deadlock_detected, and the end of a transaction
+		// that waited too long for its client
+		return c.state == "40001" || c.state == "40P01" || c.state == "25P03"
 	case MySQL:
 		// Deadlock found; lock wait timeout; MariaDB: record has changed since
 		// last read.

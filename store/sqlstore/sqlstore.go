@@ -89,7 +89,6 @@ type Database struct {
 	writer chan struct{} // SQLite: who holds its one place writes
 	wakes  wakes
 	turns  turns
-	keys   *keyTable
 }
 
 // New returns the tables in db, which stays the host's to tune and to close.
@@ -122,24 +121,25 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
 		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
 	}
-	d.keys = &keyTable{d}
 	return d, nil
 }
 
-// Store returns the store, with every field set. Its signing keys are durable
-// and its epochs are those of its own keys. The stores of two calls are the
-// same one.
+// Store returns the store, with every field but Cached set. Its signing keys
+// are durable.
 func (d *Database) Store() store.Store {
 	return store.Store{
-		Keys:        d.keys,
-		Upkeep:      &upkeep{d},
-		Settings:    &settings{d},
-		Events:      &eventLog{d},
+		Records: store.Records{
+			Keys:     &keyTable{d},
+			Upkeep:   &upkeep{d},
+			Settings: &settings{d},
+			Events:   &eventLog{d},
+			Epochs:   &epochs{d},
+			OnceIDs:  &onceIDs{d},
+			Lists:    &lists{d},
+			Watch:    &watch{d},
+		},
 		SigningKeys: &signingKeys{d},
-		Epochs:      &epochs{d},
-		OnceIDs:     &onceIDs{d},
 		Usage:       &usage{d},
 		Limiter:     &limiter{d},
-		Watch:       &watch{d},
 	}
 }

@@ -43,7 +43,7 @@ func (p pool) row(ctx context.Context, query string, args ...any) *sql.Row {
 	return p.d.pool.QueryRowContext(ctx, query, args...)
 }
 
-// transaction runs statements in one of PostgreSQL or MySQL.
+// transaction runs statements in one of MySQL.
 type transaction struct {
 	d  *Database
 	tx *sql.Tx
@@ -112,23 +112,20 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 		return err
 	}
 	return d.again(ctx, func() error {
-		if d.dialect == SQLite {
+		switch d.dialect {
+		case SQLite:
 			return d.writeSQLite(ctx, do)
+		case PostgreSQL:
+			return d.writePostgreSQL(ctx, do)
 		}
-		return d.writeServer(ctx, do)
+		return d.writeMySQL(ctx, do)
 	})
 }
 
-func (d *Database) writeServer(ctx context.Context, do func(r runner) error) error {
-	// Under a stricter level of PostgreSQL a statement would not see what
-	// another transaction committed while it waited for its lock.
-	var options *sql.TxOptions
-	if d.dialect == PostgreSQL {
-		options = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
-	}
+func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) error {
 	ending, end := context.WithCancel(ctx)
 	defer end()
-	tx, err := d.pool.BeginTx(ending, options)
+	tx, err := d.pool.BeginTx(ending, nil)
 	if err != nil {
 		return err
 	}
@@ -136,15 +133,10 @@ func (d *Database) writeServer(ctx context.Context, do func(r runner) error) err
 		_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
 		return err
 	}
-	if d.dialect == MySQL {
-		// Tx.Commit would wait for as long as the connection does: MySQL's
-		// driver gets no context there. Of tx nothing is left to do then but
-		// to give the connection back, for which nobody need wait: see end.
-		_, err = tx.ExecContext(ctx, "COMMIT")
-	} else {
-		err = tx.Commit()
-	}
-	if err != nil {
+	// Tx.Commit would wait for as long as the connection does: MySQL's driver
+	// gets no context there. Of tx nothing is left to do then but to give the
+	// connection back, for which nobody need wait: see end.
+	if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
 		return d.unknown(ctx, err)
 	}
 	return nil
