@@ -60,7 +60,7 @@ const processClock = "{clock}"
 // the argument is 1, {standby} is 1 on a server that follows another one, and
 // ? stands for an argument.
 func (d Dialect) translate(text, prefix string) string {
-	text = strings.ReplaceAll(text, "{epoch}", "CASE ? WHEN 1 THEN {max}(epoch + 1, {clock}) ELSE epoch END")
+	text = strings.ReplaceAll(text, "{epoch}", "CASE WHEN ? = 1 THEN {max}(epoch + 1, {clock}) ELSE epoch END")
 	text = strings.NewReplacer(
 		"{p}", prefix,
 		"{lock}", d.pick(" FOR UPDATE", " FOR UPDATE", ""),

@@ -163,9 +163,8 @@ func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.C
 	after := secretRows(k.Secrets)
 	for i := range after {
 		if was := secretOf(before, after[i].ID); was != nil {
-			end := after[i].NotAfter
-			after[i] = *was
-			after[i].NotAfter = end
+			after[i].Digest, after[i].Prefix, after[i].MakerKind, after[i].MakerID = was.Digest, was.Prefix, was.MakerKind, was.MakerID
+			after[i].Created, after[i].LastUsed = was.Created, was.LastUsed
 		}
 	}
 	secrets, err := written(after)

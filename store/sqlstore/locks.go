@@ -125,11 +125,12 @@ func (b *batch) lockWorkspace(h *held, id string) {
 	}, &w.word))
 }
 
-// found reads the word about a workspace. A row that is new left none.
-func (b *batch) found(w *heldWorkspace) {
-	if b.d.dialect == MySQL {
-		const half = 1 << 31
-		w.keys, w.version, w.deleted = w.word%half, w.word/half%half, w.word/half/half > 0
+// read reads the word that MySQL left about a workspace: none if its row is new.
+func (w *heldWorkspace) read(come int64) {
+	const half = 1 << 31
+	w.keys, w.version, w.deleted = w.word%half, w.word/half%half, w.word/half/half > 0
+	if w.word == 0 {
+		w.keys = come
 	}
 }
 
@@ -160,8 +161,10 @@ func (b *batch) refused(h *held) error {
 	if h.change.Once != nil && h.spent == 0 {
 		return store.ErrExists
 	}
-	for _, w := range h.workspaces {
-		b.found(w)
+	if b.d.dialect == MySQL {
+		for _, w := range h.workspaces {
+			w.read(h.locks.keys)
+		}
 	}
 	for _, p := range h.change.If {
 		version := h.instance

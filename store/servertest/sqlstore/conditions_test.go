@@ -1,0 +1,51 @@
+package sqlstore_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// What a list asks for is never taken for more than it says.
+func TestListConditions(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		k := key("team-a", "Key-1")
+		k.Name = "A\x01näme%"
+		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
+		found, err := s.Keys.Lookup(ctx, "Key-1")
+		require.NoError(t, err)
+		require.Equal(t, k.Name, found.Key.Name)
+		for _, try := range []struct {
+			name string
+			q    store.KeyQuery
+			want int
+		}{
+			{"one permission", store.KeyQuery{Permission: "project.read"}, 1},
+			{"two permissions are no permission", store.KeyQuery{Permission: "project.list project.read"}, 0},
+			{"a space is no permission", store.KeyQuery{Permission: " "}, 0},
+			{"any characters of the name", store.KeyQuery{Text: "a\x01N"}, 1},
+			{"beyond ASCII in this case only", store.KeyQuery{Text: "nÄme"}, 0},
+			{"no wildcards", store.KeyQuery{Text: "a%e"}, 0},
+			{"from the name into the id", store.KeyQuery{Text: "%Key"}, 0},
+			{"the id in another case", store.KeyQuery{Text: "kEY-1"}, 1},
+		} {
+			page, err := s.Keys.List(ctx, try.q)
+			require.NoError(t, err)
+			require.Len(t, page.Keys, try.want, try.name)
+		}
+
+		_, err = db.ExecContext(ctx, "UPDATE latchkey_workspaces SET held = 10001")
+		require.NoError(t, err)
+		for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry} {
+			_, err = s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: sort})
+			require.ErrorContains(t, err, "at most 10000 keys")
+		}
+	})
+}
