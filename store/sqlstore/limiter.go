@@ -4,65 +4,102 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"math"
 	"time"
 )
 
 // limiter implements store.Limiter by the generic cell rate algorithm: one
-// number an id, moved by one statement.
+// number an id, moved by one statement, by the server's clock. Processes that
+// share a SQLite file share their machine's clock.
 type limiter struct{ d *Database }
 
-// Advance implements store.Limiter. A negative step, or a time that
-// nanoseconds since 1970 cannot hold, is an error and counts nothing.
-func (l *limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
-	at, moved, err := l.advance(ctx, digest(id), now, by, window)
+const (
+	// late is how far an arrival may lie beyond the window before it is stored
+	// as one window ahead. A statement reads the clock before it waits for the
+	// row, and those before it have used the window up to their own time.
+	late = time.Second
+	// maxWindow keeps sums of nanoseconds since 1970 within 64 bits.
+	maxWindow = 100 * 365 * 24 * time.Hour
+)
+
+// Advance implements store.Limiter. A negative step is an error and counts
+// nothing. A window beyond 100 years counts as 100 years.
+func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
+	ahead, moved, err = l.advance(ctx, digest(id), by, min(max(window, 0), maxWindow))
 	if err != nil {
-		return time.Time{}, false, fail(ctx, "advance limiter", err)
+		return 0, false, fail(ctx, "advance limiter", err)
 	}
-	return time.Unix(0, at).UTC(), moved, nil
+	return ahead, moved, nil
 }
 
-func (l *limiter) advance(ctx context.Context, id []byte, now time.Time, by, window time.Duration) (at int64, moved bool, err error) {
+func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
 	if by < 0 {
 		return 0, false, refuse("the step must not be negative")
 	}
-	if year := now.Year(); year < 1971 || year > 2261 {
-		return 0, false, refuse("the time is out of range")
-	}
-	from := now.UnixNano()
-	// No sum below overflows: what is kept lies within the window from now.
-	window = min(window, time.Duration(math.MaxInt64-from))
-	if by > 0 && by <= window {
+	if by == 0 || by > window {
+		err = l.d.read(ctx, func(r runner) error {
+			ahead, err = l.arrival(ctx, r, id)
+			return err
+		})
+	} else {
 		err = l.d.single(ctx, func(r runner) error {
-			at, moved, err = l.move(ctx, r, id, from, int64(by), int64(window-by))
+			ahead, moved, err = l.move(ctx, r, id, by, window)
+			return err
+		})
+		if !moved {
+			// A statement of PostgreSQL does not see what came after it began.
+			ahead = max(ahead, window-by+1)
+		}
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if !moved && ahead > window+late {
+		err = l.d.single(ctx, func(r runner) error {
+			_, err := r.exec(ctx, l.d.text.capArrival, int64(window), id, int64(window+late))
 			return err
 		})
 		if err != nil {
 			return 0, false, err
 		}
-		l.d.sweepLimits(ctx, now)
-		if moved || at != 0 {
-			return at, moved, nil
-		}
 	}
-	err = l.d.read(ctx, func(r runner) error { return r.row(ctx, l.d.text.arrival, id).Scan(&at) })
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, false, err
+	if moved {
+		l.d.sweepLimits(ctx)
+		return ahead, true, nil
 	}
-	return max(at, from), false, nil
+	return min(max(ahead, 0), window), false, nil
 }
 
-// move moves the arrival time if it lies no more than room ahead. Where it
-// does not, at is the time that is kept, or 0 if the dialect does not say.
-func (l *limiter) move(ctx context.Context, r runner, id []byte, from, by, room int64) (at int64, moved bool, err error) {
-	if l.d.dialect != MySQL {
-		err = r.row(ctx, l.d.text.advance, id, from+by, from, by, from, room).Scan(&at)
-		if errors.Is(err, sql.ErrNoRows) {
-			return 0, false, nil
-		}
-		return at, err == nil, err
+// arrival reads how far ahead the arrival lies; none is 0.
+func (l *limiter) arrival(ctx context.Context, r runner, id []byte) (ahead time.Duration, err error) {
+	err = r.row(ctx, l.d.text.arrival, id).Scan(&ahead)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
 	}
-	done, err := r.exec(ctx, l.d.text.advance, id, from+by, from, room, from, by)
+	return ahead, err
+}
+
+// move moves the arrival if it then lies within the window.
+func (l *limiter) move(ctx context.Context, r runner, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
+	switch step, room := int64(by), int64(window-by); l.d.dialect {
+	case PostgreSQL:
+		err = r.row(ctx, l.d.text.advance, id, step, step, room-step, id).Scan(&ahead, &moved)
+	case SQLite:
+		err = r.row(ctx, l.d.text.advance, id, step, step, room-step).Scan(&ahead)
+		moved = err == nil
+	case MySQL:
+		return l.moveMySQL(ctx, r, id, step, room)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		// Not moved. PostgreSQL does not show a row that another one added
+		// since the statement began.
+		ahead, err = l.arrival(ctx, r, id)
+		return ahead, false, err
+	}
+	return ahead, moved, err
+}
+
+func (l *limiter) moveMySQL(ctx context.Context, r runner, id []byte, step, room int64) (ahead time.Duration, moved bool, err error) {
+	done, err := r.exec(ctx, l.d.text.advance, id, step, room, step, step)
 	if err != nil {
 		return 0, false, err
 	}
@@ -71,9 +108,9 @@ func (l *limiter) move(ctx context.Context, r runner, id []byte, from, by, room 
 	case err != nil:
 		return 0, false, err
 	case word < 0:
-		return -word, false, nil
+		return time.Duration(-word - 1), false, nil
 	case word > 0:
-		return word, true, nil
+		return time.Duration(word - 1), true, nil
 	}
-	return from + by, true, nil // a new row
+	return time.Duration(step), true, nil // a new row
 }

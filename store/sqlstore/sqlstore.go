@@ -131,15 +131,17 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 // same one.
 func (d *Database) Store() store.Store {
 	return store.Store{
-		Keys:        d.keys,
-		Upkeep:      &upkeep{d},
-		Settings:    &settings{d},
-		Events:      &eventLog{d},
+		Records: store.Records{
+			Keys:     d.keys,
+			Upkeep:   &upkeep{d},
+			Settings: &settings{d},
+			Events:   &eventLog{d},
+			Epochs:   &epochs{d},
+			OnceIDs:  &onceIDs{d},
+			Watch:    &watch{d},
+		},
 		SigningKeys: &signingKeys{d},
-		Epochs:      &epochs{d},
-		OnceIDs:     &onceIDs{d},
 		Usage:       &usage{d},
 		Limiter:     &limiter{d},
-		Watch:       &watch{d},
 	}
 }

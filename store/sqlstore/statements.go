@@ -35,7 +35,7 @@ type statements struct {
 	epochs, lockMark, setMark, deleteMark, raiseKey, raiseTombstone, revoke, sweepRevoked string
 	ring, lockRing, setRing                                                               string
 	addDay, days, pruneDays                                                               string
-	advance, arrival, sweepLimits                                                         string
+	advance, arrival, capArrival, sweepLimits, clock                                      string
 	tell, count, addNotice, feed, head, pruneNotices                                      string
 }
 
@@ -60,6 +60,7 @@ func newStatements(dialect Dialect, prefix string) statements {
 	s.keys(dialect, fix)
 	s.settings(dialect, fix)
 	s.rest(dialect, fix)
+	s.limits(dialect, fix)
 	s.notices(dialect, fix)
 	return s
 }
@@ -129,19 +130,6 @@ func (s *statements) rest(dialect Dialect, fix func(string) string) {
 		dialect.pick(" ON CONFLICT DO NOTHING", "", " ON CONFLICT DO NOTHING"))
 	s.pruneEvents = fix(oldest(dialect, "events", "at"))
 
-	// MySQL's count of changed rows depends on how the host connects; so the
-	// statement leaves word by LAST_INSERT_ID whether it was refused.
-	s.spend = fix(dialect.pick(
-		`INSERT INTO {p}once AS o (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
-			SET value = excluded.value, expires = excluded.expires WHERE o.expires <= ?`,
-		`INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE
-			value = IF(expires <= ?, VALUES(value), value),
-			expires = IF(expires <= ?, VALUES(expires), IF(LAST_INSERT_ID(1) = 1, expires, expires))`,
-		`INSERT INTO {p}once AS o (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
-			SET value = excluded.value, expires = excluded.expires WHERE o.expires <= ?`))
-	s.once = fix(`SELECT value, expires FROM {p}once WHERE id = ?`)
-	s.sweepOnce = fix(oldest(dialect, "once", "expires"))
-
 	s.epochs = fix(`SELECT i.epoch, COALESCE(w.epoch, 0), k.workspace, k.epoch, k.secrets, m.workspace, m.epoch, m.secrets,
 		(SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
 		FROM {p}instance i LEFT JOIN {p}workspaces w ON w.id = ? LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}marks m ON m.id = ?
@@ -161,46 +149,10 @@ func (s *statements) rest(dialect Dialect, fix func(string) string) {
 		`INSERT INTO {p}revoked AS r (id, ends) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET ends = GREATEST(r.ends, excluded.ends)`,
 		`INSERT INTO {p}revoked (id, ends) VALUES (?, ?) ON DUPLICATE KEY UPDATE ends = GREATEST(ends, VALUES(ends))`,
 		`INSERT INTO {p}revoked AS r (id, ends) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET ends = max(r.ends, excluded.ends)`))
-	s.sweepRevoked = fix(oldest(dialect, "revoked", "ends"))
 
 	s.ring = fix(`SELECT version, content FROM {p}ring WHERE id = 1`)
 	s.lockRing = fix(`SELECT version FROM {p}ring WHERE id = 1{lock}`)
 	s.setRing = fix(`UPDATE {p}ring SET version = ?, content = ? WHERE id = 1`)
-
-	s.addDay = fix(dialect.pick(
-		`INSERT INTO {p}days AS d (workspace, key_id, day, logins, refusals) VALUES (?, ?, ?, ?, ?) ON CONFLICT (workspace, key_id, day)
-			DO UPDATE SET logins = d.logins + excluded.logins, refusals = d.refusals + excluded.refusals`,
-		`INSERT INTO {p}days (workspace, key_id, day, logins, refusals) VALUES (?, ?, ?, ?, ?)
-			ON DUPLICATE KEY UPDATE logins = logins + VALUES(logins), refusals = refusals + VALUES(refusals)`,
-		`INSERT INTO {p}days AS d (workspace, key_id, day, logins, refusals) VALUES (?, ?, ?, ?, ?) ON CONFLICT (workspace, key_id, day)
-			DO UPDATE SET logins = d.logins + excluded.logins, refusals = d.refusals + excluded.refusals`))
-	s.days = fix(`SELECT day, logins, refusals FROM {p}days WHERE workspace = ? AND key_id = ? AND day >= ? AND day < ? ORDER BY day`)
-	s.pruneDays = fix(`DELETE FROM {p}days WHERE day < ?`)
-
-	// Arguments: id, first arrival, now, step, now, window less step.
-	s.advance = fix(dialect.pick(
-		`INSERT INTO {p}limits AS l (id, arrival) VALUES (?, ?) ON CONFLICT (id) DO UPDATE
-			SET arrival = GREATEST(l.arrival, ?) + ? WHERE l.arrival - ? <= ? RETURNING arrival`,
-		// The id of the insertion is the new arrival, or the old one negative.
-		`INSERT INTO {p}limits (id, arrival) VALUES (?, ?) ON DUPLICATE KEY UPDATE arrival = IF(arrival - ? <= ?,
-			LAST_INSERT_ID(GREATEST(arrival, ?) + ?), IF(LAST_INSERT_ID(-arrival) = 0, arrival, arrival))`,
-		`INSERT INTO {p}limits AS l (id, arrival) VALUES (?, ?) ON CONFLICT (id) DO UPDATE
-			SET arrival = max(l.arrival, ?) + ? WHERE l.arrival - ? <= ? RETURNING arrival`))
-	s.arrival = fix(`SELECT arrival FROM {p}limits WHERE id = ?`)
-	s.sweepLimits = fix(oldest(dialect, "limits", "arrival"))
-}
-
-// sweepAtOnce is how many rows are removed by one statement: as many as hold
-// nobody up.
-const sweepAtOnce = "1000"
-
-// oldest removes the rows whose column is below the argument, some at a time.
-func oldest(dialect Dialect, table, column string) string {
-	if dialect == MySQL {
-		return `DELETE FROM {p}` + table + ` WHERE ` + column + ` < ? ORDER BY ` + column + ` LIMIT ` + sweepAtOnce
-	}
-	return `DELETE FROM {p}` + table + ` WHERE id IN (SELECT id FROM {p}` + table + ` WHERE ` + column + ` < ? ORDER BY ` + column +
-		` LIMIT ` + sweepAtOnce + dialect.pick(" FOR UPDATE SKIP LOCKED", "", "") + `)`
 }
 
 func (s *statements) notices(dialect Dialect, fix func(string) string) {

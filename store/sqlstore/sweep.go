@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// skew is how long what has ended is kept, for callers whose clocks run
-// behind.
-const skew = 10 * time.Minute
+// skew is how long what has ended is kept by the server's clock, for callers
+// whose clocks run behind: ten minutes in microseconds.
+const skew = `600000000`
 
 // turns counts calls that leave rows behind which end by themselves. Every
 // so often one of them removes what has ended: more than came in since, so
@@ -20,29 +20,29 @@ const sweepEvery = 256
 
 func due(n *atomic.Uint64) bool { return n.Add(1)%sweepEvery == 0 }
 
-func (d *Database) sweepOnce(ctx context.Context, now time.Time) {
+func (d *Database) sweepOnce(ctx context.Context, _ time.Time) {
 	if due(&d.turns.once) {
-		d.discardOld(ctx, d.text.sweepOnce, micros(now.Add(-skew)))
+		d.discardOld(ctx, d.text.sweepOnce)
 	}
 }
 
-func (d *Database) sweepRevoked(ctx context.Context, now time.Time) {
+func (d *Database) sweepRevoked(ctx context.Context, _ time.Time) {
 	if due(&d.turns.revoked) {
-		d.discardOld(ctx, d.text.sweepRevoked, micros(now.Add(-skew)))
+		d.discardOld(ctx, d.text.sweepRevoked)
 	}
 }
 
-func (d *Database) sweepLimits(ctx context.Context, now time.Time) {
+func (d *Database) sweepLimits(ctx context.Context) {
 	if due(&d.turns.limits) {
-		d.discardOld(ctx, d.text.sweepLimits, now.Add(-skew).UnixNano())
+		d.discardOld(ctx, d.text.sweepLimits)
 	}
 }
 
 // discardOld removes rows that mean nothing any more. What fails is left for
 // the next turn: the call that it comes with has succeeded.
-func (d *Database) discardOld(ctx context.Context, statement string, before int64) {
+func (d *Database) discardOld(ctx context.Context, statement string, args ...any) {
 	_ = d.single(ctx, func(r runner) error { //nolint:errcheck // see above
-		_, err := r.exec(ctx, statement, before)
+		_, err := r.exec(ctx, statement, args...)
 		return err
 	})
 }

@@ -139,6 +139,22 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	return purged, nil
 }
 
+// Clock implements store.Upkeep. SQLite has no clock but its processes'.
+func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
+	if u.d.dialect == SQLite {
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, fail(ctx, "read the clock", err)
+		}
+		return time.Time{}, nil
+	}
+	var now int64
+	err := u.d.read(ctx, func(r runner) error { return r.row(ctx, u.d.text.clock).Scan(&now) })
+	if err != nil {
+		return time.Time{}, fail(ctx, "read the clock", err)
+	}
+	return instant(now), nil
+}
+
 // affected is the number of rows that a statement removed.
 func affected(done sql.Result, err error) (int, error) {
 	if err != nil {
