@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -47,23 +46,5 @@ func TestContractHoweverConnected(t *testing.T) {
 				return tables.Store()
 			})
 		})
-	}
-}
-
-func postgresWith(parameter string) func(t *testing.T, source string) string {
-	return func(t *testing.T, source string) string {
-		t.Helper()
-		require.Contains(t, source, "?")
-		return strings.Replace(source, "?", "?"+parameter+"&", 1)
-	}
-}
-
-func mariaWith(set func(*mysql.Config)) func(t *testing.T, source string) string {
-	return func(t *testing.T, source string) string {
-		t.Helper()
-		cfg, err := mysql.ParseDSN(source)
-		require.NoError(t, err)
-		set(cfg)
-		return cfg.FormatDSN()
 	}
 }
