@@ -90,6 +90,9 @@ type Database struct {
 	wakes  wakes
 	turns  turns
 	keys   *keyTable
+
+	sessions sessions
+	dropping chan struct{} // one place: who holds it looks through the pool
 }
 
 // New returns the tables in db, which stays the host's to tune and to close.
@@ -121,6 +124,7 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 	d := &Database{
 		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
 		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
+		dropping: make(chan struct{}, 1),
 	}
 	d.keys = &keyTable{d}
 	return d, nil

@@ -15,8 +15,8 @@ import (
 // runner runs statements: alone, or inside a transaction.
 type runner interface {
 	exec(ctx context.Context, query string, args ...any) (sql.Result, error)
-	rows(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	row(ctx context.Context, query string, args ...any) *sql.Row
+	rows(ctx context.Context, query string, args ...any) (checkedRows, error)
+	row(ctx context.Context, query string, args ...any) checkedRow
 }
 
 // pool runs each statement alone.
@@ -29,18 +29,18 @@ func (p pool) exec(ctx context.Context, query string, args ...any) (sql.Result, 
 	return p.d.pool.ExecContext(ctx, query, args...)
 }
 
-func (p pool) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (p pool) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
 	if stmt := p.d.prepared[query]; stmt != nil {
-		return stmt.QueryContext(ctx, args...)
+		return p.d.checkedRows(stmt.QueryContext(ctx, args...))
 	}
-	return p.d.pool.QueryContext(ctx, query, args...)
+	return p.d.checkedRows(p.d.pool.QueryContext(ctx, p.d.dialect.checking(query), args...))
 }
 
-func (p pool) row(ctx context.Context, query string, args ...any) *sql.Row {
+func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := p.d.prepared[query]; stmt != nil {
-		return stmt.QueryRowContext(ctx, args...)
+		return p.d.checkedRow(stmt.QueryRowContext(ctx, args...))
 	}
-	return p.d.pool.QueryRowContext(ctx, query, args...)
+	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.dialect.checking(query), args...))
 }
 
 // transaction runs statements in one of PostgreSQL or MySQL.
@@ -56,18 +56,18 @@ func (t transaction) exec(ctx context.Context, query string, args ...any) (sql.R
 	return t.tx.ExecContext(ctx, query, args...)
 }
 
-func (t transaction) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (t transaction) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
 	if stmt := t.d.prepared[query]; stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+		return t.d.checkedRows(t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...))
 	}
-	return t.tx.QueryContext(ctx, query, args...)
+	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.dialect.checking(query), args...))
 }
 
-func (t transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
+func (t transaction) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := t.d.prepared[query]; stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+		return t.d.checkedRow(t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...))
 	}
-	return t.tx.QueryRowContext(ctx, query, args...)
+	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.dialect.checking(query), args...))
 }
 
 // connection runs statements in a transaction of SQLite, which database/sql
@@ -78,12 +78,13 @@ func (c connection) exec(ctx context.Context, query string, args ...any) (sql.Re
 	return c.c.ExecContext(ctx, query, args...)
 }
 
-func (c connection) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return c.c.QueryContext(ctx, query, args...)
+func (c connection) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
+	rows, err := c.c.QueryContext(ctx, query, args...)
+	return checkedRows{Rows: rows}, err
 }
 
-func (c connection) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return c.c.QueryRowContext(ctx, query, args...)
+func (c connection) row(ctx context.Context, query string, args ...any) checkedRow {
+	return checkedRow{row: c.c.QueryRowContext(ctx, query, args...)}
 }
 
 // read runs a statement that reads. SQLite may find the file locked for a
@@ -95,15 +96,21 @@ func (d *Database) read(ctx context.Context, do func(r runner) error) error {
 	return d.again(ctx, func() error { return do(pool{d}) })
 }
 
-// single runs one writing statement that is atomic by itself.
-func (d *Database) single(ctx context.Context, do func(r runner) error) error {
+// alone runs one writing statement that is atomic by itself. One of MySQL is
+// made by committed.
+func (d *Database) alone(ctx context.Context, do func(r runner) error) error {
 	if d.dialect == SQLite {
 		return d.write(ctx, do)
 	}
-	if err := d.ready(ctx); err != nil {
-		return err
+	return d.read(ctx, do)
+}
+
+// single runs one writing statement that is atomic by itself.
+func (d *Database) single(ctx context.Context, do func(r runner) error) error {
+	if d.dialect == PostgreSQL {
+		return d.read(ctx, do)
 	}
-	return d.again(ctx, func() error { return do(pool{d}) })
+	return d.write(ctx, do)
 }
 
 // write runs do in a transaction and commits it, unless do fails.
@@ -120,26 +127,54 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 }
 
 func (d *Database) writeServer(ctx context.Context, do func(r runner) error) error {
+	conn, err := d.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	ending, end := context.WithCancel(ctx)
+	if err = d.session(ctx, conn); err == nil {
+		err = d.transact(ctx, ending, conn, do)
+	}
+	end()
+	giveBack := conn.Close
+	if d.dialect.readOnly(err) {
+		giveBack = func() error { discard(conn); return nil }
+	}
+	if d.dialect == MySQL {
+		// The driver may still be ending the transaction, see transact.
+		go giveBack() //nolint:errcheck // it goes back to the pool
+	} else {
+		_ = giveBack() //nolint:errcheck // it goes back to the pool
+	}
+	return err
+}
+
+// transact runs do in a transaction that ends with the context ending.
+func (d *Database) transact(ctx, ending context.Context, conn *sql.Conn, do func(r runner) error) error {
 	// Under a stricter level of PostgreSQL a statement would not see what
 	// another transaction committed while it waited for its lock.
 	var options *sql.TxOptions
 	if d.dialect == PostgreSQL {
 		options = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 	}
-	ending, end := context.WithCancel(ctx)
-	defer end()
-	tx, err := d.pool.BeginTx(ending, options)
+	tx, err := conn.BeginTx(ending, options)
 	if err != nil {
 		return err
 	}
+	// MySQL's driver gets no context in Tx.Commit and Tx.Rollback, which would
+	// wait for as long as the connection does. After these statements nothing of
+	// tx is left to do but to give the connection back, for which no caller waits:
+	// it follows from the end of the context.
+	mysql := d.dialect == MySQL
 	if err := do(transaction{d, tx}); err != nil {
-		_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
+		if mysql {
+			_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
+		} else {
+			_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
+		}
 		return err
 	}
-	if d.dialect == MySQL {
-		// Tx.Commit would wait for as long as the connection does: MySQL's
-		// driver gets no context there. Of tx nothing is left to do then but
-		// to give the connection back, for which nobody need wait: see end.
+	if mysql {
 		_, err = tx.ExecContext(ctx, "COMMIT")
 	} else {
 		err = tx.Commit()
@@ -162,6 +197,9 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	if err := d.session(ctx, conn); err != nil {
+		return err
+	}
 	// A transaction that begins as a reader could not become a writer once
 	// another one wrote.
 	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
@@ -200,15 +238,25 @@ func (d *Database) unknown(ctx context.Context, err error) error {
 // hundreds of writers at one row, few enough to end.
 const attempts = 30
 
-// again runs do until nobody undoes it.
+// again runs do until nobody undoes it. What a server that takes no writes has
+// answered is asked once more, of another one if the host's connections lead to
+// one by now.
 func (d *Database) again(ctx context.Context, do func() error) error {
+	moved := false
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !d.dialect.undone(err) {
+		switch {
+		case err == nil || attempt == attempts || ctx.Err() != nil:
 			return err
-		}
-		if ended := pause(ctx, attempt); ended != nil {
-			return ended
+		case d.dialect.readOnly(err) && !moved:
+			moved = true
+			d.dropReadOnly(ctx)
+		case !d.dialect.undone(err):
+			return err
+		default:
+			if ended := pause(ctx, attempt); ended != nil {
+				return ended
+			}
 		}
 	}
 }
