@@ -41,14 +41,34 @@ func (d Dialect) pick(postgresql, mysql, sqlite string) string {
 	return sqlite
 }
 
+// insertNew is the beginning and the end of a statement that adds a row unless
+// its key is taken.
+func (d Dialect) insertNew() (insert, ignore string) {
+	if d == MySQL {
+		return "INSERT IGNORE", ""
+	}
+	return "INSERT", " ON CONFLICT DO NOTHING"
+}
+
+// processClock stands for the process's clock in statements of SQLite, whose own
+// has milliseconds only. A batch puts it in.
+const processClock = "{clock}"
+
 // translate turns a statement as this package writes it into the dialect's:
 // {p} is the prefix, {lock} locks the rows that are read, {max} is the larger
-// of its arguments, and ? stands for an argument.
+// of its arguments, {clock} is the clock, {epoch} is a row's epoch, raised if
+// the argument is 1, {standby} is 1 on a server that follows another one, and
+// ? stands for an argument.
 func (d Dialect) translate(text, prefix string) string {
+	text = strings.ReplaceAll(text, "{epoch}", "CASE WHEN ? = 1 THEN {max}(epoch + 1, {clock}) ELSE epoch END")
 	text = strings.NewReplacer(
 		"{p}", prefix,
 		"{lock}", d.pick(" FOR UPDATE", " FOR UPDATE", ""),
 		"{max}", d.pick("GREATEST", "GREATEST", "max"),
+		"{clock}", d.pick(clock(d), clock(d), processClock),
+		// MariaDB's read_only has become a word.
+		"{standby}", d.pick("pg_is_in_recovery()",
+			"(CONCAT(@@global.read_only) NOT IN ('0', 'OFF') OR @@global.innodb_read_only)", "0"),
 	).Replace(text)
 	if d == PostgreSQL {
 		text = numbered(text)

@@ -1,81 +1,68 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// epochs implements store.Epochs: those of the keys in the same tables, and
-// marks for keys that are kept elsewhere.
+// epochs implements store.Epochs.
 type epochs struct{ d *Database }
-
-// endRow is a live secret of a mark as it is kept.
-type endRow struct {
-	ID       string `json:"id"`
-	NotAfter int64  `json:"not_after"`
-}
 
 // Read implements store.Epochs. It is one query.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	state, err := e.read(ctx, ref)
 	if err != nil {
-		return store.EpochState{}, fail(ctx, "read epochs", found(err))
+		return store.EpochState{}, fail(ctx, "read epochs", err)
 	}
 	return state, nil
 }
 
 func (e *epochs) read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+	if !storable(ref.Key) {
+		return store.EpochState{}, cmp.Or(ctx.Err(), store.ErrNotFound)
+	}
 	var state store.EpochState
-	var keyIn, keySecrets, markIn, markSecrets []byte
-	var keyEpoch, markEpoch sql.NullInt64
+	var workspace *string
+	var secrets []byte
 	var revoked int64
 	err := e.d.read(ctx, func(r runner) error {
-		return r.row(ctx, e.d.text.epochs, digest(ref.TokenID), []byte(ref.Workspace), []byte(ref.Key), []byte(ref.Key)).
-			Scan(&state.Instance, &state.Workspace, &keyIn, &keyEpoch, &keySecrets, &markIn, &markEpoch, &markSecrets, &revoked)
+		workspace = nil
+		return r.row(ctx, e.d.text.epochs, digest(ref.TokenID), e.d.arg(ref.Key)).Scan(new(primary),
+			&state.Instance, whole{&state.Workspace}, &workspace, whole{&state.Key}, &secrets, &revoked)
 	})
 	if err != nil {
 		return store.EpochState{}, err
 	}
-	state.Revoked = revoked > 0
-	switch {
-	case keyEpoch.Valid && string(keyIn) == ref.Workspace:
-		state.Key = keyEpoch.Int64
-		rows, err := readSecrets(keySecrets)
-		if err != nil {
-			return store.EpochState{}, err
-		}
-		if s := secretOf(rows, ref.Secret); s != nil {
-			state.SecretKnown, state.SecretNotAfter = true, instant(s.NotAfter)
-		}
-	case !keyEpoch.Valid && markEpoch.Valid && string(markIn) == ref.Workspace:
-		state.Key = markEpoch.Int64
-		var ends []endRow
-		if err := json.Unmarshal(markSecrets, &ends); err != nil {
-			return store.EpochState{}, errUnreadable
-		}
-		for _, end := range ends {
-			if end.ID == ref.Secret {
-				state.SecretKnown, state.SecretNotAfter = true, instant(end.NotAfter)
-			}
-		}
-	default:
+	if workspace == nil || *workspace != ref.Workspace {
 		return store.EpochState{}, store.ErrNotFound
+	}
+	state.Revoked = revoked > 0
+	rows, err := readSecrets(secrets)
+	if err != nil {
+		return store.EpochState{}, err
+	}
+	if s := secretOf(rows, ref.Secret); s != nil {
+		state.SecretKnown, state.SecretNotAfter = true, instant(s.NotAfter)
 	}
 	return state, nil
 }
 
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
-	err := e.d.write(ctx, func(r runner) error {
-		if _, err := r.exec(ctx, e.d.text.revoke, digest(tokenID), micros(until)); err != nil {
-			return err
-		}
-		return e.d.tell(ctx, r, store.Notice{Kind: store.NoticeToken, Token: tokenID})
-	})
+	err := checkText("a token's id", tokenID, maxText)
+	if err == nil {
+		err = e.d.write(ctx, func(r runner) error {
+			b := e.d.batch()
+			b.exec(e.d.text.revoke, digest(tokenID), micros(until))
+			if err := b.tell(store.Notice{Kind: store.NoticeToken, Token: tokenID}); err != nil {
+				return err
+			}
+			return b.run(ctx, r)
+		})
+	}
 	if err != nil {
 		return fail(ctx, "revoke token", err)
 	}

@@ -249,9 +249,10 @@ func sqliteNumber(text string) int {
 func (d Dialect) undone(err error) bool {
 	switch d {
 	case PostgreSQL:
-		// serialization_failure, deadlock_detected
+		// serialization_failure, deadlock_detected, and the end of a transaction
+		// that waited too long for its client
 		c := codeOf(err)
-		return c.state == "40001" || c.state == "40P01"
+		return c.state == "40001" || c.state == "40P01" || c.state == "25P03"
 	case MySQL:
 		// Deadlock found; lock wait timeout; MariaDB: record has changed since
 		// last read.

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -26,30 +27,41 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 }
 
 func checkEvent(e *store.Event) error {
-	switch {
-	case len(e.ID) > maxID || len(e.Actor.Kind) > maxID || len(e.Action) > maxID:
-		return refuse("an event's id, action and kind of actor have at most %d bytes", maxID)
-	case len(e.Workspace) > maxWorkspace || len(e.Key) > maxName || len(e.Actor.ID) > maxName:
-		return refuse("an event's workspace, key and actor have at most %d bytes", maxName)
+	err := errors.Join(
+		checkText("an event's id", e.ID, maxID), checkText("an event's action", e.Action, maxID),
+		checkText("an actor's kind", e.Actor.Kind, maxID), checkText("an actor's id", e.Actor.ID, maxName),
+		checkText("an event's workspace", e.Workspace, maxWorkspace), checkText("an event's key", e.Key, maxName),
+		checkText("an event's note", e.Note, maxText))
+	for _, field := range e.Fields {
+		err = errors.Join(err, checkText("an event's field", field, maxText))
 	}
-	return nil
+	return err
 }
 
 // addEvents adds events inside a transaction. One whose id is there already
 // is skipped.
 func (d *Database) addEvents(ctx context.Context, r runner, events []store.Event) error {
-	for _, e := range events {
-		fields, err := list(e.Fields)
+	for i := range events {
+		args, err := d.eventValues(&events[i])
 		if err != nil {
 			return err
 		}
-		_, err = r.exec(ctx, d.text.addEvent, []byte(e.ID), micros(e.Time), []byte(e.Actor.Kind), []byte(e.Actor.ID),
-			[]byte(e.Action), []byte(e.Workspace), []byte(e.Key), fields, []byte(e.Note))
-		if err != nil {
+		if _, err := r.exec(ctx, d.text.addEvent, args...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (d *Database) eventValues(e *store.Event) ([]any, error) {
+	fields, err := list(e.Fields)
+	if err != nil {
+		return nil, err
+	}
+	return []any{
+		d.arg(e.ID), micros(e.Time), d.arg(e.Actor.Kind), d.arg(e.Actor.ID),
+		d.arg(e.Action), d.arg(e.Workspace), d.arg(e.Key), d.arg(fields), d.arg(e.Note),
+	}, nil
 }
 
 // List implements store.Events.
@@ -65,6 +77,9 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	limit, err := pageSize(q.Limit)
 	if err != nil {
 		return store.EventPage{}, err
+	}
+	if !storable(q.Workspace + q.Key + q.Action + q.ActorID) {
+		return store.EventPage{}, ctx.Err() // no event holds what cannot be kept
 	}
 	query, args := l.query(q, limit+1)
 	var page store.EventPage
@@ -116,7 +131,7 @@ func (l *eventLog) query(q *store.EventQuery, limit int) (string, []any) {
 		b.where("at < ?", micros(q.To))
 	}
 	if q.After != nil {
-		b.behind("at", true, micros(q.After.Time), []byte(q.After.ID))
+		b.behind("at", "id", true, micros(q.After.Time), q.After.ID)
 	}
 	var text strings.Builder
 	text.WriteString("SELECT id, at, actor_kind, actor_id, action, workspace, key_id, fields, note FROM {p}events")

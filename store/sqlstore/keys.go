@@ -1,24 +1,23 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"errors"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyTable implements store.Keys. Writers take locks in one order: the
-// one-time id, the workspace, the key, the number of the notice.
+// keyTable implements store.Keys.
 type keyTable struct{ d *Database }
 
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
-	notice := store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}
 	err := checkKey(&k)
 	if err == nil {
-		err = t.d.change(ctx, c, notice, func(r runner) error { return t.create(ctx, r, k, limit) })
+		err = t.d.change(ctx, c, func(r runner) error { return t.create(ctx, r, &k, limit, c) })
 	}
 	if err != nil {
 		return fail(ctx, "create key", err)
@@ -26,49 +25,51 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	return nil
 }
 
-func (t *keyTable) create(ctx context.Context, r runner, k store.Key, limit int) error {
-	q := &t.d.text
-	deleted, held, err := t.d.claimPlace(ctx, r, k.Workspace)
-	if err != nil {
+func (t *keyTable) create(ctx context.Context, r runner, k *store.Key, limit int, c store.Change) error {
+	b := t.d.batch()
+	h := b.lock(locks{change: c, workspace: k.Workspace, keys: 1})
+	var added int64
+	if err := b.insertKey(k, &added); err != nil {
 		return err
 	}
-	if deleted {
+	if err := b.run(ctx, r); err != nil {
+		return err
+	}
+	if err := b.refused(h); err != nil {
+		return err
+	}
+	w := h.workspaces[k.Workspace]
+	if w.deleted {
 		return store.ErrNotFound
 	}
-	// An epoch that was raised before its key came in counts.
-	var markedIn string
-	var marked int64
-	err = r.row(ctx, q.lockMark, []byte(k.ID)).Scan(text{&markedIn}, &marked)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	epoch := max(k.Epoch, 1)
-	if err == nil {
-		if markedIn == k.Workspace {
-			epoch = max(epoch, marked)
-		}
-		if _, err := r.exec(ctx, q.deleteMark, []byte(k.ID)); err != nil {
-			return err
-		}
-	}
-	if err := t.insert(ctx, r, k, epoch); err != nil {
-		return err
-	}
-	// Only now: a deletion that the insertion waited for left a tombstone.
-	err = r.row(ctx, q.tombstone, []byte(k.ID)).Scan(new(int64))
-	if err == nil {
+	if added == 0 {
 		return store.ErrExists
 	}
-	if !errors.Is(err, sql.ErrNoRows) {
+
+	b = t.d.batch()
+	// Only now: a deletion that the insertion waited for left a tombstone.
+	var deleted sql.NullInt64
+	b.add(part{text: t.d.text.tombstone, args: []any{t.d.arg(k.ID)}, columns: []string{"at"}, to: []any{&deleted}})
+	for _, maker := range makers(k.CreatedBy.ID, secretRows(k.Secrets)) {
+		b.exec(t.d.text.addMaker, t.d.arg(maker), micros(k.Created), t.d.arg(k.ID))
+	}
+	if err := b.finish(c, store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}); err != nil {
 		return err
 	}
-	if limit != store.NoLimit && held > int64(limit) {
+	if err := b.run(ctx, r); err != nil {
+		return err
+	}
+	if deleted.Valid {
+		return store.ErrExists
+	}
+	if limit != store.NoLimit && w.keys > int64(limit) {
 		return store.ErrLimit
 	}
 	return nil
 }
 
-func (t *keyTable) insert(ctx context.Context, r runner, k store.Key, epoch int64) error {
+// insertKey adds a key; added becomes 0 if the id is taken.
+func (b *batch) insertKey(k *store.Key, added *int64) error {
 	secrets, err := written(secretRows(k.Secrets))
 	if err != nil {
 		return err
@@ -77,45 +78,47 @@ func (t *keyTable) insert(ctx context.Context, r runner, k store.Key, epoch int6
 	if err != nil {
 		return err
 	}
-	done, err := r.exec(ctx, t.d.text.insertKey,
-		[]byte(k.ID), []byte(k.Workspace), []byte(k.Name), folded(k.Name), folded(k.ID),
-		padded(k.Permissions), padded(k.Asked), secrets, resources,
-		expiry(k.NotAfter), []byte(k.NotAfterText), number(k.Disabled), []byte(k.CreatedBy.Kind), []byte(k.CreatedBy.ID),
-		micros(k.Created), micros(k.Updated), micros(k.LastUsed), epoch)
-	if err != nil {
-		return err
-	}
-	added, err := done.RowsAffected()
-	if err == nil && added == 0 {
-		return store.ErrExists
-	}
-	return err
+	d := b.d
+	b.add(part{text: d.text.insertKey, count: added, args: []any{
+		d.arg(k.ID), d.arg(k.Workspace), d.arg(k.Name), d.folded(k.Name), d.folded(k.ID),
+		d.arg(padded(k.Permissions)), d.arg(padded(k.Asked)), d.arg(secrets), d.arg(resources),
+		expiry(k.NotAfter), d.arg(k.NotAfterText), number(k.Disabled), d.arg(k.CreatedBy.Kind), d.arg(k.CreatedBy.ID), int64(k.Depth),
+		micros(k.Created), micros(k.Updated), micros(k.LastUsed),
+	}})
+	return nil
 }
 
-// claimPlace counts one key more, makes the workspace's row if need be and
-// holds its lock. held includes the new key.
-func (d *Database) claimPlace(ctx context.Context, r runner, workspace string) (deleted bool, held int64, err error) {
-	if d.dialect != MySQL {
-		err = r.row(ctx, d.text.claimPlace, []byte(workspace)).Scan(&deleted, &held)
-		return deleted, held, err
+// makers are the ids of who made the key or one of its secrets, each once.
+func makers(maker string, secrets []secretRow) []string {
+	var ids []string
+	if maker != "" {
+		ids = append(ids, maker)
 	}
-	if _, err := r.exec(ctx, d.text.claimPlace, []byte(workspace)); err != nil {
-		return false, 0, err
+	for i := range secrets {
+		if id := secrets[i].MakerID; id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
 	}
-	err = r.row(ctx, d.text.readPlace, []byte(workspace)).Scan(&deleted, &held)
-	return deleted, held, err
+	return ids
 }
 
-// Lookup implements store.Keys.
+// Lookup implements store.Keys. It is one query.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
+	if !storable(id) {
+		return store.Found{}, fail(ctx, "look up key", cmp.Or(ctx.Err(), store.ErrNotFound))
+	}
 	var k keyRow
 	var w workspaceRow
 	var in instanceRow
 	err := t.d.read(ctx, func(r runner) error {
-		return r.row(ctx, t.d.text.lookup, []byte(id)).Scan(append(append(k.columns(), w.columns()...), in.columns()...)...)
+		to := slices.Concat([]any{new(primary)}, k.columns(), w.columns(), in.columns())
+		return r.row(ctx, t.d.text.lookup, t.d.arg(id)).Scan(to...)
 	})
+	if err == nil && k.k.Version == 0 {
+		err = store.ErrNotFound
+	}
 	if err != nil {
-		return store.Found{}, fail(ctx, "look up key", found(err))
+		return store.Found{}, fail(ctx, "look up key", err)
 	}
 	key, err := k.key()
 	if err != nil {
@@ -126,10 +129,9 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
-	notice := store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}
 	err := checkKey(&k)
 	if err == nil {
-		err = t.d.change(ctx, c, notice, func(r runner) error { return t.update(ctx, r, k) })
+		err = t.d.change(ctx, c, func(r runner) error { return t.update(ctx, r, &k, c) })
 	}
 	if err != nil {
 		return fail(ctx, "update key", err)
@@ -137,25 +139,35 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	return nil
 }
 
-func (t *keyTable) update(ctx context.Context, r runner, k store.Key) error {
-	old, err := t.held(ctx, r, k.Workspace, k.ID)
+func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.Change) error {
+	d := t.d
+	b := d.batch()
+	h := b.lock(locks{change: c, key: k.ID})
+	if err := b.run(ctx, r); err != nil {
+		return err
+	}
+	if err := b.refused(h); err != nil {
+		return err
+	}
+	old, err := h.present(k.Workspace)
 	if err != nil {
 		return err
 	}
-	if old.k.Version != k.Version {
+	if old.version != k.Version {
 		return store.ErrConflict
 	}
 	before, err := readSecrets(old.secrets)
 	if err != nil {
 		return err
 	}
-	rows := secretRows(k.Secrets)
-	for i := range rows {
-		if was := secretOf(before, rows[i].ID); was != nil {
-			rows[i].Digest, rows[i].Created, rows[i].LastUsed = was.Digest, was.Created, was.LastUsed
+	after := secretRows(k.Secrets)
+	for i := range after {
+		if was := secretOf(before, after[i].ID); was != nil {
+			after[i].Digest, after[i].Prefix, after[i].MakerKind, after[i].MakerID = was.Digest, was.Prefix, was.MakerKind, was.MakerID
+			after[i].Created, after[i].LastUsed = was.Created, was.LastUsed
 		}
 	}
-	secrets, err := written(rows)
+	secrets, err := written(after)
 	if err != nil {
 		return err
 	}
@@ -163,55 +175,67 @@ func (t *keyTable) update(ctx context.Context, r runner, k store.Key) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.exec(ctx, t.d.text.updateKey,
-		[]byte(k.Name), folded(k.Name), padded(k.Permissions), padded(k.Asked), secrets, resources,
-		expiry(k.NotAfter), []byte(k.NotAfterText), number(k.Disabled), micros(k.Updated),
-		old.k.Version+1, max(old.k.Epoch, k.Epoch), []byte(k.ID))
-	return err
+
+	b = d.batch()
+	b.exec(d.text.updateKey,
+		d.arg(k.Name), d.folded(k.Name), d.arg(padded(k.Permissions)), d.arg(padded(k.Asked)), d.arg(secrets), d.arg(resources),
+		expiry(k.NotAfter), d.arg(k.NotAfterText), number(k.Disabled), micros(k.Updated), number(c.EndTokens), d.arg(k.ID))
+	b.changeMakers(k.ID, old.created, makers(old.maker, before), makers(old.maker, after))
+	if err := b.finish(c, store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}); err != nil {
+		return err
+	}
+	return b.run(ctx, r)
 }
 
-// held locks a key's row. A key of another workspace is not there.
-func (t *keyTable) held(ctx context.Context, r runner, workspace, id string) (*keyRow, error) {
-	var old keyRow
-	if err := r.row(ctx, t.d.text.lockKey, []byte(id)).Scan(old.columns()...); err != nil {
-		return nil, found(err)
+func (b *batch) changeMakers(id string, created int64, before, after []string) {
+	for _, maker := range before {
+		if !slices.Contains(after, maker) {
+			b.exec(b.d.text.deleteMaker, b.d.arg(id), b.d.arg(maker))
+		}
 	}
-	if old.k.Workspace != workspace {
-		return nil, store.ErrNotFound
+	for _, maker := range after {
+		if !slices.Contains(before, maker) {
+			b.exec(b.d.text.addMaker, b.d.arg(maker), created, b.d.arg(id))
+		}
 	}
-	return &old, nil
 }
 
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-	notice := store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
-	err := t.d.change(ctx, c, notice, func(r runner) error { return t.remove(ctx, r, workspace, id, version, at) })
+	err := checkWorkspace(workspace)
+	if err == nil {
+		err = t.d.change(ctx, c, func(r runner) error { return t.remove(ctx, r, workspace, id, version, at, c) })
+	}
 	if err != nil {
 		return fail(ctx, "delete key", err)
 	}
 	return nil
 }
 
-func (t *keyTable) remove(ctx context.Context, r runner, workspace, id string, version int64, at time.Time) error {
-	q := &t.d.text
-	var deleted bool
-	var count int64
-	if err := r.row(ctx, q.readPlace, []byte(workspace)).Scan(&deleted, &count); err != nil {
-		return found(err)
+func (t *keyTable) remove(ctx context.Context, r runner, workspace, id string, version int64, at time.Time, c store.Change) error {
+	d := t.d
+	b := d.batch()
+	h := b.lock(locks{change: c, workspace: workspace, keys: -1, key: id})
+	if err := b.run(ctx, r); err != nil {
+		return err
 	}
-	old, err := t.held(ctx, r, workspace, id)
+	if err := b.refused(h); err != nil {
+		return err
+	}
+	old, err := h.present(workspace)
 	if err != nil {
 		return err
 	}
-	if version != 0 && version != old.k.Version {
+	if version != 0 && version != old.version {
 		return store.ErrConflict
 	}
-	if _, err := r.exec(ctx, q.deleteKey, []byte(id)); err != nil {
+
+	b = d.batch()
+	b.exec(d.text.deleteKey, d.arg(id))
+	b.exec(d.text.deleteMakers, d.arg(id))
+	b.exec(d.text.addTombstone, d.arg(id), micros(at))
+	if err := b.finish(c, store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}); err != nil {
 		return err
 	}
-	if _, err := r.exec(ctx, q.addTombstone, []byte(id), micros(at), old.k.Epoch+1); err != nil {
-		return err
-	}
-	_, err = r.exec(ctx, q.freePlace, []byte(workspace))
-	return err
+	return b.run(ctx, r)
 }

@@ -1,9 +1,8 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -28,8 +27,9 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	if q.Permission != "" && scope.CheckName(q.Permission) != nil {
-		return store.KeyPage{}, ctx.Err() // no key holds what is no permission
+	if q.Permission != "" && scope.CheckName(q.Permission) != nil ||
+		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.MadeBy) {
+		return store.KeyPage{}, ctx.Err() // no key holds what is no permission, or cannot be kept
 	}
 	// One more than asked for tells whether there is a next page.
 	query, args := t.query(q, column, limit+1)
@@ -100,9 +100,9 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 	}
 	var row workspaceRow
 	err := t.d.read(ctx, func(r runner) error {
-		return r.row(ctx, t.d.text.workspace, []byte(q.Workspace)).Scan(row.columns()...)
+		return r.row(ctx, t.d.text.workspace, t.d.arg(q.Workspace)).Scan(append([]any{new(primary)}, row.columns()...)...)
 	})
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err != nil {
 		return "", err
 	}
 	if row.held > store.MaxSorted {
@@ -113,15 +113,25 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 
 func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, []any) {
 	b := &listing{d: t.d}
+	from, id := "{p}keys k", "id"
+	// Makers of secrets, and of keys: to begin with theirs needs no look at all
+	// keys.
+	if maker := cmp.Or(q.MadeBy, q.CreatedBy.ID); maker != "" {
+		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
+		b.equal("maker", maker)
+		if column == "created" {
+			column, id = "made", "key_id" // in the order of the makers' index
+		}
+	}
 	b.equal("workspace", q.Workspace)
 	if q.After != nil {
-		b.behind(column, q.Descending, place(q), []byte(q.After.ID))
+		b.behind(column, id, q.Descending, t.place(q), q.After.ID)
 	}
 	if q.Disabled != nil {
 		b.where("disabled = ?", number(*q.Disabled))
 	}
 	if q.CreatedBy != (store.ActorRef{}) {
-		b.where("maker_id = ?", []byte(q.CreatedBy.ID))
+		b.where("maker_id = ?", t.d.arg(q.CreatedBy.ID))
 		b.equal("maker_kind", q.CreatedBy.Kind)
 	}
 	if !q.NotAfterFrom.IsZero() {
@@ -134,10 +144,10 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 		b.where("not_after < ?", int64(never))
 	}
 	if q.Permission != "" {
-		b.where(t.d.holds("permissions"), []byte(" "+q.Permission+" "))
+		b.where(t.d.holds("permissions"), t.d.arg(" "+q.Permission+" "))
 	}
 	if q.Text != "" {
-		part := []byte(lowered(q.Text))
+		part := t.d.arg(lowered(q.Text))
 		b.where("("+t.d.holds("COALESCE(name_folded, name)")+" OR "+t.d.holds("COALESCE(id_folded, id)")+")", part, part)
 	}
 	direction := ""
@@ -145,9 +155,9 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 		direction = " DESC"
 	}
 	var text strings.Builder
-	text.WriteString("SELECT " + keyColumns + " FROM {p}keys k")
+	text.WriteString("SELECT " + keyColumns + " FROM " + from)
 	text.WriteString(b.conditions())
-	text.WriteString(" ORDER BY " + column + direction + ", id" + direction + " LIMIT ?")
+	text.WriteString(" ORDER BY " + column + direction + ", " + id + direction + " LIMIT ?")
 	return t.d.dialect.translate(text.String(), t.d.config.Prefix), append(b.args, limit)
 }
 
@@ -157,10 +167,10 @@ func (d *Database) holds(expression string) string {
 }
 
 // place is the sorted value of the cursor.
-func place(q *store.KeyQuery) any {
+func (t *keyTable) place(q *store.KeyQuery) any {
 	switch q.Sort {
 	case store.ByName:
-		return []byte(q.After.Name)
+		return t.d.arg(q.After.Name)
 	case store.ByExpiry:
 		return expiry(q.After.Time)
 	}
@@ -196,22 +206,22 @@ func (b *listing) where(condition string, args ...any) {
 
 func (b *listing) equal(column, value string) {
 	if value != "" {
-		b.where(column+" = ?", []byte(value))
+		b.where(column+" = ?", b.d.arg(value))
 	}
 }
 
 // behind keeps rows behind a place in the order of a column and the id. MySQL
 // finds no range in a comparison of rows.
-func (b *listing) behind(column string, descending bool, value any, id []byte) {
+func (b *listing) behind(column, id string, descending bool, value any, after string) {
 	sign := ">"
 	if descending {
 		sign = "<"
 	}
 	if b.d.dialect == MySQL {
-		b.where("("+column+" "+sign+"= ? AND ("+column+" "+sign+" ? OR id "+sign+" ?))", value, value, id)
+		b.where("("+column+" "+sign+"= ? AND ("+column+" "+sign+" ? OR "+id+" "+sign+" ?))", value, value, b.d.arg(after))
 		return
 	}
-	b.where("("+column+", id) "+sign+" (?, ?)", value, id)
+	b.where("("+column+", "+id+") "+sign+" (?, ?)", value, b.d.arg(after))
 }
 
 func (b *listing) conditions() string {

@@ -25,7 +25,10 @@ func digest(parts ...string) []byte {
 
 // Spend implements store.OnceIDs.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
-	err := o.d.alone(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
+	err := checkText("a one-time id's value", id.Value, maxText)
+	if err == nil {
+		err = o.d.alone(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
+	}
 	if err != nil {
 		return fail(ctx, "spend one-time id", err)
 	}
@@ -36,7 +39,7 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 // spend is one statement, which waits for another one with the same id that
 // is not committed yet.
 func (d *Database) spend(ctx context.Context, r runner, id store.OnceID, now time.Time) error {
-	args := []any{digest(id.Space, id.ID), []byte(id.Value), micros(id.Expires), micros(now)}
+	args := []any{digest(id.Space, id.ID), d.arg(id.Value), micros(id.Expires), micros(now)}
 	if d.dialect == MySQL {
 		args = append(args, micros(now))
 	}

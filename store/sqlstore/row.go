@@ -1,10 +1,13 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -48,6 +51,9 @@ type secretRow struct {
 	ID        string `json:"id"`
 	Hint      string `json:"hint"`
 	Digest    string `json:"digest"`
+	Prefix    string `json:"prefix"`
+	MakerKind string `json:"maker_kind"`
+	MakerID   string `json:"maker_id"`
 	Generated bool   `json:"generated"`
 	Created   int64  `json:"created"`
 	NotAfter  int64  `json:"not_after"`
@@ -58,7 +64,8 @@ func secretRows(secrets []store.Secret) []secretRow {
 	rows := make([]secretRow, len(secrets))
 	for i, s := range secrets {
 		rows[i] = secretRow{
-			ID: s.ID, Hint: s.Hint, Digest: s.Digest, Generated: s.Generated,
+			ID: s.ID, Hint: s.Hint, Digest: s.Digest, Prefix: s.Prefix,
+			MakerKind: s.CreatedBy.Kind, MakerID: s.CreatedBy.ID, Generated: s.Generated,
 			Created: micros(s.Created), NotAfter: micros(s.NotAfter), LastUsed: micros(s.LastUsed),
 		}
 	}
@@ -84,18 +91,18 @@ func secretOf(rows []secretRow, id string) *secretRow {
 }
 
 // written is a value as JSON.
-func written(v any) ([]byte, error) {
+func written(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		return nil, errUnreadable
+		return "", errUnreadable
 	}
-	return text, nil
+	return string(text), nil
 }
 
 // list is a list of texts as JSON.
-func list(texts []string) ([]byte, error) {
+func list(texts []string) (string, error) {
 	if len(texts) == 0 {
-		return []byte("[]"), nil
+		return "[]", nil
 	}
 	return written(texts)
 }
@@ -113,11 +120,11 @@ func readList(text []byte) ([]string, error) {
 
 // padded is a set with a space before and after each permission, so that one
 // can be searched for.
-func padded(s scope.Set) []byte {
+func padded(s scope.Set) string {
 	if s.Len() == 0 {
-		return []byte{}
+		return ""
 	}
-	return []byte(" " + s.String() + " ")
+	return " " + s.String() + " "
 }
 
 func readSet(text []byte) (scope.Set, error) {
@@ -128,10 +135,19 @@ func readSet(text []byte) (scope.Set, error) {
 	return s, nil
 }
 
+// arg is a text as an argument: the columns are text on PostgreSQL, and bytes
+// elsewhere.
+func (d *Database) arg(text string) any {
+	if d.dialect == PostgreSQL {
+		return text
+	}
+	return []byte(text)
+}
+
 // folded is a text in ASCII lower case, or NULL where that is the text itself.
-func folded(text string) any {
+func (d *Database) folded(text string) any {
 	if lower := lowered(text); lower != text {
-		return []byte(lower)
+		return d.arg(lower)
 	}
 	return nil
 }
@@ -146,11 +162,12 @@ func lowered(text string) string {
 	return string(lower)
 }
 
-// keyRow is where a key's columns are scanned to.
+// keyRow is where a key's columns are scanned to: NULL each if there is no key.
 type keyRow struct {
 	k                                      store.Key
 	permissions, asked, secrets, resources []byte
 	notAfter, created, updated, lastUsed   int64
+	depth                                  int64
 }
 
 // columns are the destinations of keyColumns.
@@ -158,8 +175,8 @@ func (r *keyRow) columns() []any {
 	k := &r.k
 	return []any{
 		text{&k.ID}, text{&k.Workspace}, text{&k.Name}, &r.permissions, &r.asked, &r.secrets, &r.resources,
-		&r.notAfter, text{&k.NotAfterText}, &k.Disabled, text{&k.CreatedBy.Kind}, text{&k.CreatedBy.ID},
-		&r.created, &r.updated, &r.lastUsed, &k.Version, &k.Epoch,
+		whole{&r.notAfter}, text{&k.NotAfterText}, flag{&k.Disabled}, text{&k.CreatedBy.Kind}, text{&k.CreatedBy.ID}, whole{&r.depth},
+		whole{&r.created}, whole{&r.updated}, whole{&r.lastUsed}, whole{&k.Version}, whole{&k.Epoch},
 	}
 }
 
@@ -183,11 +200,12 @@ func (r *keyRow) key() (store.Key, error) {
 	k.Secrets = make([]store.Secret, len(rows))
 	for i, s := range rows {
 		k.Secrets[i] = store.Secret{
-			ID: s.ID, Hint: s.Hint, Digest: s.Digest, Generated: s.Generated,
+			ID: s.ID, Hint: s.Hint, Digest: s.Digest, Prefix: s.Prefix,
+			CreatedBy: store.ActorRef{Kind: s.MakerKind, ID: s.MakerID}, Generated: s.Generated,
 			Created: instant(s.Created), NotAfter: instant(s.NotAfter), LastUsed: instant(s.LastUsed),
 		}
 	}
-	k.NotAfter = expires(r.notAfter)
+	k.Depth, k.NotAfter = int(r.depth), expires(r.notAfter)
 	k.Created, k.Updated, k.LastUsed = instant(r.created), instant(r.updated), instant(r.lastUsed)
 	return k, nil
 }
@@ -211,31 +229,83 @@ func (t text) Scan(value any) error {
 	return nil
 }
 
+// whole scans a number, of which NULL is 0.
+type whole struct{ to *int64 }
+
+// Scan implements sql.Scanner.
+func (w whole) Scan(value any) error {
+	var n sql.NullInt64
+	err := n.Scan(value)
+	*w.to = n.Int64
+	return err
+}
+
+// flag scans a yes or no, of which NULL is no.
+type flag struct{ to *bool }
+
+// Scan implements sql.Scanner.
+func (f flag) Scan(value any) error {
+	var yes sql.NullBool
+	err := yes.Scan(value)
+	*f.to = yes.Bool
+	return err
+}
+
+// primary scans whether a server follows another one, behind which it may lag:
+// such a server answers nothing.
+type primary struct{}
+
+// Scan implements sql.Scanner.
+func (*primary) Scan(value any) error {
+	var standby bool
+	if err := (flag{&standby}).Scan(value); err != nil {
+		return err
+	}
+	if standby {
+		return errStandby
+	}
+	return nil
+}
+
 // Bounds of what has an index. Longer texts are refused by all dialects alike.
 const (
 	maxID        = 255
 	maxWorkspace = 1024
 	maxName      = 1024
+	maxText      = 1 << 20
 )
 
-// checkKey refuses what does not fit into the columns.
-func checkKey(k *store.Key) error {
-	switch {
-	case len(k.ID) > maxID:
-		return refuse("a key's id has at most %d bytes", maxID)
-	case len(k.Name) > maxName:
-		return refuse("a key's name has at most %d bytes", maxName)
-	case len(k.NotAfterText) > maxID || len(k.CreatedBy.Kind) > maxID:
-		return refuse("a text of the key has more than %d bytes", maxID)
-	case len(k.CreatedBy.ID) > maxName:
-		return refuse("a maker's id has at most %d bytes", maxName)
-	}
-	return checkWorkspace(k.Workspace)
-}
+// storable reports whether a text can be kept. PostgreSQL keeps no other; that
+// is so in all dialects.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
 
-func checkWorkspace(id string) error {
-	if len(id) > maxWorkspace {
-		return refuse("a workspace's id has at most %d bytes", maxWorkspace)
+func checkText(what, text string, most int) error {
+	if len(text) > most {
+		return refuse("%s has at most %d bytes", what, most)
+	}
+	if !storable(text) {
+		return refuse("%s must be UTF-8 without a zero byte", what)
 	}
 	return nil
 }
+
+// checkKey refuses what does not fit into the columns.
+func checkKey(k *store.Key) error {
+	err := errors.Join(
+		checkText("a key's id", k.ID, maxID), checkText("a key's name", k.Name, maxName), checkWorkspace(k.Workspace),
+		checkText("a key's expiry as text", k.NotAfterText, maxID), checkMaker(k.CreatedBy))
+	for _, s := range k.Secrets {
+		err = errors.Join(err, checkText("a secret's id", s.ID, maxText), checkText("a secret's hint", s.Hint, maxText),
+			checkText("a secret's digest", s.Digest, maxText), checkText("a secret's prefix", s.Prefix, maxText), checkMaker(s.CreatedBy))
+	}
+	for _, resource := range k.Resources {
+		err = errors.Join(err, checkText("a resource", resource, maxText))
+	}
+	return err
+}
+
+func checkMaker(maker store.ActorRef) error {
+	return errors.Join(checkText("a maker's kind", maker.Kind, maxID), checkText("a maker's id", maker.ID, maxName))
+}
+
+func checkWorkspace(id string) error { return checkText("a workspace's id", id, maxWorkspace) }

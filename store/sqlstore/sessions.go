@@ -229,11 +229,9 @@ func scan(from func(dest ...any) error, checked bool, dest []any) error {
 	return nil
 }
 
-// standby asks a server whether it takes no writes. MariaDB's read_only is a
-// number in some versions and a word in others.
+// standby asks a server whether it takes no writes.
 func (d Dialect) standby() string {
-	return d.pick(`SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'`,
-		`SELECT CAST(@@global.read_only AS CHAR) NOT IN ('0', 'OFF') OR @@global.innodb_read_only`, ``)
+	return d.translate(`SELECT {standby}`+d.pick(` OR current_setting('transaction_read_only') = 'on'`, ``, ``), ``)
 }
 
 // dropWithin bounds the wait for servers that may not answer any more.

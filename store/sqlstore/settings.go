@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"strconv"
 	"strings"
@@ -18,7 +17,7 @@ type rulesRow struct {
 }
 
 func (r *rulesRow) columns() []any {
-	return []any{&r.maxKeys, &r.requireExpiry, &r.maxLifetime, &r.enforcedFrom}
+	return []any{whole{&r.maxKeys}, flag{&r.requireExpiry}, whole{&r.maxLifetime}, whole{&r.enforcedFrom}}
 }
 
 func (r *rulesRow) rules() store.Rules {
@@ -91,7 +90,8 @@ func (r *reminderTimes) Scan(from any) error {
 
 var errReminders = errors.New("the times of reminders cannot be read")
 
-// workspaceRow is where workspaceColumns are scanned to.
+// workspaceRow is where workspaceColumns are scanned to: NULL each if there is
+// no row.
 type workspaceRow struct {
 	w       store.Workspace
 	rules   rulesRow
@@ -100,11 +100,14 @@ type workspaceRow struct {
 }
 
 func (r *workspaceRow) columns() []any {
-	columns := append([]any{&r.w.Suspended, &r.w.Deleted}, r.rules.columns()...)
-	return append(columns, &r.w.Epoch, &r.updated, &r.w.Version, &r.held)
+	columns := append([]any{flag{&r.w.Suspended}, flag{&r.w.Deleted}}, r.rules.columns()...)
+	return append(columns, whole{&r.w.Epoch}, whole{&r.updated}, whole{&r.w.Version}, whole{&r.held})
 }
 
 func (r *workspaceRow) workspace(id string) store.Workspace {
+	if r.w == (store.Workspace{}) && r.held == 0 && r.updated == 0 { // there is no row
+		return store.Workspace{ID: id}
+	}
 	w := r.w
 	w.ID, w.Rules, w.Updated, w.Keys = id, r.rules.rules(), instant(r.updated), int(r.held)
 	return w
@@ -117,7 +120,7 @@ type settings struct{ d *Database }
 func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 	var row instanceRow
 	err := s.d.read(ctx, func(r runner) error {
-		return r.row(ctx, s.d.text.instance).Scan(row.columns()...)
+		return r.row(ctx, s.d.text.instance).Scan(append([]any{new(primary)}, row.columns()...)...)
 	})
 	if err != nil {
 		return store.Instance{}, fail(ctx, "read settings", err)
@@ -127,34 +130,48 @@ func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
-	err := s.d.change(ctx, c, store.Notice{Kind: store.NoticeInstance}, func(r runner) error {
-		var version, epoch int64
-		if err := r.row(ctx, s.d.text.lockInstance).Scan(&version, &epoch); err != nil {
-			return err
-		}
-		if version != in.Version {
-			return store.ErrConflict
-		}
-		values := append([]any{number(in.KeysOff)}, rulesValues(in.Rules)...)
-		values = append(values, number(in.RemindersOff), (*reminderTimes)(&in.RemindBefore).text(), max(epoch, in.Epoch), micros(in.Updated), version+1)
-		_, err := r.exec(ctx, s.d.text.setInstance, values...)
-		return err
-	})
+	err := s.d.change(ctx, c, func(r runner) error { return s.setInstance(ctx, r, in, c) })
 	if err != nil {
 		return fail(ctx, "save settings", err)
 	}
 	return nil
 }
 
+func (s *settings) setInstance(ctx context.Context, r runner, in store.Instance, c store.Change) error {
+	b := s.d.batch()
+	h := b.lock(locks{change: c, settings: true})
+	if err := b.run(ctx, r); err != nil {
+		return err
+	}
+	if err := b.refused(h); err != nil {
+		return err
+	}
+	if h.instance != in.Version {
+		return store.ErrConflict
+	}
+
+	b = s.d.batch()
+	values := append([]any{number(in.KeysOff)}, rulesValues(in.Rules)...)
+	values = append(values, number(in.RemindersOff), s.d.arg((*reminderTimes)(&in.RemindBefore).text()), micros(in.Updated), number(c.EndTokens))
+	b.exec(s.d.text.setInstance, values...)
+	if err := b.finish(c, store.Notice{Kind: store.NoticeInstance}); err != nil {
+		return err
+	}
+	return b.run(ctx, r)
+}
+
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
 	var row workspaceRow
-	err := s.d.read(ctx, func(r runner) error {
-		return r.row(ctx, s.d.text.workspace, []byte(id)).Scan(row.columns()...)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.Workspace{ID: id}, nil
+	if !storable(id) {
+		if err := ctx.Err(); err != nil {
+			return store.Workspace{}, fail(ctx, "read workspace settings", err)
+		}
+		return row.workspace(id), nil
 	}
+	err := s.d.read(ctx, func(r runner) error {
+		return r.row(ctx, s.d.text.workspace, s.d.arg(id)).Scan(append([]any{new(primary)}, row.columns()...)...)
+	})
 	if err != nil {
 		return store.Workspace{}, fail(ctx, "read workspace settings", err)
 	}
@@ -163,10 +180,9 @@ func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, e
 
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
-	notice := store.Notice{Kind: store.NoticeWorkspace, Workspace: w.ID}
 	err := checkWorkspace(w.ID)
 	if err == nil {
-		err = s.d.change(ctx, c, notice, func(r runner) error { return s.setWorkspace(ctx, r, w) })
+		err = s.d.change(ctx, c, func(r runner) error { return s.setWorkspace(ctx, r, &w, c) })
 	}
 	if err != nil {
 		return fail(ctx, "save workspace settings", err)
@@ -174,42 +190,47 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	return nil
 }
 
-func (s *settings) setWorkspace(ctx context.Context, r runner, w store.Workspace) error {
-	old, err := s.d.lockWorkspace(ctx, r, w.ID)
+func (s *settings) setWorkspace(ctx context.Context, r runner, w *store.Workspace, c store.Change) error {
+	old, err := s.lock(ctx, r, w.ID, c)
 	if err != nil {
 		return err
 	}
-	if old.w.Deleted {
-		return store.ErrNotFound
-	}
-	if old.w.Version != w.Version {
+	if old.version != w.Version {
 		return store.ErrConflict
 	}
+
+	b := s.d.batch()
 	values := append([]any{number(w.Suspended)}, rulesValues(w.Rules)...)
-	values = append(values, max(old.w.Epoch, w.Epoch), micros(w.Updated), w.Version+1, []byte(w.ID))
-	_, err = r.exec(ctx, s.d.text.setWorkspace, values...)
-	return err
+	b.exec(s.d.text.setWorkspace, append(values, micros(w.Updated), number(c.EndTokens), s.d.arg(w.ID))...)
+	if err := b.finish(c, store.Notice{Kind: store.NoticeWorkspace, Workspace: w.ID}); err != nil {
+		return err
+	}
+	return b.run(ctx, r)
 }
 
-// lockWorkspace locks the workspace's row, which it makes if need be.
-func (d *Database) lockWorkspace(ctx context.Context, r runner, id string) (*workspaceRow, error) {
-	if _, err := r.exec(ctx, d.text.addWorkspace, []byte(id)); err != nil {
+// lock locks a workspace's row, which it makes if need be. A deleted workspace
+// is not there.
+func (s *settings) lock(ctx context.Context, r runner, id string, c store.Change) (*heldWorkspace, error) {
+	b := s.d.batch()
+	h := b.lock(locks{change: c, workspace: id})
+	if err := b.run(ctx, r); err != nil {
 		return nil, err
 	}
-	var row workspaceRow
-	if err := r.row(ctx, d.text.lockWorkspace, []byte(id)).Scan(row.columns()...); err != nil {
+	if err := b.refused(h); err != nil {
 		return nil, err
 	}
-	return &row, nil
+	if h.workspaces[id].deleted {
+		return nil, store.ErrNotFound
+	}
+	return h.workspaces[id], nil
 }
 
 // DeleteWorkspace implements store.Settings. All keys go in one transaction;
 // 10,000 take less than a second.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
-	notice := store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
 	err := checkWorkspace(id)
 	if err == nil {
-		err = s.d.change(ctx, c, notice, func(r runner) error { return s.deleteWorkspace(ctx, r, id, at) })
+		err = s.d.change(ctx, c, func(r runner) error { return s.deleteWorkspace(ctx, r, id, at, c) })
 	}
 	if err != nil {
 		return fail(ctx, "delete workspace", err)
@@ -217,23 +238,24 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 	return nil
 }
 
-func (s *settings) deleteWorkspace(ctx context.Context, r runner, id string, at time.Time) error {
-	q := &s.d.text
-	old, err := s.d.lockWorkspace(ctx, r, id)
-	if err != nil {
+func (s *settings) deleteWorkspace(ctx context.Context, r runner, id string, at time.Time, c store.Change) error {
+	if _, err := s.lock(ctx, r, id, c); err != nil {
 		return err
 	}
-	if old.w.Deleted {
-		return store.ErrNotFound
-	}
+	q, workspace := &s.d.text, s.d.arg(id)
+	b := s.d.batch()
 	if s.d.dialect == PostgreSQL {
-		_, err = r.exec(ctx, q.buryWorkspace, []byte(id), micros(at))
-	} else if _, err = r.exec(ctx, q.buryWorkspace, micros(at), []byte(id)); err == nil {
-		_, err = r.exec(ctx, q.deleteKeys, []byte(id))
+		b.add(part{name: "gone", text: q.deleteKeys, args: []any{workspace}})
+		b.exec(q.deleteMakersOf)
+		b.exec(q.addTombstones, micros(at))
+	} else {
+		b.exec(q.addTombstones, micros(at), workspace)
+		b.exec(q.deleteMakersOf, workspace)
+		b.exec(q.deleteKeys, workspace)
 	}
-	if err != nil {
+	b.exec(q.endWorkspace, micros(at), workspace)
+	if err := b.finish(c, store.Notice{Kind: store.NoticeWorkspace, Workspace: id}); err != nil {
 		return err
 	}
-	_, err = r.exec(ctx, q.endWorkspace, micros(at), []byte(id))
-	return err
+	return b.run(ctx, r)
 }

@@ -66,7 +66,7 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 			if version != ring.Version {
 				return store.ErrConflict
 			}
-			if _, err := r.exec(ctx, s.d.text.setRing, version+1, content); err != nil {
+			if _, err := r.exec(ctx, s.d.text.setRing, version+1, s.d.arg(content)); err != nil {
 				return err
 			}
 			return s.d.tell(ctx, r, store.Notice{Kind: store.NoticeSigningKeys})

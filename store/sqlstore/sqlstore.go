@@ -89,7 +89,6 @@ type Database struct {
 	writer chan struct{} // SQLite: who holds its one place writes
 	wakes  wakes
 	turns  turns
-	keys   *keyTable
 
 	sessions sessions
 	dropping chan struct{} // one place: who holds it looks through the pool
@@ -126,22 +125,21 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
 		dropping: make(chan struct{}, 1),
 	}
-	d.keys = &keyTable{d}
 	return d, nil
 }
 
-// Store returns the store, with every field set. Its signing keys are durable
-// and its epochs are those of its own keys. The stores of two calls are the
-// same one.
+// Store returns the store, with every field but Cached set. Its signing keys
+// are durable.
 func (d *Database) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
-			Keys:     d.keys,
+			Keys:     &keyTable{d},
 			Upkeep:   &upkeep{d},
 			Settings: &settings{d},
 			Events:   &eventLog{d},
 			Epochs:   &epochs{d},
 			OnceIDs:  &onceIDs{d},
+			Lists:    &lists{d},
 			Watch:    &watch{d},
 		},
 		SigningKeys: &signingKeys{d},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/big"
@@ -43,7 +44,7 @@ func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.dialect.checking(query), args...))
 }
 
-// transaction runs statements in one of PostgreSQL or MySQL.
+// transaction runs statements in one of MySQL.
 type transaction struct {
 	d  *Database
 	tx *sql.Tx
@@ -119,70 +120,65 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 		return err
 	}
 	return d.again(ctx, func() error {
-		if d.dialect == SQLite {
-			return d.writeSQLite(ctx, do)
+		switch d.dialect {
+		case PostgreSQL:
+			return d.writePostgreSQL(ctx, do)
+		case MySQL:
+			return d.writeMySQL(ctx, do)
 		}
-		return d.writeServer(ctx, do)
+		return d.writeSQLite(ctx, do)
 	})
 }
 
-func (d *Database) writeServer(ctx context.Context, do func(r runner) error) error {
-	conn, err := d.pool.Conn(ctx)
+// writeMySQL runs do in a transaction. MySQL's driver gets no context in Tx.Commit
+// and Tx.Rollback, which would wait for as long as the connection does. So both
+// are statements. Of the Tx nothing is left to do then but to let go of the
+// connection, for which no caller waits: the end of its context does that.
+func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) error {
+	ending, end := context.WithCancel(ctx)
+	defer end()
+	conn, tx, err := d.beginMySQL(ctx, ending)
 	if err != nil {
 		return err
 	}
-	ending, end := context.WithCancel(ctx)
-	if err = d.session(ctx, conn); err == nil {
-		err = d.transact(ctx, ending, conn, do)
+	if err = do(transaction{d, tx}); err != nil {
+		_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
+	} else if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
+		err = d.unknown(ctx, err)
 	}
-	end()
-	giveBack := conn.Close
-	if d.dialect.readOnly(err) {
-		giveBack = func() error { discard(conn); return nil }
-	}
-	if d.dialect == MySQL {
-		// The driver may still be ending the transaction, see transact.
-		go giveBack() //nolint:errcheck // it goes back to the pool
-	} else {
-		_ = giveBack() //nolint:errcheck // it goes back to the pool
-	}
+	go d.giveBack(conn, err)
 	return err
 }
 
-// transact runs do in a transaction that ends with the context ending.
-func (d *Database) transact(ctx, ending context.Context, conn *sql.Conn, do func(r runner) error) error {
-	// Under a stricter level of PostgreSQL a statement would not see what
-	// another transaction committed while it waited for its lock.
-	var options *sql.TxOptions
-	if d.dialect == PostgreSQL {
-		options = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
-	}
-	tx, err := conn.BeginTx(ending, options)
-	if err != nil {
-		return err
-	}
-	// MySQL's driver gets no context in Tx.Commit and Tx.Rollback, which would
-	// wait for as long as the connection does. After these statements nothing of
-	// tx is left to do but to give the connection back, for which no caller waits:
-	// it follows from the end of the context.
-	mysql := d.dialect == MySQL
-	if err := do(transaction{d, tx}); err != nil {
-		if mysql {
-			_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
-		} else {
-			_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
+// beginMySQL begins a transaction on a connection that works: a pool may hold
+// some that broke.
+func (d *Database) beginMySQL(ctx, ending context.Context) (*sql.Conn, *sql.Tx, error) {
+	for attempt := 1; ; attempt++ {
+		conn, err := d.pool.Conn(ctx)
+		if err != nil {
+			return nil, nil, err
 		}
-		return err
+		if err = d.session(ctx, conn); err == nil {
+			var tx *sql.Tx
+			if tx, err = conn.BeginTx(ending, nil); err == nil {
+				return conn, tx, nil
+			}
+		}
+		discard(conn)
+		if !errors.Is(err, driver.ErrBadConn) || attempt == beginAttempts {
+			return nil, nil, err
+		}
 	}
-	if mysql {
-		_, err = tx.ExecContext(ctx, "COMMIT")
-	} else {
-		err = tx.Commit()
+}
+
+// giveBack returns a connection to the pool, or closes it if its server takes no
+// writes.
+func (d *Database) giveBack(conn *sql.Conn, err error) {
+	if d.dialect.readOnly(err) {
+		discard(conn)
+		return
 	}
-	if err != nil {
-		return d.unknown(ctx, err)
-	}
-	return nil
+	_ = conn.Close() //nolint:errcheck // it goes back to the pool
 }
 
 func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) error {

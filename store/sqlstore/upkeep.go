@@ -81,14 +81,17 @@ func (u *upkeep) touchKey(ctx context.Context, r runner, id string, uses []store
 	if err != nil {
 		return err
 	}
-	_, err = r.exec(ctx, u.d.text.setUse, lastUsed, secrets, []byte(id))
+	_, err = r.exec(ctx, u.d.text.setUse, lastUsed, u.d.arg(secrets), u.d.arg(id))
 	return err
 }
 
 // lockSecrets locks a key's row and reads its secrets.
 func (u *upkeep) lockSecrets(ctx context.Context, r runner, id string) (workspace string, lastUsed int64, rows []secretRow, err error) {
+	if !storable(id) {
+		return "", 0, nil, store.ErrNotFound
+	}
 	var secrets []byte
-	if err := r.row(ctx, u.d.text.lockSecrets, []byte(id)).Scan(text{&workspace}, &lastUsed, &secrets); err != nil {
+	if err := r.row(ctx, u.d.text.lockSecrets, u.d.arg(id)).Scan(text{&workspace}, &lastUsed, &secrets); err != nil {
 		return "", 0, nil, found(err)
 	}
 	rows, err = readSecrets(secrets)
@@ -114,7 +117,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 		if err != nil {
 			return err
 		}
-		if _, err := r.exec(ctx, u.d.text.setSecrets, secrets, []byte(keyID)); err != nil {
+		if _, err := r.exec(ctx, u.d.text.setSecrets, u.d.arg(secrets), u.d.arg(keyID)); err != nil {
 			return err
 		}
 		return u.d.tell(ctx, r, store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: keyID})

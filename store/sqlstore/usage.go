@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -26,8 +27,8 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		if c.Logins == 0 && c.Refusals == 0 {
 			continue
 		}
-		if len(c.Workspace) > maxWorkspace || len(c.Key) > maxID {
-			return fail(ctx, "add usage", refuse("a workspace or key has too many bytes"))
+		if err := errors.Join(checkWorkspace(c.Workspace), checkText("a key's id", c.Key, maxID)); err != nil {
+			return fail(ctx, "add usage", err)
 		}
 		day := usageDay{c.Workspace, c.Key, dayOf(c.Day)}
 		sum := sums[day]
@@ -44,7 +45,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	err := u.d.write(ctx, func(r runner) error {
 		for _, day := range days {
 			sum := sums[day]
-			_, err := r.exec(ctx, u.d.text.addDay, []byte(day.workspace), []byte(day.key), day.day, sum.logins, sum.refusals)
+			_, err := r.exec(ctx, u.d.text.addDay, u.d.arg(day.workspace), u.d.arg(day.key), day.day, sum.logins, sum.refusals)
 			if err != nil {
 				return err
 			}
@@ -59,10 +60,13 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 
 // Days implements store.Usage.
 func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
+	if !storable(workspace + key) {
+		workspace, key = "", "" // no counts have what cannot be kept
+	}
 	var counts []store.Count
 	err := u.d.read(ctx, func(r runner) error {
 		counts = nil
-		rows, err := r.rows(ctx, u.d.text.days, []byte(workspace), []byte(key), firstDay(from), firstDay(to))
+		rows, err := r.rows(ctx, u.d.text.days, u.d.arg(workspace), u.d.arg(key), firstDay(from), firstDay(to))
 		if err != nil {
 			return err
 		}

@@ -14,22 +14,6 @@ import (
 // sees it by a gap.
 const kept = 4096
 
-// tell adds a notice inside the transaction of its change. The number comes
-// from a row that stays locked until the commit: so the numbers have no gaps
-// and follow the order of the commits.
-func (d *Database) tell(ctx context.Context, r runner, n store.Notice) error {
-	args := []any{int64(n.Kind), []byte(n.Workspace), []byte(n.Key), []byte(n.Token)}
-	if d.dialect == PostgreSQL {
-		_, err := r.exec(ctx, d.text.tell, args...)
-		return err
-	}
-	if _, err := r.exec(ctx, d.text.count); err != nil {
-		return err
-	}
-	_, err := r.exec(ctx, d.text.addNotice, args...)
-	return err
-}
-
 // told wakes who watches within this process, after a commit, and at times
 // removes old notices.
 func (d *Database) told(ctx context.Context) {
@@ -38,7 +22,7 @@ func (d *Database) told(ctx context.Context) {
 		return
 	}
 	var head int64
-	err := d.read(ctx, func(r runner) error { return r.row(ctx, d.text.head).Scan(&head) })
+	err := d.read(ctx, func(r runner) error { return r.row(ctx, d.text.head).Scan(new(primary), &head) })
 	if err == nil {
 		d.discardOld(ctx, d.text.pruneNotices, head-kept)
 	}
@@ -137,7 +121,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 func (w *watch) head(ctx context.Context) (last int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err = w.d.read(ctx, func(r runner) error { return r.row(ctx, w.d.text.head).Scan(&last) })
+	err = w.d.read(ctx, func(r runner) error { return r.row(ctx, w.d.text.head).Scan(new(primary), &last) })
 	return last, err
 }
 
@@ -185,7 +169,7 @@ func (w *watch) news(ctx context.Context, last int64) (head int64, news []store.
 		for rows.Next() {
 			var seq, kind sql.NullInt64
 			var n store.Notice
-			if err := rows.Scan(&head, &seq, &kind, text{&n.Workspace}, text{&n.Key}, text{&n.Token}); err != nil {
+			if err := rows.Scan(new(primary), &head, &seq, &kind, text{&n.Workspace}, text{&n.Key}, text{&n.Token}); err != nil {
 				return err
 			}
 			if seq.Valid {

@@ -88,9 +88,9 @@ func (c newslessConn) QueryContext(_ context.Context, query string, _ []driver.N
 	case strings.Contains(query, "MAX(version)"):
 		return &row{values: []driver.Value{int64(c.version)}}, nil
 	case strings.Contains(query, "LEFT JOIN latchkey_notices"):
-		return &row{values: []driver.Value{int64(0), nil, nil, nil, nil, nil}}, nil
+		return &row{values: []driver.Value{false, int64(0), nil, nil, nil, nil, nil}}, nil
 	case strings.Contains(query, "FROM latchkey_feed"):
-		return &row{values: []driver.Value{int64(0)}}, nil
+		return &row{values: []driver.Value{false, int64(0)}}, nil
 	}
 	return nil, errors.ErrUnsupported
 }

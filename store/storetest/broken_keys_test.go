@@ -254,6 +254,24 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"List/a workspace sees its own keys only", "Cursor/a cursor opens no other workspace"}},
 
+		{"knows makers of keys only", func(s store.Store) store.Store {
+			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+				if q.MadeBy != "" {
+					q.CreatedBy.ID, q.MadeBy = q.MadeBy, ""
+				}
+				return s.Keys.List(ctx, q)
+			}})
+		}, []string{"List/what an actor made"}},
+
+		{"knows a maker by the beginning of its id", func(s store.Store) store.Store {
+			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+				if q.MadeBy == "mak" {
+					q.MadeBy = "maker"
+				}
+				return s.Keys.List(ctx, q)
+			}})
+		}, []string{"List/what an actor made"}},
+
 		{"ignores a condition", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				q.NotAfterTo = time.Time{}

@@ -75,12 +75,16 @@ func updateRules() []rule {
 				first := newKey("team-a", "key-1")
 				create(t, s, first)
 				k := first.Clone()
-				k.Created, k.CreatedBy = noon.AddDate(1, 0, 0), store.ActorRef{Kind: "admin", ID: "another"}
+				k.Created, k.CreatedBy, k.Depth = noon.AddDate(1, 0, 0), store.ActorRef{Kind: "admin", ID: "another"}, 7
 				k.Secrets[0].Created = noon.AddDate(1, 0, 0)
+				k.Secrets[0].CreatedBy, k.Secrets[0].Prefix = store.ActorRef{Kind: "admin", ID: "another"}, "other_"
 				update(t, s, k)
 				got := lookup(t, s, "key-1").Key
+				equal(t, "the secret's CreatedBy", got.Secrets[0].CreatedBy, first.Secrets[0].CreatedBy)
+				equal(t, "the secret's Prefix", got.Secrets[0].Prefix, first.Secrets[0].Prefix)
 				equalTime(t, "Created", got.Created, first.Created)
 				equal(t, "CreatedBy", got.CreatedBy, first.CreatedBy)
+				equal(t, "Depth", got.Depth, first.Depth)
 				equalTime(t, "the secret's Created", got.Secrets[0].Created, first.Secrets[0].Created)
 			},
 		},

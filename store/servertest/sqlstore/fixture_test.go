@@ -21,7 +21,7 @@ func key(workspace, id string) store.Key {
 		Permissions: scope.MustParse("project.list project.read"), Asked: scope.MustParse("project.*"),
 		Secrets:   []store.Secret{{ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$c2VjcmV0", Generated: true, Created: noon}},
 		NotAfter:  noon.AddDate(0, 3, 0),
-		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}, Created: noon, Updated: noon, Version: 1, Epoch: 1,
+		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}, Created: noon, Updated: noon, Version: 1,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -90,7 +91,7 @@ func (c tapConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.
 }
 
 func (c tapConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if query == "BEGIN IMMEDIATE" {
+	if strings.HasPrefix(query, "BEGIN") {
 		if err := c.p.refused(); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,6 @@
--- Ids and names are VARBINARY: they are compared byte by byte, whatever
--- collation the database has, and may hold any bytes. Instants are
--- microseconds since 1970; -62135596800000000 is the zero time.
+-- Ids, names and texts are VARBINARY: they are compared byte by byte, whatever
+-- collation the database has. Instants are microseconds since 1970;
+-- -62135596800000000 is the zero time. The views at the end show both to people.
 --
 -- MySQL commits each statement by itself: one that ran before does nothing.
 
@@ -11,12 +11,23 @@ CREATE TABLE IF NOT EXISTS {p}instance (
     require_expiry SMALLINT NOT NULL DEFAULT 0,
     max_lifetime   BIGINT NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  BIGINT NOT NULL DEFAULT -62135596800000000,
+    reminders_off  SMALLINT NOT NULL DEFAULT 0,
+    remind_before  VARBINARY(255) NOT NULL DEFAULT '', -- nanoseconds
     epoch          BIGINT NOT NULL DEFAULT 0,
     updated        BIGINT NOT NULL DEFAULT -62135596800000000,
     version        BIGINT NOT NULL DEFAULT 0
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 INSERT IGNORE INTO {p}instance (id) VALUES (1);
+
+-- The version of the instance's settings, for changes to lock.
+CREATE TABLE IF NOT EXISTS {p}stripes (
+    id      SMALLINT PRIMARY KEY,
+    version BIGINT NOT NULL DEFAULT 0,
+    locks   BIGINT NOT NULL DEFAULT 0 -- written to lock the row
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
+INSERT IGNORE INTO {p}stripes (id) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15);
 
 CREATE TABLE IF NOT EXISTS {p}workspaces (
     id             VARBINARY(1024) PRIMARY KEY,
@@ -29,7 +40,8 @@ CREATE TABLE IF NOT EXISTS {p}workspaces (
     epoch          BIGINT NOT NULL DEFAULT 0,
     updated        BIGINT NOT NULL DEFAULT -62135596800000000,
     version        BIGINT NOT NULL DEFAULT 0,
-    held           BIGINT NOT NULL DEFAULT 0 -- keys not deleted, exact
+    held           BIGINT NOT NULL DEFAULT 0, -- keys not deleted, exact
+    locks          BIGINT NOT NULL DEFAULT 0 -- written to lock the row
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 CREATE TABLE IF NOT EXISTS {p}keys (
@@ -47,11 +59,13 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     disabled       SMALLINT NOT NULL,
     maker_kind     VARBINARY(255) NOT NULL,
     maker_id       VARBINARY(1024) NOT NULL,
+    depth          BIGINT NOT NULL,
     created        BIGINT NOT NULL,
     updated        BIGINT NOT NULL,
     last_used      BIGINT NOT NULL,
     version        BIGINT NOT NULL,
     epoch          BIGINT NOT NULL,
+    locks          BIGINT NOT NULL DEFAULT 0, -- written to lock the row
     INDEX {p}keys_created (created, id),
     INDEX {p}keys_name (name, id),
     INDEX {p}keys_space_created (workspace, created, id),
@@ -60,19 +74,19 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     INDEX {p}keys_space_expiry (workspace, not_after, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
-CREATE TABLE IF NOT EXISTS {p}tombstones (
-    id    VARBINARY(255) PRIMARY KEY,
-    at    BIGINT NOT NULL,
-    epoch BIGINT NOT NULL,
-    INDEX {p}tombstones_at (at)
+-- Who made each key, and who made one of its secrets.
+CREATE TABLE IF NOT EXISTS {p}makers (
+    maker  VARBINARY(1024) NOT NULL,
+    made   BIGINT NOT NULL, -- when the key was
+    key_id VARBINARY(255) NOT NULL,
+    PRIMARY KEY (maker, made, key_id),
+    INDEX {p}makers_key (key_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
--- Epochs of keys that are kept elsewhere.
-CREATE TABLE IF NOT EXISTS {p}marks (
-    id        VARBINARY(255) PRIMARY KEY,
-    workspace VARBINARY(1024) NOT NULL,
-    epoch     BIGINT NOT NULL,
-    secrets   MEDIUMBLOB NOT NULL -- JSON
+CREATE TABLE IF NOT EXISTS {p}tombstones (
+    id VARBINARY(255) PRIMARY KEY,
+    at BIGINT NOT NULL,
+    INDEX {p}tombstones_at (at)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 CREATE TABLE IF NOT EXISTS {p}revoked (
@@ -103,6 +117,15 @@ CREATE TABLE IF NOT EXISTS {p}once (
     INDEX {p}once_expires (expires)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
+-- Entries of the host's lists that are in use.
+CREATE TABLE IF NOT EXISTS {p}lists (
+    list        VARBINARY(255) NOT NULL,
+    name        VARBINARY(255) NOT NULL,
+    fingerprint VARBINARY(255) NOT NULL,
+    until       BIGINT NOT NULL, -- 9223372036854775807 is not before it is removed
+    PRIMARY KEY (list, name)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
 CREATE TABLE IF NOT EXISTS {p}days (
     workspace VARBINARY(1024) NOT NULL,
     key_id    VARBINARY(255) NOT NULL,
@@ -122,7 +145,7 @@ CREATE TABLE IF NOT EXISTS {p}limits (
 CREATE TABLE IF NOT EXISTS {p}ring (
     id      SMALLINT PRIMARY KEY,
     version BIGINT NOT NULL,
-    content LONGBLOB NOT NULL -- JSON
+    content MEDIUMBLOB NOT NULL -- JSON
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 INSERT IGNORE INTO {p}ring (id, version, content) VALUES (1, 0, '[]');
@@ -142,3 +165,46 @@ CREATE TABLE IF NOT EXISTS {p}notices (
     key_id    VARBINARY(255) NOT NULL,
     token     MEDIUMBLOB NOT NULL
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
+-- For people: texts, and times in UTC; none is NULL. No digest is shown.
+
+CREATE OR REPLACE VIEW {p}keys_view AS SELECT
+    CONVERT(id USING utf8mb4) AS id,
+    CONVERT(workspace USING utf8mb4) AS workspace,
+    CONVERT(name USING utf8mb4) AS name,
+    TRIM(CONVERT(permissions USING utf8mb4)) AS permissions,
+    CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, not_after, '1970-01-01 00:00:00') END AS not_after,
+    disabled <> 0 AS disabled,
+    CONVERT(maker_kind USING utf8mb4) AS maker_kind,
+    CONVERT(maker_id USING utf8mb4) AS maker_id,
+    depth,
+    CASE WHEN created BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, created, '1970-01-01 00:00:00') END AS created,
+    CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, updated, '1970-01-01 00:00:00') END AS updated,
+    CASE WHEN last_used BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, last_used, '1970-01-01 00:00:00') END AS last_used,
+    version
+FROM {p}keys;
+
+CREATE OR REPLACE VIEW {p}workspaces_view AS SELECT
+    CONVERT(id USING utf8mb4) AS id,
+    suspended <> 0 AS suspended,
+    deleted <> 0 AS deleted,
+    max_keys,
+    require_expiry <> 0 AS require_expiry,
+    max_lifetime / 1000000000 AS max_lifetime_seconds,
+    CASE WHEN enforced_from BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, enforced_from, '1970-01-01 00:00:00') END AS enforced_from,
+    CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, updated, '1970-01-01 00:00:00') END AS updated,
+    version,
+    held AS number_of_keys
+FROM {p}workspaces;
+
+CREATE OR REPLACE VIEW {p}events_view AS SELECT
+    CONVERT(id USING utf8mb4) AS id,
+    CASE WHEN at BETWEEN -62135596799999999 AND 253402300799999999 THEN TIMESTAMPADD(MICROSECOND, at, '1970-01-01 00:00:00') END AS at,
+    CONVERT(actor_kind USING utf8mb4) AS actor_kind,
+    CONVERT(actor_id USING utf8mb4) AS actor_id,
+    CONVERT(action USING utf8mb4) AS action,
+    CONVERT(workspace USING utf8mb4) AS workspace,
+    CONVERT(key_id USING utf8mb4) AS key_id,
+    CONVERT(fields USING utf8mb4) AS fields,
+    CONVERT(note USING utf8mb4) AS note
+FROM {p}events;

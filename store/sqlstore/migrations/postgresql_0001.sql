@@ -1,7 +1,6 @@
--- Ids and names are bytea: they are compared byte by byte, whatever collation
--- the database has, and may hold any bytes. Instants are microseconds since
--- 1970; -62135596800000000 is the zero time. To read a text:
--- convert_from(name, 'UTF8').
+-- Ids, names and texts are compared byte by byte, whatever collation the
+-- database has. Instants are microseconds since 1970; -62135596800000000 is the
+-- zero time. The views at the end show both to people.
 
 CREATE TABLE {p}instance (
     id             smallint PRIMARY KEY,
@@ -10,6 +9,8 @@ CREATE TABLE {p}instance (
     require_expiry smallint NOT NULL DEFAULT 0,
     max_lifetime   bigint NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  bigint NOT NULL DEFAULT -62135596800000000,
+    reminders_off  smallint NOT NULL DEFAULT 0,
+    remind_before  text COLLATE "C" NOT NULL DEFAULT '', -- nanoseconds
     epoch          bigint NOT NULL DEFAULT 0,
     updated        bigint NOT NULL DEFAULT -62135596800000000,
     version        bigint NOT NULL DEFAULT 0
@@ -17,8 +18,16 @@ CREATE TABLE {p}instance (
 
 INSERT INTO {p}instance (id) VALUES (1);
 
+-- The version of the instance's settings, for changes to lock.
+CREATE TABLE {p}stripes (
+    id      smallint PRIMARY KEY,
+    version bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10);
+
+INSERT INTO {p}stripes (id) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15);
+
 CREATE TABLE {p}workspaces (
-    id             bytea PRIMARY KEY,
+    id             text COLLATE "C" PRIMARY KEY,
     suspended      smallint NOT NULL DEFAULT 0,
     deleted        smallint NOT NULL DEFAULT 0,
     max_keys       bigint NOT NULL DEFAULT 0,
@@ -32,20 +41,21 @@ CREATE TABLE {p}workspaces (
 ) WITH (fillfactor = 80);
 
 CREATE TABLE {p}keys (
-    id             bytea PRIMARY KEY,
-    workspace      bytea NOT NULL,
-    name           bytea NOT NULL,
-    name_folded    bytea, -- in lower case, where that differs
-    id_folded      bytea,
-    permissions    bytea NOT NULL, -- a space before and after each
-    asked          bytea NOT NULL,
-    secrets        bytea NOT NULL, -- JSON
-    resources      bytea NOT NULL, -- JSON
+    id             text COLLATE "C" PRIMARY KEY,
+    workspace      text COLLATE "C" NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    name_folded    text COLLATE "C", -- in lower case, where that differs
+    id_folded      text COLLATE "C",
+    permissions    text COLLATE "C" NOT NULL, -- a space before and after each
+    asked          text COLLATE "C" NOT NULL,
+    secrets        text COLLATE "C" NOT NULL, -- JSON
+    resources      text COLLATE "C" NOT NULL, -- JSON
     not_after      bigint NOT NULL, -- 9223372036854775807 is never
-    not_after_text bytea NOT NULL,
+    not_after_text text COLLATE "C" NOT NULL,
     disabled       smallint NOT NULL,
-    maker_kind     bytea NOT NULL,
-    maker_id       bytea NOT NULL,
+    maker_kind     text COLLATE "C" NOT NULL,
+    maker_id       text COLLATE "C" NOT NULL,
+    depth          bigint NOT NULL,
     created        bigint NOT NULL,
     updated        bigint NOT NULL,
     last_used      bigint NOT NULL,
@@ -60,21 +70,22 @@ CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
+-- Who made each key, and who made one of its secrets.
+CREATE TABLE {p}makers (
+    maker  text COLLATE "C" NOT NULL,
+    made   bigint NOT NULL, -- when the key was
+    key_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (maker, made, key_id)
+);
+
+CREATE INDEX {p}makers_key ON {p}makers (key_id);
+
 CREATE TABLE {p}tombstones (
-    id    bytea PRIMARY KEY,
-    at    bigint NOT NULL,
-    epoch bigint NOT NULL
+    id text COLLATE "C" PRIMARY KEY,
+    at bigint NOT NULL
 );
 
 CREATE INDEX {p}tombstones_at ON {p}tombstones (at);
-
--- Epochs of keys that are kept elsewhere.
-CREATE TABLE {p}marks (
-    id        bytea PRIMARY KEY,
-    workspace bytea NOT NULL,
-    epoch     bigint NOT NULL,
-    secrets   bytea NOT NULL -- JSON
-);
 
 CREATE TABLE {p}revoked (
     id   bytea PRIMARY KEY, -- SHA-256 of the token's id
@@ -84,15 +95,15 @@ CREATE TABLE {p}revoked (
 CREATE INDEX {p}revoked_ends ON {p}revoked (ends);
 
 CREATE TABLE {p}events (
-    id         bytea PRIMARY KEY,
+    id         text COLLATE "C" PRIMARY KEY,
     at         bigint NOT NULL,
-    actor_kind bytea NOT NULL,
-    actor_id   bytea NOT NULL,
-    action     bytea NOT NULL,
-    workspace  bytea NOT NULL,
-    key_id     bytea NOT NULL,
-    fields     bytea NOT NULL, -- JSON
-    note       bytea NOT NULL
+    actor_kind text COLLATE "C" NOT NULL,
+    actor_id   text COLLATE "C" NOT NULL,
+    action     text COLLATE "C" NOT NULL,
+    workspace  text COLLATE "C" NOT NULL,
+    key_id     text COLLATE "C" NOT NULL,
+    fields     text COLLATE "C" NOT NULL, -- JSON
+    note       text COLLATE "C" NOT NULL
 );
 
 CREATE INDEX {p}events_at ON {p}events (at, id);
@@ -101,15 +112,24 @@ CREATE INDEX {p}events_key_at ON {p}events (key_id, at, id);
 
 CREATE TABLE {p}once (
     id      bytea PRIMARY KEY, -- SHA-256 of space and id
-    value   bytea NOT NULL,
+    value   text COLLATE "C" NOT NULL,
     expires bigint NOT NULL
 );
 
 CREATE INDEX {p}once_expires ON {p}once (expires);
 
+-- Entries of the host's lists that are in use.
+CREATE TABLE {p}lists (
+    list        text COLLATE "C" NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL,
+    until       bigint NOT NULL, -- 9223372036854775807 is not before it is removed
+    PRIMARY KEY (list, name)
+);
+
 CREATE TABLE {p}days (
-    workspace bytea NOT NULL,
-    key_id    bytea NOT NULL,
+    workspace text COLLATE "C" NOT NULL,
+    key_id    text COLLATE "C" NOT NULL,
     day       bigint NOT NULL, -- since 1970
     logins    bigint NOT NULL,
     refusals  bigint NOT NULL,
@@ -128,7 +148,7 @@ CREATE INDEX {p}limits_arrival ON {p}limits (arrival);
 CREATE TABLE {p}ring (
     id      smallint PRIMARY KEY,
     version bigint NOT NULL,
-    content bytea NOT NULL -- JSON
+    content text COLLATE "C" NOT NULL -- JSON
 );
 
 INSERT INTO {p}ring (id, version, content) VALUES (1, 0, '[]');
@@ -144,7 +164,50 @@ INSERT INTO {p}feed (id, seq) VALUES (1, 0);
 CREATE TABLE {p}notices (
     seq       bigint PRIMARY KEY,
     kind      smallint NOT NULL,
-    workspace bytea NOT NULL,
-    key_id    bytea NOT NULL,
-    token     bytea NOT NULL
+    workspace text COLLATE "C" NOT NULL,
+    key_id    text COLLATE "C" NOT NULL,
+    token     text COLLATE "C" NOT NULL
 );
+
+-- For people: texts, and times with time zone; none is NULL. No digest is shown.
+
+CREATE VIEW {p}keys_view AS SELECT
+    id,
+    workspace,
+    name,
+    trim(permissions) AS permissions,
+    CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + not_after * interval '1 microsecond' END AS not_after,
+    disabled <> 0 AS disabled,
+    maker_kind,
+    maker_id,
+    depth,
+    CASE WHEN created BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + created * interval '1 microsecond' END AS created,
+    CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + updated * interval '1 microsecond' END AS updated,
+    CASE WHEN last_used BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + last_used * interval '1 microsecond' END AS last_used,
+    version
+FROM {p}keys;
+
+CREATE VIEW {p}workspaces_view AS SELECT
+    id,
+    suspended <> 0 AS suspended,
+    deleted <> 0 AS deleted,
+    max_keys,
+    require_expiry <> 0 AS require_expiry,
+    max_lifetime / 1000000000 AS max_lifetime_seconds,
+    CASE WHEN enforced_from BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + enforced_from * interval '1 microsecond' END AS enforced_from,
+    CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + updated * interval '1 microsecond' END AS updated,
+    version,
+    held AS number_of_keys
+FROM {p}workspaces;
+
+CREATE VIEW {p}events_view AS SELECT
+    id,
+    CASE WHEN at BETWEEN -62135596799999999 AND 253402300799999999 THEN timestamptz 'epoch' + at * interval '1 microsecond' END AS at,
+    actor_kind,
+    actor_id,
+    action,
+    workspace,
+    key_id,
+    fields,
+    note
+FROM {p}events;

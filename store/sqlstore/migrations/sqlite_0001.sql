@@ -1,6 +1,6 @@
--- Ids and names are BLOB: they are compared byte by byte and may hold any
--- bytes. Instants are microseconds since 1970; -62135596800000000 is the zero
--- time. To read a text: CAST(name AS TEXT).
+-- Ids, names and texts are BLOB: they are compared byte by byte. Instants are
+-- microseconds since 1970; -62135596800000000 is the zero time. The views at the
+-- end show both to people.
 
 CREATE TABLE {p}instance (
     id             INTEGER PRIMARY KEY,
@@ -9,12 +9,22 @@ CREATE TABLE {p}instance (
     require_expiry INTEGER NOT NULL DEFAULT 0,
     max_lifetime   INTEGER NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  INTEGER NOT NULL DEFAULT -62135596800000000,
+    reminders_off  INTEGER NOT NULL DEFAULT 0,
+    remind_before  BLOB NOT NULL DEFAULT x'', -- nanoseconds
     epoch          INTEGER NOT NULL DEFAULT 0,
     updated        INTEGER NOT NULL DEFAULT -62135596800000000,
     version        INTEGER NOT NULL DEFAULT 0
 );
 
 INSERT INTO {p}instance (id) VALUES (1);
+
+-- The version of the instance's settings, for changes to lock.
+CREATE TABLE {p}stripes (
+    id      INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL DEFAULT 0
+);
+
+INSERT INTO {p}stripes (id) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15);
 
 CREATE TABLE {p}workspaces (
     id             BLOB PRIMARY KEY,
@@ -45,6 +55,7 @@ CREATE TABLE {p}keys (
     disabled       INTEGER NOT NULL,
     maker_kind     BLOB NOT NULL,
     maker_id       BLOB NOT NULL,
+    depth          INTEGER NOT NULL,
     created        INTEGER NOT NULL,
     updated        INTEGER NOT NULL,
     last_used      INTEGER NOT NULL,
@@ -59,21 +70,22 @@ CREATE INDEX {p}keys_space_name ON {p}keys (workspace, name, id);
 CREATE INDEX {p}keys_expiry ON {p}keys (not_after, id);
 CREATE INDEX {p}keys_space_expiry ON {p}keys (workspace, not_after, id);
 
+-- Who made each key, and who made one of its secrets.
+CREATE TABLE {p}makers (
+    maker  BLOB NOT NULL,
+    made   INTEGER NOT NULL, -- when the key was
+    key_id BLOB NOT NULL,
+    PRIMARY KEY (maker, made, key_id)
+);
+
+CREATE INDEX {p}makers_key ON {p}makers (key_id);
+
 CREATE TABLE {p}tombstones (
-    id    BLOB PRIMARY KEY,
-    at    INTEGER NOT NULL,
-    epoch INTEGER NOT NULL
+    id BLOB PRIMARY KEY,
+    at INTEGER NOT NULL
 );
 
 CREATE INDEX {p}tombstones_at ON {p}tombstones (at);
-
--- Epochs of keys that are kept elsewhere.
-CREATE TABLE {p}marks (
-    id        BLOB PRIMARY KEY,
-    workspace BLOB NOT NULL,
-    epoch     INTEGER NOT NULL,
-    secrets   BLOB NOT NULL -- JSON
-);
 
 CREATE TABLE {p}revoked (
     id   BLOB PRIMARY KEY, -- SHA-256 of the token's id
@@ -105,6 +117,15 @@ CREATE TABLE {p}once (
 );
 
 CREATE INDEX {p}once_expires ON {p}once (expires);
+
+-- Entries of the host's lists that are in use.
+CREATE TABLE {p}lists (
+    list        BLOB NOT NULL,
+    name        BLOB NOT NULL,
+    fingerprint BLOB NOT NULL,
+    until       INTEGER NOT NULL, -- 9223372036854775807 is not before it is removed
+    PRIMARY KEY (list, name)
+);
 
 CREATE TABLE {p}days (
     workspace BLOB NOT NULL,
@@ -147,3 +168,46 @@ CREATE TABLE {p}notices (
     key_id    BLOB NOT NULL,
     token     BLOB NOT NULL
 );
+
+-- For people: texts, and times in UTC; none is NULL. No digest is shown.
+
+CREATE VIEW {p}keys_view AS SELECT
+    CAST(id AS TEXT) AS id,
+    CAST(workspace AS TEXT) AS workspace,
+    CAST(name AS TEXT) AS name,
+    trim(CAST(permissions AS TEXT)) AS permissions,
+    CASE WHEN not_after BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', not_after / 1000000.0, 'unixepoch') END AS not_after,
+    disabled,
+    CAST(maker_kind AS TEXT) AS maker_kind,
+    CAST(maker_id AS TEXT) AS maker_id,
+    depth,
+    CASE WHEN created BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', created / 1000000.0, 'unixepoch') END AS created,
+    CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', updated / 1000000.0, 'unixepoch') END AS updated,
+    CASE WHEN last_used BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', last_used / 1000000.0, 'unixepoch') END AS last_used,
+    version
+FROM {p}keys;
+
+CREATE VIEW {p}workspaces_view AS SELECT
+    CAST(id AS TEXT) AS id,
+    suspended,
+    deleted,
+    max_keys,
+    require_expiry,
+    max_lifetime / 1000000000 AS max_lifetime_seconds,
+    CASE WHEN enforced_from BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', enforced_from / 1000000.0, 'unixepoch') END AS enforced_from,
+    CASE WHEN updated BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', updated / 1000000.0, 'unixepoch') END AS updated,
+    version,
+    held AS number_of_keys
+FROM {p}workspaces;
+
+CREATE VIEW {p}events_view AS SELECT
+    CAST(id AS TEXT) AS id,
+    CASE WHEN at BETWEEN -62135596799999999 AND 253402300799999999 THEN strftime('%Y-%m-%d %H:%M:%f', at / 1000000.0, 'unixepoch') END AS at,
+    CAST(actor_kind AS TEXT) AS actor_kind,
+    CAST(actor_id AS TEXT) AS actor_id,
+    CAST(action AS TEXT) AS action,
+    CAST(workspace AS TEXT) AS workspace,
+    CAST(key_id AS TEXT) AS key_id,
+    CAST(fields AS TEXT) AS fields,
+    CAST(note AS TEXT) AS note
+FROM {p}events;
