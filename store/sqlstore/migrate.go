@@ -19,7 +19,7 @@ var migrationFiles embed.FS
 // the same time too: one works, the others wait. A schema that is newer than
 // this release is refused and left as it is. There is no way back.
 //
-// It needs the right to create tables; other calls only read and write rows.
+// It needs the right to create tables and views; other calls only read and write rows.
 // On PostgreSQL and SQLite a migration is one transaction. MySQL commits each
 // of its statements; one that was interrupted is finished by the next call.
 func (d *Database) Migrate(ctx context.Context) error {

@@ -9,20 +9,43 @@
 //
 // A change, its event, its one-time id, its epoch and its notice are one
 // transaction, at the isolation that the database has by default (PostgreSQL:
-// read committed, whatever default was set). What a deadlock or a serialization failure undid is tried again; a commit whose
-// outcome is unknown is never repeated but reported as store.ErrUnavailable.
+// read committed, whatever default was set). What a deadlock or a serialization
+// failure undid is tried again; a commit whose outcome is unknown is never
+// repeated but reported as store.ErrUnavailable. Reads that decide something are
+// refused by a server that follows another one.
+//
+// Texts are UTF-8 without a zero byte; others are an error.
+//
+// # Round trips
+//
+// Once its connection has prepared what it sends, a call takes, by itself and
+// with a one-time id and three preconditions:
+//
+//	                         PostgreSQL   MySQL, MariaDB
+//	look-up, epochs              1             1
+//	create                       4          10 to 13
+//	update, rotate, disable      4           8 to 13
+//	delete                       4          11 to 14
+//	settings                     4           8 to 12
+//	delete a workspace           4          11 to 15
+//	revoke a token               3             6
+//
+// More than one event, and makers that change, add to those of MySQL. The last
+// one of MySQL's follows after the call has returned. SQLite has none.
 //
 // # PostgreSQL
 //
-// Version 11 or later. Tested with pgx, whose statement cache makes a look-up
-// one round trip. Config.Listen makes notices arrive at once.
+// Version 11 or later, in a database of encoding UTF8. Tested with pgx, whose
+// statement cache the numbers above are for. Config.Listen makes notices arrive
+// at once.
 //
 // # MySQL and MariaDB
 //
 // MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Statements are
-// prepared once a connection: a look-up is one round trip. Of those, 60 or so,
-// a server keeps max_prepared_stmt_count (16,382) for all its clients: bound the
-// pool (SetMaxOpenConns) of each replica by that.
+// prepared once a connection. Of those, 70 or so, a server keeps
+// max_prepared_stmt_count (16,382) for all its clients: bound the pool
+// (SetMaxOpenConns) of each replica by that. The nodes of a Galera cluster may
+// all take writes: what a change rests on is written, not only locked.
 //
 // # SQLite
 //
@@ -35,6 +58,19 @@
 // The writers of one Database wait for one another within the process, those
 // of several processes for the lock of the file; readers wait for nobody. The
 // file must lie on a local disk. For memory alone there is package memstore.
+//
+// # For operators
+//
+// The views latchkey_keys_view, latchkey_workspaces_view and
+// latchkey_events_view show texts, and times in UTC or with their zone; none is
+// NULL. They show no digest. Beside a table of the host's:
+//
+//	SELECT t.title, k.id, k.name, k.created
+//	FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id
+//
+// On MySQL: ON k.workspace = t.id COLLATE utf8mb4_bin. In the tables themselves,
+// which are no interface and change with releases, instants are microseconds
+// since 1970, and texts are bytes except on PostgreSQL.
 package sqlstore
 
 import (

@@ -96,8 +96,12 @@ func oldest(dialect Dialect, table, column string) string {
 	if dialect == MySQL {
 		return `DELETE FROM {p}` + table + ` WHERE ` + column + ` < ? ORDER BY ` + column + ` LIMIT ` + sweepAtOnce
 	}
-	return `DELETE FROM {p}` + table + ` WHERE id IN (SELECT id FROM {p}` + table + ` WHERE ` + column + ` < ? ORDER BY ` + column +
-		` LIMIT ` + sweepAtOnce + dialect.pick(" FOR UPDATE SKIP LOCKED", "", "") + `)`
+	rows := `(SELECT id FROM {p}` + table + ` WHERE ` + column + ` < ? ORDER BY ` + column + ` LIMIT ` + sweepAtOnce
+	if dialect == PostgreSQL {
+		// An array is looked up by the index, however many rows there are.
+		return `DELETE FROM {p}` + table + ` WHERE id = ANY(ARRAY` + rows + ` FOR UPDATE SKIP LOCKED))`
+	}
+	return `DELETE FROM {p}` + table + ` WHERE id IN ` + rows + `)`
 }
 
 // ended removes rows whose column lies more than skew before the server's clock.

@@ -27,6 +27,7 @@ type Proxy struct {
 	left    int  // bytes of answers until the cut
 	drop    string
 	dropped int
+	trips   int
 }
 
 // NewProxy listens on a port of its own and passes everything on to target,
@@ -120,6 +121,14 @@ func (p *Proxy) Dropped() int {
 	return p.dropped
 }
 
+// Trips is the number of round trips: how often a client spoke after the server
+// spoke.
+func (p *Proxy) Trips() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trips
+}
+
 // Refuse closes new connections at once, until it is told false.
 func (p *Proxy) Refuse(on bool) {
 	p.mu.Lock()
@@ -182,6 +191,7 @@ type line struct {
 	abandoned bool
 	carried   bool // there is a connection to the server
 	hungUp    bool // the client has closed
+	asked     bool // the client has spoken since the server spoke
 }
 
 // close takes no lock of the proxy's.
@@ -241,11 +251,14 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 		n, err := from.Read(buffer)
 		if n > 0 {
 			next := piece{data: buffer[:n], due: time.Now()}
+			p.mu.Lock()
 			if answers {
-				p.mu.Lock()
 				next.due = next.due.Add(p.delay)
-				p.mu.Unlock()
+			} else if !l.asked {
+				p.trips++
 			}
+			l.asked = !answers
+			p.mu.Unlock()
 			select {
 			case pieces <- next:
 			case <-l.gone:

@@ -1,0 +1,165 @@
+package sqlstore_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// The joins of the package's documentation, one a dialect.
+var joins = map[sqlstore.Dialect]string{
+	sqlstore.PostgreSQL: `SELECT t.title, k.id, k.name, k.permissions, k.created
+		FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id ORDER BY k.id`,
+	sqlstore.MySQL: `SELECT t.title, k.id, k.name, k.permissions, k.created
+		FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id COLLATE utf8mb4_bin ORDER BY k.id`,
+	sqlstore.SQLite: `SELECT t.title, k.id, k.name, k.permissions, k.created
+		FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id ORDER BY k.id`,
+}
+
+// Operators read the views, and join them with tables of the host's.
+func TestViews(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		k := key("team-ä", "key-1")
+		k.Name, k.NotAfter = "Größe", time.Time{}
+		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, event("made")))
+		require.NoError(t, s.Keys.Create(ctx, key("team-b", "key-2"), store.NoLimit, store.Change{}))
+		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-b", Suspended: true, Updated: noon}, store.Change{}))
+		run(t, db, "CREATE TABLE teams (id VARCHAR(100) NOT NULL PRIMARY KEY, title VARCHAR(100))"+
+			map[bool]string{true: " CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"}[e.dialect == sqlstore.MySQL])
+		run(t, db, "INSERT INTO teams VALUES ('team-ä', 'Research'), ('team-c', 'Sales')")
+
+		t.Run("keys beside the host's teams", func(t *testing.T) {
+			rows, err := db.QueryContext(ctx, joins[e.dialect])
+			require.NoError(t, err)
+			defer rows.Close()
+			require.True(t, rows.Next())
+			var title, id, name, permissions, created string
+			require.NoError(t, rows.Scan(&title, &id, &name, &permissions, &created))
+			require.Equal(t, []string{"Research", "key-1", "Größe", "project.list project.read"}, []string{title, id, name, permissions})
+			require.Contains(t, strings.ReplaceAll(created, "T", " "), "2026-03-01 12:00:00")
+			require.False(t, rows.Next())
+			require.NoError(t, rows.Err())
+		})
+		t.Run("no end is NULL", func(t *testing.T) {
+			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_keys_view WHERE not_after IS NULL"))
+			require.Equal(t, 2, count(t, db, "SELECT COUNT(*) FROM latchkey_keys_view WHERE last_used IS NULL"))
+		})
+		t.Run("workspaces and events", func(t *testing.T) {
+			require.Equal(t, 1, count(t, db, "SELECT number_of_keys FROM latchkey_workspaces_view WHERE id = 'team-b' AND suspended"))
+			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_events_view WHERE id = 'made' AND action = 'key.change'"))
+		})
+		t.Run("no digest", func(t *testing.T) {
+			for _, view := range []string{"keys_view", "workspaces_view", "events_view"} {
+				rows, err := db.QueryContext(ctx, "SELECT * FROM latchkey_"+view)
+				require.NoError(t, err)
+				columns, err := rows.Columns()
+				require.NoError(t, err)
+				require.NoError(t, rows.Close())
+				require.NotContains(t, columns, "secrets")
+			}
+		})
+	})
+}
+
+// Texts are compared byte by byte on every database: trailing spaces, case and
+// accents tell them apart.
+func TestTextsAreExact(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		texts := []string{"a", "a ", "A", "á", "a\u0301", " a", "a\t", "ａ"}
+		for _, text := range texts {
+			k := key("team-"+text, text)
+			k.Name, k.CreatedBy.ID = text, text
+			require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
+			require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.SecretPrefixes, Name: text, Fingerprint: text}))
+		}
+		for _, text := range texts {
+			found, err := s.Keys.Lookup(ctx, text)
+			require.NoError(t, err)
+			require.Equal(t, text, found.Key.Name)
+			require.Equal(t, 1, found.Workspace.Keys)
+			page, err := s.Keys.List(ctx, store.KeyQuery{MadeBy: text})
+			require.NoError(t, err)
+			require.Len(t, page.Keys, 1)
+		}
+		page, err := s.Keys.List(ctx, store.KeyQuery{Sort: store.ByName})
+		require.NoError(t, err)
+		var names []string
+		for _, k := range page.Keys {
+			names = append(names, k.Name)
+		}
+		require.Equal(t, []string{" a", "A", "a", "a\t", "a ", "a\u0301", "á", "ａ"}, names)
+	})
+}
+
+// What no database can keep as text is refused in words, or is not there.
+func TestTextsThatCannotBeKept(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		require.NoError(t, s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
+		for _, bad := range []string{"a\x00b", "\xff", "\x00"} {
+			refused := func(err error) {
+				t.Helper()
+				require.ErrorContains(t, err, "must be UTF-8 without a zero byte")
+				require.NotErrorIs(t, err, store.ErrUnavailable)
+			}
+			k := key("team-a", "key-2")
+			k.Name = bad
+			refused(s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
+			k = key("team-a", "key-1")
+			k.Secrets[0].Hint = bad
+			refused(s.Keys.Update(ctx, k, store.Change{}))
+			refused(s.Settings.SetWorkspace(ctx, store.Workspace{ID: bad}, store.Change{}))
+			refused(s.Settings.DeleteWorkspace(ctx, bad, noon, store.Change{}))
+			refused(s.Events.Append(ctx, store.Event{ID: "event-1", Time: noon, Note: bad}))
+			refused(s.Epochs.Revoke(ctx, bad, noon, noon))
+			refused(s.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: bad}))
+			refused(s.Usage.Add(ctx, []store.Count{{Workspace: bad, Key: "key-1", Day: noon, Logins: 1}}))
+			refused(s.OnceIDs.Spend(ctx, store.OnceID{Space: "form", ID: "1", Value: bad, Expires: noon.Add(time.Hour)}, noon))
+
+			_, err := s.Keys.Lookup(ctx, bad)
+			require.ErrorIs(t, err, store.ErrNotFound)
+			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: bad})
+			require.ErrorIs(t, err, store.ErrNotFound)
+			_, err = s.Epochs.Read(ctx, store.TokenRef{Workspace: bad, Key: "key-1", TokenID: bad})
+			require.ErrorIs(t, err, store.ErrNotFound)
+			require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", bad, 0, noon, store.Change{}), store.ErrNotFound)
+			require.ErrorIs(t, s.Lists.Forget(ctx, store.Peppers, bad), store.ErrNotFound)
+			require.ErrorIs(t, s.Upkeep.Rehash(ctx, bad, "s1", "a", "b"), store.ErrNotFound)
+			require.NoError(t, s.Upkeep.Touch(ctx, []store.Use{{Key: bad, Secret: "s1", At: noon}}))
+			w, err := s.Settings.Workspace(ctx, bad)
+			require.NoError(t, err)
+			require.Equal(t, store.Workspace{ID: bad}, w)
+			for _, q := range []store.KeyQuery{{Workspace: bad}, {Text: bad}, {MadeBy: bad}, {CreatedBy: store.ActorRef{ID: bad}}, {Permission: bad}} {
+				page, err := s.Keys.List(ctx, q)
+				require.NoError(t, err)
+				require.Empty(t, page.Keys)
+			}
+			events, err := s.Events.List(ctx, store.EventQuery{Key: bad})
+			require.NoError(t, err)
+			require.Empty(t, events.Events)
+			c := store.Change{If: []store.Precondition{{Key: bad, Version: 1}}}
+			require.ErrorIs(t, s.Keys.Create(ctx, key("team-a", "key-3"), store.NoLimit, c), store.ErrConflict)
+			c.If = []store.Precondition{{Workspace: bad}}
+			require.NoError(t, s.Keys.Update(ctx, keyAt(t, s, "key-1"), c))
+		}
+	})
+}
+
+func keyAt(t *testing.T, s store.Store, id string) store.Key {
+	t.Helper()
+	found, err := s.Keys.Lookup(context.Background(), id)
+	require.NoError(t, err)
+	return found.Key
+}

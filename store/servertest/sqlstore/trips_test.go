@@ -1,0 +1,171 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// trips is what a call takes, on PostgreSQL and on MariaDB: by itself, with a
+// one-time id, with preconditions on the instance, a workspace and a key, and
+// with both. The package's documentation says the same.
+type trips struct {
+	name             string
+	postgres, maria  [4]int
+	do               func(s store.Store, n int, c store.Change) error
+	prepare          func(s store.Store, n int) error
+	settings, reader bool // its preconditions leave the instance out; it takes none
+}
+
+var tripTable = []trips{
+	{
+		name: "create", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{10, 11, 12, 13},
+		do: func(s store.Store, n int, c store.Change) error {
+			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, c)
+		},
+	},
+	{
+		name: "update", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 11, 12},
+		prepare: func(s store.Store, n int) error {
+			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
+		},
+		do: func(s store.Store, n int, c store.Change) error {
+			c.EndTokens = true
+			return s.Keys.Update(context.Background(), key("team-a", fmt.Sprint("key-", n)), c)
+		},
+	},
+	{
+		name: "rotation by another maker", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{9, 10, 12, 13},
+		prepare: func(s store.Store, n int) error {
+			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
+		},
+		do: func(s store.Store, n int, c store.Change) error {
+			k := key("team-a", fmt.Sprint("key-", n))
+			k.Secrets[0].ID, k.Secrets[0].CreatedBy = "s2", store.ActorRef{Kind: "admin", ID: "person-2"}
+			return s.Keys.Update(context.Background(), k, c)
+		},
+	},
+	{
+		name: "deletion", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 13, 14},
+		prepare: func(s store.Store, n int) error {
+			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
+		},
+		do: func(s store.Store, n int, c store.Change) error {
+			return s.Keys.Delete(context.Background(), "team-a", fmt.Sprint("key-", n), 0, noon, c)
+		},
+	},
+	{
+		name: "settings", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{9, 10, 11, 12}, settings: true,
+		do: func(s store.Store, _ int, c store.Change) error {
+			in, err := s.Settings.Instance(context.Background())
+			if err != nil {
+				return err
+			}
+			return s.Settings.SetInstance(context.Background(), in, c)
+		},
+	},
+	{
+		name: "settings of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 11, 12},
+		do: func(s store.Store, n int, c store.Change) error {
+			return s.Settings.SetWorkspace(context.Background(), store.Workspace{ID: fmt.Sprint("team-", n)}, c)
+		},
+	},
+	{
+		name: "deletion of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 14, 15},
+		do: func(s store.Store, n int, c store.Change) error {
+			return s.Settings.DeleteWorkspace(context.Background(), fmt.Sprint("team-", n), noon, c)
+		},
+	},
+	{
+		name: "revocation", postgres: [4]int{3}, maria: [4]int{6}, reader: true,
+		do: func(s store.Store, n int, _ store.Change) error {
+			return s.Epochs.Revoke(context.Background(), fmt.Sprint("token-", n), noon, noon)
+		},
+	},
+	{
+		name: "look-up", postgres: [4]int{1}, maria: [4]int{1}, reader: true,
+		do: func(s store.Store, _ int, _ store.Change) error {
+			_, err := s.Keys.Lookup(context.Background(), "actor")
+			return err
+		},
+	},
+	{
+		name: "epochs", postgres: [4]int{1}, maria: [4]int{1}, reader: true,
+		do: func(s store.Store, _ int, _ store.Change) error {
+			_, err := s.Epochs.Read(context.Background(), store.TokenRef{Workspace: "team-a", Key: "actor"})
+			return err
+		},
+	},
+}
+
+// Each call takes as many round trips as the documentation says, once its
+// connection has prepared what it sends.
+func TestRoundTrips(t *testing.T) {
+	for i, e := range engines[:2] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			driver, source := e.space(t)
+			proxy, source := behind(t, driver, source)
+			db := dial(t, driver, source)
+			db.SetMaxOpenConns(1)
+			s := e.tables(t, db, sqlstore.Config{}).Store()
+			require.NoError(t, s.Keys.Create(context.Background(), key("team-a", "actor"), store.NoLimit, store.Change{}))
+			n := 0
+			for _, call := range tripTable {
+				for variant, want := range [][4]int{call.postgres, call.maria}[i] {
+					if variant > 0 && call.reader {
+						break
+					}
+					fewest := 1000
+					for range 4 { // the first ones prepare, and one may meet a ping or a sweep
+						n++
+						if call.prepare != nil {
+							require.NoError(t, call.prepare(s, n))
+						}
+						c := changeWith(t, s, n, variant&1 > 0, variant&2 > 0, call.settings)
+						settled(t, db)
+						before := proxy.Trips()
+						require.NoError(t, call.do(s, n, c))
+						settled(t, db)
+						fewest = min(fewest, proxy.Trips()-before)
+					}
+					if call.settings {
+						fewest-- // its read
+					}
+					require.Equal(t, want, fewest, "%s, variant %d", call.name, variant)
+				}
+			}
+		})
+	}
+}
+
+// settled waits until the connection is back in its pool: after a change on
+// MariaDB that takes one more round trip, for which the caller does not wait.
+func settled(t *testing.T, db *sql.DB) {
+	t.Helper()
+	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, patience, time.Millisecond)
+}
+
+func changeWith(t *testing.T, s store.Store, n int, once, preconditions, settings bool) store.Change {
+	t.Helper()
+	c := event(fmt.Sprint("event-", n))
+	if once {
+		c.Once = &store.OnceID{Space: "form", ID: fmt.Sprint(n), Expires: noon.Add(time.Hour)}
+	}
+	if preconditions {
+		in, err := s.Settings.Instance(context.Background())
+		require.NoError(t, err)
+		c.If = []store.Precondition{{Workspace: "team-a"}, {Key: "actor", Version: 1}}
+		if !settings {
+			c.If = append(c.If, store.Precondition{Version: in.Version})
+		}
+	}
+	return c
+}
