@@ -41,7 +41,7 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 			return err
 		})
 	} else {
-		err = l.d.single(ctx, func(r runner) error {
+		err = l.d.alone(ctx, func(r runner) error {
 			ahead, moved, err = l.move(ctx, r, id, by, window)
 			return err
 		})

@@ -38,7 +38,7 @@ func (d *Database) migrate(ctx context.Context) error {
 			return err
 		}
 		defer conn.Close() //nolint:errcheck // it goes back to the pool
-		if err := d.checkConnection(ctx, conn.QueryRowContext); err != nil {
+		if err := d.session(ctx, conn); err != nil {
 			return err
 		}
 		if d.dialect == MySQL {

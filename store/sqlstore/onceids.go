@@ -27,7 +27,7 @@ func digest(parts ...string) []byte {
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	err := checkText("a one-time id's value", id.Value, maxText)
 	if err == nil {
-		err = o.d.single(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
+		err = o.d.alone(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
 	}
 	if err != nil {
 		return fail(ctx, "spend one-time id", err)

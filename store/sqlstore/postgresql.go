@@ -17,12 +17,12 @@ type postgresTransaction struct {
 // writePostgreSQL runs do in a transaction. Under a level stricter than read
 // committed a statement would not see what another transaction committed while
 // it waited for its lock.
-func (d *Database) writePostgreSQL(ctx context.Context, do func(r runner) error) error {
+func (d *Database) writePostgreSQL(ctx context.Context, do func(r runner) error) (err error) {
 	conn, err := d.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	defer func() { d.giveBack(conn, err) }()
 	tx := &postgresTransaction{connection: connection{conn}}
 	if err = do(tx); err == nil {
 		commit := "COMMIT"
@@ -48,8 +48,10 @@ func (d *Database) begin(ctx context.Context) (*sql.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err = conn.ExecContext(ctx, d.text.begin); err == nil {
-			return conn, nil
+		if err = d.session(ctx, conn); err == nil {
+			if _, err = conn.ExecContext(ctx, d.text.begin); err == nil {
+				return conn, nil
+			}
 		}
 		discard(conn)
 		_ = conn.Close() //nolint:errcheck // it is closed

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -27,7 +26,7 @@ func (d *Database) ready(ctx context.Context) error {
 	if d.checked.Load() {
 		return nil
 	}
-	if err := d.checkConnection(ctx, d.pool.QueryRowContext); err != nil {
+	if err := d.checkSession(ctx); err != nil {
 		return err
 	}
 	version, err := schemaVersion(ctx, d.pool.QueryRowContext, d.text.version)
@@ -75,7 +74,7 @@ func (d *Database) prepare(ctx context.Context) error {
 		if d.prepared[text] != nil {
 			continue
 		}
-		stmt, err := d.pool.PrepareContext(ctx, text)
+		stmt, err := d.pool.PrepareContext(ctx, d.dialect.checking(text))
 		if err != nil {
 			return err
 		}
@@ -92,36 +91,13 @@ func schemaVersion(ctx context.Context, row queryRow, query string) (int, error)
 	return version, err
 }
 
-// checkConnection refuses a SQLite connection that could lose what was
-// acknowledged, or fail at the first sight of another writer. The settings
-// come with the data source's name and so are those of every connection.
-func (d *Database) checkConnection(ctx context.Context, row queryRow) error {
-	if d.dialect != SQLite {
-		return nil
-	}
-	var journal string
-	var synchronous, timeout int
-	if err := row(ctx, "PRAGMA journal_mode").Scan(&journal); err != nil {
+// checkSession checks one connection before the first use: if the settings come
+// with the data source's name, they are those of every connection.
+func (d *Database) checkSession(ctx context.Context) error {
+	conn, err := d.pool.Conn(ctx)
+	if err != nil {
 		return err
 	}
-	if err := row(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
-		return err
-	}
-	if err := row(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
-		return err
-	}
-	var problems []string
-	if journal != "wal" {
-		problems = append(problems, "journal_mode must be WAL")
-	}
-	if synchronous < 2 {
-		problems = append(problems, "synchronous must be FULL or EXTRA")
-	}
-	if timeout <= 0 {
-		problems = append(problems, "busy_timeout must be set")
-	}
-	if len(problems) > 0 {
-		return fmt.Errorf("%w: the connection's pragmas: %s", store.ErrUnavailable, strings.Join(problems, ", "))
-	}
-	return nil
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	return d.session(ctx, conn)
 }

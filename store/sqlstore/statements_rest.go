@@ -9,7 +9,7 @@ func (s *statements) limits(dialect Dialect, fix func(string) string) {
 	s.spend = fix(dialect.pick(
 		`INSERT INTO {p}once AS o (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
 			SET value = excluded.value, expires = excluded.expires WHERE o.expires <= ?`,
-		`INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE
+		`INSERT INTO {p}once (id, value, expires) VALUES (?, ?, `+committed(dialect, `?`)+`) ON DUPLICATE KEY UPDATE
 			value = IF(expires <= ?, VALUES(value), value),
 			expires = IF(expires <= ?, VALUES(expires), IF(LAST_INSERT_ID(1) = 1, expires, expires))`,
 		`INSERT INTO {p}once AS o (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/big"
@@ -15,8 +16,8 @@ import (
 // runner runs statements: alone, or inside a transaction.
 type runner interface {
 	exec(ctx context.Context, query string, args ...any) (sql.Result, error)
-	rows(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	row(ctx context.Context, query string, args ...any) *sql.Row
+	rows(ctx context.Context, query string, args ...any) (checkedRows, error)
+	row(ctx context.Context, query string, args ...any) checkedRow
 }
 
 // pool runs each statement alone.
@@ -29,18 +30,18 @@ func (p pool) exec(ctx context.Context, query string, args ...any) (sql.Result, 
 	return p.d.pool.ExecContext(ctx, query, args...)
 }
 
-func (p pool) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (p pool) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
 	if stmt := p.d.prepared[query]; stmt != nil {
-		return stmt.QueryContext(ctx, args...)
+		return p.d.checkedRows(stmt.QueryContext(ctx, args...))
 	}
-	return p.d.pool.QueryContext(ctx, query, args...)
+	return p.d.checkedRows(p.d.pool.QueryContext(ctx, p.d.dialect.checking(query), args...))
 }
 
-func (p pool) row(ctx context.Context, query string, args ...any) *sql.Row {
+func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := p.d.prepared[query]; stmt != nil {
-		return stmt.QueryRowContext(ctx, args...)
+		return p.d.checkedRow(stmt.QueryRowContext(ctx, args...))
 	}
-	return p.d.pool.QueryRowContext(ctx, query, args...)
+	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.dialect.checking(query), args...))
 }
 
 // transaction runs statements in one of MySQL.
@@ -56,18 +57,18 @@ func (t transaction) exec(ctx context.Context, query string, args ...any) (sql.R
 	return t.tx.ExecContext(ctx, query, args...)
 }
 
-func (t transaction) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (t transaction) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
 	if stmt := t.d.prepared[query]; stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+		return t.d.checkedRows(t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...))
 	}
-	return t.tx.QueryContext(ctx, query, args...)
+	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.dialect.checking(query), args...))
 }
 
-func (t transaction) row(ctx context.Context, query string, args ...any) *sql.Row {
+func (t transaction) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := t.d.prepared[query]; stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+		return t.d.checkedRow(t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...))
 	}
-	return t.tx.QueryRowContext(ctx, query, args...)
+	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.dialect.checking(query), args...))
 }
 
 // connection runs statements in a transaction of SQLite, which database/sql
@@ -78,12 +79,13 @@ func (c connection) exec(ctx context.Context, query string, args ...any) (sql.Re
 	return c.c.ExecContext(ctx, query, args...)
 }
 
-func (c connection) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return c.c.QueryContext(ctx, query, args...)
+func (c connection) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
+	rows, err := c.c.QueryContext(ctx, query, args...)
+	return checkedRows{Rows: rows}, err
 }
 
-func (c connection) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return c.c.QueryRowContext(ctx, query, args...)
+func (c connection) row(ctx context.Context, query string, args ...any) checkedRow {
+	return checkedRow{row: c.c.QueryRowContext(ctx, query, args...)}
 }
 
 // read runs a statement that reads. SQLite may find the file locked for a
@@ -95,15 +97,21 @@ func (d *Database) read(ctx context.Context, do func(r runner) error) error {
 	return d.again(ctx, func() error { return do(pool{d}) })
 }
 
-// single runs one writing statement that is atomic by itself.
-func (d *Database) single(ctx context.Context, do func(r runner) error) error {
+// alone runs one writing statement that is atomic by itself. One of MySQL is
+// made by committed.
+func (d *Database) alone(ctx context.Context, do func(r runner) error) error {
 	if d.dialect == SQLite {
 		return d.write(ctx, do)
 	}
-	if err := d.ready(ctx); err != nil {
-		return err
+	return d.read(ctx, do)
+}
+
+// single runs one writing statement that is atomic by itself.
+func (d *Database) single(ctx context.Context, do func(r runner) error) error {
+	if d.dialect == PostgreSQL {
+		return d.read(ctx, do)
 	}
-	return d.again(ctx, func() error { return do(pool{d}) })
+	return d.write(ctx, do)
 }
 
 // write runs do in a transaction and commits it, unless do fails.
@@ -113,33 +121,64 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 	}
 	return d.again(ctx, func() error {
 		switch d.dialect {
-		case SQLite:
-			return d.writeSQLite(ctx, do)
 		case PostgreSQL:
 			return d.writePostgreSQL(ctx, do)
+		case MySQL:
+			return d.writeMySQL(ctx, do)
 		}
-		return d.writeMySQL(ctx, do)
+		return d.writeSQLite(ctx, do)
 	})
 }
 
+// writeMySQL runs do in a transaction. MySQL's driver gets no context in Tx.Commit
+// and Tx.Rollback, which would wait for as long as the connection does. So both
+// are statements. Of the Tx nothing is left to do then but to let go of the
+// connection, for which no caller waits: the end of its context does that.
 func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) error {
 	ending, end := context.WithCancel(ctx)
 	defer end()
-	tx, err := d.pool.BeginTx(ending, nil)
+	conn, tx, err := d.beginMySQL(ctx, ending)
 	if err != nil {
 		return err
 	}
-	if err := do(transaction{d, tx}); err != nil {
-		_ = tx.Rollback() //nolint:errcheck // the connection is closed if it fails
-		return err
+	if err = do(transaction{d, tx}); err != nil {
+		_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
+	} else if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
+		err = d.unknown(ctx, err)
 	}
-	// Tx.Commit would wait for as long as the connection does: MySQL's driver
-	// gets no context there. Of tx nothing is left to do then but to give the
-	// connection back, for which nobody need wait: see end.
-	if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
-		return d.unknown(ctx, err)
+	go d.giveBack(conn, err)
+	return err
+}
+
+// beginMySQL begins a transaction on a connection that works: a pool may hold
+// some that broke.
+func (d *Database) beginMySQL(ctx, ending context.Context) (*sql.Conn, *sql.Tx, error) {
+	for attempt := 1; ; attempt++ {
+		conn, err := d.pool.Conn(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err = d.session(ctx, conn); err == nil {
+			var tx *sql.Tx
+			if tx, err = conn.BeginTx(ending, nil); err == nil {
+				return conn, tx, nil
+			}
+		}
+		discard(conn)
+		if !errors.Is(err, driver.ErrBadConn) || attempt == beginAttempts {
+			return nil, nil, err
+		}
 	}
-	return nil
+}
+
+// giveBack returns a connection to the pool, or closes it if its server takes no
+// writes.
+func (d *Database) giveBack(conn *sql.Conn, err error) {
+	if d.dialect.readOnly(err) {
+		discard(conn)
+		return
+	}
+	_ = conn.Close() //nolint:errcheck // it goes back to the pool
 }
 
 func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) error {
@@ -154,6 +193,9 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	if err := d.session(ctx, conn); err != nil {
+		return err
+	}
 	// A transaction that begins as a reader could not become a writer once
 	// another one wrote.
 	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
@@ -192,15 +234,25 @@ func (d *Database) unknown(ctx context.Context, err error) error {
 // hundreds of writers at one row, few enough to end.
 const attempts = 30
 
-// again runs do until nobody undoes it.
+// again runs do until nobody undoes it. What a server that takes no writes has
+// answered is asked once more, of another one if the host's connections lead to
+// one by now.
 func (d *Database) again(ctx context.Context, do func() error) error {
+	moved := false
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !d.dialect.undone(err) {
+		switch {
+		case err == nil || attempt == attempts || ctx.Err() != nil:
 			return err
-		}
-		if ended := pause(ctx, attempt); ended != nil {
-			return ended
+		case d.dialect.readOnly(err) && !moved:
+			moved = true
+			d.dropReadOnly(ctx)
+		case !d.dialect.undone(err):
+			return err
+		default:
+			if ended := pause(ctx, attempt); ended != nil {
+				return ended
+			}
 		}
 	}
 }

@@ -148,3 +148,21 @@ func skipWithout(t testing.TB, name string, err error) {
 	}
 	require.NoError(t, err)
 }
+
+func postgresWith(parameter string) func(t *testing.T, source string) string {
+	return func(t *testing.T, source string) string {
+		t.Helper()
+		require.Contains(t, source, "?")
+		return strings.Replace(source, "?", "?"+parameter+"&", 1)
+	}
+}
+
+func mariaWith(set func(*mysql.Config)) func(t *testing.T, source string) string {
+	return func(t *testing.T, source string) string {
+		t.Helper()
+		cfg, err := mysql.ParseDSN(source)
+		require.NoError(t, err)
+		set(cfg)
+		return cfg.FormatDSN()
+	}
+}

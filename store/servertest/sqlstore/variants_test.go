@@ -1,11 +1,9 @@
 package sqlstore_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/sqlstore"
@@ -47,23 +45,5 @@ func TestContractHoweverConnected(t *testing.T) {
 				return tables.Store()
 			})
 		})
-	}
-}
-
-func postgresWith(parameter string) func(t *testing.T, source string) string {
-	return func(t *testing.T, source string) string {
-		t.Helper()
-		require.Contains(t, source, "?")
-		return strings.Replace(source, "?", "?"+parameter+"&", 1)
-	}
-}
-
-func mariaWith(set func(*mysql.Config)) func(t *testing.T, source string) string {
-	return func(t *testing.T, source string) string {
-		t.Helper()
-		cfg, err := mysql.ParseDSN(source)
-		require.NoError(t, err)
-		set(cfg)
-		return cfg.FormatDSN()
 	}
 }
