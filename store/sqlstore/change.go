@@ -49,12 +49,8 @@ func (b *batch) spend(h *held) {
 
 // finish adds the events of a change and its notice.
 func (b *batch) finish(c store.Change, n store.Notice) error {
-	for i := range c.Events {
-		args, err := b.d.eventValues(&c.Events[i])
-		if err != nil {
-			return err
-		}
-		b.exec(b.d.text.addEvent, args...)
+	if err := b.addEvents(c.Events); err != nil {
+		return err
 	}
 	return b.tell(n)
 }
