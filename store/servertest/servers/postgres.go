@@ -40,13 +40,40 @@ func StartPostgres(ctx context.Context, dir string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{program: program, ping: pingPostgres, dir: dir, user: as, fast: true, argv: func(port string) []string {
+	return postgresIn(data, dir, program, as).start(ctx)
+}
+
+func postgresIn(data, dir, program string, as *account) *Process {
+	return &Process{program: program, ping: pingPostgres, dir: dir, user: as, fast: true, argv: func(port string) []string {
 		return []string{
 			"-D", data, "-F", "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "max_connections=300",
 		}
 	}}
-	return p.start(ctx)
+}
+
+// StartPostgresStandby starts a copy of a running PostgreSQL that follows it and
+// answers reads. SELECT pg_promote() makes it take writes.
+func StartPostgresStandby(ctx context.Context, dir string, primary *Process) (*Process, error) {
+	initdb, err := find("initdb")
+	if err != nil {
+		return nil, err
+	}
+	as, err := notRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	beside, err := filepath.EvalSymlinks(initdb)
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(dir, "data")
+	err = setUp(ctx, as, dir, "", filepath.Join(filepath.Dir(beside), "pg_basebackup"), "-h", "127.0.0.1", "-p", primary.port,
+		"-U", "postgres", "-D", data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+	if err != nil {
+		return nil, err
+	}
+	return postgresIn(data, dir, filepath.Join(filepath.Dir(beside), "postgres"), as).start(ctx)
 }
 
 // notRoot names whom PostgreSQL may run as, since it refuses to run as root,
