@@ -7,9 +7,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// change writes a record with all that belongs to it. do runs two batches: one
-// that locks what the change rests on, and one that writes.
-func (d *Database) change(ctx context.Context, c store.Change, do func(r runner) error) error {
+// change writes a record of a workspace, or of none, with all that belongs to it.
+// do runs two batches: one that locks what the change rests on, and one that
+// writes.
+func (d *Database) change(ctx context.Context, workspace string, c store.Change, do func(r runner) error) error {
 	for i := range c.Events {
 		if err := checkEvent(&c.Events[i]); err != nil {
 			return err
@@ -20,6 +21,11 @@ func (d *Database) change(ctx context.Context, c store.Change, do func(r runner)
 			return err
 		}
 	}
+	leave, err := enter(ctx, d.lanes.stripes[stripeOf(workspace)])
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := d.write(ctx, do); err != nil {
 		return err
 	}
@@ -49,12 +55,8 @@ func (b *batch) spend(h *held) {
 
 // finish adds the events of a change and its notice.
 func (b *batch) finish(c store.Change, n store.Notice) error {
-	for i := range c.Events {
-		args, err := b.d.eventValues(&c.Events[i])
-		if err != nil {
-			return err
-		}
-		b.exec(b.d.text.addEvent, args...)
+	if err := b.addEvents(c.Events); err != nil {
+		return err
 	}
 	return b.tell(n)
 }
@@ -74,6 +76,9 @@ type noticeRow struct {
 func (b *batch) tell(n store.Notice) error {
 	q := &b.d.text
 	if b.d.dialect != PostgreSQL {
+		if b.d.dialect == MySQL {
+			b.add(part{do: func(ctx context.Context, r runner) error { return r.(*transaction).enterFeed(ctx) }}) //nolint:forcetypeassert // as tells
+		}
 		b.exec(q.count)
 		b.exec(q.addNotice, int64(n.Kind), b.d.arg(n.Workspace), b.d.arg(n.Key), b.d.arg(n.Token))
 		return nil

@@ -19,7 +19,13 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 			return fail(ctx, "append events", err)
 		}
 	}
-	err := l.d.write(ctx, func(r runner) error { return l.d.addEvents(ctx, r, events) })
+	err := l.d.write(ctx, func(r runner) error {
+		b := l.d.batch()
+		if err := b.addEvents(events); err != nil {
+			return err
+		}
+		return b.run(ctx, r)
+	})
 	if err != nil {
 		return fail(ctx, "append events", err)
 	}
@@ -38,17 +44,15 @@ func checkEvent(e *store.Event) error {
 	return err
 }
 
-// addEvents adds events inside a transaction. One whose id is there already
-// is skipped.
-func (d *Database) addEvents(ctx context.Context, r runner, events []store.Event) error {
+// addEvents adds events to what is written. One whose id is there already is
+// skipped.
+func (b *batch) addEvents(events []store.Event) error {
 	for i := range events {
-		args, err := d.eventValues(&events[i])
+		args, err := b.d.eventValues(&events[i])
 		if err != nil {
 			return err
 		}
-		if _, err := r.exec(ctx, d.text.addEvent, args...); err != nil {
-			return err
-		}
+		b.exec(b.d.text.addEvent, args...)
 	}
 	return nil
 }

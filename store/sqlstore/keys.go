@@ -17,7 +17,7 @@ type keyTable struct{ d *Database }
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
 	err := checkKey(&k)
 	if err == nil {
-		err = t.d.change(ctx, c, func(r runner) error { return t.create(ctx, r, &k, limit, c) })
+		err = t.d.change(ctx, k.Workspace, c, func(r runner) error { return t.create(ctx, r, &k, limit, c) })
 	}
 	if err != nil {
 		return fail(ctx, "create key", err)
@@ -27,7 +27,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 
 func (t *keyTable) create(ctx context.Context, r runner, k *store.Key, limit int, c store.Change) error {
 	b := t.d.batch()
-	h := b.lock(locks{change: c, workspace: k.Workspace, keys: 1})
+	h := b.lock(locks{change: c, workspace: k.Workspace, keys: 1, stripe: stripeOf(k.Workspace)})
 	var added int64
 	if err := b.insertKey(k, &added); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	err := checkKey(&k)
 	if err == nil {
-		err = t.d.change(ctx, c, func(r runner) error { return t.update(ctx, r, &k, c) })
+		err = t.d.change(ctx, k.Workspace, c, func(r runner) error { return t.update(ctx, r, &k, c) })
 	}
 	if err != nil {
 		return fail(ctx, "update key", err)
@@ -142,7 +142,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.Change) error {
 	d := t.d
 	b := d.batch()
-	h := b.lock(locks{change: c, key: k.ID})
+	h := b.lock(locks{change: c, key: k.ID, stripe: stripeOf(k.Workspace)})
 	if err := b.run(ctx, r); err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (b *batch) changeMakers(id string, created int64, before, after []string) {
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := checkWorkspace(workspace)
 	if err == nil {
-		err = t.d.change(ctx, c, func(r runner) error { return t.remove(ctx, r, workspace, id, version, at, c) })
+		err = t.d.change(ctx, workspace, c, func(r runner) error { return t.remove(ctx, r, workspace, id, version, at, c) })
 	}
 	if err != nil {
 		return fail(ctx, "delete key", err)
@@ -215,7 +215,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 func (t *keyTable) remove(ctx context.Context, r runner, workspace, id string, version int64, at time.Time, c store.Change) error {
 	d := t.d
 	b := d.batch()
-	h := b.lock(locks{change: c, workspace: workspace, keys: -1, key: id})
+	h := b.lock(locks{change: c, workspace: workspace, keys: -1, key: id, stripe: stripeOf(workspace)})
 	if err := b.run(ctx, r); err != nil {
 		return err
 	}

@@ -1,17 +1,10 @@
 package sqlstore
 
 import (
-	"hash/crc32"
 	"slices"
 
 	"github.com/latchkey-go/latchkey/store"
 )
-
-// stripes is how many rows repeat the version of the instance's settings. A
-// change that rests on the settings locks one of them, a change of the settings
-// writes all: so the changes of different workspaces do not wait for one
-// another.
-const stripes = 16
 
 // locks are the rows that a change locks before it decides, for its own sake
 // and for its preconditions. All changes lock in one order: the one-time id, the
@@ -27,6 +20,7 @@ type locks struct {
 	workspace string
 	keys      int64
 	key       string // unless empty, the key that is changed
+	stripe    int
 }
 
 // held is what was found in the rows that are locked.
@@ -97,8 +91,7 @@ func (b *batch) lockInstance(h *held, restsOnSettings bool) {
 	if !restsOnSettings {
 		return
 	}
-	stripe := crc32.ChecksumIEEE([]byte(h.workspace+h.locks.key)) % stripes
-	b.add(b.word(part{text: q.lockStripe, args: []any{int64(stripe)}, columns: []string{"version"}, to: []any{whole{&h.instance}}}, &h.instance))
+	b.add(b.word(part{text: q.lockStripe, args: []any{int64(h.stripe)}, columns: []string{"version"}, to: []any{whole{&h.instance}}}, &h.instance))
 }
 
 // word makes a part leave word where the dialect has no other way.

@@ -130,7 +130,7 @@ func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
-	err := s.d.change(ctx, c, func(r runner) error { return s.setInstance(ctx, r, in, c) })
+	err := s.d.change(ctx, "", c, func(r runner) error { return s.setInstance(ctx, r, in, c) })
 	if err != nil {
 		return fail(ctx, "save settings", err)
 	}
@@ -182,7 +182,7 @@ func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, e
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
 	err := checkWorkspace(w.ID)
 	if err == nil {
-		err = s.d.change(ctx, c, func(r runner) error { return s.setWorkspace(ctx, r, &w, c) })
+		err = s.d.change(ctx, w.ID, c, func(r runner) error { return s.setWorkspace(ctx, r, &w, c) })
 	}
 	if err != nil {
 		return fail(ctx, "save workspace settings", err)
@@ -212,7 +212,7 @@ func (s *settings) setWorkspace(ctx context.Context, r runner, w *store.Workspac
 // is not there.
 func (s *settings) lock(ctx context.Context, r runner, id string, c store.Change) (*heldWorkspace, error) {
 	b := s.d.batch()
-	h := b.lock(locks{change: c, workspace: id})
+	h := b.lock(locks{change: c, workspace: id, stripe: stripeOf(id)})
 	if err := b.run(ctx, r); err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (s *settings) lock(ctx context.Context, r runner, id string, c store.Change
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	err := checkWorkspace(id)
 	if err == nil {
-		err = s.d.change(ctx, c, func(r runner) error { return s.deleteWorkspace(ctx, r, id, at, c) })
+		err = s.d.change(ctx, id, c, func(r runner) error { return s.deleteWorkspace(ctx, r, id, at, c) })
 	}
 	if err != nil {
 		return fail(ctx, "delete workspace", err)

@@ -125,6 +125,7 @@ type Database struct {
 	writer chan struct{} // SQLite: who holds its one place writes
 	wakes  wakes
 	turns  turns
+	lanes  *lanes
 
 	sessions sessions
 	dropping chan struct{} // one place: who holds it looks through the pool
@@ -159,7 +160,7 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 	d := &Database{
 		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
 		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
-		dropping: make(chan struct{}, 1),
+		dropping: make(chan struct{}, 1), lanes: newLanes(),
 	}
 	return d, nil
 }

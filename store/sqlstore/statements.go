@@ -118,7 +118,7 @@ func (s *statements) locks(dialect Dialect, fix func(string) string) {
 		ON CONFLICT (id) DO UPDATE SET held = w.held + excluded.held RETURNING version, deleted, held`
 	s.lockWorkspace = fix(dialect.pick(workspace,
 		`INSERT INTO {p}workspaces (id, held) VALUES (?, ?) ON DUPLICATE KEY UPDATE held = held + VALUES(held),
-			locks = locks + 1 + 0 * LAST_INSERT_ID((deleted * 2147483648 + version) * 2147483648 + held)`, workspace))
+			locks = locks + 1 + 0 * LAST_INSERT_ID((deleted * 2147483648 + version) * 2147483648 + {max}(held, 0))`, workspace))
 	s.lockKey = fix(`SELECT version, workspace, secrets, maker_id, created FROM {p}keys WHERE id = ?{lock}`)
 	s.checkKey = fix(dialect.pick(
 		`SELECT version FROM {p}keys WHERE id = ? FOR UPDATE`,

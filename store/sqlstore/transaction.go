@@ -48,6 +48,18 @@ func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 type transaction struct {
 	d  *Database
 	tx *sql.Tx
+	// leave ends its turn at the number of the notice.
+	leave func()
+}
+
+// enterFeed waits for the transaction's turn, which lasts until its end. Each
+// tells one notice.
+func (t *transaction) enterFeed(ctx context.Context) error {
+	leave, err := enter(ctx, t.d.lanes.feed)
+	if err == nil {
+		t.leave = leave
+	}
+	return err
 }
 
 func (t transaction) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -141,7 +153,9 @@ func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) erro
 	if err != nil {
 		return err
 	}
-	if err = do(transaction{d, tx}); err != nil {
+	t := &transaction{d: d, tx: tx, leave: func() {}}
+	defer func() { t.leave() }()
+	if err = do(t); err != nil {
 		_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
 	} else if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
 		err = d.unknown(ctx, err)

@@ -49,3 +49,16 @@ func TestListConditions(t *testing.T) {
 		}
 	})
 }
+
+// A precondition on the workspace of a key that is not there holds.
+func TestPreconditionOfADeletionOfNothing(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{}))
+		c := store.Change{If: []store.Precondition{{Workspace: "team-a", Version: 1}}}
+		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrNotFound)
+		c.If[0].Version = 0
+		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict)
+	})
+}

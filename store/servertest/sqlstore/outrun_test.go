@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
 // outrun is something that ends creations: creators read it, and name it as a
@@ -151,4 +152,32 @@ func literal(e engine, text string) string {
 		return fmt.Sprintf("x'%x'", text)
 	}
 	return "'" + text + "'"
+}
+
+// On MySQL and MariaDB the rows of preconditions are written, each of them: the
+// nodes of a Galera cluster do not tell one another what they only locked.
+func TestB27PreconditionsAreWritten(t *testing.T) {
+	ctx := context.Background()
+	e := engines[1]
+	db := e.connect(t)
+	s := e.tables(t, db, sqlstore.Config{}).Store()
+	require.NoError(t, s.Keys.Create(ctx, key("team-a", "actor"), store.NoLimit, store.Change{}))
+	locks := func() []int {
+		return []int{
+			count(t, db, "SELECT SUM(locks) FROM latchkey_stripes"),
+			count(t, db, "SELECT COALESCE(SUM(locks), 0) FROM latchkey_workspaces WHERE id = 'team-b'"),
+			count(t, db, "SELECT locks FROM latchkey_keys WHERE id = 'actor'"),
+		}
+	}
+	c := store.Change{If: []store.Precondition{{}, {Workspace: "team-b"}, {Key: "actor", Version: 1}}}
+	k := key("team-a", "key-1")
+	require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, c))
+	before := locks()
+	require.NoError(t, s.Keys.Update(ctx, k, c))
+	after := locks()
+	for i := range after {
+		require.Equal(t, before[i]+1, after[i], "row %d", i)
+	}
+	require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{}, store.Change{}))
+	require.Equal(t, 16, count(t, db, "SELECT COUNT(*) FROM latchkey_stripes WHERE version = 1"), "a change of settings writes all")
 }
