@@ -5,6 +5,7 @@ package servers_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func TestGalera(t *testing.T) {
 		has(t, nodes[1], 1)
 		has(t, nodes[2], 1)
 	})
+	t.Run("what drivers rely on", func(t *testing.T) { reliedOn(t, nodes[0], nodes[1]) })
 	t.Run("a killed node", func(t *testing.T) {
 		require.NoError(t, g.Nodes[2].Kill())
 		within(t, 4*time.Second, func() { write(t, nodes[0], "INSERT INTO notes VALUES (2)") })
@@ -67,6 +69,60 @@ func TestGalera(t *testing.T) {
 		has(t, nodes[2], 7)
 		write(t, nodes[2], "INSERT INTO notes VALUES (8)")
 		has(t, nodes[0], 8)
+	})
+}
+
+// reliedOn checks what the driver for MariaDB needs of a Galera cluster.
+func reliedOn(t *testing.T, one, two *sql.DB) {
+	t.Helper()
+	write(t, one, "CREATE TABLE parents (id INT PRIMARY KEY, state INT, touched INT)")
+	write(t, one, "CREATE TABLE children (id INT PRIMARY KEY AUTO_INCREMENT)")
+	write(t, one, "INSERT INTO parents VALUES (1, 0, 0)")
+
+	t.Run("wsrep_sync_wait=1: a read sees what another node committed before", func(t *testing.T) {
+		for i := range 200 {
+			write(t, one, fmt.Sprint("UPDATE parents SET state = ", i+1, " WHERE id = 1"))
+			var state int
+			require.NoError(t, two.QueryRowContext(t.Context(), "SELECT state FROM parents WHERE id = 1").Scan(&state))
+			require.Equal(t, i+1, state)
+		}
+	})
+	t.Run("a decision that writes the row it rests on does not outrun a change of it", func(t *testing.T) {
+		for range 100 {
+			tx, err := two.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			// A locking read, or an update that changes no value, would pass now and then.
+			_, err = tx.ExecContext(t.Context(), "UPDATE parents SET touched = touched + 1 WHERE id = 1")
+			require.NoError(t, err)
+			_, err = tx.ExecContext(t.Context(), "INSERT INTO children () VALUES ()")
+			require.NoError(t, err)
+			write(t, one, "UPDATE parents SET state = state + 1 WHERE id = 1")
+			var refused *mysql.MySQLError
+			require.ErrorAs(t, tx.Commit(), &refused)
+			require.EqualValues(t, 1213, refused.Number, "ER_LOCK_DEADLOCK")
+		}
+	})
+	t.Run("any statement may say that the transaction was refused", func(t *testing.T) {
+		tx, err := two.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer tx.Rollback() //nolint:errcheck // it is refused already
+		_, err = tx.ExecContext(t.Context(), "UPDATE parents SET touched = touched + 1 WHERE id = 1")
+		require.NoError(t, err)
+		write(t, one, "UPDATE parents SET state = state + 1 WHERE id = 1")
+		_, err = tx.ExecContext(t.Context(), "SELECT 1")
+		var refused *mysql.MySQLError
+		require.ErrorAs(t, err, &refused)
+		require.EqualValues(t, 1213, refused.Number, "ER_LOCK_DEADLOCK")
+	})
+	t.Run("GET_LOCK holds on one node", func(t *testing.T) {
+		for _, db := range []*sql.DB{one, two} {
+			c, err := db.Conn(t.Context())
+			require.NoError(t, err)
+			defer c.Close()
+			var got int
+			require.NoError(t, c.QueryRowContext(t.Context(), "SELECT GET_LOCK('name', 0)").Scan(&got))
+			require.Equal(t, 1, got, "whoever holds it on another node")
+		}
 	})
 }
 
