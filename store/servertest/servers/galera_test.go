@@ -106,7 +106,7 @@ func reliedOn(t *testing.T, one, two *sql.DB) {
 	t.Run("any statement may say that the transaction was refused", func(t *testing.T) {
 		tx, err := two.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		defer tx.Rollback() //nolint:errcheck // it is refused already
+		defer tx.Rollback()
 		_, err = tx.ExecContext(t.Context(), "UPDATE parents SET touched = touched + 1 WHERE id = 1")
 		require.NoError(t, err)
 		write(t, one, "UPDATE parents SET state = state + 1 WHERE id = 1")
