@@ -64,6 +64,7 @@ func TestOneReadAtATime(t *testing.T) {
 			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 				read := tc.read
 				tc.first(t, st)
+				synctest.Wait()
 				tap.Take()
 				_, release := holdOne(tap, read.call)
 				var callers sync.WaitGroup
@@ -259,6 +260,7 @@ func TestStaleReads(t *testing.T) {
 				loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
 					read := reads[slices.IndexFunc(reads, func(r read) bool { return r.name == tc.read })]
 					tc.first(t, st)
+					synctest.Wait()
 					entered, release := holdOne(tap, read.call)
 					early := make(chan error, 1)
 					go func() { early <- read.do(background, st) }()

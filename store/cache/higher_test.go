@@ -148,11 +148,12 @@ func TestRestoredBackup(t *testing.T) {
 	t.Run("B30 one read at a time for each key", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			const flood = 200
-			refs := make([]store.TokenRef, flood)
-			for i := range refs {
-				refs[i] = h.issued(1)
-				refs[i].TokenID = fmt.Sprint("token-", i)
-				h.read(refs[i]) // its first
+			var refs []store.TokenRef
+			for i := range flood {
+				ref := h.issued(1)
+				ref.TokenID = fmt.Sprint("token-", i%5)
+				refs = append(refs, ref)
+				h.read(ref) // its first
 			}
 			other := token("key-2")
 			other.Epochs = [3]int64{1 << 60, 1 << 60, 1 << 60}
