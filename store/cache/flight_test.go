@@ -230,6 +230,11 @@ func TestStaleReads(t *testing.T) {
 		{"Lookup", nothing, changeInstance, off},
 		{"Lookup", withoutWorkspace, changeWorkspace, suspended},
 		{"Lookup", withoutWorkspace, changeInstance, off},
+		{"Lookup", nothing, func(t *testing.T, st store.Store) { create(t, st, newKey("team-a", "key-2")) },
+			func(st store.Store) (bool, error) {
+				found, err := lookupSoon(st)
+				return found.Workspace.Keys != 2, err
+			}},
 		{"Lookup", nothing, func(t *testing.T, st store.Store) {
 			require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, change))
 		}, func(st store.Store) (bool, error) {
@@ -302,6 +307,29 @@ func lookupSoon(st store.Store) (store.Found, error) {
 	ctx, cancel := context.WithTimeout(background, 10*time.Second)
 	defer cancel()
 	return st.Reads().Lookup(ctx, "key-1")
+}
+
+// Of a key that is in memory the workspace is known. Its settings are kept, though
+// those of another change while they are read.
+func TestChangesOfOtherWorkspaces(t *testing.T) {
+	loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withoutWorkspace(t, st)
+		synctest.Wait()
+		entered, release := holdOne(tap, "Keys.Lookup")
+		done := make(chan error, 1)
+		go func() {
+			_, err := st.Reads().Lookup(background, "key-1")
+			done <- err
+		}()
+		<-entered
+		require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-b"}, store.Change{Now: noon}))
+		synctest.Wait()
+		close(release)
+		require.NoError(t, <-done)
+		tap.Take()
+		lookedUp(t, st)
+		require.Empty(t, tap.Take())
+	})
 }
 
 // A negative answer is a read like any other: it does not outlast a creation

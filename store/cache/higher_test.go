@@ -94,6 +94,39 @@ func TestHigherEpochs(t *testing.T) {
 			require.Equal(h, ref.Epochs[2], (<-got).Key)
 		})
 	})
+	t.Run("B30 what one token found out serves the others", func(t *testing.T) {
+		hurting(t, func(h *hurt) {
+			tokens := []string{"token-0", "token-1", "token-2"}
+			for _, id := range tokens {
+				ref := h.issued(0)
+				ref.TokenID = id
+				h.read(ref)
+			}
+			h.freeze()
+			update(h.T, h.below, "key-1", disable)
+			_, release := holdOne(h.tap, "Epochs.Read")
+			refs, done := []store.TokenRef{}, make(chan error, len(tokens))
+			for _, id := range tokens {
+				ref := h.issued(0)
+				ref.TokenID = id
+				refs = append(refs, ref)
+				go func() {
+					_, err := h.st.Reads().Read(background, ref)
+					done <- err
+				}()
+			}
+			synctest.Wait()
+			close(release)
+			for _, ref := range refs {
+				require.NoError(h, <-done)
+				require.NotZero(h, ref.Epochs[2])
+			}
+			for _, ref := range refs {
+				_, reads := h.read(ref)
+				require.Zero(h, reads)
+			}
+		})
+	})
 	t.Run("B30 the key was deleted", func(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			ref := h.issued(1)
@@ -105,6 +138,8 @@ func TestHigherEpochs(t *testing.T) {
 				require.ErrorIs(h, err, store.ErrNotFound)
 			}
 			require.Empty(h, h.tap.Take())
+			_, err := h.st.Reads().Lookup(background, "key-1")
+			require.ErrorIs(h, err, store.ErrNotFound, "its record is outdated too")
 		})
 	})
 	t.Run("B30 on doubt nothing is answered", func(t *testing.T) {
@@ -212,6 +247,11 @@ func TestAFailureAfterANotice(t *testing.T) {
 					require.ErrorIs(h, err, store.ErrUnavailable)
 					require.Zero(h, found)
 				}
+				h.tap.Before(nil)
+				want, err := h.below.Epochs.Read(background, token("key-1"))
+				require.NoError(h, err)
+				require.Equal(h, want, epochsOf(h.T, h.st), "nothing was kept")
+				require.Equal(h, stored(h.T, h.below), lookedUp(h.T, h.st))
 			})
 		})
 	}

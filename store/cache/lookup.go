@@ -81,11 +81,11 @@ func (c *Cache) lookUp(ctx context.Context, id string, hash uint64, workspace st
 	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName && c.cfg.MissFor > 0 {
 		c.missing.put(&entry[string, struct{}]{name: strings.Clone(id), hash: hash, stamp: at, read: now})
 	}
-	// A database may take "A" for "a"; notices are about the one that is there.
-	if err != nil || found.Key.ID != id {
+	if err != nil {
 		return found, err
 	}
 	name := found.Key.Workspace
+	// A database may take "A" for "a"; notices are about the one that is there.
 	c.keys.put(&entry[string, store.Key]{name: found.Key.ID, hash: hash, stamp: at, read: now, value: found.Key})
 	space := c.hash(name)
 	if name != workspace {
