@@ -124,7 +124,7 @@ func TestAFailedChangeIsReadAgain(t *testing.T) {
 // there, and so are its notices: under the other name nobody would forget it.
 func TestAnotherKeyThanAskedForIsNotKept(t *testing.T) {
 	below := memstore.New()
-	create(t, below, newKey("team-a", "key-1"))
+	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
 	caseless := below
 	caseless.Keys = caselessKeys{below.Keys}
 	st := cached(t, caseless, patient)
@@ -136,6 +136,8 @@ func TestAnotherKeyThanAskedForIsNotKept(t *testing.T) {
 	heard := watching(t, st)
 	update(t, below, "key-1", disable)
 	heard.await(1)
+	_, err := st.Reads().Lookup(background, "key-2") // brings the workspace back into memory
+	require.NoError(t, err)
 	found, err := st.Reads().Lookup(background, "KEY-1")
 	require.NoError(t, err)
 	require.True(t, found.Key.Disabled)

@@ -65,15 +65,6 @@ func (h *host) control() http.Handler {
 		})
 		return made{o.Workspace, key.ID, secret.Reveal()}, err
 	})
-	on("held", func(ctx context.Context, _ order) (any, error) {
-		select {
-		case <-h.deadly.reached:
-			return true, nil
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-	})
-	on("proceed", func(context.Context, order) (any, error) { close(h.deadly.proceed); return true, nil })
 	for name, change := range changes {
 		on(name, func(ctx context.Context, o order) (any, error) { return true, change(ctx, h.Keys(), o) })
 	}
