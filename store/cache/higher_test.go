@@ -80,7 +80,8 @@ func TestHigherEpochs(t *testing.T) {
 		hurting(t, func(h *hurt) {
 			h.freeze()
 			entered, release := holdOne(h.tap, "Epochs.Read")
-			go func() { _, _ = h.st.Reads().Read(background, h.issued(1)) }()
+			other := h.issued(1)
+			go func() { _, _ = h.st.Reads().Read(background, other) }()
 			<-entered
 			update(h.T, h.below, "key-1", disable)
 			ref := h.issued(0)
@@ -117,9 +118,8 @@ func TestHigherEpochs(t *testing.T) {
 			}
 			synctest.Wait()
 			close(release)
-			for _, ref := range refs {
+			for range tokens {
 				require.NoError(h, <-done)
-				require.NotZero(h, ref.Epochs[2])
 			}
 			for _, ref := range refs {
 				_, reads := h.read(ref)

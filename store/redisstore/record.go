@@ -107,7 +107,7 @@ func decodeKey(id, workspace, record, uses string) (store.Key, error) {
 	d.next() // the birth
 	k.Created = d.sorted()
 	k.CreatedBy = store.ActorRef{Kind: d.word(), ID: d.word()}
-	d.number()
+	k.Depth = int(d.number())
 	d.text, rest = cut(rest, '\n')
 	k.Disabled = d.next() == "1"
 	k.Updated, k.NotAfter, k.NotAfterText, k.Name = d.instant(), d.instant(), d.word(), d.word()
