@@ -12,7 +12,7 @@ import (
 )
 
 // both runs a benchmark on a memstore and on a cache over one, with keys.
-func both(b *testing.B, run func(b *testing.B, st store.Store, ids []string)) {
+func both(b *testing.B, run func(b *testing.B, st store.Reads, ids []string)) {
 	b.Helper()
 	const keys = 1000
 	ids := make([]string, keys)
@@ -24,20 +24,20 @@ func both(b *testing.B, run func(b *testing.B, st store.Store, ids []string)) {
 	cfg := patient
 	cfg.Entries = 0
 	st := cached(b, below, cfg)
-	b.Run("cache", func(b *testing.B) { run(b, st, ids) })
-	b.Run("memstore", func(b *testing.B) { run(b, below, ids) })
+	b.Run("cache", func(b *testing.B) { run(b, st.Reads(), ids) })
+	b.Run("memstore", func(b *testing.B) { run(b, below.Reads(), ids) })
 }
 
 func BenchmarkLookupHit(b *testing.B) {
-	both(b, func(b *testing.B, st store.Store, ids []string) {
+	both(b, func(b *testing.B, st store.Reads, ids []string) {
 		for _, id := range ids {
-			_, err := st.Keys.Lookup(background, id)
+			_, err := st.Lookup(background, id)
 			require.NoError(b, err)
 		}
 		b.ReportAllocs()
 		i := 0
 		for b.Loop() {
-			if _, err := st.Keys.Lookup(background, ids[i%len(ids)]); err != nil {
+			if _, err := st.Lookup(background, ids[i%len(ids)]); err != nil {
 				b.Fatal(err)
 			}
 			i++
@@ -46,19 +46,19 @@ func BenchmarkLookupHit(b *testing.B) {
 }
 
 func BenchmarkEpochsHit(b *testing.B) {
-	both(b, func(b *testing.B, st store.Store, ids []string) {
+	both(b, func(b *testing.B, st store.Reads, ids []string) {
 		refs := make([]store.TokenRef, len(ids))
 		for i, id := range ids {
 			refs[i] = store.TokenRef{Workspace: fmt.Sprint("team-", i%10), Key: id, Secret: "s1", TokenID: "token of " + id}
 		}
 		for _, ref := range refs {
-			_, err := st.Epochs.Read(background, ref)
+			_, err := st.Read(background, ref)
 			require.NoError(b, err)
 		}
 		b.ReportAllocs()
 		i := 0
 		for b.Loop() {
-			if _, err := st.Epochs.Read(background, refs[i%len(refs)]); err != nil {
+			if _, err := st.Read(background, refs[i%len(refs)]); err != nil {
 				b.Fatal(err)
 			}
 			i++
@@ -67,10 +67,10 @@ func BenchmarkEpochsHit(b *testing.B) {
 }
 
 func BenchmarkLookupUnknown(b *testing.B) {
-	both(b, func(b *testing.B, st store.Store, _ []string) {
+	both(b, func(b *testing.B, st store.Reads, _ []string) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := st.Keys.Lookup(background, "unknown"); err == nil {
+			if _, err := st.Lookup(background, "unknown"); err == nil {
 				b.Fatal("found")
 			}
 		}
@@ -82,9 +82,7 @@ func TestHitsAllocateLittle(t *testing.T) {
 	create(t, below, newKey("team-a", "key-1"))
 	st := cached(t, below, patient)
 	warm(t, st)
-	ref := token("key-1")
-	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = st.Epochs.Read(background, ref) }))
-	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = st.Settings.Workspace(background, "team-a") }))
-	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = st.Settings.Instance(background) }))
-	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { _, _ = st.Keys.Lookup(background, "key-1") }), 2.0, "the copies of two lists")
+	ref, reads := token("key-1"), st.Reads()
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Read(background, ref) }))
+	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Lookup(background, "key-1") }), 2.0, "the copies of two lists")
 }

@@ -1,43 +1,39 @@
 // Package cache answers the reads of a login and of a guard from memory, over
-// any store, without ever answering what is no longer so for longer than a
-// bound.
+// any store.
 //
 //	cached, err := cache.New(st, cache.Config{})
 //	srv, err := oauth.New(cached.Store(), oauth.Config{...})
 //	go srv.Run(ctx)
 //
-// Keys.Lookup, Settings.Instance, Settings.Workspace and Epochs.Read are
-// answered from memory. All else goes to the store below, and so do the first
-// three under a context of store.Fresh: management looks at what is, and only
-// logins and guards at what is cached.
+// Logins and guards read through [store.Store.Cached]. All other reads go to
+// the store below, so that management sees what is stored.
 //
 // # What it may answer
 //
-// A record is answered from memory only while the stream of changes
-// (store.Watch) vouches for it: the stream was open before the record was
-// read, no notice was lost since, and the last notice or heartbeat came less
-// than half of Config.Bound ago. A gap in the numbers, a stream that broke or
-// was opened again, or silence puts everything in memory out of use at once.
-// Until the stream vouches again, reads go to the store, and what the store
-// fails with is returned: no record is answered on doubt.
+// A record is answered from memory only while the stream of notices
+// (store.Watch) is whole: it was open before the record was read, no notice was
+// lost since, and the last notice or heartbeat came less than half of
+// Config.Bound ago. A gap in the numbers, a stream that broke or was opened
+// again, or silence puts everything in memory out of use at once. Until the
+// stream is whole again, reads go to the store, and its errors are returned.
 //
 // So a change made here is seen by every read that begins after it returned,
-// even if it returned an error. A change made elsewhere is seen once its
-// notice comes, and no later than Bound if it never does. Two records of one
-// Found may be of different moments within that bound. Each brings the epoch it
-// stood under, so that a token issued on an outdated one ends as soon as the
-// verifier knows.
+// even if it returned an error. A change made elsewhere is seen once its notice
+// comes, and after Bound at the latest if the notice never comes. The records
+// of one Found may be of different moments within that bound. Each has the
+// epoch of its moment, so that a token issued on an outdated one is refused
+// once the verifier knows the new epoch.
 //
-// The only thing that may lag further is LastUsed of logins elsewhere, of
-// which there are no notices: whatever happens, records are read again after a
-// minute.
+// A token whose epoch is higher than the one in memory is not refused before
+// the store was read again. Such reads are made one at a time for each key.
+//
+// Of last uses there are no notices. Records are read again after a minute.
 //
 // # Who watches
 //
 // Somebody must follow the Watch of the store that Store returns:
 // oauth.Server.Run does; a host without one calls Cache.Run. While nobody
-// does, everything is read from the store, which is slow and correct, and one
-// warning says so.
+// does, everything is read from the store, and one warning says so.
 package cache
 
 import (
@@ -63,19 +59,14 @@ type Config struct {
 	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
 	// As many tokens' epochs are held besides, a quarter as many workspaces
 	// and a sixteenth as many unknown ids: 16 to 32 bytes for each, since a
-	// table has room for twice to four times as many, and what the records
-	// take that are in it.
+	// table has twice to four times as many slots, and what the records take
+	// that are in it.
 	Entries int
 	// MissFor is how long an unknown id is answered from memory. Default 1
 	// second; up to 1 minute. A key that is made under such an id works at
 	// once here, and elsewhere when its notice comes. Negative: unknown ids
 	// are not remembered.
 	MissFor time.Duration
-	// EpochsWatch is the stream of the system that holds the epochs, where
-	// that is not the one that holds the keys. It must be nil if the epochs
-	// live beside the keys. If it is nil and they do not, they are not cached:
-	// each Epochs.Read goes to the store.
-	EpochsWatch store.Watch
 	// Logger takes warnings. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -89,41 +80,39 @@ const (
 
 const (
 	// maxAge is when a record is read again, whatever the stream says: for
-	// what is not told, last uses and changes past the driver.
+	// last uses and for changes past the driver, of which no notice comes.
 	maxAge = time.Minute
 	// maxName is the longest id that is remembered. Keys and workspaces have
 	// none that is longer.
 	maxName = 255
 )
 
-// Cache is a store with the hot reads answered from memory. It is safe for
-// concurrent use, and starts no goroutine but those that a caller waits for.
+// Cache implements store.Reads from memory. It is safe for concurrent use, and
+// starts no goroutine but those that a caller waits for.
 type Cache struct {
 	inner store.Store
 	cfg   Config
 	seed  maphash.Seed
 	now   func() time.Time // real time: what goes stale goes stale by it
 
-	// beside says that the epochs live beside the keys.
-	beside bool
-	// records vouches for keys and settings, marks for epochs; it is the same
-	// one if they live beside the keys, and nil if they are not cached.
-	records *feed
-	marks   *feed
-
+	feed     feed
 	versions versions
-	keys     *shelf[string, store.Found]
-	missing  *table[string, struct{}]
-	spaces   *shelf[string, store.Workspace]
-	instance *shelf[struct{}, store.Instance]
-	states   *shelf[store.TokenRef, state]
 
-	wrapped *keys
-	born    time.Time
-	warned  atomic.Bool
+	keys       *table[string, store.Key]
+	missing    *table[string, struct{}]
+	workspaces *table[string, store.Workspace]
+	instance   atomic.Pointer[entry[struct{}, store.Instance]]
+	states     *table[store.TokenRef, state]
+
+	lookups *flights[string, store.Found]
+	reads   *flights[store.TokenRef, state]
+	checks  *flights[store.TokenRef, state] // of keys: no secret, no token id
+
+	born   time.Time
+	warned atomic.Bool
 }
 
-// New checks cfg and returns a Cache over st, which needs Keys, Settings and
+// New checks cfg and returns a Cache over st, which needs Keys, Epochs and
 // Watch. All problems are joined into one error, each naming its field.
 func New(st store.Store, cfg Config) (*Cache, error) {
 	cfg, problems := cfg.complete()
@@ -132,38 +121,28 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		missing bool
 	}{
 		{"Keys", st.Keys == nil},
-		{"Settings", st.Settings == nil},
+		{"Epochs", st.Epochs == nil},
 		{"Watch, without which nothing may be kept", st.Watch == nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
 		}
 	}
-	beside := st.Epochs != nil && st.Keys != nil && st.Epochs.With(st.Keys)
-	if cfg.EpochsWatch != nil && (beside || st.Epochs == nil) {
-		problems = append(problems, errors.New("Config.EpochsWatch is set, but the store keeps no epochs apart from its keys"))
-	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	c := &Cache{
-		inner: st, cfg: cfg, beside: beside, seed: maphash.MakeSeed(),
-		keys:     newShelf[string, store.Found](cfg.Entries, cfg.Logger),
-		missing:  newTable[string, struct{}](cfg.Entries / 16),
-		spaces:   newShelf[string, store.Workspace](cfg.Entries/4, cfg.Logger),
-		instance: newShelf[struct{}, store.Instance](1, cfg.Logger),
-		states:   newShelf[store.TokenRef, state](cfg.Entries, cfg.Logger),
+		inner: st, cfg: cfg, seed: maphash.MakeSeed(), now: time.Now,
+		feed:       feed{half: cfg.Bound / 2},
+		keys:       newTable[string, store.Key](cfg.Entries),
+		missing:    newTable[string, struct{}](cfg.Entries / 16),
+		workspaces: newTable[string, store.Workspace](cfg.Entries / 4),
+		states:     newTable[store.TokenRef, state](cfg.Entries),
+		lookups:    newFlights[string, store.Found](cfg),
+		reads:      newFlights[store.TokenRef, state](cfg),
+		checks:     newFlights[store.TokenRef, state](cfg),
 	}
-	c.now = time.Now
 	c.born = c.now()
-	c.records = &feed{half: cfg.Bound / 2}
-	switch {
-	case beside:
-		c.marks = c.records
-	case cfg.EpochsWatch != nil:
-		c.marks = &feed{half: cfg.Bound / 2}
-	}
-	c.wrapped = &keys{c}
 	return c, nil
 }
 
@@ -193,35 +172,30 @@ func (cfg Config) complete() (Config, []error) {
 	return cfg, problems
 }
 
-// Store returns the store below with the cached fields in place. Fields that
-// are nil below stay nil. Other fields may be assigned as in any store.
+// Store returns the store below with Cached set, and with records whose
+// changes the cache sees. Fields that are nil below stay nil.
 func (c *Cache) Store() store.Store {
 	st := c.inner
-	st.Keys = c.wrapped
-	st.Settings = &settings{c}
+	st.Cached = c
+	st.Keys = &keys{st.Keys, c}
+	st.Epochs = &epochs{st.Epochs, c}
 	st.Watch = &watch{c}
 	if st.Upkeep != nil {
 		st.Upkeep = &upkeep{st.Upkeep, c}
 	}
-	if st.Epochs != nil {
-		st.Epochs = &epochs{c}
+	if st.Settings != nil {
+		st.Settings = &settings{st.Settings, c}
 	}
 	return st
 }
 
-// Vouched reports whether reads can be answered from memory now: keys and
-// settings, and the epochs too if they are cached.
+// Vouched reports whether reads can be answered from memory now.
 func (c *Cache) Vouched() bool {
-	now := c.now()
-	_, records := c.records.generation(now)
-	if c.marks == nil || !records {
-		return records
-	}
-	_, marks := c.marks.generation(now)
-	return marks
+	_, vouched := c.feed.generation(c.now())
+	return vouched
 }
 
-// Run follows the stream of changes until ctx ends, and opens it again when it
+// Run follows the stream of notices until ctx ends, and opens it again when it
 // breaks. It is for a host that runs no oauth.Server, whose Run does the same.
 func (c *Cache) Run(ctx context.Context) {
 	const first, last = 50 * time.Millisecond, 2 * time.Second
@@ -248,9 +222,9 @@ func (c *Cache) Run(ctx context.Context) {
 
 // unvouched is called by each read that goes to the store because there is
 // no stream. It warns once if there never was one: at a start one comes soon.
-func (c *Cache) unvouched(ctx context.Context, f *feed, now time.Time) {
+func (c *Cache) unvouched(ctx context.Context, now time.Time) {
 	const patience = 10 * time.Second
-	if f.followed.Load() || now.Sub(c.born) < patience || c.warned.Swap(true) {
+	if c.feed.followed.Load() || now.Sub(c.born) < patience || c.warned.Swap(true) {
 		return
 	}
 	c.cfg.Logger.WarnContext(ctx, "nobody follows the store's stream of changes, so nothing is cached: run oauth.Server.Run or cache.Cache.Run")

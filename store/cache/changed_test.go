@@ -12,13 +12,28 @@ var written = store.Change{Now: noon}
 
 func lookedUp(t *testing.T, st store.Store) store.Found {
 	t.Helper()
+	found, err := st.Reads().Lookup(background, "key-1")
+	require.NoError(t, err)
+	return found
+}
+
+// stored is key-1 as the store has it.
+func stored(t *testing.T, st store.Store) store.Found {
+	t.Helper()
 	found, err := st.Keys.Lookup(background, "key-1")
 	require.NoError(t, err)
 	return found
 }
 
+func epochsOf(t *testing.T, st store.Store) store.EpochState {
+	t.Helper()
+	state, err := st.Reads().Read(background, token("key-1"))
+	require.NoError(t, err)
+	return state
+}
+
 // changes are all that touch what is cached, and how to see that they were
-// made. There is key-1, and no key-2.
+// made. There are key-1 and key-3, and no key-2.
 var changes = []struct {
 	name    string
 	notices int
@@ -28,26 +43,25 @@ var changes = []struct {
 	{"Create", 1, func(t *testing.T, st store.Store) {
 		create(t, st, newKey("team-a", "key-2"))
 	}, func(t *testing.T, st store.Store) {
-		_, err := st.Keys.Lookup(background, "key-2")
+		_, err := st.Reads().Lookup(background, "key-2")
 		require.NoError(t, err, "an id just created works at once")
-		require.Equal(t, 2, lookedUp(t, st).Workspace.Keys)
+		require.Equal(t, 3, lookedUp(t, st).Workspace.Keys)
 	}},
 	{"Update", 1, func(t *testing.T, st store.Store) { update(t, st, "key-1", disable) }, func(t *testing.T, st store.Store) {
 		require.True(t, lookedUp(t, st).Key.Disabled)
-		state, err := st.Epochs.Read(background, token("key-1"))
-		require.NoError(t, err)
-		require.EqualValues(t, 2, state.Key)
+		require.Equal(t, stored(t, st).Key.Epoch, lookedUp(t, st).Key.Epoch)
+		require.Equal(t, stored(t, st).Key.Epoch, epochsOf(t, st).Key)
 	}},
 	{"Delete", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, written))
 	}, func(t *testing.T, st store.Store) {
-		_, err := st.Keys.Lookup(background, "key-1")
+		_, err := st.Reads().Lookup(background, "key-1")
 		require.ErrorIs(t, err, store.ErrNotFound)
-		_, err = st.Epochs.Read(background, token("key-1"))
+		_, err = st.Reads().Read(background, token("key-1"))
 		require.ErrorIs(t, err, store.ErrNotFound)
-		w, err := st.Settings.Workspace(background, "team-a")
+		found, err := st.Reads().Lookup(background, "key-3")
 		require.NoError(t, err)
-		require.Zero(t, w.Keys)
+		require.Equal(t, 1, found.Workspace.Keys)
 	}},
 	{"Rehash", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Upkeep.Rehash(background, "key-1", "s1", "d1", "better"))
@@ -62,45 +76,29 @@ var changes = []struct {
 		require.Zero(t, lookedUp(t, st).Key.Secrets[0].LastUsed)
 	}},
 	{"SetInstance", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Settings.SetInstance(background, store.Instance{KeysOff: true, Epoch: 3}, written))
+		setInstance(t, st, keysOff)
 	}, func(t *testing.T, st store.Store) {
 		require.True(t, lookedUp(t, st).Instance.KeysOff)
-		state, err := st.Epochs.Read(background, token("key-1"))
-		require.NoError(t, err)
-		require.EqualValues(t, 3, state.Instance)
+		require.NotZero(t, epochsOf(t, st).Instance)
 	}},
 	{"SetWorkspace", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true, Epoch: 3}, written))
+		setWorkspace(t, st, suspend)
 	}, func(t *testing.T, st store.Store) {
 		require.True(t, lookedUp(t, st).Workspace.Suspended)
-		state, err := st.Epochs.Read(background, token("key-1"))
-		require.NoError(t, err)
-		require.EqualValues(t, 3, state.Workspace)
+		require.NotZero(t, epochsOf(t, st).Workspace)
 	}},
 	{"DeleteWorkspace", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, written))
 	}, func(t *testing.T, st store.Store) {
-		_, err := st.Keys.Lookup(background, "key-1")
+		_, err := st.Reads().Lookup(background, "key-1")
 		require.ErrorIs(t, err, store.ErrNotFound)
-		_, err = st.Epochs.Read(background, token("key-1"))
+		_, err = st.Reads().Read(background, token("key-1"))
 		require.ErrorIs(t, err, store.ErrNotFound)
-	}},
-	{"Raise", 3, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Epochs.Raise(background, store.Mark{Epoch: 5}, store.Mark{Workspace: "team-a", Epoch: 6},
-			store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 7}))
-	}, func(t *testing.T, st store.Store) {
-		state, err := st.Epochs.Read(background, token("key-1"))
-		require.NoError(t, err)
-		require.Equal(t, store.EpochState{Instance: 5, Workspace: 6, Key: 7, SecretKnown: true}, state)
-		found := lookedUp(t, st)
-		require.Equal(t, [3]int64{5, 6, 7}, [3]int64{found.Instance.Epoch, found.Workspace.Epoch, found.Key.Epoch})
 	}},
 	{"Revoke", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Epochs.Revoke(background, token("key-1").TokenID, noon.AddDate(100, 0, 0), noon))
 	}, func(t *testing.T, st store.Store) {
-		state, err := st.Epochs.Read(background, token("key-1"))
-		require.NoError(t, err)
-		require.True(t, state.Revoked)
+		require.True(t, epochsOf(t, st).Revoked)
 	}},
 }
 
@@ -108,9 +106,9 @@ var changes = []struct {
 func warm(t testing.TB, st store.Store) {
 	t.Helper()
 	for range 2 {
-		_, err := st.Keys.Lookup(background, "key-1")
+		_, err := st.Reads().Lookup(background, "key-1")
 		require.NoError(t, err)
-		_, err = st.Epochs.Read(background, token("key-1"))
+		_, err = st.Reads().Read(background, token("key-1"))
 		require.NoError(t, err)
 	}
 }

@@ -9,70 +9,70 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// epochs implements store.Epochs.
-type epochs struct{ cache *Cache }
-
-// state is what Read answered.
+// state is what Epochs.Read answered.
 type state struct {
 	store.EpochState
 	none bool // ErrNotFound
 }
 
-// With implements store.Epochs: as below, of the cache's own Keys.
-func (e *epochs) With(k store.Keys) bool {
-	if k == store.Keys(e.cache.wrapped) {
-		return e.cache.beside
-	}
-	return e.cache.inner.Epochs.With(k)
-}
-
-// Read implements store.Epochs. Of each token the first answer comes from the
+// Read implements store.Reads. Of each token the first answer comes from the
 // store, for it may have been revoked long ago. What is held costs no
 // allocation.
-func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+func (c *Cache) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	if err := ctx.Err(); err != nil {
 		return store.EpochState{}, fail("read epochs", err)
 	}
-	c := e.cache
-	if c.marks == nil {
-		return c.readThrough(ctx, ref)
-	}
 	now := c.now()
-	generation, vouched := c.marks.generation(now)
+	generation, vouched := c.feed.generation(now)
 	if !vouched {
-		c.unvouched(ctx, c.marks, now)
-		return c.readThrough(ctx, ref)
+		c.unvouched(ctx, now)
+		return c.inner.Epochs.Read(ctx, ref)
 	}
-	space, key, token := c.hash(ref.Workspace), c.hash(ref.Key), c.hash(ref.TokenID)
-	at := stamp{
-		generation, c.versions.instanceMark.Load(), c.versions.spaceMarks.of(space),
-		c.versions.keyMarks.of(key), c.versions.tokens.of(token),
-	}
-	hash := ((space*mix+key)*mix+token)*mix + c.hash(ref.Secret)
-	if held := c.states.find(hash, ref, at, now, maxAge); held != nil {
-		if !held.value.none {
-			return held.value.EpochState, nil
+	issued := ref.Epochs
+	ref.Epochs = [3]int64{}
+	p := c.placeOf(&ref)
+	at := c.stampOf(p, generation)
+	held := c.states.find(p.hash, ref, at, now, maxAge)
+	switch {
+	case held == nil:
+		return c.readState(ctx, ref, p, at, now)
+	case !held.value.none:
+		s := &held.value.EpochState
+		if issued[0] > s.Instance || issued[1] > s.Workspace || issued[2] > s.Key {
+			return c.check(ctx, ref, p, held)
 		}
-		if within(held.read, now, c.cfg.MissFor) {
-			return store.EpochState{}, errNoEpochs
-		}
+		return *s, nil
+	case within(held.read, now, c.cfg.MissFor):
+		return store.EpochState{}, errNoEpochs
 	}
-	return c.readState(ctx, ref, hash, at, now)
+	return c.readState(ctx, ref, p, at, now)
 }
 
-// mix makes one hash of several.
-const mix = 0x9e3779b97f4a7c15
+// place is the hashes of a token and of what it stands under.
+type place struct{ workspace, key, token, hash uint64 }
+
+func (c *Cache) placeOf(ref *store.TokenRef) place {
+	const mix = 0x9e3779b97f4a7c15 // makes one hash of several
+	p := place{workspace: c.hash(ref.Workspace), key: c.hash(ref.Key), token: c.hash(ref.TokenID)}
+	p.hash = ((p.workspace*mix+p.key)*mix+p.token)*mix + c.hash(ref.Secret)
+	return p
+}
+
+func (c *Cache) stampOf(p place, generation uint64) stamp {
+	v := &c.versions
+	return stamp{generation, v.instance.Load(), v.workspaces.of(p.workspace), v.keys.of(p.key), v.tokens.of(p.token)}
+}
 
 // readState reads epochs from the store and keeps them.
-func (c *Cache) readState(ctx context.Context, ref store.TokenRef, hash uint64, at stamp, now time.Time) (store.EpochState, error) {
-	s, err := c.states.load(ctx, ref, at, now, c.cfg.Bound, func(ctx context.Context) (state, error) {
-		read, err := c.readThrough(ctx, ref)
+func (c *Cache) readState(ctx context.Context, ref store.TokenRef, p place, at stamp, now time.Time) (store.EpochState, error) {
+	s, _, err := c.reads.load(ctx, ref, at, now, func(ctx context.Context) (state, error) {
+		read, err := c.inner.Epochs.Read(ctx, ref)
 		s := state{EpochState: read, none: errors.Is(err, store.ErrNotFound)}
 		if err != nil && !s.none {
 			return s, err
 		}
 		if max(len(ref.Workspace), len(ref.Key), len(ref.Secret), len(ref.TokenID)) <= maxName {
-			c.states.put(&entry[store.TokenRef, state]{name: compact(ref), hash: hash, stamp: at, read: now, value: s})
+			c.states.put(&entry[store.TokenRef, state]{name: compact(ref), hash: p.hash, stamp: at, read: now, value: s})
 		}
 		return s, err
 	})
@@ -97,75 +97,54 @@ func compact(ref store.TokenRef) store.TokenRef {
 	return store.TokenRef{Workspace: next(ref.Workspace), Key: next(ref.Key), Secret: next(ref.Secret), TokenID: next(ref.TokenID)}
 }
 
-func (c *Cache) readThrough(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-	s, err := c.inner.Epochs.Read(ctx, ref)
-	if !c.beside && (err == nil || errors.Is(err, store.ErrNotFound)) {
-		c.overtaken(ref, &s)
-	}
-	return s, err
-}
-
-// overtaken forgets the records that are behind their epochs, or have a secret
-// of which those tell otherwise, where they live apart. A login that finds the
-// two at odds reads the record again, and goes on with what it then gets: from
-// the same outdated record, its token would have the epoch of the very change
-// that was to end it.
-func (c *Cache) overtaken(ref store.TokenRef, s *store.EpochState) {
-	now := c.now()
-	generation, _ := c.records.generation(now) // 0 is none
-	hash := c.hash(ref.Key)
-	e := c.keys.find(hash, ref.Key, stamp{generation, c.versions.keys.of(hash)}, now, maxAge)
-	if e == nil || e.value.Key.Epoch < s.Key || !agree(&e.value.Key, ref.Secret, s) {
-		c.versions.keys.move(hash)
-	}
-	// Settings begin with epoch 0: no record is behind that.
-	if hash := c.hash(ref.Workspace); s.Workspace > 0 {
-		e := c.spaces.find(hash, ref.Workspace, stamp{generation, c.versions.spaces.of(hash)}, now, maxAge)
-		if e == nil || e.value.Epoch < s.Workspace {
-			c.versions.spaces.move(hash)
-		}
-	}
-	if s.Instance > 0 {
-		e := c.instance.find(0, struct{}{}, stamp{generation, c.versions.instance.Load()}, now, maxAge)
-		if e == nil || e.value.Epoch < s.Instance {
-			c.versions.instance.Add(1)
-		}
-	}
-}
-
-// agree reports whether the record has the secret as the epochs tell.
-func agree(k *store.Key, id string, s *store.EpochState) bool {
-	for i := range k.Secrets {
-		if k.Secrets[i].ID == id {
-			return s.SecretKnown && s.SecretNotAfter.Equal(k.Secrets[i].NotAfter)
-		}
-	}
-	return !s.SecretKnown
-}
-
-// Raise implements store.Epochs.
-func (e *epochs) Raise(ctx context.Context, marks ...store.Mark) error {
-	forget := func() {
-		for _, m := range marks {
-			switch {
-			case m.Key != "":
-				e.cache.forgetKey(m.Workspace, m.Key)
-			case m.Workspace != "":
-				e.cache.forgetWorkspace(m.Workspace)
-			default:
-				e.cache.forgetInstance()
+// check answers for a token that was issued under a higher epoch than is held:
+// a notice has not come yet, or a restored backup set the epochs back. All such
+// tokens of a key share one read at a time. If it finds higher epochs than are
+// held, the token is read anew; if not, what is held refuses it.
+func (c *Cache) check(ctx context.Context, ref store.TokenRef, p place, held *entry[store.TokenRef, state]) (store.EpochState, error) {
+	of := store.TokenRef{Workspace: ref.Workspace, Key: ref.Key}
+	for range 2 {
+		s, shared, err := c.checks.load(ctx, of, stamp{}, c.now(), func(ctx context.Context) (state, error) {
+			read, err := c.inner.Epochs.Read(ctx, of)
+			if errors.Is(err, store.ErrNotFound) {
+				return state{none: true}, nil
 			}
+			return state{EpochState: read}, err
+		})
+		if err != nil {
+			return store.EpochState{}, err
+		}
+		old := &held.value
+		if s.none || s.Instance > old.Instance || s.Workspace > old.Workspace || s.Key > old.Key {
+			return c.overtaken(ctx, ref, p, held, &s)
+		}
+		// A shared read may have begun before the token was issued; the next one
+		// begins after this one ended.
+		if !shared {
+			break
 		}
 	}
-	forget()
-	defer forget()
-	return e.cache.inner.Epochs.Raise(ctx, marks...)
+	return held.value.EpochState, nil
 }
 
-// Revoke implements store.Epochs.
-func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
-	hash := e.cache.hash(tokenID)
-	e.cache.versions.tokens.move(hash)
-	defer e.cache.versions.tokens.move(hash)
-	return e.cache.inner.Epochs.Revoke(ctx, tokenID, until, now)
+// overtaken forgets what is higher in the store than what is held, unless that
+// was done since held was read, and reads the token's epochs anew.
+func (c *Cache) overtaken(ctx context.Context, ref store.TokenRef, p place, held *entry[store.TokenRef, state], by *state) (store.EpochState, error) {
+	now := c.now()
+	generation, vouched := c.feed.generation(now)
+	if !vouched {
+		return c.inner.Epochs.Read(ctx, ref)
+	}
+	if c.stampOf(p, generation) == held.stamp {
+		if by.Instance > held.value.Instance {
+			c.forgetInstance()
+		}
+		if by.Workspace > held.value.Workspace {
+			c.forgetWorkspace(ref.Workspace)
+		}
+		if by.none || by.Key > held.value.Key {
+			c.versions.keys.move(p.key)
+		}
+	}
+	return c.readState(ctx, ref, p, c.stampOf(p, generation), now)
 }

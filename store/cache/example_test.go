@@ -37,15 +37,3 @@ func Example() {
 	// Output:
 	// answered from memory before anybody follows the changes: false
 }
-
-// Where the epochs live in another system than the keys, its stream is
-// followed too.
-func ExampleConfig_epochsWatch() {
-	st, redis := memstore.New(), memstore.New() // in production: sqlstore and redisstore
-	st.Epochs = redis.Epochs
-
-	cached, err := cache.New(st, cache.Config{EpochsWatch: redis.Watch})
-	fmt.Println(cached != nil, err)
-	// Output:
-	// true <nil>
-}

@@ -8,22 +8,21 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// feed says whether the records of one system are vouched for. Each generation
-// begins when a stream is known to be whole, and ends when it may not be: of a
-// record that was read within the present one every change was told, up to the
-// last beat.
+// feed says whether records are vouched for. Each generation begins when a
+// stream is known to be whole, and ends when it may not be: of a record that was
+// read within the present one every notice came, up to the last heartbeat.
 type feed struct {
 	half     time.Duration // the silence after which nobody vouches
 	followed atomic.Bool   // there was a stream once
-	last     atomic.Pointer[beat]
+	last     atomic.Pointer[heartbeat]
 
 	mu     sync.Mutex
 	count  uint64  // of generations
-	leader *stream // whose numbers are followed; of others only what they tell
+	leader *stream // whose numbers are followed; of others only what they are about
 }
 
-// beat is the last sign of life. It never changes.
-type beat struct {
+// heartbeat is the last notice of any kind. It never changes.
+type heartbeat struct {
 	at         time.Time
 	generation uint64
 }
@@ -71,7 +70,7 @@ func (f *feed) heard(s *stream, n store.Notice, now time.Time) (lost bool) {
 		f.count++
 	}
 	s.sequence = n.Sequence
-	f.last.Store(&beat{now, f.count})
+	f.last.Store(&heartbeat{now, f.count})
 	return lost
 }
 
@@ -98,10 +97,10 @@ func (f *feed) end() {
 	f.last.Store(nil)
 }
 
-// told notes how long somebody took to be told of a notice that came at the
-// given time, and returns how late the next ones may be in coming: as long as
-// he takes them more slowly than they are sent, they pile up.
-func (s *stream) told(came, now time.Time) time.Duration {
+// lag takes note of how long the receiver took with a notice that came at the
+// given time, and returns how late the next ones may be: while it takes them
+// more slowly than they are sent, they pile up.
+func (s *stream) lag(came, now time.Time) time.Duration {
 	if idle := came.Sub(s.returned); !s.returned.IsZero() {
 		s.behind -= min(idle, s.behind)
 	}

@@ -34,7 +34,7 @@ func newKey(workspace, id string) store.Key {
 		ID: id, Workspace: workspace, Name: "name of " + id, Permissions: scope.MustParse("project.list"),
 		Secrets:   []store.Secret{{ID: "s1", Digest: "d1", Created: noon}, {ID: "s2", Digest: "d2", Created: noon}},
 		Resources: []string{"https://one.example.com"},
-		Created:   noon, Updated: noon, Version: 1, Epoch: 1,
+		Created:   noon, Updated: noon,
 	}
 }
 
@@ -45,16 +45,36 @@ func create(t testing.TB, st store.Store, keys ...store.Key) {
 	}
 }
 
-// update changes what is there, whatever the version.
+// update changes what is there, whatever the version, and ends its tokens.
 func update(t testing.TB, st store.Store, id string, change func(*store.Key)) {
 	t.Helper()
-	found, err := st.Keys.Lookup(background, id)
+	found, err := st.Reads().Lookup(background, id)
 	require.NoError(t, err)
 	change(&found.Key)
-	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon}))
+	require.NoError(t, st.Keys.Update(background, found.Key, store.Change{Now: noon, EndTokens: true}))
 }
 
-func disable(k *store.Key) { k.Disabled = true; k.Epoch++ }
+func disable(k *store.Key) { k.Disabled = true }
+
+func setWorkspace(t testing.TB, st store.Store, change func(*store.Workspace)) {
+	t.Helper()
+	w, err := st.Settings.Workspace(background, "team-a")
+	require.NoError(t, err)
+	change(&w)
+	require.NoError(t, st.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))
+}
+
+func setInstance(t testing.TB, st store.Store, change func(*store.Instance)) {
+	t.Helper()
+	in, err := st.Settings.Instance(background)
+	require.NoError(t, err)
+	change(&in)
+	require.NoError(t, st.Settings.SetInstance(background, in, store.Change{Now: noon, EndTokens: true}))
+}
+
+func suspend(w *store.Workspace) { w.Suspended = true }
+
+func keysOff(in *store.Instance) { in.KeysOff = true }
 
 func token(id string) store.TokenRef {
 	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1", TokenID: "token of " + id}

@@ -28,19 +28,11 @@ type read struct {
 // reads are the cached reads of key-1.
 var reads = []read{
 	{"Lookup", "Keys.Lookup", func(ctx context.Context, st store.Store) error {
-		_, err := st.Keys.Lookup(ctx, "key-1")
-		return err
-	}},
-	{"Workspace", "Settings.Workspace", func(ctx context.Context, st store.Store) error {
-		_, err := st.Settings.Workspace(ctx, "team-a")
-		return err
-	}},
-	{"Instance", "Settings.Instance", func(ctx context.Context, st store.Store) error {
-		_, err := st.Settings.Instance(ctx)
+		_, err := st.Reads().Lookup(ctx, "key-1")
 		return err
 	}},
 	{"Epochs", "Epochs.Read", func(ctx context.Context, st store.Store) error {
-		_, err := st.Epochs.Read(ctx, token("key-1"))
+		_, err := st.Reads().Read(ctx, token("key-1"))
 		return err
 	}},
 }
@@ -59,9 +51,21 @@ func loading(t *testing.T, test func(t *testing.T, st, below store.Store, tap *s
 }
 
 func TestOneReadAtATime(t *testing.T) {
-	for _, read := range reads {
-		t.Run(read.name, func(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		read  read
+		first func(t *testing.T, st store.Store)
+	}{
+		{"Lookup", reads[0], nothing},
+		{"Lookup of a key whose workspace changed", reads[0], withoutWorkspace},
+		{"Epochs", reads[1], nothing},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+				read := tc.read
+				tc.first(t, st)
+				synctest.Wait()
+				tap.Take()
 				_, release := holdOne(tap, read.call)
 				var callers sync.WaitGroup
 				errs := make(chan error, 200)
@@ -88,7 +92,7 @@ func TestSharedReads(t *testing.T) {
 			found := make(chan store.Found, 10)
 			for range 10 {
 				go func() {
-					f, _ := st.Keys.Lookup(background, "key-1")
+					f, _ := st.Reads().Lookup(background, "key-1")
 					found <- f
 				}()
 			}
@@ -130,7 +134,7 @@ func TestSharedReads(t *testing.T) {
 			for i := range 3 {
 				ctx, cancel := context.WithTimeout(background, time.Duration(i+1)*time.Second)
 				defer cancel()
-				go func() { _, _ = st.Keys.Lookup(ctx, "key-1") }()
+				go func() { _, _ = st.Reads().Lookup(ctx, "key-1") }()
 			}
 			time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
@@ -138,7 +142,7 @@ func TestSharedReads(t *testing.T) {
 			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 			require.ErrorIs(t, <-ended, context.Canceled)
 			tap.Before(nil)
-			_, err := st.Keys.Lookup(background, "key-1")
+			_, err := st.Reads().Lookup(background, "key-1")
 			require.NoError(t, err)
 		})
 	})
@@ -151,10 +155,10 @@ func TestSharedReads(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(background, time.Second)
 			defer cancel()
-			_, err := st.Keys.Lookup(ctx, "key-1")
+			_, err := st.Reads().Lookup(ctx, "key-1")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			tap.Before(nil)
-			_, err = st.Keys.Lookup(background, "key-1")
+			_, err = st.Reads().Lookup(background, "key-1")
 			require.NoError(t, err)
 			close(release)
 		})
@@ -163,11 +167,11 @@ func TestSharedReads(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			down(tap)
 			for range 2 {
-				_, err := st.Keys.Lookup(background, "key-1")
+				_, err := st.Reads().Lookup(background, "key-1")
 				require.ErrorIs(t, err, store.ErrUnavailable)
 			}
 			tap.Before(nil)
-			_, err := st.Keys.Lookup(background, "key-1")
+			_, err := st.Reads().Lookup(background, "key-1")
 			require.NoError(t, err)
 		})
 	})
@@ -175,17 +179,17 @@ func TestSharedReads(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			_, release := holdOne(tap, "Keys.Lookup")
 			defer close(release)
-			go func() { _, _ = st.Keys.Lookup(background, "key-1") }()
+			go func() { _, _ = st.Reads().Lookup(background, "key-1") }()
 			synctest.Wait()
 			time.Sleep(patient.Bound) //nolint:forbidigo // the bubble's clock
-			_, err := st.Keys.Lookup(background, "key-1")
+			_, err := st.Reads().Lookup(background, "key-1")
 			require.NoError(t, err)
 		})
 	})
 	t.Run("a panic below is an outage", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			tap.Before(func(context.Context, string) error { panic("canary") })
-			_, err := st.Keys.Lookup(background, "key-1")
+			_, err := st.Reads().Lookup(background, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			require.NotContains(t, err.Error(), "canary")
 		})
@@ -193,47 +197,45 @@ func TestSharedReads(t *testing.T) {
 }
 
 // TestStaleReads: what was read before a change is neither shared with who
-// came after it nor kept. The change is made here, or elsewhere and told.
+// came after it nor kept. The change is made here, or elsewhere and its notice
+// came.
 func TestStaleReads(t *testing.T) {
 	change := store.Change{Now: noon}
+	suspended := func(st store.Store) (bool, error) {
+		found, err := lookupSoon(st)
+		return !found.Workspace.Suspended, err
+	}
+	off := func(st store.Store) (bool, error) {
+		found, err := lookupSoon(st)
+		return !found.Instance.KeysOff, err
+	}
+	changeWorkspace := func(t *testing.T, st store.Store) { setWorkspace(t, st, suspend) }
+	changeInstance := func(t *testing.T, st store.Store) { setInstance(t, st, keysOff) }
 	for _, tc := range []struct {
 		read   string
+		first  func(t *testing.T, st store.Store)
 		change func(t *testing.T, st store.Store)
 		stale  func(st store.Store) (bool, error)
 	}{
-		{"Lookup", func(t *testing.T, st store.Store) {
+		{"Lookup", nothing, func(t *testing.T, st store.Store) {
 			k := newKey("team-a", "key-1")
+			k.Version = 1
 			disable(&k)
 			require.NoError(t, st.Keys.Update(background, k, change))
 		}, func(st store.Store) (bool, error) {
-			found, err := st.Keys.Lookup(background, "key-1")
+			found, err := lookupSoon(st)
 			return !found.Key.Disabled, err
 		}},
-		{"Lookup", func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, change))
-		}, func(st store.Store) (bool, error) {
-			w, err := st.Settings.Workspace(background, "team-a")
-			return !w.Suspended, err
-		}},
-		{"Lookup", func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.SetInstance(background, store.Instance{KeysOff: true}, change))
-		}, func(st store.Store) (bool, error) {
-			in, err := st.Settings.Instance(background)
-			return !in.KeysOff, err
-		}},
-		{"Lookup", func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, change))
-		}, func(st store.Store) (bool, error) {
-			found, err := lookupSoon(st)
-			return !found.Workspace.Suspended, err
-		}},
-		{"Lookup", func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.SetInstance(background, store.Instance{KeysOff: true}, change))
-		}, func(st store.Store) (bool, error) {
-			found, err := lookupSoon(st)
-			return !found.Instance.KeysOff, err
-		}},
-		{"Lookup", func(t *testing.T, st store.Store) {
+		{"Lookup", nothing, changeWorkspace, suspended},
+		{"Lookup", nothing, changeInstance, off},
+		{"Lookup", withoutWorkspace, changeWorkspace, suspended},
+		{"Lookup", withoutWorkspace, changeInstance, off},
+		{"Lookup", nothing, func(t *testing.T, st store.Store) { create(t, st, newKey("team-a", "key-2")) },
+			func(st store.Store) (bool, error) {
+				found, err := lookupSoon(st)
+				return found.Workspace.Keys != 2, err
+			}},
+		{"Lookup", nothing, func(t *testing.T, st store.Store) {
 			require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, change))
 		}, func(st store.Store) (bool, error) {
 			_, err := lookupSoon(st)
@@ -242,28 +244,16 @@ func TestStaleReads(t *testing.T) {
 			}
 			return true, err
 		}},
-		{"Workspace", func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, change))
-		}, func(st store.Store) (bool, error) {
-			w, err := st.Settings.Workspace(background, "team-a")
-			return !w.Suspended, err
-		}},
-		{"Instance", func(t *testing.T, st store.Store) {
-			require.NoError(t, st.Settings.SetInstance(background, store.Instance{KeysOff: true}, change))
-		}, func(st store.Store) (bool, error) {
-			in, err := st.Settings.Instance(background)
-			return !in.KeysOff, err
-		}},
-		{"Epochs", func(t *testing.T, st store.Store) {
+		{"Epochs", nothing, func(t *testing.T, st store.Store) {
 			require.NoError(t, st.Epochs.Revoke(background, token("key-1").TokenID, noon.AddDate(1, 0, 0), noon))
 		}, func(st store.Store) (bool, error) {
-			state, err := st.Epochs.Read(background, token("key-1"))
+			state, err := st.Reads().Read(background, token("key-1"))
 			return !state.Revoked, err
 		}},
-		{"Epochs", func(t *testing.T, st store.Store) {
+		{"Epochs", nothing, func(t *testing.T, st store.Store) {
 			require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, change))
 		}, func(st store.Store) (bool, error) {
-			_, err := st.Epochs.Read(background, token("key-1"))
+			_, err := st.Reads().Read(background, token("key-1"))
 			if errors.Is(err, store.ErrNotFound) {
 				return false, nil
 			}
@@ -274,6 +264,8 @@ func TestStaleReads(t *testing.T) {
 			t.Run("B07 "+tc.read+", changed "+where, func(t *testing.T) {
 				loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
 					read := reads[slices.IndexFunc(reads, func(r read) bool { return r.name == tc.read })]
+					tc.first(t, st)
+					synctest.Wait()
 					entered, release := holdOne(tap, read.call)
 					early := make(chan error, 1)
 					go func() { early <- read.do(background, st) }()
@@ -302,11 +294,42 @@ func TestStaleReads(t *testing.T) {
 	}
 }
 
+func nothing(*testing.T, store.Store) {}
+
+// withoutWorkspace leaves the key in memory, and its workspace's settings not.
+func withoutWorkspace(t *testing.T, st store.Store) {
+	warm(t, st)
+	setWorkspace(t, st, func(w *store.Workspace) { w.Rules.MaxKeys = 5 })
+}
+
 // lookupSoon does not wait for a read that is held up.
 func lookupSoon(st store.Store) (store.Found, error) {
 	ctx, cancel := context.WithTimeout(background, 10*time.Second)
 	defer cancel()
-	return st.Keys.Lookup(ctx, "key-1")
+	return st.Reads().Lookup(ctx, "key-1")
+}
+
+// Of a key that is in memory the workspace is known. Its settings are kept, though
+// those of another change while they are read.
+func TestChangesOfOtherWorkspaces(t *testing.T) {
+	loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
+		withoutWorkspace(t, st)
+		synctest.Wait()
+		entered, release := holdOne(tap, "Keys.Lookup")
+		done := make(chan error, 1)
+		go func() {
+			_, err := st.Reads().Lookup(background, "key-1")
+			done <- err
+		}()
+		<-entered
+		require.NoError(t, st.Settings.SetWorkspace(background, store.Workspace{ID: "team-b"}, store.Change{Now: noon}))
+		synctest.Wait()
+		close(release)
+		require.NoError(t, <-done)
+		tap.Take()
+		lookedUp(t, st)
+		require.Empty(t, tap.Take())
+	})
 }
 
 // A negative answer is a read like any other: it does not outlast a creation
@@ -316,7 +339,7 @@ func TestStaleMiss(t *testing.T) {
 		entered, release := holdOne(tap, "Keys.Lookup")
 		early := make(chan error, 1)
 		go func() {
-			_, err := st.Keys.Lookup(background, "key-2")
+			_, err := st.Reads().Lookup(background, "key-2")
 			early <- err
 		}()
 		<-entered
@@ -324,7 +347,7 @@ func TestStaleMiss(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		require.ErrorIs(t, <-early, store.ErrNotFound)
-		_, err := st.Keys.Lookup(background, "key-2")
+		_, err := st.Reads().Lookup(background, "key-2")
 		require.NoError(t, err)
 	})
 }
@@ -355,21 +378,23 @@ func TestHammer(t *testing.T) {
 					default:
 						runtime.Gosched()
 					}
-					if found, err := on.Keys.Lookup(background, "key-1"); err != nil || found.Key.Epoch < int64(round+1) {
-						t.Errorf("round %d: epoch %d: %v", round, found.Key.Epoch, err)
+					if found, err := on.Reads().Lookup(background, "key-1"); err != nil || found.Key.Version < int64(round+1) {
+						t.Errorf("round %d: version %d: %v", round, found.Key.Version, err)
 						return
 					}
 				}
 			})
 		}
-		update(t, st, "key-1", func(k *store.Key) { k.Epoch++; k.Name = fmt.Sprint(round) })
+		update(t, st, "key-1", func(k *store.Key) { k.Name = fmt.Sprint(round) })
+		want, err := below.Keys.Lookup(background, "key-1")
+		require.NoError(t, err)
 		check := func(where string, on store.Store) {
-			found, err := on.Keys.Lookup(background, "key-1")
+			found, err := on.Reads().Lookup(background, "key-1")
 			require.NoError(t, err)
-			require.EqualValues(t, round+2, found.Key.Epoch, "B07 round %d, %s", round, where)
-			state, err := on.Epochs.Read(background, token("key-1"))
+			require.Equal(t, want.Key, found.Key, "B07 round %d, %s", round, where)
+			state, err := on.Reads().Read(background, token("key-1"))
 			require.NoError(t, err)
-			require.EqualValues(t, round+2, state.Key, "B07 round %d, %s", round, where)
+			require.Equal(t, want.Key.Epoch, state.Key, "B07 round %d, %s", round, where)
 		}
 		check("where it was changed", st)
 		heard.await(1)

@@ -74,7 +74,14 @@ func (db *database) prepare(ctx context.Context, c *change, request string) (tol
 		first = db.reserving(c.id, request, c.owner, "")
 		calls = append(calls, first)
 	}
-	if err := db.run(ctx, calls...); err != nil {
+	versions, err := db.versions(ctx, c.with.If)
+	if err != nil {
+		return told, false, err
+	}
+	if err := db.run(ctx, append(calls, versions...)...); err != nil {
+		return told, false, err
+	}
+	if err := held(c.with.If, versions); err != nil {
 		return told, false, err
 	}
 	if c.with.Events, err = db.notElsewhere(ctx, c.space, c.with.Events, homes); err != nil {
@@ -84,6 +91,52 @@ func (db *database) prepare(ctx context.Context, c *change, request string) (tol
 		taken, err = db.reserve(ctx, first, c.id, request, c.owner)
 	}
 	return told, taken, err
+}
+
+// versions reads the records that a change rests on. They may lie in other slots
+// than the change, so that one which moves between the two goes unnoticed.
+func (db *database) versions(ctx context.Context, conditions []store.Precondition) ([]*call, error) {
+	calls := make([]*call, len(conditions))
+	for i, p := range conditions {
+		switch {
+		case p.Key != "":
+			workspace, _, err := db.place(ctx, p.Key, true)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil, store.ErrConflict
+			}
+			if err != nil {
+				return nil, err
+			}
+			calls[i] = command("hget", db.layout.keys(spaceOf(workspace)), p.Key)
+		case p.Workspace != "":
+			calls[i] = command("hget", db.layout.settings(spaceOf(p.Workspace)), "version")
+		default:
+			calls[i] = command("hget", db.layout.settings(instance), "version")
+		}
+	}
+	return calls, nil
+}
+
+func held(conditions []store.Precondition, versions []*call) error {
+	for i, p := range conditions {
+		w := words{text: versions[i].text()}
+		switch {
+		case p.Key != "" && versions[i].missing():
+			return store.ErrConflict
+		case p.Key != "":
+			w.next() // the request
+		case versions[i].missing():
+			w.text = "0"
+		}
+		version := w.number()
+		if w.failed {
+			return errRecord
+		}
+		if version != p.Version {
+			return store.ErrConflict
+		}
+	}
+	return nil
 }
 
 // commit makes the change and takes the steps after it.

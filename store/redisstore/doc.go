@@ -35,6 +35,10 @@
 // Every record names the request that wrote it, so that a request which the
 // client sends again after a lost answer is not taken for another's.
 //
+// What a change rests on (store.Change.If) may lie in another slot. It is read
+// right before the change and not with it: a record that moves between the two
+// goes unnoticed. There are no Lists.
+//
 // # What Redis may forget
 //
 // Redis answers before data is on disk or on a replica. Check tells whether a
@@ -69,14 +73,13 @@
 // Redis refuses what takes several keys of it; calls wait for it, for about 6 s
 // unless their context ends before.
 //
-// Epochs that stand beside another driver's keys must not go backwards, for
-// the changes that raised them stand. A process remembers the last 10,000
-// marks and 10,000 revocations it wrote, and writes back what is missing when
-// it reads less than it wrote and when its Watch begins anew; the rest is put
-// right by the next login of the key.
+// A process remembers the last 10,000 revocations of single tokens that it
+// wrote, and writes back what is missing when it reads less than it wrote and
+// when its Watch begins anew.
 //
 // Time to live is garbage collection here: every comparison is with the
-// caller's clock, except for when to tell in another's place.
+// caller's clock, except for when to tell in another's place. Epochs go by the
+// server's.
 //
 // # What it takes
 //

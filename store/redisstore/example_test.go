@@ -19,7 +19,7 @@ func Example() {
 		return
 	}
 	s := driver.Store()
-	fmt.Println(s.Keys != nil, s.Limiter != nil, s.SigningKeys.Durable(), s.Epochs.With(s.Keys))
+	fmt.Println(s.Keys != nil, s.Limiter != nil, s.SigningKeys.Durable(), s.Epochs != nil)
 
 	// Nothing was sent so far. What New can tell from the client it tells.
 	_, err = redisstore.New(redis.NewClient(&redis.Options{ReadTimeout: time.Second}), redisstore.Config{Prefix: "{}"})

@@ -34,7 +34,7 @@ func Names(prefix, text string) map[string]string {
 	l := layout{prefix}
 	names := map[string]string{
 		l.ring(): "ring", l.stream(): "stream", l.registry(0): "registry", l.usage(0, "days"): "usage", l.open()[0]: "open", l.open()[1]: "began",
-		l.pointer(text): "pointer of " + text, l.markPointer(text): "mark of " + text, l.limit(text): "limit of " + text,
+		l.pointer(text): "pointer of " + text, l.limit(text): "limit of " + text,
 		l.revoked(text): "revocation of " + text, l.event(text): "event of " + text, l.beside(l.pointer(text), "never"): "never of " + text,
 	}
 	for i, name := range l.all(spaceOf(text), "r") {

@@ -18,7 +18,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	err := t.db.make(ctx, change{
 		space: spaceOf(k.Workspace), script: t.db.scripts.create, id: k.ID, owner: k.Workspace, with: c,
 		args: []any{
-			limit, max(k.Epoch, 1), text.kept, text.whole(), text.byCreated, text.byName, text.uses,
+			limit, text.kept, text.whole(), text.byCreated, text.byName, text.uses,
 		},
 		tells: []store.Notice{{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}},
 	})
@@ -96,7 +96,7 @@ func (t *keyTable) read(ctx context.Context, id, workspace string) (found store.
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	text := encodeKey(&k)
-	args := []any{k.ID, k.Version, k.Epoch, text.body, text.byName, len(text.secrets)}
+	args := []any{k.ID, k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
 	for i := range text.secrets {
 		s := &text.secrets[i]
 		args = append(args, s.id, s.created, s.rest, s.used)

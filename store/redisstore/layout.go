@@ -36,7 +36,6 @@ func (l layout) keys(s space) string     { return l.in(s, "keys") }
 func (l layout) used(s space) string     { return l.in(s, "used") }
 func (l layout) tombs(s space) string    { return l.in(s, "tombs") }
 func (l layout) settings(s space) string { return l.in(s, "settings") }
-func (l layout) marks(s space) string    { return l.in(s, "marks") }
 func (l layout) trail(s space) string    { return l.in(s, "trail") }
 func (l layout) events(s space) string   { return l.in(s, "events") }
 
@@ -58,7 +57,7 @@ func (l layout) elsewhere(s space) string { return l.in(s, "elsewhere") }
 func (l layout) all(s space, request string) []string {
 	return []string{
 		l.keys(s), l.used(s), l.order(s, false), l.order(s, true), l.tombs(s), l.settings(s),
-		l.marks(s), l.trail(s), l.events(s), l.receipt(s, request),
+		l.trail(s), l.events(s), l.receipt(s, request),
 	}
 }
 
@@ -84,11 +83,10 @@ func (l layout) open() []string { return []string{l.in(instance, "open"), l.in(i
 // it the braces that would make a hash tag, and the colons that would make a
 // name of a store whose prefix is longer.
 
-func (l layout) pointer(id string) string     { return l.prefix + ":id:" + segment(id) }
-func (l layout) markPointer(id string) string { return l.prefix + ":mark:" + segment(id) }
-func (l layout) limit(id string) string       { return l.prefix + ":limit:" + segment(id) }
-func (l layout) revoked(id string) string     { return l.prefix + ":revoked:" + segment(id) }
-func (l layout) event(id string) string       { return l.prefix + ":event:" + segment(id) }
+func (l layout) pointer(id string) string { return l.prefix + ":id:" + segment(id) }
+func (l layout) limit(id string) string   { return l.prefix + ":limit:" + segment(id) }
+func (l layout) revoked(id string) string { return l.prefix + ":revoked:" + segment(id) }
+func (l layout) event(id string) string   { return l.prefix + ":event:" + segment(id) }
 
 func (l layout) once(space, id string) string {
 	return l.prefix + ":once:" + segment(space) + " " + segment(id)

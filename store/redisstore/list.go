@@ -178,6 +178,10 @@ func matches(q *store.KeyQuery, k *store.Key) bool {
 			return false
 		}
 	}
+	if q.MadeBy != "" && q.MadeBy != k.CreatedBy.ID &&
+		!slices.ContainsFunc(k.Secrets, func(s store.Secret) bool { return s.CreatedBy.ID == q.MadeBy }) {
+		return false
+	}
 	if !expiresWithin(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) {
 		return false
 	}

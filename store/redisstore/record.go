@@ -14,12 +14,13 @@ import (
 // A key is kept as lines of words, so that scripts can read and change it:
 //
 //	request version epoch
-//	birth created maker's kind maker's id
+//	birth created maker's kind maker's id depth
 //	disabled updated not after not after as text name
 //	permissions
 //	those asked for
 //	resources
-//	secret created hint digest generated not after   (one line a secret)
+//	secret created hint digest generated not after prefix maker's kind maker's id
+//	                                               (one line a secret)
 //
 // Words are escaped, instants are microseconds since 1970 or empty for the
 // zero time; created has 16 digits that sort as instants do. When a key and its
@@ -55,7 +56,7 @@ func encodeKey(k *store.Key) keyText {
 	}
 	created := sortable(k.Created)
 	text := keyText{
-		kept:      created + " " + escape(k.CreatedBy.Kind) + " " + escape(k.CreatedBy.ID),
+		kept:      created + " " + escape(k.CreatedBy.Kind) + " " + escape(k.CreatedBy.ID) + " " + strconv.Itoa(k.Depth),
 		body:      b.String(),
 		byCreated: created + k.ID,
 		byName:    namePlace(k.Name, k.ID),
@@ -67,7 +68,8 @@ func encodeKey(k *store.Key) keyText {
 		s := &k.Secrets[i]
 		text.secrets[i] = secretText{
 			id: escape(s.ID), created: micros(s.Created), used: micros(s.LastUsed),
-			rest: escape(s.Hint) + " " + escape(s.Digest) + " " + flag(s.Generated) + " " + micros(s.NotAfter),
+			rest: escape(s.Hint) + " " + escape(s.Digest) + " " + flag(s.Generated) + " " + micros(s.NotAfter) + " " +
+				escape(s.Prefix) + " " + escape(s.CreatedBy.Kind) + " " + escape(s.CreatedBy.ID),
 		}
 		if !s.LastUsed.IsZero() {
 			used = true
@@ -105,6 +107,7 @@ func decodeKey(id, workspace, record, uses string) (store.Key, error) {
 	d.next() // the birth
 	k.Created = d.sorted()
 	k.CreatedBy = store.ActorRef{Kind: d.word(), ID: d.word()}
+	k.Depth = int(d.number())
 	d.text, rest = cut(rest, '\n')
 	k.Disabled = d.next() == "1"
 	k.Updated, k.NotAfter, k.NotAfterText, k.Name = d.instant(), d.instant(), d.word(), d.word()
@@ -132,6 +135,7 @@ func decodeKey(id, workspace, record, uses string) (store.Key, error) {
 		d.text, rest = cut(rest, '\n')
 		k.Secrets = append(k.Secrets, store.Secret{
 			ID: d.word(), Created: d.instant(), Hint: d.word(), Digest: d.word(), Generated: d.next() == "1", NotAfter: d.instant(),
+			Prefix: d.word(), CreatedBy: store.ActorRef{Kind: d.word(), ID: d.word()},
 		})
 	}
 	d.text = uses

@@ -44,7 +44,7 @@ func FuzzRecord(f *testing.F) {
 
 // Text of a damaged record is an error or a record, never a panic.
 func FuzzDamage(f *testing.F) {
-	f.Add("r 1 1\nb 8000000000000000 owner p\n0 1 2 x name\nproject.list\n*\n a b\ns1 1 h d 1 2", "1 s1 2")
+	f.Add("r 1 1\nb 8000000000000000 owner p 0\n0 1 2 x name\nproject.list\n*\n a b\ns1 1 h d 1 2 p owner o", "1 s1 2")
 	f.Add("", "")
 	f.Add("\n\n\n\n\n\n", " ")
 	f.Fuzz(func(_ *testing.T, record, uses string) {
@@ -81,7 +81,7 @@ func TestTags(t *testing.T) {
 // that of another, and whatever ids they are given.
 func TestNames(t *testing.T) {
 	prefixes, texts := []string{"p"}, []string{"x", "0", ":", "a:b", "{i}:ring", "x:never", "never"}
-	for _, kind := range []string{"id", "mark", "limit", "revoked", "event", "once", "spaces", "notices", "x", "once:a", "id:id", "ring"} {
+	for _, kind := range []string{"id", "limit", "revoked", "event", "once", "spaces", "notices", "x", "once:a", "id:id", "ring"} {
 		prefixes = append(prefixes, "p:"+kind, "p:"+kind+":", "p:"+kind+":x", "p"+kind)
 		texts = append(texts, kind+":x", kind+":"+kind+":x", kind+":0", ":"+kind+":x")
 	}

@@ -139,23 +139,23 @@ func readTimeout(client redis.UniversalClient) time.Duration {
 	return 0
 }
 
-// Store returns the driver as a store with every field set. Single fields may
-// stand beside another driver's keys; then its Epochs keep marks of their
-// own.
+// Store returns the driver as a store with every field set but Lists. Its
+// SigningKeys, Usage and Limiter may be assigned to another driver's store.
 func (d *Driver) Store() store.Store {
 	db := d.db
-	keys := &keyTable{db}
 	return store.Store{
-		Keys:        keys,
-		Upkeep:      &upkeep{db},
-		Settings:    &settings{db},
-		Events:      &eventLog{db},
+		Records: store.Records{
+			Keys:     &keyTable{db},
+			Upkeep:   &upkeep{db},
+			Settings: &settings{db},
+			Events:   &eventLog{db},
+			Epochs:   &epochs{db},
+			OnceIDs:  &onceIDs{db},
+			Watch:    &watch{db, &epochs{db}},
+		},
 		SigningKeys: &signingKeys{db},
-		Epochs:      &epochs{db, keys},
-		OnceIDs:     &onceIDs{db},
 		Usage:       &usage{db},
 		Limiter:     &limiter{db},
-		Watch:       &watch{db, &epochs{db, keys}},
 	}
 }
 

@@ -21,9 +21,9 @@ type script struct {
 // space begin with space.lua.
 type scripts struct {
 	// Of a space.
-	create, update, remove, undo, settings, deleteSpace, touch, rehash, purge, raise, append, prune *script
+	create, update, remove, undo, settings, deleteSpace, touch, rehash, purge, append, prune *script
 	// Of their own.
-	read, page, reserve, confirm, swap, once, fence, home, revoke, ring, advance, count, pruneDay, intend, drop, tell, beat *script
+	read, page, reserve, confirm, swap, once, fence, home, revoke, ring, advance, count, pruneDay, intend, drop, tell, beat, clock *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -43,12 +43,11 @@ func loadScripts() (*scripts, error) {
 	own := func(name string) *script { return load("", name) }
 	all := &scripts{
 		create: of("create"), update: of("update"), remove: of("delete"), undo: of("undo"), settings: of("settings"),
-		deleteSpace: of("deletespace"), touch: of("touch"), rehash: of("rehash"), purge: of("purge"), raise: of("raise"),
-		append: of("append"), prune: of("prune"),
+		deleteSpace: of("deletespace"), touch: of("touch"), rehash: of("rehash"), purge: of("purge"), append: of("append"), prune: of("prune"),
 		read: own("read"), page: own("page"), reserve: own("reserve"), confirm: own("confirm"), swap: own("swap"),
 		once: own("once"), fence: own("fence"), home: own("home"), revoke: own("revoke"), ring: own("ring"),
 		advance: own("advance"), count: own("count"), pruneDay: own("pruneday"),
-		intend: own("intend"), drop: own("drop"), tell: own("tell"), beat: own("beat"),
+		intend: own("intend"), drop: own("drop"), tell: own("tell"), beat: own("beat"), clock: own("clock"),
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)

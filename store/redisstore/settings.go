@@ -36,7 +36,7 @@ func (s *settings) read(ctx context.Context, of space) (r settingsRecord, keys i
 func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
 	err := s.db.make(ctx, change{
 		space: instance, script: s.db.scripts.settings, with: c,
-		args:  []any{in.Version, in.Epoch, encodeInstance(&in)},
+		args:  []any{in.Version, flag(c.EndTokens), encodeInstance(&in)},
 		tells: []store.Notice{{Kind: store.NoticeInstance}},
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, e
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
 	err := s.db.make(ctx, change{
 		space: spaceOf(w.ID), script: s.db.scripts.settings, with: c,
-		args:  []any{w.Version, w.Epoch, encodeSettings(w.Updated, w.Suspended, &w.Rules)},
+		args:  []any{w.Version, flag(c.EndTokens), encodeSettings(w.Updated, w.Suspended, &w.Rules)},
 		tells: []store.Notice{{Kind: store.NoticeWorkspace, Workspace: w.ID}},
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -176,6 +177,27 @@ func (u *upkeep) purgeThese(ctx context.Context, s space, c *call) (int, error) 
 		calls = append(calls, u.db.swap(u.db.layout.pointer(id), pointerValue(lasting, birth, s.workspace()), ""))
 	}
 	return len(calls), u.db.run(ctx, calls...)
+}
+
+// Clock implements store.Upkeep.
+func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, fail("read the clock", err)
+	}
+	c := evaluate(u.db.scripts.clock, []string{u.db.layout.stream()})
+	if err := u.db.run(ctx, c); err != nil {
+		return time.Time{}, fail("read the clock", err)
+	}
+	var parts [2]int64
+	for i, part := range c.list() {
+		text, _ := part.(string)
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || i == len(parts) {
+			return time.Time{}, fail("read the clock", errRecord)
+		}
+		parts[i] = n
+	}
+	return time.Unix(parts[0], parts[1]*1000).UTC(), nil
 }
 
 // spaces lists the spaces of all workspaces.

@@ -10,10 +10,15 @@ if found then
   local s, n = string.match(found, '^(%S+) (%S+)$')
   ahead = math.max(0, (tonumber(s) - seconds) * 1e9 + (tonumber(n) - rest))
 end
-local moved = 0
+-- More than a window ahead counts as a window, and is stored so unless it is at
+-- most a second more: then a call may have come late.
+local moved, write = 0, ahead > window + 1e9
+ahead = math.min(ahead, math.max(window, 0))
 if step > 0 and ahead + step <= window then
-  moved = 1
+  moved, write = 1, true
   ahead = ahead + step
+end
+if write then
   local s = seconds + math.floor((rest + ahead) / 1e9)
   local n = (rest + ahead) % 1e9
   redis.call('SET', KEYS[1], string.format('%.0f %.0f', s, n), 'PX', string.format('%.0f', math.ceil(ahead / 1e6) + tonumber(ARGV[7])))

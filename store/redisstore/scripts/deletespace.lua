@@ -10,6 +10,6 @@ redis.call('UNLINK', keys, used, created, names)
 -- The record stays as it was but for its last instant, which is its first
 -- field.
 if old[5] then body = when .. string.match(old[5], '^[^ ]*(.*)$') end
-redis.call('HSET', settings, 'version', following(old[1] or '0'), 'epoch', following(old[2] or '0'),
+redis.call('HSET', settings, 'version', following(old[1] or '0'), 'epoch', raised(old[2] or '0'),
   'request', request, 'deleted', '1', 'body', body)
 return written()

@@ -5,7 +5,7 @@ while at < #ARGV do
   local id = take()
   local tomb = redis.call('HGET', tombs, id)
   if tomb then
-    local when, _, born = string.match(tomb, '^([^ ]*) ([^ ]*) ([^ ]*)')
+    local when, born = string.match(tomb, '^([^ ]*) ([^ ]*)')
     if tonumber(when) < limit then
       redis.call('HDEL', tombs, id)
       purged[#purged + 1] = id

@@ -2,7 +2,7 @@
 -- ARGV: the request's id; the milliseconds its receipt is kept, '' without a
 -- one-time id; the number of events, then id, place and body of each; then
 -- what the script itself takes.
-local keys, used, created, names, tombs, settings, marks, trail, events, receipt = unpack(KEYS)
+local keys, used, created, names, tombs, settings, trail, events, receipt = unpack(KEYS)
 local request, keep, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local at = 3 + 3 * count
 
@@ -31,12 +31,11 @@ local function written()
   return 'ok'
 end
 
--- Numbers of Lua are exact up to 2^53 only, and epochs may be larger: of two
--- that look the same, the digits tell.
-local function larger(a, b)
-  local x, y = tonumber(a), tonumber(b)
-  if x < y or x == y and (#a < #b or #a == #b and a < b) then return b end
-  return a
+-- The epoch that follows: at least one more, and the server's clock in
+-- microseconds, which Lua counts exactly for two centuries.
+local function raised(old)
+  local t = redis.call('TIME')
+  return string.format('%.0f', math.max(tonumber(old) + 1, tonumber(t[1]) * 1e6 + tonumber(t[2])))
 end
 
 local function following(n)
@@ -45,7 +44,7 @@ local function following(n)
   return last .. string.rep('0', #nines)
 end
 
--- A record's lines: request version epoch | birth created maker | state and
+-- A record's lines: request version epoch | birth created maker depth | state and
 -- name | permissions | asked | resources | one line a secret.
 local function head(record) return string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n') end
 local function birth(record) return string.match(record, '^[^\n]*\n([^ ]*) ') end
@@ -61,8 +60,7 @@ local function places(record, id)
 end
 
 local function entomb(id, record, when)
-  local _, _, epoch = head(record)
-  redis.call('HSET', tombs, id, when .. ' ' .. following(epoch) .. ' ' .. birth(record) .. ' ' .. request)
+  redis.call('HSET', tombs, id, when .. ' ' .. birth(record) .. ' ' .. request)
 end
 
 local function bury(id, record, when)

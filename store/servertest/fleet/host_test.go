@@ -3,7 +3,6 @@ package fleet_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,16 +46,14 @@ var administrator = apikey.OrganizationAdmin("tests")
 // spec is what a process is told when it begins.
 type spec struct {
 	Keys place
-	// Marks, unless nil, holds Epochs, OnceIDs and Limiter.
-	Marks *place
+	// Limits, unless nil, holds Usage and Limiter.
+	Limits *place
 	// Now is what the clock stands at until it is moved.
 	Now           time.Time
 	RotateEvery   time.Duration
 	TokenLifetime time.Duration
 	// LoginsPerHour, unless 0, bounds the logins of a key over all processes.
 	LoginsPerHour int
-	// KillAt says where the process kills itself; see deadly.
-	KillAt string
 }
 
 // where is what a process tells once it serves.
@@ -69,7 +66,6 @@ type host struct {
 	cached *cache.Cache
 	clock  atomic.Pointer[time.Time]
 	ring   *prompted
-	deadly *deadly
 }
 
 // child is the life of a process: from the spec on its input to the input's
@@ -112,23 +108,18 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var cfg cache.Config
-	if s.Marks != nil {
-		marks, closedToo, err := s.Marks.open(ctx)
+	if s.Limits != nil {
+		limits, closedToo, err := s.Limits.open(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		closedKeys := closed
 		closed = func() { closedToo(); closedKeys() }
-		st.Epochs, st.OnceIDs, st.Limiter = marks.Epochs, marks.OnceIDs, marks.Limiter
-		cfg.EpochsWatch = marks.Watch
+		st.Usage, st.Limiter = limits.Usage, limits.Limiter
 	}
-	h.deadly = &deadly{Epochs: st.Epochs, at: s.KillAt, reached: make(chan struct{}), proceed: make(chan struct{})}
-	if s.KillAt != "" {
-		st.Epochs = h.deadly
-	}
+	st.Upkeep = clockless{st.Upkeep}
 	h.store = st
-	if h.cached, err = cache.New(st, cfg); err != nil {
+	if h.cached, err = cache.New(st, cache.Config{}); err != nil {
 		return nil, nil, err
 	}
 	cached := h.cached.Store()
@@ -156,6 +147,11 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 	h.Server, err = oauth.New(cached, config)
 	return h, closed, err
 }
+
+// clockless is a store with no clock but the processes', which the tests move.
+type clockless struct{ store.Upkeep }
+
+func (clockless) Clock(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 // public is what clients see.
 func (h *host) public() http.Handler {
@@ -209,46 +205,4 @@ func (p *prompted) Watch(ctx context.Context, ready func(), notice func(store.No
 		}
 	})
 	return p.from.Watch(ctx, ready, tell)
-}
-
-// deadly kills the process at a step of a change whose epochs live apart.
-type deadly struct {
-	store.Epochs
-	// at is "" for never; "before the record" kills after the first epoch is
-	// raised; "after the record" before the second one is; "held" is like the
-	// latter, and waits between the first epoch and the record, too.
-	at      string
-	calls   atomic.Int32
-	reached chan struct{} // closed when held
-	proceed chan struct{} // closed to go on
-}
-
-// Raise implements store.Epochs.
-func (d *deadly) Raise(ctx context.Context, marks ...store.Mark) error {
-	n := d.calls.Add(1)
-	if n == 2 && d.at != "before the record" {
-		return killSelf()
-	}
-	err := d.Epochs.Raise(ctx, marks...)
-	switch {
-	case err != nil || n > 1:
-	case d.at == "before the record":
-		return killSelf()
-	case d.at == "held":
-		close(d.reached)
-		<-d.proceed
-	}
-	return err
-}
-
-// killSelf does not return.
-func killSelf() error {
-	self, err := os.FindProcess(os.Getpid())
-	if err == nil {
-		err = self.Kill()
-	}
-	if err == nil {
-		select {}
-	}
-	return errors.Join(errors.New("the process lives on"), err)
 }

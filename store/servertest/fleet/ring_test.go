@@ -81,6 +81,9 @@ func (w *ringWatch) step(now time.Time) {
 	for i, r := range w.fleet {
 		r.order(w.T, "clock", order{Now: now.Add(time.Duration(i) * 20 * time.Second)})
 	}
+	// Another key each time: what one may log in may be counted by a clock that
+	// nobody moves.
+	w.key = w.fleet[0].create(w.T, "team-a")
 	w.fleet[w.steps%len(w.fleet)].order(w.T, "prompt", order{})
 	w.steps++
 	later := set{at: now}

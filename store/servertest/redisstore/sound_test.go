@@ -93,8 +93,8 @@ func (i inspector) lifetime(name string) {
 	what := name[strings.LastIndexByte(name, '}')+1:]
 	kind, _, _ := strings.Cut(strings.TrimPrefix(what, ":"), ":")
 	switch kind {
-	case "keys", "used", "created", "names", "tombs", "settings", "marks", "trail", "events", "elsewhere", "spaces", "ring", "stream",
-		"days", "day", "mark", "open", "began":
+	case "keys", "used", "created", "names", "tombs", "settings", "trail", "events", "elsewhere", "spaces", "ring", "stream",
+		"days", "day", "open", "began":
 		require.EqualValues(i, -1, left, "%s must last", name)
 	case "receipt", "once", "event", "limit", "revoked", "counted", "waited":
 		require.Positive(i, left, "%s must end", name)
@@ -146,7 +146,7 @@ func (i inspector) places(record string) (created, name string) {
 	lines := strings.Split(record, "\n")
 	require.Greater(i, len(lines), 6, "the record %q", record)
 	made, body := strings.Split(lines[1], " "), strings.Split(lines[2], " ")
-	require.Len(i, made, 4, "birth, creation, creator's kind and id: %q", lines[1])
+	require.Len(i, made, 5, "birth, creation, creator's kind and id, depth: %q", lines[1])
 	require.Len(i, body, 5, "state, change, expiry, expiry as text, name: %q", lines[2])
 	at, err := strconv.ParseUint(made[1], 16, 64)
 	require.NoError(i, err)

@@ -11,43 +11,43 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// shelf is a table that reads what it lacks, one read at a time for a name.
-type shelf[K comparable, V any] struct {
-	*table[K, V]
-	log     *slog.Logger
-	mu      sync.Mutex
-	flights map[K]*flight[V]
+// flights are reads of the store that callers share, one at a time for a name.
+type flights[K comparable, V any] struct {
+	bound time.Duration
+	log   *slog.Logger
+	mu    sync.Mutex
+	open  map[K]*flight[V]
 }
 
-// flight is a read of the store that callers wait for. It lives as long as one
-// of them does.
+// flight is a read that callers wait for. It lives as long as one of them does.
 type flight[V any] struct {
 	stamp   stamp
 	began   time.Time
-	waiting int // under the shelf's lock
+	waiting int // under the lock of flights
 	cancel  context.CancelFunc
 	done    chan struct{} // closed once value and err are there
 	value   V
 	err     error
 }
 
-func newShelf[K comparable, V any](most int, log *slog.Logger) *shelf[K, V] {
-	return &shelf[K, V]{table: newTable[K, V](most), log: log, flights: make(map[K]*flight[V])}
+func newFlights[K comparable, V any](cfg Config) *flights[K, V] {
+	return &flights[K, V]{bound: cfg.Bound, log: cfg.Logger, open: make(map[K]*flight[V])}
 }
 
-// load reads name with fetch, or waits for a call that is doing so. Only a read that
-// began under the same stamp is shared, for another may have been made before
-// a change that this caller knows of, and only one that is younger than bound.
-// fetch runs in a goroutine of its own; its context ends when the last caller
-// has gone.
-func (s *shelf[K, V]) load(ctx context.Context, name K, at stamp, now time.Time, bound time.Duration, fetch func(context.Context) (V, error)) (V, error) {
+// load reads name with fetch, or waits for a call that is doing so, which it
+// reports as shared. Only a read that began under the same stamp is shared, for
+// another may have been made before a change that this caller knows of, and only
+// one that is younger than the bound. fetch runs in a goroutine of its own; its
+// context ends when the last caller has left.
+func (s *flights[K, V]) load(ctx context.Context, name K, at stamp, now time.Time, fetch func(context.Context) (V, error)) (value V, shared bool, err error) {
 	s.mu.Lock()
-	f := s.flights[name]
-	if f == nil || f.stamp != at || !within(f.began, now, bound) {
+	f := s.open[name]
+	shared = f != nil && f.stamp == at && within(f.began, now, s.bound)
+	if !shared {
 		var own context.Context
 		f = &flight[V]{stamp: at, began: now, done: make(chan struct{})}
 		own, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		s.flights[name] = f
+		s.open[name] = f
 		go func() {
 			f.value, f.err = guarded(own, s.log, fetch)
 			s.mu.Lock()
@@ -61,7 +61,7 @@ func (s *shelf[K, V]) load(ctx context.Context, name K, at stamp, now time.Time,
 	s.mu.Unlock()
 	select {
 	case <-f.done:
-		return f.value, f.err
+		return f.value, shared, f.err
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
@@ -70,14 +70,13 @@ func (s *shelf[K, V]) load(ctx context.Context, name K, at stamp, now time.Time,
 		s.land(name, f)
 		f.cancel()
 	}
-	var none V
-	return none, ctx.Err()
+	return value, shared, ctx.Err()
 }
 
 // land takes the flight off the list, unless a later one has its place.
-func (s *shelf[K, V]) land(name K, f *flight[V]) {
-	if s.flights[name] == f {
-		delete(s.flights, name)
+func (s *flights[K, V]) land(name K, f *flight[V]) {
+	if s.open[name] == f {
+		delete(s.open, name)
 	}
 }
 

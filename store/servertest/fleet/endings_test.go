@@ -1,0 +1,75 @@
+package fleet_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// endings are the changes that end tokens.
+var endings = []struct {
+	change string
+	// login is what the key's old secret gets once the change was made.
+	login int
+	// undo, unless empty, takes the change back.
+	undo string
+}{
+	{"disable", http.StatusUnauthorized, "enable"},
+	{"delete", http.StatusUnauthorized, ""},
+	{"rotate", http.StatusUnauthorized, ""},
+	{"narrow", http.StatusOK, ""},
+	{"suspend", http.StatusUnauthorized, ""},
+	{"delete-workspace", http.StatusUnauthorized, ""},
+	{"keys-off", http.StatusUnauthorized, "keys-on"},
+}
+
+// TestEndings makes each change in one process and sees all of them refuse the
+// token, also after the change was taken back.
+func TestEndings(t *testing.T) {
+	beside(t)
+	s := onBoth.spec(t)
+	fleet := launch(t, s, s)
+	for _, e := range endings {
+		t.Run("B07 "+e.change, func(t *testing.T) {
+			m := fleet[0].create(t, newName())
+			token := fleet[0].login(t, m)
+			for _, r := range fleet {
+				require.Equal(t, http.StatusOK, r.call(t, m, token))
+			}
+			o := order{Workspace: m.Workspace, Key: m.Key}
+			fleet[0].order(t, e.change, o)
+			over(t, fleet, m, token)
+			settled(t, fleet, "the login", func(r *replica) bool { return r.loginStatus(t, m) == e.login })
+			over(t, fleet, m, token)
+			if e.undo == "" {
+				return
+			}
+			fleet[0].order(t, e.undo, o)
+			settled(t, fleet, "a login", func(r *replica) bool { return r.loginStatus(t, m) == http.StatusOK })
+			over(t, fleet, m, token)
+			fresh := fleet[1].login(t, m)
+			for _, r := range fleet {
+				require.Equal(t, http.StatusOK, r.call(t, m, fresh), "a new token")
+			}
+		})
+	}
+}
+
+// settled waits until something holds for all.
+func settled(t *testing.T, fleet []*replica, what string, holds func(r *replica) bool) {
+	t.Helper()
+	for i, r := range fleet {
+		require.Eventually(t, func() bool { return holds(r) }, patience, 5*time.Millisecond, "%s at process %d", what, i)
+	}
+}
+
+// over waits until a token is refused everywhere, and sees that it stays so.
+func over(t *testing.T, fleet []*replica, m made, token string) {
+	t.Helper()
+	settled(t, fleet, "the token's end", func(r *replica) bool { return r.call(t, m, token) == http.StatusUnauthorized })
+	for _, r := range fleet {
+		require.Equal(t, http.StatusUnauthorized, r.call(t, m, token), "ended once, and taken again")
+	}
+}
