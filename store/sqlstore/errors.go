@@ -114,7 +114,7 @@ func wordsPostgreSQL(state string) string {
 	case "42P01":
 		return wordsNoTable
 	case "08P01":
-		return "the protocol was violated, as by a setting in the data source's name that a connection pooler refuses"
+		return "the protocol was violated, as by a connection pooler that mixes statements up or refuses a setting in the data source's name"
 	case "26000", "42P05":
 		return "a connection pooler does not keep prepared statements; see the package's documentation"
 	case "25P02", "25P03":
