@@ -138,7 +138,8 @@ fuzz() { # package target
 
 # step_servers finds the servers that drivers are tested on, and starts those that
 # are missing. Later steps get their addresses; a test without its server fails
-# there instead of being skipped.
+# there instead of being skipped. Galera and PgBouncer, which tests start
+# themselves, have to be installed.
 step_servers() {
 	local missing
 	go build -C store/servertest -o "$tmp/serve" ./servers/serve
@@ -148,7 +149,7 @@ step_servers() {
 		echo "not installed: ${missing//$'\n'/ }"
 		if ! install_packages $missing; then
 			if [[ ${CI:-} == true ]]; then return 1; fi
-			echo "not checked: drivers whose servers are missing; their tests are skipped"
+			echo "not checked: what needs a server that is missing; such tests are skipped"
 			return $not_checked
 		fi
 		serve

@@ -44,11 +44,11 @@ func StartMariaDB(ctx context.Context, dir string) (*Process, error) {
 	if err := os.WriteFile(first, []byte("CREATE DATABASE IF NOT EXISTS test;\n"), 0o600); err != nil {
 		return nil, err
 	}
-	p := &Process{program: program, ping: pingMariaDB, dir: dir, argv: func(port string) []string {
+	p := &Process{program: program, ping: pingMariaDB, dir: dir, argv: func(_ context.Context, port string) ([]string, error) {
 		return slices.Concat(common, []string{
 			"--port=" + port, "--bind-address=127.0.0.1", "--skip-name-resolve", "--init-file=" + first,
 			"--innodb-flush-log-at-trx-commit=2", "--max-connections=300", "--pid-file=" + filepath.Join(dir, "pid"),
-		})
+		}), nil
 	}}
 	return p.start(ctx)
 }

@@ -22,7 +22,7 @@ func StartPostgres(ctx context.Context, dir string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	as, err := notRoot(dir)
+	as, err := notRoot("postgres", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -40,22 +40,49 @@ func StartPostgres(ctx context.Context, dir string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{program: program, ping: pingPostgres, dir: dir, user: as, fast: true, argv: func(port string) []string {
+	return postgresIn(data, dir, program, as).start(ctx)
+}
+
+func postgresIn(data, dir, program string, as *account) *Process {
+	return &Process{program: program, ping: pingPostgres, dir: dir, user: as, fast: true, argv: func(_ context.Context, port string) ([]string, error) {
 		return []string{
 			"-D", data, "-F", "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "max_connections=300",
-		}
+		}, nil
 	}}
-	return p.start(ctx)
 }
 
-// notRoot names whom PostgreSQL may run as, since it refuses to run as root,
-// and gives dir to them.
-func notRoot(dir string) (*account, error) {
+// StartPostgresStandby starts a copy of a running PostgreSQL that follows it and
+// answers reads. SELECT pg_promote() makes it take writes.
+func StartPostgresStandby(ctx context.Context, dir string, primary *Process) (*Process, error) {
+	initdb, err := find("initdb")
+	if err != nil {
+		return nil, err
+	}
+	as, err := notRoot("postgres", dir)
+	if err != nil {
+		return nil, err
+	}
+	beside, err := filepath.EvalSymlinks(initdb)
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(dir, "data")
+	err = setUp(ctx, as, dir, "", filepath.Join(filepath.Dir(beside), "pg_basebackup"), "-h", "127.0.0.1", "-p", primary.port,
+		"-U", "postgres", "-D", data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+	if err != nil {
+		return nil, err
+	}
+	return postgresIn(data, dir, filepath.Join(filepath.Dir(beside), "postgres"), as).start(ctx)
+}
+
+// notRoot names the account of a server that does not run as root, or nobody
+// if the package that makes the account is not installed, and gives it dirs.
+func notRoot(name string, dirs ...string) (*account, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
 	}
-	who, err := user.Lookup("postgres")
+	who, err := user.Lookup(name)
 	if err != nil {
 		who, err = user.Lookup("nobody")
 	}
@@ -70,13 +97,15 @@ func notRoot(dir string) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
-		return nil, err
-	}
-	// A test's own directory lies in one that only root may enter.
-	for above := filepath.Dir(dir); strings.HasPrefix(above, os.TempDir()+string(filepath.Separator)); above = filepath.Dir(above) {
-		if err := os.Chmod(above, 0o711); err != nil { //nolint:gosec // to enter, not to read
+	for _, dir := range dirs {
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 			return nil, err
+		}
+		// A test's own directory lies in one that only root may enter.
+		for above := filepath.Dir(dir); strings.HasPrefix(above, os.TempDir()+string(filepath.Separator)); above = filepath.Dir(above) {
+			if err := os.Chmod(above, 0o711); err != nil { //nolint:gosec // to enter, not to read
+				return nil, err
+			}
 		}
 	}
 	return &account{uint32(uid), uint32(gid)}, nil
@@ -84,9 +113,13 @@ func notRoot(dir string) (*account, error) {
 
 // pingPostgres logs in to the database test.
 func pingPostgres(ctx context.Context, addr string) error {
+	return login(ctx, addr, "postgres", "test")
+}
+
+func login(ctx context.Context, addr, user, database string) error {
 	return dial(ctx, addr, func(c net.Conn) error {
 		// Message formats: a length that counts itself, protocol 3.0, pairs.
-		body := "\x00\x03\x00\x00user\x00postgres\x00database\x00test\x00\x00"
+		body := "\x00\x03\x00\x00user\x00" + user + "\x00database\x00" + database + "\x00\x00"
 		if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 const (
 	startLimit = 2 * time.Minute
 	stopLimit  = 20 * time.Second
+	dialLimit  = 3 * time.Second
 	pollEvery  = 20 * time.Millisecond
 )
 
@@ -27,7 +28,7 @@ const (
 // goroutines; each returns when the server has done as told.
 type Process struct {
 	program string
-	argv    func(port string) []string
+	argv    func(ctx context.Context, port string) ([]string, error) // asked before each start
 	ping    func(ctx context.Context, addr string) error
 	dir     string
 	user    *account // nil: as the test binary runs
@@ -134,11 +135,15 @@ func (p *Process) start(ctx context.Context) (*Process, error) {
 // run starts the program and waits until it answers.
 func (p *Process) run(ctx context.Context) error {
 	name := filepath.Base(p.program)
+	argv, err := p.argv(ctx, p.port)
+	if err != nil {
+		return err
+	}
 	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(p.program, p.argv(p.port)...)
+	cmd := exec.Command(p.program, argv...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
 	cmd.SysProcAttr = attributes(p.user)
 	started, exited := make(chan error), make(chan struct{})

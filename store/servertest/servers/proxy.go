@@ -13,11 +13,11 @@ import (
 // networks do. A trick takes effect on open connections too. All methods may
 // be called from several goroutines.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	ended    sync.WaitGroup
 
 	mu      sync.Mutex
+	target  string
 	open    map[*line]struct{}
 	thawed  chan struct{} // closed: data flows
 	delay   time.Duration
@@ -28,6 +28,7 @@ type Proxy struct {
 	drop    string
 	dropped int
 	trips   int
+	silent  int // FreezeAfter waits for this many round trips and one more; 0: it does not
 }
 
 // NewProxy listens on a port of its own and passes everything on to target,
@@ -77,9 +78,29 @@ func (p *Proxy) Delay(d time.Duration) {
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.freeze()
+}
+
+func (p *Proxy) freeze() {
 	if isClosed(p.thawed) {
 		p.thawed = make(chan struct{})
 	}
+}
+
+// FreezeAfter freezes once n more round trips were made: what a client says next is
+// not passed on.
+func (p *Proxy) FreezeAfter(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = n + 1
+}
+
+// Retarget leads new connections to another server. Those that are open stay
+// where they are.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
 }
 
 // Thaw passes on what has gathered since Freeze, and everything after it.
@@ -209,7 +230,10 @@ func (p *Proxy) serve(l *line) {
 	if !p.flows(l) {
 		return
 	}
-	server, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", target)
 	if err != nil {
 		return
 	}
@@ -256,6 +280,11 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 				next.due = next.due.Add(p.delay)
 			} else if !l.asked {
 				p.trips++
+				if p.silent > 0 {
+					if p.silent--; p.silent == 0 {
+						p.freeze()
+					}
+				}
 			}
 			l.asked = !answers
 			p.mu.Unlock()

@@ -20,11 +20,11 @@ func StartRedis(ctx context.Context, dir string, args ...string) (*Process, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{program: program, ping: pingRedis, dir: dir, argv: func(port string) []string {
+	p := &Process{program: program, ping: pingRedis, dir: dir, argv: func(_ context.Context, port string) ([]string, error) {
 		return append([]string{
 			"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no",
 			"--save", "", "--appendonly", "yes", "--appendfsync", "always",
-		}, args...)
+		}, args...), nil
 	}}
 	return p.start(ctx)
 }
@@ -93,15 +93,14 @@ func reply(r *bufio.Reader) ([]string, error) {
 	return all, nil
 }
 
-// dial gives f a connection, for a few seconds at most.
+// dial gives f a connection, for dialLimit at most.
 func dial(ctx context.Context, addr string, f func(net.Conn) error) error {
-	const limit = 3 * time.Second
-	c, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", addr)
+	c, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(dialLimit)); err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()

@@ -148,8 +148,8 @@ func (s *Sentinel) startSentinel(ctx context.Context, dir string) (*Process, err
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	p := &Process{program: program, ping: pingRedis, dir: dir, argv: func(port string) []string {
-		return []string{file, "--sentinel", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no"}
+	p := &Process{program: program, ping: pingRedis, dir: dir, argv: func(_ context.Context, port string) ([]string, error) {
+		return []string{file, "--sentinel", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no"}, nil
 	}}
 	return p.start(ctx)
 }

@@ -1,9 +1,9 @@
 // Package servers gives tests the servers that drivers talk to: PostgreSQL,
-// MariaDB and Redis.
+// with or without PgBouncer, MariaDB, also as a Galera cluster, and Redis.
 //
 // [Postgres], [MariaDB] and [Redis] return one server for a whole test binary:
 // the one that runs on this machine, or else a throw-away one started from the
-// installed programs. [StartRedis] and the other Start functions start a server
+// installed programs. [GaleraNodes] returns a throw-away cluster. [StartRedis] and the other Start functions start a server
 // for one test, which may pause, kill and restart it. [NewProxy] stands between a
 // client and a server and breaks connections. Whatever is started listens on
 // loopback, on ports that the system chose, and ends with the test binary.
@@ -47,11 +47,30 @@ func MariaDB(ctx context.Context) (string, error) { return sharedMariaDB.get(ctx
 // $LATCHKEY_TEST_REDIS, else the server on port 6379, else a throw-away one.
 func Redis(ctx context.Context) (string, error) { return sharedRedis.get(ctx) }
 
+// GaleraNodes returns the data source names of the three nodes of a Galera
+// cluster that is started once for the test binary, which takes some 10 s. A
+// test that harms a node starts a cluster of its own.
+func GaleraNodes(ctx context.Context) ([]string, error) { return sharedGalera.get(ctx) }
+
+// Missing names the Debian packages that StartGalera and StartPgBouncer need
+// and do not find.
+func Missing() []string {
+	var missing []string
+	if _, err := findGalera(); err != nil {
+		missing = append(missing, "galera-4")
+	}
+	if _, err := find("pgbouncer"); err != nil {
+		missing = append(missing, "pgbouncer")
+	}
+	return missing
+}
+
 // Close stops the throw-away servers and removes their data.
 func Close() {
 	for _, s := range []*shared{&sharedPostgres, &sharedMariaDB, &sharedRedis} {
 		s.close()
 	}
+	sharedGalera.close()
 }
 
 var (
@@ -121,5 +140,45 @@ func (s *shared) close() {
 		s.throwAway.Stop()
 		_ = os.RemoveAll(s.dir) // it lies with the temporary files
 		s.throwAway, s.found = nil, ""
+	}
+}
+
+// sharedGalera is the cluster that all tests of a binary use.
+var sharedGalera sharedCluster
+
+type sharedCluster struct {
+	mu  sync.Mutex
+	g   *Galera
+	dir string
+}
+
+func (s *sharedCluster) get(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.g == nil {
+		dir, err := os.MkdirTemp("", "latchkey-test-")
+		if err != nil {
+			return nil, err
+		}
+		g, err := StartGalera(ctx, dir, 3)
+		if err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		s.g, s.dir = g, dir
+	}
+	var names []string
+	for i := range s.g.Nodes {
+		names = append(names, s.g.DSN(i))
+	}
+	return names, nil
+}
+
+func (s *sharedCluster) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.g != nil {
+		s.g.kill() // nobody needs its data
+		_ = os.RemoveAll(s.dir)
+		s.g = nil
 	}
 }

@@ -4,10 +4,13 @@ package servers_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +56,33 @@ func TestSharedServers(t *testing.T) {
 			servers.Close()
 			require.Error(t, s.ping(t.Context(), addr), "Close ends it")
 		})
+	}
+}
+
+func TestGaleraNodes(t *testing.T) {
+	nodes, err := servers.GaleraNodes(t.Context())
+	needs(t, err)
+	require.Len(t, nodes, 3)
+	again, err := servers.GaleraNodes(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, nodes, again)
+	node := through(t, nodes[1])
+	require.NoError(t, node.PingContext(t.Context()))
+	servers.Close()
+	require.Error(t, through(t, nodes[1]).PingContext(t.Context()), "Close ends it")
+}
+
+// TestMissing: what is named as missing is what cannot be started.
+func TestMissing(t *testing.T) {
+	missing := servers.Missing()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // there is no PostgreSQL
+	defer cancel()
+	_, _, err := servers.StartPgBouncer(ctx, t.TempDir(), "postgres://nobody@127.0.0.1:1/none")
+	require.Error(t, err)
+	require.Equal(t, errors.Is(err, servers.ErrNone), slices.Contains(missing, "pgbouncer"))
+	if slices.Contains(missing, "galera-4") {
+		_, err := servers.GaleraNodes(t.Context())
+		require.ErrorIs(t, err, servers.ErrNone)
 	}
 }
 

@@ -5,7 +5,7 @@
 //	serve -for $$ >file
 //
 // It prints an assignment for the shell for each server and then "ready", or
-// "missing" and a Debian package for each server that is not installed.
+// "missing" and a Debian package for each that tests need and is not installed.
 package main
 
 import (
@@ -56,6 +56,10 @@ func find(ctx context.Context) bool {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", s.pkg, err)
 			complete = false
 		}
+	}
+	for _, pkg := range servers.Missing() {
+		fmt.Println("missing", pkg)
+		complete = false
 	}
 	return complete
 }

@@ -1,0 +1,180 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/servertest/servers"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+const (
+	// frozenBound is how long a client that vanished holds others up.
+	frozenBound = 3 * time.Second
+	// readBound is how long a read takes that waits for nobody, on a machine that
+	// has much else to do.
+	readBound = time.Second
+)
+
+// vanishing is a change that freezes after each of its round trips in turn.
+type vanishing struct {
+	name string
+	do   func(ctx context.Context, s store.Store, n int, settings int64) error
+}
+
+var vanishings = []vanishing{
+	{"create", func(ctx context.Context, s store.Store, n int, settings int64) error {
+		return s.Keys.Create(ctx, key("team-a", fmt.Sprint("frozen-", n)), 10_000, restingChange(n, settings))
+	}},
+	{"delete", func(ctx context.Context, s store.Store, n int, settings int64) error {
+		return s.Keys.Delete(ctx, "team-a", fmt.Sprint("victim-", n), 0, noon, restingChange(n, settings))
+	}},
+	{"settings", func(ctx context.Context, s store.Store, n int, settings int64) error {
+		c := event(fmt.Sprint("frozen event ", n))
+		c.Once = &store.OnceID{ID: fmt.Sprint("frozen ", n), Expires: noon.Add(time.Hour)}
+		return s.Settings.SetInstance(ctx, store.Instance{Version: settings}, c)
+	}},
+}
+
+// restingChange has all that a change can have.
+func restingChange(n int, settings int64) store.Change {
+	c := event(fmt.Sprint("frozen event ", n))
+	c.Once = &store.OnceID{ID: fmt.Sprint("frozen ", n), Expires: noon.Add(time.Hour)}
+	c.If = []store.Precondition{{Version: settings}, {Workspace: "team-a"}, {Key: "actor", Version: 1}}
+	return c
+}
+
+// B28: a client that vanishes after any statement of a change holds up the writers
+// of this and of other workspaces for three seconds at most, and readers not at
+// all.
+func TestAClientThatVanishesHoldsNobodyUp(t *testing.T) {
+	for _, e := range engines[:2] {
+		for _, v := range vanishings {
+			if v.name != "create" && !soak() {
+				continue
+			}
+			t.Run(e.name+", "+v.name, func(t *testing.T) {
+				t.Parallel()
+				vanish(t, e, v)
+			})
+		}
+	}
+}
+
+func vanish(t *testing.T, e engine, v vanishing) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
+	defer cancel()
+	driver, source := e.space(t)
+	others := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
+	for _, k := range []store.Key{key("team-a", "actor"), key("team-a", "key-1"), key("team-b", "key-2")} {
+		require.NoError(t, others.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
+	}
+	proxy, through := behind(t, driver, source)
+	for n := 0; ; n++ {
+		require.NoError(t, others.Keys.Create(ctx, key("team-a", fmt.Sprint("victim-", n)), store.NoLimit, store.Change{}))
+		settled := frozenAfter(ctx, t, e, v, proxy, dial(t, driver, through), n, func() { checkOthers(ctx, t, others, n, v) })
+		if settled {
+			require.Greater(t, n, 2, "it froze in between")
+			return
+		}
+	}
+}
+
+// frozenAfter makes the change through a client that freezes after n round trips,
+// and calls check then. It reports whether the change was over before.
+func frozenAfter(ctx context.Context, t *testing.T, e engine, v vanishing, proxy *servers.Proxy, db *sql.DB, n int, check func()) bool {
+	t.Helper()
+	d, err := sqlstore.New(db, e.dialect, sqlstore.Config{})
+	require.NoError(t, err)
+	s := d.Store()
+	// The connection is there and has prepared what it sends.
+	require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}))
+	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, patience, time.Millisecond)
+	settings := instance(t, s).Version
+	before := proxy.Trips()
+	proxy.FreezeAfter(n)
+	vanished, vanish := context.WithCancel(ctx)
+	defer vanish()
+	ended := make(chan error, 1)
+	go func() { ended <- v.do(vanished, s, n, settings) }()
+	over := false
+	require.Eventually(t, func() bool {
+		select {
+		case err := <-ended:
+			require.NoError(t, err)
+			over = true
+		default:
+		}
+		return over || proxy.Trips() == before+n+1
+	}, patience, time.Millisecond)
+	if !over {
+		check()
+	}
+	proxy.Abandon()
+	vanish()
+	if !over {
+		require.Error(t, <-ended)
+	}
+	return over
+}
+
+func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vanishing) {
+	t.Helper()
+	for _, read := range []func() error{
+		func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
+		func() error {
+			_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1"})
+			return err
+		},
+	} {
+		start := time.Now()
+		require.NoError(t, read())
+		require.Less(t, time.Since(start), readBound)
+	}
+	update := func(workspace, id string) error {
+		found, err := s.Keys.Lookup(ctx, id)
+		if err != nil {
+			return err
+		}
+		found.Key.Disabled = true
+		return s.Keys.Update(ctx, found.Key, store.Change{EndTokens: true})
+	}
+	took := make([]time.Duration, 4)
+	var all sync.WaitGroup
+	for i, write := range []func() error{
+		func() error { return update("team-a", "key-1") },
+		func() error { return update("team-b", "key-2") },
+		func() error {
+			return s.Keys.Create(ctx, key("team-a", fmt.Sprint("other-", n)), 10_000, event(fmt.Sprint("other ", n)))
+		},
+		func() error {
+			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: fmt.Sprint("team-", n)}, store.Change{})
+		},
+	} {
+		all.Go(func() {
+			start := time.Now()
+			if err := write(); err != nil {
+				t.Errorf("writer %d: %v", i, err)
+			}
+			took[i] = time.Since(start)
+		})
+	}
+	all.Wait()
+	// What comes last: the settings, on which the frozen change may rest.
+	start := time.Now()
+	require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}))
+	took = append(took, time.Since(start))
+	t.Logf("%s, frozen after %d round trips: waits %v", v.name, n, took)
+	for i, d := range took {
+		if d > frozenBound {
+			t.Errorf("writer %d waited %s", i, d)
+		}
+	}
+}
