@@ -53,11 +53,6 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) err
 	if err := s.live(ctx, &l.found, l.now); err != nil {
 		return s.refuse(c, l, err)
 	}
-	if s.apart() {
-		if err := s.readMarks(ctx, l); err != nil {
-			return s.refuse(c, l, err)
-		}
-	}
 	// Nobody needs the digests any more.
 	l.secret.Digest = ""
 	for i := range l.found.Key.Secrets {
@@ -88,7 +83,7 @@ func (s *Service) prove(ctx context.Context, c Credentials, l *Login) error {
 		// Nothing that this service made looks like this: no read.
 		return s.failed(ctx, c, l.now, errMalformed)
 	}
-	err := s.lookupInto(ctx, c.ID, &l.found)
+	err := lookupInto(ctx, s.reads, c.ID, &l.found)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
@@ -215,6 +210,15 @@ func (s *Service) askHost(ctx context.Context, workspace string) error {
 // for a decision.
 func hostOutage(what string, err error) error {
 	return fmt.Errorf("apikey: %s: %w: %s", what, store.ErrUnavailable, err.Error())
+}
+
+// outage makes whatever a store failed with one of the errors that callers
+// answer 503 to: a driver may return its own.
+func outage(err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
 // failed counts a failure and says how to refuse it.

@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,13 +11,9 @@ import (
 
 // Spent tells what a one-time id of Spec.Once or Rotation.Once was spent on:
 // the id of the key that was made or rotated, and the Value that the caller
-// had given. Never spent, expired, or with a store that keeps no OnceIDs it is
-// store.ErrNotFound. Space and ID of the argument count. An id says nothing of
+// had given. Never spent, or expired, it is store.ErrNotFound. Space and ID of the argument count. An id says nothing of
 // its actor: who asks keeps actors apart by the Space.
 func (s *Service) Spent(ctx context.Context, once store.OnceID) (key, value string, err error) {
-	if s.store.OnceIDs == nil {
-		return "", "", fmt.Errorf("apikey: one-time id: %w", store.ErrNotFound)
-	}
 	found, err := s.store.OnceIDs.Find(ctx, once.Space, once.ID, s.now())
 	if err != nil {
 		return "", "", fmt.Errorf("apikey: one-time id: %w", err)
@@ -38,19 +33,6 @@ func spend(once *store.OnceID, id string) *store.OnceID {
 		spent.Value += " " + once.Value
 	}
 	return &spent
-}
-
-// tellSpent lets Spent find the one-time id of a change where the store's
-// OnceIDs are of another system than its keys, with which the id was spent.
-// Beside the keys it is there already. If this fails, a repeated change is
-// refused like any other and only not told what the first one made.
-func (s *Service) tellSpent(ctx context.Context, c store.Change) {
-	if c.Once == nil || s.store.OnceIDs == nil {
-		return
-	}
-	if err := s.store.OnceIDs.Spend(ctx, *c.Once, c.Now); err != nil && !errors.Is(err, store.ErrExists) {
-		s.cfg.Logger.WarnContext(ctx, "what a one-time id was spent on could not be noted", "error", err)
-	}
 }
 
 // checkOnce refuses an id that would be spent for no time at all.
