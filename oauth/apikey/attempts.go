@@ -21,10 +21,10 @@ func (e *movedError) Unwrap() error { return e.error }
 // that the attempt rested on moved before it was written. Each attempt reads
 // and decides anew.
 func settled[T any](attempt func() (T, error)) (T, error) {
-	var moved *movedError
+	var again *movedError
 	for n := 1; ; n++ {
 		result, err := attempt()
-		if n == maxAttempts || !errors.As(err, &moved) {
+		if n == maxAttempts || !errors.As(err, &again) {
 			return result, err
 		}
 	}
@@ -41,11 +41,15 @@ func written(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	wrapped := fmt.Errorf("apikey: %s: %w", what, err)
+	return moved(fmt.Errorf("apikey: %s: %w", what, err))
+}
+
+// moved marks the error of a write for settled.
+func moved(err error) error {
 	if errors.Is(err, store.ErrConflict) {
-		return &movedError{wrapped}
+		return &movedError{err}
 	}
-	return wrapped
+	return err
 }
 
 // basis are the records that the actor's rights were read from: none for a

@@ -27,8 +27,12 @@ type Login struct {
 	now     time.Time
 }
 
-// Key returns the key that logged in, its digests blanked.
-func (l *Login) Key() store.Key { return l.found.Key.Clone() }
+// Key returns the key that logged in, its digests and epoch blanked.
+func (l *Login) Key() store.Key {
+	key := l.found.Key.Clone()
+	key.Epoch = 0
+	return key
+}
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
@@ -232,9 +236,11 @@ func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err 
 // ended reports whether an instant, zero for never, has come.
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// blank returns k without digests.
+// blank returns k as callers see it: without digests, and without an epoch, which
+// the store sets when it writes.
 func blank(k store.Key) store.Key {
 	k = k.Clone()
+	k.Epoch = 0
 	for i := range k.Secrets {
 		k.Secrets[i].Digest = ""
 	}

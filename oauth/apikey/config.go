@@ -161,7 +161,7 @@ type counters struct {
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
-// Settings, Events, Epochs and OnceIDs. All problems are joined into one error, each
+// Settings, Events and Epochs. All problems are joined into one error, each
 // naming its field.
 func New(st store.Store, cfg Config) (*Service, error) {
 	var problems []error
@@ -174,7 +174,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Settings", st.Settings == nil},
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
-		{"OnceIDs", st.OnceIDs == nil},
+		{"OnceIDs, which Config.Reminders needs,", st.OnceIDs == nil && cfg.Reminders.Send != nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))

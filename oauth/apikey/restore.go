@@ -158,13 +158,13 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, line exportedKey, k
 	if workspace.Deleted {
 		return fmt.Errorf("workspace: %w", store.ErrNotFound)
 	}
+	// Before the workspace is suspended: not for a key that is here already.
+	if _, err := s.lookup(ctx, key.ID); err == nil {
+		return store.ErrExists
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("find key: %w", err)
+	}
 	if line.Suspended && !workspace.Suspended {
-		// Not for a key that is here already.
-		if _, err := s.lookup(ctx, key.ID); err == nil {
-			return store.ErrExists
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("find key: %w", err)
-		}
 		if err := s.Suspend(ctx, p.actor, line.Workspace); err != nil {
 			return err
 		}
@@ -177,5 +177,5 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, line exportedKey, k
 		return err
 	}
 	change.If = p.basisIn(workspace, instance)
-	return written("restore", s.store.Keys.Create(ctx, key, store.NoLimit, change))
+	return moved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
 }
