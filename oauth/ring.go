@@ -50,9 +50,7 @@ type ring struct {
 	agrees func(context.Context) (bool, error)
 	// storeClock is that of the store, zero if it has none.
 	storeClock func(context.Context) (time.Time, error)
-	// skew is how far the clock of another replica may be ahead.
-	skew time.Duration
-	log  *slog.Logger
+	log        *slog.Logger
 }
 
 type attempt struct {
@@ -120,7 +118,7 @@ func (r *ring) signer(ctx context.Context) *jose.Signer {
 		return keys[0].signer
 	}
 	used, now := r.used.Load(), r.clock().UnixMicro()
-	if used-now > (ringLead + r.skew).Microseconds() {
+	if used-now > (ringLead + r.every).Microseconds() {
 		// The clock was far ahead for a while.
 		r.used.CompareAndSwap(used, 0)
 		used = 0

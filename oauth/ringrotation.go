@@ -105,10 +105,11 @@ func (r *ring) step(ctx context.Context, now time.Time) error {
 	return fmt.Errorf("oauth: save the signing keys: other replicas changed them %d times meanwhile: %w", ringTries, store.ErrConflict)
 }
 
-// near returns how many of the keys a right clock can have made. One whose time
-// lies further ahead was made by a clock that was wrong, or this one lags.
+// near returns how many of the keys have come to use, or will within one period.
+// One whose time lies further ahead was made by a clock that was wrong, or this
+// one lags.
 func (r *ring) near(keys []ringKey, now time.Time) int {
-	latest := now.Add(ringLead + r.skew)
+	latest := now.Add(ringLead + r.every)
 	for i, key := range keys {
 		if key.NotBefore.After(latest) {
 			return i

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"cmp"
 	"crypto"
 	"crypto/rand"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"log/slog"
 	"strconv"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -94,7 +92,6 @@ func signing(st store.Store, cfg Config) (*ring, error) {
 		every:     cfg.RotateEvery,
 		algorithm: jose.Algorithm(cfg.SigningAlgorithm),
 		clock:     cfg.Now,
-		skew:      cmp.Or(cfg.Keys.MaxClockSkew, apikey.DefaultMaxClockSkew),
 		log:       cfg.Logger,
 	}
 	sealKeys := cfg.SealKeys
