@@ -36,8 +36,8 @@ func ExampleNewLimiter() {
 	limiter := memstore.NewLimiter(10_000)
 	// Two attempts at once, and one more each second.
 	for range 3 {
-		arrival, passed, err := limiter.Advance(ctx, "192.0.2.1", now, time.Second, 2*time.Second)
-		fmt.Println(passed, arrival.Sub(now), err)
+		ahead, passed, err := limiter.Advance(ctx, "192.0.2.1", now, time.Second, 2*time.Second)
+		fmt.Println(passed, ahead, err)
 	}
 	// Output:
 	// true 1s <nil>

@@ -112,9 +112,9 @@ func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) erro
 	}
 	for i := range r.secrets {
 		if was := old.secret(r.secrets[i].id); was != nil {
-			end := r.secrets[i].notAfter
-			r.secrets[i] = *was
-			r.secrets[i].notAfter = end
+			now := &r.secrets[i]
+			now.digest, now.prefix, now.makerKind, now.makerID = was.digest, was.prefix, was.makerKind, was.makerID
+			now.created, now.lastUsed = was.created, was.lastUsed
 		}
 	}
 	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -40,7 +41,7 @@ func TestLimiterIsBounded(t *testing.T) {
 			_, _, err := limiter.Advance(ctx, strconv.Itoa(i), start, time.Second, 10*time.Second)
 			require.NoError(t, err)
 		}
-		arrival, moved, err := limiter.Advance(ctx, "guesser", start, time.Second, 10*time.Second)
+		arrival, moved, err := arrives(ctx, limiter, "guesser", start, time.Second, 10*time.Second)
 		require.NoError(t, err)
 		require.False(t, moved)
 		require.Equal(t, start.Add(10*time.Second), arrival)
@@ -58,7 +59,7 @@ func TestLimiterRemembers(t *testing.T) {
 	}
 	forgotten := 0
 	for i := range entries {
-		arrival, _, err := limiter.Advance(ctx, strconv.Itoa(i), start, 0, time.Second)
+		arrival, _, err := arrives(ctx, limiter, strconv.Itoa(i), start, 0, time.Second)
 		require.NoError(t, err)
 		if arrival.Equal(start) {
 			forgotten++
@@ -110,7 +111,7 @@ func TestAWrongClockBlocksForOneWindow(t *testing.T) {
 				used := 0
 				for after := time.Duration(0); after < window; after += tc.tries {
 					now := start.Add(after)
-					arrival, moved, err := limiter.Advance(ctx, "id", now, tc.by, window)
+					arrival, moved, err := arrives(ctx, limiter, "id", now, tc.by, window)
 					require.NoError(t, err)
 					require.False(t, arrival.After(now.Add(window)), "%s after %s", arrival, now)
 					require.False(t, arrival.Before(start.Add(window)), "it is not forgotten either")
@@ -139,7 +140,7 @@ func TestAClockBehindIsRefusedForOneWindow(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(1024), context.Background()
 	advance := func(now time.Time, want time.Time, moves bool) {
 		t.Helper()
-		arrival, moved, err := limiter.Advance(ctx, "id", now, time.Second, 2*time.Second)
+		arrival, moved, err := arrives(ctx, limiter, "id", now, time.Second, 2*time.Second)
 		require.NoError(t, err)
 		require.Equal(t, want, arrival)
 		require.Equal(t, moves, moved)
@@ -163,7 +164,7 @@ func TestALateCallGivesNothingBack(t *testing.T) {
 			passed := 0
 			for range 2_000 {
 				for _, now := range []time.Time{start, start.Add(-late)} {
-					arrival, moved, err := limiter.Advance(ctx, "id", now, step, window)
+					arrival, moved, err := arrives(ctx, limiter, "id", now, step, window)
 					require.NoError(t, err)
 					require.False(t, arrival.After(now.Add(window)), "%s after %s", arrival, now)
 					if moved {
@@ -214,7 +215,7 @@ func TestLimiterRefusesNonsense(t *testing.T) {
 	t.Run("the widest step and window do not wrap around", func(t *testing.T) {
 		passed := 0
 		for range 5 {
-			arrival, moved, err := limiter.Advance(ctx, "wide", start, math.MaxInt64/2, math.MaxInt64)
+			arrival, moved, err := arrives(ctx, limiter, "wide", start, math.MaxInt64/2, math.MaxInt64)
 			require.NoError(t, err)
 			require.False(t, arrival.Before(start))
 			if moved {
@@ -226,4 +227,10 @@ func TestLimiterRefusesNonsense(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, moved)
 	})
+}
+
+// arrives is Advance with the arrival as an instant.
+func arrives(ctx context.Context, l store.Limiter, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+	ahead, moved, err := l.Advance(ctx, id, now, by, window)
+	return now.Add(ahead), moved, err
 }

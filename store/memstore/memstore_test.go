@@ -20,11 +20,11 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memstore.New() })
 }
 
-// Epochs, limits and one-time ids may come from another store than the keys.
-func TestContractWithEpochsOfAnotherStore(t *testing.T) {
+// Limits, usage and signing keys may come from another store than the records.
+func TestContractWithLimitsOfAnotherStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store {
 		s, other := memstore.New(), memstore.New()
-		s.Epochs, s.Usage, s.Limiter = other.Epochs, other.Usage, other.Limiter
+		s.Usage, s.Limiter = other.Usage, other.Limiter
 		return s
 	})
 }
@@ -92,16 +92,22 @@ func TestSortedListsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// What Lookup brings is all of one moment: the workspace's epoch is always
-// raised before the key's, by one.
+// What Lookup and Read bring is all of one moment: the workspace's record is
+// always changed before the key's, so it is ahead by no change or by one.
 func TestLookupIsOneMoment(t *testing.T) {
 	s, ctx := memstore.New(), context.Background()
 	k := realisticKey(1)
 	require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
-	require.NoError(t, s.Epochs.Raise(ctx, store.Mark{Workspace: k.Workspace, Epoch: 1}))
+	ref := store.TokenRef{Workspace: k.Workspace, Key: k.ID}
+	state := func() (store.EpochState, error) { return s.Epochs.Read(ctx, ref) }
+	first, err := state()
+	require.NoError(t, err)
+	states := map[store.EpochState]bool{first: true} // that a reader may see
+	var seen [4]map[store.EpochState]bool
 	done := make(chan struct{})
 	var readers sync.WaitGroup
-	for range 4 {
+	for i := range seen {
+		seen[i] = map[store.EpochState]bool{}
 		readers.Go(func() {
 			for {
 				select {
@@ -110,26 +116,37 @@ func TestLookupIsOneMoment(t *testing.T) {
 				default:
 				}
 				found, err := s.Keys.Lookup(ctx, k.ID)
-				if ahead := found.Workspace.Epoch - found.Key.Epoch; err != nil || ahead < 0 || ahead > 1 {
-					t.Errorf("workspace %d, key %d: %v", found.Workspace.Epoch, found.Key.Epoch, err)
+				if ahead := found.Workspace.Version - found.Key.Version + 1; err != nil || ahead < 0 || ahead > 1 {
+					t.Errorf("workspace %d, key %d: %v", found.Workspace.Version, found.Key.Version, err)
 					return
 				}
-				state, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: k.Workspace, Key: k.ID})
-				if ahead := state.Workspace - state.Key; err != nil || ahead < 0 || ahead > 1 {
-					t.Errorf("workspace %d, key %d: %v", state.Workspace, state.Key, err)
+				now, err := state()
+				if err != nil {
+					t.Error(err)
 					return
 				}
+				seen[i][now] = true
 			}
 		})
 	}
+	ends := store.Change{EndTokens: true}
 	for i := range int64(2000) {
-		w := store.Workspace{ID: k.Workspace, Version: i, Epoch: i + 2}
-		require.NoError(t, s.Settings.SetWorkspace(ctx, w, store.Change{}))
-		k.Version, k.Epoch = i+1, i+2
-		require.NoError(t, s.Keys.Update(ctx, k, store.Change{}))
+		require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: k.Workspace, Version: i}, ends))
+		between, err := state()
+		require.NoError(t, err)
+		k.Version = i + 1
+		require.NoError(t, s.Keys.Update(ctx, k, ends))
+		after, err := state()
+		require.NoError(t, err)
+		states[between], states[after] = true, true
 	}
 	close(done)
 	readers.Wait()
+	for _, some := range seen {
+		for now := range some {
+			require.True(t, states[now], "%+v never was", now)
+		}
+	}
 }
 
 func TestASlowWatcherHoldsNobodyUp(t *testing.T) {
@@ -199,66 +216,4 @@ func TestPruneOfManyEvents(t *testing.T) {
 
 func TestRingIsNotDurable(t *testing.T) {
 	require.False(t, memstore.New().SigningKeys.Durable())
-}
-
-func TestEpochsOfKeysElsewhere(t *testing.T) {
-	ctx := context.Background()
-	mark := store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 3, Secrets: []store.SecretEnd{{ID: "s1"}}}
-	ref := store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1"}
-
-	t.Run("only the Keys of the same New come with their epochs", func(t *testing.T) {
-		s := memstore.New()
-		require.True(t, s.Epochs.With(s.Keys))
-		require.False(t, s.Epochs.With(memstore.New().Keys))
-		require.False(t, s.Epochs.With(nil))
-	})
-	t.Run("a mark stands for the key and names its live secrets", func(t *testing.T) {
-		s := memstore.New()
-		require.NoError(t, s.Epochs.Raise(ctx, mark))
-		state, err := s.Epochs.Read(ctx, ref)
-		require.NoError(t, err)
-		require.Equal(t, store.EpochState{Key: 3, SecretKnown: true}, state)
-		require.NoError(t, s.Epochs.Raise(ctx, store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 2}))
-		state, err = s.Epochs.Read(ctx, ref)
-		require.NoError(t, err)
-		require.Equal(t, store.EpochState{Key: 3}, state)
-	})
-	t.Run("a mark from a foreign workspace is refused, with all that came with it", func(t *testing.T) {
-		s := memstore.New()
-		require.NoError(t, s.Epochs.Raise(ctx, mark))
-		require.NoError(t, s.Keys.Create(ctx, realisticKey(1), store.NoLimit, store.Change{}))
-		for _, key := range []string{"key-1", realisticKey(1).ID} {
-			err := s.Epochs.Raise(ctx, store.Mark{Epoch: 9}, store.Mark{Workspace: "team-b", Key: key, Epoch: 9})
-			require.ErrorIs(t, err, store.ErrNotFound)
-		}
-		state, err := s.Epochs.Read(ctx, ref)
-		require.NoError(t, err)
-		require.Equal(t, store.EpochState{Key: 3, SecretKnown: true}, state)
-	})
-	t.Run("a key that comes in later starts no lower than its mark", func(t *testing.T) {
-		s := memstore.New()
-		require.NoError(t, s.Epochs.Raise(ctx, mark))
-		require.NoError(t, s.Keys.Create(ctx, store.Key{ID: "key-1", Workspace: "team-a"}, store.NoLimit, store.Change{}))
-		found, err := s.Keys.Lookup(ctx, "key-1")
-		require.NoError(t, err)
-		require.EqualValues(t, 3, found.Key.Epoch)
-	})
-	t.Run("a mark of another workspace says nothing of a key", func(t *testing.T) {
-		s := memstore.New()
-		require.NoError(t, s.Epochs.Raise(ctx, mark))
-		require.NoError(t, s.Keys.Create(ctx, store.Key{ID: "key-1", Workspace: "team-b"}, store.NoLimit, store.Change{}))
-		found, err := s.Keys.Lookup(ctx, "key-1")
-		require.NoError(t, err)
-		require.EqualValues(t, 1, found.Key.Epoch)
-		_, err = s.Epochs.Read(ctx, ref)
-		require.ErrorIs(t, err, store.ErrNotFound)
-	})
-	t.Run("a mark does not bring a deleted key back", func(t *testing.T) {
-		s := memstore.New()
-		require.NoError(t, s.Keys.Create(ctx, store.Key{ID: "key-1", Workspace: "team-a"}, store.NoLimit, store.Change{}))
-		require.NoError(t, s.Keys.Delete(ctx, "team-a", "key-1", 0, start, store.Change{}))
-		require.NoError(t, s.Epochs.Raise(ctx, mark))
-		_, err := s.Epochs.Read(ctx, ref)
-		require.ErrorIs(t, err, store.ErrNotFound)
-	})
 }

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ type breakage struct {
 }
 
 func breakages() []breakage {
-	return append(append(keyBreakages(), changeBreakages()...), otherBreakages()...)
+	return slices.Concat(keyBreakages(), changeBreakages(), recordBreakages(), otherBreakages())
 }
 
 func withKeys(s store.Store, k keys) store.Store {
@@ -173,7 +174,7 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"Update/a foreign workspace is ErrNotFound", "Update/checks in order"}},
 
-		{"lowers an epoch", func(s store.Store) store.Store {
+		{"stores the epoch that the caller passes", func(s store.Store) store.Store {
 			last := map[string]int64{}
 			return withKeys(s, keys{
 				update: func(ctx context.Context, k store.Key, c store.Change) error {
@@ -188,7 +189,7 @@ func keyBreakages() []breakage {
 					return found, err
 				},
 			})
-		}, []string{"Update/the epoch never falls"}},
+		}, []string{"Epochs/a change raises the key's epoch if it asks"}},
 
 		{"brings back a digest", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
@@ -252,6 +253,24 @@ func keyBreakages() []breakage {
 				return s.Keys.List(ctx, q)
 			}})
 		}, []string{"List/a workspace sees its own keys only", "Cursor/a cursor opens no other workspace"}},
+
+		{"knows makers of keys only", func(s store.Store) store.Store {
+			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+				if q.MadeBy != "" {
+					q.CreatedBy.ID, q.MadeBy = q.MadeBy, ""
+				}
+				return s.Keys.List(ctx, q)
+			}})
+		}, []string{"List/what an actor made"}},
+
+		{"knows a maker by the beginning of its id", func(s store.Store) store.Store {
+			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+				if q.MadeBy == "mak" {
+					q.MadeBy = "maker"
+				}
+				return s.Keys.List(ctx, q)
+			}})
+		}, []string{"List/what an actor made"}},
 
 		{"ignores a condition", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {

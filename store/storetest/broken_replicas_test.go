@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -90,31 +91,23 @@ func replicaBreakages() []replicaBreakage {
 			return s
 		}, []string{"B18 one limit over all"}},
 
-		{"raises over a larger epoch", func(_ int, s store.Store) store.Store {
-			next := s.Epochs
-			var mu sync.Mutex
-			last := map[string]int64{}
-			s.Epochs = epochs{Epochs: next,
-				raise: func(ctx context.Context, marks ...store.Mark) error {
-					mu.Lock()
-					defer mu.Unlock()
-					for _, m := range marks {
-						last[m.Key] = m.Epoch
-					}
-					return next.Raise(ctx, marks...)
-				},
-				read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-					mu.Lock()
-					defer mu.Unlock()
-					state, err := next.Read(ctx, ref)
-					if epoch, ok := last[ref.Key]; ok {
-						state.Key = epoch
-					}
-					return state, err
-				},
-			}
-			return s
-		}, []string{"concurrent raises keep the largest"}},
+		{"has a clock of its own", func(i int, s store.Store) store.Store {
+			return withKeys(s, keys{lookup: func(ctx context.Context, id string) (store.Found, error) {
+				found, err := s.Keys.Lookup(ctx, id)
+				found.Key.Epoch -= int64(i) * time.Hour.Microseconds()
+				return found, err
+			}})
+		}, []string{"each raise is higher"}},
+
+		{"checks preconditions in its own memory", func(_ int, s store.Store) store.Store {
+			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
+				return checkFirst(ctx, s, c, func() error {
+					runtime.Gosched()
+					c.If = nil
+					return s.Keys.Create(ctx, k, limit, c)
+				})
+			}})
+		}, []string{"B27 nothing outruns a change"}},
 
 		{"counts uses in its own memory", func(_ int, s store.Store) store.Store {
 			s.Usage = memstore.New().Usage
@@ -147,7 +140,7 @@ func replicaBreakages() []replicaBreakage {
 		{"reads epochs from memory", func(_ int, s store.Store) store.Store {
 			s.Epochs = epochs{Epochs: s.Epochs, read: remembering(s.Epochs.Read)}
 			return s
-		}, []string{"B07 the epoch of a change", "B07 raised epochs", "B07 a revoked token"}},
+		}, []string{"B07 the epoch of a change", "B07 raised epochs of settings", "B07 a revoked token"}},
 
 		{"is told of others' changes, but not which", func(_ int, s store.Store) store.Store {
 			var mine sync.Map

@@ -3,7 +3,6 @@ package storetest_test
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -88,7 +87,7 @@ func changeBreakages() []breakage {
 				return next.SetWorkspace(ctx, w, c)
 			}}
 			return s
-		}, []string{"Workspaces/deleting takes all keys", "Workspaces/deleting marks the record", "Workspaces/deleted is final"}},
+		}, []string{"Workspaces/deleting takes all keys", "Workspaces/a deleted record stays", "Workspaces/deleted is final"}},
 
 		{"deletes a workspace through its settings", func(s store.Store) store.Store {
 			next := s.Settings
@@ -187,40 +186,6 @@ func otherBreakages() []breakage {
 			return s
 		}, []string{"Epochs/a key without epochs is ErrNotFound", "Epochs/a foreign workspace is ErrNotFound", "Epochs/a deleted key's tokens are refused"}},
 
-		{"keeps the epoch that was raised last", func(s store.Store) store.Store {
-			next := s.Epochs
-			var mu sync.Mutex
-			last := map[string]int64{}
-			s.Epochs = epochs{Epochs: next,
-				raise: func(ctx context.Context, marks ...store.Mark) error {
-					mu.Lock()
-					defer mu.Unlock()
-					for _, m := range marks {
-						last[m.Key] = m.Epoch
-					}
-					return next.Raise(ctx, marks...)
-				},
-				read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-					state, err := next.Read(ctx, ref)
-					if epoch, ok := last[ref.Key]; ok {
-						state.Key = epoch
-					}
-					return state, err
-				},
-			}
-			return s
-		}, []string{"Epochs/raise sets all marks and lowers none"}},
-
-		{"keeps epochs as floating point numbers", func(s store.Store) store.Store {
-			next := s.Epochs
-			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-				state, err := next.Read(ctx, ref)
-				state.Key = int64(float64(state.Key))
-				return state, err
-			}}
-			return s
-		}, []string{"Epochs/epochs are exact"}},
-
 		{"forgets revocations", func(s store.Store) store.Store {
 			next := s.Epochs
 			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
@@ -288,27 +253,53 @@ func otherBreakages() []breakage {
 
 		{"counts refused attempts", func(s store.Store) store.Store {
 			next := s.Limiter
-			s.Limiter = limiter(func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
-				at, moved, err := next.Advance(ctx, id, now, by, window)
+			s.Limiter = limiter(func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
+				ahead, moved, err := next.Advance(ctx, id, now, by, window)
 				if !moved && by > 0 {
-					at, _, err = next.Advance(ctx, id, now, by, time.Hour)
+					ahead, _, err = next.Advance(ctx, id, now, by, 24*time.Hour)
 				}
-				return at, moved, err
+				return ahead, moved, err
 			})
 			return s
 		}, []string{"Limiter/moves within the window", "Limiter/refills as time goes by"}},
 
 		{"counts all ids together", func(s store.Store) store.Store {
 			next := s.Limiter
-			s.Limiter = limiter(func(ctx context.Context, _ string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+			s.Limiter = limiter(func(ctx context.Context, _ string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
 				return next.Advance(ctx, "", now, by, window)
 			})
 			return s
 		}, []string{"Limiter/ids are apart"}},
 
+		{"blocks for as long as a clock was ahead", func(s store.Store) store.Store {
+			latest := map[string]time.Time{}
+			next := s.Limiter
+			s.Limiter = limiter(func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
+				if latest[id].After(now) {
+					return latest[id].Sub(now), false, nil
+				}
+				latest[id] = now
+				return next.Advance(ctx, id, now, by, window)
+			})
+			return s
+		}, []string{"Limiter/B29 a wrong clock blocks for one window at most"}},
+
+		{"lets a clock that is behind start anew", func(s store.Store) store.Store {
+			latest := map[string]time.Time{}
+			next := s.Limiter
+			s.Limiter = limiter(func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
+				if latest[id].After(now) {
+					return by, true, nil
+				}
+				latest[id] = now
+				return next.Advance(ctx, id, now, by, window)
+			})
+			return s
+		}, []string{"Limiter/a clock that runs behind gains nothing at once"}},
+
 		{"limits nobody", func(s store.Store) store.Store {
-			s.Limiter = limiter(func(_ context.Context, _ string, now time.Time, by, _ time.Duration) (time.Time, bool, error) {
-				return now.Add(by), true, nil
+			s.Limiter = limiter(func(_ context.Context, _ string, _ time.Time, by, _ time.Duration) (time.Duration, bool, error) {
+				return by, true, nil
 			})
 			return s
 		}, []string{"Limiter/of many at one instant exactly window/step pass", "Limiter/a step wider than the window never moves"}},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -52,13 +53,11 @@ var refusals = []struct {
 		return s.Keys.Update(background, newKey("team-a", "none"), c)
 	}},
 	{"Update, foreign", func(s store.Store, c store.Change) error {
-		k := newKey("team-b", "key-1")
-		k.Epoch = 9
-		return s.Keys.Update(background, k, c)
+		return s.Keys.Update(background, newKey("team-b", "key-1"), c)
 	}},
 	{"Update, conflict", func(s store.Store, c store.Change) error {
 		k := newKey("team-a", "key-1")
-		k.Version, k.Epoch = 5, 9
+		k.Version = 5
 		return s.Keys.Update(background, k, c)
 	}},
 	{"Delete, foreign", func(s store.Store, c store.Change) error {
@@ -71,10 +70,10 @@ var refusals = []struct {
 		return s.Keys.Delete(background, "team-a", "deleted", 0, noon, c)
 	}},
 	{"SetInstance, conflict", func(s store.Store, c store.Change) error {
-		return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Epoch: 9, Version: 5}, c)
+		return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Version: 5}, c)
 	}},
 	{"SetWorkspace, conflict", func(s store.Store, c store.Change) error {
-		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 9, Version: 5}, c)
+		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: 5}, c)
 	}},
 	{"SetWorkspace, deleted", func(s store.Store, c store.Change) error {
 		return s.Settings.SetWorkspace(background, store.Workspace{ID: "gone", Version: 1}, c)
@@ -142,6 +141,7 @@ func changeRules() []rule {
 				prepare(t, s)
 				before := everything(t, s)
 				c := change("refused")
+				c.EndTokens = true
 				if err := r.do(s, c); err == nil {
 					t.Errorf("%s: no error", r.name)
 				}
@@ -157,14 +157,16 @@ func changeRules() []rule {
 // everything shows all records that the failed calls could have touched.
 func everything(t tester, s store.Store) []string {
 	t.Helper()
-	text := instanceText(instance(t, s))
+	in := instance(t, s)
+	text := append(instanceText(in), fmt.Sprint("Epoch ", in.Epoch))
 	for _, id := range []string{"team-a", "team-b", "gone"} {
-		text = append(text, workspaceText(workspace(t, s, id))...)
+		w := workspace(t, s, id)
+		text = append(append(text, workspaceText(w)...), fmt.Sprint("Epoch ", w.Epoch))
 	}
 	page, err := s.Keys.List(background, store.KeyQuery{Limit: store.MaxPage})
 	must(t, "List", err)
 	for _, k := range page.Keys {
-		text = append(text, keyText(k)...)
+		text = append(append(text, keyText(k)...), fmt.Sprint("Epoch ", k.Epoch))
 	}
 	trail, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
 	must(t, "Events.List", err)

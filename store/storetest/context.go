@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -24,7 +25,7 @@ var calls = []struct {
 	}},
 	{"Keys.Update", nil, func(ctx context.Context, s store.Store) error {
 		k := newKey("team-a", "key-1")
-		k.Name, k.Epoch = "changed", 9
+		k.Name = "changed"
 		return s.Keys.Update(ctx, k, change("ended"))
 	}},
 	{"Keys.Delete", nil, func(ctx context.Context, s store.Store) error {
@@ -49,14 +50,14 @@ var calls = []struct {
 		return err
 	}},
 	{"Settings.SetInstance", nil, func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetInstance(ctx, store.Instance{Epoch: 9}, change("ended"))
+		return s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, change("ended"))
 	}},
 	{"Settings.Workspace", nil, func(ctx context.Context, s store.Store) error {
 		_, err := s.Settings.Workspace(ctx, "team-a")
 		return err
 	}},
 	{"Settings.SetWorkspace", nil, func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Epoch: 9}, change("ended"))
+		return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Suspended: true}, change("ended"))
 	}},
 	{"Settings.DeleteWorkspace", nil, func(ctx context.Context, s store.Store) error {
 		return s.Settings.DeleteWorkspace(ctx, "team-a", noon, change("ended"))
@@ -79,11 +80,21 @@ var calls = []struct {
 		_, err := s.Epochs.Read(ctx, tokenOf(newKey("team-a", "key-1"), "s1"))
 		return err
 	}},
-	{"Epochs.Raise", hasEpochs, func(ctx context.Context, s store.Store) error {
-		return s.Epochs.Raise(ctx, store.Mark{Epoch: 9}, store.Mark{Workspace: "team-a", Epoch: 9},
-			store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 9, Secrets: ends(newKey("team-a", "key-1"))})
-	}},
 	{"Epochs.Revoke", hasEpochs, func(ctx context.Context, s store.Store) error { return s.Epochs.Revoke(ctx, "token-1", farAhead, noon) }},
+	{"Lists.Entries", hasLists, func(ctx context.Context, s store.Store) error {
+		_, err := s.Lists.Entries(ctx)
+		return err
+	}},
+	{"Lists.Record", hasLists, func(ctx context.Context, s store.Store) error {
+		return s.Lists.Record(ctx, store.ListEntry{List: store.Peppers, Name: "1"})
+	}},
+	{"Lists.Forget", hasLists, func(ctx context.Context, s store.Store) error {
+		return s.Lists.Forget(ctx, store.Peppers, "prepared")
+	}},
+	{"Upkeep.Clock", nil, func(ctx context.Context, s store.Store) error {
+		_, err := s.Upkeep.Clock(ctx)
+		return err
+	}},
 	{"OnceIDs.Spend", hasOnceIDs, func(ctx context.Context, s store.Store) error {
 		return s.OnceIDs.Spend(ctx, *onceID("ended"), noon)
 	}},
@@ -108,6 +119,7 @@ var calls = []struct {
 	}},
 }
 
+func hasLists(s store.Store) bool       { return s.Lists != nil }
 func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
 func hasEpochs(s store.Store) bool      { return s.Epochs != nil }
 func hasOnceIDs(s store.Store) bool     { return s.OnceIDs != nil }
@@ -132,8 +144,8 @@ func contextRules() []rule {
 func tryEnded(t tester, s store.Store, do func(ctx context.Context, s store.Store) error) {
 	prepare(t, s)
 	must(t, "Append", s.Events.Append(background, newEvent("prepared")))
-	if s.Epochs != nil {
-		raiseFirst(t, s, newKey("team-a", "key-1"))
+	if s.Lists != nil {
+		must(t, "Record", s.Lists.Record(background, store.ListEntry{List: store.Peppers, Name: "prepared"}))
 	}
 	if s.OnceIDs != nil {
 		must(t, "Spend", s.OnceIDs.Spend(background, *onceID("prepared"), noon))
@@ -170,15 +182,20 @@ func theRest(t tester, s store.Store) []string {
 		must(t, "Read", err)
 		text = append(text, epochText(state))
 	}
+	if s.Lists != nil {
+		entries, err := s.Lists.Entries(background)
+		must(t, "Entries", err)
+		text = append(text, fmt.Sprint("Lists ", entries))
+	}
 	if s.Usage != nil {
 		days, err := s.Usage.Days(background, "team-a", "key-1", noon.AddDate(-1, 0, 0), farAhead)
 		must(t, "Days", err)
 		text = append(text, countText(days)...)
 	}
 	if s.Limiter != nil {
-		at, _, err := s.Limiter.Advance(background, "id", noon, 0, time.Minute)
+		ahead, _, err := s.Limiter.Advance(background, "id", noon, 0, time.Minute)
 		must(t, "Advance", err)
-		text = append(text, "arrival "+stamp(at.UTC()))
+		text = append(text, fmt.Sprint("an arrival ahead ", ahead > 0))
 	}
 	return text
 }

@@ -32,17 +32,6 @@ func createRules() []rule {
 			},
 		},
 		{
-			name: "starts at epoch 1 or above",
-			why:  "An epoch starts at 1. An epoch that the caller raised beforehand is kept.",
-			run: func(t tester, s store.Store) {
-				low, high := newKey("team-a", "low"), newKey("team-a", "high")
-				low.Epoch, high.Epoch = 1, 7
-				create(t, s, low, high)
-				equal(t, "Epoch", lookup(t, s, "low").Key.Epoch, 1)
-				equal(t, "Epoch", lookup(t, s, "high").Key.Epoch, 7)
-			},
-		},
-		{
 			name: "keeps instants in UTC",
 			why:  "Instants are kept to the microsecond or better and come back in UTC, the zero time as the zero time.",
 			run:  keepsInstants,

@@ -2,31 +2,37 @@ package storetest
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
+// clockFloor is an epoch that every clock has passed, in microseconds. One that
+// counts from 1 has not.
+var clockFloor = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
 func epochRules() []rule {
 	return []rule{
 		{
 			name: "reads a key's epochs",
-			why:  "Read brings the three epochs and whether the secret that was exchanged still stands; epochs never raised are 0, a key's own starts at 1.",
+			why:  "Read brings the three epochs of the records and whether the secret that was exchanged is still there. Epochs of settings that were never raised are 0.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				wantState(t, s, tokenOf(k, "s1"), store.EpochState{Key: 1, SecretKnown: true, SecretNotAfter: k.Secrets[0].NotAfter})
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Key: 1, SecretKnown: true})
-				wantState(t, s, tokenOf(k, "none"), store.EpochState{Key: 1})
-				wantState(t, s, tokenOf(k, ""), store.EpochState{Key: 1})
+				create(t, s, k)
+				wantState(t, s, tokenOf(k, "s1"), store.EpochState{SecretKnown: true, SecretNotAfter: k.Secrets[0].NotAfter})
+				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
+				wantState(t, s, tokenOf(k, "none"), store.EpochState{})
+				wantState(t, s, tokenOf(k, ""), store.EpochState{})
+				found := lookup(t, s, "key-1")
+				equal(t, "the instance's epoch", found.Instance.Epoch, 0)
+				equal(t, "the workspace's epoch", found.Workspace.Epoch, 0)
 			},
 		},
 		{
 			name: "a key without epochs is ErrNotFound",
 			why:  "A token of a key that is not known must be refused, so its epochs are an error, never zeros.",
 			run: func(t tester, s store.Store) {
-				establish(t, s, newKey("team-a", "key-1"))
+				create(t, s, newKey("team-a", "key-1"))
 				for _, ref := range []store.TokenRef{{}, {Workspace: "team-a", Key: "none", Secret: "s1"}, {Workspace: "team-a", Secret: "s1"}} {
 					_, err := s.Epochs.Read(background, ref)
 					wantError(t, "Read", err, store.ErrNotFound)
@@ -38,7 +44,7 @@ func epochRules() []rule {
 			why:  "A token that names another workspace than its key's must be refused.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				establish(t, s, k, newKey("team-b", "key-2"))
+				create(t, s, k, newKey("team-b", "key-2"))
 				for _, foreign := range []string{"team-b", "Team-a", ""} {
 					ref := tokenOf(k, "s1")
 					ref.Workspace = foreign
@@ -48,17 +54,63 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "a change raises the key's epoch",
-			why:  "A change and its epoch are one write: what Update stored, Read says at once. A secret that was taken away is not known any more.",
+			name: "a change raises the key's epoch if it asks",
+			why:  "A change and its epoch are one write: what Update stored, Read says at once. A change that ends no tokens leaves the epoch alone, whatever the record says. A secret that was taken away is not known any more.",
+			run: func(t tester, s store.Store) {
+				k, other := newKey("team-a", "key-1"), newKey("team-a", "key-2")
+				create(t, s, k, other)
+				first, others := keyEpoch(t, s, "key-1"), keyEpoch(t, s, "key-2")
+				k.Epoch, k.Secrets = first+9, k.Secrets[1:]
+				k.Secrets[0].NotAfter = noon.Add(time.Minute)
+				update(t, s, k)
+				equal(t, "epoch after a change that ends no tokens", keyEpoch(t, s, "key-1"), first)
+				wantState(t, s, tokenOf(k, "s1"), store.EpochState{})
+				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				k.Epoch, k.Version = 0, 2
+				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
+				raised(t, "the key's epoch", keyEpoch(t, s, "key-1"), first)
+				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				equal(t, "the epoch of another key", keyEpoch(t, s, "key-2"), others)
+			},
+		},
+		{
+			name: "epochs follow the store's clock",
+			why:  "A raised epoch and that of a new key are microseconds since 1970, so that an epoch from before a backup was restored does not come back.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				k.Epoch, k.Secrets = 2, k.Secrets[1:]
-				k.Secrets[0].NotAfter = noon.Add(time.Minute)
-				raiseFirst(t, s, k)
-				update(t, s, k)
-				wantState(t, s, tokenOf(k, "s1"), store.EpochState{Key: 2})
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Key: 2, SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
+				k.Epoch = 1
+				create(t, s, k)
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 7}, store.Change{EndTokens: true}))
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 7}, store.Change{EndTokens: true}))
+				for what, epoch := range map[string]int64{
+					"the key's": keyEpoch(t, s, "key-1"), "the workspace's": workspace(t, s, "team-a").Epoch, "the instance's": instance(t, s).Epoch,
+				} {
+					if epoch < clockFloor {
+						t.Errorf("%s epoch: got %d, which is no time since 1970 in microseconds", what, epoch)
+					}
+				}
+			},
+		},
+		{
+			name: "each raise is higher",
+			why:  "An epoch is raised by at least one, also by two changes within one microsecond, and is exact.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				key, in, w := keyEpoch(t, s, "key-1"), int64(0), int64(0)
+				for version := range int64(20) {
+					c := store.Change{Now: noon, EndTokens: true}
+					k.Version = version + 1
+					must(t, "Update", s.Keys.Update(background, k, c))
+					must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Version: version}, c))
+					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: version}, c))
+					before := store.EpochState{Instance: in, Workspace: w, Key: key}
+					key, in, w = keyEpoch(t, s, "key-1"), instance(t, s).Epoch, workspace(t, s, "team-a").Epoch
+					raised(t, "the key's epoch", key, before.Key)
+					raised(t, "the instance's epoch", in, before.Instance)
+					raised(t, "the workspace's epoch", w, before.Workspace)
+					wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
+				}
 			},
 		},
 		{
@@ -66,32 +118,34 @@ func epochRules() []rule {
 			why:  "Delete ends every token of the key at once.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				after := k
-				after.Epoch, after.Secrets = 2, nil
-				raiseFirst(t, s, after)
+				create(t, s, k)
 				remove(t, s, "team-a", "key-1")
-				state, err := s.Epochs.Read(background, tokenOf(k, "s1"))
-				if s.Epochs.With(s.Keys) {
-					wantError(t, "Read", err, store.ErrNotFound)
-				} else if err == nil && state.SecretKnown && state.Key < 2 {
-					t.Errorf("Read: got %+v, which lets the token live", state)
-				}
+				_, err := s.Epochs.Read(background, tokenOf(k, "s1"))
+				wantError(t, "Read", err, store.ErrNotFound)
 			},
 		},
 		{
-			name: "settings raise their epochs",
-			why:  "Switching keys off or suspending a workspace ends tokens with the write itself; another workspace's live on.",
+			name: "settings raise their epochs if they ask",
+			why:  "Switching keys off or suspending a workspace ends tokens with the write itself; another workspace's live on. Other settings end nothing.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-b", "key-2")
-				establish(t, s, k, other)
-				if !s.Epochs.With(s.Keys) {
-					must(t, "Raise", s.Epochs.Raise(background, store.Mark{Epoch: 3}, store.Mark{Workspace: "team-a", Epoch: 4}))
+				create(t, s, k, other)
+				for version, ends := range []bool{false, true, false, true} {
+					in, w := instance(t, s), workspace(t, s, "team-a")
+					c := store.Change{Now: noon, EndTokens: ends}
+					must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 9, Version: int64(version)}, c))
+					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 9, Version: int64(version)}, c))
+					if ends {
+						raised(t, "the instance's epoch", instance(t, s).Epoch, in.Epoch)
+						raised(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
+					} else {
+						equal(t, "the instance's epoch", instance(t, s).Epoch, in.Epoch)
+						equal(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
+					}
+					equal(t, "the epoch of another workspace", workspace(t, s, "team-b").Epoch, 0)
+					wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
+					wantState(t, s, tokenOf(other, "s2"), store.EpochState{SecretKnown: true})
 				}
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 3}, store.Change{}))
-				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 4}, store.Change{}))
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Instance: 3, Workspace: 4, Key: 1, SecretKnown: true})
-				wantState(t, s, tokenOf(other, "s2"), store.EpochState{Instance: 3, Key: 1, SecretKnown: true})
 			},
 		},
 		{
@@ -99,83 +153,24 @@ func epochRules() []rule {
 			why:  "DeleteWorkspace ends every token of the workspace.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-b", "key-2")
-				establish(t, s, k, other)
-				if !s.Epochs.With(s.Keys) {
-					must(t, "Raise", s.Epochs.Raise(background, store.Mark{Workspace: "team-a", Epoch: 1}))
-				}
+				create(t, s, k, other)
 				deleteWorkspace(t, s, "team-a")
-				state, err := s.Epochs.Read(background, tokenOf(k, "s1"))
-				if s.Epochs.With(s.Keys) {
-					wantError(t, "Read", err, store.ErrNotFound)
-				} else if err == nil && state.Workspace < 1 {
-					t.Errorf("Read: got %+v, which lets the token live", state)
-				}
-				wantState(t, s, tokenOf(other, "s2"), store.EpochState{Key: 1, SecretKnown: true})
+				_, err := s.Epochs.Read(background, tokenOf(k, "s1"))
+				wantError(t, "Read", err, store.ErrNotFound)
+				wantState(t, s, tokenOf(other, "s2"), store.EpochState{SecretKnown: true})
 			},
 		},
 		{
-			name: "raise sets all marks and lowers none",
-			why:  "Raise sets several epochs at once; a stored value that is larger stays, also against a later change of the record.",
+			name: "a token's own epochs change no answer",
+			why:  "TokenRef.Epochs is for caches: a driver answers what is stored.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				raise := func(epoch int64) {
-					t.Helper()
-					must(t, "Raise", s.Epochs.Raise(background, store.Mark{Epoch: epoch}, store.Mark{Workspace: "team-a", Epoch: epoch},
-						store.Mark{Workspace: "team-a", Key: "key-1", Epoch: epoch, Secrets: ends(k)}))
+				create(t, s, k)
+				for _, epochs := range [][3]int64{{}, {1, 1, 1}, {1 << 60, 1 << 60, 1 << 60}} {
+					ref := tokenOf(k, "s2")
+					ref.Epochs = epochs
+					wantState(t, s, ref, store.EpochState{SecretKnown: true})
 				}
-				for _, epoch := range []int64{5, 3, 1} {
-					raise(epoch)
-					wantState(t, s, tokenOf(k, "s2"), store.EpochState{Instance: 5, Workspace: 5, Key: 5, SecretKnown: true})
-				}
-				must(t, "Raise of nothing", s.Epochs.Raise(background))
-				k.Epoch = 2
-				update(t, s, k)
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 1}, store.Change{}))
-				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 1}, store.Change{}))
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Instance: 5, Workspace: 5, Key: 5, SecretKnown: true})
-			},
-		},
-		{
-			name: "epochs are exact",
-			why:  "An epoch is an integer of 64 bits: one more is more, also where a floating point number would not tell.",
-			run: func(t tester, s store.Store) {
-				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				for _, epoch := range []int64{1 << 53, 1<<53 + 1, 9_999_999_999_999_999, 10_000_000_000_000_000, math.MaxInt64 - 1, math.MaxInt64} {
-					must(t, "Raise", s.Epochs.Raise(background, store.Mark{Epoch: epoch}, store.Mark{Workspace: "team-a", Epoch: epoch},
-						store.Mark{Workspace: "team-a", Key: "key-1", Epoch: epoch, Secrets: ends(k)}))
-					wantState(t, s, tokenOf(k, "s2"), store.EpochState{Instance: epoch, Workspace: epoch, Key: epoch, SecretKnown: true})
-				}
-			},
-		},
-		{
-			name: "concurrent raises keep the largest",
-			why:  "Replicas raise in any order; the largest epoch stays.",
-			run: func(t tester, s store.Store) {
-				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				errs := race(16, func(i int) error {
-					return s.Epochs.Raise(background, store.Mark{Workspace: "team-a", Epoch: int64(i)},
-						store.Mark{Workspace: "team-a", Key: "key-1", Epoch: int64(20 - i), Secrets: ends(k)})
-				})
-				for _, err := range errs {
-					must(t, "Raise", err)
-				}
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Workspace: 15, Key: 20, SecretKnown: true})
-			},
-		},
-		{
-			name: "a mark is copied in",
-			why:  "A caller may change the mark it passed.",
-			run: func(t tester, s store.Store) {
-				k := newKey("team-a", "key-1")
-				establish(t, s, k)
-				secrets := ends(k)
-				must(t, "Raise", s.Epochs.Raise(background, store.Mark{Workspace: "team-a", Key: "key-1", Epoch: 1, Secrets: secrets}))
-				secrets[1] = store.SecretEnd{ID: "forged"}
-				wantState(t, s, tokenOf(k, "s2"), store.EpochState{Key: 1, SecretKnown: true})
-				wantState(t, s, tokenOf(k, "forged"), store.EpochState{Key: 1})
 			},
 		},
 		{
@@ -183,50 +178,39 @@ func epochRules() []rule {
 			why:  "Revoke ends the token it names and no other; doing it twice is no error.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
-				establish(t, s, k)
+				create(t, s, k)
 				ref, other := tokenOf(k, "s2"), tokenOf(k, "s2")
 				other.TokenID = "Token-1"
 				for range 2 {
 					must(t, "Revoke", s.Epochs.Revoke(background, ref.TokenID, farAhead, noon))
-					wantState(t, s, ref, store.EpochState{Key: 1, SecretKnown: true, Revoked: true})
-					wantState(t, s, other, store.EpochState{Key: 1, SecretKnown: true})
+					wantState(t, s, ref, store.EpochState{SecretKnown: true, Revoked: true})
+					wantState(t, s, other, store.EpochState{SecretKnown: true})
 				}
 				must(t, "Revoke with an earlier end", s.Epochs.Revoke(background, ref.TokenID, noon, noon))
-				wantState(t, s, ref, store.EpochState{Key: 1, SecretKnown: true, Revoked: true})
+				wantState(t, s, ref, store.EpochState{SecretKnown: true, Revoked: true})
 			},
 		},
 	}
 }
 
-// establish creates keys, with their marks first where epochs are kept
-// elsewhere, as the library does.
-func establish(t tester, s store.Store, keys ...store.Key) {
+func keyEpoch(t tester, s store.Store, id string) int64 {
 	t.Helper()
-	for _, k := range keys {
-		raiseFirst(t, s, k)
-		create(t, s, k)
-	}
+	return lookup(t, s, id).Key.Epoch
 }
 
-func raiseFirst(t tester, s store.Store, k store.Key) {
+func raised(t tester, what string, got, before int64) {
 	t.Helper()
-	if !s.Epochs.With(s.Keys) {
-		must(t, "Raise", s.Epochs.Raise(background, store.Mark{Workspace: k.Workspace, Key: k.ID, Epoch: k.Epoch, Secrets: ends(k)}))
+	if got <= before {
+		t.Errorf("%s: got %d, want more than %d", what, got, before)
 	}
-}
-
-func ends(k store.Key) []store.SecretEnd {
-	var list []store.SecretEnd
-	for _, s := range k.Secrets {
-		list = append(list, store.SecretEnd{ID: s.ID, NotAfter: s.NotAfter})
-	}
-	return list
 }
 
 func tokenOf(k store.Key, secret string) store.TokenRef {
 	return store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: secret, TokenID: "token-1"}
 }
 
+// wantState compares what Read says with want, and its epochs with those of the
+// records.
 func wantState(t tester, s store.Store, ref store.TokenRef, want store.EpochState) {
 	t.Helper()
 	got, err := s.Epochs.Read(background, ref)
@@ -234,6 +218,8 @@ func wantState(t tester, s store.Store, ref store.TokenRef, want store.EpochStat
 		t.Errorf("Read(%+v): %v", ref, err)
 		return
 	}
+	found := lookup(t, s, ref.Key)
+	want.Instance, want.Workspace, want.Key = found.Instance.Epoch, found.Workspace.Epoch, found.Key.Epoch
 	equalTime(t, "SecretNotAfter", got.SecretNotAfter, want.SecretNotAfter)
 	got.SecretNotAfter, want.SecretNotAfter = time.Time{}, time.Time{}
 	equal(t, "state", got, want)

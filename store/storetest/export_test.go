@@ -6,15 +6,7 @@ import "github.com/latchkey-go/latchkey/store"
 type Tester = tester
 
 // RuleNames lists all rules as "group/rule".
-func RuleNames() []string {
-	var names []string
-	for _, g := range groups() {
-		for _, r := range g.rules {
-			names = append(names, g.name+"/"+r.name)
-		}
-	}
-	return names
-}
+func RuleNames() []string { return ruleNames() }
 
 // Try tries one rule and reports whether there is one of that name.
 func Try(name string, t Tester, s store.Store) bool {
@@ -33,13 +25,7 @@ func Try(name string, t Tester, s store.Store) bool {
 func Missing(s store.Store) []string { return missing(s) }
 
 // ReplicaRuleNames lists the rules of RunReplicas.
-func ReplicaRuleNames() []string {
-	var names []string
-	for _, r := range replicaRules() {
-		names = append(names, r.name)
-	}
-	return names
-}
+func ReplicaRuleNames() []string { return replicaRuleNames() }
 
 // TryReplicas is Try for a rule of RunReplicas.
 func TryReplicas(name string, t Tester, replicas []store.Store) bool {

@@ -26,21 +26,27 @@ func newKey(workspace, id string) store.Key {
 		ID: id, Workspace: workspace, Name: "name of " + id,
 		Permissions: scope.MustParse("project.list project.read"), Asked: scope.MustParse("project.*"),
 		Secrets: []store.Secret{
-			{ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Generated: true, Created: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour)},
-			{ID: "s2", Hint: "Cd2y", Digest: "hmac-sha256$2$" + id, Created: noon.Add(-time.Minute)},
+			{
+				ID: "s1", Hint: "Ab1x", Digest: "hmac-sha256$1$" + id, Prefix: "acme_", CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
+				Generated: true, Created: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour),
+			},
+			{
+				ID: "s2", Hint: "Cd2y", Digest: "hmac-sha256$2$" + id, CreatedBy: store.ActorRef{Kind: "key", ID: "key-of-" + id},
+				Created: noon.Add(-time.Minute),
+			},
 		},
 		NotAfter: noon.AddDate(0, 1, 0), NotAfterText: "2026-04-01",
 		Resources: []string{"https://one.example.com", "https://two.example.com/api"},
 		CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"},
 		Created:   noon.Add(-time.Hour), Updated: noon.Add(-time.Minute),
-		Version: 1, Epoch: 1,
+		Depth: 2, Version: 1,
 	}
 }
 
 // plainKey is a key with as little as a key can have.
 func plainKey(workspace, id string) store.Key {
 	return store.Key{
-		ID: id, Workspace: workspace, Name: id, Created: noon, Updated: noon, Version: 1, Epoch: 1,
+		ID: id, Workspace: workspace, Name: id, Created: noon, Updated: noon, Version: 1,
 		Secrets: []store.Secret{{ID: "s1", Digest: "d", Created: noon}},
 	}
 }
@@ -182,11 +188,11 @@ func keyText(k store.Key) []string {
 		"NotAfter " + stamp(k.NotAfter), "NotAfterText " + k.NotAfterText,
 		fmt.Sprint("Disabled ", k.Disabled), fmt.Sprintf("CreatedBy %+v", k.CreatedBy),
 		"Created " + stamp(k.Created), "Updated " + stamp(k.Updated), "LastUsed " + stamp(k.LastUsed),
-		fmt.Sprint("Version ", k.Version), fmt.Sprint("Epoch ", k.Epoch), fmt.Sprintf("Resources %q", k.Resources),
+		fmt.Sprint("Version ", k.Version), fmt.Sprint("Depth ", k.Depth), fmt.Sprintf("Resources %q", k.Resources),
 	}
 	for _, s := range k.Secrets {
-		text = append(text, fmt.Sprintf("Secret %s hint %s digest %s generated %t created %s not after %s last used %s",
-			s.ID, s.Hint, s.Digest, s.Generated, stamp(s.Created), stamp(s.NotAfter), stamp(s.LastUsed)))
+		text = append(text, fmt.Sprintf("Secret %s hint %s digest %s prefix %q by %+v generated %t created %s not after %s last used %s",
+			s.ID, s.Hint, s.Digest, s.Prefix, s.CreatedBy, s.Generated, stamp(s.Created), stamp(s.NotAfter), stamp(s.LastUsed)))
 	}
 	return text
 }
@@ -201,7 +207,7 @@ func eventText(e store.Event) []string {
 func instanceText(in store.Instance) []string {
 	return []string{
 		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), fmt.Sprint("RemindersOff ", in.RemindersOff),
-		fmt.Sprint("RemindBefore ", in.RemindBefore), fmt.Sprint("Epoch ", in.Epoch),
+		fmt.Sprint("RemindBefore ", in.RemindBefore),
 		"Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
 	}
 }
@@ -209,7 +215,7 @@ func instanceText(in store.Instance) []string {
 func workspaceText(w store.Workspace) []string {
 	return []string{
 		"ID " + w.ID, fmt.Sprint("Suspended ", w.Suspended), fmt.Sprint("Deleted ", w.Deleted), rulesText(w.Rules),
-		fmt.Sprint("Epoch ", w.Epoch), "Updated " + stamp(w.Updated), fmt.Sprint("Version ", w.Version), fmt.Sprint("Keys ", w.Keys),
+		"Updated " + stamp(w.Updated), fmt.Sprint("Version ", w.Version), fmt.Sprint("Keys ", w.Keys),
 	}
 }
 

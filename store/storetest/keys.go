@@ -38,9 +38,9 @@ func lookupRules() []rule {
 				found := lookup(t, s, "key-1")
 				equalText(t, "workspace never saved", workspaceText(found.Workspace), workspaceText(store.Workspace{ID: "team-a", Keys: 2}))
 				equalText(t, "instance never saved", instanceText(found.Instance), instanceText(store.Instance{}))
-				w := store.Workspace{ID: "team-a", Suspended: true, Rules: store.Rules{MaxKeys: 5}, Epoch: 3, Updated: noon}
+				w := store.Workspace{ID: "team-a", Suspended: true, Rules: store.Rules{MaxKeys: 5}, Updated: noon}
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{}))
-				in := store.Instance{KeysOff: true, Rules: store.Rules{RequireExpiry: true}, RemindersOff: true, RemindBefore: someReminders(), Epoch: 4, Updated: noon}
+				in := store.Instance{KeysOff: true, Rules: store.Rules{RequireExpiry: true}, RemindersOff: true, RemindBefore: someReminders(), Updated: noon}
 				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
 				found = lookup(t, s, "key-1")
 				w.Version, w.Keys, in.Version = 1, 2, 1
@@ -75,12 +75,16 @@ func updateRules() []rule {
 				first := newKey("team-a", "key-1")
 				create(t, s, first)
 				k := first.Clone()
-				k.Created, k.CreatedBy = noon.AddDate(1, 0, 0), store.ActorRef{Kind: "admin", ID: "another"}
+				k.Created, k.CreatedBy, k.Depth = noon.AddDate(1, 0, 0), store.ActorRef{Kind: "admin", ID: "another"}, 7
 				k.Secrets[0].Created = noon.AddDate(1, 0, 0)
+				k.Secrets[0].CreatedBy, k.Secrets[0].Prefix = store.ActorRef{Kind: "admin", ID: "another"}, "other_"
 				update(t, s, k)
 				got := lookup(t, s, "key-1").Key
+				equal(t, "the secret's CreatedBy", got.Secrets[0].CreatedBy, first.Secrets[0].CreatedBy)
+				equal(t, "the secret's Prefix", got.Secrets[0].Prefix, first.Secrets[0].Prefix)
 				equalTime(t, "Created", got.Created, first.Created)
 				equal(t, "CreatedBy", got.CreatedBy, first.CreatedBy)
+				equal(t, "Depth", got.Depth, first.Depth)
 				equalTime(t, "the secret's Created", got.Secrets[0].Created, first.Secrets[0].Created)
 			},
 		},
@@ -120,21 +124,6 @@ func updateRules() []rule {
 				for i, want := range []string{newKey("team-a", "key-1").Secrets[0].Digest, "better$ %20", "d3"} {
 					equal(t, "Digest", lookup(t, s, "key-1").Key.Secrets[i].Digest, want)
 				}
-			},
-		},
-		{
-			name: "the epoch never falls",
-			why:  "The epoch becomes the larger of both: lowering it would bring ended tokens back to life.",
-			run: func(t tester, s store.Store) {
-				k := newKey("team-a", "key-1")
-				k.Epoch = 5
-				create(t, s, k)
-				k.Epoch = 2
-				update(t, s, k)
-				equal(t, "Epoch after a lower one", lookup(t, s, "key-1").Key.Epoch, 5)
-				k.Epoch, k.Version = 9, 2
-				update(t, s, k)
-				equal(t, "Epoch after a higher one", lookup(t, s, "key-1").Key.Epoch, 9)
 			},
 		},
 		{
@@ -208,13 +197,14 @@ func changedKey() store.Key {
 	k := newKey("team-a", "key-1")
 	k.Name = "renamed"
 	k.Permissions, k.Asked = scope.MustParse("member.list"), scope.MustParse("member.*")
-	k.Secrets = []store.Secret{k.Secrets[1], {ID: "s3", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Generated: true, Created: noon}}
+	k.Secrets = []store.Secret{k.Secrets[1], {
+		ID: "s3", Hint: "Ef3z", Digest: "hmac-sha256$3$new", Prefix: "new_", CreatedBy: store.ActorRef{Kind: "key", ID: "key-9"}, Generated: true, Created: noon,
+	}}
 	k.Secrets[0].NotAfter = noon.Add(time.Minute)
 	k.NotAfter, k.NotAfterText = time.Time{}, ""
 	k.Resources = []string{"https://three.example.com"}
 	k.Disabled = true
 	k.Updated = noon
-	k.Epoch = 2
 	return k
 }
 

@@ -8,6 +8,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
+// limiterRules use steps of hours. For a limiter that goes by its server's clock
+// some of that time has passed when it answers, but never as much as slack.
+const slack = time.Minute
+
 func limiterRules() []rule {
 	return []rule{
 		{
@@ -15,45 +19,48 @@ func limiterRules() []rule {
 			why:  "Each step moves the arrival time on, until it would lie more than the window ahead; a step that is refused changes nothing.",
 			run: func(t tester, s store.Store) {
 				for n := 1; n <= 5; n++ {
-					advance(t, s, "id", noon, time.Second, 5*time.Second, noon.Add(time.Duration(n)*time.Second), true)
+					advance(t, s, "id", noon, time.Hour, 5*time.Hour, time.Duration(n)*time.Hour, true)
 				}
 				for range 3 {
-					advance(t, s, "id", noon, time.Second, 5*time.Second, noon.Add(5*time.Second), false)
+					advance(t, s, "id", noon, time.Hour, 5*time.Hour, 5*time.Hour, false)
 				}
-				advance(t, s, "id", noon, time.Second, 6*time.Second, noon.Add(6*time.Second), true)
 			},
 		},
 		{
 			name: "refills as time goes by",
-			why:  "What the caller's clock gains, the id may use again; an arrival time that is past starts anew from now.",
+			why:  "What the caller's clock gains, the id may use again; an arrival time that is past starts anew from now. For limiters within a process.",
 			run: func(t tester, s store.Store) {
+				if ownClock(t, s) {
+					return
+				}
 				for n := 1; n <= 3; n++ {
-					advance(t, s, "id", noon, time.Second, 3*time.Second, noon.Add(time.Duration(n)*time.Second), true)
+					advance(t, s, "id", noon, time.Second, 3*time.Second, time.Duration(n)*time.Second, true)
 				}
 				later := noon.Add(time.Second)
-				advance(t, s, "id", later.Add(-time.Microsecond), time.Second, 3*time.Second, noon.Add(3*time.Second), false)
-				advance(t, s, "id", later, time.Second, 3*time.Second, noon.Add(4*time.Second), true)
-				advance(t, s, "id", later, time.Second, 3*time.Second, noon.Add(4*time.Second), false)
-				much := noon.Add(time.Hour)
-				advance(t, s, "id", much, time.Second, 3*time.Second, much.Add(time.Second), true)
+				advance(t, s, "id", later.Add(-time.Microsecond), time.Second, 3*time.Second, 2*time.Second+time.Microsecond, false)
+				advance(t, s, "id", later, time.Second, 3*time.Second, 3*time.Second, true)
+				advance(t, s, "id", later, time.Second, 3*time.Second, 3*time.Second, false)
+				advance(t, s, "id", noon.Add(time.Hour), time.Second, 3*time.Second, time.Second, true)
 			},
 		},
 		{
 			name: "a step of 0 only reads",
-			why:  "A step of 0 moves nothing; without anything kept it reads now.",
+			why:  "A step of 0 moves nothing; without anything kept the arrival is now.",
 			run: func(t tester, s store.Store) {
-				advance(t, s, "id", noon, 0, time.Minute, noon, false)
-				advance(t, s, "id", noon, time.Second, time.Minute, noon.Add(time.Second), true)
-				advance(t, s, "id", noon, 0, time.Minute, noon.Add(time.Second), false)
-				advance(t, s, "id", noon.Add(time.Hour), 0, time.Minute, noon.Add(time.Hour), false)
+				advance(t, s, "id", noon, 0, 2*time.Hour, 0, false)
+				advance(t, s, "id", noon, time.Hour, 2*time.Hour, time.Hour, true)
+				advance(t, s, "id", noon, 0, 2*time.Hour, time.Hour, false)
+				if !ownClock(t, s) {
+					advance(t, s, "id", noon.Add(time.Hour), 0, 2*time.Hour, 0, false)
+				}
 			},
 		},
 		{
 			name: "a step wider than the window never moves",
 			why:  "A window smaller than the step lets nothing through.",
 			run: func(t tester, s store.Store) {
-				advance(t, s, "id", noon, time.Minute, time.Second, noon, false)
-				advance(t, s, "id", noon, time.Minute, 0, noon, false)
+				advance(t, s, "id", noon, 2*time.Hour, time.Hour, 0, false)
+				advance(t, s, "id", noon, time.Hour, 0, 0, false)
 			},
 		},
 		{
@@ -61,8 +68,8 @@ func limiterRules() []rule {
 			why:  "One id's use takes nothing from another's, also where only case or a separator differs.",
 			run: func(t tester, s store.Store) {
 				for _, id := range []string{"a:b", "a", "A", "a:", "", "192.0.2.1", "192.0.2.11"} {
-					advance(t, s, id, noon, time.Second, time.Second, noon.Add(time.Second), true)
-					advance(t, s, id, noon, time.Second, time.Second, noon.Add(time.Second), false)
+					advance(t, s, id, noon, time.Hour, time.Hour, time.Hour, true)
+					advance(t, s, id, noon, time.Hour, time.Hour, time.Hour, false)
 				}
 			},
 		},
@@ -70,12 +77,30 @@ func limiterRules() []rule {
 			name: "a clock that runs behind gains nothing at once",
 			why:  "An earlier now meets the arrival time that is kept, as far as it lies within the window ahead.",
 			run: func(t tester, s store.Store) {
-				advance(t, s, "id", noon, 2*time.Second, 2*time.Second, noon.Add(2*time.Second), true)
-				earlier := noon.Add(-time.Minute)
-				at, moved, err := s.Limiter.Advance(background, "id", earlier, time.Second, 2*time.Second)
+				advance(t, s, "id", noon, 2*time.Hour, 2*time.Hour, 2*time.Hour, true)
+				ahead, moved, err := s.Limiter.Advance(background, "id", noon.Add(-3*time.Hour), time.Hour, 2*time.Hour)
 				must(t, "Advance", err)
-				equal(t, "a minute earlier: moved", moved, false)
-				equal(t, "a minute earlier: an arrival before the window's end", at.Before(earlier.Add(2*time.Second)), false)
+				equal(t, "three hours earlier: moved", moved, false)
+				equal(t, "three hours earlier: almost a window ahead or more", ahead > 2*time.Hour-slack, true)
+			},
+		},
+		{
+			name: "B29 a wrong clock blocks for one window at most",
+			why:  "A caller whose clock is years ahead, or a clock that is set back, leaves an arrival time far ahead; it counts as one window.",
+			run: func(t tester, s store.Store) {
+				for _, wrong := range []time.Time{noon.AddDate(2, 0, 0), noon.Add(48 * time.Hour), noon.AddDate(-2, 0, 0)} {
+					id := wrong.String()
+					_, _, err := s.Limiter.Advance(background, id, wrong, time.Hour, 2*time.Hour)
+					must(t, "Advance", err)
+					ahead, _, err := s.Limiter.Advance(background, id, noon, 0, 2*time.Hour)
+					must(t, "Advance", err)
+					equal(t, "at most a window ahead", ahead <= 2*time.Hour, true)
+					if !ownClock(t, s) {
+						_, moved, err := s.Limiter.Advance(background, id, noon.Add(time.Hour), time.Hour, 2*time.Hour)
+						must(t, "Advance", err)
+						equal(t, "an hour later: moved", moved, true)
+					}
+				}
 			},
 		},
 		{
@@ -85,7 +110,7 @@ func limiterRules() []rule {
 				for round := range 5 {
 					var moved atomic.Int64
 					errs := race(32, func(int) error {
-						_, ok, err := s.Limiter.Advance(background, fmt.Sprint("id-", round), noon, 100*time.Millisecond, time.Second)
+						_, ok, err := s.Limiter.Advance(background, fmt.Sprint("id-", round), noon, time.Hour, 10*time.Hour)
 						if ok {
 							moved.Add(1)
 						}
@@ -101,11 +126,24 @@ func limiterRules() []rule {
 	}
 }
 
-func advance(t tester, s store.Store, id string, now time.Time, by, window time.Duration, arrival time.Time, moved bool) {
+// ownClock reports whether the limiter goes by its server's clock and not by the
+// caller's.
+func ownClock(t tester, s store.Store) bool {
 	t.Helper()
-	at, ok, err := s.Limiter.Advance(background, id, now, by, window)
+	_, _, err := s.Limiter.Advance(background, "probe", noon, time.Hour, time.Hour)
+	must(t, "Advance", err)
+	ahead, _, err := s.Limiter.Advance(background, "probe", noon.AddDate(100, 0, 0), 0, time.Hour)
+	must(t, "Advance", err)
+	return ahead > 0
+}
+
+func advance(t tester, s store.Store, id string, now time.Time, by, window, ahead time.Duration, moved bool) {
+	t.Helper()
+	got, ok, err := s.Limiter.Advance(background, id, now, by, window)
 	must(t, "Advance", err)
 	what := fmt.Sprintf("Advance(%q, now %s, by %s, window %s)", id, now.Format("15:04:05"), by, window)
-	equalTime(t, what+": arrival", at.UTC(), arrival)
+	if got > ahead || got < 0 || got < ahead && (!ownClock(t, s) || got <= ahead-slack) {
+		t.Errorf("%s: got %s ahead, want %s", what, got, ahead)
+	}
 	equal(t, what+": moved", ok, moved)
 }

@@ -137,6 +137,37 @@ func listRules() []rule {
 			run:  conditions,
 		},
 		{
+			name: "what an actor made",
+			why:  "MadeBy keeps the keys that an actor created, in whatever role, and those that hold a secret which it created, as long as they hold it.",
+			run: func(t tester, s store.Store) {
+				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "maker"}
+				of := func(id string, maker store.ActorRef, secrets ...store.ActorRef) store.Key {
+					k := plainKey("team-a", id)
+					k.CreatedBy, k.Secrets = maker, nil
+					for i, by := range secrets {
+						k.Secrets = append(k.Secrets, store.Secret{ID: fmt.Sprint("s", i), Digest: "d", Created: noon, CreatedBy: by})
+					}
+					return k
+				}
+				rotated := of("rotated", person, person, key)
+				create(t, s, of("owned", person, person), of("administered", store.ActorRef{Kind: "admin", ID: "person-1"}),
+					of("made", key, key), rotated, of("other", store.ActorRef{Kind: "owner", ID: "person"}), of("Other", store.ActorRef{Kind: "key", ID: "Maker"}))
+				by := func(id string) []string {
+					return list(t, s, store.KeyQuery{MadeBy: id, Sort: store.ByName})
+				}
+				equalList(t, "made by the person", by("person-1"), []string{"administered", "owned", "rotated"})
+				equalList(t, "made by the key", by("maker"), []string{"made", "rotated"})
+				equalList(t, "made by nobody", by("mak"), []string{})
+				equalList(t, "made by the key, in another workspace", list(t, s, store.KeyQuery{MadeBy: "maker", Workspace: "team-b"}), []string{})
+				rotated.Secrets = append(rotated.Secrets[:1], store.Secret{ID: "s9", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
+				update(t, s, rotated)
+				equalList(t, "made by the key, after its secret went", by("maker"), []string{"made"})
+				equalList(t, "made by the key that rotated", by("later"), []string{"rotated"})
+				remove(t, s, "team-a", "made")
+				equalList(t, "made by the key, after a deletion", by("maker"), []string{})
+			},
+		},
+		{
 			name: "more than MaxSorted keys",
 			soak: true,
 			why:  "ByLastUsed and ByExpiry work up to MaxSorted keys of a workspace; beyond it they are an error that says so.",

@@ -86,7 +86,7 @@ func raceAttempts(t tester, r []store.Store) {
 	for round := range rounds {
 		var moved atomic.Int64
 		errs := race(48, func(i int) error {
-			_, ok, err := of(r, i).Limiter.Advance(background, fmt.Sprint("id-", round), noon, 100*time.Millisecond, limit*100*time.Millisecond)
+			_, ok, err := of(r, i).Limiter.Advance(background, fmt.Sprint("id-", round), noon, time.Hour, limit*time.Hour)
 			if ok {
 				moved.Add(1)
 			}

@@ -15,23 +15,12 @@ func TestReplicasOfOneMemory(t *testing.T) {
 	storetest.RunReplicas(t, func(_ *testing.T, n int) []store.Store { return replicas(n) })
 }
 
-func TestReplicasWithEpochsElsewhere(t *testing.T) {
-	t.Parallel()
-	storetest.RunReplicas(t, func(_ *testing.T, n int) []store.Store {
-		all, elsewhere := replicas(n), memstore.New().Epochs
-		for i := range all {
-			all[i].Epochs = elsewhere
-		}
-		return all
-	})
-}
-
 func TestReplicasWithoutOptionalFields(t *testing.T) {
 	t.Parallel()
 	storetest.RunReplicas(t, func(_ *testing.T, n int) []store.Store {
 		all := replicas(n)
 		for i, full := range all {
-			all[i] = store.Store{Keys: full.Keys, Upkeep: full.Upkeep, Settings: full.Settings, Events: full.Events}
+			all[i] = store.Store{Records: store.Records{Keys: full.Keys, Upkeep: full.Upkeep, Settings: full.Settings, Events: full.Events}}
 		}
 		return all
 	})

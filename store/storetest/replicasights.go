@@ -131,7 +131,7 @@ func keySights() []sight {
 			name:  "settings of the instance",
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				in := store.Instance{KeysOff: true, Epoch: int64(round), Version: int64(round - 1)}
+				in := store.Instance{KeysOff: true, Version: int64(round - 1)}
 				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon}))
 			},
 			seen: func(s store.Store, round int) error {
@@ -147,7 +147,7 @@ func keySights() []sight {
 			name:  "a suspended workspace",
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				w := store.Workspace{ID: "team-a", Suspended: true, Epoch: int64(round), Version: int64(round - 1)}
+				w := store.Workspace{ID: "team-a", Suspended: true, Version: int64(round - 1)}
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon}))
 			},
 			seen: func(s store.Store, round int) error {
@@ -166,25 +166,19 @@ func keySights() []sight {
 			seen: func(s store.Store, round int) error {
 				_, gone := s.Keys.Lookup(background, id(round))
 				w, err := s.Settings.Workspace(background, fmt.Sprint("team-", round))
-				return errors.Join(sawNone(gone), saw("the mark", w.Deleted, err))
+				return errors.Join(sawNone(gone), saw("the deletion", w.Deleted, err))
 			},
 		},
 	}
 }
 
-// epochSights are about tokens. Where epochs are kept elsewhere than the keys
-// they are raised first, as the library does.
+// epochSights are about tokens.
 func epochSights() []sight {
-	begin := func(t tester, s store.Store, round int) { establish(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
+	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
 	ref := func(round int) store.TokenRef {
 		return tokenOf(newKey("team-a", fmt.Sprint("key-", round)), "s2")
 	}
-	read := func(what string, ended func(state store.EpochState, round int) bool) func(store.Store, int) error {
-		return func(s store.Store, round int) error {
-			state, err := s.Epochs.Read(background, ref(round))
-			return saw(what, ended(state, round), err)
-		}
-	}
+	var before, settings store.EpochState
 	return []sight{
 		{
 			name:  "the epoch of a change",
@@ -192,24 +186,29 @@ func epochSights() []sight {
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
 				k := newKey("team-a", fmt.Sprint("key-", round))
-				k.Epoch, k.Secrets = 2, k.Secrets[:1]
-				raiseFirst(t, s, k)
-				update(t, s, k)
+				before.Key = keyEpoch(t, s, k.ID)
+				k.Secrets = k.Secrets[:1]
+				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
 			},
-			seen: read("the epoch", func(state store.EpochState, _ int) bool { return state.Key == 2 && !state.SecretKnown }),
+			seen: func(s store.Store, round int) error {
+				state, err := s.Epochs.Read(background, ref(round))
+				return saw("the epoch", state.Key > before.Key && !state.SecretKnown, err)
+			},
 		},
 		{
-			name:  "raised epochs",
+			name:  "raised epochs of settings",
 			needs: hasEpochs,
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				e := int64(round + 1)
-				must(t, "Raise", s.Epochs.Raise(background, store.Mark{Epoch: e}, store.Mark{Workspace: "team-a", Epoch: e},
-					store.Mark{Workspace: "team-a", Key: ref(round).Key, Epoch: e, Secrets: ends(newKey("team-a", ref(round).Key))}))
+				in, w := instance(t, s), workspace(t, s, "team-a")
+				settings = store.EpochState{Instance: in.Epoch, Workspace: w.Epoch}
+				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon, EndTokens: true}))
+				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))
 			},
-			seen: read("the epochs", func(state store.EpochState, round int) bool {
-				return min(state.Instance, state.Workspace, state.Key) == int64(round+1)
-			}),
+			seen: func(s store.Store, round int) error {
+				state, err := s.Epochs.Read(background, ref(round))
+				return saw("the epochs", state.Instance > settings.Instance && state.Workspace > settings.Workspace, err)
+			},
 		},
 		{
 			name:  "a revoked token",

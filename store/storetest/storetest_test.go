@@ -112,6 +112,6 @@ func TestRulesWithoutOptionalFields(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Store {
 		full := memstore.New()
-		return store.Store{Keys: full.Keys, Upkeep: full.Upkeep, Settings: full.Settings, Events: full.Events}
+		return store.Store{Records: store.Records{Keys: full.Keys, Upkeep: full.Upkeep, Settings: full.Settings, Events: full.Events}}
 	})
 }

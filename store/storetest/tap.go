@@ -21,7 +21,7 @@ type Tap struct {
 }
 
 // Over returns st with all calls that take a context going through the tap,
-// but for those of Limiter and Watch. Fields that are nil stay nil.
+// but for those of Limiter, Watch and Cached. Fields that are nil stay nil.
 func (t *Tap) Over(st store.Store) store.Store {
 	below := tapped{t, st}
 	if st.Keys != nil {
@@ -41,6 +41,9 @@ func (t *Tap) Over(st store.Store) store.Store {
 	}
 	if st.Epochs != nil {
 		st.Epochs = tappedEpochs(below)
+	}
+	if st.Lists != nil {
+		st.Lists = tappedLists(below)
 	}
 	if st.OnceIDs != nil {
 		st.OnceIDs = tappedOnceIDs(below)
@@ -119,6 +122,7 @@ type (
 	tappedEvents      tapped
 	tappedSigningKeys tapped
 	tappedEpochs      tapped
+	tappedLists       tapped
 	tappedOnceIDs     tapped
 	tappedUsage       tapped
 )
@@ -197,20 +201,8 @@ func (k tappedSigningKeys) SetRing(ctx context.Context, r store.Ring) error {
 	return tapError(ctx, k.t, "SigningKeys.SetRing", func() error { return k.to.SigningKeys.SetRing(ctx, r) })
 }
 
-// With is asked of the keys below the tap.
-func (e tappedEpochs) With(keys store.Keys) bool {
-	if above, ok := keys.(tappedKeys); ok {
-		keys = above.to.Keys
-	}
-	return e.to.Epochs.With(keys)
-}
-
 func (e tappedEpochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	return tapValue(ctx, e.t, "Epochs.Read", func() (store.EpochState, error) { return e.to.Epochs.Read(ctx, ref) })
-}
-
-func (e tappedEpochs) Raise(ctx context.Context, marks ...store.Mark) error {
-	return tapError(ctx, e.t, "Epochs.Raise", func() error { return e.to.Epochs.Raise(ctx, marks...) })
 }
 
 func (e tappedEpochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
@@ -235,4 +227,20 @@ func (u tappedUsage) Days(ctx context.Context, workspace, key string, from, to t
 
 func (u tappedUsage) Prune(ctx context.Context, before time.Time) (int, error) {
 	return tapValue(ctx, u.t, "Usage.Prune", func() (int, error) { return u.to.Usage.Prune(ctx, before) })
+}
+
+func (l tappedLists) Entries(ctx context.Context) ([]store.ListEntry, error) {
+	return tapValue(ctx, l.t, "Lists.Entries", func() ([]store.ListEntry, error) { return l.to.Lists.Entries(ctx) })
+}
+
+func (l tappedLists) Record(ctx context.Context, entries ...store.ListEntry) error {
+	return tapError(ctx, l.t, "Lists.Record", func() error { return l.to.Lists.Record(ctx, entries...) })
+}
+
+func (l tappedLists) Forget(ctx context.Context, list store.ListName, name string) error {
+	return tapError(ctx, l.t, "Lists.Forget", func() error { return l.to.Lists.Forget(ctx, list, name) })
+}
+
+func (u tappedUpkeep) Clock(ctx context.Context) (time.Time, error) {
+	return tapValue(ctx, u.t, "Upkeep.Clock", func() (time.Time, error) { return u.to.Upkeep.Clock(ctx) })
 }

@@ -59,6 +59,14 @@ type upkeep struct {
 	purge  func(ctx context.Context, before time.Time) (int, error)
 	touch  func(ctx context.Context, uses []store.Use) error
 	rehash func(ctx context.Context, key, secret, from, to string) error
+	clock  func(ctx context.Context) (time.Time, error)
+}
+
+func (w upkeep) Clock(ctx context.Context) (time.Time, error) {
+	if w.clock != nil {
+		return w.clock(ctx)
+	}
+	return w.Upkeep.Clock(ctx)
 }
 
 func (w upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
@@ -138,25 +146,13 @@ func (w events) Prune(ctx context.Context, before time.Time) (int, error) {
 	return w.Events.Prune(ctx, before)
 }
 
-// epochs keeps its With, since the wrapped Keys are then the same too.
 type epochs struct {
 	store.Epochs
-	read  func(ctx context.Context, ref store.TokenRef) (store.EpochState, error)
-	raise func(ctx context.Context, marks ...store.Mark) error
+	read func(ctx context.Context, ref store.TokenRef) (store.EpochState, error)
 }
 
 func (w epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-	if w.read != nil {
-		return w.read(ctx, ref)
-	}
-	return w.Epochs.Read(ctx, ref)
-}
-
-func (w epochs) Raise(ctx context.Context, marks ...store.Mark) error {
-	if w.raise != nil {
-		return w.raise(ctx, marks...)
-	}
-	return w.Epochs.Raise(ctx, marks...)
+	return w.read(ctx, ref)
 }
 
 type onceIDs struct {
@@ -195,9 +191,9 @@ func (w usage) Days(ctx context.Context, workspace, key string, from, to time.Ti
 	return w.Usage.Days(ctx, workspace, key, from, to)
 }
 
-type limiter func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error)
+type limiter func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error)
 
-func (w limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
+func (w limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
 	return w(ctx, id, now, by, window)
 }
 
@@ -214,4 +210,32 @@ func current(ctx context.Context, s store.Store, id string) store.Key {
 		return store.Key{}
 	}
 	return found.Key
+}
+
+type hostLists struct {
+	store.Lists
+	record  func(ctx context.Context, entries ...store.ListEntry) error
+	entries func(ctx context.Context) ([]store.ListEntry, error)
+	forget  func(ctx context.Context, list store.ListName, name string) error
+}
+
+func (w hostLists) Record(ctx context.Context, entries ...store.ListEntry) error {
+	if w.record != nil {
+		return w.record(ctx, entries...)
+	}
+	return w.Lists.Record(ctx, entries...)
+}
+
+func (w hostLists) Entries(ctx context.Context) ([]store.ListEntry, error) {
+	if w.entries != nil {
+		return w.entries(ctx)
+	}
+	return w.Lists.Entries(ctx)
+}
+
+func (w hostLists) Forget(ctx context.Context, list store.ListName, name string) error {
+	if w.forget != nil {
+		return w.forget(ctx, list, name)
+	}
+	return w.Lists.Forget(ctx, list, name)
 }

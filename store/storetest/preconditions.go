@@ -1,0 +1,232 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// preconditions are records that a change may rest on, each with what changes
+// it.
+var preconditions = []struct {
+	name  string
+	holds store.Precondition
+	moves func(s store.Store) error
+}{
+	{
+		"an acting key", store.Precondition{Key: "actor", Version: 1},
+		func(s store.Store) error {
+			k := newKey("team-z", "actor")
+			k.Disabled = true
+			return s.Keys.Update(background, k, store.Change{Now: noon})
+		},
+	},
+	{
+		"an acting key that is deleted", store.Precondition{Key: "actor", Version: 1},
+		func(s store.Store) error {
+			return s.Keys.Delete(background, "team-z", "actor", 0, noon, store.Change{Now: noon})
+		},
+	},
+	{
+		"the key's workspace", store.Precondition{Workspace: "team-a"},
+		func(s store.Store) error {
+			return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, store.Change{Now: noon})
+		},
+	},
+	{
+		"a workspace saved before", store.Precondition{Workspace: "team-s", Version: 1},
+		func(s store.Store) error {
+			return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-s", Version: 1}, store.Change{Now: noon})
+		},
+	},
+	{
+		"the instance", store.Precondition{Version: 1},
+		func(s store.Store) error {
+			return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Version: 1}, store.Change{Now: noon})
+		},
+	},
+}
+
+// conditioned are the calls whose preconditions are tried, on records that
+// prepareConditioned made.
+func conditioned() []struct {
+	name string
+	do   func(s store.Store, c store.Change) error
+} {
+	list := writes[:0:0]
+	for _, w := range writes {
+		if w.name == "SetInstance" {
+			w.do = func(s store.Store, c store.Change) error {
+				return s.Settings.SetInstance(background, store.Instance{RemindersOff: true, Version: 1}, c)
+			}
+		}
+		list = append(list, w)
+	}
+	return list
+}
+
+func prepareConditioned(t tester, s store.Store) {
+	t.Helper()
+	prepare(t, s)
+	create(t, s, newKey("team-z", "actor"))
+	must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{}, store.Change{Now: noon}))
+	must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-s"}, store.Change{Now: noon}))
+}
+
+func preconditionRules() []rule {
+	var rules []rule
+	for _, w := range conditioned() {
+		rules = append(rules, rule{
+			name: w.name + " holds while nothing moved",
+			why:  "A change whose preconditions hold is made: a key of that version, settings of that version, and settings never saved as version 0.",
+			run: func(t tester, s store.Store) {
+				prepareConditioned(t, s)
+				c := change("held")
+				c.If = []store.Precondition{
+					{Key: "actor", Version: 1}, {Workspace: "team-a"}, {Workspace: "team-s", Version: 1}, {Workspace: "never saved"}, {Version: 1},
+				}
+				must(t, w.name, w.do(s, c))
+			},
+		})
+		for _, p := range preconditions {
+			rules = append(rules, rule{
+				name: w.name + " rests on " + p.name,
+				why:  "A change fails with ErrConflict and writes nothing if a record that its decision rests on changed since it was read.",
+				run: func(t tester, s store.Store) {
+					prepareConditioned(t, s)
+					must(t, "the other change", p.moves(s))
+					before := everything(t, s)
+					c := change("refused")
+					c.If = []store.Precondition{{Workspace: "never saved"}, p.holds}
+					wantError(t, w.name, w.do(s, c), store.ErrConflict)
+					equalText(t, "after the refused call", everything(t, s), before)
+					c.If = nil
+					must(t, "a later call with the same one-time id",
+						s.Keys.Create(background, newKey("team-b", "other"), store.NoLimit, c))
+				},
+			})
+		}
+	}
+	return append(rules,
+		rule{
+			name: "a version ahead or a key that never was is ErrConflict",
+			why:  "Only the version that is there holds.",
+			run: func(t tester, s store.Store) {
+				prepareConditioned(t, s)
+				for _, p := range []store.Precondition{
+					{Key: "actor", Version: 2}, {Key: "actor"}, {Key: "none"}, {Key: "none", Version: 1}, {Key: "deleted", Version: 1},
+					{Workspace: "team-s"}, {Workspace: "team-s", Version: 2}, {Workspace: "team-a", Version: 1}, {Version: 2}, {},
+				} {
+					err := s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, store.Change{If: []store.Precondition{p}})
+					wantError(t, fmt.Sprintf("Create, %+v", p), err, store.ErrConflict)
+				}
+			},
+		},
+		rule{
+			name: "a spent one-time id comes before preconditions",
+			why:  "A retry of what went through is told so, also when what it rested on has changed since.",
+			run: func(t tester, s store.Store) {
+				prepareConditioned(t, s)
+				c := change("once")
+				c.If = []store.Precondition{{Version: 1}}
+				must(t, "Create", s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, c))
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Version: 1}, store.Change{Now: noon}))
+				err := s.Keys.Create(background, newKey("team-a", "again"), store.NoLimit, c)
+				wantError(t, "Create again", err, store.ErrExists)
+			},
+		},
+		rule{
+			name: "B27 nothing outruns a change",
+			why:  "Once a key is disabled, or settings are saved, no creation that rested on them as they were before comes in.",
+			run:  func(t tester, s store.Store) { raceOutrun(t, []store.Store{s}) },
+		},
+	)
+}
+
+// raceOutrun lets creations race a change of what they rest on, through all
+// replicas. What is there when the change has returned is all that comes.
+func raceOutrun(t tester, r []store.Store) {
+	s := r[0]
+	for i, p := range preconditions {
+		workspace := fmt.Sprint("race-", i)
+		holds, moves := p.holds, p.moves
+		switch {
+		case holds.Key != "":
+			actor := newKey("team-z", fmt.Sprint("actor-", i))
+			create(t, s, actor)
+			holds.Key = actor.ID
+			moves = func(s store.Store) error {
+				actor.Disabled = true
+				return s.Keys.Update(background, actor, store.Change{Now: noon, EndTokens: true})
+			}
+		case holds.Workspace != "":
+			holds = store.Precondition{Workspace: workspace}
+			moves = func(s store.Store) error {
+				return s.Settings.SetWorkspace(background, store.Workspace{ID: workspace, Suspended: true}, store.Change{Now: noon, EndTokens: true})
+			}
+		default:
+			holds.Version = instance(t, s).Version
+			moves = func(s store.Store) error {
+				return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Version: holds.Version}, store.Change{Now: noon, EndTokens: true})
+			}
+		}
+		var over atomic.Bool
+		started := make(chan struct{}, 6)
+		ended := make(chan error, 6)
+		for worker := range 6 {
+			go func() {
+				var err error
+				for n, more := 0, 20; err == nil && more > 0; n++ {
+					if over.Load() {
+						more--
+					}
+					k := plainKey(workspace, fmt.Sprint(workspace, "-", worker, "-", n))
+					err = of(r, worker).Keys.Create(background, k, store.NoLimit, store.Change{Now: noon, If: []store.Precondition{holds}})
+					if n == 2 {
+						started <- struct{}{}
+					}
+				}
+				ended <- err
+			}()
+		}
+		for range 6 {
+			<-started
+		}
+		must(t, "the change", moves(of(r, 1)))
+		there := countKeys(t, of(r, 2), workspace)
+		over.Store(true)
+		for range 6 {
+			if err := <-ended; !errors.Is(err, store.ErrConflict) {
+				t.Errorf("%s: got error %v, want %v", p.name, err, store.ErrConflict)
+			}
+		}
+		equal(t, p.name+": keys after the change and at the end", countKeys(t, s, workspace), there)
+	}
+}
+
+func countKeys(t tester, s store.Store, id string) int {
+	t.Helper()
+	return workspace(t, s, id).Keys
+}
+
+// clockRules are about Upkeep.Clock.
+func clockRules() []rule {
+	return []rule{{
+		name: "tells the store's clock",
+		why:  "Clock is the zero time or an instant of this century in UTC, and does not go back.",
+		run: func(t tester, s store.Store) {
+			var last time.Time
+			for range 3 {
+				now, err := s.Upkeep.Clock(background)
+				must(t, "Clock", err)
+				if !now.IsZero() && (now.UnixMicro() < clockFloor || now.Location() != time.UTC || now.Before(last)) {
+					t.Errorf("Clock: got %s after %s", now, last)
+				}
+				last = now
+			}
+		},
+	}}
+}
