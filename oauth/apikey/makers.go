@@ -61,6 +61,14 @@ type walk struct {
 
 // round goes through all that the maker made, and those keys made.
 func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
+	if !w.service.cfg.Management.makesKeys() {
+		_, err := w.end(ctx, maker)
+		return err
+	}
+	logged, err := w.logged(ctx, maker)
+	if err != nil {
+		return err
+	}
 	clear(w.seen)
 	for makers := []store.ActorRef{maker}; len(makers) > 0; makers = makers[1:] {
 		if w.seen[makers[0]] {
@@ -71,14 +79,7 @@ func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
 		if err != nil {
 			return err
 		}
-		if !w.service.cfg.Management.makesKeys() {
-			return nil
-		}
-		deleted, err := w.deleted(ctx, makers[0])
-		if err != nil {
-			return err
-		}
-		makers = append(append(makers, made...), deleted...)
+		makers = append(append(makers, made...), logged[makers[0]]...)
 	}
 	return nil
 }
@@ -109,11 +110,12 @@ func (w *walk) end(ctx context.Context, maker store.ActorRef) (made []store.Acto
 	return made, nil
 }
 
-// deleted returns the keys that a maker made by the audit log: what a key made
-// that was deleted since has no other trace of where it came from.
-func (w *walk) deleted(ctx context.Context, maker store.ActorRef) (made []store.ActorRef, err error) {
+// logged returns what the maker and all keys made by the audit log: what a key
+// made that was deleted since has no other trace of where it came from.
+func (w *walk) logged(ctx context.Context, maker store.ActorRef) (made map[store.ActorRef][]store.ActorRef, err error) {
+	made = map[store.ActorRef][]store.ActorRef{}
 	for _, action := range []string{ActionCreate, ActionImport} {
-		q := store.EventQuery{ActorID: maker.ID, Action: action, Limit: store.MaxPage}
+		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
 			page, err := w.service.store.Events.List(ctx, q)
 			if err != nil {
@@ -121,8 +123,11 @@ func (w *walk) deleted(ctx context.Context, maker store.ActorRef) (made []store.
 			}
 			q.After = page.Next
 			for _, event := range page.Events {
+				key := store.ActorRef{Kind: string(roleKey), ID: event.Key}
 				if sameMaker(maker, event.Actor) {
-					made = append(made, store.ActorRef{Kind: string(roleKey), ID: event.Key})
+					made[maker] = append(made[maker], key)
+				} else if event.Actor.Kind == string(roleKey) {
+					made[event.Actor] = append(made[event.Actor], key)
 				}
 			}
 		}
