@@ -271,6 +271,31 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 	}
 }
 
+// TestWhatNarrowsHolds: whatever else changed of the key meanwhile.
+func TestWhatNarrowsHolds(t *testing.T) {
+	for _, o := range operations {
+		if o.gives {
+			continue
+		}
+		t.Run("B22 "+o.name, func(t *testing.T) {
+			var s *stage
+			calls := 0
+			s = newStage(t, o, func(context.Context, string) error {
+				if calls++; calls > 3 {
+					return nil
+				}
+				return errOf(s.direct.Update(t.Context(), owner, s.target.ID, apikey.Changes{Name: ptr(strings.Repeat("x", calls))}))
+			}, nil)
+			require.NoError(t, o.do(s.rig, owner, s.target))
+			if o.name == "Delete" { // of whatever version
+				require.Equal(t, 1, calls)
+				return
+			}
+			require.Equal(t, 4, calls)
+		})
+	}
+}
+
 // TestBeforeSeesWhatIsStored: once, and again only where the key differs.
 func TestBeforeSeesWhatIsStored(t *testing.T) {
 	ctx := t.Context()
@@ -311,6 +336,22 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 			s.mustLogin(key.ID, secret)
 		})
 	}
+	t.Run("the record of an imported secret is made once", func(t *testing.T) {
+		var s *stage
+		creations, calls := 0, 0
+		s = newStage(t, operation{}, func(context.Context, string) error {
+			if creations++; creations > 1 {
+				return nil
+			}
+			return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
+		}, nil)
+		_, err := s.Import(ctx, asKey(s.maker), apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old", Before: func(context.Context, store.Key, apikey.Secret) error { calls++; return nil }},
+			ID:   "legacy", Secret: "hunter2",
+		})
+		require.NoError(t, err)
+		require.Equal(t, []int{2, 1}, []int{creations, calls})
+	})
 	t.Run("an error of its own is not retried", func(t *testing.T) {
 		r, calls := newRig(t), 0
 		_, _, err := r.tryCreate(owner, "team-a", "", func(spec *apikey.Spec) {

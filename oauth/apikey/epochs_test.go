@@ -52,6 +52,37 @@ func TestAFailedChangeEndsNothing(t *testing.T) {
 	}
 }
 
+// TestTheLastSecretRaisesTheEpoch: a secret that ends takes its own tokens with
+// it; where none is left the epoch says so too, for verifiers that know epochs only.
+func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
+	ctx := t.Context()
+	for name, end := range map[string]func(*rig, store.Key, apikey.Secret) error{
+		"RetireSecret": func(r *rig, k store.Key, _ apikey.Secret) error {
+			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
+		},
+		"RevokeSecret": func(r *rig, k store.Key, secret apikey.Secret) error {
+			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			epoch := func(id string) int64 {
+				found, err := r.store.Keys.Lookup(ctx, id)
+				require.NoError(t, err)
+				return found.Key.Epoch
+			}
+			only, secret := r.create(owner, "team-a", "")
+			two, first := r.create(owner, "team-a", "")
+			_, _ = r.rotate(owner, two.ID, apikey.Rotation{Grace: time.Hour})
+			ofOnly, ofTwo := epoch(only.ID), epoch(two.ID)
+			require.NoError(t, end(r, only, secret))
+			require.NoError(t, end(r, two, first))
+			require.Greater(t, epoch(only.ID), ofOnly)
+			require.Equal(t, ofTwo, epoch(two.ID))
+		})
+	}
+}
+
 func TestALoginReadsOnce(t *testing.T) {
 	var c counted
 	r := rigOn(t, c.around(memstore.New()))
