@@ -166,12 +166,12 @@ type spy struct {
 	err error
 }
 
-func (s *spy) Advance(ctx context.Context, id string, now time.Time, by, _ time.Duration) (time.Time, bool, error) {
+func (s *spy) Advance(ctx context.Context, id string, _ time.Time, by, _ time.Duration) (time.Duration, bool, error) {
 	s.ids = append(s.ids, id)
 	if err := ctx.Err(); err != nil {
-		return time.Time{}, false, err
+		return 0, false, err
 	}
-	return now.Add(by), true, s.err
+	return by, true, s.err
 }
 
 func TestBudgetFailsClosed(t *testing.T) {
@@ -207,9 +207,9 @@ func TestBudgetAddressGuardsTheTable(t *testing.T) {
 // fullLimiter moves nothing.
 type fullLimiter struct{ calls int }
 
-func (f *fullLimiter) Advance(_ context.Context, _ string, now time.Time, _, window time.Duration) (time.Time, bool, error) {
+func (f *fullLimiter) Advance(_ context.Context, _ string, _ time.Time, _, window time.Duration) (time.Duration, bool, error) {
 	f.calls++
-	return now.Add(window), false, nil
+	return window, false, nil
 }
 
 func BenchmarkBudgetOver(b *testing.B) {
