@@ -184,6 +184,22 @@ func TestBudgetFailsClosed(t *testing.T) {
 	require.Positive(t, wait)
 }
 
+// TestBudgetWait: who is over a budget waits until one more failure fits.
+func TestBudgetWait(t *testing.T) {
+	b := apikey.NewBudget(apikey.Budgets{PerAddress: 3, PerAddressAndKey: -1})
+	for range 3 {
+		_, over := b.Fail(t.Context(), addrA, victim, noon)
+		require.False(t, over)
+	}
+	for passed, want := range map[time.Duration]time.Duration{0: 20 * time.Second, 5 * time.Second: 15 * time.Second, 20*time.Second - 1: 1} {
+		wait, over := b.Fail(t.Context(), addrA, victim, noon.Add(passed))
+		require.True(t, over)
+		require.Equal(t, want, wait)
+		wait, _ = b.Over(t.Context(), addrA, victim, noon.Add(passed))
+		require.Equal(t, want, wait)
+	}
+}
+
 func TestBudgetCountsWhoHangsUp(t *testing.T) {
 	b := apikey.NewBudget(apikey.Budgets{PerAddress: 3})
 	ctx, cancel := context.WithCancel(t.Context())

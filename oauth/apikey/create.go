@@ -37,8 +37,8 @@ const (
 )
 
 const (
-	maxID             = 255
-	maxName           = 255
+	maxID   = 255
+	maxName = 255
 	// maxYear is the last that RFC 3339 and databases can write.
 	maxYear = 9999
 )

@@ -47,9 +47,9 @@ func CheckStore(t testing.TB, st store.Store, rounds int) {
 // racers is how many callers race at once.
 const racers = 6
 
-var raceCatalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{ //nolint:gochecknoglobals // never changed
-	{Name: "keys.save"}, {Name: "project.list"},
-}})
+func raceCatalog() *scope.Catalog {
+	return scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "keys.save"}, {Name: "project.list"}}})
+}
 
 // race is one way to end what callers may do.
 type race struct {
@@ -63,6 +63,7 @@ type race struct {
 // scene is one round in a workspace of its own.
 type scene struct {
 	admin     apikey.Actor
+	all       scope.Set
 	workspace string
 	// replicas are two services on one store.
 	replicas [2]*apikey.Service
@@ -74,11 +75,12 @@ type scene struct {
 }
 
 func newScene(ctx context.Context, st store.Store, workspace string) (*scene, error) {
-	s := &scene{admin: apikey.OrganizationAdmin("oauthtest"), workspace: workspace}
+	catalog := raceCatalog()
+	s := &scene{admin: apikey.OrganizationAdmin("oauthtest"), all: catalog.All(), workspace: workspace}
 	for i := range s.replicas {
 		var err error
 		if s.replicas[i], err = apikey.New(st, apikey.Config{
-			Permissions: raceCatalog, Management: apikey.Management{Save: "keys.save"},
+			Permissions: catalog, Management: apikey.Management{Save: "keys.save"},
 			Peppers: []apikey.Pepper{{Version: 1, Key: make32("pepper of oauthtest.CheckStore")}},
 			Logger:  slog.New(slog.DiscardHandler),
 		}); err != nil {
@@ -114,13 +116,13 @@ func (s *scene) make(ctx context.Context, actor apikey.Actor) (store.Key, error)
 	s.made++
 	replica := s.replicas[s.made%len(s.replicas)]
 	s.mu.Unlock()
-	key, _, err := replica.Create(ctx, actor, apikey.Spec{Workspace: s.workspace, Name: "race", Permissions: raceCatalog.All()})
+	key, _, err := replica.Create(ctx, actor, apikey.Spec{Workspace: s.workspace, Name: "race", Permissions: s.all})
 	return key, err
 }
 
 // leakedKey makes keys by the leaked key.
 func leakedKey(s *scene) func(context.Context) error {
-	actor := apikey.ByKey(s.leaked.ID, raceCatalog.All())
+	actor := apikey.ByKey(s.leaked.ID, s.all)
 	return func(ctx context.Context) error {
 		_, err := s.make(ctx, actor)
 		return err
@@ -140,7 +142,7 @@ func leakedKeys(s *scene) func(context.Context) error {
 		key := s.children[s.made%len(s.children)]
 		enough := s.made > 100
 		s.mu.Unlock()
-		actor := apikey.ByKey(key.ID, raceCatalog.All())
+		actor := apikey.ByKey(key.ID, s.all)
 		if !enough && key.Depth < 3 {
 			child, err := s.make(ctx, actor)
 			if errors.Is(err, apikey.ErrForbidden) {
