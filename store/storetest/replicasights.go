@@ -183,10 +183,12 @@ func epochSights() []sight {
 		{
 			name:  "the epoch of a change",
 			needs: hasEpochs,
-			begin: begin,
+			begin: func(t tester, s store.Store, round int) {
+				begin(t, s, round)
+				before.Key = keyEpoch(t, s, fmt.Sprint("key-", round))
+			},
 			do: func(t tester, s store.Store, round int) {
 				k := newKey("team-a", fmt.Sprint("key-", round))
-				before.Key = keyEpoch(t, s, k.ID)
 				k.Secrets = k.Secrets[:1]
 				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
 			},
@@ -198,10 +200,12 @@ func epochSights() []sight {
 		{
 			name:  "raised epochs of settings",
 			needs: hasEpochs,
-			begin: begin,
+			begin: func(t tester, s store.Store, round int) {
+				begin(t, s, round)
+				settings = store.EpochState{Instance: instance(t, s).Epoch, Workspace: workspace(t, s, "team-a").Epoch}
+			},
 			do: func(t tester, s store.Store, round int) {
 				in, w := instance(t, s), workspace(t, s, "team-a")
-				settings = store.EpochState{Instance: in.Epoch, Workspace: w.Epoch}
 				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon, EndTokens: true}))
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))
 			},
