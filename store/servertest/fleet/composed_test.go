@@ -73,10 +73,10 @@ func TestComposedOnceIDs(t *testing.T) {
 func empty(t *testing.T, db *sql.DB) {
 	t.Helper()
 	var text strings.Builder
-	for _, table := range []string{"keys", "workspaces", "tombstones", "marks", "revoked", "events", "once", "days", "limits", "notices", "instance"} {
+	for _, table := range []string{"keys", "workspaces", "makers", "lists", "tombstones", "revoked", "events", "once", "days", "limits", "notices", "instance"} {
 		text.WriteString("DELETE FROM latchkey_" + table + "; ")
 	}
-	text.WriteString("INSERT INTO latchkey_instance (id) VALUES (1); UPDATE latchkey_ring SET version = 0, content = '[]'; UPDATE latchkey_feed SET seq = 0;")
+	text.WriteString("INSERT INTO latchkey_instance (id) VALUES (1); UPDATE latchkey_ring SET version = 0, content = '[]'; UPDATE latchkey_feed SET seq = 0; UPDATE latchkey_stripes SET version = 0;")
 	_, err := db.ExecContext(context.Background(), "DO $$ BEGIN "+text.String()+" END $$")
 	require.NoError(t, err)
 }
