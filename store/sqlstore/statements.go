@@ -18,7 +18,6 @@ const (
 type statements struct {
 	migrations   [][]string
 	lockSchema   string
-	unlockSchema string
 	createSchema string
 	version      string
 	addVersion   string
@@ -51,7 +50,6 @@ func newStatements(dialect Dialect, prefix string) statements {
 		lockSchema: dialect.translate(dialect.pick(
 			`SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.{p}schema'))`,
 			`SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')), 10)`, ``), prefix),
-		unlockSchema: dialect.translate(dialect.pick(``, `DO RELEASE_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')))`, ``), prefix),
 		createSchema: dialect.translate(`CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)`, prefix),
 		version:      dialect.translate(`SELECT COALESCE(MAX(version), 0) FROM {p}schema`, prefix),
 		addVersion:   dialect.translate(`INSERT INTO {p}schema (version) VALUES (?)`, prefix),

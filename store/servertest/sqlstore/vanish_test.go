@@ -178,3 +178,39 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 		}
 	}
 }
+
+// So does one that vanishes while it migrates.
+func TestAMigrationThatVanishesHoldsNobodyUp(t *testing.T) {
+	for _, e := range engines[:2] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			driver, source := e.space(t)
+			others := dial(t, driver, source)
+			proxy, through := behind(t, driver, source)
+			for n := 4; n < 11; n += 2 {
+				db := dial(t, driver, through)
+				prefix := fmt.Sprintf("t%d_", n)
+				d, err := sqlstore.New(db, e.dialect, sqlstore.Config{Prefix: prefix})
+				require.NoError(t, err)
+				require.NoError(t, db.PingContext(t.Context()))
+				before := proxy.Trips()
+				proxy.FreezeAfter(n)
+				vanished, vanish := context.WithCancel(t.Context())
+				defer vanish()
+				ended := make(chan error, 1)
+				go func() { ended <- d.Migrate(vanished) }()
+				require.Eventually(t, func() bool { return proxy.Trips() == before+n+1 }, patience, time.Millisecond)
+
+				other, err := sqlstore.New(others, e.dialect, sqlstore.Config{Prefix: prefix})
+				require.NoError(t, err)
+				start := time.Now()
+				require.NoError(t, other.Migrate(t.Context()))
+				t.Logf("frozen after %d round trips: %s", n, time.Since(start))
+				require.Less(t, time.Since(start), frozenBound+time.Second) // the migration's own time, too
+				vanish()
+				require.Error(t, <-ended, "nor does the one that froze wait longer than it wants to")
+				proxy.Abandon()
+			}
+		})
+	}
+}
