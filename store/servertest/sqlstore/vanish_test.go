@@ -60,7 +60,7 @@ func TestAClientThatVanishesHoldsNobodyUp(t *testing.T) {
 			if v.name != "create" && !soak() {
 				continue
 			}
-			t.Run(e.name+", "+v.name, func(t *testing.T) {
+			t.Run("B28 "+e.name+", "+v.name, func(t *testing.T) {
 				t.Parallel()
 				vanish(t, e, v)
 			})
