@@ -11,7 +11,7 @@ import (
 // commit are sent as text, each together with another statement.
 type postgresTransaction struct {
 	connection
-	tells bool // there is a notice to add
+	hasNotice bool // there is a notice to add
 }
 
 // writePostgreSQL runs do in a transaction. Under a level stricter than read
@@ -26,7 +26,7 @@ func (d *Database) writePostgreSQL(ctx context.Context, do func(r runner) error)
 	tx := &postgresTransaction{connection: connection{conn}}
 	if err = do(tx); err == nil {
 		commit := "COMMIT"
-		if tx.tells {
+		if tx.hasNotice {
 			commit = d.text.commitNotice
 		}
 		if _, err = conn.ExecContext(ctx, commit); err == nil {

@@ -30,8 +30,8 @@
 //	delete a workspace           4          11 to 15
 //	revoke a token               3             6
 //
-// More than one event, and makers that change, add to those of MySQL. The last
-// one of MySQL's follows after the call has returned. SQLite has none.
+// On MySQL each further event and each change of a maker takes one more, and the last
+// round trip is made after the call has returned. SQLite has none.
 //
 // # PostgreSQL
 //
@@ -85,7 +85,7 @@
 //	  refused   journal_mode but WAL, synchronous below FULL, no busy_timeout
 //
 // Connections are checked before the first use and before the first change on
-// each, with one round trip or two. Each answer of MySQL also tells whether
+// each, with one round trip or two. Each answer of MySQL also says whether
 // autocommit is on. The one setting that MariaDB's sessions get is meant for a pool
 // of Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
@@ -125,8 +125,8 @@
 // # For operators
 //
 // The views latchkey_keys_view, latchkey_workspaces_view and
-// latchkey_events_view show texts, and times in UTC or with their zone; none is
-// NULL. They show no digest. Beside a table of the host's:
+// latchkey_events_view show texts, and times in UTC or with their zone; a time
+// that is not set is NULL. They show no digest. Joined to a table of the host's:
 //
 //	SELECT t.title, k.id, k.name, k.created
 //	FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id
@@ -187,7 +187,7 @@ type Database struct {
 
 	writer chan struct{} // SQLite: who holds its one place writes
 	wakes  wakes
-	turns  turns
+	sweeps sweeps
 	lanes  *lanes
 
 	sessions sessions
