@@ -124,6 +124,7 @@ func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
 func hasEpochs(s store.Store) bool      { return s.Epochs != nil }
 func hasOnceIDs(s store.Store) bool     { return s.OnceIDs != nil }
 func hasUsage(s store.Store) bool       { return s.Usage != nil }
+func hasLimiter(s store.Store) bool     { return s.Limiter != nil }
 
 func contextRules() []rule {
 	var rules []rule
