@@ -138,7 +138,7 @@ func (w *walk) logged(ctx context.Context, maker store.ActorRef) (made map[store
 // makesKeys reports whether keys can make keys at all.
 func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" }
 
-// disable disables a key, unless it is gone.
+// disable disables a key, unless it was deleted.
 func (w *walk) disable(ctx context.Context, id string) {
 	s, disabled := w.service, false
 	_, err := s.alter(ctx, w.actor, id, alteration{
