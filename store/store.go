@@ -5,9 +5,10 @@
 // # Rules for every driver
 //
 //   - A driver keeps records and decides nothing: it answers by the time that
-//     the caller passes, checks no permission and computes no expiry. A time to
-//     live is garbage collection, never correctness, and goes by the store's
-//     own clock: a caller with a wrong clock must not delete what others need.
+//     the caller passes, checks no permission and computes no expiry. Only these
+//     go by the store's own clock, so that a caller with a wrong clock harms no
+//     other: epochs, a Limiter that processes share, and garbage collection, which
+//     never changes an answer.
 //   - Records are copied in and out: a caller may change what it passed or got.
 //   - Every method is safe for concurrent use and takes a context first. A
 //     context that has ended makes the call return its error with nothing
