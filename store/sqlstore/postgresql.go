@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
-	"errors"
 )
 
 // postgresTransaction runs statements in a transaction of PostgreSQL. Begin and
@@ -18,7 +16,10 @@ type postgresTransaction struct {
 // committed a statement would not see what another transaction committed while
 // it waited for its lock.
 func (d *Database) writePostgreSQL(ctx context.Context, do func(r runner) error) (err error) {
-	conn, err := d.begin(ctx)
+	conn, err := d.begin(ctx, func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, d.text.begin)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -39,28 +40,3 @@ func (d *Database) writePostgreSQL(ctx context.Context, do func(r runner) error)
 	}
 	return err
 }
-
-// begin begins a transaction on a connection that works: a pool may hold some
-// that broke.
-func (d *Database) begin(ctx context.Context) (*sql.Conn, error) {
-	for attempt := 1; ; attempt++ {
-		conn, err := d.pool.Conn(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err = d.session(ctx, conn); err == nil {
-			if _, err = conn.ExecContext(ctx, d.text.begin); err == nil {
-				return conn, nil
-			}
-		}
-		discard(conn)
-		_ = conn.Close() //nolint:errcheck // it is closed
-		if !errors.Is(err, driver.ErrBadConn) || attempt == beginAttempts {
-			return nil, err
-		}
-	}
-}
-
-// beginAttempts is how many connections are tried: more than a pool is likely to
-// hold.
-const beginAttempts = 100

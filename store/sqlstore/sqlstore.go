@@ -41,9 +41,9 @@
 //
 // # MySQL and MariaDB
 //
-// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Statements are
-// prepared once a connection. Of those, 70 or so, a server keeps
-// max_prepared_stmt_count (16,382) for all its clients: bound the pool
+// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Each
+// connection prepares up to 55 statements. A server keeps max_prepared_stmt_count
+// (16,382) of them for all its clients: bound the pool
 // (SetMaxOpenConns) of each replica by that. The nodes of a Galera cluster may
 // all take writes: what a change rests on is written, not only locked.
 //

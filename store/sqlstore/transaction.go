@@ -153,7 +153,11 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) error {
 	ending, end := context.WithCancel(ctx)
 	defer end()
-	conn, tx, err := d.beginMySQL(ctx, ending)
+	var tx *sql.Tx
+	conn, err := d.begin(ctx, func(conn *sql.Conn) (err error) {
+		tx, err = conn.BeginTx(ending, nil)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -168,26 +172,29 @@ func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) erro
 	return err
 }
 
-// beginMySQL begins a transaction on a connection that works: a pool may hold
-// some that broke.
-func (d *Database) beginMySQL(ctx, ending context.Context) (*sql.Conn, *sql.Tx, error) {
+// begin begins a transaction on a connection that works: a pool may hold some that
+// broke.
+func (d *Database) begin(ctx context.Context, begin func(*sql.Conn) error) (*sql.Conn, error) {
 	for attempt := 1; ; attempt++ {
 		conn, err := d.pool.Conn(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err = d.session(ctx, conn); err == nil {
-			var tx *sql.Tx
-			if tx, err = conn.BeginTx(ending, nil); err == nil {
-				return conn, tx, nil
+			if err = begin(conn); err == nil {
+				return conn, nil
 			}
 		}
 		discard(conn)
 		if !errors.Is(err, driver.ErrBadConn) || attempt == beginAttempts {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 }
+
+// beginAttempts is how many connections are tried: more than a pool is likely to
+// hold.
+const beginAttempts = 100
 
 // giveBack returns a connection to the pool, or closes it if its server takes no
 // writes.
