@@ -31,18 +31,20 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 		return 0, invalid("maker", "It may not be empty.")
 	}
 	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]bool{}}
-	if maker.Kind == string(roleKey) || maker.Kind == "" {
-		w.disable(ctx, maker.ID)
-	}
 	// A key that was disabled makes nothing more, so that a round finds all. A
-	// person may have been at it while the round ran.
+	// person, or a key that could not be disabled for all that it did meanwhile,
+	// may have been at it while the round ran.
 	for n := 1; ; n++ {
 		before := w.ended
+		w.moved = false
+		if maker.Kind == string(roleKey) || maker.Kind == "" {
+			w.disable(ctx, maker.ID)
+		}
 		err := w.round(ctx, maker)
 		switch {
 		case err != nil:
 			return w.ended, errors.Join(append(w.problems, err)...)
-		case w.ended == before || len(w.problems) > 0:
+		case w.ended == before && !w.moved || len(w.problems) > 0:
 			return w.ended, errors.Join(w.problems...)
 		case n == maxAttempts:
 			return w.ended, fmt.Errorf("apikey: disable all: the maker is still at work: %w", store.ErrConflict)
@@ -56,6 +58,7 @@ type walk struct {
 	actor    Actor
 	seen     map[store.ActorRef]bool // makers of this round
 	ended    int
+	moved    bool // a key changed in this round as often as it was tried
 	problems []error
 }
 
@@ -176,6 +179,8 @@ func (w *walk) note(err error, changed bool, count int) {
 	switch {
 	case err == nil && changed:
 		w.ended += count
+	case errors.Is(err, store.ErrConflict):
+		w.moved = true
 	case err != nil && !errors.Is(err, store.ErrNotFound): // deleted meanwhile
 		w.problems = append(w.problems, err)
 	}

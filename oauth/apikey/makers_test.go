@@ -161,6 +161,34 @@ func TestDisableAllByGoesOn(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 	})
+	for name, forever := range map[string]bool{"B27 a key that others keep changing for a while": false, "B27 and for ever": true} {
+		t.Run(name, func(t *testing.T) {
+			st, calls := memstore.New(), 0
+			at := rigOn(t, st)
+			leaked, _ := at.create(owner, "team-a", "keys.save")
+			victim, _ := at.create(manager, "team-a", "")
+			for _, key := range []store.Key{victim, leaked} {
+				calls = 0
+				at.rotate(asKey(leaked), victim.ID, apikey.Rotation{})
+				r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+					if calls++; calls > 15 && !forever {
+						return nil
+					}
+					return errOf(at.Update(ctx, admin, key.ID, apikey.Changes{Name: ptr(strings.Repeat("x", 1+calls%200))}))
+				}, "Keys.Update"))
+				n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+				if forever {
+					require.ErrorIs(t, err, store.ErrConflict)
+					require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, 2, n)
+				at.requireDisabled(map[string]bool{leaked.ID: true})
+				require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+			}
+		})
+	}
 	for _, call := range []string{"Keys.List", "Events.List"} {
 		t.Run("not where it cannot tell what there is: "+call, func(t *testing.T) {
 			down := true

@@ -90,8 +90,9 @@
 // of Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
 // A client that vanishes in the middle of a change holds others up for two seconds
-// on PostgreSQL and MariaDB, since the server then ends its transaction. MySQL has
-// no such setting. There a vanished client holds its locks until wait_timeout
+// on PostgreSQL and MariaDB, since the server then ends its transaction; one that
+// vanishes in Migrate does on every server. For changes MySQL has no such setting.
+// There a vanished client holds its locks until wait_timeout
 // (eight hours by default) or until TCP gives up: set wait_timeout, say to 60, and
 // let connections end before that (SetConnMaxIdleTime).
 //

@@ -60,7 +60,7 @@ func TestAClientThatVanishesHoldsNobodyUp(t *testing.T) {
 			if v.name != "create" && !soak() {
 				continue
 			}
-			t.Run(e.name+", "+v.name, func(t *testing.T) {
+			t.Run("B28 "+e.name+", "+v.name, func(t *testing.T) {
 				t.Parallel()
 				vanish(t, e, v)
 			})
@@ -146,7 +146,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 		found.Key.Disabled = true
 		return s.Keys.Update(ctx, found.Key, store.Change{EndTokens: true})
 	}
-	took := make([]time.Duration, 4)
+	took := make([]time.Duration, 5)
 	var all sync.WaitGroup
 	for i, write := range []func() error{
 		func() error { return update("team-a", "key-1") },
@@ -170,7 +170,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 	// What comes last: the settings, on which the frozen change may rest.
 	start := time.Now()
 	require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}))
-	took = append(took, time.Since(start))
+	took[4] = time.Since(start)
 	t.Logf("%s, frozen after %d round trips: waits %v", v.name, n, took)
 	for i, d := range took {
 		if d > frozenBound {
