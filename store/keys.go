@@ -97,7 +97,9 @@ type Change struct {
 	// Now is the caller's clock: what Once is compared with.
 	Now time.Time
 	// EndTokens raises the epoch of the record that is written, and with it
-	// ends every token that was issued under it. See Epochs.
+	// ends every token that was issued under it. See Epochs. Create, Delete and
+	// DeleteWorkspace ignore it: a new key has no tokens, and a deletion ends
+	// all.
 	EndTokens bool
 	// If are the records that the decision to write rests on. If one of them
 	// has changed since it was read, the call fails with ErrConflict and

@@ -90,11 +90,11 @@
 // of Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
 // A client that vanishes in the middle of a change holds others up for two seconds
-// on PostgreSQL and MariaDB, since the server then ends its transaction; one that
-// vanishes in Migrate does on every server. For changes MySQL has no such setting.
-// There a vanished client holds its locks until wait_timeout
-// (eight hours by default) or until TCP gives up: set wait_timeout, say to 60, and
-// let connections end before that (SetConnMaxIdleTime).
+// on PostgreSQL and MariaDB, since the server then ends its transaction. In
+// Migrate that is so on MySQL, too. For changes MySQL has no such setting: there a
+// vanished client holds its locks until wait_timeout (eight hours by default) or
+// until TCP gives up. Set wait_timeout, say to 60, and let connections end before
+// that (SetConnMaxIdleTime).
 //
 // # Servers and failover
 //
@@ -183,16 +183,16 @@ type Database struct {
 	// checked says that the schema was found to be ours; prepared is set
 	// before and never changed after.
 	checked  atomic.Bool
-	checking chan struct{} // one place: a lock whose wait can end
+	checking chan struct{} // a lock for which a call can stop waiting
 	prepared map[string]*sql.Stmt
 
-	writer chan struct{} // SQLite: who holds its one place writes
+	writer chan struct{} // SQLite: a lock, held while writing
 	wakes  wakes
 	sweeps sweeps
 	lanes  *lanes
 
 	sessions sessions
-	dropping chan struct{} // one place: who holds it looks through the pool
+	dropping chan struct{} // a lock, held while dropReadOnly looks through the pool
 }
 
 // New returns the tables in db, which stays the host's to tune and to close.
