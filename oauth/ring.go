@@ -36,7 +36,8 @@ type ring struct {
 	// used is when the newest key that signed here came to use, in Unix
 	// microseconds: a clock that is set back takes no key out of use again.
 	used atomic.Int64
-	// last is the latest attempt to read the store, turn who reads it now.
+	// last is the latest attempt to read the store. turn is a lock of one place,
+	// held while reading and writing it.
 	last atomic.Pointer[attempt]
 	turn chan struct{}
 
@@ -159,7 +160,7 @@ func (r *ring) Key(ctx context.Context, kid string) (bearer.Key, error) {
 	return bearer.Key{}, bearer.ErrUnknownKey
 }
 
-// reread reads the ring, unless someone else did so while it was waiting.
+// reread reads the ring, unless another call did so while this one waited.
 func (r *ring) reread(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, ringWait)
 	defer cancel()
@@ -175,8 +176,7 @@ func (r *ring) reread(ctx context.Context) error {
 	return nil
 }
 
-// refresh reads the ring; whoever finds that another does so goes on with what
-// there is.
+// refresh reads the ring, unless another call is doing so.
 func (r *ring) refresh(ctx context.Context) {
 	select {
 	case r.turn <- struct{}{}:
@@ -198,9 +198,8 @@ func (r *ring) readFor(ctx context.Context) error {
 	return err
 }
 
-// read opens and publishes what the store holds, and notes the attempt. Only
-// who has the turn may call it. What cannot be read or opened leaves the ring
-// as it was.
+// read opens and publishes what the store holds, and notes the attempt. The caller
+// must hold turn. If the ring cannot be read or opened, it stays as it was.
 func (r *ring) read(ctx context.Context) (store.Ring, []ringKey, error) {
 	stored, keys, err := r.load(ctx)
 	r.last.Store(&attempt{r.clock(), err})
@@ -222,8 +221,8 @@ func (r *ring) load(ctx context.Context) (store.Ring, []ringKey, error) {
 	return stored, keys, r.publish(keys, signersOf(keys))
 }
 
-// tried reports whether the ring was read, or was tried to, less than d ago.
-// After a clock that jumped back nobody knows.
+// tried reports whether there was an attempt to read the ring less than d ago. After
+// the clock was set back that is not known, and is false.
 func (r *ring) tried(d time.Duration) bool {
 	last := r.last.Load()
 	if last == nil {

@@ -23,14 +23,14 @@ import (
 )
 
 // The schedule of a managed ring. A key is published before its first use for
-// longer than any cache keeps the old set, and after its last use for as long
-// as a verifier can take one of its tokens, and by a replica whose clock lags
-// or which had not read of its successor.
+// longer than any cache keeps the old set. After its last use it stays for as long
+// as a verifier can accept one of its tokens, also those of a replica whose clock
+// lags or which has not read of its successor.
 const (
 	ringLead = 2 * jwksMaxAge
 	ringTail = apikey.MaxTokenLifetime + bearer.MaxLeeway + time.Hour
 	// ringTries bounds how often a step begins anew because another replica
-	// was quicker.
+	// wrote first.
 	ringTries = 10
 	// rsaBits is the size that all consumers take; a ring's keys live for
 	// weeks.
@@ -81,7 +81,8 @@ func (r *ring) step(ctx context.Context, now time.Time) error {
 			return err
 		}
 		if len(keys) > 0 {
-			// By a wrong clock nothing may be due. A first key is needed anyway.
+			// What a wrong clock says is due is not done. A first key is needed
+			// whatever the clock says.
 			if agrees, err := r.agrees(ctx); err != nil || !agrees {
 				return err
 			}
@@ -105,9 +106,9 @@ func (r *ring) step(ctx context.Context, now time.Time) error {
 	return fmt.Errorf("oauth: save the signing keys: other replicas changed them %d times meanwhile: %w", ringTries, store.ErrConflict)
 }
 
-// near returns how many of the keys have come to use, or will within one period.
-// One whose time lies further ahead was made by a clock that was wrong, or this
-// one lags.
+// near returns how many of the keys are in use, or will be within one period. A key
+// whose time lies further ahead was made by a clock that was wrong, or the clock of
+// this process lags.
 func (r *ring) near(keys []ringKey, now time.Time) int {
 	latest := now.Add(ringLead + r.every)
 	for i, key := range keys {
@@ -118,9 +119,9 @@ func (r *ring) near(keys []ringKey, now time.Time) int {
 	return len(keys)
 }
 
-// trusts reports whether to go by this clock where all keys lie far ahead of it:
-// if nobody else changes the ring, or the store has a clock, to which r.agrees
-// compares it.
+// trusts reports whether to go by this process's clock although all keys lie far
+// ahead of it: if no other process changes the ring, or if the store has a clock,
+// which step compares it with (r.agrees).
 func (r *ring) trusts(ctx context.Context, keys []ringKey, now time.Time) (bool, error) {
 	if !r.shared || len(keys) == 0 || r.near(keys, now) > 0 {
 		return true, nil
@@ -133,7 +134,8 @@ func (r *ring) trusts(ctx context.Context, keys []ringKey, now time.Time) (bool,
 }
 
 // due returns the keys as they should be at the time, and the one it made, if
-// any; nil if nothing is due. Keys that lie far ahead hold nothing up.
+// any; nil if nothing is due. Keys that lie far ahead do not delay a new key, which
+// is inserted before them.
 func (r *ring) due(keys []ringKey, now time.Time, trusted bool) (next []ringKey, made *ringKey, err error) {
 	// The newest key stays, whatever its record says.
 	newest := len(keys) - 1
@@ -257,8 +259,8 @@ func (r *ring) openOne(record *store.SigningKey) (*jose.Signer, error) {
 	return signer, nil
 }
 
-// processKeys keeps the ring of one server, which lives and dies with it. The
-// ring's turn keeps callers apart.
+// processKeys keeps the ring of one server in memory. ring.turn, which each caller
+// holds, makes it safe.
 type processKeys struct{ ring store.Ring }
 
 // Durable implements store.SigningKeys.

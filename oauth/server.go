@@ -52,7 +52,7 @@ type paths struct {
 // New checks cfg and st and returns a Server. All problems are joined into one
 // error, each naming its field. With Config.SealKeys it also reads the signing
 // keys from the store, or makes the first one, and waits up to 10 seconds for
-// it: a store that is away, or keys that do not open, are an error.
+// that: a store that cannot be reached, or keys that do not open, are an error.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, problems := cfg.complete()
 	paths, err := pathsOf(cfg)
@@ -85,7 +85,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	s.ring.agrees, s.ring.storeClock = keys.ClockAgrees, st.Upkeep.Clock
-	// Last, since it may write: a server that cannot be made leaves no trace.
+	// Last, since it may write: if New fails, nothing was written.
 	if err := s.ring.start(context.Background()); err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (s *Server) Format(f fmt.State, _ rune) {
 }
 
 // pathsOf says where the endpoints stand. An issuer that is no URL is reported
-// elsewhere.
+// by Config.complete.
 func pathsOf(cfg Config) (paths, error) {
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -202,19 +202,19 @@ func (s *Server) Keys() *apikey.Service { return s.keys }
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
 // Require guards a route: the token must hold all of the permissions, in the
-// workspace that the guard is then told; see bearer.Guard.
+// workspace that the guard is called with; see bearer.Guard.
 func (s *Server) Require(permissions ...string) bearer.Guard {
 	return s.verifier.Require(permissions...)
 }
 
 // Sign makes the token of a grant (RFC 9068, section 2).
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
-	room, kept := s.buffers.Get().(*bytes.Buffer)
+	buffer, kept := s.buffers.Get().(*bytes.Buffer)
 	if !kept {
-		room = new(bytes.Buffer)
+		buffer = new(bytes.Buffer)
 	}
-	defer s.reuse(room)
-	claims, err := s.claims(ctx, room, g)
+	defer s.reuse(buffer)
+	claims, err := s.claims(ctx, buffer, g)
 	if err != nil {
 		return "", err
 	}
@@ -237,9 +237,9 @@ func (s *Server) reuse(b *bytes.Buffer) {
 	}
 }
 
-// claims encodes what a grant's token says. It is apart from Sign so that a
-// signature, which takes much of a goroutine's stack, begins with a short one.
-func (s *Server) claims(ctx context.Context, room *bytes.Buffer, g *apikey.Grant) ([]byte, error) {
+// claims encodes what a grant's token says. It is a function of its own so that
+// its stack is free again when Sign signs, which takes much of a goroutine's stack.
+func (s *Server) claims(ctx context.Context, buffer *bytes.Buffer, g *apikey.Grant) ([]byte, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("oauth: no random token id: %w", err)
@@ -266,8 +266,8 @@ func (s *Server) claims(ctx context.Context, room *bytes.Buffer, g *apikey.Grant
 			return nil, fmt.Errorf("oauth: Config.Claims: %w", err)
 		}
 	}
-	room.Grow(1 << 10) // most claims fit in
-	return jose.AppendClaims(room.AvailableBuffer(), &claims), nil
+	buffer.Grow(1 << 10) // most claims fit in
+	return jose.AppendClaims(buffer.AvailableBuffer(), &claims), nil
 }
 
 // extraClaims asks the host's hook, which gets a copy.
@@ -308,7 +308,7 @@ func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	// A higher epoch is from before a backup was restored.
+	// A token with a higher epoch was issued before a backup was restored.
 	return state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
 		!state.SecretKnown ||
 		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil

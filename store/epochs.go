@@ -12,8 +12,8 @@ type TokenRef struct {
 	Secret    string // the id of the secret that was exchanged
 	TokenID   string // the jti
 	// Epochs are those of the instance, the workspace and the key under which
-	// the token was issued. Only a cache uses them: it answers from memory
-	// unless what it holds is lower.
+	// the token was issued. Drivers ignore them. A cache compares them: if one is
+	// higher than what it holds, it reads the store again.
 	Epochs [3]int64
 }
 
@@ -47,8 +47,8 @@ type Epochs interface {
 	// named, is ErrNotFound: the token must be refused. A server that may lag
 	// behind the one that takes writes is ErrUnavailable.
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)
-	// Revoke ends one token until the given time, when it would have expired
-	// anyway. Twice is no error, and the later end stays. now is the caller's
-	// clock: it tells the driver how long to keep what it wrote.
+	// Revoke ends one token. until is when the token expires, by the same clock
+	// as now, which is the caller's: the driver need not keep the revocation any
+	// longer. Twice is no error, and the later end stays.
 	Revoke(ctx context.Context, tokenID string, until, now time.Time) error
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Event is one line of the audit trail.
+// Event is one line of the audit log.
 type Event struct {
 	// ID is unique: an event whose id is there already is not added again.
 	ID   string
@@ -14,7 +14,7 @@ type Event struct {
 	Actor ActorRef
 	// Action says what, such as "key.create" or "settings.change".
 	Action string
-	// Workspace and Key say to whom; either may be empty.
+	// Workspace and Key say what it was done to; either may be empty.
 	Workspace string
 	Key       string
 	// Fields names what changed, such as "name" or "permissions". It never
@@ -35,7 +35,7 @@ type EventQuery struct {
 	Limit     int // 1 to MaxPage; 0 means 100
 }
 
-// EventCursor is a place in the trail.
+// EventCursor is a place in the audit log.
 type EventCursor struct {
 	Time time.Time
 	ID   string
@@ -47,7 +47,7 @@ type EventPage struct {
 	Next   *EventCursor
 }
 
-// Events is the audit trail. Changes bring their own events (see Change);
+// Events is the audit log. Changes bring their own events (see Change);
 // Append is for what happens without a change, such as refused logins.
 type Events interface {
 	// Append adds events. One whose id is there already is skipped.

@@ -22,7 +22,7 @@ func Example() {
 }
 
 // The number of keys is checked in the step that adds one, and errors are
-// told apart with errors.Is.
+// distinguished with errors.Is.
 func ExampleKeys() {
 	ctx, now := context.Background(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	keys := memstore.New().Keys

@@ -89,7 +89,7 @@ type ActorRef struct {
 
 // Change is what is written together with a record, in the same atomic step.
 type Change struct {
-	// Events go into the audit trail.
+	// Events go into the audit log.
 	Events []Event
 	// Once, unless nil, is a one-time id that the change spends. If it was
 	// spent before, the call fails with ErrExists and nothing is written.
@@ -97,7 +97,9 @@ type Change struct {
 	// Now is the caller's clock: what Once is compared with.
 	Now time.Time
 	// EndTokens raises the epoch of the record that is written, and with it
-	// ends every token that was issued under it. See Epochs.
+	// ends every token that was issued under it. See Epochs. Create, Delete and
+	// DeleteWorkspace ignore it: a new key has no tokens, and a deletion ends
+	// all.
 	EndTokens bool
 	// If are the records that the decision to write rests on. If one of them
 	// has changed since it was read, the call fails with ErrConflict and
@@ -105,10 +107,11 @@ type Change struct {
 	If []Precondition
 }
 
-// Precondition names a record and the version at which it was read: the key
-// with the id Key, or else the settings of Workspace, or else, if both are
-// empty, the settings of the instance. A key that is gone has changed. Settings
-// never saved have version 0.
+// Precondition names a record and the version at which it was read. It holds as
+// long as the record has that version. The record is the key with the id Key; if
+// Key is empty, the settings of Workspace; if both are empty, the settings of the
+// instance. No version holds for a key that does not exist or was deleted.
+// Settings never saved have version 0. If Key is set, Workspace is ignored.
 type Precondition struct {
 	Key       string
 	Workspace string
@@ -132,12 +135,12 @@ type Keys interface {
 	// Create adds a key with Version 1, whatever k.Version says.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
-	// precondition of c.If that fails is ErrConflict; a workspace that was deleted is ErrNotFound; an id that a key or a
-	// tombstone holds is ErrExists; a workspace that holds limit keys or
-	// more is ErrLimit, unless limit is NoLimit. Every key counts that was
-	// not deleted, disabled and expired ones too. Of N concurrent calls under
-	// a limit L into an empty workspace exactly min(N, L) succeed; a failed
-	// call consumes nothing.
+	// precondition of c.If that does not hold is ErrConflict; a workspace that
+	// was deleted is ErrNotFound; an id that a key or a tombstone holds is
+	// ErrExists; a workspace that holds limit keys or more is ErrLimit, unless
+	// limit is NoLimit. Every key counts that was not deleted, disabled and
+	// expired ones too. Of N concurrent calls under a limit L into an empty
+	// workspace exactly min(N, L) succeed; a failed call consumes nothing.
 	Create(ctx context.Context, k Key, limit int, c Change) error
 
 	// Lookup reads the key with the given id, from whichever workspace, and
@@ -148,15 +151,15 @@ type Keys interface {
 	Lookup(ctx context.Context, id string) (Found, error)
 
 	// Update replaces the key and raises its version by one, if the stored
-	// version is still k.Version. Created, CreatedBy, Depth and the use
-	// times are kept from the stored record, of the key and of each secret
-	// that stays; so are maker, prefix and digest of those secrets. Only
-	// Upkeep.Rehash replaces a digest.
+	// version is still k.Version. The stored record keeps Created, CreatedBy,
+	// Depth and LastUsed of the key, and Created, CreatedBy, LastUsed, Prefix
+	// and Digest of each secret that stays. Only Upkeep.Rehash replaces a
+	// digest.
 	//
 	// Atomic, checked in this order: c.Once already spent is ErrExists; a
-	// precondition of c.If that fails is ErrConflict; missing, deleted or of another workspace is ErrNotFound; another
-	// version is ErrConflict. Of N concurrent calls with one version exactly
-	// one succeeds.
+	// precondition of c.If that does not hold is ErrConflict; missing, deleted
+	// or of another workspace is ErrNotFound; another version is ErrConflict.
+	// Of N concurrent calls with one version exactly one succeeds.
 	Update(ctx context.Context, k Key, c Change) error
 
 	// Delete removes the key, frees its place under the limit and leaves a
@@ -170,12 +173,11 @@ type Keys interface {
 	List(ctx context.Context, q KeyQuery) (KeyPage, error)
 }
 
-// Upkeep is the work on keys that nobody asked for by name. It moves no
-// version, writes no event and raises no epoch. Of it only Rehash is told to
-// who watches.
+// Upkeep is the work on keys that no caller asked for by name. It changes no
+// version, writes no event and raises no epoch. Only Rehash sends a notice.
 type Upkeep interface {
-	// Touch records uses. A use of a key or secret that is gone is skipped;
-	// an older time than the stored one changes nothing.
+	// Touch records uses. A use of a key or secret that does not exist any more
+	// is skipped; an older time than the stored one changes nothing.
 	Touch(ctx context.Context, uses []Use) error
 	// Rehash replaces one secret's digest if it is still from. Atomic.
 	// Missing key or secret: ErrNotFound; another digest: ErrConflict.
@@ -184,8 +186,9 @@ type Upkeep interface {
 	// and returns how many. Their ids may be created again from then on.
 	Purge(ctx context.Context, before time.Time) (int, error)
 	// Clock returns the time of the store's server, in UTC, or the zero time
-	// if the store has no clock but the caller's. A caller whose own clock
-	// differs from it must not call Purge or any Prune.
+	// if the store has no clock but that of the caller's machine. A caller
+	// whose own clock differs from it by more than it tolerates must not call
+	// Purge, Events.Prune or Usage.Prune.
 	Clock(ctx context.Context) (time.Time, error)
 }
 

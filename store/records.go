@@ -40,7 +40,7 @@ type SigningKeys interface {
 // OnceID is an id that is spent at most once within its time: an idempotency
 // key, a form's id, an assertion's jti.
 type OnceID struct {
-	// Space keeps ids of different purposes and owners apart.
+	// Space separates ids of different purposes and owners.
 	Space string
 	ID    string
 	// Value is kept for Find, such as the id of the key that was made.
@@ -112,13 +112,14 @@ const (
 	SecretPrefixes ListName = "secret_prefixes"
 )
 
-// ListEntry is an entry of a host's list that something in use was made with.
+// ListEntry is an entry of a host's list that is in use: something that was made
+// with it has not expired.
 type ListEntry struct {
 	List ListName
 	// Name is the id of a signer, the version of a pepper or of a seal key, or a
 	// prefix.
 	Name string
-	// Fingerprint tells two keys of one name apart. It reveals nothing of the
+	// Fingerprint distinguishes two keys of one name. It reveals nothing of the
 	// key.
 	Fingerprint string
 	// Until is when the last of what was made with the entry expires; zero:
@@ -139,14 +140,14 @@ type Lists interface {
 	Forget(ctx context.Context, list ListName, name string) error
 }
 
-// Notice tells that something changed.
+// Notice says that something changed.
 type Notice struct {
 	// Sequence rises by one with each notice of a stream; a gap means that
 	// one was lost. A heartbeat repeats that of the last change, whether or
 	// not its notice arrived, so that the loss of the last one shows too.
 	Sequence uint64
 	Kind     NoticeKind
-	// Workspace and Key say of what; either may be empty.
+	// Workspace and Key name what changed; either may be empty.
 	Workspace string
 	Key       string
 	// Token is the id (jti) of the token that was revoked.
@@ -170,12 +171,12 @@ const (
 	NoticeToken
 )
 
-// Watch tells of changes made through any process.
+// Watch streams the changes made through any process.
 type Watch interface {
 	// Watch calls ready once it listens, then notice for each change
 	// committed after that, one call at a time, until ctx ends or the stream
 	// breaks; it returns why. The first notice after ready is a heartbeat, so
 	// that a gap shows from the start; further ones follow as HeartbeatEvery
-	// says. What a notice tells of can be read by then.
+	// says. The change that a notice is about can be read by then.
 	Watch(ctx context.Context, ready func(), notice func(Notice)) error
 }

@@ -76,8 +76,8 @@ type Settings interface {
 	Instance(ctx context.Context) (Instance, error)
 	// SetInstance replaces the record and raises its version by one, if the
 	// stored version is still s.Version (0: none yet). Atomic, checked in
-	// this order: c.Once spent is ErrExists; a precondition of c.If that fails
-	// or another version is ErrConflict.
+	// this order: c.Once already spent is ErrExists; a precondition of c.If
+	// that does not hold, or another version, is ErrConflict.
 	SetInstance(ctx context.Context, s Instance, c Change) error
 	// Workspace reads a workspace's record; never saved, a zero record with
 	// its ID and number of keys.
@@ -85,9 +85,10 @@ type Settings interface {
 	// SetWorkspace is SetInstance for one workspace. A deleted workspace is
 	// ErrNotFound; only DeleteWorkspace sets Deleted.
 	SetWorkspace(ctx context.Context, w Workspace, c Change) error
-	// DeleteWorkspace removes all keys of a workspace as Keys.Delete does,
-	// marks its record as deleted and raises its epoch. Atomic, checked in this
-	// order: c.Once spent is ErrExists; a precondition of c.If that fails is
-	// ErrConflict; deleted already is ErrNotFound. Its events stay.
+	// DeleteWorkspace removes all keys of a workspace as Keys.Delete does, sets
+	// Deleted in its record and raises its epoch, whatever c.EndTokens says.
+	// Atomic, checked in this order: c.Once already spent is ErrExists; a
+	// precondition of c.If that does not hold is ErrConflict; deleted already is
+	// ErrNotFound. Its events stay.
 	DeleteWorkspace(ctx context.Context, id string, at time.Time, c Change) error
 }

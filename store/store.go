@@ -5,9 +5,10 @@
 // # Rules for every driver
 //
 //   - A driver keeps records and decides nothing: it answers by the time that
-//     the caller passes, checks no permission and computes no expiry. A time to
-//     live is garbage collection, never correctness, and goes by the store's
-//     own clock: a caller with a wrong clock must not delete what others need.
+//     the caller passes, checks no permission and computes no expiry. Only these
+//     go by the store's own clock, so that a caller with a wrong clock harms no
+//     other: epochs, a Limiter that processes share, and garbage collection, which
+//     never changes an answer.
 //   - Records are copied in and out: a caller may change what it passed or got.
 //   - Every method is safe for concurrent use and takes a context first. A
 //     context that has ended makes the call return its error with nothing
@@ -48,8 +49,9 @@ var (
 // Store is what a driver hands out.
 //
 // SigningKeys, Usage and Limiter may come from another driver than the records:
-// a host assigns the field, for instance Redis's Limiter onto a SQL store. A
-// field that is nil is not there; who needs it says so by name.
+// a host assigns the field, such as Redis's Limiter in the store of a SQL driver. A
+// nil field is one that the driver does not offer; code that needs it fails with an
+// error that names the field.
 type Store struct {
 	Records
 	SigningKeys SigningKeys
@@ -61,8 +63,8 @@ type Store struct {
 }
 
 // Records are the records of one driver. A change writes several of them in one
-// transaction, so a host never assigns a single one of these fields. A wrapper
-// may put its own in their place, all over the same driver.
+// transaction, so a host must not assign one of these fields from another driver. A
+// wrapper of the same driver, such as package cache, may replace them.
 type Records struct {
 	Keys     Keys
 	Upkeep   Upkeep
@@ -74,7 +76,8 @@ type Records struct {
 	Watch    Watch
 }
 
-// Reads is what a login and a guard read: Keys.Lookup and Epochs.Read.
+// Reads are the reads of a login and of a guard of a route. The methods are as
+// Keys.Lookup and Epochs.Read.
 type Reads interface {
 	Lookup(ctx context.Context, id string) (Found, error)
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)

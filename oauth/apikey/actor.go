@@ -24,7 +24,7 @@ type Actor struct {
 }
 
 // Role is a person's role in a workspace. Both may manage its keys; events
-// tell them apart.
+// name the role.
 type Role string
 
 // The roles.

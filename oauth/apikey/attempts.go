@@ -8,19 +8,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// maxAttempts bounds how often a change is decided.
+// maxAttempts bounds how often a change is decided because records moved.
 const maxAttempts = 10
 
-// movedError is a write that failed because a record that it rests on had
-// changed since it was read.
+// movedError is the error of a write that failed because the record, or one that it
+// rests on, had changed since it was read.
 type movedError struct{ error }
 
 func (e *movedError) Unwrap() error { return e.error }
 
-// settled makes an attempt at a change, and makes it again as long as a record
-// that the attempt rested on moved before it was written. Each attempt reads
-// and decides anew.
-func settled[T any](attempt func() (T, error)) (T, error) {
+// retry calls attempt again as long as it fails with a movedError, up to
+// maxAttempts times. Each attempt must read and decide anew.
+func retry[T any](attempt func() (T, error)) (T, error) {
 	var again *movedError
 	for n := 1; ; n++ {
 		result, err := attempt()
@@ -30,42 +29,42 @@ func settled[T any](attempt func() (T, error)) (T, error) {
 	}
 }
 
-// settledAlone is settled for a change that returns nothing.
-func settledAlone(attempt func() error) error {
-	_, err := settled(func() (struct{}, error) { return struct{}{}, attempt() })
+// retryErr is retry for an attempt that returns an error only.
+func retryErr(attempt func() error) error {
+	_, err := retry(func() (struct{}, error) { return struct{}{}, attempt() })
 	return err
 }
 
-// written wraps the error of a write.
-func written(what string, err error) error {
+// writeError wraps the error of a write for the caller and for retry.
+func writeError(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return moved(fmt.Errorf("apikey: %s: %w", what, err))
+	return asMoved(fmt.Errorf("apikey: %s: %w", what, err))
 }
 
-// moved marks the error of a write for settled.
-func moved(err error) error {
+// asMoved makes a movedError of store.ErrConflict, which retry looks for.
+func asMoved(err error) error {
 	if errors.Is(err, store.ErrConflict) {
 		return &movedError{err}
 	}
 	return err
 }
 
-// basis are the records that the actor's rights were read from: none for a
-// person. A change that only takes something away rests on the acting key
-// alone.
-func (p powers) basis() []store.Precondition {
+// preconditions are those of a change that only takes something away: the acting
+// key, from which the rights were read; none for a person.
+func (p powers) preconditions() []store.Precondition {
 	if p.key == nil {
 		return nil
 	}
 	return []store.Precondition{{Key: p.key.ID, Version: p.key.Version}}
 }
 
-// basisIn adds what else a change that gives something rests on: the settings
-// that the acting key stands under, and those that policies were asked with.
-func (p powers) basisIn(w store.Workspace, instance store.Instance) []store.Precondition {
-	records := p.basis()
+// preconditionsIn are those of a change that gives something in the workspace w:
+// also the settings that the acting key stands under, and those that policies were
+// asked with.
+func (p powers) preconditionsIn(w store.Workspace, instance store.Instance) []store.Precondition {
+	records := p.preconditions()
 	if p.key != nil {
 		records = append(records, settingsRead(p.around.Workspace, p.around.Instance)...)
 	}

@@ -122,9 +122,10 @@ type alteration struct {
 	address Address
 	once    *store.OnceID
 	now     time.Time
-	// yields: the act gives a secret or revives, whatever else it changes.
+	// yields: the act gives a secret or enables, whatever else it changes.
 	yields bool
-	// narrows: the act holds whatever else changed of the key meanwhile.
+	// narrows: the act only takes away, and so is made whatever else changed of
+	// the key since the first attempt.
 	narrows bool
 	apply   func(p powers, k *store.Key, now time.Time) error
 }
@@ -137,7 +138,7 @@ var errUnchanged = errors.New("apikey: unchanged")
 // what all of it rests on.
 func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
 	a.now = s.now()
-	return settled(func() (store.Key, error) { return s.alterOnce(ctx, actor, id, &a) })
+	return retry(func() (store.Key, error) { return s.alterOnce(ctx, actor, id, &a) })
 }
 
 func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alteration) (store.Key, error) {
@@ -157,7 +158,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
 	}
 	if !a.narrows {
-		// It was asked for with this key in mind: of two rotations at once
+		// A further attempt must find the same version: of two rotations at once
 		// only one may end the secrets that it found.
 		a.version = before.Version
 	}
@@ -169,18 +170,10 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	} else if err != nil {
 		return store.Key{}, err
 	}
-	rests := p.basis()
+	rests := p.preconditions()
 	if a.policy != "" {
-		if a.yields {
-			if err := s.askHost(ctx, after.Workspace); err != nil {
-				return store.Key{}, hostRefusal(a.action, err)
-			}
-		}
-		rests = p.basisIn(found.Workspace, found.Instance)
-		if _, err := s.ask(ctx, policy.KeyRequest{
-			Action: a.policy, Now: a.now, Actor: actor.ref, Address: a.address,
-			Workspace: found.Workspace, Instance: s.effective(found.Instance),
-		}, &before, &after); err != nil {
+		rests = p.preconditionsIn(found.Workspace, found.Instance)
+		if err := s.askAltered(ctx, actor, a, &found, &after); err != nil {
 			return store.Key{}, err
 		}
 	}
@@ -195,11 +188,25 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	}
 	change.Once, change.If, change.EndTokens = spend(a.once, id), rests, endsTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
-		return store.Key{}, written(a.action, err)
+		return store.Key{}, writeError(a.action, err)
 	}
 	after.Version++
 	s.uses.overlay(&after)
 	return blank(after), nil
+}
+
+// askAltered asks the host and the policies about a key as it is to be stored.
+func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, found *store.Found, after *store.Key) error {
+	if a.yields {
+		if err := s.askHost(ctx, after.Workspace); err != nil {
+			return hostRefusal(a.action, err)
+		}
+	}
+	_, err := s.ask(ctx, policy.KeyRequest{
+		Action: a.policy, Now: a.now, Actor: actor.ref, Address: a.address,
+		Workspace: found.Workspace, Instance: s.effective(found.Instance),
+	}, &found.Key, after)
+	return err
 }
 
 // mayAlter checks that the actor may change the key at all.

@@ -140,18 +140,18 @@ const (
 type Service struct {
 	store store.Store
 	// reads are those of logins, from memory where the host keeps a cache.
-	reads  store.Reads
-	cfg    Config
-	policy policy.Policy
-	hasher *hasher
-	budget *budget
-	slow   *slowGate
-	pauser pauser
-	uses   uses
-	tally  tally
-	trail  refusals
-	counts counters
-	gone   reported
+	reads    store.Reads
+	cfg      Config
+	policy   policy.Policy
+	hasher   *hasher
+	budget   *budget
+	slow     *slowGate
+	pauser   pauser
+	uses     uses
+	tally    tally
+	refusals refusals
+	counts   counters
+	removed  reported
 	// reminded is what need not be looked at again.
 	reminded reminded
 }
@@ -191,17 +191,17 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	// What is printed by accident must not show them.
 	cfg.Peppers = nil
 	return &Service{
-		store:  st,
-		reads:  st.Reads(),
-		cfg:    cfg,
-		policy: policy.All(cfg.Policy, policy.Settings()),
-		hasher: hash,
-		budget: newBudget(cfg.Budgets),
-		slow:   newSlowGate(),
-		pauser: newPauser(),
-		uses:   newUses(),
-		tally:  newTally(),
-		gone:   newReported(),
+		store:   st,
+		reads:   st.Reads(),
+		cfg:     cfg,
+		policy:  policy.All(cfg.Policy, policy.Settings()),
+		hasher:  hash,
+		budget:  newBudget(cfg.Budgets),
+		slow:    newSlowGate(),
+		pauser:  newPauser(),
+		uses:    newUses(),
+		tally:   newTally(),
+		removed: newReported(),
 
 		reminded: newReminded(),
 	}, nil

@@ -121,7 +121,7 @@ type creation struct {
 // write that names what all of it rests on.
 func (s *Service) add(ctx context.Context, actor Actor, c *creation) (store.Key, error) {
 	c.now = s.now()
-	return settled(func() (store.Key, error) { return s.addOnce(ctx, actor, c) })
+	return retry(func() (store.Key, error) { return s.addOnce(ctx, actor, c) })
 }
 
 func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.Key, error) {
@@ -144,27 +144,8 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 	if err := s.askHost(ctx, spec.Workspace); err != nil {
 		return store.Key{}, hostRefusal(c.action, err)
 	}
-	key := store.Key{
-		ID:           c.id,
-		Workspace:    spec.Workspace,
-		Name:         spec.Name,
-		Permissions:  permissions,
-		Asked:        spec.Permissions,
-		NotAfter:     spec.Expiry.at,
-		NotAfterText: spec.Expiry.text,
-		Resources:    resources,
-		CreatedBy:    actor.ref,
-		Depth:        p.depth(),
-		Created:      c.now,
-		Updated:      c.now,
-		Version:      1,
-	}
-	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
-		key.NotAfter = p.end
-		if p.end.Equal(p.key.NotAfter) {
-			key.NotAfterText = p.key.NotAfterText
-		}
-	}
+	key := c.key(p)
+	key.Permissions, key.Resources = permissions, resources
 	if c.made == nil {
 		secret, err := c.secret(&key)
 		if err != nil {
@@ -187,7 +168,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 	if err != nil {
 		return store.Key{}, err
 	}
-	change.Once, change.If = spend(spec.Once, c.id), p.basisIn(workspace, instance)
+	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
 	if err := c.show(ctx, &key); err != nil {
 		return store.Key{}, err
 	}
@@ -195,6 +176,32 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 		return store.Key{}, notAdded(err, limit)
 	}
 	return blank(key), nil
+}
+
+// key is the record that was asked for. One that a key makes expires with it at
+// the latest.
+func (c *creation) key(p powers) store.Key {
+	spec := &c.spec
+	key := store.Key{
+		ID:           c.id,
+		Workspace:    spec.Workspace,
+		Name:         spec.Name,
+		Asked:        spec.Permissions,
+		NotAfter:     spec.Expiry.at,
+		NotAfterText: spec.Expiry.text,
+		CreatedBy:    p.actor.ref,
+		Depth:        p.depth(),
+		Created:      c.now,
+		Updated:      c.now,
+		Version:      1,
+	}
+	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
+		key.NotAfter = p.end
+		if p.end.Equal(p.key.NotAfter) {
+			key.NotAfterText = p.key.NotAfterText
+		}
+	}
+	return key
 }
 
 var errNoWorkspace = fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
@@ -235,10 +242,10 @@ func (c *creation) show(ctx context.Context, key *store.Key) error {
 	return nil
 }
 
-// notAdded is the error of a creation whose write failed.
+// notAdded makes the error of a creation whose write failed.
 func notAdded(err error, limit int) error {
 	if !errors.Is(err, store.ErrLimit) {
-		return written("create key", err)
+		return writeError("create key", err)
 	}
 	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
 	if limit == 1 {
@@ -337,8 +344,8 @@ func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
 	}
 }
 
-// hostRefusal turns the host's word on a workspace into the answer to a
-// management call.
+// hostRefusal turns the host's refusal of a workspace into the error of a management
+// call.
 func hostRefusal(action string, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) {

@@ -96,7 +96,7 @@ func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.
 // Delete is Service.Delete under the condition.
 func (c Conditional) Delete(ctx context.Context, actor Actor, id string) error {
 	now := c.service.now()
-	return settledAlone(func() error { return c.deleteOnce(ctx, actor, id, now) })
+	return retryErr(func() error { return c.deleteOnce(ctx, actor, id, now) })
 }
 
 func (c Conditional) deleteOnce(ctx context.Context, actor Actor, id string, now time.Time) error {
@@ -120,6 +120,6 @@ func (c Conditional) deleteOnce(ctx context.Context, actor Actor, id string, now
 	if err != nil {
 		return err
 	}
-	change.If = p.basis()
-	return written("delete key", s.store.Keys.Delete(ctx, workspace, id, c.version, now, change))
+	change.If = p.preconditions()
+	return writeError("delete key", s.store.Keys.Delete(ctx, workspace, id, c.version, now, change))
 }

@@ -104,7 +104,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	key := &l.found.Key
 	held := key.Permissions.Intersect(s.cfg.Permissions.All())
 	if held.Len() < key.Permissions.Len() {
-		s.reportGone(ctx, key)
+		s.reportRemoved(ctx, key)
 	}
 	held, err := s.within(key, held, resource)
 	if err != nil {

@@ -31,9 +31,9 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 		return 0, invalid("maker", "It may not be empty.")
 	}
 	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]bool{}}
-	// A key that was disabled makes nothing more, so that a round finds all. A
-	// person, or a key that could not be disabled for all that it did meanwhile,
-	// may have been at it while the round ran.
+	// A disabled key makes nothing more, so that one round finds all that it made.
+	// There are more rounds for a person, who may be making keys meanwhile, and for
+	// a key that could not be disabled because it kept changing.
 	for n := 1; ; n++ {
 		before := w.ended
 		w.moved = false
@@ -58,7 +58,7 @@ type walk struct {
 	actor    Actor
 	seen     map[store.ActorRef]bool // makers of this round
 	ended    int
-	moved    bool // a key changed in this round as often as it was tried
+	moved    bool // in this round a key kept changing and was not disabled
 	problems []error
 }
 
@@ -141,7 +141,7 @@ func (w *walk) logged(ctx context.Context, maker store.ActorRef) (made map[store
 // makesKeys reports whether keys can make keys at all.
 func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" }
 
-// disable disables a key, unless it is gone.
+// disable disables a key, unless it was deleted.
 func (w *walk) disable(ctx context.Context, id string) {
 	s, disabled := w.service, false
 	_, err := s.alter(ctx, w.actor, id, alteration{

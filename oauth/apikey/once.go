@@ -9,11 +9,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Spent tells what a one-time id of Spec.Once or Rotation.Once was spent on:
+// Spent returns what a one-time id of Spec.Once or Rotation.Once was spent on:
 // the id of the key that was made or rotated, and the Value that the caller
 // had given. Never spent, expired, or with a store that keeps no OnceIDs it is
-// store.ErrNotFound. Space and ID of the argument count. An id says nothing of
-// its actor: who asks keeps actors apart by the Space.
+// store.ErrNotFound. Space and ID of the argument count. An id is not bound
+// to an actor: a caller separates actors by the Space.
 func (s *Service) Spent(ctx context.Context, once store.OnceID) (key, value string, err error) {
 	if s.store.OnceIDs == nil {
 		return "", "", fmt.Errorf("apikey: one-time id: %w", store.ErrNotFound)

@@ -91,7 +91,7 @@ func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) 
 	return p.grants, nil
 }
 
-// Events returns one page of the audit trail, of one workspace or, with an
+// Events returns one page of the audit log, of one workspace or, with an
 // empty one, of all.
 func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (store.EventPage, error) {
 	p, err := s.powersOf(ctx, actor)

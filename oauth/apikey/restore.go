@@ -42,8 +42,9 @@ type LineProblem struct {
 	Err error
 }
 
-// Restore adds the keys that Export wrote, with their ids and secrets, to this service's store, which may be of another kind and hold keys already.
-// The keys log in with their old secrets if the service has the same peppers
+// Restore adds the keys that Export wrote, with their ids and secrets, to this
+// service's store, which may be of another kind and hold keys already. The keys log
+// in with their old secrets if the service has the same peppers
 // and the same Config.Imported, and a line whose digests it could not verify
 // is refused. A key comes back as it was, disabled and expired ones too; no
 // policy is asked, no limit holds and no permission is looked up in the
@@ -57,7 +58,7 @@ type LineProblem struct {
 // comes back, keys too.
 //
 // For an organization admin. A line that is refused does not stop the others;
-// an outage does, and comes as the error, beside what was done so far. Blank
+// an outage does, and is the error, returned with what was done so far. Blank
 // lines are skipped.
 func (s *Service) Restore(ctx context.Context, actor Actor, r io.Reader) (Restored, error) {
 	var done Restored
@@ -103,7 +104,7 @@ func (s *Service) Restore(ctx context.Context, actor Actor, r io.Reader) (Restor
 	}
 }
 
-// refusesLine tells what is wrong with a line from an outage.
+// refusesLine reports whether an error is about the line, and not an outage.
 func refusesLine(err error) bool {
 	for _, known := range []error{ErrInvalid, ErrForbidden, store.ErrExists, store.ErrNotFound} {
 		if errors.Is(err, known) {
@@ -147,7 +148,7 @@ func (s *Service) restoreLine(ctx context.Context, p powers, text []byte) (id st
 	if err := p.mayYield(ActionRestore, &key, true); err != nil {
 		return id, err
 	}
-	return id, settledAlone(func() error { return s.restoreOnce(ctx, p, line, key) })
+	return id, retryErr(func() error { return s.restoreOnce(ctx, p, line, key) })
 }
 
 func (s *Service) restoreOnce(ctx context.Context, p powers, line exportedKey, key store.Key) error {
@@ -176,6 +177,6 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, line exportedKey, k
 	if err != nil {
 		return err
 	}
-	change.If = p.basisIn(workspace, instance)
-	return moved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
+	change.If = p.preconditionsIn(workspace, instance)
+	return asMoved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // RevokeSecret ends the secret that the caller proves to hold, and every token
-// issued from it. It is for anybody who finds a leaked secret. It works for disabled and
-// expired keys and suspended workspaces too. The errors are those of
+// issued from it. It is for anybody who finds a leaked secret. It works for disabled
+// and expired keys and suspended workspaces too. The errors are those of
 // Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	login := &Login{address: c.Address, now: s.now()}
@@ -19,7 +19,7 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	}
 	holder := store.ActorRef{Kind: "holder", ID: login.found.Key.ID}
 	again := false
-	return settledAlone(func() error {
+	return retryErr(func() error {
 		if again {
 			found, err := s.lookup(ctx, c.ID)
 			switch {
@@ -51,5 +51,5 @@ func (s *Service) endProved(ctx context.Context, l *Login, holder store.ActorRef
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the key was deleted meanwhile
 	}
-	return written("revoke secret", err)
+	return writeError("revoke secret", err)
 }

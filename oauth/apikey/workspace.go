@@ -23,12 +23,12 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, er
 }
 
 // SaveSettings replaces the instance's settings. Version must be the one that
-// Settings returned; otherwise store.ErrConflict. Switching keys off and
-// stricter expiry rules end all tokens, for a rule may hold for existing keys;
-// who may still log in does so anew. What changes nothing writes nothing, but
-// for the first time. For an organization admin.
+// Settings returned; otherwise store.ErrConflict. Switching keys off and stricter
+// expiry rules end all tokens, since a rule may hold for existing keys; keys that
+// may still log in do so again. A call that changes nothing writes nothing, unless
+// settings were never saved. For an organization admin.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
-	return settled(func() (store.Instance, error) { return s.saveSettings(ctx, actor, wanted) })
+	return retry(func() (store.Instance, error) { return s.saveSettings(ctx, actor, wanted) })
 }
 
 func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
@@ -59,18 +59,18 @@ func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.In
 	}
 	change.EndTokens = after.KeysOff && !before.KeysOff || tightens(before.Rules, after.Rules)
 	if err := s.store.Settings.SetInstance(ctx, after, change); err != nil {
-		return store.Instance{}, written("save settings", err)
+		return store.Instance{}, writeError("save settings", err)
 	}
 	after.Version++
 	return after, nil
 }
 
-// EndAllTokens ends every token issued so far, of every key: for whoever restored
-// the store from a backup, which may have brought back keys and settings as they
-// were. Keys log in again at once. Settings that were never saved are saved as
+// EndAllTokens ends every token issued so far, of every key. It is for use after the
+// store was restored from a backup, which may have brought back keys and settings as
+// they were. Keys log in again at once. Settings that were never saved are saved as
 // Config.Defaults has them. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
-	return settledAlone(func() error {
+	return retryErr(func() error {
 		if err := s.mustAdminister(ctx, actor, ActionEndTokens); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 			return err
 		}
 		change.EndTokens = true
-		return written("end all tokens", s.store.Settings.SetInstance(ctx, after, change))
+		return writeError("end all tokens", s.store.Settings.SetInstance(ctx, after, change))
 	})
 }
 
@@ -183,7 +183,7 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 func (s *Service) alterWorkspace(
 	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (fields []string, ends bool, err error),
 ) (store.Workspace, error) {
-	return settled(func() (store.Workspace, error) {
+	return retry(func() (store.Workspace, error) {
 		if err := s.mustAdminister(ctx, actor, action); err != nil {
 			return store.Workspace{}, err
 		}
@@ -210,7 +210,7 @@ func (s *Service) alterWorkspace(
 		}
 		change.EndTokens = ends
 		if err := s.store.Settings.SetWorkspace(ctx, w, change); err != nil {
-			return store.Workspace{}, written(action, err)
+			return store.Workspace{}, writeError(action, err)
 		}
 		w.Version++
 		return w, nil
@@ -283,9 +283,9 @@ func kept(r store.Rules) store.Rules {
 }
 
 // tightens reports whether the expiry rules became stricter: a token issued
-// under the old ones could outlive its key. Whether the rules hold for
-// existing keys does not matter here, since that may be said by the
-// workspace's record and the rule by the instance's, or the other way round.
+// under the old ones could outlive its key. It does not ask whether the rules hold
+// for existing keys, since EnforcedFrom may come from the workspace's record and the
+// rule from the instance's, or the other way round.
 func tightens(before, after store.Rules) bool {
 	return after.RequireExpiry && !before.RequireExpiry ||
 		outlives(inForce(before.MaxLifetime), inForce(after.MaxLifetime)) ||

@@ -16,11 +16,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// CheckStore has callers that make keys and rotate secrets race against what ends
-// their right to: for whoever writes a storage driver, after storetest. Whatever
-// the driver, when the act has returned nothing more comes in. It reports each
-// way in which something did (Errorf), each tried so many rounds. It takes st for
-// its own, and leaves settings and deleted workspaces behind.
+// CheckStore tests a storage driver that passes package storetest. Callers that make
+// keys and rotate secrets race against calls that end their right to do so: once
+// such a call has returned, no further key may be made. Each race runs for the given
+// number of rounds; t.Errorf is called once for each race that was lost. st must not
+// be in use otherwise: CheckStore leaves settings and deleted workspaces in it.
 func CheckStore(t testing.TB, st store.Store, rounds int) {
 	t.Helper()
 	for _, r := range []race{
@@ -56,7 +56,7 @@ type race struct {
 	name string
 	// caller returns what one of them does again and again.
 	caller func(*scene) func(context.Context) error
-	// end ends it; what it returns says what is alive that should not be.
+	// end ends it. alive lists the keys that should not be alive after that.
 	end func(*scene, context.Context) (alive func(context.Context) ([]string, error), err error)
 }
 
@@ -255,8 +255,8 @@ func (s *scene) list(ctx context.Context, match func(store.Key) bool) (ids []str
 	return ids, nil
 }
 
-// run lets the callers begin, ends what they may do, and looks at what is alive,
-// at once and when all of them have given up.
+// run lets the callers begin, ends what they may do, and lists what is alive: at
+// once, and when all callers have given up.
 func (r race) run(s *scene) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

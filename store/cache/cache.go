@@ -18,8 +18,8 @@
 // stream is whole again, reads go to the store, and its errors are returned.
 //
 // So a change made here is seen by every read that begins after it returned,
-// even if it returned an error. A change made elsewhere is seen once its notice
-// comes, and after Bound at the latest if the notice never comes. The records
+// even if it returned an error. A change made by another process is seen once its
+// notice comes, and after Bound at the latest if the notice never comes. The records
 // of one Found may be of different moments within that bound. Each has the
 // epoch of its moment, so that a token issued on an outdated one is refused
 // once the verifier knows the new epoch.
@@ -51,21 +51,20 @@ import (
 // Config adjusts a Cache. The zero value of each field is the production
 // default.
 type Config struct {
-	// Bound is the age that no answer from memory ever exceeds, in real time.
-	// Default 1 second; 500 milliseconds to 1 minute. Under half of it without
-	// a heartbeat nothing is answered from memory, so that a short bound on a
-	// busy machine means more reads from the store.
+	// Bound is how long an answer from memory may miss a change, in real time.
+	// Default 1 second; 500 milliseconds to 1 minute. After half of it without a
+	// heartbeat nothing is answered from memory, so that a short bound on a busy
+	// machine means more reads from the store.
 	Bound time.Duration
 	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
 	// As many tokens' epochs are held besides, a quarter as many workspaces
-	// and a sixteenth as many unknown ids: 16 to 32 bytes for each, since a
-	// table has twice to four times as many slots, and what the records take
-	// that are in it.
+	// and a sixteenth as many unknown ids. Each of these takes 16 to 32 bytes
+	// whether it is used or not, and what its record takes if it is.
 	Entries int
 	// MissFor is how long an unknown id is answered from memory. Default 1
 	// second; up to 1 minute. A key that is made under such an id works at
-	// once here, and elsewhere when its notice comes. Negative: unknown ids
-	// are not remembered.
+	// once in this process, and in others when its notice comes. Negative:
+	// unknown ids are not remembered.
 	MissFor time.Duration
 	// Logger takes warnings. Default slog.Default().
 	Logger *slog.Logger
@@ -82,8 +81,9 @@ const (
 	// maxAge is when a record is read again, whatever the stream says: for
 	// last uses and for changes past the driver, of which no notice comes.
 	maxAge = time.Minute
-	// maxName is the longest id that is remembered. Keys and workspaces have
-	// none that is longer.
+	// maxName is the longest id, in bytes, that epochs and unknown ids are
+	// remembered under. Keys have none that is longer. A workspace may, if its id
+	// is not ASCII: the epochs of its tokens are then read from the store each time.
 	maxName = 255
 )
 
@@ -93,7 +93,7 @@ type Cache struct {
 	inner store.Store
 	cfg   Config
 	seed  maphash.Seed
-	now   func() time.Time // real time: what goes stale goes stale by it
+	now   func() time.Time // real time, by which records become stale
 
 	feed     feed
 	versions versions
@@ -237,7 +237,7 @@ func fail(operation string, err error) error {
 	return fmt.Errorf("cache: %s: %w", operation, err)
 }
 
-// errUnknown and errNoEpochs are made once: they may be due in any number.
+// errUnknown and errNoEpochs are made once, since they may be returned often.
 var (
 	errUnknown  = fail("look up key", store.ErrNotFound)
 	errNoEpochs = fail("read epochs", store.ErrNotFound)

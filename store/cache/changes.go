@@ -7,8 +7,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keys implements store.Keys: changes forget what they touch, before they are
-// written and after, since an error does not say that nothing was written.
+// keys implements store.Keys. A change forgets what it touches before it is written
+// and after: also after an error, which does not say that nothing was written.
 type keys struct {
 	store.Keys
 	cache *Cache

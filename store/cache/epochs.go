@@ -84,9 +84,9 @@ func (c *Cache) readState(ctx context.Context, t token, p place, at stamp, now t
 	return s.EpochState, err
 }
 
-// compact returns a copy, since these are parts of a token that would be kept
-// alive with them. It is one piece of memory, because all of it is read at once
-// and comes from far away when there are many tokens.
+// compact returns a copy: the strings are parts of a token, which would stay in
+// memory with them. The copy is one allocation, so that a comparison reads memory
+// that lies together.
 func compact(t token) token {
 	rest := t.workspace + t.key + t.secret + t.id
 	next := func(part string) string {
@@ -99,8 +99,9 @@ func compact(t token) token {
 
 // check answers for a token that was issued under a higher epoch than is held:
 // a notice has not come yet, or a restored backup set the epochs back. All such
-// tokens of a key share one read at a time. If it finds higher epochs than are
-// held, the token is read anew; if not, what is held refuses it.
+// tokens of a key share one read at a time. If that finds higher epochs than are
+// held, the token's own state is read anew; if not, what is held is the answer, by
+// which the caller refuses the token.
 func (c *Cache) check(ctx context.Context, t token, p place, held *entry[token, state]) (store.EpochState, error) {
 	of := token{workspace: t.workspace, key: t.key}
 	for range 2 {
@@ -127,8 +128,9 @@ func (c *Cache) check(ctx context.Context, t token, p place, held *entry[token, 
 	return held.value.EpochState, nil
 }
 
-// overtaken forgets what is higher in the store than what is held, unless that
-// was done since held was read, and reads the token's epochs anew.
+// overtaken forgets the records whose epochs are higher in the store than those
+// held, unless they were forgotten since held was read, and reads the token's
+// epochs anew.
 func (c *Cache) overtaken(ctx context.Context, t token, p place, held *entry[token, state], by *state) (store.EpochState, error) {
 	now := c.now()
 	generation, vouched := c.feed.generation(now)

@@ -8,17 +8,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// feed says whether records are vouched for. Each generation begins when a
-// stream is known to be whole, and ends when it may not be: of a record that was
-// read within the present one every notice came, up to the last heartbeat.
+// feed says whether answers from memory are vouched for. A generation begins when a
+// stream is known to be whole, and ends when it may not be. So of a record that was
+// read within the present generation every notice has come, up to the last
+// heartbeat.
 type feed struct {
-	half     time.Duration // the silence after which nobody vouches
+	half     time.Duration // half of Config.Bound: a longer silence ends vouching
 	followed atomic.Bool   // there was a stream once
 	last     atomic.Pointer[heartbeat]
 
 	mu     sync.Mutex
 	count  uint64  // of generations
-	leader *stream // whose numbers are followed; of others only what they are about
+	leader *stream // the stream whose numbers are checked, and that vouches
 }
 
 // heartbeat is the last notice of any kind. It never changes.

@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// flights are reads of the store that callers share, one at a time for a name.
+// flights are reads of the store that callers share, one at a time for each name.
 type flights[K comparable, V any] struct {
 	bound time.Duration
 	log   *slog.Logger
@@ -35,9 +35,9 @@ func newFlights[K comparable, V any](cfg Config) *flights[K, V] {
 }
 
 // load reads name with fetch, or waits for a call that is doing so, which it
-// reports as shared. Only a read that began under the same stamp is shared, for
-// another may have been made before a change that this caller knows of, and only
-// one that is younger than the bound. fetch runs in a goroutine of its own; its
+// reports as shared. A read is shared only if it began under the same stamp, since
+// another one may have begun before a change that this caller knows of, and only if
+// it is younger than the bound. fetch runs in a goroutine of its own; its
 // context ends when the last caller has left.
 func (s *flights[K, V]) load(ctx context.Context, name K, at stamp, now time.Time, fetch func(context.Context) (V, error)) (value V, shared bool, err error) {
 	s.mu.Lock()

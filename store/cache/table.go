@@ -41,7 +41,7 @@ func newTable[K comparable, V any](most int) *table[K, V] {
 }
 
 func (t *table[K, V]) bucket(hash uint64) []atomic.Pointer[entry[K, V]] {
-	// The lowest bits tell versions apart; these are others.
+	// The lowest bits choose a version's stripe; these are others.
 	at := int(hash>>20&uint64(len(t.slots)-1)) &^ (bucketSize - 1) //nolint:gosec // there is at least one bucket
 	return t.slots[at : at+bucketSize]
 }

@@ -49,6 +49,6 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 		}
 		expire(db, &db.revoked, tokenID, struct{}{}, end, now)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeToken, Token: tokenID})
+	db.hub.send(store.Notice{Kind: store.NoticeToken, Token: tokenID})
 	return nil
 }

@@ -11,19 +11,19 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// trail holds events in the order of (time, id): all of them, and those of
+// auditLog holds events in the order of (time, id): all of them, and those of
 // each workspace.
-type trail struct {
+type auditLog struct {
 	byID  map[string]struct{}
 	all   *btree.BTreeG[*store.Event]
 	space *btree.BTreeG[*store.Event]
 }
 
-func newTrail() trail {
+func newAuditLog() auditLog {
 	before := func(a, b *store.Event) bool {
 		return a.Time.Before(b.Time) || a.Time.Equal(b.Time) && a.ID < b.ID
 	}
-	return trail{
+	return auditLog{
 		byID: make(map[string]struct{}),
 		all:  btree.NewG(treeDegree, before),
 		space: btree.NewG(treeDegree, func(a, b *store.Event) bool {
@@ -33,7 +33,7 @@ func newTrail() trail {
 }
 
 // add copies an event in unless its id is there. It is called inside change.
-func (t *trail) add(e store.Event) {
+func (t *auditLog) add(e store.Event) {
 	if _, twice := t.byID[e.ID]; twice {
 		return
 	}

@@ -37,7 +37,7 @@ func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.C
 	if db.keys[k.ID] != nil {
 		return store.ErrExists
 	}
-	if _, taken := db.tombs[k.ID]; taken {
+	if _, taken := db.tombstones[k.ID]; taken {
 		return store.ErrExists
 	}
 	if limit != store.NoLimit {
@@ -56,7 +56,7 @@ func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.C
 		db.insert(r)
 		db.record(c)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID})
+	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID})
 	return nil
 }
 
@@ -124,7 +124,7 @@ func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) erro
 		db.unshare(old.asked)
 		db.record(c)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
+	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
 	return nil
 }
 
@@ -155,7 +155,7 @@ func (t *keyTable) remove(ctx context.Context, workspace, id string, version int
 		db.forget(r.ws)
 		db.record(c)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: r.id})
+	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: r.id})
 	return nil
 }
 

@@ -23,7 +23,7 @@ import (
 // must lie between the years 1971 and 2261.
 func NewLimiter(entries int) store.Limiter {
 	l := &limiter{seed: maphash.MakeSeed(), maxBuckets: 1}
-	// Twice the room keeps full buckets rare while few ids are live.
+	// Twice as many slots as entries keep full buckets rare.
 	for l.maxBuckets*bucketSize*limiterShards < 2*max(min(entries, 1<<30), 1024) {
 		l.maxBuckets *= 2
 	}

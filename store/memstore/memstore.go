@@ -1,6 +1,6 @@
 // Package memstore keeps everything in the memory of one process. It is the
 // reference driver of package store: every field is there and every rule of
-// the contract holds exactly. What it holds is gone when the process ends,
+// the contract holds exactly. What it holds is lost when the process ends,
 // and replicas do not share it.
 //
 // Readers never wait for one another. A writer holds them up only while it
@@ -26,12 +26,12 @@ func New() store.Store {
 	db := &database{
 		seed:       maphash.MakeSeed(),
 		keys:       make(map[string]*row),
-		tombs:      make(map[string]int64),
+		tombstones: make(map[string]int64),
 		workspaces: make(map[string]*workspace),
 		sets:       make(map[string]*sharedSet),
 		once:       newExpiring[onceKey, string](),
 		revoked:    newExpiring[string, struct{}](),
-		events:     newTrail(),
+		events:     newAuditLog(),
 		orders:     newOrders(),
 		start:      time.Now(), //nolint:forbidigo // for what has elapsed since
 	}
@@ -76,13 +76,13 @@ type database struct {
 	orders     orders
 	once       expiring[onceKey, string]
 	revoked    expiring[string, struct{}]
-	events     trail
+	events     auditLog
 
 	// For writers only.
-	tombs map[string]int64 // ids of deleted keys, and when each was deleted, in microseconds
-	sets  map[string]*sharedSet
-	start time.Time // with a monotonic reading
-	hub   hub
+	tombstones map[string]int64 // ids of deleted keys, and when each was deleted, in microseconds
+	sets       map[string]*sharedSet
+	start      time.Time // with a monotonic reading
+	hub        hub
 }
 
 // workspace is what is known of one workspace, its number of keys included.
@@ -142,8 +142,8 @@ func (db *database) version(p store.Precondition) int64 {
 	return db.instance.Version
 }
 
-// raised returns the epoch that follows old: never one that was there before,
-// even if the process starts anew.
+// raised returns the epoch that follows old. It goes by the clock, so that a
+// process that starts anew gives no epoch twice.
 func (db *database) raised(old int64) int64 {
 	now := db.start.Add(time.Since(db.start)) //nolint:forbidigo // the store's own clock
 	return max(old+1, micros(now))
@@ -200,8 +200,8 @@ func (db *database) space(id string) *workspace {
 	return ws
 }
 
-// forget drops the state of a workspace that no longer says anything. It is
-// called inside change.
+// forget drops the state of a workspace whose record says nothing that a new one
+// would not say. It is called inside change.
 func (db *database) forget(ws *workspace) {
 	if ws.record.Keys == 0 && ws.record.Version == 0 && ws.record.Epoch == 0 {
 		delete(db.workspaces, ws.id)
@@ -268,12 +268,12 @@ func (x *expiring[K, V]) collect(elapsed int64) {
 	}
 }
 
-// micros is how instants are kept: microseconds since 1970 hold any year that
-// people write, and the zero time comes back as the zero time. Finer parts
-// are cut off.
+// micros is how instants are kept: in microseconds since 1970, which hold any year
+// that people write. The zero time comes back as the zero time. Finer parts are cut
+// off.
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
-// never is the zero time, which says of an end that there is none.
+// never is the zero time, which stands for no end.
 var never = micros(time.Time{}) //nolint:gochecknoglobals // a constant that needs a call
 
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

@@ -9,8 +9,8 @@ import (
 
 type onceKey struct{ space, id string }
 
-// onceIDs implements store.OnceIDs. Each id that is spent makes room by
-// dropping some that ended a while ago.
+// onceIDs implements store.OnceIDs. Each id that is spent also removes
+// some that expired a while ago.
 type onceIDs struct{ db *database }
 
 // Spend implements store.OnceIDs.

@@ -143,7 +143,7 @@ func (db *database) remove(r *row, at int64) {
 	db.unshare(r.asked)
 	r.ws.record.Keys--
 	// A copy of the id, so that the tombstone does not hold on to the row.
-	db.tombs[strings.Clone(r.id)] = at
+	db.tombstones[strings.Clone(r.id)] = at
 }
 
 // sharedSet counts the places that hold one set.
@@ -182,7 +182,7 @@ func (db *database) unshare(s scope.Set) {
 type packer struct {
 	parts []string
 	text  string
-	store [24]string // room for the common case
+	store [24]string // enough for the common case
 }
 
 func (p *packer) add(parts ...string) {

@@ -51,7 +51,7 @@ func (s *settings) setInstance(ctx context.Context, in store.Instance, c store.C
 		db.instance = in
 		db.record(c)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeInstance})
+	db.hub.send(store.Notice{Kind: store.NoticeInstance})
 	return nil
 }
 
@@ -109,12 +109,12 @@ func (s *settings) setWorkspace(ctx context.Context, w store.Workspace, c store.
 		ws.record = w
 		db.record(c)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeWorkspace, Workspace: w.ID})
+	db.hub.send(store.Notice{Kind: store.NoticeWorkspace, Workspace: w.ID})
 	return nil
 }
 
 // DeleteWorkspace implements store.Settings. Readers wait until all of the
-// workspace's keys are gone: some microseconds a key.
+// workspace's keys are removed: some microseconds a key.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	if err := s.deleteWorkspace(ctx, id, at, c); err != nil {
 		return fail("delete workspace", err)
@@ -151,6 +151,6 @@ func (s *settings) deleteWorkspace(ctx context.Context, id string, at time.Time,
 		ws.record.Updated = kept(at)
 		db.record(c)
 	})
-	db.hub.tell(store.Notice{Kind: store.NoticeWorkspace, Workspace: id})
+	db.hub.send(store.Notice{Kind: store.NoticeWorkspace, Workspace: id})
 	return nil
 }

@@ -36,7 +36,7 @@ func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
 	if !s.set(r) {
 		return fail("save signing keys", store.ErrConflict)
 	}
-	s.db.hub.tell(store.Notice{Kind: store.NoticeSigningKeys})
+	s.db.hub.send(store.Notice{Kind: store.NoticeSigningKeys})
 	return nil
 }
 

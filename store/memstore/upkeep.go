@@ -87,7 +87,7 @@ func (u *upkeep) rehash(ctx context.Context, keyID, secretID, from, to string) e
 	r := old.edited()
 	r.secret(secretID).digest = strings.Clone(to)
 	db.change(func() { db.replace(old, r) })
-	db.hub.tell(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
+	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
 	return nil
 }
 
@@ -100,16 +100,16 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	db.write.Lock()
 	defer db.write.Unlock()
 	purged := 0
-	for id, deleted := range db.tombs {
+	for id, deleted := range db.tombstones {
 		if deleted < micros(before) {
-			delete(db.tombs, id)
+			delete(db.tombstones, id)
 			purged++
 		}
 	}
 	return purged, nil
 }
 
-// Clock implements store.Upkeep: this store has no clock but its callers'.
+// Clock implements store.Upkeep: this store has no clock but the process's.
 func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, fail("read the clock", err)

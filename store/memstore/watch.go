@@ -12,8 +12,8 @@ import (
 // backlog is how many notices may wait for one subscriber.
 const backlog = 1024
 
-// hub passes notices to subscribers. It never waits for one: whoever falls
-// behind loses the stream and learns so.
+// hub passes notices to subscribers. It never waits for one: a subscriber that
+// falls behind loses the stream, with an error that says so.
 type hub struct {
 	mu       sync.Mutex
 	sequence uint64
@@ -25,8 +25,8 @@ type subscriber struct {
 	joined  uint64            // the last sequence number before it
 }
 
-// tell sends a notice of a change that readers can see already.
-func (h *hub) tell(n store.Notice) {
+// send sends a notice of a change that readers can see already.
+func (h *hub) send(n store.Notice) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sequence++
@@ -72,8 +72,8 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 	ready()
 	last := sub.joined
 	notice(store.Notice{Sequence: last})
-	beat := time.NewTicker(store.HeartbeatEvery)
-	defer beat.Stop()
+	heartbeat := time.NewTicker(store.HeartbeatEvery)
+	defer heartbeat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,7 +84,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 			}
 			last = n.Sequence
 			notice(n)
-		case <-beat.C:
+		case <-heartbeat.C:
 			notice(store.Notice{Sequence: last})
 		}
 	}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// batch collects statements. PostgreSQL gets them as one, with one round trip;
-// the others get one after another. So none may read what another one of the
-// same batch writes.
+// batch collects statements. PostgreSQL gets all of them as one statement, in one
+// round trip; the other databases get one after another. So no statement may read
+// what another one of the same batch writes.
 type batch struct {
-	d     *Database
-	parts []part
-	tells bool
+	d         *Database
+	parts     []part
+	hasNotice bool // on PostgreSQL: for the commit to write
 }
 
 // part is a statement of a batch.
@@ -23,15 +23,16 @@ type part struct {
 	name string // by which later parts call its rows on PostgreSQL; may be empty
 	text string
 	args []any
-	// columns are those of the one row at most that the statement returns, and
-	// to is where they are scanned to. Without a row nothing is.
+	// columns are those of the row that the statement returns, and to is where
+	// they are scanned to. There is one row at most; without one nothing is
+	// scanned.
 	columns []string
 	to      []any
 	// count, unless nil, becomes the number of rows that were written.
 	count *int64
-	// word, unless nil, becomes what the statement says by LAST_INSERT_ID.
-	word *int64
-	// do, unless nil, takes the place of the statement but on PostgreSQL.
+	// lastID, unless nil, becomes the LAST_INSERT_ID of the statement.
+	lastID *int64
+	// do, unless nil, runs instead of the statement, except on PostgreSQL.
 	do func(ctx context.Context, r runner) error
 }
 
@@ -63,7 +64,7 @@ func (p *part) run(ctx context.Context, r runner) error {
 	if strings.Contains(text, processClock) {
 		text = strings.ReplaceAll(text, processClock, strconv.FormatInt(time.Now().UnixMicro(), 10)) //nolint:forbidigo // the store's own clock
 	}
-	if p.columns != nil && p.word == nil {
+	if p.columns != nil && p.lastID == nil {
 		err := r.row(ctx, text, p.args...).Scan(p.to...)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -74,8 +75,8 @@ func (p *part) run(ctx context.Context, r runner) error {
 	if err == nil && p.count != nil {
 		*p.count, err = done.RowsAffected()
 	}
-	if err == nil && p.word != nil {
-		*p.word, err = done.LastInsertId()
+	if err == nil && p.lastID != nil {
+		*p.lastID, err = done.LastInsertId()
 	}
 	return err
 }
@@ -113,8 +114,8 @@ func (b *batch) runAtOnce(ctx context.Context, r runner) error {
 		columns.WriteString(" SELECT 1")
 		to = []any{new(int64)}
 	}
-	if b.tells {
-		r.(*postgresTransaction).tells = true //nolint:forcetypeassert // a notice is told in a transaction only
+	if b.hasNotice {
+		r.(*postgresTransaction).hasNotice = true //nolint:forcetypeassert // a notice is added in a transaction only
 	}
 	return r.row(ctx, with.String()+columns.String(), args...).Scan(to...)
 }

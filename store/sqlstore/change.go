@@ -7,9 +7,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// change writes a record of a workspace, or of none, with all that belongs to it.
-// do runs two batches: one that locks what the change rests on, and one that
-// writes.
+// change writes a record of a workspace, or of none if workspace is empty, with all
+// that comes with it. do runs two batches: one that locks what the change rests on,
+// and one that writes.
 func (d *Database) change(ctx context.Context, workspace string, c store.Change, do func(r runner) error) error {
 	for i := range c.Events {
 		if err := checkEvent(&c.Events[i]); err != nil {
@@ -29,7 +29,7 @@ func (d *Database) change(ctx context.Context, workspace string, c store.Change,
 	if err := d.write(ctx, do); err != nil {
 		return err
 	}
-	d.told(ctx)
+	d.wakeWatchers(ctx)
 	if c.Once != nil {
 		d.sweepOnce(ctx)
 	}
@@ -58,10 +58,11 @@ func (b *batch) finish(c store.Change, n store.Notice) error {
 	if err := b.addEvents(c.Events); err != nil {
 		return err
 	}
-	return b.tell(n)
+	return b.addNotice(n)
 }
 
-// noticeRow is a notice on its way through PostgreSQL's settings.
+// noticeRow is how a notice is kept in a setting of PostgreSQL's transaction until
+// the commit.
 type noticeRow struct {
 	Kind      int    `json:"kind"`
 	Workspace string `json:"workspace"`
@@ -69,15 +70,16 @@ type noticeRow struct {
 	Token     string `json:"token"`
 }
 
-// tell adds a notice to what is written. The number comes from a row that stays
-// locked until the commit: so the numbers have no gaps and follow the order of
-// the commits. It is the last thing that is locked. PostgreSQL keeps the notice
-// until the statement that commits.
-func (b *batch) tell(n store.Notice) error {
+// addNotice adds a notice to what is written. Its number comes from the row of
+// {p}feed, which stays locked until the commit: so the numbers have no gaps and
+// follow the order of the commits. It is the last row that a change locks. On
+// PostgreSQL the notice is only prepared here; commitNotice writes it together with
+// the COMMIT.
+func (b *batch) addNotice(n store.Notice) error {
 	q := &b.d.text
 	if b.d.dialect != PostgreSQL {
 		if b.d.dialect == MySQL {
-			b.add(part{do: func(ctx context.Context, r runner) error { return r.(*transaction).enterFeed(ctx) }}) //nolint:forcetypeassert // as tells
+			b.add(part{do: func(ctx context.Context, r runner) error { return r.(*mysqlTransaction).enterFeed(ctx) }}) //nolint:forcetypeassert // a notice is added in a transaction only
 		}
 		b.exec(q.count)
 		b.exec(q.addNotice, int64(n.Kind), b.d.arg(n.Workspace), b.d.arg(n.Key), b.d.arg(n.Token))
@@ -87,15 +89,15 @@ func (b *batch) tell(n store.Notice) error {
 	if err != nil {
 		return err
 	}
-	b.tells = true
+	b.hasNotice = true
 	b.add(part{text: q.prepareNotice, args: []any{string(row)}, columns: []string{"notice"}, to: []any{new(string)}})
 	return nil
 }
 
-// tell adds a notice inside the transaction of its change.
-func (d *Database) tell(ctx context.Context, r runner, n store.Notice) error {
+// writeNotice writes a notice inside the transaction of its change.
+func (d *Database) writeNotice(ctx context.Context, r runner, n store.Notice) error {
 	b := d.batch()
-	if err := b.tell(n); err != nil {
+	if err := b.addNotice(n); err != nil {
 		return err
 	}
 	return b.run(ctx, r)

@@ -40,7 +40,7 @@ func (e *epochs) read(ctx context.Context, ref store.TokenRef) (store.EpochState
 		return store.EpochState{}, store.ErrNotFound
 	}
 	state.Revoked = revoked > 0
-	rows, err := readSecrets(secrets)
+	rows, err := decodedSecrets(secrets)
 	if err != nil {
 		return store.EpochState{}, err
 	}
@@ -57,7 +57,7 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 		err = e.d.write(ctx, func(r runner) error {
 			b := e.d.batch()
 			b.exec(e.d.text.revoke, digest(tokenID), micros(until), max(micros(until)-micros(now), 0), micros(now))
-			if err := b.tell(store.Notice{Kind: store.NoticeToken, Token: tokenID}); err != nil {
+			if err := b.addNotice(store.Notice{Kind: store.NoticeToken, Token: tokenID}); err != nil {
 				return err
 			}
 			return b.run(ctx, r)
@@ -66,7 +66,7 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 	if err != nil {
 		return fail(ctx, "revoke token", err)
 	}
-	e.d.told(ctx)
+	e.d.wakeWatchers(ctx)
 	e.d.sweepRevoked(ctx)
 	return nil
 }

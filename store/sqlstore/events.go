@@ -58,7 +58,7 @@ func (b *batch) addEvents(events []store.Event) error {
 }
 
 func (d *Database) eventValues(e *store.Event) ([]any, error) {
-	fields, err := list(e.Fields)
+	fields, err := encodedList(e.Fields)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 			if err != nil {
 				return err
 			}
-			if e.Fields, err = readList(fields); err != nil {
+			if e.Fields, err = decodedList(fields); err != nil {
 				return err
 			}
 			e.Time = instant(at)
@@ -144,8 +144,8 @@ func (l *eventLog) query(q *store.EventQuery, limit int) (string, []any) {
 	return l.d.dialect.translate(text.String(), l.d.config.Prefix), append(b.args, limit)
 }
 
-// Prune implements store.Events. It removes some events at a time, so that
-// nobody waits for long.
+// Prune implements store.Events. It removes some events at a time, so that other
+// calls do not wait for long.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned, err := l.d.sweep(ctx, l.d.text.pruneEvents, micros(before))
 	if err != nil {

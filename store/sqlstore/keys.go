@@ -27,7 +27,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 
 func (t *keyTable) create(ctx context.Context, r runner, k *store.Key, limit int, c store.Change) error {
 	b := t.d.batch()
-	h := b.lock(locks{change: c, workspace: k.Workspace, keys: 1, stripe: stripeOf(k.Workspace)})
+	h := b.lock(locks{change: c, workspace: k.Workspace, added: 1, stripe: stripeOf(k.Workspace)})
 	var added int64
 	if err := b.insertKey(k, &added); err != nil {
 		return err
@@ -70,11 +70,11 @@ func (t *keyTable) create(ctx context.Context, r runner, k *store.Key, limit int
 
 // insertKey adds a key; added becomes 0 if the id is taken.
 func (b *batch) insertKey(k *store.Key, added *int64) error {
-	secrets, err := written(secretRows(k.Secrets))
+	secrets, err := encoded(secretRows(k.Secrets))
 	if err != nil {
 		return err
 	}
-	resources, err := list(k.Resources)
+	resources, err := encodedList(k.Resources)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.Change) error {
 	d := t.d
 	b := d.batch()
-	h := b.lock(locks{change: c, key: k.ID, stripe: stripeOf(k.Workspace)})
+	h := b.lock(locks{change: c, keyID: k.ID, stripe: stripeOf(k.Workspace)})
 	if err := b.run(ctx, r); err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.C
 	if old.version != k.Version {
 		return store.ErrConflict
 	}
-	before, err := readSecrets(old.secrets)
+	before, err := decodedSecrets(old.secrets)
 	if err != nil {
 		return err
 	}
@@ -167,11 +167,11 @@ func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.C
 			after[i].Created, after[i].LastUsed = was.Created, was.LastUsed
 		}
 	}
-	secrets, err := written(after)
+	secrets, err := encoded(after)
 	if err != nil {
 		return err
 	}
-	resources, err := list(k.Resources)
+	resources, err := encodedList(k.Resources)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 func (t *keyTable) remove(ctx context.Context, r runner, workspace, id string, version int64, at time.Time, c store.Change) error {
 	d := t.d
 	b := d.batch()
-	h := b.lock(locks{change: c, workspace: workspace, keys: -1, key: id, stripe: stripeOf(workspace)})
+	h := b.lock(locks{change: c, workspace: workspace, added: -1, keyID: id, stripe: stripeOf(workspace)})
 	if err := b.run(ctx, r); err != nil {
 		return err
 	}

@@ -15,14 +15,15 @@ const stripes = 16
 // stripeOf is the stripe, and the lane, of a workspace's changes.
 func stripeOf(workspace string) int { return int(crc32.ChecksumIEEE([]byte(workspace)) % stripes) }
 
-// lanes let the changes of this process take turns, one lane for each stripe. If
-// the process vanishes, each row has one of its transactions at most waiting for
-// it or holding it. So the bound that the database sets on a transaction whose
-// client is silent counts once for others, not once for each connection.
+// lanes make the changes of this process take turns, one lane for each stripe. If
+// the process vanishes, at most one of its transactions holds the rows of a
+// workspace or waits for them (more only if the row is that of an acting key, or of
+// its workspace). So other processes wait once for as long as the database lets a
+// transaction idle, and not once for each connection that this process had.
 type lanes struct {
 	stripes [stripes]chan struct{}
-	// feed is for MySQL, whose transactions hold the number of the notice while
-	// they wait for their client.
+	// feed is for MySQL, whose transactions hold the row of {p}feed between two
+	// round trips.
 	feed chan struct{}
 }
 
@@ -34,11 +35,12 @@ func newLanes() *lanes {
 	return l
 }
 
-// laneWait is how long a change waits for its turn: less than the database
-// grants a transaction, so that a connection that hangs holds nobody up for long.
+// laneWait is how long a change waits for its turn: less than the database lets a
+// transaction idle, so that a connection that hangs does not delay others for long.
 const laneWait = time.Second
 
-// enter waits for a lane, and goes without its turn if that takes too long.
+// enter waits for a lane for up to laneWait. After that it returns without having
+// the lane, and the caller goes ahead.
 func enter(ctx context.Context, lane chan struct{}) (leave func(), err error) {
 	timer := time.NewTimer(laneWait)
 	defer timer.Stop()

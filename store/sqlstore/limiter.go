@@ -41,7 +41,7 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 			return err
 		})
 	} else {
-		err = l.d.alone(ctx, func(r runner) error {
+		err = l.d.autocommit(ctx, func(r runner) error {
 			ahead, moved, err = l.move(ctx, r, id, by, window)
 			return err
 		})
@@ -78,16 +78,17 @@ func (l *limiter) arrival(ctx context.Context, r runner, id []byte) (ahead time.
 	return ahead, err
 }
 
-// move moves the arrival if it then lies within the window.
+// move moves the arrival if it then lies within the window: if it lies at most
+// window less step ahead now.
 func (l *limiter) move(ctx context.Context, r runner, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
-	switch step, room := int64(by), int64(window-by); l.d.dialect {
+	switch step, most := int64(by), int64(window-by); l.d.dialect {
 	case PostgreSQL:
-		err = r.row(ctx, l.d.text.advance, id, step, step, room-step, id).Scan(&ahead, &moved)
+		err = r.row(ctx, l.d.text.advance, id, step, step, most-step, id).Scan(&ahead, &moved)
 	case SQLite:
-		err = r.row(ctx, l.d.text.advance, id, step, step, room-step).Scan(&ahead)
+		err = r.row(ctx, l.d.text.advance, id, step, step, most-step).Scan(&ahead)
 		moved = err == nil
 	case MySQL:
-		return l.moveMySQL(ctx, r, id, step, room)
+		return l.moveMySQL(ctx, r, id, step, most)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		// Not moved. PostgreSQL does not show a row that another one added
@@ -98,19 +99,19 @@ func (l *limiter) move(ctx context.Context, r runner, id []byte, by, window time
 	return ahead, moved, err
 }
 
-func (l *limiter) moveMySQL(ctx context.Context, r runner, id []byte, step, room int64) (ahead time.Duration, moved bool, err error) {
-	done, err := r.exec(ctx, l.d.text.advance, id, step, room, step, step)
+func (l *limiter) moveMySQL(ctx context.Context, r runner, id []byte, step, most int64) (ahead time.Duration, moved bool, err error) {
+	done, err := r.exec(ctx, l.d.text.advance, id, step, most, step, step)
 	if err != nil {
 		return 0, false, err
 	}
-	word, err := done.LastInsertId()
+	last, err := done.LastInsertId()
 	switch {
 	case err != nil:
 		return 0, false, err
-	case word < 0:
-		return time.Duration(-word - 1), false, nil
-	case word > 0:
-		return time.Duration(word - 1), true, nil
+	case last < 0:
+		return time.Duration(-last - 1), false, nil
+	case last > 0:
+		return time.Duration(last - 1), true, nil
 	}
 	return time.Duration(step), true, nil // a new row
 }

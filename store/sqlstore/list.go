@@ -31,7 +31,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.MadeBy) {
 		return store.KeyPage{}, ctx.Err() // no key holds what is no permission, or cannot be kept
 	}
-	// One more than asked for tells whether there is a next page.
+	// One more than asked for shows whether there is a next page.
 	query, args := t.query(q, column, limit+1)
 	var keys []store.Key
 	err = t.d.read(ctx, func(r runner) error {

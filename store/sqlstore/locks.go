@@ -6,37 +6,37 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// locks are the rows that a change locks before it decides, for its own sake
-// and for its preconditions. All changes lock in one order: the one-time id, the
-// instance, workspaces by id, keys by id, the number of the notice.
+// locks are the rows that a change locks before it decides: those that it changes,
+// and those of its preconditions. All changes lock in one order: the one-time id, the
+// instance's row or a stripe, workspaces by id, keys by id, the number of the notice.
 //
-// The locks are exclusive: of shared ones there could always be another, and a
-// change of settings would never get in.
+// The locks are exclusive: if they were shared, a stream of creations could keep a
+// change of settings waiting for ever.
 type locks struct {
 	change   store.Change
-	settings bool // of the instance are changed
-	// workspace, unless empty, is the one whose row is changed, and keys is how
-	// many keys come in.
+	settings bool // the instance's settings are changed
+	// workspace, unless empty, is the one whose row is changed. added is how many
+	// keys it gains: 1, 0 or -1.
 	workspace string
-	keys      int64
-	key       string // unless empty, the key that is changed
-	stripe    int
+	added     int64
+	keyID     string // unless empty, the key that is changed
+	stripe    int    // locked if the change rests on the instance's settings
 }
 
 // held is what was found in the rows that are locked.
 type held struct {
 	locks
-	spent      int64 // 1: the one-time id is the change's now
-	instance   int64 // version
+	spent      int64 // 1: the change has spent its one-time id
+	instance   int64 // version of the instance's settings
 	workspaces map[string]*heldWorkspace
-	others     map[string]*heldKey
-	key        *heldKey
+	keys       map[string]*heldKey
+	key        *heldKey // the one that is changed; also in keys
 }
 
 type heldWorkspace struct {
 	version, keys int64
 	deleted       bool
-	word          int64
+	packed        int64 // MySQL: what LAST_INSERT_ID returned of the three
 }
 
 type heldKey struct {
@@ -49,7 +49,7 @@ type heldKey struct {
 
 // lock adds the statements that lock.
 func (b *batch) lock(l locks) *held {
-	h := &held{locks: l, workspaces: make(map[string]*heldWorkspace), others: make(map[string]*heldKey)}
+	h := &held{locks: l, workspaces: make(map[string]*heldWorkspace), keys: make(map[string]*heldKey)}
 	var workspaces, keys []string
 	restsOnSettings := false
 	for _, p := range l.change.If {
@@ -65,8 +65,8 @@ func (b *batch) lock(l locks) *held {
 	if l.workspace != "" {
 		workspaces = append(workspaces, l.workspace)
 	}
-	if l.key != "" {
-		keys = append(keys, l.key)
+	if l.keyID != "" {
+		keys = append(keys, l.keyID)
 	}
 	b.spend(h)
 	b.lockInstance(h, restsOnSettings)
@@ -91,14 +91,14 @@ func (b *batch) lockInstance(h *held, restsOnSettings bool) {
 	if !restsOnSettings {
 		return
 	}
-	b.add(b.word(part{text: q.lockStripe, args: []any{int64(h.stripe)}, columns: []string{"version"}, to: []any{whole{&h.instance}}}, &h.instance))
+	b.add(b.returning(part{text: q.lockStripe, args: []any{int64(h.stripe)}, columns: []string{"version"}, to: []any{whole{&h.instance}}}, &h.instance))
 }
 
-// word makes a part of MySQL, which has no RETURNING, return a number by
+// returning makes a part of MySQL, which has no RETURNING, return a number by
 // LAST_INSERT_ID.
-func (b *batch) word(p part, word *int64) part {
+func (b *batch) returning(p part, lastID *int64) part {
 	if b.d.dialect == MySQL {
-		p.word = word
+		p.lastID = lastID
 	}
 	return p
 }
@@ -109,30 +109,30 @@ func (b *batch) lockWorkspace(h *held, id string) {
 	if !storable(id) {
 		return // there is none
 	}
-	come := int64(0)
+	added := int64(0)
 	if id == h.workspace {
-		come = h.locks.keys
+		added = h.added
 	}
-	b.add(b.word(part{
-		text: b.d.text.lockWorkspace, args: []any{b.d.arg(id), come},
+	b.add(b.returning(part{
+		text: b.d.text.lockWorkspace, args: []any{b.d.arg(id), added},
 		columns: []string{"version", "deleted", "held"}, to: []any{&w.version, &w.deleted, &w.keys},
-	}, &w.word))
+	}, &w.packed))
 }
 
-// read takes apart the number that MySQL returned of a workspace: 0 if its row is
-// new.
-func (w *heldWorkspace) read(come int64) {
+// unpack splits the number that MySQL returned of a workspace, as lockWorkspace
+// packed it: 0 if the row is new.
+func (w *heldWorkspace) unpack(added int64) {
 	const half = 1 << 31
-	w.keys, w.version, w.deleted = w.word%half, w.word/half%half, w.word/half/half > 0
-	if w.word == 0 {
-		w.keys = come
+	w.keys, w.version, w.deleted = w.packed%half, w.packed/half%half, w.packed/half/half > 0
+	if w.packed == 0 {
+		w.keys = added
 	}
 }
 
 func (b *batch) lockKey(h *held, id string) {
 	k := &heldKey{}
-	h.others[id] = k
-	own := id == h.locks.key
+	h.keys[id] = k
+	own := id == h.keyID
 	if own {
 		h.key = k
 	}
@@ -147,25 +147,25 @@ func (b *batch) lockKey(h *held, id string) {
 		})
 		return
 	}
-	b.add(b.word(part{text: b.d.text.checkKey, args: []any{b.d.arg(id)}, columns: []string{"version"}, to: []any{whole{&k.version}}}, &k.version))
+	b.add(b.returning(part{text: b.d.text.lockKeyVersion, args: []any{b.d.arg(id)}, columns: []string{"version"}, to: []any{whole{&k.version}}}, &k.version))
 }
 
-// refused makes the checks that come first in every change. The rows stay as
-// they are until it ends.
+// refused makes the checks that come first in every change, on rows that stay
+// locked until it ends.
 func (b *batch) refused(h *held) error {
 	if h.change.Once != nil && h.spent == 0 {
 		return store.ErrExists
 	}
 	if b.d.dialect == MySQL {
 		for _, w := range h.workspaces {
-			w.read(h.locks.keys)
+			w.unpack(h.added)
 		}
 	}
 	for _, p := range h.change.If {
 		version := h.instance
 		switch {
 		case p.Key != "":
-			if version = h.others[p.Key].version; version == 0 {
+			if version = h.keys[p.Key].version; version == 0 {
 				return store.ErrConflict
 			}
 		case p.Workspace != "":

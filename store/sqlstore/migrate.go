@@ -32,7 +32,7 @@ func (d *Database) Migrate(ctx context.Context) error {
 func (d *Database) migrate(ctx context.Context) error {
 	// Of connections that open a new SQLite file at once some are refused, since
 	// the first to come changes its journal: no busy timeout waits for that.
-	return d.again(ctx, func() error {
+	return d.retry(ctx, func() error {
 		conn, err := d.pool.Conn(ctx)
 		if err != nil {
 			return err

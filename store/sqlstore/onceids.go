@@ -27,7 +27,7 @@ func digest(parts ...string) []byte {
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	err := checkText("a one-time id's value", id.Value, maxText)
 	if err == nil {
-		err = o.d.alone(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
+		err = o.d.autocommit(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
 	}
 	if err != nil {
 		return fail(ctx, "spend one-time id", err)
@@ -36,8 +36,8 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 	return nil
 }
 
-// spend is one statement, which waits for another one with the same id that
-// is not committed yet.
+// spend runs one statement. It waits for a transaction that spends the same id and
+// has not committed yet.
 func (d *Database) spend(ctx context.Context, r runner, id store.OnceID, now time.Time) error {
 	args := []any{digest(id.Space, id.ID), d.arg(id.Value), micros(id.Expires), micros(now)}
 	if d.dialect == MySQL {
@@ -49,11 +49,11 @@ func (d *Database) spend(ctx context.Context, r runner, id store.OnceID, now tim
 	}
 	var refused bool
 	if d.dialect == MySQL {
-		word, err := done.LastInsertId()
+		last, err := done.LastInsertId()
 		if err != nil {
 			return err
 		}
-		refused = word == 1
+		refused = last == 1
 	} else {
 		written, err := done.RowsAffected()
 		if err != nil {
@@ -78,7 +78,7 @@ func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (st
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return store.OnceID{}, fail(ctx, "find one-time id", found(err))
+		return store.OnceID{}, fail(ctx, "find one-time id", orNotFound(err))
 	}
 	once.Expires = instant(ends)
 	return once, nil

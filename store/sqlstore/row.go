@@ -20,8 +20,8 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
-// never is how a key's expiry is kept when there is none: after all others, as
-// it is listed.
+// never is how a missing expiry is kept: lists show keys without one after all
+// others.
 const never = math.MaxInt64
 
 func expiry(t time.Time) int64 {
@@ -38,7 +38,7 @@ func expires(micros int64) time.Time {
 	return instant(micros)
 }
 
-// number is how a yes or no is kept.
+// number is how a bool is kept.
 func number(yes bool) int64 {
 	if yes {
 		return 1
@@ -72,7 +72,7 @@ func secretRows(secrets []store.Secret) []secretRow {
 	return rows
 }
 
-func readSecrets(text []byte) ([]secretRow, error) {
+func decodedSecrets(text []byte) ([]secretRow, error) {
 	var rows []secretRow
 	if err := json.Unmarshal(text, &rows); err != nil {
 		return nil, errUnreadable
@@ -90,8 +90,8 @@ func secretOf(rows []secretRow, id string) *secretRow {
 	return nil
 }
 
-// written is a value as JSON.
-func written(v any) (string, error) {
+// encoded returns a value as JSON.
+func encoded(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return "", errUnreadable
@@ -99,15 +99,15 @@ func written(v any) (string, error) {
 	return string(text), nil
 }
 
-// list is a list of texts as JSON.
-func list(texts []string) (string, error) {
+// encodedList returns texts as JSON.
+func encodedList(texts []string) (string, error) {
 	if len(texts) == 0 {
 		return "[]", nil
 	}
-	return written(texts)
+	return encoded(texts)
 }
 
-func readList(text []byte) ([]string, error) {
+func decodedList(text []byte) ([]string, error) {
 	if len(text) == 0 || string(text) == "[]" {
 		return nil, nil
 	}
@@ -118,8 +118,8 @@ func readList(text []byte) ([]string, error) {
 	return texts, nil
 }
 
-// padded is a set with a space before and after each permission, so that one
-// can be searched for.
+// padded is a set with a space before and after each permission, so that a search
+// for one finds no part of another.
 func padded(s scope.Set) string {
 	if s.Len() == 0 {
 		return ""
@@ -127,7 +127,7 @@ func padded(s scope.Set) string {
 	return " " + s.String() + " "
 }
 
-func readSet(text []byte) (scope.Set, error) {
+func decodedSet(text []byte) (scope.Set, error) {
 	s, err := scope.Parse(strings.Trim(string(text), " "))
 	if err != nil {
 		return scope.Set{}, errUnreadable
@@ -184,16 +184,16 @@ func (r *keyRow) columns() []any {
 func (r *keyRow) key() (store.Key, error) {
 	k := r.k
 	var err error
-	if k.Permissions, err = readSet(r.permissions); err != nil {
+	if k.Permissions, err = decodedSet(r.permissions); err != nil {
 		return store.Key{}, err
 	}
-	if k.Asked, err = readSet(r.asked); err != nil {
+	if k.Asked, err = decodedSet(r.asked); err != nil {
 		return store.Key{}, err
 	}
-	if k.Resources, err = readList(r.resources); err != nil {
+	if k.Resources, err = decodedList(r.resources); err != nil {
 		return store.Key{}, err
 	}
-	rows, err := readSecrets(r.secrets)
+	rows, err := decodedSecrets(r.secrets)
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -229,7 +229,8 @@ func (t text) Scan(value any) error {
 	return nil
 }
 
-// whole scans a number, of which NULL is 0. A look-up scans many.
+// whole scans a number, of which NULL is 0. It avoids the reflection of
+// sql.NullInt64 where it can, since a look-up scans many numbers.
 type whole struct{ to *int64 }
 
 // Scan implements sql.Scanner.
@@ -248,7 +249,7 @@ func (w whole) Scan(value any) error {
 	return err
 }
 
-// flag scans a yes or no, of which NULL is no.
+// flag scans a bool, of which NULL is false.
 type flag struct{ to *bool }
 
 // Scan implements sql.Scanner.
@@ -270,8 +271,8 @@ func (f flag) Scan(value any) error {
 	return err
 }
 
-// primary scans whether a server follows another one, behind which it may lag:
-// such a server answers nothing.
+// primary scans the column {standby}. A server that follows another one may lag
+// behind it, so that its answer is refused with errStandby.
 type primary struct{}
 
 // Scan implements sql.Scanner.

@@ -56,7 +56,7 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 			Created: micros(k.Created), NotBefore: micros(k.NotBefore), NotAfter: micros(k.NotAfter), Retire: micros(k.Retire),
 		}
 	}
-	content, err := written(rows)
+	content, err := encoded(rows)
 	if err == nil {
 		err = s.d.write(ctx, func(r runner) error {
 			var version int64
@@ -69,12 +69,12 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 			if _, err := r.exec(ctx, s.d.text.setRing, version+1, s.d.arg(content)); err != nil {
 				return err
 			}
-			return s.d.tell(ctx, r, store.Notice{Kind: store.NoticeSigningKeys})
+			return s.d.writeNotice(ctx, r, store.Notice{Kind: store.NoticeSigningKeys})
 		})
 	}
 	if err != nil {
 		return fail(ctx, "save signing keys", err)
 	}
-	s.d.told(ctx)
+	s.d.wakeWatchers(ctx)
 	return nil
 }

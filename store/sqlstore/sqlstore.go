@@ -30,8 +30,8 @@
 //	delete a workspace           4          11 to 15
 //	revoke a token               3             6
 //
-// More than one event, and makers that change, add to those of MySQL. The last
-// one of MySQL's follows after the call has returned. SQLite has none.
+// On MySQL each further event and each change of a maker takes one more, and the last
+// round trip is made after the call has returned. SQLite has none.
 //
 // # PostgreSQL
 //
@@ -41,9 +41,9 @@
 //
 // # MySQL and MariaDB
 //
-// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Statements are
-// prepared once a connection. Of those, 70 or so, a server keeps
-// max_prepared_stmt_count (16,382) for all its clients: bound the pool
+// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Each
+// connection prepares up to 55 statements. A server keeps max_prepared_stmt_count
+// (16,382) of them for all its clients: bound the pool
 // (SetMaxOpenConns) of each replica by that. The nodes of a Galera cluster may
 // all take writes: what a change rests on is written, not only locked.
 //
@@ -85,16 +85,16 @@
 //	  refused   journal_mode but WAL, synchronous below FULL, no busy_timeout
 //
 // Connections are checked before the first use and before the first change on
-// each, with one round trip or two. Each answer of MySQL also tells whether
+// each, with one round trip or two. Each answer of MySQL also says whether
 // autocommit is on. The one setting that MariaDB's sessions get is meant for a pool
 // of Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
 // A client that vanishes in the middle of a change holds others up for two seconds
-// on PostgreSQL and MariaDB, since the server then ends its transaction; one that
-// vanishes in Migrate does on every server. For changes MySQL has no such setting.
-// There a vanished client holds its locks until wait_timeout
-// (eight hours by default) or until TCP gives up: set wait_timeout, say to 60, and
-// let connections end before that (SetConnMaxIdleTime).
+// on PostgreSQL and MariaDB, since the server then ends its transaction. In
+// Migrate that is so on MySQL, too. For changes MySQL has no such setting: there a
+// vanished client holds its locks until wait_timeout (eight hours by default) or
+// until TCP gives up. Set wait_timeout, say to 60, and let connections end before
+// that (SetConnMaxIdleTime).
 //
 // # Servers and failover
 //
@@ -126,8 +126,8 @@
 // # For operators
 //
 // The views latchkey_keys_view, latchkey_workspaces_view and
-// latchkey_events_view show texts, and times in UTC or with their zone; none is
-// NULL. They show no digest. Beside a table of the host's:
+// latchkey_events_view show texts, and times in UTC or with their zone; a time
+// that is not set is NULL. They show no digest. Joined to a table of the host's:
 //
 //	SELECT t.title, k.id, k.name, k.created
 //	FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id
@@ -183,16 +183,16 @@ type Database struct {
 	// checked says that the schema was found to be ours; prepared is set
 	// before and never changed after.
 	checked  atomic.Bool
-	checking chan struct{} // one place: a lock whose wait can end
+	checking chan struct{} // a lock for which a call can stop waiting
 	prepared map[string]*sql.Stmt
 
-	writer chan struct{} // SQLite: who holds its one place writes
+	writer chan struct{} // SQLite: a lock, held while writing
 	wakes  wakes
-	turns  turns
+	sweeps sweeps
 	lanes  *lanes
 
 	sessions sessions
-	dropping chan struct{} // one place: who holds it looks through the pool
+	dropping chan struct{} // a lock, held while dropReadOnly looks through the pool
 }
 
 // New returns the tables in db, which stays the host's to tune and to close.

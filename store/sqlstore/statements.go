@@ -30,7 +30,7 @@ type statements struct {
 	tombstone, addTombstone, purge                          string
 	addMaker, deleteMaker, deleteMakers                     string
 	lockInstance, changeStripes, lockStripe                 string
-	lockWorkspace, lockKey, checkKey                        string
+	lockWorkspace, lockKey, lockKeyVersion                  string
 	instance, setInstance, workspace, setWorkspace          string
 	deleteKeys, deleteMakersOf, addTombstones, endWorkspace string
 	addEvent, pruneEvents                                   string
@@ -117,7 +117,7 @@ func (s *statements) locks(dialect Dialect, fix func(string) string) {
 		`INSERT INTO {p}workspaces (id, held) VALUES (?, ?) ON DUPLICATE KEY UPDATE held = held + VALUES(held),
 			locks = locks + 1 + 0 * LAST_INSERT_ID((deleted * 2147483648 + version) * 2147483648 + {max}(held, 0))`, workspace))
 	s.lockKey = fix(`SELECT version, workspace, secrets, maker_id, created FROM {p}keys WHERE id = ?{lock}`)
-	s.checkKey = fix(dialect.pick(
+	s.lockKeyVersion = fix(dialect.pick(
 		`SELECT version FROM {p}keys WHERE id = ? FOR UPDATE`,
 		`UPDATE {p}keys SET locks = locks + 1 + 0 * LAST_INSERT_ID(version) WHERE id = ?`,
 		`SELECT version FROM {p}keys WHERE id = ?`))

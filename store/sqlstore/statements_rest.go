@@ -4,8 +4,8 @@ import "strings"
 
 // limits are the statements of one-time ids, days, limits and sweeps.
 func (s *statements) limits(dialect Dialect, fix func(string) string) {
-	// MySQL's count of changed rows depends on how the host connects; so the
-	// statement leaves word by LAST_INSERT_ID whether it was refused.
+	// MySQL's count of changed rows depends on how the host connects. So the
+	// statement of MySQL returns by LAST_INSERT_ID whether it was refused: 1 if so.
 	s.spend = fix(dialect.pick(
 		`INSERT INTO {p}once AS o (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
 			SET value = excluded.value, expires = excluded.expires WHERE o.expires <= ?`,
@@ -17,9 +17,9 @@ func (s *statements) limits(dialect Dialect, fix func(string) string) {
 	s.once = fix(`SELECT {standby}, value, expires FROM {p}once WHERE id = ?`)
 	s.sweepOnce = fix(ended(dialect, "once", "expires", `1`))
 
-	// A revocation outlives its token by the clock of whoever revoked it, too: by as
-	// much as that clock differs from the server's, up to the life of the longest
-	// token. Arguments: id, end, time left, caller's clock.
+	// A revocation must outlive its token, whose end is by the caller's clock. So it
+	// is kept longer by as much as that clock differs from the server's, up to the
+	// life of the longest token. Arguments: id, end, time left, caller's clock.
 	s.revoke = fix(`INSERT INTO {p}revoked` + dialect.pick(" AS r", "", " AS r") + ` (id, ends)
 		VALUES (?, {max}(?, {clock} + ? + ` + dialect.pick("LEAST", "LEAST", "min") + `(ABS({clock} - ?), ` + longestToken + `))) ` +
 		dialect.pick(`ON CONFLICT (id) DO UPDATE SET ends = GREATEST(r.ends, excluded.ends)`,
@@ -52,9 +52,9 @@ func clock(dialect Dialect) string {
 // nanoClock is the same in nanoseconds, as limits are kept.
 func nanoClock(dialect Dialect) string { return `(` + clock(dialect) + ` * 1000)` }
 
-// committed is a value that MySQL gives only where statements commit by
-// themselves. Elsewhere it is a subquery of two rows, an error that the package
-// puts into words.
+// committed wraps a value of a statement of MySQL that runs outside of a
+// transaction. On a session without autocommit, which would lose the statement, it
+// is a subquery of two rows and so error 1242, which wordsMySQL explains.
 func committed(dialect Dialect, value string) string {
 	if dialect != MySQL {
 		return value
@@ -95,8 +95,8 @@ func (s *statements) advances(dialect Dialect, fix func(string) string) {
 	s.clock = fix(`SELECT ` + clock(dialect))
 }
 
-// sweepAtOnce is how many rows are removed by one statement: as many as hold
-// nobody up.
+// sweepAtOnce is how many rows one statement removes: few enough that other
+// statements do not wait for long.
 const sweepAtOnce = "1000"
 
 // oldest removes the rows whose column is below the argument, some at a time.
@@ -113,7 +113,7 @@ func oldest(dialect Dialect, table, column string) string {
 }
 
 // ended removes rows whose column lies more than skew before the server's clock.
-// unit is how many of the column's make a microsecond.
+// unit is how many of the column's units make a microsecond.
 func ended(dialect Dialect, table, column, unit string) string {
 	before := `(` + clock(dialect) + ` - ` + skew + `) * ` + unit
 	if dialect == PostgreSQL {

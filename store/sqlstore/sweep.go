@@ -12,36 +12,36 @@ const skew = `600000000`
 // longestToken is a day in microseconds.
 const longestToken = `86400000000`
 
-// turns counts calls that leave rows behind which end by themselves. Every
-// so often one of them removes what has ended: more than came in since, so
-// that it never piles up.
-type turns struct{ once, revoked, limits, notices atomic.Uint64 }
+// sweeps counts the calls that add rows which expire. Each sweepEvery-th call
+// removes more rows that have expired than were added since the last sweep, so that
+// they do not pile up.
+type sweeps struct{ once, revoked, limits, notices atomic.Uint64 }
 
-// sweepEvery is how many calls leave removing to another.
+// sweepEvery is how many calls share one sweep.
 const sweepEvery = 256
 
 func due(n *atomic.Uint64) bool { return n.Add(1)%sweepEvery == 0 }
 
 func (d *Database) sweepOnce(ctx context.Context) {
-	if due(&d.turns.once) {
+	if due(&d.sweeps.once) {
 		d.discardOld(ctx, d.text.sweepOnce)
 	}
 }
 
 func (d *Database) sweepRevoked(ctx context.Context) {
-	if due(&d.turns.revoked) {
+	if due(&d.sweeps.revoked) {
 		d.discardOld(ctx, d.text.sweepRevoked)
 	}
 }
 
 func (d *Database) sweepLimits(ctx context.Context) {
-	if due(&d.turns.limits) {
+	if due(&d.sweeps.limits) {
 		d.discardOld(ctx, d.text.sweepLimits)
 	}
 }
 
-// discardOld removes rows that mean nothing any more. What fails is left for
-// the next turn: the call that it comes with has succeeded.
+// discardOld removes rows that are not needed any more. If that fails, the next
+// sweep does it: the call that it belongs to has succeeded.
 func (d *Database) discardOld(ctx context.Context, statement string, args ...any) {
 	_ = d.single(ctx, func(r runner) error { //nolint:errcheck // see above
 		_, err := r.exec(ctx, statement, args...)

@@ -44,17 +44,17 @@ func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.dialect.checking(query), args...))
 }
 
-// transaction runs statements in one of MySQL.
-type transaction struct {
+// mysqlTransaction runs statements in a transaction of MySQL.
+type mysqlTransaction struct {
 	d  *Database
 	tx *sql.Tx
-	// leave ends its turn at the number of the notice.
+	// leave ends its turn in the lane of the feed.
 	leave func()
 }
 
-// enterFeed waits for the transaction's turn, which lasts until its end. Each
-// tells one notice.
-func (t *transaction) enterFeed(ctx context.Context) error {
+// enterFeed waits for the transaction's turn, which lasts until it ends. A
+// transaction adds one notice at most.
+func (t *mysqlTransaction) enterFeed(ctx context.Context) error {
 	leave, err := enter(ctx, t.d.lanes.feed)
 	if err == nil {
 		t.leave = leave
@@ -62,29 +62,30 @@ func (t *transaction) enterFeed(ctx context.Context) error {
 	return err
 }
 
-func (t transaction) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (t *mysqlTransaction) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
 	}
 	return t.tx.ExecContext(ctx, query, args...)
 }
 
-func (t transaction) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
+func (t *mysqlTransaction) rows(ctx context.Context, query string, args ...any) (checkedRows, error) {
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.d.checkedRows(t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...))
 	}
 	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.dialect.checking(query), args...))
 }
 
-func (t transaction) row(ctx context.Context, query string, args ...any) checkedRow {
+func (t *mysqlTransaction) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.d.checkedRow(t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...))
 	}
 	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.dialect.checking(query), args...))
 }
 
-// connection runs statements in a transaction of SQLite, which database/sql
-// cannot begin as a writer.
+// connection runs statements on one connection, on which BEGIN was sent as a
+// statement: database/sql cannot begin a transaction of SQLite as a writer, nor
+// one of PostgreSQL together with another statement.
 type connection struct{ c *sql.Conn }
 
 func (c connection) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -106,19 +107,21 @@ func (d *Database) read(ctx context.Context, do func(r runner) error) error {
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	return d.again(ctx, func() error { return do(pool{d}) })
+	return d.retry(ctx, func() error { return do(pool{d}) })
 }
 
-// alone runs one writing statement that is atomic by itself. One of MySQL is
-// made by committed.
-func (d *Database) alone(ctx context.Context, do func(r runner) error) error {
+// autocommit runs one writing statement that is atomic by itself, outside of a
+// transaction but on SQLite. The statement of MySQL must contain committed, which
+// makes it fail on a session without autocommit.
+func (d *Database) autocommit(ctx context.Context, do func(r runner) error) error {
 	if d.dialect == SQLite {
 		return d.write(ctx, do)
 	}
 	return d.read(ctx, do)
 }
 
-// single runs one writing statement that is atomic by itself.
+// single runs one writing statement that is atomic by itself and does not contain
+// committed: on MySQL and SQLite in a transaction.
 func (d *Database) single(ctx context.Context, do func(r runner) error) error {
 	if d.dialect == PostgreSQL {
 		return d.read(ctx, do)
@@ -131,7 +134,7 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	return d.again(ctx, func() error {
+	return d.retry(ctx, func() error {
 		switch d.dialect {
 		case PostgreSQL:
 			return d.writePostgreSQL(ctx, do)
@@ -142,18 +145,23 @@ func (d *Database) write(ctx context.Context, do func(r runner) error) error {
 	})
 }
 
-// writeMySQL runs do in a transaction. MySQL's driver gets no context in Tx.Commit
-// and Tx.Rollback, which would wait for as long as the connection does. So both
-// are statements. Of the Tx nothing is left to do then but to let go of the
-// connection, for which no caller waits: the end of its context does that.
+// writeMySQL runs do in a transaction. Tx.Commit and Tx.Rollback take no context
+// and would wait for as long as the connection does, so COMMIT and ROLLBACK are
+// sent as statements. Afterwards the context of the Tx is cancelled: database/sql
+// then sends one more ROLLBACK, which finds nothing to undo, and lets go of the
+// connection. No caller waits for that.
 func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) error {
 	ending, end := context.WithCancel(ctx)
 	defer end()
-	conn, tx, err := d.beginMySQL(ctx, ending)
+	var tx *sql.Tx
+	conn, err := d.begin(ctx, func(conn *sql.Conn) (err error) {
+		tx, err = conn.BeginTx(ending, nil)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	t := &transaction{d: d, tx: tx, leave: func() {}}
+	t := &mysqlTransaction{d: d, tx: tx, leave: func() {}}
 	defer func() { t.leave() }()
 	if err = do(t); err != nil {
 		_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
@@ -164,26 +172,29 @@ func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) erro
 	return err
 }
 
-// beginMySQL begins a transaction on a connection that works: a pool may hold
-// some that broke.
-func (d *Database) beginMySQL(ctx, ending context.Context) (*sql.Conn, *sql.Tx, error) {
+// begin begins a transaction on a connection that works: a pool may hold some that
+// broke.
+func (d *Database) begin(ctx context.Context, begin func(*sql.Conn) error) (*sql.Conn, error) {
 	for attempt := 1; ; attempt++ {
 		conn, err := d.pool.Conn(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err = d.session(ctx, conn); err == nil {
-			var tx *sql.Tx
-			if tx, err = conn.BeginTx(ending, nil); err == nil {
-				return conn, tx, nil
+			if err = begin(conn); err == nil {
+				return conn, nil
 			}
 		}
 		discard(conn)
 		if !errors.Is(err, driver.ErrBadConn) || attempt == beginAttempts {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 }
+
+// beginAttempts is how many connections are tried: more than a pool is likely to
+// hold.
+const beginAttempts = 100
 
 // giveBack returns a connection to the pool, or closes it if its server takes no
 // writes.
@@ -227,8 +238,8 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 			err = d.unknown(ctx, err)
 		}
 	}
-	// Even if it was the first statement that failed: whoever gives up as it
-	// ends is told of that, though the transaction has begun.
+	// Even if BEGIN failed: if ctx ends while it runs, it returns an error
+	// although the transaction has begun.
 	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
 		discard(conn) // which rolls back
 	}
@@ -244,14 +255,14 @@ func (d *Database) unknown(ctx context.Context, err error) error {
 	return fmt.Errorf("%w; whether it was written is unknown", unavailable(ctx, err))
 }
 
-// attempts is how often something is tried that others undo: enough for
+// attempts is how often retry runs something: enough for
 // hundreds of writers at one row, few enough to end.
 const attempts = 30
 
-// again runs do until nobody undoes it. What a server that takes no writes has
-// answered is asked once more, of another one if the host's connections lead to
-// one by now.
-func (d *Database) again(ctx context.Context, do func() error) error {
+// retry runs do again as long as the database undid it because of others at work.
+// If a server that takes no writes has answered, do runs once more: the host's
+// connections may lead to another server by now.
+func (d *Database) retry(ctx context.Context, do func() error) error {
 	moved := false
 	for attempt := 1; ; attempt++ {
 		err := do()
@@ -289,8 +300,8 @@ func pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// found turns a missing row into the contract's error.
-func found(err error) error {
+// orNotFound turns a missing row into the contract's error.
+func orNotFound(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.ErrNotFound
 	}

@@ -24,7 +24,7 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	if err := u.d.ready(ctx); err != nil {
 		return fail(ctx, "record uses", err)
 	}
-	// In the order of the ids, as everybody locks several rows.
+	// In the order of the ids, in which all changes lock keys.
 	sorted := slices.SortedStableFunc(slices.Values(uses), func(a, b store.Use) int { return cmp.Compare(a.Key, b.Key) })
 	for len(sorted) > 0 {
 		n, keys := 0, 0
@@ -77,7 +77,7 @@ func (u *upkeep) touchKey(ctx context.Context, r runner, id string, uses []store
 	if !changed {
 		return nil
 	}
-	secrets, err := written(rows)
+	secrets, err := encoded(rows)
 	if err != nil {
 		return err
 	}
@@ -92,9 +92,9 @@ func (u *upkeep) lockSecrets(ctx context.Context, r runner, id string) (workspac
 	}
 	var secrets []byte
 	if err := r.row(ctx, u.d.text.lockSecrets, u.d.arg(id)).Scan(text{&workspace}, &lastUsed, &secrets); err != nil {
-		return "", 0, nil, found(err)
+		return "", 0, nil, orNotFound(err)
 	}
-	rows, err = readSecrets(secrets)
+	rows, err = decodedSecrets(secrets)
 	return workspace, lastUsed, rows, err
 }
 
@@ -113,19 +113,19 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 			return store.ErrConflict
 		}
 		s.Digest = to
-		secrets, err := written(rows)
+		secrets, err := encoded(rows)
 		if err != nil {
 			return err
 		}
 		if _, err := r.exec(ctx, u.d.text.setSecrets, u.d.arg(secrets), u.d.arg(keyID)); err != nil {
 			return err
 		}
-		return u.d.tell(ctx, r, store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: keyID})
+		return u.d.writeNotice(ctx, r, store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: keyID})
 	})
 	if err != nil {
 		return fail(ctx, "replace digest", err)
 	}
-	u.d.told(ctx)
+	u.d.wakeWatchers(ctx)
 	return nil
 }
 

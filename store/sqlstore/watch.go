@@ -10,15 +10,14 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// kept is how many notices stay for those who watch. Who falls behind further
-// sees it by a gap.
+// kept is how many notices stay. A stream that falls behind further sees a gap.
 const kept = 4096
 
-// told wakes who watches within this process, after a commit, and at times
-// removes old notices.
-func (d *Database) told(ctx context.Context) {
+// wakeWatchers wakes the streams of this process after a commit. Now and then it
+// also removes old notices.
+func (d *Database) wakeWatchers(ctx context.Context) {
 	d.wakes.all()
-	if !due(&d.turns.notices) {
+	if !due(&d.sweeps.notices) {
 		return
 	}
 	var head int64

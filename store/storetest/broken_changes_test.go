@@ -113,7 +113,7 @@ func recordBreakages() []breakage {
 				return time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), nil
 			}}
 			return s
-		}, []string{"Clock/tells the store's clock"}},
+		}, []string{"Clock/reads the store's clock"}},
 
 		{"takes the last end of a list's entry", func(s store.Store) store.Store {
 			next := s.Lists

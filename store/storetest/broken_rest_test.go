@@ -269,7 +269,7 @@ func otherBreakages() []breakage {
 				return next.Advance(ctx, "", now, by, window)
 			})
 			return s
-		}, []string{"Limiter/ids are apart"}},
+		}, []string{"Limiter/ids do not share their count"}},
 
 		{"blocks for as long as a clock was ahead", func(s store.Store) store.Store {
 			latest := map[string]time.Time{}

@@ -168,9 +168,9 @@ func everything(t tester, s store.Store) []string {
 	for _, k := range page.Keys {
 		text = append(append(text, keyText(k)...), fmt.Sprint("Epoch ", k.Epoch))
 	}
-	trail, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
+	log, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
 	must(t, "Events.List", err)
-	for _, e := range trail.Events {
+	for _, e := range log.Events {
 		text = append(text, eventText(e)...)
 	}
 	return text

@@ -113,7 +113,7 @@ var calls = []struct {
 		_, err := s.Usage.Prune(ctx, farAhead)
 		return err
 	}},
-	{"Limiter.Advance", func(s store.Store) bool { return s.Limiter != nil }, func(ctx context.Context, s store.Store) error {
+	{"Limiter.Advance", hasLimiter, func(ctx context.Context, s store.Store) error {
 		_, _, err := s.Limiter.Advance(ctx, "id", noon, time.Second, time.Minute)
 		return err
 	}},
@@ -124,6 +124,7 @@ func hasSigningKeys(s store.Store) bool { return s.SigningKeys != nil }
 func hasEpochs(s store.Store) bool      { return s.Epochs != nil }
 func hasOnceIDs(s store.Store) bool     { return s.OnceIDs != nil }
 func hasUsage(s store.Store) bool       { return s.Usage != nil }
+func hasLimiter(s store.Store) bool     { return s.Limiter != nil }
 
 func contextRules() []rule {
 	var rules []rule

@@ -12,7 +12,7 @@ func eventRules() []rule {
 	return []rule{
 		{
 			name: "keeps every field",
-			why:  "An event comes back as it was given, alone or beside others.",
+			why:  "An event comes back as it was given, alone or with others.",
 			run: func(t tester, s store.Store) {
 				full := newEvent("full")
 				bare := store.Event{ID: "bare", Time: noon.Add(-time.Hour)}
@@ -28,7 +28,7 @@ func eventRules() []rule {
 		},
 		{
 			name: "copies in and out",
-			why:  "A caller may change what it passed or got; the trail does not change.",
+			why:  "A caller may change what it passed or got; the audit log does not change.",
 			run: func(t tester, s store.Store) {
 				e := newEvent("event-1")
 				must(t, "Append", s.Events.Append(background, e))
@@ -65,7 +65,7 @@ func eventRules() []rule {
 			name: "newest first, in pages of every size",
 			why:  "Pages follow one another without gap or repetition, newest first, ties in descending order of the ids; Next is nil on the last page.",
 			run: func(t tester, s store.Store) {
-				want := trail(t, s)
+				want := appendAll(t, s)
 				for _, limit := range []int{1, 2, 5, 20, 100} {
 					equalList(t, fmt.Sprint("pages of ", limit), events(t, s, store.EventQuery{Limit: limit}), want)
 				}
@@ -97,7 +97,7 @@ func eventRules() []rule {
 			name: "newer events do not move a cursor",
 			why:  "A page behind a cursor shows what is older than it, however many events come in.",
 			run: func(t tester, s store.Store) {
-				want := trail(t, s)
+				want := appendAll(t, s)
 				page, err := s.Events.List(background, store.EventQuery{Limit: 7})
 				must(t, "List", err)
 				late := newEvent("late")
@@ -126,7 +126,7 @@ func eventRules() []rule {
 		},
 		{
 			name: "nothing is no error",
-			why:  "An empty trail, an empty list to append and nothing to prune are no errors.",
+			why:  "An empty audit log, an empty list to append and nothing to prune are no errors.",
 			run: func(t tester, s store.Store) {
 				must(t, "Append", s.Events.Append(background))
 				equalList(t, "events", events(t, s, store.EventQuery{Workspace: "team-a"}), []string{})
@@ -138,9 +138,9 @@ func eventRules() []rule {
 	}
 }
 
-// trail appends 20 events of five instants in no order, and returns their ids
+// appendAll appends 20 events of five instants in no order, and returns their ids
 // as they should be listed.
-func trail(t tester, s store.Store) []string {
+func appendAll(t tester, s store.Store) []string {
 	t.Helper()
 	var want []string
 	for i := range 20 {

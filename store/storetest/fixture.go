@@ -224,7 +224,7 @@ func rulesText(r store.Rules) string {
 		r.MaxKeys, r.RequireExpiry, r.MaxLifetime, stamp(r.EnforcedFrom))
 }
 
-// eventIDs lists the whole trail, newest first.
+// eventIDs lists the whole audit log, newest first.
 func eventIDs(t tester, s store.Store) []string {
 	t.Helper()
 	page, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})

@@ -8,8 +8,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// limiterRules use steps of hours. For a limiter that goes by its server's clock
-// some of that time has passed when it answers, but never as much as slack.
+// slack is how much less than the exact time ahead an answer may be. A limiter that
+// goes by its server's clock answers after some time has passed; against steps of
+// hours that is little.
 const slack = time.Minute
 
 func limiterRules() []rule {
@@ -64,7 +65,7 @@ func limiterRules() []rule {
 			},
 		},
 		{
-			name: "ids are apart",
+			name: "ids do not share their count",
 			why:  "One id's use takes nothing from another's, also where only case or a separator differs.",
 			run: func(t tester, s store.Store) {
 				for _, id := range []string{"a:b", "a", "A", "a:", "", "192.0.2.1", "192.0.2.11"} {

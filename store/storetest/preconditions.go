@@ -50,8 +50,8 @@ var preconditions = []struct {
 	},
 }
 
-// conditioned are the calls whose preconditions are tried, on records that
-// prepareConditioned made.
+// conditioned are the calls whose preconditions are tried, on the records of
+// prepareConditioned, in which the instance's settings have version 1.
 func conditioned() []struct {
 	name string
 	do   func(s store.Store, c store.Change) error
@@ -127,7 +127,7 @@ func preconditionRules() []rule {
 		},
 		rule{
 			name: "a spent one-time id comes before preconditions",
-			why:  "A retry of what went through is told so, also when what it rested on has changed since.",
+			why:  "A retry of a change that was made is ErrExists, even if what it rested on has changed since.",
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				c := change("once")
@@ -147,7 +147,7 @@ func preconditionRules() []rule {
 }
 
 // raceOutrun lets creations race a change of what they rest on, through all
-// replicas. What is there when the change has returned is all that comes.
+// replicas. Once the change has returned, no further creation succeeds.
 func raceOutrun(t tester, r []store.Store) {
 	s := r[0]
 	for i, p := range preconditions {
@@ -216,7 +216,7 @@ func countKeys(t tester, s store.Store, id string) int {
 // clockRules are about Upkeep.Clock.
 func clockRules() []rule {
 	return []rule{{
-		name: "tells the store's clock",
+		name: "reads the store's clock",
 		why:  "Clock is the zero time or an instant of this century in UTC, and does not go back.",
 		run: func(t tester, s store.Store) {
 			var last time.Time

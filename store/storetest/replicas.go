@@ -107,7 +107,7 @@ func replicaRaces() []replicaRule {
 		},
 		{
 			name: "one change, sent to every replica",
-			why:  "A client that repeats its request elsewhere makes one key.",
+			why:  "A client that repeats its request at another replica makes one key.",
 			run: func(t tester, r []store.Store) {
 				for round := range 4 {
 					errs := race(24, func(i int) error {
@@ -185,7 +185,7 @@ func replicaRaces() []replicaRule {
 		{
 			name:  "B18 one limit over all",
 			why:   "Attempts at one instant cannot exceed the limit by going to several replicas.",
-			needs: func(s store.Store) bool { return s.Limiter != nil },
+			needs: hasLimiter,
 			run:   raceAttempts,
 		},
 		{

@@ -27,7 +27,7 @@ func replicaSights() []replicaRule {
 	for _, look := range append(keySights(), epochSights()...) {
 		rules = append(rules, replicaRule{
 			name:  "B07 " + look.name,
-			why:   "Once the call has returned, every replica reads the change: a login elsewhere, begun a moment later, is refused.",
+			why:   "Once the call has returned, every replica reads the change: a login through another replica, begun a moment later, is refused.",
 			needs: look.needs,
 			run:   func(t tester, r []store.Store) { lookOn(t, r, look) },
 		})

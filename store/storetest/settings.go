@@ -196,7 +196,7 @@ func workspaceRules() []rule {
 		},
 		{
 			name: "events stay",
-			why:  "A deleted workspace's events stay in the trail, and the deletion brings its own.",
+			why:  "A deleted workspace's events stay in the audit log, and the deletion brings its own.",
 			run: func(t tester, s store.Store) {
 				must(t, "Create", s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, change("created")))
 				must(t, "DeleteWorkspace", s.Settings.DeleteWorkspace(background, "team-a", noon, change("deleted")))

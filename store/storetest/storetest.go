@@ -28,12 +28,12 @@ import (
 // there: without one of them Run fails and names it. A group of rules about
 // any other field that is nil is left out, and the test's log says which.
 //
-// without names rules, as "Group/rule", that the driver does not keep yet: they
-// are skipped. A name that no rule has is an error.
+// without names the rules, as "Group/rule", that the driver does not keep yet: they
+// are skipped. A name that no rule has fails the test.
 //
-// All instants that the rules pass are fixed ones of the year 2026, except
-// for ends that must not come, which lie far ahead: a driver that compares
-// with its server's clock fails, but for a limiter, which may go by it.
+// All instants that the rules pass are fixed ones of the year 2026, except for
+// ends that lie far ahead so that they do not come. So a driver that compares them
+// with its server's clock fails. Only a limiter may go by that clock.
 func Run(t *testing.T, newStore func(*testing.T) store.Store, without ...string) {
 	probe := newStore(t)
 	if names := missing(probe); len(names) > 0 {
@@ -136,13 +136,13 @@ func groups() []group {
 		{name: "Clock", rules: clockRules()},
 		{name: "Races", rules: raceRules()},
 		{name: "Context", rules: contextRules()},
-		{name: "SigningKeys", needs: func(s store.Store) bool { return s.SigningKeys != nil }, rules: signingRules()},
-		{name: "Epochs", needs: func(s store.Store) bool { return s.Epochs != nil }, rules: epochRules()},
+		{name: "SigningKeys", needs: hasSigningKeys, rules: signingRules()},
+		{name: "Epochs", needs: hasEpochs, rules: epochRules()},
 		{name: "Lists", needs: hasLists, rules: hostListRules()},
-		{name: "OnceIDs", needs: func(s store.Store) bool { return s.OnceIDs != nil }, rules: onceRules()},
-		{name: "Usage", needs: func(s store.Store) bool { return s.Usage != nil }, rules: usageRules()},
-		{name: "Limiter", needs: func(s store.Store) bool { return s.Limiter != nil }, rules: limiterRules()},
-		{name: "Watch", needs: func(s store.Store) bool { return s.Watch != nil }, rules: watchRules()},
+		{name: "OnceIDs", needs: hasOnceIDs, rules: onceRules()},
+		{name: "Usage", needs: hasUsage, rules: usageRules()},
+		{name: "Limiter", needs: hasLimiter, rules: limiterRules()},
+		{name: "Watch", needs: hasWatch, rules: watchRules()},
 	}
 	if !soak() {
 		for i := range all {

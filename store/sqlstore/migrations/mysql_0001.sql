@@ -166,7 +166,8 @@ CREATE TABLE IF NOT EXISTS {p}notices (
     token     MEDIUMBLOB NOT NULL
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
--- For people: texts, and times in UTC; none is NULL. No digest is shown.
+-- For people: texts, and times in UTC, NULL where no time is set. No digest is
+-- shown.
 
 CREATE OR REPLACE VIEW {p}keys_view AS SELECT
     CONVERT(id USING utf8mb4) AS id,

@@ -169,7 +169,8 @@ CREATE TABLE {p}notices (
     token     text COLLATE "C" NOT NULL
 );
 
--- For people: texts, and times with time zone; none is NULL. No digest is shown.
+-- For people: texts, and times with time zone, NULL where no time is set. No
+-- digest is shown.
 
 CREATE VIEW {p}keys_view AS SELECT
     id,

@@ -169,7 +169,8 @@ CREATE TABLE {p}notices (
     token     BLOB NOT NULL
 );
 
--- For people: texts, and times in UTC; none is NULL. No digest is shown.
+-- For people: texts, and times in UTC, NULL where no time is set. No digest is
+-- shown.
 
 CREATE VIEW {p}keys_view AS SELECT
     CAST(id AS TEXT) AS id,
