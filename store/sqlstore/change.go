@@ -31,7 +31,7 @@ func (d *Database) change(ctx context.Context, workspace string, c store.Change,
 	}
 	d.told(ctx)
 	if c.Once != nil {
-		d.sweepOnce(ctx, c.Now)
+		d.sweepOnce(ctx)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 	if err == nil {
 		err = e.d.write(ctx, func(r runner) error {
 			b := e.d.batch()
-			b.exec(e.d.text.revoke, digest(tokenID), micros(until))
+			b.exec(e.d.text.revoke, digest(tokenID), micros(until), max(micros(until)-micros(now), 0), micros(now))
 			if err := b.tell(store.Notice{Kind: store.NoticeToken, Token: tokenID}); err != nil {
 				return err
 			}
@@ -67,6 +67,6 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 		return fail(ctx, "revoke token", err)
 	}
 	e.d.told(ctx)
-	e.d.sweepRevoked(ctx, now)
+	e.d.sweepRevoked(ctx)
 	return nil
 }

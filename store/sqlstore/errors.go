@@ -113,7 +113,9 @@ func wordsPostgreSQL(state string) string {
 		return wordsReadOnly
 	case "42P01":
 		return wordsNoTable
-	case "26000", "42P05", "08P01":
+	case "08P01":
+		return "the protocol was violated, as by a connection pooler that mixes statements up or refuses a setting in the data source's name"
+	case "26000", "42P05":
 		return "a connection pooler does not keep prepared statements; see the package's documentation"
 	case "25P02", "25P03":
 		return "the server ended a transaction that stood still"

@@ -32,7 +32,7 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 	if err != nil {
 		return fail(ctx, "spend one-time id", err)
 	}
-	o.d.sweepOnce(ctx, now)
+	o.d.sweepOnce(ctx)
 	return nil
 }
 

@@ -59,6 +59,69 @@
 // of several processes for the lock of the file; readers wait for nobody. The
 // file must lie on a local disk. For memory alone there is package memstore.
 //
+// # Sessions
+//
+// What a session's settings change in the meaning of statements is set or checked
+// on each connection, or of no effect:
+//
+//	PostgreSQL
+//	  set       the isolation of each transaction, READ COMMITTED
+//	  set       idle_in_transaction_session_timeout, 2 s in each transaction
+//	  refused   synchronous_commit=off; an encoding other than UTF8
+//	  refused   read-only sessions and servers, standbys
+//	  no matter time zone, standard_conforming_strings, bytea_output
+//	  yours     search_path: it must find the same tables on every connection
+//	  yours     statement_timeout and lock_timeout, which only make calls fail
+//	MySQL and MariaDB
+//	  set       idle_transaction_timeout of the session, 2 s (MariaDB)
+//	  refused   autocommit off; completion_type but NO_CHAIN; READ UNCOMMITTED
+//	  refused   an sql_mode without STRICT_TRANS_TABLES or STRICT_ALL_TABLES, or
+//	            with ORACLE or EMPTY_STRING_IS_NULL; sql_select_limit
+//	  refused   read-only sessions and servers
+//	  no matter time zone, character set, other modes, other isolations
+//	  yours     innodb_flush_log_at_trx_commit=1 and sync_binlog=1, without which
+//	            a server that loses power loses what was acknowledged
+//	SQLite
+//	  refused   journal_mode but WAL, synchronous below FULL, no busy_timeout
+//
+// Connections are checked before the first use and before the first change on
+// each, with one round trip or two. Each answer of MySQL also tells whether
+// autocommit is on. The one setting that MariaDB's sessions get is meant for a pool
+// of Latchkey's own; it ends a transaction of the host's that stands still, too.
+//
+// A client that vanishes in the middle of a change holds others up for two seconds
+// on PostgreSQL and MariaDB, since the server then ends its transaction. MySQL has
+// no such setting. There a vanished client holds its locks until wait_timeout
+// (eight hours by default) or until TCP gives up: set wait_timeout, say to 60, and
+// let connections end before that (SetConnMaxIdleTime).
+//
+// # Servers and failover
+//
+// Changes and reads that decide something need the server that takes writes. One
+// that is read-only, or follows another one, is answered with store.ErrUnavailable,
+// and its connections are closed: the next ones lead to wherever the host's
+// settings then lead. Let them lead to the server that takes writes:
+// target_session_attrs=read-write with several hosts in a data source's name of
+// pgx or lib/pq, rejectReadOnly=true with go-sql-driver, or a proxy that follows
+// the failover. A replica of MySQL must have read_only set: nothing else tells it
+// from the server it follows. An asynchronous replica that takes over has not got
+// the last changes.
+//
+// The clock of the limiter and of what is collected is the server's; that of
+// SQLite is the machine's. Servers that may take over one from another must keep
+// time.
+//
+// # Connection poolers
+//
+// PgBouncer and its like work in session mode with any settings. In transaction
+// mode set default_query_exec_mode=exec (or simple_protocol, or cache_describe) for
+// pgx, whose default fails there unless the pooler keeps prepared statements
+// (PgBouncer from 1.21 with max_prepared_statements). Set binary_parameters=yes for
+// lib/pq: without it statements of different clients are mixed up. Statement mode
+// does not work. search_path cannot stand in the data source's name then: set it
+// with ALTER ROLE or ALTER DATABASE. LISTEN does not work through a pooler in
+// transaction mode: give Config.Listen a connection that goes to the server.
+//
 // # For operators
 //
 // The views latchkey_keys_view, latchkey_workspaces_view and

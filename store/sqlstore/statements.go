@@ -157,10 +157,6 @@ func (s *statements) rest(dialect Dialect, fix func(string) string) {
 
 	s.epochs = fix(`SELECT {standby}, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
 		FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`)
-	s.revoke = fix(dialect.pick(
-		`INSERT INTO {p}revoked AS r (id, ends) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET ends = GREATEST(r.ends, excluded.ends)`,
-		`INSERT INTO {p}revoked (id, ends) VALUES (?, ?) ON DUPLICATE KEY UPDATE ends = GREATEST(ends, VALUES(ends))`,
-		`INSERT INTO {p}revoked AS r (id, ends) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET ends = max(r.ends, excluded.ends)`))
 
 	s.ring = fix(`SELECT version, content FROM {p}ring WHERE id = 1`)
 	s.lockRing = fix(`SELECT version FROM {p}ring WHERE id = 1{lock}`)

@@ -17,6 +17,14 @@ func (s *statements) limits(dialect Dialect, fix func(string) string) {
 	s.once = fix(`SELECT value, expires FROM {p}once WHERE id = ?`)
 	s.sweepOnce = fix(ended(dialect, "once", "expires", `1`))
 
+	// A revocation outlives its token by the clock of whoever revoked it, too: by as
+	// much as that clock differs from the server's, up to the life of the longest
+	// token. Arguments: id, end, time left, caller's clock.
+	s.revoke = fix(`INSERT INTO {p}revoked` + dialect.pick(" AS r", "", " AS r") + ` (id, ends)
+		VALUES (?, {max}(?, {clock} + ? + ` + dialect.pick("LEAST", "LEAST", "min") + `(ABS({clock} - ?), ` + longestToken + `))) ` +
+		dialect.pick(`ON CONFLICT (id) DO UPDATE SET ends = GREATEST(r.ends, excluded.ends)`,
+			`ON DUPLICATE KEY UPDATE ends = GREATEST(ends, VALUES(ends))`,
+			`ON CONFLICT (id) DO UPDATE SET ends = max(r.ends, excluded.ends)`))
 	s.sweepRevoked = fix(ended(dialect, "revoked", "ends", `1`))
 
 	s.addDay = fix(dialect.pick(

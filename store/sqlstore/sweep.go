@@ -3,12 +3,14 @@ package sqlstore
 import (
 	"context"
 	"sync/atomic"
-	"time"
 )
 
 // skew is how long what has ended is kept by the server's clock, for callers
 // whose clocks run behind: ten minutes in microseconds.
 const skew = `600000000`
+
+// longestToken is a day in microseconds.
+const longestToken = `86400000000`
 
 // turns counts calls that leave rows behind which end by themselves. Every
 // so often one of them removes what has ended: more than came in since, so
@@ -20,13 +22,13 @@ const sweepEvery = 256
 
 func due(n *atomic.Uint64) bool { return n.Add(1)%sweepEvery == 0 }
 
-func (d *Database) sweepOnce(ctx context.Context, _ time.Time) {
+func (d *Database) sweepOnce(ctx context.Context) {
 	if due(&d.turns.once) {
 		d.discardOld(ctx, d.text.sweepOnce)
 	}
 }
 
-func (d *Database) sweepRevoked(ctx context.Context, _ time.Time) {
+func (d *Database) sweepRevoked(ctx context.Context) {
 	if due(&d.turns.revoked) {
 		d.discardOld(ctx, d.text.sweepRevoked)
 	}

@@ -135,7 +135,10 @@ func TestSweepsGoByTheServersClock(t *testing.T) {
 		leave("long ago", now.Add(-11*time.Minute), now.Add(-time.Hour))
 		leave("just now", now.Add(-9*time.Minute), now.Add(-time.Hour))
 		leave("needed", now.Add(time.Minute), now)
-		_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_limits SET arrival = ", now.Add(-11*time.Minute).UnixNano(),
+		_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_revoked SET ends = ", now.Add(-11*time.Minute).UnixMicro(),
+			" WHERE ends = (SELECT m FROM (SELECT MIN(ends) AS m FROM latchkey_revoked) x)"))
+		require.NoError(t, err)
+		_, err = db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_limits SET arrival = ", now.Add(-11*time.Minute).UnixNano(),
 			" WHERE arrival = (SELECT m FROM (SELECT MIN(arrival) AS m FROM latchkey_limits) x)"))
 		require.NoError(t, err)
 		clocks := wrongClocks()
@@ -199,3 +202,36 @@ const (
 	sweepEvery  = 256
 	keptNotices = 4096
 )
+
+// B29: a revocation outlives its token by the clock of the replica that issued and
+// revoked it, however wrong that clock is.
+func TestRevocationsOutliveWrongClocks(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		for _, try := range []struct {
+			wrong, left, keeps time.Duration
+		}{
+			{0, time.Hour, time.Hour},
+			{0, -time.Hour, 0},
+			{-time.Hour, 15 * time.Minute, 75 * time.Minute},
+			{time.Hour, 15 * time.Minute, 75 * time.Minute},
+			{-20_000 * time.Hour, 15 * time.Minute, 24*time.Hour + 15*time.Minute},
+			{20_000 * time.Hour, 15 * time.Minute, 20_000*time.Hour + 15*time.Minute},
+		} {
+			now := time.Now()
+			theirs := now.Add(try.wrong)
+			require.NoError(t, s.Epochs.Revoke(ctx, "token", theirs.Add(try.left), theirs))
+			ends := time.UnixMicro(int64(count(t, db, "SELECT ends FROM latchkey_revoked")))
+			require.WithinDuration(t, now.Add(try.keeps), ends, patience, "%+v", try)
+			_, err := db.ExecContext(ctx, "DELETE FROM latchkey_revoked")
+			require.NoError(t, err)
+		}
+		now := time.Now()
+		require.NoError(t, s.Epochs.Revoke(ctx, "token", now.Add(time.Hour), now))
+		require.NoError(t, s.Epochs.Revoke(ctx, "token", now.Add(time.Minute), now))
+		ends := time.UnixMicro(int64(count(t, db, "SELECT ends FROM latchkey_revoked")))
+		require.WithinDuration(t, now.Add(time.Hour), ends, patience, "the later end stays")
+	})
+}

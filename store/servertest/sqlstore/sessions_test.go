@@ -1,0 +1,208 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/sqlstore"
+)
+
+// sessionSetting is something that a data source's name or a server's default may
+// set on every connection.
+type sessionSetting struct {
+	name    string
+	engine  engine
+	with    func(t *testing.T, source string) string
+	refused string // empty: it is accepted
+}
+
+func sessionSettings() []sessionSetting {
+	maria := func(name, value, refused string) sessionSetting {
+		return sessionSetting{"MariaDB, " + name + "=" + value, engines[1],
+			mariaWith(func(c *mysql.Config) { c.Params = map[string]string{name: value} }), refused}
+	}
+	postgres := func(parameter, refused string) sessionSetting {
+		return sessionSetting{"PostgreSQL, " + parameter, engines[0], postgresWith(parameter), refused}
+	}
+	return []sessionSetting{
+		maria("autocommit", "0", "autocommit must be on"),
+		maria("completion_type", "'CHAIN'", "completion_type must be NO_CHAIN"),
+		maria("completion_type", "'RELEASE'", "completion_type must be NO_CHAIN"),
+		maria("tx_isolation", "'READ-UNCOMMITTED'", "the isolation must not be READ UNCOMMITTED"),
+		maria("tx_read_only", "1", "the server or the session is read-only"),
+		maria("sql_mode", "''", "sql_mode must have STRICT_TRANS_TABLES"),
+		maria("sql_mode", "'ORACLE,STRICT_ALL_TABLES'", "sql_mode must not have ORACLE"),
+		maria("sql_mode", "'EMPTY_STRING_IS_NULL,STRICT_ALL_TABLES'", "sql_mode must not have EMPTY_STRING_IS_NULL"),
+		maria("sql_select_limit", "10", "sql_select_limit must not be set"),
+		maria("sql_mode", "'ANSI,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,NO_ZERO_DATE,HIGH_NOT_PRECEDENCE,STRICT_ALL_TABLES'", ""),
+		maria("time_zone", "'-11:00'", ""),
+		maria("tx_isolation", "'READ-COMMITTED'", ""),
+		maria("tx_isolation", "'SERIALIZABLE'", ""),
+		maria("sql_auto_is_null", "1", ""),
+		maria("character_set_results", "latin1", ""),
+		postgres("synchronous_commit=off", "synchronous_commit must not be off"),
+		postgres("client_encoding=LATIN1", "client_encoding must be UTF8"),
+		postgres("default_transaction_read_only=on", "the server or the session is read-only"),
+		postgres("default_transaction_isolation=serializable", ""),
+		postgres("default_transaction_deferrable=on", ""),
+		postgres("synchronous_commit=local", ""),
+		postgres("standard_conforming_strings=off", ""),
+		postgres("bytea_output=escape", ""),
+		postgres("idle_in_transaction_session_timeout=0", ""),
+		postgres("timezone=Asia%2FKolkata", ""),
+	}
+}
+
+// A session's settings change nothing in what statements mean, or else are refused
+// in words.
+func TestSessionSettings(t *testing.T) {
+	ctx := context.Background()
+	for _, try := range sessionSettings() {
+		t.Run(try.name, func(t *testing.T) {
+			t.Parallel()
+			name, source := try.engine.space(t)
+			plain := try.engine.tables(t, dial(t, name, source), sqlstore.Config{}).Store()
+			db := dial(t, name, try.with(t, source))
+			d, err := sqlstore.New(db, try.engine.dialect, sqlstore.Config{})
+			require.NoError(t, err)
+			s := d.Store()
+			create := func() error { return s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, event("event-1")) }
+			if try.refused != "" {
+				for _, err := range []error{d.Migrate(ctx), create()} {
+					require.ErrorIs(t, err, store.ErrUnavailable)
+					require.ErrorContains(t, err, try.refused)
+				}
+				_, err = plain.Keys.Lookup(ctx, "key-1")
+				require.ErrorIs(t, err, store.ErrNotFound, "nothing was written")
+				return
+			}
+			require.NoError(t, d.Migrate(ctx))
+			k := key("team-a", "key-1")
+			k.Name, k.NotAfterText = `a\b'c"d ?$1 `+"\t日", ""
+			require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, event("event-1")))
+			for _, from := range []store.Store{plain, s} {
+				found, err := from.Keys.Lookup(ctx, "key-1")
+				require.NoError(t, err)
+				require.Equal(t, k.Name, found.Key.Name)
+				require.Equal(t, k.Secrets, found.Key.Secrets)
+				require.Equal(t, k.NotAfter, found.Key.NotAfter)
+			}
+			found, err := s.Keys.Lookup(ctx, "key-1")
+			require.NoError(t, err)
+			found.Key.Disabled = true
+			require.NoError(t, plain.Keys.Update(ctx, found.Key, store.Change{EndTokens: true}))
+			found, err = s.Keys.Lookup(ctx, "key-1")
+			require.NoError(t, err)
+			require.True(t, found.Key.Disabled)
+			_, moved, err := s.Limiter.Advance(ctx, "id", noon, time.Hour, time.Hour)
+			require.NoError(t, err)
+			require.True(t, moved)
+			_, moved, err = plain.Limiter.Advance(ctx, "id", noon, time.Hour, time.Hour)
+			require.NoError(t, err)
+			require.False(t, moved)
+			once := store.OnceID{ID: "id", Expires: noon.Add(time.Hour)}
+			require.NoError(t, s.OnceIDs.Spend(ctx, once, noon))
+			require.ErrorIs(t, plain.OnceIDs.Spend(ctx, once, noon), store.ErrExists)
+			page, err := s.Keys.List(ctx, store.KeyQuery{Text: `B'C"D`})
+			require.NoError(t, err)
+			require.Len(t, page.Keys, 1)
+		})
+	}
+}
+
+// unlike opens connections of which later ones are not like the first.
+type unlike struct {
+	below     driver.Driver
+	source    string
+	statement string
+	on        atomic.Bool
+}
+
+func (u *unlike) Driver() driver.Driver { return u.below }
+
+func (u *unlike) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := u.below.Open(u.source)
+	if err == nil && u.on.Load() {
+		_, err = c.(driver.ExecerContext).ExecContext(ctx, u.statement, nil)
+	}
+	return c, err
+}
+
+// Each connection is checked: after a failover they may be those of a server that
+// is set up otherwise.
+func TestEachConnectionIsChecked(t *testing.T) {
+	ctx := context.Background()
+	for _, try := range []struct {
+		engine             engine
+		statement, refused string
+		reads              bool // what reads alone is refused, too
+	}{
+		{engines[0], "SET synchronous_commit = off", "synchronous_commit must not be off", false},
+		{engines[1], "SET autocommit = 0", "autocommit", true},
+		{engines[1], "SET sql_mode = ''", "sql_mode must have STRICT_TRANS_TABLES", false},
+		{engines[2], "PRAGMA synchronous = OFF", "synchronous must be FULL", false},
+	} {
+		t.Run(try.engine.name+", "+try.statement, func(t *testing.T) {
+			name, source := try.engine.space(t)
+			plain := dial(t, name, source)
+			u := &unlike{below: plain.Driver(), source: source, statement: try.statement}
+			db := sql.OpenDB(u)
+			defer db.Close()
+			s := try.engine.tables(t, db, sqlstore.Config{}).Store()
+			create := func(id string) error { return s.Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{}) }
+			require.NoError(t, create("key-1"))
+			require.NoError(t, create("key-2"), "one that was found fit is not asked again")
+			leave(t, db)
+			u.on.Store(true)
+			err := create("key-3")
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			require.ErrorContains(t, err, try.refused)
+			if !try.reads {
+				return
+			}
+			for what, call := range map[string]func() error{
+				"look-up":   func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err },
+				"list":      func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err },
+				"settings":  func() error { _, err := s.Settings.Instance(ctx); return err },
+				"ring":      func() error { _, err := s.SigningKeys.Ring(ctx); return err },
+				"limit":     func() error { _, _, err := s.Limiter.Advance(ctx, "id", noon, 1, time.Hour); return err },
+				"spend":     func() error { return s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon}, noon.Add(-time.Hour)) },
+				"use":       func() error { return s.Upkeep.Touch(ctx, []store.Use{{Key: "key-1", Secret: "s1", At: noon}}) },
+				"purge":     func() error { _, err := s.Upkeep.Purge(ctx, noon); return err },
+				"the clock": func() error { _, err := s.Upkeep.Clock(ctx); return err },
+				"epochs": func() error {
+					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1"})
+					return err
+				},
+				"watch": func() error { return s.Watch.Watch(ctx, func() {}, func(store.Notice) { t.Error("a notice") }) },
+			} {
+				err := call()
+				require.ErrorIs(t, err, store.ErrUnavailable, what)
+				require.ErrorContains(t, err, "autocommit", what)
+			}
+			u.on.Store(false)
+			leave(t, db)
+			require.NoError(t, create("key-4"))
+		})
+	}
+}
+
+// MariaDB ends a transaction whose client is silent: the driver sets that on each
+// connection that writes, and leaves a shorter time alone.
+func TestIdleTransactionTimeout(t *testing.T) {
+	for given, want := range map[string]int{"0": 2, "60": 2, "1": 1} {
+		_, source := engines[1].space(t)
+		db := dial(t, "mysql", mariaWith(func(c *mysql.Config) { c.Params = map[string]string{"idle_transaction_timeout": given} })(t, source))
+		db.SetMaxOpenConns(1)
+		engines[1].tables(t, db, sqlstore.Config{})
+		require.Equal(t, want, count(t, db, "SELECT @@idle_transaction_timeout"), given)
+	}
+}
