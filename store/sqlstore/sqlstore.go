@@ -183,6 +183,7 @@ type Database struct {
 	// before and never changed after.
 	checked  atomic.Bool
 	checking chan struct{} // one place: a lock whose wait can end
+	galera   atomic.Bool   // a connection led to a node of a Galera cluster
 	prepared map[string]*sql.Stmt
 
 	writer chan struct{} // SQLite: who holds its one place writes

@@ -34,14 +34,14 @@ func (p pool) rows(ctx context.Context, query string, args ...any) (checkedRows,
 	if stmt := p.d.prepared[query]; stmt != nil {
 		return p.d.checkedRows(stmt.QueryContext(ctx, args...))
 	}
-	return p.d.checkedRows(p.d.pool.QueryContext(ctx, p.d.dialect.checking(query), args...))
+	return p.d.checkedRows(p.d.pool.QueryContext(ctx, p.d.checkedQuery(query), args...))
 }
 
 func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := p.d.prepared[query]; stmt != nil {
 		return p.d.checkedRow(stmt.QueryRowContext(ctx, args...))
 	}
-	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.dialect.checking(query), args...))
+	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.checkedQuery(query), args...))
 }
 
 // transaction runs statements in one of MySQL.
@@ -73,14 +73,14 @@ func (t transaction) rows(ctx context.Context, query string, args ...any) (check
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.d.checkedRows(t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...))
 	}
-	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.dialect.checking(query), args...))
+	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.checkedQuery(query), args...))
 }
 
 func (t transaction) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.d.checkedRow(t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...))
 	}
-	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.dialect.checking(query), args...))
+	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.checkedQuery(query), args...))
 }
 
 // connection runs statements in a transaction of SQLite, which database/sql
