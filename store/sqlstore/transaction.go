@@ -246,17 +246,25 @@ func (d *Database) unknown(ctx context.Context, err error) error {
 
 // attempts is how often something is tried that others undo: enough for
 // hundreds of writers at one row, few enough to end.
-const attempts = 30
+const (
+	attempts       = 30
+	attemptsGalera = 100
+)
 
 // again runs do until nobody undoes it. What a server that takes no writes has
 // answered is asked once more, of another one if the host's connections lead to
 // one by now.
 func (d *Database) again(ctx context.Context, do func() error) error {
-	moved := false
+	moved, most, step := false, attempts, 6
+	if d.galera.Load() {
+		// The writers of one process take turns. Of those at several nodes the
+		// first to commit wins: who waits for long loses to one that does not.
+		most, step = attemptsGalera, 0
+	}
 	for attempt := 1; ; attempt++ {
 		err := do()
 		switch {
-		case err == nil || attempt == attempts || ctx.Err() != nil:
+		case err == nil || attempt == most || ctx.Err() != nil:
 			return err
 		case d.dialect.readOnly(err) && !moved:
 			moved = true
@@ -264,17 +272,16 @@ func (d *Database) again(ctx context.Context, do func() error) error {
 		case !d.dialect.undone(err):
 			return err
 		default:
-			if ended := pause(ctx, attempt); ended != nil {
+			if ended := pause(ctx, min(attempt, step)); ended != nil {
 				return ended
 			}
 		}
 	}
 }
 
-// pause waits for a random while, longer with each attempt: up to 2 ms after
-// the first, up to 64 ms after the sixth.
-func pause(ctx context.Context, attempt int) error {
-	most := time.Millisecond << min(attempt, 6)
+// pause waits for a random while, up to 2 ms to the power of step.
+func pause(ctx context.Context, step int) error {
+	most := time.Millisecond << step
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)))
 	if err != nil {
 		return err
