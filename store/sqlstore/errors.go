@@ -103,6 +103,7 @@ const (
 	wordsNoPlace   = "the database does not exist"
 	wordsCancelled = "the server cancelled the statement"
 	wordsLock      = "another transaction holds a lock"
+	wordsWait      = wordsLock + ", or the Galera node cannot catch up with the others"
 )
 
 // wordsPostgreSQL names the states of appendix A of PostgreSQL's manual that
@@ -158,8 +159,10 @@ func wordsMySQL(number int) string {
 		return wordsNoPlace
 	case 1317, 1969, 3024:
 		return wordsCancelled
-	case 1205, 1213:
+	case 1213:
 		return wordsLock
+	case 1205:
+		return wordsWait
 	case 1047:
 		return "the node is not part of the primary component"
 	case 1180:
@@ -261,8 +264,7 @@ func (d Dialect) undone(err error) bool {
 		return c.state == "40001" || c.state == "40P01" || c.state == "25P03"
 	case MySQL:
 		// Deadlock found, or a conflict of two nodes of a Galera cluster; lock
-		// wait timeout, or one of a wait for the cluster; MariaDB: record has
-		// changed since last read.
+		// wait timeout; MariaDB: record has changed since last read.
 		n := codeOf(err).number
 		return n == 1213 || n == 1205 || n == 1020
 	}

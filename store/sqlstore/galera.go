@@ -89,3 +89,11 @@ func (d *Database) setTurn(ctx context.Context, conn *sql.Conn, from, to int64) 
 	n, err := affected(conn.ExecContext(ctx, d.text.setTurn, to, from))
 	return n == 1, err
 }
+
+// behind reports whether a Galera node did not get what the others have
+// committed, as one that they left behind. It gives the same code as a wait for
+// a lock that took too long.
+func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err).number == 1205 }
+
+// undone is that of the dialect, except for what is of no use to try again.
+func (d *Database) undone(err error) bool { return d.dialect.undone(err) && !d.behind(err) }

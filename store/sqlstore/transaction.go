@@ -238,7 +238,7 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 // unknown is the error of a commit. Unless the database says that it undid
 // the transaction, it may have been made.
 func (d *Database) unknown(ctx context.Context, err error) error {
-	if d.dialect.undone(err) {
+	if d.undone(err) {
 		return err
 	}
 	return fmt.Errorf("%w; whether it was written is unknown", unavailable(ctx, err))
@@ -266,10 +266,10 @@ func (d *Database) again(ctx context.Context, do func() error) error {
 		switch {
 		case err == nil || attempt == most || ctx.Err() != nil:
 			return err
-		case d.dialect.readOnly(err) && !moved:
+		case (d.dialect.readOnly(err) || d.behind(err)) && !moved:
 			moved = true
 			d.dropReadOnly(ctx)
-		case !d.dialect.undone(err):
+		case !d.undone(err):
 			return err
 		default:
 			if ended := pause(ctx, min(attempt, step)); ended != nil {
