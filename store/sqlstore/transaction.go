@@ -103,10 +103,12 @@ func (c connection) row(ctx context.Context, query string, args ...any) checkedR
 // read runs a statement that reads. SQLite may find the file locked for a
 // moment, such as during recovery.
 func (d *Database) read(ctx context.Context, do func(r runner) error) error {
-	if err := d.ready(ctx); err != nil {
-		return err
-	}
-	return d.again(ctx, func() error { return do(pool{d}) })
+	return d.again(ctx, func() error {
+		if err := d.ready(ctx); err != nil {
+			return err
+		}
+		return do(pool{d})
+	})
 }
 
 // alone runs one writing statement that is atomic by itself. One of MySQL is
@@ -128,10 +130,10 @@ func (d *Database) single(ctx context.Context, do func(r runner) error) error {
 
 // write runs do in a transaction and commits it, unless do fails.
 func (d *Database) write(ctx context.Context, do func(r runner) error) error {
-	if err := d.ready(ctx); err != nil {
-		return err
-	}
 	return d.again(ctx, func() error {
+		if err := d.ready(ctx); err != nil {
+			return err
+		}
 		switch d.dialect {
 		case PostgreSQL:
 			return d.writePostgreSQL(ctx, do)
@@ -255,14 +257,15 @@ const (
 // answered is asked once more, of another one if the host's connections lead to
 // one by now.
 func (d *Database) again(ctx context.Context, do func() error) error {
-	moved, most, step := false, attempts, 6
-	if d.galera.Load() {
-		// The writers of one process take turns. Of those at several nodes the
-		// first to commit wins: who waits for long loses to one that does not.
-		most, step = attemptsGalera, 0
-	}
+	moved := false
 	for attempt := 1; ; attempt++ {
 		err := do()
+		most, step := attempts, min(attempt, 6)
+		if d.galera.Load() {
+			// The writers of one process take turns. Of those at several nodes the
+			// first to commit wins: one that waits long loses to others.
+			most, step = attemptsGalera, 0
+		}
 		switch {
 		case err == nil || attempt == most || ctx.Err() != nil:
 			return err
@@ -272,14 +275,14 @@ func (d *Database) again(ctx context.Context, do func() error) error {
 		case !d.undone(err):
 			return err
 		default:
-			if ended := pause(ctx, min(attempt, step)); ended != nil {
+			if ended := pause(ctx, step); ended != nil {
 				return ended
 			}
 		}
 	}
 }
 
-// pause waits for a random while, up to 2 ms to the power of step.
+// pause waits for a random while, up to 1 ms, doubled step times.
 func pause(ctx context.Context, step int) error {
 	most := time.Millisecond << step
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)))

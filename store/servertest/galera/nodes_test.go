@@ -163,6 +163,7 @@ func TestPoolLeavesANode(t *testing.T) {
 	hold(t, db, 5)
 	require.NoError(t, g.CutOff(ctx, bad))
 	t.Cleanup(func() { require.NoError(t, g.Rejoin(context.Background(), bad)) })
+	// The first of them is the first of its Database.
 	for name, call := range calls {
 		proxy.Retarget(g.Nodes[bad].Addr())
 		db.SetMaxIdleConns(0)
