@@ -49,6 +49,9 @@ func TestEndingTokens(t *testing.T) {
 		{"delete", func(t *testing.T, w *world) {
 			require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID))
 		}, 401, nil},
+		{"end all tokens", func(t *testing.T, w *world) {
+			require.NoError(t, w.Keys().EndAllTokens(t.Context(), admin))
+		}, 200, nil},
 		{"rotate without grace", func(t *testing.T, w *world) {
 			_, secret, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})
 			require.NoError(t, err)

@@ -162,8 +162,8 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 // failingLimiter is a limiter that may be down.
 type failingLimiter struct{ err error }
 
-func (l *failingLimiter) Advance(context.Context, string, time.Time, time.Duration, time.Duration) (time.Time, bool, error) {
-	return time.Time{}, l.err == nil, l.err
+func (l *failingLimiter) Advance(context.Context, string, time.Time, time.Duration, time.Duration) (time.Duration, bool, error) {
+	return 0, l.err == nil, l.err
 }
 
 // TestLoginTimeout: every request tells the store how long it may take. That a

@@ -28,8 +28,6 @@ type failingEpochs struct {
 	until atomic.Value // the time.Time of the last revocation
 }
 
-func (f *failingEpochs) With(store.Keys) bool { return true }
-
 func (f *failingEpochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	if f.fail.Load() == "read" {
 		return store.EpochState{}, store.ErrUnavailable

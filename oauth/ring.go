@@ -46,7 +46,11 @@ type ring struct {
 	every     time.Duration
 	algorithm jose.Algorithm
 	clock     func() time.Time
-	log       *slog.Logger
+	// agrees reports whether the clock is right enough to rotate by.
+	agrees func(context.Context) (bool, error)
+	// storeClock is that of the store, zero if it has none.
+	storeClock func(context.Context) (time.Time, error)
+	log        *slog.Logger
 }
 
 type attempt struct {
@@ -113,8 +117,13 @@ func (r *ring) signer(ctx context.Context) *jose.Signer {
 	if len(keys) == 1 {
 		return keys[0].signer
 	}
-	used := r.used.Load()
-	now := max(r.clock().UnixMicro(), used)
+	used, now := r.used.Load(), r.clock().UnixMicro()
+	if used-now > (ringLead + r.every).Microseconds() {
+		// The clock was far ahead for a while.
+		r.used.CompareAndSwap(used, 0)
+		used = 0
+	}
+	now = max(now, used)
 	i := len(keys) - 1
 	for i > 0 && keys[i].NotBefore.UnixMicro() > now {
 		i--

@@ -72,9 +72,19 @@ func (r *ring) step(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		next, made, err := r.due(keys, now)
+		trusted, err := r.trusts(ctx, keys, now)
+		if err != nil {
+			return err
+		}
+		next, made, err := r.due(keys, now, trusted)
 		if err != nil || next == nil {
 			return err
+		}
+		if len(keys) > 0 {
+			// By a wrong clock nothing may be due. A first key is needed anyway.
+			if agrees, err := r.agrees(ctx); err != nil || !agrees {
+				return err
+			}
 		}
 		records := make([]store.SigningKey, len(next))
 		for i, key := range next {
@@ -95,9 +105,36 @@ func (r *ring) step(ctx context.Context, now time.Time) error {
 	return fmt.Errorf("oauth: save the signing keys: other replicas changed them %d times meanwhile: %w", ringTries, store.ErrConflict)
 }
 
+// near returns how many of the keys have come to use, or will within one period.
+// One whose time lies further ahead was made by a clock that was wrong, or this
+// one lags.
+func (r *ring) near(keys []ringKey, now time.Time) int {
+	latest := now.Add(ringLead + r.every)
+	for i, key := range keys {
+		if key.NotBefore.After(latest) {
+			return i
+		}
+	}
+	return len(keys)
+}
+
+// trusts reports whether to go by this clock where all keys lie far ahead of it:
+// if nobody else changes the ring, or the store has a clock, to which r.agrees
+// compares it.
+func (r *ring) trusts(ctx context.Context, keys []ringKey, now time.Time) (bool, error) {
+	if !r.shared || len(keys) == 0 || r.near(keys, now) > 0 {
+		return true, nil
+	}
+	theirs, err := r.storeClock(ctx)
+	if err != nil {
+		return false, fmt.Errorf("oauth: read the store's clock: %w", err)
+	}
+	return !theirs.IsZero(), nil
+}
+
 // due returns the keys as they should be at the time, and the one it made, if
-// any; nil if nothing is due.
-func (r *ring) due(keys []ringKey, now time.Time) (next []ringKey, made *ringKey, err error) {
+// any; nil if nothing is due. Keys that lie far ahead hold nothing up.
+func (r *ring) due(keys []ringKey, now time.Time, trusted bool) (next []ringKey, made *ringKey, err error) {
 	// The newest key stays, whatever its record says.
 	newest := len(keys) - 1
 	changed := false
@@ -108,21 +145,22 @@ func (r *ring) due(keys []ringKey, now time.Time) (next []ringKey, made *ringKey
 		}
 		next = append(next, key)
 	}
-	newest = len(next) - 1
+	near := r.near(next, now)
 	from := now
-	if newest >= 0 {
+	if len(next) > 0 {
 		from = now.Add(ringLead)
 	}
-	if newest < 0 || !from.Before(next[newest].NotBefore.Add(r.every)) {
+	if near == 0 && (len(next) == 0 || trusted) || near > 0 && !from.Before(next[near-1].NotBefore.Add(r.every)) {
 		if made, err = r.make(now, from); err != nil {
 			return nil, nil, err
 		}
-		next, changed = append(next, *made), true
+		next, changed = slices.Insert(next, near, *made), true
+		near++
 	}
-	for i := range next[:len(next)-1] {
-		if key := &next[i]; key.Retire.IsZero() {
-			key.NotAfter = next[i+1].NotBefore
-			key.Retire, changed = key.NotAfter.Add(ringTail), true
+	for i := range near - 1 {
+		key, successor := &next[i], next[i+1].NotBefore
+		if key.Retire.IsZero() || key.NotAfter.After(successor) {
+			key.NotAfter, key.Retire, changed = successor, successor.Add(ringTail), true
 		}
 	}
 	for i := range next {

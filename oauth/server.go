@@ -84,6 +84,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if s.resource, err = s.describeResource(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
+	s.ring.agrees, s.ring.storeClock = keys.ClockAgrees, st.Upkeep.Clock
 	// Last, since it may write: a server that cannot be made leaves no trace.
 	if err := s.ring.start(context.Background()); err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func (s *Server) verifiers() error {
 		Issuer:           s.cfg.Issuer,
 		Audiences:        s.cfg.Audience,
 		Keys:             s.ring,
-		Epochs:           &epochs{store: s.store.Epochs, now: s.cfg.Now, timeout: s.cfg.LoginTimeout},
+		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout},
 		Permissions:      s.cfg.Permissions,
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,
@@ -288,7 +289,7 @@ func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson
 
 // epochs answers for this server's verifier, from the store.
 type epochs struct {
-	store store.Epochs
+	store store.Reads
 	now   func() time.Time
 	// timeout keeps a guard from waiting as long as a store that hangs.
 	timeout time.Duration
@@ -298,17 +299,17 @@ type epochs struct {
 func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
 	timed := withTimeout(ctx, e.timeout)
 	defer timed.stop()
-	state, err := e.store.Read(timed, store.TokenRef{Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID})
+	state, err := e.store.Read(timed, store.TokenRef{
+		Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID, Epochs: t.Epochs,
+	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return true, nil
 	case err != nil:
 		return false, err
 	}
-	return state.Revoked ||
-		t.Epochs[0] < state.Instance ||
-		t.Epochs[1] < state.Workspace ||
-		t.Epochs[2] < state.Key ||
+	// A higher epoch is from before a backup was restored.
+	return state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
 		!state.SecretKnown ||
 		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -71,10 +72,11 @@ func newPair(t testing.TB, alg string) *pair {
 	claims := harness.Claims(t, answer{Body: string(c.reply)}.Token())
 	sub, _ := claims["sub"].(string)
 	secretID, _ := claims["secret_id"].(string)
+	epochs, _ := claims["epochs"].([]any)
 	floorWith := func(random io.Reader) *floor {
 		return newFloor(alg, signing.ID, p.key, random, pepper,
 			`{"iss":"`+pairIssuer+`","sub":"`+sub+`","aud":"`+pairIssuer+`","client_id":"`+sub+`","scope":"project.list project.read",`,
-			`","workspace":"team-a","secret_id":"`+secretID+`","epochs":[0,0,1]}`,
+			`","workspace":"team-a","secret_id":"`+secretID+`","epochs":[`+fmt.Sprintf("%.0f,%.0f,%.0f", epochs...)+`]}`,
 			"project.list project.read", key.ID, secret.Reveal())
 	}
 	p.floor, p.alike = floorWith(rand.Reader), floorWith(nil)

@@ -148,7 +148,7 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 		}
 		id += client.String()
 	}
-	arrival, moved, err := l.advance(ctx, id, r.Now)
+	ahead, moved, err := l.advance(ctx, id, r.Now)
 	switch {
 	case err == nil && moved:
 		return nil
@@ -157,9 +157,7 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	case err != nil:
 		return fmt.Errorf("policy: rate limit: %w: %w", store.ErrUnavailable, err)
 	}
-	// The limiter's clock may differ from the request's. By its own clock an
-	// arrival is at most a window ahead, so the wait is at most an interval.
-	wait := ceilSecond(min(l.interval, arrival.Add(l.interval-l.window).Sub(r.Now)))
+	wait := ceilSecond(ahead + l.interval - l.window)
 	return &Denied{
 		Rule:       "rate_limit",
 		Reason:     "Too many logins; try again in " + counted(int64(wait/time.Second), "second") + ".",
@@ -167,7 +165,7 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	}
 }
 
-func (l *rateLimit) advance(ctx context.Context, id string, now time.Time) (time.Time, bool, error) {
+func (l *rateLimit) advance(ctx context.Context, id string, now time.Time) (ahead time.Duration, moved bool, err error) {
 	if l.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)

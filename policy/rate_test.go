@@ -29,8 +29,8 @@ func rateLimit(t *testing.T, c policy.RateLimitConfig) policy.Policy {
 // limiterFunc is a store.Limiter for outages.
 type limiterFunc func(ctx context.Context) error
 
-func (f limiterFunc) Advance(ctx context.Context, _ string, now time.Time, _, _ time.Duration) (time.Time, bool, error) {
-	return now, false, f(ctx)
+func (f limiterFunc) Advance(ctx context.Context, _ string, _ time.Time, _, _ time.Duration) (time.Duration, bool, error) {
+	return 0, false, f(ctx)
 }
 
 func TestRateLimit(t *testing.T) {
@@ -104,10 +104,13 @@ func TestRateLimit(t *testing.T) {
 	})
 	t.Run("B29 a limiter of another clock", func(t *testing.T) {
 		for _, ahead := range []time.Duration{365 * day, -365 * day} {
-			p := rateLimit(t, policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second, Limiter: refusing{now.Add(ahead)}})
+			p := rateLimit(t, policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second, Limiter: elsewhere{memstore.NewLimiter(1024), ahead}})
+			for range 10 {
+				checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(k))), "", "")
+			}
 			err := p.CheckToken(t.Context(), tokenRequest(login(k)))
 			denied, _ := policy.AsDenied(err)
-			if denied == nil || denied.RetryAfter < time.Second || denied.RetryAfter > 10*time.Second {
+			if denied == nil || denied.RetryAfter != 10*time.Second {
 				t.Errorf("%v ahead: %v", ahead, err)
 			}
 		}
@@ -223,11 +226,14 @@ func TestRateLimitCounts(t *testing.T) {
 	})
 }
 
-// refusing is a limiter by a clock of its own, which refuses.
-type refusing struct{ now time.Time }
+// elsewhere is a limiter whose clock is that far from the caller's.
+type elsewhere struct {
+	store.Limiter
+	ahead time.Duration
+}
 
-func (l refusing) Advance(_ context.Context, _ string, _ time.Time, _, window time.Duration) (time.Time, bool, error) {
-	return l.now.Add(window), false, nil
+func (l elsewhere) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
+	return l.Limiter.Advance(ctx, id, now.Add(l.ahead), by, window)
 }
 
 func TestRateLimitOutage(t *testing.T) {
@@ -268,6 +274,11 @@ func TestRateLimitOutage(t *testing.T) {
 			})
 		})
 	}
+	t.Run("B19 a limiter that works limits, whatever an outage would do", func(t *testing.T) {
+		p := rateLimit(t, policy.RateLimitConfig{Limit: 1, Per: time.Minute, OnOutage: policy.Allow})
+		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "", "")
+		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "rate_limit", "")
+	})
 	t.Run("a caller that gave up is not let through", func(t *testing.T) {
 		p := rateLimit(t, policy.RateLimitConfig{Limit: 1, Per: time.Minute, Limiter: hung, OnOutage: policy.Allow})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -103,6 +103,7 @@ func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.
 		if _, _, err = keys.Create(ctx, maker, apikey.Spec{
 			Workspace: adminWorkspace, Name: "bootstrap", Permissions: keys.Catalog().All(), Once: &once,
 			Before: func(_ context.Context, key store.Key, secret apikey.Secret) error {
+				_ = os.Remove(draft) //nolint:errcheck // of the same key, if it has changed since
 				draft = file + "." + key.ID
 				text, err := json.Marshal(credentials{key.ID, secret.Reveal()})
 				return errors.Join(err, writePrivate(draft, text))

@@ -25,6 +25,7 @@ var bodies = map[string]string{
 	"POST /deletions":                               `{"ids":["KEY"]}`,
 	"PUT /settings":                                 `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
 	"POST /settings/preview":                        `{"keys_off":true,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
+	"POST /settings/end_tokens":                     `{}`,
 	"PUT /workspaces/{workspace}/settings":          `{"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
 	"POST /workspaces/{workspace}/settings/preview": `{"max_keys":1,"require_expiry":true,"max_lifetime":60,"enforced_from":null}`,
 	"POST /workspaces/{workspace}/suspend":          `{}`,
@@ -34,7 +35,7 @@ var bodies = map[string]string{
 // adminsOnly are the routes that tell everyone else so, whatever they name.
 var adminsOnly = map[string]bool{
 	"GET /keys": true, "GET /expiring": true, "GET /violations": true, "GET /events": true,
-	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true,
+	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true, "POST /settings/end_tokens": true,
 }
 
 // takesBody reports whether requests with the method have a body.

@@ -77,7 +77,7 @@ func TestIfMatchOnNothing(t *testing.T) {
 			require.Less(t, r.do("ada", entry.Method, path, body, "If-Match", "*").StatusCode, 300)
 		})
 	}
-	require.Equal(t, 6, without)
+	require.Equal(t, 7, without)
 }
 
 // TestTwoAdministrators change one key at once, each on the version that both

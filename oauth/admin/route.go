@@ -60,6 +60,7 @@ func routes() []route {
 		{get, "/settings", nil, false, (*Handler).readSettings},
 		{put, "/settings", nil, false, (*Handler).saveSettings},
 		{post, "/settings/preview", paging, false, (*Handler).previewSettings},
+		{post, "/settings/end_tokens", nil, false, (*Handler).endTokens},
 		{get, "/workspaces/{workspace}/settings", nil, false, (*Handler).readWorkspace},
 		{put, "/workspaces/{workspace}/settings", nil, false, (*Handler).saveWorkspace},
 		{post, "/workspaces/{workspace}/settings/preview", paging, false, (*Handler).previewWorkspace},

@@ -115,6 +115,17 @@ func (h *Handler) saveSettings(c *call) error {
 	return c.answerSettings(saved)
 }
 
+// endTokens serves POST /settings/end_tokens.
+func (h *Handler) endTokens(c *call) error {
+	if _, err := c.readBody(); err != nil {
+		return err
+	}
+	if err := h.keys.EndAllTokens(c.r.Context(), c.actor); err != nil {
+		return err
+	}
+	return h.readSettings(c)
+}
+
 // wantedSettings reads the instance's settings from the body.
 func (c *call) wantedSettings() (store.Instance, error) {
 	b, err := c.readBody(settingsMembers...)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 type rules struct {
@@ -199,6 +200,36 @@ func TestSuspend(t *testing.T) {
 	r.do("ada", "POST", "/workspaces/team-a/resume", "{}").Wants(http.StatusOK).Into(&got)
 	require.False(t, got.Suspended)
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
+}
+
+// TestEndTokens: every token of before ends, settings stay, and keys log in.
+func TestEndTokens(t *testing.T) {
+	r := newRig(t)
+	m := r.create("olga", "team-a", "ci")
+	before := r.epochs("team-a", m.Key.ID)
+	for actor, problem := range map[string]string{"olga": admin.CodeForbidden, "guest": admin.CodeForbidden} {
+		r.do(actor, "POST", "/settings/end_tokens", "").problem(http.StatusForbidden, problem)
+	}
+	r.do("ada", "POST", "/settings/end_tokens", `{"keys_off":true}`).problem(http.StatusBadRequest, admin.CodeMalformed)
+	require.Equal(t, before, r.epochs("team-a", m.Key.ID))
+	var got settings
+	r.do("ada", "POST", "/settings/end_tokens", "").Wants(http.StatusOK).Into(&got)
+	require.False(t, got.KeysOff)
+	require.Equal(t, fresh.rules, got.rules)
+	first := r.epochs("team-a", m.Key.ID)
+	require.Greater(t, first.Instance, before.Instance, "B30")
+	r.do("ada", "POST", "/settings/end_tokens", "{}").Wants(http.StatusOK)
+	require.Greater(t, r.epochs("team-a", m.Key.ID).Instance, first.Instance, "B30 each time")
+	require.NoError(t, r.login(m.Key.ID, m.Secret))
+	require.Contains(t, r.do("ada", "GET", "/events", "").Wants(http.StatusOK).Body, `"settings.end_tokens"`)
+}
+
+// epochs are what tokens of a key are compared with.
+func (r *rig) epochs(workspace, key string) store.EpochState {
+	r.t.Helper()
+	state, err := r.store.Epochs.Read(r.t.Context(), store.TokenRef{Workspace: workspace, Key: key})
+	require.NoError(r.t, err)
+	return state
 }
 
 type effects struct {

@@ -84,11 +84,12 @@ type powers struct {
 	grants scope.Set
 	// admin allows wildcards to reach admin permissions, and settings.
 	admin bool
-	// key is the acting key's record, nil for a person, and end the instant
-	// from which it is expired, under the administrator's rules too; zero is
-	// never.
-	key *store.Key
-	end time.Time
+	// key is the acting key's record, nil for a person, around it what was
+	// read with it, and end the instant from which it is expired, under the
+	// administrator's rules too; zero is never.
+	key    *store.Key
+	around *store.Found
+	end    time.Time
 }
 
 type rights struct {
@@ -108,7 +109,6 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 		p.own, p.workspaces = all, a.workspaces
 		p.grants = catalog.All().Minus(catalog.Admin())
 	case roleKey:
-		ctx = store.Fresh(ctx)
 		found, err := s.lookup(ctx, a.ref.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return p, &ForbiddenError{Action: "act", Reason: "The acting key does not exist any more."}
@@ -128,7 +128,7 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 		if ended(p.end, now) {
 			return p, &ForbiddenError{Action: "act", Reason: "The acting key has expired."}
 		}
-		p.key = &found.Key
+		p.key, p.around = &found.Key, &found
 		p.workspaces = []string{found.Key.Workspace}
 		held := found.Key.Permissions.Intersect(catalog.All()).Intersect(a.limit)
 		m := s.cfg.Management
@@ -154,6 +154,27 @@ func (p powers) in(workspace string) rights {
 		r.remove = r.remove || p.own.remove
 	}
 	return r
+}
+
+// maxDepth is how deep keys may make keys at most, so that a walk over all that
+// one of them made is short.
+const maxDepth = 3
+
+// mayDescend refuses a key that is too deep to make another.
+func (p powers) mayDescend(action string, most int) error {
+	if p.key == nil || p.key.Depth < most {
+		return nil
+	}
+	reason := fmt.Sprintf("Keys made by keys may be at most %d deep, and this one is as deep already.", most)
+	return &ForbiddenError{Action: action, Reason: reason}
+}
+
+// depth is that of a key which the actor makes.
+func (p powers) depth() int {
+	if p.key == nil {
+		return 0
+	}
+	return p.key.Depth + 1
 }
 
 // any reports whether there is at least one right.

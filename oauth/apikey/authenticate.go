@@ -27,8 +27,12 @@ type Login struct {
 	now     time.Time
 }
 
-// Key returns the key that logged in, its digests blanked.
-func (l *Login) Key() store.Key { return l.found.Key.Clone() }
+// Key returns the key that logged in, its digests and epoch blanked.
+func (l *Login) Key() store.Key {
+	key := l.found.Key.Clone()
+	key.Epoch = 0
+	return key
+}
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
@@ -52,11 +56,6 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) err
 	}
 	if err := s.live(ctx, &l.found, l.now); err != nil {
 		return s.refuse(c, l, err)
-	}
-	if s.apart() {
-		if err := s.readMarks(ctx, l); err != nil {
-			return s.refuse(c, l, err)
-		}
 	}
 	// Nobody needs the digests any more.
 	l.secret.Digest = ""
@@ -88,7 +87,7 @@ func (s *Service) prove(ctx context.Context, c Credentials, l *Login) error {
 		// Nothing that this service made looks like this: no read.
 		return s.failed(ctx, c, l.now, errMalformed)
 	}
-	err := s.lookupInto(ctx, c.ID, &l.found)
+	err := lookupInto(ctx, s.reads, c.ID, &l.found)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
@@ -217,6 +216,15 @@ func hostOutage(what string, err error) error {
 	return fmt.Errorf("apikey: %s: %w: %s", what, store.ErrUnavailable, err.Error())
 }
 
+// outage makes whatever a store failed with one of the errors that callers
+// answer 503 to: a driver may return its own.
+func outage(err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}
+
 // failed counts a failure and says how to refuse it.
 func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err error) error {
 	if wait, over := s.budget.fail(ctx, c.Address, c.ID, now); over {
@@ -228,9 +236,11 @@ func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err 
 // ended reports whether an instant, zero for never, has come.
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// blank returns k without digests.
+// blank returns k as callers see it: without digests, and without an epoch, which
+// the store sets when it writes.
 func blank(k store.Key) store.Key {
 	k = k.Clone()
+	k.Epoch = 0
 	for i := range k.Secrets {
 		k.Secrets[i].Digest = ""
 	}

@@ -94,11 +94,11 @@ func (b *budget) wait(ctx context.Context, id string, cost time.Duration, now ti
 	if cost == 0 {
 		return 0
 	}
-	arrival, _, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, 0, budgetWindow)
+	ahead, _, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, 0, budgetWindow)
 	if err != nil {
 		return cost // who cannot count cannot allow
 	}
-	return max(0, arrival.Add(cost-budgetWindow).Sub(now))
+	return max(0, ahead+cost-budgetWindow)
 }
 
 // spend runs on although the request may have ended: hanging up early must not
@@ -107,14 +107,14 @@ func (b *budget) spend(ctx context.Context, id string, cost time.Duration, now t
 	if cost == 0 {
 		return 0
 	}
-	arrival, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, cost, budgetWindow)
+	ahead, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, cost, budgetWindow)
 	switch {
 	case err != nil:
 		return cost
 	case moved:
 		return 0
 	}
-	return max(1, arrival.Add(cost-budgetWindow).Sub(now))
+	return max(1, ahead+cost-budgetWindow)
 }
 
 type idPair struct{ address, addressAndKey string }

@@ -166,12 +166,12 @@ type spy struct {
 	err error
 }
 
-func (s *spy) Advance(ctx context.Context, id string, now time.Time, by, _ time.Duration) (time.Time, bool, error) {
+func (s *spy) Advance(ctx context.Context, id string, _ time.Time, by, _ time.Duration) (time.Duration, bool, error) {
 	s.ids = append(s.ids, id)
 	if err := ctx.Err(); err != nil {
-		return time.Time{}, false, err
+		return 0, false, err
 	}
-	return now.Add(by), true, s.err
+	return by, true, s.err
 }
 
 func TestBudgetFailsClosed(t *testing.T) {
@@ -182,6 +182,22 @@ func TestBudgetFailsClosed(t *testing.T) {
 	wait, over = b.Fail(t.Context(), addrA, victim, noon)
 	require.True(t, over)
 	require.Positive(t, wait)
+}
+
+// TestBudgetWait: who is over a budget waits until one more failure fits.
+func TestBudgetWait(t *testing.T) {
+	b := apikey.NewBudget(apikey.Budgets{PerAddress: 3, PerAddressAndKey: -1})
+	for range 3 {
+		_, over := b.Fail(t.Context(), addrA, victim, noon)
+		require.False(t, over)
+	}
+	for passed, want := range map[time.Duration]time.Duration{0: 20 * time.Second, 5 * time.Second: 15 * time.Second, 20*time.Second - 1: 1} {
+		wait, over := b.Fail(t.Context(), addrA, victim, noon.Add(passed))
+		require.True(t, over)
+		require.Equal(t, want, wait)
+		wait, _ = b.Over(t.Context(), addrA, victim, noon.Add(passed))
+		require.Equal(t, want, wait)
+	}
 }
 
 func TestBudgetCountsWhoHangsUp(t *testing.T) {
@@ -207,9 +223,9 @@ func TestBudgetAddressGuardsTheTable(t *testing.T) {
 // fullLimiter moves nothing.
 type fullLimiter struct{ calls int }
 
-func (f *fullLimiter) Advance(_ context.Context, _ string, now time.Time, _, window time.Duration) (time.Time, bool, error) {
+func (f *fullLimiter) Advance(_ context.Context, _ string, _ time.Time, _, window time.Duration) (time.Duration, bool, error) {
 	f.calls++
-	return now.Add(window), false, nil
+	return window, false, nil
 }
 
 func BenchmarkBudgetOver(b *testing.B) {

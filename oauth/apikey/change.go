@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,10 +102,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			if len(kept) >= MaxSecrets {
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
-			if len(kept) == 0 {
-				k.Epoch++
-			}
-			k.Secrets = append(kept, s.keep(k, secret, now))
+			k.Secrets = append(kept, s.keep(k, secret, p.actor.ref, now))
 			return nil
 		},
 	})
@@ -125,9 +121,10 @@ type alteration struct {
 	version int64
 	address Address
 	once    *store.OnceID
+	now     time.Time
 	// yields: the act gives a secret or revives, whatever else it changes.
 	yields bool
-	// narrows: the act may be repeated on a conflict without harm.
+	// narrows: the act holds whatever else changed of the key meanwhile.
 	narrows bool
 	apply   func(p powers, k *store.Key, now time.Time) error
 }
@@ -136,21 +133,14 @@ type alteration struct {
 var errUnchanged = errors.New("apikey: unchanged")
 
 // alter is what every change of one key goes through: authority read at this
-// moment, the change, policy, authority over the result, one write.
+// moment, the change, policy, authority over the result, one write that names
+// what all of it rests on.
 func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
-	for attempt := 1; ; attempt++ {
-		key, err := s.alterOnce(ctx, actor, id, a)
-		if !a.narrows || attempt == maxAttempts || !errors.Is(err, store.ErrConflict) {
-			return key, err
-		}
-	}
+	a.now = s.now()
+	return settled(func() (store.Key, error) { return s.alterOnce(ctx, actor, id, &a) })
 }
 
-const maxAttempts = 10
-
-func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
-	ctx = store.Fresh(ctx)
-	now := s.now()
+func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alteration) (store.Key, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.Key{}, err
@@ -166,27 +156,29 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alter
 	if a.version != 0 && a.version != before.Version {
 		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
 	}
+	if !a.narrows {
+		// It was asked for with this key in mind: of two rotations at once
+		// only one may end the secrets that it found.
+		a.version = before.Version
+	}
 	after := before.Clone()
-	after.Updated = now
-	if err := a.apply(p, &after, now); errors.Is(err, errUnchanged) {
-		if err := s.reconfirm(ctx, markOf(&before)); err != nil {
-			return store.Key{}, err
-		}
+	after.Updated = a.now
+	if err := a.apply(p, &after, a.now); errors.Is(err, errUnchanged) {
 		s.uses.overlay(&before)
 		return blank(before), nil
-	} else if errors.Is(err, store.ErrNotFound) { // a secret, which may be gone since a moment ago
-		return store.Key{}, cmp.Or(s.reconfirm(ctx, markOf(&before)), err)
 	} else if err != nil {
 		return store.Key{}, err
 	}
+	rests := p.basis()
 	if a.policy != "" {
 		if a.yields {
 			if err := s.askHost(ctx, after.Workspace); err != nil {
 				return store.Key{}, hostRefusal(a.action, err)
 			}
 		}
+		rests = p.basisIn(found.Workspace, found.Instance)
 		if _, err := s.ask(ctx, policy.KeyRequest{
-			Action: a.policy, Now: now, Actor: actor.ref, Address: a.address,
+			Action: a.policy, Now: a.now, Actor: actor.ref, Address: a.address,
 			Workspace: found.Workspace, Instance: s.effective(found.Instance),
 		}, &before, &after); err != nil {
 			return store.Key{}, err
@@ -197,23 +189,13 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a alter
 			return store.Key{}, err
 		}
 	}
-	if after.Epoch == before.Epoch && endsTokens(&before, &after) {
-		after.Epoch++
-	}
-	change, err := s.change(now, actor.ref, a.action, after.Workspace, id, changedFields(&before, &after))
+	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changedFields(&before, &after))
 	if err != nil {
 		return store.Key{}, err
 	}
-	change.Once = spend(a.once, id)
-	if err := s.announce(ctx, &before, &after); err != nil {
-		return store.Key{}, err
-	}
+	change.Once, change.If, change.EndTokens = spend(a.once, id), rests, endsTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
-		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, err)
-	}
-	s.tellSpent(ctx, change)
-	if err := s.confirm(ctx, &before, &after); err != nil {
-		return store.Key{}, err
+		return store.Key{}, written(a.action, err)
 	}
 	after.Version++
 	s.uses.overlay(&after)
@@ -273,10 +255,21 @@ func widens(before, after *store.Key) bool {
 }
 
 // endsTokens reports whether tokens issued before the change would allow more
-// than the key does after it.
+// than the key does after it. One secret that ends takes its own tokens with it;
+// when all end the epoch says so too, for a verifier that knows epochs only.
 func endsTokens(before, after *store.Key) bool {
-	return !after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||
+	stays := func(secret store.Secret) bool {
+		return slices.ContainsFunc(before.Secrets, func(old store.Secret) bool { return old.ID == secret.ID })
+	}
+	return after.Disabled && !before.Disabled || len(before.Secrets) > 0 && !slices.ContainsFunc(after.Secrets, stays) ||
+		!after.Permissions.ContainsAll(before.Permissions) || outlives(before.NotAfter, after.NotAfter) ||
 		lacks(after.Resources, before.Resources)
+}
+
+func sameSecrets(a, b *store.Key) bool {
+	return slices.EqualFunc(a.Secrets, b.Secrets, func(a, b store.Secret) bool {
+		return a.ID == b.ID && a.NotAfter.Equal(b.NotAfter)
+	})
 }
 
 // changedFields names what differs, as events and problems name it.

@@ -76,6 +76,10 @@ type Config struct {
 	// kept, if the store keeps any. Default 90 days; negative keeps them for
 	// ever.
 	UsageRetention time.Duration
+	// MaxClockSkew is how far this process's clock may be from the store's, if
+	// the store has one. Beyond that Prune deletes nothing; see ClockAgrees.
+	// Default 1 minute; 1 second to 1 hour.
+	MaxClockSkew time.Duration
 	// Reminders tells the host of keys about to expire. Zero: nobody is told.
 	Reminders Reminders
 
@@ -113,6 +117,10 @@ type Management struct {
 	AdminList   string
 	AdminSave   string
 	AdminDelete string
+
+	// MaxDepth is how many keys may stand between a key and a person: with 1 a
+	// key that a key made makes none itself. Default 3; 1 to 3.
+	MaxDepth int
 }
 
 // Default and largest values.
@@ -121,6 +129,7 @@ const (
 	MaxTokenLifetime      = 24 * time.Hour
 	DefaultEventRetention = 400 * 24 * time.Hour
 	DefaultUsageRetention = 90 * 24 * time.Hour
+	DefaultMaxClockSkew   = time.Minute
 	// MaxSecrets is how many secrets a key can hold at once.
 	MaxSecrets = 8
 )
@@ -129,7 +138,9 @@ const (
 // use. It starts no goroutine: who embeds it calls Flush now and then, and
 // once at the end.
 type Service struct {
-	store  store.Store
+	store store.Store
+	// reads are those of logins, from memory where the host keeps a cache.
+	reads  store.Reads
 	cfg    Config
 	policy policy.Policy
 	hasher *hasher
@@ -181,6 +192,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	cfg.Peppers = nil
 	return &Service{
 		store:  st,
+		reads:  st.Reads(),
 		cfg:    cfg,
 		policy: policy.All(cfg.Policy, policy.Settings()),
 		hasher: hash,
@@ -226,6 +238,18 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	}
 	if cfg.UsageRetention == 0 {
 		cfg.UsageRetention = DefaultUsageRetention
+	}
+	if cfg.MaxClockSkew == 0 {
+		cfg.MaxClockSkew = DefaultMaxClockSkew
+	}
+	if cfg.MaxClockSkew < time.Second || cfg.MaxClockSkew > time.Hour {
+		add("Config.MaxClockSkew is %s; it must be from 1s to 1h", cfg.MaxClockSkew)
+	}
+	if cfg.Management.MaxDepth == 0 {
+		cfg.Management.MaxDepth = maxDepth
+	}
+	if cfg.Management.MaxDepth < 1 || cfg.Management.MaxDepth > maxDepth {
+		add("Config.Management.MaxDepth is %d; it must be from 1 to %d", cfg.Management.MaxDepth, maxDepth)
 	}
 	problems = append(problems, cfg.Reminders.complete()...)
 	if err := checkRules(cfg.Defaults.Rules, false); err != nil {

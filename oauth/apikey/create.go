@@ -29,6 +29,7 @@ const (
 	ActionRevoke          = "key.revoke_secret"
 	ActionRefuse          = "login.refused"
 	ActionSettings        = "settings.change"
+	ActionEndTokens       = "settings.end_tokens"
 	ActionWorkspace       = "workspace.change"
 	ActionSuspend         = "workspace.suspend"
 	ActionResume          = "workspace.resume"
@@ -36,9 +37,8 @@ const (
 )
 
 const (
-	maxID             = 255
-	maxName           = 255
-	maxImportedSecret = 1024
+	maxID   = 255
+	maxName = 255
 	// maxYear is the last that RFC 3339 and databases can write.
 	maxYear = 9999
 )
@@ -63,13 +63,15 @@ type Spec struct {
 	// that was not empty: see Spent. Spent before: store.ErrExists. It must
 	// expire in the future.
 	Once *store.OnceID
-	// Before, unless nil, is called once with the key as it is to be stored,
+	// Before, unless nil, is called with the key as it is to be stored,
 	// without digests, and its secret: after every check and policy, right
 	// before the write. An error from it ends the call, which wraps it, and
 	// nothing is stored. It is for what must not be lost if the process ends
 	// now, such as the secret, which nobody can read afterwards, and for
-	// a caller that accepts only the key it asked for. The write may still fail. Import
-	// gives no secret: its caller has it.
+	// a caller that accepts only the key it asked for. It is called once, and
+	// again only if settings change at that moment and the key is to be stored
+	// with other permissions or another expiry than it was shown; id and secret
+	// stay. The write may still fail. Import gives no secret: its caller has it.
 	Before func(ctx context.Context, key store.Key, secret Secret) error `json:"-"`
 	// Address is the client's, for policies.
 	Address Address
@@ -90,9 +92,9 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key
 	if err != nil {
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	key, err := s.add(ctx, actor, spec, policy.Create, ActionCreate, id, secret, func(k *store.Key, now time.Time) error {
-		k.Secrets = []store.Secret{s.keep(k, secret, now)}
-		return nil
+	key, err := s.add(ctx, actor, &creation{
+		spec: spec, policy: policy.Create, action: ActionCreate, id: id, shown: secret,
+		secret: func(k *store.Key) (store.Secret, error) { return s.keep(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {
 		return store.Key{}, Secret{}, err
@@ -100,102 +102,35 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key
 	return key, secret, nil
 }
 
-// ImportSpec describes a key that comes from another system with the id and
-// secret its programs already hold.
-type ImportSpec struct {
-	Spec
-	// ID is the client id: 1 to 255 printable ASCII characters without space.
-	ID string
-	// Secret is the plaintext, hashed at once. One of fewer than 128 bits by
-	// length and alphabet gets a slow digest.
-	Secret string
-	// Digest, instead of Secret, is a bcrypt, an argon2id or a PBKDF2 string
-	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too). Bare fast hashes
-	// are refused; what to do about them says package migrate.
-	Digest string
-	// Generated declares that the secret is random with at least 128 bits:
-	// a slow digest is then replaced by a fast one at the first login.
-	Generated bool
-}
+// creation is one call of Create or Import.
+type creation struct {
+	spec   Spec
+	policy policy.Action
+	action string
+	id     string
+	shown  Secret // to Spec.Before
+	// secret makes the record of the key's secret, which may take long.
+	secret func(*store.Key) (store.Secret, error)
 
-// Import makes a key with a given id and secret. Config.Imported must be set.
-// An id that a key holds or held is store.ErrExists; other errors are those
-// of Create.
-func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (store.Key, error) {
-	var bad InvalidError
-	if !s.cfg.Imported {
-		bad.add("secret", "Config.Imported is false: an imported secret could not log in.")
-	}
-	if !validID(spec.ID) {
-		bad.add("id", "An id has 1 to 255 printable ASCII characters without spaces.")
-	}
-	switch {
-	case (spec.Secret == "") == (spec.Digest == ""):
-		bad.add("secret", "Give either the secret or its digest.")
-	case spec.Digest != "":
-		if err := checkImported(spec.Digest); err != nil {
-			bad.add("digest", strings.TrimPrefix(err.Error(), "apikey: imported digest: "))
-		}
-	case len(spec.Secret) > maxImportedSecret:
-		bad.add("secret", fmt.Sprintf("A secret has at most %d bytes.", maxImportedSecret))
-	}
-	if err := bad.orNil(); err != nil {
-		return store.Key{}, err
-	}
-	return s.add(ctx, actor, spec.Spec, policy.Import, ActionImport, spec.ID, Secret{}, func(k *store.Key, now time.Time) error {
-		secret, err := s.bring(ctx, k, spec, now)
-		k.Secrets = []store.Secret{secret}
-		return err
-	})
-}
-
-// bring makes the record of an imported secret.
-func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec, now time.Time) (store.Secret, error) {
-	secret := store.Secret{Digest: spec.Digest, Generated: spec.Generated, Created: now}
-	if parsed, err := ParseSecret(s.cfg.SecretPrefix, spec.Secret); err == nil {
-		// One of Latchkey's own, coming home: logins look for its derived id.
-		secret.ID, secret.Generated = secretID(parsed.Reveal()), true
-	} else if secret.ID, err = randomID(s.cfg.Random, 9); err != nil {
-		return secret, fmt.Errorf("apikey: import: %w", err)
-	}
-	secret.Hint = secretOf("", spec.Secret).Hint()
-	var err error
-	switch {
-	case secret.Digest != "":
-	case entropyBits(spec.Secret) < strongBits:
-		if secret.Digest, err = s.slow.hash(ctx, s.cfg.Random, spec.Secret); err != nil {
-			return secret, fmt.Errorf("apikey: import: %w", err)
-		}
-	default:
-		secret.Digest = s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: secret.ID, secret: spec.Secret})
-	}
-	return secret, nil
+	now    time.Time
+	made   []store.Secret // what secret returned
+	before *store.Key     // what Spec.Before saw last
 }
 
 // add is what Create and Import share: authority, validation, policy, one
-// write.
-func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.Action, action, id string, shown Secret, secrets func(*store.Key, time.Time) error) (store.Key, error) {
-	ctx = store.Fresh(ctx)
-	now := s.now()
+// write that names what all of it rests on.
+func (s *Service) add(ctx context.Context, actor Actor, c *creation) (store.Key, error) {
+	c.now = s.now()
+	return settled(func() (store.Key, error) { return s.addOnce(ctx, actor, c) })
+}
+
+func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.Key, error) {
+	spec := &c.spec
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.Key{}, err
 	}
-	rights := p.in(spec.Workspace)
-	resources, bad := s.checkSpec(spec, now)
-	if len(bad.Problems) > 0 {
-		if rights.save {
-			s.addUnknown(bad, spec.Permissions, p.admin)
-		}
-		return store.Key{}, bad
-	}
-	if !rights.any() {
-		return store.Key{}, fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
-	}
-	if !rights.save {
-		return store.Key{}, &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
-	}
-	permissions, err := s.cfg.Permissions.Expand(spec.Permissions, p.admin)
+	resources, permissions, err := s.mayAdd(p, c)
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -204,13 +139,13 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 		return store.Key{}, err
 	}
 	if workspace.Deleted {
-		return store.Key{}, fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
+		return store.Key{}, errNoWorkspace
 	}
 	if err := s.askHost(ctx, spec.Workspace); err != nil {
-		return store.Key{}, hostRefusal(action, err)
+		return store.Key{}, hostRefusal(c.action, err)
 	}
 	key := store.Key{
-		ID:           id,
+		ID:           c.id,
 		Workspace:    spec.Workspace,
 		Name:         spec.Name,
 		Permissions:  permissions,
@@ -219,10 +154,10 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 		NotAfterText: spec.Expiry.text,
 		Resources:    resources,
 		CreatedBy:    actor.ref,
-		Created:      now,
-		Updated:      now,
+		Depth:        p.depth(),
+		Created:      c.now,
+		Updated:      c.now,
 		Version:      1,
-		Epoch:        1,
 	}
 	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
 		key.NotAfter = p.end
@@ -230,45 +165,86 @@ func (s *Service) add(ctx context.Context, actor Actor, spec Spec, what policy.A
 			key.NotAfterText = p.key.NotAfterText
 		}
 	}
-	if err := secrets(&key, now); err != nil {
-		return store.Key{}, err
+	if c.made == nil {
+		secret, err := c.secret(&key)
+		if err != nil {
+			return store.Key{}, err
+		}
+		c.made = []store.Secret{secret}
 	}
-
+	key.Secrets = c.made
 	limit, err := s.ask(ctx, policy.KeyRequest{
-		Action: what, Now: now, Actor: actor.ref, Address: spec.Address,
+		Action: c.policy, Now: c.now, Actor: actor.ref, Address: spec.Address,
 		Workspace: workspace, Instance: instance,
 	}, nil, &key)
 	if err != nil {
 		return store.Key{}, err
 	}
-	if err := p.mayYield(action, &key, true); err != nil {
+	if err := p.mayYield(c.action, &key, true); err != nil {
 		return store.Key{}, err
 	}
-	change, err := s.change(now, actor.ref, action, spec.Workspace, id, nil)
+	change, err := s.change(c.now, actor.ref, c.action, spec.Workspace, c.id, nil)
 	if err != nil {
 		return store.Key{}, err
 	}
-	change.Once = spend(spec.Once, id)
-	if spec.Before != nil {
-		if err := spec.Before(ctx, blank(key), shown); err != nil {
-			return store.Key{}, fmt.Errorf("apikey: create key: before it is stored: %w", err)
-		}
-	}
-	if err := s.announce(ctx, nil, &key); err != nil {
+	change.Once, change.If = spend(spec.Once, c.id), p.basisIn(workspace, instance)
+	if err := c.show(ctx, &key); err != nil {
 		return store.Key{}, err
 	}
 	if err := s.store.Keys.Create(ctx, key, limit, change); err != nil {
-		if errors.Is(err, store.ErrLimit) {
-			reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
-			if limit == 1 {
-				reason = "This workspace may hold at most 1 key."
-			}
-			return store.Key{}, &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
-		}
-		return store.Key{}, fmt.Errorf("apikey: create key: %w", err)
+		return store.Key{}, notAdded(err, limit)
 	}
-	s.tellSpent(ctx, change)
 	return blank(key), nil
+}
+
+var errNoWorkspace = fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
+
+// mayAdd checks what was asked for and that the actor may make keys, and returns
+// the key's resources and permissions.
+func (s *Service) mayAdd(p powers, c *creation) ([]string, scope.Set, error) {
+	rights := p.in(c.spec.Workspace)
+	resources, bad := s.checkSpec(c.spec, c.now)
+	switch {
+	case len(bad.Problems) > 0:
+		if rights.save {
+			s.addUnknown(bad, c.spec.Permissions, p.admin)
+		}
+		return nil, scope.Set{}, bad
+	case !rights.any():
+		return nil, scope.Set{}, errNoWorkspace
+	case !rights.save:
+		return nil, scope.Set{}, &ForbiddenError{Action: c.action, Reason: "You may not make keys in this workspace."}
+	}
+	if err := p.mayDescend(c.action, s.cfg.Management.MaxDepth); err != nil {
+		return nil, scope.Set{}, err
+	}
+	permissions, err := s.cfg.Permissions.Expand(c.spec.Permissions, p.admin)
+	return resources, permissions, err
+}
+
+// show calls Spec.Before, unless it has seen the same key.
+func (c *creation) show(ctx context.Context, key *store.Key) error {
+	if c.spec.Before == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {
+		return nil
+	}
+	seen := key.Clone()
+	c.before = &seen
+	if err := c.spec.Before(ctx, blank(*key), c.shown); err != nil {
+		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
+	}
+	return nil
+}
+
+// notAdded is the error of a creation whose write failed.
+func notAdded(err error, limit int) error {
+	if !errors.Is(err, store.ErrLimit) {
+		return written("create key", err)
+	}
+	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
+	if limit == 1 {
+		reason = "This workspace may hold at most 1 key."
+	}
+	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
 // ask runs the policies and takes over what they narrowed; they never see a
@@ -291,13 +267,15 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 }
 
 // keep makes the record of a generated secret.
-func (s *Service) keep(k *store.Key, secret Secret, now time.Time) store.Secret {
+func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
 	id := secretID(plain)
 	return store.Secret{
 		ID:        id,
 		Hint:      secret.Hint(),
 		Digest:    s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: id, secret: plain}),
+		Prefix:    s.cfg.SecretPrefix,
+		CreatedBy: maker,
 		Generated: true,
 		Created:   now,
 	}

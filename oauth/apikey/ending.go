@@ -1,9 +1,7 @@
 package apikey
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,9 +28,7 @@ func (s *Service) Enable(ctx context.Context, actor Actor, id string) (store.Key
 	return s.IfVersion(0).Enable(ctx, actor, id)
 }
 
-// Delete ends a key and its tokens for good. Its events stay. Where epochs live
-// in another system than keys, deleting a key that is gone ends the tokens that
-// a deletion left behind which was cut off, and is store.ErrNotFound.
+// Delete ends a key and its tokens for good. Its events stay.
 func (s *Service) Delete(ctx context.Context, actor Actor, id string) error {
 	return s.IfVersion(0).Delete(ctx, actor, id)
 }
@@ -52,7 +48,7 @@ func (s *Service) IfVersion(version int64) Conditional { return Conditional{s, v
 // RetireSecret is Service.RetireSecret under the condition.
 func (c Conditional) RetireSecret(ctx context.Context, actor Actor, id, secret string) (store.Key, error) {
 	return c.service.alter(ctx, actor, id, alteration{
-		action: ActionRetire, version: c.version, narrows: c.version == 0,
+		action: ActionRetire, version: c.version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return endSecret(k, secret) },
 	})
 }
@@ -70,7 +66,7 @@ func endSecret(k *store.Key, id string) error {
 // Disable is Service.Disable under the condition.
 func (c Conditional) Disable(ctx context.Context, actor Actor, id string) (store.Key, error) {
 	return c.service.alter(ctx, actor, id, alteration{
-		action: ActionDisable, version: c.version, narrows: c.version == 0,
+		action: ActionDisable, version: c.version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
 	})
 }
@@ -80,7 +76,6 @@ func disable(k *store.Key) error {
 		return errUnchanged
 	}
 	k.Disabled = true
-	k.Epoch++
 	return nil
 }
 
@@ -100,64 +95,31 @@ func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.
 
 // Delete is Service.Delete under the condition.
 func (c Conditional) Delete(ctx context.Context, actor Actor, id string) error {
-	ctx = store.Fresh(ctx)
+	now := c.service.now()
+	return settledAlone(func() error { return c.deleteOnce(ctx, actor, id, now) })
+}
+
+func (c Conditional) deleteOnce(ctx context.Context, actor Actor, id string, now time.Time) error {
 	s := c.service
-	now := s.now()
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return err
 	}
 	found, err := s.visible(ctx, p, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return cmp.Or(s.reconfirmDeletion(ctx, p, id), err)
-	}
 	if err != nil {
 		return err
 	}
-	key := found.Key
-	if !p.in(key.Workspace).remove || p.self(id) {
+	workspace := found.Key.Workspace
+	if !p.in(workspace).remove || p.self(id) {
 		return &ForbiddenError{Action: ActionDelete, Reason: "You may not delete this key."}
 	}
-	if c.version != 0 && c.version != key.Version {
+	if c.version != 0 && c.version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
-	change, err := s.change(now, actor.ref, ActionDelete, key.Workspace, id, nil)
+	change, err := s.change(now, actor.ref, ActionDelete, workspace, id, nil)
 	if err != nil {
 		return err
 	}
-	after := key
-	after.Epoch++
-	after.Secrets = nil
-	if err := s.announce(ctx, &key, &after); err != nil {
-		return err
-	}
-	if err := s.store.Keys.Delete(ctx, key.Workspace, id, c.version, now, change); err != nil {
-		return fmt.Errorf("apikey: delete key: %w", err)
-	}
-	return s.confirm(ctx, &key, &after)
-}
-
-// reconfirmDeletion is reconfirm for a key that is gone: the event says from
-// where.
-func (s *Service) reconfirmDeletion(ctx context.Context, p powers, id string) error {
-	if !s.apart() || !validID(id) {
-		return nil
-	}
-	page, err := s.store.Events.List(ctx, store.EventQuery{Key: id, Action: ActionDelete, Limit: 1})
-	if err != nil {
-		return fmt.Errorf("apikey: delete key: %w", err)
-	}
-	if len(page.Events) == 0 || !p.in(page.Events[0].Workspace).remove {
-		return nil
-	}
-	mark := store.Mark{Workspace: page.Events[0].Workspace, Key: id}
-	state, err := s.store.Epochs.Read(ctx, store.TokenRef{Workspace: mark.Workspace, Key: id})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("apikey: read epochs: %w", err)
-	}
-	mark.Epoch = state.Key + 1
-	return s.raise(ctx, mark)
+	change.If = p.basis()
+	return written("delete key", s.store.Keys.Delete(ctx, workspace, id, c.version, now, change))
 }

@@ -38,17 +38,16 @@ const (
 //	id*, workspace*, name*
 //	permissions*     array of strings
 //	asked            array of strings, as the permissions were given
-//	secrets*         array of {id*, hint, digest*, generated, created*, not_after, last_used}
+//	secrets*         array of {id*, hint, digest*, prefix, created_by, generated, created*, not_after, last_used}
 //	not_after        when the key expires
 //	not_after_text   the same as a date, where it was given as one
 //	resources        array of strings
 //	disabled         boolean
 //	created_by       {kind, id}
+//	depth            how many keys stand between the key and a person, up to 3
 //	created*, updated, last_used
-//	epoch*, workspace_epoch, instance_epoch
 //	suspended        boolean: the workspace is
 func (s *Service) Export(ctx context.Context, actor Actor, w io.Writer) error {
-	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionExport); err != nil {
 		return err
 	}
@@ -81,21 +80,18 @@ func (s *Service) Export(ctx context.Context, actor Actor, w io.Writer) error {
 
 // exportPage writes keys with what stands around them, read once a page.
 func (s *Service) exportPage(ctx context.Context, lines *json.Encoder, keys []store.Key) error {
-	instance, err := s.store.Settings.Instance(ctx)
-	if err != nil {
-		return fmt.Errorf("apikey: export: read settings: %w", err)
-	}
 	workspaces := make(map[string]store.Workspace)
 	for _, key := range keys {
 		workspace, known := workspaces[key.Workspace]
 		if !known {
+			var err error
 			if workspace, err = s.store.Settings.Workspace(ctx, key.Workspace); err != nil {
 				return fmt.Errorf("apikey: export: read workspace: %w", err)
 			}
 			workspaces[key.Workspace] = workspace
 		}
 		s.uses.overlay(&key)
-		if err := lines.Encode(exported(key, workspace, instance)); err != nil {
+		if err := lines.Encode(exported(key, workspace)); err != nil {
 			return fmt.Errorf("apikey: export: write: %w", err)
 		}
 	}

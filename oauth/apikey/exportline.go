@@ -16,44 +16,39 @@ import (
 // another version refuses them.
 const exportFormat = 1
 
-const (
-	maxHint = 32
-	// maxEpoch keeps what a file brings from using up the room above it: an
-	// epoch must be able to rise ever after.
-	maxEpoch = 1 << 50
-)
+const maxHint = 32
 
 // exportedKey is one line.
 type exportedKey struct {
-	Format         int              `json:"format"`
-	ID             string           `json:"id"`
-	Workspace      string           `json:"workspace"`
-	Name           string           `json:"name"`
-	Permissions    []string         `json:"permissions"`
-	Asked          []string         `json:"asked,omitempty"`
-	Secrets        []exportedSecret `json:"secrets"`
-	NotAfter       time.Time        `json:"not_after,omitzero"`
-	NotAfterText   string           `json:"not_after_text,omitempty"`
-	Resources      []string         `json:"resources,omitempty"`
-	Disabled       bool             `json:"disabled,omitempty"`
-	CreatedBy      exportedActor    `json:"created_by,omitzero"`
-	Created        time.Time        `json:"created"`
-	Updated        time.Time        `json:"updated,omitzero"`
-	LastUsed       time.Time        `json:"last_used,omitzero"`
-	Epoch          int64            `json:"epoch"`
-	WorkspaceEpoch int64            `json:"workspace_epoch,omitempty"`
-	InstanceEpoch  int64            `json:"instance_epoch,omitempty"`
-	Suspended      bool             `json:"suspended,omitempty"`
+	Format       int              `json:"format"`
+	ID           string           `json:"id"`
+	Workspace    string           `json:"workspace"`
+	Name         string           `json:"name"`
+	Permissions  []string         `json:"permissions"`
+	Asked        []string         `json:"asked,omitempty"`
+	Secrets      []exportedSecret `json:"secrets"`
+	NotAfter     time.Time        `json:"not_after,omitzero"`
+	NotAfterText string           `json:"not_after_text,omitempty"`
+	Resources    []string         `json:"resources,omitempty"`
+	Disabled     bool             `json:"disabled,omitempty"`
+	CreatedBy    exportedActor    `json:"created_by,omitzero"`
+	Depth        int              `json:"depth,omitempty"`
+	Created      time.Time        `json:"created"`
+	Updated      time.Time        `json:"updated,omitzero"`
+	LastUsed     time.Time        `json:"last_used,omitzero"`
+	Suspended    bool             `json:"suspended,omitempty"`
 }
 
 type exportedSecret struct {
-	ID        string    `json:"id"`
-	Hint      string    `json:"hint,omitempty"`
-	Digest    string    `json:"digest"`
-	Generated bool      `json:"generated,omitempty"`
-	Created   time.Time `json:"created"`
-	NotAfter  time.Time `json:"not_after,omitzero"`
-	LastUsed  time.Time `json:"last_used,omitzero"`
+	ID        string        `json:"id"`
+	Hint      string        `json:"hint,omitempty"`
+	Digest    string        `json:"digest"`
+	Prefix    string        `json:"prefix,omitempty"`
+	CreatedBy exportedActor `json:"created_by,omitzero"`
+	Generated bool          `json:"generated,omitempty"`
+	Created   time.Time     `json:"created"`
+	NotAfter  time.Time     `json:"not_after,omitzero"`
+	LastUsed  time.Time     `json:"last_used,omitzero"`
 }
 
 type exportedActor struct {
@@ -64,25 +59,29 @@ type exportedActor struct {
 var (
 	lineNames = []string{
 		"format", "id", "workspace", "name", "permissions", "asked", "secrets", "not_after", "not_after_text", "resources", "disabled",
-		"created_by", "created", "updated", "last_used", "epoch", "workspace_epoch", "instance_epoch", "suspended",
+		"created_by", "depth", "created", "updated", "last_used", "suspended",
 	}
-	lineNeeds   = []string{"format", "id", "workspace", "name", "permissions", "secrets", "created", "epoch"}
-	secretNames = []string{"id", "hint", "digest", "generated", "created", "not_after", "last_used"}
+	lineNeeds   = []string{"format", "id", "workspace", "name", "permissions", "secrets", "created"}
+	secretNames = []string{"id", "hint", "digest", "prefix", "created_by", "generated", "created", "not_after", "last_used"}
 	secretNeeds = []string{"id", "digest", "created"}
 	actorNames  = []string{"kind", "id"}
 )
 
-func exported(k store.Key, w store.Workspace, i store.Instance) exportedKey {
+func exported(k store.Key, w store.Workspace) exportedKey {
 	line := exportedKey{
 		Format: exportFormat, ID: k.ID, Workspace: k.Workspace, Name: k.Name,
 		Permissions: append([]string{}, k.Permissions.Names()...), Asked: k.Asked.Names(),
 		Secrets:  make([]exportedSecret, len(k.Secrets)),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: k.Resources, Disabled: k.Disabled,
-		CreatedBy: exportedActor(k.CreatedBy), Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed,
-		Epoch: k.Epoch, WorkspaceEpoch: w.Epoch, InstanceEpoch: i.Epoch, Suspended: w.Suspended,
+		CreatedBy: exportedActor(k.CreatedBy), Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed,
+		Suspended: w.Suspended,
 	}
 	for n, secret := range k.Secrets {
-		line.Secrets[n] = exportedSecret(secret)
+		line.Secrets[n] = exportedSecret{
+			ID: secret.ID, Hint: secret.Hint, Digest: secret.Digest, Prefix: secret.Prefix,
+			CreatedBy: exportedActor(secret.CreatedBy), Generated: secret.Generated,
+			Created: secret.Created, NotAfter: secret.NotAfter, LastUsed: secret.LastUsed,
+		}
 	}
 	return line
 }
@@ -99,7 +98,7 @@ func (s *Service) readLine(text []byte) (exportedKey, store.Key, error) {
 		ID: line.ID, Workspace: line.Workspace, Name: line.Name,
 		Permissions: setOf(&bad, "permissions", line.Permissions), Asked: setOf(&bad, "asked", line.Asked),
 		NotAfterText: line.NotAfterText, Resources: line.Resources, Disabled: line.Disabled,
-		CreatedBy: store.ActorRef(line.CreatedBy), Epoch: line.Epoch, Version: 1,
+		CreatedBy: store.ActorRef(line.CreatedBy), Depth: line.Depth, Version: 1,
 		Created: instant(&bad, "created", line.Created), Updated: instant(&bad, "updated", line.Updated),
 		LastUsed: instant(&bad, "last_used", line.LastUsed), NotAfter: instant(&bad, "not_after", line.NotAfter),
 	}
@@ -108,11 +107,9 @@ func (s *Service) readLine(text []byte) (exportedKey, store.Key, error) {
 	}
 	checkText(&bad, "workspace", key.Workspace)
 	checkText(&bad, "name", key.Name)
-	if key.CreatedBy.Kind != "" {
-		checkText(&bad, "created_by", key.CreatedBy.Kind)
-	}
-	if key.CreatedBy.ID != "" {
-		checkText(&bad, "created_by", key.CreatedBy.ID)
+	checkMaker(&bad, key.CreatedBy)
+	if key.Depth < 0 || key.Depth > maxDepth {
+		bad.add("depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
 	}
 	if key.Created.IsZero() {
 		bad.add("created", "It may not be empty.")
@@ -124,12 +121,6 @@ func (s *Service) readLine(text []byte) (exportedKey, store.Key, error) {
 		if err := CheckResource(uri); err != nil {
 			bad.add("resources", "A resource is an absolute URI: "+err.Error()+".")
 		}
-	}
-	if key.Epoch < 1 || key.Epoch > maxEpoch {
-		bad.add("epoch", "It must be from 1 to 2^50.")
-	}
-	if min(line.WorkspaceEpoch, line.InstanceEpoch) < 0 || max(line.WorkspaceEpoch, line.InstanceEpoch) > maxEpoch {
-		bad.add("workspace_epoch, instance_epoch", "They must be from 0 to 2^50.")
 	}
 	key.Secrets = s.readSecrets(&bad, line.Secrets)
 	return line, key, bad.orNil()
@@ -154,14 +145,15 @@ func decodeLine(text []byte) (exportedKey, error) {
 		if err == nil {
 			err = needs(secret, secretNeeds)
 		}
+		if err == nil {
+			err = onlyActor(secret)
+		}
 		if err != nil {
 			return exportedKey{}, fmt.Errorf("secrets: %w", err)
 		}
 	}
-	if actor, there := members.Get("created_by"); there {
-		if _, err := strictjson.Only(actor, actorNames); err != nil {
-			return exportedKey{}, fmt.Errorf("created_by: %w", err)
-		}
+	if err := onlyActor(members); err != nil {
+		return exportedKey{}, err
 	}
 	var line exportedKey
 	if err := json.Unmarshal(text, &line); err != nil {
@@ -176,6 +168,25 @@ func decodeLine(text []byte) (exportedKey, error) {
 		return exportedKey{}, fmt.Errorf("its format is %d, and this version reads %d", line.Format, exportFormat)
 	}
 	return line, nil
+}
+
+// onlyActor checks the member created_by, if it is there.
+func onlyActor(members strictjson.Object) error {
+	if actor, there := members.Get("created_by"); there {
+		if _, err := strictjson.Only(actor, actorNames); err != nil {
+			return fmt.Errorf("created_by: %w", err)
+		}
+	}
+	return nil
+}
+
+func checkMaker(bad *InvalidError, maker store.ActorRef) {
+	if maker.Kind != "" {
+		checkText(bad, "created_by", maker.Kind)
+	}
+	if maker.ID != "" {
+		checkText(bad, "created_by", maker.ID)
+	}
 }
 
 func needs(members strictjson.Object, names []string) error {
@@ -194,10 +205,16 @@ func (s *Service) readSecrets(bad *InvalidError, lines []exportedSecret) []store
 	}
 	secrets := make([]store.Secret, len(lines))
 	for i, line := range lines {
-		secret := store.Secret(line)
-		secret.Created = instant(bad, "secrets", line.Created)
-		secret.NotAfter = instant(bad, "secrets", line.NotAfter)
-		secret.LastUsed = instant(bad, "secrets", line.LastUsed)
+		secret := store.Secret{
+			ID: line.ID, Hint: line.Hint, Digest: line.Digest, Prefix: line.Prefix,
+			CreatedBy: store.ActorRef(line.CreatedBy), Generated: line.Generated,
+			Created: instant(bad, "secrets", line.Created), NotAfter: instant(bad, "secrets", line.NotAfter),
+			LastUsed: instant(bad, "secrets", line.LastUsed),
+		}
+		checkMaker(bad, secret.CreatedBy)
+		if secret.Prefix != "" && CheckPrefix(secret.Prefix) != nil {
+			bad.add("secrets", "A prefix is none that secrets can have.")
+		}
 		switch {
 		case !validID(secret.ID):
 			bad.add("secrets", "An id has 1 to 255 printable ASCII characters without spaces.")

@@ -155,7 +155,7 @@ func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 func (r *rig) ended(g *apikey.Grant) bool {
 	state, err := r.store.Epochs.Read(context.Background(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Secret: g.SecretID})
 	return err != nil || !state.SecretKnown ||
-		g.Epochs[0] < state.Instance || g.Epochs[1] < state.Workspace || g.Epochs[2] < state.Key ||
+		g.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
 		!state.SecretNotAfter.IsZero() && !r.clock.Now().Before(state.SecretNotAfter)
 }
 

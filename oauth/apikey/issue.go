@@ -25,7 +25,7 @@ type Request struct {
 
 // Grant is a decision to issue a token.
 type Grant struct {
-	Key      store.Key // digests blanked
+	Key      store.Key // digests and epoch blanked
 	SecretID string
 	// Resource is the token's audience; empty: the server's own.
 	Resource    string
@@ -135,6 +135,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		Expires:     end.Truncate(time.Second),
 		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
 	}
+	grant.Key.Epoch = 0
 	if !grant.Expires.After(grant.IssuedAt) {
 		return nil, &RefusedError{"expired", "This API key has expired."}
 	}

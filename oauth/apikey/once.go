@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -38,19 +37,6 @@ func spend(once *store.OnceID, id string) *store.OnceID {
 		spent.Value += " " + once.Value
 	}
 	return &spent
-}
-
-// tellSpent lets Spent find the one-time id of a change where the store's
-// OnceIDs are of another system than its keys, with which the id was spent.
-// Beside the keys it is there already. If this fails, a repeated change is
-// refused like any other and only not told what the first one made.
-func (s *Service) tellSpent(ctx context.Context, c store.Change) {
-	if c.Once == nil || s.store.OnceIDs == nil {
-		return
-	}
-	if err := s.store.OnceIDs.Spend(ctx, *c.Once, c.Now); err != nil && !errors.Is(err, store.ErrExists) {
-		s.cfg.Logger.WarnContext(ctx, "what a one-time id was spent on could not be noted", "error", err)
-	}
 }
 
 // checkOnce refuses an id that would be spent for no time at all.

@@ -14,7 +14,6 @@ import (
 // Get returns a key without digests. A key of a workspace that the actor may
 // not see into is store.ErrNotFound.
 func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, error) {
-	ctx = store.Fresh(ctx)
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.Key{}, err
@@ -136,20 +135,23 @@ func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found
 	return found, nil
 }
 
-// lookup is Keys.Lookup for an id that anybody may have sent.
+// lookup reads a key from the driver, past a cache, with an id that anybody may
+// have sent.
 func (s *Service) lookup(ctx context.Context, id string) (found store.Found, err error) {
-	err = s.lookupInto(ctx, id, &found)
+	err = lookupInto(ctx, s.store.Keys, id, &found)
 	return found, err
 }
 
-// lookupInto is lookup with a place for the record, which is large: copies on
-// its way up make a login's stack grow. An error leaves the place empty.
-func (s *Service) lookupInto(ctx context.Context, id string, into *store.Found) error {
+// lookupInto has a place for the record, which is large: copies on its way up
+// make a login's stack grow. An error leaves the place empty.
+func lookupInto(ctx context.Context, from interface {
+	Lookup(context.Context, string) (store.Found, error)
+}, id string, into *store.Found) error {
 	if !validID(id) {
 		return store.ErrNotFound
 	}
 	var err error
-	if *into, err = s.store.Keys.Lookup(ctx, id); err == nil && into.Key.ID != id {
+	if *into, err = from.Lookup(ctx, id); err == nil && into.Key.ID != id {
 		err = store.ErrNotFound // a database may take "A" for "a"
 	}
 	if err != nil {

@@ -72,7 +72,7 @@ func (s *Service) Remind(ctx context.Context) error {
 	if s.cfg.Reminders.Send == nil {
 		return nil
 	}
-	instance, err := s.store.Settings.Instance(store.Fresh(ctx))
+	instance, err := s.store.Settings.Instance(ctx)
 	if err != nil {
 		return fmt.Errorf("apikey: remind: read settings: %w", err)
 	}
@@ -179,7 +179,7 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	if err != nil || told {
 		return err
 	}
-	found, err := s.lookup(store.Fresh(ctx), d.key)
+	found, err := s.lookup(ctx, d.key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (s *Service) remindEnforced(ctx context.Context, instance store.Instance, t
 		w, read := spaces[k.Workspace]
 		if !read {
 			var err error
-			if w, err = s.store.Settings.Workspace(store.Fresh(ctx), k.Workspace); err != nil {
+			if w, err = s.store.Settings.Workspace(ctx, k.Workspace); err != nil {
 				return due{}, fmt.Errorf("read workspace: %w", err)
 			}
 			if len(spaces) >= maxSpaces {

@@ -42,8 +42,7 @@ type LineProblem struct {
 	Err error
 }
 
-// Restore adds the keys that Export wrote, with their ids, secrets and epochs,
-// to this service's store, which may be of another kind and hold keys already.
+// Restore adds the keys that Export wrote, with their ids and secrets, to this service's store, which may be of another kind and hold keys already.
 // The keys log in with their old secrets if the service has the same peppers
 // and the same Config.Imported, and a line whose digests it could not verify
 // is refused. A key comes back as it was, disabled and expired ones too; no
@@ -53,16 +52,14 @@ type LineProblem struct {
 // comes in. Settings are for the host to save before.
 //
 // An id that is taken is reported and never overwritten, so that a restore
-// that was cut off can be run again. Each key is one write with its event. A
-// token that had ended when the export was made stays ended: a restored key's
-// epoch is not lower than before, and higher where its workspace's or the
-// instance's is lower here. What was ended later comes back, keys too.
+// that was cut off can be run again. Each key is one write with its event. No
+// token from before is good for a restored key. What was ended after the export
+// comes back, keys too.
 //
 // For an organization admin. A line that is refused does not stop the others;
 // an outage does, and comes as the error, beside what was done so far. Blank
 // lines are skipped.
 func (s *Service) Restore(ctx context.Context, actor Actor, r io.Reader) (Restored, error) {
-	ctx = store.Fresh(ctx)
 	var done Restored
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -150,29 +147,10 @@ func (s *Service) restoreLine(ctx context.Context, p powers, text []byte) (id st
 	if err := p.mayYield(ActionRestore, &key, true); err != nil {
 		return id, err
 	}
-	// Before anything is raised: epochs that live apart are those of the key
-	// that has the id now.
-	if _, err := s.lookup(ctx, key.ID); err == nil {
-		return id, store.ErrExists
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return id, fmt.Errorf("find key: %w", err)
-	}
-	if err := s.restoreAround(ctx, p.actor, line, &key); err != nil {
-		return id, err
-	}
-	change, err := s.change(s.now(), p.actor.ref, ActionRestore, key.Workspace, key.ID, nil)
-	if err != nil {
-		return id, err
-	}
-	if err := s.announce(ctx, nil, &key); err != nil {
-		return id, err
-	}
-	return id, s.store.Keys.Create(ctx, key, store.NoLimit, change)
+	return id, settledAlone(func() error { return s.restoreOnce(ctx, p, line, key) })
 }
 
-// restoreAround sees to what tokens of the key were measured against besides
-// the key.
-func (s *Service) restoreAround(ctx context.Context, actor Actor, line exportedKey, key *store.Key) error {
+func (s *Service) restoreOnce(ctx context.Context, p powers, line exportedKey, key store.Key) error {
 	workspace, instance, err := s.settingsOf(ctx, line.Workspace)
 	if err != nil {
 		return err
@@ -180,15 +158,24 @@ func (s *Service) restoreAround(ctx context.Context, actor Actor, line exportedK
 	if workspace.Deleted {
 		return fmt.Errorf("workspace: %w", store.ErrNotFound)
 	}
+	// Before the workspace is suspended: not for a key that is here already.
+	if _, err := s.lookup(ctx, key.ID); err == nil {
+		return store.ErrExists
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("find key: %w", err)
+	}
 	if line.Suspended && !workspace.Suspended {
-		if err := s.Suspend(ctx, actor, line.Workspace); err != nil {
+		if err := s.Suspend(ctx, p.actor, line.Workspace); err != nil {
+			return err
+		}
+		if workspace, instance, err = s.settingsOf(ctx, line.Workspace); err != nil {
 			return err
 		}
 	}
-	if line.WorkspaceEpoch > workspace.Epoch || line.InstanceEpoch > instance.Epoch {
-		// A token that one of those ended would pass here. The key's own epoch
-		// ends it, and leaves the tokens of other keys alone.
-		key.Epoch++
+	change, err := s.change(s.now(), p.actor.ref, ActionRestore, key.Workspace, key.ID, nil)
+	if err != nil {
+		return err
 	}
-	return nil
+	change.If = p.basisIn(workspace, instance)
+	return moved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
 }

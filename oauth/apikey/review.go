@@ -13,7 +13,6 @@ import (
 // the workspace, merged as by policy.EffectiveRules. The actor must be allowed to
 // see the workspace's keys.
 func (s *Service) Rules(ctx context.Context, actor Actor, workspace string) (store.Rules, error) {
-	ctx = store.Fresh(ctx)
 	own, err := s.Workspace(ctx, actor, workspace)
 	if err != nil {
 		return store.Rules{}, err
@@ -171,7 +170,6 @@ func breaks(k *store.Key, rules store.Rules) []string {
 
 // review calls look for each key of one page, with the settings around it.
 func (s *Service) review(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, look func(*store.Key, store.Workspace, store.Instance)) (*store.KeyCursor, error) {
-	ctx = store.Fresh(ctx)
 	page, err := s.List(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
 	if err != nil {
 		return nil, err

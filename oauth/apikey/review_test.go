@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"context"
 	"math/rand"
 	"sort"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -41,14 +43,12 @@ func TestIfVersion(t *testing.T) {
 			require.Len(t, r.events(store.EventQuery{}), before)
 			require.NoError(t, change(r, r.IfVersion(2), k))
 		})
-		t.Run(name+" where epochs live elsewhere", func(t *testing.T) {
-			st := memstore.New()
-			st.Epochs = memstore.New().Epochs
-			r := rigOn(t, st)
+		t.Run(name+" ends no token of what is not changed", func(t *testing.T) {
+			r := newRig(t)
 			k, secret := r.create(owner, "team-a", "project.list")
 			grant := r.mustLogin(k.ID, secret)
 			require.ErrorIs(t, change(r, r.IfVersion(7), k), store.ErrConflict)
-			require.False(t, r.ended(grant), "what was not changed ended no token")
+			require.False(t, r.ended(grant))
 		})
 	}
 }
@@ -69,12 +69,14 @@ func TestSpent(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
-// TestSpentElsewhere: one-time ids that live in another system than the keys
-// are found there, too, and still spent once.
-func TestSpentElsewhere(t *testing.T) {
-	st := memstore.New()
-	st.OnceIDs = memstore.New().OnceIDs
-	r := rigOn(t, st)
+// TestSpentInOneWrite: what a one-time id was spent on is written with the change,
+// by nothing else.
+func TestSpentInOneWrite(t *testing.T) {
+	calls := map[string]int{}
+	r := rigOn(t, harness.Tapped(memstore.New(), func(_ context.Context, call string) error {
+		calls[call]++
+		return nil
+	}, "OnceIDs.Spend", "Keys.Create", "Keys.Update", "Events.Append"))
 	once := store.OnceID{Space: "s", ID: "one", Value: "mine", Expires: noon.Add(time.Hour)}
 	k, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Once = &once })
 	_, _, err := r.Create(t.Context(), owner, apikey.Spec{Workspace: "team-a", Name: "again", Once: &once})
@@ -88,6 +90,7 @@ func TestSpentElsewhere(t *testing.T) {
 	id, _, err = r.Spent(t.Context(), once)
 	require.NoError(t, err)
 	require.Equal(t, k.ID, id)
+	require.Equal(t, map[string]int{"Keys.Create": 2, "Keys.Update": 1}, calls)
 }
 
 // TestReviewsAreForThoseWhoMaySee: no look at keys or rules of others.

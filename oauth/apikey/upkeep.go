@@ -40,8 +40,13 @@ func (s *Service) Flush(ctx context.Context) error {
 }
 
 // Prune removes events older than Config.EventRetention, counts older than
-// Config.UsageRetention, and the tombstones of keys whose last token has long expired. Call it about once an hour.
+// Config.UsageRetention, and the tombstones of keys whose last token has long
+// expired. Call it about once an hour. While ClockAgrees is false it does nothing.
 func (s *Service) Prune(ctx context.Context) error {
+	agrees, err := s.ClockAgrees(ctx)
+	if err != nil || !agrees {
+		return err
+	}
 	now := s.now()
 	var problems []error
 	if s.cfg.EventRetention > 0 {
@@ -60,6 +65,24 @@ func (s *Service) Prune(ctx context.Context) error {
 		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
 	}
 	return errors.Join(problems...)
+}
+
+// ClockAgrees reports whether this process's clock is within Config.MaxClockSkew
+// of the store's. If it is not, it logs a warning with both times: what is old by
+// a wrong clock may be new. A store without a clock agrees with every process.
+func (s *Service) ClockAgrees(ctx context.Context) (bool, error) {
+	before := s.now()
+	theirs, err := s.store.Upkeep.Clock(ctx)
+	if err != nil {
+		return false, fmt.Errorf("apikey: read the store's clock: %w", err)
+	}
+	after := s.now()
+	if theirs.IsZero() || !theirs.Before(before.Add(-s.cfg.MaxClockSkew)) && !theirs.After(after.Add(s.cfg.MaxClockSkew)) {
+		return true, nil
+	}
+	s.cfg.Logger.WarnContext(ctx, "the clock of this process differs from the store's: nothing old is removed and no signing key is rotated until they agree",
+		"clock", after, "store", theirs, "most", s.cfg.MaxClockSkew)
+	return false, nil
 }
 
 // uses gathers last uses until they are flushed, sharded so that logins do

@@ -12,7 +12,6 @@ import (
 // Settings returns the instance's settings: those saved, or Config.Defaults
 // with Version 0. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
-	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
 		return store.Instance{}, err
 	}
@@ -29,7 +28,10 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, er
 // who may still log in does so anew. What changes nothing writes nothing, but
 // for the first time. For an organization admin.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
-	ctx = store.Fresh(ctx)
+	return settled(func() (store.Instance, error) { return s.saveSettings(ctx, actor, wanted) })
+}
+
+func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
 	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
 		return store.Instance{}, err
 	}
@@ -49,31 +51,47 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 	after.RemindersOff, after.RemindBefore = wanted.RemindersOff, keptTimes(wanted.RemindBefore)
 	fields := changedSettings(before, after)
 	if len(fields) == 0 && stored.Version > 0 {
-		return stored, s.reconfirm(ctx, store.Mark{Epoch: stored.Epoch})
-	}
-	raised := after.KeysOff && !before.KeysOff || tightens(before.Rules, after.Rules)
-	if raised {
-		after.Epoch++
+		return stored, nil
 	}
 	change, err := s.change(after.Updated, actor.ref, ActionSettings, "", "", fields)
 	if err != nil {
 		return store.Instance{}, err
 	}
-	err = s.twoStep(ctx, store.Mark{Epoch: after.Epoch}, raised, func(epoch int64) error {
-		after.Epoch = epoch
-		return s.store.Settings.SetInstance(ctx, after, change)
-	})
-	if err != nil {
-		return store.Instance{}, fmt.Errorf("apikey: save settings: %w", err)
+	change.EndTokens = after.KeysOff && !before.KeysOff || tightens(before.Rules, after.Rules)
+	if err := s.store.Settings.SetInstance(ctx, after, change); err != nil {
+		return store.Instance{}, written("save settings", err)
 	}
 	after.Version++
 	return after, nil
 }
 
+// EndAllTokens ends every token issued so far, of every key: for whoever restored
+// the store from a backup, which may have brought back keys and settings as they
+// were. Keys log in again at once. Settings that were never saved are saved as
+// Config.Defaults has them. For an organization admin.
+func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
+	return settledAlone(func() error {
+		if err := s.mustAdminister(ctx, actor, ActionEndTokens); err != nil {
+			return err
+		}
+		stored, err := s.store.Settings.Instance(ctx)
+		if err != nil {
+			return fmt.Errorf("apikey: read settings: %w", err)
+		}
+		after := s.effective(stored)
+		after.Updated = s.now()
+		change, err := s.change(after.Updated, actor.ref, ActionEndTokens, "", "", nil)
+		if err != nil {
+			return err
+		}
+		change.EndTokens = true
+		return written("end all tokens", s.store.Settings.SetInstance(ctx, after, change))
+	})
+}
+
 // Workspace returns a workspace's settings and number of keys. The actor must
 // be allowed to see its keys.
 func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, error) {
-	ctx = store.Fresh(ctx)
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.Workspace{}, err
@@ -99,45 +117,40 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 	if err := checkRules(wanted.Rules, true); err != nil {
 		return store.Workspace{}, err
 	}
-	return s.alterWorkspace(ctx, actor, wanted.ID, ActionWorkspace, func(w *store.Workspace) ([]string, error) {
+	return s.alterWorkspace(ctx, actor, wanted.ID, ActionWorkspace, func(w *store.Workspace) (fields []string, ends bool, err error) {
 		if w.Version != wanted.Version {
-			return nil, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
+			return nil, false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
 		rules := kept(wanted.Rules)
-		fields := changedRules(w.Rules, rules)
+		fields = changedRules(w.Rules, rules)
 		if len(fields) == 0 {
-			return nil, errUnchanged
+			return nil, false, errUnchanged
 		}
-		if tightens(w.Rules, rules) {
-			w.Epoch++
-		}
+		ends = tightens(w.Rules, rules)
 		w.Rules = rules
-		return fields, nil
+		return fields, ends, nil
 	})
 }
 
 // Suspend stops the logins of a workspace's keys and ends their tokens.
 // Suspending twice is no error. For an organization admin.
 func (s *Service) Suspend(ctx context.Context, actor Actor, workspace string) error {
-	return s.retryWorkspace(ctx, actor, workspace, ActionSuspend, func(w *store.Workspace) ([]string, error) {
-		if w.Suspended {
-			return nil, errUnchanged
-		}
-		w.Suspended = true
-		w.Epoch++
-		return []string{"suspended"}, nil
-	})
+	return s.setSuspended(ctx, actor, workspace, ActionSuspend, true)
 }
 
 // Resume lets a suspended workspace's keys log in again. Tokens from before
 // stay ended. For an organization admin.
 func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) error {
-	_, err := s.alterWorkspace(ctx, actor, workspace, ActionResume, func(w *store.Workspace) ([]string, error) {
-		if !w.Suspended {
-			return nil, errUnchanged
+	return s.setSuspended(ctx, actor, workspace, ActionResume, false)
+}
+
+func (s *Service) setSuspended(ctx context.Context, actor Actor, workspace, action string, suspended bool) error {
+	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (fields []string, ends bool, err error) {
+		if w.Suspended == suspended {
+			return nil, false, errUnchanged
 		}
-		w.Suspended = false
-		return []string{"suspended"}, nil
+		w.Suspended = suspended
+		return []string{"suspended"}, suspended, nil
 	})
 	return err
 }
@@ -146,7 +159,6 @@ func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) err
 // events stay and its id is not used again; a second time is
 // store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
-	ctx = store.Fresh(ctx)
 	if err := s.mustAdminister(ctx, actor, ActionDeleteWorkspace); err != nil {
 		return err
 	}
@@ -155,124 +167,54 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 	if err := bad.orNil(); err != nil {
 		return err
 	}
-	stored, err := s.store.Settings.Workspace(ctx, workspace)
-	if err != nil {
-		return fmt.Errorf("apikey: read workspace: %w", err)
-	}
-	if stored.Deleted {
-		if err := s.reconfirm(ctx, store.Mark{Workspace: workspace, Epoch: stored.Epoch + 1}); err != nil {
-			return err
-		}
-		return fmt.Errorf("apikey: delete workspace: %w", store.ErrNotFound)
-	}
 	now := s.now()
 	change, err := s.change(now, actor.ref, ActionDeleteWorkspace, workspace, "", nil)
 	if err != nil {
 		return err
 	}
-	err = s.twoStep(ctx, store.Mark{Workspace: workspace, Epoch: stored.Epoch + 1}, true, func(int64) error {
-		return s.store.Settings.DeleteWorkspace(ctx, workspace, now, change)
-	})
-	if err != nil {
+	if err := s.store.Settings.DeleteWorkspace(ctx, workspace, now, change); err != nil {
 		return fmt.Errorf("apikey: delete workspace: %w", err)
 	}
 	return nil
 }
 
-// DisableAllBy disables every key that one person or key made, in all
-// workspaces, and every key that those keys made in turn, and returns how many
-// it disabled: for when an owner leaves. It goes on after a failure and joins
-// the errors. For an organization admin.
-func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
-	if err := s.mustAdminister(ctx, actor, ActionDisable); err != nil {
-		return 0, err
-	}
-	if maker.ID == "" {
-		return 0, invalid("maker", "It may not be empty.")
-	}
-	disabled := 0
-	var problems []error
-	makers, seen := []store.ActorRef{maker}, map[string]bool{}
-	for len(makers) > 0 {
-		q := store.KeyQuery{CreatedBy: makers[0], Limit: store.MaxPage}
-		makers = makers[1:]
-		for more := true; more; more = q.After != nil {
-			page, err := s.store.Keys.List(ctx, q)
-			if err != nil {
-				return disabled, errors.Join(append(problems, fmt.Errorf("apikey: list keys: %w", err))...)
-			}
-			q.After = page.Next
-			for _, key := range page.Keys {
-				if s.cfg.Management.makesKeys() && !seen[key.ID] {
-					// One that is disabled already may have made others before.
-					seen[key.ID] = true
-					makers = append(makers, store.ActorRef{Kind: string(roleKey), ID: key.ID})
-				}
-				if key.Disabled {
-					continue
-				}
-				_, err := s.Disable(ctx, actor, key.ID)
-				switch {
-				case err == nil:
-					disabled++
-				case !errors.Is(err, store.ErrNotFound): // deleted meanwhile
-					problems = append(problems, err)
-				}
-			}
+// alterWorkspace changes a workspace's record. apply says which fields it changed
+// and whether the workspace's tokens end.
+func (s *Service) alterWorkspace(
+	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (fields []string, ends bool, err error),
+) (store.Workspace, error) {
+	return settled(func() (store.Workspace, error) {
+		if err := s.mustAdminister(ctx, actor, action); err != nil {
+			return store.Workspace{}, err
 		}
-	}
-	return disabled, errors.Join(problems...)
-}
-
-// makesKeys reports whether keys can make keys at all.
-func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" }
-
-func (s *Service) retryWorkspace(ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) ([]string, error)) error {
-	for attempt := 1; ; attempt++ {
-		_, err := s.alterWorkspace(ctx, actor, id, action, apply)
-		if attempt == maxAttempts || !errors.Is(err, store.ErrConflict) {
-			return err
+		var bad InvalidError
+		checkText(&bad, "workspace", id)
+		if err := bad.orNil(); err != nil {
+			return store.Workspace{}, err
 		}
-	}
-}
-
-func (s *Service) alterWorkspace(ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) ([]string, error)) (store.Workspace, error) {
-	ctx = store.Fresh(ctx)
-	if err := s.mustAdminister(ctx, actor, action); err != nil {
-		return store.Workspace{}, err
-	}
-	var bad InvalidError
-	checkText(&bad, "workspace", id)
-	if err := bad.orNil(); err != nil {
-		return store.Workspace{}, err
-	}
-	w, err := s.store.Settings.Workspace(ctx, id)
-	if err != nil {
-		return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
-	}
-	before := w.Epoch
-	fields, err := apply(&w)
-	if errors.Is(err, errUnchanged) {
-		return w, s.reconfirm(ctx, store.Mark{Workspace: id, Epoch: w.Epoch})
-	}
-	if err != nil {
-		return store.Workspace{}, err
-	}
-	now := s.now()
-	w.Updated = now
-	change, err := s.change(now, actor.ref, action, id, "", fields)
-	if err != nil {
-		return store.Workspace{}, err
-	}
-	err = s.twoStep(ctx, store.Mark{Workspace: id, Epoch: w.Epoch}, w.Epoch > before, func(epoch int64) error {
-		w.Epoch = epoch
-		return s.store.Settings.SetWorkspace(ctx, w, change)
+		w, err := s.store.Settings.Workspace(ctx, id)
+		if err != nil {
+			return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
+		}
+		fields, ends, err := apply(&w)
+		if errors.Is(err, errUnchanged) {
+			return w, nil
+		}
+		if err != nil {
+			return store.Workspace{}, err
+		}
+		w.Updated = s.now()
+		change, err := s.change(w.Updated, actor.ref, action, id, "", fields)
+		if err != nil {
+			return store.Workspace{}, err
+		}
+		change.EndTokens = ends
+		if err := s.store.Settings.SetWorkspace(ctx, w, change); err != nil {
+			return store.Workspace{}, written(action, err)
+		}
+		w.Version++
+		return w, nil
 	})
-	if err != nil {
-		return store.Workspace{}, fmt.Errorf("apikey: %s: %w", action, err)
-	}
-	w.Version++
-	return w, nil
 }
 
 // mustAdminister refuses everyone but an organization admin.

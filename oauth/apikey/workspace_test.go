@@ -181,53 +181,6 @@ func TestStricterRulesEndTokens(t *testing.T) {
 	}
 }
 
-func TestDisableAllBy(t *testing.T) {
-	ctx := t.Context()
-	r := newRig(t)
-	byOlga, secret := r.create(owner, "team-a", "keys.save project.list")
-	token := r.mustLogin(byOlga.ID, secret)
-	both := apikey.Member("olga", apikey.Owner, "team-a", "team-b")
-	inB, _ := r.create(both, "team-b", "")
-	byOther, otherSecret := r.create(manager, "team-a", "")
-	asKey := func(k store.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
-	child, _ := r.create(asKey(byOlga), "team-a", "keys.save")
-	grandchild, childSecret := r.create(asKey(child), "team-a", "")
-	sameID, _ := r.create(apikey.Member("olga", apikey.Manager, "team-a"), "team-a", "")
-	_, err := r.Disable(ctx, admin, child.ID)
-	require.NoError(t, err)
-
-	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
-	require.NoError(t, err)
-	require.Equal(t, 3, n, "hers in both workspaces, and what a disabled one of them had made")
-	require.True(t, r.ended(token))
-	_, err = r.login(grandchild.ID, childSecret.Reveal())
-	require.IsType(t, &apikey.RefusedError{}, err)
-	for id, disabled := range map[string]bool{
-		byOlga.ID: true, inB.ID: true, child.ID: true, grandchild.ID: true, byOther.ID: false, sameID.ID: false,
-	} {
-		key, err := r.Get(ctx, admin, id)
-		require.NoError(t, err)
-		require.Equal(t, disabled, key.Disabled)
-	}
-	r.mustLogin(byOther.ID, otherSecret)
-	n, err = r.DisableAllBy(ctx, admin, store.ActorRef{ID: "olga"})
-	require.NoError(t, err)
-	require.Equal(t, 1, n, "without a kind: in whatever role")
-	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "that would be everybody")
-
-	t.Run("more than one page", func(t *testing.T) {
-		r := newRig(t)
-		for range store.MaxPage + 1 {
-			_, _, err := r.Create(ctx, owner, apikey.Spec{Workspace: "team-a", Name: "ci"})
-			require.NoError(t, err)
-		}
-		n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
-		require.NoError(t, err)
-		require.Equal(t, store.MaxPage+1, n)
-	})
-}
-
 func TestListAndExpiring(t *testing.T) {
 	ctx := t.Context()
 	r := newRig(t)

@@ -102,11 +102,11 @@ type Cache struct {
 	missing    *table[string, struct{}]
 	workspaces *table[string, store.Workspace]
 	instance   atomic.Pointer[entry[struct{}, store.Instance]]
-	states     *table[store.TokenRef, state]
+	states     *table[token, state]
 
 	lookups *flights[string, store.Found]
-	reads   *flights[store.TokenRef, state]
-	checks  *flights[store.TokenRef, state] // of keys: no secret, no token id
+	reads   *flights[token, state]
+	checks  *flights[token, state] // of keys: no secret, no token id
 
 	born   time.Time
 	warned atomic.Bool
@@ -132,16 +132,17 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	c := &Cache{
-		inner: st, cfg: cfg, seed: maphash.MakeSeed(), now: time.Now,
+		inner: st, cfg: cfg, seed: maphash.MakeSeed(),
 		feed:       feed{half: cfg.Bound / 2},
 		keys:       newTable[string, store.Key](cfg.Entries),
 		missing:    newTable[string, struct{}](cfg.Entries / 16),
 		workspaces: newTable[string, store.Workspace](cfg.Entries / 4),
-		states:     newTable[store.TokenRef, state](cfg.Entries),
+		states:     newTable[token, state](cfg.Entries),
 		lookups:    newFlights[string, store.Found](cfg),
-		reads:      newFlights[store.TokenRef, state](cfg),
-		checks:     newFlights[store.TokenRef, state](cfg),
+		reads:      newFlights[token, state](cfg),
+		checks:     newFlights[token, state](cfg),
 	}
+	c.now = time.Now
 	c.born = c.now()
 	return c, nil
 }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -13,6 +12,13 @@ import (
 type state struct {
 	store.EpochState
 	none bool // ErrNotFound
+}
+
+// token names a token: a store.TokenRef without the epochs it was issued under.
+type token struct{ workspace, key, secret, id string }
+
+func (t *token) ref() store.TokenRef {
+	return store.TokenRef{Workspace: t.workspace, Key: t.key, Secret: t.secret, TokenID: t.id}
 }
 
 // Read implements store.Reads. Of each token the first answer comes from the
@@ -28,33 +34,32 @@ func (c *Cache) Read(ctx context.Context, ref store.TokenRef) (store.EpochState,
 		c.unvouched(ctx, now)
 		return c.inner.Epochs.Read(ctx, ref)
 	}
-	issued := ref.Epochs
-	ref.Epochs = [3]int64{}
-	p := c.placeOf(&ref)
+	t := token{ref.Workspace, ref.Key, ref.Secret, ref.TokenID}
+	p := c.placeOf(&t)
 	at := c.stampOf(p, generation)
-	held := c.states.find(p.hash, ref, at, now, maxAge)
+	held := c.states.find(p.hash, t, at, now, maxAge)
 	switch {
 	case held == nil:
-		return c.readState(ctx, ref, p, at, now)
+		return c.readState(ctx, t, p, at, now)
 	case !held.value.none:
 		s := &held.value.EpochState
-		if issued[0] > s.Instance || issued[1] > s.Workspace || issued[2] > s.Key {
-			return c.check(ctx, ref, p, held)
+		if ref.Epochs[0] > s.Instance || ref.Epochs[1] > s.Workspace || ref.Epochs[2] > s.Key {
+			return c.check(ctx, t, p, held)
 		}
 		return *s, nil
 	case within(held.read, now, c.cfg.MissFor):
 		return store.EpochState{}, errNoEpochs
 	}
-	return c.readState(ctx, ref, p, at, now)
+	return c.readState(ctx, t, p, at, now)
 }
 
 // place is the hashes of a token and of what it stands under.
 type place struct{ workspace, key, token, hash uint64 }
 
-func (c *Cache) placeOf(ref *store.TokenRef) place {
+func (c *Cache) placeOf(t *token) place {
 	const mix = 0x9e3779b97f4a7c15 // makes one hash of several
-	p := place{workspace: c.hash(ref.Workspace), key: c.hash(ref.Key), token: c.hash(ref.TokenID)}
-	p.hash = ((p.workspace*mix+p.key)*mix+p.token)*mix + c.hash(ref.Secret)
+	p := place{workspace: c.hash(t.workspace), key: c.hash(t.key), token: c.hash(t.id)}
+	p.hash = ((p.workspace*mix+p.key)*mix+p.token)*mix + c.hash(t.secret)
 	return p
 }
 
@@ -64,15 +69,15 @@ func (c *Cache) stampOf(p place, generation uint64) stamp {
 }
 
 // readState reads epochs from the store and keeps them.
-func (c *Cache) readState(ctx context.Context, ref store.TokenRef, p place, at stamp, now time.Time) (store.EpochState, error) {
-	s, _, err := c.reads.load(ctx, ref, at, now, func(ctx context.Context) (state, error) {
-		read, err := c.inner.Epochs.Read(ctx, ref)
+func (c *Cache) readState(ctx context.Context, t token, p place, at stamp, now time.Time) (store.EpochState, error) {
+	s, _, err := c.reads.load(ctx, t, at, now, func(ctx context.Context) (state, error) {
+		read, err := c.inner.Epochs.Read(ctx, t.ref())
 		s := state{EpochState: read, none: errors.Is(err, store.ErrNotFound)}
 		if err != nil && !s.none {
 			return s, err
 		}
-		if max(len(ref.Workspace), len(ref.Key), len(ref.Secret), len(ref.TokenID)) <= maxName {
-			c.states.put(&entry[store.TokenRef, state]{name: compact(ref), hash: p.hash, stamp: at, read: now, value: s})
+		if max(len(t.workspace), len(t.key), len(t.secret), len(t.id)) <= maxName {
+			c.states.put(&entry[token, state]{name: compact(t), hash: p.hash, stamp: at, read: now, value: s})
 		}
 		return s, err
 	})
@@ -82,30 +87,25 @@ func (c *Cache) readState(ctx context.Context, ref store.TokenRef, p place, at s
 // compact returns a copy, since these are parts of a token that would be kept
 // alive with them. It is one piece of memory, because all of it is read at once
 // and comes from far away when there are many tokens.
-func compact(ref store.TokenRef) store.TokenRef {
-	var b strings.Builder
-	b.Grow(len(ref.Workspace) + len(ref.Key) + len(ref.Secret) + len(ref.TokenID))
-	for _, part := range []string{ref.Workspace, ref.Key, ref.Secret, ref.TokenID} {
-		b.WriteString(part)
-	}
-	rest := b.String()
+func compact(t token) token {
+	rest := t.workspace + t.key + t.secret + t.id
 	next := func(part string) string {
 		text := rest[:len(part)]
 		rest = rest[len(part):]
 		return text
 	}
-	return store.TokenRef{Workspace: next(ref.Workspace), Key: next(ref.Key), Secret: next(ref.Secret), TokenID: next(ref.TokenID)}
+	return token{next(t.workspace), next(t.key), next(t.secret), next(t.id)}
 }
 
 // check answers for a token that was issued under a higher epoch than is held:
 // a notice has not come yet, or a restored backup set the epochs back. All such
 // tokens of a key share one read at a time. If it finds higher epochs than are
 // held, the token is read anew; if not, what is held refuses it.
-func (c *Cache) check(ctx context.Context, ref store.TokenRef, p place, held *entry[store.TokenRef, state]) (store.EpochState, error) {
-	of := store.TokenRef{Workspace: ref.Workspace, Key: ref.Key}
+func (c *Cache) check(ctx context.Context, t token, p place, held *entry[token, state]) (store.EpochState, error) {
+	of := token{workspace: t.workspace, key: t.key}
 	for range 2 {
 		s, shared, err := c.checks.load(ctx, of, stamp{}, c.now(), func(ctx context.Context) (state, error) {
-			read, err := c.inner.Epochs.Read(ctx, of)
+			read, err := c.inner.Epochs.Read(ctx, of.ref())
 			if errors.Is(err, store.ErrNotFound) {
 				return state{none: true}, nil
 			}
@@ -116,7 +116,7 @@ func (c *Cache) check(ctx context.Context, ref store.TokenRef, p place, held *en
 		}
 		old := &held.value
 		if s.none || s.Instance > old.Instance || s.Workspace > old.Workspace || s.Key > old.Key {
-			return c.overtaken(ctx, ref, p, held, &s)
+			return c.overtaken(ctx, t, p, held, &s)
 		}
 		// A shared read may have begun before the token was issued; the next one
 		// begins after this one ended.
@@ -129,22 +129,22 @@ func (c *Cache) check(ctx context.Context, ref store.TokenRef, p place, held *en
 
 // overtaken forgets what is higher in the store than what is held, unless that
 // was done since held was read, and reads the token's epochs anew.
-func (c *Cache) overtaken(ctx context.Context, ref store.TokenRef, p place, held *entry[store.TokenRef, state], by *state) (store.EpochState, error) {
+func (c *Cache) overtaken(ctx context.Context, t token, p place, held *entry[token, state], by *state) (store.EpochState, error) {
 	now := c.now()
 	generation, vouched := c.feed.generation(now)
 	if !vouched {
-		return c.inner.Epochs.Read(ctx, ref)
+		return c.inner.Epochs.Read(ctx, t.ref())
 	}
 	if c.stampOf(p, generation) == held.stamp {
 		if by.Instance > held.value.Instance {
 			c.forgetInstance()
 		}
 		if by.Workspace > held.value.Workspace {
-			c.forgetWorkspace(ref.Workspace)
+			c.forgetWorkspace(t.workspace)
 		}
 		if by.none || by.Key > held.value.Key {
 			c.versions.keys.move(p.key)
 		}
 	}
-	return c.readState(ctx, ref, p, c.stampOf(p, generation), now)
+	return c.readState(ctx, t, p, c.stampOf(p, generation), now)
 }

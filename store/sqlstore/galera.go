@@ -48,8 +48,9 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 		}
 		return err
 	})
-	// Without a turn of its own it changes nothing; if it fails, others wait.
-	_, _ = d.setTurn(context.WithoutCancel(ctx), conn, turn, 0) //nolint:errcheck // see above
+	ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWithin)
+	defer cancel()
+	_, _ = d.setTurn(ended, conn, turn, 0) //nolint:errcheck // if it fails, others wait for turnStill
 	return err
 }
 

@@ -71,7 +71,7 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 
 // arrival reads how far ahead the arrival lies; none is 0.
 func (l *limiter) arrival(ctx context.Context, r runner, id []byte) (ahead time.Duration, err error) {
-	err = r.row(ctx, l.d.text.arrival, id).Scan(&ahead)
+	err = r.row(ctx, l.d.text.arrival, id).Scan(new(primary), &ahead)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}

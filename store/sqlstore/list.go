@@ -114,8 +114,7 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, []any) {
 	b := &listing{d: t.d}
 	from, id := "{p}keys k", "id"
-	// Makers of secrets, and of keys: to begin with theirs needs no look at all
-	// keys.
+	// The table of makers leads to their keys without reading all.
 	if maker := cmp.Or(q.MadeBy, q.CreatedBy.ID); maker != "" {
 		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
 		b.equal("maker", maker)

@@ -94,7 +94,8 @@ func (b *batch) lockInstance(h *held, restsOnSettings bool) {
 	b.add(b.word(part{text: q.lockStripe, args: []any{int64(h.stripe)}, columns: []string{"version"}, to: []any{whole{&h.instance}}}, &h.instance))
 }
 
-// word makes a part leave word where the dialect has no other way.
+// word makes a part of MySQL, which has no RETURNING, return a number by
+// LAST_INSERT_ID.
 func (b *batch) word(p part, word *int64) part {
 	if b.d.dialect == MySQL {
 		p.word = word
@@ -118,7 +119,8 @@ func (b *batch) lockWorkspace(h *held, id string) {
 	}, &w.word))
 }
 
-// read reads the word that MySQL left about a workspace: none if its row is new.
+// read takes apart the number that MySQL returned of a workspace: 0 if its row is
+// new.
 func (w *heldWorkspace) read(come int64) {
 	const half = 1 << 31
 	w.keys, w.version, w.deleted = w.word%half, w.word/half%half, w.word/half/half > 0

@@ -53,7 +53,7 @@ func (d *Database) migrate(ctx context.Context) error {
 
 // migrateAtOnce migrates PostgreSQL or SQLite in one transaction.
 func (d *Database) migrateAtOnce(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, d.dialect.pick("BEGIN", "", "BEGIN IMMEDIATE"))
+	_, err := conn.ExecContext(ctx, d.dialect.pick(d.text.begin, "", "BEGIN IMMEDIATE"))
 	if d.dialect.undone(err) {
 		return err
 	}
@@ -68,7 +68,10 @@ func (d *Database) migrateAtOnce(ctx context.Context, conn *sql.Conn) error {
 			return nil
 		}
 	}
-	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
+	if d.dialect == SQLite {
+		ctx = context.WithoutCancel(ctx) // a file does not keep its caller waiting
+	}
+	if _, failed := conn.ExecContext(ctx, "ROLLBACK"); failed != nil {
 		discard(conn)
 	}
 	return err
@@ -86,8 +89,13 @@ func (d *Database) lockSchema(ctx context.Context, conn *sql.Conn) error {
 }
 
 // migrateMySQL holds a named lock of the server, since what changes tables
-// ends a transaction.
+// ends a transaction. The lock ends with the session, and that if its client
+// vanishes; such a session is not for the pool.
 func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, fmt.Sprint("SET SESSION wait_timeout = ", idleTransaction)); err != nil {
+		return err
+	}
+	defer discard(conn)
 	for {
 		var got sql.NullInt64
 		if err := conn.QueryRowContext(ctx, d.text.lockSchema).Scan(&got); err != nil {
@@ -97,11 +105,7 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 			break
 		}
 	}
-	err := d.apply(ctx, conn, func() error { return nil })
-	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), d.text.unlockSchema); failed != nil {
-		discard(conn)
-	}
-	return err
+	return d.apply(ctx, conn, func() error { return nil })
 }
 
 // discard closes a connection instead of giving it back.

@@ -72,7 +72,7 @@ func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (st
 	once := store.OnceID{Space: space, ID: id}
 	var ends int64
 	err := o.d.read(ctx, func(r runner) error {
-		return r.row(ctx, o.d.text.once, digest(space, id)).Scan(text{&once.Value}, &ends)
+		return r.row(ctx, o.d.text.once, digest(space, id)).Scan(new(primary), text{&once.Value}, &ends)
 	})
 	if err == nil && ends <= micros(now) {
 		err = store.ErrNotFound

@@ -229,11 +229,19 @@ func (t text) Scan(value any) error {
 	return nil
 }
 
-// whole scans a number, of which NULL is 0.
+// whole scans a number, of which NULL is 0. A look-up scans many.
 type whole struct{ to *int64 }
 
 // Scan implements sql.Scanner.
 func (w whole) Scan(value any) error {
+	switch v := value.(type) {
+	case int64:
+		*w.to = v
+		return nil
+	case nil:
+		*w.to = 0
+		return nil
+	}
 	var n sql.NullInt64
 	err := n.Scan(value)
 	*w.to = n.Int64
@@ -245,9 +253,20 @@ type flag struct{ to *bool }
 
 // Scan implements sql.Scanner.
 func (f flag) Scan(value any) error {
-	var yes sql.NullBool
-	err := yes.Scan(value)
-	*f.to = yes.Bool
+	switch v := value.(type) {
+	case int64:
+		*f.to = v != 0
+		return nil
+	case bool:
+		*f.to = v
+		return nil
+	case nil:
+		*f.to = false
+		return nil
+	}
+	var n sql.NullBool
+	err := n.Scan(value)
+	*f.to = n.Bool
 	return err
 }
 

@@ -21,9 +21,10 @@ type sessions struct {
 	fit map[any]struct{}
 }
 
-// maxSessions bounds what is remembered of connections that were closed since.
-// Those in use are checked again.
-const maxSessions = 1024
+// minSessions is how many connections are remembered at least. More are as long as
+// half of them are open: those that were closed are forgotten with all others,
+// which are checked again.
+const minSessions = 64
 
 func (s *sessions) has(connection any) bool {
 	s.mu.Lock()
@@ -32,10 +33,10 @@ func (s *sessions) has(connection any) bool {
 	return found
 }
 
-func (s *sessions) add(connection any) {
+func (s *sessions) add(connection any, open int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fit == nil || len(s.fit) >= maxSessions {
+	if s.fit == nil || len(s.fit) >= max(minSessions, 2*open) {
 		s.fit = make(map[any]struct{})
 	}
 	s.fit[connection] = struct{}{}
@@ -69,7 +70,7 @@ func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
 		return fmt.Errorf("%w: the connection's settings: %s", store.ErrUnavailable, strings.Join(problems, ", "))
 	}
 	if lasting {
-		d.sessions.add(connection)
+		d.sessions.add(connection, d.pool.Stats().OpenConnections)
 	}
 	return nil
 }

@@ -245,7 +245,7 @@ func (s *settings) deleteWorkspace(ctx context.Context, r runner, id string, at 
 	q, workspace := &s.d.text, s.d.arg(id)
 	b := s.d.batch()
 	if s.d.dialect == PostgreSQL {
-		b.add(part{name: "gone", text: q.deleteKeys, args: []any{workspace}})
+		b.add(part{name: "deleted", text: q.deleteKeys, args: []any{workspace}})
 		b.exec(q.deleteMakersOf)
 		b.exec(q.addTombstones, micros(at))
 	} else {

@@ -73,19 +73,23 @@
 // changes that it was about to commit nobody knows whether they were made.
 //
 // One row gives all changes their numbers. So changes at the same time through
-// several nodes conflict, and one that lost is tried again, 100 times at most:
+// several nodes conflict, and one that lost is tried again, 100 times at most. On
+// two busy processors, with three nodes and their clients:
 //
-@@RATES@@
+//	through one node, 1 client         500 changes a second
+//	through three, 1 client at each    290, each tried 2.3 times
+//	through three, 8 clients at each   250 to 280, each tried 3.3 times; of 100,
+//	                                   one takes more than half a second
 //
-// Whoever makes more changes than that lets all replicas use one node, and another
-// one when it fails. Look-ups scale with the nodes.
+// For more changes let all replicas use one node, and another one when it fails.
+// Look-ups may go to any node.
 //
 // # Other distributed databases
 //
 // None of these is supported or tested. By their documentation they would need:
 //
 //	CockroachDB  Its advisory locks lock nothing: Migrate needs a row, as on
-//	             Galera. No LISTEN and no pg_notify, which ends every change
+//	             Galera. No LISTEN and no pg_notify, which each change calls
 //	             here: polling only. Any statement may fail with 40001, which is
 //	             tried again already. The row with the numbers is a hot row.
 //	YugabyteDB   READ COMMITTED must be switched on; without it far more changes
@@ -140,12 +144,13 @@
 //
 // Connections are checked before the first use and before the first change on
 // each, with one round trip or two. Each answer of MySQL also tells whether
-// autocommit is on. The one setting that MariaDB's sessions get is meant for a pool
-// of Latchkey's own; it ends a transaction of the host's that stands still, too.
+// autocommit is on. What MariaDB's sessions are set to is meant for a pool of
+// Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
 // A client that vanishes in the middle of a change holds others up for two seconds
-// on PostgreSQL and MariaDB, since the server then ends its transaction. MySQL has
-// no such setting. There a vanished client holds its locks until wait_timeout
+// on PostgreSQL and MariaDB, since the server then ends its transaction; one that
+// vanishes in Migrate does on every server. For changes MySQL has no such setting.
+// There a vanished client holds its locks until wait_timeout
 // (eight hours by default) or until TCP gives up: set wait_timeout, say to 60, and
 // let connections end before that (SetConnMaxIdleTime).
 //

@@ -2,8 +2,7 @@ package sqlstore
 
 import "strings"
 
-// keyColumns are the columns of a key in the order in which scanKey reads
-// them.
+// keyColumns are the columns of a key in the order of keyRow.columns.
 const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.secrets, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.maker_kind, k.maker_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
 
@@ -19,7 +18,6 @@ const (
 type statements struct {
 	migrations   [][]string
 	lockSchema   string
-	unlockSchema string
 	createSchema string
 	version      string
 	addVersion   string
@@ -54,7 +52,6 @@ func newStatements(dialect Dialect, prefix string) statements {
 		lockSchema: dialect.translate(dialect.pick(
 			`SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.{p}schema'))`,
 			`SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')), 10)`, ``), prefix),
-		unlockSchema: dialect.translate(dialect.pick(``, `DO RELEASE_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')))`, ``), prefix),
 		createSchema: dialect.translate(`CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)`, prefix),
 		version:      dialect.translate(`SELECT COALESCE(MAX(version), 0) FROM {p}schema`, prefix),
 		addVersion:   dialect.translate(dialect.pick(`INSERT`, `INSERT IGNORE`, `INSERT`)+` INTO {p}schema (version) VALUES (?)`, prefix),
@@ -109,9 +106,9 @@ func (s *statements) keys(dialect Dialect, fix func(string) string) {
 	s.deleteMakers = fix(`DELETE FROM {p}makers WHERE key_id = ?`)
 }
 
-// locks are the statements of rows.lock. Those of MySQL write the row, since
+// locks are the statements of batch.lock. Those of MySQL write the row, since
 // the nodes of a Galera cluster compare what transactions wrote and not what
-// they locked. Of what they found they leave word by LAST_INSERT_ID.
+// they locked. They return what they found by LAST_INSERT_ID.
 func (s *statements) locks(dialect Dialect, fix func(string) string) {
 	s.lockInstance = fix(`SELECT version FROM {p}instance WHERE id = 1{lock}`)
 	s.changeStripes = fix(`UPDATE {p}stripes SET version = version + 1`)
@@ -142,10 +139,10 @@ func (s *statements) settings(dialect Dialect, fix func(string) string) {
 		updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`)
 
 	if dialect == PostgreSQL {
-		// Parts of one statement, the first of them named gone.
+		// Parts of one statement, the first of them named deleted.
 		s.deleteKeys = fix(`DELETE FROM {p}keys WHERE workspace = ? RETURNING id`)
-		s.deleteMakersOf = fix(`DELETE FROM {p}makers USING gone WHERE key_id = gone.id`)
-		s.addTombstones = fix(`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint FROM gone`)
+		s.deleteMakersOf = fix(`DELETE FROM {p}makers USING deleted WHERE key_id = deleted.id`)
+		s.addTombstones = fix(`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint FROM deleted`)
 	} else {
 		s.addTombstones = fix(`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ?{lock}`)
 		s.deleteMakersOf = fix(`DELETE FROM {p}makers WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`)

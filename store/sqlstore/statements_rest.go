@@ -14,7 +14,7 @@ func (s *statements) limits(dialect Dialect, fix func(string) string) {
 			expires = IF(expires <= ?, VALUES(expires), IF(LAST_INSERT_ID(1) = 1, expires, expires))`,
 		`INSERT INTO {p}once AS o (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
 			SET value = excluded.value, expires = excluded.expires WHERE o.expires <= ?`))
-	s.once = fix(`SELECT value, expires FROM {p}once WHERE id = ?`)
+	s.once = fix(`SELECT {standby}, value, expires FROM {p}once WHERE id = ?`)
 	s.sweepOnce = fix(ended(dialect, "once", "expires", `1`))
 
 	// A revocation outlives its token by the clock of whoever revoked it, too: by as
@@ -89,7 +89,7 @@ func (s *statements) advances(dialect Dialect, fix func(string) string) {
 			SET arrival = max(l.arrival + ?, excluded.arrival) WHERE l.arrival - excluded.arrival <= ?
 			RETURNING arrival - ` + now)
 	}
-	s.arrival = fix(`SELECT arrival - ` + now + ` FROM {p}limits WHERE id = ?`)
+	s.arrival = fix(`SELECT {standby}, arrival - ` + now + ` FROM {p}limits WHERE id = ?`)
 	s.capArrival = fix(`UPDATE {p}limits SET arrival = ` + now + ` + ? WHERE id = ? AND arrival - ` + now + ` > ?`)
 	s.sweepLimits = fix(ended(dialect, "limits", "arrival", `1000`))
 	s.clock = fix(`SELECT ` + clock(dialect))

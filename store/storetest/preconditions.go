@@ -152,7 +152,8 @@ func raceOutrun(t tester, r []store.Store) {
 	s := r[0]
 	for i, p := range preconditions {
 		workspace := fmt.Sprint("race-", i)
-		holds, moves := p.holds, p.moves
+		holds := p.holds
+		var moves func(s store.Store) error
 		switch {
 		case holds.Key != "":
 			actor := newKey("team-z", fmt.Sprint("actor-", i))

@@ -204,7 +204,7 @@ func epochSights() []sight {
 				begin(t, s, round)
 				settings = store.EpochState{Instance: instance(t, s).Epoch, Workspace: workspace(t, s, "team-a").Epoch}
 			},
-			do: func(t tester, s store.Store, round int) {
+			do: func(t tester, s store.Store, _ int) {
 				in, w := instance(t, s), workspace(t, s, "team-a")
 				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon, EndTokens: true}))
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))

@@ -124,6 +124,7 @@ func deeds() map[string]string {
 		apikey.ActionRefuse:          "Login refused",
 		apikey.ActionSettings:        "Changed the settings",
 		apikey.ActionWorkspace:       "Changed the workspace's rules",
+		apikey.ActionEndTokens:       "Ended all tokens",
 		apikey.ActionSuspend:         "Suspended the workspace",
 		apikey.ActionResume:          "Resumed the workspace",
 		apikey.ActionDeleteWorkspace: "Deleted the workspace",

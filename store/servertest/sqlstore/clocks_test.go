@@ -128,7 +128,7 @@ func TestSweepsGoByTheServersClock(t *testing.T) {
 		rows := func(want int, what string) {
 			t.Helper()
 			for _, table := range tables {
-				require.Equal(t, want, count(t, db, "SELECT COUNT(*) FROM latchkey_"+table), "%s: %s", table, what)
+				require.Equal(t, want, count(t, db, "SELECT COUNT(*) FROM latchkey_"+table), "B29 %s: %s", table, what)
 			}
 		}
 		now := time.Now()

@@ -22,7 +22,7 @@ const bound = 4 * time.Second
 // A process vanishes while all of its connections are at work, each waiting for
 // a row that another one holds. The writers of another process wait for the
 // database's bound once, and its look-ups do not wait.
-func TestB28ManyConnectionsThatVanish(t *testing.T) {
+func TestManyConnectionsThatVanish(t *testing.T) {
 	create := func(workspace string) func(s store.Store, i int) error {
 		return func(s store.Store, i int) error {
 			return s.Keys.Create(context.Background(), key(workspace, fmt.Sprint("other-", i)), store.NoLimit, restsOnSettings)
@@ -43,7 +43,7 @@ func TestB28ManyConnectionsThatVanish(t *testing.T) {
 				return s.Settings.SetInstance(context.Background(), store.Instance{KeysOff: true}, store.Change{})
 			}},
 		} {
-			t.Run(e.name+", "+try.name, func(t *testing.T) {
+			t.Run("B28 "+e.name+", "+try.name, func(t *testing.T) {
 				t.Parallel()
 				driver, source := e.space(t)
 				other := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()

@@ -59,7 +59,7 @@ func TestViews(t *testing.T) {
 		})
 		t.Run("no digest", func(t *testing.T) {
 			for _, view := range []string{"keys_view", "workspaces_view", "events_view"} {
-				rows, err := db.QueryContext(ctx, "SELECT * FROM latchkey_"+view)
+				rows, err := db.QueryContext(ctx, "SELECT * FROM latchkey_"+view) //nolint:gosec // one of the names above
 				require.NoError(t, err)
 				columns, err := rows.Columns()
 				require.NoError(t, err)

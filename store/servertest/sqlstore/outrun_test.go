@@ -82,7 +82,7 @@ var outruns = []outrun{
 // Creators through three Databases go on until they read that they may not. What
 // ends them comes in while they are at it; once it has returned, no key comes
 // in any more.
-func TestB27NothingOutrunsWhatItRestsOn(t *testing.T) {
+func TestNothingOutrunsWhatItRestsOn(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		stores, db := replicas(t, e, 3)
 		rounds := 3
@@ -90,7 +90,7 @@ func TestB27NothingOutrunsWhatItRestsOn(t *testing.T) {
 			rounds = 60
 		}
 		for _, try := range outruns {
-			t.Run(try.name, func(t *testing.T) {
+			t.Run("B27 "+try.name, func(t *testing.T) {
 				conflicts, longest := 0, time.Duration(0)
 				for range rounds {
 					wipe(t, db)
@@ -156,7 +156,7 @@ func literal(e engine, text string) string {
 
 // On MySQL and MariaDB the rows of preconditions are written, each of them: the
 // nodes of a Galera cluster do not tell one another what they only locked.
-func TestB27PreconditionsAreWritten(t *testing.T) {
+func TestPreconditionsAreWritten(t *testing.T) {
 	ctx := context.Background()
 	e := engines[1]
 	db := e.connect(t)

@@ -202,7 +202,8 @@ func TestIdleTransactionTimeout(t *testing.T) {
 		_, source := engines[1].space(t)
 		db := dial(t, "mysql", mariaWith(func(c *mysql.Config) { c.Params = map[string]string{"idle_transaction_timeout": given} })(t, source))
 		db.SetMaxOpenConns(1)
-		engines[1].tables(t, db, sqlstore.Config{})
+		s := engines[1].tables(t, db, sqlstore.Config{}).Store()
+		require.NoError(t, s.Settings.SetInstance(t.Context(), store.Instance{}, store.Change{}))
 		require.Equal(t, want, count(t, db, "SELECT @@idle_transaction_timeout"), given)
 	}
 }

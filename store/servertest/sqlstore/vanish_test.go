@@ -60,7 +60,7 @@ func TestAClientThatVanishesHoldsNobodyUp(t *testing.T) {
 			if v.name != "create" && !soak() {
 				continue
 			}
-			t.Run(e.name+", "+v.name, func(t *testing.T) {
+			t.Run("B28 "+e.name+", "+v.name, func(t *testing.T) {
 				t.Parallel()
 				vanish(t, e, v)
 			})
@@ -146,7 +146,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 		found.Key.Disabled = true
 		return s.Keys.Update(ctx, found.Key, store.Change{EndTokens: true})
 	}
-	took := make([]time.Duration, 4)
+	took := make([]time.Duration, 5)
 	var all sync.WaitGroup
 	for i, write := range []func() error{
 		func() error { return update("team-a", "key-1") },
@@ -170,11 +170,47 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 	// What comes last: the settings, on which the frozen change may rest.
 	start := time.Now()
 	require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}))
-	took = append(took, time.Since(start))
+	took[4] = time.Since(start)
 	t.Logf("%s, frozen after %d round trips: waits %v", v.name, n, took)
 	for i, d := range took {
 		if d > frozenBound {
 			t.Errorf("writer %d waited %s", i, d)
 		}
+	}
+}
+
+// So does one that vanishes while it migrates.
+func TestAMigrationThatVanishesHoldsNobodyUp(t *testing.T) {
+	for _, e := range engines[:2] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			driver, source := e.space(t)
+			others := dial(t, driver, source)
+			proxy, through := behind(t, driver, source)
+			for n := 4; n < 11; n += 2 {
+				db := dial(t, driver, through)
+				prefix := fmt.Sprintf("t%d_", n)
+				d, err := sqlstore.New(db, e.dialect, sqlstore.Config{Prefix: prefix})
+				require.NoError(t, err)
+				require.NoError(t, db.PingContext(t.Context()))
+				before := proxy.Trips()
+				proxy.FreezeAfter(n)
+				vanished, vanish := context.WithCancel(t.Context())
+				defer vanish()
+				ended := make(chan error, 1)
+				go func() { ended <- d.Migrate(vanished) }()
+				require.Eventually(t, func() bool { return proxy.Trips() == before+n+1 }, patience, time.Millisecond)
+
+				other, err := sqlstore.New(others, e.dialect, sqlstore.Config{Prefix: prefix})
+				require.NoError(t, err)
+				start := time.Now()
+				require.NoError(t, other.Migrate(t.Context()))
+				t.Logf("frozen after %d round trips: %s", n, time.Since(start))
+				require.Less(t, time.Since(start), frozenBound+time.Second) // the migration's own time, too
+				vanish()
+				require.Error(t, <-ended, "nor does the one that froze wait longer than it wants to")
+				proxy.Abandon()
+			}
+		})
 	}
 }

@@ -1,0 +1,391 @@
+package apikey_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// changing notes what the last change of a key named.
+type changing struct {
+	store.Keys
+	last *store.Change
+}
+
+func (c changing) Create(ctx context.Context, k store.Key, limit int, change store.Change) error {
+	*c.last = change
+	return c.Keys.Create(ctx, k, limit, change)
+}
+
+func (c changing) Update(ctx context.Context, k store.Key, change store.Change) error {
+	*c.last = change
+	return c.Keys.Update(ctx, k, change)
+}
+
+func (c changing) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, change store.Change) error {
+	*c.last = change
+	return c.Keys.Delete(ctx, workspace, id, version, at, change)
+}
+
+// operation is a change that a key can make of others.
+type operation struct {
+	name  string
+	gives bool // it rests on the settings too
+	do    func(r *rig, a apikey.Actor, target store.Key) error
+}
+
+var operations = []operation{
+	{"Create", true, func(r *rig, a apikey.Actor, _ store.Key) error {
+		_, _, err := r.tryCreate(a, "team-a", "")
+		return err
+	}},
+	{"Import", true, func(r *rig, a apikey.Actor, _ store.Key) error {
+		return errOf(r.Import(context.Background(), a, apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12),
+		}))
+	}},
+	{"Rotate", true, func(r *rig, a apikey.Actor, k store.Key) error {
+		_, secret, err := r.Rotate(context.Background(), a, k.ID, apikey.Rotation{})
+		if err == nil {
+			r.keep(secret.Reveal())
+		}
+		return err
+	}},
+	{"Update", true, func(r *rig, a apikey.Actor, k store.Key) error {
+		return errOf(r.Update(context.Background(), a, k.ID, apikey.Changes{Name: ptr("renamed")}))
+	}},
+	{"Enable", true, func(r *rig, a apikey.Actor, k store.Key) error { return errOf(r.Enable(context.Background(), a, k.ID)) }},
+	{"Disable", false, func(r *rig, a apikey.Actor, k store.Key) error {
+		return errOf(r.Disable(context.Background(), a, k.ID))
+	}},
+	{"RetireSecret", false, func(r *rig, a apikey.Actor, k store.Key) error {
+		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID))
+	}},
+	{"Delete", false, func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+}
+
+// stage is a service on which a key acts on another one.
+type stage struct {
+	*rig
+	direct *rig // on the same store, past what disturbs the other
+	maker  store.Key
+	target store.Key
+}
+
+func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call string) error, keys func(store.Keys) store.Keys) *stage {
+	t.Helper()
+	imported := func(c *apikey.Config) { c.Imported = true }
+	st := memstore.New()
+	s := &stage{direct: rigOn(t, st, imported)}
+	if keys != nil {
+		st.Keys = keys(st.Keys)
+	}
+	s.rig = rigOn(t, harness.Tapped(st, disturb, "Keys.Create", "Keys.Update", "Keys.Delete"), imported)
+	s.maker, _ = s.direct.create(admin, "team-a", "keys.save keys.delete")
+	s.target, _ = s.direct.create(owner, "team-a", "")
+	if o.name == "Enable" {
+		require.NoError(t, errOf(s.direct.Disable(t.Context(), owner, s.target.ID)))
+	}
+	return s
+}
+
+func undisturbed(context.Context, string) error { return nil }
+
+// TestChangesNameWhatTheyRestOn: a change by a key names the key, one that gives
+// something names the settings.
+func TestChangesNameWhatTheyRestOn(t *testing.T) {
+	for _, o := range operations {
+		for _, byKey := range []bool{true, false} {
+			name := "B27 " + o.name + " by a person"
+			if byKey {
+				name = "B27 " + o.name + " by a key"
+			}
+			t.Run(name, func(t *testing.T) {
+				var last store.Change
+				s := newStage(t, o, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
+				_, err := s.direct.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: 9}})
+				require.NoError(t, err)
+				for range 2 {
+					require.NoError(t, s.direct.Suspend(t.Context(), admin, "team-a"))
+					require.NoError(t, s.direct.Resume(t.Context(), admin, "team-a"))
+				}
+				_, err = s.direct.Update(t.Context(), admin, s.maker.ID, apikey.Changes{Name: ptr("leaked")})
+				require.NoError(t, err)
+				actor, want := owner, []store.Precondition(nil)
+				if byKey {
+					actor = asKey(s.maker)
+					want = append(want, store.Precondition{Key: s.maker.ID, Version: 2})
+				}
+				if o.gives {
+					want = append(want, store.Precondition{Workspace: "team-a", Version: 4}, store.Precondition{Version: 1})
+				}
+				require.NoError(t, o.do(s.rig, actor, s.target))
+				require.ElementsMatch(t, want, last.If)
+			})
+		}
+	}
+	t.Run("B27 Create in another workspace than the key's own", func(t *testing.T) {
+		var last store.Change
+		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
+		maker, _ := s.direct.create(admin, "team-b", "admin.keys.save")
+		require.NoError(t, operations[0].do(s.rig, asKey(maker), store.Key{}))
+		require.ElementsMatch(t, []store.Precondition{{Key: maker.ID, Version: 1}, {Workspace: "team-a"}, {Workspace: "team-b"}, {}}, last.If)
+	})
+	t.Run("B27 a restored key", func(t *testing.T) {
+		var last store.Change
+		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
+		s.restore(aLine("k") + "\n")
+		require.ElementsMatch(t, []store.Precondition{{Workspace: "team-a"}, {}}, last.If)
+	})
+}
+
+// TestDecidedAnew: what a change rests on moves between its reads and its write.
+func TestDecidedAnew(t *testing.T) {
+	ctx := t.Context()
+	rules := func(r *rig, change func(*store.Instance)) error {
+		now, err := r.Settings(ctx, admin)
+		if err != nil {
+			return err
+		}
+		change(&now)
+		return errOf(r.SaveSettings(ctx, admin, now))
+	}
+	for _, o := range operations {
+		for _, tc := range []struct {
+			name      string
+			meanwhile func(s *stage) error
+			settings  bool // it is a change of settings, which only those that give ask
+			want      func(*testing.T, error)
+		}{
+			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.maker.ID)) }, false, forbidden},
+			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.maker.ID) }, false, forbidden},
+			{"its key lost the right", func(s *stage) error {
+				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Permissions: ptr(perms("project.list"))}))
+			}, false, func(t *testing.T, err error) {
+				t.Helper()
+				require.ErrorIs(t, err, store.ErrNotFound, "it has no part in the workspace")
+			}},
+			{"its key was renamed", func(s *stage) error {
+				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
+			}, false, succeeds},
+			{"keys were switched off", func(s *stage) error {
+				return rules(s.direct, func(in *store.Instance) { in.KeysOff = true })
+			}, true, forbidden},
+			{"the workspace was suspended", func(s *stage) error { return s.direct.Suspend(ctx, admin, "team-a") }, true, forbidden},
+			{"settings were changed that say nothing of it", func(s *stage) error {
+				return rules(s.direct, func(in *store.Instance) { in.Rules.MaxKeys = 100 })
+			}, true, succeeds},
+		} {
+			t.Run("B27 "+o.name+": "+tc.name, func(t *testing.T) {
+				var s *stage
+				calls := 0
+				s = newStage(t, o, func(context.Context, string) error {
+					if calls++; calls == 1 {
+						require.NoError(t, tc.meanwhile(s))
+					}
+					return nil
+				}, nil)
+				before := len(s.events(store.EventQuery{Key: s.target.ID}))
+				err := s.note(o.do(s.rig, asKey(s.maker), s.target))
+				if tc.settings && !o.gives {
+					require.NoError(t, err, "what only narrows does not ask settings")
+					require.Equal(t, 1, calls)
+					return
+				}
+				tc.want(t, err)
+				if err != nil {
+					require.Equal(t, 1, calls)
+					require.Len(t, s.events(store.EventQuery{Key: s.target.ID}), before)
+					return
+				}
+				require.Equal(t, 2, calls)
+			})
+		}
+	}
+}
+
+func forbidden(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, apikey.ErrForbidden)
+}
+
+func succeeds(t *testing.T, err error) {
+	t.Helper()
+	require.NoError(t, err)
+}
+
+func TestAttemptsAreBounded(t *testing.T) {
+	for _, o := range operations {
+		t.Run("B27 "+o.name, func(t *testing.T) {
+			var s *stage
+			calls := 0
+			s = newStage(t, o, func(context.Context, string) error {
+				calls++
+				return errOf(s.direct.Update(t.Context(), admin, s.maker.ID, apikey.Changes{Name: ptr(strings.Repeat("x", calls))}))
+			}, nil)
+			require.ErrorIs(t, s.note(o.do(s.rig, asKey(s.maker), s.target)), store.ErrConflict)
+			require.Equal(t, 10, calls)
+		})
+	}
+}
+
+// TestAnotherVersionIsNotRetried: who names a version, or rotates what somebody
+// else has just rotated, is told.
+func TestAnotherVersionIsNotRetried(t *testing.T) {
+	ctx := t.Context()
+	for name, tc := range map[string]struct {
+		calls int
+		do    func(*rig, store.Key) error
+	}{
+		"Update of a version": {1, func(r *rig, k store.Key) error {
+			return errOf(r.Update(ctx, owner, k.ID, apikey.Changes{Name: ptr("mine"), Version: k.Version}))
+		}},
+		"Disable of a version": {1, func(r *rig, k store.Key) error { return errOf(r.IfVersion(k.Version).Disable(ctx, owner, k.ID)) }},
+		"Delete of a version":  {1, func(r *rig, k store.Key) error { return r.IfVersion(k.Version).Delete(ctx, owner, k.ID) }},
+		"Update":               {1, func(r *rig, k store.Key) error { return operations[3].do(r, owner, k) }},
+		"Rotate":               {1, func(r *rig, k store.Key) error { return operations[2].do(r, owner, k) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s *stage
+			calls := 0
+			s = newStage(t, operation{}, func(context.Context, string) error {
+				calls++
+				_, _, err := s.direct.Rotate(ctx, owner, s.target.ID, apikey.Rotation{Grace: time.Hour})
+				return err
+			}, nil)
+			require.ErrorIs(t, tc.do(s.rig, s.target), store.ErrConflict)
+			require.Equal(t, tc.calls, calls)
+			now, err := s.Get(ctx, owner, s.target.ID)
+			require.NoError(t, err)
+			require.Len(t, now.Secrets, 2)
+		})
+	}
+}
+
+// TestWhatNarrowsHolds: whatever else changed of the key meanwhile.
+func TestWhatNarrowsHolds(t *testing.T) {
+	for _, o := range operations {
+		if o.gives {
+			continue
+		}
+		t.Run("B22 "+o.name, func(t *testing.T) {
+			var s *stage
+			calls := 0
+			s = newStage(t, o, func(context.Context, string) error {
+				if calls++; calls > 3 {
+					return nil
+				}
+				return errOf(s.direct.Update(t.Context(), owner, s.target.ID, apikey.Changes{Name: ptr(strings.Repeat("x", calls))}))
+			}, nil)
+			require.NoError(t, o.do(s.rig, owner, s.target))
+			if o.name == "Delete" { // of whatever version
+				require.Equal(t, 1, calls)
+				return
+			}
+			require.Equal(t, 4, calls)
+		})
+	}
+}
+
+// TestBeforeSeesWhatIsStored: once, and again only where the key differs.
+func TestBeforeSeesWhatIsStored(t *testing.T) {
+	ctx := t.Context()
+	later := apikey.ExpiresAt(noon.Add(2 * time.Hour))
+	for name, tc := range map[string]struct {
+		meanwhile apikey.Changes
+		calls     int
+	}{
+		"the same key":     {apikey.Changes{Name: ptr("renamed")}, 1},
+		"with another end": {apikey.Changes{Expiry: &later}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s *stage
+			var maker store.Key
+			creations := 0
+			s = newStage(t, operation{}, func(context.Context, string) error {
+				if creations++; creations > 1 {
+					return nil
+				}
+				return errOf(s.direct.Update(ctx, admin, maker.ID, tc.meanwhile))
+			}, nil)
+			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
+			var shown []store.Key
+			var secrets []string
+			key, secret := s.create(asKey(maker), "team-a", "", func(spec *apikey.Spec) {
+				spec.Before = func(_ context.Context, k store.Key, secret apikey.Secret) error {
+					shown, secrets = append(shown, k), append(secrets, secret.Reveal())
+					return nil
+				}
+			})
+			require.Equal(t, 2, creations)
+			require.Len(t, shown, tc.calls)
+			require.Equal(t, key, shown[len(shown)-1], "the last is as it is stored")
+			for i := range shown {
+				require.Equal(t, key.ID, shown[i].ID)
+				require.Equal(t, secret.Reveal(), secrets[i])
+			}
+			s.mustLogin(key.ID, secret)
+		})
+	}
+	t.Run("the record of an imported secret is made once", func(t *testing.T) {
+		var s *stage
+		creations, calls := 0, 0
+		s = newStage(t, operation{}, func(context.Context, string) error {
+			if creations++; creations > 1 {
+				return nil
+			}
+			return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
+		}, nil)
+		_, err := s.Import(ctx, asKey(s.maker), apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old", Before: func(context.Context, store.Key, apikey.Secret) error { calls++; return nil }},
+			ID:   "legacy", Secret: "hunter2",
+		})
+		require.NoError(t, err)
+		require.Equal(t, []int{2, 1}, []int{creations, calls})
+	})
+	t.Run("an error of its own is not retried", func(t *testing.T) {
+		r, calls := newRig(t), 0
+		_, _, err := r.tryCreate(owner, "team-a", "", func(spec *apikey.Spec) {
+			spec.Before = func(context.Context, store.Key, apikey.Secret) error { calls++; return store.ErrConflict }
+		})
+		require.ErrorIs(t, err, store.ErrConflict)
+		require.Equal(t, 1, calls)
+	})
+}
+
+// TestALimitLoweredMeanwhile: the rules of the moment of the write hold.
+func TestALimitLoweredMeanwhile(t *testing.T) {
+	ctx := t.Context()
+	for name, rules := range map[string]store.Rules{
+		"B27 max_keys": {MaxKeys: 2}, "B27 require_expiry": {RequireExpiry: true}, "B27 max_lifetime": {MaxLifetime: time.Hour},
+	} {
+		for _, ofWorkspace := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				var s *stage
+				calls := 0
+				s = newStage(t, operation{}, func(context.Context, string) error {
+					calls++
+					if ofWorkspace {
+						return errOf(s.direct.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: rules}))
+					}
+					return errOf(s.direct.SaveSettings(ctx, admin, store.Instance{Rules: rules}))
+				}, nil)
+				_, _, err := s.tryCreate(owner, "team-a", "")
+				require.ErrorAs(t, err, new(*policy.Denied))
+				require.Equal(t, 1, calls)
+				page, err := s.List(ctx, admin, store.KeyQuery{})
+				require.NoError(t, err)
+				require.Len(t, page.Keys, 2)
+			})
+		}
+	}
+}

@@ -1,0 +1,251 @@
+package apikey_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+func asKey(k store.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
+
+// requireDisabled checks which keys are disabled.
+func (r *rig) requireDisabled(want map[string]bool) {
+	r.t.Helper()
+	for id, disabled := range want {
+		key, err := r.Get(context.Background(), admin, id)
+		require.NoError(r.t, err)
+		require.Equal(r.t, disabled, key.Disabled, "%s of %v", id, key.CreatedBy)
+	}
+}
+
+func TestDisableAllBy(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	byOlga, secret := r.create(owner, "team-a", "keys.save project.list")
+	token := r.mustLogin(byOlga.ID, secret)
+	both := apikey.Member("olga", apikey.Owner, "team-a", "team-b")
+	inB, _ := r.create(both, "team-b", "")
+	byOther, otherSecret := r.create(manager, "team-a", "")
+	child, _ := r.create(asKey(byOlga), "team-a", "keys.save")
+	grandchild, childSecret := r.create(asKey(child), "team-a", "")
+	asManager, _ := r.create(apikey.Member("olga", apikey.Manager, "team-a"), "team-a", "")
+	asAdmin, _ := r.create(apikey.OrganizationAdmin("olga"), "team-a", "")
+	_, err := r.Disable(ctx, admin, child.ID)
+	require.NoError(t, err)
+
+	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
+	require.NoError(t, err)
+	require.Equal(t, 5, n, "hers in both workspaces and every role, and what a disabled one of them had made")
+	require.True(t, r.ended(token))
+	_, err = r.login(grandchild.ID, childSecret.Reveal())
+	require.IsType(t, &apikey.RefusedError{}, err)
+	r.requireDisabled(map[string]bool{
+		byOlga.ID: true, inB.ID: true, child.ID: true, grandchild.ID: true, asManager.ID: true, asAdmin.ID: true, byOther.ID: false,
+	})
+	r.mustLogin(byOther.ID, otherSecret)
+	n, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "admin", ID: "olga"})
+	require.NoError(t, err)
+	require.Zero(t, n, "twice is no error")
+	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
+	require.ErrorIs(t, err, apikey.ErrInvalid, "that would be everybody")
+
+	t.Run("more than one page", func(t *testing.T) {
+		r := newRig(t)
+		for range store.MaxPage + 1 {
+			_, _, err := r.Create(ctx, owner, apikey.Spec{Workspace: "team-a", Name: "ci"})
+			require.NoError(t, err)
+		}
+		n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
+		require.NoError(t, err)
+		require.Equal(t, store.MaxPage+1, n)
+	})
+	t.Run("B27 a key with the id of a person", func(t *testing.T) {
+		r := newRig(t, func(c *apikey.Config) { c.Imported = true })
+		named, err := r.Import(ctx, admin, apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old", Permissions: perms("keys.save")}, ID: "olga", Secret: strings.Repeat("aB3-", 12),
+		})
+		require.NoError(t, err)
+		byKey, _ := r.create(asKey(named), "team-a", "")
+		byPerson, _ := r.create(owner, "team-a", "")
+		n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "manager", ID: "olga"})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		r.requireDisabled(map[string]bool{named.ID: false, byKey.ID: false, byPerson.ID: true})
+		n, err = r.DisableAllBy(ctx, admin, store.ActorRef{ID: "olga"})
+		require.NoError(t, err)
+		require.Equal(t, 2, n, "without a kind: the person and the key")
+		r.requireDisabled(map[string]bool{named.ID: true, byKey.ID: true})
+	})
+}
+
+func TestDisableAllByAKey(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t)
+	leaked, _ := r.create(owner, "team-a", "keys.save keys.delete project.list")
+	child, _ := r.create(asKey(leaked), "team-a", "keys.save")
+	grandchild, _ := r.create(asKey(child), "team-a", "keys.save")
+	last, _ := r.create(asKey(grandchild), "team-a", "")
+	victim, own := r.create(manager, "team-a", "project.list")
+	_, minted := r.rotate(asKey(leaked), victim.ID, apikey.Rotation{Grace: time.Hour})
+	other, _ := r.create(manager, "team-a", "")
+	_, byChild := r.rotate(asKey(child), other.ID, apikey.Rotation{})
+	token, good := r.mustLogin(victim.ID, minted), r.mustLogin(victim.ID, own)
+	// A key that is deleted does not hide what it made.
+	middle, _ := r.create(asKey(leaked), "team-a", "keys.save")
+	hidden, _ := r.create(asKey(middle), "team-a", "")
+	require.NoError(t, r.Delete(ctx, asKey(leaked), middle.ID))
+
+	n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+	require.NoError(t, err)
+	require.Equal(t, 5+2, n, "five keys and two secrets")
+	r.requireDisabled(map[string]bool{
+		leaked.ID: true, child.ID: true, grandchild.ID: true, last.ID: true, hidden.ID: true, victim.ID: false, other.ID: false,
+	})
+	require.True(t, r.ended(token), "B27 a secret that it gave to another key is retired")
+	require.False(t, r.ended(good), "and no other of that key")
+	_, err = r.login(victim.ID, minted.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+	_, err = r.login(other.ID, byChild.Reveal())
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B27 nor one of a key that it made")
+	r.mustLogin(victim.ID, own)
+	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionRetire}), 2)
+
+	t.Run("the maker is disabled first", func(t *testing.T) {
+		st, updates := memstore.New(), 0
+		at := rigOn(t, st)
+		leaked, _ := at.create(owner, "team-a", "keys.save")
+		child, _ := at.create(asKey(leaked), "team-a", "")
+		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+			at.requireDisabled(map[string]bool{leaked.ID: updates > 0})
+			updates++
+			return nil
+		}, "Keys.Update"))
+		n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "key", ID: leaked.ID})
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		r.requireDisabled(map[string]bool{leaked.ID: true, child.ID: true})
+		require.Equal(t, 2, updates)
+		n, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "key", ID: "no such key"})
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
+}
+
+// TestDisableAllByGoesOn: a failure keeps no other key alive.
+func TestDisableAllByGoesOn(t *testing.T) {
+	ctx := t.Context()
+	t.Run("after a key that cannot be disabled", func(t *testing.T) {
+		failures := 0
+		r := rigOn(t, harness.Tapped(memstore.New(), func(context.Context, string) error {
+			if failures--; failures >= 0 {
+				return errDown
+			}
+			return nil
+		}, "Keys.Update"))
+		for range 3 {
+			r.create(owner, "team-a", "")
+		}
+		failures = 1
+		n, err := r.DisableAllBy(ctx, admin, owner.Ref())
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.Equal(t, 2, n)
+		n, err = r.DisableAllBy(ctx, admin, owner.Ref())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	})
+	for name, forever := range map[string]bool{"B27 a key that others keep changing for a while": false, "B27 and for ever": true} {
+		t.Run(name, func(t *testing.T) {
+			st, calls := memstore.New(), 0
+			at := rigOn(t, st)
+			leaked, _ := at.create(owner, "team-a", "keys.save")
+			victim, _ := at.create(manager, "team-a", "")
+			for _, key := range []store.Key{victim, leaked} {
+				calls = 0
+				at.rotate(asKey(leaked), victim.ID, apikey.Rotation{})
+				r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+					if calls++; calls > 15 && !forever {
+						return nil
+					}
+					return errOf(at.Update(ctx, admin, key.ID, apikey.Changes{Name: ptr(strings.Repeat("x", 1+calls%200))}))
+				}, "Keys.Update"))
+				n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+				if forever {
+					require.ErrorIs(t, err, store.ErrConflict)
+					require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, 2, n)
+				at.requireDisabled(map[string]bool{leaked.ID: true})
+				require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+			}
+		})
+	}
+	for _, call := range []string{"Keys.List", "Events.List"} {
+		t.Run("not where it cannot tell what there is: "+call, func(t *testing.T) {
+			down := true
+			r := rigOn(t, harness.Tapped(memstore.New(), harness.While(&down, errDown), call))
+			key, _ := r.create(owner, "team-a", "keys.save")
+			r.create(asKey(key), "team-a", "")
+			_, err := r.DisableAllBy(ctx, admin, owner.Ref())
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			down = false
+			_, err = r.DisableAllBy(ctx, admin, owner.Ref())
+			require.NoError(t, err)
+			page, err := r.List(ctx, admin, store.KeyQuery{Disabled: ptr(false)})
+			require.NoError(t, err)
+			require.Empty(t, page.Keys)
+		})
+	}
+	t.Run("B27 a person who goes on making keys ends it, with an error", func(t *testing.T) {
+		st := memstore.New()
+		at := rigOn(t, st)
+		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+			at.create(owner, "team-a", "")
+			return nil
+		}, "Keys.Update"))
+		at.create(owner, "team-a", "")
+		n, err := r.DisableAllBy(ctx, admin, owner.Ref())
+		require.ErrorIs(t, err, store.ErrConflict)
+		require.Equal(t, 10, n)
+	})
+}
+
+// TestDepth: keys that keys made go so deep and no deeper.
+func TestDepth(t *testing.T) {
+	for most, configure := range map[int]func(*apikey.Config){
+		1: func(c *apikey.Config) { c.Management.MaxDepth = 1 },
+		2: func(c *apikey.Config) { c.Management.MaxDepth = 2 },
+		3: func(*apikey.Config) {},
+	} {
+		r := newRig(t, configure, func(c *apikey.Config) { c.Imported = true })
+		key, _ := r.create(owner, "team-a", "keys.save project.list")
+		require.Zero(t, key.Depth)
+		for depth := 1; depth <= most; depth++ {
+			key, _ = r.create(asKey(key), "team-a", "keys.save project.list")
+			require.Equal(t, depth, key.Depth)
+		}
+		_, _, err := r.tryCreate(asKey(key), "team-a", "")
+		var refused *apikey.ForbiddenError
+		require.ErrorAs(t, err, &refused, "B27")
+		require.Contains(t, refused.Reason, "Keys made by keys may be at most")
+		_, err = r.Import(t.Context(), asKey(key), apikey.ImportSpec{
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12),
+		})
+		require.ErrorAs(t, err, &refused, "B27")
+		r.rotate(asKey(key), key.ID, apikey.Rotation{})
+		shown, err := r.Get(t.Context(), owner, key.ID)
+		require.NoError(t, err)
+		require.Equal(t, most, shown.Depth)
+		require.Equal(t, asKey(key).Ref(), shown.Secrets[0].CreatedBy)
+		require.Equal(t, "lk_", shown.Secrets[0].Prefix)
+	}
+}

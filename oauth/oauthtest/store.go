@@ -1,0 +1,309 @@
+package oauthtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// CheckStore has callers that make keys and rotate secrets race against what ends
+// their right to: for whoever writes a storage driver, after storetest. Whatever
+// the driver, when the act has returned nothing more comes in. It reports each
+// way in which something did (Errorf), each tried so many rounds. It takes st for
+// its own, and leaves settings and deleted workspaces behind.
+func CheckStore(t testing.TB, st store.Store, rounds int) {
+	t.Helper()
+	for _, r := range []race{
+		{"Disable of a key that makes keys", leakedKey, (*scene).disable},
+		{"DisableAllBy of a key that makes keys", leakedKeys, (*scene).disableAll},
+		{"SaveSettings with MaxKeys 1", members, saveRules(store.Instance{Rules: store.Rules{MaxKeys: 1}})},
+		{"SaveSettings with RequireExpiry", members, saveRules(store.Instance{Rules: store.Rules{RequireExpiry: true}})},
+		{"SaveSettings with KeysOff", members, saveRules(store.Instance{KeysOff: true})},
+		{"Suspend", members, (*scene).suspend},
+	} {
+		for round := range rounds {
+			s, err := newScene(t.Context(), st, fmt.Sprintf("%s, round %d", r.name, round))
+			if err != nil {
+				t.Fatalf("oauthtest: CheckStore: %s: %v", r.name, err)
+			}
+			if err := r.run(s); err != nil {
+				t.Errorf("%s, round %d of %d: %v", r.name, round+1, rounds, err)
+				break
+			}
+		}
+	}
+}
+
+// racers is how many callers race at once.
+const racers = 6
+
+func raceCatalog() *scope.Catalog {
+	return scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "keys.save"}, {Name: "project.list"}}})
+}
+
+// race is one way to end what callers may do.
+type race struct {
+	name string
+	// caller returns what one of them does again and again.
+	caller func(*scene) func(context.Context) error
+	// end ends it; what it returns says what is alive that should not be.
+	end func(*scene, context.Context) (alive func(context.Context) ([]string, error), err error)
+}
+
+// scene is one round in a workspace of its own.
+type scene struct {
+	admin     apikey.Actor
+	all       scope.Set
+	workspace string
+	// replicas are two services on one store.
+	replicas [2]*apikey.Service
+	leaked   store.Key
+	victim   store.Key // of a person, which the leaked key may rotate
+	mu       sync.Mutex
+	children []store.Key
+	made     int
+}
+
+func newScene(ctx context.Context, st store.Store, workspace string) (*scene, error) {
+	catalog := raceCatalog()
+	s := &scene{admin: apikey.OrganizationAdmin("oauthtest"), all: catalog.All(), workspace: workspace}
+	for i := range s.replicas {
+		var err error
+		if s.replicas[i], err = apikey.New(st, apikey.Config{
+			Permissions: catalog, Management: apikey.Management{Save: "keys.save"},
+			Peppers: []apikey.Pepper{{Version: 1, Key: make32("pepper of oauthtest.CheckStore")}},
+			Logger:  slog.New(slog.DiscardHandler),
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.saveSettings(ctx, store.Instance{}); err != nil {
+		return nil, err
+	}
+	for _, k := range []*store.Key{&s.leaked, &s.victim} {
+		var err error
+		if *k, err = s.make(ctx, s.admin); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func make32(text string) []byte { return append([]byte(text), "................................"...) }
+
+func (s *scene) saveSettings(ctx context.Context, wanted store.Instance) error {
+	now, err := s.replicas[0].Settings(ctx, s.admin)
+	if err != nil {
+		return err
+	}
+	wanted.Version = now.Version
+	_, err = s.replicas[0].SaveSettings(ctx, s.admin, wanted)
+	return err
+}
+
+func (s *scene) make(ctx context.Context, actor apikey.Actor) (store.Key, error) {
+	s.mu.Lock()
+	s.made++
+	replica := s.replicas[s.made%len(s.replicas)]
+	s.mu.Unlock()
+	key, _, err := replica.Create(ctx, actor, apikey.Spec{Workspace: s.workspace, Name: "race", Permissions: s.all})
+	return key, err
+}
+
+// leakedKey makes keys by the leaked key.
+func leakedKey(s *scene) func(context.Context) error {
+	actor := apikey.ByKey(s.leaked.ID, s.all)
+	return func(ctx context.Context) error {
+		_, err := s.make(ctx, actor)
+		return err
+	}
+}
+
+// leakedKeys makes keys by the leaked key and by what that made, and rotates the
+// victim by any of them, until none of them may.
+func leakedKeys(s *scene) func(context.Context) error {
+	s.children = []store.Key{s.leaked}
+	return func(ctx context.Context) error {
+		s.mu.Lock()
+		if len(s.children) == 0 {
+			s.mu.Unlock()
+			return apikey.ErrForbidden
+		}
+		key := s.children[s.made%len(s.children)]
+		enough := s.made > 100
+		s.mu.Unlock()
+		actor := apikey.ByKey(key.ID, s.all)
+		if !enough && key.Depth < 3 {
+			child, err := s.make(ctx, actor)
+			if errors.Is(err, apikey.ErrForbidden) {
+				s.drop(key)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			s.mu.Lock()
+			s.children = append(s.children, child)
+			s.mu.Unlock()
+		}
+		_, _, err := s.replicas[0].Rotate(ctx, actor, s.victim.ID, apikey.Rotation{})
+		switch {
+		case errors.Is(err, apikey.ErrForbidden):
+			s.drop(key)
+			return nil
+		case errors.Is(err, store.ErrConflict): // another caller rotated it
+			return nil
+		}
+		return err
+	}
+}
+
+// drop takes a key that may do nothing any more from those that callers use.
+func (s *scene) drop(key store.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.children = slices.DeleteFunc(s.children, func(k store.Key) bool { return k.ID == key.ID })
+}
+
+// members makes keys as a person.
+func members(s *scene) func(context.Context) error {
+	actor := apikey.Member("olga", apikey.Owner, s.workspace)
+	return func(ctx context.Context) error {
+		_, err := s.make(ctx, actor)
+		return err
+	}
+}
+
+func (s *scene) disable(ctx context.Context) (func(context.Context) ([]string, error), error) {
+	if _, err := s.replicas[0].Disable(ctx, s.admin, s.leaked.ID); err != nil {
+		return nil, err
+	}
+	return s.since(ctx, func(k store.Key) bool { return k.CreatedBy.ID == s.leaked.ID })
+}
+
+func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string, error), error) {
+	if _, err := s.replicas[0].DisableAllBy(ctx, s.admin, store.ActorRef{Kind: "key", ID: s.leaked.ID}); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) ([]string, error) {
+		return s.list(ctx, func(k store.Key) bool {
+			if k.CreatedBy.Kind == "key" || k.ID == s.leaked.ID {
+				return !k.Disabled
+			}
+			for _, secret := range k.Secrets {
+				if secret.CreatedBy.Kind == "key" {
+					return true
+				}
+			}
+			return false
+		})
+	}, nil
+}
+
+func (s *scene) suspend(ctx context.Context) (func(context.Context) ([]string, error), error) {
+	if err := s.replicas[0].Suspend(ctx, s.admin, s.workspace); err != nil {
+		return nil, err
+	}
+	return s.since(ctx, func(store.Key) bool { return true })
+}
+
+func saveRules(wanted store.Instance) func(*scene, context.Context) (func(context.Context) ([]string, error), error) {
+	return func(s *scene, ctx context.Context) (func(context.Context) ([]string, error), error) {
+		if err := s.saveSettings(ctx, wanted); err != nil {
+			return nil, err
+		}
+		return s.since(ctx, func(store.Key) bool { return true })
+	}
+}
+
+// since finds keys that match and were not there yet.
+func (s *scene) since(ctx context.Context, match func(store.Key) bool) (func(context.Context) ([]string, error), error) {
+	before, err := s.list(ctx, match)
+	known := map[string]bool{}
+	for _, id := range before {
+		known[id] = true
+	}
+	return func(ctx context.Context) ([]string, error) {
+		return s.list(ctx, func(k store.Key) bool { return match(k) && !known[k.ID] })
+	}, err
+}
+
+func (s *scene) list(ctx context.Context, match func(store.Key) bool) (ids []string, err error) {
+	q := store.KeyQuery{Workspace: s.workspace, Limit: store.MaxPage}
+	for more := true; more; more = q.After != nil {
+		page, err := s.replicas[1].List(ctx, s.admin, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range page.Keys {
+			if match(k) {
+				ids = append(ids, k.ID)
+			}
+		}
+		q.After = page.Next
+	}
+	return ids, nil
+}
+
+// run lets the callers begin, ends what they may do, and looks at what is alive,
+// at once and when all of them have given up.
+func (r race) run(s *scene) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var callers sync.WaitGroup
+	begun, problems := make(chan struct{}, racers), make(chan error, racers)
+	call := r.caller(s)
+	for range racers {
+		callers.Go(func() {
+			err := call(ctx)
+			begun <- struct{}{}
+			for err == nil {
+				err = call(ctx)
+			}
+			var denied *policy.Denied
+			if !errors.Is(err, apikey.ErrForbidden) && !errors.Is(err, store.ErrConflict) && !errors.As(err, &denied) {
+				problems <- err
+			}
+		})
+	}
+	for range racers / 2 {
+		<-begun
+	}
+	alive, err := r.end(s, ctx)
+	var found []string
+	if err == nil {
+		found, err = alive(ctx)
+	}
+	if err != nil {
+		cancel()
+	}
+	callers.Wait()
+	close(problems)
+	if err != nil {
+		return fmt.Errorf("the act failed: %w", err)
+	}
+	if err := <-problems; err != nil {
+		return fmt.Errorf("a caller failed: %w", err)
+	}
+	late, err := alive(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.replicas[0].DeleteWorkspace(ctx, s.admin, s.workspace); err != nil {
+		return err
+	}
+	if len(found)+len(late) > 0 {
+		return fmt.Errorf("%d keys were alive when it returned, and %d when the callers had ended", len(found), len(late))
+	}
+	return nil
+}

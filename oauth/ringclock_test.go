@@ -1,0 +1,149 @@
+package oauth_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+const period, lead = 30 * 24 * time.Hour, 10 * time.Minute
+
+// ahead is a server on the fleet's store whose clock is that far ahead.
+func (f *fleet) ahead(d time.Duration) *oauth.Server {
+	return f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.Now().Add(d) } })
+}
+
+// requireRotates checks that a new key comes to use within a period and the lead,
+// that it is published before, and that the old ones go.
+func (f *fleet) requireRotates(srv *oauth.Server, published int) {
+	f.t.Helper()
+	first := f.kid(srv)
+	for range 3 {
+		f.clock.Advance(period)
+		require.NoError(f.t, f.step(srv))
+		f.clock.Advance(lead)
+		require.NoError(f.t, f.step(srv))
+		next := f.kid(srv)
+		require.NotEqual(f.t, first, next)
+		first = next
+		f.clock.Advance(26*time.Hour + lead)
+		require.NoError(f.t, f.step(srv))
+		require.Len(f.t, f.published(srv), published)
+	}
+}
+
+// TestKeysMadeAheadOfTime: signing keys that a clock two years ahead made do not
+// stop rotation.
+func TestKeysMadeAheadOfTime(t *testing.T) {
+	t.Parallel()
+	const ahead = 2 * 365 * 24 * time.Hour
+	t.Run("B29 one key of the ring", func(t *testing.T) {
+		f := newFleet(t)
+		right := f.server()
+		f.ahead(ahead) // its start rotates
+		require.Len(t, f.ring().Keys, 2)
+		require.NoError(t, f.step(right))
+		f.requireRotates(right, 2)
+	})
+	t.Run("B29 the clock of one process was ahead for a while", func(t *testing.T) {
+		f := newFleet(t)
+		off := time.Duration(0)
+		srv := f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.Now().Add(off) } })
+		off = ahead
+		require.NoError(t, srv.Step(f.clock.Now().Add(off)))
+		off += lead
+		wrong := f.kid(srv)
+		off = 0
+		require.NotEqual(t, wrong, f.kid(srv), "it goes on with the key that others use")
+		f.requireRotates(srv, 2)
+	})
+	t.Run("B29 all keys of a ring that nobody shares", func(t *testing.T) {
+		f := newFleet(t)
+		off := ahead
+		srv := f.server(func(c *oauth.Config) {
+			c.SealKeys = nil
+			c.Now = func() time.Time { return f.clock.Now().Add(off) }
+		})
+		off = 0
+		require.NoError(t, f.step(srv))
+		f.requireRotates(srv, 2)
+	})
+	for name, known := range map[string]bool{"B29 all keys, and the store has a clock": true, "all keys, and the store has none": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			f.ahead(ahead)
+			clock := &storeClock{Upkeep: f.store.Upkeep, known: known, now: f.clock.Now}
+			f.store.Upkeep = clock
+			right := f.server()
+			if !known { // perhaps this clock lags
+				require.Len(t, f.ring().Keys, 1)
+				return
+			}
+			require.Len(t, f.ring().Keys, 2)
+			f.requireRotates(right, 2)
+		})
+	}
+}
+
+// storeClock is a store with a clock.
+type storeClock struct {
+	store.Upkeep
+	known bool
+	now   func() time.Time
+	err   error
+}
+
+func (c *storeClock) Clock(context.Context) (time.Time, error) {
+	if !c.known {
+		return time.Time{}, c.err
+	}
+	return c.now(), c.err
+}
+
+// TestNoRotationByAWrongClock: a server whose clock differs from the store's
+// leaves the ring as it is, says so, and signs with what is there.
+func TestNoRotationByAWrongClock(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]time.Duration{"B29 an hour ahead": time.Hour, "B29 two years ahead": 2 * 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			clock := &storeClock{Upkeep: f.store.Upkeep, known: true, now: f.clock.Now}
+			f.store.Upkeep = clock
+			right := f.server()
+			first := f.kid(right)
+			f.clock.Advance(period - ahead%period)
+			wrong := f.ahead(ahead)
+			before := f.ring()
+			require.NoError(t, wrong.Step(f.clock.Now().Add(ahead)))
+			require.Equal(t, before, f.ring())
+			require.Equal(t, first, f.kid(wrong))
+			require.Contains(t, f.log.String(), "the clock of this process differs from the store's")
+
+			clock.err = store.ErrUnavailable
+			require.ErrorIs(t, wrong.Step(f.clock.Now().Add(ahead)), store.ErrUnavailable)
+			require.Equal(t, before, f.ring())
+			clock.err = nil
+			f.clock.Advance(period)
+			require.NoError(t, f.step(right))
+			require.Len(t, f.ring().Keys, len(before.Keys)+1)
+		})
+	}
+	t.Run("a first key is made all the same", func(t *testing.T) {
+		st := memstore.New()
+		st.Upkeep = &storeClock{Upkeep: st.Upkeep, known: true, now: func() time.Time { return start }}
+		_, err := oauth.New(st, oauth.Config{
+			Issuer: "https://a.example", Permissions: catalog, Logger: quiet, SealKeys: []oauth.SealKey{sealKey(1)},
+			Now: func() time.Time { return start.Add(time.Hour) },
+		})
+		require.NoError(t, err)
+		ring, err := st.SigningKeys.Ring(t.Context())
+		require.NoError(t, err)
+		require.Len(t, ring.Keys, 1)
+	})
+}
