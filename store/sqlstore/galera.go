@@ -98,3 +98,27 @@ func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err
 
 // undone is that of the dialect, except for what is of no use to try again.
 func (d *Database) undone(err error) bool { return d.dialect.undone(err) && !d.behind(err) }
+
+// prepareAhead prepares on a connection what its transactions will send. A Galera
+// node does not always tell that it undid a transaction if what it is asked next
+// is to prepare a statement: then the rest would be committed by itself.
+func (d *Database) prepareAhead(ctx context.Context, conn *sql.Conn) error {
+	var connection any
+	if err := conn.Raw(func(c any) error { connection = c; return nil }); err != nil {
+		return err
+	}
+	if d.ahead.has(connection) {
+		return nil
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was done
+	for _, stmt := range d.prepared {
+		// Of its own it has no error: the statement's is told when it runs.
+		tx.StmtContext(ctx, stmt)
+	}
+	d.ahead.add(connection, d.pool.Stats().OpenConnections)
+	return nil
+}

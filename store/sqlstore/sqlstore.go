@@ -251,6 +251,7 @@ type Database struct {
 	lanes  *lanes
 
 	sessions sessions
+	ahead    sessions      // those on which all statements are prepared, of Galera nodes
 	dropping chan struct{} // one place: who holds it looks through the pool
 }
 

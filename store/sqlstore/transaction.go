@@ -174,7 +174,11 @@ func (d *Database) beginMySQL(ctx, ending context.Context) (*sql.Conn, *sql.Tx, 
 		if err != nil {
 			return nil, nil, err
 		}
-		if err = d.session(ctx, conn); err == nil {
+		err = d.session(ctx, conn)
+		if err == nil && d.galera.Load() {
+			err = d.prepareAhead(ctx, conn)
+		}
+		if err == nil {
 			var tx *sql.Tx
 			if tx, err = conn.BeginTx(ending, nil); err == nil {
 				return conn, tx, nil
