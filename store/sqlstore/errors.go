@@ -103,6 +103,7 @@ const (
 	wordsNoPlace   = "the database does not exist"
 	wordsCancelled = "the server cancelled the statement"
 	wordsLock      = "another transaction holds a lock"
+	wordsWait      = wordsLock + ", or the Galera node cannot catch up with the others"
 )
 
 // wordsPostgreSQL names the states of appendix A of PostgreSQL's manual that
@@ -158,8 +159,14 @@ func wordsMySQL(number int) string {
 		return wordsNoPlace
 	case 1317, 1969, 3024:
 		return wordsCancelled
-	case 1205, 1213:
+	case 1213:
 		return wordsLock
+	case 1205:
+		return wordsWait
+	case 1047:
+		return "the node is not part of the primary component"
+	case 1180:
+		return "the commit failed, as on a node that leaves the primary component"
 	case 1242:
 		return "the session's autocommit is off: it must be on" // see committed
 	case 1461:
@@ -256,8 +263,8 @@ func (d Dialect) undone(err error) bool {
 		c := codeOf(err)
 		return c.state == "40001" || c.state == "40P01" || c.state == "25P03"
 	case MySQL:
-		// Deadlock found; lock wait timeout; MariaDB: record has changed since
-		// last read.
+		// Deadlock found, or a conflict of two nodes of a Galera cluster; lock
+		// wait timeout; MariaDB: record has changed since last read.
 		n := codeOf(err).number
 		return n == 1213 || n == 1205 || n == 1020
 	}
@@ -266,8 +273,8 @@ func (d Dialect) undone(err error) bool {
 	return primary == 5 || primary == 6
 }
 
-// readOnly reports whether a server refused a write that another one would
-// take, or is a standby.
+// readOnly reports whether a server refused a statement that another one would
+// take: it is a standby, or has left its Galera cluster.
 func (d Dialect) readOnly(err error) bool {
 	if errors.Is(err, errStandby) {
 		return true
@@ -276,7 +283,7 @@ func (d Dialect) readOnly(err error) bool {
 	case PostgreSQL:
 		return c.state == "25006"
 	case MySQL:
-		return c.number == 1290 || c.number == 1792 || c.number == 1836
+		return c.number == 1290 || c.number == 1792 || c.number == 1836 || c.number == 1047
 	}
 	return false
 }

@@ -41,7 +41,10 @@ func (d *Database) migrate(ctx context.Context) error {
 		if err := d.session(ctx, conn); err != nil {
 			return err
 		}
-		if d.dialect == MySQL {
+		switch {
+		case d.galera.Load():
+			return d.migrateGalera(ctx, conn)
+		case d.dialect == MySQL:
 			return d.migrateMySQL(ctx, conn)
 		}
 		return d.migrateAtOnce(ctx, conn)
@@ -58,7 +61,7 @@ func (d *Database) migrateAtOnce(ctx context.Context, conn *sql.Conn) error {
 		err = d.lockSchema(ctx, conn)
 	}
 	if err == nil {
-		err = d.apply(ctx, conn)
+		err = d.apply(ctx, conn, func() error { return nil })
 	}
 	if err == nil {
 		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
@@ -102,7 +105,7 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 			break
 		}
 	}
-	return d.apply(ctx, conn)
+	return d.apply(ctx, conn, func() error { return nil })
 }
 
 // discard closes a connection instead of giving it back.
@@ -110,12 +113,12 @@ func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what it is told
 }
 
-// apply runs the migrations that are missing.
-func (d *Database) apply(ctx context.Context, conn *sql.Conn) error {
+// apply runs the migrations that are missing, and before each statement goOn.
+func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error) error {
 	if _, err := conn.ExecContext(ctx, d.text.createSchema); err != nil {
 		return err
 	}
-	version, err := schemaVersion(ctx, conn.QueryRowContext, d.text.version)
+	version, err := d.schemaVersion(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -124,6 +127,9 @@ func (d *Database) apply(ctx context.Context, conn *sql.Conn) error {
 	}
 	for n := version + 1; n <= len(d.text.migrations); n++ {
 		for _, statement := range d.text.migrations[n-1] {
+			if err := goOn(); err != nil {
+				return err
+			}
 			if _, err := conn.ExecContext(ctx, statement); err != nil {
 				return err
 			}

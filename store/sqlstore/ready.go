@@ -26,10 +26,7 @@ func (d *Database) ready(ctx context.Context) error {
 	if d.checked.Load() {
 		return nil
 	}
-	if err := d.checkSession(ctx); err != nil {
-		return err
-	}
-	version, err := schemaVersion(ctx, d.pool.QueryRowContext, d.text.version)
+	version, err := d.checkSession(ctx)
 	if err != nil && !d.dialect.noTable(err) {
 		return err
 	}
@@ -74,7 +71,7 @@ func (d *Database) prepare(ctx context.Context) error {
 		if d.prepared[text] != nil {
 			continue
 		}
-		stmt, err := d.pool.PrepareContext(ctx, d.dialect.checking(text))
+		stmt, err := d.pool.PrepareContext(ctx, d.checkedQuery(text))
 		if err != nil {
 			return err
 		}
@@ -83,21 +80,23 @@ func (d *Database) prepare(ctx context.Context) error {
 	return nil
 }
 
-type queryRow func(ctx context.Context, query string, args ...any) *sql.Row
-
-func schemaVersion(ctx context.Context, row queryRow, query string) (int, error) {
+func (d *Database) schemaVersion(ctx context.Context, conn *sql.Conn) (int, error) {
 	var version int
-	err := row(ctx, query).Scan(&version)
+	err := conn.QueryRowContext(ctx, d.text.version).Scan(&version)
 	return version, err
 }
 
 // checkSession checks one connection before the first use: if the settings come
-// with the data source's name, they are those of every connection.
-func (d *Database) checkSession(ctx context.Context) error {
+// with the data source's name, they are those of every connection. Through it,
+// it reads the schema's version.
+func (d *Database) checkSession(ctx context.Context) (version int, err error) {
 	conn, err := d.pool.Conn(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	return d.session(ctx, conn)
+	if err := d.session(ctx, conn); err != nil {
+		return 0, err
+	}
+	return d.schemaVersion(ctx, conn)
 }

@@ -59,7 +59,7 @@ func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
 	case PostgreSQL:
 		problems, err = postgresProblems(ctx, conn)
 	case MySQL:
-		problems, err = mysqlProblems(ctx, conn)
+		problems, err = d.mysqlProblems(ctx, conn)
 	case SQLite:
 		problems, err = sqliteProblems(ctx, conn)
 	}
@@ -98,8 +98,13 @@ func postgresProblems(ctx context.Context, conn *sql.Conn) (problems []string, e
 // and with it what it has locked.
 const idleTransaction = 2
 
-// mysqlProblems also sets the one setting that MariaDB has and this package needs.
-func mysqlProblems(ctx context.Context, conn *sql.Conn) (problems []string, err error) {
+// everySync makes each statement on a Galera node wait for all that the cluster
+// has committed before: those that read, begin or show (1), change or delete (2),
+// and insert (4).
+const everySync = 7
+
+// mysqlProblems also sets what MariaDB has and this package needs.
+func (d *Database) mysqlProblems(ctx context.Context, conn *sql.Conn) (problems []string, err error) {
 	settings, err := mysqlSettings(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -128,20 +133,31 @@ func mysqlProblems(ctx context.Context, conn *sql.Conn) (problems []string, err 
 	if len(problems) > 0 {
 		return problems, nil
 	}
+	galera := settings["wsrep_on"] == "ON"
 	idle, mariadb := settings["idle_transaction_timeout"]
+	if !mariadb && galera {
+		return []string{"a node of a Galera cluster must be MariaDB"}, nil
+	}
 	if !mariadb {
 		return nil, nil
 	}
-	if seconds, err := strconv.Atoi(idle); err == nil && seconds > 0 && seconds <= idleTransaction {
-		return nil, nil
+	var set []string
+	if seconds, err := strconv.Atoi(idle); err != nil || seconds <= 0 || seconds > idleTransaction {
+		set = append(set, fmt.Sprint("SESSION idle_transaction_timeout = ", idleTransaction))
 	}
-	_, err = conn.ExecContext(ctx, fmt.Sprint("SET SESSION idle_transaction_timeout = ", idleTransaction))
+	if galera {
+		d.galera.Store(true)
+		set = append(set, fmt.Sprint("SESSION wsrep_sync_wait = ", everySync))
+	}
+	if len(set) > 0 {
+		_, err = conn.ExecContext(ctx, "SET "+strings.Join(set, ", "))
+	}
 	return nil, err
 }
 
 func mysqlSettings(ctx context.Context, conn *sql.Conn) (map[string]string, error) {
 	rows, err := conn.QueryContext(ctx, `SHOW SESSION VARIABLES WHERE Variable_name IN ('autocommit', 'completion_type',
-		'idle_transaction_timeout', 'sql_mode', 'sql_select_limit', 'transaction_isolation', 'tx_isolation')`)
+		'idle_transaction_timeout', 'sql_mode', 'sql_select_limit', 'transaction_isolation', 'tx_isolation', 'wsrep_on')`)
 	if err != nil {
 		return nil, err
 	}
@@ -183,12 +199,18 @@ func sqliteProblems(ctx context.Context, conn *sql.Conn) (problems []string, err
 	return problems, nil
 }
 
-// checking adds to a query of MySQL, as its first column, whether the session
+// checkedQuery adds to a query of MySQL, as its first column, whether the session
 // commits by itself: a query runs on whichever connection is free, and of a
-// session that does not it would see the same old state for ever.
-func (d Dialect) checking(query string) string {
-	if rest, reads := strings.CutPrefix(query, "SELECT "); d == MySQL && reads {
-		return "SELECT @@autocommit, " + rest
+// session that does not it would see the same old state for ever. On a node of a
+// Galera cluster the query says itself what it waits for, for the same reason.
+func (d *Database) checkedQuery(query string) string {
+	rest, reads := strings.CutPrefix(query, "SELECT ")
+	if d.dialect != MySQL || !reads {
+		return query
+	}
+	query = "SELECT @@autocommit, " + rest
+	if d.galera.Load() {
+		query = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", everySync, " FOR ", query)
 	}
 	return query
 }
@@ -230,9 +252,11 @@ func scan(from func(dest ...any) error, checked bool, dest []any) error {
 	return nil
 }
 
-// standby asks a server whether it takes no writes.
-func (d Dialect) standby() string {
-	return d.translate(`SELECT {standby}`+d.pick(` OR current_setting('transaction_read_only') = 'on'`, ``, ``), ``)
+// standby asks a server whether it takes no writes. A node that has left its
+// Galera cluster answers only what reads no table.
+func (d *Database) standby() string {
+	return d.dialect.translate(`SELECT {standby}`+d.dialect.pick(` OR current_setting('transaction_read_only') = 'on'`, ``, ``)+
+		` FROM {p}feed WHERE id = 1`, d.config.Prefix)
 }
 
 // dropWithin bounds the wait for servers that may not answer any more.
@@ -256,7 +280,7 @@ func (d *Database) dropReadOnly(ctx context.Context) {
 			return
 		}
 		var standby bool
-		if err := conn.QueryRowContext(ctx, d.dialect.standby()).Scan(&standby); err != nil || standby {
+		if err := conn.QueryRowContext(ctx, d.standby()).Scan(&standby); err != nil || standby {
 			discard(conn)
 			continue
 		}

@@ -22,6 +22,8 @@ type statements struct {
 	version      string
 	addVersion   string
 
+	createTurn, addTurn, turn, setTurn string // of migrations on Galera
+
 	// fixed are all of those below that are the same each time.
 	fixed []string
 
@@ -52,8 +54,12 @@ func newStatements(dialect Dialect, prefix string) statements {
 			`SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')), 10)`, ``), prefix),
 		createSchema: dialect.translate(`CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)`, prefix),
 		version:      dialect.translate(`SELECT COALESCE(MAX(version), 0) FROM {p}schema`, prefix),
-		addVersion:   dialect.translate(`INSERT INTO {p}schema (version) VALUES (?)`, prefix),
+		addVersion:   dialect.translate(dialect.pick(`INSERT`, `INSERT IGNORE`, `INSERT`)+` INTO {p}schema (version) VALUES (?)`, prefix),
 	}
+	s.createTurn = dialect.translate(`CREATE TABLE IF NOT EXISTS {p}migrating (id SMALLINT PRIMARY KEY, turn BIGINT NOT NULL) ENGINE = InnoDB`, prefix)
+	s.addTurn = dialect.translate(`INSERT IGNORE INTO {p}migrating (id, turn) VALUES (1, 0)`, prefix)
+	s.turn = dialect.translate(`SELECT turn FROM {p}migrating WHERE id = 1`, prefix)
+	s.setTurn = dialect.translate(`UPDATE {p}migrating SET turn = ? WHERE id = 1 AND turn = ?`, prefix)
 	fix := func(text string) string {
 		if text != "" {
 			text = dialect.translate(text, prefix)

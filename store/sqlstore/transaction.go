@@ -34,14 +34,14 @@ func (p pool) rows(ctx context.Context, query string, args ...any) (checkedRows,
 	if stmt := p.d.prepared[query]; stmt != nil {
 		return p.d.checkedRows(stmt.QueryContext(ctx, args...))
 	}
-	return p.d.checkedRows(p.d.pool.QueryContext(ctx, p.d.dialect.checking(query), args...))
+	return p.d.checkedRows(p.d.pool.QueryContext(ctx, p.d.checkedQuery(query), args...))
 }
 
 func (p pool) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := p.d.prepared[query]; stmt != nil {
 		return p.d.checkedRow(stmt.QueryRowContext(ctx, args...))
 	}
-	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.dialect.checking(query), args...))
+	return p.d.checkedRow(p.d.pool.QueryRowContext(ctx, p.d.checkedQuery(query), args...))
 }
 
 // mysqlTransaction runs statements in a transaction of MySQL.
@@ -73,14 +73,14 @@ func (t *mysqlTransaction) rows(ctx context.Context, query string, args ...any) 
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.d.checkedRows(t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...))
 	}
-	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.dialect.checking(query), args...))
+	return t.d.checkedRows(t.tx.QueryContext(ctx, t.d.checkedQuery(query), args...))
 }
 
 func (t *mysqlTransaction) row(ctx context.Context, query string, args ...any) checkedRow {
 	if stmt := t.d.prepared[query]; stmt != nil {
 		return t.d.checkedRow(t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...))
 	}
-	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.dialect.checking(query), args...))
+	return t.d.checkedRow(t.tx.QueryRowContext(ctx, t.d.checkedQuery(query), args...))
 }
 
 // connection runs statements on one connection, on which BEGIN was sent as a
@@ -104,10 +104,12 @@ func (c connection) row(ctx context.Context, query string, args ...any) checkedR
 // read runs a statement that reads. SQLite may find the file locked for a
 // moment, such as during recovery.
 func (d *Database) read(ctx context.Context, do func(r runner) error) error {
-	if err := d.ready(ctx); err != nil {
-		return err
-	}
-	return d.retry(ctx, func() error { return do(pool{d}) })
+	return d.retry(ctx, func() error {
+		if err := d.ready(ctx); err != nil {
+			return err
+		}
+		return do(pool{d})
+	})
 }
 
 // autocommit runs one writing statement that is atomic by itself, outside of a
@@ -131,10 +133,10 @@ func (d *Database) single(ctx context.Context, do func(r runner) error) error {
 
 // write runs do in a transaction and commits it, unless do fails.
 func (d *Database) write(ctx context.Context, do func(r runner) error) error {
-	if err := d.ready(ctx); err != nil {
-		return err
-	}
 	return d.retry(ctx, func() error {
+		if err := d.ready(ctx); err != nil {
+			return err
+		}
 		switch d.dialect {
 		case PostgreSQL:
 			return d.writePostgreSQL(ctx, do)
@@ -180,7 +182,11 @@ func (d *Database) begin(ctx context.Context, begin func(*sql.Conn) error) (*sql
 		if err != nil {
 			return nil, err
 		}
-		if err = d.session(ctx, conn); err == nil {
+		err = d.session(ctx, conn)
+		if err == nil && d.galera.Load() {
+			err = d.prepareAhead(ctx, conn)
+		}
+		if err == nil {
 			if err = begin(conn); err == nil {
 				return conn, nil
 			}
@@ -249,7 +255,7 @@ func (d *Database) writeSQLite(ctx context.Context, do func(r runner) error) err
 // unknown is the error of a commit. Unless the database says that it undid
 // the transaction, it may have been made.
 func (d *Database) unknown(ctx context.Context, err error) error {
-	if d.dialect.undone(err) {
+	if d.undone(err) {
 		return err
 	}
 	return fmt.Errorf("%w; whether it was written is unknown", unavailable(ctx, err))
@@ -257,7 +263,10 @@ func (d *Database) unknown(ctx context.Context, err error) error {
 
 // attempts is how often retry runs something: enough for
 // hundreds of writers at one row, few enough to end.
-const attempts = 30
+const (
+	attempts       = 30
+	attemptsGalera = 100
+)
 
 // retry runs do again as long as the database undid it because of others at work.
 // If a server that takes no writes has answered, do runs once more: the host's
@@ -266,26 +275,31 @@ func (d *Database) retry(ctx context.Context, do func() error) error {
 	moved := false
 	for attempt := 1; ; attempt++ {
 		err := do()
+		most, step := attempts, min(attempt, 6)
+		if d.galera.Load() {
+			// The writers of one process take turns. Of those at several nodes the
+			// first to commit wins: one that waits long loses to others.
+			most, step = attemptsGalera, 0
+		}
 		switch {
-		case err == nil || attempt == attempts || ctx.Err() != nil:
+		case err == nil || attempt == most || ctx.Err() != nil:
 			return err
-		case d.dialect.readOnly(err) && !moved:
+		case (d.dialect.readOnly(err) || d.behind(err)) && !moved:
 			moved = true
 			d.dropReadOnly(ctx)
-		case !d.dialect.undone(err):
+		case !d.undone(err):
 			return err
 		default:
-			if ended := pause(ctx, attempt); ended != nil {
+			if ended := pause(ctx, step); ended != nil {
 				return ended
 			}
 		}
 	}
 }
 
-// pause waits for a random while, longer with each attempt: up to 2 ms after
-// the first, up to 64 ms after the sixth.
-func pause(ctx context.Context, attempt int) error {
-	most := time.Millisecond << min(attempt, 6)
+// pause waits for a random while, up to 1 ms, doubled step times.
+func pause(ctx context.Context, step int) error {
+	most := time.Millisecond << step
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)))
 	if err != nil {
 		return err

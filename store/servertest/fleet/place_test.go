@@ -196,3 +196,20 @@ func needs(t *testing.T, name string, err error) {
 	}
 	require.NoError(t, err)
 }
+
+// galeraPlaces are one database by way of each node of a Galera cluster.
+func galeraPlaces(t *testing.T) []place {
+	t.Helper()
+	nodes, err := servers.GaleraNodes(t.Context())
+	needs(t, "Galera cluster", err)
+	name := newName()
+	statements(t, "mysql", nodes[0], "CREATE DATABASE "+name, "DROP DATABASE "+name)
+	var places []place
+	for _, node := range nodes {
+		cfg, err := mysql.ParseDSN(node)
+		require.NoError(t, err)
+		cfg.DBName = name
+		places = append(places, place{Driver: "mysql", Source: cfg.FormatDSN()})
+	}
+	return places
+}

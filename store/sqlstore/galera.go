@@ -1,0 +1,124 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// errTurn ends a migration whose turn another replica has taken.
+var errTurn = fmt.Errorf("%w: the migration took too long and another replica goes on with it: call Migrate again", store.ErrUnavailable)
+
+const (
+	// turnStill is how long a turn may stand still until another replica takes
+	// it: its owner ended in the middle. Who waits measures it by its own clock.
+	turnStill = 10 * time.Second
+	turnPoll  = 50 * time.Millisecond
+)
+
+// migrateGalera lets replicas that migrate at several nodes take turns. Each node
+// has named locks of its own, and two that create a view at the same time may
+// both hang for ever. So the turn is a row, whose writes the nodes compare: a
+// number that its owner changes before each statement, and 0 while it is
+// nobody's.
+func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
+	if version, err := d.schemaVersion(ctx, conn); err == nil && version == len(d.text.migrations) {
+		return nil
+	}
+	for _, statement := range []string{d.text.createTurn, d.text.addTurn} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	turn, err := d.takeTurn(ctx, conn)
+	if err != nil {
+		return err
+	}
+	err = d.apply(ctx, conn, func() error {
+		next := newTurn()
+		mine, err := d.setTurn(ctx, conn, turn, next)
+		if mine {
+			turn = next
+		} else if err == nil {
+			err = errTurn
+		}
+		return err
+	})
+	ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWithin)
+	defer cancel()
+	_, _ = d.setTurn(ended, conn, turn, 0) //nolint:errcheck // if it fails, others wait for turnStill
+	return err
+}
+
+// takeTurn waits until the turn is its own.
+func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, err error) {
+	poll := time.NewTicker(turnPoll)
+	defer poll.Stop()
+	var seen int64
+	var since time.Time
+	for {
+		var owner int64
+		if err := conn.QueryRowContext(ctx, d.text.turn).Scan(&owner); err != nil {
+			return 0, err
+		}
+		now := time.Now() //nolint:forbidigo // measures what the process waits
+		if owner != seen {
+			seen, since = owner, now
+		}
+		if owner == 0 || now.Sub(since) > turnStill {
+			turn = newTurn()
+			if mine, err := d.setTurn(ctx, conn, owner, turn); err != nil || mine {
+				return turn, err
+			}
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func newTurn() int64 { return 1 | rand.Int64() } //nolint:gosec // differs from others, no secret
+
+// setTurn replaces a turn unless another replica has.
+func (d *Database) setTurn(ctx context.Context, conn *sql.Conn, from, to int64) (set bool, err error) {
+	n, err := affected(conn.ExecContext(ctx, d.text.setTurn, to, from))
+	return n == 1, err
+}
+
+// behind reports whether a Galera node did not get what the others have
+// committed, as one that they left behind. It gives the same code as a wait for
+// a lock that took too long.
+func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err).number == 1205 }
+
+// undone is that of the dialect, except for what is of no use to try again.
+func (d *Database) undone(err error) bool { return d.dialect.undone(err) && !d.behind(err) }
+
+// prepareAhead prepares on a connection what its transactions will send. A Galera
+// node does not always tell that it undid a transaction if what it is asked next
+// is to prepare a statement: then the rest would be committed by itself.
+func (d *Database) prepareAhead(ctx context.Context, conn *sql.Conn) error {
+	var connection any
+	if err := conn.Raw(func(c any) error { connection = c; return nil }); err != nil {
+		return err
+	}
+	if d.ahead.has(connection) {
+		return nil
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was done
+	for _, stmt := range d.prepared {
+		// Of its own it has no error: the statement's is told when it runs.
+		tx.StmtContext(ctx, stmt)
+	}
+	d.ahead.add(connection, d.pool.Stats().OpenConnections)
+	return nil
+}
