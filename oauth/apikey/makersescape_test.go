@@ -1,0 +1,81 @@
+package apikey_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// TestDisableAllByKeepsTheMakerDisabled: a key that the maker made enables it
+// again before it is disabled itself.
+func TestDisableAllByKeepsTheMakerDisabled(t *testing.T) {
+	ctx := t.Context()
+	st, updates := memstore.New(), 0
+	at := rigOn(t, st)
+	leaked, secret := at.create(owner, "team-a", "keys.save project.list")
+	child, _ := at.create(asKey(leaked), "team-a", "keys.save project.list")
+	r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+		if updates++; updates == 2 { // the first one disabled the maker
+			_, err := at.Enable(ctx, asKey(child), leaked.ID)
+			return err
+		}
+		return nil
+	}, "Keys.Update"))
+	_, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+	require.NoError(t, err)
+	r.requireDisabled(map[string]bool{leaked.ID: true, child.ID: true})
+	_, err = at.login(leaked.ID, secret.Reveal())
+	require.Error(t, err, "B27")
+}
+
+// TestDisableAllByFollowsMintedSecrets: a key that minted a secret of another key
+// may have made keys as that one, and replaced the secret.
+func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
+	for name, replaced := range map[string]bool{"B27 the secret is there": false, "B27 the secret was replaced by the key itself": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			r := newRig(t)
+			leaked, _ := r.create(owner, "team-a", "keys.save project.list")
+			other, own := r.create(manager, "team-a", "keys.save project.list")
+			before, _ := r.create(asKey(other), "team-a", "project.list")
+			r.clock.Advance(time.Hour)
+			_, last := r.rotate(asKey(leaked), other.ID, apikey.Rotation{Grace: 9 * time.Hour})
+			r.clock.Advance(time.Hour)
+			if replaced {
+				_, last = r.rotate(asKey(other), other.ID, apikey.Rotation{Grace: time.Minute})
+				r.clock.Advance(time.Hour)
+				r.rotate(manager, other.ID, apikey.Rotation{Grace: 9 * time.Hour})
+			}
+			hidden, _ := r.create(asKey(other), "team-a", "keys.save project.list")
+			below, _ := r.create(asKey(hidden), "team-a", "project.list")
+			token := r.mustLogin(other.ID, last)
+			n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+			require.NoError(t, err)
+			require.Equal(t, 3+1, n, "three keys and the secret")
+			r.requireDisabled(map[string]bool{leaked.ID: true, other.ID: false, before.ID: false, hidden.ID: true, below.ID: true})
+			require.True(t, r.ended(token))
+			if !replaced {
+				r.mustLogin(other.ID, own)
+			}
+			n, err = r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+			require.NoError(t, err)
+			require.Zero(t, n)
+		})
+	}
+	t.Run("not where a person minted it", func(t *testing.T) {
+		r := newRig(t)
+		other, _ := r.create(manager, "team-a", "keys.save project.list")
+		r.rotate(owner, other.ID, apikey.Rotation{})
+		made, _ := r.create(asKey(other), "team-a", "project.list")
+		n, err := r.DisableAllBy(t.Context(), admin, owner.Ref())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		r.requireDisabled(map[string]bool{other.ID: false, made.ID: false})
+	})
+}
