@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -77,5 +79,49 @@ func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		r.requireDisabled(map[string]bool{other.ID: false, made.ID: false})
+	})
+}
+
+// TestActorWithSecret: a request that was let in with a token changes nothing once
+// the token's secret has ended.
+func TestActorWithSecret(t *testing.T) {
+	ctx := t.Context()
+	for name, end := range map[string]func(r *rig, k store.Key) error{
+		"B27 retired": func(r *rig, k store.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID)) },
+		"B27 rotated": func(r *rig, k store.Key) error {
+			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{})
+			return err
+		},
+		"B27 at the end of its grace": func(r *rig, k store.Key) error {
+			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{Grace: time.Minute})
+			r.clock.Advance(time.Minute)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := memstore.New()
+			at := rigOn(t, st)
+			key, _ := at.create(owner, "team-a", "keys.save")
+			actor := asKey(key).WithSecret(key.Secrets[0].ID)
+			at.create(actor.Granting(perms("keys.save")), "team-a", "")
+			require.NoError(t, end(at, key))
+			_, _, err := at.tryCreate(actor, "team-a", "")
+			require.ErrorIs(t, err, apikey.ErrForbidden)
+			at.create(asKey(key), "team-a", "")
+		})
+	}
+	t.Run("B27 between its reads and its write", func(t *testing.T) {
+		st := memstore.New()
+		at := rigOn(t, st)
+		key, _ := at.create(owner, "team-a", "keys.save")
+		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+			_, err := at.RetireSecret(ctx, admin, key.ID, key.Secrets[0].ID)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, "Keys.Create"))
+		_, _, err := r.tryCreate(asKey(key).WithSecret(key.Secrets[0].ID), "team-a", "")
+		require.ErrorIs(t, err, apikey.ErrForbidden)
 	})
 }
