@@ -25,8 +25,9 @@ import (
 // When it has returned without an error, nothing that a key made is alive, even
 // if that key was at work meanwhile. A person whose rights the host has not taken
 // away goes on, of course: store.ErrConflict says that somebody was still making
-// keys after several rounds. It goes on after other failures and joins the
-// errors. For an organization admin.
+// keys, or that keys enabled one another faster than they were disabled, after several
+// rounds: suspend their workspaces, or switch keys off, and call it again. It goes on
+// after other failures and joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
 	if err := s.mustAdminister(ctx, actor, ActionDisable); err != nil {
 		return 0, err

@@ -82,6 +82,51 @@ func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
 	})
 }
 
+// TestDisableAllByAgainstKeysThatEnableEachOther: they can outrun it, but not while
+// their workspace is suspended.
+func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
+	for name, suspended := range map[string]bool{"B27 at work": false, "B27 suspended": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			st := memstore.New()
+			at := rigOn(t, st)
+			leaked, _ := at.create(owner, "team-a", "keys.save")
+			all := []store.Key{leaked}
+			for range 3 {
+				child, _ := at.create(asKey(leaked), "team-a", "keys.save")
+				all = append(all, child)
+			}
+			if suspended {
+				require.NoError(t, at.Suspend(ctx, admin, "team-a"))
+			}
+			r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+				for range 2 {
+					for _, by := range all {
+						for _, k := range all {
+							_, err := at.Enable(ctx, asKey(by), k.ID)
+							if err != nil && !errors.Is(err, apikey.ErrForbidden) {
+								return err
+							}
+						}
+					}
+				}
+				return nil
+			}, "Keys.Update"))
+			n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+			if !suspended {
+				require.ErrorIs(t, err, store.ErrConflict)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, 4, n)
+			require.NoError(t, at.Resume(ctx, admin, "team-a"))
+			for _, k := range all {
+				r.requireDisabled(map[string]bool{k.ID: true})
+			}
+		})
+	}
+}
+
 // TestActorWithSecret: a request that was let in with a token changes nothing once
 // the token's secret has ended.
 func TestActorWithSecret(t *testing.T) {
