@@ -49,6 +49,7 @@ func sessionSettings() []sessionSetting {
 		maria("tx_isolation", "'READ-COMMITTED'", ""),
 		maria("tx_isolation", "'SERIALIZABLE'", ""),
 		maria("sql_auto_is_null", "1", ""),
+		maria("sql_safe_updates", "1", ""),
 		maria("character_set_results", "latin1", ""),
 		postgres("synchronous_commit=off", "synchronous_commit must not be off"),
 		postgres("client_encoding=LATIN1", "client_encoding must be UTF8"),
@@ -104,6 +105,10 @@ func TestSessionSettings(t *testing.T) {
 			found, err = s.Keys.Lookup(ctx, "key-1")
 			require.NoError(t, err)
 			require.True(t, found.Key.Disabled)
+			require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, event("event-2")))
+			require.NoError(t, s.Settings.DeleteWorkspace(ctx, "team-b", noon, event("event-3")))
+			_, err = s.Upkeep.Purge(ctx, noon)
+			require.NoError(t, err)
 			_, moved, err := s.Limiter.Advance(ctx, "id", noon, time.Hour, time.Hour)
 			require.NoError(t, err)
 			require.True(t, moved)
