@@ -53,7 +53,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		case err != nil:
 			return apikey.Actor{}, err
 		}
-		return apikey.ByKey(principal.KeyID, principal.Permissions), nil
+		return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
 	}
 }
 

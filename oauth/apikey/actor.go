@@ -21,6 +21,7 @@ type Actor struct {
 	workspaces []string
 	limited    bool
 	limit      scope.Set
+	secret     string
 }
 
 // Role is a person's role in a workspace. Both may manage its keys; events
@@ -67,6 +68,15 @@ func (a Actor) Granting(s scope.Set) Actor {
 		s = s.Intersect(a.limit)
 	}
 	a.limited, a.limit = true, s
+	return a
+}
+
+// WithSecret returns the actor, a key, limited to acting while the key has the
+// secret with this id, which is the one that its token came from. A request that
+// was let in before the secret ended then changes nothing after it. An empty id is
+// no limit.
+func (a Actor) WithSecret(id string) Actor {
+	a.secret = id
 	return a
 }
 
@@ -123,6 +133,9 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 				return p, &ForbiddenError{Action: "act", Reason: refused.Description}
 			}
 			return p, err
+		}
+		if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
+			return p, &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
 		}
 		p.end, _ = policy.EndsAt(&found.Key, policy.EffectiveRules(s.effective(found.Instance), found.Workspace))
 		if ended(p.end, now) {

@@ -13,16 +13,21 @@ import (
 // DisableAllBy disables what one person or key made: every key, in all
 // workspaces, and every key that those keys made in turn, even if they were
 // deleted since and their events are still there. It also retires the secrets
-// that any of them gave to other keys by rotating them. It is for when an owner
-// leaves or a key leaked. maker is a key, which is disabled first, or a
-// person in whatever role; with an empty Kind it is both. It returns how many
+// that any of them gave to other keys by rotating them. Whoever has such a secret
+// can act as the other key: where a key gave it, what the other key made since then
+// ends as well. Of a person who rotated a key only the secret ends: what the key
+// made since then is for the caller to look at.
+//
+// It is for when an owner leaves or a key leaked. maker is a key, which is disabled
+// first, or a person in whatever role; with an empty Kind it is both. It returns how many
 // keys it disabled and secrets it retired.
 //
 // When it has returned without an error, nothing that a key made is alive, even
 // if that key was at work meanwhile. A person whose rights the host has not taken
 // away goes on, of course: store.ErrConflict says that somebody was still making
-// keys after several rounds. It goes on after other failures and joins the
-// errors. For an organization admin.
+// keys, or that keys enabled one another faster than they were disabled, after several
+// rounds: suspend their workspaces, or switch keys off, and call it again. It goes on
+// after other failures and joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
 	if err := s.mustAdminister(ctx, actor, ActionDisable); err != nil {
 		return 0, err
@@ -30,7 +35,7 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 	if maker.ID == "" {
 		return 0, invalid("maker", "It may not be empty.")
 	}
-	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]bool{}}
+	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]time.Time{}}
 	// A disabled key makes nothing more, so that one round finds all that it made.
 	// There are more rounds for a person, who may be making keys meanwhile, and for
 	// a key that could not be disabled because it kept changing.
@@ -38,6 +43,7 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 		before := w.ended
 		w.moved = false
 		if maker.Kind == string(roleKey) || maker.Kind == "" {
+			// In each round: one of its keys may have enabled it again.
 			w.disable(ctx, maker.ID)
 		}
 		err := w.round(ctx, maker)
@@ -56,41 +62,60 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 type walk struct {
 	service  *Service
 	actor    Actor
-	seen     map[store.ActorRef]bool // makers of this round
+	seen     map[store.ActorRef]time.Time // makers of this round, and since when
 	ended    int
 	moved    bool // in this round a key kept changing and was not disabled
 	problems []error
 }
 
+// source is a maker of what is to end: of all that it made, or of what it made
+// since somebody else could act as it.
+type source struct {
+	maker store.ActorRef
+	since time.Time
+}
+
+// logged is a source that the audit log tells of.
+type logged struct {
+	source
+	at time.Time
+}
+
 // round goes through all that the maker made, and those keys made.
 func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
 	if !w.service.cfg.Management.makesKeys() {
-		_, err := w.end(ctx, maker)
+		_, err := w.end(ctx, source{maker: maker})
 		return err
 	}
-	logged, err := w.logged(ctx, maker)
+	log, err := w.log(ctx, maker)
 	if err != nil {
 		return err
 	}
 	clear(w.seen)
-	for makers := []store.ActorRef{maker}; len(makers) > 0; makers = makers[1:] {
-		if w.seen[makers[0]] {
+	for sources := []source{{maker: maker}}; len(sources) > 0; sources = sources[1:] {
+		from := sources[0]
+		if since, seen := w.seen[from.maker]; seen && !from.since.Before(since) {
 			continue
 		}
-		w.seen[makers[0]] = true
-		made, err := w.end(ctx, makers[0])
+		w.seen[from.maker] = from.since
+		made, err := w.end(ctx, from)
 		if err != nil {
 			return err
 		}
-		makers = append(append(makers, made...), logged[makers[0]]...)
+		sources = append(sources, made...)
+		for _, entry := range log[from.maker] {
+			if !entry.at.Before(from.since) {
+				sources = append(sources, entry.source)
+			}
+		}
 	}
 	return nil
 }
 
-// end ends what one maker made, and returns the keys.
-func (w *walk) end(ctx context.Context, maker store.ActorRef) (made []store.ActorRef, err error) {
+// end ends what one source made, and returns the keys as sources in turn.
+func (w *walk) end(ctx context.Context, from source) (made []source, err error) {
 	// Newest first: what is made meanwhile does not make the list longer.
-	q := store.KeyQuery{MadeBy: maker.ID, Descending: true, Limit: store.MaxPage}
+	q := store.KeyQuery{MadeBy: from.maker.ID, Descending: true, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := w.service.store.Keys.List(ctx, q)
 		if err != nil {
@@ -99,25 +124,33 @@ func (w *walk) end(ctx context.Context, maker store.ActorRef) (made []store.Acto
 		q.After = page.Next
 		for i := range page.Keys {
 			k := &page.Keys[i]
-			if !sameMaker(maker, k.CreatedBy) {
-				w.retire(ctx, k, maker)
+			key := store.ActorRef{Kind: string(roleKey), ID: k.ID}
+			if !sameMaker(from.maker, k.CreatedBy) || k.Created.Before(from.since) {
+				if given := w.retire(ctx, k, from); !given.IsZero() {
+					made = append(made, source{key, w.around(given)})
+				}
 				continue
 			}
 			if !k.Disabled {
 				w.disable(ctx, k.ID)
 			}
 			// One that was disabled already may have made others before.
-			made = append(made, store.ActorRef{Kind: string(roleKey), ID: k.ID})
+			made = append(made, source{maker: key})
 		}
 	}
 	return made, nil
 }
 
-// logged returns what the maker and all keys made by the audit log: what a key
-// made that was deleted since has no other trace of where it came from.
-func (w *walk) logged(ctx context.Context, maker store.ActorRef) (made map[store.ActorRef][]store.ActorRef, err error) {
-	made = map[store.ActorRef][]store.ActorRef{}
-	for _, action := range []string{ActionCreate, ActionImport} {
+// around is the instant from which on replicas may have written down what came
+// after at.
+func (w *walk) around(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
+
+// log returns what the maker and all keys made, and the secrets that keys gave to
+// others, by the audit log: what a key made that was deleted since has no other
+// trace of where it came from, nor has a secret that was replaced.
+func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.ActorRef][]logged, err error) {
+	made = map[store.ActorRef][]logged{}
+	for _, action := range []string{ActionCreate, ActionImport, ActionRotate} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
 			page, err := w.service.store.Events.List(ctx, q)
@@ -126,11 +159,18 @@ func (w *walk) logged(ctx context.Context, maker store.ActorRef) (made map[store
 			}
 			q.After = page.Next
 			for _, event := range page.Events {
-				key := store.ActorRef{Kind: string(roleKey), ID: event.Key}
+				entry := logged{source{maker: store.ActorRef{Kind: string(roleKey), ID: event.Key}}, event.Time}
+				byKey := event.Actor.Kind == string(roleKey)
+				if action == ActionRotate {
+					if !byKey || event.Actor.ID == event.Key {
+						continue
+					}
+					entry.since = w.around(event.Time)
+				}
 				if sameMaker(maker, event.Actor) {
-					made[maker] = append(made[maker], key)
-				} else if event.Actor.Kind == string(roleKey) {
-					made[event.Actor] = append(made[event.Actor], key)
+					made[maker] = append(made[maker], entry)
+				} else if byKey {
+					made[event.Actor] = append(made[event.Actor], entry)
 				}
 			}
 		}
@@ -154,11 +194,20 @@ func (w *walk) disable(ctx context.Context, id string) {
 	w.note(err, disabled, 1)
 }
 
-// retire retires the secrets of a key that the maker gave to it.
-func (w *walk) retire(ctx context.Context, k *store.Key, maker store.ActorRef) {
-	given := func(secret store.Secret) bool { return sameMaker(maker, secret.CreatedBy) }
+// retire retires the secrets of a key that a source gave to it. It returns when a
+// key gave the first of them to another one.
+func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
+	given := func(secret store.Secret) bool {
+		return sameMaker(from.maker, secret.CreatedBy) && !secret.Created.Before(from.since)
+	}
 	if !slices.ContainsFunc(k.Secrets, given) {
-		return
+		return first
+	}
+	for _, secret := range k.Secrets {
+		if given(secret) && secret.CreatedBy.Kind == string(roleKey) && secret.CreatedBy.ID != k.ID {
+			first = secret.Created
+			break // they are in order
+		}
 	}
 	retired := 0
 	_, err := w.service.alter(ctx, w.actor, k.ID, alteration{
@@ -173,6 +222,7 @@ func (w *walk) retire(ctx context.Context, k *store.Key, maker store.ActorRef) {
 		},
 	})
 	w.note(err, true, retired)
+	return first
 }
 
 func (w *walk) note(err error, changed bool, count int) {

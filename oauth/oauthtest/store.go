@@ -129,8 +129,8 @@ func leakedKey(s *scene) func(context.Context) error {
 	}
 }
 
-// leakedKeys makes keys by the leaked key and by what that made, and rotates the
-// victim by any of them, until none of them may.
+// leakedKeys makes keys by the leaked key and by what that made, rotates the
+// victim by any of them and acts as it, until none of them may.
 func leakedKeys(s *scene) func(context.Context) error {
 	s.children = []store.Key{s.leaked}
 	return func(ctx context.Context) error {
@@ -156,16 +156,34 @@ func leakedKeys(s *scene) func(context.Context) error {
 			s.children = append(s.children, child)
 			s.mu.Unlock()
 		}
-		_, _, err := s.replicas[0].Rotate(ctx, actor, s.victim.ID, apikey.Rotation{})
+		victim, _, err := s.replicas[0].Rotate(ctx, actor, s.victim.ID, apikey.Rotation{})
 		switch {
 		case errors.Is(err, apikey.ErrForbidden):
 			s.drop(key)
 			return nil
 		case errors.Is(err, store.ErrConflict): // another caller rotated it
 			return nil
+		case err != nil:
+			return err
 		}
-		return err
+		return s.hide(ctx, victim, enough)
 	}
+}
+
+// hide replaces the victim's new secret by means of that secret, and makes a key
+// as the victim.
+func (s *scene) hide(ctx context.Context, victim store.Key, enough bool) error {
+	minted := func() apikey.Actor {
+		return apikey.ByKey(victim.ID, s.all).WithSecret(victim.Secrets[len(victim.Secrets)-1].ID)
+	}
+	victim, _, err := s.replicas[1].Rotate(ctx, minted(), victim.ID, apikey.Rotation{})
+	if err == nil && !enough {
+		_, err = s.make(ctx, minted())
+	}
+	if errors.Is(err, apikey.ErrForbidden) || errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
 }
 
 // drop takes a key that may do nothing any more from those that callers use.

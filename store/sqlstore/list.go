@@ -23,13 +23,13 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	column, err := t.order(ctx, q)
-	if err != nil {
-		return store.KeyPage{}, err
-	}
 	if q.Permission != "" && scope.CheckName(q.Permission) != nil ||
 		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.MadeBy) {
 		return store.KeyPage{}, ctx.Err() // no key holds what is no permission, or cannot be kept
+	}
+	column, err := t.order(ctx, q)
+	if err != nil {
+		return store.KeyPage{}, err
 	}
 	// One more than asked for shows whether there is a next page.
 	query, args := t.query(q, column, limit+1)

@@ -122,7 +122,7 @@ func (d *Database) mysqlProblems(ctx context.Context, conn *sql.Conn) (problems 
 	if !slices.Contains(modes, "STRICT_TRANS_TABLES") && !slices.Contains(modes, "STRICT_ALL_TABLES") {
 		problems = append(problems, "sql_mode must have STRICT_TRANS_TABLES or STRICT_ALL_TABLES")
 	}
-	for _, mode := range []string{"EMPTY_STRING_IS_NULL", "ORACLE"} {
+	for _, mode := range []string{"EMPTY_STRING_IS_NULL", "ORACLE", "SIMULTANEOUS_ASSIGNMENT"} {
 		if slices.Contains(modes, mode) {
 			problems = append(problems, "sql_mode must not have "+mode)
 		}

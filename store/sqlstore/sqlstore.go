@@ -134,7 +134,8 @@
 //	  set       idle_transaction_timeout of the session, 2 s (MariaDB)
 //	  refused   autocommit off; completion_type but NO_CHAIN; READ UNCOMMITTED
 //	  refused   an sql_mode without STRICT_TRANS_TABLES or STRICT_ALL_TABLES, or
-//	            with ORACLE or EMPTY_STRING_IS_NULL; sql_select_limit
+//	            with ORACLE, EMPTY_STRING_IS_NULL or SIMULTANEOUS_ASSIGNMENT;
+//	            sql_select_limit
 //	  refused   read-only sessions and servers
 //	  no matter time zone, character set, other modes, other isolations
 //	  yours     innodb_flush_log_at_trx_commit=1 and sync_binlog=1, without which

@@ -111,7 +111,8 @@ func (s *statements) keys(dialect Dialect, fix func(string) string) {
 // they locked. They return what they found by LAST_INSERT_ID.
 func (s *statements) locks(dialect Dialect, fix func(string) string) {
 	s.lockInstance = fix(`SELECT version FROM {p}instance WHERE id = 1{lock}`)
-	s.changeStripes = fix(`UPDATE {p}stripes SET version = version + 1`)
+	// All of them, and said so for MySQL's sql_safe_updates.
+	s.changeStripes = fix(`UPDATE {p}stripes SET version = version + 1 WHERE id >= 0`)
 	s.lockStripe = fix(dialect.pick(
 		`SELECT version FROM {p}stripes WHERE id = ? FOR UPDATE`,
 		`UPDATE {p}stripes SET locks = locks + 1 + 0 * LAST_INSERT_ID(version) WHERE id = ?`,
@@ -145,7 +146,10 @@ func (s *statements) settings(dialect Dialect, fix func(string) string) {
 		s.addTombstones = fix(`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint FROM deleted`)
 	} else {
 		s.addTombstones = fix(`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ?{lock}`)
-		s.deleteMakersOf = fix(`DELETE FROM {p}makers WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`)
+		// MariaDB would read, and lock, all makers for a subquery.
+		s.deleteMakersOf = fix(dialect.pick(``,
+			`DELETE s FROM {p}keys k STRAIGHT_JOIN {p}makers s ON s.key_id = k.id WHERE k.workspace = ?`,
+			`DELETE FROM {p}makers WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`))
 		s.deleteKeys = fix(`DELETE FROM {p}keys WHERE workspace = ?`)
 	}
 	s.endWorkspace = fix(`UPDATE {p}workspaces SET deleted = 1, epoch = {max}(epoch + 1, {clock}), version = version + 1,

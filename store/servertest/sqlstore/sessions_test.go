@@ -41,12 +41,15 @@ func sessionSettings() []sessionSetting {
 		maria("sql_mode", "''", "sql_mode must have STRICT_TRANS_TABLES"),
 		maria("sql_mode", "'ORACLE,STRICT_ALL_TABLES'", "sql_mode must not have ORACLE"),
 		maria("sql_mode", "'EMPTY_STRING_IS_NULL,STRICT_ALL_TABLES'", "sql_mode must not have EMPTY_STRING_IS_NULL"),
+		// The number of keys would be read before it was raised: one key too many.
+		maria("sql_mode", "'SIMULTANEOUS_ASSIGNMENT,STRICT_ALL_TABLES'", "sql_mode must not have SIMULTANEOUS_ASSIGNMENT"),
 		maria("sql_select_limit", "10", "sql_select_limit must not be set"),
 		maria("sql_mode", "'ANSI,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,NO_ZERO_DATE,HIGH_NOT_PRECEDENCE,STRICT_ALL_TABLES'", ""),
 		maria("time_zone", "'-11:00'", ""),
 		maria("tx_isolation", "'READ-COMMITTED'", ""),
 		maria("tx_isolation", "'SERIALIZABLE'", ""),
 		maria("sql_auto_is_null", "1", ""),
+		maria("sql_safe_updates", "1", ""),
 		maria("character_set_results", "latin1", ""),
 		postgres("synchronous_commit=off", "synchronous_commit must not be off"),
 		postgres("client_encoding=LATIN1", "client_encoding must be UTF8"),
@@ -102,6 +105,10 @@ func TestSessionSettings(t *testing.T) {
 			found, err = s.Keys.Lookup(ctx, "key-1")
 			require.NoError(t, err)
 			require.True(t, found.Key.Disabled)
+			require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, event("event-2")))
+			require.NoError(t, s.Settings.DeleteWorkspace(ctx, "team-b", noon, event("event-3")))
+			_, err = s.Upkeep.Purge(ctx, noon)
+			require.NoError(t, err)
 			_, moved, err := s.Limiter.Advance(ctx, "id", noon, time.Hour, time.Hour)
 			require.NoError(t, err)
 			require.True(t, moved)

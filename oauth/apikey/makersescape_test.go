@@ -1,0 +1,172 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// TestDisableAllByKeepsTheMakerDisabled: a key that the maker made enables it
+// again before it is disabled itself.
+func TestDisableAllByKeepsTheMakerDisabled(t *testing.T) {
+	ctx := t.Context()
+	st, updates := memstore.New(), 0
+	at := rigOn(t, st)
+	leaked, secret := at.create(owner, "team-a", "keys.save project.list")
+	child, _ := at.create(asKey(leaked), "team-a", "keys.save project.list")
+	r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+		if updates++; updates == 2 { // the first one disabled the maker
+			_, err := at.Enable(ctx, asKey(child), leaked.ID)
+			return err
+		}
+		return nil
+	}, "Keys.Update"))
+	_, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+	require.NoError(t, err)
+	r.requireDisabled(map[string]bool{leaked.ID: true, child.ID: true})
+	_, err = at.login(leaked.ID, secret.Reveal())
+	require.Error(t, err, "B27")
+}
+
+// TestDisableAllByFollowsMintedSecrets: a key that minted a secret of another key
+// may have made keys as that one, and replaced the secret.
+func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
+	for name, replaced := range map[string]bool{"B27 the secret is there": false, "B27 the secret was replaced by the key itself": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			r := newRig(t)
+			leaked, _ := r.create(owner, "team-a", "keys.save project.list")
+			other, own := r.create(manager, "team-a", "keys.save project.list")
+			before, _ := r.create(asKey(other), "team-a", "project.list")
+			r.clock.Advance(time.Hour)
+			_, last := r.rotate(asKey(leaked), other.ID, apikey.Rotation{Grace: 9 * time.Hour})
+			r.clock.Advance(time.Hour)
+			if replaced {
+				_, last = r.rotate(asKey(other), other.ID, apikey.Rotation{Grace: time.Minute})
+				r.clock.Advance(time.Hour)
+				r.rotate(manager, other.ID, apikey.Rotation{Grace: 9 * time.Hour})
+			}
+			hidden, _ := r.create(asKey(other), "team-a", "keys.save project.list")
+			below, _ := r.create(asKey(hidden), "team-a", "project.list")
+			token := r.mustLogin(other.ID, last)
+			n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+			require.NoError(t, err)
+			require.Equal(t, 3+1, n, "three keys and the secret")
+			r.requireDisabled(map[string]bool{leaked.ID: true, other.ID: false, before.ID: false, hidden.ID: true, below.ID: true})
+			require.True(t, r.ended(token))
+			if !replaced {
+				r.mustLogin(other.ID, own)
+			}
+			n, err = r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+			require.NoError(t, err)
+			require.Zero(t, n)
+		})
+	}
+	t.Run("not where a person minted it", func(t *testing.T) {
+		r := newRig(t)
+		other, _ := r.create(manager, "team-a", "keys.save project.list")
+		r.rotate(owner, other.ID, apikey.Rotation{})
+		made, _ := r.create(asKey(other), "team-a", "project.list")
+		n, err := r.DisableAllBy(t.Context(), admin, owner.Ref())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		r.requireDisabled(map[string]bool{other.ID: false, made.ID: false})
+	})
+}
+
+// TestDisableAllByAgainstKeysThatEnableEachOther: they can outrun it, but not while
+// their workspace is suspended.
+func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
+	for name, suspended := range map[string]bool{"B27 at work": false, "B27 suspended": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			st := memstore.New()
+			at := rigOn(t, st)
+			leaked, _ := at.create(owner, "team-a", "keys.save")
+			all := []store.Key{leaked}
+			for range 3 {
+				child, _ := at.create(asKey(leaked), "team-a", "keys.save")
+				all = append(all, child)
+			}
+			if suspended {
+				require.NoError(t, at.Suspend(ctx, admin, "team-a"))
+			}
+			r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+				for range 2 {
+					for _, by := range all {
+						for _, k := range all {
+							_, err := at.Enable(ctx, asKey(by), k.ID)
+							if err != nil && !errors.Is(err, apikey.ErrForbidden) {
+								return err
+							}
+						}
+					}
+				}
+				return nil
+			}, "Keys.Update"))
+			n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
+			if !suspended {
+				require.ErrorIs(t, err, store.ErrConflict)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, 4, n)
+			require.NoError(t, at.Resume(ctx, admin, "team-a"))
+			for _, k := range all {
+				r.requireDisabled(map[string]bool{k.ID: true})
+			}
+		})
+	}
+}
+
+// TestActorWithSecret: a request that was let in with a token changes nothing once
+// the token's secret has ended.
+func TestActorWithSecret(t *testing.T) {
+	ctx := t.Context()
+	for name, end := range map[string]func(r *rig, k store.Key) error{
+		"B27 retired": func(r *rig, k store.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID)) },
+		"B27 rotated": func(r *rig, k store.Key) error {
+			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{})
+			return err
+		},
+		"B27 at the end of its grace": func(r *rig, k store.Key) error {
+			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{Grace: time.Minute})
+			r.clock.Advance(time.Minute)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := memstore.New()
+			at := rigOn(t, st)
+			key, _ := at.create(owner, "team-a", "keys.save")
+			actor := asKey(key).WithSecret(key.Secrets[0].ID)
+			at.create(actor.Granting(perms("keys.save")), "team-a", "")
+			require.NoError(t, end(at, key))
+			_, _, err := at.tryCreate(actor, "team-a", "")
+			require.ErrorIs(t, err, apikey.ErrForbidden)
+			at.create(asKey(key), "team-a", "")
+		})
+	}
+	t.Run("B27 between its reads and its write", func(t *testing.T) {
+		st := memstore.New()
+		at := rigOn(t, st)
+		key, _ := at.create(owner, "team-a", "keys.save")
+		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
+			_, err := at.RetireSecret(ctx, admin, key.ID, key.Secrets[0].ID)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}, "Keys.Create"))
+		_, _, err := r.tryCreate(asKey(key).WithSecret(key.Secrets[0].ID), "team-a", "")
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	})
+}
