@@ -26,7 +26,7 @@ func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 		require.NoError(t, s.Keys.Create(ctx, key("team-b", "key-b"), store.NoLimit, event("2")))
 		other, err := dial(t, driver, source).BeginTx(ctx, nil)
 		require.NoError(t, err)
-		defer other.Rollback() //nolint:errcheck // nothing was written
+		defer other.Rollback()
 		rows := 0
 		require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_makers WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
 		require.Equal(t, 1, rows)
