@@ -3,6 +3,7 @@ package galera_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -36,6 +37,29 @@ func watch(t *testing.T, s store.Store) *stream {
 	case <-time.After(patience):
 		t.Fatal("the stream is not ready")
 	}
+	return w
+}
+
+// follow is a Watch that is called again when it ends, as when a node fails and the
+// others wait for one another for longer than a stream may be silent.
+func follow(t *testing.T, s store.Store) *stream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	w := &stream{make(chan store.Notice, 100_000), make(chan error, 1)}
+	ready := make(chan struct{})
+	go func() {
+		first := func() { close(ready) }
+		for ctx.Err() == nil {
+			err := s.Watch.Watch(ctx, first, func(n store.Notice) { w.notices <- n })
+			if !errors.Is(err, store.ErrUnavailable) {
+				w.ended <- err
+				return
+			}
+			first = func() {}
+		}
+	}()
+	<-ready
 	return w
 }
 
@@ -103,6 +127,38 @@ func TestChangesThroughAllNodes(t *testing.T) {
 		db := dial(t, g.DSN(i))
 		require.Equal(t, nodes*each, count(t, db, "SELECT COUNT(*) FROM latchkey_keys"))
 		require.Equal(t, nodes*each, count(t, db, "SELECT COUNT(*) FROM latchkey_events"))
+	}
+}
+
+// No change is committed in parts when it conflicts with others on a connection
+// that is new.
+func TestConflictsOnNewConnections(t *testing.T) {
+	g := cluster(t)
+	db := dial(t, g.DSN(0))
+	for range 30 {
+		stores := open(t, g)
+		ctx := within(t, patience)
+		var all sync.WaitGroup
+		for i := range 12 {
+			all.Go(func() {
+				id := fmt.Sprint("key-", i)
+				err := stores[i%nodes].Keys.Create(ctx, key("team-a", id), 3, store.Change{Now: noon})
+				if errors.Is(err, store.ErrLimit) {
+					return
+				}
+				if err == nil {
+					err = stores[(i+1)%nodes].Keys.Delete(ctx, "team-a", id, 0, noon, store.Change{Now: noon})
+				}
+				if err != nil {
+					t.Errorf("%s: %v", id, err)
+				}
+			})
+		}
+		all.Wait()
+		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_keys"))
+		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_makers"))
+		require.Zero(t, count(t, db, "SELECT held FROM latchkey_workspaces"))
+		require.Equal(t, count(t, db, "SELECT seq FROM latchkey_feed"), 2*count(t, db, "SELECT COUNT(*) FROM latchkey_tombstones"))
 	}
 }
 

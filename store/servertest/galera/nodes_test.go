@@ -66,7 +66,7 @@ func TestNodeFails(t *testing.T) {
 					_ = h.mend(context.Background(), g, bad)
 				}
 			})
-			streams := []*stream{watch(t, stores[0]), watch(t, stores[1])}
+			streams := []*stream{follow(t, stores[0]), follow(t, stores[1])}
 			w := startWriters(t, stores)
 			defer w.stop()
 			for i := range stores {
