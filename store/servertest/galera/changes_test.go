@@ -57,10 +57,43 @@ func follow(t *testing.T, s store.Store) *stream {
 				return
 			}
 			first = func() {}
+			w.notices <- store.Notice{Kind: again}
 		}
 	}()
 	<-ready
 	return w
+}
+
+// again stands between the notices of one call of Watch and those of the next.
+const again store.NoticeKind = 255
+
+// through reads the notices of follow up to a number, and fails on a gap. What
+// came between two calls shows by the numbers with which the next one begins.
+func (w *stream) through(t *testing.T, head int) {
+	t.Helper()
+	deadline := time.After(patience)
+	last, begins := uint64(0), true
+	for last < uint64(head) {
+		select {
+		case next := <-w.notices:
+			switch {
+			case next.Kind == again:
+				begins = true
+			case begins:
+				require.Equal(t, store.NoticeHeartbeat, next.Kind)
+				require.GreaterOrEqual(t, next.Sequence, last)
+				last, begins = next.Sequence, false
+			case next.Kind == store.NoticeHeartbeat:
+				require.Equal(t, last, next.Sequence)
+			default:
+				require.Equal(t, last+1, next.Sequence)
+				last = next.Sequence
+			}
+		case <-deadline:
+			t.Fatalf("change %d of %d", last, head)
+		}
+	}
+	require.EqualValues(t, head, last)
 }
 
 // changes returns the next n changes, and fails on a gap.
