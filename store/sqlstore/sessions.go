@@ -202,14 +202,16 @@ func sqliteProblems(ctx context.Context, conn *sql.Conn) (problems []string, err
 // checkedQuery adds to a query of MySQL, as its first column, whether the session
 // commits by itself: a query runs on whichever connection is free, and of a
 // session that does not it would see the same old state for ever. On a node of a
-// Galera cluster the query says itself what it waits for, for the same reason.
+// Galera cluster the query says itself what it waits for, for the same reason;
+// those that lock run in transactions, which waited when they began.
 func (d *Database) checkedQuery(query string) string {
 	rest, reads := strings.CutPrefix(query, "SELECT ")
 	if d.dialect != MySQL || !reads {
 		return query
 	}
 	query = "SELECT @@autocommit, " + rest
-	if d.galera.Load() {
+	locks := strings.HasSuffix(rest, " FOR UPDATE") || strings.HasSuffix(rest, " LOCK IN SHARE MODE")
+	if d.galera.Load() && !locks {
 		query = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", everySync, " FOR ", query)
 	}
 	return query

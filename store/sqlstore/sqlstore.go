@@ -60,10 +60,10 @@
 //	yours  wsrep_sst_method=mariabackup: with rsync, a node that hands its data to
 //	       one that joins commits nothing meanwhile
 //	yours  three nodes or more: of two, each is cut off without the other
-//	yours  in wsrep_provider_options, how long a silent node stops all changes:
+//	yours  in wsrep_provider_options, how long a silent node stops all calls:
 //	       evs.suspect_timeout=PT1.5S and evs.inactive_timeout=PT3S, with
 //	       evs.keepalive_period=PT0.3S and evs.inactive_check_period=PT0.2S, let
-//	       the others write again after 1.8 to 2.2 s when one is killed, frozen or
+//	       the others go on after 1.8 to 2.2 s when one is killed, frozen or
 //	       cut off. With Galera's defaults up to 25 s were seen
 //
 // A node that is cut off from the primary component answers store.ErrUnavailable,

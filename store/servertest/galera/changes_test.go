@@ -3,6 +3,7 @@ package galera_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -37,6 +38,62 @@ func watch(t *testing.T, s store.Store) *stream {
 		t.Fatal("the stream is not ready")
 	}
 	return w
+}
+
+// follow is a Watch that is called again when it ends, as when a node fails and the
+// others wait for one another for longer than a stream may be silent.
+func follow(t *testing.T, s store.Store) *stream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	w := &stream{make(chan store.Notice, 100_000), make(chan error, 1)}
+	ready := make(chan struct{})
+	go func() {
+		first := func() { close(ready) }
+		for ctx.Err() == nil {
+			err := s.Watch.Watch(ctx, first, func(n store.Notice) { w.notices <- n })
+			if !errors.Is(err, store.ErrUnavailable) {
+				w.ended <- err
+				return
+			}
+			first = func() {}
+			w.notices <- store.Notice{Kind: again}
+		}
+	}()
+	<-ready
+	return w
+}
+
+// again stands between the notices of one call of Watch and those of the next.
+const again store.NoticeKind = 255
+
+// through reads the notices of follow up to a number, and fails on a gap. What
+// came between two calls shows by the numbers with which the next one begins.
+func (w *stream) through(t *testing.T, head int) {
+	t.Helper()
+	deadline := time.After(patience)
+	last, begins := uint64(0), true
+	for last < uint64(head) {
+		select {
+		case next := <-w.notices:
+			switch {
+			case next.Kind == again:
+				begins = true
+			case begins:
+				require.Equal(t, store.NoticeHeartbeat, next.Kind)
+				require.GreaterOrEqual(t, next.Sequence, last)
+				last, begins = next.Sequence, false
+			case next.Kind == store.NoticeHeartbeat:
+				require.Equal(t, last, next.Sequence)
+			default:
+				require.Equal(t, last+1, next.Sequence)
+				last = next.Sequence
+			}
+		case <-deadline:
+			t.Fatalf("change %d of %d", last, head)
+		}
+	}
+	require.EqualValues(t, head, last)
 }
 
 // changes returns the next n changes, and fails on a gap.
@@ -103,6 +160,38 @@ func TestChangesThroughAllNodes(t *testing.T) {
 		db := dial(t, g.DSN(i))
 		require.Equal(t, nodes*each, count(t, db, "SELECT COUNT(*) FROM latchkey_keys"))
 		require.Equal(t, nodes*each, count(t, db, "SELECT COUNT(*) FROM latchkey_events"))
+	}
+}
+
+// No change is committed in parts when it conflicts with others on a connection
+// that is new.
+func TestConflictsOnNewConnections(t *testing.T) {
+	g := cluster(t)
+	db := dial(t, g.DSN(0))
+	for range 30 {
+		stores := open(t, g)
+		ctx := within(t, patience)
+		var all sync.WaitGroup
+		for i := range 12 {
+			all.Go(func() {
+				id := fmt.Sprint("key-", i)
+				err := stores[i%nodes].Keys.Create(ctx, key("team-a", id), 3, store.Change{Now: noon})
+				if errors.Is(err, store.ErrLimit) {
+					return
+				}
+				if err == nil {
+					err = stores[(i+1)%nodes].Keys.Delete(ctx, "team-a", id, 0, noon, store.Change{Now: noon})
+				}
+				if err != nil {
+					t.Errorf("%s: %v", id, err)
+				}
+			})
+		}
+		all.Wait()
+		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_keys"))
+		require.Zero(t, count(t, db, "SELECT COUNT(*) FROM latchkey_makers"))
+		require.Zero(t, count(t, db, "SELECT held FROM latchkey_workspaces"))
+		require.Equal(t, count(t, db, "SELECT seq FROM latchkey_feed"), 2*count(t, db, "SELECT COUNT(*) FROM latchkey_tombstones"))
 	}
 }
 
