@@ -14,12 +14,17 @@ func TestFleet(t *testing.T) {
 		{system: onPostgres, rounds: 15, all: 500, shared: true, ring: true},
 		{system: onBoth, rounds: 10, all: 500, shared: true},
 		{system: onMaria, rounds: 5, all: 100},
+		{system: onGalera, rounds: 5, all: 100, shared: true},
 		{system: onSQLite, rounds: 5, all: 100},
 	} {
 		t.Run(on.name, func(t *testing.T) {
 			s := on.spec(t)
 			s.LoginsPerHour, s.RotateEvery, s.TokenLifetime = perHour, rotateEvery(), tokenLifetime()
-			fleet := launch(t, s, s, s)
+			specs := []spec{s, s, s}
+			for i, at := range s.Others {
+				specs[i+1].Keys = at
+			}
+			fleet := launch(t, specs...)
 			t.Run("B07 disabled in one process", func(t *testing.T) {
 				rounds := on.rounds
 				if soak() {

@@ -46,6 +46,8 @@ var administrator = apikey.OrganizationAdmin("tests")
 // spec is what a process is told when it begins.
 type spec struct {
 	Keys place
+	// Others are other ways to the same records, for the other processes.
+	Others []place `json:"-"`
 	// Limits, unless nil, holds Usage and Limiter.
 	Limits *place
 	// Now is what the clock stands at until it is moved.

@@ -250,6 +250,12 @@ var (
 	onPostgres = alone("PostgreSQL", postgresPlace)
 	onMaria    = alone("MariaDB", mariaPlace)
 	onSQLite   = alone("SQLite", sqlitePlace)
+	// onGalera has a node for each process.
+	onGalera = system{"Galera", func(t *testing.T) spec {
+		t.Helper()
+		nodes := galeraPlaces(t)
+		return spec{Keys: nodes[0], Others: nodes[1:]}
+	}}
 	// onBoth has its records in SQL, and usage and limits in Redis.
 	onBoth = system{"PostgreSQL and Redis", func(t *testing.T) spec {
 		t.Helper()
