@@ -86,7 +86,7 @@
 //
 // # Other distributed databases
 //
-// None of these is supported or tested. By their documentation they would need:
+// None of these is supported or tested. As far as we know, they would need:
 //
 //	CockroachDB  Its advisory locks lock nothing: Migrate needs a row, as on
 //	             Galera. No LISTEN and no pg_notify, which each change calls
