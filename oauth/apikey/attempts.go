@@ -8,8 +8,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// maxAttempts bounds how often a change is decided because records moved.
-const maxAttempts = 10
+// maxAttempts bounds how often a change is decided because records moved. It is
+// large, so that who changes a leaked key in a loop does not keep it from being
+// disabled.
+const maxAttempts = 100
 
 // movedError is the error of a write that failed because the record, or one that it
 // rests on, had changed since it was read.

@@ -52,11 +52,14 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 			return w.ended, errors.Join(append(w.problems, err)...)
 		case w.ended == before && !w.moved || len(w.problems) > 0:
 			return w.ended, errors.Join(w.problems...)
-		case n == maxAttempts:
+		case n == maxRounds:
 			return w.ended, fmt.Errorf("apikey: disable all: the maker is still at work: %w", store.ErrConflict)
 		}
 	}
 }
+
+// maxRounds bounds how often DisableAllBy looks for more.
+const maxRounds = 10
 
 // walk goes down from a maker to the keys that it made, and from there on.
 type walk struct {
