@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -103,12 +104,30 @@ func (d *Database) setTurn(ctx context.Context, conn *sql.Conn, from, to int64) 
 func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err).number == 1205 }
 
 // undone is that of the dialect, except for what is of no use to try again.
-func (d *Database) undone(err error) bool { return d.dialect.undone(err) && !d.behind(err) }
+func (d *Database) undone(err error) bool {
+	return errors.Is(err, errLost) || d.dialect.undone(err) && !d.behind(err)
+}
 
-// prepareAhead prepares on a connection what its transactions will send. Of
-// transactions that prepared statements, a Galera node undid some in the middle
-// without an error, and the rest was committed by itself: a creation in a hundred
-// on new connections, when changes through three nodes conflicted.
+// errLost is that a node has undone a transaction without an error.
+var errLost = fmt.Errorf("%w: the node undid the change", store.ErrUnavailable)
+
+// stillOpen fails with errLost if a Galera node has undone the transaction, so
+// that COMMIT would acknowledge what is not there. See prepareAhead.
+func stillOpen(ctx context.Context, tx *sql.Tx) error {
+	var open bool
+	if err := tx.QueryRowContext(ctx, "SELECT @@in_transaction").Scan(&open); err != nil {
+		return err
+	}
+	if !open {
+		return errLost
+	}
+	return nil
+}
+
+// prepareAhead prepares on a connection what its transactions will send. When
+// changes through three nodes conflicted, a Galera node undid some transactions that
+// prepared statements, without an error, and committed what they sent afterwards
+// statement by statement.
 func (d *Database) prepareAhead(ctx context.Context, conn *sql.Conn) error {
 	var connection any
 	if err := conn.Raw(func(c any) error { connection = c; return nil }); err != nil {

@@ -165,7 +165,10 @@ func (d *Database) writeMySQL(ctx context.Context, do func(r runner) error) erro
 	}
 	t := &mysqlTransaction{d: d, tx: tx, leave: func() {}}
 	defer func() { t.leave() }()
-	if err = do(t); err != nil {
+	if err = do(t); err == nil && d.galera.Load() {
+		err = stillOpen(ctx, tx)
+	}
+	if err != nil {
 		_, _ = tx.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // the connection is closed if it fails
 	} else if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
 		err = d.unknown(ctx, err)
