@@ -17,10 +17,6 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// goOn is how long the other nodes may take to write again: 3 s, and one more
-// since other tests run at the same time.
-const goOn = 4 * time.Second
-
 // harm is what happens to a node, and how it ends.
 type harm struct {
 	name       string
@@ -55,7 +51,12 @@ var harms = []harm{
 // A node fails while all write. It decides nothing meanwhile, the others go on,
 // and then it serves the same pool again. No acknowledged change is lost, and
 // the streams of the others have no gap.
-func TestNodeFails(t *testing.T) {
+func TestNodeFails(t *testing.T) { nodeFails(t, patience) }
+
+// nodeFails is TestNodeFails with a bound on how long the other nodes take to write
+// again.
+func nodeFails(t *testing.T, goOn time.Duration) {
+	t.Helper()
 	for _, h := range harms {
 		t.Run(h.name, func(t *testing.T) {
 			g := cluster(t)

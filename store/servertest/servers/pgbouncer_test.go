@@ -17,9 +17,9 @@ import (
 )
 
 func TestPgBouncer(t *testing.T) {
-	server, err := servers.Postgres(t.Context())
-	needs(t, err)
-	p, through, err := servers.StartPgBouncer(t.Context(), t.TempDir(), server)
+	server, err := servers.StartPostgres(t.Context(), t.TempDir())
+	started(t, server, err)
+	p, through, err := servers.StartPgBouncer(t.Context(), t.TempDir(), "postgres://postgres@"+server.Addr()+"/test?sslmode=disable")
 	started(t, p, err)
 
 	t.Run("a client that names its statements meets another's", func(t *testing.T) {

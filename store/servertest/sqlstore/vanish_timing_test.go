@@ -1,3 +1,5 @@
+//go:build timing
+
 package sqlstore_test
 
 import (
@@ -54,7 +56,7 @@ func restingChange(n int, settings int64) store.Change {
 // B28: a client that vanishes after any statement of a change holds up the writers
 // of this and of other workspaces for three seconds at most, and readers not at
 // all.
-func TestAClientThatVanishesHoldsNobodyUp(t *testing.T) {
+func TestTimingVanishedClients(t *testing.T) {
 	for _, e := range engines[:2] {
 		for _, v := range vanishings {
 			if v.name != "create" && !soak() {
@@ -180,7 +182,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 }
 
 // So does one that vanishes while it migrates.
-func TestAMigrationThatVanishesHoldsNobodyUp(t *testing.T) {
+func TestTimingVanishedMigrations(t *testing.T) {
 	for _, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
