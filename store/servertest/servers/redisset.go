@@ -143,8 +143,10 @@ func (s *Sentinel) startSentinel(ctx context.Context, dir string) (*Process, err
 		return nil, err
 	}
 	file := filepath.Join(dir, "sentinel.conf")
+	// With less than two seconds a busy machine makes them replace a master that
+	// still serves, and lose what it acknowledges meanwhile.
 	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\n"+
-		"sentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 5000\n", s.Name, s.Master.port)
+		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 5000\n", s.Name, s.Master.port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
