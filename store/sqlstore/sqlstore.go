@@ -42,10 +42,9 @@
 // # MySQL and MariaDB
 //
 // MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Tested with MariaDB
-// 10.11; what is said of MySQL 8 is from its manual. Each
-// connection prepares up to 55 statements. A server keeps max_prepared_stmt_count
-// (16,382) of them for all its clients: bound the pool
-// (SetMaxOpenConns) of each replica by that.
+// 10.11; what is said of MySQL 8 is from its manual. Each connection prepares up to
+// 55 statements. A server keeps max_prepared_stmt_count (16,382) of them for all its
+// clients: bound the pool (SetMaxOpenConns) of each replica by that.
 //
 // # Galera
 //

@@ -18,21 +18,12 @@ import (
 // password, database test. It does not wait for the disk (fsync=off): what was
 // committed outlives a killed server, but not a machine without power.
 func StartPostgres(ctx context.Context, dir string) (*Process, error) {
-	initdb, err := find("initdb")
+	programs, as, err := postgresPrograms(dir)
 	if err != nil {
 		return nil, err
 	}
-	as, err := notRoot("postgres", dir)
-	if err != nil {
-		return nil, err
-	}
-	// initdb takes the server that lies beside it, and so do we.
-	beside, err := filepath.EvalSymlinks(initdb)
-	if err != nil {
-		return nil, err
-	}
-	program, data := filepath.Join(filepath.Dir(beside), "postgres"), filepath.Join(dir, "data")
-	err = setUp(ctx, as, dir, "", initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	program, data := filepath.Join(programs, "postgres"), filepath.Join(dir, "data")
+	err = setUp(ctx, as, dir, "", filepath.Join(programs, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	if err != nil {
 		return nil, err
 	}
@@ -55,25 +46,31 @@ func postgresIn(data, dir, program string, as *account) *Process {
 // StartPostgresStandby starts a copy of a running PostgreSQL that follows it and
 // answers reads. SELECT pg_promote() makes it take writes.
 func StartPostgresStandby(ctx context.Context, dir string, primary *Process) (*Process, error) {
-	initdb, err := find("initdb")
-	if err != nil {
-		return nil, err
-	}
-	as, err := notRoot("postgres", dir)
-	if err != nil {
-		return nil, err
-	}
-	beside, err := filepath.EvalSymlinks(initdb)
+	programs, as, err := postgresPrograms(dir)
 	if err != nil {
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
-	err = setUp(ctx, as, dir, "", filepath.Join(filepath.Dir(beside), "pg_basebackup"), "-h", "127.0.0.1", "-p", primary.port,
+	err = setUp(ctx, as, dir, "", filepath.Join(programs, "pg_basebackup"), "-h", "127.0.0.1", "-p", primary.port,
 		"-U", "postgres", "-D", data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
 	if err != nil {
 		return nil, err
 	}
-	return postgresIn(data, dir, filepath.Join(filepath.Dir(beside), "postgres"), as).start(ctx)
+	return postgresIn(data, dir, filepath.Join(programs, "postgres"), as).start(ctx)
+}
+
+// postgresPrograms finds the directory of PostgreSQL's programs, which all lie where
+// initdb does, and the account to run them as, which gets dir.
+func postgresPrograms(dir string) (programs string, as *account, err error) {
+	initdb, err := find("initdb")
+	if err != nil {
+		return "", nil, err
+	}
+	if as, err = notRoot("postgres", dir); err != nil {
+		return "", nil, err
+	}
+	initdb, err = filepath.EvalSymlinks(initdb)
+	return filepath.Dir(initdb), as, err
 }
 
 // notRoot names the account of a server that does not run as root, or nobody
