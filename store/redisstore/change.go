@@ -2,321 +2,167 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// change is one change of one space, and what goes with it.
+// change is one script that begins with change.lua, and what it takes.
 type change struct {
-	space  space
-	script *script
-	args   []any
-	with   store.Change
-	tells  []store.Notice
-	// id and owner are of a key to be created: its pointer is reserved, and
-	// the script is told first whether it is taken.
-	id, owner string
+	script    *script
+	workspace string // whose orders the script changes, or ""
+	with      store.Change
+	notice    *store.Notice
+	args      []any
+	extra     []string // further keys
 }
 
-// make carries a change out. See the package's documentation for the steps and
-// for what becomes of them when the writer dies.
+// make carries a change out and waits for the replicas that the configuration
+// asks for.
 func (db *database) make(ctx context.Context, c change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for range retries {
-		again, err := db.try(ctx, &c)
-		if !again {
-			return err
-		}
+	sent := db.call(c)
+	err := db.durably(ctx, sent)
+	if status := sent.text(); status != "" && status != "ok" {
+		return statusError(status)
 	}
-	return fmt.Errorf("the change was stopped by another with its one-time id: %w", store.ErrUnavailable)
+	return err
 }
 
-// retries is how often a change that another has stopped begins anew.
-const retries = 3
+// call makes the script of a change, see change.lua.
+func (db *database) call(c change) *call {
+	l, request := db.layout, newRequest()
+	// A change without a one-time id has no key for it; any other stands in.
+	once, value, life := l.receipt(request), "", int64(0)
+	if id := c.with.Once; id != nil {
+		once, value, life = l.once(id.Space, id.ID), sortable(id.Expires)+" "+escape(id.Value), keepUntil(id.Expires, c.with.Now)
+	}
+	notice := ""
+	if c.notice != nil {
+		notice = noticeText(c.notice)
+	}
+	keys := l.changed(c.workspace, request, once)
+	args := []any{l.channel(), notice, request, sortable(c.with.Now), value, life, len(c.with.If)}
+	for _, p := range c.with.If {
+		kind, name := "settings", settingsField(p.Workspace)
+		if p.Key != "" {
+			kind, name = "key", p.Key
+		}
+		args = append(args, kind, name, p.Version)
+	}
+	logs := logKeys{db.layout, &keys}
+	args = append(args, len(c.with.Events))
+	for i := range c.with.Events {
+		e := &c.with.Events[i]
+		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e), logs.number(e.Workspace))
+	}
+	keys = append(keys, c.extra...)
+	return evaluate(c.script, keys, append(args, c.args...)...)
+}
 
-// finishFor is how long the steps after a change may take once its caller has
-// gone.
-const finishFor = 500 * time.Millisecond
+// logKeys adds the logs of workspaces to a script's keys.
+type logKeys struct {
+	layout layout
+	keys   *[]string
+}
 
-func (db *database) try(ctx context.Context, c *change) (again bool, err error) {
-	request := newRequest()
-	if c.with.Once != nil {
-		value := onceValue(reserved, request, c.space, c.with.Once)
-		if err := db.spend(ctx, c.with.Once, c.with.Now, value); err != nil {
-			return false, err
+// number is the place among the keys, from 1; 0 is none.
+func (l logKeys) number(workspace string) int {
+	if workspace == "" {
+		return 0
+	}
+	name := l.layout.log(workspace)
+	for i, key := range *l.keys {
+		if key == name {
+			return i + 1
 		}
 	}
-	told, taken, err := db.prepare(ctx, c, request)
+	*l.keys = append(*l.keys, name)
+	return len(*l.keys)
+}
+
+// skew is how long what has an end is kept beyond it, for callers whose clocks
+// run behind.
+const skew = 10 * time.Minute
+
+// keepUntil is the time to live, in milliseconds, of what ends at the given
+// instant: a century at most, which Redis can count.
+func keepUntil(end, now time.Time) int64 {
+	const century = 100 * 365 * 24 * time.Hour
+	return (min(max(end.Sub(now), 0), century) + skew).Milliseconds()
+}
+
+// durably sends one call and waits until as many replicas have it as the
+// configuration asks for.
+//
+// WAIT speaks of the last write of its own connection, which is none where the
+// client had to send the call again: a write between both stands for it.
+func (db *database) durably(ctx context.Context, c *call) error {
+	server, err := db.recordsServer(ctx)
 	if err != nil {
-		// Past its deadline a call does not try to tidy up: what it began
-		// expires, or is settled by who finds it.
-		if ctx.Err() == nil {
-			db.giveUp(ctx, c, request, told)
-		}
-		return false, err
+		return db.failure(ctx, err)
 	}
-	return db.commit(ctx, c, request, taken, told)
-}
-
-// prepare takes the steps before the change. taken says that the key's id is.
-func (db *database) prepare(ctx context.Context, c *change, request string) (told []any, taken bool, err error) {
-	intend, told := db.intending(request, c.tells)
-	calls := append(db.register(c.space), intend)
-	homes, elsewhere := db.homes(c.space, c.with.Events)
-	calls = append(append(calls, homes...), elsewhere...)
-	var first *call
-	if c.id != "" {
-		first = db.reserving(c.id, request, c.owner, "")
-		calls = append(calls, first)
+	addr := server.Options().Addr
+	_, followed := db.followed.Load(addr)
+	need := max(db.wait, 0)
+	if db.wait == 0 && followed {
+		need = 1
 	}
-	versions, err := db.versions(ctx, c.with.If)
-	if err != nil {
-		return told, false, err
+	calls := []*call{c}
+	write, wait := db.waiting(need)
+	if need > 0 {
+		calls = append(calls, write, wait)
 	}
-	if err := db.run(ctx, append(calls, versions...)...); err != nil {
-		return told, false, err
+	info := command("info", "replication")
+	info.harmless = []string{"*"} // a server that does not tell has no replicas that we know of; Check says so
+	if db.wait == 0 {
+		calls = append(calls, info)
 	}
-	if err := held(c.with.If, versions); err != nil {
-		return told, false, err
+	if server, err = db.sendTo(ctx, db.recordsServer, calls); err != nil {
+		return err
 	}
-	if c.with.Events, err = db.notElsewhere(ctx, c.space, c.with.Events, homes); err != nil {
-		return told, false, err
-	}
-	if c.id != "" {
-		taken, err = db.reserve(ctx, first, c.id, request, c.owner)
-	}
-	return told, taken, err
-}
-
-// versions reads the records that a change rests on. They may lie in other slots
-// than the change, so that one which moves between the two goes unnoticed.
-func (db *database) versions(ctx context.Context, conditions []store.Precondition) ([]*call, error) {
-	calls := make([]*call, len(conditions))
-	for i, p := range conditions {
-		switch {
-		case p.Key != "":
-			workspace, _, err := db.place(ctx, p.Key, true)
-			if errors.Is(err, store.ErrNotFound) {
-				return nil, store.ErrConflict
+	if db.wait == 0 {
+		addr = server.Options().Addr
+		switch n := replicas(info.text()); {
+		case n == 0:
+			db.followed.Delete(addr)
+			return nil
+		case !followed:
+			// The first replica that this process sees here.
+			db.followed.Store(addr, true)
+			need = 1
+			write, wait = db.waiting(need)
+			if _, err := db.sendTo(ctx, db.recordsServer, []*call{write, wait}); err != nil {
+				return err
 			}
-			if err != nil {
-				return nil, err
-			}
-			calls[i] = command("hget", db.layout.keys(spaceOf(workspace)), p.Key)
-		case p.Workspace != "":
-			calls[i] = command("hget", db.layout.settings(spaceOf(p.Workspace)), "version")
-		default:
-			calls[i] = command("hget", db.layout.settings(instance), "version")
 		}
 	}
-	return calls, nil
-}
-
-func held(conditions []store.Precondition, versions []*call) error {
-	for i, p := range conditions {
-		w := words{text: versions[i].text()}
-		switch {
-		case p.Key != "" && versions[i].missing():
-			return store.ErrConflict
-		case p.Key != "":
-			w.next() // the request
-		case versions[i].missing():
-			w.text = "0"
-		}
-		version := w.number()
-		if w.failed {
-			return errRecord
-		}
-		if version != p.Version {
-			return store.ErrConflict
-		}
+	if need > 0 && wait.int() < int64(need) {
+		return fmt.Errorf("%d of %d replicas confirmed: %w", wait.int(), need, store.ErrUnavailable)
 	}
 	return nil
 }
 
-// commit makes the change and takes the steps after it.
-func (db *database) commit(ctx context.Context, c *change, request string, taken bool, told []any) (again bool, err error) {
-	args := c.args
-	if c.id != "" {
-		args = append([]any{c.id, flag(taken)}, args...)
-	}
-	script := evaluate(c.script, db.layout.all(c.space, request), db.begin(request, c.with, c.with.Events)...)
-	script.args = append(script.args, args...)
-	unsure := db.runDurably(ctx, script)
-	if unsure != nil && script.text() == "" {
-		// Whether it was made nobody knows: the notes that it may have been
-		// stay, and a watcher tells of it.
-		return false, unsure
-	}
-	switch status := script.text(); status {
-	case "ok":
-		if err := db.finish(ctx, c, request, told); err != nil {
-			return false, err
-		}
-		return false, unsure
-	case "void":
-		db.giveUp(ctx, c, request, told)
-		return true, nil
-	case "exists":
-		c.id = "" // the pointer is that of the key that is there
-		fallthrough
-	default:
-		db.giveUp(ctx, c, request, told)
-		return false, statusError(status)
-	}
+func (db *database) waiting(replicas int) (write, wait *call) {
+	write = command("set", db.layout.record("waited"), "1", "px", skew.Milliseconds())
+	write.harmless = []string{"*"}
+	return write, command("wait", replicas, db.waitTimeout.Milliseconds())
 }
 
-// begin makes the first arguments of a script of a space.
-func (db *database) begin(request string, with store.Change, events []store.Event) []any {
-	var keep any = ""
-	if with.Once != nil {
-		keep = keepUntil(with.Once.Expires, with.Now)
-	}
-	args := []any{request, keep, len(events)}
-	for i := range events {
-		e := &events[i]
-		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e))
-	}
-	return args
-}
+// replicas counts those in an answer to INFO that have their first copy: one
+// that is still getting it can confirm nothing, and cannot take over.
+func replicas(info string) int { return strings.Count(info, ",state=online,") }
 
-// finish takes the steps after a change was made.
-func (db *database) finish(ctx context.Context, c *change, request string, told []any) (unsure error) {
-	if c.id != "" {
-		lasting := false
-		unsure = toTheEnd(ctx, func(ctx context.Context) (err error) {
-			lasting, err = db.confirm(ctx, c, request)
-			return err
-		})
-		if errors.Is(unsure, store.ErrExists) {
-			db.giveUp(ctx, c, request, told)
-		}
-		if !lasting {
-			return unsure
-		}
-		db.known.put(c.id, c.owner)
+// noticeText is a notice as it is published; change.lua puts a number before it.
+func noticeText(n *store.Notice) string {
+	workspace := escape(n.Workspace)
+	if n.Kind == store.NoticeKey && workspace == "" {
+		workspace = "?" // rehash.lua knows it
 	}
-	// The change is made and can be found. What fails from here on others make
-	// good: a watcher tells, and the receipt speaks for the one-time id.
-	calls := []*call{db.telling(request, told)}
-	if c.with.Once != nil {
-		calls = append(calls, db.swap(db.layout.once(c.with.Once.Space, c.with.Once.ID),
-			onceValue(reserved, request, c.space, c.with.Once), onceValue(spent, request, c.space, c.with.Once)))
-	}
-	db.orLeave(ctx, "steps after a change are left to others", func(ctx context.Context) error {
-		if err := db.run(ctx, calls...); err != nil || c.with.Once == nil {
-			return err
-		}
-		return db.run(ctx, command("del", db.layout.receipt(c.space, request)))
-	})
-	return unsure
-}
-
-// confirm makes the pointer to a new key lasting, which may be so and not be
-// confirmed by a replica. ErrExists: the reservation ran out, another workspace
-// has the id now, and the key is no more.
-func (db *database) confirm(ctx context.Context, c *change, request string) (lasts bool, unsure error) {
-	confirm := evaluate(db.scripts.confirm, []string{db.layout.pointer(c.id)}, pointerValue(lasting, request, c.owner))
-	unsure = db.runDurably(ctx, confirm)
-	if confirm.text() != "lost" {
-		return confirm.text() == "ok", unsure
-	}
-	undo := evaluate(db.scripts.undo, db.layout.all(c.space, request), request, "", 0, c.id)
-	if err := db.runDurably(ctx, undo); err != nil {
-		return false, err
-	}
-	return false, store.ErrExists
-}
-
-// giveUp takes the steps before a change back. What it does not reach expires,
-// or is settled by who finds it.
-func (db *database) giveUp(ctx context.Context, c *change, request string, told []any) {
-	var calls []*call
-	if len(told) > 0 {
-		calls = append(calls, evaluate(db.scripts.drop, db.layout.open(), told...))
-	}
-	if c.id != "" {
-		calls = append(calls, db.swap(db.layout.pointer(c.id), pointerValue(pending, request, c.owner), ""))
-	}
-	if c.with.Once != nil {
-		calls = append(calls, db.swap(db.layout.once(c.with.Once.Space, c.with.Once.ID),
-			onceValue(reserved, request, c.space, c.with.Once), ""))
-	}
-	db.orLeave(ctx, "steps before a change are left to expire", func(ctx context.Context) error { return db.run(ctx, calls...) })
-}
-
-// toTheEnd takes steps that may be taken twice, and takes them anew, in a
-// little time of their own, if the caller's ended on the way.
-func toTheEnd(ctx context.Context, steps func(ctx context.Context) error) error {
-	err := steps(ctx)
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
-	defer cancel()
-	return steps(ctx)
-}
-
-// orLeave is toTheEnd for steps that others make good.
-func (db *database) orLeave(ctx context.Context, otherwise string, steps func(ctx context.Context) error) {
-	if err := toTheEnd(ctx, steps); err != nil {
-		db.log.WarnContext(ctx, "redisstore: "+otherwise, "error", err)
-	}
-}
-
-// swap replaces a value if it is still the given one.
-func (db *database) swap(key, from, to string) *call {
-	return evaluate(db.scripts.swap, []string{key}, from, to)
-}
-
-// register adds a space to those that lists over all workspaces visit.
-func (db *database) register(s space) []*call {
-	if s == instance {
-		return nil
-	}
-	return []*call{command("sadd", db.layout.registry(partOf(string(s))), string(s))}
-}
-
-// intending writes down what is about to be told, as told.
-func (db *database) intending(request string, tells []store.Notice) (c *call, told []any) {
-	for i := range tells {
-		told = append(told, noticeText(&tells[i], request))
-	}
-	return evaluate(db.scripts.intend, db.layout.open(), told...), told
-}
-
-// telling publishes what intend wrote down.
-func (db *database) telling(request string, told []any) *call {
-	c := evaluate(db.scripts.tell, append(db.layout.open(), db.layout.stream()), db.layout.channel(), request)
-	c.args = append(c.args, told...)
-	return c
-}
-
-// simple is a change with no events and no one-time id, of any slot: told
-// before and after.
-func (db *database) simple(ctx context.Context, do *call, tells ...store.Notice) error {
-	request := newRequest()
-	intend, told := db.intending(request, tells)
-	if err := db.run(ctx, intend); err != nil {
-		return err
-	}
-	unsure := db.runDurably(ctx, do)
-	if unsure != nil && do.text() == "" {
-		return unsure
-	}
-	last := db.telling(request, told)
-	err := statusError(do.text())
-	if err != nil {
-		last = evaluate(db.scripts.drop, db.layout.open(), told...)
-	}
-	db.orLeave(ctx, "steps after a change are left to others", func(ctx context.Context) error { return db.run(ctx, last) })
-	if err != nil {
-		return err
-	}
-	return unsure
+	return strconv.Itoa(int(n.Kind)) + " " + workspace + " " + escape(n.Key) + " " + escape(n.Token)
 }

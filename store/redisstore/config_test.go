@@ -37,10 +37,10 @@ func TestNewRefuses(t *testing.T) {
 		{"reads from any", cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, RouteRandomly: true}), redisstore.Config{}, []string{"RouteRandomly"}},
 		{"a brace in the prefix", good, redisstore.Config{Prefix: "a{b"}, []string{"Config.Prefix"}},
 		{"a long prefix", good, redisstore.Config{Prefix: strings.Repeat("a", 65)}, []string{"Config.Prefix"}},
-		{"all problems at once", nil, redisstore.Config{Prefix: " ", WaitReplicas: -2, WaitTimeout: time.Millisecond, Pointers: 1},
-			[]string{"client:", "Config.Prefix", "Config.WaitReplicas", "Config.WaitTimeout", "Config.Pointers"}},
-		{"the upper bounds", good, redisstore.Config{WaitReplicas: 11, WaitTimeout: 3 * time.Second, Pointers: 100_000_001},
-			[]string{"Config.WaitReplicas", "Config.WaitTimeout", "Config.Pointers"}},
+		{"all problems at once", nil, redisstore.Config{Prefix: " ", WaitReplicas: -2, WaitTimeout: time.Millisecond},
+			[]string{"client:", "Config.Prefix", "Config.WaitReplicas", "Config.WaitTimeout"}},
+		{"the upper bounds", good, redisstore.Config{WaitReplicas: 11, WaitTimeout: 3 * time.Second},
+			[]string{"Config.WaitReplicas", "Config.WaitTimeout"}},
 		{"a wait that the client cuts off", redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, ReadTimeout: 400 * time.Millisecond}),
 			redisstore.Config{}, []string{"Config.WaitTimeout"}},
 	} {
@@ -51,6 +51,6 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
-	_, err := redisstore.New(good, redisstore.Config{Prefix: "a", WaitReplicas: 10, WaitTimeout: 2 * time.Second, Pointers: 1000})
+	_, err := redisstore.New(good, redisstore.Config{Prefix: "a", WaitReplicas: 10, WaitTimeout: 2 * time.Second})
 	require.NoError(t, err)
 }

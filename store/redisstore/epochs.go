@@ -10,77 +10,94 @@ import (
 // epochs implements store.Epochs.
 type epochs struct{ db *database }
 
-// Read implements store.Epochs, in one round trip.
+// Read implements store.Epochs.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-	if err := ctx.Err(); err != nil {
-		return store.EpochState{}, fail("read epochs", err)
-	}
 	state, err := e.read(ctx, &ref)
-	if err == nil {
-		err = e.repair(ctx, &ref, &state)
-	}
 	if err != nil {
 		return store.EpochState{}, fail("read epochs", err)
 	}
 	return state, nil
 }
 
-func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (state store.EpochState, err error) {
-	l, s := e.db.layout, spaceOf(ref.Workspace)
-	record := command("hget", l.keys(s), ref.Key)
-	ofWorkspace := command("hget", l.settings(s), "epoch")
-	ofInstance := command("hget", l.settings(instance), "epoch")
-	revoked := command("exists", l.revoked(ref.TokenID))
-	calls := []*call{record, ofWorkspace, ofInstance, revoked}
-	calls = append(calls, e.db.masters(l.keys(s), l.settings(instance), l.revoked(ref.TokenID))...)
-	if err := e.db.run(ctx, calls...); err != nil {
-		return state, err
-	}
-	if record.missing() {
-		return state, store.ErrNotFound
-	}
-	k, err := decodeKey(ref.Key, ref.Workspace, record.text(), "")
+func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochState, error) {
+	found, revoked, err := e.db.lookup(ctx, ref.Key, ref.TokenID)
 	if err != nil {
-		return state, err
+		return store.EpochState{}, err
 	}
-	state.Key = k.Epoch
-	for i := range k.Secrets {
-		if k.Secrets[i].ID == ref.Secret {
-			state.SecretKnown, state.SecretNotAfter = true, k.Secrets[i].NotAfter
+	if found.Key.Workspace != ref.Workspace {
+		return store.EpochState{}, store.ErrNotFound
+	}
+	state := store.EpochState{
+		Instance: found.Instance.Epoch, Workspace: found.Workspace.Epoch, Key: found.Key.Epoch, Revoked: revoked,
+	}
+	for i := range found.Key.Secrets {
+		if s := &found.Key.Secrets[i]; s.ID == ref.Secret {
+			state.SecretKnown, state.SecretNotAfter = true, s.NotAfter
 		}
 	}
-	for _, epoch := range []struct {
-		c  *call
-		to *int64
-	}{{ofWorkspace, &state.Workspace}, {ofInstance, &state.Instance}} {
-		if !epoch.c.missing() {
-			w := words{text: epoch.c.text()}
-			if *epoch.to = w.number(); w.failed {
-				return state, errRecord
-			}
+	if r, known := e.db.revocations.of(ref.TokenID); known && !revoked {
+		if err := e.revoke(ctx, ref.TokenID, r); err != nil {
+			return store.EpochState{}, err
 		}
+		state.Revoked = true
+		e.db.log.WarnContext(ctx, "redisstore: a revocation that was lost was written again")
 	}
-	state.Revoked = revoked.int() > 0
 	return state, nil
 }
 
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
-	if err := ctx.Err(); err != nil {
-		return fail("revoke token", err)
-	}
 	r := revocation{until, now}
 	if err := e.revoke(ctx, tokenID, r); err != nil {
 		return fail("revoke token", err)
 	}
-	e.db.memory.ended(tokenID, r)
+	e.db.revocations.add(tokenID, r)
 	return nil
 }
 
 func (e *epochs) revoke(ctx context.Context, tokenID string, r revocation) error {
-	return e.db.simple(ctx, e.revoking(tokenID, r), store.Notice{Kind: store.NoticeToken, Token: tokenID})
+	return e.db.make(ctx, e.revoking(tokenID, r))
 }
 
-func (e *epochs) revoking(tokenID string, r revocation) *call {
-	return evaluate(e.db.scripts.revoke, []string{e.db.layout.revoked(tokenID)}, r.until.UnixMicro(), keepUntil(r.until, r.now))
+func (e *epochs) revoking(tokenID string, r revocation) change {
+	return change{
+		script: e.db.scripts.revoke, notice: &store.Notice{Kind: store.NoticeToken, Token: tokenID},
+		extra: []string{e.db.layout.revoked(tokenID)}, args: []any{sortable(r.until), keepUntil(r.until, r.now)},
+	}
+}
+
+// restore writes the revocations again that this process remembers and that
+// are not there. It reads first, and publishes only what it writes: the notices
+// of thousands would be too many for the streams of all processes.
+func (e *epochs) restore(ctx context.Context) error {
+	all := e.db.revocations.all()
+	ids := make([]string, 0, len(all))
+	for id := range all {
+		ids = append(ids, id)
+	}
+	for len(ids) > 0 {
+		n := min(len(ids), stretch)
+		if err := e.restoreThese(ctx, ids[:n], all); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+func (e *epochs) restoreThese(ctx context.Context, ids []string, all map[string]revocation) error {
+	get := command("mget")
+	for _, id := range ids {
+		get.args = append(get.args, e.db.layout.revoked(id))
+	}
+	if err := e.db.read(ctx, get); err != nil {
+		return err
+	}
+	var lost []*call
+	for i, text := range get.texts() {
+		if text < sortable(all[ids[i]].until) {
+			lost = append(lost, e.db.call(e.revoking(ids[i], all[ids[i]])))
+		}
+	}
+	return e.db.send(ctx, lost...)
 }

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -15,31 +16,40 @@ var (
 
 func RoundTripKey(k store.Key) (store.Key, error) {
 	text := encodeKey(&k)
-	return decodeKey(k.ID, k.Workspace, "request 0 0\nbirth "+text.kept+"\n"+text.whole(), text.uses)
+	return decodeKey(k.ID, "0 0 "+text.kept+"\n"+text.whole())
 }
 
 func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(encodeEvent(&e)) }
 
-func DecodeKey(record, uses string) (store.Key, error) {
-	return decodeKey("id", "workspace", record, uses)
-}
+func DecodeKey(record string) (store.Key, error) { return decodeKey("id", record) }
 
 func DecodeEvent(text string) (store.Event, error) { return decodeEvent(text) }
 
-func Tag(workspace string) string { return layout{"p"}.keys(spaceOf(workspace)) }
+func RoundTripInstance(in store.Instance) (store.Instance, error) {
+	return decodeInstance("0 0 0 " + encodeInstance(&in))
+}
+
+func DecodeSettings(text string) (store.Workspace, store.Instance, error) {
+	w, bad := decodeWorkspace("team-a", text, "")
+	in, err := decodeInstance(text)
+	return w, in, errors.Join(bad, err)
+}
 
 // Names tells of the names of keys under a prefix what they are of; text is
 // what comes from outside.
 func Names(prefix, text string) map[string]string {
 	l := layout{prefix}
 	names := map[string]string{
-		l.ring(): "ring", l.stream(): "stream", l.registry(0): "registry", l.usage(0, "days"): "usage", l.open()[0]: "open", l.open()[1]: "began",
-		l.pointer(text): "pointer of " + text, l.limit(text): "limit of " + text,
-		l.revoked(text): "revocation of " + text, l.event(text): "event of " + text, l.beside(l.pointer(text), "never"): "never of " + text,
+		l.channel(): "channel", l.usage(0, "days"): "usage", l.record("never"): "never", l.record("waited"): "waited",
+		l.limit(text): "limit of " + text, l.revoked(text): "revocation of " + text, l.log(text): "log of " + text,
 	}
-	for i, name := range l.all(spaceOf(text), "r") {
-		names[name] = fmt.Sprint("part ", i, " of ", text)
+	for i, name := range l.changed(text, "r", l.receipt("r")) {
+		names[name] = fmt.Sprint("part ", i)
+		if i > 13 {
+			names[name] += " of " + text
+		}
 	}
+	names[l.receipt("r")] = "receipt"
 	for i := range len(text) + 1 {
 		names[l.once(text[:i], text[i:])] = fmt.Sprintf("one-time id %q of %q", text[i:], text[:i])
 	}

@@ -2,8 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
-	"strconv"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -16,11 +14,8 @@ type keyTable struct{ db *database }
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
 	text := encodeKey(&k)
 	err := t.db.make(ctx, change{
-		space: spaceOf(k.Workspace), script: t.db.scripts.create, id: k.ID, owner: k.Workspace, with: c,
-		args: []any{
-			limit, text.kept, text.whole(), text.byCreated, text.byName, text.uses,
-		},
-		tells: []store.Notice{{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}},
+		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
+		args: []any{k.ID, k.Workspace, limit, text.kept, text.whole(), text.byCreated, text.byName},
 	})
 	if err != nil {
 		return fail("create key", err)
@@ -28,82 +23,60 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	return nil
 }
 
+func keyNotice(workspace, id string) *store.Notice {
+	return &store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
+}
+
 // Lookup implements store.Keys.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Found{}, fail("look up key", err)
-	}
-	found, err := t.lookup(ctx, id)
+	found, _, err := t.db.lookup(ctx, id, "")
 	if err != nil {
 		return store.Found{}, fail("look up key", err)
 	}
 	return found, nil
 }
 
-func (t *keyTable) lookup(ctx context.Context, id string) (store.Found, error) {
-	workspace, remembered, err := t.db.place(ctx, id, false)
-	if err != nil {
-		return store.Found{}, err
+// lookup reads a key with the settings around it, and whether the token with
+// the given id was revoked.
+func (db *database) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
+	l := db.layout
+	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID)}, id)
+	if err := db.read(ctx, c); err != nil {
+		return store.Found{}, false, err
 	}
-	found, err := t.read(ctx, id, workspace)
-	if remembered && errors.Is(err, store.ErrNotFound) {
-		// It was deleted, purged, and perhaps made anew in another workspace.
-		t.db.known.drop(id)
-		if workspace, _, err = t.db.place(ctx, id, true); err == nil {
-			found, err = t.read(ctx, id, workspace)
-		}
+	if c.missing() {
+		return store.Found{}, false, store.ErrNotFound
 	}
-	if errors.Is(err, store.ErrNotFound) {
-		// A pointer to a tombstone is not worth the room.
-		t.db.known.drop(id)
+	list, texts := c.list(), c.texts()
+	if len(texts) != 5 {
+		return store.Found{}, false, errRecord
 	}
-	return found, err
-}
-
-func (t *keyTable) read(ctx context.Context, id, workspace string) (found store.Found, err error) {
-	db, s := t.db, spaceOf(workspace)
-	key := evaluate(db.scripts.read, []string{db.layout.keys(s), db.layout.used(s), db.layout.settings(s)}, id)
-	above := command("hmget", db.layout.settings(instance), "version", "epoch", "body", "deleted")
-	if err := db.run(ctx, append(db.masters(db.layout.keys(s), db.layout.settings(instance)), above, key)...); err != nil {
-		return store.Found{}, err
+	if found.Key, err = decodeKey(id, texts[0]); err != nil {
+		return store.Found{}, false, err
 	}
-	if key.missing() {
-		return store.Found{}, store.ErrNotFound
+	if found.Workspace, err = decodeWorkspace(found.Key.Workspace, texts[1], texts[3]); err != nil {
+		return store.Found{}, false, err
 	}
-	parts := key.list()
-	if len(parts) != 4 {
-		return store.Found{}, errRecord
+	if found.Instance, err = decodeInstance(texts[2]); err != nil {
+		return store.Found{}, false, err
 	}
-	record, _ := parts[0].(string)
-	uses, _ := parts[1].(string)
-	around, _ := parts[2].([]any)
-	held, _ := parts[3].(int64)
-	if found.Key, err = decodeKey(id, workspace, record, uses); err != nil {
-		return store.Found{}, err
+	if found.Workspace.Deleted {
+		return store.Found{}, false, store.ErrNotFound
 	}
-	ofWorkspace, err := decodeSettings(around)
-	if err != nil {
-		return store.Found{}, err
-	}
-	ofInstance, err := decodeSettings(above.list())
-	if err != nil {
-		return store.Found{}, err
-	}
-	found.Workspace, found.Instance = ofWorkspace.workspace(workspace, held), ofInstance.instance()
-	return found, nil
+	ended, _ := list[4].(int64)
+	return found, ended > 0, nil
 }
 
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	text := encodeKey(&k)
-	args := []any{k.ID, k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
+	args := []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
 	for i := range text.secrets {
 		s := &text.secrets[i]
-		args = append(args, s.id, s.created, s.rest, s.used)
+		args = append(args, s.id, s.kept, s.rest)
 	}
 	err := t.db.make(ctx, change{
-		space: spaceOf(k.Workspace), script: t.db.scripts.update, with: c, args: args,
-		tells: []store.Notice{{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}},
+		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID), args: args,
 	})
 	if err != nil {
 		return fail("update key", err)
@@ -114,9 +87,8 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := t.db.make(ctx, change{
-		space: spaceOf(workspace), script: t.db.scripts.remove, with: c,
-		args:  []any{id, version, strconv.FormatInt(at.UnixMicro(), 10)},
-		tells: []store.Notice{{Kind: store.NoticeKey, Workspace: workspace, Key: id}},
+		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
+		args: []any{id, workspace, version, sortable(at)},
 	})
 	if err != nil {
 		return fail("delete key", err)

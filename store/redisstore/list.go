@@ -12,13 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// List implements store.Keys. Over all workspaces it merges their orders: the
-// first page reads a little of each, so that it takes longer the more there
-// are.
+// List implements store.Keys.
 func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	if err := ctx.Err(); err != nil {
-		return store.KeyPage{}, fail("list keys", err)
-	}
 	page, err := t.list(ctx, &q)
 	if err != nil {
 		return store.KeyPage{}, fail("list keys", err)
@@ -60,53 +55,98 @@ func pageSize(limit int) (int, error) {
 	return limit, nil
 }
 
-// scan collects up to limit keys in the order of an index.
+// stretch is how many records one script visits, so that others come in
+// between.
+const stretch = 200
+
+// scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	l, byName := t.db.layout, q.Sort == store.ByName
-	spaces := []space{spaceOf(q.Workspace)}
-	if q.Workspace == "" {
-		var err error
-		if spaces, err = t.db.spaces(ctx); err != nil {
-			return nil, err
-		}
-	}
-	sources := make([]*source, len(spaces))
-	for i, s := range spaces {
-		sources[i] = &source{space: s, keys: []string{l.order(s, byName), l.keys(s), l.used(s)}}
-	}
-	m := newMerge(t.db, byName, q.Descending, sources)
+	byName := q.Sort == store.ByName
+	p := page{order: t.db.layout.order(q.Workspace, byName), records: t.db.layout.keys(), descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case byName:
-		m.after(namePlace(q.After.Name, q.After.ID))
+		p.after(namePlace(q.After.Name, q.After.ID))
 	default:
-		m.after(sortable(q.After.Time) + q.After.ID)
+		p.after(sortable(q.After.Time) + q.After.ID)
 	}
 	var keys []store.Key
-	for len(keys) < limit {
-		asked := max(limit-len(keys), 100)
-		items, err := m.take(ctx, asked)
+	for {
+		found, more, err := t.db.visit(ctx, &p, limit-len(keys))
 		if err != nil {
 			return nil, err
 		}
-		for i := range items {
-			item := &items[i]
-			if item.record == "" || len(keys) == limit {
-				continue
-			}
-			k, err := decodeKey(item.id(byName), item.source.space.workspace(), item.record, item.uses)
+		for _, r := range found {
+			k, err := decodeKey(r.id, r.text)
 			if err != nil {
 				return nil, err
 			}
 			if keep(&k) {
 				keys = append(keys, k)
 			}
+			if len(keys) == limit {
+				return keys, nil
+			}
 		}
-		if len(items) < asked {
-			break
+		if !more {
+			return keys, nil
 		}
 	}
-	return keys, nil
+}
+
+// page is a way through an order, a set sorted by its members.
+type page struct {
+	order, records string
+	descending     bool
+	byName         bool
+	from, to       string // bounds of ZRANGEBYLEX; "" is none
+}
+
+// after starts behind a place.
+func (p *page) after(place string) {
+	if p.descending {
+		p.to = "(" + place
+	} else {
+		p.from = "(" + place
+	}
+}
+
+// placed is a record and its place in an order.
+type placed struct{ id, place, text string }
+
+// visit returns the next records, without those of deleted workspaces, and moves
+// on behind them.
+func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
+	direction := "up"
+	if p.descending {
+		direction = "down"
+	}
+	by := ""
+	if p.byName {
+		by = "name"
+	}
+	n := min(max(wanted, 100), stretch)
+	c := evaluate(db.scripts.page, []string{p.order, p.records, db.layout.deleting()},
+		direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
+	if err := db.read(ctx, c); err != nil {
+		return nil, false, err
+	}
+	texts := c.texts()
+	for i := 0; i+1 < len(texts); i += 2 {
+		r := placed{place: texts[i], text: texts[i+1]}
+		if _, id, found := strings.Cut(r.place, "\x00\x01"); p.byName && found {
+			r.id = id
+		} else if len(r.place) >= 16 {
+			r.id = r.place[16:]
+		}
+		if r.text != "" {
+			found = append(found, r)
+		}
+	}
+	if len(texts) > 1 {
+		p.after(texts[len(texts)-2])
+	}
+	return found, len(texts) == 2*n, nil
 }
 
 // sorted collects all matching keys of one workspace behind the cursor, in the

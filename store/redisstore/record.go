@@ -13,140 +13,105 @@ import (
 
 // A key is kept as lines of words, so that scripts can read and change it:
 //
-//	request version epoch
-//	birth created maker's kind maker's id depth
-//	disabled updated not after not after as text name
+//	version epoch workspace created maker's kind maker's id depth
+//	disabled updated expiry expiry as text name
 //	permissions
 //	those asked for
 //	resources
-//	secret created hint digest generated not after prefix maker's kind maker's id
-//	                                               (one line a secret)
+//	last use
+//	secret created digest prefix maker's kind maker's id last use hint generated expiry
+//	                                                              (one line a secret)
 //
-// Words are escaped, instants are microseconds since 1970 or empty for the
-// zero time; created has 16 digits that sort as instants do. When a key and its
-// secrets were used is kept apart, as "key's [secret secret's]...".
+// Words are escaped. Instants are microseconds since 1970 as 16 hexadecimal digits
+// that sort as time does, and empty for the zero time.
 
 // keyText is a key as scripts take it.
 type keyText struct {
-	kept      string // the second line without its birth
-	body      string // the third to the sixth line
+	kept      string // the first line without version and epoch
+	body      string // the second to the fifth line
+	lastUsed  string
 	secrets   []secretText
 	byCreated string
 	byName    string
-	uses      string
 }
 
-type secretText struct{ id, created, rest, used string }
+// secretText is the line of a secret: its id, what an update keeps, and the
+// rest.
+type secretText struct{ id, kept, rest string }
 
 func encodeKey(k *store.Key) keyText {
 	var b strings.Builder
-	b.WriteString(flag(k.Disabled))
-	for _, word := range []string{micros(k.Updated), micros(k.NotAfter), escape(k.NotAfterText), escape(k.Name)} {
-		b.WriteByte(' ')
-		b.WriteString(word)
-	}
-	b.WriteByte('\n')
-	b.WriteString(k.Permissions.String())
-	b.WriteByte('\n')
-	b.WriteString(k.Asked.String())
-	b.WriteByte('\n')
+	b.WriteString(line(flag(k.Disabled), instant(k.Updated), instant(k.NotAfter), escape(k.NotAfterText), escape(k.Name)))
+	b.WriteString("\n" + k.Permissions.String() + "\n" + k.Asked.String() + "\n")
 	for _, r := range k.Resources {
-		b.WriteByte(' ')
-		b.WriteString(escape(r))
+		b.WriteString(" " + escape(r))
 	}
-	created := sortable(k.Created)
 	text := keyText{
-		kept:      created + " " + escape(k.CreatedBy.Kind) + " " + escape(k.CreatedBy.ID) + " " + strconv.Itoa(k.Depth),
+		kept: line(escape(k.Workspace), sortable(k.Created), escape(k.CreatedBy.Kind), escape(k.CreatedBy.ID),
+			strconv.Itoa(k.Depth)),
 		body:      b.String(),
-		byCreated: created + k.ID,
+		lastUsed:  instant(k.LastUsed),
+		byCreated: sortable(k.Created) + k.ID,
 		byName:    namePlace(k.Name, k.ID),
-		uses:      micros(k.LastUsed),
 		secrets:   make([]secretText, len(k.Secrets)),
 	}
-	used := !k.LastUsed.IsZero()
 	for i := range k.Secrets {
 		s := &k.Secrets[i]
 		text.secrets[i] = secretText{
-			id: escape(s.ID), created: micros(s.Created), used: micros(s.LastUsed),
-			rest: escape(s.Hint) + " " + escape(s.Digest) + " " + flag(s.Generated) + " " + micros(s.NotAfter) + " " +
-				escape(s.Prefix) + " " + escape(s.CreatedBy.Kind) + " " + escape(s.CreatedBy.ID),
+			id: escape(s.ID),
+			kept: line(instant(s.Created), escape(s.Digest), escape(s.Prefix), escape(s.CreatedBy.Kind), escape(s.CreatedBy.ID),
+				instant(s.LastUsed)),
+			rest: line(escape(s.Hint), flag(s.Generated), instant(s.NotAfter)),
 		}
-		if !s.LastUsed.IsZero() {
-			used = true
-			text.uses += " " + text.secrets[i].id + " " + text.secrets[i].used
-		}
-	}
-	if !used {
-		text.uses = ""
 	}
 	return text
 }
 
-// whole is the body with its secrets.
+// whole is the record without its first line.
 func (t *keyText) whole() string {
 	var b strings.Builder
-	b.WriteString(t.body)
+	b.WriteString(t.body + "\n" + t.lastUsed)
 	for i := range t.secrets {
 		s := &t.secrets[i]
-		b.WriteString("\n" + s.id + " " + s.created + " " + s.rest)
+		b.WriteString("\n" + line(s.id, s.kept, s.rest))
 	}
 	return b.String()
 }
 
 var errRecord = errors.New("a record cannot be read")
 
-// decodeKey reads a record and its uses.
-func decodeKey(id, workspace, record, uses string) (store.Key, error) {
-	k := store.Key{ID: id, Workspace: workspace}
+func decodeKey(id, record string) (store.Key, error) {
+	k := store.Key{ID: id}
 	var d words
-	line, rest := cut(record, '\n')
-	d.text = line
-	d.next() // the request
-	k.Version, k.Epoch = d.number(), d.number()
-	d.text, rest = cut(rest, '\n')
-	d.next() // the birth
-	k.Created = d.sorted()
+	rest := d.line(record)
+	k.Version, k.Epoch, k.Workspace, k.Created = d.number(), d.number(), d.word(), d.instant()
 	k.CreatedBy = store.ActorRef{Kind: d.word(), ID: d.word()}
 	k.Depth = int(d.number())
-	d.text, rest = cut(rest, '\n')
-	k.Disabled = d.next() == "1"
-	k.Updated, k.NotAfter, k.NotAfterText, k.Name = d.instant(), d.instant(), d.word(), d.word()
-	line, rest = cut(rest, '\n')
-	var bad error
-	if k.Permissions, bad = scope.Parse(line); bad != nil {
-		d.failed = true
-	}
-	line, rest = cut(rest, '\n')
-	if k.Asked, bad = scope.Parse(line); bad != nil {
-		d.failed = true
-	}
-	line, rest = cut(rest, '\n')
-	if n := strings.Count(line, " "); n > 0 {
+	rest = d.line(rest)
+	k.Disabled, k.Updated, k.NotAfter, k.NotAfterText, k.Name = d.flag(), d.instant(), d.instant(), d.word(), d.word()
+	rest = d.line(rest)
+	k.Permissions = d.scope()
+	rest = d.line(rest)
+	k.Asked = d.scope()
+	rest = d.line(rest)
+	if n := strings.Count(d.text, " "); n > 0 {
 		k.Resources = make([]string, n)
-		d.text = line[1:]
+		d.text = d.text[1:]
 		for i := range k.Resources {
 			k.Resources[i] = d.word()
 		}
 	}
+	rest = d.line(rest)
+	k.LastUsed = d.instant()
 	if rest != "" {
 		k.Secrets = make([]store.Secret, 0, strings.Count(rest, "\n")+1)
 	}
 	for rest != "" {
-		d.text, rest = cut(rest, '\n')
+		rest = d.line(rest)
 		k.Secrets = append(k.Secrets, store.Secret{
-			ID: d.word(), Created: d.instant(), Hint: d.word(), Digest: d.word(), Generated: d.next() == "1", NotAfter: d.instant(),
-			Prefix: d.word(), CreatedBy: store.ActorRef{Kind: d.word(), ID: d.word()},
+			ID: d.word(), Created: d.instant(), Digest: d.word(), Prefix: d.word(), CreatedBy: store.ActorRef{Kind: d.word(), ID: d.word()},
+			LastUsed: d.instant(), Hint: d.word(), Generated: d.flag(), NotAfter: d.instant(),
 		})
-	}
-	d.text = uses
-	k.LastUsed = d.instant()
-	for d.text != "" {
-		secret, at := d.word(), d.instant()
-		for i := range k.Secrets {
-			if k.Secrets[i].ID == secret {
-				k.Secrets[i].LastUsed = at
-			}
-		}
 	}
 	if d.failed {
 		return store.Key{}, errRecord
@@ -154,99 +119,77 @@ func decodeKey(id, workspace, record, uses string) (store.Key, error) {
 	return k, nil
 }
 
-// The settings of a workspace and of the instance share one form, of which the
-// first word is the last change: deletespace.lua replaces it.
+// Settings are words, of which scripts set the first three:
+//
+//	version epoch deleted updated on max keys require expiry max lifetime enforced from
+//
+// "on" is Suspended or KeysOff. The instance's go on with whether reminders are
+// off, and their times with commas between.
 
 func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
-	return micros(updated) + " " + flag(on) + " " + strconv.Itoa(r.MaxKeys) + " " + flag(r.RequireExpiry) + " " +
-		strconv.FormatInt(int64(r.MaxLifetime), 10) + " " + micros(r.EnforcedFrom)
+	return line(instant(updated), flag(on), strconv.Itoa(r.MaxKeys), flag(r.RequireExpiry),
+		strconv.FormatInt(int64(r.MaxLifetime), 10), instant(r.EnforcedFrom))
 }
-
-// The instance's has two words more: whether reminders are off, and their
-// times, with commas between. Records of before have neither.
 
 func encodeInstance(in *store.Instance) string {
-	var b strings.Builder
-	b.WriteString(encodeSettings(in.Updated, in.KeysOff, &in.Rules))
-	b.WriteString(" " + flag(in.RemindersOff) + " ")
+	times := make([]string, len(in.RemindBefore))
 	for i, before := range in.RemindBefore {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.FormatInt(int64(before), 10))
+		times[i] = strconv.FormatInt(int64(before), 10)
 	}
-	return b.String()
+	return line(encodeSettings(in.Updated, in.KeysOff, &in.Rules), flag(in.RemindersOff), strings.Join(times, ","))
 }
 
-// settingsRecord is what HMGET version epoch body deleted brings.
-type settingsRecord struct {
-	version, epoch int64
-	updated        time.Time
-	on, deleted    bool
-	rules          store.Rules
-	remindersOff   bool
-	remindBefore   [store.MaxReminders]time.Duration
+// settingsField is the field of a workspace's settings or, if that is empty, of
+// the instance's.
+func settingsField(workspace string) string {
+	if workspace == "" {
+		return "i"
+	}
+	return "w" + workspace
 }
 
-func decodeSettings(list []any) (settingsRecord, error) {
-	var r settingsRecord
-	if len(list) != 4 {
-		return r, errRecord
+func decodeWorkspace(id, text, count string) (store.Workspace, error) {
+	w, d := store.Workspace{ID: id}, words{text: text}
+	if text != "" {
+		w.Version, w.Epoch, w.Deleted, w.Updated, w.Suspended = d.number(), d.number(), d.flag(), d.instant(), d.flag()
+		w.Rules = d.rules()
 	}
-	var d words
-	if text, found := list[0].(string); found {
-		d.text = text
-		r.version = d.number()
+	if count != "" {
+		n := words{text: count}
+		w.Keys = int(n.number())
+		d.failed = d.failed || n.failed
 	}
-	if text, found := list[1].(string); found {
-		d.text = text
-		r.epoch = d.number()
-	}
-	if text, found := list[2].(string); found {
-		d.text = text
-		r.updated, r.on = d.instant(), d.next() == "1"
-		r.rules = store.Rules{
-			MaxKeys: int(d.number()), RequireExpiry: d.next() == "1",
-			MaxLifetime: time.Duration(d.number()), EnforcedFrom: d.instant(),
-		}
-		r.remindersOff = d.next() == "1"
-		r.remindBefore = d.reminders()
-	}
-	_, r.deleted = list[3].(string)
 	if d.failed {
-		return settingsRecord{}, errRecord
+		return store.Workspace{}, errRecord
 	}
-	return r, nil
+	return w, nil
 }
 
-func (r *settingsRecord) workspace(id string, keys int64) store.Workspace {
-	return store.Workspace{
-		ID: id, Suspended: r.on, Deleted: r.deleted, Rules: r.rules, Epoch: r.epoch, Updated: r.updated,
-		Version: r.version, Keys: int(keys),
+func decodeInstance(text string) (store.Instance, error) {
+	var in store.Instance
+	if text == "" {
+		return in, nil
 	}
+	d := words{text: text}
+	in.Version, in.Epoch, _, in.Updated, in.KeysOff = d.number(), d.number(), d.flag(), d.instant(), d.flag()
+	in.Rules, in.RemindersOff, in.RemindBefore = d.rules(), d.flag(), d.reminders()
+	if d.failed {
+		return store.Instance{}, errRecord
+	}
+	return in, nil
 }
 
-func (r *settingsRecord) instance() store.Instance {
-	return store.Instance{
-		KeysOff: r.on, Rules: r.rules, RemindersOff: r.remindersOff, RemindBefore: r.remindBefore,
-		Epoch: r.epoch, Updated: r.updated, Version: r.version,
-	}
-}
-
-// An event is one line; its id and time are also its place.
+// An event is one line.
 
 func encodeEvent(e *store.Event) string {
-	var b strings.Builder
-	b.WriteString(micros(e.Time))
-	for _, word := range []string{e.ID, e.Actor.Kind, e.Actor.ID, e.Action, e.Workspace, e.Key, e.Note} {
-		b.WriteByte(' ')
-		b.WriteString(escape(word))
+	words := []string{
+		instant(e.Time), escape(e.ID), escape(e.Actor.Kind), escape(e.Actor.ID), escape(e.Action), escape(e.Workspace), escape(e.Key),
+		escape(e.Note),
 	}
 	for _, field := range e.Fields {
-		b.WriteByte(' ')
-		b.WriteString(escape(field))
+		words = append(words, escape(field))
 	}
-	return b.String()
+	return line(words...)
 }
 
 func decodeEvent(text string) (store.Event, error) {
@@ -268,26 +211,29 @@ func decodeEvent(text string) (store.Event, error) {
 	return e, nil
 }
 
+func line(words ...string) string { return strings.Join(words, " ") }
+
 // words reads a line word by word.
 type words struct {
 	text   string
 	failed bool
 }
 
-func cut(text string, at byte) (before, after string) {
-	if i := strings.IndexByte(text, at); i >= 0 {
-		return text[:i], text[i+1:]
-	}
-	return text, ""
+// line goes to the first line of a text and returns the rest.
+func (w *words) line(text string) (rest string) {
+	w.text, rest, _ = strings.Cut(text, "\n")
+	return rest
 }
 
 func (w *words) next() string {
 	var word string
-	word, w.text = cut(w.text, ' ')
+	word, w.text, _ = strings.Cut(w.text, " ")
 	return word
 }
 
 func (w *words) word() string { return unescape(w.next()) }
+
+func (w *words) flag() bool { return w.next() == "1" }
 
 func (w *words) number() int64 {
 	n, err := strconv.ParseInt(w.next(), 10, 64)
@@ -302,42 +248,48 @@ func (w *words) instant() time.Time {
 	if word == "" {
 		return time.Time{}
 	}
-	n, err := strconv.ParseInt(word, 10, 64)
-	if err != nil {
-		w.failed = true
-	}
-	return time.UnixMicro(n).UTC()
-}
-
-func (w *words) reminders() (times [store.MaxReminders]time.Duration) {
-	rest := w.next()
-	for i := 0; rest != ""; i++ {
-		var word string
-		word, rest = cut(rest, ',')
-		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil || i == len(times) {
-			w.failed = true
-			return times
-		}
-		times[i] = time.Duration(n)
-	}
-	return times
-}
-
-func (w *words) sorted() time.Time {
-	n, err := strconv.ParseUint(w.next(), 16, 64)
+	n, err := strconv.ParseUint(word, 16, 64)
 	if err != nil {
 		w.failed = true
 	}
 	return time.UnixMicro(int64(n ^ 1<<63)).UTC() //nolint:gosec // sortable made it from an int64
 }
 
-// micros is how instants are kept: finer parts are cut off.
-func micros(t time.Time) string {
+// scope reads the rest of the line.
+func (w *words) scope() scope.Set {
+	set, err := scope.Parse(w.text)
+	if err != nil {
+		w.failed = true
+	}
+	return set
+}
+
+func (w *words) rules() store.Rules {
+	return store.Rules{
+		MaxKeys: int(w.number()), RequireExpiry: w.flag(), MaxLifetime: time.Duration(w.number()), EnforcedFrom: w.instant(),
+	}
+}
+
+func (w *words) reminders() (times [store.MaxReminders]time.Duration) {
+	all := strings.Split(w.next(), ",")
+	if len(all) != len(times) {
+		w.failed = true
+		return times
+	}
+	for i := range times {
+		n := words{text: all[i]}
+		times[i] = time.Duration(n.number())
+		w.failed = w.failed || n.failed
+	}
+	return times
+}
+
+// instant is how instants are kept: parts finer than a microsecond are cut off.
+func instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return strconv.FormatInt(t.UnixMicro(), 10)
+	return sortable(t)
 }
 
 // sortable is an instant as 16 digits whose byte order is that of time.

@@ -28,8 +28,8 @@ func FuzzRecord(f *testing.F) {
 			Resources: []string{name, digest, ""}, CreatedBy: store.ActorRef{Kind: digest, ID: name}, Created: when, Updated: when,
 			NotAfter: when, LastUsed: when,
 			Secrets: []store.Secret{
-				{ID: digest + "1", Hint: name, Digest: digest, Created: when, Generated: true, LastUsed: when},
-				{ID: digest + "2", Hint: digest, Digest: name, NotAfter: when},
+				{ID: digest + "1", Hint: name, Digest: digest, Prefix: name, CreatedBy: store.ActorRef{Kind: id, ID: digest}, Created: when, Generated: true, LastUsed: when},
+				{ID: digest + "2", Hint: digest, Digest: name, Prefix: digest, NotAfter: when},
 			},
 		}
 		got, err := redisstore.RoundTripKey(k)
@@ -44,12 +44,14 @@ func FuzzRecord(f *testing.F) {
 
 // Text of a damaged record is an error or a record, never a panic.
 func FuzzDamage(f *testing.F) {
-	f.Add("r 1 1\nb 8000000000000000 owner p 0\n0 1 2 x name\nproject.list\n*\n a b\ns1 1 h d 1 2 p owner o", "1 s1 2")
-	f.Add("", "")
-	f.Add("\n\n\n\n\n\n", " ")
-	f.Fuzz(func(_ *testing.T, record, uses string) {
-		_, _ = redisstore.DecodeKey(record, uses)
+	f.Add("1 1 team-a 8000000000000000 owner p 0\n0 8000000000000000  x name\nproject.list\n*\n a b\n\ns1 8000000000000000 d p owner o  h 1 ")
+	f.Add("")
+	f.Add("\n\n\n\n\n\n")
+	f.Add("1 1 0 8000000000000000 1 7 0 0  0 0,0,0,0,0,0,0,0")
+	f.Fuzz(func(_ *testing.T, record string) {
+		_, _ = redisstore.DecodeKey(record)
 		_, _ = redisstore.DecodeEvent(record)
+		_, _, _ = redisstore.DecodeSettings(record)
 	})
 }
 
@@ -62,26 +64,11 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
-// A workspace's id cannot leave its slot, nor take the tag of another.
-func TestTags(t *testing.T) {
-	seen := map[string]string{}
-	for _, workspace := range []string{"", "a", "}", "{", "{a}", "}a{", "a}b", "%7d", "i", "w:", "%", "%25"} {
-		key := redisstore.Tag(workspace)
-		_, rest, _ := strings.Cut(key, "{")
-		tag, after, _ := strings.Cut(rest, "}")
-		require.Equal(t, ":keys", after)
-		require.NotEmpty(t, tag)
-		require.NotEqual(t, "i", tag, "that of the instance")
-		require.Empty(t, seen[tag], "%q and %q", workspace, seen[tag])
-		seen[tag] = "another: " + workspace
-	}
-}
-
 // Stores that share a server keep apart, also where the prefix of one begins
 // that of another, and whatever ids they are given.
 func TestNames(t *testing.T) {
-	prefixes, texts := []string{"p"}, []string{"x", "0", ":", "a:b", "{i}:ring", "x:never", "never"}
-	for _, kind := range []string{"id", "limit", "revoked", "event", "once", "spaces", "notices", "x", "once:a", "id:id", "ring"} {
+	prefixes, texts := []string{"p"}, []string{"x", "0", ":", "a:b", "{p}:ring", "x:never", "never", "r"}
+	for _, kind := range []string{"w", "limit", "revoked", "done", "once", "log", "notices", "x", "once:a", "w:w", "ring"} {
 		prefixes = append(prefixes, "p:"+kind, "p:"+kind+":", "p:"+kind+":x", "p"+kind)
 		texts = append(texts, kind+":x", kind+":"+kind+":x", kind+":0", ":"+kind+":x")
 	}

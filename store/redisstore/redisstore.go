@@ -29,10 +29,6 @@ type Config struct {
 	// WaitTimeout is how long a change waits for them: 10 ms to 2 s, and less
 	// than the client's ReadTimeout. Default 500 ms.
 	WaitTimeout time.Duration
-	// Pointers is how many places of keys a process remembers, at most twice
-	// about 150 bytes each: 1,000 to 100,000,000. Default 100,000. A login with
-	// a key that is not among them takes two round trips instead of one.
-	Pointers int
 	// Logger is told of what no caller is told: default slog.Default().
 	Logger *slog.Logger
 }
@@ -72,12 +68,6 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if limit := readTimeout(client); limit > 0 && cfg.WaitReplicas != WaitNever && limit <= cfg.WaitTimeout {
 		problems = append(problems, errors.New("Config.WaitTimeout: less than the client's ReadTimeout"))
 	}
-	if cfg.Pointers == 0 {
-		cfg.Pointers = 100_000
-	}
-	if cfg.Pointers < 1000 || cfg.Pointers > 100_000_000 {
-		problems = append(problems, errors.New("Config.Pointers: 1,000 to 100,000,000, or 0 for 100,000"))
-	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
@@ -91,7 +81,7 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	return &Driver{&database{
 		client: client, layout: layout{cfg.Prefix}, scripts: scripts,
 		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout,
-		known: newKnownPlaces(cfg.Pointers), log: cfg.Logger,
+		log: cfg.Logger,
 	}}, nil
 }
 
@@ -139,8 +129,8 @@ func readTimeout(client redis.UniversalClient) time.Duration {
 	return 0
 }
 
-// Store returns the driver as a store with every field set but Lists. Its
-// SigningKeys, Usage and Limiter may be assigned to another driver's store.
+// Store returns the driver as a store with every field set. Its SigningKeys,
+// Usage and Limiter may be assigned to another driver's store.
 func (d *Driver) Store() store.Store {
 	db := d.db
 	return store.Store{
@@ -151,6 +141,7 @@ func (d *Driver) Store() store.Store {
 			Events:   &eventLog{db},
 			Epochs:   &epochs{db},
 			OnceIDs:  &onceIDs{db},
+			Lists:    &lists{db},
 			Watch:    &watch{db, &epochs{db}},
 		},
 		SigningKeys: &signingKeys{db},
@@ -166,22 +157,21 @@ type database struct {
 	scripts     *scripts
 	wait        int
 	waitTimeout time.Duration
-	known       *knownPlaces
 	followed    sync.Map // addresses of nodes that had replicas when last asked
-	memory      memory
+	revocations revocations
 	checked     sync.Once
 	log         *slog.Logger
 }
 
-// newRequest names a request, so that a record tells who wrote it.
+// newRequest names a change, so that one which the client sends twice is made
+// once.
 func newRequest() string {
 	var b [12]byte
 	_, _ = rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// pause waits a little before the nth look at what another is about to
-// finish: 1 ms, 2 ms, up to 64 ms.
+// pause waits before the nth look at a slot that moves: 1 ms, 2 ms, up to 64 ms.
 func pause(ctx context.Context, n int) error {
 	timer := time.NewTimer(time.Millisecond << min(n, 6))
 	defer timer.Stop()

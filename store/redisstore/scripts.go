@@ -17,13 +17,12 @@ type script struct {
 	hash string
 }
 
-// scripts are those of the directory of the same name. The ones that change a
-// space begin with space.lua.
+// scripts are those of the directory of the same name.
 type scripts struct {
-	// Of a space.
-	create, update, remove, undo, settings, deleteSpace, touch, rehash, purge, append, prune *script
-	// Of their own.
-	read, page, reserve, confirm, swap, once, fence, home, revoke, ring, advance, count, pruneDay, intend, drop, tell, beat, clock *script
+	// These begin with change.lua.
+	create, update, remove, settings, deleteWorkspace, sweep, touch, rehash, purge, write, prune, revoke, ring, entries *script
+	// These do not.
+	read, page, advance, count, pruneDay *script
 }
 
 func loadScripts() (*scripts, error) {
@@ -38,16 +37,15 @@ func loadScripts() (*scripts, error) {
 		s.hash = hex.EncodeToString(sum[:])
 		return &s
 	}
-	begin := load("", "space").text
-	of := func(name string) *script { return load(begin, name) }
-	own := func(name string) *script { return load("", name) }
+	begin := load("", "change").text
+	changing := func(name string) *script { return load(begin, name) }
+	other := func(name string) *script { return load("", name) }
 	all := &scripts{
-		create: of("create"), update: of("update"), remove: of("delete"), undo: of("undo"), settings: of("settings"),
-		deleteSpace: of("deletespace"), touch: of("touch"), rehash: of("rehash"), purge: of("purge"), append: of("append"), prune: of("prune"),
-		read: own("read"), page: own("page"), reserve: own("reserve"), confirm: own("confirm"), swap: own("swap"),
-		once: own("once"), fence: own("fence"), home: own("home"), revoke: own("revoke"), ring: own("ring"),
-		advance: own("advance"), count: own("count"), pruneDay: own("pruneday"),
-		intend: own("intend"), drop: own("drop"), tell: own("tell"), beat: own("beat"), clock: own("clock"),
+		create: changing("create"), update: changing("update"), remove: changing("delete"), settings: changing("settings"),
+		deleteWorkspace: changing("deleteworkspace"), sweep: changing("sweep"), touch: changing("touch"), rehash: changing("rehash"),
+		purge: changing("purge"), write: changing("write"), prune: changing("prune"), revoke: changing("revoke"),
+		ring: changing("ring"), entries: changing("entries"),
+		read: other("read"), page: other("page"), advance: other("advance"), count: other("count"), pruneDay: other("pruneday"),
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)

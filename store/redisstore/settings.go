@@ -12,32 +12,23 @@ type settings struct{ db *database }
 
 // Instance implements store.Settings.
 func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
-	r, _, err := s.read(ctx, instance)
+	get := command("hget", s.db.layout.settings(), settingsField(""))
+	err := s.db.read(ctx, get)
+	var in store.Instance
+	if err == nil {
+		in, err = decodeInstance(get.text())
+	}
 	if err != nil {
 		return store.Instance{}, fail("read settings", err)
 	}
-	return r.instance(), nil
-}
-
-func (s *settings) read(ctx context.Context, of space) (r settingsRecord, keys int64, err error) {
-	if err := ctx.Err(); err != nil {
-		return settingsRecord{}, 0, err
-	}
-	get := command("hmget", s.db.layout.settings(of), "version", "epoch", "body", "deleted")
-	held := command("hlen", s.db.layout.keys(of))
-	if err := s.db.run(ctx, get, held); err != nil {
-		return settingsRecord{}, 0, err
-	}
-	r, err = decodeSettings(get.list())
-	return r, held.int(), err
+	return in, nil
 }
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
 	err := s.db.make(ctx, change{
-		space: instance, script: s.db.scripts.settings, with: c,
-		args:  []any{in.Version, flag(c.EndTokens), encodeInstance(&in)},
-		tells: []store.Notice{{Kind: store.NoticeInstance}},
+		script: s.db.scripts.settings, with: c, notice: &store.Notice{Kind: store.NoticeInstance},
+		args: []any{settingsField(""), in.Version, flag(c.EndTokens), encodeInstance(&in)},
 	})
 	if err != nil {
 		return fail("save settings", err)
@@ -47,19 +38,27 @@ func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.C
 
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
-	r, keys, err := s.read(ctx, spaceOf(id))
+	w, err := s.workspace(ctx, id)
 	if err != nil {
 		return store.Workspace{}, fail("read workspace settings", err)
 	}
-	return r.workspace(id, keys), nil
+	return w, nil
+}
+
+func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, error) {
+	get := command("hget", s.db.layout.settings(), settingsField(id))
+	count := command("hget", s.db.layout.counts(), id)
+	if err := s.db.read(ctx, get, count); err != nil {
+		return store.Workspace{}, err
+	}
+	return decodeWorkspace(id, get.text(), count.text())
 }
 
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
 	err := s.db.make(ctx, change{
-		space: spaceOf(w.ID), script: s.db.scripts.settings, with: c,
-		args:  []any{w.Version, flag(c.EndTokens), encodeSettings(w.Updated, w.Suspended, &w.Rules)},
-		tells: []store.Notice{{Kind: store.NoticeWorkspace, Workspace: w.ID}},
+		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
+		args: []any{settingsField(w.ID), w.Version, flag(c.EndTokens), encodeSettings(w.Updated, w.Suspended, &w.Rules)},
 	})
 	if err != nil {
 		return fail("save workspace settings", err)
@@ -67,16 +66,36 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	return nil
 }
 
-// DeleteWorkspace implements store.Settings. It holds up the workspace's server
-// for about 20 us a key.
+func workspaceNotice(id string) *store.Notice {
+	return &store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
+}
+
+// DeleteWorkspace implements store.Settings. One script marks the workspace as
+// deleted, so that none of its keys is found any more. Others then remove the
+// keys, 200 each; where they are interrupted, Upkeep.Purge goes on.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	err := s.db.make(ctx, change{
-		space: spaceOf(id), script: s.db.scripts.deleteSpace, with: c,
-		args:  []any{at.UnixMicro(), encodeSettings(at, false, &store.Rules{})},
-		tells: []store.Notice{{Kind: store.NoticeWorkspace, Workspace: id}},
+		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notice: workspaceNotice(id),
+		args: []any{id, sortable(at), encodeSettings(at, false, &store.Rules{})},
 	})
 	if err != nil {
 		return fail("delete workspace", err)
 	}
+	if err := s.db.sweep(ctx, id); err != nil {
+		s.db.log.WarnContext(ctx, "redisstore: the keys of a deleted workspace are left to Purge", "error", err)
+	}
 	return nil
+}
+
+// sweep removes what is left of a deleted workspace.
+func (db *database) sweep(ctx context.Context, workspace string) error {
+	for {
+		c := db.call(change{script: db.scripts.sweep, workspace: workspace, args: []any{workspace, stretch}})
+		if err := db.send(ctx, c); err != nil {
+			return err
+		}
+		if c.int() < stretch {
+			return nil
+		}
+	}
 }

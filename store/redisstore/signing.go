@@ -18,22 +18,17 @@ func (s *signingKeys) Durable() bool { return true }
 
 // Ring implements store.SigningKeys.
 func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Ring{}, fail("read signing keys", err)
-	}
 	get := command("hmget", s.db.layout.ring(), "version", "body")
-	if err := s.db.run(ctx, get); err != nil {
+	if err := s.db.read(ctx, get); err != nil {
 		return store.Ring{}, fail("read signing keys", err)
 	}
 	var r store.Ring
-	list := get.list()
-	if len(list) != 2 || list[0] == nil {
+	texts := get.texts()
+	if len(texts) != 2 || texts[0] == "" {
 		return r, nil
 	}
-	version, _ := list[0].(string)
-	n, err := strconv.ParseInt(version, 10, 64)
-	body, _ := list[1].(string)
-	if err != nil || json.Unmarshal([]byte(body), &r.Keys) != nil {
+	n, err := strconv.ParseInt(texts[0], 10, 64)
+	if err != nil || json.Unmarshal([]byte(texts[1]), &r.Keys) != nil {
 		return store.Ring{}, fail("read signing keys", errRecord)
 	}
 	r.Version = n
@@ -46,15 +41,13 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 
 // SetRing implements store.SigningKeys.
 func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
-	if err := ctx.Err(); err != nil {
-		return fail("save signing keys", err)
-	}
 	body, err := json.Marshal(r.Keys)
-	if err != nil {
-		return fail("save signing keys", err)
+	if err == nil {
+		err = s.db.make(ctx, change{
+			script: s.db.scripts.ring, notice: &store.Notice{Kind: store.NoticeSigningKeys}, args: []any{r.Version, body},
+		})
 	}
-	set := evaluate(s.db.scripts.ring, []string{s.db.layout.ring()}, newRequest(), r.Version, body)
-	if err := s.db.simple(ctx, set, store.Notice{Kind: store.NoticeSigningKeys}); err != nil {
+	if err != nil {
 		return fail("save signing keys", err)
 	}
 	return nil

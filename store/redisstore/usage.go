@@ -50,7 +50,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		}
 		add.args = append(add.args, key+1, day, field, c.Logins, c.Refusals)
 	}
-	if err := u.db.run(ctx, calls...); err != nil {
+	if err := u.db.spread(ctx, calls...); err != nil {
 		return fail("add usage", err)
 	}
 	return nil
@@ -81,7 +81,7 @@ func (u *usage) days(ctx context.Context, workspace, key string, from, to int64)
 	for i, n := range days {
 		reads[i] = command("hget", u.db.layout.day(part, strconv.FormatInt(n, 10)), field)
 	}
-	if err := u.db.run(ctx, reads...); err != nil {
+	if err := u.db.spread(ctx, reads...); err != nil {
 		return nil, err
 	}
 	var counts []store.Count
@@ -104,7 +104,7 @@ func (u *usage) known(ctx context.Context, of []int) ([][]int64, error) {
 	for i, part := range of {
 		calls[i] = command("smembers", u.db.layout.days(part))
 	}
-	if err := u.db.run(ctx, calls...); err != nil {
+	if err := u.db.spread(ctx, calls...); err != nil {
 		return nil, err
 	}
 	known := make([][]int64, len(of))
@@ -151,7 +151,7 @@ func (u *usage) prune(ctx context.Context, first int64) (pruned int, err error) 
 			}
 		}
 	}
-	err = u.db.run(ctx, calls...)
+	err = u.db.spread(ctx, calls...)
 	for _, c := range calls {
 		pruned += int(c.int())
 	}

@@ -16,12 +16,13 @@ import (
 
 // watch implements store.Watch by publish and subscribe.
 //
-// Notices are numbered where they are published, in one script. Each names the
-// mark of the one before, so that a number which a failover used twice shows.
-// A round asks for the stream's state and then sends a ping through the
-// subscription: what was published before the state was read should arrive
-// before the pong. In a Cluster another node may pass it on a little later, so
-// that a notice counts as lost when it is missing after the next round, too.
+// change.lua numbers and publishes the notice of each change, and keeps the last
+// number. Each notice names the change before it, so that a number which a
+// failover used twice shows. In every round, the stream reads the last number and
+// then sends a ping through its subscription: what was published before should
+// arrive before the answer. Where the slot has moved, another server of the Cluster
+// may pass it on a little later, so a notice counts as lost if it has not arrived by
+// the end of the next round.
 type watch struct {
 	db     *database
 	epochs *epochs
@@ -30,16 +31,9 @@ type watch struct {
 const (
 	// roundEvery leaves time for a round within store.HeartbeatEvery.
 	roundEvery = 140 * time.Millisecond
-	// A change that is under way for longer than doubtful may have been made
-	// and not told: the stream sends no heartbeats until it is told, in its
-	// writer's place from overdue on and until it is forgotten.
-	doubtful  = 300 * time.Millisecond
-	overdue   = 2 * time.Second
-	forgotten = time.Minute
 	// silence is after how long without a round the stream ends.
 	silence = 3 * time.Second
 	backlog = 4096
-	helped  = 100 // changes that one round tells of in their writers' places
 )
 
 // Watch implements store.Watch. A subscription that breaks, a server that does
@@ -71,17 +65,17 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	defer stop()
 	first, err := sub.Receive(opening)
 	if err != nil {
-		return w.db.rerouted(ctx, outageOf(ctx, err))
+		return w.db.failure(ctx, err)
 	}
 	if _, ok := first.(*redis.Subscription); !ok {
 		return fmt.Errorf("no subscription: %w", store.ErrUnavailable)
 	}
-	// What a failover took is put right before anybody relies on this stream.
-	// What that tells others of is behind the state read next.
+	// Revocations that a failover lost are written before anybody relies on this
+	// stream, and before the number that it begins with is read.
 	if err := w.epochs.restore(opening); err != nil {
 		return err
 	}
-	if s.last, err = w.db.beat(opening); err != nil {
+	if s.last, err = w.db.streamState(opening); err != nil {
 		return err
 	}
 	receiving.Go(func() { s.receive(ctx) })
@@ -91,63 +85,31 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	return s.run(ctx)
 }
 
-// state is where the stream of all processes stands.
+// state is the number of a notice and the id of its change.
 type state struct {
-	n    uint64
-	mark string
-	// doubt says that a change may have been made of which nobody was told.
-	doubt bool
-	err   error
+	n      uint64
+	change string
+	err    error
 }
 
-// beat reads the state, and tells in place of writers who are overdue.
-func (db *database) beat(ctx context.Context) (state, error) {
-	c := evaluate(db.scripts.beat, append(db.layout.open(), db.layout.stream()), db.layout.channel(), newRequest(),
-		overdue.Milliseconds(), forgotten.Milliseconds(), doubtful.Milliseconds(), (overdue + 2*roundEvery).Milliseconds(), helped)
-	if err := db.run(ctx, append(db.masters(db.layout.stream()), c)...); err != nil {
+// streamState reads the last notice's.
+func (db *database) streamState(ctx context.Context) (state, error) {
+	c := command("hmget", db.layout.stream(), "n", "last")
+	if err := db.read(ctx, c); err != nil {
 		return state{}, err
 	}
-	list := c.list()
-	if len(list) != 4 {
+	texts := c.texts()
+	if len(texts) != 2 {
 		return state{}, errRecord
 	}
-	text, _ := list[0].(string)
-	n, err := strconv.ParseUint(text, 10, 64)
+	if texts[0] == "" {
+		return state{}, nil
+	}
+	n, err := strconv.ParseUint(texts[0], 10, 64)
 	if err != nil {
 		return state{}, errRecord
 	}
-	mark, _ := list[1].(string)
-	late, _ := list[2].([]any)
-	doubts, _ := list[3].(int64)
-	return state{n: n, mark: mark, doubt: doubts > 0}, db.help(ctx, late)
-}
-
-// help finishes what their writers have not: a key that was made gets its
-// lasting pointer.
-func (db *database) help(ctx context.Context, late []any) error {
-	var keys []store.Notice
-	var reads []*call
-	for i := range late {
-		text, _ := late[i].(string)
-		w := words{text: text}
-		if n := noticeOf(&w); n.Kind == store.NoticeKey {
-			keys = append(keys, n)
-			reads = append(reads, command("get", db.layout.pointer(n.Key)), command("hget", db.layout.keys(spaceOf(n.Workspace)), n.Key))
-		}
-	}
-	if err := db.run(ctx, reads...); err != nil {
-		return err
-	}
-	for i, n := range keys {
-		pointer, record := reads[2*i], reads[2*i+1]
-		if state, _ := splitPointer(pointer.text()); state == lasting || record.missing() {
-			continue
-		}
-		if err := db.adopt(ctx, n.Key, n.Workspace, record.text()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return state{n: n, change: texts[1]}, nil
 }
 
 // stream is one subscription.
@@ -161,9 +123,9 @@ type stream struct {
 
 	last    state   // of the last notice that was passed on
 	floor   uint64  // its number when the round began
-	asked   []round // what awaits a pong, oldest first
+	pings   []round // those without an answer, oldest first
 	rounds  int
-	missing state // what the round before missed
+	missing state // what had not arrived when the last round ended
 }
 
 // round is a state that was read, and the ping that was sent after it.
@@ -205,7 +167,7 @@ func (s *stream) run(ctx context.Context) error {
 	defer tick.Stop()
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
-	beating := false
+	reading := false
 	for {
 		var err error
 		done := false
@@ -216,12 +178,12 @@ func (s *stream) run(ctx context.Context) error {
 		case <-quiet.C:
 			err = fmt.Errorf("no answer for %s: %w", silence, store.ErrUnavailable)
 		case <-tick.C:
-			if !beating {
-				beating, s.floor = true, s.last.n
-				go s.ask(ctx)
+			if !reading {
+				reading, s.floor = true, s.last.n
+				go s.readState(ctx)
 			}
 		case read := <-s.states:
-			beating = false
+			reading = false
 			err = s.ping(ctx, read)
 		case msg := <-s.arrived:
 			done, err = s.take(msg)
@@ -235,11 +197,11 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// ask reads the state aside, so that notices are not held up meanwhile.
-func (s *stream) ask(ctx context.Context) {
+// readState does not hold up notices.
+func (s *stream) readState(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
-	read, err := s.db.beat(ctx)
+	read, err := s.db.streamState(ctx)
 	read.err = err
 	s.states <- read
 }
@@ -252,7 +214,7 @@ func (s *stream) ping(ctx context.Context, read state) error {
 		return errBackwards
 	}
 	s.rounds++
-	s.asked = append(s.asked, round{read, strconv.Itoa(s.rounds)})
+	s.pings = append(s.pings, round{read, strconv.Itoa(s.rounds)})
 	if err := s.sub.Ping(ctx, strconv.Itoa(s.rounds)); err != nil {
 		return outageOf(ctx, err)
 	}
@@ -265,71 +227,58 @@ var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavaila
 func (s *stream) take(msg any) (done bool, err error) {
 	switch msg := msg.(type) {
 	case *redis.Message:
-		return false, s.told(msg.Payload)
+		return false, s.published(msg.Payload)
 	case *redis.Pong:
 		// Pongs come in order: those before it are lost.
-		for i := range s.asked {
-			if s.asked[i].ping == msg.Payload {
-				asked := s.asked[i].state
-				s.asked = slices.Delete(s.asked, 0, i+1)
-				return true, s.compare(asked)
+		for i := range s.pings {
+			if s.pings[i].ping == msg.Payload {
+				read := s.pings[i].state
+				s.pings = slices.Delete(s.pings, 0, i+1)
+				return true, s.compare(read)
 			}
 		}
 	}
 	return false, nil
 }
 
-// compare holds what has arrived against what a round has read.
-func (s *stream) compare(asked state) error {
+// compare ends a round: it compares what has arrived with what the round has
+// read.
+func (s *stream) compare(read state) error {
 	lost := s.missing
 	s.missing = state{}
 	switch {
-	case asked.n == s.last.n && asked.mark != s.last.mark:
+	case read.n == s.last.n && read.change != s.last.change:
 		return errBackwards
 	case s.last.n < lost.n:
 		// The number of a heartbeat ahead of the notices shows the loss.
 		s.last = lost
-	case asked.n > s.last.n:
-		s.missing = asked
-		return nil
-	case asked.doubt:
+	case read.n > s.last.n:
+		s.missing = read
 		return nil
 	}
 	s.notice(store.Notice{Sequence: s.last.n})
 	return nil
 }
 
-func (s *stream) told(text string) error {
-	w := words{text: text}
-	n, before, mark := w.number(), w.next(), w.next()
-	told := noticeOf(&w)
-	if w.failed || n < 0 {
+// published handles a notice: "number, change before, change", and noticeText.
+func (s *stream) published(text string) error {
+	d := words{text: text}
+	n, before, change := d.number(), d.next(), d.next()
+	kind := d.number()
+	changed := store.Notice{Kind: store.NoticeKind(kind & 255), Workspace: d.word(), Key: d.word(), Token: d.word()}
+	if d.failed || n < 0 || kind < 0 || kind > 255 {
 		return errors.Join(errRecord, store.ErrUnavailable)
 	}
-	next := state{n: uint64(n), mark: mark}
+	next := state{n: uint64(n), change: change}
 	switch {
 	case next.n <= s.last.n:
-		// Told before this stream began, or counted as lost already.
+		// Published before this stream began, or counted as lost already.
 		return nil
-	case next.n == s.last.n+1 && before != s.last.mark:
+	case next.n == s.last.n+1 && before != s.last.change:
 		return errBackwards
 	}
-	told.Sequence = next.n
+	changed.Sequence = next.n
 	s.last = next
-	s.notice(told)
+	s.notice(changed)
 	return nil
-}
-
-// noticeText is a notice as it is written down and published.
-func noticeText(n *store.Notice, request string) string {
-	return request + " " + strconv.Itoa(int(n.Kind)) + " " + escape(n.Workspace) + " " + escape(n.Key) + " " + escape(n.Token)
-}
-
-func noticeOf(w *words) store.Notice {
-	w.next() // the request
-	kind := w.number()
-	if kind < 0 || kind > 255 {
-		w.failed = true
-	}
-	return store.Notice{Kind: store.NoticeKind(kind & 255), Workspace: w.word(), Key: w.word(), Token: w.word()}
 }

@@ -1,18 +1,18 @@
--- The generic cell rate algorithm. KEYS[1]; ARGV: now, step and window, each
--- as seconds and nanoseconds, and the margin in milliseconds. Differences are
--- exact up to 100 days; a sum of nanoseconds since 1970 would not be.
+-- The generic cell rate algorithm, by the server's clock. KEYS[1]; ARGV: step
+-- and window, each as seconds and nanoseconds. A sum of nanoseconds since 1970
+-- would not be exact; differences are, up to 100 days.
 local function ns(seconds, rest) return tonumber(seconds) * 1e9 + tonumber(rest) end
-local seconds, rest = tonumber(ARGV[1]), tonumber(ARGV[2])
-local step, window = ns(ARGV[3], ARGV[4]), ns(ARGV[5], ARGV[6])
+local t = redis.call('TIME')
+local seconds, rest = tonumber(t[1]), tonumber(t[2]) * 1000
+local step, window = ns(ARGV[1], ARGV[2]), ns(ARGV[3], ARGV[4])
 local ahead = 0
 local found = redis.call('GET', KEYS[1])
 if found then
   local s, n = string.match(found, '^(%S+) (%S+)$')
   ahead = math.max(0, (tonumber(s) - seconds) * 1e9 + (tonumber(n) - rest))
 end
--- More than a window ahead counts as a window, and is stored so unless it is at
--- most a second more: then a call may have come late.
-local moved, write = 0, ahead > window + 1e9
+-- More than a window ahead, since the clock was set back, counts as a window.
+local moved, write = 0, ahead > window
 ahead = math.min(ahead, math.max(window, 0))
 if step > 0 and ahead + step <= window then
   moved, write = 1, true
@@ -21,6 +21,6 @@ end
 if write then
   local s = seconds + math.floor((rest + ahead) / 1e9)
   local n = (rest + ahead) % 1e9
-  redis.call('SET', KEYS[1], string.format('%.0f %.0f', s, n), 'PX', string.format('%.0f', math.ceil(ahead / 1e6) + tonumber(ARGV[7])))
+  redis.call('SET', KEYS[1], string.format('%.0f %.0f', s, n), 'PX', string.format('%.0f', math.ceil(ahead / 1e6) + 1000))
 end
 return {moved, string.format('%.0f', ahead)}

@@ -1,13 +1,9 @@
-local early = before()
+local early = refused()
 if early then return early end
-local id, version, when = take(), take(), take()
-local old = redis.call('HGET', keys, id)
-if not old then
-  local tomb = redis.call('HGET', tombs, id)
-  if tomb and string.match(tomb, '([^ ]*)$') == request then return 'ok' end
-  return 'missing'
-end
-local _, oldVersion = head(old)
-if version ~= '0' and version ~= oldVersion then return 'conflict' end
-bury(id, old, when)
-return written()
+local id, workspace, version, when = take(), take(), take(), take()
+local record, owner = live(id)
+if not record or owner ~= workspace then return 'missing' end
+if version ~= '0' and version ~= string.match(record, '^[^ ]*') then return 'conflict' end
+bury(id, record, when)
+if redis.call('HINCRBY', counts, workspace, -1) == 0 then redis.call('HDEL', counts, workspace) end
+return made()

@@ -1,28 +1,28 @@
--- A stretch of an index: place, record and uses of each.
--- KEYS: index, records, uses. ARGV: 'records', or 'places' to leave them out;
--- 'created' or 'name'; 'down' or 'up'; the two bounds; how many.
+-- A stretch of an order: place and record of each, '' for a key whose
+-- workspace is deleted. KEYS: the order, the records, the workspaces that
+-- sweep.lua has not finished. ARGV: 'up' or 'down', the two bounds, how many, 'name' if the
+-- order is by name.
 local places
-if ARGV[3] == 'down' then
-  places = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[5], ARGV[4], 'LIMIT', 0, ARGV[6])
+if ARGV[1] == 'down' then
+  places = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[3], ARGV[2], 'LIMIT', 0, ARGV[4])
 else
-  places = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[4], ARGV[5], 'LIMIT', 0, ARGV[6])
+  places = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])
 end
+if #places == 0 then return {} end
+local ids = {}
+for i, place in ipairs(places) do
+  local last = 16
+  if ARGV[5] == 'name' then last = string.find(place, '\0\1', 1, true) + 1 end
+  ids[i] = string.sub(place, last + 1)
+end
+local records, swept = redis.call('HMGET', KEYS[2], unpack(ids)), redis.call('HLEN', KEYS[3])
 local page = {}
-for _, place in ipairs(places) do
-  local record, uses = '', ''
-  if ARGV[1] == 'records' then
-    local id
-    if ARGV[2] == 'name' then
-      local _, last = string.find(place, '\0\1', 1, true)
-      id = string.sub(place, last + 1)
-    else
-      id = string.sub(place, 17)
-    end
-    record = redis.call('HGET', KEYS[2], id) or ''
-    uses = KEYS[3] and redis.call('HGET', KEYS[3], id) or ''
+for i, place in ipairs(places) do
+  local record = records[i] or ''
+  if swept > 0 and redis.call('HEXISTS', KEYS[3], (string.gsub(string.match(record, '^[^ ]* [^ ]* ([^ ]*)') or '', '%%(%x%x)',
+    function(hex) return string.char(tonumber(hex, 16)) end))) == 1 then
+    record = ''
   end
-  page[#page + 1] = place
-  page[#page + 1] = record
-  page[#page + 1] = uses
+  page[2 * i - 1], page[2 * i] = place, record
 end
 return page

@@ -1,6 +1,8 @@
-local old = redis.call('ZRANGEBYLEX', trail, '-', '(' .. take(), 'LIMIT', 0, 1000)
-for _, place in ipairs(old) do
-  redis.call('ZREM', trail, place)
-  redis.call('HDEL', events, string.sub(place, 17))
+-- Removes events, and answers how many were there.
+local pruned = 0
+for _, e in ipairs(takeAll(3)) do
+  pruned = pruned + redis.call('HDEL', events, e[1])
+  redis.call('ZREM', log, e[2])
+  if e[3] ~= '0' then redis.call('ZREM', KEYS[tonumber(e[3])], e[2]) end
 end
-return #old
+return pruned

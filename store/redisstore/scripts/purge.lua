@@ -1,16 +1,7 @@
--- Removes the named tombstones if they are old enough; answers id and birth of
--- each.
-local limit, purged = tonumber(take()), {}
-while at < #ARGV do
-  local id = take()
-  local tomb = redis.call('HGET', tombs, id)
-  if tomb then
-    local when, born = string.match(tomb, '^([^ ]*) ([^ ]*)')
-    if tonumber(when) < limit then
-      redis.call('HDEL', tombs, id)
-      purged[#purged + 1] = id
-      purged[#purged + 1] = born
-    end
-  end
+-- Removes some tombstones from before an instant, and answers how many.
+local places = redis.call('ZRANGEBYLEX', tombs, '-', '(' .. take(), 'LIMIT', 0, take())
+for _, place in ipairs(places) do
+  redis.call('HDEL', keys, string.sub(place, 17))
+  redis.call('ZREM', tombs, place)
 end
-return purged
+return #places

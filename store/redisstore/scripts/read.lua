@@ -1,6 +1,8 @@
--- One key and the settings of its workspace, of one moment.
--- KEYS: keys, used, settings.
+-- A key with the settings around it, and whether a token is revoked, of one
+-- moment. KEYS: keys, settings, counts, the token's revocation; ARGV: the id.
 local record = redis.call('HGET', KEYS[1], ARGV[1])
-if not record then return false end
-return {record, redis.call('HGET', KEYS[2], ARGV[1]),
-  redis.call('HMGET', KEYS[3], 'version', 'epoch', 'body', 'deleted'), redis.call('HLEN', KEYS[1])}
+if not record or string.sub(record, 1, 1) == '-' then return false end
+local workspace = string.gsub(string.match(record, '^[^ ]* [^ ]* ([^ ]*)'), '%%(%x%x)',
+  function(hex) return string.char(tonumber(hex, 16)) end)
+local around = redis.call('HMGET', KEYS[2], 'w' .. workspace, 'i')
+return {record, around[1] or '', around[2] or '', redis.call('HGET', KEYS[3], workspace) or '0', redis.call('EXISTS', KEYS[4])}

@@ -1,20 +1,14 @@
+local early = refused()
+if early then return early end
 local id, secret, from, to = take(), take(), take(), take()
-local record = redis.call('HGET', keys, id)
+local record = live(id)
 if not record then return 'missing' end
-local top, rest = string.match(record, '^([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*)(.*)$')
-local status, lines = 'missing', {}
-for line in string.gmatch(rest, '\n([^\n]*)') do
-  local name, head, digest, tail = string.match(line, '^([^ ]*)( [^ ]* [^ ]* )([^ ]*)(.*)$')
-  if name == secret then
-    if digest == from then
-      status, line = 'ok', name .. head .. to .. tail
-    elseif digest == to then
-      return 'ok' -- sent twice
-    else
-      return 'conflict'
-    end
-  end
-  lines[#lines + 1] = '\n' .. line
-end
-if status == 'ok' then redis.call('HSET', keys, id, top .. table.concat(lines)) end
-return status
+local head, body, lastUsed, rest = split(record)
+local first, last = string.find(rest, '\n' .. secret .. ' ', 1, true)
+if not first then return 'missing' end
+local front, digest, back = string.match(string.sub(rest, last + 1), '^([^ ]* )([^ ]*)(.*)$')
+if digest ~= from then return 'conflict' end
+-- The caller does not know the workspace that the notice names.
+notice = string.gsub(notice, '%?', function() return (string.match(head, '^[^ ]* [^ ]* ([^ ]*)')) end, 1)
+redis.call('HSET', keys, id, head .. '\n' .. body .. '\n' .. lastUsed .. string.sub(rest, 1, last) .. front .. to .. back)
+return made()

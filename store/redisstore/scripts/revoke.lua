@@ -1,5 +1,7 @@
--- KEYS[1]; ARGV: until, time to live.
-local found = redis.call('GET', KEYS[1])
-if found and tonumber(found) >= tonumber(ARGV[1]) then return 'ok' end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 'ok'
+-- Ends a token, whose revocation is the last key: the later end stays.
+local early = refused()
+if early then return early end
+local till, life = take(), take()
+local found = redis.call('GET', KEYS[#KEYS])
+if not found or found < till then redis.call('SET', KEYS[#KEYS], till, 'PX', life) end
+return made()

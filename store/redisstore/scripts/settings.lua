@@ -1,13 +1,10 @@
 -- Saves the settings of a workspace or of the instance.
-local early = before()
+local early = refused()
 if early then return early end
-local version, ends, body = take(), take(), take()
-local old = redis.call('HMGET', settings, 'version', 'epoch', 'request', 'deleted')
-if old[3] == request then return 'ok' end
-if old[4] then return 'missing' end
-if (old[1] or '0') ~= version then return 'conflict' end
-local epoch = old[2] or '0'
+local field, version, ends, rest = take(), take(), take(), take()
+local oldVersion, epoch, deleted = settingsOf(field)
+if deleted == '1' then return 'missing' end
+if oldVersion ~= version then return 'conflict' end
 if ends == '1' then epoch = raised(epoch) end
-redis.call('HSET', settings, 'version', following(version), 'epoch', epoch,
-  'request', request, 'body', body)
-return written()
+redis.call('HSET', settings, field, following(version) .. ' ' .. epoch .. ' 0 ' .. rest)
+return made()

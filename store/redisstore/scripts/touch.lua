@@ -1,23 +1,17 @@
-local touched = {}
-while at < #ARGV do
-  local id, secret, when = take(), take(), take()
-  local record = redis.call('HGET', keys, id)
-  if record and string.find(record, '\n' .. secret .. ' ', 1, true) then
-    local rest = string.match(record, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*(.*)$')
-    if string.find(rest, '\n' .. secret .. ' ', 1, true) then
-      local was = redis.call('HGET', used, id) or ''
-      local keyUse = string.match(was, '^[^ ]*')
-      if keyUse == '' or tonumber(keyUse) < tonumber(when) then keyUse = when end
-      local use, known = {keyUse}, false
-      for other, last in string.gmatch(was, ' ([^ ]*) ([^ ]*)') do
-        if other == secret then
-          known = true
-          if tonumber(last) < tonumber(when) then last = when end
-        end
-        use[#use + 1] = other .. ' ' .. last
-      end
-      if not known then use[#use + 1] = secret .. ' ' .. when end
-      redis.call('HSET', used, id, table.concat(use, ' '))
+-- Records uses. Instants are 16 digits that sort, and '' sorts before them.
+for _, use in ipairs(takeAll(3)) do
+  local id, secret, when = unpack(use)
+  local record = live(id)
+  local head, body, lastUsed, rest
+  if record then head, body, lastUsed, rest = split(record) end
+  local first, last = string.find(rest or '', '\n' .. secret .. ' ', 1, true)
+  if first then
+    local front, used, back = string.match(string.sub(rest, last + 1), '^([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* )([^ ]*)(.*)$')
+    if when > lastUsed or when > used then
+      if when > lastUsed then lastUsed = when end
+      if when > used then used = when end
+      redis.call('HSET', keys, id,
+        head .. '\n' .. body .. '\n' .. lastUsed .. string.sub(rest, 1, last) .. front .. used .. back)
     end
   end
 end

@@ -105,7 +105,7 @@ func (c *crowd) write(name string) {
 		h.heard.Store(rand.IntN(2) == 0)
 		client.AddHook(h)
 		// Without a wait all goes through the hook, in a Cluster too.
-		cfg := redisstore.Config{Prefix: c.prefix, Pointers: 1000, WaitReplicas: -rand.IntN(2), Logger: slog.New(slog.DiscardHandler)}
+		cfg := redisstore.Config{Prefix: c.prefix, WaitReplicas: -rand.IntN(2), Logger: slog.New(slog.DiscardHandler)}
 		driver, err := redisstore.New(client, cfg)
 		if err != nil {
 			c.Error(err)

@@ -39,7 +39,7 @@ func TestContractOnACluster(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		n++
 		return newDriver(t, client, redisstore.Config{Prefix: fmt.Sprint("latchkey-", n)}).Store()
-	}, lacking...)
+	})
 	t.Run("workspaces lie on all masters", func(t *testing.T) {
 		const workspaces = 90
 		s := newDriver(t, client, redisstore.Config{Prefix: "spread"}).Store()

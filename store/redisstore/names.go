@@ -1,0 +1,124 @@
+package redisstore
+
+import (
+	"hash/fnv"
+	"strconv"
+	"strings"
+)
+
+// layout names the keys of Redis. What shares a hash tag, the part in braces,
+// lies in one slot (Redis Cluster specification, "Hash tags").
+type layout struct{ prefix string }
+
+// record names what belongs to the records: all in one slot.
+func (l layout) record(what string) string { return l.prefix + ":{" + l.prefix + "}:" + what }
+
+func (l layout) keys() string     { return l.record("keys") }
+func (l layout) settings() string { return l.record("settings") }
+func (l layout) counts() string   { return l.record("counts") }
+func (l layout) deleting() string { return l.record("deleting") }
+func (l layout) events() string   { return l.record("events") }
+func (l layout) stream() string   { return l.record("stream") }
+func (l layout) ring() string     { return l.record("ring") }
+func (l layout) lists() string    { return l.record("lists") }
+func (l layout) channel() string  { return l.record("notices") }
+
+// order is the order of the keys of a workspace or, if that is empty, of all.
+func (l layout) order(workspace string, byName bool) string {
+	what := "created"
+	if byName {
+		what = "names"
+	}
+	return l.of(workspace, what)
+}
+
+// log is the order of the events of a workspace or, if that is empty, of all.
+func (l layout) log(workspace string) string { return l.of(workspace, "log") }
+
+func (l layout) of(workspace, what string) string {
+	if workspace == "" {
+		return l.record(what)
+	}
+	return l.record("w:" + segment(workspace) + ":" + what)
+}
+
+func (l layout) receipt(request string) string { return l.record("done:" + request) }
+func (l layout) revoked(id string) string      { return l.record("revoked:" + segment(id)) }
+
+func (l layout) once(space, id string) string {
+	return l.record("once:" + segment(space) + " " + segment(id))
+}
+
+// changed are the keys that change.lua begins with, in its order.
+func (l layout) changed(workspace, request, once string) []string {
+	return []string{
+		l.keys(), l.order("", false), l.order("", true), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
+		l.events(), l.log(""), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
+		l.order(workspace, false), l.order(workspace, true),
+	}
+}
+
+// limit and usage are spread over the slots.
+func (l layout) limit(id string) string { return l.prefix + ":limit:" + segment(id) }
+
+func (l layout) usage(part int, what string) string {
+	return l.prefix + ":{usage " + strconv.Itoa(part) + "}:" + what
+}
+
+// parts is over how many slots the counters of usage spread.
+const parts = 16
+
+func partOf(text string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(text))
+	return int(h.Sum32() % parts)
+}
+
+// segment is a part of a name: no brace would begin a hash tag, and no colon the
+// next part.
+func segment(text string) string { return strings.ReplaceAll(escape(text), ":", "%3a") }
+
+// escape makes text into one word: no space, no line, no brace.
+func escape(text string) string {
+	special := 0
+	for i := range len(text) {
+		if isSpecial(text[i]) {
+			special++
+		}
+	}
+	if special == 0 {
+		return text
+	}
+	const digits = "0123456789abcdef"
+	b := make([]byte, 0, len(text)+2*special)
+	for i := range len(text) {
+		c := text[i]
+		if isSpecial(c) {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+func isSpecial(c byte) bool { return c <= ' ' || c == '%' || c == '{' || c == '}' || c == 0x7f }
+
+// unescape undoes escape; what escape did not write stays as it is.
+func unescape(text string) string {
+	if strings.IndexByte(text, '%') < 0 {
+		return text
+	}
+	b := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if c, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, text[i])
+	}
+	return string(b)
+}

@@ -1,0 +1,129 @@
+-- What every change begins with. All keys have one hash tag. After those named
+-- here come the logs of the workspaces that events belong to.
+-- ARGV: the channel; the notice, or ''; a random id; the caller's clock; the
+-- one-time id's value, or '', and its time to live; the number of preconditions,
+-- then of each 'key' or 'settings', the name and the version; the number of events,
+-- then of each its id, place, text and the number of its workspace's log, or 0; then
+-- what the script itself takes.
+local keys, created, names, settings, counts, deleting, tombs, events, log, stream, ring, lists,
+  receipt, once, byCreated, byName = unpack(KEYS)
+local channel, notice, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
+local at = 6
+
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+
+local function takeAll(width)
+  local all = {}
+  for i = 1, tonumber(take()) do
+    local one = {}
+    for j = 1, width do one[j] = take() end
+    all[i] = one
+  end
+  return all
+end
+
+local conditions, added = takeAll(3), takeAll(4)
+
+-- plain undoes escape of text.go.
+local function plain(text)
+  return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- The epoch that follows: at least one more, and the server's clock in
+-- microseconds, which Lua counts exactly until the year 2255.
+local function raised(old)
+  local t = redis.call('TIME')
+  return string.format('%.0f', math.max(tonumber(old) + 1, tonumber(t[1]) * 1e6 + tonumber(t[2])))
+end
+
+local function following(version) return string.format('%.0f', tonumber(version) + 1) end
+
+-- Settings are "version epoch deleted rest".
+local function settingsOf(field)
+  local text = redis.call('HGET', settings, field)
+  if not text then return '0', '0', '0', nil end
+  return string.match(text, '^([^ ]*) ([^ ]*) ([^ ]*) (.*)$')
+end
+
+local function isDeleted(workspace)
+  local _, _, deleted = settingsOf('w' .. workspace)
+  return deleted == '1'
+end
+
+-- A key is lines of words, see record.go. A tombstone is '-' and when.
+local function split(record)
+  return string.match(record, '^([^\n]*)\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*)\n([^\n]*)(.*)$')
+end
+
+-- live returns the record of a key that was not deleted, alone or with its
+-- workspace, and its workspace.
+local function live(id)
+  local record = redis.call('HGET', keys, id)
+  if not record or string.sub(record, 1, 1) == '-' then return nil end
+  local workspace = plain(string.match(record, '^[^ ]* [^ ]* ([^ ]*)'))
+  if isDeleted(workspace) then return nil end
+  return record, workspace
+end
+
+-- placeByName is namePlace of record.go.
+local function placeByName(body, id)
+  local name = string.match(body, '^[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)')
+  return string.gsub(plain(name), '%z', '\0\255') .. '\0\1' .. id
+end
+
+-- bury puts a tombstone in a key's place. byCreated and byName are those of its
+-- workspace.
+local function bury(id, record, when)
+  local head, body = split(record)
+  local place, name = string.match(head, '^[^ ]* [^ ]* [^ ]* ([^ ]*)') .. id, placeByName(body, id)
+  redis.call('ZREM', created, place)
+  redis.call('ZREM', byCreated, place)
+  redis.call('ZREM', names, name)
+  redis.call('ZREM', byName, name)
+  redis.call('HSET', keys, id, '-' .. when)
+  redis.call('ZADD', tombs, 0, when .. id)
+end
+
+-- refused makes the first checks of the contract. A client that lost the answer
+-- sends a change again: it was made if its receipt is there.
+local function refused()
+  if redis.call('EXISTS', receipt) == 1 then return 'ok' end
+  if onceValue ~= '' then
+    local found = redis.call('GET', once)
+    if found and string.sub(found, 1, 16) > now then return 'exists' end
+  end
+  for _, c in ipairs(conditions) do
+    local version
+    if c[1] == 'key' then
+      local record = live(c[2])
+      version = record and string.match(record, '^[^ ]*')
+    else
+      version = settingsOf(c[2])
+    end
+    if version ~= c[3] then return 'conflict' end
+  end
+  return nil
+end
+
+-- made writes what goes with a change, and publishes the notice. Each names the
+-- change before, so that a number that a failover used twice shows.
+local function made()
+  for _, e in ipairs(added) do
+    if redis.call('HSETNX', events, e[1], e[3]) == 1 then
+      redis.call('ZADD', log, 0, e[2])
+      if e[4] ~= '0' then redis.call('ZADD', KEYS[tonumber(e[4])], 0, e[2]) end
+    end
+  end
+  if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', onceLife) end
+  if notice ~= '' then
+    local before = redis.call('HGET', stream, 'last') or ''
+    local n = redis.call('HINCRBY', stream, 'n', 1)
+    redis.call('HSET', stream, 'last', request)
+    redis.call('PUBLISH', channel, string.format('%.0f', n) .. ' ' .. before .. ' ' .. request .. ' ' .. notice)
+  end
+  redis.call('SET', receipt, '1', 'PX', 60000)
+  return 'ok'
+end

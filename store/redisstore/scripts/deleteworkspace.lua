@@ -1,0 +1,12 @@
+-- Marks a workspace as deleted: none of its keys is found from then on.
+-- sweep.lua removes them.
+local early = refused()
+if early then return early end
+local workspace, when, fresh = take(), take(), take()
+local version, epoch, deleted, rest = settingsOf('w' .. workspace)
+if deleted == '1' then return 'missing' end
+-- The settings stay as they were but for their first word, the last change.
+if rest then rest = when .. string.match(rest, '^[^ ]*(.*)$') end
+redis.call('HSET', settings, 'w' .. workspace, following(version) .. ' ' .. raised(epoch) .. ' 1 ' .. (rest or fresh))
+if redis.call('HDEL', counts, workspace) == 1 then redis.call('HSET', deleting, workspace, when) end
+return made()
