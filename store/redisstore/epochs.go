@@ -13,10 +13,7 @@ type epochs struct{ db *database }
 // Read implements store.Epochs.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	state, err := e.read(ctx, &ref)
-	if err != nil {
-		return store.EpochState{}, fail("read epochs", err)
-	}
-	return state, nil
+	return state, fail("read epochs", err)
 }
 
 func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochState, error) {

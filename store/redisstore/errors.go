@@ -13,7 +13,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
+// fail names the operation that an error is about; nil stays nil.
 func fail(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
 	return fmt.Errorf("redisstore: %s: %w", operation, err)
 }
 

@@ -29,10 +29,7 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 // List implements store.Events.
 func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
 	page, err := l.list(ctx, &q)
-	if err != nil {
-		return store.EventPage{}, fail("list events", err)
-	}
-	return page, nil
+	return page, fail("list events", err)
 }
 
 func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {

@@ -42,17 +42,11 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	for _, e := range entries {
 		args = append(args, entryField(e.List, e.Name), escape(e.Fingerprint), instant(e.Until))
 	}
-	if err := l.db.make(ctx, change{script: l.db.scripts.entries, args: args}); err != nil {
-		return fail("record list entries", err)
-	}
-	return nil
+	return fail("record list entries", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
 }
 
 // Forget implements store.Lists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
 	args := []any{flag(true), 1, entryField(list, name), "", ""}
-	if err := l.db.make(ctx, change{script: l.db.scripts.entries, args: args}); err != nil {
-		return fail("forget list entry", err)
-	}
-	return nil
+	return fail("forget list entry", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
 }

@@ -17,10 +17,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
 		args: []any{k.ID, k.Workspace, limit, text.kept, text.whole(), text.byCreated, text.byName},
 	})
-	if err != nil {
-		return fail("create key", err)
-	}
-	return nil
+	return fail("create key", err)
 }
 
 func keyNotice(workspace, id string) *store.Notice {
@@ -30,10 +27,7 @@ func keyNotice(workspace, id string) *store.Notice {
 // Lookup implements store.Keys.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 	found, _, err := t.db.lookup(ctx, id, "")
-	if err != nil {
-		return store.Found{}, fail("look up key", err)
-	}
-	return found, nil
+	return found, fail("look up key", err)
 }
 
 // lookup reads a key with the settings around it, and whether the token with
@@ -78,10 +72,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID), args: args,
 	})
-	if err != nil {
-		return fail("update key", err)
-	}
-	return nil
+	return fail("update key", err)
 }
 
 // Delete implements store.Keys.
@@ -90,8 +81,5 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
 		args: []any{id, workspace, version, sortable(at)},
 	})
-	if err != nil {
-		return fail("delete key", err)
-	}
-	return nil
+	return fail("delete key", err)
 }

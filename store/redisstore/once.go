@@ -13,10 +13,7 @@ type onceIDs struct{ db *database }
 // Spend implements store.OnceIDs.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	err := o.db.make(ctx, change{script: o.db.scripts.write, with: store.Change{Once: &id, Now: now}})
-	if err != nil {
-		return fail("spend one-time id", err)
-	}
-	return nil
+	return fail("spend one-time id", err)
 }
 
 // Find implements store.OnceIDs.

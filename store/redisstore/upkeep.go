@@ -34,10 +34,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 	err := u.db.make(ctx, change{
 		script: u.db.scripts.rehash, notice: keyNotice("", keyID), args: []any{keyID, escape(secretID), escape(from), escape(to)},
 	})
-	if err != nil {
-		return fail("replace digest", err)
-	}
-	return nil
+	return fail("replace digest", err)
 }
 
 // Purge implements store.Upkeep. It first removes the keys of deleted

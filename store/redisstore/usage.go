@@ -50,10 +50,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		}
 		add.args = append(add.args, key+1, day, field, c.Logins, c.Refusals)
 	}
-	if err := u.db.spread(ctx, calls...); err != nil {
-		return fail("add usage", err)
-	}
-	return nil
+	return fail("add usage", u.db.spread(ctx, calls...))
 }
 
 // Days implements store.Usage.
@@ -62,10 +59,7 @@ func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.T
 		return nil, fail("read usage", err)
 	}
 	counts, err := u.days(ctx, workspace, key, dayAt(from), dayAt(to))
-	if err != nil {
-		return nil, fail("read usage", err)
-	}
-	return counts, nil
+	return counts, fail("read usage", err)
 }
 
 func (u *usage) days(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
