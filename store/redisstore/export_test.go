@@ -19,11 +19,11 @@ func RoundTripKey(k store.Key) (store.Key, error) {
 	return decodeKey(k.ID, "0 0 "+text.kept+"\n"+text.whole())
 }
 
-func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(encodeEvent(&e)) }
+func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(e.ID, encodeEvent(&e)) }
 
 func DecodeKey(record string) (store.Key, error) { return decodeKey("id", record) }
 
-func DecodeEvent(text string) (store.Event, error) { return decodeEvent(text) }
+func DecodeEvent(text string) (store.Event, error) { return decodeEvent("id", text) }
 
 func RoundTripInstance(in store.Instance) (store.Instance, error) {
 	return decodeInstance("0 0 0 " + encodeInstance(&in))

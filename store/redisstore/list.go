@@ -58,37 +58,18 @@ const stretch = 200
 
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	byName := q.Sort == store.ByName
-	p := page{order: t.db.layout.order(q.Workspace, byName), records: t.db.layout.keys(), descending: q.Descending, byName: byName}
+	p := page{
+		order: t.db.layout.order(q.Workspace, q.Sort == store.ByName), records: t.db.layout.keys(),
+		descending: q.Descending, byName: q.Sort == store.ByName,
+	}
 	switch {
 	case q.After == nil:
-	case byName:
+	case p.byName:
 		p.after(namePlace(q.After.Name, q.After.ID))
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}
-	var keys []store.Key
-	for {
-		found, more, err := t.db.visit(ctx, &p, limit-len(keys))
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range found {
-			k, err := decodeKey(r.id, r.text)
-			if err != nil {
-				return nil, err
-			}
-			if keep(&k) {
-				keys = append(keys, k)
-			}
-			if len(keys) == limit {
-				return keys, nil
-			}
-		}
-		if !more {
-			return keys, nil
-		}
-	}
+	return collect(ctx, t.db, p, limit, decodeKey, keep)
 }
 
 // page is a way through an order, a set sorted by its members.
@@ -108,42 +89,59 @@ func (p *page) after(place string) {
 	}
 }
 
+// collect returns up to limit of the records that are to be kept.
+func collect[R any](
+	ctx context.Context, db *database, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
+) ([]R, error) {
+	var records []R
+	for {
+		found, more, err := db.visit(ctx, &p, limit-len(records))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			r, err := decode(f.id, f.text)
+			if err != nil {
+				return nil, err
+			}
+			if !keep(&r) {
+				continue
+			}
+			if records = append(records, r); len(records) == limit {
+				return records, nil
+			}
+		}
+		if !more {
+			return records, nil
+		}
+	}
+}
+
 // placed is a record and its place in an order.
 type placed struct{ id, place, text string }
 
 // visit returns the next records, without those of deleted workspaces, and moves
 // on behind them.
 func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
-	direction := "up"
-	if p.descending {
-		direction = "down"
-	}
-	by := ""
-	if p.byName {
-		by = "name"
-	}
 	n := min(max(wanted, 100), stretch)
-	c := evaluate(db.scripts.page, []string{p.order, p.records, db.layout.deleting()},
-		direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
+	keys := []string{p.order, p.records}
+	if p.records == db.layout.keys() {
+		keys = append(keys, db.layout.deleting())
+	}
+	c := evaluate(db.scripts.page, keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
 	if err := db.read(ctx, c); err != nil {
 		return nil, false, err
 	}
-	texts := c.texts()
-	for i := 0; i+1 < len(texts); i += 2 {
-		r := placed{place: texts[i], text: texts[i+1]}
-		if _, id, found := strings.Cut(r.place, "\x00\x01"); p.byName && found {
-			r.id = id
-		} else if len(r.place) >= 16 {
-			r.id = r.place[16:]
+	texts := c.texts() // id, place and record of each
+	for ; len(texts) >= 3; texts = texts[3:] {
+		if texts[2] != "" {
+			found = append(found, placed{texts[0], texts[1], texts[2]})
 		}
-		if r.text != "" {
-			found = append(found, r)
+		if len(texts) == 3 {
+			p.after(texts[1])
 		}
 	}
-	if len(texts) > 1 {
-		p.after(texts[len(texts)-2])
-	}
-	return found, len(texts) == 2*n, nil
+	return found, len(c.list()) == 3*n, nil
 }
 
 // sorted collects all matching keys of one workspace behind the cursor, in the

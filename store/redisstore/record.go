@@ -124,7 +124,7 @@ func decodeKey(id, record string) (store.Key, error) {
 //	version epoch deleted updated on max keys require expiry max lifetime enforced from
 //
 // "on" is Suspended or KeysOff. The instance's go on with whether reminders are
-// off, and their times with commas between.
+// off, and their times.
 
 func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
 	return line(instant(updated), flag(on), strconv.Itoa(r.MaxKeys), flag(r.RequireExpiry),
@@ -132,11 +132,11 @@ func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
 }
 
 func encodeInstance(in *store.Instance) string {
-	times := make([]string, len(in.RemindBefore))
-	for i, before := range in.RemindBefore {
-		times[i] = strconv.FormatInt(int64(before), 10)
+	words := []string{encodeSettings(in.Updated, in.KeysOff, &in.Rules), flag(in.RemindersOff)}
+	for _, before := range in.RemindBefore {
+		words = append(words, strconv.FormatInt(int64(before), 10))
 	}
-	return line(encodeSettings(in.Updated, in.KeysOff, &in.Rules), flag(in.RemindersOff), strings.Join(times, ","))
+	return line(words...)
 }
 
 // settingsField is the field of a workspace's settings or, if that is empty, of
@@ -154,10 +154,11 @@ func decodeWorkspace(id, text, count string) (store.Workspace, error) {
 		w.Version, w.Epoch, w.Deleted, w.Updated, w.Suspended = d.number(), d.number(), d.flag(), d.instant(), d.flag()
 		w.Rules = d.rules()
 	}
-	if count != "" {
-		n := words{text: count}
-		w.Keys = int(n.number())
-		d.failed = d.failed || n.failed
+	if d.failed {
+		return store.Workspace{}, errRecord
+	}
+	if d.text = count; count != "" {
+		w.Keys = int(d.number())
 	}
 	if d.failed {
 		return store.Workspace{}, errRecord
@@ -172,7 +173,10 @@ func decodeInstance(text string) (store.Instance, error) {
 	}
 	d := words{text: text}
 	in.Version, in.Epoch, _, in.Updated, in.KeysOff = d.number(), d.number(), d.flag(), d.instant(), d.flag()
-	in.Rules, in.RemindersOff, in.RemindBefore = d.rules(), d.flag(), d.reminders()
+	in.Rules, in.RemindersOff = d.rules(), d.flag()
+	for i := range in.RemindBefore {
+		in.RemindBefore[i] = time.Duration(d.number())
+	}
 	if d.failed {
 		return store.Instance{}, errRecord
 	}
@@ -183,7 +187,7 @@ func decodeInstance(text string) (store.Instance, error) {
 
 func encodeEvent(e *store.Event) string {
 	words := []string{
-		instant(e.Time), escape(e.ID), escape(e.Actor.Kind), escape(e.Actor.ID), escape(e.Action), escape(e.Workspace), escape(e.Key),
+		instant(e.Time), escape(e.Actor.Kind), escape(e.Actor.ID), escape(e.Action), escape(e.Workspace), escape(e.Key),
 		escape(e.Note),
 	}
 	for _, field := range e.Fields {
@@ -192,11 +196,11 @@ func encodeEvent(e *store.Event) string {
 	return line(words...)
 }
 
-func decodeEvent(text string) (store.Event, error) {
-	fields := max(0, strings.Count(text, " ")-7)
+func decodeEvent(id, text string) (store.Event, error) {
+	fields := max(0, strings.Count(text, " ")-6)
 	d := words{text: text}
 	e := store.Event{
-		Time: d.instant(), ID: d.word(), Actor: store.ActorRef{Kind: d.word(), ID: d.word()}, Action: d.word(),
+		ID: id, Time: d.instant(), Actor: store.ActorRef{Kind: d.word(), ID: d.word()}, Action: d.word(),
 		Workspace: d.word(), Key: d.word(), Note: d.word(),
 	}
 	if fields > 0 {
@@ -268,20 +272,6 @@ func (w *words) rules() store.Rules {
 	return store.Rules{
 		MaxKeys: int(w.number()), RequireExpiry: w.flag(), MaxLifetime: time.Duration(w.number()), EnforcedFrom: w.instant(),
 	}
-}
-
-func (w *words) reminders() (times [store.MaxReminders]time.Duration) {
-	all := strings.Split(w.next(), ",")
-	if len(all) != len(times) {
-		w.failed = true
-		return times
-	}
-	for i := range times {
-		n := words{text: all[i]}
-		times[i] = time.Duration(n.number())
-		w.failed = w.failed || n.failed
-	}
-	return times
 }
 
 // instant is how instants are kept: parts finer than a microsecond are cut off.
