@@ -14,8 +14,8 @@ type call struct {
 	script *script // or nil for a plain command
 	keys   []string
 	args   []any // of a plain command: all of it
-	// harmless are the errors that say nothing about the other calls of the
-	// pipeline; "*" is any.
+	// harmless are the beginnings of errors that say nothing about the other calls
+	// of the pipeline.
 	harmless []string
 	cmd      *redis.Cmd
 }
@@ -29,13 +29,13 @@ func command(args ...any) *call { return &call{args: args} }
 // failed is the call's failure.
 func (c *call) failed() error {
 	err := c.cmd.Err()
-	if err == nil || c.missing() || slices.ContainsFunc(c.harmless, func(code string) bool {
-		return code == "*" || redis.HasErrorPrefix(err, code)
-	}) {
+	if err == nil || c.missing() || slices.ContainsFunc(c.harmless, func(code string) bool { return redis.HasErrorPrefix(err, code) }) {
 		return nil
 	}
 	return err
 }
+
+var anyError = []string{""}
 
 // add adds the call to a pipeline, by its script's hash or with its text.
 func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
@@ -123,14 +123,12 @@ func (db *database) read(ctx context.Context, calls ...*call) error {
 // send sends calls to the server of the records, in one pipeline, and returns
 // the first failure.
 func (db *database) send(ctx context.Context, calls ...*call) error {
-	_, err := db.sendTo(ctx, db.recordsServer, calls)
-	return err
+	return db.sendTo(ctx, db.recordsServer, calls)
 }
 
 // spread sends calls to the servers that hold their keys.
 func (db *database) spread(ctx context.Context, calls ...*call) error {
-	_, err := db.sendTo(ctx, nil, calls)
-	return err
+	return db.sendTo(ctx, nil, calls)
 }
 
 // recordsServer finds the server of the records.
@@ -151,15 +149,16 @@ const moving = 100
 // sendTo sends calls to the server that find returns, or each to that of its
 // keys. They are sent again if the server had forgotten a script or did not hold
 // the slot; so each must be one that can be repeated.
-func (db *database) sendTo(ctx context.Context, find func(context.Context) (*redis.Client, error), calls []*call) (server *redis.Client, err error) {
+func (db *database) sendTo(ctx context.Context, find func(context.Context) (*redis.Client, error), calls []*call) error {
 	if err := ctx.Err(); err != nil || len(calls) == 0 {
-		return nil, err
+		return err
 	}
 	for n := 0; ; n++ {
 		pipeline := db.client.Pipeline
 		if find != nil {
-			if server, err = find(ctx); err != nil {
-				return nil, db.failure(ctx, err)
+			server, err := find(ctx)
+			if err != nil {
+				return db.failure(ctx, err)
 			}
 			pipeline = server.Pipeline
 		}
@@ -167,14 +166,13 @@ func (db *database) sendTo(ctx context.Context, find func(context.Context) (*red
 		if slices.ContainsFunc(calls, (*call).unknown) {
 			exec(ctx, pipeline(), calls, true)
 		}
-		for _, c := range calls {
-			if err = c.failed(); err != nil {
-				err = db.failure(ctx, err)
-				break
-			}
+		i := slices.IndexFunc(calls, func(c *call) bool { return c.failed() != nil })
+		if i < 0 {
+			return nil
 		}
+		err := db.failure(ctx, calls[i].failed())
 		if n == moving || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
-			return server, err
+			return err
 		}
 	}
 }

@@ -82,13 +82,12 @@ func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more boo
 		return 0, false, err
 	}
 	c := l.db.call(change{script: l.db.scripts.prune, args: []any{len(found)}})
-	logs := logKeys{l.db.layout, &c.keys}
 	for _, r := range found {
 		e, err := decodeEvent(r.id, r.text)
 		if err != nil {
 			return 0, false, err
 		}
-		c.args = append(c.args, r.id, r.place, logs.number(e.Workspace))
+		c.args = append(c.args, r.id, r.place, l.db.layout.logNumber(&c.keys, e.Workspace))
 	}
 	if err := l.db.send(ctx, c); err != nil {
 		return 0, false, err

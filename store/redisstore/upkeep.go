@@ -67,16 +67,10 @@ func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	if err := u.db.read(ctx, c); err != nil {
 		return time.Time{}, fail("read the clock", err)
 	}
-	// Seconds and microseconds.
-	var parts [2]int64
-	for i, text := range c.texts() {
-		d := words{text: text}
-		if i < len(parts) {
-			parts[i] = d.number()
-		}
-		if d.failed {
-			return time.Time{}, fail("read the clock", errRecord)
-		}
+	d := words{text: line(c.texts()...)}
+	now := time.Unix(d.number(), d.number()*1000).UTC()
+	if d.failed {
+		return time.Time{}, fail("read the clock", errRecord)
 	}
-	return time.Unix(parts[0], parts[1]*1000).UTC(), nil
+	return now, nil
 }

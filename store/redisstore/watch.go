@@ -234,7 +234,7 @@ func (s *stream) compare(text string) error {
 func (s *stream) published(text string) error {
 	d := words{text: text}
 	before, at := d.next(), d.place()
-	n := store.Notice{Kind: store.NoticeKind(d.kind()), Workspace: d.word(), Key: d.word(), Token: d.word()}
+	n := store.Notice{Kind: store.NoticeKind(d.number() & math.MaxUint8), Workspace: d.word(), Key: d.word(), Token: d.word()}
 	switch {
 	case d.failed:
 		return errors.Join(errRecord, store.ErrUnavailable)
@@ -253,13 +253,4 @@ func (s *stream) pass(n store.Notice) {
 	s.seen.Store(s.last.n)
 	n.Sequence = s.last.n
 	s.notice(n)
-}
-
-// kind is that of a notice.
-func (w *words) kind() uint8 {
-	n := w.number()
-	if n < 0 || n > math.MaxUint8 {
-		w.failed = true
-	}
-	return uint8(n & math.MaxUint8)
 }
