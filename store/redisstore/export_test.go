@@ -9,10 +9,12 @@ import (
 
 // The seam for fuzzing what is kept as text.
 
-var (
-	Escape   = escape
-	Unescape = unescape
-)
+func Escape(text string) string { return escape(text) }
+
+func Unescape(word string) string {
+	w := words{text: word}
+	return w.word()
+}
 
 func RoundTripKey(k store.Key) (store.Key, error) {
 	text := encodeKey(&k)

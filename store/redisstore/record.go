@@ -3,6 +3,7 @@ package redisstore
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -235,7 +236,13 @@ func (w *words) next() string {
 	return word
 }
 
-func (w *words) word() string { return unescape(w.next()) }
+func (w *words) word() string {
+	word, err := url.PathUnescape(w.next())
+	if err != nil {
+		w.failed = true
+	}
+	return word
+}
 
 func (w *words) flag() bool { return w.next() == "1" }
 
