@@ -33,7 +33,7 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 }
 
 func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
 		return store.EventPage{}, err
 	}

@@ -19,7 +19,7 @@ func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 }
 
 func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
 		return store.KeyPage{}, err
 	}
@@ -39,17 +39,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if len(keys) <= limit {
 		return store.KeyPage{Keys: keys}, nil
 	}
-	return store.KeyPage{Keys: keys[:limit:limit], Next: cursor(q.Sort, &keys[limit-1])}, nil
-}
-
-func pageSize(limit int) (int, error) {
-	if limit < 0 || limit > store.MaxPage {
-		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", store.MaxPage)
-	}
-	if limit == 0 {
-		return 100, nil
-	}
-	return limit, nil
+	return store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}, nil
 }
 
 // stretch is how many records one script visits, so that others come in
@@ -186,21 +176,6 @@ func sortValue(sort store.KeySort, k *store.Key) int64 {
 		return math.MaxInt64
 	}
 	return k.NotAfter.UnixMicro()
-}
-
-func cursor(sort store.KeySort, k *store.Key) *store.KeyCursor {
-	c := &store.KeyCursor{ID: k.ID}
-	switch sort {
-	case store.ByName:
-		c.Name = k.Name
-	case store.ByLastUsed:
-		c.Time = k.LastUsed
-	case store.ByExpiry:
-		c.Time = k.NotAfter
-	default:
-		c.Time = k.Created
-	}
-	return c
 }
 
 // matches reports whether k meets every condition of q.
