@@ -200,6 +200,12 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notices []store.Notice) {
 	t.Helper()
 	create(t, s, "marks", key)
+	return w.before(t, key)
+}
+
+// before returns the notices that come before that of a key. None is lost.
+func (w *watcher) before(t *testing.T, key string) (notices []store.Notice) {
+	t.Helper()
 	_, gap := w.until(t, func(n store.Notice) bool {
 		if aboutKey(key)(n) {
 			return true

@@ -12,7 +12,42 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/redisstore"
 )
+
+// The inspector knows each kind of key of Redis.
+func TestEveryKindOfKey(t *testing.T) {
+	client := sharedClient(t)
+	prefix, ctx := newPrefix(t, client), t.Context()
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix, WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond}).Store()
+	require.ErrorIs(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon.Add(time.Hour)}, noon), store.ErrUnavailable, "it waits")
+	s = newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	create(t, s, "team-a", "key-1")
+	create(t, s, "team-a", "key-2")
+	create(t, s, "team-b", "key-3")
+	require.NoError(t, s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, store.Change{}))
+	require.NoError(t, s.Settings.DeleteWorkspace(ctx, "team-c", noon, store.Change{}), "the server has the script")
+	dying, h := connected(t, prefix)
+	h.left.Store(1)
+	require.NoError(t, dying.Settings.DeleteWorkspace(ctx, "team-b", noon, store.Change{}))
+	require.True(t, h.died(), "the keys are not removed yet")
+	require.NoError(t, s.Events.Append(ctx, store.Event{ID: "event-1", Time: noon, Workspace: "team-a"}))
+	require.NoError(t, s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon))
+	require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{}))
+	require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "signer"}))
+	require.NoError(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-2", Day: noon, Logins: 1}}))
+	_, moved, err := s.Limiter.Advance(ctx, "login", noon, time.Second, time.Minute)
+	require.NoError(t, err)
+	require.True(t, moved)
+	inspect(t, client, prefix)
+	kinds := lifetimes()
+	for _, name := range (inspector{t, client, prefix}).names() {
+		delete(kinds, kindOf(name))
+	}
+	require.Empty(t, kinds)
+}
 
 // inspector reads what lies under a prefix behind the driver's back.
 type inspector struct {
@@ -75,7 +110,26 @@ func (i inspector) record(what string) string { return i.prefix + ":{" + i.prefi
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
 
-// lifetime: what decides lasts, and what only helps does not.
+// lifetimes says how long each kind of key of Redis lasts at most. What decides
+// lasts (0), and what only helps does not.
+func lifetimes() map[string]time.Duration {
+	const long = 100 * 365 * 24 * time.Hour
+	return map[string]time.Duration{
+		"keys": 0, "created": 0, "names": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
+		"stream": 0, "ring": 0, "lists": 0, "days": 0, "day": 0,
+		"done": time.Minute, "counted": time.Minute, "waited": time.Hour, "limit": time.Hour, "once": long, "revoked": long,
+	}
+}
+
+// kindOf tells what kind of key of Redis has the given name.
+func kindOf(name string) string {
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(name[strings.LastIndexByte(name, '}')+1:], ":"), ":")
+	if kind == "w" {
+		return lastPart(rest)
+	}
+	return kind
+}
+
 func (i inspector) lifetime(name string) {
 	i.Helper()
 	left, err := i.client.PTTL(context.Background(), i.prefix+":"+name).Result()
@@ -83,22 +137,14 @@ func (i inspector) lifetime(name string) {
 	if left == -2 {
 		return // it ended just now
 	}
-	kind, _, _ := strings.Cut(strings.TrimPrefix(name[strings.LastIndexByte(name, '}')+1:], ":"), ":")
-	if kind == "w" {
-		kind = lastPart(name)
-	}
-	switch kind {
-	case "keys", "created", "names", "settings", "counts", "deleting", "tombstones", "events", "log", "stream", "ring", "lists",
-		"days", "day":
+	most, known := lifetimes()[kindOf(name)]
+	require.True(i, known, "what is %s?", name)
+	if most == 0 {
 		require.EqualValues(i, -1, left, "%s must last", name)
-	case "done", "counted":
-		require.Positive(i, left, "%s must end", name)
-		require.LessOrEqual(i, left, time.Minute, "%s must end soon", name)
-	case "once", "revoked", "waited", "limit":
-		require.Positive(i, left, "%s must end", name)
-	default:
-		i.Errorf("what is %s?", name)
+		return
 	}
+	require.Positive(i, left, "%s must end", name)
+	require.LessOrEqual(i, left, most, "%s must end", name)
 }
 
 // keys reads all keys, tombstones and settings, and returns the orders that they
