@@ -70,11 +70,11 @@ func (m migration) run(client *redis.ClusterClient, nodes []*servers.Process, pr
 			}
 		})
 	}
+	defer l.stop()
 	swift := true
 	for i, key := range []string{prefix + ":{" + prefix + "}:keys", usageDays(m.T, client, prefix)} {
 		took, err := m.move(client, nodes, key, &l)
 		if took > 3*time.Second {
-			m.Logf("%s was on its way for %s: %v", key, took, err)
 			swift = false
 			break
 		}
@@ -117,8 +117,9 @@ func (m migration) move(client *redis.ClusterClient, nodes []*servers.Process, k
 			require.Eventually(m, func() bool { return m.hook.sent.Load() > sent+3 }, patience, time.Millisecond)
 		}
 	})
-	took := time.Since(begun)
-	return took, <-result
+	took, err := time.Since(begun), <-result
+	m.Logf("the slot of %s was on its way for %s, and its callers waited for %s", key, took, time.Since(begun))
+	return took, err
 }
 
 // counters is how many keys have counters, so that all parts of the usage are in
