@@ -126,8 +126,11 @@ func (db *database) visit(ctx context.Context, p *page, wanted int) (found []pla
 		by = "name"
 	}
 	n := min(max(wanted, 100), stretch)
-	c := evaluate(db.scripts.page, []string{p.order, p.records, db.layout.deleting()},
-		direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
+	keys := []string{p.order, p.records}
+	if p.records == db.layout.keys() {
+		keys = append(keys, db.layout.deleting())
+	}
+	c := evaluate(db.scripts.page, keys, direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
 	if err := db.read(ctx, c); err != nil {
 		return nil, false, err
 	}

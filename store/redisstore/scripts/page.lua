@@ -1,5 +1,5 @@
 -- A stretch of an order: place and record of each, '' for a key whose
--- workspace is deleted. KEYS: the order, the records, the workspaces that
+-- workspace is deleted. KEYS: the order, the records and, for keys, the workspaces that
 -- sweep.lua has not finished. ARGV: 'up' or 'down', the two bounds, how many, 'name' if the
 -- order is by name.
 local places
@@ -15,7 +15,7 @@ for i, place in ipairs(places) do
   if ARGV[5] == 'name' then last = string.find(place, '\0\1', 1, true) + 1 end
   ids[i] = string.sub(place, last + 1)
 end
-local records, swept = redis.call('HMGET', KEYS[2], unpack(ids)), redis.call('HLEN', KEYS[3])
+local records, swept = redis.call('HMGET', KEYS[2], unpack(ids)), KEYS[3] and redis.call('HLEN', KEYS[3]) or 0
 local page = {}
 for i, place in ipairs(places) do
   local record = records[i] or ''
