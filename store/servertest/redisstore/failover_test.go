@@ -61,17 +61,18 @@ func TestClusterFailover(t *testing.T) {
 		require.Eventually(t, func() bool { return replica.ClusterReplicate(ctx, id).Err() == nil }, patience, 20*time.Millisecond)
 		follows(t, master, "online")
 	}
-	stream, err := client.MasterForKey(ctx, "failover:{i}:stream")
+	records, err := client.MasterForKey(ctx, "failover:{failover}:keys")
 	require.NoError(t, err)
 	for _, with := range []bool{true, false} {
 		if !with && !soak() {
 			continue
 		}
-		t.Run(fmt.Sprint("with the stream: ", with), func(t *testing.T) {
+		t.Run(fmt.Sprint("with the records: ", with), func(t *testing.T) {
 			w := listen(t, s)
 			l := begin(s)
+			defer l.stop()
 			require.Eventually(t, func() bool { return l.acknowledged() > 200 }, 3*patience, time.Millisecond)
-			i := slices.IndexFunc(nodes, func(p *servers.Process) bool { return (p.Addr() == stream.Options().Addr) == with })
+			i := slices.IndexFunc(nodes, func(p *servers.Process) bool { return (p.Addr() == records.Options().Addr) == with })
 			require.NoError(t, nodes[i].Kill())
 			killed, dead := time.Now(), nodes[i].Addr()
 			nodes = slices.Delete(nodes, i, i+1)
@@ -84,11 +85,15 @@ func TestClusterFailover(t *testing.T) {
 			}
 			t.Logf("taken over %s after the kill", time.Since(killed))
 			before := l.acknowledged()
+			require.Eventually(t, func() bool {
+				err := s.Keys.Create(ctx, newKey("team-a", fmt.Sprint("after-", with)), store.NoLimit, store.Change{Now: noon})
+				return err == nil || errors.Is(err, store.ErrExists)
+			}, patience, 10*time.Millisecond)
 			for i := range 20 { // on all masters
+				id := fmt.Sprint("after-", i)
 				require.Eventually(t, func() bool {
-					k := newKey(fmt.Sprint("team-", i), fmt.Sprint("after-", with, i))
-					err := s.Keys.Create(ctx, k, store.NoLimit, store.Change{Now: noon})
-					return err == nil || errors.Is(err, store.ErrExists)
+					_, _, err := s.Limiter.Advance(ctx, id, noon, time.Second, time.Minute)
+					return errors.Join(err, s.Usage.Add(ctx, []store.Count{{Key: id, Day: noon, Logins: 1}})) == nil
 				}, patience, 10*time.Millisecond)
 			}
 			require.Eventually(t, func() bool { return l.acknowledged() > before+100 }, patience, 10*time.Millisecond)
@@ -97,6 +102,7 @@ func TestClusterFailover(t *testing.T) {
 			lost := l.lost(t, s)
 			t.Logf("%d of %d acknowledged writes are lost", lost, l.acknowledged())
 			require.Zero(t, lost)
+			inspect(t, client, "failover")
 			require.Eventually(t, func() bool {
 				ctx, cancel := context.WithTimeout(ctx, patience)
 				defer cancel()

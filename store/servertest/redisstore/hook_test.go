@@ -2,10 +2,12 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/redisstore"
@@ -44,11 +46,58 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
+// attach must come before the client's first command. What goes to one node of a
+// Cluster passes the hooks of that node's client alone.
+func (h *hook) attach(client redis.UniversalClient) {
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
+		return
+	}
+	client.AddHook(h)
+}
+
+// died reports whether a pipeline was dropped.
+func (h *hook) died() bool { return h.left.Load() < 0 }
+
 // dying is a store whose process dies after the given number of trips.
 func dying(t *testing.T, prefix string, trips int) (store.Store, *hook) {
 	t.Helper()
 	client, h := sharedClient(t), &hook{}
 	h.left.Store(int64(trips))
-	client.AddHook(h)
+	h.attach(client)
 	return newDriver(t, client, redisstore.Config{Prefix: prefix}).Store(), h
+}
+
+// connected is a store of a process whose connection is open.
+func connected(t *testing.T, prefix string) (store.Store, *hook) {
+	t.Helper()
+	s, h := dying(t, prefix, 1_000_000)
+	_, err := s.Settings.Instance(t.Context())
+	require.NoError(t, err)
+	return s, h
+}
+
+// eachDeath runs a test once for each point at which a process can die: before one
+// of its trips, or, of the first three, after it without the answer.
+func eachDeath(t *testing.T, trips int, try func(t *testing.T, dead func(prefix string) (store.Store, *hook))) {
+	for n := range trips {
+		for _, heard := range []bool{false, true} {
+			name := fmt.Sprint("before trip ", n+1)
+			if heard && n > 2 {
+				continue
+			}
+			if heard {
+				name = fmt.Sprint("before the answer of trip ", n+1)
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				try(t, func(prefix string) (store.Store, *hook) {
+					s, h := connected(t, prefix)
+					h.heard.Store(heard)
+					h.left.Store(int64(n))
+					return s, h
+				})
+			})
+		}
+	}
 }

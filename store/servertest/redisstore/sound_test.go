@@ -2,7 +2,6 @@ package redisstore_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,7 +12,42 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/redisstore"
 )
+
+// The inspector knows each kind of key of Redis.
+func TestEveryKindOfKey(t *testing.T) {
+	client := sharedClient(t)
+	prefix, ctx := newPrefix(t, client), t.Context()
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix, WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond}).Store()
+	require.ErrorIs(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon.Add(time.Hour)}, noon), store.ErrUnavailable, "it waits")
+	s = newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	create(t, s, "team-a", "key-1")
+	create(t, s, "team-a", "key-2")
+	create(t, s, "team-b", "key-3")
+	require.NoError(t, s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, store.Change{}))
+	require.NoError(t, s.Settings.DeleteWorkspace(ctx, "team-c", noon, store.Change{}), "the server has the script")
+	dying, h := connected(t, prefix)
+	h.left.Store(1)
+	require.NoError(t, dying.Settings.DeleteWorkspace(ctx, "team-b", noon, store.Change{}))
+	require.True(t, h.died(), "the keys are not removed yet")
+	require.NoError(t, s.Events.Append(ctx, store.Event{ID: "event-1", Time: noon, Workspace: "team-a"}))
+	require.NoError(t, s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon))
+	require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{}))
+	require.NoError(t, s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "signer"}))
+	require.NoError(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-2", Day: noon, Logins: 1}}))
+	_, moved, err := s.Limiter.Advance(ctx, "login", noon, time.Second, time.Minute)
+	require.NoError(t, err)
+	require.True(t, moved)
+	inspect(t, client, prefix)
+	kinds := lifetimes()
+	for _, name := range (inspector{t, client, prefix}).names() {
+		delete(kinds, kindOf(name))
+	}
+	require.Empty(t, kinds)
+}
 
 // inspector reads what lies under a prefix behind the driver's back.
 type inspector struct {
@@ -25,42 +59,31 @@ type inspector struct {
 // found is what lies in a workspace, by id.
 type found struct {
 	keys   map[string]bool
-	tombs  map[string]string
 	events map[string]bool
 }
 
-// inspect checks that all that lies under a prefix fits together: every order,
-// count and pointer is worked out anew from the records.
+// inspect checks that all that lies under a prefix fits together: every order and
+// count is worked out anew from the records.
 func inspect(t *testing.T, client redis.UniversalClient, prefix string) map[string]found {
 	t.Helper()
-	i := inspector{t, client, prefix}
-	names := i.names()
-	workspaces := make(map[string]found)
-	for _, name := range names {
+	i, workspaces := inspector{t, client, prefix}, make(map[string]found)
+	orders, logs := i.keys(workspaces), i.events(workspaces)
+	gotOrders, gotLogs := make(map[string][]string), make(map[string][]string)
+	for _, name := range i.names() {
 		i.lifetime(name)
-		if tag, what, _ := strings.Cut(name, "}:"); strings.HasPrefix(tag, "{w:") && slices.Contains([]string{"keys", "tombs", "trail"}, what) {
-			workspace := i.plain(strings.TrimPrefix(tag, "{w:"))
-			if _, seen := workspaces[workspace]; !seen {
-				workspaces[workspace] = i.workspace(workspace, tag+"}:")
-			}
+		switch what := strings.TrimPrefix(name, "{"+prefix+"}:"); lastPart(what) {
+		case "created", "names", "tombstones":
+			gotOrders[what] = i.sorted(what)
+		case "log":
+			gotLogs[what] = i.sorted(what)
 		}
 	}
-	var listed []string
-	for _, name := range names {
-		if strings.HasPrefix(name, "spaces:") {
-			listed = append(listed, i.members(name)...)
-		}
-		if strings.HasPrefix(name, "id:") {
-			i.pointer(name, workspaces)
-		}
-	}
-	for workspace := range workspaces {
-		require.Contains(t, listed, "w:"+i.plain(workspace), "in the list of all workspaces")
-	}
+	require.Equal(t, orders, gotOrders, "the orders of keys and tombstones")
+	require.Equal(t, logs, gotLogs, "the orders of events")
 	return workspaces
 }
 
-// names lists all keys, of all masters.
+// names lists all keys of Redis, of all masters.
 func (i inspector) names() (names []string) {
 	i.Helper()
 	var mu sync.Mutex
@@ -82,7 +105,31 @@ func (i inspector) names() (names []string) {
 	return names
 }
 
-// lifetime: what decides lasts, and what only helps does not.
+// record names a key of Redis in the slot of the records.
+func (i inspector) record(what string) string { return i.prefix + ":{" + i.prefix + "}:" + what }
+
+func lastPart(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
+
+// lifetimes says how long each kind of key of Redis lasts at most. What decides
+// lasts (0), and what only helps does not.
+func lifetimes() map[string]time.Duration {
+	const long = 100 * 365 * 24 * time.Hour
+	return map[string]time.Duration{
+		"keys": 0, "created": 0, "names": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
+		"stream": 0, "ring": 0, "lists": 0, "days": 0, "day": 0,
+		"done": time.Minute, "counted": time.Minute, "waited": time.Hour, "limit": time.Hour, "once": long, "revoked": long,
+	}
+}
+
+// kindOf tells what kind of key of Redis has the given name.
+func kindOf(name string) string {
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(name[strings.LastIndexByte(name, '}')+1:], ":"), ":")
+	if kind == "w" {
+		return lastPart(rest)
+	}
+	return kind
+}
+
 func (i inspector) lifetime(name string) {
 	i.Helper()
 	left, err := i.client.PTTL(context.Background(), i.prefix+":"+name).Result()
@@ -90,73 +137,125 @@ func (i inspector) lifetime(name string) {
 	if left == -2 {
 		return // it ended just now
 	}
-	what := name[strings.LastIndexByte(name, '}')+1:]
-	kind, _, _ := strings.Cut(strings.TrimPrefix(what, ":"), ":")
-	switch kind {
-	case "keys", "used", "created", "names", "tombs", "settings", "trail", "events", "elsewhere", "spaces", "ring", "stream",
-		"days", "day", "open", "began":
+	most, known := lifetimes()[kindOf(name)]
+	require.True(i, known, "what is %s?", name)
+	if most == 0 {
 		require.EqualValues(i, -1, left, "%s must last", name)
-	case "receipt", "once", "event", "limit", "revoked", "counted", "waited":
-		require.Positive(i, left, "%s must end", name)
-	case "id": // see pointer
-	default:
-		i.Errorf("what is %s?", name)
+		return
 	}
+	require.Positive(i, left, "%s must end", name)
+	require.LessOrEqual(i, left, most, "%s must end", name)
 }
 
-func (i inspector) workspace(workspace, tag string) found {
+// keys reads all keys, tombstones and settings, and returns the orders that they
+// should be in.
+func (i inspector) keys(workspaces map[string]found) map[string][]string {
 	i.Helper()
-	ctx, at := context.Background(), func(what string) string { return i.prefix + ":" + tag + what }
-	hash := func(what string) map[string]string {
-		all, err := i.client.HGetAll(ctx, at(what)).Result()
+	deleted, counts := i.deleted(), make(map[string]int)
+	orders := make(map[string][]string)
+	place := func(order, place string) { orders[order] = append(orders[order], place) }
+	for id, record := range i.hash("keys") {
+		if when, buried := strings.CutPrefix(record, "-"); buried {
+			require.Len(i, when, 16, "the tombstone of %s", id)
+			place("tombstones", when+id)
+			continue
+		}
+		workspace, created, name := i.places(record)
+		for _, of := range []string{"", "w:" + workspace + ":"} {
+			place(of+"created", created+id)
+			place(of+"names", name+"\x00\x01"+id)
+		}
+		if swept, is := deleted[workspace]; is {
+			require.False(i, swept, "%s is left of %s", id, workspace)
+			continue
+		}
+		counts[workspace]++
+		i.of(workspaces, workspace).keys[id] = true
+	}
+	for _, order := range orders {
+		slices.Sort(order)
+	}
+	got := make(map[string]int)
+	for workspace, text := range i.hash("counts") {
+		n, err := strconv.Atoi(text)
 		require.NoError(i, err)
-		return all
+		got[workspace] = n
 	}
-	f := found{keys: make(map[string]bool), tombs: hash("tombs"), events: make(map[string]bool)}
-	uses := hash("used")
-	var byCreated, byName []string
-	for id, record := range hash("keys") {
-		require.NotContains(i, f.tombs, id, "a key and its tombstone")
-		f.keys[id] = true
-		created, name := i.places(record)
-		byCreated, byName = append(byCreated, created+id), append(byName, name+"\x00\x01"+id)
-		delete(uses, id)
+	require.Equal(i, counts, got, "the number of keys of each workspace")
+	return orders
+}
+
+// deleted lists the deleted workspaces, and whether all of their keys should be
+// removed by now.
+func (i inspector) deleted() map[string]bool {
+	i.Helper()
+	deleted := make(map[string]bool)
+	for field, text := range i.hash("settings") {
+		words := strings.Split(text, " ")
+		require.Greater(i, len(words), 8, "the settings %q", text)
+		version, err := strconv.Atoi(words[0])
+		require.NoError(i, err)
+		require.Positive(i, version)
+		if workspace, is := strings.CutPrefix(field, "w"); is && words[2] == "1" {
+			deleted[workspace] = true
+		}
 	}
-	require.Empty(i, uses, "uses of keys that are gone")
-	require.ElementsMatch(i, byCreated, i.sorted(tag+"created"), "order by creation of %s", workspace)
-	require.ElementsMatch(i, byName, i.sorted(tag+"names"), "order by name of %s", workspace)
-	var trail []string
-	for id, text := range hash("events") {
+	for workspace, when := range i.hash("deleting") {
+		require.Len(i, when, 16)
+		require.Contains(i, deleted, workspace)
+		deleted[workspace] = false
+	}
+	return deleted
+}
+
+// events reads all events, and returns the orders that they should be in.
+func (i inspector) events(workspaces map[string]found) map[string][]string {
+	i.Helper()
+	logs := make(map[string][]string)
+	for id, text := range i.hash("events") {
 		words := strings.Split(text, " ")
 		require.Greater(i, len(words), 7, "the event %q", text)
 		require.Equal(i, id, words[1])
-		f.events[id] = true
-		at, err := strconv.ParseInt(words[0], 10, 64)
-		require.NoError(i, err)
-		trail = append(trail, sortable(at)+id)
+		place := i.instant(words[0]) + id
+		logs["log"] = append(logs["log"], place)
+		if workspace := i.plain(words[5]); workspace != "" {
+			i.of(workspaces, workspace).events[id] = true
+			logs["w:"+workspace+":log"] = append(logs["w:"+workspace+":log"], place)
+		}
 	}
-	require.ElementsMatch(i, trail, i.sorted(tag+"trail"), "trail of %s", workspace)
-	return f
+	for _, log := range logs {
+		slices.Sort(log)
+	}
+	return logs
 }
 
-// places reads from a key's record when it was made, as it is sorted, and its
-// name.
-func (i inspector) places(record string) (created, name string) {
+func (i inspector) of(workspaces map[string]found, workspace string) found {
+	if _, is := workspaces[workspace]; !is {
+		workspaces[workspace] = found{keys: make(map[string]bool), events: make(map[string]bool)}
+	}
+	return workspaces[workspace]
+}
+
+// places reads from a key's record its workspace, when it was made, as it is
+// sorted, and its name.
+func (i inspector) places(record string) (workspace, created, name string) {
 	i.Helper()
 	lines := strings.Split(record, "\n")
 	require.Greater(i, len(lines), 6, "the record %q", record)
-	made, body := strings.Split(lines[1], " "), strings.Split(lines[2], " ")
-	require.Len(i, made, 5, "birth, creation, creator's kind and id, depth: %q", lines[1])
-	require.Len(i, body, 5, "state, change, expiry, expiry as text, name: %q", lines[2])
-	at, err := strconv.ParseUint(made[1], 16, 64)
-	require.NoError(i, err)
-	require.Equal(i, made[1], sortable(int64(at^1<<63)))
-	return made[1], i.plain(body[4])
+	made, body := strings.Split(lines[0], " "), strings.Split(lines[1], " ")
+	require.Len(i, made, 7, "version, epoch, workspace, creation, creator's kind and id, depth: %q", lines[0])
+	require.Len(i, body, 5, "state, change, expiry, expiry as text, name: %q", lines[1])
+	return i.plain(made[2]), i.instant(made[3]), i.plain(body[4])
 }
 
-// sortable are microseconds since 1970 as 16 digits whose byte order is that of
-// time.
-func sortable(micros int64) string { return fmt.Sprintf("%016x", uint64(micros)^1<<63) }
+// instant is a time as 16 digits whose byte order is that of time.
+func (i inspector) instant(text string) string {
+	i.Helper()
+	at, err := strconv.ParseUint(text, 16, 64)
+	require.NoError(i, err)
+	require.Equal(i, fmt.Sprintf("%016x", at), text)
+	return text
+}
 
 // plain is text in which the driver had nothing to escape: what this reader
 // cannot read does not occur in the tests.
@@ -166,39 +265,20 @@ func (i inspector) plain(text string) string {
 	return text
 }
 
-func (i inspector) sorted(name string) []string {
+func (i inspector) hash(what string) map[string]string {
 	i.Helper()
-	all, err := i.client.ZRange(context.Background(), i.prefix+":"+name, 0, -1).Result()
+	all, err := i.client.HGetAll(context.Background(), i.record(what)).Result()
 	require.NoError(i, err)
 	return all
 }
 
-func (i inspector) members(name string) []string {
+func (i inspector) sorted(what string) (members []string) {
 	i.Helper()
-	all, err := i.client.SMembers(context.Background(), i.prefix+":"+name).Result()
+	all, err := i.client.ZRangeWithScores(context.Background(), i.record(what), 0, -1).Result()
 	require.NoError(i, err)
-	return all
-}
-
-// pointer: one that lasts leads to the only key of its id, or to a tombstone,
-// or to nothing; one that does not last leads to nothing.
-func (i inspector) pointer(name string, workspaces map[string]found) {
-	i.Helper()
-	id := i.plain(strings.TrimPrefix(name, "id:"))
-	value, err := i.client.Get(context.Background(), i.prefix+":"+name).Result()
-	if errors.Is(err, redis.Nil) {
-		return
+	for _, z := range all {
+		require.Zero(i, z.Score, "%s is sorted by its members", what)
+		members = append(members, fmt.Sprint(z.Member))
 	}
-	require.NoError(i, err)
-	left, err := i.client.PTTL(context.Background(), i.prefix+":"+name).Result()
-	require.NoError(i, err)
-	state, rest, _ := strings.Cut(value, " ")
-	_, workspace, _ := strings.Cut(rest, " ")
-	require.Equal(i, state == "=", left == -1*time.Nanosecond, "%s is %q for %s", name, value, left)
-	for other, f := range workspaces {
-		if f.keys[id] {
-			require.Equal(i, i.plain(workspace), other, "where %s leads to", name)
-			require.Equal(i, "=", state, "%s leads to a key", name)
-		}
-	}
+	return members
 }
