@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -152,6 +153,20 @@ func TestWatchLosesNothing(t *testing.T) {
 		t.Parallel()
 		through, _, proxy := proxied(t)
 		w := listen(t, through)
+		w.next(t)
+		proxy.Freeze()
+		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
+	})
+	t.Run("B07 a half-open connection ends, also of a client that waits for ever", func(t *testing.T) {
+		t.Parallel()
+		client := sharedClient(t)
+		cfg := redisstore.Config{Prefix: newPrefix(t, client)}
+		proxy, err := servers.NewProxy(client.Options().Addr)
+		require.NoError(t, err)
+		t.Cleanup(proxy.Close)
+		patient := redis.NewClient(&redis.Options{Addr: proxy.Addr(), ContextTimeoutEnabled: true, ReadTimeout: -1, WriteTimeout: -1})
+		t.Cleanup(func() { _ = patient.Close() })
+		w := listen(t, newDriver(t, patient, cfg).Store())
 		w.next(t)
 		proxy.Freeze()
 		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
