@@ -107,7 +107,7 @@ func (w *words) place() place {
 // lastNotice reads where the last notice stands.
 func (db *database) lastNotice(ctx context.Context) (place, error) {
 	c := command("get", db.layout.stream())
-	if err := db.read(ctx, c); err != nil || c.missing() {
+	if err := db.send(ctx, c); err != nil || c.missing() {
 		return place{}, err
 	}
 	d := words{text: c.text()}
