@@ -110,20 +110,14 @@ func (c *call) texts() []string {
 	return texts
 }
 
-// read sends calls that read records, which decide something. With them goes a
-// deletion of what never is there. A server refuses that if it was demoted, or if
-// its replicas have left (min-replicas-to-write): what it says may be out of
-// date. One whose memory or disk is full still answers reads.
-func (db *database) read(ctx context.Context, calls ...*call) error {
+// send sends calls to the server of the records, in one pipeline, and returns the
+// first failure. Before them goes a deletion of what never is there. A server refuses
+// that if it was demoted, or if its replicas have left (min-replicas-to-write): what
+// it says may be out of date. One whose memory or disk is full still answers.
+func (db *database) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
 	check.harmless = []string{"OOM", "MISCONF"}
-	return db.send(ctx, append([]*call{check}, calls...)...)
-}
-
-// send sends calls to the server of the records, in one pipeline, and returns
-// the first failure.
-func (db *database) send(ctx context.Context, calls ...*call) error {
-	return db.sendTo(ctx, db.recordsServer, calls)
+	return db.sendTo(ctx, db.recordsServer, append([]*call{check}, calls...))
 }
 
 // spread sends calls to the servers that hold their keys.

@@ -27,12 +27,7 @@ func (db *database) make(ctx context.Context, c change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sent := db.call(c)
-	err := db.durably(ctx, sent)
-	if status := sent.text(); status != "" && status != "ok" {
-		return statusError(status)
-	}
-	return err
+	return db.durably(ctx, db.call(c))
 }
 
 // call makes the script of a change, see change.lua.
@@ -115,6 +110,9 @@ func (db *database) durably(ctx context.Context, c *call) error {
 		calls = append(calls, info)
 	}
 	if err := db.send(ctx, calls...); err != nil {
+		return err
+	}
+	if err := statusError(c.text()); err != nil {
 		return err
 	}
 	if db.wait == 0 && replicas(info.text()) == 0 {

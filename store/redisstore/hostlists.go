@@ -18,7 +18,7 @@ func entryField(list store.ListName, name string) string {
 // Entries implements store.Lists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	get := command("hgetall", l.db.layout.lists())
-	if err := l.db.read(ctx, get); err != nil {
+	if err := l.db.send(ctx, get); err != nil {
 		return nil, fail("read lists", err)
 	}
 	var entries []store.ListEntry

@@ -35,7 +35,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (db *database) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
 	l := db.layout
 	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID)}, id)
-	if err := db.read(ctx, c); err != nil {
+	if err := db.send(ctx, c); err != nil {
 		return store.Found{}, false, err
 	}
 	if c.missing() {

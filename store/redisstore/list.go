@@ -119,7 +119,7 @@ func (db *database) visit(ctx context.Context, p *page, wanted int) (found []pla
 		keys = append(keys, db.layout.deleting())
 	}
 	c := evaluate(db.scripts.page, keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
-	if err := db.read(ctx, c); err != nil {
+	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}
 	texts := c.texts() // id, place and record of each

@@ -19,7 +19,7 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 // Find implements store.OnceIDs.
 func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (store.OnceID, error) {
 	get := command("get", o.db.layout.once(space, id))
-	if err := o.db.read(ctx, get); err != nil {
+	if err := o.db.send(ctx, get); err != nil {
 		return store.OnceID{}, fail("find one-time id", err)
 	}
 	// The expiry, and the value; see change.lua.

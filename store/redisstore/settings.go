@@ -13,7 +13,7 @@ type settings struct{ db *database }
 // Instance implements store.Settings.
 func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 	get := command("hget", s.db.layout.settings(), settingsField(""))
-	err := s.db.read(ctx, get)
+	err := s.db.send(ctx, get)
 	var in store.Instance
 	if err == nil {
 		in, err = decodeInstance(get.text())
@@ -39,7 +39,7 @@ func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, e
 func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, error) {
 	get := command("hget", s.db.layout.settings(), settingsField(id))
 	count := command("hget", s.db.layout.counts(), id)
-	if err := s.db.read(ctx, get, count); err != nil {
+	if err := s.db.send(ctx, get, count); err != nil {
 		return store.Workspace{}, err
 	}
 	return decodeWorkspace(id, get.text(), count.text())

@@ -41,7 +41,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 // workspaces that DeleteWorkspace has left.
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	left := command("hkeys", u.db.layout.deleting())
-	if err := u.db.read(ctx, left); err != nil {
+	if err := u.db.send(ctx, left); err != nil {
 		return 0, fail("purge deleted keys", err)
 	}
 	for _, workspace := range left.texts() {
@@ -64,7 +64,7 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 // Clock implements store.Upkeep.
 func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	c := command("time")
-	if err := u.db.read(ctx, c); err != nil {
+	if err := u.db.send(ctx, c); err != nil {
 		return time.Time{}, fail("read the clock", err)
 	}
 	d := words{text: line(c.texts()...)}

@@ -117,12 +117,11 @@ func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 		for _, n := range old {
 			calls = append(calls, evaluate(u.db.scripts.pruneDay, []string{u.db.layout.usage(part, "days"), u.db.layout.day(part, n)}, n))
 		}
-		err = u.db.spread(ctx, calls...)
+		if err := u.db.spread(ctx, calls...); err != nil {
+			return pruned, fail("prune usage", err)
+		}
 		for _, c := range calls {
 			pruned += int(c.int())
-		}
-		if err != nil {
-			return pruned, fail("prune usage", err)
 		}
 	}
 	return pruned, nil

@@ -107,7 +107,7 @@ func (w *words) place() place {
 // lastNotice reads where the last notice stands.
 func (db *database) lastNotice(ctx context.Context) (place, error) {
 	c := command("get", db.layout.stream())
-	if err := db.read(ctx, c); err != nil || c.missing() {
+	if err := db.send(ctx, c); err != nil || c.missing() {
 		return place{}, err
 	}
 	d := words{text: c.text()}
@@ -165,18 +165,29 @@ func (s *stream) ping(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		floor := max(s.seen.Load(), last.n)
 		var err error
-		if last, err = s.db.lastNotice(ctx); err != nil {
+		if last, err = s.begin(ctx, max(s.seen.Load(), last.n)); err != nil {
 			return err
 		}
-		if last.n < floor {
-			return errBackwards
-		}
-		if err := s.sub.Ping(ctx, last.String()); err != nil {
-			return s.db.failure(ctx, err)
-		}
 	}
+}
+
+// begin begins a round, and returns where the last notice stands. The client may
+// have no timeouts of its own.
+func (s *stream) begin(ctx context.Context, floor uint64) (place, error) {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	last, err := s.db.lastNotice(ctx)
+	switch {
+	case err != nil:
+		return place{}, err
+	case last.n < floor:
+		return place{}, errBackwards
+	}
+	if err := s.sub.Ping(ctx, last.String()); err != nil {
+		return place{}, s.db.failure(ctx, err)
+	}
+	return last, nil
 }
 
 var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavailable)

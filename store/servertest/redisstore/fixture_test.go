@@ -76,6 +76,28 @@ func newPrefix(t testing.TB, client *redis.Client) string {
 	return prefix
 }
 
+// record is the name of what belongs to the records of a store.
+func record(prefix, what string) string { return prefix + ":{" + prefix + "}:" + what }
+
+// contents is all that lies under a prefix, as Redis would move it, without what
+// stands for a change that replicas are waited for.
+func contents(t testing.TB, client *redis.Client, prefix string) map[string]string {
+	t.Helper()
+	all, ctx := make(map[string]string), context.Background()
+	keys := client.Scan(ctx, 0, prefix+":*", 1000).Iterator()
+	for keys.Next(ctx) {
+		text, err := client.Dump(ctx, keys.Val()).Result()
+		if errors.Is(err, redis.Nil) {
+			continue // it expired just now
+		}
+		require.NoError(t, err)
+		all[keys.Val()] = text
+	}
+	require.NoError(t, keys.Err())
+	delete(all, record(prefix, "waited"))
+	return all
+}
+
 // sharedClient is closed after the test's other cleanups.
 func sharedClient(t testing.TB) *redis.Client {
 	t.Helper()

@@ -40,7 +40,7 @@ func TestLostRevocations(t *testing.T) {
 			for i := range 2 {
 				require.NoError(t, revoker.Epochs.Revoke(ctx, tokenOf(i).TokenID, noon.Add(time.Hour), noon))
 			}
-			require.NoError(t, client.Del(ctx, prefix+":revoked:token-0", prefix+":revoked:token-1").Err())
+			require.NoError(t, client.Del(ctx, record(prefix, "revoked:token-0"), record(prefix, "revoked:token-1")).Err())
 
 			try.repair(t, revoker)
 			for i, want := range []bool{true, true, false} {
@@ -76,7 +76,7 @@ func TestManyRevocations(t *testing.T) {
 	}
 	t.Run("B07 all of them lost", func(t *testing.T) {
 		for i := range many {
-			require.NoError(t, client.Del(ctx, prefix+":revoked:"+tokenOf(i).TokenID).Err())
+			require.NoError(t, client.Del(ctx, record(prefix, "revoked:"+tokenOf(i).TokenID)).Err())
 		}
 		w := listen(t, one)
 		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
