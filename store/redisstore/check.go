@@ -1,9 +1,12 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -15,17 +18,36 @@ import (
 // None means: no master evicts keys, and each writes to disk at once. The
 // first Watch of a Driver does the same.
 func (d *Driver) Check(ctx context.Context) ([]string, error) {
-	findings, err := d.db.check(ctx)
-	if err != nil {
-		return nil, fail("check the servers", err)
+	var mu sync.Mutex
+	var found []string
+	check := func(ctx context.Context, server *redis.Client) error {
+		of, err := findings(ctx, server)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, finding := range of {
+			if !slices.Contains(found, finding) {
+				found = append(found, finding)
+			}
+		}
+		return err
 	}
-	for _, finding := range findings {
+	var err error
+	switch c := d.db.client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, check)
+	case *redis.Client:
+		err = check(ctx, c)
+	}
+	if err != nil {
+		return nil, fail("check the servers", d.db.outage(ctx, err))
+	}
+	for _, finding := range found {
 		d.db.log.WarnContext(ctx, "redisstore: "+finding)
 	}
-	return findings, nil
+	return found, nil
 }
 
-// checkOnce is Check for whom nobody waits.
+// checkOnce is Check for a stream that begins.
 func (db *database) checkOnce(ctx context.Context) {
 	d := Driver{db}
 	if _, err := d.Check(ctx); err != nil {
@@ -33,49 +55,36 @@ func (db *database) checkOnce(ctx context.Context) {
 	}
 }
 
-func (db *database) check(ctx context.Context) ([]string, error) {
-	cluster, ok := db.client.(*redis.ClusterClient)
-	if !ok {
-		return findings(ctx, db.client)
-	}
-	var mu sync.Mutex
-	seen := make(map[string]bool)
-	var all []string
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		found, err := findings(ctx, node)
-		mu.Lock()
-		defer mu.Unlock()
-		for _, finding := range found {
-			if !seen[finding] {
-				seen[finding] = true
-				all = append(all, finding)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, outageOf(ctx, err)
-	}
-	return all, nil
-}
+// oldest is the first version whose scripts may write after they read the clock.
+const oldest = 5
 
-// findings are about one server. One that refuses to tell is reported, too.
-func findings(ctx context.Context, server redis.Cmdable) ([]string, error) {
+// findings are about one server.
+func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
+	info, err := server.Info(ctx).Result()
+	switch {
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known, and changes wait for no replica unless Config.WaitReplicas says how many")
+	case err != nil:
+		return nil, err
+	default:
+		if version := field(info, "redis_version"); tooOld(version) {
+			found = append(found, fmt.Sprintf("the server is Redis %s: %d or later is needed", word(version), oldest))
+		}
+		if policy := field(info, "maxmemory_policy"); policy != "noeviction" {
+			found = append(found, fmt.Sprintf(
+				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten; set noeviction", cmp.Or(word(policy), "unknown")))
+		}
+	}
 	settings := make(map[string]string)
-	for _, name := range []string{"maxmemory-policy", "save", "appendonly", "appendfsync"} {
+	for _, name := range []string{"save", "appendonly", "appendfsync"} {
 		answer, err := server.ConfigGet(ctx, name).Result()
+		if refused := redis.Error(nil); errors.As(err, &refused) {
+			return append(found, "the server does not tell its configuration (+config|get), as in managed services: make sure that it writes to its disk (appendonly, appendfsync)"), nil
+		}
 		if err != nil {
-			if refused := redis.Error(nil); !errors.As(err, &refused) {
-				return nil, outageOf(ctx, err)
-			}
-			return []string{"the server does not tell its configuration: see to it yourself that it evicts no keys and writes to disk"}, nil
+			return nil, err
 		}
 		settings[name] = answer[name]
-	}
-	var found []string
-	if policy := settings["maxmemory-policy"]; policy != "noeviction" {
-		found = append(found, fmt.Sprintf(
-			"the server may evict keys when it is full (maxmemory-policy %s): spent one-time ids and deleted keys would be forgotten; set noeviction", word(policy)))
 	}
 	switch {
 	case settings["appendonly"] == "no" && settings["save"] == "":
@@ -87,6 +96,19 @@ func findings(ctx context.Context, server redis.Cmdable) ([]string, error) {
 			"the server acknowledges before it has written to disk (appendfsync %s): a crash of its machine can lose the last second; set always if that matters", word(settings["appendfsync"])))
 	}
 	return found, nil
+}
+
+// field is a line of an answer to INFO.
+func field(info, name string) string {
+	_, rest, _ := strings.Cut(info, "\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return value
+}
+
+func tooOld(version string) bool {
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n < oldest
 }
 
 // word keeps what a server answers short and in one line.

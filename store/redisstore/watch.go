@@ -147,7 +147,7 @@ func (s *stream) receive(ctx context.Context) {
 				err = fmt.Errorf("the subscription was interrupted: %w", store.ErrUnavailable)
 			}
 		} else {
-			err = outageOf(ctx, err)
+			err = s.db.outage(ctx, err)
 		}
 		if err == nil {
 			select {
@@ -216,7 +216,7 @@ func (s *stream) ping(ctx context.Context, read state) error {
 	s.rounds++
 	s.pings = append(s.pings, round{read, strconv.Itoa(s.rounds)})
 	if err := s.sub.Ping(ctx, strconv.Itoa(s.rounds)); err != nil {
-		return outageOf(ctx, err)
+		return s.db.outage(ctx, err)
 	}
 	return nil
 }
