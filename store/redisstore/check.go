@@ -55,8 +55,8 @@ func (db *database) checkOnce(ctx context.Context) {
 	}
 }
 
-// oldest is the first version whose scripts may write after they read the clock.
-const oldest = 5
+// oldest is the first version that the driver is tested with.
+const oldest = 6
 
 // findings are about one server.
 func findings(ctx context.Context, server *redis.Client) (found []string, err error) {

@@ -141,7 +141,7 @@ func (l layout) refusal(text string, commands []string) string {
 		{"CLUSTERDOWN ", "the Cluster is down, or none of its nodes serves the slot"},
 		{"TRYAGAIN ", "the slot is moving to another node of the Cluster"},
 		{"ASK ", "the slot is moving to another node of the Cluster"},
-		{"MOVED ", "another node of the Cluster serves the slot: a Cluster needs redis.NewClusterClient"},
+		{"MOVED ", "another node of the Cluster serves the slot: a Cluster needs redis.NewClusterClient, and for a slot that moves the right +asking"},
 		{"NOAUTH ", "the server asks for a password"},
 		{"ERR Protocol error: unauthenticated", "the server asks for a password"},
 		{"WRONGPASS ", "the server refuses the user's name or password, or the user is off"},

@@ -47,7 +47,7 @@ func TestAnswersInWords(t *testing.T) {
 		{"LOADING Redis is loading the dataset in memory", "the server is loading its data"},
 		{"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "the server is a replica that has lost its master"},
 		{"CLUSTERDOWN Hash slot not served", "the Cluster is down, or none of its nodes serves the slot"},
-		{"MOVED 3999 10.1.2.3:6379", "another node of the Cluster serves the slot: a Cluster needs redis.NewClusterClient"},
+		{"MOVED 3999 10.1.2.3:6379", "another node of the Cluster serves the slot: a Cluster needs redis.NewClusterClient, and for a slot that moves the right +asking"},
 		{"ASK 3999 10.1.2.3:6379", moving},
 		{"TRYAGAIN Multiple keys request during rehashing of slot", moving},
 		{"NOAUTH Authentication required.", "the server asks for a password"},
