@@ -68,8 +68,9 @@
 //
 //	ACL SETUSER latchkey +cluster|slots +asking
 //
-// Options.DB needs +select, and ClientName +client|setname. Give all rights before
-// the first call: Redis does not undo what a script wrote before it was refused.
+// Options.DB needs +select, and ClientName +client|setname. What the client says of
+// itself may be refused (+client|setinfo; or set DisableIdentity). Give all rights
+// before the first call: Redis does not undo what a script wrote until it was refused.
 //
 // # Managed services
 //

