@@ -18,14 +18,14 @@ type call struct {
 	// harmless are the errors that say nothing about the other calls of the
 	// pipeline; "*" is any.
 	harmless []string
-	cmd      *redis.Cmd
+	cmd      *redis.Cmd // empty until it was sent
 }
 
 func evaluate(s *script, keys []string, args ...any) *call {
-	return &call{script: s, keys: keys, args: args}
+	return &call{script: s, keys: keys, args: args, cmd: new(redis.Cmd)}
 }
 
-func command(args ...any) *call { return &call{args: args} }
+func command(args ...any) *call { return &call{args: args, cmd: new(redis.Cmd)} }
 
 // failed is the call's failure.
 func (c *call) failed() error {

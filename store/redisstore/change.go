@@ -28,7 +28,7 @@ func (db *database) make(ctx context.Context, c change) error {
 	}
 	sent := db.call(c)
 	err := db.durably(ctx, sent)
-	if status := sent.text(); status != "ok" && (status != "" || err == nil) {
+	if status := sent.text(); status != "" && status != "ok" {
 		return statusError(status)
 	}
 	return err

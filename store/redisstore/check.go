@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -55,9 +54,6 @@ func (db *database) checkOnce(ctx context.Context) {
 	}
 }
 
-// oldest is the first version that the driver is tested with.
-const oldest = 6
-
 // findings are about one server.
 func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
 	info, err := server.Info(ctx).Result()
@@ -67,12 +63,10 @@ func findings(ctx context.Context, server *redis.Client) (found []string, err er
 	case err != nil:
 		return nil, err
 	default:
-		if version := field(info, "redis_version"); tooOld(version) {
-			found = append(found, fmt.Sprintf("the server is Redis %s: %d or later is needed", word(version), oldest))
-		}
-		if policy := field(info, "maxmemory_policy"); policy != "noeviction" {
+		_, policy, _ := strings.Cut(info, "\nmaxmemory_policy:")
+		if policy, _, _ = strings.Cut(policy, "\r"); policy != "noeviction" {
 			found = append(found, fmt.Sprintf(
-				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten; set noeviction", cmp.Or(word(policy), "unknown")))
+				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten, and by a policy allkeys-... all keys at once; set noeviction", cmp.Or(word(policy), "unknown")))
 		}
 	}
 	settings := make(map[string]string)
@@ -96,19 +90,6 @@ func findings(ctx context.Context, server *redis.Client) (found []string, err er
 			"the server acknowledges before it has written to disk (appendfsync %s): a crash of its machine can lose the last second; set always if that matters", word(settings["appendfsync"])))
 	}
 	return found, nil
-}
-
-// field is a line of an answer to INFO.
-func field(info, name string) string {
-	_, rest, _ := strings.Cut(info, "\n"+name+":")
-	value, _, _ := strings.Cut(rest, "\r\n")
-	return value
-}
-
-func tooOld(version string) bool {
-	major, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(major)
-	return err == nil && n < oldest
 }
 
 // word keeps what a server answers short and in one line.
