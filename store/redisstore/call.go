@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -164,7 +165,7 @@ func (db *database) sendTo(ctx context.Context, find func(context.Context) (*red
 		if i < 0 {
 			return nil
 		}
-		err := db.failure(ctx, calls[i].failed())
+		err := db.failure(ctx, calls[i].script.located(calls[i].failed()))
 		if n == moving || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
 			return err
 		}
@@ -175,7 +176,14 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 	for _, c := range calls {
 		c.add(ctx, p, text)
 	}
-	_, _ = p.Exec(ctx) //nolint:errcheck // each call has its own error
+	_, err := p.Exec(ctx)
+	for _, c := range calls {
+		// The client gives no command an error where the server refused the
+		// connection, as for a wrong password. An answer is never nil.
+		if c.cmd.Err() == nil && c.cmd.Val() == nil {
+			c.cmd.SetErr(fmt.Errorf("no answer: %w", err))
+		}
+	}
 }
 
 // failure turns a client's error into one of this package. A Cluster's client is
@@ -185,5 +193,5 @@ func (db *database) failure(ctx context.Context, err error) error {
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx)
 	}
-	return outageOf(ctx, err)
+	return db.outage(ctx, err)
 }
