@@ -5,8 +5,7 @@
 //	driver, err := redisstore.New(client, redisstore.Config{})
 //	srv, err := oauth.New(driver.Store(), ...)
 //
-// It needs Redis 6 or later, or Valkey, and is tested with Redis 6.0, 7.0 and 8.0
-// and with Valkey 8.1.
+// For Redis 6 or later and Valkey 8: tested with Redis 6.0, 7.0, 8.0 and Valkey 8.1.
 //
 // # What lies where
 //
@@ -23,21 +22,21 @@
 // # What a failover can lose
 //
 // A server with replicas acknowledges a change once one of them has it in memory
-// (Config.WaitReplicas). A change that was not confirmed within Config.WaitTimeout
-// is store.ErrUnavailable, and may have been made. This leaves three losses: the
-// replica that takes over is not the one that confirmed; a master that its replicas
-// have left goes on alone, which WaitReplicas 1 or min-replicas-to-write prevents;
-// limits and counters of usage, which wait for no replica. A server that was demoted
-// or lacks those replicas may hold old data, so reads that decide something are
-// refused there. Revocations of single tokens that a failover took are written again
-// by the process that made them, the last 10,000 of each.
+// (Config.WaitReplicas). A change that was not confirmed within Config.WaitTimeout is
+// store.ErrUnavailable, and may have been made. Three losses are left: the replica
+// that takes over is not the one that confirmed; a master that its replicas have left
+// goes on alone, which WaitReplicas 1 or min-replicas-to-write prevents; limits,
+// counters and last uses wait for no replica. A server that was demoted, or that
+// lacks those replicas, may hold old data: it is asked for a write with each read that
+// decides something. A process writes the last 10,000 revocations of single tokens
+// again that it made and a failover took.
 //
 // # What a server must be set to
 //
 //	appendonly yes               or a restart loses what came since the last snapshot
 //	appendfsync always           or a crash of the machine loses the last second (everysec)
 //	maxmemory-policy noeviction  or revocations and spent one-time ids are evicted
-//	min-replicas-to-write 1      with replicas: a master without them takes no writes
+//	min-replicas-to-write 1      with replicas: a master without them soon takes no writes
 //
 // [Driver.Check] tells which of the first three are missing; the first Watch logs it.
 //
@@ -47,15 +46,17 @@
 //	redis.NewFailoverClient  Sentinel: MasterName, SentinelAddrs, SentinelPassword
 //	redis.NewClusterClient   a Cluster: not with ReadOnly, RouteByLatency, RouteRandomly
 //
-// All need ContextTimeoutEnabled. For TLS set TLSConfig, or parse a rediss:// URL
-// (redis.ParseURL, ParseFailoverURL, ParseClusterURL). A client opens up to PoolSize
-// connections to a server (10 a processor by default) and PipelinePoolSize more
-// (10), and each Watch one.
+// All need ContextTimeoutEnabled. With DialerRetries 1 a call to a server that is down
+// fails at once and says so; by default the client dials five times within half a
+// second. For TLS set TLSConfig, or parse a rediss:// URL (redis.ParseURL and the
+// like). A client opens up to PoolSize connections to a server (10 a processor by
+// default), PipelinePoolSize more (10), and one for each Watch. It logs addresses to
+// standard error unless redis.SetLogger was called.
 //
 // # Rights
 //
-// This user can do what the driver does, and nothing else. It is one line; channels
-// have rights since Redis 6.2.
+// This user can do what the driver does and nothing else (one line; Redis 6.0 has no
+// rights to channels):
 //
 //	ACL SETUSER latchkey on >password resetkeys ~latchkey:*
 //	  resetchannels &latchkey:{latchkey}:notices -@all +evalsha +eval
@@ -68,22 +69,21 @@
 //
 //	ACL SETUSER latchkey +cluster|slots +asking
 //
-// Options.DB needs +select, and ClientName +client|setname. What the client says of
-// itself may be refused (+client|setinfo; or set DisableIdentity). Give all rights
-// before the first call: Redis does not undo what a script wrote until it was refused.
+// Options.DB needs +select, and ClientName +client|setname. The client's attempts at
+// CLIENT SETINFO and MAINT_NOTIFICATIONS may be refused. Give all rights before the
+// first call: Redis does not undo what a script wrote until it was refused.
 //
 // # Managed services
 //
-// Most refuse CONFIG, and Check says that it cannot see how they write to disk. Most
-// evict by default (volatile-lru): set noeviction. One that refuses WAIT needs
-// WaitNever.
+// As their manuals say; none was tried. Where CONFIG is refused, Check cannot see how
+// a server writes to disk; where WAIT is, set WaitNever.
 //
-//	Amazon ElastiCache   volatile-lru: use a parameter group of your own; no CONFIG
-//	Amazon MemoryDB      no CONFIG; items beyond 256 MB do not move to another shard;
-//	                     not Multi-Region, where SET takes no time to live
-//	Google Memorystore   volatile-lru, also for Redis Cluster; no CONFIG
-//	Azure Managed Redis  volatile-lru
-//	OCI Cache            not sharded: a sharded one refuses scripts
+//	Amazon ElastiCache   evicts (volatile-lru) unless set to noeviction; no CONFIG
+//	Amazon MemoryDB      no CONFIG; a key of Redis beyond 256 MB stays in its shard;
+//	                     no Multi-Region, where SET takes no time to live
+//	Google Memorystore   evicts (volatile-lru) unless set to noeviction; no CONFIG
+//	Azure Managed Redis  evicts (volatile-lru) unless set to noeviction
+//	OCI Cache            no sharded clusters, which refuse scripts
 //
 // # How much fits
 //
@@ -95,18 +95,17 @@
 //	a page of 100 keys    TODO
 //	the longest script    TODO
 //
-// A Cluster adds room and speed for limits and usage only. Who needs more keeps the
-// records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and limits and usage
-// in Redis: assign Limiter and Usage of this driver's store to that of the other.
+// A Cluster adds room and speed for limits and usage only. Beyond one master, keep the
+// records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and
+// assign Limiter and Usage of this driver's store to that of the other.
 //
-// The keys of all workspaces are one hash. While a Cluster moves its slot, calls wait
-// for it, up to 6 s. MIGRATE stops both servers as long as it copies the hash, and
-// fails beyond 512 MB (proto-max-bulk-len). So leave that slot where it is:
-// CLUSTER KEYSLOT latchkey:{latchkey}:keys names it.
+// The keys of all workspaces are one hash. While a Cluster moves its slot, calls wait,
+// for 6 s at most. MIGRATE stops both servers while it copies the hash, and fails
+// beyond 512 MB (proto-max-bulk-len). So leave that slot where it is: CLUSTER KEYSLOT
+// latchkey:{latchkey}:keys names it.
 //
 // # Clocks
 //
-// Epochs and limits go by the server's clock; when keys, one-time ids and
-// revocations end, by the caller's. A time to live in Redis only clears what ended
-// ten minutes ago.
+// Epochs and limits go by the server's clock; ends of keys, one-time ids and revocations
+// by the caller's. A time to live in Redis only clears what ended ten minutes ago.
 package redisstore
