@@ -42,7 +42,7 @@ type act struct {
 
 const (
 	crowdLimit = 3
-	doomed     = "team-0" // is deleted half-way
+	doomed     = "team:{0} %" // is deleted half-way
 )
 
 // TestCrowd: whatever the order of changes, and wherever their writers die, what
@@ -120,7 +120,7 @@ func (c *crowd) write(name string) {
 func (c *crowd) change(s store.Store, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	a := act{name: name, workspace: fmt.Sprint("team-", rand.IntN(4))}
+	a := act{name: name, workspace: fmt.Sprintf("team:{%d} %%", rand.IntN(4))}
 	id := fmt.Sprint("key-", rand.IntN(12))
 	change := store.Change{Now: noon, Events: []store.Event{{ID: name, Time: noon.Add(time.Duration(rand.IntN(1000)) * time.Second), Workspace: a.workspace, Key: id}}}
 	if rand.IntN(2) == 0 {

@@ -52,8 +52,8 @@ func TestLostRevocations(t *testing.T) {
 	}
 }
 
-// Who has written many revocations can watch again: what is looked at is not
-// told of, so that no stream drowns in it.
+// A process that has written many revocations can watch again. What is still there
+// sends no notification.
 func TestManyRevocations(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
@@ -72,7 +72,7 @@ func TestManyRevocations(t *testing.T) {
 	w := listen(t, one)
 	for range 5 {
 		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
-		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost, so nothing is told")
+		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost")
 	}
 	t.Run("B07 all of them lost", func(t *testing.T) {
 		for i := range many {
@@ -88,7 +88,7 @@ func TestManyRevocations(t *testing.T) {
 			return len(notices) == many+1 || heartbeats == 100 // one of them is no token's
 		})
 		require.Len(t, notices, many+1)
-		require.False(t, gap, "others are told")
+		require.False(t, gap, "others are notified")
 		for _, i := range []int{0, many / 2, many - 1} {
 			state, err := one.Epochs.Read(ctx, tokenOf(i))
 			require.NoError(t, err)

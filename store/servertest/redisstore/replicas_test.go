@@ -51,8 +51,8 @@ func TestAReplicaThatIsStillCopying(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrUnavailable, "who asks for one gets no less")
 }
 
-// A change that no replica confirmed is made all the same: its caller knows
-// that it may be, and watchers are told of it at once.
+// A change that no replica confirmed is made all the same: its caller knows that it
+// may be, and its notification is sent.
 func TestAReplicaThatStandsStill(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")

@@ -2,12 +2,14 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
@@ -18,8 +20,9 @@ func TestRoundTrips(t *testing.T) {
 	h.left.Store(1_000_000)
 	client.AddHook(h)
 	all := slices.Concat(readCalls, refusedCalls, changeCalls)
+	var s store.Store
 	for _, counted := range []bool{false, true} { // at first the server may not have the scripts
-		s := newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
+		s = newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
 		furnish(t, s)
 		for _, c := range all {
 			h.sent.Store(0)
@@ -28,6 +31,17 @@ func TestRoundTrips(t *testing.T) {
 				require.Equal(t, c.trips, h.sent.Load(), c.name)
 			}
 		}
+	}
+	for i := range 300 {
+		create(t, s, fmt.Sprint("many-", i%2), fmt.Sprint("many-", i))
+	}
+	for _, q := range []store.KeyQuery{{}, {Workspace: "many-1"}, {Sort: store.ByName, Descending: true}} {
+		h.sent.Store(0)
+		page, err := s.Keys.List(t.Context(), q)
+		require.NoError(t, err)
+		require.Len(t, page.Keys, 100)
+		require.NotNil(t, page.Next)
+		require.EqualValues(t, 1, h.sent.Load(), "a full page of %+v", q)
 	}
 }
 
