@@ -17,8 +17,8 @@ func Unescape(word string) string {
 }
 
 func RoundTripKey(k store.Key) (store.Key, error) {
-	text := encodeKey(&k)
-	return decodeKey(k.ID, "0 0 "+text.kept+"\n"+text.whole())
+	head, rest := encodeKey(&k)
+	return decodeKey(k.ID, "0 0 "+head+"\n"+rest)
 }
 
 func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(e.ID, encodeEvent(&e)) }

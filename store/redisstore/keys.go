@@ -12,10 +12,10 @@ type keyTable struct{ db *database }
 
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
-	text := encodeKey(&k)
+	head, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, k.Workspace, limit, text.kept, text.whole(), text.byCreated, text.byName},
+		args: []any{k.ID, k.Workspace, limit, head, rest, sortable(k.Created) + k.ID, namePlace(k.Name, k.ID)},
 	})
 	return fail("create key", err)
 }
@@ -63,14 +63,10 @@ func (db *database) lookup(ctx context.Context, id, tokenID string) (found store
 
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
-	text := encodeKey(&k)
-	args := []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
-	for i := range text.secrets {
-		s := &text.secrets[i]
-		args = append(args, s.id, s.kept, s.rest)
-	}
+	_, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
-		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID), args: args,
+		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
+		args: []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), rest, namePlace(k.Name, k.ID)},
 	})
 	return fail("update key", err)
 }

@@ -26,57 +26,22 @@ import (
 // Words are escaped. Instants are microseconds since 1970 as 16 hexadecimal digits
 // that sort as time does, and empty for the zero time.
 
-// keyText is a key as scripts take it.
-type keyText struct {
-	kept      string // the first line without version and epoch
-	body      string // the second to the fifth line
-	lastUsed  string
-	secrets   []secretText
-	byCreated string
-	byName    string
-}
-
-// secretText is the line of a secret: its id, what an update keeps, and the
-// rest.
-type secretText struct{ id, kept, rest string }
-
-func encodeKey(k *store.Key) keyText {
+// encodeKey returns a key's record: the first line without version and epoch, and
+// the others.
+func encodeKey(k *store.Key) (head, rest string) {
 	var b strings.Builder
 	b.WriteString(line(flag(k.Disabled), instant(k.Updated), instant(k.NotAfter), escape(k.NotAfterText), escape(k.Name)))
 	b.WriteString("\n" + k.Permissions.String() + "\n" + k.Asked.String() + "\n")
 	for _, r := range k.Resources {
 		b.WriteString(" " + escape(r))
 	}
-	text := keyText{
-		kept: line(escape(k.Workspace), sortable(k.Created), escape(k.CreatedBy.Kind), escape(k.CreatedBy.ID),
-			strconv.Itoa(k.Depth)),
-		body:      b.String(),
-		lastUsed:  instant(k.LastUsed),
-		byCreated: sortable(k.Created) + k.ID,
-		byName:    namePlace(k.Name, k.ID),
-		secrets:   make([]secretText, len(k.Secrets)),
-	}
+	b.WriteString("\n" + instant(k.LastUsed))
 	for i := range k.Secrets {
 		s := &k.Secrets[i]
-		text.secrets[i] = secretText{
-			id: escape(s.ID),
-			kept: line(instant(s.Created), escape(s.Digest), escape(s.Prefix), escape(s.CreatedBy.Kind), escape(s.CreatedBy.ID),
-				instant(s.LastUsed)),
-			rest: line(escape(s.Hint), flag(s.Generated), instant(s.NotAfter)),
-		}
+		b.WriteString("\n" + line(escape(s.ID), instant(s.Created), escape(s.Digest), escape(s.Prefix), escape(s.CreatedBy.Kind),
+			escape(s.CreatedBy.ID), instant(s.LastUsed), escape(s.Hint), flag(s.Generated), instant(s.NotAfter)))
 	}
-	return text
-}
-
-// whole is the record without its first line.
-func (t *keyText) whole() string {
-	var b strings.Builder
-	b.WriteString(t.body + "\n" + t.lastUsed)
-	for i := range t.secrets {
-		s := &t.secrets[i]
-		b.WriteString("\n" + line(s.id, s.kept, s.rest))
-	}
-	return b.String()
+	return line(escape(k.Workspace), sortable(k.Created), escape(k.CreatedBy.Kind), escape(k.CreatedBy.ID), strconv.Itoa(k.Depth)), b.String()
 }
 
 var errRecord = errors.New("a record cannot be read")
