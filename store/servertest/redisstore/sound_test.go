@@ -118,7 +118,7 @@ func lifetimes() map[string]time.Duration {
 	return map[string]time.Duration{
 		"keys": 0, "created": 0, "names": 0, "settings": 0, "counts": 0, "deleting": 0, "tombstones": 0, "events": 0, "log": 0,
 		"stream": 0, "ring": 0, "lists": 0, "days": 0, "day": 0,
-		"done": time.Minute, "counted": time.Minute, "waited": time.Hour, "limit": time.Hour, "once": long, "revoked": long,
+		"done": time.Minute, "waited": time.Hour, "limit": time.Hour, "once": long, "revoked": long,
 	}
 }
 
