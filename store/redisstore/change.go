@@ -78,11 +78,11 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 // run behind.
 const skew = 10 * time.Minute
 
-// keepUntil is the time to live, in milliseconds, of what ends at the given
-// instant: a century at most, which Redis can count.
+// keepUntil is how long to keep what ends at the given instant, in milliseconds: a
+// century at most, which Redis can count. See lifetime in change.lua.
 func keepUntil(end, now time.Time) int64 {
 	const century = 100 * 365 * 24 * time.Hour
-	return (min(max(end.Sub(now), 0), century) + skew).Milliseconds()
+	return (min(max(end.Sub(now), 0), century-skew) + skew).Milliseconds()
 }
 
 // durably sends one call and waits until as many replicas have it as the

@@ -60,7 +60,7 @@ func (e *epochs) revoke(ctx context.Context, tokenID string, r revocation) error
 
 func (e *epochs) revoking(tokenID string, r revocation) change {
 	return change{
-		script: e.db.scripts.revoke, notice: &store.Notice{Kind: store.NoticeToken, Token: tokenID},
+		script: e.db.scripts.revoke, with: store.Change{Now: r.now}, notice: &store.Notice{Kind: store.NoticeToken, Token: tokenID},
 		extra: []string{e.db.layout.revoked(tokenID)}, args: []any{sortable(r.until), keepUntil(r.until, r.now)},
 	}
 }

@@ -1,7 +1,7 @@
 -- What every change begins with. All keys have one hash tag. After those named
 -- here come the logs of the workspaces that events belong to.
 -- ARGV: the channel; the notice, or ''; a random id; the caller's clock; the
--- one-time id's value, or '', and its time to live; the number of preconditions,
+-- one-time id's value, or '', and how long to keep it; the number of preconditions,
 -- then of each 'key' or 'settings', the name and the version; the number of events,
 -- then of each its id, place, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
@@ -40,6 +40,13 @@ local function raised(old)
 end
 
 local function following(version) return string.format('%.0f', tonumber(version) + 1) end
+
+-- lifetime is how many milliseconds to keep what is over in the given number by the
+-- caller's clock: longer by how far that is off the server's, which others go by.
+local function lifetime(left)
+  local ahead = (tonumber(now, 16) - 2^63) / 1000 - tonumber(redis.call('TIME')[1]) * 1000
+  return string.format('%.0f', math.min(tonumber(left) + math.max(ahead, math.min(-ahead, 86400000)), 3.1536e12))
+end
 
 -- Settings are "version epoch deleted rest".
 local function settingsOf(field)
@@ -117,7 +124,7 @@ local function made()
       if e[4] ~= '0' then redis.call('ZADD', KEYS[tonumber(e[4])], 0, e[2]) end
     end
   end
-  if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', onceLife) end
+  if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', lifetime(onceLife)) end
   if notice ~= '' then
     local n, before = string.match(redis.call('GET', stream) or '0 ', '^([^ ]*) (.*)$')
     local last = following(n) .. ' ' .. request

@@ -4,5 +4,5 @@ if early then return early end
 local till, life = take(), take()
 local found = redis.call('GET', KEYS[#KEYS])
 if found and found >= till then return 'ok' end
-redis.call('SET', KEYS[#KEYS], till, 'PX', life)
+redis.call('SET', KEYS[#KEYS], till, 'PX', lifetime(life))
 return made()

@@ -82,3 +82,34 @@ func TestEpochsRiseWithAClockSetBack(t *testing.T) {
 		})
 	}
 }
+
+// What ends is kept until no process takes it for valid any more, also if the clock of
+// the process that wrote it is wrong.
+func TestEndsOutliveWrongClocks(t *testing.T) {
+	ctx, client := t.Context(), sharedClient(t)
+	prefix := newPrefix(t, client)
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	for _, try := range []struct {
+		wrong, left, keeps time.Duration
+	}{
+		{0, time.Hour, time.Hour},
+		{0, -time.Hour, 0},
+		{-time.Hour, 15 * time.Minute, 75 * time.Minute},
+		{time.Hour, 15 * time.Minute, 75 * time.Minute},
+		{-20_000 * time.Hour, 15 * time.Minute, 24*time.Hour + 15*time.Minute},
+		{20_000 * time.Hour, 15 * time.Minute, 20_000*time.Hour + 15*time.Minute},
+	} {
+		theirs, err := client.Time(ctx).Result()
+		require.NoError(t, err)
+		theirs = theirs.Add(try.wrong)
+		ends := theirs.Add(try.left)
+		require.NoError(t, s.Epochs.Revoke(ctx, "token", ends, theirs))
+		require.NoError(t, s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "id", Expires: ends}, theirs))
+		for _, name := range []string{record(prefix, "revoked:token"), record(prefix, "once:test id")} {
+			left, err := client.PTTL(ctx, name).Result()
+			require.NoError(t, err)
+			require.InDelta(t, (try.keeps + 10*time.Minute).Seconds(), left.Seconds(), patience.Seconds(), "%s, %+v", name, try)
+			require.NoError(t, client.Del(ctx, name).Err())
+		}
+	}
+}
