@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -217,6 +218,18 @@ const MaxSorted = 10_000
 // MaxPage is the largest page that a list returns.
 const MaxPage = 1000
 
+// PageSize returns the size of a page that a query with the given Limit asks for.
+// A limit below 0 or above MaxPage is an error. It is for drivers.
+func PageSize(limit int) (int, error) {
+	switch {
+	case limit < 0 || limit > MaxPage:
+		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", MaxPage)
+	case limit == 0:
+		return 100, nil
+	}
+	return limit, nil
+}
+
 // KeyQuery selects and orders keys. The zero value lists all of all
 // workspaces by creation. Conditions are joined by "and".
 //
@@ -259,6 +272,22 @@ type KeyCursor struct {
 	ID   string
 	Time time.Time // ByCreated, ByLastUsed, ByExpiry
 	Name string    // ByName
+}
+
+// Cursor returns the place of k in a list of this order. It is for drivers.
+func (s KeySort) Cursor(k *Key) *KeyCursor {
+	c := &KeyCursor{ID: k.ID}
+	switch s {
+	case ByName:
+		c.Name = k.Name
+	case ByLastUsed:
+		c.Time = k.LastUsed
+	case ByExpiry:
+		c.Time = k.NotAfter
+	default:
+		c.Time = k.Created
+	}
+	return c
 }
 
 // KeyPage is one page of keys. Next is nil on the last page.

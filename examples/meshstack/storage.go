@@ -40,6 +40,7 @@ func openStore(ctx context.Context, name string) (st store.Store, end func() err
 			break
 		}
 		options.ContextTimeoutEnabled = true // a login's deadline holds while a server hangs
+		options.DialerRetries = 1            // a server that is down is told at once
 		client := redis.NewClient(options)
 		driver, err := redisstore.New(client, redisstore.Config{})
 		if err != nil {

@@ -67,7 +67,7 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 	if err := ctx.Err(); err != nil {
 		return store.EventPage{}, fail("list events", err)
 	}
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
 		return store.EventPage{}, fail("list events", err)
 	}

@@ -27,7 +27,7 @@ func (t *keyTable) list(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 	if err := ctx.Err(); err != nil {
 		return store.KeyPage{}, err
 	}
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
 		return store.KeyPage{}, err
 	}
@@ -53,19 +53,9 @@ func (t *keyTable) list(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 		page.Keys[i] = r.key()
 	}
 	if more {
-		page.Next = cursor(q.Sort, rows[limit-1])
+		page.Next = q.Sort.Cursor(&page.Keys[limit-1])
 	}
 	return page, nil
-}
-
-func pageSize(limit int) (int, error) {
-	if limit < 0 || limit > store.MaxPage {
-		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", store.MaxPage)
-	}
-	if limit == 0 {
-		return 100, nil
-	}
-	return limit, nil
 }
 
 // scan collects up to limit matching rows after the given place.
@@ -144,21 +134,6 @@ func place(q *store.KeyQuery) *row {
 		ws: &workspace{id: q.Workspace}, id: q.After.ID, name: q.After.Name,
 		created: value, lastUsed: value, notAfter: value,
 	}
-}
-
-func cursor(sort store.KeySort, r *row) *store.KeyCursor {
-	c := &store.KeyCursor{ID: r.id}
-	switch sort {
-	case store.ByName:
-		c.Name = r.name
-	case store.ByLastUsed:
-		c.Time = instant(r.lastUsed)
-	case store.ByExpiry:
-		c.Time = instant(r.notAfter)
-	default:
-		c.Time = instant(r.created)
-	}
-	return c
 }
 
 // matches reports whether r meets every condition of q.

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -14,8 +15,8 @@ type call struct {
 	script *script // or nil for a plain command
 	keys   []string
 	args   []any // of a plain command: all of it
-	// harmless are the errors that say nothing about the other calls of the
-	// pipeline; "*" is any.
+	// harmless are the beginnings of errors that say nothing about the other calls
+	// of the pipeline.
 	harmless []string
 	cmd      *redis.Cmd // empty until the call is sent
 }
@@ -29,13 +30,13 @@ func command(args ...any) *call { return &call{args: args, cmd: new(redis.Cmd)} 
 // failed is the call's failure.
 func (c *call) failed() error {
 	err := c.cmd.Err()
-	if err == nil || c.missing() || slices.ContainsFunc(c.harmless, func(code string) bool {
-		return code == "*" || redis.HasErrorPrefix(err, code)
-	}) {
+	if err == nil || c.missing() || slices.ContainsFunc(c.harmless, func(code string) bool { return redis.HasErrorPrefix(err, code) }) {
 		return nil
 	}
 	return err
 }
+
+var anyError = []string{""}
 
 // add adds the call to a pipeline, by its script's hash or with its text.
 func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
@@ -110,27 +111,19 @@ func (c *call) texts() []string {
 	return texts
 }
 
-// read sends calls that read records, which decide something. With them goes a
-// deletion of what never is there. A server refuses that if it was demoted, or if
-// its replicas have left (min-replicas-to-write): what it says may be out of
-// date. One whose memory or disk is full still answers reads.
-func (db *database) read(ctx context.Context, calls ...*call) error {
+// send sends calls to the server of the records, in one pipeline, and returns the
+// first failure. Before them goes a deletion of what never is there. A server refuses
+// that if it was demoted, or if its replicas have left (min-replicas-to-write): what
+// it says may be out of date. One whose memory or disk is full still answers.
+func (db *database) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
 	check.harmless = []string{"OOM", "MISCONF"}
-	return db.send(ctx, append([]*call{check}, calls...)...)
-}
-
-// send sends calls to the server of the records, in one pipeline, and returns
-// the first failure.
-func (db *database) send(ctx context.Context, calls ...*call) error {
-	_, err := db.sendTo(ctx, db.recordsServer, calls)
-	return err
+	return db.sendTo(ctx, db.recordsServer, append([]*call{check}, calls...))
 }
 
 // spread sends calls to the servers that hold their keys.
 func (db *database) spread(ctx context.Context, calls ...*call) error {
-	_, err := db.sendTo(ctx, nil, calls)
-	return err
+	return db.sendTo(ctx, nil, calls)
 }
 
 // recordsServer finds the server of the records.
@@ -151,15 +144,16 @@ const moving = 100
 // sendTo sends calls to the server that find returns, or each to that of its
 // keys. They are sent again if the server had forgotten a script or did not hold
 // the slot; so each must be one that can be repeated.
-func (db *database) sendTo(ctx context.Context, find func(context.Context) (*redis.Client, error), calls []*call) (server *redis.Client, err error) {
+func (db *database) sendTo(ctx context.Context, find func(context.Context) (*redis.Client, error), calls []*call) error {
 	if err := ctx.Err(); err != nil || len(calls) == 0 {
-		return nil, err
+		return err
 	}
 	for n := 0; ; n++ {
 		pipeline := db.client.Pipeline
 		if find != nil {
-			if server, err = find(ctx); err != nil {
-				return nil, db.failure(ctx, err)
+			server, err := find(ctx)
+			if err != nil {
+				return db.failure(ctx, err)
 			}
 			pipeline = server.Pipeline
 		}
@@ -167,14 +161,13 @@ func (db *database) sendTo(ctx context.Context, find func(context.Context) (*red
 		if slices.ContainsFunc(calls, (*call).unknown) {
 			exec(ctx, pipeline(), calls, true)
 		}
-		for _, c := range calls {
-			if err = c.failed(); err != nil {
-				err = db.failure(ctx, err)
-				break
-			}
+		i := slices.IndexFunc(calls, func(c *call) bool { return c.failed() != nil })
+		if i < 0 {
+			return nil
 		}
+		err := db.failure(ctx, calls[i].script.located(calls[i].failed()))
 		if n == moving || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
-			return server, err
+			return err
 		}
 	}
 }
@@ -183,7 +176,14 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 	for _, c := range calls {
 		c.add(ctx, p, text)
 	}
-	_, _ = p.Exec(ctx) //nolint:errcheck // each call has its own error
+	_, err := p.Exec(ctx)
+	for _, c := range calls {
+		// The client gives no command an error where the server refused the
+		// connection, as for a wrong password. An answer is never nil.
+		if c.cmd.Err() == nil && c.cmd.Val() == nil {
+			c.cmd.SetErr(fmt.Errorf("no answer: %w", err))
+		}
+	}
 }
 
 // failure turns a client's error into one of this package. A Cluster's client is
@@ -193,5 +193,5 @@ func (db *database) failure(ctx context.Context, err error) error {
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx)
 	}
-	return outageOf(ctx, err)
+	return db.outage(ctx, err)
 }

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,12 +27,7 @@ func (db *database) make(ctx context.Context, c change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sent := db.call(c)
-	err := db.durably(ctx, sent)
-	if status := sent.text(); status != "" && status != "ok" {
-		return statusError(status)
-	}
-	return err
+	return db.durably(ctx, db.call(c))
 }
 
 // call makes the script of a change, see change.lua.
@@ -55,35 +51,27 @@ func (db *database) call(c change) *call {
 		}
 		args = append(args, kind, name, p.Version)
 	}
-	logs := logKeys{db.layout, &keys}
 	args = append(args, len(c.with.Events))
 	for i := range c.with.Events {
 		e := &c.with.Events[i]
-		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e), logs.number(e.Workspace))
+		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e), l.logNumber(&keys, e.Workspace))
 	}
 	keys = append(keys, c.extra...)
 	return evaluate(c.script, keys, append(args, c.args...)...)
 }
 
-// logKeys adds the logs of workspaces to a script's keys.
-type logKeys struct {
-	layout layout
-	keys   *[]string
-}
-
-// number is the place among the keys, from 1; 0 is none.
-func (l logKeys) number(workspace string) int {
+// logNumber adds the log of a workspace to a script's keys, and returns its place
+// among them, from 1; without a workspace 0.
+func (l layout) logNumber(keys *[]string, workspace string) int {
 	if workspace == "" {
 		return 0
 	}
-	name := l.layout.log(workspace)
-	for i, key := range *l.keys {
-		if key == name {
-			return i + 1
-		}
+	name := l.log(workspace)
+	if i := slices.Index(*keys, name); i >= 0 {
+		return i + 1
 	}
-	*l.keys = append(*l.keys, name)
-	return len(*l.keys)
+	*keys = append(*keys, name)
+	return len(*keys)
 }
 
 // skew is how long what has an end is kept beyond it, for callers whose clocks
@@ -107,39 +95,37 @@ func (db *database) durably(ctx context.Context, c *call) error {
 	if err != nil {
 		return db.failure(ctx, err)
 	}
-	addr := server.Options().Addr
-	_, followed := db.followed.Load(addr)
-	need := max(db.wait, 0)
-	if db.wait == 0 && followed {
-		need = 1
+	need, addr := max(db.wait, 0), server.Options().Addr
+	if _, followed := db.followed.Load(addr); followed {
+		need = max(need, 1)
 	}
-	calls := []*call{c}
 	write, wait := db.waiting(need)
+	info := command("info", "replication")
+	info.harmless = anyError // a server that does not tell has no replicas that we know of; Check says so
+	calls := []*call{c}
 	if need > 0 {
 		calls = append(calls, write, wait)
 	}
-	info := command("info", "replication")
-	info.harmless = []string{"*"} // a server that does not tell has no replicas that we know of; Check says so
 	if db.wait == 0 {
 		calls = append(calls, info)
 	}
-	if server, err = db.sendTo(ctx, db.recordsServer, calls); err != nil {
+	if err := db.send(ctx, calls...); err != nil {
 		return err
 	}
-	if db.wait == 0 {
-		addr = server.Options().Addr
-		switch n := replicas(info.text()); {
-		case n == 0:
-			db.followed.Delete(addr)
-			return nil
-		case !followed:
-			// The first replica that this process sees here.
-			db.followed.Store(addr, true)
-			need = 1
-			write, wait = db.waiting(need)
-			if _, err := db.sendTo(ctx, db.recordsServer, []*call{write, wait}); err != nil {
-				return err
-			}
+	if err := statusError(c.text()); err != nil {
+		return err
+	}
+	if db.wait == 0 && replicas(info.text()) == 0 {
+		db.followed.Delete(addr)
+		return nil
+	}
+	if db.wait == 0 && need == 0 {
+		// The first replica that this process sees here.
+		db.followed.Store(addr, true)
+		need = 1
+		write, wait = db.waiting(need)
+		if err := db.send(ctx, write, wait); err != nil {
+			return err
 		}
 	}
 	if need > 0 && wait.int() < int64(need) {
@@ -150,7 +136,7 @@ func (db *database) durably(ctx context.Context, c *call) error {
 
 func (db *database) waiting(replicas int) (write, wait *call) {
 	write = command("set", db.layout.record("waited"), "1", "px", skew.Milliseconds())
-	write.harmless = []string{"*"}
+	write.harmless = anyError
 	return write, command("wait", replicas, db.waitTimeout.Milliseconds())
 }
 

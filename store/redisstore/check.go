@@ -1,9 +1,11 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,17 +17,36 @@ import (
 // None means: no master evicts keys, and each writes to disk at once. The
 // first Watch of a Driver does the same.
 func (d *Driver) Check(ctx context.Context) ([]string, error) {
-	findings, err := d.db.check(ctx)
-	if err != nil {
-		return nil, fail("check the servers", err)
+	var mu sync.Mutex
+	var found []string
+	check := func(ctx context.Context, server *redis.Client) error {
+		of, err := findings(ctx, server)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, finding := range of {
+			if !slices.Contains(found, finding) {
+				found = append(found, finding)
+			}
+		}
+		return err
 	}
-	for _, finding := range findings {
+	var err error
+	switch c := d.db.client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, check)
+	case *redis.Client:
+		err = check(ctx, c)
+	}
+	if err != nil {
+		return nil, fail("check the servers", d.db.outage(ctx, err))
+	}
+	for _, finding := range found {
 		d.db.log.WarnContext(ctx, "redisstore: "+finding)
 	}
-	return findings, nil
+	return found, nil
 }
 
-// checkOnce is Check for whom nobody waits.
+// checkOnce is Check for a stream that begins.
 func (db *database) checkOnce(ctx context.Context) {
 	d := Driver{db}
 	if _, err := d.Check(ctx); err != nil {
@@ -33,49 +54,31 @@ func (db *database) checkOnce(ctx context.Context) {
 	}
 }
 
-func (db *database) check(ctx context.Context) ([]string, error) {
-	cluster, ok := db.client.(*redis.ClusterClient)
-	if !ok {
-		return findings(ctx, db.client)
-	}
-	var mu sync.Mutex
-	seen := make(map[string]bool)
-	var all []string
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		found, err := findings(ctx, node)
-		mu.Lock()
-		defer mu.Unlock()
-		for _, finding := range found {
-			if !seen[finding] {
-				seen[finding] = true
-				all = append(all, finding)
-			}
+// findings are about one server.
+func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
+	info, err := server.Info(ctx).Result()
+	switch {
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known, and changes wait for no replica unless Config.WaitReplicas says how many")
+	case err != nil:
+		return nil, err
+	default:
+		_, policy, _ := strings.Cut(info, "\nmaxmemory_policy:")
+		if policy, _, _ = strings.Cut(policy, "\r"); policy != "noeviction" {
+			found = append(found, fmt.Sprintf(
+				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten, and by a policy allkeys-... all keys at once; set noeviction", cmp.Or(word(policy), "unknown")))
 		}
-		return err
-	})
-	if err != nil {
-		return nil, outageOf(ctx, err)
 	}
-	return all, nil
-}
-
-// findings are about one server. One that refuses to tell is reported, too.
-func findings(ctx context.Context, server redis.Cmdable) ([]string, error) {
 	settings := make(map[string]string)
-	for _, name := range []string{"maxmemory-policy", "save", "appendonly", "appendfsync"} {
+	for _, name := range []string{"save", "appendonly", "appendfsync"} {
 		answer, err := server.ConfigGet(ctx, name).Result()
+		if refused := redis.Error(nil); errors.As(err, &refused) {
+			return append(found, "the server does not tell its configuration (+config|get), as in managed services: make sure that it writes to its disk (appendonly, appendfsync)"), nil
+		}
 		if err != nil {
-			if refused := redis.Error(nil); !errors.As(err, &refused) {
-				return nil, outageOf(ctx, err)
-			}
-			return []string{"the server does not tell its configuration: see to it yourself that it evicts no keys and writes to disk"}, nil
+			return nil, err
 		}
 		settings[name] = answer[name]
-	}
-	var found []string
-	if policy := settings["maxmemory-policy"]; policy != "noeviction" {
-		found = append(found, fmt.Sprintf(
-			"the server may evict keys when it is full (maxmemory-policy %s): spent one-time ids and deleted keys would be forgotten; set noeviction", word(policy)))
 	}
 	switch {
 	case settings["appendonly"] == "no" && settings["save"] == "":

@@ -1,93 +1,111 @@
 // Package redisstore keeps everything in Redis: one server, one with replicas
 // under Sentinel, or a Cluster. Processes that share the data act as one.
 //
+//	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+//	driver, err := redisstore.New(client, redisstore.Config{})
+//	srv, err := oauth.New(driver.Store(), ...)
+//
+// For Redis 6 or later and Valkey 8: tested with Redis 6.0, 7.0, 8.0 and Valkey 8.1.
+//
 // # What lies where
 //
-// All of a workspace lies in one slot: its keys, their orders, its settings,
-// events and tombstones share the hash tag {w:workspace}. What belongs to no
-// workspace has slots of its own: the instance's settings, the signing ring
-// and the stream of notices under {i}; a pointer from each key's id to its
-// workspace; each one-time id, limit and revoked token; uses in 16 parts.
+// All records of a store lie in one hash slot and so on one master. Their names
+// begin with latchkey:{latchkey}: where latchkey is Config.Prefix. Limits
+// (latchkey:limit:...) and the counters of usage (latchkey:{usage 0}:... to 15) are
+// spread over the masters of a Cluster.
 //
-// A look-up takes one round trip once the process has seen the key, and two the
-// first time. A key and its workspace are read at one moment. In a Cluster the
-// instance's settings come from another slot in the same trip and may be a few
-// microseconds older or newer; a change to either is never seen in part.
+// A look-up is one script and one round trip. So is a change: its script compares
+// what the change rests on, writes the record, its orders, its events and its
+// one-time id, and publishes its notice, all at one moment. A client that lost the
+// answer sends the script again, and the change is made once.
 //
-// # Changes
+// # What a failover can lose
 //
-// A change is one script in the slot of its workspace: record, orders, events
-// and the receipt of its one-time id. Around it stand steps in other slots,
-// each harmless if it stays alone:
+// A server with replicas acknowledges a change once one of them has it in memory
+// (Config.WaitReplicas). A change that was not confirmed within Config.WaitTimeout is
+// store.ErrUnavailable, and may have been made. Three losses are left: the replica
+// that takes over is not the one that confirmed; a master that its replicas have left
+// goes on alone, which WaitReplicas 1 or min-replicas-to-write prevents; limits,
+// counters and last uses wait for no replica. A server that was demoted, or that
+// lacks those replicas, may hold old data: it is asked for a write with each read that
+// decides something. A process writes the last 10,000 revocations of single tokens
+// again that it made and a failover took.
 //
-//   - A note of what is about to change is written first, and the change is
-//     told to watchers after it was made. If the writer dies in between,
-//     streams fall silent after 0.3 s, so that nobody relies on them, and a
-//     watcher tells in its place after 2 s.
-//   - A new key's pointer is reserved first, for two minutes, and made lasting
-//     afterwards, by a watcher if need be. One that leads nowhere is given to whoever asks next.
-//   - A one-time id is reserved first and names the change it belongs to. The
-//     receipt in the change's slot decides: who finds an id that stays
-//     reserved asks for the receipt, or, if there is none, writes one that
-//     stops the change for good. So an id is spent exactly if its change was
-//     made, whoever dies when.
+// # What a server must be set to
 //
-// Every record names the request that wrote it, so that a request which the
-// client sends again after a lost answer is not taken for another's.
+//	appendonly yes               or a restart loses what came since the last snapshot
+//	appendfsync always           or a crash of the machine loses the last second (everysec)
+//	maxmemory-policy noeviction  or revocations and spent one-time ids are evicted
+//	min-replicas-to-write 1      with replicas: a master without them soon takes no writes
 //
-// What a change rests on (store.Change.If) may lie in another slot. It is read
-// right before the change and not with it: a record that moves between the two
-// goes unnoticed. There are no Lists.
+// [Driver.Check] tells which of the first three are missing; the first Watch logs it.
 //
-// # What Redis may forget
+// # Clients
 //
-// Redis answers before data is on disk or on a replica. Check tells whether a
-// server may evict keys or keeps nothing on disk; the first Watch logs it. With
-// replicas that have their first copy a change waits for one of them unless
-// Config.WaitReplicas says otherwise. One that was not confirmed in time is store.ErrUnavailable, and
-// may have been made nevertheless.
+//	redis.NewClient          one server
+//	redis.NewFailoverClient  Sentinel: MasterName, SentinelAddrs, SentinelPassword
+//	redis.NewClusterClient   a Cluster: not with ReadOnly, RouteByLatency, RouteRandomly
 //
-// What a failover by Sentinel takes, as the tests count it: of some 300 changes
-// acknowledged under load before and after the master was killed, none, with
-// one replica waited for and also with none; the service was back after about
-// 3.5 s, of which the sentinels take two to notice. If they take a master that is
-// only slow for one that is down, what it acknowledges until it is told is lost:
-// 98 of 325 in a run on a busy machine, with half a second to notice. Where the replicas
-// had lost their master before it was killed, and it went on for 20 changes:
-// all 20, with WaitNever and also by default, since then there is no replica to
-// wait for; none with WaitReplicas 1, for it acknowledged none. Who cannot
-// afford that sets WaitReplicas to 1.
+// All need ContextTimeoutEnabled. With DialerRetries 1 a call to a server that is down
+// fails at once and says so; by default the client dials five times within half a
+// second. For TLS set TLSConfig, or parse a rediss:// URL (redis.ParseURL and the
+// like). A client opens up to PoolSize connections to a server (10 a processor by
+// default), PipelinePoolSize more (10), and one for each Watch. It logs addresses to
+// standard error unless redis.SetLogger was called.
 //
-// A server that was demoted, or that its replicas have left while
-// min-replicas-to-write is set, still answers reads from what it knew. Lookup,
-// Epochs.Read and the heartbeats of Watch ask it for a write as well, and are
-// store.ErrUnavailable where it refuses one. A server that is merely full goes
-// on answering them.
+// # Rights
 //
-// In a Cluster a failover concerns one master. A key whose pointer it takes is
-// in the lists and cannot log in: replace it. A workspace that it takes from the
-// list of all comes back with its next change. Where a master does not answer,
-// the client is told to ask who holds its slots by now; of some 400 changes
-// acknowledged around the death of one of three masters, each with a replica,
-// none was lost, and the service was back within a second of the takeover.
+// This user can do what the driver does and nothing else (one line; Redis 6.0 has no
+// rights to channels):
 //
-// Slots may move from master to master at any time. While one is on its way,
-// Redis refuses what takes several keys of it; calls wait for it, for about 6 s
-// unless their context ends before.
+//	ACL SETUSER latchkey on >password resetkeys ~latchkey:*
+//	  resetchannels &latchkey:{latchkey}:notices -@all +evalsha +eval
+//	  +get +mget +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset
+//	  +hsetnx +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
+//	  +zrevrangebylex +sadd +srem +smembers +publish +subscribe +ping +time +wait
+//	  +info +config|get
 //
-// A process remembers the last 10,000 revocations of single tokens that it
-// wrote, and writes back what is missing when it reads less than it wrote and
-// when its Watch begins anew.
+// On every node of a Cluster:
 //
-// Time to live is garbage collection here: every comparison is with the
-// caller's clock, except for when to tell in another's place. Epochs go by the
-// server's.
+//	ACL SETUSER latchkey +cluster|slots +asking
 //
-// # What it takes
+// Options.DB needs +select, and ClientName +client|setname. The client's attempts at
+// CLIENT SETINFO and MAINT_NOTIFICATIONS may be refused. Give all rights before the
+// first call: Redis does not undo what a script wrote until it was refused.
 //
-// A look-up is one script in one trip, and under 30 us of the process beyond
-// the client's bare trip. A creation takes 4 trips, with a one-time id 6. A
-// list over all workspaces reads a little of each: about 20 us a workspace and
-// page. A lost notice shows within about 0.3 s, and a half-open connection
-// falls silent at once.
+// # Managed services
+//
+// As their manuals say; none was tried. Where CONFIG is refused, Check cannot see how
+// a server writes to disk; where WAIT is, set WaitNever.
+//
+//	Amazon ElastiCache   evicts (volatile-lru) unless set to noeviction; no CONFIG
+//	Amazon MemoryDB      no CONFIG; a key of Redis beyond 256 MB stays in its shard;
+//	                     no Multi-Region, where SET takes no time to live
+//	Google Memorystore   evicts (volatile-lru) unless set to noeviction; no CONFIG
+//	Azure Managed Redis  evicts (volatile-lru) unless set to noeviction
+//	OCI Cache            no sharded clusters, which refuse scripts
+//
+// # How much fits
+//
+// One master holds and serves all records:
+//
+//	bytes a key           TODO
+//	look-ups a second     TODO
+//	changes a second      TODO
+//	a page of 100 keys    TODO
+//	the longest script    TODO
+//
+// A Cluster adds room and speed for limits and usage only. Beyond one master, keep the
+// records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and
+// assign Limiter and Usage of this driver's store to that of the other.
+//
+// The keys of all workspaces are one hash. While a Cluster moves its slot, calls wait,
+// for 6 s at most. MIGRATE stops both servers while it copies the hash, and fails
+// beyond 512 MB (proto-max-bulk-len). So leave that slot where it is: CLUSTER KEYSLOT
+// latchkey:{latchkey}:keys names it.
+//
+// # Clocks
+//
+// Epochs and limits go by the server's clock; ends of keys, one-time ids and revocations
+// by the caller's. A time to live in Redis only clears what ended ten minutes ago.
 package redisstore

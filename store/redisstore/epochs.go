@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -13,10 +15,7 @@ type epochs struct{ db *database }
 // Read implements store.Epochs.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	state, err := e.read(ctx, &ref)
-	if err != nil {
-		return store.EpochState{}, fail("read epochs", err)
-	}
-	return state, nil
+	return state, fail("read epochs", err)
 }
 
 func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochState, error) {
@@ -66,38 +65,18 @@ func (e *epochs) revoking(tokenID string, r revocation) change {
 	}
 }
 
-// restore writes the revocations again that this process remembers and that
-// are not there. It reads first, and publishes only what it writes: the notices
-// of thousands would be too many for the streams of all processes.
+// restore writes the revocations again that this process remembers. Those that
+// are there stay as they are and send no notice.
 func (e *epochs) restore(ctx context.Context) error {
 	all := e.db.revocations.all()
-	ids := make([]string, 0, len(all))
-	for id := range all {
-		ids = append(ids, id)
-	}
-	for len(ids) > 0 {
-		n := min(len(ids), stretch)
-		if err := e.restoreThese(ctx, ids[:n], all); err != nil {
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(all)), stretch) {
+		calls := make([]*call, len(ids))
+		for i, id := range ids {
+			calls[i] = e.db.call(e.revoking(id, all[id]))
+		}
+		if err := e.db.send(ctx, calls...); err != nil {
 			return err
 		}
-		ids = ids[n:]
 	}
 	return nil
-}
-
-func (e *epochs) restoreThese(ctx context.Context, ids []string, all map[string]revocation) error {
-	get := command("mget")
-	for _, id := range ids {
-		get.args = append(get.args, e.db.layout.revoked(id))
-	}
-	if err := e.db.read(ctx, get); err != nil {
-		return err
-	}
-	var lost []*call
-	for i, text := range get.texts() {
-		if text < sortable(all[ids[i]].until) {
-			lost = append(lost, e.db.call(e.revoking(ids[i], all[ids[i]])))
-		}
-	}
-	return e.db.send(ctx, lost...)
 }

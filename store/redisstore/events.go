@@ -29,14 +29,11 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 // List implements store.Events.
 func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
 	page, err := l.list(ctx, &q)
-	if err != nil {
-		return store.EventPage{}, fail("list events", err)
-	}
-	return page, nil
+	return page, fail("list events", err)
 }
 
 func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
 		return store.EventPage{}, err
 	}
@@ -52,35 +49,15 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 			p.to = place
 		}
 	}
-	var result store.EventPage
-	for {
-		found, more, err := l.db.visit(ctx, &p, limit+1-len(result.Events))
-		if err != nil {
-			return store.EventPage{}, err
-		}
-		for _, r := range found {
-			e, err := decodeEvent(r.text)
-			if err != nil {
-				return store.EventPage{}, err
-			}
-			switch {
-			case !eventMatches(q, &e):
-			case len(result.Events) == limit:
-				last := &result.Events[limit-1]
-				result.Next = &store.EventCursor{Time: last.Time, ID: last.ID}
-				return result, nil
-			default:
-				result.Events = append(result.Events, e)
-			}
-		}
-		if !more {
-			return result, nil
-		}
+	// One more than asked for tells whether there is a next page.
+	events, err := collect(ctx, l.db, p, limit+1, decodeEvent, func(e *store.Event) bool {
+		return (q.Key == "" || e.Key == q.Key) && (q.Action == "" || e.Action == q.Action) && (q.ActorID == "" || e.Actor.ID == q.ActorID)
+	})
+	if err != nil || len(events) <= limit {
+		return store.EventPage{Events: events}, err
 	}
-}
-
-func eventMatches(q *store.EventQuery, e *store.Event) bool {
-	return (q.Key == "" || e.Key == q.Key) && (q.Action == "" || e.Action == q.Action) && (q.ActorID == "" || e.Actor.ID == q.ActorID)
+	last := &events[limit-1]
+	return store.EventPage{Events: events[:limit:limit], Next: &store.EventCursor{Time: last.Time, ID: last.ID}}, nil
 }
 
 // Prune implements store.Events, 200 events a script.
@@ -105,13 +82,12 @@ func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more boo
 		return 0, false, err
 	}
 	c := l.db.call(change{script: l.db.scripts.prune, args: []any{len(found)}})
-	logs := logKeys{l.db.layout, &c.keys}
 	for _, r := range found {
-		e, err := decodeEvent(r.text)
+		e, err := decodeEvent(r.id, r.text)
 		if err != nil {
 			return 0, false, err
 		}
-		c.args = append(c.args, r.id, r.place, logs.number(e.Workspace))
+		c.args = append(c.args, r.id, r.place, l.db.layout.logNumber(&c.keys, e.Workspace))
 	}
 	if err := l.db.send(ctx, c); err != nil {
 		return 0, false, err

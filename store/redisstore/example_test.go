@@ -12,7 +12,7 @@ import (
 // The client is the host's own: one server, failover by Sentinel
 // (redis.NewFailoverClient) or a Cluster (redis.NewClusterClient).
 func Example() {
-	client := redis.NewClient(&redis.Options{Addr: "redis.example.com:6379", ContextTimeoutEnabled: true})
+	client := redis.NewClient(&redis.Options{Addr: "redis.example.com:6379", ContextTimeoutEnabled: true, DialerRetries: 1})
 	driver, err := redisstore.New(client, redisstore.Config{})
 	if err != nil {
 		fmt.Println(err)

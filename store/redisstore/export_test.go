@@ -9,21 +9,23 @@ import (
 
 // The seam for fuzzing what is kept as text.
 
-var (
-	Escape   = escape
-	Unescape = unescape
-)
+func Escape(text string) string { return escape(text) }
 
-func RoundTripKey(k store.Key) (store.Key, error) {
-	text := encodeKey(&k)
-	return decodeKey(k.ID, "0 0 "+text.kept+"\n"+text.whole())
+func Unescape(word string) string {
+	w := words{text: word}
+	return w.word()
 }
 
-func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(encodeEvent(&e)) }
+func RoundTripKey(k store.Key) (store.Key, error) {
+	head, rest := encodeKey(&k)
+	return decodeKey(k.ID, "0 0 "+head+"\n"+rest)
+}
+
+func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(e.ID, encodeEvent(&e)) }
 
 func DecodeKey(record string) (store.Key, error) { return decodeKey("id", record) }
 
-func DecodeEvent(text string) (store.Event, error) { return decodeEvent(text) }
+func DecodeEvent(text string) (store.Event, error) { return decodeEvent("id", text) }
 
 func RoundTripInstance(in store.Instance) (store.Instance, error) {
 	return decodeInstance("0 0 0 " + encodeInstance(&in))

@@ -18,7 +18,7 @@ func entryField(list store.ListName, name string) string {
 // Entries implements store.Lists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	get := command("hgetall", l.db.layout.lists())
-	if err := l.db.read(ctx, get); err != nil {
+	if err := l.db.send(ctx, get); err != nil {
 		return nil, fail("read lists", err)
 	}
 	var entries []store.ListEntry
@@ -42,17 +42,11 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	for _, e := range entries {
 		args = append(args, entryField(e.List, e.Name), escape(e.Fingerprint), instant(e.Until))
 	}
-	if err := l.db.make(ctx, change{script: l.db.scripts.entries, args: args}); err != nil {
-		return fail("record list entries", err)
-	}
-	return nil
+	return fail("record list entries", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
 }
 
 // Forget implements store.Lists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
 	args := []any{flag(true), 1, entryField(list, name), "", ""}
-	if err := l.db.make(ctx, change{script: l.db.scripts.entries, args: args}); err != nil {
-		return fail("forget list entry", err)
-	}
-	return nil
+	return fail("forget list entry", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
 }

@@ -12,15 +12,12 @@ type keyTable struct{ db *database }
 
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
-	text := encodeKey(&k)
+	head, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, k.Workspace, limit, text.kept, text.whole(), text.byCreated, text.byName},
+		args: []any{k.ID, k.Workspace, limit, head, rest, sortable(k.Created) + k.ID, namePlace(k.Name, k.ID)},
 	})
-	if err != nil {
-		return fail("create key", err)
-	}
-	return nil
+	return fail("create key", err)
 }
 
 func keyNotice(workspace, id string) *store.Notice {
@@ -30,10 +27,7 @@ func keyNotice(workspace, id string) *store.Notice {
 // Lookup implements store.Keys.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 	found, _, err := t.db.lookup(ctx, id, "")
-	if err != nil {
-		return store.Found{}, fail("look up key", err)
-	}
-	return found, nil
+	return found, fail("look up key", err)
 }
 
 // lookup reads a key with the settings around it, and whether the token with
@@ -41,7 +35,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 func (db *database) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
 	l := db.layout
 	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID)}, id)
-	if err := db.read(ctx, c); err != nil {
+	if err := db.send(ctx, c); err != nil {
 		return store.Found{}, false, err
 	}
 	if c.missing() {
@@ -69,19 +63,12 @@ func (db *database) lookup(ctx context.Context, id, tokenID string) (found store
 
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
-	text := encodeKey(&k)
-	args := []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
-	for i := range text.secrets {
-		s := &text.secrets[i]
-		args = append(args, s.id, s.kept, s.rest)
-	}
+	_, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
-		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID), args: args,
+		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
+		args: []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), rest, namePlace(k.Name, k.ID)},
 	})
-	if err != nil {
-		return fail("update key", err)
-	}
-	return nil
+	return fail("update key", err)
 }
 
 // Delete implements store.Keys.
@@ -90,8 +77,5 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
 		args: []any{id, workspace, version, sortable(at)},
 	})
-	if err != nil {
-		return fail("delete key", err)
-	}
-	return nil
+	return fail("delete key", err)
 }

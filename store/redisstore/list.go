@@ -15,14 +15,11 @@ import (
 // List implements store.Keys.
 func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	page, err := t.list(ctx, &q)
-	if err != nil {
-		return store.KeyPage{}, fail("list keys", err)
-	}
-	return page, nil
+	return page, fail("list keys", err)
 }
 
 func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
 		return store.KeyPage{}, err
 	}
@@ -42,17 +39,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if len(keys) <= limit {
 		return store.KeyPage{Keys: keys}, nil
 	}
-	return store.KeyPage{Keys: keys[:limit:limit], Next: cursor(q.Sort, &keys[limit-1])}, nil
-}
-
-func pageSize(limit int) (int, error) {
-	if limit < 0 || limit > store.MaxPage {
-		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", store.MaxPage)
-	}
-	if limit == 0 {
-		return 100, nil
-	}
-	return limit, nil
+	return store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}, nil
 }
 
 // stretch is how many records one script visits, so that others come in
@@ -61,37 +48,18 @@ const stretch = 200
 
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	byName := q.Sort == store.ByName
-	p := page{order: t.db.layout.order(q.Workspace, byName), records: t.db.layout.keys(), descending: q.Descending, byName: byName}
+	p := page{
+		order: t.db.layout.order(q.Workspace, q.Sort == store.ByName), records: t.db.layout.keys(),
+		descending: q.Descending, byName: q.Sort == store.ByName,
+	}
 	switch {
 	case q.After == nil:
-	case byName:
+	case p.byName:
 		p.after(namePlace(q.After.Name, q.After.ID))
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}
-	var keys []store.Key
-	for {
-		found, more, err := t.db.visit(ctx, &p, limit-len(keys))
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range found {
-			k, err := decodeKey(r.id, r.text)
-			if err != nil {
-				return nil, err
-			}
-			if keep(&k) {
-				keys = append(keys, k)
-			}
-			if len(keys) == limit {
-				return keys, nil
-			}
-		}
-		if !more {
-			return keys, nil
-		}
-	}
+	return collect(ctx, t.db, p, limit, decodeKey, keep)
 }
 
 // page is a way through an order, a set sorted by its members.
@@ -111,45 +79,59 @@ func (p *page) after(place string) {
 	}
 }
 
+// collect returns up to limit of the records that are to be kept.
+func collect[R any](
+	ctx context.Context, db *database, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
+) ([]R, error) {
+	var records []R
+	for {
+		found, more, err := db.visit(ctx, &p, limit-len(records))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			r, err := decode(f.id, f.text)
+			if err != nil {
+				return nil, err
+			}
+			if !keep(&r) {
+				continue
+			}
+			if records = append(records, r); len(records) == limit {
+				return records, nil
+			}
+		}
+		if !more {
+			return records, nil
+		}
+	}
+}
+
 // placed is a record and its place in an order.
 type placed struct{ id, place, text string }
 
 // visit returns the next records, without those of deleted workspaces, and moves
 // on behind them.
 func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
-	direction := "up"
-	if p.descending {
-		direction = "down"
-	}
-	by := ""
-	if p.byName {
-		by = "name"
-	}
 	n := min(max(wanted, 100), stretch)
 	keys := []string{p.order, p.records}
 	if p.records == db.layout.keys() {
 		keys = append(keys, db.layout.deleting())
 	}
-	c := evaluate(db.scripts.page, keys, direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
-	if err := db.read(ctx, c); err != nil {
+	c := evaluate(db.scripts.page, keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
+	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}
-	texts := c.texts()
-	for i := 0; i+1 < len(texts); i += 2 {
-		r := placed{place: texts[i], text: texts[i+1]}
-		if _, id, found := strings.Cut(r.place, "\x00\x01"); p.byName && found {
-			r.id = id
-		} else if len(r.place) >= 16 {
-			r.id = r.place[16:]
+	texts := c.texts() // id, place and record of each
+	for ; len(texts) >= 3; texts = texts[3:] {
+		if texts[2] != "" {
+			found = append(found, placed{texts[0], texts[1], texts[2]})
 		}
-		if r.text != "" {
-			found = append(found, r)
+		if len(texts) == 3 {
+			p.after(texts[1])
 		}
 	}
-	if len(texts) > 1 {
-		p.after(texts[len(texts)-2])
-	}
-	return found, len(texts) == 2*n, nil
+	return found, len(c.list()) == 3*n, nil
 }
 
 // sorted collects all matching keys of one workspace behind the cursor, in the
@@ -194,21 +176,6 @@ func sortValue(sort store.KeySort, k *store.Key) int64 {
 		return math.MaxInt64
 	}
 	return k.NotAfter.UnixMicro()
-}
-
-func cursor(sort store.KeySort, k *store.Key) *store.KeyCursor {
-	c := &store.KeyCursor{ID: k.ID}
-	switch sort {
-	case store.ByName:
-		c.Name = k.Name
-	case store.ByLastUsed:
-		c.Time = k.LastUsed
-	case store.ByExpiry:
-		c.Time = k.NotAfter
-	default:
-		c.Time = k.Created
-	}
-	return c
 }
 
 // matches reports whether k meets every condition of q.

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"hash/fnv"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -76,49 +77,7 @@ func partOf(text string) int {
 
 // segment is a part of a name: no brace would begin a hash tag, and no colon the
 // next part.
-func segment(text string) string { return strings.ReplaceAll(escape(text), ":", "%3a") }
+func segment(text string) string { return strings.ReplaceAll(escape(text), ":", "%3A") }
 
 // escape makes text into one word: no space, no line, no brace.
-func escape(text string) string {
-	special := 0
-	for i := range len(text) {
-		if isSpecial(text[i]) {
-			special++
-		}
-	}
-	if special == 0 {
-		return text
-	}
-	const digits = "0123456789abcdef"
-	b := make([]byte, 0, len(text)+2*special)
-	for i := range len(text) {
-		c := text[i]
-		if isSpecial(c) {
-			b = append(b, '%', digits[c>>4], digits[c&15])
-		} else {
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
-
-func isSpecial(c byte) bool { return c <= ' ' || c == '%' || c == '{' || c == '}' || c == 0x7f }
-
-// unescape undoes escape; what escape did not write stays as it is.
-func unescape(text string) string {
-	if strings.IndexByte(text, '%') < 0 {
-		return text
-	}
-	b := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] == '%' && i+2 < len(text) {
-			if c, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
-				b = append(b, byte(c))
-				i += 2
-				continue
-			}
-		}
-		b = append(b, text[i])
-	}
-	return string(b)
-}
+func escape(text string) string { return url.PathEscape(text) }

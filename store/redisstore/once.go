@@ -13,16 +13,13 @@ type onceIDs struct{ db *database }
 // Spend implements store.OnceIDs.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	err := o.db.make(ctx, change{script: o.db.scripts.write, with: store.Change{Once: &id, Now: now}})
-	if err != nil {
-		return fail("spend one-time id", err)
-	}
-	return nil
+	return fail("spend one-time id", err)
 }
 
 // Find implements store.OnceIDs.
 func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (store.OnceID, error) {
 	get := command("get", o.db.layout.once(space, id))
-	if err := o.db.read(ctx, get); err != nil {
+	if err := o.db.send(ctx, get); err != nil {
 		return store.OnceID{}, fail("find one-time id", err)
 	}
 	// The expiry, and the value; see change.lua.

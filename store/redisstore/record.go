@@ -3,6 +3,7 @@ package redisstore
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -25,57 +26,22 @@ import (
 // Words are escaped. Instants are microseconds since 1970 as 16 hexadecimal digits
 // that sort as time does, and empty for the zero time.
 
-// keyText is a key as scripts take it.
-type keyText struct {
-	kept      string // the first line without version and epoch
-	body      string // the second to the fifth line
-	lastUsed  string
-	secrets   []secretText
-	byCreated string
-	byName    string
-}
-
-// secretText is the line of a secret: its id, what an update keeps, and the
-// rest.
-type secretText struct{ id, kept, rest string }
-
-func encodeKey(k *store.Key) keyText {
+// encodeKey returns a key's record: the first line without version and epoch, and
+// the others.
+func encodeKey(k *store.Key) (head, rest string) {
 	var b strings.Builder
 	b.WriteString(line(flag(k.Disabled), instant(k.Updated), instant(k.NotAfter), escape(k.NotAfterText), escape(k.Name)))
 	b.WriteString("\n" + k.Permissions.String() + "\n" + k.Asked.String() + "\n")
 	for _, r := range k.Resources {
 		b.WriteString(" " + escape(r))
 	}
-	text := keyText{
-		kept: line(escape(k.Workspace), sortable(k.Created), escape(k.CreatedBy.Kind), escape(k.CreatedBy.ID),
-			strconv.Itoa(k.Depth)),
-		body:      b.String(),
-		lastUsed:  instant(k.LastUsed),
-		byCreated: sortable(k.Created) + k.ID,
-		byName:    namePlace(k.Name, k.ID),
-		secrets:   make([]secretText, len(k.Secrets)),
-	}
+	b.WriteString("\n" + instant(k.LastUsed))
 	for i := range k.Secrets {
 		s := &k.Secrets[i]
-		text.secrets[i] = secretText{
-			id: escape(s.ID),
-			kept: line(instant(s.Created), escape(s.Digest), escape(s.Prefix), escape(s.CreatedBy.Kind), escape(s.CreatedBy.ID),
-				instant(s.LastUsed)),
-			rest: line(escape(s.Hint), flag(s.Generated), instant(s.NotAfter)),
-		}
+		b.WriteString("\n" + line(escape(s.ID), instant(s.Created), escape(s.Digest), escape(s.Prefix), escape(s.CreatedBy.Kind),
+			escape(s.CreatedBy.ID), instant(s.LastUsed), escape(s.Hint), flag(s.Generated), instant(s.NotAfter)))
 	}
-	return text
-}
-
-// whole is the record without its first line.
-func (t *keyText) whole() string {
-	var b strings.Builder
-	b.WriteString(t.body + "\n" + t.lastUsed)
-	for i := range t.secrets {
-		s := &t.secrets[i]
-		b.WriteString("\n" + line(s.id, s.kept, s.rest))
-	}
-	return b.String()
+	return line(escape(k.Workspace), sortable(k.Created), escape(k.CreatedBy.Kind), escape(k.CreatedBy.ID), strconv.Itoa(k.Depth)), b.String()
 }
 
 var errRecord = errors.New("a record cannot be read")
@@ -124,7 +90,7 @@ func decodeKey(id, record string) (store.Key, error) {
 //	version epoch deleted updated on max keys require expiry max lifetime enforced from
 //
 // "on" is Suspended or KeysOff. The instance's go on with whether reminders are
-// off, and their times with commas between.
+// off, and their times.
 
 func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
 	return line(instant(updated), flag(on), strconv.Itoa(r.MaxKeys), flag(r.RequireExpiry),
@@ -132,11 +98,11 @@ func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
 }
 
 func encodeInstance(in *store.Instance) string {
-	times := make([]string, len(in.RemindBefore))
-	for i, before := range in.RemindBefore {
-		times[i] = strconv.FormatInt(int64(before), 10)
+	words := []string{encodeSettings(in.Updated, in.KeysOff, &in.Rules), flag(in.RemindersOff)}
+	for _, before := range in.RemindBefore {
+		words = append(words, strconv.FormatInt(int64(before), 10))
 	}
-	return line(encodeSettings(in.Updated, in.KeysOff, &in.Rules), flag(in.RemindersOff), strings.Join(times, ","))
+	return line(words...)
 }
 
 // settingsField is the field of a workspace's settings or, if that is empty, of
@@ -154,10 +120,11 @@ func decodeWorkspace(id, text, count string) (store.Workspace, error) {
 		w.Version, w.Epoch, w.Deleted, w.Updated, w.Suspended = d.number(), d.number(), d.flag(), d.instant(), d.flag()
 		w.Rules = d.rules()
 	}
-	if count != "" {
-		n := words{text: count}
-		w.Keys = int(n.number())
-		d.failed = d.failed || n.failed
+	if d.failed {
+		return store.Workspace{}, errRecord
+	}
+	if d.text = count; count != "" {
+		w.Keys = int(d.number())
 	}
 	if d.failed {
 		return store.Workspace{}, errRecord
@@ -172,7 +139,10 @@ func decodeInstance(text string) (store.Instance, error) {
 	}
 	d := words{text: text}
 	in.Version, in.Epoch, _, in.Updated, in.KeysOff = d.number(), d.number(), d.flag(), d.instant(), d.flag()
-	in.Rules, in.RemindersOff, in.RemindBefore = d.rules(), d.flag(), d.reminders()
+	in.Rules, in.RemindersOff = d.rules(), d.flag()
+	for i := range in.RemindBefore {
+		in.RemindBefore[i] = time.Duration(d.number())
+	}
 	if d.failed {
 		return store.Instance{}, errRecord
 	}
@@ -183,7 +153,7 @@ func decodeInstance(text string) (store.Instance, error) {
 
 func encodeEvent(e *store.Event) string {
 	words := []string{
-		instant(e.Time), escape(e.ID), escape(e.Actor.Kind), escape(e.Actor.ID), escape(e.Action), escape(e.Workspace), escape(e.Key),
+		instant(e.Time), escape(e.Actor.Kind), escape(e.Actor.ID), escape(e.Action), escape(e.Workspace), escape(e.Key),
 		escape(e.Note),
 	}
 	for _, field := range e.Fields {
@@ -192,11 +162,11 @@ func encodeEvent(e *store.Event) string {
 	return line(words...)
 }
 
-func decodeEvent(text string) (store.Event, error) {
-	fields := max(0, strings.Count(text, " ")-7)
+func decodeEvent(id, text string) (store.Event, error) {
+	fields := max(0, strings.Count(text, " ")-6)
 	d := words{text: text}
 	e := store.Event{
-		Time: d.instant(), ID: d.word(), Actor: store.ActorRef{Kind: d.word(), ID: d.word()}, Action: d.word(),
+		ID: id, Time: d.instant(), Actor: store.ActorRef{Kind: d.word(), ID: d.word()}, Action: d.word(),
 		Workspace: d.word(), Key: d.word(), Note: d.word(),
 	}
 	if fields > 0 {
@@ -231,7 +201,13 @@ func (w *words) next() string {
 	return word
 }
 
-func (w *words) word() string { return unescape(w.next()) }
+func (w *words) word() string {
+	word, err := url.PathUnescape(w.next())
+	if err != nil {
+		w.failed = true
+	}
+	return word
+}
 
 func (w *words) flag() bool { return w.next() == "1" }
 
@@ -268,20 +244,6 @@ func (w *words) rules() store.Rules {
 	return store.Rules{
 		MaxKeys: int(w.number()), RequireExpiry: w.flag(), MaxLifetime: time.Duration(w.number()), EnforcedFrom: w.instant(),
 	}
-}
-
-func (w *words) reminders() (times [store.MaxReminders]time.Duration) {
-	all := strings.Split(w.next(), ",")
-	if len(all) != len(times) {
-		w.failed = true
-		return times
-	}
-	for i := range times {
-		n := words{text: all[i]}
-		times[i] = time.Duration(n.number())
-		w.failed = w.failed || n.failed
-	}
-	return times
 }
 
 // instant is how instants are kept: parts finer than a microsecond are cut off.

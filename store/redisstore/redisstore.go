@@ -49,7 +49,8 @@ type Driver struct {
 // true a while ago, and have its option ContextTimeoutEnabled set, since
 // otherwise a call would outlive its deadline while a server hangs.
 func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
-	problems := []error{checkClient(client)}
+	readTimeout, err := checkClient(client)
+	problems := []error{err}
 	if cfg.Prefix == "" {
 		cfg.Prefix = "latchkey"
 	}
@@ -65,7 +66,7 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if cfg.WaitTimeout < 10*time.Millisecond || cfg.WaitTimeout > 2*time.Second {
 		problems = append(problems, errors.New("Config.WaitTimeout: 10 ms to 2 s, or 0 for 500 ms"))
 	}
-	if limit := readTimeout(client); limit > 0 && cfg.WaitReplicas != WaitNever && limit <= cfg.WaitTimeout {
+	if readTimeout > 0 && cfg.WaitReplicas != WaitNever && readTimeout <= cfg.WaitTimeout {
 		problems = append(problems, errors.New("Config.WaitTimeout: less than the client's ReadTimeout"))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -80,53 +81,38 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	}
 	return &Driver{&database{
 		client: client, layout: layout{cfg.Prefix}, scripts: scripts,
-		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout,
-		log: cfg.Logger,
+		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout, log: cfg.Logger,
 	}}, nil
 }
 
 const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/"
 
-func checkClient(client redis.UniversalClient) error {
-	timeouts := errors.New("client: its option ContextTimeoutEnabled must be set")
+// checkClient refuses a client that cannot be used, and returns its read
+// timeout: 0 or less is none.
+func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err error) {
+	var deadlines bool
 	switch c := client.(type) {
 	case *redis.Client:
 		if c == nil {
-			return errors.New("client: missing")
+			return 0, errors.New("client: missing")
 		}
-		if !c.Options().ContextTimeoutEnabled {
-			return timeouts
-		}
+		readTimeout, deadlines = c.Options().ReadTimeout, c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:
 		if c == nil {
-			return errors.New("client: missing")
+			return 0, errors.New("client: missing")
 		}
 		o := c.Options()
 		if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
-			return errors.New("client: its options ReadOnly, RouteByLatency and RouteRandomly must not be set")
+			return 0, errors.New("client: its options ReadOnly, RouteByLatency and RouteRandomly must not be set")
 		}
-		if !o.ContextTimeoutEnabled {
-			return timeouts
-		}
+		readTimeout, deadlines = o.ReadTimeout, o.ContextTimeoutEnabled
 	default:
-		return errors.New("client: a *redis.Client or a *redis.ClusterClient")
+		return 0, errors.New("client: a *redis.Client or a *redis.ClusterClient")
 	}
-	return nil
-}
-
-// readTimeout is that of the client, 0 or less if it has none.
-func readTimeout(client redis.UniversalClient) time.Duration {
-	switch c := client.(type) {
-	case *redis.Client:
-		if c != nil {
-			return c.Options().ReadTimeout
-		}
-	case *redis.ClusterClient:
-		if c != nil {
-			return c.Options().ReadTimeout
-		}
+	if !deadlines {
+		return 0, errors.New("client: its option ContextTimeoutEnabled must be set")
 	}
-	return 0
+	return readTimeout, nil
 }
 
 // Store returns the driver as a store with every field set. Its SigningKeys,

@@ -13,15 +13,12 @@ type settings struct{ db *database }
 // Instance implements store.Settings.
 func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 	get := command("hget", s.db.layout.settings(), settingsField(""))
-	err := s.db.read(ctx, get)
+	err := s.db.send(ctx, get)
 	var in store.Instance
 	if err == nil {
 		in, err = decodeInstance(get.text())
 	}
-	if err != nil {
-		return store.Instance{}, fail("read settings", err)
-	}
-	return in, nil
+	return in, fail("read settings", err)
 }
 
 // SetInstance implements store.Settings.
@@ -30,25 +27,19 @@ func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.C
 		script: s.db.scripts.settings, with: c, notice: &store.Notice{Kind: store.NoticeInstance},
 		args: []any{settingsField(""), in.Version, flag(c.EndTokens), encodeInstance(&in)},
 	})
-	if err != nil {
-		return fail("save settings", err)
-	}
-	return nil
+	return fail("save settings", err)
 }
 
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
 	w, err := s.workspace(ctx, id)
-	if err != nil {
-		return store.Workspace{}, fail("read workspace settings", err)
-	}
-	return w, nil
+	return w, fail("read workspace settings", err)
 }
 
 func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, error) {
 	get := command("hget", s.db.layout.settings(), settingsField(id))
 	count := command("hget", s.db.layout.counts(), id)
-	if err := s.db.read(ctx, get, count); err != nil {
+	if err := s.db.send(ctx, get, count); err != nil {
 		return store.Workspace{}, err
 	}
 	return decodeWorkspace(id, get.text(), count.text())
@@ -60,10 +51,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
 		args: []any{settingsField(w.ID), w.Version, flag(c.EndTokens), encodeSettings(w.Updated, w.Suspended, &w.Rules)},
 	})
-	if err != nil {
-		return fail("save workspace settings", err)
-	}
-	return nil
+	return fail("save workspace settings", err)
 }
 
 func workspaceNotice(id string) *store.Notice {

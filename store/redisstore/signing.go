@@ -19,7 +19,7 @@ func (s *signingKeys) Durable() bool { return true }
 // Ring implements store.SigningKeys.
 func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	get := command("hmget", s.db.layout.ring(), "version", "body")
-	if err := s.db.read(ctx, get); err != nil {
+	if err := s.db.send(ctx, get); err != nil {
 		return store.Ring{}, fail("read signing keys", err)
 	}
 	var r store.Ring

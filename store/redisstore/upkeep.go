@@ -34,17 +34,14 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 	err := u.db.make(ctx, change{
 		script: u.db.scripts.rehash, notice: keyNotice("", keyID), args: []any{keyID, escape(secretID), escape(from), escape(to)},
 	})
-	if err != nil {
-		return fail("replace digest", err)
-	}
-	return nil
+	return fail("replace digest", err)
 }
 
 // Purge implements store.Upkeep. It first removes the keys of deleted
 // workspaces that DeleteWorkspace has left.
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	left := command("hkeys", u.db.layout.deleting())
-	if err := u.db.read(ctx, left); err != nil {
+	if err := u.db.send(ctx, left); err != nil {
 		return 0, fail("purge deleted keys", err)
 	}
 	for _, workspace := range left.texts() {
@@ -67,19 +64,13 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 // Clock implements store.Upkeep.
 func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	c := command("time")
-	if err := u.db.read(ctx, c); err != nil {
+	if err := u.db.send(ctx, c); err != nil {
 		return time.Time{}, fail("read the clock", err)
 	}
-	// Seconds and microseconds.
-	var parts [2]int64
-	for i, text := range c.texts() {
-		d := words{text: text}
-		if i < len(parts) {
-			parts[i] = d.number()
-		}
-		if d.failed {
-			return time.Time{}, fail("read the clock", errRecord)
-		}
+	d := words{text: line(c.texts()...)}
+	now := time.Unix(d.number(), d.number()*1000).UTC()
+	if d.failed {
+		return time.Time{}, fail("read the clock", errRecord)
 	}
-	return time.Unix(parts[0], parts[1]*1000).UTC(), nil
+	return now, nil
 }

@@ -9,77 +9,64 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// usage implements store.Usage: one hash a day and part, with one field a key,
-// and one set of the days of each part.
+// usage implements store.Usage. A key's counts lie in one of 16 parts. A part
+// has one hash a day, with a field for each key, and the set of its days.
 type usage struct{ db *database }
 
-func (l layout) days(part int) string { return l.usage(part, "days") }
+func usageField(workspace, key string) string { return escape(workspace) + " " + escape(key) }
 
-func (l layout) day(part int, day string) string { return l.usage(part, "day:"+day) }
+func (l layout) day(part int, day int64) string {
+	return l.usage(part, "day:"+strconv.FormatInt(day, 10))
+}
 
-func useField(workspace, key string) string { return escape(workspace) + " " + escape(key) }
-
-// countedFor is how long a request's mark keeps it from being counted twice if
-// the client sends it again.
+// countedFor is how long a receipt keeps counts from being added twice if the
+// client sends them again.
 const countedFor = time.Minute
 
 // Add implements store.Usage.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
-	if err := ctx.Err(); err != nil {
-		return fail("add usage", err)
-	}
 	l, request := u.db.layout, newRequest()
-	byPart := make(map[int]*call)
+	var adds [parts]*call
 	var calls []*call
 	for _, c := range counts {
 		if c.Logins == 0 && c.Refusals == 0 {
 			continue
 		}
-		field := useField(c.Workspace, c.Key)
-		part, day := partOf(field), strconv.FormatInt(dayOf(c.Day), 10)
-		add := byPart[part]
+		field, day := usageField(c.Workspace, c.Key), dayOf(c.Day)
+		part := partOf(field)
+		add := adds[part]
 		if add == nil {
-			add = evaluate(u.db.scripts.count, []string{l.days(part), l.usage(part, "counted:"+request)}, countedFor.Milliseconds())
-			byPart[part] = add
+			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+request)}, countedFor.Milliseconds())
+			adds[part] = add
 			calls = append(calls, add)
 		}
-		key := slices.Index(add.keys, l.day(part, day))
+		name := l.day(part, day)
+		key := slices.Index(add.keys, name)
 		if key < 0 {
 			key = len(add.keys)
-			add.keys = append(add.keys, l.day(part, day))
+			add.keys = append(add.keys, name)
 		}
 		add.args = append(add.args, key+1, day, field, c.Logins, c.Refusals)
 	}
-	if err := u.db.spread(ctx, calls...); err != nil {
-		return fail("add usage", err)
-	}
-	return nil
+	return fail("add usage", u.db.spread(ctx, calls...))
 }
 
 // Days implements store.Usage.
 func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fail("read usage", err)
-	}
-	counts, err := u.days(ctx, workspace, key, dayAt(from), dayAt(to))
-	if err != nil {
-		return nil, fail("read usage", err)
-	}
-	return counts, nil
+	counts, err := u.counts(ctx, workspace, key, dayAt(from), dayAt(to))
+	return counts, fail("read usage", err)
 }
 
-func (u *usage) days(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
-	field := useField(workspace, key)
+func (u *usage) counts(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
+	field := usageField(workspace, key)
 	part := partOf(field)
-	known, err := u.known(ctx, []int{part})
+	days, err := u.days(ctx, part, func(n int64) bool { return from <= n && n < to })
 	if err != nil {
 		return nil, err
 	}
-	days := slices.DeleteFunc(known[0], func(n int64) bool { return n < from || n >= to })
-	slices.Sort(days)
 	reads := make([]*call, len(days))
 	for i, n := range days {
-		reads[i] = command("hget", u.db.layout.day(part, strconv.FormatInt(n, 10)), field)
+		reads[i] = command("hget", u.db.layout.day(part, n), field)
 	}
 	if err := u.db.spread(ctx, reads...); err != nil {
 		return nil, err
@@ -98,64 +85,46 @@ func (u *usage) days(ctx context.Context, workspace, key string, from, to int64)
 	return counts, nil
 }
 
-// known reads which days the given parts have counts of.
-func (u *usage) known(ctx context.Context, of []int) ([][]int64, error) {
-	calls := make([]*call, len(of))
-	for i, part := range of {
-		calls[i] = command("smembers", u.db.layout.days(part))
-	}
-	if err := u.db.spread(ctx, calls...); err != nil {
+// days lists the wanted days of a part, in order.
+func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]int64, error) {
+	c := command("smembers", u.db.layout.usage(part, "days"))
+	if err := u.db.spread(ctx, c); err != nil {
 		return nil, err
 	}
-	known := make([][]int64, len(of))
-	for i, c := range calls {
-		for _, member := range c.list() {
-			text, _ := member.(string)
-			w := words{text: text}
-			known[i] = append(known[i], w.number())
-			if w.failed {
-				return nil, errRecord
-			}
+	var days []int64
+	for _, text := range c.texts() {
+		w := words{text: text}
+		if n := w.number(); wanted(n) {
+			days = append(days, n)
+		}
+		if w.failed {
+			return nil, errRecord
 		}
 	}
-	return known, nil
+	slices.Sort(days)
+	return days, nil
 }
 
 // Prune implements store.Usage.
 func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, fail("prune usage", err)
-	}
-	pruned, err := u.prune(ctx, dayAt(before))
-	if err != nil {
-		return pruned, fail("prune usage", err)
-	}
-	return pruned, nil
-}
-
-func (u *usage) prune(ctx context.Context, first int64) (pruned int, err error) {
-	all := make([]int, parts)
-	for i := range all {
-		all[i] = i
-	}
-	known, err := u.known(ctx, all)
-	if err != nil {
-		return 0, err
-	}
-	var calls []*call
-	for part, days := range known {
-		for _, n := range days {
-			if n < first {
-				day := strconv.FormatInt(n, 10)
-				calls = append(calls, evaluate(u.db.scripts.pruneDay, []string{u.db.layout.days(part), u.db.layout.day(part, day)}, day))
-			}
+	pruned := 0
+	for part := range parts {
+		old, err := u.days(ctx, part, func(n int64) bool { return n < dayAt(before) })
+		if err != nil {
+			return pruned, fail("prune usage", err)
+		}
+		var calls []*call
+		for _, n := range old {
+			calls = append(calls, evaluate(u.db.scripts.pruneDay, []string{u.db.layout.usage(part, "days"), u.db.layout.day(part, n)}, n))
+		}
+		if err := u.db.spread(ctx, calls...); err != nil {
+			return pruned, fail("prune usage", err)
+		}
+		for _, c := range calls {
+			pruned += int(c.int())
 		}
 	}
-	err = u.db.spread(ctx, calls...)
-	for _, c := range calls {
-		pruned += int(c.int())
-	}
-	return pruned, err
+	return pruned, nil
 }
 
 const day = 24 * time.Hour

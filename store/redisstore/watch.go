@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -52,14 +53,13 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	sub := w.db.client.Subscribe(ctx, w.db.layout.channel())
-	s := &stream{db: w.db, sub: sub, notice: notice, arrived: make(chan any, backlog), failed: make(chan error, 1), states: make(chan state, 1)}
-	var receiving sync.WaitGroup
+	s := &stream{db: w.db, sub: sub, notice: notice, arrived: make(chan any, backlog), failed: make(chan error, 2)}
+	var running sync.WaitGroup
 	defer func() {
 		cancel()
 		_ = sub.Close() //nolint:errcheck // it is given up
-		receiving.Wait()
+		running.Wait()
 	}()
 	opening, stop := context.WithTimeout(ctx, silence)
 	defer stop()
@@ -75,41 +75,47 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	if err := w.epochs.restore(opening); err != nil {
 		return err
 	}
-	if s.last, err = w.db.streamState(opening); err != nil {
+	if s.last, err = w.db.lastNotice(opening); err != nil {
 		return err
 	}
-	receiving.Go(func() { s.receive(ctx) })
+	s.seen.Store(s.last.n)
+	running.Go(func() { s.failed <- s.receive(ctx) })
 	w.db.checked.Do(func() { w.db.checkOnce(opening) })
 	ready()
 	notice(store.Notice{Sequence: s.last.n})
+	running.Go(func() { s.failed <- s.ping(ctx) })
 	return s.run(ctx)
 }
 
-// state is the number of a notice and the id of its change.
-type state struct {
+// place is where a stream stands: the number of a notice and the id of its
+// change. As text it is both, with a space between.
+type place struct {
 	n      uint64
 	change string
-	err    error
 }
 
-// streamState reads the last notice's.
-func (db *database) streamState(ctx context.Context) (state, error) {
-	c := command("hmget", db.layout.stream(), "n", "last")
-	if err := db.read(ctx, c); err != nil {
-		return state{}, err
+func (p place) String() string { return strconv.FormatUint(p.n, 10) + " " + p.change }
+
+func (w *words) place() place {
+	n := w.number()
+	if n < 0 {
+		w.failed = true
 	}
-	texts := c.texts()
-	if len(texts) != 2 {
-		return state{}, errRecord
+	return place{n: uint64(max(n, 0)), change: w.next()}
+}
+
+// lastNotice reads where the last notice stands.
+func (db *database) lastNotice(ctx context.Context) (place, error) {
+	c := command("get", db.layout.stream())
+	if err := db.send(ctx, c); err != nil || c.missing() {
+		return place{}, err
 	}
-	if texts[0] == "" {
-		return state{}, nil
+	d := words{text: c.text()}
+	last := d.place()
+	if d.failed {
+		return place{}, errRecord
 	}
-	n, err := strconv.ParseUint(texts[0], 10, 64)
-	if err != nil {
-		return state{}, errRecord
-	}
-	return state{n: n, change: texts[1]}, nil
+	return last, nil
 }
 
 // stream is one subscription.
@@ -119,134 +125,108 @@ type stream struct {
 	notice  func(store.Notice)
 	arrived chan any // *redis.Message or *redis.Pong
 	failed  chan error
-	states  chan state
 
-	last    state   // of the last notice that was passed on
-	floor   uint64  // its number when the round began
-	pings   []round // those without an answer, oldest first
-	rounds  int
-	missing state // what had not arrived when the last round ended
-}
-
-// round is a state that was read, and the ping that was sent after it.
-type round struct {
-	state
-	ping string
+	last    place         // of the last notice that was passed on
+	seen    atomic.Uint64 // its number
+	missing place         // what had not arrived when the last round ended
 }
 
 // receive passes on what arrives until the subscription ends.
-func (s *stream) receive(ctx context.Context) {
+func (s *stream) receive(ctx context.Context) error {
 	for {
 		msg, err := s.sub.Receive(ctx)
-		if err == nil {
-			switch msg.(type) {
-			case *redis.Message, *redis.Pong:
-			default:
-				// The client has subscribed anew: what was published in
-				// between is lost.
-				err = fmt.Errorf("the subscription was interrupted: %w", store.ErrUnavailable)
-			}
-		} else {
-			err = outageOf(ctx, err)
+		if err != nil {
+			return s.db.failure(ctx, err)
 		}
-		if err == nil {
-			select {
-			case s.arrived <- msg:
-				continue
-			default:
-				err = fmt.Errorf("the subscriber fell %d notices behind: %w", backlog, store.ErrUnavailable)
-			}
+		switch msg.(type) {
+		case *redis.Message, *redis.Pong:
+		default:
+			// The client has subscribed anew: what was published in between is
+			// lost.
+			return fmt.Errorf("the subscription was interrupted: %w", store.ErrUnavailable)
 		}
-		s.failed <- err
-		return
+		select {
+		case s.arrived <- msg:
+		default:
+			return fmt.Errorf("the subscriber fell %d notices behind: %w", backlog, store.ErrUnavailable)
+		}
 	}
 }
 
-func (s *stream) run(ctx context.Context) error {
+// ping begins rounds. The server sends back what a ping holds: where the last
+// notice stands.
+func (s *stream) ping(ctx context.Context) error {
 	tick := time.NewTicker(roundEvery)
 	defer tick.Stop()
+	var last place
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		var err error
+		if last, err = s.begin(ctx, max(s.seen.Load(), last.n)); err != nil {
+			return err
+		}
+	}
+}
+
+// begin begins a round, and returns where the last notice stands. The client may
+// have no timeouts of its own.
+func (s *stream) begin(ctx context.Context, floor uint64) (place, error) {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	last, err := s.db.lastNotice(ctx)
+	switch {
+	case err != nil:
+		return place{}, err
+	case last.n < floor:
+		return place{}, errBackwards
+	}
+	if err := s.sub.Ping(ctx, last.String()); err != nil {
+		return place{}, s.db.failure(ctx, err)
+	}
+	return last, nil
+}
+
+var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavailable)
+
+func (s *stream) run(ctx context.Context) error {
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
-	reading := false
 	for {
 		var err error
-		done := false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err = <-s.failed:
 		case <-quiet.C:
 			err = fmt.Errorf("no answer for %s: %w", silence, store.ErrUnavailable)
-		case <-tick.C:
-			if !reading {
-				reading, s.floor = true, s.last.n
-				go s.readState(ctx)
-			}
-		case read := <-s.states:
-			reading = false
-			err = s.ping(ctx, read)
 		case msg := <-s.arrived:
-			done, err = s.take(msg)
+			switch msg := msg.(type) {
+			case *redis.Message:
+				err = s.published(msg.Payload)
+			case *redis.Pong:
+				quiet.Reset(silence)
+				err = s.compare(msg.Payload)
+			}
 		}
 		if err != nil {
 			return err
 		}
-		if done {
-			quiet.Reset(silence)
-		}
 	}
 }
 
-// readState does not hold up notices.
-func (s *stream) readState(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, silence)
-	defer cancel()
-	read, err := s.db.streamState(ctx)
-	read.err = err
-	s.states <- read
-}
-
-func (s *stream) ping(ctx context.Context, read state) error {
-	if read.err != nil {
-		return read.err
-	}
-	if read.n < max(s.floor, s.missing.n) {
-		return errBackwards
-	}
-	s.rounds++
-	s.pings = append(s.pings, round{read, strconv.Itoa(s.rounds)})
-	if err := s.sub.Ping(ctx, strconv.Itoa(s.rounds)); err != nil {
-		return outageOf(ctx, err)
-	}
-	return nil
-}
-
-var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavailable)
-
-// take handles what arrived; done reports the end of a round.
-func (s *stream) take(msg any) (done bool, err error) {
-	switch msg := msg.(type) {
-	case *redis.Message:
-		return false, s.published(msg.Payload)
-	case *redis.Pong:
-		// Pongs come in order: those before it are lost.
-		for i := range s.pings {
-			if s.pings[i].ping == msg.Payload {
-				read := s.pings[i].state
-				s.pings = slices.Delete(s.pings, 0, i+1)
-				return true, s.compare(read)
-			}
-		}
-	}
-	return false, nil
-}
-
-// compare ends a round: it compares what has arrived with what the round has
-// read.
-func (s *stream) compare(read state) error {
-	lost := s.missing
-	s.missing = state{}
+// compare ends a round: it compares what has arrived with where the last notice
+// stood when the round began.
+func (s *stream) compare(text string) error {
+	d := words{text: text}
+	read, lost := d.place(), s.missing
+	s.missing = place{}
 	switch {
+	case d.failed:
+		return errRecord
 	case read.n == s.last.n && read.change != s.last.change:
 		return errBackwards
 	case s.last.n < lost.n:
@@ -256,29 +236,32 @@ func (s *stream) compare(read state) error {
 		s.missing = read
 		return nil
 	}
-	s.notice(store.Notice{Sequence: s.last.n})
+	s.pass(store.Notice{})
 	return nil
 }
 
-// published handles a notice: "number, change before, change", and noticeText.
+// published handles a notice: the id of the change before, the notice's place,
+// and noticeText.
 func (s *stream) published(text string) error {
 	d := words{text: text}
-	n, before, change := d.number(), d.next(), d.next()
-	kind := d.number()
-	changed := store.Notice{Kind: store.NoticeKind(kind & 255), Workspace: d.word(), Key: d.word(), Token: d.word()}
-	if d.failed || n < 0 || kind < 0 || kind > 255 {
-		return errors.Join(errRecord, store.ErrUnavailable)
-	}
-	next := state{n: uint64(n), change: change}
+	before, at := d.next(), d.place()
+	n := store.Notice{Kind: store.NoticeKind(d.number() & math.MaxUint8), Workspace: d.word(), Key: d.word(), Token: d.word()}
 	switch {
-	case next.n <= s.last.n:
+	case d.failed:
+		return errors.Join(errRecord, store.ErrUnavailable)
+	case at.n <= s.last.n:
 		// Published before this stream began, or counted as lost already.
 		return nil
-	case next.n == s.last.n+1 && before != s.last.change:
+	case at.n == s.last.n+1 && before != s.last.change:
 		return errBackwards
 	}
-	changed.Sequence = next.n
-	s.last = next
-	s.notice(changed)
+	s.last = at
+	s.pass(n)
 	return nil
+}
+
+func (s *stream) pass(n store.Notice) {
+	s.seen.Store(s.last.n)
+	n.Sequence = s.last.n
+	s.notice(n)
 }

@@ -78,9 +78,9 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 }
 
 func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
-		return store.EventPage{}, err
+		return store.EventPage{}, refuse("%v", err)
 	}
 	if !storable(q.Workspace + q.Key + q.Action + q.ActorID) {
 		return store.EventPage{}, ctx.Err() // no event holds what cannot be kept

@@ -19,9 +19,9 @@ func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 }
 
 func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {
-	limit, err := pageSize(q.Limit)
+	limit, err := store.PageSize(q.Limit)
 	if err != nil {
-		return store.KeyPage{}, err
+		return store.KeyPage{}, refuse("%v", err)
 	}
 	if q.Permission != "" && scope.CheckName(q.Permission) != nil ||
 		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.MadeBy) {
@@ -44,7 +44,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	page := store.KeyPage{Keys: keys}
 	if len(keys) > limit {
 		page.Keys = keys[:limit]
-		page.Next = cursor(q.Sort, &keys[limit-1])
+		page.Next = q.Sort.Cursor(&keys[limit-1])
 	}
 	return page, nil
 }
@@ -68,16 +68,6 @@ func (t *keyTable) scan(ctx context.Context, r runner, query string, args []any)
 		keys = append(keys, k)
 	}
 	return keys, rows.Err()
-}
-
-func pageSize(limit int) (int, error) {
-	if limit < 0 || limit > store.MaxPage {
-		return 0, refuse("the limit must be 1 to %d, or 0 for 100", store.MaxPage)
-	}
-	if limit == 0 {
-		return 100, nil
-	}
-	return limit, nil
 }
 
 // order returns the column that q is sorted by.
@@ -174,21 +164,6 @@ func (t *keyTable) place(q *store.KeyQuery) any {
 		return expiry(q.After.Time)
 	}
 	return micros(q.After.Time)
-}
-
-func cursor(sort store.KeySort, k *store.Key) *store.KeyCursor {
-	c := &store.KeyCursor{ID: k.ID}
-	switch sort {
-	case store.ByName:
-		c.Name = k.Name
-	case store.ByLastUsed:
-		c.Time = k.LastUsed
-	case store.ByExpiry:
-		c.Time = k.NotAfter
-	default:
-		c.Time = k.Created
-	}
-	return c
 }
 
 // listing collects the conditions of a list.

@@ -11,8 +11,9 @@ if found then
   local s, n = string.match(found, '^(%S+) (%S+)$')
   ahead = math.max(0, (tonumber(s) - seconds) * 1e9 + (tonumber(n) - rest))
 end
--- More than a window ahead, since the clock was set back, counts as a window.
-local moved, write = 0, ahead > window
+-- More than a window ahead, since the clock was set back, counts as a window, and is
+-- stored so unless it is at most a second more.
+local moved, write = 0, ahead > window + 1e9
 ahead = math.min(ahead, math.max(window, 0))
 if step > 0 and ahead + step <= window then
   moved, write = 1, true

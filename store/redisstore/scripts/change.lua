@@ -119,10 +119,10 @@ local function made()
   end
   if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', onceLife) end
   if notice ~= '' then
-    local before = redis.call('HGET', stream, 'last') or ''
-    local n = redis.call('HINCRBY', stream, 'n', 1)
-    redis.call('HSET', stream, 'last', request)
-    redis.call('PUBLISH', channel, string.format('%.0f', n) .. ' ' .. before .. ' ' .. request .. ' ' .. notice)
+    local n, before = string.match(redis.call('GET', stream) or '0 ', '^([^ ]*) (.*)$')
+    local last = following(n) .. ' ' .. request
+    redis.call('SET', stream, last)
+    redis.call('PUBLISH', channel, before .. ' ' .. last .. ' ' .. notice)
   end
   redis.call('SET', receipt, '1', 'PX', 60000)
   return 'ok'

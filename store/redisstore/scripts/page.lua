@@ -1,9 +1,9 @@
--- A stretch of an order: place and record of each, '' for a key whose
+-- A stretch of an order: id, place and record of each, '' for a key whose
 -- workspace is deleted. KEYS: the order, the records and, for keys, the workspaces that
--- sweep.lua has not finished. ARGV: 'up' or 'down', the two bounds, how many, 'name' if the
+-- sweep.lua has not finished. ARGV: 1 if descending, the two bounds, how many, 1 if the
 -- order is by name.
 local places
-if ARGV[1] == 'down' then
+if ARGV[1] == '1' then
   places = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[3], ARGV[2], 'LIMIT', 0, ARGV[4])
 else
   places = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])
@@ -12,7 +12,7 @@ if #places == 0 then return {} end
 local ids = {}
 for i, place in ipairs(places) do
   local last = 16
-  if ARGV[5] == 'name' then last = string.find(place, '\0\1', 1, true) + 1 end
+  if ARGV[5] == '1' then last = string.find(place, '\0\1', 1, true) + 1 end
   ids[i] = string.sub(place, last + 1)
 end
 local records, swept = redis.call('HMGET', KEYS[2], unpack(ids)), KEYS[3] and redis.call('HLEN', KEYS[3]) or 0
@@ -23,6 +23,6 @@ for i, place in ipairs(places) do
     function(hex) return string.char(tonumber(hex, 16)) end))) == 1 then
     record = ''
   end
-  page[2 * i - 1], page[2 * i] = place, record
+  page[3 * i - 2], page[3 * i - 1], page[3 * i] = ids[i], place, record
 end
 return page

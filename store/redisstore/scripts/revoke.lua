@@ -3,5 +3,6 @@ local early = refused()
 if early then return early end
 local till, life = take(), take()
 local found = redis.call('GET', KEYS[#KEYS])
-if not found or found < till then redis.call('SET', KEYS[#KEYS], till, 'PX', life) end
+if found and found >= till then return 'ok' end
+redis.call('SET', KEYS[#KEYS], till, 'PX', life)
 return made()

@@ -1,7 +1,6 @@
 local early = refused()
 if early then return early end
-local id, workspace, version, ends, body, name = take(), take(), take(), take(), take(), take()
-local secrets = takeAll(3)
+local id, workspace, version, ends, text, name = take(), take(), take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
 local head, oldBody, lastUsed, rest = split(record)
@@ -9,11 +8,16 @@ local oldVersion, epoch, kept = string.match(head, '^([^ ]*) ([^ ]*) (.*)$')
 if oldVersion ~= version then return 'conflict' end
 -- A secret that stays keeps when and by whom it was made, its prefix, its digest
 -- and its last use.
-local old = {}
-for secret, same in string.gmatch(rest, '\n([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*)') do old[secret] = same end
-local lines = {}
-for i, s in ipairs(secrets) do
-  lines[i] = '\n' .. s[1] .. ' ' .. (old[s[1]] or s[2]) .. ' ' .. s[3]
+local secret = '^([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*) (.*)$'
+local old, lines = {}, {}
+for text in string.gmatch(rest, '\n([^\n]*)') do
+  local secretId, kept = string.match(text, secret)
+  old[secretId] = kept
+end
+local _, body, _, secrets = split('\n' .. text)
+for text in string.gmatch(secrets, '\n([^\n]*)') do
+  local secretId, new, tail = string.match(text, secret)
+  lines[#lines + 1] = '\n' .. secretId .. ' ' .. (old[secretId] or new) .. ' ' .. tail
 end
 local oldName = placeByName(oldBody, id)
 if ends == '1' then epoch = raised(epoch) end

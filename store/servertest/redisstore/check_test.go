@@ -48,13 +48,23 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a server that does not tell", func(t *testing.T) {
-		require.NoError(t, client.Do(t.Context(), "acl", "setuser", "default", "-config").Err())
-		found, err := d.Check(t.Context())
-		require.NoError(t, err)
-		require.Len(t, found, 1)
-		require.Contains(t, found[0], "does not tell")
-	})
+	for _, try := range []struct {
+		name, right string
+		want        []string
+	}{
+		{"a server that does not tell its configuration, as in managed services", "-config", []string{"maxmemory-policy allkeys-lru", "+config|get"}},
+		{"a server that tells nothing", "-info", []string{"+info", "+config|get"}},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			require.NoError(t, client.Do(t.Context(), "acl", "setuser", "default", try.right).Err())
+			found, err := d.Check(t.Context())
+			require.NoError(t, err)
+			require.Len(t, found, len(try.want))
+			for i, want := range try.want {
+				require.Contains(t, found[i], want)
+			}
+		})
+	}
 	t.Run("no server", func(t *testing.T) {
 		p.Stop()
 		_, err := d.Check(t.Context())

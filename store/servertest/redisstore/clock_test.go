@@ -1,7 +1,12 @@
 package redisstore_test
 
 import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,4 +31,54 @@ func TestClock(t *testing.T) {
 	require.GreaterOrEqual(t, now.UnixMicro(), before.UnixMicro())
 	require.GreaterOrEqual(t, in.Epoch, now.UnixMicro())
 	require.LessOrEqual(t, in.Epoch, after.UnixMicro())
+}
+
+// An epoch rises also where it is ahead of the server's clock, which was set back or
+// is that of a replica that took over.
+func TestEpochsRiseWithAClockSetBack(t *testing.T) {
+	for _, try := range []struct {
+		name, what, field string
+		raise             func(ctx context.Context, s store.Store, version int64) error
+	}{
+		{"the instance", "settings", "i", func(ctx context.Context, s store.Store, version int64) error {
+			return s.Settings.SetInstance(ctx, store.Instance{Version: version}, store.Change{Now: noon, EndTokens: true})
+		}},
+		{"a workspace", "settings", "wteam-a", func(ctx context.Context, s store.Store, version int64) error {
+			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Version: version}, store.Change{Now: noon, EndTokens: true})
+		}},
+		{"a key", "keys", "key-1", func(ctx context.Context, s store.Store, version int64) error {
+			k := newKey("team-a", "key-1")
+			k.Version = version + 1
+			return s.Keys.Update(ctx, k, store.Change{Now: noon, EndTokens: true})
+		}},
+		{"a deleted workspace", "settings", "wteam-a", func(ctx context.Context, s store.Store, version int64) error {
+			if version == 0 {
+				return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{Now: noon, EndTokens: true})
+			}
+			return s.Settings.DeleteWorkspace(ctx, "team-a", noon, store.Change{Now: noon})
+		}},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			ctx, client := t.Context(), sharedClient(t)
+			prefix := newPrefix(t, client)
+			s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+			create(t, s, "team-a", "key-1")
+			require.NoError(t, try.raise(ctx, s, 0))
+			now, err := client.Time(ctx).Result()
+			require.NoError(t, err)
+			ahead := now.Add(time.Hour).UnixMicro()
+			// The second word of the record.
+			damage(t, client, record(prefix, try.what), try.field, func(record string) string {
+				words := strings.SplitN(record, " ", 3)
+				epoch, err := strconv.ParseInt(words[1], 10, 64)
+				require.NoError(t, err)
+				require.InDelta(t, now.UnixMicro(), epoch, float64(time.Minute.Microseconds()))
+				return fmt.Sprint(words[0], " ", ahead, " ", words[2])
+			})
+			require.NoError(t, try.raise(ctx, s, 1))
+			raised, err := client.HGet(ctx, record(prefix, try.what), try.field).Result()
+			require.NoError(t, err)
+			require.Equal(t, strconv.FormatInt(ahead+1, 10), strings.SplitN(raised, " ", 3)[1])
+		})
+	}
 }

@@ -73,7 +73,7 @@ func spread(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process)
 			switch kind := kindOf(name); kind {
 			case "limit", "day":
 				held[kind]++
-			case "days", "done", "counted":
+			case "days", "done":
 			default:
 				held["records"]++
 			}

@@ -34,8 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code) //nolint:forbidigo // TestMain ends so
 }
 
-// silent keeps the client from telling of each connection that our servers
-// refuse.
+// silent keeps the client from logging each connection that our servers refuse.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -74,6 +73,38 @@ func newPrefix(t testing.TB, client *redis.Client) string {
 		}
 	})
 	return prefix
+}
+
+// record is the name of what belongs to the records of a store.
+func record(prefix, what string) string { return prefix + ":{" + prefix + "}:" + what }
+
+// contents is all that lies under a prefix, as Redis would move it, without the write
+// that replicas are waited for with.
+func contents(t testing.TB, client *redis.Client, prefix string) map[string]string {
+	t.Helper()
+	all, ctx := make(map[string]string), context.Background()
+	keys := client.Scan(ctx, 0, prefix+":*", 1000).Iterator()
+	for keys.Next(ctx) {
+		text, err := client.Dump(ctx, keys.Val()).Result()
+		if errors.Is(err, redis.Nil) {
+			continue // it expired just now
+		}
+		require.NoError(t, err)
+		all[keys.Val()] = text
+	}
+	require.NoError(t, keys.Err())
+	delete(all, record(prefix, "waited"))
+	return all
+}
+
+// written are the names of what is there and was not, or not so, before.
+func written(before, after map[string]string) (names []string) {
+	for name, text := range after {
+		if before[name] != text {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // sharedClient is closed after the test's other cleanups.

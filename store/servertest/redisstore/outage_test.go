@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -137,6 +139,21 @@ func port(t *testing.T, addr string) string {
 	return port
 }
 
+// No server of a Cluster answers: its client cannot even say where to send a call.
+func TestAClusterOutOfReach(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{l.Addr().String()}, ContextTimeoutEnabled: true, MaxRetries: -1, MaxRedirects: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	s := newDriver(t, client, redisstore.Config{}).Store()
+	for _, c := range slices.Concat(readCalls, refusedCalls, changeCalls) {
+		require.ErrorIs(t, c.do(t.Context(), s), store.ErrUnavailable, c.name)
+	}
+	require.ErrorIs(t, s.Watch.Watch(t.Context(), func() { t.Error("ready") }, func(n store.Notice) { t.Error(n) }), store.ErrUnavailable)
+}
+
 func TestADeadlineShows(t *testing.T) {
 	through, _, proxy := proxied(t)
 	create(t, through, "team-a", "key-1")
@@ -164,36 +181,4 @@ func TestAServerForgetsItsScripts(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
-}
-
-// One trip brings the key and all that stands above it; a process that does
-// not know the key's workspace yet takes two.
-func TestRoundTrips(t *testing.T) {
-	client := sharedClient(t)
-	prefix := newPrefix(t, client)
-	first := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
-	create(t, first, "team-a", "key-1")
-	_, err := first.Keys.Lookup(t.Context(), "key-1")
-	require.NoError(t, err, "the server has the scripts")
-	s, h := dying(t, prefix, 1_000_000)
-	_, err = s.Settings.Instance(t.Context())
-	require.NoError(t, err, "the connection is open")
-	for _, want := range []int64{2, 1, 1} {
-		h.sent.Store(0)
-		_, err := s.Keys.Lookup(t.Context(), "key-1")
-		require.NoError(t, err)
-		require.Equal(t, want, h.sent.Load())
-	}
-	h.sent.Store(0)
-	_, err = s.Epochs.Read(t.Context(), store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1", TokenID: "t"})
-	require.NoError(t, err)
-	require.EqualValues(t, 1, h.sent.Load())
-	h.sent.Store(0)
-	_, err = s.Keys.Lookup(t.Context(), "unknown")
-	require.ErrorIs(t, err, store.ErrNotFound)
-	require.EqualValues(t, 1, h.sent.Load())
-	h.sent.Store(0)
-	create(t, s, "team-a", "key-2")
-	require.LessOrEqual(t, h.sent.Load(), int64(4))
-	t.Logf("a creation takes %d trips", h.sent.Load())
 }

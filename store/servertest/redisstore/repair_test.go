@@ -40,7 +40,7 @@ func TestLostRevocations(t *testing.T) {
 			for i := range 2 {
 				require.NoError(t, revoker.Epochs.Revoke(ctx, tokenOf(i).TokenID, noon.Add(time.Hour), noon))
 			}
-			require.NoError(t, client.Del(ctx, prefix+":revoked:token-0", prefix+":revoked:token-1").Err())
+			require.NoError(t, client.Del(ctx, record(prefix, "revoked:token-0"), record(prefix, "revoked:token-1")).Err())
 
 			try.repair(t, revoker)
 			for i, want := range []bool{true, true, false} {
@@ -52,8 +52,8 @@ func TestLostRevocations(t *testing.T) {
 	}
 }
 
-// Who has written many revocations can watch again: what is looked at is not
-// told of, so that no stream drowns in it.
+// A process that has written many revocations can watch again. What is still there
+// sends no notification.
 func TestManyRevocations(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
@@ -72,11 +72,11 @@ func TestManyRevocations(t *testing.T) {
 	w := listen(t, one)
 	for range 5 {
 		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
-		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost, so nothing is told")
+		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost")
 	}
 	t.Run("B07 all of them lost", func(t *testing.T) {
 		for i := range many {
-			require.NoError(t, client.Del(ctx, prefix+":revoked:"+tokenOf(i).TokenID).Err())
+			require.NoError(t, client.Del(ctx, record(prefix, "revoked:"+tokenOf(i).TokenID)).Err())
 		}
 		w := listen(t, one)
 		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
@@ -88,7 +88,7 @@ func TestManyRevocations(t *testing.T) {
 			return len(notices) == many+1 || heartbeats == 100 // one of them is no token's
 		})
 		require.Len(t, notices, many+1)
-		require.False(t, gap, "others are told")
+		require.False(t, gap, "others are notified")
 		for _, i := range []int{0, many / 2, many - 1} {
 			state, err := one.Epochs.Read(ctx, tokenOf(i))
 			require.NoError(t, err)

@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -50,8 +51,8 @@ func TestAReplicaThatIsStillCopying(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrUnavailable, "who asks for one gets no less")
 }
 
-// A change that no replica confirmed is made all the same: its caller knows
-// that it may be, and watchers are told of it at once.
+// A change that no replica confirmed is made all the same: its caller knows that it
+// may be, and its notification is sent.
 func TestAReplicaThatStandsStill(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
@@ -60,37 +61,106 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 	client := newClient(t, p.Addr())
 	replica := follow(t, client, "online")
 	s := newDriver(t, client, redisstore.Config{WaitTimeout: 20 * time.Millisecond}).Store()
+	w := listen(t, newDriver(t, client, redisstore.Config{}).Store())
 	require.NoError(t, replica.Pause())
 	ctx := t.Context()
 	id := store.OnceID{Space: "test", ID: "request-1", Value: "team-a", Expires: noon.Add(time.Hour)}
 	for _, change := range []struct {
-		name string
-		make func() error
-		made func() bool
+		name   string
+		notice store.NoticeKind // or that of a heartbeat
+		make   func() error
+		made   func() bool
 	}{
-		{"create", func() error {
+		{"create", store.NoticeKey, func() error {
 			return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 		}, func() bool { _, err := s.Keys.Lookup(ctx, "key-1"); return err == nil }},
-		{"delete", func() error { return s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, store.Change{Now: noon}) },
+		{"delete", store.NoticeKey, func() error { return s.Keys.Delete(ctx, "team-a", "key-1", 0, noon, store.Change{Now: noon}) },
 			func() bool { w, err := s.Settings.Workspace(ctx, "team-a"); return err == nil && w.Keys == 0 }},
-		{"revoke", func() error { return s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon) },
+		{"revoke", store.NoticeToken, func() error { return s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon) },
 			func() bool {
-				n, err := client.Exists(ctx, "latchkey:revoked:token-1").Result()
+				n, err := client.Exists(ctx, record("latchkey", "revoked:token-1")).Result()
 				return err == nil && n == 1
 			}},
-		{"spend", func() error { return s.OnceIDs.Spend(ctx, id, noon) },
+		{"spend", store.NoticeHeartbeat, func() error { return s.OnceIDs.Spend(ctx, id, noon) },
 			func() bool { _, err := s.OnceIDs.Find(ctx, "test", "request-1", noon); return err == nil }},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			require.ErrorIs(t, change.make(), store.ErrUnavailable)
 			require.True(t, change.made())
-			open, err := client.ZCard(ctx, "latchkey:{i}:open").Result()
-			require.NoError(t, err)
-			require.Zero(t, open, "all is told")
+			_, gap := w.until(t, func(n store.Notice) bool { return n.Kind == change.notice })
+			require.False(t, gap)
 			waited, err := client.Keys(ctx, "*:waited").Result()
 			require.NoError(t, err)
 			require.NotEmpty(t, waited, "what is waited for is a write of the connection that waits, also if it had to send the call again")
 			require.NoError(t, client.Del(ctx, waited...).Err())
+		})
+	}
+}
+
+// What was acknowledged has as many replicas as were asked for, at once and in one
+// trip.
+func TestReplicasConfirm(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
+	started(t, err)
+	t.Cleanup(p.Stop)
+	direct := newClient(t, p.Addr())
+	var replicas []*redis.Client
+	for range 2 {
+		replicas = append(replicas, newClient(t, follow(t, direct, "online").Addr()))
+	}
+	require.Eventually(t, func() bool {
+		info, err := direct.Info(context.Background(), "replication").Result()
+		return err == nil && strings.Count(info, "state=online") == len(replicas)
+	}, patience, 5*time.Millisecond)
+	for _, try := range []struct {
+		name       string
+		wait, have int
+		refused    bool
+	}{
+		{"none", redisstore.WaitNever, 0, false},
+		{"one by default", 0, 1, false},
+		{"one", 1, 1, false},
+		{"two", 2, 2, false},
+		{"more than there are", 3, 2, true},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			ctx, prefix := t.Context(), "waits-"+strings.ReplaceAll(try.name, " ", "-")
+			client, h := newClient(t, p.Addr()), &hook{}
+			h.left.Store(1_000_000)
+			client.AddHook(h)
+			cfg := redisstore.Config{Prefix: prefix, WaitReplicas: try.wait, WaitTimeout: 2 * time.Second}
+			if try.refused {
+				cfg.WaitTimeout = 100 * time.Millisecond
+			}
+			s := newDriver(t, client, cfg).Store()
+			acknowledged := 0
+			for i := range 50 {
+				h.sent.Store(0)
+				id := fmt.Sprint("key-", i)
+				err := s.Keys.Create(ctx, newKey("team-a", id), store.NoLimit, store.Change{Now: noon})
+				if i > 0 { // the first may send its script, and sees the replicas
+					require.EqualValues(t, 1, h.sent.Load())
+				}
+				if err != nil {
+					require.ErrorIs(t, err, store.ErrUnavailable)
+					if try.refused && i == 2 {
+						break // each takes as long as it waits
+					}
+					continue
+				}
+				acknowledged++
+				have := 0
+				for _, replica := range replicas {
+					found, err := replica.HExists(ctx, record(prefix, "keys"), id).Result()
+					require.NoError(t, err)
+					if found {
+						have++
+					}
+				}
+				require.GreaterOrEqual(t, have, try.have)
+			}
+			require.Equal(t, try.refused, acknowledged == 0)
 		})
 	}
 }

@@ -31,7 +31,7 @@ func startSentinel(t *testing.T, replicas int) (*redis.Client, *servers.Sentinel
 }
 
 // The master is killed while keys are made and one-time ids are spent. The
-// driver works again by itself; what was acknowledged and is gone is counted.
+// driver works again by itself; what was acknowledged and is missing is counted.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	for _, try := range []struct {
@@ -69,9 +69,8 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// A master that its replicas have left goes on alone, unless it was told how
-// many there must be. All that it acknowledged then is lost when they take
-// over.
+// A master that its replicas have left goes on alone, unless changes wait for one.
+// All that it acknowledged then is lost when a replica takes over.
 func TestFailoverToAReplicaLeftBehind(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -2,7 +2,6 @@ package redisstore_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -157,6 +156,20 @@ func TestWatchLosesNothing(t *testing.T) {
 		proxy.Freeze()
 		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
 	})
+	t.Run("B07 a half-open connection ends, also of a client that waits for ever", func(t *testing.T) {
+		t.Parallel()
+		client := sharedClient(t)
+		cfg := redisstore.Config{Prefix: newPrefix(t, client)}
+		proxy, err := servers.NewProxy(client.Options().Addr)
+		require.NoError(t, err)
+		t.Cleanup(proxy.Close)
+		patient := redis.NewClient(&redis.Options{Addr: proxy.Addr(), ContextTimeoutEnabled: true, ReadTimeout: -1, WriteTimeout: -1})
+		t.Cleanup(func() { _ = patient.Close() })
+		w := listen(t, newDriver(t, patient, cfg).Store())
+		w.next(t)
+		proxy.Freeze()
+		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
+	})
 	t.Run("B07 a broken connection ends the stream", func(t *testing.T) {
 		t.Parallel()
 		through, _, proxy := proxied(t)
@@ -174,12 +187,12 @@ func TestWatchLosesNothing(t *testing.T) {
 			s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
 			create(t, s, "team-a", "key-1")
 			create(t, s, "team-a", "key-2")
-			state, err := client.Dump(t.Context(), prefix+":{i}:stream").Result()
+			state, err := client.Dump(t.Context(), record(prefix, "stream")).Result()
 			require.NoError(t, err)
 			create(t, s, "team-a", "key-3")
 			create(t, s, "team-a", "key-4")
 			w := listen(t, s)
-			require.NoError(t, client.RestoreReplace(t.Context(), prefix+":{i}:stream", 0, state).Err())
+			require.NoError(t, client.RestoreReplace(t.Context(), record(prefix, "stream"), 0, state).Err())
 			for i := range again {
 				create(t, s, "team-b", "other-"+string(rune('0'+i)))
 			}
@@ -188,81 +201,101 @@ func TestWatchLosesNothing(t *testing.T) {
 	})
 }
 
-// While a change may have been made of which nobody was told, streams send no
-// heartbeats, so that caches rely on nothing.
-func TestAStreamInDoubt(t *testing.T) {
+// A change and its notification are one script: whenever its writer dies, there
+// is neither or there are both, and heartbeats go on.
+func TestNotificationsOfDeadWriters(t *testing.T) {
 	t.Parallel()
-	client := sharedClient(t)
-	prefix := newPrefix(t, client)
-	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
-	w := listen(t, s)
-	begun := time.Now()
-	for range 10 {
-		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+	for _, write := range []struct {
+		name   string
+		do     func(ctx context.Context, s store.Store) error
+		notice store.Notice
+	}{
+		{"create", func(ctx context.Context, s store.Store) error {
+			once := store.OnceID{Space: "test", ID: "request-1", Value: "key-2", Expires: noon.Add(time.Hour)}
+			return s.Keys.Create(ctx, newKey("team-a", "key-2"), 2, store.Change{
+				Now: noon, Once: &once, Events: []store.Event{{ID: "event-1", Time: noon, Workspace: "team-a", Key: "key-2"}},
+			})
+		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-2"}},
+		{"update", func(ctx context.Context, s store.Store) error {
+			k := newKey("team-a", "key-1")
+			k.Version, k.Disabled = 1, true
+			return s.Keys.Update(ctx, k, store.Change{Now: noon, EndTokens: true})
+		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
+		{"delete", func(ctx context.Context, s store.Store) error {
+			return s.Keys.Delete(ctx, "team-a", "key-1", 1, noon, store.Change{Now: noon})
+		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
+		{"replace a digest", func(ctx context.Context, s store.Store) error {
+			return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("", "key-1").Secrets[0].Digest, "hmac-sha256$2$other")
+		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
+		{"settings of all", func(ctx context.Context, s store.Store) error {
+			return s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, store.Change{Now: noon})
+		}, store.Notice{Kind: store.NoticeInstance}},
+		{"settings of a workspace", func(ctx context.Context, s store.Store) error {
+			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Suspended: true}, store.Change{Now: noon})
+		}, store.Notice{Kind: store.NoticeWorkspace, Workspace: "team-a"}},
+		{"delete a workspace", func(ctx context.Context, s store.Store) error {
+			return s.Settings.DeleteWorkspace(ctx, "team-a", noon, store.Change{Now: noon})
+		}, store.Notice{Kind: store.NoticeWorkspace, Workspace: "team-a"}},
+		{"revoke", func(ctx context.Context, s store.Store) error {
+			return s.Epochs.Revoke(ctx, "token-1", noon.Add(time.Hour), noon)
+		}, store.Notice{Kind: store.NoticeToken, Token: "token-1"}},
+		{"signing keys", func(ctx context.Context, s store.Store) error {
+			return s.SigningKeys.SetRing(ctx, store.Ring{})
+		}, store.Notice{Kind: store.NoticeSigningKeys}},
+	} {
+		t.Run(write.name, func(t *testing.T) {
+			t.Parallel()
+			var not, lost bool
+			for trips, finished := 0, false; !finished; trips++ {
+				for _, heard := range []bool{false, true} {
+					made, left, err := writerDiesAfter(t, trips, heard, write.do, write.notice)
+					not, lost, finished = not || !made, lost || made && err != nil, left > 0
+				}
+			}
+			require.True(t, not, "no writer died before its change")
+			require.True(t, lost, "no writer died after it")
+		})
 	}
-	t.Logf("10 heartbeats in %s", time.Since(begun))
-	dead, _ := dying(t, prefix, 3) // a connection, what comes before, the change itself
-	_ = dead.Settings.SetInstance(t.Context(), store.Instance{KeysOff: true}, store.Change{Now: noon})
-	in, err := s.Settings.Instance(t.Context())
-	require.NoError(t, err)
-	require.True(t, in.KeysOff, "it was made")
-	beats := 0
-	for w.next(t).Kind == store.NoticeHeartbeat {
-		beats++
-	}
-	t.Logf("%d heartbeats before it was told", beats)
-	require.Less(t, beats, 7, "2 s have room for 14")
-	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind, "and then again")
 }
 
-// Many changes whose writers died at once are told of in stretches: the stream
-// stays in doubt until the last.
-func TestAStreamInDoubtOfMany(t *testing.T) {
-	t.Parallel()
-	client := sharedClient(t)
+// writerDiesAfter makes a change by a writer that dies after the given number of
+// trips, and reports whether it was made, how many trips the writer had left and
+// what it was answered. If heard, the server gets what the writer sends last.
+func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Context, store.Store) error, want store.Notice) (made bool, left int64, err error) {
+	t.Helper()
+	ctx, client := context.Background(), sharedClient(t)
 	prefix := newPrefix(t, client)
 	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	create(t, s, "team-a", "key-1")
 	w := listen(t, s)
-	at, err := client.Time(t.Context()).Result()
-	require.NoError(t, err)
-	begun := float64(at.Add(-3 * time.Second).UnixMilli())
-	const many = 350
-	var open []redis.Z
-	for i := range many {
-		open = append(open, redis.Z{Score: begun, Member: fmt.Sprintf("request-%d %d team-a key-%d ", i, store.NoticeKey, i)})
+	before := contents(t, client, prefix)
+	dead, h := dying(t, prefix, 1000)
+	_, err = dead.Settings.Instance(ctx)
+	require.NoError(t, err, "the connection is open")
+	h.left.Store(int64(trips))
+	h.heard.Store(heard)
+	err = do(ctx, dead)
+	made = len(written(before, contents(t, client, prefix))) > 0
+	if err == nil {
+		require.True(t, made, "what was acknowledged is there")
+	} else {
+		require.ErrorIs(t, err, store.ErrUnavailable)
 	}
-	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:began", open...).Err())
-	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:open", open...).Err())
-	told, beats := 0, 0
-	for told < many {
-		switch n := w.next(t); {
-		case n.Kind == store.NoticeKey:
-			told++
-		case told > 0:
-			beats++
+	var notices []store.Notice
+	for heartbeats := 0; heartbeats < 3; {
+		n, gap := w.until(t, func(store.Notice) bool { return true })
+		require.False(t, gap)
+		if n.Kind == store.NoticeHeartbeat {
+			heartbeats++
+		} else {
+			n.Sequence = 0
+			notices = append(notices, n)
 		}
 	}
-	require.Zero(t, beats, "heartbeats while some were not told of")
-	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
-}
-
-// A clock that was set back, as that of a replica that takes over may be, does
-// not put off what is to be told.
-func TestAClockSetBack(t *testing.T) {
-	t.Parallel()
-	client := sharedClient(t)
-	prefix := newPrefix(t, client)
-	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
-	w := listen(t, s)
-	at, err := client.Time(t.Context()).Result()
-	require.NoError(t, err)
-	ahead := redis.Z{Score: float64(at.Add(time.Hour).UnixMilli()), Member: fmt.Sprintf("request-1 %d team-a key-1 ", store.NoticeKey)}
-	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:began", ahead).Err())
-	require.NoError(t, client.ZAdd(t.Context(), prefix+":{i}:open", ahead).Err())
-	beats := 0
-	for w.next(t).Kind == store.NoticeHeartbeat {
-		beats++
-		require.Less(t, beats, 7, "2 s have room for 14")
+	if made {
+		require.Equal(t, []store.Notice{want}, notices)
+	} else {
+		require.Empty(t, notices)
 	}
-	require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+	return made, h.left.Load(), err
 }
