@@ -20,6 +20,7 @@ import (
 const (
 	startLimit = 2 * time.Minute
 	stopLimit  = 20 * time.Second
+	stopTries  = 40
 	dialLimit  = 3 * time.Second
 	pollEvery  = 20 * time.Millisecond
 )
@@ -57,9 +58,17 @@ func (p *Process) Stop() {
 		return
 	}
 	_ = p.resume() // a paused server hears nothing
-	if terminate(p.pid, p.fast) != nil || !p.gone(stopLimit) {
-		_ = p.kill()
+	// A replica of Redis that writes its first copy to disk forgets the signal.
+	for range stopTries {
+		if terminate(p.pid, p.fast) != nil {
+			break
+		}
+		if p.gone(stopLimit / stopTries) {
+			p.pid = 0
+			return
+		}
 	}
+	_ = p.kill()
 	p.pid = 0
 }
 

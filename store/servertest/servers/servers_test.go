@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,6 +58,31 @@ func TestRedisKeepsWhatItAcknowledged(t *testing.T) {
 	require.Equal(t, []string{"1"}, ask(t, p.Addr(), "GET", "one"))
 	require.Equal(t, []string{"2"}, ask(t, p.Addr(), "GET", "two"))
 	require.Equal(t, []string{"maxmemory", "20971520"}, ask(t, p.Addr(), "CONFIG", "GET", "maxmemory"))
+}
+
+// A replica that has just got its first copy ends by itself, too.
+func TestRedisReplicaStops(t *testing.T) {
+	t.Parallel()
+	master, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
+	started(t, master, err)
+	_, port, err := net.SplitHostPort(master.Addr())
+	require.NoError(t, err)
+	for range 3 {
+		dir := t.TempDir()
+		replica, err := servers.StartRedis(t.Context(), dir, "--replicaof", "127.0.0.1 "+port, "--logfile", "log")
+		started(t, replica, err)
+		eventually(t, func(ctx context.Context) error {
+			answer, err := servers.Ask(ctx, replica.Addr(), "INFO", "replication")
+			if err == nil && !strings.Contains(answer[0], "master_link_status:up") {
+				err = errors.New("it has no copy yet")
+			}
+			return err
+		})
+		replica.Stop()
+		log, err := os.ReadFile(filepath.Join(dir, "log"))
+		require.NoError(t, err)
+		require.Contains(t, string(log), "bye bye", "it was not killed")
+	}
 }
 
 func TestPostgres(t *testing.T) {
