@@ -28,7 +28,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	if err := ctx.Err(); err != nil {
 		return fail("add usage", err)
 	}
-	l, request := u.db.layout, newRequest()
+	l := u.db.layout
 	byPart := make(map[int]*call)
 	var calls []*call
 	for _, c := range counts {
@@ -38,8 +38,8 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		field := useField(c.Workspace, c.Key)
 		part, day := partOf(field), strconv.FormatInt(dayOf(c.Day), 10)
 		add := byPart[part]
-		if add == nil {
-			add = evaluate(u.db.scripts.count, []string{l.days(part), l.usage(part, "counted:"+request)}, countedFor.Milliseconds())
+		if add == nil || len(add.args) > 5*stretch {
+			add = evaluate(u.db.scripts.count, []string{l.days(part), l.usage(part, "counted:"+newRequest())}, countedFor.Milliseconds())
 			byPart[part] = add
 			calls = append(calls, add)
 		}
