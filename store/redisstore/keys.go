@@ -15,7 +15,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	text := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, k.Workspace, limit, text.kept, text.whole(), text.byCreated, text.byName},
+		args: []any{k.ID, escape(k.Workspace), limit, text.kept, text.whole(), text.byCreated, text.byName},
 	})
 	if err != nil {
 		return fail("create key", err)
@@ -70,7 +70,7 @@ func (db *database) lookup(ctx context.Context, id, tokenID string) (found store
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	text := encodeKey(&k)
-	args := []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
+	args := []any{k.ID, escape(k.Workspace), k.Version, flag(c.EndTokens), text.body, text.byName, len(text.secrets)}
 	for i := range text.secrets {
 		s := &text.secrets[i]
 		args = append(args, s.id, s.kept, s.rest)
@@ -88,7 +88,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
-		args: []any{id, workspace, version, sortable(at)},
+		args: []any{id, escape(workspace), version, sortable(at)},
 	})
 	if err != nil {
 		return fail("delete key", err)

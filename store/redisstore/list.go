@@ -62,7 +62,8 @@ const stretch = 200
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
 	byName := q.Sort == store.ByName
-	p := page{order: t.db.layout.order(q.Workspace, byName), records: t.db.layout.keys(), descending: q.Descending, byName: byName}
+	l := t.db.layout
+	p := page{keys: []string{l.order(q.Workspace, byName), l.keys(), l.deleting()}, descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case byName:
@@ -96,10 +97,10 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep 
 
 // page is a way through an order, a set sorted by its members.
 type page struct {
-	order, records string
-	descending     bool
-	byName         bool
-	from, to       string // bounds of ZRANGEBYLEX; "" is none
+	keys       []string // of page.lua
+	descending bool
+	byName     bool
+	from, to   string // bounds of ZRANGEBYLEX; "" is none
 }
 
 // after starts behind a place.
@@ -126,8 +127,7 @@ func (db *database) visit(ctx context.Context, p *page, wanted int) (found []pla
 		by = "name"
 	}
 	n := min(max(wanted, 100), stretch)
-	c := evaluate(db.scripts.page, []string{p.order, p.records, db.layout.deleting()},
-		direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
+	c := evaluate(db.scripts.page, p.keys, direction, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, by)
 	if err := db.read(ctx, c); err != nil {
 		return nil, false, err
 	}

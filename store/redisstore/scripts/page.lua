@@ -1,7 +1,7 @@
--- A stretch of an order: place and record of each, '' for a key whose
--- workspace is deleted. KEYS: the order, the records, the workspaces that
--- sweep.lua has not finished. ARGV: 'up' or 'down', the two bounds, how many, 'name' if the
--- order is by name.
+-- A stretch of an order: place and record of each, '' for a key whose workspace is
+-- deleted. KEYS: the order, the records and, unless those are events, the
+-- workspaces that sweep.lua has not finished. ARGV: 'up' or 'down', the two bounds,
+-- how many, 'name' if the order is by name.
 local places
 if ARGV[1] == 'down' then
   places = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[3], ARGV[2], 'LIMIT', 0, ARGV[4])
@@ -15,14 +15,14 @@ for i, place in ipairs(places) do
   if ARGV[5] == 'name' then last = string.find(place, '\0\1', 1, true) + 1 end
   ids[i] = string.sub(place, last + 1)
 end
-local records, swept = redis.call('HMGET', KEYS[2], unpack(ids)), redis.call('HLEN', KEYS[3])
-local page = {}
-for i, place in ipairs(places) do
-  local record = records[i] or ''
-  if swept > 0 and redis.call('HEXISTS', KEYS[3], (string.gsub(string.match(record, '^[^ ]* [^ ]* ([^ ]*)') or '', '%%(%x%x)',
-    function(hex) return string.char(tonumber(hex, 16)) end))) == 1 then
-    record = ''
+local page, workspaces = {}, {}
+for i, record in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
+  page[2 * i - 1], page[2 * i] = places[i], record or ''
+  workspaces[i] = string.match(record or '', '^[^ ]* [^ ]* ([^ ]*)') or ''
+end
+if KEYS[3] and redis.call('HLEN', KEYS[3]) > 0 then
+  for i, deleted in ipairs(redis.call('HMGET', KEYS[3], unpack(workspaces))) do
+    if deleted then page[2 * i] = '' end
   end
-  page[2 * i - 1], page[2 * i] = place, record
 end
 return page

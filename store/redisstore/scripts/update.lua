@@ -1,5 +1,3 @@
-local early = refused()
-if early then return early end
 local id, workspace, version, ends, body, name = take(), take(), take(), take(), take(), take()
 local secrets = takeAll(3)
 local record, owner = live(id)
