@@ -37,7 +37,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	if err != nil {
 		return store.EventPage{}, err
 	}
-	p := page{order: l.db.layout.log(q.Workspace), records: l.db.layout.events(), descending: true}
+	p := page{keys: []string{l.db.layout.log(q.Workspace), l.db.layout.events()}, descending: true}
 	if !q.From.IsZero() {
 		p.from = "[" + sortable(q.From)
 	}
@@ -76,7 +76,7 @@ func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more bool, err error) {
-	p := page{order: l.db.layout.log(""), records: l.db.layout.events(), to: "(" + sortable(before)}
+	p := page{keys: []string{l.db.layout.log(""), l.db.layout.events()}, to: "(" + sortable(before)}
 	found, more, err := l.db.visit(ctx, &p, stretch)
 	if err != nil || len(found) == 0 {
 		return 0, false, err

@@ -15,7 +15,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	head, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, k.Workspace, limit, head, rest, sortable(k.Created) + k.ID, namePlace(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), limit, head, rest, sortable(k.Created) + k.ID, namePlace(k.Name, k.ID)},
 	})
 	return fail("create key", err)
 }
@@ -66,7 +66,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	_, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, k.Workspace, k.Version, flag(c.EndTokens), rest, namePlace(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), k.Version, flag(c.EndTokens), rest, namePlace(k.Name, k.ID)},
 	})
 	return fail("update key", err)
 }
@@ -75,7 +75,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
-		args: []any{id, workspace, version, sortable(at)},
+		args: []any{id, escape(workspace), version, sortable(at)},
 	})
 	return fail("delete key", err)
 }

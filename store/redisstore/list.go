@@ -48,10 +48,8 @@ const stretch = 200
 
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	p := page{
-		order: t.db.layout.order(q.Workspace, q.Sort == store.ByName), records: t.db.layout.keys(),
-		descending: q.Descending, byName: q.Sort == store.ByName,
-	}
+	l, byName := t.db.layout, q.Sort == store.ByName
+	p := page{keys: []string{l.order(q.Workspace, byName), l.keys(), l.deleting()}, descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case p.byName:
@@ -64,10 +62,10 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep 
 
 // page is a way through an order, a set sorted by its members.
 type page struct {
-	order, records string
-	descending     bool
-	byName         bool
-	from, to       string // bounds of ZRANGEBYLEX; "" is none
+	keys       []string // of page.lua
+	descending bool
+	byName     bool
+	from, to   string // bounds of ZRANGEBYLEX; "" is none
 }
 
 // after starts behind a place.
@@ -114,11 +112,7 @@ type placed struct{ id, place, text string }
 // on behind them.
 func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
 	n := min(max(wanted, 100), stretch)
-	keys := []string{p.order, p.records}
-	if p.records == db.layout.keys() {
-		keys = append(keys, db.layout.deleting())
-	}
-	c := evaluate(db.scripts.page, keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
+	c := evaluate(db.scripts.page, p.keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
 	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}

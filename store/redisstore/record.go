@@ -111,7 +111,7 @@ func settingsField(workspace string) string {
 	if workspace == "" {
 		return "i"
 	}
-	return "w" + workspace
+	return "w" + escape(workspace)
 }
 
 func decodeWorkspace(id, text, count string) (store.Workspace, error) {

@@ -38,7 +38,7 @@ func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, e
 
 func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, error) {
 	get := command("hget", s.db.layout.settings(), settingsField(id))
-	count := command("hget", s.db.layout.counts(), id)
+	count := command("hget", s.db.layout.counts(), escape(id))
 	if err := s.db.send(ctx, get, count); err != nil {
 		return store.Workspace{}, err
 	}
@@ -64,7 +64,7 @@ func workspaceNotice(id string) *store.Notice {
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notice: workspaceNotice(id),
-		args: []any{id, sortable(at), encodeSettings(at, false, &store.Rules{})},
+		args: []any{escape(id), sortable(at), encodeSettings(at, false, &store.Rules{})},
 	})
 	if err != nil {
 		return fail("delete workspace", err)
@@ -78,7 +78,7 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 // sweep removes what is left of a deleted workspace.
 func (db *database) sweep(ctx context.Context, workspace string) error {
 	for {
-		c := db.call(change{script: db.scripts.sweep, workspace: workspace, args: []any{workspace, stretch}})
+		c := db.call(change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), stretch}})
 		if err := db.send(ctx, c); err != nil {
 			return err
 		}

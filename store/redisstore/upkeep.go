@@ -45,7 +45,7 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 		return 0, fail("purge deleted keys", err)
 	}
 	for _, workspace := range left.texts() {
-		if err := u.db.sweep(ctx, workspace); err != nil {
+		if err := u.db.sweep(ctx, (&words{text: workspace}).word()); err != nil {
 			return 0, fail("purge deleted keys", err)
 		}
 	}

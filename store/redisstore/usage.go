@@ -25,7 +25,7 @@ const countedFor = time.Minute
 
 // Add implements store.Usage.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
-	l, request := u.db.layout, newRequest()
+	l := u.db.layout
 	var adds [parts]*call
 	var calls []*call
 	for _, c := range counts {
@@ -35,8 +35,8 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		field, day := usageField(c.Workspace, c.Key), dayOf(c.Day)
 		part := partOf(field)
 		add := adds[part]
-		if add == nil {
-			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+request)}, countedFor.Milliseconds())
+		if add == nil || len(add.args) > 5*stretch {
+			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+newRequest())}, countedFor.Milliseconds())
 			adds[part] = add
 			calls = append(calls, add)
 		}

@@ -27,9 +27,19 @@ end
 
 local conditions, added = takeAll(3), takeAll(4)
 
--- plain undoes escape of text.go.
-local function plain(text)
-  return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
+-- later collects arguments of a command on a key, and flush calls each command
+-- once: a call costs about as much as what it does.
+local batches = {}
+
+local function later(command, key, ...)
+  local batch = batches[command .. key] or {command, key}
+  for _, argument in ipairs({...}) do batch[#batch + 1] = argument end
+  batches[command .. key] = batch
+end
+
+local function flush()
+  for _, batch in pairs(batches) do redis.call(unpack(batch)) end
+  batches = {}
 end
 
 -- The epoch that follows: at least one more, and the server's clock in
@@ -48,7 +58,8 @@ local function lifetime(left)
   return string.format('%.0f', math.min(tonumber(left) + math.max(ahead, math.min(-ahead, 86400000)), 3.1536e12))
 end
 
--- Settings are "version epoch deleted rest".
+-- Settings are "version epoch deleted rest", under 'w' and the escaped workspace,
+-- or 'i'.
 local function settingsOf(field)
   local text = redis.call('HGET', settings, field)
   if not text then return '0', '0', '0', nil end
@@ -66,53 +77,33 @@ local function split(record)
 end
 
 -- live returns the record of a key that was not deleted, alone or with its
--- workspace, and its workspace.
+-- workspace, and its workspace, escaped.
 local function live(id)
   local record = redis.call('HGET', keys, id)
   if not record or string.sub(record, 1, 1) == '-' then return nil end
-  local workspace = plain(string.match(record, '^[^ ]* [^ ]* ([^ ]*)'))
+  local workspace = string.match(record, '^[^ ]* [^ ]* ([^ ]*)')
   if isDeleted(workspace) then return nil end
   return record, workspace
 end
 
--- placeByName is namePlace of record.go.
+-- placeByName is namePlace of record.go, of a name that is escaped as in names.go.
 local function placeByName(body, id)
   local name = string.match(body, '^[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)')
-  return string.gsub(plain(name), '%z', '\0\255') .. '\0\1' .. id
+  name = string.gsub(name, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
+  return string.gsub(name, '%z', '\0\255') .. '\0\1' .. id
 end
 
--- bury puts a tombstone in a key's place. byCreated and byName are those of its
--- workspace.
+-- bury puts a tombstone in a key's place, later. byCreated and byName are those of
+-- its workspace.
 local function bury(id, record, when)
   local head, body = split(record)
   local place, name = string.match(head, '^[^ ]* [^ ]* [^ ]* ([^ ]*)') .. id, placeByName(body, id)
-  redis.call('ZREM', created, place)
-  redis.call('ZREM', byCreated, place)
-  redis.call('ZREM', names, name)
-  redis.call('ZREM', byName, name)
-  redis.call('HSET', keys, id, '-' .. when)
-  redis.call('ZADD', tombs, 0, when .. id)
-end
-
--- refused makes the first checks of the contract. A client that lost the answer
--- sends a change again: it was made if its receipt is there.
-local function refused()
-  if redis.call('EXISTS', receipt) == 1 then return 'ok' end
-  if onceValue ~= '' then
-    local found = redis.call('GET', once)
-    if found and string.sub(found, 1, 16) > now then return 'exists' end
-  end
-  for _, c in ipairs(conditions) do
-    local version
-    if c[1] == 'key' then
-      local record = live(c[2])
-      version = record and string.match(record, '^[^ ]*')
-    else
-      version = settingsOf(c[2])
-    end
-    if version ~= c[3] then return 'conflict' end
-  end
-  return nil
+  later('ZREM', created, place)
+  later('ZREM', byCreated, place)
+  later('ZREM', names, name)
+  later('ZREM', byName, name)
+  later('HSET', keys, id, '-' .. when)
+  later('ZADD', tombs, 0, when .. id)
 end
 
 -- made writes what goes with a change, and publishes the notice. Each names the
@@ -120,10 +111,11 @@ end
 local function made()
   for _, e in ipairs(added) do
     if redis.call('HSETNX', events, e[1], e[3]) == 1 then
-      redis.call('ZADD', log, 0, e[2])
-      if e[4] ~= '0' then redis.call('ZADD', KEYS[tonumber(e[4])], 0, e[2]) end
+      later('ZADD', log, 0, e[2])
+      if e[4] ~= '0' then later('ZADD', KEYS[tonumber(e[4])], 0, e[2]) end
     end
   end
+  flush()
   if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', lifetime(onceLife)) end
   if notice ~= '' then
     local n, before = string.match(redis.call('GET', stream) or '0 ', '^([^ ]*) (.*)$')
@@ -133,4 +125,22 @@ local function made()
   end
   redis.call('SET', receipt, '1', 'PX', 60000)
   return 'ok'
+end
+
+-- The first checks of the contract. A client that lost the answer sends a change
+-- again: it was made if its receipt is there.
+if redis.call('EXISTS', receipt) == 1 then return 'ok' end
+if onceValue ~= '' then
+  local found = redis.call('GET', once)
+  if found and string.sub(found, 1, 16) > now then return 'exists' end
+end
+for _, c in ipairs(conditions) do
+  local version
+  if c[1] == 'key' then
+    local record = live(c[2])
+    version = record and string.match(record, '^[^ ]*')
+  else
+    version = settingsOf(c[2])
+  end
+  if version ~= c[3] then return 'conflict' end
 end

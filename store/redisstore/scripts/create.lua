@@ -1,5 +1,3 @@
-local early = refused()
-if early then return early end
 local id, workspace, limit, kept, text, place, name = take(), take(), take(), take(), take(), take(), take()
 if isDeleted(workspace) then return 'missing' end
 if redis.call('HEXISTS', keys, id) == 1 then return 'exists' end

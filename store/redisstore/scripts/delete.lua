@@ -1,5 +1,3 @@
-local early = refused()
-if early then return early end
 local id, workspace, version, when = take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end

@@ -1,7 +1,5 @@
 -- Marks a workspace as deleted: none of its keys is found from then on.
 -- sweep.lua removes them.
-local early = refused()
-if early then return early end
 local workspace, when, fresh = take(), take(), take()
 local version, epoch, deleted, rest = settingsOf('w' .. workspace)
 if deleted == '1' then return 'missing' end

@@ -15,14 +15,14 @@ for i, place in ipairs(places) do
   if ARGV[5] == '1' then last = string.find(place, '\0\1', 1, true) + 1 end
   ids[i] = string.sub(place, last + 1)
 end
-local records, swept = redis.call('HMGET', KEYS[2], unpack(ids)), KEYS[3] and redis.call('HLEN', KEYS[3]) or 0
-local page = {}
-for i, place in ipairs(places) do
-  local record = records[i] or ''
-  if swept > 0 and redis.call('HEXISTS', KEYS[3], (string.gsub(string.match(record, '^[^ ]* [^ ]* ([^ ]*)') or '', '%%(%x%x)',
-    function(hex) return string.char(tonumber(hex, 16)) end))) == 1 then
-    record = ''
+local page, workspaces = {}, {}
+for i, record in ipairs(redis.call('HMGET', KEYS[2], unpack(ids))) do
+  page[3 * i - 2], page[3 * i - 1], page[3 * i] = ids[i], places[i], record or ''
+  workspaces[i] = string.match(record or '', '^[^ ]* [^ ]* ([^ ]*)') or ''
+end
+if KEYS[3] and redis.call('HLEN', KEYS[3]) > 0 then
+  for i, deleted in ipairs(redis.call('HMGET', KEYS[3], unpack(workspaces))) do
+    if deleted then page[3 * i] = '' end
   end
-  page[3 * i - 2], page[3 * i - 1], page[3 * i] = ids[i], place, record
 end
 return page

@@ -1,7 +1,8 @@
 -- Removes some tombstones from before an instant, and answers how many.
 local places = redis.call('ZRANGEBYLEX', tombs, '-', '(' .. take(), 'LIMIT', 0, take())
 for _, place in ipairs(places) do
-  redis.call('HDEL', keys, string.sub(place, 17))
-  redis.call('ZREM', tombs, place)
+  later('HDEL', keys, string.sub(place, 17))
+  later('ZREM', tombs, place)
 end
+flush()
 return #places

@@ -2,7 +2,6 @@
 -- moment. KEYS: keys, settings, counts, the token's revocation; ARGV: the id.
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not record or string.sub(record, 1, 1) == '-' then return false end
-local workspace = string.gsub(string.match(record, '^[^ ]* [^ ]* ([^ ]*)'), '%%(%x%x)',
-  function(hex) return string.char(tonumber(hex, 16)) end)
+local workspace = string.match(record, '^[^ ]* [^ ]* ([^ ]*)')
 local around = redis.call('HMGET', KEYS[2], 'w' .. workspace, 'i')
 return {record, around[1] or '', around[2] or '', redis.call('HGET', KEYS[3], workspace) or '0', redis.call('EXISTS', KEYS[4])}

@@ -1,5 +1,3 @@
-local early = refused()
-if early then return early end
 local id, secret, from, to = take(), take(), take(), take()
 local record = live(id)
 if not record then return 'missing' end

@@ -1,5 +1,3 @@
-local early = refused()
-if early then return early end
 local version, body = take(), take()
 if (redis.call('HGET', ring, 'version') or '0') ~= version then return 'conflict' end
 redis.call('HSET', ring, 'version', following(version), 'body', body)

@@ -1,6 +1,4 @@
 -- Saves the settings of a workspace or of the instance.
-local early = refused()
-if early then return early end
 local field, version, ends, rest = take(), take(), take(), take()
 local oldVersion, epoch, deleted = settingsOf(field)
 if deleted == '1' then return 'missing' end

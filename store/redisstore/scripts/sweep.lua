@@ -8,5 +8,6 @@ for _, place in ipairs(places) do
   local id = string.sub(place, 17)
   bury(id, redis.call('HGET', keys, id), when)
 end
+flush()
 if #places < most then redis.call('HDEL', deleting, workspace) end
 return #places

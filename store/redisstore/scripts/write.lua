@@ -1,2 +1,2 @@
 -- Adds events, or spends a one-time id.
-return refused() or made()
+return made()

@@ -132,7 +132,7 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-func port(t *testing.T, addr string) string {
+func port(t testing.TB, addr string) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)

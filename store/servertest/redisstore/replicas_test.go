@@ -17,7 +17,7 @@ import (
 
 // follow starts a replica of the master, and returns when the master says
 // that it is in the given state.
-func follow(t *testing.T, master *redis.Client, state string) *servers.Process {
+func follow(t testing.TB, master *redis.Client, state string) *servers.Process {
 	t.Helper()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--replicaof", "127.0.0.1 "+port(t, master.Options().Addr))
 	started(t, err)
@@ -26,7 +26,7 @@ func follow(t *testing.T, master *redis.Client, state string) *servers.Process {
 	return p
 }
 
-func follows(t *testing.T, master *redis.Client, state string) {
+func follows(t testing.TB, master *redis.Client, state string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		info, err := master.Info(context.Background(), "replication").Result()

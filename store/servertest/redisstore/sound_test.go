@@ -180,7 +180,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 	for workspace, text := range i.hash("counts") {
 		n, err := strconv.Atoi(text)
 		require.NoError(i, err)
-		got[workspace] = n
+		got[i.plain(workspace)] = n
 	}
 	require.Equal(i, counts, got, "the number of keys of each workspace")
 	return orders
@@ -198,13 +198,13 @@ func (i inspector) deleted() map[string]bool {
 		require.NoError(i, err)
 		require.Positive(i, version)
 		if workspace, is := strings.CutPrefix(field, "w"); is && words[2] == "1" {
-			deleted[workspace] = true
+			deleted[i.plain(workspace)] = true
 		}
 	}
 	for workspace, when := range i.hash("deleting") {
 		require.Len(i, when, 16)
-		require.Contains(i, deleted, workspace)
-		deleted[workspace] = false
+		require.Contains(i, deleted, i.plain(workspace))
+		deleted[i.plain(workspace)] = false
 	}
 	return deleted
 }

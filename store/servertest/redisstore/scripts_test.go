@@ -1,0 +1,132 @@
+package redisstore_test
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // the name that Redis gives a script
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store/redisstore"
+	"github.com/latchkey-go/latchkey/store/servertest/servers"
+)
+
+// scriptNames are the names of the driver's scripts by their text and by what
+// Redis calls them.
+func scriptNames(t *testing.T) map[string]string {
+	t.Helper()
+	const dir = "../../redisstore/scripts/"
+	begin, err := os.ReadFile(dir + "change.lua")
+	require.NoError(t, err)
+	files, err := filepath.Glob(dir + "*.lua")
+	require.NoError(t, err)
+	names := make(map[string]string)
+	for _, file := range files {
+		text, err := os.ReadFile(file) //nolint:gosec // the directory is a constant
+		require.NoError(t, err)
+		for _, whole := range []string{string(text), string(begin) + string(text)} {
+			sum := sha1.Sum([]byte(whole)) //nolint:gosec // as above
+			name := strings.TrimSuffix(filepath.Base(file), ".lua")
+			names[whole], names[hex.EncodeToString(sum[:])] = name, name
+		}
+	}
+	return names
+}
+
+// meter is a hook that asks the server for a section of INFO before and after
+// each pipeline, in the same pipeline.
+type meter struct {
+	section string
+	seen    func(cmds []redis.Cmder, before, after string)
+}
+
+func (m *meter) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (m *meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (m *meter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		before, after := redis.NewStringCmd(ctx, "info", m.section), redis.NewStringCmd(ctx, "info", m.section)
+		err := next(ctx, slices.Concat([]redis.Cmder{before}, cmds, []redis.Cmder{after}))
+		if before.Err() == nil && after.Err() == nil {
+			m.seen(cmds, before.Val(), after.Val())
+		}
+		return err
+	}
+}
+
+// scriptOf is the name of the script that a command runs, or "".
+func scriptOf(names map[string]string, cmd redis.Cmder) string {
+	if cmd.Name() != "eval" && cmd.Name() != "evalsha" {
+		return ""
+	}
+	script, _ := cmd.Args()[1].(string)
+	return names[script]
+}
+
+// visited is how many records a script of the driver visits at most.
+const visited = 200
+
+// However much a store holds, a script makes a bounded number of calls and returns
+// a bounded number of records: so others come in between.
+func TestScriptsAreBounded(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--appendonly", "no")
+	started(t, err)
+	t.Cleanup(p.Stop)
+	names, ran := scriptNames(t), make(map[string]bool)
+	var most, longest int
+	var mu sync.Mutex
+	client := newClient(t, p.Addr())
+	client.AddHook(&meter{"commandstats", func(cmds []redis.Cmder, before, after string) {
+		mu.Lock()
+		defer mu.Unlock()
+		scripts := 0
+		for _, cmd := range cmds {
+			if name := scriptOf(names, cmd); name != "" {
+				ran[name] = true
+				scripts++
+			}
+			if answer, ok := cmd.(*redis.Cmd); ok {
+				list, _ := answer.Val().([]any)
+				longest = max(longest, len(list))
+			}
+		}
+		// But for the pipeline's own, and the INFO before it.
+		most = max(most, (callsIn(t, after)-callsIn(t, before)-len(cmds)-1)/max(1, scripts))
+	}})
+	const many = 6 * visited
+	c := &stock{client: client, s: newDriver(t, client, redisstore.Config{}).Store(), keys: 2 * many, inOne: many, events: many, few: 3}
+	require.NoError(t, c.fill(t.Context(), 0, c.keys))
+	most, longest = 0, 0 // those ran beside one another
+	for _, chore := range everyCall {
+		t.Run(chore.name, func(t *testing.T) {
+			most, longest = 0, 0
+			require.NoError(t, chore.run(t.Context(), t, c))
+			require.LessOrEqual(t, most, 10*visited, "calls of a script")
+			require.LessOrEqual(t, longest, 3*visited, "ids, places and records in an answer")
+		})
+	}
+	delete(ran, "change")
+	require.Len(t, ran, len(names)/4-1, "every script ran: %v", ran)
+}
+
+// callsIn is how many commands an answer to INFO commandstats counts.
+func callsIn(t *testing.T, info string) (sum int) {
+	t.Helper()
+	for line := range strings.Lines(info) {
+		if _, rest, found := strings.Cut(line, ":calls="); found {
+			digits, _, _ := strings.Cut(rest, ",")
+			n, err := strconv.Atoi(digits)
+			require.NoError(t, err)
+			sum += n
+		}
+	}
+	return sum
+}
