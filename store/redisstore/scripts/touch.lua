@@ -1,7 +1,7 @@
 -- Records uses. Instants are 16 digits that sort, and '' sorts before them.
 for _, use in ipairs(takeAll(3)) do
   local id, secret, when = unpack(use)
-  local head, body, lastUsed, rest = split(redis.call('HGET', keys, id) or '')
+  local head, body, lastUsed, rest = split(live(id) or '')
   local first, last = string.find(rest or '', '\n' .. secret .. ' ', 1, true)
   if first then
     local front, used, back = string.match(string.sub(rest, last + 1), '^([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* )([^ ]*)(.*)$')
