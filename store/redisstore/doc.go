@@ -60,8 +60,8 @@
 //
 //	ACL SETUSER latchkey on >password resetkeys ~latchkey:*
 //	  resetchannels &latchkey:{latchkey}:notices -@all +evalsha +eval
-//	  +get +mget +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset
-//	  +hsetnx +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
+//	  +get +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset +hsetnx
+//	  +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
 //	  +zrevrangebylex +sadd +srem +smembers +publish +subscribe +ping +time +wait
 //	  +info +config|get
 //
