@@ -69,9 +69,11 @@
 //
 //	ACL SETUSER latchkey +cluster|slots +asking
 //
-// Options.DB needs +select, and ClientName +client|setname. The client's attempts at
-// CLIENT SETINFO and MAINT_NOTIFICATIONS may be refused. Give all rights before the
-// first call: Redis does not undo what a script wrote until it was refused.
+// Options.DB needs +select and, for a database n, the channel
+// latchkey:{latchkey}:notices:n in place of the other. ClientName needs
+// +client|setname. The client's attempts at CLIENT SETINFO and MAINT_NOTIFICATIONS may
+// be refused. Give all rights before the first call: Redis does not undo what a script
+// wrote until it was refused.
 //
 // # Managed services
 //
