@@ -60,8 +60,8 @@
 //
 //	ACL SETUSER latchkey on >password resetkeys ~latchkey:*
 //	  resetchannels &latchkey:{latchkey}:notices -@all +evalsha +eval
-//	  +get +mget +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset
-//	  +hsetnx +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
+//	  +get +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset +hsetnx
+//	  +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
 //	  +zrevrangebylex +sadd +srem +smembers +publish +subscribe +ping +time +wait
 //	  +info +config|get
 //
@@ -69,9 +69,11 @@
 //
 //	ACL SETUSER latchkey +cluster|slots +asking
 //
-// Options.DB needs +select, and ClientName +client|setname. The client's attempts at
-// CLIENT SETINFO and MAINT_NOTIFICATIONS may be refused. Give all rights before the
-// first call: Redis does not undo what a script wrote until it was refused.
+// Options.DB needs +select and, for a database n, the channel
+// latchkey:{latchkey}:notices:n in place of the other. ClientName needs
+// +client|setname. The client's attempts at CLIENT SETINFO and MAINT_NOTIFICATIONS may
+// be refused. Give all rights before the first call: Redis does not undo what a script
+// wrote until it was refused.
 //
 // # Managed services
 //

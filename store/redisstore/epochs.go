@@ -46,7 +46,7 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
-	r := revocation{until, now}
+	r := revocation{until: until, now: now}
 	if err := e.revoke(ctx, tokenID, r); err != nil {
 		return fail("revoke token", err)
 	}
@@ -65,10 +65,18 @@ func (e *epochs) revoking(tokenID string, r revocation) change {
 	}
 }
 
-// restore writes the revocations again that this process remembers. Those that
-// are there stay as they are and send no notice.
+// restore writes the revocations again that this process remembers and that are not
+// over. Those that are there stay as they are and send no notice.
 func (e *epochs) restore(ctx context.Context) error {
 	all := e.db.revocations.all()
+	if len(all) == 0 {
+		return nil
+	}
+	now, err := (&upkeep{e.db}).Clock(ctx)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(all, func(_ string, r revocation) bool { return r.over(now) })
 	for ids := range slices.Chunk(slices.Collect(maps.Keys(all)), stretch) {
 		calls := make([]*call, len(ids))
 		for i, id := range ids {

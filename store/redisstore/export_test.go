@@ -40,7 +40,7 @@ func DecodeSettings(text string) (store.Workspace, store.Instance, error) {
 // Names tells of the names of keys under a prefix what they are of; text is
 // what comes from outside.
 func Names(prefix, text string) map[string]string {
-	l := layout{prefix}
+	l := layout{prefix: prefix}
 	names := map[string]string{
 		l.channel(): "channel", l.usage(0, "days"): "usage", l.record("never"): "never", l.record("waited"): "waited",
 		l.limit(text): "limit of " + text, l.revoked(text): "revocation of " + text, l.log(text): "log of " + text,

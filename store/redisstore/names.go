@@ -9,7 +9,10 @@ import (
 
 // layout names the keys of Redis. What shares a hash tag, the part in braces,
 // lies in one slot (Redis Cluster specification, "Hash tags").
-type layout struct{ prefix string }
+type layout struct {
+	prefix   string
+	database int // Options.DB
+}
 
 // record names what belongs to the records: all in one slot.
 func (l layout) record(what string) string { return l.prefix + ":{" + l.prefix + "}:" + what }
@@ -22,7 +25,14 @@ func (l layout) events() string   { return l.record("events") }
 func (l layout) stream() string   { return l.record("stream") }
 func (l layout) ring() string     { return l.record("ring") }
 func (l layout) lists() string    { return l.record("lists") }
-func (l layout) channel() string  { return l.record("notices") }
+
+// channel names the database, too, since Redis publishes to all of a server's.
+func (l layout) channel() string {
+	if l.database == 0 {
+		return l.record("notices")
+	}
+	return l.record("notices:" + strconv.Itoa(l.database))
+}
 
 // order is the order of the keys of a workspace or, if that is empty, of all.
 func (l layout) order(workspace string, byName bool) string {

@@ -79,8 +79,12 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
+	l := layout{prefix: cfg.Prefix}
+	if c, ok := client.(*redis.Client); ok {
+		l.database = c.Options().DB
+	}
 	return &Driver{&database{
-		client: client, layout: layout{cfg.Prefix}, scripts: scripts,
+		client: client, layout: l, scripts: scripts,
 		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout, log: cfg.Logger,
 	}}, nil
 }

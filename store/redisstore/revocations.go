@@ -18,11 +18,21 @@ type revocations struct {
 	next  int
 }
 
-type revocation struct{ until, now time.Time }
+type revocation struct {
+	until, now time.Time
+	written    time.Time // when add was called
+}
+
+// over reports whether nobody needs the revocation any more: its end has passed by
+// both the server's clock and the time that went by since it was written.
+func (r *revocation) over(server time.Time) bool {
+	return r.until.Before(server.Add(-skew)) && time.Since(r.written)-skew > r.until.Sub(r.now)
+}
 
 func (m *revocations) add(tokenID string, r revocation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	r.written = time.Now()
 	old, found := m.byID[tokenID]
 	switch {
 	case found:

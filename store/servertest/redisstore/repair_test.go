@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 
@@ -95,4 +96,41 @@ func TestManyRevocations(t *testing.T) {
 			require.True(t, state.Revoked)
 		}
 	})
+}
+
+// What Redis has cleared since it ended is not written again, and sends no
+// notification. One whose end has not passed by the clock of the server or of the
+// process is.
+func TestEndedRevocations(t *testing.T) {
+	client := sharedClient(t)
+	prefix := newPrefix(t, client)
+	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	ctx := t.Context()
+	server, err := client.Time(ctx).Result()
+	require.NoError(t, err)
+	tries := []struct {
+		token      string
+		until, now time.Time
+		restored   bool
+	}{
+		{"ended", server.Add(-time.Hour), server, false},
+		{"ended just now", server.Add(-time.Minute), server, true},
+		{"ends later", server.Add(time.Minute), server, true},
+		{"revoked by a clock ahead", server.Add(time.Minute), server.AddDate(2, 0, 0), true},
+		{"revoked by a clock behind", server.AddDate(-2, 0, 0).Add(time.Minute), server.AddDate(-2, 0, 0), true},
+	}
+	for _, try := range tries {
+		require.NoError(t, s.Epochs.Revoke(ctx, try.token, try.until, try.now))
+		require.Equal(t, int64(1), client.Del(ctx, revokedName(prefix, try.token)).Val())
+	}
+	listen(t, s)
+	for _, try := range tries {
+		there, err := client.Exists(ctx, revokedName(prefix, try.token)).Result()
+		require.NoError(t, err)
+		require.Equal(t, try.restored, there == 1, try.token)
+	}
+}
+
+func revokedName(prefix, token string) string {
+	return record(prefix, "revoked:"+url.PathEscape(token))
 }

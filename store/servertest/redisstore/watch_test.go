@@ -299,3 +299,28 @@ func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Contex
 	}
 	return made, h.left.Load(), err
 }
+
+// Redis publishes to all databases of a server. Stores with one prefix in two of them
+// do not hear each other.
+func TestWatchInAnotherDatabase(t *testing.T) {
+	client := sharedClient(t)
+	options := *client.Options()
+	options.DB = 1
+	second := redis.NewClient(&options)
+	t.Cleanup(func() { _ = second.Close() })
+	prefix := newPrefix(t, second)
+	here := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
+	there := newDriver(t, second, redisstore.Config{Prefix: prefix}).Store()
+	w := listen(t, here)
+	for _, id := range []string{"key-1", "key-2", "key-3"} {
+		create(t, there, "team-a", id)
+	}
+	for range 3 {
+		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
+	}
+	own := listen(t, there)
+	create(t, there, "team-a", "key-4")
+	n, gap := own.until(t, func(n store.Notice) bool { return n.Kind == store.NoticeKey })
+	require.False(t, gap)
+	require.Equal(t, "key-4", n.Key)
+}
