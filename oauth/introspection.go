@@ -3,11 +3,11 @@ package oauth
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
 // Introspection returns the introspection endpoint (RFC 7662): a key asks
@@ -39,8 +39,8 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, err := s.issued.Verify(ctx, request.token)
-	if errors.Is(err, bearer.ErrUnavailable) {
-		s.answer(w, s.refusalOf(ctx, err))
+	if outcome.IsOutage(err) {
+		s.refuse(ctx, w, err)
 		return
 	}
 	var answer introspection
@@ -63,10 +63,10 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := json.Marshal(answer)
 	if err != nil {
-		s.answer(w, s.refusalOf(ctx, err))
+		s.refuse(ctx, w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, append(body, '\n'))
+	writeJSON(w, append(body, '\n'))
 }
 
 func (s *Server) maySee(login *apikey.Login, token *bearer.Principal) bool {

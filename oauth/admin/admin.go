@@ -50,9 +50,11 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -151,7 +153,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
-	c := &call{h: h, w: w, r: r.WithContext(ctx)}
+	c := &call{h: h, w: w, r: r.WithContext(ctx), held: request.HoldBody(w, r, h.cfg.Timeout)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}
@@ -161,21 +163,22 @@ func (h *Handler) serve(c *call) error {
 	match, params, allowed := find(h.routes, c.r)
 	switch {
 	case match == nil && len(allowed) > 0:
-		return &methodError{allowed}
+		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return &refusal{Kind: answer.Method}
 	case match == nil:
-		return errNoRoute
+		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
 	c.route, c.params = match, params
 	if err := h.origins.Check(c.r); err != nil {
-		return errCrossOrigin
+		return &refusal{Kind: answer.CrossOrigin}
 	}
 	if !match.public {
 		actor, err := h.cfg.Authorize(c.r)
 		if err != nil {
-			return c.unauthorized(err)
+			return c.notAuthorized(err)
 		}
 		if actor.Ref().ID == "" {
-			return &UnauthorizedError{Reason: "The request names nobody."}
+			return c.unauthorized(&UnauthorizedError{Reason: "The request names nobody."})
 		}
 		c.actor = actor
 	}

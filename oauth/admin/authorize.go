@@ -1,13 +1,15 @@
 package admin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -57,18 +59,25 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	}
 }
 
-// unauthorized turns an error of Config.Authorize into the answer: an outage
+// notAuthorized turns an error of Config.Authorize into the answer: an outage
 // is none of the caller's fault, and a foreign error's text not for him.
-func (c *call) unauthorized(err error) error {
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) ||
-		errors.Is(err, context.DeadlineExceeded) || c.r.Context().Err() != nil {
-		// Only its text: other errors that it wraps would count as a decision.
-		return fmt.Errorf("%w: who the actor is: %s", store.ErrUnavailable, err.Error())
+func (c *call) notAuthorized(err error) error {
+	if outcome.IsOutage(err) || c.r.Context().Err() != nil {
+		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
 	}
 	var known *UnauthorizedError
 	if errors.As(err, &known) && known != nil {
-		return known
+		return c.unauthorized(known)
 	}
 	c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
-	return &UnauthorizedError{}
+	return c.unauthorized(&UnauthorizedError{})
+}
+
+func (c *call) unauthorized(err *UnauthorizedError) error {
+	challenge := err.Challenge
+	if challenge == "" || strings.ContainsFunc(challenge, func(r rune) bool { return r < ' ' || r > '~' }) {
+		challenge = "Bearer"
+	}
+	c.w.Header().Set("WWW-Authenticate", challenge) // RFC 9110, section 11.6.1
+	return &refusal{Kind: answer.Unauthorized, Detail: err.Reason}
 }

@@ -92,7 +92,7 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 			return err
 		}
 		if workspace.Keys > store.MaxSorted {
-			return invalid(FieldError{"sort", "This order is for workspaces of at most 10000 keys."})
+			return invalid(field{Field: "sort", Reason: "This order is for workspaces of at most 10000 keys."})
 		}
 	}
 	page, err := keys.List(ctx, c.actor, q)

@@ -54,6 +54,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -202,7 +203,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	if c.signIn != nil && !overLoopback(r) {
-		(&call{c: c, w: w, r: r}).refuse(errNotLoopback)
+		(&call{c: c, w: w, r: r}).refuse(&answer.Refusal{Kind: answer.NotLoopback})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)

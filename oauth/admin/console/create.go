@@ -98,7 +98,7 @@ func (s *call) orAgain(form string, err error, ask func(status int, wrong []prob
 			return err
 		}
 	}
-	if status, wrong := problems(err); len(wrong) > 0 {
+	if status, wrong := s.problems(err); len(wrong) > 0 {
 		return ask(status, wrong)
 	}
 	return err

@@ -68,7 +68,7 @@ func (s *call) saveSettings() error {
 	}
 	if values.Get("do") == "save" {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
-		if status, wrong := problems(err); len(wrong) > 0 {
+		if status, wrong := s.problems(err); len(wrong) > 0 {
 			return show(status, wrong...)
 		}
 		if err != nil {
@@ -79,7 +79,7 @@ func (s *call) saveSettings() error {
 	page.Preview, err = s.preview(now, func(after *store.KeyCursor) (apikey.EffectPage, error) {
 		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
-	if status, wrong := problems(err); len(wrong) > 0 {
+	if status, wrong := s.problems(err); len(wrong) > 0 {
 		return show(status, wrong...)
 	}
 	if err != nil {

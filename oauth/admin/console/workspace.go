@@ -81,7 +81,7 @@ func (s *call) saveWorkspace() error {
 	wanted := store.Workspace{ID: workspace.ID, Rules: rules, Version: page.Version}
 	if values.Get("do") == "save" {
 		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
-		if status, wrong := problems(err); len(wrong) > 0 {
+		if status, wrong := s.problems(err); len(wrong) > 0 {
 			return show(status, wrong...)
 		}
 		if err != nil {
@@ -92,7 +92,7 @@ func (s *call) saveWorkspace() error {
 	page.Preview, err = s.preview(now, func(after *store.KeyCursor) (apikey.EffectPage, error) {
 		return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
-	if status, wrong := problems(err); len(wrong) > 0 {
+	if status, wrong := s.problems(err); len(wrong) > 0 {
 		return show(status, wrong...)
 	}
 	if err != nil {
