@@ -7,43 +7,36 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
-	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // client authenticates the caller of an endpoint that takes a form with one
 // token: revocation and introspection. Where it returns false the answer is
 // sent.
 func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (*tokenRequest, *apikey.Login, bool) {
-	held := request.HoldBody(w, r, bodyDeadline)
-	if bad := s.admit(w, r); bad != nil {
-		s.answer(w, bad)
-		return nil, nil, false
-	}
-	var asked tokenRequest
+	var request tokenRequest
 	var room bytes.Buffer
-	bad := s.readTokenRequest(w, r, &room, &asked)
-	if bad == nil && asked.json {
+	bad := s.readTokenRequest(w, r, &room, &request)
+	if bad == nil && request.json {
 		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}
 	if bad != nil {
 		s.answer(w, bad)
 		return nil, nil, false
 	}
-	held.Release()
 	login, err := s.keys.Authenticate(ctx, apikey.Credentials{
-		ID:      asked.clientID,
-		Secret:  asked.clientSecret,
+		ID:      request.clientID,
+		Secret:  request.clientSecret,
 		Address: s.clients.Addr(r),
 	})
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return nil, nil, false
 	}
-	if asked.token == "" {
+	if request.token == "" {
 		s.answer(w, badRequest("The parameter token is missing."))
 		return nil, nil, false
 	}
-	return &asked, login, true
+	return &request, login, true
 }
 
 // admit refuses what no endpoint that takes secrets serves, before anything

@@ -22,7 +22,7 @@ func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	if bad.Rule != "" {
 		s.cfg.Logger.InfoContext(ctx, "a policy refused a token", "rule", bad.Rule, "error", err)
 	}
-	bad.Log(ctx, s.cfg.Logger, "a request of a client", err)
+	bad.Log(ctx, s.cfg.Logger, "a client's request", err)
 	s.answer(w, bad)
 }
 

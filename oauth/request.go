@@ -39,6 +39,10 @@ type tokenRequest struct {
 // (RFC 6749, section 2.3), parameters from the body only.
 // room takes the body, and is empty again in the end.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *bytes.Buffer, t *tokenRequest) *refusal {
+	held := request.HoldBody(w, r, bodyDeadline)
+	if bad := s.admit(w, r); bad != nil {
+		return bad
+	}
 	if bad := checkQuery(r.URL); bad != nil {
 		return bad
 	}
@@ -50,6 +54,7 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 	if bad := request.ReadBody(w, r, maxBody, room); bad != nil {
 		return bad
 	}
+	held.Release()
 	if t.json = kind == "application/json"; t.json {
 		if !utf8 && !request.IsASCII(room.Bytes()) {
 			return notUTF8()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/granted"
-	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // Token returns the login: the token endpoint of RFC 6749, section 3.2, for
@@ -22,22 +21,16 @@ func (s *Server) Token() http.Handler { return http.HandlerFunc(s.login) }
 
 // login is the whole of a login, read downwards.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	held := request.HoldBody(w, r, bodyDeadline)
-	if bad := s.admit(w, r); bad != nil {
-		s.answer(w, bad)
-		return
-	}
 	// For the body, then for the answer. Each request has its own, since the
 	// body and writer that a middleware sets get parts of it and may keep them.
 	var room bytes.Buffer
 	defer empty(&room)
-	var asked tokenRequest
-	if bad := s.readTokenRequest(w, r, &room, &asked); bad != nil {
-		s.answer(w, bad)
-		return
+	var request tokenRequest
+	bad := s.readTokenRequest(w, r, &room, &request)
+	if bad == nil {
+		bad = request.checkGrant()
 	}
-	held.Release()
-	if bad := asked.checkGrant(); bad != nil {
+	if bad != nil {
 		s.answer(w, bad)
 		return
 	}
@@ -46,10 +39,10 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	ctx := withTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer ctx.stop()
 	grant, err := s.grant(ctx, apikey.Credentials{
-		ID:      asked.clientID,
-		Secret:  asked.clientSecret,
+		ID:      request.clientID,
+		Secret:  request.clientSecret,
 		Address: s.clients.Addr(r),
-	}, apikey.Request{Scope: asked.scope, Resources: asked.resources})
+	}, apikey.Request{Scope: request.scope, Resources: request.resources})
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return

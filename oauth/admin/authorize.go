@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
@@ -59,25 +58,27 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	}
 }
 
-// notAuthorized turns an error of Config.Authorize into the answer: an outage
-// is none of the caller's fault, and a foreign error's text not for him.
-func (c *call) notAuthorized(err error) error {
-	if outcome.IsOutage(err) || c.r.Context().Err() != nil {
+// authorize asks the host who the actor is. An outage is none of the caller's
+// fault, and a foreign error's text not for him.
+func (c *call) authorize() error {
+	actor, err := c.h.cfg.Authorize(c.r)
+	var told *UnauthorizedError
+	switch {
+	case outcome.IsOutage(err), err != nil && c.r.Context().Err() != nil:
 		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
+	case err == nil && actor.Ref().ID != "":
+		c.actor = actor
+		return nil
+	case err == nil:
+		told = &UnauthorizedError{Reason: "The request names nobody."}
+	case !errors.As(err, &told) || told == nil:
+		c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
+		told = &UnauthorizedError{}
 	}
-	var known *UnauthorizedError
-	if errors.As(err, &known) && known != nil {
-		return c.unauthorized(known)
-	}
-	c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
-	return c.unauthorized(&UnauthorizedError{})
-}
-
-func (c *call) unauthorized(err *UnauthorizedError) error {
-	challenge := err.Challenge
-	if challenge == "" || strings.ContainsFunc(challenge, func(r rune) bool { return r < ' ' || r > '~' }) {
+	challenge := told.Challenge
+	if challenge == "" || !request.IsPrintable(challenge) {
 		challenge = "Bearer"
 	}
 	c.w.Header().Set("WWW-Authenticate", challenge) // RFC 9110, section 11.6.1
-	return &refusal{Kind: answer.Unauthorized, Detail: err.Reason}
+	return &refusal{Kind: answer.Unauthorized, Detail: told.Reason}
 }

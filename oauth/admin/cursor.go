@@ -6,22 +6,25 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
-	"github.com/latchkey-go/latchkey/store"
 )
 
-// place is a place in any of the lists.
+// place is a place in any of the lists: a store.KeyCursor with shorter names.
 type place struct {
 	ID   string    `json:"i"`
 	Time time.Time `json:"t,omitzero"`
 	Name string    `json:"n,omitempty"`
 }
 
-// cursor seals a place for the same actor, list and filter. The place is no
+// cursor seals a place, if there is one, for the same actor, list and filter. The place is no
 // secret, for the caller just saw the key that it names; but a place of the
 // caller's own making would let him ask where others' keys lie.
-func (c *call) cursor(p place) (string, error) {
+func (c *call) cursor(p *place) (*string, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // null in the answer is: the last page
+	}
 	text, err := json.Marshal(p)
-	return request.Seal(c.h.cfg.CursorKey, text, c.list()...), err
+	sealed := request.Seal(c.h.cfg.CursorKey, text, c.list()...)
+	return &sealed, err
 }
 
 // place opens the request's cursor; nil if there is none.
@@ -46,22 +49,4 @@ func (c *call) list() []string {
 	filter.Del("cursor")
 	filter.Del("limit") // pages may differ in size
 	return []string{"latchkey cursor", actor.Kind, actor.ID, c.name(), c.workspace(), filter.Encode()}
-}
-
-// keyCursor and keyPlace move between the store's cursor of keys and the
-// caller's.
-func (c *call) keyCursor(next *store.KeyCursor) (*string, error) {
-	if next == nil {
-		return nil, nil //nolint:nilnil // null in the answer is: the last page
-	}
-	text, err := c.cursor(place{ID: next.ID, Time: next.Time, Name: next.Name})
-	return &text, err
-}
-
-func (c *call) keyPlace(bad *fieldErrors) *store.KeyCursor {
-	p := c.place(bad)
-	if p == nil {
-		return nil
-	}
-	return &store.KeyCursor{ID: p.ID, Time: p.Time, Name: p.Name}
 }

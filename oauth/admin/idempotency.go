@@ -23,7 +23,7 @@ func (c *call) once(b *body) (*store.OnceID, error) {
 	if len(values) == 0 {
 		return nil, nil //nolint:nilnil // none was sent, which is no error
 	}
-	if len(values) > 1 || !validIdempotencyKey(values[0]) {
+	if len(values) > 1 || values[0] == "" || len(values[0]) > maxIdempotencyKey || !request.IsPrintable(values[0]) {
 		return nil, malformed("The Idempotency-Key must be one header of 1 to 255 printable ASCII characters.", field{Field: "Idempotency-Key", Reason: "It is malformed."})
 	}
 	actor := c.actor.Ref()
@@ -33,15 +33,6 @@ func (c *call) once(b *body) (*store.OnceID, error) {
 		Value:   request.Digest(string(b.raw))[:32],
 		Expires: c.h.keys.Now().Add(onceLives),
 	}, nil
-}
-
-func validIdempotencyKey(text string) bool {
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] > '~' {
-			return false
-		}
-	}
-	return text != "" && len(text) <= maxIdempotencyKey
 }
 
 // repeated answers for a request that was carried out before. The secret of

@@ -13,10 +13,10 @@ import (
 
 var (
 	// errMissing: the request brings no bearer token.
-	errMissing = errors.New("bearer: no token")
+	errMissing = &answer.Refusal{Kind: answer.Unauthorized, Detail: "This request needs a bearer token in the Authorization header."}
 	// errMalformed: the Authorization header is not one of RFC 6750, section
 	// 2.1.
-	errMalformed = errors.New("bearer: malformed Authorization header")
+	errMalformed = &answer.Refusal{Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token."}
 )
 
 // credential returns the possible token of the Authorization header. A header of
@@ -95,21 +95,17 @@ func quote(text string) string {
 	return b.String()
 }
 
-// refuse answers a request whose token was not taken.
+// refuse answers a request whose token was not taken. What an outage also wraps
+// decides nothing.
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var refused *refusal
-	switch {
-	case errors.Is(err, errMissing):
-		v.challenge(w, &answer.Refusal{Kind: answer.Unauthorized, Detail: "This request needs a bearer token in the Authorization header."}, "")
-	case errors.Is(err, errMalformed):
-		v.challenge(w, &answer.Refusal{Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token."}, "")
-	case errors.As(err, &refused):
-		v.challenge(w, &answer.Refusal{Kind: answer.InvalidToken, Detail: refused.reason}, "")
-	default:
-		outage := &answer.Refusal{Kind: answer.Unavailable}
-		outage.Log(r.Context(), v.log, "the check of a token", err)
-		outage.WriteOAuth(w)
+	var refused *answer.Refusal
+	if errors.As(err, &refused) && !errors.Is(err, ErrUnavailable) {
+		v.challenge(w, refused, "")
+		return
 	}
+	refused = &answer.Refusal{Kind: answer.Unavailable}
+	refused.Log(r.Context(), v.log, "the check of a token", err)
+	refused.WriteOAuth(w)
 }
 
 // forbid answers a token that lacks permissions (RFC 6750, section 3.1).

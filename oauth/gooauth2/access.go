@@ -91,11 +91,11 @@ func (a *AccessGenerate) issue(ctx context.Context, grant *apikey.Grant, info oa
 
 // decide answers with go-oauth2's own errors.
 func (a *AccessGenerate) decide(ctx context.Context, c *client, text string) (*apikey.Grant, error) {
+	var grant *apikey.Grant
 	requested, err := scope.Parse(text)
-	if err != nil {
-		return nil, answerTo(ctx, err)
+	if err == nil {
+		grant, err = a.keys.Issue(ctx, c.login, requested)
 	}
-	grant, err := a.keys.Issue(ctx, c.login, requested)
 	if err != nil {
 		return nil, answerTo(ctx, err)
 	}

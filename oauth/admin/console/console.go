@@ -64,7 +64,7 @@ type Config struct {
 	// Authorize names the person who sent a request, or refuses it. Required.
 	// It is asked once for every page, before the body is read. An error that
 	// wraps store.ErrUnavailable, bearer.ErrUnavailable or
-	// context.DeadlineExceeded is answered with 503, any other with SignIn;
+	// that of an ended context is answered with 503, any other with SignIn;
 	// its text reaches nobody. A person whose actor has no id is refused.
 	Authorize func(*http.Request) (Person, error)
 	// Key signs forms and the places in lists: at least 32 random bytes, the
@@ -179,12 +179,9 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if n := len(cfg.Key); n > 0 && n < minKey {
 		add("Config.Key has %d bytes; it needs at least %d", n, minKey)
 	}
-	cfg.Key = slices.Clone(cfg.Key)
-	if len(cfg.Key) == 0 {
+	if cfg.Key = slices.Clone(cfg.Key); len(cfg.Key) == 0 {
 		cfg.Key = make([]byte, minKey)
-		if _, err := rand.Read(cfg.Key); err != nil {
-			add("Config.Key: no random bytes: %w", err)
-		}
+		_, _ = rand.Read(cfg.Key) // never fails
 		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
 	}
 	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)

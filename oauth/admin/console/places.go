@@ -11,7 +11,8 @@ import (
 // pageSize is how many entries a page of a list has.
 const pageSize = 50
 
-// place is a place in any of the lists: behind it a page begins.
+// place is a place in any of the lists, behind which a page begins: a
+// store.KeyCursor with shorter names.
 type place struct {
 	ID   string    `json:"i"`
 	Time time.Time `json:"t,omitzero"`

@@ -15,16 +15,17 @@ type problem struct {
 	Reason string
 }
 
-// problems says what is wrong with a form, in words for its sender; none if
-// err is not about the form.
-func (s *call) problems(err error) (status int, list []problem) {
-	if err == nil {
-		return 0, nil
-	}
+// orAsk asks again for what can be mended; any other error it returns.
+func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) error {
 	r := outcome.Manage(s.r.Context(), err)
-	return r.Row().Manage.Status, problemsOf(r)
+	if wrong := problemsOf(r); len(wrong) > 0 {
+		return ask(r.Row().Manage.Status, wrong)
+	}
+	return err
 }
 
+// problemsOf says what is wrong with a form, in words for its sender; none if
+// r is not about the form.
 func problemsOf(r *answer.Refusal) (list []problem) {
 	switch {
 	case r.Kind == answer.Invalid:

@@ -58,13 +58,10 @@ func (r *Refusal) SetRetryAfter(header http.Header) {
 func (r *Refusal) WriteOAuth(w http.ResponseWriter) {
 	r.SetRetryAfter(w.Header())
 	row := r.Row()
-	body, err := json.Marshal(struct {
+	body, _ := json.Marshal(struct { //nolint:errcheck // two strings
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}{row.OAuth.Code, printable(r.Description())})
-	if err != nil {
-		body = []byte(`{"error":"server_error"}`)
-	}
 	Write(w, row.OAuth.Status, "application/json", append(body, '\n'))
 }
 

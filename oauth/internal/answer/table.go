@@ -79,7 +79,7 @@ type Row struct {
 func (k Kind) Row() Row {
 	const (
 		denied = "A policy of this service refused the request"
-		ask    = "Change what it asks for, or ask an administrator."
+		ask    = "Go back and change what it asks for, or ask an administrator."
 		unread = "The request cannot be read"
 		again  = "Nothing was done. Open the page again and send the form from there."
 	)
@@ -98,9 +98,9 @@ func (k Kind) Row() Row {
 		UnsupportedGrant:    {OAuth: Wire{400, "unsupported_grant_type"}, Wrong: "The grant_type must be client_credentials"},
 		UnsupportedResponse: {OAuth: Wire{400, "unsupported_response_type"}, Wrong: "Nobody signs in here", Do: "API keys log in at the token endpoint."},
 
-		Denied:        {OAuth: Wire{400, "unauthorized_client"}, Manage: Wire{403, "policy"}, Wrong: denied, Do: ask},
+		Denied:        {OAuth: Wire{400, "unauthorized_client"}, Manage: Wire{403, "policy"}, Wrong: denied, OnPage: ask},
 		DeniedForNow:  {OAuth: Wire{429, "temporarily_unavailable"}, Manage: Wire{429, "policy"}, Wrong: denied, Do: "Wait, then try again."},
-		DeniedExpired: {OAuth: Wire{401, "invalid_client"}, Manage: Wire{403, "policy"}, Wrong: denied, Do: ask},
+		DeniedExpired: {OAuth: Wire{401, "invalid_client"}, Manage: Wire{403, "policy"}, Wrong: denied, OnPage: ask},
 
 		InvalidToken:   {OAuth: Wire{401, "invalid_token"}, Wrong: "The token is not valid"},
 		Insufficient:   {OAuth: Wire{403, "insufficient_scope"}, Wrong: "The token lacks a permission that this request needs"},
@@ -120,7 +120,7 @@ func (k Kind) Row() Row {
 		Invalid:              {Manage: Wire{422, "invalid"}, Wrong: "Some values are not allowed", Do: "Correct the fields that errors names.", OnPage: "Go back and correct it."},
 		Forbidden:            {Manage: Wire{403, "forbidden"}, Wrong: "You may not do this", Do: "Ask an administrator if you need it."},
 		NotFound:             {Manage: Wire{404, "not-found"}, Wrong: "This does not exist, or you may not see it", Do: "Check the address and the ids in it."},
-		NotKept:              {Manage: Wire{501, "not-kept"}, Wrong: "This service does not keep such records"},
+		NotKept:              {Manage: Wire{501, "not-kept"}, Wrong: "This service does not keep such records", Do: "Ask whoever runs it to choose a store that does."},
 		Conflict:             {Manage: Wire{409, "conflict"}, Wrong: "Someone else changed this at the same time", Do: "Nothing was done. Send it again.", OnPage: "Nothing was done. Open the page again and decide anew."},
 		Changed:              {Manage: Wire{412, "changed"}, Wrong: "This has changed since you read it", Do: "Nothing was done. Read it again and decide anew."},
 		PreconditionRequired: {Manage: Wire{428, "precondition-required"}, Wrong: "If-Match is missing", Do: "Send it with the ETag of the settings that you read."},
