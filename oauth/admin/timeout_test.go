@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bufio"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -57,23 +59,30 @@ func TestTimeout(t *testing.T) {
 			})
 		}
 	}
-	t.Run("who asks could not be found out", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
-			require.NoError(t, err)
-			api, err := admin.New(keys, admin.Config{
-				Authorize: func(r *http.Request) (apikey.Actor, error) {
-					<-r.Context().Done()
-					return apikey.Actor{}, r.Context().Err()
-				},
-				CursorKey: cursorKey, Logger: slog.New(slog.DiscardHandler),
+	for name, own := range map[string]error{
+		"": nil, ", in words of its own": errors.New("canary"), ", which looks like nobody": &admin.UnauthorizedError{}, ", or like nothing": store.ErrNotFound,
+	} {
+		t.Run("who asks could not be found out"+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
+				require.NoError(t, err)
+				api, err := admin.New(keys, admin.Config{
+					Authorize: func(r *http.Request) (apikey.Actor, error) {
+						<-r.Context().Done()
+						if own != nil {
+							return apikey.Actor{}, own
+						}
+						return apikey.Actor{}, r.Context().Err()
+					},
+					CursorKey: cursorKey, Logger: slog.New(slog.DiscardHandler),
+				})
+				require.NoError(t, err)
+				w := httptest.NewRecorder()
+				api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
+				require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
 			})
-			require.NoError(t, err)
-			w := httptest.NewRecorder()
-			api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
-			require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
 		})
-	})
+	}
 }
 
 func jsonRequest(t *testing.T, method, path, body string) *http.Request {

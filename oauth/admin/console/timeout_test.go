@@ -22,6 +22,12 @@ func TestTimeout(t *testing.T) {
 		"the store": func(st *store.Store, _ *console.Config) {
 			*st = harness.Tapped(*st, harness.Hang)
 		},
+		"Authorize, in words of its own": func(_ *store.Store, cfg *console.Config) {
+			cfg.Authorize = func(r *http.Request) (console.Person, error) {
+				<-r.Context().Done()
+				return console.Person{}, errNobody
+			}
+		},
 		"Authorize": func(_ *store.Store, cfg *console.Config) {
 			cfg.SignIn = "/sign-in"
 			cfg.Authorize = func(r *http.Request) (console.Person, error) { return console.Person{}, harness.Hang(r.Context(), "") }

@@ -31,8 +31,9 @@ func HoldBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body 
 	return Body{w}
 }
 
-// Release lifts the bound. It is called once the body is read, since a connection that
-// cannot be read any more looks like a caller who hung up.
+// Release lifts the bound. It is called once the body is read. net/http lifts it at the
+// body's end, but not if a middleware read that before: then the end of the time would
+// look like a caller who hung up.
 func (b Body) Release() {
 	if b.connection != nil {
 		_ = http.NewResponseController(b.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see HoldBody
