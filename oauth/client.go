@@ -6,13 +6,15 @@ import (
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
 // client authenticates the caller of an endpoint that takes a form with one
-// token: revocation and introspection. Where it returns false the answer is
-// sent.
-func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (*tokenRequest, *apikey.Login, bool) {
+// token, revocation and introspection, and verifies that token: nil if it is not
+// live. Where ok is false the answer is sent.
+func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (login *apikey.Login, token *bearer.Principal, ok bool) {
 	var request tokenRequest
 	var room bytes.Buffer
 	bad := s.readTokenRequest(w, r, &room, &request)
@@ -36,7 +38,12 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		s.answer(w, badRequest("The parameter token is missing."))
 		return nil, nil, false
 	}
-	return &request, login, true
+	token, err = s.issued.Verify(ctx, request.token)
+	if outcome.IsOutage(err) { // never "not live": the client would take the token for ended
+		s.refuse(ctx, w, err)
+		return nil, nil, false
+	}
+	return login, token, true
 }
 
 // admit refuses what no endpoint that takes secrets serves, before anything

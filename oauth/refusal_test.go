@@ -28,14 +28,14 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, w.log.String(), "a client's request failed")
 	t.Run("a client that hung up", func(t *testing.T) {
 		w := newWorld(t)
-		gone, hangUp := context.WithCancel(t.Context())
+		ended, hangUp := context.WithCancel(t.Context())
 		hangUp()
 		for _, tc := range harness.Refusals() {
 			if tc.OAuthStatus == http.StatusServiceUnavailable {
-				w.Refuse(gone, discard{}, tc.Err)
+				w.Refuse(ended, discard{}, tc.Err)
 			}
 		}
-		w.Refuse(gone, discard{}, harness.Unhashable{"of a driver's own"})
+		w.Refuse(ended, discard{}, harness.Unhashable{"of a driver's own"})
 		require.NotContains(t, w.log.String(), "level=ERROR")
 	})
 }

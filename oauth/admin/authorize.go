@@ -46,13 +46,13 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		}
 		principal, err := v.Verify(r.Context(), token)
 		switch {
-		case errors.Is(err, bearer.ErrInvalid), errors.Is(err, bearer.ErrExpired), errors.Is(err, bearer.ErrEnded):
+		case outcome.IsOutage(err):
+			return apikey.Actor{}, err
+		case err != nil:
 			return apikey.Actor{}, &UnauthorizedError{
 				Reason:    "The token is not valid here, or it has expired or was ended.",
 				Challenge: `Bearer error="invalid_token"`,
 			}
-		case err != nil:
-			return apikey.Actor{}, err
 		}
 		return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
 	}
@@ -62,7 +62,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 // fault, and a foreign error's text not for him.
 func (c *call) authorize() error {
 	actor, err := c.h.cfg.Authorize(c.r)
-	var told *UnauthorizedError
+	var refused *UnauthorizedError
 	switch {
 	case outcome.IsOutage(err), err != nil && c.r.Context().Err() != nil:
 		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
@@ -70,15 +70,15 @@ func (c *call) authorize() error {
 		c.actor = actor
 		return nil
 	case err == nil:
-		told = &UnauthorizedError{Reason: "The request names nobody."}
-	case !errors.As(err, &told) || told == nil:
+		refused = &UnauthorizedError{Reason: "The request names nobody."}
+	case !errors.As(err, &refused) || refused == nil:
 		c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
-		told = &UnauthorizedError{}
+		refused = &UnauthorizedError{}
 	}
-	challenge := told.Challenge
+	challenge := refused.Challenge
 	if challenge == "" || !request.IsPrintable(challenge) {
 		challenge = "Bearer"
 	}
 	c.w.Header().Set("WWW-Authenticate", challenge) // RFC 9110, section 11.6.1
-	return &refusal{Kind: answer.Unauthorized, Detail: told.Reason}
+	return &refusal{Kind: answer.Unauthorized, Detail: refused.Reason}
 }

@@ -36,15 +36,15 @@ func TestRefusals(t *testing.T) {
 	}
 	require.Contains(t, r.out.String(), "a management request failed")
 	t.Run("a caller who hung up", func(t *testing.T) {
-		gone, hangUp := context.WithCancel(t.Context())
+		ended, hangUp := context.WithCancel(t.Context())
 		hangUp()
 		r = newRig(t)
 		for _, tc := range harness.Refusals() {
 			if tc.ManageStatus == http.StatusServiceUnavailable {
-				refuse(t, gone, false, tc.Err).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+				refuse(t, ended, false, tc.Err).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 			}
 		}
-		refuse(t, gone, false, harness.Unhashable{"of a driver's own"}).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+		refuse(t, ended, false, harness.Unhashable{"of a driver's own"}).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 		require.NotContains(t, r.out.String(), "level=ERROR")
 	})
 }

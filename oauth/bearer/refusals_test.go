@@ -22,10 +22,10 @@ func TestRefusals(t *testing.T) {
 	send := func(ctx context.Context) harness.Answer {
 		return harness.Serve(route.handler, harness.Incoming(http.MethodGet, "/", "", "Authorization", "Bearer "+token).WithContext(ctx))
 	}
-	_, ended := w.verifier().Verify(t.Context(), w.token(func(c *jose.Claims) { c.Issuer = "https://another.example" }))
-	require.ErrorIs(t, ended, bearer.ErrInvalid)
+	_, refused := w.verifier().Verify(t.Context(), w.token(func(c *jose.Claims) { c.Issuer = "https://another.example" }))
+	require.ErrorIs(t, refused, bearer.ErrInvalid)
 	list := append(harness.Refusals(),
-		harness.Refusal{Name: "what another verifier says", Err: ended},
+		harness.Refusal{Name: "what another verifier says", Err: refused},
 		harness.Refusal{Name: "an unknown key, and an outage", Err: errors.Join(bearer.ErrUnknownKey, bearer.ErrUnavailable)},
 	)
 	for _, tc := range list {
@@ -44,12 +44,12 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, w.log.String(), "the check of a token met an outage")
 
 	t.Run("a caller who hung up", func(t *testing.T) {
-		gone, hangUp := context.WithCancel(t.Context())
+		ended, hangUp := context.WithCancel(t.Context())
 		hangUp()
 		before := len(w.log.String())
 		w.epochs.err = context.Canceled
 		defer func() { w.epochs.err = nil }()
-		require.Equal(t, http.StatusServiceUnavailable, send(gone).StatusCode)
+		require.Equal(t, http.StatusServiceUnavailable, send(ended).StatusCode)
 		require.Len(t, w.log.String(), before)
 	})
 	t.Run("one that waited too long", func(t *testing.T) {

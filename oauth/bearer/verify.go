@@ -30,11 +30,11 @@ var (
 // sentence that repeats nothing of the token.
 type refusal struct {
 	kind error
-	told answer.Refusal
+	said answer.Refusal
 }
 
-func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.told.Detail }
-func (r *refusal) Unwrap() []error { return []error{r.kind, &r.told} }
+func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.said.Detail }
+func (r *refusal) Unwrap() []error { return []error{r.kind, &r.said} }
 
 func refuse(kind error, reason string) error {
 	return &refusal{kind, answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}

@@ -30,14 +30,14 @@ func TestRefusals(t *testing.T) {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages.Refuse(w, r.WithContext(ctx), err) })
 		return harness.Serve(handler, harness.Incoming(http.MethodGet, "/keys/x", ""))
 	}
-	gone, hangUp := context.WithCancel(t.Context())
+	ended, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	for _, tc := range harness.Refusals() {
 		if tc.ManageStatus == http.StatusServiceUnavailable {
-			require.Equal(t, tc.ManageStatus, refuse(gone, tc.Err).StatusCode)
+			require.Equal(t, tc.ManageStatus, refuse(ended, tc.Err).StatusCode)
 		}
 	}
-	require.Equal(t, http.StatusServiceUnavailable, refuse(gone, harness.Unhashable{"of a driver's own"}).StatusCode)
+	require.Equal(t, http.StatusServiceUnavailable, refuse(ended, harness.Unhashable{"of a driver's own"}).StatusCode)
 	require.NotContains(t, log.String(), "level=ERROR", "a person who left is no outage")
 	for _, tc := range harness.Refusals() {
 		t.Run(tc.Name, func(t *testing.T) {

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// Refusal is an error as it is told: its kind, and what is particular to it. All of
-// it may reach the caller.
+// Refusal is an error as the caller may see it: its kind, and what is particular to it.
 type Refusal struct {
 	Kind
 	// Detail is what is wrong, in one sentence. Empty: what the row says.

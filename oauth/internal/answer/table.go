@@ -58,7 +58,7 @@ type Wire struct {
 	Code   string
 }
 
-// Row is a kind of error as it is told.
+// Row says how errors of one kind are answered.
 type Row struct {
 	// OAuth is for the endpoints of package oauth and for guards: the codes of RFC
 	// 6749, section 5.2, RFC 6750, section 3.1, and RFC 8707, section 2.

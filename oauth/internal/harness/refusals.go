@@ -97,7 +97,7 @@ func (r Refusal) Check(t testing.TB, a Answer, status int) {
 	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
 	require.NotContains(t, a.Body, "canary")
 	want := r.RetryAfter
-	if status == 500 { // it is not told there
+	if status == 500 { // which says nothing of it
 		want = ""
 	}
 	require.Equal(t, want, a.Header.Get("Retry-After"))
