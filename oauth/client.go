@@ -6,17 +6,15 @@ import (
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
 // client authenticates the caller of an endpoint that takes a form with one
-// token: revocation and introspection. Where it returns false the answer is
-// sent.
-func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (*tokenRequest, *apikey.Login, bool) {
-	held := holdBody(w, r)
-	if bad := s.admit(w, r); bad != nil {
-		s.answer(w, bad)
-		return nil, nil, false
-	}
+// token, revocation and introspection, and verifies that token: nil if it is not
+// live. Where ok is false the answer is sent.
+func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (login *apikey.Login, token *bearer.Principal, ok bool) {
 	var request tokenRequest
 	var room bytes.Buffer
 	bad := s.readTokenRequest(w, r, &room, &request)
@@ -27,21 +25,25 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		s.answer(w, bad)
 		return nil, nil, false
 	}
-	held.release()
 	login, err := s.keys.Authenticate(ctx, apikey.Credentials{
 		ID:      request.clientID,
 		Secret:  request.clientSecret,
 		Address: s.clients.Addr(r),
 	})
 	if err != nil {
-		s.answer(w, s.refusalOf(ctx, err))
+		s.refuse(ctx, w, err)
 		return nil, nil, false
 	}
 	if request.token == "" {
 		s.answer(w, badRequest("The parameter token is missing."))
 		return nil, nil, false
 	}
-	return &request, login, true
+	token, err = s.issued.Verify(ctx, request.token)
+	if outcome.IsOutage(err) { // never "not live": the client would take the token for ended
+		s.refuse(ctx, w, err)
+		return nil, nil, false
+	}
+	return login, token, true
 }
 
 // admit refuses what no endpoint that takes secrets serves, before anything
@@ -49,7 +51,7 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodPost { // RFC 6749, section 3.2
 		w.Header().Set("Allow", http.MethodPost)
-		return &refusal{status: http.StatusMethodNotAllowed, code: invalidRequest, description: "This endpoint takes POST requests only."}
+		return &refusal{Kind: answer.Method, Detail: "This endpoint takes POST requests only."}
 	}
 	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
 		return badRequest("This endpoint takes requests over TLS only.")

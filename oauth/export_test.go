@@ -2,8 +2,12 @@ package oauth
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
+
+// Refuse answers a request of a client with an error.
+func (s *Server) Refuse(ctx context.Context, w http.ResponseWriter, err error) { s.refuse(ctx, w, err) }
 
 // Step does what Run does every minute, at a time of the test's choice.
 func (s *Server) Step(now time.Time) error { return s.ring.step(context.Background(), now) }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
 
 const (
@@ -37,10 +39,7 @@ func (s *Server) JWKS() http.Handler {
 // client of this server has a redirect URI.
 func (s *Server) Authorization() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.answer(w, &refusal{
-			status: http.StatusBadRequest, code: unsupportedResponseType,
-			description: "Nobody signs in here: API keys log in at the token endpoint.",
-		})
+		s.answer(w, &refusal{Kind: answer.UnsupportedResponse})
 	})
 }
 

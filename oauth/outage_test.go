@@ -133,6 +133,7 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 			"with wrong credentials":      errors.Join(apikey.ErrInvalidCredentials, down),
 			"with a refused login":        errors.Join(&apikey.RefusedError{Reason: "disabled"}, down),
 			"with a suspended workspace":  errors.Join(apikey.ErrWorkspaceSuspended, down),
+			"one by a deadline":           errors.Join(apikey.ErrWorkspaceSuspended, context.DeadlineExceeded),
 			"with a target":               errors.Join(apikey.ErrTarget, down),
 			"a deadline":                  fmt.Errorf("canary: %w", context.DeadlineExceeded),
 			"a deadline in a denial":      &policy.Denied{Rule: "quota", Err: context.DeadlineExceeded},
@@ -194,7 +195,7 @@ func TestLoginTimeout(t *testing.T) {
 			require.Positive(t, left.Load())
 		})
 	}
-	require.Contains(t, w.log.String(), "could not be decided")
+	require.Contains(t, w.log.String(), "met an outage")
 }
 
 // TestHangUp: a caller who goes away is no outage, and fills no log.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
@@ -172,7 +173,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 		case t.hasNull:
 			return notStrings()
 		case !t.hasAssertion && !t.hasSecret && header.Get("Authorization") != "":
-			return &refusal{status: http.StatusUnauthorized, code: invalidClient, description: "The client must authenticate with Basic or in the body."}
+			return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic or in the body."}
 		}
 		return nil
 	case len(header["Authorization"]) > 1:

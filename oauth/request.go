@@ -2,14 +2,12 @@ package oauth
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -41,6 +39,10 @@ type tokenRequest struct {
 // (RFC 6749, section 2.3), parameters from the body only.
 // room takes the body, and is empty again in the end.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *bytes.Buffer, t *tokenRequest) *refusal {
+	held := request.HoldBody(w, r, bodyDeadline)
+	if bad := s.admit(w, r); bad != nil {
+		return bad
+	}
 	if bad := checkQuery(r.URL); bad != nil {
 		return bad
 	}
@@ -49,9 +51,10 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 		return bad
 	}
 	defer empty(room)
-	if bad := readBody(w, r, room); bad != nil {
+	if bad := request.ReadBody(w, r, maxBody, room); bad != nil {
 		return bad
 	}
+	held.Release()
 	if t.json = kind == "application/json"; t.json {
 		if !utf8 && !request.IsASCII(room.Bytes()) {
 			return notUTF8()
@@ -79,7 +82,7 @@ func (t *tokenRequest) checkGrant() *refusal {
 	case t.grantType == "":
 		return badRequest("The parameter grant_type is missing; it must be client_credentials.")
 	}
-	return &refusal{status: http.StatusBadRequest, code: unsupportedGrantType, description: "The grant_type must be client_credentials."}
+	return &refusal{Kind: answer.UnsupportedGrant}
 }
 
 // parameters are the names that mean something to a token endpoint, here or
@@ -120,87 +123,6 @@ func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
 		}
 	}
 	return kind, utf8, nil
-}
-
-// holdBody bounds how long the body may take to come in, also where nobody
-// reads it: net/http reads what a handler left over before it answers. What it
-// returns lifts the bound once the body is read.
-//
-// The time is real, not the host's clock: it is a connection that waits. A
-// tighter bound of the host's own server stays, and a ResponseWriter without
-// deadlines has its server's only.
-func holdBody(w http.ResponseWriter, r *http.Request) heldBody {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bodyDeadline || r.Body == nil || r.Body == http.NoBody {
-		return heldBody{}
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyDeadline)) //nolint:errcheck,forbidigo // see above
-	return heldBody{w}
-}
-
-// heldBody is a body with a deadline, or one that needs none.
-type heldBody struct{ connection http.ResponseWriter }
-
-func (h heldBody) release() {
-	if h.connection != nil {
-		_ = http.NewResponseController(h.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see holdBody
-	}
-}
-
-// stopReading ends the connection with this answer. Without a deadline in the
-// past net/http would still take in what the client goes on sending. A limit
-// that was hit makes it wait for the client to have read the answer: to close
-// at once, with unread bytes in the way, would reset the connection under it.
-func stopReading(w http.ResponseWriter) {
-	w.Header().Set("Connection", "close")
-	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
-	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // its error is the point
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see holdBody
-}
-
-// readBody reads at most maxBody bytes. What is longer is refused by its
-// declared length, or else as soon as that shows.
-func readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) *refusal {
-	if r.ContentLength > maxBody {
-		stopReading(w)
-		return tooLarge()
-	}
-	if r.Body == nil {
-		return nil
-	}
-	for into.Len() <= maxBody {
-		if into.Available() == 0 {
-			into.Grow(1 << 10) // most bodies fit in, and most answers
-		}
-		room := into.AvailableBuffer()
-		n, err := r.Body.Read(room[:min(cap(room), maxBody+1-into.Len())])
-		into.Write(room[:n])
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return unreadable(w, err)
-		}
-	}
-	stopReading(w)
-	return tooLarge()
-}
-
-func unreadable(w http.ResponseWriter, err error) *refusal {
-	var over *http.MaxBytesError
-	switch {
-	case errors.As(err, &over):
-		stopReading(w)
-		return tooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		stopReading(w)
-		return &refusal{status: http.StatusRequestTimeout, code: invalidRequest, description: "The body did not come in time."}
-	}
-	return badRequest("The body could not be read.")
-}
-
-func tooLarge() *refusal {
-	return &refusal{status: http.StatusRequestEntityTooLarge, code: invalidRequest, description: "The body is too large."}
 }
 
 // empty leaves nothing of what a buffer held: that was a secret or a token.

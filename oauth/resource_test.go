@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -37,7 +38,7 @@ func (f *failingEpochs) Read(ctx context.Context, ref store.TokenRef) (store.Epo
 
 func (f *failingEpochs) Revoke(ctx context.Context, id string, until, now time.Time) error {
 	if f.fail.Load() == "revoke" {
-		return store.ErrUnavailable
+		return errors.New("a driver's own")
 	}
 	f.until.Store(until)
 	return f.Epochs.Revoke(ctx, id, until, now)

@@ -2,10 +2,11 @@ package oauth
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // Revocation returns the revocation endpoint (RFC 7009): a key ends one of its
@@ -16,27 +17,21 @@ func (s *Server) Revocation() http.Handler { return http.HandlerFunc(s.revoke) }
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	request, login, ok := s.client(ctx, w, r)
+	login, token, ok := s.client(ctx, w, r)
 	if !ok {
 		return
 	}
-	token, err := s.issued.Verify(ctx, request.token)
-	switch {
-	case errors.Is(err, bearer.ErrUnavailable):
-		// Never 200: the client would take the token for ended.
-		s.answer(w, s.refusalOf(ctx, err))
-		return
-	case err != nil, token.KeyID != login.Key().ID:
+	if token == nil || token.KeyID != login.Key().ID {
 		// Unknown, expired or ended already: there is nothing to do (RFC 7009,
 		// section 2.2). Another key's token looks like one of these.
-		writeJSON(w, http.StatusOK, nil)
+		writeJSON(w, nil)
 		return
 	}
 	// As long as any verifier could still take it.
 	if err := s.store.Epochs.Revoke(ctx, token.TokenID, token.Expires.Add(bearer.MaxLeeway), s.cfg.Now()); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "a token could not be revoked", "error", err)
-		s.answer(w, unavailable())
+		// Whatever the driver says: the token may not have ended.
+		s.refuse(ctx, w, fmt.Errorf("oauth: revoke a token: %w: %w", store.ErrUnavailable, err))
 		return
 	}
-	writeJSON(w, http.StatusOK, nil)
+	writeJSON(w, nil)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
@@ -279,7 +280,7 @@ func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson
 	// about the client.
 	switch {
 	case err == nil:
-	case isOutage(err):
+	case outcome.IsOutage(err):
 		return nil, fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
 	default:
 		return nil, errors.New(err.Error())

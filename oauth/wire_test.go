@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -194,4 +195,34 @@ func TestKeepAlive(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, answerOn(t, in).StatusCode)
 	}
+}
+
+// TestSlowStore: the bound on a body is none on what comes after it, even if a
+// middleware has read the body before.
+func TestSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, tapped := harness.NewTap()
+		w := newWorld(t, inMemory, func(s *setup) {
+			s.store = st
+			s.start = func(web *httptest.Server) {
+				next := web.Config.Handler
+				web.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					next.ServeHTTP(rw, r)
+				})
+				web.Start()
+			}
+		})
+		tapped.Before(func(ctx context.Context, _ string) error {
+			select {
+			case <-time.After(20 * time.Second):
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		})
+		in := bufio.NewReader(w.raw(head(fmt.Sprintf("Content-Length: %d", len(w.grant())), "Connection: close") + w.grant()))
+		require.Equal(t, http.StatusOK, answerOn(t, in).StatusCode)
+		closed(t, in)
+	})
 }

@@ -121,21 +121,16 @@ func (d *Denied) Unwrap() error {
 
 // AsDenied turns any error of a policy into a *Denied. One that is none
 // already becomes a denial without a public reason, for a foreign error's
-// text is not for the caller. An error that wraps store.ErrUnavailable,
-// context.DeadlineExceeded or context.Canceled is an outage, not a decision,
-// even if it holds a *Denied too: then AsDenied returns nil, false. With
+// text is not for the caller. An outage (see store.IsOutage) is not a decision,
+// even if the error holds a *Denied too: then AsDenied returns nil, false. With
 // true the *Denied is never nil, even for an error that holds a nil one.
 func AsDenied(err error) (*Denied, bool) {
 	var denied *Denied
 	switch {
-	case err == nil, isOutage(err):
+	case err == nil, store.IsOutage(err):
 		return nil, false
 	case errors.As(err, &denied) && denied != nil:
 		return denied, true
 	}
 	return &Denied{Rule: "custom", Reason: "A policy of this service refused the request.", Err: err}, true
-}
-
-func isOutage(err error) bool {
-	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

@@ -46,6 +46,12 @@ var (
 	ErrUnavailable = errors.New("store: unavailable")
 )
 
+// IsOutage reports whether err says that nothing could be decided: it wraps
+// ErrUnavailable or the error of an ended context, whatever else it wraps.
+func IsOutage(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
 // Store is what a driver hands out.
 //
 // SigningKeys, Usage and Limiter may come from another driver than the records:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -23,7 +22,9 @@ func (e refusal) Error() string { return e.Message }
 
 // refusalOf turns an error into one short sentence without secrets.
 func refusalOf(err error) refusal {
-	if e, ok := errors.AsType[refusal](err); ok {
+	if store.IsOutage(err) { // whatever else it says
+		return refusal{http.StatusServiceUnavailable, "The server cannot reach its data at the moment. Try again."}
+	} else if e, ok := errors.AsType[refusal](err); ok {
 		return e
 	} else if e, ok := errors.AsType[*apikey.InvalidError](err); ok {
 		at := map[string]string{"workspace": "metadata.ownedByWorkspace", "name": "spec.displayName", "expires_at": "spec.expiresAt"}
@@ -41,8 +42,6 @@ func refusalOf(err error) refusal {
 		return refusal{http.StatusNotFound, "There is no such key or workspace."}
 	case errors.Is(err, store.ErrConflict):
 		return refusal{http.StatusConflict, "The key was changed at the same time. Try again."}
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return refusal{http.StatusServiceUnavailable, "The server cannot reach its data at the moment. Try again."}
 	}
 	return refusal{http.StatusInternalServerError, "The server failed. Its log tells why."}
 }

@@ -50,9 +50,11 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -62,7 +64,7 @@ type Config struct {
 	// Authorize names the actor of a request, or refuses it. Required. It is
 	// asked once for every request, but for that of the OpenAPI document, and
 	// before the body is read. An error that wraps store.ErrUnavailable,
-	// bearer.ErrUnavailable or context.DeadlineExceeded is answered with 503,
+	// bearer.ErrUnavailable or that of an ended context is answered with 503,
 	// an *UnauthorizedError with 401 and its challenge, any other error with
 	// 401. Only the text of an *UnauthorizedError reaches the caller. An actor
 	// without an id is refused, since the audit log could not name it.
@@ -132,12 +134,9 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	if n := len(cfg.CursorKey); n > 0 && n < minCursorKey {
 		add("Config.CursorKey has %d bytes; it needs at least %d", n, minCursorKey)
 	}
-	cfg.CursorKey = slices.Clone(cfg.CursorKey)
-	if len(cfg.CursorKey) == 0 {
+	if cfg.CursorKey = slices.Clone(cfg.CursorKey); len(cfg.CursorKey) == 0 {
 		cfg.CursorKey = make([]byte, minCursorKey)
-		if _, err := rand.Read(cfg.CursorKey); err != nil {
-			add("Config.CursorKey: no random bytes: %w", err)
-		}
+		_, _ = rand.Read(cfg.CursorKey) // never fails
 		cfg.Logger.Warn("no cursor key is set: cursors of lists are good in this process only; set Config.CursorKey")
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -151,7 +150,7 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
-	c := &call{h: h, w: w, r: r.WithContext(ctx)}
+	c := &call{h: h, w: w, r: r.WithContext(ctx), held: request.HoldBody(w, r, h.cfg.Timeout)}
 	if err := h.serve(c); err != nil {
 		c.refuse(err)
 	}
@@ -161,23 +160,19 @@ func (h *Handler) serve(c *call) error {
 	match, params, allowed := find(h.routes, c.r)
 	switch {
 	case match == nil && len(allowed) > 0:
-		return &methodError{allowed}
+		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return &refusal{Kind: answer.Method}
 	case match == nil:
-		return errNoRoute
+		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
 	c.route, c.params = match, params
 	if err := h.origins.Check(c.r); err != nil {
-		return errCrossOrigin
+		return &refusal{Kind: answer.CrossOrigin}
 	}
 	if !match.public {
-		actor, err := h.cfg.Authorize(c.r)
-		if err != nil {
-			return c.unauthorized(err)
+		if err := c.authorize(); err != nil {
+			return err
 		}
-		if actor.Ref().ID == "" {
-			return &UnauthorizedError{Reason: "The request names nobody."}
-		}
-		c.actor = actor
 	}
 	if err := c.readQuery(match.query); err != nil {
 		return err

@@ -1,13 +1,14 @@
 package admin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -45,30 +46,39 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		}
 		principal, err := v.Verify(r.Context(), token)
 		switch {
-		case errors.Is(err, bearer.ErrInvalid), errors.Is(err, bearer.ErrExpired), errors.Is(err, bearer.ErrEnded):
+		case outcome.IsOutage(err):
+			return apikey.Actor{}, err
+		case err != nil:
 			return apikey.Actor{}, &UnauthorizedError{
 				Reason:    "The token is not valid here, or it has expired or was ended.",
 				Challenge: `Bearer error="invalid_token"`,
 			}
-		case err != nil:
-			return apikey.Actor{}, err
 		}
 		return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
 	}
 }
 
-// unauthorized turns an error of Config.Authorize into the answer: an outage
-// is none of the caller's fault, and a foreign error's text not for him.
-func (c *call) unauthorized(err error) error {
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, bearer.ErrUnavailable) ||
-		errors.Is(err, context.DeadlineExceeded) || c.r.Context().Err() != nil {
-		// Only its text: other errors that it wraps would count as a decision.
-		return fmt.Errorf("%w: who the actor is: %s", store.ErrUnavailable, err.Error())
+// authorize asks the host who the actor is. An outage is none of the caller's
+// fault, and a foreign error's text not for him.
+func (c *call) authorize() error {
+	actor, err := c.h.cfg.Authorize(c.r)
+	var refused *UnauthorizedError
+	switch {
+	case outcome.IsOutage(err), err != nil && c.r.Context().Err() != nil:
+		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
+	case err == nil && actor.Ref().ID != "":
+		c.actor = actor
+		return nil
+	case err == nil:
+		refused = &UnauthorizedError{Reason: "The request names nobody."}
+	case !errors.As(err, &refused) || refused == nil:
+		c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
+		refused = &UnauthorizedError{}
 	}
-	var known *UnauthorizedError
-	if errors.As(err, &known) && known != nil {
-		return known
+	challenge := refused.Challenge
+	if challenge == "" || !request.IsPrintable(challenge) {
+		challenge = "Bearer"
 	}
-	c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
-	return &UnauthorizedError{}
+	c.w.Header().Set("WWW-Authenticate", challenge) // RFC 9110, section 11.6.1
+	return &refusal{Kind: answer.Unauthorized, Detail: refused.Reason}
 }

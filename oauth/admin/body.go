@@ -1,15 +1,16 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/scope"
@@ -28,22 +29,17 @@ type body struct {
 // readBody reads one JSON object that holds known members only. Where nothing
 // is required, no body is the empty object.
 func (c *call) readBody(known ...string) (*body, error) {
-	raw, err := c.readAll()
-	if err != nil {
-		var over *http.MaxBytesError
-		if errors.As(err, &over) {
-			return nil, &refusal{status: http.StatusRequestEntityTooLarge, code: CodeTooLarge, title: "The body is too large", detail: "It may have at most 65536 bytes."}
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, malformed("The body did not come in time.")
-		}
-		return nil, malformed("The body could not be read.")
+	var room bytes.Buffer
+	if bad := request.ReadBody(c.w, c.r, maxBody, &room); bad != nil {
+		return nil, bad
 	}
+	c.held.Release()
+	raw := room.Bytes()
 	if len(raw) == 0 && len(known) == 0 {
 		return &body{}, nil
 	}
 	if !c.isJSON(raw) {
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: CodeMediaType, title: "The body is not JSON", detail: "The Content-Type must be application/json, in UTF-8."}
+		return nil, &refusal{Kind: answer.MediaType}
 	}
 	members, err := strictjson.Only(raw, known)
 	if err != nil {
@@ -54,32 +50,9 @@ func (c *call) readBody(known ...string) (*body, error) {
 		if fault.Name == "" {
 			return nil, malformed("The body is not one JSON object as it should be: " + fault.Reason + ".")
 		}
-		return nil, malformed("A member of the body is not as it should be.", FieldError{shown(fault.Name), sentence(fault.Reason)})
+		return nil, malformed("A member of the body is not as it should be.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
 	}
 	return &body{members: members, raw: raw}, nil
-}
-
-// readAll reads the body while the request has time. A tighter bound of the
-// host's own server stays, and a ResponseWriter without deadlines has its
-// server's only. After an error the connection ends with the answer: without a
-// deadline net/http would take in what the client goes on sending.
-func (c *call) readAll() ([]byte, error) {
-	connection := http.NewResponseController(c.w)
-	server, ok := c.r.Context().Value(http.ServerContextKey).(*http.Server)
-	end, timed := c.r.Context().Deadline()
-	hold := timed && c.r.Body != http.NoBody && !(ok && server.ReadTimeout > 0 && server.ReadTimeout <= c.h.cfg.Timeout)
-	if hold {
-		_ = connection.SetReadDeadline(end) //nolint:errcheck // see above
-	}
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
-	switch {
-	case err != nil:
-		c.w.Header().Set("Connection", "close")
-		_ = connection.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see above
-	case hold: // or the end of the time would look like a caller who hung up
-		_ = connection.SetReadDeadline(time.Time{}) //nolint:errcheck // see above
-	}
-	return raw, err
 }
 
 // isJSON reports whether the body claims to be JSON. A media type that forms
@@ -184,7 +157,8 @@ func (b *body) permissions(name string) scope.Set {
 func (c *call) faults(b *body) error {
 	var unknown *scope.UnknownError
 	if _, err := c.h.keys.Catalog().Expand(b.asked, true); len(b.fieldErrors.list) > 0 && errors.As(err, &unknown) && c.grants() {
-		b.add("permissions", unknownReason(unknown))
+		wrong := outcome.UnknownPermissions(unknown)
+		b.add(wrong.Field, wrong.Reason)
 	}
 	return b.orNil()
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -21,6 +23,7 @@ type call struct {
 	route  *route
 	actor  apikey.Actor
 	params map[string]string
+	held   request.Body
 	query  url.Values
 	// conditional: the caller named the version that he saw.
 	conditional bool
@@ -47,14 +50,14 @@ func (c *call) readQuery(known []string) error {
 	if err != nil {
 		return malformed("The query is malformed.")
 	}
-	var fields []FieldError
+	var fields []field
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
 		case len(fields) == maxFaults: // an answer does not repeat an unbounded query
 		case !slices.Contains(known, name):
-			fields = append(fields, FieldError{shown(name), "This route does not know it."})
+			fields = append(fields, field{Field: shown(name), Reason: "This route does not know it."})
 		case len(query[name]) > 1:
-			fields = append(fields, FieldError{name, "It appears twice."})
+			fields = append(fields, field{Field: name, Reason: "It appears twice."})
 		}
 	}
 	if len(fields) > 0 {
@@ -105,14 +108,13 @@ func parseInstant(text string) (at time.Time, reason string) {
 }
 
 // fieldErrors gathers what is wrong with a request.
-type fieldErrors struct{ list []FieldError }
+type fieldErrors struct{ list []field }
 
 // add keeps the first reason of each field.
-func (f *fieldErrors) add(field, reason string) {
-	if slices.ContainsFunc(f.list, func(e FieldError) bool { return e.Field == field }) {
-		return
+func (f *fieldErrors) add(name, reason string) {
+	if !slices.ContainsFunc(f.list, func(e field) bool { return e.Field == name }) {
+		f.list = append(f.list, field{Field: name, Reason: reason})
 	}
-	f.list = append(f.list, FieldError{field, reason})
 }
 
 // orNil returns what was gathered as one error, or nil.
@@ -143,11 +145,6 @@ func (c *call) write(status int, mediaType string, body any) {
 		c.h.cfg.Logger.ErrorContext(c.r.Context(), "an answer could not be written", "route", c.name(), "error", err)
 		status, mediaType, text = http.StatusInternalServerError, "application/json", []byte(`{}`)
 	}
-	header := c.w.Header()
-	header.Set("Content-Type", mediaType)
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(text)+1))
-	c.w.WriteHeader(status)
-	_, _ = c.w.Write(append(text, '\n')) //nolint:errcheck // the client is gone; nobody to tell
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+	answer.Write(c.w, status, mediaType, append(text, '\n'))
 }

@@ -25,7 +25,7 @@ import (
 type unreadable struct{ store.Epochs }
 
 func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error) {
-	return store.EpochState{}, store.ErrUnavailable
+	return store.EpochState{}, errors.Join(bearer.ErrEnded, store.ErrUnavailable)
 }
 
 // TestBearerChallenge: a client renews its token if the challenge says that

@@ -28,6 +28,11 @@ func Find(r *http.Request) (pattern string, params map[string]string) {
 	return match.pattern, params
 }
 
+// Refuse answers a request with an error. conditional: it named a version.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, conditional bool, err error) {
+	(&call{h: h, w: w, r: r, conditional: conditional}).refuse(err)
+}
+
 // Document is the OpenAPI document.
 func Document() []byte { return document }
 

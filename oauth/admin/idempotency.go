@@ -2,12 +2,11 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"net/http"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -24,28 +23,16 @@ func (c *call) once(b *body) (*store.OnceID, error) {
 	if len(values) == 0 {
 		return nil, nil //nolint:nilnil // none was sent, which is no error
 	}
-	if len(values) > 1 || !validIdempotencyKey(values[0]) {
-		return nil, malformed("The Idempotency-Key must be one header of 1 to 255 printable ASCII characters.", FieldError{"Idempotency-Key", "It is malformed."})
+	if len(values) > 1 || values[0] == "" || len(values[0]) > maxIdempotencyKey || !request.IsPrintable(values[0]) {
+		return nil, malformed("The Idempotency-Key must be one header of 1 to 255 printable ASCII characters.", field{Field: "Idempotency-Key", Reason: "It is malformed."})
 	}
 	actor := c.actor.Ref()
-	id := sha256.New()
-	writeAll(id, "latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0])
-	sum := sha256.Sum256(b.raw)
 	return &store.OnceID{
 		Space:   "admin.idempotency",
-		ID:      hex.EncodeToString(id.Sum(nil)),
-		Value:   hex.EncodeToString(sum[:16]),
+		ID:      request.Digest("latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0]),
+		Value:   request.Digest(string(b.raw))[:32],
 		Expires: c.h.keys.Now().Add(onceLives),
 	}, nil
-}
-
-func validIdempotencyKey(text string) bool {
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] > '~' {
-			return false
-		}
-	}
-	return text != "" && len(text) <= maxIdempotencyKey
 }
 
 // repeated answers for a request that was carried out before. The secret of
@@ -61,15 +48,9 @@ func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	case err != nil:
 		return err
 	case before != once.Value:
-		return &refusal{
-			status: http.StatusUnprocessableEntity, code: CodeIdempotencyMismatch, title: "This Idempotency-Key was used for another request",
-			detail: "Take a new one for a new request.",
-		}
+		return &refusal{Kind: answer.IdempotencyMismatch}
 	}
-	return &refusal{
-		status: http.StatusConflict, code: CodeAlreadyDone, title: "This was done before", key: key,
-		detail: "A request with this Idempotency-Key was carried out. Its secret is not kept; rotate the key to get a new one.",
-	}
+	return &refusal{Kind: answer.AlreadyDone, Key: key}
 }
 
 // orRepeated is the answer to a request that failed: where the same request

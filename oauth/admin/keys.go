@@ -222,8 +222,7 @@ func (h *Handler) deleteKeys(c *call) error {
 		}
 		result := deletion{ID: id, Status: http.StatusNoContent}
 		if err := h.keys.Delete(ctx, c.actor, id); err != nil {
-			problem := c.problemOf(err)
-			problem.Type = ProblemType + problem.Type
+			problem := problemOf(c.refusalOf(err))
 			result.Status, result.Problem = problem.Status, &problem
 		}
 		results = append(results, result)

@@ -55,7 +55,7 @@ func (h *Handler) listExpiring(c *call) error {
 
 // keyQuery reads what all lists of keys share.
 func (c *call) keyQuery(bad *fieldErrors) store.KeyQuery {
-	q := store.KeyQuery{Workspace: c.workspace(), Limit: c.limit(bad), After: c.keyPlace(bad)}
+	q := store.KeyQuery{Workspace: c.workspace(), Limit: c.limit(bad), After: (*store.KeyCursor)(c.place(bad))}
 	switch c.query.Get("disabled") {
 	case "":
 	case "true", "false":
@@ -92,14 +92,14 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 			return err
 		}
 		if workspace.Keys > store.MaxSorted {
-			return invalid(FieldError{"sort", "This order is for workspaces of at most 10000 keys."})
+			return invalid(field{Field: "sort", Reason: "This order is for workspaces of at most 10000 keys."})
 		}
 	}
 	page, err := keys.List(ctx, c.actor, q)
 	if err != nil {
 		return err
 	}
-	next, err := c.keyCursor(page.Next)
+	next, err := c.cursor((*place)(page.Next))
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,11 @@
 package admin
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
 
 // setETag names the version of the record in the answer. What logins write,
@@ -30,10 +31,7 @@ func (c *call) ifMatch() (versions []int64, named bool, err error) {
 	for list != "" {
 		tag, rest, ok := cutETag(list)
 		if !ok {
-			return nil, false, &refusal{
-				status: http.StatusPreconditionFailed, code: CodeChanged, title: titleChanged,
-				detail: "If-Match must hold ETags as this service wrote them.",
-			}
+			return nil, false, &refusal{Kind: answer.Changed, Detail: "If-Match must hold ETags as this service wrote them."}
 		}
 		version, err := strconv.ParseInt(tag, 10, 64)
 		if err == nil && version >= 0 && strconv.FormatInt(version, 10) == tag {
@@ -106,10 +104,7 @@ func (c *call) keyVersion() (int64, error) {
 // section 3). "*" asks for just that: the version is then the current one.
 func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
 	if len(c.r.Header.Values("If-Match")) == 0 {
-		return 0, &refusal{
-			status: http.StatusPreconditionRequired, code: CodePreconditionRequired, title: "If-Match is missing",
-			detail: "Replacing settings needs If-Match with the ETag of those that you read.",
-		}
+		return 0, &refusal{Kind: answer.PreconditionRequired}
 	}
 	versions, named, err := c.ifMatch()
 	switch {
@@ -125,10 +120,7 @@ func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
 // that was passed over would be a change that the caller did not want.
 func (c *call) mustNotMatch() error {
 	if _, named, err := c.ifMatch(); err != nil || named {
-		return &refusal{
-			status: http.StatusPreconditionFailed, code: CodeChanged, title: titleChanged,
-			detail: "What this changes has no ETag. Leave If-Match out.",
-		}
+		return &refusal{Kind: answer.Changed, Detail: "What this changes has no ETag. Leave If-Match out."}
 	}
 	return nil
 }

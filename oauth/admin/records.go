@@ -54,11 +54,10 @@ func (h *Handler) listEvents(c *call) error {
 		}
 	}
 	if page.Next != nil {
-		next, err := c.cursor(place{ID: page.Next.ID, Time: page.Next.Time})
+		shown.Next, err = c.cursor(&place{ID: page.Next.ID, Time: page.Next.Time})
 		if err != nil {
 			return err
 		}
-		shown.Next = &next
 	}
 	return c.answer(http.StatusOK, shown)
 }

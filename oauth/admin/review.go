@@ -49,7 +49,7 @@ func (h *Handler) previewWorkspace(c *call) error {
 
 func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apikey.EffectPage, error)) error {
 	var bad fieldErrors
-	after, limit := c.keyPlace(&bad), c.limit(&bad)
+	after, limit := (*store.KeyCursor)(c.place(&bad)), c.limit(&bad)
 	if err := bad.orNil(); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 	if err != nil {
 		return err
 	}
-	next, err := c.keyCursor(page.Next)
+	next, err := c.cursor((*place)(page.Next))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ type violationPage struct {
 // /workspaces/{workspace}/violations: keys that break the settings.
 func (h *Handler) listViolations(c *call) error {
 	var bad fieldErrors
-	after, limit := c.keyPlace(&bad), c.limit(&bad)
+	after, limit := (*store.KeyCursor)(c.place(&bad)), c.limit(&bad)
 	if err := bad.orNil(); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (h *Handler) listViolations(c *call) error {
 	if err != nil {
 		return err
 	}
-	next, err := c.keyCursor(page.Next)
+	next, err := c.cursor((*place)(page.Next))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bufio"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -57,23 +59,30 @@ func TestTimeout(t *testing.T) {
 			})
 		}
 	}
-	t.Run("who asks could not be found out", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
-			require.NoError(t, err)
-			api, err := admin.New(keys, admin.Config{
-				Authorize: func(r *http.Request) (apikey.Actor, error) {
-					<-r.Context().Done()
-					return apikey.Actor{}, r.Context().Err()
-				},
-				CursorKey: cursorKey, Logger: slog.New(slog.DiscardHandler),
+	for name, own := range map[string]error{
+		"": nil, ", in words of its own": errors.New("canary"), ", which looks like nobody": &admin.UnauthorizedError{}, ", or like nothing": store.ErrNotFound,
+	} {
+		t.Run("who asks could not be found out"+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
+				require.NoError(t, err)
+				api, err := admin.New(keys, admin.Config{
+					Authorize: func(r *http.Request) (apikey.Actor, error) {
+						<-r.Context().Done()
+						if own != nil {
+							return apikey.Actor{}, own
+						}
+						return apikey.Actor{}, r.Context().Err()
+					},
+					CursorKey: cursorKey, Logger: slog.New(slog.DiscardHandler),
+				})
+				require.NoError(t, err)
+				w := httptest.NewRecorder()
+				api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
+				require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
 			})
-			require.NoError(t, err)
-			w := httptest.NewRecorder()
-			api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
-			require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
 		})
-	})
+	}
 }
 
 func jsonRequest(t *testing.T, method, path, body string) *http.Request {
@@ -87,10 +96,14 @@ func jsonRequest(t *testing.T, method, path, body string) *http.Request {
 // TestSlowBody: a body that does not come holds a connection no longer than
 // Config.Timeout, by the clock of a bubble that the connections share.
 func TestSlowBody(t *testing.T) {
-	for _, c := range []struct{ name, headers, begins string }{
-		{"B12 with a length", "Content-Length: 1000\r\n", `{"name":`},
-		{"B12 in chunks", "Transfer-Encoding: chunked\r\n", "8\r\n{\"name\":\r\n"},
-		{"B12 nothing of it", "Content-Length: 1000\r\n", ""},
+	for _, c := range []struct {
+		name, headers, begins string
+		status                int
+	}{
+		{"B12 with a length", "X-Actor: olga\r\nContent-Length: 1000\r\n", `{"name":`, http.StatusBadRequest},
+		{"B12 in chunks", "X-Actor: olga\r\nTransfer-Encoding: chunked\r\n", "8\r\n{\"name\":\r\n", http.StatusBadRequest},
+		{"B12 nothing of it", "X-Actor: olga\r\nContent-Length: 1000\r\n", "", http.StatusBadRequest},
+		{"B12 one that nobody reads", "X-Actor: nobody known\r\nContent-Length: 1000\r\n", "", http.StatusUnauthorized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -100,14 +113,14 @@ func TestSlowBody(t *testing.T) {
 				require.NoError(t, err)
 				defer connection.Close()
 				began := time.Now()
-				_, err = connection.Write([]byte("POST " + prefix + createA + " HTTP/1.1\r\nHost: x\r\nX-Actor: olga\r\nContent-Type: application/json\r\n" + c.headers + "\r\n" + c.begins))
+				_, err = connection.Write([]byte("POST " + prefix + createA + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + c.headers + "\r\n" + c.begins))
 				require.NoError(t, err)
 				reader := bufio.NewReader(connection)
 				answer, err := http.ReadResponse(reader, nil)
 				require.NoError(t, err)
 				require.Equal(t, 3*time.Second, time.Since(began))
 				defer answer.Body.Close()
-				require.Equal(t, http.StatusBadRequest, answer.StatusCode)
+				require.Equal(t, c.status, answer.StatusCode)
 				_, err = reader.WriteTo(new(strings.Builder))
 				require.NoError(t, err, "the connection ends")
 			})

@@ -202,7 +202,7 @@ func (s *Service) askHost(ctx context.Context, workspace string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, store.ErrUnavailable): // even if it wraps other errors, too
+	case store.IsOutage(err): // even if it wraps other errors, too
 	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
 		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
 	}

@@ -46,7 +46,7 @@ type Config struct {
 	Resources []Resource
 	// Workspaces, unless nil, tells whether the host knows a workspace: nil,
 	// ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
-	// outage, and so is one of these that also wraps store.ErrUnavailable. It
+	// outage, and so is one of these that is one too (see store.IsOutage). It
 	// is asked when a key is made or revived and at each login, after the
 	// secret was proved.
 	Workspaces func(ctx context.Context, workspace string) error

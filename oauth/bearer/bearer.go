@@ -34,6 +34,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -116,7 +117,7 @@ func New(config Config) (*Verifier, error) {
 	problem := func(field, format string, args ...any) {
 		problems = append(problems, fmt.Errorf(field+": "+format, args...))
 	}
-	if config.Issuer == "" || !printable(config.Issuer) {
+	if config.Issuer == "" || !request.IsPrintable(config.Issuer) {
 		problem("Issuer", "is required and holds printable ASCII only")
 	}
 	if len(config.Audiences) == 0 || slices.Contains(config.Audiences, "") {
@@ -125,11 +126,11 @@ func New(config Config) (*Verifier, error) {
 	if config.Keys == nil {
 		problem("Keys", "is required")
 	}
-	if len(config.Realm) > 255 || !printable(config.Realm) {
+	if len(config.Realm) > 255 || !request.IsPrintable(config.Realm) {
 		problem("Realm", "holds at most 255 characters of printable ASCII")
 	}
 	if u, err := url.Parse(config.ResourceMetadata); config.ResourceMetadata != "" &&
-		(err != nil || u.Scheme == "" || u.Host == "" || u.Fragment != "" || !printable(config.ResourceMetadata)) {
+		(err != nil || u.Scheme == "" || u.Host == "" || u.Fragment != "" || !request.IsPrintable(config.ResourceMetadata)) {
 		problem("ResourceMetadata", "is not an absolute URL")
 	}
 	if config.Leeway < 0 || config.Leeway > MaxLeeway {
@@ -168,13 +169,4 @@ func New(config Config) (*Verifier, error) {
 	}
 	v.challenges = newChallenges(realm, config.ResourceMetadata)
 	return v, nil
-}
-
-func printable(text string) bool {
-	for i := range len(text) {
-		if text[i] < 0x20 || text[i] > 0x7E {
-			return false
-		}
-	}
-	return true
 }

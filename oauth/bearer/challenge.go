@@ -1,11 +1,11 @@
 package bearer
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/scope"
@@ -13,10 +13,10 @@ import (
 
 var (
 	// errMissing: the request brings no bearer token.
-	errMissing = errors.New("bearer: no token")
+	errMissing = &answer.Refusal{Kind: answer.Unauthorized, Detail: "This request needs a bearer token in the Authorization header."}
 	// errMalformed: the Authorization header is not one of RFC 6750, section
 	// 2.1.
-	errMalformed = errors.New("bearer: malformed Authorization header")
+	errMalformed = &answer.Refusal{Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token."}
 )
 
 // credential returns the possible token of the Authorization header. A header of
@@ -95,52 +95,30 @@ func quote(text string) string {
 	return b.String()
 }
 
-// refuse answers a request whose token was not taken.
+// refuse answers a request whose token was not taken. What an outage also wraps
+// decides nothing.
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var refused *refusal
-	switch {
-	case errors.Is(err, errMissing):
-		challenge(w, v.challenges.with("", "", ""))
-		answer(w, http.StatusUnauthorized, "unauthorized", "This request needs a bearer token in the Authorization header.")
-	case errors.Is(err, errMalformed):
-		const description = "The request needs one Authorization header: Bearer, a space, the token."
-		challenge(w, v.challenges.with("invalid_request", description, ""))
-		answer(w, http.StatusBadRequest, "invalid_request", description)
-	case errors.As(err, &refused):
-		challenge(w, v.challenges.with("invalid_token", refused.reason, ""))
-		answer(w, http.StatusUnauthorized, "invalid_token", refused.reason)
-	default:
-		// A caller who hung up is no outage.
-		if r.Context().Err() == nil {
-			v.log.ErrorContext(r.Context(), "a token could not be checked", "error", err)
-		}
-		w.Header().Set("Retry-After", "5")
-		answer(w, http.StatusServiceUnavailable, "temporarily_unavailable", "The token cannot be checked now. Try again soon.")
+	var refused *answer.Refusal
+	if errors.As(err, &refused) && !errors.Is(err, ErrUnavailable) {
+		v.challenge(w, refused, "")
+		return
 	}
+	refused = &answer.Refusal{Kind: answer.Unavailable}
+	refused.Log(r.Context(), v.log, "the check of a token", err)
+	refused.WriteOAuth(w)
 }
 
 // forbid answers a token that lacks permissions (RFC 6750, section 3.1).
 func (v *Verifier) forbid(w http.ResponseWriter, need scope.Requirement) {
-	const description = "The token lacks a permission that this request needs."
-	challenge(w, v.challenges.with("insufficient_scope", description, need.Hint().String()))
-	answer(w, http.StatusForbidden, "insufficient_scope", description)
+	v.challenge(w, &answer.Refusal{Kind: answer.Insufficient}, need.Hint().String())
 }
 
-func challenge(w http.ResponseWriter, text string) { w.Header().Set("WWW-Authenticate", text) }
-
-// answer writes a refusal. Nothing of it may be stored by a cache.
-func answer(w http.ResponseWriter, status int, code, description string) {
-	body, err := json.Marshal(struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{code, description})
-	if err != nil {
-		body = []byte(`{"error":"server_error"}`)
+// challenge answers a client that can do something about it.
+func (v *Verifier) challenge(w http.ResponseWriter, refused *answer.Refusal, scopes string) {
+	code, description := refused.Row().OAuth.Code, refused.Description()
+	if refused.Kind == answer.Unauthorized {
+		code = ""
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) //nolint:errcheck // the client is gone; nobody to tell
+	w.Header().Set("WWW-Authenticate", v.challenges.with(code, description, scopes))
+	refused.WriteOAuth(w)
 }

@@ -66,7 +66,7 @@ func newEndpoint(address string, insecureLoopback bool, client *http.Client, tim
 func checkAddress(address string, insecureLoopback bool) error {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || !printable(address) || u.Hostname() == "" || u.Opaque != "":
+	case err != nil || !request.IsPrintable(address) || u.Hostname() == "" || u.Opaque != "":
 		return errors.New("is not an absolute URL")
 	case u.User != nil:
 		return errors.New("may not hold a user name or password")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -130,7 +131,7 @@ func (g Guard) middleware(workspace func(*http.Request) string) func(http.Handle
 				// 404 and not 403: who may not enter a workspace does not
 				// learn whether it is there.
 				if id == "" || id != p.Workspace && !reach.MetBy(p.Permissions) {
-					answer(w, http.StatusNotFound, "not_found", "There is no such workspace, or the token does not reach it.")
+					(&answer.Refusal{Kind: answer.OtherWorkspace}).WriteOAuth(w)
 					return
 				}
 			}
@@ -158,6 +159,6 @@ func (v *Verifier) permissions(names []string) (scope.Set, error) {
 
 func misconfigured() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusInternalServerError, "server_error", "This route is misconfigured. Please tell its operator.")
+		(&answer.Refusal{Kind: answer.Failed, Detail: "This route is misconfigured. Tell whoever runs this service."}).WriteOAuth(w)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -28,14 +29,18 @@ var (
 // refusal is an error whose reason may be told to the caller: a fixed
 // sentence that repeats nothing of the token.
 type refusal struct {
-	kind   error
-	reason string
+	kind error
+	said answer.Refusal
 }
 
-func (r *refusal) Error() string { return r.kind.Error() + ": " + r.reason }
-func (r *refusal) Unwrap() error { return r.kind }
+func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.said.Detail }
+func (r *refusal) Unwrap() []error { return []error{r.kind, &r.said} }
 
-func invalid(reason string) error { return &refusal{ErrInvalid, reason} }
+func refuse(kind error, reason string) error {
+	return &refusal{kind, answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
+}
+
+func invalid(reason string) error { return refuse(ErrInvalid, reason) }
 
 // Verify checks a token after RFC 9068, section 4, and returns who presents
 // it. The errors tell an invalid token from an expired, an ended and one that
@@ -139,7 +144,7 @@ func (v *Verifier) check(ctx context.Context, token string, p *Principal) error 
 
 	// RFC 7519, section 4.1.4: "on or after" exp the token is not accepted.
 	if !now.Before(p.Expires.Add(v.leeway)) {
-		return &refusal{ErrExpired, "The token has expired."}
+		return refuse(ErrExpired, "The token has expired.")
 	}
 
 	// Issued in the future: the clocks differ too much to trust exp.
@@ -159,7 +164,7 @@ func (v *Verifier) check(ctx context.Context, token string, p *Principal) error 
 		return fmt.Errorf("%w: read epochs: %w", ErrUnavailable, err)
 	}
 	if ended {
-		return &refusal{ErrEnded, "The token was ended before it expired."}
+		return refuse(ErrEnded, "The token was ended before it expired.")
 	}
 	return nil
 }
@@ -168,7 +173,7 @@ func (v *Verifier) check(ctx context.Context, token string, p *Principal) error 
 func (v *Verifier) key(ctx context.Context, kid string) (jose.PublicKey, error) {
 	key, err := v.keys.Key(ctx, kid)
 	switch {
-	case errors.Is(err, ErrUnknownKey):
+	case errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrUnavailable):
 		return jose.PublicKey{}, invalid("The token is signed with an unknown key.")
 	case err != nil:
 		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: %w", ErrUnavailable, err)

@@ -2,14 +2,12 @@ package gooauth2
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/go-oauth2/oauth2/v4"
 	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -91,39 +89,15 @@ func (a *AccessGenerate) issue(ctx context.Context, grant *apikey.Grant, info oa
 	return token, "", nil
 }
 
-// decide answers with go-oauth2's own errors, bare, as a server.Server
-// compares errors and wants its own.
+// decide answers with go-oauth2's own errors.
 func (a *AccessGenerate) decide(ctx context.Context, c *client, text string) (*apikey.Grant, error) {
+	var grant *apikey.Grant
 	requested, err := scope.Parse(text)
+	if err == nil {
+		grant, err = a.keys.Issue(ctx, c.login, requested)
+	}
 	if err != nil {
-		return nil, oautherrors.ErrInvalidScope
+		return nil, answerTo(ctx, err)
 	}
-	grant, err := a.keys.Issue(ctx, c.login, requested)
-	var missing *apikey.ScopeError
-	var refused *apikey.RefusedError
-	var denied *policy.Denied
-	switch {
-	case err == nil:
-		return grant, nil
-	case errors.As(err, &missing):
-		return nil, oautherrors.ErrInvalidScope
-	case errors.As(err, &refused):
-		return nil, oautherrors.ErrInvalidClient
-	case errors.As(err, &denied) && denied.RetryAfter > 0:
-		return nil, oautherrors.ErrTemporarilyUnavailable
-	case errors.As(err, &denied) && denied.Expired:
-		return nil, oautherrors.ErrInvalidClient
-	case errors.As(err, &denied):
-		return nil, oautherrors.ErrUnauthorizedClient
-	}
-	return nil, oautherrors.ErrTemporarilyUnavailable
-}
-
-// refusal is what Manager answers where go-oauth2 would say invalid_client.
-func refusal(err error) error {
-	var throttled *apikey.ThrottledError
-	if isOutage(err) || errors.As(err, &throttled) {
-		return oautherrors.ErrTemporarilyUnavailable
-	}
-	return oautherrors.ErrInvalidClient
+	return grant, nil
 }

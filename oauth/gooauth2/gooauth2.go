@@ -48,6 +48,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/granted"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -121,15 +122,24 @@ func (s *ClientStore) isKey(ctx context.Context, id string) (bool, error) {
 	return err == nil, err
 }
 
+// isOutage reports whether an error of the host's says outage, in go-oauth2's words or
+// in Latchkey's.
 func isOutage(err error) bool {
-	for _, outage := range []error{
-		store.ErrUnavailable, context.DeadlineExceeded, context.Canceled, oautherrors.ErrTemporarilyUnavailable, oautherrors.ErrServerError,
+	return outcome.IsOutage(err) || errors.Is(err, oautherrors.ErrTemporarilyUnavailable) || errors.Is(err, oautherrors.ErrServerError)
+}
+
+// answerTo returns go-oauth2's own error for err, bare, as a server.Server compares
+// errors and wants its own.
+func answerTo(ctx context.Context, err error) error {
+	code := outcome.OAuth(ctx, err).Row().OAuth.Code
+	for _, known := range []error{
+		oautherrors.ErrInvalidClient, oautherrors.ErrInvalidScope, oautherrors.ErrUnauthorizedClient, oautherrors.ErrTemporarilyUnavailable,
 	} {
-		if errors.Is(err, outage) {
-			return true
+		if known.Error() == code {
+			return known
 		}
 	}
-	return false
+	return oautherrors.ErrServerError
 }
 
 // client is one key within one request.

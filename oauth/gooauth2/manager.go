@@ -45,7 +45,7 @@ func (m Manager) GenerateAccessToken(ctx context.Context, grant oauth2.GrantType
 	}
 	info, err := m.Manager.GenerateAccessToken(context.WithValue(ctx, attemptKey{}, &a), grant, request)
 	if err != nil && a.failed != nil {
-		return nil, refusal(a.failed)
+		return nil, answerTo(ctx, a.failed)
 	}
 	return info, err
 }

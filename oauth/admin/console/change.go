@@ -98,10 +98,7 @@ func (s *call) changeKey() error {
 		return s.redirect("done=same", "keys", key.ID)
 	}
 	if _, err := s.keys().Update(ctx, s.actor(), key.ID, changes); err != nil {
-		if status, wrong := problems(err); len(wrong) > 0 {
-			return ask(status, wrong)
-		}
-		return err
+		return s.orAsk(err, ask)
 	}
 	return s.redirect("done=change", "keys", key.ID)
 }

@@ -54,6 +54,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -63,7 +64,7 @@ type Config struct {
 	// Authorize names the person who sent a request, or refuses it. Required.
 	// It is asked once for every page, before the body is read. An error that
 	// wraps store.ErrUnavailable, bearer.ErrUnavailable or
-	// context.DeadlineExceeded is answered with 503, any other with SignIn;
+	// that of an ended context is answered with 503, any other with SignIn;
 	// its text reaches nobody. A person whose actor has no id is refused.
 	Authorize func(*http.Request) (Person, error)
 	// Key signs forms and the places in lists: at least 32 random bytes, the
@@ -178,12 +179,9 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if n := len(cfg.Key); n > 0 && n < minKey {
 		add("Config.Key has %d bytes; it needs at least %d", n, minKey)
 	}
-	cfg.Key = slices.Clone(cfg.Key)
-	if len(cfg.Key) == 0 {
+	if cfg.Key = slices.Clone(cfg.Key); len(cfg.Key) == 0 {
 		cfg.Key = make([]byte, minKey)
-		if _, err := rand.Read(cfg.Key); err != nil {
-			add("Config.Key: no random bytes: %w", err)
-		}
+		_, _ = rand.Read(cfg.Key) // never fails
 		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
 	}
 	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
@@ -202,7 +200,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	if c.signIn != nil && !overLoopback(r) {
-		(&call{c: c, w: w, r: r}).refuse(errNotLoopback)
+		(&call{c: c, w: w, r: r}).refuse(&answer.Refusal{Kind: answer.NotLoopback})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)

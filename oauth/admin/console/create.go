@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/scope"
@@ -98,10 +99,7 @@ func (s *call) orAgain(form string, err error, ask func(status int, wrong []prob
 			return err
 		}
 	}
-	if status, wrong := problems(err); len(wrong) > 0 {
-		return ask(status, wrong)
-	}
-	return err
+	return s.orAsk(err, ask)
 }
 
 // newSecret is the page that shows a secret.
@@ -119,23 +117,10 @@ func (s *call) showSecret(status int, title string, key *store.Key, secret apike
 		// Escaped for the form, nothing is left that a shell would read.
 		shown.Curl = []string{
 			"curl", "-d grant_type=client_credentials", "-d client_id=" + url.QueryEscape(key.ID),
-			"-d client_secret=" + url.QueryEscape(shown.Secret), "'" + shellQuoted(s.c.cfg.LoginURL) + "'",
+			"-d client_secret=" + url.QueryEscape(shown.Secret), "'" + strings.ReplaceAll(s.c.cfg.LoginURL, "'", `'\''`) + "'",
 		}
 	}
 	f := s.frame("keys", title, shown)
 	f.Workspace = key.Workspace
 	return s.show(status, "secret", f)
-}
-
-// shellQuoted makes text good between single quotes.
-func shellQuoted(text string) string {
-	var quoted []byte
-	for i := range len(text) {
-		if text[i] == '\'' {
-			quoted = append(quoted, `'\''`...)
-			continue
-		}
-		quoted = append(quoted, text[i])
-	}
-	return string(quoted)
 }

@@ -1,10 +1,18 @@
 package console
 
+import "net/http"
+
 // ParseTimes and TypedTime are the seam for fuzzing.
 var (
 	ParseTimes = parseTimes
 	TypedTime  = typedTime
 )
+
+// Refuse answers a request with an error.
+func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	protect(w.Header())
+	(&call{c: c, w: w, r: r}).refuse(err)
+}
 
 // Table returns the patterns of all pages and forms.
 func Table() []string {

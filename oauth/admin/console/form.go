@@ -1,17 +1,13 @@
 package console
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"hash"
 	"net/http"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -25,51 +21,38 @@ const (
 const (
 	formNonce = 16
 	formTime  = 8
-	formMAC   = 16
-	formSize  = formNonce + formTime + formMAC
 )
 
-// newForm makes the id of a form: chance, the time, and a signature that ties
-// both to the person.
+// newForm makes the id of a form: chance and the time, sealed for the person.
 func (s *call) newForm() string {
-	id := make([]byte, formNonce+formTime, formSize)
+	id := make([]byte, formNonce+formTime)
 	_, _ = rand.Read(id[:formNonce]) // never fails
 	binary.BigEndian.PutUint64(id[formNonce:], uint64(max(0, s.keys().Now().Unix())))
-	return base64.RawURLEncoding.EncodeToString(append(id, s.seal("form", string(id))...))
+	return request.Seal(s.c.cfg.Key, id, s.bound("form")...)
 }
 
 // validForm reports whether an id is of this person, and young enough.
 func (s *call) validForm(text string) bool {
-	id, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(id) != formSize {
+	id, ok := request.Open(s.c.cfg.Key, text, s.bound("form")...)
+	if !ok || len(id) != formNonce+formTime {
 		return false
 	}
-	signed := id[:formNonce+formTime]
-	if !hmac.Equal(id[len(signed):], s.seal("form", string(signed))) {
-		return false
-	}
-	made := time.Unix(int64(binary.BigEndian.Uint64(signed[formNonce:])&(1<<62-1)), 0)
+	made := time.Unix(int64(binary.BigEndian.Uint64(id[formNonce:])&(1<<62-1)), 0)
 	age := s.keys().Now().Sub(made)
 	return age > -time.Hour && age < formLives // replicas' clocks differ a little
 }
 
-// seal signs texts for this person.
-func (s *call) seal(purpose string, texts ...string) []byte {
+// bound is what sealed texts are bound to: this person, and further texts.
+func (s *call) bound(purpose string, texts ...string) []string {
 	actor := s.actor().Ref()
-	mac := hmac.New(sha256.New, s.c.cfg.Key)
-	writeAll(mac, append([]string{"latchkey console", purpose, actor.Kind, actor.ID}, texts...)...)
-	return mac.Sum(nil)[:formMAC]
+	return append([]string{"latchkey console", purpose, actor.Kind, actor.ID}, texts...)
 }
 
 // once is the one-time id that a form stands for, in one place and for one
 // person.
 func (s *call) once(form string) *store.OnceID {
-	actor := s.actor().Ref()
-	id := sha256.New()
-	writeAll(id, "latchkey console", actor.Kind, actor.ID, s.workspace(), s.key(), form)
-	return &store.OnceID{
-		Space: "admin.console", ID: hex.EncodeToString(id.Sum(nil)), Expires: s.keys().Now().Add(onceLives),
-	}
+	id := request.Digest(s.bound("once", s.workspace(), s.key(), form)...)
+	return &store.OnceID{Space: "admin.console", ID: id, Expires: s.keys().Now().Add(onceLives)}
 }
 
 // spent shows what a form has done if it was sent before.
@@ -105,14 +88,4 @@ func (s *call) onceForm() (form string, done bool, err error) {
 	}
 	done, err = s.spent(form)
 	return form, done, err
-}
-
-// writeAll writes texts so that no two lists of texts are written alike.
-func writeAll(to hash.Hash, texts ...string) {
-	var length [8]byte
-	for _, text := range texts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-		_, _ = to.Write(length[:]) // a hash takes everything
-		_, _ = to.Write([]byte(text))
-	}
 }

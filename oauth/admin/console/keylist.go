@@ -151,9 +151,7 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 	list.Filtered = list.Text != "" || list.State != "" || list.Granted != ""
 	list.sortBy(&q, values, sortable)
 	way := s.way(values.Get("cursor"))
-	if p := way.here(); p != nil {
-		q.After = &store.KeyCursor{ID: p.ID, Time: p.Time, Name: p.Name}
-	}
+	q.After = (*store.KeyCursor)(way.here())
 	page, err := s.keys().List(s.r.Context(), s.actor(), q)
 	if err != nil {
 		return list, err
@@ -161,10 +159,6 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 	for i := range page.Keys {
 		list.Keys = append(list.Keys, viewOf(&page.Keys[i], now))
 	}
-	var next *place
-	if page.Next != nil {
-		next = &place{page.Next.ID, page.Next.Time, page.Next.Name}
-	}
-	list.pager = s.pager(way, next)
+	list.pager = s.pager(way, (*place)(page.Next))
 	return list, nil
 }

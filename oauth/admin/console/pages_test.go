@@ -39,7 +39,7 @@ func TestChange(t *testing.T) {
 		form["name"] = []string{"too late"}
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
-		require.Contains(t, got.Body, "Someone else was faster")
+		require.Contains(t, got.Body, "Someone else changed this at the same time")
 	})
 	t.Run("a form without a version changes nothing", func(t *testing.T) {
 		form := r.form("olga", path)

@@ -1,17 +1,18 @@
 package console
 
 import (
-	"crypto/hmac"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // pageSize is how many entries a page of a list has.
 const pageSize = 50
 
-// place is a place in any of the lists: behind it a page begins.
+// place is a place in any of the lists, behind which a page begins: a
+// store.KeyCursor with shorter names.
 type place struct {
 	ID   string    `json:"i"`
 	Time time.Time `json:"t,omitzero"`
@@ -46,27 +47,25 @@ func (s *call) cursor(w way) string {
 		if err != nil {
 			return ""
 		}
-		sealed := append(s.seal("cursor", s.r.Pattern, s.workspace(), string(text)), text...)
-		if base64.RawURLEncoding.EncodedLen(len(sealed)) <= maxCursor || len(w.Places) == 1 {
-			return base64.RawURLEncoding.EncodeToString(sealed)
+		sealed := request.Seal(s.c.cfg.Key, text, s.list()...)
+		if len(sealed) <= maxCursor || len(w.Places) == 1 {
+			return sealed
 		}
 		w = way{w.Places[1:], w.Lost + 1}
 	}
 }
 
 // way opens a cursor; what is none leads to the first page.
-func (s *call) way(cursor string) way {
-	sealed, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(sealed) <= formMAC || len(cursor) > maxCursor {
-		return way{}
-	}
-	var w way
-	if !hmac.Equal(sealed[:formMAC], s.seal("cursor", s.r.Pattern, s.workspace(), string(sealed[formMAC:]))) ||
-		json.Unmarshal(sealed[formMAC:], &w) != nil {
+func (s *call) way(cursor string) (w way) {
+	text, ok := request.Open(s.c.cfg.Key, cursor, s.list()...)
+	if !ok || json.Unmarshal(text, &w) != nil {
 		return way{}
 	}
 	return w
 }
+
+// list is what a cursor is bound to.
+func (s *call) list() []string { return s.bound("cursor", s.r.Pattern, s.workspace()) }
 
 // pager are the ways on from a page of a list: queries, empty where there is
 // none.

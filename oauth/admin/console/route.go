@@ -1,14 +1,14 @@
 package console
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -60,7 +60,7 @@ func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	handle := func(pattern string, serve func(*call) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			s := &call{c: c, w: w, r: r}
+			s := &call{c: c, w: w, r: r, held: request.HoldBody(w, r, c.cfg.Timeout)}
 			if err := serve(s); err != nil {
 				s.refuse(err)
 			}
@@ -91,15 +91,13 @@ type call struct {
 	c      *Console
 	w      http.ResponseWriter
 	r      *http.Request
+	held   request.Body
 	person Person
 }
 
 var (
-	errNobody      = errors.New("console: nobody is signed in")
-	errCrossOrigin = errors.New("console: a form of another origin")
-	errTooLarge    = errors.New("console: the form is too large")
-	errGarbled     = errors.New("console: the form cannot be read")
-	errStale       = errors.New("console: the form is too old, or not of this person")
+	errNobody      = &answer.Refusal{Kind: answer.Unauthorized}
+	errCrossOrigin = &answer.Refusal{Kind: answer.CrossOrigin}
 )
 
 // maxForm bounds a form; one with every permission of a large catalog fits.
@@ -114,29 +112,31 @@ func (s *call) begin(t route) error {
 		return err
 	}
 	if s.r.Method == http.MethodPost {
-		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
-		if err := s.r.ParseForm(); err != nil {
-			var large *http.MaxBytesError
-			if errors.As(err, &large) {
-				return errTooLarge
-			}
-			return errGarbled
+		if err := s.readForm(maxForm); err != nil {
+			return err
 		}
 		if !s.validForm(s.r.PostForm.Get("form")) {
-			return errStale
+			return &answer.Refusal{Kind: answer.StaleForm}
 		}
 	}
 	return t.serve(s)
+}
+
+func (s *call) readForm(limit int64) error {
+	s.r.Body = http.MaxBytesReader(s.w, s.r.Body, limit)
+	if err := s.r.ParseForm(); err != nil {
+		return request.Unreadable(s.w, err)
+	}
+	s.held.Release()
+	return nil
 }
 
 // identify asks the host who this is.
 func (s *call) identify() error {
 	person, err := s.c.cfg.Authorize(s.r)
 	switch {
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, bearer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded),
-		err != nil && errors.Is(s.r.Context().Err(), context.DeadlineExceeded):
-		// Only its text: other errors that it wraps would count as a decision.
-		return fmt.Errorf("console: who the person is: %w: %s", store.ErrUnavailable, err.Error())
+	case outcome.IsOutage(err), err != nil && s.r.Context().Err() != nil:
+		return fmt.Errorf("console: who the person is: %w: %w", store.ErrUnavailable, err)
 	case err != nil:
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)
 		return errNobody

@@ -65,7 +65,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 				got := r.send("ada", http.MethodPost, path, form.Encode(), headers...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.Body, "came from somewhere else")
+				require.Contains(t, got.Body, "A page of another origin sent this")
 				protected(t, got)
 			}
 		})

@@ -58,32 +58,26 @@ func (s *call) saveSettings() error {
 	wanted := settings
 	wanted.KeysOff, wanted.Rules, wanted.Version = page.KeysOff, rules, page.Version
 	wrong = append(wrong, page.Reminders.readInto(&wanted)...)
-	show := func(status int, wrong ...problem) error {
+	show := func(status int, wrong []problem) error {
 		f := s.frame("settings", "API keys", page)
 		f.Problems = wrong
 		return s.show(status, "settings", f)
 	}
 	if len(wrong) > 0 {
-		return show(http.StatusUnprocessableEntity, wrong...)
+		return show(http.StatusUnprocessableEntity, wrong)
 	}
 	if values.Get("do") == "save" {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
-		if status, wrong := problems(err); len(wrong) > 0 {
-			return show(status, wrong...)
-		}
 		if err != nil {
-			return err
+			return s.orAsk(err, show)
 		}
 		return s.redirect("done=settings", "settings")
 	}
 	page.Preview, err = s.preview(now, func(after *store.KeyCursor) (apikey.EffectPage, error) {
 		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
-	if status, wrong := problems(err); len(wrong) > 0 {
-		return show(status, wrong...)
-	}
 	if err != nil {
-		return err
+		return s.orAsk(err, show)
 	}
 	page.Words = s.inWords(wanted)
 	return s.page("preview", s.frame("settings", "Before you save", page))

@@ -40,10 +40,7 @@ const (
 	maxSessions   = 100
 )
 
-var (
-	errNotLoopback = errors.New("console: Config.InsecureSignIn serves loopback only")
-	errNoSession   = errors.New("console: no such session")
-)
+var errNoSession = errors.New("console: no such session")
 
 // newSignIn checks the people of Config.InsecureSignIn.
 func newSignIn(people []Person, now func() time.Time) (*signIn, error) {
@@ -128,8 +125,10 @@ func (s *call) signIn() error {
 	if s.c.origins.Check(s.r) != nil {
 		return errCrossOrigin
 	}
-	s.r.Body = http.MaxBytesReader(s.w, s.r.Body, 4<<10)
-	id := s.r.PostFormValue("person")
+	if err := s.readForm(4 << 10); err != nil {
+		return err
+	}
+	id := s.r.PostForm.Get("person")
 	for _, person := range s.c.signIn.people {
 		if person.Actor.Ref().ID == id {
 			s.setSession(s.c.signIn.begin(s.r, person), 0)

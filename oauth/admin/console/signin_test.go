@@ -92,7 +92,7 @@ func TestInsecureSignIn(t *testing.T) {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 				got := r.send("", http.MethodPost, path, url.Values{"person": {"ada"}}.Encode(), append(headers, "Cookie", cookieName+"="+ada.Value)...)
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.Body, "came from somewhere else")
+				require.Contains(t, got.Body, "A page of another origin sent this")
 				require.Empty(t, got.Cookies())
 			}
 		}

@@ -25,10 +25,7 @@ type violationView struct {
 func (s *call) listViolations() error {
 	var list violationList
 	way := s.way(s.r.URL.Query().Get("cursor"))
-	var after *store.KeyCursor
-	if p := way.here(); p != nil {
-		after = &store.KeyCursor{ID: p.ID, Time: p.Time}
-	}
+	after := (*store.KeyCursor)(way.here())
 	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
 	defer cancel()
 	now := s.keys().Now()
@@ -38,10 +35,8 @@ func (s *call) listViolations() error {
 		if err != nil {
 			return err
 		}
-		next = nil
-		if after = page.Next; after != nil {
-			next = &place{ID: after.ID, Time: after.Time}
-		}
+		after = page.Next
+		next = (*place)(after)
 		for i := range page.Violations {
 			if len(list.Violations) == pageSize {
 				last := page.Violations[i-1].Key

@@ -70,33 +70,27 @@ func (s *call) saveWorkspace() error {
 	page.Rules, page.Version = typedRules(values, now), s.seen()
 	page.Rules.Instance = instance
 	rules, wrong := readRules(page.Rules, true, workspace.Rules)
-	show := func(status int, wrong ...problem) error {
+	show := func(status int, wrong []problem) error {
 		f := s.workspaceFrame("Workspace "+page.ID, page)
 		f.Problems = wrong
 		return s.show(status, "workspace", f)
 	}
 	if len(wrong) > 0 {
-		return show(http.StatusUnprocessableEntity, wrong...)
+		return show(http.StatusUnprocessableEntity, wrong)
 	}
 	wanted := store.Workspace{ID: workspace.ID, Rules: rules, Version: page.Version}
 	if values.Get("do") == "save" {
 		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
-		if status, wrong := problems(err); len(wrong) > 0 {
-			return show(status, wrong...)
-		}
 		if err != nil {
-			return err
+			return s.orAsk(err, show)
 		}
 		return s.redirect("done=settings", "settings", "workspaces", workspace.ID)
 	}
 	page.Preview, err = s.preview(now, func(after *store.KeyCursor) (apikey.EffectPage, error) {
 		return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
-	if status, wrong := problems(err); len(wrong) > 0 {
-		return show(status, wrong...)
-	}
 	if err != nil {
-		return err
+		return s.orAsk(err, show)
 	}
 	page.Words = inWords(rules, true)
 	return s.page("preview", s.workspaceFrame("Before you save", page))

@@ -25,6 +25,17 @@ func MediaType(header http.Header) (kind string, utf8, ok bool) {
 	return kind, !named || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8"), true
 }
 
+// IsPrintable reports whether a text is of printable ASCII characters and spaces, so
+// that it can stand in a header.
+func IsPrintable(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // IsASCII reports whether a text reads the same in every charset that a
 // client may name for it.
 func IsASCII[T string | []byte](text T) bool {

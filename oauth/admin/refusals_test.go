@@ -1,0 +1,50 @@
+package admin_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+)
+
+// TestRefusals: every error has its problem, and an unknown one tells nothing.
+func TestRefusals(t *testing.T) {
+	r := newRig(t)
+	refuse := func(t *testing.T, ctx context.Context, conditional bool, err error) *reply {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			r.api.Refuse(w, req.WithContext(ctx), conditional, err)
+		})
+		answer := harness.Serve(handler, harness.Incoming(http.MethodPost, "/keys", ""))
+		answer.T = t
+		return &reply{answer}
+	}
+	for _, tc := range harness.Refusals() {
+		t.Run(tc.Name, func(t *testing.T) {
+			got := refuse(t, t.Context(), false, tc.Err)
+			tc.Check(t, got.Answer, tc.ManageStatus)
+			p := got.problem(tc.ManageStatus, tc.ManageCode)
+			require.NotEmpty(t, p.Title)
+			require.Empty(t, got.Header.Get("WWW-Authenticate"))
+			if tc.ManageCode == admin.CodeConflict && tc.Name == "a version that has changed" {
+				refuse(t, t.Context(), true, tc.Err).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			}
+		})
+	}
+	require.Contains(t, r.out.String(), "a management request failed")
+	t.Run("a caller who hung up", func(t *testing.T) {
+		ended, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		r = newRig(t)
+		for _, tc := range harness.Refusals() {
+			if tc.ManageStatus == http.StatusServiceUnavailable {
+				refuse(t, ended, false, tc.Err).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+			}
+		}
+		refuse(t, ended, false, harness.Unhashable{"of a driver's own"}).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
+		require.NotContains(t, r.out.String(), "level=ERROR")
+	})
+}

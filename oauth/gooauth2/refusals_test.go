@@ -1,0 +1,27 @@
+package gooauth2_test
+
+import (
+	"testing"
+
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+)
+
+// TestEveryErrorIsGoOAuth2s: a server.Server compares errors, and repeats the text of
+// those that it does not know.
+func TestEveryErrorIsGoOAuth2s(t *testing.T) {
+	for _, tc := range harness.Refusals() {
+		t.Run(tc.Name, func(t *testing.T) {
+			got := gooauth2.AnswerTo(t.Context(), tc.Err)
+			require.Contains(t, oautherrors.Descriptions, got)
+			want := tc.OAuthCode
+			if want == "invalid_target" { // go-oauth2 has no resources
+				want = "server_error"
+			}
+			require.EqualError(t, got, want)
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package answer_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+)
+
+// TestTable: each row can be told, and each problem type is explained.
+func TestTable(t *testing.T) {
+	page, err := os.ReadFile("../../admin/PROBLEMS.md")
+	require.NoError(t, err)
+	titles := map[string]string{}
+	for kind := answer.Failed; kind < answer.Kinds; kind++ {
+		row := kind.Row()
+		t.Run(row.Wrong, func(t *testing.T) {
+			require.NotEmpty(t, row.Wrong)
+			require.False(t, strings.HasSuffix(row.Wrong, "."))
+			for _, text := range []string{row.Do, row.OnPage} {
+				require.True(t, text == "" || strings.HasSuffix(text, "."), text)
+			}
+			require.Positive(t, row.OAuth.Status+row.Manage.Status)
+			for _, wire := range []answer.Wire{row.OAuth, row.Manage} {
+				require.Equal(t, wire.Status == 0, wire.Code == "")
+				require.True(t, wire.Status == 0 || http.StatusText(wire.Status) != "" && wire.Status >= 400)
+			}
+			if row.Manage.Code == "" || kind == answer.StaleForm || kind == answer.NotLoopback { // pages
+				return
+			}
+			require.Contains(t, string(page), "\n## "+row.Manage.Code+"\n")
+			if title, known := titles[row.Manage.Code]; known {
+				require.Equal(t, title, row.Wrong, "one title for all of one type")
+			}
+			titles[row.Manage.Code] = row.Wrong
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for _, tc := range []struct {
+		kind answer.Kind
+		wait time.Duration
+		want string
+	}{
+		{answer.Throttled, 0, ""}, {answer.Throttled, 1, "1"}, {answer.Throttled, time.Second, "1"}, {answer.Throttled, time.Second + 1, "2"},
+		{answer.Unavailable, 0, "1"}, {answer.Unavailable, 5 * time.Second, "5"}, {answer.Unavailable, -time.Second, "1"},
+	} {
+		header := http.Header{}
+		(&answer.Refusal{Kind: tc.kind, RetryAfter: tc.wait}).SetRetryAfter(header)
+		require.Equal(t, tc.want, header.Get("Retry-After"), "%v %v", tc.kind, tc.wait)
+	}
+}
+
+func TestWriteOAuth(t *testing.T) {
+	for _, tc := range []struct {
+		refusal answer.Refusal
+		want    string
+	}{
+		{answer.Refusal{Kind: answer.Credentials}, `{"error":"invalid_client","error_description":"The client id or the secret is wrong."}`},
+		{answer.Refusal{Kind: answer.Throttled}, `{"error":"temporarily_unavailable","error_description":"Too many failed logins. Wait, then try again with the right secret."}`},
+		{answer.Refusal{Kind: answer.Denied, Detail: "a\"b\\c\r\nd é"}, `{"error":"unauthorized_client","error_description":"a'b'c??d ?"}`},
+	} {
+		w := httptest.NewRecorder()
+		tc.refusal.WriteOAuth(w)
+		require.Equal(t, tc.want+"\n", w.Body.String())
+	}
+}

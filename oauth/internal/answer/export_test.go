@@ -1,0 +1,4 @@
+package answer
+
+// Kinds is the number of rows.
+const Kinds = kinds

@@ -1,0 +1,133 @@
+// Package outcome says how an error is answered: the only place that knows the errors
+// of all packages below the HTTP packages.
+package outcome
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// IsOutage reports whether err says that nothing could be decided, whatever else it
+// says.
+func IsOutage(err error) bool { return store.IsOutage(err) || errors.Is(err, bearer.ErrUnavailable) }
+
+// OAuth returns the answer to an error of a request of ctx at an OAuth endpoint. An
+// error that none of these endpoints expects is a failure.
+func OAuth(ctx context.Context, err error) *answer.Refusal {
+	if r := of(ctx, err); r.Row().OAuth.Status != 0 {
+		return r
+	}
+	return &answer.Refusal{Kind: answer.Failed}
+}
+
+// Manage is OAuth for the management API and the console.
+func Manage(ctx context.Context, err error) *answer.Refusal {
+	if r := of(ctx, err); r.Row().Manage.Status != 0 {
+		return r
+	}
+	return &answer.Refusal{Kind: answer.Failed}
+}
+
+func of(ctx context.Context, err error) *answer.Refusal {
+	var (
+		known     *answer.Refusal
+		throttled *apikey.ThrottledError
+		refused   *apikey.RefusedError
+		missing   *apikey.ScopeError
+		invalid   *apikey.InvalidError
+		forbidden *apikey.ForbiddenError
+		malformed *scope.SyntaxError
+		unknown   *scope.UnknownError
+		denied    *policy.Denied
+	)
+	switch {
+	case IsOutage(err): // before all else: what it also wraps decides nothing
+		return &answer.Refusal{Kind: answer.Unavailable}
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, apikey.ErrInvalidCredentials):
+		return &answer.Refusal{Kind: answer.Credentials}
+	case errors.As(err, &throttled):
+		return &answer.Refusal{Kind: answer.Throttled, RetryAfter: throttled.RetryAfter}
+	case errors.As(err, &refused):
+		return &answer.Refusal{Kind: answer.Refused, Detail: refused.Description}
+	case errors.As(err, &malformed):
+		return &answer.Refusal{Kind: answer.Scope, Detail: "The scope is malformed: " + malformed.Error() + "."}
+	case errors.As(err, &missing):
+		return &answer.Refusal{Kind: answer.Scope, Detail: notHeld(missing.Missing)}
+	case errors.Is(err, apikey.ErrManyTargets):
+		return &answer.Refusal{Kind: answer.Target, Detail: "A token is for one resource; ask for one at a time."}
+	case errors.Is(err, apikey.ErrTarget):
+		return &answer.Refusal{Kind: answer.Target}
+	case errors.As(err, &denied) && denied != nil:
+		return ofDenial(denied)
+	case errors.As(err, &invalid):
+		r := &answer.Refusal{Kind: answer.Invalid}
+		for _, p := range invalid.Problems {
+			r.Fields = append(r.Fields, answer.Field(p))
+		}
+		return r
+	case errors.As(err, &unknown):
+		return &answer.Refusal{Kind: answer.Invalid, Fields: []answer.Field{UnknownPermissions(unknown)}}
+	case errors.As(err, &forbidden):
+		return &answer.Refusal{Kind: answer.Forbidden, Detail: forbidden.Reason, Missing: forbidden.Missing.Names()}
+	case errors.Is(err, store.ErrNotFound):
+		return &answer.Refusal{Kind: answer.NotFound}
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
+		return &answer.Refusal{Kind: answer.Conflict}
+	case errors.Is(err, apikey.ErrNotKept):
+		return &answer.Refusal{Kind: answer.NotKept}
+	case ctx.Err() != nil: // a driver may have an error of its own for it
+		return &answer.Refusal{Kind: answer.Unavailable}
+	}
+	return &answer.Refusal{Kind: answer.Failed}
+}
+
+func ofDenial(denied *policy.Denied) *answer.Refusal {
+	r := &answer.Refusal{Kind: answer.Denied, Detail: denied.Reason, RetryAfter: denied.RetryAfter, Rule: denied.Rule}
+	switch {
+	case denied.RetryAfter > 0:
+		r.Kind = answer.DeniedForNow
+	case denied.Expired:
+		r.Kind = answer.DeniedExpired
+	}
+	return r
+}
+
+// UnknownPermissions is what is wrong with permissions that the catalog lacks.
+func UnknownPermissions(unknown *scope.UnknownError) answer.Field {
+	return answer.Field{Field: "permissions", Reason: "These do not exist: " + strings.Join(unknown.Names, ", ") + "."}
+}
+
+// maxNamed bounds the bytes of a scope that a refusal repeats.
+const maxNamed = 200
+
+// notHeld names the permissions that a key lacks, whether or not they exist. A
+// permission has no character that RFC 6749, section 5.2, forbids in an
+// error_description.
+func notHeld(missing scope.Set) string {
+	var names []string
+	rest := maxNamed
+	for name := range missing.All() {
+		if rest -= len(name); rest < 0 {
+			break
+		}
+		names = append(names, name)
+	}
+	switch more := missing.Len() - len(names); {
+	case len(names) == 0:
+		return "This API key does not hold every permission that was asked for."
+	case more > 0:
+		return fmt.Sprintf("This API key does not hold: %s, and %d more.", strings.Join(names, ", "), more)
+	}
+	return "This API key does not hold: " + strings.Join(names, ", ") + "."
+}
