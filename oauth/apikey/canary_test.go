@@ -77,7 +77,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportError": &apikey.ImportError{Reason: "r"}, "ImportSpec": []any{importing, byDigest, &importing},
-		"InvalidError": importErr, "Login": login, "LineProblem": apikey.LineProblem{}, "Restored": apikey.Restored{}, "Management": management,
+		"InvalidError": importErr, "Login": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
 		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,

@@ -34,6 +34,8 @@ const (
 	ActionSuspend         = "workspace.suspend"
 	ActionResume          = "workspace.resume"
 	ActionDeleteWorkspace = "workspace.delete"
+	ActionExport          = "key.export" // one event for all keys
+	ActionRestore         = "key.restore"
 )
 
 const (
