@@ -76,7 +76,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
-		"ImportError": &apikey.ImportError{Reason: "r"}, "ImportSpec": []any{importing, byDigest, &importing},
+		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Login": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},

@@ -39,8 +39,8 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 			bad.add("resources", "A resource is an absolute URI: "+err.Error()+".")
 		}
 	}
-	if len(key.Secrets) > MaxSecrets {
-		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", MaxSecrets))
+	if len(key.Secrets) > maxSecrets {
+		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
 		return key, &bad
 	}
 	for i := range key.Secrets {
@@ -53,7 +53,7 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
 	checkMaker(bad, secret.CreatedBy)
-	if secret.Prefix != "" && CheckPrefix(secret.Prefix) != nil {
+	if secret.Prefix != "" && checkPrefix(secret.Prefix) != nil {
 		bad.add("secrets", "A prefix is none that secrets can have.")
 	}
 	switch {
