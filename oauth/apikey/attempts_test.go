@@ -143,7 +143,7 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 	t.Run("B27 a restored key", func(t *testing.T) {
 		var last store.Change
 		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
-		s.restore(aLine("k") + "\n")
+		s.restore(store.Found{Key: store.Key{ID: "k", Workspace: "team-a", Name: "ci", Created: noon}})
 		require.ElementsMatch(t, []store.Precondition{{Workspace: "team-a"}, {}}, last.If)
 	})
 }

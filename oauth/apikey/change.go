@@ -13,9 +13,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Address is a client's address; the zero value is unknown.
-type Address = netip.Addr
-
 // Changes says what to change of a key. A nil field stays as it is.
 type Changes struct {
 	Name        *string
@@ -25,8 +22,8 @@ type Changes struct {
 	// Version, unless 0, is the version that the caller saw: another one is
 	// store.ErrConflict.
 	Version int64
-	// Address is the client's, for policies.
-	Address Address
+	// Address is the client's, for policies. Invalid: unknown.
+	Address netip.Addr
 }
 
 // Rotation says how to rotate.
@@ -99,7 +96,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 					kept = append(kept, old)
 				}
 			}
-			if len(kept) >= MaxSecrets {
+			if len(kept) >= maxSecrets {
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
 			k.Secrets = append(kept, s.keep(k, secret, p.actor.ref, now))
@@ -119,7 +116,7 @@ type alteration struct {
 	action  string
 	policy  policy.Action // empty: none is asked, for the act only narrows
 	version int64
-	address Address
+	address netip.Addr
 	once    *store.OnceID
 	now     time.Time
 	// yields: the act gives a secret or enables, whatever else it changes.

@@ -123,15 +123,18 @@ type Management struct {
 	MaxDepth int
 }
 
-// Default and largest values.
+// The default and the largest Config.TokenLifetime.
 const (
-	DefaultTokenLifetime  = 5 * time.Minute
-	MaxTokenLifetime      = 24 * time.Hour
-	DefaultEventRetention = 400 * 24 * time.Hour
-	DefaultUsageRetention = 90 * 24 * time.Hour
-	DefaultMaxClockSkew   = time.Minute
-	// MaxSecrets is how many secrets a key can hold at once.
-	MaxSecrets = 8
+	DefaultTokenLifetime = 5 * time.Minute
+	MaxTokenLifetime     = 24 * time.Hour
+)
+
+const (
+	defaultEventRetention = 400 * 24 * time.Hour
+	defaultUsageRetention = 90 * 24 * time.Hour
+	defaultMaxClockSkew   = time.Minute
+	// maxSecrets is how many secrets a key can hold at once.
+	maxSecrets = 8
 )
 
 // Service makes, authenticates and changes keys. It is safe for concurrent
@@ -218,9 +221,9 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	problems = append(problems, resourceProblems(cfg.Resources, cfg.Permissions)...)
 	cfg.Resources = slices.Clone(cfg.Resources)
 	if cfg.SecretPrefix == "" {
-		cfg.SecretPrefix = "lk_"
+		cfg.SecretPrefix = defaultPrefix
 	}
-	if err := CheckPrefix(cfg.SecretPrefix); err != nil {
+	if err := checkPrefix(cfg.SecretPrefix); err != nil {
 		add("Config.SecretPrefix: %w", err)
 	}
 	hash, err := newHasher(cfg.Peppers)
@@ -234,13 +237,13 @@ func complete(cfg Config) (Config, *hasher, []error) {
 		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, MaxTokenLifetime)
 	}
 	if cfg.EventRetention == 0 {
-		cfg.EventRetention = DefaultEventRetention
+		cfg.EventRetention = defaultEventRetention
 	}
 	if cfg.UsageRetention == 0 {
-		cfg.UsageRetention = DefaultUsageRetention
+		cfg.UsageRetention = defaultUsageRetention
 	}
 	if cfg.MaxClockSkew == 0 {
-		cfg.MaxClockSkew = DefaultMaxClockSkew
+		cfg.MaxClockSkew = defaultMaxClockSkew
 	}
 	if cfg.MaxClockSkew < time.Second || cfg.MaxClockSkew > time.Hour {
 		add("Config.MaxClockSkew is %s; it must be from 1s to 1h", cfg.MaxClockSkew)

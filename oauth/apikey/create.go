@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -34,6 +35,8 @@ const (
 	ActionSuspend         = "workspace.suspend"
 	ActionResume          = "workspace.resume"
 	ActionDeleteWorkspace = "workspace.delete"
+	ActionExport          = "key.export" // one event for all keys
+	ActionRestore         = "key.restore"
 )
 
 const (
@@ -73,8 +76,8 @@ type Spec struct {
 	// with other permissions or another expiry than it was shown; id and secret
 	// stay. The write may still fail. Import gives no secret: its caller has it.
 	Before func(ctx context.Context, key store.Key, secret Secret) error `json:"-"`
-	// Address is the client's, for policies.
-	Address Address
+	// Address is the client's, for policies. Invalid: unknown.
+	Address netip.Addr
 }
 
 // Create makes a key with a fresh secret, which is shown here and never

@@ -3,7 +3,6 @@ package apikey_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -175,11 +174,11 @@ func TestRestoredBackup(t *testing.T) {
 	ctx := t.Context()
 	was := newRig(t)
 	key, secret := was.create(owner, "team-a", "project.list")
-	backup := was.export()
+	records := was.records()
 	// What was restored first has lower epochs than what went on living.
 	restored, lived := newRig(t), newRig(t)
-	restored.restore(backup)
-	lived.restore(backup)
+	restored.restore(records...)
+	lived.restore(records...)
 	token := lived.mustLogin(key.ID, secret)
 	require.False(t, lived.ended(token))
 	require.True(t, restored.ended(token), "B30 of a key that changed since")
@@ -201,5 +200,4 @@ func TestRestoredBackup(t *testing.T) {
 		require.NoError(t, restored.EndAllTokens(ctx, admin))
 		require.True(t, restored.ended(token))
 	}
-	require.NotContains(t, strings.ToLower(backup), "epoch")
 }

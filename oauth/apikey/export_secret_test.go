@@ -18,6 +18,7 @@ var (
 	RandomID       = randomID
 	NewKeyID       = newKeyID
 	CheckImported  = checkImported
+	CheckPrefix    = checkPrefix
 	IsSlow         = isSlow
 	HashWeak       = hashWeak
 	EntropyBits    = entropyBits
@@ -26,6 +27,8 @@ var (
 	StrongBits     = float64(strongBits)
 	MaxSecretInput = maxPrefix + randomChars + checksumChars
 )
+
+type ImportError = importError
 
 type Hasher struct{ h *hasher }
 

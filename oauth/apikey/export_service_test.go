@@ -5,6 +5,13 @@ import (
 	"sync/atomic"
 )
 
+// Bounds that are named in comments and errors only.
+const (
+	MaxSecrets   = maxSecrets
+	MaxUsageDays = maxUsageDays
+	SendTimeout  = sendTimeout
+)
+
 // CountHashes counts the digests of generated secrets that s computes. Call it
 // before s computes any.
 func CountHashes(s *Service) *atomic.Int64 {

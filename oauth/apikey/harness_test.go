@@ -29,6 +29,8 @@ func perms(text string) scope.Set { return scope.MustParse(text) }
 
 func ptr[T any](v T) *T { return &v }
 
+func errOf[T any](_ T, err error) error { return err }
+
 // rig is a service with everything a test moves and looks at. When the test
 // ends it searches all that the service let out for the secrets it made.
 type rig struct {

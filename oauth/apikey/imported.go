@@ -45,16 +45,15 @@ const (
 // strongBits is the entropy from which one pass of a fast hash is enough.
 const strongBits = 128
 
-// ImportError says why an imported digest is refused. It never repeats it.
-type ImportError struct {
+// importError says why an imported digest is refused. It never repeats it.
+type importError struct {
 	Reason string // in plain words
 }
 
-// Error implements error.
-func (e *ImportError) Error() string { return "apikey: imported digest: " + e.Reason }
+func (e *importError) Error() string { return "apikey: imported digest: " + e.Reason }
 
 func refuseDigest(format string, args ...any) error {
-	return &ImportError{fmt.Sprintf(format, args...)}
+	return &importError{fmt.Sprintf(format, args...)}
 }
 
 // isSlow reports whether a stored digest is one that must run under the slow
@@ -64,7 +63,7 @@ func isSlow(stored string) bool {
 }
 
 // checkImported accepts bcrypt, argon2id and PBKDF2 digests within their caps.
-// Any other is an *ImportError.
+// Any other is an *importError.
 func checkImported(digest string) error {
 	_, err := parseImported(digest)
 	return err

@@ -36,7 +36,7 @@ type Reminders struct {
 	// process died, is made again with the same Reminder.ID, after 5 minutes,
 	// then 10, and so on up to 6 hours (for a key that rules end, not before
 	// all are gone through again), until the key has ended: who must not tell
-	// twice keeps the ids. ctx ends after SendTimeout, and Send must
+	// twice keeps the ids. ctx ends after a minute, and Send must
 	// return then. It needs Store.OnceIDs.
 	Send func(ctx context.Context, r Reminder) error
 	// Before says how long before the end, unless settings say otherwise.
@@ -59,8 +59,8 @@ type Reminder struct {
 	Before time.Duration
 }
 
-// SendTimeout bounds one call of Reminders.Send.
-const SendTimeout = time.Minute
+// sendTimeout bounds one call of Reminders.Send.
+const sendTimeout = time.Minute
 
 // Remind looks for keys about to expire and calls Reminders.Send for those
 // whose time has come, by the settings as they are now. Call it every few
@@ -191,7 +191,7 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	if found.Key.Disabled || ended(ends, now) || dueOf(d.key, ends, s.timesOf(instance), now.Add(d.early)).id != d.id {
 		return nil
 	}
-	sending, cancel := context.WithTimeout(ctx, SendTimeout)
+	sending, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: blank(found.Key), Ends: ends, Before: d.before}); err != nil {
 		return fmt.Errorf("apikey: remind of key %s: %w", d.key, err)

@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// DefaultPrefix begins the secrets of a host that names no prefix of its own.
-const DefaultPrefix = "lk_"
+// defaultPrefix begins the secrets of a host that names no prefix of its own.
+const defaultPrefix = "lk_"
 
 // A generated secret is its prefix, randomChars characters for 256 random
 // bits and checksumChars characters of CRC-32, both in base 62 and padded
@@ -113,10 +113,10 @@ func writeRedacted(f fmt.State, verb rune, text, goText string) {
 	_, _ = io.WriteString(f, text) //nolint:errcheck // fmt tells whoever called Printf
 }
 
-// CheckPrefix reports whether prefix can begin secrets: 1 to 32 characters of
+// checkPrefix reports whether prefix can begin secrets: 1 to 32 characters of
 // A-Z, a-z, 0-9, '_' and '-', the last one '_'. The empty string stands for
-// DefaultPrefix, here and wherever a prefix is taken.
-func CheckPrefix(prefix string) error {
+// the default, here and wherever a prefix is taken.
+func checkPrefix(prefix string) error {
 	prefix = orDefault(prefix)
 	if len(prefix) > maxPrefix {
 		return fmt.Errorf("apikey: secret prefix: %d characters, at most %d are allowed", len(prefix), maxPrefix)
@@ -133,9 +133,10 @@ func CheckPrefix(prefix string) error {
 }
 
 // ParseSecret checks that text has the form of a secret with this prefix,
-// without asking any store. A typo of one character and a text cut off are
-// always found. The error is a *SecretError. Whether a key has this secret is
-// another question: the checksum keeps nobody from making one up.
+// without asking any store. An empty prefix is the default of
+// Config.SecretPrefix. A typo of one character and a text cut off are always
+// found. The error is a *SecretError. Whether a key has this secret is another
+// question: the checksum keeps nobody from making one up.
 func ParseSecret(prefix, text string) (Secret, error) {
 	prefix = orDefault(prefix)
 	if err := checkSecret(prefix, text); err != nil {
@@ -146,7 +147,8 @@ func ParseSecret(prefix, text string) (Secret, error) {
 
 // SecretPattern returns a regular expression (RE2, PCRE and ECMAScript read
 // it alike) that finds every secret with this prefix in any text, for secret
-// scanners. ParseSecret sorts out what only looks like one.
+// scanners. ParseSecret sorts out what only looks like one. An empty prefix is
+// as in ParseSecret.
 func SecretPattern(prefix string) string {
 	// No \b at the ends: in "%3Dlk_..." and "\nlk_..." a letter stands before.
 	return fmt.Sprintf("%s[0-9A-Za-z]{%d}", regexp.QuoteMeta(orDefault(prefix)), randomChars+checksumChars)
@@ -298,7 +300,7 @@ func alphanumeric(c byte) bool {
 
 func orDefault(prefix string) string {
 	if prefix == "" {
-		return DefaultPrefix
+		return defaultPrefix
 	}
 	return prefix
 }

@@ -30,13 +30,13 @@ import (
 func ExampleParseSecret() {
 	const pasted = "lk_JAanpjzMehrxcMTxd5w2acQ8bcDyyCiBSPploaLC5Bk1cmKk2"
 
-	secret, err := apikey.ParseSecret(apikey.DefaultPrefix, pasted)
+	secret, err := apikey.ParseSecret("lk_", pasted)
 	fmt.Println(secret, err)
 
-	_, err = apikey.ParseSecret(apikey.DefaultPrefix, pasted[:40])
+	_, err = apikey.ParseSecret("lk_", pasted[:40])
 	fmt.Println(err)
 
-	_, err = apikey.ParseSecret(apikey.DefaultPrefix, strings.Replace(pasted, "M", "x", 1))
+	_, err = apikey.ParseSecret("lk_", strings.Replace(pasted, "M", "x", 1))
 	fmt.Println(err)
 	// Output:
 	// lk_…mKk2 <nil>

@@ -13,11 +13,11 @@ import (
 // ErrNotKept says that the store keeps no such records; see store.Store.
 var ErrNotKept = errors.New("apikey: the store does not keep this")
 
-// MaxUsageDays is how many days one call of Usage spans at most.
-const MaxUsageDays = 400
+// maxUsageDays is how many days one call of Usage spans at most.
+const maxUsageDays = 400
 
 // Usage returns how often a key logged in and was refused, by day (UTC), with
-// from <= day < to; days without either are left out. A wrong secret for the
+// from <= day < to, at most 400 days; days without either are left out. A wrong secret for the
 // key counts as a refusal, too, unless it cannot be a secret at all (see
 // ParseSecret), for then no key is looked up. Counts of this Service are
 // included at once, as in LastUsed of the key; those of other replicas after their
@@ -28,8 +28,8 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 	if err != nil {
 		return nil, err
 	}
-	if to.Sub(from) > MaxUsageDays*24*time.Hour {
-		return nil, invalid("from", fmt.Sprintf("At most %d days can be asked for at once.", MaxUsageDays))
+	if to.Sub(from) > maxUsageDays*24*time.Hour {
+		return nil, invalid("from", fmt.Sprintf("At most %d days can be asked for at once.", maxUsageDays))
 	}
 	if s.store.Usage == nil {
 		return nil, ErrNotKept

@@ -1,4 +1,4 @@
-package apikey_test
+package backup_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/backup"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -60,6 +61,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a time without zone", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"2026-07-01T10:00:00","depth"`), "RFC 3339"},
 		{"year 0", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0000-07-01T10:00:00Z","depth"`), "years 1 to 9999"},
 		{"never created", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0001-01-01T00:00:00Z","depth"`), "created: It may not be empty"},
+		{"created less than a microsecond after never", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0001-01-01T00:00:00.0000009Z","depth"`), "created: It may not be empty"},
 		{"no id", edit(`"id":"k"`, `"id":""`), "id: An id has"},
 		{"an id with a space", edit(`"id":"k"`, `"id":"k k"`), "id: An id has"},
 		{"an id too long", edit(`"id":"k"`, `"id":"`+strings.Repeat("k", 256)+`"`), "id: An id has"},
@@ -77,25 +79,29 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B30 an epoch", edit(`"depth":3`, `"depth":3,"epoch":3`), `"epoch": unknown member`},
 		{"a prefix that is none", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is none"},
 		{"B15 a secret's maker with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "created_by: It may hold printable"},
+		{"an unknown member of a maker", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `created_by: JSON: member "name": unknown member`},
 		{"an unknown member of a secret's maker", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
 		{"two secrets of one id", edit(secret, secret+","+secret), "Two secrets have one id"},
 		{"too many secrets", edit(secret, strings.Repeat(secret+",", 8)+secret), "at most 8 secrets"},
 		{"a secret without id", edit(`"id":"s1"`, `"id":""`), "An id has"},
+		{"a secret never created", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0001-01-01T00:00:00Z"`), "A secret says when it was created"},
+		{"a secret of year 0", edit(`"generated":true,"created":"2026-07-01T10:00:00Z"`, `"generated":true,"created":"0000-07-01T10:00:00Z"`), "years 1 to 9999"},
+		{"B15 a hint with a line break", edit(`a1b2`, `a1\nb2`), "secrets: It may hold printable"},
 		{"a long hint", edit(`a1b2`, strings.Repeat("a", 33)), "hint has at most"},
 		{"B01 a pepper that is not here", edit("hmac-sha256$1$", "hmac-sha256$2$"), "pepper version 2: its pepper version is not configured"},
 		{"B01 a bare hash", edit("hmac-sha256$1$", ""), "it is malformed"},
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
 		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
 		{"an imported digest, which could not log in here", edit("hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", ory256), "Config.Imported is false"},
-		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", apikey.MaxExportLine)+`"`), "more than 1048576 bytes"},
+		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", backup.MaxLine)+`"`), "more than 1048576 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
 			// Between two that are taken, so that one line spoils no other.
-			done, err := r.Restore(t.Context(), admin, strings.NewReader("\n"+aLine("before")+"\n"+tc.line+"\n \n"+aLine("after")))
+			done, err := r.read("\n" + aLine("before") + "\n" + tc.line + "\n \n" + aLine("after"))
 			require.NoError(t, err)
 			if tc.says == "" {
-				require.Equal(t, apikey.Restored{Keys: 3}, done)
+				require.Equal(t, backup.Restored{Keys: 3}, done)
 				return
 			}
 			require.Equal(t, 2, done.Keys)
@@ -103,10 +109,36 @@ func TestRestoreMalformed(t *testing.T) {
 			require.Equal(t, 3, done.Problems[0].Line)
 			require.ErrorIs(t, done.Problems[0].Err, apikey.ErrInvalid)
 			require.Contains(t, done.Problems[0].Err.Error(), tc.says)
+			var shown harness.Recorder
+			shown.Keep("oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q")
+			shown.Show(done)
+			shown.Search(t)
 			require.NotContains(t, done.Problems[0].Err.Error(), "oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", "B11")
 			page, err := r.List(t.Context(), admin, store.KeyQuery{})
 			require.NoError(t, err)
 			require.Len(t, page.Keys, 2, "nothing of a refused line is kept")
+		})
+	}
+}
+
+// TestProblemNamesTheKey: a report shows no id that no key can have.
+func TestProblemNamesTheKey(t *testing.T) {
+	for _, tc := range []struct{ name, old, now, want string }{
+		{"a name that is none", `"name":"ci"`, `"name":""`, "k"},
+		{"a permission that is none", `["project.list"]`, `["project list"]`, "k"},
+		{"B15 an id with a line break", `"id":"k"`, `"id":"k\r\nX"`, ""},
+		{"B15 an id that turns the text", `"id":"k"`, `"id":"\u202ek"`, ""},
+		{"B15 such an id, and a permission that is none", `"id":"k","workspace":"team-a","name":"ci","permissions":["`, `"id":"k\n","workspace":"team-a","name":"ci","permissions":[" `, ""},
+		{"an id too long", `"id":"k"`, `"id":"` + strings.Repeat("k", 256) + `"`, ""},
+		{"another format", `"format":1`, `"format":2`, ""},
+		{"not JSON", `{"format"`, `"format"`, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.Contains(t, aLine("k"), tc.old)
+			done, err := newRig(t).read(strings.Replace(aLine("k"), tc.old, tc.now, 1))
+			require.NoError(t, err)
+			require.Len(t, done.Problems, 1)
+			require.Equal(t, tc.want, done.Problems[0].ID)
 		})
 	}
 }
@@ -122,7 +154,7 @@ func TestRestoreTaken(t *testing.T) {
 	_, err := r.Update(t.Context(), owner, live.ID, apikey.Changes{Name: ptr("renamed")})
 	require.NoError(t, err)
 
-	done, err := r.Restore(t.Context(), admin, strings.NewReader(lines))
+	done, err := r.read(lines)
 	require.NoError(t, err)
 	require.Equal(t, 0, done.Keys)
 	require.Equal(t, 3, done.Refused)
@@ -136,15 +168,16 @@ func TestRestoreTaken(t *testing.T) {
 	r.mustLogin(live.ID, secret)
 	_, err = r.login(deleted.ID, lost.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
-	require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionRestore}))
+	require.Empty(t, r.events(apikey.ActionRestore))
 }
 
 func TestRestoreIntoDeletedWorkspace(t *testing.T) {
 	r := newRig(t)
 	require.NoError(t, r.DeleteWorkspace(t.Context(), admin, "team-a"))
-	done, err := r.Restore(t.Context(), admin, strings.NewReader(aLine("k")))
+	done, err := r.read(aLine("k"))
 	require.NoError(t, err)
 	require.ErrorIs(t, done.Problems[0].Err, store.ErrNotFound)
+	require.ErrorContains(t, done.Problems[0].Err, "workspace")
 	_, err = r.store.Epochs.Read(t.Context(), store.TokenRef{Workspace: "team-a", Key: "k"})
 	require.ErrorIs(t, err, store.ErrNotFound, "B22 nothing is left of it")
 }
@@ -153,13 +186,13 @@ func TestRestoreImportedDigests(t *testing.T) {
 	r := newRig(t, portable)
 	own := "hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q"
 	for digest, says := range map[string]string{
-		ory256: "", bcryptOf(t, "s"): "",
-		"$2a$31$" + bcryptOf(t, "s")[7:]:                "bcrypt cost is 31",
+		ory256: "", bcryptOf("s"): "",
+		"$2a$31$" + bcryptOf("s")[7:]:                   "bcrypt cost is 31",
 		strings.Replace(ory256, "100000", "2000000", 1): "parameter i must be",
 		"$argon2id$":                       "malformed argon2id",
 		"5f4dcc3b5aa765d61d8327deb882cf99": "malformed",
 	} {
-		done, err := r.Restore(t.Context(), admin, strings.NewReader(strings.Replace(aLine(fmt.Sprint("k", len(digest), digest[1:3])), own, digest, 1)))
+		done, err := r.read(strings.Replace(aLine(fmt.Sprint("k", len(digest), digest[1:3])), own, digest, 1))
 		require.NoError(t, err)
 		if says == "" {
 			require.Equal(t, 1, done.Keys)
@@ -173,7 +206,7 @@ func TestRestoreImportedDigests(t *testing.T) {
 func TestRestoreEvents(t *testing.T) {
 	r := newRig(t)
 	r.restore(aLine("one") + "\n" + aLine("two") + "\n")
-	events := r.events(store.EventQuery{Action: apikey.ActionRestore})
+	events := r.events(apikey.ActionRestore)
 	require.Len(t, events, 2)
 	require.ElementsMatch(t, []string{"one", "two"}, []string{events[0].Key, events[1].Key})
 	require.Equal(t, "team-a", events[0].Workspace)
@@ -182,11 +215,11 @@ func TestRestoreEvents(t *testing.T) {
 
 func TestRestoreAuthority(t *testing.T) {
 	r := newRig(t)
-	done, err := r.Restore(t.Context(), admin.Granting(perms("project.save")), strings.NewReader(aLine("k")))
+	done, err := backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.save")), strings.NewReader(aLine("k")))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Refused)
 	require.ErrorIs(t, done.Problems[0].Err, apikey.ErrForbidden)
-	done, err = r.Restore(t.Context(), admin.Granting(perms("project.list")), strings.NewReader(aLine("k")))
+	done, err = backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.list")), strings.NewReader(aLine("k")))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Keys)
 }
@@ -236,7 +269,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		r := newRig(t)
 		key, secret := r.create(owner, "team-a", "project.list")
 		token := r.mustLogin(key.ID, secret)
-		done, err := r.Restore(t.Context(), admin, strings.NewReader(r.export()))
+		done, err := r.read(r.export())
 		require.NoError(t, err)
 		require.Equal(t, 1, done.Refused)
 		require.False(t, r.ended(token))
@@ -245,7 +278,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		r := newRig(t)
 		r.create(owner, "team-a", "project.list")
 		lines := strings.Replace(r.export(), `"format":1,`, `"format":1,"suspended":true,`, 1)
-		done, err := r.Restore(t.Context(), admin, strings.NewReader(lines))
+		done, err := r.read(lines)
 		require.NoError(t, err)
 		require.ErrorIs(t, done.Problems[0].Err, store.ErrExists)
 		w, err := r.Workspace(t.Context(), admin, "team-a")
@@ -253,8 +286,6 @@ func TestRestoreEndsTokens(t *testing.T) {
 		require.False(t, w.Suspended)
 	})
 }
-
-func errOf[T any](_ T, err error) error { return err }
 
 // failingReader gives some lines and an error.
 type failingReader struct{ text io.Reader }
@@ -281,19 +312,19 @@ func TestRestoreCutOff(t *testing.T) {
 			left--
 			return nil
 		}, "Keys.Create"))
-		done, err := r.Restore(t.Context(), admin, strings.NewReader(lines.String()))
+		done, err := r.read(lines.String())
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		require.ErrorContains(t, err, "line 4")
-		require.Equal(t, apikey.Restored{Keys: 3}, done)
+		require.Equal(t, backup.Restored{Keys: 3}, done)
 		left = 10
-		done, err = r.Restore(t.Context(), admin, strings.NewReader(lines.String()))
+		done, err = r.read(lines.String())
 		require.NoError(t, err)
 		require.Equal(t, 2, done.Keys)
 		require.Equal(t, 3, done.Refused)
 	})
 	t.Run("by the reader", func(t *testing.T) {
 		r := newRig(t)
-		done, err := r.Restore(t.Context(), admin, failingReader{strings.NewReader(lines.String())})
+		done, err := backup.Restore(t.Context(), r.Service, admin, failingReader{strings.NewReader(lines.String())})
 		require.ErrorContains(t, err, "line 6: cable cut")
 		require.Equal(t, 5, done.Keys)
 	})
@@ -301,16 +332,16 @@ func TestRestoreCutOff(t *testing.T) {
 		r := newRig(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		done, err := r.Restore(ctx, admin, strings.NewReader("nonsense\n"))
+		done, err := backup.Restore(ctx, r.Service, admin, strings.NewReader("nonsense\n"))
 		require.ErrorIs(t, err, context.Canceled)
 		require.Zero(t, done)
 	})
 	t.Run("a file of nothing but nonsense is told of within bounds", func(t *testing.T) {
 		r := newRig(t)
-		done, err := r.Restore(t.Context(), admin, strings.NewReader(strings.Repeat("x\n", 3000)))
+		done, err := r.read(strings.Repeat("x\n", 3000))
 		require.NoError(t, err)
 		require.Equal(t, 3000, done.Refused)
-		require.Len(t, done.Problems, apikey.MaxLineProblems)
+		require.Len(t, done.Problems, backup.MaxProblems)
 	})
 }
 
@@ -325,13 +356,13 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		open := func() *apikey.Service {
 			s, err := apikey.New(memstore.New(), apikey.Config{
-				Permissions: scope.MustCatalog(), Peppers: []apikey.Pepper{pepper1}, Imported: true, Logger: slog.New(slog.DiscardHandler),
+				Permissions: scope.MustCatalog(), Peppers: []apikey.Pepper{harness.Pepper()}, Imported: true, Logger: slog.New(slog.DiscardHandler),
 			})
 			require.NoError(t, err)
 			return s
 		}
 		first, second := open(), open()
-		done, err := first.Restore(t.Context(), admin, strings.NewReader(text))
+		done, err := backup.Restore(t.Context(), first, admin, strings.NewReader(text))
 		require.NoError(t, err)
 		lines := 0
 		for line := range strings.SplitSeq(text, "\n") {
@@ -341,12 +372,12 @@ func FuzzRestore(f *testing.F) {
 		}
 		require.Equal(t, lines, done.Keys+done.Refused)
 		var one, two strings.Builder
-		require.NoError(t, first.Export(t.Context(), admin, &one))
+		require.NoError(t, backup.Export(t.Context(), first, admin, &one))
 		require.Equal(t, done.Keys, strings.Count(one.String(), "\n"))
-		again, err := second.Restore(t.Context(), admin, strings.NewReader(one.String()))
+		again, err := backup.Restore(t.Context(), second, admin, strings.NewReader(one.String()))
 		require.NoError(t, err)
-		require.Equal(t, apikey.Restored{Keys: done.Keys}, again)
-		require.NoError(t, second.Export(t.Context(), admin, &two))
+		require.Equal(t, backup.Restored{Keys: done.Keys}, again)
+		require.NoError(t, backup.Export(t.Context(), second, admin, &two))
 		require.Equal(t, one.String(), two.String())
 	})
 }

@@ -1,4 +1,4 @@
-package apikey_test
+package backup_test
 
 import (
 	"bytes"
@@ -7,13 +7,14 @@ import (
 	"log/slog"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/backup"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // All keys of one store move into another, and log in there with the secrets
 // that they have.
-func ExampleService_Export() {
+func Example() {
 	ctx := context.Background()
 	cfg := apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
@@ -38,11 +39,11 @@ func ExampleService_Export() {
 	}
 
 	var lines bytes.Buffer
-	if err := here.Export(ctx, you, &lines); err != nil {
+	if err := backup.Export(ctx, here, you, &lines); err != nil {
 		fmt.Println(err)
 		return
 	}
-	done, err := there.Restore(ctx, you, bytes.NewReader(lines.Bytes()))
+	done, err := backup.Restore(ctx, there, you, bytes.NewReader(lines.Bytes()))
 	if err != nil {
 		fmt.Println(err) // an outage; done says how far it got, and it can be run again
 		return
@@ -56,7 +57,7 @@ func ExampleService_Export() {
 	}
 	fmt.Println(login.Key().Name, "logs in")
 
-	again, err := there.Restore(ctx, you, &lines)
+	again, err := backup.Restore(ctx, there, you, &lines)
 	if err != nil {
 		fmt.Println(err)
 		return

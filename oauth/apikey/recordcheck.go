@@ -1,0 +1,104 @@
+package apikey
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+const maxHint = 32
+
+// checkRecord checks all of a key that comes from a backup, and returns it as
+// stores keep it. An error repeats nothing of a digest.
+func (s *Service) checkRecord(key store.Key) (store.Key, error) {
+	var bad InvalidError
+	key = key.Clone()
+	key.Version, key.Epoch = 1, 0
+	key.Created, key.Updated = instant(&bad, "created", key.Created), instant(&bad, "updated", key.Updated)
+	key.LastUsed, key.NotAfter = instant(&bad, "last_used", key.LastUsed), instant(&bad, "not_after", key.NotAfter)
+	if !validID(key.ID) {
+		bad.add("id", "An id has 1 to 255 printable ASCII characters without spaces.")
+	}
+	checkText(&bad, "workspace", key.Workspace)
+	checkText(&bad, "name", key.Name)
+	checkMaker(&bad, key.CreatedBy)
+	if key.Depth < 0 || key.Depth > maxDepth {
+		bad.add("depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
+	}
+	if key.Created.IsZero() {
+		bad.add("created", "It may not be empty.")
+	}
+	if expiry, err := ParseExpiry(key.NotAfterText); key.NotAfterText != "" && (err != nil || expiry.text == "" || !expiry.at.Equal(key.NotAfter)) {
+		bad.add("not_after_text", "It must be the date that not_after is the end of.")
+	}
+	for _, uri := range key.Resources {
+		if err := CheckResource(uri); err != nil {
+			bad.add("resources", "A resource is an absolute URI: "+err.Error()+".")
+		}
+	}
+	if len(key.Secrets) > maxSecrets {
+		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
+		return key, &bad
+	}
+	for i := range key.Secrets {
+		s.checkRecordSecret(&bad, &key.Secrets[i], key.Secrets[:i])
+	}
+	return key, bad.orNil()
+}
+
+func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, others []store.Secret) {
+	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
+	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
+	checkMaker(bad, secret.CreatedBy)
+	if secret.Prefix != "" && checkPrefix(secret.Prefix) != nil {
+		bad.add("secrets", "A prefix is none that secrets can have.")
+	}
+	switch {
+	case !validID(secret.ID):
+		bad.add("secrets", "An id has 1 to 255 printable ASCII characters without spaces.")
+	case slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID }):
+		bad.add("secrets", "Two secrets have one id.")
+	case secret.Created.IsZero():
+		bad.add("secrets", "A secret says when it was created.")
+	}
+	if len(secret.Hint) > maxHint {
+		bad.add("secrets", fmt.Sprintf("A hint has at most %d bytes.", maxHint))
+	} else if secret.Hint != "" {
+		checkText(bad, "secrets", secret.Hint)
+	}
+	if err := s.checkDigest(secret); err != nil {
+		bad.add("secrets", "A digest is of no use here: "+err.Error()+".")
+	}
+}
+
+// checkDigest refuses a digest that could never let anybody in here.
+func (s *Service) checkDigest(secret *store.Secret) error {
+	if !s.cfg.Imported && (!secret.Generated || isSlow(secret.Digest)) {
+		return errors.New("it is of an imported secret, and Config.Imported is false")
+	}
+	if isSlow(secret.Digest) {
+		return checkImported(secret.Digest)
+	}
+	return s.hasher.check(secret.Digest)
+}
+
+func checkMaker(bad *InvalidError, maker store.ActorRef) {
+	if maker.Kind != "" {
+		checkText(bad, "created_by", maker.Kind)
+	}
+	if maker.ID != "" {
+		checkText(bad, "created_by", maker.ID)
+	}
+}
+
+// instant takes a time over as stores keep it.
+func instant(bad *InvalidError, field string, t time.Time) time.Time {
+	t = t.UTC().Truncate(time.Microsecond)
+	if !t.IsZero() && (t.Year() < 1 || t.Year() > maxYear) {
+		bad.add(field, "A time lies outside of the years 1 to 9999.")
+	}
+	return t
+}

@@ -1,0 +1,122 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Records yields every key of every workspace as it is stored, with the digests
+// of its secrets, and its workspace; Instance is left out. They are ordered by
+// creation and id. It is for package backup, which writes them down.
+//
+// For an organization admin. The event ActionExport is written before the first
+// key is read; if it cannot be written, there are no keys. An error is yielded
+// once, last, with a zero record.
+func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Found, error] {
+	return func(yield func(store.Found, error) bool) {
+		if err := s.eachRecord(ctx, actor, func(record store.Found) bool { return yield(record, nil) }); err != nil {
+			yield(store.Found{}, err)
+		}
+	}
+}
+
+// eachRecord calls take for each key until it returns false.
+func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.Found) bool) error {
+	if err := s.mustAdminister(ctx, actor, ActionExport); err != nil {
+		return err
+	}
+	change, err := s.change(s.now(), actor.ref, ActionExport, "", "", nil)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Events.Append(ctx, change.Events...); err != nil {
+		return fmt.Errorf("apikey: record the export: %w", err)
+	}
+	q := store.KeyQuery{Sort: store.ByCreated, Limit: store.MaxPage}
+	for more := true; more; more = q.After != nil {
+		page, err := s.store.Keys.List(ctx, q)
+		if err != nil {
+			return fmt.Errorf("apikey: list keys: %w", err)
+		}
+		workspaces := make(map[string]store.Workspace) // read once a page
+		for _, key := range page.Keys {
+			workspace, known := workspaces[key.Workspace]
+			if !known {
+				if workspace, err = s.store.Settings.Workspace(ctx, key.Workspace); err != nil {
+					return fmt.Errorf("apikey: read workspace: %w", err)
+				}
+				workspaces[key.Workspace] = workspace
+			}
+			s.uses.overlay(&key)
+			if !take(store.Found{Key: key, Workspace: workspace}) {
+				return nil
+			}
+		}
+		q.After = page.Next
+	}
+	return nil
+}
+
+// Restorer returns a function that stores a key as Records yielded it, and
+// suspends its workspace if that was suspended; Version, Epoch and all else of
+// the workspace are left out. It is for package backup, which says what a
+// restored key is.
+//
+// For an organization admin, who is asked for once. The function's errors:
+// *InvalidError for a record that no service has, or whose digests this one
+// cannot verify, *ForbiddenError for permissions that the actor may not grant,
+// store.ErrExists for an id that a key holds or held, store.ErrNotFound for a
+// workspace that was deleted, store.ErrUnavailable.
+func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) error, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	if !p.admin {
+		return nil, &ForbiddenError{Action: ActionRestore, Reason: "Only an organization admin may do this."}
+	}
+	return func(record store.Found) error {
+		key, err := s.checkRecord(record.Key)
+		if err != nil {
+			return err
+		}
+		if err := p.mayYield(ActionRestore, &key, true); err != nil {
+			return err
+		}
+		return retryErr(func() error { return s.restoreOnce(ctx, p, key, record.Workspace.Suspended) })
+	}, nil
+}
+
+func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, suspended bool) error {
+	workspace, instance, err := s.settingsOf(ctx, key.Workspace)
+	if err != nil {
+		return err
+	}
+	if workspace.Deleted {
+		return fmt.Errorf("workspace: %w", store.ErrNotFound)
+	}
+	// Before the workspace is suspended: not for a key that is here already.
+	if _, err := s.lookup(ctx, key.ID); err == nil {
+		return store.ErrExists
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("find key: %w", err)
+	}
+	if suspended && !workspace.Suspended {
+		if err := s.Suspend(ctx, p.actor, key.Workspace); err != nil {
+			return err
+		}
+		if workspace, instance, err = s.settingsOf(ctx, key.Workspace); err != nil {
+			return err
+		}
+	}
+	change, err := s.change(s.now(), p.actor.ref, ActionRestore, key.Workspace, key.ID, nil)
+	if err != nil {
+		return err
+	}
+	change.If = p.preconditionsIn(workspace, instance)
+	return asMoved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
+}
