@@ -211,7 +211,7 @@ func TestRotation(t *testing.T) {
 	signed := map[string]time.Time{}
 	etags := map[string]bool{}
 	for minute := 0; minute < minutes; minute += stepBy {
-		require.NoError(t, w.Step(w.clock.Now()))
+		require.NoError(t, w.Step())
 		set := serve(w.JWKS(), http.MethodGet, "/", "")
 		etags[set.Header.Get("ETag")] = true
 		for _, kid := range kidsOf(t, set.Body) {
@@ -265,7 +265,7 @@ func TestRotationAfterAPause(t *testing.T) {
 	published := func() []string { return kidsOf(t, serve(w.JWKS(), http.MethodGet, "/", "").Body) }
 	first := kid()
 	w.clock.Advance(400 * 24 * time.Hour)
-	require.NoError(t, w.Step(w.clock.Now()))
+	require.NoError(t, w.Step())
 	require.Equal(t, first, kid())
 	require.Len(t, published(), 2)
 	w.clock.Advance(10*time.Minute - time.Second)
@@ -274,23 +274,23 @@ func TestRotationAfterAPause(t *testing.T) {
 	w.clock.Advance(time.Second)
 	second := kid()
 	require.NotEqual(t, first, second, "its time has come, with a step or without")
-	require.NoError(t, w.Step(w.clock.Now()))
+	require.NoError(t, w.Step())
 	require.Contains(t, published(), first)
 
 	w.clock.Advance(-48 * time.Hour)
-	require.NoError(t, w.Step(w.clock.Now()))
+	require.NoError(t, w.Step())
 	require.Equal(t, second, kid(), "a clock set back")
 	require.Len(t, published(), 2)
 
 	w.clock.Advance(48*time.Hour + 24*time.Hour - 2*time.Second)
-	require.NoError(t, w.Step(w.clock.Now()))
+	require.NoError(t, w.Step())
 	_, err := w.Verifier().Verify(t.Context(), token)
 	require.NoError(t, err, "signed with the old key, and in its own last second")
 	w.clock.Advance(time.Second)
-	require.NoError(t, w.Step(w.clock.Now()))
+	require.NoError(t, w.Step())
 	require.Len(t, published(), 2, "not before leeway and lag are over as well")
 	w.clock.Advance(time.Hour + 5*time.Minute + time.Second)
-	require.NoError(t, w.Step(w.clock.Now()))
+	require.NoError(t, w.Step())
 	require.Equal(t, []string{second}, published())
 }
 
