@@ -75,6 +75,8 @@ func TestKeysMadeAheadOfTime(t *testing.T) {
 			right := f.server()
 			if !known { // perhaps this clock lags
 				require.Len(t, f.ring().Keys, 1)
+				clock.err = store.ErrUnavailable
+				require.ErrorIs(t, f.step(right), store.ErrUnavailable)
 				return
 			}
 			require.Len(t, f.ring().Keys, 2)
@@ -132,4 +134,47 @@ func TestNoRotationByAWrongClock(t *testing.T) {
 		f.ahead(time.Hour)
 		require.Len(t, f.ring().Keys, 1)
 	})
+}
+
+// TestRotationAfterAPause: after a process slept the next key is published for
+// long enough before it signs, and a clock that goes back takes no key away.
+func TestRotationAfterAPause(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.config.SealKeys, f.lifetime = nil, 24*time.Hour
+	srv := f.server()
+	kid := func() string { return f.kid(srv) }
+	published := func() []string { return f.published(srv) }
+	first := kid()
+	f.clock.Advance(400 * 24 * time.Hour)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, first, kid())
+	require.Len(t, published(), 2)
+	f.clock.Advance(10*time.Minute - time.Second)
+	token, old := f.login(srv)
+	require.Equal(t, first, old, "the last second of the old key")
+	f.clock.Advance(time.Second)
+	second := kid()
+	require.NotEqual(t, first, second, "its time has come, with a step or without")
+	require.NoError(t, f.step(srv))
+	require.Contains(t, published(), first)
+
+	f.clock.Advance(-48 * time.Hour)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, second, kid(), "a clock set back")
+	require.Len(t, published(), 2)
+
+	f.clock.Advance(48*time.Hour + 24*time.Hour - 2*time.Second)
+	require.NoError(t, f.step(srv))
+	_, err := srv.Verifier().Verify(t.Context(), token)
+	require.NoError(t, err, "signed with the old key, and in its own last second")
+	f.clock.Advance(time.Second)
+	require.NoError(t, f.step(srv))
+	require.Len(t, published(), 2, "not before leeway and lag are over as well")
+	f.clock.Advance(time.Hour + 5*time.Minute - time.Second)
+	require.NoError(t, f.step(srv))
+	require.Len(t, published(), 2, "not before leeway and lag are over as well")
+	f.clock.Advance(2 * time.Second)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, []string{second}, published())
 }

@@ -3,6 +3,7 @@ package signing_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,25 @@ func TestTimesOnTheRecord(t *testing.T) {
 			require.Contains(t, f.published(f.server()), f.kid(srv))
 		})
 	}
+}
+
+// TestOrderOfTheRecords: a store may return them in any order.
+func TestOrderOfTheRecords(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	srv := f.server()
+	f.clock.Advance(period - lead)
+	require.NoError(t, f.step(srv))
+	f.clock.Advance(lead)
+	kid, published := f.kid(srv), f.published(srv)
+	ring := f.ring()
+	slices.Reverse(ring.Keys)
+	require.NoError(t, f.keys.SetRing(t.Context(), ring))
+	ring = f.ring()
+	require.NoError(t, f.step(srv))
+	require.Equal(t, kid, f.kid(srv))
+	require.Equal(t, published, f.published(srv))
+	require.Equal(t, ring, f.ring(), "nothing is due")
 }
 
 func TestRingOutage(t *testing.T) {
@@ -354,8 +374,11 @@ func TestRingThatWasDeleted(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	one, two := f.server(), f.server()
-	token, _ := f.login(one)
+	token, kid := f.login(one)
 	require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
+	f.clock.Advance(3 * time.Minute)
+	require.Equal(t, kid, f.kid(one), "until a new one is made, it goes on")
+	require.Equal(t, []string{kid}, f.published(one))
 	require.NoError(t, f.step(one))
 	require.NoError(t, f.step(two))
 	for _, srv := range []*replica{one, two} {

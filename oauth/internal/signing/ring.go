@@ -75,8 +75,8 @@ type Config struct {
 // StepEvery, Signer for each token that it makes and Key for each that it
 // verifies. A Ring is safe for concurrent use.
 type Ring struct {
-	cfg     Config // without SealKeys
-	seal    *sealer
+	cfg     Config // SealKeys is empty: sealer has them
+	sealer  *sealer
 	shared  bool // other processes change the stored keys too
 	current atomic.Pointer[keySet]
 	// lastBegin is when the key that signed last here began, in Unix microseconds. A
@@ -125,20 +125,20 @@ func New(cfg Config) (*Ring, error) {
 		cfg.SealKeys, r.cfg.Store = map[int][32]byte{1: random}, memstore.New().SigningKeys
 	}
 	var err error
-	r.seal, err = newSealer(cfg.Issuer, cfg.SealKeys)
+	r.sealer, err = newSealer(cfg.Issuer, cfg.SealKeys)
 	r.cfg.SealKeys = nil
 	return r, err
 }
 
-// Signer returns the newest key that has begun to sign or, if the clock is so late
-// that none has, the oldest.
+// Signer returns the newest key that has begun to sign. If none has, since the
+// clock is late, it returns the oldest.
 func (r *Ring) Signer(ctx context.Context) *jose.Signer {
 	if len(r.cfg.Signers) > 0 {
 		return r.cfg.Signers[0]
 	}
 	keys := r.latest(ctx).keys
 	now, last := r.cfg.Now().UnixMicro(), r.lastBegin.Load()
-	if last <= now+r.farAhead().Microseconds() { // else the clock was far ahead for a while
+	if last <= now+r.farAhead().Microseconds() { // otherwise the clock was wrong at that time
 		now = max(now, last)
 	}
 	i := len(keys) - 1
@@ -239,6 +239,7 @@ func (r *Ring) readForRequest(ctx context.Context) error {
 // read takes over what the store holds and returns it, with the keys by the time
 // at which they begin to sign. The caller must have the lock.
 func (r *Ring) read(ctx context.Context) (stored store.Ring, err error) {
+	// Last: a call that sees the reading also sees the keys.
 	defer func() { r.lastRead.Store(&reading{r.cfg.Now(), err}) }()
 	if stored, err = r.cfg.Store.Ring(ctx); err != nil {
 		return stored, fmt.Errorf("read the signing keys: %w", err)

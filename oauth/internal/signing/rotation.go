@@ -93,8 +93,8 @@ func (r *Ring) Step(ctx context.Context) error {
 	return fmt.Errorf("save the signing keys: other replicas changed them %d times meanwhile: %w", maxTries, store.ErrConflict)
 }
 
-// plan returns the keys as they should be now, and which of them it made, if any.
-// If nothing is due it returns none.
+// plan returns the keys as they should be now, and the one among them that it made,
+// if any. If nothing is due it returns no keys.
 func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time) (next []store.SigningKey, made *store.SigningKey, err error) {
 	for i, k := range keys {
 		newest := i == len(keys)-1 // it stays, whatever its record says
@@ -125,12 +125,12 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time)
 		}
 	}
 	for i := range next {
-		if k := &next[i]; k.SealKey != r.seal.newest {
-			private, err := r.seal.open(k)
+		if k := &next[i]; k.SealKey != r.sealer.newest {
+			private, err := r.sealer.open(k)
 			if err != nil {
 				return nil, nil, fmt.Errorf("seal the signing keys anew: %w", err)
 			}
-			r.seal.seal(k, private)
+			r.sealer.seal(k, private)
 			changed = true
 		}
 	}
@@ -140,14 +140,14 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time)
 	return next, made, nil
 }
 
-// farAhead is how long before it signs a key is made at most. A key that begins
+// farAhead is a period more than lead, for clocks that are late. A key that begins
 // later than that from now was made by a clock that was wrong.
 func (r *Ring) farAhead() time.Duration { return lead + r.cfg.RotateEvery }
 
 // credible returns how many of the keys do not begin far ahead. Those that do are
-// the last ones, and the next key goes before them. If all do, perhaps it is the
-// clock of this process that is wrong. Then all keys are credible, unless the store
-// has a clock, with which Step compares it, or no other process makes keys.
+// the last ones, and the next key goes before them. If all of them do, perhaps this
+// process has the wrong clock. Then all are credible, unless the store has a clock,
+// with which Step compares it, or no other process makes keys.
 func (r *Ring) credible(ctx context.Context, keys []store.SigningKey, now time.Time) (int, error) {
 	n := slices.IndexFunc(keys, func(k store.SigningKey) bool { return k.NotBefore.After(now.Add(r.farAhead())) })
 	switch {
@@ -181,7 +181,7 @@ func (r *Ring) newKey(now, begin time.Time) (*store.SigningKey, error) {
 		return nil, err
 	}
 	k := &store.SigningKey{ID: signer.Public().ID, Algorithm: string(r.cfg.Algorithm), Created: now, NotBefore: begin}
-	r.seal.seal(k, text)
+	r.sealer.seal(k, text)
 	return k, nil
 }
 

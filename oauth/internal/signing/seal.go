@@ -63,11 +63,11 @@ func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
 // and so does the comparison of two copies of a key for each verified token.
 func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	for _, k := range r.current.Load().keys {
-		if k.ID == record.ID && k.Algorithm == record.Algorithm && k.SealKey == record.SealKey && bytes.Equal(k.Sealed, record.Sealed) {
+		if k.ID == record.ID && k.Algorithm == record.Algorithm && bytes.Equal(k.Sealed, record.Sealed) {
 			return k.signer, nil
 		}
 	}
-	text, err := r.seal.open(record)
+	text, err := r.sealer.open(record)
 	if err != nil {
 		return nil, err
 	}
