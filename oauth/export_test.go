@@ -9,8 +9,8 @@ import (
 // Refuse answers a request of a client with an error.
 func (s *Server) Refuse(ctx context.Context, w http.ResponseWriter, err error) { s.refuse(ctx, w, err) }
 
-// Step does what Run does every minute, at a time of the test's choice.
-func (s *Server) Step(now time.Time) error { return s.ring.step(context.Background(), now) }
+// Step does what Run does every minute.
+func (s *Server) Step() error { return s.ring.Step(context.Background()) }
 
 // WithTimeout is the context of a login, and what ends it.
 func WithTimeout(request context.Context, d time.Duration) (context.Context, func()) {

@@ -11,12 +11,10 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 )
 
-const (
-	jwksMaxAge     = 5 * time.Minute
-	metadataMaxAge = time.Hour
-)
+const metadataMaxAge = time.Hour
 
 // Metadata returns the handler of the authorization server metadata (RFC
 // 8414). Its URLs come from Config alone, never from a request.
@@ -30,7 +28,7 @@ func (s *Server) Metadata() http.Handler {
 // it from before its first use until the last token it signed has expired.
 func (s *Server) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.ring.current(r.Context()).jwks.serve(w, r, jwksMaxAge)
+		newDocument(s.ring.JWKS(r.Context())).serve(w, r, signing.MaxAge)
 	})
 }
 

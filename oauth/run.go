@@ -4,11 +4,12 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 )
 
 const (
 	flushEvery = 5 * time.Second
-	stepEvery  = time.Minute
 	pruneEvery = time.Hour
 	lastFlush  = 5 * time.Second
 
@@ -27,7 +28,7 @@ const (
 func (s *Server) Run(ctx context.Context) error {
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
-	step := time.NewTicker(stepEvery)
+	step := time.NewTicker(signing.StepEvery)
 	defer step.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
@@ -63,9 +64,9 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-flush.C:
 			err = bounded(ctx, s.keys.Flush)
 		case <-step.C:
-			err = s.ring.step(ctx, s.cfg.Now())
+			err = s.ring.Step(ctx)
 		case <-changed:
-			err = s.ring.step(ctx, s.cfg.Now())
+			err = s.ring.Step(ctx)
 		case <-prune.C:
 			err = bounded(ctx, s.keys.Prune)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +126,30 @@ func TestRun(t *testing.T) {
 			require.Len(t, kidsOf(t, serve(srv.JWKS(), http.MethodGet, "/", "").Body), 2, "published before its first use")
 			require.Equal(t, first, harness.Head(t, login().Token())["kid"])
 			time.Sleep(10 * time.Minute) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.NotEqual(t, first, harness.Head(t, login().Token())["kid"])
+			require.NoError(t, stop())
+		})
+	})
+	t.Run("B19 signing keys that cannot be read are read later", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			log := &harness.Recorder{}
+			_, tapped, login, stop := running(t, func(_ *store.Store, cfg *oauth.Config) {
+				cfg.SealKeys, cfg.RotateEvery, cfg.Logger = []oauth.SealKey{sealKey(1)}, time.Hour, log.Logger()
+			})
+			first := harness.Head(t, login().Token())["kid"]
+			tapped.Before(func(ctx context.Context, call string) error {
+				if strings.HasPrefix(call, "SigningKeys.") {
+					return harness.Hang(ctx, call)
+				}
+				return nil
+			})
+			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			require.Contains(t, log.String(), "upkeep failed")
+			require.Equal(t, first, harness.Head(t, login().Token())["kid"])
+			tapped.Before(nil)
+			time.Sleep(12 * time.Minute) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			require.NotEqual(t, first, harness.Head(t, login().Token())["kid"])
 			require.NoError(t, stop())

@@ -23,6 +23,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -33,7 +34,7 @@ type Server struct {
 	store    store.Store
 	keys     *apikey.Service
 	manager  *manage.Manager
-	ring     *ring
+	ring     *signing.Ring
 	clients  *request.Clients
 	verifier *bearer.Verifier
 	issued   *bearer.Verifier // takes tokens for every audience
@@ -64,7 +65,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	ring, err := signing(st, cfg)
+	ring, err := newRing(st, cfg, keys)
 	if err != nil {
 		problems = append(problems, err)
 	}
@@ -85,10 +86,9 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if s.resource, err = s.describeResource(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s.ring.agrees, s.ring.storeClock = keys.ClockAgrees, st.Upkeep.Clock
 	// Last, since it may write: if New fails, nothing was written.
-	if err := s.ring.start(context.Background()); err != nil {
-		return nil, err
+	if err := s.ring.Start(context.Background()); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	return s, nil
 }
@@ -219,7 +219,7 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token, err := s.ring.signer(ctx).Sign(claims)
+	token, err := s.ring.Signer(ctx).Sign(claims)
 	if err != nil {
 		return "", fmt.Errorf("oauth: sign token: %w", err)
 	}

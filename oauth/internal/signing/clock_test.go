@@ -1,4 +1,4 @@
-package oauth_test
+package signing_test
 
 import (
 	"context"
@@ -7,21 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 	"github.com/latchkey-go/latchkey/store"
-	"github.com/latchkey-go/latchkey/store/memstore"
 )
-
-const period, lead = 30 * 24 * time.Hour, 10 * time.Minute
-
-// ahead is a server on the fleet's store whose clock is that far ahead.
-func (f *fleet) ahead(d time.Duration) *oauth.Server {
-	return f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.Now().Add(d) } })
-}
 
 // requireRotates checks that a new key comes to use within a period and the lead,
 // that it is published before, and that the old ones go.
-func (f *fleet) requireRotates(srv *oauth.Server, published int) {
+func (f *fleet) requireRotates(srv *replica, published int) {
 	f.t.Helper()
 	first := f.kid(srv)
 	for range 3 {
@@ -54,9 +46,9 @@ func TestKeysMadeAheadOfTime(t *testing.T) {
 	t.Run("B29 the clock of one process was ahead for a while", func(t *testing.T) {
 		f := newFleet(t)
 		off := time.Duration(0)
-		srv := f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.Now().Add(off) } })
+		srv := f.server(func(c *signing.Config) { c.Now = func() time.Time { return f.clock.Now().Add(off) } })
 		off = ahead
-		require.NoError(t, srv.Step(f.clock.Now().Add(off)))
+		require.NoError(t, f.step(srv))
 		off += lead
 		wrong := f.kid(srv)
 		off = 0
@@ -66,7 +58,7 @@ func TestKeysMadeAheadOfTime(t *testing.T) {
 	t.Run("B29 all keys of a ring that nobody shares", func(t *testing.T) {
 		f := newFleet(t)
 		off := ahead
-		srv := f.server(func(c *oauth.Config) {
+		srv := f.server(func(c *signing.Config) {
 			c.SealKeys = nil
 			c.Now = func() time.Time { return f.clock.Now().Add(off) }
 		})
@@ -83,6 +75,8 @@ func TestKeysMadeAheadOfTime(t *testing.T) {
 			right := f.server()
 			if !known { // perhaps this clock lags
 				require.Len(t, f.ring().Keys, 1)
+				clock.err = store.ErrUnavailable
+				require.ErrorIs(t, f.step(right), store.ErrUnavailable)
 				return
 			}
 			require.Len(t, f.ring().Keys, 2)
@@ -120,13 +114,13 @@ func TestNoRotationByAWrongClock(t *testing.T) {
 			f.clock.Advance(period - ahead%period)
 			wrong := f.ahead(ahead)
 			before := f.ring()
-			require.NoError(t, wrong.Step(f.clock.Now().Add(ahead)))
+			require.NoError(t, f.step(wrong))
 			require.Equal(t, before, f.ring())
 			require.Equal(t, first, f.kid(wrong))
 			require.Contains(t, f.log.String(), "the clock of this process differs from the store's")
 
 			clock.err = store.ErrUnavailable
-			require.ErrorIs(t, wrong.Step(f.clock.Now().Add(ahead)), store.ErrUnavailable)
+			require.ErrorIs(t, f.step(wrong), store.ErrUnavailable)
 			require.Equal(t, before, f.ring())
 			clock.err = nil
 			f.clock.Advance(period)
@@ -135,15 +129,52 @@ func TestNoRotationByAWrongClock(t *testing.T) {
 		})
 	}
 	t.Run("a first key is made all the same", func(t *testing.T) {
-		st := memstore.New()
-		st.Upkeep = &storeClock{Upkeep: st.Upkeep, known: true, now: func() time.Time { return start }}
-		_, err := oauth.New(st, oauth.Config{
-			Issuer: "https://a.example", Permissions: catalog, Logger: quiet, SealKeys: []oauth.SealKey{sealKey(1)},
-			Now: func() time.Time { return start.Add(time.Hour) },
-		})
-		require.NoError(t, err)
-		ring, err := st.SigningKeys.Ring(t.Context())
-		require.NoError(t, err)
-		require.Len(t, ring.Keys, 1)
+		f := newFleet(t)
+		f.store.Upkeep = &storeClock{Upkeep: f.store.Upkeep, known: true, now: f.clock.Now}
+		f.ahead(time.Hour)
+		require.Len(t, f.ring().Keys, 1)
 	})
+}
+
+// TestRotationAfterAPause: after a process slept the next key is published for
+// long enough before it signs, and a clock that goes back takes no key away.
+func TestRotationAfterAPause(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.config.SealKeys, f.lifetime = nil, 24*time.Hour
+	srv := f.server()
+	kid := func() string { return f.kid(srv) }
+	published := func() []string { return f.published(srv) }
+	first := kid()
+	f.clock.Advance(400 * 24 * time.Hour)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, first, kid())
+	require.Len(t, published(), 2)
+	f.clock.Advance(10*time.Minute - time.Second)
+	token, old := f.login(srv)
+	require.Equal(t, first, old, "the last second of the old key")
+	f.clock.Advance(time.Second)
+	second := kid()
+	require.NotEqual(t, first, second, "its time has come, with a step or without")
+	require.NoError(t, f.step(srv))
+	require.Contains(t, published(), first)
+
+	f.clock.Advance(-48 * time.Hour)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, second, kid(), "a clock set back")
+	require.Len(t, published(), 2)
+
+	f.clock.Advance(48*time.Hour + 24*time.Hour - 2*time.Second)
+	require.NoError(t, f.step(srv))
+	_, err := srv.Verifier().Verify(t.Context(), token)
+	require.NoError(t, err, "signed with the old key, and in its own last second")
+	f.clock.Advance(time.Second)
+	require.NoError(t, f.step(srv))
+	require.Len(t, published(), 2, "not before leeway and lag are over as well")
+	f.clock.Advance(time.Hour + 5*time.Minute - time.Second)
+	require.NoError(t, f.step(srv))
+	require.Len(t, published(), 2, "not before leeway and lag are over as well")
+	f.clock.Advance(2 * time.Second)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, []string{second}, published())
 }

@@ -1,10 +1,8 @@
-package oauth_test
+package signing_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,114 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth"
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
-	"github.com/latchkey-go/latchkey/oauth/oauthtest"
-	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 	"github.com/latchkey-go/latchkey/store"
-	"github.com/latchkey-go/latchkey/store/memstore"
-	"github.com/latchkey-go/latchkey/store/storetest"
 )
-
-// sealKey is a seal key of the given version.
-func sealKey(version int) oauth.SealKey {
-	return oauth.SealKey{Version: version, Key: bytes.Repeat([]byte{byte(version), 0xca}, 16)}
-}
-
-// fleet is a store, a clock and a key, for servers that share them.
-type fleet struct {
-	t       testing.TB
-	store   store.Store
-	keys    store.SigningKeys // past the tap
-	tap     *storetest.Tap
-	written *atomic.Int64 // how often the ring was changed
-	clock   *oauthtest.Clock
-	log     *harness.Recorder
-	config  oauth.Config
-	id      string
-	secret  string
-}
-
-func newFleet(t testing.TB) *fleet {
-	t.Helper()
-	f := &fleet{t: t, clock: harness.ClockAt(start), log: &harness.Recorder{}}
-	below := memstore.New()
-	f.tap, f.keys, f.written = &storetest.Tap{}, below.SigningKeys, &atomic.Int64{}
-	f.store = f.tap.Over(below)
-	f.tap.After(func(call string, err error) error {
-		if call == "SigningKeys.SetRing" && err == nil {
-			f.written.Add(1)
-		}
-		return err
-	})
-	f.config = oauth.Config{
-		Issuer: "https://a.example", Permissions: catalog, Now: f.clock.Now,
-		Logger:       f.log.Logger(),
-		SealKeys:     []oauth.SealKey{sealKey(1)},
-		LoginTimeout: time.Minute,
-	}
-	// Made by a server that does not touch the ring.
-	_, edKey, _ := testKeys()
-	maker := f.server(func(c *oauth.Config) { c.SealKeys, c.Signers = nil, []oauth.SigningKey{{Key: edKey}} })
-	key, secret, err := maker.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
-	require.NoError(t, err)
-	f.id, f.secret = key.ID, secret.Reveal()
-	f.tap.Take()
-	return f
-}
-
-// at is the fleet as a subtest sees it.
-func (f *fleet) at(t testing.TB) *fleet {
-	there := *f
-	there.t = t
-	return &there
-}
-
-func (f *fleet) try(changes ...func(*oauth.Config)) (*oauth.Server, error) {
-	cfg := f.config
-	for _, change := range changes {
-		change(&cfg)
-	}
-	return oauth.New(f.store, cfg)
-}
-
-func (f *fleet) server(changes ...func(*oauth.Config)) *oauth.Server {
-	f.t.Helper()
-	srv, err := f.try(changes...)
-	require.NoError(f.t, err)
-	return srv
-}
-
-// login returns a token of the server, and the kid that signed it.
-func (f *fleet) login(srv *oauth.Server) (token, kid string) {
-	f.t.Helper()
-	a := serve(srv.Token(), http.MethodPost, "/", cc, basic(f.id, f.secret)...)
-	require.Equal(f.t, http.StatusOK, a.StatusCode, a.Body)
-	return a.Token(), harness.Head(f.t, a.Token())["kid"].(string)
-}
-
-func (f *fleet) kid(srv *oauth.Server) string {
-	f.t.Helper()
-	_, kid := f.login(srv)
-	return kid
-}
-
-func (f *fleet) published(srv *oauth.Server) []string {
-	f.t.Helper()
-	return kidsOf(f.t, serve(srv.JWKS(), http.MethodGet, "/", "").Body)
-}
-
-func (f *fleet) step(srv *oauth.Server) error { return srv.Step(f.clock.Now()) }
-
-// ring is what the store holds.
-func (f *fleet) ring() store.Ring {
-	f.t.Helper()
-	r, err := f.keys.Ring(f.t.Context())
-	require.NoError(f.t, err)
-	return r
-}
 
 // TestReplicas moves the clock of two servers on one store through three
 // rotations, with the longest tokens there can be. One steps each minute, the
@@ -130,9 +26,9 @@ func TestReplicas(t *testing.T) {
 	const period = 72 * time.Hour
 	f := newFleet(t)
 	f.config.RotateEvery = period
-	f.config.Keys.TokenLifetime = 24 * time.Hour
-	f.config.Leeway = 5 * time.Minute
-	servers := []*oauth.Server{f.server(), f.server()}
+	f.lifetime = 24 * time.Hour
+	f.leeway = 5 * time.Minute
+	servers := []*replica{f.server(), f.server()}
 	type live struct {
 		token   string
 		expires time.Time
@@ -208,7 +104,7 @@ func TestOneReplicaRotates(t *testing.T) {
 	t.Parallel()
 	const replicas = 8
 	f := newFleet(t)
-	servers := make([]*oauth.Server, replicas)
+	servers := make([]*replica, replicas)
 	together := func(act func(i int) error) {
 		t.Helper()
 		// Nobody writes before all have read that something is due.
@@ -357,18 +253,18 @@ func TestReplicaWithoutRun(t *testing.T) {
 
 func TestRingAlgorithms(t *testing.T) {
 	t.Parallel()
-	for _, algorithm := range []string{"ES256", "EdDSA", "RS256", "PS256"} {
+	for _, algorithm := range []jose.Algorithm{jose.ES256, jose.EdDSA, jose.RS256, jose.PS256} {
 		for _, where := range []string{"in the store", "in the process"} {
-			t.Run(algorithm+" "+where, func(t *testing.T) {
+			t.Run(string(algorithm)+" "+where, func(t *testing.T) {
 				t.Parallel()
 				f := newFleet(t)
-				f.config.SigningAlgorithm = algorithm
+				f.config.Algorithm = algorithm
 				if where == "in the process" {
 					f.config.SealKeys = nil
 				}
 				srv := f.server()
 				token, kid := f.login(srv)
-				require.Equal(t, algorithm, harness.Head(t, token)["alg"])
+				require.Equal(t, string(algorithm), harness.Head(t, token)["alg"])
 				require.Equal(t, []string{kid}, f.published(srv))
 				_, err := srv.Verifier().Verify(t.Context(), token)
 				require.NoError(t, err)
@@ -386,7 +282,7 @@ func TestRingAlgorithms(t *testing.T) {
 	t.Run("another algorithm begins with the next key", func(t *testing.T) {
 		f := newFleet(t)
 		before, first := f.login(f.server())
-		srv := f.server(func(c *oauth.Config) { c.SigningAlgorithm = "EdDSA" })
+		srv := f.server(func(c *signing.Config) { c.Algorithm = jose.EdDSA })
 		require.Equal(t, first, f.kid(srv))
 		f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 		require.NoError(t, f.step(srv))
@@ -398,6 +294,47 @@ func TestRingAlgorithms(t *testing.T) {
 		_, err := srv.Verifier().Verify(t.Context(), before)
 		require.ErrorIs(t, err, bearer.ErrExpired, "its key is still there")
 	})
+}
+
+// TestNoKeyForTheAlgorithm: nothing is written that could not sign.
+func TestNoKeyForTheAlgorithm(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []jose.Algorithm{jose.HS256, "none", ""} {
+		t.Run(string(algorithm), func(t *testing.T) {
+			f := newFleet(t)
+			_, err := f.try(func(c *signing.Config) { c.Algorithm = algorithm })
+			require.ErrorIs(t, err, jose.ErrKey)
+			require.ErrorContains(t, err, "make a signing key")
+			require.Zero(t, f.ring())
+		})
+	}
+}
+
+// TestGivenKeys: the host's keys stay as they are, and the store is not asked.
+func TestGivenKeys(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	given := func(c *signing.Config) {
+		c.SealKeys, c.Signers = nil, []*jose.Signer{givenKey(t, "b"), givenKey(t, "a")}
+	}
+	srv := f.server(given)
+	f.clock.Advance(2 * period)
+	require.NoError(t, f.step(srv))
+	require.Equal(t, "b", f.kid(srv), "the first signs")
+	require.Equal(t, []string{"b", "a"}, f.published(srv))
+	for _, kid := range []string{"a", "b"} {
+		key, err := srv.Key(t.Context(), kid)
+		require.NoError(t, err)
+		require.Equal(t, kid, key.ID)
+	}
+	_, err := srv.Key(t.Context(), "c")
+	require.ErrorIs(t, err, bearer.ErrUnknownKey)
+	require.Empty(t, f.tap.Take())
+
+	_, err = f.try(func(c *signing.Config) {
+		c.SealKeys, c.Signers = nil, []*jose.Signer{givenKey(t, "a"), givenKey(t, "a")}
+	})
+	require.ErrorContains(t, err, `share the kid "a"`)
 }
 
 func TestRotateEvery(t *testing.T) {
@@ -415,9 +352,9 @@ func TestRotateEvery(t *testing.T) {
 	require.Len(t, kids, 60)
 	t.Run("a shorter period takes effect at once", func(t *testing.T) {
 		f := newFleet(t)
-		first := f.kid(f.server(func(c *oauth.Config) { c.RotateEvery = 366 * 24 * time.Hour }))
+		first := f.kid(f.server(func(c *signing.Config) { c.RotateEvery = 366 * 24 * time.Hour }))
 		f.clock.Advance(48 * time.Hour)
-		srv := f.server(func(c *oauth.Config) { c.RotateEvery = 24 * time.Hour })
+		srv := f.server(func(c *signing.Config) { c.RotateEvery = 24 * time.Hour })
 		require.Len(t, f.published(srv), 2)
 		require.Equal(t, first, f.kid(srv))
 		f.clock.Advance(10 * time.Minute)
@@ -432,12 +369,12 @@ func TestReplicaClocks(t *testing.T) {
 		t.Run(fmt.Sprint("another clock is off by ", off), func(t *testing.T) {
 			f := newFleet(t)
 			right := f.server()
-			wrong := f.server(func(c *oauth.Config) { c.Now = func() time.Time { return f.clock.Now().Add(off) } })
-			require.NoError(t, wrong.Step(f.clock.Now().Add(off)))
+			wrong := f.server(func(c *signing.Config) { c.Now = func() time.Time { return f.clock.Now().Add(off) } })
+			require.NoError(t, f.step(wrong))
 			require.Equal(t, f.kid(right), f.kid(wrong))
 			f.clock.Advance(30*24*time.Hour - 10*time.Minute)
 			for range 20 {
-				require.NoError(t, wrong.Step(f.clock.Now().Add(off)))
+				require.NoError(t, f.step(wrong))
 				require.NoError(t, f.step(right))
 				require.Contains(t, f.published(right), f.kid(wrong))
 				require.Contains(t, f.published(wrong), f.kid(right))

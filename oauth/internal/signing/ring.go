@@ -1,0 +1,284 @@
+// Package signing holds the keys that sign tokens. They are the host's own, or
+// the ring makes and rotates them, together with all replicas that share a store.
+// A key that the ring makes
+//
+//   - is published for 10 minutes, longer than caches keep the published set,
+//   - then signs for Config.RotateEvery, until its successor begins,
+//   - then still verifies and is published for 25 hours and 5 minutes, as long as
+//     one of its tokens can be accepted anywhere,
+//   - and is removed.
+//
+// These times are in its record in the store. Every replica goes by them, so all
+// change to the next key at the same time.
+package signing
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+const (
+	// MaxAge is how long others may cache what JWKS returns.
+	MaxAge = 5 * time.Minute
+	// StepEvery is how often a server calls Step.
+	StepEvery = time.Minute
+
+	// requestTimeout bounds how long a request waits for another one that reads
+	// the store, and how long it reads itself.
+	requestTimeout = 500 * time.Millisecond
+	// unknownKeyGap lies between two readings because of unknown kids.
+	unknownKeyGap = 5 * time.Second
+	// staleAfter is the age at which a request reads the store again, on a server
+	// that does not call Step. With MaxAge it is less than lead.
+	staleAfter = 2 * StepEvery
+)
+
+// Config describes a ring.
+type Config struct {
+	// Signers are the host's keys, of which the first signs. They need no other
+	// field. Without any the ring makes its keys, and needs all fields but SealKeys.
+	Signers []*jose.Signer
+	// Store keeps the keys that the ring makes.
+	Store store.SigningKeys
+	// SealKeys encrypt the keys in the store (AES-256), each by its version: the
+	// highest one seals, all open. Without any the keys stay in the memory of the
+	// Ring, and Store is not used.
+	SealKeys map[int][32]byte
+	// Issuer is the server's. Only a ring with the same one opens the keys.
+	Issuer string
+	// Algorithm is that of the next keys: one of those with a public key.
+	Algorithm jose.Algorithm
+	// RotateEvery is how long a key signs.
+	RotateEvery time.Duration
+	// Now is the clock of this process.
+	Now func() time.Time
+	// StoreClock reads the store's clock. The zero time: it has none.
+	StoreClock func(context.Context) (time.Time, error)
+	// ClockAgrees reports whether Now is right enough to rotate by.
+	ClockAgrees func(context.Context) (bool, error)
+	// Logger takes warnings, and which keys were made.
+	Logger *slog.Logger
+}
+
+// Ring is a set of signing keys. A server calls Start once, Step every
+// StepEvery, Signer for each token that it makes and Key for each that it
+// verifies. A Ring is safe for concurrent use.
+type Ring struct {
+	cfg     Config // SealKeys is empty: sealer has them
+	sealer  *sealer
+	shared  bool // other processes change the stored keys too
+	current atomic.Pointer[keySet]
+	// lastBegin is when the key that signed last here began, in Unix microseconds. A
+	// clock that is set back does not bring back the key before it.
+	lastBegin atomic.Int64
+	lastRead  atomic.Pointer[reading]
+	// lock has room for one: the call that reads and writes the store.
+	lock chan struct{}
+}
+
+// keySet is what the ring holds at one time. It never changes.
+type keySet struct {
+	keys   []key // by the time at which they begin to sign
+	verify map[string]bearer.Key
+	jwks   []byte
+}
+
+// key is one key of a ring. The host's own have no record.
+type key struct {
+	store.SigningKey
+	signer *jose.Signer
+}
+
+// reading is an attempt to read the store.
+type reading struct {
+	at  time.Time
+	err error
+}
+
+// New returns a ring, which has no keys of its own making before Start. Two
+// signers with one kid are an error.
+func New(cfg Config) (*Ring, error) {
+	r := &Ring{cfg: cfg, shared: len(cfg.SealKeys) > 0, lock: make(chan struct{}, 1)}
+	r.current.Store(&keySet{})
+	r.lastRead.Store(&reading{})
+	if len(cfg.Signers) > 0 {
+		keys := make([]key, len(cfg.Signers))
+		for i, signer := range cfg.Signers {
+			keys[i].signer = signer
+		}
+		return r, r.publish(keys)
+	}
+	if !r.shared {
+		var random [32]byte
+		_, _ = rand.Read(random[:])
+		cfg.SealKeys, r.cfg.Store = map[int][32]byte{1: random}, memstore.New().SigningKeys
+	}
+	var err error
+	r.sealer, err = newSealer(cfg.Issuer, cfg.SealKeys)
+	r.cfg.SealKeys = nil
+	return r, err
+}
+
+// Signer returns the newest key that has begun to sign. If none has, since the
+// clock is late, it returns the oldest.
+func (r *Ring) Signer(ctx context.Context) *jose.Signer {
+	if len(r.cfg.Signers) > 0 {
+		return r.cfg.Signers[0]
+	}
+	keys := r.latest(ctx).keys
+	now, last := r.cfg.Now().UnixMicro(), r.lastBegin.Load()
+	if last <= now+r.farAhead().Microseconds() { // otherwise the clock was wrong at that time
+		now = max(now, last)
+	}
+	i := len(keys) - 1
+	for i > 0 && keys[i].NotBefore.UnixMicro() > now {
+		i--
+	}
+	if begin := keys[i].NotBefore.UnixMicro(); begin != last {
+		r.lastBegin.CompareAndSwap(last, begin)
+	}
+	return keys[i].signer
+}
+
+// JWKS returns the public keys as a JWK Set (RFC 7517), which must not be changed.
+func (r *Ring) JWKS(ctx context.Context) []byte { return r.latest(ctx).jwks }
+
+// Key implements bearer.KeySet. A key that is not known may be one that another
+// replica has just made, so Key reads the store again, but not at every call.
+func (r *Ring) Key(ctx context.Context, kid string) (bearer.Key, error) {
+	k, known := r.current.Load().verify[kid]
+	if !known && r.shared {
+		err := r.readOnce(ctx)
+		if k, known = r.current.Load().verify[kid]; !known && err != nil {
+			return k, fmt.Errorf("the key may be one that was not read yet: %w", err)
+		}
+	}
+	if !known {
+		return k, bearer.ErrUnknownKey
+	}
+	return k, nil
+}
+
+// latest returns the keys, read again if that was not done for long: a server
+// that does not call Step signs and publishes with the keys that the others have.
+func (r *Ring) latest(ctx context.Context) *keySet {
+	if r.shared && r.lastWithin(staleAfter) == nil {
+		select {
+		case r.lock <- struct{}{}:
+			defer r.release()
+			if err := r.readForRequest(ctx); err != nil {
+				r.cfg.Logger.WarnContext(ctx, "the signing keys could not be read again; those at hand are used", "error", err)
+			}
+		default: // another call is reading; the keys at hand will do
+		}
+	}
+	return r.current.Load()
+}
+
+// readOnce reads the store, unless that was done within unknownKeyGap. It
+// returns the error of the latest reading. Calls at the same time wait for the
+// first one to read for all.
+func (r *Ring) readOnce(ctx context.Context) error {
+	if last := r.lastWithin(unknownKeyGap); last != nil {
+		return last.err
+	}
+	wait, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := r.acquire(wait); err != nil {
+		return err
+	}
+	defer r.release()
+	if last := r.lastWithin(unknownKeyGap); last != nil {
+		return last.err
+	}
+	return r.readForRequest(ctx)
+}
+
+// lastWithin returns the latest attempt to read the store if it was less than
+// maxAge ago, else nil. After the clock was set back the age is not known.
+func (r *Ring) lastWithin(maxAge time.Duration) *reading {
+	last := r.lastRead.Load()
+	if age := r.cfg.Now().Sub(last.at); age < 0 || age >= maxAge {
+		return nil
+	}
+	return last
+}
+
+// acquire takes the lock. The caller must call release.
+func (r *Ring) acquire(ctx context.Context) error {
+	select {
+	case r.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the signing keys: %w", ctx.Err())
+	}
+}
+
+func (r *Ring) release() { <-r.lock }
+
+// readForRequest reads the store for a request. It goes on if the caller goes
+// away, since other requests wait for what it reads.
+func (r *Ring) readForRequest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	_, err := r.read(ctx)
+	return err
+}
+
+// read takes over what the store holds and returns it, with the keys by the time
+// at which they begin to sign. The caller must have the lock.
+func (r *Ring) read(ctx context.Context) (stored store.Ring, err error) {
+	// Last: a call that sees the reading also sees the keys.
+	defer func() { r.lastRead.Store(&reading{r.cfg.Now(), err}) }()
+	if stored, err = r.cfg.Store.Ring(ctx); err != nil {
+		return stored, fmt.Errorf("read the signing keys: %w", err)
+	}
+	slices.SortFunc(stored.Keys, func(a, b store.SigningKey) int {
+		return cmp.Or(a.NotBefore.Compare(b.NotBefore), cmp.Compare(a.ID, b.ID))
+	})
+	return stored, r.open(stored.Keys)
+}
+
+// open makes the keys of the records those of the ring. On an error, or if there
+// are no records, the ring stays as it was.
+func (r *Ring) open(records []store.SigningKey) error {
+	if len(records) == 0 {
+		return nil
+	}
+	keys := make([]key, len(records))
+	for i, record := range records {
+		signer, err := r.signerOf(&record)
+		if err != nil {
+			return fmt.Errorf("open the signing keys: %w", err)
+		}
+		keys[i] = key{record, signer}
+	}
+	return r.publish(keys)
+}
+
+// publish makes keys the ones that sign, verify and are published.
+func (r *Ring) publish(keys []key) error {
+	set := &keySet{keys: keys, verify: make(map[string]bearer.Key, len(keys))}
+	public := make([]jose.PublicKey, len(keys))
+	for i, k := range keys {
+		p := k.signer.Public()
+		public[i], set.verify[p.ID] = p, bearer.Key{ID: p.ID, Algorithm: string(p.Algorithm), Public: p.Key}
+	}
+	var err error
+	if set.jwks, err = jose.MarshalKeySet(public); err != nil {
+		return fmt.Errorf("publish signing keys: %w", err)
+	}
+	r.current.Store(set)
+	return nil
+}

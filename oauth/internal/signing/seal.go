@@ -1,0 +1,94 @@
+package signing
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// sealDomain separates what is sealed here from any other use of a key.
+const sealDomain = "latchkey signing key"
+
+// sealer seals and opens private keys with AES-256-GCM. It never changes.
+type sealer struct {
+	issuer string
+	newest int // version
+	aeads  map[int]cipher.AEAD
+}
+
+func newSealer(issuer string, keys map[int][32]byte) (*sealer, error) {
+	s := &sealer{issuer: issuer, aeads: make(map[int]cipher.AEAD, len(keys))}
+	for version, key := range keys {
+		block, err := aes.NewCipher(key[:])
+		if err == nil {
+			// A random nonce of 96 bits is safe for 2^32 uses; a ring makes one for
+			// each key and each change of the seal key.
+			s.aeads[version], err = cipher.NewGCMWithRandomNonce(block)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("seal key %d: %w", version, err)
+		}
+		s.newest = max(s.newest, version)
+	}
+	return s, nil
+}
+
+// seal puts the private key, as PKCS #8, into the record.
+func (s *sealer) seal(record *store.SigningKey, private []byte) {
+	record.SealKey = s.newest
+	record.Sealed = s.aeads[s.newest].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
+}
+
+// open returns the private key of the record as PKCS #8.
+func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
+	aead := s.aeads[record.SealKey]
+	if aead == nil {
+		return nil, fmt.Errorf("Config.SealKeys has no version %d, which sealed the signing key %.64q", record.SealKey, record.ID)
+	}
+	private, err := aead.Open(nil, nil, record.Sealed, s.bound(record))
+	if err != nil {
+		return nil, fmt.Errorf("Config.SealKeys: version %d does not open the signing key %.64q: it is not the key that sealed it, or the record was changed, or made for another issuer than %q",
+			record.SealKey, record.ID, s.issuer)
+	}
+	return private, nil
+}
+
+// signerOf opens a record, unless the ring has the same one: opening takes time,
+// and so does the comparison of two copies of a key for each verified token.
+func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
+	for _, k := range r.current.Load().keys {
+		if k.ID == record.ID && k.Algorithm == record.Algorithm && bytes.Equal(k.Sealed, record.Sealed) {
+			return k.signer, nil
+		}
+	}
+	text, err := r.sealer.open(record)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.ParsePKCS8PrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("the signing key %.64q holds no private key", record.ID)
+	}
+	signer, err := jose.NewSigner(jose.Algorithm(record.Algorithm), record.ID, private)
+	if err != nil {
+		return nil, fmt.Errorf("the signing key %.64q: %w", record.ID, err)
+	}
+	return signer, nil
+}
+
+// bound is what a sealed key belongs to: it opens under no other kid, algorithm or
+// issuer. Each part follows its length, so no part can pass for two.
+func (s *sealer) bound(record *store.SigningKey) []byte {
+	var data []byte
+	for _, part := range []string{sealDomain, record.ID, record.Algorithm, s.issuer} {
+		data = binary.BigEndian.AppendUint32(data, uint32(len(part))) //nolint:gosec // a record is no 4 GiB
+		data = append(data, part...)
+	}
+	return data
+}

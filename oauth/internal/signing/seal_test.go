@@ -1,0 +1,152 @@
+package signing_test
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/internal/signing"
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
+)
+
+// opened opens a record as it is documented to be sealed, without our code.
+func opened(t testing.TB, version int, record store.SigningKey) []byte {
+	t.Helper()
+	require.Equal(t, version, record.SealKey)
+	key := sealKey(version)
+	var bound []byte
+	for _, part := range []string{"latchkey signing key", record.ID, record.Algorithm, issuer} {
+		bound = binary.BigEndian.AppendUint32(bound, uint32(len(part)))
+		bound = append(bound, part...)
+	}
+	block, err := aes.NewCipher(key[:])
+	require.NoError(t, err)
+	gcm, err := cipher.NewGCM(block)
+	require.NoError(t, err)
+	private, err := gcm.Open(nil, record.Sealed[:12], record.Sealed[12:], bound)
+	require.NoError(t, err)
+	return private
+}
+
+func TestStoreHoldsNoPrivateKey(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	srv := f.server()
+	f.clock.Advance(30*24*time.Hour - 10*time.Minute)
+	require.NoError(t, f.step(srv))
+	ring := f.ring()
+	require.Len(t, ring.Keys, 2)
+	marshalled, err := json.Marshal(ring)
+	require.NoError(t, err)
+	dump := fmt.Sprintf("%s %v %+v", marshalled, ring, ring) + f.log.String()
+	for _, record := range ring.Keys {
+		text := opened(t, 1, record)
+		parsed, err := x509.ParsePKCS8PrivateKey(text)
+		require.NoError(t, err)
+		private, err := parsed.(*ecdsa.PrivateKey).Bytes()
+		require.NoError(t, err)
+		require.False(t, bytes.Contains(record.Sealed, private), "B11")
+		key := sealKey(1)
+		harness.SearchFor(t, dump, string(text), string(private), string(key[:]))
+	}
+	require.NotEqual(t, ring.Keys[0].Sealed[:12], ring.Keys[1].Sealed[:12], "a nonce of its own")
+}
+
+// TestSealAnew moves a ring from one seal key to the next.
+func TestSealAnew(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	old := f.server()
+	f.clock.Advance(30*24*time.Hour - 10*time.Minute)
+	require.NoError(t, f.step(old))
+	token, _ := f.login(old)
+	before := f.ring()
+	kids := f.published(old)
+	require.Len(t, before.Keys, 2)
+
+	both := f.server(func(c *signing.Config) { c.SealKeys = sealKeys(2, 1) })
+	after := f.ring()
+	require.Equal(t, before.Version+1, after.Version, "in one write")
+	for i, record := range after.Keys {
+		require.Equal(t, 2, record.SealKey)
+		require.Equal(t, opened(t, 1, before.Keys[i]), opened(t, 2, record))
+		record.SealKey, record.Sealed = before.Keys[i].SealKey, before.Keys[i].Sealed
+		require.Equal(t, before.Keys[i], record, "nothing else changed")
+	}
+	require.Equal(t, kids, f.published(both))
+	require.NoError(t, f.step(both))
+	require.Equal(t, after, f.ring(), "and once")
+
+	t.Run("then the old one can go", func(t *testing.T) {
+		f := f.at(t)
+		srv := f.server(func(c *signing.Config) { c.SealKeys = sealKeys(2) })
+		require.Equal(t, kids, f.published(srv))
+		_, err := srv.Verifier().Verify(t.Context(), token)
+		require.NoError(t, err)
+	})
+	t.Run("a replica that lacks the new one keeps what it has", func(t *testing.T) {
+		f := f.at(t)
+		require.ErrorContains(t, f.step(old), `Config.SealKeys has no version 2, which sealed the signing key "`+kids[0]+`"`)
+		require.Equal(t, kids, f.published(old))
+		fresh, _ := f.login(old)
+		_, err := both.Verifier().Verify(t.Context(), fresh)
+		require.NoError(t, err)
+	})
+	t.Run("and cannot start", func(t *testing.T) {
+		f := f.at(t)
+		srv, err := f.try()
+		require.ErrorContains(t, err, "Config.SealKeys has no version 2")
+		require.Nil(t, srv)
+		require.Equal(t, after, f.ring())
+	})
+}
+
+// sealedOnce is a record of sealKey(1) for https://a.example: what one release
+// sealed, the next ones open.
+func sealedOnce(t testing.TB) store.SigningKey {
+	t.Helper()
+	sealed, err := base64.StdEncoding.DecodeString("1zdf5I06KRajeY9UU+gIOeAHwYEpJ2pJS2BQFen9swgtDFINO2JB" +
+		"DK9S8tL8koau9cinK8tztcO1WGocfrOaaxzHD7bz3r2ivukzxw==")
+	require.NoError(t, err)
+	return store.SigningKey{
+		ID: "Is8VkHi_IUEeg_CU34MTIdbsB37Zekg2v1zejFFqIfQ", Algorithm: "EdDSA", Sealed: sealed, SealKey: 1, Created: start, NotBefore: start,
+	}
+}
+
+// FuzzSealed changes a record: whatever is not what was sealed opens nothing,
+// makes no new ring and panics nobody.
+func FuzzSealed(fz *testing.F) {
+	f := newFleet(fz)
+	good := sealedOnce(fz)
+	fz.Add(good.ID, good.Algorithm, good.Sealed, good.SealKey)
+	fz.Add("", "", []byte(nil), 0)
+	fz.Add(good.ID, "ES256", good.Sealed, 1)
+	fz.Add(good.ID, "HS256", good.Sealed[:11], 1)
+	fz.Add("a", good.Algorithm, good.Sealed[:28], -1)
+	fz.Fuzz(func(t *testing.T, id, algorithm string, sealed []byte, version int) {
+		record := good
+		record.ID, record.Algorithm, record.Sealed, record.SealKey = id, algorithm, slices.Clone(sealed), version
+		f := f.at(t)
+		f.store = memstore.New()
+		require.NoError(t, f.store.SigningKeys.SetRing(t.Context(), store.Ring{Keys: []store.SigningKey{record}}))
+		f.keys = f.store.SigningKeys
+		same := id == good.ID && algorithm == good.Algorithm && bytes.Equal(sealed, good.Sealed) && version == good.SealKey
+		srv, err := f.try()
+		require.Equal(t, same, err == nil, "%v", err)
+		require.Equal(t, same, srv != nil)
+		require.Equal(t, int64(1), f.ring().Version)
+	})
+}
