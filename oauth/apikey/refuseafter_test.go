@@ -28,6 +28,7 @@ func TestRefuseAfter(t *testing.T) {
 		store  time.Duration
 		ends   time.Duration // of the request's context
 		over   bool          // the budget was used up before
+		down   bool
 		want   any
 		after  time.Duration
 	}{
@@ -44,7 +45,8 @@ func TestRefuseAfter(t *testing.T) {
 		{name: "longer", config: time.Second, id: "live", want: apikey.ErrInvalidCredentials, after: time.Second},
 		{name: "off", config: -1, id: "live", store: ms, want: apikey.ErrInvalidCredentials, after: ms},
 		{name: "the request ends", id: "live", ends: 10 * ms, want: apikey.ErrInvalidCredentials, after: 10 * ms},
-		{name: "an outage", id: "live", store: 40 * ms, ends: 10 * ms, want: store.ErrUnavailable, after: 10 * ms},
+		{name: "an outage", id: "live", down: true, want: store.ErrUnavailable},
+		{name: "a store that hangs", id: "live", store: 40 * ms, ends: 10 * ms, want: store.ErrUnavailable, after: 10 * ms},
 		{name: "a right secret", id: "live", secret: "right", store: ms, after: ms},
 		{name: "a right secret of a disabled key", id: "disabled", secret: "right", want: new(*apikey.RefusedError)},
 	} {
@@ -58,10 +60,11 @@ func TestRefuseAfter(t *testing.T) {
 			t.Run(tc.name+", "+call, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var delay time.Duration
+					var fails error
 					st := harness.Tapped(memstore.New(), func(ctx context.Context, _ string) error {
 						select {
 						case <-time.After(delay):
-							return nil
+							return fails
 						case <-ctx.Done():
 							return ctx.Err()
 						}
@@ -90,10 +93,13 @@ func TestRefuseAfter(t *testing.T) {
 						defer cancel()
 					}
 					delay = tc.store
+					if tc.down {
+						fails = errDown
+					}
 					start := time.Now()
 					err := do(ctx, r, c)
 					require.Equal(t, tc.after, time.Since(start))
-					delay = 0
+					delay, fails = 0, nil
 					switch want := tc.want.(type) {
 					case nil:
 						require.NoError(t, err)

@@ -117,8 +117,8 @@ func TestSlowGate(t *testing.T) {
 				result := make(chan error, 1)
 				go func() { result <- gate.Enter(ctx, "a") }()
 				synctest.Wait()
-				go cancel()
-				gate.Leave("busy-1")
+				cancel()
+				gate.Leave("busy-1") // mostly before the other runs
 				if <-result == nil {
 					gate.Leave("a")
 				}
@@ -205,7 +205,7 @@ func TestSlowGateIsFair(t *testing.T) {
 					continue
 				}
 				passed[started.of]++
-				require.LessOrEqual(t, len(begun)-1-asked[started.of], 3, "at most one turn of each other key, and one that began with it")
+				require.LessOrEqual(t, len(begun)-1-asked[started.of], 2, "at most one turn of each other key")
 				asked[started.of] = len(begun)
 				ask(started.key, started.of)
 			}
