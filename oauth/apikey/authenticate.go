@@ -75,14 +75,13 @@ func (s *Service) proved(ctx context.Context, c Credentials, l *Login) error {
 		return s.refuse(c, l, s.failed(ctx, c, l.now, errMalformed))
 	}
 	ok, err := s.prove(ctx, c, l, generated)
-	switch {
-	case err != nil:
-		err = s.refuse(c, l, err)
-	case ok:
+	if ok {
 		return nil
-	default:
-		err = s.refuse(c, l, s.failed(ctx, c, l.now, ErrInvalidCredentials))
 	}
+	if err == nil {
+		err = s.failed(ctx, c, l.now, ErrInvalidCredentials)
+	}
+	err = s.refuse(c, l, err)
 	if !errors.Is(err, store.ErrUnavailable) {
 		s.hold(ctx, start)
 	}
