@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
@@ -74,6 +75,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		LoginTimeout:     time.Minute, // a busy machine is no outage
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
+		Keys:             apikey.Config{RefuseAfter: -1},
 	}
 	mux := http.NewServeMux()
 	web := httptest.NewUnstartedServer(mux)

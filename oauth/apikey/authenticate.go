@@ -36,10 +36,10 @@ func (l *Login) Key() store.Key {
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
-// whatever the key's state, and take the same time (imported slow digests
-// excepted); too many of those are a *ThrottledError, while a correct
-// generated secret is never throttled. Who proves a secret of a key that may
-// not log in gets a *RefusedError. An outage wraps store.ErrUnavailable.
+// whatever the key's state, and both come after Config.RefuseAfter; too many
+// of those are a *ThrottledError, while a correct generated secret is never
+// throttled. Who proves a secret of a key that may not log in gets a
+// *RefusedError. An outage wraps store.ErrUnavailable.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
 	login := new(Login)
 	if err := s.authenticate(ctx, c, login); err != nil {
@@ -65,47 +65,44 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) err
 	return nil
 }
 
-// proved is prove for a caller who is told of a refusal, and cannot tell from
-// its duration what was found.
+// proved finds the key and checks the secret, and nothing else. The time that
+// a refusal takes does not tell what was found.
 func (s *Service) proved(ctx context.Context, c Credentials, l *Login) error {
 	start := realTime()
-	err := s.prove(ctx, c, l)
-	if err == nil {
+	generated := checkSecret(s.cfg.SecretPrefix, c.Secret) == nil
+	if !generated && !s.cfg.Imported || !validID(c.ID) || len(c.Secret) > maxImportedSecret {
+		// Nothing that this service made looks like this: no read.
+		return s.refuse(c, l, s.failed(ctx, c, l.now, errMalformed))
+	}
+	ok, err := s.prove(ctx, c, l, generated)
+	if ok {
 		return nil
 	}
+	if err == nil {
+		err = s.failed(ctx, c, l.now, ErrInvalidCredentials)
+	}
 	err = s.refuse(c, l, err)
-	if !errors.Is(err, errMalformed) {
-		s.pauser.until(ctx, start)
+	if !errors.Is(err, store.ErrUnavailable) {
+		s.hold(ctx, start)
 	}
 	return err
 }
 
-// prove finds the key and checks the secret, and nothing else.
-func (s *Service) prove(ctx context.Context, c Credentials, l *Login) error {
-	malformed := checkSecret(s.cfg.SecretPrefix, c.Secret)
-	if malformed != nil && !s.cfg.Imported || !validID(c.ID) || len(c.Secret) > maxImportedSecret {
-		// Nothing that this service made looks like this: no read.
-		return s.failed(ctx, c, l.now, errMalformed)
-	}
-	err := lookupInto(ctx, s.reads, c.ID, &l.found)
+func (s *Service) prove(ctx context.Context, c Credentials, l *Login, generated bool) (ok bool, err error) {
+	err = lookupInto(ctx, s.reads, c.ID, &l.found)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("apikey: find key: %w", outage(err))
+		return false, fmt.Errorf("apikey: find key: %w", outage(err))
 	}
-	var ok bool
-	err = nil
-	if malformed == nil {
+	if generated {
 		ok, err = s.checkGenerated(ctx, l, c.Secret)
+		if ok || err != nil {
+			return ok, err
+		}
 	}
-	if !ok && err == nil && s.cfg.Imported {
-		ok, err = s.checkImportedSecret(ctx, l, c)
+	if !s.cfg.Imported {
+		return false, nil
 	}
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return s.failed(ctx, c, l.now, ErrInvalidCredentials)
-	}
-	return nil
+	return s.checkImportedSecret(ctx, l, c)
 }
 
 // checkGenerated compares a secret of Latchkey's own format: exactly one
@@ -136,20 +133,28 @@ func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (b
 }
 
 // checkImportedSecret compares a secret that came with Import: the digests it
-// may match are few, and the slow ones run under a gate and after the budget.
-func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentials) (bool, error) {
+// may match are few, and the slow ones run under a gate and after a budget of
+// their own: only guesses at such digests spend it. One that the gate turned
+// away counts as well, since it was compared with what the gate remembers.
+func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentials) (ok bool, err error) {
+	guessed := false
+	defer func() {
+		if guessed && !ok {
+			s.guesses.fail(ctx, c.Address, c.ID, l.now)
+		}
+	}()
 	for _, kept := range l.found.Key.Secrets {
 		if ended(kept.NotAfter, l.now) || kept.ID == secretID(c.Secret) {
 			continue
 		}
 		b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: c.Secret}
-		var ok, outdated bool
-		var err error
+		var outdated bool
 		if isSlow(kept.Digest) {
-			if wait, over := s.budget.over(ctx, c.Address, c.ID, l.now); over {
+			if wait, over := s.guesses.over(ctx, c.Address, c.ID, l.now); over {
 				return false, &ThrottledError{RetryAfter: wait}
 			}
-			ok, err = s.slow.verify(ctx, kept.Digest, c.Secret)
+			guessed = true
+			ok, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, c.Secret)
 			outdated = kept.Generated
 		} else {
 			ok, outdated, err = s.hasher.verify(kept.Digest, b)

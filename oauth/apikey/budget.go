@@ -13,7 +13,10 @@ import (
 
 // Budgets bound failed logins, a minute, in this process. A budget is spent by
 // failures only and refills evenly; no failure of one address keeps another
-// from logging in. The zero value sets the defaults.
+// from logging in, nor a right secret. Only a secret with a slow digest, which a
+// person may have chosen, is not compared beyond a budget. That one is of the
+// same size, and guesses at such secrets alone spend it. The zero value sets
+// the defaults.
 type Budgets struct {
 	// PerAddress is how many failures one address has a minute; an IPv6
 	// address counts as its /64, and all unknown addresses as one. 0 is 120,

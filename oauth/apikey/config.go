@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,10 +62,27 @@ type Config struct {
 	// Imported accepts secrets that Latchkey did not generate, as Import
 	// brings them. While false, whatever is not of Latchkey's own format is
 	// refused before any read.
+	//
+	// Of slow digests (bcrypt, argon2id, PBKDF2) two are verified at once, one
+	// of each key, and keys take turns: a login waits for at most one
+	// verification of each other key and for those of its own key before it.
+	// 16 wait for one key, and 64 keys can wait; beyond that a login gets an
+	// outage and is to be repeated. Of up to 16,384 secrets that were right
+	// the process remembers an HMAC under a random key, so that their next
+	// login waits for nothing.
 	Imported bool
 	// Budgets bound failed logins. Zero: 120 a minute from one address, 60
 	// from one address for one key.
 	Budgets Budgets
+	// RefuseAfter is how long after a login came in an unknown id or a wrong
+	// secret is refused, so that the time does not tell which of them it was.
+	// It ends with the request's context. What is refused without a read, such
+	// as a malformed secret, is refused at once. A store that takes longer
+	// than this still tells by its time, and so does a slow digest (see
+	// Imported). A refusal that waits holds its request: how many wait at once
+	// is for the server's own limits. Default 25 ms; at most 1 second;
+	// negative: off.
+	RefuseAfter time.Duration
 
 	// TokenLifetime is how long a token lives. Default 5 minutes; 1 second to
 	// 24 hours. Policies can shorten it.
@@ -148,8 +166,9 @@ type Service struct {
 	policy   policy.Policy
 	hasher   *hasher
 	budget   *budget
+	guesses  *budget // at slow digests
 	slow     *slowGate
-	pauser   pauser
+	aligning sync.Mutex // see hold
 	uses     uses
 	tally    tally
 	refusals refusals
@@ -200,8 +219,8 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		policy:  policy.All(cfg.Policy, policy.Settings()),
 		hasher:  hash,
 		budget:  newBudget(cfg.Budgets),
+		guesses: newBudget(cfg.Budgets),
 		slow:    newSlowGate(),
-		pauser:  newPauser(),
 		uses:    newUses(),
 		tally:   newTally(),
 		removed: newReported(),
@@ -247,6 +266,12 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	}
 	if cfg.MaxClockSkew < time.Second || cfg.MaxClockSkew > time.Hour {
 		add("Config.MaxClockSkew is %s; it must be from 1s to 1h", cfg.MaxClockSkew)
+	}
+	if cfg.RefuseAfter == 0 {
+		cfg.RefuseAfter = 25 * time.Millisecond
+	}
+	if cfg.RefuseAfter > time.Second {
+		add("Config.RefuseAfter is %s; it must be at most 1s, or negative for none", cfg.RefuseAfter)
 	}
 	if cfg.Management.MaxDepth == 0 {
 		cfg.Management.MaxDepth = maxDepth

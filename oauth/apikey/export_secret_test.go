@@ -55,17 +55,26 @@ type SlowGate struct{ g *slowGate }
 
 func NewSlowGate() SlowGate { return SlowGate{newSlowGate()} }
 
-func (s SlowGate) Enter(ctx context.Context) error { return s.g.enter(ctx) }
+func (s SlowGate) Enter(ctx context.Context, key string) error { return s.g.enter(ctx, key) }
 
-func (s SlowGate) Leave() { s.g.leave() }
+func (s SlowGate) Leave(key string) { s.g.leave(key) }
 
-func (s SlowGate) Verify(ctx context.Context, stored, secret string) (bool, error) {
-	return s.g.verify(ctx, stored, secret)
+func (s SlowGate) Verify(ctx context.Context, key, stored, secret string) (bool, error) {
+	return s.g.verify(ctx, key, stored, secret)
 }
 
 func (s SlowGate) Hash(ctx context.Context, random io.Reader, secret string) (string, error) {
 	return s.g.hash(ctx, random, secret)
 }
+
+// Idle reports whether no key runs or waits.
+func (s SlowGate) Idle() bool { return len(s.g.shares) == 0 && s.g.free == slowRunning }
+
+// Matches counts what is remembered.
+func (s SlowGate) Matches() int { return len(s.g.matches) }
+
+// Remember remembers that a digest and a secret matched.
+func (s SlowGate) Remember(stored, secret string) { s.g.remember(s.g.sum(stored, secret)) }
 
 type Budget struct{ b *budget }
 

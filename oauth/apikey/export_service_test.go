@@ -34,11 +34,14 @@ func (c countedHash) Reset() {
 	c.Hash.Reset()
 }
 
+// GateOf returns the gate of s.
+func GateOf(s *Service) SlowGate { return SlowGate{s.slow} }
+
 // FillSlowGate takes all places to run a slow verification and to wait for
 // one.
 func FillSlowGate(s *Service) {
-	for range cap(s.slow.running) {
-		s.slow.running <- struct{}{}
+	s.slow.free = 0
+	for range slowKeys {
+		s.slow.shares = append(s.slow.shares, &slowShare{key: "\x00", running: true})
 	}
-	s.slow.waiting.Store(s.slow.queue)
 }

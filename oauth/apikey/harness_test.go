@@ -61,6 +61,7 @@ func rigOn(t testing.TB, st store.Store, configure ...func(*apikey.Config)) *rig
 		Now:         r.clock.Now,
 		Logger:      r.logs.Logger(),
 		Observer:    r.observe,
+		RefuseAfter: -1,
 	}
 	for _, change := range configure {
 		change(&cfg)

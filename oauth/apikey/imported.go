@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"context"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -10,12 +9,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
-
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // Bounds of an imported digest. A digest is work that whoever knows a key id
@@ -267,66 +263,3 @@ func entropyBits(secret string) float64 {
 	const printable = 95
 	return float64(len([]rune(secret))) * math.Log2(printable)
 }
-
-// slowGate lets few slow verifications run at once, and few wait. Safe for
-// concurrent use.
-type slowGate struct {
-	running chan struct{}
-	waiting atomic.Int64
-	queue   int64
-}
-
-// newSlowGate allows 2 verifications at a time, which leaves a small server a
-// processor for everybody else, and 16 to wait for them.
-func newSlowGate() *slowGate {
-	const running, queue = 2, 16
-	return &slowGate{running: make(chan struct{}, running), queue: queue}
-}
-
-// verify reports whether stored, a slow digest, is of secret. It waits for its
-// turn; where too many wait already or ctx ends first, the error wraps
-// store.ErrUnavailable.
-func (g *slowGate) verify(ctx context.Context, stored, secret string) (bool, error) {
-	d, err := parseImported(stored)
-	if err != nil {
-		return false, err
-	}
-	if err := g.enter(ctx); err != nil {
-		return false, fmt.Errorf("apikey: verify imported digest: %w", err)
-	}
-	defer g.leave()
-	ok, err := d.matches(secret)
-	if err != nil {
-		return false, fmt.Errorf("apikey: verify imported digest: %w", err)
-	}
-	return ok, nil
-}
-
-// hash is hashWeak under the gate: it costs as much as a verification.
-func (g *slowGate) hash(ctx context.Context, random io.Reader, secret string) (string, error) {
-	if err := g.enter(ctx); err != nil {
-		return "", fmt.Errorf("apikey: hash imported secret: %w", err)
-	}
-	defer g.leave()
-	return hashWeak(random, secret)
-}
-
-func (g *slowGate) enter(ctx context.Context) error {
-	select {
-	case g.running <- struct{}{}:
-		return nil
-	default:
-	}
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > g.queue {
-		return fmt.Errorf("%w: too many slow verifications wait", store.ErrUnavailable)
-	}
-	select {
-	case g.running <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
-	}
-}
-
-func (g *slowGate) leave() { <-g.running }

@@ -262,7 +262,7 @@ func TestScopes(t *testing.T) {
 // TestBruteForce: the attacker is slowed, the victim is not.
 func TestBruteForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newRig(t, func(c *apikey.Config) { c.RefuseAfter = 0 }) // the default
 		key, secret := r.create(owner, "team-a", "")
 		wrong := apikey.MustSecret(randomFrom("wrong"), "").Reveal()
 		attempt := func(c apikey.Credentials) error {
@@ -272,7 +272,7 @@ func TestBruteForce(t *testing.T) {
 		var throttled, refused atomic.Int64
 		var wg sync.WaitGroup
 		tries := harness.Rounds(25, 250)
-		for range 40 { // more than may pause exactly
+		for range 40 {
 			wg.Go(func() {
 				for range tries {
 					var limit *apikey.ThrottledError

@@ -47,7 +47,7 @@ func TestPBKDF2(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			require.NoError(t, apikey.CheckImported(tc.stored))
 			require.True(t, apikey.IsSlow(tc.stored))
-			ok, err := apikey.NewSlowGate().Verify(t.Context(), tc.stored, tc.secret)
+			ok, err := apikey.NewSlowGate().Verify(t.Context(), "key", tc.stored, tc.secret)
 			require.NoError(t, err)
 			require.Equal(t, tc.ok, ok)
 		})
@@ -93,7 +93,7 @@ func TestPBKDF2Refused(t *testing.T) {
 			require.ErrorAs(t, err, &refused)
 			require.Contains(t, refused.Reason, tc.says)
 			require.NotContains(t, err.Error(), sum)
-			_, err = apikey.NewSlowGate().Verify(t.Context(), tc.digest, "s")
+			_, err = apikey.NewSlowGate().Verify(t.Context(), "key", tc.digest, "s")
 			require.Error(t, err, "the caps hold for what is read back, too")
 		})
 	}
@@ -127,7 +127,7 @@ func BenchmarkPBKDF2(b *testing.B) {
 		b.Run(i, func(b *testing.B) {
 			gate, stored := apikey.NewSlowGate(), strings.Replace(ory256, "100000", i, 1)
 			for b.Loop() {
-				_, _ = gate.Verify(b.Context(), stored, "test")
+				_, _ = gate.Verify(b.Context(), "key", stored, "test")
 			}
 		})
 	}

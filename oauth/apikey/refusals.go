@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -33,6 +34,39 @@ func (s *Service) refuse(c Credentials, l *Login, err error) error {
 	}
 	return err
 }
+
+// maxYields takes longer than a millisecond. In a bubble of testing/synctest
+// the time stands still meanwhile.
+const maxYields = 10_000
+
+// hold keeps a refusal back until Config.RefuseAfter has passed since start, or
+// ctx ends. On Linux an idle process waits for whole milliseconds (epoll_wait),
+// and what the store took would come out again as a fraction of one. So it
+// first yields until a whole one has passed; one refusal at a time, since
+// several hide the difference among themselves.
+func (s *Service) hold(ctx context.Context, start time.Time) {
+	passed := realTime().Sub(start)
+	if passed >= s.cfg.RefuseAfter {
+		return
+	}
+	if s.aligning.TryLock() {
+		whole := (passed + time.Millisecond - 1).Truncate(time.Millisecond)
+		for yields := 0; passed < whole && yields < maxYields; yields++ {
+			runtime.Gosched()
+			passed = realTime().Sub(start)
+		}
+		s.aligning.Unlock()
+	}
+	timer := time.NewTimer(s.cfg.RefuseAfter - passed)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// realTime is not the host's clock: it is the wire that must not tell.
+func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // reasonOf names a refusal, and says whether the secret had been proved.
 func reasonOf(err error) (string, bool) {

@@ -11,17 +11,19 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// wrongSecretStates makes a key in every state and returns the ids, by state.
-func wrongSecretStates(t *testing.T, r *rig) map[string]string {
+// wrongSecretStates makes a key in every state and returns the ids and the
+// secrets, by state.
+func wrongSecretStates(t *testing.T, r *rig) (map[string]string, map[string]apikey.Secret) {
 	ctx := context.Background()
+	secrets := map[string]apikey.Secret{}
 	ids := map[string]string{"unknown": "2f8a2f64-6a2b-4d55-9a57-3f1f1a1f9a10"}
 	for _, state := range []string{"live", "disabled", "expired", "deleted"} {
-		key, _ := r.create(admin, "team-a", "project.list", func(s *apikey.Spec) {
+		key, secret := r.create(admin, "team-a", "project.list", func(s *apikey.Spec) {
 			if state == "expired" {
 				s.Expiry = apikey.ExpiresAt(noon.Add(time.Second))
 			}
 		})
-		ids[state] = key.ID
+		ids[state], secrets[state] = key.ID, secret
 		switch state {
 		case "disabled":
 			_, err := r.Disable(ctx, admin, key.ID)
@@ -31,7 +33,7 @@ func wrongSecretStates(t *testing.T, r *rig) map[string]string {
 		}
 	}
 	r.clock.Advance(time.Minute)
-	return ids
+	return ids, secrets
 }
 
 // TestWrongSecretLooksAlike: whatever the id, one error.
@@ -39,7 +41,8 @@ func TestWrongSecretLooksAlike(t *testing.T) {
 	for name, imported := range map[string]bool{"": false, ", with imports": true} {
 		r := newRig(t, func(c *apikey.Config) { c.Imported = imported })
 		wrong := apikey.MustSecret(randomFrom("wrong"), "").Reveal()
-		for state, id := range wrongSecretStates(t, r) {
+		ids, _ := wrongSecretStates(t, r)
+		for state, id := range ids {
 			t.Run("B02 "+state+name, func(t *testing.T) {
 				login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: id, Secret: wrong})
 				require.Nil(t, login)

@@ -24,11 +24,11 @@ func TestTimingWrongSecret(t *testing.T) {
 	const bound = 4.5
 	unbounded := func(c *apikey.Config) {
 		c.Budgets = apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}
-		c.Observer = nil
+		c.Observer, c.RefuseAfter = nil, 0
 	}
 	over := func(by time.Duration) (*rig, map[string]string) {
 		plain := newRig(t, unbounded)
-		ids := wrongSecretStates(t, plain)
+		ids, _ := wrongSecretStates(t, plain)
 		st := plain.store
 		st.Keys, st.Epochs = slowWithKnown{st.Keys, by}, besides{st.Epochs}
 		r := rigOn(t, st, unbounded)
@@ -40,8 +40,9 @@ func TestTimingWrongSecret(t *testing.T) {
 		by      time.Duration
 		samples int
 	}{
-		{"B02 a store in memory", 0, harness.Rounds(40, 20_000)},
+		{"B02 a store in memory", 0, harness.Rounds(40, 2_000)},
 		{"B02 a store that takes 0.3 ms longer where there is a key", 300 * time.Microsecond, 150},
+		{"B02 a store that takes 10 ms longer where there is a key", 10 * time.Millisecond, 40},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, ids := over(tc.by)
@@ -55,8 +56,8 @@ func TestTimingWrongSecret(t *testing.T) {
 			t.Error("the states can be told apart in the third round too")
 		})
 	}
-	t.Run("B02 what takes longer than the step of refusals is noticed", func(t *testing.T) {
-		r, ids := over(6 * time.Millisecond)
+	t.Run("B02 what takes longer than Config.RefuseAfter is noticed", func(t *testing.T) {
+		r, ids := over(30 * time.Millisecond)
 		require.Greater(t, compareStates(r, ids, 40), bound)
 	})
 }
