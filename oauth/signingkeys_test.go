@@ -159,6 +159,31 @@ type durableRing struct{ store.SigningKeys }
 
 func (durableRing) Durable() bool { return true }
 
+// TestNewReadsTheKeys: the tests of package signing have more faults.
+func TestNewReadsTheKeys(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.server()
+	before := f.ring()
+	srv, err := f.try(func(c *oauth.Config) { c.Issuer = "https://b.example" })
+	require.ErrorContains(t, err, `oauth: open the signing keys: Config.SealKeys: version 1 does not open the signing key`)
+	require.ErrorContains(t, err, `made for another issuer than "https://b.example"`)
+	require.Nil(t, srv)
+	require.Equal(t, before, f.ring())
+}
+
+func TestSigningAlgorithm(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{"ES256", "EdDSA", "RS256", "PS256"} {
+		t.Run(algorithm, func(t *testing.T) {
+			w := newWorld(t, func(s *setup) { s.config.SigningAlgorithm = algorithm })
+			token := w.login(w.key.ID, w.secret)
+			require.Equal(t, algorithm, harness.Head(t, token)["alg"])
+			require.Equal(t, http.StatusOK, w.call(token))
+		})
+	}
+}
+
 // storeClock is a store with a clock.
 type storeClock struct {
 	store.Upkeep
