@@ -112,13 +112,13 @@ func (c *call) texts() []string {
 }
 
 // send sends calls to the server of the records, in one pipeline, and returns the
-// first failure. Before them goes a deletion of what never is there. A server refuses
+// first failure. After them goes a deletion of what never is there. A server refuses
 // that if it was demoted, or if its replicas have left (min-replicas-to-write): what
 // it says may be out of date. One whose memory or disk is full still answers.
 func (db *database) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
 	check.harmless = []string{"OOM", "MISCONF"}
-	return db.sendTo(ctx, db.recordsServer, append([]*call{check}, calls...))
+	return db.sendTo(ctx, db.recordsServer, append(slices.Clip(calls), check))
 }
 
 // spread sends calls to the servers that hold their keys.
