@@ -85,11 +85,8 @@ func keepUntil(end, now time.Time) int64 {
 	return (min(max(end.Sub(now), 0), century-skew) + skew).Milliseconds()
 }
 
-// durably sends one call and waits until as many replicas have it as the
-// configuration asks for.
-//
-// WAIT speaks of the last write of its own connection, which is none where the
-// client had to send the call again: a write between both stands for it.
+// durably sends one call, which writes, and waits until as many replicas have it as
+// the configuration asks for.
 func (db *database) durably(ctx context.Context, c *call) error {
 	server, err := db.recordsServer(ctx)
 	if err != nil {
@@ -99,12 +96,12 @@ func (db *database) durably(ctx context.Context, c *call) error {
 	if _, followed := db.followed.Load(addr); followed {
 		need = max(need, 1)
 	}
-	write, wait := db.waiting(need)
+	wait := db.waiting(need)
 	info := command("info", "replication")
 	info.harmless = anyError // a server that does not tell has no replicas that we know of; Check says so
 	calls := []*call{c}
 	if need > 0 {
-		calls = append(calls, write, wait)
+		calls = append(calls, wait)
 	}
 	if db.wait == 0 {
 		calls = append(calls, info)
@@ -120,11 +117,11 @@ func (db *database) durably(ctx context.Context, c *call) error {
 		return nil
 	}
 	if db.wait == 0 && need == 0 {
-		// The first replica that this process sees here.
+		// The first replica that this process sees here. WAIT speaks of the last
+		// write of its own connection, so one goes with it.
 		db.followed.Store(addr, true)
-		need = 1
-		write, wait = db.waiting(need)
-		if err := db.send(ctx, write, wait); err != nil {
+		need, wait = 1, db.waiting(1)
+		if err := db.send(ctx, command("set", db.layout.record("waited"), "1", "px", skew.Milliseconds()), wait); err != nil {
 			return err
 		}
 	}
@@ -134,10 +131,8 @@ func (db *database) durably(ctx context.Context, c *call) error {
 	return nil
 }
 
-func (db *database) waiting(replicas int) (write, wait *call) {
-	write = command("set", db.layout.record("waited"), "1", "px", skew.Milliseconds())
-	write.harmless = anyError
-	return write, command("wait", replicas, db.waitTimeout.Milliseconds())
+func (db *database) waiting(replicas int) *call {
+	return command("wait", replicas, db.waitTimeout.Milliseconds())
 }
 
 // replicas counts those in an answer to INFO that have their first copy: one

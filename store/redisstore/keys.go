@@ -12,6 +12,9 @@ type keyTable struct{ db *database }
 
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
+	if k.Workspace == "" {
+		return fail("create key", errNoWorkspace)
+	}
 	head, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),

@@ -12,14 +12,19 @@ import (
 // server's clock.
 type limiter struct{ db *database }
 
+// maxWindow keeps differences of nanoseconds exact in a script.
+const maxWindow = 100 * 24 * time.Hour
+
 var errStep = errors.New("the step must not be negative")
 
 // Advance implements store.Limiter. A negative step is an error and counts
-// nothing. A call whose answer was lost may have counted.
+// nothing. A window beyond 100 days counts as 100 days. A call whose answer was lost may
+// have counted.
 func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (time.Duration, bool, error) {
 	if by < 0 {
 		return 0, false, fail("advance limiter", errStep)
 	}
+	window = min(window, maxWindow)
 	c := evaluate(l.db.scripts.advance, []string{l.db.layout.limit(id)},
 		int64(by/time.Second), int64(by%time.Second), int64(window/time.Second), int64(window%time.Second))
 	if err := l.db.spread(ctx, c); err != nil {

@@ -120,7 +120,7 @@ func decodeWorkspace(id, text, count string) (store.Workspace, error) {
 		w.Version, w.Epoch, w.Deleted, w.Updated, w.Suspended = d.number(), d.number(), d.flag(), d.instant(), d.flag()
 		w.Rules = d.rules()
 	}
-	if d.failed {
+	if d.failed || d.text != "" {
 		return store.Workspace{}, errRecord
 	}
 	if d.text = count; count != "" {
@@ -143,7 +143,7 @@ func decodeInstance(text string) (store.Instance, error) {
 	for i := range in.RemindBefore {
 		in.RemindBefore[i] = time.Duration(d.number())
 	}
-	if d.failed {
+	if d.failed || d.text != "" {
 		return store.Instance{}, errRecord
 	}
 	return in, nil

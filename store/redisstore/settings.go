@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -30,6 +31,10 @@ func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.C
 	return fail("save settings", err)
 }
 
+// errNoWorkspace: an empty id would name the instance's settings and the orders of
+// all workspaces.
+var errNoWorkspace = errors.New("the workspace has no id")
+
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
 	w, err := s.workspace(ctx, id)
@@ -47,6 +52,9 @@ func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, e
 
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
+	if w.ID == "" {
+		return fail("save workspace settings", errNoWorkspace)
+	}
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
 		args: []any{settingsField(w.ID), w.Version, flag(c.EndTokens), encodeSettings(w.Updated, w.Suspended, &w.Rules)},
@@ -62,6 +70,9 @@ func workspaceNotice(id string) *store.Notice {
 // deleted, so that none of its keys is found any more. Others then remove the
 // keys, 200 each; where they are interrupted, Upkeep.Purge goes on.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
+	if id == "" {
+		return fail("delete workspace", errNoWorkspace)
+	}
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notice: workspaceNotice(id),
 		args: []any{escape(id), sortable(at), encodeSettings(at, false, &store.Rules{})},

@@ -63,11 +63,12 @@ end
 local function settingsOf(field)
   local text = redis.call('HGET', settings, field)
   if not text then return '0', '0', '0', nil end
-  return string.match(text, '^([^ ]*) ([^ ]*) ([^ ]*) (.*)$')
+  return string.match(text, '^(%d+) (%d+) ([01]) (.*)$')
 end
 
 local function isDeleted(workspace)
-  local _, _, deleted = settingsOf('w' .. workspace)
+  local version, _, deleted = settingsOf('w' .. workspace)
+  if not version then error('the settings of a workspace cannot be read') end
   return deleted == '1'
 end
 
@@ -107,7 +108,9 @@ local function bury(id, record, when)
 end
 
 -- made writes what goes with a change, and publishes the notice. Each names the
--- change before, so that a number that a failover used twice shows.
+-- change before, so that a number that a failover used twice shows. What cannot be
+-- read raises an error here, before anything is written: Redis undoes nothing.
+local streamN, streamLast = string.match(redis.call('GET', stream) or '0 ', '^(%d+) (.*)$')
 local function made()
   for _, e in ipairs(added) do
     if redis.call('HSETNX', events, e[1], e[3]) == 1 then
@@ -118,18 +121,21 @@ local function made()
   flush()
   if onceValue ~= '' then redis.call('SET', once, onceValue, 'PX', lifetime(onceLife)) end
   if notice ~= '' then
-    local n, before = string.match(redis.call('GET', stream) or '0 ', '^([^ ]*) (.*)$')
-    local last = following(n) .. ' ' .. request
+    local last = following(streamN) .. ' ' .. request
     redis.call('SET', stream, last)
-    redis.call('PUBLISH', channel, before .. ' ' .. last .. ' ' .. notice)
+    redis.call('PUBLISH', channel, streamLast .. ' ' .. last .. ' ' .. notice)
   end
   redis.call('SET', receipt, '1', 'PX', 60000)
   return 'ok'
 end
 
 -- The first checks of the contract. A client that lost the answer sends a change
--- again: it was made if its receipt is there.
-if redis.call('EXISTS', receipt) == 1 then return 'ok' end
+-- again: it was made if its receipt is there. The write gives WAIT, which speaks of
+-- its own connection, something to wait for.
+if redis.call('EXISTS', receipt) == 1 then
+  redis.call('PEXPIRE', receipt, 60000)
+  return 'ok'
+end
 if onceValue ~= '' then
   local found = redis.call('GET', once)
   if found and string.sub(found, 1, 16) > now then return 'exists' end

@@ -2,6 +2,6 @@ local id, workspace, version, when = take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
 if version ~= '0' and version ~= string.match(record, '^[^ ]*') then return 'conflict' end
-bury(id, record, when)
 if redis.call('HINCRBY', counts, workspace, -1) == 0 then redis.call('HDEL', counts, workspace) end
+bury(id, record, when)
 return made()

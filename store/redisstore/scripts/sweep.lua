@@ -6,7 +6,12 @@ if not when then return 0 end
 local places = redis.call('ZRANGEBYLEX', byCreated, '-', '+', 'LIMIT', 0, most)
 for _, place in ipairs(places) do
   local id = string.sub(place, 17)
-  bury(id, redis.call('HGET', keys, id), when)
+  local record = redis.call('HGET', keys, id)
+  if record and split(record) then
+    bury(id, record, when)
+  else
+    later('ZREM', byCreated, place) -- it cannot be read: the rest of it stays
+  end
 end
 flush()
 if #places < most then redis.call('HDEL', deleting, workspace) end

@@ -5,7 +5,7 @@ for _, use in ipairs(takeAll(3)) do
   local first, last = string.find(rest or '', '\n' .. secret .. ' ', 1, true)
   if first then
     local front, used, back = string.match(string.sub(rest, last + 1), '^([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* )([^ ]*)(.*)$')
-    if when > lastUsed or when > used then
+    if front and (when > lastUsed or when > used) then
       if when > lastUsed then lastUsed = when end
       if when > used then used = when end
       redis.call('HSET', keys, id,

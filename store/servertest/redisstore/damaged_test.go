@@ -35,9 +35,8 @@ func TestDamagedRecords(t *testing.T) {
 		}},
 		{"settings of all", "settings", "i", spoilt, instance},
 		{"reminders in words", "settings", "i", reminders("soon"), instance},
-		{"too few reminders", "settings", "i", reminders("1,2"), instance},
-		{"too many reminders", "settings", "i", reminders("1,2,3,4,5,6,7,8,9"), instance},
-		{"a reminder in words", "settings", "i", reminders("1,2,3,4,5,6,7,x"), instance},
+		{"too few reminders", "settings", "i", func(record string) string { return record[:strings.LastIndexByte(record, ' ')] }, instance},
+		{"too many reminders", "settings", "i", func(record string) string { return record + " 1" }, instance},
 		{"settings of a workspace", "settings", "wteam-a", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Settings.Workspace(ctx, "team-a")
 			return err

@@ -89,12 +89,22 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 			require.True(t, change.made())
 			_, gap := w.until(t, func(n store.Notice) bool { return n.Kind == change.notice })
 			require.False(t, gap)
-			waited, err := client.Keys(ctx, "*:waited").Result()
-			require.NoError(t, err)
-			require.NotEmpty(t, waited, "what is waited for is a write of the connection that waits, also if it had to send the call again")
-			require.NoError(t, client.Del(ctx, waited...).Err())
 		})
 	}
+	t.Run("a change that the client sends again", func(t *testing.T) {
+		proxy, err := servers.NewProxy(p.Addr())
+		require.NoError(t, err)
+		t.Cleanup(proxy.Close)
+		through := newDriver(t, newClient(t, proxy.Addr()), redisstore.Config{WaitReplicas: 1, WaitTimeout: 20 * time.Millisecond}).Store()
+		for i := range 20 {
+			proxy.CutAfter(i * 7)
+			err := through.Keys.Create(ctx, newKey("team-b", fmt.Sprint("again-", i)), store.NoLimit, store.Change{Now: noon})
+			require.ErrorIs(t, err, store.ErrUnavailable, "no replica has it")
+		}
+		w, err := s.Settings.Workspace(ctx, "team-b")
+		require.NoError(t, err)
+		require.Positive(t, w.Keys)
+	})
 }
 
 // What was acknowledged has as many replicas as were asked for, at once and in one
