@@ -55,9 +55,12 @@ func pageSize(limit int) (int, error) {
 	return limit, nil
 }
 
-// stretch is how many records one script visits, so that others come in
-// between.
-const stretch = 200
+// stretch is how many records one script visits, and batch how many one changes,
+// so that others come in between.
+const (
+	stretch = 200
+	batch   = 100
+)
 
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {

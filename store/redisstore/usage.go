@@ -38,7 +38,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		field := useField(c.Workspace, c.Key)
 		part, day := partOf(field), strconv.FormatInt(dayOf(c.Day), 10)
 		add := byPart[part]
-		if add == nil || len(add.args) > 5*stretch {
+		if add == nil || len(add.args) > 5*batch {
 			add = evaluate(u.db.scripts.count, []string{l.days(part), l.usage(part, "counted:"+newRequest())}, countedFor.Milliseconds())
 			byPart[part] = add
 			calls = append(calls, add)

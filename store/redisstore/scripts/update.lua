@@ -13,7 +13,7 @@ local lines = {}
 for i, s in ipairs(secrets) do
   lines[i] = '\n' .. s[1] .. ' ' .. (old[s[1]] or s[2]) .. ' ' .. s[3]
 end
-local oldName = placeByName(oldBody, id)
+local oldName = placeByName(string.match(oldBody, '^[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)'), id)
 if ends == '1' then epoch = raised(epoch) end
 redis.call('HSET', keys, id,
   following(version) .. ' ' .. epoch .. ' ' .. kept .. '\n' .. body .. '\n' .. lastUsed .. table.concat(lines))
