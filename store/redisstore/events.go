@@ -16,7 +16,7 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 		return fail("append events", err)
 	}
 	for len(events) > 0 {
-		n := min(len(events), stretch)
+		n := min(len(events), batch)
 		err := l.db.make(ctx, change{script: l.db.scripts.write, with: store.Change{Events: events[:n]}})
 		if err != nil {
 			return fail("append events", err)
@@ -60,7 +60,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	return store.EventPage{Events: events[:limit:limit], Next: &store.EventCursor{Time: last.Time, ID: last.ID}}, nil
 }
 
-// Prune implements store.Events, 200 events a script.
+// Prune implements store.Events, 100 events a script.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for {
@@ -77,7 +77,7 @@ func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 
 func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more bool, err error) {
 	p := page{keys: []string{l.db.layout.log(""), l.db.layout.events()}, to: "(" + sortable(before)}
-	found, more, err := l.db.visit(ctx, &p, stretch)
+	found, more, err := l.db.visit(ctx, &p, batch)
 	if err != nil || len(found) == 0 {
 		return 0, false, err
 	}

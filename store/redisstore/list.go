@@ -42,9 +42,12 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	return store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}, nil
 }
 
-// stretch is how many records one script visits, so that others come in
-// between.
-const stretch = 200
+// stretch is how many records one script visits, and batch how many one changes,
+// so that others come in between.
+const (
+	stretch = 200
+	batch   = 100
+)
 
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {

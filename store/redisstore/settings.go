@@ -68,7 +68,7 @@ func workspaceNotice(id string) *store.Notice {
 
 // DeleteWorkspace implements store.Settings. One script marks the workspace as
 // deleted, so that none of its keys is found any more. Others then remove the
-// keys, 200 each; where they are interrupted, Upkeep.Purge goes on.
+// keys, 100 each; where they are interrupted, Upkeep.Purge goes on.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	if id == "" {
 		return fail("delete workspace", errNoWorkspace)
@@ -89,11 +89,11 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 // sweep removes what is left of a deleted workspace.
 func (db *database) sweep(ctx context.Context, workspace string) error {
 	for {
-		c := db.call(change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), stretch}})
+		c := db.call(change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
 		if err := db.send(ctx, c); err != nil {
 			return err
 		}
-		if c.int() < stretch {
+		if c.int() < batch {
 			return nil
 		}
 	}

@@ -16,7 +16,7 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 		return fail("record uses", err)
 	}
 	for len(uses) > 0 {
-		n := min(len(uses), stretch)
+		n := min(len(uses), batch)
 		args := []any{n}
 		for _, use := range uses[:n] {
 			args = append(args, use.Key, escape(use.Secret), instant(use.At))
@@ -51,11 +51,11 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	}
 	purged := 0
 	for {
-		c := u.db.call(change{script: u.db.scripts.purge, args: []any{sortable(before), stretch}})
+		c := u.db.call(change{script: u.db.scripts.purge, args: []any{sortable(before), batch}})
 		if err := u.db.send(ctx, c); err != nil {
 			return purged, fail("purge deleted keys", err)
 		}
-		if purged += int(c.int()); c.int() < stretch {
+		if purged += int(c.int()); c.int() < batch {
 			return purged, nil
 		}
 	}

@@ -35,7 +35,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		field, day := usageField(c.Workspace, c.Key), dayOf(c.Day)
 		part := partOf(field)
 		add := adds[part]
-		if add == nil || len(add.args) > 5*stretch {
+		if add == nil || len(add.args) > 5*batch {
 			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+newRequest())}, countedFor.Milliseconds())
 			adds[part] = add
 			calls = append(calls, add)

@@ -18,23 +18,23 @@ end
 local function takeAll(width)
   local all = {}
   for i = 1, tonumber(take()) do
-    local one = {}
-    for j = 1, width do one[j] = take() end
-    all[i] = one
+    all[i] = {unpack(ARGV, at + 1, at + width)}
+    at = at + width
   end
   return all
 end
 
 local conditions, added = takeAll(3), takeAll(4)
 
--- later collects arguments of a command on a key, and flush calls each command
--- once: a call costs about as much as what it does.
+-- later collects arguments of the one command on a key, and flush calls it: a call
+-- costs more than what it does.
 local batches = {}
 
-local function later(command, key, ...)
-  local batch = batches[command .. key] or {command, key}
-  for _, argument in ipairs({...}) do batch[#batch + 1] = argument end
-  batches[command .. key] = batch
+local function later(command, key, first, second)
+  local batch = batches[key] or {command, key}
+  batches[key] = batch
+  batch[#batch + 1] = first
+  batch[#batch + 1] = second
 end
 
 local function flush()
@@ -88,17 +88,19 @@ local function live(id)
 end
 
 -- placeByName is namePlace of record.go, of a name that is escaped as in names.go.
-local function placeByName(body, id)
-  local name = string.match(body, '^[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)')
-  name = string.gsub(name, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
-  return string.gsub(name, '%z', '\0\255') .. '\0\1' .. id
+local function placeByName(name, id)
+  if string.find(name, '%', 1, true) then
+    name = string.gsub(name, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
+    name = string.gsub(name, '%z', '\0\255')
+  end
+  return name .. '\0\1' .. id
 end
 
 -- bury puts a tombstone in a key's place, later. byCreated and byName are those of
 -- its workspace.
 local function bury(id, record, when)
-  local head, body = split(record)
-  local place, name = string.match(head, '^[^ ]* [^ ]* [^ ]* ([^ ]*)') .. id, placeByName(body, id)
+  local place, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)')
+  place, name = place .. id, placeByName(name, id)
   later('ZREM', created, place)
   later('ZREM', byCreated, place)
   later('ZREM', names, name)

@@ -7,7 +7,7 @@ local places = redis.call('ZRANGEBYLEX', byCreated, '-', '+', 'LIMIT', 0, most)
 for _, place in ipairs(places) do
   local id = string.sub(place, 17)
   local record = redis.call('HGET', keys, id)
-  if record and split(record) then
+  if record and string.find(record, '\n[^ ]* [^ ]* [^ ]* [^ ]* ') then
     bury(id, record, when)
   else
     later('ZREM', byCreated, place) -- it cannot be read: the rest of it stays

@@ -17,7 +17,7 @@ for text in string.gmatch(secrets, '\n([^\n]*)') do
   local secretId, new, tail = string.match(text, secret)
   lines[#lines + 1] = '\n' .. secretId .. ' ' .. (old[secretId] or new) .. ' ' .. tail
 end
-local oldName = placeByName(oldBody, id)
+local oldName = placeByName(string.match(oldBody, '^[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)'), id)
 if ends == '1' then epoch = raised(epoch) end
 redis.call('HSET', keys, id,
   following(version) .. ' ' .. epoch .. ' ' .. kept .. '\n' .. body .. '\n' .. lastUsed .. table.concat(lines))
