@@ -87,7 +87,7 @@ func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	header["Pragma"] = values[2:3:3]
 	header["X-Content-Type-Options"] = values[3:4:4]
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:errcheck // the client is gone; nobody to tell
+	_, _ = w.Write(body) //nolint:errcheck // the client hung up
 }
 
 // printable keeps the characters that an error_description may hold (RFC 6749,

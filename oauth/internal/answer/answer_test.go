@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
 
-// TestTable: each row can be told, and each problem type is explained.
+// TestTable: each row has its texts, and each problem type is explained.
 func TestTable(t *testing.T) {
 	page, err := os.ReadFile("../../admin/PROBLEMS.md")
 	require.NoError(t, err)
