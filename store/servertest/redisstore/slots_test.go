@@ -104,7 +104,12 @@ func (m migration) announced(w *watcher, keys []string, last string) {
 	seen := make(map[string]bool)
 	var trace []string
 	prev := w.last
-	_, gap := w.until(m.T, func(n store.Notice) bool { seen[n.Key] = true; trace = append(trace, fmt.Sprint(n.Kind, ":", n.Sequence)); prev = n.Sequence; return n.Key == last })
+	_, gap := w.until(m.T, func(n store.Notice) bool {
+		seen[n.Key] = true
+		trace = append(trace, fmt.Sprint(n.Kind, ":", n.Sequence))
+		prev = n.Sequence
+		return n.Key == last
+	})
 	if gap {
 		trace = append(trace, fmt.Sprint("GAP at ", w.last, " prev ", prev))
 		for range 10 {
