@@ -35,7 +35,7 @@ func (c *stock) key(n int) store.Key {
 	}
 	return store.Key{
 		// The numbers are spread over the orders as random ids are.
-		ID:          fmt.Sprintf("%08x-ceea-467f-9a36-%012d", uint32(n)*2654435761, n), //nolint:gosec // spread, not counted
+		ID:          fmt.Sprintf("%08x-ceea-467f-9a36-%012d", uint32(n)*2654435761, n),
 		Workspace:   workspace,
 		Name:        fmt.Sprintf("deployment-%09d", n),
 		Permissions: scope.MustParse("project.create project.delete project.list project.read project.update"),
@@ -50,7 +50,7 @@ func (c *stock) key(n int) store.Key {
 
 func (c *stock) event(n int) store.Event {
 	return store.Event{
-		ID:   fmt.Sprintf("%08x-467f-%012d", uint32(n)*2654435761, n), //nolint:gosec // as above
+		ID:   fmt.Sprintf("%08x-467f-%012d", uint32(n)*2654435761, n),
 		Time: noon.Add(time.Duration(n) * time.Second), Actor: store.ActorRef{Kind: "owner", ID: fmt.Sprintf("person-%029d", n/100)},
 		Action: "key.rotate", Workspace: fmt.Sprint("team-", n%1000), Key: fmt.Sprint("key-", n),
 	}
