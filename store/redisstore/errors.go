@@ -121,7 +121,11 @@ func (s *script) located(err error) error {
 		return err
 	}
 	found := &scriptError{text: answer.Error()}
-	for _, call := range strings.Split(lines[number-1], "redis.call('")[1:] {
+	text, begin := lines[number-1], "redis.call('"
+	if !strings.Contains(text, begin) {
+		text, begin = s.text, "later('" // in flush of change.lua
+	}
+	for _, call := range strings.Split(text, begin)[1:] {
 		command, _, _ := strings.Cut(strings.ToLower(call), "'")
 		if !slices.Contains(found.commands, command) {
 			found.commands = append(found.commands, command)
