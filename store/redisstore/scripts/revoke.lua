@@ -2,7 +2,8 @@
 local till, life = take(), take()
 local found = redis.call('GET', KEYS[#KEYS])
 if found and found >= till then
-  redis.call('SET', receipt, '1', 'PX', 60000)
+  -- A write for WAIT, which a server makes also if its memory is full.
+  redis.call('PEXPIRE', KEYS[#KEYS], redis.call('PTTL', KEYS[#KEYS]))
   return 'ok'
 end
 redis.call('SET', KEYS[#KEYS], till, 'PX', lifetime(life))

@@ -19,7 +19,7 @@ import (
 
 // A server that refuses writes because it was demoted, or because its replicas have
 // left, may lag: it decides nothing. One that is full is not behind: it answers, and
-// writes nothing but what makes room.
+// writes nothing but what makes room or needs none.
 func TestServersThatRefuseWrites(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -43,11 +43,11 @@ func TestServersThatRefuseWrites(t *testing.T) {
 		hurt, heal func()
 		answers    bool // reads, and says what records do not allow
 		streams    bool
-		makesRoom  bool
+		whenFull   bool
 	}{
 		{name: "B19 demoted", hurt: replicaOf("127.0.0.1", "1"), heal: replicaOf("no", "one")},
 		{name: "B19 without its replicas", hurt: config("min-replicas-to-write", "1"), heal: config("min-replicas-to-write", "0")},
-		{name: "B19 its memory is full", hurt: config("maxmemory", "1"), heal: config("maxmemory", "0"), answers: true, streams: true, makesRoom: true},
+		{name: "B19 its memory is full", hurt: config("maxmemory", "1"), heal: config("maxmemory", "0"), answers: true, streams: true, whenFull: true},
 		// It refuses the stream's pings as well.
 		{name: "B19 its disk is full", answers: true, hurt: func() {
 			config("save", "3600 1")()
@@ -85,7 +85,7 @@ func TestServersThatRefuseWrites(t *testing.T) {
 				}
 			}
 			for _, c := range changeCalls {
-				if !try.makesRoom || !c.makesRoom {
+				if !try.whenFull || !c.whenFull {
 					refused(c.name, c.do(ctx, s))
 				}
 			}
@@ -107,13 +107,13 @@ func TestServersThatRefuseWrites(t *testing.T) {
 				refused("another stream", s.Watch.Watch(ctx, heard, func(store.Notice) { heard() }))
 			}
 			for _, c := range changeCalls {
-				if try.makesRoom && c.makesRoom {
+				if try.whenFull && c.whenFull {
 					require.NoError(t, c.do(ctx, s), c.name)
 				}
 			}
 			heal()
 			for _, c := range changeCalls {
-				if !try.makesRoom || !c.makesRoom {
+				if !try.whenFull || !c.whenFull {
 					require.NoError(t, c.do(ctx, s), "%s, when it is sound again", c.name)
 				}
 			}

@@ -95,24 +95,24 @@ func (m migration) run(client *redis.ClusterClient, nodes []*servers.Process, pr
 	}
 	require.Empty(m, l.refused)
 	create(m.T, m.Store, "team-1", "key-last")
-	m.told(w, l.keys, "key-last")
+	m.announced(w, l.keys, "key-last")
 }
 
-// told reads notices up to that of the last key. The Cluster may pass on those of two
+// announced reads notices up to that of the last key. The Cluster may pass on those of two
 // masters late or in another order; one that is missing shows as a gap.
-func (m migration) told(w *watcher, keys []string, last string) {
-	told := make(map[string]bool)
-	_, gap := w.until(m.T, func(n store.Notice) bool { told[n.Key] = true; return n.Key == last })
-	m.Logf("%d keys, told of %d, a gap: %t", len(keys), len(told), gap)
+func (m migration) announced(w *watcher, keys []string, last string) {
+	seen := make(map[string]bool)
+	_, gap := w.until(m.T, func(n store.Notice) bool { seen[n.Key] = true; return n.Key == last })
+	m.Logf("%d keys, notices of %d, a gap: %t", len(keys), len(seen), gap)
 	if !gap {
 		for _, key := range keys {
-			require.True(m, told[key], "nothing told of %s", key)
+			require.True(m, seen[key], "no notice of %s", key)
 		}
 	}
 }
 
 // move moves the slot of a key under load, and returns how long that took and what
-// a caller was told meanwhile.
+// a caller got meanwhile.
 func (m migration) move(client *redis.ClusterClient, nodes []*servers.Process, key string, l *load) (time.Duration, error) {
 	before := l.acknowledged()
 	require.Eventually(m, func() bool { return l.acknowledged() > before+20 }, patience, time.Millisecond)

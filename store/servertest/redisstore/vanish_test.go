@@ -97,7 +97,9 @@ func (v vanished) withinARequest() {
 	require.False(v, v.freezes("00", v.addr, whole, func() {}, func() bool { return false }))
 	n := whole.said.Load()
 	for i, left := range []int64{0, 1, n / 4, n / 2, n - n/4, n - 1} {
-		c := new(cutShort)
+		// The last to come is what asks whether the server takes writes: without it
+		// the change is made.
+		c := &cutShort{unmade: left < n-1}
 		cut := func() { c.left.Store(left); c.limited.Store(true) }
 		require.True(v, v.freezes(fmt.Sprintf("%02d", i+1), v.addr, c, cut, c.cut.Load))
 	}
@@ -165,7 +167,7 @@ func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), 
 		require.NoError(v, err)
 		return false
 	}
-	v.goOn(n, change, connections.limited.Load())
+	v.goOn(n, change, connections.unmade)
 	require.Empty(v, ended, "it is still frozen")
 	require.NoError(v, client.Close())
 	if err := <-ended; v.name != "delete a workspace" || err != nil {
@@ -228,12 +230,13 @@ func (v vanished) goOn(n string, change store.Change, unmade bool) {
 		done++
 	}
 	require.Equal(v, len(calls), done)
-	v.watcher.upTo(v.T, s, "mark-"+n)
+	v.watcher.upTo(v.T, s, "last-"+n)
 }
 
 // cutShort is a client whose connections carry so many more bytes to the server
 // once they are limited, and drop the others.
 type cutShort struct {
+	unmade       bool // what is limited is not made
 	limited, cut atomic.Bool
 	left, said   atomic.Int64
 }
