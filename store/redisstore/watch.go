@@ -169,6 +169,11 @@ func (s *stream) ping(ctx context.Context) error {
 		if last, err = s.begin(ctx, max(s.seen.Load(), last.n)); err != nil {
 			return err
 		}
+		select {
+		case <-tick.C: // the round took long: the next must not follow at once
+			tick.Reset(roundEvery)
+		default:
+		}
 	}
 }
 

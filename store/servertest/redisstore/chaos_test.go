@@ -31,7 +31,7 @@ type crowd struct {
 	unknown int
 }
 
-// act is one change, and what its caller was told.
+// act is one change, and what its caller got.
 type act struct {
 	name      string // also the id of its event and its one-time id
 	kind      string
@@ -47,7 +47,7 @@ const (
 
 // TestCrowd: whatever the order of changes, and wherever their writers die, what
 // is there fits together, each change was made as a whole or not at all, and
-// watchers are told of each.
+// watchers get a notice of each.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	t.Run("one server", func(t *testing.T) {
@@ -80,14 +80,14 @@ func runCrowd(t *testing.T, client redis.UniversalClient, prefix string, dial fu
 		change := store.Change{Now: noon, Events: []store.Event{{ID: "doom", Time: noon, Workspace: doomed}}}
 		err := s.Settings.DeleteWorkspace(context.Background(), doomed, noon, change)
 		writers.Wait()
-		ended <- errors.Join(err, s.Keys.Create(context.Background(), newKey("marks", "the last"), store.NoLimit, store.Change{Now: noon}))
+		ended <- errors.Join(err, s.Keys.Create(context.Background(), newKey("last", "the last"), store.NoLimit, store.Change{Now: noon}))
 	}()
-	told := w.before(t, "the last")
+	notices := w.before(t, "the last")
 	require.NoError(t, <-ended)
 	workspaces := inspect(t, client, prefix)
-	delete(workspaces, "marks")
+	delete(workspaces, "last")
 	made := c.check(s, workspaces)
-	require.GreaterOrEqual(t, len(told), made)
+	require.GreaterOrEqual(t, len(notices), made)
 }
 
 func (c *crowd) done() int {
@@ -177,7 +177,7 @@ func (c *crowd) change(s store.Store, name string) {
 	c.Errorf("%s: %v", a.kind, a.err)
 }
 
-// check compares what callers were told with what is there, and returns how many
+// check compares what callers got with what is there, and returns how many
 // changes were made.
 func (c *crowd) check(s store.Store, workspaces map[string]found) (made int) {
 	c.Helper()

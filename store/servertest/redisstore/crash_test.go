@@ -77,7 +77,7 @@ func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (ac
 	}
 	n, gap := w.until(t, func(n store.Notice) bool { return n.Kind != store.NoticeHeartbeat })
 	require.False(t, gap)
-	require.Equal(t, want, n.Key, "watchers are told of what was made, and of nothing else")
+	require.Equal(t, want, n.Key, "a notice of what was made, and of nothing else")
 	page, err = s.Keys.List(ctx, store.KeyQuery{})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 1)

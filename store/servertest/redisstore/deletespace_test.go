@@ -47,7 +47,7 @@ func TestADeletedWorkspace(t *testing.T) {
 				return
 			}
 			deleted.Add(1)
-			b.gone()
+			b.hidden()
 			if !b.left() {
 				swept.Add(1)
 			}
@@ -195,9 +195,9 @@ func (b big) alive() {
 	require.Equal(b, bigKeys, workspaceOf(b.T, b.s, doomed).Keys)
 }
 
-// gone checks that nothing finds a key of the workspace, and that their ids stay
+// hidden checks that nothing finds a key of the workspace, and that their ids stay
 // taken.
-func (b big) gone() {
+func (b big) hidden() {
 	b.Helper()
 	ctx, keys := b.Context(), (inspector{b.T, b.client, b.prefix}).hash("keys")
 	for _, id := range sample() {
@@ -253,7 +253,7 @@ func (b big) purged() {
 	require.False(b, b.left())
 	require.Len(b, (inspector{b.T, b.client, b.prefix}).sorted("tombstones"), bigKeys)
 	b.inspect()
-	b.gone()
+	b.hidden()
 	n, err = b.s.Upkeep.Purge(b.Context(), noon.Add(time.Second))
 	require.NoError(b, err)
 	require.Equal(b, bigKeys, n)

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// hook lets pipelines through until it is told to die, and drops all from then
+// hook lets pipelines through until its process dies, and drops all from then
 // on.
 type hook struct {
 	left   atomic.Int64

@@ -187,7 +187,7 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 		}
 		notices := w.upTo(t, direct, fmt.Sprint("after-", i))
 		if l.tells {
-			require.Len(t, notices, n, "told of once")
+			require.Len(t, notices, n, "one notice")
 		} else {
 			require.Empty(t, notices)
 		}
@@ -199,7 +199,7 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 // upTo makes a key, and returns the notices that came before that of the key.
 func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notices []store.Notice) {
 	t.Helper()
-	create(t, s, "marks", key)
+	create(t, s, "last", key)
 	return w.before(t, key)
 }
 

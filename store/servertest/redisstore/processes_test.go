@@ -48,7 +48,9 @@ func child(where string) error {
 		if s.OnceIDs.Spend(ctx, store.OnceID{Space: "jti", ID: strconv.Itoa(i), Expires: noon.Add(time.Hour)}, noon) == nil {
 			spent++
 		}
-		if _, moved, err := s.Limiter.Advance(ctx, "client", noon, time.Hour, time.Duration(rounds)*time.Hour/2); err == nil && moved {
+		// The server's clock goes on: the window has room for another attempt each step.
+		const step = 10 * time.Minute
+		if _, moved, err := s.Limiter.Advance(ctx, "client", noon, step, time.Duration(rounds)*step/2); err == nil && moved {
 			passed++
 		}
 	}

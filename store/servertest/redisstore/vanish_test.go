@@ -230,7 +230,7 @@ func (v vanished) goOn(n string, change store.Change, unmade bool) {
 		done++
 	}
 	require.Equal(v, len(calls), done)
-	v.watcher.upTo(v.T, s, "mark-"+n)
+	v.watcher.upTo(v.T, s, "last-"+n)
 }
 
 // cutShort is a client whose connections carry so many more bytes to the server
