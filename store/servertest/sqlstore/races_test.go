@@ -185,7 +185,7 @@ func raceAttempts(t *testing.T, stores []store.Store) {
 		var mu sync.Mutex
 		moved := 0
 		errs := race(64, func(i int) error {
-			_, passed, err := stores[i%3].Limiter.Advance(ctx, fmt.Sprint("id-", round), noon, time.Second, 10*time.Second)
+			_, passed, err := stores[i%3].Limiter.Advance(ctx, fmt.Sprint("id-", round), noon, time.Hour, 10*time.Hour)
 			mu.Lock()
 			defer mu.Unlock()
 			if passed {
