@@ -230,7 +230,8 @@ var everyCall = []chore{
 		if err := other.Settings.DeleteWorkspace(ctx, "crowd", noon, store.Change{Now: noon}); err != nil {
 			return err
 		}
-		return c.each(ctx, 1, 0, c.few, func(int) error {
+		// Each list passes all keys of that workspace.
+		return c.each(ctx, 1, 0, 10, func(int) error {
 			page, err := c.s.Keys.List(ctx, store.KeyQuery{Limit: 1})
 			require.NotEmpty(t, page.Keys)
 			return err
