@@ -63,7 +63,7 @@
 //	  +get +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset +hsetnx
 //	  +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
 //	  +zrevrangebylex +sadd +srem +smembers +pexpire +pttl +publish +subscribe +ping
-//	  +time +wait +info +config|get
+//	  +time +wait +role +info +config|get
 //
 // On every node of a Cluster:
 //

@@ -69,7 +69,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	_, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), k.Version, flag(c.EndTokens), rest, namePlace(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), k.Version, c.EndTokens, rest, namePlace(k.Name, k.ID)},
 	})
 	return fail("update key", err)
 }

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 )
 
@@ -30,15 +29,10 @@ func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, windo
 	if err := l.db.spread(ctx, c); err != nil {
 		return 0, false, fail("advance limiter", err)
 	}
-	answer := c.list()
-	if len(answer) != 2 {
-		return 0, false, fail("advance limiter", errRecord)
+	var moved bool
+	var ahead int64
+	if err := decode(c.text(), &moved, &ahead); err != nil {
+		return 0, false, fail("advance limiter", err)
 	}
-	moved, _ := answer[0].(int64)
-	text, _ := answer[1].(string)
-	ahead, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, false, fail("advance limiter", errRecord)
-	}
-	return time.Duration(ahead), moved == 1, nil
+	return time.Duration(ahead), moved, nil
 }

@@ -51,8 +51,11 @@ const (
 
 // scan collects up to limit keys in an order that is kept.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	l, byName := t.db.layout, q.Sort == store.ByName
-	p := page{keys: []string{l.order(q.Workspace, byName), l.keys(), l.deleting()}, descending: q.Descending, byName: byName}
+	l, order, byName := t.db.layout, "created", q.Sort == store.ByName
+	if byName {
+		order = "names"
+	}
+	p := page{keys: []string{l.of(q.Workspace, order), l.keys(), l.deleting()}, descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case p.byName:
@@ -115,7 +118,7 @@ type placed struct{ id, place, text string }
 // on behind them.
 func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
 	n := min(max(wanted, 100), stretch)
-	c := evaluate(db.scripts.page, p.keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
+	c := evaluate(db.scripts.page, p.keys, p.descending, cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, p.byName)
 	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}

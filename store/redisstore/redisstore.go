@@ -1,14 +1,12 @@
 package redisstore
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -75,16 +73,12 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	scripts, err := loadScripts()
-	if err != nil {
-		return nil, err
-	}
 	l := layout{prefix: cfg.Prefix}
 	if c, ok := client.(*redis.Client); ok {
 		l.database = c.Options().DB
 	}
 	return &Driver{&database{
-		client: client, layout: l, scripts: scripts,
+		client: client, layout: l, scripts: loadScripts(),
 		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout, log: cfg.Logger,
 	}}, nil
 }
@@ -94,7 +88,7 @@ const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 // checkClient refuses a client that cannot be used, and returns its read
 // timeout: 0 or less is none.
 func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err error) {
-	var deadlines bool
+	deadlines := false
 	switch c := client.(type) {
 	case *redis.Client:
 		if c == nil {
@@ -132,7 +126,7 @@ func (d *Driver) Store() store.Store {
 			Epochs:   &epochs{db},
 			OnceIDs:  &onceIDs{db},
 			Lists:    &lists{db},
-			Watch:    &watch{db, &epochs{db}},
+			Watch:    &watch{db},
 		},
 		SigningKeys: &signingKeys{db},
 		Usage:       &usage{db},
@@ -147,28 +141,8 @@ type database struct {
 	scripts     *scripts
 	wait        int
 	waitTimeout time.Duration
-	followed    sync.Map // addresses of nodes that had replicas when last asked
+	followed    atomic.Bool // the server of the records had replicas when last asked
 	revocations revocations
 	checked     sync.Once
 	log         *slog.Logger
-}
-
-// newRequest names a change, so that one which the client sends twice is made
-// once.
-func newRequest() string {
-	var b [12]byte
-	_, _ = rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// pause waits before the nth look at a slot that moves: 1 ms, 2 ms, up to 64 ms.
-func pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(time.Millisecond << min(n, 6))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"strconv"
 	"time"
@@ -36,7 +37,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		part := partOf(field)
 		add := adds[part]
 		if add == nil || len(add.args) > 5*batch {
-			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+newRequest())}, countedFor.Milliseconds())
+			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+rand.Text())}, countedFor.Milliseconds())
 			adds[part] = add
 			calls = append(calls, add)
 		}
@@ -76,11 +77,11 @@ func (u *usage) counts(ctx context.Context, workspace, key string, from, to int6
 		if reads[i].missing() {
 			continue
 		}
-		w := words{text: reads[i].text()}
-		counts = append(counts, store.Count{Workspace: workspace, Key: key, Day: midnight(n), Logins: w.number(), Refusals: w.number()})
-		if w.failed {
-			return nil, errRecord
+		c := store.Count{Workspace: workspace, Key: key, Day: midnight(n)}
+		if err := decode(reads[i].text(), &c.Logins, &c.Refusals); err != nil {
+			return nil, err
 		}
+		counts = append(counts, c)
 	}
 	return counts, nil
 }
@@ -93,12 +94,12 @@ func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]
 	}
 	var days []int64
 	for _, text := range c.texts() {
-		w := words{text: text}
-		if n := w.number(); wanted(n) {
-			days = append(days, n)
+		var n int64
+		if err := decode(text, &n); err != nil {
+			return nil, err
 		}
-		if w.failed {
-			return nil, errRecord
+		if wanted(n) {
+			days = append(days, n)
 		}
 	}
 	slices.Sort(days)
