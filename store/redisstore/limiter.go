@@ -18,7 +18,8 @@ var errStep = errors.New("the step must not be negative")
 
 // Advance implements store.Limiter. A negative step is an error and counts
 // nothing. A window beyond 100 days counts as 100 days. A call whose answer was lost may
-// have counted.
+// have counted. A server that takes no writes, since it was demoted, is
+// store.ErrUnavailable, also for a step that counts nothing.
 func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (time.Duration, bool, error) {
 	if by < 0 {
 		return 0, false, fail("advance limiter", errStep)
