@@ -59,16 +59,15 @@ func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
 // unknown reports whether the server had forgotten the script and so ran
 // nothing.
 func (c *call) unknown() bool {
-	return c.script != nil && c.cmd.Err() != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
+	return c.script != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
 }
 
 // displaced reports whether the server ran nothing because it does not hold the
 // slot, or not all of it while it moves (Redis Cluster specification, "ASK redirection"
 // and "Multiple keys operations").
 func (c *call) displaced() bool {
-	err := c.cmd.Err()
-	return err != nil && slices.ContainsFunc([]string{"TRYAGAIN", "ASK", "MOVED"}, func(code string) bool {
-		return redis.HasErrorPrefix(err, code)
+	return slices.ContainsFunc([]string{"TRYAGAIN", "ASK", "MOVED"}, func(code string) bool {
+		return redis.HasErrorPrefix(c.cmd.Err(), code)
 	})
 }
 

@@ -76,7 +76,7 @@ func hasReplicas(role *call) bool {
 }
 
 // inSteps repeats a script that takes a batch at most until it finds less, and returns
-// how many it took. What a step took whose answer was lost is not counted.
+// how many it took.
 func (db *database) inSteps(ctx context.Context, c change) (taken int, err error) {
 	for {
 		step := db.call(c)
@@ -135,7 +135,8 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 }
 
 // skew is how long what has an end is kept beyond it, for callers whose clocks
-// run behind.
+// run behind. One whose clock is an hour behind may find a spent one-time id missing, and
+// spend it again, from ten minutes after its end.
 const skew = 10 * time.Minute
 
 // keepUntil is how long to keep what ends at the given instant, in milliseconds: a

@@ -12,10 +12,6 @@ import (
 // lists implements store.Lists: one hash, of which each field is an entry.
 type lists struct{ db *database }
 
-func entryField(list store.ListName, name string) string {
-	return escape(string(list)) + " " + escape(name)
-}
-
 // Entries implements store.Lists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 	get := command("hgetall", l.db.layout.lists())
@@ -41,13 +37,13 @@ func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
 func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	args := []any{false, len(entries)}
 	for _, e := range entries {
-		args = append(args, entryField(e.List, e.Name), escape(e.Fingerprint), instant(e.Until))
+		args = append(args, encode((*string)(&e.List), &e.Name), encode(&e.Fingerprint, &e.Until))
 	}
 	return fail("record list entries", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
 }
 
 // Forget implements store.Lists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
-	args := []any{true, 1, entryField(list, name), "", ""}
+	args := []any{true, 1, encode((*string)(&list), &name), ""}
 	return fail("forget list entry", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
 }

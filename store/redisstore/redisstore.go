@@ -17,8 +17,10 @@ import (
 // Config says how a Driver uses Redis. The zero value is what production
 // wants.
 type Config struct {
-	// Prefix begins the name of every key, so that several stores can share a
-	// server: 1 to 64 letters, digits and any of "-_.:/". Default "latchkey".
+	// Prefix begins the name of every key: 1 to 64 letters, digits and any of
+	// "-_.:/". Default "latchkey". All drivers with one prefix in one database of a
+	// server are one store. Two services that share it by mistake see, limit and revoke
+	// each other's keys, so give each service a prefix of its own.
 	Prefix string
 	// WaitReplicas is how many replicas must have a change before it counts
 	// as made: 0 is one if there are any, WaitNever none, at most 10. Fewer in
@@ -80,6 +82,7 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	return &Driver{&database{
 		client: client, layout: l, scripts: loadScripts(),
 		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout, log: cfg.Logger,
+		revocations: revocations{byID: make(map[string]revocation)},
 	}}, nil
 }
 
@@ -88,24 +91,20 @@ const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 // checkClient refuses a client that cannot be used, and returns its read
 // timeout: 0 or less is none.
 func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err error) {
-	deadlines := false
-	switch c := client.(type) {
-	case *redis.Client:
-		if c == nil {
-			return 0, errors.New("client: missing")
-		}
-		readTimeout, deadlines = c.Options().ReadTimeout, c.Options().ContextTimeoutEnabled
-	case *redis.ClusterClient:
-		if c == nil {
-			return 0, errors.New("client: missing")
-		}
-		o := c.Options()
+	var deadlines bool
+	single, _ := client.(*redis.Client)
+	cluster, _ := client.(*redis.ClusterClient)
+	switch {
+	case single != nil:
+		readTimeout, deadlines = single.Options().ReadTimeout, single.Options().ContextTimeoutEnabled
+	case cluster != nil:
+		o := cluster.Options()
 		if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 			return 0, errors.New("client: its options ReadOnly, RouteByLatency and RouteRandomly must not be set")
 		}
 		readTimeout, deadlines = o.ReadTimeout, o.ContextTimeoutEnabled
 	default:
-		return 0, errors.New("client: a *redis.Client or a *redis.ClusterClient")
+		return 0, errors.New("client: missing, or neither a *redis.Client nor a *redis.ClusterClient")
 	}
 	if !deadlines {
 		return 0, errors.New("client: its option ContextTimeoutEnabled must be set")

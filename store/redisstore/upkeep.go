@@ -38,7 +38,8 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 }
 
 // Purge implements store.Upkeep. It first removes the keys of deleted
-// workspaces that DeleteWorkspace has left.
+// workspaces that DeleteWorkspace has left. Tombstones that were removed by a script whose
+// answer was lost are not counted.
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	left := command("hkeys", u.db.layout.deleting())
 	if err := u.db.send(ctx, left); err != nil {

@@ -34,7 +34,8 @@ const (
 
 // Watch implements store.Watch. A subscription that breaks, a server that does not
 // answer for 3 s, and a failover end the stream with store.ErrUnavailable. So does
-// Redis where the subscriber falls behind (client-output-buffer-limit pubsub).
+// Redis where the subscriber falls behind (client-output-buffer-limit pubsub). Where ctx
+// ends while the stream asks a server that does not answer, Watch returns within 3 s.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	if err := ctx.Err(); err != nil {
 		return fail("watch", err)
