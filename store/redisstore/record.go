@@ -53,10 +53,9 @@ func decodeKey(id, record string) (store.Key, error) {
 		return k, errRecord
 	}
 	err := cmp.Or(decode(lines[0], headFields(&k)...), decode(lines[1], bodyFields(&k)...))
-	for _, line := range lines[2:] {
-		var s store.Secret
-		err = cmp.Or(err, decode(line, secretFields(&s)...))
-		k.Secrets = append(k.Secrets, s)
+	for i, line := range lines[2:] {
+		k.Secrets = append(k.Secrets, store.Secret{})
+		err = cmp.Or(err, decode(line, secretFields(&k.Secrets[i])...))
 	}
 	return k, err
 }
@@ -158,21 +157,23 @@ func decodeSaved(line string, fields ...any) error {
 
 // decode reads a line that encode made of the same fields.
 func decode(line string, fields ...any) error {
-	words, last := strings.Split(line, " "), len(fields)-1
+	words, last := strings.Count(line, " ")+1, len(fields)-1
 	if list, ok := fields[last].(*[]string); ok {
 		fields = fields[:last]
-		if n := len(words) - last; n > 0 {
+		if n := words - last; n > 0 {
 			*list = make([]string, n)
 		}
 		for i := range *list {
 			fields = append(fields, &(*list)[i])
 		}
 	}
-	if len(words) != len(fields) {
+	if words != len(fields) {
 		return errRecord
 	}
-	for i, field := range fields {
-		if parse(words[i], field) != nil {
+	for _, field := range fields {
+		var word string
+		word, line, _ = strings.Cut(line, " ")
+		if parse(word, field) != nil {
 			return errRecord
 		}
 	}
