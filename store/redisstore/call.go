@@ -2,14 +2,11 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // call is one script or one plain command to be sent.
@@ -174,25 +171,6 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 			c.cmd.SetErr(fmt.Errorf("no answer: %w", err))
 		}
 	}
-}
-
-// failure turns a client's error into one of this package. If a script failed, it is
-// given. A Cluster's client is told to ask which server holds what: by itself it asks
-// when it is redirected, which a server that died does not do, and once a minute.
-func (db *database) failure(ctx context.Context, err error, s *script) error {
-	if cluster, ok := db.client.(*redis.ClusterClient); ok {
-		cluster.ReloadState(ctx)
-	}
-	if errors.Is(err, store.ErrUnavailable) {
-		return err
-	}
-	o := &outage{reason: db.layout.reason(err, s), cause: []error{store.ErrUnavailable}}
-	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, ended) || errors.Is(ctx.Err(), ended) {
-			o.cause = append(o.cause, ended)
-		}
-	}
-	return o
 }
 
 // pause waits before the nth look at a slot that moves: 1 ms, 2 ms, up to 64 ms.

@@ -49,6 +49,25 @@ func (o *outage) Error() string { return store.ErrUnavailable.Error() + " (" + o
 // Unwrap shows store.ErrUnavailable, and the context's error if that is why.
 func (o *outage) Unwrap() []error { return o.cause }
 
+// failure turns a client's error into one of this package. If a script failed, it is
+// given. A Cluster's client is told to ask which server holds what: by itself it asks
+// when it is redirected, which a server that died does not do, and once a minute.
+func (db *database) failure(ctx context.Context, err error, s *script) error {
+	if cluster, ok := db.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	o := &outage{reason: db.layout.reason(err, s), cause: []error{store.ErrUnavailable}}
+	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, ended) || errors.Is(ctx.Err(), ended) {
+			o.cause = append(o.cause, ended)
+		}
+	}
+	return o
+}
+
 // reason says what a client's error means. If a script failed, it is given.
 func (l layout) reason(err error, s *script) string {
 	if strings.Contains(err.Error(), "all sentinels") { // the client's only sign
