@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // call is one script or one plain command to be sent.
@@ -36,40 +35,36 @@ func (c *call) failed() error {
 	return err
 }
 
-var anyError = []string{""}
-
 // add adds the call to a pipeline, by its script's hash or with its text.
 func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
-	if c.script == nil {
-		c.cmd = p.Do(ctx, c.args...)
-		return
+	args := c.args
+	if c.script != nil {
+		args = make([]any, 0, 3+len(c.keys)+len(c.args))
+		if text {
+			args = append(args, "eval", c.script.text, len(c.keys))
+		} else {
+			args = append(args, "evalsha", c.script.hash, len(c.keys))
+		}
+		for _, key := range c.keys {
+			args = append(args, key)
+		}
+		args = append(args, c.args...)
 	}
-	all := make([]any, 0, 3+len(c.keys)+len(c.args))
-	if text {
-		all = append(all, "eval", c.script.text)
-	} else {
-		all = append(all, "evalsha", c.script.hash)
-	}
-	all = append(all, len(c.keys))
-	for _, key := range c.keys {
-		all = append(all, key)
-	}
-	c.cmd = p.Do(ctx, append(all, c.args...)...)
+	c.cmd = p.Do(ctx, args...)
 }
 
 // unknown reports whether the server had forgotten the script and so ran
 // nothing.
 func (c *call) unknown() bool {
-	return c.script != nil && c.cmd.Err() != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
+	return c.script != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
 }
 
 // displaced reports whether the server ran nothing because it does not hold the
 // slot, or not all of it while it moves (Redis Cluster specification, "ASK redirection"
 // and "Multiple keys operations").
 func (c *call) displaced() bool {
-	err := c.cmd.Err()
-	return err != nil && slices.ContainsFunc([]string{"TRYAGAIN", "ASK", "MOVED"}, func(code string) bool {
-		return redis.HasErrorPrefix(err, code)
+	return slices.ContainsFunc([]string{"TRYAGAIN", "ASK", "MOVED"}, func(code string) bool {
+		return redis.HasErrorPrefix(c.cmd.Err(), code)
 	})
 }
 
@@ -123,49 +118,41 @@ func (db *database) send(ctx context.Context, calls ...*call) error {
 
 // spread sends calls to the servers that hold their keys.
 func (db *database) spread(ctx context.Context, calls ...*call) error {
-	return db.sendTo(ctx, nil, calls)
+	return db.sendTo(ctx, func(context.Context) (redis.UniversalClient, error) { return db.client, nil }, calls)
 }
 
-// recordsServer finds the server of the records.
-func (db *database) recordsServer(ctx context.Context) (*redis.Client, error) {
-	switch c := db.client.(type) {
-	case *redis.ClusterClient:
-		return c.MasterForKey(ctx, db.layout.keys())
-	case *redis.Client:
-		return c, nil
+func (db *database) recordsServer(ctx context.Context) (redis.UniversalClient, error) {
+	if cluster, ok := db.client.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, db.layout.keys())
 	}
-	return nil, store.ErrUnavailable
+	return db.client, nil
 }
 
 // moving is how often a call whose slot moves looks whether it has arrived: for
 // about six seconds, unless its context ends before.
 const moving = 100
 
-// sendTo sends calls to the server that find returns, or each to that of its
-// keys. They are sent again if the server had forgotten a script or did not hold
-// the slot; so each must be one that can be repeated.
-func (db *database) sendTo(ctx context.Context, find func(context.Context) (*redis.Client, error), calls []*call) error {
+// sendTo sends calls to the server that find returns. They are sent again if the server
+// had forgotten a script or did not hold the slot; so each must be one that can be
+// repeated.
+func (db *database) sendTo(ctx context.Context, find func(context.Context) (redis.UniversalClient, error), calls []*call) error {
 	if err := ctx.Err(); err != nil || len(calls) == 0 {
 		return err
 	}
 	for n := 0; ; n++ {
-		pipeline := db.client.Pipeline
-		if find != nil {
-			server, err := find(ctx)
-			if err != nil {
-				return db.failure(ctx, err)
-			}
-			pipeline = server.Pipeline
+		server, err := find(ctx)
+		if err != nil {
+			return db.failure(ctx, err, nil)
 		}
-		exec(ctx, pipeline(), calls, false)
+		exec(ctx, server.Pipeline(), calls, false)
 		if slices.ContainsFunc(calls, (*call).unknown) {
-			exec(ctx, pipeline(), calls, true)
+			exec(ctx, server.Pipeline(), calls, true)
 		}
 		i := slices.IndexFunc(calls, func(c *call) bool { return c.failed() != nil })
 		if i < 0 {
 			return nil
 		}
-		err := db.failure(ctx, calls[i].script.located(calls[i].failed()))
+		err = db.failure(ctx, calls[i].failed(), calls[i].script)
 		if n == moving || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
 			return err
 		}
@@ -186,12 +173,14 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 	}
 }
 
-// failure turns a client's error into one of this package. A Cluster's client is
-// told to ask which server holds what: by itself it asks when it is redirected,
-// which a server that died does not do, and once a minute.
-func (db *database) failure(ctx context.Context, err error) error {
-	if cluster, ok := db.client.(*redis.ClusterClient); ok {
-		cluster.ReloadState(ctx)
+// pause waits before the nth look at a slot that moves: 1 ms, 2 ms, up to 64 ms.
+func pause(ctx context.Context, n int) error {
+	timer := time.NewTimer(time.Millisecond << min(n, 6))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
-	return db.outage(ctx, err)
 }

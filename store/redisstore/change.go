@@ -2,10 +2,9 @@ package redisstore
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -21,26 +20,87 @@ type change struct {
 	extra     []string // further keys
 }
 
-// make carries a change out and waits for the replicas that the configuration
-// asks for.
+// make carries a change out, and waits until as many replicas have it as the
+// configuration asks for.
 func (db *database) make(ctx context.Context, c change) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	made, need := db.call(c), db.wait
+	if need == 0 && db.followed.Load() {
+		need = 1
 	}
-	return db.durably(ctx, db.call(c))
+	followed, err := db.confirm(ctx, made, need)
+	if err == nil && followed && need == 0 {
+		// The first replica that this process sees. The change goes out again: it is
+		// made once, and gives WAIT something to wait for (see change.lua).
+		_, err = db.confirm(ctx, made, 1)
+	}
+	return err
+}
+
+// confirm sends a change, and waits for so many replicas. If the configuration does not
+// say how many, it reports whether the server has any, and is content if it has not.
+func (db *database) confirm(ctx context.Context, made *call, need int) (followed bool, err error) {
+	calls := []*call{made}
+	wait, role := command("wait", need, db.waitTimeout.Milliseconds()), command("role")
+	if need > 0 {
+		calls = append(calls, wait)
+	}
+	if db.wait == 0 {
+		role.harmless = []string{"unknown command"} // managed services may hide replicas
+		calls = append(calls, role)
+	}
+	if err := db.send(ctx, calls...); err != nil {
+		return false, err
+	}
+	if err := statusError(made.text()); err != nil {
+		return false, err
+	}
+	if db.wait == 0 {
+		followed = hasReplicas(role)
+		db.followed.Store(followed)
+	}
+	if got := int(wait.int()); got < need && (followed || db.wait > 0) {
+		return false, fmt.Errorf("%d of %d replicas confirmed: %w", got, need, store.ErrUnavailable)
+	}
+	return followed, nil
+}
+
+// hasReplicas reads the answer to ROLE. A master lists there the replicas that have their
+// first copy: one that is still getting it can confirm nothing, and cannot take over.
+func hasReplicas(role *call) bool {
+	answer := role.list()
+	if len(answer) < 3 {
+		return false
+	}
+	replicas, _ := answer[2].([]any) // of a replica, its master's port
+	return len(replicas) > 0
+}
+
+// inSteps repeats a script that takes a batch at most until it finds less, and returns
+// how many it took.
+func (db *database) inSteps(ctx context.Context, c change) (taken int, err error) {
+	for {
+		step := db.call(c)
+		if err := db.send(ctx, step); err != nil {
+			return taken, err
+		}
+		if taken += int(step.int()); step.int() < batch {
+			return taken, nil
+		}
+	}
 }
 
 // call makes the script of a change, see change.lua.
 func (db *database) call(c change) *call {
-	l, request := db.layout, newRequest()
+	l, request := db.layout, rand.Text()
 	// A change without a one-time id has no key for it; any other stands in.
 	once, value, life := l.receipt(request), "", int64(0)
 	if id := c.with.Once; id != nil {
 		once, value, life = l.once(id.Space, id.ID), sortable(id.Expires)+" "+escape(id.Value), keepUntil(id.Expires, c.with.Now)
 	}
-	notice := ""
-	if c.notice != nil {
-		notice = noticeText(c.notice)
+	notice := "" // or what change.lua publishes behind a number
+	if n := c.notice; n != nil {
+		kind := int(n.Kind)
+		notice = encode(&kind, &n.Workspace, &n.Key, &n.Token)
 	}
 	keys := l.changed(c.workspace, request, once)
 	args := []any{l.channel(), notice, request, sortable(c.with.Now), value, life, len(c.with.If)}
@@ -54,7 +114,7 @@ func (db *database) call(c change) *call {
 	args = append(args, len(c.with.Events))
 	for i := range c.with.Events {
 		e := &c.with.Events[i]
-		args = append(args, e.ID, sortable(e.Time)+e.ID, encodeEvent(e), l.logNumber(&keys, e.Workspace))
+		args = append(args, e.ID, sortable(e.Time)+e.ID, encode(eventFields(e)...), l.logNumber(&keys, e.Workspace))
 	}
 	keys = append(keys, c.extra...)
 	return evaluate(c.script, keys, append(args, c.args...)...)
@@ -66,7 +126,7 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 	if workspace == "" {
 		return 0
 	}
-	name := l.log(workspace)
+	name := l.of(workspace, "log")
 	if i := slices.Index(*keys, name); i >= 0 {
 		return i + 1
 	}
@@ -75,7 +135,8 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 }
 
 // skew is how long what has an end is kept beyond it, for callers whose clocks
-// run behind.
+// run behind. One whose clock is an hour behind may find a spent one-time id missing, and
+// spend it again, from ten minutes after its end.
 const skew = 10 * time.Minute
 
 // keepUntil is how long to keep what ends at the given instant, in milliseconds: a
@@ -83,67 +144,4 @@ const skew = 10 * time.Minute
 func keepUntil(end, now time.Time) int64 {
 	const century = 100 * 365 * 24 * time.Hour
 	return (min(max(end.Sub(now), 0), century-skew) + skew).Milliseconds()
-}
-
-// durably sends one call, which writes, and waits until as many replicas have it as
-// the configuration asks for.
-func (db *database) durably(ctx context.Context, c *call) error {
-	server, err := db.recordsServer(ctx)
-	if err != nil {
-		return db.failure(ctx, err)
-	}
-	need, addr := max(db.wait, 0), server.Options().Addr
-	if _, followed := db.followed.Load(addr); followed {
-		need = max(need, 1)
-	}
-	wait := db.waiting(need)
-	info := command("info", "replication")
-	info.harmless = anyError // a server that does not tell has no replicas that we know of; Check says so
-	calls := []*call{c}
-	if need > 0 {
-		calls = append(calls, wait)
-	}
-	if db.wait == 0 {
-		calls = append(calls, info)
-	}
-	if err := db.send(ctx, calls...); err != nil {
-		return err
-	}
-	if err := statusError(c.text()); err != nil {
-		return err
-	}
-	if db.wait == 0 && replicas(info.text()) == 0 {
-		db.followed.Delete(addr)
-		return nil
-	}
-	if db.wait == 0 && need == 0 {
-		// The first replica that this process sees here. WAIT speaks of the last
-		// write of its own connection, so one goes with it.
-		db.followed.Store(addr, true)
-		need, wait = 1, db.waiting(1)
-		if err := db.send(ctx, command("set", db.layout.record("waited"), "1", "px", skew.Milliseconds()), wait); err != nil {
-			return err
-		}
-	}
-	if need > 0 && wait.int() < int64(need) {
-		return fmt.Errorf("%d of %d replicas confirmed: %w", wait.int(), need, store.ErrUnavailable)
-	}
-	return nil
-}
-
-func (db *database) waiting(replicas int) *call {
-	return command("wait", replicas, db.waitTimeout.Milliseconds())
-}
-
-// replicas counts those in an answer to INFO that have their first copy: one
-// that is still getting it can confirm nothing, and cannot take over.
-func replicas(info string) int { return strings.Count(info, ",state=online,") }
-
-// noticeText is a notice as it is published; change.lua puts a number before it.
-func noticeText(n *store.Notice) string {
-	workspace := escape(n.Workspace)
-	if n.Kind == store.NoticeKey && workspace == "" {
-		workspace = "?" // rehash.lua knows it
-	}
-	return strconv.Itoa(int(n.Kind)) + " " + workspace + " " + escape(n.Key) + " " + escape(n.Token)
 }

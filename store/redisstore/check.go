@@ -38,7 +38,7 @@ func (d *Driver) Check(ctx context.Context) ([]string, error) {
 		err = check(ctx, c)
 	}
 	if err != nil {
-		return nil, fail("check the servers", d.db.outage(ctx, err))
+		return nil, fail("check the servers", d.db.failure(ctx, err, nil))
 	}
 	for _, finding := range found {
 		d.db.log.WarnContext(ctx, "redisstore: "+finding)
@@ -46,20 +46,12 @@ func (d *Driver) Check(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// checkOnce is Check for a stream that begins.
-func (db *database) checkOnce(ctx context.Context) {
-	d := Driver{db}
-	if _, err := d.Check(ctx); err != nil {
-		db.log.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
-	}
-}
-
 // findings are about one server.
 func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
 	info, err := server.Info(ctx).Result()
 	switch {
 	case redis.HasErrorPrefix(err, "NOPERM"):
-		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known, and changes wait for no replica unless Config.WaitReplicas says how many")
+		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known")
 	case err != nil:
 		return nil, err
 	default:

@@ -28,8 +28,9 @@
 // goes on alone, which WaitReplicas 1 or min-replicas-to-write prevents; limits,
 // counters and last uses wait for no replica. A server that was demoted, or that
 // lacks those replicas, may hold old data: it is asked for a write with each read that
-// decides something. A process writes the last 10,000 revocations of single tokens
-// again that it made and a failover took.
+// decides something, and with each limit. Only Usage.Days is answered without one: counts
+// are statistics. A process writes the last 10,000 revocations of single tokens again that
+// it made and a failover took.
 //
 // # What a server must be set to
 //
@@ -39,6 +40,9 @@
 //	min-replicas-to-write 1      with replicas: a master without them soon takes no writes
 //
 // [Driver.Check] tells which of the first three are missing; the first Watch logs it.
+//
+// A server whose memory is full still answers reads, and so does one that cannot write to
+// its disk. The latter refuses PING, too, and with it ends each Watch.
 //
 // # Clients
 //
@@ -63,7 +67,7 @@
 //	  +get +set +del +unlink +exists +hget +hmget +hgetall +hkeys +hset +hsetnx
 //	  +hdel +hexists +hincrby +hlen +zadd +zrem +zrangebylex
 //	  +zrevrangebylex +sadd +srem +smembers +pexpire +pttl +publish +subscribe +ping
-//	  +time +wait +info +config|get
+//	  +time +wait +role +info +config|get
 //
 // On every node of a Cluster:
 //
@@ -78,7 +82,9 @@
 // # Managed services
 //
 // As their manuals say; none was tried. Where CONFIG is refused, Check cannot see how
-// a server writes to disk; where WAIT is, set WaitNever.
+// a server writes to disk; where WAIT is, set WaitNever. A service without ROLE hides
+// its replicas: a change waits for as many as Config.WaitReplicas says, and by default
+// for none.
 //
 //	Amazon ElastiCache   evicts (volatile-lru) unless set to noeviction; no CONFIG
 //	Amazon MemoryDB      no CONFIG; a key of Redis beyond 256 MB stays in its shard;

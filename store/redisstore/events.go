@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -15,13 +16,10 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fail("append events", err)
 	}
-	for len(events) > 0 {
-		n := min(len(events), batch)
-		err := l.db.make(ctx, change{script: l.db.scripts.write, with: store.Change{Events: events[:n]}})
-		if err != nil {
+	for some := range slices.Chunk(events, batch) {
+		if err := l.db.make(ctx, change{script: l.db.scripts.write, with: store.Change{Events: some}}); err != nil {
 			return fail("append events", err)
 		}
-		events = events[n:]
 	}
 	return nil
 }
@@ -37,7 +35,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	if err != nil {
 		return store.EventPage{}, err
 	}
-	p := page{keys: []string{l.db.layout.log(q.Workspace), l.db.layout.events()}, descending: true}
+	p := page{keys: []string{l.db.layout.of(q.Workspace, "log"), l.db.layout.events()}, from: "-", to: "+", descending: true}
 	if !q.From.IsZero() {
 		p.from = "[" + sortable(q.From)
 	}
@@ -45,9 +43,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 		p.to = "(" + sortable(q.To)
 	}
 	if q.After != nil {
-		if place := "(" + sortable(q.After.Time) + q.After.ID; p.to == "" || place < p.to {
-			p.to = place
-		}
+		p.to = min(p.to, "("+sortable(q.After.Time)+q.After.ID) // "+" sorts behind "("
 	}
 	// One more than asked for tells whether there is a next page.
 	events, err := collect(ctx, l.db, p, limit+1, decodeEvent, func(e *store.Event) bool {
@@ -60,7 +56,8 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	return store.EventPage{Events: events[:limit:limit], Next: &store.EventCursor{Time: last.Time, ID: last.ID}}, nil
 }
 
-// Prune implements store.Events, 100 events a script.
+// Prune implements store.Events, 100 events a script. Those that were removed by a script
+// whose answer was lost are not counted.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for {
@@ -76,7 +73,7 @@ func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more bool, err error) {
-	p := page{keys: []string{l.db.layout.log(""), l.db.layout.events()}, to: "(" + sortable(before)}
+	p := page{keys: []string{l.db.layout.of("", "log"), l.db.layout.events()}, from: "-", to: "(" + sortable(before)}
 	found, more, err := l.db.visit(ctx, &p, batch)
 	if err != nil || len(found) == 0 {
 		return 0, false, err

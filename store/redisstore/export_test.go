@@ -12,8 +12,9 @@ import (
 func Escape(text string) string { return escape(text) }
 
 func Unescape(word string) string {
-	w := words{text: word}
-	return w.word()
+	var text string
+	_ = decode(word, &text)
+	return text
 }
 
 func RoundTripKey(k store.Key) (store.Key, error) {
@@ -21,14 +22,16 @@ func RoundTripKey(k store.Key) (store.Key, error) {
 	return decodeKey(k.ID, "0 0 "+head+"\n"+rest)
 }
 
-func RoundTripEvent(e store.Event) (store.Event, error) { return decodeEvent(e.ID, encodeEvent(&e)) }
+func RoundTripEvent(e store.Event) (store.Event, error) {
+	return decodeEvent(e.ID, encode(eventFields(&e)...))
+}
 
 func DecodeKey(record string) (store.Key, error) { return decodeKey("id", record) }
 
 func DecodeEvent(text string) (store.Event, error) { return decodeEvent("id", text) }
 
 func RoundTripInstance(in store.Instance) (store.Instance, error) {
-	return decodeInstance("0 0 0 " + encodeInstance(&in))
+	return decodeInstance(encode(instanceFields(&in)...))
 }
 
 func DecodeSettings(text string) (store.Workspace, store.Instance, error) {
@@ -42,8 +45,8 @@ func DecodeSettings(text string) (store.Workspace, store.Instance, error) {
 func Names(prefix, text string) map[string]string {
 	l := layout{prefix: prefix}
 	names := map[string]string{
-		l.channel(): "channel", l.usage(0, "days"): "usage", l.record("never"): "never", l.record("waited"): "waited",
-		l.limit(text): "limit of " + text, l.revoked(text): "revocation of " + text, l.log(text): "log of " + text,
+		l.channel(): "channel", l.usage(0, "days"): "usage", l.record("never"): "never",
+		l.limit(text): "limit of " + text, l.revoked(text): "revocation of " + text, l.of(text, "log"): "log of " + text,
 	}
 	for i, name := range l.changed(text, "r", l.receipt("r")) {
 		names[name] = fmt.Sprint("part ", i)

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -44,24 +45,21 @@ func (db *database) lookup(ctx context.Context, id, tokenID string) (found store
 	if c.missing() {
 		return store.Found{}, false, store.ErrNotFound
 	}
-	list, texts := c.list(), c.texts()
+	texts := c.texts()
 	if len(texts) != 5 {
 		return store.Found{}, false, errRecord
 	}
-	if found.Key, err = decodeKey(id, texts[0]); err != nil {
-		return store.Found{}, false, err
-	}
-	if found.Workspace, err = decodeWorkspace(found.Key.Workspace, texts[1], texts[3]); err != nil {
-		return store.Found{}, false, err
-	}
-	if found.Instance, err = decodeInstance(texts[2]); err != nil {
+	var badKey, badWorkspace, badInstance error
+	found.Key, badKey = decodeKey(id, texts[0])
+	found.Workspace, badWorkspace = decodeWorkspace(found.Key.Workspace, texts[1], texts[3])
+	found.Instance, badInstance = decodeInstance(texts[2])
+	if err := cmp.Or(badKey, badWorkspace, badInstance); err != nil {
 		return store.Found{}, false, err
 	}
 	if found.Workspace.Deleted {
 		return store.Found{}, false, store.ErrNotFound
 	}
-	ended, _ := list[4].(int64)
-	return found, ended > 0, nil
+	return found, texts[4] != "", nil
 }
 
 // Update implements store.Keys.
@@ -69,7 +67,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	_, rest := encodeKey(&k)
 	err := t.db.make(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), k.Version, flag(c.EndTokens), rest, namePlace(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), k.Version, c.EndTokens, rest, namePlace(k.Name, k.ID)},
 	})
 	return fail("update key", err)
 }

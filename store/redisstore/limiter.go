@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 )
 
@@ -19,7 +18,8 @@ var errStep = errors.New("the step must not be negative")
 
 // Advance implements store.Limiter. A negative step is an error and counts
 // nothing. A window beyond 100 days counts as 100 days. A call whose answer was lost may
-// have counted.
+// have counted. A server that takes no writes, since it was demoted, is
+// store.ErrUnavailable, also for a step that counts nothing.
 func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (time.Duration, bool, error) {
 	if by < 0 {
 		return 0, false, fail("advance limiter", errStep)
@@ -30,15 +30,10 @@ func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, windo
 	if err := l.db.spread(ctx, c); err != nil {
 		return 0, false, fail("advance limiter", err)
 	}
-	answer := c.list()
-	if len(answer) != 2 {
-		return 0, false, fail("advance limiter", errRecord)
+	var moved bool
+	var ahead int64
+	if err := decode(c.text(), &moved, &ahead); err != nil {
+		return 0, false, fail("advance limiter", err)
 	}
-	moved, _ := answer[0].(int64)
-	text, _ := answer[1].(string)
-	ahead, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, false, fail("advance limiter", errRecord)
-	}
-	return time.Duration(ahead), moved == 1, nil
+	return time.Duration(ahead), moved, nil
 }

@@ -27,7 +27,7 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	switch q.Sort {
 	case "", store.ByCreated, store.ByName:
 		// One more than asked for tells whether there is a next page.
-		keys, err = t.scan(ctx, q, limit+1, func(k *store.Key) bool { return matches(q, k) })
+		keys, err = t.scan(ctx, q, limit+1)
 	case store.ByLastUsed, store.ByExpiry:
 		keys, err = t.sorted(ctx, q)
 	default:
@@ -49,26 +49,29 @@ const (
 	batch   = 50
 )
 
-// scan collects up to limit keys in an order that is kept.
-func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
-	l, byName := t.db.layout, q.Sort == store.ByName
-	p := page{keys: []string{l.order(q.Workspace, byName), l.keys(), l.deleting()}, descending: q.Descending, byName: byName}
+// scan collects up to limit matching keys in an order that is kept.
+func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]store.Key, error) {
+	l, order, byName := t.db.layout, "created", q.Sort == store.ByName
+	if byName {
+		order = "names"
+	}
+	p := page{keys: []string{l.of(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
-	case p.byName:
+	case byName:
 		p.after(namePlace(q.After.Name, q.After.ID))
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}
-	return collect(ctx, t.db, p, limit, decodeKey, keep)
+	return collect(ctx, t.db, p, limit, decodeKey, func(k *store.Key) bool { return matches(q, k) })
 }
 
 // page is a way through an order, a set sorted by its members.
 type page struct {
 	keys       []string // of page.lua
+	from, to   string   // bounds of ZRANGEBYLEX: "-" and "+" are none
 	descending bool
 	byName     bool
-	from, to   string // bounds of ZRANGEBYLEX; "" is none
 }
 
 // after starts behind a place.
@@ -115,18 +118,15 @@ type placed struct{ id, place, text string }
 // on behind them.
 func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
 	n := min(max(wanted, 100), stretch)
-	c := evaluate(db.scripts.page, p.keys, flag(p.descending), cmp.Or(p.from, "-"), cmp.Or(p.to, "+"), n, flag(p.byName))
+	c := evaluate(db.scripts.page, p.keys, p.descending, p.from, p.to, n, p.byName)
 	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}
-	texts := c.texts() // id, place and record of each
-	for ; len(texts) >= 3; texts = texts[3:] {
+	for texts := c.texts(); len(texts) >= 3; texts = texts[3:] { // id, place and record of each
 		if texts[2] != "" {
 			found = append(found, placed{texts[0], texts[1], texts[2]})
 		}
-		if len(texts) == 3 {
-			p.after(texts[1])
-		}
+		p.after(texts[1])
 	}
 	return found, len(c.list()) == 3*n, nil
 }
@@ -138,28 +138,24 @@ func (t *keyTable) sorted(ctx context.Context, q *store.KeyQuery) ([]store.Key, 
 		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
 	}
 	all := store.KeyQuery{Workspace: q.Workspace}
-	keys, err := t.scan(ctx, &all, store.MaxSorted+1, func(*store.Key) bool { return true })
+	keys, err := t.scan(ctx, &all, store.MaxSorted+1)
 	if err != nil {
 		return nil, err
 	}
 	if len(keys) > store.MaxSorted {
 		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, store.MaxSorted)
 	}
-	order := func(a, b *store.Key) int {
-		return cmp.Or(cmp.Compare(sortValue(q.Sort, a), sortValue(q.Sort, b)), cmp.Compare(a.ID, b.ID))
-	}
-	if q.Descending {
-		ascending := order
-		order = func(a, b *store.Key) int { return ascending(b, a) }
-	}
-	var after *store.Key
-	if q.After != nil {
-		after = &store.Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}
+	order := func(a, b store.Key) int {
+		n := cmp.Or(cmp.Compare(sortValue(q.Sort, &a), sortValue(q.Sort, &b)), cmp.Compare(a.ID, b.ID))
+		if q.Descending {
+			return -n
+		}
+		return n
 	}
 	keys = slices.DeleteFunc(keys, func(k store.Key) bool {
-		return !matches(q, &k) || after != nil && order(&k, after) <= 0
+		return !matches(q, &k) || q.After != nil && order(k, store.Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}) <= 0
 	})
-	slices.SortFunc(keys, func(a, b store.Key) int { return order(&a, &b) })
+	slices.SortFunc(keys, order)
 	return keys, nil
 }
 
@@ -177,26 +173,14 @@ func sortValue(sort store.KeySort, k *store.Key) int64 {
 
 // matches reports whether k meets every condition of q.
 func matches(q *store.KeyQuery, k *store.Key) bool {
-	if q.Disabled != nil && *q.Disabled != k.Disabled {
-		return false
-	}
-	if q.CreatedBy != (store.ActorRef{}) {
-		if q.CreatedBy.ID != k.CreatedBy.ID || q.CreatedBy.Kind != "" && q.CreatedBy.Kind != k.CreatedBy.Kind {
-			return false
-		}
-	}
-	if q.MadeBy != "" && q.MadeBy != k.CreatedBy.ID &&
-		!slices.ContainsFunc(k.Secrets, func(s store.Secret) bool { return s.CreatedBy.ID == q.MadeBy }) {
-		return false
-	}
-	if !expiresWithin(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) {
-		return false
-	}
-	if q.Permission != "" && !k.Permissions.Has(q.Permission) {
-		return false
-	}
-	text := lower(q.Text)
-	return text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text)
+	maker, text := q.CreatedBy, lower(q.Text)
+	gaveSecret := func(s store.Secret) bool { return s.CreatedBy.ID == q.MadeBy }
+	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
+		(maker == store.ActorRef{} || maker.ID == k.CreatedBy.ID && (maker.Kind == "" || maker.Kind == k.CreatedBy.Kind)) &&
+		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, gaveSecret)) &&
+		expiresWithin(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) &&
+		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
+		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
 }
 
 func expiresWithin(end, from, to time.Time) bool {

@@ -34,23 +34,13 @@ func (l layout) channel() string {
 	return l.record("notices:" + strconv.Itoa(l.database))
 }
 
-// order is the order of the keys of a workspace or, if that is empty, of all.
-func (l layout) order(workspace string, byName bool) string {
-	what := "created"
-	if byName {
-		what = "names"
-	}
-	return l.of(workspace, what)
-}
-
-// log is the order of the events of a workspace or, if that is empty, of all.
-func (l layout) log(workspace string) string { return l.of(workspace, "log") }
-
-func (l layout) of(workspace, what string) string {
+// of names an order of the keys ("created", "names") or events ("log") of a workspace or,
+// if that is empty, of all.
+func (l layout) of(workspace, order string) string {
 	if workspace == "" {
-		return l.record(what)
+		return l.record(order)
 	}
-	return l.record("w:" + segment(workspace) + ":" + what)
+	return l.record("w:" + segment(workspace) + ":" + order)
 }
 
 func (l layout) receipt(request string) string { return l.record("done:" + request) }
@@ -63,9 +53,9 @@ func (l layout) once(space, id string) string {
 // changed are the keys that change.lua begins with, in its order.
 func (l layout) changed(workspace, request, once string) []string {
 	return []string{
-		l.keys(), l.order("", false), l.order("", true), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
-		l.events(), l.log(""), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
-		l.order(workspace, false), l.order(workspace, true),
+		l.keys(), l.of("", "created"), l.of("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
+		l.events(), l.of("", "log"), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
+		l.of(workspace, "created"), l.of(workspace, "names"),
 	}
 }
 

@@ -22,14 +22,13 @@ func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (st
 	if err := o.db.send(ctx, get); err != nil {
 		return store.OnceID{}, fail("find one-time id", err)
 	}
-	// The expiry, and the value; see change.lua.
-	d := words{text: get.text()}
-	if get.missing() || d.text[:min(16, len(d.text))] <= sortable(now) {
-		return store.OnceID{}, fail("find one-time id", store.ErrNotFound)
+	found := store.OnceID{Space: space, ID: id}
+	// The value is the expiry and what was given, see change.lua.
+	if err := decodeSaved(get.text(), &found.Expires, &found.Value); err != nil {
+		return store.OnceID{}, fail("find one-time id", err)
 	}
-	found := store.OnceID{Space: space, ID: id, Expires: d.instant(), Value: d.word()}
-	if d.failed {
-		return store.OnceID{}, fail("find one-time id", errRecord)
+	if !found.Expires.After(now) {
+		return store.OnceID{}, fail("find one-time id", store.ErrNotFound)
 	}
 	return found, nil
 }

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,97 +13,72 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// A key is kept as lines of words, so that scripts can read and change it:
-//
-//	version epoch workspace created maker's kind maker's id depth
-//	disabled updated expiry expiry as text name
-//	permissions
-//	those asked for
-//	resources
-//	last use
-//	secret created digest prefix maker's kind maker's id last use hint generated expiry
-//	                                                              (one line a secret)
-//
-// Words are escaped. Instants are microseconds since 1970 as 16 hexadecimal digits
-// that sort as time does, and empty for the zero time.
+// Records are lines of words, so that scripts can read and change them. The functions
+// called ...Fields list the fields of a line in the order of their words, for writing
+// and for reading.
+
+// A key is a line of what an update keeps (but for version and epoch, which scripts
+// set), a line of what it replaces, and a line for each secret.
+
+func headFields(k *store.Key) []any {
+	return []any{&k.Version, &k.Epoch, &k.Workspace, &k.Created, &k.CreatedBy.Kind, &k.CreatedBy.ID, &k.Depth, &k.LastUsed}
+}
+
+func bodyFields(k *store.Key) []any {
+	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.Asked, &k.Resources}
+}
+
+// secretFields begin with the id and what an update keeps.
+func secretFields(s *store.Secret) []any {
+	return []any{
+		&s.ID, &s.Created, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID, &s.LastUsed,
+		&s.Hint, &s.Generated, &s.NotAfter,
+	}
+}
 
 // encodeKey returns a key's record: the first line without version and epoch, and
 // the others.
 func encodeKey(k *store.Key) (head, rest string) {
-	var b strings.Builder
-	b.WriteString(line(flag(k.Disabled), instant(k.Updated), instant(k.NotAfter), escape(k.NotAfterText), escape(k.Name)))
-	b.WriteString("\n" + k.Permissions.String() + "\n" + k.Asked.String() + "\n")
-	for _, r := range k.Resources {
-		b.WriteString(" " + escape(r))
-	}
-	b.WriteString("\n" + instant(k.LastUsed))
+	rest = encode(bodyFields(k)...)
 	for i := range k.Secrets {
-		s := &k.Secrets[i]
-		b.WriteString("\n" + line(escape(s.ID), instant(s.Created), escape(s.Digest), escape(s.Prefix), escape(s.CreatedBy.Kind),
-			escape(s.CreatedBy.ID), instant(s.LastUsed), escape(s.Hint), flag(s.Generated), instant(s.NotAfter)))
+		rest += "\n" + encode(secretFields(&k.Secrets[i])...)
 	}
-	return line(escape(k.Workspace), sortable(k.Created), escape(k.CreatedBy.Kind), escape(k.CreatedBy.ID), strconv.Itoa(k.Depth)), b.String()
+	return encode(headFields(k)[2:]...), rest
 }
-
-var errRecord = errors.New("a record cannot be read")
 
 func decodeKey(id, record string) (store.Key, error) {
 	k := store.Key{ID: id}
-	var d words
-	rest := d.line(record)
-	k.Version, k.Epoch, k.Workspace, k.Created = d.number(), d.number(), d.word(), d.instant()
-	k.CreatedBy = store.ActorRef{Kind: d.word(), ID: d.word()}
-	k.Depth = int(d.number())
-	rest = d.line(rest)
-	k.Disabled, k.Updated, k.NotAfter, k.NotAfterText, k.Name = d.flag(), d.instant(), d.instant(), d.word(), d.word()
-	rest = d.line(rest)
-	k.Permissions = d.scope()
-	rest = d.line(rest)
-	k.Asked = d.scope()
-	rest = d.line(rest)
-	if n := strings.Count(d.text, " "); n > 0 {
-		k.Resources = make([]string, n)
-		d.text = d.text[1:]
-		for i := range k.Resources {
-			k.Resources[i] = d.word()
-		}
+	lines := strings.Split(record, "\n")
+	if len(lines) < 2 {
+		return k, errRecord
 	}
-	rest = d.line(rest)
-	k.LastUsed = d.instant()
-	if rest != "" {
-		k.Secrets = make([]store.Secret, 0, strings.Count(rest, "\n")+1)
+	err := cmp.Or(decode(lines[0], headFields(&k)...), decode(lines[1], bodyFields(&k)...))
+	for i, line := range lines[2:] {
+		k.Secrets = append(k.Secrets, store.Secret{})
+		err = cmp.Or(err, decode(line, secretFields(&k.Secrets[i])...))
 	}
-	for rest != "" {
-		rest = d.line(rest)
-		k.Secrets = append(k.Secrets, store.Secret{
-			ID: d.word(), Created: d.instant(), Digest: d.word(), Prefix: d.word(), CreatedBy: store.ActorRef{Kind: d.word(), ID: d.word()},
-			LastUsed: d.instant(), Hint: d.word(), Generated: d.flag(), NotAfter: d.instant(),
-		})
-	}
-	if d.failed {
-		return store.Key{}, errRecord
-	}
-	return k, nil
+	return k, err
 }
 
-// Settings are words, of which scripts set the first three:
-//
-//	version epoch deleted updated on max keys require expiry max lifetime enforced from
-//
-// "on" is Suspended or KeysOff. The instance's go on with whether reminders are
-// off, and their times.
+// Of settings, scripts set the first three words. Those of the instance have the
+// third in common with a workspace's, and no use for it.
 
-func encodeSettings(updated time.Time, on bool, r *store.Rules) string {
-	return line(instant(updated), flag(on), strconv.Itoa(r.MaxKeys), flag(r.RequireExpiry),
-		strconv.FormatInt(int64(r.MaxLifetime), 10), instant(r.EnforcedFrom))
+func workspaceFields(w *store.Workspace) []any {
+	return []any{
+		&w.Version, &w.Epoch, &w.Deleted, &w.Updated, &w.Suspended,
+		&w.Rules.MaxKeys, &w.Rules.RequireExpiry, (*int64)(&w.Rules.MaxLifetime), &w.Rules.EnforcedFrom,
+	}
 }
 
-func encodeInstance(in *store.Instance) string {
-	words := []string{encodeSettings(in.Updated, in.KeysOff, &in.Rules), flag(in.RemindersOff)}
-	for _, before := range in.RemindBefore {
-		words = append(words, strconv.FormatInt(int64(before), 10))
+func instanceFields(in *store.Instance) []any {
+	fields := []any{
+		&in.Version, &in.Epoch, new(bool), &in.Updated, &in.KeysOff,
+		&in.Rules.MaxKeys, &in.Rules.RequireExpiry, (*int64)(&in.Rules.MaxLifetime), &in.Rules.EnforcedFrom, &in.RemindersOff,
 	}
-	return line(words...)
+	for i := range in.RemindBefore {
+		fields = append(fields, (*int64)(&in.RemindBefore[i]))
+	}
+	return fields
 }
 
 // settingsField is the field of a workspace's settings or, if that is empty, of
@@ -115,135 +91,119 @@ func settingsField(workspace string) string {
 }
 
 func decodeWorkspace(id, text, count string) (store.Workspace, error) {
-	w, d := store.Workspace{ID: id}, words{text: text}
-	if text != "" {
-		w.Version, w.Epoch, w.Deleted, w.Updated, w.Suspended = d.number(), d.number(), d.flag(), d.instant(), d.flag()
-		w.Rules = d.rules()
-	}
-	if d.failed || d.text != "" {
-		return store.Workspace{}, errRecord
-	}
-	if d.text = count; count != "" {
-		w.Keys = int(d.number())
-	}
-	if d.failed {
-		return store.Workspace{}, errRecord
-	}
-	return w, nil
+	w := store.Workspace{ID: id}
+	err := cmp.Or(decodeSaved(text, workspaceFields(&w)...), decodeSaved(count, &w.Keys))
+	return w, err
 }
 
 func decodeInstance(text string) (store.Instance, error) {
 	var in store.Instance
-	if text == "" {
-		return in, nil
-	}
-	d := words{text: text}
-	in.Version, in.Epoch, _, in.Updated, in.KeysOff = d.number(), d.number(), d.flag(), d.instant(), d.flag()
-	in.Rules, in.RemindersOff = d.rules(), d.flag()
-	for i := range in.RemindBefore {
-		in.RemindBefore[i] = time.Duration(d.number())
-	}
-	if d.failed || d.text != "" {
-		return store.Instance{}, errRecord
-	}
-	return in, nil
+	err := decodeSaved(text, instanceFields(&in)...)
+	return in, err
 }
 
 // An event is one line.
 
-func encodeEvent(e *store.Event) string {
-	words := []string{
-		instant(e.Time), escape(e.Actor.Kind), escape(e.Actor.ID), escape(e.Action), escape(e.Workspace), escape(e.Key),
-		escape(e.Note),
-	}
-	for _, field := range e.Fields {
-		words = append(words, escape(field))
-	}
-	return line(words...)
+func eventFields(e *store.Event) []any {
+	return []any{&e.Time, &e.Actor.Kind, &e.Actor.ID, &e.Action, &e.Workspace, &e.Key, &e.Note, &e.Fields}
 }
 
 func decodeEvent(id, text string) (store.Event, error) {
-	fields := max(0, strings.Count(text, " ")-6)
-	d := words{text: text}
-	e := store.Event{
-		ID: id, Time: d.instant(), Actor: store.ActorRef{Kind: d.word(), ID: d.word()}, Action: d.word(),
-		Workspace: d.word(), Key: d.word(), Note: d.word(),
-	}
-	if fields > 0 {
-		e.Fields = make([]string, fields)
-		for i := range e.Fields {
-			e.Fields[i] = d.word()
+	e := store.Event{ID: id}
+	err := decode(text, eventFields(&e)...)
+	return e, err
+}
+
+// encode makes a line of the fields that it is given pointers to. Texts are escaped;
+// instants are 16 digits that sort as time does, and empty for the zero time; a list of
+// texts comes last, and takes as many words as it is long.
+func encode(fields ...any) string {
+	words := make([]string, 0, len(fields))
+	for _, field := range fields {
+		switch f := field.(type) {
+		case *string:
+			words = append(words, escape(*f))
+		case *[]string:
+			for _, text := range *f {
+				words = append(words, escape(text))
+			}
+		case *scope.Set:
+			words = append(words, escape(f.String()))
+		case *bool:
+			words = append(words, flag(*f))
+		case *int:
+			words = append(words, strconv.Itoa(*f))
+		case *int64:
+			words = append(words, strconv.FormatInt(*f, 10))
+		case *uint64:
+			words = append(words, strconv.FormatUint(*f, 10))
+		case *time.Time:
+			words = append(words, instant(*f))
 		}
 	}
-	if d.failed {
-		return store.Event{}, errRecord
+	return strings.Join(words, " ")
+}
+
+var errRecord = errors.New("a record cannot be read")
+
+// decodeSaved reads a line as decode does, and leaves the fields as they are if it is
+// empty, since it was never saved.
+func decodeSaved(line string, fields ...any) error {
+	if line == "" {
+		return nil
 	}
-	return e, nil
+	return decode(line, fields...)
 }
 
-func line(words ...string) string { return strings.Join(words, " ") }
-
-// words reads a line word by word.
-type words struct {
-	text   string
-	failed bool
-}
-
-// line goes to the first line of a text and returns the rest.
-func (w *words) line(text string) (rest string) {
-	w.text, rest, _ = strings.Cut(text, "\n")
-	return rest
-}
-
-func (w *words) next() string {
-	var word string
-	word, w.text, _ = strings.Cut(w.text, " ")
-	return word
-}
-
-func (w *words) word() string {
-	word, err := url.PathUnescape(w.next())
-	if err != nil {
-		w.failed = true
+// decode reads a line that encode made of the same fields.
+func decode(line string, fields ...any) error {
+	words, last := strings.Count(line, " ")+1, len(fields)-1
+	if list, ok := fields[last].(*[]string); ok {
+		fields = fields[:last]
+		if n := words - last; n > 0 {
+			*list = make([]string, n)
+		}
+		for i := range *list {
+			fields = append(fields, &(*list)[i])
+		}
 	}
-	return word
+	if words != len(fields) {
+		return errRecord
+	}
+	for _, field := range fields {
+		var word string
+		word, line, _ = strings.Cut(line, " ")
+		if parse(word, field) != nil {
+			return errRecord
+		}
+	}
+	return nil
 }
 
-func (w *words) flag() bool { return w.next() == "1" }
-
-func (w *words) number() int64 {
-	n, err := strconv.ParseInt(w.next(), 10, 64)
-	if err != nil {
-		w.failed = true
+func parse(word string, field any) (err error) {
+	switch f := field.(type) {
+	case *string:
+		*f, err = url.PathUnescape(word)
+	case *scope.Set:
+		if word, err = url.PathUnescape(word); err == nil {
+			*f, err = scope.Parse(word)
+		}
+	case *bool:
+		*f, err = strconv.ParseBool(word)
+	case *int:
+		*f, err = strconv.Atoi(word)
+	case *int64:
+		*f, err = strconv.ParseInt(word, 10, 64)
+	case *uint64:
+		*f, err = strconv.ParseUint(word, 10, 64)
+	case *time.Time:
+		if word != "" {
+			var n uint64
+			n, err = strconv.ParseUint(word, 16, 64)
+			*f = time.UnixMicro(int64(n ^ 1<<63)).UTC() //nolint:gosec // sortable made it from an int64
+		}
 	}
-	return n
-}
-
-func (w *words) instant() time.Time {
-	word := w.next()
-	if word == "" {
-		return time.Time{}
-	}
-	n, err := strconv.ParseUint(word, 16, 64)
-	if err != nil {
-		w.failed = true
-	}
-	return time.UnixMicro(int64(n ^ 1<<63)).UTC() //nolint:gosec // sortable made it from an int64
-}
-
-// scope reads the rest of the line.
-func (w *words) scope() scope.Set {
-	set, err := scope.Parse(w.text)
-	if err != nil {
-		w.failed = true
-	}
-	return set
-}
-
-func (w *words) rules() store.Rules {
-	return store.Rules{
-		MaxKeys: int(w.number()), RequireExpiry: w.flag(), MaxLifetime: time.Duration(w.number()), EnforcedFrom: w.instant(),
-	}
+	return err
 }
 
 // instant is how instants are kept: parts finer than a microsecond are cut off.

@@ -1,14 +1,12 @@
 package redisstore
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,8 +17,10 @@ import (
 // Config says how a Driver uses Redis. The zero value is what production
 // wants.
 type Config struct {
-	// Prefix begins the name of every key, so that several stores can share a
-	// server: 1 to 64 letters, digits and any of "-_.:/". Default "latchkey".
+	// Prefix begins the name of every key: 1 to 64 letters, digits and any of
+	// "-_.:/". Default "latchkey". All drivers with one prefix in one database of a
+	// server are one store. Two services that share it by mistake see, limit and revoke
+	// each other's keys, so give each service a prefix of its own.
 	Prefix string
 	// WaitReplicas is how many replicas must have a change before it counts
 	// as made: 0 is one if there are any, WaitNever none, at most 10. Fewer in
@@ -75,17 +75,14 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	scripts, err := loadScripts()
-	if err != nil {
-		return nil, err
-	}
 	l := layout{prefix: cfg.Prefix}
 	if c, ok := client.(*redis.Client); ok {
 		l.database = c.Options().DB
 	}
 	return &Driver{&database{
-		client: client, layout: l, scripts: scripts,
+		client: client, layout: l, scripts: loadScripts(),
 		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout, log: cfg.Logger,
+		revocations: revocations{byID: make(map[string]revocation)},
 	}}, nil
 }
 
@@ -95,23 +92,19 @@ const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 // timeout: 0 or less is none.
 func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err error) {
 	var deadlines bool
-	switch c := client.(type) {
-	case *redis.Client:
-		if c == nil {
-			return 0, errors.New("client: missing")
-		}
-		readTimeout, deadlines = c.Options().ReadTimeout, c.Options().ContextTimeoutEnabled
-	case *redis.ClusterClient:
-		if c == nil {
-			return 0, errors.New("client: missing")
-		}
-		o := c.Options()
+	single, _ := client.(*redis.Client)
+	cluster, _ := client.(*redis.ClusterClient)
+	switch {
+	case single != nil:
+		readTimeout, deadlines = single.Options().ReadTimeout, single.Options().ContextTimeoutEnabled
+	case cluster != nil:
+		o := cluster.Options()
 		if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 			return 0, errors.New("client: its options ReadOnly, RouteByLatency and RouteRandomly must not be set")
 		}
 		readTimeout, deadlines = o.ReadTimeout, o.ContextTimeoutEnabled
 	default:
-		return 0, errors.New("client: a *redis.Client or a *redis.ClusterClient")
+		return 0, errors.New("client: missing, or neither a *redis.Client nor a *redis.ClusterClient")
 	}
 	if !deadlines {
 		return 0, errors.New("client: its option ContextTimeoutEnabled must be set")
@@ -132,7 +125,7 @@ func (d *Driver) Store() store.Store {
 			Epochs:   &epochs{db},
 			OnceIDs:  &onceIDs{db},
 			Lists:    &lists{db},
-			Watch:    &watch{db, &epochs{db}},
+			Watch:    &watch{db},
 		},
 		SigningKeys: &signingKeys{db},
 		Usage:       &usage{db},
@@ -147,28 +140,8 @@ type database struct {
 	scripts     *scripts
 	wait        int
 	waitTimeout time.Duration
-	followed    sync.Map // addresses of nodes that had replicas when last asked
+	followed    atomic.Bool // the server of the records had replicas when last asked
 	revocations revocations
 	checked     sync.Once
 	log         *slog.Logger
-}
-
-// newRequest names a change, so that one which the client sends twice is made
-// once.
-func newRequest() string {
-	var b [12]byte
-	_, _ = rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// pause waits before the nth look at a slot that moves: 1 ms, 2 ms, up to 64 ms.
-func pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(time.Millisecond << min(n, 6))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -46,9 +46,6 @@ func (m *revocations) add(tokenID string, r revocation) {
 		m.order[m.next] = tokenID
 		m.next = (m.next + 1) % remembered
 	}
-	if m.byID == nil {
-		m.byID = make(map[string]revocation)
-	}
 	m.byID[tokenID] = r
 }
 

@@ -4,8 +4,6 @@ import (
 	"crypto/sha1" //nolint:gosec // the name that Redis gives a script, no protection
 	"embed"
 	"encoding/hex"
-	"errors"
-	"fmt"
 )
 
 //go:embed scripts/*.lua
@@ -25,30 +23,23 @@ type scripts struct {
 	read, page, advance, count, pruneDay *script
 }
 
-func loadScripts() (*scripts, error) {
-	var problems []error
-	load := func(begin, name string) *script {
-		text, err := scriptFiles.ReadFile("scripts/" + name + ".lua")
-		if err != nil {
-			problems = append(problems, err)
+func loadScripts() *scripts {
+	load := func(files ...string) *script {
+		var s script
+		for _, file := range files {
+			text, _ := scriptFiles.ReadFile("scripts/" + file + ".lua") //nolint:errcheck // it is in the program
+			s.text += string(text)
 		}
-		s := script{text: begin + string(text)}
 		sum := sha1.Sum([]byte(s.text)) //nolint:gosec // as above
 		s.hash = hex.EncodeToString(sum[:])
 		return &s
 	}
-	begin := load("", "change").text
-	changing := func(name string) *script { return load(begin, name) }
-	other := func(name string) *script { return load("", name) }
-	all := &scripts{
-		create: changing("create"), update: changing("update"), remove: changing("delete"), settings: changing("settings"),
-		deleteWorkspace: changing("deleteworkspace"), sweep: changing("sweep"), touch: changing("touch"), rehash: changing("rehash"),
-		purge: changing("purge"), write: changing("write"), prune: changing("prune"), revoke: changing("revoke"),
-		ring: changing("ring"), entries: changing("entries"),
-		read: other("read"), page: other("page"), advance: other("advance"), count: other("count"), pruneDay: other("pruneday"),
+	change := func(file string) *script { return load("change", file) }
+	return &scripts{
+		create: change("create"), update: change("update"), remove: change("delete"), settings: change("settings"),
+		deleteWorkspace: change("deleteworkspace"), sweep: change("sweep"), touch: change("touch"), rehash: change("rehash"),
+		purge: change("purge"), write: change("write"), prune: change("prune"), revoke: change("revoke"),
+		ring: change("ring"), entries: change("entries"),
+		read: load("read"), page: load("page"), advance: load("advance"), count: load("count"), pruneDay: load("pruneday"),
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("redisstore: %w", err)
-	}
-	return all, nil
 }

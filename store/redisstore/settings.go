@@ -26,7 +26,7 @@ func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: &store.Notice{Kind: store.NoticeInstance},
-		args: []any{settingsField(""), in.Version, flag(c.EndTokens), encodeInstance(&in)},
+		args: []any{settingsField(""), in.Version, c.EndTokens, encode(instanceFields(&in)[3:]...)},
 	})
 	return fail("save settings", err)
 }
@@ -57,7 +57,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	}
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
-		args: []any{settingsField(w.ID), w.Version, flag(c.EndTokens), encodeSettings(w.Updated, w.Suspended, &w.Rules)},
+		args: []any{settingsField(w.ID), w.Version, c.EndTokens, encode(workspaceFields(&w)[3:]...)},
 	})
 	return fail("save workspace settings", err)
 }
@@ -73,9 +73,10 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 	if id == "" {
 		return fail("delete workspace", errNoWorkspace)
 	}
+	fresh := store.Workspace{Updated: at} // what is written if no settings were saved
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notice: workspaceNotice(id),
-		args: []any{escape(id), sortable(at), encodeSettings(at, false, &store.Rules{})},
+		args: []any{escape(id), sortable(at), encode(workspaceFields(&fresh)[3:]...)},
 	})
 	if err != nil {
 		return fail("delete workspace", err)
@@ -88,13 +89,6 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 
 // sweep removes what is left of a deleted workspace.
 func (db *database) sweep(ctx context.Context, workspace string) error {
-	for {
-		c := db.call(change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
-		if err := db.send(ctx, c); err != nil {
-			return err
-		}
-		if c.int() < batch {
-			return nil
-		}
-	}
+	_, err := db.inSteps(ctx, change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
+	return err
 }

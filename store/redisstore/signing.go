@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -27,14 +26,14 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	if len(texts) != 2 || texts[0] == "" {
 		return r, nil
 	}
-	n, err := strconv.ParseInt(texts[0], 10, 64)
-	if err != nil || json.Unmarshal([]byte(texts[1]), &r.Keys) != nil {
+	if decode(texts[0], &r.Version) != nil || json.Unmarshal([]byte(texts[1]), &r.Keys) != nil {
 		return store.Ring{}, fail("read signing keys", errRecord)
 	}
-	r.Version = n
 	for i := range r.Keys {
 		k := &r.Keys[i]
-		k.Created, k.NotBefore, k.NotAfter, k.Retire = kept(k.Created), kept(k.NotBefore), kept(k.NotAfter), kept(k.Retire)
+		for _, at := range []*time.Time{&k.Created, &k.NotBefore, &k.NotAfter, &k.Retire} {
+			*at = at.UTC()
+		}
 	}
 	return r, nil
 }
@@ -47,16 +46,5 @@ func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
 			script: s.db.scripts.ring, notice: &store.Notice{Kind: store.NoticeSigningKeys}, args: []any{r.Version, body},
 		})
 	}
-	if err != nil {
-		return fail("save signing keys", err)
-	}
-	return nil
-}
-
-// kept is the instant as all others come back.
-func kept(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return time.UnixMicro(t.UnixMicro()).UTC()
+	return fail("save signing keys", err)
 }

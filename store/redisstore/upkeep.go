@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -15,16 +17,14 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	if err := ctx.Err(); err != nil {
 		return fail("record uses", err)
 	}
-	for len(uses) > 0 {
-		n := min(len(uses), batch)
-		args := []any{n}
-		for _, use := range uses[:n] {
+	for some := range slices.Chunk(uses, batch) {
+		args := []any{len(some)}
+		for _, use := range some {
 			args = append(args, use.Key, escape(use.Secret), instant(use.At))
 		}
 		if err := u.db.send(ctx, u.db.call(change{script: u.db.scripts.touch, args: args})); err != nil {
 			return fail("record uses", err)
 		}
-		uses = uses[n:]
 	}
 	return nil
 }
@@ -38,27 +38,25 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 }
 
 // Purge implements store.Upkeep. It first removes the keys of deleted
-// workspaces that DeleteWorkspace has left.
+// workspaces that DeleteWorkspace has left. Tombstones that were removed by a script whose
+// answer was lost are not counted.
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	left := command("hkeys", u.db.layout.deleting())
 	if err := u.db.send(ctx, left); err != nil {
 		return 0, fail("purge deleted keys", err)
 	}
-	for _, workspace := range left.texts() {
-		if err := u.db.sweep(ctx, (&words{text: workspace}).word()); err != nil {
+	for _, field := range left.texts() {
+		var workspace string
+		err := decode(field, &workspace)
+		if err == nil {
+			err = u.db.sweep(ctx, workspace)
+		}
+		if err != nil {
 			return 0, fail("purge deleted keys", err)
 		}
 	}
-	purged := 0
-	for {
-		c := u.db.call(change{script: u.db.scripts.purge, args: []any{sortable(before), batch}})
-		if err := u.db.send(ctx, c); err != nil {
-			return purged, fail("purge deleted keys", err)
-		}
-		if purged += int(c.int()); c.int() < batch {
-			return purged, nil
-		}
-	}
+	purged, err := u.db.inSteps(ctx, change{script: u.db.scripts.purge, args: []any{sortable(before), batch}})
+	return purged, fail("purge deleted keys", err)
 }
 
 // Clock implements store.Upkeep.
@@ -67,10 +65,9 @@ func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	if err := u.db.send(ctx, c); err != nil {
 		return time.Time{}, fail("read the clock", err)
 	}
-	d := words{text: line(c.texts()...)}
-	now := time.Unix(d.number(), d.number()*1000).UTC()
-	if d.failed {
-		return time.Time{}, fail("read the clock", errRecord)
+	var seconds, micros int64
+	if err := decode(strings.Join(c.texts(), " "), &seconds, &micros); err != nil {
+		return time.Time{}, fail("read the clock", err)
 	}
-	return now, nil
+	return time.Unix(seconds, micros*1000).UTC(), nil
 }

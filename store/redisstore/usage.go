@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"strconv"
 	"time"
@@ -13,17 +14,13 @@ import (
 // has one hash a day, with a field for each key, and the set of its days.
 type usage struct{ db *database }
 
-func usageField(workspace, key string) string { return escape(workspace) + " " + escape(key) }
-
 func (l layout) day(part int, day int64) string {
 	return l.usage(part, "day:"+strconv.FormatInt(day, 10))
 }
 
-// countedFor is how long a receipt keeps counts from being added twice if the
-// client sends them again.
-const countedFor = time.Minute
-
-// Add implements store.Usage.
+// Add implements store.Usage. What the client sends again within a minute is added once.
+// If Add fails, some counts may have been added: they are added twice by a caller that
+// tries again.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	l := u.db.layout
 	var adds [parts]*call
@@ -32,11 +29,11 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		if c.Logins == 0 && c.Refusals == 0 {
 			continue
 		}
-		field, day := usageField(c.Workspace, c.Key), dayOf(c.Day)
+		field, day := encode(&c.Workspace, &c.Key), dayOf(c.Day)
 		part := partOf(field)
 		add := adds[part]
 		if add == nil || len(add.args) > 5*batch {
-			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+newRequest())}, countedFor.Milliseconds())
+			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+rand.Text())}, time.Minute.Milliseconds())
 			adds[part] = add
 			calls = append(calls, add)
 		}
@@ -58,7 +55,7 @@ func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.T
 }
 
 func (u *usage) counts(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
-	field := usageField(workspace, key)
+	field := encode(&workspace, &key)
 	part := partOf(field)
 	days, err := u.days(ctx, part, func(n int64) bool { return from <= n && n < to })
 	if err != nil {
@@ -76,11 +73,11 @@ func (u *usage) counts(ctx context.Context, workspace, key string, from, to int6
 		if reads[i].missing() {
 			continue
 		}
-		w := words{text: reads[i].text()}
-		counts = append(counts, store.Count{Workspace: workspace, Key: key, Day: midnight(n), Logins: w.number(), Refusals: w.number()})
-		if w.failed {
-			return nil, errRecord
+		c := store.Count{Workspace: workspace, Key: key, Day: midnight(n)}
+		if err := decode(reads[i].text(), &c.Logins, &c.Refusals); err != nil {
+			return nil, err
 		}
+		counts = append(counts, c)
 	}
 	return counts, nil
 }
@@ -93,19 +90,20 @@ func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]
 	}
 	var days []int64
 	for _, text := range c.texts() {
-		w := words{text: text}
-		if n := w.number(); wanted(n) {
-			days = append(days, n)
+		var n int64
+		if err := decode(text, &n); err != nil {
+			return nil, err
 		}
-		if w.failed {
-			return nil, errRecord
+		if wanted(n) {
+			days = append(days, n)
 		}
 	}
 	slices.Sort(days)
 	return days, nil
 }
 
-// Prune implements store.Usage.
+// Prune implements store.Usage. Days that were removed by a call whose answer was lost are
+// not counted.
 func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for part := range parts {

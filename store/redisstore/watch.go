@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,22 +23,19 @@ import (
 // arrive before the answer. Where the slot has moved, another server of the Cluster
 // may pass it on a little later, so a notice counts as lost if it has not arrived by
 // the end of the next round.
-type watch struct {
-	db     *database
-	epochs *epochs
-}
+type watch struct{ db *database }
 
 const (
 	// roundEvery leaves time for a round within store.HeartbeatEvery.
 	roundEvery = 140 * time.Millisecond
-	// silence is after how long without a round the stream ends.
+	// silence is after how long without a word the stream ends.
 	silence = 3 * time.Second
-	backlog = 4096
 )
 
-// Watch implements store.Watch. A subscription that breaks, a server that does
-// not answer for 3 s, a failover, and a subscriber that falls 4,096 notices
-// behind end the stream with store.ErrUnavailable.
+// Watch implements store.Watch. A subscription that breaks, a server that does not
+// answer for 3 s, and a failover end the stream with store.ErrUnavailable. So does
+// Redis where the subscriber falls behind (client-output-buffer-limit pubsub). Where ctx
+// ends while the stream asks a server that does not answer, Watch returns within 3 s.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	if err := ctx.Err(); err != nil {
 		return fail("watch", err)
@@ -52,109 +48,76 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 }
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	sub := w.db.client.Subscribe(ctx, w.db.layout.channel())
-	s := &stream{db: w.db, sub: sub, notice: notice, arrived: make(chan any, backlog), failed: make(chan error, 2)}
-	var running sync.WaitGroup
-	defer func() {
-		cancel()
-		_ = sub.Close() //nolint:errcheck // it is given up
-		running.Wait()
-	}()
+	ctx, cancel := context.WithCancelCause(ctx)
 	opening, stop := context.WithTimeout(ctx, silence)
 	defer stop()
-	first, err := sub.Receive(opening)
+	s := &stream{db: w.db, sub: w.db.client.Subscribe(opening, w.db.layout.channel()), notice: notice}
+	// A read of the client heeds deadlines only: this ends it.
+	context.AfterFunc(ctx, func() { _ = s.sub.Close() }) //nolint:errcheck // it is given up
+	var pinging sync.WaitGroup
+	defer pinging.Wait()
+	defer cancel(nil)
+	first, err := s.sub.Receive(opening)
 	if err != nil {
-		return w.db.failure(ctx, err)
+		return w.db.failure(ctx, err, nil)
 	}
 	if _, ok := first.(*redis.Subscription); !ok {
 		return fmt.Errorf("no subscription: %w", store.ErrUnavailable)
 	}
 	// Revocations that a failover lost are written before anybody relies on this
 	// stream, and before the number that it begins with is read.
-	if err := w.epochs.restore(opening); err != nil {
+	if err := (&epochs{w.db}).restore(opening); err != nil {
 		return err
 	}
 	if s.last, err = w.db.lastNotice(opening); err != nil {
 		return err
 	}
-	s.seen.Store(s.last.n)
-	running.Go(func() { s.failed <- s.receive(ctx) })
-	w.db.checked.Do(func() { w.db.checkOnce(opening) })
+	w.db.checked.Do(func() {
+		if _, err := (&Driver{w.db}).Check(opening); err != nil {
+			w.db.log.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
+		}
+	})
 	ready()
-	notice(store.Notice{Sequence: s.last.n})
-	running.Go(func() { s.failed <- s.ping(ctx) })
-	return s.run(ctx)
+	s.pass(store.Notice{})
+	pinging.Go(func() { cancel(s.ping(ctx)) })
+	err = s.receive(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
-// place is where a stream stands: the number of a notice and the id of its
-// change. As text it is both, with a space between.
+// place is where a stream stands: the number of a notice and the id of its change.
 type place struct {
 	n      uint64
 	change string
 }
 
-func (p place) String() string { return strconv.FormatUint(p.n, 10) + " " + p.change }
-
-func (w *words) place() place {
-	n := w.number()
-	if n < 0 {
-		w.failed = true
-	}
-	return place{n: uint64(max(n, 0)), change: w.next()}
-}
+func (p *place) fields() []any { return []any{&p.n, &p.change} }
 
 // lastNotice reads where the last notice stands.
-func (db *database) lastNotice(ctx context.Context) (place, error) {
+func (db *database) lastNotice(ctx context.Context) (last place, err error) {
 	c := command("get", db.layout.stream())
-	if err := db.send(ctx, c); err != nil || c.missing() {
+	if err := db.send(ctx, c); err != nil {
 		return place{}, err
 	}
-	d := words{text: c.text()}
-	last := d.place()
-	if d.failed {
-		return place{}, errRecord
-	}
-	return last, nil
+	err = decodeSaved(c.text(), last.fields()...)
+	return last, err
 }
 
 // stream is one subscription.
 type stream struct {
-	db      *database
-	sub     *redis.PubSub
-	notice  func(store.Notice)
-	arrived chan any // *redis.Message or *redis.Pong
-	failed  chan error
+	db     *database
+	sub    *redis.PubSub
+	notice func(store.Notice)
 
 	last    place         // of the last notice that was passed on
 	seen    atomic.Uint64 // its number
 	missing place         // what had not arrived when the last round ended
 }
 
-// receive passes on what arrives until the subscription ends.
-func (s *stream) receive(ctx context.Context) error {
-	for {
-		msg, err := s.sub.Receive(ctx)
-		if err != nil {
-			return s.db.failure(ctx, err)
-		}
-		switch msg.(type) {
-		case *redis.Message, *redis.Pong:
-		default:
-			// The client has subscribed anew: what was published in between is
-			// lost.
-			return fmt.Errorf("the subscription was interrupted: %w", store.ErrUnavailable)
-		}
-		select {
-		case s.arrived <- msg:
-		default:
-			return fmt.Errorf("the subscriber fell %d notices behind: %w", backlog, store.ErrUnavailable)
-		}
-	}
-}
-
-// ping begins rounds. The server sends back what a ping holds: where the last
-// notice stands.
+// ping begins rounds until one fails or ctx ends. The server sends back what a ping
+// holds: where the last notice stands.
 func (s *stream) ping(ctx context.Context) error {
 	tick := time.NewTicker(roundEvery)
 	defer tick.Stop()
@@ -189,33 +152,29 @@ func (s *stream) begin(ctx context.Context, floor uint64) (place, error) {
 	case last.n < floor:
 		return place{}, errBackwards
 	}
-	if err := s.sub.Ping(ctx, last.String()); err != nil {
-		return place{}, s.db.failure(ctx, err)
+	if err := s.sub.Ping(ctx, encode(last.fields()...)); err != nil {
+		return place{}, s.db.failure(ctx, err, nil)
 	}
 	return last, nil
 }
 
 var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavailable)
 
-func (s *stream) run(ctx context.Context) error {
-	quiet := time.NewTimer(silence)
-	defer quiet.Stop()
+// receive passes on what arrives until the subscription ends.
+func (s *stream) receive(ctx context.Context) error {
 	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err = <-s.failed:
-		case <-quiet.C:
-			err = fmt.Errorf("no answer for %s: %w", silence, store.ErrUnavailable)
-		case msg := <-s.arrived:
-			switch msg := msg.(type) {
-			case *redis.Message:
-				err = s.published(msg.Payload)
-			case *redis.Pong:
-				quiet.Reset(silence)
-				err = s.compare(msg.Payload)
-			}
+		msg, err := s.sub.ReceiveTimeout(ctx, silence)
+		if err != nil {
+			return s.db.failure(ctx, err, nil)
+		}
+		switch msg := msg.(type) {
+		case *redis.Message:
+			err = s.published(msg.Payload)
+		case *redis.Pong:
+			err = s.compare(msg.Payload)
+		default:
+			// The client has subscribed anew: what was published in between is lost.
+			err = fmt.Errorf("the subscription was interrupted: %w", store.ErrUnavailable)
 		}
 		if err != nil {
 			return err
@@ -226,12 +185,12 @@ func (s *stream) run(ctx context.Context) error {
 // compare ends a round: it compares what has arrived with where the last notice
 // stood when the round began.
 func (s *stream) compare(text string) error {
-	d := words{text: text}
-	read, lost := d.place(), s.missing
+	var read place
+	lost := s.missing
 	s.missing = place{}
-	switch {
-	case d.failed:
-		return errRecord
+	switch err := decode(text, read.fields()...); {
+	case err != nil:
+		return err
 	case read.n == s.last.n && read.change != s.last.change:
 		return errBackwards
 	case s.last.n < lost.n:
@@ -245,15 +204,20 @@ func (s *stream) compare(text string) error {
 	return nil
 }
 
-// published handles a notice: the id of the change before, the notice's place,
-// and noticeText.
+// published handles a notice: the id of the change before, the notice's place, and what
+// the change was about.
 func (s *stream) published(text string) error {
-	d := words{text: text}
-	before, at := d.next(), d.place()
-	n := store.Notice{Kind: store.NoticeKind(d.number() & math.MaxUint8), Workspace: d.word(), Key: d.word(), Token: d.word()}
+	var (
+		before string
+		at     place
+		kind   int64
+		n      store.Notice
+	)
+	err := decode(text, &before, &at.n, &at.change, &kind, &n.Workspace, &n.Key, &n.Token)
+	n.Kind = store.NoticeKind(kind & math.MaxUint8)
 	switch {
-	case d.failed:
-		return errors.Join(errRecord, store.ErrUnavailable)
+	case err != nil:
+		return errors.Join(err, store.ErrUnavailable)
 	case at.n <= s.last.n:
 		// Published before this stream began, or counted as lost already.
 		return nil

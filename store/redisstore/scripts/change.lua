@@ -72,13 +72,9 @@ local function isDeleted(workspace)
   return deleted == '1'
 end
 
--- A key is lines of words, see record.go. A tombstone is '-' and when.
-local function split(record)
-  return string.match(record, '^([^\n]*)\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*)\n([^\n]*)(.*)$')
-end
-
 -- live returns the record of a key that was not deleted, alone or with its
--- workspace, and its workspace, escaped.
+-- workspace, and its workspace, escaped. Records are lines of words, see record.go; a
+-- tombstone is '-' and when.
 local function live(id)
   local record = redis.call('HGET', keys, id)
   if not record or string.sub(record, 1, 1) == '-' then return nil end
@@ -99,7 +95,7 @@ end
 -- bury puts a tombstone in a key's place, later. byCreated and byName are those of
 -- its workspace.
 local function bury(id, record, when)
-  local place, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^\n]*)')
+  local place, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)')
   place, name = place .. id, placeByName(name, id)
   later('ZREM', created, place)
   later('ZREM', byCreated, place)
@@ -143,12 +139,6 @@ if onceValue ~= '' then
   if found and string.sub(found, 1, 16) > now then return 'exists' end
 end
 for _, c in ipairs(conditions) do
-  local version
-  if c[1] == 'key' then
-    local record = live(c[2])
-    version = record and string.match(record, '^[^ ]*')
-  else
-    version = settingsOf(c[2])
-  end
+  local version = c[1] == 'key' and string.match(live(c[2]) or '', '^[^ ]*') or settingsOf(c[2])
   if version ~= c[3] then return 'conflict' end
 end

@@ -5,11 +5,7 @@ if redis.call('SET', KEYS[2], '1', 'PX', ARGV[1], 'NX') == false then return 'ok
 for i = 2, #ARGV, 5 do
   local day, field = KEYS[tonumber(ARGV[i])], ARGV[i + 2]
   redis.call('SADD', KEYS[1], ARGV[i + 1])
-  local l, r = 0, 0
-  local found = redis.call('HGET', day, field)
-  if found then
-    l, r = string.match(found, '^(%S+) (%S+)$')
-  end
+  local l, r = string.match(redis.call('HGET', day, field) or '0 0', '^(%S+) (%S+)$')
   redis.call('HSET', day, field, string.format('%.0f %.0f', tonumber(l) + tonumber(ARGV[i + 3]), tonumber(r) + tonumber(ARGV[i + 4])))
 end
 return 'ok'

@@ -4,4 +4,5 @@ local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not record or string.sub(record, 1, 1) == '-' then return false end
 local workspace = string.match(record, '^[^ ]* [^ ]* ([^ ]*)')
 local around = redis.call('HMGET', KEYS[2], 'w' .. workspace, 'i')
-return {record, around[1] or '', around[2] or '', redis.call('HGET', KEYS[3], workspace) or '0', redis.call('EXISTS', KEYS[4])}
+return {record, around[1] or '', around[2] or '', redis.call('HGET', KEYS[3], workspace) or '',
+  redis.call('EXISTS', KEYS[4]) == 1 and '1' or ''}

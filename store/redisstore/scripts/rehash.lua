@@ -1,12 +1,12 @@
 local id, secret, from, to = take(), take(), take(), take()
-local record = live(id)
+local record, workspace = live(id)
 if not record then return 'missing' end
-local head, body, lastUsed, rest = split(record)
-local first, last = string.find(rest, '\n' .. secret .. ' ', 1, true)
-if not first then return 'missing' end
-local front, digest, back = string.match(string.sub(rest, last + 1), '^([^ ]* )([^ ]*)(.*)$')
+local key, secrets = string.match(record, '^([^\n]*\n[^\n]*)(.*)$')
+local _, last = string.find(secrets, '\n' .. secret .. ' ', 1, true)
+if not last then return 'missing' end
+local before, digest, rest = string.match(secrets, '^([^ ]* )([^ ]*)(.*)$', last + 1)
 if digest ~= from then return 'conflict' end
 -- The caller does not know the workspace that the notice names.
-notice = string.gsub(notice, '%?', function() return (string.match(head, '^[^ ]* [^ ]* ([^ ]*)')) end, 1)
-redis.call('HSET', keys, id, head .. '\n' .. body .. '\n' .. lastUsed .. string.sub(rest, 1, last) .. front .. to .. back)
+notice = string.gsub(notice, ' ', function() return ' ' .. workspace end, 1)
+redis.call('HSET', keys, id, key .. string.sub(secrets, 1, last) .. before .. to .. rest)
 return made()

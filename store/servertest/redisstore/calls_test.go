@@ -184,6 +184,15 @@ var changeCalls = []oneCall{
 		_, _, err := s.Limiter.Advance(ctx, "id", noon, time.Second, time.Minute)
 		return err
 	}},
+	// A limit that a demoted server reads is no limit: what counts nothing is refused, too.
+	{name: "advance by nothing", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
+		_, _, err := s.Limiter.Advance(ctx, "id", noon, 0, time.Minute)
+		return err
+	}},
+	{name: "advance beyond the window", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
+		_, _, err := s.Limiter.Advance(ctx, "id", noon, time.Hour, time.Minute)
+		return err
+	}},
 	{name: "purge", trips: 2, whenFull: true, do: func(ctx context.Context, s store.Store) error {
 		return some(s.Upkeep.Purge(ctx, noon.Add(time.Second)))
 	}},

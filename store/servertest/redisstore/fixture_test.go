@@ -78,8 +78,7 @@ func newPrefix(t testing.TB, client *redis.Client) string {
 // record is the name of what belongs to the records of a store.
 func record(prefix, what string) string { return prefix + ":{" + prefix + "}:" + what }
 
-// contents is all that lies under a prefix, as Redis would move it, without the write
-// that replicas are waited for with.
+// contents is all that lies under a prefix, as Redis would move it.
 func contents(t testing.TB, client *redis.Client, prefix string) map[string]string {
 	t.Helper()
 	all, ctx := make(map[string]string), context.Background()
@@ -93,7 +92,6 @@ func contents(t testing.TB, client *redis.Client, prefix string) map[string]stri
 		all[keys.Val()] = text
 	}
 	require.NoError(t, keys.Err())
-	delete(all, record(prefix, "waited"))
 	return all
 }
 

@@ -107,6 +107,36 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 	})
 }
 
+// The change at which a process first sees a replica goes out twice: once without and
+// once with waiting. What a failover between the two took is made again.
+func TestAFailoverAtTheFirstReplica(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
+	started(t, err)
+	t.Cleanup(p.Stop)
+	direct := newClient(t, p.Addr())
+	follow(t, direct, "online")
+	create(t, newDriver(t, direct, redisstore.Config{WaitTimeout: 2 * time.Second}).Store(), "team-a", "key-1") // the server has the script
+	client, h := newClient(t, p.Addr()), &hook{}
+	h.left.Store(1_000_000)
+	h.attach(client)
+	s := newDriver(t, client, redisstore.Config{WaitTimeout: 2 * time.Second}).Store()
+	_, err = s.Settings.Instance(t.Context())
+	require.NoError(t, err, "the connection is open")
+	h.sent.Store(0)
+	h.before = func(trip int64) {
+		if trip == 2 {
+			names, err := direct.Keys(context.Background(), "latchkey:*").Result()
+			require.NoError(t, err)
+			require.NoError(t, direct.Del(context.Background(), names...).Err())
+		}
+	}
+	create(t, s, "team-a", "key-2")
+	require.EqualValues(t, 2, h.sent.Load())
+	require.Equal(t, "key-2", keyOf(t, s, "key-2").ID)
+	require.Len(t, inspect(t, direct, "latchkey")["team-a"].keys, 1)
+}
+
 // What was acknowledged has as many replicas as were asked for, at once and in one
 // trip.
 func TestReplicasConfirm(t *testing.T) {

@@ -1,0 +1,54 @@
+package redisstore_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/redisstore"
+)
+
+// A stream that waits for a silent server while it opens ends with its context, at once.
+func TestWatchIsCanceledWhileItOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		client := redis.NewClient(&redis.Options{
+			ContextTimeoutEnabled: true, MaxRetries: -1,
+			Dialer: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				go func() {
+					defer theirs.Close()
+					// Of each command, a line of its number of words and the length of its name.
+					for lines := bufio.NewScanner(theirs); lines.Scan(); {
+						if !strings.HasPrefix(lines.Text(), "*") {
+							continue
+						}
+						lines.Scan()
+						if lines.Scan(); lines.Text() == "subscribe" {
+							cancel()
+							continue
+						}
+						_, _ = io.WriteString(theirs, "-ERR unknown command\r\n")
+					}
+				}()
+				return ours, nil
+			},
+		})
+		defer client.Close()
+		driver, err := redisstore.New(client, redisstore.Config{})
+		require.NoError(t, err)
+		begun := time.Now()
+		err = driver.Store().Watch.Watch(ctx, func() { t.Error("ready") }, func(n store.Notice) { t.Error(n) })
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, time.Since(begun))
+	})
+}
