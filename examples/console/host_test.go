@@ -45,9 +45,9 @@ var (
 	)
 	people = map[string]console.Person{
 		"ada":  {Actor: apikey.OrganizationAdmin("ada"), Name: "Ada Admin", Workspaces: []string{"shop", "blog", "intern"}},
-		"olga": {Actor: apikey.Member("olga", apikey.Owner, "shop"), Name: "Olga Owner", Workspaces: []string{"shop"}},
-		"max":  {Actor: apikey.Member("max", apikey.Manager, "shop"), Name: "Max Manager", Workspaces: []string{"shop"}},
-		"bert": {Actor: apikey.Member("bert", apikey.Owner, "blog"), Name: "Bert", Workspaces: []string{"blog"}},
+		"olga": {Actor: apikey.Owner("olga", "shop"), Name: "Olga Owner", Workspaces: []string{"shop"}},
+		"max":  {Actor: apikey.Owner("max", "shop"), Name: "Max Manager", Workspaces: []string{"shop"}},
+		"bert": {Actor: apikey.Owner("bert", "blog"), Name: "Bert", Workspaces: []string{"blog"}},
 	}
 )
 

@@ -99,9 +99,9 @@ func people(ws workspaces) []console.Person {
 	last := ws[len(ws)-1:]
 	return []console.Person{
 		{Actor: apikey.OrganizationAdmin("ada"), Name: "Ada, administrator", Workspaces: ws},
-		{Actor: apikey.Member("olga", apikey.Owner, last...), Name: "Olga, owner of " + last[0], Workspaces: last},
-		{Actor: apikey.Member("max", apikey.Manager, last...), Name: "Max, manager of " + last[0], Workspaces: last},
-		{Actor: apikey.Member("sam", "visitor"), Name: "Sam, in no workspace"},
+		{Actor: apikey.Owner("olga", last...), Name: "Olga, owner of " + last[0], Workspaces: last},
+		{Actor: apikey.Owner("max", last...), Name: "Max, manager of " + last[0], Workspaces: last},
+		{Actor: apikey.Owner("sam"), Name: "Sam, in no workspace"},
 	}
 }
 

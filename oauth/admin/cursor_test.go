@@ -77,7 +77,7 @@ func TestFilters(t *testing.T) {
 		"text=" + bravo.Key.ID[:13]:               {"bravo"},
 		"permission=project.save":                 {"bravo"},
 		"created_by=max":                          {"bravo"},
-		"created_by=olga&created_by_kind=manager": {},
+		"created_by=olga&created_by_kind=admin":   {},
 		"disabled=true":                           {"bravo"},
 		"disabled=false":                          {"Alpha", "charlie"},
 		"expires_from=2027-02-01":                 {"Alpha", "bravo"},

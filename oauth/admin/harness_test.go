@@ -36,8 +36,8 @@ var people = map[string]apikey.Actor{
 	"olga":  harness.Olga,
 	"max":   harness.Max,
 	"bert":  harness.Bert,
-	"ada?":  apikey.Member("ada", apikey.Owner, "team-a"), // of the same id as an administrator
-	"both":  apikey.Member("both", apikey.Owner, "team-a", "team-b"),
+	"ada?":  apikey.Owner("ada", "team-a"), // of the same id as an administrator
+	"both":  apikey.Owner("both", "team-a", "team-b"),
 	"lena":  harness.Lena,
 	"guest": harness.Guest,
 	"":      {},

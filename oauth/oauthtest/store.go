@@ -195,7 +195,7 @@ func (s *scene) drop(key store.Key) {
 
 // members makes keys as a person.
 func members(s *scene) func(context.Context) error {
-	actor := apikey.Member("olga", apikey.Owner, s.workspace)
+	actor := apikey.Owner("olga", s.workspace)
 	return func(ctx context.Context) error {
 		_, err := s.make(ctx, actor)
 		return err

@@ -86,7 +86,7 @@ func (p *process) kill() {
 
 var (
 	noon  = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	owner = apikey.Member("olga", apikey.Owner, "team-a", "team-b")
+	owner = apikey.Owner("olga", "team-a", "team-b")
 )
 
 // config is that of every process.
