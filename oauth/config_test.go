@@ -144,7 +144,7 @@ func TestRequire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	token := w.login(w.key.ID, w.secret)
-	_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{})
+	_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{})
 	require.NoError(t, err)
 	global, globalSecret := w.newKey("team-z", "project.list admin.project.list")
 	for _, tc := range []struct {

@@ -58,7 +58,7 @@ func Example() {
 	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(projects))
 
 	// Make a key. Its secret is shown now and never again.
-	key, secret, err := srv.Keys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
 		Workspace:   "team-a",
 		Name:        "ci",
 		Permissions: scope.MustParse("project.list"),

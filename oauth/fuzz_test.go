@@ -34,7 +34,7 @@ func newFuzzed(f testing.TB) *fuzzed {
 	if err != nil {
 		f.Fatal(err)
 	}
-	key, secret, err := srv.Keys().Create(f.Context(), admin, apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(f.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
 	})
 	if err != nil {

@@ -121,7 +121,7 @@ func (w *world) at(t testing.TB) *world {
 // newKey makes a key in a workspace.
 func (w *world) newKey(workspace, permissions string) (store.Key, string) {
 	w.t.Helper()
-	return harness.NewKey(w.t, w.Keys(), w.log, workspace, "ci", permissions)
+	return harness.NewKey(w.t, w.APIKeys(), w.log, workspace, "ci", permissions)
 }
 
 type answer = harness.Answer

@@ -101,7 +101,7 @@ func TestCharsets(t *testing.T) {
 	}
 
 	const secret = "é-0123456789abcdefABCDEF-0123456789"
-	_, err := w.Keys().Import(t.Context(), admin, apikey.ImportSpec{
+	_, err := w.APIKeys().Import(t.Context(), admin, apikey.ImportSpec{
 		Spec: apikey.Spec{Workspace: "team-a", Name: "accented"}, ID: "accented", Secret: secret,
 	})
 	require.NoError(t, err)

@@ -225,6 +225,6 @@ func TestNothingIsWrittenAtLogin(t *testing.T) {
 	tapped.Take()
 	w.login(w.key.ID, w.secret)
 	require.Zero(t, tapped.Take()["Upkeep.Touch"])
-	require.NoError(t, w.Keys().Flush(t.Context()))
+	require.NoError(t, w.APIKeys().Flush(t.Context()))
 	require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 }

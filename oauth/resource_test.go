@@ -59,7 +59,7 @@ func withResources(t *testing.T) (w *world, key store.Key, secret string) {
 			{URI: reports},
 		}
 	})
-	key, plain, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+	key, plain, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "billing", Permissions: scope.MustParse("project.list project.read"), Resources: []string{billing},
 	})
 	require.NoError(t, err)
@@ -134,13 +134,13 @@ func TestResourceIndicators(t *testing.T) {
 		w = w.at(t)
 		token := w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...).Token()
 		none := []string{}
-		_, err := w.Keys().Update(t.Context(), admin, key.ID, apikey.Changes{Resources: &none})
+		_, err := w.APIKeys().Update(t.Context(), admin, key.ID, apikey.Changes{Resources: &none})
 		require.NoError(t, err)
 		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", key.ID, secret, token).Body)
 		w.refused(w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...), http.StatusBadRequest, "invalid_target")
 	})
 	t.Run("a key is allowed known resources only", func(t *testing.T) {
-		_, _, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+		_, _, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 			Workspace: "team-a", Name: "x", Resources: []string{"https://other.example.com"},
 		})
 		var invalid *apikey.InvalidError

@@ -195,8 +195,8 @@ func (s *Server) Routes() map[string]http.Handler {
 	return routes
 }
 
-// Keys returns the service that makes and changes keys.
-func (s *Server) Keys() *apikey.Service { return s.keys }
+// APIKeys returns the service that makes and changes keys.
+func (s *Server) APIKeys() *apikey.Service { return s.keys }
 
 // Verifier returns the verifier of this server's tokens, for callers that do
 // not come over HTTP.

@@ -59,7 +59,7 @@ func newPair(t testing.TB, alg string) *pair {
 	})
 	require.NoError(t, err)
 	p.server = srv
-	key, secret, err := srv.Keys().Create(context.Background(), admin, apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(context.Background(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list project.read"),
 	})
 	require.NoError(t, err)

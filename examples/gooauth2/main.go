@@ -108,7 +108,7 @@ func newService(ctx context.Context, base string) (*service, error) {
 		return nil, err
 	}
 	expiry := apikey.ExpiresAt(time.Now().Add(30 * 24 * time.Hour))
-	key, secret, err := s.keys.Keys().Create(ctx, admin, apikey.Spec{
+	key, secret, err := s.keys.APIKeys().Create(ctx, admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: permissions, Expiry: expiry,
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func newService(ctx context.Context, base string) (*service, error) {
 		return nil, err
 	}
 	for _, client := range found.Keys {
-		if _, err := s.keys.Keys().Import(ctx, admin, client); err != nil {
+		if _, err := s.keys.APIKeys().Import(ctx, admin, client); err != nil {
 			return nil, err
 		}
 		delete(s.clients, client.ID) // with its secret in plain text

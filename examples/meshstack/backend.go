@@ -41,7 +41,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// Keys. The guard asks for the permission; in which workspaces it holds,
 	// the key service decides.
-	keys := keysAPI{srv.Keys()}
+	keys := keysAPI{srv.APIKeys()}
 	handle := func(pattern, permission string, serve func(*http.Request) (int, any, error)) {
 		guard := srv.Require(permission).Or("ADM_" + permission).AnyWorkspace()
 		mux.Handle(pattern, guard(speaking(keyMedia, cfg.Logger, serve)))
@@ -53,7 +53,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// Keys once more, and settings, events and usage: the library's own API,
 	// here for programs with a token.
-	manage, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
+	manage, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +61,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// And for people: the library's console.
 	if devLogin {
-		pages, err := console.New(srv.Keys(), console.Config{
+		pages, err := console.New(srv.APIKeys(), console.Config{
 			InsecureSignIn: people(ws), Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
 		})
 		if err != nil {
@@ -82,7 +82,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		status, word := http.StatusOK, "UP"
-		if _, err := srv.Keys().Settings(ctx, host()); err != nil {
+		if _, err := srv.APIKeys().Settings(ctx, host()); err != nil {
 			status, word = http.StatusServiceUnavailable, "DOWN"
 		}
 		reply(w, status, "application/json", map[string]string{"status": word})

@@ -69,7 +69,7 @@ func serve(t *testing.T, m mount) host {
 // newKey returns a key's id and secret.
 func (h host) newKey(t *testing.T, workspace string) (id, secret string) {
 	t.Helper()
-	key, made, err := h.Keys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
+	key, made, err := h.APIKeys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
 		Workspace: workspace, Name: "ci", Permissions: scope.MustParse("project.list"),
 	})
 	require.NoError(t, err)

@@ -85,7 +85,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 	if err != nil {
 		return nil, err
 	}
-	key, secret, err := server.Keys().Create(ctx, apikey.OrganizationAdmin("quickstart"), apikey.Spec{
+	key, secret, err := server.APIKeys().Create(ctx, apikey.OrganizationAdmin("quickstart"), apikey.Spec{
 		Workspace:   "team-a",
 		Name:        "ci",
 		Permissions: permissions,

@@ -68,7 +68,7 @@ func TestClients(t *testing.T) {
 
 	h := newHost(t, false)
 	for _, spec := range found.Keys {
-		key, err := h.Keys().Import(t.Context(), admin, spec)
+		key, err := h.APIKeys().Import(t.Context(), admin, spec)
 		require.NoError(t, err)
 		require.Equal(t, spec.ID, key.Name)
 	}

@@ -5,8 +5,8 @@
 // The adapters serve the client_credentials grant. In a server that has
 // clients and users of its own they stand beside what is there:
 //
-//	manager.MapClientStorage(gooauth2.NewClientStore(srv.Keys()).Beside(clients))
-//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.Keys(), srv.Sign).Beside(generates.NewAccessGenerate()))
+//	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()).Beside(clients))
+//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign).Beside(generates.NewAccessGenerate()))
 //	manager.MapTokenStorage(gooauth2.TokenStore{Next: tokens})
 //	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
 //

@@ -60,15 +60,15 @@ func newStock(t *testing.T, changes ...func(*oauth.Config)) *stock {
 	var err error
 	s.Server, err = oauth.New(harness.Tapped(memstore.New(), func(context.Context, string) error { return s.down }, "Keys.Lookup"), config)
 	require.NoError(t, err)
-	key, secret, err := s.Keys().Create(t.Context(), admin, apikey.Spec{
+	key, secret, err := s.APIKeys().Create(t.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour)),
 	})
 	require.NoError(t, err)
 	s.key, s.secret = key, secret.Reveal()
 
 	s.manager = manage.NewDefaultManager()
-	s.manager.MapClientStorage(gooauth2.NewClientStore(s.Keys()))
-	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(s.Keys(), s.Sign))
+	s.manager.MapClientStorage(gooauth2.NewClientStore(s.APIKeys()))
+	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(s.APIKeys(), s.Sign))
 	s.manager.MapTokenStorage(gooauth2.TokenStore{})
 	web := server.NewDefaultServer(s.manager)
 	web.SetClientInfoHandler(func(r *http.Request) (string, string, error) {
@@ -174,7 +174,7 @@ func TestStockServer(t *testing.T) {
 		require.NotContains(t, got.Body, "access_token")
 	})
 	t.Run("a disabled key", func(t *testing.T) {
-		_, err := s.Keys().Disable(t.Context(), admin, s.key.ID)
+		_, err := s.APIKeys().Disable(t.Context(), admin, s.key.ID)
 		require.NoError(t, err)
 		body := s.post(t, s.grant()).Body
 		require.Contains(t, body, "invalid_client")
@@ -183,8 +183,8 @@ func TestStockServer(t *testing.T) {
 
 func TestAdapters(t *testing.T) {
 	s := newStock(t)
-	clients := gooauth2.NewClientStore(s.Keys())
-	generate := gooauth2.NewAccessGenerate(s.Keys(), s.Sign)
+	clients := gooauth2.NewClientStore(s.APIKeys())
+	generate := gooauth2.NewAccessGenerate(s.APIKeys(), s.Sign)
 
 	t.Run("every id has a client, so that nobody can probe for ids", func(t *testing.T) {
 		for _, id := range []string{s.key.ID, "nobody", ""} {
@@ -228,7 +228,7 @@ func TestAdapters(t *testing.T) {
 	})
 	t.Run("a signer that fails", func(t *testing.T) {
 		broken := errors.New("broken")
-		failing := gooauth2.NewAccessGenerate(s.Keys(), func(context.Context, *apikey.Grant) (string, error) { return "", broken })
+		failing := gooauth2.NewAccessGenerate(s.APIKeys(), func(context.Context, *apikey.Grant) (string, error) { return "", broken })
 		client, err := clients.GetByID(t.Context(), s.key.ID)
 		require.NoError(t, err)
 		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(s.secret))

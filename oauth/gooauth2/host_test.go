@@ -128,8 +128,8 @@ func newHost(t *testing.T, wrap bool) *host {
 			return h.verdict
 		})
 	})
-	h.manager.MapClientStorage(gooauth2.NewClientStore(h.Keys()).Beside(h.clients))
-	h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.Keys(), h.Sign).Beside(generates.NewAccessGenerate()))
+	h.manager.MapClientStorage(gooauth2.NewClientStore(h.APIKeys()).Beside(h.clients))
+	h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.APIKeys(), h.Sign).Beside(generates.NewAccessGenerate()))
 	h.manager.MapTokenStorage(gooauth2.TokenStore{Next: h.tokens})
 	var manager oauth2.Manager = h.manager
 	if wrap {

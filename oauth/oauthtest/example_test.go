@@ -119,7 +119,7 @@ func ExampleServer_Client() {
 			}
 			auth.Clock.Advance(time.Hour)
 		}
-		if logins := auth.Server().Keys().Stats().Logins; logins != 3 {
+		if logins := auth.Server().APIKeys().Stats().Logins; logins != 3 {
 			t.Errorf("%d logins", logins)
 		}
 	}
@@ -198,7 +198,7 @@ func ExampleNewWith() {
 		auth.Key(t, "team-a")
 		auth.Key(t, "team-a")
 
-		_, _, err := auth.Server().Keys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "third"})
+		_, _, err := auth.Server().APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "third"})
 		if denied, ok := policy.AsDenied(err); !ok || denied.Rule != "max_keys" {
 			t.Errorf("got %v", err)
 		}

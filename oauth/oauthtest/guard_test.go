@@ -273,7 +273,7 @@ func TestCheckGuardLargeCatalog(t *testing.T) {
 	}
 	n := play(func(tb testing.TB) {
 		auth := oauthtest.New(tb, names...)
-		last := auth.Server().Keys().Catalog().All().Names()[400]
+		last := auth.Server().APIKeys().Catalog().All().Names()[400]
 		auth.CheckGuard(tb, auth.Server().Require("project.list").Or(last).AnyWorkspace()(projects), oauthtest.Route{
 			Request: httptest.NewRequest(http.MethodGet, "/", nil), Permissions: []string{"project.list"},
 		})

@@ -220,7 +220,7 @@ func (s *Server) Mount(handler http.Handler) {
 // Key makes a key that never expires and returns its id (the client_id) and
 // its secret. Permissions may hold wildcards. The host's rules are not asked,
 // so that a test of a handler does not depend on them; a test of the rules
-// calls Server().Keys().Create.
+// calls Server().APIKeys().Create.
 func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
 	t.Helper()
 	id, secret, err := s.key(t.Context(), workspace, permissions)
@@ -235,7 +235,7 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 	if err != nil {
 		return "", "", fmt.Errorf("permissions %q: %w", permissions, err)
 	}
-	key, made, err := s.plain.Keys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
+	key, made, err := s.plain.APIKeys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
 	var unknown *scope.UnknownError
 	if errors.As(err, &unknown) {
 		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", strings.Join(unknown.Names, ", "))

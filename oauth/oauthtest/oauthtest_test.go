@@ -86,7 +86,7 @@ func TestClock(t *testing.T) {
 	require.Equal(t, start.Add(-time.Hour), auth.Clock.Now())
 	auth.Clock.Set(start.AddDate(1, 0, 0))
 	id, secret := auth.Key(t, "team-a")
-	key, err := auth.Server().Keys().Get(t.Context(), apikey.OrganizationAdmin("ada"), id)
+	key, err := auth.Server().APIKeys().Get(t.Context(), apikey.OrganizationAdmin("ada"), id)
 	require.NoError(t, err)
 	require.Equal(t, start.AddDate(1, 0, 0), key.Created)
 	require.NotEmpty(t, secret)
@@ -132,7 +132,7 @@ func TestHostsRules(t *testing.T) {
 	auth.CheckGuard(t, auth.Server().Require("project.list").InFunc(func(*http.Request) string { return "team-a" })(projects), oauthtest.Route{
 		Request: httptest.NewRequest(http.MethodGet, "/", nil), Workspace: "team-a", Permissions: []string{"project.list"},
 	})
-	_, _, err = auth.Server().Keys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "ci"})
+	_, _, err = auth.Server().APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "ci"})
 	denied, ok := policy.AsDenied(err)
 	require.True(t, ok)
 	require.Equal(t, "max_keys", denied.Rule)

@@ -119,7 +119,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 	if err != nil {
 		return nil, err
 	}
-	keys := server.Keys()
+	keys := server.APIKeys()
 	permissions, err := scope.Of("project.list", "project.read")
 	if err != nil {
 		return nil, err
