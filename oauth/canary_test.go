@@ -40,7 +40,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 	var verdict, hookErr error
 	w := newWorld(t, func(s *setup) {
 		s.store = st
-		s.config.Keys.Imported = true
+		s.config.APIKeys.Imported = true
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return verdict })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, hookErr }
 	})
@@ -139,9 +139,9 @@ func TestConfigurationRedactsItself(t *testing.T) {
 	cfg := oauth.Config{
 		Issuer: "https://a.example", Permissions: catalog, Logger: quiet,
 		Signers: []oauth.SigningKey{{ID: "h", Secret: []byte(hmacKey)}, {ID: "e", Key: edKey}, {ID: "c", Algorithm: "ES256", Key: ecKey}},
-		Keys:    apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(pepper)}}},
+		APIKeys: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(pepper)}}},
 	}
-	w := newWorld(t, func(s *setup) { s.config.Signers, s.config.Keys.Peppers = cfg.Signers, cfg.Keys.Peppers })
+	w := newWorld(t, func(s *setup) { s.config.Signers, s.config.APIKeys.Peppers = cfg.Signers, cfg.APIKeys.Peppers })
 	private, err := ecKey.Bytes()
 	require.NoError(t, err)
 	var out bytes.Buffer
@@ -153,7 +153,7 @@ func TestConfigurationRedactsItself(t *testing.T) {
 			slog.New(handler).Info("x", "value", value)
 		}
 	}
-	for _, value := range []any{cfg.Signers, cfg.Signers[0], cfg.Keys.Peppers, w.Server} {
+	for _, value := range []any{cfg.Signers, cfg.Signers[0], cfg.APIKeys.Peppers, w.Server} {
 		text, err := json.Marshal(value)
 		require.NoError(t, err)
 		out.Write(text)

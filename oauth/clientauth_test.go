@@ -178,7 +178,7 @@ func TestClientAuthentication(t *testing.T) {
 // TestImportedSecret has characters that only form-encoding carries.
 func TestImportedSecret(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *setup) { s.config.Keys.Imported = true })
+	w := newWorld(t, func(s *setup) { s.config.APIKeys.Imported = true })
 	const id, secret = "legacy:client+1", "a+b%c:d e&f=g;h-" + "0123456789abcdefABCDEF"
 	_, err := w.APIKeys().Import(t.Context(), admin, apikey.ImportSpec{
 		Spec: apikey.Spec{Workspace: "team-a", Name: "legacy", Permissions: scope.MustParse("project.list")}, ID: id, Secret: secret,

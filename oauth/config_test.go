@@ -69,11 +69,7 @@ func TestConfig(t *testing.T) {
 		{"an empty audience", func(c *oauth.Config) { c.Audience = []string{"a", ""} }, "Config.Audience[1]"},
 		{"one empty audience", func(c *oauth.Config) { c.Audience = []string{""} }, "Config.Audience[0]"},
 		{"an audience that is no text", func(c *oauth.Config) { c.Audience = []string{"\xff"} }, "Config.Audience[0]"},
-		{"a policy in the wrong place", func(c *oauth.Config) { c.Keys.Policy = policy.MaxKeys(1) }, "Config.Keys.Policy is not used; set Config.Policy"},
-		{"permissions in the wrong place", func(c *oauth.Config) { c.Keys.Permissions = catalog }, "Config.Keys.Permissions is not used"},
-		{"a clock in the wrong place", func(c *oauth.Config) { c.Keys.Now = time.Now }, "Config.Keys.Now is not used"},
-		{"a logger in the wrong place", func(c *oauth.Config) { c.Keys.Logger = quiet }, "Config.Keys.Logger is not used"},
-		{"a lifetime that is too long", func(c *oauth.Config) { c.Keys.TokenLifetime = 25 * time.Hour }, "TokenLifetime"},
+		{"a lifetime that is too long", func(c *oauth.Config) { c.APIKeys.TokenLifetime = 25 * time.Hour }, "TokenLifetime"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog}
@@ -91,7 +87,7 @@ func TestConfig(t *testing.T) {
 	}
 	t.Run("all problems at once, each with its field", func(t *testing.T) {
 		_, err := oauth.New(store.Store{}, oauth.Config{
-			Logger: quiet, TokenPath: "x", Leeway: -1, Realm: "\n", Keys: apikey.Config{SecretPrefix: "?"},
+			Logger: quiet, TokenPath: "x", Leeway: -1, Realm: "\n", APIKeys: apikey.Options{SecretPrefix: "?"},
 		})
 		for _, want := range []string{
 			"Config.Issuer", "Config.TokenPath", "Config.Leeway", "Config.Realm", "Config.Permissions", "Config.SecretPrefix",

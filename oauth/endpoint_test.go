@@ -168,7 +168,7 @@ func TestScope(t *testing.T) {
 
 func TestSuccess(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *setup) { s.config.Keys.TokenLifetime = 7 * time.Minute })
+	w := newWorld(t, func(s *setup) { s.config.APIKeys.TokenLifetime = 7 * time.Minute })
 	a := w.post(w.grant())
 	require.Equal(t, http.StatusOK, a.StatusCode)
 	t.Run("6749-20 no refresh token", func(t *testing.T) {

@@ -75,7 +75,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		LoginTimeout:     time.Minute, // a busy machine is no outage
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
-		Keys:             apikey.Config{RefuseAfter: -1},
+		APIKeys:          apikey.Options{RefuseAfter: -1},
 	}
 	mux := http.NewServeMux()
 	web := httptest.NewUnstartedServer(mux)

@@ -81,7 +81,7 @@ func TestHeaderThatAuthenticatesNoClient(t *testing.T) {
 // names for it, and JSON has one encoding only (RFC 8259, section 8.1).
 func TestCharsets(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *setup) { s.config.Keys.Imported = true })
+	w := newWorld(t, func(s *setup) { s.config.APIKeys.Imported = true })
 	send := func(w *world, kind, body string) answer {
 		return w.send(http.MethodPost, "/api/login", body, "Content-Type", kind)
 	}

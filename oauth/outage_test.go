@@ -29,7 +29,7 @@ func TestOutage(t *testing.T) {
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		s.config.Policy = deny
-		s.config.Keys.Workspaces = func(context.Context, string) error { return workspaces }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspaces }
 	})
 	token := w.login(w.key.ID, w.secret)
 	_, foreign := w.newKey("team-b", "")
@@ -121,7 +121,7 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 	w := newWorld(t, func(s *setup) {
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return tokens })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, claims }
-		s.config.Keys.Workspaces = func(context.Context, string) error { return workspaces }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspaces }
 	})
 	down := fmt.Errorf("canary: %w", store.ErrUnavailable)
 	for hook, says := range map[string]*error{"a policy": &tokens, "claims": &claims, "the workspace": &workspaces} {

@@ -33,7 +33,7 @@ func (w *world) work(round int) {
 }
 
 func unbounded(s *setup) {
-	s.config.Keys.Budgets = apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}
+	s.config.APIKeys.Budgets = apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}
 }
 
 // TestLoginWhileRotating is B22: at every moment the old or the new secret

@@ -161,7 +161,7 @@ func TestRunReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		var hang, hangs bool
-		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, Keys: apikey.Config{
+		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, APIKeys: apikey.Options{
 			Reminders: apikey.Reminders{Before: []time.Duration{6 * time.Hour, 2 * time.Hour}, Send: func(ctx context.Context, r apikey.Reminder) error {
 				if hang {
 					hangs = true

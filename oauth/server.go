@@ -61,7 +61,10 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	keys, err := apikey.New(st, cfg.Keys)
+	keys, err := apikey.New(st, apikey.Config{
+		Permissions: cfg.Permissions, Policy: cfg.Policy, Resources: cfg.Resources,
+		Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
+	})
 	if err != nil {
 		problems = append(problems, err)
 	}

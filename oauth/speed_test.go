@@ -55,7 +55,7 @@ func newPair(t testing.TB, alg string) *pair {
 	srv, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer: pairIssuer, Permissions: catalog, Logger: quiet, LoginTimeout: time.Minute,
 		Signers: []oauth.SigningKey{signing},
-		Keys:    apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: pepper}}},
+		APIKeys: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: pepper}}},
 	})
 	require.NoError(t, err)
 	p.server = srv

@@ -49,7 +49,7 @@ func TestUpstreamDefects(t *testing.T) {
 		s.config.Signers = []oauth.SigningKey{{Key: countingKey{ecKey, &asked}}}
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { hooked.Add(1); return hook })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { hooked.Add(1); return nil, nil }
-		s.config.Keys.Workspaces = func(context.Context, string) error { hooked.Add(1); return nil }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { hooked.Add(1); return nil }
 	})
 	id, secret := w.key.ID, w.secret
 	_, foreign := w.newKey("team-b", "")

@@ -74,7 +74,7 @@ func newHost(t *testing.T) *host {
 	log := slog.New(slog.DiscardHandler)
 	srv, err := oauth.New(h.store, oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
-		Keys: apikey.Config{
+		APIKeys: apikey.Options{
 			Peppers:   []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
 			Reminders: apikey.Reminders{Send: h.remind},
 		},

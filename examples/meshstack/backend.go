@@ -21,13 +21,13 @@ import (
 func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, devLogin bool) (*oauth.Server, http.Handler, error) {
 	cfg.Permissions = newCatalog()
 	cfg.SealKeys = []oauth.SealKey{{Version: 1, Key: s.sealKey()}}
-	cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
-	cfg.Keys.Workspaces = ws.check
-	cfg.Keys.Management = apikey.Management{
+	cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
+	cfg.APIKeys.Workspaces = ws.check
+	cfg.APIKeys.Management = apikey.Management{
 		List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
 		AdminList: "ADM_APIKEY_LIST", AdminSave: "ADM_APIKEY_SAVE", AdminDelete: "ADM_APIKEY_DELETE",
 	}
-	cfg.Keys.Defaults.Rules.MaxKeys = 100 // a workspace, until an administrator says otherwise
+	cfg.APIKeys.Defaults.Rules.MaxKeys = 100 // a workspace, until an administrator says otherwise
 	srv, err := oauth.New(st, cfg)
 	if err != nil {
 		return nil, nil, err
@@ -118,7 +118,7 @@ func parseWorkspaces(list string) workspaces {
 	return slices.Compact(ids)
 }
 
-// check is apikey.Config.Workspaces: asked when a key is made, and at login.
+// check is apikey.Options.Workspaces: asked when a key is made, and at login.
 func (ws workspaces) check(_ context.Context, id string) error {
 	if !slices.Contains(ws, id) {
 		return apikey.ErrWorkspaceUnknown

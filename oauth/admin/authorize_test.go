@@ -126,7 +126,7 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestBearer mounts the API on a server whose own tokens manage its keys.
 func TestBearer(t *testing.T) {
-	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Keys: apikey.Config{Management: management}})
+	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, APIKeys: apikey.Options{Management: management}})
 	srv := auth.Server()
 	api, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey, Timeout: time.Minute})
 	require.NoError(t, err)

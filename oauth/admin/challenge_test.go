@@ -34,7 +34,7 @@ func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error
 func TestBearerChallenge(t *testing.T) {
 	now := harness.ClockAt(noon)
 	srv, err := oauth.New(memstore.New(), oauth.Config{
-		Issuer: "https://api.example.com", Permissions: catalog, Keys: apikey.Config{Management: management},
+		Issuer: "https://api.example.com", Permissions: catalog, APIKeys: apikey.Options{Management: management},
 		Now: now.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

@@ -76,8 +76,8 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	s := setup{
 		store: memstore.New(),
 		keys: apikey.Config{
-			Permissions: catalog, Management: management, Now: r.clock.Now, Logger: log,
-			Peppers: []apikey.Pepper{harness.Pepper()},
+			Permissions: catalog, Now: r.clock.Now, Logger: log,
+			Options: apikey.Options{Management: management, Peppers: []apikey.Pepper{harness.Pepper()}},
 		},
 		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Timeout: time.Minute, Logger: log},
 		mount:  func(h http.Handler) http.Handler { return h },

@@ -33,7 +33,7 @@ func (s *late) Close() error { return nil }
 // TestLateBody: a request that holds its body back until its key was rotated
 // comes too late.
 func TestLateBody(t *testing.T) {
-	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Keys: apikey.Config{Management: management}})
+	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, APIKeys: apikey.Options{Management: management}})
 	srv := auth.Server()
 	api, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
 	require.NoError(t, err)

@@ -19,9 +19,9 @@ func exampleService() *apikey.Service {
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 			{Name: "project.list"}, {Name: "project.save"},
 		}}),
-		Imported: true,
-		Logger:   slog.New(slog.DiscardHandler),
-		Now:      func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
+		Options: apikey.Options{Imported: true},
+		Logger:  slog.New(slog.DiscardHandler),
+		Now:     func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
 	})
 	if err != nil {
 		panic(err)

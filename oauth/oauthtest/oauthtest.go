@@ -119,8 +119,8 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	if cfg.LoginTimeout == 0 {
 		cfg.LoginTimeout = time.Minute
 	}
-	if len(cfg.Keys.Peppers) == 0 {
-		cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
+	if len(cfg.APIKeys.Peppers) == 0 {
+		cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
 	}
 	// A sealed ring belongs to one issuer; the servers of bad tokens are others.
 	cfg.SealKeys, cfg.SigningAlgorithm = nil, ""
@@ -180,7 +180,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
 	cfg.Policy = nil
-	cfg.Keys.Workspaces, cfg.Keys.Observer, cfg.Keys.Defaults.Rules = nil, nil, store.Rules{}
+	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.Defaults.Rules = nil, nil, store.Rules{}
 	change(&cfg)
 	return oauth.New(s.store, cfg)
 }

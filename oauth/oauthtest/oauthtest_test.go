@@ -102,7 +102,7 @@ func TestHostsRules(t *testing.T) {
 	auth := oauthtest.NewWith(t, oauth.Config{
 		Permissions: catalog,
 		Policy:      policy.All(policy.MaxKeys(1), policy.RequireExpiry(), policy.TokenTTL(time.Minute), rate),
-		Keys: apikey.Config{
+		APIKeys: apikey.Options{
 			Workspaces: func(_ context.Context, workspace string) error {
 				if asked = append(asked, workspace); workspace != "team-a" {
 					return apikey.ErrWorkspaceUnknown

@@ -28,7 +28,7 @@ func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) 
 }
 
 func (s *Server) expired(ctx context.Context, workspace string, permissions []string) (string, error) {
-	lifetime := s.cfg.Keys.TokenLifetime
+	lifetime := s.cfg.APIKeys.TokenLifetime
 	if lifetime == 0 {
 		lifetime = apikey.DefaultTokenLifetime
 	}

@@ -130,7 +130,7 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 	config := oauth.Config{
 		Issuer: "https://fleet.example", Permissions: catalog, RotateEvery: s.RotateEvery,
 		SealKeys: []oauth.SealKey{{Version: 1, Key: []byte("0123456789abcdef0123456789abcdef")}},
-		Keys: apikey.Config{
+		APIKeys: apikey.Options{
 			TokenLifetime: s.TokenLifetime,
 			Peppers:       []apikey.Pepper{{Version: 1, Key: []byte("fedcba9876543210fedcba9876543210")}},
 		},

@@ -93,9 +93,9 @@ var (
 func config(now time.Time) apikey.Config {
 	return apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
-		Peppers:     []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}},
 		Now:         func() time.Time { return now },
 		Logger:      slog.New(slog.DiscardHandler),
+		Options:     apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}}},
 	}
 }
 

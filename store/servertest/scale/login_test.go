@@ -46,7 +46,7 @@ func newLogins(t *testing.T, st, keep store.Store, keys int) *logins {
 		srv, err := oauth.New(st, oauth.Config{
 			Issuer: "https://api.example.com", Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: names}),
 			Logger: quiet, LoginTimeout: time.Minute, Signers: []oauth.SigningKey{{Key: private}},
-			Keys: apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
+			APIKeys: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
 		})
 		require.NoError(t, err)
 		return srv
