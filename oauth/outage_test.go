@@ -24,8 +24,7 @@ func TestOutage(t *testing.T) {
 	st, tapped := harness.NewTap()
 	var limiter failingLimiter
 	var workspaces error
-	deny, err := policy.RateLimit(policy.RateLimitConfig{Limit: 1000, Per: time.Second, Limiter: &limiter})
-	require.NoError(t, err)
+	deny := policy.RateLimit(policy.RateLimitConfig{Limit: 1000, Per: time.Second, Limiter: &limiter})
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		s.config.Policy = deny

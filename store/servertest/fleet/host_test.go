@@ -138,12 +138,9 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.LoginsPerHour > 0 {
-		config.Policy, err = policy.RateLimit(policy.RateLimitConfig{
+		config.Policy = policy.RateLimit(policy.RateLimitConfig{
 			Limit: s.LoginsPerHour, Per: time.Hour, Limiter: cached.Limiter, Timeout: 20 * time.Second,
 		})
-		if err != nil {
-			return nil, nil, err
-		}
 		config.LoginTimeout = 30 * time.Second
 	}
 	h.Server, err = oauth.New(cached, config)
