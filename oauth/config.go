@@ -10,7 +10,7 @@
 //	for pattern, h := range srv.Routes() {
 //		mux.Handle(pattern, h)
 //	}
-//	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(projects))
+//	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 package oauth
 
 import (

@@ -55,7 +55,7 @@ func Example() {
 		principal, _ := bearer.PrincipalFrom(r.Context())
 		fmt.Fprintf(w, "the projects of %s", principal.Workspace)
 	})
-	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(projects))
+	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 
 	// Make a key. Its secret is shown now and never again.
 	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{

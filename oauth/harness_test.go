@@ -96,7 +96,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		p, _ := bearer.PrincipalFrom(r.Context())
 		_, _ = io.WriteString(rw, p.KeyID+" "+p.Permissions.String())
 	})
-	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(who))
+	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(who))
 	mux.Handle("GET /any", srv.Require().AnyWorkspace()(who))
 	if s.network != nil {
 		require.NoError(t, web.Listener.Close())

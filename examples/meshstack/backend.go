@@ -73,7 +73,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	// What the tokens are for.
 	guard := srv.Require("WORKSPACE_LIST").Or("ADM_WORKSPACE_LIST")
 	mux.Handle("GET /api/meshobjects/meshworkspaces", guard.AnyWorkspace()(http.HandlerFunc(ws.list)))
-	mux.Handle("GET /api/meshobjects/meshworkspaces/{workspace}", guard.In("workspace")(http.HandlerFunc(ws.get)))
+	mux.Handle("GET /api/meshobjects/meshworkspaces/{workspace}", guard.InPath("workspace")(http.HandlerFunc(ws.get)))
 
 	mux.HandleFunc("GET /mesh/info", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, "application/json", json.RawMessage(info))

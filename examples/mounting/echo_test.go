@@ -17,9 +17,9 @@ func onEcho(srv *oauth.Server) http.Handler {
 		router.Any(path, echo.WrapHandler(handler))
 	}
 	workspaces := router.Group("/workspaces/:workspace")
-	workspaces.GET("/projects", echoHandler, echoGuard(srv.Require("project.list").In("workspace"), "workspace"))
-	workspaces.GET("/invoices", echoHandler, echoGuard(srv.Require("billing.read").In("workspace"), "workspace"))
-	router.GET("/forgotten/:workspace", echoHandler, echoGuard(srv.Require("project.list").In("workspace")))
+	workspaces.GET("/projects", echoHandler, echoGuard(srv.Require("project.list").InPath("workspace"), "workspace"))
+	workspaces.GET("/invoices", echoHandler, echoGuard(srv.Require("billing.read").InPath("workspace"), "workspace"))
+	router.GET("/forgotten/:workspace", echoHandler, echoGuard(srv.Require("project.list").InPath("workspace")))
 	router.GET("/open", echoHandler)
 	return router
 }

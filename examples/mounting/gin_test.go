@@ -23,9 +23,9 @@ func onGin(srv *oauth.Server) http.Handler {
 		router.Any(path, gin.WrapH(handler))
 	}
 	workspaces := router.Group("/workspaces/:workspace")
-	workspaces.GET("/projects", ginGuard(srv.Require("project.list").In("workspace"), "workspace"), ginHandler)
-	workspaces.GET("/invoices", ginGuard(srv.Require("billing.read").In("workspace"), "workspace"), ginHandler)
-	router.GET("/forgotten/:workspace", ginGuard(srv.Require("project.list").In("workspace")), ginHandler)
+	workspaces.GET("/projects", ginGuard(srv.Require("project.list").InPath("workspace"), "workspace"), ginHandler)
+	workspaces.GET("/invoices", ginGuard(srv.Require("billing.read").InPath("workspace"), "workspace"), ginHandler)
+	router.GET("/forgotten/:workspace", ginGuard(srv.Require("project.list").InPath("workspace")), ginHandler)
 	router.GET("/open", ginHandler)
 	return router
 }

@@ -134,7 +134,7 @@ func newService(of issuer) (http.Handler, func(context.Context) error, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /workspaces/{workspace}/reports",
-		verifier.Require("project.read").In("workspace")(http.HandlerFunc(listReports)))
+		verifier.Require("project.read").InPath("workspace")(http.HandlerFunc(listReports)))
 	return mux, keys.Run, nil
 }
 

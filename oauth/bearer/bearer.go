@@ -20,7 +20,7 @@
 // A route's guard says which permissions it asks for and which workspace it
 // belongs to:
 //
-//	verifier.Require("project.list").In("workspace")(projects)
+//	verifier.Require("project.list").InPath("workspace")(projects)
 //
 // A token is taken from the Authorization header only: never from the query,
 // never from the body, which is left to the handler.

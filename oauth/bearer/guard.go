@@ -13,7 +13,7 @@ import (
 )
 
 // Guard says which permissions a route asks for. It lets nothing pass before
-// it is told the route's workspace too: In, InFunc or AnyWorkspace makes the
+// it is told the route's workspace too: InPath, InFunc or AnyWorkspace makes the
 // middleware.
 //
 // A guard that was put together wrongly (a permission that is malformed or
@@ -53,7 +53,7 @@ func (g Guard) Or(permissions ...string) Guard {
 	return g
 }
 
-// In protects a route of one workspace, whose id is the request's path value
+// InPath protects a route of one workspace, whose id is the request's path value
 // of the given name (http.Request.PathValue). It must be the token's own
 // workspace, unless the token meets the guard with permissions that reach
 // every workspace (scope.Admin in Config.Permissions). Otherwise, and for an
@@ -62,9 +62,9 @@ func (g Guard) Or(permissions ...string) Guard {
 // net/http and chi set path values. Gin and Echo keep them to themselves: hand
 // the value on with http.Request.SetPathValue in front of the guard, as
 // examples/mounting does, or take InFunc. A missing path value is logged once.
-func (g Guard) In(pathValue string) func(http.Handler) http.Handler {
+func (g Guard) InPath(pathValue string) func(http.Handler) http.Handler {
 	if pathValue == "" {
-		g.fault = errors.Join(g.fault, errors.New("In: the name of the path value is empty"))
+		g.fault = errors.Join(g.fault, errors.New("InPath: the name of the path value is empty"))
 	}
 	var missing sync.Once
 	return g.middleware(func(r *http.Request) string {
@@ -79,7 +79,7 @@ func (g Guard) In(pathValue string) func(http.Handler) http.Handler {
 	})
 }
 
-// InFunc is In with a function that finds the workspace's id. It returns ""
+// InFunc is InPath with a function that finds the workspace's id. It returns ""
 // if there is none, which refuses the request.
 func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspace == nil {

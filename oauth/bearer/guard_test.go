@@ -28,24 +28,24 @@ func TestWorkspaces(t *testing.T) {
 		scope   string
 		status  int
 	}{
-		{"own", pattern, list.In("workspace"), "/workspaces/team-a", "project.list", 204},
-		{"B20 foreign", pattern, list.In("workspace"), "/workspaces/team-b", "project.list", 404},
-		{"B20 foreign, an admin permission the guard does not ask for", pattern, list.In("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
-		{"B20 foreign, case", pattern, list.In("workspace"), "/workspaces/Team-A", "project.list", 404},
-		{"B20 foreign, prefix", pattern, list.In("workspace"), "/workspaces/team-a2", "project.list", 404},
-		{"B20 foreign, encoded", pattern, list.In("workspace"), "/workspaces/team-a%00", "project.list", 404},
-		{"own, encoded", pattern, list.In("workspace"), "/workspaces/team%2Da", "project.list", 204},
-		{"foreign without the permission", pattern, list.In("workspace"), "/workspaces/team-b", "project.save", 403},
-		{"either: own", pattern, either.In("workspace"), "/workspaces/team-a", "project.list", 204},
-		{"B20 either: foreign by workspace permission", pattern, either.In("workspace"), "/workspaces/team-b", "project.list", 404},
-		{"either: foreign by admin permission", pattern, either.In("workspace"), "/workspaces/team-b", "admin.project.list", 204},
-		{"either: foreign by both", pattern, either.In("workspace"), "/workspaces/team-b", "admin.project.list project.list", 204},
+		{"own", pattern, list.InPath("workspace"), "/workspaces/team-a", "project.list", 204},
+		{"B20 foreign", pattern, list.InPath("workspace"), "/workspaces/team-b", "project.list", 404},
+		{"B20 foreign, an admin permission the guard does not ask for", pattern, list.InPath("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
+		{"B20 foreign, case", pattern, list.InPath("workspace"), "/workspaces/Team-A", "project.list", 404},
+		{"B20 foreign, prefix", pattern, list.InPath("workspace"), "/workspaces/team-a2", "project.list", 404},
+		{"B20 foreign, encoded", pattern, list.InPath("workspace"), "/workspaces/team-a%00", "project.list", 404},
+		{"own, encoded", pattern, list.InPath("workspace"), "/workspaces/team%2Da", "project.list", 204},
+		{"foreign without the permission", pattern, list.InPath("workspace"), "/workspaces/team-b", "project.save", 403},
+		{"either: own", pattern, either.InPath("workspace"), "/workspaces/team-a", "project.list", 204},
+		{"B20 either: foreign by workspace permission", pattern, either.InPath("workspace"), "/workspaces/team-b", "project.list", 404},
+		{"either: foreign by admin permission", pattern, either.InPath("workspace"), "/workspaces/team-b", "admin.project.list", 204},
+		{"either: foreign by both", pattern, either.InPath("workspace"), "/workspaces/team-b", "admin.project.list project.list", 204},
 		{"both asked for: an alternative that is partly admin reaches no further", pattern,
-			v.Require("project.list", "admin.project.list").In("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
-		{"no permission: own", pattern, v.Require().In("workspace"), "/workspaces/team-a", "", 204},
-		{"B20 no permission: foreign, whatever the token holds", pattern, v.Require().In("workspace"), "/workspaces/team-b", "admin.project.list", 404},
-		{"B20 a path value that the pattern lacks", "GET /projects", list.In("workspace"), "/projects", "project.list", 404},
-		{"B20 a path value that the pattern lacks, for an admin", "GET /projects", either.In("workspace"), "/projects", "admin.project.list", 404},
+			v.Require("project.list", "admin.project.list").InPath("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
+		{"no permission: own", pattern, v.Require().InPath("workspace"), "/workspaces/team-a", "", 204},
+		{"B20 no permission: foreign, whatever the token holds", pattern, v.Require().InPath("workspace"), "/workspaces/team-b", "admin.project.list", 404},
+		{"B20 a path value that the pattern lacks", "GET /projects", list.InPath("workspace"), "/projects", "project.list", 404},
+		{"B20 a path value that the pattern lacks, for an admin", "GET /projects", either.InPath("workspace"), "/projects", "admin.project.list", 404},
 		{"InFunc: own", "GET /{$}", list.InFunc(func(*http.Request) string { return "team-a" }), "/", "project.list", 204},
 		{"B20 InFunc: foreign", "GET /{$}", list.InFunc(func(*http.Request) string { return "team-b" }), "/", "project.list", 404},
 		{"B20 InFunc: empty", "GET /{$}", list.InFunc(query), "/", "project.list", 404},
@@ -66,7 +66,7 @@ func TestWorkspaces(t *testing.T) {
 	}
 	t.Run("without a catalog no permission reaches further", func(t *testing.T) {
 		w.config.Permissions = nil
-		guard := w.verifier().Require("admin.project.list").In("workspace")
+		guard := w.verifier().Require("admin.project.list").InPath("workspace")
 		answer := newRoute(pattern, guard).get("/workspaces/team-b", "Bearer "+w.token(holding("admin.project.list")))
 		require.Equal(t, 404, answer.Code)
 	})
@@ -91,10 +91,10 @@ func TestMisconfiguredGuards(t *testing.T) {
 		{"empty permission", v.Require("").AnyWorkspace(), "permissions"},
 		{"wildcard", v.Require("project.*").AnyWorkspace(), "project.*"},
 		{"Or without permissions", v.Require("project.list").Or().AnyWorkspace(), "Or"},
-		{"empty path value", v.Require("project.list").In(""), "path value"},
+		{"empty path value", v.Require("project.list").InPath(""), "path value"},
 		{"nil function", v.Require("project.list").InFunc(nil), "nil"},
 		{"zero guard", bearer.Guard{}.AnyWorkspace(), ""},
-		{"zero guard with Or", bearer.Guard{}.Or("project.list").In("workspace"), ""},
+		{"zero guard with Or", bearer.Guard{}.Or("project.list").InPath("workspace"), ""},
 		{"nil verifier", (*bearer.Verifier)(nil).Require("project.list").AnyWorkspace(), ""},
 	}
 	for _, test := range tests {
@@ -125,7 +125,7 @@ func TestMisconfiguredGuards(t *testing.T) {
 // to itself finds the reason of its 404 in the log.
 func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
-	route := newRoute("GET /projects", w.verifier().Require("project.list").In("workspace"))
+	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
 	requireRefusal(t, route.get("/projects"), 401, "unauthorized")
 	require.Empty(t, w.log.String(), "who sends no token writes no log")
 	for range 3 {

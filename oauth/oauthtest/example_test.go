@@ -27,10 +27,10 @@ func NewAPI(srv *oauth.Server) http.Handler {
 		fmt.Fprintf(w, "the projects of %s", p.Workspace)
 	})
 	mux.Handle("GET /workspaces/{workspace}/projects",
-		srv.Require("project.list").Or("admin.project.list").In("workspace")(list))
+		srv.Require("project.list").Or("admin.project.list").InPath("workspace")(list))
 	remove := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.Handle("DELETE /workspaces/{workspace}/projects/{project}",
-		srv.Require().In("workspace")(remove)) // a fault: the guard asks for no permission
+		srv.Require().InPath("workspace")(remove)) // a fault: the guard asks for no permission
 	return mux
 }
 

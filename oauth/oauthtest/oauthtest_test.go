@@ -55,7 +55,7 @@ func TestToken(t *testing.T) {
 	})
 	t.Run("admin. reaches every workspace", func(t *testing.T) {
 		mux := http.NewServeMux()
-		mux.Handle("/{workspace}", auth.Server().Require("project.list").Or("admin.project.list").In("workspace")(projects))
+		mux.Handle("/{workspace}", auth.Server().Require("project.list").Or("admin.project.list").InPath("workspace")(projects))
 		require.Equal(t, http.StatusOK, call(mux, "/team-b", auth.Token(t, "team-a", "admin.project.list")).Code)
 		require.Equal(t, http.StatusNotFound, call(mux, "/team-b", auth.Token(t, "team-a", "project.list")).Code)
 	})

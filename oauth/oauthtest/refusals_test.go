@@ -43,7 +43,7 @@ func TestRefusals(t *testing.T) {
 			c.cfg.Permissions = catalog
 			auth := oauthtest.NewWith(t, c.cfg)
 			mux := http.NewServeMux()
-			mux.Handle("/{workspace}", auth.Server().Require("project.list").In("workspace")(projects))
+			mux.Handle("/{workspace}", auth.Server().Require("project.list").InPath("workspace")(projects))
 			for _, refusal := range []struct {
 				name   string
 				token  func(testing.TB, string, ...string) string

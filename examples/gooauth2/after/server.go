@@ -46,6 +46,6 @@ func New(clients host.Clients, tokens *host.Tokens, keys *oauth.Server) http.Han
 		host.Reply(w, map[string]string{"user": token.GetUserID()})
 	})
 	mux.Handle("GET /.well-known/jwks.json", keys.JWKS())
-	mux.Handle("GET /workspaces/{workspace}/projects", keys.Require("project.list").In("workspace")(http.HandlerFunc(projects)))
+	mux.Handle("GET /workspaces/{workspace}/projects", keys.Require("project.list").InPath("workspace")(http.HandlerFunc(projects)))
 	return mux
 }

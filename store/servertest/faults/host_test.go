@@ -62,7 +62,7 @@ func newHost(t *testing.T, name string, r *rig, wrap func(store.Store) store.Sto
 	for pattern, handler := range srv.Routes() {
 		h.mux.Handle(pattern, handler)
 	}
-	h.mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(http.NotFoundHandler()))
+	h.mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(http.NotFoundHandler()))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = srv.Run(ctx) })

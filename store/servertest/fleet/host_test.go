@@ -158,7 +158,7 @@ func (h *host) public() http.Handler {
 	for pattern, handler := range h.Routes() {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle("GET /workspaces/{workspace}/projects", h.Require("project.list").In("workspace")(
+	mux.Handle("GET /workspaces/{workspace}/projects", h.Require("project.list").InPath("workspace")(
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })))
 	return mux
 }
