@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
@@ -64,6 +65,15 @@ func TestWorkspaces(t *testing.T) {
 			}
 		})
 	}
+	t.Run("InFunc looks for the workspace only where token and permission hold", func(t *testing.T) {
+		asked := 0
+		route := newRoute("GET /{$}", list.InFunc(func(*http.Request) string { asked++; return "team-a" }))
+		for scope, want := range map[string]int{"": 403, "project.list": 204} {
+			require.Equal(t, want, route.get("/", "Bearer "+w.token(holding(scope))).Code)
+		}
+		require.Equal(t, 401, route.get("/").Code)
+		require.Equal(t, 1, asked)
+	})
 	t.Run("without a catalog no permission reaches further", func(t *testing.T) {
 		w.config.Permissions = nil
 		guard := w.verifier().Require("admin.project.list").InPath("workspace")
@@ -77,48 +87,64 @@ func TestWorkspaces(t *testing.T) {
 	})
 }
 
-func TestMisconfiguredGuards(t *testing.T) {
+// TestMisbuiltGuards: what a programmer wrote wrongly shows when the guard is
+// built.
+func TestMisbuiltGuards(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
-	tests := []struct {
+	list := v.Require("project.list")
+	w.config.Permissions = nil
+	free := w.verifier() // without a catalog
+	for _, test := range []struct {
 		name  string
-		guard func(http.Handler) http.Handler
+		build func()
 		says  string
 	}{
-		{"permission not in the catalog", v.Require("project.lst").AnyWorkspace(), "project.lst"},
-		{"permission not in the catalog, in Or", v.Require("project.list").Or("project.lst").AnyWorkspace(), "project.lst"},
-		{"malformed permission", v.Require("project list").AnyWorkspace(), "permissions"},
-		{"empty permission", v.Require("").AnyWorkspace(), "permissions"},
-		{"wildcard", v.Require("project.*").AnyWorkspace(), "project.*"},
-		{"Or without permissions", v.Require("project.list").Or().AnyWorkspace(), "Or"},
-		{"empty path value", v.Require("project.list").InPath(""), "path value"},
-		{"nil function", v.Require("project.list").InFunc(nil), "nil"},
-		{"zero guard", bearer.Guard{}.AnyWorkspace(), ""},
-		{"zero guard with Or", bearer.Guard{}.Or("project.list").InPath("workspace"), ""},
-		{"nil verifier", (*bearer.Verifier)(nil).Require("project.list").AnyWorkspace(), ""},
-	}
-	for _, test := range tests {
+		{"permission not in the catalog", func() { v.Require("project.lst") }, "unknown permission: project.lst"},
+		{"permission not in the catalog, in Or", func() { list.Or("project.lst") }, "unknown permission: project.lst"},
+		{"malformed permission", func() { v.Require("project list") }, `permissions ["project list"]`},
+		{"empty permission", func() { v.Require("") }, `permissions [""]`},
+		{"malformed permission, in Or", func() { list.Or("project list") }, `permissions ["project list"]`},
+		{"wildcard", func() { v.Require("project.*") }, "unknown permission: project.*"},
+		{"malformed permission, without a catalog", func() { free.Require("project list") }, `permissions ["project list"]`},
+		{"wildcard, without a catalog", func() { free.Require("project.list", "project.*") }, `permission "project.*": a token holds no wildcards`},
+		{"Or without permissions", func() { list.Or() }, "Or: an alternative without permissions"},
+		{"empty path value", func() { list.InPath("") }, "InPath: the name of the path value is empty"},
+		{"nil function", func() { list.InFunc(nil) }, "InFunc: the function is nil"},
+		{"nil handler", func() { list.AnyWorkspace()(nil) }, "the handler is nil"},
+		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "zero Guard"},
+		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "zero Guard"},
+		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "zero Guard"},
+	} {
 		t.Run(test.name, func(t *testing.T) {
-			require.Contains(t, w.log.String(), test.says)
-			before := w.log.String()
-			route := newRoute("GET /{$}", test.guard)
-			for _, authorization := range []string{"Bearer " + w.token(), ""} {
-				requireRefusal(t, route.get("/", authorization), 500, "server_error")
-			}
-			require.Zero(t, route.ran)
-			require.Equal(t, before, w.log.String(), "said once, when the guard was made")
+			defer func() {
+				err, _ := recover().(error)
+				require.ErrorContains(t, err, test.says)
+				require.ErrorContains(t, err, "bearer: a route's guard: ")
+			}()
+			test.build()
 		})
 	}
-	t.Run("nil handler", func(t *testing.T) {
-		answer := httptest.NewRecorder()
-		v.Require("project.list").AnyWorkspace()(nil).ServeHTTP(answer, httptest.NewRequest("GET", "/", nil))
-		require.Equal(t, 500, answer.Code)
+	require.NotPanics(t, func() { free.Require("project.lst") }, "without a catalog a guard may name any permission")
+	t.Run("the zero guard lets nothing pass", func(t *testing.T) {
+		var guard bearer.Guard
+		for _, check := range []func(http.ResponseWriter, *http.Request) (*http.Request, bool){
+			guard.CheckAny,
+			func(w http.ResponseWriter, r *http.Request) (*http.Request, bool) { return guard.Check(w, r, "team-a") },
+		} {
+			answer := httptest.NewRecorder()
+			r := harness.Incoming(http.MethodGet, "/", "", "Authorization", "Bearer "+w.token())
+			checked, ok := check(answer, r)
+			require.False(t, ok)
+			require.Nil(t, checked)
+			requireRefusal(t, answer, 500, "server_error")
+		}
+		p, err := v.Authorize(t.Context(), w.token(), guard, "team-a")
+		require.ErrorContains(t, err, "zero Guard")
+		require.Nil(t, p)
+		_, err = v.AuthorizeAny(t.Context(), w.token(), guard)
+		require.ErrorContains(t, err, "zero Guard")
 	})
-	t.Run("wildcard without a catalog", func(t *testing.T) {
-		w.config.Permissions = nil
-		requireRefusal(t, newRoute("GET /{$}", w.verifier().Require("project.*").AnyWorkspace()).get("/"), 500, "server_error")
-	})
-	require.Equal(t, 10, strings.Count(w.log.String(), "level=ERROR"))
 }
 
 // TestMissingPathValue: who mounts a guard on a router that keeps path values

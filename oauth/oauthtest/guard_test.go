@@ -138,7 +138,10 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 		{name: "another path value", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").InPath("team")(projects)
 		}, finds: []string{"refused a good token, with 404"}},
-		{name: "misspelt", api: require("project.lsit"), finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
+		{name: "misspelt", api: func(auth *oauthtest.Server) http.Handler {
+			// As of a map of guards by route, in which the route's name is misspelt.
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
+		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
 		{name: "ended", api: but(said("was ended"), projects), finds: []string{"let in a token whose key was disabled"}},
 		{name: "who was let in once is let in again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
@@ -221,7 +224,9 @@ func TestCheckGuardPassesRightGuards(t *testing.T) {
 				return auth.Server().Require("admin.project.list").InPath("workspace")(projects)
 			}},
 		{"no permission", oauthtest.Route{Workspace: "team-a"},
-			func(auth *oauthtest.Server) http.Handler { return auth.Server().Require().InPath("workspace")(projects) }},
+			func(auth *oauthtest.Server) http.Handler {
+				return auth.Server().Require().InPath("workspace")(projects)
+			}},
 		{"no workspace", oauthtest.Route{Permissions: []string{"project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").AnyWorkspace()(projects)

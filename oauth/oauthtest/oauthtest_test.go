@@ -231,13 +231,6 @@ func TestListens(t *testing.T) {
 	})
 }
 
-// TestMisspeltGuardIsLogged: why a guard refuses all stands in the test's log.
-func TestMisspeltGuardIsLogged(t *testing.T) {
-	n := play(func(tb testing.TB) { oauthtest.New(tb, "project.list").Server().Require("project.lsit").AnyWorkspace() })
-	require.Len(t, n.logs, 1)
-	require.Contains(t, n.logs[0], "unknown permission: project.lsit")
-}
-
 // TestParallelSubtests share a server, with the race detector watching.
 func TestParallelSubtests(t *testing.T) {
 	auth := oauthtest.New(t, "project.list")
