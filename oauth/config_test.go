@@ -115,26 +115,6 @@ func TestDefaults(t *testing.T) {
 	require.Contains(t, serve(srv.Token(), http.MethodPost, "/api/login", cc).Header.Get("WWW-Authenticate"), `realm="latchkey"`)
 }
 
-// TestMux mounts the routes beside patterns that hosts have.
-func TestMux(t *testing.T) {
-	t.Parallel()
-	srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
-	require.NoError(t, err)
-	spa := http.NotFoundHandler()
-	host := http.NewServeMux()
-	host.Handle("GET /", spa)
-	outer := http.NewServeMux()
-	require.NotPanics(t, func() {
-		for pattern, handler := range srv.Routes() {
-			outer.Handle(pattern, handler)
-		}
-		outer.Handle("/", host)
-	})
-	require.Equal(t, http.StatusBadRequest, serve(outer, http.MethodPost, "/api/login", "").StatusCode)
-	require.Equal(t, http.StatusMethodNotAllowed, serve(outer, http.MethodGet, "/api/login", "").StatusCode)
-	require.Equal(t, http.StatusNotFound, serve(outer, http.MethodGet, "/index.html", "").StatusCode)
-}
-
 func TestRequire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

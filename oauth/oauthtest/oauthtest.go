@@ -131,8 +131,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 		}
 		cfg.Signers = []oauth.SigningKey{{ID: "oauthtest", Key: key}}
 	}
-	mux := http.NewServeMux()
-	s.web = httptest.NewUnstartedServer(mux)
+	s.web = httptest.NewUnstartedServer(nil)
 	s.web.Config.ErrorLog = slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError)
 	t.Cleanup(s.web.Close)
 	if cfg.Issuer == "" {
@@ -153,16 +152,13 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	if s.plain, err = s.variant(func(*oauth.Config) {}); err != nil {
 		t.Fatalf("oauthtest: %v", err)
 	}
-	for pattern, handler := range s.server.Routes() {
-		mux.Handle(pattern, handler)
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	s.web.Config.Handler = s.server.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if mounted := s.mounted.Load(); mounted != nil {
 			(*mounted).ServeHTTP(w, r)
 			return
 		}
 		http.Error(w, "oauthtest: nothing is mounted here; see Server.Mount", http.StatusNotFound)
-	})
+	}))
 	if cfg.RequireTLS {
 		s.web.StartTLS()
 	} else {
