@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -277,4 +278,40 @@ func TestGrantable(t *testing.T) {
 			require.Equal(t, tc.want, got.String())
 		})
 	}
+}
+
+// TestExists: whose an id is, for a server with clients of its own.
+func TestExists(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.create(admin, "team-a", "")
+	ended, _ := r.create(admin, "team-a", "")
+	require.NoError(t, r.Delete(t.Context(), admin, ended.ID))
+	folding := r.store
+	folding.Keys = careless{r.store.Keys}
+	st, tapped := harness.NewTap()
+	for _, tc := range []struct {
+		name, id string
+		service  *apikey.Service
+		want     bool
+	}{
+		{"a key", key.ID, r.Service, true},
+		{"nobody", "nobody", r.Service, false},
+		{"a deleted one", ended.ID, r.Service, false},
+		{"a key in capitals, of a database that takes them for the same", strings.ToUpper(key.ID), rigOn(t, folding).Service, false},
+		{"empty, which nothing reads", "", rigOn(t, st).Service, false},
+		{"a line break, which nothing reads", "a\nb", rigOn(t, st).Service, false},
+		{"too long, which nothing reads", strings.Repeat("x", 256), rigOn(t, st).Service, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := tc.service.Exists(t.Context(), tc.id)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got)
+		})
+	}
+	require.Zero(t, tapped.Take()["Keys.Lookup"])
+	t.Run("B19 an outage", func(t *testing.T) {
+		down := rigOn(t, harness.Tapped(r.store, func(context.Context, string) error { return errors.New("canary: down") }, "Keys.Lookup"))
+		_, err := down.Exists(t.Context(), key.ID)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+	})
 }

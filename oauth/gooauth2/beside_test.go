@@ -20,6 +20,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/migrate"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -142,7 +143,7 @@ func requireNoRedirect(t *testing.T, client oauth2.ClientInfo) {
 func TestWhoseClient(t *testing.T) {
 	h := newHost(t, true)
 	t.Run("an imported client is its key's alone", func(t *testing.T) {
-		found, err := gooauth2.Clients(t.Context(), h.clients, []string{"app"}, func(oauth2.ClientInfo) (apikey.Spec, error) {
+		found, err := migrate.GoOAuth2(t.Context(), h.clients, []string{"app"}, func(oauth2.ClientInfo) (apikey.Spec, error) {
 			return apikey.Spec{Workspace: "team-b", Permissions: catalog.All()}, nil
 		})
 		require.NoError(t, err)

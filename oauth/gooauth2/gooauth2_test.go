@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -251,4 +253,40 @@ func TestAdapters(t *testing.T) {
 		_, err := s.manager.LoadAccessToken(ctx, "x")
 		require.ErrorIs(t, err, oautherrors.ErrInvalidAccessToken)
 	})
+}
+
+// TestCachedStore: who an id belongs to is read where logins read.
+func TestCachedStore(t *testing.T) {
+	st, tapped := harness.NewTap()
+	cached, err := cache.New(st, cache.Config{Bound: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	srv, err := oauth.New(cached.Store(), oauth.Config{
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = srv.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	require.Eventually(t, cached.Vouched, time.Minute, time.Millisecond)
+	key, secret, err := srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All()})
+	require.NoError(t, err)
+
+	manager := manage.NewDefaultManager()
+	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()))
+	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign))
+	manager.MapTokenStorage(gooauth2.TokenStore{})
+	login := func() {
+		_, err := manager.GenerateAccessToken(t.Context(), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
+			ClientID: key.ID, ClientSecret: secret.Reveal(),
+		})
+		require.NoError(t, err)
+	}
+	login()
+	tapped.Take()
+	for range 10 {
+		login()
+	}
+	require.Zero(t, tapped.Take()["Keys.Lookup"])
 }
