@@ -31,5 +31,5 @@ func onChi(srv *oauth.Server) http.Handler {
 }
 
 func chiHandler(w http.ResponseWriter, r *http.Request) {
-	_ = json.NewEncoder(w).Encode(answer(r, r.PathValue("workspace"))) // the client is gone; nobody to tell
+	_ = json.NewEncoder(w).Encode(said(r.Context(), r.PathValue("workspace"))) // the client is gone; nobody to tell
 }

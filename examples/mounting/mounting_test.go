@@ -3,6 +3,7 @@
 package mounting_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -28,14 +29,14 @@ import (
 //	GET /forgotten/{workspace}             guarded, but the guard is not told the path value
 //	GET /open                              not guarded
 //
-// whose handlers answer through answer.
+// whose handlers answer what said returns.
 type mount func(srv *oauth.Server) http.Handler
 
-// answer is what every handler says: who asks, and the router's own idea of
-// the workspace.
-func answer(r *http.Request, workspace string) map[string]string {
+// said is what every handler answers: who asks, and the router's own idea of
+// the workspace. ctx is the request's.
+func said(ctx context.Context, workspace string) map[string]string {
 	said := map[string]string{"router": workspace}
-	if p, ok := bearer.PrincipalFrom(r.Context()); ok {
+	if p, ok := bearer.PrincipalFrom(ctx); ok {
 		said["key"], said["workspace"] = p.KeyID, p.Workspace
 	}
 	return said
