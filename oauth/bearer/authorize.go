@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/scope"
 )
 
 var errNoGuard = errors.New("bearer: the zero Guard lets nothing pass; make one with Verifier.Require")
@@ -58,15 +59,25 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 		}
 		return nil, err
 	}
-	if !guard.need.MetBy(p.Permissions) {
-		return nil, &refusal{kind: ErrForbidden, said: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.need.Hint().String()}
+	if !holdsOne(p.Permissions, guard.need) {
+		return nil, &refusal{kind: ErrForbidden, said: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.need[0].String()}
 	}
 	if workspace != nil {
 		// 404 and not 403: who may not enter a workspace does not learn
 		// whether it is there.
-		if id := workspace(); id == "" || id != p.Workspace && !guard.reach.MetBy(p.Permissions) {
+		if id := workspace(); id == "" || id != p.Workspace && !holdsOne(p.Permissions, guard.reach) {
 			return nil, errElsewhere
 		}
 	}
 	return p, nil
+}
+
+// holdsOne reports whether held has all of one alternative.
+func holdsOne(held scope.Set, alternatives []scope.Set) bool {
+	for _, all := range alternatives {
+		if held.ContainsAll(all) {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -25,15 +26,16 @@ import (
 // A Guard is an immutable value.
 type Guard struct {
 	verifier *Verifier
-	need     scope.Requirement
-	// reach are the alternatives that open every workspace.
-	reach scope.Requirement
+	// need are alternatives, one at least: a token must hold all of one of them.
+	need []scope.Set
+	// reach are those of need that open every workspace.
+	reach []scope.Set
 }
 
 // Require asks for all of the permissions. Without any, every valid token
 // will do. It panics if one is malformed or not in Config.Permissions.
 func (v *Verifier) Require(permissions ...string) Guard {
-	return v.guard(scope.AllOf(v.mustKnow(permissions)))
+	return Guard{verifier: v}.or(v.mustKnow(permissions))
 }
 
 // Or adds an alternative: the guard also lets a token pass that holds all of
@@ -43,10 +45,18 @@ func (g Guard) Or(permissions ...string) Guard {
 	if len(permissions) == 0 {
 		misbuilt(errors.New("Or: an alternative without permissions would let every token pass"))
 	}
-	return g.verifier.guard(scope.AnyOf(g.need, scope.AllOf(g.verifier.mustKnow(permissions))))
+	return g.or(g.verifier.mustKnow(permissions))
 }
 
-func (v *Verifier) guard(need scope.Requirement) Guard { return Guard{v, need, need.Only(v.admin)} }
+func (g Guard) or(all scope.Set) Guard {
+	g.need = append(slices.Clip(g.need), all)
+	// What asks for nothing reaches no further, and neither does what asks for
+	// a permission of the workspace's as well.
+	if all.Len() > 0 && g.verifier.admin.ContainsAll(all) {
+		g.reach = append(slices.Clip(g.reach), all)
+	}
+	return g
+}
 
 // InPath protects a route of one workspace, whose id is the request's path
 // value of the given name (http.Request.PathValue). It must be the token's own
@@ -67,7 +77,7 @@ func (g Guard) InPath(name string) func(http.Handler) http.Handler {
 		if id == "" {
 			missing.Do(func() {
 				g.verifier.log.Error("a request to a guarded route was refused because it has no path value: its router does not set it, or uses another name",
-					"guard", g.need.String(), "path_value", name)
+					"guard", g.need, "path_value", name)
 			})
 		}
 		return id

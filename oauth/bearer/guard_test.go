@@ -3,6 +3,7 @@ package bearer_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,11 +162,83 @@ func TestMissingPathValue(t *testing.T) {
 	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=workspace"), w.log.String())
 }
 
+// TestAlternatives: a token must hold all of one alternative, and reaches every
+// workspace by one that is of the admin level altogether.
+func TestAlternatives(t *testing.T) {
+	w := newWorld(t)
+	v := w.verifier()
+	for _, c := range []struct {
+		name       string
+		guard      bearer.Guard
+		met, unmet []string // in the token's own workspace
+		reaches    []string // another one, too
+		hint       string
+	}{
+		{name: "nothing", guard: v.Require(), met: []string{"", "project.list", "admin.project.list"}},
+		{name: "one", guard: v.Require("project.list"), met: []string{"project.list", "project.list project.save"},
+			unmet: []string{"", "project.save", "project.List", "project", "project.list.all", "admin.project.list"}, hint: "project.list"},
+		{name: "all", guard: v.Require("project.save", "project.list"), met: []string{"project.list project.save", "keys.list project.list project.save"},
+			unmet: []string{"", "project.list", "project.save", "keys.list project.list"}, hint: "project.list project.save"},
+		{name: "any", guard: v.Require("project.save").Or("project.list", "keys.list"), met: []string{"project.save", "keys.list project.list", "project.list project.save"},
+			unmet: []string{"", "project.list", "keys.list"}, hint: "project.save"},
+		{name: "any, one of which asks for nothing", guard: v.Require().Or("project.list"), met: []string{"", "project.list", "keys.list"}},
+		{name: "of three", guard: v.Require("project.list").Or("project.save").Or("keys.list", "keys.save"), met: []string{"project.list", "project.save", "keys.list keys.save"},
+			unmet: []string{"", "keys.list", "keys.save"}, hint: "project.list"},
+		{name: "B21 a held wildcard opens nothing", guard: v.Require("project.list"), unmet: []string{"*", "project.*", "*.list"}, hint: "project.list"},
+		{name: "B20 of the admin level", guard: v.Require("admin.project.list"), met: []string{"admin.project.list"}, unmet: []string{"project.list"},
+			reaches: []string{"admin.project.list", "admin.project.list project.list"}, hint: "admin.project.list"},
+		{name: "B20 partly of the admin level", guard: v.Require("admin.project.list", "project.list"), met: []string{"admin.project.list project.list"},
+			unmet: []string{"admin.project.list"}, hint: "admin.project.list project.list"},
+		{name: "B20 one of two of the admin level", guard: v.Require("project.list").Or("admin.project.list"), met: []string{"project.list", "admin.project.list"},
+			reaches: []string{"admin.project.list", "admin.project.list project.list"}, hint: "project.list"},
+		{name: "B20 the first of two of the admin level", guard: v.Require("admin.project.list").Or("project.list"), met: []string{"project.list"},
+			reaches: []string{"admin.project.list"}, hint: "admin.project.list"},
+		{name: "B20 nothing, or of the admin level", guard: v.Require().Or("admin.project.list"), met: []string{""}, reaches: []string{"admin.project.list"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ask := func(held, workspace string) error {
+				_, err := v.Authorize(t.Context(), w.token(func(c *jose.Claims) { c.Scope = held }), c.guard, workspace)
+				return err
+			}
+			for _, held := range c.met {
+				require.NoError(t, ask(held, "team-a"), held)
+				if !slices.Contains(c.reaches, held) {
+					require.ErrorIs(t, ask(held, "team-b"), bearer.ErrNotFound, held)
+				}
+			}
+			for _, held := range c.reaches {
+				require.NoError(t, ask(held, "team-a"), held)
+				require.NoError(t, ask(held, "team-b"), held)
+			}
+			for _, held := range c.unmet {
+				for _, workspace := range []string{"team-a", "team-b"} {
+					require.ErrorIs(t, ask(held, workspace), bearer.ErrForbidden, held)
+				}
+				answer := newRoute("GET /{$}", c.guard.AnyWorkspace()).get("/", "Bearer "+w.token(func(c *jose.Claims) { c.Scope = held }))
+				require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="`+c.hint+`"`)
+			}
+		})
+	}
+}
+
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
-	base := w.verifier().Require("project.list")
-	_ = base.Or("project.save")
-	route := newRoute("GET /{$}", base.AnyWorkspace())
-	answer := route.get("/", "Bearer "+w.token(func(c *jose.Claims) { c.Scope = "project.save" }))
-	require.Equal(t, 403, answer.Code, "Or returns another guard")
+	v := w.verifier()
+	base := v.Require("project.list").Or("keys.list")
+	saving, admin := base.Or("project.save"), base.Or("admin.project.list")
+	for _, c := range []struct {
+		name  string
+		guard bearer.Guard
+		held  string
+		want  error
+	}{
+		{"what Or was called on", base, "project.save", bearer.ErrForbidden},
+		{"what it returned", saving, "project.save", nil},
+		{"another that it returned", admin, "project.save", bearer.ErrForbidden},
+		{"the first, by what the second adds", saving, "admin.project.list", bearer.ErrForbidden},
+		{"the second", admin, "admin.project.list", nil},
+	} {
+		_, err := v.Authorize(t.Context(), w.token(func(claims *jose.Claims) { claims.Scope = c.held }), c.guard, "team-a")
+		require.ErrorIs(t, err, c.want, c.name)
+	}
 }
