@@ -36,9 +36,9 @@ func TestRestoredBackup(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, restored.call(token), "B30 a key's higher epoch")
 	require.Equal(t, http.StatusUnauthorized, lived.call(login(restored)), "B30 and a lower one")
 
-	_, err = restored.Keys().Disable(t.Context(), admin, restored.key.ID)
+	_, err = restored.APIKeys().Disable(t.Context(), admin, restored.key.ID)
 	require.NoError(t, err)
-	_, err = restored.Keys().Enable(t.Context(), admin, restored.key.ID)
+	_, err = restored.APIKeys().Enable(t.Context(), admin, restored.key.ID)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, restored.call(token), "B30 a change made since holds, whatever epochs had been given before")
 	require.Equal(t, http.StatusOK, restored.call(login(restored)))
@@ -70,9 +70,9 @@ func TestHigherEpochs(t *testing.T) {
 	epochs := &rolledBack{Epochs: st.Epochs}
 	st.Epochs = epochs
 	w := newWorld(t, func(s *setup) { s.store = st })
-	require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a"))
-	require.NoError(t, w.Keys().Resume(t.Context(), admin, "team-a"))
-	require.NoError(t, w.Keys().EndAllTokens(t.Context(), admin))
+	require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-a"))
+	require.NoError(t, w.APIKeys().Resume(t.Context(), admin, "team-a"))
+	require.NoError(t, w.APIKeys().EndAllTokens(t.Context(), admin))
 	token := w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))
 	var claimed [3]int64

@@ -32,7 +32,7 @@ func BenchmarkFloorCached(b *testing.B) {
 	require.NoError(b, err)
 	floor, err := oauth.New(below, cfg)
 	require.NoError(b, err)
-	key, secret, err := floor.Keys().Create(context.Background(), admin, apikey.Spec{
+	key, secret, err := floor.APIKeys().Create(context.Background(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list project.read"),
 	})
 	require.NoError(b, err)

@@ -81,7 +81,7 @@ func TestCachedReplicas(t *testing.T) {
 	w.run(cached)
 	token := w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))
-	_, err = elsewhere.Keys().Disable(t.Context(), admin, w.key.ID)
+	_, err = elsewhere.APIKeys().Disable(t.Context(), admin, w.key.ID)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return w.call(token) == http.StatusUnauthorized }, time.Minute, time.Millisecond, "B07")
 	w.refused(w.post(w.grant()), http.StatusUnauthorized, "invalid_client")
@@ -128,7 +128,7 @@ func TestCachedRecordsThatAreBehind(t *testing.T) {
 			w := newWorld(t, shared, func(s *setup) { s.store = cached.Store() })
 			w.run(cached)
 			require.Equal(t, http.StatusOK, elsewhere.call(w.login(w.key.ID, w.secret)))
-			require.NoError(t, tc.act(t, elsewhere.Keys(), w.key.ID))
+			require.NoError(t, tc.act(t, elsewhere.APIKeys(), w.key.ID))
 			want := http.StatusUnauthorized
 			if tc.lives {
 				want = http.StatusOK

@@ -40,7 +40,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 	var verdict, hookErr error
 	w := newWorld(t, func(s *setup) {
 		s.store = st
-		s.config.Keys.Imported = true
+		s.config.APIKeys.Imported = true
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return verdict })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, hookErr }
 	})
@@ -76,7 +76,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 		note(w.send(http.MethodGet, "/any?access_token="+q, "", "Authorization", "Bearer "+secret))
 		note(w.send(http.MethodGet, "/.well-known/jwks.json?"+q, "", "If-None-Match", secret))
 	}
-	_, err := w.Keys().Import(t.Context(), admin, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "old", Secret: imported})
+	_, err := w.APIKeys().Import(t.Context(), admin, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "old", Secret: imported})
 	require.NoError(t, err)
 	each(secret)
 	each(wrong)
@@ -93,15 +93,15 @@ func TestNoSecretGetsOut(t *testing.T) {
 	verdict, hookErr = nil, errors.New("hook")
 	each(secret)
 	hookErr = nil
-	_, rotated, err := w.Keys().Rotate(t.Context(), admin, id, apikey.Rotation{})
+	_, rotated, err := w.APIKeys().Rotate(t.Context(), admin, id, apikey.Rotation{})
 	require.NoError(t, err)
 	each(secret)
 	each(rotated.Reveal())
-	require.NoError(t, w.Keys().Flush(t.Context()))
-	events, err := w.Keys().Events(t.Context(), admin, store.EventQuery{Limit: 1000})
+	require.NoError(t, w.APIKeys().Flush(t.Context()))
+	events, err := w.APIKeys().Events(t.Context(), admin, store.EventQuery{Limit: 1000})
 	require.NoError(t, err)
 	fmt.Fprintf(&out, "%+v", events)
-	listed, err := w.Keys().List(t.Context(), admin, store.KeyQuery{})
+	listed, err := w.APIKeys().List(t.Context(), admin, store.KeyQuery{})
 	require.NoError(t, err)
 	text, err := json.Marshal(listed)
 	require.NoError(t, err)
@@ -139,9 +139,9 @@ func TestConfigurationRedactsItself(t *testing.T) {
 	cfg := oauth.Config{
 		Issuer: "https://a.example", Permissions: catalog, Logger: quiet,
 		Signers: []oauth.SigningKey{{ID: "h", Secret: []byte(hmacKey)}, {ID: "e", Key: edKey}, {ID: "c", Algorithm: "ES256", Key: ecKey}},
-		Keys:    apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(pepper)}}},
+		APIKeys: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(pepper)}}},
 	}
-	w := newWorld(t, func(s *setup) { s.config.Signers, s.config.Keys.Peppers = cfg.Signers, cfg.Keys.Peppers })
+	w := newWorld(t, func(s *setup) { s.config.Signers, s.config.APIKeys.Peppers = cfg.Signers, cfg.APIKeys.Peppers })
 	private, err := ecKey.Bytes()
 	require.NoError(t, err)
 	var out bytes.Buffer
@@ -153,7 +153,7 @@ func TestConfigurationRedactsItself(t *testing.T) {
 			slog.New(handler).Info("x", "value", value)
 		}
 	}
-	for _, value := range []any{cfg.Signers, cfg.Signers[0], cfg.Keys.Peppers, w.Server} {
+	for _, value := range []any{cfg.Signers, cfg.Signers[0], cfg.APIKeys.Peppers, w.Server} {
 		text, err := json.Marshal(value)
 		require.NoError(t, err)
 		out.Write(text)

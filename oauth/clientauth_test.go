@@ -178,9 +178,9 @@ func TestClientAuthentication(t *testing.T) {
 // TestImportedSecret has characters that only form-encoding carries.
 func TestImportedSecret(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *setup) { s.config.Keys.Imported = true })
+	w := newWorld(t, func(s *setup) { s.config.APIKeys.Imported = true })
 	const id, secret = "legacy:client+1", "a+b%c:d e&f=g;h-" + "0123456789abcdefABCDEF"
-	_, err := w.Keys().Import(t.Context(), admin, apikey.ImportSpec{
+	_, err := w.APIKeys().Import(t.Context(), admin, apikey.ImportSpec{
 		Spec: apikey.Spec{Workspace: "team-a", Name: "legacy", Permissions: scope.MustParse("project.list")}, ID: id, Secret: secret,
 	})
 	require.NoError(t, err)
@@ -237,17 +237,17 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		"live":    func() string { return w.key.ID },
 		"disabled": func() string {
 			key, _ := w.newKey("team-a", "project.list")
-			_, err := w.Keys().Disable(t.Context(), admin, key.ID)
+			_, err := w.APIKeys().Disable(t.Context(), admin, key.ID)
 			require.NoError(t, err)
 			return key.ID
 		},
 		"deleted": func() string {
 			key, _ := w.newKey("team-a", "project.list")
-			require.NoError(t, w.Keys().Delete(t.Context(), admin, key.ID))
+			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, key.ID))
 			return key.ID
 		},
 		"expired": func() string {
-			key, _, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+			key, _, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(time.Hour)),
 			})
 			require.NoError(t, err)
@@ -284,14 +284,14 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		want string
 	}{
 		{"disabled", func(k store.Key) {
-			_, err := w.Keys().Disable(t.Context(), admin, k.ID)
+			_, err := w.APIKeys().Disable(t.Context(), admin, k.ID)
 			require.NoError(t, err)
 		}, "This API key is disabled."},
 		{"expired", func(store.Key) { w.clock.Advance(48 * time.Hour) }, "This API key has expired."},
 	} {
 		t.Run("6749-15 who proves the secret of a key is told it is "+tc.name, func(t *testing.T) {
 			w := w.at(t)
-			key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+			key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(time.Hour)),
 			})
 			require.NoError(t, err)
@@ -311,7 +311,7 @@ func TestRequireTLS(t *testing.T) {
 		a := plain.post(plain.grant())
 		plain.refused(a, http.StatusBadRequest, "invalid_request")
 		require.Empty(t, a.Header.Get("Location"))
-		require.Zero(t, plain.Keys().Stats(), "refused before anything was looked at")
+		require.Zero(t, plain.APIKeys().Stats(), "refused before anything was looked at")
 	})
 	secure := newWorld(t, func(s *setup) {
 		s.config.RequireTLS = true

@@ -10,7 +10,7 @@
 //	for pattern, h := range srv.Routes() {
 //		mux.Handle(pattern, h)
 //	}
-//	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(projects))
+//	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 package oauth
 
 import (
@@ -130,9 +130,8 @@ type Config struct {
 	// for imported keys whose digests are slow.
 	LoginTimeout time.Duration
 
-	// Keys adjusts the key service further. Its Permissions, Policy,
-	// Resources, Now and Logger are taken from this Config and must be empty.
-	Keys apikey.Config
+	// APIKeys adjusts the service of API keys further.
+	APIKeys apikey.Options
 
 	// Logger takes warnings and errors. Default slog.Default().
 	Logger *slog.Logger
@@ -208,23 +207,6 @@ func (c Config) complete() (Config, []error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	// A policy put here would be lost, and with it whatever it refuses.
-	for _, field := range []struct {
-		name string
-		set  bool
-	}{
-		{"Permissions", c.Keys.Permissions != nil},
-		{"Policy", c.Keys.Policy != nil},
-		{"Logger", c.Keys.Logger != nil},
-		{"Now", c.Keys.Now != nil},
-		{"Resources", c.Keys.Resources != nil},
-	} {
-		if field.set {
-			add("Config.Keys.%s is not used; set Config.%s", field.name, field.name)
-		}
-	}
-	c.Keys.Permissions, c.Keys.Policy, c.Keys.Resources = c.Permissions, c.Policy, c.Resources
-	c.Keys.Logger, c.Keys.Now = c.Logger, c.Now
 	return c, problems
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
@@ -69,11 +68,7 @@ func TestConfig(t *testing.T) {
 		{"an empty audience", func(c *oauth.Config) { c.Audience = []string{"a", ""} }, "Config.Audience[1]"},
 		{"one empty audience", func(c *oauth.Config) { c.Audience = []string{""} }, "Config.Audience[0]"},
 		{"an audience that is no text", func(c *oauth.Config) { c.Audience = []string{"\xff"} }, "Config.Audience[0]"},
-		{"a policy in the wrong place", func(c *oauth.Config) { c.Keys.Policy = policy.MaxKeys(1) }, "Config.Keys.Policy is not used; set Config.Policy"},
-		{"permissions in the wrong place", func(c *oauth.Config) { c.Keys.Permissions = catalog }, "Config.Keys.Permissions is not used"},
-		{"a clock in the wrong place", func(c *oauth.Config) { c.Keys.Now = time.Now }, "Config.Keys.Now is not used"},
-		{"a logger in the wrong place", func(c *oauth.Config) { c.Keys.Logger = quiet }, "Config.Keys.Logger is not used"},
-		{"a lifetime that is too long", func(c *oauth.Config) { c.Keys.TokenLifetime = 25 * time.Hour }, "TokenLifetime"},
+		{"a lifetime that is too long", func(c *oauth.Config) { c.APIKeys.TokenLifetime = 25 * time.Hour }, "TokenLifetime"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog}
@@ -91,7 +86,7 @@ func TestConfig(t *testing.T) {
 	}
 	t.Run("all problems at once, each with its field", func(t *testing.T) {
 		_, err := oauth.New(store.Store{}, oauth.Config{
-			Logger: quiet, TokenPath: "x", Leeway: -1, Realm: "\n", Keys: apikey.Config{SecretPrefix: "?"},
+			Logger: quiet, TokenPath: "x", Leeway: -1, Realm: "\n", APIKeys: apikey.Options{SecretPrefix: "?"},
 		})
 		for _, want := range []string{
 			"Config.Issuer", "Config.TokenPath", "Config.Leeway", "Config.Realm", "Config.Permissions", "Config.SecretPrefix",
@@ -120,31 +115,11 @@ func TestDefaults(t *testing.T) {
 	require.Contains(t, serve(srv.Token(), http.MethodPost, "/api/login", cc).Header.Get("WWW-Authenticate"), `realm="latchkey"`)
 }
 
-// TestMux mounts the routes beside patterns that hosts have.
-func TestMux(t *testing.T) {
-	t.Parallel()
-	srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
-	require.NoError(t, err)
-	spa := http.NotFoundHandler()
-	host := http.NewServeMux()
-	host.Handle("GET /", spa)
-	outer := http.NewServeMux()
-	require.NotPanics(t, func() {
-		for pattern, handler := range srv.Routes() {
-			outer.Handle(pattern, handler)
-		}
-		outer.Handle("/", host)
-	})
-	require.Equal(t, http.StatusBadRequest, serve(outer, http.MethodPost, "/api/login", "").StatusCode)
-	require.Equal(t, http.StatusMethodNotAllowed, serve(outer, http.MethodGet, "/api/login", "").StatusCode)
-	require.Equal(t, http.StatusNotFound, serve(outer, http.MethodGet, "/index.html", "").StatusCode)
-}
-
 func TestRequire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	token := w.login(w.key.ID, w.secret)
-	_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{})
+	_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{})
 	require.NoError(t, err)
 	global, globalSecret := w.newKey("team-z", "project.list admin.project.list")
 	for _, tc := range []struct {

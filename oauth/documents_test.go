@@ -198,7 +198,7 @@ func TestJWKS(t *testing.T) {
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) {
-		s.config.Keys.TokenLifetime = 24 * time.Hour
+		s.config.APIKeys.TokenLifetime = 24 * time.Hour
 		s.config.Leeway = 5 * time.Minute
 	})
 	type live struct {

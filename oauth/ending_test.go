@@ -20,10 +20,10 @@ func TestEndingTokens(t *testing.T) {
 	perms := func(text string) *scope.Set { s := scope.MustParse(text); return &s }
 	settings := func(t *testing.T, w *world, change func(*store.Instance)) {
 		t.Helper()
-		s, err := w.Keys().Settings(t.Context(), admin)
+		s, err := w.APIKeys().Settings(t.Context(), admin)
 		require.NoError(t, err)
 		change(&s)
-		_, err = w.Keys().SaveSettings(t.Context(), admin, s)
+		_, err = w.APIKeys().SaveSettings(t.Context(), admin, s)
 		require.NoError(t, err)
 	}
 	for _, tc := range []struct {
@@ -35,30 +35,30 @@ func TestEndingTokens(t *testing.T) {
 		revive func(t *testing.T, w *world)
 	}{
 		{"disable", func(t *testing.T, w *world) {
-			_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+			_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID)
 			require.NoError(t, err)
 		}, 401, func(t *testing.T, w *world) {
-			_, err := w.Keys().Enable(t.Context(), admin, w.key.ID)
+			_, err := w.APIKeys().Enable(t.Context(), admin, w.key.ID)
 			require.NoError(t, err)
 		}},
 		{"disable all that one person made", func(t *testing.T, w *world) {
-			n, err := w.Keys().DisableAllBy(t.Context(), admin, admin.Ref())
+			n, err := w.APIKeys().DisableAllBy(t.Context(), admin, admin.Ref())
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
 		}, 401, nil},
 		{"delete", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID))
+			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID))
 		}, 401, nil},
 		{"end all tokens", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().EndAllTokens(t.Context(), admin))
+			require.NoError(t, w.APIKeys().EndAllTokens(t.Context(), admin))
 		}, 200, nil},
 		{"rotate without grace", func(t *testing.T, w *world) {
-			_, secret, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})
+			_, secret, err := w.APIKeys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})
 			require.NoError(t, err)
 			require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, secret.Reveal())), "the new secret")
 		}, 401, nil},
 		{"end of a grace", func(t *testing.T, w *world) {
-			_, secret, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Minute})
+			_, secret, err := w.APIKeys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Minute})
 			require.NoError(t, err)
 			old, fresh := w.login(w.key.ID, w.secret), w.login(w.key.ID, secret.Reveal())
 			w.clock.Advance(time.Minute - time.Microsecond)
@@ -68,32 +68,32 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.call(fresh))
 		}, 401, nil},
 		{"retire a secret", func(t *testing.T, w *world) {
-			_, err := w.Keys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID)
+			_, err := w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID)
 			require.NoError(t, err)
 		}, 401, nil},
 		{"revoke a secret by who holds it", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().RevokeSecret(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}))
+			require.NoError(t, w.APIKeys().RevokeSecret(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}))
 		}, 401, nil},
 		{"fewer permissions", func(t *testing.T, w *world) {
-			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list")})
+			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list")})
 			require.NoError(t, err)
 		}, 200, nil},
 		{"other permissions", func(t *testing.T, w *world) {
-			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list project.write")})
+			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list project.write")})
 			require.NoError(t, err)
 		}, 200, nil},
 		{"an expiry", func(t *testing.T, w *world) {
 			soon := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
-			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &soon})
+			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &soon})
 			require.NoError(t, err)
 		}, 200, nil},
 		{"suspend the workspace", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a"))
+			require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-a"))
 		}, 401, func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().Resume(t.Context(), admin, "team-a"))
+			require.NoError(t, w.APIKeys().Resume(t.Context(), admin, "team-a"))
 		}},
 		{"delete the workspace", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().DeleteWorkspace(t.Context(), admin, "team-a"))
+			require.NoError(t, w.APIKeys().DeleteWorkspace(t.Context(), admin, "team-a"))
 		}, 401, nil},
 		{"switch keys off", func(t *testing.T, w *world) {
 			settings(t, w, func(s *store.Instance) { s.KeysOff = true })
@@ -111,10 +111,10 @@ func TestEndingTokens(t *testing.T) {
 			})
 		}, 200, nil},
 		{"bound the life of one workspace's keys", func(t *testing.T, w *world) {
-			ws, err := w.Keys().Workspace(t.Context(), admin, "team-a")
+			ws, err := w.APIKeys().Workspace(t.Context(), admin, "team-a")
 			require.NoError(t, err)
 			ws.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.Now()}
-			_, err = w.Keys().SaveWorkspace(t.Context(), admin, ws)
+			_, err = w.APIKeys().SaveWorkspace(t.Context(), admin, ws)
 			require.NoError(t, err)
 		}, 401, nil},
 	} {
@@ -144,23 +144,23 @@ func TestEndingTokens(t *testing.T) {
 	}{
 		{"a new name", func(t *testing.T, w *world) {
 			name := "renamed"
-			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Name: &name})
+			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Name: &name})
 			require.NoError(t, err)
 		}},
 		{"more permissions", func(t *testing.T, w *world) {
-			_, err := w.Keys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list project.read project.write")})
+			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Permissions: perms("project.list project.read project.write")})
 			require.NoError(t, err)
 		}},
 		{"a rotation with grace", func(t *testing.T, w *world) {
-			_, _, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Hour})
+			_, _, err := w.APIKeys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: time.Hour})
 			require.NoError(t, err)
 		}},
 		{"another key's end", func(t *testing.T, w *world) {
 			other, _ := w.newKey("team-a", "project.list")
-			require.NoError(t, w.Keys().Delete(t.Context(), admin, other.ID))
+			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, other.ID))
 		}},
 		{"another workspace's end", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-b"))
+			require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-b"))
 		}},
 		{"a quota", func(t *testing.T, w *world) {
 			settings(t, w, func(s *store.Instance) { s.Rules.MaxKeys = 1 })
@@ -202,14 +202,14 @@ func TestClocks(t *testing.T) {
 		w.clock.Advance(-3 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "issued in the future")
 		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login goes by the clock there is")
-		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+		_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID)
 		require.NoError(t, err)
 		w.clock.Advance(62 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "an end holds whatever the clock did")
 	})
 	t.Run("B08 a key's expiry, to the instant", func(t *testing.T) {
 		w := newWorld(t)
-		key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(start.Add(time.Hour)),
 		})
 		require.NoError(t, err)

@@ -168,7 +168,7 @@ func TestScope(t *testing.T) {
 
 func TestSuccess(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *setup) { s.config.Keys.TokenLifetime = 7 * time.Minute })
+	w := newWorld(t, func(s *setup) { s.config.APIKeys.TokenLifetime = 7 * time.Minute })
 	a := w.post(w.grant())
 	require.Equal(t, http.StatusOK, a.StatusCode)
 	t.Run("6749-20 no refresh token", func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestSuccess(t *testing.T) {
 	t.Run("a token does not outlive its key", func(t *testing.T) {
 		w := w.at(t)
 		expiry := w.clock.Now().Add(90*time.Second + 700*time.Millisecond)
-		key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(expiry),
 		})
 		require.NoError(t, err)
@@ -196,7 +196,7 @@ func TestSuccess(t *testing.T) {
 	})
 	t.Run("a key in its last second gets none", func(t *testing.T) {
 		w := w.at(t)
-		key, secret, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(500 * time.Millisecond)),
 		})
 		require.NoError(t, err)

@@ -55,10 +55,10 @@ func Example() {
 		principal, _ := bearer.PrincipalFrom(r.Context())
 		fmt.Fprintf(w, "the projects of %s", principal.Workspace)
 	})
-	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(projects))
+	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 
 	// Make a key. Its secret is shown now and never again.
-	key, secret, err := srv.Keys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
 		Workspace:   "team-a",
 		Name:        "ci",
 		Permissions: scope.MustParse("project.list"),

@@ -29,12 +29,12 @@ func newFuzzed(f testing.TB) *fuzzed {
 	srv, err := oauth.New(memstore.New(), oauth.Config{
 		Logger: quiet, Issuer: "https://a.example", Permissions: catalog, LoginTimeout: time.Minute, Now: harness.ClockAt(start).Now,
 		Signers: []oauth.SigningKey{{Secret: make([]byte, 32)}},
-		Keys:    apikey.Config{RefuseAfter: -1, Budgets: apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}},
+		APIKeys: apikey.Options{RefuseAfter: -1, Budgets: apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}},
 	})
 	if err != nil {
 		f.Fatal(err)
 	}
-	key, secret, err := srv.Keys().Create(f.Context(), admin, apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(f.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
 	})
 	if err != nil {

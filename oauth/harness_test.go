@@ -75,7 +75,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		LoginTimeout:     time.Minute, // a busy machine is no outage
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
-		Keys:             apikey.Config{RefuseAfter: -1},
+		APIKeys:          apikey.Options{RefuseAfter: -1},
 	}
 	mux := http.NewServeMux()
 	web := httptest.NewUnstartedServer(mux)
@@ -96,7 +96,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		p, _ := bearer.PrincipalFrom(r.Context())
 		_, _ = io.WriteString(rw, p.KeyID+" "+p.Permissions.String())
 	})
-	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(who))
+	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(who))
 	mux.Handle("GET /any", srv.Require().AnyWorkspace()(who))
 	if s.network != nil {
 		require.NoError(t, web.Listener.Close())
@@ -121,7 +121,7 @@ func (w *world) at(t testing.TB) *world {
 // newKey makes a key in a workspace.
 func (w *world) newKey(workspace, permissions string) (store.Key, string) {
 	w.t.Helper()
-	return harness.NewKey(w.t, w.Keys(), w.log, workspace, "ci", permissions)
+	return harness.NewKey(w.t, w.APIKeys(), w.log, workspace, "ci", permissions)
 }
 
 type answer = harness.Answer

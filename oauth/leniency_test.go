@@ -81,7 +81,7 @@ func TestHeaderThatAuthenticatesNoClient(t *testing.T) {
 // names for it, and JSON has one encoding only (RFC 8259, section 8.1).
 func TestCharsets(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *setup) { s.config.Keys.Imported = true })
+	w := newWorld(t, func(s *setup) { s.config.APIKeys.Imported = true })
 	send := func(w *world, kind, body string) answer {
 		return w.send(http.MethodPost, "/api/login", body, "Content-Type", kind)
 	}
@@ -101,7 +101,7 @@ func TestCharsets(t *testing.T) {
 	}
 
 	const secret = "é-0123456789abcdefABCDEF-0123456789"
-	_, err := w.Keys().Import(t.Context(), admin, apikey.ImportSpec{
+	_, err := w.APIKeys().Import(t.Context(), admin, apikey.ImportSpec{
 		Spec: apikey.Spec{Workspace: "team-a", Name: "accented"}, ID: "accented", Secret: secret,
 	})
 	require.NoError(t, err)

@@ -24,12 +24,11 @@ func TestOutage(t *testing.T) {
 	st, tapped := harness.NewTap()
 	var limiter failingLimiter
 	var workspaces error
-	deny, err := policy.RateLimit(policy.RateLimitConfig{Limit: 1000, Per: time.Second, Limiter: &limiter})
-	require.NoError(t, err)
+	deny := policy.RateLimit(policy.RateLimitConfig{Limit: 1000, Per: time.Second, Limiter: &limiter})
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		s.config.Policy = deny
-		s.config.Keys.Workspaces = func(context.Context, string) error { return workspaces }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspaces }
 	})
 	token := w.login(w.key.ID, w.secret)
 	_, foreign := w.newKey("team-b", "")
@@ -121,7 +120,7 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 	w := newWorld(t, func(s *setup) {
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return tokens })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, claims }
-		s.config.Keys.Workspaces = func(context.Context, string) error { return workspaces }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspaces }
 	})
 	down := fmt.Errorf("canary: %w", store.ErrUnavailable)
 	for hook, says := range map[string]*error{"a policy": &tokens, "claims": &claims, "the workspace": &workspaces} {
@@ -225,6 +224,6 @@ func TestNothingIsWrittenAtLogin(t *testing.T) {
 	tapped.Take()
 	w.login(w.key.ID, w.secret)
 	require.Zero(t, tapped.Take()["Upkeep.Touch"])
-	require.NoError(t, w.Keys().Flush(t.Context()))
+	require.NoError(t, w.APIKeys().Flush(t.Context()))
 	require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 }

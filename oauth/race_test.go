@@ -33,7 +33,7 @@ func (w *world) work(round int) {
 }
 
 func unbounded(s *setup) {
-	s.config.Keys.Budgets = apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}
+	s.config.APIKeys.Budgets = apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}
 }
 
 // TestLoginWhileRotating is B22: at every moment the old or the new secret
@@ -70,13 +70,13 @@ func TestLoginWhileRotating(t *testing.T) {
 				runtime.Gosched()
 			}
 			old := current.Load()[1]
-			_, fresh, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: grace})
+			_, fresh, err := w.APIKeys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{Grace: grace})
 			var full *apikey.InvalidError
 			if errors.As(err, &full) { // it holds as many as it can: all but the last two go
-				key, err := w.Keys().Get(t.Context(), admin, w.key.ID)
+				key, err := w.APIKeys().Get(t.Context(), admin, w.key.ID)
 				require.NoError(t, err)
 				for _, s := range key.Secrets[:len(key.Secrets)-2] {
-					_, err = w.Keys().RetireSecret(t.Context(), admin, w.key.ID, s.ID)
+					_, err = w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, s.ID)
 					require.NoError(t, err)
 				}
 				continue
@@ -102,7 +102,7 @@ func TestLoginWhileRotating(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() { before, token = w.status(w.key.ID, secret) })
 			w.work(round)
-			_, fresh, err := w.Keys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})
+			_, fresh, err := w.APIKeys().Rotate(t.Context(), admin, w.key.ID, apikey.Rotation{})
 			require.NoError(t, err)
 			group.Wait()
 			switch before {
@@ -132,14 +132,14 @@ func TestTwoRotations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unbounded)
 	for range harness.Rounds(100, 10_000) {
-		key, err := w.Keys().Get(t.Context(), admin, w.key.ID)
+		key, err := w.APIKeys().Get(t.Context(), admin, w.key.ID)
 		require.NoError(t, err)
 		var won, lost atomic.Int64
 		var secret atomic.Pointer[apikey.Secret]
 		var group sync.WaitGroup
 		for range 2 {
 			group.Go(func() {
-				_, fresh, err := w.Keys().Rotate(t.Context(), admin, key.ID, apikey.Rotation{Changes: apikey.Changes{Version: key.Version}})
+				_, fresh, err := w.APIKeys().Rotate(t.Context(), admin, key.ID, apikey.Rotation{Changes: apikey.Changes{Version: key.Version}})
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -169,7 +169,7 @@ func TestRevokeWhileLoggingIn(t *testing.T) {
 			group.Go(func() { _, tokens[i] = w.status(w.key.ID, w.secret) })
 		}
 		w.work(round)
-		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+		_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID)
 		require.NoError(t, err)
 		status, _ := w.status(w.key.ID, w.secret)
 		require.Equal(t, http.StatusUnauthorized, status, "a login that began after the act")
@@ -183,7 +183,7 @@ func TestRevokeWhileLoggingIn(t *testing.T) {
 			_, err := w.Verifier().Verify(t.Context(), token)
 			require.Error(t, err, "B22 a token works after its key was disabled")
 		}
-		_, err = w.Keys().Enable(t.Context(), admin, w.key.ID)
+		_, err = w.APIKeys().Enable(t.Context(), admin, w.key.ID)
 		require.NoError(t, err)
 	}
 	t.Logf("%d tokens issued in the race, %d logins refused", issued, useless)

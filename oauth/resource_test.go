@@ -59,7 +59,7 @@ func withResources(t *testing.T) (w *world, key store.Key, secret string) {
 			{URI: reports},
 		}
 	})
-	key, plain, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+	key, plain, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "billing", Permissions: scope.MustParse("project.list project.read"), Resources: []string{billing},
 	})
 	require.NoError(t, err)
@@ -134,13 +134,13 @@ func TestResourceIndicators(t *testing.T) {
 		w = w.at(t)
 		token := w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...).Token()
 		none := []string{}
-		_, err := w.Keys().Update(t.Context(), admin, key.ID, apikey.Changes{Resources: &none})
+		_, err := w.APIKeys().Update(t.Context(), admin, key.ID, apikey.Changes{Resources: &none})
 		require.NoError(t, err)
 		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", key.ID, secret, token).Body)
 		w.refused(w.post("grant_type=client_credentials&resource="+billing, basic(key.ID, secret)...), http.StatusBadRequest, "invalid_target")
 	})
 	t.Run("a key is allowed known resources only", func(t *testing.T) {
-		_, _, err := w.Keys().Create(t.Context(), admin, apikey.Spec{
+		_, _, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 			Workspace: "team-a", Name: "x", Resources: []string{"https://other.example.com"},
 		})
 		var invalid *apikey.InvalidError
@@ -208,19 +208,18 @@ func TestResourceConfig(t *testing.T) {
 		config oauth.Config
 		want   string
 	}{
-		"relative":         {oauth.Config{Resource: "/api"}, "Config.Resource"},
-		"http":             {oauth.Config{Resource: "http://a.example"}, "Config.Resource"},
-		"a fragment":       {oauth.Config{Resource: "https://a.example#x"}, "Config.Resource"},
-		"a bad indicator":  {oauth.Config{Resources: []apikey.Resource{{URI: "billing"}}}, "Config.Resources[0].URI"},
-		"twice":            {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "there twice"},
-		"the audience":     {oauth.Config{Audience: []string{billing}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
-		"the issuer":       {oauth.Config{Resources: []apikey.Resource{{URI: "https://a.example"}}}, "audience of every token"},
-		"no permission":    {oauth.Config{Resources: []apikey.Resource{{URI: billing, Permissions: scope.MustParse("x")}}}, "Config.Resources[0].Permissions"},
-		"in the wrong one": {oauth.Config{Keys: apikey.Config{Resources: []apikey.Resource{{URI: billing}}}}, "Config.Keys.Resources"},
-		"one path twice":   {oauth.Config{RevocationPath: "/api/login"}, "Config.RevocationPath"},
-		"no path":          {oauth.Config{AuthorizationPath: "authorize"}, "Config.AuthorizationPath"},
-		"a path in use":    {oauth.Config{AuthorizationPath: "/api/revoke"}, "Config.AuthorizationPath"},
-		"a bad path":       {oauth.Config{IntrospectionPath: "introspect"}, "Config.IntrospectionPath"},
+		"relative":        {oauth.Config{Resource: "/api"}, "Config.Resource"},
+		"http":            {oauth.Config{Resource: "http://a.example"}, "Config.Resource"},
+		"a fragment":      {oauth.Config{Resource: "https://a.example#x"}, "Config.Resource"},
+		"a bad indicator": {oauth.Config{Resources: []apikey.Resource{{URI: "billing"}}}, "Config.Resources[0].URI"},
+		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "there twice"},
+		"the audience":    {oauth.Config{Audience: []string{billing}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
+		"the issuer":      {oauth.Config{Resources: []apikey.Resource{{URI: "https://a.example"}}}, "audience of every token"},
+		"no permission":   {oauth.Config{Resources: []apikey.Resource{{URI: billing, Permissions: scope.MustParse("x")}}}, "Config.Resources[0].Permissions"},
+		"one path twice":  {oauth.Config{RevocationPath: "/api/login"}, "Config.RevocationPath"},
+		"no path":         {oauth.Config{AuthorizationPath: "authorize"}, "Config.AuthorizationPath"},
+		"a path in use":   {oauth.Config{AuthorizationPath: "/api/revoke"}, "Config.AuthorizationPath"},
+		"a bad path":      {oauth.Config{IntrospectionPath: "introspect"}, "Config.IntrospectionPath"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.config.Logger, c.config.Issuer, c.config.Permissions = quiet, "https://a.example", catalog

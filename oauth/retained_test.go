@@ -167,7 +167,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 			k.text(func() string { return g.Key.Workspace + " " + g.Key.ID })
 			return nil, nil
 		}
-		s.config.Keys.Observer = func(o apikey.Observation) {
+		s.config.APIKeys.Observer = func(o apikey.Observation) {
 			k.text(func() string { return o.Workspace + " " + o.KeyID })
 		}
 	})

@@ -194,7 +194,7 @@ func TestIntrospection(t *testing.T) {
 		dead(w, token[:len(token)-4]+"AAAA")
 		key, secret := w.newKey("team-a", "project.list")
 		old := w.login(key.ID, secret)
-		_, err := w.Keys().Disable(t.Context(), admin, key.ID)
+		_, err := w.APIKeys().Disable(t.Context(), admin, key.ID)
 		require.NoError(t, err)
 		dead(w, old)
 	})
@@ -215,11 +215,11 @@ func TestIntrospection(t *testing.T) {
 	t.Run("7662-06 and 7662-08 every rule counts at every call", func(t *testing.T) {
 		for name, end := range map[string]func(w *world){
 			"instance": func(w *world) {
-				_, err := w.Keys().SaveSettings(t.Context(), admin, store.Instance{KeysOff: true})
+				_, err := w.APIKeys().SaveSettings(t.Context(), admin, store.Instance{KeysOff: true})
 				require.NoError(t, err)
 			},
-			"workspace": func(w *world) { require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a")) },
-			"key":       func(w *world) { require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID)) },
+			"workspace": func(w *world) { require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-a")) },
+			"key":       func(w *world) { require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID)) },
 			"time":      func(w *world) { w.clock.Advance(time.Hour) },
 		} {
 			w := newWorld(t, func(s *setup) { s.config.IntrospectAll = "admin.project.list" }).at(t)

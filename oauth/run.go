@@ -32,7 +32,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer step.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
-	if s.cfg.Keys.Reminders.Send != nil {
+	if s.cfg.APIKeys.Reminders.Send != nil {
 		var reminders sync.WaitGroup
 		defer reminders.Wait() // after the last writing
 		reminders.Go(func() { s.remind(ctx) })

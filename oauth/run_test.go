@@ -31,7 +31,7 @@ func running(t *testing.T, changes ...func(*store.Store, *oauth.Config)) (srv *o
 	}
 	srv, err := oauth.New(st, cfg)
 	require.NoError(t, err)
-	key, secret, err := srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
+	key, secret, err := srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
-			page, err := srv.Keys().List(t.Context(), admin, store.KeyQuery{})
+			page, err := srv.APIKeys().List(t.Context(), admin, store.KeyQuery{})
 			require.NoError(t, err)
 			require.WithinDuration(t, used, page.Keys[0].LastUsed, time.Microsecond)
 			require.NoError(t, stop())
@@ -161,7 +161,7 @@ func TestRunReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		var hang, hangs bool
-		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, Keys: apikey.Config{
+		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, APIKeys: apikey.Options{
 			Reminders: apikey.Reminders{Before: []time.Duration{6 * time.Hour, 2 * time.Hour}, Send: func(ctx context.Context, r apikey.Reminder) error {
 				if hang {
 					hangs = true
@@ -173,7 +173,7 @@ func TestRunReminds(t *testing.T) {
 			}},
 		}})
 		require.NoError(t, err)
-		_, _, err = srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(time.Now().Add(8 * time.Hour))})
+		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(time.Now().Add(8 * time.Hour))})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -183,7 +183,7 @@ func TestRunReminds(t *testing.T) {
 		require.Equal(t, []string{"ci 6h0m0s", "ci 2h0m0s"}, got)
 
 		hang = true
-		_, _, err = srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
 		require.NoError(t, err)
 		time.Sleep(5*time.Minute + 30*time.Second) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()

@@ -34,7 +34,7 @@ func startServing(t *testing.T, grace time.Duration) *serving {
 	s := &serving{t: t, store: memstore.New(), came: make(chan struct{}), letGo: make(chan struct{}), ended: make(chan error, 1)}
 	srv, err := oauth.New(s.store, oauth.Config{Logger: quiet, Issuer: "https://a.example", LoginTimeout: time.Minute, Permissions: catalog})
 	require.NoError(t, err)
-	key, secret, err := srv.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
+	key, secret, err := srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list")})
 	require.NoError(t, err)
 	s.key = key.ID
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -43,7 +43,7 @@ func startServing(t *testing.T, grace time.Duration) *serving {
 	s.web = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.came <- struct{}{}
 		<-s.letGo
-		_, err := srv.Keys().LogIn(context.WithoutCancel(r.Context()), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+		_, err := srv.APIKeys().LogIn(context.WithoutCancel(r.Context()), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
 		if err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
 		}

@@ -61,7 +61,10 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	keys, err := apikey.New(st, cfg.Keys)
+	keys, err := apikey.New(st, apikey.Config{
+		Permissions: cfg.Permissions, Policy: cfg.Policy, Resources: cfg.Resources,
+		Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
+	})
 	if err != nil {
 		problems = append(problems, err)
 	}
@@ -169,12 +172,11 @@ func (p paths) distinct() error {
 	return nil
 }
 
-// Routes returns the handlers by path, for the host to mount: what is in here
-// is what the metadata advertises. The patterns suit http.ServeMux; they name
-// no method, since each handler answers a wrong one itself. A ServeMux that
-// has a wider pattern with a method, such as "GET /", takes them for a
-// conflict and panics: mount them on a ServeMux of their own then, and the
-// other one behind it as "/".
+// Routes returns the handlers by path, for the host to mount on its router, at
+// the root and in no group: what is in here is what the metadata advertises.
+// The patterns suit http.ServeMux; they name no method, since each handler
+// answers a wrong one itself. A ServeMux with a pattern that overlaps them,
+// such as "GET /" or "POST /{tenant}/login", panics: take Handler there.
 func (s *Server) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{
 		s.paths.token:         s.Token(),
@@ -195,15 +197,34 @@ func (s *Server) Routes() map[string]http.Handler {
 	return routes
 }
 
-// Keys returns the service that makes and changes keys.
-func (s *Server) Keys() *apikey.Service { return s.keys }
+// Handler answers requests for the paths of Routes and passes on all others to
+// next, a router whose own patterns may overlap these paths. A path counts only
+// as it stands in Routes, unescaped. It panics if next is nil.
+func (s *Server) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("oauth: Handler: next is nil") //nolint:forbidigo // the doc comment says so: it is for what a programmer wrote
+	}
+	routes := s.Routes()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route, ok := routes[r.URL.Path]
+		// RawPath is another spelling, which rules by path in front do not know.
+		if !ok || r.URL.RawPath != "" && r.URL.RawPath != r.URL.Path {
+			route = next
+		}
+		route.ServeHTTP(w, r)
+	})
+}
+
+// APIKeys returns the service that makes and changes keys.
+func (s *Server) APIKeys() *apikey.Service { return s.keys }
 
 // Verifier returns the verifier of this server's tokens, for callers that do
 // not come over HTTP.
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
 // Require guards a route: the token must hold all of the permissions, in the
-// workspace that the guard is called with; see bearer.Guard.
+// workspace that the guard is told; see bearer.Guard. It panics if one is not
+// in Config.Permissions.
 func (s *Server) Require(permissions ...string) bearer.Guard {
 	return s.verifier.Require(permissions...)
 }

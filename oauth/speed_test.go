@@ -55,11 +55,11 @@ func newPair(t testing.TB, alg string) *pair {
 	srv, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer: pairIssuer, Permissions: catalog, Logger: quiet, LoginTimeout: time.Minute,
 		Signers: []oauth.SigningKey{signing},
-		Keys:    apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: pepper}}},
+		APIKeys: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: pepper}}},
 	})
 	require.NoError(t, err)
 	p.server = srv
-	key, secret, err := srv.Keys().Create(context.Background(), admin, apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(context.Background(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list project.read"),
 	})
 	require.NoError(t, err)

@@ -49,7 +49,7 @@ func TestUpstreamDefects(t *testing.T) {
 		s.config.Signers = []oauth.SigningKey{{Key: countingKey{ecKey, &asked}}}
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { hooked.Add(1); return hook })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { hooked.Add(1); return nil, nil }
-		s.config.Keys.Workspaces = func(context.Context, string) error { hooked.Add(1); return nil }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { hooked.Add(1); return nil }
 	})
 	id, secret := w.key.ID, w.secret
 	_, foreign := w.newKey("team-b", "")
@@ -150,7 +150,7 @@ func TestUpstreamDefects(t *testing.T) {
 	})
 	t.Run("one read and no write for a login, one read for a refusal, none for nonsense", func(t *testing.T) {
 		w := w.at(t)
-		before := w.Keys().Stats()
+		before := w.APIKeys().Stats()
 		tapped.Take()
 		w.login(id, secret)
 		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tapped.Take())
@@ -159,7 +159,7 @@ func TestUpstreamDefects(t *testing.T) {
 		w.post(cc, basic(id, "nonsense")...)
 		w.post(cc, basic(id, typo(secret))...)
 		require.Empty(t, tapped.Take(), "a typo is told without a read")
-		after := w.Keys().Stats()
+		after := w.APIKeys().Stats()
 		require.Equal(t, int64(1), after.Logins-before.Logins)
 		require.Equal(t, int64(3), after.Refusals-before.Refusals, "each attempt was checked once")
 	})

@@ -57,8 +57,8 @@ func TestNobodyWaits(t *testing.T) {
 		s.config.Now = func() time.Time { at.pass("Now"); return now() }
 		s.config.ClientAddr = func(*http.Request) netip.Addr { at.pass("ClientAddr"); return netip.Addr{} }
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { at.pass("Claims"); return nil, nil }
-		s.config.Keys.Workspaces = func(context.Context, string) error { at.pass("Workspaces"); return nil }
-		s.config.Keys.Observer = func(apikey.Observation) { at.pass("Observer") }
+		s.config.APIKeys.Workspaces = func(context.Context, string) error { at.pass("Workspaces"); return nil }
+		s.config.APIKeys.Observer = func(apikey.Observation) { at.pass("Observer") }
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { at.pass("Policy"); return nil })
 	})
 	tapped.Before(func(_ context.Context, call string) error { at.pass(call); return nil })

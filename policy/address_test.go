@@ -62,8 +62,8 @@ func TestAllowAddresses(t *testing.T) {
 
 	nowhere, old := policy.AllowAddresses(), aged(99*day, never)
 	runKeyCases(t, []keyCase{
-		{name: "create", policy: nowhere, action: policy.Create, after: old},
-		{name: "update", policy: nowhere, action: policy.Update, before: old, after: renamed(old)},
-		{name: "rotate", policy: nowhere, action: policy.Rotate, before: old, after: rotated(old)},
+		{name: "create", policy: nowhere, action: policy.ActionCreate, after: old},
+		{name: "update", policy: nowhere, action: policy.ActionUpdate, before: old, after: renamed(old)},
+		{name: "rotate", policy: nowhere, action: policy.ActionRotate, before: old, after: rotated(old)},
 	})
 }

@@ -18,7 +18,7 @@ var march = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // in a workspace that holds so many keys.
 func create(p policy.Policy, keys int, notAfter time.Time) {
 	r := policy.NewKeyRequest(policy.KeyRequest{
-		Action: policy.Create, Now: march,
+		Action: policy.ActionCreate, Now: march,
 		Workspace: store.Workspace{ID: "team-a", Keys: keys},
 		After:     &store.Key{ID: "key-1", Workspace: "team-a", NotAfter: notAfter, Created: march},
 	})
@@ -109,11 +109,7 @@ func ExampleAllowAddresses() {
 }
 
 func ExampleRateLimit() {
-	twice, err := policy.RateLimit(policy.RateLimitConfig{By: policy.ByKey, Limit: 2, Per: time.Minute})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	twice := policy.RateLimit(policy.RateLimitConfig{By: policy.ByKey, Limit: 2, Per: time.Minute})
 	for range 3 {
 		logIn(twice, "192.0.2.7", store.Rules{})
 	}
@@ -162,7 +158,7 @@ func ExampleTokenFunc() {
 
 func ExampleKeyFunc() {
 	freeze := policy.KeyFunc(func(_ context.Context, r *policy.KeyRequest) error {
-		if r.Action == policy.Create && r.Workspace.ID == "team-a" {
+		if r.Action == policy.ActionCreate && r.Workspace.ID == "team-a" {
 			return &policy.Denied{Rule: "freeze", Reason: "No new keys during the audit."}
 		}
 		return nil

@@ -41,7 +41,7 @@ type keyCase struct {
 	name      string
 	policy    policy.Policy
 	action    policy.Action
-	before    store.Key // unused at Create and Import
+	before    store.Key // unused at ActionCreate and ActionImport
 	after     store.Key
 	workspace store.Workspace
 	instance  store.Instance
@@ -57,7 +57,7 @@ func (c keyCase) request() *policy.KeyRequest {
 		Action: c.action, Now: now, Workspace: c.workspace, Instance: c.instance,
 		After: &c.after,
 	}
-	if c.action != policy.Create && c.action != policy.Import {
+	if c.action != policy.ActionCreate && c.action != policy.ActionImport {
 		facts.Before = &c.before
 	}
 	return policy.NewKeyRequest(facts)

@@ -88,7 +88,7 @@ func boundLifetime(r *KeyRequest, rule string, d time.Duration) error {
 	}
 	reason += ": the latest allowed is " + latest.UTC().Format(time.RFC3339) +
 		", and a date counts to the end of its day."
-	if r.Action == Update || r.Action == Enable {
+	if r.Action == ActionUpdate || r.Action == ActionEnable {
 		reason += " Rotating the key allows a later one."
 	}
 	return &Denied{Rule: rule, Reason: reason}

@@ -21,21 +21,21 @@ func TestRequireExpiry(t *testing.T) {
 	p := policy.RequireExpiry()
 	soon := now.Add(day)
 	runKeyCases(t, []keyCase{
-		{name: "create with an expiry", policy: p, action: policy.Create, after: aged(0, soon)},
-		{name: "create without", policy: p, action: policy.Create, after: aged(0, never),
+		{name: "create with an expiry", policy: p, action: policy.ActionCreate, after: aged(0, soon)},
+		{name: "create without", policy: p, action: policy.ActionCreate, after: aged(0, never),
 			rule: "require_expiry", reason: "needs an expiry"},
-		{name: "import without", policy: p, action: policy.Import, after: aged(0, never), rule: "require_expiry"},
-		{name: "rename of an old key without", policy: p, action: policy.Update,
+		{name: "import without", policy: p, action: policy.ActionImport, after: aged(0, never), rule: "require_expiry"},
+		{name: "rename of an old key without", policy: p, action: policy.ActionUpdate,
 			before: aged(90*day, never), after: renamed(aged(90*day, never))},
-		{name: "update that adds an expiry", policy: p, action: policy.Update,
+		{name: "update that adds an expiry", policy: p, action: policy.ActionUpdate,
 			before: aged(90*day, never), after: aged(90*day, soon)},
-		{name: "update that removes the expiry", policy: p, action: policy.Update,
+		{name: "update that removes the expiry", policy: p, action: policy.ActionUpdate,
 			before: aged(90*day, soon), after: aged(90*day, never), rule: "require_expiry"},
-		{name: "rotate without", policy: p, action: policy.Rotate,
+		{name: "rotate without", policy: p, action: policy.ActionRotate,
 			before: aged(90*day, never), after: rotated(aged(90*day, never)), rule: "require_expiry"},
-		{name: "rotate with an expiry", policy: p, action: policy.Rotate,
+		{name: "rotate with an expiry", policy: p, action: policy.ActionRotate,
 			before: aged(90*day, soon), after: rotated(aged(90*day, soon))},
-		{name: "enable without", policy: p, action: policy.Enable,
+		{name: "enable without", policy: p, action: policy.ActionEnable,
 			before: aged(90*day, never), after: aged(90*day, never), rule: "require_expiry"},
 	})
 	t.Run("login of an old key without", func(t *testing.T) { passesLogin(t, p, aged(90*day, never)) })
@@ -46,37 +46,37 @@ func TestMaxLifetime(t *testing.T) {
 	latest := now.Add(90 * day)
 	future := aged(-400*day, now.Add(450*day))
 	runKeyCases(t, []keyCase{
-		{name: "create with exactly the longest life", policy: p, action: policy.Create, after: aged(0, latest)},
-		{name: "create one instant beyond", policy: p, action: policy.Create, after: aged(0, latest.Add(1)),
+		{name: "create with exactly the longest life", policy: p, action: policy.ActionCreate, after: aged(0, latest)},
+		{name: "create one instant beyond", policy: p, action: policy.ActionCreate, after: aged(0, latest.Add(1)),
 			rule: "max_lifetime", reason: "the latest allowed is 2026-05-30T12:00:00Z, and a date counts to the end of its day."},
-		{name: "create without an expiry", policy: p, action: policy.Create, after: aged(0, never),
+		{name: "create without an expiry", policy: p, action: policy.ActionCreate, after: aged(0, never),
 			rule: "max_lifetime", reason: "A key needs an expiry here: the latest allowed is 2026-05-30T12:00:00Z"},
-		{name: "import counts from the secret's creation", policy: p, action: policy.Import, after: aged(30*day, latest),
+		{name: "import counts from the secret's creation", policy: p, action: policy.ActionImport, after: aged(30*day, latest),
 			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z"},
-		{name: "import of a secret from the future counts from now", policy: p, action: policy.Import, after: future,
+		{name: "import of a secret from the future counts from now", policy: p, action: policy.ActionImport, after: future,
 			rule: "max_lifetime", reason: "2026-05-30T12:00:00Z"},
-		{name: "rename of an old key that does not conform", policy: p, action: policy.Update,
+		{name: "rename of an old key that does not conform", policy: p, action: policy.ActionUpdate,
 			before: aged(400*day, never), after: renamed(aged(400*day, never))},
-		{name: "update to an earlier expiry that is still too late", policy: p, action: policy.Update,
+		{name: "update to an earlier expiry that is still too late", policy: p, action: policy.ActionUpdate,
 			before: aged(0, now.Add(900*day)), after: aged(0, now.Add(300*day))},
-		{name: "update to a later expiry within the bound", policy: p, action: policy.Update,
+		{name: "update to a later expiry within the bound", policy: p, action: policy.ActionUpdate,
 			before: aged(30*day, now.Add(day)), after: aged(30*day, now.Add(60*day))},
-		{name: "update to a later expiry beyond the bound", policy: p, action: policy.Update,
+		{name: "update to a later expiry beyond the bound", policy: p, action: policy.ActionUpdate,
 			before: aged(30*day, now.Add(day)), after: aged(30*day, now.Add(61*day)),
 			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z, and a date counts to the end of its day. Rotating the key"},
-		{name: "update that removes the expiry", policy: p, action: policy.Update,
+		{name: "update that removes the expiry", policy: p, action: policy.ActionUpdate,
 			before: aged(0, latest), after: aged(0, never), rule: "max_lifetime"},
-		{name: "rotate counts from the new secret", policy: p, action: policy.Rotate,
+		{name: "rotate counts from the new secret", policy: p, action: policy.ActionRotate,
 			before: aged(89*day, now.Add(day)), after: rotated(aged(89*day, latest))},
-		{name: "rotate beyond the bound", policy: p, action: policy.Rotate,
+		{name: "rotate beyond the bound", policy: p, action: policy.ActionRotate,
 			before: aged(89*day, now.Add(day)), after: rotated(aged(89*day, latest.Add(1))), rule: "max_lifetime"},
-		{name: "rotate without an expiry", policy: p, action: policy.Rotate,
+		{name: "rotate without an expiry", policy: p, action: policy.ActionRotate,
 			before: aged(89*day, never), after: rotated(aged(89*day, never)), rule: "max_lifetime"},
-		{name: "enable of a key that conforms", policy: p, action: policy.Enable,
+		{name: "enable of a key that conforms", policy: p, action: policy.ActionEnable,
 			before: aged(0, latest), after: aged(0, latest)},
-		{name: "enable of one that does not", policy: p, action: policy.Enable,
+		{name: "enable of one that does not", policy: p, action: policy.ActionEnable,
 			before: aged(400*day, never), after: aged(400*day, never), rule: "max_lifetime", reason: "Rotating the key"},
-		{name: "zero fits no key", policy: policy.MaxLifetime(0), action: policy.Create,
+		{name: "zero fits no key", policy: policy.MaxLifetime(0), action: policy.ActionCreate,
 			after: aged(0, now.Add(time.Second)), rule: "max_lifetime"},
 	})
 	t.Run("login of an old key that does not conform", func(t *testing.T) { passesLogin(t, p, aged(400*day, never)) })
@@ -84,7 +84,7 @@ func TestMaxLifetime(t *testing.T) {
 		// RFC 3339 to the second never names a later instant than the bound.
 		made := aged(-300*time.Millisecond, never)
 		made.NotAfter = now.Add(90 * day).Truncate(time.Second)
-		c := keyCase{action: policy.Create, after: made}
+		c := keyCase{action: policy.ActionCreate, after: made}
 		checkDenied(t, p.CheckKey(t.Context(), c.request()), "", "")
 	})
 }
@@ -94,23 +94,23 @@ func TestDefaultLifetime(t *testing.T) {
 	given := now.Add(30 * day)
 	soon := now.Add(day)
 	runKeyCases(t, []keyCase{
-		{name: "create without an expiry", policy: p, action: policy.Create, after: aged(0, never), notAfter: given},
-		{name: "create with one", policy: p, action: policy.Create, after: aged(0, soon)},
-		{name: "create with a later one", policy: p, action: policy.Create, after: aged(0, now.Add(900*day))},
-		{name: "import without an expiry", policy: p, action: policy.Import, after: aged(99*day, never), notAfter: given},
-		{name: "update that removes the expiry", policy: p, action: policy.Update,
+		{name: "create without an expiry", policy: p, action: policy.ActionCreate, after: aged(0, never), notAfter: given},
+		{name: "create with one", policy: p, action: policy.ActionCreate, after: aged(0, soon)},
+		{name: "create with a later one", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(900*day))},
+		{name: "import without an expiry", policy: p, action: policy.ActionImport, after: aged(99*day, never), notAfter: given},
+		{name: "update that removes the expiry", policy: p, action: policy.ActionUpdate,
 			before: aged(0, soon), after: aged(0, never), notAfter: given},
-		{name: "rename of an old key without one", policy: p, action: policy.Update,
+		{name: "rename of an old key without one", policy: p, action: policy.ActionUpdate,
 			before: aged(99*day, never), after: renamed(aged(99*day, never))},
-		{name: "rotate of an old key without one", policy: p, action: policy.Rotate,
+		{name: "rotate of an old key without one", policy: p, action: policy.ActionRotate,
 			before: aged(99*day, never), after: rotated(aged(99*day, never))},
-		{name: "enable of an old key without one", policy: p, action: policy.Enable,
+		{name: "enable of an old key without one", policy: p, action: policy.ActionEnable,
 			before: aged(99*day, never), after: aged(99*day, never)},
 		{name: "before RequireExpiry it supplies the expiry", policy: policy.All(p, policy.RequireExpiry()),
-			action: policy.Create, after: aged(0, never), notAfter: given},
+			action: policy.ActionCreate, after: aged(0, never), notAfter: given},
 		{name: "after RequireExpiry it comes too late", policy: policy.All(policy.RequireExpiry(), p),
-			action: policy.Create, after: aged(0, never), rule: "require_expiry"},
-		{name: "a lifetime of zero denies", policy: policy.DefaultLifetime(0), action: policy.Create,
+			action: policy.ActionCreate, after: aged(0, never), rule: "require_expiry"},
+		{name: "a lifetime of zero denies", policy: policy.DefaultLifetime(0), action: policy.ActionCreate,
 			after: aged(0, never), rule: "default_lifetime"},
 	})
 	t.Run("login of an old key without one", func(t *testing.T) { passesLogin(t, p, aged(99*day, never)) })
@@ -138,8 +138,8 @@ func TestTokenTTL(t *testing.T) {
 	}
 	old := aged(99*day, never)
 	runKeyCases(t, []keyCase{
-		{name: "create", policy: policy.TokenTTL(0), action: policy.Create, after: old},
-		{name: "update", policy: policy.TokenTTL(0), action: policy.Update, before: old, after: renamed(old)},
-		{name: "rotate", policy: policy.TokenTTL(0), action: policy.Rotate, before: old, after: rotated(old)},
+		{name: "create", policy: policy.TokenTTL(0), action: policy.ActionCreate, after: old},
+		{name: "update", policy: policy.TokenTTL(0), action: policy.ActionUpdate, before: old, after: renamed(old)},
+		{name: "rotate", policy: policy.TokenTTL(0), action: policy.ActionRotate, before: old, after: rotated(old)},
 	})
 }

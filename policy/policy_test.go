@@ -56,7 +56,7 @@ func TestAll(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := aged(0, never)
 			asked = nil
-			if err := c.policy.CheckKey(t.Context(), keyCase{action: policy.Create, after: k}.request()); err != c.err {
+			if err := c.policy.CheckKey(t.Context(), keyCase{action: policy.ActionCreate, after: k}.request()); err != c.err {
 				t.Errorf("key: got %v, want %v", err, c.err)
 			}
 			if got := strings.Join(asked, " "); got != c.order {
@@ -107,7 +107,7 @@ func TestAll(t *testing.T) {
 				return nil
 			}),
 		)
-		k := keyCase{action: policy.Create, after: aged(0, never)}.request()
+		k := keyCase{action: policy.ActionCreate, after: aged(0, never)}.request()
 		checkDenied(t, p.CheckKey(t.Context(), k), "", "")
 		if got := k.Result(); got.Permissions.String() != "project.read" || !got.NotAfter.Equal(now.Add(day)) || k.Limit() != 3 {
 			t.Errorf("the key would hold %v until %v under %d", got.Permissions, got.NotAfter, k.Limit())
@@ -200,7 +200,7 @@ func TestKeyFuncSees(t *testing.T) {
 	ctx := context.WithValue(t.Context(), ticket{}, "T-1")
 	before, after := aged(day, never), renamed(aged(day, never))
 	facts := policy.KeyRequest{
-		Action: policy.Update, Now: now, Actor: store.ActorRef{Kind: "owner", ID: "ann"},
+		Action: policy.ActionUpdate, Now: now, Actor: store.ActorRef{Kind: "owner", ID: "ann"},
 		Address: netip.MustParseAddr("192.0.2.7"), Workspace: store.Workspace{ID: "team-a", Keys: 3},
 		Instance: store.Instance{KeysOff: true}, Before: &before, After: &after,
 	}
@@ -242,7 +242,7 @@ func TestTokenFuncSees(t *testing.T) {
 		t.Error("was not asked")
 	}
 	var cases []keyCase
-	for _, action := range []policy.Action{policy.Create, policy.Import, policy.Update, policy.Rotate, policy.Enable} {
+	for _, action := range []policy.Action{policy.ActionCreate, policy.ActionImport, policy.ActionUpdate, policy.ActionRotate, policy.ActionEnable} {
 		cases = append(cases, keyCase{name: string(action), policy: p, action: action, before: k, after: k})
 	}
 	runKeyCases(t, cases)

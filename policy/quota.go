@@ -22,7 +22,7 @@ func MaxKeys(n int) Policy {
 // limitKeys also answers early, from the count that was read with the
 // workspace, so that the caller gets the reason without a failed write.
 func limitKeys(r *KeyRequest, rule string, n int) error {
-	if r.Action != Create && r.Action != Import {
+	if r.Action != ActionCreate && r.Action != ActionImport {
 		return nil
 	}
 	n = max(n, 0)

@@ -25,11 +25,11 @@ const (
 type Outage uint8
 
 const (
-	// Deny refuses, as an outage: the error wraps store.ErrUnavailable, and
-	// the caller answers 503. It is the zero value.
-	Deny Outage = iota
-	// Allow lets every login pass until the limiter answers again.
-	Allow
+	// OutageDeny refuses, as an outage: the error wraps store.ErrUnavailable,
+	// and the caller answers 503. It is the zero value.
+	OutageDeny Outage = iota
+	// OutageAllow lets every login pass until the limiter answers again.
+	OutageAllow
 )
 
 // localEntries is how many counters a local limiter keeps: some megabytes at
@@ -57,7 +57,8 @@ type RateLimitConfig struct {
 	// Timeout bounds one call of Limiter; later counts as an outage. 0 means
 	// 500 ms. Without a Limiter it has no effect.
 	Timeout time.Duration
-	// OnOutage says what happens while Limiter fails. The zero value is Deny.
+	// OnOutage says what happens while Limiter fails. The zero value is
+	// OutageDeny.
 	OnOutage Outage
 }
 
@@ -65,11 +66,36 @@ type RateLimitConfig struct {
 // reaches it, also one that a later policy of All denies; refusals count
 // nothing. It says nothing about failed logins, which never reach a policy.
 //
-// The error joins all problems of the configuration, each naming its field.
-func RateLimit(c RateLimitConfig) (Policy, error) {
+// With a configuration that is out of bounds it denies every token, and the
+// denial's Err, which is logged, names each field that is wrong.
+func RateLimit(c RateLimitConfig) Policy {
 	if c.Burst == 0 {
 		c.Burst = c.Limit
 	}
+	interval, err := c.interval()
+	if err != nil {
+		return TokenFunc(func(context.Context, *TokenRequest) error {
+			return &Denied{Rule: "rate_limit", Err: err}
+		})
+	}
+	l := rateLimit{
+		by: c.By, limiter: c.Limiter, timeout: c.Timeout, allow: c.OnOutage == OutageAllow,
+		interval: interval, window: interval * time.Duration(c.Burst),
+		prefix: fmt.Sprintf("policy/rate/%d/%d/%d/%d/", c.By, c.Limit, int64(c.Per), c.Burst),
+	}
+	switch {
+	case l.limiter == nil:
+		l.limiter, l.timeout = memstore.NewLimiter(localEntries), 0
+	case l.timeout == 0:
+		l.timeout = 500 * time.Millisecond
+	}
+	return TokenFunc(l.checkToken)
+}
+
+// interval is the time between two tokens at an even pace. It is rounded up to
+// the microsecond, which every driver can keep, so that Per never holds more
+// than Limit. The error joins all problems.
+func (c RateLimitConfig) interval() (time.Duration, error) {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.By > ByAddress {
@@ -87,39 +113,25 @@ func RateLimit(c RateLimitConfig) (Policy, error) {
 	if c.Timeout < 0 {
 		problem("Timeout: %v is below 0", c.Timeout)
 	}
-	if c.OnOutage > Allow {
-		problem("OnOutage: %d is neither Deny nor Allow", c.OnOutage)
+	if c.OnOutage > OutageAllow {
+		problem("OnOutage: %d is neither OutageDeny nor OutageAllow", c.OnOutage)
 	}
 	if c.Per > maxWindow {
 		problem("Per: %v is above %v", c.Per, maxWindow)
 	}
-	l := rateLimit{by: c.By, limiter: c.Limiter, timeout: c.Timeout, allow: c.OnOutage == Allow}
-	if len(problems) == 0 {
-		limit := time.Duration(c.Limit)
-		// Rounded up to the microsecond, which every driver can keep, so that
-		// Per never holds more than Limit.
-		if limit > c.Per/time.Microsecond {
-			problem("Limit: %d in %v is more than one a microsecond", c.Limit, c.Per)
-		} else {
-			step := limit * time.Microsecond                          //nolint:durationcheck // limit is a plain number
-			l.interval = (c.Per + step - 1) / step * time.Microsecond //nolint:durationcheck // a quotient of durations is a plain number
-			l.window = l.interval * time.Duration(c.Burst)
-			if l.interval > maxWindow/time.Duration(c.Burst) {
-				problem("Burst: %d times Per/Limit is above %v", c.Burst, maxWindow)
-			}
-		}
+	if len(problems) > 0 {
+		return 0, errors.Join(problems...)
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("policy: rate limit: %w", err)
+	limit := time.Duration(c.Limit)
+	if limit > c.Per/time.Microsecond {
+		return 0, fmt.Errorf("Limit: %d in %v is more than one a microsecond", c.Limit, c.Per)
 	}
-	switch {
-	case l.limiter == nil:
-		l.limiter, l.timeout = memstore.NewLimiter(localEntries), 0
-	case l.timeout == 0:
-		l.timeout = 500 * time.Millisecond
+	step := limit * time.Microsecond                         //nolint:durationcheck // limit is a plain number
+	interval := (c.Per + step - 1) / step * time.Microsecond //nolint:durationcheck // a quotient of durations is a plain number
+	if interval > maxWindow/time.Duration(c.Burst) {
+		return 0, fmt.Errorf("Burst: %d times Per/Limit is above %v", c.Burst, maxWindow)
 	}
-	l.prefix = fmt.Sprintf("policy/rate/%d/%d/%d/%d/", c.By, c.Limit, int64(c.Per), c.Burst)
-	return TokenFunc(l.checkToken), nil
+	return interval, nil
 }
 
 type rateLimit struct {

@@ -13,11 +13,11 @@ type Action string
 
 // The actions that CheckKey sees.
 const (
-	Create Action = "create"
-	Import Action = "import"
-	Update Action = "update"
-	Rotate Action = "rotate"
-	Enable Action = "enable"
+	ActionCreate Action = "create"
+	ActionImport Action = "import"
+	ActionUpdate Action = "update"
+	ActionRotate Action = "rotate"
+	ActionEnable Action = "enable"
 )
 
 // KeyRequest is a key about to be stored. Its fields are facts, for reading;
@@ -113,7 +113,7 @@ func (r *KeyRequest) Drop(s scope.Set) {
 // Prolongs reports whether the request lets the key live anew or longer: it
 // is made, gets a secret, is enabled, or expires later than before.
 func (r *KeyRequest) Prolongs() bool {
-	if r.Before == nil || r.Action == Rotate || r.Action == Enable {
+	if r.Before == nil || r.Action == ActionRotate || r.Action == ActionEnable {
 		return true
 	}
 	return earlier(r.Before.NotAfter, r.After.NotAfter)

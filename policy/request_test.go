@@ -40,7 +40,7 @@ func TestKeyRequestOnlyNarrows(t *testing.T) {
 	for range 2000 {
 		asked := aged(0, anyTime(random))
 		asked.Permissions, asked.NotAfterText = anySet(random), "2027-01-31"
-		r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.Create, Now: now, After: &asked})
+		r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.ActionCreate, Now: now, After: &asked})
 		before, limit := r.Result(), r.Limit()
 		for range random.IntN(12) {
 			switch random.IntN(6) {
@@ -86,7 +86,7 @@ func TestKeyRequestMethodsNeverWiden(t *testing.T) {
 	for range 2000 {
 		key := aged(0, anyTime(random))
 		key.Permissions = anySet(random)
-		r := &policy.KeyRequest{Action: policy.Create, Now: now, After: &key}
+		r := &policy.KeyRequest{Action: policy.ActionCreate, Now: now, After: &key}
 		last := r.Result()
 		for range random.IntN(12) {
 			switch random.IntN(2) {
@@ -128,7 +128,7 @@ func TestTokenRequestOnlyNarrows(t *testing.T) {
 
 func TestNewKeyRequestCopies(t *testing.T) {
 	before, after := aged(day, never), aged(day, never)
-	r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.Update, Before: &before, After: &after})
+	r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.ActionUpdate, Before: &before, After: &after})
 	r.ShortenTo(now)
 	r.Before.Name, r.Before.Secrets[0].ID = "changed", "changed"
 	r.After.Name, r.After.Secrets[0].ID = "changed", "changed"
@@ -145,7 +145,7 @@ func TestNewKeyRequestCopies(t *testing.T) {
 func TestShortenToForgetsTheDate(t *testing.T) {
 	k := aged(0, now.Add(day))
 	k.NotAfterText = "2026-03-02"
-	r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.Create, After: &k})
+	r := policy.NewKeyRequest(policy.KeyRequest{Action: policy.ActionCreate, After: &k})
 	r.ShortenTo(now.Add(2 * day))
 	r.ShortenTo(time.Time{})
 	if got := r.Result(); got.NotAfterText != "2026-03-02" || !got.NotAfter.Equal(k.NotAfter) {
@@ -167,17 +167,17 @@ func TestProlongs(t *testing.T) {
 		before, after time.Time
 		want          bool
 	}{
-		{"create", policy.Create, never, soon, true},
-		{"import", policy.Import, never, soon, true},
-		{"rotate", policy.Rotate, soon, soon, true},
-		{"rotate that shortens", policy.Rotate, later, soon, true},
-		{"enable", policy.Enable, soon, soon, true},
-		{"update, same expiry", policy.Update, soon, soon, false},
-		{"update, none before or after", policy.Update, never, never, false},
-		{"update, earlier", policy.Update, later, soon, false},
-		{"update, later", policy.Update, soon, later, true},
-		{"update, one added", policy.Update, never, soon, false},
-		{"update, taken away", policy.Update, soon, never, true},
+		{"create", policy.ActionCreate, never, soon, true},
+		{"import", policy.ActionImport, never, soon, true},
+		{"rotate", policy.ActionRotate, soon, soon, true},
+		{"rotate that shortens", policy.ActionRotate, later, soon, true},
+		{"enable", policy.ActionEnable, soon, soon, true},
+		{"update, same expiry", policy.ActionUpdate, soon, soon, false},
+		{"update, none before or after", policy.ActionUpdate, never, never, false},
+		{"update, earlier", policy.ActionUpdate, later, soon, false},
+		{"update, later", policy.ActionUpdate, soon, later, true},
+		{"update, one added", policy.ActionUpdate, never, soon, false},
+		{"update, taken away", policy.ActionUpdate, soon, never, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := keyCase{action: c.action, before: aged(0, c.before), after: aged(0, c.after)}.request().Prolongs()

@@ -33,13 +33,13 @@ func TestSettingsState(t *testing.T) {
 				rename = state.rule
 			}
 			cases := []keyCase{
-				{name: "create", action: policy.Create, after: k, rule: state.rule},
-				{name: "import", action: policy.Import, after: k, rule: state.rule},
-				{name: "rotate", action: policy.Rotate, before: k, after: rotated(k), rule: state.rule},
-				{name: "enable", action: policy.Enable, before: k, after: k, rule: state.rule},
-				{name: "update that prolongs", action: policy.Update, before: k, after: longer, rule: state.rule},
-				{name: "rename", action: policy.Update, before: k, after: renamed(k), rule: rename},
-				{name: "update that shortens", action: policy.Update, before: longer, after: k, rule: rename},
+				{name: "create", action: policy.ActionCreate, after: k, rule: state.rule},
+				{name: "import", action: policy.ActionImport, after: k, rule: state.rule},
+				{name: "rotate", action: policy.ActionRotate, before: k, after: rotated(k), rule: state.rule},
+				{name: "enable", action: policy.ActionEnable, before: k, after: k, rule: state.rule},
+				{name: "update that prolongs", action: policy.ActionUpdate, before: k, after: longer, rule: state.rule},
+				{name: "rename", action: policy.ActionUpdate, before: k, after: renamed(k), rule: rename},
+				{name: "update that shortens", action: policy.ActionUpdate, before: longer, after: k, rule: rename},
 			}
 			for i := range cases {
 				cases[i].policy, cases[i].instance, cases[i].workspace = p, state.instance, state.workspace
@@ -55,10 +55,10 @@ func TestSettingsState(t *testing.T) {
 	t.Run("fresh settings allow everything", func(t *testing.T) {
 		old := aged(999*day, never)
 		runKeyCases(t, []keyCase{
-			{name: "create", policy: p, action: policy.Create, after: aged(0, never), limit: store.NoLimit},
-			{name: "update", policy: p, action: policy.Update, before: k, after: old},
-			{name: "rotate", policy: p, action: policy.Rotate, before: old, after: rotated(old)},
-			{name: "enable", policy: p, action: policy.Enable, before: old, after: old},
+			{name: "create", policy: p, action: policy.ActionCreate, after: aged(0, never), limit: store.NoLimit},
+			{name: "update", policy: p, action: policy.ActionUpdate, before: k, after: old},
+			{name: "rotate", policy: p, action: policy.ActionRotate, before: old, after: rotated(old)},
+			{name: "enable", policy: p, action: policy.ActionEnable, before: old, after: old},
 		})
 		t.Run("login", func(t *testing.T) { passesLogin(t, p, old) })
 	})
@@ -71,41 +71,41 @@ func TestSettingsRules(t *testing.T) {
 	quarter := store.Rules{MaxLifetime: 90 * day}
 	expiry := store.Rules{RequireExpiry: true}
 	runKeyCases(t, []keyCase{
-		{name: "create under the instance's limit", policy: p, action: policy.Create, after: old,
+		{name: "create under the instance's limit", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(store.Rules{MaxKeys: 6}), workspace: ownRules(store.Rules{}), limit: 6},
-		{name: "create at the instance's limit", policy: p, action: policy.Create, after: old,
+		{name: "create at the instance's limit", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{}), rule: "settings.max_keys", reason: "at most 5 keys"},
-		{name: "create at the workspace's lower limit", policy: p, action: policy.Create, after: old,
+		{name: "create at the workspace's lower limit", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(store.Rules{MaxKeys: 50}), workspace: ownRules(store.Rules{MaxKeys: 5}), rule: "settings.max_keys"},
-		{name: "create under the workspace's higher limit", policy: p, action: policy.Create, after: old,
+		{name: "create under the workspace's higher limit", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: 50}), limit: 50},
-		{name: "create in an unlimited workspace", policy: p, action: policy.Create, after: old,
+		{name: "create in an unlimited workspace", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: store.Unlimited}), limit: store.NoLimit},
-		{name: "a limit that means nothing allows none", policy: p, action: policy.Create, after: old,
+		{name: "a limit that means nothing allows none", policy: p, action: policy.ActionCreate, after: old,
 			workspace: ownRules(store.Rules{MaxKeys: -7}), rule: "settings.max_keys"},
-		{name: "rotate above a lowered limit", policy: p, action: policy.Rotate, before: old, after: rotated(old),
+		{name: "rotate above a lowered limit", policy: p, action: policy.ActionRotate, before: old, after: rotated(old),
 			instance: rules(store.Rules{MaxKeys: 1}), workspace: ownRules(store.Rules{})},
 
-		{name: "create without the expiry the instance requires", policy: p, action: policy.Create, after: old,
+		{name: "create without the expiry the instance requires", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(expiry), rule: "settings.require_expiry"},
-		{name: "create without the expiry the workspace requires", policy: p, action: policy.Create, after: old,
+		{name: "create without the expiry the workspace requires", policy: p, action: policy.ActionCreate, after: old,
 			workspace: ownRules(expiry), rule: "settings.require_expiry"},
-		{name: "create with the required expiry", policy: p, action: policy.Create, after: aged(0, year), instance: rules(expiry)},
-		{name: "rotate without the required expiry", policy: p, action: policy.Rotate, before: old, after: rotated(old),
+		{name: "create with the required expiry", policy: p, action: policy.ActionCreate, after: aged(0, year), instance: rules(expiry)},
+		{name: "rotate without the required expiry", policy: p, action: policy.ActionRotate, before: old, after: rotated(old),
 			instance: rules(expiry), rule: "settings.require_expiry"},
-		{name: "rename without the required expiry", policy: p, action: policy.Update, before: old, after: renamed(old), instance: rules(expiry)},
+		{name: "rename without the required expiry", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old), instance: rules(expiry)},
 
-		{name: "create beyond the instance's longest life", policy: p, action: policy.Create, after: aged(0, year),
+		{name: "create beyond the instance's longest life", policy: p, action: policy.ActionCreate, after: aged(0, year),
 			instance: rules(quarter), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
-		{name: "a workspace cannot lengthen it", policy: p, action: policy.Create, after: aged(0, year), instance: rules(quarter),
+		{name: "a workspace cannot lengthen it", policy: p, action: policy.ActionCreate, after: aged(0, year), instance: rules(quarter),
 			workspace: ownRules(store.Rules{MaxLifetime: 900 * day}), rule: "settings.max_lifetime", reason: "2026-05-30T12:00:00Z"},
-		{name: "a workspace can shorten it", policy: p, action: policy.Create, after: aged(0, now.Add(60*day)), instance: rules(quarter),
+		{name: "a workspace can shorten it", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(60*day)), instance: rules(quarter),
 			workspace: ownRules(store.Rules{MaxLifetime: 30 * day}), rule: "settings.max_lifetime", reason: "2026-03-31T12:00:00Z"},
-		{name: "create within it", policy: p, action: policy.Create, after: aged(0, now.Add(90*day)), instance: rules(quarter)},
-		{name: "rename of a key beyond it", policy: p, action: policy.Update, before: old, after: renamed(old), instance: rules(quarter)},
-		{name: "rename beyond an enforced one", policy: p, action: policy.Update, before: old, after: renamed(old),
+		{name: "create within it", policy: p, action: policy.ActionCreate, after: aged(0, now.Add(90*day)), instance: rules(quarter)},
+		{name: "rename of a key beyond it", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old), instance: rules(quarter)},
+		{name: "rename beyond an enforced one", policy: p, action: policy.ActionUpdate, before: old, after: renamed(old),
 			instance: rules(store.Rules{MaxLifetime: 90 * day, EnforcedFrom: now.Add(-day)})},
-		{name: "enable of a key beyond it", policy: p, action: policy.Enable, before: old, after: old,
+		{name: "enable of a key beyond it", policy: p, action: policy.ActionEnable, before: old, after: old,
 			instance: rules(quarter), rule: "settings.max_lifetime"},
 	})
 }

@@ -84,19 +84,3 @@ func ExampleCatalog_Expand() {
 	// project.*.list is project.member.list
 	// scope: unknown permission: admin.*
 }
-
-func ExampleRequirement() {
-	read := scope.AnyOf(
-		scope.AllOf(scope.MustParse("project.read")),
-		scope.AllOf(scope.MustParse("admin.list admin.read")),
-	)
-	fmt.Println(read)
-	fmt.Println(read.MetBy(scope.MustParse("project.list project.read")))
-	fmt.Println(read.MetBy(scope.MustParse("admin.list")))
-	fmt.Println("for admins only:", read.Only(scope.MustParse("admin.list admin.read")))
-	// Output:
-	// project.read or admin.list admin.read
-	// true
-	// false
-	// for admins only: admin.list admin.read
-}

@@ -84,7 +84,7 @@ type Secret struct {
 
 // ActorRef names who did something, for the record.
 type ActorRef struct {
-	Kind string // "admin", "owner", "manager", "key", "system" or "holder"
+	Kind string // "admin", "owner", "key", "system" or "holder"
 	ID   string // the host's id of the person, or the id of the key
 }
 
@@ -250,7 +250,7 @@ type KeyQuery struct {
 	// matches every kind.
 	CreatedBy ActorRef
 	// MadeBy, unless empty, keeps keys that the actor with this id created, or
-	// that hold a secret which it created, in whatever role.
+	// that hold a secret which it created, whatever its Kind.
 	MadeBy string
 	// Disabled, unless nil, keeps keys in that state.
 	Disabled *bool

@@ -38,7 +38,7 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 		w.choose(`[data-copy="` + selector + `"]`)
 		require.Equal(t, text, eval[string](w, clipboard))
 	}
-	key, err := h.srv.Keys().Get(t.Context(), people["olga"].Actor, id)
+	key, err := h.srv.APIKeys().Get(t.Context(), people["olga"].Actor, id)
 	require.NoError(t, err)
 	require.Equal(t, "project.save tenant.list", key.Permissions.String())
 
@@ -57,7 +57,7 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 		require.True(t, strings.HasPrefix(w.textOf("#secret"), "lk_"))
 		require.Equal(t, "shown once", eval[string](w, `dispatchEvent(new PageTransitionEvent("pagehide", {persisted: true})), document.getElementById("secret").textContent`))
 	})
-	page, err := h.srv.Keys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
+	page, err := h.srv.APIKeys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 2)
 }

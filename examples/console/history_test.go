@@ -146,10 +146,10 @@ func TestBackAndForward(t *testing.T) {
 		require.Contains(t, w.source(), secret)
 		s.play(scene{})
 	})
-	page, err := h.srv.Keys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
+	page, err := h.srv.APIKeys().List(t.Context(), people["olga"].Actor, store.KeyQuery{Workspace: "shop"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 4, "one for each time that the form was sent first")
-	now, err := h.srv.Keys().Get(t.Context(), people["olga"].Actor, key.ID)
+	now, err := h.srv.APIKeys().Get(t.Context(), people["olga"].Actor, key.ID)
 	require.NoError(t, err)
 	require.Len(t, now.Secrets, 3)
 }

@@ -45,9 +45,9 @@ var (
 	)
 	people = map[string]console.Person{
 		"ada":  {Actor: apikey.OrganizationAdmin("ada"), Name: "Ada Admin", Workspaces: []string{"shop", "blog", "intern"}},
-		"olga": {Actor: apikey.Member("olga", apikey.Owner, "shop"), Name: "Olga Owner", Workspaces: []string{"shop"}},
-		"max":  {Actor: apikey.Member("max", apikey.Manager, "shop"), Name: "Max Manager", Workspaces: []string{"shop"}},
-		"bert": {Actor: apikey.Member("bert", apikey.Owner, "blog"), Name: "Bert", Workspaces: []string{"blog"}},
+		"olga": {Actor: apikey.Owner("olga", "shop"), Name: "Olga Owner", Workspaces: []string{"shop"}},
+		"max":  {Actor: apikey.Owner("max", "shop"), Name: "Max Manager", Workspaces: []string{"shop"}},
+		"bert": {Actor: apikey.Owner("bert", "blog"), Name: "Bert", Workspaces: []string{"blog"}},
 	}
 )
 
@@ -74,14 +74,14 @@ func newHost(t *testing.T) *host {
 	log := slog.New(slog.DiscardHandler)
 	srv, err := oauth.New(h.store, oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
-		Keys: apikey.Config{
+		APIKeys: apikey.Options{
 			Peppers:   []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
 			Reminders: apikey.Reminders{Send: h.remind},
 		},
 	})
 	require.NoError(t, err)
 	h.srv = srv
-	pages, err := console.New(srv.Keys(), console.Config{
+	pages, err := console.New(srv.APIKeys(), console.Config{
 		InsecureSignIn: []console.Person{people["ada"], people["olga"], people["max"], people["bert"]},
 		Key:            bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
 		Timeout: time.Minute, // other work shares the machine
@@ -110,7 +110,7 @@ func (h *host) remind(_ context.Context, r apikey.Reminder) error {
 // reminded lets the host remind, and returns of which keys it did.
 func (h *host) reminded() []string {
 	h.t.Helper()
-	require.NoError(h.t, h.srv.Keys().Remind(h.t.Context()))
+	require.NoError(h.t, h.srv.APIKeys().Remind(h.t.Context()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sent := h.reminders
@@ -127,7 +127,7 @@ func (h *host) move(to time.Time) {
 // made makes a key.
 func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expiry) (store.Key, apikey.Secret) {
 	h.t.Helper()
-	key, secret, err := h.srv.Keys().Create(h.t.Context(), people[by].Actor, apikey.Spec{
+	key, secret, err := h.srv.APIKeys().Create(h.t.Context(), people[by].Actor, apikey.Spec{
 		Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions), Expiry: expiry,
 	})
 	require.NoError(h.t, err)
@@ -137,7 +137,7 @@ func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expir
 // named is the key of this name.
 func (h *host) named(name string) store.Key {
 	h.t.Helper()
-	page, err := h.srv.Keys().List(h.t.Context(), people["ada"].Actor, store.KeyQuery{Text: name})
+	page, err := h.srv.APIKeys().List(h.t.Context(), people["ada"].Actor, store.KeyQuery{Text: name})
 	require.NoError(h.t, err)
 	require.Len(h.t, page.Keys, 1)
 	return page.Keys[0]
@@ -169,7 +169,7 @@ var hostile = []string{
 // furnish fills the host as if it had been in use for a while, and returns the
 // key with the longest story.
 func (h *host) furnish() store.Key {
-	t, keys := h.t, h.srv.Keys()
+	t, keys := h.t, h.srv.APIKeys()
 	h.move(noon.AddDate(0, 0, -45))
 	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.ExpiresAt(noon.AddDate(0, 2, 0)))
 	_, other := h.made("max", "shop", "nightly backup", "project.list", apikey.Expiry{})

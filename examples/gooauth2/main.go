@@ -25,7 +25,7 @@ import (
 	"github.com/latchkey-go/latchkey/examples/gooauth2/host"
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/migrate"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -108,7 +108,7 @@ func newService(ctx context.Context, base string) (*service, error) {
 		return nil, err
 	}
 	expiry := apikey.ExpiresAt(time.Now().Add(30 * 24 * time.Hour))
-	key, secret, err := s.keys.Keys().Create(ctx, admin, apikey.Spec{
+	key, secret, err := s.keys.APIKeys().Create(ctx, admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: permissions, Expiry: expiry,
 	})
 	if err != nil {
@@ -118,14 +118,14 @@ func newService(ctx context.Context, base string) (*service, error) {
 
 	// The client that logs in for itself becomes a key, with the id and secret
 	// that its program has.
-	found, err := gooauth2.Clients(ctx, s.clients, []string{"nightly"}, func(c oauth2.ClientInfo) (apikey.Spec, error) {
+	found, err := migrate.GoOAuth2(ctx, s.clients, []string{"nightly"}, func(c oauth2.ClientInfo) (apikey.Spec, error) {
 		return apikey.Spec{Workspace: c.GetUserID(), Permissions: permissions, Expiry: expiry}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, client := range found.Keys {
-		if _, err := s.keys.Keys().Import(ctx, admin, client); err != nil {
+		if _, err := s.keys.APIKeys().Import(ctx, admin, client); err != nil {
 			return nil, err
 		}
 		delete(s.clients, client.ID) // with its secret in plain text

@@ -21,13 +21,13 @@ import (
 func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, devLogin bool) (*oauth.Server, http.Handler, error) {
 	cfg.Permissions = newCatalog()
 	cfg.SealKeys = []oauth.SealKey{{Version: 1, Key: s.sealKey()}}
-	cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
-	cfg.Keys.Workspaces = ws.check
-	cfg.Keys.Management = apikey.Management{
+	cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: s.pepper()}}
+	cfg.APIKeys.Workspaces = ws.check
+	cfg.APIKeys.Management = apikey.Management{
 		List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
 		AdminList: "ADM_APIKEY_LIST", AdminSave: "ADM_APIKEY_SAVE", AdminDelete: "ADM_APIKEY_DELETE",
 	}
-	cfg.Keys.Defaults.Rules.MaxKeys = 100 // a workspace, until an administrator says otherwise
+	cfg.APIKeys.Defaults.Rules.MaxKeys = 100 // a workspace, until an administrator says otherwise
 	srv, err := oauth.New(st, cfg)
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +41,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// Keys. The guard asks for the permission; in which workspaces it holds,
 	// the key service decides.
-	keys := keysAPI{srv.Keys()}
+	keys := keysAPI{srv.APIKeys()}
 	handle := func(pattern, permission string, serve func(*http.Request) (int, any, error)) {
 		guard := srv.Require(permission).Or("ADM_" + permission).AnyWorkspace()
 		mux.Handle(pattern, guard(speaking(keyMedia, cfg.Logger, serve)))
@@ -53,7 +53,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// Keys once more, and settings, events and usage: the library's own API,
 	// here for programs with a token.
-	manage, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
+	manage, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +61,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// And for people: the library's console.
 	if devLogin {
-		pages, err := console.New(srv.Keys(), console.Config{
+		pages, err := console.New(srv.APIKeys(), console.Config{
 			InsecureSignIn: people(ws), Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
 		})
 		if err != nil {
@@ -73,7 +73,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	// What the tokens are for.
 	guard := srv.Require("WORKSPACE_LIST").Or("ADM_WORKSPACE_LIST")
 	mux.Handle("GET /api/meshobjects/meshworkspaces", guard.AnyWorkspace()(http.HandlerFunc(ws.list)))
-	mux.Handle("GET /api/meshobjects/meshworkspaces/{workspace}", guard.In("workspace")(http.HandlerFunc(ws.get)))
+	mux.Handle("GET /api/meshobjects/meshworkspaces/{workspace}", guard.InPath("workspace")(http.HandlerFunc(ws.get)))
 
 	mux.HandleFunc("GET /mesh/info", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, "application/json", json.RawMessage(info))
@@ -82,7 +82,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		status, word := http.StatusOK, "UP"
-		if _, err := srv.Keys().Settings(ctx, host()); err != nil {
+		if _, err := srv.APIKeys().Settings(ctx, host()); err != nil {
 			status, word = http.StatusServiceUnavailable, "DOWN"
 		}
 		reply(w, status, "application/json", map[string]string{"status": word})
@@ -99,9 +99,9 @@ func people(ws workspaces) []console.Person {
 	last := ws[len(ws)-1:]
 	return []console.Person{
 		{Actor: apikey.OrganizationAdmin("ada"), Name: "Ada, administrator", Workspaces: ws},
-		{Actor: apikey.Member("olga", apikey.Owner, last...), Name: "Olga, owner of " + last[0], Workspaces: last},
-		{Actor: apikey.Member("max", apikey.Manager, last...), Name: "Max, manager of " + last[0], Workspaces: last},
-		{Actor: apikey.Member("sam", "visitor"), Name: "Sam, in no workspace"},
+		{Actor: apikey.Owner("olga", last...), Name: "Olga, owner of " + last[0], Workspaces: last},
+		{Actor: apikey.Owner("max", last...), Name: "Max, manager of " + last[0], Workspaces: last},
+		{Actor: apikey.Owner("sam"), Name: "Sam, in no workspace"},
 	}
 }
 
@@ -118,7 +118,7 @@ func parseWorkspaces(list string) workspaces {
 	return slices.Compact(ids)
 }
 
-// check is apikey.Config.Workspaces: asked when a key is made, and at login.
+// check is apikey.Options.Workspaces: asked when a key is made, and at login.
 func (ws workspaces) check(_ context.Context, id string) error {
 	if !slices.Contains(ws, id) {
 		return apikey.ErrWorkspaceUnknown

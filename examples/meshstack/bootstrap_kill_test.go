@@ -71,7 +71,7 @@ func killedBootstrap(at string) {
 	if err != nil {
 		panic(err)
 	}
-	if _, err := bootstrap(context.Background(), srv.Keys(), "first-key", time.Now()); err != nil {
+	if _, err := bootstrap(context.Background(), srv.APIKeys(), "first-key", time.Now()); err != nil {
 		panic(err)
 	}
 }
@@ -140,7 +140,7 @@ func TestBootstrapRemnants(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(file+name, []byte(text), 0o600))
 	}
-	result, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	require.Contains(t, result, "made;")
 	require.NotEmpty(t, w.login(t, readCredentials(t, file)))
@@ -151,16 +151,16 @@ func TestBootstrapRemnants(t *testing.T) {
 func TestBootstrapRemnantOfAnother(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "first-key.json")
-	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	first := readCredentials(t, file)
 	require.NoError(t, os.Rename(file, file+"."+first.ClientID))
 	require.NoError(t, os.WriteFile(file, []byte("something dear"), 0o600))
-	_, err = bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err = bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.ErrorContains(t, err, "is not overwritten")
 	require.Equal(t, first, readCredentials(t, file+"."+first.ClientID))
 	require.NoError(t, os.Remove(file))
-	_, err = bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err = bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	require.Equal(t, first, readCredentials(t, file))
 }
@@ -177,10 +177,10 @@ func TestBootstrapUnclear(t *testing.T) {
 	})
 	file := filepath.Join(t.TempDir(), "first-key.json")
 	w := newWorldOn(t, unclear.Over(st))
-	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	w = newWorldOn(t, st)
-	_, err = bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err = bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	require.NotEmpty(t, w.login(t, readCredentials(t, file)))
 }

@@ -22,19 +22,19 @@ func TestBootstrap(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "first-key.json")
 	start := func() bool {
 		t.Helper()
-		result, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+		result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 		require.NoError(t, err)
 		return strings.HasPrefix(result, "made;")
 	}
 	require.True(t, start())
 	first := readCredentials(t, file)
-	key, err := w.srv.Keys().Get(t.Context(), host(), first.ClientID)
+	key, err := w.srv.APIKeys().Get(t.Context(), host(), first.ClientID)
 	require.NoError(t, err)
 	require.Equal(t, adminWorkspace, key.Workspace)
-	require.True(t, key.Permissions.Equal(w.srv.Keys().Catalog().All()))
+	require.True(t, key.Permissions.Equal(w.srv.APIKeys().Catalog().All()))
 
 	t.Run("a second start leaves the key and its file, renamed or not", func(t *testing.T) {
-		_, err := w.srv.Keys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
+		_, err := w.srv.APIKeys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
 		w.clock.Advance(time.Minute)
 		require.False(t, start())
@@ -43,14 +43,14 @@ func TestBootstrap(t *testing.T) {
 	})
 	t.Run("a key that it made itself is not taken for it", func(t *testing.T) {
 		w.made(t, w.login(t, first), "admin", `,"permissions":[]`)
-		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), first.ClientID))
+		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), first.ClientID))
 		w.clock.Advance(time.Minute)
 		require.True(t, start())
 		require.NotEqual(t, first.ClientID, readCredentials(t, file).ClientID)
 		require.NotEmpty(t, w.login(t, readCredentials(t, file)))
 	})
 	t.Run("an empty file is overwritten", func(t *testing.T) {
-		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), readCredentials(t, file).ClientID))
+		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), readCredentials(t, file).ClientID))
 		w.clock.Advance(time.Minute)
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
 		require.True(t, start())
@@ -64,7 +64,7 @@ func TestBootstrapElsewhere(t *testing.T) {
 	w := newWorld(t)
 	for i := range 2 {
 		folder := t.TempDir()
-		result, err := bootstrap(t.Context(), w.srv.Keys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
+		result, err := bootstrap(t.Context(), w.srv.APIKeys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
 		require.NoError(t, err)
 		require.Equal(t, i == 0, strings.HasPrefix(result, "made;"), result)
 		left, err := os.ReadDir(folder)
@@ -79,11 +79,11 @@ func TestBootstrapDeleted(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "first-key.json")
-	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	first := readCredentials(t, file)
-	require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), first.ClientID))
-	result, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), first.ClientID))
+	result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
 	require.Contains(t, result, "was made before")
 	left, err := os.ReadDir(folder)
@@ -96,9 +96,9 @@ func TestBootstrapLeavesOthersFilesAlone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "first-key.json")
 	for _, text := range []string{"something dear", "{}", `{"client_secret":"x"}`} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+		_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 		require.ErrorContains(t, err, "is not overwritten")
-		page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
+		page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
 		require.NoError(t, err)
 		require.Empty(t, page.Keys, "no key without a place for its secret")
 	}
@@ -107,9 +107,9 @@ func TestBootstrapLeavesOthersFilesAlone(t *testing.T) {
 func TestBootstrapWithoutFile(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "no", "such", "folder")
-	_, err := bootstrap(t.Context(), w.srv.Keys(), file, w.clock.Now())
+	_, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.Error(t, err)
-	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
+	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
 	require.NoError(t, err)
 	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
 }
@@ -133,7 +133,7 @@ func TestBootstrapRace(t *testing.T) {
 	errs := make([]error, len(made))
 	for i := range made {
 		wg.Go(func() {
-			made[i], errs[i] = bootstrap(t.Context(), w.srv.Keys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
+			made[i], errs[i] = bootstrap(t.Context(), w.srv.APIKeys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
 		})
 	}
 	wg.Wait()

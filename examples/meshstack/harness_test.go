@@ -78,11 +78,11 @@ func (w *world) key(t *testing.T, workspace, permissions, expires string) creden
 	set, err := scope.Parse(permissions)
 	require.NoError(t, err)
 	if permissions == "*" {
-		set = w.srv.Keys().Catalog().All()
+		set = w.srv.APIKeys().Catalog().All()
 	}
 	expiry, err := apikey.ParseExpiry(expires)
 	require.NoError(t, err)
-	key, secret, err := w.srv.Keys().Create(t.Context(), host(), apikey.Spec{
+	key, secret, err := w.srv.APIKeys().Create(t.Context(), host(), apikey.Spec{
 		Workspace: workspace, Name: "test", Permissions: set, Expiry: expiry,
 	})
 	require.NoError(t, err)

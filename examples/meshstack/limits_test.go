@@ -38,7 +38,7 @@ func TestMakerEnds(t *testing.T) {
 	got = w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.JSONEq(t, `{"message":"The key would outlive the key that acts."}`, string(got.body))
-	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
+	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 1, "what was refused is not there")
 
@@ -52,11 +52,11 @@ func TestQuotaRace(t *testing.T) {
 	const quota, clients, each = 10, 8, 3
 	w := newWorld(t)
 	token := w.login(t, w.key(t, "admin", "*", ""))
-	settings, err := w.srv.Keys().Settings(t.Context(), host())
+	settings, err := w.srv.APIKeys().Settings(t.Context(), host())
 	require.NoError(t, err)
 	require.Equal(t, 100, settings.Rules.MaxKeys, "the quota that nobody set")
 	settings.Rules.MaxKeys = quota
-	_, err = w.srv.Keys().SaveSettings(t.Context(), host(), settings)
+	_, err = w.srv.APIKeys().SaveSettings(t.Context(), host(), settings)
 	require.NoError(t, err)
 
 	var made, refused atomic.Int64
@@ -84,7 +84,7 @@ func TestQuotaRace(t *testing.T) {
 	}
 	require.EqualValues(t, quota, made.Load())
 	require.EqualValues(t, clients*each-quota, refused.Load())
-	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
+	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, quota)
 }
@@ -135,7 +135,7 @@ func TestPutBetween(t *testing.T) {
 			tap.After(nil)
 			expiry, err := apikey.ParseExpiry("2099-02-02")
 			require.NoError(t, err)
-			_, err = w.srv.Keys().Update(t.Context(), host(), k.Metadata.UUID, apikey.Changes{Expiry: &expiry})
+			_, err = w.srv.APIKeys().Update(t.Context(), host(), k.Metadata.UUID, apikey.Changes{Expiry: &expiry})
 			require.NoError(t, err)
 		}
 		return err
@@ -179,7 +179,7 @@ func TestLastUse(t *testing.T) {
 	c := w.key(t, "team-a", "", "")
 	w.clock.Advance(time.Hour)
 	require.NotEmpty(t, w.login(t, c))
-	page, err := w.srv.Keys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
+	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: "team-a"})
 	require.NoError(t, err)
 	require.Equal(t, w.clock.Now(), page.Keys[0].LastUsed)
 }

@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	first := "none asked for; -bootstrap FILE makes one"
 	if *bootstrapFile != "" {
-		if first, err = bootstrap(ctx, srv.Keys(), *bootstrapFile, time.Now()); err != nil {
+		if first, err = bootstrap(ctx, srv.APIKeys(), *bootstrapFile, time.Now()); err != nil {
 			return errors.Join(fmt.Errorf("-bootstrap: %w", err), listener.Close())
 		}
 	}

@@ -308,7 +308,7 @@ func TestProviderDrift(t *testing.T) {
 
 	t.Run("a name that somebody else changed comes back, and the secret stays", func(t *testing.T) {
 		secret := p.state.secret
-		_, err := w.srv.Keys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Name: ptr("renamed")})
+		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)
@@ -318,7 +318,7 @@ func TestProviderDrift(t *testing.T) {
 	})
 	t.Run("an expiry that somebody else moved comes back with a new secret", func(t *testing.T) {
 		secret := p.state.secret
-		_, err := w.srv.Keys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.Expiry{})})
+		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.Expiry{})})
 		require.NoError(t, err)
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)
@@ -329,7 +329,7 @@ func TestProviderDrift(t *testing.T) {
 	for _, at := range []time.Time{
 		time.Date(2026, 12, 31, 18, 30, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
-		_, err := w.srv.Keys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(at))})
+		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(at))})
 		require.NoError(t, err)
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)
@@ -337,14 +337,14 @@ func TestProviderDrift(t *testing.T) {
 		want.name += "."
 		_, err = p.apply(t, want)
 		require.NoError(t, err)
-		key, err := w.srv.Keys().Get(t.Context(), host(), p.state.uuid)
+		key, err := w.srv.APIKeys().Get(t.Context(), host(), p.state.uuid)
 		require.NoError(t, err)
 		require.Equal(t, at, key.NotAfter)
 		require.True(t, p.logsIn(t))
 	}
 	t.Run("a key that somebody else deleted is made anew", func(t *testing.T) {
 		gone := p.state.uuid
-		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), gone))
+		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), gone))
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)
 		require.True(t, changed)
@@ -361,7 +361,7 @@ func TestProviderTokenEnds(t *testing.T) {
 	require.NoError(t, err)
 	p.sent = nil
 	fewer := scope.MustParse("APIKEY_LIST APIKEY_SAVE")
-	_, err = w.srv.Keys().Update(t.Context(), host(), p.credentials.ClientID, apikey.Changes{Permissions: &fewer})
+	_, err = w.srv.APIKeys().Update(t.Context(), host(), p.credentials.ClientID, apikey.Changes{Permissions: &fewer})
 	require.NoError(t, err)
 	require.NoError(t, p.refresh(t))
 	require.NotNil(t, p.state)

@@ -60,7 +60,7 @@ func TestClientAddress(t *testing.T) {
 				Logger:      slog.New(slog.DiscardHandler),
 			})
 			require.NoError(t, err)
-			key, secret, err := srv.Keys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
+			key, secret, err := srv.APIKeys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
 				Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
 			})
 			require.NoError(t, err)

@@ -19,17 +19,17 @@ func onChi(srv *oauth.Server) http.Handler {
 	for path, handler := range srv.Routes() {
 		router.Handle(path, handler) // every method: the handlers answer a wrong one
 	}
-	projects := srv.Require("project.list").In("workspace")
-	invoices := srv.Require("billing.read").In("workspace")
+	projects := srv.Require("project.list").InPath("workspace")
+	invoices := srv.Require("billing.read").InPath("workspace")
 	router.Route("/workspaces/{workspace}", func(router chi.Router) {
 		router.With(projects).Get("/projects", chiHandler)
 		router.With(invoices).Get("/invoices", chiHandler)
 	})
-	router.With(srv.Require("project.list").In("another-name")).Get("/forgotten/{workspace}", chiHandler)
+	router.With(srv.Require("project.list").InPath("another-name")).Get("/forgotten/{workspace}", chiHandler)
 	router.Get("/open", chiHandler)
 	return router
 }
 
 func chiHandler(w http.ResponseWriter, r *http.Request) {
-	_ = json.NewEncoder(w).Encode(answer(r, r.PathValue("workspace"))) // the client is gone; nobody to tell
+	_ = json.NewEncoder(w).Encode(said(r.Context(), r.PathValue("workspace"))) // the client is gone; nobody to tell
 }

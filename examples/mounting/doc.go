@@ -1,5 +1,28 @@
-// Package mounting shows Latchkey on chi, Gin and Echo. It is all tests: read
-// onChi, onGin and onEcho for how to mount the routes and guard your own.
+// Package mounting shows Latchkey on chi, Gin, Echo, gorilla/mux, httprouter
+// and Fiber. It is all tests: read onChi, onGin and so on for how to mount the
+// routes and guard your own.
+//
+// Where a router takes http.Handlers, the guard is middleware as it is, and
+// InFunc says where the router keeps path values. Elsewhere the guard is a few
+// lines around Guard.Check. It reports whether to go on; if it says no, it has
+// answered, and nothing may be written after it.
+//
+// The routes can be mounted on the router or, with oauth.Server.Handler, in
+// front of it.
+//
+// # AWS Lambda
+//
+// An adaptor such as github.com/awslabs/aws-lambda-go-api-proxy turns events
+// into requests for any http.Handler: one that is made as on net/http, once, in
+// main and not in the function that is called for each event.
+//
+//	mux := http.NewServeMux()
+//	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
+//	lambda.Start(httpadapter.NewV2(srv.Handler(mux)).ProxyWithContext)
+//
+// A process of Lambda is frozen between events, and with it oauth.Server.Run:
+// give the server oauth.Config.Signers, and keep one server elsewhere that runs
+// all the time for what Run does.
 //
 // # The client's address
 //

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
 func TestEcho(t *testing.T) { holds(t, onEcho, false) }
@@ -17,28 +18,27 @@ func onEcho(srv *oauth.Server) http.Handler {
 		router.Any(path, echo.WrapHandler(handler))
 	}
 	workspaces := router.Group("/workspaces/:workspace")
-	workspaces.GET("/projects", echoHandler, echoGuard(srv.Require("project.list").In("workspace"), "workspace"))
-	workspaces.GET("/invoices", echoHandler, echoGuard(srv.Require("billing.read").In("workspace"), "workspace"))
-	router.GET("/forgotten/:workspace", echoHandler, echoGuard(srv.Require("project.list").In("workspace")))
+	workspaces.GET("/projects", echoHandler, echoGuard(srv.Require("project.list")))
+	workspaces.GET("/invoices", echoHandler, echoGuard(srv.Require("billing.read")))
+	router.GET("/forgotten/:team", echoHandler, echoGuard(srv.Require("project.list")))
 	router.GET("/open", echoHandler)
 	return router
 }
 
-// echoGuard makes Echo middleware of a guard. Echo keeps path values to
-// itself, so those that the guard reads are handed on by name.
-func echoGuard(guard func(http.Handler) http.Handler, pathValues ...string) echo.MiddlewareFunc {
-	wrapped := echo.WrapMiddleware(guard)
+// echoGuard makes Echo middleware of a guard.
+func echoGuard(guard bearer.Guard) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		guarded := wrapped(next)
 		return func(c echo.Context) error {
-			for _, name := range pathValues {
-				c.Request().SetPathValue(name, c.Param(name))
+			r, ok := guard.Check(c.Response(), c.Request(), c.Param("workspace"))
+			if !ok {
+				return nil // the guard has answered
 			}
-			return guarded(c)
+			c.SetRequest(r) // it carries the principal
+			return next(c)
 		}
 	}
 }
 
 func echoHandler(c echo.Context) error {
-	return c.JSON(http.StatusOK, answer(c.Request(), c.Param("workspace")))
+	return c.JSON(http.StatusOK, said(c.Request().Context(), c.Param("workspace")))
 }

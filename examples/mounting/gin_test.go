@@ -1,12 +1,15 @@
 package mounting_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
 func TestGin(t *testing.T) {
@@ -23,31 +26,62 @@ func onGin(srv *oauth.Server) http.Handler {
 		router.Any(path, gin.WrapH(handler))
 	}
 	workspaces := router.Group("/workspaces/:workspace")
-	workspaces.GET("/projects", ginGuard(srv.Require("project.list").In("workspace"), "workspace"), ginHandler)
-	workspaces.GET("/invoices", ginGuard(srv.Require("billing.read").In("workspace"), "workspace"), ginHandler)
-	router.GET("/forgotten/:workspace", ginGuard(srv.Require("project.list").In("workspace")), ginHandler)
+	workspaces.GET("/projects", ginGuard(srv.Require("project.list")), ginHandler)
+	workspaces.GET("/invoices", ginGuard(srv.Require("billing.read")), ginHandler)
+	router.GET("/forgotten/:team", ginGuard(srv.Require("project.list")), ginHandler)
 	router.GET("/open", ginHandler)
 	return router
 }
 
-// ginGuard makes Gin middleware of a guard. Gin keeps path values to itself,
-// so those that the guard reads are handed on by name.
-func ginGuard(guard func(http.Handler) http.Handler, pathValues ...string) gin.HandlerFunc {
+// ginGuard makes Gin middleware of a guard. Gin calls the handlers that follow
+// unless a middleware aborts, whatever it has written: without Abort the
+// guard's refusal would be followed by what the handler answers.
+func ginGuard(guard bearer.Guard) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		for _, name := range pathValues {
-			c.Request.SetPathValue(name, c.Param(name))
-		}
-		passed := false
-		guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			passed = true
-			c.Request = r // it carries the principal
-		})).ServeHTTP(c.Writer, c.Request)
-		if !passed {
+		r, ok := guard.Check(c.Writer, c.Request, c.Param("workspace"))
+		if !ok {
 			c.Abort()
+			return
 		}
+		c.Request = r // it carries the principal
 	}
 }
 
+// TestGinRefusalIsTheOnlyAnswer: nothing that follows the guard runs, be it a
+// handler or middleware of the group.
+func TestGinRefusalIsTheOnlyAnswer(t *testing.T) {
+	gin.SetMode(gin.TestMode)
+	var ran []string
+	follows := func(name string) gin.HandlerFunc {
+		return func(c *gin.Context) {
+			ran = append(ran, name)
+			c.String(http.StatusOK, name)
+		}
+	}
+	h := serve(t, func(srv *oauth.Server) http.Handler {
+		router := gin.New()
+		for path, handler := range srv.Routes() {
+			router.Any(path, gin.WrapH(handler))
+		}
+		workspace := router.Group("/workspaces/:workspace", ginGuard(srv.Require("project.list")), follows("middleware"))
+		workspace.GET("/projects", follows("first"), follows("second"))
+		return router
+	})
+	id, secret := h.newKey(t, "team-a")
+	token := h.login(t, id, secret)
+	for _, c := range []struct{ workspace, token, code string }{
+		{"team-b", token, "not_found"}, {"team-a", "", "unauthorized"}, {"team-a", token + "x", "invalid_token"},
+	} {
+		_, _, body := h.get(t, "/workspaces/"+c.workspace+"/projects", c.token)
+		var refusal map[string]string
+		require.NoError(t, json.Unmarshal([]byte(body), &refusal), "one JSON text and nothing behind it: %s", body)
+		require.Equal(t, c.code, refusal["error"])
+	}
+	require.Empty(t, ran)
+	_, _, body := h.get(t, "/workspaces/team-a/projects", token)
+	require.Equal(t, "middlewarefirstsecond", body)
+}
+
 func ginHandler(c *gin.Context) {
-	c.JSON(http.StatusOK, answer(c.Request, c.Param("workspace")))
+	c.JSON(http.StatusOK, said(c.Request.Context(), c.Param("workspace")))
 }

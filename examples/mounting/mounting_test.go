@@ -3,6 +3,7 @@
 package mounting_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -28,14 +29,14 @@ import (
 //	GET /forgotten/{workspace}             guarded, but the guard is not told the path value
 //	GET /open                              not guarded
 //
-// whose handlers answer through answer.
+// whose handlers answer what said returns.
 type mount func(srv *oauth.Server) http.Handler
 
-// answer is what every handler says: who asks, and the router's own idea of
-// the workspace.
-func answer(r *http.Request, workspace string) map[string]string {
+// said is what every handler answers: who asks, and the router's own idea of
+// the workspace. ctx is the request's.
+func said(ctx context.Context, workspace string) map[string]string {
 	said := map[string]string{"router": workspace}
-	if p, ok := bearer.PrincipalFrom(r.Context()); ok {
+	if p, ok := bearer.PrincipalFrom(ctx); ok {
 		said["key"], said["workspace"] = p.KeyID, p.Workspace
 	}
 	return said
@@ -69,7 +70,7 @@ func serve(t *testing.T, m mount) host {
 // newKey returns a key's id and secret.
 func (h host) newKey(t *testing.T, workspace string) (id, secret string) {
 	t.Helper()
-	key, made, err := h.Keys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
+	key, made, err := h.APIKeys().Create(t.Context(), apikey.OrganizationAdmin("tests"), apikey.Spec{
 		Workspace: workspace, Name: "ci", Permissions: scope.MustParse("project.list"),
 	})
 	require.NoError(t, err)

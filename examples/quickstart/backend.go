@@ -76,16 +76,16 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		mux.Handle(pattern, handler)
 	}
 	mux.Handle("GET /workspaces/{workspace}/projects",
-		server.Require("project.list").In("workspace")(http.HandlerFunc(listProjects)))
+		server.Require("project.list").InPath("workspace")(http.HandlerFunc(listProjects)))
 	mux.Handle("GET /workspaces/{workspace}/invoices",
-		server.Require("billing.read").In("workspace")(http.HandlerFunc(listInvoices)))
+		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(listInvoices)))
 
 	// 4. Make a key. The secret is shown here and never again.
 	permissions, err := scope.Of("project.list", "project.read")
 	if err != nil {
 		return nil, err
 	}
-	key, secret, err := server.Keys().Create(ctx, apikey.OrganizationAdmin("quickstart"), apikey.Spec{
+	key, secret, err := server.APIKeys().Create(ctx, apikey.OrganizationAdmin("quickstart"), apikey.Spec{
 		Workspace:   "team-a",
 		Name:        "ci",
 		Permissions: permissions,

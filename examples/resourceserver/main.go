@@ -106,14 +106,14 @@ type issuer struct {
 // newService is the whole of the resource server: its routes, and what keeps
 // the issuer's keys fresh.
 func newService(of issuer) (http.Handler, func(context.Context) error, error) {
-	keys, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{
+	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 		URL:              of.JWKSURL,
 		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	ended, err := bearer.Introspection(bearer.IntrospectionConfig{
+	ended, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 		URL:              of.BaseURL + "/api/introspect",
 		InsecureLoopback: true,
 		ClientID:         of.ClientID,
@@ -134,7 +134,7 @@ func newService(of issuer) (http.Handler, func(context.Context) error, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /workspaces/{workspace}/reports",
-		verifier.Require("project.read").In("workspace")(http.HandlerFunc(listReports)))
+		verifier.Require("project.read").InPath("workspace")(http.HandlerFunc(listReports)))
 	return mux, keys.Run, nil
 }
 

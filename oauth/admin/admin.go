@@ -6,7 +6,7 @@
 // actor of a request is, by its own session, its single sign-on or, with
 // Bearer, by a token of this same server:
 //
-//	h, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier())})
+//	h, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier())})
 //	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", h))
 //
 // Any prefix will do. The routes below it, their parameters and every answer

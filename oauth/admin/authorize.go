@@ -29,7 +29,7 @@ func (e *UnauthorizedError) Error() string { return "admin: unauthorized: " + e.
 // Bearer returns a Config.Authorize that takes access tokens: the actor is the
 // key that the token was issued to, with no more than the token's scope; see
 // apikey.ByKey. Which permissions let a key manage keys says
-// apikey.Config.Management. A host that has sessions too calls it for requests
+// apikey.Options.Management. A host that has sessions too calls it for requests
 // that carry an Authorization header.
 func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	return func(r *http.Request) (apikey.Actor, error) {

@@ -126,14 +126,14 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestBearer mounts the API on a server whose own tokens manage its keys.
 func TestBearer(t *testing.T) {
-	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Keys: apikey.Config{Management: management}})
+	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, APIKeys: apikey.Options{Management: management}})
 	srv := auth.Server()
-	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey, Timeout: time.Minute})
+	api, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey, Timeout: time.Minute})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/manage/keys-of-all/", http.StripPrefix("/manage/keys-of-all", api))
 	auth.Mount(mux)
-	key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(t.Context(), people["ada"], apikey.Spec{
 		Workspace: "team-a", Name: "manager", Permissions: scope.MustParse("keys.list keys.save project.list"),
 	})
 	require.NoError(t, err)
@@ -178,7 +178,7 @@ func TestBearer(t *testing.T) {
 	status, challenge, _ = send("GET", "/workspaces/team-a/keys", "", all+"x")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, challenge, "invalid_token")
-	_, err = srv.Keys().Disable(t.Context(), people["ada"], key.ID)
+	_, err = srv.APIKeys().Disable(t.Context(), people["ada"], key.ID)
 	require.NoError(t, err)
 	status, _, _ = send("GET", "/workspaces/team-a/keys", "", all)
 	require.Equal(t, http.StatusUnauthorized, status, "a token that ended manages nothing")

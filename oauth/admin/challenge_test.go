@@ -34,19 +34,19 @@ func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error
 func TestBearerChallenge(t *testing.T) {
 	now := harness.ClockAt(noon)
 	srv, err := oauth.New(memstore.New(), oauth.Config{
-		Issuer: "https://api.example.com", Permissions: catalog, Keys: apikey.Config{Management: management},
+		Issuer: "https://api.example.com", Permissions: catalog, APIKeys: apikey.Options{Management: management},
 		Now: now.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
+	api, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
 	require.NoError(t, err)
 	newToken := func(t *testing.T) (id, token string) {
 		t.Helper()
-		key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{
+		key, secret, err := srv.APIKeys().Create(t.Context(), people["ada"], apikey.Spec{
 			Workspace: "team-a", Name: "manager", Permissions: scope.MustParse("keys.list"),
 		})
 		require.NoError(t, err)
-		grant, err := srv.Keys().LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+		grant, err := srv.APIKeys().LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
 		require.NoError(t, err)
 		token, err = srv.Sign(t.Context(), grant)
 		require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestBearerChallenge(t *testing.T) {
 	})
 	t.Run("6750-03 revoked", func(t *testing.T) {
 		id, token := newToken(t)
-		_, err := srv.Keys().Disable(t.Context(), people["ada"], id)
+		_, err := srv.APIKeys().Disable(t.Context(), people["ada"], id)
 		require.NoError(t, err)
 		answer := ask("Bearer " + token)
 		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
@@ -106,9 +106,9 @@ func TestBearerOutage(t *testing.T) {
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{Workspace: "team-a", Name: "ci"})
+	key, secret, err := srv.APIKeys().Create(t.Context(), people["ada"], apikey.Spec{Workspace: "team-a", Name: "ci"})
 	require.NoError(t, err)
-	grant, err := srv.Keys().LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+	grant, err := srv.APIKeys().LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
 	require.NoError(t, err)
 	token, err := srv.Sign(t.Context(), grant)
 	require.NoError(t, err)

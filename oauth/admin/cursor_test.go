@@ -73,17 +73,17 @@ func TestFilters(t *testing.T) {
 	r.create("bert", "team-b", "delta")
 	r.do("max", "POST", "/keys/"+bravo.Key.ID+"/disable", "").Wants(http.StatusOK)
 	for query, want := range map[string][]string{
-		"text=ALPHA":                              {"Alpha"},
-		"text=" + bravo.Key.ID[:13]:               {"bravo"},
-		"permission=project.save":                 {"bravo"},
-		"created_by=max":                          {"bravo"},
-		"created_by=olga&created_by_kind=manager": {},
-		"disabled=true":                           {"bravo"},
-		"disabled=false":                          {"Alpha", "charlie"},
-		"expires_from=2027-02-01":                 {"Alpha", "bravo"},
-		"expires_from=2027-02-01T00:00:01Z":       {"bravo"},
-		"expires_to=2027-02-01":                   {},
-		"expires_to=2027-02-02":                   {"Alpha"},
+		"text=ALPHA":                            {"Alpha"},
+		"text=" + bravo.Key.ID[:13]:             {"bravo"},
+		"permission=project.save":               {"bravo"},
+		"created_by=max":                        {"bravo"},
+		"created_by=olga&created_by_kind=admin": {},
+		"disabled=true":                         {"bravo"},
+		"disabled=false":                        {"Alpha", "charlie"},
+		"expires_from=2027-02-01":               {"Alpha", "bravo"},
+		"expires_from=2027-02-01T00:00:01Z":     {"bravo"},
+		"expires_to=2027-02-01":                 {},
+		"expires_to=2027-02-02":                 {"Alpha"},
 	} {
 		t.Run(query, func(t *testing.T) {
 			require.Equal(t, want, r.at(t).list("olga", "/workspaces/team-a/keys?"+query).names())

@@ -32,7 +32,7 @@ func Example() {
 	}
 	api, err := admin.New(keys, admin.Config{
 		// In production: whoever the session of the request belongs to.
-		Authorize: func(*http.Request) (apikey.Actor, error) { return apikey.Member("olga", apikey.Owner, "team-a"), nil },
+		Authorize: func(*http.Request) (apikey.Actor, error) { return apikey.Owner("olga", "team-a"), nil },
 		CursorKey: []byte("in production: 32 random bytes or more"),
 	})
 	if err != nil {

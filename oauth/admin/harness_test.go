@@ -36,8 +36,8 @@ var people = map[string]apikey.Actor{
 	"olga":  harness.Olga,
 	"max":   harness.Max,
 	"bert":  harness.Bert,
-	"ada?":  apikey.Member("ada", apikey.Owner, "team-a"), // of the same id as an administrator
-	"both":  apikey.Member("both", apikey.Owner, "team-a", "team-b"),
+	"ada?":  apikey.Owner("ada", "team-a"), // of the same id as an administrator
+	"both":  apikey.Owner("both", "team-a", "team-b"),
 	"lena":  harness.Lena,
 	"guest": harness.Guest,
 	"":      {},
@@ -76,8 +76,8 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	s := setup{
 		store: memstore.New(),
 		keys: apikey.Config{
-			Permissions: catalog, Management: management, Now: r.clock.Now, Logger: log,
-			Peppers: []apikey.Pepper{harness.Pepper()},
+			Permissions: catalog, Now: r.clock.Now, Logger: log,
+			Options: apikey.Options{Management: management, Peppers: []apikey.Pepper{harness.Pepper()}},
 		},
 		config: admin.Config{Authorize: r.authorize, CursorKey: cursorKey, Timeout: time.Minute, Logger: log},
 		mount:  func(h http.Handler) http.Handler { return h },

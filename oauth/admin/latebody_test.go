@@ -33,11 +33,11 @@ func (s *late) Close() error { return nil }
 // TestLateBody: a request that holds its body back until its key was rotated
 // comes too late.
 func TestLateBody(t *testing.T) {
-	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Keys: apikey.Config{Management: management}})
+	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, APIKeys: apikey.Options{Management: management}})
 	srv := auth.Server()
-	api, err := admin.New(srv.Keys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
+	api, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: cursorKey})
 	require.NoError(t, err)
-	key, secret, err := srv.Keys().Create(t.Context(), people["ada"], apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(t.Context(), people["ada"], apikey.Spec{
 		Workspace: "team-a", Name: "manager", Permissions: scope.MustParse("keys.list keys.save project.list"),
 	})
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func TestLateBody(t *testing.T) {
 	}
 	require.Equal(t, http.StatusCreated, send(func() {}))
 	require.Equal(t, http.StatusForbidden, send(func() {
-		_, _, err := srv.Keys().Rotate(t.Context(), people["ada"], key.ID, apikey.Rotation{})
+		_, _, err := srv.APIKeys().Rotate(t.Context(), people["ada"], key.ID, apikey.Rotation{})
 		require.NoError(t, err)
 	}), "B27")
 }

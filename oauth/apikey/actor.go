@@ -12,46 +12,36 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Actor is who manages keys: a person of the host's, in a role, or a key. The
-// host decides which person it is and which role he has; it makes the Actor
-// anew for every request. The zero Actor may do nothing.
+// Actor is who manages keys: an organization admin, an owner of workspaces, or
+// a key. The host decides who it is, and makes the Actor anew for every
+// request. The zero Actor may do nothing.
 type Actor struct {
 	ref        store.ActorRef
-	role       Role
 	workspaces []string
 	limited    bool
 	limit      scope.Set
 	secret     string
 }
 
-// Role is a person's role in a workspace. Both may manage its keys; events
-// name the role.
-type Role string
-
-// The roles.
+// Kinds of actors, in records.
 const (
-	Owner   Role = "owner"
-	Manager Role = "manager"
-
-	roleAdmin Role = "admin"
-	roleKey   Role = "key"
+	kindAdmin = "admin"
+	kindOwner = "owner"
+	kindKey   = "key"
 )
 
 // OrganizationAdmin is a person, or the host's own code, that manages every
 // workspace and may grant every permission. id is the host's, for the record.
 func OrganizationAdmin(id string) Actor {
-	return Actor{ref: store.ActorRef{Kind: string(roleAdmin), ID: id}, role: roleAdmin}
+	return Actor{ref: store.ActorRef{Kind: kindAdmin, ID: id}}
 }
 
-// Member is a person who manages the keys of the given workspaces and may
-// grant every permission that is not of the admin level. Any role but Owner
-// and Manager may do nothing, whatever its text.
-func Member(id string, role Role, workspaces ...string) Actor {
-	if role != Owner && role != Manager {
-		// A host's own name for a role must not turn out to be one of ours.
-		return Actor{ref: store.ActorRef{ID: id}}
-	}
-	return Actor{ref: store.ActorRef{Kind: string(role), ID: id}, role: role, workspaces: slices.Clone(workspaces)}
+// Owner is a person who manages the keys of the given workspaces and may grant
+// every permission that is not of the admin level. It is for whoever has these
+// rights in the host: where a workspace has owners and managers, both are an
+// Owner here. Without workspaces it may do nothing. id is the host's.
+func Owner(id string, workspaces ...string) Actor {
+	return Actor{ref: store.ActorRef{Kind: kindOwner, ID: id}, workspaces: slices.Clone(workspaces)}
 }
 
 // ByKey is a key that manages keys, as far as Config.Management lets it. What
@@ -59,7 +49,7 @@ func Member(id string, role Role, workspaces ...string) Actor {
 // than granted, which is the scope of the token it came with. It may hand on
 // what it holds, but for permissions of the admin level.
 func ByKey(id string, granted scope.Set) Actor {
-	return Actor{ref: store.ActorRef{Kind: string(roleKey), ID: id}, role: roleKey, limited: true, limit: granted}
+	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted}
 }
 
 // Granting returns the actor limited to granting permissions of s.
@@ -112,13 +102,13 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 	all := rights{true, true, true}
 	catalog := s.cfg.Permissions
 	p := powers{actor: a}
-	switch a.role {
-	case roleAdmin:
+	switch a.ref.Kind {
+	case kindAdmin:
 		p.everywhere, p.grants, p.admin = all, catalog.All(), true
-	case Owner, Manager:
+	case kindOwner:
 		p.own, p.workspaces = all, a.workspaces
 		p.grants = catalog.All().Minus(catalog.Admin())
-	case roleKey:
+	case kindKey:
 		found, err := s.lookup(ctx, a.ref.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return p, &ForbiddenError{Action: "act", Reason: "The acting key does not exist any more."}

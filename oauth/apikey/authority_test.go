@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -140,11 +141,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"owner", person(owner), "+++++ +++++++++ fffffff", "00000 000000000 fffffff"},
 		{"manager", person(manager), "+++++ +++++++++ fffffff", "00000 000000000 fffffff"},
 		{"owner limited to another permission", person(owner.Granting(perms("project.save"))), "+++++ +++ff++f+ fffffff", "00000 000000000 fffffff"},
-		{"owner of nothing", person(apikey.Member("olga", apikey.Owner)), "00000 000000000 fffffff", "00000 000000000 fffffff"},
-		{"B21 role viewer", person(apikey.Member("v", "viewer", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
-		{"B21 a host's role called admin", person(apikey.Member("a", "admin", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
-		{"B21 a host's role called key", person(apikey.Member("k", "key", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
-		{"B21 role in capitals", person(apikey.Member("o", "Owner", "team-a")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
+		{"owner of nothing", person(apikey.Owner("olga")), "00000 000000000 fffffff", "00000 000000000 fffffff"},
 		{"key with all of its workspace", byKey(everything), "+++++ ++++f++f+ fffffff", "00000 000000000 fffffff"},
 		{"key that lists", byKey("keys.list project.list"), "+++++ fffffffff fffffff", "00000 000000000 fffffff"},
 		{"key that saves", byKey("keys.save project.list"), "fffff ++++f++ff fffffff", "00000 000000000 fffffff"},
@@ -222,7 +219,7 @@ func TestAllWorkspacesAtOnce(t *testing.T) {
 		{"admin", admin, 3},
 		{"key of the admin level", everywhere, 3},
 		{"B03 owner", owner, 0},
-		{"B03 owner of the workspace without a name", apikey.Member("x", apikey.Owner, ""), 0},
+		{"B03 owner of the workspace without a name", apikey.Owner("x", ""), 0},
 		{"B03 nobody", apikey.Actor{}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -281,4 +278,40 @@ func TestGrantable(t *testing.T) {
 			require.Equal(t, tc.want, got.String())
 		})
 	}
+}
+
+// TestExists: whose an id is, for a server with clients of its own.
+func TestExists(t *testing.T) {
+	r := newRig(t)
+	key, _ := r.create(admin, "team-a", "")
+	ended, _ := r.create(admin, "team-a", "")
+	require.NoError(t, r.Delete(t.Context(), admin, ended.ID))
+	folding := r.store
+	folding.Keys = careless{r.store.Keys}
+	st, tapped := harness.NewTap()
+	for _, tc := range []struct {
+		name, id string
+		service  *apikey.Service
+		want     bool
+	}{
+		{"a key", key.ID, r.Service, true},
+		{"nobody", "nobody", r.Service, false},
+		{"a deleted one", ended.ID, r.Service, false},
+		{"a key in capitals, of a database that takes them for the same", strings.ToUpper(key.ID), rigOn(t, folding).Service, false},
+		{"empty, which nothing reads", "", rigOn(t, st).Service, false},
+		{"a line break, which nothing reads", "a\nb", rigOn(t, st).Service, false},
+		{"too long, which nothing reads", strings.Repeat("x", 256), rigOn(t, st).Service, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := tc.service.Exists(t.Context(), tc.id)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got)
+		})
+	}
+	require.Zero(t, tapped.Take()["Keys.Lookup"])
+	t.Run("B19 an outage", func(t *testing.T) {
+		down := rigOn(t, harness.Tapped(r.store, func(context.Context, string) error { return errors.New("canary: down") }, "Keys.Lookup"))
+		_, err := down.Exists(t.Context(), key.ID)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+	})
 }

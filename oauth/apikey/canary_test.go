@@ -64,7 +64,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	_, parseErr := apikey.ParseSecret("", plain+"x")
 	_, importErr := r.Import(t.Context(), owner, apikey.ImportSpec{Spec: importing.Spec, ID: "i", Digest: plain})
 	_, _, denied := r.tryCreate(owner, "team-a", "admin.project.list")
-	cfg := apikey.Config{Permissions: catalog, Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}
+	cfg := apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}}
 	peppered, err := apikey.New(r.store, cfg)
 	require.NoError(t, err)
 	effects, err := r.PreviewSettings(t.Context(), admin, store.Instance{KeysOff: true}, nil, 0)
@@ -73,7 +73,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	values := map[string]any{
 		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
-		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg,
+		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},

@@ -49,7 +49,7 @@ type Rotation struct {
 // changed the key meanwhile, store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (store.Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: ActionUpdate, policy: policy.Update, version: c.Version, address: c.Address,
+		action: ActionUpdate, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			before := *k
 			if err := s.apply(p, k, c, now); err != nil {
@@ -75,7 +75,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
-		action: ActionRotate, policy: policy.Rotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
+		action: ActionRotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			if p.self(k.ID) && r.Changes != (Changes{Version: r.Changes.Version, Address: r.Changes.Address}) {
 				return &ForbiddenError{Action: ActionRotate, Reason: "A key may rotate its own secret and change nothing else of itself."}

@@ -21,7 +21,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 	key, secret := r.create(owner, "team-a", "project.list project.save")
 	other, _ := r.create(owner, "team-a", "")
 	byOwner := store.ActorRef{Kind: "owner", ID: "olga"}
-	byManager := store.ActorRef{Kind: "manager", ID: "max"}
+	byManager := store.ActorRef{Kind: "owner", ID: "max"}
 	byAdmin := store.ActorRef{Kind: "admin", ID: "ada"}
 	date, err := apikey.ParseExpiry("2027-01-31")
 	require.NoError(t, err)

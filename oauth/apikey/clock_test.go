@@ -114,7 +114,7 @@ func TestBounds(t *testing.T) {
 		{func(c *apikey.Config) { c.Management.MaxDepth = 4 }, "Config.Management.MaxDepth is 4; it must be from 1 to 3"},
 		{func(c *apikey.Config) { c.Management.MaxDepth = -1 }, "Config.Management.MaxDepth is -1"},
 	} {
-		cfg := apikey.Config{Permissions: catalog, Peppers: []apikey.Pepper{pepper1}}
+		cfg := apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{pepper1}}}
 		tc.change(&cfg)
 		_, err := apikey.New(memstore.New(), cfg)
 		if tc.says == "" {

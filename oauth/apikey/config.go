@@ -26,7 +26,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Config adjusts a Service. The zero value of each field is the production
+// Config describes a Service. The zero value of each field is the production
 // default, but for Permissions, which is required.
 type Config struct {
 	// Permissions is the catalog of permissions that keys may hold. Required.
@@ -35,6 +35,20 @@ type Config struct {
 	// apply. It is asked before them, so that a default lifetime may satisfy
 	// them. Nil adds no rule.
 	Policy policy.Policy
+	// Resources are further resource servers that keys can be allowed to ask
+	// tokens for (RFC 8707). Each needs an absolute URI of its own.
+	Resources []Resource
+	// Logger takes warnings and errors. Default slog.Default().
+	Logger *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+
+	Options
+}
+
+// Options adjust a Service further, by itself or within package oauth. The zero
+// value of each field is the production default.
+type Options struct {
 	// Defaults are the settings of an instance whose administrator never
 	// saved any. Zero: keys on, no limit, no forced expiry, reminders on if
 	// the host sends any.
@@ -42,9 +56,6 @@ type Config struct {
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
 	Management Management
-	// Resources are further resource servers that keys can be allowed to ask
-	// tokens for (RFC 8707). Each needs an absolute URI of its own.
-	Resources []Resource
 	// Workspaces, unless nil, tells whether the host knows a workspace: nil,
 	// ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
 	// outage, and so is one of these that is one too (see store.IsOutage). It
@@ -104,10 +115,6 @@ type Config struct {
 	// Observer, unless nil, is told of every login and refusal. It must not
 	// block and has no say.
 	Observer func(Observation)
-	// Logger takes warnings and errors. Default slog.Default().
-	Logger *slog.Logger
-	// Now is the clock. Default time.Now.
-	Now func() time.Time
 	// Random is the source of ids and secrets. Default crypto/rand.Reader. A
 	// read that fails or falls short fails the call.
 	Random io.Reader

@@ -15,12 +15,12 @@ import (
 )
 
 func TestNewNamesEveryField(t *testing.T) {
-	_, err := apikey.New(store.Store{}, apikey.Config{
+	_, err := apikey.New(store.Store{}, apikey.Config{Options: apikey.Options{
 		SecretPrefix:  "no underscore",
 		Peppers:       []apikey.Pepper{{Version: 1, Key: []byte("short")}, {Version: 0}},
 		TokenLifetime: 25 * time.Hour,
 		Defaults:      apikey.Defaults{Rules: store.Rules{MaxKeys: -1, MaxLifetime: time.Second}},
-	})
+	}})
 	require.Error(t, err)
 	for _, says := range []string{
 		"Store.Keys is missing", "Store.Upkeep is missing", "Store.Settings is missing",
@@ -46,7 +46,7 @@ func TestNewChecksManagement(t *testing.T) {
 		{"an admin permission for one workspace", apikey.Management{List: "admin.keys.list"}, `Config.Management.List: "admin.keys.list" has level admin`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Management: tc.m})
+			_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{Management: tc.m}})
 			require.ErrorContains(t, err, tc.says)
 		})
 	}
@@ -57,7 +57,7 @@ func TestNewBoundsTokenLifetime(t *testing.T) {
 		0: true, time.Second: true, 24 * time.Hour: true,
 		time.Second - 1: false, -time.Second: false, 24*time.Hour + 1: false,
 	} {
-		_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, TokenLifetime: lifetime, Peppers: []apikey.Pepper{pepper1}})
+		_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{TokenLifetime: lifetime, Peppers: []apikey.Pepper{pepper1}}})
 		require.Equal(t, ok, err == nil, lifetime.String())
 	}
 }
@@ -71,7 +71,7 @@ func TestNewWarnsWithoutPepper(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var logs bytes.Buffer
 			_, err := apikey.New(memstore.New(), apikey.Config{
-				Permissions: catalog, Peppers: tc.peppers, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
+				Permissions: catalog, Options: apikey.Options{Peppers: tc.peppers}, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
 			})
 			require.NoError(t, err)
 			require.Equal(t, tc.warns, strings.Count(logs.String(), "pepper"))

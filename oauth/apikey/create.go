@@ -96,7 +96,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
 	key, err := s.add(ctx, actor, &creation{
-		spec: spec, policy: policy.Create, action: ActionCreate, id: id, shown: secret,
+		spec: spec, policy: policy.ActionCreate, action: ActionCreate, id: id, shown: secret,
 		secret: func(k *store.Key) (store.Secret, error) { return s.keep(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {

@@ -82,7 +82,7 @@ func disable(k *store.Key) error {
 // Enable is Service.Enable under the condition.
 func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.Key, error) {
 	return c.service.alter(ctx, actor, id, alteration{
-		action: ActionEnable, policy: policy.Enable, version: c.version, yields: true,
+		action: ActionEnable, policy: policy.ActionEnable, version: c.version, yields: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			if !k.Disabled {
 				return errUnchanged

@@ -19,9 +19,9 @@ func exampleService() *apikey.Service {
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 			{Name: "project.list"}, {Name: "project.save"},
 		}}),
-		Imported: true,
-		Logger:   slog.New(slog.DiscardHandler),
-		Now:      func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
+		Options: apikey.Options{Imported: true},
+		Logger:  slog.New(slog.DiscardHandler),
+		Now:     func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
 	})
 	if err != nil {
 		panic(err)
@@ -32,7 +32,7 @@ func exampleService() *apikey.Service {
 func ExampleService_Authenticate() {
 	ctx := context.Background()
 	keys := exampleService()
-	key, secret, err := keys.Create(ctx, apikey.Member("olga", apikey.Owner, "team-a"), apikey.Spec{
+	key, secret, err := keys.Create(ctx, apikey.Owner("olga", "team-a"), apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.*"),
 	})
 	if err != nil {
@@ -60,7 +60,7 @@ func ExampleService_Authenticate() {
 
 func ExampleService_Rotate() {
 	ctx := context.Background()
-	keys, olga := exampleService(), apikey.Member("olga", apikey.Owner, "team-a")
+	keys, olga := exampleService(), apikey.Owner("olga", "team-a")
 	key, old, err := keys.Create(ctx, olga, apikey.Spec{Workspace: "team-a", Name: "ci"})
 	if err != nil {
 		fmt.Println(err)
@@ -137,7 +137,7 @@ func ExampleService_Expiring() {
 func ExampleService_DisableAllBy() {
 	ctx := context.Background()
 	keys, admin := exampleService(), apikey.OrganizationAdmin("ada")
-	olga := apikey.Member("olga", apikey.Owner, "team-a", "team-b")
+	olga := apikey.Owner("olga", "team-a", "team-b")
 	for _, workspace := range []string{"team-a", "team-b"} {
 		if _, _, err := keys.Create(ctx, olga, apikey.Spec{Workspace: workspace, Name: "ci"}); err != nil {
 			fmt.Println(err)

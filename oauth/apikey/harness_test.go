@@ -56,12 +56,14 @@ func rigOn(t testing.TB, st store.Store, configure ...func(*apikey.Config)) *rig
 	r := &rig{t: t, store: st, clock: harness.ClockAt(noon), logs: &harness.Recorder{}}
 	cfg := apikey.Config{
 		Permissions: catalog,
-		Management:  management,
-		Peppers:     []apikey.Pepper{pepper1},
 		Now:         r.clock.Now,
 		Logger:      r.logs.Logger(),
-		Observer:    r.observe,
-		RefuseAfter: -1,
+		Options: apikey.Options{
+			Management:  management,
+			Peppers:     []apikey.Pepper{pepper1},
+			Observer:    r.observe,
+			RefuseAfter: -1,
+		},
 	}
 	for _, change := range configure {
 		change(&cfg)

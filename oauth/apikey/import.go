@@ -54,7 +54,7 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (sto
 		return store.Key{}, err
 	}
 	return s.add(ctx, actor, &creation{
-		spec: spec.Spec, policy: policy.Import, action: ActionImport, id: spec.ID,
+		spec: spec.Spec, policy: policy.ActionImport, action: ActionImport, id: spec.ID,
 		secret: func(k *store.Key) (store.Secret, error) { return s.bring(ctx, k, spec) },
 	})
 }

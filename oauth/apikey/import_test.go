@@ -137,7 +137,7 @@ func TestImportRefuses(t *testing.T) {
 		r := newRig(t, imports)
 		apikey.FillSlowGate(r.Service)
 		spec := importSpec("x", func(s *apikey.ImportSpec) { s.Secret = weak })
-		_, err := r.Import(t.Context(), apikey.Member("eve", apikey.Owner, "team-b"), spec)
+		_, err := r.Import(t.Context(), apikey.Owner("eve", "team-b"), spec)
 		require.ErrorIs(t, err, store.ErrNotFound, "before the gate")
 		_, err = r.Import(t.Context(), owner, spec)
 		require.ErrorIs(t, err, store.ErrUnavailable)

@@ -428,7 +428,7 @@ func TestIDsAreExact(t *testing.T) {
 }
 
 func BenchmarkLogin(b *testing.B) {
-	keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Peppers: []apikey.Pepper{pepper1}})
+	keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{pepper1}}})
 	require.NoError(b, err)
 	key, secret, err := keys.Create(b.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: perms("project.list project.save")})
 	require.NoError(b, err)

@@ -19,8 +19,8 @@ import (
 // made since then is for the caller to look at.
 //
 // It is for when an owner leaves or a key leaked. maker is a key, which is disabled
-// first, or a person in whatever role; with an empty Kind it is both. It returns how many
-// keys it disabled and secrets it retired.
+// first, or a person, whether as an owner or as an organization admin; with an empty
+// Kind it is both. It returns how many keys it disabled and secrets it retired.
 //
 // When it has returned without an error, nothing that a key made is alive, even
 // if that key was at work meanwhile. A person whose rights the host has not taken
@@ -42,7 +42,7 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 	for n := 1; ; n++ {
 		before := w.ended
 		w.moved = false
-		if maker.Kind == string(roleKey) || maker.Kind == "" {
+		if maker.Kind == kindKey || maker.Kind == "" {
 			// In each round: one of its keys may have enabled it again.
 			w.disable(ctx, maker.ID)
 		}
@@ -127,7 +127,7 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 		q.After = page.Next
 		for i := range page.Keys {
 			k := &page.Keys[i]
-			key := store.ActorRef{Kind: string(roleKey), ID: k.ID}
+			key := store.ActorRef{Kind: kindKey, ID: k.ID}
 			if !sameMaker(from.maker, k.CreatedBy) || k.Created.Before(from.since) {
 				if given := w.retire(ctx, k, from); !given.IsZero() {
 					made = append(made, source{key, w.around(given)})
@@ -162,8 +162,8 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 			}
 			q.After = page.Next
 			for _, event := range page.Events {
-				entry := logged{source{maker: store.ActorRef{Kind: string(roleKey), ID: event.Key}}, event.Time}
-				byKey := event.Actor.Kind == string(roleKey)
+				entry := logged{source{maker: store.ActorRef{Kind: kindKey, ID: event.Key}}, event.Time}
+				byKey := event.Actor.Kind == kindKey
 				if action == ActionRotate {
 					if !byKey || event.Actor.ID == event.Key {
 						continue
@@ -207,7 +207,7 @@ func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first tim
 		return first
 	}
 	for _, secret := range k.Secrets {
-		if given(secret) && secret.CreatedBy.Kind == string(roleKey) && secret.CreatedBy.ID != k.ID {
+		if given(secret) && secret.CreatedBy.Kind == kindKey && secret.CreatedBy.ID != k.ID {
 			first = secret.Created
 			break // they are in order
 		}
@@ -240,11 +240,9 @@ func (w *walk) note(err error, changed bool, count int) {
 }
 
 // sameMaker reports whether the maker that was asked for is the one of a record.
-// A person is the same in every role; a key with the id of a person is not.
+// A person is the same as an administrator and as an owner; a key with the id of a person is not.
 func sameMaker(asked, recorded store.ActorRef) bool {
-	person := func(kind string) bool {
-		return kind == string(roleAdmin) || kind == string(Owner) || kind == string(Manager)
-	}
+	person := func(kind string) bool { return kind == kindAdmin || kind == kindOwner }
 	return asked.ID == recorded.ID &&
 		(asked.Kind == "" || asked.Kind == recorded.Kind || person(asked.Kind) && person(recorded.Kind))
 }

@@ -127,7 +127,7 @@ func (r *refusals) add(key, workspace, reason string, now time.Time) {
 	r.pending = append(r.pending, store.Event{
 		ID:        "refused-" + hex.EncodeToString(sum[:12]),
 		Time:      now,
-		Actor:     store.ActorRef{Kind: string(roleKey), ID: key},
+		Actor:     store.ActorRef{Kind: kindKey, ID: key},
 		Action:    ActionRefuse,
 		Workspace: workspace,
 		Key:       key,

@@ -354,12 +354,12 @@ func TestRemindersConfig(t *testing.T) {
 	var in inbox
 	st := memstore.New()
 	st.OnceIDs = nil
-	_, err := apikey.New(st, apikey.Config{Permissions: catalog, Reminders: apikey.Reminders{Send: in.send, Before: []time.Duration{time.Minute, day, 367 * day}}})
+	_, err := apikey.New(st, apikey.Config{Permissions: catalog, Options: apikey.Options{Reminders: apikey.Reminders{Send: in.send, Before: []time.Duration{time.Minute, day, 367 * day}}}})
 	for _, problem := range []string{"OnceIDs", "Config.Reminders.Before[0] is 1m0s", "Before[2]"} {
 		require.ErrorContains(t, err, problem)
 	}
 	nine := []time.Duration{day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day}
-	_, err = apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Reminders: apikey.Reminders{Before: nine}})
+	_, err = apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{Reminders: apikey.Reminders{Before: nine}}})
 	require.ErrorContains(t, err, "Config.Reminders.Before has 9 times; it may have at most 8")
 	_, err = apikey.New(st, apikey.Config{Permissions: catalog})
 	require.NoError(t, err, "who wants no reminders needs no OnceIDs")

@@ -21,7 +21,7 @@ func TestUnknownPermissionsBesideOtherProblems(t *testing.T) {
 		{"an administrator", admin, []string{"name", "permissions"}},
 		{"an owner", owner, []string{"name", "permissions"}},
 		{"B20 an owner of another workspace", harness.Bert, []string{"name"}},
-		{"B21 a role without rights", harness.Guest, []string{"name"}},
+		{"B21 an owner of nothing", harness.Guest, []string{"name"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, _, err := r.Create(t.Context(), tc.actor, apikey.Spec{Workspace: "team-a", Permissions: perms("project.list no.such")})

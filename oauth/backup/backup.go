@@ -1,8 +1,8 @@
 // Package backup writes all keys of a store as lines of JSON and reads them
 // into another store, which may be of another kind:
 //
-//	err := backup.Export(ctx, here.Keys(), admin, file)
-//	done, err := backup.Restore(ctx, there.Keys(), admin, file)
+//	err := backup.Export(ctx, here.APIKeys(), admin, file)
+//	done, err := backup.Restore(ctx, there.APIKeys(), admin, file)
 //
 // Programs go on with the ids and secrets that they have. Keep the lines as you
 // keep the store: a digest of a secret that Latchkey generated tells nothing,

@@ -74,14 +74,16 @@ func rigOn(t *testing.T, st store.Store, configure ...func(*apikey.Config)) *rig
 	r := &rig{t: t, store: st, clock: harness.ClockAt(noon), out: &harness.Recorder{}}
 	cfg := apikey.Config{
 		Permissions: harness.Catalog,
-		Management:  harness.Management,
-		Peppers:     []apikey.Pepper{harness.Pepper()},
 		Now:         r.clock.Now,
 		Logger:      r.out.Logger(),
-		Observer: func(o apikey.Observation) {
-			if o.Refused {
-				r.reasons = append(r.reasons, o.Reason)
-			}
+		Options: apikey.Options{
+			Management: harness.Management,
+			Peppers:    []apikey.Pepper{harness.Pepper()},
+			Observer: func(o apikey.Observation) {
+				if o.Refused {
+					r.reasons = append(r.reasons, o.Reason)
+				}
+			},
 		},
 	}
 	for _, change := range configure {

@@ -356,7 +356,8 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		open := func() *apikey.Service {
 			s, err := apikey.New(memstore.New(), apikey.Config{
-				Permissions: scope.MustCatalog(), Peppers: []apikey.Pepper{harness.Pepper()}, Imported: true, Logger: slog.New(slog.DiscardHandler),
+				Permissions: scope.MustCatalog(), Logger: slog.New(slog.DiscardHandler),
+				Options: apikey.Options{Peppers: []apikey.Pepper{harness.Pepper()}, Imported: true},
 			})
 			require.NoError(t, err)
 			return s

@@ -4,12 +4,12 @@
 // that only takes tokens imports this package alone.
 //
 // A service in a process of its own reads the keys from the issuer's JWKS
-// document with RemoteKeys, and asks the issuer with Introspection whether a
+// document with RemoteKeys, and asks the issuer with an Introspector whether a
 // token was ended before it expired. Both keep to bounds of size and time and
 // follow no redirect. How long a token still works after it was ended:
 //
-//   - with neither Introspection nor other Epochs, until it expires;
-//   - with Introspection, at most IntrospectionConfig.CacheFor (5 seconds
+//   - with neither an Introspector nor other Epochs, until it expires;
+//   - with an Introspector, at most IntrospectorConfig.CacheFor (5 seconds
 //     unless set), or not at all if every request asks;
 //   - if its signing key was removed, at most RemoteKeysConfig.Refresh
 //     (5 minutes unless set), or MaxStale while the issuer cannot be reached.
@@ -20,7 +20,11 @@
 // A route's guard says which permissions it asks for and which workspace it
 // belongs to:
 //
-//	verifier.Require("project.list").In("workspace")(projects)
+//	verifier.Require("project.list").InPath("workspace")(projects)
+//
+// A router that is not net/http's calls Guard.Check, and a server that does not
+// speak HTTP or is generated of a description, such as those of gRPC, connect
+// and ogen, calls Verifier.Authorize. All decide alike.
 //
 // A token is taken from the Authorization header only: never from the query,
 // never from the body, which is left to the handler.
@@ -60,10 +64,10 @@ type Config struct {
 	// Audiences are the names of this resource server; a token's aud claim
 	// must hold one of them, byte for byte. Required.
 	Audiences []string
-	// Keys finds the issuer's keys: StaticKeys, RemoteKeys or the host's own.
+	// Keys finds the issuer's keys: StaticKeys, a RemoteKeys or the host's own.
 	// Required.
 	Keys KeySet
-	// Epochs says which tokens were ended before they expired: Introspection
+	// Epochs says which tokens were ended before they expired: an Introspector
 	// or the host's own. Nil: none is; a token of a disabled key then works
 	// until it expires.
 	Epochs Epochs

@@ -7,30 +7,20 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
-	"github.com/latchkey-go/latchkey/oauth/internal/request"
-	"github.com/latchkey-go/latchkey/scope"
 )
 
 var (
 	// errMissing: the request brings no bearer token.
-	errMissing = &answer.Refusal{Kind: answer.Unauthorized, Detail: "This request needs a bearer token in the Authorization header."}
+	errMissing = &refusal{kind: ErrUnauthenticated, said: answer.Refusal{
+		Kind: answer.Unauthorized, Detail: "This request needs a bearer token in the Authorization header.",
+	}}
 	// errMalformed: the Authorization header is not one of RFC 6750, section
 	// 2.1.
-	errMalformed = &answer.Refusal{Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token."}
+	errMalformed = &refusal{kind: ErrInvalid, said: answer.Refusal{
+		Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token.",
+	}}
+	errElsewhere = &refusal{kind: ErrNotFound, said: answer.Refusal{Kind: answer.OtherWorkspace}}
 )
-
-// credential returns the possible token of the Authorization header. A header of
-// another scheme counts as none.
-func credential(header http.Header) (string, error) {
-	token, err := request.Credentials(header, "Bearer")
-	switch {
-	case errors.Is(err, request.ErrAbsent):
-		return "", errMissing
-	case err != nil:
-		return "", errMalformed
-	}
-	return token, nil
-}
 
 // malformed reports whether a token that was refused is no b64token at all:
 // the header was at fault then. '=' may stand anywhere, which is not what
@@ -95,30 +85,23 @@ func quote(text string) string {
 	return b.String()
 }
 
-// refuse answers a request whose token was not taken. What an outage also wraps
+// refuse answers a request that Authorize refused. What an outage also wraps
 // decides nothing.
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var refused *answer.Refusal
-	if errors.As(err, &refused) && !errors.Is(err, ErrUnavailable) {
-		v.challenge(w, refused, "")
+	var refused *refusal
+	if !errors.As(err, &refused) || errors.Is(err, ErrUnavailable) {
+		outage := &answer.Refusal{Kind: answer.Unavailable}
+		outage.Log(r.Context(), v.log, "the check of a token", err)
+		outage.WriteOAuth(w)
 		return
 	}
-	refused = &answer.Refusal{Kind: answer.Unavailable}
-	refused.Log(r.Context(), v.log, "the check of a token", err)
-	refused.WriteOAuth(w)
-}
-
-// forbid answers a token that lacks permissions (RFC 6750, section 3.1).
-func (v *Verifier) forbid(w http.ResponseWriter, need scope.Requirement) {
-	v.challenge(w, &answer.Refusal{Kind: answer.Insufficient}, need.Hint().String())
-}
-
-// challenge answers a client that can do something about it.
-func (v *Verifier) challenge(w http.ResponseWriter, refused *answer.Refusal, scopes string) {
-	code, description := refused.Row().OAuth.Code, refused.Description()
-	if refused.Kind == answer.Unauthorized {
-		code = ""
+	said := &refused.said
+	switch said.Kind {
+	case answer.OtherWorkspace: // no token would help
+	case answer.Unauthorized:
+		w.Header().Set("WWW-Authenticate", v.challenges.with("", "", ""))
+	default:
+		w.Header().Set("WWW-Authenticate", v.challenges.with(said.Row().OAuth.Code, said.Description(), refused.scopes))
 	}
-	w.Header().Set("WWW-Authenticate", v.challenges.with(code, description, scopes))
-	refused.WriteOAuth(w)
+	said.WriteOAuth(w)
 }

@@ -240,20 +240,20 @@ func TestStaticKeysRefuses(t *testing.T) {
 // A host's own key set may hold what StaticKeys would refuse.
 func TestKeySetsAreNotTrustedBlindly(t *testing.T) {
 	w := newWorld(t)
-	var key bearer.Key
-	w.config.Keys = bearer.KeyFunc(func(_ context.Context, _ string) (bearer.Key, error) { return key, nil })
+	var key bearer.PublicKey
+	w.config.Keys = bearer.KeySetFunc(func(_ context.Context, _ string) (bearer.PublicKey, error) { return key, nil })
 	v := w.verifier()
 	weak := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}
-	for name, k := range map[string]bearer.Key{
-		"RSA of 1024 bits":                   {ID: "k1", Algorithm: "RS256", Public: weak},
-		"RSA key as HMAC secret":             {ID: "k1", Algorithm: "HS256", Public: &harness.RSAKey().PublicKey},
-		"short secret":                       {ID: "k1", Algorithm: "HS256", Public: []byte("short")},
+	for name, k := range map[string]bearer.PublicKey{
+		"RSA of 1024 bits":                   {ID: "k1", Algorithm: "RS256", Key: weak},
+		"RSA key as HMAC secret":             {ID: "k1", Algorithm: "HS256", Key: &harness.RSAKey().PublicKey},
+		"short secret":                       {ID: "k1", Algorithm: "HS256", Key: []byte("short")},
 		"none":                               {ID: "k1", Algorithm: "none"},
-		"private key":                        {ID: "k1", Algorithm: "ES256", Public: w.private},
-		"nil":                                {ID: "k1", Algorithm: "ES256", Public: (*ecdsa.PublicKey)(nil)},
-		"empty":                              {ID: "k1", Algorithm: "ES256", Public: &ecdsa.PublicKey{}},
-		"a point that is not on the curve":   {ID: "k1", Algorithm: "ES256", Public: &ecdsa.PublicKey{Curve: w.private.Curve, X: big.NewInt(1), Y: big.NewInt(1)}}, //nolint:staticcheck // the point of the test
-		"a curve that is not P-256 (no key)": {ID: "k1", Algorithm: "ES256", Public: 7},
+		"private key":                        {ID: "k1", Algorithm: "ES256", Key: w.private},
+		"nil":                                {ID: "k1", Algorithm: "ES256", Key: (*ecdsa.PublicKey)(nil)},
+		"empty":                              {ID: "k1", Algorithm: "ES256", Key: &ecdsa.PublicKey{}},
+		"a point that is not on the curve":   {ID: "k1", Algorithm: "ES256", Key: &ecdsa.PublicKey{Curve: w.private.Curve, X: big.NewInt(1), Y: big.NewInt(1)}}, //nolint:staticcheck // the point of the test
+		"a curve that is not P-256 (no key)": {ID: "k1", Algorithm: "ES256", Key: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key = k

@@ -21,7 +21,7 @@ func ExampleRemoteKeys() {
 	}))
 	defer issuer.Close()
 
-	keys, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{
+	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 		URL:    issuer.URL + "/.well-known/jwks.json",
 		Client: issuer.Client(), // it trusts the certificate of this test; leave it out
 	})
@@ -52,7 +52,7 @@ func ExampleRemoteKeys() {
 
 // A resource server that also asks the issuer whether a token was ended, here
 // at every request.
-func ExampleIntrospection() {
+func ExampleIntrospector() {
 	jwks, token := issue("https://projects.example.com", "team-a", "project.list")
 	var revoked atomic.Bool
 	issuer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +64,7 @@ func ExampleIntrospection() {
 	}))
 	defer issuer.Close()
 
-	introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+	introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 		URL:          issuer.URL + "/introspect",
 		ClientID:     "projects",
 		ClientSecret: "lk_secret",
@@ -96,5 +96,5 @@ func ExampleIntrospection() {
 
 	// Output:
 	// before: <nil>
-	// after: bearer: ended token: The token was ended before it expired.
+	// after: bearer: not authenticated: ended token: The token was ended before it expired.
 }

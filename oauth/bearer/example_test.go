@@ -39,8 +39,8 @@ func Example() {
 		fmt.Fprintf(w, "key %s lists the projects of %s", p.KeyID, p.Workspace)
 	})
 	mux := http.NewServeMux()
-	mux.Handle("GET /workspaces/{workspace}/projects", verifier.Require("project.list").In("workspace")(projects))
-	mux.Handle("POST /workspaces/{workspace}/projects", verifier.Require("project.write").In("workspace")(projects))
+	mux.Handle("GET /workspaces/{workspace}/projects", verifier.Require("project.list").InPath("workspace")(projects))
+	mux.Handle("POST /workspaces/{workspace}/projects", verifier.Require("project.write").InPath("workspace")(projects))
 
 	call := func(method, path, authorization string) {
 		request := httptest.NewRequest(method, path, nil)

@@ -48,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	signer, err := jose.NewSigner(jose.ES256, "k1", key)
 	require.NoError(t, err)
 	w := &world{t: t, private: key, signer: signer, epochs: &epochs{}, log: &harness.Recorder{}, clock: harness.ClockAt(start)}
-	w.keys = &keyring{keys: map[string]bearer.Key{}}
+	w.keys = &keyring{keys: map[string]bearer.PublicKey{}}
 	w.keys.put(signer.Public())
 	w.config = bearer.Config{
 		Issuer: issuer, Audiences: []string{audience}, Keys: w.keys, Epochs: w.epochs,
@@ -109,14 +109,14 @@ func (w *world) resign(header, payload string) string {
 // keyring is a KeySet that tests change and break.
 type keyring struct {
 	mu   sync.Mutex
-	keys map[string]bearer.Key
+	keys map[string]bearer.PublicKey
 	err  error
 }
 
 func (k *keyring) put(p jose.PublicKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.keys[p.ID] = bearer.Key{ID: p.ID, Algorithm: string(p.Algorithm), Public: p.Key}
+	k.keys[p.ID] = bearer.PublicKey{ID: p.ID, Algorithm: string(p.Algorithm), Key: p.Key}
 }
 
 func (k *keyring) remove(kid string) {
@@ -125,15 +125,15 @@ func (k *keyring) remove(kid string) {
 	delete(k.keys, kid)
 }
 
-func (k *keyring) Key(_ context.Context, kid string) (bearer.Key, error) {
+func (k *keyring) Key(_ context.Context, kid string) (bearer.PublicKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.err != nil {
-		return bearer.Key{}, k.err
+		return bearer.PublicKey{}, k.err
 	}
 	key, ok := k.keys[kid]
 	if !ok {
-		return bearer.Key{}, bearer.ErrUnknownKey
+		return bearer.PublicKey{}, bearer.ErrUnknownKey
 	}
 	return key, nil
 }

@@ -1,10 +1,10 @@
 package bearer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,77 +13,83 @@ import (
 )
 
 // Guard says which permissions a route asks for. It lets nothing pass before
-// it is told the route's workspace too: In, InFunc or AnyWorkspace makes the
-// middleware.
+// it is told the route's workspace too: InPath, InFunc and AnyWorkspace make
+// middleware for net/http, Check and CheckAny are for other routers, and
+// Verifier.Authorize is for servers that are not net/http's.
 //
-// A guard that was put together wrongly (a permission that is malformed or
-// not in the catalog, Or without permissions, an empty path value, a nil
-// function or handler, the zero Guard) answers every request with 500 and
-// logs what is wrong, once, when the middleware is made.
+// What is wrong with a guard shows when it is built: a permission that is
+// malformed or not in the catalog, Or without permissions, an empty path value
+// and a nil function or handler panic, as http.ServeMux does with a bad
+// pattern. The zero Guard lets nothing pass; its middleware panics when it is
+// built, and Check answers 500.
 //
 // A Guard is an immutable value.
 type Guard struct {
 	verifier *Verifier
-	need     scope.Requirement
-	fault    error
+	// need are alternatives, one at least: a token must hold all of one of them.
+	need []scope.Set
+	// reach are those of need that open every workspace.
+	reach []scope.Set
 }
 
 // Require asks for all of the permissions. Without any, every valid token
-// will do.
+// will do. It panics if one is malformed or not in Config.Permissions.
 func (v *Verifier) Require(permissions ...string) Guard {
-	if v == nil {
-		return Guard{}
-	}
-	set, err := v.permissions(permissions)
-	return Guard{verifier: v, need: scope.AllOf(set), fault: err}
+	return Guard{verifier: v}.or(v.mustKnow(permissions))
 }
 
 // Or adds an alternative: the guard also lets a token pass that holds all of
-// these.
+// these. It panics as Require does, and without permissions.
 func (g Guard) Or(permissions ...string) Guard {
-	if g.verifier == nil {
-		return g
-	}
-	set, err := g.verifier.permissions(permissions)
+	g.mustBeMade()
 	if len(permissions) == 0 {
-		err = errors.New("Or: an alternative without permissions would let every token pass")
+		misbuilt(errors.New("Or: an alternative without permissions would let every token pass"))
 	}
-	g.need = scope.AnyOf(g.need, scope.AllOf(set))
-	g.fault = errors.Join(g.fault, err)
+	return g.or(g.verifier.mustKnow(permissions))
+}
+
+func (g Guard) or(all scope.Set) Guard {
+	g.need = append(slices.Clip(g.need), all)
+	// What asks for nothing reaches no further, and neither does what asks for
+	// a permission of the workspace's as well.
+	if all.Len() > 0 && g.verifier.admin.ContainsAll(all) {
+		g.reach = append(slices.Clip(g.reach), all)
+	}
 	return g
 }
 
-// In protects a route of one workspace, whose id is the request's path value
-// of the given name (http.Request.PathValue). It must be the token's own
+// InPath protects a route of one workspace, whose id is the request's path
+// value of the given name (http.Request.PathValue). It must be the token's own
 // workspace, unless the token meets the guard with permissions that reach
 // every workspace (scope.Admin in Config.Permissions). Otherwise, and for an
 // empty id, the answer is 404, as if there were no such workspace.
 //
-// net/http and chi set path values. Gin and Echo keep them to themselves: hand
-// the value on with http.Request.SetPathValue in front of the guard, as
-// examples/mounting does, or take InFunc. A missing path value is logged once.
-func (g Guard) In(pathValue string) func(http.Handler) http.Handler {
-	if pathValue == "" {
-		g.fault = errors.Join(g.fault, errors.New("In: the name of the path value is empty"))
+// net/http and chi set path values. Other routers keep them to themselves: use
+// InFunc or Check there, as examples/mounting does. A missing path value is
+// logged once.
+func (g Guard) InPath(name string) func(http.Handler) http.Handler {
+	if name == "" {
+		misbuilt(errors.New("InPath: the name of the path value is empty"))
 	}
 	var missing sync.Once
-	return g.middleware(func(r *http.Request) string {
-		id := r.PathValue(pathValue)
+	return g.InFunc(func(r *http.Request) string {
+		id := r.PathValue(name)
 		if id == "" {
 			missing.Do(func() {
 				g.verifier.log.Error("a request to a guarded route was refused because it has no path value: its router does not set it, or uses another name",
-					"guard", g.need.String(), "path_value", pathValue)
+					"guard", g.need, "path_value", name)
 			})
 		}
 		return id
 	})
 }
 
-// InFunc is In with a function that finds the workspace's id. It returns ""
-// if there is none, which refuses the request.
+// InFunc is InPath with a function that finds the workspace's id. It returns ""
+// if there is none, which refuses the request. It is called when the token and
+// its permissions have been checked.
 func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspace == nil {
-		g.fault = errors.Join(g.fault, errors.New("InFunc: the function is nil"))
+		misbuilt(errors.New("InFunc: the function is nil"))
 	}
 	return g.middleware(workspace)
 }
@@ -94,71 +100,83 @@ func (g Guard) AnyWorkspace() func(http.Handler) http.Handler { return g.middlew
 
 // middleware takes a nil workspace for a route outside of workspaces.
 func (g Guard) middleware(workspace func(*http.Request) string) func(http.Handler) http.Handler {
-	v, need := g.verifier, g.need
-	if v == nil {
-		return func(http.Handler) http.Handler { return misconfigured() }
-	}
-	if g.fault != nil {
-		v.log.Error("a route's guard is misconfigured and refuses every request", "guard", need.String(), "error", g.fault)
-		return func(http.Handler) http.Handler { return misconfigured() }
-	}
-	reach := need.Only(v.admin)
+	g.mustBeMade()
 	return func(next http.Handler) http.Handler {
 		if next == nil {
-			v.log.Error("a route's guard is misconfigured and refuses every request", "guard", need.String(), "error", "the handler is nil")
-			return misconfigured()
+			misbuilt(errors.New("the handler is nil"))
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			token, err := credential(r.Header)
-			if err != nil {
-				v.refuse(w, r, err)
-				return
-			}
-			p, err := v.Verify(r.Context(), token)
-			if err != nil {
-				if malformed(token) {
-					err = errMalformed
-				}
-				v.refuse(w, r, err)
-				return
-			}
-			if !need.MetBy(p.Permissions) {
-				v.forbid(w, need)
-				return
-			}
+			var find func() string
 			if workspace != nil {
-				id := workspace(r)
-				// 404 and not 403: who may not enter a workspace does not
-				// learn whether it is there.
-				if id == "" || id != p.Workspace && !reach.MetBy(p.Permissions) {
-					(&answer.Refusal{Kind: answer.OtherWorkspace}).WriteOAuth(w)
-					return
-				}
+				find = func() string { return workspace(r) }
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, p)))
+			if checked, ok := g.check(w, r, find); ok {
+				next.ServeHTTP(w, checked)
+			}
 		})
 	}
 }
 
-// permissions checks the names that a guard is given.
-func (v *Verifier) permissions(names []string) (scope.Set, error) {
-	set, err := scope.Of(names...)
-	if err != nil {
-		return scope.Set{}, fmt.Errorf("permissions %q: %w", names, err)
-	}
-	if v.catalog != nil {
-		return set, v.catalog.Check(set)
-	}
-	for name := range set.All() {
-		if strings.Contains(name, "*") {
-			return set, fmt.Errorf("permission %q: a token holds no wildcards, so a guard cannot ask for one", name)
-		}
-	}
-	return set, nil
+// Check is the guard of a route of one workspace on any router: it reports
+// whether the request may go on. If so, the handler is to get the request that
+// Check returns, which carries the principal. If not, the answer has been
+// written, the request returned is nil, and nobody may handle it any further.
+// workspace is what InPath takes from the path; an empty one is refused.
+func (g Guard) Check(w http.ResponseWriter, r *http.Request, workspace string) (*http.Request, bool) {
+	return g.check(w, r, func() string { return workspace })
 }
 
-func misconfigured() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// CheckAny is Check for a route that belongs to no workspace, or whose handler
+// looks at Principal.Workspace itself.
+func (g Guard) CheckAny(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	return g.check(w, r, nil)
+}
+
+func (g Guard) check(w http.ResponseWriter, r *http.Request, workspace func() string) (*http.Request, bool) {
+	if g.verifier == nil {
 		(&answer.Refusal{Kind: answer.Failed, Detail: "This route is misconfigured. Tell whoever runs this service."}).WriteOAuth(w)
-	})
+		return nil, false
+	}
+	var principal *Principal
+	credential, err := Credential(r.Header)
+	if err == nil {
+		principal, err = g.verifier.authorize(r.Context(), credential, g, workspace)
+	}
+	if err != nil {
+		g.verifier.refuse(w, r, err)
+		return nil, false
+	}
+	return r.WithContext(WithPrincipal(r.Context(), principal)), true
+}
+
+// mustKnow checks the names that a guard is given.
+func (v *Verifier) mustKnow(names []string) scope.Set {
+	set, err := scope.Of(names...)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("permissions %q: %w", names, err)
+	case v.catalog != nil:
+		err = v.catalog.Check(set)
+	default:
+		for name := range set.All() {
+			if strings.Contains(name, "*") {
+				err = fmt.Errorf("permission %q: a token holds no wildcards, so a guard cannot ask for one", name)
+			}
+		}
+	}
+	if err != nil {
+		misbuilt(err)
+	}
+	return set
+}
+
+func (g Guard) mustBeMade() {
+	if g.verifier == nil {
+		misbuilt(errNoGuard)
+	}
+}
+
+// misbuilt panics, for what a programmer wrote.
+func misbuilt(err error) {
+	panic(fmt.Errorf("bearer: a route's guard: %w", err)) //nolint:forbidigo // Guard says so: it is for what a programmer wrote
 }

@@ -3,12 +3,14 @@ package bearer_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
@@ -28,24 +30,24 @@ func TestWorkspaces(t *testing.T) {
 		scope   string
 		status  int
 	}{
-		{"own", pattern, list.In("workspace"), "/workspaces/team-a", "project.list", 204},
-		{"B20 foreign", pattern, list.In("workspace"), "/workspaces/team-b", "project.list", 404},
-		{"B20 foreign, an admin permission the guard does not ask for", pattern, list.In("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
-		{"B20 foreign, case", pattern, list.In("workspace"), "/workspaces/Team-A", "project.list", 404},
-		{"B20 foreign, prefix", pattern, list.In("workspace"), "/workspaces/team-a2", "project.list", 404},
-		{"B20 foreign, encoded", pattern, list.In("workspace"), "/workspaces/team-a%00", "project.list", 404},
-		{"own, encoded", pattern, list.In("workspace"), "/workspaces/team%2Da", "project.list", 204},
-		{"foreign without the permission", pattern, list.In("workspace"), "/workspaces/team-b", "project.save", 403},
-		{"either: own", pattern, either.In("workspace"), "/workspaces/team-a", "project.list", 204},
-		{"B20 either: foreign by workspace permission", pattern, either.In("workspace"), "/workspaces/team-b", "project.list", 404},
-		{"either: foreign by admin permission", pattern, either.In("workspace"), "/workspaces/team-b", "admin.project.list", 204},
-		{"either: foreign by both", pattern, either.In("workspace"), "/workspaces/team-b", "admin.project.list project.list", 204},
+		{"own", pattern, list.InPath("workspace"), "/workspaces/team-a", "project.list", 204},
+		{"B20 foreign", pattern, list.InPath("workspace"), "/workspaces/team-b", "project.list", 404},
+		{"B20 foreign, an admin permission the guard does not ask for", pattern, list.InPath("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
+		{"B20 foreign, case", pattern, list.InPath("workspace"), "/workspaces/Team-A", "project.list", 404},
+		{"B20 foreign, prefix", pattern, list.InPath("workspace"), "/workspaces/team-a2", "project.list", 404},
+		{"B20 foreign, encoded", pattern, list.InPath("workspace"), "/workspaces/team-a%00", "project.list", 404},
+		{"own, encoded", pattern, list.InPath("workspace"), "/workspaces/team%2Da", "project.list", 204},
+		{"foreign without the permission", pattern, list.InPath("workspace"), "/workspaces/team-b", "project.save", 403},
+		{"either: own", pattern, either.InPath("workspace"), "/workspaces/team-a", "project.list", 204},
+		{"B20 either: foreign by workspace permission", pattern, either.InPath("workspace"), "/workspaces/team-b", "project.list", 404},
+		{"either: foreign by admin permission", pattern, either.InPath("workspace"), "/workspaces/team-b", "admin.project.list", 204},
+		{"either: foreign by both", pattern, either.InPath("workspace"), "/workspaces/team-b", "admin.project.list project.list", 204},
 		{"both asked for: an alternative that is partly admin reaches no further", pattern,
-			v.Require("project.list", "admin.project.list").In("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
-		{"no permission: own", pattern, v.Require().In("workspace"), "/workspaces/team-a", "", 204},
-		{"B20 no permission: foreign, whatever the token holds", pattern, v.Require().In("workspace"), "/workspaces/team-b", "admin.project.list", 404},
-		{"B20 a path value that the pattern lacks", "GET /projects", list.In("workspace"), "/projects", "project.list", 404},
-		{"B20 a path value that the pattern lacks, for an admin", "GET /projects", either.In("workspace"), "/projects", "admin.project.list", 404},
+			v.Require("project.list", "admin.project.list").InPath("workspace"), "/workspaces/team-b", "admin.project.list project.list", 404},
+		{"no permission: own", pattern, v.Require().InPath("workspace"), "/workspaces/team-a", "", 204},
+		{"B20 no permission: foreign, whatever the token holds", pattern, v.Require().InPath("workspace"), "/workspaces/team-b", "admin.project.list", 404},
+		{"B20 a path value that the pattern lacks", "GET /projects", list.InPath("workspace"), "/projects", "project.list", 404},
+		{"B20 a path value that the pattern lacks, for an admin", "GET /projects", either.InPath("workspace"), "/projects", "admin.project.list", 404},
 		{"InFunc: own", "GET /{$}", list.InFunc(func(*http.Request) string { return "team-a" }), "/", "project.list", 204},
 		{"B20 InFunc: foreign", "GET /{$}", list.InFunc(func(*http.Request) string { return "team-b" }), "/", "project.list", 404},
 		{"B20 InFunc: empty", "GET /{$}", list.InFunc(query), "/", "project.list", 404},
@@ -64,9 +66,18 @@ func TestWorkspaces(t *testing.T) {
 			}
 		})
 	}
+	t.Run("InFunc looks for the workspace only where token and permission hold", func(t *testing.T) {
+		asked := 0
+		route := newRoute("GET /{$}", list.InFunc(func(*http.Request) string { asked++; return "team-a" }))
+		for scope, want := range map[string]int{"": 403, "project.list": 204} {
+			require.Equal(t, want, route.get("/", "Bearer "+w.token(holding(scope))).Code)
+		}
+		require.Equal(t, 401, route.get("/").Code)
+		require.Equal(t, 1, asked)
+	})
 	t.Run("without a catalog no permission reaches further", func(t *testing.T) {
 		w.config.Permissions = nil
-		guard := w.verifier().Require("admin.project.list").In("workspace")
+		guard := w.verifier().Require("admin.project.list").InPath("workspace")
 		answer := newRoute(pattern, guard).get("/workspaces/team-b", "Bearer "+w.token(holding("admin.project.list")))
 		require.Equal(t, 404, answer.Code)
 	})
@@ -77,55 +88,71 @@ func TestWorkspaces(t *testing.T) {
 	})
 }
 
-func TestMisconfiguredGuards(t *testing.T) {
+// TestMisbuiltGuards: what a programmer wrote wrongly shows when the guard is
+// built.
+func TestMisbuiltGuards(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
-	tests := []struct {
+	list := v.Require("project.list")
+	w.config.Permissions = nil
+	free := w.verifier() // without a catalog
+	for _, test := range []struct {
 		name  string
-		guard func(http.Handler) http.Handler
+		build func()
 		says  string
 	}{
-		{"permission not in the catalog", v.Require("project.lst").AnyWorkspace(), "project.lst"},
-		{"permission not in the catalog, in Or", v.Require("project.list").Or("project.lst").AnyWorkspace(), "project.lst"},
-		{"malformed permission", v.Require("project list").AnyWorkspace(), "permissions"},
-		{"empty permission", v.Require("").AnyWorkspace(), "permissions"},
-		{"wildcard", v.Require("project.*").AnyWorkspace(), "project.*"},
-		{"Or without permissions", v.Require("project.list").Or().AnyWorkspace(), "Or"},
-		{"empty path value", v.Require("project.list").In(""), "path value"},
-		{"nil function", v.Require("project.list").InFunc(nil), "nil"},
-		{"zero guard", bearer.Guard{}.AnyWorkspace(), ""},
-		{"zero guard with Or", bearer.Guard{}.Or("project.list").In("workspace"), ""},
-		{"nil verifier", (*bearer.Verifier)(nil).Require("project.list").AnyWorkspace(), ""},
-	}
-	for _, test := range tests {
+		{"permission not in the catalog", func() { v.Require("project.lst") }, "unknown permission: project.lst"},
+		{"permission not in the catalog, in Or", func() { list.Or("project.lst") }, "unknown permission: project.lst"},
+		{"malformed permission", func() { v.Require("project list") }, `permissions ["project list"]`},
+		{"empty permission", func() { v.Require("") }, `permissions [""]`},
+		{"malformed permission, in Or", func() { list.Or("project list") }, `permissions ["project list"]`},
+		{"wildcard", func() { v.Require("project.*") }, "unknown permission: project.*"},
+		{"malformed permission, without a catalog", func() { free.Require("project list") }, `permissions ["project list"]`},
+		{"wildcard, without a catalog", func() { free.Require("project.list", "project.*") }, `permission "project.*": a token holds no wildcards`},
+		{"Or without permissions", func() { list.Or() }, "Or: an alternative without permissions"},
+		{"empty path value", func() { list.InPath("") }, "InPath: the name of the path value is empty"},
+		{"nil function", func() { list.InFunc(nil) }, "InFunc: the function is nil"},
+		{"nil handler", func() { list.AnyWorkspace()(nil) }, "the handler is nil"},
+		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "zero Guard"},
+		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "zero Guard"},
+		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "zero Guard"},
+	} {
 		t.Run(test.name, func(t *testing.T) {
-			require.Contains(t, w.log.String(), test.says)
-			before := w.log.String()
-			route := newRoute("GET /{$}", test.guard)
-			for _, authorization := range []string{"Bearer " + w.token(), ""} {
-				requireRefusal(t, route.get("/", authorization), 500, "server_error")
-			}
-			require.Zero(t, route.ran)
-			require.Equal(t, before, w.log.String(), "said once, when the guard was made")
+			defer func() {
+				err, _ := recover().(error)
+				require.ErrorContains(t, err, test.says)
+				require.ErrorContains(t, err, "bearer: a route's guard: ")
+			}()
+			test.build()
 		})
 	}
-	t.Run("nil handler", func(t *testing.T) {
-		answer := httptest.NewRecorder()
-		v.Require("project.list").AnyWorkspace()(nil).ServeHTTP(answer, httptest.NewRequest("GET", "/", nil))
-		require.Equal(t, 500, answer.Code)
+	require.NotPanics(t, func() { free.Require("project.lst") }, "without a catalog a guard may name any permission")
+	t.Run("the zero guard lets nothing pass", func(t *testing.T) {
+		var guard bearer.Guard
+		for _, check := range []func(http.ResponseWriter, *http.Request) (*http.Request, bool){
+			guard.CheckAny,
+			func(w http.ResponseWriter, r *http.Request) (*http.Request, bool) { return guard.Check(w, r, "team-a") },
+		} {
+			answer := httptest.NewRecorder()
+			r := harness.Incoming(http.MethodGet, "/", "", "Authorization", "Bearer "+w.token())
+			checked, ok := check(answer, r)
+			require.False(t, ok)
+			require.Nil(t, checked)
+			requireRefusal(t, answer, 500, "server_error")
+		}
+		p, err := v.Authorize(t.Context(), w.token(), guard, "team-a")
+		require.ErrorContains(t, err, "zero Guard")
+		require.Nil(t, p)
+		_, err = v.AuthorizeAny(t.Context(), w.token(), guard)
+		require.ErrorContains(t, err, "zero Guard")
 	})
-	t.Run("wildcard without a catalog", func(t *testing.T) {
-		w.config.Permissions = nil
-		requireRefusal(t, newRoute("GET /{$}", w.verifier().Require("project.*").AnyWorkspace()).get("/"), 500, "server_error")
-	})
-	require.Equal(t, 10, strings.Count(w.log.String(), "level=ERROR"))
 }
 
 // TestMissingPathValue: who mounts a guard on a router that keeps path values
 // to itself finds the reason of its 404 in the log.
 func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
-	route := newRoute("GET /projects", w.verifier().Require("project.list").In("workspace"))
+	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
 	requireRefusal(t, route.get("/projects"), 401, "unauthorized")
 	require.Empty(t, w.log.String(), "who sends no token writes no log")
 	for range 3 {
@@ -135,11 +162,83 @@ func TestMissingPathValue(t *testing.T) {
 	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=workspace"), w.log.String())
 }
 
+// TestAlternatives: a token must hold all of one alternative, and reaches every
+// workspace by one that is of the admin level altogether.
+func TestAlternatives(t *testing.T) {
+	w := newWorld(t)
+	v := w.verifier()
+	for _, c := range []struct {
+		name       string
+		guard      bearer.Guard
+		met, unmet []string // in the token's own workspace
+		reaches    []string // another one, too
+		hint       string
+	}{
+		{name: "nothing", guard: v.Require(), met: []string{"", "project.list", "admin.project.list"}},
+		{name: "one", guard: v.Require("project.list"), met: []string{"project.list", "project.list project.save"},
+			unmet: []string{"", "project.save", "project.List", "project", "project.list.all", "admin.project.list"}, hint: "project.list"},
+		{name: "all", guard: v.Require("project.save", "project.list"), met: []string{"project.list project.save", "keys.list project.list project.save"},
+			unmet: []string{"", "project.list", "project.save", "keys.list project.list"}, hint: "project.list project.save"},
+		{name: "any", guard: v.Require("project.save").Or("project.list", "keys.list"), met: []string{"project.save", "keys.list project.list", "project.list project.save"},
+			unmet: []string{"", "project.list", "keys.list"}, hint: "project.save"},
+		{name: "any, one of which asks for nothing", guard: v.Require().Or("project.list"), met: []string{"", "project.list", "keys.list"}},
+		{name: "of three", guard: v.Require("project.list").Or("project.save").Or("keys.list", "keys.save"), met: []string{"project.list", "project.save", "keys.list keys.save"},
+			unmet: []string{"", "keys.list", "keys.save"}, hint: "project.list"},
+		{name: "B21 a held wildcard opens nothing", guard: v.Require("project.list"), unmet: []string{"*", "project.*", "*.list"}, hint: "project.list"},
+		{name: "B20 of the admin level", guard: v.Require("admin.project.list"), met: []string{"admin.project.list"}, unmet: []string{"project.list"},
+			reaches: []string{"admin.project.list", "admin.project.list project.list"}, hint: "admin.project.list"},
+		{name: "B20 partly of the admin level", guard: v.Require("admin.project.list", "project.list"), met: []string{"admin.project.list project.list"},
+			unmet: []string{"admin.project.list"}, hint: "admin.project.list project.list"},
+		{name: "B20 one of two of the admin level", guard: v.Require("project.list").Or("admin.project.list"), met: []string{"project.list", "admin.project.list"},
+			reaches: []string{"admin.project.list", "admin.project.list project.list"}, hint: "project.list"},
+		{name: "B20 the first of two of the admin level", guard: v.Require("admin.project.list").Or("project.list"), met: []string{"project.list"},
+			reaches: []string{"admin.project.list"}, hint: "admin.project.list"},
+		{name: "B20 nothing, or of the admin level", guard: v.Require().Or("admin.project.list"), met: []string{""}, reaches: []string{"admin.project.list"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ask := func(held, workspace string) error {
+				_, err := v.Authorize(t.Context(), w.token(func(c *jose.Claims) { c.Scope = held }), c.guard, workspace)
+				return err
+			}
+			for _, held := range c.met {
+				require.NoError(t, ask(held, "team-a"), held)
+				if !slices.Contains(c.reaches, held) {
+					require.ErrorIs(t, ask(held, "team-b"), bearer.ErrNotFound, held)
+				}
+			}
+			for _, held := range c.reaches {
+				require.NoError(t, ask(held, "team-a"), held)
+				require.NoError(t, ask(held, "team-b"), held)
+			}
+			for _, held := range c.unmet {
+				for _, workspace := range []string{"team-a", "team-b"} {
+					require.ErrorIs(t, ask(held, workspace), bearer.ErrForbidden, held)
+				}
+				answer := newRoute("GET /{$}", c.guard.AnyWorkspace()).get("/", "Bearer "+w.token(func(c *jose.Claims) { c.Scope = held }))
+				require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="`+c.hint+`"`)
+			}
+		})
+	}
+}
+
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
-	base := w.verifier().Require("project.list")
-	_ = base.Or("project.save")
-	route := newRoute("GET /{$}", base.AnyWorkspace())
-	answer := route.get("/", "Bearer "+w.token(func(c *jose.Claims) { c.Scope = "project.save" }))
-	require.Equal(t, 403, answer.Code, "Or returns another guard")
+	v := w.verifier()
+	base := v.Require("project.list").Or("keys.list")
+	saving, admin := base.Or("project.save"), base.Or("admin.project.list")
+	for _, c := range []struct {
+		name  string
+		guard bearer.Guard
+		held  string
+		want  error
+	}{
+		{"what Or was called on", base, "project.save", bearer.ErrForbidden},
+		{"what it returned", saving, "project.save", nil},
+		{"another that it returned", admin, "project.save", bearer.ErrForbidden},
+		{"the first, by what the second adds", saving, "admin.project.list", bearer.ErrForbidden},
+		{"the second", admin, "admin.project.list", nil},
+	} {
+		_, err := v.Authorize(t.Context(), w.token(func(claims *jose.Claims) { claims.Scope = c.held }), c.guard, "team-a")
+		require.ErrorIs(t, err, c.want, c.name)
+	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-// Defaults and bounds of an IntrospectionConfig.
+// Defaults and bounds of an IntrospectorConfig.
 const (
 	DefaultCacheFor = 5 * time.Second
 	MaxCacheFor     = time.Minute
@@ -51,9 +51,9 @@ func (s Secret) hidden() string {
 	return "(redacted)"
 }
 
-// IntrospectionConfig names the endpoint that an Introspector asks, and the client
+// IntrospectorConfig names the endpoint that an Introspector asks, and the client
 // that it authenticates as.
-type IntrospectionConfig struct {
+type IntrospectorConfig struct {
 	// URL is that of the issuer's introspection endpoint: https, without user
 	// name and fragment. Required. Redirects are refused.
 	URL string
@@ -126,9 +126,9 @@ var (
 	errNotTold = errors.New("bearer: introspection: the issuer did not tell whether the token was ended")
 )
 
-// Introspection checks the configuration. It makes no request and starts no
+// NewIntrospector checks the configuration. It makes no request and starts no
 // goroutine. It joins all problems into one error, each naming its field.
-func Introspection(config IntrospectionConfig) (*Introspector, error) {
+func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 	orDefault(&config.Timeout, DefaultIntrospectionTimeout)
 	orDefault(&config.CacheFor, DefaultCacheFor)
 	var problems []error

@@ -110,7 +110,7 @@ func TestIntrospectionOutages(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			issuer := newIntrospected(t)
-			w.introspecting(issuer, func(c *bearer.IntrospectionConfig) {
+			w.introspecting(issuer, func(c *bearer.IntrospectorConfig) {
 				if slow(name) {
 					c.Timeout = 150 * time.Millisecond
 				}
@@ -152,7 +152,7 @@ func TestAnOutageIsAnsweredWithinASecond(t *testing.T) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})}
-		introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+		introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 			URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b", Now: w.clock.Now, Logger: w.log.Logger(), Client: silent,
 		})
 		require.NoError(t, err)
@@ -202,8 +202,8 @@ func TestRemoteConfigurations(t *testing.T) {
 	}
 	for _, test := range urls {
 		t.Run(fmt.Sprintf("B17 %q %v", test.url, test.loopback), func(t *testing.T) {
-			_, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: test.url, InsecureLoopback: test.loopback})
-			_, err2 := bearer.Introspection(bearer.IntrospectionConfig{URL: test.url, InsecureLoopback: test.loopback, ClientID: "a", ClientSecret: "b"})
+			_, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{URL: test.url, InsecureLoopback: test.loopback})
+			_, err2 := bearer.NewIntrospector(bearer.IntrospectorConfig{URL: test.url, InsecureLoopback: test.loopback, ClientID: "a", ClientSecret: "b"})
 			if test.wrong == "" {
 				require.NoError(t, err)
 				require.NoError(t, err2)
@@ -225,15 +225,15 @@ func TestRemoteConfigurations(t *testing.T) {
 	} {
 		for _, config := range configs {
 			config.URL = good
-			_, err := bearer.RemoteKeys(config)
+			_, err := bearer.NewRemoteKeys(config)
 			require.ErrorContains(t, err, field+": ")
 		}
 	}
-	_, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: good, Refresh: 24 * time.Hour})
+	_, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{URL: good, Refresh: 24 * time.Hour})
 	require.NoError(t, err)
-	_, err = bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: good, Refresh: time.Second})
+	_, err = bearer.NewRemoteKeys(bearer.RemoteKeysConfig{URL: good, Refresh: time.Second})
 	require.NoError(t, err)
-	_, err = bearer.Introspection(bearer.IntrospectionConfig{Timeout: -1, CacheFor: time.Minute + 1, CacheEntries: 1 << 30})
+	_, err = bearer.NewIntrospector(bearer.IntrospectorConfig{Timeout: -1, CacheFor: time.Minute + 1, CacheEntries: 1 << 30})
 	for _, field := range []string{"URL", "ClientID", "ClientSecret", "Timeout", "CacheFor", "CacheEntries"} {
 		require.ErrorContains(t, err, field+": ")
 	}
@@ -246,7 +246,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		f.Add(body)
 	}
 	var body string
-	introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+	introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 		URL: "https://api.example.com/", ClientID: "a", ClientSecret: "b", CacheEntries: -1, Logger: slog.New(slog.DiscardHandler),
 		Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) { return respond(200, body) })},
 	})

@@ -74,16 +74,16 @@ func (i *introspected) fail(broken http.HandlerFunc) {
 }
 
 // introspecting makes the world's verifier ask the issuer.
-func (w *world) introspecting(i *introspected, changes ...func(*bearer.IntrospectionConfig)) *bearer.Introspector {
+func (w *world) introspecting(i *introspected, changes ...func(*bearer.IntrospectorConfig)) *bearer.Introspector {
 	w.t.Helper()
-	config := bearer.IntrospectionConfig{
+	config := bearer.IntrospectorConfig{
 		URL: i.URL, InsecureLoopback: true, ClientID: introspectorID, ClientSecret: introspectorSecret,
 		Timeout: 30 * time.Second, Now: w.clock.Now, Logger: w.log.Logger(),
 	}
 	for _, change := range changes {
 		change(&config)
 	}
-	introspector, err := bearer.Introspection(config)
+	introspector, err := bearer.NewIntrospector(config)
 	require.NoError(w.t, err)
 	w.config.Epochs = introspector
 	return introspector
@@ -128,7 +128,7 @@ func TestTheHostsClientIsLeftAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	jar.SetCookies(address, []*http.Cookie{{Name: "host", Value: "1"}})
 	client := &http.Client{Jar: jar}
-	introspector := w.introspecting(issuer, func(c *bearer.IntrospectionConfig) { c.Client = client })
+	introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.Client = client })
 	_, err = introspector.Ended(context.Background(), bearer.Token{Raw: "a.b.c"})
 	require.NoError(t, err)
 	require.Nil(t, client.CheckRedirect)
@@ -142,7 +142,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 		t.Run(fmt.Sprintf("B07 CacheFor %v", test.cacheFor), func(t *testing.T) {
 			w := newWorld(t)
 			issuer := newIntrospected(t)
-			w.introspecting(issuer, func(c *bearer.IntrospectionConfig) { c.CacheFor = test.cacheFor })
+			w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.CacheFor = test.cacheFor })
 			v := w.verifier()
 			token := w.token()
 			verify := func() error { _, err := v.Verify(context.Background(), token); return err }
@@ -161,7 +161,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			require.EqualValues(t, 2, issuer.asked.Load())
 		})
 	}
-	everyTime := func(c *bearer.IntrospectionConfig) { c.CacheFor = -1 }
+	everyTime := func(c *bearer.IntrospectorConfig) { c.CacheFor = -1 }
 	t.Run("B07 every request asks", func(t *testing.T) {
 		w := newWorld(t)
 		issuer := newIntrospected(t)
@@ -181,7 +181,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			var asked atomic.Int64
-			introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+			introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 				URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b", CacheFor: -1,
 				Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
 					if asked.Add(1) == 1 {
@@ -297,7 +297,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	answer := active
 	w := newWorld(t)
 	newIntrospector := func(entries int) *bearer.Introspector {
-		introspector, err := bearer.Introspection(bearer.IntrospectionConfig{
+		introspector, err := bearer.NewIntrospector(bearer.IntrospectorConfig{
 			URL: "https://api.example.com/introspect", ClientID: "a", ClientSecret: "b", CacheEntries: entries, Now: w.clock.Now,
 			Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
 				asked.Add(1)
@@ -351,8 +351,8 @@ func TestAnswersAreBounded(t *testing.T) {
 }
 
 func TestTheIntrospectorsSecretIsNotPrinted(t *testing.T) {
-	config := bearer.IntrospectionConfig{URL: "https://api.example.com/i", ClientID: "a", ClientSecret: introspectorSecret}
-	introspector, err := bearer.Introspection(config)
+	config := bearer.IntrospectorConfig{URL: "https://api.example.com/i", ClientID: "a", ClientSecret: introspectorSecret}
+	introspector, err := bearer.NewIntrospector(config)
 	require.NoError(t, err)
 	token := bearer.Token{KeyID: "key-1", TokenID: "token-1", Raw: "eyJraw.eyJraw.raw"}
 	type holder struct{ inner *bearer.Introspector }

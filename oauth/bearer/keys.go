@@ -21,39 +21,39 @@ type KeySet interface {
 	// Key returns the key whose id is kid. ErrUnknownKey refuses the token;
 	// any other error is an outage, answered with 503. kid is what the token
 	// says, 1 to 255 bytes of any kind.
-	Key(ctx context.Context, kid string) (Key, error)
+	Key(ctx context.Context, kid string) (PublicKey, error)
 }
 
-// Key is one key of the issuer.
-type Key struct {
+// PublicKey is one key of the issuer, which verifies signatures.
+type PublicKey struct {
 	// ID is the kid.
 	ID string
 	// Algorithm is "ES256", "RS256", "PS256", "EdDSA" or "HS256". A token is
 	// verified with the algorithm of its key, whatever it says itself.
 	Algorithm string
-	// Public is a *ecdsa.PublicKey on P-256, a *rsa.PublicKey of 2048 to 8192
+	// Key is a *ecdsa.PublicKey on P-256, a *rsa.PublicKey of 2048 to 8192
 	// bits, an ed25519.PublicKey, or for HS256 the secret as []byte. It must
 	// not change.
-	Public any
+	Key any
 }
 
 // Format implements fmt.Formatter: id and algorithm only, since an HS256 key
 // is a secret.
-func (k Key) Format(f fmt.State, _ rune) {
+func (k PublicKey) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, k.Algorithm+" key "+k.ID) //nolint:errcheck // Printf is told by f
 }
 
 // LogValue implements slog.LogValuer; see Format.
-func (k Key) LogValue() slog.Value { return slog.StringValue(k.Algorithm + " key " + k.ID) }
+func (k PublicKey) LogValue() slog.Value { return slog.StringValue(k.Algorithm + " key " + k.ID) }
 
 // MarshalText implements encoding.TextMarshaler; see Format.
-func (k Key) MarshalText() ([]byte, error) { return []byte(k.Algorithm + " key " + k.ID), nil }
+func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.Algorithm + " key " + k.ID), nil }
 
-// KeyFunc is a KeySet made of a function.
-type KeyFunc func(ctx context.Context, kid string) (Key, error)
+// KeySetFunc is a KeySet made of a function.
+type KeySetFunc func(ctx context.Context, kid string) (PublicKey, error)
 
 // Key calls f.
-func (f KeyFunc) Key(ctx context.Context, kid string) (Key, error) { return f(ctx, kid) }
+func (f KeySetFunc) Key(ctx context.Context, kid string) (PublicKey, error) { return f(ctx, kid) }
 
 // StaticKeys reads a JWK Set (RFC 7517) of at most 64 KiB and 100 keys, whose
 // contents never change. Keys of another kind or use are skipped; a set with a
@@ -76,17 +76,17 @@ func parseKeys(jwks []byte) (staticKeys, error) {
 	}
 	keys := make(staticKeys, len(parsed))
 	for _, key := range parsed {
-		keys[key.ID] = Key{ID: key.ID, Algorithm: string(key.Algorithm), Public: key.Key}
+		keys[key.ID] = PublicKey{ID: key.ID, Algorithm: string(key.Algorithm), Key: key.Key}
 	}
 	return keys, nil
 }
 
-type staticKeys map[string]Key
+type staticKeys map[string]PublicKey
 
-func (s staticKeys) Key(_ context.Context, kid string) (Key, error) {
+func (s staticKeys) Key(_ context.Context, kid string) (PublicKey, error) {
 	key, ok := s[kid]
 	if !ok {
-		return Key{}, ErrUnknownKey
+		return PublicKey{}, ErrUnknownKey
 	}
 	return key, nil
 }

@@ -15,15 +15,15 @@ import (
 
 func TestAnHMACKeyIsNotPrinted(t *testing.T) {
 	secret := strings.Repeat("s3cr3t!!", 4)
-	key := bearer.Key{ID: "k", Algorithm: "HS256", Public: []byte(secret)}
+	key := bearer.PublicKey{ID: "k", Algorithm: "HS256", Key: []byte(secret)}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("key", "key", key)
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "key", key, "in", struct{ K bearer.Key }{key})
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "key", key, "in", struct{ K bearer.PublicKey }{key})
 	encoded, err := json.Marshal(map[string]any{"key": key})
 	require.NoError(t, err)
 	texts := []string{log.String(), string(encoded)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		texts = append(texts, fmt.Sprintf(verb, key), fmt.Sprintf(verb, &key), fmt.Sprintf(verb, struct{ K bearer.Key }{key}))
+		texts = append(texts, fmt.Sprintf(verb, key), fmt.Sprintf(verb, &key), fmt.Sprintf(verb, struct{ K bearer.PublicKey }{key}))
 	}
 	for _, text := range texts {
 		require.Contains(t, text, "HS256 key k")

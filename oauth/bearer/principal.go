@@ -50,11 +50,17 @@ func (p *Principal) Claim(name string, into any) error {
 
 type principalKey struct{}
 
+// WithPrincipal returns a context in which PrincipalFrom finds the principal.
+// Guards do this; it is for who calls Authorize, and for tests of handlers.
+func WithPrincipal(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
 // PrincipalFrom returns the principal of a request that a guard let pass; ctx
 // is the request's context.
 func PrincipalFrom(ctx context.Context) (*Principal, bool) {
 	p, ok := ctx.Value(principalKey{}).(*Principal)
-	return p, ok
+	return p, ok && p != nil
 }
 
 // Token is what decides whether a token was ended before it expired.

@@ -27,7 +27,7 @@ const (
 	retryEmpty = 2 * time.Second
 )
 
-// RemoteKeysConfig says where a RemoteKeySet finds its keys. Durations of
+// RemoteKeysConfig says where a RemoteKeys finds its keys. Durations of
 // zero mean the defaults; a negative one is an error.
 type RemoteKeysConfig struct {
 	// URL is that of the issuer's JWKS document: https, without user name and
@@ -61,11 +61,11 @@ type RemoteKeysConfig struct {
 	Logger *slog.Logger
 }
 
-// RemoteKeySet is the key set that an issuer publishes at a URL, held in
+// RemoteKeys is the key set that an issuer publishes at a URL, held in
 // memory. It is fetched when the first token comes; Run keeps it fresh.
 // An answer is bounded as StaticKeys bounds a set, and one that StaticKeys
 // would refuse leaves the set as it was. It is safe for concurrent use.
-type RemoteKeySet struct {
+type RemoteKeys struct {
 	endpoint endpoint
 	refresh  time.Duration
 	cooldown time.Duration
@@ -88,10 +88,10 @@ type keyState struct {
 
 var errNoKeys = errors.New("bearer: remote keys: the issuer's keys cannot be fetched")
 
-// RemoteKeys checks the configuration and returns an empty set; it makes no
+// NewRemoteKeys checks the configuration and returns an empty set; it makes no
 // request and starts no goroutine. It joins all problems into one error, each
 // naming its field.
-func RemoteKeys(config RemoteKeysConfig) (*RemoteKeySet, error) {
+func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	orDefault(&config.Timeout, DefaultKeysTimeout)
 	orDefault(&config.Refresh, DefaultRefresh)
 	orDefault(&config.Cooldown, min(DefaultCooldown, config.Refresh))
@@ -112,7 +112,7 @@ func RemoteKeys(config RemoteKeysConfig) (*RemoteKeySet, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: remote keys: %w", err)
 	}
-	s := &RemoteKeySet{
+	s := &RemoteKeys{
 		endpoint: endpoint,
 		refresh:  config.Refresh,
 		cooldown: config.Cooldown,
@@ -144,7 +144,7 @@ func orDefault(d *time.Duration, value time.Duration) {
 //
 // The first to find the set older than Refresh starts a fetch, and waits for
 // it unless Run is running; others go on with what there is.
-func (s *RemoteKeySet) Key(ctx context.Context, kid string) (Key, error) {
+func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 	state, now := s.state.Load(), s.now()
 	key, known := s.find(state, now, kid)
 	if known && within(now, state.fetched, s.refresh) {
@@ -155,7 +155,7 @@ func (s *RemoteKeySet) Key(ctx context.Context, kid string) (Key, error) {
 		select {
 		case <-flight:
 		case <-ctx.Done():
-			return Key{}, fmt.Errorf("bearer: remote keys: wait for the issuer: %w", ctx.Err())
+			return PublicKey{}, fmt.Errorf("bearer: remote keys: wait for the issuer: %w", ctx.Err())
 		}
 	}
 	state, now = s.state.Load(), s.now()
@@ -164,9 +164,9 @@ func (s *RemoteKeySet) Key(ctx context.Context, kid string) (Key, error) {
 	case known:
 		return key, nil
 	case state.failed || !s.usable(state, now):
-		return Key{}, errNoKeys
+		return PublicKey{}, errNoKeys
 	}
-	return Key{}, ErrUnknownKey
+	return PublicKey{}, ErrUnknownKey
 }
 
 // Run fetches the set at once and whenever it is older than Refresh, so that
@@ -175,7 +175,7 @@ func (s *RemoteKeySet) Key(ctx context.Context, kid string) (Key, error) {
 // After a failure it tries again after a Cooldown. It works in the caller's
 // goroutine until ctx ends, and then returns nil; a fetch under way may take
 // its Timeout longer.
-func (s *RemoteKeySet) Run(ctx context.Context) error {
+func (s *RemoteKeys) Run(ctx context.Context) error {
 	s.running.Add(1)
 	defer s.running.Add(-1)
 	defer s.endpoint.client.CloseIdleConnections()
@@ -202,7 +202,7 @@ func (s *RemoteKeySet) Run(ctx context.Context) error {
 
 // pause is how long Run rests: never less than the shortest gap between
 // fetches, so that no clock can make it spin.
-func (s *RemoteKeySet) pause(state *keyState, now time.Time) time.Duration {
+func (s *RemoteKeys) pause(state *keyState, now time.Time) time.Duration {
 	wait := s.gap(state, now) - now.Sub(state.tried)
 	if !state.failed {
 		wait = s.refresh - now.Sub(state.fetched)
@@ -211,19 +211,19 @@ func (s *RemoteKeySet) pause(state *keyState, now time.Time) time.Duration {
 }
 
 // find returns a key that may be used now.
-func (s *RemoteKeySet) find(state *keyState, now time.Time, kid string) (Key, bool) {
+func (s *RemoteKeys) find(state *keyState, now time.Time, kid string) (PublicKey, bool) {
 	key, ok := state.keys[kid]
 	return key, ok && s.usable(state, now)
 }
 
-func (s *RemoteKeySet) usable(state *keyState, now time.Time) bool {
+func (s *RemoteKeys) usable(state *keyState, now time.Time) bool {
 	// A clock that jumped back behind the fetch ends nothing: the set is
 	// fetched again, since it does not count as within Refresh.
 	return state.keys != nil && now.Sub(state.fetched) < s.maxStale
 }
 
 // gap is the least time between two fetches.
-func (s *RemoteKeySet) gap(state *keyState, now time.Time) time.Duration {
+func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
 	if s.usable(state, now) {
 		return s.cooldown
 	}
@@ -232,7 +232,7 @@ func (s *RemoteKeySet) gap(state *keyState, now time.Time) time.Duration {
 
 // begin starts a fetch and reports mine, or returns the one under way. It
 // returns nil if the last one is too recent.
-func (s *RemoteKeySet) begin() (flight chan struct{}, mine bool) {
+func (s *RemoteKeys) begin() (flight chan struct{}, mine bool) {
 	for {
 		state, now := s.state.Load(), s.now()
 		if state.flight != nil {
@@ -251,7 +251,7 @@ func (s *RemoteKeySet) begin() (flight chan struct{}, mine bool) {
 }
 
 // fetch replaces the keys if the issuer has better ones.
-func (s *RemoteKeySet) fetch(state keyState) {
+func (s *RemoteKeys) fetch(state keyState) {
 	keys, err := s.load()
 	recovered := err == nil && state.failed
 	flight := state.flight
@@ -270,7 +270,7 @@ func (s *RemoteKeySet) fetch(state keyState) {
 	close(flight)
 }
 
-func (s *RemoteKeySet) load() (staticKeys, error) {
+func (s *RemoteKeys) load() (staticKeys, error) {
 	answer, err := s.endpoint.call(http.MethodGet, "", http.Header{
 		"Accept": {"application/jwk-set+json, application/json"},
 	})

@@ -69,7 +69,7 @@ func jwks(t testing.TB, keys ...jose.PublicKey) []byte {
 }
 
 // remote makes the world's verifier read its keys from the publisher.
-func (w *world) remote(p *publisher, changes ...func(*bearer.RemoteKeysConfig)) *bearer.RemoteKeySet {
+func (w *world) remote(p *publisher, changes ...func(*bearer.RemoteKeysConfig)) *bearer.RemoteKeys {
 	w.t.Helper()
 	config := bearer.RemoteKeysConfig{
 		URL: p.URL, InsecureLoopback: true, Client: p.Client(), Timeout: 30 * time.Second,
@@ -78,7 +78,7 @@ func (w *world) remote(p *publisher, changes ...func(*bearer.RemoteKeysConfig)) 
 	for _, change := range changes {
 		change(&config)
 	}
-	keys, err := bearer.RemoteKeys(config)
+	keys, err := bearer.NewRemoteKeys(config)
 	require.NoError(w.t, err)
 	w.config.Keys = keys
 	return keys
@@ -244,8 +244,8 @@ func respond(status int, body string) (*http.Response, error) {
 func TestRun(t *testing.T) {
 	signer := newWorld(t).signer
 	set := string(jwks(t, signer.Public()))
-	run := func(t *testing.T, issuer transport, now ...func() time.Time) (keys *bearer.RemoteKeySet, stop func()) {
-		keys, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{
+	run := func(t *testing.T, issuer transport, now ...func() time.Time) (keys *bearer.RemoteKeys, stop func()) {
+		keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 			URL: "https://api.example.com/jwks", Client: &http.Client{Transport: issuer}, Logger: slog.New(slog.DiscardHandler),
 			Now: append(now, time.Now)[0],
 		})

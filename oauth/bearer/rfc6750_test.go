@@ -218,9 +218,7 @@ func TestChallengeCannotBeSplit(t *testing.T) {
 		w.config.Realm, w.config.Permissions = "api", nil
 		v := w.verifier()
 		for _, name := range []string{`a"`, "a\r\nX: y", `a\`, "a b", ""} {
-			answer := newRoute("GET /{$}", v.Require(name).AnyWorkspace()).get("/", "Bearer "+w.token())
-			requireRefusal(t, answer, 500, "server_error")
-			require.Empty(t, answer.Header().Get("WWW-Authenticate"))
+			require.Panics(t, func() { v.Require(name) }, "%q", name)
 		}
 	})
 	t.Run("9728-02 metadata URL", func(t *testing.T) {
@@ -270,13 +268,13 @@ func TestOutages(t *testing.T) {
 	}
 	t.Run("a key set that answers with another key", func(t *testing.T) {
 		key := w.keys.keys["k1"]
-		w.keys.keys["k1"] = bearer.Key{ID: "k2", Algorithm: key.Algorithm, Public: key.Public}
+		w.keys.keys["k1"] = bearer.PublicKey{ID: "k2", Algorithm: key.Algorithm, Key: key.Key}
 		defer func() { w.keys.keys["k1"] = key }()
 		require.Equal(t, 503, route.get("/", "Bearer "+token).Code)
 	})
 	t.Run("a key set that answers with an unusable key", func(t *testing.T) {
 		key := w.keys.keys["k1"]
-		w.keys.keys["k1"] = bearer.Key{ID: "k1", Algorithm: "ES256"}
+		w.keys.keys["k1"] = bearer.PublicKey{ID: "k1", Algorithm: "ES256"}
 		defer func() { w.keys.keys["k1"] = key }()
 		require.Equal(t, 503, route.get("/", "Bearer "+token).Code)
 	})

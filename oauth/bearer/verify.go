@@ -12,39 +12,52 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Verify's errors wrap exactly one of these.
+// Why a request is refused. The names are those of gRPC's codes and of HTTP's
+// statuses.
 var (
-	// ErrInvalid: not a token of this issuer for this resource server, or one
-	// that was tampered with.
-	ErrInvalid = errors.New("bearer: invalid token")
-	// ErrExpired: the token is past its time; a new one will do.
-	ErrExpired = errors.New("bearer: expired token")
-	// ErrEnded: the token was ended before its time.
-	ErrEnded = errors.New("bearer: ended token")
+	// ErrUnauthenticated: the request brings no token that counts. Answer 401.
+	ErrUnauthenticated = errors.New("bearer: not authenticated")
+	// ErrForbidden: the token lacks a permission. Answer 403.
+	ErrForbidden = errors.New("bearer: missing permission")
+	// ErrNotFound: the workspace is not there, or the token does not reach it,
+	// which must look the same. Answer 404.
+	ErrNotFound = errors.New("bearer: no such workspace for this token")
 	// ErrUnavailable: keys or epochs could not be read, so nothing is known
 	// of the token. Answer 503.
 	ErrUnavailable = errors.New("bearer: token cannot be checked now")
 )
 
+// Kinds of ErrUnauthenticated, which they wrap.
+var (
+	// ErrInvalid: not a token of this issuer for this resource server, or one
+	// that was tampered with.
+	ErrInvalid = fmt.Errorf("%w: invalid token", ErrUnauthenticated)
+	// ErrExpired: the token is past its time; a new one will do.
+	ErrExpired = fmt.Errorf("%w: expired token", ErrUnauthenticated)
+	// ErrEnded: the token was ended before its time.
+	ErrEnded = fmt.Errorf("%w: ended token", ErrUnauthenticated)
+)
+
 // refusal is an error whose reason may be told to the caller: a fixed
 // sentence that repeats nothing of the token.
 type refusal struct {
-	kind error
-	said answer.Refusal
+	kind   error
+	said   answer.Refusal
+	scopes string // that would do
 }
 
-func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.said.Detail }
+func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.said.Description() }
 func (r *refusal) Unwrap() []error { return []error{r.kind, &r.said} }
 
 func refuse(kind error, reason string) error {
-	return &refusal{kind, answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
+	return &refusal{kind: kind, said: answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
 }
 
 func invalid(reason string) error { return refuse(ErrInvalid, reason) }
 
 // Verify checks a token after RFC 9068, section 4, and returns who presents
-// it. The errors tell an invalid token from an expired, an ended and one that
-// cannot be checked now. The text of an error repeats no part of the token.
+// it, whatever that is then allowed. The error wraps ErrInvalid, ErrExpired,
+// ErrEnded or ErrUnavailable; its text repeats no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	// A token seen before has been decoded and its signature checked. All
 	// that can have changed since is checked again: that its key is still in
@@ -180,5 +193,5 @@ func (v *Verifier) key(ctx context.Context, kid string) (jose.PublicKey, error) 
 	case key.ID != kid:
 		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: the key set answered with another key than the one asked for", ErrUnavailable)
 	}
-	return jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Public}, nil
+	return jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key}, nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/migrate"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -120,10 +121,10 @@ func TestNothingButClientCredentials(t *testing.T) {
 		h.refused(t, h.grant("grant_type", "refresh_token", "refresh_token", "r", "client_secret", ""), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("no token in a form that the token store could not tell", func(t *testing.T) {
-		client, err := gooauth2.NewClientStore(h.Keys()).GetByID(t.Context(), h.key.ID)
+		client, err := gooauth2.NewClientStore(h.APIKeys()).GetByID(t.Context(), h.key.ID)
 		require.NoError(t, err)
 		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(h.secret))
-		_, _, err = gooauth2.NewAccessGenerate(h.Keys(), h.Sign).Token(t.Context(),
+		_, _, err = gooauth2.NewAccessGenerate(h.APIKeys(), h.Sign).Token(t.Context(),
 			&oauth2.GenerateBasic{Client: client, TokenInfo: plainInfo{models.NewToken()}}, false)
 		require.ErrorIs(t, err, oautherrors.ErrServerError)
 	})
@@ -142,20 +143,20 @@ func requireNoRedirect(t *testing.T, client oauth2.ClientInfo) {
 func TestWhoseClient(t *testing.T) {
 	h := newHost(t, true)
 	t.Run("an imported client is its key's alone", func(t *testing.T) {
-		found, err := gooauth2.Clients(t.Context(), h.clients, []string{"app"}, func(oauth2.ClientInfo) (apikey.Spec, error) {
+		found, err := migrate.GoOAuth2(t.Context(), h.clients, []string{"app"}, func(oauth2.ClientInfo) (apikey.Spec, error) {
 			return apikey.Spec{Workspace: "team-b", Permissions: catalog.All()}, nil
 		})
 		require.NoError(t, err)
-		key, err := h.Keys().Import(t.Context(), admin, found.Keys[0])
+		key, err := h.APIKeys().Import(t.Context(), admin, found.Keys[0])
 		require.NoError(t, err)
 		login := h.grant("client_id", "app", "client_secret", appSecret)
 		got := h.post(t, login)
 		require.Equal(t, http.StatusOK, got.StatusCode)
 		require.Contains(t, got.Body, `"access_token":"ey`, "RFC 9068 now")
-		_, err = h.Keys().Disable(t.Context(), admin, key.ID)
+		_, err = h.APIKeys().Disable(t.Context(), admin, key.ID)
 		require.NoError(t, err)
 		h.refused(t, login, http.StatusUnauthorized, "invalid_client")
-		require.NoError(t, h.Keys().Delete(t.Context(), admin, key.ID))
+		require.NoError(t, h.APIKeys().Delete(t.Context(), admin, key.ID))
 		got = h.post(t, login)
 		require.Equal(t, http.StatusOK, got.StatusCode, "the host's again, as the documentation warns")
 		require.NotContains(t, got.Body, `"ey`)
@@ -179,7 +180,7 @@ func TestWhoseClient(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	h := newHost(t, false)
-	expired, late, err := h.Keys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+	expired, late, err := h.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
 	require.NoError(t, err)
 	h.refused(t, h.grant("scope", "root"), http.StatusBadRequest, "invalid_scope")
 	for name, denied := range map[string]*policy.Denied{
@@ -235,7 +236,7 @@ func TestOutages(t *testing.T) {
 			h.refused(t, h.grant(), http.StatusUnauthorized, "invalid_client")
 		})
 		t.Run("B19 while the token is signed"+name, func(t *testing.T) {
-			h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.Keys(), func(context.Context, *apikey.Grant) (string, error) {
+			h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.APIKeys(), func(context.Context, *apikey.Grant) (string, error) {
 				return "", store.ErrUnavailable
 			}))
 			h.refused(t, h.grant(), http.StatusServiceUnavailable, "temporarily_unavailable")

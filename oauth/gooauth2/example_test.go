@@ -29,11 +29,11 @@ func Example() {
 		return
 	}
 	manager := manage.NewDefaultManager()
-	manager.MapClientStorage(gooauth2.NewClientStore(srv.Keys()))
-	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.Keys(), srv.Sign))
+	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()))
+	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign))
 	manager.MapTokenStorage(gooauth2.TokenStore{})
 
-	key, secret, err := srv.Keys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),
 	})
 	if err != nil {

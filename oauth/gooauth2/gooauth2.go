@@ -5,8 +5,8 @@
 // The adapters serve the client_credentials grant. In a server that has
 // clients and users of its own they stand beside what is there:
 //
-//	manager.MapClientStorage(gooauth2.NewClientStore(srv.Keys()).Beside(clients))
-//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.Keys(), srv.Sign).Beside(generates.NewAccessGenerate()))
+//	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()).Beside(clients))
+//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign).Beside(generates.NewAccessGenerate()))
 //	manager.MapTokenStorage(gooauth2.TokenStore{Next: tokens})
 //	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
 //
@@ -19,7 +19,7 @@
 // # Who is who
 //
 // An id belongs to Latchkey if a key has it, and to the host otherwise, so a
-// client that was imported (see Clients) is authenticated by its key alone,
+// client that was imported (see migrate.GoOAuth2) is authenticated by its key alone,
 // and disabling the key disables the client. Take imported clients out of the
 // host's store all the same: once such a key is deleted, its id is the host's
 // again. Which of the two cannot be told during an outage of the key store;
@@ -49,7 +49,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/granted"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // ClientStore is an oauth2.ClientStore on a key service. It is safe for
@@ -92,7 +91,7 @@ func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo
 		return decided{grant}, nil
 	}
 	ours := &client{id: id, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
-	known, err := s.isKey(ctx, id)
+	known, err := s.keys.Exists(ctx, id)
 	switch {
 	case err != nil:
 		// Bare, as a server.Server compares errors and wants its own.
@@ -111,15 +110,6 @@ func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo
 		return ours, nil //nolint:nilerr // an id that nobody has
 	}
 	return theirs, nil
-}
-
-func (s *ClientStore) isKey(ctx context.Context, id string) (bool, error) {
-	// No person asks, and what is read goes no further than this.
-	_, err := s.keys.Get(ctx, apikey.OrganizationAdmin("gooauth2"), id)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // isOutage reports whether an error of the host's says outage, in go-oauth2's words or

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
@@ -60,15 +62,15 @@ func newStock(t *testing.T, changes ...func(*oauth.Config)) *stock {
 	var err error
 	s.Server, err = oauth.New(harness.Tapped(memstore.New(), func(context.Context, string) error { return s.down }, "Keys.Lookup"), config)
 	require.NoError(t, err)
-	key, secret, err := s.Keys().Create(t.Context(), admin, apikey.Spec{
+	key, secret, err := s.APIKeys().Create(t.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour)),
 	})
 	require.NoError(t, err)
 	s.key, s.secret = key, secret.Reveal()
 
 	s.manager = manage.NewDefaultManager()
-	s.manager.MapClientStorage(gooauth2.NewClientStore(s.Keys()))
-	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(s.Keys(), s.Sign))
+	s.manager.MapClientStorage(gooauth2.NewClientStore(s.APIKeys()))
+	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(s.APIKeys(), s.Sign))
 	s.manager.MapTokenStorage(gooauth2.TokenStore{})
 	web := server.NewDefaultServer(s.manager)
 	web.SetClientInfoHandler(func(r *http.Request) (string, string, error) {
@@ -174,7 +176,7 @@ func TestStockServer(t *testing.T) {
 		require.NotContains(t, got.Body, "access_token")
 	})
 	t.Run("a disabled key", func(t *testing.T) {
-		_, err := s.Keys().Disable(t.Context(), admin, s.key.ID)
+		_, err := s.APIKeys().Disable(t.Context(), admin, s.key.ID)
 		require.NoError(t, err)
 		body := s.post(t, s.grant()).Body
 		require.Contains(t, body, "invalid_client")
@@ -183,8 +185,8 @@ func TestStockServer(t *testing.T) {
 
 func TestAdapters(t *testing.T) {
 	s := newStock(t)
-	clients := gooauth2.NewClientStore(s.Keys())
-	generate := gooauth2.NewAccessGenerate(s.Keys(), s.Sign)
+	clients := gooauth2.NewClientStore(s.APIKeys())
+	generate := gooauth2.NewAccessGenerate(s.APIKeys(), s.Sign)
 
 	t.Run("every id has a client, so that nobody can probe for ids", func(t *testing.T) {
 		for _, id := range []string{s.key.ID, "nobody", ""} {
@@ -228,7 +230,7 @@ func TestAdapters(t *testing.T) {
 	})
 	t.Run("a signer that fails", func(t *testing.T) {
 		broken := errors.New("broken")
-		failing := gooauth2.NewAccessGenerate(s.Keys(), func(context.Context, *apikey.Grant) (string, error) { return "", broken })
+		failing := gooauth2.NewAccessGenerate(s.APIKeys(), func(context.Context, *apikey.Grant) (string, error) { return "", broken })
 		client, err := clients.GetByID(t.Context(), s.key.ID)
 		require.NoError(t, err)
 		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(s.secret))
@@ -251,4 +253,40 @@ func TestAdapters(t *testing.T) {
 		_, err := s.manager.LoadAccessToken(ctx, "x")
 		require.ErrorIs(t, err, oautherrors.ErrInvalidAccessToken)
 	})
+}
+
+// TestCachedStore: who an id belongs to is read where logins read.
+func TestCachedStore(t *testing.T) {
+	st, tapped := harness.NewTap()
+	cached, err := cache.New(st, cache.Config{Bound: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	srv, err := oauth.New(cached.Store(), oauth.Config{
+		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = srv.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	require.Eventually(t, cached.Vouched, time.Minute, time.Millisecond)
+	key, secret, err := srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All()})
+	require.NoError(t, err)
+
+	manager := manage.NewDefaultManager()
+	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()))
+	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign))
+	manager.MapTokenStorage(gooauth2.TokenStore{})
+	login := func() {
+		_, err := manager.GenerateAccessToken(t.Context(), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
+			ClientID: key.ID, ClientSecret: secret.Reveal(),
+		})
+		require.NoError(t, err)
+	}
+	login()
+	tapped.Take()
+	for range 10 {
+		login()
+	}
+	require.Zero(t, tapped.Take()["Keys.Lookup"])
 }

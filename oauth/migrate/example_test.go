@@ -29,8 +29,8 @@ func Example() {
 	}
 	keys, err := apikey.New(memstore.New(), apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
-		Imported:    true, // secrets that Latchkey did not make can log in
 		Logger:      slog.New(slog.DiscardHandler),
+		Options:     apikey.Options{Imported: true}, // secrets that Latchkey did not make can log in
 	})
 	if err != nil {
 		fmt.Println(err)

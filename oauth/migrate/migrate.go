@@ -3,7 +3,7 @@
 // have. It writes nothing: a reader returns what can be imported and what
 // cannot, and why, and the host imports what it wants.
 //
-//	found, err := migrate.Hydra(file, mapping)
+//	found, err := migrate.Hydra(file, mapping) // or Keycloak, or GoOAuth2
 //	for _, client := range found.Keys {
 //		_, err := keys.Import(ctx, admin, client)
 //	}
@@ -11,8 +11,6 @@
 // Only clients that log in with a secret of their own (client_credentials) can
 // become keys. Config.Imported must be set for keys to log in with secrets
 // that Latchkey did not make.
-//
-// Clients of a go-oauth2 store are read by package gooauth2.
 //
 // # A table of your own
 //

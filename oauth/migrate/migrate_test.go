@@ -75,7 +75,7 @@ func skipped(r migrate.Result) map[string]string {
 func login(t *testing.T, found migrate.Result) func(id, secret string) error {
 	t.Helper()
 	keys, err := apikey.New(memstore.New(), apikey.Config{
-		Permissions: catalog, Imported: true, Logger: slog.New(slog.DiscardHandler),
+		Permissions: catalog, Options: apikey.Options{Imported: true}, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
 	})
 	require.NoError(t, err)

@@ -27,7 +27,7 @@ func TestClient(t *testing.T) {
 	auth := oauthtest.New(t, "project.list")
 	auth.Mount(auth.Server().Require("project.list").AnyWorkspace()(echo))
 	admin := apikey.OrganizationAdmin("ada")
-	logins := func() int64 { return auth.Server().Keys().Stats().Logins }
+	logins := func() int64 { return auth.Server().APIKeys().Stats().Logins }
 	post := func(t *testing.T, client *http.Client) (int, string) {
 		t.Helper()
 		answer, err := client.Post(auth.URL+"/x", "text/plain", strings.NewReader("sent"))
@@ -67,14 +67,14 @@ func TestClient(t *testing.T) {
 		id, secret := auth.Key(t, "team-a", "project.list")
 		client := auth.ClientOf(id, secret)
 		post(t, client)
-		_, err := auth.Server().Keys().Disable(t.Context(), admin, id)
+		_, err := auth.Server().APIKeys().Disable(t.Context(), admin, id)
 		require.NoError(t, err)
 		status, _ = post(t, client)
 		require.Equal(t, http.StatusUnauthorized, status)
 	})
 	t.Run("a refused login is an error", func(t *testing.T) {
 		id, secret := auth.Key(t, "team-a", "project.list")
-		_, err := auth.Server().Keys().Disable(t.Context(), admin, id)
+		_, err := auth.Server().APIKeys().Disable(t.Context(), admin, id)
 		require.NoError(t, err)
 		_, err = auth.ClientOf(id, secret).Post(auth.URL+"/x", "text/plain", strings.NewReader("sent"))
 		require.ErrorContains(t, err, "oauthtest: log in: the server refused the login: 401")

@@ -27,10 +27,10 @@ func NewAPI(srv *oauth.Server) http.Handler {
 		fmt.Fprintf(w, "the projects of %s", p.Workspace)
 	})
 	mux.Handle("GET /workspaces/{workspace}/projects",
-		srv.Require("project.list").Or("admin.project.list").In("workspace")(list))
+		srv.Require("project.list").Or("admin.project.list").InPath("workspace")(list))
 	remove := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.Handle("DELETE /workspaces/{workspace}/projects/{project}",
-		srv.Require().In("workspace")(remove)) // a fault: the guard asks for no permission
+		srv.Require().InPath("workspace")(remove)) // a fault: the guard asks for no permission
 	return mux
 }
 
@@ -119,7 +119,7 @@ func ExampleServer_Client() {
 			}
 			auth.Clock.Advance(time.Hour)
 		}
-		if logins := auth.Server().Keys().Stats().Logins; logins != 3 {
+		if logins := auth.Server().APIKeys().Stats().Logins; logins != 3 {
 			t.Errorf("%d logins", logins)
 		}
 	}
@@ -198,7 +198,7 @@ func ExampleNewWith() {
 		auth.Key(t, "team-a")
 		auth.Key(t, "team-a")
 
-		_, _, err := auth.Server().Keys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "third"})
+		_, _, err := auth.Server().APIKeys().Create(t.Context(), apikey.OrganizationAdmin("ada"), apikey.Spec{Workspace: "team-a", Name: "third"})
 		if denied, ok := policy.AsDenied(err); !ok || denied.Rule != "max_keys" {
 			t.Errorf("got %v", err)
 		}

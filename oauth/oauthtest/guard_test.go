@@ -19,7 +19,7 @@ var projects = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _
 
 // guarded is a route as it should be.
 func guarded(auth *oauthtest.Server) http.Handler {
-	return auth.Server().Require("project.list").In("workspace")(projects)
+	return auth.Server().Require("project.list").InPath("workspace")(projects)
 }
 
 // but is a guarded route with a fault: where the right answer is as given, it
@@ -60,7 +60,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 	const lacks = "a token without project.list (it holds admin.project.list, billing.read, project.read)"
 	require := func(permissions ...string) func(auth *oauthtest.Server) http.Handler {
 		return func(auth *oauthtest.Server) http.Handler {
-			return auth.Server().Require(permissions...).In("workspace")(projects)
+			return auth.Server().Require(permissions...).InPath("workspace")(projects)
 		}
 	}
 	for _, c := range []struct {
@@ -121,24 +121,27 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			finds: []string{"let in a token without project.read (it holds project.list, admin.project.list, billing.read): 200"}},
 		{name: "any of two instead of both", need: []string{"project.list", "project.read"},
 			api: func(auth *oauthtest.Server) http.Handler {
-				return auth.Server().Require("project.list").Or("project.read").In("workspace")(projects)
+				return auth.Server().Require("project.list").Or("project.read").InPath("workspace")(projects)
 			},
 			finds: []string{"let in a token without project.list", "let in a token without project.read"}},
 		{name: "an alternative too many", api: func(auth *oauthtest.Server) http.Handler {
-			return auth.Server().Require("project.list").Or("billing.read").In("workspace")(projects)
+			return auth.Server().Require("project.list").Or("billing.read").InPath("workspace")(projects)
 		}, finds: []string{"let in " + lacks}},
 		{name: "an alternative too few", or: [][]string{{"billing.read"}}, api: guarded,
 			finds: []string{"refused a good token, with 403 (it holds billing.read in workspace team-a)"}},
 		{name: "an alternative by half", or: [][]string{{"billing.read", "project.read"}}, api: func(auth *oauthtest.Server) http.Handler {
-			return auth.Server().Require("project.list").Or("billing.read").In("workspace")(projects)
+			return auth.Server().Require("project.list").Or("billing.read").InPath("workspace")(projects)
 		}, finds: []string{"let in a token without project.read (it holds billing.read, admin.project.list)"}},
 		{name: "workspace", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").AnyWorkspace()(projects)
 		}, finds: []string{"let in a token of another workspace: 200 instead of 404"}},
 		{name: "another path value", api: func(auth *oauthtest.Server) http.Handler {
-			return auth.Server().Require("project.list").In("team")(projects)
+			return auth.Server().Require("project.list").InPath("team")(projects)
 		}, finds: []string{"refused a good token, with 404"}},
-		{name: "misspelt", api: require("project.lsit"), finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
+		{name: "misspelt", api: func(auth *oauthtest.Server) http.Handler {
+			// As of a map of guards by route, in which the route's name is misspelt.
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
+		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
 		{name: "ended", api: but(said("was ended"), projects), finds: []string{"let in a token whose key was disabled"}},
 		{name: "who was let in once is let in again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
@@ -209,19 +212,21 @@ func TestCheckGuardPassesRightGuards(t *testing.T) {
 		{"one permission", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}}, guarded},
 		{"two permissions", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list", "project.read"}},
 			func(auth *oauthtest.Server) http.Handler {
-				return auth.Server().Require("project.list", "project.read").In("workspace")(projects)
+				return auth.Server().Require("project.list", "project.read").InPath("workspace")(projects)
 			}},
 		{"alternatives, one of which reaches every workspace",
 			oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}, Or: [][]string{{"admin.project.list"}, {"project.list", "project.read"}}},
 			func(auth *oauthtest.Server) http.Handler {
-				return auth.Server().Require("project.list").Or("admin.project.list").Or("project.list", "project.read").In("workspace")(projects)
+				return auth.Server().Require("project.list").Or("admin.project.list").Or("project.list", "project.read").InPath("workspace")(projects)
 			}},
 		{"only what reaches every workspace", oauthtest.Route{Workspace: "team-a", Permissions: []string{"admin.project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
-				return auth.Server().Require("admin.project.list").In("workspace")(projects)
+				return auth.Server().Require("admin.project.list").InPath("workspace")(projects)
 			}},
 		{"no permission", oauthtest.Route{Workspace: "team-a"},
-			func(auth *oauthtest.Server) http.Handler { return auth.Server().Require().In("workspace")(projects) }},
+			func(auth *oauthtest.Server) http.Handler {
+				return auth.Server().Require().InPath("workspace")(projects)
+			}},
 		{"no workspace", oauthtest.Route{Permissions: []string{"project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").AnyWorkspace()(projects)
@@ -233,7 +238,7 @@ func TestCheckGuardPassesRightGuards(t *testing.T) {
 			but(said("was ended"), projects)},
 		{"an empty answer", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
-				return auth.Server().Require("project.list").In("workspace")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				return auth.Server().Require("project.list").InPath("workspace")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -256,7 +261,7 @@ func TestCheckGuardSendsTheRequest(t *testing.T) {
 	route := oauthtest.Route{Request: post, Workspace: "team-a", Permissions: []string{"project.list"}, Or: [][]string{{"admin.project.list"}}}
 	for range 2 { // a Route can be used again
 		checkFindings(t, nil, route, func(auth *oauthtest.Server) http.Handler {
-			return auth.Server().Require("project.list").Or("admin.project.list").In("workspace")(record)
+			return auth.Server().Require("project.list").Or("admin.project.list").InPath("workspace")(record)
 		})
 	}
 	require.Equal(t, slices.Repeat([]string{`POST application/json {"name":"website"}`}, 4), bodies, "once for each alternative and run")
@@ -273,7 +278,7 @@ func TestCheckGuardLargeCatalog(t *testing.T) {
 	}
 	n := play(func(tb testing.TB) {
 		auth := oauthtest.New(tb, names...)
-		last := auth.Server().Keys().Catalog().All().Names()[400]
+		last := auth.Server().APIKeys().Catalog().All().Names()[400]
 		auth.CheckGuard(tb, auth.Server().Require("project.list").Or(last).AnyWorkspace()(projects), oauthtest.Route{
 			Request: httptest.NewRequest(http.MethodGet, "/", nil), Permissions: []string{"project.list"},
 		})

@@ -119,8 +119,8 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	if cfg.LoginTimeout == 0 {
 		cfg.LoginTimeout = time.Minute
 	}
-	if len(cfg.Keys.Peppers) == 0 {
-		cfg.Keys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
+	if len(cfg.APIKeys.Peppers) == 0 {
+		cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
 	}
 	// A sealed ring belongs to one issuer; the servers of bad tokens are others.
 	cfg.SealKeys, cfg.SigningAlgorithm = nil, ""
@@ -131,8 +131,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 		}
 		cfg.Signers = []oauth.SigningKey{{ID: "oauthtest", Key: key}}
 	}
-	mux := http.NewServeMux()
-	s.web = httptest.NewUnstartedServer(mux)
+	s.web = httptest.NewUnstartedServer(nil)
 	s.web.Config.ErrorLog = slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError)
 	t.Cleanup(s.web.Close)
 	if cfg.Issuer == "" {
@@ -153,16 +152,13 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	if s.plain, err = s.variant(func(*oauth.Config) {}); err != nil {
 		t.Fatalf("oauthtest: %v", err)
 	}
-	for pattern, handler := range s.server.Routes() {
-		mux.Handle(pattern, handler)
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	s.web.Config.Handler = s.server.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if mounted := s.mounted.Load(); mounted != nil {
 			(*mounted).ServeHTTP(w, r)
 			return
 		}
 		http.Error(w, "oauthtest: nothing is mounted here; see Server.Mount", http.StatusNotFound)
-	})
+	}))
 	if cfg.RequireTLS {
 		s.web.StartTLS()
 	} else {
@@ -180,7 +176,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
 	cfg.Policy = nil
-	cfg.Keys.Workspaces, cfg.Keys.Observer, cfg.Keys.Defaults.Rules = nil, nil, store.Rules{}
+	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.Defaults.Rules = nil, nil, store.Rules{}
 	change(&cfg)
 	return oauth.New(s.store, cfg)
 }
@@ -220,7 +216,7 @@ func (s *Server) Mount(handler http.Handler) {
 // Key makes a key that never expires and returns its id (the client_id) and
 // its secret. Permissions may hold wildcards. The host's rules are not asked,
 // so that a test of a handler does not depend on them; a test of the rules
-// calls Server().Keys().Create.
+// calls Server().APIKeys().Create.
 func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
 	t.Helper()
 	id, secret, err := s.key(t.Context(), workspace, permissions)
@@ -235,7 +231,7 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 	if err != nil {
 		return "", "", fmt.Errorf("permissions %q: %w", permissions, err)
 	}
-	key, made, err := s.plain.Keys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
+	key, made, err := s.plain.APIKeys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
 	var unknown *scope.UnknownError
 	if errors.As(err, &unknown) {
 		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", strings.Join(unknown.Names, ", "))

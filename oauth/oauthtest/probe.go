@@ -69,7 +69,7 @@ func (p *probe) lacking(ctx context.Context) error {
 	for _, alternative := range p.alternatives {
 		asked = asked.Union(alternative)
 	}
-	others := portions(p.server.server.Keys().Catalog().All().Minus(asked).Names())
+	others := portions(p.server.server.APIKeys().Catalog().All().Minus(asked).Names())
 	for _, alternative := range p.alternatives {
 		for _, name := range alternative.Names() {
 			missing, err := scope.Of(name)

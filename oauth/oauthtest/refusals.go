@@ -28,7 +28,7 @@ func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) 
 }
 
 func (s *Server) expired(ctx context.Context, workspace string, permissions []string) (string, error) {
-	lifetime := s.cfg.Keys.TokenLifetime
+	lifetime := s.cfg.APIKeys.TokenLifetime
 	if lifetime == 0 {
 		lifetime = apikey.DefaultTokenLifetime
 	}
@@ -111,7 +111,7 @@ func (s *Server) ended(ctx context.Context, workspace string, permissions []stri
 // disable goes through the host's own service, which is the one that tells of
 // the end.
 func (s *Server) disable(ctx context.Context, id string) error {
-	_, err := s.server.Keys().Disable(ctx, operator(), id)
+	_, err := s.server.APIKeys().Disable(ctx, operator(), id)
 	return err
 }
 
@@ -132,7 +132,7 @@ func (s *Server) missingPermission(ctx context.Context, workspace string, permis
 	if err != nil {
 		return "", err
 	}
-	catalog := s.server.Keys().Catalog()
+	catalog := s.server.APIKeys().Catalog()
 	rest := catalog.All().Minus(catalog.Admin()).Minus(lacking)
 	token, _, err := s.token(ctx, s.plain, workspace, rest.Names())
 	return token, err
@@ -190,13 +190,13 @@ func (s *Server) known(permissions []string) (scope.Set, error) {
 	if err != nil {
 		return scope.Set{}, fmt.Errorf("permissions %q: %w", permissions, err)
 	}
-	return set, s.server.Keys().Catalog().Check(set)
+	return set, s.server.APIKeys().Catalog().Check(set)
 }
 
 // reachesAll reports whether a guard that asks for these permissions lets a
 // token of any workspace pass.
 func (s *Server) reachesAll(held scope.Set) bool {
-	return held.Len() > 0 && s.server.Keys().Catalog().Admin().ContainsAll(held)
+	return held.Len() > 0 && s.server.APIKeys().Catalog().Admin().ContainsAll(held)
 }
 
 // lookalike makes a signing key that cannot be told from that of the token but

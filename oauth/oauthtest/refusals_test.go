@@ -36,14 +36,14 @@ func TestRefusals(t *testing.T) {
 		{"SealKeys", oauth.Config{SealKeys: []oauth.SealKey{{Version: 1, Key: []byte("0123456789abcdef0123456789abcdef")}}}},
 		{"an issuer, an audience, leeway, a long life", oauth.Config{
 			Issuer: "https://api.example.com", Audience: []string{"projects", "billing"},
-			Leeway: time.Minute, Keys: apikey.Config{TokenLifetime: 8 * time.Hour},
+			Leeway: time.Minute, APIKeys: apikey.Options{TokenLifetime: 8 * time.Hour},
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.cfg.Permissions = catalog
 			auth := oauthtest.NewWith(t, c.cfg)
 			mux := http.NewServeMux()
-			mux.Handle("/{workspace}", auth.Server().Require("project.list").In("workspace")(projects))
+			mux.Handle("/{workspace}", auth.Server().Require("project.list").InPath("workspace")(projects))
 			for _, refusal := range []struct {
 				name   string
 				token  func(testing.TB, string, ...string) string

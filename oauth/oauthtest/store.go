@@ -80,9 +80,12 @@ func newScene(ctx context.Context, st store.Store, workspace string) (*scene, er
 	for i := range s.replicas {
 		var err error
 		if s.replicas[i], err = apikey.New(st, apikey.Config{
-			Permissions: catalog, Management: apikey.Management{Save: "keys.save"},
-			Peppers: []apikey.Pepper{{Version: 1, Key: make32("pepper of oauthtest.CheckStore")}},
-			Logger:  slog.New(slog.DiscardHandler),
+			Permissions: catalog,
+			Logger:      slog.New(slog.DiscardHandler),
+			Options: apikey.Options{
+				Management: apikey.Management{Save: "keys.save"},
+				Peppers:    []apikey.Pepper{{Version: 1, Key: make32("pepper of oauthtest.CheckStore")}},
+			},
 		}); err != nil {
 			return nil, err
 		}
@@ -195,7 +198,7 @@ func (s *scene) drop(key store.Key) {
 
 // members makes keys as a person.
 func members(s *scene) func(context.Context) error {
-	actor := apikey.Member("olga", apikey.Owner, s.workspace)
+	actor := apikey.Owner("olga", s.workspace)
 	return func(ctx context.Context) error {
 		_, err := s.make(ctx, actor)
 		return err

@@ -138,7 +138,7 @@ func listRules() []rule {
 		},
 		{
 			name: "what an actor made",
-			why:  "MadeBy keeps the keys that an actor created, in whatever role, and those that hold a secret which it created, as long as they hold it.",
+			why:  "MadeBy keeps the keys that an actor created, whatever its kind, and those that hold a secret which it created, as long as they hold it.",
 			run: func(t tester, s store.Store) {
 				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "maker"}
 				of := func(id string, maker store.ActorRef, secrets ...store.ActorRef) store.Key {

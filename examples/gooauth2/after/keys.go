@@ -29,7 +29,7 @@ func NewKeys(issuer string) (*oauth.Server, error) {
 		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
 		Permissions:      catalog,
 		Policy:           policy.All(policy.MaxKeys(10), policy.MaxLifetime(90*24*time.Hour)),
-		Keys:             apikey.Config{Imported: true}, // clients from before keep their secrets
+		APIKeys:          apikey.Options{Imported: true}, // clients from before keep their secrets
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 }

@@ -18,8 +18,8 @@ import (
 // New returns the service's routes.
 func New(clients host.Clients, tokens *host.Tokens, keys *oauth.Server) http.Handler {
 	manager := manage.NewDefaultManager()
-	manager.MapClientStorage(gooauth2.NewClientStore(keys.Keys()).Beside(clients))
-	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys.Keys(), keys.Sign).Beside(generates.NewAccessGenerate()))
+	manager.MapClientStorage(gooauth2.NewClientStore(keys.APIKeys()).Beside(clients))
+	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys.APIKeys(), keys.Sign).Beside(generates.NewAccessGenerate()))
 	manager.MapTokenStorage(gooauth2.TokenStore{Next: tokens})
 
 	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
@@ -46,6 +46,6 @@ func New(clients host.Clients, tokens *host.Tokens, keys *oauth.Server) http.Han
 		host.Reply(w, map[string]string{"user": token.GetUserID()})
 	})
 	mux.Handle("GET /.well-known/jwks.json", keys.JWKS())
-	mux.Handle("GET /workspaces/{workspace}/projects", keys.Require("project.list").In("workspace")(http.HandlerFunc(projects)))
+	mux.Handle("GET /workspaces/{workspace}/projects", keys.Require("project.list").InPath("workspace")(http.HandlerFunc(projects)))
 	return mux
 }

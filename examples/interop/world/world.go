@@ -119,7 +119,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 	if err != nil {
 		return nil, err
 	}
-	keys := server.Keys()
+	keys := server.APIKeys()
 	permissions, err := scope.Of("project.list", "project.read")
 	if err != nil {
 		return nil, err
@@ -168,9 +168,9 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 		mux.Handle(pattern, handler)
 	}
 	mux.Handle("GET /workspaces/{workspace}/projects",
-		server.Require("project.list").In("workspace")(http.HandlerFunc(whoAmI)))
+		server.Require("project.list").InPath("workspace")(http.HandlerFunc(whoAmI)))
 	mux.Handle("GET /workspaces/{workspace}/invoices",
-		server.Require("billing.read").In("workspace")(http.HandlerFunc(whoAmI)))
+		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(whoAmI)))
 	return &World{
 		web: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
 		Facts: Facts{

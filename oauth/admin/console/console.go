@@ -5,7 +5,7 @@
 // of its own: whatever it does, the service decides whether this person may.
 // The host says who sits at the browser, by its own sessions:
 //
-//	pages, err := console.New(srv.Keys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
+//	pages, err := console.New(srv.APIKeys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
 //	mux.Handle("/console/", http.StripPrefix("/console", pages))
 //
 // To try it before there are sessions, set Config.InsecureSignIn instead.

@@ -28,7 +28,7 @@ func Example() {
 	pages, err := console.New(keys, console.Config{
 		// In production: whoever the session of the request belongs to.
 		Authorize: func(*http.Request) (console.Person, error) {
-			return console.Person{Actor: apikey.Member("olga", apikey.Owner, "team-a"), Name: "Olga", Workspaces: []string{"team-a"}}, nil
+			return console.Person{Actor: apikey.Owner("olga", "team-a"), Name: "Olga", Workspaces: []string{"team-a"}}, nil
 		},
 		Key: []byte("in production: 32 random bytes or more"),
 	})

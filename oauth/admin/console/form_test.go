@@ -17,7 +17,7 @@ import (
 // others may do what Ada may: only whose form it is keeps theirs apart.
 var others = map[string]console.Person{
 	"another administrator":     {Actor: apikey.OrganizationAdmin("alan")},
-	"an owner of the same name": {Actor: apikey.Member("ada", apikey.Owner, "team-a")},
+	"an owner of the same name": {Actor: apikey.Owner("ada", "team-a")},
 }
 
 func TestFormsAreOfOnePerson(t *testing.T) {

@@ -68,7 +68,7 @@ func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *co
 	r := &rig{t: t, clock: harness.ClockAt(noon), log: &harness.Recorder{}, store: memstore.New()}
 	log := r.log.Logger()
 	t.Cleanup(func() { r.log.Search(t) })
-	keys := apikey.Config{Permissions: harness.Catalog, Now: r.clock.Now, Logger: log, Peppers: []apikey.Pepper{harness.Pepper()}}
+	keys := apikey.Config{Permissions: harness.Catalog, Now: r.clock.Now, Logger: log, Options: apikey.Options{Peppers: []apikey.Pepper{harness.Pepper()}}}
 	config := console.Config{Authorize: authorize, Key: formKey, LoginURL: "https://api.example.com/api/login", SignOut: "/out", Timeout: time.Minute, Logger: log}
 	for _, change := range changes {
 		change(&r.store, &keys, &config)

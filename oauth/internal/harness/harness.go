@@ -42,11 +42,11 @@ var Management = apikey.Management{
 // The people of the tests.
 var (
 	Ada   = apikey.OrganizationAdmin("ada")
-	Olga  = apikey.Member("olga", apikey.Owner, "team-a")
-	Max   = apikey.Member("max", apikey.Manager, "team-a")
-	Bert  = apikey.Member("bert", apikey.Owner, "team-b")
-	Lena  = apikey.Member("lena", apikey.Owner, "team-a").Granting(scope.MustParse("project.list"))
-	Guest = apikey.Member("guest", "visitor", "team-a")
+	Olga  = apikey.Owner("olga", "team-a")
+	Max   = apikey.Owner("max", "team-a")
+	Bert  = apikey.Owner("bert", "team-b")
+	Lena  = apikey.Owner("lena", "team-a").Granting(scope.MustParse("project.list"))
+	Guest = apikey.Owner("guest") // of no workspace
 )
 
 // RSAKey is shared: making one takes longer than most tests.

@@ -90,7 +90,7 @@ type Ring struct {
 // keySet is what the ring holds at one time. It never changes.
 type keySet struct {
 	keys   []key // by the time at which they begin to sign
-	verify map[string]bearer.Key
+	verify map[string]bearer.PublicKey
 	jwks   []byte
 }
 
@@ -156,7 +156,7 @@ func (r *Ring) JWKS(ctx context.Context) []byte { return r.latest(ctx).jwks }
 
 // Key implements bearer.KeySet. A key that is not known may be one that another
 // replica has just made, so Key reads the store again, but not at every call.
-func (r *Ring) Key(ctx context.Context, kid string) (bearer.Key, error) {
+func (r *Ring) Key(ctx context.Context, kid string) (bearer.PublicKey, error) {
 	k, known := r.current.Load().verify[kid]
 	if !known && r.shared {
 		err := r.readOnce(ctx)
@@ -269,11 +269,11 @@ func (r *Ring) open(records []store.SigningKey) error {
 
 // publish makes keys the ones that sign, verify and are published.
 func (r *Ring) publish(keys []key) error {
-	set := &keySet{keys: keys, verify: make(map[string]bearer.Key, len(keys))}
+	set := &keySet{keys: keys, verify: make(map[string]bearer.PublicKey, len(keys))}
 	public := make([]jose.PublicKey, len(keys))
 	for i, k := range keys {
 		p := k.signer.Public()
-		public[i], set.verify[p.ID] = p, bearer.Key{ID: p.ID, Algorithm: string(p.Algorithm), Public: p.Key}
+		public[i], set.verify[p.ID] = p, bearer.PublicKey{ID: p.ID, Algorithm: string(p.Algorithm), Key: p.Key}
 	}
 	var err error
 	if set.jwks, err = jose.MarshalKeySet(public); err != nil {

@@ -62,7 +62,7 @@ func newHost(t *testing.T, name string, r *rig, wrap func(store.Store) store.Sto
 	for pattern, handler := range srv.Routes() {
 		h.mux.Handle(pattern, handler)
 	}
-	h.mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").In("workspace")(http.NotFoundHandler()))
+	h.mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(http.NotFoundHandler()))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = srv.Run(ctx) })
@@ -83,7 +83,7 @@ func newHost(t *testing.T, name string, r *rig, wrap func(store.Store) store.Sto
 func (h *host) create(ctx context.Context, workspace string) (id, secret string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	key, s, err := h.srv.Keys().Create(ctx, admin, apikey.Spec{Workspace: workspace, Name: "ci", Permissions: scope.MustParse("project.list")})
+	key, s, err := h.srv.APIKeys().Create(ctx, admin, apikey.Spec{Workspace: workspace, Name: "ci", Permissions: scope.MustParse("project.list")})
 	if err != nil {
 		return "", "", err
 	}

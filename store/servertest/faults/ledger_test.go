@@ -74,7 +74,7 @@ func (l *ledger) check(t *testing.T, workspace string) {
 		}
 	}
 	for workspace, acknowledged := range l.made {
-		page, err := l.hosts[0].srv.Keys().List(t.Context(), admin, store.KeyQuery{Workspace: workspace})
+		page, err := l.hosts[0].srv.APIKeys().List(t.Context(), admin, store.KeyQuery{Workspace: workspace})
 		require.NoError(t, err)
 		var there []string
 		for _, k := range page.Keys {
@@ -85,7 +85,7 @@ func (l *ledger) check(t *testing.T, workspace string) {
 			require.True(t, slices.Contains(there, id), "a key of %s that was acknowledged is lost", workspace)
 		}
 	}
-	page, err := l.hosts[0].srv.Keys().List(t.Context(), admin, store.KeyQuery{Workspace: workspace})
+	page, err := l.hosts[0].srv.APIKeys().List(t.Context(), admin, store.KeyQuery{Workspace: workspace})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, maxKeys, "the limit of %s", workspace)
 }

@@ -60,13 +60,13 @@ func (h *host) control() http.Handler {
 		return true, nil
 	})
 	on("create", func(ctx context.Context, o order) (any, error) {
-		key, secret, err := h.Keys().Create(ctx, administrator, apikey.Spec{
+		key, secret, err := h.APIKeys().Create(ctx, administrator, apikey.Spec{
 			Workspace: o.Workspace, Name: "ci", Permissions: scope.MustParse("project.list project.read"),
 		})
 		return made{o.Workspace, key.ID, secret.Reveal()}, err
 	})
 	for name, change := range changes {
-		on(name, func(ctx context.Context, o order) (any, error) { return true, change(ctx, h.Keys(), o) })
+		on(name, func(ctx context.Context, o order) (any, error) { return true, change(ctx, h.APIKeys(), o) })
 	}
 	on("spend", func(ctx context.Context, o order) (any, error) {
 		return counted(o, func(i int) (bool, error) {

@@ -130,7 +130,7 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 	config := oauth.Config{
 		Issuer: "https://fleet.example", Permissions: catalog, RotateEvery: s.RotateEvery,
 		SealKeys: []oauth.SealKey{{Version: 1, Key: []byte("0123456789abcdef0123456789abcdef")}},
-		Keys: apikey.Config{
+		APIKeys: apikey.Options{
 			TokenLifetime: s.TokenLifetime,
 			Peppers:       []apikey.Pepper{{Version: 1, Key: []byte("fedcba9876543210fedcba9876543210")}},
 		},
@@ -138,12 +138,9 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.LoginsPerHour > 0 {
-		config.Policy, err = policy.RateLimit(policy.RateLimitConfig{
+		config.Policy = policy.RateLimit(policy.RateLimitConfig{
 			Limit: s.LoginsPerHour, Per: time.Hour, Limiter: cached.Limiter, Timeout: 20 * time.Second,
 		})
-		if err != nil {
-			return nil, nil, err
-		}
 		config.LoginTimeout = 30 * time.Second
 	}
 	h.Server, err = oauth.New(cached, config)
@@ -161,7 +158,7 @@ func (h *host) public() http.Handler {
 	for pattern, handler := range h.Routes() {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle("GET /workspaces/{workspace}/projects", h.Require("project.list").In("workspace")(
+	mux.Handle("GET /workspaces/{workspace}/projects", h.Require("project.list").InPath("workspace")(
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })))
 	return mux
 }

@@ -86,16 +86,16 @@ func (p *process) kill() {
 
 var (
 	noon  = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	owner = apikey.Member("olga", apikey.Owner, "team-a", "team-b")
+	owner = apikey.Owner("olga", "team-a", "team-b")
 )
 
 // config is that of every process.
 func config(now time.Time) apikey.Config {
 	return apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
-		Peppers:     []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}},
 		Now:         func() time.Time { return now },
 		Logger:      slog.New(slog.DiscardHandler),
+		Options:     apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("pepper "), 5)}}},
 	}
 }
 

@@ -46,13 +46,13 @@ func newLogins(t *testing.T, st, keep store.Store, keys int) *logins {
 		srv, err := oauth.New(st, oauth.Config{
 			Issuer: "https://api.example.com", Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: names}),
 			Logger: quiet, LoginTimeout: time.Minute, Signers: []oauth.SigningKey{{Key: private}},
-			Keys: apikey.Config{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
+			APIKeys: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
 		})
 		require.NoError(t, err)
 		return srv
 	}
 	l := &logins{handler: serve(st).Token(), header: make(http.Header), reply: make([]byte, 0, 4096)}
-	maker := serve(keep).Keys()
+	maker := serve(keep).APIKeys()
 	for i := range keys {
 		key, secret, err := maker.Create(context.Background(), apikey.OrganizationAdmin("person-1"), apikey.Spec{
 			Workspace: fmt.Sprint("login-", i%10), Name: fmt.Sprintf("deployment-%09d", i), Permissions: permissions,

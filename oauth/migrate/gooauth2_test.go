@@ -1,10 +1,9 @@
-package gooauth2_test
+package migrate_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"testing"
 
 	"github.com/go-oauth2/oauth2/v4"
@@ -13,10 +12,26 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/migrate"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
+
+// hostClients is a host's client store.
+type hostClients struct {
+	clients map[string]oauth2.ClientInfo
+	down    error
+}
+
+func (h *hostClients) GetByID(_ context.Context, id string) (oauth2.ClientInfo, error) {
+	if h.down != nil {
+		return nil, h.down
+	}
+	if client, ok := h.clients[id]; ok {
+		return client, nil
+	}
+	return nil, errors.New("not found")
+}
 
 // hashedClient is what hosts write that do not want plain secrets.
 type hashedClient struct{ models.Client }
@@ -25,14 +40,14 @@ func (c *hashedClient) VerifyPassword(secret string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(c.Secret), []byte(secret)) == nil
 }
 
-func mapping(c oauth2.ClientInfo) (apikey.Spec, error) {
+func fromGoOAuth2(c oauth2.ClientInfo) (apikey.Spec, error) {
 	if c.GetUserID() == "" {
 		return apikey.Spec{}, errors.New("nobody owns it")
 	}
 	return apikey.Spec{Workspace: c.GetUserID(), Permissions: scope.MustParse("project.list")}, nil
 }
 
-func TestClients(t *testing.T) {
+func TestGoOAuth2(t *testing.T) {
 	digest, err := bcrypt.GenerateFromPassword([]byte("hashed secret"), bcrypt.MinCost)
 	require.NoError(t, err)
 	from := &hostClients{clients: map[string]oauth2.ClientInfo{
@@ -49,13 +64,9 @@ func TestClients(t *testing.T) {
 		"nil":      nil,
 	}}
 	ids := []string{"000000", "batch", "hashed", "own", "dollars", "spa", "careless", "unowned", "alias", "nil", "gone", "batch"}
-	found, err := gooauth2.Clients(t.Context(), from, ids, mapping)
+	found, err := migrate.GoOAuth2(t.Context(), from, ids, fromGoOAuth2)
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", found, found, found), "iR2wQbZ0", "B11")
-	skipped := map[string]string{}
-	for _, s := range found.Skipped {
-		skipped[s.ID] = s.Reason
-	}
 	require.Equal(t, map[string]string{
 		"own":      "It verifies its secret in a way of its own.",
 		"spa":      "It is a public client.",
@@ -64,36 +75,33 @@ func TestClients(t *testing.T) {
 		"alias":    "The store found a client with another id.",
 		"nil":      "The store does not find it.",
 		"gone":     "The store does not find it: not found.",
-	}, skipped)
+	}, skipped(found))
 
-	h := newHost(t, false)
 	for _, spec := range found.Keys {
-		key, err := h.Keys().Import(t.Context(), admin, spec)
-		require.NoError(t, err)
-		require.Equal(t, spec.ID, key.Name)
+		require.Equal(t, spec.ID, spec.Name)
 	}
+	try := login(t, found)
 	for id, secret := range map[string]string{
 		"000000": "999999", "batch": "iR2wQbZ0eJtnJqPz7oGmHcVxSd4uKf1L", "hashed": "hashed secret", "dollars": "$2a$is plain text$",
 	} {
-		got := h.post(t, h.grant("client_id", id, "client_secret", secret))
-		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
-		h.refused(t, h.grant("client_id", id, "client_secret", secret+"x"), http.StatusUnauthorized, "invalid_client")
-		h.refused(t, h.grant("client_id", id, "client_secret", ""), http.StatusUnauthorized, "invalid_client")
+		require.NoError(t, try(id, secret), id)
+		require.ErrorIs(t, try(id, secret+"x"), apikey.ErrInvalidCredentials)
+		require.ErrorIs(t, try(id, ""), apikey.ErrInvalidCredentials)
 	}
-	h.refused(t, h.grant("client_id", "hashed", "client_secret", string(digest)), http.StatusUnauthorized, "invalid_client")
+	require.ErrorIs(t, try("hashed", string(digest)), apikey.ErrInvalidCredentials)
 
 	t.Run("an outage is an error", func(t *testing.T) {
 		from.down = store.ErrUnavailable
-		_, err := gooauth2.Clients(t.Context(), from, ids, mapping)
+		_, err := migrate.GoOAuth2(t.Context(), from, ids, fromGoOAuth2)
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		from.down = context.Canceled
-		_, err = gooauth2.Clients(t.Context(), from, ids, mapping)
+		_, err = migrate.GoOAuth2(t.Context(), from, ids, fromGoOAuth2)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 	t.Run("nothing to read from or with", func(t *testing.T) {
-		_, err := gooauth2.Clients(t.Context(), nil, ids, mapping)
+		_, err := migrate.GoOAuth2(t.Context(), nil, ids, fromGoOAuth2)
 		require.Error(t, err)
-		_, err = gooauth2.Clients(t.Context(), from, ids, nil)
+		_, err = migrate.GoOAuth2(t.Context(), from, ids, nil)
 		require.Error(t, err)
 	})
 }

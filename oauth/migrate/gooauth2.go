@@ -1,4 +1,4 @@
-package gooauth2
+package migrate
 
 import (
 	"context"
@@ -7,31 +7,32 @@ import (
 	"strings"
 
 	"github.com/go-oauth2/oauth2/v4"
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/migrate"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// Clients reads clients of a go-oauth2 store for apikey.Service.Import, so
-// that they log in with the id and the secret that they have. The store cannot
-// list, so the host names the ids. mapping says which key a client becomes;
-// without a name the key gets the id, and an error leaves the client out.
+// GoOAuth2 reads clients of a go-oauth2 store. The store cannot list, so the
+// host names the ids. mapping says which key a client becomes; without a name
+// the key gets the id, and an error leaves the client out.
 //
 // Import only clients that log in for themselves: one that sends users through
 // authorization_code stays the host's, for an imported id is no longer found
-// there (see ClientStore). Remove an imported client from the store, where its
-// secret stands in plain text.
+// there (see gooauth2.ClientStore). Remove an imported client from the store,
+// where its secret stands in plain text.
 //
 // A public client, one without a secret (go-oauth2 lets anybody in as such a
 // one) and one that is not found are skipped. A client that verifies its
 // secret itself (oauth2.ClientPasswordVerifier) is taken if GetSecret returns
 // a bcrypt, argon2id or PBKDF2 digest; any other client's secret is plain text,
-// whatever it looks like. An outage of the store is the error, as in
-// ClientStore.Beside.
-func Clients(ctx context.Context, from oauth2.ClientStore, ids []string, mapping func(oauth2.ClientInfo) (apikey.Spec, error)) (migrate.Result, error) {
-	var result migrate.Result
+// whatever it looks like. An outage of the store (store.ErrUnavailable, an
+// ended context, go-oauth2's ErrTemporarilyUnavailable and ErrServerError) is
+// the error.
+func GoOAuth2(ctx context.Context, from oauth2.ClientStore, ids []string, mapping func(oauth2.ClientInfo) (apikey.Spec, error)) (Result, error) {
+	var result Result
 	if from == nil || mapping == nil {
-		return result, errors.New("gooauth2: read clients: a store and a mapping are needed")
+		return result, errors.New("migrate: read clients: a store and a mapping are needed")
 	}
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -40,12 +41,12 @@ func Clients(ctx context.Context, from oauth2.ClientStore, ids []string, mapping
 		}
 		seen[id] = true
 		info, err := from.GetByID(ctx, id)
-		if isOutage(err) {
-			return result, fmt.Errorf("gooauth2: read clients: %w", err)
+		if outcome.IsOutage(err) || errors.Is(err, oautherrors.ErrTemporarilyUnavailable) || errors.Is(err, oautherrors.ErrServerError) {
+			return result, fmt.Errorf("migrate: read clients: %w", err)
 		}
 		spec, reason := importOf(id, info, err, mapping)
 		if reason != "" {
-			result.Skipped = append(result.Skipped, migrate.Skipped{ID: id, Reason: reason})
+			result.Skipped = append(result.Skipped, Skipped{ID: id, Reason: reason})
 			continue
 		}
 		result.Keys = append(result.Keys, spec)

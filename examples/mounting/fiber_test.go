@@ -1,0 +1,60 @@
+package mounting_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/adaptor"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+)
+
+func TestFiber(t *testing.T) { holds(t, onFiber, true) }
+
+func onFiber(srv *oauth.Server) http.Handler {
+	app := fiber.New()
+	for path, handler := range srv.Routes() {
+		app.All(path, adaptor.HTTPHandler(handler))
+	}
+	app.Get("/workspaces/:workspace/projects", fiberGuard(srv.Require("project.list")), fiberHandler)
+	app.Get("/workspaces/:workspace/invoices", fiberGuard(srv.Require("billing.read")), fiberHandler)
+	app.Get("/forgotten/:team", fiberGuard(srv.Require("project.list")), fiberHandler)
+	app.Get("/open", fiberHandler)
+	return adaptor.FiberApp(app) // for the test's server; a service calls app.Listen
+}
+
+// fiberGuard makes Fiber middleware of a guard. Fiber is built on fasthttp, so
+// the request that carries the principal is a copy: the principal is handed on
+// in Fiber's own context.
+func fiberGuard(guard bearer.Guard) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		var principal *bearer.Principal
+		err := adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if checked, ok := guard.Check(w, r, fiberParam(c, "workspace")); ok {
+				principal, _ = bearer.PrincipalFrom(checked.Context())
+			}
+		})(c)
+		if err != nil || principal == nil { // the guard has answered
+			return err
+		}
+		c.SetContext(bearer.WithPrincipal(c.Context(), principal))
+		return c.Next()
+	}
+}
+
+func fiberHandler(c fiber.Ctx) error {
+	return c.JSON(said(c.Context(), fiberParam(c, "workspace")))
+}
+
+// fiberParam decodes a path value, which Fiber hands out as it was sent. (With
+// fiber.Config.UnescapePath it takes '+' for a space.)
+func fiberParam(c fiber.Ctx, name string) string {
+	value, err := url.PathUnescape(c.Params(name))
+	if err != nil {
+		return "" // which no guard lets pass
+	}
+	return value
+}

@@ -1,0 +1,30 @@
+package mounting_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/gorilla/mux"
+
+	"github.com/latchkey-go/latchkey/oauth"
+)
+
+func TestGorilla(t *testing.T) { holds(t, onGorilla, false) }
+
+// onGorilla tells the guard where gorilla/mux keeps path values.
+func onGorilla(srv *oauth.Server) http.Handler {
+	router := mux.NewRouter()
+	workspace := func(r *http.Request) string { return mux.Vars(r)["workspace"] }
+	handle := func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(said(r.Context(), workspace(r))) // the client is gone; nobody to tell
+	}
+	guarded := func(permission string) http.Handler {
+		return srv.Require(permission).InFunc(workspace)(http.HandlerFunc(handle))
+	}
+	router.Handle("/workspaces/{workspace}/projects", guarded("project.list")).Methods(http.MethodGet)
+	router.Handle("/workspaces/{workspace}/invoices", guarded("billing.read")).Methods(http.MethodGet)
+	router.Handle("/forgotten/{team}", guarded("project.list")).Methods(http.MethodGet)
+	router.HandleFunc("/open", handle).Methods(http.MethodGet)
+	return srv.Handler(router)
+}

@@ -1,0 +1,35 @@
+package mounting_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+)
+
+func TestHTTPRouter(t *testing.T) { holds(t, onHTTPRouter, false) }
+
+// onHTTPRouter guards handlers that are httprouter's own; what is an
+// http.Handler finds the parameters with httprouter.ParamsFromContext.
+func onHTTPRouter(srv *oauth.Server) http.Handler {
+	router := httprouter.New()
+	handle := func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+		_ = json.NewEncoder(w).Encode(said(r.Context(), params.ByName("workspace"))) // the client is gone; nobody to tell
+	}
+	guarded := func(guard bearer.Guard) httprouter.Handle {
+		return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+			if checked, ok := guard.Check(w, r, params.ByName("workspace")); ok {
+				handle(w, checked, params)
+			}
+		}
+	}
+	router.GET("/workspaces/:workspace/projects", guarded(srv.Require("project.list")))
+	router.GET("/workspaces/:workspace/invoices", guarded(srv.Require("billing.read")))
+	router.GET("/forgotten/:team", guarded(srv.Require("project.list")))
+	router.GET("/open", handle)
+	return srv.Handler(router)
+}

@@ -1,0 +1,83 @@
+package bearer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/scope"
+)
+
+var errNoGuard = errors.New("bearer: the zero Guard lets nothing pass; make one with Verifier.Require")
+
+// Credential returns the token of a request's Authorization header, for
+// Authorize. A header of another scheme counts as none. The error wraps
+// ErrUnauthenticated.
+func Credential(header http.Header) (string, error) {
+	token, err := request.Credentials(header, "Bearer")
+	switch {
+	case errors.Is(err, request.ErrAbsent):
+		return "", errMissing
+	case err != nil:
+		return "", errMalformed
+	}
+	return token, nil
+}
+
+// Authorize decides about a request to a route of one workspace as the guard's
+// middleware does, for servers that are not net/http's, such as gRPC, or that
+// answer in a way of their own. credential is the token; an empty one counts as
+// none. What the handler calls gets WithPrincipal.
+//
+// The error wraps exactly one of these: ErrUnauthenticated, ErrForbidden,
+// ErrNotFound or ErrUnavailable; or none of them, for the zero Guard. It
+// repeats nothing of the token.
+func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
+	return v.authorize(ctx, credential, guard, func() string { return workspace })
+}
+
+// AuthorizeAny is Authorize for a route that belongs to no workspace, or whose
+// handler looks at Principal.Workspace itself. It never returns ErrNotFound.
+func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Guard) (*Principal, error) {
+	return v.authorize(ctx, credential, guard, nil)
+}
+
+// authorize takes a nil workspace for a route outside of workspaces.
+func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
+	switch {
+	case guard.verifier == nil:
+		return nil, errNoGuard
+	case credential == "":
+		return nil, errMissing
+	}
+	p, err := v.Verify(ctx, credential)
+	if err != nil {
+		if malformed(credential) {
+			return nil, errMalformed
+		}
+		return nil, err
+	}
+	if !holdsOne(p.Permissions, guard.need) {
+		return nil, &refusal{kind: ErrForbidden, said: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.need[0].String()}
+	}
+	if workspace != nil {
+		// 404 and not 403: who may not enter a workspace does not learn
+		// whether it is there.
+		if id := workspace(); id == "" || id != p.Workspace && !holdsOne(p.Permissions, guard.reach) {
+			return nil, errElsewhere
+		}
+	}
+	return p, nil
+}
+
+// holdsOne reports whether held has all of one alternative.
+func holdsOne(held scope.Set, alternatives []scope.Set) bool {
+	for _, all := range alternatives {
+		if held.ContainsAll(all) {
+			return true
+		}
+	}
+	return false
+}
