@@ -18,6 +18,7 @@ import (
 //	disabled updated expiry expiry as text name
 //	permissions
 //	those asked for
+//	those granted as admin permissions
 //	resources
 //	last use
 //	secret created digest prefix maker's kind maker's id last use hint generated expiry
@@ -31,7 +32,7 @@ import (
 func encodeKey(k *store.Key) (head, rest string) {
 	var b strings.Builder
 	b.WriteString(line(flag(k.Disabled), instant(k.Updated), instant(k.NotAfter), escape(k.NotAfterText), escape(k.Name)))
-	b.WriteString("\n" + k.Permissions.String() + "\n" + k.Asked.String() + "\n")
+	b.WriteString("\n" + k.Permissions.String() + "\n" + k.Asked.String() + "\n" + k.Admin.String() + "\n")
 	for _, r := range k.Resources {
 		b.WriteString(" " + escape(r))
 	}
@@ -59,6 +60,8 @@ func decodeKey(id, record string) (store.Key, error) {
 	k.Permissions = d.scope()
 	rest = d.line(rest)
 	k.Asked = d.scope()
+	rest = d.line(rest)
+	k.Admin = d.scope()
 	rest = d.line(rest)
 	if n := strings.Count(d.text, " "); n > 0 {
 		k.Resources = make([]string, n)

@@ -74,7 +74,7 @@ end
 
 -- A key is lines of words, see record.go. A tombstone is '-' and when.
 local function split(record)
-  return string.match(record, '^([^\n]*)\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*)\n([^\n]*)(.*)$')
+  return string.match(record, '^([^\n]*)\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*)\n([^\n]*)(.*)$')
 end
 
 -- live returns the record of a key that was not deleted, alone or with its

@@ -2,7 +2,7 @@
 for _, use in ipairs(takeAll(3)) do
   local id, secret, when = unpack(use)
   local record = live(id) or ''
-  local from, lastUsed, to = string.match(record, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n()([^\n]*)()')
+  local from, lastUsed, to = string.match(record, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n()([^\n]*)()')
   local _, last = string.find(record, '\n' .. secret .. ' ', to, true)
   if from and last then
     local usedFrom, used, usedTo = string.match(record, '^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* ()([^ ]*)()', last + 1)
