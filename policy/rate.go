@@ -61,9 +61,10 @@ type RateLimitConfig struct {
 	OnOutage Outage
 }
 
-// RateLimit bounds how often tokens are issued. It counts every token that
+// RateLimit bounds how often tokens are issued. It counts every login that
 // reaches it, also one that a later policy of All denies; refusals count
-// nothing. It says nothing about failed logins, which never reach a policy.
+// nothing, and neither does introspection. It says nothing about failed logins,
+// which never reach a policy.
 //
 // The error joins all problems of the configuration, each naming its field.
 func RateLimit(c RateLimitConfig) (Policy, error) {
@@ -135,6 +136,9 @@ type rateLimit struct {
 // at which all tokens issued so far would have been due at an even pace, and
 // that time may run ahead of now by a burst.
 func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
+	if r.Use != Login {
+		return nil
+	}
 	id := l.prefix
 	switch l.by {
 	case ByKey:
