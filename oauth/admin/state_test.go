@@ -67,7 +67,9 @@ func TestStateOfAKey(t *testing.T) {
 	}
 	t.Run("a secret is shown though the settings cannot be read", func(t *testing.T) {
 		down := false
-		r := newRig(t, func(s *setup) { s.store = harness.Tapped(s.store, harness.While(&down, store.ErrUnavailable), "Settings.Instance") })
+		r := newRig(t, func(s *setup) {
+			s.store = harness.Tapped(s.store, harness.While(&down, store.ErrUnavailable), "Settings.Instance")
+		})
 		m := r.create("olga", "team-a", "ci")
 		down = true
 		var rotated made
