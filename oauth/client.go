@@ -9,12 +9,18 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/store"
 )
+
+// authenticate says which key the caller of an endpoint is, if it may use that.
+type authenticate func(context.Context, apikey.Credentials) (store.Key, error)
 
 // client authenticates the caller of an endpoint that takes a form with one
 // token, revocation and introspection, and verifies that token: nil if it is not
 // live. Where ok is false the answer is sent.
-func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Request) (login *apikey.Login, token *bearer.Principal, ok bool) {
+func (s *Server) client(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, may authenticate,
+) (caller store.Key, token *bearer.Principal, ok bool) {
 	var request tokenRequest
 	var room bytes.Buffer
 	bad := s.readTokenRequest(w, r, &room, &request)
@@ -23,27 +29,27 @@ func (s *Server) client(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	if bad != nil {
 		s.answer(w, bad)
-		return nil, nil, false
+		return caller, nil, false
 	}
-	login, err := s.keys.Authenticate(ctx, apikey.Credentials{
+	caller, err := may(ctx, apikey.Credentials{
 		ID:      request.clientID,
 		Secret:  request.clientSecret,
 		Address: s.clients.Addr(r),
 	})
 	if err != nil {
 		s.refuse(ctx, w, err)
-		return nil, nil, false
+		return caller, nil, false
 	}
 	if request.token == "" {
 		s.answer(w, badRequest("The parameter token is missing."))
-		return nil, nil, false
+		return caller, nil, false
 	}
 	token, err = s.issued.Verify(ctx, request.token)
 	if outcome.IsOutage(err) { // never "not live": the client would take the token for ended
 		s.refuse(ctx, w, err)
-		return nil, nil, false
+		return caller, nil, false
 	}
-	return login, token, true
+	return caller, token, true
 }
 
 // admit refuses what no endpoint that takes secrets serves, before anything

@@ -120,7 +120,8 @@ type Config struct {
 	// Realm stands in challenges. Default "latchkey".
 	Realm string
 	// Leeway is how long after its expiry a token is still accepted by this
-	// server's guards. Default 0; at most 5 minutes.
+	// server's guards, but never past the end of its key. Default 0; at most 5
+	// minutes.
 	Leeway time.Duration
 
 	// LoginTimeout bounds how long a login, a revocation or an introspection

@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // Introspection returns the introspection endpoint (RFC 7662): a key asks
 // whether a token is live now. It sees the tokens of its own workspace, and
 // others only if it holds Config.IntrospectAll. It takes a form and
-// authenticates the key as the login does.
+// authenticates the key as the login does; policies are asked (policy.Introspect).
 func (s *Server) Introspection() http.Handler { return http.HandlerFunc(s.introspect) }
 
 // introspection is the answer for a live token (RFC 7662, section 2.2).
@@ -33,14 +33,14 @@ type introspection struct {
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	login, token, ok := s.client(ctx, w, r)
+	caller, token, ok := s.client(ctx, w, r, s.keys.MayIntrospect)
 	if !ok {
 		return
 	}
 	var answer introspection
 	// A token that is not for the caller to see looks like a dead one, which
 	// has no other member either (RFC 7662, section 2.2).
-	if token != nil && s.maySee(login, token) {
+	if token != nil && s.maySee(&caller, token) {
 		answer = introspection{
 			Active:    true,
 			Issuer:    s.cfg.Issuer,
@@ -63,8 +63,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, append(body, '\n'))
 }
 
-func (s *Server) maySee(login *apikey.Login, token *bearer.Principal) bool {
-	caller := login.Key()
+func (s *Server) maySee(caller *store.Key, token *bearer.Principal) bool {
 	if caller.Workspace == token.Workspace {
 		return true
 	}

@@ -57,7 +57,8 @@ func (t *tokenRequest) readForm(body string) *refusal {
 			t.scope = value
 		case "resource":
 			if value != "" {
-				t.resources = append(t.resources, value)
+				t.resource = value
+				t.resources++
 			}
 		case "token":
 			t.token = value
@@ -132,10 +133,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 		case "scope":
 			t.scope, _, err = jsonText(member.Value)
 		case "resource":
-			var resource string
-			if resource, _, err = jsonText(member.Value); !null {
-				t.resources = append(t.resources, resource)
-			}
+			t.resource, _, err = jsonText(member.Value)
 		case "client_assertion", "client_assertion_type":
 			t.hasAssertion = t.hasAssertion || !null
 		}

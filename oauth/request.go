@@ -24,7 +24,8 @@ type tokenRequest struct {
 	clientID     string
 	clientSecret string
 	scope        string
-	resources    []string
+	resource     string
+	resources    int    // how often a form named one
 	token        string // at revocation and introspection
 
 	json bool
@@ -74,9 +75,12 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 }
 
 // checkGrant answers for the grant type before the client is authenticated:
-// it is public which ones there are.
+// it is public which ones there are. A token is for one resource, so that none of
+// them can use it against another.
 func (t *tokenRequest) checkGrant() *refusal {
 	switch {
+	case t.resources > 1:
+		return &refusal{Kind: answer.Target, Detail: "A token is for one resource; ask for one at a time."}
 	case t.grantType == "client_credentials", t.json && !t.hasGrant:
 		return nil
 	case t.grantType == "":

@@ -57,8 +57,8 @@ func (s *Server) describeResource() (document, error) {
 // and then is the token's only one.
 func (s *Server) grant(ctx context.Context, c apikey.Credentials, r apikey.Request) (*apikey.Grant, error) {
 	var own string
-	if len(r.Resources) == 1 && slices.Contains(s.cfg.Audience, r.Resources[0]) {
-		own, r.Resources = r.Resources[0], nil
+	if slices.Contains(s.cfg.Audience, r.Resource) {
+		own, r.Resource = r.Resource, ""
 	}
 	grant, err := s.keys.LogIn(ctx, c, r)
 	if err == nil && own != "" {

@@ -11,17 +11,18 @@ import (
 
 // Revocation returns the revocation endpoint (RFC 7009): a key ends one of its
 // own tokens, and the next request with it is refused. It takes a form and
-// authenticates the key as the login does. Like a login it leaves no event.
+// authenticates the key as the login does, but for rules and policies: a key that
+// only they refuse may still end its tokens. Like a login it leaves no event.
 func (s *Server) Revocation() http.Handler { return http.HandlerFunc(s.revoke) }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	login, token, ok := s.client(ctx, w, r)
+	caller, token, ok := s.client(ctx, w, r, s.keys.MayRevoke)
 	if !ok {
 		return
 	}
-	if token == nil || token.KeyID != login.Key().ID {
+	if token == nil || token.KeyID != caller.ID {
 		// Unknown, expired or ended already: there is nothing to do (RFC 7009,
 		// section 2.2). Another key's token looks like one of these.
 		writeJSON(w, nil)

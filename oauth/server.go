@@ -103,7 +103,7 @@ func (s *Server) verifiers() error {
 		Issuer:           s.cfg.Issuer,
 		Audiences:        s.cfg.Audience,
 		Keys:             s.ring,
-		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout},
+		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.Keys.Defaults.KeysOff},
 		Permissions:      s.cfg.Permissions,
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,
@@ -282,6 +282,9 @@ func (s *Server) claims(ctx context.Context, buffer *bytes.Buffer, g *apikey.Gra
 		SecretID:  g.SecretID,
 		Epochs:    g.Epochs,
 	}
+	if !g.Ends.IsZero() && g.Ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
+		claims.KeyExpires = g.Ends.Unix()
+	}
 	if s.cfg.Claims != nil {
 		var err error
 		if claims.Extra, err = s.extraClaims(ctx, g); err != nil {
@@ -315,6 +318,8 @@ type epochs struct {
 	now   func() time.Time
 	// timeout keeps a guard from waiting as long as a store that hangs.
 	timeout time.Duration
+	// keysOff is what holds while the instance's settings were never saved.
+	keysOff bool
 }
 
 // Ended implements bearer.Epochs.
@@ -331,7 +336,7 @@ func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
 		return false, err
 	}
 	// A token with a higher epoch was issued before a backup was restored.
-	return state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
+	return e.keysOff && state.InstanceVersion == 0 || state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
 		!state.SecretKnown ||
 		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil
 }

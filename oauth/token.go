@@ -42,7 +42,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		ID:      request.clientID,
 		Secret:  request.clientSecret,
 		Address: s.clients.Addr(r),
-	}, apikey.Request{Scope: request.scope, Resources: request.resources})
+	}, apikey.Request{Scope: request.scope, Resource: request.resource})
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// AllowAddresses issues tokens only to clients whose address lies in one of
+// AllowAddresses lets keys be used only by clients whose address lies in one of
 // the prefixes; without prefixes, or from an address the host does not name,
 // to nobody. IPv4 addresses and prefixes written as IPv6 (::ffff:192.0.2.1)
 // count as IPv4; an address's zone is ignored; an invalid prefix holds no
@@ -26,7 +26,7 @@ func AllowAddresses(prefixes ...netip.Prefix) Policy {
 				return nil
 			}
 		}
-		return &Denied{Rule: "allow_addresses", Reason: "Logins from this network address are not allowed."}
+		return &Denied{Rule: "allow_addresses", Reason: "This network address is not allowed."}
 	})
 }
 

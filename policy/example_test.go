@@ -105,7 +105,7 @@ func ExampleAllowAddresses() {
 	logIn(office, "198.51.100.7", store.Rules{})
 	// Output:
 	// a token for project.list project.purge until 13:00:00
-	// Logins from this network address are not allowed.
+	// This network address is not allowed.
 }
 
 func ExampleRateLimit() {
@@ -119,29 +119,22 @@ func ExampleRateLimit() {
 	// Too many logins; try again in 30 seconds.
 }
 
-func ExampleSettings() {
+func ExampleStandingOf() {
 	// An administrator bounds the life of keys: first of new ones, then of
-	// all keys from 1 February on.
-	rules := store.Rules{MaxLifetime: 30 * 24 * time.Hour}
-	logIn(policy.Settings(), "192.0.2.7", rules)
-	rules.EnforcedFrom = march.AddDate(0, -1, 0)
-	logIn(policy.Settings(), "192.0.2.7", rules)
-	// Output:
-	// a token for project.list project.purge until 13:00:00
-	// This key has expired under the rules of this service.
-}
-
-func ExampleEndsAt() {
+	// all keys from September on.
 	key := &store.Key{ID: "key-1", Created: march}
-	rules := store.Rules{MaxLifetime: 30 * 24 * time.Hour}
-	_, ends := policy.EndsAt(key, rules)
-	fmt.Println("for new keys only:", ends)
-	rules.EnforcedFrom = march.AddDate(0, 6, 0)
-	end, _ := policy.EndsAt(key, rules)
-	fmt.Println("for all keys from September:", end.Format(time.DateOnly))
+	instance := store.Instance{Rules: store.Rules{MaxLifetime: 30 * 24 * time.Hour}}
+	september := march.AddDate(0, 6, 0)
+	show := func() {
+		standing := policy.StandingOf(key, store.Workspace{}, instance, september)
+		fmt.Println(standing.State, standing.Text, standing.Ends.Format(time.DateOnly))
+	}
+	show()
+	instance.Rules.EnforcedFrom = september
+	show()
 	// Output:
-	// for new keys only: false
-	// for all keys from September: 2026-09-01
+	// active  0001-01-01
+	// expired This API key has expired under the rules of this service. 2026-09-01
 }
 
 func ExampleTokenFunc() {

@@ -1,7 +1,9 @@
 // Package policy decides about keys and tokens. A Policy is asked at two
 // points: before a key is stored (created, changed, rotated, enabled) and
-// before a token is issued. It may deny, by returning an error, or narrow:
-// shorten a lifetime, lower a limit, drop a permission. It can never widen.
+// before a key is used: for a login, or to introspect tokens. It may deny, by
+// returning an error, or narrow: shorten a lifetime, lower a limit, drop a
+// permission. It can never widen. Whether a key is live at all is decided
+// before that, by StandingOf.
 //
 // Hosts compose the built-in policies with All and write their own with
 // KeyFunc and TokenFunc. An error of any kind denies; a *Denied carries what
@@ -24,7 +26,7 @@ import (
 type Policy interface {
 	// CheckKey is asked before a key is stored.
 	CheckKey(ctx context.Context, r *KeyRequest) error
-	// CheckToken is asked before a token is issued.
+	// CheckToken is asked before a live key is used, see TokenRequest.Use.
 	CheckToken(ctx context.Context, r *TokenRequest) error
 }
 

@@ -62,9 +62,10 @@ type RateLimitConfig struct {
 	OnOutage Outage
 }
 
-// RateLimit bounds how often tokens are issued. It counts every token that
+// RateLimit bounds how often tokens are issued. It counts every login that
 // reaches it, also one that a later policy of All denies; refusals count
-// nothing. It says nothing about failed logins, which never reach a policy.
+// nothing, and neither does introspection. It says nothing about failed logins,
+// which never reach a policy.
 //
 // With a configuration that is out of bounds it denies every token, and the
 // denial's Err, which is logged, names each field that is wrong.
@@ -147,6 +148,9 @@ type rateLimit struct {
 // at which all tokens issued so far would have been due at an even pace, and
 // that time may run ahead of now by a burst.
 func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
+	if r.Use != Login {
+		return nil
+	}
 	id := l.prefix
 	switch l.by {
 	case ByKey:

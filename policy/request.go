@@ -131,11 +131,27 @@ func NewestSecret(k *store.Key) time.Time {
 	return newest
 }
 
-// TokenRequest is a token about to be issued to a key that has proved its
-// secret. Its fields are facts, for reading; what a policy may change, it
-// changes through the methods. It belongs to one request and is not safe for
-// concurrent use.
+// Use is what a key is about to be used for.
+type Use uint8
+
+// The uses that CheckToken sees.
+const (
+	// Login is a token about to be issued. It is the zero value.
+	Login Use = iota
+	// Introspect is a key about to ask about other tokens (RFC 7662). Nothing is
+	// issued: Granted is what the key holds, and a permission that is dropped,
+	// such as the one that opens other workspaces' tokens, does not count for
+	// the answer.
+	Introspect
+)
+
+// TokenRequest is the use of a live key that has proved its secret: a token
+// about to be issued, unless Use says otherwise. Its fields are facts, for
+// reading; what a policy may change, it changes through the methods. It belongs
+// to one request and is not safe for concurrent use.
 type TokenRequest struct {
+	// Use is what the key is about to be used for.
+	Use Use
 	// Now is the time of the request.
 	Now time.Time
 	// Address is the client's, if the host names it; else invalid.

@@ -7,26 +7,24 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Settings applies what administrators set at run time, read from the
-// request's Instance and Workspace:
+// Settings applies to keys about to be stored what administrators set at run
+// time, read from the request's Instance and Workspace:
 //
 //   - While keys are switched off or the workspace is suspended, no request
-//     may let a key live anew or longer (see KeyRequest.Prolongs) and no token
-//     is issued; in a deleted workspace nothing passes.
+//     may let a key live anew or longer (see KeyRequest.Prolongs); in a deleted
+//     workspace nothing passes.
 //   - The Rules of both, as EffectiveRules merges them. MaxKeys is the rule of
 //     the function MaxKeys, RequireExpiry and MaxLifetime are those of the
-//     functions with these names. With EnforcedFrom set, a login treats a key
-//     as expired from EndsAt on, and no token outlives that.
+//     functions with these names.
 //
-// Records never saved allow everything.
-func Settings() Policy { return settings{} }
+// Records never saved allow everything. Whether a key that is stored is live
+// decides StandingOf.
+func Settings() Policy { return KeyFunc(checkSettings) }
 
-type settings struct{}
-
-func (settings) CheckKey(_ context.Context, r *KeyRequest) error {
+func checkSettings(_ context.Context, r *KeyRequest) error {
 	if r.Workspace.Deleted || r.Prolongs() {
-		if err := standing(r.Instance, r.Workspace); err != nil {
-			return err
+		if state, text := around(r.Workspace, r.Instance); state != Active {
+			return &Denied{Rule: "settings." + string(state), Reason: text}
 		}
 	}
 	rules := EffectiveRules(r.Instance, r.Workspace)
@@ -40,38 +38,6 @@ func (settings) CheckKey(_ context.Context, r *KeyRequest) error {
 	}
 	if rules.RequireExpiry {
 		return requireExpiry(r, "settings.require_expiry")
-	}
-	return nil
-}
-
-func (settings) CheckToken(_ context.Context, r *TokenRequest) error {
-	if err := standing(r.Instance, r.Workspace); err != nil {
-		return err
-	}
-	end, ends := EndsAt(r.Key, EffectiveRules(r.Instance, r.Workspace))
-	if !ends {
-		return nil
-	}
-	if !r.Now.Before(end) {
-		return &Denied{
-			Rule:    "settings.expiry",
-			Reason:  "This key has expired under the rules of this service.",
-			Expired: true,
-		}
-	}
-	r.ShortenTo(end)
-	return nil
-}
-
-// standing denies where keys are off as a whole.
-func standing(instance store.Instance, workspace store.Workspace) error {
-	switch {
-	case workspace.Deleted:
-		return &Denied{Rule: "settings.deleted", Reason: "This workspace was deleted."}
-	case instance.KeysOff:
-		return &Denied{Rule: "settings.keys_off", Reason: "API keys are switched off on this service."}
-	case workspace.Suspended:
-		return &Denied{Rule: "settings.suspended", Reason: "This workspace is suspended."}
 	}
 	return nil
 }
@@ -97,28 +63,28 @@ func EffectiveRules(instance store.Instance, workspace store.Workspace) store.Ru
 	return rules
 }
 
-// EndsAt returns the instant from which logins treat k as expired under
-// rules (of EffectiveRules), and false if there is none. That is the key's
-// own expiry or, where rules are enforced on every key, what comes first of
-// it and the longest life counted from its newest secret; a key that needs an
-// expiry, has none and knows no longest life ends with the enforcement. The
-// rules never end a key before EnforcedFrom.
-func EndsAt(k *store.Key, rules store.Rules) (time.Time, bool) {
-	end := k.NotAfter
-	if !rules.EnforcedFrom.IsZero() {
-		bound := time.Time{}
-		switch {
-		case rules.MaxLifetime != 0:
-			bound = NewestSecret(k).Add(rules.MaxLifetime)
-		case rules.RequireExpiry && end.IsZero():
-			bound = rules.EnforcedFrom
-		}
-		if !bound.IsZero() && bound.Before(rules.EnforcedFrom) {
-			bound = rules.EnforcedFrom
-		}
-		if earlier(bound, end) {
-			end = bound
-		}
+// endsAt returns the instant from which k is expired under rules (of
+// EffectiveRules); zero is never. That is the key's own expiry or, where rules
+// are enforced on every key, what comes first of it and the longest life counted
+// from its newest secret; a key that needs an expiry, has none and knows no
+// longest life ends with the enforcement. The rules never end a key before
+// EnforcedFrom.
+func endsAt(k *store.Key, rules store.Rules) time.Time {
+	if rules.EnforcedFrom.IsZero() {
+		return k.NotAfter
 	}
-	return end, !end.IsZero()
+	bound := time.Time{}
+	switch {
+	case rules.MaxLifetime != 0:
+		bound = NewestSecret(k).Add(rules.MaxLifetime)
+	case rules.RequireExpiry && k.NotAfter.IsZero():
+		bound = rules.EnforcedFrom
+	}
+	if !bound.IsZero() && bound.Before(rules.EnforcedFrom) {
+		bound = rules.EnforcedFrom
+	}
+	if earlier(bound, k.NotAfter) {
+		return bound
+	}
+	return k.NotAfter
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -25,7 +27,7 @@ func TestSettingsState(t *testing.T) {
 	}{
 		{name: "keys off", instance: store.Instance{KeysOff: true}, rule: "settings.keys_off"},
 		{name: "B06 suspended workspace", workspace: store.Workspace{Suspended: true}, rule: "settings.suspended"},
-		{name: "deleted workspace", workspace: store.Workspace{Deleted: true}, rule: "settings.deleted", all: true},
+		{name: "deleted workspace", workspace: store.Workspace{Deleted: true}, rule: "settings.suspended", all: true},
 	} {
 		t.Run(state.name, func(t *testing.T) {
 			rename := ""
@@ -46,9 +48,9 @@ func TestSettingsState(t *testing.T) {
 			}
 			runKeyCases(t, cases)
 			t.Run("login", func(t *testing.T) {
-				facts := login(k)
-				facts.Instance, facts.Workspace = state.instance, state.workspace
-				checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), state.rule, "")
+				got := policy.StandingOf(&k, state.workspace, state.instance, now)
+				require.Equal(t, state.rule, "settings."+string(got.State))
+				require.NotEmpty(t, got.Text)
 			})
 		})
 	}
@@ -60,7 +62,9 @@ func TestSettingsState(t *testing.T) {
 			{name: "rotate", policy: p, action: policy.ActionRotate, before: old, after: rotated(old)},
 			{name: "enable", policy: p, action: policy.ActionEnable, before: old, after: old},
 		})
-		t.Run("login", func(t *testing.T) { passesLogin(t, p, old) })
+		t.Run("login", func(t *testing.T) {
+			require.Equal(t, policy.Standing{State: policy.Active}, policy.StandingOf(&old, store.Workspace{}, store.Instance{}, now))
+		})
 	})
 }
 
@@ -110,7 +114,7 @@ func TestSettingsRules(t *testing.T) {
 	})
 }
 
-func TestSettingsAtLogin(t *testing.T) {
+func TestStandingUnderRules(t *testing.T) {
 	past, today, future := now.Add(-day), now, now.Add(10*time.Minute)
 	quarter := func(from time.Time) store.Rules { return store.Rules{MaxLifetime: 90 * day, EnforcedFrom: from} }
 	expiry := func(from time.Time) store.Rules { return store.Rules{RequireExpiry: true, EnforcedFrom: from} }
@@ -154,21 +158,20 @@ func TestSettingsAtLogin(t *testing.T) {
 		{name: "a number of keys above the limit", key: aged(0, never), instance: store.Rules{MaxKeys: 1}, until: hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			facts := login(c.key)
-			facts.Instance, facts.Workspace = rules(c.instance), ownRules(c.own)
-			r := tokenRequest(facts)
-			err := policy.Settings().CheckToken(t.Context(), r)
-			if !c.expired {
-				checkDenied(t, err, "", "")
-				if !r.NotAfter().Equal(c.until) {
-					t.Errorf("the token lives until %v, want %v", r.NotAfter(), c.until)
-				}
+			got := policy.StandingOf(&c.key, ownRules(c.own), rules(c.instance), now)
+			if c.expired {
+				require.Equal(t, policy.Expired, got.State)
+				require.Contains(t, got.Text, "This API key has expired")
+				require.False(t, now.Before(got.Ends))
 				return
 			}
-			checkDenied(t, err, "settings.expiry", "This key has expired")
-			if denied, _ := policy.AsDenied(err); !denied.Expired {
-				t.Error("the refusal does not say that the key counts as expired")
+			require.Equal(t, policy.Active, got.State)
+			require.Empty(t, got.Text)
+			if c.until.Equal(hour) { // no end that cuts a token of an hour short
+				require.True(t, got.Ends.IsZero() || !got.Ends.Before(hour), got.Ends)
+				return
 			}
+			require.Equal(t, c.until, got.Ends)
 		})
 	}
 }
@@ -200,31 +203,6 @@ func TestEffectiveRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := policy.EffectiveRules(rules(c.instance), ownRules(c.own)); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
-			}
-		})
-	}
-}
-
-func TestEndsAt(t *testing.T) {
-	enforced := store.Rules{MaxLifetime: 90 * day, EnforcedFrom: now}
-	for _, c := range []struct {
-		name  string
-		key   store.Key
-		rules store.Rules
-		want  time.Time // zero: never
-	}{
-		{name: "no rules, no expiry", key: aged(0, never)},
-		{name: "no rules", key: aged(0, now.Add(day)), want: now.Add(day)},
-		{name: "not enforced", key: aged(400*day, never), rules: store.Rules{RequireExpiry: true, MaxLifetime: day}},
-		{name: "older than the longest life ends with the enforcement", key: aged(400*day, never), rules: enforced, want: now},
-		{name: "younger ends later", key: aged(30*day, never), rules: enforced, want: now.Add(60 * day)},
-		{name: "own expiry first", key: aged(400*day, now.Add(-day)), rules: enforced, want: now.Add(-day)},
-		{name: "a key without secrets counts from its creation", key: store.Key{Created: now}, rules: enforced, want: now.Add(90 * day)},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, ends := policy.EndsAt(&c.key, c.rules)
-			if !got.Equal(c.want) || ends == c.want.IsZero() {
-				t.Errorf("got %v, %v, want %v", got, ends, c.want)
 			}
 		})
 	}

@@ -15,7 +15,10 @@ const (
 	// zero value.
 	Workspace Level = iota
 	// Admin permissions reach every workspace; only an organization admin
-	// may grant one.
+	// may grant one. A permission whose level is raised to Admin is left out of
+	// the tokens of keys that hold it already, until an organization admin grants
+	// it to them again. Tokens from before the change carry it until they expire,
+	// unless apikey.Service.EndAllTokens ends them.
 	Admin
 )
 

@@ -23,6 +23,9 @@ type EpochState struct {
 	Instance  int64
 	Workspace int64
 	Key       int64
+	// InstanceVersion is the version of the instance's settings. 0: never saved,
+	// so that a host's defaults hold.
+	InstanceVersion int64
 	// SecretKnown says that the key still has the secret; if not, the token
 	// is revoked.
 	SecretKnown bool

@@ -22,6 +22,9 @@ type Key struct {
 	Permissions scope.Set
 	// Asked is the set as it was given, wildcards included.
 	Asked scope.Set
+	// Admin are those of Permissions that an organization admin granted as admin
+	// permissions. One that became an admin permission since is none of them.
+	Admin scope.Set
 	// Secrets are the secrets that open the key, newest last. There may be
 	// none: such a key logs nobody in.
 	Secrets []Secret
@@ -169,7 +172,8 @@ type Keys interface {
 	// those of Update; version 0 deletes whatever version is there.
 	Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c Change) error
 
-	// List returns one page of keys; see KeyQuery. A workspace without keys
+	// List returns one page of keys, and the settings around them as they are
+	// when the last key was read or later; see KeyQuery. A workspace without keys
 	// gives an empty page and no error.
 	List(ctx context.Context, q KeyQuery) (KeyPage, error)
 }
@@ -293,5 +297,9 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 // KeyPage is one page of keys. Next is nil on the last page.
 type KeyPage struct {
 	Keys []Key
-	Next *KeyCursor
+	// Workspaces and Instance are the settings that the keys stand under, by the
+	// workspace's id, as Lookup brings them. A page without keys has none.
+	Workspaces map[string]Workspace
+	Instance   Instance
+	Next       *KeyCursor
 }

@@ -215,6 +215,9 @@ type key struct {
 	ExpiresAt   *string    `json:"expires_at"`
 	NotAfter    *time.Time `json:"not_after"`
 	State       string     `json:"state"`
+	Reason      *string    `json:"reason"`
+	EndsAt      *time.Time `json:"ends_at"`
+	Withheld    []string   `json:"withheld"`
 	Secrets     []struct {
 		ID         string     `json:"id"`
 		Hint       string     `json:"hint"`

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -17,7 +18,10 @@ type keyJSON struct {
 	Resources   []string     `json:"resources"`
 	ExpiresAt   *string      `json:"expires_at"`
 	NotAfter    *time.Time   `json:"not_after"`
-	State       string       `json:"state"`
+	State       policy.State `json:"state"`
+	Reason      *string      `json:"reason"`
+	EndsAt      *time.Time   `json:"ends_at"`
+	Withheld    []string     `json:"withheld"`
 	Secrets     []secretJSON `json:"secrets"`
 	CreatedBy   actorJSON    `json:"created_by"`
 	CreatedAt   time.Time    `json:"created_at"`
@@ -39,14 +43,7 @@ type actorJSON struct {
 	ID   string `json:"id"`
 }
 
-// The states of a key. A disabled key that has expired too is disabled.
-const (
-	stateActive   = "active"
-	stateDisabled = "disabled"
-	stateExpired  = "expired"
-)
-
-func showKey(k *store.Key, now time.Time) keyJSON {
+func (c *call) showKey(k *store.Key, standing policy.Standing) keyJSON {
 	shown := keyJSON{
 		ID:          k.ID,
 		Workspace:   k.Workspace,
@@ -55,7 +52,9 @@ func showKey(k *store.Key, now time.Time) keyJSON {
 		Asked:       k.Asked.Names(),
 		Resources:   append([]string{}, k.Resources...),
 		NotAfter:    orNull(k.NotAfter),
-		State:       stateActive,
+		State:       standing.State,
+		EndsAt:      orNull(standing.Ends),
+		Withheld:    k.Permissions.Minus(c.h.keys.Issuable(k)).Names(),
 		Secrets:     []secretJSON{},
 		CreatedBy:   actorJSON(k.CreatedBy),
 		CreatedAt:   k.Created,
@@ -70,11 +69,8 @@ func showKey(k *store.Key, now time.Time) keyJSON {
 		text := k.NotAfter.Format(time.RFC3339Nano)
 		shown.ExpiresAt = &text
 	}
-	switch {
-	case k.Disabled:
-		shown.State = stateDisabled
-	case !k.NotAfter.IsZero() && !now.Before(k.NotAfter):
-		shown.State = stateExpired
+	if standing.Text != "" {
+		shown.Reason = &standing.Text
 	}
 	for _, secret := range k.Secrets {
 		shown.Secrets = append(shown.Secrets, secretJSON{
@@ -95,15 +91,26 @@ func orNull(t time.Time) *time.Time {
 
 // answerKey sends a key with its ETag.
 func (c *call) answerKey(k *store.Key) error {
+	standing, err := c.h.keys.Standing(c.r.Context(), k)
+	if err != nil {
+		return err
+	}
 	c.setETag(k.Version)
-	return c.answer(http.StatusOK, showKey(k, c.h.keys.Now()))
+	return c.answer(http.StatusOK, c.showKey(k, standing))
 }
 
 // answerSecret sends the one answer that holds a secret: without an ETag, by
 // which a browser might ask for it again.
+//
+// The secret is not held back because the settings cannot be read: then the key
+// is shown as it was made.
 func (c *call) answerSecret(status int, k *store.Key, secret string) error {
+	standing, err := c.h.keys.Standing(c.r.Context(), k)
+	if err != nil {
+		standing = policy.StandingOf(k, store.Workspace{}, store.Instance{}, c.h.keys.Now())
+	}
 	return c.answer(status, struct {
 		Key    keyJSON `json:"key"`
 		Secret string  `json:"secret"`
-	}{showKey(k, c.h.keys.Now()), secret})
+	}{c.showKey(k, standing), secret})
 }

@@ -103,10 +103,9 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 	if err != nil {
 		return err
 	}
-	now := keys.Now()
 	shown := keyPage{Keys: make([]keyJSON, len(page.Keys)), Next: next}
 	for i := range page.Keys {
-		shown.Keys[i] = showKey(&page.Keys[i], now)
+		shown.Keys[i] = c.showKey(&page.Keys[i], page.Standings[i])
 	}
 	return c.answer(http.StatusOK, shown)
 }

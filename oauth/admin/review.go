@@ -61,10 +61,9 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 	if err != nil {
 		return err
 	}
-	now := c.h.keys.Now()
 	shown := effectPage{Effects: make([]effectJSON, len(page.Effects)), Looked: page.Looked, Next: next}
 	for i, effect := range page.Effects {
-		shown.Effects[i] = effectJSON{showKey(&effect.Key, now), orNull(effect.Before), orNull(effect.After), effect.Reminded}
+		shown.Effects[i] = effectJSON{c.showKey(&effect.Key, effect.Standing), orNull(effect.Before), orNull(effect.After), effect.Reminded}
 	}
 	return c.answer(http.StatusOK, shown)
 }
@@ -96,10 +95,9 @@ func (h *Handler) listViolations(c *call) error {
 	if err != nil {
 		return err
 	}
-	now := h.keys.Now()
 	shown := violationPage{Violations: make([]violationJSON, len(page.Violations)), Next: next}
 	for i, v := range page.Violations {
-		shown.Violations[i] = violationJSON{showKey(&v.Key, now), v.Rules, orNull(v.Ends)}
+		shown.Violations[i] = violationJSON{c.showKey(&v.Key, v.Standing), v.Rules, orNull(v.Standing.Ends)}
 	}
 	return c.answer(http.StatusOK, shown)
 }

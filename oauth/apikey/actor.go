@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -117,23 +116,20 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 			return p, fmt.Errorf("apikey: read the acting key: %w", err)
 		}
 		now := s.now()
-		if err := s.live(ctx, &found, now); err != nil {
-			var refused *RefusedError
-			if errors.As(err, &refused) {
-				return p, &ForbiddenError{Action: "act", Reason: refused.Description}
-			}
+		found.Instance = s.effective(found.Instance)
+		standing, err := s.standingOf(ctx, &found, now)
+		if err != nil {
 			return p, err
+		}
+		if !standing.Live() {
+			return p, &ForbiddenError{Action: "act", Reason: standing.Text}
 		}
 		if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
 			return p, &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
 		}
-		p.end, _ = policy.EndsAt(&found.Key, policy.EffectiveRules(s.effective(found.Instance), found.Workspace))
-		if ended(p.end, now) {
-			return p, &ForbiddenError{Action: "act", Reason: "The acting key has expired."}
-		}
-		p.key, p.around = &found.Key, &found
+		p.key, p.around, p.end = &found.Key, &found, standing.Ends
 		p.workspaces = []string{found.Key.Workspace}
-		held := found.Key.Permissions.Intersect(catalog.All()).Intersect(a.limit)
+		held := s.Issuable(&found.Key).Intersect(a.limit)
 		m := s.cfg.Management
 		p.own = rights{holds(held, m.List), holds(held, m.Save), holds(held, m.Delete)}
 		p.everywhere = rights{holds(held, m.AdminList), holds(held, m.AdminSave), holds(held, m.AdminDelete)}
@@ -189,7 +185,10 @@ func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 // mayYield checks an act that yields a secret, revives, prolongs, widens or
 // renames: the actor must be able to grant all that the key then holds. gives
 // tells all of these from a new name: a key gives nothing that outlives itself.
-func (p powers) mayYield(action string, after *store.Key, gives bool) error {
+//
+// raised are those that the key had before they became admin permissions. To a
+// person they yield nothing: no token carries them.
+func (p powers) mayYield(action string, after *store.Key, raised scope.Set, gives bool) error {
 	grants := p.grants
 	switch {
 	case p.self(after.ID):
@@ -199,7 +198,11 @@ func (p powers) mayYield(action string, after *store.Key, gives bool) error {
 		// rotate or enable such a key again.
 		grants = after.Permissions
 	}
-	if missing := after.Permissions.Minus(grants); missing.Len() > 0 {
+	missing := after.Permissions.Minus(grants)
+	if p.key == nil {
+		missing = missing.Minus(raised)
+	}
+	if missing.Len() > 0 {
 		return &ForbiddenError{Action: action, Reason: "The key would hold permissions that you may not grant.", Missing: missing}
 	}
 	if gives && p.key != nil && !p.self(after.ID) && lacks(p.key.Resources, after.Resources) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -19,43 +20,112 @@ type Credentials struct {
 }
 
 // Login is a key that has proved one of its secrets. It is made by
-// Authenticate and used by Issue.
+// Authenticate and used by Issue and Introspect.
 type Login struct {
-	found   store.Found
-	secret  store.Secret
+	id      string // as it was presented
 	address netip.Addr
 	now     time.Time
+	start   time.Time // of the real clock, see hold
+	found   store.Found
+	// secret is the one that was proved; its ID is empty before that.
+	secret   store.Secret
+	standing policy.Standing
 }
 
 // Key returns the key that logged in, its digests and epoch blanked.
-func (l *Login) Key() store.Key {
-	key := l.found.Key.Clone()
-	key.Epoch = 0
-	return key
-}
+func (l *Login) Key() store.Key { return blank(l.found.Key) }
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
 // whatever the key's state, and both come after Config.RefuseAfter; too many
 // of those are a *ThrottledError, while a correct generated secret is never
-// throttled. Who proves a secret of a key that may not log in gets a
+// throttled. Who proves a secret of a key that is not live gets a
 // *RefusedError. An outage wraps store.ErrUnavailable.
+//
+// It asks no policy: Issue does, and MayIntrospect.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
-	login := new(Login)
-	if err := s.authenticate(ctx, c, login); err != nil {
-		return nil, err
+	l, err := s.login(ctx, c, true)
+	if err != nil {
+		return nil, s.refuse(ctx, l, err)
 	}
-	return login, nil
+	return l, nil
 }
 
-// authenticate fills in a login.
-func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) error {
-	l.address, l.now = c.Address, s.now()
-	if err := s.proved(ctx, c, l); err != nil {
-		return err
+// MayIntrospect is Authenticate for a key that asks about other tokens (RFC
+// 7662), and asks the policies: a refusal is a *policy.Denied. The Permissions
+// of the key that it returns are those that count there.
+func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (store.Key, error) {
+	l, err := s.login(ctx, c, true)
+	if err != nil {
+		return store.Key{}, s.refuse(ctx, l, err)
 	}
-	if err := s.live(ctx, &l.found, l.now); err != nil {
-		return s.refuse(c, l, err)
+	key := l.Key()
+	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.Introspect}, s.held(ctx, &key), l.now.Add(s.cfg.TokenLifetime))
+	if err != nil {
+		return store.Key{}, s.refuse(ctx, l, err)
+	}
+	return key, nil
+}
+
+// MayRevoke is Authenticate for a key that ends its own tokens (RFC 7009). It
+// asks no policy, and lets a key pass that has expired by the administrator's
+// rules alone.
+func (s *Service) MayRevoke(ctx context.Context, c Credentials) (store.Key, error) {
+	l, err := s.login(ctx, c, false)
+	if err != nil {
+		return store.Key{}, s.refuse(ctx, l, err)
+	}
+	return l.Key(), nil
+}
+
+// login proves a secret of a key that is live, under the rules or without. It
+// always returns a Login, for refuse.
+func (s *Service) login(ctx context.Context, c Credentials, underRules bool) (*Login, error) {
+	l := s.newLogin(c)
+	if err := s.prove(ctx, c.Secret, l); err != nil {
+		return l, err
+	}
+	l.found.Instance = s.effective(l.found.Instance)
+	if !underRules {
+		l.found.Instance.Rules, l.found.Workspace.Rules = store.Rules{}, store.Rules{}
+	}
+	var err error
+	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
+		return l, err
+	}
+	return l, &RefusedError{string(l.standing.State), l.standing.Text}
+}
+
+func (s *Service) newLogin(c Credentials) *Login {
+	return &Login{id: c.ID, address: c.Address, now: s.now(), start: realTime()}
+}
+
+// prove finds the key and checks the secret, and nothing else.
+func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
+	generated := checkSecret(s.cfg.SecretPrefix, plain) == nil
+	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
+		return errMalformed // nothing that this service made looks like this: no read
+	}
+	err := lookupInto(ctx, s.reads, l.id, &l.found)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("apikey: find key: %w", outage(err))
+	}
+	var proved, outdated bool
+	err = nil
+	if generated {
+		proved, outdated, err = s.checkGenerated(l, plain)
+	}
+	if !proved && err == nil && s.cfg.Imported {
+		proved, outdated, err = s.checkImportedSecret(ctx, l, plain)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !proved:
+		return ErrInvalidCredentials
+	}
+	if outdated {
+		s.rehash(ctx, l, plain)
 	}
 	// Nobody needs the digests any more.
 	l.secret.Digest = ""
@@ -65,49 +135,9 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) err
 	return nil
 }
 
-// proved finds the key and checks the secret, and nothing else. The time that
-// a refusal takes does not tell what was found.
-func (s *Service) proved(ctx context.Context, c Credentials, l *Login) error {
-	start := realTime()
-	generated := checkSecret(s.cfg.SecretPrefix, c.Secret) == nil
-	if !generated && !s.cfg.Imported || !validID(c.ID) || len(c.Secret) > maxImportedSecret {
-		// Nothing that this service made looks like this: no read.
-		return s.refuse(c, l, s.failed(ctx, c, l.now, errMalformed))
-	}
-	ok, err := s.prove(ctx, c, l, generated)
-	if ok {
-		return nil
-	}
-	if err == nil {
-		err = s.failed(ctx, c, l.now, ErrInvalidCredentials)
-	}
-	err = s.refuse(c, l, err)
-	if !errors.Is(err, store.ErrUnavailable) {
-		s.hold(ctx, start)
-	}
-	return err
-}
-
-func (s *Service) prove(ctx context.Context, c Credentials, l *Login, generated bool) (ok bool, err error) {
-	err = lookupInto(ctx, s.reads, c.ID, &l.found)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return false, fmt.Errorf("apikey: find key: %w", outage(err))
-	}
-	if generated {
-		ok, err = s.checkGenerated(ctx, l, c.Secret)
-		if ok || err != nil {
-			return ok, err
-		}
-	}
-	if !s.cfg.Imported {
-		return false, nil
-	}
-	return s.checkImportedSecret(ctx, l, c)
-}
-
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
-func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (bool, error) {
+func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool, err error) {
 	id := secretIDChars(plain)
 	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: string(id[:]), secret: plain}
 	for i := range l.found.Key.Secrets {
@@ -115,103 +145,104 @@ func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (b
 		if kept.ID != b.secretID || isSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
 			continue
 		}
-		ok, outdated, err := s.hasher.verify(kept.Digest, b)
-		if err != nil {
-			return false, fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
+		if proved, outdated, err = s.hasher.verify(kept.Digest, b); err != nil {
+			return false, false, unjudged(l, err)
 		}
-		if !ok {
-			return false, nil
+		if proved {
+			l.secret = *kept
 		}
-		l.secret = *kept
-		if outdated {
-			s.rehash(ctx, l.found.Key.ID, *kept, s.hasher.digest(b))
-		}
-		return true, nil
+		return proved, outdated, nil
 	}
 	s.hasher.dummy(b)
-	return false, nil
+	return false, false, nil
 }
 
 // checkImportedSecret compares a secret that came with Import: the digests it
 // may match are few, and the slow ones run under a gate and after a budget of
 // their own: only guesses at such digests spend it. One that the gate turned
 // away counts as well, since it was compared with what the gate remembers.
-func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentials) (ok bool, err error) {
+func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain string) (proved, outdated bool, err error) {
 	guessed := false
 	defer func() {
-		if guessed && !ok {
-			s.guesses.fail(ctx, c.Address, c.ID, l.now)
+		if guessed && !proved {
+			s.guesses.fail(ctx, l.address, l.id, l.now)
 		}
 	}()
 	for _, kept := range l.found.Key.Secrets {
-		if ended(kept.NotAfter, l.now) || kept.ID == secretID(c.Secret) {
+		if ended(kept.NotAfter, l.now) || kept.ID == secretID(plain) {
 			continue
 		}
-		b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: c.Secret}
-		var outdated bool
 		if isSlow(kept.Digest) {
-			if wait, over := s.guesses.over(ctx, c.Address, c.ID, l.now); over {
-				return false, &ThrottledError{RetryAfter: wait}
+			if wait, over := s.guesses.over(ctx, l.address, l.id, l.now); over {
+				return false, false, &ThrottledError{RetryAfter: wait}
 			}
 			guessed = true
-			ok, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, c.Secret)
+			proved, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, plain)
 			outdated = kept.Generated
 		} else {
-			ok, outdated, err = s.hasher.verify(kept.Digest, b)
+			proved, outdated, err = s.hasher.verify(kept.Digest, l.binding(&kept, plain))
 		}
 		if err != nil {
-			return false, fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
+			return false, false, unjudged(l, err)
 		}
-		if ok {
+		if proved {
 			l.secret = kept
-			if outdated {
-				s.rehash(ctx, l.found.Key.ID, kept, s.hasher.digest(b))
-			}
-			return true, nil
+			return true, outdated, nil
 		}
 	}
-	return false, nil
+	return false, false, nil
+}
+
+// binding is what the digest of a secret of the key covers.
+func (l *Login) binding(kept *store.Secret, plain string) binding {
+	return binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: plain}
+}
+
+// unjudged is the outage of a digest that cannot be compared.
+func unjudged(l *Login, err error) error {
+	return fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
 }
 
 // rehash replaces a digest of an old pepper, or a slow one whose importer
 // declared the secret generated. Failing to is no reason to refuse a login.
-func (s *Service) rehash(ctx context.Context, keyID string, old store.Secret, digest string) {
-	err := s.store.Upkeep.Rehash(ctx, keyID, old.ID, old.Digest, digest)
+func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
+	err := s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, s.hasher.digest(l.binding(&l.secret, plain)))
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", keyID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", l.found.Key.ID, "error", err)
 	}
 }
 
-// live refuses a key that has proved its secret but may not log in.
-func (s *Service) live(ctx context.Context, f *store.Found, now time.Time) error {
-	instance := s.effective(f.Instance)
-	switch {
-	case instance.KeysOff:
-		return &RefusedError{"keys_off", "API keys are switched off."}
-	case f.Workspace.Deleted, f.Workspace.Suspended:
-		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
-	case f.Key.Disabled:
-		return &RefusedError{"disabled", "This API key is disabled."}
-	case ended(f.Key.NotAfter, now):
-		return &RefusedError{"expired", "This API key has expired."}
+// standingOf decides whether a key is live under the settings around it, with
+// Config.Defaults in their place. If it is, the host is asked about its
+// workspace.
+func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
+	standing := standingAt(f, now)
+	if !standing.Live() {
+		return standing, nil
 	}
-	return s.askHost(ctx, f.Key.Workspace)
+	suspended, err := s.askHost(ctx, f.Key.Workspace)
+	if suspended {
+		f.Workspace.Suspended = true
+		standing = standingAt(f, now)
+	}
+	return standing, err
 }
 
-// askHost asks Config.Workspaces, if there is one.
-func (s *Service) askHost(ctx context.Context, workspace string) error {
+// askHost asks Config.Workspaces, if there is one. A workspace that the host does
+// not know is suspended.
+func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool, err error) {
 	if s.cfg.Workspaces == nil {
-		return nil
+		return false, nil
 	}
-	err := s.cfg.Workspaces(ctx, workspace)
+	err = s.cfg.Workspaces(ctx, workspace)
 	switch {
 	case err == nil:
-		return nil
+		return false, nil
 	case store.IsOutage(err): // even if it wraps other errors, too
 	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
-		return &RefusedError{"suspended", "The workspace of this API key is suspended."}
+		return true, nil
 	}
-	return hostOutage("the host could not tell of the workspace", err)
+	return false, hostOutage("the host could not tell of the workspace", err)
 }
 
 // hostOutage turns err, which the host's code returned, into an outage. It drops
@@ -228,14 +259,6 @@ func outage(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-}
-
-// failed counts a failure and says how to refuse it.
-func (s *Service) failed(ctx context.Context, c Credentials, now time.Time, err error) error {
-	if wait, over := s.budget.fail(ctx, c.Address, c.ID, now); over {
-		return &ThrottledError{RetryAfter: wait}
-	}
-	return err
 }
 
 // ended reports whether an instant, zero for never, has come.

@@ -57,7 +57,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	credentials := apikey.Credentials{ID: key.ID, Secret: plain, Address: addrA}
 	login, err := r.Authenticate(t.Context(), credentials)
 	require.NoError(t, err)
-	grant, err := r.Issue(t.Context(), login, perms(""))
+	grant, err := r.Issue(t.Context(), login, perms(""), "")
 	require.NoError(t, err)
 	importing := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "n"}, ID: "i", Secret: plain}
 	byDigest := apikey.ImportSpec{ID: "i", Digest: bcryptOf(t, "canary in bcrypt")}
@@ -71,7 +71,10 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	violations, err := r.Violations(t.Context(), admin, "", nil, 0)
 	require.NoError(t, err)
+	page, err := r.List(t.Context(), admin, store.KeyQuery{})
+	require.NoError(t, err)
 	values := map[string]any{
+		"KeyPage":     page,
 		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),

@@ -175,7 +175,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 		}
 	}
 	if gives := a.yields || widens(&before, &after); gives || after.Name != before.Name {
-		if err := p.mayYield(a.action, &after, gives); err != nil {
+		if err := p.mayYield(a.action, &after, s.raised(&before), gives); err != nil {
 			return store.Key{}, err
 		}
 	}
@@ -195,8 +195,8 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 // askAltered asks the host and the policies about a key as it is to be stored.
 func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, found *store.Found, after *store.Key) error {
 	if a.yields {
-		if err := s.askHost(ctx, after.Workspace); err != nil {
-			return hostRefusal(a.action, err)
+		if err := s.mustKnow(ctx, a.action, after.Workspace); err != nil {
+			return err
 		}
 	}
 	_, err := s.ask(ctx, policy.KeyRequest{
@@ -242,19 +242,29 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 		}
 		return &bad
 	}
-	if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
+	if c.Permissions != nil && (!c.Permissions.Equal(k.Asked) || p.admin && s.raised(k).Len() > 0) {
 		permissions, err := s.cfg.Permissions.Expand(*c.Permissions, p.admin)
 		if err != nil {
 			return err
 		}
-		k.Permissions, k.Asked = permissions, *c.Permissions
+		k.Permissions, k.Asked, k.Admin = permissions, *c.Permissions, s.grantedAdmin(p, permissions, k.Admin)
 	}
 	return nil
 }
 
+// grantedAdmin returns which of the permissions of a key are granted as admin
+// permissions: those that were before, and those that an organization admin grants
+// now.
+func (s *Service) grantedAdmin(p powers, permissions, before scope.Set) scope.Set {
+	if p.admin {
+		before = before.Union(s.cfg.Permissions.Admin())
+	}
+	return permissions.Intersect(before)
+}
+
 // widens reports whether the key may do more, or longer, than before.
 func widens(before, after *store.Key) bool {
-	return !before.Permissions.ContainsAll(after.Permissions) || outlives(after.NotAfter, before.NotAfter) ||
+	return !before.Permissions.ContainsAll(after.Permissions) || !before.Admin.ContainsAll(after.Admin) || outlives(after.NotAfter, before.NotAfter) ||
 		lacks(before.Resources, after.Resources)
 }
 
@@ -285,7 +295,7 @@ func changedFields(before, after *store.Key) []string {
 		}
 	}
 	add(before.Name != after.Name, "name")
-	add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked), "permissions")
+	add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
 	add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
 	add(!slices.Equal(before.Resources, after.Resources), "resources")
 	add(before.Disabled != after.Disabled, "disabled")

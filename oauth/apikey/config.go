@@ -32,8 +32,9 @@ type Config struct {
 	// Permissions is the catalog of permissions that keys may hold. Required.
 	Permissions *scope.Catalog
 	// Policy decides besides the administrator's settings, which always
-	// apply. It is asked before them, so that a default lifetime may satisfy
-	// them. Nil adds no rule.
+	// apply. Of a key about to be stored it is asked before them, so that a
+	// default lifetime may satisfy them; of a login or an introspection, after
+	// they have found the key live. Nil adds no rule.
 	Policy policy.Policy
 	// Resources are further resource servers that keys can be allowed to ask
 	// tokens for (RFC 8707). Each needs an absolute URI of its own.
@@ -180,7 +181,7 @@ type Service struct {
 	tally    tally
 	refusals refusals
 	counts   counters
-	removed  reported
+	withheld reported
 	// reminded is what need not be looked at again.
 	reminded reminded
 }
@@ -230,8 +231,8 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		slow:    newSlowGate(),
 		uses:    newUses(),
 		tally:   newTally(),
-		removed: newReported(),
 
+		withheld: newReported(),
 		reminded: newReminded(),
 	}, nil
 }

@@ -144,11 +144,11 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 	if workspace.Deleted {
 		return store.Key{}, errNoWorkspace
 	}
-	if err := s.askHost(ctx, spec.Workspace); err != nil {
-		return store.Key{}, hostRefusal(c.action, err)
+	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
+		return store.Key{}, err
 	}
 	key := c.key(p)
-	key.Permissions, key.Resources = permissions, resources
+	key.Permissions, key.Admin, key.Resources = permissions, s.grantedAdmin(p, permissions, scope.Set{}), resources
 	if c.made == nil {
 		secret, err := c.secret(&key)
 		if err != nil {
@@ -164,7 +164,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 	if err != nil {
 		return store.Key{}, err
 	}
-	if err := p.mayYield(c.action, &key, true); err != nil {
+	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
 		return store.Key{}, err
 	}
 	change, err := s.change(c.now, actor.ref, c.action, spec.Workspace, c.id, nil)
@@ -271,7 +271,7 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 		return 0, err
 	}
 	result := request.Result()
-	after.Permissions = result.Permissions
+	after.Permissions, after.Admin = result.Permissions, after.Admin.Intersect(result.Permissions)
 	after.NotAfter, after.NotAfterText = result.NotAfter, result.NotAfterText
 	return request.Limit(), nil
 }
@@ -347,11 +347,11 @@ func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
 	}
 }
 
-// hostRefusal turns the host's refusal of a workspace into the error of a management
-// call.
-func hostRefusal(action string, err error) error {
-	var refused *RefusedError
-	if errors.As(err, &refused) {
+// mustKnow refuses a management call for a workspace that the host suspends or
+// does not know.
+func (s *Service) mustKnow(ctx context.Context, action, workspace string) error {
+	suspended, err := s.askHost(ctx, workspace)
+	if suspended {
 		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
 	}
 	return err

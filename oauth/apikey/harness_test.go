@@ -144,7 +144,7 @@ func (r *rig) loginFor(id, secret string, requested scope.Set) (*apikey.Grant, e
 	if err != nil {
 		return nil, r.note(err)
 	}
-	grant, err := r.Issue(context.Background(), login, requested)
+	grant, err := r.Issue(context.Background(), login, requested, "")
 	return grant, r.note(err)
 }
 

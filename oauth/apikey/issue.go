@@ -18,9 +18,9 @@ import (
 type Request struct {
 	// Scope are permissions as they came: the wire form of a scope.Set.
 	Scope string
-	// Resources are those of Config.Resources that the token is for. One at
-	// most: a second is ErrManyTargets.
-	Resources []string
+	// Resource is the one of Config.Resources that the token is for; empty: the
+	// server's own audience.
+	Resource string
 }
 
 // Grant is a decision to issue a token.
@@ -32,97 +32,81 @@ type Grant struct {
 	Permissions scope.Set
 	IssuedAt    time.Time // whole seconds
 	Expires     time.Time // whole seconds, later than IssuedAt
+	// Ends is the instant from which the key is expired, under the rules in force
+	// too; zero is never. No leeway for clocks that differ carries a token past it.
+	Ends time.Time
 	// Epochs are those of the instance, the workspace and the key.
 	Epochs [3]int64
 }
 
-// LogIn is Authenticate and then Issue or IssueFor. A scope that is malformed
-// is a *scope.SyntaxError, which only a caller that proved a secret gets.
+// LogIn is Authenticate and then Issue. A scope that is malformed is a
+// *scope.SyntaxError, which only a caller that proved a secret gets.
 func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
-	l, err := s.Authenticate(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	requested, err := scope.Parse(r.Scope)
-	if err != nil {
-		return nil, s.refuse(c, l, fmt.Errorf("apikey: scope: %w", err))
-	}
-	var resource string
-	switch len(r.Resources) {
-	case 0:
-	case 1:
-		resource = r.Resources[0]
-	default:
-		return nil, s.refuse(c, l, ErrManyTargets)
-	}
-	grant, err := s.issue(ctx, l, requested, resource)
+	l, err := s.login(ctx, c, true)
+	var requested scope.Set
 	if err == nil {
+		if requested, err = scope.Parse(r.Scope); err != nil {
+			err = fmt.Errorf("apikey: scope: %w", err)
+		}
+	}
+	var grant *Grant
+	if err == nil {
+		grant, err = s.decide(ctx, l, requested, r.Resource)
+	}
+	if err == nil {
+		s.issued(l)
 		return grant, nil
 	}
 	var lacked *ScopeError
 	if errors.As(err, &lacked) && strings.Contains(r.Scope, c.Secret) {
 		lacked.Missing = scope.Set{} // an imported secret has any form
 	}
-	return nil, err
+	return nil, s.refuse(ctx, l, err)
 }
 
 // Issue decides on a token for a login: which permissions, how long. An empty
 // request asks for all the key holds. A permission that the key lacks is a
-// *ScopeError; a policy's refusal is a *policy.Denied.
-func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set) (*Grant, error) {
-	return s.IssueFor(ctx, l, requested, "")
-}
-
-// IssueFor is Issue for a token whose audience is one resource of
-// Config.Resources, which the key's record must allow; else ErrTarget.
-func (s *Service) IssueFor(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	grant, err := s.issue(ctx, l, requested, resource)
+// *ScopeError; a policy's refusal is a *policy.Denied. resource is the token's
+// audience, one of Config.Resources that the key's record allows, else ErrTarget;
+// empty: the server's own.
+func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+	grant, err := s.decide(ctx, l, requested, resource)
 	if err != nil {
-		return nil, err
+		return nil, s.refuse(ctx, l, err)
 	}
+	s.issued(l)
 	grant.Key = grant.Key.Clone() // the login may be used again
 	return grant, nil
 }
 
-// issue returns a grant that shares the login's key.
-func (s *Service) issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+// issued counts and observes a login.
+func (s *Service) issued(l *Login) {
 	key := &l.found.Key
-	grant, err := s.decide(ctx, l, requested, resource)
-	if err != nil {
-		return nil, s.refuse(Credentials{ID: key.ID, Address: l.address}, l, err)
-	}
 	s.counts.logins.Add(1)
 	s.uses.add(key.ID, l.secret.ID, l.now)
 	s.tallyLogin(key, l.now)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})
 	}
-	return grant, nil
 }
 
+// decide returns a grant that shares the login's key.
 func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
 	key := &l.found.Key
-	held := key.Permissions.Intersect(s.cfg.Permissions.All())
-	if held.Len() < key.Permissions.Len() {
-		s.reportRemoved(ctx, key)
-	}
-	held, err := s.within(key, held, resource)
+	granted, err := s.within(key, s.held(ctx, key), resource)
 	if err != nil {
 		return nil, err
 	}
-	if missing := requested.Minus(held); missing.Len() > 0 {
+	if missing := requested.Minus(granted); missing.Len() > 0 {
 		return nil, s.notHeld(missing)
 	}
-	granted := held
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	end := l.now.Add(s.cfg.TokenLifetime)
 	// Here, and not by policies alone, which may write into what they are shown.
-	end = earlier(end, key.NotAfter)
+	end := earlier(l.now.Add(s.cfg.TokenLifetime), l.standing.Ends)
 	end = earlier(end, l.secret.NotAfter)
-
-	granted, end, err = s.askToken(ctx, l, requested, resource, granted, end)
+	granted, end, err = s.askPolicy(ctx, l, policy.TokenRequest{Requested: requested, Resource: resource}, granted, end)
 	if err != nil {
 		return nil, err
 	}
@@ -133,13 +117,39 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		Permissions: granted,
 		IssuedAt:    l.now.Truncate(time.Second),
 		Expires:     end.Truncate(time.Second),
+		Ends:        l.standing.Ends,
 		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
 	}
 	grant.Key.Epoch = 0
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{"expired", "This API key has expired."}
+		return nil, &RefusedError{string(policy.Expired), "This API key has expired."}
 	}
 	return grant, nil
+}
+
+// held returns the permissions that tokens of the key can carry, and reports
+// those that they cannot.
+func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
+	held := s.Issuable(k)
+	if held.Len() < k.Permissions.Len() {
+		s.reportWithheld(ctx, k, k.Permissions.Minus(held))
+	}
+	return held
+}
+
+// Issuable returns those permissions of a key that its tokens can carry: those
+// that are in the catalog and, of its admin permissions, those that an
+// organization admin granted as such. A permission that became one of the admin
+// level since is none of them until an organization admin grants it again, which
+// is Update with a set of permissions that holds it.
+func (s *Service) Issuable(k *store.Key) scope.Set {
+	return k.Permissions.Intersect(s.cfg.Permissions.All()).Minus(s.raised(k))
+}
+
+// raised returns the permissions of a key that were not granted as the admin
+// permissions that they are.
+func (s *Service) raised(k *store.Key) scope.Set {
+	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.Admin)
 }
 
 // notHeld names what the key lacks, except names with the prefix of a secret: if a
@@ -153,42 +163,21 @@ func (s *Service) notHeld(missing scope.Set) error {
 	return &ScopeError{Missing: named}
 }
 
-// askToken has the policies decide, and returns what they leave of the
-// permissions and the lifetime.
-func (s *Service) askToken(
-	ctx context.Context, l *Login, requested scope.Set, resource string, granted scope.Set, end time.Time,
+// askPolicy has the host's policy decide about a use, and returns what it leaves of
+// the permissions and the lifetime.
+func (s *Service) askPolicy(
+	ctx context.Context, l *Login, use policy.TokenRequest, granted scope.Set, end time.Time,
 ) (scope.Set, time.Time, error) {
 	if s.cfg.Policy == nil {
-		// Called by its name, it is known to keep nothing: the request stays
-		// off the heap.
-		request := policy.NewTokenRequest(s.facts(l, &l.found.Key, requested, resource), granted, end)
-		err := policy.Settings().CheckToken(ctx, request)
-		return request.Granted(), request.NotAfter(), refusedBy(err)
+		return granted, end, nil
 	}
-	return s.askHostToo(ctx, l, requested, resource, granted, end)
-}
-
-func (s *Service) askHostToo(
-	ctx context.Context, l *Login, requested scope.Set, resource string, granted scope.Set, end time.Time,
-) (scope.Set, time.Time, error) {
-	// A copy: what a host's policy writes into it must not reach the token.
+	// A copy: what a policy writes into it must not reach the token.
 	shown := l.found.Key.Clone()
-	request := policy.NewTokenRequest(s.facts(l, &shown, requested, resource), granted, end)
-	err := s.policy.CheckToken(ctx, request)
+	use.Now, use.Address, use.Key, use.Secret = l.now, l.address, &shown, l.secret
+	use.Workspace, use.Instance = l.found.Workspace, l.found.Instance
+	request := policy.NewTokenRequest(use, granted, end)
+	err := s.cfg.Policy.CheckToken(ctx, request)
 	return request.Granted(), request.NotAfter(), refusedBy(err)
-}
-
-func (s *Service) facts(l *Login, key *store.Key, requested scope.Set, resource string) policy.TokenRequest {
-	return policy.TokenRequest{
-		Now:       l.now,
-		Address:   l.address,
-		Workspace: l.found.Workspace,
-		Instance:  s.effective(l.found.Instance),
-		Key:       key,
-		Secret:    l.secret,
-		Requested: requested,
-		Resource:  resource,
-	}
 }
 
 func refusedBy(err error) error {

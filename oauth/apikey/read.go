@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -44,9 +45,44 @@ func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// List returns one page of keys without digests; see store.KeyQuery. All
-// workspaces at once (Workspace empty) need an actor who may see them all.
-func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
+// Standing says whether a key is live now, when it ends and why, as logins say it:
+// from the record, the settings around it and the time. A host's own word on its
+// workspaces (Config.Workspaces) and its policies are not asked.
+func (s *Service) Standing(ctx context.Context, k *store.Key) (policy.Standing, error) {
+	w, instance, err := s.settingsOf(ctx, k.Workspace)
+	if err != nil {
+		return policy.Standing{}, err
+	}
+	return policy.StandingOf(k, w, instance, s.now()), nil
+}
+
+// KeyPage is one page of keys. Next is nil on the last page.
+type KeyPage struct {
+	Keys []store.Key // without digests
+	// Standings are those of Keys, in their order; see Service.Standing.
+	Standings []policy.Standing
+	Next      *store.KeyCursor
+}
+
+// List returns one page of keys without digests; see store.KeyQuery, whose
+// conditions go by what is stored: NotAfter is a key's own expiry, whatever rules
+// make of it. All workspaces at once (Workspace empty) need an actor who may see
+// them all.
+func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (KeyPage, error) {
+	listed, err := s.list(ctx, actor, q)
+	if err != nil {
+		return KeyPage{}, err
+	}
+	now := s.now()
+	page := KeyPage{Keys: listed.Keys, Standings: make([]policy.Standing, len(listed.Keys)), Next: listed.Next}
+	for i := range listed.Keys {
+		page.Standings[i] = standingAt(foundOf(&listed, i), now)
+	}
+	return page, nil
+}
+
+// list is List with the settings around the keys.
+func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return store.KeyPage{}, err
@@ -58,6 +94,7 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (stor
 	if err != nil {
 		return store.KeyPage{}, fmt.Errorf("apikey: list keys: %w", err)
 	}
+	page.Instance = s.effective(page.Instance)
 	for i := range page.Keys {
 		page.Keys[i] = blank(page.Keys[i])
 		s.uses.overlay(&page.Keys[i])
@@ -65,7 +102,17 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (stor
 	return page, nil
 }
 
-// Expiring yields the keys, disabled ones too, whose expiry comes within the
+// foundOf is a key of a page with the settings around it.
+func foundOf(page *store.KeyPage, i int) *store.Found {
+	return &store.Found{Key: page.Keys[i], Workspace: page.Workspaces[page.Keys[i].Workspace], Instance: page.Instance}
+}
+
+// standingAt decides by what is stored, and Config.Defaults in f.Instance.
+func standingAt(f *store.Found, now time.Time) policy.Standing {
+	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
+}
+
+// Expiring yields the keys, disabled ones too, whose own expiry comes within the
 // given time from now, of one workspace or, with an empty one, of all. An
 // error is yielded once, last, with a zero key.
 func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[store.Key, error] {
@@ -74,7 +121,7 @@ func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, w
 		// A key that ends now has expired already.
 		q := store.KeyQuery{Workspace: workspace, NotAfterFrom: now.Add(time.Microsecond), NotAfterTo: now.Add(within), Limit: store.MaxPage}
 		for {
-			page, err := s.List(ctx, actor, q)
+			page, err := s.list(ctx, actor, q)
 			if err != nil {
 				yield(store.Key{}, err)
 				return

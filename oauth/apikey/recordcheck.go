@@ -34,6 +34,9 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	if expiry, err := ParseExpiry(key.NotAfterText); key.NotAfterText != "" && (err != nil || expiry.text == "" || !expiry.at.Equal(key.NotAfter)) {
 		bad.add("not_after_text", "It must be the date that not_after is the end of.")
 	}
+	if !key.Permissions.ContainsAll(key.Admin) {
+		bad.add("admin", "It may hold only what is among the permissions.")
+	}
 	for _, uri := range key.Resources {
 		if err := CheckResource(uri); err != nil {
 			bad.add("resources", "A resource is an absolute URI: "+err.Error()+".")

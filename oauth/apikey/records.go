@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -42,17 +43,9 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 		if err != nil {
 			return fmt.Errorf("apikey: list keys: %w", err)
 		}
-		workspaces := make(map[string]store.Workspace) // read once a page
 		for _, key := range page.Keys {
-			workspace, known := workspaces[key.Workspace]
-			if !known {
-				if workspace, err = s.store.Settings.Workspace(ctx, key.Workspace); err != nil {
-					return fmt.Errorf("apikey: read workspace: %w", err)
-				}
-				workspaces[key.Workspace] = workspace
-			}
 			s.uses.overlay(&key)
-			if !take(store.Found{Key: key, Workspace: workspace}) {
+			if !take(store.Found{Key: key, Workspace: page.Workspaces[key.Workspace]}) {
 				return nil
 			}
 		}
@@ -84,7 +77,7 @@ func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) 
 		if err != nil {
 			return err
 		}
-		if err := p.mayYield(ActionRestore, &key, true); err != nil {
+		if err := p.mayYield(ActionRestore, &key, scope.Set{}, true); err != nil {
 			return err
 		}
 		return retryErr(func() error { return s.restoreOnce(ctx, p, key, record.Workspace.Suspended) })

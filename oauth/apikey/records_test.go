@@ -58,7 +58,7 @@ func TestRecords(t *testing.T) {
 		}
 		require.Equal(t, 1, taken)
 	})
-	for _, call := range []string{"Events.Append", "Keys.List", "Settings.Workspace"} {
+	for _, call := range []string{"Events.Append", "Keys.List"} {
 		t.Run("B19 an outage of "+call, func(t *testing.T) {
 			down := true
 			cut := rigOn(t, harness.Tapped(r.store, harness.While(&down, errDown), call))

@@ -14,23 +14,36 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// refuse counts, reports and records a refusal, and returns err.
-func (s *Service) refuse(c Credentials, l *Login, err error) error {
-	reason, proved := reasonOf(err)
+// refuse is the one way out of a login that is refused: it counts, records and
+// reports it, keeps the refusal back for its time, and returns the error.
+func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
+	proved := l.secret.ID != ""
+	// The time does not tell what was found. An outage finds nothing, and what is
+	// malformed is not looked for.
+	holds := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
+	if errors.Is(err, ErrInvalidCredentials) {
+		if wait, over := s.budget.fail(ctx, l.address, l.id, l.now); over {
+			err = &ThrottledError{RetryAfter: wait}
+		}
+	}
+	reason := reasonOf(err)
 	s.counts.refusals.Add(1)
 	if reason == "throttled" {
 		s.counts.throttled.Add(1)
 	}
-	seen := Observation{Time: l.now, Refused: true, Reason: reason, Address: c.Address}
-	if l.found.Key.ID != "" {
+	seen := Observation{Time: l.now, Refused: true, Reason: reason, Address: l.address}
+	if key := &l.found.Key; key.ID != "" {
 		if proved {
-			seen.KeyID, seen.Workspace = l.found.Key.ID, l.found.Key.Workspace
+			seen.KeyID, seen.Workspace = key.ID, key.Workspace
 		}
-		s.refusals.add(l.found.Key.ID, l.found.Key.Workspace, reason, l.now)
-		s.tallyRefusal(&l.found.Key, l.now)
+		s.refusals.add(key.ID, key.Workspace, reason, l.now)
+		s.tallyRefusal(key, l.now)
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)
+	}
+	if holds {
+		s.hold(ctx, l.start)
 	}
 	return err
 }
@@ -68,8 +81,8 @@ func (s *Service) hold(ctx context.Context, start time.Time) {
 // realTime is not the host's clock: it is the wire that must not tell.
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
-// reasonOf names a refusal, and says whether the secret had been proved.
-func reasonOf(err error) (string, bool) {
+// reasonOf names a refusal.
+func reasonOf(err error) string {
 	var throttled *ThrottledError
 	var refused *RefusedError
 	var malformed *scope.SyntaxError
@@ -77,23 +90,23 @@ func reasonOf(err error) (string, bool) {
 	var denied *policy.Denied
 	switch {
 	case errors.As(err, &throttled):
-		return "throttled", false
+		return "throttled"
 	case errors.As(err, &refused):
-		return refused.Reason, true
+		return refused.Reason
 	case errors.As(err, &malformed), errors.As(err, &missing):
-		return "scope", true
+		return "scope"
 	case errors.As(err, &denied) && denied.Expired:
-		return "expired", true
+		return "expired"
 	case errors.As(err, &denied):
-		return "policy", true
+		return "policy"
 	case errors.Is(err, errMalformed):
-		return "malformed_secret", false
+		return "malformed_secret"
 	case errors.Is(err, ErrTarget):
-		return "resource", true
+		return "resource"
 	case errors.Is(err, ErrInvalidCredentials):
-		return "unknown_or_wrong", false
+		return "unknown_or_wrong"
 	}
-	return "unavailable", false
+	return "unavailable"
 }
 
 // refusals gathers one event for each key, reason and hour.
@@ -152,28 +165,32 @@ func (r *refusals) putBack(events []store.Event) {
 	r.pending = append(r.pending, events...)
 }
 
-// reported remembers which keys' lost permissions were logged.
+// reported remembers of which keys it was logged in this hour that permissions
+// are withheld.
 type reported struct {
 	mu   *sync.Mutex
+	hour time.Time
 	keys map[string]int64
 }
 
-func newReported() reported { return reported{new(sync.Mutex), make(map[string]int64)} }
+func newReported() reported { return reported{mu: new(sync.Mutex), keys: make(map[string]int64)} }
 
-// reportRemoved logs, once per key and version, that permissions of the key left
-// the catalog and are no longer issued.
-func (s *Service) reportRemoved(ctx context.Context, k *store.Key) {
-	s.removed.mu.Lock()
-	known := s.removed.keys[k.ID] == k.Version
-	if !known {
-		if len(s.removed.keys) >= maxRefusals {
-			clear(s.removed.keys)
-		}
-		s.removed.keys[k.ID] = k.Version
+// reportWithheld logs, once per key, version and hour, that permissions of the key
+// are not issued.
+func (s *Service) reportWithheld(ctx context.Context, k *store.Key, withheld scope.Set) {
+	hour := s.now().Truncate(time.Hour)
+	s.withheld.mu.Lock()
+	if !s.withheld.hour.Equal(hour) || len(s.withheld.keys) >= maxRefusals {
+		clear(s.withheld.keys)
+		s.withheld.hour = hour
 	}
-	s.removed.mu.Unlock()
-	if !known {
-		s.cfg.Logger.WarnContext(ctx, "permissions of a key are no longer in the catalog and are left out of its tokens",
-			"key", k.ID, "workspace", k.Workspace, "permissions", k.Permissions.Minus(s.cfg.Permissions.All()).String())
+	known := s.withheld.keys[k.ID] == k.Version
+	s.withheld.keys[k.ID] = k.Version
+	s.withheld.mu.Unlock()
+	if known {
+		return
 	}
+	catalog := s.cfg.Permissions
+	s.cfg.Logger.WarnContext(ctx, "permissions of a key are left out of its tokens: they are no longer in the catalog, or have become admin permissions, which an organization admin grants anew",
+		"key", k.ID, "workspace", k.Workspace, "removed", withheld.Minus(catalog.All()).String(), "raised", withheld.Intersect(catalog.All()).String())
 }

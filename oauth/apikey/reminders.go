@@ -80,7 +80,7 @@ func (s *Service) Remind(ctx context.Context) error {
 	if len(times) == 0 {
 		return nil
 	}
-	return errors.Join(s.remindExpiring(ctx, times), s.remindEnforced(ctx, s.effective(instance), times))
+	return errors.Join(s.remindExpiring(ctx, times), s.remindEnforced(ctx, s.effective(instance)))
 }
 
 // remindExpiring reminds of the keys that end by their own expiry.
@@ -92,24 +92,21 @@ func (s *Service) remindExpiring(ctx context.Context, times []time.Duration) err
 		Disabled:     new(bool),
 		Limit:        store.MaxPage,
 	}
-	return s.remindAll(ctx, q, func(k *store.Key) (due, error) { return dueOf(k.ID, k.NotAfter, times, s.now()), nil })
+	return s.remindAll(ctx, q, 0, false)
 }
 
-// remindAll sends the reminders that find finds of the keys in a list. It goes
-// on where one cannot be sent.
-func (s *Service) remindAll(ctx context.Context, q store.KeyQuery, find func(*store.Key) (due, error)) error {
+// remindAll sends the reminders that come within early of the keys in a list that
+// end by rules, or of the others. It goes on where one cannot be sent.
+func (s *Service) remindAll(ctx context.Context, q store.KeyQuery, early time.Duration, byRules bool) error {
 	var problems []error
 	for {
 		page, err := s.store.Keys.List(ctx, q)
 		if err != nil {
 			return errors.Join(append(problems, fmt.Errorf("%w: list keys: %w", errCut, err))...)
 		}
+		page.Instance = s.effective(page.Instance)
 		for i := range page.Keys {
-			d, err := find(&page.Keys[i])
-			if err != nil {
-				return errors.Join(append(problems, fmt.Errorf("%w: %w", errCut, err))...)
-			}
-			if d.id != "" {
+			if d := s.dueAt(foundOf(&page, i), s.now(), early); d.id != "" && d.byRules == byRules {
 				if err := s.remind(ctx, d); err != nil {
 					problems = append(problems, err)
 				}
@@ -136,6 +133,20 @@ type due struct {
 	ends   time.Time
 	before time.Duration
 	early  time.Duration // by which it may be sent
+
+	byRules bool // the key ends by rules
+}
+
+// dueAt is the reminder of a key that would be sent, if it was not yet, up to early
+// before its time.
+func (s *Service) dueAt(f *store.Found, now time.Time, early time.Duration) due {
+	standing := standingAt(f, now)
+	if s.cfg.Reminders.Send == nil || standing.State == policy.Disabled || standing.State == policy.Expired {
+		return due{}
+	}
+	d := dueOf(f.Key.ID, standing.Ends, s.timesOf(f.Instance), now.Add(early))
+	d.early, d.byRules = early, standing.ByRules
+	return d
 }
 
 // dueOf returns the last reminder that has come of a key that ends then, of the
@@ -186,14 +197,13 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	if err != nil {
 		return fmt.Errorf("apikey: remind: read key: %w", err)
 	}
-	now, instance := s.now(), s.effective(found.Instance)
-	ends, _ := policy.EndsAt(&found.Key, policy.EffectiveRules(instance, found.Workspace))
-	if found.Key.Disabled || ended(ends, now) || dueOf(d.key, ends, s.timesOf(instance), now.Add(d.early)).id != d.id {
+	found.Instance = s.effective(found.Instance)
+	if s.dueAt(&found, s.now(), d.early).id != d.id {
 		return nil
 	}
 	sending, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: blank(found.Key), Ends: ends, Before: d.before}); err != nil {
+	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: blank(found.Key), Ends: d.ends, Before: d.before}); err != nil {
 		return fmt.Errorf("apikey: remind of key %s: %w", d.key, err)
 	}
 	return s.noteTold(ctx, d, next)

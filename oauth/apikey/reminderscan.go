@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -15,9 +14,6 @@ const (
 	// all keys from a date, and otherwise, since those of a workspace may.
 	scanEnforced = time.Hour
 	scanElse     = 24 * time.Hour
-
-	// maxSpaces bounds the workspaces that a scan keeps in mind.
-	maxSpaces = 10_000
 )
 
 // remindEnforced reminds of the keys that rules end before their own expiry.
@@ -25,7 +21,7 @@ const (
 // time and by one replica; the reminders that will come before the next time
 // are sent now. The scan is claimed and noted as a reminder is, so that one
 // that was cut off is made again.
-func (s *Service) remindEnforced(ctx context.Context, instance store.Instance, times []time.Duration) error {
+func (s *Service) remindEnforced(ctx context.Context, instance store.Instance) error {
 	every := scanElse
 	if !instance.Rules.EnforcedFrom.IsZero() {
 		every = scanEnforced
@@ -45,28 +41,7 @@ func (s *Service) remindEnforced(ctx context.Context, instance store.Instance, t
 	if err != nil || !claimed {
 		return err
 	}
-	spaces := map[string]store.Workspace{}
-	err = s.remindAll(ctx, store.KeyQuery{Disabled: new(bool), Limit: store.MaxPage}, func(k *store.Key) (due, error) {
-		w, read := spaces[k.Workspace]
-		if !read {
-			var err error
-			if w, err = s.store.Settings.Workspace(ctx, k.Workspace); err != nil {
-				return due{}, fmt.Errorf("read workspace: %w", err)
-			}
-			if len(spaces) >= maxSpaces {
-				clear(spaces)
-			}
-			spaces[k.Workspace] = w
-		}
-		now := s.now()
-		ends, _ := policy.EndsAt(k, policy.EffectiveRules(instance, w))
-		if ends.Equal(k.NotAfter) || ended(ends, now) { // remindExpiring's, or too late
-			return due{}, nil
-		}
-		d := dueOf(k.ID, ends, times, now.Add(every))
-		d.early = every
-		return d, nil
-	})
+	err = s.remindAll(ctx, store.KeyQuery{Disabled: new(bool), Limit: store.MaxPage}, every, true)
 	if errors.Is(err, errCut) {
 		return err
 	}

@@ -25,11 +25,6 @@ type Resource struct {
 // (RFC 8707, section 2).
 var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
 
-// ErrManyTargets says that a token was asked for with more than one resource.
-// A token is for one, so that none of them can use it against another. It is
-// an ErrTarget.
-var ErrManyTargets = fmt.Errorf("apikey: more than one resource: %w", ErrTarget)
-
 // within returns what of held means something at a resource, which may be ""
 // for the server's own audience.
 func (s *Service) within(k *store.Key, held scope.Set, resource string) (scope.Set, error) {

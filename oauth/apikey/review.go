@@ -27,6 +27,8 @@ func (s *Service) Rules(ctx context.Context, actor Actor, workspace string) (sto
 // Effect is what other settings would do to one key.
 type Effect struct {
 	Key store.Key // without digests
+	// Standing is the key's under the settings as they are.
+	Standing policy.Standing
 	// Before and After are the instants from which no login with the key
 	// passes, under the settings as they are and as they would be; zero is
 	// never. Where keys are switched off that is the time of the preview.
@@ -86,15 +88,17 @@ func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted stor
 func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (EffectPage, error) {
 	now := s.now()
 	page := EffectPage{}
-	next, err := s.review(ctx, actor, workspace, after, limit, func(k *store.Key, w store.Workspace, instance store.Instance) {
+	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
 		page.Looked++
-		end, due := endOf(k, w, instance, now), s.dueUnder(k, w, instance, now)
-		alter(&w, &instance)
-		e := Effect{Key: *k, Before: end, After: endOf(k, w, instance, now)}
-		if wanted := s.dueUnder(k, w, instance, now); wanted.id != "" {
+		standing := standingAt(f, now)
+		e := Effect{Key: f.Key, Standing: standing, Before: noLoginFrom(standing, f, now)}
+		due := s.dueAt(f, now, 0)
+		alter(&f.Workspace, &f.Instance)
+		e.After = noLoginFrom(standingAt(f, now), f, now)
+		if wanted := s.dueAt(f, now, 0); wanted.id != "" {
 			e.Reminded = due.id == "" || wanted.before < due.before || !wanted.ends.Equal(due.ends)
 		}
-		if e.Reminded || !e.After.Equal(end) && (!ended(end, now) || !ended(e.After, now)) {
+		if e.Reminded || !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
 			page.Effects = append(page.Effects, e)
 		}
 	})
@@ -102,32 +106,20 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 	return page, err
 }
 
-// endOf is the instant from which no login passes.
-func endOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) time.Time {
-	end, _ := policy.EndsAt(k, policy.EffectiveRules(instance, w))
-	if instance.KeysOff {
-		return earlier(now, end)
+// noLoginFrom is the instant from which no login passes.
+func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.Time {
+	if f.Instance.KeysOff {
+		return earlier(now, standing.Ends)
 	}
-	return end
-}
-
-// dueUnder is the reminder of a key that would be sent, if it was not yet.
-func (s *Service) dueUnder(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) due {
-	end, _ := policy.EndsAt(k, policy.EffectiveRules(instance, w))
-	if s.cfg.Reminders.Send == nil || k.Disabled || ended(end, now) {
-		return due{}
-	}
-	return dueOf(k.ID, end, s.timesOf(instance), now)
+	return standing.Ends
 }
 
 // Violation is a key that could not be made as it is under the rules in force.
 type Violation struct {
-	Key store.Key // without digests
+	Key      store.Key // without digests
+	Standing policy.Standing
 	// Rules names what it breaks: "require_expiry", "max_lifetime" or both.
 	Rules []string
-	// Ends is the instant from which logins treat the key as expired, its own
-	// expiry or that of the rules; zero is never.
-	Ends time.Time
 }
 
 // ViolationPage is what one page of keys comes to. It may be empty and not the
@@ -143,12 +135,11 @@ type ViolationPage struct {
 // ones too, by creation, limit of them a call (1 to store.MaxPage; 0 means
 // 100). For who may see them.
 func (s *Service) Violations(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int) (ViolationPage, error) {
+	now := s.now()
 	page := ViolationPage{}
-	next, err := s.review(ctx, actor, workspace, after, limit, func(k *store.Key, w store.Workspace, instance store.Instance) {
-		rules := policy.EffectiveRules(instance, w)
-		if broken := breaks(k, rules); len(broken) > 0 {
-			end, _ := policy.EndsAt(k, rules)
-			page.Violations = append(page.Violations, Violation{*k, broken, end})
+	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
+		if broken := breaks(&f.Key, policy.EffectiveRules(f.Instance, f.Workspace)); len(broken) > 0 {
+			page.Violations = append(page.Violations, Violation{f.Key, standingAt(f, now), broken})
 		}
 	})
 	page.Next = next
@@ -169,27 +160,13 @@ func breaks(k *store.Key, rules store.Rules) []string {
 }
 
 // review calls look for each key of one page, with the settings around it.
-func (s *Service) review(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, look func(*store.Key, store.Workspace, store.Instance)) (*store.KeyCursor, error) {
-	page, err := s.List(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
+func (s *Service) review(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, look func(*store.Found)) (*store.KeyCursor, error) {
+	page, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.store.Settings.Instance(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("apikey: read settings: %w", err)
-	}
-	instance := s.effective(stored)
-	around := map[string]store.Workspace{}
 	for i := range page.Keys {
-		k := &page.Keys[i]
-		w, read := around[k.Workspace]
-		if !read {
-			if w, err = s.store.Settings.Workspace(ctx, k.Workspace); err != nil {
-				return nil, fmt.Errorf("apikey: read workspace: %w", err)
-			}
-			around[k.Workspace] = w
-		}
-		look(k, w, instance)
+		look(foundOf(&page, i))
 	}
 	return page.Next, nil
 }

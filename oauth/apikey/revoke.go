@@ -13,9 +13,9 @@ import (
 // and expired keys and suspended workspaces too. The errors are those of
 // Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	login := &Login{address: c.Address, now: s.now()}
-	if err := s.proved(ctx, c, login); err != nil {
-		return err
+	login := s.newLogin(c)
+	if err := s.prove(ctx, c.Secret, login); err != nil {
+		return s.refuse(ctx, login, err)
 	}
 	holder := store.ActorRef{Kind: "holder", ID: login.found.Key.ID}
 	again := false

@@ -18,6 +18,7 @@
 //	id*, workspace*, name*
 //	permissions*     array of strings
 //	asked            array of strings, as the permissions were given
+//	admin            array of strings, those of the permissions that were granted as admin permissions
 //	secrets*         array of {id*, hint, digest*, prefix, created_by, generated, created*, not_after, last_used}
 //	not_after        when the key expires
 //	not_after_text   the same as a date, where it was given as one

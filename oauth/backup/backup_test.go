@@ -44,10 +44,11 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	add(plain, secret, "")
 
 	r.clock.Advance(time.Hour)
-	wild, secret := r.create(admin, "team-b", "project.* keys.save", func(s *apikey.Spec) {
+	wild, secret := r.create(admin, "team-b", "project.* keys.save admin.keys.list", func(s *apikey.Spec) {
 		s.Name, s.Resources = `CI "<nightly>" für B`, []string{elsewhere}
 		s.Expiry = must(apikey.ParseExpiry("2027-01-31"))
 	})
+	require.Equal(t, "admin.keys.list", wild.Admin.String())
 	add(wild, secret, "")
 	child, secret := r.create(apikey.ByKey(wild.ID, perms("keys.save project.list")), "team-b", "project.list")
 	add(child, secret, "")

@@ -23,6 +23,7 @@ type keyLine struct {
 	Name         string       `json:"name"`
 	Permissions  []string     `json:"permissions"`
 	Asked        []string     `json:"asked,omitempty"`
+	Admin        []string     `json:"admin,omitempty"`
 	Secrets      []secretLine `json:"secrets"`
 	NotAfter     time.Time    `json:"not_after,omitzero"`
 	NotAfterText string       `json:"not_after_text,omitempty"`
@@ -55,7 +56,7 @@ type actorLine struct {
 
 var (
 	keyNames = []string{
-		"format", "id", "workspace", "name", "permissions", "asked", "secrets", "not_after", "not_after_text", "resources", "disabled",
+		"format", "id", "workspace", "name", "permissions", "asked", "admin", "secrets", "not_after", "not_after_text", "resources", "disabled",
 		"created_by", "depth", "created", "updated", "last_used", "suspended",
 	}
 	keyNeeds    = []string{"format", "id", "workspace", "name", "permissions", "secrets", "created"}
@@ -68,7 +69,7 @@ func lineOf(record store.Found) keyLine {
 	k := record.Key
 	line := keyLine{
 		Format: format, ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: append([]string{}, k.Permissions.Names()...), Asked: k.Asked.Names(),
+		Permissions: append([]string{}, k.Permissions.Names()...), Asked: k.Asked.Names(), Admin: k.Admin.Names(),
 		Secrets:  make([]secretLine, len(k.Secrets)),
 		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: k.Resources, Disabled: k.Disabled,
 		CreatedBy: actorLine(k.CreatedBy), Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed,
@@ -96,7 +97,7 @@ func (line keyLine) record() (store.Found, error) {
 	}
 	key := store.Key{
 		ID: line.ID, Workspace: line.Workspace, Name: line.Name,
-		Permissions: set("permissions", line.Permissions), Asked: set("asked", line.Asked),
+		Permissions: set("permissions", line.Permissions), Asked: set("asked", line.Asked), Admin: set("admin", line.Admin),
 		Secrets:  make([]store.Secret, len(line.Secrets)),
 		NotAfter: line.NotAfter, NotAfterText: line.NotAfterText, Resources: line.Resources, Disabled: line.Disabled,
 		CreatedBy: store.ActorRef(line.CreatedBy), Depth: line.Depth, Created: line.Created, Updated: line.Updated, LastUsed: line.LastUsed,

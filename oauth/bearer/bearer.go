@@ -84,7 +84,8 @@ type Config struct {
 	// Leeway is how long an expired token is still taken, for clocks that
 	// differ: 0 to MaxLeeway. A token whose iat or nbf lies ahead is taken
 	// within the Leeway or one minute, whichever is longer. Leeway does not
-	// prolong a token that was ended.
+	// prolong a token that was ended, nor carry one past the end of its key, which
+	// the issuer writes into the token (key_exp).
 	Leeway time.Duration
 	// CacheEntries and CacheBytes bound the cache of verified tokens, which
 	// saves decoding and the signature check for a token seen before. Zero:

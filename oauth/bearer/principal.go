@@ -27,8 +27,11 @@ type Principal struct {
 	Expires     time.Time // UTC
 
 	notBefore time.Time
-	epochs    [3]int64
-	extra     strictjson.Object
+	// keyExpires is when the key expires, if that is so soon that leeway could
+	// carry the token past it; else zero.
+	keyExpires time.Time
+	epochs     [3]int64
+	extra      strictjson.Object
 }
 
 // ErrNoClaim is returned for a claim that the token does not hold.

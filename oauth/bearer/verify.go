@@ -141,6 +141,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		epochs:      claims.Epochs,
 		extra:       claims.Extra,
 	}
+	if claims.KeyExpires != 0 {
+		p.keyExpires = time.Unix(claims.KeyExpires, 0).UTC()
+	}
 	if err := v.check(ctx, token, p); err != nil {
 		return nil, err
 	}
@@ -158,6 +161,10 @@ func (v *Verifier) check(ctx context.Context, token string, p *Principal) error 
 	// RFC 7519, section 4.1.4: "on or after" exp the token is not accepted.
 	if !now.Before(p.Expires.Add(v.leeway)) {
 		return refuse(ErrExpired, "The token has expired.")
+	}
+	// The key's end is exact: leeway is for the token.
+	if !p.keyExpires.IsZero() && !now.Before(p.keyExpires) {
+		return refuse(ErrExpired, "The token has expired with its API key.")
 	}
 
 	// Issued in the future: the clocks differ too much to trust exp.

@@ -94,7 +94,7 @@ func (a *AccessGenerate) decide(ctx context.Context, c *client, text string) (*a
 	var grant *apikey.Grant
 	requested, err := scope.Parse(text)
 	if err == nil {
-		grant, err = a.keys.Issue(ctx, c.login, requested)
+		grant, err = a.keys.Issue(ctx, c.login, requested, "")
 	}
 	if err != nil {
 		return nil, answerTo(ctx, err)

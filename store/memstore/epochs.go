@@ -23,7 +23,7 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	if r == nil || r.ws.id != ref.Workspace {
 		return store.EpochState{}, errNoEpochs
 	}
-	state := store.EpochState{Instance: db.instance.Epoch, Workspace: r.ws.record.Epoch, Key: r.epoch}
+	state := store.EpochState{Instance: db.instance.Epoch, Workspace: r.ws.record.Epoch, Key: r.epoch, InstanceVersion: db.instance.Version}
 	if s := r.secret(ref.Secret); s != nil {
 		state.SecretKnown, state.SecretNotAfter = true, instant(s.notAfter)
 	}

@@ -50,7 +50,7 @@ func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.C
 		}
 	}
 	r.epoch = db.raised(0)
-	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)
+	db.shareFor(r, &k)
 	db.change(func() {
 		r.ws = db.space(k.Workspace)
 		db.insert(r)
@@ -117,11 +117,10 @@ func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) erro
 			now.created, now.lastUsed = was.created, was.lastUsed
 		}
 	}
-	r.permissions, r.asked = db.share(k.Permissions), db.share(k.Asked)
+	db.shareFor(r, &k)
 	db.change(func() {
 		db.replace(old, r)
-		db.unshare(old.permissions)
-		db.unshare(old.asked)
+		db.unshareOf(old)
 		db.record(c)
 	})
 	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})

@@ -52,10 +52,26 @@ func (t *keyTable) list(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 	for i, r := range rows {
 		page.Keys[i] = r.key()
 	}
+	t.around(rows, &page)
 	if more {
 		page.Next = q.Sort.Cursor(&page.Keys[limit-1])
 	}
 	return page, nil
+}
+
+// around adds the settings that the keys of a page stand under.
+func (t *keyTable) around(rows []*row, page *store.KeyPage) {
+	if len(rows) == 0 {
+		return
+	}
+	page.Workspaces = make(map[string]store.Workspace)
+	lock := t.db.reader(rows[0].ws.id)
+	lock.RLock()
+	defer lock.RUnlock()
+	page.Instance = t.db.instance
+	for _, r := range rows {
+		page.Workspaces[r.ws.id] = r.ws.record
+	}
 }
 
 // scan collects up to limit matching rows after the given place.

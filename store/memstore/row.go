@@ -21,6 +21,7 @@ type row struct {
 	makerID      string
 	permissions  scope.Set
 	asked        scope.Set
+	admin        scope.Set
 	secrets      []secretRow
 	resources    []string
 	notAfter     int64 // microseconds, like all that follow
@@ -46,7 +47,7 @@ type secretRow struct {
 	generated bool
 }
 
-// newRow copies k. The sets are left to the caller, see database.share.
+// newRow copies k. The sets are left to the caller, see database.shareFor.
 func newRow(k store.Key) *row {
 	var text packer
 	text.add(k.ID, k.Name, k.NotAfterText, k.CreatedBy.Kind, k.CreatedBy.ID)
@@ -83,7 +84,7 @@ func (r *row) key() store.Key {
 
 func (r *row) copyTo(k *store.Key) {
 	*k = store.Key{
-		ID: r.id, Workspace: r.ws.id, Name: r.name, Permissions: r.permissions, Asked: r.asked,
+		ID: r.id, Workspace: r.ws.id, Name: r.name, Permissions: r.permissions, Asked: r.asked, Admin: r.admin,
 		NotAfter: instant(r.notAfter), NotAfterText: r.notAfterText, Disabled: r.disabled,
 		CreatedBy: store.ActorRef{Kind: r.makerKind, ID: r.makerID},
 		Created:   instant(r.created), Updated: instant(r.updated), LastUsed: instant(r.lastUsed),
@@ -139,8 +140,7 @@ func (db *database) replace(old, now *row) {
 func (db *database) remove(r *row, at int64) {
 	delete(db.keys, r.id)
 	db.orders.remove(r)
-	db.unshare(r.permissions)
-	db.unshare(r.asked)
+	db.unshareOf(r)
 	r.ws.record.Keys--
 	// A copy of the id, so that the tombstone does not hold on to the row.
 	db.tombstones[strings.Clone(r.id)] = at
@@ -164,6 +164,17 @@ func (db *database) share(s scope.Set) scope.Set {
 	}
 	shared.users++
 	return shared.set
+}
+
+// shareFor puts the kept sets of k into r. Writers only.
+func (db *database) shareFor(r *row, k *store.Key) {
+	r.permissions, r.asked, r.admin = db.share(k.Permissions), db.share(k.Asked), db.share(k.Admin)
+}
+
+func (db *database) unshareOf(r *row) {
+	db.unshare(r.permissions)
+	db.unshare(r.asked)
+	db.unshare(r.admin)
 }
 
 // unshare gives up one use of a kept set. Writers only.

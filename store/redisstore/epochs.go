@@ -28,6 +28,7 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 	}
 	state := store.EpochState{
 		Instance: found.Instance.Epoch, Workspace: found.Workspace.Epoch, Key: found.Key.Epoch, Revoked: revoked,
+		InstanceVersion: found.Instance.Version,
 	}
 	for i := range found.Key.Secrets {
 		if s := &found.Key.Secrets[i]; s.ID == ref.Secret {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -36,10 +37,45 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	if len(keys) <= limit {
-		return store.KeyPage{Keys: keys}, nil
+	page := store.KeyPage{Keys: keys}
+	if len(keys) > limit {
+		page = store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}
 	}
-	return store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}, nil
+	return page, t.around(ctx, &page)
+}
+
+// around reads the settings that the keys of a page stand under.
+func (t *keyTable) around(ctx context.Context, page *store.KeyPage) error {
+	if len(page.Keys) == 0 {
+		return nil
+	}
+	page.Workspaces = make(map[string]store.Workspace)
+	for i := range page.Keys {
+		page.Workspaces[page.Keys[i].Workspace] = store.Workspace{}
+	}
+	ids := slices.Collect(maps.Keys(page.Workspaces))
+	settings, counts := []any{"hmget", t.db.layout.settings(), settingsField("")}, []any{"hmget", t.db.layout.counts()}
+	for _, id := range ids {
+		settings, counts = append(settings, settingsField(id)), append(counts, escape(id))
+	}
+	read, count := command(settings...), command(counts...)
+	if err := t.db.send(ctx, read, count); err != nil {
+		return err
+	}
+	texts, held := read.texts(), count.texts()
+	if len(texts) != len(ids)+1 || len(held) != len(ids) {
+		return errRecord
+	}
+	var err error
+	if page.Instance, err = decodeInstance(texts[0]); err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if page.Workspaces[id], err = decodeWorkspace(id, texts[i+1], held[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stretch is how many records one script visits, and batch how many one changes,

@@ -24,7 +24,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		when := time.UnixMicro(at).UTC()
 		k := store.Key{
-			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), Asked: scope.MustParse("*"),
+			ID: id, Workspace: workspace, Name: name, NotAfterText: name, Permissions: scope.MustParse("a b.c"), Asked: scope.MustParse("*"), Admin: scope.MustParse("b.c"),
 			Resources: []string{name, digest, ""}, CreatedBy: store.ActorRef{Kind: digest, ID: name}, Created: when, Updated: when,
 			NotAfter: when, LastUsed: when,
 			Secrets: []store.Secret{
@@ -44,7 +44,7 @@ func FuzzRecord(f *testing.F) {
 
 // Text of a damaged record is an error or a record, never a panic.
 func FuzzDamage(f *testing.F) {
-	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A a b\ns1 8000000000000000 d p owner o  h 1 ")
+	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  a b\ns1 8000000000000000 d p owner o  h 1 ")
 	f.Add("")
 	f.Add("\n\n\n\n\n\n")
 	f.Add("1 1 0 8000000000000000 1 7 0 0  0 0 0 0 0 0 0 0 0")

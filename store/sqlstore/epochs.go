@@ -31,7 +31,7 @@ func (e *epochs) read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	err := e.d.read(ctx, func(r runner) error {
 		workspace = nil
 		return r.row(ctx, e.d.text.epochs, digest(ref.TokenID), e.d.arg(ref.Key)).Scan(new(primary),
-			&state.Instance, whole{&state.Workspace}, &workspace, whole{&state.Key}, &secrets, &revoked)
+			&state.InstanceVersion, &state.Instance, whole{&state.Workspace}, &workspace, whole{&state.Key}, &secrets, &revoked)
 	})
 	if err != nil {
 		return store.EpochState{}, err

@@ -81,7 +81,7 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 	d := b.d
 	b.add(part{text: d.text.insertKey, count: added, args: []any{
 		d.arg(k.ID), d.arg(k.Workspace), d.arg(k.Name), d.folded(k.Name), d.folded(k.ID),
-		d.arg(padded(k.Permissions)), d.arg(padded(k.Asked)), d.arg(secrets), d.arg(resources),
+		d.arg(padded(k.Permissions)), d.arg(padded(k.Asked)), d.arg(padded(k.Admin)), d.arg(secrets), d.arg(resources),
 		expiry(k.NotAfter), d.arg(k.NotAfterText), number(k.Disabled), d.arg(k.CreatedBy.Kind), d.arg(k.CreatedBy.ID), int64(k.Depth),
 		micros(k.Created), micros(k.Updated), micros(k.LastUsed),
 	}})
@@ -178,7 +178,7 @@ func (t *keyTable) update(ctx context.Context, r runner, k *store.Key, c store.C
 
 	b = d.batch()
 	b.exec(d.text.updateKey,
-		d.arg(k.Name), d.folded(k.Name), d.arg(padded(k.Permissions)), d.arg(padded(k.Asked)), d.arg(secrets), d.arg(resources),
+		d.arg(k.Name), d.folded(k.Name), d.arg(padded(k.Permissions)), d.arg(padded(k.Asked)), d.arg(padded(k.Admin)), d.arg(secrets), d.arg(resources),
 		expiry(k.NotAfter), d.arg(k.NotAfterText), number(k.Disabled), micros(k.Updated), number(c.EndTokens), d.arg(k.ID))
 	b.changeMakers(k.ID, old.created, makers(old.maker, before), makers(old.maker, after))
 	if err := b.finish(c, store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}); err != nil {

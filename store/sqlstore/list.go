@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -33,41 +34,43 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	}
 	// One more than asked for shows whether there is a next page.
 	query, args := t.query(q, column, limit+1)
-	var keys []store.Key
+	var page store.KeyPage
 	err = t.d.read(ctx, func(r runner) error {
-		keys, err = t.scan(ctx, r, query, args)
+		page, err = t.scan(ctx, r, query, args)
 		return err
 	})
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	page := store.KeyPage{Keys: keys}
-	if len(keys) > limit {
-		page.Keys = keys[:limit]
-		page.Next = q.Sort.Cursor(&keys[limit-1])
+	if len(page.Keys) > limit {
+		page.Keys = page.Keys[:limit]
+		page.Next = q.Sort.Cursor(&page.Keys[limit-1])
 	}
 	return page, nil
 }
 
-func (t *keyTable) scan(ctx context.Context, r runner, query string, args []any) ([]store.Key, error) {
+func (t *keyTable) scan(ctx context.Context, r runner, query string, args []any) (store.KeyPage, error) {
 	rows, err := r.rows(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return store.KeyPage{}, err
 	}
 	defer rows.Close() //nolint:errcheck // Err says what went wrong
-	var keys []store.Key
+	page := store.KeyPage{Workspaces: map[string]store.Workspace{}}
 	for rows.Next() {
 		var row keyRow
-		if err := rows.Scan(row.columns()...); err != nil {
-			return nil, err
+		var w workspaceRow
+		var in instanceRow
+		if err := rows.Scan(slices.Concat(row.columns(), w.columns(), in.columns())...); err != nil {
+			return store.KeyPage{}, err
 		}
 		k, err := row.key()
 		if err != nil {
-			return nil, err
+			return store.KeyPage{}, err
 		}
-		keys = append(keys, k)
+		page.Keys = append(page.Keys, k)
+		page.Workspaces[k.Workspace], page.Instance = w.workspace(k.Workspace), in.instance()
 	}
-	return keys, rows.Err()
+	return page, rows.Err()
 }
 
 // order returns the column that q is sorted by.
@@ -75,13 +78,13 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 	var column string
 	switch q.Sort {
 	case "", store.ByCreated:
-		return "created", nil
+		return "k.created", nil
 	case store.ByName:
-		return "name", nil
+		return "k.name", nil
 	case store.ByLastUsed:
-		column = "last_used"
+		column = "k.last_used"
 	case store.ByExpiry:
-		column = "not_after"
+		column = "k.not_after"
 	default:
 		return "", refuse("unknown order")
 	}
@@ -103,48 +106,49 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 
 func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, []any) {
 	b := &listing{d: t.d}
-	from, id := "{p}keys k", "id"
+	from, id := "{p}keys k", "k.id"
 	// The table of makers leads to their keys without reading all.
 	if maker := cmp.Or(q.MadeBy, q.CreatedBy.ID); maker != "" {
 		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
-		b.equal("maker", maker)
-		if column == "created" {
-			column, id = "made", "key_id" // in the order of the makers' index
+		b.equal("m.maker", maker)
+		if column == "k.created" {
+			column, id = "m.made", "m.key_id" // in the order of the makers' index
 		}
 	}
-	b.equal("workspace", q.Workspace)
+	b.equal("k.workspace", q.Workspace)
 	if q.After != nil {
 		b.behind(column, id, q.Descending, t.place(q), q.After.ID)
 	}
 	if q.Disabled != nil {
-		b.where("disabled = ?", number(*q.Disabled))
+		b.where("k.disabled = ?", number(*q.Disabled))
 	}
 	if q.CreatedBy != (store.ActorRef{}) {
-		b.where("maker_id = ?", t.d.arg(q.CreatedBy.ID))
-		b.equal("maker_kind", q.CreatedBy.Kind)
+		b.where("k.maker_id = ?", t.d.arg(q.CreatedBy.ID))
+		b.equal("k.maker_kind", q.CreatedBy.Kind)
 	}
 	if !q.NotAfterFrom.IsZero() {
-		b.where("not_after >= ?", micros(q.NotAfterFrom))
+		b.where("k.not_after >= ?", micros(q.NotAfterFrom))
 	}
 	switch {
 	case !q.NotAfterTo.IsZero():
-		b.where("not_after < ?", micros(q.NotAfterTo))
+		b.where("k.not_after < ?", micros(q.NotAfterTo))
 	case !q.NotAfterFrom.IsZero():
-		b.where("not_after < ?", int64(never))
+		b.where("k.not_after < ?", int64(never))
 	}
 	if q.Permission != "" {
-		b.where(t.d.holds("permissions"), t.d.arg(" "+q.Permission+" "))
+		b.where(t.d.holds("k.permissions"), t.d.arg(" "+q.Permission+" "))
 	}
 	if q.Text != "" {
 		part := t.d.arg(lowered(q.Text))
-		b.where("("+t.d.holds("COALESCE(name_folded, name)")+" OR "+t.d.holds("COALESCE(id_folded, id)")+")", part, part)
+		b.where("("+t.d.holds("COALESCE(k.name_folded, k.name)")+" OR "+t.d.holds("COALESCE(k.id_folded, k.id)")+")", part, part)
 	}
 	direction := ""
 	if q.Descending {
 		direction = " DESC"
 	}
 	var text strings.Builder
-	text.WriteString("SELECT " + keyColumns + " FROM " + from)
+	text.WriteString("SELECT " + keyColumns + ", " + workspaceColumns + ", " + instanceColumns + " FROM " + from +
+		" LEFT JOIN {p}workspaces w ON w.id = k.workspace JOIN {p}instance i ON i.id = 1")
 	text.WriteString(b.conditions())
 	text.WriteString(" ORDER BY " + column + direction + ", " + id + direction + " LIMIT ?")
 	return t.d.dialect.translate(text.String(), t.d.config.Prefix), append(b.args, limit)

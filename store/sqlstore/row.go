@@ -164,17 +164,17 @@ func lowered(text string) string {
 
 // keyRow is where a key's columns are scanned to: NULL each if there is no key.
 type keyRow struct {
-	k                                      store.Key
-	permissions, asked, secrets, resources []byte
-	notAfter, created, updated, lastUsed   int64
-	depth                                  int64
+	k                                             store.Key
+	permissions, asked, admin, secrets, resources []byte
+	notAfter, created, updated, lastUsed          int64
+	depth                                         int64
 }
 
 // columns are the destinations of keyColumns.
 func (r *keyRow) columns() []any {
 	k := &r.k
 	return []any{
-		text{&k.ID}, text{&k.Workspace}, text{&k.Name}, &r.permissions, &r.asked, &r.secrets, &r.resources,
+		text{&k.ID}, text{&k.Workspace}, text{&k.Name}, &r.permissions, &r.asked, &r.admin, &r.secrets, &r.resources,
 		whole{&r.notAfter}, text{&k.NotAfterText}, flag{&k.Disabled}, text{&k.CreatedBy.Kind}, text{&k.CreatedBy.ID}, whole{&r.depth},
 		whole{&r.created}, whole{&r.updated}, whole{&r.lastUsed}, whole{&k.Version}, whole{&k.Epoch},
 	}
@@ -188,6 +188,9 @@ func (r *keyRow) key() (store.Key, error) {
 		return store.Key{}, err
 	}
 	if k.Asked, err = decodedSet(r.asked); err != nil {
+		return store.Key{}, err
+	}
+	if k.Admin, err = decodedSet(r.admin); err != nil {
 		return store.Key{}, err
 	}
 	if k.Resources, err = decodedList(r.resources); err != nil {

@@ -3,7 +3,7 @@ package sqlstore
 import "strings"
 
 // keyColumns are the columns of a key in the order of keyRow.columns.
-const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.secrets, k.resources, k.not_after, k.not_after_text,
+const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.maker_kind, k.maker_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
 
 // workspaceColumns and instanceColumns are those of the settings.
@@ -86,10 +86,10 @@ func (s *statements) keys(dialect Dialect, fix func(string) string) {
 	s.lockSecrets = fix(`SELECT workspace, last_used, secrets FROM {p}keys WHERE id = ?{lock}`)
 	// An id that is taken adds no row.
 	s.insertKey = fix(insert + ` INTO {p}keys
-		(id, workspace, name, name_folded, id_folded, permissions, asked, secrets, resources, not_after, not_after_text,
+		(id, workspace, name, name_folded, id_folded, permissions, asked, admin, secrets, resources, not_after, not_after_text,
 		disabled, maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock})` + ignore)
-	s.updateKey = fix(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, asked = ?, secrets = ?, resources = ?,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, {clock})` + ignore)
+	s.updateKey = fix(`UPDATE {p}keys SET name = ?, name_folded = ?, permissions = ?, asked = ?, admin = ?, secrets = ?, resources = ?,
 		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`)
 	s.deleteKey = fix(`DELETE FROM {p}keys WHERE id = ?`)
 	s.setUse = fix(`UPDATE {p}keys SET last_used = ?, secrets = ? WHERE id = ?`)
@@ -162,7 +162,7 @@ func (s *statements) rest(dialect Dialect, fix func(string) string) {
 		(id, at, actor_kind, actor_id, action, workspace, key_id, fields, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)` + ignore)
 	s.pruneEvents = fix(oldest(dialect, "events", "at"))
 
-	s.epochs = fix(`SELECT {standby}, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
+	s.epochs = fix(`SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
 		FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`)
 
 	s.ring = fix(`SELECT version, content FROM {p}ring WHERE id = 1`)

@@ -32,6 +32,21 @@ func withKeys(s store.Store, k keys) store.Store {
 
 func keyBreakages() []breakage {
 	return []breakage{
+		{"lists keys without the settings", func(s store.Store) store.Store {
+			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
+				page, err := s.Keys.List(ctx, q)
+				page.Workspaces, page.Instance = nil, store.Instance{}
+				return page, err
+			}})
+		}, []string{"List/brings the settings around the keys"}},
+
+		{"loses what was granted as an admin permission", func(s store.Store) store.Store {
+			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
+				k.Admin = scope.Set{}
+				return s.Keys.Create(ctx, k, limit, c)
+			}})
+		}, []string{"Create/keeps every field"}},
+
 		{"ignores the limit", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, _ int, c store.Change) error {
 				return s.Keys.Create(ctx, k, store.NoLimit, c)

@@ -186,6 +186,16 @@ func otherBreakages() []breakage {
 			return s
 		}, []string{"Epochs/a key without epochs is ErrNotFound", "Epochs/a foreign workspace is ErrNotFound", "Epochs/a deleted key's tokens are refused"}},
 
+		{"takes settings for saved", func(s store.Store) store.Store {
+			next := s.Epochs
+			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
+				state, err := next.Read(ctx, ref)
+				state.InstanceVersion = max(state.InstanceVersion, 1)
+				return state, err
+			}}
+			return s
+		}, []string{"Epochs/says whether the instance's settings were saved"}},
+
 		{"forgets revocations", func(s store.Store) store.Store {
 			next := s.Epochs
 			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {

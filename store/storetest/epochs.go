@@ -29,6 +29,21 @@ func epochRules() []rule {
 			},
 		},
 		{
+			name: "says whether the instance's settings were saved",
+			why:  "While they were not, a host's defaults hold, which it cannot tell from the epoch: settings can be saved without raising it.",
+			run: func(t tester, s store.Store) {
+				k := newKey("team-a", "key-1")
+				create(t, s, k)
+				for version := range int64(3) {
+					state, err := s.Epochs.Read(background, tokenOf(k, "s2"))
+					must(t, "Read", err)
+					equal(t, "InstanceVersion", state.InstanceVersion, version)
+					equal(t, "the instance's epoch", state.Instance, 0)
+					must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Version: version}, store.Change{Now: noon}))
+				}
+			},
+		},
+		{
 			name: "a key without epochs is ErrNotFound",
 			why:  "A token of a key that is not known must be refused, so its epochs are an error, never zeros.",
 			run: func(t tester, s store.Store) {
@@ -220,12 +235,13 @@ func wantState(t tester, s store.Store, ref store.TokenRef, want store.EpochStat
 	}
 	found := lookup(t, s, ref.Key)
 	want.Instance, want.Workspace, want.Key = found.Instance.Epoch, found.Workspace.Epoch, found.Key.Epoch
+	want.InstanceVersion = found.Instance.Version
 	equalTime(t, "SecretNotAfter", got.SecretNotAfter, want.SecretNotAfter)
 	got.SecretNotAfter, want.SecretNotAfter = time.Time{}, time.Time{}
 	equal(t, "state", got, want)
 }
 
 func epochText(e store.EpochState) string {
-	return fmt.Sprintf("Epochs %d %d %d, secret %t until %s, revoked %t",
-		e.Instance, e.Workspace, e.Key, e.SecretKnown, stamp(e.SecretNotAfter), e.Revoked)
+	return fmt.Sprintf("Epochs %d %d %d, settings %d, secret %t until %s, revoked %t",
+		e.Instance, e.Workspace, e.Key, e.InstanceVersion, e.SecretKnown, stamp(e.SecretNotAfter), e.Revoked)
 }

@@ -42,6 +42,11 @@ func listRules() []rule {
 			},
 		},
 		{
+			name: "brings the settings around the keys",
+			why:  "A page brings the instance's settings and those of the workspace of each of its keys, as Lookup does, so that a list says of a key what a login says.",
+			run:  settingsAround,
+		},
+		{
 			name: "a workspace sees its own keys only",
 			why:  "A list of one workspace never shows a key of another, not even one whose id looks alike.",
 			run: func(t tester, s store.Store) {
@@ -232,6 +237,35 @@ func crowd(t tester, s store.Store) []store.Key {
 	}
 	must(t, "Touch", s.Upkeep.Touch(background, uses))
 	return keys
+}
+
+func settingsAround(t tester, s store.Store) {
+	create(t, s, newKey("team-a", "key-1"), newKey("team-b", "key-2"), newKey("team b", "key-3"), newKey("team-a", "key-4"))
+	check := func() {
+		for _, workspace := range []string{"", "team-a", "team-b", "team b"} {
+			for _, sort := range []store.KeySort{store.ByCreated, store.ByName, store.ByLastUsed, store.ByExpiry} {
+				if workspace == "" && (sort == store.ByLastUsed || sort == store.ByExpiry) {
+					continue
+				}
+				page, err := s.Keys.List(background, store.KeyQuery{Workspace: workspace, Sort: sort})
+				must(t, "List", err)
+				for _, k := range page.Keys {
+					found := lookup(t, s, k.ID)
+					equalText(t, "settings of the workspace of "+k.ID, workspaceText(page.Workspaces[k.Workspace]), workspaceText(found.Workspace))
+					equalText(t, "settings of the instance", instanceText(page.Instance), instanceText(found.Instance))
+				}
+			}
+		}
+		page, err := s.Keys.List(background, store.KeyQuery{MadeBy: "key-of-key-2", Limit: 1})
+		must(t, "List", err)
+		equalText(t, "settings of a maker's key", workspaceText(page.Workspaces["team-b"]), workspaceText(workspace(t, s, "team-b")))
+	}
+	check() // never saved
+	w := store.Workspace{ID: "team-b", Suspended: true, Rules: someRules(), Updated: noon}
+	must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon}))
+	in := store.Instance{KeysOff: true, Rules: someRules(), RemindBefore: someReminders(), Updated: noon}
+	must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon}))
+	check()
 }
 
 func everyOrder(t tester, s store.Store) {

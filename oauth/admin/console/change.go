@@ -17,7 +17,7 @@ func (s *call) editKey() error {
 	if err != nil {
 		return err
 	}
-	return s.askChange(http.StatusOK, &key, key.Version, url.Values{"name": {key.Name}, "permissions": key.Permissions.Names()}, nil)
+	return s.askChange(http.StatusOK, &key, key.Version, url.Values{"name": {key.Name}, "permissions": s.keys().Issuable(&key).Names()}, nil)
 }
 
 func (s *call) askChange(status int, key *store.Key, version int64, values url.Values, wrong []problem) error {
@@ -49,7 +49,7 @@ func (s *call) formOf(key *store.Key, values url.Values) (keyForm, error) {
 	now := s.keys().Now()
 	return keyForm{
 		Key: viewOf(key, now), Name: values.Get("name"), Version: key.Version,
-		Groups: choices(s.keys().Catalog(), grantable, key.Permissions, chosen),
+		Groups: choices(s.keys().Catalog(), grantable, s.keys().Issuable(key), chosen),
 		Expiry: offerExpiry(rules, now, policy.NewestSecret(key), key, values),
 	}, nil
 }
@@ -65,6 +65,10 @@ func (s *call) changeKey() error {
 	if err != nil {
 		return err
 	}
+	grantable, err := s.keys().Grantable(ctx, s.actor(), key.Workspace)
+	if err != nil {
+		return err
+	}
 	version := s.version()
 	changes := apikey.Changes{Version: version, Address: s.c.clients.Addr(s.r)}
 	var wrong []problem
@@ -72,12 +76,15 @@ func (s *call) changeKey() error {
 		changes.Name = &name
 	}
 	permissions, err := scope.Of(values["permissions"]...)
-	// What has left the catalog is in no form, and stays.
-	permissions = permissions.Union(key.Permissions.Minus(s.keys().Catalog().All()))
+	// What has left the catalog stays, and what has become an admin permission,
+	// unless this person may grant it: neither is in the form.
+	held := s.keys().Issuable(&key)
+	stays := key.Permissions.Minus(held).Minus(grantable)
+	permissions = permissions.Union(stays)
 	switch {
 	case err != nil:
 		wrong = append(wrong, problem{"permissions", "Permissions: choose again."})
-	case permissions.Equal(key.Permissions):
+	case permissions.Equal(held.Union(stays)):
 	case permissions.Len() == 0:
 		wrong = append(wrong, problem{"permissions", "Permissions: choose at least one, or disable the key instead."})
 	default:

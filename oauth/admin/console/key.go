@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -15,6 +14,7 @@ type keyPage struct {
 	Key    keyView
 	Groups []permissionGroup // titles of what the key holds
 	Gone   []string          // permissions that have left the catalog
+	Raised []string          // permissions that became admin permissions since
 	Chart  *chart
 	Events []eventView
 	Ends   *moment // when the rules end it, if that is before its expiry
@@ -30,21 +30,20 @@ func (s *call) showKey() error {
 		return err
 	}
 	now := s.keys().Now()
-	page := keyPage{Key: viewOf(&key, now), Groups: choices(s.keys().Catalog(), scope.Set{}, key.Permissions, key.Permissions)}
-	page.Gone = key.Permissions.Minus(s.keys().Catalog().All()).Names()
-	rules, err := s.keys().Rules(ctx, s.actor(), key.Workspace)
+	standing, err := s.keys().Standing(ctx, &key)
 	if err != nil {
 		return err
 	}
-	if end, ends := policy.EndsAt(&key, rules); ends && !end.Equal(key.NotAfter) {
-		at := momentOf(end, now, "")
-		page.Ends = &at
+	catalog, held := s.keys().Catalog(), s.keys().Issuable(&key)
+	page := keyPage{Key: rowOf(&key, standing, now), Groups: choices(catalog, scope.Set{}, held, held)}
+	page.Gone = key.Permissions.Minus(catalog.All()).Names()
+	page.Raised = key.Permissions.Minus(held).Intersect(catalog.All()).Names()
+	if standing.ByRules {
+		page.Ends = &page.Key.Expires
 	}
-	workspace, err := s.keys().Workspace(ctx, s.actor(), key.Workspace)
-	if err != nil {
+	if page.Off, err = s.off(key.Workspace); err != nil {
 		return err
 	}
-	page.Off = offText(workspace)
 	grantable, err := s.keys().Grantable(ctx, s.actor(), key.Workspace)
 	if err != nil {
 		return err

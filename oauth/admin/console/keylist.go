@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -88,9 +89,11 @@ func (s *call) listKeys() error {
 	if err != nil {
 		return err
 	}
-	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0
+	if list.Off, err = s.off(s.workspace()); err != nil {
+		return err
+	}
+	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0 && list.Off == ""
 	list.Full = rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys
-	list.Off = offText(workspace)
 	return s.page("keys", s.frame("keys", "API keys", list))
 }
 
@@ -108,15 +111,17 @@ func (s *call) around() (w store.Workspace, rules store.Rules, grantable scope.S
 	return w, rules, grantable, err
 }
 
-// offText says why no key of a workspace works at the moment, if so.
-func offText(w store.Workspace) string {
-	switch {
-	case w.Deleted:
-		return "This workspace was deleted. It can hold no keys any more."
-	case w.Suspended:
-		return "This workspace is suspended: none of its keys can log in. An administrator can resume it."
+// off says why no key of a workspace works at the moment, if so.
+func (s *call) off(workspace string) (string, error) {
+	// What would be said of a key of which nothing else is to be said.
+	standing, err := s.keys().Standing(s.r.Context(), &store.Key{Workspace: workspace})
+	switch standing.State {
+	case policy.Suspended:
+		return "This workspace is suspended or was deleted: none of its keys can log in. An administrator can resume one that is suspended.", err
+	case policy.KeysOff:
+		return "API keys are switched off on this service: none can log in, and none can be made. An administrator can switch them on again.", err
 	}
-	return ""
+	return "", err
 }
 
 // listAllKeys shows the keys of every workspace.
@@ -157,7 +162,7 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 		return list, err
 	}
 	for i := range page.Keys {
-		list.Keys = append(list.Keys, viewOf(&page.Keys[i], now))
+		list.Keys = append(list.Keys, rowOf(&page.Keys[i], page.Standings[i], now))
 	}
 	list.pager = s.pager(way, (*place)(page.Next))
 	return list, nil

@@ -3,6 +3,7 @@ package console
 import (
 	"time"
 
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -10,7 +11,8 @@ import (
 // keyView is a key as pages show it: everything but its digests.
 type keyView struct {
 	ID, Workspace, Name string
-	State               string // "active", "disabled" or "expired"
+	State, Why          string // in words; set by rowOf
+	Disabled            bool
 	Permissions         []string
 	Asked               []string // if it was given otherwise
 	Resources           []string
@@ -31,9 +33,25 @@ type secretView struct {
 // soon is how long before its expiry a key is marked.
 const soon = 14 * 24 * time.Hour
 
+// rowOf is a key with what logins say of it.
+func rowOf(k *store.Key, standing policy.Standing, now time.Time) keyView {
+	v := viewOf(k, now)
+	v.State, v.Why = string(standing.State), standing.Text
+	switch {
+	case standing.State == policy.KeysOff:
+		v.State = "keys off"
+	case standing.Live() && !standing.Ends.IsZero() && standing.Ends.Sub(now) < soon:
+		v.State = "expires soon"
+	}
+	if standing.ByRules {
+		v.Expires = momentOf(standing.Ends, now, "")
+	}
+	return v
+}
+
 func viewOf(k *store.Key, now time.Time) keyView {
 	v := keyView{
-		ID: k.ID, Workspace: k.Workspace, Name: k.Name, State: "active",
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name, Disabled: k.Disabled,
 		Permissions: k.Permissions.Names(), Resources: k.Resources,
 		Created: momentOf(k.Created, now, ""), Expires: momentOf(k.NotAfter, now, "Never"),
 		LastUsed: momentOf(k.LastUsed, now, "Never"), By: actorText(k.CreatedBy), Version: k.Version,
@@ -46,14 +64,6 @@ func viewOf(k *store.Key, now time.Time) keyView {
 	}
 	if !k.Asked.Equal(k.Permissions) && k.Asked.Len() > 0 {
 		v.Asked = k.Asked.Names()
-	}
-	switch {
-	case k.Disabled:
-		v.State = "disabled"
-	case !k.NotAfter.IsZero() && !now.Before(k.NotAfter):
-		v.State = "expired"
-	case !k.NotAfter.IsZero() && k.NotAfter.Sub(now) < soon:
-		v.State = "expires soon"
 	}
 	for _, secret := range k.Secrets {
 		v.Secrets = append(v.Secrets, secretView{

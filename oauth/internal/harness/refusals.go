@@ -49,7 +49,6 @@ func Refusals() []Refusal {
 		{"a malformed scope", malformed, 400, "invalid_scope", 500, internal, ""},
 		{"a scope that the key lacks", &apikey.ScopeError{Missing: scope.MustParse("x")}, 400, "invalid_scope", 500, internal, ""},
 		{"a target that is not allowed", fmt.Errorf("canary: %w", apikey.ErrTarget), 400, "invalid_target", 500, internal, ""},
-		{"two targets", fmt.Errorf("canary: %w", apikey.ErrManyTargets), 400, "invalid_target", 500, internal, ""},
 
 		{"a denial", &policy.Denied{Rule: "x", Reason: "No.", Err: errors.New("canary")}, 400, "unauthorized_client", 403, "policy", ""},
 		{"a denial without a reason", fmt.Errorf("canary: %w", &policy.Denied{Rule: "x"}), 400, "unauthorized_client", 403, "policy", ""},

@@ -34,6 +34,9 @@ type Claims struct {
 
 	Workspace string
 	SecretID  string // the secret that was exchanged for the token
+	// KeyExpires is when the key expires that the token was issued to, if no leeway
+	// may carry the token past it; 0: no such claim.
+	KeyExpires int64
 	// Epochs are those of the instance, the workspace and the key under
 	// which the token was issued. Absent ones read as 0, the oldest.
 	Epochs [3]int64
@@ -44,7 +47,7 @@ type Claims struct {
 
 // claimNames are the claims that Latchkey writes.
 var claimNames = []string{
-	"iss", "sub", "aud", "client_id", "scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "epochs", "cnf",
+	"iss", "sub", "aud", "client_id", "scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "key_exp", "epochs", "cnf",
 }
 
 // reservedNames are claims that other parties act upon; a host's hook may not
@@ -130,6 +133,10 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 	dst = appendText(dst, `"jti":`, c.TokenID)
 	dst = appendText(dst, `"workspace":`, c.Workspace)
 	dst = appendText(dst, `"secret_id":`, c.SecretID)
+	if c.KeyExpires != 0 {
+		dst = strconv.AppendInt(append(dst, `"key_exp":`...), c.KeyExpires, 10)
+		dst = append(dst, ',')
+	}
 	dst = append(dst, `"epochs":`...)
 	for i, epoch := range c.Epochs {
 		dst = strconv.AppendInt(append(dst, "[,,"[i]), epoch, 10)
@@ -180,6 +187,8 @@ func ParseClaims(data []byte) (Claims, error) {
 			c.Workspace, err = strictjson.String(m.Value)
 		case "secret_id":
 			c.SecretID, err = strictjson.String(m.Value)
+		case "key_exp":
+			c.KeyExpires, err = parseDate(m.Value, math.Floor)
 		case "epochs":
 			c.Epochs, err = parseEpochs(m.Value)
 		case "cnf":

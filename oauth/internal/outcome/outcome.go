@@ -64,8 +64,6 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		return &answer.Refusal{Kind: answer.Scope, Detail: "The scope is malformed: " + malformed.Error() + "."}
 	case errors.As(err, &missing):
 		return &answer.Refusal{Kind: answer.Scope, Detail: notHeld(missing.Missing)}
-	case errors.Is(err, apikey.ErrManyTargets):
-		return &answer.Refusal{Kind: answer.Target, Detail: "A token is for one resource; ask for one at a time."}
 	case errors.Is(err, apikey.ErrTarget):
 		return &answer.Refusal{Kind: answer.Target}
 	case errors.As(err, &denied) && denied != nil:

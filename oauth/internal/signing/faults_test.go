@@ -48,6 +48,10 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 		{"another algorithm", func(r *store.Ring) { r.Keys[0].Algorithm = "HS256" }, nil, "version 1 does not open"},
 		{"another version of the seal key", func(r *store.Ring) { r.Keys[0].SealKey = 2 }, nil, "Config.SealKeys has no version 2"},
 		{"no version", func(r *store.Ring) { r.Keys[0].SealKey = 0 }, nil, "Config.SealKeys has no version 0"},
+		{"it begins at another time", func(r *store.Ring) { r.Keys[1].NotBefore = r.Keys[1].NotBefore.Add(-time.Microsecond) }, nil, "version 1 does not open"},
+		{"it signs for longer", func(r *store.Ring) { r.Keys[0].NotAfter = r.Keys[0].NotAfter.Add(time.Hour) }, nil, "version 1 does not open"},
+		{"it is published for longer", func(r *store.Ring) { r.Keys[0].Retire = r.Keys[0].Retire.Add(time.Hour) }, nil, "version 1 does not open"},
+		{"it has no successor any more", func(r *store.Ring) { r.Keys[0].NotAfter, r.Keys[0].Retire = time.Time{}, time.Time{} }, nil, "version 1 does not open"},
 		{"a key twice", func(r *store.Ring) { r.Keys = append(r.Keys, r.Keys[0]) }, nil, "share the kid"},
 		{"a boundary moved", func(r *store.Ring) {
 			k := &r.Keys[0]
@@ -82,8 +86,8 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// TestTimesOnTheRecord: times are not sealed, since they change; whatever they
-// say, the newest key stays, and nothing panics.
+// TestTimesOnTheRecord: whatever times a process with a wrong clock sealed, the newest
+// key stays, and nothing panics.
 func TestTimesOnTheRecord(t *testing.T) {
 	t.Parallel()
 	far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -99,7 +103,7 @@ func TestTimesOnTheRecord(t *testing.T) {
 			srv := f.server()
 			ring := f.ring()
 			for i := range ring.Keys {
-				change(&ring.Keys[i])
+				ring.Keys[i] = changed(t, ring.Keys[i], change)
 			}
 			require.NoError(t, f.keys.SetRing(t.Context(), ring))
 			require.NoError(t, f.step(srv))

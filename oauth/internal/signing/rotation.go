@@ -121,16 +121,18 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time)
 	for i := range n - 1 {
 		k, successor := &next[i], next[i+1].NotBefore
 		if k.Retire.IsZero() || k.NotAfter.After(successor) {
-			k.NotAfter, k.Retire, changed = successor, successor.Add(tail), true
+			err := r.sealer.again(k, func(k *store.SigningKey) { k.NotAfter, k.Retire = successor, successor.Add(tail) })
+			if err != nil {
+				return nil, nil, err
+			}
+			changed = true
 		}
 	}
 	for i := range next {
 		if k := &next[i]; k.SealKey != r.sealer.newest {
-			private, err := r.sealer.open(k)
-			if err != nil {
-				return nil, nil, fmt.Errorf("seal the signing keys anew: %w", err)
+			if err := r.sealer.again(k, func(*store.SigningKey) {}); err != nil {
+				return nil, nil, err
 			}
-			r.sealer.seal(k, private)
 			changed = true
 		}
 	}

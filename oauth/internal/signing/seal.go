@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/store"
@@ -59,11 +60,22 @@ func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
 	return private, nil
 }
 
+// again seals a key anew after a change of what its seal binds.
+func (s *sealer) again(record *store.SigningKey, change func(*store.SigningKey)) error {
+	private, err := s.open(record)
+	if err != nil {
+		return fmt.Errorf("seal the signing keys anew: %w", err)
+	}
+	change(record)
+	s.seal(record, private)
+	return nil
+}
+
 // signerOf opens a record, unless the ring has the same one: opening takes time,
 // and so does the comparison of two copies of a key for each verified token.
 func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	for _, k := range r.current.Load().keys {
-		if k.ID == record.ID && k.Algorithm == record.Algorithm && bytes.Equal(k.Sealed, record.Sealed) {
+		if bytes.Equal(k.Sealed, record.Sealed) && bytes.Equal(r.sealer.bound(&k.SigningKey), r.sealer.bound(record)) {
 			return k.signer, nil
 		}
 	}
@@ -83,9 +95,13 @@ func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 }
 
 // bound is what a sealed key belongs to: it opens under no other kid, algorithm or
-// issuer. Each part follows its length, so no part can pass for two.
+// issuer, and at no other times, so that who can write to the store prolongs no key.
+// Each text follows its length, so none can pass for two.
 func (s *sealer) bound(record *store.SigningKey) []byte {
 	var data []byte
+	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {
+		data = binary.BigEndian.AppendUint64(data, uint64(at.UnixMicro())) //nolint:gosec // as stores keep it
+	}
 	for _, part := range []string{sealDomain, record.ID, record.Algorithm, s.issuer} {
 		data = binary.BigEndian.AppendUint32(data, uint32(len(part))) //nolint:gosec // a record is no 4 GiB
 		data = append(data, part...)

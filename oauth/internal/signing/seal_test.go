@@ -26,19 +26,41 @@ import (
 func opened(t testing.TB, version int, record store.SigningKey) []byte {
 	t.Helper()
 	require.Equal(t, version, record.SealKey)
+	private, err := aead(t, version).Open(nil, record.Sealed[:12], record.Sealed[12:], bound(&record))
+	require.NoError(t, err)
+	return private
+}
+
+// changed is a record as it would be if it had been sealed after a change.
+func changed(t testing.TB, record store.SigningKey, change func(*store.SigningKey)) store.SigningKey {
+	t.Helper()
+	private := opened(t, record.SealKey, record)
+	change(&record)
+	nonce := bytes.Repeat([]byte{7}, 12)
+	record.Sealed = aead(t, record.SealKey).Seal(nonce, nonce, private, bound(&record))
+	return record
+}
+
+func aead(t testing.TB, version int) cipher.AEAD {
+	t.Helper()
 	key := sealKey(version)
-	var bound []byte
-	for _, part := range []string{"latchkey signing key", record.ID, record.Algorithm, issuer} {
-		bound = binary.BigEndian.AppendUint32(bound, uint32(len(part)))
-		bound = append(bound, part...)
-	}
 	block, err := aes.NewCipher(key[:])
 	require.NoError(t, err)
 	gcm, err := cipher.NewGCM(block)
 	require.NoError(t, err)
-	private, err := gcm.Open(nil, record.Sealed[:12], record.Sealed[12:], bound)
-	require.NoError(t, err)
-	return private
+	return gcm
+}
+
+func bound(record *store.SigningKey) []byte {
+	var bound []byte
+	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {
+		bound = binary.BigEndian.AppendUint64(bound, uint64(at.UnixMicro()))
+	}
+	for _, part := range []string{"latchkey signing key", record.ID, record.Algorithm, issuer} {
+		bound = binary.BigEndian.AppendUint32(bound, uint32(len(part)))
+		bound = append(bound, part...)
+	}
+	return bound
 }
 
 func TestStoreHoldsNoPrivateKey(t *testing.T) {
@@ -118,8 +140,8 @@ func TestSealAnew(t *testing.T) {
 // sealed, the next ones open.
 func sealedOnce(t testing.TB) store.SigningKey {
 	t.Helper()
-	sealed, err := base64.StdEncoding.DecodeString("1zdf5I06KRajeY9UU+gIOeAHwYEpJ2pJS2BQFen9swgtDFINO2JB" +
-		"DK9S8tL8koau9cinK8tztcO1WGocfrOaaxzHD7bz3r2ivukzxw==")
+	sealed, err := base64.StdEncoding.DecodeString("2Ddf5I06KRajeY9U27gojjOTaKTsmTnX8lfQquVM7KA9nPVAC/qyYh" +
+		"ZC+fKKD92qzxwIgKdKE49cAAGgSUKXRh1HmTzYyTgYfQoQEA==")
 	require.NoError(t, err)
 	return store.SigningKey{
 		ID: "Is8VkHi_IUEeg_CU34MTIdbsB37Zekg2v1zejFFqIfQ", Algorithm: "EdDSA", Sealed: sealed, SealKey: 1, Created: start, NotBefore: start,

@@ -39,9 +39,9 @@ func TestPlansOfWhatAnActorMade(t *testing.T) {
 				}
 				return "CONCAT('p', " + number + ")"
 			}
-			run(t, db, `INSERT INTO latchkey_keys (id, workspace, name, permissions, asked, secrets, resources, not_after, not_after_text, disabled,
+			run(t, db, `INSERT INTO latchkey_keys (id, workspace, name, permissions, asked, admin, secrets, resources, not_after, not_after_text, disabled,
 				maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
-				SELECT `+bytes("n")+`, `+bytes("n % 100")+`, `+bytes("n")+`, '', '', '[]', '[]', 0, '', 0, 'owner', `+bytes("n * (n % 2)")+`, 0, n, n, 0, 1, 1 FROM `+series[e.dialect])
+				SELECT `+bytes("n")+`, `+bytes("n % 100")+`, `+bytes("n")+`, '', '', '', '[]', '[]', 0, '', 0, 'owner', `+bytes("n * (n % 2)")+`, 0, n, n, 0, 1, 1 FROM `+series[e.dialect])
 			run(t, db, "INSERT INTO latchkey_makers (maker, made, key_id) SELECT maker_id, created, id FROM latchkey_keys")
 			run(t, db, map[sqlstore.Dialect]string{sqlstore.MySQL: "ANALYZE TABLE latchkey_keys, latchkey_makers", sqlstore.SQLite: "ANALYZE"}[e.dialect])
 			for _, q := range []store.KeyQuery{

@@ -26,7 +26,7 @@ func TestPlans(t *testing.T) {
 	for _, fill := range []string{
 		`INSERT INTO latchkey_workspaces (id, held) SELECT 'team-' || n, 100 FROM generate_series(0, 999) n`,
 		`INSERT INTO latchkey_keys SELECT 'key-' || md5(n::text), 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'name ' || md5((-n)::text), NULL, NULL,
-			' project.list project.read ', ' project.* ', '[{"id":"s1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
+			' project.list project.read ', ' project.* ', '', '[{"id":"s1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
 			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
 			1772366400000000 + n * 1000000::bigint, 1772366400000000, -62135596800000000, 1, 1 FROM generate_series(1, 100000) n`,
 		`INSERT INTO latchkey_makers SELECT maker_id, created, id FROM latchkey_keys`,

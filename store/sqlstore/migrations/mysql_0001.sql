@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS {p}keys (
     id_folded      VARBINARY(255),
     permissions    MEDIUMBLOB NOT NULL, -- a space before and after each
     asked          MEDIUMBLOB NOT NULL,
+    admin          MEDIUMBLOB NOT NULL, -- of the permissions, those granted as admin permissions
     secrets        MEDIUMBLOB NOT NULL, -- JSON
     resources      MEDIUMBLOB NOT NULL, -- JSON
     not_after      BIGINT NOT NULL, -- 9223372036854775807 is never

@@ -48,6 +48,7 @@ CREATE TABLE {p}keys (
     id_folded      text COLLATE "C",
     permissions    text COLLATE "C" NOT NULL, -- a space before and after each
     asked          text COLLATE "C" NOT NULL,
+    admin          text COLLATE "C" NOT NULL, -- of the permissions, those granted as admin permissions
     secrets        text COLLATE "C" NOT NULL, -- JSON
     resources      text COLLATE "C" NOT NULL, -- JSON
     not_after      bigint NOT NULL, -- 9223372036854775807 is never

@@ -48,6 +48,7 @@ CREATE TABLE {p}keys (
     id_folded      BLOB,
     permissions    BLOB NOT NULL, -- a space before and after each
     asked          BLOB NOT NULL,
+    admin          BLOB NOT NULL, -- of the permissions, those granted as admin permissions
     secrets        BLOB NOT NULL, -- JSON
     resources      BLOB NOT NULL, -- JSON
     not_after      INTEGER NOT NULL, -- 9223372036854775807 is never

@@ -1,0 +1,110 @@
+package console_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// TestStateInRows: pages say of a key what its login hears.
+func TestStateInRows(t *testing.T) {
+	save := func(change func(*store.Instance)) func(*rig) {
+		return func(r *rig) {
+			s, err := r.keys.Settings(r.t.Context(), people["ada"].Actor)
+			require.NoError(r.t, err)
+			change(&s)
+			_, err = r.keys.SaveSettings(r.t.Context(), people["ada"].Actor, s)
+			require.NoError(r.t, err)
+		}
+	}
+	for _, tc := range []struct {
+		name, row, page string
+		do              func(r *rig)
+		creates         bool
+	}{
+		{"live", `on">active`, `on">active`, func(*rig) {}, true},
+		{"the rules end it soon", `soon">expires soon`, "The rules of this service end this key on", save(func(s *store.Instance) {
+			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(24 * time.Hour)}
+		}), true},
+		{"expired under the rules", `off">expired`, "This key has expired", save(func(s *store.Instance) {
+			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
+		}), true},
+		{"while keys are off", `off">keys off`, "API keys are switched off on this service", save(func(s *store.Instance) { s.KeysOff = true }), false},
+		{"in a suspended workspace", `off">suspended`, "This workspace is suspended", func(r *rig) {
+			require.NoError(r.t, r.keys.Suspend(r.t.Context(), people["ada"].Actor, "team-a"))
+		}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			key, _ := r.made("team-a", "ci", "project.list")
+			tc.do(r)
+			list := r.get("olga", "/workspaces/team-a/keys").Body
+			require.Contains(t, list, tc.row)
+			require.Equal(t, tc.creates, strings.Contains(list, "keys/new"))
+			require.Contains(t, r.get("ada", "/settings/keys").Body, tc.row)
+			require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, tc.page)
+		})
+	}
+}
+
+// TestRaisedPermissionInForms: a permission that became an admin permission is
+// granted by whoever may and ticks it, and lost by nobody who does not see it.
+func TestRaisedPermissionInForms(t *testing.T) {
+	start := func(t *testing.T) (*rig, store.Key, string) {
+		before := newRig(t)
+		key, _ := before.made("team-a", "ci", "project.list project.delete")
+		r := newRig(t, func(st *store.Store, keys *apikey.Config, _ *console.Config) {
+			*st = before.store
+			keys.Permissions = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
+				{Name: "project.list"}, {Name: "project.save"}, {Name: "project.delete", Level: scope.Admin},
+			}})
+		})
+		return r, key, "/keys/" + key.ID + "/change"
+	}
+	now := func(r *rig, id string) store.Key {
+		key, err := r.keys.Get(r.t.Context(), people["ada"].Actor, id)
+		require.NoError(r.t, err)
+		return key
+	}
+	t.Run("its page says so", func(t *testing.T) {
+		r, key, _ := start(t)
+		require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "Not in force until an administrator grants it")
+	})
+	t.Run("a member does not see it, and keeps it", func(t *testing.T) {
+		r, key, change := start(t)
+		page := r.get("olga", change)
+		require.NotContains(t, page.Body, `value="project.delete"`)
+		form := r.form("olga", change, "name", "ci 2", "permissions", "project.list", "expires", "keep")
+		require.Contains(t, r.post("olga", change, form).leads(), "done=change")
+		form = r.form("olga", change, "name", "ci 2", "permissions", "project.list", "permissions", "project.save", "expires", "keep")
+		require.Contains(t, r.post("olga", change, form).leads(), "done=change")
+		after := now(r, key.ID)
+		require.Equal(t, "project.delete project.list project.save", after.Permissions.String())
+		require.Empty(t, after.Admin.Names())
+	})
+	t.Run("an administrator who changes the name grants nothing", func(t *testing.T) {
+		r, key, change := start(t)
+		page := r.get("ada", change)
+		require.Contains(t, page.Body, `value="project.delete"`)
+		form := r.form("ada", change, "name", "ci 2", "permissions", "project.list", "expires", "keep")
+		require.Contains(t, r.post("ada", change, form).leads(), "done=change")
+		after := now(r, key.ID)
+		require.True(t, after.Permissions.Has("project.delete"))
+		require.Empty(t, after.Admin.Names())
+	})
+	t.Run("an administrator who ticks it grants it", func(t *testing.T) {
+		r, key, change := start(t)
+		require.Contains(t, r.get("ada", change).Body, `value="project.list" checked`)
+		require.NotContains(t, r.get("ada", change).Body, `value="project.delete" checked`)
+		form := r.form("ada", change, "name", "ci", "permissions", "project.list", "permissions", "project.delete", "expires", "keep")
+		require.Contains(t, r.post("ada", change, form).leads(), "done=change")
+		require.Equal(t, "project.delete", now(r, key.ID).Admin.String())
+	})
+}

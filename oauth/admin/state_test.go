@@ -1,0 +1,98 @@
+package admin_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// TestStateOfAKey: what is shown of a key is what its login hears, in every answer
+// that shows keys.
+func TestStateOfAKey(t *testing.T) {
+	ctx := t.Context()
+	save := func(change func(*store.Instance)) func(*rig) {
+		return func(r *rig) {
+			s, err := r.keys.Settings(ctx, harness.Ada)
+			require.NoError(r.t, err)
+			change(&s)
+			_, err = r.keys.SaveSettings(ctx, harness.Ada, s)
+			require.NoError(r.t, err)
+		}
+	}
+	ends := noon.Add(24 * time.Hour)
+	for _, tc := range []struct {
+		name, state, reason string
+		do                  func(r *rig)
+		ends                *time.Time
+	}{
+		{"live", "active", "", func(*rig) {}, nil},
+		{"the rules end it later", "active", "", save(func(s *store.Instance) {
+			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: ends}
+		}), &ends},
+		{"expired under the rules", "expired", "This API key has expired under the rules of this service.", save(func(s *store.Instance) {
+			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
+		}), &noon},
+		{"while keys are off", "keys_off", "API keys are switched off.", save(func(s *store.Instance) { s.KeysOff = true }), nil},
+		{"in a suspended workspace", "suspended", "The workspace of this API key is suspended.", func(r *rig) {
+			require.NoError(r.t, r.keys.Suspend(ctx, harness.Ada, "team-a"))
+		}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			m := r.create("olga", "team-a", "ci")
+			tc.do(r)
+			shown := []key{r.read("olga", m.Key.ID), r.list("olga", "/workspaces/team-a/keys").Keys[0], r.list("ada", "/keys").Keys[0]}
+			var renamed key
+			r.do("olga", "PATCH", "/keys/"+m.Key.ID, `{"name":"ci 2"}`).Wants(http.StatusOK).Into(&renamed)
+			for _, k := range append(shown, renamed) {
+				require.Equal(t, tc.state, k.State)
+				require.Equal(t, tc.ends, k.EndsAt)
+				require.Nil(t, k.NotAfter, "the key's own expiry stays as it is stored")
+				if tc.reason == "" {
+					require.Nil(t, k.Reason)
+				} else {
+					require.Equal(t, tc.reason, *k.Reason)
+				}
+			}
+			err := r.login(m.Key.ID, m.Secret)
+			require.Equal(t, tc.reason == "", err == nil)
+		})
+	}
+	t.Run("a secret is shown though the settings cannot be read", func(t *testing.T) {
+		down := false
+		r := newRig(t, func(s *setup) {
+			s.store = harness.Tapped(s.store, harness.While(&down, store.ErrUnavailable), "Settings.Instance")
+		})
+		m := r.create("olga", "team-a", "ci")
+		down = true
+		var rotated made
+		r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":0}`).Wants(http.StatusOK).Into(&rotated)
+		require.NotEmpty(t, rotated.Secret)
+		require.Equal(t, "active", rotated.Key.State)
+		r.do("olga", "GET", "/keys/"+m.Key.ID, "").Wants(http.StatusServiceUnavailable)
+	})
+}
+
+// TestWithheldPermissions: permissions that no token carries are named, and an
+// organization admin grants those that were raised by naming them.
+func TestWithheldPermissions(t *testing.T) {
+	before := newRig(t)
+	m := before.createWith("olga", "team-a", `{"name":"ci","permissions":["project.list","project.save"]}`)
+	require.Empty(t, m.Key.Withheld)
+	after := newRig(t, func(s *setup) {
+		s.store = before.store
+		s.keys.Permissions = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list", Level: scope.Admin}}})
+		s.keys.Management = apikey.Management{}
+	})
+	require.Equal(t, []string{"project.list", "project.save"}, after.read("olga", m.Key.ID).Withheld)
+	var granted key
+	after.do("ada", "PATCH", "/keys/"+m.Key.ID, `{"permissions":["project.list"]}`).Wants(http.StatusOK).Into(&granted)
+	require.Empty(t, granted.Withheld)
+}

@@ -1,0 +1,118 @@
+package apikey_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// raising is the tests' catalog with one permission raised to the admin level.
+func raising(name string) func(*apikey.Config) {
+	return func(c *apikey.Config) {
+		groups := c.Permissions.Groups()
+		for _, group := range groups {
+			for i := range group.Permissions {
+				if group.Permissions[i].Name == name {
+					group.Permissions[i].Level = scope.Admin
+				}
+			}
+		}
+		c.Permissions = scope.MustCatalog(groups...)
+	}
+}
+
+// TestRaisedPermission: the level at the time of the grant counts. A permission that
+// became an admin permission since opens no workspace until an organization admin
+// grants it again.
+func TestRaisedPermission(t *testing.T) {
+	const raised = "project.delete"
+	ctx := t.Context()
+	start := func(t *testing.T, as apikey.Actor, permissions string) (r *rig, key store.Key, secret apikey.Secret) {
+		t.Helper()
+		before := newRig(t)
+		key, secret = before.create(as, "team-a", permissions)
+		return rigOn(t, before.store, raising(raised)), key, secret
+	}
+
+	t.Run("B21 it is left out of tokens and reported once an hour", func(t *testing.T) {
+		r, key, secret := start(t, owner, "project.list project.delete")
+		require.Empty(t, key.Admin.Names())
+		for range 3 {
+			require.Equal(t, "project.list", r.mustLogin(key.ID, secret).Permissions.String())
+		}
+		reports := func() int { return strings.Count(r.logs.String(), "raised="+raised) }
+		require.Equal(t, 1, reports(), r.logs.String())
+		r.clock.Advance(time.Hour)
+		require.Equal(t, "project.list", r.mustLogin(key.ID, secret).Permissions.String())
+		require.Equal(t, 2, reports())
+		_, err := r.loginFor(key.ID, secret.Reveal(), perms(raised))
+		var missing *apikey.ScopeError
+		require.ErrorAs(t, err, &missing)
+	})
+	t.Run("what was granted as an admin permission stays", func(t *testing.T) {
+		r, key, secret := start(t, admin, "project.list admin.project.list")
+		require.Equal(t, "admin.project.list", key.Admin.String())
+		require.Equal(t, "admin.project.list project.list", r.mustLogin(key.ID, secret).Permissions.String())
+	})
+	t.Run("a member goes on with the key, and grants it to no key", func(t *testing.T) {
+		r, key, _ := start(t, owner, "project.list project.delete")
+		_, err := r.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("renamed")})
+		require.NoError(t, err)
+		changed, fresh := r.rotate(owner, key.ID, apikey.Rotation{})
+		require.True(t, changed.Permissions.Has(raised), "the record keeps it")
+		require.Equal(t, "project.list", r.mustLogin(key.ID, fresh).Permissions.String())
+		for _, asked := range []string{"project.list project.delete", "project.list project.delete project.save"} {
+			changed, err = r.Update(ctx, owner, key.ID, apikey.Changes{Permissions: ptr(perms(asked))})
+			require.NoError(t, err)
+			require.Empty(t, changed.Admin.Names())
+			require.False(t, r.Issuable(&changed).Has(raised))
+		}
+		_, _, err = r.tryCreate(owner, "team-a", raised)
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+		other, _ := r.create(owner, "team-a", "project.list")
+		_, err = r.Update(ctx, owner, other.ID, apikey.Changes{Permissions: ptr(perms(raised))})
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	})
+	t.Run("an organization admin grants it again by naming it", func(t *testing.T) {
+		r, key, secret := start(t, owner, "project.list project.delete")
+		scopeOf := func() string {
+			t.Helper()
+			return r.mustLogin(key.ID, secret).Permissions.String()
+		}
+		_, err := r.Update(ctx, admin, key.ID, apikey.Changes{Name: ptr("renamed")})
+		require.NoError(t, err)
+		require.Equal(t, "project.list", scopeOf(), "a new name grants nothing")
+		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.Asked})
+		require.NoError(t, err)
+		require.Equal(t, key.Version+2, changed.Version)
+		require.Equal(t, raised, changed.Admin.String())
+		require.Equal(t, "project.delete project.list", scopeOf())
+		events := r.events(store.EventQuery{Key: key.ID, Action: apikey.ActionUpdate})
+		require.Equal(t, []string{"permissions"}, events[len(events)-1].Fields)
+
+		changed, err = r.Update(ctx, owner, key.ID, apikey.Changes{Permissions: ptr(perms(raised))})
+		require.NoError(t, err, "a member may still take others away")
+		require.Equal(t, raised, changed.Admin.String())
+		changed, err = r.Update(ctx, owner, key.ID, apikey.Changes{Permissions: ptr(perms("project.list"))})
+		require.NoError(t, err)
+		require.Empty(t, changed.Admin.Names())
+	})
+	t.Run("B21 a key that manages by it manages no more", func(t *testing.T) {
+		before := newRig(t)
+		manages, _ := before.create(owner, "team-a", "keys.list")
+		actor := apikey.ByKey(manages.ID, perms("keys.list"))
+		_, err := before.List(ctx, actor, store.KeyQuery{Workspace: "team-a"})
+		require.NoError(t, err)
+		after := rigOn(t, before.store, raising("keys.list"), func(c *apikey.Config) {
+			c.Management = apikey.Management{AdminList: "keys.list"}
+		})
+		_, err = after.List(ctx, actor, store.KeyQuery{})
+		require.ErrorIs(t, err, apikey.ErrForbidden)
+	})
+}
