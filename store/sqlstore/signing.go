@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -30,6 +32,9 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	var ring store.Ring
 	var content []byte
 	err := s.d.read(ctx, func(r runner) error { return r.row(ctx, s.d.text.ring).Scan(&ring.Version, &content) })
+	if errors.Is(err, sql.ErrNoRows) { // never saved, or an operator removed it
+		return store.Ring{}, nil
+	}
 	if err != nil {
 		return store.Ring{}, fail(ctx, "read signing keys", err)
 	}
@@ -59,12 +64,18 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 	content, err := encoded(rows)
 	if err == nil {
 		err = s.d.write(ctx, func(r runner) error {
-			var version int64
-			if err := r.row(ctx, s.d.text.lockRing).Scan(&version); err != nil {
-				return err
+			if ring.Version == 0 {
+				if _, err := r.exec(ctx, s.d.text.addRing, s.d.arg("[]")); err != nil {
+					return err
+				}
 			}
-			if version != ring.Version {
+			var version int64
+			err := r.row(ctx, s.d.text.lockRing).Scan(&version)
+			if errors.Is(err, sql.ErrNoRows) || err == nil && version != ring.Version {
 				return store.ErrConflict
+			}
+			if err != nil {
+				return err
 			}
 			if _, err := r.exec(ctx, s.d.text.setRing, version+1, s.d.arg(content)); err != nil {
 				return err
