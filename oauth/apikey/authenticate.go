@@ -69,7 +69,7 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, l *Login) err
 // a refusal takes does not tell what was found.
 func (s *Service) proved(ctx context.Context, c Credentials, l *Login) error {
 	start := realTime()
-	generated := checkSecret(s.cfg.SecretPrefix, c.Secret) == nil
+	_, generated := s.prefixOf(c.Secret)
 	if !generated && !s.cfg.Imported || !validID(c.ID) || len(c.Secret) > maxImportedSecret {
 		// Nothing that this service made looks like this: no read.
 		return s.refuse(c, l, s.failed(ctx, c, l.now, errMalformed))
@@ -124,7 +124,7 @@ func (s *Service) checkGenerated(ctx context.Context, l *Login, plain string) (b
 		}
 		l.secret = *kept
 		if outdated {
-			s.rehash(ctx, l.found.Key.ID, *kept, s.hasher.digest(b))
+			s.rehash(ctx, l.found.Key.ID, *kept, b)
 		}
 		return true, nil
 	}
@@ -165,7 +165,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentia
 		if ok {
 			l.secret = kept
 			if outdated {
-				s.rehash(ctx, l.found.Key.ID, kept, s.hasher.digest(b))
+				s.rehash(ctx, l.found.Key.ID, kept, b)
 			}
 			return true, nil
 		}
@@ -173,10 +173,15 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentia
 	return false, nil
 }
 
-// rehash replaces a digest of an old pepper, or a slow one whose importer
+// rehash replaces a digest of a pepper with a lower version, or a slow one whose importer
 // declared the secret generated. Failing to is no reason to refuse a login.
-func (s *Service) rehash(ctx context.Context, keyID string, old store.Secret, digest string) {
-	err := s.store.Upkeep.Rehash(ctx, keyID, old.ID, old.Digest, digest)
+func (s *Service) rehash(ctx context.Context, keyID string, old store.Secret, b binding) {
+	fresh := old
+	fresh.Digest = s.hasher.digest(b)
+	err := s.record(ctx, fresh)
+	if err == nil {
+		err = s.store.Upkeep.Rehash(ctx, keyID, old.ID, old.Digest, fresh.Digest)
+	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", keyID, "error", err)
 	}
