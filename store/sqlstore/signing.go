@@ -18,6 +18,7 @@ type signingRow struct {
 	Algorithm string `json:"algorithm"`
 	Sealed    []byte `json:"sealed"`
 	SealKey   int    `json:"seal_key"`
+	SealPrint string `json:"seal_fingerprint"`
 	Created   int64  `json:"created"`
 	NotBefore int64  `json:"not_before"`
 	NotAfter  int64  `json:"not_after"`
@@ -44,7 +45,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	}
 	for _, row := range rows {
 		ring.Keys = append(ring.Keys, store.SigningKey{
-			ID: row.ID, Algorithm: row.Algorithm, Sealed: row.Sealed, SealKey: row.SealKey,
+			ID: row.ID, Algorithm: row.Algorithm, Sealed: row.Sealed, SealKey: row.SealKey, SealFingerprint: row.SealPrint,
 			Created: instant(row.Created), NotBefore: instant(row.NotBefore),
 			NotAfter: instant(row.NotAfter), Retire: instant(row.Retire),
 		})
@@ -57,7 +58,7 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 	rows := make([]signingRow, len(ring.Keys))
 	for i, k := range ring.Keys {
 		rows[i] = signingRow{
-			ID: k.ID, Algorithm: k.Algorithm, Sealed: k.Sealed, SealKey: k.SealKey,
+			ID: k.ID, Algorithm: k.Algorithm, Sealed: k.Sealed, SealKey: k.SealKey, SealPrint: k.SealFingerprint,
 			Created: micros(k.Created), NotBefore: micros(k.NotBefore), NotAfter: micros(k.NotAfter), Retire: micros(k.Retire),
 		}
 	}

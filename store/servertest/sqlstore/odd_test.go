@@ -57,7 +57,9 @@ func TestRingRemoved(t *testing.T) {
 		errs := make([]error, 8)
 		var all sync.WaitGroup
 		for i := range errs {
-			all.Go(func() { errs[i] = stores[i%2].SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "new"}}}) })
+			all.Go(func() {
+				errs[i] = stores[i%2].SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "new"}}})
+			})
 		}
 		all.Wait()
 		require.Len(t, outcomes(t, errs, store.ErrConflict), 1)
