@@ -70,7 +70,8 @@ type Config struct {
 	// Withdrawn names peppers and prefixes that are in use and not listed all the
 	// same, since they leaked or were lost: "pepper 1", "pepper 0" (NoPepper),
 	// "secret prefix lk_". Secrets that name one are refused as wrong ones are.
-	// Without this New fails: see there.
+	// Without this New fails: see there. For package oauth it names seal keys and
+	// signers too: "seal key 1", "signer 2026-03".
 	Withdrawn []string
 	// Imported accepts secrets that Latchkey did not generate, as Import
 	// brings them. While false, whatever is not of Latchkey's own format is
