@@ -77,17 +77,21 @@ type Config struct {
 	// the resource servers it is for. Default: Resource or, without one, the
 	// issuer.
 	Audience []string
-	// Signers are the private keys that sign tokens: the first signs, all are
-	// published. Without any, the server makes its own, and Run rotates them:
-	// a store whose SigningKeys outlive the process needs SealKeys for that;
-	// with another (memstore) and no SealKeys they live as long as the Server.
+	// Signers are the private keys that sign tokens: the first signs, all verify
+	// and are published. A new one is rolled out in two deploys: listed last, then
+	// moved to the front. The old one can be taken out about 26 hours later, when
+	// its last token has ended; see New. Without any, the server makes its own, and
+	// Run rotates them: a store whose SigningKeys outlive the process needs SealKeys
+	// for that; with another (memstore) and no SealKeys they live as long as the
+	// Server.
 	Signers []SigningKey
-	// SealKeys encrypt the signing keys that the server makes, so that they
-	// can live in the store, where all replicas share them: the highest
-	// version seals, all open. They exclude Signers. A new version goes to
-	// all replicas at once: one that lacks it keeps the signing keys it has,
-	// takes no token of a later one, and cannot start. A ring that was
-	// deleted from the store is made anew, and the tokens of the old one end.
+	// SealKeys encrypt the signing keys that the server makes, so that they can
+	// live in the store, where all replicas share them: the first seals, all open.
+	// They exclude Signers. A new one is rolled out in two deploys: listed last,
+	// then moved to the front. What a lower version sealed is sealed anew when a
+	// server starts, and at each step of Run: so the old one can be taken out in the
+	// next deploy. See New. A ring that was deleted from the store is made anew, and
+	// the tokens of the old one end; RevokeSigningKeys does that.
 	SealKeys []SealKey
 	// RotateEvery is how long a key that the server made signs. Default 30
 	// days; 1 hour to 366 days. The next one is published 10 minutes before

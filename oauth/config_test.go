@@ -86,10 +86,10 @@ func TestConfig(t *testing.T) {
 	}
 	t.Run("all problems at once, each with its field", func(t *testing.T) {
 		_, err := oauth.New(store.Store{}, oauth.Config{
-			Logger: quiet, TokenPath: "x", Leeway: -1, Realm: "\n", APIKeys: apikey.Options{SecretPrefix: "?"},
+			Logger: quiet, TokenPath: "x", Leeway: -1, Realm: "\n", APIKeys: apikey.Options{SecretPrefixes: []string{"?"}},
 		})
 		for _, want := range []string{
-			"Config.Issuer", "Config.TokenPath", "Config.Leeway", "Config.Realm", "Config.Permissions", "Config.SecretPrefix",
+			"Config.Issuer", "Config.TokenPath", "Config.Leeway", "Config.Realm", "Config.Permissions", "Config.SecretPrefixes",
 			"Store.Keys", "Store.Upkeep", "Store.Settings", "Store.Events", "Store.Epochs", "Store.SigningKeys",
 		} {
 			require.ErrorContains(t, err, want)

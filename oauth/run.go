@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ const (
 )
 
 // Run does what cannot wait for a request: it writes last uses, counts and
-// events, prunes what is old, reads and rotates the signing keys, reminds of
-// keys about to expire, and follows the changes that other processes make, if
+// events, prunes what is old, tells which peppers and prefixes are still in use,
+// reads and rotates the signing keys, reminds of keys about to expire, and follows the changes that other processes make, if
 // the store has a Watch. It runs in the caller's goroutine, but for the
 // reminders, which wait for the host's hook, and the changes: these have the
 // package's only other ones. It returns when ctx has ended, the last use is
@@ -64,7 +65,7 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-flush.C:
 			err = bounded(ctx, s.keys.Flush)
 		case <-step.C:
-			err = s.ring.Step(ctx)
+			err = errors.Join(s.ring.Step(ctx), bounded(ctx, s.recordSigner))
 		case <-changed:
 			err = s.ring.Step(ctx)
 		case <-prune.C:

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-oauth2/oauth2/v4/manage"
@@ -20,6 +21,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -35,6 +37,8 @@ type Server struct {
 	keys     *apikey.Service
 	manager  *manage.Manager
 	ring     *signing.Ring
+	signers  hostlist.List // Config.Signers
+	recorded atomic.Int64  // when recordSigner did last, in Unix microseconds
 	clients  *request.Clients
 	verifier *bearer.Verifier
 	issued   *bearer.Verifier // takes tokens for every audience
@@ -52,9 +56,14 @@ type paths struct {
 }
 
 // New checks cfg and st and returns a Server. All problems are joined into one
-// error, each naming its field. With Config.SealKeys it also reads the signing
-// keys from the store, or makes the first one, and waits up to 10 seconds for
-// that: a store that cannot be reached, or keys that do not open, are an error.
+// error, each naming its field.
+//
+// New reads which peppers, prefixes of secrets, seal keys and signers are in use,
+// and makes the first signing key where Config.SealKeys are set. Each of these steps
+// waits up to 10 seconds for the store. It fails if the store cannot be reached, and
+// if one in use is neither listed nor withdrawn (Config.Keys.Withdrawn) or is listed
+// with another key: the error names it and its fingerprint. A signer is in use until
+// about 26 hours after the last server signed with it.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, problems := cfg.complete()
 	paths, err := pathsOf(cfg)
@@ -68,14 +77,14 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	ring, err := newRing(st, cfg, keys)
+	ring, signers, err := newRing(st, cfg, keys)
 	if err != nil {
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
+	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -89,7 +98,10 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if s.resource, err = s.describeResource(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	// Last, since it may write: if New fails, nothing was written.
+	// Last, since these may write: if New fails, nothing was written.
+	if err := s.startSigners(); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
 	if err := s.ring.Start(context.Background()); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -103,7 +115,7 @@ func (s *Server) verifiers() error {
 		Issuer:           s.cfg.Issuer,
 		Audiences:        s.cfg.Audience,
 		Keys:             s.ring,
-		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.Keys.Defaults.KeysOff},
+		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.APIKeys.Defaults.KeysOff},
 		Permissions:      s.cfg.Permissions,
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,

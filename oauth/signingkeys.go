@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 	"github.com/latchkey-go/latchkey/store"
@@ -57,15 +59,12 @@ func ParseSigningKey(pem []byte) (SigningKey, error) {
 }
 
 // SealKey encrypts the private signing keys that the store keeps, so that a
-// copy of the store alone signs nothing. The highest version of a list seals;
-// the others still open, and what they sealed is sealed anew when the server
-// starts and at each step of Run. Remove one once every replica has started
-// with the new one.
+// copy of the store alone signs nothing. See Config.SealKeys.
 //
 // Printed, logged or marshalled it shows its version only.
 type SealKey struct {
 	// Version names the key in what it sealed: 1 or more, unique in a list,
-	// never given to another key.
+	// never given to another key. Give a newer key a higher one.
 	Version int
 	// Key is 32 random bytes (AES-256). It is copied.
 	Key []byte
@@ -86,17 +85,81 @@ func (k SealKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil 
 // LogValue returns the redacted form.
 func (k SealKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// newRing makes the ring of signing keys: those of the host, or those that the
-// server makes and keeps in the store, sealed, or else in its own memory. It reads
-// nothing yet and does not use keys, which is nil if New fails.
-func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, error) {
+// Rotation says how a signing key gives way to the next.
+type Rotation struct {
+	// Now: the new key signs at once, rather than when it has been published for
+	// 10 minutes. A resource server that fetches the keys does not know it yet, and
+	// refuses its tokens until it fetches them again: at most a minute with package
+	// bearer, and as long as it caches the JWKS, which allows 5 minutes, with others.
+	Now bool
+}
+
+// RotateSigningKey makes the next signing key before its time. It is published at
+// once and signs 10 minutes later, unless r says otherwise; the one before it goes on
+// to verify as long as a token of it can live. If a next key is published already,
+// and need not sign now, nothing is done. Other replicas follow at once, if the store
+// has a Watch, or within a minute.
+//
+// It is an error if the keys are the host's (Config.Signers), if the clock of this
+// process differs from the store's, or if the store cannot be reached.
+func (s *Server) RotateSigningKey(ctx context.Context, r Rotation) error {
+	if err := s.ring.Rotate(ctx, r.Now); err != nil {
+		return fmt.Errorf("oauth: rotate the signing key: %w", err)
+	}
+	return nil
+}
+
+// RevokeSigningKeys is for signing keys that leaked. It puts a new key, which signs
+// at once, in the place of all others. They leave the JWKS, and their tokens end: on
+// this server at once, on other replicas at once, if the store has a Watch, or within
+// a minute, and at a resource server elsewhere as soon as it fetches the keys again
+// (see Rotation.Now; until then it refuses the new key's tokens). Errors are those of
+// RotateSigningKey.
+func (s *Server) RevokeSigningKeys(ctx context.Context) error {
+	if err := s.ring.Revoke(ctx); err != nil {
+		return fmt.Errorf("oauth: revoke the signing keys: %w", err)
+	}
+	return nil
+}
+
+// newRing makes the ring of signing keys: those of the host, which it lists, or
+// those that the server makes and keeps in the store, sealed, or else in its own
+// memory. It reads nothing yet and does not use keys, which is nil if New fails.
+func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, hostlist.List, error) {
+	given := hostlist.List{Name: store.Signers, Field: "Config.Signers"}
+	signers, sealKeys, err := signingKeys(st, cfg)
+	for _, s := range signers {
+		entry, bad := entryOf(s.Public())
+		given.Entries, err = append(given.Entries, entry), errors.Join(err, bad)
+	}
+	if err = errors.Join(err, given.CheckWithdrawn(cfg.APIKeys.Withdrawn)); err != nil {
+		return nil, given, err
+	}
+	ring, err := signing.New(signing.Config{
+		Signers:     signers,
+		Store:       st.SigningKeys,
+		SealKeys:    sealKeys,
+		Withdrawn:   cfg.APIKeys.Withdrawn,
+		Issuer:      cfg.Issuer,
+		Algorithm:   jose.Algorithm(cfg.SigningAlgorithm),
+		RotateEvery: cfg.RotateEvery,
+		Now:         cfg.Now,
+		StoreClock:  func(ctx context.Context) (time.Time, error) { return st.Upkeep.Clock(ctx) },
+		ClockAgrees: keys.ClockAgrees,
+		Logger:      cfg.Logger,
+	})
+	return ring, given, err
+}
+
+// signingKeys checks the keys of the host's.
+func signingKeys(st store.Store, cfg Config) ([]*jose.Signer, []signing.SealKey, error) {
 	switch given, sealed := len(cfg.Signers) > 0, len(cfg.SealKeys) > 0; {
 	case given && sealed:
-		return nil, errors.New("Config.Signers and Config.SealKeys exclude each other: tokens are signed with given keys or with keys that the store holds sealed")
+		return nil, nil, errors.New("Config.Signers and Config.SealKeys exclude each other: tokens are signed with given keys or with keys that the store holds sealed")
 	case !given && st.SigningKeys == nil:
-		return nil, errors.New("Config.Signers is empty, and Store.SigningKeys is missing: name the keys that sign tokens")
+		return nil, nil, errors.New("Config.Signers is empty, and Store.SigningKeys is missing: name the keys that sign tokens")
 	case !given && !sealed && st.SigningKeys.Durable():
-		return nil, errors.New("Config.Signers and Config.SealKeys are empty, and Store.SigningKeys is durable: name the keys that sign tokens, or those that seal them in the store")
+		return nil, nil, errors.New("Config.Signers and Config.SealKeys are empty, and Store.SigningKeys is durable: name the keys that sign tokens, or those that seal them in the store")
 	}
 	var problems []error
 	signers := make([]*jose.Signer, len(cfg.Signers))
@@ -106,27 +169,21 @@ func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, e
 			problems = append(problems, fmt.Errorf("Config.Signers[%d]: %w", i, err))
 		}
 	}
-	sealKeys := make(map[int][32]byte, len(cfg.SealKeys))
+	var sealKeys []signing.SealKey
 	for i, key := range cfg.SealKeys {
-		if err := key.addTo(sealKeys); err != nil {
+		if err := key.check(cfg.SealKeys[:i]); err != nil {
 			problems = append(problems, fmt.Errorf("Config.SealKeys[%d].%w", i, err))
+			continue
 		}
+		if title := hostlist.SealKey.Title(strconv.Itoa(key.Version)); slices.Contains(cfg.APIKeys.Withdrawn, title) {
+			problems = append(problems, fmt.Errorf("Config.Withdrawn names %s, which Config.SealKeys lists", title))
+		}
+		sealKeys = append(sealKeys, signing.SealKey{Version: key.Version, Key: [32]byte(key.Key)})
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	if len(problems) > 0 {
+		return nil, nil, errors.Join(problems...)
 	}
-	return signing.New(signing.Config{
-		Signers:     signers,
-		Store:       st.SigningKeys,
-		SealKeys:    sealKeys,
-		Issuer:      cfg.Issuer,
-		Algorithm:   jose.Algorithm(cfg.SigningAlgorithm),
-		RotateEvery: cfg.RotateEvery,
-		Now:         cfg.Now,
-		StoreClock:  func(ctx context.Context) (time.Time, error) { return st.Upkeep.Clock(ctx) },
-		ClockAgrees: keys.ClockAgrees,
-		Logger:      cfg.Logger,
-	})
+	return signers, sealKeys, nil
 }
 
 func (k SigningKey) signer() (*jose.Signer, error) {
@@ -147,19 +204,17 @@ func (k SigningKey) signer() (*jose.Signer, error) {
 	return jose.NewSigner(algorithm, k.ID, key)
 }
 
-// addTo checks the key and adds it to others by its version. The error begins with
-// the name of a field.
-func (k SealKey) addTo(others map[int][32]byte) error {
-	switch _, twice := others[k.Version]; {
+// check checks a key that follows others. The error begins with the name of a field.
+func (k SealKey) check(others []SealKey) error {
+	switch {
 	case k.Version < 1:
 		return fmt.Errorf("Version: %d, must be 1 or more", k.Version)
-	case twice:
+	case slices.ContainsFunc(others, func(o SealKey) bool { return o.Version == k.Version }):
 		return fmt.Errorf("Version: %d is there twice", k.Version)
 	case len(k.Key) != 32:
 		return fmt.Errorf("Key: %d bytes, 32 are needed", len(k.Key))
 	case [32]byte(k.Key) == [32]byte{}:
 		return errors.New("Key: all bytes are zero")
 	}
-	others[k.Version] = [32]byte(k.Key)
 	return nil
 }

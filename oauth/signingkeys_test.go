@@ -166,7 +166,7 @@ func TestNewReadsTheKeys(t *testing.T) {
 	f.server()
 	before := f.ring()
 	srv, err := f.try(func(c *oauth.Config) { c.Issuer = "https://b.example" })
-	require.ErrorContains(t, err, `oauth: open the signing keys: Config.SealKeys: version 1 does not open the signing key`)
+	require.ErrorContains(t, err, `oauth: open the signing keys: Config.SealKeys: seal key 1 does not open the signing key`)
 	require.ErrorContains(t, err, `made for another issuer than "https://b.example"`)
 	require.Nil(t, srv)
 	require.Equal(t, before, f.ring())

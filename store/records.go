@@ -17,12 +17,14 @@ type SigningKey struct {
 	ID        string // the kid
 	Algorithm string // "ES256" ...
 	Sealed    []byte
-	// SealKey names the version of the key that sealed it.
-	SealKey   int
-	Created   time.Time
-	NotBefore time.Time // signs from here
-	NotAfter  time.Time // signs until here; zero: it has no successor yet
-	Retire    time.Time // is published until here; zero like NotAfter
+	// SealKey names the version of the key that sealed it, and SealFingerprint
+	// distinguishes two keys of one version.
+	SealKey         int
+	SealFingerprint string
+	Created         time.Time
+	NotBefore       time.Time // signs from here
+	NotAfter        time.Time // signs until here; zero: it has no successor yet
+	Retire          time.Time // is published until here; zero like NotAfter
 }
 
 // SigningKeys stores the ring.
@@ -101,14 +103,14 @@ type Limiter interface {
 	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error)
 }
 
-// ListName names one of the lists of keys that a host configures.
+// ListName names one of the lists of keys that a host configures. Which seal keys
+// are in use says the ring itself.
 type ListName string
 
 // The lists.
 const (
 	Signers        ListName = "signers"
 	Peppers        ListName = "peppers"
-	SealKeys       ListName = "seal_keys"
 	SecretPrefixes ListName = "secret_prefixes"
 )
 
@@ -116,8 +118,7 @@ const (
 // with it has not expired.
 type ListEntry struct {
 	List ListName
-	// Name is the id of a signer, the version of a pepper or of a seal key, or a
-	// prefix.
+	// Name is the id of a signer, the version of a pepper, or a prefix.
 	Name string
 	// Fingerprint distinguishes two keys of one name. It reveals nothing of the
 	// key.

@@ -39,6 +39,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -85,6 +86,13 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		// These end with the process, and its tokens with them.
 		st.SigningKeys = memstore.New().SigningKeys
 	}
+	file, err := filepath.Abs(*secretsFile)
+	if err != nil {
+		return err
+	}
+	if _, missing := os.Stat(file); missing != nil {
+		file += ", which was not there and was made"
+	}
 	secrets, err := loadSecrets(*secretsFile, *storeName == "memory")
 	if err != nil {
 		return err
@@ -101,7 +109,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}, ws, secrets, *devLogin)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		// Of another file than the one that the store was used with: keys would be refused.
+		return errors.Join(fmt.Errorf("with the secrets in %s: %w", file, err), listener.Close())
 	}
 	first := "none asked for; -bootstrap FILE makes one"
 	if *bootstrapFile != "" {

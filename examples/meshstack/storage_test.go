@@ -64,12 +64,25 @@ func TestRestart(t *testing.T) {
 			require.Equal(t, http.StatusNoContent, w.call(t, token, http.MethodDelete, path, "").status)
 			stop()
 
-			// Another pepper and seal key open nothing, and say so.
-			require.NoError(t, os.Remove("meshstack-secrets"))
-			var out strings.Builder
-			err = run(t.Context(), []string{"-addr", "127.0.0.1:0", "-store", storeName, "-issuer", "https://mesh.example.com"}, &out)
-			require.ErrorContains(t, err, "seal")
-			require.Empty(t, out.String())
+			// Another pepper and seal key open nothing. A start with them names the
+			// file and what it lacks.
+			require.NoError(t, os.Rename("meshstack-secrets", "right"))
+			for _, args := range [][]string{nil, {"-issuer", "https://mesh.example.com"}} {
+				for _, made := range []bool{true, false} {
+					var out strings.Builder
+					err = run(t.Context(), append([]string{"-addr", "127.0.0.1:0", "-store", storeName}, args...), &out)
+					require.ErrorContains(t, err, "it is another key under the same name")
+					require.ErrorContains(t, err, "pepper 1 has the fingerprint")
+					require.Regexp(t, `with the secrets in /\S+/meshstack-secrets\b`, err.Error())
+					require.Equal(t, made, strings.Contains(err.Error(), "was not there and was made"), err.Error())
+					require.Empty(t, out.String())
+				}
+				require.NoError(t, os.Remove("meshstack-secrets"))
+			}
+			require.NoError(t, os.Rename("right", "meshstack-secrets"))
+			w, _, stop = start()
+			require.NotEmpty(t, w.login(t, first))
+			stop()
 		})
 	}
 }

@@ -12,15 +12,23 @@ import (
 
 var errDown = fmt.Errorf("dial canary: %w", store.ErrUnavailable)
 
-// failing is a store that cannot be reached.
+// failing is a store that cannot be reached once the service has started.
 func failing(s store.Store) store.Store {
-	return harness.Tapped(s, func(context.Context, string) error { return errDown })
+	return harness.Tapped(s, func(_ context.Context, call string) error {
+		if call == "Lists.Entries" {
+			return nil
+		}
+		return errDown
+	})
 }
 
-// hanging is a store that never answers. Half of its errors are those of
+// hanging is a store that never answers once the service has started. Half of its errors are those of
 // context, as a driver's may be.
 func hanging() store.Store {
 	return harness.Tapped(memstore.New(), func(ctx context.Context, call string) error {
+		if call == "Lists.Entries" {
+			return nil
+		}
 		if err := harness.Hang(ctx, call); !strings.HasPrefix(call, "Settings.") {
 			return err
 		}

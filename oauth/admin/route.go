@@ -54,6 +54,7 @@ func routes() []route {
 		{get, "/workspaces/{workspace}/expiring", soon, false, (*Handler).listExpiring},
 		{get, "/violations", paging, false, (*Handler).listViolations},
 		{get, "/workspaces/{workspace}/violations", paging, false, (*Handler).listViolations},
+		{get, "/outdated", paging, false, (*Handler).listOutdated},
 		{get, "/events", trail, false, (*Handler).listEvents},
 		{get, "/workspaces/{workspace}/events", trail, false, (*Handler).listEvents},
 

@@ -102,7 +102,7 @@ func (s *Service) newLogin(c Credentials) *Login {
 
 // prove finds the key and checks the secret, and nothing else.
 func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
-	generated := checkSecret(s.cfg.SecretPrefix, plain) == nil
+	_, generated := s.prefixOf(plain)
 	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
 		return errMalformed // nothing that this service made looks like this: no read
 	}
@@ -203,10 +203,15 @@ func unjudged(l *Login, err error) error {
 	return fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
 }
 
-// rehash replaces a digest of an old pepper, or a slow one whose importer
+// rehash replaces a digest of a pepper with a lower version, or a slow one whose importer
 // declared the secret generated. Failing to is no reason to refuse a login.
 func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
-	err := s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, s.hasher.digest(l.binding(&l.secret, plain)))
+	fresh := l.secret
+	fresh.Digest = s.hasher.digest(l.binding(&l.secret, plain))
+	err := s.record(ctx, fresh)
+	if err == nil {
+		err = s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, fresh.Digest)
+	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", l.found.Key.ID, "error", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 // exportedStructs lists them from the source, so that none is forgotten.
@@ -65,7 +66,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	_, importErr := r.Import(t.Context(), owner, apikey.ImportSpec{Spec: importing.Spec, ID: "i", Digest: plain})
 	_, _, denied := r.tryCreate(owner, "team-a", "admin.project.list")
 	cfg := apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}}
-	peppered, err := apikey.New(r.store, cfg)
+	peppered, err := apikey.New(memstore.New(), cfg)
 	require.NoError(t, err)
 	effects, err := r.PreviewSettings(t.Context(), admin, store.Instance{KeysOff: true}, nil, 0)
 	require.NoError(t, err)
@@ -73,8 +74,13 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	page, err := r.List(t.Context(), admin, store.KeyQuery{})
 	require.NoError(t, err)
+	older := rigOn(t, r.store, lists{peppers(pepper3, pepper1), nil, nil}.in)
+	outdated, err := older.Outdated(t.Context(), admin, nil, 0)
+	require.NoError(t, err)
+	require.Len(t, outdated.Outdated, 1)
 	values := map[string]any{
-		"KeyPage":     page,
+		"KeyPage":  page,
+		"Outdated": outdated.Outdated[0], "OutdatedPage": outdated,
 		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),

@@ -70,7 +70,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 	if r.Grace < 0 || r.Grace > maxGrace {
 		return store.Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefix)
+	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
@@ -100,7 +100,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
 			k.Secrets = append(kept, s.keep(k, secret, p.actor.ref, now))
-			return nil
+			return s.record(ctx, k.Secrets[len(kept)])
 		},
 	})
 	if err != nil {

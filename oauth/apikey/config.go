@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -64,13 +65,26 @@ type Options struct {
 	// secret was proved.
 	Workspaces func(ctx context.Context, workspace string) error
 
-	// SecretPrefix begins every secret, so that scanners find it. Default
-	// "lk_"; 1 to 32 characters of A-Z a-z 0-9 _ -, the last one '_'.
-	SecretPrefix string
-	// Peppers key the digests of secrets; the one with the highest version
-	// is used for new digests. Keep them outside the store. Without any,
+	// SecretPrefixes begin secrets, so that scanners find them: the first begins
+	// new ones, all are accepted. Default "lk_"; 1 to 32 characters of A-Z a-z
+	// 0-9 _ -, the last one '_'.
+	SecretPrefixes []string
+	// Peppers key the digests of secrets: the first is used for new ones, all
+	// verify. Keep them outside the store. Without any, the list is NoPepper,
 	// digests are plain SHA-256 and New warns.
+	//
+	// A new pepper is rolled out in two deploys: listed last, then moved to the
+	// front. A login rewrites the digest that it verified if the first pepper has
+	// a higher version. A pepper can be taken out when no digest names it any
+	// more: see Prune, which says so, and Outdated, which lists what is left.
+	// Prefixes of secrets are replaced in the same way.
 	Peppers []Pepper
+	// Withdrawn names peppers and prefixes that are in use and not listed all the
+	// same, since they leaked or were lost: "pepper 1", "pepper 0" (NoPepper),
+	// "secret prefix lk_". Secrets that name one are refused as wrong ones are.
+	// Without this New fails: see there. For package oauth it names seal keys and
+	// signers too: "seal key 1", "signer 2026-03".
+	Withdrawn []string
 	// Imported accepts secrets that Latchkey did not generate, as Import
 	// brings them. While false, whatever is not of Latchkey's own format is
 	// refused before any read.
@@ -173,6 +187,7 @@ type Service struct {
 	cfg      Config
 	policy   policy.Policy
 	hasher   *hasher
+	inUse    inUse
 	budget   *budget
 	guesses  *budget // at slow digests
 	slow     *slowGate
@@ -191,8 +206,13 @@ type counters struct {
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
-// Settings, Events and Epochs. All problems are joined into one error, each
-// naming its field.
+// Settings, Events, Epochs and Lists. All problems are joined into one error,
+// each naming its field.
+//
+// New reads which peppers and prefixes of secrets are in use and waits up to 10
+// seconds for that. It fails if the store cannot be reached, and if one in use is
+// neither listed nor withdrawn or is listed with another key: the error names it
+// and its fingerprint. In use is what a digest or a secret in the store names.
 func New(st store.Store, cfg Config) (*Service, error) {
 	var problems []error
 	for _, need := range []struct {
@@ -204,6 +224,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Settings", st.Settings == nil},
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
+		{"Lists", st.Lists == nil},
 		{"OnceIDs, which Config.Reminders needs,", st.OnceIDs == nil && cfg.Reminders.Send != nil},
 	} {
 		if need.missing {
@@ -215,17 +236,18 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
 	}
-	if len(cfg.Peppers) == 0 {
+	if hash.current.version == 0 {
 		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
 	}
 	// What is printed by accident must not show them.
 	cfg.Peppers = nil
-	return &Service{
+	s := &Service{
 		store:   st,
 		reads:   st.Reads(),
 		cfg:     cfg,
 		policy:  policy.All(cfg.Policy, policy.Settings()),
 		hasher:  hash,
+		inUse:   inUse{lists: []hostlist.List{hash.list(), prefixList(cfg.SecretPrefixes)}},
 		budget:  newBudget(cfg.Budgets),
 		guesses: newBudget(cfg.Budgets),
 		slow:    newSlowGate(),
@@ -234,7 +256,11 @@ func New(st store.Store, cfg Config) (*Service, error) {
 
 		withheld: newReported(),
 		reminded: newReminded(),
-	}, nil
+	}
+	if err := s.startLists(); err != nil {
+		return nil, fmt.Errorf("apikey: %w", err)
+	}
+	return s, nil
 }
 
 func complete(cfg Config) (Config, *hasher, []error) {
@@ -247,16 +273,8 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	}
 	problems = append(problems, resourceProblems(cfg.Resources, cfg.Permissions)...)
 	cfg.Resources = slices.Clone(cfg.Resources)
-	if cfg.SecretPrefix == "" {
-		cfg.SecretPrefix = defaultPrefix
-	}
-	if err := checkPrefix(cfg.SecretPrefix); err != nil {
-		add("Config.SecretPrefix: %w", err)
-	}
-	hash, err := newHasher(cfg.Peppers)
-	if err != nil {
-		add("Config.Peppers: %w", err)
-	}
+	cfg, hash, bad := completeLists(cfg)
+	problems = append(problems, bad...)
 	if cfg.TokenLifetime == 0 {
 		cfg.TokenLifetime = DefaultTokenLifetime
 	}

@@ -16,23 +16,27 @@ import (
 
 func TestNewNamesEveryField(t *testing.T) {
 	_, err := apikey.New(store.Store{}, apikey.Config{Options: apikey.Options{
-		SecretPrefix:  "no underscore",
-		Peppers:       []apikey.Pepper{{Version: 1, Key: []byte("short")}, {Version: 0}},
-		TokenLifetime: 25 * time.Hour,
-		Defaults:      apikey.Defaults{Rules: store.Rules{MaxKeys: -1, MaxLifetime: time.Second}},
+		SecretPrefixes: []string{"no underscore", "ok_", "ok_", ""},
+		Peppers:        []apikey.Pepper{{Version: 1, Key: []byte("short")}, {Version: 0}},
+		Withdrawn:      []string{"secret prefix ok_", "pepper", "something else", "seal key 1", "signer x"},
+		TokenLifetime:  25 * time.Hour,
+		Defaults:       apikey.Defaults{Rules: store.Rules{MaxKeys: -1, MaxLifetime: time.Second}},
 	}})
 	require.Error(t, err)
 	for _, says := range []string{
 		"Store.Keys is missing", "Store.Upkeep is missing", "Store.Settings is missing",
 		"Store.Events is missing", "Store.Epochs is missing",
-		"Config.Permissions is missing", "Config.SecretPrefix:",
-		"Config.Peppers: Peppers[0].Key: 5 bytes", "Peppers[1].Version: 0",
+		"Config.Permissions is missing", "Config.SecretPrefixes[0]:", "Config.SecretPrefixes[2]: it is there twice", "Config.SecretPrefixes[3]:",
+		`Config.Withdrawn[1]: "pepper" names no`, `Config.Withdrawn[2]:`, "Store.Lists is missing",
+		"Config.Peppers[0].Key: 5 bytes", "Config.Peppers[1].Version: 0",
 		"Config.TokenLifetime is 25h0m0s; it must be from 1s to 24h0m0s",
 		"Config.Defaults.Rules:", "max_keys", "max_lifetime",
 	} {
 		require.ErrorContains(t, err, says)
 	}
 	require.NotContains(t, err.Error(), "short", "a pepper's key")
+	require.NotContains(t, err.Error(), "Config.Withdrawn[3]")
+	require.NotContains(t, err.Error(), "Config.Withdrawn[4]")
 }
 
 func TestNewChecksManagement(t *testing.T) {
@@ -90,7 +94,7 @@ func TestDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, store.Instance{}, settings, "keys on, no limit, no forced expiry")
 
-	own := newRig(t, func(c *apikey.Config) { c.SecretPrefix, c.TokenLifetime = "acme_", time.Hour })
+	own := newRig(t, func(c *apikey.Config) { c.SecretPrefixes, c.TokenLifetime = []string{"acme_"}, time.Hour })
 	key, secret = own.create(admin, "team-a", "")
 	require.True(t, strings.HasPrefix(secret.Reveal(), "acme_"))
 	grant = own.mustLogin(key.ID, secret)

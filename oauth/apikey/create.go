@@ -91,7 +91,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key
 	if err != nil {
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefix)
+	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
@@ -172,6 +172,9 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 		return store.Key{}, err
 	}
 	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
+	if err := s.record(ctx, key.Secrets...); err != nil {
+		return store.Key{}, err
+	}
 	if err := c.show(ctx, &key); err != nil {
 		return store.Key{}, err
 	}
@@ -284,7 +287,7 @@ func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now ti
 		ID:        id,
 		Hint:      secret.Hint(),
 		Digest:    s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: id, secret: plain}),
-		Prefix:    s.cfg.SecretPrefix,
+		Prefix:    s.cfg.SecretPrefixes[0],
 		CreatedBy: maker,
 		Generated: true,
 		Created:   now,

@@ -10,24 +10,32 @@ import (
 	"fmt"
 	"hash"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // Pepper is a key for digests that is kept outside the store, so that a copy
-// of the store alone proves nothing about a secret. The highest version of a
-// list makes new digests; the others still verify, and a digest they verified
-// is rewritten at that login. Remove one once no stored digest names it.
+// of the store alone proves nothing about a secret. See Config.Peppers.
 //
 // Printed, logged or marshalled it shows its version only.
 type Pepper struct {
 	// Version names the pepper in stored digests: 1 or more, unique in a
-	// list, never given to another key.
+	// list, never given to another key. Give a newer pepper a higher one.
 	Version int
 	// Key is at least 32 random bytes. It is copied.
 	Key []byte
+
+	none bool
 }
+
+// NoPepper is the entry of Config.Peppers for digests without a pepper, which
+// are plain SHA-256. Its version is 0.
+func NoPepper() Pepper { return Pepper{none: true} }
 
 // String returns the redacted form, such as "pepper 3".
 func (p Pepper) String() string { return "pepper " + strconv.Itoa(p.Version) }
@@ -58,6 +66,8 @@ const (
 var (
 	// errPepper: a stored digest names a pepper that is not in the list.
 	errPepper = errors.New("its pepper version is not configured")
+	// errWithdrawn: a stored digest names a pepper that must not verify any more.
+	errWithdrawn = errors.New("its pepper version is withdrawn")
 	// errDigest: a stored digest is not in the form this package writes.
 	errDigest = errors.New("it is malformed")
 )
@@ -72,40 +82,43 @@ type binding struct {
 // algorithm$pepper version$digest. One pass of a fast hash is enough for 256
 // random bits. Safe for concurrent use.
 type hasher struct {
-	current *sealer
-	sealers []*sealer // one a pepper, and version 0, which has none
+	current   *sealer
+	sealers   []*sealer // one a pepper, the current one first
+	withdrawn []string
 }
 
-// newHasher takes the versioned peppers. Without any, digests are plain
-// SHA-256 under version 0; with some, those of version 0 still verify and
-// come out as outdated. All problems are joined, each naming its field.
-func newHasher(peppers []Pepper) (*hasher, error) {
-	h := &hasher{sealers: []*sealer{newSealer(0, nil)}}
-	h.current = h.sealers[0]
+// newHasher takes the peppers as Config.Peppers has them. All problems are
+// joined, each naming its field.
+func newHasher(peppers []Pepper, withdrawn []string) (*hasher, error) {
+	h := &hasher{withdrawn: withdrawn}
+	if len(peppers) == 0 {
+		peppers = []Pepper{NoPepper()}
+	}
 	var problems []error
 	for i, p := range peppers {
 		if err := h.checkPepper(p); err != nil {
-			problems = append(problems, fmt.Errorf("Peppers[%d].%w", i, err))
+			problems = append(problems, fmt.Errorf("Config.Peppers[%d].%w", i, err))
 			continue
 		}
-		s := newSealer(p.Version, p.Key)
-		h.sealers = append(h.sealers, s)
-		if p.Version > h.current.version {
-			h.current = s
-		}
+		h.sealers = append(h.sealers, newSealer(p.Version, p.Key))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	h.current = h.sealers[0]
 	return h, nil
 }
 
 func (h *hasher) checkPepper(p Pepper) error {
 	switch {
-	case p.Version < 1:
+	case p.none && (p.Version != 0 || p.Key != nil):
+		return errors.New("Version: NoPepper has no other fields")
+	case p.Version < 1 && !p.none:
 		return fmt.Errorf("Version: %d, must be 1 or more", p.Version)
 	case h.find(p.Version) != nil:
 		return fmt.Errorf("Version: %d is there twice", p.Version)
+	case p.none:
+		return nil
 	case len(p.Key) < minPepper:
 		return fmt.Errorf("Key: %d bytes, at least %d are needed", len(p.Key), minPepper)
 	case strings.Trim(string(p.Key), "\x00") == "":
@@ -114,8 +127,14 @@ func (h *hasher) checkPepper(p Pepper) error {
 	return nil
 }
 
-// peppered reports whether new digests use a pepper.
-func (h *hasher) peppered() bool { return h.current.version > 0 }
+// list is what the store is told of the peppers.
+func (h *hasher) list() hostlist.List {
+	l := hostlist.List{Name: store.Peppers, Field: "Config.Peppers"}
+	for _, s := range h.sealers {
+		l.Entries = append(l.Entries, store.ListEntry{List: l.Name, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
+	}
+	return l
+}
 
 // digest returns the digest to store, under the current pepper.
 func (h *hasher) digest(b binding) string {
@@ -124,16 +143,18 @@ func (h *hasher) digest(b binding) string {
 }
 
 // verify reports whether stored is the digest of b, and whether it should be
-// rewritten because another pepper is current. An error says that stored
-// could not be judged; then ok is false, and the same work was done.
+// rewritten because the current pepper has a higher version. Only towards a
+// higher one: replicas whose lists have another order must not rewrite each
+// other's. An error says that stored could not be judged; then ok is false, and
+// the same work was done.
 func (h *hasher) verify(stored string, b binding) (ok, outdated bool, err error) {
 	s := h.labelled(stored)
 	if s == nil {
 		h.dummy(b)
 	} else if sum := s.sum(b); s.matches(stored, sum) {
-		return true, s != h.current, nil
+		return true, s.version < h.current.version, nil
 	}
-	if err := h.check(stored); err != nil {
+	if err := h.check(stored); err != nil && !errors.Is(err, errWithdrawn) {
 		return false, false, fmt.Errorf("apikey: verify digest: %w", err)
 	}
 	return false, false, nil
@@ -168,14 +189,15 @@ func (h *hasher) labelled(stored string) *sealer {
 // check says what keeps a stored digest from being judged, if anything. Its
 // errors do not repeat it.
 func (h *hasher) check(stored string) error {
-	algorithm, rest, _ := strings.Cut(stored, "$")
-	number, encoded, _ := strings.Cut(rest, "$")
-	version, err := strconv.Atoi(number)
-	if err != nil || version < 0 || algorithm != plainSHA256 && algorithm != hmacSHA256 {
+	version, encoded, ok := splitDigest(stored)
+	if !ok {
 		return errDigest
 	}
 	s := h.find(version)
-	if s == nil {
+	switch {
+	case s == nil && slices.Contains(h.withdrawn, hostlist.Pepper.Title(strconv.Itoa(version))):
+		return errWithdrawn
+	case s == nil:
 		return fmt.Errorf("pepper version %d: %w", version, errPepper)
 	}
 	// The whole label, since a version has one spelling only.
@@ -190,14 +212,24 @@ func (h *hasher) check(stored string) error {
 	return nil
 }
 
+// splitDigest returns the pepper version and the sum of a digest that a hasher
+// made.
+func splitDigest(stored string) (version int, encoded string, ok bool) {
+	algorithm, rest, _ := strings.Cut(stored, "$")
+	number, encoded, _ := strings.Cut(rest, "$")
+	version, err := strconv.Atoi(number)
+	return version, encoded, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
+}
+
 // sealer computes sums under one pepper. It keeps the key inside a function,
 // out of reach of printers, and the hash states in a pool, since making an
 // HMAC costs as much as using one.
 type sealer struct {
-	version int
-	label   string
-	fresh   func() hash.Hash
-	states  sync.Pool // of *sealState
+	version     int
+	fingerprint string // empty without a pepper
+	label       string
+	fresh       func() hash.Hash
+	states      sync.Pool // of *sealState
 }
 
 type sealState struct {
@@ -212,6 +244,7 @@ func newSealer(version int, key []byte) *sealer {
 		return s
 	}
 	key = append([]byte(nil), key...)
+	s.fingerprint = hostlist.Fingerprint(key)
 	s.label = hmacSHA256 + "$" + strconv.Itoa(version) + "$"
 	s.fresh = func() hash.Hash { return hmac.New(sha256.New, key) }
 	return s

@@ -21,6 +21,7 @@ import (
 var (
 	pepper1 = apikey.Pepper{Version: 1, Key: []byte("first pepper, thirty-two bytes ok")}
 	pepper3 = apikey.Pepper{Version: 3, Key: []byte("third pepper, thirty-two bytes ok")}
+	pepper5 = apikey.Pepper{Version: 5, Key: []byte("fifth pepper, thirty-two bytes ok")}
 	bound   = apikey.Binding{KeyID: "key-1", Workspace: "team-a", SecretID: "s-1", Secret: "lk_secret"}
 )
 
@@ -43,17 +44,18 @@ func TestDigestForm(t *testing.T) {
 
 	h := hasher(t)
 	require.Equal(t, "sha256$0$"+base64.RawURLEncoding.EncodeToString(plain[:]), h.Digest(bound))
-	require.False(t, h.Peppered())
-	// The highest version is current, wherever it stands in the list.
-	h = hasher(t, pepper3, pepper1)
-	require.Equal(t, "hmac-sha256$3$"+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), h.Digest(bound))
-	require.True(t, h.Peppered())
+	require.Equal(t, h.Digest(bound), hasher(t, apikey.NoPepper(), pepper3).Digest(bound), "NoPepper, and an empty list")
+	// The first is used for what is new, whatever its version.
+	want := "hmac-sha256$3$" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	require.Equal(t, want, hasher(t, pepper3, pepper1).Digest(bound))
+	require.Equal(t, want, hasher(t, pepper3, apikey.Pepper{Version: 9, Key: pepper1.Key}).Digest(bound))
 }
 
 func TestVerify(t *testing.T) {
-	h := hasher(t, pepper1, pepper3)
+	h := hasher(t, pepper3, apikey.NoPepper(), pepper1, pepper5)
 	own := h.Digest(bound)
 	old := hasher(t, pepper1).Digest(bound)
+	newer := hasher(t, pepper5).Digest(bound)
 	bare := hasher(t).Digest(bound)
 	moved := func(change func(*apikey.Binding)) apikey.Binding {
 		b := bound
@@ -70,6 +72,7 @@ func TestVerify(t *testing.T) {
 		{"own digest", own, bound, true, false, nil},
 		{"B01 an old pepper verifies and is outdated", old, bound, true, true, nil},
 		{"B01 a digest from before peppers verifies and is outdated", bare, bound, true, true, nil},
+		{"B31 a higher pepper verifies and is not rewritten", newer, bound, true, false, nil},
 		{"B01 a row with another row's digest: key id", own, moved(func(b *apikey.Binding) { b.KeyID = "key-2" }), false, false, nil},
 		{"B01 a row with another row's digest: workspace", own, moved(func(b *apikey.Binding) { b.Workspace = "team-b" }), false, false, nil},
 		{"B01 a row with another row's digest: secret id", own, moved(func(b *apikey.Binding) { b.SecretID = "s-2" }), false, false, nil},
@@ -106,6 +109,20 @@ func TestVerify(t *testing.T) {
 		require.ErrorIs(t, err, apikey.ErrPepper)
 		require.False(t, ok)
 	})
+	t.Run("B01 a digest without a pepper, planted where peppers are set", func(t *testing.T) {
+		ok, _, err := hasher(t, pepper3).Verify(bare, bound)
+		require.ErrorIs(t, err, apikey.ErrPepper)
+		require.False(t, ok)
+	})
+	t.Run("B31 a withdrawn pepper refuses, and is no fault of the host's", func(t *testing.T) {
+		for title, stored := range map[string]string{"pepper 1": old, "pepper 0": bare} {
+			ok, _, err := hasher(t, pepper3).Without(title).Verify(stored, bound)
+			require.NoError(t, err)
+			require.False(t, ok)
+		}
+		_, _, err := hasher(t, pepper3).Without("pepper 1").Verify(newer, bound)
+		require.ErrorIs(t, err, apikey.ErrPepper)
+	})
 	t.Run("B01 another key under the same version", func(t *testing.T) {
 		impostor := apikey.Pepper{Version: 3, Key: bytes.Repeat([]byte("x"), 32)}
 		ok, _, err := hasher(t, impostor).Verify(own, bound)
@@ -115,6 +132,8 @@ func TestVerify(t *testing.T) {
 }
 
 func TestPeppersAreChecked(t *testing.T) {
+	withKey := apikey.NoPepper()
+	withKey.Key = pepper1.Key
 	_, err := apikey.NewHasher(
 		apikey.Pepper{Version: 0, Key: pepper1.Key},
 		apikey.Pepper{Version: -1, Key: pepper1.Key},
@@ -122,14 +141,17 @@ func TestPeppersAreChecked(t *testing.T) {
 		apikey.Pepper{Version: 6, Key: make([]byte, 32)},
 		pepper3, pepper3,
 		apikey.Pepper{Version: 7},
+		apikey.NoPepper(), apikey.NoPepper(), withKey,
 	)
 	for _, says := range []string{
 		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, at least 32",
 		"Peppers[3].Key: all bytes are zero", "Peppers[5].Version: 3 is there twice", "Peppers[6].Key: 0 bytes",
+		"Peppers[8].Version: 0 is there twice", "Peppers[9].Version: NoPepper has no other fields",
 	} {
 		require.ErrorContains(t, err, says)
 	}
 	require.NotContains(t, err.Error(), "Peppers[4]")
+	require.NotContains(t, err.Error(), "Peppers[7]")
 }
 
 func TestPeppersAreCopied(t *testing.T) {
@@ -168,7 +190,7 @@ func TestPepperRedactsItself(t *testing.T) {
 }
 
 func TestHasherIsConcurrent(t *testing.T) {
-	h := hasher(t, pepper1, pepper3)
+	h := hasher(t, pepper3, pepper1)
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -186,7 +208,7 @@ func TestHasherIsConcurrent(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	h := hasher(f, pepper1, pepper3)
+	h := hasher(f, pepper3, apikey.NoPepper(), pepper1)
 	own := h.Digest(bound)
 	f.Add(own)
 	f.Add(hasher(f, pepper1).Digest(bound))

@@ -37,8 +37,13 @@ type Binding struct{ KeyID, Workspace, SecretID, Secret string }
 func (b Binding) inside() binding { return binding{b.KeyID, b.Workspace, b.SecretID, b.Secret} }
 
 func NewHasher(peppers ...Pepper) (Hasher, error) {
-	h, err := newHasher(peppers)
+	h, err := newHasher(peppers, nil)
 	return Hasher{h}, err
+}
+
+// Without is a hasher that refuses the digests of an entry that was withdrawn.
+func (h Hasher) Without(title string) Hasher {
+	return Hasher{&hasher{h.h.current, h.h.sealers, []string{title}}}
 }
 
 func (h Hasher) Digest(b Binding) string { return h.h.digest(b.inside()) }
@@ -48,8 +53,6 @@ func (h Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) 
 }
 
 func (h Hasher) Dummy(b Binding) { h.h.dummy(b.inside()) }
-
-func (h Hasher) Peppered() bool { return h.h.peppered() }
 
 type SlowGate struct{ g *slowGate }
 

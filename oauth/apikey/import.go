@@ -62,14 +62,14 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (sto
 // bring makes the record of an imported secret.
 func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec) (store.Secret, error) {
 	secret := store.Secret{Digest: spec.Digest, Generated: spec.Generated, Created: k.Created, CreatedBy: k.CreatedBy}
-	if parsed, err := ParseSecret(s.cfg.SecretPrefix, spec.Secret); err == nil {
+	var err error
+	if prefix, own := s.prefixOf(spec.Secret); own {
 		// One of Latchkey's own, coming home: logins look for its derived id.
-		secret.ID, secret.Generated, secret.Prefix = secretID(parsed.Reveal()), true, s.cfg.SecretPrefix
+		secret.ID, secret.Generated, secret.Prefix = secretID(spec.Secret), true, prefix
 	} else if secret.ID, err = randomID(s.cfg.Random, 9); err != nil {
 		return secret, fmt.Errorf("apikey: import: %w", err)
 	}
 	secret.Hint = secretOf("", spec.Secret).Hint()
-	var err error
 	switch {
 	case secret.Digest != "":
 	case entropyBits(spec.Secret) < strongBits:

@@ -152,10 +152,12 @@ func (s *Service) raised(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.Admin)
 }
 
-// notHeld names what the key lacks, except names with the prefix of a secret: if a
+// notHeld names what the key lacks, except names with a prefix of secrets: if a
 // program sends its secret as the scope, it must not reach an error or a log.
 func (s *Service) notHeld(missing scope.Set) error {
-	names := slices.DeleteFunc(missing.Names(), func(name string) bool { return strings.HasPrefix(name, s.cfg.SecretPrefix) })
+	names := slices.DeleteFunc(missing.Names(), func(name string) bool {
+		return slices.ContainsFunc(s.cfg.SecretPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	})
 	named, err := scope.Of(names...)
 	if err != nil {
 		return err

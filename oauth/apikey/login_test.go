@@ -315,22 +315,30 @@ func TestPeppers(t *testing.T) {
 	key, secret := with().create(admin, "team-a", "")
 	require.Regexp(t, `^sha256\$0\$`, digest(key.ID))
 	version := key.Version
-	with(pepper1).mustLogin(key.ID, secret)
+	with(apikey.NoPepper(), pepper1).mustLogin(key.ID, secret)
+	require.Regexp(t, `^sha256\$0\$`, digest(key.ID), "B31 a pepper that is listed last is not used yet")
+	with(pepper1, apikey.NoPepper()).mustLogin(key.ID, secret)
 	require.Regexp(t, `^hmac-sha256\$1\$`, digest(key.ID), "B01 rewritten under the new pepper")
-	with(pepper3, pepper1).mustLogin(key.ID, secret)
+	with(apikey.NoPepper(), pepper1).mustLogin(key.ID, secret)
+	require.Regexp(t, `^hmac-sha256\$1\$`, digest(key.ID), "B31 and not back")
+	r := with(pepper3, pepper1, apikey.NoPepper())
+	r.mustLogin(key.ID, secret)
 	require.Regexp(t, `^hmac-sha256\$3\$`, digest(key.ID))
+	require.NoError(t, r.Prune(t.Context()))
 	with(pepper3).mustLogin(key.ID, secret)
 	shown, err := with(pepper3).Get(t.Context(), admin, key.ID)
 	require.NoError(t, err)
 	require.Equal(t, version, shown.Version, "rewriting is no change")
 	require.Empty(t, shown.Secrets[0].Digest, "B01 digests do not leave the service")
 
-	_, err = with(pepper1).login(key.ID, secret.Reveal())
+	blind := st
+	blind.Lists = memstore.New().Lists // of a process that started before pepper 3 was used
+	_, err = rigOn(t, blind).login(key.ID, secret.Reveal())
 	require.ErrorIs(t, err, store.ErrUnavailable, "B01 a pepper that is missing is the host's fault, not the caller's")
 	require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)
 	impostor := pepper3
 	impostor.Key = pepper1.Key
-	_, err = with(impostor).login(key.ID, secret.Reveal())
+	_, err = rigOn(t, blind, func(c *apikey.Config) { c.Peppers = []apikey.Pepper{impostor} }).login(key.ID, secret.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 }
 

@@ -56,8 +56,8 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
 	checkMaker(bad, secret.CreatedBy)
-	if secret.Prefix != "" && checkPrefix(secret.Prefix) != nil {
-		bad.add("secrets", "A prefix is none that secrets can have.")
+	if secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix) {
+		bad.add("secrets", "A prefix is none of Config.SecretPrefixes.")
 	}
 	switch {
 	case !validID(secret.ID):

@@ -134,7 +134,7 @@ func checkPrefix(prefix string) error {
 
 // ParseSecret checks that text has the form of a secret with this prefix,
 // without asking any store. An empty prefix is the default of
-// Config.SecretPrefix. A typo of one character and a text cut off are always
+// Config.SecretPrefixes. A typo of one character and a text cut off are always
 // found. The error is a *SecretError. Whether a key has this secret is another
 // question: the checksum keeps nobody from making one up.
 func ParseSecret(prefix, text string) (Secret, error) {

@@ -37,7 +37,10 @@ func (s *Service) Flush(ctx context.Context) error {
 
 // Prune removes events older than Config.EventRetention, counts older than
 // Config.UsageRetention, and the tombstones of keys whose last token has long
-// expired. Call it about once an hour. While ClockAgrees is false it does nothing.
+// expired. While there are peppers or prefixes besides the first of their lists,
+// it counts the secrets that name them, and logs how many are left or that one
+// can be taken out of its list. Call it about once an hour. While ClockAgrees is
+// false it does nothing.
 func (s *Service) Prune(ctx context.Context) error {
 	agrees, err := s.ClockAgrees(ctx)
 	if err != nil || !agrees {
@@ -59,6 +62,9 @@ func (s *Service) Prune(ctx context.Context) error {
 	// when it was issued.
 	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*MaxTokenLifetime)); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
+	}
+	if err := s.countLists(ctx, now); err != nil {
+		problems = append(problems, fmt.Errorf("apikey: %w", err))
 	}
 	return errors.Join(problems...)
 }

@@ -240,7 +240,7 @@ func TestRehashFailureIsNoReasonToRefuse(t *testing.T) {
 	st, f := reluctantStore()
 	key, secret := rigOn(t, st).create(admin, "team-a", "")
 	f.down = true
-	r := rigOn(t, st, func(c *apikey.Config) { c.Peppers = []apikey.Pepper{pepper1, pepper3} })
+	r := rigOn(t, st, func(c *apikey.Config) { c.Peppers = []apikey.Pepper{pepper3, pepper1} })
 	r.keep(secret.Reveal())
 	r.mustLogin(key.ID, secret)
 	require.Contains(t, r.logs.String(), "the next login tries again")

@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -16,6 +18,7 @@ type signingRow struct {
 	Algorithm string `json:"algorithm"`
 	Sealed    []byte `json:"sealed"`
 	SealKey   int    `json:"seal_key"`
+	SealPrint string `json:"seal_fingerprint"`
 	Created   int64  `json:"created"`
 	NotBefore int64  `json:"not_before"`
 	NotAfter  int64  `json:"not_after"`
@@ -30,6 +33,9 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	var ring store.Ring
 	var content []byte
 	err := s.d.read(ctx, func(r runner) error { return r.row(ctx, s.d.text.ring).Scan(&ring.Version, &content) })
+	if errors.Is(err, sql.ErrNoRows) { // never saved, or an operator removed it
+		return store.Ring{}, nil
+	}
 	if err != nil {
 		return store.Ring{}, fail(ctx, "read signing keys", err)
 	}
@@ -39,7 +45,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	}
 	for _, row := range rows {
 		ring.Keys = append(ring.Keys, store.SigningKey{
-			ID: row.ID, Algorithm: row.Algorithm, Sealed: row.Sealed, SealKey: row.SealKey,
+			ID: row.ID, Algorithm: row.Algorithm, Sealed: row.Sealed, SealKey: row.SealKey, SealFingerprint: row.SealPrint,
 			Created: instant(row.Created), NotBefore: instant(row.NotBefore),
 			NotAfter: instant(row.NotAfter), Retire: instant(row.Retire),
 		})
@@ -52,19 +58,25 @@ func (s *signingKeys) SetRing(ctx context.Context, ring store.Ring) error {
 	rows := make([]signingRow, len(ring.Keys))
 	for i, k := range ring.Keys {
 		rows[i] = signingRow{
-			ID: k.ID, Algorithm: k.Algorithm, Sealed: k.Sealed, SealKey: k.SealKey,
+			ID: k.ID, Algorithm: k.Algorithm, Sealed: k.Sealed, SealKey: k.SealKey, SealPrint: k.SealFingerprint,
 			Created: micros(k.Created), NotBefore: micros(k.NotBefore), NotAfter: micros(k.NotAfter), Retire: micros(k.Retire),
 		}
 	}
 	content, err := encoded(rows)
 	if err == nil {
 		err = s.d.write(ctx, func(r runner) error {
-			var version int64
-			if err := r.row(ctx, s.d.text.lockRing).Scan(&version); err != nil {
-				return err
+			if ring.Version == 0 {
+				if _, err := r.exec(ctx, s.d.text.addRing, s.d.arg("[]")); err != nil {
+					return err
+				}
 			}
-			if version != ring.Version {
+			var version int64
+			err := r.row(ctx, s.d.text.lockRing).Scan(&version)
+			if errors.Is(err, sql.ErrNoRows) || err == nil && version != ring.Version {
 				return store.ErrConflict
+			}
+			if err != nil {
+				return err
 			}
 			if _, err := r.exec(ctx, s.d.text.setRing, version+1, s.d.arg(content)); err != nil {
 				return err

@@ -38,7 +38,7 @@ type statements struct {
 	addEvent, pruneEvents                                   string
 	spend, once, sweepOnce                                  string
 	epochs, revoke, sweepRevoked                            string
-	ring, lockRing, setRing                                 string
+	ring, addRing, lockRing, setRing                        string
 	entries, addEntry, lockEntry, deleteEntry               string
 	addDay, days, pruneDays                                 string
 	advance, arrival, capArrival, sweepLimits, clock        string
@@ -166,6 +166,7 @@ func (s *statements) rest(dialect Dialect, fix func(string) string) {
 		FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`)
 
 	s.ring = fix(`SELECT version, content FROM {p}ring WHERE id = 1`)
+	s.addRing = fix(insert + ` INTO {p}ring (id, version, content) VALUES (1, 0, ?)` + ignore)
 	s.lockRing = fix(`SELECT version FROM {p}ring WHERE id = 1{lock}`)
 	s.setRing = fix(`UPDATE {p}ring SET version = ?, content = ? WHERE id = 1`)
 

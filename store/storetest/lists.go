@@ -58,7 +58,7 @@ func hostListRules() []rule {
 			why:  "Forget removes the entry it names and no other; one that is not there is ErrNotFound.",
 			run: func(t tester, s store.Store) {
 				must(t, "Record", s.Lists.Record(background, pepper, signer))
-				wantError(t, "Forget", s.Lists.Forget(background, store.SealKeys, "1"), store.ErrNotFound)
+				wantError(t, "Forget", s.Lists.Forget(background, store.SecretPrefixes, "1"), store.ErrNotFound)
 				must(t, "Forget", s.Lists.Forget(background, store.Peppers, "1"))
 				wantError(t, "Forget again", s.Lists.Forget(background, store.Peppers, "1"), store.ErrNotFound)
 				wantEntries(t, s, signer)

@@ -20,7 +20,7 @@ import (
 func TestTimeout(t *testing.T) {
 	for name, hang := range map[string]func(*store.Store, *console.Config){
 		"the store": func(st *store.Store, _ *console.Config) {
-			*st = harness.Tapped(*st, harness.Hang)
+			*st = harness.Tapped(*st, harness.Hang, "Keys.", "Settings.")
 		},
 		"Authorize, in words of its own": func(_ *store.Store, cfg *console.Config) {
 			cfg.Authorize = func(r *http.Request) (console.Person, error) {

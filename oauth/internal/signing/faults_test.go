@@ -31,32 +31,32 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 		config func(*signing.Config) // for who starts
 		want   string
 	}{
-		{"a wrong seal key", nil, func(c *signing.Config) { c.SealKeys = map[int][32]byte{1: wrong} }, "Config.SealKeys: version 1 does not open the signing key"},
-		{"a wrong seal key beside a new one", nil, func(c *signing.Config) { c.SealKeys = map[int][32]byte{1: wrong, 2: sealKey(2)} }, "version 1 does not open"},
-		{"another version only", nil, func(c *signing.Config) { c.SealKeys = sealKeys(2) }, "Config.SealKeys has no version 1"},
+		{"a wrong seal key", nil, func(c *signing.Config) { c.SealKeys = []signing.SealKey{{Version: 1, Key: wrong}} }, "Config.SealKeys: seal key 1 has the fingerprint"},
+		{"a wrong seal key beside a new one", nil, func(c *signing.Config) { c.SealKeys = append(sealKeys(2), signing.SealKey{Version: 1, Key: wrong}) }, "it is another key under the same name"},
+		{"another version only", nil, func(c *signing.Config) { c.SealKeys = sealKeys(2) }, "Config.SealKeys lacks seal key 1"},
 		{"another issuer", nil, func(c *signing.Config) { c.Issuer = "https://b.example" }, `made for another issuer than "https://b.example"`},
-		{"the first byte, of the nonce", func(r *store.Ring) { r.Keys[0].Sealed[0] ^= 1 }, nil, "version 1 does not open"},
-		{"a byte of the key", func(r *store.Ring) { r.Keys[1].Sealed[40] ^= 0x80 }, nil, "version 1 does not open"},
-		{"the last byte, of the tag", func(r *store.Ring) { s := r.Keys[0].Sealed; s[len(s)-1] ^= 1 }, nil, "version 1 does not open"},
-		{"cut off", func(r *store.Ring) { r.Keys[0].Sealed = r.Keys[0].Sealed[:40] }, nil, "version 1 does not open"},
-		{"shorter than a nonce", func(r *store.Ring) { r.Keys[0].Sealed = r.Keys[0].Sealed[:5] }, nil, "version 1 does not open"},
-		{"nothing", func(r *store.Ring) { r.Keys[0].Sealed = nil }, nil, "version 1 does not open"},
-		{"a longer one", func(r *store.Ring) { r.Keys[0].Sealed = append(r.Keys[0].Sealed, 0) }, nil, "version 1 does not open"},
-		{"kids swapped", func(r *store.Ring) { r.Keys[0].ID, r.Keys[1].ID = r.Keys[1].ID, r.Keys[0].ID }, nil, "version 1 does not open"},
-		{"sealed bytes swapped", func(r *store.Ring) { r.Keys[0].Sealed, r.Keys[1].Sealed = r.Keys[1].Sealed, r.Keys[0].Sealed }, nil, "version 1 does not open"},
-		{"another kid", func(r *store.Ring) { r.Keys[0].ID = "mine" }, nil, "version 1 does not open"},
-		{"another algorithm", func(r *store.Ring) { r.Keys[0].Algorithm = "HS256" }, nil, "version 1 does not open"},
-		{"another version of the seal key", func(r *store.Ring) { r.Keys[0].SealKey = 2 }, nil, "Config.SealKeys has no version 2"},
-		{"no version", func(r *store.Ring) { r.Keys[0].SealKey = 0 }, nil, "Config.SealKeys has no version 0"},
-		{"it begins at another time", func(r *store.Ring) { r.Keys[1].NotBefore = r.Keys[1].NotBefore.Add(-time.Microsecond) }, nil, "version 1 does not open"},
-		{"it signs for longer", func(r *store.Ring) { r.Keys[0].NotAfter = r.Keys[0].NotAfter.Add(time.Hour) }, nil, "version 1 does not open"},
-		{"it is published for longer", func(r *store.Ring) { r.Keys[0].Retire = r.Keys[0].Retire.Add(time.Hour) }, nil, "version 1 does not open"},
-		{"it has no successor any more", func(r *store.Ring) { r.Keys[0].NotAfter, r.Keys[0].Retire = time.Time{}, time.Time{} }, nil, "version 1 does not open"},
+		{"the first byte, of the nonce", func(r *store.Ring) { r.Keys[0].Sealed[0] ^= 1 }, nil, "seal key 1 does not open"},
+		{"a byte of the key", func(r *store.Ring) { r.Keys[1].Sealed[40] ^= 0x80 }, nil, "seal key 1 does not open"},
+		{"the last byte, of the tag", func(r *store.Ring) { s := r.Keys[0].Sealed; s[len(s)-1] ^= 1 }, nil, "seal key 1 does not open"},
+		{"cut off", func(r *store.Ring) { r.Keys[0].Sealed = r.Keys[0].Sealed[:40] }, nil, "seal key 1 does not open"},
+		{"shorter than a nonce", func(r *store.Ring) { r.Keys[0].Sealed = r.Keys[0].Sealed[:5] }, nil, "seal key 1 does not open"},
+		{"nothing", func(r *store.Ring) { r.Keys[0].Sealed = nil }, nil, "seal key 1 does not open"},
+		{"a longer one", func(r *store.Ring) { r.Keys[0].Sealed = append(r.Keys[0].Sealed, 0) }, nil, "seal key 1 does not open"},
+		{"kids swapped", func(r *store.Ring) { r.Keys[0].ID, r.Keys[1].ID = r.Keys[1].ID, r.Keys[0].ID }, nil, "seal key 1 does not open"},
+		{"sealed bytes swapped", func(r *store.Ring) { r.Keys[0].Sealed, r.Keys[1].Sealed = r.Keys[1].Sealed, r.Keys[0].Sealed }, nil, "seal key 1 does not open"},
+		{"another kid", func(r *store.Ring) { r.Keys[0].ID = "mine" }, nil, "seal key 1 does not open"},
+		{"another algorithm", func(r *store.Ring) { r.Keys[0].Algorithm = "HS256" }, nil, "seal key 1 does not open"},
+		{"another version of the seal key", func(r *store.Ring) { r.Keys[0].SealKey = 2 }, nil, "Config.SealKeys lacks seal key 2"},
+		{"no version", func(r *store.Ring) { r.Keys[0].SealKey = 0 }, nil, "Config.SealKeys lacks seal key 0"},
+		{"it begins at another time", func(r *store.Ring) { r.Keys[1].NotBefore = r.Keys[1].NotBefore.Add(-time.Microsecond) }, nil, "seal key 1 does not open"},
+		{"it signs for longer", func(r *store.Ring) { r.Keys[0].NotAfter = r.Keys[0].NotAfter.Add(time.Hour) }, nil, "seal key 1 does not open"},
+		{"it is published for longer", func(r *store.Ring) { r.Keys[0].Retire = r.Keys[0].Retire.Add(time.Hour) }, nil, "seal key 1 does not open"},
+		{"it has no successor any more", func(r *store.Ring) { r.Keys[0].NotAfter, r.Keys[0].Retire = time.Time{}, time.Time{} }, nil, "seal key 1 does not open"},
 		{"a key twice", func(r *store.Ring) { r.Keys = append(r.Keys, r.Keys[0]) }, nil, "share the kid"},
 		{"a boundary moved", func(r *store.Ring) {
 			k := &r.Keys[0]
 			k.ID, k.Algorithm = k.ID+k.Algorithm[:1], k.Algorithm[1:]
-		}, nil, "version 1 does not open"},
+		}, nil, "seal key 1 does not open"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -39,10 +39,10 @@ func sealKey(version int) (key [32]byte) {
 }
 
 // sealKeys are those of the given versions.
-func sealKeys(versions ...int) map[int][32]byte {
-	keys := make(map[int][32]byte)
+func sealKeys(versions ...int) []signing.SealKey {
+	var keys []signing.SealKey
 	for _, version := range versions {
-		keys[version] = sealKey(version)
+		keys = append(keys, signing.SealKey{Version: version, Key: sealKey(version)})
 	}
 	return keys
 }
@@ -113,7 +113,9 @@ func (f *fleet) try(changes ...func(*signing.Config)) (*replica, error) {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	keys, err := apikey.New(f.store, apikey.Config{Permissions: harness.Catalog, Now: cfg.Now, Logger: cfg.Logger})
+	records := f.store
+	records.Lists = memstore.New().Lists // the ring needs none
+	keys, err := apikey.New(records, apikey.Config{Permissions: harness.Catalog, Now: cfg.Now, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -51,10 +51,12 @@ type Config struct {
 	Signers []*jose.Signer
 	// Store keeps the keys that the ring makes.
 	Store store.SigningKeys
-	// SealKeys encrypt the keys in the store (AES-256), each by its version: the
-	// highest one seals, all open. Without any the keys stay in the memory of the
-	// Ring, and Store is not used.
-	SealKeys map[int][32]byte
+	// SealKeys encrypt the keys in the store: the first one seals, all open. Without
+	// any the keys stay in the memory of the Ring, and Store is not used.
+	SealKeys []SealKey
+	// Withdrawn names seal keys that are lost, such as "seal key 1": the signing
+	// keys that they sealed are removed.
+	Withdrawn []string
 	// Issuer is the server's. Only a ring with the same one opens the keys.
 	Issuer string
 	// Algorithm is that of the next keys: one of those with a public key.
@@ -122,10 +124,10 @@ func New(cfg Config) (*Ring, error) {
 	if !r.shared {
 		var random [32]byte
 		_, _ = rand.Read(random[:])
-		cfg.SealKeys, r.cfg.Store = map[int][32]byte{1: random}, memstore.New().SigningKeys
+		cfg.SealKeys, r.cfg.Store = []SealKey{{1, random}}, memstore.New().SigningKeys
 	}
 	var err error
-	r.sealer, err = newSealer(cfg.Issuer, cfg.SealKeys)
+	r.sealer, err = newSealer(cfg.Issuer, cfg.SealKeys, cfg.Withdrawn)
 	r.cfg.SealKeys = nil
 	return r, err
 }
@@ -253,6 +255,7 @@ func (r *Ring) read(ctx context.Context) (stored store.Ring, err error) {
 // open makes the keys of the records those of the ring. On an error, or if there
 // are no records, the ring stays as it was.
 func (r *Ring) open(records []store.SigningKey) error {
+	records = slices.DeleteFunc(slices.Clone(records), r.sealer.withdrew)
 	if len(records) == 0 {
 		return nil
 	}

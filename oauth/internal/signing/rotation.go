@@ -49,12 +49,48 @@ func (r *Ring) Start(ctx context.Context) error {
 }
 
 // Step reads the store and does what is due: it makes the next key, removes old
-// ones, and seals anew what an older seal key sealed. All replicas do so. The first
-// to write wins, and the others then read what it wrote. On an error the ring
-// stays as it was. On a ring of the host's keys Step does nothing.
+// ones, and seals anew what a seal key with a lower version than the first one
+// sealed. Only towards a higher version: replicas whose lists have another order
+// must not seal each other's anew. All replicas do so. The first to write wins, and
+// the others then read what it wrote. On an error the ring stays as it was. On a
+// ring of the host's keys Step does nothing.
 func (r *Ring) Step(ctx context.Context) error {
 	if len(r.cfg.Signers) > 0 {
 		return nil
+	}
+	return r.change(ctx, whatIsDue)
+}
+
+// Rotate makes the next key before its time. It signs as soon as it has been
+// published for long enough or, with now, at once. Without now, a next key that is
+// published already will do.
+func (r *Ring) Rotate(ctx context.Context, now bool) error {
+	if now {
+		return r.change(ctx, nextKeyNow)
+	}
+	return r.change(ctx, nextKey)
+}
+
+// Revoke puts one new key, which signs at once, in the place of all others.
+func (r *Ring) Revoke(ctx context.Context) error { return r.change(ctx, onlyNewKey) }
+
+// want is what a call asks for, besides what is due.
+type want int
+
+const (
+	whatIsDue want = iota
+	nextKey
+	nextKeyNow
+	onlyNewKey
+)
+
+var errGiven = errors.New("the signing keys are the host's, Config.Signers: change that list")
+
+// change reads the ring, plans and writes, until no other replica has written
+// meanwhile.
+func (r *Ring) change(ctx context.Context, w want) error {
+	if len(r.cfg.Signers) > 0 {
+		return errGiven
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -68,13 +104,17 @@ func (r *Ring) Step(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		next, made, err := r.plan(ctx, stored.Keys, now)
+		next, made, err := r.plan(ctx, stored.Keys, now, w)
 		if err != nil || next == nil {
 			return err
 		}
 		// A first key is needed whatever the clock says.
-		if len(stored.Keys) > 0 {
-			if agrees, err := r.cfg.ClockAgrees(ctx); err != nil || !agrees {
+		if len(stored.Keys) > 0 && len(r.current.Load().keys) > 0 {
+			agrees, err := r.cfg.ClockAgrees(ctx)
+			if err == nil && !agrees && w != whatIsDue {
+				err = errors.New("the clock of this process differs from the store's")
+			}
+			if err != nil || !agrees {
 				return err
 			}
 		}
@@ -86,7 +126,7 @@ func (r *Ring) Step(ctx context.Context) error {
 			return fmt.Errorf("save the signing keys: %w", err)
 		}
 		if made != nil && r.shared {
-			r.cfg.Logger.InfoContext(ctx, "a signing key was made", "kid", made.ID, "algorithm", made.Algorithm, "from", made.NotBefore)
+			r.cfg.Logger.InfoContext(ctx, "a signing key was made", "kid", made.ID, "algorithm", made.Algorithm, "from", made.NotBefore, "keys", len(next))
 		}
 		return r.open(next)
 	}
@@ -94,10 +134,14 @@ func (r *Ring) Step(ctx context.Context) error {
 }
 
 // plan returns the keys as they should be now, and the one among them that it made,
-// if any. If nothing is due it returns no keys.
-func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time) (next []store.SigningKey, made *store.SigningKey, err error) {
-	for i, k := range keys {
-		newest := i == len(keys)-1 // it stays, whatever its record says
+// if any. If there is nothing to do it returns no keys.
+func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time, w want) (next []store.SigningKey, made *store.SigningKey, err error) {
+	var stay []store.SigningKey
+	if w != onlyNewKey {
+		stay = slices.DeleteFunc(slices.Clone(keys), r.sealer.withdrew)
+	}
+	for i, k := range stay {
+		newest := i == len(stay)-1 // it stays, whatever its record says
 		if newest || k.Retire.IsZero() || now.Before(k.Retire) {
 			next = append(next, k)
 		}
@@ -108,14 +152,18 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time)
 		return nil, nil, err
 	}
 	begin := now
-	if len(next) > 0 {
+	if len(next) > 0 && w != nextKeyNow {
 		begin = now.Add(lead)
 	}
-	if n == 0 || !begin.Before(next[n-1].NotBefore.Add(r.cfg.RotateEvery)) {
+	if n == 0 || w == nextKeyNow || w == nextKey && !next[n-1].NotBefore.After(now) || !begin.Before(next[n-1].NotBefore.Add(r.cfg.RotateEvery)) {
 		if made, err = r.newKey(now, begin); err != nil {
 			return nil, nil, fmt.Errorf("make a signing key: %w", err)
 		}
-		next, changed = slices.Insert(next, n, *made), true
+		at := n
+		for at > 0 && next[at-1].NotBefore.After(begin) {
+			at--
+		}
+		next, changed = slices.Insert(next, at, *made), true
 		n++
 	}
 	for i := range n - 1 {
@@ -129,7 +177,7 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time)
 		}
 	}
 	for i := range next {
-		if k := &next[i]; k.SealKey != r.sealer.newest {
+		if k := &next[i]; k.SealKey < r.sealer.first {
 			if err := r.sealer.again(k, func(*store.SigningKey) {}); err != nil {
 				return nil, nil, err
 			}

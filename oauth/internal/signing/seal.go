@@ -7,8 +7,11 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -16,48 +19,75 @@ import (
 // sealDomain separates what is sealed here from any other use of a key.
 const sealDomain = "latchkey signing key"
 
-// sealer seals and opens private keys with AES-256-GCM. It never changes.
-type sealer struct {
-	issuer string
-	newest int // version
-	aeads  map[int]cipher.AEAD
+// SealKey seals and opens private keys (AES-256).
+type SealKey struct {
+	Version int
+	Key     [32]byte
 }
 
-func newSealer(issuer string, keys map[int][32]byte) (*sealer, error) {
-	s := &sealer{issuer: issuer, aeads: make(map[int]cipher.AEAD, len(keys))}
-	for version, key := range keys {
-		block, err := aes.NewCipher(key[:])
+// sealer seals and opens private keys with AES-256-GCM. It never changes.
+type sealer struct {
+	issuer    string
+	first     int // version
+	keys      map[int]sealKey
+	withdrawn []string // by title
+}
+
+type sealKey struct {
+	aead        cipher.AEAD
+	fingerprint string
+}
+
+func newSealer(issuer string, keys []SealKey, withdrawn []string) (*sealer, error) {
+	s := &sealer{issuer: issuer, first: keys[0].Version, keys: make(map[int]sealKey, len(keys)), withdrawn: withdrawn}
+	for _, k := range keys {
+		block, err := aes.NewCipher(k.Key[:])
+		var aead cipher.AEAD
 		if err == nil {
 			// A random nonce of 96 bits is safe for 2^32 uses; a ring makes one for
 			// each key and each change of the seal key.
-			s.aeads[version], err = cipher.NewGCMWithRandomNonce(block)
+			aead, err = cipher.NewGCMWithRandomNonce(block)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("seal key %d: %w", version, err)
+			return nil, fmt.Errorf("seal key %d: %w", k.Version, err)
 		}
-		s.newest = max(s.newest, version)
+		s.keys[k.Version] = sealKey{aead, hostlist.Fingerprint(k.Key[:])}
 	}
 	return s, nil
 }
 
 // seal puts the private key, as PKCS #8, into the record.
 func (s *sealer) seal(record *store.SigningKey, private []byte) {
-	record.SealKey = s.newest
-	record.Sealed = s.aeads[s.newest].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
+	key := s.keys[s.first]
+	record.SealKey, record.SealFingerprint = s.first, key.fingerprint
+	record.Sealed = key.aead.Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
 }
+
+// withdrew reports whether the seal key of the record was withdrawn: the signing
+// key is lost.
+func (s *sealer) withdrew(record store.SigningKey) bool {
+	return slices.Contains(s.withdrawn, title(record.SealKey))
+}
+
+func title(version int) string { return hostlist.SealKey.Title(strconv.Itoa(version)) }
 
 // open returns the private key of the record as PKCS #8.
 func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
-	aead := s.aeads[record.SealKey]
-	if aead == nil {
-		return nil, fmt.Errorf("Config.SealKeys has no version %d, which sealed the signing key %.64q", record.SealKey, record.ID)
+	key, listed := s.keys[record.SealKey]
+	seal := title(record.SealKey)
+	if !listed {
+		return nil, fmt.Errorf("Config.SealKeys lacks %s, which sealed the signing key %.64q and has the fingerprint %.16s: list it, or name %q in Config.Withdrawn if it must not be used any more",
+			seal, record.ID, record.SealFingerprint, seal)
 	}
-	private, err := aead.Open(nil, nil, record.Sealed, s.bound(record))
-	if err != nil {
-		return nil, fmt.Errorf("Config.SealKeys: version %d does not open the signing key %.64q: it is not the key that sealed it, or the record was changed, or made for another issuer than %q",
-			record.SealKey, record.ID, s.issuer)
+	private, err := key.aead.Open(nil, nil, record.Sealed, s.bound(record))
+	switch {
+	case err == nil:
+		return private, nil
+	case record.SealFingerprint != key.fingerprint:
+		return nil, fmt.Errorf("Config.SealKeys: %s has the fingerprint %s, but the one that sealed the signing key %.64q has %.16s: it is another key under the same name",
+			seal, key.fingerprint, record.ID, record.SealFingerprint)
 	}
-	return private, nil
+	return nil, fmt.Errorf("Config.SealKeys: %s does not open the signing key %.64q: the record was changed, or made for another issuer than %q", seal, record.ID, s.issuer)
 }
 
 // again seals a key anew after a change of what its seal binds.

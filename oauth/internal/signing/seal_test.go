@@ -105,7 +105,7 @@ func TestSealAnew(t *testing.T) {
 	for i, record := range after.Keys {
 		require.Equal(t, 2, record.SealKey)
 		require.Equal(t, opened(t, 1, before.Keys[i]), opened(t, 2, record))
-		record.SealKey, record.Sealed = before.Keys[i].SealKey, before.Keys[i].Sealed
+		record.SealKey, record.SealFingerprint, record.Sealed = before.Keys[i].SealKey, before.Keys[i].SealFingerprint, before.Keys[i].Sealed
 		require.Equal(t, before.Keys[i], record, "nothing else changed")
 	}
 	require.Equal(t, kids, f.published(both))
@@ -121,7 +121,7 @@ func TestSealAnew(t *testing.T) {
 	})
 	t.Run("a replica that lacks the new one keeps what it has", func(t *testing.T) {
 		f := f.at(t)
-		require.ErrorContains(t, f.step(old), `Config.SealKeys has no version 2, which sealed the signing key "`+kids[0]+`"`)
+		require.ErrorContains(t, f.step(old), `Config.SealKeys lacks seal key 2, which sealed the signing key "`+kids[0]+`"`)
 		require.Equal(t, kids, f.published(old))
 		fresh, _ := f.login(old)
 		_, err := both.Verifier().Verify(t.Context(), fresh)
@@ -130,7 +130,7 @@ func TestSealAnew(t *testing.T) {
 	t.Run("and cannot start", func(t *testing.T) {
 		f := f.at(t)
 		srv, err := f.try()
-		require.ErrorContains(t, err, "Config.SealKeys has no version 2")
+		require.ErrorContains(t, err, "Config.SealKeys lacks seal key 2")
 		require.Nil(t, srv)
 		require.Equal(t, after, f.ring())
 	})

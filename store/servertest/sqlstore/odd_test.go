@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,5 +37,34 @@ func TestOddWorkspaces(t *testing.T) {
 			require.NoError(t, err)
 			require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", workspace, 0, noon, store.Change{}), store.ErrNotFound)
 		}
+	})
+}
+
+// TestRingRemoved: a ring that an operator deletes is a ring never saved. Of all
+// that save one then, one succeeds.
+func TestRingRemoved(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		stores, db := replicas(t, e, 2)
+		s := stores[0]
+		require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "old"}}}))
+		_, err := db.ExecContext(ctx, "DELETE FROM latchkey_ring")
+		require.NoError(t, err)
+		ring, err := s.SigningKeys.Ring(ctx)
+		require.NoError(t, err)
+		require.Zero(t, ring)
+		require.ErrorIs(t, s.SigningKeys.SetRing(ctx, store.Ring{Version: 1}), store.ErrConflict, "from before")
+		errs := make([]error, 8)
+		var all sync.WaitGroup
+		for i := range errs {
+			all.Go(func() {
+				errs[i] = stores[i%2].SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "new"}}})
+			})
+		}
+		all.Wait()
+		require.Len(t, outcomes(t, errs, store.ErrConflict), 1)
+		ring, err = s.SigningKeys.Ring(ctx)
+		require.NoError(t, err)
+		require.Equal(t, store.Ring{Version: 1, Keys: []store.SigningKey{{ID: "new"}}}, ring)
 	})
 }

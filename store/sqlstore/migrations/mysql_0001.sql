@@ -149,8 +149,6 @@ CREATE TABLE IF NOT EXISTS {p}ring (
     content MEDIUMBLOB NOT NULL -- JSON
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
-INSERT IGNORE INTO {p}ring (id, version, content) VALUES (1, 0, '[]');
-
 -- The number of the last change, and what the latest ones were.
 CREATE TABLE IF NOT EXISTS {p}feed (
     id  SMALLINT PRIMARY KEY,

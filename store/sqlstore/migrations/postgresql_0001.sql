@@ -152,8 +152,6 @@ CREATE TABLE {p}ring (
     content text COLLATE "C" NOT NULL -- JSON
 );
 
-INSERT INTO {p}ring (id, version, content) VALUES (1, 0, '[]');
-
 -- The number of the last change, and what the latest ones were.
 CREATE TABLE {p}feed (
     id  smallint PRIMARY KEY,

@@ -1,0 +1,152 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Outdated is a key with secrets that name a pepper or a prefix which is not the
+// first of its list.
+type Outdated struct {
+	Key      store.Key       // without digests
+	Standing policy.Standing // see Service.Standing
+	// Names are what its secrets name: "pepper 1", "secret prefix lk_".
+	Names []string
+}
+
+// OutdatedPage is what one page of keys comes to. It may be empty and not the
+// last.
+type OutdatedPage struct {
+	Outdated []Outdated
+	// Looked is how many keys were looked at.
+	Looked int
+	// Next continues behind the last key looked at; nil: there is no more.
+	Next *store.KeyCursor
+}
+
+// Outdated tells which keys keep a pepper or a prefix from being taken out of
+// Config.Peppers or Config.SecretPrefixes. It goes through all keys by creation,
+// limit of them a call (1 to store.MaxPage; 0 means 100); a secret that has ended
+// does not count. A digest is rewritten at the next login with its secret, if the
+// first pepper has a higher version; a key that nobody logs in with has to be
+// rotated or deleted, and so has one whose secret has an older prefix. For an
+// organization admin.
+func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (OutdatedPage, error) {
+	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+		return OutdatedPage{}, err
+	}
+	keys, err := s.store.Keys.List(ctx, store.KeyQuery{After: after, Limit: limit})
+	if err != nil {
+		return OutdatedPage{}, fmt.Errorf("apikey: list keys: %w", err)
+	}
+	keys.Instance = s.effective(keys.Instance)
+	page := OutdatedPage{Looked: len(keys.Keys), Next: keys.Next}
+	now := s.now()
+	for i := range keys.Keys {
+		key := &keys.Keys[i]
+		var names []string
+		for e := range named(key, now) {
+			if s.inUse.older(e) && !slices.Contains(names, e.String()) {
+				names = append(names, e.String())
+			}
+		}
+		if len(names) > 0 {
+			s.uses.overlay(key)
+			page.Outdated = append(page.Outdated, Outdated{blank(*key), standingAt(foundOf(&keys, i), now), names})
+		}
+	}
+	return page, nil
+}
+
+// named yields what the secrets of a key name that have not ended.
+func named(key *store.Key, now time.Time) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		for i := range key.Secrets {
+			if ended(key.Secrets[i].NotAfter, now) {
+				continue
+			}
+			for _, e := range entriesOf(&key.Secrets[i]) {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// countLists counts the secrets that name each entry, if there are entries besides
+// the first of each list. It logs how many there are, and forgets what no secret
+// names. A count that ctx cuts off goes on with the next call.
+func (s *Service) countLists(ctx context.Context, now time.Time) error {
+	u := &s.inUse
+	if !u.counting.TryLock() {
+		return nil
+	}
+	defer u.counting.Unlock()
+	used, err := s.store.Lists.Entries(ctx)
+	if err != nil {
+		return fmt.Errorf("apikey: read what is in use of the host's lists: %w", err)
+	}
+	lacking := s.checkLists(used)
+	for _, l := range u.lists {
+		used = append(used, l.Entries...)
+	}
+	if !slices.ContainsFunc(used, func(e store.ListEntry) bool { return u.older(entry{e.List, e.Name}) }) {
+		return lacking
+	}
+	if u.after == nil {
+		u.count = map[entry]int{}
+	}
+	for more := true; more; more = u.after != nil {
+		page, err := s.store.Keys.List(ctx, store.KeyQuery{After: u.after, Limit: store.MaxPage})
+		if err != nil && ctx.Err() != nil && u.after != nil {
+			return lacking
+		}
+		if err != nil {
+			return errors.Join(lacking, fmt.Errorf("apikey: count what is in use of the host's lists: %w", err))
+		}
+		for i := range page.Keys {
+			for e := range named(&page.Keys[i], now) {
+				u.count[e]++
+			}
+		}
+		u.after = page.Next
+	}
+	for _, e := range used {
+		u.count[entry{e.List, e.Name}] += 0 // those that no secret names
+	}
+	problems := []error{lacking}
+	for e, n := range u.count {
+		if u.older(e) {
+			problems = append(problems, s.settle(ctx, e, n))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// settle tells how many secrets name an entry that is not the first of its list.
+func (s *Service) settle(ctx context.Context, e entry, secrets int) error {
+	if secrets > 0 {
+		s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", e.String(), "secrets", secrets)
+		return s.recordEntries(ctx, e) // another process may have found none before
+	}
+	s.inUse.mu.Lock()
+	delete(s.inUse.recorded, e)
+	s.inUse.mu.Unlock()
+	err := s.store.Lists.Forget(ctx, e.list, e.name)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // none ever did, or another process was faster
+		return nil
+	case err != nil:
+		return fmt.Errorf("apikey: forget %s: %w", e, err)
+	}
+	s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", e.String())
+	return nil
+}

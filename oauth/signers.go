@@ -1,0 +1,88 @@
+package oauth
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// signersInUse is how long a signer of the host's counts as in use from when it is
+// recorded: the longest life of a token, an hour for clocks that differ, and
+// the time until recordSigner records it again.
+const (
+	signersInUse = apikey.MaxTokenLifetime + bearer.MaxLeeway + time.Hour + recordEvery
+	recordEvery  = time.Hour
+	signersLimit = 10 * time.Second
+)
+
+// startSigners fails if a signer is missing of which tokens may be alive, and then
+// records the one that signs.
+func (s *Server) startSigners() error {
+	ctx, cancel := context.WithTimeout(context.Background(), signersLimit)
+	defer cancel()
+	used, err := s.store.Lists.Entries(ctx)
+	if err != nil {
+		return fmt.Errorf("read which signers are in use: %w", err)
+	}
+	now, err := s.storeClock(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.signers.Check(used, now, s.cfg.APIKeys.Withdrawn); err != nil {
+		return err
+	}
+	return s.recordSigner(ctx)
+}
+
+// recordSigner tells the store that the first of Config.Signers signs, unless that
+// was done within recordEvery.
+func (s *Server) recordSigner(ctx context.Context) error {
+	began, last := s.cfg.Now().UnixMicro(), s.recorded.Load()
+	if len(s.signers.Entries) == 0 || last <= began && began < last+recordEvery.Microseconds() {
+		return nil
+	}
+	now, err := s.storeClock(ctx)
+	if err != nil {
+		return err
+	}
+	e := s.signers.Entries[0]
+	e.Until = now.Add(signersInUse)
+	if err := s.store.Lists.Record(ctx, e); err != nil {
+		return fmt.Errorf("record that %s is in use: %w", hostlist.Signer.Title(e.Name), err)
+	}
+	s.recorded.Store(began)
+	return nil
+}
+
+// storeClock returns the time of the store or, if it has no clock, of this process.
+func (s *Server) storeClock(ctx context.Context) (time.Time, error) {
+	now, err := s.store.Upkeep.Clock(ctx)
+	if err != nil {
+		return now, fmt.Errorf("read the store's clock: %w", err)
+	}
+	if now.IsZero() {
+		now = s.cfg.Now()
+	}
+	return now.UTC().Truncate(time.Microsecond), nil
+}
+
+// entryOf is what the store is told of a signer.
+func entryOf(p jose.PublicKey) (store.ListEntry, error) {
+	e := store.ListEntry{List: store.Signers, Name: p.ID}
+	bytes, secret := p.Key.([]byte)
+	if !secret {
+		var err error
+		if bytes, err = x509.MarshalPKIXPublicKey(p.Key); err != nil {
+			return e, err
+		}
+	}
+	e.Fingerprint = hostlist.Fingerprint(bytes)
+	return e, nil
+}
