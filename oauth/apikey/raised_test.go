@@ -93,8 +93,11 @@ func TestRaisedPermission(t *testing.T) {
 		require.Equal(t, key.Version+2, changed.Version)
 		require.Equal(t, raised, changed.Admin.String())
 		require.Equal(t, "project.delete project.list", scopeOf())
-		events := r.events(store.EventQuery{Key: key.ID, Action: apikey.ActionUpdate})
-		require.Equal(t, []string{"permissions"}, events[len(events)-1].Fields)
+		var fields []string
+		for _, event := range r.events(store.EventQuery{Key: key.ID, Action: apikey.ActionUpdate}) {
+			fields = append(fields, event.Fields...)
+		}
+		require.ElementsMatch(t, []string{"name", "permissions"}, fields)
 
 		changed, err = r.Update(ctx, owner, key.ID, apikey.Changes{Permissions: ptr(perms(raised))})
 		require.NoError(t, err, "a member may still take others away")

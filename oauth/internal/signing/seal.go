@@ -105,7 +105,7 @@ func (s *sealer) again(record *store.SigningKey, change func(*store.SigningKey))
 // and so does the comparison of two copies of a key for each verified token.
 func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	for _, k := range r.current.Load().keys {
-		if bytes.Equal(k.Sealed, record.Sealed) && bytes.Equal(r.sealer.bound(&k.SigningKey), r.sealer.bound(record)) {
+		if k.SealKey == record.SealKey && bytes.Equal(k.Sealed, record.Sealed) && bytes.Equal(r.sealer.bound(&k.SigningKey), r.sealer.bound(record)) {
 			return k.signer, nil
 		}
 	}
