@@ -117,7 +117,7 @@ func TestCacheIsBounded(t *testing.T) {
 		limit          int // of heap, in bytes
 	}{
 		{"entries", 20_000, 1000, 0, 8 << 20},
-		{"bytes", 20_000, 1 << 18, 2 << 20, 8 << 20}, // the table itself has 4 MiB
+		{"bytes", 20_000, 1 << 18, 2 << 20, 4 << 20},
 	} {
 		tokens := harness.Rounds(test.tokens, 1_000_000)
 		t.Run(fmt.Sprintf("B26 %d tokens, bounded by %s", tokens, test.name), func(t *testing.T) {
