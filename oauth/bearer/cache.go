@@ -65,7 +65,7 @@ func (c *cache[V]) find(token string) *entry[V] {
 // add remembers a token, in place of what was known of it. cost is in bytes,
 // without the token's own.
 func (c *cache[V]) add(token string, cost int, value V) {
-	if c == nil || len(token)+cost > c.maxBytes {
+	if c == nil {
 		return
 	}
 	token = strings.Clone(token) // a part of a header, which would be kept alive with it

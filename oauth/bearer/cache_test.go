@@ -164,6 +164,27 @@ func TestCacheIsBounded(t *testing.T) {
 		require.LessOrEqual(t, kept, 100)
 		require.GreaterOrEqual(t, kept, 50)
 	})
+	t.Run("B26 the oldest goes, and of a token that came again only its older answer", func(t *testing.T) {
+		w := hmacWorld(t)
+		issuer := newIntrospected(t)
+		introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.CacheEntries = 2 })
+		ask := func(n int) int64 {
+			before := issuer.asked.Load()
+			ended, err := introspector.Ended(t.Context(), bearer.Token{Raw: w.numbered(n)})
+			require.NoError(t, err)
+			require.False(t, ended)
+			return issuer.asked.Load() - before
+		}
+		require.EqualValues(t, 1, ask(0))
+		w.wait(bearer.DefaultCacheFor)
+		require.EqualValues(t, 1, ask(0), "again")
+		require.EqualValues(t, 1, ask(1), "in the place of the older answer")
+		require.Zero(t, ask(0))
+		require.Zero(t, ask(1))
+		require.EqualValues(t, 1, ask(2))
+		require.Zero(t, ask(1))
+		require.EqualValues(t, 1, ask(0))
+	})
 	t.Run("B26 the header that a token came in is not kept", func(t *testing.T) {
 		w := hmacWorld(t)
 		v := w.verifier()
