@@ -215,8 +215,8 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // APIKeys returns the service that makes and changes keys.
 func (s *Server) APIKeys() *apikey.Service { return s.keys }
 
-// Verifier returns the verifier of this server's tokens, for callers that do
-// not come over HTTP.
+// Verifier returns the verifier of this server's tokens, for servers that are
+// not net/http's; see bearer.Verifier.Authorize.
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
 // Require guards a route: the token must hold all of the permissions, in the
