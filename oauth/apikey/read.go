@@ -30,20 +30,6 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, e
 	return key, nil
 }
 
-// Exists reports whether a key has the id, as logins see it: from memory where
-// the store keeps a cache. It is for a server that has clients besides keys and
-// must know whose an id is. An outage wraps store.ErrUnavailable.
-func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
-	var found store.Found
-	switch err := lookupInto(ctx, s.reads, id, &found); {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("apikey: find key: %w", outage(err))
-	}
-	return true, nil
-}
-
 // List returns one page of keys without digests; see store.KeyQuery. All
 // workspaces at once (Workspace empty) need an actor who may see them all.
 func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
@@ -120,6 +106,20 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 		return store.EventPage{}, fmt.Errorf("apikey: list events: %w", err)
 	}
 	return page, nil
+}
+
+// Exists reports whether a key has the id, as logins see it: from memory where
+// the store keeps a cache. It is for a server that has clients besides keys and
+// must know whose an id is. An outage wraps store.ErrUnavailable.
+func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
+	var found store.Found
+	switch err := lookupInto(ctx, s.reads, id, &found); {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("apikey: find key: %w", outage(err))
+	}
+	return true, nil
 }
 
 // maySee refuses a look into a workspace, or into all of them.
