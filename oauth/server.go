@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +43,6 @@ type Server struct {
 	paths    paths
 	metadata document
 	resource document
-	buffers  sync.Pool // of *bytes.Buffer, for claims
 }
 
 // paths is where each endpoint is mounted, which is also what is advertised.
@@ -230,8 +227,8 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // APIKeys returns the service that makes and changes keys.
 func (s *Server) APIKeys() *apikey.Service { return s.keys }
 
-// Verifier returns the verifier of this server's tokens, for callers that do
-// not come over HTTP.
+// Verifier returns the verifier of this server's tokens, for servers that are
+// not net/http's; see bearer.Verifier.Authorize.
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
 // Require guards a route: the token must hold all of the permissions, in the
@@ -243,12 +240,7 @@ func (s *Server) Require(permissions ...string) bearer.Guard {
 
 // Sign makes the token of a grant (RFC 9068, section 2).
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
-	buffer, kept := s.buffers.Get().(*bytes.Buffer)
-	if !kept {
-		buffer = new(bytes.Buffer)
-	}
-	defer s.reuse(buffer)
-	claims, err := s.claims(ctx, buffer, g)
+	claims, err := s.claims(ctx, g)
 	if err != nil {
 		return "", err
 	}
@@ -259,21 +251,9 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	return token, nil
 }
 
-// keptBuffer is the largest buffer that is kept for the next token. Most
-// claims have some hundred bytes.
-const keptBuffer = 8 << 10
-
-// reuse clears a buffer and keeps it for the next token. The host's code never
-// gets one.
-func (s *Server) reuse(b *bytes.Buffer) {
-	if empty(b); b.Cap() <= keptBuffer {
-		s.buffers.Put(b)
-	}
-}
-
 // claims encodes what a grant's token says. It is a function of its own so that
 // its stack is free again when Sign signs, which takes much of a goroutine's stack.
-func (s *Server) claims(ctx context.Context, buffer *bytes.Buffer, g *apikey.Grant) ([]byte, error) {
+func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("oauth: no random token id: %w", err)
@@ -303,8 +283,7 @@ func (s *Server) claims(ctx context.Context, buffer *bytes.Buffer, g *apikey.Gra
 			return nil, fmt.Errorf("oauth: Config.Claims: %w", err)
 		}
 	}
-	buffer.Grow(1 << 10) // most claims fit in
-	return jose.AppendClaims(buffer.AvailableBuffer(), &claims), nil
+	return jose.AppendClaims(make([]byte, 0, 1<<10), &claims), nil // most fit in
 }
 
 // extraClaims asks the host's hook, which gets a copy.

@@ -36,25 +36,23 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		if v == nil {
 			return apikey.Actor{}, errors.New("admin: Bearer was given no verifier")
 		}
-		token, err := request.Credentials(r.Header, "Bearer")
-		switch {
-		case errors.Is(err, request.ErrAbsent):
-			// RFC 6750, section 3.1: no error code without credentials.
-			return apikey.Actor{}, &UnauthorizedError{Reason: "This request needs a bearer token in the Authorization header."}
-		case err != nil:
-			return apikey.Actor{}, &UnauthorizedError{Reason: "The request needs one Authorization header: Bearer, a space, the token."}
+		var principal *bearer.Principal
+		token, err := bearer.Credential(r.Header)
+		if err == nil {
+			principal, err = v.Verify(r.Context(), token)
 		}
-		principal, err := v.Verify(r.Context(), token)
+		var told *answer.Refusal
 		switch {
-		case outcome.IsOutage(err):
+		case err == nil:
+			return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
+		case outcome.IsOutage(err) || !errors.As(err, &told):
 			return apikey.Actor{}, err
-		case err != nil:
-			return apikey.Actor{}, &UnauthorizedError{
-				Reason:    "The token is not valid here, or it has expired or was ended.",
-				Challenge: `Bearer error="invalid_token"`,
-			}
 		}
-		return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
+		refused := &UnauthorizedError{Reason: told.Description()}
+		if token != "" { // RFC 6750, section 3.1: no error code without a token
+			refused.Challenge = `Bearer error="invalid_token"`
+		}
+		return apikey.Actor{}, refused
 	}
 }
 

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,11 +22,13 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// unreadable are epochs that cannot be read.
+// unreadable are epochs that cannot be read, with an error that also says what
+// another verifier said of a token.
 type unreadable struct{ store.Epochs }
 
 func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error) {
-	return store.EpochState{}, errors.Join(bearer.ErrEnded, store.ErrUnavailable)
+	_, refused := bearer.Credential(http.Header{"Authorization": {"Bearer a", "Bearer b"}})
+	return store.EpochState{}, errors.Join(refused, bearer.ErrEnded, store.ErrUnavailable)
 }
 
 // TestBearerChallenge: a client renews its token if the challenge says that
@@ -85,6 +88,9 @@ func TestBearerChallenge(t *testing.T) {
 		answer := ask("Bearer " + token)
 		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
 		require.Equal(t, invalid, answer.Header.Get("WWW-Authenticate"))
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		require.Contains(t, string(body), "The token has expired.")
 	})
 	for name, values := range map[string][]string{
 		"no header": nil, "an empty header": {""}, "another scheme": {"Basic eDp5"}, "the scheme alone": {"Bearer"}, "spaces and no more": {"Bearer   "},

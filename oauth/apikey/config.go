@@ -45,6 +45,7 @@ type Config struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
+	// Options adjust the rest.
 	Options
 }
 

@@ -31,20 +31,6 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, e
 	return key, nil
 }
 
-// Exists reports whether a key has the id, as logins see it: from memory where
-// the store keeps a cache. It is for a server that has clients besides keys and
-// must know whose an id is. An outage wraps store.ErrUnavailable.
-func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
-	var found store.Found
-	switch err := lookupInto(ctx, s.reads, id, &found); {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("apikey: find key: %w", outage(err))
-	}
-	return true, nil
-}
-
 // Standing says whether a key is live now, when it ends and why, as logins say it:
 // from the record, the settings around it and the time. A host's own word on its
 // workspaces (Config.Workspaces) and its policies are not asked.
@@ -167,6 +153,20 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 		return store.EventPage{}, fmt.Errorf("apikey: list events: %w", err)
 	}
 	return page, nil
+}
+
+// Exists reports whether a key has the id, as logins see it: from memory where
+// the store keeps a cache. It is for a server that has clients besides keys and
+// must know whose an id is. An outage wraps store.ErrUnavailable.
+func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
+	var found store.Found
+	switch err := lookupInto(ctx, s.reads, id, &found); {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("apikey: find key: %w", outage(err))
+	}
+	return true, nil
 }
 
 // maySee refuses a look into a workspace, or into all of them.

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-var errNoGuard = errors.New("bearer: the zero Guard lets nothing pass; make one with Verifier.Require")
+var errNoGuard = errors.New("bearer: the guard was not made by this verifier's Require")
 
 // Credential returns the token of a request's Authorization header, for
 // Authorize. A header of another scheme counts as none. The error wraps
@@ -29,11 +29,13 @@ func Credential(header http.Header) (string, error) {
 // Authorize decides about a request to a route of one workspace as the guard's
 // middleware does, for servers that are not net/http's, such as gRPC, or that
 // answer in a way of their own. credential is the token; an empty one counts as
-// none. What the handler calls gets WithPrincipal.
+// none. The guard is one of v's. The handler's context is to be made by
+// WithPrincipal.
 //
-// The error wraps exactly one of these: ErrUnauthenticated, ErrForbidden,
-// ErrNotFound or ErrUnavailable; or none of them, for the zero Guard. It
-// repeats nothing of the token.
+// The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound
+// and ErrUnavailable, or none of them for the zero Guard and for one of another
+// Verifier: answer that as a fault of the server. It repeats nothing of the
+// token.
 func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, func() string { return workspace })
 }
@@ -47,7 +49,7 @@ func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Gu
 // authorize takes a nil workspace for a route outside of workspaces.
 func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
 	switch {
-	case guard.verifier == nil:
+	case guard.verifier != v:
 		return nil, errNoGuard
 	case credential == "":
 		return nil, errMissing

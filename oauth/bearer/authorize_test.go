@@ -59,10 +59,10 @@ func TestOneDecision(t *testing.T) {
 			p, err := v.Authorize(t.Context(), test.authorization, guard, test.workspace)
 			require.Equal(t, err == nil, p != nil)
 			for _, one := range []error{bearer.ErrUnauthenticated, bearer.ErrForbidden, bearer.ErrNotFound, bearer.ErrUnavailable} {
-				require.Equal(t, one == test.err, errors.Is(err, one), "%v: %v", one, err) //nolint:errorlint // the very one
+				require.Equal(t, one == test.err, errors.Is(err, one), "%v: %v", one, err)
 			}
 			for _, one := range []error{bearer.ErrInvalid, bearer.ErrExpired, bearer.ErrEnded} {
-				require.Equal(t, one == test.kind, errors.Is(err, one), "%v: %v", one, err) //nolint:errorlint // the very one
+				require.Equal(t, one == test.kind, errors.Is(err, one), "%v: %v", one, err)
 			}
 			if err != nil && test.authorization != "" {
 				require.NotContains(t, err.Error(), test.authorization)

@@ -1,43 +1,33 @@
 package bearer
 
 import (
-	"hash/maphash"
-	"math/bits"
+	"cmp"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
 // cache remembers something of each token. It belongs to one Verifier or
 // Introspector, so an answer never crosses from one issuer, audience or key
-// set to another.
+// set to another. Readers take no lock.
 //
-// Readers take no lock: a token's hash names a bucket of few slots, each an
-// atomic pointer to an entry that never changes. Writers, who come from a
-// signature check or a request that costs far more, share one lock. A token is
-// found by comparing all of it; the hash, seeded at random, only says where to
-// look.
+// The oldest entry makes room for a new one: tokens live about equally long, so
+// it is the one that will be of use for the shortest time.
 type cache[V any] struct {
-	seed  maphash.Seed
-	slots []atomic.Pointer[entry[V]] // a power of two, a multiple of bucketSize
-
-	mu         sync.Mutex
-	entries    int
-	bytes      int
+	held       sync.Map // *entry[V] by token
 	maxEntries int
 	maxBytes   int
-	hand       int // where the next eviction begins
+
+	mu    sync.Mutex
+	queue []*entry[V] // from the oldest; one that was replaced stays in its place
+	bytes int         // of all in the queue
 }
 
 type entry[V any] struct {
-	hash  uint64
 	token string
 	value V
 	cost  int
-	// used keeps an entry through one round of evictions.
-	used atomic.Bool
 }
 
 // verified is what a Verifier remembers.
@@ -46,10 +36,9 @@ type verified struct {
 	principal *Principal
 }
 
+// verifiedCost and verdictCost are about what an entry takes beyond its token
+// and claims, in bytes.
 const (
-	bucketSize = 8
-	// verifiedCost and verdictCost are about what an entry takes beyond its
-	// token and claims, in bytes.
 	verifiedCost = 1 << 10
 	verdictCost  = 1 << 8
 )
@@ -60,25 +49,7 @@ func newCache[V any](maxEntries, maxBytes int) *cache[V] {
 	if maxEntries < 0 || maxBytes < 0 {
 		return nil
 	}
-	if maxEntries == 0 {
-		maxEntries = DefaultCacheEntries
-	}
-	if maxBytes == 0 {
-		maxBytes = DefaultCacheBytes
-	}
-	// Half of the slots stay empty, so that buckets seldom overflow.
-	size := max(bucketSize, 1<<bits.Len(uint(2*maxEntries-1)))
-	return &cache[V]{
-		seed:       maphash.MakeSeed(),
-		slots:      make([]atomic.Pointer[entry[V]], size),
-		maxEntries: maxEntries,
-		maxBytes:   maxBytes,
-	}
-}
-
-func (c *cache[V]) bucket(hash uint64) []atomic.Pointer[entry[V]] {
-	at := int(hash&uint64(len(c.slots)-1)) &^ (bucketSize - 1) //nolint:gosec // there is at least one bucket
-	return c.slots[at : at+bucketSize]
+	return &cache[V]{maxEntries: cmp.Or(maxEntries, DefaultCacheEntries), maxBytes: cmp.Or(maxBytes, DefaultCacheBytes)}
 }
 
 // find returns the entry of a token, or nil. It allocates nothing.
@@ -86,21 +57,9 @@ func (c *cache[V]) find(token string) *entry[V] {
 	if c == nil || len(token) > jose.MaxToken {
 		return nil
 	}
-	hash := maphash.String(c.seed, token)
-	bucket := c.bucket(hash)
-	for i := range bucket {
-		e := bucket[i].Load()
-		if e == nil || e.hash != hash || e.token != token {
-			continue
-		}
-		// Written only if it changes: readers of one token on many processors
-		// would otherwise contend for the line.
-		if !e.used.Load() {
-			e.used.Store(true)
-		}
-		return e
-	}
-	return nil
+	e, _ := c.held.Load(token)
+	found, _ := e.(*entry[V])
+	return found
 }
 
 // add remembers a token, in place of what was known of it. cost is in bytes,
@@ -109,54 +68,17 @@ func (c *cache[V]) add(token string, cost int, value V) {
 	if c == nil {
 		return
 	}
-	// The token is a part of a header that would be kept alive with it.
-	e := &entry[V]{hash: maphash.String(c.seed, token), token: strings.Clone(token), value: value, cost: len(token) + cost}
-	if e.cost > c.maxBytes {
-		return
-	}
-	e.used.Store(true)
-
+	token = strings.Clone(token) // a part of a header, which would be kept alive with it
+	e := &entry[V]{token: token, value: value, cost: len(token) + cost}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	bucket := c.bucket(e.hash)
-	place := &bucket[e.hash>>32%bucketSize]
-	for i := range bucket {
-		old := bucket[i].Load()
-		if old == nil {
-			place = &bucket[i]
-		} else if old.hash == e.hash && old.token == token {
-			place = &bucket[i]
-			break
-		}
-	}
-	c.put(place, e)
-	for c.entries > c.maxEntries || c.bytes > c.maxBytes {
-		c.evict(e)
-	}
-}
-
-func (c *cache[V]) put(place *atomic.Pointer[entry[V]], e *entry[V]) {
-	if old := place.Swap(e); old != nil {
-		c.entries--
-		c.bytes -= old.cost
-	}
-	if e != nil {
-		c.entries++
-		c.bytes += e.cost
-	}
-}
-
-// evict drops one entry other than keep. It passes over those used since it
-// last came by, for at most one round, so that readers cannot hold it up.
-func (c *cache[V]) evict(keep *entry[V]) {
-	for step := 0; ; step++ {
-		place := &c.slots[c.hand]
-		c.hand = (c.hand + 1) & (len(c.slots) - 1)
-		e := place.Load()
-		if e == nil || e == keep || e.used.Swap(false) && step < len(c.slots) {
-			continue
-		}
-		c.put(place, nil)
-		return
+	c.held.Store(token, e)
+	c.queue = append(c.queue, e)
+	c.bytes += e.cost
+	for len(c.queue) > c.maxEntries || c.bytes > c.maxBytes {
+		oldest := c.queue[0]
+		c.queue[0], c.queue = nil, c.queue[1:]
+		c.bytes -= oldest.cost
+		c.held.CompareAndDelete(oldest.token, oldest)
 	}
 }

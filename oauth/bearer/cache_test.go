@@ -117,7 +117,7 @@ func TestCacheIsBounded(t *testing.T) {
 		limit          int // of heap, in bytes
 	}{
 		{"entries", 20_000, 1000, 0, 8 << 20},
-		{"bytes", 20_000, 1 << 18, 2 << 20, 8 << 20}, // the table itself has 4 MiB
+		{"bytes", 20_000, 1 << 18, 2 << 20, 4 << 20},
 	} {
 		tokens := harness.Rounds(test.tokens, 1_000_000)
 		t.Run(fmt.Sprintf("B26 %d tokens, bounded by %s", tokens, test.name), func(t *testing.T) {
@@ -163,6 +163,27 @@ func TestCacheIsBounded(t *testing.T) {
 		}
 		require.LessOrEqual(t, kept, 100)
 		require.GreaterOrEqual(t, kept, 50)
+	})
+	t.Run("B26 the oldest goes, and of a token that came again only its older answer", func(t *testing.T) {
+		w := hmacWorld(t)
+		issuer := newIntrospected(t)
+		introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.CacheEntries = 2 })
+		ask := func(n int) int64 {
+			before := issuer.asked.Load()
+			ended, err := introspector.Ended(t.Context(), bearer.Token{Raw: w.numbered(n)})
+			require.NoError(t, err)
+			require.False(t, ended)
+			return issuer.asked.Load() - before
+		}
+		require.EqualValues(t, 1, ask(0))
+		w.wait(bearer.DefaultCacheFor)
+		require.EqualValues(t, 1, ask(0), "again")
+		require.EqualValues(t, 1, ask(1), "in the place of the older answer")
+		require.Zero(t, ask(0))
+		require.Zero(t, ask(1))
+		require.EqualValues(t, 1, ask(2))
+		require.Zero(t, ask(1))
+		require.EqualValues(t, 1, ask(0))
 	})
 	t.Run("B26 the header that a token came in is not kept", func(t *testing.T) {
 		w := hmacWorld(t)

@@ -172,7 +172,7 @@ func (v *Verifier) mustKnow(names []string) scope.Set {
 
 func (g Guard) mustBeMade() {
 	if g.verifier == nil {
-		misbuilt(errNoGuard)
+		misbuilt(errors.New("it was not made by Require"))
 	}
 }
 

@@ -113,9 +113,9 @@ func TestMisbuiltGuards(t *testing.T) {
 		{"empty path value", func() { list.InPath("") }, "InPath: the name of the path value is empty"},
 		{"nil function", func() { list.InFunc(nil) }, "InFunc: the function is nil"},
 		{"nil handler", func() { list.AnyWorkspace()(nil) }, "the handler is nil"},
-		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "zero Guard"},
-		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "zero Guard"},
-		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "zero Guard"},
+		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "not made by Require"},
+		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "not made by Require"},
+		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "not made by Require"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			defer func() {
@@ -141,10 +141,12 @@ func TestMisbuiltGuards(t *testing.T) {
 			requireRefusal(t, answer, 500, "server_error")
 		}
 		p, err := v.Authorize(t.Context(), w.token(), guard, "team-a")
-		require.ErrorContains(t, err, "zero Guard")
+		require.ErrorContains(t, err, "not made by this verifier's Require")
 		require.Nil(t, p)
 		_, err = v.AuthorizeAny(t.Context(), w.token(), guard)
-		require.ErrorContains(t, err, "zero Guard")
+		require.ErrorContains(t, err, "not made by this verifier's Require")
+		_, err = v.Authorize(t.Context(), w.token(), free.Require(), "team-a")
+		require.ErrorContains(t, err, "not made by this verifier's Require", "another's catalog says what reaches every workspace")
 	})
 }
 

@@ -221,11 +221,11 @@ func (i *Introspector) question(t Token) (q *question, mine bool) {
 func (i *Introspector) ask(t Token, q *question) {
 	ended, err := i.introspect(t)
 	i.report(err)
-	if err == nil {
-		q.ended = ended
-		i.cache.add(t.Raw, verdictCost, q.verdict)
-	} else {
+	switch q.ended = ended; {
+	case err != nil:
 		q.err = errNotTold
+	case ended || i.cacheFor > 0: // else it is of no use to anybody later
+		i.cache.add(t.Raw, verdictCost, q.verdict)
 	}
 	i.mu.Lock()
 	delete(i.asking, t.Raw)

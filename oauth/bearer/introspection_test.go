@@ -174,8 +174,11 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			require.Equal(t, n+1, issuer.asked.Load())
 		}
 		issuer.end(token, true)
-		_, err := v.Verify(context.Background(), token)
-		require.ErrorIs(t, err, bearer.ErrEnded)
+		for range 2 {
+			_, err := v.Verify(context.Background(), token)
+			require.ErrorIs(t, err, bearer.ErrEnded)
+			require.EqualValues(t, 4, issuer.asked.Load(), "that it has ended is final")
+		}
 	})
 	t.Run("B07 an answer to a question from before the end does not count", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

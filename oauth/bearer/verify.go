@@ -12,8 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Why a request is refused. The names are those of gRPC's codes and of HTTP's
-// statuses.
+// Why a request is refused. An error of Verify or Authorize wraps one of these.
 var (
 	// ErrUnauthenticated: the request brings no token that counts. Answer 401.
 	ErrUnauthenticated = errors.New("bearer: not authenticated")

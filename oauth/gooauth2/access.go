@@ -11,20 +11,17 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Sign makes the token of a grant. (*oauth.Server).Sign is one.
-type Sign func(ctx context.Context, g *apikey.Grant) (string, error)
-
 // AccessGenerate is an oauth2.AccessGenerate for clients that a ClientStore
 // of this package authenticated. It is safe for concurrent use.
 type AccessGenerate struct {
 	keys *apikey.Service
-	sign Sign
+	sign func(context.Context, *apikey.Grant) (string, error)
 	next oauth2.AccessGenerate
 }
 
-// NewAccessGenerate returns an AccessGenerate that decides through keys and
-// signs with sign.
-func NewAccessGenerate(keys *apikey.Service, sign Sign) *AccessGenerate {
+// NewAccessGenerate returns an AccessGenerate that decides through keys. sign
+// makes the token of a grant, such as (*oauth.Server).Sign.
+func NewAccessGenerate(keys *apikey.Service, sign func(context.Context, *apikey.Grant) (string, error)) *AccessGenerate {
 	return &AccessGenerate{keys: keys, sign: sign}
 }
 

@@ -51,7 +51,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// ClientStore is an oauth2.ClientStore on a key service. It is safe for
+// ClientStore is an oauth2.ClientStore of API keys. It is safe for
 // concurrent use.
 //
 // go-oauth2 asks a client about its secret with yes or no. A key store that

@@ -264,7 +264,7 @@ func TestCachedStore(t *testing.T) {
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
 	})
 	require.NoError(t, err)
-	// Before the stream begins, which would tell of it during the logins.
+	// Before the stream of changes opens, which would tell of it between logins.
 	key, secret, err := srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All()})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -273,7 +273,6 @@ func TestCachedStore(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 	require.Eventually(t, cached.Vouched, time.Minute, time.Millisecond)
-
 	manager := manage.NewDefaultManager()
 	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()))
 	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign))

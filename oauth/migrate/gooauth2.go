@@ -10,7 +10,7 @@ import (
 	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // GoOAuth2 reads clients of a go-oauth2 store. The store cannot list, so the
@@ -41,7 +41,7 @@ func GoOAuth2(ctx context.Context, from oauth2.ClientStore, ids []string, mappin
 		}
 		seen[id] = true
 		info, err := from.GetByID(ctx, id)
-		if outcome.IsOutage(err) || errors.Is(err, oautherrors.ErrTemporarilyUnavailable) || errors.Is(err, oautherrors.ErrServerError) {
+		if store.IsOutage(err) || errors.Is(err, oautherrors.ErrTemporarilyUnavailable) || errors.Is(err, oautherrors.ErrServerError) {
 			return result, fmt.Errorf("migrate: read clients: %w", err)
 		}
 		spec, reason := importOf(id, info, err, mapping)
