@@ -48,13 +48,7 @@ func (db *database) lookup(ctx context.Context, id, tokenID string) (found store
 	if len(texts) != 5 {
 		return store.Found{}, false, errRecord
 	}
-	if found.Key, err = decodeKey(id, texts[0]); err != nil {
-		return store.Found{}, false, err
-	}
-	if found.Workspace, err = decodeWorkspace(found.Key.Workspace, texts[1], texts[3]); err != nil {
-		return store.Found{}, false, err
-	}
-	if found.Instance, err = decodeInstance(texts[2]); err != nil {
+	if found, err = decodeFound(id, texts[0], texts[1], texts[3], texts[2]); err != nil {
 		return store.Found{}, false, err
 	}
 	if found.Workspace.Deleted {
@@ -62,6 +56,17 @@ func (db *database) lookup(ctx context.Context, id, tokenID string) (found store
 	}
 	ended, _ := list[4].(int64)
 	return found, ended > 0, nil
+}
+
+func decodeFound(id, record, workspace, count, instance string) (found store.Found, err error) {
+	if found.Key, err = decodeKey(id, record); err != nil {
+		return store.Found{}, err
+	}
+	if found.Workspace, err = decodeWorkspace(found.Key.Workspace, workspace, count); err != nil {
+		return store.Found{}, err
+	}
+	found.Instance, err = decodeInstance(instance)
+	return found, err
 }
 
 // Update implements store.Keys.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -24,58 +23,29 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	var keys []store.Key
+	var found []store.Found
 	switch q.Sort {
 	case "", store.ByCreated, store.ByName:
 		// One more than asked for tells whether there is a next page.
-		keys, err = t.scan(ctx, q, limit+1, func(k *store.Key) bool { return matches(q, k) })
+		found, err = t.scan(ctx, q, limit+1, func(f *store.Found) bool { return matches(q, &f.Key) })
 	case store.ByLastUsed, store.ByExpiry:
-		keys, err = t.sorted(ctx, q)
+		found, err = t.sorted(ctx, q)
 	default:
 		err = fmt.Errorf("unknown order %q", q.Sort)
 	}
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	page := store.KeyPage{Keys: keys}
-	if len(keys) > limit {
-		page = store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}
+	page := store.KeyPage{Workspaces: map[string]store.Workspace{}}
+	for i := range found[:min(len(found), limit)] {
+		f := &found[i]
+		page.Keys = append(page.Keys, f.Key)
+		page.Workspaces[f.Key.Workspace], page.Instance = f.Workspace, f.Instance
 	}
-	return page, t.around(ctx, &page)
-}
-
-// around reads the settings that the keys of a page stand under.
-func (t *keyTable) around(ctx context.Context, page *store.KeyPage) error {
-	if len(page.Keys) == 0 {
-		return nil
+	if len(found) > limit {
+		page.Next = q.Sort.Cursor(&found[limit-1].Key)
 	}
-	page.Workspaces = make(map[string]store.Workspace)
-	for i := range page.Keys {
-		page.Workspaces[page.Keys[i].Workspace] = store.Workspace{}
-	}
-	ids := slices.Collect(maps.Keys(page.Workspaces))
-	settings, counts := []any{"hmget", t.db.layout.settings(), settingsField("")}, []any{"hmget", t.db.layout.counts()}
-	for _, id := range ids {
-		settings, counts = append(settings, settingsField(id)), append(counts, escape(id))
-	}
-	read, count := command(settings...), command(counts...)
-	if err := t.db.send(ctx, read, count); err != nil {
-		return err
-	}
-	texts, held := read.texts(), count.texts()
-	if len(texts) != len(ids)+1 || len(held) != len(ids) {
-		return errRecord
-	}
-	var err error
-	if page.Instance, err = decodeInstance(texts[0]); err != nil {
-		return err
-	}
-	for i, id := range ids {
-		if page.Workspaces[id], err = decodeWorkspace(id, texts[i+1], held[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return page, nil
 }
 
 // stretch is how many records one script visits, and batch how many one changes,
@@ -86,9 +56,9 @@ const (
 )
 
 // scan collects up to limit keys in an order that is kept.
-func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Key) bool) ([]store.Key, error) {
+func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep func(*store.Found) bool) ([]store.Found, error) {
 	l, byName := t.db.layout, q.Sort == store.ByName
-	p := page{keys: []string{l.order(q.Workspace, byName), l.keys(), l.deleting()}, descending: q.Descending, byName: byName}
+	p := page{keys: []string{l.order(q.Workspace, byName), l.keys(), l.deleting(), l.settings(), l.counts()}, descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case p.byName:
@@ -96,7 +66,13 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int, keep 
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}
-	return collect(ctx, t.db, p, limit, decodeKey, keep)
+	return collect(ctx, t.db, p, limit, func(id, text string) (store.Found, error) {
+		around := strings.SplitN(text, "\n", 4)
+		if len(around) < 4 {
+			return store.Found{}, errRecord
+		}
+		return decodeFound(id, around[3], around[0], around[1], around[2])
+	}, keep)
 }
 
 // page is a way through an order, a set sorted by its members.
@@ -169,16 +145,16 @@ func (db *database) visit(ctx context.Context, p *page, wanted int) (found []pla
 
 // sorted collects all matching keys of one workspace behind the cursor, in the
 // order of a value that has no index.
-func (t *keyTable) sorted(ctx context.Context, q *store.KeyQuery) ([]store.Key, error) {
+func (t *keyTable) sorted(ctx context.Context, q *store.KeyQuery) ([]store.Found, error) {
 	if q.Workspace == "" {
 		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
 	}
 	all := store.KeyQuery{Workspace: q.Workspace}
-	keys, err := t.scan(ctx, &all, store.MaxSorted+1, func(*store.Key) bool { return true })
+	found, err := t.scan(ctx, &all, store.MaxSorted+1, func(*store.Found) bool { return true })
 	if err != nil {
 		return nil, err
 	}
-	if len(keys) > store.MaxSorted {
+	if len(found) > store.MaxSorted {
 		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, store.MaxSorted)
 	}
 	order := func(a, b *store.Key) int {
@@ -192,11 +168,11 @@ func (t *keyTable) sorted(ctx context.Context, q *store.KeyQuery) ([]store.Key, 
 	if q.After != nil {
 		after = &store.Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}
 	}
-	keys = slices.DeleteFunc(keys, func(k store.Key) bool {
-		return !matches(q, &k) || after != nil && order(&k, after) <= 0
+	found = slices.DeleteFunc(found, func(f store.Found) bool {
+		return !matches(q, &f.Key) || after != nil && order(&f.Key, after) <= 0
 	})
-	slices.SortFunc(keys, func(a, b store.Key) int { return order(&a, &b) })
-	return keys, nil
+	slices.SortFunc(found, func(a, b store.Found) int { return order(&a.Key, &b.Key) })
+	return found, nil
 }
 
 // sortValue is what ByLastUsed and ByExpiry compare. A key that never expires
