@@ -124,7 +124,7 @@ func TestPoliciesAtIntrospection(t *testing.T) {
 		w := newWorld(t, func(s *setup) {
 			s.config.IntrospectAll = "admin.project.list"
 			s.config.Policy = policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
-				if drop && r.Use == policy.Introspect {
+				if drop && r.Use == policy.UseIntrospect {
 					r.Drop(scope.MustParse("admin.project.list"))
 				}
 				return nil
