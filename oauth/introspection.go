@@ -12,7 +12,7 @@ import (
 // Introspection returns the introspection endpoint (RFC 7662): a key asks
 // whether a token is live now. It sees the tokens of its own workspace, and
 // others only if it holds Config.IntrospectAll. It takes a form and
-// authenticates the key as the login does; policies are asked (policy.Introspect).
+// authenticates the key as the login does; policies are asked (policy.UseIntrospect).
 func (s *Server) Introspection() http.Handler { return http.HandlerFunc(s.introspect) }
 
 // introspection is the answer for a live token (RFC 7662, section 2.2).

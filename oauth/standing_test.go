@@ -2,7 +2,6 @@ package oauth_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -35,7 +34,8 @@ func TestStandingAtEndpoints(t *testing.T) {
 		wrong  = http.StatusUnauthorized
 		denied = http.StatusBadRequest
 	)
-	var host hostSays
+	// What the host answers: of a workspace, and by its policy.
+	var workspace, denial error
 	for _, tc := range []struct {
 		name                      string
 		do                        func(w *world)
@@ -69,15 +69,15 @@ func TestStandingAtEndpoints(t *testing.T) {
 		}, wrong, wrong, wrong, ""},
 		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.Instance) { s.KeysOff = true }) },
 			wrong, wrong, wrong, "API keys are switched off."},
-		{"suspended by the host", func(*world) { host.say(apikey.ErrWorkspaceSuspended) }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
-		{"denied by a policy", func(*world) { host.say(&policy.Denied{Rule: "no", Reason: "Not now."}) }, denied, denied, ok, "Not now."},
-		{"called expired by a policy", func(*world) { host.say(&policy.Denied{Rule: "no", Reason: "Too old.", Expired: true}) }, wrong, wrong, ok, "Too old."},
+		{"suspended by the host", func(*world) { workspace = apikey.ErrWorkspaceSuspended }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
+		{"denied by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Not now."} }, denied, denied, ok, "Not now."},
+		{"called expired by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Too old.", Expired: true} }, wrong, wrong, ok, "Too old."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			host = hostSays{}
+			workspace, denial = nil, nil
 			w := newWorld(t, func(s *setup) {
-				s.config.APIKeys.Workspaces = func(context.Context, string) error { return host.workspace() }
-				s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return host.policy() })
+				s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspace }
+				s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return denial })
 			})
 			expiry := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
 			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
@@ -97,27 +97,6 @@ func TestStandingAtEndpoints(t *testing.T) {
 			check("revocation", tc.revoke, w.ask("/api/revoke", w.key.ID, w.secret, token))
 		})
 	}
-}
-
-// hostSays is what a host answers: of a workspace or, if it is a denial, by its
-// policy.
-type hostSays struct{ err error }
-
-func (h *hostSays) say(err error) { h.err = err }
-
-func (h *hostSays) workspace() error {
-	if h.policy() != nil {
-		return nil
-	}
-	return h.err
-}
-
-func (h *hostSays) policy() error {
-	var denied *policy.Denied
-	if errors.As(h.err, &denied) {
-		return denied
-	}
-	return nil
 }
 
 func TestPoliciesAtIntrospection(t *testing.T) {
@@ -145,7 +124,7 @@ func TestPoliciesAtIntrospection(t *testing.T) {
 		w := newWorld(t, func(s *setup) {
 			s.config.IntrospectAll = "admin.project.list"
 			s.config.Policy = policy.TokenFunc(func(_ context.Context, r *policy.TokenRequest) error {
-				if drop && r.Use == policy.Introspect {
+				if drop && r.Use == policy.UseIntrospect {
 					r.Drop(scope.MustParse("admin.project.list"))
 				}
 				return nil

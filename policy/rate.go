@@ -148,7 +148,7 @@ type rateLimit struct {
 // at which all tokens issued so far would have been due at an even pace, and
 // that time may run ahead of now by a burst.
 func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
-	if r.Use != Login {
+	if r.Use != UseLogin {
 		return nil
 	}
 	id := l.prefix

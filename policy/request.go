@@ -136,13 +136,13 @@ type Use uint8
 
 // The uses that CheckToken sees.
 const (
-	// Login is a token about to be issued. It is the zero value.
-	Login Use = iota
-	// Introspect is a key about to ask about other tokens (RFC 7662). Nothing is
+	// UseLogin is a token about to be issued. It is the zero value.
+	UseLogin Use = iota
+	// UseIntrospect is a key about to ask about other tokens (RFC 7662). Nothing is
 	// issued: Granted is what the key holds, and a permission that is dropped,
 	// such as the one that opens other workspaces' tokens, does not count for
 	// the answer.
-	Introspect
+	UseIntrospect
 )
 
 // TokenRequest is the use of a live key that has proved its secret: a token

@@ -23,7 +23,7 @@ func Settings() Policy { return KeyFunc(checkSettings) }
 
 func checkSettings(_ context.Context, r *KeyRequest) error {
 	if r.Workspace.Deleted || r.Prolongs() {
-		if state, text := around(r.Workspace, r.Instance); state != Active {
+		if state, text := around(r.Workspace, r.Instance); state != StateActive {
 			return &Denied{Rule: "settings." + string(state), Reason: text}
 		}
 	}

@@ -63,7 +63,7 @@ func TestSettingsState(t *testing.T) {
 			{name: "enable", policy: p, action: policy.ActionEnable, before: old, after: old},
 		})
 		t.Run("login", func(t *testing.T) {
-			require.Equal(t, policy.Standing{State: policy.Active}, policy.StandingOf(&old, store.Workspace{}, store.Instance{}, now))
+			require.Equal(t, policy.Standing{State: policy.StateActive}, policy.StandingOf(&old, store.Workspace{}, store.Instance{}, now))
 		})
 	})
 }
@@ -160,12 +160,12 @@ func TestStandingUnderRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			got := policy.StandingOf(&c.key, ownRules(c.own), rules(c.instance), now)
 			if c.expired {
-				require.Equal(t, policy.Expired, got.State)
+				require.Equal(t, policy.StateExpired, got.State)
 				require.Contains(t, got.Text, "This API key has expired")
 				require.False(t, now.Before(got.Ends))
 				return
 			}
-			require.Equal(t, policy.Active, got.State)
+			require.Equal(t, policy.StateActive, got.State)
 			require.Empty(t, got.Text)
 			if c.until.Equal(hour) { // no end that cuts a token of an hour short
 				require.True(t, got.Ends.IsZero() || !got.Ends.Before(hour), got.Ends)

@@ -13,11 +13,11 @@ type State string
 // The states. Of several that hold the first in this order is the state: what
 // the key's own record says, then what stops all keys around it.
 const (
-	Active    State = "active"
-	Disabled  State = "disabled"
-	Expired   State = "expired"
-	Suspended State = "suspended" // its workspace, also if that was deleted
-	KeysOff   State = "keys_off"  // all keys of the instance
+	StateActive    State = "active"
+	StateDisabled  State = "disabled"
+	StateExpired   State = "expired"
+	StateSuspended State = "suspended" // its workspace, also if that was deleted
+	StateKeysOff   State = "keys_off"  // all keys of the instance
 )
 
 // Standing is whether a key is live at one moment, when it ends and why. It is
@@ -26,7 +26,7 @@ const (
 type Standing struct {
 	State State
 	// Text says why the key is not live, in one sentence for whoever holds its
-	// secret; empty if it is Active.
+	// secret; empty if it is StateActive.
 	Text string
 	// Ends is the instant from which the key is expired: its own expiry, or
 	// what the rules make of it if that is earlier. Zero is never.
@@ -36,7 +36,7 @@ type Standing struct {
 }
 
 // Live reports whether the key may be used.
-func (s Standing) Live() bool { return s.State == Active }
+func (s Standing) Live() bool { return s.State == StateActive }
 
 // StandingOf decides on a key under the settings around it. Settings that were
 // never saved are as they are: a caller with defaults of its own puts them in.
@@ -48,13 +48,13 @@ func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now ti
 	s.ByRules = earlier(s.Ends, k.NotAfter)
 	switch {
 	case k.Disabled:
-		s.State, s.Text = Disabled, "This API key is disabled."
+		s.State, s.Text = StateDisabled, "This API key is disabled."
 	case s.Ends.IsZero() || now.Before(s.Ends):
 		s.State, s.Text = around(w, instance)
 	case s.ByRules:
-		s.State, s.Text = Expired, "This API key has expired under the rules of this service."
+		s.State, s.Text = StateExpired, "This API key has expired under the rules of this service."
 	default:
-		s.State, s.Text = Expired, "This API key has expired."
+		s.State, s.Text = StateExpired, "This API key has expired."
 	}
 	return s
 }
@@ -64,11 +64,11 @@ func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now ti
 func around(w store.Workspace, instance store.Instance) (State, string) {
 	switch {
 	case w.Deleted:
-		return Suspended, "The workspace of this API key was deleted."
+		return StateSuspended, "The workspace of this API key was deleted."
 	case w.Suspended:
-		return Suspended, "The workspace of this API key is suspended."
+		return StateSuspended, "The workspace of this API key is suspended."
 	case instance.KeysOff:
-		return KeysOff, "API keys are switched off."
+		return StateKeysOff, "API keys are switched off."
 	}
-	return Active, ""
+	return StateActive, ""
 }

@@ -27,36 +27,36 @@ func TestStandingOf(t *testing.T) {
 		instance  store.Instance
 		want      policy.Standing
 	}{
-		{"no rules, no expiry", aged(0, never), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.Active}},
-		{"no rules", aged(0, now.Add(day)), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.Active, Ends: now.Add(day)}},
+		{"no rules, no expiry", aged(0, never), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.StateActive}},
+		{"no rules", aged(0, now.Add(day)), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.StateActive, Ends: now.Add(day)}},
 		{"1 microsecond before its end", aged(0, now.Add(time.Microsecond)), store.Workspace{}, store.Instance{},
-			policy.Standing{State: policy.Active, Ends: now.Add(time.Microsecond)}},
-		{"at its end", aged(0, now), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.Expired, Text: expired, Ends: now}},
-		{"rules that are not enforced", old, store.Workspace{}, rules(store.Rules{RequireExpiry: true, MaxLifetime: day}), policy.Standing{State: policy.Active}},
+			policy.Standing{State: policy.StateActive, Ends: now.Add(time.Microsecond)}},
+		{"at its end", aged(0, now), store.Workspace{}, store.Instance{}, policy.Standing{State: policy.StateExpired, Text: expired, Ends: now}},
+		{"rules that are not enforced", old, store.Workspace{}, rules(store.Rules{RequireExpiry: true, MaxLifetime: day}), policy.Standing{State: policy.StateActive}},
 		{"older than the longest life ends with the enforcement", old, store.Workspace{}, enforced,
-			policy.Standing{State: policy.Expired, Text: ruled, Ends: now, ByRules: true}},
+			policy.Standing{State: policy.StateExpired, Text: ruled, Ends: now, ByRules: true}},
 		{"younger ends later", aged(30*day, never), store.Workspace{}, enforced,
-			policy.Standing{State: policy.Active, Ends: now.Add(60 * day), ByRules: true}},
+			policy.Standing{State: policy.StateActive, Ends: now.Add(60 * day), ByRules: true}},
 		{"own expiry first", aged(400*day, now.Add(-day)), store.Workspace{}, enforced,
-			policy.Standing{State: policy.Expired, Text: expired, Ends: now.Add(-day)}},
+			policy.Standing{State: policy.StateExpired, Text: expired, Ends: now.Add(-day)}},
 		{"own expiry and that of the rules at once", aged(90*day, now), store.Workspace{}, enforced,
-			policy.Standing{State: policy.Expired, Text: expired, Ends: now}},
+			policy.Standing{State: policy.StateExpired, Text: expired, Ends: now}},
 		{"a key without secrets counts from its creation", store.Key{Created: now}, store.Workspace{}, enforced,
-			policy.Standing{State: policy.Active, Ends: now.Add(90 * day), ByRules: true}},
-		{"B06 a suspended workspace", aged(0, never), suspended, store.Instance{}, policy.Standing{State: policy.Suspended, Text: paused}},
+			policy.Standing{State: policy.StateActive, Ends: now.Add(90 * day), ByRules: true}},
+		{"B06 a suspended workspace", aged(0, never), suspended, store.Instance{}, policy.Standing{State: policy.StateSuspended, Text: paused}},
 		{"B06 a deleted workspace", aged(0, never), store.Workspace{Deleted: true}, store.Instance{},
-			policy.Standing{State: policy.Suspended, Text: "The workspace of this API key was deleted."}},
+			policy.Standing{State: policy.StateSuspended, Text: "The workspace of this API key was deleted."}},
 		{"B06 keys switched off", aged(0, now.Add(day)), store.Workspace{}, off,
-			policy.Standing{State: policy.KeysOff, Text: "API keys are switched off.", Ends: now.Add(day)}},
-		{"the workspace before all keys", aged(0, never), suspended, off, policy.Standing{State: policy.Suspended, Text: paused}},
-		{"expired before what stops all around it", aged(0, now), suspended, off, policy.Standing{State: policy.Expired, Text: expired, Ends: now}},
+			policy.Standing{State: policy.StateKeysOff, Text: "API keys are switched off.", Ends: now.Add(day)}},
+		{"the workspace before all keys", aged(0, never), suspended, off, policy.Standing{State: policy.StateSuspended, Text: paused}},
+		{"expired before what stops all around it", aged(0, now), suspended, off, policy.Standing{State: policy.StateExpired, Text: expired, Ends: now}},
 		{"disabled before all", disabled(aged(0, now)), suspended, off,
-			policy.Standing{State: policy.Disabled, Text: "This API key is disabled.", Ends: now}},
+			policy.Standing{State: policy.StateDisabled, Text: "This API key is disabled.", Ends: now}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := policy.StandingOf(&c.key, c.workspace, c.instance, now)
 			require.Equal(t, c.want, got)
-			require.Equal(t, c.want.State == policy.Active, got.Live())
+			require.Equal(t, c.want.State == policy.StateActive, got.Live())
 		})
 	}
 }

@@ -186,8 +186,8 @@ func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 // renames: the actor must be able to grant all that the key then holds. gives
 // tells all of these from a new name: a key gives nothing that outlives itself.
 //
-// raised are those that the key had before they became admin permissions. To a
-// person they yield nothing: no token carries them.
+// raised are those that the key had before they became admin permissions, and that
+// stay withheld: to a person they yield nothing.
 func (p powers) mayYield(action string, after *store.Key, raised scope.Set, gives bool) error {
 	grants := p.grants
 	switch {

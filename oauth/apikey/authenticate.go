@@ -60,7 +60,7 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (store.Key, 
 		return store.Key{}, s.refuse(ctx, l, err)
 	}
 	key := l.Key()
-	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.Introspect}, s.held(ctx, &key), l.now.Add(s.cfg.TokenLifetime))
+	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &key), l.now.Add(s.cfg.TokenLifetime))
 	if err != nil {
 		return store.Key{}, s.refuse(ctx, l, err)
 	}

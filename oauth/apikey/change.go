@@ -175,7 +175,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 		}
 	}
 	if gives := a.yields || widens(&before, &after); gives || after.Name != before.Name {
-		if err := p.mayYield(a.action, &after, s.raised(&before), gives); err != nil {
+		if err := p.mayYield(a.action, &after, s.raised(&before).Intersect(s.raised(&after)), gives); err != nil {
 			return store.Key{}, err
 		}
 	}

@@ -122,7 +122,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	}
 	grant.Key.Epoch = 0
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{string(policy.Expired), "This API key has expired."}
+		return nil, &RefusedError{string(policy.StateExpired), "This API key has expired."}
 	}
 	return grant, nil
 }

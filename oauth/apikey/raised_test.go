@@ -88,6 +88,8 @@ func TestRaisedPermission(t *testing.T) {
 		_, err := r.Update(ctx, admin, key.ID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
 		require.Equal(t, "project.list", scopeOf(), "a new name grants nothing")
+		_, err = r.Update(ctx, admin.Granting(perms("project.list")), key.ID, apikey.Changes{Permissions: &key.Asked})
+		require.ErrorIs(t, err, apikey.ErrForbidden, "it is beyond what this one may grant")
 		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.Asked})
 		require.NoError(t, err)
 		require.Equal(t, key.Version+2, changed.Version)

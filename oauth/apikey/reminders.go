@@ -141,7 +141,7 @@ type due struct {
 // before its time.
 func (s *Service) dueAt(f *store.Found, now time.Time, early time.Duration) due {
 	standing := standingAt(f, now)
-	if s.cfg.Reminders.Send == nil || standing.State == policy.Disabled || standing.State == policy.Expired {
+	if s.cfg.Reminders.Send == nil || standing.State == policy.StateDisabled || standing.State == policy.StateExpired {
 		return due{}
 	}
 	d := dueOf(f.Key.ID, standing.Ends, s.timesOf(f.Instance), now.Add(early))

@@ -116,9 +116,9 @@ func (s *call) off(workspace string) (string, error) {
 	// What would be said of a key of which nothing else is to be said.
 	standing, err := s.keys().Standing(s.r.Context(), &store.Key{Workspace: workspace})
 	switch standing.State {
-	case policy.Suspended:
+	case policy.StateSuspended:
 		return "This workspace is suspended or was deleted: none of its keys can log in. An administrator can resume one that is suspended.", err
-	case policy.KeysOff:
+	case policy.StateKeysOff:
 		return "API keys are switched off on this service: none can log in, and none can be made. An administrator can switch them on again.", err
 	}
 	return "", err

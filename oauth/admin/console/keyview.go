@@ -38,7 +38,7 @@ func rowOf(k *store.Key, standing policy.Standing, now time.Time) keyView {
 	v := viewOf(k, now)
 	v.State, v.Why = string(standing.State), standing.Text
 	switch {
-	case standing.State == policy.KeysOff:
+	case standing.State == policy.StateKeysOff:
 		v.State = "keys off"
 	case standing.Live() && !standing.Ends.IsZero() && standing.Ends.Sub(now) < soon:
 		v.State = "expires soon"

@@ -130,7 +130,7 @@ func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 func (s *sealer) bound(record *store.SigningKey) []byte {
 	var data []byte
 	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {
-		data = binary.BigEndian.AppendUint64(data, uint64(at.UnixMicro())) //nolint:gosec // as stores keep it
+		data = binary.BigEndian.AppendUint64(data, uint64(at.UnixMicro()))
 	}
 	for _, part := range []string{sealDomain, record.ID, record.Algorithm, s.issuer} {
 		data = binary.BigEndian.AppendUint32(data, uint32(len(part))) //nolint:gosec // a record is no 4 GiB

@@ -54,7 +54,8 @@ func TestPlansOfWhatAnActorMade(t *testing.T) {
 				list, found := find(p.noted(), func(text string) bool { return strings.Contains(text, "latchkey_makers m") })
 				require.True(t, found)
 				plan := planOf(t, db, e, list)
-				require.NotContains(t, plan, "SCAN", plan)
+				// The instance's settings are a table of one row.
+				require.NotContains(t, strings.ReplaceAll(plan, "SCAN i ", ""), "SCAN", plan)
 				require.NotContains(t, plan, "ALL", plan)
 				if q.Sort == "" {
 					require.NotContains(t, strings.ToLower(plan), "temp", plan)

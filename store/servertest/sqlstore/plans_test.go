@@ -24,7 +24,7 @@ func TestPlans(t *testing.T) {
 	st := e.tables(t, db, sqlstore.Config{}).Store()
 	ctx := context.Background()
 	for _, fill := range []string{
-		`INSERT INTO latchkey_workspaces (id, held) SELECT 'team-' || n, 100 FROM generate_series(0, 999) n`,
+		`INSERT INTO latchkey_workspaces (id, held) SELECT 'team-' || n, 100 FROM generate_series(0, 19999) n`,
 		`INSERT INTO latchkey_keys SELECT 'key-' || md5(n::text), 'team-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 'name ' || md5((-n)::text), NULL, NULL,
 			' project.list project.read ', ' project.* ', '', '[{"id":"s1","hint":"Ab1x","digest":"hmac-sha256$1$c2VjcmV0"}]', '[]',
 			CASE WHEN n % 3 = 0 THEN 9223372036854775807 ELSE 1772366400000000 + n::bigint * 60000000 END, '', 0, 'owner', 'person-' || CASE WHEN n % 2 = 0 THEN 7 ELSE n % 1000 END, 0,
