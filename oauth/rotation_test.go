@@ -126,3 +126,21 @@ func TestRevokedElsewhere(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+// TestRunRecordsTheSigner: a signer stays in use as long as a server runs with it.
+func TestRunRecordsTheSigner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRolling(t, hostLists[3].listed)
+		r.config.Now = time.Now
+		srv, err := r.start(1)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- srv.Run(ctx) }()
+		time.Sleep(48 * time.Hour) //nolint:forbidigo // the bubble's clock
+		_, err = r.start(2)
+		require.ErrorContains(t, err, "Config.Signers lacks signer v1")
+		cancel()
+		require.NoError(t, <-done)
+	})
+}

@@ -73,14 +73,19 @@ func TestRotateNow(t *testing.T) {
 			require.NoError(t, one.Rotate(t.Context(), true))
 			fresh, now := f.login(one)
 			require.NotContains(t, []string{first, next}, now, "it signs at once")
+			for _, k := range f.ring().Keys {
+				switch k.ID {
+				case first:
+					require.True(t, k.NotAfter.Equal(f.clock.Now().Truncate(time.Microsecond)), "it signs no longer")
+				case next:
+					require.Zero(t, k.Retire, "it has no successor")
+				case now:
+					require.Equal(t, pending, !k.Retire.IsZero())
+				}
+			}
 			require.NoError(t, f.step(two))
 			require.Equal(t, now, f.kid(two))
 			f.takes([]string{token, fresh}, one, two)
-			for _, k := range f.ring().Keys {
-				if k.ID == first {
-					require.True(t, k.NotAfter.Equal(f.clock.Now().Truncate(time.Microsecond)), "it signs no longer")
-				}
-			}
 			f.clock.Advance(lead)
 			require.NoError(t, f.step(two))
 			want := now
