@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 	"github.com/latchkey-go/latchkey/store"
@@ -133,6 +134,78 @@ func TestSealAnew(t *testing.T) {
 		require.ErrorContains(t, err, "Config.SealKeys lacks seal key 2")
 		require.Nil(t, srv)
 		require.Equal(t, after, f.ring())
+	})
+}
+
+// TestSealersOfBothOrders: a seal key that is listed last is not used yet, and
+// replicas in the middle of a rolling deploy do not seal each other's keys anew.
+func TestSealersOfBothOrders(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	with := func(versions ...int) *replica {
+		t.Helper()
+		return f.server(func(c *signing.Config) { c.SealKeys = sealKeys(versions...) })
+	}
+	with(1)
+	behind := with(1, 2)
+	require.Equal(t, 1, f.ring().Keys[0].SealKey, "B31 the first is used for what is new")
+	ahead := with(2, 1)
+	ring := f.ring()
+	require.Equal(t, 2, ring.Keys[0].SealKey)
+	for range 3 {
+		require.NoError(t, f.step(behind))
+		require.NoError(t, f.step(ahead))
+		behind = with(1, 2)
+	}
+	require.Equal(t, ring, f.ring(), "B31 only towards a higher version")
+	f.clock.Advance(period - lead)
+	require.NoError(t, f.step(behind))
+	require.Equal(t, 1, f.ring().Keys[1].SealKey)
+	require.NoError(t, f.step(ahead))
+	require.Equal(t, 2, f.ring().Keys[1].SealKey)
+	f.takes([]string{func() string { token, _ := f.login(behind); return token }()}, ahead)
+}
+
+// TestWithdrawnSealKey: what a withdrawn seal key sealed is removed, and the rest
+// stays.
+func TestWithdrawnSealKey(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	lost := func(c *signing.Config) { c.SealKeys, c.Withdrawn = sealKeys(2), []string{"seal key 1"} }
+	old := f.server()
+	before, first := f.login(old)
+	f.clock.Advance(period - lead)
+	require.NoError(t, f.step(f.server(func(c *signing.Config) { c.SealKeys = sealKeys(1) })))
+	require.Len(t, f.ring().Keys, 2)
+	srv := f.server(lost)
+	require.Len(t, f.ring().Keys, 1)
+	require.NotContains(t, f.published(srv), first)
+	_, err := srv.Verifier().Verify(t.Context(), before)
+	require.ErrorIs(t, err, bearer.ErrInvalid)
+	f.takes([]string{func() string { token, _ := f.login(srv); return token }()}, f.server(lost))
+
+	t.Run("one of two", func(t *testing.T) {
+		f := newFleet(t)
+		f.server()
+		f.clock.Advance(period - lead)
+		f.server(func(c *signing.Config) { c.SealKeys = sealKeys(1, 2) })
+		ring := f.ring()
+		both := f.server(func(c *signing.Config) { c.SealKeys = sealKeys(2, 1) })
+		again := f.ring()
+		require.Len(t, again.Keys, 2)
+		again.Keys[0] = ring.Keys[0] // still sealed by the one that is lost
+		require.NoError(t, f.keys.SetRing(t.Context(), again))
+		srv := f.server(lost)
+		require.Equal(t, f.published(both)[1:], f.published(srv))
+		require.Len(t, f.ring().Keys, 1)
+	})
+	t.Run("B29 by a process with a wrong clock, too", func(t *testing.T) {
+		f := newFleet(t)
+		f.store.Upkeep = &storeClock{Upkeep: f.store.Upkeep, known: true, now: f.clock.Now}
+		f.server()
+		srv := f.server(lost, func(c *signing.Config) { c.Now = func() time.Time { return f.clock.Now().Add(-time.Hour) } })
+		require.Len(t, f.published(srv), 1)
+		f.kid(srv)
 	})
 }
 
