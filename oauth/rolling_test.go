@@ -32,12 +32,12 @@ var hostLists = []struct {
 }{
 	{name: "pepper", title: "pepper %d", gone: (*rolling).loginAll, listed: func(c *oauth.Config, versions []int) {
 		for _, v := range versions {
-			c.Keys.Peppers = append(c.Keys.Peppers, apikey.Pepper{Version: v, Key: bytes.Repeat([]byte{byte(v)}, 32)})
+			c.APIKeys.Peppers = append(c.APIKeys.Peppers, apikey.Pepper{Version: v, Key: bytes.Repeat([]byte{byte(v)}, 32)})
 		}
 	}},
 	{name: "secret prefix", title: "secret prefix v%d_", gone: (*rolling).rotateAll, listed: func(c *oauth.Config, versions []int) {
 		for _, v := range versions {
-			c.Keys.SecretPrefixes = append(c.Keys.SecretPrefixes, fmt.Sprintf("v%d_", v))
+			c.APIKeys.SecretPrefixes = append(c.APIKeys.SecretPrefixes, fmt.Sprintf("v%d_", v))
 		}
 	}},
 	{name: "seal key", title: "seal key %d", gone: func(*rolling) {}, atOnce: true, listed: func(c *oauth.Config, versions []int) {
@@ -85,7 +85,7 @@ func newRolling(t *testing.T, listed func(*oauth.Config, []int)) *rolling {
 	r := &rolling{fleet: newFleet(t), listed: listed}
 	r.rehashed = rehashes{r.store.Upkeep, map[string]int{}}
 	r.store.Upkeep = r.rehashed
-	r.config.Keys = apikey.Config{TokenLifetime: 24 * time.Hour, RefuseAfter: -1}
+	r.config.APIKeys = apikey.Options{TokenLifetime: 24 * time.Hour, RefuseAfter: -1}
 	return r
 }
 
@@ -135,7 +135,7 @@ func (r *rolling) traffic() {
 func (r *rolling) create(srv *oauth.Server) rollingKey {
 	r.t.Helper()
 	r.made++
-	key, secret, err := srv.Keys().Create(r.t.Context(), admin, apikey.Spec{
+	key, secret, err := srv.APIKeys().Create(r.t.Context(), admin, apikey.Spec{
 		Workspace: "team-a", Name: fmt.Sprint("key ", r.made), Permissions: scope.MustParse("project.list"),
 	})
 	require.NoError(r.t, err)
@@ -171,7 +171,7 @@ func (r *rolling) loginAll() {
 func (r *rolling) deleteOthers(kept []rollingKey) {
 	for _, key := range r.all() {
 		if !slices.ContainsFunc(kept, func(k rollingKey) bool { return k.id == key.ID }) {
-			require.NoError(r.t, r.replicas[0].Keys().Delete(r.t.Context(), admin, key.ID))
+			require.NoError(r.t, r.replicas[0].APIKeys().Delete(r.t.Context(), admin, key.ID))
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (r *rolling) deleteOthers(kept []rollingKey) {
 func (r *rolling) rotateAll() {
 	r.keys, r.idle = nil, nil
 	for _, key := range r.all() {
-		_, _, err := r.replicas[0].Keys().Rotate(r.t.Context(), admin, key.ID, apikey.Rotation{})
+		_, _, err := r.replicas[0].APIKeys().Rotate(r.t.Context(), admin, key.ID, apikey.Rotation{})
 		require.NoError(r.t, err)
 	}
 	r.tokens = nil
@@ -230,7 +230,7 @@ func TestRollingDeploys(t *testing.T) {
 
 			list.gone(r)
 			for _, srv := range r.replicas {
-				require.NoError(t, srv.Keys().Prune(t.Context()))
+				require.NoError(t, srv.APIKeys().Prune(t.Context()))
 			}
 			r.traffic()
 			r.deploy(2) // and retired.
@@ -283,7 +283,7 @@ func TestWithdrawnSigners(t *testing.T) {
 			token := r.login(old, r.create(old))
 			title := fmt.Sprintf(list.title, 1)
 			withdrawn := func(versions ...int) (*oauth.Server, error) {
-				return r.try(func(c *oauth.Config) { c.Keys.Withdrawn = []string{title}; list.listed(c, versions) })
+				return r.try(func(c *oauth.Config) { c.APIKeys.Withdrawn = []string{title}; list.listed(c, versions) })
 			}
 			_, err = withdrawn(2, 1)
 			require.ErrorContains(t, err, "Config.Withdrawn names "+title+", which Config.S")

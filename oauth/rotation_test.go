@@ -66,7 +66,7 @@ func TestRotationElsewhere(t *testing.T) {
 			other := r.server()
 			web := httptest.NewServer(srv.JWKS())
 			t.Cleanup(web.Close)
-			keys, err := bearer.RemoteKeys(bearer.RemoteKeysConfig{URL: web.URL, InsecureLoopback: true, Now: r.clock.Now, Logger: quiet})
+			keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{URL: web.URL, InsecureLoopback: true, Now: r.clock.Now, Logger: quiet})
 			require.NoError(t, err)
 			remote, err := bearer.New(bearer.Config{
 				Issuer: r.config.Issuer, Audiences: []string{r.config.Issuer}, Keys: keys, Now: r.clock.Now, Logger: quiet,

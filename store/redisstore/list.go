@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -37,45 +36,27 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	page := store.KeyPage{Keys: keys}
+	page := store.KeyPage{Keys: keys[:min(len(keys), limit)]}
 	if len(keys) > limit {
-		page = store.KeyPage{Keys: keys[:limit:limit], Next: q.Sort.Cursor(&keys[limit-1])}
+		page.Next = q.Sort.Cursor(&keys[limit-1])
 	}
-	return page, t.around(ctx, &page)
-}
-
-// around reads the settings that the keys of a page stand under.
-func (t *keyTable) around(ctx context.Context, page *store.KeyPage) error {
-	if len(page.Keys) == 0 {
-		return nil
+	if len(keys) == 0 {
+		return page, nil
 	}
-	page.Workspaces = make(map[string]store.Workspace)
+	var ids []string
 	for i := range page.Keys {
-		page.Workspaces[page.Keys[i].Workspace] = store.Workspace{}
+		ids = append(ids, page.Keys[i].Workspace)
 	}
-	ids := slices.Collect(maps.Keys(page.Workspaces))
-	settings, counts := []any{"hmget", t.db.layout.settings(), settingsField("")}, []any{"hmget", t.db.layout.counts()}
-	for _, id := range ids {
-		settings, counts = append(settings, settingsField(id)), append(counts, escape(id))
+	slices.Sort(ids)
+	instance, workspaces, err := t.db.settings(ctx, slices.Compact(ids)...)
+	if err != nil {
+		return store.KeyPage{}, err
 	}
-	read, count := command(settings...), command(counts...)
-	if err := t.db.send(ctx, read, count); err != nil {
-		return err
+	page.Instance, page.Workspaces = instance, make(map[string]store.Workspace, len(workspaces))
+	for _, w := range workspaces {
+		page.Workspaces[w.ID] = w
 	}
-	texts, held := read.texts(), count.texts()
-	if len(texts) != len(ids)+1 || len(held) != len(ids) {
-		return errRecord
-	}
-	var err error
-	if page.Instance, err = decodeInstance(texts[0]); err != nil {
-		return err
-	}
-	for i, id := range ids {
-		if page.Workspaces[id], err = decodeWorkspace(id, texts[i+1], held[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return page, nil
 }
 
 // stretch is how many records one script visits, and batch how many one changes,

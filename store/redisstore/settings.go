@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -13,13 +14,30 @@ type settings struct{ db *database }
 
 // Instance implements store.Settings.
 func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
-	get := command("hget", s.db.layout.settings(), settingsField(""))
-	err := s.db.send(ctx, get)
-	var in store.Instance
-	if err == nil {
-		in, err = decodeInstance(get.text())
-	}
+	in, _, err := s.db.settings(ctx)
 	return in, fail("read settings", err)
+}
+
+// settings reads those of the instance and of workspaces.
+func (db *database) settings(ctx context.Context, ids ...string) (in store.Instance, all []store.Workspace, err error) {
+	fields, workspaces := []any{"hmget", db.layout.settings(), settingsField("")}, []any{"hmget", db.layout.counts(), ""}
+	for _, id := range ids {
+		fields, workspaces = append(fields, settingsField(id)), append(workspaces, escape(id))
+	}
+	get, count := command(fields...), command(workspaces...)
+	if err := db.send(ctx, get, count); err != nil {
+		return in, nil, err
+	}
+	texts, counts := get.texts(), count.texts()
+	if len(texts) != len(ids)+1 || len(counts) != len(texts) {
+		return in, nil, errRecord
+	}
+	in, err = decodeInstance(texts[0])
+	for i, id := range ids {
+		w, bad := decodeWorkspace(id, texts[i+1], counts[i+1])
+		all, err = append(all, w), cmp.Or(err, bad)
+	}
+	return in, all, err
 }
 
 // SetInstance implements store.Settings.
@@ -37,17 +55,11 @@ var errNoWorkspace = errors.New("the workspace has no id")
 
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
-	w, err := s.workspace(ctx, id)
-	return w, fail("read workspace settings", err)
-}
-
-func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, error) {
-	get := command("hget", s.db.layout.settings(), settingsField(id))
-	count := command("hget", s.db.layout.counts(), escape(id))
-	if err := s.db.send(ctx, get, count); err != nil {
-		return store.Workspace{}, err
+	_, all, err := s.db.settings(ctx, id)
+	if err != nil {
+		return store.Workspace{}, fail("read workspace settings", err)
 	}
-	return decodeWorkspace(id, get.text(), count.text())
+	return all[0], nil
 }
 
 // SetWorkspace implements store.Settings.
