@@ -151,7 +151,7 @@ func TestMisbuiltGuards(t *testing.T) {
 }
 
 // TestMissingPathValue: who mounts a guard on a router that keeps path values
-// to itself finds the reason of its 404 in the log.
+// to itself, or misspells one, finds the reason of its 404 in the log.
 func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
 	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
@@ -162,6 +162,18 @@ func TestMissingPathValue(t *testing.T) {
 	}
 	require.Zero(t, route.ran)
 	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=workspace"), w.log.String())
+
+	guard := w.verifier().Require("project.list")
+	second := newRoute("GET /invoices", guard.InPath("space"))
+	for range 3 {
+		second.get("/invoices", "Bearer "+w.token())
+		checked, ok := guard.Check(httptest.NewRecorder(), harness.Incoming(http.MethodGet, "/", "", "Authorization", "Bearer "+w.token()), "")
+		require.False(t, ok)
+		require.Nil(t, checked)
+	}
+	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=space"), w.log.String())
+	require.Equal(t, 1, strings.Count(w.log.String(), `path_value=""`), w.log.String())
+	require.Contains(t, w.log.String(), "guard=[project.list]")
 }
 
 // TestAlternatives: a token must hold all of one alternative, and reaches every
