@@ -238,21 +238,28 @@ func TestAlternatives(t *testing.T) {
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
-	base := v.Require("project.list").Or("keys.list")
-	saving, admin := base.Or("project.save"), base.Or("admin.project.list")
+	// Three alternatives: a slice that grew to them has room for a fourth.
+	base := v.Require("admin.project.list").Or("admin.keys.list").Or("admin.keys.save")
+	first := base.Or("admin.keys.delete")
+	second := base.Or("project.list", "project.save")
+	third := base.Or("admin.keys.delete", "keys.list")
+	fourth := base.Or("admin.keys.delete", "admin.project.list")
 	for _, c := range []struct {
-		name  string
-		guard bearer.Guard
-		held  string
-		want  error
+		name            string
+		guard           bearer.Guard
+		held, workspace string
+		want            error
 	}{
-		{"what Or was called on", base, "project.save", bearer.ErrForbidden},
-		{"what it returned", saving, "project.save", nil},
-		{"another that it returned", admin, "project.save", bearer.ErrForbidden},
-		{"the first, by what the second adds", saving, "admin.project.list", bearer.ErrForbidden},
-		{"the second", admin, "admin.project.list", nil},
+		{"what Or was called on", base, "admin.keys.delete", "team-a", bearer.ErrForbidden},
+		{"the first", first, "admin.keys.delete", "team-a", nil},
+		{"the first, in another workspace", first, "admin.keys.delete", "team-b", nil},
+		{"the first, by what the second adds", first, "project.list project.save", "team-a", bearer.ErrForbidden},
+		{"the second", second, "project.list project.save", "team-a", nil},
+		{"the second, in another workspace", second, "project.list project.save", "team-b", bearer.ErrNotFound},
+		{"the third, by half of what it adds", third, "admin.keys.delete", "team-a", bearer.ErrForbidden},
+		{"the fourth, by half of what it adds", fourth, "admin.keys.delete", "team-a", bearer.ErrForbidden},
 	} {
-		_, err := v.Authorize(t.Context(), w.token(func(claims *jose.Claims) { claims.Scope = c.held }), c.guard, "team-a")
+		_, err := v.Authorize(t.Context(), w.token(func(claims *jose.Claims) { claims.Scope = c.held }), c.guard, c.workspace)
 		require.ErrorIs(t, err, c.want, c.name)
 	}
 }
