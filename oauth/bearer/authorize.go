@@ -64,12 +64,20 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 	if !holdsOne(p.Permissions, guard.need) {
 		return nil, &refusal{kind: ErrForbidden, said: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.need[0].String()}
 	}
-	if workspace != nil {
-		// 404 and not 403: who may not enter a workspace does not learn
-		// whether it is there.
-		if id := workspace(); id == "" || id != p.Workspace && !holdsOne(p.Permissions, guard.reach) {
-			return nil, errElsewhere
-		}
+	if workspace == nil {
+		return p, nil
+	}
+	id := workspace()
+	if id == "" {
+		guard.unnamed.Do(func() {
+			v.log.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: does its router set the path value, and by this name?",
+				"guard", guard.need, "path_value", guard.pathValue)
+		})
+	}
+	// 404 and not 403: who may not enter a workspace does not learn whether it
+	// is there.
+	if id == "" || id != p.Workspace && !holdsOne(p.Permissions, guard.reach) {
+		return nil, errElsewhere
 	}
 	return p, nil
 }

@@ -94,7 +94,7 @@ type Config struct {
 	CacheBytes   int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger takes outages, and routes without their path value; never a token.
+	// Logger takes outages, and guards that get no workspace; never a token.
 	// Nil: slog.Default().
 	Logger *slog.Logger
 }

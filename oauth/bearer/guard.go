@@ -30,12 +30,16 @@ type Guard struct {
 	need []scope.Set
 	// reach are those of need that open every workspace.
 	reach []scope.Set
+	// pathValue is the name given to InPath, and unnamed tells once that a
+	// request named no workspace.
+	pathValue string
+	unnamed   *sync.Once
 }
 
 // Require asks for all of the permissions. Without any, every valid token
 // will do. It panics if one is malformed or not in Config.Permissions.
 func (v *Verifier) Require(permissions ...string) Guard {
-	return Guard{verifier: v}.or(v.mustKnow(permissions))
+	return Guard{verifier: v, unnamed: new(sync.Once)}.or(v.mustKnow(permissions))
 }
 
 // Or adds an alternative: the guard also lets a token pass that holds all of
@@ -65,23 +69,14 @@ func (g Guard) or(all scope.Set) Guard {
 // empty id, the answer is 404, as if there were no such workspace.
 //
 // net/http and chi set path values. Other routers keep them to themselves: use
-// InFunc or Check there, as examples/mounting does. A missing path value is
-// logged once.
+// InFunc or Check there, as examples/mounting does. The first request without a
+// workspace is logged, whichever of them is used.
 func (g Guard) InPath(name string) func(http.Handler) http.Handler {
 	if name == "" {
 		misbuilt(errors.New("InPath: the name of the path value is empty"))
 	}
-	var missing sync.Once
-	return g.InFunc(func(r *http.Request) string {
-		id := r.PathValue(name)
-		if id == "" {
-			missing.Do(func() {
-				g.verifier.log.Error("a request to a guarded route was refused because it has no path value: its router does not set it, or uses another name",
-					"guard", g.need, "path_value", name)
-			})
-		}
-		return id
-	})
+	g.pathValue, g.unnamed = name, new(sync.Once)
+	return g.InFunc(func(r *http.Request) string { return r.PathValue(name) })
 }
 
 // InFunc is InPath with a function that finds the workspace's id. It returns ""

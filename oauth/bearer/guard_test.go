@@ -151,7 +151,7 @@ func TestMisbuiltGuards(t *testing.T) {
 }
 
 // TestMissingPathValue: who mounts a guard on a router that keeps path values
-// to itself finds the reason of its 404 in the log.
+// to itself, or misspells one, finds the reason of its 404 in the log.
 func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
 	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
@@ -162,6 +162,18 @@ func TestMissingPathValue(t *testing.T) {
 	}
 	require.Zero(t, route.ran)
 	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=workspace"), w.log.String())
+
+	guard := w.verifier().Require("project.list")
+	second := newRoute("GET /invoices", guard.InPath("space"))
+	for range 3 {
+		second.get("/invoices", "Bearer "+w.token())
+		checked, ok := guard.Check(httptest.NewRecorder(), harness.Incoming(http.MethodGet, "/", "", "Authorization", "Bearer "+w.token()), "")
+		require.False(t, ok)
+		require.Nil(t, checked)
+	}
+	require.Equal(t, 1, strings.Count(w.log.String(), "path_value=space"), w.log.String())
+	require.Equal(t, 1, strings.Count(w.log.String(), `path_value=""`), w.log.String())
+	require.Contains(t, w.log.String(), "guard=[project.list]")
 }
 
 // TestAlternatives: a token must hold all of one alternative, and reaches every
@@ -226,21 +238,28 @@ func TestAlternatives(t *testing.T) {
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
-	base := v.Require("project.list").Or("keys.list")
-	saving, admin := base.Or("project.save"), base.Or("admin.project.list")
+	// Three alternatives: a slice that grew to them has room for a fourth.
+	base := v.Require("admin.project.list").Or("admin.keys.list").Or("admin.keys.save")
+	first := base.Or("admin.keys.delete")
+	second := base.Or("project.list", "project.save")
+	third := base.Or("admin.keys.delete", "keys.list")
+	fourth := base.Or("admin.keys.delete", "admin.project.list")
 	for _, c := range []struct {
-		name  string
-		guard bearer.Guard
-		held  string
-		want  error
+		name            string
+		guard           bearer.Guard
+		held, workspace string
+		want            error
 	}{
-		{"what Or was called on", base, "project.save", bearer.ErrForbidden},
-		{"what it returned", saving, "project.save", nil},
-		{"another that it returned", admin, "project.save", bearer.ErrForbidden},
-		{"the first, by what the second adds", saving, "admin.project.list", bearer.ErrForbidden},
-		{"the second", admin, "admin.project.list", nil},
+		{"what Or was called on", base, "admin.keys.delete", "team-a", bearer.ErrForbidden},
+		{"the first", first, "admin.keys.delete", "team-a", nil},
+		{"the first, in another workspace", first, "admin.keys.delete", "team-b", nil},
+		{"the first, by what the second adds", first, "project.list project.save", "team-a", bearer.ErrForbidden},
+		{"the second", second, "project.list project.save", "team-a", nil},
+		{"the second, in another workspace", second, "project.list project.save", "team-b", bearer.ErrNotFound},
+		{"the third, by half of what it adds", third, "admin.keys.delete", "team-a", bearer.ErrForbidden},
+		{"the fourth, by half of what it adds", fourth, "admin.keys.delete", "team-a", bearer.ErrForbidden},
 	} {
-		_, err := v.Authorize(t.Context(), w.token(func(claims *jose.Claims) { claims.Scope = c.held }), c.guard, "team-a")
+		_, err := v.Authorize(t.Context(), w.token(func(claims *jose.Claims) { claims.Scope = c.held }), c.guard, c.workspace)
 		require.ErrorIs(t, err, c.want, c.name)
 	}
 }

@@ -107,7 +107,7 @@ type Config struct {
 
 // Person is who sits at the browser.
 type Person struct {
-	// Actor says what the person may do: apikey.Member or
+	// Actor says what the person may do: apikey.Owner or
 	// apikey.OrganizationAdmin.
 	Actor apikey.Actor
 	// Name is shown at the top of each page. Default: the actor's id.
