@@ -7,7 +7,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -50,17 +49,4 @@ func (s *Server) client(
 		return caller, nil, false
 	}
 	return caller, token, true
-}
-
-// admit refuses what no endpoint that takes secrets serves, before anything
-// is read.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
-	if r.Method != http.MethodPost { // RFC 6749, section 3.2
-		w.Header().Set("Allow", http.MethodPost)
-		return &refusal{Kind: answer.Method, Detail: "This endpoint takes POST requests only."}
-	}
-	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
-		return badRequest("This endpoint takes requests over TLS only.")
-	}
-	return nil
 }

@@ -74,6 +74,19 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 	return t.readBasic(r.Header)
 }
 
+// admit refuses what no endpoint that takes secrets serves, before anything
+// is read.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodPost { // RFC 6749, section 3.2
+		w.Header().Set("Allow", http.MethodPost)
+		return &refusal{Kind: answer.Method, Detail: "This endpoint takes POST requests only."}
+	}
+	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
+		return badRequest("This endpoint takes requests over TLS only.")
+	}
+	return nil
+}
+
 // checkGrant answers for the grant type before the client is authenticated:
 // it is public which ones there are. A token is for one resource, so that none of
 // them can use it against another.

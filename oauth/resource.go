@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -50,21 +49,6 @@ func (s *Server) describeResource() (document, error) {
 		return document{}, fmt.Errorf("resource metadata: %w", err)
 	}
 	return newDocument(append(body, '\n')), nil
-}
-
-// grant decides on the token of a login, for the resource that the login names
-// (RFC 8707, section 2). One of the server's own audiences may be named too,
-// and then is the token's only one.
-func (s *Server) grant(ctx context.Context, c apikey.Credentials, r apikey.Request) (*apikey.Grant, error) {
-	var own string
-	if slices.Contains(s.cfg.Audience, r.Resource) {
-		own, r.Resource = r.Resource, ""
-	}
-	grant, err := s.keys.LogIn(ctx, c, r)
-	if err == nil && own != "" {
-		grant.Resource = own
-	}
-	return grant, err
 }
 
 // audience is the aud of a token: the resource it was asked for, or the

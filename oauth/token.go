@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,6 +54,21 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeToken(w, &room, token, grant)
+}
+
+// grant decides on the token of a login, for the resource that the login names
+// (RFC 8707, section 2). One of the server's own audiences may be named too,
+// and then is the token's only one.
+func (s *Server) grant(ctx context.Context, c apikey.Credentials, r apikey.Request) (*apikey.Grant, error) {
+	var own string
+	if slices.Contains(s.cfg.Audience, r.Resource) {
+		own, r.Resource = r.Resource, ""
+	}
+	grant, err := s.keys.LogIn(ctx, c, r)
+	if err == nil && own != "" {
+		grant.Resource = own
+	}
+	return grant, err
 }
 
 // generate lets go-oauth2's manager build the grant through the adapters of

@@ -20,7 +20,7 @@ type Credentials struct {
 }
 
 // Login is a key that has proved one of its secrets. It is made by
-// Authenticate and used by Issue and Introspect.
+// Authenticate and used by Issue.
 type Login struct {
 	id      string // as it was presented
 	address netip.Addr
@@ -135,6 +135,35 @@ func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 	return nil
 }
 
+// lookupInto has a place for the record, which is large: copies on its way up
+// make a login's stack grow. An error leaves the place empty.
+func lookupInto(ctx context.Context, from interface {
+	Lookup(context.Context, string) (store.Found, error)
+}, id string, into *store.Found) error {
+	if !validID(id) {
+		return store.ErrNotFound
+	}
+	var err error
+	if *into, err = from.Lookup(ctx, id); err == nil && into.Key.ID != id {
+		err = store.ErrNotFound // a database may take "A" for "a"
+	}
+	if err != nil {
+		*into = store.Found{}
+	}
+	return err
+}
+
+// validID reports whether a key may have this id: 1 to 255 printable ASCII
+// characters without space.
+func validID(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
+}
+
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
 func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool, err error) {
@@ -231,6 +260,11 @@ func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time)
 		standing = standingAt(f, now)
 	}
 	return standing, err
+}
+
+// standingAt decides by what is stored, and Config.Defaults in f.Instance.
+func standingAt(f *store.Found, now time.Time) policy.Standing {
+	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
 // askHost asks Config.Workspaces, if there is one. A workspace that the host does

@@ -42,17 +42,7 @@ type Grant struct {
 // LogIn is Authenticate and then Issue. A scope that is malformed is a
 // *scope.SyntaxError, which only a caller that proved a secret gets.
 func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
-	l, err := s.login(ctx, c, true)
-	var requested scope.Set
-	if err == nil {
-		if requested, err = scope.Parse(r.Scope); err != nil {
-			err = fmt.Errorf("apikey: scope: %w", err)
-		}
-	}
-	var grant *Grant
-	if err == nil {
-		grant, err = s.decide(ctx, l, requested, r.Resource)
-	}
+	l, grant, err := s.logIn(ctx, c, r)
 	if err == nil {
 		s.issued(l)
 		return grant, nil
@@ -62,6 +52,19 @@ func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, 
 		lacked.Missing = scope.Set{} // an imported secret has any form
 	}
 	return nil, s.refuse(ctx, l, err)
+}
+
+func (s *Service) logIn(ctx context.Context, c Credentials, r Request) (*Login, *Grant, error) {
+	l, err := s.login(ctx, c, true)
+	if err != nil {
+		return l, nil, err
+	}
+	requested, err := scope.Parse(r.Scope)
+	if err != nil {
+		return l, nil, fmt.Errorf("apikey: scope: %w", err)
+	}
+	grant, err := s.decide(ctx, l, requested, r.Resource)
+	return l, grant, err
 }
 
 // Issue decides on a token for a login: which permissions, how long. An empty

@@ -93,11 +93,6 @@ func foundOf(page *store.KeyPage, i int) *store.Found {
 	return &store.Found{Key: page.Keys[i], Workspace: page.Workspaces[page.Keys[i].Workspace], Instance: page.Instance}
 }
 
-// standingAt decides by what is stored, and Config.Defaults in f.Instance.
-func standingAt(f *store.Found, now time.Time) policy.Standing {
-	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
-}
-
 // Expiring yields the keys, disabled ones too, whose own expiry comes within the
 // given time from now, of one workspace or, with an empty one, of all. An
 // error is yielded once, last, with a zero key.
@@ -201,33 +196,4 @@ func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found
 func (s *Service) lookup(ctx context.Context, id string) (found store.Found, err error) {
 	err = lookupInto(ctx, s.store.Keys, id, &found)
 	return found, err
-}
-
-// lookupInto has a place for the record, which is large: copies on its way up
-// make a login's stack grow. An error leaves the place empty.
-func lookupInto(ctx context.Context, from interface {
-	Lookup(context.Context, string) (store.Found, error)
-}, id string, into *store.Found) error {
-	if !validID(id) {
-		return store.ErrNotFound
-	}
-	var err error
-	if *into, err = from.Lookup(ctx, id); err == nil && into.Key.ID != id {
-		err = store.ErrNotFound // a database may take "A" for "a"
-	}
-	if err != nil {
-		*into = store.Found{}
-	}
-	return err
-}
-
-// validID reports whether a key may have this id: 1 to 255 printable ASCII
-// characters without space.
-func validID(id string) bool {
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return false
-		}
-	}
-	return id != "" && len(id) <= maxID
 }

@@ -43,7 +43,8 @@ func TestPlansOfWhatAnActorMade(t *testing.T) {
 				maker_kind, maker_id, depth, created, updated, last_used, version, epoch)
 				SELECT `+bytes("n")+`, `+bytes("n % 100")+`, `+bytes("n")+`, '', '', '', '[]', '[]', 0, '', 0, 'owner', `+bytes("n * (n % 2)")+`, 0, n, n, 0, 1, 1 FROM `+series[e.dialect])
 			run(t, db, "INSERT INTO latchkey_makers (maker, made, key_id) SELECT maker_id, created, id FROM latchkey_keys")
-			run(t, db, map[sqlstore.Dialect]string{sqlstore.MySQL: "ANALYZE TABLE latchkey_keys, latchkey_makers", sqlstore.SQLite: "ANALYZE"}[e.dialect])
+			run(t, db, "INSERT INTO latchkey_workspaces (id, held) SELECT "+bytes("n")+", 500 FROM "+series[e.dialect])
+			run(t, db, map[sqlstore.Dialect]string{sqlstore.MySQL: "ANALYZE TABLE latchkey_keys, latchkey_makers, latchkey_workspaces", sqlstore.SQLite: "ANALYZE"}[e.dialect])
 			for _, q := range []store.KeyQuery{
 				{MadeBy: "p7"}, {MadeBy: "p0"}, {MadeBy: "p0", Descending: true}, {MadeBy: "p0", After: &store.KeyCursor{ID: "p4"}}, {MadeBy: "p7", Sort: store.ByName},
 			} {
@@ -61,6 +62,21 @@ func TestPlansOfWhatAnActorMade(t *testing.T) {
 					require.NotContains(t, strings.ToLower(plan), "temp", plan)
 					require.NotContains(t, plan, "filesort", plan)
 				}
+			}
+			// A page is in the order of an index, whatever is joined to it.
+			for _, q := range []store.KeyQuery{
+				{}, {Descending: true}, {Sort: store.ByName}, {Workspace: "p7"}, {Workspace: "p7", Sort: store.ByName, Descending: true},
+			} {
+				p.noted()
+				page, err := s.Keys.List(ctx, q)
+				require.NoError(t, err)
+				require.NotEmpty(t, page.Keys)
+				list, found := find(p.noted(), func(text string) bool { return strings.Contains(text, "latchkey_keys k") })
+				require.True(t, found)
+				plan := planOf(t, db, e, list)
+				require.NotContains(t, plan, "SCAN w", plan)
+				require.NotContains(t, strings.ToLower(plan), "temp", plan)
+				require.NotContains(t, plan, "filesort", plan)
 			}
 		})
 	}
