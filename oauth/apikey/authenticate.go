@@ -178,7 +178,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, c Credentia
 func (s *Service) rehash(ctx context.Context, keyID string, old store.Secret, b binding) {
 	fresh := old
 	fresh.Digest = s.hasher.digest(b)
-	err := s.record(ctx, fresh)
+	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
 		err = s.store.Upkeep.Rehash(ctx, keyID, old.ID, old.Digest, fresh.Digest)
 	}
