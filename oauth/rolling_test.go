@@ -288,7 +288,7 @@ func TestWithdrawnSigners(t *testing.T) {
 			_, err = withdrawn(2, 1)
 			require.ErrorContains(t, err, "Config.Withdrawn names "+title+", which Config.S")
 			_, err = r.start(2)
-			require.ErrorContains(t, err, `name "`+title+`" in Config.Withdrawn`)
+			require.ErrorContains(t, err, `name "`+title+`" in apikey.Config.Withdrawn`)
 			srv, err := withdrawn(2)
 			require.NoError(t, err)
 			_, err = srv.Verifier().Verify(t.Context(), token)

@@ -76,7 +76,7 @@ func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) e
 			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %.16s: it is another key under the same name",
 				field, title, own.Fingerprint, u.Fingerprint))
 		case !listed && !slices.Contains(withdrawn, title):
-			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in Config.Withdrawn if it must not be used any more",
+			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in apikey.Config.Withdrawn if it must not be used any more",
 				field, title, details(u), title))
 		}
 	}
@@ -99,7 +99,7 @@ func (l List) CheckWithdrawn(withdrawn []string) error {
 	var problems []error
 	for _, e := range l {
 		if _, field := words(e.List); slices.Contains(withdrawn, Title(e)) {
-			problems = append(problems, fmt.Errorf("Config.Withdrawn names %s, which %s lists", Title(e), field))
+			problems = append(problems, fmt.Errorf("apikey.Config.Withdrawn names %s, which %s lists", Title(e), field))
 		}
 	}
 	return errors.Join(problems...)
@@ -113,7 +113,7 @@ func CheckTitles(withdrawn []string) error {
 			return strings.HasPrefix(title, Title(store.ListEntry{List: list}))
 		})
 		if !known {
-			problems = append(problems, fmt.Errorf("Config.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
+			problems = append(problems, fmt.Errorf("apikey.Config.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
 		}
 	}
 	return errors.Join(problems...)
