@@ -116,11 +116,11 @@ func (r *rolling) traffic() {
 		}
 		require.NoError(r.t, srv.Step())
 		r.keys = append(r.keys, r.create(srv))
-		r.keys = r.keys[max(0, len(r.keys)-8):]
+		r.keys = r.keys[max(0, len(r.keys)-4):]
 		for _, k := range r.keys {
 			r.tokens = append(r.tokens, r.login(srv, k))
 		}
-		r.tokens = r.tokens[max(0, len(r.tokens)-24):]
+		r.tokens = r.tokens[max(0, len(r.tokens)-12):]
 	}
 	for _, srv := range r.replicas {
 		for _, token := range r.tokens {
@@ -288,7 +288,7 @@ func TestWithdrawnSigners(t *testing.T) {
 			_, err = withdrawn(2, 1)
 			require.ErrorContains(t, err, "Config.Withdrawn names "+title+", which Config.S")
 			_, err = r.start(2)
-			require.ErrorContains(t, err, `name "`+title+`" in Config.Withdrawn`)
+			require.ErrorContains(t, err, `name "`+title+`" in apikey.Config.Withdrawn`)
 			srv, err := withdrawn(2)
 			require.NoError(t, err)
 			_, err = srv.Verifier().Verify(t.Context(), token)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -31,6 +32,7 @@ func (s *Server) startSigners() error {
 	if err != nil {
 		return fmt.Errorf("read which signers are in use: %w", err)
 	}
+	used = slices.DeleteFunc(used, func(e store.ListEntry) bool { return e.List != store.Signers })
 	now, err := s.storeClock(ctx)
 	if err != nil {
 		return err
@@ -45,17 +47,17 @@ func (s *Server) startSigners() error {
 // was done within recordEvery.
 func (s *Server) recordSigner(ctx context.Context) error {
 	began, last := s.cfg.Now().UnixMicro(), s.recorded.Load()
-	if len(s.signers.Entries) == 0 || last <= began && began < last+recordEvery.Microseconds() {
+	if len(s.signers) == 0 || last <= began && began < last+recordEvery.Microseconds() {
 		return nil
 	}
 	now, err := s.storeClock(ctx)
 	if err != nil {
 		return err
 	}
-	e := s.signers.Entries[0]
+	e := s.signers[0]
 	e.Until = now.Add(signersInUse)
 	if err := s.store.Lists.Record(ctx, e); err != nil {
-		return fmt.Errorf("record that %s is in use: %w", hostlist.Signer.Title(e.Name), err)
+		return fmt.Errorf("record that %s is in use: %w", hostlist.Title(e), err)
 	}
 	s.recorded.Store(began)
 	return nil

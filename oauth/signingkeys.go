@@ -126,11 +126,11 @@ func (s *Server) RevokeSigningKeys(ctx context.Context) error {
 // those that the server makes and keeps in the store, sealed, or else in its own
 // memory. It reads nothing yet and does not use keys, which is nil if New fails.
 func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, hostlist.List, error) {
-	given := hostlist.List{Name: store.Signers, Field: "Config.Signers"}
+	var given hostlist.List
 	signers, sealKeys, err := signingKeys(st, cfg)
 	for _, s := range signers {
 		entry, bad := entryOf(s.Public())
-		given.Entries, err = append(given.Entries, entry), errors.Join(err, bad)
+		given, err = append(given, entry), errors.Join(err, bad)
 	}
 	if err = errors.Join(err, given.CheckWithdrawn(cfg.APIKeys.Withdrawn)); err != nil {
 		return nil, given, err
@@ -175,13 +175,12 @@ func signingKeys(st store.Store, cfg Config) ([]*jose.Signer, []signing.SealKey,
 			problems = append(problems, fmt.Errorf("Config.SealKeys[%d].%w", i, err))
 			continue
 		}
-		if title := hostlist.SealKey.Title(strconv.Itoa(key.Version)); slices.Contains(cfg.APIKeys.Withdrawn, title) {
-			problems = append(problems, fmt.Errorf("Config.Withdrawn names %s, which Config.SealKeys lists", title))
-		}
+		entry := store.ListEntry{List: hostlist.SealKeys, Name: strconv.Itoa(key.Version)}
+		problems = append(problems, hostlist.List{entry}.CheckWithdrawn(cfg.APIKeys.Withdrawn))
 		sealKeys = append(sealKeys, signing.SealKey{Version: key.Version, Key: [32]byte(key.Key)})
 	}
-	if len(problems) > 0 {
-		return nil, nil, errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return nil, nil, err
 	}
 	return signers, sealKeys, nil
 }

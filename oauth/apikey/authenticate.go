@@ -237,7 +237,7 @@ func unjudged(l *Login, err error) error {
 func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
 	fresh := l.secret
 	fresh.Digest = s.hasher.digest(l.binding(&l.secret, plain))
-	err := s.record(ctx, fresh)
+	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
 		err = s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, fresh.Digest)
 	}

@@ -100,7 +100,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
 			k.Secrets = append(kept, s.keep(k, secret, p.actor.ref, now))
-			return s.record(ctx, k.Secrets[len(kept)])
+			return s.record(ctx, entriesOf(k.Secrets[len(kept)])...)
 		},
 	})
 	if err != nil {

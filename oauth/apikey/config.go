@@ -21,7 +21,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -248,7 +247,6 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		cfg:     cfg,
 		policy:  policy.All(cfg.Policy, policy.Settings()),
 		hasher:  hash,
-		inUse:   inUse{lists: []hostlist.List{hash.list(), prefixList(cfg.SecretPrefixes)}},
 		budget:  newBudget(cfg.Budgets),
 		guesses: newBudget(cfg.Budgets),
 		slow:    newSlowGate(),

@@ -172,7 +172,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 		return store.Key{}, err
 	}
 	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, key.Secrets...); err != nil {
+	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
 		return store.Key{}, err
 	}
 	if err := c.show(ctx, &key); err != nil {

@@ -127,15 +127,6 @@ func (h *hasher) checkPepper(p Pepper) error {
 	return nil
 }
 
-// list is what the store is told of the peppers.
-func (h *hasher) list() hostlist.List {
-	l := hostlist.List{Name: store.Peppers, Field: "Config.Peppers"}
-	for _, s := range h.sealers {
-		l.Entries = append(l.Entries, store.ListEntry{List: l.Name, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
-	}
-	return l
-}
-
 // digest returns the digest to store, under the current pepper.
 func (h *hasher) digest(b binding) string {
 	sum := h.current.sum(b)
@@ -195,7 +186,7 @@ func (h *hasher) check(stored string) error {
 	}
 	s := h.find(version)
 	switch {
-	case s == nil && slices.Contains(h.withdrawn, hostlist.Pepper.Title(strconv.Itoa(version))):
+	case s == nil && slices.Contains(h.withdrawn, hostlist.Title(store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})):
 		return errWithdrawn
 	case s == nil:
 		return fmt.Errorf("pepper version %d: %w", version, errPepper)

@@ -153,3 +153,43 @@ func ExampleService_DisableAllBy() {
 	// 2 <nil>
 	// 1 <nil>
 }
+
+// A host that had no pepper adopts one: listed last in one deploy, first in the next.
+// NoPepper stays in the list until every digest was rewritten.
+func ExampleNoPepper() {
+	ctx, st, quiet := context.Background(), memstore.New(), slog.New(slog.DiscardHandler)
+	start := func(peppers ...apikey.Pepper) (*apikey.Service, error) {
+		return apikey.New(st, apikey.Config{Permissions: scope.MustCatalog(), Options: apikey.Options{Peppers: peppers}, Logger: quiet})
+	}
+	pepper := apikey.Pepper{Version: 1, Key: []byte("32 bytes from your secret store.")}
+	keys, err := start(apikey.NoPepper(), pepper)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, secret, err := keys.Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{Workspace: "team-a", Name: "ci"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = start(pepper)
+	fmt.Println("too early:", err != nil)
+
+	if keys, err = start(pepper, apikey.NoPepper()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := keys.Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := keys.Prune(ctx); err != nil { // oauth.Server.Run does so every hour
+		fmt.Println(err)
+		return
+	}
+	_, err = start(pepper)
+	fmt.Println("when no digest names it:", err)
+	// Output:
+	// too early: true
+	// when no digest names it: <nil>
+}

@@ -17,44 +17,47 @@ import (
 // listsTimeout bounds how long New waits for the store.
 const listsTimeout = 10 * time.Second
 
-// inUse are the lists whose entries secrets name, and what this process knows to
-// be recorded of them in the store.
+// inUse is what secrets name of the host's lists of peppers and prefixes, and what
+// this process knows to be recorded of it in the store. An entry is the key of a map
+// by its list and name.
 type inUse struct {
-	lists []hostlist.List
+	listed hostlist.List // both lists
+	first  [2]store.ListEntry
 
 	mu       sync.Mutex
-	recorded map[entry]bool
+	recorded map[store.ListEntry]bool
 
 	counting sync.Mutex
 	// count is of the keys up to after: a count that was cut off.
-	count map[entry]int
+	count map[store.ListEntry]int
 	after *store.KeyCursor
 }
 
-// entry is one of a host's list, such as a pepper by its version.
-type entry struct {
-	list store.ListName
-	name string
+func named(e store.ListEntry) store.ListEntry {
+	return store.ListEntry{List: e.List, Name: e.Name}
 }
 
-func (e entry) String() string { return hostlist.KindOf(e.list).Title(e.name) }
+// older reports whether e is not the first of its list.
+func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[:], named(e)) }
 
-// entriesOf returns what a stored secret names. A slow digest names no pepper, and
-// an imported secret no prefix.
-func entriesOf(secret *store.Secret) []entry {
-	var all []entry
-	if version, _, ok := splitDigest(secret.Digest); ok {
-		all = append(all, entry{store.Peppers, strconv.Itoa(version)})
-	}
-	if secret.Prefix != "" {
-		all = append(all, entry{store.SecretPrefixes, secret.Prefix})
+// entriesOf returns what stored secrets name. A slow digest names no pepper, and an
+// imported secret no prefix.
+func entriesOf(secrets ...store.Secret) []store.ListEntry {
+	var all []store.ListEntry
+	for i := range secrets {
+		if version, _, ok := splitDigest(secrets[i].Digest); ok {
+			all = append(all, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})
+		}
+		if secrets[i].Prefix != "" {
+			all = append(all, store.ListEntry{List: store.SecretPrefixes, Name: secrets[i].Prefix})
+		}
 	}
 	return all
 }
 
 // completeLists checks the lists and Config.Withdrawn.
 func completeLists(cfg Config) (Config, *hasher, []error) {
-	problems := []error{hostlist.CheckWithdrawn(cfg.Withdrawn)}
+	problems := []error{hostlist.CheckTitles(cfg.Withdrawn)}
 	cfg.Withdrawn = slices.Clone(cfg.Withdrawn)
 	cfg.SecretPrefixes = slices.Clone(cfg.SecretPrefixes)
 	if len(cfg.SecretPrefixes) == 0 {
@@ -76,16 +79,17 @@ func completeLists(cfg Config) (Config, *hasher, []error) {
 	if err != nil {
 		return cfg, nil, append(problems, err)
 	}
-	for _, l := range []hostlist.List{hash.list(), prefixList(cfg.SecretPrefixes)} {
-		problems = append(problems, l.CheckWithdrawn(cfg.Withdrawn))
-	}
-	return cfg, hash, problems
+	return cfg, hash, append(problems, listed(cfg, hash).CheckWithdrawn(cfg.Withdrawn))
 }
 
-func prefixList(prefixes []string) hostlist.List {
-	l := hostlist.List{Name: store.SecretPrefixes, Field: "Config.SecretPrefixes"}
-	for _, prefix := range prefixes {
-		l.Entries = append(l.Entries, store.ListEntry{List: l.Name, Name: prefix})
+// listed returns the entries of both lists.
+func listed(cfg Config, hash *hasher) hostlist.List {
+	var l hostlist.List
+	for _, s := range hash.sealers {
+		l = append(l, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
+	}
+	for _, prefix := range cfg.SecretPrefixes {
+		l = append(l, store.ListEntry{List: store.SecretPrefixes, Name: prefix})
 	}
 	return l
 }
@@ -104,54 +108,43 @@ func (s *Service) prefixOf(secret string) (string, bool) {
 func (s *Service) startLists() error {
 	ctx, cancel := context.WithTimeout(context.Background(), listsTimeout)
 	defer cancel()
-	used, err := s.store.Lists.Entries(ctx)
-	if err != nil {
-		return fmt.Errorf("read what is in use of the host's lists: %w", err)
-	}
-	if err := s.checkLists(used); err != nil {
+	s.inUse.listed = listed(s.cfg, s.hasher)
+	s.inUse.first = [2]store.ListEntry{named(s.inUse.listed[0]), {List: store.SecretPrefixes, Name: s.cfg.SecretPrefixes[0]}}
+	used, lacking, err := s.readLists(ctx)
+	if err = errors.Join(err, lacking); err != nil {
 		return err
 	}
-	for _, u := range used {
-		if e := (entry{u.List, u.Name}); s.inUse.older(e) {
-			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", e.String(), "withdrawn", slices.Contains(s.cfg.Withdrawn, e.String()))
+	for _, e := range used {
+		if s.inUse.older(e) {
+			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "withdrawn", slices.Contains(s.cfg.Withdrawn, hostlist.Title(e)))
 		}
 	}
 	return nil
 }
 
-// checkLists takes over what the store recorded, and returns an error if a list
-// lacks some of it.
-func (s *Service) checkLists(used []store.ListEntry) error {
-	recorded := map[entry]bool{}
-	for _, u := range used {
-		recorded[entry{u.List, u.Name}] = true
+// readLists reads what is in use. The error lacking says what of it a list lacks.
+func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lacking, err error) {
+	if used, err = s.store.Lists.Entries(ctx); err != nil {
+		return nil, nil, fmt.Errorf("apikey: read what is in use of the host's lists: %w", err)
 	}
+	used = slices.DeleteFunc(used, func(e store.ListEntry) bool { return e.List != store.Peppers && e.List != store.SecretPrefixes })
 	s.inUse.mu.Lock()
-	s.inUse.recorded = recorded
-	s.inUse.mu.Unlock()
-	var problems []error
-	for _, l := range s.inUse.lists {
-		problems = append(problems, l.Check(used, s.now(), s.cfg.Withdrawn))
+	defer s.inUse.mu.Unlock()
+	s.inUse.recorded = map[store.ListEntry]bool{}
+	for _, e := range used {
+		s.inUse.recorded[named(e)] = true
 	}
-	return errors.Join(problems...)
+	return used, s.inUse.listed.Check(used, s.now(), s.cfg.Withdrawn), nil
 }
 
-// record tells the store what secrets name that are about to be written, so that
-// no process starts without it.
-func (s *Service) record(ctx context.Context, secrets ...store.Secret) error {
-	var names []entry
-	for i := range secrets {
-		names = append(names, entriesOf(&secrets[i])...)
-	}
-	return s.recordEntries(ctx, names...)
-}
-
-func (s *Service) recordEntries(ctx context.Context, names ...entry) error {
+// record tells the store what secrets name that are about to be written, so that no
+// process starts without it.
+func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error {
 	var fresh []store.ListEntry
 	s.inUse.mu.Lock()
-	for _, e := range names {
-		if listed, ok := s.inUse.find(e); ok && !s.inUse.recorded[e] {
-			fresh = append(fresh, listed)
+	for _, e := range entries {
+		if own, ok := s.inUse.listed.Find(e); ok && !s.inUse.recorded[named(e)] {
+			fresh = append(fresh, own)
 		}
 	}
 	s.inUse.mu.Unlock()
@@ -168,25 +161,7 @@ func (s *Service) recordEntries(ctx context.Context, names ...entry) error {
 	s.inUse.mu.Lock()
 	defer s.inUse.mu.Unlock()
 	for _, e := range fresh {
-		s.inUse.recorded[entry{e.List, e.Name}] = true
+		s.inUse.recorded[named(e)] = true
 	}
 	return nil
 }
-
-// list returns the list that the entry is of, or nil.
-func (u *inUse) list(e entry) *hostlist.List {
-	for i := range u.lists {
-		if u.lists[i].Name == e.list {
-			return &u.lists[i]
-		}
-	}
-	return nil
-}
-
-// older reports whether e is of one of the lists, and not the first there.
-func (u *inUse) older(e entry) bool {
-	l := u.list(e)
-	return l != nil && l.Entries[0].Name != e.name
-}
-
-func (u *inUse) find(e entry) (store.ListEntry, bool) { return u.list(e).Find(e.name) }

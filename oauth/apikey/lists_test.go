@@ -68,7 +68,7 @@ func TestStartWithoutWhatIsInUse(t *testing.T) {
 		{"more of each", lists{peppers(pepper3, pepper5, apikey.NoPepper()), []string{"new_", "third_"}, nil}, nil},
 		{"B31 without those that were never used", lists{peppers(pepper3), []string{"new_"}, nil}, nil},
 		{"B31 without the pepper", lists{peppers(pepper1), []string{"new_"}, nil}, []string{
-			"Config.Peppers lacks pepper 3, which is in use and has the fingerprint ", `name "pepper 3" in Config.Withdrawn`,
+			"Config.Peppers lacks pepper 3, which is in use and has the fingerprint ", `name "pepper 3" in apikey.Config.Withdrawn`,
 		}},
 		{"B31 without any pepper", lists{nil, []string{"new_"}, nil}, []string{"Config.Peppers lacks pepper 3"}},
 		{"B31 another key under the version", lists{peppers(other), []string{"new_"}, nil}, []string{

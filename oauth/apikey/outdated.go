@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -52,9 +52,9 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 	for i := range keys.Keys {
 		key := &keys.Keys[i]
 		var names []string
-		for e := range named(key, now) {
-			if s.inUse.older(e) && !slices.Contains(names, e.String()) {
-				names = append(names, e.String())
+		for _, e := range namedBy(key, now) {
+			if title := hostlist.Title(e); s.inUse.older(e) && !slices.Contains(names, title) {
+				names = append(names, title)
 			}
 		}
 		if len(names) > 0 {
@@ -65,20 +65,9 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 	return page, nil
 }
 
-// named yields what the secrets of a key name that have not ended.
-func named(key *store.Key, now time.Time) iter.Seq[entry] {
-	return func(yield func(entry) bool) {
-		for i := range key.Secrets {
-			if ended(key.Secrets[i].NotAfter, now) {
-				continue
-			}
-			for _, e := range entriesOf(&key.Secrets[i]) {
-				if !yield(e) {
-					return
-				}
-			}
-		}
-	}
+// namedBy returns what the secrets of a key name that have not ended.
+func namedBy(key *store.Key, now time.Time) []store.ListEntry {
+	return entriesOf(slices.DeleteFunc(slices.Clone(key.Secrets), func(s store.Secret) bool { return ended(s.NotAfter, now) })...)
 }
 
 // countLists counts the secrets that name each entry, if there are entries besides
@@ -90,63 +79,56 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	defer u.counting.Unlock()
-	used, err := s.store.Lists.Entries(ctx)
-	if err != nil {
-		return fmt.Errorf("apikey: read what is in use of the host's lists: %w", err)
-	}
-	lacking := s.checkLists(used)
-	for _, l := range u.lists {
-		used = append(used, l.Entries...)
-	}
-	if !slices.ContainsFunc(used, func(e store.ListEntry) bool { return u.older(entry{e.List, e.Name}) }) {
-		return lacking
+	used, lacking, err := s.readLists(ctx)
+	if used = append(used, u.listed...); err != nil || !slices.ContainsFunc(used, u.older) {
+		return errors.Join(lacking, err)
 	}
 	if u.after == nil {
-		u.count = map[entry]int{}
+		u.count = map[store.ListEntry]int{}
 	}
 	for more := true; more; more = u.after != nil {
 		page, err := s.store.Keys.List(ctx, store.KeyQuery{After: u.after, Limit: store.MaxPage})
-		if err != nil && ctx.Err() != nil && u.after != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && u.after != nil:
 			return lacking
-		}
-		if err != nil {
+		case err != nil:
 			return errors.Join(lacking, fmt.Errorf("apikey: count what is in use of the host's lists: %w", err))
 		}
 		for i := range page.Keys {
-			for e := range named(&page.Keys[i], now) {
+			for _, e := range namedBy(&page.Keys[i], now) {
 				u.count[e]++
 			}
 		}
 		u.after = page.Next
 	}
 	for _, e := range used {
-		u.count[entry{e.List, e.Name}] += 0 // those that no secret names
+		u.count[named(e)] += 0 // those that no secret names
 	}
 	problems := []error{lacking}
-	for e, n := range u.count {
+	for e, secrets := range u.count {
 		if u.older(e) {
-			problems = append(problems, s.settle(ctx, e, n))
+			problems = append(problems, s.settle(ctx, e, secrets))
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // settle tells how many secrets name an entry that is not the first of its list.
-func (s *Service) settle(ctx context.Context, e entry, secrets int) error {
+func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) error {
 	if secrets > 0 {
-		s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", e.String(), "secrets", secrets)
-		return s.recordEntries(ctx, e) // another process may have found none before
+		s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "secrets", secrets)
+		return s.record(ctx, e) // another process may have found none before
 	}
 	s.inUse.mu.Lock()
 	delete(s.inUse.recorded, e)
 	s.inUse.mu.Unlock()
-	err := s.store.Lists.Forget(ctx, e.list, e.name)
+	err := s.store.Lists.Forget(ctx, e.List, e.Name)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // none ever did, or another process was faster
 		return nil
 	case err != nil:
-		return fmt.Errorf("apikey: forget %s: %w", e, err)
+		return fmt.Errorf("apikey: forget %s: %w", hostlist.Title(e), err)
 	}
-	s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", e.String())
+	s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", hostlist.Title(e))
 	return nil
 }

@@ -111,7 +111,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 		return err
 	}
 	change.If = p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, key.Secrets...); err != nil {
+	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
 		return err
 	}
 	return asMoved(s.store.Keys.Create(ctx, key, store.NoLimit, change))

@@ -19,7 +19,7 @@ func Example() {
 	cfg := apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
 		Logger:      slog.New(slog.DiscardHandler),
-		// In both services the same Peppers, and the same Imported.
+		// In both services the same Peppers, SecretPrefixes and Imported.
 	}
 	here, err := apikey.New(memstore.New(), cfg)
 	if err != nil {

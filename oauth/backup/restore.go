@@ -46,9 +46,9 @@ type Problem struct {
 
 // Restore adds the keys that Export wrote, with their ids and secrets, to the
 // store of another service, which may be of another kind and hold keys already.
-// The keys log in with their old secrets if the service has the same Peppers
-// and the same Config.Imported, and a line whose digests it could not verify
-// is refused. A key comes back as it was, disabled and expired ones too; no
+// The keys log in with their old secrets if the service lists the same Peppers
+// and SecretPrefixes and has the same Config.Imported, and a line whose digests or
+// prefixes it does not know is refused. A key comes back as it was, disabled and expired ones too; no
 // policy is asked, no limit holds and no permission is looked up in the
 // catalog, as all of that was done when the key was made, and logins look
 // again. A workspace that was suspended is suspended before its first key

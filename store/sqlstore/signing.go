@@ -33,9 +33,6 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	var ring store.Ring
 	var content []byte
 	err := s.d.read(ctx, func(r runner) error { return r.row(ctx, s.d.text.ring).Scan(&ring.Version, &content) })
-	if errors.Is(err, sql.ErrNoRows) { // never saved, or an operator removed it
-		return store.Ring{}, nil
-	}
 	if err != nil {
 		return store.Ring{}, fail(ctx, "read signing keys", err)
 	}

@@ -165,7 +165,8 @@ func (s *statements) rest(dialect Dialect, fix func(string) string) {
 	s.epochs = fix(`SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
 		FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`)
 
-	s.ring = fix(`SELECT version, content FROM {p}ring WHERE id = 1`)
+	// Another row is there always, so that the answer always has one, which is checked.
+	s.ring = fix(`SELECT COALESCE(r.version, 0), COALESCE(r.content, '[]') FROM {p}instance i LEFT JOIN {p}ring r ON r.id = 1 WHERE i.id = 1`)
 	s.addRing = fix(insert + ` INTO {p}ring (id, version, content) VALUES (1, 0, ?)` + ignore)
 	s.lockRing = fix(`SELECT version FROM {p}ring WHERE id = 1{lock}`)
 	s.setRing = fix(`UPDATE {p}ring SET version = ?, content = ? WHERE id = 1`)

@@ -17,30 +17,31 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Kind is what an entry of a list is called.
-type Kind string
+// SealKeys is the list of seal keys. The store records none: each sealed signing key
+// names its own.
+const SealKeys store.ListName = "seal_keys"
 
-// The kinds.
-const (
-	Pepper  Kind = "pepper"
-	Prefix  Kind = "secret prefix"
-	SealKey Kind = "seal key"
-	Signer  Kind = "signer"
-)
+// List is one list of the host's, the entry for what is new first.
+type List []store.ListEntry
 
-// KindOf returns the kind of the entries of a list that the store knows.
-func KindOf(list store.ListName) Kind {
+// words returns what an entry is called, and the field that lists it.
+func words(list store.ListName) (kind, field string) {
 	switch list {
 	case store.Peppers:
-		return Pepper
+		return "pepper", "Config.Peppers"
 	case store.SecretPrefixes:
-		return Prefix
+		return "secret prefix", "Config.SecretPrefixes"
+	case store.Signers:
+		return "signer", "Config.Signers"
 	}
-	return Signer
+	return "seal key", "Config.SealKeys"
 }
 
 // Title names an entry as messages and Config.Withdrawn do: "pepper 3".
-func (k Kind) Title(name string) string { return string(k) + " " + name }
+func Title(e store.ListEntry) string {
+	kind, _ := words(e.List)
+	return kind + " " + e.Name
+}
 
 // Fingerprint distinguishes keys of one name. It reveals nothing of a key that
 // cannot be guessed.
@@ -50,39 +51,33 @@ func Fingerprint(key []byte) string {
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// List is one list of the host's, the entry for what is new first.
-type List struct {
-	Name    store.ListName
-	Field   string // such as "Config.Peppers"
-	Entries []store.ListEntry
-}
-
-// Find returns the entry with the name.
-func (l *List) Find(name string) (e store.ListEntry, ok bool) {
-	i := slices.IndexFunc(l.Entries, func(e store.ListEntry) bool { return e.Name == name })
+// Find returns the entry with that name.
+func (l List) Find(e store.ListEntry) (store.ListEntry, bool) {
+	i := slices.IndexFunc(l, func(own store.ListEntry) bool { return own.List == e.List && own.Name == e.Name })
 	if i < 0 {
 		return e, false
 	}
-	return l.Entries[i], true
+	return l[i], true
 }
 
-// Check returns an error for each entry in use that the list lacks, or that is
-// another key there.
-func (l *List) Check(used []store.ListEntry, now time.Time, withdrawn []string) error {
+// Check returns an error for each entry in use at that time that the list lacks and
+// that is not withdrawn, or that is another key there.
+func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) error {
 	var problems []error
 	for _, u := range used {
-		if u.List != l.Name || !u.Until.IsZero() && !now.Before(u.Until) {
+		if !u.Until.IsZero() && !now.Before(u.Until) {
 			continue
 		}
-		title := KindOf(l.Name).Title(u.Name)
-		own, listed := l.Find(u.Name)
+		_, field := words(u.List)
+		title := Title(u)
+		own, listed := l.Find(u)
 		switch {
 		case listed && own.Fingerprint != u.Fingerprint:
-			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %s: it is another key under the same name",
-				l.Field, title, own.Fingerprint, u.Fingerprint))
+			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %.16s: it is another key under the same name",
+				field, title, own.Fingerprint, u.Fingerprint))
 		case !listed && !slices.Contains(withdrawn, title):
-			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in Config.Withdrawn if it must not be used any more",
-				l.Field, title, details(u), title))
+			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in apikey.Config.Withdrawn if it must not be used any more",
+				field, title, details(u), title))
 		}
 	}
 	return errors.Join(problems...)
@@ -91,7 +86,7 @@ func (l *List) Check(used []store.ListEntry, now time.Time, withdrawn []string) 
 func details(e store.ListEntry) string {
 	var text string
 	if e.Fingerprint != "" {
-		text += " and has the fingerprint " + e.Fingerprint
+		text += fmt.Sprintf(" and has the fingerprint %.16s", e.Fingerprint)
 	}
 	if !e.Until.IsZero() {
 		text += " until " + e.Until.Format(time.RFC3339)
@@ -99,23 +94,26 @@ func details(e store.ListEntry) string {
 	return text
 }
 
-// CheckWithdrawn returns an error for each title that names no entry of any list.
-func CheckWithdrawn(withdrawn []string) error {
+// CheckWithdrawn returns an error for each entry of the list that is withdrawn.
+func (l List) CheckWithdrawn(withdrawn []string) error {
 	var problems []error
-	for i, title := range withdrawn {
-		if !slices.ContainsFunc([]Kind{Pepper, Prefix, SealKey, Signer}, func(k Kind) bool { return strings.HasPrefix(title, string(k)+" ") }) {
-			problems = append(problems, fmt.Errorf("Config.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
+	for _, e := range l {
+		if _, field := words(e.List); slices.Contains(withdrawn, Title(e)) {
+			problems = append(problems, fmt.Errorf("apikey.Config.Withdrawn names %s, which %s lists", Title(e), field))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// CheckWithdrawn returns an error for each entry of the list that is withdrawn.
-func (l *List) CheckWithdrawn(withdrawn []string) error {
+// CheckTitles returns an error for each title that is none of an entry.
+func CheckTitles(withdrawn []string) error {
 	var problems []error
-	for _, e := range l.Entries {
-		if title := KindOf(l.Name).Title(e.Name); slices.Contains(withdrawn, title) {
-			problems = append(problems, fmt.Errorf("Config.Withdrawn names %s, which %s lists", title, l.Field))
+	for i, title := range withdrawn {
+		known := slices.ContainsFunc([]store.ListName{store.Peppers, store.SecretPrefixes, store.Signers, SealKeys}, func(list store.ListName) bool {
+			return strings.HasPrefix(title, Title(store.ListEntry{List: list}))
+		})
+		if !known {
+			problems = append(problems, fmt.Errorf("apikey.Config.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
 		}
 	}
 	return errors.Join(problems...)

@@ -28,66 +28,57 @@ type SealKey struct {
 // sealer seals and opens private keys with AES-256-GCM. It never changes.
 type sealer struct {
 	issuer    string
-	first     int // version
-	keys      map[int]sealKey
+	first     int           // version
+	list      hostlist.List // of the seal keys
+	aeads     map[int]cipher.AEAD
 	withdrawn []string // by title
 }
 
-type sealKey struct {
-	aead        cipher.AEAD
-	fingerprint string
-}
-
 func newSealer(issuer string, keys []SealKey, withdrawn []string) (*sealer, error) {
-	s := &sealer{issuer: issuer, first: keys[0].Version, keys: make(map[int]sealKey, len(keys)), withdrawn: withdrawn}
+	s := &sealer{issuer: issuer, first: keys[0].Version, aeads: make(map[int]cipher.AEAD, len(keys)), withdrawn: withdrawn}
 	for _, k := range keys {
 		block, err := aes.NewCipher(k.Key[:])
-		var aead cipher.AEAD
 		if err == nil {
 			// A random nonce of 96 bits is safe for 2^32 uses; a ring makes one for
 			// each key and each change of the seal key.
-			aead, err = cipher.NewGCMWithRandomNonce(block)
+			s.aeads[k.Version], err = cipher.NewGCMWithRandomNonce(block)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("seal key %d: %w", k.Version, err)
 		}
-		s.keys[k.Version] = sealKey{aead, hostlist.Fingerprint(k.Key[:])}
+		s.list = append(s.list, entry(k.Version, hostlist.Fingerprint(k.Key[:])))
 	}
 	return s, nil
 }
 
+func entry(version int, fingerprint string) store.ListEntry {
+	return store.ListEntry{List: hostlist.SealKeys, Name: strconv.Itoa(version), Fingerprint: fingerprint}
+}
+
 // seal puts the private key, as PKCS #8, into the record.
 func (s *sealer) seal(record *store.SigningKey, private []byte) {
-	key := s.keys[s.first]
-	record.SealKey, record.SealFingerprint = s.first, key.fingerprint
-	record.Sealed = key.aead.Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
+	record.SealKey, record.SealFingerprint = s.first, s.list[0].Fingerprint
+	record.Sealed = s.aeads[s.first].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
 }
 
 // withdrew reports whether the seal key of the record was withdrawn: the signing
 // key is lost.
 func (s *sealer) withdrew(record store.SigningKey) bool {
-	return slices.Contains(s.withdrawn, title(record.SealKey))
+	return slices.Contains(s.withdrawn, hostlist.Title(entry(record.SealKey, "")))
 }
-
-func title(version int) string { return hostlist.SealKey.Title(strconv.Itoa(version)) }
 
 // open returns the private key of the record as PKCS #8.
 func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
-	key, listed := s.keys[record.SealKey]
-	seal := title(record.SealKey)
-	if !listed {
-		return nil, fmt.Errorf("Config.SealKeys lacks %s, which sealed the signing key %.64q and has the fingerprint %.16s: list it, or name %q in Config.Withdrawn if it must not be used any more",
-			seal, record.ID, record.SealFingerprint, seal)
+	used := entry(record.SealKey, record.SealFingerprint)
+	if err := s.list.Check([]store.ListEntry{used}, time.Time{}, nil); err != nil {
+		return nil, fmt.Errorf("%w (it sealed the signing key %.64q)", err, record.ID)
 	}
-	private, err := key.aead.Open(nil, nil, record.Sealed, s.bound(record))
-	switch {
-	case err == nil:
-		return private, nil
-	case record.SealFingerprint != key.fingerprint:
-		return nil, fmt.Errorf("Config.SealKeys: %s has the fingerprint %s, but the one that sealed the signing key %.64q has %.16s: it is another key under the same name",
-			seal, key.fingerprint, record.ID, record.SealFingerprint)
+	private, err := s.aeads[record.SealKey].Open(nil, nil, record.Sealed, s.bound(record))
+	if err != nil {
+		return nil, fmt.Errorf("Config.SealKeys: %s does not open the signing key %.64q: the record was changed, or made for another issuer than %q",
+			hostlist.Title(used), record.ID, s.issuer)
 	}
-	return nil, fmt.Errorf("Config.SealKeys: %s does not open the signing key %.64q: the record was changed, or made for another issuer than %q", seal, record.ID, s.issuer)
+	return private, nil
 }
 
 // again seals a key anew after a change of what its seal binds.

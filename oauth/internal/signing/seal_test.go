@@ -122,10 +122,12 @@ func TestSealAnew(t *testing.T) {
 	})
 	t.Run("a replica that lacks the new one keeps what it has", func(t *testing.T) {
 		f := f.at(t)
-		require.ErrorContains(t, f.step(old), `Config.SealKeys lacks seal key 2, which sealed the signing key "`+kids[0]+`"`)
+		err := f.step(old)
+		require.ErrorContains(t, err, "Config.SealKeys lacks seal key 2, which is in use and has the fingerprint "+after.Keys[0].SealFingerprint)
+		require.ErrorContains(t, err, `it sealed the signing key "`+kids[0]+`"`)
 		require.Equal(t, kids, f.published(old))
 		fresh, _ := f.login(old)
-		_, err := both.Verifier().Verify(t.Context(), fresh)
+		_, err = both.Verifier().Verify(t.Context(), fresh)
 		require.NoError(t, err)
 	})
 	t.Run("and cannot start", func(t *testing.T) {
@@ -217,7 +219,7 @@ func sealedOnce(t testing.TB) store.SigningKey {
 		"ZC+fKKD92qzxwIgKdKE49cAAGgSUKXRh1HmTzYyTgYfQoQEA==")
 	require.NoError(t, err)
 	return store.SigningKey{
-		ID: "Is8VkHi_IUEeg_CU34MTIdbsB37Zekg2v1zejFFqIfQ", Algorithm: "EdDSA", Sealed: sealed, SealKey: 1, Created: start, NotBefore: start,
+		ID: "Is8VkHi_IUEeg_CU34MTIdbsB37Zekg2v1zejFFqIfQ", Algorithm: "EdDSA", Sealed: sealed, SealKey: 1, SealFingerprint: "44e37713fc12958d", Created: start, NotBefore: start,
 	}
 }
 
