@@ -39,8 +39,9 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 	var answer introspection
 	// A token that is not for the caller to see looks like a dead one, which
-	// has no other member either (RFC 7662, section 2.2).
-	if token != nil && s.maySee(&caller, token) {
+	// has no other member either (RFC 7662, section 2.2). So does one that has expired:
+	// leeway is for guards.
+	if token != nil && s.cfg.Now().Before(token.Expires) && s.maySee(&caller, token) {
 		answer = introspection{
 			Active:    true,
 			Issuer:    s.cfg.Issuer,

@@ -27,6 +27,10 @@ type inUse struct {
 	mu       sync.Mutex
 	recorded map[store.ListEntry]bool
 
+	// since is what was about to be written since the count began, which may have
+	// passed the place where it went.
+	since map[store.ListEntry]bool
+
 	counting sync.Mutex
 	// count is of the keys up to after: a count that was cut off.
 	count map[store.ListEntry]int
@@ -143,6 +147,9 @@ func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error 
 	var fresh []store.ListEntry
 	s.inUse.mu.Lock()
 	for _, e := range entries {
+		if s.inUse.since != nil {
+			s.inUse.since[e] = true
+		}
 		if own, ok := s.inUse.listed.Find(e); ok && !s.inUse.recorded[named(e)] {
 			fresh = append(fresh, own)
 		}

@@ -71,8 +71,9 @@ func namedBy(key *store.Key, now time.Time) []store.ListEntry {
 }
 
 // countLists counts the secrets that name each entry, if there are entries besides
-// the first of each list. It logs how many there are, and forgets what no secret
-// names. A count that ctx cuts off goes on with the next call.
+// the first of each list. It logs how many there are, forgets what no secret names,
+// and records what secrets name: another process, which counted while they were
+// written, may have forgotten it. A count that ctx cuts off goes on with the next call.
 func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	u := &s.inUse
 	if !u.counting.TryLock() {
@@ -85,6 +86,9 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	}
 	if u.after == nil {
 		u.count = map[store.ListEntry]int{}
+		u.mu.Lock()
+		u.since = map[store.ListEntry]bool{}
+		u.mu.Unlock()
 	}
 	for more := true; more; more = u.after != nil {
 		page, err := s.store.Keys.List(ctx, store.KeyQuery{After: u.after, Limit: store.MaxPage})
@@ -106,24 +110,28 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	}
 	problems := []error{lacking}
 	for e, secrets := range u.count {
-		if u.older(e) {
-			problems = append(problems, s.settle(ctx, e, secrets))
-		}
+		problems = append(problems, s.settle(ctx, e, secrets))
 	}
 	return errors.Join(problems...)
 }
 
-// settle tells how many secrets name an entry that is not the first of its list.
+// settle records an entry that secrets name. Of one that is not the first of its list
+// it tells how many, and forgets it if there are none.
 func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) error {
+	older := s.inUse.older(e)
 	if secrets > 0 {
-		s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "secrets", secrets)
-		return s.record(ctx, e) // another process may have found none before
+		if older {
+			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "secrets", secrets)
+		}
+		return s.record(ctx, e)
 	}
-	s.inUse.mu.Lock()
-	delete(s.inUse.recorded, e)
-	s.inUse.mu.Unlock()
+	if !older || s.inUse.written(e) {
+		return nil
+	}
 	err := s.store.Lists.Forget(ctx, e.List, e.Name)
 	switch {
+	case s.inUse.written(e): // meanwhile
+		return errors.Join(err, s.record(ctx, e))
 	case errors.Is(err, store.ErrNotFound): // none ever did, or another process was faster
 		return nil
 	case err != nil:
@@ -131,4 +139,13 @@ func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) er
 	}
 	s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", hostlist.Title(e))
 	return nil
+}
+
+// written reports whether a secret that names e may have been written since the count
+// began. The next one records e anew.
+func (u *inUse) written(e store.ListEntry) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.recorded, e)
+	return u.since[e]
 }
