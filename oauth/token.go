@@ -22,12 +22,12 @@ func (s *Server) Token() http.Handler { return http.HandlerFunc(s.login) }
 
 // login is the whole of a login, read downwards.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	// For the body, then for the answer. Each request has its own, since the
-	// body and writer that a middleware sets get parts of it and may keep them.
-	var room bytes.Buffer
-	defer empty(&room)
+	// It holds the body, then the answer. It is not pooled: the body and the writer
+	// of a middleware get parts of it and may keep them.
+	var buffer bytes.Buffer
+	defer empty(&buffer)
 	var request tokenRequest
-	bad := s.readTokenRequest(w, r, &room, &request)
+	bad := s.readTokenRequest(w, r, &buffer, &request)
 	if bad == nil {
 		bad = request.checkGrant()
 	}
@@ -53,7 +53,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.refuse(ctx, w, err)
 		return
 	}
-	writeToken(w, &room, token, grant)
+	writeToken(w, &buffer, token, grant)
 }
 
 // grant decides on the token of a login, for the resource that the login names
