@@ -25,9 +25,9 @@ type Resource struct {
 // (RFC 8707, section 2).
 var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
 
-// within returns what of held means something at a resource, which may be ""
-// for the server's own audience.
-func (s *Service) within(k *store.Key, held scope.Set, resource string) (scope.Set, error) {
+// issuableAt returns what of held a token for the resource may carry; an empty
+// resource is the server's own audience.
+func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (scope.Set, error) {
 	if resource == "" {
 		return held, nil
 	}
