@@ -176,7 +176,7 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 			continue
 		}
 		if proved, outdated, err = s.hasher.verify(kept.Digest, b); err != nil {
-			return false, false, unjudged(l, err)
+			return false, false, cannotCompare(l, err)
 		}
 		if proved {
 			l.secret = *kept
@@ -213,7 +213,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 			proved, outdated, err = s.hasher.verify(kept.Digest, l.binding(&kept, plain))
 		}
 		if err != nil {
-			return false, false, unjudged(l, err)
+			return false, false, cannotCompare(l, err)
 		}
 		if proved {
 			l.secret = kept
@@ -228,9 +228,9 @@ func (l *Login) binding(kept *store.Secret, plain string) binding {
 	return binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: plain}
 }
 
-// unjudged makes an outage of a digest that cannot be compared: nothing is known of
+// cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
 // the secret then.
-func unjudged(l *Login, err error) error {
+func cannotCompare(l *Login, err error) error {
 	return fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
 }
 

@@ -17,7 +17,8 @@ import (
 type Outdated struct {
 	Key      store.Key       // without digests
 	Standing policy.Standing // see Service.Standing
-	// Names are what its secrets name: "pepper 1", "secret prefix lk_".
+	// Names are the peppers and prefixes that its secrets name and that are not the
+	// first of their lists: "pepper 1", "secret prefix lk_".
 	Names []string
 }
 
@@ -31,7 +32,7 @@ type OutdatedPage struct {
 	Next *store.KeyCursor
 }
 
-// Outdated tells which keys keep a pepper or a prefix from being taken out of
+// Outdated lists the keys that keep a pepper or a prefix from being taken out of
 // Config.Peppers or Config.SecretPrefixes. It goes through all keys by creation,
 // limit of them a call (1 to store.MaxPage; 0 means 100); a secret that has ended
 // does not count. A digest is rewritten at the next login with its secret, if the
@@ -70,9 +71,9 @@ func namedBy(key *store.Key, now time.Time) []store.ListEntry {
 	return entriesOf(slices.DeleteFunc(slices.Clone(key.Secrets), func(s store.Secret) bool { return ended(s.NotAfter, now) })...)
 }
 
-// countLists counts the secrets that name each entry, if there are entries besides
-// the first of each list. It logs how many there are, and forgets what no secret
-// names. A count that ctx cuts off goes on with the next call.
+// countLists counts the secrets that name each entry of the lists, if there are entries
+// besides the first of each. It logs the counts of these, and has the store forget those
+// that no secret names. A count that ctx cuts off goes on with the next call.
 func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	u := &s.inUse
 	if !u.counting.TryLock() {
@@ -113,7 +114,8 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	return errors.Join(problems...)
 }
 
-// settle tells how many secrets name an entry that is not the first of its list.
+// settle logs how many secrets name an entry that is not the first of its list. If none
+// does, the store forgets it.
 func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) error {
 	if secrets > 0 {
 		s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "secrets", secrets)

@@ -221,8 +221,8 @@ func secretID(secret string) string {
 // secretIDChars is secretID for a login, which only compares.
 func secretIDChars(secret string) (id [12]byte) {
 	const domain = "latchkey secret id\x00"
-	var room [len(domain) + maxPrefix + randomChars + checksumChars]byte
-	sum := sha256.Sum256(append(append(room[:0], domain...), secret...))
+	var array [len(domain) + maxPrefix + randomChars + checksumChars]byte
+	sum := sha256.Sum256(append(append(array[:0], domain...), secret...))
 	base64.RawURLEncoding.Encode(id[:], sum[:9])
 	return id
 }
