@@ -16,6 +16,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/granted"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
@@ -139,6 +140,15 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 	return jose.AppendClaims(make([]byte, 0, 1<<10), &claims), nil // most fit in
 }
 
+// audience is the aud of a token: the resource it was asked for, or the
+// server's own.
+func (s *Server) audience(resource string) []string {
+	if resource == "" {
+		return s.cfg.Audience
+	}
+	return []string{resource}
+}
+
 // extraClaims asks the host's hook, which gets a copy.
 func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
 	shown := *g
@@ -167,4 +177,9 @@ func writeToken(w http.ResponseWriter, body *bytes.Buffer, token string, g *apik
 	body.WriteString(g.Permissions.String())
 	body.WriteString("\"}\n")
 	writeJSON(w, body.Bytes())
+}
+
+// writeJSON sends the answer to a request that was not refused.
+func writeJSON(w http.ResponseWriter, body []byte) {
+	answer.Write(w, http.StatusOK, "application/json", body)
 }

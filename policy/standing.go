@@ -97,3 +97,9 @@ func endsAt(k *store.Key, rules store.Rules) time.Time {
 	}
 	return k.NotAfter
 }
+
+// earlier reports whether expiry a ends a key before expiry b, where zero is
+// never.
+func earlier(a, b time.Time) bool {
+	return !a.IsZero() && (b.IsZero() || a.Before(b))
+}

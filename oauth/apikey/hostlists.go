@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -97,16 +96,6 @@ func listed(cfg Config, hash *hasher) hostlist.List {
 		l = append(l, store.ListEntry{List: store.SecretPrefixes, Name: prefix})
 	}
 	return l
-}
-
-// prefixOf returns the prefix of a secret that has the form of a generated one.
-func (s *Service) prefixOf(secret string) (string, bool) {
-	for _, prefix := range s.cfg.SecretPrefixes {
-		if strings.HasPrefix(secret, prefix) && checkSecret(prefix, secret) == nil {
-			return prefix, true
-		}
-	}
-	return "", false
 }
 
 // startLists fails if a list lacks an entry that is in use, and logs entries besides

@@ -156,6 +156,22 @@ func (s *Service) raised(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.Admin)
 }
 
+// issuableAt returns what of held a token for the resource may carry; an empty
+// resource is the server's own audience.
+func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (scope.Set, error) {
+	if resource == "" {
+		return held, nil
+	}
+	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
+	if known < 0 || !slices.Contains(k.Resources, resource) {
+		return scope.Set{}, ErrTarget
+	}
+	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
+		held = held.Intersect(limit)
+	}
+	return held, nil
+}
+
 // notHeld names what the key lacks, except names with a prefix of secrets: if a
 // program sends its secret as the scope, it must not reach an error or a log.
 func (s *Service) notHeld(missing scope.Set) error {

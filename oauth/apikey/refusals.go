@@ -78,9 +78,6 @@ func (s *Service) hold(ctx context.Context, start time.Time) {
 	}
 }
 
-// realTime is not Config.Now: what a client measures is real time.
-func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
-
 // reasonOf names a refusal.
 func reasonOf(err error) string {
 	var throttled *ThrottledError

@@ -207,6 +207,16 @@ func secretOf(prefix, text string) Secret {
 	return Secret{reveal: func() string { return text }, prefix: prefix}
 }
 
+// prefixOf returns the prefix of a secret that has the form of a generated one.
+func (s *Service) prefixOf(secret string) (string, bool) {
+	for _, prefix := range s.cfg.SecretPrefixes {
+		if strings.HasPrefix(secret, prefix) && checkSecret(prefix, secret) == nil {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
 // secretID derives a secret's id from its plaintext, so that a login knows
 // which of a key's secrets it was given before it hashes, and hashes once.
 //

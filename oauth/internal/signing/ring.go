@@ -154,6 +154,10 @@ func (r *Ring) Signer(ctx context.Context) *jose.Signer {
 	return keys[i].signer
 }
 
+// farAhead is how far ahead a key can begin: one that begins later was made by a clock
+// that was wrong. It is one rotation more than lead, for processes whose clocks are late.
+func (r *Ring) farAhead() time.Duration { return lead + r.cfg.RotateEvery }
+
 // JWKS returns the public keys as a JWK Set (RFC 7517), which must not be changed.
 func (r *Ring) JWKS(ctx context.Context) []byte { return r.latest(ctx).jwks }
 

@@ -190,10 +190,6 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	return next, made, nil
 }
 
-// farAhead is how far ahead a key can begin: one that begins later was made by a clock
-// that was wrong. It is one rotation more than lead, for processes whose clocks are late.
-func (r *Ring) farAhead() time.Duration { return lead + r.cfg.RotateEvery }
-
 // credible returns how many of the keys do not begin far ahead. The others are the last
 // ones, and the next key goes before them. If all keys begin far ahead, perhaps it is
 // this process whose clock is wrong. Then all count as credible, unless the store has a
