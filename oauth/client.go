@@ -21,8 +21,8 @@ func (s *Server) client(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, may authenticate,
 ) (caller store.Key, token *bearer.Principal, ok bool) {
 	var request tokenRequest
-	var room bytes.Buffer
-	bad := s.readTokenRequest(w, r, &room, &request)
+	var buffer bytes.Buffer
+	bad := s.readTokenRequest(w, r, &buffer, &request)
 	if bad == nil && request.json {
 		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}

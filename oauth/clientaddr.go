@@ -11,8 +11,8 @@ import (
 
 // BehindProxies returns a Config.ClientAddr for a server behind proxies whose
 // addresses are known. It walks X-Forwarded-For from its end, past every
-// trusted proxy, to the first address that is none: that one the last trusted
-// proxy saw itself. A port behind an address is left out. A request that does
+// trusted proxy, to the first address that is not one of them: the address that
+// connected to the outermost trusted proxy. A port behind an address is left out. A request that does
 // not come from a trusted proxy counts with the connection's address, whatever
 // its headers say; a header that cannot be read ends the walk at the last
 // proxy that could be. A connection without an address, such as one over a

@@ -19,8 +19,8 @@ import (
 // could read differently is refused: a repeated parameter (RFC 6749, section
 // 3.2), a semicolon, a broken escape, invalid UTF-8, a NUL.
 func (t *tokenRequest) readForm(body string) *refusal {
-	var room [8]string
-	seen := room[:0]
+	var array [8]string // most requests need no more
+	seen := array[:0]
 	for pairs := 0; body != ""; pairs++ {
 		if pairs == maxParameters {
 			return badRequest("There are too many parameters.")

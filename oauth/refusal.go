@@ -32,8 +32,3 @@ func (s *Server) answer(w http.ResponseWriter, bad *refusal) {
 	}
 	bad.WriteOAuth(w)
 }
-
-// writeJSON sends an answer to a request that was granted.
-func writeJSON(w http.ResponseWriter, body []byte) {
-	answer.Write(w, http.StatusOK, "application/json", body)
-}

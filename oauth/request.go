@@ -18,7 +18,8 @@ const (
 	bodyDeadline  = 10 * time.Second
 )
 
-// tokenRequest is what a login asks for.
+// tokenRequest is the body of a login, a revocation or an introspection, with the
+// client's authentication from body or header.
 type tokenRequest struct {
 	grantType    string
 	clientID     string
@@ -29,17 +30,17 @@ type tokenRequest struct {
 	token        string // at revocation and introspection
 
 	json bool
-	// hasGrant and the like tell a parameter that is there from one that is
-	// not. One without a value is not (RFC 6749, section 3.2).
+	// The following say which parameters were sent. One without a value counts as
+	// not sent (RFC 6749, section 3.2).
 	hasGrant, hasID, hasSecret, hasAssertion bool
 	// hasNull: the JSON has null for the id or the secret.
 	hasNull bool
 }
 
 // readTokenRequest reads the body and the client's authentication: one method
-// (RFC 6749, section 2.3), parameters from the body only.
-// room takes the body, and is empty again in the end.
-func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *bytes.Buffer, t *tokenRequest) *refusal {
+// (RFC 6749, section 2.3), parameters from the body only. buffer is for the body, and
+// empty when readTokenRequest returns.
+func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
 	held := request.HoldBody(w, r, bodyDeadline)
 	if bad := s.admit(w, r); bad != nil {
 		return bad
@@ -51,18 +52,18 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, room *
 	if bad != nil {
 		return bad
 	}
-	defer empty(room)
-	if bad := request.ReadBody(w, r, maxBody, room); bad != nil {
+	defer empty(buffer)
+	if bad := request.ReadBody(w, r, maxBody, buffer); bad != nil {
 		return bad
 	}
 	held.Release()
 	if t.json = kind == "application/json"; t.json {
-		if !utf8 && !request.IsASCII(room.Bytes()) {
+		if !utf8 && !request.IsASCII(buffer.Bytes()) {
 			return notUTF8()
 		}
-		bad = t.readJSON(room.Bytes())
+		bad = t.readJSON(buffer.Bytes())
 	} else {
-		text := room.String()
+		text := buffer.String()
 		if !utf8 && !isASCIIForm(text) {
 			return notUTF8()
 		}

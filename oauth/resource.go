@@ -51,15 +51,6 @@ func (s *Server) describeResource() (document, error) {
 	return newDocument(append(body, '\n')), nil
 }
 
-// audience is the aud of a token: the resource it was asked for, or the
-// server's own.
-func (s *Server) audience(resource string) []string {
-	if resource == "" {
-		return s.cfg.Audience
-	}
-	return []string{resource}
-}
-
 // audiences are those of all tokens that the server issues.
 func (c Config) audiences() []string {
 	all := slices.Clone(c.Audience)

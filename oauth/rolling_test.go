@@ -286,9 +286,9 @@ func TestWithdrawnSigners(t *testing.T) {
 				return r.try(func(c *oauth.Config) { c.APIKeys.Withdrawn = []string{title}; list.listed(c, versions) })
 			}
 			_, err = withdrawn(2, 1)
-			require.ErrorContains(t, err, "Config.Withdrawn names "+title+", which Config.S")
+			require.ErrorContains(t, err, "Options.Withdrawn names "+title+", which Config.S")
 			_, err = r.start(2)
-			require.ErrorContains(t, err, `name "`+title+`" in apikey.Config.Withdrawn`)
+			require.ErrorContains(t, err, `name "`+title+`" in apikey.Options.Withdrawn`)
 			srv, err := withdrawn(2)
 			require.NoError(t, err)
 			_, err = srv.Verifier().Verify(t.Context(), token)

@@ -20,12 +20,13 @@ const (
 )
 
 // Run does what cannot wait for a request: it writes last uses, counts and
-// events, prunes what is old, tells which peppers and prefixes are still in use,
-// reads and rotates the signing keys, reminds of keys about to expire, and follows the changes that other processes make, if
-// the store has a Watch. It runs in the caller's goroutine, but for the
-// reminders, which wait for the host's hook, and the changes: these have the
-// package's only other ones. It returns when ctx has ended, the last use is
-// written and both are through; the error is that of the last writing.
+// events, prunes what is old, logs which peppers and prefixes are still in use,
+// reads and rotates the signing keys, sends reminders of keys about to expire, and
+// follows the changes that other processes make, if the store has a Watch. It runs
+// in the caller's goroutine. The reminders, which wait for the host's hook, and the
+// changes have a goroutine each. Run returns when ctx
+// has ended, the last use is written and these two have returned; the error is that
+// of the last writing.
 func (s *Server) Run(ctx context.Context) error {
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()

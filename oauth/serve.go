@@ -13,7 +13,7 @@ import (
 // nothing: web answers the requests of l until ctx ends; then it takes no more
 // and finishes those that came, for at most grace; then Run writes what the
 // last of them left behind. web's handler is the host's, with Routes among its
-// own; for TLS l is one of tls.NewListener. Call it once, and Run not besides.
+// own; for TLS l is one of tls.NewListener. Call it once, and do not call Run.
 //
 // It returns when all of that is done, or when web fails: nil if ctx ended, or
 // the host shut web down, and nothing was lost. Requests that outlast grace

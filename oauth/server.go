@@ -2,8 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-oauth2/oauth2/v4/manage"
 
@@ -20,11 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
-	"github.com/latchkey-go/latchkey/oauth/internal/jose"
-	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
-	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -58,7 +52,7 @@ type paths struct {
 // New reads which peppers, prefixes of secrets, seal keys and signers are in use,
 // and makes the first signing key where Config.SealKeys are set. Each of these steps
 // waits up to 10 seconds for the store. It fails if the store cannot be reached, and
-// if one in use is neither listed nor withdrawn (Config.Keys.Withdrawn) or is listed
+// if one in use is neither listed nor withdrawn (Config.APIKeys.Withdrawn) or is listed
 // with another key: the error names it and its fingerprint. A signer is in use until
 // about 26 hours after the last server signed with it.
 func New(st store.Store, cfg Config) (*Server, error) {
@@ -236,98 +230,4 @@ func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 // in Config.Permissions.
 func (s *Server) Require(permissions ...string) bearer.Guard {
 	return s.verifier.Require(permissions...)
-}
-
-// Sign makes the token of a grant (RFC 9068, section 2).
-func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
-	claims, err := s.claims(ctx, g)
-	if err != nil {
-		return "", err
-	}
-	token, err := s.ring.Signer(ctx).Sign(claims)
-	if err != nil {
-		return "", fmt.Errorf("oauth: sign token: %w", err)
-	}
-	return token, nil
-}
-
-// claims encodes what a grant's token says. It is a function of its own so that
-// its stack is free again when Sign signs, which takes much of a goroutine's stack.
-func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
-	var id [16]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return nil, fmt.Errorf("oauth: no random token id: %w", err)
-	}
-	var text [22]byte // 16 bytes in base64url
-	base64.RawURLEncoding.Encode(text[:], id[:])
-	claims := jose.Claims{
-		Issuer:   s.cfg.Issuer,
-		Subject:  g.Key.ID,
-		Audience: s.audience(g.Resource),
-		Expires:  g.Expires.Unix(),
-		IssuedAt: g.IssuedAt.Unix(),
-		TokenID:  string(text[:]),
-		ClientID: g.Key.ID,
-		Scope:    g.Permissions.String(),
-
-		Workspace: g.Key.Workspace,
-		SecretID:  g.SecretID,
-		Epochs:    g.Epochs,
-	}
-	if !g.Ends.IsZero() && g.Ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
-		claims.KeyExpires = g.Ends.Unix()
-	}
-	if s.cfg.Claims != nil {
-		var err error
-		if claims.Extra, err = s.extraClaims(ctx, g); err != nil {
-			return nil, fmt.Errorf("oauth: Config.Claims: %w", err)
-		}
-	}
-	return jose.AppendClaims(make([]byte, 0, 1<<10), &claims), nil // most fit in
-}
-
-// extraClaims asks the host's hook, which gets a copy.
-func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
-	shown := *g
-	shown.Key = g.Key.Clone()
-	extra, err := s.cfg.Claims(ctx, &shown)
-	// Only its text: other errors that it wraps would count as a decision
-	// about the client.
-	switch {
-	case err == nil:
-	case outcome.IsOutage(err):
-		return nil, fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
-	default:
-		return nil, errors.New(err.Error())
-	}
-	return jose.EncodeExtra(extra)
-}
-
-// epochs answers for this server's verifier, from the store.
-type epochs struct {
-	store store.Reads
-	now   func() time.Time
-	// timeout keeps a guard from waiting as long as a store that hangs.
-	timeout time.Duration
-	// keysOff is what holds while the instance's settings were never saved.
-	keysOff bool
-}
-
-// Ended implements bearer.Epochs.
-func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
-	timed := withTimeout(ctx, e.timeout)
-	defer timed.stop()
-	state, err := e.store.Read(timed, store.TokenRef{
-		Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID, Epochs: t.Epochs,
-	})
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return true, nil
-	case err != nil:
-		return false, err
-	}
-	// A token with a higher epoch was issued before a backup was restored.
-	return e.keysOff && state.InstanceVersion == 0 || state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
-		!state.SecretKnown ||
-		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil
 }

@@ -3,6 +3,9 @@ package oauth
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,7 +15,13 @@ import (
 	"github.com/go-oauth2/oauth2/v4"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/granted"
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
+	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // Token returns the login: the token endpoint of RFC 6749, section 3.2, for
@@ -22,12 +31,12 @@ func (s *Server) Token() http.Handler { return http.HandlerFunc(s.login) }
 
 // login is the whole of a login, read downwards.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	// For the body, then for the answer. Each request has its own, since the
-	// body and writer that a middleware sets get parts of it and may keep them.
-	var room bytes.Buffer
-	defer empty(&room)
+	// It holds the body, then the answer. It is not pooled: the body and the writer
+	// of a middleware get parts of it and may keep them.
+	var buffer bytes.Buffer
+	defer empty(&buffer)
 	var request tokenRequest
-	bad := s.readTokenRequest(w, r, &room, &request)
+	bad := s.readTokenRequest(w, r, &buffer, &request)
 	if bad == nil {
 		bad = request.checkGrant()
 	}
@@ -53,7 +62,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.refuse(ctx, w, err)
 		return
 	}
-	writeToken(w, &room, token, grant)
+	writeToken(w, &buffer, token, grant)
 }
 
 // grant decides on the token of a login, for the resource that the login names
@@ -83,6 +92,80 @@ func (s *Server) generate(ctx context.Context, g *apikey.Grant) (string, error) 
 	return info.GetAccess(), nil
 }
 
+// Sign makes the token of a grant (RFC 9068, section 2).
+func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
+	claims, err := s.claims(ctx, g)
+	if err != nil {
+		return "", err
+	}
+	token, err := s.ring.Signer(ctx).Sign(claims)
+	if err != nil {
+		return "", fmt.Errorf("oauth: sign token: %w", err)
+	}
+	return token, nil
+}
+
+// claims encodes what a grant's token says. It is a function of its own so that
+// its stack is free again when Sign signs, which takes much of a goroutine's stack.
+func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, fmt.Errorf("oauth: no random token id: %w", err)
+	}
+	var text [22]byte // 16 bytes in base64url
+	base64.RawURLEncoding.Encode(text[:], id[:])
+	claims := jose.Claims{
+		Issuer:   s.cfg.Issuer,
+		Subject:  g.Key.ID,
+		Audience: s.audience(g.Resource),
+		Expires:  g.Expires.Unix(),
+		IssuedAt: g.IssuedAt.Unix(),
+		TokenID:  string(text[:]),
+		ClientID: g.Key.ID,
+		Scope:    g.Permissions.String(),
+
+		Workspace: g.Key.Workspace,
+		SecretID:  g.SecretID,
+		Epochs:    g.Epochs,
+	}
+	if !g.Ends.IsZero() && g.Ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
+		claims.KeyExpires = g.Ends.Unix()
+	}
+	if s.cfg.Claims != nil {
+		var err error
+		if claims.Extra, err = s.extraClaims(ctx, g); err != nil {
+			return nil, fmt.Errorf("oauth: Config.Claims: %w", err)
+		}
+	}
+	return jose.AppendClaims(make([]byte, 0, 1<<10), &claims), nil // most fit in
+}
+
+// audience is the aud of a token: the resource it was asked for, or the
+// server's own.
+func (s *Server) audience(resource string) []string {
+	if resource == "" {
+		return s.cfg.Audience
+	}
+	return []string{resource}
+}
+
+// extraClaims asks the host's hook, which gets a copy.
+func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
+	shown := *g
+	shown.Key = g.Key.Clone()
+	extra, err := s.cfg.Claims(ctx, &shown)
+	// Only its text: other errors that it wraps would count as a decision
+	// about the client.
+	switch {
+	case err == nil:
+	case outcome.IsOutage(err):
+		return nil, fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
+	default:
+		return nil, errors.New(err.Error())
+	}
+	return jose.EncodeExtra(extra)
+}
+
 // writeToken answers as RFC 6749, section 5.1 says. A JWT and a scope hold
 // nothing that JSON would escape but '<', '>' and '&', which need not be.
 func writeToken(w http.ResponseWriter, body *bytes.Buffer, token string, g *apikey.Grant) {
@@ -94,4 +177,9 @@ func writeToken(w http.ResponseWriter, body *bytes.Buffer, token string, g *apik
 	body.WriteString(g.Permissions.String())
 	body.WriteString("\"}\n")
 	writeJSON(w, body.Bytes())
+}
+
+// writeJSON sends the answer to a request that was not refused.
+func writeJSON(w http.ResponseWriter, body []byte) {
+	answer.Write(w, http.StatusOK, "application/json", body)
 }

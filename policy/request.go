@@ -74,12 +74,6 @@ func (r *KeyRequest) Result() store.Key {
 	return key
 }
 
-// earlier reports whether expiry a ends a key before expiry b, where zero is
-// never.
-func earlier(a, b time.Time) bool {
-	return !a.IsZero() && (b.IsZero() || a.Before(b))
-}
-
 // LimitKeys lowers the number of keys that the workspace may hold; n below 0
 // counts as 0. It matters at Create and Import. The store enforces the limit
 // in the step that adds the key.

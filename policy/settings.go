@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -17,8 +16,8 @@ import (
 //     the function MaxKeys, RequireExpiry and MaxLifetime are those of the
 //     functions with these names.
 //
-// Records never saved allow everything. Whether a key that is stored is live
-// decides StandingOf.
+// Records never saved allow everything. Settings does not decide whether a stored key
+// is live: StandingOf does.
 func Settings() Policy { return KeyFunc(checkSettings) }
 
 func checkSettings(_ context.Context, r *KeyRequest) error {
@@ -61,30 +60,4 @@ func EffectiveRules(instance store.Instance, workspace store.Workspace) store.Ru
 		rules.EnforcedFrom = own.EnforcedFrom
 	}
 	return rules
-}
-
-// endsAt returns the instant from which k is expired under rules (of
-// EffectiveRules); zero is never. That is the key's own expiry or, where rules
-// are enforced on every key, what comes first of it and the longest life counted
-// from its newest secret; a key that needs an expiry, has none and knows no
-// longest life ends with the enforcement. The rules never end a key before
-// EnforcedFrom.
-func endsAt(k *store.Key, rules store.Rules) time.Time {
-	if rules.EnforcedFrom.IsZero() {
-		return k.NotAfter
-	}
-	bound := time.Time{}
-	switch {
-	case rules.MaxLifetime != 0:
-		bound = NewestSecret(k).Add(rules.MaxLifetime)
-	case rules.RequireExpiry && k.NotAfter.IsZero():
-		bound = rules.EnforcedFrom
-	}
-	if !bound.IsZero() && bound.Before(rules.EnforcedFrom) {
-		bound = rules.EnforcedFrom
-	}
-	if earlier(bound, k.NotAfter) {
-		return bound
-	}
-	return k.NotAfter
 }

@@ -10,8 +10,8 @@ import (
 // Observations name.
 type State string
 
-// The states. Of several that hold the first in this order is the state: what
-// the key's own record says, then what stops all keys around it.
+// The states, in the order in which they are decided: what the key's own record says
+// comes before what stops all keys of its workspace or of the instance.
 const (
 	StateActive    State = "active"
 	StateDisabled  State = "disabled"
@@ -21,8 +21,8 @@ const (
 )
 
 // Standing is whether a key is live at one moment, when it ends and why. It is
-// decided by StandingOf alone: for logins, for introspection and revocation,
-// for keys that manage keys, for reminders, and for all that shows keys.
+// decided by StandingOf alone: for logins, introspection, revocation, keys that manage
+// keys, reminders, lists and pages.
 type Standing struct {
 	State State
 	// Text says why the key is not live, in one sentence for whoever holds its
@@ -38,10 +38,10 @@ type Standing struct {
 // Live reports whether the key may be used.
 func (s Standing) Live() bool { return s.State == StateActive }
 
-// StandingOf decides on a key under the settings around it. Settings that were
-// never saved are as they are: a caller with defaults of its own puts them in.
-// It does not know what a host says of a workspace (apikey.Config.Workspaces)
-// nor what policies say of a login.
+// StandingOf decides whether a key is live under the settings of its workspace and of
+// the instance. It takes settings as they are: a caller that has defaults for settings
+// never saved puts them in first. It does not ask the host about the workspace
+// (apikey.Config.Workspaces), nor policies about a login.
 func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) Standing {
 	var s Standing
 	s.Ends = endsAt(k, EffectiveRules(instance, w))
@@ -59,8 +59,8 @@ func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now ti
 	return s
 }
 
-// around is the state that a workspace's keys have whatever their own records
-// say.
+// around is the state of all keys of a workspace whose own records do not stop them,
+// and its text.
 func around(w store.Workspace, instance store.Instance) (State, string) {
 	switch {
 	case w.Deleted:
@@ -71,4 +71,35 @@ func around(w store.Workspace, instance store.Instance) (State, string) {
 		return StateKeysOff, "API keys are switched off."
 	}
 	return StateActive, ""
+}
+
+// endsAt returns the instant from which k is expired under rules, as EffectiveRules
+// returns them; zero is never. Without EnforcedFrom that is the key's own expiry. With it
+// MaxLifetime, counted from the newest secret, can end the key earlier; without a
+// MaxLifetime, RequireExpiry ends a key that has no expiry at EnforcedFrom. The rules
+// never end a key before EnforcedFrom.
+func endsAt(k *store.Key, rules store.Rules) time.Time {
+	if rules.EnforcedFrom.IsZero() {
+		return k.NotAfter
+	}
+	bound := time.Time{}
+	switch {
+	case rules.MaxLifetime != 0:
+		bound = NewestSecret(k).Add(rules.MaxLifetime)
+	case rules.RequireExpiry && k.NotAfter.IsZero():
+		bound = rules.EnforcedFrom
+	}
+	if !bound.IsZero() && bound.Before(rules.EnforcedFrom) {
+		bound = rules.EnforcedFrom
+	}
+	if earlier(bound, k.NotAfter) {
+		return bound
+	}
+	return k.NotAfter
+}
+
+// earlier reports whether expiry a ends a key before expiry b, where zero is
+// never.
+func earlier(a, b time.Time) bool {
+	return !a.IsZero() && (b.IsZero() || a.Before(b))
 }

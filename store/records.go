@@ -103,8 +103,8 @@ type Limiter interface {
 	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error)
 }
 
-// ListName names one of the lists of keys that a host configures. Which seal keys
-// are in use says the ring itself.
+// ListName names one of the lists of keys that a host configures. The store
+// records no seal keys: the ring names those that are in use.
 type ListName string
 
 // The lists.

@@ -51,7 +51,7 @@ func ByKey(id string, granted scope.Set) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted}
 }
 
-// Granting returns the actor limited to granting permissions of s.
+// Granting returns the actor, who may then grant permissions of s only.
 func (a Actor) Granting(s scope.Set) Actor {
 	if a.limited {
 		s = s.Intersect(a.limit)
@@ -75,17 +75,18 @@ func (a Actor) Ref() store.ActorRef { return a.ref }
 // powers is what an actor may do at one moment.
 type powers struct {
 	actor Actor
-	// everywhere and own are what the actor may do in every workspace and in
-	// the listed ones.
+	// everywhere is what the actor may do in every workspace, and own what it may do
+	// in those of workspaces besides.
 	everywhere, own rights
 	workspaces      []string
 	// grants is what the actor may hand on.
 	grants scope.Set
-	// admin allows wildcards to reach admin permissions, and settings.
+	// admin says that the actor is an organization admin: settings are open to it, and
+	// its wildcards reach admin permissions.
 	admin bool
-	// key is the acting key's record, nil for a person, around it what was
-	// read with it, and end the instant from which it is expired, under the
-	// administrator's rules too; zero is never.
+	// key is the acting key's record, nil for a person. around is that record with
+	// the settings that were read with it. end is the instant from which the key is
+	// expired, under the administrator's rules too; zero is never.
 	key    *store.Key
 	around *store.Found
 	end    time.Time
@@ -159,12 +160,13 @@ func (p powers) in(workspace string) rights {
 // one of them made is short.
 const maxDepth = 3
 
-// mayDescend refuses a key that is too deep to make another.
+// mayDescend refuses an acting key that is too deep to make another: keys of at most
+// the given depth may be made.
 func (p powers) mayDescend(action string, most int) error {
 	if p.key == nil || p.key.Depth < most {
 		return nil
 	}
-	reason := fmt.Sprintf("Keys made by keys may be at most %d deep, and this one is as deep already.", most)
+	reason := fmt.Sprintf("Keys made by keys may be at most %d deep, and the acting key is as deep already.", most)
 	return &ForbiddenError{Action: action, Reason: reason}
 }
 
@@ -182,12 +184,13 @@ func (r rights) any() bool { return r.list || r.save || r.remove }
 // self reports whether the acting key is the given one.
 func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
 
-// mayYield checks an act that yields a secret, revives, prolongs, widens or
-// renames: the actor must be able to grant all that the key then holds. gives
-// tells all of these from a new name: a key gives nothing that outlives itself.
+// mayYield checks an act that gives a key a secret or a new name, or that enables,
+// prolongs or widens it: the actor must be able to grant all that the key then holds.
+// gives is false for a new name alone. An acting key gives no resource that it lacks and
+// no life longer than its own.
 //
-// raised are those that the key had before they became admin permissions, and that
-// stay withheld: to a person they yield nothing.
+// raised are the permissions that the key held before they became admin permissions. They
+// stay out of its tokens, so a person need not be able to grant them.
 func (p powers) mayYield(action string, after *store.Key, raised scope.Set, gives bool) error {
 	grants := p.grants
 	switch {
@@ -206,10 +209,10 @@ func (p powers) mayYield(action string, after *store.Key, raised scope.Set, give
 		return &ForbiddenError{Action: action, Reason: "The key would hold permissions that you may not grant.", Missing: missing}
 	}
 	if gives && p.key != nil && !p.self(after.ID) && lacks(p.key.Resources, after.Resources) {
-		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the key that acts is not."}
+		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the acting key is not allowed."}
 	}
 	if gives && p.key != nil && !p.self(after.ID) && outlives(after.NotAfter, p.end) {
-		return &ForbiddenError{Action: action, Reason: "The key would outlive the key that acts."}
+		return &ForbiddenError{Action: action, Reason: "The key would outlive the acting key; give it an earlier expiry."}
 	}
 	return nil
 }

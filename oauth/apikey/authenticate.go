@@ -22,7 +22,7 @@ type Credentials struct {
 // Login is a key that has proved one of its secrets. It is made by
 // Authenticate and used by Issue.
 type Login struct {
-	id      string // as it was presented
+	id      string // as the client sent it
 	address netip.Addr
 	now     time.Time
 	start   time.Time // of the real clock, see hold
@@ -44,7 +44,7 @@ func (l *Login) Key() store.Key { return blank(l.found.Key) }
 //
 // It asks no policy: Issue does, and MayIntrospect.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
-	l, err := s.login(ctx, c, true)
+	l, err := s.authenticate(ctx, c, true)
 	if err != nil {
 		return nil, s.refuse(ctx, l, err)
 	}
@@ -55,7 +55,7 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, erro
 // 7662), and asks the policies: a refusal is a *policy.Denied. The Permissions
 // of the key that it returns are those that count there.
 func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (store.Key, error) {
-	l, err := s.login(ctx, c, true)
+	l, err := s.authenticate(ctx, c, true)
 	if err != nil {
 		return store.Key{}, s.refuse(ctx, l, err)
 	}
@@ -71,16 +71,16 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (store.Key, 
 // asks no policy, and lets a key pass that has expired by the administrator's
 // rules alone.
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (store.Key, error) {
-	l, err := s.login(ctx, c, false)
+	l, err := s.authenticate(ctx, c, false)
 	if err != nil {
 		return store.Key{}, s.refuse(ctx, l, err)
 	}
 	return l.Key(), nil
 }
 
-// login proves a secret of a key that is live, under the rules or without. It
-// always returns a Login, for refuse.
-func (s *Service) login(ctx context.Context, c Credentials, underRules bool) (*Login, error) {
+// authenticate is Authenticate before the refusal. Without underRules the
+// administrator's rules do not count. It always returns a Login, for refuse.
+func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Login, error) {
 	l := s.newLogin(c)
 	if err := s.prove(ctx, c.Secret, l); err != nil {
 		return l, err
@@ -100,11 +100,14 @@ func (s *Service) newLogin(c Credentials) *Login {
 	return &Login{id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
+// realTime is not Config.Now: what a client measures is real time.
+func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
+
 // prove finds the key and checks the secret, and nothing else.
 func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 	_, generated := s.prefixOf(plain)
 	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
-		return errMalformed // nothing that this service made looks like this: no read
+		return errMalformed // no secret or id of this service looks like this: no read
 	}
 	err := lookupInto(ctx, s.reads, l.id, &l.found)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -135,8 +138,9 @@ func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 	return nil
 }
 
-// lookupInto has a place for the record, which is large: copies on its way up
-// make a login's stack grow. An error leaves the place empty.
+// lookupInto reads a key into a place that its caller has, since the record is large:
+// to return copies of it would make a login's stack grow. An error leaves the place
+// empty.
 func lookupInto(ctx context.Context, from interface {
 	Lookup(context.Context, string) (store.Found, error)
 }, id string, into *store.Found) error {
@@ -175,7 +179,7 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 			continue
 		}
 		if proved, outdated, err = s.hasher.verify(kept.Digest, b); err != nil {
-			return false, false, unjudged(l, err)
+			return false, false, cannotCompare(l, err)
 		}
 		if proved {
 			l.secret = *kept
@@ -186,10 +190,10 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 	return false, false, nil
 }
 
-// checkImportedSecret compares a secret that came with Import: the digests it
-// may match are few, and the slow ones run under a gate and after a budget of
-// their own: only guesses at such digests spend it. One that the gate turned
-// away counts as well, since it was compared with what the gate remembers.
+// checkImportedSecret compares a secret that came with Import with each digest that
+// it may match; these are few. A slow one is compared under a gate, and only within a
+// budget that guesses at slow digests alone spend. A guess that the gate turned away
+// counts as well, since it was compared with what the gate remembers.
 func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain string) (proved, outdated bool, err error) {
 	guessed := false
 	defer func() {
@@ -212,7 +216,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 			proved, outdated, err = s.hasher.verify(kept.Digest, l.binding(&kept, plain))
 		}
 		if err != nil {
-			return false, false, unjudged(l, err)
+			return false, false, cannotCompare(l, err)
 		}
 		if proved {
 			l.secret = kept
@@ -227,13 +231,15 @@ func (l *Login) binding(kept *store.Secret, plain string) binding {
 	return binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: plain}
 }
 
-// unjudged is the outage of a digest that cannot be compared.
-func unjudged(l *Login, err error) error {
+// cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
+// the secret then.
+func cannotCompare(l *Login, err error) error {
 	return fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
 }
 
-// rehash replaces a digest of a pepper with a lower version, or a slow one whose importer
-// declared the secret generated. Failing to is no reason to refuse a login.
+// rehash replaces the digest that was verified: one under a pepper with a lower
+// version, or a slow one of a secret that Import was told is generated. If that fails,
+// the login goes on.
 func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
 	fresh := l.secret
 	fresh.Digest = s.hasher.digest(l.binding(&l.secret, plain))
@@ -246,9 +252,9 @@ func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
 	}
 }
 
-// standingOf decides whether a key is live under the settings around it, with
-// Config.Defaults in their place. If it is, the host is asked about its
-// workspace.
+// standingOf decides whether a key is live under the settings around it, in which
+// the caller has put Config.Defaults (see effective). If it is, the host is asked about
+// its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
 	standing := standingAt(f, now)
 	if !standing.Live() {
@@ -262,7 +268,7 @@ func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time)
 	return standing, err
 }
 
-// standingAt decides by what is stored, and Config.Defaults in f.Instance.
+// standingAt is standingOf without asking the host.
 func standingAt(f *store.Found, now time.Time) policy.Standing {
 	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
@@ -281,7 +287,7 @@ func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool
 	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
 		return true, nil
 	}
-	return false, hostOutage("the host could not tell of the workspace", err)
+	return false, hostOutage("Config.Workspaces failed", err)
 }
 
 // hostOutage turns err, which the host's code returned, into an outage. It drops
@@ -291,8 +297,8 @@ func hostOutage(what string, err error) error {
 	return fmt.Errorf("apikey: %s: %w: %s", what, store.ErrUnavailable, err.Error())
 }
 
-// outage makes whatever a store failed with one of the errors that callers
-// answer 503 to: a driver may return its own.
+// outage makes an outage of any error of a store: a driver may return one that does
+// not wrap store.ErrUnavailable.
 func outage(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
 		return err

@@ -125,8 +125,8 @@ type idPair struct{ address, addressAndKey string }
 // budgetIDs names the two counters of a failure; the first is the beginning
 // of the second, so that one string serves both.
 func budgetIDs(addr netip.Addr, keyID string) idPair {
-	var room [1 + 8 + 16]byte
-	id := room[:0]
+	var array [1 + 8 + 16]byte
+	id := array[:0]
 	switch addr = addr.Unmap(); {
 	case addr.Is4():
 		raw := addr.As4()

@@ -31,10 +31,10 @@ import (
 type Config struct {
 	// Permissions is the catalog of permissions that keys may hold. Required.
 	Permissions *scope.Catalog
-	// Policy decides besides the administrator's settings, which always
-	// apply. Of a key about to be stored it is asked before them, so that a
-	// default lifetime may satisfy them; of a login or an introspection, after
-	// they have found the key live. Nil adds no rule.
+	// Policy decides besides the administrator's settings, which always apply. It
+	// is asked about a key to be stored before they are, so that a default lifetime
+	// may satisfy them, and about a login or an introspection once they have found
+	// the key live. Nil adds no rule.
 	Policy policy.Policy
 	// Resources are further resource servers that keys can be allowed to ask
 	// tokens for (RFC 8707). Each needs an absolute URI of its own.
@@ -58,11 +58,11 @@ type Options struct {
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
 	Management Management
-	// Workspaces, unless nil, tells whether the host knows a workspace: nil,
-	// ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
-	// outage, and so is one of these that is one too (see store.IsOutage). It
-	// is asked when a key is made or revived and at each login, after the
-	// secret was proved.
+	// Workspaces, unless nil, is how the host says whether a workspace may use keys. It
+	// returns nil, ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
+	// outage, and so is an error that wraps one of these and is an outage, too (see
+	// store.IsOutage). It is called when a key is made or revived, and at each login
+	// after the secret was proved.
 	Workspaces func(ctx context.Context, workspace string) error
 
 	// SecretPrefixes begin secrets, so that scanners find them: the first begins
@@ -79,11 +79,11 @@ type Options struct {
 	// more: see Prune, which says so, and Outdated, which lists what is left.
 	// Prefixes of secrets are replaced in the same way.
 	Peppers []Pepper
-	// Withdrawn names peppers and prefixes that are in use and not listed all the
-	// same, since they leaked or were lost: "pepper 1", "pepper 0" (NoPepper),
-	// "secret prefix lk_". Secrets that name one are refused as wrong ones are.
-	// Without this New fails: see there. For package oauth it names seal keys and
-	// signers too: "seal key 1", "signer 2026-03".
+	// Withdrawn names peppers and prefixes that leaked or were lost, and so are not
+	// listed although stored secrets still name them: "pepper 1", "pepper 0"
+	// (NoPepper), "secret prefix lk_". These secrets are then refused as wrong ones
+	// are. Without it New fails, see there. For package oauth it names seal keys and
+	// signers, too: "seal key 1", "signer 2026-03".
 	Withdrawn []string
 	// Imported accepts secrets that Latchkey did not generate, as Import
 	// brings them. While false, whatever is not of Latchkey's own format is
@@ -127,8 +127,8 @@ type Options struct {
 	// Reminders tells the host of keys about to expire. Zero: nobody is told.
 	Reminders Reminders
 
-	// Observer, unless nil, is told of every login and refusal. It must not
-	// block and has no say.
+	// Observer, unless nil, is called with every login and refusal, after the
+	// decision. It must not block.
 	Observer func(Observation)
 	// Random is the source of ids and secrets. Default crypto/rand.Reader. A
 	// read that fails or falls short fails the call.
@@ -183,20 +183,22 @@ const (
 type Service struct {
 	store store.Store
 	// reads are those of logins, from memory where the host keeps a cache.
-	reads    store.Reads
-	cfg      Config
-	policy   policy.Policy
-	hasher   *hasher
-	inUse    inUse
-	budget   *budget
-	guesses  *budget // at slow digests
-	slow     *slowGate
-	aligning sync.Mutex // see hold
-	uses     uses
-	tally    tally
-	refusals refusals
-	counts   counters
-	withheld reported
+	reads store.Reads
+	cfg   Config
+	// keyPolicy decides about keys to be stored: Config.Policy, then the settings. Of
+	// logins Config.Policy alone is asked.
+	keyPolicy policy.Policy
+	hasher    *hasher
+	inUse     inUse
+	budget    *budget
+	guesses   *budget // at slow digests
+	slow      *slowGate
+	aligning  sync.Mutex // see hold
+	uses      uses
+	tally     tally
+	refusals  refusals
+	counts    counters
+	withheld  reported
 	// reminded is what need not be looked at again.
 	reminded reminded
 }
@@ -242,16 +244,16 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	// What is printed by accident must not show them.
 	cfg.Peppers = nil
 	s := &Service{
-		store:   st,
-		reads:   st.Reads(),
-		cfg:     cfg,
-		policy:  policy.All(cfg.Policy, policy.Settings()),
-		hasher:  hash,
-		budget:  newBudget(cfg.Budgets),
-		guesses: newBudget(cfg.Budgets),
-		slow:    newSlowGate(),
-		uses:    newUses(),
-		tally:   newTally(),
+		store:     st,
+		reads:     st.Reads(),
+		cfg:       cfg,
+		keyPolicy: policy.All(cfg.Policy, policy.Settings()),
+		hasher:    hash,
+		budget:    newBudget(cfg.Budgets),
+		guesses:   newBudget(cfg.Budgets),
+		slow:      newSlowGate(),
+		uses:      newUses(),
+		tally:     newTally(),
 
 		withheld: newReported(),
 		reminded: newReminded(),

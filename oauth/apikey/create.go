@@ -270,7 +270,7 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 		facts.Before = &old
 	}
 	request := policy.NewKeyRequest(facts)
-	if err := refusedBy(s.policy.CheckKey(ctx, request)); err != nil {
+	if err := refusedBy(s.keyPolicy.CheckKey(ctx, request)); err != nil {
 		return 0, err
 	}
 	result := request.Result()

@@ -65,7 +65,7 @@ const (
 
 var (
 	// errPepper: a stored digest names a pepper that is not in the list.
-	errPepper = errors.New("its pepper version is not configured")
+	errPepper = errors.New("it is not in Config.Peppers")
 	// errWithdrawn: a stored digest names a pepper that must not verify any more.
 	errWithdrawn = errors.New("its pepper version is withdrawn")
 	// errDigest: a stored digest is not in the form this package writes.
@@ -82,8 +82,8 @@ type binding struct {
 // algorithm$pepper version$digest. One pass of a fast hash is enough for 256
 // random bits. Safe for concurrent use.
 type hasher struct {
-	current   *sealer
-	sealers   []*sealer // one a pepper, the current one first
+	current   *digester
+	digesters []*digester // one a pepper, the current one first
 	withdrawn []string
 }
 
@@ -100,12 +100,12 @@ func newHasher(peppers []Pepper, withdrawn []string) (*hasher, error) {
 			problems = append(problems, fmt.Errorf("Config.Peppers[%d].%w", i, err))
 			continue
 		}
-		h.sealers = append(h.sealers, newSealer(p.Version, p.Key))
+		h.digesters = append(h.digesters, newDigester(p.Version, p.Key))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	h.current = h.sealers[0]
+	h.current = h.digesters[0]
 	return h, nil
 }
 
@@ -136,10 +136,10 @@ func (h *hasher) digest(b binding) string {
 // verify reports whether stored is the digest of b, and whether it should be
 // rewritten because the current pepper has a higher version. Only towards a
 // higher one: replicas whose lists have another order must not rewrite each
-// other's. An error says that stored could not be judged; then ok is false, and
+// other's. An error says that stored cannot be compared; then ok is false, and
 // the same work was done.
 func (h *hasher) verify(stored string, b binding) (ok, outdated bool, err error) {
-	s := h.labelled(stored)
+	s := h.underLabel(stored)
 	if s == nil {
 		h.dummy(b)
 	} else if sum := s.sum(b); s.matches(stored, sum) {
@@ -158,8 +158,8 @@ func (h *hasher) dummy(b binding) {
 	subtle.ConstantTimeCompare(sum[:], sum[:])
 }
 
-func (h *hasher) find(version int) *sealer {
-	for _, s := range h.sealers {
+func (h *hasher) find(version int) *digester {
+	for _, s := range h.digesters {
 		if s.version == version {
 			return s
 		}
@@ -167,9 +167,9 @@ func (h *hasher) find(version int) *sealer {
 	return nil
 }
 
-// labelled returns the sealer whose label stored begins with, or nil.
-func (h *hasher) labelled(stored string) *sealer {
-	for _, s := range h.sealers {
+// underLabel returns the digester whose label stored begins with, or nil.
+func (h *hasher) underLabel(stored string) *digester {
+	for _, s := range h.digesters {
 		if strings.HasPrefix(stored, s.label) {
 			return s
 		}
@@ -177,7 +177,7 @@ func (h *hasher) labelled(stored string) *sealer {
 	return nil
 }
 
-// check says what keeps a stored digest from being judged, if anything. Its
+// check says what keeps a stored digest from being compared, if anything. Its
 // errors do not repeat it.
 func (h *hasher) check(stored string) error {
 	version, encoded, ok := splitDigest(stored)
@@ -212,24 +212,24 @@ func splitDigest(stored string) (version int, encoded string, ok bool) {
 	return version, encoded, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
 }
 
-// sealer computes sums under one pepper. It keeps the key inside a function,
-// out of reach of printers, and the hash states in a pool, since making an
-// HMAC costs as much as using one.
-type sealer struct {
+// digester computes digests under one pepper. It keeps the pepper's key inside a
+// function, where nothing that prints reaches it, and the hash states in a pool, since
+// making an HMAC costs as much as using one.
+type digester struct {
 	version     int
 	fingerprint string // empty without a pepper
-	label       string
+	label       string // begins the stored form: algorithm, pepper version
 	fresh       func() hash.Hash
-	states      sync.Pool // of *sealState
+	states      sync.Pool // of *hashState
 }
 
-type sealState struct {
+type hashState struct {
 	hash    hash.Hash
 	message []byte
 }
 
-func newSealer(version int, key []byte) *sealer {
-	s := &sealer{version: version}
+func newDigester(version int, key []byte) *digester {
+	s := &digester{version: version}
 	if version == 0 {
 		s.label, s.fresh = plainSHA256+"$0$", sha256.New
 		return s
@@ -241,19 +241,19 @@ func newSealer(version int, key []byte) *sealer {
 	return s
 }
 
-// matches reports whether stored, which begins with the label, is how sum is
-// stored. There is one way to, so that nothing needs decoding.
-func (s *sealer) matches(stored string, sum [sha256.Size]byte) bool {
+// matches reports whether stored, which begins with the label, is the stored form of
+// sum. There is only one, so that nothing needs decoding.
+func (s *digester) matches(stored string, sum [sha256.Size]byte) bool {
 	var text, want [digestChars]byte
 	base64.RawURLEncoding.Encode(text[:], sum[:])
 	n := copy(want[:], stored[len(s.label):])
 	return subtle.ConstantTimeCompare(text[:], want[:]) == 1 && n == len(stored)-len(s.label)
 }
 
-func (s *sealer) sum(b binding) (sum [sha256.Size]byte) {
-	st, pooled := s.states.Get().(*sealState)
+func (s *digester) sum(b binding) (sum [sha256.Size]byte) {
+	st, pooled := s.states.Get().(*hashState)
 	if !pooled {
-		st = &sealState{hash: s.fresh(), message: make([]byte, 0, pooledBytes)}
+		st = &hashState{hash: s.fresh(), message: make([]byte, 0, pooledBytes)}
 	}
 	m := st.message[:0]
 	for _, part := range [...]string{digestDomain, b.keyID, b.workspace, b.secretID, b.secret} {

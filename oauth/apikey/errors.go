@@ -90,7 +90,7 @@ func invalid(field, reason string) error {
 	return &InvalidError{[]FieldProblem{{field, reason}}}
 }
 
-// RefusedError refuses a caller who has proved a secret: he is told why.
+// RefusedError refuses a caller who has proved a secret, and says why.
 type RefusedError struct {
 	// Reason is "disabled", "expired", "suspended" or "keys_off".
 	Reason string

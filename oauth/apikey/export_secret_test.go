@@ -43,7 +43,7 @@ func NewHasher(peppers ...Pepper) (Hasher, error) {
 
 // Without is a hasher that refuses the digests of an entry that was withdrawn.
 func (h Hasher) Without(title string) Hasher {
-	return Hasher{&hasher{h.h.current, h.h.sealers, []string{title}}}
+	return Hasher{&hasher{h.h.current, h.h.digesters, []string{title}}}
 }
 
 func (h Hasher) Digest(b Binding) string { return h.h.digest(b.inside()) }

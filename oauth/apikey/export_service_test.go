@@ -16,9 +16,9 @@ const (
 // before s computes any.
 func CountHashes(s *Service) *atomic.Int64 {
 	var n atomic.Int64
-	for _, sealer := range s.hasher.sealers {
-		fresh := sealer.fresh
-		sealer.fresh = func() hash.Hash { return countedHash{fresh(), &n} }
+	for _, digester := range s.hasher.digesters {
+		fresh := digester.fresh
+		digester.fresh = func() hash.Hash { return countedHash{fresh(), &n} }
 	}
 	return &n
 }

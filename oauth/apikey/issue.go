@@ -54,8 +54,9 @@ func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, 
 	return nil, s.refuse(ctx, l, err)
 }
 
+// logIn is LogIn before the refusal. It always returns a Login, for refuse.
 func (s *Service) logIn(ctx context.Context, c Credentials, r Request) (*Login, *Grant, error) {
-	l, err := s.login(ctx, c, true)
+	l, err := s.authenticate(ctx, c, true)
 	if err != nil {
 		return l, nil, err
 	}
@@ -93,10 +94,11 @@ func (s *Service) issued(l *Login) {
 	}
 }
 
-// decide returns a grant that shares the login's key.
+// decide is Issue before the login is counted or refused. The grant shares the
+// login's key.
 func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
 	key := &l.found.Key
-	granted, err := s.within(key, s.held(ctx, key), resource)
+	granted, err := s.issuableAt(resource, key, s.held(ctx, key))
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +108,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	// Here, and not by policies alone, which may write into what they are shown.
+	// Policies may write into what they are shown, so the end is bounded here.
 	end := earlier(l.now.Add(s.cfg.TokenLifetime), l.standing.Ends)
 	end = earlier(end, l.secret.NotAfter)
 	granted, end, err = s.askPolicy(ctx, l, policy.TokenRequest{Requested: requested, Resource: resource}, granted, end)
@@ -130,8 +132,7 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	return grant, nil
 }
 
-// held returns the permissions that tokens of the key can carry, and reports
-// those that they cannot.
+// held is Issuable, and logs the permissions that are left out.
 func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 	held := s.Issuable(k)
 	if held.Len() < k.Permissions.Len() {
@@ -142,9 +143,9 @@ func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 
 // Issuable returns those permissions of a key that its tokens can carry: those
 // that are in the catalog and, of its admin permissions, those that an
-// organization admin granted as such. A permission that became one of the admin
-// level since is none of them until an organization admin grants it again, which
-// is Update with a set of permissions that holds it.
+// organization admin granted as such. A permission that the catalog gave the admin
+// level later is left out until an organization admin grants it again, by an Update
+// with a set of permissions that holds it.
 func (s *Service) Issuable(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.All()).Minus(s.raised(k))
 }
@@ -153,6 +154,22 @@ func (s *Service) Issuable(k *store.Key) scope.Set {
 // permissions that they are.
 func (s *Service) raised(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.Admin)
+}
+
+// issuableAt returns what of held a token for the resource may carry; an empty
+// resource is the server's own audience.
+func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (scope.Set, error) {
+	if resource == "" {
+		return held, nil
+	}
+	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
+	if known < 0 || !slices.Contains(k.Resources, resource) {
+		return scope.Set{}, ErrTarget
+	}
+	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
+		held = held.Intersect(limit)
+	}
+	return held, nil
 }
 
 // notHeld names what the key lacks, except names with a prefix of secrets: if a
@@ -192,7 +209,7 @@ func refusedBy(err error) error {
 	if denied, ok := policy.AsDenied(err); ok {
 		return denied
 	}
-	return hostOutage("a policy could not decide", err)
+	return hostOutage("Config.Policy failed", err)
 }
 
 // earlier returns the earlier of t and limit, where a zero limit is none.

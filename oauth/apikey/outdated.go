@@ -17,7 +17,8 @@ import (
 type Outdated struct {
 	Key      store.Key       // without digests
 	Standing policy.Standing // see Service.Standing
-	// Names are what its secrets name: "pepper 1", "secret prefix lk_".
+	// Names are the peppers and prefixes that its secrets name and that are not the
+	// first of their lists: "pepper 1", "secret prefix lk_".
 	Names []string
 }
 
@@ -31,7 +32,7 @@ type OutdatedPage struct {
 	Next *store.KeyCursor
 }
 
-// Outdated tells which keys keep a pepper or a prefix from being taken out of
+// Outdated lists the keys that keep a pepper or a prefix from being taken out of
 // Config.Peppers or Config.SecretPrefixes. It goes through all keys by creation,
 // limit of them a call (1 to store.MaxPage; 0 means 100); a secret that has ended
 // does not count. A digest is rewritten at the next login with its secret, if the

@@ -121,7 +121,7 @@ func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, w
 }
 
 // Grantable returns the permissions that the actor may give to a key of the
-// workspace now; none where he may not make keys.
+// workspace now; none where the actor may not make keys.
 func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {

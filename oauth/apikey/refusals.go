@@ -14,13 +14,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// refuse is the one way out of a login that is refused: it counts, records and
-// reports it, keeps the refusal back for its time, and returns the error.
+// refuse is where every refused login ends: it counts and records the refusal, tells
+// the Observer, holds it back until Config.RefuseAfter, and returns the error.
 func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
 	proved := l.secret.ID != ""
-	// The time does not tell what was found. An outage finds nothing, and what is
-	// malformed is not looked for.
-	holds := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
+	// The time must not tell whether a key was found. An outage found none, and for
+	// a malformed secret none was looked up.
+	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
 	if errors.Is(err, ErrInvalidCredentials) {
 		if wait, over := s.budget.fail(ctx, l.address, l.id, l.now); over {
 			err = &ThrottledError{RetryAfter: wait}
@@ -42,21 +42,21 @@ func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)
 	}
-	if holds {
+	if delayed {
 		s.hold(ctx, l.start)
 	}
 	return err
 }
 
-// maxYields takes longer than a millisecond. In a bubble of testing/synctest
-// the time stands still meanwhile.
+// maxYields bounds the loop in hold: so many take longer than a millisecond. In a
+// bubble of testing/synctest the time stands still meanwhile.
 const maxYields = 10_000
 
-// hold keeps a refusal back until Config.RefuseAfter has passed since start, or
-// ctx ends. On Linux an idle process waits for whole milliseconds (epoll_wait),
-// and what the store took would come out again as a fraction of one. So it
-// first yields until a whole one has passed; one refusal at a time, since
-// several hide the difference among themselves.
+// hold waits until Config.RefuseAfter has passed since start, or ctx ends. On Linux
+// the timer of an idle process is late by up to a millisecond (epoll_wait counts whole
+// ones), so the fraction of a millisecond that the store took would show in the
+// answer's time. So hold first yields until a whole millisecond has passed since start.
+// One refusal at a time does so: where several wait, the fraction does not show.
 func (s *Service) hold(ctx context.Context, start time.Time) {
 	passed := realTime().Sub(start)
 	if passed >= s.cfg.RefuseAfter {
@@ -77,9 +77,6 @@ func (s *Service) hold(ctx context.Context, start time.Time) {
 	case <-ctx.Done():
 	}
 }
-
-// realTime is not the host's clock: it is the wire that must not tell.
-func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // reasonOf names a refusal.
 func reasonOf(err error) string {
@@ -109,7 +106,8 @@ func reasonOf(err error) string {
 	return "unavailable"
 }
 
-// refusals gathers one event for each key, reason and hour.
+// refusals buffers the events of refused logins, one for each key, reason and hour,
+// until Flush writes them.
 type refusals struct {
 	mu      sync.Mutex
 	seen    map[string]struct{} // ids of this hour's events
@@ -165,12 +163,11 @@ func (r *refusals) putBack(events []store.Event) {
 	r.pending = append(r.pending, events...)
 }
 
-// reported remembers of which keys it was logged in this hour that permissions
-// are withheld.
+// reported remembers for which keys reportWithheld logged in this hour.
 type reported struct {
 	mu   *sync.Mutex
 	hour time.Time
-	keys map[string]int64
+	keys map[string]int64 // the version of each
 }
 
 func newReported() reported { return reported{mu: new(sync.Mutex), keys: make(map[string]int64)} }

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // Resource is a further resource server that tokens can be for (RFC 8707):
@@ -24,22 +23,6 @@ type Resource struct {
 // ErrTarget says that the resource is unknown, or not one of the key's own
 // (RFC 8707, section 2).
 var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
-
-// within returns what of held means something at a resource, which may be ""
-// for the server's own audience.
-func (s *Service) within(k *store.Key, held scope.Set, resource string) (scope.Set, error) {
-	if resource == "" {
-		return held, nil
-	}
-	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
-	if known < 0 || !slices.Contains(k.Resources, resource) {
-		return scope.Set{}, ErrTarget
-	}
-	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
-		held = held.Intersect(limit)
-	}
-	return held, nil
-}
 
 // checkResources checks the resources that a key shall be allowed and returns
 // them sorted, each once.

@@ -34,9 +34,9 @@ type Effect struct {
 	// never. Where keys are switched off that is the time of the preview.
 	// Neither a disabled key nor a suspended workspace makes a difference.
 	Before, After time.Time
-	// Reminded: the host would be told at once that the key is about to end
-	// (see Reminders; within an hour, where rules end it) and is not under the settings as they are, unless
-	// other settings have let it be told before.
+	// Reminded: the other settings would send a reminder of the key at once, or
+	// within an hour where rules end it, and the settings as they are do not. It is
+	// not known here whether earlier settings have sent it already. See Reminders.
 	Reminded bool
 }
 

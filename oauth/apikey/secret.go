@@ -207,6 +207,16 @@ func secretOf(prefix, text string) Secret {
 	return Secret{reveal: func() string { return text }, prefix: prefix}
 }
 
+// prefixOf returns the prefix of a secret that has the form of a generated one.
+func (s *Service) prefixOf(secret string) (string, bool) {
+	for _, prefix := range s.cfg.SecretPrefixes {
+		if strings.HasPrefix(secret, prefix) && checkSecret(prefix, secret) == nil {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
 // secretID derives a secret's id from its plaintext, so that a login knows
 // which of a key's secrets it was given before it hashes, and hashes once.
 //
@@ -221,8 +231,8 @@ func secretID(secret string) string {
 // secretIDChars is secretID for a login, which only compares.
 func secretIDChars(secret string) (id [12]byte) {
 	const domain = "latchkey secret id\x00"
-	var room [len(domain) + maxPrefix + randomChars + checksumChars]byte
-	sum := sha256.Sum256(append(append(room[:0], domain...), secret...))
+	var array [len(domain) + maxPrefix + randomChars + checksumChars]byte
+	sum := sha256.Sum256(append(append(array[:0], domain...), secret...))
 	base64.RawURLEncoding.Encode(id[:], sum[:9])
 	return id
 }

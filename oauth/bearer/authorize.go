@@ -33,9 +33,8 @@ func Credential(header http.Header) (string, error) {
 // WithPrincipal.
 //
 // The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound
-// and ErrUnavailable, or none of them for the zero Guard and for one of another
-// Verifier: answer that as a fault of the server. It repeats nothing of the
-// token.
+// and ErrUnavailable. For the zero Guard, and for a Guard of another Verifier, it
+// wraps none of them: answer 500 then. It repeats nothing of the token.
 func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, func() string { return workspace })
 }
@@ -46,7 +45,7 @@ func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Gu
 	return v.authorize(ctx, credential, guard, nil)
 }
 
-// authorize takes a nil workspace for a route outside of workspaces.
+// authorize decides. A nil workspace is a route that belongs to none.
 func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
 	switch {
 	case guard.verifier != v:
@@ -74,8 +73,8 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 				"guard", guard.need, "path_value", guard.pathValue)
 		})
 	}
-	// 404 and not 403: who may not enter a workspace does not learn whether it
-	// is there.
+	// 404 and not 403: a caller that may not enter a workspace must not learn whether
+	// it exists.
 	if id == "" || id != p.Workspace && !holdsOne(p.Permissions, guard.reach) {
 		return nil, errElsewhere
 	}

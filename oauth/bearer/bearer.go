@@ -23,7 +23,7 @@
 //	verifier.Require("project.list").InPath("workspace")(projects)
 //
 // A router that is not net/http's calls Guard.Check, and a server that does not
-// speak HTTP or is generated of a description, such as those of gRPC, connect
+// speak HTTP or is generated from a description, such as those of gRPC, connect
 // and ogen, calls Verifier.Authorize. All decide alike.
 //
 // A token is taken from the Authorization header only: never from the query,

@@ -30,8 +30,8 @@ type Guard struct {
 	need []scope.Set
 	// reach are those of need that open every workspace.
 	reach []scope.Set
-	// pathValue is the name given to InPath, and unnamed tells once that a
-	// request named no workspace.
+	// pathValue is the name given to InPath, for the log. unnamed has the first request
+	// that names no workspace logged, and no other.
 	pathValue string
 	unnamed   *sync.Once
 }
@@ -54,8 +54,8 @@ func (g Guard) Or(permissions ...string) Guard {
 
 func (g Guard) or(all scope.Set) Guard {
 	g.need = append(slices.Clip(g.need), all)
-	// What asks for nothing reaches no further, and neither does what asks for
-	// a permission of the workspace's as well.
+	// An alternative reaches every workspace only if it asks for admin permissions and
+	// for no others.
 	if all.Len() > 0 && g.verifier.admin.ContainsAll(all) {
 		g.reach = append(slices.Clip(g.reach), all)
 	}
@@ -93,7 +93,8 @@ func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) h
 // looks at Principal.Workspace itself.
 func (g Guard) AnyWorkspace() func(http.Handler) http.Handler { return g.middleware(nil) }
 
-// middleware takes a nil workspace for a route outside of workspaces.
+// middleware makes the guard's middleware. A nil workspace is a route that belongs to
+// none.
 func (g Guard) middleware(workspace func(*http.Request) string) func(http.Handler) http.Handler {
 	g.mustBeMade()
 	return func(next http.Handler) http.Handler {

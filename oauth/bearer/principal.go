@@ -66,7 +66,8 @@ func PrincipalFrom(ctx context.Context) (*Principal, bool) {
 	return p, ok && p != nil
 }
 
-// Token is what decides whether a token was ended before it expired.
+// Token is what Epochs are told of a token, to say whether it was ended before it
+// expired.
 type Token struct {
 	Workspace string
 	KeyID     string

@@ -14,15 +14,16 @@ import (
 
 // Why a request is refused. An error of Verify or Authorize wraps one of these.
 var (
-	// ErrUnauthenticated: the request brings no token that counts. Answer 401.
+	// ErrUnauthenticated: the request has no token, or none that is valid. Answer
+	// 401.
 	ErrUnauthenticated = errors.New("bearer: not authenticated")
 	// ErrForbidden: the token lacks a permission. Answer 403.
 	ErrForbidden = errors.New("bearer: missing permission")
 	// ErrNotFound: the workspace is not there, or the token does not reach it,
 	// which must look the same. Answer 404.
 	ErrNotFound = errors.New("bearer: no such workspace for this token")
-	// ErrUnavailable: keys or epochs could not be read, so nothing is known
-	// of the token. Answer 503.
+	// ErrUnavailable: keys or epochs could not be read, so the token could not be
+	// checked. Answer 503.
 	ErrUnavailable = errors.New("bearer: token cannot be checked now")
 )
 
@@ -48,19 +49,19 @@ type refusal struct {
 func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.said.Description() }
 func (r *refusal) Unwrap() []error { return []error{r.kind, &r.said} }
 
-func refuse(kind error, reason string) error {
+func refused(kind error, reason string) error {
 	return &refusal{kind: kind, said: answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
 }
 
-func invalid(reason string) error { return refuse(ErrInvalid, reason) }
+func invalid(reason string) error { return refused(ErrInvalid, reason) }
 
 // Verify checks a token after RFC 9068, section 4, and returns who presents
-// it, whatever that is then allowed. The error wraps ErrInvalid, ErrExpired,
+// it. It checks no permission and no workspace: Authorize does. The error wraps ErrInvalid, ErrExpired,
 // ErrEnded or ErrUnavailable; its text repeats no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	// A token seen before has been decoded and its signature checked. All
 	// that can have changed since is checked again: that its key is still in
-	// the set, and below in check, so that the cache never changes an answer.
+	// the set, and in checkNow, so that the cache never changes an answer.
 	if hit := v.cache.find(token); hit != nil {
 		known := hit.value
 		key, err := v.key(ctx, known.key.ID)
@@ -68,7 +69,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 			return nil, err
 		}
 		if key.Same(known.key) {
-			if err := v.check(ctx, token, known.principal); err != nil {
+			if err := v.checkNow(ctx, token, known.principal); err != nil {
 				return nil, err
 			}
 			return known.principal, nil
@@ -117,8 +118,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		return nil, invalid("The token is for another audience.")
 	}
 
-	// Section 2.2 requires these. The workspace is ours: without one a token
-	// could only be compared with nothing.
+	// RFC 9068, section 2.2, requires the first three. The workspace is Latchkey's:
+	// without it a guard would have nothing to compare.
 	if claims.Subject == "" || claims.ClientID == "" || claims.TokenID == "" || claims.Workspace == "" {
 		return nil, invalid("The token lacks a required claim.")
 	}
@@ -143,27 +144,28 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	if claims.KeyExpires != 0 {
 		p.keyExpires = time.Unix(claims.KeyExpires, 0).UTC()
 	}
-	if err := v.check(ctx, token, p); err != nil {
+	if err := v.checkNow(ctx, token, p); err != nil {
 		return nil, err
 	}
 
-	// Only tokens that were taken are remembered: what anybody can send fills
-	// nothing.
+	// Only tokens that were accepted are cached: what anybody can send must not fill
+	// the cache.
 	v.cache.add(token, verifiedCost+2*len(payload), verified{key, p})
 	return p, nil
 }
 
-// check is what a token must pass at every request.
-func (v *Verifier) check(ctx context.Context, token string, p *Principal) error {
+// checkNow is what a token must pass at every request, seen before or not: the clock
+// and the epochs.
+func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) error {
 	now := v.now()
 
 	// RFC 7519, section 4.1.4: "on or after" exp the token is not accepted.
 	if !now.Before(p.Expires.Add(v.leeway)) {
-		return refuse(ErrExpired, "The token has expired.")
+		return refused(ErrExpired, "The token has expired.")
 	}
 	// The key's end is exact: leeway is for the token.
 	if !p.keyExpires.IsZero() && !now.Before(p.keyExpires) {
-		return refuse(ErrExpired, "The token has expired with its API key.")
+		return refused(ErrExpired, "The token has expired with its API key.")
 	}
 
 	// Issued in the future: the clocks differ too much to trust exp.
@@ -183,7 +185,7 @@ func (v *Verifier) check(ctx context.Context, token string, p *Principal) error 
 		return fmt.Errorf("%w: read epochs: %w", ErrUnavailable, err)
 	}
 	if ended {
-		return refuse(ErrEnded, "The token was ended before it expired.")
+		return refused(ErrEnded, "The token was ended before it expired.")
 	}
 	return nil
 }

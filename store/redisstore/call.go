@@ -107,9 +107,10 @@ func (c *call) texts() []string {
 }
 
 // send sends calls to the server of the records, in one pipeline, and returns the
-// first failure. After them goes a deletion of what never is there. A server refuses
-// that if it was demoted, or if its replicas have left (min-replicas-to-write): what
-// it says may be out of date. One whose memory or disk is full still answers.
+// first failure. It adds the deletion of a key that never exists. A server refuses
+// that write if it was demoted, or if its replicas have left (min-replicas-to-write):
+// then its answers may be out of date, and the calls fail. A server whose memory or disk
+// is full refuses it too, but its answers count.
 func (db *database) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
 	check.harmless = []string{"OOM", "MISCONF"}
@@ -128,9 +129,9 @@ func (db *database) recordsServer(ctx context.Context) (redis.UniversalClient, e
 	return db.client, nil
 }
 
-// moving is how often a call whose slot moves looks whether it has arrived: for
-// about six seconds, unless its context ends before.
-const moving = 100
+// maxDisplaced bounds how often calls are sent again while their slot moves: for about
+// six seconds, unless the context ends before.
+const maxDisplaced = 100
 
 // sendTo sends calls to the server that find returns. They are sent again if the server
 // had forgotten a script or did not hold the slot; so each must be one that can be
@@ -153,7 +154,7 @@ func (db *database) sendTo(ctx context.Context, find func(context.Context) (redi
 			return nil
 		}
 		err = db.failure(ctx, calls[i].failed(), calls[i].script)
-		if n == moving || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
+		if n == maxDisplaced || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
 			return err
 		}
 	}
@@ -173,7 +174,7 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 	}
 }
 
-// pause waits before the nth look at a slot that moves: 1 ms, 2 ms, up to 64 ms.
+// pause waits before calls whose slot moves are sent for the nth time again: 1 ms, 2 ms, up to 64 ms.
 func pause(ctx context.Context, n int) error {
 	timer := time.NewTimer(time.Millisecond << min(n, 6))
 	defer timer.Stop()

@@ -102,7 +102,7 @@ func (db *database) call(c change) *call {
 		kind := int(n.Kind)
 		notice = encode(&kind, &n.Workspace, &n.Key, &n.Token)
 	}
-	keys := l.changed(c.workspace, request, once)
+	keys := l.changeKeys(c.workspace, request, once)
 	args := []any{l.channel(), notice, request, sortable(c.with.Now), value, life, len(c.with.If)}
 	for _, p := range c.with.If {
 		kind, name := "settings", settingsField(p.Workspace)
@@ -126,7 +126,7 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 	if workspace == "" {
 		return 0
 	}
-	name := l.of(workspace, "log")
+	name := l.order(workspace, "log")
 	if i := slices.Index(*keys, name); i >= 0 {
 		return i + 1
 	}

@@ -15,8 +15,8 @@
 // spread over the masters of a Cluster.
 //
 // A look-up is one script and one round trip. So is a change: its script compares
-// what the change rests on, writes the record, its orders, its events and its
-// one-time id, and publishes its notice, all at one moment. A client that lost the
+// what the change rests on, writes the record, the orders it stands in, its
+// events and its one-time id, and publishes its notice, all at one moment. A client that lost the
 // answer sends the script again, and the change is made once.
 //
 // # What a failover can lose
@@ -28,9 +28,9 @@
 // goes on alone, which WaitReplicas 1 or min-replicas-to-write prevents; limits,
 // counters and last uses wait for no replica. A server that was demoted, or that
 // lacks those replicas, may hold old data: it is asked for a write with each read that
-// decides something, and with each limit. Only Usage.Days is answered without one: counts
-// are statistics. A process writes the last 10,000 revocations of single tokens again that
-// it made and a failover took.
+// decides something, and with each limit. Only Usage.Days is answered without such a
+// write: counts are statistics. A process remembers the last 10,000 revocations of single tokens that
+// it made, and writes again those that a failover lost.
 //
 // # What a server must be set to
 //
@@ -96,8 +96,9 @@
 // # How much fits
 //
 // One master holds and serves all records, at about 1.1 kB a key with its orders. The
-// table of store/README.md has the times. A script visits 200 records at most and
-// changes 50: what takes more is done in steps, between which others come in.
+// table of store/README.md has the times. A script visits 200 records at most, and
+// changes 50 or removes 100 events: what takes more is done in steps, between which
+// others come in.
 //
 // A Cluster adds room and speed for limits and usage only. Beyond one master, keep the
 // records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and

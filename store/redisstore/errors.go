@@ -25,13 +25,14 @@ func fail(operation string, err error) error {
 	return fmt.Errorf("redisstore: %s: %w", operation, err)
 }
 
-// statusError is what a script's answer stands for.
+// statusError returns the error that the answer of a script that changes records stands
+// for.
 func statusError(status string) error {
 	err, known := map[string]error{
 		"ok": nil, "exists": store.ErrExists, "missing": store.ErrNotFound, "conflict": store.ErrConflict, "limit": store.ErrLimit,
 	}[status]
 	if !known {
-		return fmt.Errorf("unknown answer: %w", store.ErrUnavailable)
+		return fmt.Errorf("a script gave an answer that this driver does not know: %w", store.ErrUnavailable)
 	}
 	return err
 }

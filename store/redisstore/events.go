@@ -35,7 +35,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	if err != nil {
 		return store.EventPage{}, err
 	}
-	p := page{keys: []string{l.db.layout.of(q.Workspace, "log"), l.db.layout.events()}, from: "-", to: "+", descending: true}
+	p := page{keys: []string{l.db.layout.order(q.Workspace, "log"), l.db.layout.events()}, from: "-", to: "+", descending: true}
 	if !q.From.IsZero() {
 		p.from = "[" + sortable(q.From)
 	}
@@ -56,8 +56,8 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	return store.EventPage{Events: events[:limit:limit], Next: &store.EventCursor{Time: last.Time, ID: last.ID}}, nil
 }
 
-// Prune implements store.Events, 100 events a script. Those that were removed by a script
-// whose answer was lost are not counted.
+// Prune implements store.Events, 100 events a script: the fewest that visit reads.
+// Those that were removed by a script whose answer was lost are not counted.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for {
@@ -73,7 +73,7 @@ func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more bool, err error) {
-	p := page{keys: []string{l.db.layout.of("", "log"), l.db.layout.events()}, from: "-", to: "(" + sortable(before)}
+	p := page{keys: []string{l.db.layout.order("", "log"), l.db.layout.events()}, from: "-", to: "(" + sortable(before)}
 	found, more, err := l.db.visit(ctx, &p, batch)
 	if err != nil || len(found) == 0 {
 		return 0, false, err

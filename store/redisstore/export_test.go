@@ -46,9 +46,9 @@ func Names(prefix, text string) map[string]string {
 	l := layout{prefix: prefix}
 	names := map[string]string{
 		l.channel(): "channel", l.usage(0, "days"): "usage", l.record("never"): "never",
-		l.limit(text): "limit of " + text, l.revoked(text): "revocation of " + text, l.of(text, "log"): "log of " + text,
+		l.limit(text): "limit of " + text, l.revoked(text): "revocation of " + text, l.order(text, "log"): "log of " + text,
 	}
-	for i, name := range l.changed(text, "r", l.receipt("r")) {
+	for i, name := range l.changeKeys(text, "r", l.receipt("r")) {
 		names[name] = fmt.Sprint("part ", i)
 		if i > 13 {
 			names[name] += " of " + text

@@ -59,8 +59,8 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	return page, nil
 }
 
-// stretch is how many records one script visits, and batch how many one changes,
-// so that others come in between.
+// stretch is how many records one script visits at most, and batch how many one
+// changes, so that scripts of others come in between.
 const (
 	stretch = 200
 	batch   = 50
@@ -72,7 +72,7 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]st
 	if byName {
 		order = "names"
 	}
-	p := page{keys: []string{l.of(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
+	p := page{keys: []string{l.order(q.Workspace, order), l.keys(), l.deleting()}, from: "-", to: "+", descending: q.Descending, byName: byName}
 	switch {
 	case q.After == nil:
 	case byName:
@@ -83,7 +83,7 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]st
 	return collect(ctx, t.db, p, limit, decodeKey, func(k *store.Key) bool { return matches(q, k) })
 }
 
-// page is a way through an order, a set sorted by its members.
+// page is what is left to read of an order, a set sorted by its members.
 type page struct {
 	keys       []string // of page.lua
 	from, to   string   // bounds of ZRANGEBYLEX: "-" and "+" are none

@@ -60,8 +60,8 @@ func decodeKey(id, record string) (store.Key, error) {
 	return k, err
 }
 
-// Of settings, scripts set the first three words. Those of the instance have the
-// third in common with a workspace's, and no use for it.
+// Scripts set the first three words of settings. The third, whether a workspace was
+// deleted, is always 0 in those of the instance, so that one script saves both.
 
 func workspaceFields(w *store.Workspace) []any {
 	return []any{
@@ -144,7 +144,7 @@ func encode(fields ...any) string {
 	return strings.Join(words, " ")
 }
 
-var errRecord = errors.New("a record cannot be read")
+var errRecord = errors.New("a record cannot be read: something else may have written it")
 
 // decodeSaved reads a line as decode does, and leaves the fields as they are if it is
 // empty, since it was never saved.

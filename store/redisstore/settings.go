@@ -78,9 +78,9 @@ func workspaceNotice(id string) *store.Notice {
 	return &store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
 }
 
-// DeleteWorkspace implements store.Settings. One script marks the workspace as
+// DeleteWorkspace implements store.Settings. One script sets the workspace to
 // deleted, so that none of its keys is found any more. Others then remove the
-// keys, 100 each; where they are interrupted, Upkeep.Purge goes on.
+// keys, 50 each; where they are interrupted, Upkeep.Purge goes on.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	if id == "" {
 		return fail("delete workspace", errNoWorkspace)

@@ -37,7 +37,7 @@ func words(list store.ListName) (kind, field string) {
 	return "seal key", "Config.SealKeys"
 }
 
-// Title names an entry as messages and Config.Withdrawn do: "pepper 3".
+// Title names an entry as messages and apikey.Options.Withdrawn do: "pepper 3".
 func Title(e store.ListEntry) string {
 	kind, _ := words(e.List)
 	return kind + " " + e.Name
@@ -60,8 +60,8 @@ func (l List) Find(e store.ListEntry) (store.ListEntry, bool) {
 	return l[i], true
 }
 
-// Check returns an error for each entry in use at that time that the list lacks and
-// that is not withdrawn, or that is another key there.
+// Check returns an error for each entry that is in use at that time and that the list
+// lacks, unless it is withdrawn, or has with another fingerprint.
 func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) error {
 	var problems []error
 	for _, u := range used {
@@ -73,10 +73,10 @@ func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) e
 		own, listed := l.Find(u)
 		switch {
 		case listed && own.Fingerprint != u.Fingerprint:
-			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %.16s: it is another key under the same name",
+			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %.16s: it is another key under the same name; list the one in use, and the other under a name of its own",
 				field, title, own.Fingerprint, u.Fingerprint))
 		case !listed && !slices.Contains(withdrawn, title):
-			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in apikey.Config.Withdrawn if it must not be used any more",
+			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in apikey.Options.Withdrawn if it must not be used any more",
 				field, title, details(u), title))
 		}
 	}
@@ -99,13 +99,13 @@ func (l List) CheckWithdrawn(withdrawn []string) error {
 	var problems []error
 	for _, e := range l {
 		if _, field := words(e.List); slices.Contains(withdrawn, Title(e)) {
-			problems = append(problems, fmt.Errorf("apikey.Config.Withdrawn names %s, which %s lists", Title(e), field))
+			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn names %s, which %s lists", Title(e), field))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// CheckTitles returns an error for each title that is none of an entry.
+// CheckTitles returns an error for each title that cannot be that of an entry.
 func CheckTitles(withdrawn []string) error {
 	var problems []error
 	for i, title := range withdrawn {
@@ -113,7 +113,7 @@ func CheckTitles(withdrawn []string) error {
 			return strings.HasPrefix(title, Title(store.ListEntry{List: list}))
 		})
 		if !known {
-			problems = append(problems, fmt.Errorf("apikey.Config.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
+			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
 		}
 	}
 	return errors.Join(problems...)

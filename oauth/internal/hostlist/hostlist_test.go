@@ -19,6 +19,6 @@ func ExampleList_Check() {
 	fmt.Println(hostlist.List{two}.Check(used, now, []string{"pepper 1"}))
 	// Output:
 	// <nil>
-	// Config.Peppers lacks pepper 1, which is in use and has the fingerprint aa: list it, or name "pepper 1" in apikey.Config.Withdrawn if it must not be used any more
+	// Config.Peppers lacks pepper 1, which is in use and has the fingerprint aa: list it, or name "pepper 1" in apikey.Options.Withdrawn if it must not be used any more
 	// <nil>
 }

@@ -1,5 +1,6 @@
-// Package request reads the client's address, the Authorization header and the
-// Content-Type of a request, so that all HTTP packages read them in the same way.
+// Package request reads what several HTTP packages read of a request, so that all
+// read it in the same way: the client's address, the Authorization header, the
+// Content-Type, the body within its bounds, and sealed cursors.
 package request
 
 import (

@@ -53,9 +53,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 		if into.Available() == 0 {
 			into.Grow(1 << 10) // most bodies fit in, and most answers
 		}
-		room := into.AvailableBuffer()
-		n, err := r.Body.Read(room[:min(cap(room), limit+1-into.Len())])
-		into.Write(room[:n])
+		free := into.AvailableBuffer()
+		n, err := r.Body.Read(free[:min(cap(free), limit+1-into.Len())])
+		into.Write(free[:n])
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil

@@ -40,7 +40,8 @@ const (
 	// unknownKeyGap lies between two readings because of unknown kids.
 	unknownKeyGap = 5 * time.Second
 	// staleAfter is the age at which a request reads the store again, on a server
-	// that does not call Step. With MaxAge it is less than lead.
+	// that does not call Step. Together with MaxAge it is less than lead, so that a key
+	// is known everywhere before it signs.
 	staleAfter = 2 * StepEvery
 )
 
@@ -108,8 +109,8 @@ type reading struct {
 	err error
 }
 
-// New returns a ring, which has no keys of its own making before Start. Two
-// signers with one kid are an error.
+// New returns a ring. One that makes its keys has none before Start. Two signers with
+// one kid are an error.
 func New(cfg Config) (*Ring, error) {
 	r := &Ring{cfg: cfg, shared: len(cfg.SealKeys) > 0, lock: make(chan struct{}, 1)}
 	r.current.Store(&keySet{})
@@ -132,8 +133,8 @@ func New(cfg Config) (*Ring, error) {
 	return r, err
 }
 
-// Signer returns the newest key that has begun to sign. If none has, since the
-// clock is late, it returns the oldest.
+// Signer returns the key that signs now: the last one whose time has begun. If none
+// has, since the clock is late, it returns the first.
 func (r *Ring) Signer(ctx context.Context) *jose.Signer {
 	if len(r.cfg.Signers) > 0 {
 		return r.cfg.Signers[0]
@@ -152,6 +153,10 @@ func (r *Ring) Signer(ctx context.Context) *jose.Signer {
 	}
 	return keys[i].signer
 }
+
+// farAhead is how far ahead a key can begin: one that begins later was made by a clock
+// that was wrong. It is one rotation more than lead, for processes whose clocks are late.
+func (r *Ring) farAhead() time.Duration { return lead + r.cfg.RotateEvery }
 
 // JWKS returns the public keys as a JWK Set (RFC 7517), which must not be changed.
 func (r *Ring) JWKS(ctx context.Context) []byte { return r.latest(ctx).jwks }
@@ -255,7 +260,7 @@ func (r *Ring) read(ctx context.Context) (stored store.Ring, err error) {
 // open makes the keys of the records those of the ring. On an error, or if there
 // are no records, the ring stays as it was.
 func (r *Ring) open(records []store.SigningKey) error {
-	records = slices.DeleteFunc(slices.Clone(records), r.sealer.withdrew)
+	records = slices.DeleteFunc(slices.Clone(records), r.sealer.lost)
 	if len(records) == 0 {
 		return nil
 	}

@@ -37,8 +37,8 @@ const (
 	rsaBits = 2048
 )
 
-// Start does the first step. That the keys cannot be read or opened, or the first
-// one cannot be saved, is an error; any other change can wait for the next Step.
+// Start does the first step. It fails if the keys cannot be read or opened, or if the
+// first one cannot be saved; any other change can wait for the next Step.
 func (r *Ring) Start(ctx context.Context) error {
 	err := r.Step(ctx)
 	if err != nil && len(r.current.Load().keys) > 0 {
@@ -74,7 +74,7 @@ func (r *Ring) Rotate(ctx context.Context, now bool) error {
 // Revoke puts one new key, which signs at once, in the place of all others.
 func (r *Ring) Revoke(ctx context.Context) error { return r.change(ctx, onlyNewKey) }
 
-// want is what a call asks for, besides what is due.
+// want is what change is asked to do besides what is due.
 type want int
 
 const (
@@ -84,7 +84,7 @@ const (
 	onlyNewKey
 )
 
-var errGiven = errors.New("the signing keys are the host's, Config.Signers: change that list")
+var errGiven = errors.New("the signing keys are the host's: to replace one, change Config.Signers")
 
 // change reads the ring, plans and writes, until no other replica has written
 // meanwhile.
@@ -112,7 +112,7 @@ func (r *Ring) change(ctx context.Context, w want) error {
 		if len(stored.Keys) > 0 && len(r.current.Load().keys) > 0 {
 			agrees, err := r.cfg.ClockAgrees(ctx)
 			if err == nil && !agrees && w != whatIsDue {
-				err = errors.New("the clock of this process differs from the store's")
+				err = errors.New("the clock of this process differs from the store's: set it right, or call another replica")
 			}
 			if err != nil || !agrees {
 				return err
@@ -133,12 +133,12 @@ func (r *Ring) change(ctx context.Context, w want) error {
 	return fmt.Errorf("save the signing keys: other replicas changed them %d times meanwhile: %w", maxTries, store.ErrConflict)
 }
 
-// plan returns the keys as they should be now, and the one among them that it made,
-// if any. If there is nothing to do it returns no keys.
+// plan returns the keys as they should be now, and the key among them that it made, if
+// it made one. Without anything to do it returns no keys.
 func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time, w want) (next []store.SigningKey, made *store.SigningKey, err error) {
 	var stay []store.SigningKey
 	if w != onlyNewKey {
-		stay = slices.DeleteFunc(slices.Clone(keys), r.sealer.withdrew)
+		stay = slices.DeleteFunc(slices.Clone(keys), r.sealer.lost)
 	}
 	for i, k := range stay {
 		newest := i == len(stay)-1 // it stays, whatever its record says
@@ -169,7 +169,7 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	for i := range n - 1 {
 		k, successor := &next[i], next[i+1].NotBefore
 		if k.Retire.IsZero() || k.NotAfter.After(successor) {
-			err := r.sealer.again(k, func(k *store.SigningKey) { k.NotAfter, k.Retire = successor, successor.Add(tail) })
+			err := r.sealer.reseal(k, func(k *store.SigningKey) { k.NotAfter, k.Retire = successor, successor.Add(tail) })
 			if err != nil {
 				return nil, nil, err
 			}
@@ -178,7 +178,7 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	}
 	for i := range next {
 		if k := &next[i]; k.SealKey < r.sealer.first {
-			if err := r.sealer.again(k, func(*store.SigningKey) {}); err != nil {
+			if err := r.sealer.reseal(k, func(*store.SigningKey) {}); err != nil {
 				return nil, nil, err
 			}
 			changed = true
@@ -190,14 +190,10 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	return next, made, nil
 }
 
-// farAhead is a period more than lead, for clocks that are late. A key that begins
-// later than that from now was made by a clock that was wrong.
-func (r *Ring) farAhead() time.Duration { return lead + r.cfg.RotateEvery }
-
-// credible returns how many of the keys do not begin far ahead. Those that do are
-// the last ones, and the next key goes before them. If all of them do, perhaps this
-// process has the wrong clock. Then all are credible, unless the store has a clock,
-// with which Step compares it, or no other process makes keys.
+// credible returns how many of the keys do not begin far ahead. The others are the last
+// ones, and the next key goes before them. If all keys begin far ahead, perhaps it is
+// this process whose clock is wrong. Then all count as credible, unless the store has a
+// clock, with which change compares this one, or no other process makes keys.
 func (r *Ring) credible(ctx context.Context, keys []store.SigningKey, now time.Time) (int, error) {
 	n := slices.IndexFunc(keys, func(k store.SigningKey) bool { return k.NotBefore.After(now.Add(r.farAhead())) })
 	switch {

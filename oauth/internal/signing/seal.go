@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// sealDomain separates what is sealed here from any other use of a key.
+// sealDomain keeps these seals apart from any other use of a seal key.
 const sealDomain = "latchkey signing key"
 
 // SealKey seals and opens private keys (AES-256).
@@ -61,9 +61,9 @@ func (s *sealer) seal(record *store.SigningKey, private []byte) {
 	record.Sealed = s.aeads[s.first].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
 }
 
-// withdrew reports whether the seal key of the record was withdrawn: the signing
-// key is lost.
-func (s *sealer) withdrew(record store.SigningKey) bool {
+// lost reports whether the host withdrew the seal key of the record: then the signing
+// key cannot be opened any more.
+func (s *sealer) lost(record store.SigningKey) bool {
 	return slices.Contains(s.withdrawn, hostlist.Title(entry(record.SealKey, "")))
 }
 
@@ -81,8 +81,9 @@ func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
 	return private, nil
 }
 
-// again seals a key anew after a change of what its seal binds.
-func (s *sealer) again(record *store.SigningKey, change func(*store.SigningKey)) error {
+// reseal changes a record, which is bound to its seal, and seals its key anew under the
+// first seal key.
+func (s *sealer) reseal(record *store.SigningKey, change func(*store.SigningKey)) error {
 	private, err := s.open(record)
 	if err != nil {
 		return fmt.Errorf("seal the signing keys anew: %w", err)
@@ -92,8 +93,8 @@ func (s *sealer) again(record *store.SigningKey, change func(*store.SigningKey))
 	return nil
 }
 
-// signerOf opens a record, unless the ring has the same one: opening takes time,
-// and so does the comparison of two copies of a key for each verified token.
+// signerOf opens a record, unless the ring has it open already. Then it returns the same
+// signer: to open one takes time, and a verifier compares keys faster that are one copy.
 func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	for _, k := range r.current.Load().keys {
 		if k.SealKey == record.SealKey && bytes.Equal(k.Sealed, record.Sealed) && bytes.Equal(r.sealer.bound(&k.SigningKey), r.sealer.bound(record)) {
@@ -115,9 +116,10 @@ func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	return signer, nil
 }
 
-// bound is what a sealed key belongs to: it opens under no other kid, algorithm or
-// issuer, and at no other times, so that who can write to the store prolongs no key.
-// Each text follows its length, so none can pass for two.
+// bound is the additional data of a seal: a key opens only with the kid, the algorithm,
+// the issuer and the times that it was sealed with, so that nobody who can write to the
+// store prolongs a key. Each text follows its length, so that two texts never read as
+// one.
 func (s *sealer) bound(record *store.SigningKey) []byte {
 	var data []byte
 	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {

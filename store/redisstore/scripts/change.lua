@@ -1,11 +1,11 @@
--- What every change begins with. All keys have one hash tag. After those named
--- here come the logs of the workspaces that events belong to.
+-- The beginning of every script that changes records, see change.go. All keys have one
+-- hash tag. After those named here come the logs of the workspaces that events belong to.
 -- ARGV: the channel; the notice, or ''; a random id; the caller's clock; the
 -- one-time id's value, or '', and how long to keep it; the number of preconditions,
 -- then of each 'key' or 'settings', the name and the version; the number of events,
 -- then of each its id, place, text and the number of its workspace's log, or 0; then
 -- what the script itself takes.
-local keys, created, names, settings, counts, deleting, tombs, events, log, stream, ring, lists,
+local keys, created, names, settings, counts, deleting, tombstones, events, log, stream, ring, lists,
   receipt, once, byCreated, byName = unpack(KEYS)
 local channel, notice, request, now, onceValue, onceLife = unpack(ARGV, 1, 6)
 local at = 6
@@ -26,8 +26,8 @@ end
 
 local conditions, added = takeAll(3), takeAll(4)
 
--- later collects arguments of the one command on a key, and flush calls it: a call
--- costs more than what it does.
+-- later collects the arguments for one command on each key, and flush calls these
+-- commands: one call with many arguments costs less than many calls.
 local batches = {}
 
 local function later(command, key, first, second)
@@ -42,7 +42,7 @@ local function flush()
   batches = {}
 end
 
--- The epoch that follows: at least one more, and the server's clock in
+-- raised is the epoch that follows: at least one more, and the server's clock in
 -- microseconds, which Lua counts exactly until the year 2255.
 local function raised(old)
   local t = redis.call('TIME')
@@ -51,8 +51,10 @@ end
 
 local function following(version) return string.format('%.0f', tonumber(version) + 1) end
 
--- lifetime is how many milliseconds to keep what is over in the given number by the
--- caller's clock: longer by how far that is off the server's, which others go by.
+-- lifetime is how many milliseconds to keep what ends in the given number by the
+-- caller's clock: longer by as much as that differs from the server's, since the clocks
+-- of other callers may agree with the server's. At most a day for a clock that is behind,
+-- and a century in all.
 local function lifetime(left)
   local ahead = (tonumber(now, 16) - 2^63) / 1000 - tonumber(redis.call('TIME')[1]) * 1000
   return string.format('%.0f', math.min(tonumber(left) + math.max(ahead, math.min(-ahead, 86400000)), 3.1536e12))
@@ -83,7 +85,7 @@ local function live(id)
   return record, workspace
 end
 
--- placeByName is namePlace of record.go, of a name that is escaped as in names.go.
+-- placeByName is namePlace of record.go, of a name that is escaped as in layout.go.
 local function placeByName(name, id)
   if string.find(name, '%', 1, true) then
     name = string.gsub(name, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
@@ -92,9 +94,9 @@ local function placeByName(name, id)
   return name .. '\0\1' .. id
 end
 
--- bury puts a tombstone in a key's place, later. byCreated and byName are those of
--- its workspace.
-local function bury(id, record, when)
+-- tombstone replaces a key by its tombstone, when flush is called. byCreated and byName
+-- must be the orders of its workspace.
+local function tombstone(id, record, when)
   local place, name = string.match(record, '^[^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)')
   place, name = place .. id, placeByName(name, id)
   later('ZREM', created, place)
@@ -102,14 +104,15 @@ local function bury(id, record, when)
   later('ZREM', names, name)
   later('ZREM', byName, name)
   later('HSET', keys, id, '-' .. when)
-  later('ZADD', tombs, 0, when .. id)
+  later('ZADD', tombstones, 0, when .. id)
 end
 
--- made writes what goes with a change, and publishes the notice. Each names the
--- change before, so that a number that a failover used twice shows. What cannot be
--- read raises an error here, before anything is written: Redis undoes nothing.
+-- commit ends every change: it writes the events and the one-time id, publishes the
+-- notice, and leaves the receipt. A notice names the change before it, so that a number
+-- which a failover used twice shows. The stream is read here and not in commit: if it
+-- cannot be read, the script fails before anything is written, and Redis undoes nothing.
 local streamN, streamLast = string.match(redis.call('GET', stream) or '0 ', '^(%d+) (.*)$')
-local function made()
+local function commit()
   for _, e in ipairs(added) do
     if redis.call('HSETNX', events, e[1], e[3]) == 1 then
       later('ZADD', log, 0, e[2])
@@ -127,9 +130,9 @@ local function made()
   return 'ok'
 end
 
--- The first checks of the contract. A client that lost the answer sends a change
--- again: it was made if its receipt is there. The write gives WAIT, which speaks of
--- its own connection, something to wait for.
+-- The checks that come before those of the script itself. A client that lost the answer
+-- sends a change again: it was made if its receipt is there. The write is for WAIT, which
+-- waits for the writes of its own connection only.
 if redis.call('EXISTS', receipt) == 1 then
   redis.call('PEXPIRE', receipt, 60000)
   return 'ok'

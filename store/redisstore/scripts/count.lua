@@ -1,5 +1,5 @@
--- Adds to counters by day. KEYS: the set of days, the mark of this request, the
--- counters of each day; ARGV: how long the mark is kept, then of each count: which
+-- Adds to counters by day. KEYS: the set of days, the receipt of this request, the
+-- counters of each day; ARGV: how long to keep the receipt, then of each count: which
 -- of the keys, day, field, logins, refusals.
 if redis.call('SET', KEYS[2], '1', 'PX', ARGV[1], 'NX') == false then return 'ok' end
 for i = 2, #ARGV, 5 do

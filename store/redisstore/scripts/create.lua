@@ -1,3 +1,4 @@
+-- Adds a key, unless its id is taken or its workspace has reached the limit (-1: none).
 local id, workspace, limit, kept, text, place, name = take(), take(), take(), take(), take(), take(), take()
 if isDeleted(workspace) then return 'missing' end
 if redis.call('HEXISTS', keys, id) == 1 then return 'exists' end
@@ -8,4 +9,4 @@ redis.call('ZADD', created, 0, place)
 redis.call('ZADD', byCreated, 0, place)
 redis.call('ZADD', names, 0, name)
 redis.call('ZADD', byName, 0, name)
-return made()
+return commit()

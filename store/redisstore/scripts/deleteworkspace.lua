@@ -7,4 +7,4 @@ if deleted == '1' then return 'missing' end
 if rest then rest = when .. string.match(rest, '^[^ ]*(.*)$') end
 redis.call('HSET', settings, 'w' .. workspace, following(version) .. ' ' .. raised(epoch) .. ' 1 ' .. (rest or fresh))
 if redis.call('HDEL', counts, workspace) == 1 then redis.call('HSET', deleting, workspace, when) end
-return made()
+return commit()

@@ -16,4 +16,4 @@ for _, e in ipairs(takeAll(2)) do
   end
 end
 for name, entry in pairs(merged) do redis.call('HSET', lists, name, entry) end
-return made()
+return commit()

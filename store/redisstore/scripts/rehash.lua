@@ -1,3 +1,4 @@
+-- Replaces the digest of a secret, if it still is the given one.
 local id, secret, from, to = take(), take(), take(), take()
 local record, workspace = live(id)
 if not record then return 'missing' end
@@ -9,4 +10,4 @@ if digest ~= from then return 'conflict' end
 -- The caller does not know the workspace that the notice names.
 notice = string.gsub(notice, ' ', function() return ' ' .. workspace end, 1)
 redis.call('HSET', keys, id, key .. string.sub(secrets, 1, last) .. before .. to .. rest)
-return made()
+return commit()

@@ -7,4 +7,4 @@ if found and found >= till then
   return 'ok'
 end
 redis.call('SET', KEYS[#KEYS], till, 'PX', lifetime(life))
-return made()
+return commit()

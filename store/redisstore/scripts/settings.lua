@@ -5,4 +5,4 @@ if deleted == '1' then return 'missing' end
 if oldVersion ~= version then return 'conflict' end
 if ends == '1' then epoch = raised(epoch) end
 redis.call('HSET', settings, field, following(version) .. ' ' .. epoch .. ' 0 ' .. rest)
-return made()
+return commit()

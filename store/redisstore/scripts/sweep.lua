@@ -8,7 +8,7 @@ for _, place in ipairs(places) do
   local id = string.sub(place, 17)
   local record = redis.call('HGET', keys, id)
   if record and string.find(record, '\n[^ ]* [^ ]* [^ ]* [^ ]* ') then
-    bury(id, record, when)
+    tombstone(id, record, when)
   else
     later('ZREM', byCreated, place) -- it cannot be read: the rest of it stays
   end

@@ -1,3 +1,4 @@
+-- Replaces a key of the given version.
 local id, workspace, version, ends, text, name = take(), take(), take(), take(), take(), take()
 local record, owner = live(id)
 if not record or owner ~= workspace then return 'missing' end
@@ -5,8 +6,8 @@ local oldVersion, epoch, kept, oldName, oldSecrets =
   string.match(record, '^([^ ]*) ([^ ]*) ([^\n]*)\n[^ ]* [^ ]* [^ ]* [^ ]* ([^ ]*)[^\n]*(.*)$')
 oldName = placeByName(oldName, id)
 if oldVersion ~= version then return 'conflict' end
--- A secret that stays keeps when and by whom it was made, its prefix, its digest
--- and its last use.
+-- A secret that the key had before keeps its creation and creator, its digest, its
+-- prefix and its last use, whatever the caller sent.
 local secret, old = '\n([^ ]*) ([^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]*)', {}
 for secretId, words in string.gmatch(oldSecrets, secret) do old[secretId] = words end
 text = string.gsub(text, secret, function(secretId, words) return '\n' .. secretId .. ' ' .. (old[secretId] or words) end)
@@ -18,4 +19,4 @@ if oldName ~= name then
   redis.call('ZADD', names, 0, name)
   redis.call('ZADD', byName, 0, name)
 end
-return made()
+return commit()

@@ -1,2 +1,2 @@
 -- Adds events, or spends a one-time id.
-return made()
+return commit()

@@ -26,7 +26,8 @@ func (l layout) stream() string   { return l.record("stream") }
 func (l layout) ring() string     { return l.record("ring") }
 func (l layout) lists() string    { return l.record("lists") }
 
-// channel names the database, too, since Redis publishes to all of a server's.
+// channel names the database, too, since a channel of Redis belongs to all databases of
+// a server.
 func (l layout) channel() string {
 	if l.database == 0 {
 		return l.record("notices")
@@ -34,13 +35,13 @@ func (l layout) channel() string {
 	return l.record("notices:" + strconv.Itoa(l.database))
 }
 
-// of names an order of the keys ("created", "names") or events ("log") of a workspace or,
-// if that is empty, of all.
-func (l layout) of(workspace, order string) string {
+// order names the sorted set of the keys ("created", "names") or events ("log") of a
+// workspace or, if that is empty, of all.
+func (l layout) order(workspace, what string) string {
 	if workspace == "" {
-		return l.record(order)
+		return l.record(what)
 	}
-	return l.record("w:" + segment(workspace) + ":" + order)
+	return l.record("w:" + segment(workspace) + ":" + what)
 }
 
 func (l layout) receipt(request string) string { return l.record("done:" + request) }
@@ -50,12 +51,12 @@ func (l layout) once(space, id string) string {
 	return l.record("once:" + segment(space) + " " + segment(id))
 }
 
-// changed are the keys that change.lua begins with, in its order.
-func (l layout) changed(workspace, request, once string) []string {
+// changeKeys are the keys that change.lua begins with, in its order.
+func (l layout) changeKeys(workspace, request, once string) []string {
 	return []string{
-		l.keys(), l.of("", "created"), l.of("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
-		l.events(), l.of("", "log"), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
-		l.of(workspace, "created"), l.of(workspace, "names"),
+		l.keys(), l.order("", "created"), l.order("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
+		l.events(), l.order("", "log"), l.stream(), l.ring(), l.lists(), l.receipt(request), once,
+		l.order(workspace, "created"), l.order(workspace, "names"),
 	}
 }
 
@@ -66,7 +67,7 @@ func (l layout) usage(part int, what string) string {
 	return l.prefix + ":{usage " + strconv.Itoa(part) + "}:" + what
 }
 
-// parts is over how many slots the counters of usage spread.
+// parts is the number of slots over which the counters of usage are spread.
 const parts = 16
 
 func partOf(text string) int {
@@ -75,8 +76,8 @@ func partOf(text string) int {
 	return int(h.Sum32() % parts)
 }
 
-// segment is a part of a name: no brace would begin a hash tag, and no colon the
-// next part.
+// segment makes text into one part of a name: without braces, which would begin a hash
+// tag, and without colons, which would begin the next part.
 func segment(text string) string { return strings.ReplaceAll(escape(text), ":", "%3A") }
 
 // escape makes text into one word: no space, no line, no brace.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,13 +16,15 @@ import (
 // listsTimeout bounds how long New waits for the store.
 const listsTimeout = 10 * time.Second
 
-// inUse is what secrets name of the host's lists of peppers and prefixes, and what
-// this process knows to be recorded of it in the store. An entry is the key of a map
-// by its list and name.
+// inUse knows the host's lists of peppers and of prefixes, and which of their entries
+// are recorded in the store as in use, since a stored secret names them. The maps have
+// entries without fingerprint, as named returns them.
 type inUse struct {
-	listed hostlist.List // both lists
-	first  [2]store.ListEntry
+	listed hostlist.List      // both lists
+	first  [2]store.ListEntry // of each list
 
+	// recorded is what the store is known to have. Lists that other processes change
+	// may have more.
 	mu       sync.Mutex
 	recorded map[store.ListEntry]bool
 
@@ -32,11 +33,13 @@ type inUse struct {
 	since map[store.ListEntry]bool
 
 	counting sync.Mutex
-	// count is of the keys up to after: a count that was cut off.
+	// count is how many secrets name each entry, of the keys up to the cursor after: a
+	// count that was cut off goes on there.
 	count map[store.ListEntry]int
 	after *store.KeyCursor
 }
 
+// named returns an entry with its list and name only.
 func named(e store.ListEntry) store.ListEntry {
 	return store.ListEntry{List: e.List, Name: e.Name}
 }
@@ -44,7 +47,7 @@ func named(e store.ListEntry) store.ListEntry {
 // older reports whether e is not the first of its list.
 func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[:], named(e)) }
 
-// entriesOf returns what stored secrets name. A slow digest names no pepper, and an
+// entriesOf returns the entries that stored secrets name. A slow digest names no pepper, and an
 // imported secret no prefix.
 func entriesOf(secrets ...store.Secret) []store.ListEntry {
 	var all []store.ListEntry
@@ -59,7 +62,8 @@ func entriesOf(secrets ...store.Secret) []store.ListEntry {
 	return all
 }
 
-// completeLists checks the lists and Config.Withdrawn.
+// completeLists fills in the defaults of the lists, and checks them and
+// Config.Withdrawn.
 func completeLists(cfg Config) (Config, *hasher, []error) {
 	problems := []error{hostlist.CheckTitles(cfg.Withdrawn)}
 	cfg.Withdrawn = slices.Clone(cfg.Withdrawn)
@@ -89,7 +93,7 @@ func completeLists(cfg Config) (Config, *hasher, []error) {
 // listed returns the entries of both lists.
 func listed(cfg Config, hash *hasher) hostlist.List {
 	var l hostlist.List
-	for _, s := range hash.sealers {
+	for _, s := range hash.digesters {
 		l = append(l, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
 	}
 	for _, prefix := range cfg.SecretPrefixes {
@@ -98,17 +102,8 @@ func listed(cfg Config, hash *hasher) hostlist.List {
 	return l
 }
 
-// prefixOf returns the prefix of a secret that has the form of a generated one.
-func (s *Service) prefixOf(secret string) (string, bool) {
-	for _, prefix := range s.cfg.SecretPrefixes {
-		if strings.HasPrefix(secret, prefix) && checkSecret(prefix, secret) == nil {
-			return prefix, true
-		}
-	}
-	return "", false
-}
-
-// startLists fails if a list lacks what is in use.
+// startLists fails if a list lacks an entry that is in use, and logs entries besides
+// the first that are.
 func (s *Service) startLists() error {
 	ctx, cancel := context.WithTimeout(context.Background(), listsTimeout)
 	defer cancel()
@@ -126,7 +121,8 @@ func (s *Service) startLists() error {
 	return nil
 }
 
-// readLists reads what is in use. The error lacking says what of it a list lacks.
+// readLists reads which entries are in use. The error lacking names those that a list
+// lacks.
 func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lacking, err error) {
 	if used, err = s.store.Lists.Entries(ctx); err != nil {
 		return nil, nil, fmt.Errorf("apikey: read what is in use of the host's lists: %w", err)
@@ -141,8 +137,9 @@ func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lackin
 	return used, s.inUse.listed.Check(used, s.now(), s.cfg.Withdrawn), nil
 }
 
-// record tells the store what secrets name that are about to be written, so that no
-// process starts without it.
+// record records in the store the entries that secrets name which are about to be
+// written, so that no process starts without them. An entry that is not listed is left
+// out: New has found it withdrawn.
 func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error {
 	var fresh []store.ListEntry
 	s.inUse.mu.Lock()
@@ -161,7 +158,7 @@ func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error 
 	err := s.store.Lists.Record(ctx, fresh...)
 	switch {
 	case errors.Is(err, store.ErrConflict): // not one that another attempt could mend
-		return errors.New("apikey: Config.Peppers: a pepper in use is another key under the same version")
+		return errors.New("apikey: Config.Peppers: a pepper in use is another key under the same version: give the new one a version of its own")
 	case err != nil:
 		return fmt.Errorf("apikey: record what is in use of the host's lists: %w", err)
 	}

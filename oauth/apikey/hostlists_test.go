@@ -68,13 +68,13 @@ func TestStartWithoutWhatIsInUse(t *testing.T) {
 		{"more of each", lists{peppers(pepper3, pepper5, apikey.NoPepper()), []string{"new_", "third_"}, nil}, nil},
 		{"B31 without those that were never used", lists{peppers(pepper3), []string{"new_"}, nil}, nil},
 		{"B31 without the pepper", lists{peppers(pepper1), []string{"new_"}, nil}, []string{
-			"Config.Peppers lacks pepper 3, which is in use and has the fingerprint ", `name "pepper 3" in apikey.Config.Withdrawn`,
+			"Config.Peppers lacks pepper 3, which is in use and has the fingerprint ", `name "pepper 3" in apikey.Options.Withdrawn`,
 		}},
 		{"B31 without any pepper", lists{nil, []string{"new_"}, nil}, []string{"Config.Peppers lacks pepper 3"}},
 		{"B31 another key under the version", lists{peppers(other), []string{"new_"}, nil}, []string{
 			"Config.Peppers: pepper 3 has the fingerprint ", "it is another key",
 		}},
-		{"B31 another key that is withdrawn as well", lists{peppers(other), []string{"new_"}, []string{"pepper 3"}}, []string{"Config.Withdrawn names pepper 3, which Config.Peppers lists"}},
+		{"B31 another key that is withdrawn as well", lists{peppers(other), []string{"new_"}, []string{"pepper 3"}}, []string{"Options.Withdrawn names pepper 3, which Config.Peppers lists"}},
 		{"B31 without the prefix", lists{peppers(pepper3), []string{"old_"}, nil}, []string{"Config.SecretPrefixes lacks secret prefix new_, which is in use: list it"}},
 		{"B31 without both", lists{peppers(pepper1), nil, nil}, []string{"lacks pepper 3", "lacks secret prefix new_"}},
 		{"B31 the wrong one is withdrawn", lists{peppers(pepper1), []string{"new_"}, []string{"pepper 30", "pepper ", "secret prefix pepper 3"}}, []string{"lacks pepper 3"}},
@@ -99,7 +99,7 @@ func TestStartWithoutWhatIsInUse(t *testing.T) {
 	}
 	t.Run("a listed prefix that is withdrawn", func(t *testing.T) {
 		err := start(t, memstore.New(), lists{nil, []string{"a_", "b_"}, []string{"secret prefix b_"}})
-		require.ErrorContains(t, err, "Config.Withdrawn names secret prefix b_, which Config.SecretPrefixes lists")
+		require.ErrorContains(t, err, "Options.Withdrawn names secret prefix b_, which Config.SecretPrefixes lists")
 	})
 	t.Run("B19 a store that cannot be reached", func(t *testing.T) {
 		var tap storetest.Tap

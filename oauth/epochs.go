@@ -1,0 +1,39 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// epochs answers for this server's verifier, from the store.
+type epochs struct {
+	store store.Reads
+	now   func() time.Time
+	// timeout keeps a guard from waiting as long as a store that hangs.
+	timeout time.Duration
+	// keysOff is what holds while the instance's settings were never saved.
+	keysOff bool
+}
+
+// Ended implements bearer.Epochs.
+func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
+	timed := withTimeout(ctx, e.timeout)
+	defer timed.stop()
+	state, err := e.store.Read(timed, store.TokenRef{
+		Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID, Epochs: t.Epochs,
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	// A token with a higher epoch was issued before a backup was restored.
+	return e.keysOff && state.InstanceVersion == 0 || state.Revoked || t.Epochs != [3]int64{state.Instance, state.Workspace, state.Key} ||
+		!state.SecretKnown ||
+		!state.SecretNotAfter.IsZero() && !e.now().Before(state.SecretNotAfter), nil
+}
