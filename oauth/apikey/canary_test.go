@@ -74,7 +74,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	page, err := r.List(t.Context(), admin, store.KeyQuery{})
 	require.NoError(t, err)
 	values := map[string]any{
-		"KeyPage":     page,
+		"KeyPage": page, "Key": key, "KeySecret": key.Secrets[0],
 		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
