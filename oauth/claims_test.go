@@ -168,7 +168,7 @@ func TestSignShowsACopy(t *testing.T) {
 		},
 	})
 	require.NoError(t, err)
-	grant := &apikey.Grant{Key: store.Key{Secrets: []store.Secret{{ID: "own"}}, Resources: []string{"own"}}}
+	grant := &apikey.Grant{Key: apikey.Key{Secrets: []apikey.KeySecret{{ID: "own"}}, Resources: []string{"own"}}}
 	_, err = srv.Sign(t.Context(), grant)
 	require.NoError(t, err)
 	require.Equal(t, "own", grant.Key.Secrets[0].ID)

@@ -8,18 +8,17 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // authenticate says which key the caller of an endpoint is, if it may use that.
-type authenticate func(context.Context, apikey.Credentials) (store.Key, error)
+type authenticate func(context.Context, apikey.Credentials) (apikey.Key, error)
 
 // client authenticates the caller of an endpoint that takes a form with one
 // token, revocation and introspection, and verifies that token: nil if it is not
 // live. Where ok is false the answer is sent.
 func (s *Server) client(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, may authenticate,
-) (caller store.Key, token *bearer.Principal, ok bool) {
+) (caller apikey.Key, token *bearer.Principal, ok bool) {
 	var request tokenRequest
 	var buffer bytes.Buffer
 	bad := s.readTokenRequest(w, r, &buffer, &request)

@@ -280,14 +280,14 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 
 	for _, tc := range []struct {
 		name string
-		act  func(k store.Key)
+		act  func(k apikey.Key)
 		want string
 	}{
-		{"disabled", func(k store.Key) {
+		{"disabled", func(k apikey.Key) {
 			_, err := w.APIKeys().Disable(t.Context(), admin, k.ID)
 			require.NoError(t, err)
 		}, "This API key is disabled."},
-		{"expired", func(store.Key) { w.clock.Advance(48 * time.Hour) }, "This API key has expired."},
+		{"expired", func(apikey.Key) { w.clock.Advance(48 * time.Hour) }, "This API key has expired."},
 	} {
 		t.Run("6749-15 who proves the secret of a key is told it is "+tc.name, func(t *testing.T) {
 			w := w.at(t)

@@ -47,7 +47,7 @@ type world struct {
 	base   string
 	clock  *oauthtest.Clock
 	log    *harness.Recorder
-	key    store.Key
+	key    apikey.Key
 	secret string
 	dial   func(context.Context) (net.Conn, error)
 }
@@ -119,7 +119,7 @@ func (w *world) at(t testing.TB) *world {
 }
 
 // newKey makes a key in a workspace.
-func (w *world) newKey(workspace, permissions string) (store.Key, string) {
+func (w *world) newKey(workspace, permissions string) (apikey.Key, string) {
 	w.t.Helper()
 	return harness.NewKey(w.t, w.APIKeys(), w.log, workspace, "ci", permissions)
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // Introspection returns the introspection endpoint (RFC 7662): a key asks
@@ -64,7 +64,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, append(body, '\n'))
 }
 
-func (s *Server) maySee(caller *store.Key, token *bearer.Principal) bool {
+func (s *Server) maySee(caller *apikey.Key, token *bearer.Principal) bool {
 	if caller.Workspace == token.Workspace {
 		return true
 	}

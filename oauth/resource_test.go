@@ -51,7 +51,7 @@ const (
 
 // withResources is a world with two further resource servers and a key that
 // may ask for the first.
-func withResources(t *testing.T) (w *world, key store.Key, secret string) {
+func withResources(t *testing.T) (w *world, key apikey.Key, secret string) {
 	w = newWorld(t, func(s *setup) {
 		s.config.Resource = s.config.Issuer + "/api"
 		s.config.Resources = []apikey.Resource{

@@ -128,8 +128,8 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 		SecretID:  g.SecretID,
 		Epochs:    g.Epochs,
 	}
-	if !g.Ends.IsZero() && g.Ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
-		claims.KeyExpires = g.Ends.Unix()
+	if ends := g.Key.Standing.Ends; !ends.IsZero() && ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
+		claims.KeyExpires = ends.Unix()
 	}
 	if s.cfg.Claims != nil {
 		var err error
@@ -152,7 +152,7 @@ func (s *Server) audience(resource string) []string {
 // extraClaims asks the host's hook, which gets a copy.
 func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
 	shown := *g
-	shown.Key = g.Key.Clone()
+	shown.Key.Resources, shown.Key.Secrets = slices.Clone(g.Key.Resources), slices.Clone(g.Key.Secrets)
 	extra, err := s.cfg.Claims(ctx, &shown)
 	// Only its text: other errors that it wraps would count as a decision
 	// about the client.

@@ -125,7 +125,7 @@ func (h *host) move(to time.Time) {
 }
 
 // made makes a key.
-func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expiry) (store.Key, apikey.Secret) {
+func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expiry) (apikey.Key, apikey.Secret) {
 	h.t.Helper()
 	key, secret, err := h.srv.APIKeys().Create(h.t.Context(), people[by].Actor, apikey.Spec{
 		Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions), Expiry: expiry,
@@ -135,7 +135,7 @@ func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expir
 }
 
 // named is the key of this name.
-func (h *host) named(name string) store.Key {
+func (h *host) named(name string) apikey.Key {
 	h.t.Helper()
 	page, err := h.srv.APIKeys().List(h.t.Context(), people["ada"].Actor, store.KeyQuery{Text: name})
 	require.NoError(h.t, err)
@@ -168,7 +168,7 @@ var hostile = []string{
 
 // furnish fills the host as if it had been in use for a while, and returns the
 // key with the longest story.
-func (h *host) furnish() store.Key {
+func (h *host) furnish() apikey.Key {
 	t, keys := h.t, h.srv.APIKeys()
 	h.move(noon.AddDate(0, 0, -45))
 	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.ExpiresAt(noon.AddDate(0, 2, 0)))

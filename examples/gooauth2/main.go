@@ -27,7 +27,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/migrate"
 	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 func main() {
@@ -90,7 +89,7 @@ type service struct {
 	clients host.Clients
 	tokens  *host.Tokens
 	handler http.Handler
-	key     store.Key
+	key     apikey.Key
 	secret  string
 }
 

@@ -66,7 +66,7 @@ func (a keysAPI) create(r *http.Request) (status int, body any, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	spec.Before = func(_ context.Context, key store.Key, _ apikey.Secret) error {
+	spec.Before = func(_ context.Context, key apikey.Key, _ apikey.Secret) error {
 		if dateOf(key) == spec.Expiry.String() { // the provider takes no expiry but the one it sent
 			return nil
 		}
@@ -147,14 +147,14 @@ func (a keysAPI) read(r *http.Request) (spec apikey.Spec, uuid string, err error
 }
 
 // dateOf is the expiry as the provider knows it: the last day, or nothing.
-func dateOf(key store.Key) string {
+func dateOf(key apikey.Key) string {
 	if key.NotAfterText != "" || key.NotAfter.IsZero() {
 		return key.NotAfterText
 	}
 	return key.NotAfter.Add(-time.Microsecond).Format(time.DateOnly) // an instant, given elsewhere
 }
 
-func answerOf(key store.Key, secret apikey.Secret) keyAnswer {
+func answerOf(key apikey.Key, secret apikey.Secret) keyAnswer {
 	o := keyAnswer{keyObject: keyObject{APIVersion: "v1-preview", Kind: "meshApiKey"}}
 	o.Metadata.UUID, o.Metadata.OwnedByWorkspace = key.ID, key.Workspace
 	o.Spec.DisplayName, o.Spec.Permissions = key.Name, &key.Permissions

@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/policy"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // keyJSON is a key as answers show it: everything but its digests.
@@ -43,7 +43,7 @@ type actorJSON struct {
 	ID   string `json:"id"`
 }
 
-func (c *call) showKey(k *store.Key, standing policy.Standing) keyJSON {
+func showKey(k *apikey.Key) keyJSON {
 	shown := keyJSON{
 		ID:          k.ID,
 		Workspace:   k.Workspace,
@@ -52,9 +52,9 @@ func (c *call) showKey(k *store.Key, standing policy.Standing) keyJSON {
 		Asked:       k.Asked.Names(),
 		Resources:   append([]string{}, k.Resources...),
 		NotAfter:    orNull(k.NotAfter),
-		State:       standing.State,
-		EndsAt:      orNull(standing.Ends),
-		Withheld:    k.Permissions.Minus(c.h.keys.Issuable(k)).Names(),
+		State:       k.Standing.State,
+		EndsAt:      orNull(k.Standing.Ends),
+		Withheld:    k.Withheld.Names(),
 		Secrets:     []secretJSON{},
 		CreatedBy:   actorJSON(k.CreatedBy),
 		CreatedAt:   k.Created,
@@ -69,8 +69,8 @@ func (c *call) showKey(k *store.Key, standing policy.Standing) keyJSON {
 		text := k.NotAfter.Format(time.RFC3339Nano)
 		shown.ExpiresAt = &text
 	}
-	if standing.Text != "" {
-		shown.Reason = &standing.Text
+	if k.Standing.Text != "" {
+		shown.Reason = &k.Standing.Text
 	}
 	for _, secret := range k.Secrets {
 		shown.Secrets = append(shown.Secrets, secretJSON{
@@ -90,27 +90,16 @@ func orNull(t time.Time) *time.Time {
 }
 
 // answerKey sends a key with its ETag.
-func (c *call) answerKey(k *store.Key) error {
-	standing, err := c.h.keys.Standing(c.r.Context(), k)
-	if err != nil {
-		return err
-	}
+func (c *call) answerKey(k *apikey.Key) error {
 	c.setETag(k.Version)
-	return c.answer(http.StatusOK, c.showKey(k, standing))
+	return c.answer(http.StatusOK, showKey(k))
 }
 
 // answerSecret sends the one answer that holds a secret: without an ETag, by
 // which a browser might ask for it again.
-//
-// The secret is not held back because the settings cannot be read: then the key
-// is shown as it was made.
-func (c *call) answerSecret(status int, k *store.Key, secret string) error {
-	standing, err := c.h.keys.Standing(c.r.Context(), k)
-	if err != nil {
-		standing = policy.StandingOf(k, store.Workspace{}, store.Instance{}, c.h.keys.Now())
-	}
+func (c *call) answerSecret(status int, k *apikey.Key, secret string) error {
 	return c.answer(status, struct {
 		Key    keyJSON `json:"key"`
 		Secret string  `json:"secret"`
-	}{c.showKey(k, standing), secret})
+	}{showKey(k), secret})
 }

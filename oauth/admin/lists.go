@@ -105,7 +105,7 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 	}
 	shown := keyPage{Keys: make([]keyJSON, len(page.Keys)), Next: next}
 	for i := range page.Keys {
-		shown.Keys[i] = c.showKey(&page.Keys[i], page.Standings[i])
+		shown.Keys[i] = showKey(&page.Keys[i])
 	}
 	return c.answer(http.StatusOK, shown)
 }

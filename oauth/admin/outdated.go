@@ -36,7 +36,7 @@ func (h *Handler) listOutdated(c *call) error {
 	}
 	shown := outdatedPage{Outdated: make([]outdatedJSON, len(page.Outdated)), Looked: page.Looked, Next: next}
 	for i, o := range page.Outdated {
-		shown.Outdated[i] = outdatedJSON{c.showKey(&o.Key, o.Standing), o.Names}
+		shown.Outdated[i] = outdatedJSON{showKey(&o.Key), o.Names}
 	}
 	return c.answer(http.StatusOK, shown)
 }

@@ -63,7 +63,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 	}
 	shown := effectPage{Effects: make([]effectJSON, len(page.Effects)), Looked: page.Looked, Next: next}
 	for i, effect := range page.Effects {
-		shown.Effects[i] = effectJSON{c.showKey(&effect.Key, effect.Standing), orNull(effect.Before), orNull(effect.After), effect.Reminded}
+		shown.Effects[i] = effectJSON{showKey(&effect.Key), orNull(effect.Before), orNull(effect.After), effect.Reminded}
 	}
 	return c.answer(http.StatusOK, shown)
 }
@@ -97,7 +97,7 @@ func (h *Handler) listViolations(c *call) error {
 	}
 	shown := violationPage{Violations: make([]violationJSON, len(page.Violations)), Next: next}
 	for i, v := range page.Violations {
-		shown.Violations[i] = violationJSON{c.showKey(&v.Key, v.Standing), v.Rules, orNull(v.Standing.Ends)}
+		shown.Violations[i] = violationJSON{showKey(&v.Key), v.Rules, orNull(v.Key.Standing.Ends)}
 	}
 	return c.answer(http.StatusOK, shown)
 }

@@ -65,19 +65,6 @@ func TestStateOfAKey(t *testing.T) {
 			require.Equal(t, tc.reason == "", err == nil)
 		})
 	}
-	t.Run("a secret is shown though the settings cannot be read", func(t *testing.T) {
-		down := false
-		r := newRig(t, func(s *setup) {
-			s.store = harness.Tapped(s.store, harness.While(&down, store.ErrUnavailable), "Settings.Instance")
-		})
-		m := r.create("olga", "team-a", "ci")
-		down = true
-		var rotated made
-		r.do("olga", "POST", "/keys/"+m.Key.ID+"/rotate", `{"grace":0}`).Wants(http.StatusOK).Into(&rotated)
-		require.NotEmpty(t, rotated.Secret)
-		require.Equal(t, "active", rotated.Key.State)
-		r.do("olga", "GET", "/keys/"+m.Key.ID, "").Wants(http.StatusServiceUnavailable)
-	})
 }
 
 // TestWithheldPermissions: permissions that no token carries are named, and an

@@ -130,7 +130,7 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 		}
 		p.key, p.around, p.end = &found.Key, &found, standing.Ends
 		p.workspaces = []string{found.Key.Workspace}
-		held := s.Issuable(&found.Key).Intersect(a.limit)
+		held := s.issuable(&found.Key).Intersect(a.limit)
 		m := s.cfg.Management
 		p.own = rights{holds(held, m.List), holds(held, m.Save), holds(held, m.Delete)}
 		p.everywhere = rights{holds(held, m.AdminList), holds(held, m.AdminSave), holds(held, m.AdminDelete)}

@@ -40,45 +40,47 @@ func (c changing) Delete(ctx context.Context, workspace, id string, version int6
 type operation struct {
 	name  string
 	gives bool // it rests on the settings too
-	do    func(r *rig, a apikey.Actor, target store.Key) error
+	do    func(r *rig, a apikey.Actor, target apikey.Key) error
 }
 
 var operations = []operation{
-	{"Create", true, func(r *rig, a apikey.Actor, _ store.Key) error {
+	{"Create", true, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 		_, _, err := r.tryCreate(a, "team-a", "")
 		return err
 	}},
-	{"Import", true, func(r *rig, a apikey.Actor, _ store.Key) error {
+	{"Import", true, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 		return errOf(r.Import(context.Background(), a, apikey.ImportSpec{
 			Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: strings.Repeat("aB3-", 12),
 		}))
 	}},
-	{"Rotate", true, func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Rotate", true, func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, secret, err := r.Rotate(context.Background(), a, k.ID, apikey.Rotation{})
 		if err == nil {
 			r.keep(secret.Reveal())
 		}
 		return err
 	}},
-	{"Update", true, func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Update", true, func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return errOf(r.Update(context.Background(), a, k.ID, apikey.Changes{Name: ptr("renamed")}))
 	}},
-	{"Enable", true, func(r *rig, a apikey.Actor, k store.Key) error { return errOf(r.Enable(context.Background(), a, k.ID)) }},
-	{"Disable", false, func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Enable", true, func(r *rig, a apikey.Actor, k apikey.Key) error {
+		return errOf(r.Enable(context.Background(), a, k.ID))
+	}},
+	{"Disable", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return errOf(r.Disable(context.Background(), a, k.ID))
 	}},
-	{"RetireSecret", false, func(r *rig, a apikey.Actor, k store.Key) error {
+	{"RetireSecret", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID))
 	}},
-	{"Delete", false, func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Delete", false, func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID) }},
 }
 
 // stage is a service on which a key acts on another one.
 type stage struct {
 	*rig
 	direct *rig // on the same store, past what disturbs the other
-	maker  store.Key
-	target store.Key
+	maker  apikey.Key
+	target apikey.Key
 }
 
 func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call string) error, keys func(store.Keys) store.Keys) *stage {
@@ -137,7 +139,7 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 		var last store.Change
 		s := newStage(t, operation{}, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
 		maker, _ := s.direct.create(admin, "team-b", "admin.keys.save")
-		require.NoError(t, operations[0].do(s.rig, asKey(maker), store.Key{}))
+		require.NoError(t, operations[0].do(s.rig, asKey(maker), apikey.Key{}))
 		require.ElementsMatch(t, []store.Precondition{{Key: maker.ID, Version: 1}, {Workspace: "team-a"}, {Workspace: "team-b"}, {}}, last.If)
 	})
 	t.Run("B27 a restored key", func(t *testing.T) {
@@ -244,15 +246,15 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 	ctx := t.Context()
 	for name, tc := range map[string]struct {
 		calls int
-		do    func(*rig, store.Key) error
+		do    func(*rig, apikey.Key) error
 	}{
-		"Update of a version": {1, func(r *rig, k store.Key) error {
+		"Update of a version": {1, func(r *rig, k apikey.Key) error {
 			return errOf(r.Update(ctx, owner, k.ID, apikey.Changes{Name: ptr("mine"), Version: k.Version}))
 		}},
-		"Disable of a version": {1, func(r *rig, k store.Key) error { return errOf(r.IfVersion(k.Version).Disable(ctx, owner, k.ID)) }},
-		"Delete of a version":  {1, func(r *rig, k store.Key) error { return r.IfVersion(k.Version).Delete(ctx, owner, k.ID) }},
-		"Update":               {1, func(r *rig, k store.Key) error { return operations[3].do(r, owner, k) }},
-		"Rotate":               {1, func(r *rig, k store.Key) error { return operations[2].do(r, owner, k) }},
+		"Disable of a version": {1, func(r *rig, k apikey.Key) error { return errOf(r.IfVersion(k.Version).Disable(ctx, owner, k.ID)) }},
+		"Delete of a version":  {1, func(r *rig, k apikey.Key) error { return r.IfVersion(k.Version).Delete(ctx, owner, k.ID) }},
+		"Update":               {1, func(r *rig, k apikey.Key) error { return operations[3].do(r, owner, k) }},
+		"Rotate":               {1, func(r *rig, k apikey.Key) error { return operations[2].do(r, owner, k) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s *stage
@@ -309,7 +311,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s *stage
-			var maker store.Key
+			var maker apikey.Key
 			creations := 0
 			s = newStage(t, operation{}, func(context.Context, string) error {
 				if creations++; creations > 1 {
@@ -318,10 +320,10 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 				return errOf(s.direct.Update(ctx, admin, maker.ID, tc.meanwhile))
 			}, nil)
 			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
-			var shown []store.Key
+			var shown []apikey.Key
 			var secrets []string
 			key, secret := s.create(asKey(maker), "team-a", "", func(spec *apikey.Spec) {
-				spec.Before = func(_ context.Context, k store.Key, secret apikey.Secret) error {
+				spec.Before = func(_ context.Context, k apikey.Key, secret apikey.Secret) error {
 					shown, secrets = append(shown, k), append(secrets, secret.Reveal())
 					return nil
 				}
@@ -346,7 +348,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 			return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
 		}, nil)
 		_, err := s.Import(ctx, asKey(s.maker), apikey.ImportSpec{
-			Spec: apikey.Spec{Workspace: "team-a", Name: "old", Before: func(context.Context, store.Key, apikey.Secret) error { calls++; return nil }},
+			Spec: apikey.Spec{Workspace: "team-a", Name: "old", Before: func(context.Context, apikey.Key, apikey.Secret) error { calls++; return nil }},
 			ID:   "legacy", Secret: "hunter2",
 		})
 		require.NoError(t, err)
@@ -355,7 +357,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 	t.Run("an error of its own is not retried", func(t *testing.T) {
 		r, calls := newRig(t), 0
 		_, _, err := r.tryCreate(owner, "team-a", "", func(spec *apikey.Spec) {
-			spec.Before = func(context.Context, store.Key, apikey.Secret) error { calls++; return store.ErrConflict }
+			spec.Before = func(context.Context, apikey.Key, apikey.Secret) error { calls++; return store.ErrConflict }
 		})
 		require.ErrorIs(t, err, store.ErrConflict)
 		require.Equal(t, 1, calls)

@@ -22,6 +22,7 @@ type Credentials struct {
 // Login is a key that has proved one of its secrets. It is made by
 // Authenticate and used by Issue.
 type Login struct {
+	service *Service
 	id      string // as the client sent it
 	address netip.Addr
 	now     time.Time
@@ -32,8 +33,8 @@ type Login struct {
 	standing policy.Standing
 }
 
-// Key returns the key that logged in, its digests and epoch blanked.
-func (l *Login) Key() store.Key { return blank(l.found.Key) }
+// Key returns the key that logged in.
+func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
@@ -54,15 +55,15 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, erro
 // MayIntrospect is Authenticate for a key that asks about other tokens (RFC
 // 7662), and asks the policies: a refusal is a *policy.Denied. The Permissions
 // of the key that it returns are those that count there.
-func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (store.Key, error) {
+func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error) {
 	l, err := s.authenticate(ctx, c, true)
 	if err != nil {
-		return store.Key{}, s.refuse(ctx, l, err)
+		return Key{}, s.refuse(ctx, l, err)
 	}
 	key := l.Key()
-	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &key), l.now.Add(s.cfg.TokenLifetime))
+	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &l.found.Key), l.now.Add(s.cfg.TokenLifetime))
 	if err != nil {
-		return store.Key{}, s.refuse(ctx, l, err)
+		return Key{}, s.refuse(ctx, l, err)
 	}
 	return key, nil
 }
@@ -70,10 +71,10 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (store.Key, 
 // MayRevoke is Authenticate for a key that ends its own tokens (RFC 7009). It
 // asks no policy, and lets a key pass that has expired by the administrator's
 // rules alone.
-func (s *Service) MayRevoke(ctx context.Context, c Credentials) (store.Key, error) {
+func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
 	l, err := s.authenticate(ctx, c, false)
 	if err != nil {
-		return store.Key{}, s.refuse(ctx, l, err)
+		return Key{}, s.refuse(ctx, l, err)
 	}
 	return l.Key(), nil
 }
@@ -97,7 +98,7 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bo
 }
 
 func (s *Service) newLogin(c Credentials) *Login {
-	return &Login{id: c.ID, address: c.Address, now: s.now(), start: realTime()}
+	return &Login{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
 // realTime is not Config.Now: what a client measures is real time.
@@ -309,7 +310,7 @@ func outage(err error) error {
 // ended reports whether an instant, zero for never, has come.
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// blank returns k as callers see it: without digests, and without an epoch, which
+// blank returns k as policies see it: without digests, and without an epoch, which
 // the store sets when it writes.
 func blank(k store.Key) store.Key {
 	k = k.Clone()

@@ -19,100 +19,100 @@ import (
 // act is one management call on a key or on its workspace.
 type act struct {
 	name string
-	do   func(r *rig, a apikey.Actor, target store.Key) error
+	do   func(r *rig, a apikey.Actor, target apikey.Key) error
 }
 
 // Every management call, in the order of the columns below.
 var acts = []act{
-	{"Get", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Get", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Get(context.Background(), a, k.ID)
 		return err
 	}},
-	{"List", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"List", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.List(context.Background(), a, store.KeyQuery{Workspace: k.Workspace})
 		return err
 	}},
-	{"Expiring", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Expiring", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		for _, err := range r.Expiring(context.Background(), a, k.Workspace, time.Hour) {
 			return err
 		}
 		return nil
 	}},
-	{"Events", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Events", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Events(context.Background(), a, store.EventQuery{Workspace: k.Workspace})
 		return err
 	}},
-	{"Workspace", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Workspace", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Workspace(context.Background(), a, k.Workspace)
 		return err
 	}},
-	{"Create", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Create", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, _, err := r.tryCreate(a, k.Workspace, "")
 		return err
 	}},
-	{"Import", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Import", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Import(context.Background(), a, apikey.ImportSpec{
 			Spec: apikey.Spec{Workspace: k.Workspace, Name: "old"}, ID: "imported", Secret: strings.Repeat("a1B2c3D4e5", 4) + "xyzzy",
 		})
 		return err
 	}},
-	{"Update", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Update", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Update(context.Background(), a, k.ID, apikey.Changes{Permissions: ptr(scope.Set{})})
 		return err
 	}},
-	{"Rename", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Rename", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Update(context.Background(), a, k.ID, apikey.Changes{Name: ptr("renamed")})
 		return err
 	}},
-	{"Rotate", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Rotate", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, _, err := r.Rotate(context.Background(), a, k.ID, apikey.Rotation{})
 		return err
 	}},
-	{"RetireSecret", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"RetireSecret", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID)
 		return err
 	}},
-	{"Disable", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Disable", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.Disable(context.Background(), a, k.ID)
 		return err
 	}},
-	{"Enable", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Enable", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		if _, err := r.Disable(context.Background(), admin, k.ID); err != nil {
 			return err
 		}
 		_, err := r.Enable(context.Background(), a, k.ID)
 		return err
 	}},
-	{"Delete", func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID) }},
-	{"Settings", func(r *rig, a apikey.Actor, _ store.Key) error {
+	{"Delete", func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Settings", func(r *rig, a apikey.Actor, _ apikey.Key) error {
 		_, err := r.Settings(context.Background(), a)
 		return err
 	}},
-	{"SaveSettings", func(r *rig, a apikey.Actor, _ store.Key) error {
+	{"SaveSettings", func(r *rig, a apikey.Actor, _ apikey.Key) error {
 		_, err := r.SaveSettings(context.Background(), a, store.Instance{KeysOff: true})
 		return err
 	}},
-	{"SaveWorkspace", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"SaveWorkspace", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		_, err := r.SaveWorkspace(context.Background(), a, store.Workspace{ID: k.Workspace, Rules: store.Rules{MaxKeys: store.Unlimited}})
 		return err
 	}},
-	{"Suspend", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Suspend", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return r.Suspend(context.Background(), a, k.Workspace)
 	}},
-	{"Resume", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"Resume", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return r.Resume(context.Background(), a, k.Workspace)
 	}},
-	{"DeleteWorkspace", func(r *rig, a apikey.Actor, k store.Key) error {
+	{"DeleteWorkspace", func(r *rig, a apikey.Actor, k apikey.Key) error {
 		return r.DeleteWorkspace(context.Background(), a, k.Workspace)
 	}},
-	{"DisableAllBy", func(r *rig, a apikey.Actor, _ store.Key) error {
+	{"DisableAllBy", func(r *rig, a apikey.Actor, _ apikey.Key) error {
 		_, err := r.DisableAllBy(context.Background(), a, store.ActorRef{ID: "olga"})
 		return err
 	}},
 }
 
 // byKey makes a key in team-a and acts with it.
-func byKey(permissions string, then ...func(r *rig, k store.Key)) func(r *rig) apikey.Actor {
+func byKey(permissions string, then ...func(r *rig, k apikey.Key)) func(r *rig) apikey.Actor {
 	return func(r *rig) apikey.Actor {
 		key, _ := r.create(admin, "team-a", permissions, func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
 		for _, do := range then {
@@ -149,15 +149,15 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"key that rotates itself", byKey("keys.rotate project.list"), "00000 000000000 fffffff", "00000 000000000 fffffff"},
 		{"key without permissions", byKey(""), "00000 000000000 fffffff", "00000 000000000 fffffff"},
 		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "+++++ ++++f++f+ fffffff", "+++++ ++++f++f+ fffffff"},
-		{"disabled key", byKey(everything, func(r *rig, k store.Key) {
+		{"disabled key", byKey(everything, func(r *rig, k apikey.Key) {
 			_, err := r.Disable(context.Background(), admin, k.ID)
 			require.NoError(r.t, err)
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
-		{"expired key", byKey(everything, func(r *rig, _ store.Key) { r.clock.Advance(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
-		{"deleted key", byKey(everything, func(r *rig, k store.Key) {
+		{"expired key", byKey(everything, func(r *rig, _ apikey.Key) { r.clock.Advance(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
+		{"deleted key", byKey(everything, func(r *rig, k apikey.Key) {
 			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID))
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
-		{"key that no rule lets live", byKey(everything, func(r *rig, _ store.Key) {
+		{"key that no rule lets live", byKey(everything, func(r *rig, _ apikey.Key) {
 			_, err := r.SaveSettings(context.Background(), admin, store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}})
 			require.NoError(r.t, err)
 			r.clock.Advance(time.Minute)
@@ -240,7 +240,7 @@ func TestForeignLooksLikeMissing(t *testing.T) {
 		if act.name == "Enable" {
 			continue // its preparation already tells
 		}
-		missing := foreign.Clone()
+		missing := foreign
 		missing.ID, missing.Workspace = "no-such-key", "no-such-workspace"
 		t.Run("B03 "+act.name, func(t *testing.T) {
 			one, other := act.do(r, owner, foreign), act.do(r, owner, missing)

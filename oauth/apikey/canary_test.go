@@ -79,7 +79,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, outdated.Outdated, 1)
 	values := map[string]any{
-		"KeyPage":  page,
+		"KeyPage": page, "Key": key, "KeySecret": key.Secrets[0],
 		"Outdated": outdated.Outdated[0], "OutdatedPage": outdated,
 		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,

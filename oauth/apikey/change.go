@@ -47,7 +47,7 @@ type Rotation struct {
 // a key the actor has no part in, *ForbiddenError, *InvalidError,
 // *scope.UnknownError, *policy.Denied, store.ErrConflict when someone else
 // changed the key meanwhile, store.ErrUnavailable.
-func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (store.Key, error) {
+func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: ActionUpdate, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
 		apply: func(p powers, k *store.Key, now time.Time) error {
@@ -66,13 +66,13 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 // Rotate adds a fresh secret, shown here and never again, and ends the others
 // after the grace. A key may rotate its own secret. Of two rotations at once
 // one succeeds; the other is store.ErrConflict.
-func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (store.Key, Secret, error) {
+func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
 	if r.Grace < 0 || r.Grace > maxGrace {
-		return store.Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
+		return Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
 	}
 	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
-		return store.Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
+		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
 		action: ActionRotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
@@ -104,7 +104,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 		},
 	})
 	if err != nil {
-		return store.Key{}, Secret{}, err
+		return Key{}, Secret{}, err
 	}
 	return key, secret, nil
 }
@@ -133,26 +133,26 @@ var errUnchanged = errors.New("apikey: unchanged")
 // alter is what every change of one key goes through: authority read at this
 // moment, the change, policy, authority over the result, one write that names
 // what all of it rests on.
-func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteration) (store.Key, error) {
+func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteration) (Key, error) {
 	a.now = s.now()
-	return retry(func() (store.Key, error) { return s.alterOnce(ctx, actor, id, &a) })
+	return retry(func() (Key, error) { return s.alterOnce(ctx, actor, id, &a) })
 }
 
-func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alteration) (store.Key, error) {
+func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alteration) (Key, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	found, err := s.visible(ctx, p, id)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	before := found.Key
 	if err := p.mayAlter(a.action, &before, s.cfg.Management.RotateOwn); err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	if a.version != 0 && a.version != before.Version {
-		return store.Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
+		return Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
 	}
 	if !a.narrows {
 		// A further attempt must find the same version: of two rotations at once
@@ -162,34 +162,33 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	after := before.Clone()
 	after.Updated = a.now
 	if err := a.apply(p, &after, a.now); errors.Is(err, errUnchanged) {
-		s.uses.overlay(&before)
-		return blank(before), nil
+		return s.shown(&found, a.now), nil
 	} else if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	rests := p.preconditions()
 	if a.policy != "" {
 		rests = p.preconditionsIn(found.Workspace, found.Instance)
 		if err := s.askAltered(ctx, actor, a, &found, &after); err != nil {
-			return store.Key{}, err
+			return Key{}, err
 		}
 	}
 	if gives := a.yields || widens(&before, &after); gives || after.Name != before.Name {
 		if err := p.mayYield(a.action, &after, s.raised(&before).Intersect(s.raised(&after)), gives); err != nil {
-			return store.Key{}, err
+			return Key{}, err
 		}
 	}
 	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changedFields(&before, &after))
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	change.Once, change.If, change.EndTokens = spend(a.once, id), rests, endsTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
-		return store.Key{}, writeError(a.action, err)
+		return Key{}, writeError(a.action, err)
 	}
 	after.Version++
-	s.uses.overlay(&after)
-	return blank(after), nil
+	found.Key = after
+	return s.shown(&found, a.now), nil
 }
 
 // askAltered asks the host and the policies about a key as it is to be stored.

@@ -66,8 +66,8 @@ type Spec struct {
 	// that was not empty: see Spent. Spent before: store.ErrExists. It must
 	// expire in the future.
 	Once *store.OnceID
-	// Before, unless nil, is called with the key as it is to be stored,
-	// without digests, and its secret: after every check and policy, right
+	// Before, unless nil, is called with the key as it is to be stored and its
+	// secret: after every check and policy, right
 	// before the write. An error from it ends the call, which wraps it, and
 	// nothing is stored. It is for what must not be lost if the process ends
 	// now, such as the secret, which nobody can read afterwards, and for
@@ -75,32 +75,32 @@ type Spec struct {
 	// again only if settings change at that moment and the key is to be stored
 	// with other permissions or another expiry than it was shown; id and secret
 	// stay. The write may still fail. Import gives no secret: its caller has it.
-	Before func(ctx context.Context, key store.Key, secret Secret) error `json:"-"`
+	Before func(ctx context.Context, key Key, secret Secret) error `json:"-"`
 	// Address is the client's, for policies. Invalid: unknown.
 	Address netip.Addr
 }
 
 // Create makes a key with a fresh secret, which is shown here and never
-// again. The key comes back without digests.
+// again.
 //
 // Errors: *InvalidError, *scope.UnknownError, *ForbiddenError,
 // *policy.Denied, store.ErrNotFound for a workspace that the actor has no
 // part in, store.ErrExists for a spent Once, store.ErrUnavailable.
-func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key, Secret, error) {
+func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
 	id, err := newKeyID(s.cfg.Random)
 	if err != nil {
-		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
+		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
 	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
-		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
+		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
 	key, err := s.add(ctx, actor, &creation{
 		spec: spec, policy: policy.ActionCreate, action: ActionCreate, id: id, shown: secret,
 		secret: func(k *store.Key) (store.Secret, error) { return s.keep(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {
-		return store.Key{}, Secret{}, err
+		return Key{}, Secret{}, err
 	}
 	return key, secret, nil
 }
@@ -122,37 +122,37 @@ type creation struct {
 
 // add is what Create and Import share: authority, validation, policy, one
 // write that names what all of it rests on.
-func (s *Service) add(ctx context.Context, actor Actor, c *creation) (store.Key, error) {
+func (s *Service) add(ctx context.Context, actor Actor, c *creation) (Key, error) {
 	c.now = s.now()
-	return retry(func() (store.Key, error) { return s.addOnce(ctx, actor, c) })
+	return retry(func() (Key, error) { return s.addOnce(ctx, actor, c) })
 }
 
-func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.Key, error) {
+func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, error) {
 	spec := &c.spec
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	resources, permissions, err := s.mayAdd(p, c)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	workspace, instance, err := s.settingsOf(ctx, spec.Workspace)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	if workspace.Deleted {
-		return store.Key{}, errNoWorkspace
+		return Key{}, errNoWorkspace
 	}
 	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	key := c.key(p)
 	key.Permissions, key.Admin, key.Resources = permissions, s.grantedAdmin(p, permissions, scope.Set{}), resources
 	if c.made == nil {
 		secret, err := c.secret(&key)
 		if err != nil {
-			return store.Key{}, err
+			return Key{}, err
 		}
 		c.made = []store.Secret{secret}
 	}
@@ -162,26 +162,27 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (store.
 		Workspace: workspace, Instance: instance,
 	}, nil, &key)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	change, err := s.change(c.now, actor.ref, c.action, spec.Workspace, c.id, nil)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
 	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
-	if err := c.show(ctx, &key); err != nil {
-		return store.Key{}, err
+	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
+	if err := c.show(ctx, s, found); err != nil {
+		return Key{}, err
 	}
 	if err := s.store.Keys.Create(ctx, key, limit, change); err != nil {
-		return store.Key{}, notAdded(err, limit)
+		return Key{}, notAdded(err, limit)
 	}
-	return blank(key), nil
+	return s.shown(found, c.now), nil
 }
 
 // key is the record that was asked for. One that a key makes expires with it at
@@ -236,13 +237,14 @@ func (s *Service) mayAdd(p powers, c *creation) ([]string, scope.Set, error) {
 }
 
 // show calls Spec.Before, unless it has seen the same key.
-func (c *creation) show(ctx context.Context, key *store.Key) error {
+func (c *creation) show(ctx context.Context, s *Service, found *store.Found) error {
+	key := &found.Key
 	if c.spec.Before == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {
 		return nil
 	}
 	seen := key.Clone()
 	c.before = &seen
-	if err := c.spec.Before(ctx, blank(*key), c.shown); err != nil {
+	if err := c.spec.Before(ctx, s.shown(found, c.now), c.shown); err != nil {
 		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
 	}
 	return nil

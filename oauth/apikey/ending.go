@@ -12,19 +12,19 @@ import (
 
 // RetireSecret ends one secret of a key and every token issued from it. A key
 // left without secrets logs nobody in until it is rotated.
-func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string) (store.Key, error) {
+func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string) (Key, error) {
 	return s.IfVersion(0).RetireSecret(ctx, actor, id, secret)
 }
 
 // Disable stops logins with a key and ends its tokens. Disabling twice is no
 // error.
-func (s *Service) Disable(ctx context.Context, actor Actor, id string) (store.Key, error) {
+func (s *Service) Disable(ctx context.Context, actor Actor, id string) (Key, error) {
 	return s.IfVersion(0).Disable(ctx, actor, id)
 }
 
 // Enable lets a disabled key log in again. Tokens from before stay ended.
 // Enabling twice is no error.
-func (s *Service) Enable(ctx context.Context, actor Actor, id string) (store.Key, error) {
+func (s *Service) Enable(ctx context.Context, actor Actor, id string) (Key, error) {
 	return s.IfVersion(0).Enable(ctx, actor, id)
 }
 
@@ -46,7 +46,7 @@ type Conditional struct {
 func (s *Service) IfVersion(version int64) Conditional { return Conditional{s, version} }
 
 // RetireSecret is Service.RetireSecret under the condition.
-func (c Conditional) RetireSecret(ctx context.Context, actor Actor, id, secret string) (store.Key, error) {
+func (c Conditional) RetireSecret(ctx context.Context, actor Actor, id, secret string) (Key, error) {
 	return c.service.alter(ctx, actor, id, alteration{
 		action: ActionRetire, version: c.version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return endSecret(k, secret) },
@@ -64,7 +64,7 @@ func endSecret(k *store.Key, id string) error {
 }
 
 // Disable is Service.Disable under the condition.
-func (c Conditional) Disable(ctx context.Context, actor Actor, id string) (store.Key, error) {
+func (c Conditional) Disable(ctx context.Context, actor Actor, id string) (Key, error) {
 	return c.service.alter(ctx, actor, id, alteration{
 		action: ActionDisable, version: c.version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
@@ -80,7 +80,7 @@ func disable(k *store.Key) error {
 }
 
 // Enable is Service.Enable under the condition.
-func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.Key, error) {
+func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (Key, error) {
 	return c.service.alter(ctx, actor, id, alteration{
 		action: ActionEnable, policy: policy.ActionEnable, version: c.version, yields: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {

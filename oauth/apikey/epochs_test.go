@@ -21,15 +21,15 @@ var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 // them when it is made again.
 func TestAFailedChangeEndsNothing(t *testing.T) {
 	ctx := t.Context()
-	for name, do := range map[string]func(*rig, store.Key) error{
-		"Disable": func(r *rig, k store.Key) error { return errOf(r.Disable(ctx, owner, k.ID)) },
-		"RetireSecret": func(r *rig, k store.Key) error {
+	for name, do := range map[string]func(*rig, apikey.Key) error{
+		"Disable": func(r *rig, k apikey.Key) error { return errOf(r.Disable(ctx, owner, k.ID)) },
+		"RetireSecret": func(r *rig, k apikey.Key) error {
 			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
 		},
-		"Delete":          func(r *rig, k store.Key) error { return r.Delete(ctx, owner, k.ID) },
-		"Suspend":         func(r *rig, _ store.Key) error { return r.Suspend(ctx, admin, "team-a") },
-		"DeleteWorkspace": func(r *rig, _ store.Key) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
-		"EndAllTokens":    func(r *rig, _ store.Key) error { return r.EndAllTokens(ctx, admin) },
+		"Delete":          func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID) },
+		"Suspend":         func(r *rig, _ apikey.Key) error { return r.Suspend(ctx, admin, "team-a") },
+		"DeleteWorkspace": func(r *rig, _ apikey.Key) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
+		"EndAllTokens":    func(r *rig, _ apikey.Key) error { return r.EndAllTokens(ctx, admin) },
 	} {
 		t.Run("B22 "+name, func(t *testing.T) {
 			down := false
@@ -55,11 +55,11 @@ func TestAFailedChangeEndsNothing(t *testing.T) {
 // it; where none is left the epoch says so too, for verifiers that know epochs only.
 func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
 	ctx := t.Context()
-	for name, end := range map[string]func(*rig, store.Key, apikey.Secret) error{
-		"RetireSecret": func(r *rig, k store.Key, _ apikey.Secret) error {
+	for name, end := range map[string]func(*rig, apikey.Key, apikey.Secret) error{
+		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
 			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
 		},
-		"RevokeSecret": func(r *rig, k store.Key, secret apikey.Secret) error {
+		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
 		},
 	} {
@@ -119,7 +119,7 @@ func TestEndAllTokens(t *testing.T) {
 	ctx := t.Context()
 	rules := store.Rules{MaxKeys: 7}
 	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules = rules })
-	var keys []store.Key
+	var keys []apikey.Key
 	var secrets []apikey.Secret
 	var tokens []*apikey.Grant
 	for _, workspace := range []string{"team-a", "team-b"} {

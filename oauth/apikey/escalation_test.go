@@ -21,18 +21,18 @@ func TestEscalation(t *testing.T) {
 	ctx := context.Background()
 	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
 	// big holds more than any actor below may grant.
-	big := func(r *rig) store.Key {
+	big := func(r *rig) apikey.Key {
 		key, _ := r.create(admin, "team-a", "admin.project.list project.delete")
 		return key
 	}
-	update := func(c apikey.Changes) func(*rig, apikey.Actor, store.Key) error {
-		return func(r *rig, a apikey.Actor, k store.Key) error {
+	update := func(c apikey.Changes) func(*rig, apikey.Actor, apikey.Key) error {
+		return func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, err := r.Update(ctx, a, k.ID, c)
 			return err
 		}
 	}
-	create := func(permissions string, change ...func(*apikey.Spec)) func(*rig, apikey.Actor, store.Key) error {
-		return func(r *rig, a apikey.Actor, _ store.Key) error {
+	create := func(permissions string, change ...func(*apikey.Spec)) func(*rig, apikey.Actor, apikey.Key) error {
+		return func(r *rig, a apikey.Actor, _ apikey.Key) error {
 			_, _, err := r.tryCreate(a, "team-a", permissions, change...)
 			return err
 		}
@@ -45,13 +45,13 @@ func TestEscalation(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		actor  func(*rig) apikey.Actor
-		target func(*rig) store.Key
-		do     func(*rig, apikey.Actor, store.Key) error
+		target func(*rig) apikey.Key
+		do     func(*rig, apikey.Actor, apikey.Key) error
 		want   error // nil: works
 	}{
 		{"owner creates with an admin permission", person(owner), nil, create("admin.project.list"), apikey.ErrForbidden},
 		{"owner creates with an admin wildcard", person(owner), nil, create("admin.*.*"), &scope.UnknownError{}},
-		{"owner's plain wildcard reaches no admin permission", person(owner), nil, func(r *rig, a apikey.Actor, _ store.Key) error {
+		{"owner's plain wildcard reaches no admin permission", person(owner), nil, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 			key, _ := r.create(a, "team-a", "*.*")
 			require.Equal(t, "keys.delete keys.list keys.rotate keys.save project.delete project.list project.save", key.Permissions.String())
 			require.Equal(t, "*.*", key.Asked.String())
@@ -71,61 +71,61 @@ func TestEscalation(t *testing.T) {
 		}), apikey.ErrForbidden},
 		{"key creates a child that lives as long", saving, nil, create("project.list", inOneHour), nil},
 		{"owner renames a key that holds more", person(owner), big, update(apikey.Changes{Name: ptr("mine")}), apikey.ErrForbidden},
-		{"owner rotates a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k store.Key) error {
+		{"owner rotates a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
 		}, apikey.ErrForbidden},
-		{"owner rotates with grace a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k store.Key) error {
+		{"owner rotates with grace a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Grace: time.Hour})
 			return err
 		}, apikey.ErrForbidden},
-		{"owner rotates and narrows to what he may grant", person(owner), big, func(r *rig, a apikey.Actor, k store.Key) error {
+		{"owner rotates and narrows to what he may grant", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Changes: apikey.Changes{Permissions: ptr(perms("project.delete"))}})
 			return err
 		}, nil},
-		{"owner enables a key that holds more", person(owner), func(r *rig) store.Key {
+		{"owner enables a key that holds more", person(owner), func(r *rig) apikey.Key {
 			key := big(r)
 			_, err := r.Disable(ctx, owner, key.ID)
 			require.NoError(r.t, err)
 			return key
-		}, func(r *rig, a apikey.Actor, k store.Key) error {
+		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, err := r.Enable(ctx, a, k.ID)
 			return err
 		}, apikey.ErrForbidden},
-		{"owner extends a key that holds more", person(owner), func(r *rig) store.Key {
+		{"owner extends a key that holds more", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
 		}, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(2 * time.Hour)))}), apikey.ErrForbidden},
-		{"owner makes a key that holds more live for ever", person(owner), func(r *rig) store.Key {
+		{"owner makes a key that holds more live for ever", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
 		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), apikey.ErrForbidden},
 		{"owner adds what he may grant to a key that holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list project.delete project.list"))}), apikey.ErrForbidden},
 		{"owner narrows a key that still holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list"))}), nil},
 		{"owner shortens a key that holds more", person(owner), big, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(time.Hour)))}), nil},
-		{"key widens a sibling beyond itself", forever, func(r *rig) store.Key {
+		{"key widens a sibling beyond itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list")
 			return key
 		}, update(apikey.Changes{Permissions: ptr(perms("project.list project.save"))}), apikey.ErrForbidden},
-		{"key widens a sibling within itself", forever, func(r *rig) store.Key {
+		{"key widens a sibling within itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "")
 			return key
 		}, update(apikey.Changes{Permissions: ptr(perms("project.list"))}), nil},
-		{"key with an end rotates a key without", saving, func(r *rig) store.Key {
+		{"key with an end rotates a key without", saving, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list")
 			return key
-		}, func(r *rig, a apikey.Actor, k store.Key) error {
+		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
 		}, apikey.ErrForbidden},
-		{"key with an end takes the end from another", saving, func(r *rig) store.Key {
+		{"key with an end takes the end from another", saving, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list", inOneHour)
 			return key
 		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), apikey.ErrForbidden},
 	} {
 		t.Run("B21 "+tc.name, func(t *testing.T) {
 			r := newRig(t)
-			var target store.Key
+			var target apikey.Key
 			if tc.target != nil {
 				target = tc.target(r)
 			}
@@ -308,7 +308,7 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 			}}
 		}
 		grants, end := g.grants()
-		gave := func(k store.Key) {
+		gave := func(k apikey.Key) {
 			if g.actor.Ref().ID == k.ID {
 				return // it rotated itself: nothing new
 			}

@@ -53,20 +53,20 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		configure func(*apikey.Config)
 		// before happens first. Then b reads, and does not hear of what
 		// happens meanwhile through a.
-		before, meanwhile func(t *testing.T, a *rig, key store.Key)
-		then              func(t *testing.T, a, b *rig, key store.Key)
+		before, meanwhile func(t *testing.T, a *rig, key apikey.Key)
+		then              func(t *testing.T, a, b *rig, key apikey.Key)
 	}{
 		{
 			name: "a key that was enabled is disabled",
-			before: func(t *testing.T, a *rig, key store.Key) {
+			before: func(t *testing.T, a *rig, key apikey.Key) {
 				_, err := a.Disable(ctx, owner, key.ID)
 				require.NoError(t, err)
 			},
-			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+			meanwhile: func(t *testing.T, a *rig, key apikey.Key) {
 				_, err := a.Enable(ctx, owner, key.ID)
 				require.NoError(t, err)
 			},
-			then: func(t *testing.T, a, b *rig, key store.Key) {
+			then: func(t *testing.T, a, b *rig, key apikey.Key) {
 				_, err := b.Disable(ctx, owner, key.ID)
 				require.NoError(t, err)
 				key, err = a.Get(ctx, owner, key.ID)
@@ -76,11 +76,11 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		},
 		{
 			name:   "a workspace that was resumed is suspended",
-			before: func(t *testing.T, a *rig, _ store.Key) { require.NoError(t, a.Suspend(ctx, admin, "team-a")) },
-			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+			before: func(t *testing.T, a *rig, _ apikey.Key) { require.NoError(t, a.Suspend(ctx, admin, "team-a")) },
+			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				require.NoError(t, a.Resume(ctx, admin, "team-a"))
 			},
-			then: func(t *testing.T, a, b *rig, _ store.Key) {
+			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
 				require.NoError(t, b.Suspend(ctx, admin, "team-a"))
 				w, err := a.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)
@@ -89,28 +89,28 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		},
 		{
 			name: "settings that were changed are not called saved",
-			before: func(t *testing.T, a *rig, _ store.Key) {
+			before: func(t *testing.T, a *rig, _ apikey.Key) {
 				_, err := a.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
 				require.NoError(t, err)
 			},
-			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				_, err := a.SaveSettings(ctx, admin, store.Instance{Version: 1})
 				require.NoError(t, err)
 			},
-			then: func(t *testing.T, _, b *rig, _ store.Key) {
+			then: func(t *testing.T, _, b *rig, _ apikey.Key) {
 				_, err := b.SaveSettings(ctx, admin, store.Instance{Version: 1, KeysOff: true})
 				require.ErrorIs(t, err, store.ErrConflict)
 			},
 		},
 		{
 			name: "the tokens of a deleted workspace end",
-			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				for range 3 {
 					require.NoError(t, a.Suspend(ctx, admin, "team-a"))
 					require.NoError(t, a.Resume(ctx, admin, "team-a"))
 				}
 			},
-			then: func(t *testing.T, a, b *rig, _ store.Key) {
+			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
 				other, secret := a.create(owner, "team-a", "project.list")
 				token := a.mustLogin(other.ID, secret)
 				require.False(t, a.ended(token))
@@ -120,21 +120,21 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		},
 		{
 			name: "a key that was made is deleted", configure: imported,
-			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				_, err := a.Import(ctx, owner, legacy)
 				require.NoError(t, err)
 			},
-			then: func(t *testing.T, _, b *rig, _ store.Key) {
+			then: func(t *testing.T, _, b *rig, _ apikey.Key) {
 				require.NoError(t, b.Delete(ctx, owner, legacy.ID))
 			},
 		},
 		{
 			name: "a key that was disabled makes, imports, changes and deletes nothing", configure: imported,
-			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+			meanwhile: func(t *testing.T, a *rig, key apikey.Key) {
 				_, err := a.Disable(ctx, owner, key.ID)
 				require.NoError(t, err)
 			},
-			then: func(t *testing.T, a, b *rig, key store.Key) {
+			then: func(t *testing.T, a, b *rig, key apikey.Key) {
 				actor := apikey.ByKey(key.ID, key.Permissions)
 				other, _ := a.create(owner, "team-a", "project.list")
 				_, _, err := b.tryCreate(actor, "team-a", "project.list")
@@ -148,7 +148,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		},
 		{
 			name: "what is shown is as it is",
-			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+			meanwhile: func(t *testing.T, a *rig, key apikey.Key) {
 				_, err := a.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("renamed")})
 				require.NoError(t, err)
 				_, err = a.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: 2 * time.Hour}})
@@ -157,7 +157,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, a.Suspend(ctx, admin, "team-a"))
 			},
-			then: func(t *testing.T, _, b *rig, key store.Key) {
+			then: func(t *testing.T, _, b *rig, key apikey.Key) {
 				shown, err := b.Get(ctx, owner, key.ID)
 				require.NoError(t, err)
 				require.Equal(t, "renamed", shown.Name, "Get")
@@ -178,35 +178,35 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		},
 		{
 			name: "a key that was disabled grants nothing",
-			meanwhile: func(t *testing.T, a *rig, key store.Key) {
+			meanwhile: func(t *testing.T, a *rig, key apikey.Key) {
 				_, err := a.Disable(ctx, owner, key.ID)
 				require.NoError(t, err)
 			},
-			then: func(t *testing.T, _, b *rig, key store.Key) {
+			then: func(t *testing.T, _, b *rig, key apikey.Key) {
 				_, err := b.Grantable(ctx, apikey.ByKey(key.ID, key.Permissions), "team-a")
 				require.ErrorIs(t, err, apikey.ErrForbidden)
 			},
 		},
 		{
 			name: "a limit that was lowered holds", configure: ruled,
-			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				_, err := a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 1}})
 				require.NoError(t, err)
 			},
-			then: func(t *testing.T, _, b *rig, _ store.Key) {
+			then: func(t *testing.T, _, b *rig, _ apikey.Key) {
 				_, _, err := b.tryCreate(owner, "team-a", "project.list")
 				require.ErrorAs(t, err, new(*policy.Denied))
 			},
 		},
 		{
 			name: "a workspace that was resumed is suspended again by a restore",
-			before: func(t *testing.T, a *rig, _ store.Key) {
+			before: func(t *testing.T, a *rig, _ apikey.Key) {
 				require.NoError(t, a.Suspend(ctx, admin, "team-a"))
 			},
-			meanwhile: func(t *testing.T, a *rig, _ store.Key) {
+			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				require.NoError(t, a.Resume(ctx, admin, "team-a"))
 			},
-			then: func(t *testing.T, a, b *rig, _ store.Key) {
+			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
 				elsewhere := rigOn(t, memstore.New())
 				elsewhere.create(owner, "team-a", "project.list")
 				require.NoError(t, elsewhere.Suspend(ctx, admin, "team-a"))

@@ -106,14 +106,14 @@ func (r *rig) note(err error) error {
 }
 
 // create makes a key that works.
-func (r *rig) create(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (store.Key, apikey.Secret) {
+func (r *rig) create(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (apikey.Key, apikey.Secret) {
 	r.t.Helper()
 	key, secret, err := r.tryCreate(actor, workspace, permissions, change...)
 	require.NoError(r.t, err)
 	return key, secret
 }
 
-func (r *rig) tryCreate(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (store.Key, apikey.Secret, error) {
+func (r *rig) tryCreate(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (apikey.Key, apikey.Secret, error) {
 	spec := apikey.Spec{Workspace: workspace, Name: "ci", Permissions: perms(permissions)}
 	for _, c := range change {
 		c(&spec)
@@ -126,7 +126,7 @@ func (r *rig) tryCreate(actor apikey.Actor, workspace, permissions string, chang
 }
 
 // rotate rotates a key that can be rotated.
-func (r *rig) rotate(actor apikey.Actor, id string, rotation apikey.Rotation) (store.Key, apikey.Secret) {
+func (r *rig) rotate(actor apikey.Actor, id string, rotation apikey.Rotation) (apikey.Key, apikey.Secret) {
 	r.t.Helper()
 	key, secret, err := r.Rotate(context.Background(), actor, id, rotation)
 	require.NoError(r.t, err)

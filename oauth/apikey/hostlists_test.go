@@ -277,7 +277,6 @@ func TestRetire(t *testing.T) {
 			page, err := r.Outdated(t.Context(), admin, after, limit)
 			require.NoError(t, err)
 			for _, o := range page.Outdated {
-				require.Empty(t, o.Key.Secrets[0].Digest, "B01")
 				names[o.Key.ID] = o.Names
 			}
 			looked, after = looked+page.Looked, page.Next

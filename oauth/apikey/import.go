@@ -32,7 +32,7 @@ type ImportSpec struct {
 // Import makes a key with a given id and secret. Config.Imported must be set.
 // An id that a key holds or held is store.ErrExists; other errors are those
 // of Create.
-func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (store.Key, error) {
+func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {
 	var bad InvalidError
 	if !s.cfg.Imported {
 		bad.add("secret", "Config.Imported is false: an imported secret could not log in.")
@@ -51,7 +51,7 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (sto
 		bad.add("secret", fmt.Sprintf("A secret has at most %d bytes.", maxImportedSecret))
 	}
 	if err := bad.orNil(); err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	return s.add(ctx, actor, &creation{
 		spec: spec.Spec, policy: policy.ActionImport, action: ActionImport, id: spec.ID,

@@ -25,16 +25,14 @@ type Request struct {
 
 // Grant is a decision to issue a token.
 type Grant struct {
-	Key      store.Key // digests and epoch blanked
-	SecretID string
+	// Key is the key that logged in. Its Secrets are left out.
+	Key      Key
+	SecretID string // of the secret that it logged in with
 	// Resource is the token's audience; empty: the server's own.
 	Resource    string
 	Permissions scope.Set
 	IssuedAt    time.Time // whole seconds
 	Expires     time.Time // whole seconds, later than IssuedAt
-	// Ends is the instant from which the key is expired, under the rules in force
-	// too; zero is never. No leeway for clocks that differ carries a token past it.
-	Ends time.Time
 	// Epochs are those of the instance, the workspace and the key.
 	Epochs [3]int64
 }
@@ -79,7 +77,6 @@ func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set, reso
 		return nil, s.refuse(ctx, l, err)
 	}
 	s.issued(l)
-	grant.Key = grant.Key.Clone() // the login may be used again
 	return grant, nil
 }
 
@@ -98,7 +95,8 @@ func (s *Service) issued(l *Login) {
 // login's key.
 func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
 	key := &l.found.Key
-	granted, err := s.issuableAt(resource, key, s.held(ctx, key))
+	held := s.held(ctx, key)
+	granted, err := s.issuableAt(resource, key, held)
 	if err != nil {
 		return nil, err
 	}
@@ -116,37 +114,35 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		return nil, err
 	}
 	grant := &Grant{
-		Key:         *key,
+		Key:         withoutSecrets(key, held, l.standing),
 		SecretID:    l.secret.ID,
 		Resource:    resource,
 		Permissions: granted,
 		IssuedAt:    l.now.Truncate(time.Second),
 		Expires:     end.Truncate(time.Second),
-		Ends:        l.standing.Ends,
 		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
 	}
-	grant.Key.Epoch = 0
 	if !grant.Expires.After(grant.IssuedAt) {
 		return nil, &RefusedError{string(policy.StateExpired), "This API key has expired."}
 	}
 	return grant, nil
 }
 
-// held is Issuable, and logs the permissions that are left out.
+// held is issuable, and logs the permissions that are left out.
 func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
-	held := s.Issuable(k)
+	held := s.issuable(k)
 	if held.Len() < k.Permissions.Len() {
 		s.reportWithheld(ctx, k, k.Permissions.Minus(held))
 	}
 	return held
 }
 
-// Issuable returns those permissions of a key that its tokens can carry: those
+// issuable returns those permissions of a key that its tokens can carry: those
 // that are in the catalog and, of its admin permissions, those that an
 // organization admin granted as such. A permission that the catalog gave the admin
 // level later is left out until an organization admin grants it again, by an Update
 // with a set of permissions that holds it.
-func (s *Service) Issuable(k *store.Key) scope.Set {
+func (s *Service) issuable(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.All()).Minus(s.raised(k))
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-func asKey(k store.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
+func asKey(k apikey.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
 
 // requireDisabled checks which keys are disabled.
 func (r *rig) requireDisabled(want map[string]bool) {
@@ -166,7 +166,7 @@ func TestDisableAllByGoesOn(t *testing.T) {
 			at := rigOn(t, st)
 			leaked, _ := at.create(owner, "team-a", "keys.save")
 			victim, _ := at.create(manager, "team-a", "")
-			for _, key := range []store.Key{victim, leaked} {
+			for _, key := range []apikey.Key{victim, leaked} {
 				calls = 0
 				at.rotate(asKey(leaked), victim.ID, apikey.Rotation{})
 				r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {

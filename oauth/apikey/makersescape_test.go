@@ -91,7 +91,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 			st := memstore.New()
 			at := rigOn(t, st)
 			leaked, _ := at.create(owner, "team-a", "keys.save")
-			all := []store.Key{leaked}
+			all := []apikey.Key{leaked}
 			for range 3 {
 				child, _ := at.create(asKey(leaked), "team-a", "keys.save")
 				all = append(all, child)
@@ -131,13 +131,13 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 // the token's secret has ended.
 func TestActorWithSecret(t *testing.T) {
 	ctx := t.Context()
-	for name, end := range map[string]func(r *rig, k store.Key) error{
-		"B27 retired": func(r *rig, k store.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID)) },
-		"B27 rotated": func(r *rig, k store.Key) error {
+	for name, end := range map[string]func(r *rig, k apikey.Key) error{
+		"B27 retired": func(r *rig, k apikey.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID)) },
+		"B27 rotated": func(r *rig, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{})
 			return err
 		},
-		"B27 at the end of its grace": func(r *rig, k store.Key) error {
+		"B27 at the end of its grace": func(r *rig, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{Grace: time.Minute})
 			r.clock.Advance(time.Minute)
 			return err

@@ -8,15 +8,13 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // Outdated is a key with secrets that name a pepper or a prefix which is not the
 // first of its list.
 type Outdated struct {
-	Key      store.Key       // without digests
-	Standing policy.Standing // see Service.Standing
+	Key Key
 	// Names are the peppers and prefixes that its secrets name and that are not the
 	// first of their lists: "pepper 1", "secret prefix lk_".
 	Names []string
@@ -47,7 +45,6 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 	if err != nil {
 		return OutdatedPage{}, fmt.Errorf("apikey: list keys: %w", err)
 	}
-	keys.Instance = s.effective(keys.Instance)
 	page := OutdatedPage{Looked: len(keys.Keys), Next: keys.Next}
 	now := s.now()
 	for i := range keys.Keys {
@@ -59,8 +56,7 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 			}
 		}
 		if len(names) > 0 {
-			s.uses.overlay(key)
-			page.Outdated = append(page.Outdated, Outdated{blank(*key), standingAt(foundOf(&keys, i), now), names})
+			page.Outdated = append(page.Outdated, Outdated{s.shown(foundOf(&keys, i), now), names})
 		}
 	}
 	return page, nil

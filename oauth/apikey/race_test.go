@@ -182,26 +182,26 @@ func TestTwoRotatesAtOnce(t *testing.T) {
 // out, before, meanwhile or after, is ended once the call has returned.
 func TestNoTokenAfterTheEnd(t *testing.T) {
 	ctx := context.Background()
-	ways := map[string]func(r *rig, k store.Key, secret apikey.Secret) error{
-		"Disable": func(r *rig, k store.Key, _ apikey.Secret) error {
+	ways := map[string]func(r *rig, k apikey.Key, secret apikey.Secret) error{
+		"Disable": func(r *rig, k apikey.Key, _ apikey.Secret) error {
 			_, err := r.Disable(ctx, owner, k.ID)
 			return err
 		},
-		"Delete": func(r *rig, k store.Key, _ apikey.Secret) error { return r.Delete(ctx, owner, k.ID) },
-		"Rotate": func(r *rig, k store.Key, _ apikey.Secret) error {
+		"Delete": func(r *rig, k apikey.Key, _ apikey.Secret) error { return r.Delete(ctx, owner, k.ID) },
+		"Rotate": func(r *rig, k apikey.Key, _ apikey.Secret) error {
 			_, _, err := r.Rotate(ctx, owner, k.ID, apikey.Rotation{})
 			return err
 		},
-		"RetireSecret": func(r *rig, k store.Key, _ apikey.Secret) error {
+		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
 			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
 			return err
 		},
-		"RevokeSecret": func(r *rig, k store.Key, secret apikey.Secret) error {
+		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
 		},
-		"Suspend":         func(r *rig, _ store.Key, _ apikey.Secret) error { return r.Suspend(ctx, admin, "team-a") },
-		"DeleteWorkspace": func(r *rig, _ store.Key, _ apikey.Secret) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
-		"keys off": func(r *rig, _ store.Key, _ apikey.Secret) error {
+		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.Suspend(ctx, admin, "team-a") },
+		"DeleteWorkspace": func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
+		"keys off": func(r *rig, _ apikey.Key, _ apikey.Secret) error {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
 			return err
 		},
@@ -219,7 +219,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 	}
 }
 
-func endMeanwhile(t *testing.T, r *rig, end func(*rig, store.Key, apikey.Secret) error, round int) int {
+func endMeanwhile(t *testing.T, r *rig, end func(*rig, apikey.Key, apikey.Secret) error, round int) int {
 	key, secret := r.create(owner, "team-a", "project.list")
 	var mu sync.Mutex
 	var tokens []*apikey.Grant

@@ -12,45 +12,40 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Get returns a key without digests. A key of a workspace that the actor may
+// Get returns a key. A key of a workspace that the actor may
 // not see into is store.ErrNotFound.
-func (s *Service) Get(ctx context.Context, actor Actor, id string) (store.Key, error) {
+func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	found, err := s.visible(ctx, p, id)
 	if err != nil {
-		return store.Key{}, err
+		return Key{}, err
 	}
 	if !p.in(found.Key.Workspace).list && !p.self(id) {
-		return store.Key{}, &ForbiddenError{Action: "key.read", Reason: "You may not see this key."}
+		return Key{}, &ForbiddenError{Action: "key.read", Reason: "You may not see this key."}
 	}
-	key := blank(found.Key)
-	s.uses.overlay(&key)
-	return key, nil
+	return s.shown(&found, s.now()), nil
 }
 
-// Standing says whether a key is live now, when it ends and why, as logins say it:
-// from the record, the settings around it and the time. A host's own word on its
-// workspaces (Config.Workspaces) and its policies are not asked.
-func (s *Service) Standing(ctx context.Context, k *store.Key) (policy.Standing, error) {
-	w, instance, err := s.settingsOf(ctx, k.Workspace)
+// WorkspaceStanding says whether keys of a workspace can be live at all, whatever their own
+// records say: no while it is suspended or keys are switched off.
+func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (policy.Standing, error) {
+	w, instance, err := s.settingsOf(ctx, workspace)
 	if err != nil {
 		return policy.Standing{}, err
 	}
-	return policy.StandingOf(k, w, instance, s.now()), nil
+	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
 // KeyPage is one page of keys. Next is nil on the last page.
 type KeyPage struct {
-	Keys []store.Key // without digests
-	// Standings are those of Keys, in their order; see Service.Standing.
-	Standings []policy.Standing
-	Next      *store.KeyCursor
+	Keys []Key
+	Next *store.KeyCursor
 }
 
-// List returns one page of keys without digests; see store.KeyQuery, whose
+// List returns one page of keys; see store.KeyQuery, whose
 // conditions go by what is stored: NotAfter is a key's own expiry, whatever rules
 // make of it. All workspaces at once (Workspace empty) need an actor who may see
 // them all.
@@ -60,9 +55,9 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (KeyP
 		return KeyPage{}, err
 	}
 	now := s.now()
-	page := KeyPage{Keys: listed.Keys, Standings: make([]policy.Standing, len(listed.Keys)), Next: listed.Next}
+	page := KeyPage{Keys: make([]Key, len(listed.Keys)), Next: listed.Next}
 	for i := range listed.Keys {
-		page.Standings[i] = standingAt(foundOf(&listed, i), now)
+		page.Keys[i] = s.shown(foundOf(&listed, i), now)
 	}
 	return page, nil
 }
@@ -81,10 +76,6 @@ func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (stor
 		return store.KeyPage{}, fmt.Errorf("apikey: list keys: %w", err)
 	}
 	page.Instance = s.effective(page.Instance)
-	for i := range page.Keys {
-		page.Keys[i] = blank(page.Keys[i])
-		s.uses.overlay(&page.Keys[i])
-	}
 	return page, nil
 }
 
@@ -96,15 +87,15 @@ func foundOf(page *store.KeyPage, i int) *store.Found {
 // Expiring yields the keys, disabled ones too, whose own expiry comes within the
 // given time from now, of one workspace or, with an empty one, of all. An
 // error is yielded once, last, with a zero key.
-func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[store.Key, error] {
-	return func(yield func(store.Key, error) bool) {
+func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[Key, error] {
+	return func(yield func(Key, error) bool) {
 		now := s.now()
 		// A key that ends now has expired already.
 		q := store.KeyQuery{Workspace: workspace, NotAfterFrom: now.Add(time.Microsecond), NotAfterTo: now.Add(within), Limit: store.MaxPage}
 		for {
-			page, err := s.list(ctx, actor, q)
+			page, err := s.List(ctx, actor, q)
 			if err != nil {
-				yield(store.Key{}, err)
+				yield(Key{}, err)
 				return
 			}
 			for _, key := range page.Keys {

@@ -50,8 +50,8 @@ type Reminder struct {
 	// ID is the same whenever this reminder is sent again, and another one
 	// for another key, time or end. It has 32 characters.
 	ID string
-	// Key is the key as it is, without digests.
-	Key store.Key
+	// Key is the key as it is.
+	Key Key
 	// Ends is the instant from which no login with the key passes: its expiry,
 	// or earlier where rules say so.
 	Ends time.Time
@@ -203,7 +203,7 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	}
 	sending, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: blank(found.Key), Ends: d.ends, Before: d.before}); err != nil {
+	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: s.shown(&found, s.now()), Ends: d.ends, Before: d.before}); err != nil {
 		return fmt.Errorf("apikey: remind of key %s: %w", d.key, err)
 	}
 	return s.noteTold(ctx, d, next)

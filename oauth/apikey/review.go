@@ -26,9 +26,8 @@ func (s *Service) Rules(ctx context.Context, actor Actor, workspace string) (sto
 
 // Effect is what other settings would do to one key.
 type Effect struct {
-	Key store.Key // without digests
-	// Standing is the key's under the settings as they are.
-	Standing policy.Standing
+	// Key is the key under the settings as they are.
+	Key Key
 	// Before and After are the instants from which no login with the key
 	// passes, under the settings as they are and as they would be; zero is
 	// never. Where keys are switched off that is the time of the preview.
@@ -91,7 +90,7 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
 		page.Looked++
 		standing := standingAt(f, now)
-		e := Effect{Key: f.Key, Standing: standing, Before: noLoginFrom(standing, f, now)}
+		e := Effect{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
 		due := s.dueAt(f, now, 0)
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
@@ -116,8 +115,7 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 
 // Violation is a key that could not be made as it is under the rules in force.
 type Violation struct {
-	Key      store.Key // without digests
-	Standing policy.Standing
+	Key Key
 	// Rules names what it breaks: "require_expiry", "max_lifetime" or both.
 	Rules []string
 }
@@ -139,7 +137,7 @@ func (s *Service) Violations(ctx context.Context, actor Actor, workspace string,
 	page := ViolationPage{}
 	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
 		if broken := breaks(&f.Key, policy.EffectiveRules(f.Instance, f.Workspace)); len(broken) > 0 {
-			page.Violations = append(page.Violations, Violation{f.Key, standingAt(f, now), broken})
+			page.Violations = append(page.Violations, Violation{s.shown(f, now), broken})
 		}
 	})
 	page.Next = next

@@ -16,20 +16,20 @@ import (
 )
 
 func TestIfVersion(t *testing.T) {
-	for name, change := range map[string]func(r *rig, c apikey.Conditional, k store.Key) error{
-		"retire": func(r *rig, c apikey.Conditional, k store.Key) error {
+	for name, change := range map[string]func(r *rig, c apikey.Conditional, k apikey.Key) error{
+		"retire": func(r *rig, c apikey.Conditional, k apikey.Key) error {
 			_, err := c.RetireSecret(r.t.Context(), owner, k.ID, k.Secrets[0].ID)
 			return err
 		},
-		"disable": func(r *rig, c apikey.Conditional, k store.Key) error {
+		"disable": func(r *rig, c apikey.Conditional, k apikey.Key) error {
 			_, err := c.Disable(r.t.Context(), owner, k.ID)
 			return err
 		},
-		"enable": func(r *rig, c apikey.Conditional, k store.Key) error {
+		"enable": func(r *rig, c apikey.Conditional, k apikey.Key) error {
 			_, err := c.Enable(r.t.Context(), owner, k.ID)
 			return err
 		},
-		"delete": func(r *rig, c apikey.Conditional, k store.Key) error { return c.Delete(r.t.Context(), owner, k.ID) },
+		"delete": func(r *rig, c apikey.Conditional, k apikey.Key) error { return c.Delete(r.t.Context(), owner, k.ID) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

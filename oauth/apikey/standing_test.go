@@ -56,17 +56,17 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					r.clock.Set(noon.Add(at))
 					page, err := r.List(ctx, admin, store.KeyQuery{})
 					require.NoError(t, err)
-					require.Len(t, page.Standings, len(secrets))
-					for i, key := range page.Keys {
-						standing := page.Standings[i]
-						alone, err := r.Standing(ctx, &key)
+					require.Len(t, page.Keys, len(secrets))
+					for _, key := range page.Keys {
+						standing := key.Standing
+						alone, err := r.Get(ctx, admin, key.ID)
 						require.NoError(t, err)
-						require.Equal(t, standing, alone)
+						require.Equal(t, standing, alone.Standing)
 						grant, err := r.login(key.ID, secrets[key.ID].Reveal())
 						_, acts := r.List(ctx, apikey.ByKey(key.ID, perms("keys.list")), store.KeyQuery{Workspace: key.Workspace})
 						if standing.Live() {
 							require.NoError(t, err)
-							require.Equal(t, standing.Ends, grant.Ends)
+							require.Equal(t, standing, grant.Key.Standing)
 							require.NoError(t, acts)
 							continue
 						}
@@ -80,9 +80,9 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					violations, err := r.Violations(ctx, admin, "", nil, 0)
 					require.NoError(t, err)
 					for _, v := range violations.Violations {
-						alone, err := r.Standing(ctx, &v.Key)
+						alone, err := r.Get(ctx, admin, v.Key.ID)
 						require.NoError(t, err)
-						require.Equal(t, alone, v.Standing)
+						require.Equal(t, alone.Standing, v.Key.Standing)
 					}
 				}
 			})
@@ -116,14 +116,14 @@ func TestStandingOutage(t *testing.T) {
 	for _, call := range []string{"Settings.Workspace", "Settings.Instance"} {
 		var tap storetest.Tap
 		r := rigOn(t, tap.Over(memstore.New()))
-		key, _ := r.create(admin, "team-a", "project.list")
+		r.create(admin, "team-a", "project.list")
 		tap.After(func(made string, err error) error {
 			if made == call {
 				return store.ErrUnavailable
 			}
 			return err
 		})
-		standing, err := r.Standing(t.Context(), &key)
+		standing, err := r.WorkspaceStanding(t.Context(), "team-a")
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		require.Equal(t, policy.Standing{}, standing)
 	}

@@ -33,7 +33,7 @@ func TestLastUse(t *testing.T) {
 		require.NoError(t, err)
 		return found.Key
 	}
-	shown := func() store.Key {
+	shown := func() apikey.Key {
 		k, err := r.Get(t.Context(), owner, key.ID)
 		require.NoError(t, err)
 		return k
@@ -204,7 +204,7 @@ func TestOutage(t *testing.T) {
 		_, secret, err := newRig(t).tryCreate(admin, "team-a", "")
 		require.NoError(t, err)
 		r.keep(secret.Reveal())
-		target := store.Key{ID: "some-key", Workspace: "team-a", Secrets: []store.Secret{{ID: "s"}}}
+		target := apikey.Key{ID: "some-key", Workspace: "team-a", Secrets: []apikey.KeySecret{{ID: "s"}}}
 		for _, act := range acts {
 			if act.name == "Events" {
 				continue // events are there

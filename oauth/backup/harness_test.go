@@ -98,7 +98,7 @@ func rigOn(t *testing.T, st store.Store, configure ...func(*apikey.Config)) *rig
 }
 
 // create makes a key that works.
-func (r *rig) create(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (store.Key, apikey.Secret) {
+func (r *rig) create(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (apikey.Key, apikey.Secret) {
 	r.t.Helper()
 	spec := apikey.Spec{Workspace: workspace, Name: "ci", Permissions: perms(permissions)}
 	for _, c := range change {
@@ -110,7 +110,7 @@ func (r *rig) create(actor apikey.Actor, workspace, permissions string, change .
 	return key, secret
 }
 
-func (r *rig) rotate(actor apikey.Actor, id string, rotation apikey.Rotation) (store.Key, apikey.Secret) {
+func (r *rig) rotate(actor apikey.Actor, id string, rotation apikey.Rotation) (apikey.Key, apikey.Secret) {
 	r.t.Helper()
 	key, secret, err := r.Rotate(r.t.Context(), actor, id, rotation)
 	require.NoError(r.t, err)

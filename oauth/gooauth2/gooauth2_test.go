@@ -43,7 +43,7 @@ type stock struct {
 	*oauth.Server
 	manager *manage.Manager
 	url     string
-	key     store.Key
+	key     apikey.Key
 	secret  string
 	verdict error
 	down    error // of look-ups

@@ -67,10 +67,10 @@ type scene struct {
 	workspace string
 	// replicas are two services on one store.
 	replicas [2]*apikey.Service
-	leaked   store.Key
-	victim   store.Key // of a person, which the leaked key may rotate
+	leaked   apikey.Key
+	victim   apikey.Key // of a person, which the leaked key may rotate
 	mu       sync.Mutex
-	children []store.Key
+	children []apikey.Key
 	made     int
 }
 
@@ -93,7 +93,7 @@ func newScene(ctx context.Context, st store.Store, workspace string) (*scene, er
 	if err := s.saveSettings(ctx, store.Instance{}); err != nil {
 		return nil, err
 	}
-	for _, k := range []*store.Key{&s.leaked, &s.victim} {
+	for _, k := range []*apikey.Key{&s.leaked, &s.victim} {
 		var err error
 		if *k, err = s.make(ctx, s.admin); err != nil {
 			return nil, err
@@ -114,7 +114,7 @@ func (s *scene) saveSettings(ctx context.Context, wanted store.Instance) error {
 	return err
 }
 
-func (s *scene) make(ctx context.Context, actor apikey.Actor) (store.Key, error) {
+func (s *scene) make(ctx context.Context, actor apikey.Actor) (apikey.Key, error) {
 	s.mu.Lock()
 	s.made++
 	replica := s.replicas[s.made%len(s.replicas)]
@@ -135,7 +135,7 @@ func leakedKey(s *scene) func(context.Context) error {
 // leakedKeys makes keys by the leaked key and by what that made, rotates the
 // victim by any of them and acts as it, until none of them may.
 func leakedKeys(s *scene) func(context.Context) error {
-	s.children = []store.Key{s.leaked}
+	s.children = []apikey.Key{s.leaked}
 	return func(ctx context.Context) error {
 		s.mu.Lock()
 		if len(s.children) == 0 {
@@ -175,7 +175,7 @@ func leakedKeys(s *scene) func(context.Context) error {
 
 // hide replaces the victim's new secret by means of that secret, and makes a key
 // as the victim.
-func (s *scene) hide(ctx context.Context, victim store.Key, enough bool) error {
+func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error {
 	minted := func() apikey.Actor {
 		return apikey.ByKey(victim.ID, s.all).WithSecret(victim.Secrets[len(victim.Secrets)-1].ID)
 	}
@@ -190,10 +190,10 @@ func (s *scene) hide(ctx context.Context, victim store.Key, enough bool) error {
 }
 
 // drop takes a key that may do nothing any more from those that callers use.
-func (s *scene) drop(key store.Key) {
+func (s *scene) drop(key apikey.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.children = slices.DeleteFunc(s.children, func(k store.Key) bool { return k.ID == key.ID })
+	s.children = slices.DeleteFunc(s.children, func(k apikey.Key) bool { return k.ID == key.ID })
 }
 
 // members makes keys as a person.
@@ -209,7 +209,7 @@ func (s *scene) disable(ctx context.Context) (func(context.Context) ([]string, e
 	if _, err := s.replicas[0].Disable(ctx, s.admin, s.leaked.ID); err != nil {
 		return nil, err
 	}
-	return s.since(ctx, func(k store.Key) bool { return k.CreatedBy.ID == s.leaked.ID })
+	return s.since(ctx, func(k apikey.Key) bool { return k.CreatedBy.ID == s.leaked.ID })
 }
 
 func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string, error), error) {
@@ -217,7 +217,7 @@ func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string
 		return nil, err
 	}
 	return func(ctx context.Context) ([]string, error) {
-		return s.list(ctx, func(k store.Key) bool {
+		return s.list(ctx, func(k apikey.Key) bool {
 			if k.CreatedBy.Kind == "key" || k.ID == s.leaked.ID {
 				return !k.Disabled
 			}
@@ -235,7 +235,7 @@ func (s *scene) suspend(ctx context.Context) (func(context.Context) ([]string, e
 	if err := s.replicas[0].Suspend(ctx, s.admin, s.workspace); err != nil {
 		return nil, err
 	}
-	return s.since(ctx, func(store.Key) bool { return true })
+	return s.since(ctx, func(apikey.Key) bool { return true })
 }
 
 func saveRules(wanted store.Instance) func(*scene, context.Context) (func(context.Context) ([]string, error), error) {
@@ -243,23 +243,23 @@ func saveRules(wanted store.Instance) func(*scene, context.Context) (func(contex
 		if err := s.saveSettings(ctx, wanted); err != nil {
 			return nil, err
 		}
-		return s.since(ctx, func(store.Key) bool { return true })
+		return s.since(ctx, func(apikey.Key) bool { return true })
 	}
 }
 
 // since finds keys that match and were not there yet.
-func (s *scene) since(ctx context.Context, match func(store.Key) bool) (func(context.Context) ([]string, error), error) {
+func (s *scene) since(ctx context.Context, match func(apikey.Key) bool) (func(context.Context) ([]string, error), error) {
 	before, err := s.list(ctx, match)
 	known := map[string]bool{}
 	for _, id := range before {
 		known[id] = true
 	}
 	return func(ctx context.Context) ([]string, error) {
-		return s.list(ctx, func(k store.Key) bool { return match(k) && !known[k.ID] })
+		return s.list(ctx, func(k apikey.Key) bool { return match(k) && !known[k.ID] })
 	}, err
 }
 
-func (s *scene) list(ctx context.Context, match func(store.Key) bool) (ids []string, err error) {
+func (s *scene) list(ctx context.Context, match func(apikey.Key) bool) (ids []string, err error) {
 	q := store.KeyQuery{Workspace: s.workspace, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := s.replicas[1].List(ctx, s.admin, q)

@@ -37,10 +37,11 @@ func (k *careless) Create(ctx context.Context, key store.Key, limit int, c store
 	return k.Keys.Create(ctx, key, limit, c)
 }
 
-// List releases the creation when the keys were looked at twice.
+// List releases the creation when the keys were looked at twice, which may take
+// several pages each.
 func (k *careless) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	page, err := k.Keys.List(ctx, q)
-	if q.After == nil && k.lists.Add(1) == 2 { // a list has several pages if many keys were made
+	if page.Next == nil && k.lists.Add(1) == 2 {
 		close(k.release)
 	}
 	return page, err

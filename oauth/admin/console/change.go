@@ -6,9 +6,7 @@ import (
 	"strconv"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // editKey shows the form that changes a key.
@@ -17,10 +15,10 @@ func (s *call) editKey() error {
 	if err != nil {
 		return err
 	}
-	return s.askChange(http.StatusOK, &key, key.Version, url.Values{"name": {key.Name}, "permissions": s.keys().Issuable(&key).Names()}, nil)
+	return s.askChange(http.StatusOK, &key, key.Version, url.Values{"name": {key.Name}, "permissions": key.Permissions.Minus(key.Withheld).Names()}, nil)
 }
 
-func (s *call) askChange(status int, key *store.Key, version int64, values url.Values, wrong []problem) error {
+func (s *call) askChange(status int, key *apikey.Key, version int64, values url.Values, wrong []problem) error {
 	data, err := s.formOf(key, values)
 	if err != nil {
 		return err
@@ -32,7 +30,7 @@ func (s *call) askChange(status int, key *store.Key, version int64, values url.V
 }
 
 // formOf is the form of a key that exists.
-func (s *call) formOf(key *store.Key, values url.Values) (keyForm, error) {
+func (s *call) formOf(key *apikey.Key, values url.Values) (keyForm, error) {
 	ctx := s.r.Context()
 	rules, err := s.keys().Rules(ctx, s.actor(), key.Workspace)
 	if err != nil {
@@ -49,8 +47,8 @@ func (s *call) formOf(key *store.Key, values url.Values) (keyForm, error) {
 	now := s.keys().Now()
 	return keyForm{
 		Key: viewOf(key, now), Name: values.Get("name"), Version: key.Version,
-		Groups: choices(s.keys().Catalog(), grantable, s.keys().Issuable(key), chosen),
-		Expiry: offerExpiry(rules, now, policy.NewestSecret(key), key, values),
+		Groups: choices(s.keys().Catalog(), grantable, key.Permissions.Minus(key.Withheld), chosen),
+		Expiry: offerExpiry(rules, now, key.Renewed, key, values),
 	}, nil
 }
 
@@ -78,8 +76,8 @@ func (s *call) changeKey() error {
 	permissions, err := scope.Of(values["permissions"]...)
 	// What has left the catalog stays, and what has become an admin permission,
 	// unless this person may grant it: neither is in the form.
-	held := s.keys().Issuable(&key)
-	stays := key.Permissions.Minus(held).Minus(grantable)
+	held := key.Permissions.Minus(key.Withheld)
+	stays := key.Withheld.Minus(grantable)
 	permissions = permissions.Union(stays)
 	switch {
 	case err != nil:
@@ -90,7 +88,7 @@ func (s *call) changeKey() error {
 	default:
 		changes.Permissions = &permissions
 	}
-	expiry, keep, bad := chosenExpiry(rules, s.keys().Now(), policy.NewestSecret(&key), values)
+	expiry, keep, bad := chosenExpiry(rules, s.keys().Now(), key.Renewed, values)
 	switch {
 	case bad != nil:
 		wrong = append(wrong, *bad)

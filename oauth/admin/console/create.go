@@ -111,7 +111,7 @@ type newSecret struct {
 }
 
 // showSecret shows a secret once.
-func (s *call) showSecret(status int, title string, key *store.Key, secret apikey.Secret) error {
+func (s *call) showSecret(status int, title string, key *apikey.Key, secret apikey.Secret) error {
 	shown := newSecret{Key: viewOf(key, s.keys().Now()), Secret: secret.Reveal(), Rotated: status == http.StatusOK}
 	if s.c.cfg.LoginURL != "" {
 		// Escaped for the form, nothing is left that a shell would read.

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -20,7 +21,7 @@ type question struct {
 }
 
 // ask shows a question about a key.
-func (s *call) ask(status int, title string, key *store.Key, q question, wrong ...problem) error {
+func (s *call) ask(status int, title string, key *apikey.Key, q question, wrong ...problem) error {
 	q.Key = viewOf(key, s.keys().Now())
 	f := s.frame("keys", title, q)
 	f.Workspace, f.Problems = key.Workspace, wrong

@@ -35,7 +35,7 @@ func presets() []preset {
 
 // offerExpiry offers what the rules in force allow. The longest life counts
 // from the instant given; keep, unless nil, is a key that may stay as it is.
-func offerExpiry(rules store.Rules, now, from time.Time, keep *store.Key, values url.Values) expiryForm {
+func offerExpiry(rules store.Rules, now, from time.Time, keep *apikey.Key, values url.Values) expiryForm {
 	chosen := values.Get("expires")
 	f := expiryForm{Date: values.Get("expires_on"), Min: now.UTC().Format(time.DateOnly)}
 	var latest time.Time

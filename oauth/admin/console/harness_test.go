@@ -187,7 +187,7 @@ func (p *page) secret() string {
 }
 
 // made makes a key through the service.
-func (r *rig) made(workspace, name, permissions string) (store.Key, string) {
+func (r *rig) made(workspace, name, permissions string) (apikey.Key, string) {
 	r.t.Helper()
 	return harness.NewKey(r.t, r.keys, r.log, workspace, name, permissions)
 }

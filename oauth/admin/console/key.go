@@ -30,16 +30,12 @@ func (s *call) showKey() error {
 		return err
 	}
 	now := s.keys().Now()
-	standing, err := s.keys().Standing(ctx, &key)
-	if err != nil {
-		return err
-	}
-	catalog, held := s.keys().Catalog(), s.keys().Issuable(&key)
-	page := keyPage{Key: rowOf(&key, standing, now), Groups: choices(catalog, scope.Set{}, held, held)}
+	catalog, held := s.keys().Catalog(), key.Permissions.Minus(key.Withheld)
+	page := keyPage{Key: viewOf(&key, now), Groups: choices(catalog, scope.Set{}, held, held)}
 	page.Gone = key.Permissions.Minus(catalog.All()).Names()
-	page.Raised = key.Permissions.Minus(held).Intersect(catalog.All()).Names()
-	if standing.ByRules {
-		page.Ends = &page.Key.Expires
+	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
+	if key.Standing.ByRules {
+		page.Ends = &page.Key.Ends
 	}
 	if page.Off, err = s.off(key.Workspace); err != nil {
 		return err

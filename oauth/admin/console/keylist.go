@@ -113,8 +113,7 @@ func (s *call) around() (w store.Workspace, rules store.Rules, grantable scope.S
 
 // off says why no key of a workspace works at the moment, if so.
 func (s *call) off(workspace string) (string, error) {
-	// What would be said of a key of which nothing else is to be said.
-	standing, err := s.keys().Standing(s.r.Context(), &store.Key{Workspace: workspace})
+	standing, err := s.keys().WorkspaceStanding(s.r.Context(), workspace)
 	switch standing.State {
 	case policy.StateSuspended:
 		return "This workspace is suspended or was deleted: none of its keys can log in. An administrator can resume one that is suspended.", err
@@ -162,7 +161,7 @@ func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
 		return list, err
 	}
 	for i := range page.Keys {
-		list.Keys = append(list.Keys, rowOf(&page.Keys[i], page.Standings[i], now))
+		list.Keys = append(list.Keys, viewOf(&page.Keys[i], now))
 	}
 	list.pager = s.pager(way, (*place)(page.Next))
 	return list, nil

@@ -3,20 +3,21 @@ package console
 import (
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // keyView is a key as pages show it: everything but its digests.
 type keyView struct {
 	ID, Workspace, Name string
-	State, Why          string // in words; set by rowOf
+	State, Why          string // in words
 	Disabled            bool
 	Permissions         []string
 	Asked               []string // if it was given otherwise
 	Resources           []string
-	Created, Expires    moment
+	Created, Expires    moment // its own expiry
+	Ends                moment // by the rules, too
 	LastUsed            moment
 	By                  string
 	Secrets             []secretView
@@ -33,23 +34,7 @@ type secretView struct {
 // soon is how long before its expiry a key is marked.
 const soon = 14 * 24 * time.Hour
 
-// rowOf is a key with what logins say of it.
-func rowOf(k *store.Key, standing policy.Standing, now time.Time) keyView {
-	v := viewOf(k, now)
-	v.State, v.Why = string(standing.State), standing.Text
-	switch {
-	case standing.State == policy.StateKeysOff:
-		v.State = "keys off"
-	case standing.Live() && !standing.Ends.IsZero() && standing.Ends.Sub(now) < soon:
-		v.State = "expires soon"
-	}
-	if standing.ByRules {
-		v.Expires = momentOf(standing.Ends, now, "")
-	}
-	return v
-}
-
-func viewOf(k *store.Key, now time.Time) keyView {
+func viewOf(k *apikey.Key, now time.Time) keyView {
 	v := keyView{
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name, Disabled: k.Disabled,
 		Permissions: k.Permissions.Names(), Resources: k.Resources,
@@ -64,6 +49,16 @@ func viewOf(k *store.Key, now time.Time) keyView {
 	}
 	if !k.Asked.Equal(k.Permissions) && k.Asked.Len() > 0 {
 		v.Asked = k.Asked.Names()
+	}
+	v.State, v.Why = string(k.Standing.State), k.Standing.Text
+	switch ends := k.Standing.Ends; {
+	case k.Standing.State == policy.StateKeysOff:
+		v.State = "keys off"
+	case k.Standing.Live() && !ends.IsZero() && ends.Sub(now) < soon:
+		v.State = "expires soon"
+	}
+	if v.Ends = v.Expires; k.Standing.ByRules {
+		v.Ends = momentOf(k.Standing.Ends, now, "")
 	}
 	for _, secret := range k.Secrets {
 		v.Secrets = append(v.Secrets, secretView{

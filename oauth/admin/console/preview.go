@@ -76,7 +76,7 @@ func (s *call) preview(now time.Time, look func(*store.KeyCursor) (apikey.Effect
 }
 
 func (p *preview) add(e *apikey.Effect, now time.Time) {
-	v := effectView{Reminded: e.Reminded, Key: rowOf(&e.Key, e.Standing, now), Before: momentOf(e.Before, now, "Never"), Now: momentOf(e.After, now, "Never")}
+	v := effectView{Reminded: e.Reminded, Key: viewOf(&e.Key, now), Before: momentOf(e.Before, now, "Never"), Now: momentOf(e.After, now, "Never")}
 	if e.Reminded {
 		p.Remind++
 	}

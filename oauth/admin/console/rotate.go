@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // grace is how long the other secrets still work after a rotation.
@@ -47,7 +46,7 @@ func (s *call) newSecret() error {
 	return s.askRotation(http.StatusOK, form, &key, key.Version, url.Values{}, nil)
 }
 
-func (s *call) askRotation(status int, form string, key *store.Key, version int64, values url.Values, wrong []problem) error {
+func (s *call) askRotation(status int, form string, key *apikey.Key, version int64, values url.Values, wrong []problem) error {
 	data, err := s.formOf(key, values)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 )
 
 // places fills the patterns of all pages with one workspace and key.
-func places(key store.Key) (get, post []string) {
+func places(key apikey.Key) (get, post []string) {
 	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Secrets[0].ID, "{$}", "")
 	for _, pattern := range console.Table() {
 		method, path, _ := strings.Cut(pattern, " ")

@@ -54,7 +54,7 @@ func (s *call) listViolations() error {
 }
 
 func violationOf(v *apikey.Violation, now time.Time) violationView {
-	shown := violationView{Key: rowOf(&v.Key, v.Standing, now), Ends: momentOf(v.Standing.Ends, now, "Never")}
+	shown := violationView{Key: viewOf(&v.Key, now), Ends: momentOf(v.Key.Standing.Ends, now, "Never")}
 	for _, rule := range v.Rules {
 		switch rule {
 		case "require_expiry":

@@ -16,7 +16,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 	"github.com/latchkey-go/latchkey/scope"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // Catalog has projects, and keys that Management names.
@@ -64,7 +63,7 @@ func Pepper() apikey.Pepper {
 }
 
 // NewKey makes a key as an administrator. Its secret may not be let out.
-func NewKey(t testing.TB, keys *apikey.Service, out *Recorder, workspace, name, permissions string) (store.Key, string) {
+func NewKey(t testing.TB, keys *apikey.Service, out *Recorder, workspace, name, permissions string) (apikey.Key, string) {
 	t.Helper()
 	key, secret, err := keys.Create(t.Context(), Ada, apikey.Spec{Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions)})
 	require.NoError(t, err)

@@ -1,0 +1,96 @@
+package apikey
+
+import (
+	"slices"
+	"time"
+
+	"github.com/latchkey-go/latchkey/policy"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Key is an API key as its users see it: what store.Key says of it, without
+// digests, and what holds of it at the time of the call. It is a copy.
+type Key struct {
+	ID        string
+	Workspace string
+	Name      string
+	// Permissions is the concrete set that the key holds, Asked the set as it was
+	// given, wildcards included.
+	Permissions, Asked scope.Set
+	// Withheld are those of Permissions that no token of the key carries: they left
+	// the catalog, or became admin permissions and were not granted as such. An
+	// organization admin grants the latter again by Update with a set of
+	// permissions that holds them.
+	Withheld scope.Set
+	// Secrets are the secrets that open the key, newest last.
+	Secrets []KeySecret
+	// Renewed is when the newest secret was made; without any, when the key was.
+	// Rules count a key's life from it.
+	Renewed time.Time
+	// NotAfter is the key's own expiry, zero is never; NotAfterText is the date
+	// that it was given as, if it was one. Rules may end the key earlier, see
+	// Standing.
+	NotAfter     time.Time
+	NotAfterText string
+	// Resources are the resource indicators (RFC 8707) that the key may ask
+	// tokens for, besides the server's own audience.
+	Resources []string
+	Disabled  bool
+	CreatedBy store.ActorRef
+	// Depth is how many keys stand between the key and a person.
+	Depth    int
+	Created  time.Time
+	Updated  time.Time
+	LastUsed time.Time // zero is never
+	// Version counts the changes, from 1.
+	Version int64
+	// Standing says whether the key is live, when it ends and why, as a login
+	// would say it. A host's own word on its workspaces (Config.Workspaces) and
+	// policies are not asked for it.
+	Standing policy.Standing
+}
+
+// KeySecret is what is known of a secret of a key.
+type KeySecret struct {
+	// ID is unique within the key; a token names the secret it came from.
+	ID string
+	// Hint is the end of the plaintext, for people to recognise it by.
+	Hint string
+	// Prefix is what a generated secret begins with.
+	Prefix    string
+	CreatedBy store.ActorRef
+	// Generated says that the secret is random, see store.Secret.
+	Generated bool
+	Created   time.Time
+	// NotAfter is the instant from which the secret is refused, zero for as long
+	// as the key lives.
+	NotAfter time.Time
+	LastUsed time.Time // zero is never
+}
+
+// shown returns a key as its users see it.
+func (s *Service) shown(f *store.Found, now time.Time) Key {
+	record := blank(f.Key)
+	s.uses.overlay(&record)
+	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, s.effective(f.Instance), now))
+	shown.Secrets = make([]KeySecret, len(record.Secrets))
+	for i, secret := range record.Secrets {
+		shown.Secrets[i] = KeySecret{
+			ID: secret.ID, Hint: secret.Hint, Prefix: secret.Prefix, CreatedBy: secret.CreatedBy, Generated: secret.Generated,
+			Created: secret.Created, NotAfter: secret.NotAfter, LastUsed: secret.LastUsed,
+		}
+	}
+	return shown
+}
+
+// withoutSecrets is a key without its secrets, of which tokens carry the given
+// permissions.
+func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+	return Key{
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
+		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+	}
+}
