@@ -37,10 +37,11 @@ func (k *careless) Create(ctx context.Context, key store.Key, limit int, c store
 	return k.Keys.Create(ctx, key, limit, c)
 }
 
-// List releases the creation when the keys were looked at twice.
+// List releases the creation when all keys were looked at twice. There may be more
+// than a page of them by then.
 func (k *careless) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	page, err := k.Keys.List(ctx, q)
-	if k.lists.Add(1) == 2 {
+	if page.Next == nil && k.lists.Add(1) == 2 {
 		close(k.release)
 	}
 	return page, err
