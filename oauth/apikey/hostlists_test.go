@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -171,12 +169,16 @@ func TestWhatIsRecorded(t *testing.T) {
 		other := pepper3
 		other.Key = pepper5.Key
 		one := rigOn(t, st, lists{peppers(pepper3), nil, nil}.in)
-		two := rigOn(t, st, lists{peppers(other), nil, nil}.in) // nothing was in use when it started
+		others := []*rig{ // nothing was in use when they started
+			rigOn(t, st, lists{peppers(other), nil, nil}.in), rigOn(t, st, lists{peppers(other, pepper1), nil, nil}.in),
+		}
 		one.create(admin, "team-a", "")
-		_, _, err := two.tryCreate(admin, "team-a", "")
-		require.ErrorContains(t, err, "another key under the same version")
-		require.NotErrorIs(t, err, store.ErrConflict)
-		require.ErrorContains(t, two.Prune(t.Context()), "Config.Peppers: pepper 3 has the fingerprint")
+		for _, two := range others {
+			_, _, err := two.tryCreate(admin, "team-a", "")
+			require.ErrorContains(t, err, "another key under the same version")
+			require.NotErrorIs(t, err, store.ErrConflict)
+			require.ErrorContains(t, two.Prune(t.Context()), "Config.Peppers: pepper 3 has the fingerprint")
+		}
 	})
 	t.Run("once for each process", func(t *testing.T) {
 		var tap storetest.Tap
@@ -254,120 +256,6 @@ func TestWithdrawnPepper(t *testing.T) {
 	r.mustLogin(key.ID, secret)
 	require.NoError(t, r.Prune(t.Context()))
 	require.NoError(t, start(t, st, lists{peppers: peppers(pepper3)}), "B31 nothing is left of it")
-}
-
-// TestRetire: the server counts what names an older entry, tells, and forgets it
-// when nothing does.
-func TestRetire(t *testing.T) {
-	st := memstore.New()
-	old := rigOn(t, st, lists{peppers(pepper1), []string{"old_"}, nil}.in)
-	active, secret := old.create(admin, "team-a", "")
-	old.keep(secret.Reveal())
-	idle, _ := old.create(admin, "team-b", "")
-	rotated, _ := old.create(admin, "team-b", "")
-	r := rigOn(t, st, lists{peppers(pepper3, pepper1), []string{"new_", "old_"}, nil}.in)
-	r.keep(secret.Reveal())
-	require.Contains(t, r.logs.String(), `entry="pepper 1"`, "B31 told at start")
-	require.Contains(t, r.logs.String(), `entry="secret prefix old_"`)
-	left := func(limit int) (names map[string][]string, looked int) {
-		t.Helper()
-		names = map[string][]string{}
-		var after *store.KeyCursor
-		for more := true; more; more = after != nil {
-			page, err := r.Outdated(t.Context(), admin, after, limit)
-			require.NoError(t, err)
-			for _, o := range page.Outdated {
-				names[o.Key.ID] = o.Names
-			}
-			looked, after = looked+page.Looked, page.Next
-		}
-		return names, looked
-	}
-	both := []string{"pepper 1", "secret prefix old_"}
-	names, looked := left(1)
-	require.Equal(t, map[string][]string{active.ID: both, idle.ID: both, rotated.ID: both}, names)
-	require.Equal(t, 3, looked)
-	_, err := r.Outdated(t.Context(), owner, nil, 0)
-	require.ErrorIs(t, err, apikey.ErrForbidden)
-
-	require.NoError(t, r.Prune(t.Context()))
-	require.Contains(t, r.logs.String(), `entry="pepper 1" secrets=3`, "B31 told in the log")
-	require.Equal(t, "peppers 1, secret_prefixes old_", used(t, st))
-
-	r.mustLogin(active.ID, secret)
-	r.rotate(admin, rotated.ID, apikey.Rotation{Grace: time.Hour})
-	names, _ = left(0)
-	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both, rotated.ID: both}, names, "the login rewrote one digest")
-	r.clock.Advance(time.Hour)
-	names, _ = left(0)
-	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, names, "a secret that has ended is not waited for")
-	require.NoError(t, r.Delete(t.Context(), admin, idle.ID))
-	require.NoError(t, r.Prune(t.Context()))
-	require.Contains(t, r.logs.String(), `can be taken out of its list" entry="pepper 1"`)
-	require.Contains(t, r.logs.String(), `entry="secret prefix old_" secrets=1`)
-	require.NoError(t, start(t, st, lists{peppers(pepper3), []string{"new_", "old_"}, nil}))
-	require.ErrorContains(t, start(t, st, lists{peppers(pepper3), []string{"new_"}, nil}), "lacks secret prefix old_")
-}
-
-// TestCountGoesOn: a count that does not come to its end goes on with the next
-// Prune, and forgets nothing before it has.
-func TestCountGoesOn(t *testing.T) {
-	below := memstore.New()
-	old := rigOn(t, below)
-	for range store.MaxPage + 1 {
-		_, _, err := old.Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci"})
-		require.NoError(t, err)
-	}
-	var tap storetest.Tap
-	r := rigOn(t, tap.Over(below), lists{peppers(pepper3, pepper1), nil, nil}.in)
-	ctx, cancel := context.WithCancel(t.Context())
-	tap.After(func(call string, err error) error {
-		if call == "Keys.List" {
-			cancel()
-		}
-		return err
-	})
-	require.NoError(t, r.Prune(ctx))
-	require.NotContains(t, r.logs.String(), "secrets=")
-	require.Equal(t, 2, tap.Take()["Keys.List"])
-	tap.After(nil)
-	require.NoError(t, r.Prune(t.Context()))
-	require.Contains(t, r.logs.String(), fmt.Sprintf(`entry="pepper 1" secrets=%d`, store.MaxPage+1))
-	require.Equal(t, 1, tap.Take()["Keys.List"], "the rest")
-
-	tap.After(func(call string, err error) error {
-		if call == "Keys.List" {
-			return errors.Join(err, store.ErrUnavailable)
-		}
-		return err
-	})
-	require.ErrorIs(t, r.Prune(t.Context()), store.ErrUnavailable)
-	require.Equal(t, "peppers 1, secret_prefixes lk_", used(t, below))
-}
-
-// TestForgottenTooEarly: a process whose first pepper another one took for unused
-// has it recorded again with its next count.
-func TestForgottenTooEarly(t *testing.T) {
-	st := memstore.New()
-	behind := rigOn(t, st, lists{peppers(pepper1, pepper3), nil, nil}.in)
-	ahead := rigOn(t, st, lists{peppers(pepper3, pepper1), nil, nil}.in)
-	key, _ := behind.create(admin, "team-a", "")
-	require.NoError(t, behind.Delete(t.Context(), admin, key.ID))
-	require.NoError(t, ahead.Prune(t.Context()))
-	require.Equal(t, "secret_prefixes lk_", used(t, st))
-	behind.create(admin, "team-a", "")
-	require.NoError(t, ahead.Prune(t.Context()))
-	require.Equal(t, "peppers 1, secret_prefixes lk_", used(t, st))
-}
-
-// TestNoCountWithoutNeed: a host with one pepper and one prefix pays for no count.
-func TestNoCountWithoutNeed(t *testing.T) {
-	var tap storetest.Tap
-	r := rigOn(t, tap.Over(memstore.New()))
-	r.create(admin, "team-a", "")
-	tap.Take()
-	require.NoError(t, r.Prune(t.Context()))
-	require.Zero(t, tap.Take()["Keys.List"])
 }
 
 // TestReplicasOfBothOrders: logins through replicas in the middle of a rolling
