@@ -58,6 +58,7 @@ func TestCountedWhileInUse(t *testing.T) {
 		require.NoError(t, r.Prune(ctx))
 		restore(t, from, r, restored.ID)
 		require.NoError(t, r.Prune(t.Context()))
+		require.Zero(t, tap.Take()["Lists.Forget"])
 		require.ErrorContains(t, start(t, below, lists{peppers: peppers(pepper3), prefixes: []string{"new_"}}), "lacks pepper 1")
 	})
 	t.Run("B31 a key restored while the entry is forgotten", func(t *testing.T) {

@@ -126,15 +126,15 @@ func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) er
 		return nil
 	}
 	err := s.store.Lists.Forget(ctx, e.List, e.Name)
+	meanwhile := s.inUse.written(e)
 	switch {
-	case s.inUse.written(e): // meanwhile
-		return errors.Join(err, s.record(ctx, e))
-	case errors.Is(err, store.ErrNotFound): // none ever did, or another process was faster
-		return nil
-	case err != nil:
+	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("apikey: forget %s: %w", hostlist.Title(e), err)
+	case meanwhile:
+		return s.record(ctx, e)
+	case err == nil:
+		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", hostlist.Title(e))
 	}
-	s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", hostlist.Title(e))
 	return nil
 }
 
