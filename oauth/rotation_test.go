@@ -101,7 +101,7 @@ func TestRotationElsewhere(t *testing.T) {
 		r := newRolling(t, hostLists[3].listed)
 		srv, err := r.start(1)
 		require.NoError(t, err)
-		require.ErrorContains(t, srv.RotateSigningKey(t.Context(), oauth.Rotation{}), "oauth: rotate the signing key: the signing keys are the host's, Config.Signers")
+		require.ErrorContains(t, srv.RotateSigningKey(t.Context(), oauth.Rotation{}), "oauth: rotate the signing key: the signing keys are the host's: to replace one, change Config.Signers")
 		require.ErrorContains(t, srv.RevokeSigningKeys(t.Context()), "oauth: revoke the signing keys: the signing keys are the host's")
 	})
 }

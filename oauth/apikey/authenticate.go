@@ -40,7 +40,7 @@ func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
 // whatever the key's state, and both come after Config.RefuseAfter; too many
 // of those are a *ThrottledError, while a correct generated secret is never
-// throttled. Who proves a secret of a key that is not live gets a
+// throttled. A caller that proves a secret of a key that is not live gets a
 // *RefusedError. An outage wraps store.ErrUnavailable.
 //
 // It asks no policy: Issue does, and MayIntrospect.

@@ -1,6 +1,6 @@
 // Package request reads what several HTTP packages read of a request, so that all
 // read it in the same way: the client's address, the Authorization header, the
-// Content-Type, the body within its bounds, and sealed cursors.
+// Content-Type, the body within its bounds, and signed cursors.
 package request
 
 import (
