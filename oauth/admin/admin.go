@@ -182,5 +182,10 @@ func (h *Handler) serve(c *call) error {
 			return err
 		}
 	}
+	if match.body != nil {
+		if err := c.readBody(match.body); err != nil {
+			return err
+		}
+	}
 	return match.serve(h, c)
 }

@@ -25,6 +25,8 @@ type call struct {
 	params map[string]string
 	held   request.Body
 	query  url.Values
+	body   body
+	bad    fieldErrors // what is wrong with the query or the body
 	// conditional: the caller named the version that he saw.
 	conditional bool
 }
@@ -67,26 +69,25 @@ func (c *call) readQuery(known []string) error {
 	return nil
 }
 
-// limit reads the size of a page.
-func (c *call) limit(bad *fieldErrors) int {
-	text := c.query.Get("limit")
+// number reads a parameter that is a whole number from 1 on; absent is the default.
+func (c *call) number(name, what string, most, byDefault int) int {
+	text := c.query.Get(name)
 	if text == "" {
-		return 0
+		return byDefault
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > store.MaxPage {
-		bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
-		return 0
+	if err != nil || n < 1 || n > most {
+		c.bad.add(name, "It must be "+what+" from 1 to "+strconv.Itoa(most)+".")
 	}
 	return n
 }
 
 // instant reads a parameter that is a date, meaning its beginning in UTC, or
 // an RFC 3339 instant.
-func (c *call) instant(bad *fieldErrors, name string) time.Time {
+func (c *call) instant(name string) time.Time {
 	at, reason := parseInstant(c.query.Get(name))
 	if reason != "" {
-		bad.add(name, reason)
+		c.bad.add(name, reason)
 	}
 	return at
 }
@@ -129,6 +130,28 @@ func (f *fieldErrors) orNil() error {
 func (c *call) answer(status int, body any) error {
 	c.write(status, "application/json", body)
 	return nil
+}
+
+// members are those of a JSON object.
+type members map[string]any
+
+// answerPage sends a page of a list.
+func (c *call) answerPage(next *store.KeyCursor, page members) error {
+	sealed, err := c.cursor(next)
+	if err != nil {
+		return err
+	}
+	page["next"] = sealed
+	return c.answer(http.StatusOK, page)
+}
+
+// each shows the entries of a list; one without entries is not null.
+func each[T, J any](list []T, show func(*T) J) []J {
+	shown := make([]J, len(list))
+	for i := range list {
+		shown[i] = show(&list[i])
+	}
+	return shown
 }
 
 // answerEmpty says that it is done.

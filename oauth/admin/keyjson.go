@@ -55,7 +55,7 @@ func (c *call) showKey(k *store.Key, standing policy.Standing) keyJSON {
 		State:       standing.State,
 		EndsAt:      orNull(standing.Ends),
 		Withheld:    k.Permissions.Minus(c.h.keys.Issuable(k)).Names(),
-		Secrets:     []secretJSON{},
+		Secrets:     each(k.Secrets, showSecret),
 		CreatedBy:   actorJSON(k.CreatedBy),
 		CreatedAt:   k.Created,
 		UpdatedAt:   k.Updated,
@@ -72,13 +72,11 @@ func (c *call) showKey(k *store.Key, standing policy.Standing) keyJSON {
 	if standing.Text != "" {
 		shown.Reason = &standing.Text
 	}
-	for _, secret := range k.Secrets {
-		shown.Secrets = append(shown.Secrets, secretJSON{
-			ID: secret.ID, Hint: secret.Hint, CreatedAt: secret.Created,
-			NotAfter: orNull(secret.NotAfter), LastUsedAt: orNull(secret.LastUsed),
-		})
-	}
 	return shown
+}
+
+func showSecret(s *store.Secret) secretJSON {
+	return secretJSON{ID: s.ID, Hint: s.Hint, CreatedAt: s.Created, NotAfter: orNull(s.NotAfter), LastUsedAt: orNull(s.LastUsed)}
 }
 
 // orNull shows the zero time, which is never, as null.
@@ -89,14 +87,17 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-// answerKey sends a key with its ETag.
-func (c *call) answerKey(k *store.Key) error {
-	standing, err := c.h.keys.Standing(c.r.Context(), k)
+// answerKey sends a key with its ETag, if there was no error.
+func (c *call) answerKey(k store.Key, err error) error {
+	if err != nil {
+		return err
+	}
+	standing, err := c.h.keys.Standing(c.r.Context(), &k)
 	if err != nil {
 		return err
 	}
 	c.setETag(k.Version)
-	return c.answer(http.StatusOK, c.showKey(k, standing))
+	return c.answer(http.StatusOK, c.showKey(&k, standing))
 }
 
 // answerSecret sends the one answer that holds a secret: without an ETag, by
@@ -109,8 +110,5 @@ func (c *call) answerSecret(status int, k *store.Key, secret string) error {
 	if err != nil {
 		standing = policy.StandingOf(k, store.Workspace{}, store.Instance{}, c.h.keys.Now())
 	}
-	return c.answer(status, struct {
-		Key    keyJSON `json:"key"`
-		Secret string  `json:"secret"`
-	}{c.showKey(k, standing), secret})
+	return c.answer(status, members{"key": c.showKey(k, standing), "secret": secret})
 }

@@ -7,24 +7,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-type keyPage struct {
-	Keys []keyJSON `json:"keys"`
-	Next *string   `json:"next"`
-}
-
 // listKeys serves GET /keys and GET /workspaces/{workspace}/keys.
 func (h *Handler) listKeys(c *call) error {
-	var bad fieldErrors
-	q := c.keyQuery(&bad)
+	q := c.keyQuery()
 	q.Text = c.query.Get("text")
 	q.Permission = c.query.Get("permission")
 	q.CreatedBy = store.ActorRef{Kind: c.query.Get("created_by_kind"), ID: c.query.Get("created_by")}
 	if q.CreatedBy.Kind != "" && q.CreatedBy.ID == "" {
-		bad.add("created_by_kind", "It says more of created_by, which is missing.")
+		c.bad.add("created_by_kind", "It says more of created_by, which is missing.")
 	}
-	q.NotAfterFrom = c.instant(&bad, "expires_from")
-	q.NotAfterTo = c.instant(&bad, "expires_to")
-	if err := bad.orNil(); err != nil {
+	q.NotAfterFrom = c.instant("expires_from")
+	q.NotAfterTo = c.instant("expires_to")
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	return c.answerKeys(q)
@@ -38,47 +32,44 @@ const (
 
 // listExpiring serves GET /expiring and GET /workspaces/{workspace}/expiring.
 func (h *Handler) listExpiring(c *call) error {
-	var bad fieldErrors
-	q := c.keyQuery(&bad)
-	within, ok := number(c.query.Get("within"), 1, maxWithin, defaultWithin)
-	if !ok {
-		bad.add("within", "It must be a number of seconds from 1 to 31622400.")
-	}
+	q := c.keyQuery()
+	within := c.number("within", "a number of seconds", maxWithin, defaultWithin)
 	now := h.keys.Now()
 	q.NotAfterFrom = now.Add(time.Microsecond) // a key that ends now has expired
 	q.NotAfterTo = now.Add(time.Duration(within) * time.Second)
-	if err := bad.orNil(); err != nil {
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	return c.answerKeys(q)
 }
 
 // keyQuery reads what all lists of keys share.
-func (c *call) keyQuery(bad *fieldErrors) store.KeyQuery {
-	q := store.KeyQuery{Workspace: c.workspace(), Limit: c.limit(bad), After: (*store.KeyCursor)(c.place(bad))}
+func (c *call) keyQuery() store.KeyQuery {
+	q := store.KeyQuery{Workspace: c.workspace()}
+	q.After, q.Limit = c.page()
 	switch c.query.Get("disabled") {
 	case "":
 	case "true", "false":
 		disabled := c.query.Get("disabled") == "true"
 		q.Disabled = &disabled
 	default:
-		bad.add("disabled", "It must be true or false.")
+		c.bad.add("disabled", "It must be true or false.")
 	}
 	switch q.Sort = store.KeySort(c.query.Get("sort")); q.Sort {
 	case "", store.ByCreated, store.ByName:
 	case store.ByLastUsed, store.ByExpiry:
 		if q.Workspace == "" {
-			bad.add("sort", "This order is for the keys of one workspace.")
+			c.bad.add("sort", "This order is for the keys of one workspace.")
 		}
 	default:
-		bad.add("sort", "It must be created, name, last_used or expires.")
+		c.bad.add("sort", "It must be created, name, last_used or expires.")
 	}
 	switch c.query.Get("order") {
 	case "", "asc":
 	case "desc":
 		q.Descending = true
 	default:
-		bad.add("order", "It must be asc or desc.")
+		c.bad.add("order", "It must be asc or desc.")
 	}
 	return q
 }
@@ -99,15 +90,11 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 	if err != nil {
 		return err
 	}
-	next, err := c.cursor((*place)(page.Next))
-	if err != nil {
-		return err
-	}
-	shown := keyPage{Keys: make([]keyJSON, len(page.Keys)), Next: next}
+	shown := make([]keyJSON, len(page.Keys))
 	for i := range page.Keys {
-		shown.Keys[i] = c.showKey(&page.Keys[i], page.Standings[i])
+		shown[i] = c.showKey(&page.Keys[i], page.Standings[i])
 	}
-	return c.answer(http.StatusOK, shown)
+	return c.answerPage(page.Next, members{"keys": shown})
 }
 
 // permissionJSON is a permission as the catalog describes it.
@@ -149,7 +136,5 @@ func (h *Handler) grantable(c *call) error {
 			groups = append(groups, shown)
 		}
 	}
-	return c.answer(http.StatusOK, struct {
-		Groups []groupJSON `json:"groups"`
-	}{groups})
+	return c.answer(http.StatusOK, members{"groups": groups})
 }

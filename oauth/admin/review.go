@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -14,12 +13,6 @@ type effectJSON struct {
 	EndsNow  *time.Time `json:"ends_now"`
 	Ends     *time.Time `json:"ends"`
 	Reminded bool       `json:"reminded"`
-}
-
-type effectPage struct {
-	Effects []effectJSON `json:"effects"`
-	Looked  int          `json:"looked_at"`
-	Next    *string      `json:"next"`
 }
 
 // previewSettings serves POST /settings/preview.
@@ -39,7 +32,7 @@ func (h *Handler) previewWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.mustSee(); err != nil {
+	if _, err := c.seen(); err != nil {
 		return err
 	}
 	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.EffectPage, error) {
@@ -48,24 +41,20 @@ func (h *Handler) previewWorkspace(c *call) error {
 }
 
 func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apikey.EffectPage, error)) error {
-	var bad fieldErrors
-	after, limit := (*store.KeyCursor)(c.place(&bad)), c.limit(&bad)
-	if err := bad.orNil(); err != nil {
+	after, limit := c.page()
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	page, err := look(after, limit)
 	if err != nil {
 		return err
 	}
-	next, err := c.cursor((*place)(page.Next))
-	if err != nil {
-		return err
-	}
-	shown := effectPage{Effects: make([]effectJSON, len(page.Effects)), Looked: page.Looked, Next: next}
-	for i, effect := range page.Effects {
-		shown.Effects[i] = effectJSON{c.showKey(&effect.Key, effect.Standing), orNull(effect.Before), orNull(effect.After), effect.Reminded}
-	}
-	return c.answer(http.StatusOK, shown)
+	return c.answerPage(page.Next, members{
+		"effects": each(page.Effects, func(e *apikey.Effect) effectJSON {
+			return effectJSON{c.showKey(&e.Key, e.Standing), orNull(e.Before), orNull(e.After), e.Reminded}
+		}),
+		"looked_at": page.Looked,
+	})
 }
 
 type violationJSON struct {
@@ -74,30 +63,20 @@ type violationJSON struct {
 	Ends  *time.Time `json:"ends"`
 }
 
-type violationPage struct {
-	Violations []violationJSON `json:"violations"`
-	Next       *string         `json:"next"`
-}
-
 // listViolations serves GET /violations and GET
 // /workspaces/{workspace}/violations: keys that break the settings.
 func (h *Handler) listViolations(c *call) error {
-	var bad fieldErrors
-	after, limit := (*store.KeyCursor)(c.place(&bad)), c.limit(&bad)
-	if err := bad.orNil(); err != nil {
+	after, limit := c.page()
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	page, err := h.keys.Violations(c.r.Context(), c.actor, c.workspace(), after, limit)
 	if err != nil {
 		return err
 	}
-	next, err := c.cursor((*place)(page.Next))
-	if err != nil {
-		return err
-	}
-	shown := violationPage{Violations: make([]violationJSON, len(page.Violations)), Next: next}
-	for i, v := range page.Violations {
-		shown.Violations[i] = violationJSON{c.showKey(&v.Key, v.Standing), v.Rules, orNull(v.Standing.Ends)}
-	}
-	return c.answer(http.StatusOK, shown)
+	return c.answerPage(page.Next, members{
+		"violations": each(page.Violations, func(v *apikey.Violation) violationJSON {
+			return violationJSON{c.showKey(&v.Key, v.Standing), v.Rules, orNull(v.Standing.Ends)}
+		}),
+	})
 }
