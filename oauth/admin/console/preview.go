@@ -51,10 +51,10 @@ const (
 
 // preview goes through the keys, the oldest first: as many as half of the page's
 // time is enough for.
-func (s *call) preview(now time.Time, look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
+func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
 	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
 	defer cancel()
-	shown := &preview{}
+	shown, now := &preview{}, s.keys().Now()
 	var after *store.KeyCursor
 	for {
 		page, err := look(after)
