@@ -1,11 +1,9 @@
 package console
 
 import (
-	"net/url"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // expiryForm is the choice of when a key ends.
@@ -33,27 +31,28 @@ func presets() []preset {
 	return []preset{{"7d", "7 days", 7 * day}, {"30d", "30 days", 30 * day}, {"90d", "90 days", 90 * day}, {"365d", "1 year", 365 * day}}
 }
 
-// offerExpiry offers what the rules in force allow. The longest life counts
-// from the instant given; keep, unless nil, is a key that may stay as it is.
-func offerExpiry(rules store.Rules, now, from time.Time, keep *store.Key, values url.Values) expiryForm {
-	chosen := values.Get("expires")
-	f := expiryForm{Date: values.Get("expires_on"), Min: now.UTC().Format(time.DateOnly)}
+// offerExpiry offers what the rules in force allow, and a key that exists to stay
+// as it is.
+func (k *keyForm) offerExpiry() {
+	rules, now, exists := k.rules, k.now, k.page != "new"
+	f := expiryForm{Date: k.Values.Get("expires_on"), Min: now.UTC().Format(time.DateOnly)}
 	var latest time.Time
 	if rules.MaxLifetime > 0 {
-		latest = from.Add(rules.MaxLifetime)
+		latest = k.since.Add(rules.MaxLifetime)
 		// A day lasts to its end, which must come before.
 		f.Max = latest.UTC().Add(-day).Format(time.DateOnly)
-		f.Hint = "Keys may live " + spanText(rules.MaxLifetime) + " at most."
-		if keep != nil {
-			f.Hint += " That counts from the newest secret: rotate the key to prolong it further."
-		}
+		f.Hint = "Keys may live " + spanText(rules.MaxLifetime) + " at most" + map[string]string{
+			"new":    ".",
+			"change": ". That counts from the newest secret: rotate the key to prolong it further.",
+			"rotate": ", from this rotation on.",
+		}[k.page]
 	}
 	fits := func(t time.Time) bool { return latest.IsZero() || !t.After(latest) }
 	offer := func(value, label, note string) {
 		f.Choices = append(f.Choices, expiryChoice{value, label, note, false})
 	}
-	if keep != nil {
-		offer("keep", "As it is", viewOf(keep, now).Expires.Text)
+	if exists {
+		offer("keep", "As it is", k.Key.Expires.Text)
 	}
 	exact := false
 	for _, p := range presets() {
@@ -71,8 +70,8 @@ func offerExpiry(rules store.Rules, now, from time.Time, keep *store.Key, values
 	if !rules.RequireExpiry && rules.MaxLifetime == 0 {
 		offer("never", "Never", "works until somebody ends it")
 	}
-	f.check(chosen, keep != nil)
-	return f
+	f.check(k.Values.Get("expires"), exists)
+	k.Expiry = f
 }
 
 // check marks the chosen one; if there is none, 90 days or what comes next to
@@ -91,33 +90,36 @@ func (f *expiryForm) check(chosen string, keep bool) {
 	}
 }
 
-// chosenExpiry reads the choice; keep is true for a key that stays as it is.
-func chosenExpiry(rules store.Rules, now, from time.Time, values url.Values) (expiry apikey.Expiry, keep bool, wrong *problem) {
-	chosen := values.Get("expires")
+// expiry reads the choice; nil is a key that stays as it is.
+func (k *keyForm) expiry() (*apikey.Expiry, []problem) {
+	var expiry apikey.Expiry
+	chosen := k.Values.Get("expires")
 	for _, p := range presets() {
 		if p.value == chosen {
-			return apikey.ExpiresAt(now.Add(p.life).Truncate(time.Second)), false, nil
+			expiry = apikey.ExpiresAt(k.now.Add(p.life).Truncate(time.Second))
+			return &expiry, nil
 		}
 	}
 	switch chosen {
 	case "keep":
-		return expiry, true, nil
+		return nil, nil
 	case "never":
-		return expiry, false, nil
+		return &expiry, nil
 	case "longest":
-		if rules.MaxLifetime > 0 {
-			return apikey.ExpiresAt(from.Add(rules.MaxLifetime)), false, nil
+		if k.rules.MaxLifetime > 0 {
+			expiry = apikey.ExpiresAt(k.since.Add(k.rules.MaxLifetime))
+			return &expiry, nil
 		}
 	case "date":
-		text := values.Get("expires_on")
+		text := k.Values.Get("expires_on")
 		if _, err := time.Parse(time.DateOnly, text); err != nil {
-			return expiry, false, &problem{"expires_on", "Expiry: choose a day, such as " + now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}
+			return nil, []problem{{"expires_on", "Expiry: choose a day, such as " + k.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}}
 		}
 		expiry, err := apikey.ParseExpiry(text)
 		if err != nil {
-			return expiry, false, &problem{"expires_on", "Expiry: choose a day of this century."}
+			return nil, []problem{{"expires_on", "Expiry: choose a day of this century."}}
 		}
-		return expiry, false, nil
+		return &expiry, nil
 	}
-	return expiry, false, &problem{"expires", "Expiry: choose when the key ends."}
+	return nil, []problem{{"expires", "Expiry: choose when the key ends."}}
 }

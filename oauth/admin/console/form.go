@@ -76,16 +76,22 @@ func (s *call) spent(form string) (done bool, err error) {
 	return true, s.show(http.StatusConflict, "again", f)
 }
 
-// onceForm is the id of the form of a page that makes a secret. It stands in
-// the page's address, so that going back finds the same form and can tell what
-// became of it.
-func (s *call) onceForm() (form string, done bool, err error) {
-	form = s.r.URL.Query().Get("form")
-	if !s.validForm(form) {
+// onceForm begins the form of a page that makes a secret, or answers that it did.
+// Its id stands in the page's address, so that going back finds the same form and
+// can tell what became of it.
+func (s *call) onceForm(page string) (f *keyForm, done bool, err error) {
+	id := s.r.FormValue("form")
+	if !s.validForm(id) {
 		s.w.Header().Set("Location", "?form="+s.newForm())
 		s.w.WriteHeader(http.StatusSeeOther)
-		return "", true, nil
+		return nil, true, nil
 	}
-	done, err = s.spent(form)
-	return form, done, err
+	if done, err = s.spent(id); done || err != nil {
+		return nil, done, err
+	}
+	if f, err = s.keyForm(page); err != nil {
+		return nil, false, err
+	}
+	f.id = id
+	return f, false, nil
 }

@@ -81,7 +81,16 @@ func (l *keyList) sortBy(q *store.KeyQuery, values url.Values, all bool) {
 
 // listKeys shows the keys of a workspace.
 func (s *call) listKeys() error {
-	workspace, rules, grantable, err := s.around()
+	ctx := s.r.Context()
+	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
+	if err != nil {
+		return err
+	}
+	rules, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	if err != nil {
+		return err
+	}
+	grantable, err := s.keys().Grantable(ctx, s.actor(), s.workspace())
 	if err != nil {
 		return err
 	}
@@ -95,20 +104,6 @@ func (s *call) listKeys() error {
 	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0 && list.Off == ""
 	list.Full = rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys
 	return s.page("keys", s.frame("keys", "API keys", list))
-}
-
-// around is what holds for the keys of the workspace in the path: its record,
-// the rules, and what this person may grant there.
-func (s *call) around() (w store.Workspace, rules store.Rules, grantable scope.Set, err error) {
-	ctx := s.r.Context()
-	if w, err = s.keys().Workspace(ctx, s.actor(), s.workspace()); err != nil {
-		return w, rules, grantable, err
-	}
-	if rules, err = s.keys().Rules(ctx, s.actor(), s.workspace()); err != nil {
-		return w, rules, grantable, err
-	}
-	grantable, err = s.keys().Grantable(ctx, s.actor(), s.workspace())
-	return w, rules, grantable, err
 }
 
 // off says why no key of a workspace works at the moment, if so.
