@@ -129,7 +129,6 @@ type Console struct {
 	clients *request.Clients
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
-	assets  map[string]asset
 	version string
 	signIn  *signIn // nil but for Config.InsecureSignIn
 	mux     *http.ServeMux

@@ -48,10 +48,8 @@ func (s *call) askRetire() error {
 
 // retireSecret ends one secret.
 func (s *call) retireSecret() error {
-	if _, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret()); err != nil {
-		return err
-	}
-	return s.redirect("done=retire", "keys", s.key())
+	_, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret())
+	return s.then(err, "done=retire", "keys", s.key())
 }
 
 // askDisable asks before a key stops.
@@ -68,18 +66,14 @@ func (s *call) askDisable() error {
 
 // disableKey stops logins with a key.
 func (s *call) disableKey() error {
-	if _, err := s.keys().IfVersion(s.version()).Disable(s.r.Context(), s.actor(), s.key()); err != nil {
-		return err
-	}
-	return s.redirect("done=disable", "keys", s.key())
+	_, err := s.keys().IfVersion(s.version()).Disable(s.r.Context(), s.actor(), s.key())
+	return s.then(err, "done=disable", "keys", s.key())
 }
 
 // enableKey lets a key log in again.
 func (s *call) enableKey() error {
-	if _, err := s.keys().IfVersion(s.version()).Enable(s.r.Context(), s.actor(), s.key()); err != nil {
-		return err
-	}
-	return s.redirect("done=enable", "keys", s.key())
+	_, err := s.keys().IfVersion(s.version()).Enable(s.r.Context(), s.actor(), s.key())
+	return s.then(err, "done=enable", "keys", s.key())
 }
 
 // askDelete asks for the key's name before it ends for good.
@@ -109,8 +103,6 @@ func (s *call) deleteKey() error {
 		return s.ask(http.StatusUnprocessableEntity, "Delete "+key.Name, &key, deletion(typed),
 			problem{"name", "Name: type the key's name exactly as it is shown."})
 	}
-	if err := s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID); err != nil {
-		return err
-	}
-	return s.redirect("done=delete", "workspaces", key.Workspace, "keys")
+	err = s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID)
+	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -20,10 +21,7 @@ type eventView struct {
 }
 
 func eventOf(e *store.Event, now time.Time) eventView {
-	v := eventView{Time: momentOf(e.Time, now, ""), Who: whoText(e), What: deeds()[e.Action], Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
-	if v.What == "" {
-		v.What = e.Action
-	}
+	v := eventView{Time: momentOf(e.Time, now, ""), Who: whoText(e), What: cmp.Or(deeds()[e.Action], e.Action), Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
 	switch e.Action {
 	case apikey.ActionUpdate, apikey.ActionRestore, apikey.ActionSettings, apikey.ActionWorkspace:
 		fields := make([]string, len(e.Fields))
@@ -68,13 +66,8 @@ func (s *call) nameKeys(events []eventView) error {
 // noteText is what the server notes of a refused login, in words; other notes
 // are words already.
 func noteText(note string) string {
-	switch note {
-	case "unknown_or_wrong":
-		return "wrong secret"
-	case "keys_off":
-		return "API keys are off"
-	}
-	return strings.ReplaceAll(note, "_", " ")
+	words := map[string]string{"unknown_or_wrong": "wrong secret", "keys_off": "API keys are off"}
+	return cmp.Or(words[note], strings.ReplaceAll(note, "_", " "))
 }
 
 // eventList is a page of the event log.

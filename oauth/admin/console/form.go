@@ -2,9 +2,10 @@ package console
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -18,28 +19,19 @@ const (
 	onceLives = 2 * formLives
 )
 
-const (
-	formNonce = 16
-	formTime  = 8
-)
-
-// newForm makes the id of a form: chance and the time, sealed for the person.
+// newForm makes the id of a form: the time and chance, sealed for the person.
 func (s *call) newForm() string {
-	id := make([]byte, formNonce+formTime)
-	_, _ = rand.Read(id[:formNonce]) // never fails
-	binary.BigEndian.PutUint64(id[formNonce:], uint64(max(0, s.keys().Now().Unix())))
-	return request.Seal(s.c.cfg.Key, id, s.bound("form")...)
+	id := strconv.FormatInt(s.keys().Now().Unix(), 10) + " " + rand.Text()
+	return request.Seal(s.c.cfg.Key, []byte(id), s.bound("form")...)
 }
 
 // validForm reports whether an id is of this person, and young enough.
 func (s *call) validForm(text string) bool {
 	id, ok := request.Open(s.c.cfg.Key, text, s.bound("form")...)
-	if !ok || len(id) != formNonce+formTime {
-		return false
-	}
-	made := time.Unix(int64(binary.BigEndian.Uint64(id[formNonce:])&(1<<62-1)), 0)
-	age := s.keys().Now().Sub(made)
-	return age > -time.Hour && age < formLives // replicas' clocks differ a little
+	made, _, _ := strings.Cut(string(id), " ")
+	seconds, err := strconv.ParseInt(made, 10, 64)
+	age := s.keys().Now().Sub(time.Unix(seconds, 0))
+	return ok && err == nil && age > -time.Hour && age < formLives // replicas' clocks differ a little
 }
 
 // bound is what sealed texts are bound to: this person, and further texts.

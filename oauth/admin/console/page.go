@@ -7,26 +7,30 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 //go:embed templates assets
 var files embed.FS
 
-// asset is a file that pages refer to.
-type asset struct {
-	mediaType string
-	text      []byte
+// assets are the files that pages refer to, and their media types.
+func assets() map[string]string {
+	return map[string]string{
+		"console.css": "text/css; charset=utf-8",
+		"console.js":  "text/javascript; charset=utf-8",
+		"icon.svg":    "image/svg+xml",
+	}
 }
 
 // load reads what is embedded. A page is the layout with one body.
 func (c *Console) load() error {
-	layout, err := template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/choices.html")
+	layout, err := template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html")
 	if err != nil {
 		return err
 	}
@@ -36,30 +40,20 @@ func (c *Console) load() error {
 		return err
 	}
 	for _, entry := range entries {
-		page, err := layout.Clone()
-		if err == nil {
-			page, err = page.ParseFS(files, "templates/pages/"+entry.Name())
-		}
+		// Only the clone of a template that was executed fails.
+		page, err := template.Must(layout.Clone()).ParseFS(files, "templates/pages/"+entry.Name())
 		if err != nil {
 			return err
 		}
 		c.pages[strings.TrimSuffix(entry.Name(), ".html")] = page
 	}
-	c.assets = map[string]asset{}
 	sum := sha256.New()
-	for name, mediaType := range map[string]string{
-		"console.css": "text/css; charset=utf-8",
-		"console.js":  "text/javascript; charset=utf-8",
-		"icon.svg":    "image/svg+xml",
-	} {
+	for _, name := range slices.Sorted(maps.Keys(assets())) {
 		text, err := files.ReadFile("assets/" + name)
 		if err != nil {
 			return err
 		}
-		c.assets[name] = asset{mediaType, text}
-	}
-	for _, name := range []string{"console.css", "console.js", "icon.svg"} {
-		_, _ = sum.Write(c.assets[name].text) // a hash takes everything
+		_, _ = sum.Write(text) // a hash takes everything
 	}
 	c.version = hex.EncodeToString(sum.Sum(nil)[:8])
 	return nil
@@ -68,12 +62,12 @@ func (c *Console) load() error {
 // serveAsset answers with an asset. Pages name its version, so that a browser
 // may keep it.
 func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
-	file := c.assets[path.Base(r.URL.Path)]
-	w.Header().Set("Content-Type", file.mediaType)
+	name := path.Base(r.URL.Path)
+	w.Header().Set("Content-Type", assets()[name])
 	if r.URL.Query().Get("v") == c.version {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.text))
+	http.ServeFileFS(w, r, files, "assets/"+name)
 }
 
 // frame is what every page knows; Data is its own.
@@ -96,17 +90,7 @@ type frame struct {
 // Link is the address of a page of the console.
 func (f frame) Link(segments ...string) string { return join(f.Root, segments...) }
 
-// Has reports whether the field of this name is at fault.
-func (f frame) Has(field string) bool {
-	for _, p := range f.Problems {
-		if p.Field == field {
-			return true
-		}
-	}
-	return false
-}
-
-// Reason is what is wrong with the field of this name.
+// Reason is what is wrong with the field of this name; empty if nothing is.
 func (f frame) Reason(field string) string {
 	for _, p := range f.Problems {
 		if p.Field == field {

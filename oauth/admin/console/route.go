@@ -69,7 +69,7 @@ func (c *Console) routes() *http.ServeMux {
 	for _, t := range table() {
 		handle(t.pattern, func(s *call) error { return s.begin(t) })
 	}
-	for name := range c.assets {
+	for name := range assets() {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
 	if c.signIn != nil {
@@ -177,4 +177,12 @@ func (s *call) redirect(query string, segments ...string) error {
 	s.w.Header().Set("Location", to)
 	s.w.WriteHeader(http.StatusSeeOther)
 	return nil
+}
+
+// then is redirect after what succeeded.
+func (s *call) then(err error, query string, segments ...string) error {
+	if err != nil {
+		return err
+	}
+	return s.redirect(query, segments...)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"html/template"
 	"strconv"
 	"strings"
@@ -135,17 +136,9 @@ func deeds() map[string]string {
 
 // fieldText is the name of what an event says was changed.
 func fieldText(field string) string {
-	switch field {
-	case "expires_at", "not_after":
-		return "expiry"
-	case "keys_off":
-		return "keys on or off"
-	case "enforced_from":
-		return "effect"
-	case "reminders_off":
-		return "reminders on or off"
-	case "remind_before":
-		return "times of reminders"
+	words := map[string]string{
+		"expires_at": "expiry", "not_after": "expiry", "keys_off": "keys on or off", "enforced_from": "effect",
+		"reminders_off": "reminders on or off", "remind_before": "times of reminders",
 	}
-	return strings.ReplaceAll(field, "_", " ")
+	return cmp.Or(words[field], strings.ReplaceAll(field, "_", " "))
 }

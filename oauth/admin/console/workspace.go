@@ -82,16 +82,12 @@ func (s *call) askSuspend() error {
 
 // suspend stops a workspace.
 func (s *call) suspend() error {
-	if err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace()); err != nil {
-		return err
-	}
-	return s.redirect("done=suspended", "settings", "workspaces", s.workspace())
+	err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace())
+	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
 }
 
 // resume lets a workspace's keys log in again.
 func (s *call) resume() error {
-	if err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace()); err != nil {
-		return err
-	}
-	return s.redirect("done=resumed", "settings", "workspaces", s.workspace())
+	err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace())
+	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
 }
