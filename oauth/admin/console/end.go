@@ -9,10 +9,8 @@ import (
 // question is a page that says what will happen, and asks.
 type question struct {
 	Key       keyView
-	Act       string // the last part of the form's address
 	Text      string
 	Button    string
-	Danger    bool
 	TypeName  bool // the key's name is to be typed
 	Typed     string
 	Workspace string // of a question about a workspace
@@ -37,7 +35,7 @@ func (s *call) askRetire() error {
 		if secret.ID != s.secret() {
 			continue
 		}
-		q := question{Secret: &secret, Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret", Danger: true}
+		q := question{Secret: &secret, Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret"}
 		if len(key.Secrets) == 1 {
 			q.Text += " It is the key's only secret: nobody can log in with the key until it is rotated."
 		}
@@ -60,7 +58,7 @@ func (s *call) askDisable() error {
 	}
 	return s.ask(http.StatusOK, "Disable "+key.Name, &key, question{
 		Text:   "Nobody can log in with this key until it is enabled again, and every token issued from it ends now.",
-		Button: "Disable this key", Danger: true,
+		Button: "Disable this key",
 	})
 }
 
@@ -88,7 +86,7 @@ func (s *call) askDelete() error {
 func deletion(typed string) question {
 	return question{
 		Text:   "The key and its secrets end for good, and every token issued from it ends now. This cannot be undone. Its events stay in the log.",
-		Button: "Delete this key", Danger: true, TypeName: true, Typed: typed,
+		Button: "Delete this key", TypeName: true, Typed: typed,
 	}
 }
 

@@ -56,14 +56,10 @@ func (s *call) spent(form string) (done bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	f := s.frame("keys", "Already done", id)
+	title := map[bool]string{true: "Already created", false: "Already rotated"}[s.key() == ""]
+	f := s.frame("keys", title, id)
 	if key, err := s.keys().Get(s.r.Context(), s.actor(), id); err == nil {
 		f.Workspace = key.Workspace
-	}
-	if s.key() == "" {
-		f.Title = "Already created"
-	} else {
-		f.Title = "Already rotated"
 	}
 	return true, s.show(http.StatusConflict, "again", f)
 }

@@ -17,9 +17,9 @@ type keyPage struct {
 	Raised []string          // permissions that became admin permissions since
 	Chart  *chart
 	Events []eventView
-	Ends   *moment // when the rules end it, if that is before its expiry
-	May    bool    // the person may change keys here
-	Off    string  // why no key of its workspace works at the moment
+	Ruled  bool   // the rules end it, before its expiry
+	May    bool   // the person may change keys here
+	Off    string // why no key of its workspace works at the moment
 }
 
 // showKey shows one key.
@@ -35,12 +35,9 @@ func (s *call) showKey() error {
 		return err
 	}
 	catalog, held := s.keys().Catalog(), s.keys().Issuable(&key)
-	page := keyPage{Key: rowOf(&key, standing, now), Groups: choices(catalog, scope.Set{}, held, held)}
+	page := keyPage{Key: rowOf(&key, standing, now), Ruled: standing.ByRules, Groups: choices(catalog, scope.Set{}, held, held)}
 	page.Gone = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Permissions.Minus(held).Intersect(catalog.All()).Names()
-	if standing.ByRules {
-		page.Ends = &page.Key.Expires
-	}
 	if page.Off, err = s.off(key.Workspace); err != nil {
 		return err
 	}

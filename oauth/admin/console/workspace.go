@@ -74,7 +74,7 @@ func (s *call) askSuspend() error {
 	}
 	f := s.settingsFrame("Suspend "+page.ID, page)
 	f.Data = question{
-		Workspace: page.ID, Button: "Suspend this workspace", Danger: true,
+		Workspace: page.ID, Button: "Suspend this workspace",
 		Text: "None of its " + count(page.Keys, "key", "keys") + " can log in until it is resumed, and every token issued to them ends now.",
 	}
 	return s.page("ask", f)
