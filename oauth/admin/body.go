@@ -135,14 +135,9 @@ func (b *body) list(name string) []string {
 		return nil
 	}
 	elements, err := strictjson.Elements(value)
-	texts := make([]string, 0, len(elements))
-	for _, element := range elements {
-		text, notText := strictjson.String(element)
-		if notText != nil {
-			err = notText
-			break
-		}
-		texts = append(texts, text)
+	texts := make([]string, len(elements))
+	for i := 0; i < len(elements) && err == nil; i++ {
+		texts[i], err = strictjson.String(elements[i])
 	}
 	if err != nil {
 		b.bad.add(name, "It must be an array of strings.")

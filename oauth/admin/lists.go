@@ -97,19 +97,6 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 	return c.answerPage(page.Next, members{"keys": shown})
 }
 
-// permissionJSON is a permission as the catalog describes it.
-type permissionJSON struct {
-	Name        string `json:"name"`
-	Title       string `json:"title"`
-	Description string `json:"description"`
-	Level       string `json:"level"`
-}
-
-type groupJSON struct {
-	Title       string           `json:"title"`
-	Permissions []permissionJSON `json:"permissions"`
-}
-
 // grantable serves GET /workspaces/{workspace}/permissions: those that this
 // actor may give to a key there now, in the catalog's groups and order.
 func (h *Handler) grantable(c *call) error {
@@ -124,16 +111,16 @@ func (h *Handler) grantable(c *call) error {
 			return err
 		}
 	}
-	groups := []groupJSON{}
+	groups := []members{}
 	for _, group := range h.keys.Catalog().Groups() {
-		shown := groupJSON{Title: group.Title}
+		var permissions []members
 		for _, p := range group.Permissions {
 			if set.Has(p.Name) {
-				shown.Permissions = append(shown.Permissions, permissionJSON{p.Name, p.Title, p.Description, p.Level.String()})
+				permissions = append(permissions, members{"name": p.Name, "title": p.Title, "description": p.Description, "level": p.Level.String()})
 			}
 		}
-		if len(shown.Permissions) > 0 {
-			groups = append(groups, shown)
+		if permissions != nil {
+			groups = append(groups, members{"title": group.Title, "permissions": permissions})
 		}
 	}
 	return c.answer(http.StatusOK, members{"groups": groups})

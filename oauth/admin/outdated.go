@@ -2,14 +2,8 @@ package admin
 
 import "github.com/latchkey-go/latchkey/oauth/apikey"
 
-// outdatedJSON is a key that keeps entries from being taken out of the host's
-// lists of peppers and prefixes.
-type outdatedJSON struct {
-	Key   keyJSON  `json:"key"`
-	Names []string `json:"names"`
-}
-
-// listOutdated serves GET /outdated.
+// listOutdated serves GET /outdated: keys that keep entries from being taken out of
+// the host's lists of peppers and prefixes.
 func (h *Handler) listOutdated(c *call) error {
 	after, limit := c.page()
 	if err := c.bad.orNil(); err != nil {
@@ -20,8 +14,8 @@ func (h *Handler) listOutdated(c *call) error {
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"outdated": each(page.Outdated, func(o *apikey.Outdated) outdatedJSON {
-			return outdatedJSON{c.showKey(&o.Key, o.Standing), o.Names}
+		"outdated": each(page.Outdated, func(o *apikey.Outdated) members {
+			return members{"key": c.showKey(&o.Key, o.Standing), "names": o.Names}
 		}),
 		"looked_at": page.Looked,
 	})

@@ -7,17 +7,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-type eventJSON struct {
-	ID        string    `json:"id"`
-	Time      time.Time `json:"time"`
-	Actor     actorJSON `json:"actor"`
-	Action    string    `json:"action"`
-	Workspace string    `json:"workspace"`
-	Key       string    `json:"key"`
-	Fields    []string  `json:"fields"`
-	Note      string    `json:"note"`
-}
-
 // listEvents serves GET /events and GET /workspaces/{workspace}/events.
 func (h *Handler) listEvents(c *call) error {
 	q := store.EventQuery{
@@ -46,17 +35,11 @@ func (h *Handler) listEvents(c *call) error {
 	return c.answerPage(next, members{"events": each(page.Events, showEvent)})
 }
 
-func showEvent(e *store.Event) eventJSON {
-	return eventJSON{
-		ID: e.ID, Time: e.Time, Actor: actorJSON(e.Actor), Action: e.Action, Workspace: e.Workspace, Key: e.Key,
-		Fields: append([]string{}, e.Fields...), Note: e.Note,
+func showEvent(e *store.Event) members {
+	return members{
+		"id": e.ID, "time": e.Time, "actor": actorJSON(e.Actor), "action": e.Action, "workspace": e.Workspace, "key": e.Key,
+		"fields": append([]string{}, e.Fields...), "note": e.Note,
 	}
-}
-
-type dayJSON struct {
-	Day      string `json:"day"`
-	Logins   int64  `json:"logins"`
-	Refusals int64  `json:"refusals"`
 }
 
 // usageDays is how far back GET /keys/{key}/usage looks unless told.
@@ -78,7 +61,7 @@ func (h *Handler) keyUsage(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, members{"days": each(counts, func(day *store.Count) dayJSON {
-		return dayJSON{day.Day.UTC().Format(time.DateOnly), day.Logins, day.Refusals}
+	return c.answer(http.StatusOK, members{"days": each(counts, func(c *store.Count) members {
+		return members{"day": c.Day.UTC().Format(time.DateOnly), "logins": c.Logins, "refusals": c.Refusals}
 	})})
 }

@@ -1,19 +1,9 @@
 package admin
 
 import (
-	"time"
-
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
-
-// effectJSON is what other settings would do to one key.
-type effectJSON struct {
-	Key      keyJSON    `json:"key"`
-	EndsNow  *time.Time `json:"ends_now"`
-	Ends     *time.Time `json:"ends"`
-	Reminded bool       `json:"reminded"`
-}
 
 // previewSettings serves POST /settings/preview.
 func (h *Handler) previewSettings(c *call) error {
@@ -40,6 +30,7 @@ func (h *Handler) previewWorkspace(c *call) error {
 	})
 }
 
+// answerEffects says what other settings would do to each key.
 func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apikey.EffectPage, error)) error {
 	after, limit := c.page()
 	if err := c.bad.orNil(); err != nil {
@@ -50,17 +41,13 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"effects": each(page.Effects, func(e *apikey.Effect) effectJSON {
-			return effectJSON{c.showKey(&e.Key, e.Standing), orNull(e.Before), orNull(e.After), e.Reminded}
+		"effects": each(page.Effects, func(e *apikey.Effect) members {
+			return members{
+				"key": c.showKey(&e.Key, e.Standing), "ends_now": orNull(e.Before), "ends": orNull(e.After), "reminded": e.Reminded,
+			}
 		}),
 		"looked_at": page.Looked,
 	})
-}
-
-type violationJSON struct {
-	Key   keyJSON    `json:"key"`
-	Rules []string   `json:"rules"`
-	Ends  *time.Time `json:"ends"`
 }
 
 // listViolations serves GET /violations and GET
@@ -75,8 +62,8 @@ func (h *Handler) listViolations(c *call) error {
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"violations": each(page.Violations, func(v *apikey.Violation) violationJSON {
-			return violationJSON{c.showKey(&v.Key, v.Standing), v.Rules, orNull(v.Standing.Ends)}
+		"violations": each(page.Violations, func(v *apikey.Violation) members {
+			return members{"key": c.showKey(&v.Key, v.Standing), "rules": v.Rules, "ends": orNull(v.Standing.Ends)}
 		}),
 	})
 }
