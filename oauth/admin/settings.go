@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -12,43 +13,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// rulesJSON are rules as answers show them; durations are in seconds.
-type rulesJSON struct {
-	MaxKeys       int        `json:"max_keys"`
-	RequireExpiry bool       `json:"require_expiry"`
-	MaxLifetime   int64      `json:"max_lifetime"`
-	EnforcedFrom  *time.Time `json:"enforced_from"`
-}
-
-type settingsJSON struct {
-	KeysOff bool `json:"keys_off"`
-	rulesJSON
-	RemindersOff bool          `json:"reminders_off"`
-	RemindBefore []int64       `json:"remind_before"` // null: the host's own
-	Reminders    remindersJSON `json:"reminders"`
-	UpdatedAt    *time.Time    `json:"updated_at"`
-	Version      int64         `json:"version"`
-}
-
-// remindersJSON are the reminders in force.
-type remindersJSON struct {
-	Sent   bool    `json:"sent"` // by the host at all
-	Before []int64 `json:"before"`
-}
-
-type workspaceJSON struct {
-	Workspace string `json:"workspace"`
-	Suspended bool   `json:"suspended"`
-	Keys      int    `json:"keys"`
-	rulesJSON
-	// InForce are the rules that hold here, merged with the instance's.
-	InForce   rulesJSON  `json:"in_force"`
-	UpdatedAt *time.Time `json:"updated_at"`
-	Version   int64      `json:"version"`
-}
-
-func showRules(r store.Rules) rulesJSON {
-	return rulesJSON{r.MaxKeys, r.RequireExpiry, int64(r.MaxLifetime / time.Second), orNull(r.EnforcedFrom)}
+// showRules are rules as answers show them; durations are in seconds.
+func showRules(r store.Rules) members {
+	return members{
+		"max_keys": r.MaxKeys, "require_expiry": r.RequireExpiry,
+		"max_lifetime": int64(r.MaxLifetime / time.Second), "enforced_from": orNull(r.EnforcedFrom),
+	}
 }
 
 func (b *body) rules() store.Rules {
@@ -70,15 +40,17 @@ func (c *call) answerSettings(s store.Instance, err error) error {
 		return err
 	}
 	c.setETag(s.Version)
-	shown := settingsJSON{
-		KeysOff: s.KeysOff, rulesJSON: showRules(s.Rules), RemindersOff: s.RemindersOff,
-		RemindBefore: inSeconds(s.RemindBefore[:]), UpdatedAt: orNull(s.Updated), Version: s.Version,
-	}
 	inForce, sent := c.h.keys.ReminderTimes(s)
-	if !sent {
+	if !sent { // by the host at all
 		inForce = nil
 	}
-	shown.Reminders = remindersJSON{sent, append([]int64{}, inSeconds(inForce)...)}
+	shown := showRules(s.Rules)
+	maps.Copy(shown, members{
+		"keys_off": s.KeysOff, "reminders_off": s.RemindersOff,
+		"remind_before": inSeconds(s.RemindBefore[:]), // null: the host's own
+		"reminders":     members{"sent": sent, "before": append([]int64{}, inSeconds(inForce)...)},
+		"updated_at":    orNull(s.Updated), "version": s.Version,
+	})
 	return c.answer(http.StatusOK, shown)
 }
 
@@ -165,11 +137,13 @@ func (c *call) answerWorkspace(w store.Workspace, err error) error {
 		return err
 	}
 	c.setETag(w.Version)
-	return c.answer(http.StatusOK, workspaceJSON{
-		Workspace: w.ID, Suspended: w.Suspended, Keys: w.Keys,
-		rulesJSON: showRules(w.Rules), InForce: showRules(inForce),
-		UpdatedAt: orNull(w.Updated), Version: w.Version,
+	shown := showRules(w.Rules)
+	maps.Copy(shown, members{
+		"workspace": w.ID, "suspended": w.Suspended, "keys": w.Keys,
+		"in_force":   showRules(inForce), // merged with the instance's
+		"updated_at": orNull(w.Updated), "version": w.Version,
 	})
+	return c.answer(http.StatusOK, shown)
 }
 
 // saveWorkspace serves PUT /workspaces/{workspace}/settings.
