@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -18,9 +19,13 @@ type question struct {
 }
 
 // ask shows a question about a key.
-func (s *call) ask(status int, title string, key *store.Key, q question, wrong ...problem) error {
-	q.Key = viewOf(key, s.keys().Now())
-	f := s.frame("keys", title, q)
+func (s *call) ask(status int, deed string, q question, wrong ...problem) error {
+	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
+	if err != nil {
+		return err
+	}
+	q.Key = viewOf(&key, s.keys().Now())
+	f := s.frame("keys", deed+" "+key.Name, q)
 	f.Workspace, f.Problems = key.Workspace, wrong
 	return s.show(status, "ask", f)
 }
@@ -31,17 +36,16 @@ func (s *call) askRetire() error {
 	if err != nil {
 		return err
 	}
-	for _, secret := range viewOf(&key, s.keys().Now()).Secrets {
-		if secret.ID != s.secret() {
-			continue
-		}
-		q := question{Secret: &secret, Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret"}
-		if len(key.Secrets) == 1 {
-			q.Text += " It is the key's only secret: nobody can log in with the key until it is rotated."
-		}
-		return s.ask(http.StatusOK, "Retire a secret of "+key.Name, &key, q)
+	secrets := viewOf(&key, s.keys().Now()).Secrets
+	i := slices.IndexFunc(secrets, func(secret secretView) bool { return secret.ID == s.secret() })
+	if i < 0 {
+		return store.ErrNotFound
 	}
-	return store.ErrNotFound
+	text := "The secret that ends in " + secrets[i].Hint + " will open nothing any more, and every token issued from it ends now."
+	if len(secrets) == 1 {
+		text += " It is the key's only secret: nobody can log in with the key until it is rotated."
+	}
+	return s.ask(http.StatusOK, "Retire a secret of", question{Secret: &secrets[i], Text: text, Button: "Retire this secret"})
 }
 
 // retireSecret ends one secret.
@@ -52,11 +56,7 @@ func (s *call) retireSecret() error {
 
 // askDisable asks before a key stops.
 func (s *call) askDisable() error {
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	return s.ask(http.StatusOK, "Disable "+key.Name, &key, question{
+	return s.ask(http.StatusOK, "Disable", question{
 		Text:   "Nobody can log in with this key until it is enabled again, and every token issued from it ends now.",
 		Button: "Disable this key",
 	})
@@ -75,19 +75,13 @@ func (s *call) enableKey() error {
 }
 
 // askDelete asks for the key's name before it ends for good.
-func (s *call) askDelete() error {
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	return s.ask(http.StatusOK, "Delete "+key.Name, &key, deletion(""))
-}
+func (s *call) askDelete() error { return s.askName(http.StatusOK) }
 
-func deletion(typed string) question {
-	return question{
+func (s *call) askName(status int, wrong ...problem) error {
+	return s.ask(status, "Delete", question{
 		Text:   "The key and its secrets end for good, and every token issued from it ends now. This cannot be undone. Its events stay in the log.",
-		Button: "Delete this key", TypeName: true, Typed: typed,
-	}
+		Button: "Delete this key", TypeName: true, Typed: s.r.PostForm.Get("name"),
+	}, wrong...)
 }
 
 // deleteKey ends a key for good.
@@ -97,9 +91,8 @@ func (s *call) deleteKey() error {
 	if err != nil {
 		return err
 	}
-	if typed := s.r.PostForm.Get("name"); typed != key.Name {
-		return s.ask(http.StatusUnprocessableEntity, "Delete "+key.Name, &key, deletion(typed),
-			problem{"name", "Name: type the key's name exactly as it is shown."})
+	if s.r.PostForm.Get("name") != key.Name {
+		return s.askName(http.StatusUnprocessableEntity, problem{"name", "Name: type the key's name exactly as it is shown."})
 	}
 	err = s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID)
 	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")

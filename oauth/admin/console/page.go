@@ -137,7 +137,7 @@ func (s *call) inPath(name string) string {
 func (s *call) frame(here, title string, data any) frame {
 	return frame{
 		Root: s.root(), Version: s.c.version, Title: title, Person: s.person.Name, Admin: s.administers(),
-		Workspace: s.workspace(), Here: here, SignOut: s.signOutAt(), Form: s.newForm(), Data: data,
+		Workspace: s.workspace(), Here: here, SignOut: s.address("sign-out", s.c.cfg.SignOut), Form: s.newForm(), Data: data,
 		Workspaces: s.person.Workspaces,
 	}
 }

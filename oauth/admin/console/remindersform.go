@@ -43,16 +43,6 @@ func readReminders(f url.Values, settings *store.Instance) (wrong []problem) {
 	return wrong
 }
 
-// sizeOf reads a unit in which a time can be typed; 0 is none.
-func sizeOf(unit string) time.Duration {
-	for _, u := range units() {
-		if unit == u.name || unit == strings.TrimSuffix(u.name, "s") || unit == u.name[:1] {
-			return u.size
-		}
-	}
-	return 0
-}
-
 // parseTimes reads times such as "30, 7 days, 12h". A number alone is one of days,
 // no text is no times.
 func parseTimes(text string) ([]time.Duration, bool) {
@@ -62,15 +52,25 @@ func parseTimes(text string) ([]time.Duration, bool) {
 	var times []time.Duration
 	for word := range strings.SplitSeq(text, ",") {
 		word = strings.TrimSpace(word)
-		digits := strings.TrimLeft(word, "0123456789")
-		n, err := strconv.ParseInt(word[:len(word)-len(digits)], 10, 64)
-		size := sizeOf(cmp.Or(strings.ToLower(strings.TrimSpace(digits)), "days"))
-		if err != nil || size == 0 || n < 1 || n > int64(maxLifetime/size) {
+		unit := strings.TrimLeft(word, "0123456789")
+		t, ok := timeOf(word[:len(word)-len(unit)], cmp.Or(strings.ToLower(strings.TrimSpace(unit)), "days"))
+		if !ok {
 			return nil, false
 		}
-		times = append(times, time.Duration(n)*size)
+		times = append(times, t)
 	}
 	return times, true
+}
+
+// timeOf reads a time of at most 100 years.
+func timeOf(number, unit string) (time.Duration, bool) {
+	n, err := strconv.ParseInt(number, 10, 64)
+	for _, u := range units() {
+		if unit == u.name || unit == strings.TrimSuffix(u.name, "s") || unit == u.name[:1] {
+			return time.Duration(n) * u.size, err == nil && n >= 1 && n <= int64(100*366*day/u.size)
+		}
+	}
+	return 0, false
 }
 
 // typedTime is a time as parseTimes reads it. Parts of seconds are cut off.

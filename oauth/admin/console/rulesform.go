@@ -34,10 +34,7 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 	return f
 }
 
-const (
-	maxLimit    = 1<<31 - 1
-	maxLifetime = 100 * 366 * day
-)
+const maxLimit = 1<<31 - 1
 
 // readRules reads the form. before are the rules that it was made from: a day
 // that was left alone keeps its hour.
@@ -57,12 +54,9 @@ func readRules(f url.Values, workspace bool, before store.Rules) (rules store.Ru
 	}
 	rules.RequireExpiry = f.Get("require_expiry") != ""
 	if text := strings.TrimSpace(f.Get("max_lifetime")); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		size := sizeOf(f.Get("unit"))
-		if err != nil || n < 1 || size == 0 || n > int64(maxLifetime/size) {
+		var ok bool
+		if rules.MaxLifetime, ok = timeOf(text, f.Get("unit")); !ok {
 			wrong = append(wrong, problem{"max_lifetime", "Maximum lifetime: type a whole number, such as 90, or leave it empty for no bound."})
-		} else {
-			rules.MaxLifetime = time.Duration(n) * size
 		}
 	}
 	switch f.Get("effect") {

@@ -99,20 +99,12 @@ func (l *signIn) find(r *http.Request) int {
 	})
 }
 
-// signInAt is where nobody is sent, signOutAt what the button "Sign out" posts
-// to.
-func (s *call) signInAt() string {
+// address is that of a page to sign in or out: the console's own, or the host's.
+func (s *call) address(own, hosts string) string {
 	if s.c.signIn != nil {
-		return join(s.root(), "sign-in")
+		return join(s.root(), own)
 	}
-	return s.c.cfg.SignIn
-}
-
-func (s *call) signOutAt() string {
-	if s.c.signIn != nil {
-		return join(s.root(), "sign-out")
-	}
-	return s.c.cfg.SignOut
+	return hosts
 }
 
 // askWho shows the people to choose from.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -55,15 +56,9 @@ func (s *call) listViolations() error {
 
 func violationOf(v *apikey.Violation, now time.Time) violationView {
 	shown := violationView{Key: rowOf(&v.Key, v.Standing, now), Ends: momentOf(v.Standing.Ends, now, "Never")}
+	words := map[string]string{"require_expiry": "has no expiry", "max_lifetime": "lives too long"}
 	for _, rule := range v.Rules {
-		switch rule {
-		case "require_expiry":
-			shown.Rules = append(shown.Rules, "has no expiry")
-		case "max_lifetime":
-			shown.Rules = append(shown.Rules, "lives too long")
-		default:
-			shown.Rules = append(shown.Rules, fieldText(rule))
-		}
+		shown.Rules = append(shown.Rules, cmp.Or(words[rule], fieldText(rule)))
 	}
 	return shown
 }
