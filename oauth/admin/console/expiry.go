@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -17,109 +18,88 @@ type expiryForm struct {
 type expiryChoice struct {
 	Value, Label, Note string
 	Checked            bool
+	allowed            bool // by the rules in force
+	expiry             apikey.Expiry
 }
 
 const day = 24 * time.Hour
 
-// preset are lengths of time that a person picks with one click.
-type preset struct {
-	value, label string
-	life         time.Duration
-}
-
-func presets() []preset {
-	return []preset{{"7d", "7 days", 7 * day}, {"30d", "30 days", 30 * day}, {"90d", "90 days", 90 * day}, {"365d", "1 year", 365 * day}}
-}
-
 // offerExpiry offers what the rules in force allow, and a key that exists to stay
 // as it is.
 func (k *keyForm) offerExpiry() {
-	rules, now, exists := k.rules, k.now, k.page != "new"
-	f := expiryForm{Date: k.Values.Get("expires_on"), Min: now.UTC().Format(time.DateOnly)}
-	var latest time.Time
-	if rules.MaxLifetime > 0 {
-		latest = k.since.Add(rules.MaxLifetime)
+	k.Expiry = expiryForm{Date: k.Values.Get("expires_on"), Min: k.now.UTC().Format(time.DateOnly)}
+	if k.rules.MaxLifetime > 0 {
 		// A day lasts to its end, which must come before.
-		f.Max = latest.UTC().Add(-day).Format(time.DateOnly)
-		f.Hint = "Keys may live " + spanText(rules.MaxLifetime) + " at most" + map[string]string{
+		k.Expiry.Max = k.since.Add(k.rules.MaxLifetime - day).UTC().Format(time.DateOnly)
+		k.Expiry.Hint = "Keys may live " + spanText(k.rules.MaxLifetime) + " at most" + map[string]string{
 			"new":    ".",
 			"change": ". That counts from the newest secret: rotate the key to prolong it further.",
 			"rotate": ", from this rotation on.",
 		}[k.page]
 	}
-	fits := func(t time.Time) bool { return latest.IsZero() || !t.After(latest) }
-	offer := func(value, label, note string) {
-		f.Choices = append(f.Choices, expiryChoice{value, label, note, false})
+	offered := slices.DeleteFunc(k.expiryChoices(), func(c expiryChoice) bool { return !c.allowed })
+	k.Expiry.Choices = offered
+	// If none is chosen, a key that exists stays as it is, and a new one gets 90 days
+	// or what comes next to it.
+	for _, value := range []string{k.Values.Get("expires"), "keep", "90d", "30d", "7d"} {
+		if i := slices.IndexFunc(offered, func(c expiryChoice) bool { return c.Value == value }); i >= 0 {
+			offered[i].Checked = true
+			return
+		}
 	}
-	if exists {
-		offer("keep", "As it is", k.Key.Expires.Text)
+	if len(offered) > 0 {
+		offered[0].Checked = true
 	}
+}
+
+// expiryChoices are all there are.
+func (k *keyForm) expiryChoices() []expiryChoice {
+	longest, latest := k.rules.MaxLifetime, k.since.Add(k.rules.MaxLifetime)
+	list := []expiryChoice{{Value: "keep", Label: "As it is", Note: k.Key.Expires.Text, allowed: k.page != "new"}}
 	exact := false
-	for _, p := range presets() {
-		if fits(now.Add(p.life)) {
-			offer(p.value, p.label, "until "+now.Add(p.life).UTC().Format("2 Jan 2006"))
-			exact = exact || p.life == rules.MaxLifetime
-		}
+	for _, preset := range []struct {
+		value, label string
+		life         time.Duration
+	}{{"7d", "7 days", 7 * day}, {"30d", "30 days", 30 * day}, {"90d", "90 days", 90 * day}, {"365d", "1 year", 365 * day}} {
+		at := k.now.Add(preset.life)
+		allowed := longest == 0 || !at.After(latest)
+		exact = exact || allowed && preset.life == longest
+		list = append(list, expiryChoice{
+			Value: preset.value, Label: preset.label, Note: "until " + at.UTC().Format("2 Jan 2006"),
+			allowed: allowed, expiry: apikey.ExpiresAt(at.Truncate(time.Second)),
+		})
 	}
-	if !latest.IsZero() && !exact && latest.After(now) {
-		offer("longest", "As long as allowed", "until "+momentOf(latest, now, "").Text)
-	}
-	if f.Max == "" || f.Max >= f.Min {
-		offer("date", "Until a day of your choice", "to the end of that day, UTC")
-	}
-	if !rules.RequireExpiry && rules.MaxLifetime == 0 {
-		offer("never", "Never", "works until somebody ends it")
-	}
-	f.check(k.Values.Get("expires"), exists)
-	k.Expiry = f
+	return append(list, expiryChoice{
+		Value: "longest", Label: "As long as allowed", Note: "until " + momentOf(latest, k.now, "").Text,
+		allowed: longest > 0 && !exact && latest.After(k.now), expiry: apikey.ExpiresAt(latest),
+	}, expiryChoice{
+		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
+		allowed: k.Expiry.Max == "" || k.Expiry.Max >= k.Expiry.Min,
+	}, expiryChoice{
+		Value: "never", Label: "Never", Note: "works until somebody ends it", allowed: longest == 0 && !k.rules.RequireExpiry,
+	})
 }
 
-// check marks the chosen one; if there is none, 90 days or what comes next to
-// it, and for a key that exists what it has.
-func (f *expiryForm) check(chosen string, keep bool) {
-	for _, want := range []string{chosen, map[bool]string{true: "keep"}[keep], "90d", "30d", "7d"} {
-		for i := range f.Choices {
-			if f.Choices[i].Value == want {
-				f.Choices[i].Checked = true
-				return
-			}
-		}
-	}
-	if len(f.Choices) > 0 {
-		f.Choices[0].Checked = true
-	}
-}
-
-// expiry reads the choice; nil is a key that stays as it is.
+// expiry reads the choice; nil is a key that stays as it is. Whether the rules allow
+// it decides the service.
 func (k *keyForm) expiry() (*apikey.Expiry, []problem) {
-	var expiry apikey.Expiry
-	chosen := k.Values.Get("expires")
-	for _, p := range presets() {
-		if p.value == chosen {
-			expiry = apikey.ExpiresAt(k.now.Add(p.life).Truncate(time.Second))
-			return &expiry, nil
-		}
-	}
-	switch chosen {
-	case "keep":
+	chosen, choices := k.Values.Get("expires"), k.expiryChoices()
+	i := slices.IndexFunc(choices, func(c expiryChoice) bool { return c.Value == chosen })
+	switch {
+	case i < 0, chosen == "longest" && k.rules.MaxLifetime == 0:
+		return nil, []problem{{"expires", "Expiry: choose when the key ends."}}
+	case chosen == "keep":
 		return nil, nil
-	case "never":
-		return &expiry, nil
-	case "longest":
-		if k.rules.MaxLifetime > 0 {
-			expiry = apikey.ExpiresAt(k.since.Add(k.rules.MaxLifetime))
-			return &expiry, nil
-		}
-	case "date":
-		text := k.Values.Get("expires_on")
-		if _, err := time.Parse(time.DateOnly, text); err != nil {
-			return nil, []problem{{"expires_on", "Expiry: choose a day, such as " + k.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}}
-		}
-		expiry, err := apikey.ParseExpiry(text)
-		if err != nil {
-			return nil, []problem{{"expires_on", "Expiry: choose a day of this century."}}
-		}
-		return &expiry, nil
+	case chosen != "date":
+		return &choices[i].expiry, nil
 	}
-	return nil, []problem{{"expires", "Expiry: choose when the key ends."}}
+	text := k.Values.Get("expires_on")
+	if _, err := time.Parse(time.DateOnly, text); err != nil {
+		return nil, []problem{{"expires_on", "Expiry: choose a day, such as " + k.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}}
+	}
+	expiry, err := apikey.ParseExpiry(text)
+	if err != nil {
+		return nil, []problem{{"expires_on", "Expiry: choose a day of this century."}}
+	}
+	return &expiry, nil
 }
