@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -80,6 +81,16 @@ func (c *call) number(name, what string, most, byDefault int) int {
 		c.bad.add(name, "It must be "+what+" from 1 to "+strconv.Itoa(most)+".")
 	}
 	return n
+}
+
+// choice reads a parameter that is one of some words; absent is empty.
+func (c *call) choice(name string, words ...string) string {
+	word := c.query.Get(name)
+	if word != "" && !slices.Contains(words, word) {
+		last := len(words) - 1
+		c.bad.add(name, "It must be "+strings.Join(words[:last], ", ")+" or "+words[last]+".")
+	}
+	return word
 }
 
 // instant reads a parameter that is a date, meaning its beginning in UTC, or

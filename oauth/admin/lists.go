@@ -47,30 +47,15 @@ func (h *Handler) listExpiring(c *call) error {
 func (c *call) keyQuery() store.KeyQuery {
 	q := store.KeyQuery{Workspace: c.workspace()}
 	q.After, q.Limit = c.page()
-	switch c.query.Get("disabled") {
-	case "":
-	case "true", "false":
-		disabled := c.query.Get("disabled") == "true"
+	if word := c.choice("disabled", "true", "false"); word != "" {
+		disabled := word == "true"
 		q.Disabled = &disabled
-	default:
-		c.bad.add("disabled", "It must be true or false.")
 	}
-	switch q.Sort = store.KeySort(c.query.Get("sort")); q.Sort {
-	case "", store.ByCreated, store.ByName:
-	case store.ByLastUsed, store.ByExpiry:
-		if q.Workspace == "" {
-			c.bad.add("sort", "This order is for the keys of one workspace.")
-		}
-	default:
-		c.bad.add("sort", "It must be created, name, last_used or expires.")
+	q.Sort = store.KeySort(c.choice("sort", "created", "name", "last_used", "expires"))
+	if q.Workspace == "" && (q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry) {
+		c.bad.add("sort", "This order is for the keys of one workspace.")
 	}
-	switch c.query.Get("order") {
-	case "", "asc":
-	case "desc":
-		q.Descending = true
-	default:
-		c.bad.add("order", "It must be asc or desc.")
-	}
+	q.Descending = c.choice("order", "asc", "desc") == "desc"
 	return q
 }
 
