@@ -184,12 +184,10 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
 	}
 	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
-	if err := c.load(); err != nil {
-		add("%w", err)
-	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	c.load()
 	c.mux = c.routes()
 	return c, nil
 }

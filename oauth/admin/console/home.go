@@ -24,7 +24,7 @@ func (s *call) open() error {
 	return s.redirect("", "workspaces", id, "keys")
 }
 
-// query are the parameters of a list, without those named.
+// without are the parameters of a query that say something, but for those named.
 func without(values url.Values, names ...string) url.Values {
 	kept := url.Values{}
 	for name, list := range values {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -29,34 +30,20 @@ func assets() map[string]string {
 }
 
 // load reads what is embedded. A page is the layout with one body.
-func (c *Console) load() error {
-	layout, err := template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html")
-	if err != nil {
-		return err
-	}
+func (c *Console) load() {
+	layout := template.Must(template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html"))
 	c.pages = map[string]*template.Template{}
-	entries, err := files.ReadDir("templates/pages")
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		// Only the clone of a template that was executed fails.
-		page, err := template.Must(layout.Clone()).ParseFS(files, "templates/pages/"+entry.Name())
-		if err != nil {
-			return err
-		}
-		c.pages[strings.TrimSuffix(entry.Name(), ".html")] = page
+	pages, _ := fs.Glob(files, "templates/pages/*.html") //nolint:errcheck // the pattern is well formed
+	for _, page := range pages {
+		name := strings.TrimSuffix(path.Base(page), ".html")
+		c.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, page))
 	}
 	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(assets())) {
-		text, err := files.ReadFile("assets/" + name)
-		if err != nil {
-			return err
-		}
-		_, _ = sum.Write(text) // a hash takes everything
+		text, _ := files.ReadFile("assets/" + name) //nolint:errcheck // it is embedded
+		_, _ = sum.Write(text)                      // a hash takes everything
 	}
 	c.version = hex.EncodeToString(sum.Sum(nil)[:8])
-	return nil
 }
 
 // serveAsset answers with an asset. Pages name its version, so that a browser
