@@ -78,7 +78,5 @@ func (s *call) showSecret(status int, title string, key *store.Key, secret apike
 			"-d client_secret=" + url.QueryEscape(shown.Secret), "'" + strings.ReplaceAll(s.c.cfg.LoginURL, "'", `'\''`) + "'",
 		}
 	}
-	f := s.frame("keys", title, shown)
-	f.Workspace = key.Workspace
-	return s.show(status, "secret", f)
+	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
 }

@@ -25,9 +25,7 @@ func (s *call) ask(status int, deed string, q question, wrong ...problem) error 
 		return err
 	}
 	q.Key = viewOf(&key, s.keys().Now())
-	f := s.frame("keys", deed+" "+key.Name, q)
-	f.Workspace, f.Problems = key.Workspace, wrong
-	return s.show(status, "ask", f)
+	return s.show(status, "ask", frame{Here: "keys", Title: deed + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
 
 // askRetire asks before a secret ends.

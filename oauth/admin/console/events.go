@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -124,7 +125,5 @@ func (s *call) listEvents() error {
 		next = &place{ID: page.Next.ID, Time: page.Next.Time}
 	}
 	list.pager = s.pager(way, next)
-	f := s.frame("events", "Event log", list)
-	f.Problems = wrong
-	return s.page("events", f)
+	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: wrong, Data: list})
 }

@@ -57,11 +57,11 @@ func (s *call) spent(form string) (done bool, err error) {
 		return false, err
 	}
 	title := map[bool]string{true: "Already created", false: "Already rotated"}[s.key() == ""]
-	f := s.frame("keys", title, id)
-	if key, err := s.keys().Get(s.r.Context(), s.actor(), id); err == nil {
-		f.Workspace = key.Workspace
+	key, err := s.keys().Get(s.r.Context(), s.actor(), id)
+	if err != nil { // it may have been deleted since
+		key.Workspace = s.workspace()
 	}
-	return true, s.show(http.StatusConflict, "again", f)
+	return true, s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
 }
 
 // onceForm begins the form of a page that makes a secret, or answers that it did.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -63,9 +64,7 @@ func (s *call) showKey() error {
 	for i := range events.Events {
 		page.Events = append(page.Events, eventOf(&events.Events[i], now))
 	}
-	f := s.frame("keys", key.Name, page)
-	f.Workspace = key.Workspace
-	return s.page("key", f)
+	return s.show(http.StatusOK, "key", frame{Here: "keys", Title: key.Name, Workspace: key.Workspace, Data: page})
 }
 
 // notices say what was just done.

@@ -28,6 +28,7 @@ type keyForm struct {
 	page      string // "new", "change" or "rotate"
 	id        string // of a form that makes a secret
 	key       store.Key
+	workspace string
 	rules     store.Rules
 	grantable scope.Set
 	now       time.Time
@@ -37,15 +38,15 @@ type keyForm struct {
 // keyForm begins the form of a page: of the key in the address, or of a new one in
 // the workspace there.
 func (s *call) keyForm(page string) (*keyForm, error) {
-	ctx, workspace := s.r.Context(), s.workspace()
-	f := &keyForm{Values: s.r.PostForm, call: s, page: page, now: s.keys().Now()}
+	ctx := s.r.Context()
+	f := &keyForm{Values: s.r.PostForm, call: s, page: page, workspace: s.workspace(), now: s.keys().Now()}
 	f.since = f.now // a new secret is about to be made
 	var err error
 	if page != "new" {
 		if f.key, err = s.keys().Get(ctx, s.actor(), s.key()); err != nil {
 			return nil, err
 		}
-		workspace, f.Key, f.Version = f.key.Workspace, viewOf(&f.key, f.now), f.key.Version
+		f.workspace, f.Key, f.Version = f.key.Workspace, viewOf(&f.key, f.now), f.key.Version
 	}
 	if page == "change" {
 		f.since = policy.NewestSecret(&f.key)
@@ -53,10 +54,10 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if s.r.Method == http.MethodPost {
 		f.Version = s.version()
 	}
-	if f.rules, err = s.keys().Rules(ctx, s.actor(), workspace); err != nil {
+	if f.rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
 	}
-	f.grantable, err = s.keys().Grantable(ctx, s.actor(), workspace)
+	f.grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
 	return f, err
 }
 
@@ -71,24 +72,17 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	f.offerExpiry()
 	f.Graces = graces(f.Values.Get("grace"))
 	title := map[string]string{"new": "Create an API key", "change": "Change " + f.key.Name, "rotate": "Rotate " + f.key.Name}[f.page]
-	shown := s.frame("keys", title, f)
-	shown.Problems = wrong
-	if f.id != "" {
-		shown.Form = f.id
+	if f.page == "new" {
+		if f.grantable.Len() == 0 {
+			return &apikey.ForbiddenError{Action: apikey.ActionCreate, Reason: "You may see the keys of this workspace, but not make any."}
+		}
+		workspace, err := s.keys().Workspace(s.r.Context(), s.actor(), f.workspace)
+		if err != nil {
+			return err
+		}
+		f.Total, f.Limit, f.Full = workspace.Keys, f.rules.MaxKeys, f.rules.MaxKeys > 0 && workspace.Keys >= f.rules.MaxKeys
 	}
-	if f.page != "new" {
-		shown.Workspace = f.key.Workspace
-		return s.show(status, f.page, shown)
-	}
-	if f.grantable.Len() == 0 {
-		return &apikey.ForbiddenError{Action: apikey.ActionCreate, Reason: "You may see the keys of this workspace, but not make any."}
-	}
-	workspace, err := s.keys().Workspace(s.r.Context(), s.actor(), s.workspace())
-	if err != nil {
-		return err
-	}
-	f.Total, f.Limit, f.Full = workspace.Keys, f.rules.MaxKeys, f.rules.MaxKeys > 0 && workspace.Keys >= f.rules.MaxKeys
-	return s.show(status, f.page, shown)
+	return s.show(status, f.page, frame{Here: "keys", Title: title, Workspace: f.workspace, Form: f.id, Problems: wrong, Data: f})
 }
 
 // version is that of the record that the form was made from. A form without

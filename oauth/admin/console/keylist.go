@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -92,7 +93,7 @@ func (s *call) listKeys() error {
 	}
 	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0 && list.Off == ""
 	list.Full = rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys
-	return s.page("keys", s.frame("keys", "API keys", list))
+	return s.show(http.StatusOK, "keys", frame{Here: "keys", Title: "API keys", Workspace: s.workspace(), Data: list})
 }
 
 // off says why no key of a workspace works at the moment, if so.
@@ -115,7 +116,7 @@ func (s *call) listAllKeys() error {
 		return err
 	}
 	list.All = true
-	return s.page("keys", s.frame("all", "All keys", list))
+	return s.show(http.StatusOK, "keys", frame{Here: "all", Title: "All keys", Data: list})
 }
 
 // readKeys reads the page of keys that the address names.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -59,19 +60,17 @@ func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
 
 // frame is what every page knows; Data is its own.
 type frame struct {
-	Root       string
-	Version    string
-	Title      string
-	Person     string
-	Admin      bool
-	Workspace  string // whose pages these are
-	Here       string // the entry of the menu
-	SignOut    string
-	Form       string // the id of the page's form
-	Notice     string
-	Problems   []problem
-	Data       any
-	Workspaces []string
+	Here      string // the entry of the menu
+	Title     string
+	Workspace string // whose pages these are; empty: nobody's, or an administrator's
+	Form      string // the id of the page's form; show makes one
+	Problems  []problem
+	Data      any
+	// show fills these:
+	Root, Version, SignOut, Notice string
+	Person                         string
+	Admin                          bool
+	Workspaces                     []string
 }
 
 // Link is the address of a page of the console.
@@ -120,17 +119,14 @@ func (s *call) inPath(name string) string {
 	return segment
 }
 
-// frame begins a page.
-func (s *call) frame(here, title string, data any) frame {
-	return frame{
-		Root: s.root(), Version: s.c.version, Title: title, Person: s.person.Name, Admin: s.administers(),
-		Workspace: s.workspace(), Here: here, SignOut: s.address("sign-out", s.c.cfg.SignOut), Form: s.newForm(), Data: data,
-		Workspaces: s.person.Workspaces,
-	}
-}
-
-// show sends a page.
+// show sends a page. One that was asked for says what led to it.
 func (s *call) show(status int, name string, f frame) error {
+	f.Root, f.Version, f.SignOut = s.root(), s.c.version, s.address("sign-out", s.c.cfg.SignOut)
+	f.Person, f.Admin, f.Workspaces = s.person.Name, s.administers(), s.person.Workspaces
+	f.Form = cmp.Or(f.Form, s.newForm())
+	if status == http.StatusOK {
+		f.Notice = notices()[s.r.URL.Query().Get("done")]
+	}
 	var text bytes.Buffer
 	if err := s.c.pages[name].ExecuteTemplate(&text, "layout.html", f); err != nil {
 		return fmt.Errorf("console: page %s: %w", name, err)
@@ -141,10 +137,4 @@ func (s *call) show(status int, name string, f frame) error {
 	s.w.WriteHeader(status)
 	_, _ = s.w.Write(text.Bytes()) //nolint:errcheck // the browser is gone; nobody to tell
 	return nil
-}
-
-// page sends a page that was asked for, and says what led to it.
-func (s *call) page(name string, f frame) error {
-	f.Notice = notices()[s.r.URL.Query().Get("done")]
-	return s.show(http.StatusOK, name, f)
 }

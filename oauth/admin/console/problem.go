@@ -105,9 +105,7 @@ func (s *call) refuse(err error) {
 			page.Again = s.formPage()
 		}
 	}
-	f := s.frame("", page.Title, page)
-	f.Workspace = ""
-	if err := s.show(row.Manage.Status, "refusal", f); err != nil {
+	if err := s.show(row.Manage.Status, "refusal", frame{Title: page.Title, Data: page}); err != nil {
 		s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page could not be written", "error", err)
 		s.w.WriteHeader(http.StatusInternalServerError)
 	}

@@ -25,17 +25,6 @@ type settingsPage struct {
 	Default []string // the instance's rules
 }
 
-// settingsFrame begins a page about settings.
-func (s *call) settingsFrame(title string, page settingsPage) frame {
-	here := "settings"
-	if page.ID != "" {
-		here = "workspaces"
-	}
-	f := s.frame(here, title, page)
-	f.Workspace = "" // the pages of administrators are no workspace's
-	return f
-}
-
 // instancePage shows the instance's record.
 func (s *call) instancePage(settings store.Instance) settingsPage {
 	own, sent := s.keys().ReminderTimes(store.Instance{})
@@ -56,7 +45,7 @@ func (s *call) editSettings() error {
 	if err != nil {
 		return err
 	}
-	return s.page("settings", s.settingsFrame("API keys", s.instancePage(settings)))
+	return s.show(http.StatusOK, "settings", frame{Here: "settings", Title: "API keys", Data: s.instancePage(settings)})
 }
 
 // saveSettings first shows what new settings would do, and then saves them.
@@ -67,7 +56,7 @@ func (s *call) saveSettings() error {
 		return err
 	}
 	wanted := settings
-	c := settingsChange{page: s.instancePage(settings), form: "settings", title: "API keys", at: []string{"settings"}}
+	c := settingsChange{page: s.instancePage(settings), form: "settings", here: "settings", title: "API keys", at: []string{"settings"}}
 	wanted.Rules, c.wrong = readRules(values, false, settings.Rules)
 	switch values.Get("keys") {
 	case "on", "off":
@@ -92,21 +81,19 @@ func (s *call) saveSettings() error {
 
 // settingsChange is a change of settings: its form, and what to do about it.
 type settingsChange struct {
-	page        settingsPage
-	form, title string
-	at          []string // the address of the form
-	wrong       []problem
-	save        func() error
-	look        func(*store.KeyCursor) (apikey.EffectPage, error)
+	page              settingsPage
+	form, here, title string   // the page of the form, its entry in the menu and its title
+	at                []string // its address
+	wrong             []problem
+	save              func() error
+	look              func(*store.KeyCursor) (apikey.EffectPage, error)
 }
 
 // changeSettings shows what a change would do, and saves it when that was seen.
 func (s *call) changeSettings(c settingsChange) error {
 	c.page.Form, c.page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
 	ask := func(status int, wrong []problem) error {
-		f := s.settingsFrame(c.title, c.page)
-		f.Problems = wrong
-		return s.show(status, c.form, f)
+		return s.show(status, c.form, frame{Here: c.here, Title: c.title, Problems: wrong, Data: c.page})
 	}
 	if len(c.wrong) > 0 {
 		return ask(http.StatusUnprocessableEntity, c.wrong)
@@ -121,7 +108,7 @@ func (s *call) changeSettings(c settingsChange) error {
 	if c.page.Preview, err = s.preview(c.look); err != nil {
 		return s.orAsk(err, ask)
 	}
-	return s.page("preview", s.settingsFrame("Before you save", c.page))
+	return s.show(http.StatusOK, "preview", frame{Here: c.here, Title: "Before you save", Data: c.page})
 }
 
 // seen is the version that the form was made from; 0 is: never saved. A form

@@ -109,7 +109,7 @@ func (s *call) address(own, hosts string) string {
 
 // askWho shows the people to choose from.
 func (s *call) askWho() error {
-	return s.page("signin", s.frame("", "Sign in", s.c.signIn.people))
+	return s.show(http.StatusOK, "signin", frame{Title: "Sign in", Data: s.c.signIn.people})
 }
 
 // signIn begins the session of the person that was chosen.

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -51,7 +52,7 @@ func (s *call) listViolations() error {
 		}
 	}
 	list.pager = s.pager(way, next)
-	return s.page("violations", s.frame("violations", "Keys out of policy", list))
+	return s.show(http.StatusOK, "violations", frame{Here: "violations", Title: "Keys out of policy", Data: list})
 }
 
 func violationOf(v *apikey.Violation, now time.Time) violationView {

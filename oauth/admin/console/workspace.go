@@ -1,6 +1,8 @@
 package console
 
 import (
+	"net/http"
+
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -14,7 +16,7 @@ func (s *call) openWorkspace() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "settings", "workspaces", id)
 	}
-	return s.page("workspaces", s.frame("workspaces", "Workspaces", nil))
+	return s.show(http.StatusOK, "workspaces", frame{Here: "workspaces", Title: "Workspaces"})
 }
 
 // workspacePage shows a workspace's record.
@@ -41,7 +43,7 @@ func (s *call) editWorkspace() error {
 	if err != nil {
 		return err
 	}
-	return s.page("workspace", s.settingsFrame("Workspace "+page.ID, page))
+	return s.show(http.StatusOK, "workspace", frame{Here: "workspaces", Title: "Workspace " + page.ID, Data: page})
 }
 
 // saveWorkspace first shows what new rules would do, and then saves them.
@@ -55,7 +57,7 @@ func (s *call) saveWorkspace() error {
 	page.Words = inWords(rules, true)
 	wanted := store.Workspace{ID: page.ID, Rules: rules, Version: s.seen()}
 	return s.changeSettings(settingsChange{
-		page: page, form: "workspace", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID}, wrong: wrong,
+		page: page, form: "workspace", here: "workspaces", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID}, wrong: wrong,
 		save: func() error {
 			_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
 			return err
@@ -72,12 +74,10 @@ func (s *call) askSuspend() error {
 	if err != nil {
 		return err
 	}
-	f := s.settingsFrame("Suspend "+page.ID, page)
-	f.Data = question{
+	return s.show(http.StatusOK, "ask", frame{Here: "workspaces", Title: "Suspend " + page.ID, Data: question{
 		Workspace: page.ID, Button: "Suspend this workspace",
 		Text: "None of its " + count(page.Keys, "key", "keys") + " can log in until it is resumed, and every token issued to them ends now.",
-	}
-	return s.page("ask", f)
+	}})
 }
 
 // suspend stops a workspace.
