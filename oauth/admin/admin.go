@@ -177,8 +177,8 @@ func (h *Handler) serve(c *call) error {
 	if err := c.readQuery(match.query); err != nil {
 		return err
 	}
-	if match.method != http.MethodGet && !match.conditional() {
-		if err := c.mustNotMatch(); err != nil {
+	if match.method != http.MethodGet {
+		if err := c.readCondition(); err != nil {
 			return err
 		}
 	}

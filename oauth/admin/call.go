@@ -28,8 +28,9 @@ type call struct {
 	query  url.Values
 	body   body
 	bad    fieldErrors // what is wrong with the query or the body
-	// conditional: the caller named the version that he saw.
+	// conditional: the caller named the versions that he saw.
 	conditional bool
+	versions    []int64
 }
 
 // name is the route as the table has it; nothing of the request's own path.
