@@ -11,7 +11,7 @@ import (
 
 // rulesForm are the fields of a form that hold rules.
 func rulesForm(r store.Rules, workspace bool) url.Values {
-	f := url.Values{"limit": {"none"}, "effect": {"new"}}
+	f := url.Values{"limit": {"none"}, "unit": {"days"}, "effect": {"new"}}
 	switch {
 	case r.MaxKeys > 0:
 		f.Set("limit", "own")
