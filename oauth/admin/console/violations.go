@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"net/http"
 	"time"
 
@@ -22,36 +21,26 @@ type violationView struct {
 	Ends  moment
 }
 
-// listViolations shows keys out of policy. It looks for as many as a page holds,
-// for half of the page's time at most.
+// listViolations shows keys out of policy: as many as a page holds.
 func (s *call) listViolations() error {
 	var list violationList
-	way := s.way(s.r.URL.Query().Get("cursor"))
-	after := (*store.KeyCursor)(way.here())
-	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
-	defer cancel()
-	now := s.keys().Now()
-	var next *place
-	for looked := 0; ; looked += store.MaxPage {
+	way, now, looked := s.way(s.r.URL.Query().Get("cursor")), s.keys().Now(), 0
+	next, err := s.eachPage((*store.KeyCursor)(way.here()), func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := s.keys().Violations(s.r.Context(), s.actor(), "", after, store.MaxPage)
-		if err != nil {
-			return err
-		}
-		after = page.Next
-		next = (*place)(after)
 		for i := range page.Violations {
 			if len(list.Violations) == pageSize {
 				last := page.Violations[i-1].Key
-				next = &place{ID: last.ID, Time: last.Created}
-				break
+				return &store.KeyCursor{ID: last.ID, Time: last.Created}, true, err
 			}
 			list.Violations = append(list.Violations, violationOf(&page.Violations[i], now))
 		}
-		if next == nil || len(list.Violations) == pageSize || looked >= maxLooked || half.Err() != nil {
-			break
-		}
+		looked += store.MaxPage
+		return page.Next, len(list.Violations) == pageSize || looked > maxLooked, err
+	})
+	if err != nil {
+		return err
 	}
-	list.pager = s.pager(way, next)
+	list.pager = s.pager(way, (*place)(next))
 	return s.show(http.StatusOK, "violations", frame{Here: "violations", Title: "Keys out of policy", Data: list})
 }
 
