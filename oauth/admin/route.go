@@ -39,9 +39,9 @@ var (
 	noMembers       = []string{}
 	idMembers       = []string{"ids"}
 	specMembers     = []string{"name", "permissions", "expires_at", "resources"}
-	rotateMembers   = append([]string{"grace"}, specMembers...)
+	rotateMembers   = []string{"grace", "name", "permissions", "expires_at", "resources"}
 	ruleMembers     = []string{"max_keys", "require_expiry", "max_lifetime", "enforced_from"}
-	settingsMembers = append([]string{"keys_off", "reminders_off", "remind_before"}, ruleMembers...)
+	settingsMembers = []string{"keys_off", "max_keys", "require_expiry", "max_lifetime", "enforced_from", "reminders_off", "remind_before"}
 )
 
 // routes returns the table.
