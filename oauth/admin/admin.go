@@ -187,5 +187,10 @@ func (h *Handler) serve(c *call) error {
 			return err
 		}
 	}
+	if c.conditional && c.key() != "" {
+		if err := c.chooseKey(); err != nil {
+			return err
+		}
+	}
 	return match.serve(h, c)
 }

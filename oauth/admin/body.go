@@ -194,29 +194,26 @@ func (b *body) resources(name string) []string {
 
 // expiry reads a date, an instant, or null for never; absent is never.
 func (b *body) expiry(name string) apikey.Expiry {
-	if b.isNull(name) {
+	if !b.has(name) || b.isNull(name) {
 		return apikey.Expiry{}
 	}
 	text := b.text(name)
 	expiry, err := apikey.ParseExpiry(text)
-	if err != nil || text == "" && b.has(name) {
+	if err != nil || text == "" {
 		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null for never.")
 	}
 	return expiry
 }
 
-// instant reads a date, meaning its beginning in UTC, an instant, or null.
+// instant reads a date, meaning its beginning in UTC, an instant, or null; absent is
+// none.
 func (b *body) instant(name string) time.Time {
-	if b.isNull(name) {
+	if !b.has(name) || b.isNull(name) {
 		return time.Time{}
 	}
-	text := b.text(name)
-	at, reason := parseInstant(text)
-	if text == "" && b.has(name) {
-		reason = "It must be a date, an instant, or null."
-	}
-	if reason != "" {
-		b.bad.add(name, reason)
+	at, ok := parseInstant(b.text(name))
+	if !ok {
+		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null.")
 	}
 	return at
 }

@@ -31,6 +31,7 @@ type call struct {
 	// conditional: the caller named the versions that he saw.
 	conditional bool
 	versions    []int64
+	version     int64 // of the key; 0 is no condition
 }
 
 // name is the route as the table has it; nothing of the request's own path.
@@ -97,27 +98,23 @@ func (c *call) choice(name string, words ...string) string {
 // instant reads a parameter that is a date, meaning its beginning in UTC, or
 // an RFC 3339 instant.
 func (c *call) instant(name string) time.Time {
-	at, reason := parseInstant(c.query.Get(name))
-	if reason != "" {
-		c.bad.add(name, reason)
+	text := c.query.Get(name)
+	at, ok := parseInstant(text)
+	if text != "" && !ok {
+		c.bad.add(name, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z.")
 	}
 	return at
 }
 
-func parseInstant(text string) (at time.Time, reason string) {
-	if text == "" {
-		return time.Time{}, ""
-	}
+func parseInstant(text string) (at time.Time, ok bool) {
 	at, err := time.Parse(time.DateOnly, text)
 	if err != nil {
 		at, err = time.Parse(time.RFC3339, text)
 	}
 	// As stores keep it: in UTC an offset may lead beyond the years there are,
 	// and the first instant of all would say that none was named.
-	if at = at.UTC().Truncate(time.Microsecond); err != nil || at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
-		return time.Time{}, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z."
-	}
-	return at, ""
+	at = at.UTC().Truncate(time.Microsecond)
+	return at, err == nil && at.Year() >= 1 && at.Year() <= 9999 && !at.IsZero()
 }
 
 // fieldErrors gathers what is wrong with a request.

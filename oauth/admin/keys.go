@@ -47,28 +47,24 @@ func (h *Handler) readKey(c *call) error {
 // changeKey serves PATCH /keys/{key}: a member that is absent stays as it is
 // (RFC 7396).
 func (h *Handler) changeKey(c *call) error {
-	changes, err := c.changes()
-	if err != nil {
+	changes := c.changes()
+	if err := c.faults(); err != nil {
 		return err
 	}
 	return c.answerKey(h.keys.Update(c.r.Context(), c.actor, c.key(), changes))
 }
 
-// changes reads the members that change a key, and checks the whole body.
-func (c *call) changes() (apikey.Changes, error) {
+// changes reads the members that change a key.
+func (c *call) changes() apikey.Changes {
 	b := &c.body
-	changes := apikey.Changes{
+	return apikey.Changes{
 		Name:        given(b, "name", b.text),
 		Permissions: given(b, "permissions", b.permissions),
 		Expiry:      given(b, "expires_at", b.expiry),
 		Resources:   given(b, "resources", b.resources),
+		Version:     c.version,
 		Address:     c.h.clients.Addr(c.r),
 	}
-	var err error
-	if changes.Version, err = c.keyVersion(); err != nil {
-		return changes, err
-	}
-	return changes, c.faults()
 }
 
 // rotateKey serves POST /keys/{key}/rotate. The grace must be said: without
@@ -80,8 +76,8 @@ func (h *Handler) rotateKey(c *call) error {
 		return err
 	}
 	b.require("grace")
-	rotation := apikey.Rotation{Grace: b.seconds("grace"), Once: once}
-	if rotation.Changes, err = c.changes(); err != nil {
+	rotation := apikey.Rotation{Grace: b.seconds("grace"), Changes: c.changes(), Once: once}
+	if err := c.faults(); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)
@@ -94,30 +90,18 @@ func (h *Handler) rotateKey(c *call) error {
 // changed serves a change that takes nothing but the id of a key.
 func changed(change func(apikey.Conditional, context.Context, apikey.Actor, string) (store.Key, error)) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
-		version, err := c.keyVersion()
-		if err != nil {
-			return err
-		}
-		return c.answerKey(change(h.keys.IfVersion(version), c.r.Context(), c.actor, c.key()))
+		return c.answerKey(change(h.keys.IfVersion(c.version), c.r.Context(), c.actor, c.key()))
 	}
 }
 
 // retireSecret serves DELETE /keys/{key}/secrets/{secret}.
 func (h *Handler) retireSecret(c *call) error {
-	version, err := c.keyVersion()
-	if err != nil {
-		return err
-	}
-	return c.answerKey(h.keys.IfVersion(version).RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"]))
+	return c.answerKey(h.keys.IfVersion(c.version).RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"]))
 }
 
 // deleteKey serves DELETE /keys/{key}.
 func (h *Handler) deleteKey(c *call) error {
-	version, err := c.keyVersion()
-	if err != nil {
-		return err
-	}
-	if err := h.keys.IfVersion(version).Delete(c.r.Context(), c.actor, c.key()); err != nil {
+	if err := h.keys.IfVersion(c.version).Delete(c.r.Context(), c.actor, c.key()); err != nil {
 		return err
 	}
 	return c.answerEmpty()

@@ -70,10 +70,10 @@ func cutETag(list string) (tag, rest string, ok bool) {
 // noVersion is a version that no record has.
 const noVersion = -1
 
-// version returns the version on which a change is conditional: the one that the
+// choose returns the version on which a change is conditional: the one that the
 // caller named or, of several, the one that the record has now. The write compares
 // it again.
-func (c *call) version(current func() (int64, error)) (int64, error) {
+func (c *call) choose(current func() (int64, error)) (int64, error) {
 	switch len(c.versions) {
 	case 0:
 		return noVersion, nil
@@ -87,22 +87,19 @@ func (c *call) version(current func() (int64, error)) (int64, error) {
 	return now, nil
 }
 
-// keyVersion is version for a key: 0 is no condition, and no key has it.
-func (c *call) keyVersion() (int64, error) {
-	if !c.conditional {
-		return 0, nil
-	}
-	version, err := c.version(func() (int64, error) {
+// chooseKey sets the version of the key on which its change is conditional.
+func (c *call) chooseKey() (err error) {
+	c.version, err = c.choose(func() (int64, error) {
 		key, err := c.h.keys.Get(c.r.Context(), c.actor, c.key())
 		return key.Version, err
 	})
-	if version == 0 {
-		version = noVersion
+	if c.version == 0 { // would be no condition, and no key has it
+		c.version = noVersion
 	}
-	return version, err
+	return err
 }
 
-// mustMatch is version where a change replaces the whole record: without a
+// mustMatch is choose where a change replaces the whole record: without a
 // condition one of two administrators would undo what the other did (RFC 6585,
 // section 3). "*" asks for just that: the version is then the current one.
 func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
@@ -112,5 +109,5 @@ func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
 	case !c.conditional:
 		return current()
 	}
-	return c.version(current)
+	return c.choose(current)
 }

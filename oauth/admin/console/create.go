@@ -11,15 +11,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// newKey shows the form of a new key.
-func (s *call) newKey() error {
-	f, done, err := s.onceForm("new")
-	if done || err != nil {
-		return err
-	}
-	return f.ask(http.StatusOK, nil)
-}
-
 // createKey makes the key and shows its secret: here and never again.
 func (s *call) createKey() error {
 	f, done, err := s.onceForm("new")

@@ -64,6 +64,17 @@ func (s *call) spent(form string) (done bool, err error) {
 	return true, s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
 }
 
+// askOnce shows the form of a page that makes a secret.
+func askOnce(page string) func(*call) error {
+	return func(s *call) error {
+		f, done, err := s.onceForm(page)
+		if done || err != nil {
+			return err
+		}
+		return f.ask(http.StatusOK, nil)
+	}
+}
+
 // onceForm begins the form of a page that makes a secret, or answers that it did.
 // Its id stands in the page's address, so that going back finds the same form and
 // can tell what became of it.

@@ -32,15 +32,6 @@ func graces(chosen string) []grace {
 	return list
 }
 
-// newSecret shows the form that rotates a key.
-func (s *call) newSecret() error {
-	f, done, err := s.onceForm("rotate")
-	if done || err != nil {
-		return err
-	}
-	return f.ask(http.StatusOK, nil)
-}
-
 // rotateKey adds a fresh secret and shows it: here and never again.
 func (s *call) rotateKey() error {
 	f, done, err := s.onceForm("rotate")

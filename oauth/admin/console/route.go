@@ -25,14 +25,14 @@ func table() []route {
 		{"GET /open", (*call).open},
 
 		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
-		{"GET /workspaces/{workspace}/keys/new", (*call).newKey},
+		{"GET /workspaces/{workspace}/keys/new", askOnce("new")},
 		{"POST /workspaces/{workspace}/keys/new", (*call).createKey},
 		{"GET /workspaces/{workspace}/events", (*call).listEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
 		{"GET /keys/{key}/change", (*call).editKey},
 		{"POST /keys/{key}/change", (*call).changeKey},
-		{"GET /keys/{key}/rotate", (*call).newSecret},
+		{"GET /keys/{key}/rotate", askOnce("rotate")},
 		{"POST /keys/{key}/rotate", (*call).rotateKey},
 		{"GET /keys/{key}/retire/{secret}", (*call).askRetire},
 		{"POST /keys/{key}/retire/{secret}", (*call).retireSecret},
