@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -144,9 +145,7 @@ func (s *call) identify() error {
 	case person.Actor.Ref().ID == "":
 		return errNobody
 	}
-	if person.Name == "" {
-		person.Name = person.Actor.Ref().ID
-	}
+	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)
 	s.person = person
 	return nil
 }
