@@ -92,7 +92,7 @@ func (s *call) listEvents() error {
 	}
 	slices.SortFunc(list.Actions, func(a, b actionChoice) int { return strings.Compare(a.Label, b.Label) })
 	q := store.EventQuery{Workspace: s.workspace(), Key: values.Get("key"), ActorID: values.Get("actor"), Action: values.Get("action"), Limit: pageSize}
-	list.Filtered = len(without(values, "sort", "cursor", "done")) > 0
+	list.Filtered = slices.ContainsFunc([]string{"key", "actor", "from", "to", "action"}, func(name string) bool { return values.Get(name) != "" })
 	var wrong []problem
 	day := func(name, label string) time.Time {
 		text := values.Get(name)
