@@ -1,9 +1,6 @@
 package console
 
-import (
-	"net/http"
-	"net/url"
-)
+import "net/http"
 
 // home shows the workspaces that a person can go to.
 func (s *call) home() error {
@@ -21,18 +18,4 @@ func (s *call) open() error {
 		return s.show(http.StatusUnprocessableEntity, "home", frame{Here: "home", Title: "API keys", Problems: wrong})
 	}
 	return s.redirect("", "workspaces", id, "keys")
-}
-
-// without are the parameters of a query that say something, but for those named.
-func without(values url.Values, names ...string) url.Values {
-	kept := url.Values{}
-	for name, list := range values {
-		if len(list) > 0 && list[0] != "" {
-			kept.Set(name, list[0])
-		}
-	}
-	for _, name := range names {
-		kept.Del(name)
-	}
-	return kept
 }
