@@ -42,6 +42,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -116,12 +117,8 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 	if cfg.Authorize == nil {
 		add("Config.Authorize is missing: it says who the actor of a request is")
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
 		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
 	}
@@ -177,8 +174,18 @@ func (h *Handler) serve(c *call) error {
 	if err := c.readQuery(match.query); err != nil {
 		return err
 	}
-	if match.method != http.MethodGet && !match.conditional() {
-		if err := c.mustNotMatch(); err != nil {
+	if match.method != http.MethodGet {
+		if err := c.readCondition(); err != nil {
+			return err
+		}
+	}
+	if match.body != nil {
+		if err := c.readBody(match.body); err != nil {
+			return err
+		}
+	}
+	if c.conditional && c.key() != "" {
+		if err := c.chooseKey(); err != nil {
 			return err
 		}
 	}

@@ -18,41 +18,42 @@ import (
 
 const maxBody = 64 << 10
 
-// body is the JSON object of a request, and what is wrong with its members.
+// body is the JSON object of a request.
 type body struct {
 	members strictjson.Object
 	raw     []byte
-	asked   scope.Set // the permissions that it names
-	fieldErrors
+	asked   scope.Set    // the permissions that it names
+	bad     *fieldErrors // the call's
 }
 
 // readBody reads one JSON object that holds known members only. Where nothing
 // is required, no body is the empty object.
-func (c *call) readBody(known ...string) (*body, error) {
+func (c *call) readBody(known []string) error {
 	var room bytes.Buffer
 	if bad := request.ReadBody(c.w, c.r, maxBody, &room); bad != nil {
-		return nil, bad
+		return bad
 	}
 	c.held.Release()
 	raw := room.Bytes()
 	if len(raw) == 0 && len(known) == 0 {
-		return &body{}, nil
+		return nil
 	}
 	if !c.isJSON(raw) {
-		return nil, &refusal{Kind: answer.MediaType}
+		return &refusal{Kind: answer.MediaType}
 	}
 	members, err := strictjson.Only(raw, known)
 	if err != nil {
 		var fault *strictjson.Error
 		if !errors.As(err, &fault) {
-			return nil, malformed("The body is not one JSON object.")
+			return malformed("The body is not one JSON object.")
 		}
 		if fault.Name == "" {
-			return nil, malformed("The body is not one JSON object as it should be: " + fault.Reason + ".")
+			return malformed("The body is not one JSON object as it should be: " + fault.Reason + ".")
 		}
-		return nil, malformed("A member of the body is not as it should be.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
+		return malformed("A member of the body is not as it should be.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
 	}
-	return &body{members: members, raw: raw}, nil
+	c.body = body{members: members, raw: raw, bad: &c.bad}
+	return nil
 }
 
 // isJSON reports whether the body claims to be JSON. A media type that forms
@@ -96,11 +97,20 @@ func (b *body) isNull(name string) bool {
 	return ok && string(value) == "null"
 }
 
+// given reads a member that changes something; absent is nil.
+func given[T any](b *body, name string, read func(string) T) *T {
+	if !b.has(name) {
+		return nil
+	}
+	value := read(name)
+	return &value
+}
+
 // require notes a member that is missing.
 func (b *body) require(names ...string) {
 	for _, name := range names {
 		if !b.has(name) {
-			b.add(name, "It is missing.")
+			b.bad.add(name, "It is missing.")
 		}
 	}
 }
@@ -113,7 +123,7 @@ func (b *body) text(name string) string {
 	}
 	text, err := strictjson.String(value)
 	if err != nil {
-		b.add(name, "It must be a string.")
+		b.bad.add(name, "It must be a string.")
 	}
 	return text
 }
@@ -125,17 +135,12 @@ func (b *body) list(name string) []string {
 		return nil
 	}
 	elements, err := strictjson.Elements(value)
-	texts := make([]string, 0, len(elements))
-	for _, element := range elements {
-		text, notText := strictjson.String(element)
-		if notText != nil {
-			err = notText
-			break
-		}
-		texts = append(texts, text)
+	texts := make([]string, len(elements))
+	for i := 0; i < len(elements) && err == nil; i++ {
+		texts[i], err = strictjson.String(elements[i])
 	}
 	if err != nil {
-		b.add(name, "It must be an array of strings.")
+		b.bad.add(name, "It must be an array of strings.")
 		return nil
 	}
 	return texts
@@ -145,7 +150,7 @@ func (b *body) list(name string) []string {
 func (b *body) permissions(name string) scope.Set {
 	set, err := scope.Of(b.list(name)...)
 	if err != nil {
-		b.add(name, "Each must be one permission, or a pattern such as project.*, of printable ASCII characters without spaces, quotes and backslashes.")
+		b.bad.add(name, "Each must be one permission, or a pattern such as project.*, of printable ASCII characters without spaces, quotes and backslashes.")
 	}
 	b.asked = set
 	return set
@@ -154,13 +159,13 @@ func (b *body) permissions(name string) scope.Set {
 // faults is orNil for a body with permissions. If something else is wrong, it adds
 // the permissions that the catalog lacks, for an actor that may grant some.
 // Otherwise the service reports those.
-func (c *call) faults(b *body) error {
+func (c *call) faults() error {
 	var unknown *scope.UnknownError
-	if _, err := c.h.keys.Catalog().Expand(b.asked, true); len(b.fieldErrors.list) > 0 && errors.As(err, &unknown) && c.grants() {
+	if _, err := c.h.keys.Catalog().Expand(c.body.asked, true); len(c.bad.list) > 0 && errors.As(err, &unknown) && c.grants() {
 		wrong := outcome.UnknownPermissions(unknown)
-		b.add(wrong.Field, wrong.Reason)
+		c.bad.add(wrong.Field, wrong.Reason)
 	}
-	return b.orNil()
+	return c.bad.orNil()
 }
 
 // grants reports whether the actor may grant permissions in the workspace of
@@ -189,29 +194,26 @@ func (b *body) resources(name string) []string {
 
 // expiry reads a date, an instant, or null for never; absent is never.
 func (b *body) expiry(name string) apikey.Expiry {
-	if b.isNull(name) {
+	if !b.has(name) || b.isNull(name) {
 		return apikey.Expiry{}
 	}
 	text := b.text(name)
 	expiry, err := apikey.ParseExpiry(text)
-	if err != nil || text == "" && b.has(name) {
-		b.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null for never.")
+	if err != nil || text == "" {
+		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null for never.")
 	}
 	return expiry
 }
 
-// instant reads a date, meaning its beginning in UTC, an instant, or null.
+// instant reads a date, meaning its beginning in UTC, an instant, or null; absent is
+// none.
 func (b *body) instant(name string) time.Time {
-	if b.isNull(name) {
+	if !b.has(name) || b.isNull(name) {
 		return time.Time{}
 	}
-	text := b.text(name)
-	at, reason := parseInstant(text)
-	if text == "" && b.has(name) {
-		reason = "It must be a date, an instant, or null."
-	}
-	if reason != "" {
-		b.add(name, reason)
+	at, ok := parseInstant(b.text(name))
+	if !ok {
+		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null.")
 	}
 	return at
 }
@@ -224,7 +226,7 @@ func (b *body) integer(name string, least, most int64) int64 {
 	}
 	var n int64
 	if string(value) == "null" || json.Unmarshal(value, &n) != nil || n < least || n > most {
-		b.add(name, "It must be a whole number within its bounds.")
+		b.bad.add(name, "It must be a whole number within its bounds.")
 		return 0
 	}
 	return n
@@ -247,6 +249,6 @@ func (b *body) flag(name string) bool {
 	case string(value) == "true":
 		return true
 	}
-	b.add(name, "It must be true or false.")
+	b.bad.add(name, "It must be true or false.")
 	return false
 }

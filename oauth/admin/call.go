@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -25,8 +26,12 @@ type call struct {
 	params map[string]string
 	held   request.Body
 	query  url.Values
-	// conditional: the caller named the version that he saw.
+	body   body
+	bad    fieldErrors // what is wrong with the query or the body
+	// conditional: the caller named the versions that he saw.
 	conditional bool
+	versions    []int64
+	version     int64 // of the key; 0 is no condition
 }
 
 // name is the route as the table has it; nothing of the request's own path.
@@ -67,44 +72,49 @@ func (c *call) readQuery(known []string) error {
 	return nil
 }
 
-// limit reads the size of a page.
-func (c *call) limit(bad *fieldErrors) int {
-	text := c.query.Get("limit")
+// number reads a parameter that is a whole number from 1 on; absent is the default.
+func (c *call) number(name, what string, most, byDefault int) int {
+	text := c.query.Get(name)
 	if text == "" {
-		return 0
+		return byDefault
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > store.MaxPage {
-		bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
-		return 0
+	if err != nil || n < 1 || n > most {
+		c.bad.add(name, "It must be "+what+" from 1 to "+strconv.Itoa(most)+".")
 	}
 	return n
 }
 
+// choice reads a parameter that is one of some words; absent is empty.
+func (c *call) choice(name string, words ...string) string {
+	word := c.query.Get(name)
+	if word != "" && !slices.Contains(words, word) {
+		last := len(words) - 1
+		c.bad.add(name, "It must be "+strings.Join(words[:last], ", ")+" or "+words[last]+".")
+	}
+	return word
+}
+
 // instant reads a parameter that is a date, meaning its beginning in UTC, or
 // an RFC 3339 instant.
-func (c *call) instant(bad *fieldErrors, name string) time.Time {
-	at, reason := parseInstant(c.query.Get(name))
-	if reason != "" {
-		bad.add(name, reason)
+func (c *call) instant(name string) time.Time {
+	text := c.query.Get(name)
+	at, ok := parseInstant(text)
+	if text != "" && !ok {
+		c.bad.add(name, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z.")
 	}
 	return at
 }
 
-func parseInstant(text string) (at time.Time, reason string) {
-	if text == "" {
-		return time.Time{}, ""
-	}
+func parseInstant(text string) (at time.Time, ok bool) {
 	at, err := time.Parse(time.DateOnly, text)
 	if err != nil {
 		at, err = time.Parse(time.RFC3339, text)
 	}
 	// As stores keep it: in UTC an offset may lead beyond the years there are,
 	// and the first instant of all would say that none was named.
-	if at = at.UTC().Truncate(time.Microsecond); err != nil || at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
-		return time.Time{}, "It must be a date like 2027-01-31 or an instant like 2027-01-31T12:00:00Z."
-	}
-	return at, ""
+	at = at.UTC().Truncate(time.Microsecond)
+	return at, err == nil && at.Year() >= 1 && at.Year() <= 9999 && !at.IsZero()
 }
 
 // fieldErrors gathers what is wrong with a request.
@@ -129,6 +139,28 @@ func (f *fieldErrors) orNil() error {
 func (c *call) answer(status int, body any) error {
 	c.write(status, "application/json", body)
 	return nil
+}
+
+// members are those of a JSON object.
+type members map[string]any
+
+// answerPage sends a page of a list.
+func (c *call) answerPage(next *store.KeyCursor, page members) error {
+	sealed, err := c.cursor(next)
+	if err != nil {
+		return err
+	}
+	page["next"] = sealed
+	return c.answer(http.StatusOK, page)
+}
+
+// each shows the entries of a list; one without entries is not null.
+func each[T, J any](list []T, show func(*T) J) []J {
+	shown := make([]J, len(list))
+	for i := range list {
+		shown[i] = show(&list[i])
+	}
+	return shown
 }
 
 // answerEmpty says that it is done.

@@ -3,22 +3,15 @@ package admin
 import (
 	"encoding/json"
 	"maps"
-	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/store"
 )
-
-// place is a place in any of the lists: a store.KeyCursor with shorter names.
-type place struct {
-	ID   string    `json:"i"`
-	Time time.Time `json:"t,omitzero"`
-	Name string    `json:"n,omitempty"`
-}
 
 // cursor seals a place, if there is one, for the same actor, list and filter. The place is no
 // secret, for the caller just saw the key that it names; but a place of the
 // caller's own making would let him ask where others' keys lie.
-func (c *call) cursor(p *place) (*string, error) {
+func (c *call) cursor(p *store.KeyCursor) (*string, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // null in the answer is: the last page
 	}
@@ -27,19 +20,19 @@ func (c *call) cursor(p *place) (*string, error) {
 	return &sealed, err
 }
 
-// place opens the request's cursor; nil if there is none.
-func (c *call) place(bad *fieldErrors) *place {
+// page reads which page of a list is asked for: the place behind which it begins,
+// nil for the first, and its size, 0 for the default.
+func (c *call) page() (after *store.KeyCursor, limit int) {
+	limit = c.number("limit", "a number", store.MaxPage, 0)
 	sealed := c.query.Get("cursor")
 	if sealed == "" {
-		return nil
+		return nil, limit
 	}
-	var p place
 	text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
-	if !ok || json.Unmarshal(text, &p) != nil {
-		bad.add("cursor", "It is not a cursor of this list, or not one of yours. Begin with the first page.")
-		return nil
+	if !ok || json.Unmarshal(text, &after) != nil {
+		c.bad.add("cursor", "It is not a cursor of this list, or not one of yours. Begin with the first page.")
 	}
-	return &p
+	return after, limit
 }
 
 // list is what a cursor is bound to.

@@ -17,8 +17,9 @@ const maxIdempotencyKey = 255
 
 // once returns the one-time id that the request's Idempotency-Key stands for,
 // with a fingerprint of the request as its value; nil if it sent none. The
-// scope is the actor, the workspace or key in the path, and the route.
-func (c *call) once(b *body) (*store.OnceID, error) {
+// scope is the actor, the workspace or key in the path, and the route. A request
+// that was carried out before is refused.
+func (c *call) once(ctx context.Context) (*store.OnceID, error) {
 	values := c.r.Header.Values("Idempotency-Key")
 	if len(values) == 0 {
 		return nil, nil //nolint:nilnil // none was sent, which is no error
@@ -27,12 +28,13 @@ func (c *call) once(b *body) (*store.OnceID, error) {
 		return nil, malformed("The Idempotency-Key must be one header of 1 to 255 printable ASCII characters.", field{Field: "Idempotency-Key", Reason: "It is malformed."})
 	}
 	actor := c.actor.Ref()
-	return &store.OnceID{
+	once := &store.OnceID{
 		Space:   "admin.idempotency",
 		ID:      request.Digest("latchkey idempotency", actor.Kind, actor.ID, c.name(), c.workspace(), c.key(), values[0]),
-		Value:   request.Digest(string(b.raw))[:32],
+		Value:   request.Digest(string(c.body.raw))[:32],
 		Expires: c.h.keys.Now().Add(onceLives),
-	}, nil
+	}
+	return once, c.repeated(ctx, once)
 }
 
 // repeated answers for a request that was carried out before. The secret of

@@ -55,7 +55,7 @@ func showKey(k *apikey.Key) keyJSON {
 		State:       k.Standing.State,
 		EndsAt:      orNull(k.Standing.Ends),
 		Withheld:    k.Withheld.Names(),
-		Secrets:     []secretJSON{},
+		Secrets:     each(k.Secrets, showSecret),
 		CreatedBy:   actorJSON(k.CreatedBy),
 		CreatedAt:   k.Created,
 		UpdatedAt:   k.Updated,
@@ -72,13 +72,11 @@ func showKey(k *apikey.Key) keyJSON {
 	if k.Standing.Text != "" {
 		shown.Reason = &k.Standing.Text
 	}
-	for _, secret := range k.Secrets {
-		shown.Secrets = append(shown.Secrets, secretJSON{
-			ID: secret.ID, Hint: secret.Hint, CreatedAt: secret.Created,
-			NotAfter: orNull(secret.NotAfter), LastUsedAt: orNull(secret.LastUsed),
-		})
-	}
 	return shown
+}
+
+func showSecret(s *apikey.KeySecret) secretJSON {
+	return secretJSON{ID: s.ID, Hint: s.Hint, CreatedAt: s.Created, NotAfter: orNull(s.NotAfter), LastUsedAt: orNull(s.LastUsed)}
 }
 
 // orNull shows the zero time, which is never, as null.
@@ -89,17 +87,17 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-// answerKey sends a key with its ETag.
-func (c *call) answerKey(k *apikey.Key) error {
+// answerKey sends a key with its ETag, if there was no error.
+func (c *call) answerKey(k apikey.Key, err error) error {
+	if err != nil {
+		return err
+	}
 	c.setETag(k.Version)
-	return c.answer(http.StatusOK, showKey(k))
+	return c.answer(http.StatusOK, showKey(&k))
 }
 
 // answerSecret sends the one answer that holds a secret: without an ETag, by
 // which a browser might ask for it again.
 func (c *call) answerSecret(status int, k *apikey.Key, secret string) error {
-	return c.answer(status, struct {
-		Key    keyJSON `json:"key"`
-		Secret string  `json:"secret"`
-	}{showKey(k), secret})
+	return c.answer(status, members{"key": showKey(k), "secret": secret})
 }

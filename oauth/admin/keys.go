@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,24 +9,11 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// What a body may hold.
-var (
-	specMembers   = []string{"name", "permissions", "expires_at", "resources"}
-	rotateMembers = []string{"grace", "name", "permissions", "expires_at", "resources"}
-)
-
 // createKey serves POST /workspaces/{workspace}/keys.
 func (h *Handler) createKey(c *call) error {
-	ctx := c.r.Context()
-	b, err := c.readBody(specMembers...)
+	ctx, b := c.r.Context(), &c.body
+	once, err := c.once(ctx)
 	if err != nil {
-		return err
-	}
-	once, err := c.once(b)
-	if err != nil {
-		return err
-	}
-	if err := c.repeated(ctx, once); err != nil {
 		return err
 	}
 	b.require("name", "permissions")
@@ -38,7 +26,7 @@ func (h *Handler) createKey(c *call) error {
 		Once:        once,
 		Address:     h.clients.Addr(c.r),
 	}
-	if err := c.faults(b); err != nil {
+	if err := c.faults(); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Create(ctx, c.actor, spec)
@@ -52,77 +40,43 @@ func (h *Handler) createKey(c *call) error {
 
 // readKey serves GET /keys/{key}.
 func (h *Handler) readKey(c *call) error {
-	key, err := h.keys.Get(c.r.Context(), c.actor, c.key())
-	if err != nil {
-		return err
-	}
-	return c.answerKey(&key)
+	return c.answerKey(h.keys.Get(c.r.Context(), c.actor, c.key()))
 }
 
 // changeKey serves PATCH /keys/{key}: a member that is absent stays as it is
 // (RFC 7396).
 func (h *Handler) changeKey(c *call) error {
-	b, err := c.readBody(specMembers...)
-	if err != nil {
+	changes := c.changes()
+	if err := c.faults(); err != nil {
 		return err
 	}
-	changes := c.changes(b)
-	if changes.Version, err = c.keyVersion(); err != nil {
-		return err
-	}
-	if err := c.faults(b); err != nil {
-		return err
-	}
-	key, err := h.keys.Update(c.r.Context(), c.actor, c.key(), changes)
-	if err != nil {
-		return err
-	}
-	return c.answerKey(&key)
+	return c.answerKey(h.keys.Update(c.r.Context(), c.actor, c.key(), changes))
 }
 
 // changes reads the members that change a key.
-func (c *call) changes(b *body) apikey.Changes {
-	changes := apikey.Changes{Address: c.h.clients.Addr(c.r)}
-	if b.has("name") {
-		name := b.text("name")
-		changes.Name = &name
+func (c *call) changes() apikey.Changes {
+	b := &c.body
+	return apikey.Changes{
+		Name:        given(b, "name", b.text),
+		Permissions: given(b, "permissions", b.permissions),
+		Expiry:      given(b, "expires_at", b.expiry),
+		Resources:   given(b, "resources", b.resources),
+		Version:     c.version,
+		Address:     c.h.clients.Addr(c.r),
 	}
-	if b.has("permissions") {
-		permissions := b.permissions("permissions")
-		changes.Permissions = &permissions
-	}
-	if b.has("expires_at") {
-		expiry := b.expiry("expires_at")
-		changes.Expiry = &expiry
-	}
-	if b.has("resources") {
-		resources := b.resources("resources")
-		changes.Resources = &resources
-	}
-	return changes
 }
 
 // rotateKey serves POST /keys/{key}/rotate. The grace must be said: without
 // one every other secret and its tokens end at once.
 func (h *Handler) rotateKey(c *call) error {
-	ctx := c.r.Context()
-	b, err := c.readBody(rotateMembers...)
+	ctx, b := c.r.Context(), &c.body
+	once, err := c.once(ctx)
 	if err != nil {
-		return err
-	}
-	once, err := c.once(b)
-	if err != nil {
-		return err
-	}
-	if err := c.repeated(ctx, once); err != nil {
 		return err
 	}
 	b.require("grace")
-	rotation := apikey.Rotation{Grace: b.seconds("grace"), Changes: c.changes(b), Once: once}
-	if rotation.Changes.Version, err = c.keyVersion(); err != nil {
-		return err
-	}
-	if err := c.faults(b); err != nil {
+	rotation := apikey.Rotation{Grace: b.seconds("grace"), Changes: c.changes(), Once: once}
+	if err := c.faults(); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)
@@ -132,58 +86,21 @@ func (h *Handler) rotateKey(c *call) error {
 	return c.answerSecret(http.StatusOK, &key, secret.Reveal())
 }
 
+// changed serves a change that takes nothing but the id of a key.
+func changed(change func(apikey.Conditional, context.Context, apikey.Actor, string) (apikey.Key, error)) func(*Handler, *call) error {
+	return func(h *Handler, c *call) error {
+		return c.answerKey(change(h.keys.IfVersion(c.version), c.r.Context(), c.actor, c.key()))
+	}
+}
+
 // retireSecret serves DELETE /keys/{key}/secrets/{secret}.
 func (h *Handler) retireSecret(c *call) error {
-	version, err := c.keyVersion()
-	if err != nil {
-		return err
-	}
-	key, err := h.keys.IfVersion(version).RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"])
-	if err != nil {
-		return err
-	}
-	return c.answerKey(&key)
-}
-
-// disableKey serves POST /keys/{key}/disable.
-func (h *Handler) disableKey(c *call) error {
-	if _, err := c.readBody(); err != nil {
-		return err
-	}
-	version, err := c.keyVersion()
-	if err != nil {
-		return err
-	}
-	key, err := h.keys.IfVersion(version).Disable(c.r.Context(), c.actor, c.key())
-	if err != nil {
-		return err
-	}
-	return c.answerKey(&key)
-}
-
-// enableKey serves POST /keys/{key}/enable.
-func (h *Handler) enableKey(c *call) error {
-	if _, err := c.readBody(); err != nil {
-		return err
-	}
-	version, err := c.keyVersion()
-	if err != nil {
-		return err
-	}
-	key, err := h.keys.IfVersion(version).Enable(c.r.Context(), c.actor, c.key())
-	if err != nil {
-		return err
-	}
-	return c.answerKey(&key)
+	return c.answerKey(h.keys.IfVersion(c.version).RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"]))
 }
 
 // deleteKey serves DELETE /keys/{key}.
 func (h *Handler) deleteKey(c *call) error {
-	version, err := c.keyVersion()
-	if err != nil {
-		return err
-	}
-	if err := h.keys.IfVersion(version).Delete(c.r.Context(), c.actor, c.key()); err != nil {
+	if err := h.keys.IfVersion(c.version).Delete(c.r.Context(), c.actor, c.key()); err != nil {
 		return err
 	}
 	return c.answerEmpty()
@@ -202,17 +119,12 @@ type deletion struct {
 // deleteKeys serves POST /deletions. Each key is deleted by itself, and
 // answered for by itself: one that fails keeps no other.
 func (h *Handler) deleteKeys(c *call) error {
-	ctx := c.r.Context()
-	b, err := c.readBody("ids")
-	if err != nil {
-		return err
+	c.body.require("ids")
+	ids := c.body.list("ids")
+	if len(c.bad.list) == 0 && (len(ids) == 0 || len(ids) > maxDeleted) {
+		c.bad.add("ids", "It must name 1 to 200 keys.")
 	}
-	b.require("ids")
-	ids := b.list("ids")
-	if len(b.fieldErrors.list) == 0 && (len(ids) == 0 || len(ids) > maxDeleted) {
-		b.add("ids", "It must name 1 to 200 keys.")
-	}
-	if err := b.orNil(); err != nil {
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	results := make([]deletion, 0, len(ids))
@@ -221,13 +133,11 @@ func (h *Handler) deleteKeys(c *call) error {
 			continue
 		}
 		result := deletion{ID: id, Status: http.StatusNoContent}
-		if err := h.keys.Delete(ctx, c.actor, id); err != nil {
+		if err := h.keys.Delete(c.r.Context(), c.actor, id); err != nil {
 			problem := problemOf(c.refusalOf(err))
 			result.Status, result.Problem = problem.Status, &problem
 		}
 		results = append(results, result)
 	}
-	return c.answer(http.StatusOK, struct {
-		Results []deletion `json:"results"`
-	}{results})
+	return c.answer(http.StatusOK, members{"results": results})
 }

@@ -7,24 +7,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-type keyPage struct {
-	Keys []keyJSON `json:"keys"`
-	Next *string   `json:"next"`
-}
-
 // listKeys serves GET /keys and GET /workspaces/{workspace}/keys.
 func (h *Handler) listKeys(c *call) error {
-	var bad fieldErrors
-	q := c.keyQuery(&bad)
+	q := c.keyQuery()
 	q.Text = c.query.Get("text")
 	q.Permission = c.query.Get("permission")
 	q.CreatedBy = store.ActorRef{Kind: c.query.Get("created_by_kind"), ID: c.query.Get("created_by")}
 	if q.CreatedBy.Kind != "" && q.CreatedBy.ID == "" {
-		bad.add("created_by_kind", "It says more of created_by, which is missing.")
+		c.bad.add("created_by_kind", "It says more of created_by, which is missing.")
 	}
-	q.NotAfterFrom = c.instant(&bad, "expires_from")
-	q.NotAfterTo = c.instant(&bad, "expires_to")
-	if err := bad.orNil(); err != nil {
+	q.NotAfterFrom = c.instant("expires_from")
+	q.NotAfterTo = c.instant("expires_to")
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	return c.answerKeys(q)
@@ -38,48 +32,30 @@ const (
 
 // listExpiring serves GET /expiring and GET /workspaces/{workspace}/expiring.
 func (h *Handler) listExpiring(c *call) error {
-	var bad fieldErrors
-	q := c.keyQuery(&bad)
-	within, ok := number(c.query.Get("within"), 1, maxWithin, defaultWithin)
-	if !ok {
-		bad.add("within", "It must be a number of seconds from 1 to 31622400.")
-	}
+	q := c.keyQuery()
+	within := c.number("within", "a number of seconds", maxWithin, defaultWithin)
 	now := h.keys.Now()
 	q.NotAfterFrom = now.Add(time.Microsecond) // a key that ends now has expired
 	q.NotAfterTo = now.Add(time.Duration(within) * time.Second)
-	if err := bad.orNil(); err != nil {
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	return c.answerKeys(q)
 }
 
 // keyQuery reads what all lists of keys share.
-func (c *call) keyQuery(bad *fieldErrors) store.KeyQuery {
-	q := store.KeyQuery{Workspace: c.workspace(), Limit: c.limit(bad), After: (*store.KeyCursor)(c.place(bad))}
-	switch c.query.Get("disabled") {
-	case "":
-	case "true", "false":
-		disabled := c.query.Get("disabled") == "true"
+func (c *call) keyQuery() store.KeyQuery {
+	q := store.KeyQuery{Workspace: c.workspace()}
+	q.After, q.Limit = c.page()
+	if word := c.choice("disabled", "true", "false"); word != "" {
+		disabled := word == "true"
 		q.Disabled = &disabled
-	default:
-		bad.add("disabled", "It must be true or false.")
 	}
-	switch q.Sort = store.KeySort(c.query.Get("sort")); q.Sort {
-	case "", store.ByCreated, store.ByName:
-	case store.ByLastUsed, store.ByExpiry:
-		if q.Workspace == "" {
-			bad.add("sort", "This order is for the keys of one workspace.")
-		}
-	default:
-		bad.add("sort", "It must be created, name, last_used or expires.")
+	q.Sort = store.KeySort(c.choice("sort", "created", "name", "last_used", "expires"))
+	if q.Workspace == "" && (q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry) {
+		c.bad.add("sort", "This order is for the keys of one workspace.")
 	}
-	switch c.query.Get("order") {
-	case "", "asc":
-	case "desc":
-		q.Descending = true
-	default:
-		bad.add("order", "It must be asc or desc.")
-	}
+	q.Descending = c.choice("order", "asc", "desc") == "desc"
 	return q
 }
 
@@ -99,28 +75,7 @@ func (c *call) answerKeys(q store.KeyQuery) error {
 	if err != nil {
 		return err
 	}
-	next, err := c.cursor((*place)(page.Next))
-	if err != nil {
-		return err
-	}
-	shown := keyPage{Keys: make([]keyJSON, len(page.Keys)), Next: next}
-	for i := range page.Keys {
-		shown.Keys[i] = showKey(&page.Keys[i])
-	}
-	return c.answer(http.StatusOK, shown)
-}
-
-// permissionJSON is a permission as the catalog describes it.
-type permissionJSON struct {
-	Name        string `json:"name"`
-	Title       string `json:"title"`
-	Description string `json:"description"`
-	Level       string `json:"level"`
-}
-
-type groupJSON struct {
-	Title       string           `json:"title"`
-	Permissions []permissionJSON `json:"permissions"`
+	return c.answerPage(page.Next, members{"keys": each(page.Keys, showKey)})
 }
 
 // grantable serves GET /workspaces/{workspace}/permissions: those that this
@@ -137,19 +92,17 @@ func (h *Handler) grantable(c *call) error {
 			return err
 		}
 	}
-	groups := []groupJSON{}
+	groups := []members{}
 	for _, group := range h.keys.Catalog().Groups() {
-		shown := groupJSON{Title: group.Title}
+		var permissions []members
 		for _, p := range group.Permissions {
 			if set.Has(p.Name) {
-				shown.Permissions = append(shown.Permissions, permissionJSON{p.Name, p.Title, p.Description, p.Level.String()})
+				permissions = append(permissions, members{"name": p.Name, "title": p.Title, "description": p.Description, "level": p.Level.String()})
 			}
 		}
-		if len(shown.Permissions) > 0 {
-			groups = append(groups, shown)
+		if permissions != nil {
+			groups = append(groups, members{"title": group.Title, "permissions": permissions})
 		}
 	}
-	return c.answer(http.StatusOK, struct {
-		Groups []groupJSON `json:"groups"`
-	}{groups})
+	return c.answer(http.StatusOK, members{"groups": groups})
 }

@@ -14,32 +14,36 @@ func (c *call) setETag(version int64) {
 	c.w.Header().Set("ETag", `"`+strconv.FormatInt(version, 10)+`"`)
 }
 
-// ifMatch returns the versions that the caller names; the record must have one of
-// them. named is false if there is no condition or it is "*".
+// readCondition reads the versions that the caller names in If-Match; the record must
+// have one of them. "*" names none.
 //
 // A weak ETag names its version as well. That deviates from RFC 9110, section
 // 13.1.1: a proxy that compresses an answer makes its ETag weak, and an ETag here
 // stands for the record, not for its encoding. A tag that this handler did not
-// write names no version.
-func (c *call) ifMatch() (versions []int64, named bool, err error) {
+// write names no version. A condition on what has no ETag is refused: none can hold,
+// and one that was passed over would be a change that the caller did not want.
+func (c *call) readCondition() error {
 	lines := c.r.Header.Values("If-Match")
 	list := strings.Join(lines, ",") // RFC 9110, section 5.3
 	if len(lines) == 0 || strings.Trim(list, " \t") == "*" {
-		return nil, false, nil
+		return nil
+	}
+	if !c.route.conditional() {
+		return &refusal{Kind: answer.Changed, Detail: "What this changes has no ETag. Leave If-Match out."}
 	}
 	c.conditional = true
 	for list != "" {
 		tag, rest, ok := cutETag(list)
 		if !ok {
-			return nil, false, &refusal{Kind: answer.Changed, Detail: "If-Match must hold ETags as this service wrote them."}
+			return &refusal{Kind: answer.Changed, Detail: "If-Match must hold ETags as this service wrote them."}
 		}
 		version, err := strconv.ParseInt(tag, 10, 64)
 		if err == nil && version >= 0 && strconv.FormatInt(version, 10) == tag {
-			versions = append(versions, version)
+			c.versions = append(c.versions, version)
 		}
 		list = rest
 	}
-	return versions, true, nil
+	return nil
 }
 
 // cutETag cuts the first entity-tag (RFC 9110, section 8.8.3) and the comma after
@@ -66,61 +70,44 @@ func cutETag(list string) (tag, rest string, ok bool) {
 // noVersion is a version that no record has.
 const noVersion = -1
 
-// versionOf returns the version on which a change is conditional: the one that the
+// choose returns the version on which a change is conditional: the one that the
 // caller named or, of several, the one that the record has now. The write compares
 // it again.
-func versionOf(versions []int64, current func() (int64, error)) (int64, error) {
-	switch len(versions) {
+func (c *call) choose(current func() (int64, error)) (int64, error) {
+	switch len(c.versions) {
 	case 0:
 		return noVersion, nil
 	case 1:
-		return versions[0], nil
+		return c.versions[0], nil
 	}
 	now, err := current()
-	if err != nil || !slices.Contains(versions, now) {
+	if err != nil || !slices.Contains(c.versions, now) {
 		return noVersion, err
 	}
 	return now, nil
 }
 
-// keyVersion is ifMatch for a key: 0 is no condition, and no key has it.
-func (c *call) keyVersion() (int64, error) {
-	versions, named, err := c.ifMatch()
-	if err != nil || !named {
-		return 0, err
-	}
-	version, err := versionOf(versions, func() (int64, error) {
+// chooseKey sets the version of the key on which its change is conditional.
+func (c *call) chooseKey() (err error) {
+	c.version, err = c.choose(func() (int64, error) {
 		key, err := c.h.keys.Get(c.r.Context(), c.actor, c.key())
 		return key.Version, err
 	})
-	if version == 0 {
-		version = noVersion
+	if c.version == 0 { // would be no condition, and no key has it
+		c.version = noVersion
 	}
-	return version, err
+	return err
 }
 
-// mustMatch is ifMatch where a change replaces the whole record: without a
+// mustMatch is choose where a change replaces the whole record: without a
 // condition one of two administrators would undo what the other did (RFC 6585,
 // section 3). "*" asks for just that: the version is then the current one.
 func (c *call) mustMatch(current func() (int64, error)) (int64, error) {
-	if len(c.r.Header.Values("If-Match")) == 0 {
-		return 0, &refusal{Kind: answer.PreconditionRequired}
-	}
-	versions, named, err := c.ifMatch()
 	switch {
-	case err != nil:
-		return 0, err
-	case !named:
+	case len(c.r.Header.Values("If-Match")) == 0:
+		return 0, &refusal{Kind: answer.PreconditionRequired}
+	case !c.conditional:
 		return current()
 	}
-	return versionOf(versions, current)
-}
-
-// mustNotMatch refuses a condition on what has no ETag: none can hold, and one
-// that was passed over would be a change that the caller did not want.
-func (c *call) mustNotMatch() error {
-	if _, named, err := c.ifMatch(); err != nil || named {
-		return &refusal{Kind: answer.Changed, Detail: "What this changes has no ETag. Leave If-Match out."}
-	}
-	return nil
+	return c.choose(current)
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
@@ -91,10 +93,8 @@ func (c *call) refusalOf(err error) *refusal {
 func problemOf(r *refusal) Problem {
 	row := r.Row()
 	p := Problem{
-		Type: ProblemType + row.Manage.Code, Title: row.Wrong, Status: row.Manage.Status, Detail: r.Detail, Missing: r.Missing, Rule: r.Rule, Key: r.Key,
-	}
-	if p.Detail == "" {
-		p.Detail = row.Do
+		Type: ProblemType + row.Manage.Code, Title: row.Wrong, Status: row.Manage.Status, Detail: cmp.Or(r.Detail, row.Do),
+		Missing: r.Missing, Rule: r.Rule, Key: r.Key,
 	}
 	for _, wrong := range r.Fields {
 		p.Errors = append(p.Errors, FieldError(wrong))

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
 // route is one entry of the table, from which requests, the OpenAPI document's
@@ -13,6 +15,7 @@ type route struct {
 	method  string
 	pattern string   // "/keys/{key}/rotate": literal segments and parameters
 	query   []string // the query parameters that it knows
+	body    []string // the members that its body may hold; nil: it is not read
 	public  bool     // needs no actor
 	serve   func(*Handler, *call) error
 }
@@ -30,43 +33,54 @@ var (
 	period = []string{"from", "to"}
 )
 
+// What a body may hold. Settings must hold all of theirs: a rule left out would be
+// lifted unseen.
+var (
+	noMembers       = []string{}
+	idMembers       = []string{"ids"}
+	specMembers     = []string{"name", "permissions", "expires_at", "resources"}
+	rotateMembers   = []string{"grace", "name", "permissions", "expires_at", "resources"}
+	ruleMembers     = []string{"max_keys", "require_expiry", "max_lifetime", "enforced_from"}
+	settingsMembers = []string{"keys_off", "max_keys", "require_expiry", "max_lifetime", "enforced_from", "reminders_off", "remind_before"}
+)
+
 // routes returns the table.
 func routes() []route {
 	get, post, put, patch, remove := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 	return []route{
-		{get, "/openapi.json", nil, true, (*Handler).openAPI},
+		{get, "/openapi.json", nil, nil, true, (*Handler).openAPI},
 
-		{get, "/keys", listing, false, (*Handler).listKeys},
-		{get, "/workspaces/{workspace}/keys", listing, false, (*Handler).listKeys},
-		{post, "/workspaces/{workspace}/keys", nil, false, (*Handler).createKey},
-		{get, "/keys/{key}", nil, false, (*Handler).readKey},
-		{patch, "/keys/{key}", nil, false, (*Handler).changeKey},
-		{remove, "/keys/{key}", nil, false, (*Handler).deleteKey},
-		{post, "/keys/{key}/rotate", nil, false, (*Handler).rotateKey},
-		{post, "/keys/{key}/disable", nil, false, (*Handler).disableKey},
-		{post, "/keys/{key}/enable", nil, false, (*Handler).enableKey},
-		{remove, "/keys/{key}/secrets/{secret}", nil, false, (*Handler).retireSecret},
-		{get, "/keys/{key}/usage", period, false, (*Handler).keyUsage},
-		{post, "/deletions", nil, false, (*Handler).deleteKeys},
+		{get, "/keys", listing, nil, false, (*Handler).listKeys},
+		{get, "/workspaces/{workspace}/keys", listing, nil, false, (*Handler).listKeys},
+		{post, "/workspaces/{workspace}/keys", nil, specMembers, false, (*Handler).createKey},
+		{get, "/keys/{key}", nil, nil, false, (*Handler).readKey},
+		{patch, "/keys/{key}", nil, specMembers, false, (*Handler).changeKey},
+		{remove, "/keys/{key}", nil, nil, false, (*Handler).deleteKey},
+		{post, "/keys/{key}/rotate", nil, rotateMembers, false, (*Handler).rotateKey},
+		{post, "/keys/{key}/disable", nil, noMembers, false, changed(apikey.Conditional.Disable)},
+		{post, "/keys/{key}/enable", nil, noMembers, false, changed(apikey.Conditional.Enable)},
+		{remove, "/keys/{key}/secrets/{secret}", nil, nil, false, (*Handler).retireSecret},
+		{get, "/keys/{key}/usage", period, nil, false, (*Handler).keyUsage},
+		{post, "/deletions", nil, idMembers, false, (*Handler).deleteKeys},
 
-		{get, "/workspaces/{workspace}/permissions", nil, false, (*Handler).grantable},
-		{get, "/expiring", soon, false, (*Handler).listExpiring},
-		{get, "/workspaces/{workspace}/expiring", soon, false, (*Handler).listExpiring},
-		{get, "/violations", paging, false, (*Handler).listViolations},
-		{get, "/workspaces/{workspace}/violations", paging, false, (*Handler).listViolations},
-		{get, "/outdated", paging, false, (*Handler).listOutdated},
-		{get, "/events", trail, false, (*Handler).listEvents},
-		{get, "/workspaces/{workspace}/events", trail, false, (*Handler).listEvents},
+		{get, "/workspaces/{workspace}/permissions", nil, nil, false, (*Handler).grantable},
+		{get, "/expiring", soon, nil, false, (*Handler).listExpiring},
+		{get, "/workspaces/{workspace}/expiring", soon, nil, false, (*Handler).listExpiring},
+		{get, "/violations", paging, nil, false, (*Handler).listViolations},
+		{get, "/workspaces/{workspace}/violations", paging, nil, false, (*Handler).listViolations},
+		{get, "/outdated", paging, nil, false, (*Handler).listOutdated},
+		{get, "/events", trail, nil, false, (*Handler).listEvents},
+		{get, "/workspaces/{workspace}/events", trail, nil, false, (*Handler).listEvents},
 
-		{get, "/settings", nil, false, (*Handler).readSettings},
-		{put, "/settings", nil, false, (*Handler).saveSettings},
-		{post, "/settings/preview", paging, false, (*Handler).previewSettings},
-		{post, "/settings/end_tokens", nil, false, (*Handler).endTokens},
-		{get, "/workspaces/{workspace}/settings", nil, false, (*Handler).readWorkspace},
-		{put, "/workspaces/{workspace}/settings", nil, false, (*Handler).saveWorkspace},
-		{post, "/workspaces/{workspace}/settings/preview", paging, false, (*Handler).previewWorkspace},
-		{post, "/workspaces/{workspace}/suspend", nil, false, (*Handler).suspend},
-		{post, "/workspaces/{workspace}/resume", nil, false, (*Handler).resume},
+		{get, "/settings", nil, nil, false, (*Handler).readSettings},
+		{put, "/settings", nil, settingsMembers, false, (*Handler).saveSettings},
+		{post, "/settings/preview", paging, settingsMembers, false, (*Handler).previewSettings},
+		{post, "/settings/end_tokens", nil, noMembers, false, (*Handler).endTokens},
+		{get, "/workspaces/{workspace}/settings", nil, nil, false, (*Handler).readWorkspace},
+		{put, "/workspaces/{workspace}/settings", nil, ruleMembers, false, (*Handler).saveWorkspace},
+		{post, "/workspaces/{workspace}/settings/preview", paging, ruleMembers, false, (*Handler).previewWorkspace},
+		{post, "/workspaces/{workspace}/suspend", nil, noMembers, false, switched((*apikey.Service).Suspend)},
+		{post, "/workspaces/{workspace}/resume", nil, noMembers, false, switched((*apikey.Service).Resume)},
 	}
 }
 

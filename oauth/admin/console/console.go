@@ -41,6 +41,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -129,7 +130,6 @@ type Console struct {
 	clients *request.Clients
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
-	assets  map[string]asset
 	version string
 	signIn  *signIn // nil but for Config.InsecureSignIn
 	mux     *http.ServeMux
@@ -143,9 +143,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if keys == nil {
 		add("the service is missing")
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	c := &Console{keys: keys, origins: http.NewCrossOriginProtection()}
 	switch insecure := len(cfg.InsecureSignIn) > 0; {
 	case insecure && (cfg.Authorize != nil || cfg.SignIn != "" || cfg.SignOut != ""):
@@ -161,9 +159,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	case cfg.Authorize == nil:
 		add("Config.Authorize is missing: it says who sits at the browser")
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
 		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
 	}
@@ -185,12 +181,10 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
 	}
 	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
-	if err := c.load(); err != nil {
-		add("%w", err)
-	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	c.load()
 	c.mux = c.routes()
 	return c, nil
 }

@@ -11,95 +11,44 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyForm is the form of a key to be made or changed.
-type keyForm struct {
-	Key     keyView // that is changed
-	Name    string
-	Groups  []permissionGroup
-	Expiry  expiryForm
-	Total   int
-	Limit   int
-	Full    bool
-	Graces  []grace
-	Version int64
-}
-
-// newKey shows the form of a new key.
-func (s *call) newKey() error {
-	form, done, err := s.onceForm()
+// createKey makes the key and shows its secret: here and never again.
+func (s *call) createKey() error {
+	f, done, err := s.onceForm("new")
 	if done || err != nil {
 		return err
 	}
-	return s.askKey(http.StatusOK, form, url.Values{}, nil)
-}
-
-// askKey shows the form with what was typed and what is wrong with it.
-func (s *call) askKey(status int, form string, values url.Values, wrong []problem) error {
-	workspace, rules, grantable, err := s.around()
-	if err != nil {
-		return err
-	}
-	if grantable.Len() == 0 {
-		return &apikey.ForbiddenError{Action: apikey.ActionCreate, Reason: "You may see the keys of this workspace, but not make any."}
-	}
-	chosen, err := scope.Of(values["permissions"]...)
-	if err != nil {
-		chosen = scope.Set{}
-	}
-	now := s.keys().Now()
-	f := s.frame("keys", "Create an API key", keyForm{
-		Name: values.Get("name"), Groups: choices(s.keys().Catalog(), grantable, scope.Set{}, chosen),
-		Expiry: offerExpiry(rules, now, now, nil, values),
-		Total:  workspace.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys,
-	})
-	f.Form, f.Problems = form, wrong
-	return s.show(status, "new", f)
-}
-
-// createKey makes the key and shows its secret: here and never again.
-func (s *call) createKey() error {
-	ctx, values := s.r.Context(), s.r.PostForm
-	form := values.Get("form")
-	if done, err := s.spent(form); done || err != nil {
-		return err
-	}
-	rules, err := s.keys().Rules(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return err
-	}
-	now := s.keys().Now()
-	spec := apikey.Spec{Workspace: s.workspace(), Name: values.Get("name"), Once: s.once(form), Address: s.c.clients.Addr(s.r)}
+	spec := apikey.Spec{Workspace: s.workspace(), Name: f.Values.Get("name"), Once: s.once(f.id), Address: s.c.clients.Addr(s.r)}
 	var wrong []problem
 	if spec.Name == "" {
 		wrong = append(wrong, problem{"name", "Name: type what this key is for, such as \"ci of the shop\"."})
 	}
-	spec.Permissions, err = scope.Of(values["permissions"]...)
+	spec.Permissions, err = scope.Of(f.Values["permissions"]...)
 	if err != nil || spec.Permissions.Len() == 0 {
 		wrong = append(wrong, problem{"permissions", "Permissions: choose at least one."})
 	}
-	expiry, _, bad := chosenExpiry(rules, now, now, values)
-	if spec.Expiry = expiry; bad != nil {
-		wrong = append(wrong, *bad)
+	expiry, bad := f.expiry()
+	if expiry != nil {
+		spec.Expiry = *expiry
 	}
-	if len(wrong) > 0 {
-		return s.askKey(http.StatusUnprocessableEntity, form, values, wrong)
+	if wrong = append(wrong, bad...); len(wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, wrong)
 	}
-	key, secret, err := s.keys().Create(ctx, s.actor(), spec)
+	key, secret, err := s.keys().Create(s.r.Context(), s.actor(), spec)
 	if err != nil {
-		return s.orAgain(form, err, func(status int, wrong []problem) error { return s.askKey(status, form, values, wrong) })
+		return f.orAgain(err)
 	}
 	return s.showSecret(http.StatusCreated, "Key created", &key, secret)
 }
 
 // orAgain answers for a form that failed: where the same form was carried out
 // meanwhile, that is why; what can be mended is asked again.
-func (s *call) orAgain(form string, err error, ask func(status int, wrong []problem) error) error {
+func (f *keyForm) orAgain(err error) error {
 	if errors.Is(err, store.ErrExists) {
-		if done, err := s.spent(form); done || err != nil {
+		if done, err := f.call.spent(f.id); done || err != nil {
 			return err
 		}
 	}
-	return s.orAsk(err, ask)
+	return f.call.orAsk(err, f.ask)
 }
 
 // newSecret is the page that shows a secret.
@@ -120,7 +69,5 @@ func (s *call) showSecret(status int, title string, key *apikey.Key, secret apik
 			"-d client_secret=" + url.QueryEscape(shown.Secret), "'" + strings.ReplaceAll(s.c.cfg.LoginURL, "'", `'\''`) + "'",
 		}
 	}
-	f := s.frame("keys", title, shown)
-	f.Workspace = key.Workspace
-	return s.show(status, "secret", f)
+	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
 }

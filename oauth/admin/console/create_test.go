@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -171,6 +172,17 @@ func TestOnlyWhatAPersonMayGrantIsOffered(t *testing.T) {
 	require.Equal(t, []string{"project.list"}, offered("lena"))
 }
 
+func TestWhoGrantsNothingGetsNoForm(t *testing.T) {
+	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) {
+		c.Authorize = func(*http.Request) (console.Person, error) {
+			return console.Person{Actor: apikey.Owner("vera", "team-a").Granting(scope.Set{})}, nil
+		}
+	})
+	got := r.get("", r.get("", newPage).leads())
+	require.Equal(t, http.StatusForbidden, got.StatusCode)
+	require.Contains(t, got.Body, "You may see the keys of this workspace, but not make any.")
+}
+
 func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -204,6 +216,11 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 				form := r.form("olga", newPage, "name", choice, "permissions", "project.list", "expires", choice, "expires_on", max(test.max, "2026-07-02"))
 				got := r.post("olga", newPage, form)
 				require.Equal(t, http.StatusCreated, got.StatusCode, "%s: %s", choice, got.Body)
+			}
+			if test.rules.MaxLifetime == 0 {
+				got := r.post("olga", newPage, r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "longest"))
+				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
+				require.Contains(t, got.Body, "choose when the key ends")
 			}
 		})
 	}

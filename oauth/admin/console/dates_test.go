@@ -40,6 +40,21 @@ func TestLastDay(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
 }
 
+// TestDayKeepsItsHour: a day that was left alone in the form stays the instant that
+// the API set.
+func TestDayKeepsItsHour(t *testing.T) {
+	r := newRig(t)
+	settings := r.settings()
+	settings.Rules.EnforcedFrom = noon.AddDate(0, 1, 0)
+	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
+	require.NoError(t, err)
+	rules := []string{"keys", "on", "limit", "none", "unit", "days", "effect", "all", "do", "save"}
+	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_from", "2026-08-01")...)).leads()
+	require.Equal(t, noon.AddDate(0, 1, 0), r.settings().Rules.EnforcedFrom)
+	r.post("ada", "/settings", r.form("ada", "/settings", append(rules, "enforced_from", "2026-08-02")...)).leads()
+	require.Equal(t, noon.AddDate(0, 1, 1).Truncate(24*time.Hour), r.settings().Rules.EnforcedFrom)
+}
+
 // TestNoAddressIsLoggedOnce: rules by address cannot tell such callers.
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	var log strings.Builder

@@ -2,18 +2,16 @@ package console
 
 import (
 	"net/http"
+	"slices"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // question is a page that says what will happen, and asks.
 type question struct {
 	Key       keyView
-	Act       string // the last part of the form's address
 	Text      string
 	Button    string
-	Danger    bool
 	TypeName  bool // the key's name is to be typed
 	Typed     string
 	Workspace string // of a question about a workspace
@@ -21,11 +19,13 @@ type question struct {
 }
 
 // ask shows a question about a key.
-func (s *call) ask(status int, title string, key *apikey.Key, q question, wrong ...problem) error {
-	q.Key = viewOf(key, s.keys().Now())
-	f := s.frame("keys", title, q)
-	f.Workspace, f.Problems = key.Workspace, wrong
-	return s.show(status, "ask", f)
+func (s *call) ask(status int, deed string, q question, wrong ...problem) error {
+	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
+	if err != nil {
+		return err
+	}
+	q.Key = viewOf(&key, s.keys().Now())
+	return s.show(status, "ask", frame{Here: "keys", Title: deed + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
 
 // askRetire asks before a secret ends.
@@ -34,69 +34,52 @@ func (s *call) askRetire() error {
 	if err != nil {
 		return err
 	}
-	for _, secret := range viewOf(&key, s.keys().Now()).Secrets {
-		if secret.ID != s.secret() {
-			continue
-		}
-		q := question{Secret: &secret, Text: "The secret that ends in " + secret.Hint + " will open nothing any more, and every token issued from it ends now.", Button: "Retire this secret", Danger: true}
-		if len(key.Secrets) == 1 {
-			q.Text += " It is the key's only secret: nobody can log in with the key until it is rotated."
-		}
-		return s.ask(http.StatusOK, "Retire a secret of "+key.Name, &key, q)
+	secrets := viewOf(&key, s.keys().Now()).Secrets
+	i := slices.IndexFunc(secrets, func(secret secretView) bool { return secret.ID == s.secret() })
+	if i < 0 {
+		return store.ErrNotFound
 	}
-	return store.ErrNotFound
+	text := "The secret that ends in " + secrets[i].Hint + " will open nothing any more, and every token issued from it ends now."
+	if len(secrets) == 1 {
+		text += " It is the key's only secret: nobody can log in with the key until it is rotated."
+	}
+	return s.ask(http.StatusOK, "Retire a secret of", question{Secret: &secrets[i], Text: text, Button: "Retire this secret"})
 }
 
 // retireSecret ends one secret.
 func (s *call) retireSecret() error {
-	if _, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret()); err != nil {
-		return err
-	}
-	return s.redirect("done=retire", "keys", s.key())
+	_, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret())
+	return s.then(err, "done=retire", "keys", s.key())
 }
 
 // askDisable asks before a key stops.
 func (s *call) askDisable() error {
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	return s.ask(http.StatusOK, "Disable "+key.Name, &key, question{
+	return s.ask(http.StatusOK, "Disable", question{
 		Text:   "Nobody can log in with this key until it is enabled again, and every token issued from it ends now.",
-		Button: "Disable this key", Danger: true,
+		Button: "Disable this key",
 	})
 }
 
 // disableKey stops logins with a key.
 func (s *call) disableKey() error {
-	if _, err := s.keys().IfVersion(s.version()).Disable(s.r.Context(), s.actor(), s.key()); err != nil {
-		return err
-	}
-	return s.redirect("done=disable", "keys", s.key())
+	_, err := s.keys().IfVersion(s.version()).Disable(s.r.Context(), s.actor(), s.key())
+	return s.then(err, "done=disable", "keys", s.key())
 }
 
 // enableKey lets a key log in again.
 func (s *call) enableKey() error {
-	if _, err := s.keys().IfVersion(s.version()).Enable(s.r.Context(), s.actor(), s.key()); err != nil {
-		return err
-	}
-	return s.redirect("done=enable", "keys", s.key())
+	_, err := s.keys().IfVersion(s.version()).Enable(s.r.Context(), s.actor(), s.key())
+	return s.then(err, "done=enable", "keys", s.key())
 }
 
 // askDelete asks for the key's name before it ends for good.
-func (s *call) askDelete() error {
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	return s.ask(http.StatusOK, "Delete "+key.Name, &key, deletion(""))
-}
+func (s *call) askDelete() error { return s.askName(http.StatusOK) }
 
-func deletion(typed string) question {
-	return question{
+func (s *call) askName(status int, wrong ...problem) error {
+	return s.ask(status, "Delete", question{
 		Text:   "The key and its secrets end for good, and every token issued from it ends now. This cannot be undone. Its events stay in the log.",
-		Button: "Delete this key", Danger: true, TypeName: true, Typed: typed,
-	}
+		Button: "Delete this key", TypeName: true, Typed: s.r.PostForm.Get("name"),
+	}, wrong...)
 }
 
 // deleteKey ends a key for good.
@@ -106,12 +89,9 @@ func (s *call) deleteKey() error {
 	if err != nil {
 		return err
 	}
-	if typed := s.r.PostForm.Get("name"); typed != key.Name {
-		return s.ask(http.StatusUnprocessableEntity, "Delete "+key.Name, &key, deletion(typed),
-			problem{"name", "Name: type the key's name exactly as it is shown."})
+	if s.r.PostForm.Get("name") != key.Name {
+		return s.askName(http.StatusUnprocessableEntity, problem{"name", "Name: type the key's name exactly as it is shown."})
 	}
-	if err := s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID); err != nil {
-		return err
-	}
-	return s.redirect("done=delete", "workspaces", key.Workspace, "keys")
+	err = s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID)
+	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")
 }

@@ -1,7 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"errors"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -20,10 +23,7 @@ type eventView struct {
 }
 
 func eventOf(e *store.Event, now time.Time) eventView {
-	v := eventView{Time: momentOf(e.Time, now, ""), Who: whoText(e), What: deeds()[e.Action], Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
-	if v.What == "" {
-		v.What = e.Action
-	}
+	v := eventView{Time: momentOf(e.Time, now, ""), Who: whoText(e), What: cmp.Or(deeds()[e.Action], e.Action), Note: noteText(e.Note), Workspace: e.Workspace, Key: e.Key}
 	switch e.Action {
 	case apikey.ActionUpdate, apikey.ActionRestore, apikey.ActionSettings, apikey.ActionWorkspace:
 		fields := make([]string, len(e.Fields))
@@ -68,56 +68,43 @@ func (s *call) nameKeys(events []eventView) error {
 // noteText is what the server notes of a refused login, in words; other notes
 // are words already.
 func noteText(note string) string {
-	switch note {
-	case "unknown_or_wrong":
-		return "wrong secret"
-	case "keys_off":
-		return "API keys are off"
-	}
-	return strings.ReplaceAll(note, "_", " ")
+	words := map[string]string{"unknown_or_wrong": "wrong secret", "keys_off": "API keys are off"}
+	return cmp.Or(words[note], strings.ReplaceAll(note, "_", " "))
 }
 
 // eventList is a page of the event log.
 type eventList struct {
-	Events          []eventView
-	Actions         []actionChoice
-	Key, Actor      string
-	From, To        string
-	Filtered, InAll bool
+	Events   []eventView
+	Actions  []actionChoice
+	Filter   url.Values
+	Filtered bool
 	pager
 }
 
-type actionChoice struct {
-	Value, Label string
-	Chosen       bool
-}
+type actionChoice struct{ Value, Label string }
 
 // listEvents shows the event log of a workspace, or of all.
 func (s *call) listEvents() error {
 	values := s.r.URL.Query()
-	now := s.keys().Now()
-	list := eventList{
-		Key: values.Get("key"), Actor: values.Get("actor"), From: values.Get("from"), To: values.Get("to"), InAll: s.workspace() == "",
-	}
+	list := eventList{Filter: values}
 	for action, label := range deeds() {
-		list.Actions = append(list.Actions, actionChoice{action, label, values.Get("action") == action})
+		list.Actions = append(list.Actions, actionChoice{action, label})
 	}
 	slices.SortFunc(list.Actions, func(a, b actionChoice) int { return strings.Compare(a.Label, b.Label) })
-	q := store.EventQuery{Workspace: s.workspace(), Key: list.Key, ActorID: list.Actor, Action: values.Get("action"), Limit: pageSize}
-	list.Filtered = list.Key != "" || list.Actor != "" || list.From != "" || list.To != "" || q.Action != ""
+	q := store.EventQuery{Workspace: s.workspace(), Key: values.Get("key"), ActorID: values.Get("actor"), Action: values.Get("action"), Limit: pageSize}
+	list.Filtered = slices.ContainsFunc([]string{"key", "actor", "from", "to", "action"}, func(name string) bool { return values.Get(name) != "" })
 	var wrong []problem
-	var err error
-	if list.From != "" {
-		if q.From, err = time.Parse(time.DateOnly, list.From); err != nil {
-			wrong = append(wrong, problem{"from", "From: choose a day, such as 2027-01-31."})
+	day := func(name, label string) time.Time {
+		text := values.Get(name)
+		at, err := time.Parse(time.DateOnly, text)
+		if err != nil && text != "" {
+			wrong = append(wrong, problem{name, label + ": choose a day, such as 2027-01-31."})
 		}
+		return at
 	}
-	if list.To != "" {
-		if q.To, err = time.Parse(time.DateOnly, list.To); err != nil {
-			wrong = append(wrong, problem{"to", "To: choose a day, such as 2027-01-31."})
-		} else {
-			q.To = q.To.Add(day) // to the end of that day
-		}
+	q.From = day("from", "From")
+	if q.To = day("to", "To"); !q.To.IsZero() {
+		q.To = q.To.AddDate(0, 0, 1) // to the end of that day
 	}
 	way := s.way(values.Get("cursor"))
 	if p := way.here(); p != nil {
@@ -128,7 +115,7 @@ func (s *call) listEvents() error {
 		return err
 	}
 	for i := range page.Events {
-		list.Events = append(list.Events, eventOf(&page.Events[i], now))
+		list.Events = append(list.Events, eventOf(&page.Events[i], s.keys().Now()))
 	}
 	if err := s.nameKeys(list.Events); err != nil {
 		return err
@@ -138,11 +125,5 @@ func (s *call) listEvents() error {
 		next = &place{ID: page.Next.ID, Time: page.Next.Time}
 	}
 	list.pager = s.pager(way, next)
-	here := "events"
-	if list.InAll {
-		here = "log"
-	}
-	f := s.frame(here, "Event log", list)
-	f.Problems = wrong
-	return s.page("events", f)
+	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: wrong, Data: list})
 }

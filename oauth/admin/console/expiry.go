@@ -1,11 +1,10 @@
 package console
 
 import (
-	"net/url"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // expiryForm is the choice of when a key ends.
@@ -19,105 +18,88 @@ type expiryForm struct {
 type expiryChoice struct {
 	Value, Label, Note string
 	Checked            bool
+	allowed            bool // by the rules in force
+	expiry             apikey.Expiry
 }
 
 const day = 24 * time.Hour
 
-// preset are lengths of time that a person picks with one click.
-type preset struct {
-	value, label string
-	life         time.Duration
-}
-
-func presets() []preset {
-	return []preset{{"7d", "7 days", 7 * day}, {"30d", "30 days", 30 * day}, {"90d", "90 days", 90 * day}, {"365d", "1 year", 365 * day}}
-}
-
-// offerExpiry offers what the rules in force allow. The longest life counts
-// from the instant given; keep, unless nil, is a key that may stay as it is.
-func offerExpiry(rules store.Rules, now, from time.Time, keep *apikey.Key, values url.Values) expiryForm {
-	chosen := values.Get("expires")
-	f := expiryForm{Date: values.Get("expires_on"), Min: now.UTC().Format(time.DateOnly)}
-	var latest time.Time
-	if rules.MaxLifetime > 0 {
-		latest = from.Add(rules.MaxLifetime)
+// offerExpiry offers what the rules in force allow, and a key that exists to stay
+// as it is.
+func (f *keyForm) offerExpiry() {
+	f.Expiry = expiryForm{Date: f.Values.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
+	if f.rules.MaxLifetime > 0 {
 		// A day lasts to its end, which must come before.
-		f.Max = latest.UTC().Add(-day).Format(time.DateOnly)
-		f.Hint = "Keys may live " + spanText(rules.MaxLifetime) + " at most."
-		if keep != nil {
-			f.Hint += " That counts from the newest secret: rotate the key to prolong it further."
+		f.Expiry.Max = f.since.Add(f.rules.MaxLifetime - day).UTC().Format(time.DateOnly)
+		f.Expiry.Hint = "Keys may live " + spanText(f.rules.MaxLifetime) + " at most" + map[string]string{
+			"new":    ".",
+			"change": ". That counts from the newest secret: rotate the key to prolong it further.",
+			"rotate": ", from this rotation on.",
+		}[f.page]
+	}
+	offered := slices.DeleteFunc(f.expiryChoices(), func(c expiryChoice) bool { return !c.allowed })
+	f.Expiry.Choices = offered
+	// If none is chosen, a key that exists stays as it is, and a new one gets 90 days
+	// or what comes next to it.
+	for _, value := range []string{f.Values.Get("expires"), "keep", "90d", "30d", "7d"} {
+		if i := slices.IndexFunc(offered, func(c expiryChoice) bool { return c.Value == value }); i >= 0 {
+			offered[i].Checked = true
+			return
 		}
 	}
-	fits := func(t time.Time) bool { return latest.IsZero() || !t.After(latest) }
-	offer := func(value, label, note string) {
-		f.Choices = append(f.Choices, expiryChoice{value, label, note, false})
+	if len(offered) > 0 {
+		offered[0].Checked = true
 	}
-	if keep != nil {
-		offer("keep", "As it is", viewOf(keep, now).Expires.Text)
-	}
+}
+
+// expiryChoices are all there are.
+func (f *keyForm) expiryChoices() []expiryChoice {
+	longest, latest := f.rules.MaxLifetime, f.since.Add(f.rules.MaxLifetime)
+	list := []expiryChoice{{Value: "keep", Label: "As it is", Note: f.Key.Expires.Text, allowed: f.page != "new"}}
 	exact := false
-	for _, p := range presets() {
-		if fits(now.Add(p.life)) {
-			offer(p.value, p.label, "until "+now.Add(p.life).UTC().Format("2 Jan 2006"))
-			exact = exact || p.life == rules.MaxLifetime
-		}
+	for _, preset := range []struct {
+		value, label string
+		life         time.Duration
+	}{{"7d", "7 days", 7 * day}, {"30d", "30 days", 30 * day}, {"90d", "90 days", 90 * day}, {"365d", "1 year", 365 * day}} {
+		at := f.now.Add(preset.life)
+		allowed := longest == 0 || !at.After(latest)
+		exact = exact || allowed && preset.life == longest
+		list = append(list, expiryChoice{
+			Value: preset.value, Label: preset.label, Note: "until " + at.UTC().Format("2 Jan 2006"),
+			allowed: allowed, expiry: apikey.ExpiresAt(at.Truncate(time.Second)),
+		})
 	}
-	if !latest.IsZero() && !exact && latest.After(now) {
-		offer("longest", "As long as allowed", "until "+momentOf(latest, now, "").Text)
-	}
-	if f.Max == "" || f.Max >= f.Min {
-		offer("date", "Until a day of your choice", "to the end of that day, UTC")
-	}
-	if !rules.RequireExpiry && rules.MaxLifetime == 0 {
-		offer("never", "Never", "works until somebody ends it")
-	}
-	f.check(chosen, keep != nil)
-	return f
+	return append(list, expiryChoice{
+		Value: "longest", Label: "As long as allowed", Note: "until " + momentOf(latest, f.now, "").Text,
+		allowed: longest > 0 && !exact && latest.After(f.now), expiry: apikey.ExpiresAt(latest),
+	}, expiryChoice{
+		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
+		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,
+	}, expiryChoice{
+		Value: "never", Label: "Never", Note: "works until somebody ends it", allowed: longest == 0 && !f.rules.RequireExpiry,
+	})
 }
 
-// check marks the chosen one; if there is none, 90 days or what comes next to
-// it, and for a key that exists what it has.
-func (f *expiryForm) check(chosen string, keep bool) {
-	for _, want := range []string{chosen, map[bool]string{true: "keep"}[keep], "90d", "30d", "7d"} {
-		for i := range f.Choices {
-			if f.Choices[i].Value == want {
-				f.Choices[i].Checked = true
-				return
-			}
-		}
+// expiry reads the choice; nil is a key that stays as it is. Whether the rules allow
+// it decides the service.
+func (f *keyForm) expiry() (*apikey.Expiry, []problem) {
+	chosen, choices := f.Values.Get("expires"), f.expiryChoices()
+	i := slices.IndexFunc(choices, func(c expiryChoice) bool { return c.Value == chosen })
+	switch {
+	case i < 0, chosen == "longest" && f.rules.MaxLifetime == 0:
+		return nil, []problem{{"expires", "Expiry: choose when the key ends."}}
+	case chosen == "keep":
+		return nil, nil
+	case chosen != "date":
+		return &choices[i].expiry, nil
 	}
-	if len(f.Choices) > 0 {
-		f.Choices[0].Checked = true
+	text := f.Values.Get("expires_on")
+	if _, err := time.Parse(time.DateOnly, text); err != nil {
+		return nil, []problem{{"expires_on", "Expiry: choose a day, such as " + f.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}}
 	}
-}
-
-// chosenExpiry reads the choice; keep is true for a key that stays as it is.
-func chosenExpiry(rules store.Rules, now, from time.Time, values url.Values) (expiry apikey.Expiry, keep bool, wrong *problem) {
-	chosen := values.Get("expires")
-	for _, p := range presets() {
-		if p.value == chosen {
-			return apikey.ExpiresAt(now.Add(p.life).Truncate(time.Second)), false, nil
-		}
+	expiry, err := apikey.ParseExpiry(text)
+	if err != nil {
+		return nil, []problem{{"expires_on", "Expiry: choose a day of this century."}}
 	}
-	switch chosen {
-	case "keep":
-		return expiry, true, nil
-	case "never":
-		return expiry, false, nil
-	case "longest":
-		if rules.MaxLifetime > 0 {
-			return apikey.ExpiresAt(from.Add(rules.MaxLifetime)), false, nil
-		}
-	case "date":
-		text := values.Get("expires_on")
-		if _, err := time.Parse(time.DateOnly, text); err != nil {
-			return expiry, false, &problem{"expires_on", "Expiry: choose a day, such as " + now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}
-		}
-		expiry, err := apikey.ParseExpiry(text)
-		if err != nil {
-			return expiry, false, &problem{"expires_on", "Expiry: choose a day of this century."}
-		}
-		return expiry, false, nil
-	}
-	return expiry, false, &problem{"expires", "Expiry: choose when the key ends."}
+	return &expiry, nil
 }

@@ -2,9 +2,10 @@ package console
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -18,28 +19,19 @@ const (
 	onceLives = 2 * formLives
 )
 
-const (
-	formNonce = 16
-	formTime  = 8
-)
-
-// newForm makes the id of a form: chance and the time, sealed for the person.
+// newForm makes the id of a form: the time and chance, sealed for the person.
 func (s *call) newForm() string {
-	id := make([]byte, formNonce+formTime)
-	_, _ = rand.Read(id[:formNonce]) // never fails
-	binary.BigEndian.PutUint64(id[formNonce:], uint64(max(0, s.keys().Now().Unix())))
-	return request.Seal(s.c.cfg.Key, id, s.bound("form")...)
+	id := strconv.FormatInt(s.keys().Now().Unix(), 10) + " " + rand.Text()
+	return request.Seal(s.c.cfg.Key, []byte(id), s.bound("form")...)
 }
 
 // validForm reports whether an id is of this person, and young enough.
 func (s *call) validForm(text string) bool {
 	id, ok := request.Open(s.c.cfg.Key, text, s.bound("form")...)
-	if !ok || len(id) != formNonce+formTime {
-		return false
-	}
-	made := time.Unix(int64(binary.BigEndian.Uint64(id[formNonce:])&(1<<62-1)), 0)
-	age := s.keys().Now().Sub(made)
-	return age > -time.Hour && age < formLives // replicas' clocks differ a little
+	made, _, _ := strings.Cut(string(id), " ")
+	seconds, err := strconv.ParseInt(made, 10, 64)
+	age := s.keys().Now().Sub(time.Unix(seconds, 0))
+	return ok && err == nil && age > -time.Hour && age < formLives // replicas' clocks differ a little
 }
 
 // bound is what sealed texts are bound to: this person, and further texts.
@@ -64,28 +56,41 @@ func (s *call) spent(form string) (done bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	f := s.frame("keys", "Already done", id)
-	if key, err := s.keys().Get(s.r.Context(), s.actor(), id); err == nil {
-		f.Workspace = key.Workspace
+	title := map[bool]string{true: "Already created", false: "Already rotated"}[s.key() == ""]
+	key, err := s.keys().Get(s.r.Context(), s.actor(), id)
+	if err != nil { // it may have been deleted since
+		key.Workspace = s.workspace()
 	}
-	if s.key() == "" {
-		f.Title = "Already created"
-	} else {
-		f.Title = "Already rotated"
-	}
-	return true, s.show(http.StatusConflict, "again", f)
+	return true, s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
 }
 
-// onceForm is the id of the form of a page that makes a secret. It stands in
-// the page's address, so that going back finds the same form and can tell what
-// became of it.
-func (s *call) onceForm() (form string, done bool, err error) {
-	form = s.r.URL.Query().Get("form")
-	if !s.validForm(form) {
+// askOnce shows the form of a page that makes a secret.
+func askOnce(page string) func(*call) error {
+	return func(s *call) error {
+		f, done, err := s.onceForm(page)
+		if done || err != nil {
+			return err
+		}
+		return f.ask(http.StatusOK, nil)
+	}
+}
+
+// onceForm begins the form of a page that makes a secret, or answers that it did.
+// Its id stands in the page's address, so that going back finds the same form and
+// can tell what became of it.
+func (s *call) onceForm(page string) (f *keyForm, done bool, err error) {
+	id := s.r.FormValue("form")
+	if !s.validForm(id) {
 		s.w.Header().Set("Location", "?form="+s.newForm())
 		s.w.WriteHeader(http.StatusSeeOther)
-		return "", true, nil
+		return nil, true, nil
 	}
-	done, err = s.spent(form)
-	return form, done, err
+	if done, err = s.spent(id); done || err != nil {
+		return nil, done, err
+	}
+	if f, err = s.keyForm(page); err != nil {
+		return nil, false, err
+	}
+	f.id = id
+	return f, false, nil
 }

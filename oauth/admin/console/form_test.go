@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,6 +62,17 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 	// With a form of her own, the same is done.
 	got := r.post("ada", newPage, filled(r.form("ada", newPage)))
 	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
+}
+
+// TestFormOfTheFuture: replicas' clocks may differ by less than an hour.
+func TestFormOfTheFuture(t *testing.T) {
+	for ahead, want := range map[time.Duration]int{59 * time.Minute: http.StatusCreated, time.Hour: http.StatusForbidden} {
+		r := newRig(t)
+		r.clock.Advance(ahead)
+		form := filled(r.form("ada", newPage))
+		r.clock.Advance(-ahead)
+		require.Equal(t, want, r.post("ada", newPage, form).StatusCode, ahead)
+	}
 }
 
 // filled is a form with what every form of the console needs.

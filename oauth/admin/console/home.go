@@ -1,39 +1,21 @@
 package console
 
-import (
-	"net/http"
-	"net/url"
-)
+import "net/http"
 
 // home shows the workspaces that a person can go to.
 func (s *call) home() error {
 	if own := s.person.Workspaces; len(own) == 1 && !s.administers() {
 		return s.redirect("", "workspaces", own[0], "keys")
 	}
-	return s.page("home", s.frame("home", "API keys", nil))
+	return s.show(http.StatusOK, "home", frame{Here: "home", Title: "API keys"})
 }
 
 // open leads to the workspace whose id was typed.
 func (s *call) open() error {
 	id := s.r.URL.Query().Get("workspace")
 	if id == "" {
-		f := s.frame("home", "API keys", nil)
-		f.Problems = []problem{{"workspace", "Type the id of a workspace."}}
-		return s.show(http.StatusUnprocessableEntity, "home", f)
+		wrong := []problem{{"workspace", "Type the id of a workspace."}}
+		return s.show(http.StatusUnprocessableEntity, "home", frame{Here: "home", Title: "API keys", Problems: wrong})
 	}
 	return s.redirect("", "workspaces", id, "keys")
-}
-
-// query are the parameters of a list, without those named.
-func without(values url.Values, names ...string) url.Values {
-	kept := url.Values{}
-	for name, list := range values {
-		if len(list) > 0 && list[0] != "" {
-			kept.Set(name, list[0])
-		}
-	}
-	for _, name := range names {
-		kept.Del(name)
-	}
-	return kept
 }

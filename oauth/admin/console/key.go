@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -17,9 +18,9 @@ type keyPage struct {
 	Raised []string          // permissions that became admin permissions since
 	Chart  *chart
 	Events []eventView
-	Ends   *moment // when the rules end it, if that is before its expiry
-	May    bool    // the person may change keys here
-	Off    string  // why no key of its workspace works at the moment
+	Ruled  bool   // the rules end it, before its expiry
+	May    bool   // the person may change keys here
+	Off    string // why no key of its workspace works at the moment
 }
 
 // showKey shows one key.
@@ -31,12 +32,9 @@ func (s *call) showKey() error {
 	}
 	now := s.keys().Now()
 	catalog, held := s.keys().Catalog(), key.Permissions.Minus(key.Withheld)
-	page := keyPage{Key: viewOf(&key, now), Groups: choices(catalog, scope.Set{}, held, held)}
+	page := keyPage{Key: viewOf(&key, now), Ruled: key.Standing.ByRules, Groups: choices(catalog, scope.Set{}, held, held)}
 	page.Gone = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
-	if key.Standing.ByRules {
-		page.Ends = &page.Key.Ends
-	}
 	if page.Off, err = s.off(key.Workspace); err != nil {
 		return err
 	}
@@ -62,9 +60,7 @@ func (s *call) showKey() error {
 	for i := range events.Events {
 		page.Events = append(page.Events, eventOf(&events.Events[i], now))
 	}
-	f := s.frame("keys", key.Name, page)
-	f.Workspace = key.Workspace
-	return s.page("key", f)
+	return s.show(http.StatusOK, "key", frame{Here: "keys", Title: key.Name, Workspace: key.Workspace, Data: page})
 }
 
 // notices say what was just done.

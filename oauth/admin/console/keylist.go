@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -18,70 +19,68 @@ type keyList struct {
 	Full      bool   // no more keys can be made
 	MayCreate bool   // the person, as far as permissions go
 	Off       string // why no key works at the moment
+	Filter    url.Values
 	Filtered  bool
-	Text      string
-	State     string
-	Granted   string // the permission that keys must hold
 	Catalog   []scope.Group
-	Sorts     []sortLink
-	Orders    []sortOrder
+	Columns   []column
 	All       bool // of all workspaces
 	pager
 }
 
-// sortLink is the head of a column.
-type sortLink struct {
-	Label, Query string
-	Aria         string // "ascending", "descending" or empty
-}
-
-// sortOrder is an order as a form offers it.
-type sortOrder struct {
-	Value, Label string
-	Chosen       bool
+// column is one that a list shows, and may be sorted by.
+type column struct {
+	By                    store.KeySort
+	Label                 string
+	Ascending, Descending string // the orders as a form offers them
+	Sortable              bool
+	Aria                  string // how the list is sorted by it; empty: it is not
+	Query                 string // sorts by it, or the other way round
 }
 
 // sortBy reads the order that the address names: a column, with a minus before
 // it the other way round. Every store sorts by name and creation; other columns
 // are for lists that are not too long.
-func (l *keyList) sortBy(q *store.KeyQuery, values url.Values, all bool) {
-	columns := []struct {
-		by                           store.KeySort
-		label, ascending, descending string
-	}{
-		{store.ByName, "Name", "Name, A to Z", "Name, Z to A"},
-		{store.ByCreated, "Created", "Oldest first", "Newest first"},
-		{store.ByLastUsed, "Last used", "Used longest ago first", "Used last first"},
-		{store.ByExpiry, "Expires", "Expires soonest first", "Expires last first"},
+func sortBy(q *store.KeyQuery, values url.Values, all bool) []column {
+	columns := []column{
+		{By: store.ByName, Label: "Name", Ascending: "Name, A to Z", Descending: "Name, Z to A", Sortable: true},
+		{By: store.ByCreated, Label: "Created", Ascending: "Oldest first", Descending: "Newest first", Sortable: true},
+		{By: store.ByLastUsed, Label: "Last used", Ascending: "Used longest ago first", Descending: "Used last first", Sortable: all},
+		{By: store.ByExpiry, Label: "Expires", Ascending: "Expires soonest first", Descending: "Expires last first", Sortable: all},
 	}
-	sortable := func(by store.KeySort) bool { return all || by == store.ByName || by == store.ByCreated }
 	wanted, descending := strings.CutPrefix(values.Get("sort"), "-")
-	for _, column := range columns {
-		if string(column.by) == wanted && sortable(column.by) {
-			q.Sort, q.Descending = column.by, descending
+	for _, c := range columns {
+		if string(c.By) == wanted && c.Sortable {
+			q.Sort, q.Descending = c.By, descending
 		}
 	}
-	for _, column := range columns {
-		link := sortLink{Label: column.label}
-		current := column.by == q.Sort
-		if current {
-			link.Aria = map[bool]string{false: "ascending", true: "descending"}[q.Descending]
+	for i := range columns {
+		c, order := &columns[i], string(columns[i].By)
+		switch {
+		case c.By != q.Sort:
+		case q.Descending:
+			c.Aria = "descending"
+		default:
+			c.Aria, order = "ascending", "-"+order
 		}
-		if sortable(column.by) {
-			to := without(values, "cursor", "done")
-			to.Set("sort", map[bool]string{true: "-"}[current && !q.Descending]+string(column.by))
-			link.Query = "?" + to.Encode()
-			l.Orders = append(l.Orders,
-				sortOrder{string(column.by), column.ascending, current && !q.Descending},
-				sortOrder{"-" + string(column.by), column.descending, current && q.Descending})
-		}
-		l.Sorts = append(l.Sorts, link)
+		to := without(values, "cursor", "done")
+		to.Set("sort", order)
+		c.Query = "?" + to.Encode()
 	}
+	return columns
 }
 
 // listKeys shows the keys of a workspace.
 func (s *call) listKeys() error {
-	workspace, rules, grantable, err := s.around()
+	ctx := s.r.Context()
+	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
+	if err != nil {
+		return err
+	}
+	rules, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	if err != nil {
+		return err
+	}
+	grantable, err := s.keys().Grantable(ctx, s.actor(), s.workspace())
 	if err != nil {
 		return err
 	}
@@ -94,21 +93,7 @@ func (s *call) listKeys() error {
 	}
 	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0 && list.Off == ""
 	list.Full = rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys
-	return s.page("keys", s.frame("keys", "API keys", list))
-}
-
-// around is what holds for the keys of the workspace in the path: its record,
-// the rules, and what this person may grant there.
-func (s *call) around() (w store.Workspace, rules store.Rules, grantable scope.Set, err error) {
-	ctx := s.r.Context()
-	if w, err = s.keys().Workspace(ctx, s.actor(), s.workspace()); err != nil {
-		return w, rules, grantable, err
-	}
-	if rules, err = s.keys().Rules(ctx, s.actor(), s.workspace()); err != nil {
-		return w, rules, grantable, err
-	}
-	grantable, err = s.keys().Grantable(ctx, s.actor(), s.workspace())
-	return w, rules, grantable, err
+	return s.show(http.StatusOK, "keys", frame{Here: "keys", Title: "API keys", Workspace: s.workspace(), Data: list})
 }
 
 // off says why no key of a workspace works at the moment, if so.
@@ -130,31 +115,32 @@ func (s *call) listAllKeys() error {
 		return err
 	}
 	list.All = true
-	return s.page("keys", s.frame("all", "All keys", list))
+	return s.show(http.StatusOK, "keys", frame{Here: "all", Title: "All keys", Data: list})
 }
 
 // readKeys reads the page of keys that the address names.
 func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
-	values := s.r.URL.Query()
-	list := keyList{Text: values.Get("text"), State: values.Get("state"), Granted: values.Get("permission"), Catalog: s.keys().Catalog().Groups()}
-	q := store.KeyQuery{Workspace: workspace, Text: list.Text, Permission: list.Granted, Limit: pageSize, Sort: store.ByCreated, Descending: true}
+	list := keyList{Filter: s.r.URL.Query(), Catalog: s.keys().Catalog().Groups()}
+	q := store.KeyQuery{
+		Workspace: workspace, Text: list.Filter.Get("text"), Permission: list.Filter.Get("permission"),
+		Limit: pageSize, Sort: store.ByCreated, Descending: true,
+	}
 	now := s.keys().Now()
-	yes, no := true, false
-	switch list.State {
-	case "disabled":
-		q.Disabled = &yes
-	case "enabled":
-		q.Disabled = &no
+	state := list.Filter.Get("state")
+	switch state {
+	case "disabled", "enabled":
+		disabled := state == "disabled"
+		q.Disabled = &disabled
 	case "expired":
 		q.NotAfterFrom, q.NotAfterTo = time.Unix(0, 0), now.Add(time.Microsecond)
 	case "soon":
 		q.NotAfterFrom, q.NotAfterTo = now.Add(time.Microsecond), now.Add(soon)
 	default:
-		list.State = ""
+		state = ""
 	}
-	list.Filtered = list.Text != "" || list.State != "" || list.Granted != ""
-	list.sortBy(&q, values, sortable)
-	way := s.way(values.Get("cursor"))
+	list.Filtered = q.Text != "" || q.Permission != "" || state != ""
+	list.Columns = sortBy(&q, list.Filter, sortable)
+	way := s.way(list.Filter.Get("cursor"))
 	q.After = (*store.KeyCursor)(way.here())
 	page, err := s.keys().List(s.r.Context(), s.actor(), q)
 	if err != nil {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -93,14 +94,10 @@ func choices(catalog *scope.Catalog, grantable, held, chosen scope.Set) []permis
 			if !grantable.Has(p.Name) && !held.Has(p.Name) {
 				continue
 			}
-			choice := permissionChoice{
-				Name: p.Name, Title: p.Title, Description: p.Description, Admin: p.Level == scope.Admin,
+			shown.Permissions = append(shown.Permissions, permissionChoice{
+				Name: p.Name, Title: cmp.Or(p.Title, p.Name), Description: p.Description, Admin: p.Level == scope.Admin,
 				Checked: chosen.Has(p.Name), Foreign: !grantable.Has(p.Name),
-			}
-			if choice.Title == "" {
-				choice.Title = p.Name
-			}
-			shown.Permissions = append(shown.Permissions, choice)
+			})
 		}
 		if len(shown.Permissions) > 0 {
 			groups = append(groups, shown)

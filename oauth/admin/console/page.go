@@ -2,111 +2,81 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 //go:embed templates assets
 var files embed.FS
 
-// asset is a file that pages refer to.
-type asset struct {
-	mediaType string
-	text      []byte
-}
-
-// load reads what is embedded. A page is the layout with one body.
-func (c *Console) load() error {
-	layout, err := template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/choices.html")
-	if err != nil {
-		return err
-	}
-	c.pages = map[string]*template.Template{}
-	entries, err := files.ReadDir("templates/pages")
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		page, err := layout.Clone()
-		if err == nil {
-			page, err = page.ParseFS(files, "templates/pages/"+entry.Name())
-		}
-		if err != nil {
-			return err
-		}
-		c.pages[strings.TrimSuffix(entry.Name(), ".html")] = page
-	}
-	c.assets = map[string]asset{}
-	sum := sha256.New()
-	for name, mediaType := range map[string]string{
+// assets are the files that pages refer to, and their media types.
+func assets() map[string]string {
+	return map[string]string{
 		"console.css": "text/css; charset=utf-8",
 		"console.js":  "text/javascript; charset=utf-8",
 		"icon.svg":    "image/svg+xml",
-	} {
-		text, err := files.ReadFile("assets/" + name)
-		if err != nil {
-			return err
-		}
-		c.assets[name] = asset{mediaType, text}
 	}
-	for _, name := range []string{"console.css", "console.js", "icon.svg"} {
-		_, _ = sum.Write(c.assets[name].text) // a hash takes everything
+}
+
+// load reads what is embedded. A page is the layout with one body.
+func (c *Console) load() {
+	layout := template.Must(template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html"))
+	c.pages = map[string]*template.Template{}
+	pages, _ := fs.Glob(files, "templates/pages/*.html") //nolint:errcheck // the pattern is well formed
+	for _, page := range pages {
+		name := strings.TrimSuffix(path.Base(page), ".html")
+		c.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, page))
+	}
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(assets())) {
+		text, _ := files.ReadFile("assets/" + name) //nolint:errcheck // it is embedded
+		_, _ = sum.Write(text)                      // a hash takes everything
 	}
 	c.version = hex.EncodeToString(sum.Sum(nil)[:8])
-	return nil
 }
 
 // serveAsset answers with an asset. Pages name its version, so that a browser
 // may keep it.
 func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
-	file := c.assets[path.Base(r.URL.Path)]
-	w.Header().Set("Content-Type", file.mediaType)
+	name := path.Base(r.URL.Path)
+	w.Header().Set("Content-Type", assets()[name])
 	if r.URL.Query().Get("v") == c.version {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.text))
+	http.ServeFileFS(w, r, files, "assets/"+name)
 }
 
 // frame is what every page knows; Data is its own.
 type frame struct {
-	Root       string
-	Version    string
-	Title      string
-	Person     string
-	Admin      bool
-	Workspace  string // whose pages these are
-	Here       string // the entry of the menu
-	SignOut    string
-	Form       string // the id of the page's form
-	Notice     string
-	Problems   []problem
-	Data       any
-	Workspaces []string
+	Here      string // the entry of the menu
+	Title     string
+	Workspace string // whose pages these are; empty: nobody's, or an administrator's
+	Form      string // the id of the page's form; show makes one
+	Problems  []problem
+	Data      any
+	// show fills these:
+	Root, Version, SignOut, Notice string
+	Person                         string
+	Admin                          bool
+	Workspaces                     []string
 }
 
 // Link is the address of a page of the console.
 func (f frame) Link(segments ...string) string { return join(f.Root, segments...) }
 
-// Has reports whether the field of this name is at fault.
-func (f frame) Has(field string) bool {
-	for _, p := range f.Problems {
-		if p.Field == field {
-			return true
-		}
-	}
-	return false
-}
-
-// Reason is what is wrong with the field of this name.
+// Reason is what is wrong with the field of this name; empty if nothing is.
 func (f frame) Reason(field string) string {
 	for _, p := range f.Problems {
 		if p.Field == field {
@@ -149,17 +119,14 @@ func (s *call) inPath(name string) string {
 	return segment
 }
 
-// frame begins a page.
-func (s *call) frame(here, title string, data any) frame {
-	return frame{
-		Root: s.root(), Version: s.c.version, Title: title, Person: s.person.Name, Admin: s.administers(),
-		Workspace: s.workspace(), Here: here, SignOut: s.signOutAt(), Form: s.newForm(), Data: data,
-		Workspaces: s.person.Workspaces,
-	}
-}
-
-// show sends a page.
+// show sends a page. One that was asked for says what led to it.
 func (s *call) show(status int, name string, f frame) error {
+	f.Root, f.Version, f.SignOut = s.root(), s.c.version, s.address("sign-out", s.c.cfg.SignOut)
+	f.Person, f.Admin, f.Workspaces = s.person.Name, s.administers(), s.person.Workspaces
+	f.Form = cmp.Or(f.Form, s.newForm())
+	if status == http.StatusOK {
+		f.Notice = notices()[s.r.URL.Query().Get("done")]
+	}
 	var text bytes.Buffer
 	if err := s.c.pages[name].ExecuteTemplate(&text, "layout.html", f); err != nil {
 		return fmt.Errorf("console: page %s: %w", name, err)
@@ -170,10 +137,4 @@ func (s *call) show(status int, name string, f frame) error {
 	s.w.WriteHeader(status)
 	_, _ = s.w.Write(text.Bytes()) //nolint:errcheck // the browser is gone; nobody to tell
 	return nil
-}
-
-// page sends a page that was asked for, and says what led to it.
-func (s *call) page(name string, f frame) error {
-	f.Notice = notices()[s.r.URL.Query().Get("done")]
-	return s.show(http.StatusOK, name, f)
 }

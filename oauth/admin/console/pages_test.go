@@ -41,12 +41,14 @@ func TestChange(t *testing.T) {
 		require.Equal(t, http.StatusConflict, got.StatusCode)
 		require.Contains(t, got.Body, "Someone else changed this at the same time")
 	})
-	t.Run("a form without a version changes nothing", func(t *testing.T) {
-		form := r.form("olga", path)
-		form.Del("version")
-		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"blind"}, []string{"keep"}
-		require.Equal(t, http.StatusConflict, r.post("olga", path, form).StatusCode)
-	})
+	for _, version := range []string{"", "0", "-1", "x"} {
+		t.Run("a form without a version changes nothing: "+version, func(t *testing.T) {
+			form := r.form("olga", path)
+			form.Set("version", version)
+			form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"blind"}, []string{"keep"}
+			require.Equal(t, http.StatusConflict, r.post("olga", path, form).StatusCode)
+		})
+	}
 	t.Run("as it is", func(t *testing.T) {
 		form := r.form("olga", path)
 		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"keep"}

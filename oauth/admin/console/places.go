@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
 	"time"
 
@@ -94,4 +95,18 @@ func (s *call) pager(w way, next *place) pager {
 		p.Next = at(way{append(slices.Clone(w.Places), *next), w.Lost})
 	}
 	return p
+}
+
+// without are the parameters of a query that say something, but for those named.
+func without(values url.Values, names ...string) url.Values {
+	kept := url.Values{}
+	for name, list := range values {
+		if len(list) > 0 && list[0] != "" {
+			kept.Set(name, list[0])
+		}
+	}
+	for _, name := range names {
+		kept.Del(name)
+	}
+	return kept
 }

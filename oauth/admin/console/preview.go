@@ -49,30 +49,34 @@ const (
 	maxShown  = 100
 )
 
-// preview goes through the keys, the oldest first: as many as half of the page's
-// time is enough for.
-func (s *call) preview(now time.Time, look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
+// eachPage reads pages of keys, the oldest first, until enough was seen: as many as
+// half of the page's time is enough for. It returns behind which key it stopped, nil
+// for the last.
+func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (next *store.KeyCursor, enough bool, err error)) (*store.KeyCursor, error) {
 	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
 	defer cancel()
-	shown := &preview{}
-	var after *store.KeyCursor
 	for {
-		page, err := look(after)
-		if err != nil {
-			return nil, err
+		next, enough, err := read(after)
+		if err != nil || next == nil || enough || half.Err() != nil {
+			return next, err
 		}
+		after = next
+	}
+}
+
+// preview goes through the keys.
+func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
+	shown, now := &preview{}, s.keys().Now()
+	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
+		page, err := look(after)
 		shown.Looked += page.Looked
 		for i := range page.Effects {
 			shown.add(&page.Effects[i], now)
 		}
-		if after = page.Next; after == nil {
-			return shown, nil
-		}
-		if shown.Looked >= maxLooked || half.Err() != nil {
-			shown.Partly = true
-			return shown, nil
-		}
-	}
+		return page.Next, shown.Looked >= maxLooked, err
+	})
+	shown.Partly = next != nil
+	return shown, err
 }
 
 func (p *preview) add(e *apikey.Effect, now time.Time) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -30,7 +31,8 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 	switch {
 	case r.Kind == answer.Invalid:
 		for _, wrong := range r.Fields {
-			list = append(list, problem{fieldOf(wrong.Field), named(wrong.Field) + wrong.Reason})
+			field := fieldOf(wrong.Field)
+			list = append(list, problem{field, subjects()[field] + wrong.Reason})
 		}
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
 		return []problem{{"permissions", r.Detail + " Take these away, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
@@ -59,28 +61,19 @@ func fieldOf(field string) string {
 	return field
 }
 
-// named begins a sentence such as "It may not be empty." with its subject, for
-// the list of problems stands apart from the fields.
-func named(field string) string {
-	switch fieldOf(field) {
-	case "name":
-		return "Name: "
-	case "expires":
-		return "Expiry: "
-	case "permissions":
-		return "Permissions: "
-	case "max_keys":
-		return "Limit: "
-	case "max_lifetime":
-		return "Maximum lifetime: "
-	case "enforced_from":
-		return "Effect: "
-	case "remind_before":
-		return "Reminders: "
-	case "grace":
-		return "Grace period: "
+// subjects begin a sentence such as "It may not be empty.", for the list of problems
+// stands apart from the fields.
+func subjects() map[string]string {
+	return map[string]string{
+		"name":          "Name: ",
+		"expires":       "Expiry: ",
+		"permissions":   "Permissions: ",
+		"max_keys":      "Limit: ",
+		"max_lifetime":  "Maximum lifetime: ",
+		"enforced_from": "Effect: ",
+		"remind_before": "Reminders: ",
+		"grace":         "Grace period: ",
 	}
-	return ""
 }
 
 // refusal is the page that says why there is none.
@@ -94,7 +87,7 @@ type refusal struct {
 // refuse answers with the page that err is.
 func (s *call) refuse(err error) {
 	header, r := s.w.Header(), outcome.Manage(s.r.Context(), err)
-	if to := s.signInAt(); r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
+	if to := s.address("sign-in", s.c.cfg.SignIn); r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
 		header.Set("Location", to)
 		s.w.WriteHeader(http.StatusSeeOther)
 		return
@@ -102,10 +95,7 @@ func (s *call) refuse(err error) {
 	r.Log(s.r.Context(), s.c.cfg.Logger, "a page", err, "route", s.r.Pattern)
 	r.SetRetryAfter(header)
 	row := r.Row()
-	page := refusal{Title: row.Wrong, Text: r.Detail, Do: row.OnPage}
-	if page.Do == "" {
-		page.Do = row.Do
-	}
+	page := refusal{Title: row.Wrong, Text: r.Detail, Do: cmp.Or(row.OnPage, row.Do)}
 	if list := problemsOf(r); len(list) > 0 {
 		page.Text = list[0].Reason
 	}
@@ -115,9 +105,7 @@ func (s *call) refuse(err error) {
 			page.Again = s.formPage()
 		}
 	}
-	f := s.frame("", page.Title, page)
-	f.Workspace = ""
-	if err := s.show(row.Manage.Status, "refusal", f); err != nil {
+	if err := s.show(row.Manage.Status, "refusal", frame{Title: page.Title, Data: page}); err != nil {
 		s.c.cfg.Logger.ErrorContext(s.r.Context(), "a page could not be written", "error", err)
 		s.w.WriteHeader(http.StatusInternalServerError)
 	}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
@@ -9,50 +10,27 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// remindersForm says when a reminder of a key is sent, as a form shows it.
-type remindersForm struct {
-	Sent   bool   // by the host at all
-	Choice string // "on" or "off"
-	Before string // such as "30, 7, 1"; empty: as the host chose
-	Own    string // what the host chose, in words
-}
-
-func (s *call) showReminders(settings store.Instance) remindersForm {
-	own, sent := s.keys().ReminderTimes(store.Instance{})
-	f := remindersForm{Sent: sent, Choice: "on", Own: timesInWords(own)}
-	if settings.RemindersOff {
-		f.Choice = "off"
-	}
+// fillReminders fills the fields of a form that say when reminders are sent.
+func fillReminders(f url.Values, settings store.Instance) {
+	f.Set("reminders", map[bool]string{true: "off", false: "on"}[settings.RemindersOff])
 	var typed []string
 	for _, before := range settings.RemindBefore {
 		if before != 0 {
 			typed = append(typed, typedTime(before))
 		}
 	}
-	f.Before = strings.Join(typed, ", ")
-	return f
+	f.Set("remind_before", strings.Join(typed, ", "))
 }
 
-// typedReminders are reminders as they were typed.
-func (s *call) typedReminders(values url.Values) remindersForm {
-	f := s.showReminders(store.Instance{})
-	f.Choice, f.Before = values.Get("reminders"), values.Get("remind_before")
-	return f
-}
-
-// readInto reads the form into settings. Where the host sends no reminders the
-// page asks for none, and what is saved stays as it is.
-func (f remindersForm) readInto(settings *store.Instance) (wrong []problem) {
-	if !f.Sent {
-		return nil
-	}
-	switch f.Choice {
+// readReminders reads the form into settings.
+func readReminders(f url.Values, settings *store.Instance) (wrong []problem) {
+	switch f.Get("reminders") {
 	case "on", "off":
-		settings.RemindersOff = f.Choice == "off"
+		settings.RemindersOff = f.Get("reminders") == "off"
 	default:
 		wrong = append(wrong, problem{"reminders", "Reminders: choose whether they are sent."})
 	}
-	times, ok := parseTimes(f.Before)
+	times, ok := parseTimes(f.Get("remind_before"))
 	switch {
 	case !ok:
 		wrong = append(wrong, problem{"remind_before", "Reminders: type numbers of days with commas between, such as 30, 7, 1, or hours such as 12h."})
@@ -65,16 +43,8 @@ func (f remindersForm) readInto(settings *store.Instance) (wrong []problem) {
 	return wrong
 }
 
-// sizes are the units in which a time can be typed. A number alone is one of
-// days.
-func sizes() map[string]time.Duration {
-	return map[string]time.Duration{
-		"": day, "d": day, "day": day, "days": day, "h": time.Hour, "hour": time.Hour, "hours": time.Hour,
-		"m": time.Minute, "minutes": time.Minute, "s": time.Second, "seconds": time.Second,
-	}
-}
-
-// parseTimes reads times such as "30, 7 days, 12h". No text is no times.
+// parseTimes reads times such as "30, 7 days, 12h". A number alone is one of days,
+// no text is no times.
 func parseTimes(text string) ([]time.Duration, bool) {
 	if strings.TrimSpace(text) == "" {
 		return nil, true
@@ -82,15 +52,25 @@ func parseTimes(text string) ([]time.Duration, bool) {
 	var times []time.Duration
 	for word := range strings.SplitSeq(text, ",") {
 		word = strings.TrimSpace(word)
-		digits := strings.TrimLeft(word, "0123456789")
-		n, err := strconv.ParseInt(word[:len(word)-len(digits)], 10, 64)
-		size, known := sizes()[strings.ToLower(strings.TrimSpace(digits))]
-		if err != nil || !known || n < 1 || n > int64(maxLifetime/size) {
+		unit := strings.TrimLeft(word, "0123456789")
+		t, ok := timeOf(word[:len(word)-len(unit)], cmp.Or(strings.ToLower(strings.TrimSpace(unit)), "days"))
+		if !ok {
 			return nil, false
 		}
-		times = append(times, time.Duration(n)*size)
+		times = append(times, t)
 	}
 	return times, true
+}
+
+// timeOf reads a time of at most 100 years.
+func timeOf(number, unit string) (time.Duration, bool) {
+	n, err := strconv.ParseInt(number, 10, 64)
+	for _, u := range units() {
+		if unit == u.name || unit == strings.TrimSuffix(u.name, "s") || unit == u.name[:1] {
+			return time.Duration(n) * u.size, err == nil && n >= 1 && n <= int64(100*366*day/u.size)
+		}
+	}
+	return 0, false
 }
 
 // typedTime is a time as parseTimes reads it. Parts of seconds are cut off.

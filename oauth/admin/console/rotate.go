@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -33,79 +32,27 @@ func graces(chosen string) []grace {
 	return list
 }
 
-// newSecret shows the form that rotates a key.
-func (s *call) newSecret() error {
-	form, done, err := s.onceForm()
+// rotateKey adds a fresh secret and shows it: here and never again.
+func (s *call) rotateKey() error {
+	f, done, err := s.onceForm("rotate")
 	if done || err != nil {
 		return err
 	}
-	key, err := s.keys().Get(s.r.Context(), s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	return s.askRotation(http.StatusOK, form, &key, key.Version, url.Values{}, nil)
-}
-
-func (s *call) askRotation(status int, form string, key *apikey.Key, version int64, values url.Values, wrong []problem) error {
-	data, err := s.formOf(key, values)
-	if err != nil {
-		return err
-	}
-	// The longest life counts from the secret that is about to be made.
-	rules, err := s.keys().Rules(s.r.Context(), s.actor(), key.Workspace)
-	if err != nil {
-		return err
-	}
-	now := s.keys().Now()
-	data.Expiry = offerExpiry(rules, now, now, key, values)
-	if rules.MaxLifetime > 0 {
-		data.Expiry.Hint = "Keys may live " + spanText(rules.MaxLifetime) + " at most, from this rotation on."
-	}
-	data.Graces, data.Version = graces(values.Get("grace")), version
-	f := s.frame("keys", "Rotate "+key.Name, data)
-	f.Form, f.Workspace, f.Problems = form, key.Workspace, wrong
-	return s.show(status, "rotate", f)
-}
-
-// rotateKey adds a fresh secret and shows it: here and never again.
-func (s *call) rotateKey() error {
-	ctx, values := s.r.Context(), s.r.PostForm
-	form := values.Get("form")
-	if done, err := s.spent(form); done || err != nil {
-		return err
-	}
-	key, err := s.keys().Get(ctx, s.actor(), s.key())
-	if err != nil {
-		return err
-	}
-	rules, err := s.keys().Rules(ctx, s.actor(), key.Workspace)
-	if err != nil {
-		return err
-	}
-	now, version := s.keys().Now(), s.version()
-	rotation := apikey.Rotation{Once: s.once(form), Changes: apikey.Changes{Version: version, Address: s.c.clients.Addr(s.r)}}
+	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r)}}
 	wrong := []problem{{"grace", "Grace period: choose how long the other secrets still work."}}
 	for _, g := range graces("") {
-		if g.Value == values.Get("grace") {
+		if g.Value == f.Values.Get("grace") {
 			rotation.Grace, wrong = g.length, nil
 		}
 	}
-	expiry, keep, bad := chosenExpiry(rules, now, now, values)
-	switch {
-	case bad != nil:
-		wrong = append(wrong, *bad)
-	case !keep:
-		rotation.Changes.Expiry = &expiry
+	expiry, bad := f.expiry()
+	rotation.Changes.Expiry = expiry
+	if wrong = append(wrong, bad...); len(wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, wrong)
 	}
-	ask := func(status int, wrong []problem) error {
-		return s.askRotation(status, form, &key, version, values, wrong)
-	}
-	if len(wrong) > 0 {
-		return ask(http.StatusUnprocessableEntity, wrong)
-	}
-	rotated, secret, err := s.keys().Rotate(ctx, s.actor(), key.ID, rotation)
+	rotated, secret, err := s.keys().Rotate(s.r.Context(), s.actor(), f.key.ID, rotation)
 	if err != nil {
-		return s.orAgain(form, err, ask)
+		return f.orAgain(err)
 	}
 	return s.showSecret(http.StatusOK, "Key rotated", &rotated, secret)
 }

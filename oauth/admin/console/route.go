@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -25,14 +26,14 @@ func table() []route {
 		{"GET /open", (*call).open},
 
 		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
-		{"GET /workspaces/{workspace}/keys/new", (*call).newKey},
+		{"GET /workspaces/{workspace}/keys/new", askOnce("new")},
 		{"POST /workspaces/{workspace}/keys/new", (*call).createKey},
 		{"GET /workspaces/{workspace}/events", (*call).listEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
 		{"GET /keys/{key}/change", (*call).editKey},
 		{"POST /keys/{key}/change", (*call).changeKey},
-		{"GET /keys/{key}/rotate", (*call).newSecret},
+		{"GET /keys/{key}/rotate", askOnce("rotate")},
 		{"POST /keys/{key}/rotate", (*call).rotateKey},
 		{"GET /keys/{key}/retire/{secret}", (*call).askRetire},
 		{"POST /keys/{key}/retire/{secret}", (*call).retireSecret},
@@ -61,7 +62,11 @@ func (c *Console) routes() *http.ServeMux {
 	handle := func(pattern string, serve func(*call) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			s := &call{c: c, w: w, r: r, held: request.HoldBody(w, r, c.cfg.Timeout)}
-			if err := serve(s); err != nil {
+			err := error(errCrossOrigin)
+			if c.origins.Check(r) == nil {
+				err = serve(s)
+			}
+			if err != nil {
 				s.refuse(err)
 			}
 		})
@@ -69,7 +74,7 @@ func (c *Console) routes() *http.ServeMux {
 	for _, t := range table() {
 		handle(t.pattern, func(s *call) error { return s.begin(t) })
 	}
-	for name := range c.assets {
+	for name := range assets() {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
 	if c.signIn != nil {
@@ -105,9 +110,6 @@ const maxForm = 1 << 20
 
 // begin does what comes before every page.
 func (s *call) begin(t route) error {
-	if err := s.c.origins.Check(s.r); err != nil {
-		return errCrossOrigin
-	}
 	if err := s.identify(); err != nil {
 		return err
 	}
@@ -143,9 +145,7 @@ func (s *call) identify() error {
 	case person.Actor.Ref().ID == "":
 		return errNobody
 	}
-	if person.Name == "" {
-		person.Name = person.Actor.Ref().ID
-	}
+	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)
 	s.person = person
 	return nil
 }
@@ -177,4 +177,12 @@ func (s *call) redirect(query string, segments ...string) error {
 	s.w.Header().Set("Location", to)
 	s.w.WriteHeader(http.StatusSeeOther)
 	return nil
+}
+
+// then is redirect after what succeeded.
+func (s *call) then(err error, query string, segments ...string) error {
+	if err != nil {
+		return err
+	}
+	return s.redirect(query, segments...)
 }

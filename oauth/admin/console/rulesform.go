@@ -9,103 +9,64 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// rulesForm are rules as a form shows them.
-type rulesForm struct {
-	Limit         string // "none", "own" or "inherit"
-	MaxKeys       string
-	RequireExpiry bool
-	Lifetime      string // a number, or empty: no bound
-	Unit          string
-	Units         []string
-	Effect        string // "new" or "all"
-	From          string // a day
-	Today         string
-	// Instance are the instance's rules in words, for a workspace's form.
-	Instance []string
-}
-
-func showRules(r store.Rules, workspace bool, now time.Time) rulesForm {
-	f := rulesForm{Limit: "own", RequireExpiry: r.RequireExpiry, Unit: "days", Effect: "new", Today: now.UTC().Format(time.DateOnly)}
-	for _, u := range units() {
-		f.Units = append(f.Units, u.name)
-	}
+// rulesForm are the fields of a form that hold rules.
+func rulesForm(r store.Rules, workspace bool) url.Values {
+	f := url.Values{"limit": {"none"}, "unit": {"days"}, "effect": {"new"}}
 	switch {
 	case r.MaxKeys > 0:
-		f.MaxKeys = strconv.Itoa(r.MaxKeys)
+		f.Set("limit", "own")
+		f.Set("max_keys", strconv.Itoa(r.MaxKeys))
 	case workspace && r.MaxKeys == 0:
-		f.Limit = "inherit"
-	default:
-		f.Limit = "none"
+		f.Set("limit", "inherit")
+	}
+	if r.RequireExpiry {
+		f.Set("require_expiry", "yes")
 	}
 	if r.MaxLifetime > 0 {
 		n, unit := span(r.MaxLifetime)
-		f.Lifetime, f.Unit = strconv.FormatInt(n, 10), unit
+		f.Set("max_lifetime", strconv.FormatInt(n, 10))
+		f.Set("unit", unit)
 	}
 	if !r.EnforcedFrom.IsZero() {
-		f.Effect, f.From = "all", r.EnforcedFrom.UTC().Format(time.DateOnly)
+		f.Set("effect", "all")
+		f.Set("enforced_from", r.EnforcedFrom.UTC().Format(time.DateOnly))
 	}
 	return f
 }
 
-// typedRules are rules as they were typed.
-func typedRules(values url.Values, now time.Time) rulesForm {
-	f := showRules(store.Rules{}, false, now)
-	f.Limit, f.MaxKeys = values.Get("limit"), values.Get("max_keys")
-	f.RequireExpiry = values.Get("require_expiry") != ""
-	f.Lifetime, f.Unit = values.Get("max_lifetime"), values.Get("unit")
-	f.Effect, f.From = values.Get("effect"), values.Get("enforced_from")
-	return f
-}
-
-const (
-	maxLimit    = 1<<31 - 1
-	maxLifetime = 100 * 366 * day
-)
+const maxLimit = 1<<31 - 1
 
 // readRules reads the form. before are the rules that it was made from: a day
 // that was left alone keeps its hour.
-func readRules(f rulesForm, workspace bool, before store.Rules) (rules store.Rules, wrong []problem) {
-	switch f.Limit {
-	case "none":
-		if workspace {
-			rules.MaxKeys = store.Unlimited
-		}
-	case "own":
-		n, err := strconv.Atoi(strings.TrimSpace(f.MaxKeys))
+func readRules(f url.Values, workspace bool, before store.Rules) (rules store.Rules, wrong []problem) {
+	switch limit := f.Get("limit"); {
+	case limit == "none" && workspace:
+		rules.MaxKeys = store.Unlimited
+	case limit == "none", limit == "inherit" && workspace:
+	case limit == "own":
+		n, err := strconv.Atoi(strings.TrimSpace(f.Get("max_keys")))
 		if err != nil || n < 1 || n > maxLimit {
 			wrong = append(wrong, problem{"max_keys", "Limit: type a number of keys, 1 or more."})
 		}
 		rules.MaxKeys = n
-	case "inherit":
-		if !workspace {
-			wrong = append(wrong, problem{"limit", "Limit: choose one."})
-		}
 	default:
 		wrong = append(wrong, problem{"limit", "Limit: choose one."})
 	}
-	rules.RequireExpiry = f.RequireExpiry
-	if text := strings.TrimSpace(f.Lifetime); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		size := time.Duration(0)
-		for _, u := range units() {
-			if u.name == f.Unit {
-				size = u.size
-			}
-		}
-		if err != nil || n < 1 || size == 0 || n > int64(maxLifetime/size) {
+	rules.RequireExpiry = f.Get("require_expiry") != ""
+	if text := strings.TrimSpace(f.Get("max_lifetime")); text != "" {
+		var ok bool
+		if rules.MaxLifetime, ok = timeOf(text, f.Get("unit")); !ok {
 			wrong = append(wrong, problem{"max_lifetime", "Maximum lifetime: type a whole number, such as 90, or leave it empty for no bound."})
-		} else {
-			rules.MaxLifetime = time.Duration(n) * size
 		}
 	}
-	switch f.Effect {
+	switch f.Get("effect") {
 	case "new":
 	case "all":
-		from, err := time.Parse(time.DateOnly, f.From)
+		from, err := time.Parse(time.DateOnly, f.Get("enforced_from"))
 		switch {
 		case err != nil || from.IsZero():
 			wrong = append(wrong, problem{"enforced_from", "Effect: choose the day from which the rules hold for all keys."})
-		case before.EnforcedFrom.UTC().Format(time.DateOnly) == f.From && !before.EnforcedFrom.IsZero():
+		case from.Equal(before.EnforcedFrom.UTC().Truncate(day)):
 			rules.EnforcedFrom = before.EnforcedFrom
 		default:
 			rules.EnforcedFrom = from

@@ -2,27 +2,41 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// settingsPage is the form of settings, and the preview of a change.
+// settingsPage is the form of the settings of the instance or of one workspace,
+// and the preview of a change.
 type settingsPage struct {
-	KeysOff bool
-	Rules   rulesForm
-	Words   []string
-	// Reminders are of the instance only.
-	Reminders remindersForm
-	Updated   moment
-	Version   int64
-	Preview   *preview
-	// Of one workspace:
-	ID        string
-	Suspended bool
-	Deleted   bool
-	Keys      int
-	InForce   []string
+	Form    url.Values // what its fields hold
+	Updated moment
+	Version int64
+	Preview *preview
+	Words   []string // what a change asks for
+	// Of the instance:
+	Sent bool   // reminders are, by the host at all
+	Own  string // when, as the host chose, in words
+	// Of one workspace, whose id is empty otherwise:
+	store.Workspace
+	InForce []string
+	Default []string // the instance's rules
+}
+
+// instancePage shows the instance's record.
+func (s *call) instancePage(settings store.Instance) settingsPage {
+	own, sent := s.keys().ReminderTimes(store.Instance{})
+	page := settingsPage{
+		Form: rulesForm(settings.Rules, false), Sent: sent, Own: timesInWords(own),
+		Updated: momentOf(settings.Updated, s.keys().Now(), "never"), Version: settings.Version,
+	}
+	if settings.KeysOff {
+		page.Form.Set("keys", "off")
+	}
+	fillReminders(page.Form, settings)
+	return page
 }
 
 // editSettings shows the instance's settings.
@@ -31,12 +45,7 @@ func (s *call) editSettings() error {
 	if err != nil {
 		return err
 	}
-	now := s.keys().Now()
-	f := s.frame("settings", "API keys", settingsPage{
-		KeysOff: settings.KeysOff, Rules: showRules(settings.Rules, false, now), Words: s.inWords(settings), Reminders: s.showReminders(settings),
-		Updated: momentOf(settings.Updated, now, "never"), Version: settings.Version,
-	})
-	return s.page("settings", f)
+	return s.show(http.StatusOK, "settings", frame{Here: "settings", Title: "API keys", Data: s.instancePage(settings)})
 }
 
 // saveSettings first shows what new settings would do, and then saves them.
@@ -46,46 +55,60 @@ func (s *call) saveSettings() error {
 	if err != nil {
 		return err
 	}
-	now := s.keys().Now()
-	page := settingsPage{
-		KeysOff: values.Get("keys") == "off", Rules: typedRules(values, now), Words: s.inWords(settings), Reminders: s.typedReminders(values),
-		Updated: momentOf(settings.Updated, now, "never"), Version: s.seen(),
-	}
-	rules, wrong := readRules(page.Rules, false, settings.Rules)
-	if keys := values.Get("keys"); keys != "on" && keys != "off" {
-		wrong = append(wrong, problem{"keys", "API keys: choose whether they are on."})
-	}
 	wanted := settings
-	wanted.KeysOff, wanted.Rules, wanted.Version = page.KeysOff, rules, page.Version
-	wrong = append(wrong, page.Reminders.readInto(&wanted)...)
-	show := func(status int, wrong []problem) error {
-		f := s.frame("settings", "API keys", page)
-		f.Problems = wrong
-		return s.show(status, "settings", f)
+	c := settingsChange{page: s.instancePage(settings), form: "settings", here: "settings", title: "API keys", at: []string{"settings"}}
+	wanted.Rules, c.wrong = readRules(values, false, settings.Rules)
+	switch values.Get("keys") {
+	case "on", "off":
+		wanted.KeysOff = values.Get("keys") == "off"
+	default:
+		c.wrong = append(c.wrong, problem{"keys", "API keys: choose whether they are on."})
 	}
-	if len(wrong) > 0 {
-		return show(http.StatusUnprocessableEntity, wrong)
+	if c.page.Sent { // otherwise the page asks for none, and what is saved stays as it is
+		c.wrong = append(c.wrong, readReminders(values, &wanted)...)
 	}
-	if values.Get("do") == "save" {
+	wanted.Version = s.seen()
+	c.page.Words = append(inWords(wanted.Rules, false), s.remindersInWords(wanted)...)
+	c.save = func() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
-		if err != nil {
-			return s.orAsk(err, show)
-		}
-		return s.redirect("done=settings", "settings")
+		return err
 	}
-	page.Preview, err = s.preview(now, func(after *store.KeyCursor) (apikey.EffectPage, error) {
+	c.look = func(after *store.KeyCursor) (apikey.EffectPage, error) {
 		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
-	})
-	if err != nil {
-		return s.orAsk(err, show)
 	}
-	page.Words = s.inWords(wanted)
-	return s.page("preview", s.frame("settings", "Before you save", page))
+	return s.changeSettings(c)
 }
 
-// inWords says what settings ask for.
-func (s *call) inWords(settings store.Instance) []string {
-	return append(inWords(settings.Rules, false), s.remindersInWords(settings)...)
+// settingsChange is a change of settings: its form, and what to do about it.
+type settingsChange struct {
+	page              settingsPage
+	form, here, title string   // the page of the form, its entry in the menu and its title
+	at                []string // its address
+	wrong             []problem
+	save              func() error
+	look              func(*store.KeyCursor) (apikey.EffectPage, error)
+}
+
+// changeSettings shows what a change would do, and saves it when that was seen.
+func (s *call) changeSettings(c settingsChange) error {
+	c.page.Form, c.page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
+	ask := func(status int, wrong []problem) error {
+		return s.show(status, c.form, frame{Here: c.here, Title: c.title, Problems: wrong, Data: c.page})
+	}
+	if len(c.wrong) > 0 {
+		return ask(http.StatusUnprocessableEntity, c.wrong)
+	}
+	if s.r.PostForm.Get("do") == "save" {
+		if err := c.save(); err != nil {
+			return s.orAsk(err, ask)
+		}
+		return s.redirect("done=settings", c.at...)
+	}
+	var err error
+	if c.page.Preview, err = s.preview(c.look); err != nil {
+		return s.orAsk(err, ask)
+	}
+	return s.show(http.StatusOK, "preview", frame{Here: c.here, Title: "Before you save", Data: c.page})
 }
 
 // seen is the version that the form was made from; 0 is: never saved. A form

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"html/template"
 	"strconv"
 	"strings"
@@ -46,29 +47,26 @@ func momentOf(t, now time.Time, none string) moment {
 
 // distance says how far away something is: "in 3 days", "2 hours ago".
 func distance(d time.Duration) string {
-	size := d.Abs()
-	var text string
-	switch day := 24 * time.Hour; {
-	case size < time.Minute:
-		if d > 0 {
-			return "in less than a minute"
+	for _, u := range []struct {
+		from, size time.Duration
+		name       string
+	}{
+		{730 * day, 365 * day, "year"}, {60 * day, 30 * day, "month"}, {2 * day, day, "day"},
+		{time.Hour, time.Hour, "hour"}, {time.Minute, time.Minute, "minute"},
+	} {
+		if d.Abs() < u.from {
+			continue
 		}
-		return "just now"
-	case size < time.Hour:
-		text = count(int(size/time.Minute), "minute", "minutes")
-	case size < 2*day:
-		text = count(int(size/time.Hour), "hour", "hours")
-	case size < 60*day:
-		text = count(int(size/day), "day", "days")
-	case size < 730*day:
-		text = count(int(size/(30*day)), "month", "months")
-	default:
-		text = count(int(size/(365*day)), "year", "years")
+		text := count(int(d.Abs()/u.size), u.name, u.name+"s")
+		if d > 0 {
+			return "in " + text
+		}
+		return text + " ago"
 	}
 	if d > 0 {
-		return "in " + text
+		return "in less than a minute"
 	}
-	return text + " ago"
+	return "just now"
 }
 
 // span is a length of time in the largest unit that it is a whole number of.
@@ -135,17 +133,9 @@ func deeds() map[string]string {
 
 // fieldText is the name of what an event says was changed.
 func fieldText(field string) string {
-	switch field {
-	case "expires_at", "not_after":
-		return "expiry"
-	case "keys_off":
-		return "keys on or off"
-	case "enforced_from":
-		return "effect"
-	case "reminders_off":
-		return "reminders on or off"
-	case "remind_before":
-		return "times of reminders"
+	words := map[string]string{
+		"expires_at": "expiry", "not_after": "expiry", "keys_off": "keys on or off", "enforced_from": "effect",
+		"reminders_off": "reminders on or off", "remind_before": "times of reminders",
 	}
-	return strings.ReplaceAll(field, "_", " ")
+	return cmp.Or(words[field], strings.ReplaceAll(field, "_", " "))
 }

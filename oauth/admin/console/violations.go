@@ -1,7 +1,8 @@
 package console
 
 import (
-	"context"
+	"cmp"
+	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -20,50 +21,34 @@ type violationView struct {
 	Ends  moment
 }
 
-// listViolations shows keys out of policy. It looks for as many as a page holds,
-// for half of the page's time at most.
+// listViolations shows keys out of policy: as many as a page holds.
 func (s *call) listViolations() error {
 	var list violationList
-	way := s.way(s.r.URL.Query().Get("cursor"))
-	after := (*store.KeyCursor)(way.here())
-	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
-	defer cancel()
-	now := s.keys().Now()
-	var next *place
-	for looked := 0; ; looked += store.MaxPage {
+	way, now, looked := s.way(s.r.URL.Query().Get("cursor")), s.keys().Now(), 0
+	next, err := s.eachPage((*store.KeyCursor)(way.here()), func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := s.keys().Violations(s.r.Context(), s.actor(), "", after, store.MaxPage)
-		if err != nil {
-			return err
-		}
-		after = page.Next
-		next = (*place)(after)
 		for i := range page.Violations {
 			if len(list.Violations) == pageSize {
 				last := page.Violations[i-1].Key
-				next = &place{ID: last.ID, Time: last.Created}
-				break
+				return &store.KeyCursor{ID: last.ID, Time: last.Created}, true, err
 			}
 			list.Violations = append(list.Violations, violationOf(&page.Violations[i], now))
 		}
-		if next == nil || len(list.Violations) == pageSize || looked >= maxLooked || half.Err() != nil {
-			break
-		}
+		looked += store.MaxPage
+		return page.Next, len(list.Violations) == pageSize || looked > maxLooked, err
+	})
+	if err != nil {
+		return err
 	}
-	list.pager = s.pager(way, next)
-	return s.page("violations", s.frame("violations", "Keys out of policy", list))
+	list.pager = s.pager(way, (*place)(next))
+	return s.show(http.StatusOK, "violations", frame{Here: "violations", Title: "Keys out of policy", Data: list})
 }
 
 func violationOf(v *apikey.Violation, now time.Time) violationView {
 	shown := violationView{Key: viewOf(&v.Key, now), Ends: momentOf(v.Key.Standing.Ends, now, "Never")}
+	words := map[string]string{"require_expiry": "has no expiry", "max_lifetime": "lives too long"}
 	for _, rule := range v.Rules {
-		switch rule {
-		case "require_expiry":
-			shown.Rules = append(shown.Rules, "has no expiry")
-		case "max_lifetime":
-			shown.Rules = append(shown.Rules, "lives too long")
-		default:
-			shown.Rules = append(shown.Rules, fieldText(rule))
-		}
+		shown.Rules = append(shown.Rules, cmp.Or(words[rule], fieldText(rule)))
 	}
 	return shown
 }

@@ -16,110 +16,78 @@ func (s *call) openWorkspace() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "settings", "workspaces", id)
 	}
-	return s.page("workspaces", s.frame("workspaces", "Workspaces", nil))
+	return s.show(http.StatusOK, "workspaces", frame{Here: "workspaces", Title: "Workspaces"})
 }
 
 // workspacePage shows a workspace's record.
-func (s *call) workspacePage() (store.Workspace, settingsPage, error) {
+func (s *call) workspacePage() (page settingsPage, err error) {
 	ctx := s.r.Context()
 	instance, err := s.keys().Settings(ctx, s.actor())
 	if err != nil {
-		return store.Workspace{}, settingsPage{}, err
+		return page, err
 	}
 	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
 	if err != nil {
-		return store.Workspace{}, settingsPage{}, err
+		return page, err
 	}
 	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return store.Workspace{}, settingsPage{}, err
-	}
-	now := s.keys().Now()
-	page := settingsPage{
-		ID: workspace.ID, Suspended: workspace.Suspended, Deleted: workspace.Deleted, Keys: workspace.Keys, InForce: inWords(inForce, false),
-		Rules: showRules(workspace.Rules, true, now), Updated: momentOf(workspace.Updated, now, "never"), Version: workspace.Version,
-	}
-	page.Rules.Instance = inWords(instance.Rules, false)
-	return workspace, page, nil
-}
-
-func (s *call) workspaceFrame(title string, data any) frame {
-	f := s.frame("workspaces", title, data)
-	f.Workspace = ""
-	return f
+	return settingsPage{
+		Form: rulesForm(workspace.Rules, true), Updated: momentOf(workspace.Updated, s.keys().Now(), "never"), Version: workspace.Version,
+		Workspace: workspace, InForce: inWords(inForce, false), Default: inWords(instance.Rules, false),
+	}, err
 }
 
 // editWorkspace shows one workspace's rules and state.
 func (s *call) editWorkspace() error {
-	_, page, err := s.workspacePage()
+	page, err := s.workspacePage()
 	if err != nil {
 		return err
 	}
-	return s.page("workspace", s.workspaceFrame("Workspace "+page.ID, page))
+	return s.show(http.StatusOK, "workspace", frame{Here: "workspaces", Title: "Workspace " + page.ID, Data: page})
 }
 
 // saveWorkspace first shows what new rules would do, and then saves them.
 func (s *call) saveWorkspace() error {
-	ctx, values := s.r.Context(), s.r.PostForm
-	workspace, page, err := s.workspacePage()
+	ctx := s.r.Context()
+	page, err := s.workspacePage()
 	if err != nil {
 		return err
 	}
-	now := s.keys().Now()
-	instance := page.Rules.Instance
-	page.Rules, page.Version = typedRules(values, now), s.seen()
-	page.Rules.Instance = instance
-	rules, wrong := readRules(page.Rules, true, workspace.Rules)
-	show := func(status int, wrong []problem) error {
-		f := s.workspaceFrame("Workspace "+page.ID, page)
-		f.Problems = wrong
-		return s.show(status, "workspace", f)
-	}
-	if len(wrong) > 0 {
-		return show(http.StatusUnprocessableEntity, wrong)
-	}
-	wanted := store.Workspace{ID: workspace.ID, Rules: rules, Version: page.Version}
-	if values.Get("do") == "save" {
-		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
-		if err != nil {
-			return s.orAsk(err, show)
-		}
-		return s.redirect("done=settings", "settings", "workspaces", workspace.ID)
-	}
-	page.Preview, err = s.preview(now, func(after *store.KeyCursor) (apikey.EffectPage, error) {
-		return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
-	})
-	if err != nil {
-		return s.orAsk(err, show)
-	}
+	rules, wrong := readRules(s.r.PostForm, true, page.Rules)
 	page.Words = inWords(rules, true)
-	return s.page("preview", s.workspaceFrame("Before you save", page))
+	wanted := store.Workspace{ID: page.ID, Rules: rules, Version: s.seen()}
+	return s.changeSettings(settingsChange{
+		page: page, form: "workspace", here: "workspaces", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID}, wrong: wrong,
+		save: func() error {
+			_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
+			return err
+		},
+		look: func(after *store.KeyCursor) (apikey.EffectPage, error) {
+			return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
+		},
+	})
 }
 
 // askSuspend asks before a workspace stops.
 func (s *call) askSuspend() error {
-	_, page, err := s.workspacePage()
+	page, err := s.workspacePage()
 	if err != nil {
 		return err
 	}
-	return s.page("ask", s.workspaceFrame("Suspend "+page.ID, question{
-		Workspace: page.ID, Button: "Suspend this workspace", Danger: true,
+	return s.show(http.StatusOK, "ask", frame{Here: "workspaces", Title: "Suspend " + page.ID, Data: question{
+		Workspace: page.ID, Button: "Suspend this workspace",
 		Text: "None of its " + count(page.Keys, "key", "keys") + " can log in until it is resumed, and every token issued to them ends now.",
-	}))
+	}})
 }
 
 // suspend stops a workspace.
 func (s *call) suspend() error {
-	if err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace()); err != nil {
-		return err
-	}
-	return s.redirect("done=suspended", "settings", "workspaces", s.workspace())
+	err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace())
+	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
 }
 
 // resume lets a workspace's keys log in again.
 func (s *call) resume() error {
-	if err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace()); err != nil {
-		return err
-	}
-	return s.redirect("done=resumed", "settings", "workspaces", s.workspace())
+	err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace())
+	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
 }
