@@ -54,7 +54,7 @@ type paths struct {
 // waits up to 10 seconds for the store. It fails if the store cannot be reached, and
 // if one in use is neither listed nor withdrawn (Config.APIKeys.Withdrawn) or is listed
 // with another key: the error names it and its fingerprint. A signer is in use until
-// about 26 hours after the last server signed with it.
+// about 26 hours after the last server that signs with it started or was in Run.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, problems := cfg.complete()
 	paths, err := pathsOf(cfg)
