@@ -35,10 +35,10 @@ func TestEndingTokens(t *testing.T) {
 		revive func(t *testing.T, w *world)
 	}{
 		{"disable", func(t *testing.T, w *world) {
-			_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID)
+			_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID, 0)
 			require.NoError(t, err)
 		}, 401, func(t *testing.T, w *world) {
-			_, err := w.APIKeys().Enable(t.Context(), admin, w.key.ID)
+			_, err := w.APIKeys().Enable(t.Context(), admin, w.key.ID, 0)
 			require.NoError(t, err)
 		}},
 		{"disable all that one person made", func(t *testing.T, w *world) {
@@ -47,7 +47,7 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, 1, n)
 		}, 401, nil},
 		{"delete", func(t *testing.T, w *world) {
-			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID))
+			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID, 0))
 		}, 401, nil},
 		{"end all tokens", func(t *testing.T, w *world) {
 			require.NoError(t, w.APIKeys().EndAllTokens(t.Context(), admin))
@@ -68,7 +68,7 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.call(fresh))
 		}, 401, nil},
 		{"retire a secret", func(t *testing.T, w *world) {
-			_, err := w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID)
+			_, err := w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID, 0)
 			require.NoError(t, err)
 		}, 401, nil},
 		{"revoke a secret by who holds it", func(t *testing.T, w *world) {
@@ -157,7 +157,7 @@ func TestEndingTokens(t *testing.T) {
 		}},
 		{"another key's end", func(t *testing.T, w *world) {
 			other, _ := w.newKey("team-a", "project.list")
-			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, other.ID))
+			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, other.ID, 0))
 		}},
 		{"another workspace's end", func(t *testing.T, w *world) {
 			require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-b"))
@@ -202,7 +202,7 @@ func TestClocks(t *testing.T) {
 		w.clock.Advance(-3 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "issued in the future")
 		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login goes by the clock there is")
-		_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID)
+		_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID, 0)
 		require.NoError(t, err)
 		w.clock.Advance(62 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "an end holds whatever the clock did")

@@ -171,7 +171,7 @@ func (r *rolling) loginAll() {
 func (r *rolling) deleteOthers(kept []rollingKey) {
 	for _, key := range r.all() {
 		if !slices.ContainsFunc(kept, func(k rollingKey) bool { return k.id == key.ID }) {
-			require.NoError(r.t, r.replicas[0].APIKeys().Delete(r.t.Context(), admin, key.ID))
+			require.NoError(r.t, r.replicas[0].APIKeys().Delete(r.t.Context(), admin, key.ID, 0))
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, ok, "This API key has expired under the rules of this service."},
 		{"disabled", func(w *world) {
-			_, err := w.APIKeys().Disable(w.t.Context(), admin, w.key.ID)
+			_, err := w.APIKeys().Disable(w.t.Context(), admin, w.key.ID, 0)
 			require.NoError(w.t, err)
 		}, wrong, wrong, wrong, "This API key is disabled."},
 		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a")) },

@@ -87,20 +87,20 @@ func (h *Handler) rotateKey(c *call) error {
 }
 
 // changed serves a change that takes nothing but the id of a key.
-func changed(change func(apikey.Conditional, context.Context, apikey.Actor, string) (apikey.Key, error)) func(*Handler, *call) error {
+func changed(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error)) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
-		return c.answerKey(change(h.keys.IfVersion(c.version), c.r.Context(), c.actor, c.key()))
+		return c.answerKey(change(h.keys, c.r.Context(), c.actor, c.key(), c.version))
 	}
 }
 
 // retireSecret serves DELETE /keys/{key}/secrets/{secret}.
 func (h *Handler) retireSecret(c *call) error {
-	return c.answerKey(h.keys.IfVersion(c.version).RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"]))
+	return c.answerKey(h.keys.RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"], c.version))
 }
 
 // deleteKey serves DELETE /keys/{key}.
 func (h *Handler) deleteKey(c *call) error {
-	if err := h.keys.IfVersion(c.version).Delete(c.r.Context(), c.actor, c.key()); err != nil {
+	if err := h.keys.Delete(c.r.Context(), c.actor, c.key(), c.version); err != nil {
 		return err
 	}
 	return c.answerEmpty()
@@ -133,7 +133,7 @@ func (h *Handler) deleteKeys(c *call) error {
 			continue
 		}
 		result := deletion{ID: id, Status: http.StatusNoContent}
-		if err := h.keys.Delete(c.r.Context(), c.actor, id); err != nil {
+		if err := h.keys.Delete(c.r.Context(), c.actor, id, 0); err != nil {
 			problem := problemOf(c.refusalOf(err))
 			result.Status, result.Problem = problem.Status, &problem
 		}

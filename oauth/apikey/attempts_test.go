@@ -64,15 +64,15 @@ var operations = []operation{
 		return errOf(r.Update(context.Background(), a, k.ID, apikey.Changes{Name: ptr("renamed")}))
 	}},
 	{"Enable", true, func(r *rig, a apikey.Actor, k apikey.Key) error {
-		return errOf(r.Enable(context.Background(), a, k.ID))
+		return errOf(r.Enable(context.Background(), a, k.ID, 0))
 	}},
 	{"Disable", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
-		return errOf(r.Disable(context.Background(), a, k.ID))
+		return errOf(r.Disable(context.Background(), a, k.ID, 0))
 	}},
 	{"RetireSecret", false, func(r *rig, a apikey.Actor, k apikey.Key) error {
-		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID))
+		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID, 0))
 	}},
-	{"Delete", false, func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Delete", false, func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 }
 
 // stage is a service on which a key acts on another one.
@@ -95,7 +95,7 @@ func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call 
 	s.maker, _ = s.direct.create(admin, "team-a", "keys.save keys.delete")
 	s.target, _ = s.direct.create(owner, "team-a", "")
 	if o.name == "Enable" {
-		require.NoError(t, errOf(s.direct.Disable(t.Context(), owner, s.target.ID)))
+		require.NoError(t, errOf(s.direct.Disable(t.Context(), owner, s.target.ID, 0)))
 	}
 	return s
 }
@@ -168,8 +168,8 @@ func TestDecidedAnew(t *testing.T) {
 			settings  bool // it is a change of settings, which only those that give ask
 			want      func(*testing.T, error)
 		}{
-			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.maker.ID)) }, false, forbidden},
-			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.maker.ID) }, false, forbidden},
+			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.maker.ID, 0)) }, false, forbidden},
+			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.maker.ID, 0) }, false, forbidden},
 			{"its key lost the right", func(s *stage) error {
 				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Permissions: ptr(perms("project.list"))}))
 			}, false, func(t *testing.T, err error) {
@@ -251,8 +251,8 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 		"Update of a version": {1, func(r *rig, k apikey.Key) error {
 			return errOf(r.Update(ctx, owner, k.ID, apikey.Changes{Name: ptr("mine"), Version: k.Version}))
 		}},
-		"Disable of a version": {1, func(r *rig, k apikey.Key) error { return errOf(r.IfVersion(k.Version).Disable(ctx, owner, k.ID)) }},
-		"Delete of a version":  {1, func(r *rig, k apikey.Key) error { return r.IfVersion(k.Version).Delete(ctx, owner, k.ID) }},
+		"Disable of a version": {1, func(r *rig, k apikey.Key) error { return errOf(r.Disable(ctx, owner, k.ID, k.Version)) }},
+		"Delete of a version":  {1, func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, k.Version) }},
 		"Update":               {1, func(r *rig, k apikey.Key) error { return operations[3].do(r, owner, k) }},
 		"Rotate":               {1, func(r *rig, k apikey.Key) error { return operations[2].do(r, owner, k) }},
 	} {

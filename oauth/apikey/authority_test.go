@@ -69,21 +69,21 @@ var acts = []act{
 		return err
 	}},
 	{"RetireSecret", func(r *rig, a apikey.Actor, k apikey.Key) error {
-		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID)
+		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID, 0)
 		return err
 	}},
 	{"Disable", func(r *rig, a apikey.Actor, k apikey.Key) error {
-		_, err := r.Disable(context.Background(), a, k.ID)
+		_, err := r.Disable(context.Background(), a, k.ID, 0)
 		return err
 	}},
 	{"Enable", func(r *rig, a apikey.Actor, k apikey.Key) error {
-		if _, err := r.Disable(context.Background(), admin, k.ID); err != nil {
+		if _, err := r.Disable(context.Background(), admin, k.ID, 0); err != nil {
 			return err
 		}
-		_, err := r.Enable(context.Background(), a, k.ID)
+		_, err := r.Enable(context.Background(), a, k.ID, 0)
 		return err
 	}},
-	{"Delete", func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Delete", func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 	{"Settings", func(r *rig, a apikey.Actor, _ apikey.Key) error {
 		_, err := r.Settings(context.Background(), a)
 		return err
@@ -150,12 +150,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"key without permissions", byKey(""), "00000 000000000 fffffff", "00000 000000000 fffffff"},
 		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "+++++ ++++f++f+ fffffff", "+++++ ++++f++f+ fffffff"},
 		{"disabled key", byKey(everything, func(r *rig, k apikey.Key) {
-			_, err := r.Disable(context.Background(), admin, k.ID)
+			_, err := r.Disable(context.Background(), admin, k.ID, 0)
 			require.NoError(r.t, err)
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"expired key", byKey(everything, func(r *rig, _ apikey.Key) { r.clock.Advance(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"deleted key", byKey(everything, func(r *rig, k apikey.Key) {
-			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID))
+			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID, 0))
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"key that no rule lets live", byKey(everything, func(r *rig, _ apikey.Key) {
 			_, err := r.SaveSettings(context.Background(), admin, store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}})
@@ -285,7 +285,7 @@ func TestExists(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.create(admin, "team-a", "")
 	ended, _ := r.create(admin, "team-a", "")
-	require.NoError(t, r.Delete(t.Context(), admin, ended.ID))
+	require.NoError(t, r.Delete(t.Context(), admin, ended.ID, 0))
 	folding := r.store
 	folding.Keys = careless{r.store.Keys}
 	st, tapped := harness.NewTap()

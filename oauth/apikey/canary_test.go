@@ -81,7 +81,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	values := map[string]any{
 		"KeyPage": page, "Key": key, "KeySecret": key.Secrets[0],
 		"Outdated": outdated.Outdated[0], "OutdatedPage": outdated,
-		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
+		"Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
@@ -146,7 +146,7 @@ func TestErrorsRepeatNoSecret(t *testing.T) {
 			require.Error(t, err)
 			_, err = r.Get(t.Context(), admin, presented)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound)
-			_, err = r.RetireSecret(t.Context(), admin, key.ID, presented)
+			_, err = r.RetireSecret(t.Context(), admin, key.ID, presented, 0)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound)
 		}
 	}

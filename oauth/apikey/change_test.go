@@ -47,21 +47,21 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			return err
 		}},
 		{apikey.ActionRetire, byOwner, key.ID, []string{"secrets"}, func() error {
-			_, err := r.RetireSecret(ctx, owner, key.ID, key.Secrets[0].ID)
+			_, err := r.RetireSecret(ctx, owner, key.ID, key.Secrets[0].ID, 0)
 			return err
 		}},
 		{apikey.ActionRevoke, store.ActorRef{Kind: "holder", ID: key.ID}, key.ID, []string{"secrets"}, func() error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: second.Reveal()})
 		}},
 		{apikey.ActionDisable, byOwner, key.ID, []string{"disabled"}, func() error {
-			_, err := r.Disable(ctx, owner, key.ID)
+			_, err := r.Disable(ctx, owner, key.ID, 0)
 			return err
 		}},
 		{apikey.ActionEnable, byOwner, key.ID, []string{"disabled"}, func() error {
-			_, err := r.Enable(ctx, owner, key.ID)
+			_, err := r.Enable(ctx, owner, key.ID, 0)
 			return err
 		}},
-		{apikey.ActionDelete, byOwner, key.ID, nil, func() error { return r.Delete(ctx, owner, key.ID) }},
+		{apikey.ActionDelete, byOwner, key.ID, nil, func() error { return r.Delete(ctx, owner, key.ID, 0) }},
 		{apikey.ActionDisable, byAdmin, other.ID, []string{"disabled"}, func() error {
 			_, err := r.DisableAllBy(ctx, admin, byOwner)
 			return err
@@ -189,13 +189,13 @@ func TestRotate(t *testing.T) {
 
 	_, fourth := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	fresh := r.mustLogin(key.ID, fourth)
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID)
+	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
 	require.NoError(t, err)
 	require.True(t, r.ended(token), "retiring a secret ends its tokens")
 	require.False(t, r.ended(fresh), "and no other's")
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID)
+	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, fresh.SecretID)
+	_, err = r.RetireSecret(t.Context(), owner, key.ID, fresh.SecretID, 0)
 	require.NoError(t, err)
 	_, err = r.login(key.ID, fourth.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "a key without secrets")
@@ -228,7 +228,7 @@ func TestRevokeSecret(t *testing.T) {
 	ctx := context.Background()
 	for name, do := range map[string]func(*rig, apikey.Key){
 		"live":     func(*rig, apikey.Key) {},
-		"disabled": func(r *rig, k apikey.Key) { _, err := r.Disable(ctx, owner, k.ID); require.NoError(r.t, err) },
+		"disabled": func(r *rig, k apikey.Key) { _, err := r.Disable(ctx, owner, k.ID, 0); require.NoError(r.t, err) },
 		"expired":  func(r *rig, _ apikey.Key) { r.clock.Advance(3 * time.Hour) },
 		"suspended": func(r *rig, _ apikey.Key) {
 			require.NoError(r.t, r.Suspend(ctx, admin, "team-a"))
@@ -269,10 +269,10 @@ func TestRevokeSecret(t *testing.T) {
 			return err
 		}, 0},
 		"B22 while the secret is retired": {func(r *rig, k apikey.Key) error {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
+			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
 			return err
 		}, 0},
-		"B22 while the key is deleted": {func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID) }, -1},
+		"B22 while the key is deleted": {func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, 0) }, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := memstore.New()

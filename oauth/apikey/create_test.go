@@ -300,9 +300,9 @@ func TestPolicyNarrows(t *testing.T) {
 	check(updated)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Changes: apikey.Changes{Permissions: ptr(perms("project.*")), Expiry: &apikey.Expiry{}}})
 	check(rotated)
-	_, err = r.Disable(t.Context(), owner, key.ID)
+	_, err = r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
-	enabled, err := r.Enable(t.Context(), owner, key.ID)
+	enabled, err := r.Enable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	check(enabled)
 	t.Run("an actor who may not grant what a policy drops may ask for it", func(t *testing.T) {
@@ -320,7 +320,7 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 		)
 	})
 	key, secret := r.create(owner, "team-a", "")
-	_, err := r.Disable(t.Context(), owner, key.ID)
+	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	for _, tc := range []struct {
 		name string
@@ -333,7 +333,7 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			says = nil
-			_, err := r.Enable(t.Context(), owner, key.ID)
+			_, err := r.Enable(t.Context(), owner, key.ID, 0)
 			require.NoError(t, err)
 			says = tc.says
 			check := func(err error) {
@@ -356,9 +356,9 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 			check(err)
 			_, err = r.login(key.ID, secret.Reveal())
 			check(err)
-			_, err = r.Disable(t.Context(), owner, key.ID)
+			_, err = r.Disable(t.Context(), owner, key.ID, 0)
 			require.NoError(t, err, "no policy stands in the way of narrowing")
-			_, err = r.Enable(t.Context(), owner, key.ID)
+			_, err = r.Enable(t.Context(), owner, key.ID, 0)
 			check(err)
 		})
 	}

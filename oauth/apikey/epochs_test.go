@@ -22,11 +22,11 @@ var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 func TestAFailedChangeEndsNothing(t *testing.T) {
 	ctx := t.Context()
 	for name, do := range map[string]func(*rig, apikey.Key) error{
-		"Disable": func(r *rig, k apikey.Key) error { return errOf(r.Disable(ctx, owner, k.ID)) },
+		"Disable": func(r *rig, k apikey.Key) error { return errOf(r.Disable(ctx, owner, k.ID, 0)) },
 		"RetireSecret": func(r *rig, k apikey.Key) error {
-			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
+			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
 		},
-		"Delete":          func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID) },
+		"Delete":          func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, 0) },
 		"Suspend":         func(r *rig, _ apikey.Key) error { return r.Suspend(ctx, admin, "team-a") },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"EndAllTokens":    func(r *rig, _ apikey.Key) error { return r.EndAllTokens(ctx, admin) },
@@ -57,7 +57,7 @@ func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(*rig, apikey.Key, apikey.Secret) error{
 		"RetireSecret": func(r *rig, k apikey.Key, _ apikey.Secret) error {
-			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
+			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
 		},
 		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
@@ -102,7 +102,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 	require.NoError(t, errOf(r.Import(ctx, owner, spec)))
 	token, err := r.login("legacy", spec.Secret)
 	require.NoError(t, err)
-	require.NoError(t, r.Delete(ctx, owner, "legacy"))
+	require.NoError(t, r.Delete(ctx, owner, "legacy", 0))
 	require.ErrorIs(t, errOf(r.Import(ctx, owner, spec)), store.ErrExists, "the tombstone")
 	r.clock.Advance(1000 * 24 * time.Hour)
 	require.NoError(t, r.Prune(ctx))
@@ -111,7 +111,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, r.ended(token))
 	require.False(t, r.ended(fresh))
-	require.NoError(t, errOf(r.Disable(ctx, owner, "legacy")))
+	require.NoError(t, errOf(r.Disable(ctx, owner, "legacy", 0)))
 	require.True(t, r.ended(fresh))
 }
 
@@ -192,10 +192,10 @@ func TestRestoredBackup(t *testing.T) {
 		token = lived.mustLogin(key.ID, secret)
 		require.True(t, restored.ended(token), "B30 whatever epochs had been given before")
 		fresh = restored.mustLogin(key.ID, secret)
-		require.NoError(t, errOf(restored.Disable(ctx, owner, key.ID)))
+		require.NoError(t, errOf(restored.Disable(ctx, owner, key.ID, 0)))
 		require.True(t, restored.ended(fresh), "B30 a change made since holds at once")
 		require.True(t, restored.ended(token))
-		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID)))
+		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID, 0)))
 		require.True(t, restored.ended(token))
 		require.NoError(t, restored.EndAllTokens(ctx, admin))
 		require.True(t, restored.ended(token))

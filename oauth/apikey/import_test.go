@@ -128,7 +128,7 @@ func TestImportRefuses(t *testing.T) {
 		again := importSpec(key.ID, func(s *apikey.ImportSpec) { s.Secret = strong })
 		_, err := r.Import(t.Context(), owner, again)
 		require.ErrorIs(t, err, store.ErrExists)
-		require.NoError(t, r.Delete(t.Context(), admin, key.ID))
+		require.NoError(t, r.Delete(t.Context(), admin, key.ID, 0))
 		_, err = r.Import(t.Context(), owner, again)
 		require.ErrorIs(t, err, store.ErrExists, "a tombstone")
 	})

@@ -37,7 +37,7 @@ func TestDisableAllBy(t *testing.T) {
 	child, _ := r.create(asKey(byOlga), "team-a", "keys.save")
 	grandchild, childSecret := r.create(asKey(child), "team-a", "")
 	asAdmin, _ := r.create(apikey.OrganizationAdmin("olga"), "team-a", "")
-	_, err := r.Disable(ctx, admin, child.ID)
+	_, err := r.Disable(ctx, admin, child.ID, 0)
 	require.NoError(t, err)
 
 	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
@@ -100,7 +100,7 @@ func TestDisableAllByAKey(t *testing.T) {
 	// A key that is deleted does not hide what it made.
 	middle, _ := r.create(asKey(leaked), "team-a", "keys.save")
 	hidden, _ := r.create(asKey(middle), "team-a", "")
-	require.NoError(t, r.Delete(ctx, asKey(leaked), middle.ID))
+	require.NoError(t, r.Delete(ctx, asKey(leaked), middle.ID, 0))
 
 	n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
 	require.NoError(t, err)
@@ -178,13 +178,13 @@ func TestDisableAllByGoesOn(t *testing.T) {
 				n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
 				if forever {
 					require.ErrorIs(t, err, store.ErrConflict)
-					require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+					require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID, 0)))
 					continue
 				}
 				require.NoError(t, err)
 				require.Equal(t, 2, n)
 				at.requireDisabled(map[string]bool{leaked.ID: true})
-				require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+				require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID, 0)))
 			}
 		})
 	}

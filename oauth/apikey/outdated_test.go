@@ -60,7 +60,7 @@ func TestRetire(t *testing.T) {
 	r.clock.Advance(time.Hour)
 	names, _ = left(0)
 	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, names, "a secret that has ended is not waited for")
-	require.NoError(t, r.Delete(t.Context(), admin, idle.ID))
+	require.NoError(t, r.Delete(t.Context(), admin, idle.ID, 0))
 	require.NoError(t, r.Prune(t.Context()))
 	require.Contains(t, r.logs.String(), `can be taken out of its list" entry="pepper 1"`)
 	require.Contains(t, r.logs.String(), `entry="secret prefix old_" secrets=1`)
@@ -111,7 +111,7 @@ func TestForgottenTooEarly(t *testing.T) {
 	behind := rigOn(t, st, lists{peppers(pepper1, pepper3), nil, nil}.in)
 	ahead := rigOn(t, st, lists{peppers(pepper3, pepper1), nil, nil}.in)
 	key, _ := behind.create(admin, "team-a", "")
-	require.NoError(t, behind.Delete(t.Context(), admin, key.ID))
+	require.NoError(t, behind.Delete(t.Context(), admin, key.ID, 0))
 	require.NoError(t, ahead.Prune(t.Context()))
 	require.Equal(t, "secret_prefixes lk_", used(t, st))
 	behind.create(admin, "team-a", "")
@@ -133,7 +133,7 @@ func TestUsedAgain(t *testing.T) {
 			require.NoError(t, put(record))
 		}
 		require.Equal(t, "peppers 1, secret_prefixes lk_", used(t, r.store))
-		require.NoError(t, r.Delete(t.Context(), admin, id))
+		require.NoError(t, r.Delete(t.Context(), admin, id, 0))
 		require.NoError(t, r.Prune(t.Context()))
 		require.Equal(t, "secret_prefixes lk_", used(t, r.store))
 	}

@@ -100,8 +100,8 @@ func TestRestorer(t *testing.T) {
 	was := newRig(t)
 	key, secret := was.create(owner, "team-a", "project.list")
 	for range 3 {
-		require.NoError(t, errOf(was.Disable(t.Context(), owner, key.ID)))
-		require.NoError(t, errOf(was.Enable(t.Context(), owner, key.ID)))
+		require.NoError(t, errOf(was.Disable(t.Context(), owner, key.ID, 0)))
+		require.NoError(t, errOf(was.Enable(t.Context(), owner, key.ID, 0)))
 	}
 	record := was.records()[0]
 	require.NotEqual(t, int64(1), record.Key.Version)

@@ -47,7 +47,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					}
 					key, secret := before.create(admin, workspace, "keys.list")
 					secrets[key.ID] = secret
-					_, err := before.Disable(ctx, admin, key.ID)
+					_, err := before.Disable(ctx, admin, key.ID, 0)
 					require.NoError(t, err)
 				}
 				r := rigOn(t, shared, func(c *apikey.Config) { c.Defaults = defaults })

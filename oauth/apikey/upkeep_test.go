@@ -108,7 +108,7 @@ func TestRefusalEvents(t *testing.T) {
 		require.ErrorIs(t, r.Flush(t.Context()), store.ErrUnavailable)
 		f.down = false
 		require.Len(t, refused(), 3, "the next hour; what could not be written is kept")
-		_, err := r.Disable(t.Context(), owner, key.ID)
+		_, err := r.Disable(t.Context(), owner, key.ID, 0)
 		require.NoError(t, err)
 		_, _ = r.login(key.ID, secret.Reveal())
 		require.ElementsMatch(t, []string{"unknown_or_wrong", "scope", "unknown_or_wrong", "disabled"}, refused())
@@ -131,7 +131,7 @@ func TestObserver(t *testing.T) {
 	r.mustLogin(key.ID, secret)
 	_, _ = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
 	_, _ = r.login(key.ID, "nonsense")
-	_, err := r.Disable(t.Context(), owner, key.ID)
+	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	_, _ = r.login(key.ID, secret.Reveal())
 	require.Equal(t, []apikey.Observation{
@@ -172,7 +172,7 @@ func TestPrune(t *testing.T) {
 		spec := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Digest: bcryptOf(t, "x")}
 		_, err := r.Import(t.Context(), owner, spec)
 		require.NoError(t, err)
-		require.NoError(t, r.Delete(t.Context(), owner, "legacy"))
+		require.NoError(t, r.Delete(t.Context(), owner, "legacy", 0))
 		r.clock.Advance(2 * apikey.MaxTokenLifetime)
 		require.NoError(t, r.Prune(t.Context()))
 		_, err = r.Import(t.Context(), owner, spec)

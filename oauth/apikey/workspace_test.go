@@ -190,7 +190,7 @@ func TestListAndExpiring(t *testing.T) {
 	}
 	soon, soonSecret := r.create(owner, "team-a", "", at(day))
 	disabled, _ := r.create(owner, "team-a", "", at(2*day))
-	_, err := r.Disable(ctx, owner, disabled.ID)
+	_, err := r.Disable(ctx, owner, disabled.ID, 0)
 	require.NoError(t, err)
 	r.create(owner, "team-a", "", at(3*day))
 	r.create(owner, "team-a", "")

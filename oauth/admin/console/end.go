@@ -48,7 +48,7 @@ func (s *call) askRetire() error {
 
 // retireSecret ends one secret.
 func (s *call) retireSecret() error {
-	_, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret())
+	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version())
 	return s.then(err, "done=retire", "keys", s.key())
 }
 
@@ -62,13 +62,13 @@ func (s *call) askDisable() error {
 
 // disableKey stops logins with a key.
 func (s *call) disableKey() error {
-	_, err := s.keys().IfVersion(s.version()).Disable(s.r.Context(), s.actor(), s.key())
+	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version())
 	return s.then(err, "done=disable", "keys", s.key())
 }
 
 // enableKey lets a key log in again.
 func (s *call) enableKey() error {
-	_, err := s.keys().IfVersion(s.version()).Enable(s.r.Context(), s.actor(), s.key())
+	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version())
 	return s.then(err, "done=enable", "keys", s.key())
 }
 
@@ -92,6 +92,6 @@ func (s *call) deleteKey() error {
 	if s.r.PostForm.Get("name") != key.Name {
 		return s.askName(http.StatusUnprocessableEntity, problem{"name", "Name: type the key's name exactly as it is shown."})
 	}
-	err = s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID)
+	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version())
 	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")
 }
