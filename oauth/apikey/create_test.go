@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -35,7 +36,7 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, key, stored)
 	require.Equal(t, []store.Event{{
 		ID: r.events(store.EventQuery{})[0].ID, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "olga"},
-		Action: apikey.ActionCreate, Workspace: "team-a", Key: key.ID,
+		Action: audit.Create, Workspace: "team-a", Key: key.ID,
 	}}, r.events(store.EventQuery{}))
 	grant := r.mustLogin(key.ID, secret)
 	require.Equal(t, key.Permissions.String(), grant.Permissions.String())

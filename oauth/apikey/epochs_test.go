@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -143,7 +144,7 @@ func TestEndAllTokens(t *testing.T) {
 	shown, err := r.Settings(ctx, admin)
 	require.NoError(t, err)
 	require.Equal(t, rules, shown.Rules, "the settings in force stay")
-	events := r.events(store.EventQuery{Action: apikey.ActionEndTokens})
+	events := r.events(store.EventQuery{Action: audit.EndTokens})
 	require.Len(t, events, 2)
 	require.Equal(t, admin.Ref(), events[0].Actor)
 

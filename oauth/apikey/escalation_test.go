@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -196,7 +197,7 @@ func TestKeyAndItself(t *testing.T) {
 			require.NoError(t, err)
 			r.keep(secret.Reveal())
 			require.Equal(t, key.Permissions.String(), r.mustLogin(key.ID, secret).Permissions.String())
-			event := r.events(store.EventQuery{Action: apikey.ActionRotate})[0]
+			event := r.events(store.EventQuery{Action: audit.Rotate})[0]
 			require.Equal(t, store.ActorRef{Kind: "key", ID: key.ID}, event.Actor)
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -115,7 +116,7 @@ func TestDisableAllByAKey(t *testing.T) {
 	_, err = r.login(other.ID, byChild.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B27 nor one of a key that it made")
 	r.mustLogin(victim.ID, own)
-	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionRetire}), 2)
+	require.Len(t, r.events(store.EventQuery{Action: audit.Retire}), 2)
 
 	t.Run("the maker is disabled first", func(t *testing.T) {
 		st, updates := memstore.New(), 0

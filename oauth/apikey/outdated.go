@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -38,7 +39,7 @@ type OutdatedPage struct {
 // rotated or deleted, and so has one whose secret has an older prefix. For an
 // organization admin.
 func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (OutdatedPage, error) {
-	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
 		return OutdatedPage{}, err
 	}
 	keys, err := s.store.Keys.List(ctx, store.KeyQuery{After: after, Limit: limit})

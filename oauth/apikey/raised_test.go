@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -95,7 +96,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.Empty(t, changed.Withheld.Names())
 		require.Equal(t, "project.delete project.list", scopeOf())
 		var fields []string
-		for _, event := range r.events(store.EventQuery{Key: key.ID, Action: apikey.ActionUpdate}) {
+		for _, event := range r.events(store.EventQuery{Key: key.ID, Action: audit.Update}) {
 			fields = append(fields, event.Fields...)
 		}
 		require.ElementsMatch(t, []string{"name", "permissions"}, fields)

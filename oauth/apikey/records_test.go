@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -93,7 +94,7 @@ func TestRecordsAreForAdministrators(t *testing.T) {
 			require.Nil(t, add)
 		})
 	}
-	require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionExport}))
+	require.Empty(t, r.events(store.EventQuery{Action: audit.Export}))
 }
 
 func TestRestorer(t *testing.T) {

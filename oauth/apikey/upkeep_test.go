@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -78,7 +79,7 @@ func TestRefusalEvents(t *testing.T) {
 			require.NoError(t, r.Flush(t.Context()))
 			require.NoError(t, replica.Flush(t.Context()))
 			var notes []string
-			for _, e := range r.events(store.EventQuery{Action: apikey.ActionRefuse}) {
+			for _, e := range r.events(store.EventQuery{Action: audit.Refuse}) {
 				require.Equal(t, key.ID, e.Key)
 				require.Equal(t, "team-a", e.Workspace)
 				require.Equal(t, store.ActorRef{Kind: "key", ID: key.ID}, e.Actor)

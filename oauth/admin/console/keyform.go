@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -73,7 +74,7 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	title := map[string]string{"new": "Create an API key", "change": "Change " + f.key.Name, "rotate": "Rotate " + f.key.Name}[f.page]
 	if f.page == "new" {
 		if f.grantable.Len() == 0 {
-			return &apikey.ForbiddenError{Action: apikey.ActionCreate, Reason: "You may see the keys of this workspace, but not make any."}
+			return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not make any."}
 		}
 		workspace, err := s.keys().Workspace(s.r.Context(), s.actor(), f.workspace)
 		if err != nil {
