@@ -256,7 +256,7 @@ func TestNoWayInWords(t *testing.T) {
 			go func() { _ = client.Ping(t.Context()).Err() }()
 			<-held
 			if try.patience == time.Minute {
-				time.AfterFunc(10*time.Millisecond, cancel)
+				client.AddHook(begun(func() { time.AfterFunc(10*time.Millisecond, cancel) }))
 			}
 			require.ErrorContains(t, lookUp(ctx, t, client), try.want)
 		})
@@ -266,4 +266,16 @@ func TestNoWayInWords(t *testing.T) {
 		require.NoError(t, client.Close())
 		require.ErrorContains(t, lookUp(t.Context(), t, client), "(the client is closed)")
 	})
+}
+
+// begun is a hook that is called when a pipeline begins, before it has a connection.
+type begun func()
+
+func (begun) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (begun) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (do begun) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		do()
+		return next(ctx, cmds)
+	}
 }

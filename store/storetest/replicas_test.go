@@ -33,11 +33,14 @@ func TestBrokenReplicasBreakTheirRule(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			for _, rule := range b.rules {
 				tried[rule] = true
-				all := replicas(3)
-				for i := range all {
-					all[i] = b.damage(i, all[i])
+				r := &recorder{}
+				for try := 0; try < 20 && !r.failed; try++ { // on a busy machine callers may miss one another
+					all := replicas(3)
+					for i := range all {
+						all[i] = b.damage(i, all[i])
+					}
+					r = tryReplicas(t, rule, all)
 				}
-				r := tryReplicas(t, rule, all)
 				if !r.failed {
 					t.Errorf("replicas, of which each %s, pass %q", b.name, rule)
 				} else if last := r.lines[len(r.lines)-1]; !strings.HasPrefix(last, "the rule: ") {

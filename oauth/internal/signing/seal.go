@@ -55,10 +55,13 @@ func entry(version int, fingerprint string) store.ListEntry {
 	return store.ListEntry{List: hostlist.SealKeys, Name: strconv.Itoa(version), Fingerprint: fingerprint}
 }
 
-// seal puts the private key, as PKCS #8, into the record.
+// seal puts the private key, as PKCS #8, into the record: under the first seal key, or
+// under the one that sealed it before if that has a higher version.
 func (s *sealer) seal(record *store.SigningKey, private []byte) {
-	record.SealKey, record.SealFingerprint = s.first, s.list[0].Fingerprint
-	record.Sealed = s.aeads[s.first].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
+	if record.SealKey < s.first {
+		record.SealKey, record.SealFingerprint = s.first, s.list[0].Fingerprint
+	}
+	record.Sealed = s.aeads[record.SealKey].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
 }
 
 // lost reports whether the host withdrew the seal key of the record: then the signing
@@ -81,8 +84,7 @@ func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
 	return private, nil
 }
 
-// reseal changes a record, which is bound to its seal, and seals its key anew under the
-// first seal key.
+// reseal changes a record, which is bound to its seal, and seals its key anew.
 func (s *sealer) reseal(record *store.SigningKey, change func(*store.SigningKey)) error {
 	private, err := s.open(record)
 	if err != nil {

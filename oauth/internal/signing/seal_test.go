@@ -163,6 +163,7 @@ func TestSealersOfBothOrders(t *testing.T) {
 	f.clock.Advance(period - lead)
 	require.NoError(t, f.step(behind))
 	require.Equal(t, 1, f.ring().Keys[1].SealKey)
+	require.Equal(t, 2, f.ring().Keys[0].SealKey, "B31 a key whose end changes, too")
 	require.NoError(t, f.step(ahead))
 	require.Equal(t, 2, f.ring().Keys[1].SealKey)
 	f.takes([]string{func() string { token, _ := f.login(behind); return token }()}, ahead)
