@@ -96,9 +96,14 @@
 // # How much fits
 //
 // One master holds and serves all records, at about 1.1 kB a key with its orders. The
-// table of store/README.md has the times. A script visits 200 records at most, and
-// changes 50 or removes 100 events: what takes more is done in steps, between which
-// others come in.
+// table of store/README.md has the times. On two shared cores, with 64 callers on the
+// same machine, it answered 30,000 to 45,000 look-ups a second and made 14,000 changes
+// with appendfsync everysec, 9,500 with always, 8,800 where a replica confirms.
+//
+// A script visits 200 records at most, and changes 50 or removes 100 events: what takes
+// more is done in steps, between which others come in. At a million keys, 100,000 of
+// them in one workspace, and a million events, 999 of 1,000 scripts of each kind took
+// less than 5 ms of the processor, and the longest of all 10 ms.
 //
 // A Cluster adds room and speed for limits and usage only. Beyond one master, keep the
 // records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and
