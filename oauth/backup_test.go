@@ -36,9 +36,9 @@ func TestRestoredBackup(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, restored.call(token), "B30 a key's higher epoch")
 	require.Equal(t, http.StatusUnauthorized, lived.call(login(restored)), "B30 and a lower one")
 
-	_, err = restored.Keys().Disable(t.Context(), admin, restored.key.ID)
+	_, err = restored.Keys().Disable(t.Context(), admin, restored.key.ID, 0)
 	require.NoError(t, err)
-	_, err = restored.Keys().Enable(t.Context(), admin, restored.key.ID)
+	_, err = restored.Keys().Enable(t.Context(), admin, restored.key.ID, 0)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, restored.call(token), "B30 a change made since holds, whatever epochs had been given before")
 	require.Equal(t, http.StatusOK, restored.call(login(restored)))

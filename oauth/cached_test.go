@@ -81,7 +81,7 @@ func TestCachedReplicas(t *testing.T) {
 	w.run(cached)
 	token := w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))
-	_, err = elsewhere.Keys().Disable(t.Context(), admin, w.key.ID)
+	_, err = elsewhere.Keys().Disable(t.Context(), admin, w.key.ID, 0)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return w.call(token) == http.StatusUnauthorized }, time.Minute, time.Millisecond, "B07")
 	w.refused(w.post(w.grant()), http.StatusUnauthorized, "invalid_client")
@@ -99,7 +99,7 @@ func TestCachedRecordsThatAreBehind(t *testing.T) {
 		lives bool
 	}{
 		{"B07 disabled", func(t *testing.T, keys *apikey.Service, id string) error {
-			_, err := keys.Disable(t.Context(), admin, id)
+			_, err := keys.Disable(t.Context(), admin, id, 0)
 			return err
 		}, false},
 		{"B07 suspended", func(t *testing.T, keys *apikey.Service, _ string) error {

@@ -237,13 +237,13 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		"live":    func() string { return w.key.ID },
 		"disabled": func() string {
 			key, _ := w.newKey("team-a", "project.list")
-			_, err := w.Keys().Disable(t.Context(), admin, key.ID)
+			_, err := w.Keys().Disable(t.Context(), admin, key.ID, 0)
 			require.NoError(t, err)
 			return key.ID
 		},
 		"deleted": func() string {
 			key, _ := w.newKey("team-a", "project.list")
-			require.NoError(t, w.Keys().Delete(t.Context(), admin, key.ID))
+			require.NoError(t, w.Keys().Delete(t.Context(), admin, key.ID, 0))
 			return key.ID
 		},
 		"expired": func() string {
@@ -284,7 +284,7 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		want string
 	}{
 		{"disabled", func(k store.Key) {
-			_, err := w.Keys().Disable(t.Context(), admin, k.ID)
+			_, err := w.Keys().Disable(t.Context(), admin, k.ID, 0)
 			require.NoError(t, err)
 		}, "This API key is disabled."},
 		{"expired", func(store.Key) { w.clock.Advance(48 * time.Hour) }, "This API key has expired."},

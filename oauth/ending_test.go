@@ -35,10 +35,10 @@ func TestEndingTokens(t *testing.T) {
 		revive func(t *testing.T, w *world)
 	}{
 		{"disable", func(t *testing.T, w *world) {
-			_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+			_, err := w.Keys().Disable(t.Context(), admin, w.key.ID, 0)
 			require.NoError(t, err)
 		}, 401, func(t *testing.T, w *world) {
-			_, err := w.Keys().Enable(t.Context(), admin, w.key.ID)
+			_, err := w.Keys().Enable(t.Context(), admin, w.key.ID, 0)
 			require.NoError(t, err)
 		}},
 		{"disable all that one person made", func(t *testing.T, w *world) {
@@ -47,7 +47,7 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, 1, n)
 		}, 401, nil},
 		{"delete", func(t *testing.T, w *world) {
-			require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID))
+			require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID, 0))
 		}, 401, nil},
 		{"end all tokens", func(t *testing.T, w *world) {
 			require.NoError(t, w.Keys().EndAllTokens(t.Context(), admin))
@@ -68,7 +68,7 @@ func TestEndingTokens(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.call(fresh))
 		}, 401, nil},
 		{"retire a secret", func(t *testing.T, w *world) {
-			_, err := w.Keys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID)
+			_, err := w.Keys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID, 0)
 			require.NoError(t, err)
 		}, 401, nil},
 		{"revoke a secret by who holds it", func(t *testing.T, w *world) {

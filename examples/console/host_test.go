@@ -176,7 +176,7 @@ func (h *host) furnish() store.Key {
 	disabled, _ := h.made("olga", "shop", "old importer", "tenant.list tenant.save", apikey.Expiry{})
 	h.made("bert", "blog", "comments", "project.list", apikey.Expiry{})
 	h.made("ada", "intern", "directory sync", "admin.project.list", apikey.ExpiresAt(noon.AddDate(0, 0, 9)))
-	_, err := keys.Disable(t.Context(), people["olga"].Actor, disabled.ID)
+	_, err := keys.Disable(t.Context(), people["olga"].Actor, disabled.ID, 0)
 	require.NoError(t, err)
 	for i := range 40 {
 		h.move(noon.AddDate(0, 0, i-40))

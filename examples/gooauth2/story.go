@@ -87,7 +87,7 @@ func (s *service) tell(ctx context.Context, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "with %s: 401 invalid_client\n", refused.what)
 	}
-	if _, err := s.keys.Keys().Disable(ctx, apikey.OrganizationAdmin("example"), s.key.ID); err != nil {
+	if _, err := s.keys.Keys().Disable(ctx, apikey.OrganizationAdmin("example"), s.key.ID, 0); err != nil {
 		return err
 	}
 	if err := s.mustNotLogIn(ctx, s.key.ID, s.secret); err != nil {

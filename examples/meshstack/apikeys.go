@@ -110,7 +110,7 @@ func (a keysAPI) replace(r *http.Request) (status int, body any, err error) {
 }
 
 func (a keysAPI) remove(r *http.Request) (status int, body any, err error) {
-	return http.StatusNoContent, nil, a.keys.Delete(r.Context(), caller(r), r.PathValue("uuid"))
+	return http.StatusNoContent, nil, a.keys.Delete(r.Context(), caller(r), r.PathValue("uuid"), 0)
 }
 
 // read checks the form of a body; the service checks the rest.

@@ -344,7 +344,7 @@ func TestProviderDrift(t *testing.T) {
 	}
 	t.Run("a key that somebody else deleted is made anew", func(t *testing.T) {
 		gone := p.state.uuid
-		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), gone))
+		require.NoError(t, w.srv.Keys().Delete(t.Context(), host(), gone, 0))
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)
 		require.True(t, changed)

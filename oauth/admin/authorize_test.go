@@ -178,7 +178,7 @@ func TestBearer(t *testing.T) {
 	status, challenge, _ = send("GET", "/workspaces/team-a/keys", "", all+"x")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, challenge, "invalid_token")
-	_, err = srv.Keys().Disable(t.Context(), people["ada"], key.ID)
+	_, err = srv.Keys().Disable(t.Context(), people["ada"], key.ID, 0)
 	require.NoError(t, err)
 	status, _, _ = send("GET", "/workspaces/team-a/keys", "", all)
 	require.Equal(t, http.StatusUnauthorized, status, "a token that ended manages nothing")

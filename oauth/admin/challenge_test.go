@@ -73,7 +73,7 @@ func TestBearerChallenge(t *testing.T) {
 	})
 	t.Run("6750-03 revoked", func(t *testing.T) {
 		id, token := newToken(t)
-		_, err := srv.Keys().Disable(t.Context(), people["ada"], id)
+		_, err := srv.Keys().Disable(t.Context(), people["ada"], id, 0)
 		require.NoError(t, err)
 		answer := ask("Bearer " + token)
 		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)

@@ -138,7 +138,7 @@ func (h *Handler) retireSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	key, err := h.keys.IfVersion(version).RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"])
+	key, err := h.keys.RetireSecret(c.r.Context(), c.actor, c.key(), c.params["secret"], version)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (h *Handler) disableKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	key, err := h.keys.IfVersion(version).Disable(c.r.Context(), c.actor, c.key())
+	key, err := h.keys.Disable(c.r.Context(), c.actor, c.key(), version)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (h *Handler) enableKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	key, err := h.keys.IfVersion(version).Enable(c.r.Context(), c.actor, c.key())
+	key, err := h.keys.Enable(c.r.Context(), c.actor, c.key(), version)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (h *Handler) deleteKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := h.keys.IfVersion(version).Delete(c.r.Context(), c.actor, c.key()); err != nil {
+	if err := h.keys.Delete(c.r.Context(), c.actor, c.key(), version); err != nil {
 		return err
 	}
 	return c.answerEmpty()
@@ -221,7 +221,7 @@ func (h *Handler) deleteKeys(c *call) error {
 			continue
 		}
 		result := deletion{ID: id, Status: http.StatusNoContent}
-		if err := h.keys.Delete(ctx, c.actor, id); err != nil {
+		if err := h.keys.Delete(ctx, c.actor, id, 0); err != nil {
 			problem := problemOf(c.refusalOf(err))
 			result.Status, result.Problem = problem.Status, &problem
 		}

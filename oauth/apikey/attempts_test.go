@@ -249,8 +249,8 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 		"Update of a version": {1, func(r *rig, k store.Key) error {
 			return errOf(r.Update(ctx, owner, k.ID, apikey.Changes{Name: ptr("mine"), Version: k.Version}))
 		}},
-		"Disable of a version": {1, func(r *rig, k store.Key) error { return errOf(r.IfVersion(k.Version).Disable(ctx, owner, k.ID)) }},
-		"Delete of a version":  {1, func(r *rig, k store.Key) error { return r.IfVersion(k.Version).Delete(ctx, owner, k.ID) }},
+		"Disable of a version": {1, func(r *rig, k store.Key) error { return errOf(r.Disable(ctx, owner, k.ID, k.Version)) }},
+		"Delete of a version":  {1, func(r *rig, k store.Key) error { return r.Delete(ctx, owner, k.ID, k.Version) }},
 		"Update":               {1, func(r *rig, k store.Key) error { return operations[3].do(r, owner, k) }},
 		"Rotate":               {1, func(r *rig, k store.Key) error { return operations[2].do(r, owner, k) }},
 	} {

@@ -72,7 +72,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	violations, err := r.Violations(t.Context(), admin, "", nil, 0)
 	require.NoError(t, err)
 	values := map[string]any{
-		"Conditional": r.IfVersion(1), "Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
+		"Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,

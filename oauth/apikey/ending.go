@@ -11,44 +11,11 @@ import (
 )
 
 // RetireSecret ends one secret of a key and every token issued from it. A key
-// left without secrets logs nobody in until it is rotated.
-func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string) (store.Key, error) {
-	return s.IfVersion(0).RetireSecret(ctx, actor, id, secret)
-}
-
-// Disable stops logins with a key and ends its tokens. Disabling twice is no
-// error.
-func (s *Service) Disable(ctx context.Context, actor Actor, id string) (store.Key, error) {
-	return s.IfVersion(0).Disable(ctx, actor, id)
-}
-
-// Enable lets a disabled key log in again. Tokens from before stay ended.
-// Enabling twice is no error.
-func (s *Service) Enable(ctx context.Context, actor Actor, id string) (store.Key, error) {
-	return s.IfVersion(0).Enable(ctx, actor, id)
-}
-
-// Delete ends a key and its tokens for good. Its events stay.
-func (s *Service) Delete(ctx context.Context, actor Actor, id string) error {
-	return s.IfVersion(0).Delete(ctx, actor, id)
-}
-
-// Conditional makes those changes that take nothing but a key's id only if the
-// key still is as the caller saw it; otherwise store.ErrConflict.
-type Conditional struct {
-	service *Service
-	version int64
-}
-
-// IfVersion returns the changes under the condition that the key still has
-// the given version; 0 is no condition. Update and Rotate take the version
-// with their Changes.
-func (s *Service) IfVersion(version int64) Conditional { return Conditional{s, version} }
-
-// RetireSecret is Service.RetireSecret under the condition.
-func (c Conditional) RetireSecret(ctx context.Context, actor Actor, id, secret string) (store.Key, error) {
-	return c.service.alter(ctx, actor, id, alteration{
-		action: ActionRetire, version: c.version, narrows: true,
+// left without secrets logs nobody in until it is rotated. The key must have the given
+// version, or any if that is 0: else store.ErrConflict.
+func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string, version int64) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionRetire, version: version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return endSecret(k, secret) },
 	})
 }
@@ -63,10 +30,11 @@ func endSecret(k *store.Key, id string) error {
 	return nil
 }
 
-// Disable is Service.Disable under the condition.
-func (c Conditional) Disable(ctx context.Context, actor Actor, id string) (store.Key, error) {
-	return c.service.alter(ctx, actor, id, alteration{
-		action: ActionDisable, version: c.version, narrows: true,
+// Disable stops logins with a key and ends its tokens. Disabling twice is no
+// error. The version is as in RetireSecret.
+func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionDisable, version: version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
 	})
 }
@@ -79,10 +47,11 @@ func disable(k *store.Key) error {
 	return nil
 }
 
-// Enable is Service.Enable under the condition.
-func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.Key, error) {
-	return c.service.alter(ctx, actor, id, alteration{
-		action: ActionEnable, policy: policy.Enable, version: c.version, yields: true,
+// Enable lets a disabled key log in again. Tokens from before stay ended.
+// Enabling twice is no error. The version is as in RetireSecret.
+func (s *Service) Enable(ctx context.Context, actor Actor, id string, version int64) (store.Key, error) {
+	return s.alter(ctx, actor, id, alteration{
+		action: ActionEnable, policy: policy.Enable, version: version, yields: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			if !k.Disabled {
 				return errUnchanged
@@ -93,14 +62,14 @@ func (c Conditional) Enable(ctx context.Context, actor Actor, id string) (store.
 	})
 }
 
-// Delete is Service.Delete under the condition.
-func (c Conditional) Delete(ctx context.Context, actor Actor, id string) error {
-	now := c.service.now()
-	return retryErr(func() error { return c.deleteOnce(ctx, actor, id, now) })
+// Delete ends a key and its tokens for good. Its events stay. The version is as in
+// RetireSecret.
+func (s *Service) Delete(ctx context.Context, actor Actor, id string, version int64) error {
+	now := s.now()
+	return retryErr(func() error { return s.deleteOnce(ctx, actor, id, version, now) })
 }
 
-func (c Conditional) deleteOnce(ctx context.Context, actor Actor, id string, now time.Time) error {
-	s := c.service
+func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, version int64, now time.Time) error {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
 		return err
@@ -113,7 +82,7 @@ func (c Conditional) deleteOnce(ctx context.Context, actor Actor, id string, now
 	if !p.in(workspace).remove || p.self(id) {
 		return &ForbiddenError{Action: ActionDelete, Reason: "You may not delete this key."}
 	}
-	if c.version != 0 && c.version != found.Key.Version {
+	if version != 0 && version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
 	change, err := s.change(now, actor.ref, ActionDelete, workspace, id, nil)
@@ -121,5 +90,5 @@ func (c Conditional) deleteOnce(ctx context.Context, actor Actor, id string, now
 		return err
 	}
 	change.If = p.preconditions()
-	return writeError("delete key", s.store.Keys.Delete(ctx, workspace, id, c.version, now, change))
+	return writeError("delete key", s.store.Keys.Delete(ctx, workspace, id, version, now, change))
 }

@@ -15,21 +15,21 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-func TestIfVersion(t *testing.T) {
-	for name, change := range map[string]func(r *rig, c apikey.Conditional, k store.Key) error{
-		"retire": func(r *rig, c apikey.Conditional, k store.Key) error {
-			_, err := c.RetireSecret(r.t.Context(), owner, k.ID, k.Secrets[0].ID)
+func TestVersions(t *testing.T) {
+	for name, change := range map[string]func(r *rig, version int64, k store.Key) error{
+		"retire": func(r *rig, version int64, k store.Key) error {
+			_, err := r.RetireSecret(r.t.Context(), owner, k.ID, k.Secrets[0].ID, version)
 			return err
 		},
-		"disable": func(r *rig, c apikey.Conditional, k store.Key) error {
-			_, err := c.Disable(r.t.Context(), owner, k.ID)
+		"disable": func(r *rig, version int64, k store.Key) error {
+			_, err := r.Disable(r.t.Context(), owner, k.ID, version)
 			return err
 		},
-		"enable": func(r *rig, c apikey.Conditional, k store.Key) error {
-			_, err := c.Enable(r.t.Context(), owner, k.ID)
+		"enable": func(r *rig, version int64, k store.Key) error {
+			_, err := r.Enable(r.t.Context(), owner, k.ID, version)
 			return err
 		},
-		"delete": func(r *rig, c apikey.Conditional, k store.Key) error { return c.Delete(r.t.Context(), owner, k.ID) },
+		"delete": func(r *rig, version int64, k store.Key) error { return r.Delete(r.t.Context(), owner, k.ID, version) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -38,16 +38,16 @@ func TestIfVersion(t *testing.T) {
 			require.NoError(t, err)
 			before := len(r.events(store.EventQuery{}))
 			for _, stale := range []int64{-1, 1, 3} {
-				require.ErrorIs(t, r.note(change(r, r.IfVersion(stale), k)), store.ErrConflict)
+				require.ErrorIs(t, r.note(change(r, stale, k)), store.ErrConflict)
 			}
 			require.Len(t, r.events(store.EventQuery{}), before)
-			require.NoError(t, change(r, r.IfVersion(2), k))
+			require.NoError(t, change(r, 2, k))
 		})
 		t.Run(name+" ends no token of what is not changed", func(t *testing.T) {
 			r := newRig(t)
 			k, secret := r.create(owner, "team-a", "project.list")
 			grant := r.mustLogin(k.ID, secret)
-			require.ErrorIs(t, change(r, r.IfVersion(7), k), store.ErrConflict)
+			require.ErrorIs(t, change(r, 7, k), store.ErrConflict)
 			require.False(t, r.ended(grant))
 		})
 	}

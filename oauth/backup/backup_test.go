@@ -62,7 +62,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	add(gone, fresh, "")
 
 	disabled, secret := r.create(owner, "team-a", "")
-	_, err := r.Disable(ctx, owner, disabled.ID)
+	_, err := r.Disable(ctx, owner, disabled.ID, 0)
 	require.NoError(t, err)
 	add(disabled, secret, "disabled")
 	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(time.Minute)) })
@@ -72,7 +72,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	require.NoError(t, r.Suspend(ctx, admin, "team-c"))
 	add(suspended, secret, "suspended")
 	empty, secret := r.create(owner, "team-a", "project.list")
-	_, err = r.RetireSecret(ctx, owner, empty.ID, empty.Secrets[0].ID)
+	_, err = r.RetireSecret(ctx, owner, empty.ID, empty.Secrets[0].ID, 0)
 	require.NoError(t, err)
 	add(empty, secret, "unknown_or_wrong")
 

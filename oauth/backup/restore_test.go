@@ -149,7 +149,7 @@ func TestRestoreTaken(t *testing.T) {
 	deleted, lost := r.create(owner, "team-a", "project.list")
 	inDeleted, _ := r.create(admin, "team-x", "project.list")
 	lines := r.export()
-	require.NoError(t, r.Delete(t.Context(), owner, deleted.ID))
+	require.NoError(t, r.Delete(t.Context(), owner, deleted.ID, 0))
 	require.NoError(t, r.DeleteWorkspace(t.Context(), admin, "team-x"))
 	_, err := r.Update(t.Context(), owner, live.ID, apikey.Changes{Name: ptr("renamed")})
 	require.NoError(t, err)
@@ -233,8 +233,8 @@ func TestRestoreEndsTokens(t *testing.T) {
 	}{
 		{"B30 nothing ended it", func(*testing.T, *rig, string) {}},
 		{"B22 the key's epoch", func(t *testing.T, r *rig, id string) {
-			require.NoError(t, errOf(r.Disable(t.Context(), owner, id)))
-			require.NoError(t, errOf(r.Enable(t.Context(), owner, id)))
+			require.NoError(t, errOf(r.Disable(t.Context(), owner, id, 0)))
+			require.NoError(t, errOf(r.Enable(t.Context(), owner, id, 0)))
 		}},
 		{"B22 the workspace's epoch", func(t *testing.T, r *rig, _ string) {
 			require.NoError(t, r.Suspend(t.Context(), admin, "team-a"))

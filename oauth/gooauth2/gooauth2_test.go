@@ -174,7 +174,7 @@ func TestStockServer(t *testing.T) {
 		require.NotContains(t, got.Body, "access_token")
 	})
 	t.Run("a disabled key", func(t *testing.T) {
-		_, err := s.Keys().Disable(t.Context(), admin, s.key.ID)
+		_, err := s.Keys().Disable(t.Context(), admin, s.key.ID, 0)
 		require.NoError(t, err)
 		body := s.post(t, s.grant()).Body
 		require.Contains(t, body, "invalid_client")

@@ -111,7 +111,7 @@ func (s *Server) ended(ctx context.Context, workspace string, permissions []stri
 // disable goes through the host's own service, which is the one that tells of
 // the end.
 func (s *Server) disable(ctx context.Context, id string) error {
-	_, err := s.server.Keys().Disable(ctx, operator(), id)
+	_, err := s.server.Keys().Disable(ctx, operator(), id, 0)
 	return err
 }
 

@@ -203,7 +203,7 @@ func members(s *scene) func(context.Context) error {
 }
 
 func (s *scene) disable(ctx context.Context) (func(context.Context) ([]string, error), error) {
-	if _, err := s.replicas[0].Disable(ctx, s.admin, s.leaked.ID); err != nil {
+	if _, err := s.replicas[0].Disable(ctx, s.admin, s.leaked.ID, 0); err != nil {
 		return nil, err
 	}
 	return s.since(ctx, func(k store.Key) bool { return k.CreatedBy.ID == s.leaked.ID })

@@ -159,7 +159,7 @@ func build(ctx context.Context, base, algorithm string, resources []string) (*Wo
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	if _, err := keys.Disable(ctx, admin, other.ID); err != nil {
+	if _, err := keys.Disable(ctx, admin, other.ID, 0); err != nil {
 		return nil, err
 	}
 

@@ -48,7 +48,7 @@ func (s *call) askRetire() error {
 
 // retireSecret ends one secret.
 func (s *call) retireSecret() error {
-	if _, err := s.keys().IfVersion(s.version()).RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret()); err != nil {
+	if _, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version()); err != nil {
 		return err
 	}
 	return s.redirect("done=retire", "keys", s.key())
@@ -68,7 +68,7 @@ func (s *call) askDisable() error {
 
 // disableKey stops logins with a key.
 func (s *call) disableKey() error {
-	if _, err := s.keys().IfVersion(s.version()).Disable(s.r.Context(), s.actor(), s.key()); err != nil {
+	if _, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version()); err != nil {
 		return err
 	}
 	return s.redirect("done=disable", "keys", s.key())
@@ -76,7 +76,7 @@ func (s *call) disableKey() error {
 
 // enableKey lets a key log in again.
 func (s *call) enableKey() error {
-	if _, err := s.keys().IfVersion(s.version()).Enable(s.r.Context(), s.actor(), s.key()); err != nil {
+	if _, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version()); err != nil {
 		return err
 	}
 	return s.redirect("done=enable", "keys", s.key())
@@ -109,7 +109,7 @@ func (s *call) deleteKey() error {
 		return s.ask(http.StatusUnprocessableEntity, "Delete "+key.Name, &key, deletion(typed),
 			problem{"name", "Name: type the key's name exactly as it is shown."})
 	}
-	if err := s.keys().IfVersion(s.version()).Delete(ctx, s.actor(), key.ID); err != nil {
+	if err := s.keys().Delete(ctx, s.actor(), key.ID, s.version()); err != nil {
 		return err
 	}
 	return s.redirect("done=delete", "workspaces", key.Workspace, "keys")

@@ -55,7 +55,7 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 			page, err := r.keys.List(t.Context(), people["ada"].Actor, store.KeyQuery{Workspace: "team-a", Text: "sly"})
 			require.NoError(t, err)
 			require.Len(t, page.Keys, 1)
-			require.NoError(t, r.keys.Delete(t.Context(), people["ada"].Actor, page.Keys[0].ID))
+			require.NoError(t, r.keys.Delete(t.Context(), people["ada"].Actor, page.Keys[0].ID, 0))
 		})
 	}
 	// With a form of her own, the same is done.

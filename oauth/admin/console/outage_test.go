@@ -26,7 +26,7 @@ func TestPolicyOutages(t *testing.T) {
 	})
 	key, _ := r.made("team-a", "ci", "project.list")
 	off, _ := r.made("team-a", "off", "project.list")
-	off, err := r.keys.Disable(t.Context(), people["ada"].Actor, off.ID)
+	off, err := r.keys.Disable(t.Context(), people["ada"].Actor, off.ID, 0)
 	require.NoError(t, err)
 	forms := map[string]func() *page{
 		"create": func() *page {

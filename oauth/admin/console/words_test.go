@@ -39,7 +39,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	r.clock.Advance(13 * 24 * time.Hour)
 	require.Contains(t, says("olga"), "This key has expired")
 
-	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID)
+	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID, 0)
 	require.NoError(t, err)
 	require.Contains(t, says("olga"), "This key is disabled")
 	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
@@ -75,7 +75,7 @@ func TestEventsNameTheirKeys(t *testing.T) {
 	_, err = r.keys.LogIn(t.Context(), apikey.Credentials{ID: kept.ID, Secret: other}, apikey.Request{})
 	require.Error(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
-	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, gone.ID))
+	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, gone.ID, 0))
 	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
 
 	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {

@@ -118,15 +118,15 @@ func counted(o order, attempt func(i int) (bool, error)) (int, error) {
 // changes are those that end tokens, by name, and what takes them back.
 var changes = map[string]func(ctx context.Context, keys *apikey.Service, o order) error{
 	"disable": func(ctx context.Context, keys *apikey.Service, o order) error {
-		_, err := keys.Disable(ctx, administrator, o.Key)
+		_, err := keys.Disable(ctx, administrator, o.Key, 0)
 		return err
 	},
 	"enable": func(ctx context.Context, keys *apikey.Service, o order) error {
-		_, err := keys.Enable(ctx, administrator, o.Key)
+		_, err := keys.Enable(ctx, administrator, o.Key, 0)
 		return err
 	},
 	"delete": func(ctx context.Context, keys *apikey.Service, o order) error {
-		return keys.Delete(ctx, administrator, o.Key)
+		return keys.Delete(ctx, administrator, o.Key, 0)
 	},
 	"rotate": func(ctx context.Context, keys *apikey.Service, o order) error {
 		_, _, err := keys.Rotate(ctx, administrator, o.Key, apikey.Rotation{})
