@@ -157,7 +157,7 @@ func TestEndingTokens(t *testing.T) {
 		}},
 		{"another key's end", func(t *testing.T, w *world) {
 			other, _ := w.newKey("team-a", "project.list")
-			require.NoError(t, w.Keys().Delete(t.Context(), admin, other.ID))
+			require.NoError(t, w.Keys().Delete(t.Context(), admin, other.ID, 0))
 		}},
 		{"another workspace's end", func(t *testing.T, w *world) {
 			require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-b"))
@@ -202,7 +202,7 @@ func TestClocks(t *testing.T) {
 		w.clock.Advance(-3 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "issued in the future")
 		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login goes by the clock there is")
-		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID, 0)
 		require.NoError(t, err)
 		w.clock.Advance(62 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "an end holds whatever the clock did")

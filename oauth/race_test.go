@@ -76,7 +76,7 @@ func TestLoginWhileRotating(t *testing.T) {
 				key, err := w.Keys().Get(t.Context(), admin, w.key.ID)
 				require.NoError(t, err)
 				for _, s := range key.Secrets[:len(key.Secrets)-2] {
-					_, err = w.Keys().RetireSecret(t.Context(), admin, w.key.ID, s.ID)
+					_, err = w.Keys().RetireSecret(t.Context(), admin, w.key.ID, s.ID, 0)
 					require.NoError(t, err)
 				}
 				continue
@@ -169,7 +169,7 @@ func TestRevokeWhileLoggingIn(t *testing.T) {
 			group.Go(func() { _, tokens[i] = w.status(w.key.ID, w.secret) })
 		}
 		w.work(round)
-		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID)
+		_, err := w.Keys().Disable(t.Context(), admin, w.key.ID, 0)
 		require.NoError(t, err)
 		status, _ := w.status(w.key.ID, w.secret)
 		require.Equal(t, http.StatusUnauthorized, status, "a login that began after the act")
@@ -183,7 +183,7 @@ func TestRevokeWhileLoggingIn(t *testing.T) {
 			_, err := w.Verifier().Verify(t.Context(), token)
 			require.Error(t, err, "B22 a token works after its key was disabled")
 		}
-		_, err = w.Keys().Enable(t.Context(), admin, w.key.ID)
+		_, err = w.Keys().Enable(t.Context(), admin, w.key.ID, 0)
 		require.NoError(t, err)
 	}
 	t.Logf("%d tokens issued in the race, %d logins refused", issued, useless)

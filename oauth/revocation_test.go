@@ -194,7 +194,7 @@ func TestIntrospection(t *testing.T) {
 		dead(w, token[:len(token)-4]+"AAAA")
 		key, secret := w.newKey("team-a", "project.list")
 		old := w.login(key.ID, secret)
-		_, err := w.Keys().Disable(t.Context(), admin, key.ID)
+		_, err := w.Keys().Disable(t.Context(), admin, key.ID, 0)
 		require.NoError(t, err)
 		dead(w, old)
 	})
@@ -219,7 +219,7 @@ func TestIntrospection(t *testing.T) {
 				require.NoError(t, err)
 			},
 			"workspace": func(w *world) { require.NoError(t, w.Keys().Suspend(t.Context(), admin, "team-a")) },
-			"key":       func(w *world) { require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID)) },
+			"key":       func(w *world) { require.NoError(t, w.Keys().Delete(t.Context(), admin, w.key.ID, 0)) },
 			"time":      func(w *world) { w.clock.Advance(time.Hour) },
 		} {
 			w := newWorld(t, func(s *setup) { s.config.IntrospectAll = "admin.project.list" }).at(t)

@@ -63,14 +63,14 @@ var operations = []operation{
 	{"Update", true, func(r *rig, a apikey.Actor, k store.Key) error {
 		return errOf(r.Update(context.Background(), a, k.ID, apikey.Changes{Name: ptr("renamed")}))
 	}},
-	{"Enable", true, func(r *rig, a apikey.Actor, k store.Key) error { return errOf(r.Enable(context.Background(), a, k.ID)) }},
+	{"Enable", true, func(r *rig, a apikey.Actor, k store.Key) error { return errOf(r.Enable(context.Background(), a, k.ID, 0)) }},
 	{"Disable", false, func(r *rig, a apikey.Actor, k store.Key) error {
-		return errOf(r.Disable(context.Background(), a, k.ID))
+		return errOf(r.Disable(context.Background(), a, k.ID, 0))
 	}},
 	{"RetireSecret", false, func(r *rig, a apikey.Actor, k store.Key) error {
-		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID))
+		return errOf(r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID, 0))
 	}},
-	{"Delete", false, func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Delete", false, func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 }
 
 // stage is a service on which a key acts on another one.
@@ -93,7 +93,7 @@ func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call 
 	s.maker, _ = s.direct.create(admin, "team-a", "keys.save keys.delete")
 	s.target, _ = s.direct.create(owner, "team-a", "")
 	if o.name == "Enable" {
-		require.NoError(t, errOf(s.direct.Disable(t.Context(), owner, s.target.ID)))
+		require.NoError(t, errOf(s.direct.Disable(t.Context(), owner, s.target.ID, 0)))
 	}
 	return s
 }
@@ -166,8 +166,8 @@ func TestDecidedAnew(t *testing.T) {
 			settings  bool // it is a change of settings, which only those that give ask
 			want      func(*testing.T, error)
 		}{
-			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.maker.ID)) }, false, forbidden},
-			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.maker.ID) }, false, forbidden},
+			{"its key was disabled", func(s *stage) error { return errOf(s.direct.Disable(ctx, admin, s.maker.ID, 0)) }, false, forbidden},
+			{"its key was deleted", func(s *stage) error { return s.direct.Delete(ctx, admin, s.maker.ID, 0) }, false, forbidden},
 			{"its key lost the right", func(s *stage) error {
 				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Permissions: ptr(perms("project.list"))}))
 			}, false, func(t *testing.T, err error) {

@@ -68,21 +68,21 @@ var acts = []act{
 		return err
 	}},
 	{"RetireSecret", func(r *rig, a apikey.Actor, k store.Key) error {
-		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID)
+		_, err := r.RetireSecret(context.Background(), a, k.ID, k.Secrets[0].ID, 0)
 		return err
 	}},
 	{"Disable", func(r *rig, a apikey.Actor, k store.Key) error {
-		_, err := r.Disable(context.Background(), a, k.ID)
+		_, err := r.Disable(context.Background(), a, k.ID, 0)
 		return err
 	}},
 	{"Enable", func(r *rig, a apikey.Actor, k store.Key) error {
-		if _, err := r.Disable(context.Background(), admin, k.ID); err != nil {
+		if _, err := r.Disable(context.Background(), admin, k.ID, 0); err != nil {
 			return err
 		}
-		_, err := r.Enable(context.Background(), a, k.ID)
+		_, err := r.Enable(context.Background(), a, k.ID, 0)
 		return err
 	}},
-	{"Delete", func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID) }},
+	{"Delete", func(r *rig, a apikey.Actor, k store.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 	{"Settings", func(r *rig, a apikey.Actor, _ store.Key) error {
 		_, err := r.Settings(context.Background(), a)
 		return err
@@ -153,12 +153,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"key without permissions", byKey(""), "00000 000000000 fffffff", "00000 000000000 fffffff"},
 		{"key of the admin level", byKey("admin.keys.list admin.keys.save admin.keys.delete project.list"), "+++++ ++++f++f+ fffffff", "+++++ ++++f++f+ fffffff"},
 		{"disabled key", byKey(everything, func(r *rig, k store.Key) {
-			_, err := r.Disable(context.Background(), admin, k.ID)
+			_, err := r.Disable(context.Background(), admin, k.ID, 0)
 			require.NoError(r.t, err)
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"expired key", byKey(everything, func(r *rig, _ store.Key) { r.clock.Advance(time.Hour) }), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"deleted key", byKey(everything, func(r *rig, k store.Key) {
-			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID))
+			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID, 0))
 		}), "fffff fffffffff fffffff", "fffff fffffffff fffffff"},
 		{"key that no rule lets live", byKey(everything, func(r *rig, _ store.Key) {
 			_, err := r.SaveSettings(context.Background(), admin, store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}})

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
@@ -137,12 +138,12 @@ func TestErrorsRepeatNoSecret(t *testing.T) {
 			require.Error(t, err)
 			_, err = r.Get(t.Context(), admin, presented)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound)
-			_, err = r.RetireSecret(t.Context(), admin, key.ID, presented)
+			_, err = r.RetireSecret(t.Context(), admin, key.ID, presented, 0)
 			require.ErrorIs(t, r.note(err), store.ErrNotFound)
 		}
 	}
 	require.NoError(t, r.Flush(t.Context()))
-	require.NotEmpty(t, r.events(store.EventQuery{Action: apikey.ActionRefuse}))
+	require.NotEmpty(t, r.events(store.EventQuery{Action: audit.Refuse}))
 }
 
 // TestDumpFindsSecrets: the search that ends every test with a rig can fail.

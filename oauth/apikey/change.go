@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -49,7 +50,7 @@ type Rotation struct {
 // changed the key meanwhile, store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (store.Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: ActionUpdate, policy: policy.Update, version: c.Version, address: c.Address,
+		action: audit.Update, policy: policy.Update, version: c.Version, address: c.Address,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			before := *k
 			if err := s.apply(p, k, c, now); err != nil {
@@ -75,10 +76,10 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
-		action: ActionRotate, policy: policy.Rotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
+		action: audit.Rotate, policy: policy.Rotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			if p.self(k.ID) && r.Changes != (Changes{Version: r.Changes.Version, Address: r.Changes.Address}) {
-				return &ForbiddenError{Action: ActionRotate, Reason: "A key may rotate its own secret and change nothing else of itself."}
+				return &ForbiddenError{Action: audit.Rotate, Reason: "A key may rotate its own secret and change nothing else of itself."}
 			}
 			expiry := k.NotAfter
 			if err := s.apply(p, k, r.Changes, now); err != nil {
@@ -209,7 +210,7 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 // mayAlter checks that the actor may change the key at all.
 func (p powers) mayAlter(action string, k *store.Key, rotateOwn string) error {
 	if p.self(k.ID) {
-		if action != ActionRotate {
+		if action != audit.Rotate {
 			return &ForbiddenError{Action: action, Reason: "A key may rotate its own secret and change nothing else of itself."}
 		}
 		held := p.key.Permissions.Intersect(p.actor.limit)

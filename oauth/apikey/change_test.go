@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -33,56 +34,56 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 		fields []string
 		do     func() error
 	}{
-		{apikey.ActionUpdate, byManager, key.ID, []string{"name"}, func() error {
+		{audit.Update, byManager, key.ID, []string{"name"}, func() error {
 			_, err := r.Update(ctx, manager, key.ID, apikey.Changes{Name: ptr("new")})
 			return err
 		}},
-		{apikey.ActionUpdate, byOwner, key.ID, []string{"name", "permissions", "expires_at"}, func() error {
+		{audit.Update, byOwner, key.ID, []string{"name", "permissions", "expires_at"}, func() error {
 			_, err := r.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("newer"), Permissions: ptr(perms("project.list")), Expiry: &date})
 			return err
 		}},
-		{apikey.ActionRotate, byOwner, key.ID, []string{"expires_at", "secrets"}, func() error {
+		{audit.Rotate, byOwner, key.ID, []string{"expires_at", "secrets"}, func() error {
 			_, s, err := r.Rotate(ctx, owner, key.ID, apikey.Rotation{Grace: time.Hour, Changes: apikey.Changes{Expiry: &apikey.Expiry{}}})
 			r.keep(s.Reveal())
 			return err
 		}},
-		{apikey.ActionRetire, byOwner, key.ID, []string{"secrets"}, func() error {
-			_, err := r.RetireSecret(ctx, owner, key.ID, key.Secrets[0].ID)
+		{audit.Retire, byOwner, key.ID, []string{"secrets"}, func() error {
+			_, err := r.RetireSecret(ctx, owner, key.ID, key.Secrets[0].ID, 0)
 			return err
 		}},
-		{apikey.ActionRevoke, store.ActorRef{Kind: "holder", ID: key.ID}, key.ID, []string{"secrets"}, func() error {
+		{audit.Revoke, store.ActorRef{Kind: "holder", ID: key.ID}, key.ID, []string{"secrets"}, func() error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: second.Reveal()})
 		}},
-		{apikey.ActionDisable, byOwner, key.ID, []string{"disabled"}, func() error {
-			_, err := r.Disable(ctx, owner, key.ID)
+		{audit.Disable, byOwner, key.ID, []string{"disabled"}, func() error {
+			_, err := r.Disable(ctx, owner, key.ID, 0)
 			return err
 		}},
-		{apikey.ActionEnable, byOwner, key.ID, []string{"disabled"}, func() error {
-			_, err := r.Enable(ctx, owner, key.ID)
+		{audit.Enable, byOwner, key.ID, []string{"disabled"}, func() error {
+			_, err := r.Enable(ctx, owner, key.ID, 0)
 			return err
 		}},
-		{apikey.ActionDelete, byOwner, key.ID, nil, func() error { return r.Delete(ctx, owner, key.ID) }},
-		{apikey.ActionDisable, byAdmin, other.ID, []string{"disabled"}, func() error {
+		{audit.Delete, byOwner, key.ID, nil, func() error { return r.Delete(ctx, owner, key.ID, 0) }},
+		{audit.Disable, byAdmin, other.ID, []string{"disabled"}, func() error {
 			_, err := r.DisableAllBy(ctx, admin, byOwner)
 			return err
 		}},
-		{apikey.ActionImport, byOwner, "imported", nil, func() error {
+		{audit.Import, byOwner, "imported", nil, func() error {
 			_, err := r.Import(ctx, owner, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "imported", Digest: bcryptOf(t, "x")})
 			return err
 		}},
-		{apikey.ActionSettings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_off", "reminders_off", "remind_before"}, func() error {
+		{audit.Settings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_off", "reminders_off", "remind_before"}, func() error {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{
 				KeysOff: true, Rules: store.Rules{MaxKeys: 5, RequireExpiry: true}, RemindersOff: true, RemindBefore: before(day),
 			})
 			return err
 		}},
-		{apikey.ActionWorkspace, byAdmin, "", []string{"max_lifetime", "enforced_from"}, func() error {
+		{audit.Workspace, byAdmin, "", []string{"max_lifetime", "enforced_from"}, func() error {
 			_, err := r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: time.Hour, EnforcedFrom: noon}})
 			return err
 		}},
-		{apikey.ActionSuspend, byAdmin, "", []string{"suspended"}, func() error { return r.Suspend(ctx, admin, "team-a") }},
-		{apikey.ActionResume, byAdmin, "", []string{"suspended"}, func() error { return r.Resume(ctx, admin, "team-a") }},
-		{apikey.ActionDeleteWorkspace, byAdmin, "", nil, func() error { return r.DeleteWorkspace(ctx, admin, "team-a") }},
+		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.Suspend(ctx, admin, "team-a") }},
+		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.Resume(ctx, admin, "team-a") }},
+		{audit.DeleteWorkspace, byAdmin, "", nil, func() error { return r.DeleteWorkspace(ctx, admin, "team-a") }},
 	} {
 		t.Run(fmt.Sprint(i, " ", tc.action), func(t *testing.T) {
 			r.clock.Advance(time.Minute)
@@ -93,13 +94,13 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			got := events[had]
 			require.NotEmpty(t, got.ID)
 			workspace := "team-a"
-			if tc.action == apikey.ActionSettings {
+			if tc.action == audit.Settings {
 				workspace = ""
 			}
 			require.Equal(t, store.Event{
 				ID: got.ID, Time: r.clock.Now(), Actor: tc.actor, Action: tc.action, Workspace: workspace, Key: tc.key, Fields: tc.fields,
 			}, got)
-			if tc.action != apikey.ActionImport && tc.action != apikey.ActionRotate {
+			if tc.action != audit.Import && tc.action != audit.Rotate {
 				_ = r.note(tc.do()) // again: nothing left to do, or an error
 				require.Len(t, r.events(store.EventQuery{}), had+1, "what changes nothing has no event")
 			}
@@ -189,13 +190,13 @@ func TestRotate(t *testing.T) {
 
 	_, fourth := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	fresh := r.mustLogin(key.ID, fourth)
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID)
+	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
 	require.NoError(t, err)
 	require.True(t, r.ended(token), "retiring a secret ends its tokens")
 	require.False(t, r.ended(fresh), "and no other's")
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID)
+	_, err = r.RetireSecret(t.Context(), owner, key.ID, token.SecretID, 0)
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = r.RetireSecret(t.Context(), owner, key.ID, fresh.SecretID)
+	_, err = r.RetireSecret(t.Context(), owner, key.ID, fresh.SecretID, 0)
 	require.NoError(t, err)
 	_, err = r.login(key.ID, fourth.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "a key without secrets")
@@ -228,7 +229,7 @@ func TestRevokeSecret(t *testing.T) {
 	ctx := context.Background()
 	for name, do := range map[string]func(*rig, store.Key){
 		"live":     func(*rig, store.Key) {},
-		"disabled": func(r *rig, k store.Key) { _, err := r.Disable(ctx, owner, k.ID); require.NoError(r.t, err) },
+		"disabled": func(r *rig, k store.Key) { _, err := r.Disable(ctx, owner, k.ID, 0); require.NoError(r.t, err) },
 		"expired":  func(r *rig, _ store.Key) { r.clock.Advance(3 * time.Hour) },
 		"suspended": func(r *rig, _ store.Key) {
 			require.NoError(r.t, r.Suspend(ctx, admin, "team-a"))
@@ -269,10 +270,10 @@ func TestRevokeSecret(t *testing.T) {
 			return err
 		}, 0},
 		"B22 while the secret is retired": {func(r *rig, k store.Key) error {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
+			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
 			return err
 		}, 0},
-		"B22 while the key is deleted": {func(r *rig, k store.Key) error { return r.Delete(ctx, owner, k.ID) }, -1},
+		"B22 while the key is deleted": {func(r *rig, k store.Key) error { return r.Delete(ctx, owner, k.ID, 0) }, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := memstore.New()

@@ -35,7 +35,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 	_, err := r.login("legacy", legacy.Secret)
 	require.NoError(t, err)
 	require.NoError(t, r.Flush(ctx))
-	require.NoError(t, r.Delete(ctx, owner, "legacy"))
+	require.NoError(t, r.Delete(ctx, owner, "legacy", 0))
 	requireAll := func(t *testing.T) {
 		t.Helper()
 		require.Len(t, r.events(store.EventQuery{}), 2)

@@ -12,31 +12,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
-)
-
-// The actions that events name.
-const (
-	ActionCreate          = "key.create"
-	ActionImport          = "key.import"
-	ActionUpdate          = "key.update"
-	ActionRotate          = "key.rotate"
-	ActionRetire          = "key.retire_secret"
-	ActionDisable         = "key.disable"
-	ActionEnable          = "key.enable"
-	ActionDelete          = "key.delete"
-	ActionRevoke          = "key.revoke_secret"
-	ActionRefuse          = "login.refused"
-	ActionSettings        = "settings.change"
-	ActionEndTokens       = "settings.end_tokens"
-	ActionWorkspace       = "workspace.change"
-	ActionSuspend         = "workspace.suspend"
-	ActionResume          = "workspace.resume"
-	ActionDeleteWorkspace = "workspace.delete"
-	ActionExport          = "key.export" // one event for all keys
-	ActionRestore         = "key.restore"
 )
 
 const (
@@ -96,7 +75,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (store.Key
 		return store.Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
 	key, err := s.add(ctx, actor, &creation{
-		spec: spec, policy: policy.Create, action: ActionCreate, id: id, shown: secret,
+		spec: spec, policy: policy.Create, action: audit.Create, id: id, shown: secret,
 		secret: func(k *store.Key) (store.Secret, error) { return s.keep(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -35,7 +36,7 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, key, stored)
 	require.Equal(t, []store.Event{{
 		ID: r.events(store.EventQuery{})[0].ID, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "olga"},
-		Action: apikey.ActionCreate, Workspace: "team-a", Key: key.ID,
+		Action: audit.Create, Workspace: "team-a", Key: key.ID,
 	}}, r.events(store.EventQuery{}))
 	grant := r.mustLogin(key.ID, secret)
 	require.Equal(t, key.Permissions.String(), grant.Permissions.String())
@@ -302,9 +303,9 @@ func TestPolicyNarrows(t *testing.T) {
 	check(updated)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Changes: apikey.Changes{Permissions: ptr(perms("project.*")), Expiry: &apikey.Expiry{}}})
 	check(rotated)
-	_, err = r.Disable(t.Context(), owner, key.ID)
+	_, err = r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
-	enabled, err := r.Enable(t.Context(), owner, key.ID)
+	enabled, err := r.Enable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	check(enabled)
 	t.Run("an actor who may not grant what a policy drops may ask for it", func(t *testing.T) {
@@ -322,7 +323,7 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 		)
 	})
 	key, secret := r.create(owner, "team-a", "")
-	_, err := r.Disable(t.Context(), owner, key.ID)
+	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	for _, tc := range []struct {
 		name string
@@ -335,7 +336,7 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			says = nil
-			_, err := r.Enable(t.Context(), owner, key.ID)
+			_, err := r.Enable(t.Context(), owner, key.ID, 0)
 			require.NoError(t, err)
 			says = tc.says
 			check := func(err error) {
@@ -358,9 +359,9 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 			check(err)
 			_, err = r.login(key.ID, secret.Reveal())
 			check(err)
-			_, err = r.Disable(t.Context(), owner, key.ID)
+			_, err = r.Disable(t.Context(), owner, key.ID, 0)
 			require.NoError(t, err, "no policy stands in the way of narrowing")
-			_, err = r.Enable(t.Context(), owner, key.ID)
+			_, err = r.Enable(t.Context(), owner, key.ID, 0)
 			check(err)
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -15,7 +16,7 @@ import (
 // version, or any if that is 0: else store.ErrConflict.
 func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string, version int64) (store.Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: ActionRetire, version: version, narrows: true,
+		action: audit.Retire, version: version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return endSecret(k, secret) },
 	})
 }
@@ -34,7 +35,7 @@ func endSecret(k *store.Key, id string) error {
 // error. The version is as in RetireSecret.
 func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (store.Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: ActionDisable, version: version, narrows: true,
+		action: audit.Disable, version: version, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
 	})
 }
@@ -51,7 +52,7 @@ func disable(k *store.Key) error {
 // Enabling twice is no error. The version is as in RetireSecret.
 func (s *Service) Enable(ctx context.Context, actor Actor, id string, version int64) (store.Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: ActionEnable, policy: policy.Enable, version: version, yields: true,
+		action: audit.Enable, policy: policy.Enable, version: version, yields: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			if !k.Disabled {
 				return errUnchanged
@@ -80,12 +81,12 @@ func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, versio
 	}
 	workspace := found.Key.Workspace
 	if !p.in(workspace).remove || p.self(id) {
-		return &ForbiddenError{Action: ActionDelete, Reason: "You may not delete this key."}
+		return &ForbiddenError{Action: audit.Delete, Reason: "You may not delete this key."}
 	}
 	if version != 0 && version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
-	change, err := s.change(now, actor.ref, ActionDelete, workspace, id, nil)
+	change, err := s.change(now, actor.ref, audit.Delete, workspace, id, nil)
 	if err != nil {
 		return err
 	}

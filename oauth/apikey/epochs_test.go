@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -22,11 +23,11 @@ var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 func TestAFailedChangeEndsNothing(t *testing.T) {
 	ctx := t.Context()
 	for name, do := range map[string]func(*rig, store.Key) error{
-		"Disable": func(r *rig, k store.Key) error { return errOf(r.Disable(ctx, owner, k.ID)) },
+		"Disable": func(r *rig, k store.Key) error { return errOf(r.Disable(ctx, owner, k.ID, 0)) },
 		"RetireSecret": func(r *rig, k store.Key) error {
-			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
+			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
 		},
-		"Delete":          func(r *rig, k store.Key) error { return r.Delete(ctx, owner, k.ID) },
+		"Delete":          func(r *rig, k store.Key) error { return r.Delete(ctx, owner, k.ID, 0) },
 		"Suspend":         func(r *rig, _ store.Key) error { return r.Suspend(ctx, admin, "team-a") },
 		"DeleteWorkspace": func(r *rig, _ store.Key) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"EndAllTokens":    func(r *rig, _ store.Key) error { return r.EndAllTokens(ctx, admin) },
@@ -57,7 +58,7 @@ func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(*rig, store.Key, apikey.Secret) error{
 		"RetireSecret": func(r *rig, k store.Key, _ apikey.Secret) error {
-			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID))
+			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
 		},
 		"RevokeSecret": func(r *rig, k store.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
@@ -102,7 +103,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 	require.NoError(t, errOf(r.Import(ctx, owner, spec)))
 	token, err := r.login("legacy", spec.Secret)
 	require.NoError(t, err)
-	require.NoError(t, r.Delete(ctx, owner, "legacy"))
+	require.NoError(t, r.Delete(ctx, owner, "legacy", 0))
 	require.ErrorIs(t, errOf(r.Import(ctx, owner, spec)), store.ErrExists, "the tombstone")
 	r.clock.Advance(1000 * 24 * time.Hour)
 	require.NoError(t, r.Prune(ctx))
@@ -111,7 +112,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, r.ended(token))
 	require.False(t, r.ended(fresh))
-	require.NoError(t, errOf(r.Disable(ctx, owner, "legacy")))
+	require.NoError(t, errOf(r.Disable(ctx, owner, "legacy", 0)))
 	require.True(t, r.ended(fresh))
 }
 
@@ -143,7 +144,7 @@ func TestEndAllTokens(t *testing.T) {
 	shown, err := r.Settings(ctx, admin)
 	require.NoError(t, err)
 	require.Equal(t, rules, shown.Rules, "the settings in force stay")
-	events := r.events(store.EventQuery{Action: apikey.ActionEndTokens})
+	events := r.events(store.EventQuery{Action: audit.EndTokens})
 	require.Len(t, events, 2)
 	require.Equal(t, admin.Ref(), events[0].Actor)
 
@@ -192,10 +193,10 @@ func TestRestoredBackup(t *testing.T) {
 		token = lived.mustLogin(key.ID, secret)
 		require.True(t, restored.ended(token), "B30 whatever epochs had been given before")
 		fresh = restored.mustLogin(key.ID, secret)
-		require.NoError(t, errOf(restored.Disable(ctx, owner, key.ID)))
+		require.NoError(t, errOf(restored.Disable(ctx, owner, key.ID, 0)))
 		require.True(t, restored.ended(fresh), "B30 a change made since holds at once")
 		require.True(t, restored.ended(token))
-		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID)))
+		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID, 0)))
 		require.True(t, restored.ended(token))
 		require.NoError(t, restored.EndAllTokens(ctx, admin))
 		require.True(t, restored.ended(token))

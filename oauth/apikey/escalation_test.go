@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -85,11 +86,11 @@ func TestEscalation(t *testing.T) {
 		}, nil},
 		{"owner enables a key that holds more", person(owner), func(r *rig) store.Key {
 			key := big(r)
-			_, err := r.Disable(ctx, owner, key.ID)
+			_, err := r.Disable(ctx, owner, key.ID, 0)
 			require.NoError(r.t, err)
 			return key
 		}, func(r *rig, a apikey.Actor, k store.Key) error {
-			_, err := r.Enable(ctx, a, k.ID)
+			_, err := r.Enable(ctx, a, k.ID, 0)
 			return err
 		}, apikey.ErrForbidden},
 		{"owner extends a key that holds more", person(owner), func(r *rig) store.Key {
@@ -196,7 +197,7 @@ func TestKeyAndItself(t *testing.T) {
 			require.NoError(t, err)
 			r.keep(secret.Reveal())
 			require.Equal(t, key.Permissions.String(), r.mustLogin(key.ID, secret).Permissions.String())
-			event := r.events(store.EventQuery{Action: apikey.ActionRotate})[0]
+			event := r.events(store.EventQuery{Action: audit.Rotate})[0]
 			require.Equal(t, store.ActorRef{Kind: "key", ID: key.ID}, event.Actor)
 		})
 	}
@@ -246,9 +247,9 @@ func TestPermissionThatLeftTheCatalog(t *testing.T) {
 	_, _, err = smaller.Rotate(t.Context(), owner, key.ID, apikey.Rotation{})
 	require.ErrorIs(t, err, apikey.ErrForbidden, "another replica may still know it, at whatever level")
 	_, secret = smaller.rotate(admin, key.ID, apikey.Rotation{})
-	_, err = smaller.Disable(t.Context(), owner, key.ID)
+	_, err = smaller.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
-	_, err = smaller.Enable(t.Context(), admin, key.ID)
+	_, err = smaller.Enable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
 	require.Equal(t, "keys.rotate project.list project.save", r.mustLogin(key.ID, secret).Permissions.String())
 }
@@ -349,10 +350,10 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 				gave(key)
 			}
 		case 5:
-			_, _ = r.Disable(ctx, g.actor, id)
+			_, _ = r.Disable(ctx, g.actor, id, 0)
 		case 6:
 			before, _ := r.Get(ctx, admin, id)
-			if key, err := r.Enable(ctx, g.actor, id); err == nil && before.Disabled {
+			if key, err := r.Enable(ctx, g.actor, id, 0); err == nil && before.Disabled {
 				gave(key)
 			}
 		case 7:

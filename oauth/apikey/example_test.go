@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -147,7 +148,7 @@ func ExampleService_DisableAllBy() {
 	// She has left.
 	n, err := keys.DisableAllBy(ctx, admin, olga.Ref())
 	fmt.Println(n, err)
-	page, err := keys.Events(ctx, admin, store.EventQuery{Workspace: "team-b", Action: apikey.ActionDisable})
+	page, err := keys.Events(ctx, admin, store.EventQuery{Workspace: "team-b", Action: audit.Disable})
 	fmt.Println(len(page.Events), err)
 	// Output:
 	// 2 <nil>

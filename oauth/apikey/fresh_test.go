@@ -59,15 +59,15 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		{
 			name: "a key that was enabled is disabled",
 			before: func(t *testing.T, a *rig, key store.Key) {
-				_, err := a.Disable(ctx, owner, key.ID)
+				_, err := a.Disable(ctx, owner, key.ID, 0)
 				require.NoError(t, err)
 			},
 			meanwhile: func(t *testing.T, a *rig, key store.Key) {
-				_, err := a.Enable(ctx, owner, key.ID)
+				_, err := a.Enable(ctx, owner, key.ID, 0)
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, a, b *rig, key store.Key) {
-				_, err := b.Disable(ctx, owner, key.ID)
+				_, err := b.Disable(ctx, owner, key.ID, 0)
 				require.NoError(t, err)
 				key, err = a.Get(ctx, owner, key.ID)
 				require.NoError(t, err)
@@ -125,13 +125,13 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, _, b *rig, _ store.Key) {
-				require.NoError(t, b.Delete(ctx, owner, legacy.ID))
+				require.NoError(t, b.Delete(ctx, owner, legacy.ID, 0))
 			},
 		},
 		{
 			name: "a key that was disabled makes, imports, changes and deletes nothing", configure: imported,
 			meanwhile: func(t *testing.T, a *rig, key store.Key) {
-				_, err := a.Disable(ctx, owner, key.ID)
+				_, err := a.Disable(ctx, owner, key.ID, 0)
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, a, b *rig, key store.Key) {
@@ -143,7 +143,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.ErrorIs(t, err, apikey.ErrForbidden, "Import")
 				_, err = b.Update(ctx, actor, other.ID, apikey.Changes{Name: ptr("renamed")})
 				require.ErrorIs(t, err, apikey.ErrForbidden, "Update")
-				require.ErrorIs(t, b.Delete(ctx, actor, other.ID), apikey.ErrForbidden, "Delete")
+				require.ErrorIs(t, b.Delete(ctx, actor, other.ID, 0), apikey.ErrForbidden, "Delete")
 			},
 		},
 		{
@@ -179,7 +179,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		{
 			name: "a key that was disabled grants nothing",
 			meanwhile: func(t *testing.T, a *rig, key store.Key) {
-				_, err := a.Disable(ctx, owner, key.ID)
+				_, err := a.Disable(ctx, owner, key.ID, 0)
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, _, b *rig, key store.Key) {

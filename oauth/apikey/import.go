@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -54,7 +55,7 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (sto
 		return store.Key{}, err
 	}
 	return s.add(ctx, actor, &creation{
-		spec: spec.Spec, policy: policy.Import, action: ActionImport, id: spec.ID,
+		spec: spec.Spec, policy: policy.Import, action: audit.Import, id: spec.ID,
 		secret: func(k *store.Key) (store.Secret, error) { return s.bring(ctx, k, spec) },
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -74,7 +75,7 @@ func TestImport(t *testing.T) {
 			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 			_, err = r.login("legacy-2", tc.secret)
 			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
-			require.Equal(t, apikey.ActionImport, r.events(store.EventQuery{})[0].Action)
+			require.Equal(t, audit.Import, r.events(store.EventQuery{})[0].Action)
 
 			_, fresh := r.rotate(owner, key.ID, apikey.Rotation{})
 			r.mustLogin(key.ID, fresh)
@@ -129,7 +130,7 @@ func TestImportRefuses(t *testing.T) {
 		again := importSpec(key.ID, func(s *apikey.ImportSpec) { s.Secret = strong })
 		_, err := r.Import(t.Context(), owner, again)
 		require.ErrorIs(t, err, store.ErrExists)
-		require.NoError(t, r.Delete(t.Context(), admin, key.ID))
+		require.NoError(t, r.Delete(t.Context(), admin, key.ID, 0))
 		_, err = r.Import(t.Context(), owner, again)
 		require.ErrorIs(t, err, store.ErrExists, "a tombstone")
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -128,7 +129,7 @@ func TestLoginsShareNothing(t *testing.T) {
 			require.Error(t, err)
 		}
 		require.NoError(t, r.Flush(t.Context()))
-		require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionRefuse}))
+		require.Empty(t, r.events(store.EventQuery{Action: audit.Refuse}))
 	})
 	t.Run("logins at once, some of them refused", func(t *testing.T) {
 		r := newRig(t, func(c *apikey.Config) { c.Observer = nil })

@@ -95,18 +95,18 @@ func TestLifecycle(t *testing.T) {
 			s.Expiry, _ = apikey.ParseExpiry("2026-07-01")
 		}, func(r *rig, _ store.Key) { r.clock.Set(time.Date(2026, 7, 2, 0, 0, 0, 0, time.UTC)) }, "expired"},
 		{"disabled", nil, func(r *rig, k store.Key) {
-			_, err := r.Disable(ctx, owner, k.ID)
+			_, err := r.Disable(ctx, owner, k.ID, 0)
 			must(r.t, err)
 		}, "disabled"},
 		{"enabled again", nil, func(r *rig, k store.Key) {
-			_, err := r.Disable(ctx, owner, k.ID)
+			_, err := r.Disable(ctx, owner, k.ID, 0)
 			must(r.t, err)
-			_, err = r.Enable(ctx, owner, k.ID)
+			_, err = r.Enable(ctx, owner, k.ID, 0)
 			must(r.t, err)
 		}, ""},
-		{"deleted", nil, func(r *rig, k store.Key) { must(r.t, r.Delete(ctx, owner, k.ID)) }, "gone"},
+		{"deleted", nil, func(r *rig, k store.Key) { must(r.t, r.Delete(ctx, owner, k.ID, 0)) }, "gone"},
 		{"secret retired", nil, func(r *rig, k store.Key) {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
+			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
 			must(r.t, err)
 		}, "gone"},
 		{"rotated", nil, func(r *rig, k store.Key) { r.rotate(owner, k.ID, apikey.Rotation{}) }, "gone"},
@@ -211,7 +211,7 @@ func TestClockStepsBack(t *testing.T) {
 	grant := r.mustLogin(key.ID, secret)
 	require.NoError(t, r.Flush(t.Context()))
 	_, fresh := r.rotate(owner, key.ID, apikey.Rotation{})
-	_, err := r.Disable(t.Context(), owner, key.ID)
+	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	r.clock.Advance(-2 * time.Hour)
 	require.True(t, r.ended(grant), "B08")
@@ -219,7 +219,7 @@ func TestClockStepsBack(t *testing.T) {
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B08 a retired secret")
 	_, err = r.login(key.ID, fresh.Reveal())
 	require.IsType(t, &apikey.RefusedError{}, err, "B08 a disabled key")
-	_, err = r.Enable(t.Context(), owner, key.ID)
+	_, err = r.Enable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	again := r.mustLogin(key.ID, fresh)
 	require.False(t, r.ended(again))
@@ -378,17 +378,17 @@ func TestHost(t *testing.T) {
 		c.Workspaces = func(_ context.Context, workspace string) error { return says }
 	})
 	key, secret := r.create(admin, "team-a", "")
-	_, err := r.Disable(t.Context(), admin, key.ID)
+	_, err := r.Disable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
 	for _, answer := range []error{apikey.ErrWorkspaceUnknown, fmt.Errorf("wrapped: %w", apikey.ErrWorkspaceSuspended)} {
 		says = answer
 		_, _, err := r.tryCreate(admin, "team-a", "")
 		require.ErrorIs(t, err, apikey.ErrForbidden)
-		_, err = r.Enable(t.Context(), admin, key.ID)
+		_, err = r.Enable(t.Context(), admin, key.ID, 0)
 		require.ErrorIs(t, err, apikey.ErrForbidden)
 	}
 	says = nil
-	_, err = r.Enable(t.Context(), admin, key.ID)
+	_, err = r.Enable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
 	says = apikey.ErrWorkspaceSuspended
 	_, err = r.login(key.ID, secret.Reveal())

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -29,7 +30,7 @@ import (
 // rounds: suspend their workspaces, or switch keys off, and call it again. It goes on
 // after other failures and joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
-	if err := s.mustAdminister(ctx, actor, ActionDisable); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
 	}
 	if maker.ID == "" {
@@ -153,7 +154,7 @@ func (w *walk) around(at time.Time) time.Time { return at.Add(-w.service.cfg.Max
 // trace of where it came from, nor has a secret that was replaced.
 func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.ActorRef][]logged, err error) {
 	made = map[store.ActorRef][]logged{}
-	for _, action := range []string{ActionCreate, ActionImport, ActionRotate} {
+	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
 		q := store.EventQuery{Action: action, Limit: store.MaxPage}
 		for more := true; more; more = q.After != nil {
 			page, err := w.service.store.Events.List(ctx, q)
@@ -164,7 +165,7 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 			for _, event := range page.Events {
 				entry := logged{source{maker: store.ActorRef{Kind: string(roleKey), ID: event.Key}}, event.Time}
 				byKey := event.Actor.Kind == string(roleKey)
-				if action == ActionRotate {
+				if action == audit.Rotate {
 					if !byKey || event.Actor.ID == event.Key {
 						continue
 					}
@@ -188,7 +189,7 @@ func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" 
 func (w *walk) disable(ctx context.Context, id string) {
 	s, disabled := w.service, false
 	_, err := s.alter(ctx, w.actor, id, alteration{
-		action: ActionDisable, narrows: true,
+		action: audit.Disable, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			disabled = !k.Disabled
 			return disable(k)
@@ -214,7 +215,7 @@ func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first tim
 	}
 	retired := 0
 	_, err := w.service.alter(ctx, w.actor, k.ID, alteration{
-		action: ActionRetire, narrows: true,
+		action: audit.Retire, narrows: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			held := len(k.Secrets)
 			k.Secrets = slices.DeleteFunc(k.Secrets, given)

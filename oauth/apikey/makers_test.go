@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -38,7 +39,7 @@ func TestDisableAllBy(t *testing.T) {
 	grandchild, childSecret := r.create(asKey(child), "team-a", "")
 	asManager, _ := r.create(apikey.Member("olga", apikey.Manager, "team-a"), "team-a", "")
 	asAdmin, _ := r.create(apikey.OrganizationAdmin("olga"), "team-a", "")
-	_, err := r.Disable(ctx, admin, child.ID)
+	_, err := r.Disable(ctx, admin, child.ID, 0)
 	require.NoError(t, err)
 
 	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
@@ -101,7 +102,7 @@ func TestDisableAllByAKey(t *testing.T) {
 	// A key that is deleted does not hide what it made.
 	middle, _ := r.create(asKey(leaked), "team-a", "keys.save")
 	hidden, _ := r.create(asKey(middle), "team-a", "")
-	require.NoError(t, r.Delete(ctx, asKey(leaked), middle.ID))
+	require.NoError(t, r.Delete(ctx, asKey(leaked), middle.ID, 0))
 
 	n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
 	require.NoError(t, err)
@@ -116,7 +117,7 @@ func TestDisableAllByAKey(t *testing.T) {
 	_, err = r.login(other.ID, byChild.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "B27 nor one of a key that it made")
 	r.mustLogin(victim.ID, own)
-	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionRetire}), 2)
+	require.Len(t, r.events(store.EventQuery{Action: audit.Retire}), 2)
 
 	t.Run("the maker is disabled first", func(t *testing.T) {
 		st, updates := memstore.New(), 0
@@ -179,13 +180,13 @@ func TestDisableAllByGoesOn(t *testing.T) {
 				n, err := r.DisableAllBy(ctx, admin, asKey(leaked).Ref())
 				if forever {
 					require.ErrorIs(t, err, store.ErrConflict)
-					require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+					require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID, 0)))
 					continue
 				}
 				require.NoError(t, err)
 				require.Equal(t, 2, n)
 				at.requireDisabled(map[string]bool{leaked.ID: true})
-				require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID)))
+				require.NoError(t, errOf(at.Enable(ctx, admin, leaked.ID, 0)))
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func TestDisableAllByKeepsTheMakerDisabled(t *testing.T) {
 	child, _ := at.create(asKey(leaked), "team-a", "keys.save project.list")
 	r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
 		if updates++; updates == 2 { // the first one disabled the maker
-			_, err := at.Enable(ctx, asKey(child), leaked.ID)
+			_, err := at.Enable(ctx, asKey(child), leaked.ID, 0)
 			return err
 		}
 		return nil
@@ -103,7 +103,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 				for range 2 {
 					for _, by := range all {
 						for _, k := range all {
-							_, err := at.Enable(ctx, asKey(by), k.ID)
+							_, err := at.Enable(ctx, asKey(by), k.ID, 0)
 							if err != nil && !errors.Is(err, apikey.ErrForbidden) {
 								return err
 							}
@@ -132,7 +132,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 func TestActorWithSecret(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(r *rig, k store.Key) error{
-		"B27 retired": func(r *rig, k store.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID)) },
+		"B27 retired": func(r *rig, k store.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID, 0)) },
 		"B27 rotated": func(r *rig, k store.Key) error {
 			_, _, err := r.Rotate(ctx, admin, k.ID, apikey.Rotation{})
 			return err
@@ -160,7 +160,7 @@ func TestActorWithSecret(t *testing.T) {
 		at := rigOn(t, st)
 		key, _ := at.create(owner, "team-a", "keys.save")
 		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
-			_, err := at.RetireSecret(ctx, admin, key.ID, key.Secrets[0].ID)
+			_, err := at.RetireSecret(ctx, admin, key.ID, key.Secrets[0].ID, 0)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}

@@ -93,7 +93,7 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 		return r.note(err)
 	}
 	rotate := func() error { _, _, err := r.Rotate(ctx, owner, key.ID, apikey.Rotation{}); return r.note(err) }
-	enable := func() error { _, err := r.Enable(ctx, owner, key.ID); return r.note(err) }
+	enable := func() error { _, err := r.Enable(ctx, owner, key.ID, 0); return r.note(err) }
 	logIn := func() error {
 		_, err := r.LogIn(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}, apikey.Request{})
 		return r.note(err)
@@ -122,12 +122,12 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 		for name, outage := range outages() {
 			t.Run(point.name+": "+name, func(t *testing.T) {
 				if point.disabled {
-					_, err := r.Disable(ctx, owner, key.ID)
+					_, err := r.Disable(ctx, owner, key.ID, 0)
 					require.NoError(t, err)
 				}
 				defer func() {
 					*point.says = nil
-					_, err := r.Enable(ctx, owner, key.ID)
+					_, err := r.Enable(ctx, owner, key.ID, 0)
 					require.NoError(t, err)
 					require.NoError(t, logIn(), "it recovers by itself")
 				}()

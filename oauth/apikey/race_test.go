@@ -71,13 +71,13 @@ func TestQuota(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules.MaxKeys = 2 })
 	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Second)) })
 	two, _ := r.create(owner, "team-a", "")
-	_, err := r.Disable(ctx, owner, two.ID)
+	_, err := r.Disable(ctx, owner, two.ID, 0)
 	require.NoError(t, err)
 	r.clock.Advance(time.Hour)
 	_, _, err = r.tryCreate(owner, "team-a", "")
 	require.Error(t, err, "B05 disabled and expired keys count")
 	r.create(admin, "team-b", "")
-	require.NoError(t, r.Delete(ctx, owner, one.ID))
+	require.NoError(t, r.Delete(ctx, owner, one.ID, 0))
 	three, secret := r.create(owner, "team-a", "")
 	w, err := r.Workspace(ctx, owner, "team-a")
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func TestQuota(t *testing.T) {
 	require.NoError(t, err)
 	r.mustLogin(three.ID, secret)
 	r.rotate(owner, three.ID, apikey.Rotation{})
-	_, err = r.Enable(ctx, owner, two.ID)
+	_, err = r.Enable(ctx, owner, two.ID, 0)
 	require.NoError(t, err, "lowering the limit kills nothing")
 	w.Rules.MaxKeys = store.Unlimited
 	_, err = r.SaveWorkspace(ctx, admin, w)
@@ -184,16 +184,16 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 	ctx := context.Background()
 	ways := map[string]func(r *rig, k store.Key, secret apikey.Secret) error{
 		"Disable": func(r *rig, k store.Key, _ apikey.Secret) error {
-			_, err := r.Disable(ctx, owner, k.ID)
+			_, err := r.Disable(ctx, owner, k.ID, 0)
 			return err
 		},
-		"Delete": func(r *rig, k store.Key, _ apikey.Secret) error { return r.Delete(ctx, owner, k.ID) },
+		"Delete": func(r *rig, k store.Key, _ apikey.Secret) error { return r.Delete(ctx, owner, k.ID, 0) },
 		"Rotate": func(r *rig, k store.Key, _ apikey.Secret) error {
 			_, _, err := r.Rotate(ctx, owner, k.ID, apikey.Rotation{})
 			return err
 		},
 		"RetireSecret": func(r *rig, k store.Key, _ apikey.Secret) error {
-			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID)
+			_, err := r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0)
 			return err
 		},
 		"RevokeSecret": func(r *rig, k store.Key, secret apikey.Secret) error {
@@ -269,7 +269,7 @@ func TestDisableWinsAgainstChanges(t *testing.T) {
 				_, _ = r.Update(context.Background(), owner, key.ID, apikey.Changes{Name: ptr(string(rune('a' + i)))})
 			}
 		})
-		_, err := r.Disable(t.Context(), owner, key.ID)
+		_, err := r.Disable(t.Context(), owner, key.ID, 0)
 		wg.Wait()
 		require.NoError(t, err)
 		_, err = r.loginFor(key.ID, secret.Reveal(), scope.Set{})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -13,7 +14,7 @@ import (
 // of its secrets, and its workspace; Instance is left out. They are ordered by
 // creation and id. It is for package backup, which writes them down.
 //
-// For an organization admin. The event ActionExport is written before the first
+// For an organization admin. The event audit.Export is written before the first
 // key is read; if it cannot be written, there are no keys. An error is yielded
 // once, last, with a zero record.
 func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Found, error] {
@@ -26,10 +27,10 @@ func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Foun
 
 // eachRecord calls take for each key until it returns false.
 func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.Found) bool) error {
-	if err := s.mustAdminister(ctx, actor, ActionExport); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
-	change, err := s.change(s.now(), actor.ref, ActionExport, "", "", nil)
+	change, err := s.change(s.now(), actor.ref, audit.Export, "", "", nil)
 	if err != nil {
 		return err
 	}
@@ -77,14 +78,14 @@ func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) 
 		return nil, err
 	}
 	if !p.admin {
-		return nil, &ForbiddenError{Action: ActionRestore, Reason: "Only an organization admin may do this."}
+		return nil, &ForbiddenError{Action: audit.Restore, Reason: "Only an organization admin may do this."}
 	}
 	return func(record store.Found) error {
 		key, err := s.checkRecord(record.Key)
 		if err != nil {
 			return err
 		}
-		if err := p.mayYield(ActionRestore, &key, true); err != nil {
+		if err := p.mayYield(audit.Restore, &key, true); err != nil {
 			return err
 		}
 		return retryErr(func() error { return s.restoreOnce(ctx, p, key, record.Workspace.Suspended) })
@@ -113,7 +114,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 			return err
 		}
 	}
-	change, err := s.change(s.now(), p.actor.ref, ActionRestore, key.Workspace, key.ID, nil)
+	change, err := s.change(s.now(), p.actor.ref, audit.Restore, key.Workspace, key.ID, nil)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -93,15 +94,15 @@ func TestRecordsAreForAdministrators(t *testing.T) {
 			require.Nil(t, add)
 		})
 	}
-	require.Empty(t, r.events(store.EventQuery{Action: apikey.ActionExport}))
+	require.Empty(t, r.events(store.EventQuery{Action: audit.Export}))
 }
 
 func TestRestorer(t *testing.T) {
 	was := newRig(t)
 	key, secret := was.create(owner, "team-a", "project.list")
 	for range 3 {
-		require.NoError(t, errOf(was.Disable(t.Context(), owner, key.ID)))
-		require.NoError(t, errOf(was.Enable(t.Context(), owner, key.ID)))
+		require.NoError(t, errOf(was.Disable(t.Context(), owner, key.ID, 0)))
+		require.NoError(t, errOf(was.Enable(t.Context(), owner, key.ID, 0)))
 	}
 	record := was.records()[0]
 	require.NotEqual(t, int64(1), record.Key.Version)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -128,7 +129,7 @@ func (r *refusals) add(key, workspace, reason string, now time.Time) {
 		ID:        "refused-" + hex.EncodeToString(sum[:12]),
 		Time:      now,
 		Actor:     store.ActorRef{Kind: string(roleKey), ID: key},
-		Action:    ActionRefuse,
+		Action:    audit.Refuse,
 		Workspace: workspace,
 		Key:       key,
 		Note:      reason,

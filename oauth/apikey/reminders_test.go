@@ -165,9 +165,9 @@ func TestRemindersCarryTheKey(t *testing.T) {
 // happens after it was listed.
 func TestNoReminder(t *testing.T) {
 	end := map[string]func(r *rig, k store.Key){
-		"deleted": func(r *rig, k store.Key) { require.NoError(r.t, r.Delete(r.t.Context(), owner, k.ID)) },
+		"deleted": func(r *rig, k store.Key) { require.NoError(r.t, r.Delete(r.t.Context(), owner, k.ID, 0)) },
 		"disabled": func(r *rig, k store.Key) {
-			_, err := r.Disable(r.t.Context(), owner, k.ID)
+			_, err := r.Disable(r.t.Context(), owner, k.ID, 0)
 			require.NoError(r.t, err)
 		},
 		"prolonged": func(r *rig, k store.Key) {
@@ -197,10 +197,10 @@ func TestNoReminder(t *testing.T) {
 		var in inbox
 		r := newRig(t, in.config)
 		k := r.expiring("ci", 10*day)
-		_, err := r.Disable(t.Context(), owner, k.ID)
+		_, err := r.Disable(t.Context(), owner, k.ID, 0)
 		require.NoError(t, err)
 		require.NoError(t, r.Remind(t.Context()))
-		_, err = r.Enable(t.Context(), owner, k.ID)
+		_, err = r.Enable(t.Context(), owner, k.ID, 0)
 		require.NoError(t, err)
 		require.NoError(t, r.Remind(t.Context()))
 		require.Len(t, in.take(), 1)

@@ -62,7 +62,7 @@ func TestRemindersOfEnforcedRules(t *testing.T) {
 			other := rigOn(t, r.store, in.config)
 			r.expiring("ci", c.expiry)
 			disabled := r.expiring("disabled", c.expiry)
-			_, err := r.Disable(t.Context(), owner, disabled.ID)
+			_, err := r.Disable(t.Context(), owner, disabled.ID, 0)
 			require.NoError(t, err)
 			r.rules(c.workspace, c.rules)
 			var sent []string

@@ -329,7 +329,7 @@ func TestPreviewOfReminders(t *testing.T) {
 	r.expiring("far", 50*day)
 	r.expiring("near", 9*day)
 	disabled := r.expiring("disabled", 9*day)
-	_, err := r.Disable(t.Context(), owner, disabled.ID)
+	_, err := r.Disable(t.Context(), owner, disabled.ID, 0)
 	require.NoError(t, err)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Equal(t, []string{"near 720h0m0s"}, in.take())

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -70,7 +71,7 @@ func TestResources(t *testing.T) {
 		_, err = r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{second}})
 		require.NoError(t, err)
 		require.True(t, r.ended(grant))
-		events := r.events(store.EventQuery{Key: key.ID, Action: apikey.ActionUpdate})
+		events := r.events(store.EventQuery{Key: key.ID, Action: audit.Update})
 		require.Equal(t, []string{"resources"}, events[0].Fields)
 	})
 	t.Run("a change names known ones only", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -53,7 +54,7 @@ type EffectPage struct {
 // of them a call (1 to store.MaxPage; 0 means 100), and writes nothing. For an
 // organization admin.
 func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
 		return EffectPage{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
@@ -67,7 +68,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
 func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mustAdminister(ctx, actor, ActionWorkspace); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Workspace); err != nil {
 		return EffectPage{}, err
 	}
 	var bad InvalidError

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-func TestVersions(t *testing.T) {
+func TestChangesOfAVersion(t *testing.T) {
 	for name, change := range map[string]func(r *rig, version int64, k store.Key) error{
 		"retire": func(r *rig, version int64, k store.Key) error {
 			_, err := r.RetireSecret(r.t.Context(), owner, k.ID, k.Secrets[0].ID, version)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -42,7 +43,7 @@ func (s *Service) endProved(ctx context.Context, l *Login, holder store.ActorRef
 		return nil //nolint:nilerr // someone else ended it meanwhile
 	}
 	after.Updated = l.now
-	change, err := s.change(l.now, holder, ActionRevoke, after.Workspace, after.ID, []string{"secrets"})
+	change, err := s.change(l.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
 	if err != nil {
 		return err
 	}

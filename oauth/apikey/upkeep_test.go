@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -78,7 +79,7 @@ func TestRefusalEvents(t *testing.T) {
 			require.NoError(t, r.Flush(t.Context()))
 			require.NoError(t, replica.Flush(t.Context()))
 			var notes []string
-			for _, e := range r.events(store.EventQuery{Action: apikey.ActionRefuse}) {
+			for _, e := range r.events(store.EventQuery{Action: audit.Refuse}) {
 				require.Equal(t, key.ID, e.Key)
 				require.Equal(t, "team-a", e.Workspace)
 				require.Equal(t, store.ActorRef{Kind: "key", ID: key.ID}, e.Actor)
@@ -108,7 +109,7 @@ func TestRefusalEvents(t *testing.T) {
 		require.ErrorIs(t, r.Flush(t.Context()), store.ErrUnavailable)
 		f.down = false
 		require.Len(t, refused(), 3, "the next hour; what could not be written is kept")
-		_, err := r.Disable(t.Context(), owner, key.ID)
+		_, err := r.Disable(t.Context(), owner, key.ID, 0)
 		require.NoError(t, err)
 		_, _ = r.login(key.ID, secret.Reveal())
 		require.ElementsMatch(t, []string{"unknown_or_wrong", "scope", "unknown_or_wrong", "disabled"}, refused())
@@ -131,7 +132,7 @@ func TestObserver(t *testing.T) {
 	r.mustLogin(key.ID, secret)
 	_, _ = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
 	_, _ = r.login(key.ID, "nonsense")
-	_, err := r.Disable(t.Context(), owner, key.ID)
+	_, err := r.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	_, _ = r.login(key.ID, secret.Reveal())
 	require.Equal(t, []apikey.Observation{
@@ -172,7 +173,7 @@ func TestPrune(t *testing.T) {
 		spec := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Digest: bcryptOf(t, "x")}
 		_, err := r.Import(t.Context(), owner, spec)
 		require.NoError(t, err)
-		require.NoError(t, r.Delete(t.Context(), owner, "legacy"))
+		require.NoError(t, r.Delete(t.Context(), owner, "legacy", 0))
 		r.clock.Advance(2 * apikey.MaxTokenLifetime)
 		require.NoError(t, r.Prune(t.Context()))
 		_, err = r.Import(t.Context(), owner, spec)

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // Settings returns the instance's settings: those saved, or Config.Defaults
 // with Version 0. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
-	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
 	}
 	instance, err := s.store.Settings.Instance(ctx)
@@ -32,7 +33,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 }
 
 func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
-	if err := s.mustAdminister(ctx, actor, ActionSettings); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
@@ -53,7 +54,7 @@ func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.In
 	if len(fields) == 0 && stored.Version > 0 {
 		return stored, nil
 	}
-	change, err := s.change(after.Updated, actor.ref, ActionSettings, "", "", fields)
+	change, err := s.change(after.Updated, actor.ref, audit.Settings, "", "", fields)
 	if err != nil {
 		return store.Instance{}, err
 	}
@@ -71,7 +72,7 @@ func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.In
 // Config.Defaults has them. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	return retryErr(func() error {
-		if err := s.mustAdminister(ctx, actor, ActionEndTokens); err != nil {
+		if err := s.mustAdminister(ctx, actor, audit.EndTokens); err != nil {
 			return err
 		}
 		stored, err := s.store.Settings.Instance(ctx)
@@ -80,7 +81,7 @@ func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 		}
 		after := s.effective(stored)
 		after.Updated = s.now()
-		change, err := s.change(after.Updated, actor.ref, ActionEndTokens, "", "", nil)
+		change, err := s.change(after.Updated, actor.ref, audit.EndTokens, "", "", nil)
 		if err != nil {
 			return err
 		}
@@ -117,7 +118,7 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 	if err := checkRules(wanted.Rules, true); err != nil {
 		return store.Workspace{}, err
 	}
-	return s.alterWorkspace(ctx, actor, wanted.ID, ActionWorkspace, func(w *store.Workspace) (fields []string, ends bool, err error) {
+	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (fields []string, ends bool, err error) {
 		if w.Version != wanted.Version {
 			return nil, false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
@@ -135,13 +136,13 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 // Suspend stops the logins of a workspace's keys and ends their tokens.
 // Suspending twice is no error. For an organization admin.
 func (s *Service) Suspend(ctx context.Context, actor Actor, workspace string) error {
-	return s.setSuspended(ctx, actor, workspace, ActionSuspend, true)
+	return s.setSuspended(ctx, actor, workspace, audit.Suspend, true)
 }
 
 // Resume lets a suspended workspace's keys log in again. Tokens from before
 // stay ended. For an organization admin.
 func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) error {
-	return s.setSuspended(ctx, actor, workspace, ActionResume, false)
+	return s.setSuspended(ctx, actor, workspace, audit.Resume, false)
 }
 
 func (s *Service) setSuspended(ctx context.Context, actor Actor, workspace, action string, suspended bool) error {
@@ -159,7 +160,7 @@ func (s *Service) setSuspended(ctx context.Context, actor Actor, workspace, acti
 // events stay and its id is not used again; a second time is
 // store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
-	if err := s.mustAdminister(ctx, actor, ActionDeleteWorkspace); err != nil {
+	if err := s.mustAdminister(ctx, actor, audit.DeleteWorkspace); err != nil {
 		return err
 	}
 	var bad InvalidError
@@ -168,7 +169,7 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 		return err
 	}
 	now := s.now()
-	change, err := s.change(now, actor.ref, ActionDeleteWorkspace, workspace, "", nil)
+	change, err := s.change(now, actor.ref, audit.DeleteWorkspace, workspace, "", nil)
 	if err != nil {
 		return err
 	}

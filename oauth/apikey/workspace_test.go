@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -35,8 +36,8 @@ func TestSuspendAndResume(t *testing.T) {
 	require.NoError(t, r.Resume(ctx, admin, "team-a"))
 	require.True(t, r.ended(token), "tokens from before stay ended")
 	require.False(t, r.ended(r.mustLogin(key.ID, secret)))
-	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionSuspend}), 1)
-	require.Len(t, r.events(store.EventQuery{Action: apikey.ActionResume}), 1)
+	require.Len(t, r.events(store.EventQuery{Action: audit.Suspend}), 1)
+	require.Len(t, r.events(store.EventQuery{Action: audit.Resume}), 1)
 }
 
 func TestDeleteWorkspace(t *testing.T) {
@@ -105,7 +106,7 @@ func TestSettingsFromDefaults(t *testing.T) {
 	_, err = r.SaveSettings(ctx, admin, saved)
 	require.NoError(t, err)
 	r.create(owner, "team-a", "")
-	require.Equal(t, []string{"keys_off"}, r.events(store.EventQuery{Action: apikey.ActionSettings})[1].Fields)
+	require.Equal(t, []string{"keys_off"}, r.events(store.EventQuery{Action: audit.Settings})[1].Fields)
 }
 
 func TestSettingsAreChecked(t *testing.T) {
@@ -190,7 +191,7 @@ func TestListAndExpiring(t *testing.T) {
 	}
 	soon, soonSecret := r.create(owner, "team-a", "", at(day))
 	disabled, _ := r.create(owner, "team-a", "", at(2*day))
-	_, err := r.Disable(ctx, owner, disabled.ID)
+	_, err := r.Disable(ctx, owner, disabled.ID, 0)
 	require.NoError(t, err)
 	r.create(owner, "team-a", "", at(3*day))
 	r.create(owner, "team-a", "")

@@ -26,10 +26,10 @@ func wrongSecretStates(t *testing.T, r *rig) (map[string]string, map[string]apik
 		ids[state], secrets[state] = key.ID, secret
 		switch state {
 		case "disabled":
-			_, err := r.Disable(ctx, admin, key.ID)
+			_, err := r.Disable(ctx, admin, key.ID, 0)
 			require.NoError(t, err)
 		case "deleted":
-			require.NoError(t, r.Delete(ctx, admin, key.ID))
+			require.NoError(t, r.Delete(ctx, admin, key.ID, 0))
 		}
 	}
 	r.clock.Advance(time.Minute)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/backup"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/store"
@@ -207,7 +208,7 @@ func TestExportFails(t *testing.T) {
 				require.Zero(t, done)
 			})
 		}
-		require.Empty(t, r.events(apikey.ActionExport))
+		require.Empty(t, r.events(audit.Export))
 	})
 	t.Run("no record, no export", func(t *testing.T) {
 		fail := func(context.Context, string) error { return errDown }
@@ -225,7 +226,7 @@ func TestExportFails(t *testing.T) {
 	t.Run("its event", func(t *testing.T) {
 		r := newRig(t)
 		r.export()
-		events := r.events(apikey.ActionExport)
+		events := r.events(audit.Export)
 		require.Len(t, events, 1)
 		require.Equal(t, admin.Ref(), events[0].Actor)
 	})

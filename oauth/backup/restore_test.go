@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/oauth/backup"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
@@ -168,7 +169,7 @@ func TestRestoreTaken(t *testing.T) {
 	r.mustLogin(live.ID, secret)
 	_, err = r.login(deleted.ID, lost.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
-	require.Empty(t, r.events(apikey.ActionRestore))
+	require.Empty(t, r.events(audit.Restore))
 }
 
 func TestRestoreIntoDeletedWorkspace(t *testing.T) {
@@ -206,7 +207,7 @@ func TestRestoreImportedDigests(t *testing.T) {
 func TestRestoreEvents(t *testing.T) {
 	r := newRig(t)
 	r.restore(aLine("one") + "\n" + aLine("two") + "\n")
-	events := r.events(apikey.ActionRestore)
+	events := r.events(audit.Restore)
 	require.Len(t, events, 2)
 	require.ElementsMatch(t, []string{"one", "two"}, []string{events[0].Key, events[1].Key})
 	require.Equal(t, "team-a", events[0].Workspace)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -40,7 +41,7 @@ func (s *call) askKey(status int, form string, values url.Values, wrong []proble
 		return err
 	}
 	if grantable.Len() == 0 {
-		return &apikey.ForbiddenError{Action: apikey.ActionCreate, Reason: "You may see the keys of this workspace, but not make any."}
+		return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not make any."}
 	}
 	chosen, err := scope.Of(values["permissions"]...)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -25,7 +25,7 @@ func eventOf(e *store.Event, now time.Time) eventView {
 		v.What = e.Action
 	}
 	switch e.Action {
-	case apikey.ActionUpdate, apikey.ActionRestore, apikey.ActionSettings, apikey.ActionWorkspace:
+	case audit.Update, audit.Restore, audit.Settings, audit.Workspace:
 		fields := make([]string, len(e.Fields))
 		for i, field := range e.Fields {
 			fields[i] = fieldText(field)
@@ -38,7 +38,7 @@ func eventOf(e *store.Event, now time.Time) eventView {
 // whoText says who did it. Behind a refused login is whoever knew the key's id.
 func whoText(e *store.Event) string {
 	switch {
-	case e.Action == apikey.ActionRefuse:
+	case e.Action == audit.Refuse:
 		return "whoever tried to log in"
 	case e.Actor.Kind == "key" && e.Actor.ID == e.Key:
 		return "the key itself"

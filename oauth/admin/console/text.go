@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -112,24 +112,24 @@ func actorText(a store.ActorRef) string {
 // deeds are the actions of events in plain words.
 func deeds() map[string]string {
 	return map[string]string{
-		apikey.ActionCreate:          "Created the key",
-		apikey.ActionImport:          "Imported the key",
-		apikey.ActionUpdate:          "Changed the key",
-		apikey.ActionRotate:          "Rotated the secret",
-		apikey.ActionRetire:          "Retired a secret",
-		apikey.ActionDisable:         "Disabled the key",
-		apikey.ActionEnable:          "Enabled the key",
-		apikey.ActionDelete:          "Deleted the key",
-		apikey.ActionRevoke:          "Ended a leaked secret",
-		apikey.ActionRefuse:          "Login refused",
-		apikey.ActionSettings:        "Changed the settings",
-		apikey.ActionWorkspace:       "Changed the workspace's rules",
-		apikey.ActionEndTokens:       "Ended all tokens",
-		apikey.ActionSuspend:         "Suspended the workspace",
-		apikey.ActionResume:          "Resumed the workspace",
-		apikey.ActionDeleteWorkspace: "Deleted the workspace",
-		apikey.ActionExport:          "Exported all keys",
-		apikey.ActionRestore:         "Restored the key",
+		audit.Create:          "Created the key",
+		audit.Import:          "Imported the key",
+		audit.Update:          "Changed the key",
+		audit.Rotate:          "Rotated the secret",
+		audit.Retire:          "Retired a secret",
+		audit.Disable:         "Disabled the key",
+		audit.Enable:          "Enabled the key",
+		audit.Delete:          "Deleted the key",
+		audit.Revoke:          "Ended a leaked secret",
+		audit.Refuse:          "Login refused",
+		audit.Settings:        "Changed the settings",
+		audit.Workspace:       "Changed the workspace's rules",
+		audit.EndTokens:       "Ended all tokens",
+		audit.Suspend:         "Suspended the workspace",
+		audit.Resume:          "Resumed the workspace",
+		audit.DeleteWorkspace: "Deleted the workspace",
+		audit.Export:          "Exported all keys",
+		audit.Restore:         "Restored the key",
 	}
 }
 

@@ -1,0 +1,24 @@
+// Package audit names what audit events tell of: the values of store.Event.Action.
+package audit
+
+// The actions.
+const (
+	Create          = "key.create"
+	Import          = "key.import"
+	Update          = "key.update"
+	Rotate          = "key.rotate"
+	Retire          = "key.retire_secret"
+	Disable         = "key.disable"
+	Enable          = "key.enable"
+	Delete          = "key.delete"
+	Revoke          = "key.revoke_secret" // by the holder of the secret
+	Refuse          = "login.refused"
+	Settings        = "settings.change"
+	EndTokens       = "settings.end_tokens"
+	Workspace       = "workspace.change"
+	Suspend         = "workspace.suspend"
+	Resume          = "workspace.resume"
+	DeleteWorkspace = "workspace.delete"
+	Export          = "key.export" // one event for all keys
+	Restore         = "key.restore"
+)
