@@ -124,9 +124,10 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 		ClientID: g.Key.ID,
 		Scope:    g.Permissions.String(),
 
-		Workspace: g.Key.Workspace,
-		SecretID:  g.SecretID,
-		Epochs:    g.Epochs,
+		AdminScope: g.Permissions.Intersect(s.cfg.Permissions.Admin()).String(),
+		Workspace:  g.Key.Workspace,
+		SecretID:   g.SecretID,
+		Epochs:     g.Epochs,
 	}
 	if ends := g.Key.Standing.Ends; !ends.IsZero() && ends.Before(g.Expires.Add(bearer.MaxLeeway)) {
 		claims.KeyExpires = ends.Unix()

@@ -17,10 +17,8 @@ const (
 	// Admin permissions reach every workspace; only an organization admin
 	// may grant one. A permission whose level is raised to Admin is left out of
 	// the tokens of keys that hold it already, until an organization admin grants
-	// it to them again. Tokens issued by servers with the catalog from before the
-	// change carry it until they expire, and reach every workspace where the new
-	// catalog holds, unless apikey.Service.EndAllTokens ends them: call it when the
-	// last of those servers has stopped.
+	// it to them again. In tokens from before, it opens nothing where the new catalog
+	// holds.
 	Admin
 )
 

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/scope"
 )
 
 const (
@@ -81,6 +82,9 @@ func (w *world) token(changes ...func(*jose.Claims)) string {
 	c := claims()
 	for _, change := range changes {
 		change(&c)
+	}
+	if granted, err := scope.Parse(c.Scope); err == nil { // as issuers write it
+		c.AdminScope = granted.Intersect(harness.Catalog.Admin()).String()
 	}
 	return w.sign(string(jose.AppendClaims(nil, &c)))
 }

@@ -128,6 +128,7 @@ func TestClaimsAreChecked(t *testing.T) {
 		{"9068-02 iat absent", raw(iat+",", ``), bearer.ErrInvalid},
 		{"9068-02 iat as string", raw(iat, `"iat":"1"`), bearer.ErrInvalid},
 		{"9068-03 scope malformed", change(func(c *jose.Claims) { c.Scope = "a  b" }), bearer.ErrInvalid},
+		{"B21 admin_scope that is no scope", raw(`"scope":"project.list"`, `"scope":"project.list","admin_scope":"a  b"`), bearer.ErrInvalid},
 		{"9068-03 scope as array", raw(`"scope":"project.list"`, `"scope":["project.list"]`), bearer.ErrInvalid},
 		{"9068-03 scope absent", change(func(c *jose.Claims) { c.Scope = "" }), nil},
 		{"workspace absent", change(func(c *jose.Claims) { c.Workspace = "" }), bearer.ErrInvalid},

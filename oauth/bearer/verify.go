@@ -127,6 +127,13 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	if err != nil {
 		return nil, invalid("The token's scope is malformed.")
 	}
+	admin, err := scope.Parse(claims.AdminScope)
+	if err != nil {
+		return nil, invalid("The token's admin_scope is malformed.")
+	}
+	// A permission may have become an admin permission after the token was issued, or
+	// for this server before its issuer knows: then nobody granted it as one.
+	permissions = permissions.Minus(v.admin.Minus(admin))
 
 	p := &Principal{
 		KeyID:       claims.ClientID,

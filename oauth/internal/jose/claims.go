@@ -26,9 +26,11 @@ type Claims struct {
 	Audience []string // written as a string when there is one
 	ClientID string
 	Scope    string
-	TokenID  string // the jti
-	Expires  int64
-	IssuedAt int64
+	// AdminScope is the part of Scope that was granted as admin permissions.
+	AdminScope string
+	TokenID    string // the jti
+	Expires    int64
+	IssuedAt   int64
 	// NotBefore is 0 when there is no such claim.
 	NotBefore int64
 
@@ -47,7 +49,7 @@ type Claims struct {
 
 // claimNames are the claims that Latchkey writes.
 var claimNames = []string{
-	"iss", "sub", "aud", "client_id", "scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "key_exp", "epochs", "cnf",
+	"iss", "sub", "aud", "client_id", "scope", "admin_scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "key_exp", "epochs", "cnf",
 }
 
 // reservedNames are claims that other parties act upon; a host's hook may not
@@ -123,6 +125,7 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 	}
 	dst = appendText(dst, `"client_id":`, c.ClientID)
 	dst = appendText(dst, `"scope":`, c.Scope)
+	dst = appendText(dst, `"admin_scope":`, c.AdminScope)
 	dst = strconv.AppendInt(append(dst, `"exp":`...), c.Expires, 10)
 	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
 	dst = append(dst, ',')
@@ -173,6 +176,8 @@ func ParseClaims(data []byte) (Claims, error) {
 			c.ClientID, err = strictjson.String(m.Value)
 		case "scope":
 			c.Scope, err = strictjson.String(m.Value)
+		case "admin_scope":
+			c.AdminScope, err = strictjson.String(m.Value)
 		case "exp":
 			hasExpires = true
 			c.Expires, err = parseDate(m.Value, math.Floor)

@@ -18,7 +18,7 @@ import (
 func fullClaims() jose.Claims {
 	return jose.Claims{
 		Issuer: "https://api.example.com", Subject: "key-1", Audience: []string{"a", "b"}, ClientID: "key-1",
-		Scope: "project.list", TokenID: "t", Expires: 1772366400, IssuedAt: 1772365800, NotBefore: 1772365799,
+		Scope: "project.list", AdminScope: "project.list", TokenID: "t", Expires: 1772366400, IssuedAt: 1772365800, NotBefore: 1772365799,
 		Workspace: "team \"a\"\\\n\u2028é\U0001F600", SecretID: "s", Epochs: [3]int64{1, 0, math.MaxInt64},
 		Extra: []strictjson.Member{{Name: "tier", Value: json.RawMessage(`"gold"`)}},
 	}
@@ -27,7 +27,7 @@ func fullClaims() jose.Claims {
 func TestClaimsAreWritten(t *testing.T) {
 	c := fullClaims()
 	c.Workspace = "team-a"
-	require.Equal(t, `prefix{"iss":"https://api.example.com","sub":"key-1","aud":["a","b"],"client_id":"key-1","scope":"project.list",`+
+	require.Equal(t, `prefix{"iss":"https://api.example.com","sub":"key-1","aud":["a","b"],"client_id":"key-1","scope":"project.list","admin_scope":"project.list",`+
 		`"exp":1772366400,"iat":1772365800,"nbf":1772365799,"jti":"t","workspace":"team-a","secret_id":"s","epochs":[1,0,9223372036854775807],"tier":"gold"}`,
 		string(jose.AppendClaims([]byte("prefix"), &c)))
 	c.Audience = c.Audience[:1]
