@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -292,6 +295,65 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 		c.Time = k.Created
 	}
 	return c
+}
+
+// Matches reports whether k meets every condition of q. It is for drivers.
+func (q *KeyQuery) Matches(k *Key) bool {
+	maker, text := q.CreatedBy, lower(q.Text)
+	gaveSecret := func(s Secret) bool { return s.CreatedBy.ID == q.MadeBy }
+	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
+		(maker == ActorRef{} || maker.ID == k.CreatedBy.ID && (maker.Kind == "" || maker.Kind == k.CreatedBy.Kind)) &&
+		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, gaveSecret)) &&
+		(q.NotAfterFrom.IsZero() || !k.NotAfter.IsZero() && !k.NotAfter.Before(q.NotAfterFrom)) &&
+		(q.NotAfterTo.IsZero() || !k.NotAfter.IsZero() && k.NotAfter.Before(q.NotAfterTo)) &&
+		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
+		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
+}
+
+// lower changes ASCII letters only.
+func lower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
+}
+
+// SortAll returns what a list by last use or expiry shows: those of keys that match,
+// behind the cursor, in order. keys are the first MaxSorted+1 of the workspace, or all if
+// there are fewer. It is for drivers, which keep no such order.
+func (q *KeyQuery) SortAll(keys []Key) ([]Key, error) {
+	switch {
+	case q.Workspace == "":
+		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
+	case len(keys) > MaxSorted:
+		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, MaxSorted)
+	}
+	order := func(a, b Key) int {
+		n := cmp.Or(cmp.Compare(sortValue(q.Sort, &a), sortValue(q.Sort, &b)), cmp.Compare(a.ID, b.ID))
+		if q.Descending {
+			return -n
+		}
+		return n
+	}
+	keys = slices.DeleteFunc(keys, func(k Key) bool {
+		return !q.Matches(&k) || q.After != nil && order(k, Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}) <= 0
+	})
+	slices.SortFunc(keys, order)
+	return keys, nil
+}
+
+// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires
+// comes after all that do.
+func sortValue(sort KeySort, k *Key) int64 {
+	switch {
+	case sort == ByLastUsed:
+		return k.LastUsed.UnixMicro()
+	case k.NotAfter.IsZero():
+		return math.MaxInt64
+	}
+	return k.NotAfter.UnixMicro()
 }
 
 // KeyPage is one page of keys. Next is nil on the last page.

@@ -1,13 +1,9 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -29,7 +25,13 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 		// One more than asked for tells whether there is a next page.
 		keys, err = t.scan(ctx, q, limit+1)
 	case store.ByLastUsed, store.ByExpiry:
-		keys, err = t.sorted(ctx, q)
+		all := store.KeyQuery{Workspace: q.Workspace}
+		if q.Workspace != "" {
+			keys, err = t.scan(ctx, &all, store.MaxSorted+1)
+		}
+		if err == nil {
+			keys, err = q.SortAll(keys)
+		}
 	default:
 		err = fmt.Errorf("unknown order %q", q.Sort)
 	}
@@ -80,7 +82,7 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]st
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}
-	return collect(ctx, t.db, p, limit, decodeKey, func(k *store.Key) bool { return matches(q, k) })
+	return collect(ctx, t.db, p, limit, decodeKey, q.Matches)
 }
 
 // page is what is left to read of an order, a set sorted by its members.
@@ -146,73 +148,4 @@ func (db *database) visit(ctx context.Context, p *page, wanted int) (found []pla
 		p.after(texts[1])
 	}
 	return found, len(c.list()) == 3*n, nil
-}
-
-// sorted collects all matching keys of one workspace behind the cursor, in the
-// order of a value that has no index.
-func (t *keyTable) sorted(ctx context.Context, q *store.KeyQuery) ([]store.Key, error) {
-	if q.Workspace == "" {
-		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
-	}
-	all := store.KeyQuery{Workspace: q.Workspace}
-	keys, err := t.scan(ctx, &all, store.MaxSorted+1)
-	if err != nil {
-		return nil, err
-	}
-	if len(keys) > store.MaxSorted {
-		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, store.MaxSorted)
-	}
-	order := func(a, b store.Key) int {
-		n := cmp.Or(cmp.Compare(sortValue(q.Sort, &a), sortValue(q.Sort, &b)), cmp.Compare(a.ID, b.ID))
-		if q.Descending {
-			return -n
-		}
-		return n
-	}
-	keys = slices.DeleteFunc(keys, func(k store.Key) bool {
-		return !matches(q, &k) || q.After != nil && order(k, store.Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}) <= 0
-	})
-	slices.SortFunc(keys, order)
-	return keys, nil
-}
-
-// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires
-// comes after all that do.
-func sortValue(sort store.KeySort, k *store.Key) int64 {
-	switch {
-	case sort == store.ByLastUsed:
-		return k.LastUsed.UnixMicro()
-	case k.NotAfter.IsZero():
-		return math.MaxInt64
-	}
-	return k.NotAfter.UnixMicro()
-}
-
-// matches reports whether k meets every condition of q.
-func matches(q *store.KeyQuery, k *store.Key) bool {
-	maker, text := q.CreatedBy, lower(q.Text)
-	gaveSecret := func(s store.Secret) bool { return s.CreatedBy.ID == q.MadeBy }
-	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
-		(maker == store.ActorRef{} || maker.ID == k.CreatedBy.ID && (maker.Kind == "" || maker.Kind == k.CreatedBy.Kind)) &&
-		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, gaveSecret)) &&
-		expiresWithin(k.NotAfter, q.NotAfterFrom, q.NotAfterTo) &&
-		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
-		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
-}
-
-func expiresWithin(end, from, to time.Time) bool {
-	if from.IsZero() && to.IsZero() {
-		return true
-	}
-	return !end.IsZero() && !end.Before(from) && (to.IsZero() || end.Before(to))
-}
-
-// lower changes ASCII letters only.
-func lower(text string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, text)
 }
