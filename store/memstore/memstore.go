@@ -273,9 +273,6 @@ func (x *expiring[K, V]) collect(elapsed int64) {
 // off.
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
-// never is the zero time, which stands for no end.
-var never = micros(time.Time{}) //nolint:gochecknoglobals // a constant that needs a call
-
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 // kept is the instant as it would come back.
