@@ -79,8 +79,9 @@ func (h *host) control() http.Handler {
 	})
 	on("advance", func(ctx context.Context, o order) (any, error) {
 		return counted(o, func(int) (bool, error) {
-			// By the hour: the limiter may go by its server's clock.
-			_, moved, err := h.store.Limiter.Advance(ctx, o.Workspace, o.Now, time.Hour, time.Duration(o.Allowed)*time.Hour)
+			// By the minute: the limiter may go by its server's clock, and some take no
+			// window beyond 100 days.
+			_, moved, err := h.store.Limiter.Advance(ctx, o.Workspace, o.Now, time.Minute, time.Duration(o.Allowed)*time.Minute)
 			return moved, err
 		})
 	})
