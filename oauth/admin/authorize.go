@@ -41,14 +41,14 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		if err == nil {
 			principal, err = v.Verify(r.Context(), token)
 		}
-		var told *answer.Refusal
+		var refusal *answer.Refusal
 		switch {
 		case err == nil:
 			return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
-		case outcome.IsOutage(err) || !errors.As(err, &told):
+		case outcome.IsOutage(err) || !errors.As(err, &refusal):
 			return apikey.Actor{}, err
 		}
-		refused := &UnauthorizedError{Reason: told.Description()}
+		refused := &UnauthorizedError{Reason: refusal.Description()}
 		if token != "" { // RFC 6750, section 3.1: no error code without a token
 			refused.Challenge = `Bearer error="invalid_token"`
 		}

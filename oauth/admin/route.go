@@ -28,7 +28,7 @@ var listing = []string{
 
 var (
 	soon   = []string{"within", "disabled", "sort", "order", "limit", "cursor"}
-	trail  = []string{"key", "action", "actor", "from", "to", "limit", "cursor"}
+	events = []string{"key", "action", "actor", "from", "to", "limit", "cursor"}
 	paging = []string{"limit", "cursor"}
 	period = []string{"from", "to"}
 )
@@ -69,8 +69,8 @@ func routes() []route {
 		{get, "/violations", paging, nil, false, (*Handler).listViolations},
 		{get, "/workspaces/{workspace}/violations", paging, nil, false, (*Handler).listViolations},
 		{get, "/outdated", paging, nil, false, (*Handler).listOutdated},
-		{get, "/events", trail, nil, false, (*Handler).listEvents},
-		{get, "/workspaces/{workspace}/events", trail, nil, false, (*Handler).listEvents},
+		{get, "/events", events, nil, false, (*Handler).listEvents},
+		{get, "/workspaces/{workspace}/events", events, nil, false, (*Handler).listEvents},
 
 		{get, "/settings", nil, nil, false, (*Handler).readSettings},
 		{put, "/settings", nil, settingsMembers, false, (*Handler).saveSettings},

@@ -13,7 +13,7 @@ import (
 // What reminders leave behind are one-time ids, so that replicas agree:
 //
 //	ID.1, ID.2 ...      attempts at one reminder; the time of the next one
-//	series.1 ...        what the host was told of one key and end; how long
+//	series.1 ...        reminders sent of one key and end; how long
 //	                    before it
 const spaceReminder = "apikey.reminder"
 
@@ -35,9 +35,9 @@ func noteOf(id string, n int, expires time.Time) store.OnceID {
 	return store.OnceID{Space: spaceReminder, ID: fmt.Sprintf("%s.%d", id, n), Expires: expires.Add(clocksApart)}
 }
 
-// told reports whether the host was told of the key at this or a later time
+// sent reports whether a reminder of the key was sent at this or a later time
 // before its end, and which note comes next.
-func (s *Service) told(ctx context.Context, d due) (told bool, next int, err error) {
+func (s *Service) sent(ctx context.Context, d due) (sent bool, next int, err error) {
 	for next = 1; ; next++ {
 		note := noteOf(d.series, next, d.ends)
 		noted, err := s.store.OnceIDs.Find(ctx, note.Space, note.ID, s.now())
@@ -58,9 +58,9 @@ func (s *Service) told(ctx context.Context, d due) (told bool, next int, err err
 	}
 }
 
-// noteTold notes that the host was told. A process that is told to end after
-// the call would have it made again, so the note does not end with ctx.
-func (s *Service) noteTold(ctx context.Context, d due, n int) error {
+// noteSent notes that a reminder was sent. The note does not end with ctx: if the
+// process is stopped right after the call, the reminder is not sent again.
+func (s *Service) noteSent(ctx context.Context, d due, n int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	defer cancel()
 	for ; ; n++ {

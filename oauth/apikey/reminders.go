@@ -176,8 +176,8 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	if s.reminded.rests(d.id, s.now()) {
 		return nil
 	}
-	told, _, err := s.told(ctx, d)
-	if err != nil || told {
+	sent, _, err := s.sent(ctx, d)
+	if err != nil || sent {
 		return err
 	}
 	claimed, err := s.claim(ctx, d)
@@ -186,8 +186,8 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	}
 	// Whoever made the attempt before may have come through since, and the
 	// key and the settings may have changed since they were read.
-	told, next, err := s.told(ctx, d)
-	if err != nil || told {
+	sent, next, err := s.sent(ctx, d)
+	if err != nil || sent {
 		return err
 	}
 	found, err := s.lookup(ctx, d.key)
@@ -206,5 +206,5 @@ func (s *Service) remind(ctx context.Context, d due) error {
 	if err := s.cfg.Reminders.Send(sending, Reminder{ID: d.id, Key: s.shown(&found, s.now()), Ends: d.ends, Before: d.before}); err != nil {
 		return fmt.Errorf("apikey: remind of key %s: %w", d.key, err)
 	}
-	return s.noteTold(ctx, d, next)
+	return s.noteSent(ctx, d, next)
 }

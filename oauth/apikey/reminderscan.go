@@ -33,7 +33,7 @@ func (s *Service) remindEnforced(ctx context.Context, instance store.Instance) e
 	if s.reminded.rests(scan.id, now) {
 		return nil
 	}
-	done, _, err := s.told(ctx, scan)
+	done, _, err := s.sent(ctx, scan)
 	if err != nil || done {
 		return err
 	}
@@ -45,5 +45,5 @@ func (s *Service) remindEnforced(ctx context.Context, instance store.Instance) e
 	if errors.Is(err, errCut) {
 		return err
 	}
-	return errors.Join(err, s.noteTold(ctx, scan, 1))
+	return errors.Join(err, s.noteSent(ctx, scan, 1))
 }

@@ -127,9 +127,9 @@ func reason(err error) error {
 	case errors.As(err, &certificate):
 		return errors.New(certificate.Error())
 	case errors.As(err, &operation):
-		told := *operation
-		told.Source = nil // another port each time would make each log line new
-		return errors.New(told.Error())
+		shown := *operation
+		shown.Source = nil // another port each time would make each log line new
+		return errors.New(shown.Error())
 	}
 	return errors.New("there was no valid HTTP answer")
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // signIn is what Config.InsecureSignIn asks for: pages on which everybody
-// becomes whom he likes, and the sessions that they begin.
+// may choose any person to sign in as, and the sessions that they begin.
 type signIn struct {
 	people []Person
 	now    func() time.Time
@@ -142,7 +142,7 @@ func (s *call) setSession(token string, maxAge int) {
 
 // overLoopback reports whether a request was sent on this machine, to this
 // machine, under a name that no other has: by a proxy or a page whose own name
-// was bound to this address it was not. What cannot be told is no.
+// was bound to this address it was not. If that is not known, it was not.
 func overLoopback(r *http.Request) bool {
 	local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !known {
