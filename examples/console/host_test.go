@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/examples/signin"
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -81,16 +82,18 @@ func newHost(t *testing.T) *host {
 	})
 	require.NoError(t, err)
 	h.srv = srv
+	in, err := signin.New("/console", []console.Person{people["ada"], people["olga"], people["max"], people["bert"]}, h.Now)
+	require.NoError(t, err)
 	pages, err := console.New(srv.APIKeys(), console.Config{
-		InsecureSignIn: []console.Person{people["ada"], people["olga"], people["max"], people["bert"]},
-		Key:            bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
+		Authorize: in.Authorize, SignIn: in.SignIn(), SignOut: in.SignOut(),
+		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
 		Timeout: time.Minute, // other work shares the machine
 	})
 	require.NoError(t, err)
 	for pattern, handler := range srv.Routes() {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle("/console/", http.StripPrefix("/console", pages))
+	mux.Handle("/console/", in.Handler(pages))
 	return h
 }
 

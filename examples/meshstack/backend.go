@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/examples/signin"
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/admin"
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
@@ -61,13 +62,18 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// And for people: the library's console.
 	if devLogin {
+		in, err := signin.New("/console", people(ws), srv.APIKeys().Now)
+		if err != nil {
+			return nil, nil, err
+		}
 		pages, err := console.New(srv.APIKeys(), console.Config{
-			InsecureSignIn: people(ws), Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
+			Authorize: in.Authorize, SignIn: in.SignIn(), SignOut: in.SignOut(),
+			Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, nil, err
 		}
-		mux.Handle("/console/", http.StripPrefix("/console", pages))
+		mux.Handle("/console/", in.Handler(pages))
 	}
 
 	// What the tokens are for.

@@ -11,7 +11,7 @@ import (
 )
 
 // TestConsole: with -dev-login everybody on this machine may sign in to the
-// console as anybody. The limits of such a session are tested in the library.
+// console as anybody. The limits of such a session are tested in examples/signin.
 func TestConsole(t *testing.T) {
 	text, _ := serving(t, "-store=memory", "-dev-login", "-workspaces=team-a,team-b")
 	base := urlIn(t, text)

@@ -8,7 +8,7 @@
 //	pages, err := console.New(srv.APIKeys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
 //	mux.Handle("/console/", http.StripPrefix("/console", pages))
 //
-// To try it before there are sessions, set Config.InsecureSignIn instead.
+// To try it before there are sessions, copy examples/signin.
 //
 // Any prefix will do, for all addresses on the pages are relative. Link to
 // workspaces/{workspace}/keys below it from a workspace's own pages, and to
@@ -55,7 +55,6 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
@@ -82,16 +81,6 @@ type Config struct {
 	// SignOut is the path, on the same host, that the button "Sign out" posts
 	// to. Default: no button.
 	SignOut string
-	// InsecureSignIn lets everybody sign in as any of these people, so that the
-	// console can be tried before a host has a sign-in of its own: a page offers
-	// them, each with an actor of another id. It takes the place of
-	// Authorize, SignIn and SignOut, which must not be set. The console then
-	// answers what is sent on this machine, to a loopback address and under
-	// such a name, and refuses all else with 403; New warns. A session ends
-	// when its person signs out, after 12 hours, with the process, and when a
-	// hundred have begun after it. Its cookie is Secure, which browsers other
-	// than Safari take from loopback without TLS. Default: nobody.
-	InsecureSignIn []Person
 	// ClientAddr names the client's address, for policies. Default:
 	// that in RemoteAddr, with a port or without. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
@@ -131,7 +120,6 @@ type Console struct {
 	origins *http.CrossOriginProtection
 	pages   map[string]*template.Template
 	version string
-	signIn  *signIn // nil but for Config.InsecureSignIn
 	mux     *http.ServeMux
 }
 
@@ -145,18 +133,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	c := &Console{keys: keys, origins: http.NewCrossOriginProtection()}
-	switch insecure := len(cfg.InsecureSignIn) > 0; {
-	case insecure && (cfg.Authorize != nil || cfg.SignIn != "" || cfg.SignOut != ""):
-		add("Config.InsecureSignIn takes the place of Authorize, SignIn and SignOut, and one of them is set")
-	case insecure:
-		var err error
-		if c.signIn, err = newSignIn(cfg.InsecureSignIn, keys.Now); err != nil {
-			add("%w", err)
-			break
-		}
-		cfg.Authorize = c.signIn.authorize
-		cfg.Logger.Warn("the console lets everybody on this machine sign in as anybody: Config.InsecureSignIn is set")
-	case cfg.Authorize == nil:
+	if cfg.Authorize == nil {
 		add("Config.Authorize is missing: it says who sits at the browser")
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
@@ -193,10 +170,6 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 // prefix: see http.StripPrefix.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
-	if c.signIn != nil && !overLoopback(r) {
-		(&call{c: c, w: w, r: r}).refuse(&answer.Refusal{Kind: answer.NotLoopback})
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), c.cfg.Timeout)
 	defer cancel()
 	c.mux.ServeHTTP(w, r.WithContext(ctx))

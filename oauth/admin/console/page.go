@@ -121,7 +121,7 @@ func (s *call) inPath(name string) string {
 
 // show sends a page. One that was asked for says what led to it.
 func (s *call) show(status int, name string, f frame) error {
-	f.Root, f.Version, f.SignOut = s.root(), s.c.version, s.address("sign-out", s.c.cfg.SignOut)
+	f.Root, f.Version, f.SignOut = s.root(), s.c.version, s.c.cfg.SignOut
 	f.Person, f.Admin, f.Workspaces = s.person.Name, s.administers(), s.person.Workspaces
 	f.Form = cmp.Or(f.Form, s.newForm())
 	if status == http.StatusOK {

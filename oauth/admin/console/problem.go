@@ -87,7 +87,7 @@ type refusal struct {
 // refuse answers with the page that err is.
 func (s *call) refuse(err error) {
 	header, r := s.w.Header(), outcome.Manage(s.r.Context(), err)
-	if to := s.address("sign-in", s.c.cfg.SignIn); r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
+	if to := s.c.cfg.SignIn; r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
 		header.Set("Location", to)
 		s.w.WriteHeader(http.StatusSeeOther)
 		return

@@ -77,11 +77,6 @@ func (c *Console) routes() *http.ServeMux {
 	for name := range assets() {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
-	if c.signIn != nil {
-		handle("GET /sign-in", (*call).askWho)
-		handle("POST /sign-in", (*call).signIn)
-		handle("POST /sign-out", (*call).signOut)
-	}
 	handle("/", func(s *call) error {
 		if err := s.identify(); err != nil {
 			return err

@@ -31,7 +31,7 @@ func TestTable(t *testing.T) {
 				require.Equal(t, wire.Status == 0, wire.Code == "")
 				require.True(t, wire.Status == 0 || http.StatusText(wire.Status) != "" && wire.Status >= 400)
 			}
-			if row.Manage.Code == "" || kind == answer.StaleForm || kind == answer.NotLoopback { // pages
+			if row.Manage.Code == "" || kind == answer.StaleForm { // of pages
 				return
 			}
 			require.Contains(t, string(page), "\n## "+row.Manage.Code+"\n")

@@ -46,9 +46,8 @@ const (
 	PreconditionRequired
 	AlreadyDone
 	IdempotencyMismatch
-	// Of the console's own.
+	// Of the console.
 	StaleForm
-	NotLoopback
 	kinds
 )
 
@@ -127,7 +126,6 @@ func (k Kind) Row() Row {
 		AlreadyDone:          {Manage: Wire{409, "already-done"}, Wrong: "This was done before", Do: "Its secret is not kept; rotate the key to get a new one."},
 		IdempotencyMismatch:  {Manage: Wire{422, "idempotency-mismatch"}, Wrong: "This Idempotency-Key was used for another request", Do: "Take a new one for a new request."},
 
-		StaleForm:   {Manage: Wire{403, "forbidden"}, Wrong: "This form is too old, or another person's", Do: again},
-		NotLoopback: {Manage: Wire{403, "forbidden"}, Wrong: "This console answers only on the machine that it runs on", Do: "Open it there, at 127.0.0.1 or localhost."},
+		StaleForm: {Manage: Wire{403, "forbidden"}, Wrong: "This form is too old, or another person's", Do: again},
 	}[k]
 }

@@ -1,6 +1,7 @@
-package console_test
+package signin_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -13,57 +14,124 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-go/latchkey/examples/signin"
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/oauth/oauthtest"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 const cookieName = "__Host-latchkey-console"
 
-// tryOut is a rig on which everybody may sign in as anybody.
-func tryOut(_ *store.Store, _ *apikey.Config, c *console.Config) {
-	c.Authorize, c.SignOut = nil, ""
-	c.InsecureSignIn = []console.Person{people["ada"], people["max"], people["guest"]}
+var people = []console.Person{
+	{Actor: apikey.OrganizationAdmin("ada"), Name: "Ada"},
+	{Actor: apikey.Owner("max", "team-a")},
+	{Actor: apikey.Owner("guest")},
+}
+
+// rig is a host whose people sign in by these pages.
+type rig struct {
+	t     *testing.T
+	clock *oauthtest.Clock
+	pages http.Handler
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: &oauthtest.Clock{}}
+	r.clock.Set(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
+	log := slog.New(slog.DiscardHandler)
+	keys, err := apikey.New(memstore.New(), apikey.Config{
+		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}), Now: r.clock.Now, Logger: log,
+		Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
+	})
+	require.NoError(t, err)
+	in, err := signin.New("/console", people, r.clock.Now)
+	require.NoError(t, err)
+	pages, err := console.New(keys, console.Config{
+		Authorize: in.Authorize, SignIn: in.SignIn(), SignOut: in.SignOut(), Key: bytes.Repeat([]byte("k"), 32), Logger: log,
+	})
+	require.NoError(t, err)
+	r.pages = in.Handler(pages)
+	return r
+}
+
+// sending is a request, of which some parts may be false.
+type sending struct {
+	method, path, token, body string
+	local, remote, host       string
+	headers                   []string
+}
+
+const here, there = "127.0.0.1:8080", "127.0.0.1:40000"
+
+func (r *rig) send(s sending) *http.Response {
+	r.t.Helper()
+	req := httptest.NewRequestWithContext(r.t.Context(), s.method, "/console"+s.path, strings.NewReader(s.body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if len(s.headers) == 0 {
+		s.headers = []string{"Sec-Fetch-Site", "same-origin"}
+	}
+	for i := 0; i < len(s.headers); i += 2 {
+		req.Header.Set(s.headers[i], s.headers[i+1])
+	}
+	if s.token != "" {
+		req.AddCookie(&http.Cookie{Name: cookieName, Value: s.token})
+	}
+	req.RemoteAddr, req.Host = s.remote, s.host
+	if s.local != "" {
+		to, err := net.ResolveTCPAddr("tcp", s.local)
+		require.NoError(r.t, err)
+		req = req.WithContext(context.WithValue(req.Context(), http.LocalAddrContextKey, to))
+	}
+	answer := httptest.NewRecorder()
+	r.pages.ServeHTTP(answer, req)
+	return answer.Result()
 }
 
 // with sends a request with a session's cookie, as a page of the console.
-func (r *rig) with(token, method, path string, values url.Values) *page {
+func (r *rig) with(token, method, path string, values url.Values) *http.Response {
 	r.t.Helper()
-	headers := []string{"Sec-Fetch-Site", "same-origin"}
-	if token != "" {
-		headers = append(headers, "Cookie", cookieName+"="+token)
-	}
-	return r.send("", method, path, values.Encode(), headers...)
+	return r.send(sending{method: method, path: path, token: token, body: values.Encode(), local: here, remote: there, host: here})
+}
+
+func (r *rig) text(answer *http.Response) string {
+	r.t.Helper()
+	var text bytes.Buffer
+	_, err := text.ReadFrom(answer.Body)
+	require.NoError(r.t, err)
+	return text.String()
 }
 
 // signedIn chooses a person, and returns the cookie of the session.
 func (r *rig) signedIn(token, person string) *http.Cookie {
 	r.t.Helper()
 	got := r.with(token, http.MethodPost, "/sign-in", url.Values{"person": {person}})
-	require.Equal(r.t, "/", got.leads())
+	require.Equal(r.t, http.StatusSeeOther, got.StatusCode)
+	require.Equal(r.t, "/console/", got.Header.Get("Location"))
 	require.Len(r.t, got.Cookies(), 1)
 	return got.Cookies()[0]
 }
 
-func TestInsecureSignIn(t *testing.T) {
-	r := newRig(t, tryOut)
+func TestSignIn(t *testing.T) {
+	r := newRig(t)
 	open := func(token, path string) int {
 		t.Helper()
 		return r.with(token, http.MethodGet, path, nil).StatusCode
 	}
-	require.Equal(t, "/sign-in", r.get("", "/settings/keys").leads())
-	ask := r.get("", "/sign-in")
+	require.Equal(t, "/console/sign-in", r.with("", http.MethodGet, "/settings/keys", nil).Header.Get("Location"))
+	ask := r.with("", http.MethodGet, "/sign-in", nil)
 	require.Equal(t, http.StatusOK, ask.StatusCode)
-	for _, text := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "whoever asks is let in"} {
-		require.Contains(t, ask.Body, text)
+	text := r.text(ask)
+	for _, part := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "whoever asks is let in"} {
+		require.Contains(t, text, part)
 	}
-	require.NotContains(t, ask.Body, "olga")
-	require.Contains(t, r.log.String(), "InsecureSignIn is set")
 
 	ada := r.signedIn("", "ada")
 	settings := r.with(ada.Value, http.MethodGet, "/settings", nil)
 	require.Equal(t, http.StatusOK, settings.StatusCode)
-	require.Contains(t, settings.Body, `action="./sign-out"`)
+	require.Contains(t, r.text(settings), `action="/console/sign-out"`)
 	require.Equal(t, http.StatusNotFound, open(ada.Value, "/no/such/page"))
 
 	t.Run("B16 the cookie is for this host and no script", func(t *testing.T) {
@@ -90,25 +158,24 @@ func TestInsecureSignIn(t *testing.T) {
 	t.Run("B16 a page of another origin signs nobody in or out", func(t *testing.T) {
 		for _, path := range []string{"/sign-in", "/sign-out"} {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
-				got := r.send("", http.MethodPost, path, url.Values{"person": {"ada"}}.Encode(), append(headers, "Cookie", cookieName+"="+ada.Value)...)
+				got := r.send(sending{method: http.MethodPost, path: path, token: ada.Value, body: "person=ada", local: here, remote: there, host: here, headers: headers})
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
-				require.Contains(t, got.Body, "A page of another origin sent this")
 				require.Empty(t, got.Cookies())
 			}
 		}
 		require.Equal(t, http.StatusOK, open(ada.Value, "/settings"))
 	})
 	t.Run("B16 signing out ends the session", func(t *testing.T) {
-		got := r.with(ada.Value, http.MethodPost, "/sign-out", url.Values{})
-		require.Equal(t, "/sign-in", got.leads())
+		got := r.with(ada.Value, http.MethodPost, "/sign-out", nil)
+		require.Equal(t, "/console/sign-in", got.Header.Get("Location"))
 		require.Len(t, got.Cookies(), 1)
 		require.Negative(t, got.Cookies()[0].MaxAge)
 		require.Equal(t, http.StatusSeeOther, open(ada.Value, "/settings"))
 	})
 	t.Run("nobody signs in by a link", func(t *testing.T) {
-		for _, got := range []*page{
+		for _, got := range []*http.Response{
 			r.with("", http.MethodGet, "/sign-in?person=ada", nil),
-			r.with("", http.MethodPost, "/sign-in?person=ada", url.Values{}),
+			r.with("", http.MethodPost, "/sign-in?person=ada", nil),
 			r.with("", http.MethodPost, "/sign-in", url.Values{"person": {"olga"}}),
 			r.with("", http.MethodPost, "/sign-in", url.Values{"x": {strings.Repeat("x", 4<<10)}, "person": {"ada"}}),
 			r.with("", http.MethodGet, "/sign-out", nil),
@@ -119,7 +186,7 @@ func TestInsecureSignIn(t *testing.T) {
 }
 
 func TestSessionsEnd(t *testing.T) {
-	r := newRig(t, tryOut)
+	r := newRig(t)
 	signedIn := func(cookie *http.Cookie) bool {
 		t.Helper()
 		return r.with(cookie.Value, http.MethodGet, "/settings", nil).StatusCode == http.StatusOK
@@ -139,32 +206,11 @@ func TestSessionsEnd(t *testing.T) {
 	require.True(t, signedIn(second))
 }
 
-// TestInsecureSignInIsForLoopback: what was not sent on this machine, to this
-// machine and under its name gets nothing, whatever it asks for.
-func TestInsecureSignInIsForLoopback(t *testing.T) {
-	keys := newRig(t).keys
-	pages, err := console.New(keys, console.Config{
-		InsecureSignIn: []console.Person{people["ada"]}, Key: formKey, Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	send := func(method, path, local, remote, host, token string) *http.Response {
-		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader("person=ada"))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.AddCookie(&http.Cookie{Name: cookieName, Value: token})
-		r.RemoteAddr, r.Host = remote, host
-		if local != "" {
-			to, err := net.ResolveTCPAddr("tcp", local)
-			require.NoError(t, err)
-			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, to))
-		}
-		answer := httptest.NewRecorder()
-		pages.ServeHTTP(answer, r)
-		return answer.Result()
-	}
-	const here, there = "127.0.0.1:8080", "127.0.0.1:40000"
-	in := send(http.MethodPost, "/sign-in", here, there, here, "")
-	require.Len(t, in.Cookies(), 1)
-	token := in.Cookies()[0].Value
+// TestForLoopback: what was not sent on this machine, to this machine and under its
+// name gets nothing, whatever it asks for.
+func TestForLoopback(t *testing.T) {
+	r := newRig(t)
+	token := r.signedIn("", "ada").Value
 	for _, tc := range []struct {
 		name, local, remote, host string
 		answered                  bool
@@ -193,7 +239,7 @@ func TestInsecureSignInIsForLoopback(t *testing.T) {
 				if tc.answered && path == "/sign-out" {
 					continue
 				}
-				answer := send(method, path, tc.local, tc.remote, tc.host, token)
+				answer := r.send(sending{method: method, path: path, token: token, body: "person=ada", local: tc.local, remote: tc.remote, host: tc.host})
 				require.Equal(t, tc.answered, answer.StatusCode != http.StatusForbidden, "%s: %d", path, answer.StatusCode)
 				if !tc.answered {
 					require.Empty(t, answer.Cookies())
@@ -204,32 +250,16 @@ func TestInsecureSignInIsForLoopback(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a console with sessions of the host's own answers everybody", func(t *testing.T) {
-		answer := httptest.NewRecorder()
-		open, err := console.New(keys, console.Config{Authorize: authorize, Key: formKey, Logger: slog.New(slog.DiscardHandler)})
-		require.NoError(t, err)
-		open.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sign-in", nil))
-		require.Equal(t, http.StatusUnauthorized, answer.Code)
-	})
 }
 
-func TestInsecureSignInIsChecked(t *testing.T) {
-	keys := newRig(t).keys
-	for name, tc := range map[string]struct {
-		config console.Config
-		want   string
-	}{
-		"beside Authorize":    {console.Config{InsecureSignIn: []console.Person{people["ada"]}, Authorize: authorize}, "takes the place"},
-		"beside SignIn":       {console.Config{InsecureSignIn: []console.Person{people["ada"]}, SignIn: "/in"}, "takes the place"},
-		"beside SignOut":      {console.Config{InsecureSignIn: []console.Person{people["ada"]}, SignOut: "/out"}, "takes the place"},
-		"somebody without id": {console.Config{InsecureSignIn: []console.Person{people["ada"], people["empty"]}}, "InsecureSignIn[1]"},
-		"somebody twice":      {console.Config{InsecureSignIn: []console.Person{people["ada"], people["max"], people["ada"]}}, "InsecureSignIn[2]"},
-		"nobody at all":       {console.Config{InsecureSignIn: []console.Person{}}, "Authorize is missing"},
+func TestPeopleAreChecked(t *testing.T) {
+	for name, list := range map[string][]console.Person{
+		"somebody without id": {people[0], {}},
+		"somebody twice":      {people[0], people[0]},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.config.Logger = slog.New(slog.DiscardHandler)
-			_, err := console.New(keys, tc.config)
-			require.ErrorContains(t, err, tc.want)
+			_, err := signin.New("/console", list, time.Now)
+			require.ErrorContains(t, err, "person 1 ")
 		})
 	}
 }

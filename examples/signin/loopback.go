@@ -1,0 +1,42 @@
+package signin
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+func onLoopback(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !overLoopback(r) {
+			http.Error(w, "This console answers only on the machine that it runs on. Open it there, at 127.0.0.1 or localhost.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// overLoopback reports whether a request was sent on this machine, to this machine,
+// under a name that no other has: by a proxy or a page whose own name was bound to
+// this address it was not. If that is not known, it was not.
+func overLoopback(r *http.Request) bool {
+	local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !known {
+		return false
+	}
+	// An address without a port is not net/http's: a middleware took it from a header,
+	// which anybody can write.
+	to, err := netip.ParseAddrPort(local.String())
+	from, unknown := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || unknown != nil || !to.Addr().Unmap().IsLoopback() || !from.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	name := r.Host
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	name = strings.Trim(name, "[]")
+	addr, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}

@@ -1,0 +1,173 @@
+// Package signin lets everybody on this machine sign in to the console as anybody,
+// to try it before a backend has a sign-in of its own. It is no part of the library:
+// copy what is of use. The two methods that a host needs are Authorize, for
+// console.Config, and the paths that SignIn and SignOut of it name.
+package signin
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/admin/console"
+)
+
+// Pages are the pages to sign in and out, and the sessions that they begin. A session
+// ends when its person signs out, after 12 hours, with the process, and when a hundred
+// have begun after it.
+type Pages struct {
+	prefix string
+	people []console.Person
+	now    func() time.Time
+
+	mu       sync.Mutex
+	sessions []session // the oldest first
+}
+
+type session struct {
+	token  string
+	person console.Person
+	ends   time.Time
+}
+
+const (
+	// The prefix keeps other hosts, other paths and plain HTTP from setting the
+	// cookie (RFC 6265bis, section 4.1.3.2). Browsers other than Safari take a Secure
+	// cookie from loopback without TLS.
+	cookieName   = "__Host-latchkey-console"
+	sessionLives = 12 * time.Hour
+	maxSessions  = 100
+)
+
+var errNoSession = errors.New("signin: no such session")
+
+// New returns the pages below a prefix such as "/console", where the console is, that
+// offer these people. Each needs an actor with an id of its own.
+func New(prefix string, people []console.Person, now func() time.Time) (*Pages, error) {
+	ids := map[string]bool{"": true}
+	for i, person := range people {
+		id := person.Actor.Ref().ID
+		if ids[id] {
+			return nil, fmt.Errorf("signin: person %d needs an actor with an id of its own", i)
+		}
+		ids[id] = true
+	}
+	return &Pages{prefix: prefix, people: slices.Clone(people), now: now}, nil
+}
+
+// SignIn is for console.Config.
+func (p *Pages) SignIn() string { return p.prefix + "/sign-in" }
+
+// SignOut is for console.Config.
+func (p *Pages) SignOut() string { return p.prefix + "/sign-out" }
+
+// Authorize is for console.Config.
+func (p *Pages) Authorize(r *http.Request) (console.Person, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.find(r)
+	if at < 0 || !p.now().Before(p.sessions[at].ends) {
+		return console.Person{}, errNoSession
+	}
+	return p.sessions[at].person, nil
+}
+
+// Handler puts the pages beside those of the console, and answers nothing that was
+// not sent on this machine.
+func (p *Pages) Handler(pages http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+p.SignIn(), p.ask)
+	mux.HandleFunc("POST "+p.SignIn(), p.signIn)
+	mux.HandleFunc("POST "+p.SignOut(), p.signOut)
+	mux.Handle(p.prefix+"/", http.StripPrefix(p.prefix, pages))
+	return onLoopback(http.NewCrossOriginProtection().Handler(mux))
+}
+
+//nolint:gochecknoglobals // read only
+var page = template.Must(template.New("sign-in").Parse(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Sign in</title>
+<link rel="stylesheet" href="console.css">
+</head>
+<body>
+<main>
+<h1>Sign in</h1>
+<p class="note warn">This is for trying the console on your own machine: whoever asks is let in.</p>
+<form method="post"><ul class="plain actions">{{range .}}<li><button name="person" value="{{.Actor.Ref.ID}}"><bdi>{{or .Name .Actor.Ref.ID}}</bdi></button></li>{{end}}</ul></form>
+</main>
+</body>
+</html>
+`))
+
+// ask shows the people to choose from.
+func (p *Pages) ask(w http.ResponseWriter, _ *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	header.Set("Cache-Control", "no-store")
+	_ = page.Execute(w, p.people) //nolint:errcheck // the browser is gone; nobody to tell
+}
+
+// signIn begins a session of the person that was chosen, and ends that of the request:
+// one that somebody else chose is worth nothing.
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	id := r.PostFormValue("person")
+	at := slices.IndexFunc(p.people, func(person console.Person) bool { return person.Actor.Ref().ID == id })
+	if at < 0 {
+		http.Error(w, "Choose one of the people on the page.", http.StatusUnprocessableEntity)
+		return
+	}
+	token := rand.Text()
+	p.end(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.sessions) >= maxSessions {
+		p.sessions = slices.Delete(p.sessions, 0, 1)
+	}
+	p.sessions = append(p.sessions, session{token, p.people[at], p.now().Add(sessionLives)})
+	setCookie(w, token, 0)
+	http.Redirect(w, r, p.prefix+"/", http.StatusSeeOther)
+}
+
+// signOut ends the session, here and in the browser.
+func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
+	p.end(r)
+	setCookie(w, "", -1)
+	http.Redirect(w, r, p.SignIn(), http.StatusSeeOther)
+}
+
+func (p *Pages) end(r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := p.find(r); at >= 0 {
+		p.sessions = slices.Delete(p.sessions, at, at+1)
+	}
+}
+
+// find is the place of a request's session, or -1.
+func (p *Pages) find(r *http.Request) int {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return -1
+	}
+	return slices.IndexFunc(p.sessions, func(s session) bool {
+		return subtle.ConstantTimeCompare([]byte(s.token), []byte(cookie.Value)) == 1
+	})
+}
+
+func setCookie(w http.ResponseWriter, token string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: token, MaxAge: maxAge, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
