@@ -5,7 +5,6 @@ import (
 	"net/url"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/scope"
 )
 
 // editKey shows the form that changes a key.
@@ -14,7 +13,7 @@ func (s *call) editKey() error {
 	if err != nil {
 		return err
 	}
-	f.Values = url.Values{"name": {f.key.Name}, "permissions": f.key.Permissions.Minus(f.key.Withheld).Names()}
+	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
 	return f.ask(http.StatusOK, nil)
 }
 
@@ -25,35 +24,30 @@ func (s *call) changeKey() error {
 		return err
 	}
 	changes := apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r)}
-	var wrong []problem
-	if name := f.Values.Get("name"); name != f.key.Name {
+	if name := f.Get("name"); name != f.Key.Name {
 		changes.Name = &name
 	}
-	permissions, err := scope.Of(f.Values["permissions"]...)
 	// What has left the catalog stays, and what has become an admin permission,
 	// unless this person may grant it: neither is in the form.
-	held := f.key.Permissions.Minus(f.key.Withheld)
-	stays := f.key.Withheld.Minus(f.grantable)
-	permissions = permissions.Union(stays)
+	held := f.Key.Permissions.Minus(f.Key.Withheld)
+	stays := f.Key.Withheld.Minus(f.grantable)
+	permissions := f.permissions().Union(stays)
 	switch {
-	case err != nil:
-		wrong = append(wrong, problem{"permissions", "Permissions: choose again."})
 	case permissions.Equal(held.Union(stays)):
 	case permissions.Len() == 0:
-		wrong = append(wrong, problem{"permissions", "Permissions: choose at least one, or disable the key instead."})
+		f.fail("permissions", "Choose at least one, or disable the key instead.")
 	default:
 		changes.Permissions = &permissions
 	}
-	expiry, bad := f.expiry()
-	changes.Expiry = expiry
-	if wrong = append(wrong, bad...); len(wrong) > 0 {
-		return f.ask(http.StatusUnprocessableEntity, wrong)
+	changes.Expiry = f.expiry()
+	if len(f.wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, f.wrong)
 	}
 	if changes.Name == nil && changes.Permissions == nil && changes.Expiry == nil {
-		return s.redirect("done=same", "keys", f.key.ID)
+		return s.redirect("done=same", "keys", f.Key.ID)
 	}
-	if _, err := s.keys().Update(s.r.Context(), s.actor(), f.key.ID, changes); err != nil {
+	if _, err := s.keys().Update(s.r.Context(), s.actor(), f.Key.ID, changes); err != nil {
 		return s.orAsk(err, f.ask)
 	}
-	return s.redirect("done=change", "keys", f.key.ID)
+	return s.redirect("done=change", "keys", f.Key.ID)
 }

@@ -113,11 +113,11 @@ func TestCreateIsRefused(t *testing.T) {
 		{"no name", "olga", url.Values{"permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "what this key is for", false},
 		{"a long name", "olga", url.Values{"name": {strings.Repeat("n", 256)}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "at most 255", false},
 		{"a mark that turns the writing", "olga", url.Values{"name": {"a\u202eb"}, "permissions": {"project.list"}, "expires": {"7d"}}, 422, "name", "printable", false},
-		{"no permission", "olga", url.Values{"name": {"x"}, "expires": {"7d"}}, 422, "permissions", "choose at least one", false},
+		{"no permission", "olga", url.Values{"name": {"x"}, "expires": {"7d"}}, 422, "permissions", "Choose at least one", false},
 		{"an unknown permission", "olga", url.Values{"name": {"x"}, "permissions": {"nothing.there"}, "expires": {"7d"}}, 422, "permissions", "nothing.there", false},
-		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "choose", false},
-		{"no expiry chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}}, 422, "expires", "choose when", false},
-		{"no day chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}}, 422, "expires_on", "choose a day", false},
+		{"a malformed permission", "olga", url.Values{"name": {"x"}, "permissions": {`"`}, "expires": {"7d"}}, 422, "permissions", "Choose again", false},
+		{"no expiry chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}}, 422, "expires", "Choose when", false},
+		{"no day chosen", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}}, 422, "expires_on", "Choose a day", false},
 		{"a day gone by", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"date"}, "expires_on": {"2026-06-01"}}, 422, "expires", "in the past", false},
 		{"longer than allowed", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"90d"}}, 403, "expires", "30 days", false},
 		{"never, though an expiry is needed", "olga", url.Values{"name": {"x"}, "permissions": {"project.list"}, "expires": {"never"}}, 403, "expires", "", false},
@@ -220,7 +220,7 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 			if test.rules.MaxLifetime == 0 {
 				got := r.post("olga", newPage, r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "longest"))
 				require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
-				require.Contains(t, got.Body, "choose when the key ends")
+				require.Contains(t, got.Body, "Choose when the key ends")
 			}
 		})
 	}

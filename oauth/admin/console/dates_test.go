@@ -30,7 +30,7 @@ func TestLastDay(t *testing.T) {
 		events := r.get("ada", path)
 		require.Equal(t, http.StatusOK, events.StatusCode)
 		require.Contains(t, events.Body, "olga", path)
-		require.NotContains(t, events.Body, "choose a day", path)
+		require.NotContains(t, events.Body, "Choose a day", path)
 	}
 	got = r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "all", "enforced_from", "9999-12-31", "do", "save", "reminders", "off"))
 	require.Equal(t, http.StatusSeeOther, got.StatusCode, got.Body)

@@ -4,18 +4,19 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // question is a page that says what will happen, and asks.
 type question struct {
-	Key       keyView
+	Key       apikey.Key
 	Text      string
 	Button    string
 	TypeName  bool // the key's name is to be typed
 	Typed     string
 	Workspace string // of a question about a workspace
-	Secret    *secretView
+	Secret    *apikey.KeySecret
 }
 
 // ask shows a question about a key.
@@ -24,7 +25,7 @@ func (s *call) ask(status int, deed string, q question, wrong ...problem) error 
 	if err != nil {
 		return err
 	}
-	q.Key = viewOf(&key, s.keys().Now())
+	q.Key = key
 	return s.show(status, "ask", frame{Here: "keys", Title: deed + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
 
@@ -34,16 +35,15 @@ func (s *call) askRetire() error {
 	if err != nil {
 		return err
 	}
-	secrets := viewOf(&key, s.keys().Now()).Secrets
-	i := slices.IndexFunc(secrets, func(secret secretView) bool { return secret.ID == s.secret() })
+	i := slices.IndexFunc(key.Secrets, func(secret apikey.KeySecret) bool { return secret.ID == s.secret() })
 	if i < 0 {
 		return store.ErrNotFound
 	}
-	text := "The secret that ends in " + secrets[i].Hint + " will open nothing any more, and every token issued from it ends now."
-	if len(secrets) == 1 {
+	text := "The secret that ends in " + key.Secrets[i].Hint + " will open nothing any more, and every token issued from it ends now."
+	if len(key.Secrets) == 1 {
 		text += " It is the key's only secret: nobody can log in with the key until it is rotated."
 	}
-	return s.ask(http.StatusOK, "Retire a secret of", question{Secret: &secrets[i], Text: text, Button: "Retire this secret"})
+	return s.ask(http.StatusOK, "Retire a secret of", question{Secret: &key.Secrets[i], Text: text, Button: "Retire this secret"})
 }
 
 // retireSecret ends one secret.
@@ -90,7 +90,7 @@ func (s *call) deleteKey() error {
 		return err
 	}
 	if s.r.PostForm.Get("name") != key.Name {
-		return s.askName(http.StatusUnprocessableEntity, problem{"name", "Name: type the key's name exactly as it is shown."})
+		return s.askName(http.StatusUnprocessableEntity, problem{"name", "Type the key's name exactly as it is shown."})
 	}
 	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version())
 	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")

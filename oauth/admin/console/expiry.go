@@ -22,12 +22,10 @@ type expiryChoice struct {
 	expiry             apikey.Expiry
 }
 
-const day = 24 * time.Hour
-
 // offerExpiry offers what the rules in force allow, and a key that exists to stay
 // as it is.
 func (f *keyForm) offerExpiry() {
-	f.Expiry = expiryForm{Date: f.Values.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
+	f.Expiry = expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
 	if f.rules.MaxLifetime > 0 {
 		// A day lasts to its end, which must come before.
 		f.Expiry.Max = f.since.Add(f.rules.MaxLifetime - day).UTC().Format(time.DateOnly)
@@ -41,7 +39,7 @@ func (f *keyForm) offerExpiry() {
 	f.Expiry.Choices = offered
 	// If none is chosen, a key that exists stays as it is, and a new one gets 90 days
 	// or what comes next to it.
-	for _, value := range []string{f.Values.Get("expires"), "keep", "90d", "30d", "7d"} {
+	for _, value := range []string{f.Get("expires"), "keep", "90d", "30d", "7d"} {
 		if i := slices.IndexFunc(offered, func(c expiryChoice) bool { return c.Value == value }); i >= 0 {
 			offered[i].Checked = true
 			return
@@ -55,7 +53,8 @@ func (f *keyForm) offerExpiry() {
 // expiryChoices are all there are.
 func (f *keyForm) expiryChoices() []expiryChoice {
 	longest, latest := f.rules.MaxLifetime, f.since.Add(f.rules.MaxLifetime)
-	list := []expiryChoice{{Value: "keep", Label: "As it is", Note: f.Key.Expires.Text, allowed: f.page != "new"}}
+	shown := frame{now: f.now}
+	list := []expiryChoice{{Value: "keep", Label: "As it is", Note: shown.Expires(f.Key).Text, allowed: f.page != "new"}}
 	exact := false
 	for _, preset := range []struct {
 		value, label string
@@ -65,12 +64,12 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		allowed := longest == 0 || !at.After(latest)
 		exact = exact || allowed && preset.life == longest
 		list = append(list, expiryChoice{
-			Value: preset.value, Label: preset.label, Note: "until " + at.UTC().Format("2 Jan 2006"),
+			Value: preset.value, Label: preset.label, Note: "until " + at.UTC().Format(dayText),
 			allowed: allowed, expiry: apikey.ExpiresAt(at.Truncate(time.Second)),
 		})
 	}
 	return append(list, expiryChoice{
-		Value: "longest", Label: "As long as allowed", Note: "until " + momentOf(latest, f.now, "").Text,
+		Value: "longest", Label: "As long as allowed", Note: "until " + shown.When(latest, "").Text,
 		allowed: longest > 0 && !exact && latest.After(f.now), expiry: apikey.ExpiresAt(latest),
 	}, expiryChoice{
 		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
@@ -82,24 +81,22 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 
 // expiry reads the choice; nil is a key that stays as it is. Whether the rules allow
 // it decides the service.
-func (f *keyForm) expiry() (*apikey.Expiry, []problem) {
-	chosen, choices := f.Values.Get("expires"), f.expiryChoices()
+func (f *keyForm) expiry() *apikey.Expiry {
+	chosen, choices := f.Get("expires"), f.expiryChoices()
 	i := slices.IndexFunc(choices, func(c expiryChoice) bool { return c.Value == chosen })
 	switch {
 	case i < 0, chosen == "longest" && f.rules.MaxLifetime == 0:
-		return nil, []problem{{"expires", "Expiry: choose when the key ends."}}
+		f.fail("expires", "Choose when the key ends.")
+		return nil
 	case chosen == "keep":
-		return nil, nil
-	case chosen != "date":
-		return &choices[i].expiry, nil
+		return nil
+	case chosen == "date":
+		text := f.Get("expires_on")
+		expiry, err := apikey.ParseExpiry(text)
+		if err != nil || text == "" {
+			f.fail("expires_on", "Choose a day, such as "+f.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly)+".")
+		}
+		return &expiry
 	}
-	text := f.Values.Get("expires_on")
-	if _, err := time.Parse(time.DateOnly, text); err != nil {
-		return nil, []problem{{"expires_on", "Expiry: choose a day, such as " + f.now.UTC().AddDate(0, 3, 0).Format(time.DateOnly) + "."}}
-	}
-	expiry, err := apikey.ParseExpiry(text)
-	if err != nil {
-		return nil, []problem{{"expires_on", "Expiry: choose a day of this century."}}
-	}
-	return &expiry, nil
+	return &choices[i].expiry
 }

@@ -2,10 +2,10 @@ package console
 
 import "net/http"
 
-// ParseTimes and TypedTime are the seam for fuzzing.
+// ParseSpan and TypedSpan are the seam for fuzzing.
 var (
-	ParseTimes = parseTimes
-	TypedTime  = typedTime
+	ParseSpan = parseSpan
+	TypedSpan = typedSpan
 )
 
 // Refuse answers a request with an error.

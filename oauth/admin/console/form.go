@@ -1,96 +1,64 @@
 package console
 
 import (
-	"crypto/rand"
-	"errors"
-	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/latchkey-go/latchkey/oauth/internal/request"
-	"github.com/latchkey-go/latchkey/store"
 )
 
-// formLives is how long a form can be sent after its page was shown. A form
-// that makes a secret is remembered longer, so that none works twice.
-const (
-	formLives = 12 * time.Hour
-	onceLives = 2 * formLives
-)
-
-// newForm makes the id of a form: the time and chance, sealed for the person.
-func (s *call) newForm() string {
-	id := strconv.FormatInt(s.keys().Now().Unix(), 10) + " " + rand.Text()
-	return request.Seal(s.c.cfg.Key, []byte(id), s.bound("form")...)
+// form are the fields of a form, and what is wrong with them.
+type form struct {
+	url.Values
+	wrong []problem
 }
 
-// validForm reports whether an id is of this person, and young enough.
-func (s *call) validForm(text string) bool {
-	id, ok := request.Open(s.c.cfg.Key, text, s.bound("form")...)
-	made, _, _ := strings.Cut(string(id), " ")
-	seconds, err := strconv.ParseInt(made, 10, 64)
-	age := s.keys().Now().Sub(time.Unix(seconds, 0))
-	return ok && err == nil && age > -time.Hour && age < formLives // replicas' clocks differ a little
+// problem is what is wrong with a form, and the field to mend; none if it is
+// the form as a whole.
+type problem struct{ Field, Reason string }
+
+// Label begins a sentence such as "It may not be empty.", for the list of problems
+// stands apart from the fields.
+func (p problem) Label() string {
+	return map[string]string{
+		"name": "Name: ", "permissions": "Permissions: ", "expires": "Expiry: ", "expires_on": "Expiry: ", "grace": "Grace period: ",
+		"keys": "API keys: ", "limit": "Limit: ", "max_keys": "Limit: ", "max_lifetime": "Maximum lifetime: ",
+		"effect": "Effect: ", "enforced_from": "Effect: ", "reminders": "Reminders: ", "remind_before": "Reminders: ",
+		"from": "From: ", "to": "To: ",
+	}[p.Field]
 }
 
-// bound is what sealed texts are bound to: this person, and further texts.
-func (s *call) bound(purpose string, texts ...string) []string {
-	actor := s.actor().Ref()
-	return append([]string{"latchkey console", purpose, actor.Kind, actor.ID}, texts...)
-}
-
-// once is the one-time id that a form stands for, in one place and for one
-// person.
-func (s *call) once(form string) *store.OnceID {
-	id := request.Digest(s.bound("once", s.workspace(), s.key(), form)...)
-	return &store.OnceID{Space: "admin.console", ID: id, Expires: s.keys().Now().Add(onceLives)}
-}
-
-// spent shows what a form has done if it was sent before.
-func (s *call) spent(form string) (done bool, err error) {
-	id, _, err := s.keys().Spent(s.r.Context(), *s.once(form))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	title := map[bool]string{true: "Already created", false: "Already rotated"}[s.key() == ""]
-	key, err := s.keys().Get(s.r.Context(), s.actor(), id)
-	if err != nil { // it may have been deleted since
-		key.Workspace = s.workspace()
-	}
-	return true, s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
-}
-
-// askOnce shows the form of a page that makes a secret.
-func askOnce(page string) func(*call) error {
-	return func(s *call) error {
-		f, done, err := s.onceForm(page)
-		if done || err != nil {
-			return err
-		}
-		return f.ask(http.StatusOK, nil)
+// fail keeps the first reason of each field.
+func (f *form) fail(field, reason string) {
+	if !slices.ContainsFunc(f.wrong, func(p problem) bool { return p.Field == field }) {
+		f.wrong = append(f.wrong, problem{field, reason})
 	}
 }
 
-// onceForm begins the form of a page that makes a secret, or answers that it did.
-// Its id stands in the page's address, so that going back finds the same form and
-// can tell what became of it.
-func (s *call) onceForm(page string) (f *keyForm, done bool, err error) {
-	id := s.r.FormValue("form")
-	if !s.validForm(id) {
-		s.w.Header().Set("Location", "?form="+s.newForm())
-		s.w.WriteHeader(http.StatusSeeOther)
-		return nil, true, nil
+// choice reads one of some words.
+func (f *form) choice(field, reason string, words ...string) string {
+	word := f.Get(field)
+	if !slices.Contains(words, word) {
+		f.fail(field, reason)
 	}
-	if done, err = s.spent(id); done || err != nil {
-		return nil, done, err
+	return word
+}
+
+// day reads a day.
+func (f *form) day(field, reason string) time.Time {
+	at, err := time.Parse(time.DateOnly, f.Get(field))
+	if err != nil || at.IsZero() {
+		f.fail(field, reason)
 	}
-	if f, err = s.keyForm(page); err != nil {
-		return nil, false, err
+	return at
+}
+
+// number reads a whole number from 1 on.
+func (f *form) number(field, reason string) int {
+	n, err := strconv.ParseInt(strings.TrimSpace(f.Get(field)), 10, 32)
+	if err != nil || n < 1 {
+		f.fail(field, reason)
 	}
-	f.id = id
-	return f, false, nil
+	return int(n)
 }

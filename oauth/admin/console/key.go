@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/scope"
@@ -12,15 +11,23 @@ import (
 
 // keyPage is everything about one key.
 type keyPage struct {
-	Key    keyView
+	Key    apikey.Key
 	Groups []permissionGroup // titles of what the key holds
 	Gone   []string          // permissions that have left the catalog
 	Raised []string          // permissions that became admin permissions since
-	Chart  *chart
-	Events []eventView
-	Ruled  bool   // the rules end it, before its expiry
+	Usage  *usage
+	Events []store.Event
 	May    bool   // the person may change keys here
 	Off    string // why no key of its workspace works at the moment
+}
+
+// usageDays is how many days of a key's use are shown.
+const usageDays = 30
+
+// usage is how often a key logged in and was refused of late, by day.
+type usage struct {
+	Days             []store.Count
+	Logins, Refusals int64
 }
 
 // showKey shows one key.
@@ -30,9 +37,8 @@ func (s *call) showKey() error {
 	if err != nil {
 		return err
 	}
-	now := s.keys().Now()
 	catalog, held := s.keys().Catalog(), key.Permissions.Minus(key.Withheld)
-	page := keyPage{Key: viewOf(&key, now), Ruled: key.Standing.ByRules, Groups: choices(catalog, scope.Set{}, held, held)}
+	page := keyPage{Key: key, Groups: choices(catalog, scope.Set{}, held, held)}
 	page.Gone = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.Off, err = s.off(key.Workspace); err != nil {
@@ -43,92 +49,28 @@ func (s *call) showKey() error {
 		return err
 	}
 	page.May = grantable.Len() > 0
-	to := now.UTC().Truncate(day).Add(day)
-	counts, err := s.keys().Usage(ctx, s.actor(), key.ID, to.AddDate(0, 0, -chartDays), to)
-	switch {
-	case errors.Is(err, apikey.ErrNotKept):
-	case err != nil:
+	if page.Usage, err = s.usage(key.ID); err != nil && !errors.Is(err, apikey.ErrNotKept) {
 		return err
-	default:
-		page.Chart = chartOf(counts, to)
-		page.Chart.Elsewhere = !key.LastUsed.Before(to.AddDate(0, 0, -chartDays))
 	}
 	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})
 	if err != nil {
 		return err
 	}
-	for i := range events.Events {
-		page.Events = append(page.Events, eventOf(&events.Events[i], now))
-	}
+	page.Events = events.Events
 	return s.show(http.StatusOK, "key", frame{Here: "keys", Title: key.Name, Workspace: key.Workspace, Data: page})
 }
 
-// notices say what was just done.
-func notices() map[string]string {
-	return map[string]string{
-		"change":    "The key was changed.",
-		"same":      "Nothing was changed.",
-		"retire":    "The secret was retired. Nobody can log in with it, and its tokens have ended.",
-		"disable":   "The key was disabled. Nobody can log in with it, and its tokens have ended.",
-		"enable":    "The key was enabled. It can log in again.",
-		"delete":    "The key was deleted.",
-		"settings":  "The settings were saved.",
-		"suspended": "The workspace was suspended. Its keys cannot log in, and their tokens have ended.",
-		"resumed":   "The workspace was resumed. Its keys can log in again.",
+// usage reads how often a key was used.
+func (s *call) usage(key string) (*usage, error) {
+	to := s.keys().Now().UTC().Truncate(day).Add(day)
+	days, err := s.keys().Usage(s.r.Context(), s.actor(), key, to.AddDate(0, 0, -usageDays), to)
+	if err != nil {
+		return nil, err
 	}
-}
-
-// chartDays is how many days the chart of a key's use shows.
-const chartDays = 30
-
-// chart is a key's use by day, drawn.
-type chart struct {
-	Bars             []bar
-	From, To         string
-	Most             int64
-	Logins, Refusals int64
-	// Elsewhere says that the key was used in these days, even if no use was
-	// counted here: a restored key has its last use but no counts.
-	Elsewhere bool
-}
-
-// bar is one day; heights are in the chart's units, of which it has 100.
-type bar struct {
-	Day                  string
-	Logins, Refusals     int64
-	X, LoginsY, LoginsH  int64
-	RefusalsY, RefusalsH int64
-}
-
-const barWidth = 20
-
-func chartOf(counts []store.Count, to time.Time) *chart {
-	byDay := map[string]store.Count{}
-	c := &chart{From: to.AddDate(0, 0, -chartDays).Format("2 Jan"), To: to.AddDate(0, 0, -1).Format("2 Jan")}
-	for _, count := range counts {
-		byDay[count.Day.UTC().Format(time.DateOnly)] = count
-		c.Logins += count.Logins
-		c.Refusals += count.Refusals
-		c.Most = max(c.Most, count.Logins+count.Refusals)
+	shown := usage{Days: days}
+	for _, count := range days {
+		shown.Logins += count.Logins
+		shown.Refusals += count.Refusals
 	}
-	for i := range chartDays {
-		at := to.AddDate(0, 0, i-chartDays)
-		count := byDay[at.Format(time.DateOnly)]
-		b := bar{Day: at.Format("2 Jan"), Logins: count.Logins, Refusals: count.Refusals, X: int64(i) * barWidth}
-		if c.Most > 0 {
-			b.LoginsH, b.RefusalsH = height(count.Logins, c.Most), height(count.Refusals, c.Most)
-		}
-		b.LoginsY = 100 - b.LoginsH
-		b.RefusalsY = b.LoginsY - b.RefusalsH
-		c.Bars = append(c.Bars, b)
-	}
-	return c
-}
-
-// height scales a count; what happened at all is seen.
-func height(n, most int64) int64 {
-	if n <= 0 {
-		return 0
-	}
-	return max(2, int64(float64(n)/float64(most)*96))
+	return &shown, nil
 }

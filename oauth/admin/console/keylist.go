@@ -3,9 +3,11 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -13,86 +15,77 @@ import (
 
 // keyList is a page of keys.
 type keyList struct {
-	Keys      []keyView
-	Total     int    // keys of the workspace
-	Limit     int    // 0: none
-	Full      bool   // no more keys can be made
+	Keys []apikey.Key
+	quota
 	MayCreate bool   // the person, as far as permissions go
 	Off       string // why no key works at the moment
 	Filter    url.Values
 	Filtered  bool
 	Catalog   []scope.Group
-	Columns   []column
+	Orders    []order
 	All       bool // of all workspaces
 	pager
 }
 
-// column is one that a list shows, and may be sorted by.
-type column struct {
-	By                    store.KeySort
-	Label                 string
-	Ascending, Descending string // the orders as a form offers them
-	Sortable              bool
-	Aria                  string // how the list is sorted by it; empty: it is not
-	Query                 string // sorts by it, or the other way round
+// quota is how many keys a workspace has and may have.
+type quota struct {
+	Total, Limit int // no limit: 0
+	Full         bool
 }
 
-// sortBy reads the order that the address names: a column, with a minus before
-// it the other way round. Every store sorts by name and creation; other columns
-// are for lists that are not too long.
-func sortBy(q *store.KeyQuery, values url.Values, all bool) []column {
-	columns := []column{
-		{By: store.ByName, Label: "Name", Ascending: "Name, A to Z", Descending: "Name, Z to A", Sortable: true},
-		{By: store.ByCreated, Label: "Created", Ascending: "Oldest first", Descending: "Newest first", Sortable: true},
-		{By: store.ByLastUsed, Label: "Last used", Ascending: "Used longest ago first", Descending: "Used last first", Sortable: all},
-		{By: store.ByExpiry, Label: "Expires", Ascending: "Expires soonest first", Descending: "Expires last first", Sortable: all},
+func (s *call) quota(workspace string) (q quota, err error) {
+	has, err := s.keys().Workspace(s.r.Context(), s.actor(), workspace)
+	if err != nil {
+		return q, err
 	}
-	wanted, descending := strings.CutPrefix(values.Get("sort"), "-")
-	for _, c := range columns {
-		if string(c.By) == wanted && c.Sortable {
-			q.Sort, q.Descending = c.By, descending
-		}
+	rules, err := s.keys().Rules(s.r.Context(), s.actor(), workspace)
+	return quota{Total: has.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && has.Keys >= rules.MaxKeys}, err
+}
+
+// order is one in which a list can be read: a column, with a minus before it the other
+// way round.
+type order struct {
+	Value, Label string
+	Chosen       bool
+}
+
+// sortBy reads the order that the address names. Every store sorts by creation and
+// name. By last use and expiry it sorts the keys of one workspace that has not too many.
+func sortBy(q *store.KeyQuery, wanted string, few bool) []order {
+	orders := []order{
+		{Value: "-created", Label: "Newest first"}, {Value: "created", Label: "Oldest first"},
+		{Value: "name", Label: "Name, A to Z"}, {Value: "-name", Label: "Name, Z to A"},
 	}
-	for i := range columns {
-		c, order := &columns[i], string(columns[i].By)
-		switch {
-		case c.By != q.Sort:
-		case q.Descending:
-			c.Aria = "descending"
-		default:
-			c.Aria, order = "ascending", "-"+order
-		}
-		to := without(values, "cursor", "done")
-		to.Set("sort", order)
-		c.Query = "?" + to.Encode()
+	if few {
+		orders = append(orders,
+			order{Value: "-last_used", Label: "Used last first"}, order{Value: "last_used", Label: "Used longest ago first"},
+			order{Value: "expires", Label: "Expires soonest first"}, order{Value: "-expires", Label: "Expires last first"})
 	}
-	return columns
+	chosen := max(0, slices.IndexFunc(orders, func(o order) bool { return o.Value == wanted }))
+	orders[chosen].Chosen = true
+	column, descending := strings.CutPrefix(orders[chosen].Value, "-")
+	q.Sort, q.Descending = store.KeySort(column), descending
+	return orders
 }
 
 // listKeys shows the keys of a workspace.
 func (s *call) listKeys() error {
-	ctx := s.r.Context()
-	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
+	quota, err := s.quota(s.workspace())
 	if err != nil {
 		return err
 	}
-	rules, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	grantable, err := s.keys().Grantable(s.r.Context(), s.actor(), s.workspace())
 	if err != nil {
 		return err
 	}
-	grantable, err := s.keys().Grantable(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return err
-	}
-	list, err := s.readKeys(s.workspace(), workspace.Keys <= store.MaxSorted)
+	list, err := s.readKeys(s.workspace(), quota.Total <= store.MaxSorted)
 	if err != nil {
 		return err
 	}
 	if list.Off, err = s.off(s.workspace()); err != nil {
 		return err
 	}
-	list.Total, list.Limit, list.MayCreate = workspace.Keys, rules.MaxKeys, grantable.Len() > 0 && list.Off == ""
-	list.Full = rules.MaxKeys > 0 && workspace.Keys >= rules.MaxKeys
+	list.quota, list.MayCreate = quota, grantable.Len() > 0 && list.Off == "" && !quota.Full
 	return s.show(http.StatusOK, "keys", frame{Here: "keys", Title: "API keys", Workspace: s.workspace(), Data: list})
 }
 
@@ -119,36 +112,22 @@ func (s *call) listAllKeys() error {
 }
 
 // readKeys reads the page of keys that the address names.
-func (s *call) readKeys(workspace string, sortable bool) (keyList, error) {
-	list := keyList{Filter: s.r.URL.Query(), Catalog: s.keys().Catalog().Groups()}
-	q := store.KeyQuery{
-		Workspace: workspace, Text: list.Filter.Get("text"), Permission: list.Filter.Get("permission"),
-		Limit: pageSize, Sort: store.ByCreated, Descending: true,
-	}
-	now := s.keys().Now()
-	state := list.Filter.Get("state")
-	switch state {
+func (s *call) readKeys(workspace string, few bool) (keyList, error) {
+	filter, after, now := s.r.URL.Query(), s.after(), s.keys().Now()
+	list := keyList{Filter: filter, Catalog: s.keys().Catalog().Groups()}
+	q := store.KeyQuery{Workspace: workspace, Text: filter.Get("text"), Permission: filter.Get("permission"), After: after, Limit: pageSize}
+	list.Filtered = q.Text != "" || q.Permission != ""
+	list.Orders = sortBy(&q, filter.Get("sort"), few)
+	switch state := filter.Get("state"); state {
 	case "disabled", "enabled":
 		disabled := state == "disabled"
-		q.Disabled = &disabled
+		q.Disabled, list.Filtered = &disabled, true
 	case "expired":
-		q.NotAfterFrom, q.NotAfterTo = time.Unix(0, 0), now.Add(time.Microsecond)
+		q.NotAfterFrom, q.NotAfterTo, list.Filtered = time.Unix(0, 0), now.Add(time.Microsecond), true
 	case "soon":
-		q.NotAfterFrom, q.NotAfterTo = now.Add(time.Microsecond), now.Add(soon)
-	default:
-		state = ""
+		q.NotAfterFrom, q.NotAfterTo, list.Filtered = now.Add(time.Microsecond), now.Add(soon), true
 	}
-	list.Filtered = q.Text != "" || q.Permission != "" || state != ""
-	list.Columns = sortBy(&q, list.Filter, sortable)
-	way := s.way(list.Filter.Get("cursor"))
-	q.After = (*store.KeyCursor)(way.here())
 	page, err := s.keys().List(s.r.Context(), s.actor(), q)
-	if err != nil {
-		return list, err
-	}
-	for i := range page.Keys {
-		list.Keys = append(list.Keys, viewOf(&page.Keys[i], now))
-	}
-	list.pager = s.pager(way, (*place)(page.Next))
-	return list, nil
+	list.Keys, list.pager = page.Keys, s.pager(after, page.Next)
+	return list, err
 }

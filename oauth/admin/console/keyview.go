@@ -9,66 +9,36 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// keyView is a key as pages show it: everything but its digests.
-type keyView struct {
-	ID, Workspace, Name string
-	State, Why          string // in words
-	Disabled            bool
-	Permissions         []string
-	Asked               []string // if it was given otherwise
-	Resources           []string
-	Created, Expires    moment // its own expiry
-	Ends                moment // by the rules, too
-	LastUsed            moment
-	By                  string
-	Secrets             []secretView
-	Version             int64
-}
-
-type secretView struct {
-	ID, Hint          string
-	Created, LastUsed moment
-	Ends              moment
-	Ended             bool
-}
-
 // soon is how long before its expiry a key is marked.
-const soon = 14 * 24 * time.Hour
+const soon = 14 * day
 
-func viewOf(k *apikey.Key, now time.Time) keyView {
-	v := keyView{
-		ID: k.ID, Workspace: k.Workspace, Name: k.Name, Disabled: k.Disabled,
-		Permissions: k.Permissions.Names(), Resources: k.Resources,
-		Created: momentOf(k.Created, now, ""), Expires: momentOf(k.NotAfter, now, "Never"),
-		LastUsed: momentOf(k.LastUsed, now, "Never"), By: actorText(k.CreatedBy), Version: k.Version,
-	}
-	if k.NotAfterText != "" { // a date means: to its end
-		if day, err := time.Parse(time.DateOnly, k.NotAfterText); err == nil {
-			v.Expires.Text = day.Format("2 Jan 2006")
-			v.Expires.Day = v.Expires.Text
-		}
-	}
-	if !k.Asked.Equal(k.Permissions) && k.Asked.Len() > 0 {
-		v.Asked = k.Asked.Names()
-	}
-	v.State, v.Why = string(k.Standing.State), k.Standing.Text
+// State is whether a key works, in a word or two.
+func (f frame) State(k apikey.Key) string {
 	switch ends := k.Standing.Ends; {
 	case k.Standing.State == policy.StateKeysOff:
-		v.State = "keys off"
-	case k.Standing.Live() && !ends.IsZero() && ends.Sub(now) < soon:
-		v.State = "expires soon"
+		return "keys off"
+	case k.Standing.Live() && !ends.IsZero() && ends.Sub(f.now) < soon:
+		return "expires soon"
 	}
-	if v.Ends = v.Expires; k.Standing.ByRules {
-		v.Ends = momentOf(k.Standing.Ends, now, "")
+	return string(k.Standing.State)
+}
+
+// Expires is a key's own expiry. A date means to its end.
+func (f frame) Expires(k apikey.Key) moment {
+	m := f.When(k.NotAfter, "Never")
+	if date, err := time.Parse(time.DateOnly, k.NotAfterText); err == nil {
+		m.Day = date.Format(dayText)
+		m.Text = m.Day
 	}
-	for _, secret := range k.Secrets {
-		v.Secrets = append(v.Secrets, secretView{
-			ID: secret.ID, Hint: secret.Hint, Created: momentOf(secret.Created, now, ""),
-			LastUsed: momentOf(secret.LastUsed, now, "Never"), Ends: momentOf(secret.NotAfter, now, "With the key"),
-			Ended: !secret.NotAfter.IsZero() && !now.Before(secret.NotAfter),
-		})
+	return m
+}
+
+// Ends is when a key ends: by its own expiry, or by the rules before it.
+func (f frame) Ends(k apikey.Key) moment {
+	if k.Standing.ByRules {
+		return f.When(k.Standing.Ends, "")
 	}
-	return v
+	return f.Expires(k)
 }
 
 // permissionGroup is a group of the catalog as a form offers it.

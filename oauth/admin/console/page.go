@@ -11,11 +11,11 @@ import (
 	"io/fs"
 	"maps"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed templates assets
@@ -71,6 +71,7 @@ type frame struct {
 	Person                         string
 	Admin                          bool
 	Workspaces                     []string
+	now                            time.Time
 }
 
 // Link is the address of a page of the console.
@@ -86,42 +87,9 @@ func (f frame) Reason(field string) string {
 	return ""
 }
 
-// join puts the address of a page together.
-func join(root string, segments ...string) string {
-	escaped := make([]string, len(segments))
-	for i, segment := range segments {
-		if isMarked(segment) {
-			segment = "~" + segment
-		}
-		escaped[i] = url.PathEscape(segment)
-	}
-	return root + strings.Join(escaped, "/")
-}
-
-// isMarked reports whether an id has a tilde before it in an address. Escaped or
-// not, browsers take "." and ".." for steps in the path (WHATWG URL,
-// "double-dot path segment"), and http.ServeMux takes "/" for its end. What
-// would look marked is marked as well.
-func isMarked(id string) bool {
-	switch strings.TrimLeft(id, "~") {
-	case ".", "..", "/":
-		return true
-	}
-	return false
-}
-
-// inPath is the id of this name in the address.
-func (s *call) inPath(name string) string {
-	segment := s.r.PathValue(name)
-	if id, marked := strings.CutPrefix(segment, "~"); marked && isMarked(id) {
-		return id
-	}
-	return segment
-}
-
 // show sends a page. One that was asked for says what led to it.
 func (s *call) show(status int, name string, f frame) error {
-	f.Root, f.Version, f.SignOut = s.root(), s.c.version, s.c.cfg.SignOut
+	f.Root, f.Version, f.SignOut, f.now = s.root(), s.c.version, s.c.cfg.SignOut, s.keys().Now()
 	f.Person, f.Admin, f.Workspaces = s.person.Name, s.administers(), s.person.Workspaces
 	f.Form = cmp.Or(f.Form, s.newForm())
 	if status == http.StatusOK {
@@ -137,4 +105,19 @@ func (s *call) show(status int, name string, f frame) error {
 	s.w.WriteHeader(status)
 	_, _ = s.w.Write(text.Bytes()) //nolint:errcheck // the browser is gone; nobody to tell
 	return nil
+}
+
+// notices say what was just done.
+func notices() map[string]string {
+	return map[string]string{
+		"change":    "The key was changed.",
+		"same":      "Nothing was changed.",
+		"retire":    "The secret was retired. Nobody can log in with it, and its tokens have ended.",
+		"disable":   "The key was disabled. Nobody can log in with it, and its tokens have ended.",
+		"enable":    "The key was enabled. It can log in again.",
+		"delete":    "The key was deleted.",
+		"settings":  "The settings were saved.",
+		"suspended": "The workspace was suspended. Its keys cannot log in, and their tokens have ended.",
+		"resumed":   "The workspace was resumed. Its keys can log in again.",
+	}
 }

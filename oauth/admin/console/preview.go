@@ -8,9 +8,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// preview is what a change would do.
+// preview is what a change of settings would do.
 type preview struct {
-	Effects []effectView
+	Effects []apikey.Effect
 	More    int // touched and not shown
 	Looked  int
 	Partly  bool // there are more keys than were looked at: all numbers are the least
@@ -18,13 +18,6 @@ type preview struct {
 	Earlier int  // end, or end earlier, later on
 	Later   int  // live longer
 	Remind  int  // a reminder of it is sent at once
-}
-
-type effectView struct {
-	Key         keyView
-	Before, Now moment
-	Dies        bool
-	Reminded    bool
 }
 
 // Least goes before a number of keys.
@@ -80,27 +73,21 @@ func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (
 }
 
 func (p *preview) add(e *apikey.Effect, now time.Time) {
-	v := effectView{Reminded: e.Reminded, Key: viewOf(&e.Key, now), Before: momentOf(e.Before, now, "Never"), Now: momentOf(e.After, now, "Never")}
 	if e.Reminded {
 		p.Remind++
 	}
-	switch {
+	switch ends := !e.After.IsZero(); {
 	case e.After.Equal(e.Before): // only a reminder
-	case !e.After.IsZero() && !e.After.After(now):
-		v.Dies = true
-		v.Now = moment{Text: "At once"}
+	case ends && !e.After.After(now):
 		p.Die++
-	case !e.After.IsZero() && (e.Before.IsZero() || e.After.Before(e.Before)):
+	case ends && (e.Before.IsZero() || e.After.Before(e.Before)):
 		p.Earlier++
 	default:
 		p.Later++
-	}
-	if !e.Before.IsZero() && !e.Before.After(now) {
-		v.Before = moment{Text: "Ended"}
 	}
 	if len(p.Effects) == maxShown {
 		p.More++
 		return
 	}
-	p.Effects = append(p.Effects, v)
+	p.Effects = append(p.Effects, *e)
 }

@@ -9,13 +9,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// problem is what is wrong with a form, and the field to mend; none if it is
-// the form as a whole.
-type problem struct {
-	Field  string
-	Reason string
-}
-
 // orAsk asks again for what can be mended; any other error it returns.
 func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) error {
 	r := outcome.Manage(s.r.Context(), err)
@@ -30,9 +23,9 @@ func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) err
 func problemsOf(r *answer.Refusal) (list []problem) {
 	switch {
 	case r.Kind == answer.Invalid:
+		names := map[string]string{"expires_at": "expires", "not_after": "expires"}
 		for _, wrong := range r.Fields {
-			field := fieldOf(wrong.Field)
-			list = append(list, problem{field, subjects()[field] + wrong.Reason})
+			list = append(list, problem{cmp.Or(names[wrong.Field], wrong.Field), wrong.Reason})
 		}
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
 		return []problem{{"permissions", r.Detail + " Take these away, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
@@ -50,30 +43,6 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 		return []problem{{field, reason}}
 	}
 	return list
-}
-
-// fieldOf is the name in a form of what the service calls otherwise.
-func fieldOf(field string) string {
-	switch field {
-	case "expires_at", "not_after":
-		return "expires"
-	}
-	return field
-}
-
-// subjects begin a sentence such as "It may not be empty.", for the list of problems
-// stands apart from the fields.
-func subjects() map[string]string {
-	return map[string]string{
-		"name":          "Name: ",
-		"expires":       "Expiry: ",
-		"permissions":   "Permissions: ",
-		"max_keys":      "Limit: ",
-		"max_lifetime":  "Maximum lifetime: ",
-		"enforced_from": "Effect: ",
-		"remind_before": "Reminders: ",
-		"grace":         "Grace period: ",
-	}
 }
 
 // refusal is the page that says why there is none.
@@ -97,7 +66,7 @@ func (s *call) refuse(err error) {
 	row := r.Row()
 	page := refusal{Title: row.Wrong, Text: r.Detail, Do: cmp.Or(row.OnPage, row.Do)}
 	if list := problemsOf(r); len(list) > 0 {
-		page.Text = list[0].Reason
+		page.Text = list[0].Label() + list[0].Reason
 	}
 	switch r.Kind {
 	case answer.Conflict, answer.StaleForm, answer.Malformed, answer.Late:

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -12,22 +11,21 @@ import (
 type grace struct {
 	Value, Label, Note string
 	Checked            bool
-	length             time.Duration
 }
 
+// graces offers what was chosen or, at first, a day.
 func graces(chosen string) []grace {
 	list := []grace{
-		{"0", "Not at all", "they and their tokens end at once: for a secret that leaked", false, 0},
-		{"1h", "1 hour", "", false, time.Hour},
-		{"24h", "24 hours", "time to bring the new secret to every program", false, day},
-		{"7d", "7 days", "", false, 7 * day},
-		{"30d", "30 days", "", false, 30 * day},
+		{Value: "0", Label: "Not at all", Note: "they and their tokens end at once: for a secret that leaked"},
+		{Value: "1h", Label: "1 hour"},
+		{Value: "24h", Label: "24 hours", Note: "time to bring the new secret to every program", Checked: true},
+		{Value: "168h", Label: "7 days"},
+		{Value: "720h", Label: "30 days"},
 	}
-	if !slices.ContainsFunc(list, func(g grace) bool { return g.Value == chosen }) {
-		chosen = "24h"
-	}
-	for i := range list {
-		list[i].Checked = list[i].Value == chosen
+	if chosen != "" {
+		for i := range list {
+			list[i].Checked = list[i].Value == chosen
+		}
 	}
 	return list
 }
@@ -38,21 +36,16 @@ func (s *call) rotateKey() error {
 	if done || err != nil {
 		return err
 	}
-	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r)}}
-	wrong := []problem{{"grace", "Grace period: choose how long the other secrets still work."}}
-	for _, g := range graces("") {
-		if g.Value == f.Values.Get("grace") {
-			rotation.Grace, wrong = g.length, nil
-		}
+	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r), Expiry: f.expiry()}}
+	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
+		f.fail("grace", "Choose how long the other secrets still work.")
 	}
-	expiry, bad := f.expiry()
-	rotation.Changes.Expiry = expiry
-	if wrong = append(wrong, bad...); len(wrong) > 0 {
-		return f.ask(http.StatusUnprocessableEntity, wrong)
+	if len(f.wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, f.wrong)
 	}
-	rotated, secret, err := s.keys().Rotate(s.r.Context(), s.actor(), f.key.ID, rotation)
+	key, secret, err := s.keys().Rotate(s.r.Context(), s.actor(), f.Key.ID, rotation)
 	if err != nil {
 		return f.orAgain(err)
 	}
-	return s.showSecret(http.StatusOK, "Key rotated", &rotated, secret)
+	return s.showSecret(http.StatusOK, "Key rotated", key, secret)
 }

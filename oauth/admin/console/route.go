@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
@@ -147,37 +146,6 @@ func (s *call) identify() error {
 
 func (s *call) keys() *apikey.Service { return s.c.keys }
 func (s *call) actor() apikey.Actor   { return s.person.Actor }
-func (s *call) workspace() string     { return s.inPath("workspace") }
-func (s *call) key() string           { return s.inPath("key") }
-func (s *call) secret() string        { return s.inPath("secret") }
 
 // administers says which menu to show; the service decides what is allowed.
 func (s *call) administers() bool { return s.actor().Ref().Kind == "admin" }
-
-// root is the relative address of the console's first page.
-func (s *call) root() string {
-	if up := strings.Count(s.r.URL.EscapedPath(), "/") - 1; up > 0 {
-		return strings.Repeat("../", up)
-	}
-	return "./"
-}
-
-// redirect sends the browser to another page of the console. The address is
-// relative (RFC 9110, section 10.2.2), and so right under any prefix.
-func (s *call) redirect(query string, segments ...string) error {
-	to := join(s.root(), segments...)
-	if query != "" {
-		to += "?" + query
-	}
-	s.w.Header().Set("Location", to)
-	s.w.WriteHeader(http.StatusSeeOther)
-	return nil
-}
-
-// then is redirect after what succeeded.
-func (s *call) then(err error, query string, segments ...string) error {
-	if err != nil {
-		return err
-	}
-	return s.redirect(query, segments...)
-}

@@ -11,7 +11,7 @@ import (
 
 // rulesForm are the fields of a form that hold rules.
 func rulesForm(r store.Rules, workspace bool) url.Values {
-	f := url.Values{"limit": {"none"}, "unit": {"days"}, "effect": {"new"}}
+	f := url.Values{"limit": {"none"}, "effect": {"new"}}
 	switch {
 	case r.MaxKeys > 0:
 		f.Set("limit", "own")
@@ -23,9 +23,7 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 		f.Set("require_expiry", "yes")
 	}
 	if r.MaxLifetime > 0 {
-		n, unit := span(r.MaxLifetime)
-		f.Set("max_lifetime", strconv.FormatInt(n, 10))
-		f.Set("unit", unit)
+		f.Set("max_lifetime", typedSpan(r.MaxLifetime))
 	}
 	if !r.EnforcedFrom.IsZero() {
 		f.Set("effect", "all")
@@ -34,51 +32,39 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 	return f
 }
 
-const maxLimit = 1<<31 - 1
-
-// readRules reads the form. before are the rules that it was made from: a day
+// rules reads the form. before are the rules that it was made from: a day
 // that was left alone keeps its hour.
-func readRules(f url.Values, workspace bool, before store.Rules) (rules store.Rules, wrong []problem) {
-	switch limit := f.Get("limit"); {
-	case limit == "none" && workspace:
-		rules.MaxKeys = store.Unlimited
-	case limit == "none", limit == "inherit" && workspace:
-	case limit == "own":
-		n, err := strconv.Atoi(strings.TrimSpace(f.Get("max_keys")))
-		if err != nil || n < 1 || n > maxLimit {
-			wrong = append(wrong, problem{"max_keys", "Limit: type a number of keys, 1 or more."})
+func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
+	limits := []string{"own", "none"}
+	if workspace {
+		limits = append(limits, "inherit")
+	}
+	switch f.choice("limit", "Choose one.", limits...) {
+	case "own":
+		rules.MaxKeys = f.number("max_keys", "Type a number of keys, 1 or more.")
+	case "none":
+		if workspace {
+			rules.MaxKeys = store.Unlimited
 		}
-		rules.MaxKeys = n
-	default:
-		wrong = append(wrong, problem{"limit", "Limit: choose one."})
 	}
 	rules.RequireExpiry = f.Get("require_expiry") != ""
-	if text := strings.TrimSpace(f.Get("max_lifetime")); text != "" {
+	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
-		if rules.MaxLifetime, ok = timeOf(text, f.Get("unit")); !ok {
-			wrong = append(wrong, problem{"max_lifetime", "Maximum lifetime: type a whole number, such as 90, or leave it empty for no bound."})
+		if rules.MaxLifetime, ok = parseSpan(text); !ok {
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours such as 12h. Leave it empty for no bound.")
 		}
 	}
-	switch f.Get("effect") {
-	case "new":
-	case "all":
-		from, err := time.Parse(time.DateOnly, f.Get("enforced_from"))
-		switch {
-		case err != nil || from.IsZero():
-			wrong = append(wrong, problem{"enforced_from", "Effect: choose the day from which the rules hold for all keys."})
-		case from.Equal(before.EnforcedFrom.UTC().Truncate(day)):
+	if f.choice("effect", "Choose one.", "new", "all") == "all" {
+		rules.EnforcedFrom = f.day("enforced_from", "Choose the day from which the rules hold for all keys.")
+		if rules.EnforcedFrom.Equal(before.EnforcedFrom.UTC().Truncate(day)) {
 			rules.EnforcedFrom = before.EnforcedFrom
-		default:
-			rules.EnforcedFrom = from
 		}
-	default:
-		wrong = append(wrong, problem{"effect", "Effect: choose one."})
 	}
-	return rules, wrong
+	return rules
 }
 
-// inWords says what rules ask for.
-func inWords(r store.Rules, workspace bool) []string {
+// rulesText says what rules ask for.
+func rulesText(r store.Rules, workspace bool) []string {
 	var words []string
 	switch {
 	case r.MaxKeys > 0:
@@ -94,9 +80,56 @@ func inWords(r store.Rules, workspace bool) []string {
 	}
 	switch {
 	case !r.EnforcedFrom.IsZero():
-		words = append(words, "expiry rules hold for all keys from "+r.EnforcedFrom.UTC().Format("2 Jan 2006"))
+		words = append(words, "expiry rules hold for all keys from "+r.EnforcedFrom.UTC().Format(dayText))
 	case r.RequireExpiry || r.MaxLifetime > 0:
 		words = append(words, "expiry rules hold for new keys")
 	}
 	return words
+}
+
+// fillReminders fills the fields of a form that say when reminders are sent.
+func fillReminders(f url.Values, settings store.Instance) {
+	f.Set("reminders", "on")
+	if settings.RemindersOff {
+		f.Set("reminders", "off")
+	}
+	var typed []string
+	for _, before := range settings.RemindBefore {
+		if before != 0 {
+			typed = append(typed, typedSpan(before))
+		}
+	}
+	f.Set("remind_before", strings.Join(typed, ", "))
+}
+
+// reminders reads the form into settings.
+func (f *form) reminders(settings *store.Instance) {
+	settings.RemindersOff = f.choice("reminders", "Choose whether they are sent.", "on", "off") == "off"
+	settings.RemindBefore = [store.MaxReminders]time.Duration{}
+	if strings.TrimSpace(f.Get("remind_before")) == "" {
+		return
+	}
+	times := strings.Split(f.Get("remind_before"), ",")
+	if len(times) > store.MaxReminders {
+		f.fail("remind_before", "Type "+strconv.Itoa(store.MaxReminders)+" times at most.")
+		return
+	}
+	for i, text := range times {
+		var ok bool
+		if settings.RemindBefore[i], ok = parseSpan(text); !ok {
+			f.fail("remind_before", "Type numbers of days with commas between, such as 30, 7, 1, or hours such as 12h.")
+		}
+	}
+}
+
+// remindersText says what is in force under settings.
+func (s *call) remindersText(settings store.Instance) []string {
+	times, sent := s.keys().ReminderTimes(settings)
+	switch {
+	case !sent:
+		return nil
+	case len(times) == 0:
+		return []string{"no reminder is sent of a key about to expire"}
+	}
+	return []string{"a reminder is sent " + spansText(times) + " before a key expires"}
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
@@ -12,7 +13,7 @@ import (
 // and the preview of a change.
 type settingsPage struct {
 	Form    url.Values // what its fields hold
-	Updated moment
+	Updated time.Time
 	Version int64
 	Preview *preview
 	Words   []string // what a change asks for
@@ -28,10 +29,8 @@ type settingsPage struct {
 // instancePage shows the instance's record.
 func (s *call) instancePage(settings store.Instance) settingsPage {
 	own, sent := s.keys().ReminderTimes(store.Instance{})
-	page := settingsPage{
-		Form: rulesForm(settings.Rules, false), Sent: sent, Own: timesInWords(own),
-		Updated: momentOf(settings.Updated, s.keys().Now(), "never"), Version: settings.Version,
-	}
+	page := settingsPage{Form: rulesForm(settings.Rules, false), Sent: sent, Own: spansText(own), Updated: settings.Updated, Version: settings.Version}
+	page.Form.Set("keys", "on")
 	if settings.KeysOff {
 		page.Form.Set("keys", "off")
 	}
@@ -50,50 +49,46 @@ func (s *call) editSettings() error {
 
 // saveSettings first shows what new settings would do, and then saves them.
 func (s *call) saveSettings() error {
-	ctx, values := s.r.Context(), s.r.PostForm
+	ctx := s.r.Context()
 	settings, err := s.keys().Settings(ctx, s.actor())
 	if err != nil {
 		return err
 	}
-	wanted := settings
-	c := settingsChange{page: s.instancePage(settings), form: "settings", here: "settings", title: "API keys", at: []string{"settings"}}
-	wanted.Rules, c.wrong = readRules(values, false, settings.Rules)
-	switch values.Get("keys") {
-	case "on", "off":
-		wanted.KeysOff = values.Get("keys") == "off"
-	default:
-		c.wrong = append(c.wrong, problem{"keys", "API keys: choose whether they are on."})
-	}
-	if c.page.Sent { // otherwise the page asks for none, and what is saved stays as it is
-		c.wrong = append(c.wrong, readReminders(values, &wanted)...)
-	}
+	f, page, wanted := form{Values: s.r.PostForm}, s.instancePage(settings), settings
 	wanted.Version = s.seen()
-	c.page.Words = append(inWords(wanted.Rules, false), s.remindersInWords(wanted)...)
-	c.save = func() error {
-		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
-		return err
+	wanted.Rules = f.rules(false, settings.Rules)
+	wanted.KeysOff = f.choice("keys", "Choose whether they are on.", "on", "off") == "off"
+	if page.Sent { // otherwise the page asks for none, and what is saved stays as it is
+		f.reminders(&wanted)
 	}
-	c.look = func(after *store.KeyCursor) (apikey.EffectPage, error) {
-		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
-	}
-	return s.changeSettings(c)
+	page.Words = append(rulesText(wanted.Rules, false), s.remindersText(wanted)...)
+	return s.changeSettings(settingsChange{
+		page: page, wrong: f.wrong, template: "settings", title: "API keys", at: []string{"settings"},
+		save: func() error {
+			_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
+			return err
+		},
+		look: func(after *store.KeyCursor) (apikey.EffectPage, error) {
+			return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
+		},
+	})
 }
 
-// settingsChange is a change of settings: its form, and what to do about it.
+// settingsChange is a change of settings: its page, and what to do about it.
 type settingsChange struct {
-	page              settingsPage
-	form, here, title string   // the page of the form, its entry in the menu and its title
-	at                []string // its address
-	wrong             []problem
-	save              func() error
-	look              func(*store.KeyCursor) (apikey.EffectPage, error)
+	page            settingsPage
+	wrong           []problem
+	template, title string
+	at              []string // the address of the page
+	save            func() error
+	look            func(*store.KeyCursor) (apikey.EffectPage, error)
 }
 
 // changeSettings shows what a change would do, and saves it when that was seen.
 func (s *call) changeSettings(c settingsChange) error {
 	c.page.Form, c.page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
 	ask := func(status int, wrong []problem) error {
-		return s.show(status, c.form, frame{Here: c.here, Title: c.title, Problems: wrong, Data: c.page})
+		return s.show(status, c.template, frame{Here: c.template, Title: c.title, Problems: wrong, Data: c.page})
 	}
 	if len(c.wrong) > 0 {
 		return ask(http.StatusUnprocessableEntity, c.wrong)
@@ -108,7 +103,7 @@ func (s *call) changeSettings(c settingsChange) error {
 	if c.page.Preview, err = s.preview(c.look); err != nil {
 		return s.orAsk(err, ask)
 	}
-	return s.show(http.StatusOK, "preview", frame{Here: c.here, Title: "Before you save", Data: c.page})
+	return s.show(http.StatusOK, "preview", frame{Here: c.template, Title: "Before you save", Data: c.page})
 }
 
 // seen is the version that the form was made from; 0 is: never saved. A form

@@ -6,27 +6,30 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
-	"github.com/latchkey-go/latchkey/store"
 )
 
 // functions are what templates can call.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"count":   count,
-		"count64": func(n int64, one, many string) string { return count(int(n), one, many) },
-		"list":    func(items ...any) []any { return items },
+		"count": count[int],
+		"many":  count[int64],
+		"list":  func(items ...any) []any { return items },
+		"actor": actorText, "who": whoText, "deed": deed, "fields": fieldsText, "words": words,
 	}
 }
 
 // count is a number with its noun.
-func count(n int, one, many string) string {
+func count[N int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return strconv.Itoa(n) + " " + many
+	return strconv.FormatInt(int64(n), 10) + " " + many
 }
+
+const (
+	day     = 24 * time.Hour
+	dayText = "2 Jan 2006"
+)
 
 // moment is an instant for people, in UTC, and for programs.
 type moment struct {
@@ -36,14 +39,17 @@ type moment struct {
 	Ago  string // how far from now
 }
 
-// momentOf shows an instant; the zero one shows as the word given for it.
-func momentOf(t, now time.Time, none string) moment {
+// When shows an instant; the zero one shows as the word given for it.
+func (f frame) When(t time.Time, none string) moment {
 	if t.IsZero() {
 		return moment{Text: none}
 	}
 	t = t.UTC()
-	return moment{t.Format(time.RFC3339), t.Format("2 Jan 2006, 15:04") + " UTC", t.Format("2 Jan 2006"), distance(t.Sub(now))}
+	return moment{ISO: t.Format(time.RFC3339), Text: t.Format(dayText + ", 15:04 UTC"), Day: t.Format(dayText), Ago: distance(t.Sub(f.now))}
 }
+
+// Past reports whether an instant is over.
+func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
 
 // distance says how far away something is: "in 3 days", "2 hours ago".
 func distance(d time.Duration) string {
@@ -57,7 +63,7 @@ func distance(d time.Duration) string {
 		if d.Abs() < u.from {
 			continue
 		}
-		text := count(int(d.Abs()/u.size), u.name, u.name+"s")
+		text := count(int64(d.Abs()/u.size), u.name, u.name+"s")
 		if d > 0 {
 			return "in " + text
 		}
@@ -67,6 +73,15 @@ func distance(d time.Duration) string {
 		return "in less than a minute"
 	}
 	return "just now"
+}
+
+type unit struct {
+	name string
+	size time.Duration
+}
+
+func units() []unit {
+	return []unit{{"days", day}, {"hours", time.Hour}, {"minutes", time.Minute}, {"seconds", time.Second}}
 }
 
 // span is a length of time in the largest unit that it is a whole number of.
@@ -79,63 +94,44 @@ func span(d time.Duration) (n int64, unit string) {
 	return int64(d / time.Second), "seconds"
 }
 
-type unit struct {
-	name string
-	size time.Duration
-}
-
-func units() []unit {
-	return []unit{{"days", 24 * time.Hour}, {"hours", time.Hour}, {"minutes", time.Minute}, {"seconds", time.Second}}
-}
-
 // spanText is a length of time for people.
 func spanText(d time.Duration) string {
 	n, unit := span(d)
-	return count(int(n), strings.TrimSuffix(unit, "s"), unit)
+	return count(n, strings.TrimSuffix(unit, "s"), unit)
 }
 
-// actorText says who did something.
-func actorText(a store.ActorRef) string {
-	switch {
-	case a.ID == "" && a.Kind == "":
-		return "unknown"
-	case a.ID == "":
-		return a.Kind
-	case a.Kind == "key":
-		return "key " + a.ID
+// spansText are lengths of time in a sentence: "30 days, 7 days and 1 day".
+func spansText(times []time.Duration) string {
+	words := make([]string, len(times))
+	for i, t := range times {
+		words[i] = spanText(t)
 	}
-	return a.ID
+	if last := len(words) - 1; last > 0 {
+		return strings.Join(words[:last], ", ") + " and " + words[last]
+	}
+	return strings.Join(words, "")
 }
 
-// deeds are the actions of events in plain words.
-func deeds() map[string]string {
-	return map[string]string{
-		audit.Create:          "Created the key",
-		audit.Import:          "Imported the key",
-		audit.Update:          "Changed the key",
-		audit.Rotate:          "Rotated the secret",
-		audit.Retire:          "Retired a secret",
-		audit.Disable:         "Disabled the key",
-		audit.Enable:          "Enabled the key",
-		audit.Delete:          "Deleted the key",
-		audit.Revoke:          "Ended a leaked secret",
-		audit.Refuse:          "Login refused",
-		audit.Settings:        "Changed the settings",
-		audit.Workspace:       "Changed the workspace's rules",
-		audit.EndTokens:       "Ended all tokens",
-		audit.Suspend:         "Suspended the workspace",
-		audit.Resume:          "Resumed the workspace",
-		audit.DeleteWorkspace: "Deleted the workspace",
-		audit.Export:          "Exported all keys",
-		audit.Restore:         "Restored the key",
+// typedSpan is a length of time as parseSpan reads it. Parts of seconds are cut off.
+func typedSpan(d time.Duration) string {
+	n, unit := span(d)
+	if unit == "days" {
+		return strconv.FormatInt(n, 10)
 	}
+	return strconv.FormatInt(n, 10) + unit[:1]
 }
 
-// fieldText is the name of what an event says was changed.
-func fieldText(field string) string {
-	words := map[string]string{
-		"expires_at": "expiry", "not_after": "expiry", "keys_off": "keys on or off", "enforced_from": "effect",
-		"reminders_off": "reminders on or off", "remind_before": "times of reminders",
+// parseSpan reads a length of time of at most 100 years, such as "30", "7 days" or
+// "12h". A number alone is one of days.
+func parseSpan(text string) (time.Duration, bool) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	name := strings.TrimLeft(text, "0123456789")
+	n, err := strconv.ParseInt(text[:len(text)-len(name)], 10, 64)
+	name = cmp.Or(strings.TrimSpace(name), "days")
+	for _, u := range units() {
+		if name == u.name || name == strings.TrimSuffix(u.name, "s") || name == u.name[:1] {
+			return time.Duration(n) * u.size, err == nil && n >= 1 && n <= int64(100*366*day/u.size)
+		}
 	}
-	return cmp.Or(words[field], strings.ReplaceAll(field, "_", " "))
+	return 0, false
 }

@@ -16,7 +16,7 @@ func (s *call) openWorkspace() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "settings", "workspaces", id)
 	}
-	return s.show(http.StatusOK, "workspaces", frame{Here: "workspaces", Title: "Workspaces"})
+	return s.show(http.StatusOK, "workspaces", frame{Here: "workspace", Title: "Workspaces"})
 }
 
 // workspacePage shows a workspace's record.
@@ -32,8 +32,8 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	}
 	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
 	return settingsPage{
-		Form: rulesForm(workspace.Rules, true), Updated: momentOf(workspace.Updated, s.keys().Now(), "never"), Version: workspace.Version,
-		Workspace: workspace, InForce: inWords(inForce, false), Default: inWords(instance.Rules, false),
+		Form: rulesForm(workspace.Rules, true), Version: workspace.Version, Workspace: workspace,
+		InForce: rulesText(inForce, false), Default: rulesText(instance.Rules, false),
 	}, err
 }
 
@@ -43,7 +43,7 @@ func (s *call) editWorkspace() error {
 	if err != nil {
 		return err
 	}
-	return s.show(http.StatusOK, "workspace", frame{Here: "workspaces", Title: "Workspace " + page.ID, Data: page})
+	return s.show(http.StatusOK, "workspace", frame{Here: "workspace", Title: "Workspace " + page.ID, Data: page})
 }
 
 // saveWorkspace first shows what new rules would do, and then saves them.
@@ -53,11 +53,11 @@ func (s *call) saveWorkspace() error {
 	if err != nil {
 		return err
 	}
-	rules, wrong := readRules(s.r.PostForm, true, page.Rules)
-	page.Words = inWords(rules, true)
-	wanted := store.Workspace{ID: page.ID, Rules: rules, Version: s.seen()}
+	f := form{Values: s.r.PostForm}
+	wanted := store.Workspace{ID: page.ID, Rules: f.rules(true, page.Rules), Version: s.seen()}
+	page.Words = rulesText(wanted.Rules, true)
 	return s.changeSettings(settingsChange{
-		page: page, form: "workspace", here: "workspaces", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID}, wrong: wrong,
+		page: page, wrong: f.wrong, template: "workspace", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID},
 		save: func() error {
 			_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
 			return err
@@ -74,7 +74,7 @@ func (s *call) askSuspend() error {
 	if err != nil {
 		return err
 	}
-	return s.show(http.StatusOK, "ask", frame{Here: "workspaces", Title: "Suspend " + page.ID, Data: question{
+	return s.show(http.StatusOK, "ask", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: question{
 		Workspace: page.ID, Button: "Suspend this workspace",
 		Text: "None of its " + count(page.Keys, "key", "keys") + " can log in until it is resumed, and every token issued to them ends now.",
 	}})

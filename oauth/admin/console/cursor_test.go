@@ -56,7 +56,7 @@ func crowded(t *testing.T) *rig {
 	return r
 }
 
-func TestListsLeadBack(t *testing.T) {
+func TestListsLeadOn(t *testing.T) {
 	r := crowded(t)
 	settings, err := r.keys.Settings(t.Context(), people["ada"].Actor)
 	require.NoError(t, err)
@@ -71,55 +71,34 @@ func TestListsLeadBack(t *testing.T) {
 		t.Run(list, func(t *testing.T) {
 			first := r.get("ada", list)
 			require.Equal(t, 50, first.rows())
-			require.Empty(t, first.on("Previous page"))
 			require.Empty(t, first.on("First page"))
-			require.Contains(t, first.Body, "Page 1<")
 			second := r.get("ada", first.on("Next page"))
 			require.Equal(t, 50, second.rows())
-			require.Contains(t, second.Body, "Page 2<")
 			third := r.get("ada", second.on("Next page"))
-			require.Contains(t, third.Body, "Page 3<")
 			require.Empty(t, third.on("Next page"))
 			require.GreaterOrEqual(t, third.rows(), 20)
 			require.NotEqual(t, first.listed(), second.listed())
-
-			back := r.get("ada", third.on("Previous page"))
-			require.Equal(t, second.listed(), back.listed())
-			require.Contains(t, back.Body, "Page 2<")
-			again := r.get("ada", back.on("Previous page"))
-			require.Equal(t, first.listed(), again.listed())
-			require.Empty(t, again.on("Previous page"))
-			require.Equal(t, first.listed(), r.get("ada", third.on("First page")).listed())
-			require.Equal(t, third.listed(), r.get("ada", r.get("ada", again.on("Next page")).on("Next page")).listed())
+			require.NotEqual(t, second.listed(), third.listed())
+			for _, page := range []*page{second, third} {
+				require.Equal(t, first.listed(), r.get("ada", page.on("First page")).listed())
+			}
 		})
 	}
 }
 
-// A way back that has no room in an address any more begins later; the first
-// page is always one click away.
+// The address of a page fits through proxies, whatever the names of keys.
 func TestAddressesOfListsStayShort(t *testing.T) {
 	r := newRig(t)
-	for range 401 {
+	for range 101 {
 		r.made("team-a", strings.Repeat("<", 255), "project.list")
 		r.clock.Advance(time.Second)
 	}
 	at := r.get("olga", "/workspaces/team-a/keys?sort=name")
-	first := at.listed()
-	for range 8 {
+	for range 2 {
 		at = r.get("olga", at.on("Next page"))
-		require.Less(t, len(at.Request.URL.RequestURI()), 7<<10)
+		require.Less(t, len(at.Request.URL.RequestURI()), 4<<10)
 	}
-	require.Contains(t, at.Body, "Page 9<")
 	require.Equal(t, 1, at.rows())
-	require.Equal(t, first, r.get("olga", at.on("First page")).listed())
-	number := 9
-	for ; number > 1 && at.on("Previous page") != ""; number-- {
-		at = r.get("olga", at.on("Previous page"))
-		require.Equal(t, 50, at.rows())
-	}
-	require.Greater(t, number, 1, "this way was too long to be kept whole")
-	require.Less(t, number, 9)
-	require.Equal(t, first, r.get("olga", at.on("First page")).listed())
 }
 
 func TestPlacesInListsAreSigned(t *testing.T) {
@@ -143,7 +122,7 @@ func TestPlacesInListsAreSigned(t *testing.T) {
 		}
 		got := r.get(person, path+"?cursor="+url.QueryEscape(cursor))
 		require.Equal(t, firsts[person+path], got.listed())
-		require.Contains(t, got.Body, "Page 1<")
+		require.Empty(t, got.on("First page"))
 	}
 	t.Run("B20 another person's", func(t *testing.T) {
 		first("max", list, cursor)
