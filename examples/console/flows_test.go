@@ -117,7 +117,7 @@ func TestSettingsAndQuota(t *testing.T) {
 	admin.steps(chromedp.SetValue("#f-enforced_from", "2026-07-01"))
 	admin.choose(`input[name="effect"][value="all"]`)
 	admin.click("main form button.main")
-	require.Contains(t, admin.text(), "1 key ends at once")
+	require.Contains(t, admin.text(), "End at once: 1 key")
 	require.Contains(t, admin.text(), key.ID)
 	require.Equal(t, http.StatusOK, h.logIn(key.ID, secret.Reveal()), "a preview changes nothing")
 	admin.click("main form button.risky")

@@ -72,14 +72,17 @@ func (s *call) enableKey() error {
 	return s.then(err, "done=enable", "keys", s.key())
 }
 
-// askDelete asks for the key's name before it ends for good.
-func (s *call) askDelete() error { return s.askName(http.StatusOK) }
-
-func (s *call) askName(status int, wrong ...problem) error {
-	return s.ask(status, "Delete", question{
+// askDelete asks for the key's name before it ends for good, and again if another
+// text was typed.
+func (s *call) askDelete() error {
+	q := question{
 		Text:   "The key and its secrets end for good, and every token issued from it ends now. This cannot be undone. Its events stay in the log.",
 		Button: "Delete this key", TypeName: true, Typed: s.r.PostForm.Get("name"),
-	}, wrong...)
+	}
+	if s.r.Method == http.MethodPost {
+		return s.ask(http.StatusUnprocessableEntity, "Delete", q, problem{"name", "Type the key's name exactly as it is shown."})
+	}
+	return s.ask(http.StatusOK, "Delete", q)
 }
 
 // deleteKey ends a key for good.
@@ -90,7 +93,7 @@ func (s *call) deleteKey() error {
 		return err
 	}
 	if s.r.PostForm.Get("name") != key.Name {
-		return s.askName(http.StatusUnprocessableEntity, problem{"name", "Type the key's name exactly as it is shown."})
+		return s.askDelete()
 	}
 	err = s.keys().Delete(ctx, s.actor(), key.ID, s.version())
 	return s.then(err, "done=delete", "workspaces", key.Workspace, "keys")

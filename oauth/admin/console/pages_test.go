@@ -162,7 +162,7 @@ func TestSettings(t *testing.T) {
 	t.Run("off", func(t *testing.T) {
 		off := r.form("ada", "/settings", "keys", "off", "limit", "none", "unit", "days", "effect", "new", "do", "preview")
 		preview := r.post("ada", "/settings", off)
-		require.Contains(t, preview.Body, "1 key ends at once")
+		require.Contains(t, preview.Body, "End at once: 1 key")
 		save := preview.fields()
 		save.Set("do", "save")
 		r.post("ada", "/settings", save).leads()

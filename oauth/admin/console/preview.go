@@ -20,22 +20,6 @@ type preview struct {
 	Remind  int  // a reminder of it is sent at once
 }
 
-// Least goes before a number of keys.
-func (p *preview) Least() string {
-	if p.Partly {
-		return "at least "
-	}
-	return ""
-}
-
-// Count is a number of keys with its noun, at the beginning of a sentence.
-func (p *preview) Count(n int, one, many string) string {
-	if p.Partly {
-		return "At least " + count(n, one, many)
-	}
-	return count(n, one, many)
-}
-
 // How many keys are looked at for a page, and how many of them are shown.
 const (
 	maxLooked = 20_000

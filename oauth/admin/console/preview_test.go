@@ -43,16 +43,16 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 		return got.Body
 	}
 	all := preview()
-	require.Contains(t, all, "<b>20000 keys end at once.</b>")
-	require.Contains(t, all, "And 19900 more keys.")
+	require.Contains(t, all, "<b>End at once: 20000 keys</b>")
+	require.Contains(t, all, "Not shown here: 19900 keys.")
 	require.Contains(t, all, "Save and end 20000 keys")
 	require.NotContains(t, all, "Not every key was looked at")
 	require.NotContains(t, all, "t least")
 
 	r.made("team-b", "one more", "project.list")
 	part := preview()
-	require.Contains(t, part, "<b>At least 20000 keys end at once.</b>")
-	require.Contains(t, part, "And at least 19900 more keys.")
+	require.Contains(t, part, "<b>End at once: at least 20000 keys</b>")
+	require.Contains(t, part, "Not shown here: at least 19900 keys.")
 	require.Contains(t, part, "Save and end at least 20000 keys")
 	require.Contains(t, part, "Not every key was looked at")
 	require.Contains(t, part, "more than the 20000 oldest ones")
@@ -90,7 +90,7 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 		}
 		preview := r.serve("ada", http.MethodPost, "/settings", form)
 		require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
-		require.Contains(t, preview.Body, "At least 4000 keys end at once.")
+		require.Contains(t, preview.Body, "End at once: at least 4000 keys")
 		require.Contains(t, preview.Body, "more than the 4000 oldest ones")
 
 		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)

@@ -50,10 +50,10 @@ func TestReminderSettings(t *testing.T) {
 	preview := r.asked("preview", "on", "40, 12h,7 days")
 	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
 	require.Contains(t, preview.Body, "<li>a reminder is sent 40 days, 7 days and 12 hours before a key expires</li>")
-	require.Contains(t, preview.Body, "A reminder of 1 key is sent at once.")
+	require.Contains(t, preview.Body, "A reminder is sent at once: 1 key")
 	require.Contains(t, preview.Body, "reminder at once")
 	require.Contains(t, preview.Body, soon.ID)
-	require.NotContains(t, preview.Body, "longer than now")
+	require.NotContains(t, preview.Body, "Live longer")
 	require.Zero(t, r.settings().Version, "a preview saves nothing")
 
 	save := preview.fields()
