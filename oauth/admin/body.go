@@ -10,7 +10,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
-	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/scope"
@@ -22,7 +21,6 @@ const maxBody = 64 << 10
 type body struct {
 	members strictjson.Object
 	raw     []byte
-	asked   scope.Set    // the permissions that it names
 	bad     *fieldErrors // the call's
 }
 
@@ -91,10 +89,10 @@ func (b *body) has(name string) bool {
 	return ok
 }
 
-// isNull reports whether the member is there and null.
+// isNull reports whether the member is null or absent.
 func (b *body) isNull(name string) bool {
 	value, ok := b.members.Get(name)
-	return ok && string(value) == "null"
+	return !ok || string(value) == "null"
 }
 
 // given reads a member that changes something; absent is nil.
@@ -115,118 +113,27 @@ func (b *body) require(names ...string) {
 	}
 }
 
+// read reads a member of a type; absent is the zero value, and null is wrong.
+func read[T any](b *body, name, wrong string) (value T) {
+	text, ok := b.members.Get(name)
+	if ok && (b.isNull(name) || json.Unmarshal(text, &value) != nil) {
+		b.bad.add(name, wrong)
+	}
+	return value
+}
+
 // text reads a string; absent is empty.
-func (b *body) text(name string) string {
-	value, ok := b.members.Get(name)
-	if !ok {
-		return ""
-	}
-	text, err := strictjson.String(value)
-	if err != nil {
-		b.bad.add(name, "It must be a string.")
-	}
-	return text
-}
+func (b *body) text(name string) string { return read[string](b, name, "It must be a string.") }
 
-// list reads an array of strings; absent is nil.
-func (b *body) list(name string) []string {
-	value, ok := b.members.Get(name)
-	if !ok {
-		return nil
-	}
-	elements, err := strictjson.Elements(value)
-	texts := make([]string, len(elements))
-	for i := 0; i < len(elements) && err == nil; i++ {
-		texts[i], err = strictjson.String(elements[i])
-	}
-	if err != nil {
-		b.bad.add(name, "It must be an array of strings.")
-		return nil
-	}
-	return texts
-}
-
-// permissions reads an array of permissions; absent is none.
-func (b *body) permissions(name string) scope.Set {
-	set, err := scope.Of(b.list(name)...)
-	if err != nil {
-		b.bad.add(name, "Each must be one permission, or a pattern such as project.*, of printable ASCII characters without spaces, quotes and backslashes.")
-	}
-	b.asked = set
-	return set
-}
-
-// faults is orNil for a body with permissions. If something else is wrong, it adds
-// the permissions that the catalog lacks, for an actor that may grant some.
-// Otherwise the service reports those.
-func (c *call) faults() error {
-	var unknown *scope.UnknownError
-	if _, err := c.h.keys.Catalog().Expand(c.body.asked, true); len(c.bad.list) > 0 && errors.As(err, &unknown) && c.grants() {
-		wrong := outcome.UnknownPermissions(unknown)
-		c.bad.add(wrong.Field, wrong.Reason)
-	}
-	return c.bad.orNil()
-}
-
-// grants reports whether the actor may grant permissions in the workspace of
-// the request. If that cannot be found out, it reports false.
-func (c *call) grants() bool {
-	ctx, workspace := c.r.Context(), c.workspace()
-	if c.key() != "" {
-		key, err := c.h.keys.Get(ctx, c.actor, c.key())
-		if err != nil {
-			return false
-		}
-		workspace = key.Workspace
-	}
-	set, err := c.h.keys.Grantable(ctx, c.actor, workspace)
-	return err == nil && set.Len() > 0
-}
-
-// resources reads resource indicators. null is none: it removes those of a key, as
-// null removes an expiry (RFC 7396).
-func (b *body) resources(name string) []string {
-	if b.isNull(name) {
-		return nil
-	}
-	return b.list(name)
-}
-
-// expiry reads a date, an instant, or null for never; absent is never.
-func (b *body) expiry(name string) apikey.Expiry {
-	if !b.has(name) || b.isNull(name) {
-		return apikey.Expiry{}
-	}
-	text := b.text(name)
-	expiry, err := apikey.ParseExpiry(text)
-	if err != nil || text == "" {
-		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null for never.")
-	}
-	return expiry
-}
-
-// instant reads a date, meaning its beginning in UTC, an instant, or null; absent is
-// none.
-func (b *body) instant(name string) time.Time {
-	if !b.has(name) || b.isNull(name) {
-		return time.Time{}
-	}
-	at, ok := parseInstant(b.text(name))
-	if !ok {
-		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null.")
-	}
-	return at
-}
+// flag reads true or false; absent is false.
+func (b *body) flag(name string) bool { return read[bool](b, name, "It must be true or false.") }
 
 // integer reads a whole number; absent is 0.
 func (b *body) integer(name string, least, most int64) int64 {
-	value, ok := b.members.Get(name)
-	if !ok {
-		return 0
-	}
-	var n int64
-	if string(value) == "null" || json.Unmarshal(value, &n) != nil || n < least || n > most {
-		b.bad.add(name, "It must be a whole number within its bounds.")
+	const wrong = "It must be a whole number within its bounds."
+	n := read[int64](b, name, wrong)
+	if n < least || n > most {
+		b.bad.add(name, wrong)
 		return 0
 	}
 	return n
@@ -240,15 +147,60 @@ func (b *body) seconds(name string) time.Duration {
 	return time.Duration(b.integer(name, 0, maxSeconds)) * time.Second
 }
 
-// flag reads true or false; absent is false.
-func (b *body) flag(name string) bool {
-	value, ok := b.members.Get(name)
-	switch {
-	case !ok || string(value) == "false":
-		return false
-	case string(value) == "true":
-		return true
+// list reads an array of strings; absent is nil.
+func (b *body) list(name string) []string {
+	const wrong = "It must be an array of strings."
+	var texts []string
+	for _, text := range read[[]*string](b, name, wrong) {
+		if text == nil { // null within the array
+			b.bad.add(name, wrong)
+			return nil
+		}
+		texts = append(texts, *text)
 	}
-	b.bad.add(name, "It must be true or false.")
-	return false
+	return texts
+}
+
+// permissions reads an array of permissions; absent is none.
+func (b *body) permissions(name string) scope.Set {
+	set, err := scope.Of(b.list(name)...)
+	if err != nil {
+		b.bad.add(name, "Each must be one permission, or a pattern such as project.*, of printable ASCII characters without spaces, quotes and backslashes.")
+	}
+	return set
+}
+
+// resources reads resource indicators. null is none: it removes those of a key, as
+// null removes an expiry (RFC 7396).
+func (b *body) resources(name string) []string {
+	if b.isNull(name) {
+		return nil
+	}
+	return b.list(name)
+}
+
+// expiry reads a date, an instant, or null for never; absent is never.
+func (b *body) expiry(name string) apikey.Expiry {
+	if b.isNull(name) {
+		return apikey.Expiry{}
+	}
+	text := b.text(name)
+	expiry, err := apikey.ParseExpiry(text)
+	if err != nil || text == "" {
+		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null for never.")
+	}
+	return expiry
+}
+
+// instant reads a date, meaning its beginning in UTC, an instant, or null; absent is
+// none.
+func (b *body) instant(name string) time.Time {
+	if b.isNull(name) {
+		return time.Time{}
+	}
+	at, ok := parseInstant(b.text(name))
+	if !ok {
+		b.bad.add(name, "It must be a date like 2027-01-31, an instant like 2027-01-31T12:00:00Z, or null.")
+	}
+	return at
 }

@@ -26,7 +26,7 @@ func (h *Handler) createKey(c *call) error {
 		Once:        once,
 		Address:     h.clients.Addr(c.r),
 	}
-	if err := c.faults(); err != nil {
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Create(ctx, c.actor, spec)
@@ -47,7 +47,7 @@ func (h *Handler) readKey(c *call) error {
 // (RFC 7396).
 func (h *Handler) changeKey(c *call) error {
 	changes := c.changes()
-	if err := c.faults(); err != nil {
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	return c.answerKey(h.keys.Update(c.r.Context(), c.actor, c.key(), changes))
@@ -76,7 +76,7 @@ func (h *Handler) rotateKey(c *call) error {
 	}
 	b.require("grace")
 	rotation := apikey.Rotation{Grace: b.seconds("grace"), Changes: c.changes(), Once: once}
-	if err := c.faults(); err != nil {
+	if err := c.bad.orNil(); err != nil {
 		return err
 	}
 	key, secret, err := h.keys.Rotate(ctx, c.actor, c.key(), rotation)

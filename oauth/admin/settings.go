@@ -2,14 +2,12 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -103,20 +101,19 @@ func (c *call) wantedSettings() (store.Instance, error) {
 
 // reminders reads times before an expiry; absent and null are none.
 func (b *body) reminders(name string) (times [store.MaxReminders]time.Duration) {
-	value, ok := b.members.Get(name)
-	if !ok || b.isNull(name) {
+	if b.isNull(name) {
 		return times
 	}
-	elements, err := strictjson.Elements(value)
-	if err != nil || len(elements) == 0 || len(elements) > len(times) {
-		b.bad.add(name, "It must be an array of 1 to 8 times, or null for those that the host chose.")
+	const wrong = "It must be null for the times that the host chose, or an array of 1 to 8 times, " +
+		"each a whole number of seconds from 3600 (1 hour) to 31622400 (366 days)."
+	list := read[[]int64](b, name, wrong)
+	if len(list) == 0 || len(list) > len(times) {
+		b.bad.add(name, wrong)
 		return times
 	}
-	for i, element := range elements {
-		var n int64
-		if json.Unmarshal(element, &n) != nil || n < 1 || n > maxSeconds {
-			b.bad.add(name, "Each time must be a whole number of seconds, from 3600 (1 hour) to 31622400 (366 days).")
-			return times
+	for i, n := range list {
+		if n < 1 || n > maxSeconds {
+			b.bad.add(name, wrong)
 		}
 		times[i] = time.Duration(n) * time.Second
 	}

@@ -75,7 +75,9 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		}
 		return r
 	case errors.As(err, &unknown):
-		return &answer.Refusal{Kind: answer.Invalid, Fields: []answer.Field{UnknownPermissions(unknown)}}
+		return &answer.Refusal{Kind: answer.Invalid, Fields: []answer.Field{
+			{Field: "permissions", Reason: "These do not exist: " + strings.Join(unknown.Names, ", ") + "."},
+		}}
 	case errors.As(err, &forbidden):
 		return &answer.Refusal{Kind: answer.Forbidden, Detail: forbidden.Reason, Missing: forbidden.Missing.Names()}
 	case errors.Is(err, store.ErrNotFound):
@@ -99,11 +101,6 @@ func ofDenial(denied *policy.Denied) *answer.Refusal {
 		r.Kind = answer.DeniedExpired
 	}
 	return r
-}
-
-// UnknownPermissions is what is wrong with permissions that the catalog lacks.
-func UnknownPermissions(unknown *scope.UnknownError) answer.Field {
-	return answer.Field{Field: "permissions", Reason: "These do not exist: " + strings.Join(unknown.Names, ", ") + "."}
 }
 
 // maxNamed bounds the bytes of a scope that a refusal repeats.
