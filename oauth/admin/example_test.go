@@ -78,7 +78,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(foreign.StatusCode, strings.Contains(string(problem), admin.CodeNotFound))
+	fmt.Println(foreign.StatusCode, strings.Contains(string(problem), "not-found"))
 	// Output:
 	// 201 team-a active until 2027-01-31 lk_...
 	// 404 true

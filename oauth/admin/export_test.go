@@ -2,6 +2,28 @@ package admin
 
 import "net/http"
 
+// The codes that end a problem's type.
+const (
+	CodeMalformed            = "malformed"             // 400
+	CodeUnauthorized         = "unauthorized"          // 401
+	CodeForbidden            = "forbidden"             // 403
+	CodeCrossOrigin          = "cross-origin"          // 403
+	CodePolicy               = "policy"                // 403, and 429 with Retry-After
+	CodeNotFound             = "not-found"             // 404
+	CodeMethodNotAllowed     = "method-not-allowed"    // 405
+	CodeConflict             = "conflict"              // 409
+	CodeAlreadyDone          = "already-done"          // 409
+	CodeChanged              = "changed"               // 412
+	CodeTooLarge             = "too-large"             // 413
+	CodeMediaType            = "media-type"            // 415
+	CodeInvalid              = "invalid"               // 422
+	CodeIdempotencyMismatch  = "idempotency-mismatch"  // 422
+	CodePreconditionRequired = "precondition-required" // 428
+	CodeInternal             = "internal"              // 500
+	CodeNotKept              = "not-kept"              // 501
+	CodeUnavailable          = "unavailable"           // 503
+)
+
 // Entry is a route of the table, for tests that start from it.
 type Entry struct {
 	Method, Pattern string

@@ -13,7 +13,7 @@ const ProblemType = "https://github.com/latchkey-go/latchkey/blob/main/oauth/adm
 
 // Problem is the body of a refusal (RFC 9457).
 type Problem struct {
-	// Type is ProblemType and one of the codes below.
+	// Type is ProblemType and a code.
 	Type string `json:"type"`
 	// Title is the same for every problem of a type, Detail says more of this
 	// one. Both are for people.
@@ -37,28 +37,6 @@ type FieldError struct {
 	Field  string `json:"field"`
 	Reason string `json:"reason"`
 }
-
-// The codes that end a problem's type.
-const (
-	CodeMalformed            = "malformed"             // 400
-	CodeUnauthorized         = "unauthorized"          // 401
-	CodeForbidden            = "forbidden"             // 403
-	CodeCrossOrigin          = "cross-origin"          // 403
-	CodePolicy               = "policy"                // 403, and 429 with Retry-After
-	CodeNotFound             = "not-found"             // 404
-	CodeMethodNotAllowed     = "method-not-allowed"    // 405
-	CodeConflict             = "conflict"              // 409
-	CodeAlreadyDone          = "already-done"          // 409
-	CodeChanged              = "changed"               // 412
-	CodeTooLarge             = "too-large"             // 413
-	CodeMediaType            = "media-type"            // 415
-	CodeInvalid              = "invalid"               // 422
-	CodeIdempotencyMismatch  = "idempotency-mismatch"  // 422
-	CodePreconditionRequired = "precondition-required" // 428
-	CodeInternal             = "internal"              // 500
-	CodeNotKept              = "not-kept"              // 501
-	CodeUnavailable          = "unavailable"           // 503
-)
 
 // refusal is an error that is a problem already, field what is wrong with one.
 type (

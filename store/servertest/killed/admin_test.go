@@ -119,7 +119,7 @@ func (p adminProcess) alreadyDone(path, body string) string {
 	p.t.Helper()
 	var problem admin.Problem
 	p.call("POST", path, body, http.StatusConflict, &problem, "Idempotency-Key", "one")
-	require.Equal(p.t, admin.ProblemType+admin.CodeAlreadyDone, problem.Type)
+	require.Equal(p.t, admin.ProblemType+"already-done", problem.Type)
 	return problem.Key
 }
 
