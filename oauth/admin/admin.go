@@ -25,9 +25,9 @@
 //   - No answer may be kept by a cache. A secret is in the one answer that
 //     made it, which has no ETag, and never again.
 //   - A key and a record of settings have an ETag. A change with If-Match is
-//     made only if the record still has that ETag, or one of several that the
-//     header lists; otherwise 412. A weak ETag matches as well, since proxies
-//     that compress make ETags weak. Replacing settings needs If-Match (428);
+//     made only if the record still has that ETag; otherwise 412. A weak ETag
+//     matches as well, since proxies that compress make ETags weak; a list of
+//     ETags matches nothing. Replacing settings needs If-Match (428);
 //     elsewhere it is optional. Where there is no such record, as for suspending
 //     a workspace, no ETag matches (412).
 //   - Creating and rotating take an Idempotency-Key. The same request again
@@ -181,11 +181,6 @@ func (h *Handler) serve(c *call) error {
 	}
 	if match.body != nil {
 		if err := c.readBody(match.body); err != nil {
-			return err
-		}
-	}
-	if c.conditional && c.key() != "" {
-		if err := c.chooseKey(); err != nil {
 			return err
 		}
 	}

@@ -28,10 +28,9 @@ type call struct {
 	query  url.Values
 	body   body
 	bad    fieldErrors // what is wrong with the query or the body
-	// conditional: the caller named the versions that he saw.
+	// conditional: the caller named the version that he saw.
 	conditional bool
-	versions    []int64
-	version     int64 // of the key; 0 is no condition
+	version     int64 // of a key, 0 is no condition
 }
 
 // name is the route as the table has it; nothing of the request's own path.
@@ -70,19 +69,6 @@ func (c *call) readQuery(known []string) error {
 	}
 	c.query = query
 	return nil
-}
-
-// number reads a parameter that is a whole number from 1 on; absent is the default.
-func (c *call) number(name, what string, most, byDefault int) int {
-	text := c.query.Get(name)
-	if text == "" {
-		return byDefault
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		c.bad.add(name, "It must be "+what+" from 1 to "+strconv.Itoa(most)+".")
-	}
-	return n
 }
 
 // choice reads a parameter that is one of some words; absent is empty.

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
@@ -23,7 +24,12 @@ func (c *call) cursor(p *store.KeyCursor) (*string, error) {
 // page reads which page of a list is asked for: the place behind which it begins,
 // nil for the first, and its size, 0 for the default.
 func (c *call) page() (after *store.KeyCursor, limit int) {
-	limit = c.number("limit", "a number", store.MaxPage, 0)
+	if text := c.query.Get("limit"); text != "" {
+		var err error
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > store.MaxPage {
+			c.bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
+		}
+	}
 	sealed := c.query.Get("cursor")
 	if sealed == "" {
 		return nil, limit

@@ -1,9 +1,9 @@
 package admin_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,23 +13,16 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// TestETagsThatHold: a proxy that compresses an answer makes its ETag weak,
-// and a client may name several (RFC 9110, section 13.1.1).
+// TestETagsThatHold: a proxy that compresses an answer makes its ETag weak.
 func TestETagsThatHold(t *testing.T) {
 	for name, c := range keyChanges {
-		for _, named := range [][]string{
-			{`W/"2"`}, {` W/"2" `}, {`"1", "2"`}, {`"2","1"`}, {`W/"1" , W/"2"`}, {`,"2",`}, {`"a,b", "2"`}, {`"2", "2"`}, {`"1"`, `"2"`}, {`"2"`, `"2"`}, {`"other", "2"`},
-		} {
-			t.Run(name+" under "+strings.Join(named, " and "), func(t *testing.T) {
+		for _, named := range []string{`"2"`, `W/"2"`, ` W/"2" `} {
+			t.Run(name+" under "+named, func(t *testing.T) {
 				r := newRig(t)
 				m := r.create("olga", "team-a", "ci")
 				change := `{"name":"of another hand"}`
 				require.Equal(t, `"2"`, r.do("olga", "PATCH", "/keys/"+m.Key.ID, change).Wants(http.StatusOK).Header.Get("ETag"))
-				var headers []string
-				for _, value := range named {
-					headers = append(headers, "If-Match", value)
-				}
-				got := r.do("max", c.method, fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID), c.body, headers...)
+				got := r.do("max", c.method, fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID), c.body, "If-Match", named)
 				require.Less(t, got.StatusCode, 300, got.Body)
 			})
 		}
@@ -41,11 +34,13 @@ func TestETagsThatHold(t *testing.T) {
 			path := fill(c.path, "", m.Key.ID, m.Key.Secrets[0].ID)
 			for _, stale := range []string{
 				`W/"1"`, `W/"3"`, `w/"2"`, `W/ "2"`, `W/2`, `"1", "3"`, `W/"02"`, `"2" "2"`, `"1" "2"`, `"2`, `2"`, `"2", *`, `*, "2"`, `W/*`, `"2"x`, `"1", garbage, "2"`,
+				`"1", "2"`, `"2","1"`, `"2", "2"`, `,"2",`, `W/W/"2"`, `""2""`, `"-1"`,
 				`""`, `,`, `"2\"`, `"1,2"`, `"9223372036854775808", "-2"`,
 			} {
 				r.do("max", c.method, path, c.body, "If-Match", stale).problem(http.StatusPreconditionFailed, admin.CodeChanged)
 			}
-			r.do("bert", c.method, path, c.body, "If-Match", `"1", "2"`).problem(http.StatusNotFound, admin.CodeNotFound) // B20
+			r.do("max", c.method, path, c.body, "If-Match", `"2"`, "If-Match", `"2"`).problem(http.StatusPreconditionFailed, admin.CodeChanged)
+			r.do("bert", c.method, path, c.body, "If-Match", `"2"`).problem(http.StatusNotFound, admin.CodeNotFound) // B20
 			require.Equal(t, before, r.snapshot("team-a"))
 		})
 	}
@@ -56,11 +51,11 @@ func TestETagsThatHold(t *testing.T) {
 			r.create("olga", "team-a", "ci")
 			with := func(n string) string { return strings.Replace(body, "7", n, 1) }
 			r.do("ada", "PUT", path, with("7"), "If-Match", `W/"0"`).Wants(http.StatusOK)
-			r.do("ada", "PUT", path, with("8"), "If-Match", `"0", "1"`).Wants(http.StatusOK)
-			for _, stale := range []string{`W/"1"`, `"0", "1"`, `"x"`, `"2" "2"`, `,`, `*, "2"`} {
+			r.do("ada", "PUT", path, with("8"), "If-Match", `"1"`).Wants(http.StatusOK)
+			for _, stale := range []string{`W/"1"`, `"1", "2"`, `"x"`, `"2" "2"`, `,`, `*, "2"`} {
 				r.do("ada", "PUT", path, with("9"), "If-Match", stale).problem(http.StatusPreconditionFailed, admin.CodeChanged)
 			}
-			r.do("ada", "PUT", path, with("9"), "If-Match", `"1"`, "If-Match", `W/"2"`).Wants(http.StatusOK)
+			r.do("ada", "PUT", path, with("9"), "If-Match", `W/"2"`).Wants(http.StatusOK)
 		})
 	}
 }
@@ -105,33 +100,15 @@ func TestBehindACompressingProxy(t *testing.T) {
 	require.Equal(t, http.StatusPreconditionFailed, send(http.MethodPatch, `{"name":"two"}`, tag).StatusCode)
 }
 
-// FuzzETags: a list is read to its end or refused, and what was read means the
-// same when it is written anew.
-func FuzzETags(f *testing.F) {
-	for _, seed := range []string{`"1"`, `W/"1", "2"`, ` , "a,b" ,`, `"`, `*`, `W/`, `"1" "2"`} {
+// FuzzETag: what is read is what the handler writes, but for the mark of a weak one.
+func FuzzETag(f *testing.F) {
+	for _, seed := range []string{`"1"`, `W/"12"`, `"0"`, `"`, `*`, `W/`, `"1" "2"`, `"01"`, `""1""`} {
 		f.Add(seed)
 	}
-	read := func(list string) (tags []string, ok bool) {
-		for list != "" {
-			tag, rest, ok := admin.CutETag(list)
-			if !ok || len(rest) >= len(list) && rest != "" {
-				return nil, false
-			}
-			if tag != "" {
-				tags = append(tags, tag)
-			}
-			list = rest
-		}
-		return tags, true
-	}
-	f.Fuzz(func(t *testing.T, list string) {
-		tags, ok := read(list)
-		if !ok || len(tags) == 0 {
-			return
-		}
-		again, ok := read(`W/"` + strings.Join(tags, `" ,, W/"`) + `"`)
-		if !ok || !slices.Equal(again, tags) {
-			t.Fatalf("%q is %q, and then %q", list, tags, again)
+	f.Fuzz(func(t *testing.T, tag string) {
+		version, ok := admin.ParseETag(tag)
+		if ok && strings.TrimPrefix(tag, "W/") != fmt.Sprintf("%q", fmt.Sprint(version)) {
+			t.Fatalf("%q is version %d", tag, version)
 		}
 	})
 }

@@ -58,5 +58,5 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, conditional boo
 // Document is the OpenAPI document.
 func Document() []byte { return document }
 
-// CutETag takes the first entity-tag off a list.
-func CutETag(list string) (tag, rest string, ok bool) { return cutETag(list) }
+// ParseETag returns the version that an ETag names.
+func ParseETag(tag string) (version int64, ok bool) { return parseETag(tag) }

@@ -34,7 +34,7 @@ var bodies = map[string]string{
 
 // adminsOnly are the routes that tell everyone else so, whatever they name.
 var adminsOnly = map[string]bool{
-	"GET /keys": true, "GET /expiring": true, "GET /violations": true, "GET /outdated": true, "GET /events": true,
+	"GET /keys": true, "GET /violations": true, "GET /outdated": true, "GET /events": true,
 	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true, "POST /settings/end_tokens": true,
 }
 

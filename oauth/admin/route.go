@@ -27,7 +27,6 @@ var listing = []string{
 }
 
 var (
-	soon   = []string{"within", "disabled", "sort", "order", "limit", "cursor"}
 	events = []string{"key", "action", "actor", "from", "to", "limit", "cursor"}
 	paging = []string{"limit", "cursor"}
 	period = []string{"from", "to"}
@@ -64,8 +63,6 @@ func routes() []route {
 		{post, "/deletions", nil, idMembers, false, (*Handler).deleteKeys},
 
 		{get, "/workspaces/{workspace}/permissions", nil, nil, false, (*Handler).grantable},
-		{get, "/expiring", soon, nil, false, (*Handler).listExpiring},
-		{get, "/workspaces/{workspace}/expiring", soon, nil, false, (*Handler).listExpiring},
 		{get, "/violations", paging, nil, false, (*Handler).listViolations},
 		{get, "/workspaces/{workspace}/violations", paging, nil, false, (*Handler).listViolations},
 		{get, "/outdated", paging, nil, false, (*Handler).listOutdated},

@@ -70,11 +70,11 @@ func (h *Handler) saveSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	wanted.Version, err = c.mustMatch(func() (int64, error) {
-		now, err := h.keys.Settings(ctx, c.actor)
-		return now.Version, err
-	})
+	now, err := h.keys.Settings(ctx, c.actor)
 	if err != nil {
+		return err
+	}
+	if wanted.Version, err = c.mustMatch(now.Version); err != nil {
 		return err
 	}
 	return c.answerSettings(h.keys.SaveSettings(ctx, c.actor, wanted))
@@ -153,7 +153,7 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	if wanted.Version, err = c.mustMatch(func() (int64, error) { return now.Version, nil }); err != nil {
+	if wanted.Version, err = c.mustMatch(now.Version); err != nil {
 		return err
 	}
 	return c.answerWorkspace(h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted))
