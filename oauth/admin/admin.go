@@ -162,7 +162,7 @@ func (h *Handler) serve(c *call) error {
 	case match == nil:
 		return &refusal{Kind: answer.NotFound, Detail: "There is no such route."}
 	}
-	c.route, c.params = match, params
+	c.route, c.params = *match, params
 	if err := h.origins.Check(c.r); err != nil {
 		return &refusal{Kind: answer.CrossOrigin}
 	}
@@ -173,6 +173,11 @@ func (h *Handler) serve(c *call) error {
 	}
 	if err := c.readQuery(match.query); err != nil {
 		return err
+	}
+	if slices.Contains(match.query, "cursor") {
+		if err := c.readPage(); err != nil {
+			return err
+		}
 	}
 	if match.method != http.MethodGet {
 		if err := c.readCondition(); err != nil {

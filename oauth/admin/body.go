@@ -42,13 +42,10 @@ func (c *call) readBody(known []string) error {
 	members, err := strictjson.Only(raw, known)
 	if err != nil {
 		var fault *strictjson.Error
-		if !errors.As(err, &fault) {
-			return malformed("The body is not one JSON object.")
+		if errors.As(err, &fault) && fault.Name != "" {
+			return malformed("A member of the body is not as it should be.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
 		}
-		if fault.Name == "" {
-			return malformed("The body is not one JSON object as it should be: " + fault.Reason + ".")
-		}
-		return malformed("A member of the body is not as it should be.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
+		return malformed("The body is not one JSON object as it should be. " + err.Error() + ".")
 	}
 	c.body = body{members: members, raw: raw, bad: &c.bad}
 	return nil

@@ -21,25 +21,24 @@ type call struct {
 	h      *Handler
 	w      http.ResponseWriter
 	r      *http.Request
-	route  *route
+	route  route
 	actor  apikey.Actor
 	params map[string]string
 	held   request.Body
 	query  url.Values
 	body   body
 	bad    fieldErrors // what is wrong with the query or the body
+	// Of a page of a list: the place behind which it begins, nil for the first page,
+	// and its size, 0 for the default.
+	after *store.KeyCursor
+	limit int
 	// conditional: the caller named the version that he saw.
 	conditional bool
 	version     int64 // of a key, 0 is no condition
 }
 
 // name is the route as the table has it; nothing of the request's own path.
-func (c *call) name() string {
-	if c.route == nil {
-		return ""
-	}
-	return c.route.method + " " + c.route.pattern
-}
+func (c *call) name() string { return strings.TrimSpace(c.route.method + " " + c.route.pattern) }
 
 func (c *call) workspace() string { return c.params["workspace"] }
 
@@ -147,13 +146,6 @@ func each[T, J any](list []T, show func(*T) J) []J {
 		shown[i] = show(&list[i])
 	}
 	return shown
-}
-
-// answerEmpty says that it is done.
-func (c *call) answerEmpty() error {
-	c.w.Header().Set("Cache-Control", "no-store")
-	c.w.WriteHeader(http.StatusNoContent)
-	return nil
 }
 
 // write sends what no cache may keep: management data, and secrets.

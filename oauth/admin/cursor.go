@@ -21,24 +21,23 @@ func (c *call) cursor(p *store.KeyCursor) (*string, error) {
 	return &sealed, err
 }
 
-// page reads which page of a list is asked for: the place behind which it begins,
-// nil for the first, and its size, 0 for the default.
-func (c *call) page() (after *store.KeyCursor, limit int) {
+// readPage reads which page of a list is asked for.
+func (c *call) readPage() error {
 	if text := c.query.Get("limit"); text != "" {
 		var err error
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > store.MaxPage {
+		if c.limit, err = strconv.Atoi(text); err != nil || c.limit < 1 || c.limit > store.MaxPage {
 			c.bad.add("limit", "It must be a number from 1 to "+strconv.Itoa(store.MaxPage)+".")
 		}
 	}
 	sealed := c.query.Get("cursor")
 	if sealed == "" {
-		return nil, limit
+		return c.bad.orNil()
 	}
 	text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
-	if !ok || json.Unmarshal(text, &after) != nil {
+	if !ok || json.Unmarshal(text, &c.after) != nil {
 		c.bad.add("cursor", "It is not a cursor of this list, or not one of yours. Begin with the first page.")
 	}
-	return after, limit
+	return c.bad.orNil()
 }
 
 // list is what a cursor is bound to.

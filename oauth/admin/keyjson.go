@@ -51,8 +51,10 @@ func showKey(k *apikey.Key) keyJSON {
 		Permissions: k.Permissions.Names(),
 		Asked:       k.Asked.Names(),
 		Resources:   append([]string{}, k.Resources...),
+		ExpiresAt:   textOrNull(k.NotAfterText),
 		NotAfter:    orNull(k.NotAfter),
 		State:       k.Standing.State,
+		Reason:      textOrNull(k.Standing.Text),
 		EndsAt:      orNull(k.Standing.Ends),
 		Withheld:    k.Withheld.Names(),
 		Secrets:     each(k.Secrets, showSecret),
@@ -62,15 +64,8 @@ func showKey(k *apikey.Key) keyJSON {
 		LastUsedAt:  orNull(k.LastUsed),
 		Version:     k.Version,
 	}
-	switch {
-	case k.NotAfterText != "":
-		shown.ExpiresAt = &k.NotAfterText
-	case !k.NotAfter.IsZero():
-		text := k.NotAfter.Format(time.RFC3339Nano)
-		shown.ExpiresAt = &text
-	}
-	if k.Standing.Text != "" {
-		shown.Reason = &k.Standing.Text
+	if k.NotAfterText == "" && !k.NotAfter.IsZero() {
+		shown.ExpiresAt = textOrNull(k.NotAfter.Format(time.RFC3339Nano))
 	}
 	return shown
 }
@@ -85,6 +80,13 @@ func orNull(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
+}
+
+func textOrNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // answerKey sends a key with its ETag, if there was no error.

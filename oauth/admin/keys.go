@@ -103,7 +103,9 @@ func (h *Handler) deleteKey(c *call) error {
 	if err := h.keys.Delete(c.r.Context(), c.actor, c.key(), c.version); err != nil {
 		return err
 	}
-	return c.answerEmpty()
+	c.w.Header().Set("Cache-Control", "no-store")
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // maxDeleted is how many keys one request deletes at most.

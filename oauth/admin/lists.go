@@ -18,8 +18,9 @@ func (h *Handler) listKeys(c *call) error {
 		NotAfterTo:   c.instant("expires_to"),
 		Sort:         store.KeySort(c.choice("sort", "created", "name", "last_used", "expires")),
 		Descending:   c.choice("order", "asc", "desc") == "desc",
+		After:        c.after,
+		Limit:        c.limit,
 	}
-	q.After, q.Limit = c.page()
 	if q.CreatedBy.Kind != "" && q.CreatedBy.ID == "" {
 		c.bad.add("created_by_kind", "It says more of created_by, which is missing.")
 	}

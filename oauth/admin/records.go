@@ -16,10 +16,10 @@ func (h *Handler) listEvents(c *call) error {
 		ActorID:   c.query.Get("actor"),
 		From:      c.instant("from"),
 		To:        c.instant("to"),
+		Limit:     c.limit,
 	}
-	after, limit := c.page()
-	if q.Limit = limit; after != nil {
-		q.After = &store.EventCursor{Time: after.Time, ID: after.ID}
+	if c.after != nil {
+		q.After = &store.EventCursor{Time: c.after.Time, ID: c.after.ID}
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err

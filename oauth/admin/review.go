@@ -1,9 +1,6 @@
 package admin
 
-import (
-	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/store"
-)
+import "github.com/latchkey-go/latchkey/oauth/apikey"
 
 // previewSettings serves POST /settings/preview.
 func (h *Handler) previewSettings(c *call) error {
@@ -11,9 +8,7 @@ func (h *Handler) previewSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.EffectPage, error) {
-		return h.keys.PreviewSettings(c.r.Context(), c.actor, wanted, after, limit)
-	})
+	return c.answerEffects(h.keys.PreviewSettings(c.r.Context(), c.actor, wanted, c.after, c.limit))
 }
 
 // previewWorkspace serves POST /workspaces/{workspace}/settings/preview.
@@ -25,18 +20,11 @@ func (h *Handler) previewWorkspace(c *call) error {
 	if _, err := c.seen(); err != nil {
 		return err
 	}
-	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.EffectPage, error) {
-		return h.keys.PreviewWorkspace(c.r.Context(), c.actor, wanted, after, limit)
-	})
+	return c.answerEffects(h.keys.PreviewWorkspace(c.r.Context(), c.actor, wanted, c.after, c.limit))
 }
 
 // answerEffects says what other settings would do to each key.
-func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apikey.EffectPage, error)) error {
-	after, limit := c.page()
-	if err := c.bad.orNil(); err != nil {
-		return err
-	}
-	page, err := look(after, limit)
+func (c *call) answerEffects(page apikey.EffectPage, err error) error {
 	if err != nil {
 		return err
 	}
@@ -53,11 +41,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 // listViolations serves GET /violations and GET
 // /workspaces/{workspace}/violations: keys that break the settings.
 func (h *Handler) listViolations(c *call) error {
-	after, limit := c.page()
-	if err := c.bad.orNil(); err != nil {
-		return err
-	}
-	page, err := h.keys.Violations(c.r.Context(), c.actor, c.workspace(), after, limit)
+	page, err := h.keys.Violations(c.r.Context(), c.actor, c.workspace(), c.after, c.limit)
 	if err != nil {
 		return err
 	}
@@ -71,11 +55,7 @@ func (h *Handler) listViolations(c *call) error {
 // listOutdated serves GET /outdated: keys that keep entries from being taken out of
 // the host's lists of peppers and prefixes.
 func (h *Handler) listOutdated(c *call) error {
-	after, limit := c.page()
-	if err := c.bad.orNil(); err != nil {
-		return err
-	}
-	page, err := h.keys.Outdated(c.r.Context(), c.actor, after, limit)
+	page, err := h.keys.Outdated(c.r.Context(), c.actor, c.after, c.limit)
 	if err != nil {
 		return err
 	}

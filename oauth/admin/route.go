@@ -3,7 +3,6 @@ package admin
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -97,11 +96,7 @@ func find(table []route, r *http.Request) (match *route, params map[string]strin
 	}
 	segments := strings.Split(r.URL.EscapedPath(), "/")
 	for i, segment := range segments {
-		plain, err := url.PathUnescape(segment)
-		if err != nil {
-			return nil, nil, nil
-		}
-		segments[i] = plain
+		segments[i], _ = url.PathUnescape(segment) //nolint:errcheck // an escaped path is well formed
 	}
 	for i := range table {
 		values, ok := table[i].match(segments)
@@ -109,10 +104,10 @@ func find(table []route, r *http.Request) (match *route, params map[string]strin
 		case !ok:
 		case table[i].method == method:
 			return &table[i], values, nil
-		case !slices.Contains(allowed, table[i].method):
-			if allowed = append(allowed, table[i].method); table[i].method == http.MethodGet {
-				allowed = append(allowed, http.MethodHead)
-			}
+		case table[i].method == http.MethodGet:
+			allowed = append(allowed, http.MethodGet, http.MethodHead)
+		default:
+			allowed = append(allowed, table[i].method)
 		}
 	}
 	return nil, nil, allowed
