@@ -2,20 +2,9 @@ package console
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
-
-// editKey shows the form that changes a key.
-func (s *call) editKey() error {
-	f, err := s.keyForm("change")
-	if err != nil {
-		return err
-	}
-	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
-	return f.ask(http.StatusOK, nil)
-}
 
 // changeKey changes name, permissions and expiry.
 func (s *call) changeKey() error {

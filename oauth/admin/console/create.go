@@ -10,8 +10,8 @@ import (
 
 // createKey makes the key and shows its secret: here and never again.
 func (s *call) createKey() error {
-	f, done, err := s.onceForm("new")
-	if done || err != nil {
+	f, err := s.keyForm("new")
+	if err != nil {
 		return err
 	}
 	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Once: s.once(f.id), Address: s.c.clients.Addr(s.r)}

@@ -27,7 +27,7 @@ const usageDays = 30
 // usage is how often a key logged in and was refused of late, by day.
 type usage struct {
 	Days             []store.Count
-	Logins, Refusals int64
+	Logins, Refusals int
 }
 
 // showKey shows one key.
@@ -69,8 +69,8 @@ func (s *call) usage(key string) (*usage, error) {
 	}
 	shown := usage{Days: days}
 	for _, count := range days {
-		shown.Logins += count.Logins
-		shown.Refusals += count.Refusals
+		shown.Logins += int(count.Logins)
+		shown.Refusals += int(count.Refusals)
 	}
 	return &shown, nil
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -37,23 +38,42 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	f := &keyForm{form: form{Values: s.r.PostForm}, call: s, page: page, workspace: s.workspace(), now: now}
 	f.since = now // a new secret is about to be made
 	var err error
+	if page != "change" {
+		if f.id, err = s.onceForm(); err != nil {
+			return nil, err
+		}
+	}
 	if page != "new" {
 		if f.Key, err = s.keys().Get(ctx, s.actor(), s.key()); err != nil {
 			return nil, err
 		}
 		f.workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
+	switch {
+	case s.r.Method == http.MethodPost:
+		f.Version = s.version()
+	case page == "change":
+		f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	}
 	if page == "change" {
 		f.since = f.Key.Renewed
-	}
-	if s.r.Method == http.MethodPost {
-		f.Version = s.version()
 	}
 	if f.rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
 	}
 	f.grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
 	return f, err
+}
+
+// askKey shows the form of a page.
+func askKey(page string) func(*call) error {
+	return func(s *call) error {
+		f, err := s.keyForm(page)
+		if err != nil {
+			return err
+		}
+		return f.ask(http.StatusOK, nil)
+	}
 }
 
 // permissions reads what was ticked.
@@ -70,7 +90,7 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call
 	chosen, err := scope.Of(f.Values["permissions"]...)
 	if err != nil {
-		chosen = scope.Set{}
+		chosen = scope.Set{} // to be chosen again
 	}
 	f.Groups = choices(s.keys().Catalog(), f.grantable, f.Key.Permissions.Minus(f.Key.Withheld), chosen)
 	f.offerExpiry()

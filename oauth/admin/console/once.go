@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -47,14 +48,30 @@ func (s *call) once(form string) *store.OnceID {
 	return &store.OnceID{Space: "admin.console", ID: id, Expires: s.keys().Now().Add(onceLives)}
 }
 
-// spent shows what a form has done if it was sent before.
-func (s *call) spent(form string) (done bool, err error) {
+// errAnswered says that the request has its answer already.
+var errAnswered = errors.New("console: answered")
+
+// onceForm returns the id of a form that makes a secret, unless it was sent before. It
+// stands in the page's address, so that going back finds the same form and can tell
+// what became of it.
+func (s *call) onceForm() (id string, err error) {
+	id = s.r.FormValue("form")
+	if !s.validForm(id) {
+		s.w.Header().Set("Location", "?form="+s.newForm())
+		s.w.WriteHeader(http.StatusSeeOther)
+		return "", errAnswered
+	}
+	return id, s.spent(id)
+}
+
+// spent answers for a form that was sent before: with what it did.
+func (s *call) spent(form string) error {
 	id, _, err := s.keys().Spent(s.r.Context(), *s.once(form))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return false, nil
+		return nil
 	case err != nil:
-		return false, err
+		return err
 	}
 	title := "Already created"
 	if s.key() != "" {
@@ -64,46 +81,16 @@ func (s *call) spent(form string) (done bool, err error) {
 	if err != nil { // it may have been deleted since
 		key.Workspace = s.workspace()
 	}
-	return true, s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
-}
-
-// askOnce shows the form of a page that makes a secret.
-func askOnce(page string) func(*call) error {
-	return func(s *call) error {
-		f, done, err := s.onceForm(page)
-		if done || err != nil {
-			return err
-		}
-		return f.ask(http.StatusOK, nil)
-	}
-}
-
-// onceForm begins the form of a page that makes a secret, or answers that it did.
-// Its id stands in the page's address, so that going back finds the same form and
-// can tell what became of it.
-func (s *call) onceForm(page string) (f *keyForm, done bool, err error) {
-	id := s.r.FormValue("form")
-	if !s.validForm(id) {
-		s.w.Header().Set("Location", "?form="+s.newForm())
-		s.w.WriteHeader(http.StatusSeeOther)
-		return nil, true, nil
-	}
-	if done, err = s.spent(id); done || err != nil {
-		return nil, done, err
-	}
-	if f, err = s.keyForm(page); err != nil {
-		return nil, false, err
-	}
-	f.id = id
-	return f, false, nil
+	shown := s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
+	return cmp.Or(shown, errAnswered)
 }
 
 // orAgain answers for a form that failed: where the same form was carried out
 // meanwhile, that is why; what can be mended is asked again.
 func (f *keyForm) orAgain(err error) error {
 	if errors.Is(err, store.ErrExists) {
-		if done, err := f.call.spent(f.id); done || err != nil {
-			return err
+		if again := f.call.spent(f.id); again != nil {
+			return again
 		}
 	}
 	return f.call.orAsk(err, f.ask)

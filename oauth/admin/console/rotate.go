@@ -32,8 +32,8 @@ func graces(chosen string) []grace {
 
 // rotateKey adds a fresh secret and shows it: here and never again.
 func (s *call) rotateKey() error {
-	f, done, err := s.onceForm("rotate")
-	if done || err != nil {
+	f, err := s.keyForm("rotate")
+	if err != nil {
 		return err
 	}
 	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r), Expiry: f.expiry()}}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -25,14 +26,14 @@ func table() []route {
 		{"GET /open", (*call).open},
 
 		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
-		{"GET /workspaces/{workspace}/keys/new", askOnce("new")},
+		{"GET /workspaces/{workspace}/keys/new", askKey("new")},
 		{"POST /workspaces/{workspace}/keys/new", (*call).createKey},
 		{"GET /workspaces/{workspace}/events", (*call).listEvents},
 
 		{"GET /keys/{key}", (*call).showKey},
-		{"GET /keys/{key}/change", (*call).editKey},
+		{"GET /keys/{key}/change", askKey("change")},
 		{"POST /keys/{key}/change", (*call).changeKey},
-		{"GET /keys/{key}/rotate", askOnce("rotate")},
+		{"GET /keys/{key}/rotate", askKey("rotate")},
 		{"POST /keys/{key}/rotate", (*call).rotateKey},
 		{"GET /keys/{key}/retire/{secret}", (*call).askRetire},
 		{"POST /keys/{key}/retire/{secret}", (*call).retireSecret},
@@ -58,30 +59,18 @@ func table() []route {
 
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	handle := func(pattern string, serve func(*call) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	missing := route{"/", func(*call) error { return store.ErrNotFound }}
+	for _, t := range append(table(), missing) {
+		mux.HandleFunc(t.pattern, func(w http.ResponseWriter, r *http.Request) {
 			s := &call{c: c, w: w, r: r, held: request.HoldBody(w, r, c.cfg.Timeout)}
-			err := error(errCrossOrigin)
-			if c.origins.Check(r) == nil {
-				err = serve(s)
-			}
-			if err != nil {
+			if err := s.serve(t); err != nil && !errors.Is(err, errAnswered) {
 				s.refuse(err)
 			}
 		})
 	}
-	for _, t := range table() {
-		handle(t.pattern, func(s *call) error { return s.begin(t) })
-	}
 	for name := range assets() {
 		mux.HandleFunc("GET /"+name, c.serveAsset)
 	}
-	handle("/", func(s *call) error {
-		if err := s.identify(); err != nil {
-			return err
-		}
-		return store.ErrNotFound
-	})
 	return mux
 }
 
@@ -94,37 +83,28 @@ type call struct {
 	person Person
 }
 
-var (
-	errNobody      = &answer.Refusal{Kind: answer.Unauthorized}
-	errCrossOrigin = &answer.Refusal{Kind: answer.CrossOrigin}
-)
-
 // maxForm bounds a form; one with every permission of a large catalog fits.
 const maxForm = 1 << 20
 
-// begin does what comes before every page.
-func (s *call) begin(t route) error {
+// serve does what comes before every page.
+func (s *call) serve(t route) error {
+	if s.c.origins.Check(s.r) != nil {
+		return &answer.Refusal{Kind: answer.CrossOrigin}
+	}
 	if err := s.identify(); err != nil {
 		return err
 	}
 	if s.r.Method == http.MethodPost {
-		if err := s.readForm(maxForm); err != nil {
-			return err
+		s.r.Body = http.MaxBytesReader(s.w, s.r.Body, maxForm)
+		if err := s.r.ParseForm(); err != nil {
+			return request.Unreadable(s.w, err)
 		}
+		s.held.Release()
 		if !s.validForm(s.r.PostForm.Get("form")) {
 			return &answer.Refusal{Kind: answer.StaleForm}
 		}
 	}
 	return t.serve(s)
-}
-
-func (s *call) readForm(limit int64) error {
-	s.r.Body = http.MaxBytesReader(s.w, s.r.Body, limit)
-	if err := s.r.ParseForm(); err != nil {
-		return request.Unreadable(s.w, err)
-	}
-	s.held.Release()
-	return nil
 }
 
 // identify asks the host who this is.
@@ -133,11 +113,9 @@ func (s *call) identify() error {
 	switch {
 	case outcome.IsOutage(err), err != nil && s.r.Context().Err() != nil:
 		return fmt.Errorf("console: who the person is: %w: %w", store.ErrUnavailable, err)
-	case err != nil:
+	case err != nil || person.Actor.Ref().ID == "":
 		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)
-		return errNobody
-	case person.Actor.Ref().ID == "":
-		return errNobody
+		return &answer.Refusal{Kind: answer.Unauthorized}
 	}
 	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)
 	s.person = person

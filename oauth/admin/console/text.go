@@ -11,19 +11,18 @@ import (
 // functions are what templates can call.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"count": count[int],
-		"many":  count[int64],
+		"count": count,
 		"list":  func(items ...any) []any { return items },
 		"actor": actorText, "who": whoText, "deed": deed, "fields": fieldsText, "words": words,
 	}
 }
 
 // count is a number with its noun.
-func count[N int | int64](n N, one, many string) string {
+func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return strconv.FormatInt(int64(n), 10) + " " + many
+	return strconv.Itoa(n) + " " + many
 }
 
 const (
@@ -63,7 +62,7 @@ func distance(d time.Duration) string {
 		if d.Abs() < u.from {
 			continue
 		}
-		text := count(int64(d.Abs()/u.size), u.name, u.name+"s")
+		text := count(int(d.Abs()/u.size), u.name, u.name+"s")
 		if d > 0 {
 			return "in " + text
 		}
@@ -85,13 +84,13 @@ func units() []unit {
 }
 
 // span is a length of time in the largest unit that it is a whole number of.
-func span(d time.Duration) (n int64, unit string) {
+func span(d time.Duration) (n int, unit string) {
 	for _, u := range units() {
 		if d%u.size == 0 {
-			return int64(d / u.size), u.name
+			return int(d / u.size), u.name
 		}
 	}
-	return int64(d / time.Second), "seconds"
+	return int(d / time.Second), "seconds"
 }
 
 // spanText is a length of time for people.
@@ -116,9 +115,9 @@ func spansText(times []time.Duration) string {
 func typedSpan(d time.Duration) string {
 	n, unit := span(d)
 	if unit == "days" {
-		return strconv.FormatInt(n, 10)
+		return strconv.Itoa(n)
 	}
-	return strconv.FormatInt(n, 10) + unit[:1]
+	return strconv.Itoa(n) + unit[:1]
 }
 
 // parseSpan reads a length of time of at most 100 years, such as "30", "7 days" or
