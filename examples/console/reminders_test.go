@@ -26,7 +26,7 @@ func TestReminders(t *testing.T) {
 				require.Contains(t, w.textOf(".note.good"), "saved")
 			}
 			w.open(h.page("/settings"))
-			require.Contains(t, w.textOf("#f-reminders"), "Empty: 30 days, 7 days and 1 day")
+			require.Contains(t, w.textOf("#f-reminders"), "Empty: 30 days, 7 days, 1 day")
 			w.choose(`input[name="reminders"][value="off"]`)
 			save()
 			h.move(noon.AddDate(0, 0, 12))

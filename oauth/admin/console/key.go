@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -17,8 +18,8 @@ type keyPage struct {
 	Raised []string          // permissions that became admin permissions since
 	Usage  *usage
 	Events []store.Event
-	May    bool   // the person may change keys here
-	Off    string // why no key of its workspace works at the moment
+	May    bool         // the person may change keys here
+	Off    policy.State // why no key of its workspace works at the moment, if so
 }
 
 // usageDays is how many days of a key's use are shown.

@@ -17,8 +17,8 @@ import (
 type keyList struct {
 	Keys []apikey.Key
 	quota
-	MayCreate bool   // the person, as far as permissions go
-	Off       string // why no key works at the moment
+	MayCreate bool         // the person, as far as permissions go
+	Off       policy.State // why no key works at the moment, if so
 	Filter    url.Values
 	Filtered  bool
 	Catalog   []scope.Group
@@ -90,15 +90,12 @@ func (s *call) listKeys() error {
 }
 
 // off says why no key of a workspace works at the moment, if so.
-func (s *call) off(workspace string) (string, error) {
+func (s *call) off(workspace string) (policy.State, error) {
 	standing, err := s.keys().WorkspaceStanding(s.r.Context(), workspace)
-	switch standing.State {
-	case policy.StateSuspended:
-		return "This workspace is suspended or was deleted: none of its keys can log in. An administrator can resume one that is suspended.", err
-	case policy.StateKeysOff:
-		return "API keys are switched off on this service: none can log in, and none can be made. An administrator can switch them on again.", err
+	if standing.Live() {
+		return "", err
 	}
-	return "", err
+	return standing.State, err
 }
 
 // listAllKeys shows the keys of every workspace.

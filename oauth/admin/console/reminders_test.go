@@ -45,11 +45,11 @@ func TestReminderSettings(t *testing.T) {
 	fresh := r.get("ada", "/settings").Body
 	require.Contains(t, fresh, `name="reminders" value="on" checked`)
 	require.Contains(t, fresh, `name="remind_before" value=""`)
-	require.Contains(t, fresh, "Empty: 30 days, 7 days and 1 day, as this service was set up")
+	require.Contains(t, fresh, "Empty: 30 days, 7 days, 1 day, as this service was set up")
 
 	preview := r.asked("preview", "on", "40, 12h,7 days")
 	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
-	require.Contains(t, preview.Body, "<li>a reminder is sent 40 days, 7 days and 12 hours before a key expires</li>")
+	require.Contains(t, preview.Body, "<li>a reminder is sent 40 days, 7 days, 12 hours before a key expires</li>")
 	require.Contains(t, preview.Body, "A reminder is sent at once: 1 key")
 	require.Contains(t, preview.Body, "reminder at once")
 	require.Contains(t, preview.Body, soon.ID)

@@ -63,30 +63,6 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	return rules
 }
 
-// rulesText says what rules ask for.
-func rulesText(r store.Rules, workspace bool) []string {
-	var words []string
-	switch {
-	case r.MaxKeys > 0:
-		words = append(words, "at most "+count(r.MaxKeys, "key", "keys")+" in a workspace")
-	case r.MaxKeys < 0 || !workspace:
-		words = append(words, "no limit on the number of keys")
-	}
-	if r.RequireExpiry {
-		words = append(words, "every key needs an expiry")
-	}
-	if r.MaxLifetime > 0 {
-		words = append(words, "a key lives at most "+spanText(r.MaxLifetime))
-	}
-	switch {
-	case !r.EnforcedFrom.IsZero():
-		words = append(words, "expiry rules hold for all keys from "+r.EnforcedFrom.UTC().Format(dayText))
-	case r.RequireExpiry || r.MaxLifetime > 0:
-		words = append(words, "expiry rules hold for new keys")
-	}
-	return words
-}
-
 // fillReminders fills the fields of a form that say when reminders are sent.
 func fillReminders(f url.Values, settings store.Instance) {
 	f.Set("reminders", "on")
@@ -120,16 +96,4 @@ func (f *form) reminders(settings *store.Instance) {
 			f.fail("remind_before", "Type numbers of days with commas between, such as 30, 7, 1, or hours such as 12h.")
 		}
 	}
-}
-
-// remindersText says what is in force under settings.
-func (s *call) remindersText(settings store.Instance) []string {
-	times, sent := s.keys().ReminderTimes(settings)
-	switch {
-	case !sent:
-		return nil
-	case len(times) == 0:
-		return []string{"no reminder is sent of a key about to expire"}
-	}
-	return []string{"a reminder is sent " + spansText(times) + " before a key expires"}
 }

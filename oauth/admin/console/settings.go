@@ -16,20 +16,20 @@ type settingsPage struct {
 	Updated time.Time
 	Version int64
 	Preview *preview
-	Words   []string // what a change asks for
-	// Of the instance:
-	Sent bool   // reminders are, by the host at all
-	Own  string // when, as the host chose, in words
-	// Of one workspace, whose id is empty otherwise:
+	Wanted  store.Rules // what a change asks for
+	// Of the instance: whether reminders are sent at all, when if the host says so,
+	// and when after the change.
+	Sent           bool
+	Own, Reminders []time.Duration
+	// Of one workspace, whose id is empty otherwise. The default are the instance's rules.
 	store.Workspace
-	InForce []string
-	Default []string // the instance's rules
+	InForce, Default store.Rules
 }
 
 // instancePage shows the instance's record.
 func (s *call) instancePage(settings store.Instance) settingsPage {
 	own, sent := s.keys().ReminderTimes(store.Instance{})
-	page := settingsPage{Form: rulesForm(settings.Rules, false), Sent: sent, Own: spansText(own), Updated: settings.Updated, Version: settings.Version}
+	page := settingsPage{Form: rulesForm(settings.Rules, false), Sent: sent, Own: own, Updated: settings.Updated, Version: settings.Version}
 	page.Form.Set("keys", "on")
 	if settings.KeysOff {
 		page.Form.Set("keys", "off")
@@ -61,7 +61,8 @@ func (s *call) saveSettings() error {
 	if page.Sent { // otherwise the page asks for none, and what is saved stays as it is
 		f.reminders(&wanted)
 	}
-	page.Words = append(rulesText(wanted.Rules, false), s.remindersText(wanted)...)
+	page.Wanted = wanted.Rules
+	page.Reminders, _ = s.keys().ReminderTimes(wanted)
 	return s.changeSettings(settingsChange{
 		page: page, wrong: f.wrong, template: "settings", title: "API keys", at: []string{"settings"},
 		save: func() error {

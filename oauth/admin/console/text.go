@@ -11,7 +11,7 @@ import (
 // functions are what templates can call.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"count": count,
+		"count": count, "span": spanText,
 		"list":  func(items ...any) []any { return items },
 		"actor": actorText, "who": whoText, "deed": deed, "fields": fieldsText, "words": words,
 	}
@@ -97,18 +97,6 @@ func span(d time.Duration) (n int, unit string) {
 func spanText(d time.Duration) string {
 	n, unit := span(d)
 	return count(n, strings.TrimSuffix(unit, "s"), unit)
-}
-
-// spansText are lengths of time in a sentence: "30 days, 7 days and 1 day".
-func spansText(times []time.Duration) string {
-	words := make([]string, len(times))
-	for i, t := range times {
-		words[i] = spanText(t)
-	}
-	if last := len(words) - 1; last > 0 {
-		return strings.Join(words[:last], ", ") + " and " + words[last]
-	}
-	return strings.Join(words, "")
 }
 
 // typedSpan is a length of time as parseSpan reads it. Parts of seconds are cut off.

@@ -33,7 +33,7 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
 	return settingsPage{
 		Form: rulesForm(workspace.Rules, true), Version: workspace.Version, Workspace: workspace,
-		InForce: rulesText(inForce, false), Default: rulesText(instance.Rules, false),
+		InForce: inForce, Default: instance.Rules,
 	}, err
 }
 
@@ -55,7 +55,7 @@ func (s *call) saveWorkspace() error {
 	}
 	f := form{Values: s.r.PostForm}
 	wanted := store.Workspace{ID: page.ID, Rules: f.rules(true, page.Rules), Version: s.seen()}
-	page.Words = rulesText(wanted.Rules, true)
+	page.Wanted = wanted.Rules
 	return s.changeSettings(settingsChange{
 		page: page, wrong: f.wrong, template: "workspace", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID},
 		save: func() error {
@@ -74,10 +74,7 @@ func (s *call) askSuspend() error {
 	if err != nil {
 		return err
 	}
-	return s.show(http.StatusOK, "ask", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: question{
-		Workspace: page.ID, Button: "Suspend this workspace",
-		Text: "None of its " + count(page.Keys, "key", "keys") + " can log in until it is resumed, and every token issued to them ends now.",
-	}})
+	return s.show(http.StatusOK, "suspend", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: page.Workspace})
 }
 
 // suspend stops a workspace.
