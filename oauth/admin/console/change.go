@@ -19,7 +19,7 @@ func (s *call) changeKey() error {
 	// What has left the catalog stays, and what has become an admin permission,
 	// unless this person may grant it: neither is in the form.
 	held := f.Key.Permissions.Minus(f.Key.Withheld)
-	stays := f.Key.Withheld.Minus(f.grantable)
+	stays := f.Key.Withheld.Minus(f.Grantable)
 	permissions := f.permissions().Union(stays)
 	switch {
 	case permissions.Equal(held.Union(stays)):

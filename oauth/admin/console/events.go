@@ -26,7 +26,7 @@ type eventList struct {
 func (s *call) listEvents() error {
 	f, after := form{Values: s.r.URL.Query()}, s.after()
 	list := eventList{Filter: f.Values}
-	list.Filtered = slices.ContainsFunc([]string{"key", "actor", "from", "to", "action"}, f.Has)
+	list.Filtered = f.has("key", "actor", "from", "to", "action")
 	for action := range deeds() {
 		list.Actions = append(list.Actions, action)
 	}

@@ -12,7 +12,6 @@ type expiryForm struct {
 	Choices  []expiryChoice
 	Date     string // the day chosen
 	Min, Max string // the days that can be
-	Hint     string
 }
 
 type expiryChoice struct {
@@ -26,14 +25,9 @@ type expiryChoice struct {
 // as it is.
 func (f *keyForm) offerExpiry() {
 	f.Expiry = expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
-	if f.rules.MaxLifetime > 0 {
+	if f.Rules.MaxLifetime > 0 {
 		// A day lasts to its end, which must come before.
-		f.Expiry.Max = f.since.Add(f.rules.MaxLifetime - day).UTC().Format(time.DateOnly)
-		f.Expiry.Hint = "Keys may live " + spanText(f.rules.MaxLifetime) + " at most" + map[string]string{
-			"new":    ".",
-			"change": ". That counts from the newest secret: rotate the key to prolong it further.",
-			"rotate": ", from this rotation on.",
-		}[f.page]
+		f.Expiry.Max = f.since.Add(f.Rules.MaxLifetime - day).UTC().Format(time.DateOnly)
 	}
 	offered := slices.DeleteFunc(f.expiryChoices(), func(c expiryChoice) bool { return !c.allowed })
 	f.Expiry.Choices = offered
@@ -52,9 +46,8 @@ func (f *keyForm) offerExpiry() {
 
 // expiryChoices are all there are.
 func (f *keyForm) expiryChoices() []expiryChoice {
-	longest, latest := f.rules.MaxLifetime, f.since.Add(f.rules.MaxLifetime)
-	shown := frame{now: f.now}
-	list := []expiryChoice{{Value: "keep", Label: "As it is", Note: shown.Expires(f.Key).Text, allowed: f.page != "new"}}
+	longest, latest := f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
+	list := []expiryChoice{{Value: "keep", Label: "As it is", allowed: f.Page != "new"}}
 	exact := false
 	for _, preset := range []struct {
 		value, label string
@@ -69,13 +62,13 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		})
 	}
 	return append(list, expiryChoice{
-		Value: "longest", Label: "As long as allowed", Note: "until " + shown.When(latest, "").Text,
+		Value: "longest", Label: "As long as allowed", Note: "until " + latest.UTC().Format(instantText),
 		allowed: longest > 0 && !exact && latest.After(f.now), expiry: apikey.ExpiresAt(latest),
 	}, expiryChoice{
 		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
 		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,
 	}, expiryChoice{
-		Value: "never", Label: "Never", Note: "works until somebody ends it", allowed: longest == 0 && !f.rules.RequireExpiry,
+		Value: "never", Label: "Never", Note: "works until somebody ends it", allowed: longest == 0 && !f.Rules.RequireExpiry,
 	})
 }
 
@@ -85,7 +78,7 @@ func (f *keyForm) expiry() *apikey.Expiry {
 	chosen, choices := f.Get("expires"), f.expiryChoices()
 	i := slices.IndexFunc(choices, func(c expiryChoice) bool { return c.Value == chosen })
 	switch {
-	case i < 0, chosen == "longest" && f.rules.MaxLifetime == 0:
+	case i < 0, chosen == "longest" && f.Rules.MaxLifetime == 0:
 		f.fail("expires", "Choose when the key ends.")
 		return nil
 	case chosen == "keep":

@@ -36,6 +36,11 @@ func (f *form) fail(field, reason string) {
 	}
 }
 
+// has reports whether one of some fields was filled.
+func (f *form) has(fields ...string) bool {
+	return slices.ContainsFunc(fields, func(field string) bool { return f.Get(field) != "" })
+}
+
 // choice reads one of some words.
 func (f *form) choice(field, reason string, words ...string) string {
 	word := f.Get(field)

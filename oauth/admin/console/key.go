@@ -13,9 +13,9 @@ import (
 // keyPage is everything about one key.
 type keyPage struct {
 	Key    apikey.Key
-	Groups []permissionGroup // titles of what the key holds
-	Gone   []string          // permissions that have left the catalog
-	Raised []string          // permissions that became admin permissions since
+	Groups []scope.Group // what the key holds
+	Gone   []string      // permissions that have left the catalog
+	Raised []string      // permissions that became admin permissions since
 	Usage  *usage
 	Events []store.Event
 	May    bool         // the person may change keys here
@@ -38,8 +38,8 @@ func (s *call) showKey() error {
 	if err != nil {
 		return err
 	}
-	catalog, held := s.keys().Catalog(), key.Permissions.Minus(key.Withheld)
-	page := keyPage{Key: key, Groups: choices(catalog, scope.Set{}, held, held)}
+	catalog := s.keys().Catalog()
+	page := keyPage{Key: key, Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
 	page.Gone = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.Off, err = s.off(key.Workspace); err != nil {

@@ -14,19 +14,19 @@ import (
 // keyForm is the form of a key to be made, changed or rotated.
 type keyForm struct {
 	form
+	Page    string     // "new", "change" or "rotate"
 	Key     apikey.Key // that is changed or rotated
 	Version int64      // of the key that the form was made from
-	Groups  []permissionGroup
-	Expiry  expiryForm
-	Graces  []grace
-	quota   // of the workspace of a new key
+	Rules   store.Rules
+	// What the person may grant and what the key holds already is offered.
+	Groups            []scope.Group
+	Grantable, Chosen scope.Set
+	Expiry            expiryForm
+	quota             // of the workspace of a new key
 
 	call      *call
-	page      string // "new", "change" or "rotate"
 	id        string // of a form that makes a secret
 	workspace string
-	rules     store.Rules
-	grantable scope.Set
 	now       time.Time
 	since     time.Time // the longest life of the key counts from here
 }
@@ -35,7 +35,7 @@ type keyForm struct {
 // the workspace there.
 func (s *call) keyForm(page string) (*keyForm, error) {
 	ctx, now := s.r.Context(), s.keys().Now()
-	f := &keyForm{form: form{Values: s.r.PostForm}, call: s, page: page, workspace: s.workspace(), now: now}
+	f := &keyForm{form: form{Values: s.r.PostForm}, call: s, Page: page, workspace: s.workspace(), now: now}
 	f.since = now // a new secret is about to be made
 	var err error
 	if page != "change" {
@@ -58,10 +58,10 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if page == "change" {
 		f.since = f.Key.Renewed
 	}
-	if f.rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
+	if f.Rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
 	}
-	f.grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
+	f.Grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
 	return f, err
 }
 
@@ -88,21 +88,18 @@ func (f *keyForm) permissions() scope.Set {
 // ask shows the form, and what is wrong with it.
 func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call
-	chosen, err := scope.Of(f.Values["permissions"]...)
-	if err != nil {
-		chosen = scope.Set{} // to be chosen again
-	}
-	f.Groups = choices(s.keys().Catalog(), f.grantable, f.Key.Permissions.Minus(f.Key.Withheld), chosen)
+	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // to be chosen again
+	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.offerExpiry()
-	f.Graces = graces(f.Get("grace"))
-	title := map[string]string{"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name}[f.page]
-	if f.page == "new" {
-		if f.grantable.Len() == 0 {
+	title := map[string]string{"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name}[f.Page]
+	if f.Page == "new" {
+		if f.Grantable.Len() == 0 {
 			return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not make any."}
 		}
+		var err error
 		if f.quota, err = s.quota(f.workspace); err != nil {
 			return err
 		}
 	}
-	return s.show(status, f.page, frame{Here: "keys", Title: title, Workspace: f.workspace, Form: f.id, Problems: wrong, Data: f})
+	return s.show(status, f.Page, frame{Here: "keys", Title: title, Workspace: f.workspace, Form: f.id, Problems: wrong, Data: f})
 }

@@ -110,19 +110,18 @@ func (s *call) listAllKeys() error {
 
 // readKeys reads the page of keys that the address names.
 func (s *call) readKeys(workspace string, few bool) (keyList, error) {
-	filter, after, now := s.r.URL.Query(), s.after(), s.keys().Now()
-	list := keyList{Filter: filter, Catalog: s.keys().Catalog().Groups()}
+	filter, after, now := form{Values: s.r.URL.Query()}, s.after(), s.keys().Now()
+	list := keyList{Filter: filter.Values, Filtered: filter.has("text", "permission", "state"), Catalog: s.keys().Catalog().Groups()}
 	q := store.KeyQuery{Workspace: workspace, Text: filter.Get("text"), Permission: filter.Get("permission"), After: after, Limit: pageSize}
-	list.Filtered = q.Text != "" || q.Permission != ""
 	list.Orders = sortBy(&q, filter.Get("sort"), few)
 	switch state := filter.Get("state"); state {
 	case "disabled", "enabled":
 		disabled := state == "disabled"
-		q.Disabled, list.Filtered = &disabled, true
+		q.Disabled = &disabled
 	case "expired":
-		q.NotAfterFrom, q.NotAfterTo, list.Filtered = time.Unix(0, 0), now.Add(time.Microsecond), true
+		q.NotAfterFrom, q.NotAfterTo = time.Unix(0, 0), now.Add(time.Microsecond)
 	case "soon":
-		q.NotAfterFrom, q.NotAfterTo, list.Filtered = now.Add(time.Microsecond), now.Add(soon), true
+		q.NotAfterFrom, q.NotAfterTo = now.Add(time.Microsecond), now.Add(soon)
 	}
 	page, err := s.keys().List(s.r.Context(), s.actor(), q)
 	list.Keys, list.pager = page.Keys, s.pager(after, page.Next)

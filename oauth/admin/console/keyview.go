@@ -1,7 +1,7 @@
 package console
 
 import (
-	"cmp"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -41,36 +41,13 @@ func (f frame) Ends(k apikey.Key) moment {
 	return f.Expires(k)
 }
 
-// permissionGroup is a group of the catalog as a form offers it.
-type permissionGroup struct {
-	Title       string
-	Permissions []permissionChoice
-}
-
-type permissionChoice struct {
-	Name, Title, Description string
-	Admin, Checked           bool
-	// Foreign: the key holds it and this person may not grant it.
-	Foreign bool
-}
-
-// choices offers what the person may grant, and what the key holds already, in
-// the catalog's groups and order.
-func choices(catalog *scope.Catalog, grantable, held, chosen scope.Set) []permissionGroup {
-	var groups []permissionGroup
+// groupsOf are the groups of the catalog with the permissions of a set.
+func groupsOf(catalog *scope.Catalog, set scope.Set) []scope.Group {
+	var groups []scope.Group
 	for _, group := range catalog.Groups() {
-		shown := permissionGroup{Title: group.Title}
-		for _, p := range group.Permissions {
-			if !grantable.Has(p.Name) && !held.Has(p.Name) {
-				continue
-			}
-			shown.Permissions = append(shown.Permissions, permissionChoice{
-				Name: p.Name, Title: cmp.Or(p.Title, p.Name), Description: p.Description, Admin: p.Level == scope.Admin,
-				Checked: chosen.Has(p.Name), Foreign: !grantable.Has(p.Name),
-			})
-		}
-		if len(shown.Permissions) > 0 {
-			groups = append(groups, shown)
+		group.Permissions = slices.DeleteFunc(slices.Clone(group.Permissions), func(p scope.Permission) bool { return !set.Has(p.Name) })
+		if len(group.Permissions) > 0 {
+			groups = append(groups, group)
 		}
 	}
 	return groups

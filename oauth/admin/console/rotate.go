@@ -7,29 +7,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// grace is how long the other secrets still work after a rotation.
-type grace struct {
-	Value, Label, Note string
-	Checked            bool
-}
-
-// graces offers what was chosen or, at first, a day.
-func graces(chosen string) []grace {
-	list := []grace{
-		{Value: "0", Label: "Not at all", Note: "they and their tokens end at once: for a secret that leaked"},
-		{Value: "1h", Label: "1 hour"},
-		{Value: "24h", Label: "24 hours", Note: "time to bring the new secret to every program", Checked: true},
-		{Value: "168h", Label: "7 days"},
-		{Value: "720h", Label: "30 days"},
-	}
-	if chosen != "" {
-		for i := range list {
-			list[i].Checked = list[i].Value == chosen
-		}
-	}
-	return list
-}
-
 // rotateKey adds a fresh secret and shows it: here and never again.
 func (s *call) rotateKey() error {
 	f, err := s.keyForm("rotate")

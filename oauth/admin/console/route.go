@@ -23,7 +23,6 @@ type route struct {
 func table() []route {
 	return []route{
 		{"GET /{$}", (*call).home},
-		{"GET /open", (*call).open},
 
 		{"GET /workspaces/{workspace}/keys", (*call).listKeys},
 		{"GET /workspaces/{workspace}/keys/new", askKey("new")},

@@ -33,7 +33,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.made("team-a", "ci", "project.list")
 	get, post := places(key)
-	require.Len(t, get, 18)
+	require.Len(t, get, 17)
 	require.Len(t, post, 11)
 
 	protected := func(t *testing.T, got *page) {
@@ -90,7 +90,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 	key, _ := r.made("team-a", "canary-of-a", "project.list")
 	get, post := places(key)
 	for _, path := range append(get, post...) {
-		if path == "/" || path == "/open" {
+		if path == "/" {
 			continue
 		}
 		t.Run(path, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestNoTextBecomesAHeader(t *testing.T) {
 	} {
 		t.Run("B15 "+name, func(t *testing.T) {
 			for _, path := range []string{
-				"/open?workspace=" + url.QueryEscape(text), "/settings/workspaces?workspace=" + url.QueryEscape(text),
+				"/?workspace=" + url.QueryEscape(text), "/settings/workspaces?workspace=" + url.QueryEscape(text),
 				"/workspaces/" + url.PathEscape(text) + "/keys", "/workspaces/" + url.PathEscape(text) + "/keys/new",
 				"/workspaces/team-a/keys?sort=name&text=" + url.QueryEscape(text), "/keys/" + url.PathEscape(text),
 			} {

@@ -26,8 +26,9 @@ func count(n int, one, many string) string {
 }
 
 const (
-	day     = 24 * time.Hour
-	dayText = "2 Jan 2006"
+	day         = 24 * time.Hour
+	dayText     = "2 Jan 2006"
+	instantText = "2 Jan 2006, 15:04 UTC"
 )
 
 // moment is an instant for people, in UTC, and for programs.
@@ -44,7 +45,7 @@ func (f frame) When(t time.Time, none string) moment {
 		return moment{Text: none}
 	}
 	t = t.UTC()
-	return moment{ISO: t.Format(time.RFC3339), Text: t.Format(dayText + ", 15:04 UTC"), Day: t.Format(dayText), Ago: distance(t.Sub(f.now))}
+	return moment{ISO: t.Format(time.RFC3339), Text: t.Format(instantText), Day: t.Format(dayText), Ago: distance(t.Sub(f.now))}
 }
 
 // Past reports whether an instant is over.
