@@ -12,6 +12,9 @@ import (
 // settingsPage is the form of the settings of the instance or of one workspace,
 // and the preview of a change.
 type settingsPage struct {
+	Here    string // the template of the form, and its entry in the menu
+	Title   string
+	Address []string
 	Form    url.Values // what its fields hold
 	Updated time.Time
 	Version int64
@@ -29,7 +32,10 @@ type settingsPage struct {
 // instancePage shows the instance's record.
 func (s *call) instancePage(settings store.Instance) settingsPage {
 	own, sent := s.keys().ReminderTimes(store.Instance{})
-	page := settingsPage{Form: rulesForm(settings.Rules, false), Sent: sent, Own: own, Updated: settings.Updated, Version: settings.Version}
+	page := settingsPage{
+		Here: "settings", Title: "API keys", Address: []string{"settings"},
+		Form: rulesForm(settings.Rules, false), Sent: sent, Own: own, Updated: settings.Updated, Version: settings.Version,
+	}
 	page.Form.Set("keys", "on")
 	if settings.KeysOff {
 		page.Form.Set("keys", "off")
@@ -44,7 +50,7 @@ func (s *call) editSettings() error {
 	if err != nil {
 		return err
 	}
-	return s.show(http.StatusOK, "settings", frame{Here: "settings", Title: "API keys", Data: s.instancePage(settings)})
+	return s.showSettings(http.StatusOK, s.instancePage(settings), nil)
 }
 
 // saveSettings first shows what new settings would do, and then saves them.
@@ -63,48 +69,37 @@ func (s *call) saveSettings() error {
 	}
 	page.Wanted = wanted.Rules
 	page.Reminders, _ = s.keys().ReminderTimes(wanted)
-	return s.changeSettings(settingsChange{
-		page: page, wrong: f.wrong, template: "settings", title: "API keys", at: []string{"settings"},
-		save: func() error {
-			_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
-			return err
-		},
-		look: func(after *store.KeyCursor) (apikey.EffectPage, error) {
-			return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
-		},
+	return s.changeSettings(page, f.wrong, func() error {
+		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
+		return err
+	}, func(after *store.KeyCursor) (apikey.EffectPage, error) {
+		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
 }
 
-// settingsChange is a change of settings: its page, and what to do about it.
-type settingsChange struct {
-	page            settingsPage
-	wrong           []problem
-	template, title string
-	at              []string // the address of the page
-	save            func() error
-	look            func(*store.KeyCursor) (apikey.EffectPage, error)
+// showSettings shows the form.
+func (s *call) showSettings(status int, page settingsPage, wrong []problem) error {
+	return s.show(status, page.Here, frame{Here: page.Here, Title: page.Title, Problems: wrong, Data: page})
 }
 
 // changeSettings shows what a change would do, and saves it when that was seen.
-func (s *call) changeSettings(c settingsChange) error {
-	c.page.Form, c.page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
-	ask := func(status int, wrong []problem) error {
-		return s.show(status, c.template, frame{Here: c.template, Title: c.title, Problems: wrong, Data: c.page})
-	}
-	if len(c.wrong) > 0 {
-		return ask(http.StatusUnprocessableEntity, c.wrong)
+func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.EffectPage, error)) error {
+	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
+	ask := func(status int, wrong []problem) error { return s.showSettings(status, page, wrong) }
+	if len(wrong) > 0 {
+		return ask(http.StatusUnprocessableEntity, wrong)
 	}
 	if s.r.PostForm.Get("do") == "save" {
-		if err := c.save(); err != nil {
+		if err := save(); err != nil {
 			return s.orAsk(err, ask)
 		}
-		return s.redirect("done=settings", c.at...)
+		return s.redirect("done=settings", page.Address...)
 	}
 	var err error
-	if c.page.Preview, err = s.preview(c.look); err != nil {
+	if page.Preview, err = s.preview(look); err != nil {
 		return s.orAsk(err, ask)
 	}
-	return s.show(http.StatusOK, "preview", frame{Here: c.template, Title: "Before you save", Data: c.page})
+	return s.show(http.StatusOK, "preview", frame{Here: page.Here, Title: "Before you save", Data: page})
 }
 
 // seen is the version that the form was made from; 0 is: never saved. A form

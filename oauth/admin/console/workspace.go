@@ -32,6 +32,7 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	}
 	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
 	return settingsPage{
+		Here: "workspace", Title: "Workspace " + workspace.ID, Address: []string{"settings", "workspaces", workspace.ID},
 		Form: rulesForm(workspace.Rules, true), Version: workspace.Version, Workspace: workspace,
 		InForce: inForce, Default: instance.Rules,
 	}, err
@@ -43,7 +44,7 @@ func (s *call) editWorkspace() error {
 	if err != nil {
 		return err
 	}
-	return s.show(http.StatusOK, "workspace", frame{Here: "workspace", Title: "Workspace " + page.ID, Data: page})
+	return s.showSettings(http.StatusOK, page, nil)
 }
 
 // saveWorkspace first shows what new rules would do, and then saves them.
@@ -56,15 +57,11 @@ func (s *call) saveWorkspace() error {
 	f := form{Values: s.r.PostForm}
 	wanted := store.Workspace{ID: page.ID, Rules: f.rules(true, page.Rules), Version: s.seen()}
 	page.Wanted = wanted.Rules
-	return s.changeSettings(settingsChange{
-		page: page, wrong: f.wrong, template: "workspace", title: "Workspace " + page.ID, at: []string{"settings", "workspaces", page.ID},
-		save: func() error {
-			_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
-			return err
-		},
-		look: func(after *store.KeyCursor) (apikey.EffectPage, error) {
-			return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
-		},
+	return s.changeSettings(page, f.wrong, func() error {
+		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
+		return err
+	}, func(after *store.KeyCursor) (apikey.EffectPage, error) {
+		return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
 }
 
