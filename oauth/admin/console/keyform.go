@@ -35,8 +35,7 @@ type keyForm struct {
 // the workspace there.
 func (s *call) keyForm(page string) (*keyForm, error) {
 	ctx, now := s.r.Context(), s.keys().Now()
-	f := &keyForm{form: form{Values: s.r.PostForm}, call: s, Page: page, workspace: s.workspace(), now: now}
-	f.since = now // a new secret is about to be made
+	f := &keyForm{call: s, Page: page, workspace: s.workspace(), now: now, since: now}
 	var err error
 	if page != "change" {
 		if f.id, err = s.onceForm(); err != nil {
@@ -49,14 +48,12 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		}
 		f.workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
-	switch {
-	case s.r.Method == http.MethodPost:
-		f.Version = s.version()
-	case page == "change":
-		f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
-	}
-	if page == "change" {
+	if page == "change" { // otherwise a new secret is about to be made
 		f.since = f.Key.Renewed
+	}
+	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
+	if s.r.Method == http.MethodPost {
+		f.Values, f.Version = s.r.PostForm, s.version()
 	}
 	if f.Rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
