@@ -116,7 +116,7 @@ func TestKeyboardAlone(t *testing.T) {
 			w.press("robo")
 			w.enter()
 			require.Equal(t, "problems", eval[string](w, focused), "the problem is read first")
-			w.tabTo("Name: type the key's name exactly as it is shown.")
+			w.tabTo("Name: Type the key's name exactly as it is shown.")
 			w.press(kb.Enter)
 			require.Equal(t, "f-name", eval[string](w, focused), "and leads to its field")
 			w.press(kb.End + "t")
