@@ -117,11 +117,11 @@ func fieldsText(e store.Event) string {
 	return ""
 }
 
-// whoText says who did it. Behind a refused login is whoever knew the key's id.
+// whoText says who did it. A refused login proves nothing but knowledge of the key's id.
 func whoText(e store.Event) string {
 	switch {
 	case e.Action == audit.Refuse:
-		return "whoever tried to log in"
+		return "an unknown client"
 	case e.Actor.Kind == "key" && e.Actor.ID == e.Key:
 		return "the key itself"
 	}

@@ -58,7 +58,7 @@ func sortBy(q *store.KeyQuery, wanted string, few bool) []order {
 	}
 	if few {
 		orders = append(orders,
-			order{Value: "-last_used", Label: "Used last first"}, order{Value: "last_used", Label: "Used longest ago first"},
+			order{Value: "-last_used", Label: "Used most recently first"}, order{Value: "last_used", Label: "Used least recently first"},
 			order{Value: "expires", Label: "Expires soonest first"}, order{Value: "-expires", Label: "Expires last first"})
 	}
 	chosen := max(0, slices.IndexFunc(orders, func(o order) bool { return o.Value == wanted }))
