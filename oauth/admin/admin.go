@@ -166,26 +166,8 @@ func (h *Handler) serve(c *call) error {
 	if err := h.origins.Check(c.r); err != nil {
 		return &refusal{Kind: answer.CrossOrigin}
 	}
-	if !match.public {
-		if err := c.authorize(); err != nil {
-			return err
-		}
-	}
-	if err := c.readQuery(match.query); err != nil {
-		return err
-	}
-	if slices.Contains(match.query, "cursor") {
-		if err := c.readPage(); err != nil {
-			return err
-		}
-	}
-	if match.method != http.MethodGet {
-		if err := c.readCondition(); err != nil {
-			return err
-		}
-	}
-	if match.body != nil {
-		if err := c.readBody(match.body); err != nil {
+	for _, step := range []func() error{c.authorize, c.readQuery, c.readPage, c.readCondition, c.readBody} {
+		if err := step(); err != nil {
 			return err
 		}
 	}

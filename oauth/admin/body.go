@@ -24,9 +24,13 @@ type body struct {
 	bad     *fieldErrors // the call's
 }
 
-// readBody reads one JSON object that holds known members only. Where nothing
-// is required, no body is the empty object.
-func (c *call) readBody(known []string) error {
+// readBody reads one JSON object that holds only members that the route knows. Where
+// it knows none, no body is the empty object.
+func (c *call) readBody() error {
+	known := c.route.body
+	if known == nil {
+		return nil
+	}
 	var room bytes.Buffer
 	if bad := request.ReadBody(c.w, c.r, maxBody, &room); bad != nil {
 		return bad

@@ -47,8 +47,8 @@ func (c *call) key() string { return c.params["key"] }
 // maxFaults bounds how many wrong query parameters an answer names.
 const maxFaults = 20
 
-// readQuery takes known parameters, each at most once.
-func (c *call) readQuery(known []string) error {
+// readQuery takes the parameters that the route knows, each at most once.
+func (c *call) readQuery() error {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
 		return malformed("The query is malformed.")
@@ -57,7 +57,7 @@ func (c *call) readQuery(known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
 		case len(fields) == maxFaults: // an answer does not repeat an unbounded query
-		case !slices.Contains(known, name):
+		case !slices.Contains(c.route.query, name):
 			fields = append(fields, field{Field: shown(name), Reason: "This route does not know it."})
 		case len(query[name]) > 1:
 			fields = append(fields, field{Field: name, Reason: "It appears twice."})

@@ -21,7 +21,8 @@ func (c *call) cursor(p *store.KeyCursor) (*string, error) {
 	return &sealed, err
 }
 
-// readPage reads which page of a list is asked for.
+// readPage reads which page of a list is asked for. Other routes know no such
+// parameters.
 func (c *call) readPage() error {
 	if text := c.query.Get("limit"); text != "" {
 		var err error

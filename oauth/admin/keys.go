@@ -111,13 +111,6 @@ func (h *Handler) deleteKey(c *call) error {
 // maxDeleted is how many keys one request deletes at most.
 const maxDeleted = 200
 
-// deletion says what became of one key.
-type deletion struct {
-	ID      string   `json:"id"`
-	Status  int      `json:"status"`
-	Problem *Problem `json:"problem,omitempty"`
-}
-
 // deleteKeys serves POST /deletions. Each key is deleted by itself, and
 // answered for by itself: one that fails keeps no other.
 func (h *Handler) deleteKeys(c *call) error {
@@ -129,15 +122,15 @@ func (h *Handler) deleteKeys(c *call) error {
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	results := make([]deletion, 0, len(ids))
+	results := make([]members, 0, len(ids))
 	for i, id := range ids {
 		if slices.Contains(ids[:i], id) {
 			continue
 		}
-		result := deletion{ID: id, Status: http.StatusNoContent}
+		result := members{"id": id, "status": http.StatusNoContent}
 		if err := h.keys.Delete(c.r.Context(), c.actor, id, 0); err != nil {
 			problem := problemOf(c.refusalOf(err))
-			result.Status, result.Problem = problem.Status, &problem
+			result["status"], result["problem"] = problem.Status, problem
 		}
 		results = append(results, result)
 	}

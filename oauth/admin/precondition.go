@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -24,13 +25,18 @@ const noVersion = -1
 // stands for the record, not for its encoding. What this handler did not write, a list
 // too, holds for no record. A condition on what has no ETag is refused: none can hold,
 // and one that was passed over would be a change that the caller did not want.
+//
+// Replacing a whole record needs the header: without it one of two administrators
+// would undo what the other did (RFC 6585, section 3). "*" asks for just that.
 func (c *call) readCondition() error {
 	lines := c.r.Header.Values("If-Match")
 	named := strings.Trim(strings.Join(lines, ","), " \t") // RFC 9110, section 5.3
-	if len(lines) == 0 || named == "*" {
+	switch {
+	case c.route.method == http.MethodPut && len(lines) == 0:
+		return &refusal{Kind: answer.PreconditionRequired}
+	case c.route.method == http.MethodGet || len(lines) == 0 || named == "*":
 		return nil
-	}
-	if !c.route.conditional() {
+	case !c.route.conditional():
 		return &refusal{Kind: answer.Changed, Detail: "What this changes has no ETag. Leave If-Match out."}
 	}
 	version, ok := parseETag(named)
@@ -44,22 +50,18 @@ func (c *call) readCondition() error {
 	return nil
 }
 
+// versionOver is the version on which replacing a record is conditional: the one that
+// the caller named or else, for "*", the current one.
+func (c *call) versionOver(current int64) int64 {
+	if c.conditional {
+		return c.version
+	}
+	return current
+}
+
 // parseETag returns the version that an ETag of this handler names.
 func parseETag(tag string) (version int64, ok bool) {
 	tag = strings.TrimPrefix(tag, "W/")
 	version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
 	return version, err == nil && version >= 0 && tag == etag(version)
-}
-
-// mustMatch returns the version on which a change of the whole record is conditional:
-// without a condition one of two administrators would undo what the other did (RFC
-// 6585, section 3). "*" asks for just that: the version is then the current one.
-func (c *call) mustMatch(current int64) (int64, error) {
-	switch {
-	case len(c.r.Header.Values("If-Match")) == 0:
-		return noVersion, &refusal{Kind: answer.PreconditionRequired}
-	case !c.conditional:
-		return current, nil
-	}
-	return c.version, nil
 }

@@ -17,9 +17,6 @@ func (h *Handler) previewWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.seen(); err != nil {
-		return err
-	}
 	return c.answerEffects(h.keys.PreviewWorkspace(c.r.Context(), c.actor, wanted, c.after, c.limit))
 }
 

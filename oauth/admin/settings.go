@@ -65,19 +65,11 @@ func inSeconds(times []time.Duration) []int64 {
 
 // saveSettings serves PUT /settings.
 func (h *Handler) saveSettings(c *call) error {
-	ctx := c.r.Context()
 	wanted, err := c.wantedSettings()
 	if err != nil {
 		return err
 	}
-	now, err := h.keys.Settings(ctx, c.actor)
-	if err != nil {
-		return err
-	}
-	if wanted.Version, err = c.mustMatch(now.Version); err != nil {
-		return err
-	}
-	return c.answerSettings(h.keys.SaveSettings(ctx, c.actor, wanted))
+	return c.answerSettings(h.keys.SaveSettings(c.r.Context(), c.actor, wanted))
 }
 
 // endTokens serves POST /settings/end_tokens.
@@ -89,14 +81,19 @@ func (h *Handler) endTokens(c *call) error {
 }
 
 // wantedSettings reads the instance's settings from the body.
-func (c *call) wantedSettings() (store.Instance, error) {
+func (c *call) wantedSettings() (wanted store.Instance, err error) {
 	b := &c.body
 	b.require(settingsMembers...)
-	wanted := store.Instance{
+	wanted = store.Instance{
 		KeysOff: b.flag("keys_off"), Rules: b.rules(),
 		RemindersOff: b.flag("reminders_off"), RemindBefore: b.reminders("remind_before"),
 	}
-	return wanted, c.bad.orNil()
+	if err := c.bad.orNil(); err != nil {
+		return wanted, err
+	}
+	now, err := c.h.keys.Settings(c.r.Context(), c.actor)
+	wanted.Version = c.versionOver(now.Version)
+	return wanted, err
 }
 
 // reminders reads times before an expiry; absent and null are none.
@@ -149,21 +146,19 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	now, err := c.seen()
-	if err != nil {
-		return err
-	}
-	if wanted.Version, err = c.mustMatch(now.Version); err != nil {
-		return err
-	}
 	return c.answerWorkspace(h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted))
 }
 
 // wantedWorkspace reads a workspace's settings from the body.
-func (c *call) wantedWorkspace() (store.Workspace, error) {
+func (c *call) wantedWorkspace() (wanted store.Workspace, err error) {
 	c.body.require(ruleMembers...)
-	wanted := store.Workspace{ID: c.workspace(), Rules: c.body.rules()}
-	return wanted, c.bad.orNil()
+	wanted = store.Workspace{ID: c.workspace(), Rules: c.body.rules()}
+	if err := c.bad.orNil(); err != nil {
+		return wanted, err
+	}
+	now, err := c.seen()
+	wanted.Version = c.versionOver(now.Version)
+	return wanted, err
 }
 
 // switched serves POST /workspaces/{workspace}/suspend and resume.

@@ -101,7 +101,7 @@ func TestBodies(t *testing.T) {
 		{"a workspace that is no text", "POST", "/workspaces/team%0Aa/keys", `{"name":"x","permissions":[]}`, []string{"workspace"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := r.at(t).do("ada", c.method, c.path, c.body).problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
+			p := r.at(t).do("ada", c.method, c.path, c.body, "If-Match", "*").problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 			var fields []string
 			for _, e := range p.Errors {
 				fields = append(fields, e.Field)
