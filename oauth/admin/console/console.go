@@ -52,6 +52,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -140,6 +141,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
 		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
 	}
+	cfg.LoginURL = strings.ReplaceAll(cfg.LoginURL, "'", "%27") // it stands between such marks in a shell's line
 	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		add("Config.LoginURL is not an absolute address such as https://api.example.com/api/login")
 	}

@@ -2,8 +2,6 @@ package console
 
 import (
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
@@ -36,21 +34,12 @@ func (s *call) createKey() error {
 
 // newSecret is the page that shows a secret.
 type newSecret struct {
-	Key     apikey.Key
-	Secret  string
-	Curl    []string // its words
-	Rotated bool
+	Key              apikey.Key
+	Secret, LoginURL string
 }
 
 // showSecret shows a secret once.
 func (s *call) showSecret(status int, title string, key apikey.Key, secret apikey.Secret) error {
-	shown := newSecret{Key: key, Secret: secret.Reveal(), Rotated: status == http.StatusOK}
-	if s.c.cfg.LoginURL != "" {
-		// Escaped for the form, nothing is left that a shell would read.
-		shown.Curl = []string{
-			"curl", "-d grant_type=client_credentials", "-d client_id=" + url.QueryEscape(key.ID),
-			"-d client_secret=" + url.QueryEscape(shown.Secret), "'" + strings.ReplaceAll(s.c.cfg.LoginURL, "'", `'\''`) + "'",
-		}
-	}
+	shown := newSecret{Key: key, Secret: secret.Reveal(), LoginURL: s.c.cfg.LoginURL}
 	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
 }

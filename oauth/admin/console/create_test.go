@@ -34,7 +34,7 @@ func TestCreate(t *testing.T) {
 	require.Equal(t, store.ActorRef{Kind: "owner", ID: "olga"}, key.CreatedBy)
 	require.True(t, r.logsIn(key.ID, secret))
 	require.Contains(t, strings.NewReplacer("<span>", "", "</span>", "").Replace(got.Body),
-		"curl -d grant_type=client_credentials -d client_id="+key.ID+" -d client_secret="+secret+" &#39;https://api.example.com/api/login&#39;</pre>")
+		"curl -d grant_type=client_credentials -d client_id="+key.ID+" -d client_secret="+secret+" 'https://api.example.com/api/login'</pre>")
 
 	t.Run("B23 the answer with a secret is not kept", func(t *testing.T) {
 		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
@@ -74,6 +74,14 @@ func TestCreate(t *testing.T) {
 		require.Equal(t, 1, r.count("team-a"))
 		require.NotContains(t, r.get("olga", newPage+"?form="+old.Get("form")).leads(), old.Get("form"), "a fresh form is offered")
 	})
+}
+
+// TestTheLineForAShellHasNoOtherQuotes: an address with one does not end its word.
+func TestTheLineForAShellHasNoOtherQuotes(t *testing.T) {
+	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) { c.LoginURL = "https://api.example.com/o'clock" })
+	got := r.post("olga", newPage, filled(r.form("olga", newPage)))
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
+	require.Contains(t, got.Body, "<span>'https://api.example.com/o%27clock'</span></pre>")
 }
 
 func TestCreateIsRaced(t *testing.T) {
