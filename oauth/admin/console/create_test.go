@@ -78,7 +78,9 @@ func TestCreate(t *testing.T) {
 
 // TestTheLineForAShellHasNoOtherQuotes: an address with one does not end its word.
 func TestTheLineForAShellHasNoOtherQuotes(t *testing.T) {
-	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) { c.LoginURL = "https://api.example.com/o'clock" })
+	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) {
+		c.LoginURL = "https://api.example.com/o'clock"
+	})
 	got := r.post("olga", newPage, filled(r.form("olga", newPage)))
 	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
 	require.Contains(t, got.Body, "<span>'https://api.example.com/o%27clock'</span></pre>")

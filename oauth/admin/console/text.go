@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"html/template"
 	"strconv"
 	"strings"
@@ -75,51 +74,36 @@ func distance(d time.Duration) string {
 	return "just now"
 }
 
-type unit struct {
-	name string
-	size time.Duration
-}
-
-func units() []unit {
-	return []unit{{"days", day}, {"hours", time.Hour}, {"minutes", time.Minute}, {"seconds", time.Second}}
-}
-
-// span is a length of time in the largest unit that it is a whole number of.
-func span(d time.Duration) (n int, unit string) {
-	for _, u := range units() {
-		if d%u.size == 0 {
-			return int(d / u.size), u.name
-		}
-	}
-	return int(d / time.Second), "seconds"
-}
-
 // spanText is a length of time for people.
 func spanText(d time.Duration) string {
-	n, unit := span(d)
-	return count(n, strings.TrimSuffix(unit, "s"), unit)
+	switch {
+	case d%day == 0:
+		return count(int(d/day), "day", "days")
+	case d%time.Hour == 0:
+		return count(int(d/time.Hour), "hour", "hours")
+	}
+	return d.String()
 }
 
-// typedSpan is a length of time as parseSpan reads it. Parts of seconds are cut off.
+// typedSpan is a length of time as parseSpan reads it.
 func typedSpan(d time.Duration) string {
-	n, unit := span(d)
-	if unit == "days" {
-		return strconv.Itoa(n)
+	switch {
+	case d%day == 0:
+		return strconv.Itoa(int(d / day))
+	case d%time.Hour == 0:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
 	}
-	return strconv.Itoa(n) + unit[:1]
+	return d.String()
 }
 
-// parseSpan reads a length of time of at most 100 years, such as "30", "7 days" or
-// "12h". A number alone is one of days.
+// parseSpan reads a number of days such as "30" or "30d", or what
+// time.ParseDuration reads, such as "12h": at most 100 years.
 func parseSpan(text string) (time.Duration, bool) {
-	text = strings.ToLower(strings.TrimSpace(text))
-	name := strings.TrimLeft(text, "0123456789")
-	n, err := strconv.ParseInt(text[:len(text)-len(name)], 10, 64)
-	name = cmp.Or(strings.TrimSpace(name), "days")
-	for _, u := range units() {
-		if name == u.name || name == strings.TrimSuffix(u.name, "s") || name == u.name[:1] {
-			return time.Duration(n) * u.size, err == nil && n >= 1 && n <= int64(100*366*day/u.size)
-		}
+	const longest = 36_600
+	text = strings.TrimSpace(text)
+	if days, err := strconv.Atoi(strings.TrimSuffix(text, "d")); err == nil {
+		return time.Duration(days) * day, days >= 1 && days <= longest
 	}
-	return 0, false
+	d, err := time.ParseDuration(text)
+	return d, err == nil && d >= time.Second && d <= longest*day
 }
