@@ -89,6 +89,7 @@ func TestBodies(t *testing.T) {
 		{"permissions removed", "PATCH", one, `{"permissions":null}`, []string{"permissions"}},
 		{"no grace", "POST", one + "/rotate", `{}`, []string{"grace"}},
 		{"grace below zero", "POST", one + "/rotate", `{"grace":-1}`, []string{"grace"}},
+		{"grace of less than fits", "POST", one + "/rotate", `{"grace":-9223372036854775808}`, []string{"grace"}},
 		{"grace of a thousand years", "POST", one + "/rotate", `{"grace":31622401}`, []string{"grace"}},
 		{"grace of more than fits", "POST", one + "/rotate", `{"grace":92233720368547758}`, []string{"grace"}},
 		{"grace in parts", "POST", one + "/rotate", `{"grace":1.5}`, []string{"grace"}},

@@ -172,10 +172,10 @@ func TestSettings(t *testing.T) {
 	for name, values := range map[string]url.Values{
 		"limit":         {"keys": {"on"}, "limit": {"inherit"}, "effect": {"new"}},
 		"max_keys":      {"keys": {"on"}, "limit": {"own"}, "max_keys": {"0"}, "effect": {"new"}},
-		"max_lifetime":  {"keys": {"on"}, "limit": {"none"}, "max_lifetime": {"-1"}, "unit": {"days"}, "effect": {"new"}},
+		"max_lifetime":  {"keys": {"on"}, "limit": {"none"}, "max_lifetime": {"soon"}, "effect": {"new"}},
 		"keys":          {"limit": {"none"}, "effect": {"new"}},
 		"effect":        {"keys": {"on"}, "limit": {"none"}},
-		"enforced_from": {"keys": {"on"}, "limit": {"none"}, "effect": {"all"}},
+		"enforced_from": {"keys": {"on"}, "limit": {"none"}, "effect": {"all"}, "enforced_from": {"0001-01-01"}},
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
 			form := r.form("ada", "/settings", "do", "save")
