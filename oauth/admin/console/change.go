@@ -2,9 +2,48 @@ package console
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
+
+// createKey makes the key and shows its secret: here and never again.
+func (s *call) createKey() error {
+	f, err := s.keyForm("new")
+	if err != nil {
+		return err
+	}
+	spec := apikey.Spec{Workspace: f.workspace, Name: f.Get("name"), Permissions: f.permissions(), Once: s.once(f.id), Address: s.c.clients.Addr(s.r)}
+	if spec.Name == "" {
+		f.fail("name", "Type what this key is for, such as \"ci of the shop\".")
+	}
+	if spec.Permissions.Len() == 0 {
+		f.fail("permissions", "Choose at least one.")
+	}
+	if expiry := f.expiry(); expiry != nil {
+		spec.Expiry = *expiry
+	}
+	if len(f.wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, f.wrong)
+	}
+	key, secret, err := s.keys().Create(s.r.Context(), s.actor(), spec)
+	if err != nil {
+		return f.orAgain(err)
+	}
+	return s.showSecret(http.StatusCreated, "Key created", key, secret)
+}
+
+// newSecret is the page that shows a secret.
+type newSecret struct {
+	Key              apikey.Key
+	Secret, LoginURL string
+}
+
+// showSecret shows a secret once.
+func (s *call) showSecret(status int, title string, key apikey.Key, secret apikey.Secret) error {
+	shown := newSecret{Key: key, Secret: secret.Reveal(), LoginURL: s.c.cfg.LoginURL}
+	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
+}
 
 // changeKey changes name, permissions and expiry.
 func (s *call) changeKey() error {
@@ -39,4 +78,24 @@ func (s *call) changeKey() error {
 		return s.orAsk(err, f.ask)
 	}
 	return s.redirect("done=change", "keys", f.Key.ID)
+}
+
+// rotateKey adds a fresh secret and shows it: here and never again.
+func (s *call) rotateKey() error {
+	f, err := s.keyForm("rotate")
+	if err != nil {
+		return err
+	}
+	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r), Expiry: f.expiry()}}
+	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
+		f.fail("grace", "Choose how long the other secrets still work.")
+	}
+	if len(f.wrong) > 0 {
+		return f.ask(http.StatusUnprocessableEntity, f.wrong)
+	}
+	key, secret, err := s.keys().Rotate(s.r.Context(), s.actor(), f.Key.ID, rotation)
+	if err != nil {
+		return f.orAgain(err)
+	}
+	return s.showSecret(http.StatusOK, "Key rotated", key, secret)
 }
