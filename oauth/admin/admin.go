@@ -44,13 +44,11 @@ package admin
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -92,11 +90,6 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-const (
-	minCursorKey   = 32
-	defaultTimeout = 2 * time.Second
-)
-
 // Handler serves the management API. It is safe for concurrent use.
 type Handler struct {
 	keys    *apikey.Service
@@ -118,24 +111,16 @@ func New(keys *apikey.Service, cfg Config) (*Handler, error) {
 		add("Config.Authorize is missing: it says who the actor of a request is")
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
-	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
-		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
-	}
 	origins := http.NewCrossOriginProtection()
 	for i, origin := range cfg.TrustedOrigins {
 		if err := origins.AddTrustedOrigin(origin); err != nil {
 			add("Config.TrustedOrigins[%d] is not an origin such as https://console.example.com", i)
 		}
 	}
-	if n := len(cfg.CursorKey); n > 0 && n < minCursorKey {
-		add("Config.CursorKey has %d bytes; it needs at least %d", n, minCursorKey)
-	}
-	if cfg.CursorKey = slices.Clone(cfg.CursorKey); len(cfg.CursorKey) == 0 {
-		cfg.CursorKey = make([]byte, minCursorKey)
-		_, _ = rand.Read(cfg.CursorKey) // never fails
-		cfg.Logger.Warn("no cursor key is set: cursors of lists are good in this process only; set Config.CursorKey")
-	}
+	var badTimeout, badKey error
+	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
+	cfg.CursorKey, badKey = request.SealKey(cfg.CursorKey, "CursorKey", "cursors of lists", cfg.Logger)
+	problems = append(problems, badTimeout, badKey)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}

@@ -43,7 +43,6 @@ package console
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"html/template"
@@ -51,7 +50,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -108,11 +106,6 @@ type Person struct {
 	Workspaces []string
 }
 
-const (
-	minKey         = 32
-	defaultTimeout = 2 * time.Second
-)
-
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
 	keys    *apikey.Service
@@ -137,10 +130,6 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if cfg.Authorize == nil {
 		add("Config.Authorize is missing: it says who sits at the browser")
 	}
-	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
-	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > 5*time.Minute {
-		add("Config.Timeout is %s; it must be from 10ms to 5m", cfg.Timeout)
-	}
 	cfg.LoginURL = strings.ReplaceAll(cfg.LoginURL, "'", "%27") // it stands between such marks in a shell's line
 	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		add("Config.LoginURL is not an absolute address such as https://api.example.com/api/login")
@@ -151,14 +140,10 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	if u, err := url.Parse(cfg.SignOut); err != nil || u.Scheme != "" || u.Host != "" {
 		add("Config.SignOut is not a path of this host")
 	}
-	if n := len(cfg.Key); n > 0 && n < minKey {
-		add("Config.Key has %d bytes; it needs at least %d", n, minKey)
-	}
-	if cfg.Key = slices.Clone(cfg.Key); len(cfg.Key) == 0 {
-		cfg.Key = make([]byte, minKey)
-		_, _ = rand.Read(cfg.Key) // never fails
-		cfg.Logger.Warn("no key is set for the console: its forms are good in this process only; set Config.Key")
-	}
+	var badTimeout, badKey error
+	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
+	cfg.Key, badKey = request.SealKey(cfg.Key, "Key", "forms of the console", cfg.Logger)
+	problems = append(problems, badTimeout, badKey)
 	c.cfg, c.clients = cfg, request.NewClients(cfg.ClientAddr, cfg.Logger)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("console: %w", err)

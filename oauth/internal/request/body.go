@@ -2,7 +2,9 @@ package request
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +13,15 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
+
+// Timeout is the host's bound on a request, Config.Timeout, or its default.
+func Timeout(bound time.Duration) (time.Duration, error) {
+	bound = cmp.Or(bound, 2*time.Second)
+	if bound < 10*time.Millisecond || bound > 5*time.Minute {
+		return bound, fmt.Errorf("Config.Timeout is %s; it must be from 10ms to 5m", bound)
+	}
+	return bound, nil
+}
 
 // Body is the body of a request that may take only so long to come in. The zero Body
 // needs no bound.

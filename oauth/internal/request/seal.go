@@ -2,14 +2,35 @@ package request
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
+	"log/slog"
+	"slices"
 )
 
-const sealMAC = 16
+const (
+	sealMAC    = 16
+	minSealKey = 32
+)
+
+// SealKey is a copy of a key of the host's that Seal signs by: the field of its Config,
+// which signs some things. Without one it is random, of which the log is told.
+func SealKey(key []byte, field, things string, log *slog.Logger) ([]byte, error) {
+	if len(key) == 0 {
+		log.Warn("no key is set: " + things + " are good in this process only; set Config." + field)
+		key = make([]byte, minSealKey)
+		_, _ = rand.Read(key) // never fails
+	}
+	if len(key) < minSealKey {
+		return nil, fmt.Errorf("Config.%s has %d bytes; it needs at least %d", field, len(key), minSealKey)
+	}
+	return slices.Clone(key), nil
+}
 
 // Seal signs a text for what it is bound to, such as a caller and a list. The text
 // can be read, but only Seal makes one that Open opens.
