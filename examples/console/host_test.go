@@ -82,10 +82,8 @@ func newHost(t *testing.T) *host {
 	})
 	require.NoError(t, err)
 	h.srv = srv
-	in, err := signin.New("/console", []console.Person{people["ada"], people["olga"], people["max"], people["bert"]}, h.Now)
-	require.NoError(t, err)
-	pages, err := console.New(srv.APIKeys(), console.Config{
-		Authorize: in.Authorize, SignIn: in.SignIn(), SignOut: in.SignOut(),
+	offered := []console.Person{people["ada"], people["olga"], people["max"], people["bert"]}
+	pages, err := signin.Console("/console", srv.APIKeys(), offered, console.Config{
 		Key: bytes.Repeat([]byte("k"), 32), LoginURL: web.URL + "/api/login", Logger: log,
 		Timeout: time.Minute, // other work shares the machine
 	})
@@ -93,7 +91,7 @@ func newHost(t *testing.T) *host {
 	for pattern, handler := range srv.Routes() {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle("/console/", in.Handler(pages))
+	mux.Handle("/console/", pages)
 	return h
 }
 

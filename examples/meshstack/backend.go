@@ -62,18 +62,13 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 
 	// And for people: the library's console.
 	if devLogin {
-		in, err := signin.New("/console", people(ws), srv.APIKeys().Now)
-		if err != nil {
-			return nil, nil, err
-		}
-		pages, err := console.New(srv.APIKeys(), console.Config{
-			Authorize: in.Authorize, SignIn: in.SignIn(), SignOut: in.SignOut(),
+		pages, err := signin.Console("/console", srv.APIKeys(), people(ws), console.Config{
 			Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, nil, err
 		}
-		mux.Handle("/console/", in.Handler(pages))
+		mux.Handle("/console/", pages)
 	}
 
 	// What the tokens are for.

@@ -1,7 +1,6 @@
 // Package signin lets everybody on this machine sign in to the console as anybody,
 // to try it before a backend has a sign-in of its own. It is no part of the library:
-// copy what is of use. The two methods that a host needs are Authorize, for
-// console.Config, and the paths that SignIn and SignOut of it name.
+// copy what is of use.
 package signin
 
 import (
@@ -16,12 +15,13 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// Pages are the pages to sign in and out, and the sessions that they begin. A session
+// pages are the pages to sign in and out, and the sessions that they begin. A session
 // ends when its person signs out, after 12 hours, with the process, and when a hundred
 // have begun after it.
-type Pages struct {
+type pages struct {
 	prefix string
 	people []console.Person
 	now    func() time.Time
@@ -47,9 +47,11 @@ const (
 
 var errNoSession = errors.New("signin: no such session")
 
-// New returns the pages below a prefix such as "/console", where the console is, that
-// offer these people. Each needs an actor with an id of its own.
-func New(prefix string, people []console.Person, now func() time.Time) (*Pages, error) {
+// Console returns a console on keys below a prefix such as "/console", with pages on
+// which everybody may sign in as any of these people. Each needs an actor with an id of
+// its own. What was not sent on this machine is answered with 403. Authorize, SignIn and
+// SignOut of cfg are set here.
+func Console(prefix string, keys *apikey.Service, people []console.Person, cfg console.Config) (http.Handler, error) {
 	ids := map[string]bool{"": true}
 	for i, person := range people {
 		id := person.Actor.Ref().ID
@@ -58,17 +60,22 @@ func New(prefix string, people []console.Person, now func() time.Time) (*Pages, 
 		}
 		ids[id] = true
 	}
-	return &Pages{prefix: prefix, people: slices.Clone(people), now: now}, nil
+	p := &pages{prefix: prefix, people: slices.Clone(people), now: keys.Now}
+	cfg.Authorize, cfg.SignIn, cfg.SignOut = p.authorize, prefix+"/sign-in", prefix+"/sign-out"
+	inner, err := console.New(keys, cfg)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+cfg.SignIn, p.ask)
+	mux.HandleFunc("POST "+cfg.SignIn, p.signIn)
+	mux.HandleFunc("POST "+cfg.SignOut, p.signOut)
+	mux.Handle(prefix+"/", http.StripPrefix(prefix, inner))
+	return onLoopback(http.NewCrossOriginProtection().Handler(mux)), nil
 }
 
-// SignIn is for console.Config.
-func (p *Pages) SignIn() string { return p.prefix + "/sign-in" }
-
-// SignOut is for console.Config.
-func (p *Pages) SignOut() string { return p.prefix + "/sign-out" }
-
-// Authorize is for console.Config.
-func (p *Pages) Authorize(r *http.Request) (console.Person, error) {
+// authorize is for console.Config.
+func (p *pages) authorize(r *http.Request) (console.Person, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.find(r)
@@ -76,17 +83,6 @@ func (p *Pages) Authorize(r *http.Request) (console.Person, error) {
 		return console.Person{}, errNoSession
 	}
 	return p.sessions[at].person, nil
-}
-
-// Handler puts the pages beside those of the console, and answers nothing that was
-// not sent on this machine.
-func (p *Pages) Handler(pages http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+p.SignIn(), p.ask)
-	mux.HandleFunc("POST "+p.SignIn(), p.signIn)
-	mux.HandleFunc("POST "+p.SignOut(), p.signOut)
-	mux.Handle(p.prefix+"/", http.StripPrefix(p.prefix, pages))
-	return onLoopback(http.NewCrossOriginProtection().Handler(mux))
 }
 
 //nolint:gochecknoglobals // read only
@@ -110,7 +106,7 @@ var page = template.Must(template.New("sign-in").Parse(`<!doctype html>
 `))
 
 // ask shows the people to choose from.
-func (p *Pages) ask(w http.ResponseWriter, _ *http.Request) {
+func (p *pages) ask(w http.ResponseWriter, _ *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
@@ -120,7 +116,7 @@ func (p *Pages) ask(w http.ResponseWriter, _ *http.Request) {
 
 // signIn begins a session of the person that was chosen, and ends that of the request:
 // one that somebody else chose is worth nothing.
-func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
+func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	id := r.PostFormValue("person")
 	at := slices.IndexFunc(p.people, func(person console.Person) bool { return person.Actor.Ref().ID == id })
@@ -141,13 +137,13 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // signOut ends the session, here and in the browser.
-func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
+func (p *pages) signOut(w http.ResponseWriter, r *http.Request) {
 	p.end(r)
 	setCookie(w, "", -1)
-	http.Redirect(w, r, p.SignIn(), http.StatusSeeOther)
+	http.Redirect(w, r, p.prefix+"/sign-in", http.StatusSeeOther)
 }
 
-func (p *Pages) end(r *http.Request) {
+func (p *pages) end(r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.find(r); at >= 0 {
@@ -156,7 +152,7 @@ func (p *Pages) end(r *http.Request) {
 }
 
 // find is the place of a request's session, or -1.
-func (p *Pages) find(r *http.Request) int {
+func (p *pages) find(r *http.Request) int {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
 		return -1

@@ -47,13 +47,8 @@ func newRig(t *testing.T) *rig {
 		Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}}},
 	})
 	require.NoError(t, err)
-	in, err := signin.New("/console", people, r.clock.Now)
+	r.pages, err = signin.Console("/console", keys, people, console.Config{Key: bytes.Repeat([]byte("k"), 32), Logger: log})
 	require.NoError(t, err)
-	pages, err := console.New(keys, console.Config{
-		Authorize: in.Authorize, SignIn: in.SignIn(), SignOut: in.SignOut(), Key: bytes.Repeat([]byte("k"), 32), Logger: log,
-	})
-	require.NoError(t, err)
-	r.pages = in.Handler(pages)
 	return r
 }
 
@@ -258,7 +253,7 @@ func TestPeopleAreChecked(t *testing.T) {
 		"somebody twice":      {people[0], people[0]},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := signin.New("/console", list, time.Now)
+			_, err := signin.Console("/console", nil, list, console.Config{})
 			require.ErrorContains(t, err, "person 1 ")
 		})
 	}
