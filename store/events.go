@@ -35,6 +35,15 @@ type EventQuery struct {
 	Limit     int // 1 to MaxPage; 0 means 100
 }
 
+// Matches reports whether e meets every condition of q. It is for drivers.
+func (q *EventQuery) Matches(e *Event) bool {
+	return (q.Workspace == "" || e.Workspace == q.Workspace) &&
+		(q.Key == "" || e.Key == q.Key) &&
+		(q.Action == "" || e.Action == q.Action) &&
+		(q.ActorID == "" || e.Actor.ID == q.ActorID) &&
+		!e.Time.Before(q.From) && (q.To.IsZero() || e.Time.Before(q.To))
+}
+
 // EventCursor is a place in the audit log.
 type EventCursor struct {
 	Time time.Time

@@ -320,14 +320,44 @@ func lower(text string) string {
 	}, text)
 }
 
-// SortAll returns what a list by last use or expiry shows: those of keys that match,
-// behind the cursor, in order. keys are the first MaxSorted+1 of the workspace, or all if
-// there are fewer. It is for drivers, which keep no such order.
-func (q *KeyQuery) SortAll(keys []Key) ([]Key, error) {
-	switch {
-	case q.Workspace == "":
+// Page puts a page together for a driver that keeps orders by creation and by name, and
+// matches keys in Go. read returns the first keys of a query in one of these orders that
+// match, in order, up to a number. The settings around the keys are left to the driver.
+func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPage, error) {
+	limit, err := PageSize(q.Limit)
+	if err != nil {
+		return KeyPage{}, err
+	}
+	var keys []Key
+	switch q.Sort {
+	case "", ByCreated, ByName:
+		// One more than asked for tells whether there is a next page.
+		keys, err = read(q, limit+1)
+	case ByLastUsed, ByExpiry:
+		keys, err = q.sorted(read)
+	default:
+		err = fmt.Errorf("unknown order %q", q.Sort)
+	}
+	if err != nil {
+		return KeyPage{}, err
+	}
+	page := KeyPage{Keys: keys[:min(len(keys), limit)]}
+	if len(keys) > limit {
+		page.Next = q.Sort.Cursor(&keys[limit-1])
+	}
+	return page, nil
+}
+
+// sorted returns all keys of a list by last use or expiry behind the cursor, in order.
+func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Key, error) {
+	if q.Workspace == "" {
 		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
-	case len(keys) > MaxSorted:
+	}
+	keys, err := read(&KeyQuery{Workspace: q.Workspace}, MaxSorted+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) > MaxSorted {
 		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, MaxSorted)
 	}
 	order := func(a, b Key) int {

@@ -46,9 +46,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 		p.to = min(p.to, "("+sortable(q.After.Time)+q.After.ID) // "+" sorts behind "("
 	}
 	// One more than asked for tells whether there is a next page.
-	events, err := collect(ctx, l.db, p, limit+1, decodeEvent, func(e *store.Event) bool {
-		return (q.Key == "" || e.Key == q.Key) && (q.Action == "" || e.Action == q.Action) && (q.ActorID == "" || e.Actor.ID == q.ActorID)
-	})
+	events, err := collect(ctx, l.db, p, limit+1, decodeEvent, q.Matches)
 	if err != nil || len(events) <= limit {
 		return store.EventPage{Events: events}, err
 	}

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -15,35 +14,9 @@ func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 }
 
 func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
+	page, err := q.Page(func(q *store.KeyQuery, most int) ([]store.Key, error) { return t.scan(ctx, q, most) })
+	if err != nil || len(page.Keys) == 0 {
 		return store.KeyPage{}, err
-	}
-	var keys []store.Key
-	switch q.Sort {
-	case "", store.ByCreated, store.ByName:
-		// One more than asked for tells whether there is a next page.
-		keys, err = t.scan(ctx, q, limit+1)
-	case store.ByLastUsed, store.ByExpiry:
-		all := store.KeyQuery{Workspace: q.Workspace}
-		if q.Workspace != "" {
-			keys, err = t.scan(ctx, &all, store.MaxSorted+1)
-		}
-		if err == nil {
-			keys, err = q.SortAll(keys)
-		}
-	default:
-		err = fmt.Errorf("unknown order %q", q.Sort)
-	}
-	if err != nil {
-		return store.KeyPage{}, err
-	}
-	page := store.KeyPage{Keys: keys[:min(len(keys), limit)]}
-	if len(keys) > limit {
-		page.Next = q.Sort.Cursor(&keys[limit-1])
-	}
-	if len(keys) == 0 {
-		return page, nil
 	}
 	var ids []string
 	for i := range page.Keys {
