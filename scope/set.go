@@ -134,11 +134,17 @@ func (s Set) Equal(other Set) bool { return s.d == other.d || s.String() == othe
 
 // Intersect returns the permissions that are in both sets.
 func (s Set) Intersect(other Set) Set {
+	if other.ContainsAll(s) {
+		return s // the usual case, without a copy
+	}
 	return s.filter(other.Has)
 }
 
 // Minus returns the permissions of s that are not in other.
 func (s Set) Minus(other Set) Set {
+	if !slices.ContainsFunc(s.names(), other.Has) {
+		return s
+	}
 	return s.filter(func(name string) bool { return !other.Has(name) })
 }
 
@@ -207,11 +213,13 @@ func (s *Set) UnmarshalJSON(text []byte) error {
 }
 
 func (s Set) filter(keep func(string) bool) Set {
-	drop := func(name string) bool { return !keep(name) }
-	if !slices.ContainsFunc(s.names(), drop) {
-		return s // the usual case, without a copy
+	var kept []string
+	for _, name := range s.names() {
+		if keep(name) {
+			kept = append(kept, name)
+		}
 	}
-	return build(slices.DeleteFunc(s.Names(), drop))
+	return build(kept)
 }
 
 // build takes ownership of names, which are all well formed. The names it
