@@ -36,7 +36,7 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 		}
 	}
 	if r, known := e.db.revocations.of(ref.TokenID); known && !revoked {
-		if err := e.revoke(ctx, ref.TokenID, r); err != nil {
+		if err := e.db.make(ctx, e.revoking(ref.TokenID, r)); err != nil {
 			return store.EpochState{}, err
 		}
 		state.Revoked = true
@@ -48,15 +48,11 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	r := revocation{until: until, now: now}
-	if err := e.revoke(ctx, tokenID, r); err != nil {
+	if err := e.db.make(ctx, e.revoking(tokenID, r)); err != nil {
 		return fail("revoke token", err)
 	}
 	e.db.revocations.add(tokenID, r)
 	return nil
-}
-
-func (e *epochs) revoke(ctx context.Context, tokenID string, r revocation) error {
-	return e.db.make(ctx, e.revoking(tokenID, r))
 }
 
 func (e *epochs) revoking(tokenID string, r revocation) change {
