@@ -26,7 +26,8 @@
 // A token whose epoch is higher than the one in memory is not refused before
 // the store was read again. Such reads are made one at a time for each key.
 //
-// Of last uses there are no notices. Records are read again after a minute.
+// Of last uses there are no notices. What was read is read again after a minute, also
+// that there is no such key.
 //
 // # Who watches
 //
@@ -58,21 +59,12 @@ type Config struct {
 	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
 	// As many tokens' epochs are held besides, and a sixteenth as many unknown ids.
 	Entries int
-	// MissFor is how long an unknown id is answered from memory. Default 1
-	// second; up to 1 minute. A key that is made under such an id works at
-	// once in this process, and in others when its notice comes. Negative:
-	// unknown ids are not remembered.
-	MissFor time.Duration
 	// Logger takes warnings. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// Default values.
-const (
-	DefaultBound   = time.Second
-	DefaultEntries = 100_000
-	DefaultMissFor = time.Second
-)
+// DefaultBound is Config.Bound where that is zero.
+const DefaultBound = time.Second
 
 const (
 	// maxAge is when a record is read again, whatever the stream says: for
@@ -150,16 +142,10 @@ func (cfg Config) complete() (Config, []error) {
 		problems = append(problems, fmt.Errorf("Config.Bound is %s; it must be from 500ms to 1m", cfg.Bound))
 	}
 	if cfg.Entries == 0 {
-		cfg.Entries = DefaultEntries
+		cfg.Entries = 100_000
 	}
 	if cfg.Entries < 64 || cfg.Entries > 10_000_000 {
 		problems = append(problems, fmt.Errorf("Config.Entries is %d; it must be from 64 to 10000000", cfg.Entries))
-	}
-	if cfg.MissFor == 0 {
-		cfg.MissFor = DefaultMissFor
-	}
-	if cfg.MissFor > time.Minute {
-		problems = append(problems, fmt.Errorf("Config.MissFor is %s; it must be at most 1m", cfg.MissFor))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

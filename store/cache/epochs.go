@@ -41,16 +41,14 @@ func (c *Cache) Read(ctx context.Context, ref store.TokenRef) (store.EpochState,
 	switch {
 	case !held.holds(at, now, maxAge):
 		return c.readState(ctx, t, at, now)
-	case !held.value.none:
-		s := &held.value.EpochState
-		if ref.Epochs[0] > s.Instance || ref.Epochs[1] > s.Workspace || ref.Epochs[2] > s.Key {
-			return c.check(ctx, t, held)
-		}
-		return *s, nil
-	case within(held.read, now, c.cfg.MissFor):
+	case held.value.none:
 		return store.EpochState{}, errNoEpochs
 	}
-	return c.readState(ctx, t, at, now)
+	s := &held.value.EpochState
+	if ref.Epochs[0] > s.Instance || ref.Epochs[1] > s.Workspace || ref.Epochs[2] > s.Key {
+		return c.check(ctx, t, held)
+	}
+	return *s, nil
 }
 
 // stateStamp is what a token's state depends on.

@@ -31,7 +31,7 @@ func (c *Cache) Lookup(ctx context.Context, id string) (store.Found, error) {
 		return found, nil
 	}
 	// After the keys: a key that went with its workspace is in both.
-	if c.missing.find(id).holds(c.missingStamp(generation, id), now, c.cfg.MissFor) {
+	if c.missing.find(id).holds(c.missingStamp(generation, id), now, maxAge) {
 		return store.Found{}, errUnknown
 	}
 	// A change of anything keeps the read from being shared: what the key stands under
@@ -60,7 +60,7 @@ func (c *Cache) missingStamp(generation uint64, id string) stamp {
 func (c *Cache) lookUp(ctx context.Context, id, workspace string, at stamp, now time.Time) (store.Found, error) {
 	changes, missing := c.versions.changes.Load(), c.missingStamp(at[0], id)
 	found, err := c.inner.Keys.Lookup(ctx, id)
-	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName && c.cfg.MissFor > 0 {
+	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName {
 		c.missing.put(strings.Clone(id), &entry[struct{}]{stamp: missing, read: now})
 	}
 	// A database may take "A" for "a"; notices are about the one that is there.
