@@ -23,7 +23,6 @@ func (l layout) day(part int, day int64) string {
 // tries again.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	l := u.db.layout
-	var adds [parts]*call
 	var calls []*call
 	for _, c := range counts {
 		if c.Logins == 0 && c.Refusals == 0 {
@@ -31,19 +30,8 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		}
 		field, day := encode(&c.Workspace, &c.Key), dayOf(c.Day)
 		part := partOf(field)
-		add := adds[part]
-		if add == nil || len(add.args) > 5*batch {
-			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+rand.Text())}, time.Minute.Milliseconds())
-			adds[part] = add
-			calls = append(calls, add)
-		}
-		name := l.day(part, day)
-		key := slices.Index(add.keys, name)
-		if key < 0 {
-			key = len(add.keys)
-			add.keys = append(add.keys, name)
-		}
-		add.args = append(add.args, key+1, day, field, c.Logins, c.Refusals)
+		keys := []string{l.usage(part, "days"), l.day(part, day), l.usage(part, "done:"+rand.Text())}
+		calls = append(calls, evaluate(u.db.scripts.count, keys, day, field, c.Logins, c.Refusals))
 	}
 	return fail("add usage", u.db.spread(ctx, calls...))
 }
