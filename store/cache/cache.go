@@ -26,8 +26,9 @@
 // A token whose epoch is higher than the one in memory is not refused before
 // the store was read again. Such reads are made one at a time for each key.
 //
-// Of last uses there are no notices. What was read is read again after a minute, also
-// that there is no such key.
+// A key is held together with the settings around it, and read again once any of them
+// changes. Of last uses there are no notices. What was read is read again after a minute,
+// also that there is no such key.
 //
 // # Who watches
 //

@@ -41,32 +41,23 @@ func (db *database) addEvent(e store.Event) {
 }
 
 // List implements store.Events.
-func (l *eventLog) List(ctx context.Context, q store.EventQuery) (page store.EventPage, err error) {
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
-		return page, fail("list events", err)
-	}
+func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	page, err := q.Page(func(most int) ([]store.Event, error) { return l.matching(ctx, &q, most) })
+	return page, fail("list events", err)
+}
+
+// matching returns the first events of q, up to a number.
+func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) (events []store.Event, err error) {
 	log := func() index[store.Event] { return l.db.logs[q.Workspace] }
-	more := false
-	err = scan(ctx, l.db, log, newest(&q), true, func(e *store.Event) bool {
-		if !q.Matches(e) {
-			return !e.Time.Before(q.From)
-		}
-		if more = len(page.Events) == limit; !more {
+	err = scan(ctx, l.db, log, newest(q), true, func(e *store.Event) bool {
+		if q.Matches(e) {
 			copied := *e
 			copied.Fields = slices.Clone(e.Fields)
-			page.Events = append(page.Events, copied)
+			events = append(events, copied)
 		}
-		return !more
+		return len(events) < most && !e.Time.Before(q.From)
 	})
-	if err != nil {
-		return store.EventPage{}, fail("list events", err)
-	}
-	if more {
-		last := &page.Events[limit-1]
-		page.Next = &store.EventCursor{Time: last.Time, ID: last.ID}
-	}
-	return page, nil
+	return events, err
 }
 
 // newest is the place where a query begins: its cursor or its end, whichever is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -126,11 +125,7 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 	if workspace == "" {
 		return 0
 	}
-	name := l.order(workspace, "log")
-	if i := slices.Index(*keys, name); i >= 0 {
-		return i + 1
-	}
-	*keys = append(*keys, name)
+	*keys = append(*keys, l.order(workspace, "log"))
 	return len(*keys)
 }
 
