@@ -48,15 +48,14 @@ func (d *Driver) Check(ctx context.Context) ([]string, error) {
 
 // findings are about one server.
 func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
-	info, err := server.Info(ctx).Result()
-	switch {
+	info := server.InfoMap(ctx)
+	switch err := info.Err(); {
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known")
 	case err != nil:
 		return nil, err
 	default:
-		_, policy, _ := strings.Cut(info, "\nmaxmemory_policy:")
-		if policy, _, _ = strings.Cut(policy, "\r"); policy != "noeviction" {
+		if policy := info.Item("Memory", "maxmemory_policy"); policy != "noeviction" {
 			found = append(found, fmt.Sprintf(
 				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten, and by a policy allkeys-... all keys at once; set noeviction", cmp.Or(word(policy), "unknown")))
 		}

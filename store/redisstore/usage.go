@@ -38,14 +38,14 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 
 // Days implements store.Usage.
 func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
-	counts, err := u.counts(ctx, workspace, key, dayAt(from), dayAt(to))
+	counts, err := u.counts(ctx, workspace, key, from, to)
 	return counts, fail("read usage", err)
 }
 
-func (u *usage) counts(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
+func (u *usage) counts(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	field := encode(&workspace, &key)
 	part := partOf(field)
-	days, err := u.days(ctx, part, func(n int64) bool { return from <= n && n < to })
+	days, err := u.days(ctx, part, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +70,8 @@ func (u *usage) counts(ctx context.Context, workspace, key string, from, to int6
 	return counts, nil
 }
 
-// days lists the wanted days of a part, in order.
-func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]int64, error) {
+// days lists the days of a part that begin at from or later and before to, in order.
+func (u *usage) days(ctx context.Context, part int, from, to time.Time) ([]int64, error) {
 	c := command("smembers", u.db.layout.usage(part, "days"))
 	if err := u.db.spread(ctx, c); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]
 		if err := decode(text, &n); err != nil {
 			return nil, err
 		}
-		if wanted(n) {
+		if at := midnight(n); !at.Before(from) && at.Before(to) {
 			days = append(days, n)
 		}
 	}
@@ -95,7 +95,7 @@ func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]
 func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for part := range parts {
-		old, err := u.days(ctx, part, func(n int64) bool { return n < dayAt(before) })
+		old, err := u.days(ctx, part, time.Time{}, before)
 		if err != nil {
 			return pruned, fail("prune usage", err)
 		}
@@ -118,14 +118,5 @@ const day = 24 * time.Hour
 // dayOf is the UTC day since 1970. It relies on Truncate, which counts from
 // the zero time, a midnight.
 func dayOf(t time.Time) int64 { return t.UTC().Truncate(day).Unix() / int64(day/time.Second) }
-
-// dayAt is the first day that begins at or after the instant.
-func dayAt(t time.Time) int64 {
-	n := dayOf(t)
-	if midnight(n).Before(t) {
-		n++
-	}
-	return n
-}
 
 func midnight(n int64) time.Time { return time.Unix(n*int64(day/time.Second), 0).UTC() }
