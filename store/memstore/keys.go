@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -118,13 +119,19 @@ func (db *database) remove(k *store.Key, at time.Time) {
 	db.tombstones[k.ID] = kept(at)
 }
 
-// keptKey copies a key in.
+// keptKey copies a key in, its texts too: they may be parts of a request, which would
+// stay in memory with them.
 func keptKey(k store.Key) store.Key {
 	k = k.Clone()
 	k.NotAfter, k.Created, k.Updated, k.LastUsed = kept(k.NotAfter), kept(k.Created), kept(k.Updated), kept(k.LastUsed)
+	texts := []*string{&k.ID, &k.Name, &k.NotAfterText, &k.CreatedBy.Kind, &k.CreatedBy.ID}
 	for i := range k.Secrets {
 		s := &k.Secrets[i]
 		s.Created, s.NotAfter, s.LastUsed = kept(s.Created), kept(s.NotAfter), kept(s.LastUsed)
+		texts = append(texts, &s.ID, &s.Hint, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID)
+	}
+	for _, text := range texts {
+		*text = strings.Clone(*text)
 	}
 	return k
 }

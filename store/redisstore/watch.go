@@ -27,7 +27,7 @@ type watch struct{ db *database }
 
 const (
 	// roundEvery leaves time for a round within store.HeartbeatEvery.
-	roundEvery = 140 * time.Millisecond
+	roundEvery = 120 * time.Millisecond
 	// silence is after how long without a word the stream ends.
 	silence = 3 * time.Second
 )
