@@ -105,18 +105,18 @@ func (c *call) texts() []string {
 // that write if it was demoted, or if its replicas have left (min-replicas-to-write):
 // then its answers may be out of date, and the calls fail. A server whose memory or disk
 // is full refuses it too, but its answers count.
-func (db *database) send(ctx context.Context, calls ...*call) error {
+func (db *Driver) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
 	check.harmless = []string{"OOM", "MISCONF"}
 	return db.sendTo(ctx, db.recordsServer, append(slices.Clip(calls), check))
 }
 
 // spread sends calls to the servers that hold their keys.
-func (db *database) spread(ctx context.Context, calls ...*call) error {
+func (db *Driver) spread(ctx context.Context, calls ...*call) error {
 	return db.sendTo(ctx, func(context.Context) (redis.UniversalClient, error) { return db.client, nil }, calls)
 }
 
-func (db *database) recordsServer(ctx context.Context) (redis.UniversalClient, error) {
+func (db *Driver) recordsServer(ctx context.Context) (redis.UniversalClient, error) {
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		return cluster.MasterForKey(ctx, db.layout.keys())
 	}
@@ -130,7 +130,7 @@ const maxDisplaced = 100
 // sendTo sends calls to the server that find returns. They are sent again if the server
 // had forgotten a script or did not hold the slot; so each must be one that can be
 // repeated.
-func (db *database) sendTo(ctx context.Context, find func(context.Context) (redis.UniversalClient, error), calls []*call) error {
+func (db *Driver) sendTo(ctx context.Context, find func(context.Context) (redis.UniversalClient, error), calls []*call) error {
 	if err := ctx.Err(); err != nil || len(calls) == 0 {
 		return err
 	}

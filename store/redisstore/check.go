@@ -31,17 +31,17 @@ func (d *Driver) Check(ctx context.Context) ([]string, error) {
 		return err
 	}
 	var err error
-	switch c := d.db.client.(type) {
+	switch c := d.client.(type) {
 	case *redis.ClusterClient:
 		err = c.ForEachMaster(ctx, check)
 	case *redis.Client:
 		err = check(ctx, c)
 	}
 	if err != nil {
-		return nil, fail("check the servers", d.db.failure(ctx, err, nil))
+		return nil, fail("check the servers", d.failure(ctx, err, nil))
 	}
 	for _, finding := range found {
-		d.db.log.WarnContext(ctx, "redisstore: "+finding)
+		d.cfg.Logger.WarnContext(ctx, "redisstore: "+finding)
 	}
 	return found, nil
 }

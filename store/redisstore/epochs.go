@@ -10,7 +10,7 @@ import (
 )
 
 // epochs implements store.Epochs.
-type epochs struct{ db *database }
+type epochs struct{ db *Driver }
 
 // Read implements store.Epochs.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
@@ -40,7 +40,7 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 			return store.EpochState{}, err
 		}
 		state.Revoked = true
-		e.db.log.WarnContext(ctx, "redisstore: a revocation that was lost was written again")
+		e.db.cfg.Logger.WarnContext(ctx, "redisstore: a revocation that was lost was written again")
 	}
 	return state, nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // eventLog implements store.Events.
-type eventLog struct{ db *database }
+type eventLog struct{ db *Driver }
 
 // Append implements store.Events.
 func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {

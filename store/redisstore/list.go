@@ -77,7 +77,7 @@ func (p *page) after(place string) {
 
 // collect returns up to limit of the records that are to be kept.
 func collect[R any](
-	ctx context.Context, db *database, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
+	ctx context.Context, db *Driver, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
 ) ([]R, error) {
 	var records []R
 	for {
@@ -108,7 +108,7 @@ type placed struct{ id, place, text string }
 
 // visit returns the next records, without those of deleted workspaces, and moves
 // on behind them.
-func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
+func (db *Driver) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
 	n := min(max(wanted, 100), stretch)
 	c := evaluate(db.scripts.page, p.keys, p.descending, p.from, p.to, n, p.byName)
 	if err := db.send(ctx, c); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // usage implements store.Usage. A key's counts lie in one of 16 parts. A part
 // has one hash a day, with a field for each key, and the set of its days.
-type usage struct{ db *database }
+type usage struct{ db *Driver }
 
 func (l layout) day(part int, day int64) string {
 	return l.usage(part, "day:"+strconv.FormatInt(day, 10))

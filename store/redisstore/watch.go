@@ -23,7 +23,7 @@ import (
 // arrive before the answer. Where the slot has moved, another server of the Cluster
 // may pass it on a little later, so a notice counts as lost if it has not arrived by
 // the end of the next round.
-type watch struct{ db *database }
+type watch struct{ db *Driver }
 
 const (
 	// roundEvery leaves time for a round within store.HeartbeatEvery.
@@ -73,8 +73,8 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 		return err
 	}
 	w.db.checked.Do(func() {
-		if _, err := (&Driver{w.db}).Check(opening); err != nil {
-			w.db.log.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
+		if _, err := w.db.Check(opening); err != nil {
+			w.db.cfg.Logger.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
 		}
 	})
 	ready()
@@ -96,7 +96,7 @@ type place struct {
 func (p *place) fields() []any { return []any{&p.n, &p.change} }
 
 // lastNotice reads where the last notice stands.
-func (db *database) lastNotice(ctx context.Context) (last place, err error) {
+func (db *Driver) lastNotice(ctx context.Context) (last place, err error) {
 	c := command("get", db.layout.stream())
 	if err := db.send(ctx, c); err != nil {
 		return place{}, err
@@ -107,7 +107,7 @@ func (db *database) lastNotice(ctx context.Context) (last place, err error) {
 
 // stream is one subscription.
 type stream struct {
-	db     *database
+	db     *Driver
 	sub    *redis.PubSub
 	notice func(store.Notice)
 
