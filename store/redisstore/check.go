@@ -16,7 +16,7 @@ import (
 // is not as it should be, one sentence each; it also logs them as warnings.
 // None means: no master evicts keys, and each writes to disk at once. The
 // first Watch of a Driver does the same.
-func (d *Driver) Check(ctx context.Context) ([]string, error) {
+func (db *Driver) Check(ctx context.Context) ([]string, error) {
 	var mu sync.Mutex
 	var found []string
 	check := func(ctx context.Context, server *redis.Client) error {
@@ -31,17 +31,17 @@ func (d *Driver) Check(ctx context.Context) ([]string, error) {
 		return err
 	}
 	var err error
-	switch c := d.client.(type) {
+	switch c := db.client.(type) {
 	case *redis.ClusterClient:
 		err = c.ForEachMaster(ctx, check)
 	case *redis.Client:
 		err = check(ctx, c)
 	}
 	if err != nil {
-		return nil, fail("check the servers", d.failure(ctx, err, nil))
+		return nil, fail("check the servers", db.failure(ctx, err, nil))
 	}
 	for _, finding := range found {
-		d.cfg.Logger.WarnContext(ctx, "redisstore: "+finding)
+		db.cfg.Logger.WarnContext(ctx, "redisstore: "+finding)
 	}
 	return found, nil
 }

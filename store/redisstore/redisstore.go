@@ -119,20 +119,20 @@ func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err e
 
 // Store returns the driver as a store with every field set. Its SigningKeys,
 // Usage and Limiter may be assigned to another driver's store.
-func (d *Driver) Store() store.Store {
+func (db *Driver) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
-			Keys:     &keyTable{d},
-			Upkeep:   &upkeep{d},
-			Settings: &settings{d},
-			Events:   &eventLog{d},
-			Epochs:   &epochs{d},
-			OnceIDs:  &onceIDs{d},
-			Lists:    &lists{d},
-			Watch:    &watch{d},
+			Keys:     &keyTable{db},
+			Upkeep:   &upkeep{db},
+			Settings: &settings{db},
+			Events:   &eventLog{db},
+			Epochs:   &epochs{db},
+			OnceIDs:  &onceIDs{db},
+			Lists:    &lists{db},
+			Watch:    &watch{db},
 		},
-		SigningKeys: &signingKeys{d},
-		Usage:       &usage{d},
-		Limiter:     &limiter{d},
+		SigningKeys: &signingKeys{db},
+		Usage:       &usage{db},
+		Limiter:     &limiter{db},
 	}
 }
