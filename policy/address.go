@@ -39,9 +39,5 @@ func network(address netip.Addr) netip.Prefix {
 	if address.Is6() {
 		bits = 64
 	}
-	p, err := address.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
+	return netip.PrefixFrom(address.WithZone(""), bits).Masked()
 }

@@ -14,7 +14,10 @@ var errNoLifetime = errors.New("the configured lifetime is zero or negative")
 // rule that reaches older keys too is Settings with EnforcedFrom.
 func RequireExpiry() Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
-		return requireExpiry(r, "require_expiry")
+		if !r.Prolongs() || !r.After.NotAfter.IsZero() {
+			return nil
+		}
+		return &Denied{Rule: "require_expiry", Reason: "A key needs an expiry here, and this one has none."}
 	})
 }
 
@@ -28,7 +31,29 @@ func RequireExpiry() Policy {
 // they are, as under RequireExpiry.
 func MaxLifetime(d time.Duration) Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
-		return boundLifetime(r, "max_lifetime", d)
+		if !r.Prolongs() {
+			return nil
+		}
+		start := NewestSecret(r.After)
+		if start.After(r.Now) {
+			// A date of creation in the future, of an imported key say, must not
+			// buy a longer life.
+			start = r.Now
+		}
+		latest := start.Add(d)
+		if !r.After.NotAfter.IsZero() && !r.After.NotAfter.After(latest) {
+			return nil
+		}
+		reason := "This key's expiry is too late"
+		if r.After.NotAfter.IsZero() {
+			reason = "A key needs an expiry here"
+		}
+		reason += ": the latest allowed is " + latest.UTC().Format(time.RFC3339) +
+			", and a date counts to the end of its day."
+		if r.Action == ActionUpdate || r.Action == ActionEnable {
+			reason += " Rotating the key allows a later one."
+		}
+		return &Denied{Rule: "max_lifetime", Reason: reason}
 	})
 }
 
@@ -59,37 +84,4 @@ func TokenTTL(d time.Duration) Policy {
 		r.ShortenTo(r.Now.Add(d))
 		return nil
 	})
-}
-
-func requireExpiry(r *KeyRequest, rule string) error {
-	if !r.Prolongs() || !r.After.NotAfter.IsZero() {
-		return nil
-	}
-	return &Denied{Rule: rule, Reason: "A key needs an expiry here, and this one has none."}
-}
-
-func boundLifetime(r *KeyRequest, rule string, d time.Duration) error {
-	if !r.Prolongs() {
-		return nil
-	}
-	start := NewestSecret(r.After)
-	if start.After(r.Now) {
-		// A date of creation in the future, of an imported key say, must not
-		// buy a longer life.
-		start = r.Now
-	}
-	latest := start.Add(d)
-	if !r.After.NotAfter.IsZero() && !r.After.NotAfter.After(latest) {
-		return nil
-	}
-	reason := "This key's expiry is too late"
-	if r.After.NotAfter.IsZero() {
-		reason = "A key needs an expiry here"
-	}
-	reason += ": the latest allowed is " + latest.UTC().Format(time.RFC3339) +
-		", and a date counts to the end of its day."
-	if r.Action == ActionUpdate || r.Action == ActionEnable {
-		reason += " Rotating the key allows a later one."
-	}
-	return &Denied{Rule: rule, Reason: reason}
 }

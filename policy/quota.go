@@ -12,25 +12,21 @@ import (
 // change and enable them.
 //
 // The store enforces the number in the step that adds the key, so that
-// concurrent creations never exceed it.
+// concurrent creations never exceed it. The policy also answers early, from the count
+// that was read with the workspace, so that the caller gets the reason without a failed
+// write.
 func MaxKeys(n int) Policy {
-	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
-		return limitKeys(r, "max_keys", n)
-	})
-}
-
-// limitKeys also answers early, from the count that was read with the
-// workspace, so that the caller gets the reason without a failed write.
-func limitKeys(r *KeyRequest, rule string, n int) error {
-	if r.Action != ActionCreate && r.Action != ActionImport {
-		return nil
-	}
 	n = max(n, 0)
-	r.LimitKeys(n)
-	if r.Workspace.Keys < n {
-		return nil
-	}
-	return &Denied{Rule: rule, Reason: fmt.Sprintf("This workspace may hold at most %s.", counted(n, "key"))}
+	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
+		if r.Action != ActionCreate && r.Action != ActionImport {
+			return nil
+		}
+		r.LimitKeys(n)
+		if r.Workspace.Keys < n {
+			return nil
+		}
+		return &Denied{Rule: "max_keys", Reason: fmt.Sprintf("This workspace may hold at most %s.", counted(n, "key"))}
+	})
 }
 
 // counted writes a number and its noun: "1 key", "2 keys".

@@ -79,16 +79,15 @@ func RateLimit(c RateLimitConfig) Policy {
 			return &Denied{Rule: "rate_limit", Err: err}
 		})
 	}
-	l := rateLimit{
-		by: c.By, limiter: c.Limiter, timeout: c.Timeout, allow: c.OnOutage == OutageAllow,
-		interval: interval, window: interval * time.Duration(c.Burst),
-		prefix: fmt.Sprintf("policy/rate/%d/%d/%d/%d/", c.By, c.Limit, int64(c.Per), c.Burst),
-	}
 	switch {
-	case l.limiter == nil:
-		l.limiter, l.timeout = memstore.NewLimiter(localEntries), 0
-	case l.timeout == 0:
-		l.timeout = 500 * time.Millisecond
+	case c.Limiter == nil:
+		c.Limiter, c.Timeout = memstore.NewLimiter(localEntries), 0
+	case c.Timeout == 0:
+		c.Timeout = 500 * time.Millisecond
+	}
+	l := rateLimit{
+		RateLimitConfig: c, interval: interval, window: interval * time.Duration(c.Burst),
+		prefix: fmt.Sprintf("policy/rate/%d/%d/%d/%d/", c.By, c.Limit, int64(c.Per), c.Burst),
 	}
 	return TokenFunc(l.checkToken)
 }
@@ -98,27 +97,21 @@ func RateLimit(c RateLimitConfig) Policy {
 // than Limit. The error joins all problems.
 func (c RateLimitConfig) interval() (time.Duration, error) {
 	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.By > ByAddress {
-		problem("By: %d is not one of ByKey, ByWorkspace, ByAddress", c.By)
-	}
-	if c.Limit < 1 {
-		problem("Limit: %d is below 1", c.Limit)
-	}
-	if c.Per <= 0 {
-		problem("Per: %v is not above 0", c.Per)
-	}
-	if c.Burst < 0 {
-		problem("Burst: %d is below 0", c.Burst)
-	}
-	if c.Timeout < 0 {
-		problem("Timeout: %v is below 0", c.Timeout)
-	}
-	if c.OnOutage > OutageAllow {
-		problem("OnOutage: %d is neither OutageDeny nor OutageAllow", c.OnOutage)
-	}
-	if c.Per > maxWindow {
-		problem("Per: %v is above %v", c.Per, maxWindow)
+	for _, field := range []struct {
+		wrong   bool
+		problem error
+	}{
+		{c.By > ByAddress, fmt.Errorf("By: %d is not one of ByKey, ByWorkspace, ByAddress", c.By)},
+		{c.Limit < 1, fmt.Errorf("Limit: %d is below 1", c.Limit)},
+		{c.Per <= 0, fmt.Errorf("Per: %v is not above 0", c.Per)},
+		{c.Per > maxWindow, fmt.Errorf("Per: %v is above %v", c.Per, maxWindow)},
+		{c.Burst < 0, fmt.Errorf("Burst: %d is below 0", c.Burst)},
+		{c.Timeout < 0, fmt.Errorf("Timeout: %v is below 0", c.Timeout)},
+		{c.OnOutage > OutageAllow, fmt.Errorf("OnOutage: %d is neither OutageDeny nor OutageAllow", c.OnOutage)},
+	} {
+		if field.wrong {
+			problems = append(problems, field.problem)
+		}
 	}
 	if len(problems) > 0 {
 		return 0, errors.Join(problems...)
@@ -136,11 +129,8 @@ func (c RateLimitConfig) interval() (time.Duration, error) {
 }
 
 type rateLimit struct {
-	by               By
+	RateLimitConfig
 	prefix           string
-	limiter          store.Limiter
-	timeout          time.Duration
-	allow            bool
 	interval, window time.Duration
 }
 
@@ -152,7 +142,7 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 		return nil
 	}
 	id := l.prefix
-	switch l.by {
+	switch l.By {
 	case ByKey:
 		id += r.Key.ID
 	case ByWorkspace:
@@ -168,7 +158,7 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	switch {
 	case err == nil && moved:
 		return nil
-	case err != nil && l.allow && ctx.Err() == nil:
+	case err != nil && l.OnOutage == OutageAllow && ctx.Err() == nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("policy: rate limit: %w: %w", store.ErrUnavailable, err)
@@ -182,12 +172,12 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 }
 
 func (l *rateLimit) advance(ctx context.Context, id string, now time.Time) (ahead time.Duration, moved bool, err error) {
-	if l.timeout > 0 {
+	if l.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.timeout)
+		ctx, cancel = context.WithTimeout(ctx, l.Timeout)
 		defer cancel()
 	}
-	return l.limiter.Advance(ctx, id, now, l.interval, l.window)
+	return l.Limiter.Advance(ctx, id, now, l.interval, l.window)
 }
 
 // ceilSecond rounds up to a whole second, and to one at least, since

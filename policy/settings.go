@@ -20,25 +20,27 @@ import (
 // is live: StandingOf does.
 func Settings() Policy { return KeyFunc(checkSettings) }
 
-func checkSettings(_ context.Context, r *KeyRequest) error {
+func checkSettings(ctx context.Context, r *KeyRequest) error {
 	if r.Workspace.Deleted || r.Prolongs() {
 		if state, text := around(r.Workspace, r.Instance); state != StateActive {
 			return &Denied{Rule: "settings." + string(state), Reason: text}
 		}
 	}
+	var policies []Policy
 	rules := EffectiveRules(r.Instance, r.Workspace)
 	if rules.MaxKeys != 0 {
-		if err := limitKeys(r, "settings.max_keys", rules.MaxKeys); err != nil {
-			return err
-		}
+		policies = append(policies, MaxKeys(rules.MaxKeys))
 	}
 	if rules.MaxLifetime != 0 {
-		return boundLifetime(r, "settings.max_lifetime", rules.MaxLifetime)
+		policies = append(policies, MaxLifetime(rules.MaxLifetime))
+	} else if rules.RequireExpiry {
+		policies = append(policies, RequireExpiry())
 	}
-	if rules.RequireExpiry {
-		return requireExpiry(r, "settings.require_expiry")
+	err := All(policies...).CheckKey(ctx, r)
+	if denied, ok := AsDenied(err); ok {
+		denied.Rule = "settings." + denied.Rule
 	}
-	return nil
+	return err
 }
 
 // EffectiveRules merges the rules of the instance and of one workspace into

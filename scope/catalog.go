@@ -77,20 +77,8 @@ func NewCatalog(groups ...Group) (*Catalog, error) {
 	for _, group := range groups {
 		group.Permissions = slices.Clone(group.Permissions)
 		for i, p := range group.Permissions {
-			if err := CheckName(p.Name); err != nil {
+			if err := c.checkNew(p); err != nil {
 				problems = append(problems, fmt.Errorf("group %q, permission %d (%q): %w", group.Title, i, p.Name, err))
-				continue
-			}
-			if strings.Contains(p.Name, "*") {
-				problems = append(problems, fmt.Errorf("permission %q: '*' is kept for wildcards", p.Name))
-				continue
-			}
-			if p.Level > Admin {
-				problems = append(problems, fmt.Errorf("permission %q: %v is neither Workspace nor Admin", p.Name, p.Level))
-				continue
-			}
-			if _, twice := c.byName[p.Name]; twice {
-				problems = append(problems, fmt.Errorf("permission %q is listed twice", p.Name))
 				continue
 			}
 			if p.Title == "" {
@@ -110,6 +98,23 @@ func NewCatalog(groups ...Group) (*Catalog, error) {
 	}
 	c.all, c.admin = build(all), build(admin)
 	return c, nil
+}
+
+// checkNew checks a permission that is to be added.
+func (c *Catalog) checkNew(p Permission) error {
+	if err := CheckName(p.Name); err != nil {
+		return err
+	}
+	_, twice := c.byName[p.Name]
+	switch {
+	case strings.Contains(p.Name, "*"):
+		return errors.New("'*' is kept for wildcards")
+	case p.Level > Admin:
+		return fmt.Errorf("%v is neither Workspace nor Admin", p.Level)
+	case twice:
+		return errors.New("it is listed twice")
+	}
+	return nil
 }
 
 // MustCatalog is NewCatalog for catalogs fixed in source code; it panics on a
@@ -165,22 +170,17 @@ func (c *Catalog) Check(s Set) error {
 func (c *Catalog) Expand(pattern Set, withAdmin bool) (Set, error) {
 	var names, unknown []string
 	for want := range pattern.All() {
-		if !strings.Contains(want, "*") {
-			if c.all.Has(want) {
-				names = append(names, want)
-			} else {
-				unknown = append(unknown, want)
-			}
-			continue
+		found := c.all.Has(want)
+		if found {
+			names = append(names, want)
 		}
-		found := false
-		for name := range c.all.All() {
-			if c.admin.Has(name) && !(withAdmin && strings.HasPrefix(want, "admin.")) {
-				continue
-			}
-			if matches(want, name) {
-				names = append(names, name)
-				found = true
+		if strings.Contains(want, "*") {
+			for name := range c.all.All() {
+				open := !c.admin.Has(name) || withAdmin && strings.HasPrefix(want, "admin.")
+				if open && matches(want, name) {
+					names = append(names, name)
+					found = true
+				}
 			}
 		}
 		if !found {
@@ -196,15 +196,7 @@ func (c *Catalog) Expand(pattern Set, withAdmin bool) (Set, error) {
 // matches compares segment by segment; a '*' that is only part of a segment
 // matches nothing, since no name holds one.
 func matches(pattern, name string) bool {
-	for {
-		p, restP, moreP := strings.Cut(pattern, ".")
-		n, restN, moreN := strings.Cut(name, ".")
-		if p != "*" && p != n || moreP != moreN {
-			return false
-		}
-		if !moreP {
-			return true
-		}
-		pattern, name = restP, restN
-	}
+	return slices.EqualFunc(strings.Split(pattern, "."), strings.Split(name, "."), func(p, n string) bool {
+		return p == "*" || p == n
+	})
 }

@@ -43,11 +43,11 @@ func TestNewCatalog(t *testing.T) {
 			[]string{`group "G", permission 0 (""): position 0`, `permission 1 ("a b"): position 1`, `permission 3 ("é"): position 0`}},
 		{"B21 wildcards", []scope.Group{{Permissions: permissions("project.*", "*", "a*b")}},
 			[]string{`"project.*"`, `"*"`, `"a*b"`, "kept for wildcards"}},
-		{"listed twice", []scope.Group{{Permissions: permissions("a", "a")}}, []string{`"a" is listed twice`}},
+		{"listed twice", []scope.Group{{Permissions: permissions("a", "a")}}, []string{`("a"): it is listed twice`}},
 		{"listed in two groups", []scope.Group{{Permissions: permissions("a")}, {Permissions: permissions("b", "a")}},
-			[]string{`"a" is listed twice`}},
+			[]string{`("a"): it is listed twice`}},
 		{"unknown level", []scope.Group{{Permissions: []scope.Permission{{Name: "a", Level: 2}}}},
-			[]string{`"a": level 2 is neither`}},
+			[]string{`("a"): level 2 is neither`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			catalog, err := scope.NewCatalog(c.groups...)

@@ -49,20 +49,15 @@ func Parse(text string) (Set, error) {
 	if text == "" {
 		return Set{}, nil
 	}
-	names := make([]string, 0, strings.Count(text, " ")+1)
-	start := 0
-	for i := 0; i <= len(text); i++ {
-		if i < len(text) && text[i] != ' ' {
-			if !tokenByte(text[i]) {
-				return Set{}, &SyntaxError{Offset: i, Reason: "this character is not allowed in a permission"}
-			}
-			continue
+	names, start := strings.Split(text, " "), 0
+	for _, name := range names {
+		if name == "" {
+			return Set{}, &SyntaxError{Offset: min(start, len(text)-1), Reason: "a single space separates permissions; none may lead, trail or repeat"}
 		}
-		if i == start {
-			return Set{}, &SyntaxError{Offset: min(i, len(text)-1), Reason: "a single space separates permissions; none may lead, trail or repeat"}
+		if i := strings.IndexFunc(name, forbidden); i >= 0 {
+			return Set{}, &SyntaxError{Offset: start + i, Reason: reasonForbidden}
 		}
-		names = append(names, text[start:i])
-		start = i + 1
+		start += len(name) + 1
 	}
 	return build(names), nil
 }
@@ -95,41 +90,41 @@ func CheckName(name string) error {
 	if name == "" {
 		return &SyntaxError{Reason: "a permission may not be empty"}
 	}
-	for i := range len(name) {
-		if !tokenByte(name[i]) {
-			return &SyntaxError{Offset: i, Reason: "this character is not allowed in a permission"}
-		}
+	if i := strings.IndexFunc(name, forbidden); i >= 0 {
+		return &SyntaxError{Offset: i, Reason: reasonForbidden}
 	}
 	return nil
 }
 
+const reasonForbidden = "this character is not allowed in a permission"
+
+// forbidden reports whether a character is none of NQCHAR of RFC 6749, appendix A:
+// %x21 / %x23-5B / %x5D-7E.
+func forbidden(c rune) bool {
+	return c < 0x21 || c > 0x7E || c == '"' || c == '\\'
+}
+
+// names is not to be changed.
+func (s Set) names() []string {
+	if s.d == nil {
+		return nil
+	}
+	return s.d.names
+}
+
 // Has reports whether the set holds name.
 func (s Set) Has(name string) bool {
-	if s.d == nil {
-		return false
-	}
-	_, found := slices.BinarySearch(s.d.names, name)
+	_, found := slices.BinarySearch(s.names(), name)
 	return found
 }
 
 // ContainsAll reports whether every permission of other is in s. Every set
 // contains the empty set.
 func (s Set) ContainsAll(other Set) bool {
-	if s.d == other.d || other.d == nil {
-		return true
-	}
-	if s.d == nil || len(other.d.names) > len(s.d.names) {
-		return false
-	}
-	i := 0
-	for _, want := range other.d.names {
-		for i < len(s.d.names) && s.d.names[i] < want {
-			i++
-		}
-		if i == len(s.d.names) || s.d.names[i] != want {
+	for _, name := range other.names() {
+		if !s.Has(name) {
 			return false
 		}
-		i++
 	}
 	return true
 }
@@ -139,11 +134,17 @@ func (s Set) Equal(other Set) bool { return s.d == other.d || s.String() == othe
 
 // Intersect returns the permissions that are in both sets.
 func (s Set) Intersect(other Set) Set {
+	if other.ContainsAll(s) {
+		return s // the usual case, without a copy
+	}
 	return s.filter(other.Has)
 }
 
 // Minus returns the permissions of s that are not in other.
 func (s Set) Minus(other Set) Set {
+	if !slices.ContainsFunc(s.names(), other.Has) {
+		return s
+	}
 	return s.filter(func(name string) bool { return !other.Has(name) })
 }
 
@@ -155,33 +156,18 @@ func (s Set) Union(other Set) Set {
 	case other.ContainsAll(s):
 		return other
 	}
-	return build(slices.Concat(s.d.names, other.d.names))
+	return build(slices.Concat(s.names(), other.names()))
 }
 
 // Len returns the number of permissions.
-func (s Set) Len() int {
-	if s.d == nil {
-		return 0
-	}
-	return len(s.d.names)
-}
+func (s Set) Len() int { return len(s.names()) }
 
 // All yields the permissions in ascending byte order.
-func (s Set) All() iter.Seq[string] {
-	if s.d == nil {
-		return func(func(string) bool) {}
-	}
-	return slices.Values(s.d.names)
-}
+func (s Set) All() iter.Seq[string] { return slices.Values(s.names()) }
 
 // Names returns the permissions in ascending byte order, in a slice of the
 // caller's own; never nil.
-func (s Set) Names() []string {
-	if s.d == nil {
-		return []string{}
-	}
-	return slices.Clone(s.d.names)
-}
+func (s Set) Names() []string { return append([]string{}, s.names()...) }
 
 // String returns the wire form: the permissions in ascending byte order, one
 // space between them. Parse of it gives an equal set.
@@ -190,19 +176,6 @@ func (s Set) String() string {
 		return ""
 	}
 	return s.d.text
-}
-
-// MarshalText implements encoding.TextMarshaler with the wire form.
-func (s Set) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler; see Parse.
-func (s *Set) UnmarshalText(text []byte) error {
-	parsed, err := Parse(string(text))
-	if err != nil {
-		return err
-	}
-	*s = parsed
-	return nil
 }
 
 // MarshalJSON implements json.Marshaler: an array of strings, [] when empty.
@@ -217,9 +190,11 @@ func (s *Set) UnmarshalJSON(text []byte) error {
 		if err := json.Unmarshal(text, &wire); err != nil {
 			return fmt.Errorf("scope: %w", err)
 		}
-		if err := s.UnmarshalText([]byte(wire)); err != nil {
+		parsed, err := Parse(wire)
+		if err != nil {
 			return fmt.Errorf("scope: %w", err)
 		}
+		*s = parsed
 		return nil
 	}
 	var names []string
@@ -238,23 +213,13 @@ func (s *Set) UnmarshalJSON(text []byte) error {
 }
 
 func (s Set) filter(keep func(string) bool) Set {
-	if s.d == nil {
-		return s
-	}
-	// Nothing is copied while nothing falls out, which is the usual case.
-	for i, name := range s.d.names {
+	var kept []string
+	for _, name := range s.names() {
 		if keep(name) {
-			continue
+			kept = append(kept, name)
 		}
-		kept := slices.Clone(s.d.names[:i])
-		for _, name := range s.d.names[i+1:] {
-			if keep(name) {
-				kept = append(kept, name)
-			}
-		}
-		return build(kept)
 	}
-	return s
+	return build(kept)
 }
 
 // build takes ownership of names, which are all well formed. The names it
@@ -272,9 +237,4 @@ func build(names []string) Set {
 		start += len(name) + 1
 	}
 	return Set{d: &data{names: names, text: text}}
-}
-
-// tokenByte is NQCHAR of RFC 6749, appendix A: %x21 / %x23-5B / %x5D-7E.
-func tokenByte(c byte) bool {
-	return c == 0x21 || c >= 0x23 && c <= 0x5B || c >= 0x5D && c <= 0x7E
 }

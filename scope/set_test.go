@@ -282,19 +282,6 @@ func TestSetJSON(t *testing.T) {
 	})
 }
 
-func TestSetText(t *testing.T) {
-	s := scope.MustParse("old")
-	if err := s.UnmarshalText([]byte("b a")); err != nil || s.String() != "a b" {
-		t.Errorf("got %q, %v", s, err)
-	}
-	if err := s.UnmarshalText([]byte("b  a")); err == nil || s.String() != "a b" {
-		t.Errorf("got %q, %v", s, err)
-	}
-	if text, err := s.MarshalText(); err != nil || string(text) != "a b" {
-		t.Errorf("got %q, %v", text, err)
-	}
-}
-
 func TestSetAllocations(t *testing.T) {
 	held, asked := scope.MustParse("a b c d e"), scope.MustParse("b d")
 	for name, f := range map[string]func(){

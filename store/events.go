@@ -35,6 +35,35 @@ type EventQuery struct {
 	Limit     int // 1 to MaxPage; 0 means 100
 }
 
+// Matches reports whether e meets every condition of q. It is for drivers.
+func (q *EventQuery) Matches(e *Event) bool {
+	return (q.Workspace == "" || e.Workspace == q.Workspace) &&
+		(q.Key == "" || e.Key == q.Key) &&
+		(q.Action == "" || e.Action == q.Action) &&
+		(q.ActorID == "" || e.Actor.ID == q.ActorID) &&
+		!e.Time.Before(q.From) && (q.To.IsZero() || e.Time.Before(q.To))
+}
+
+// Page puts a page together. read returns the first events that match, newest first, up
+// to a number. It is for drivers.
+func (q *EventQuery) Page(read func(most int) ([]Event, error)) (EventPage, error) {
+	limit, err := PageSize(q.Limit)
+	if err != nil {
+		return EventPage{}, err
+	}
+	// One more than asked for tells whether there is a next page.
+	events, err := read(limit + 1)
+	if err != nil {
+		return EventPage{}, err
+	}
+	page := EventPage{Events: events[:min(len(events), limit)]}
+	if len(events) > limit {
+		last := &events[limit-1]
+		page.Next = &EventCursor{Time: last.Time, ID: last.ID}
+	}
+	return page, nil
+}
+
 // EventCursor is a place in the audit log.
 type EventCursor struct {
 	Time time.Time

@@ -230,7 +230,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			stream := &deafWatch{from: st.Watch}
 			below := st
 			below.Watch = stream
-			c, err := cache.New(below, cache.Config{Bound: time.Minute, MissFor: time.Minute})
+			c, err := cache.New(below, cache.Config{Bound: time.Minute})
 			require.NoError(t, err)
 			running, cancel := context.WithCancel(ctx)
 			var done sync.WaitGroup

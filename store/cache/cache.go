@@ -19,15 +19,16 @@
 //
 // So a change made here is seen by every read that begins after it returned,
 // even if it returned an error. A change made by another process is seen once its
-// notice comes, and after Bound at the latest if the notice never comes. The records
-// of one Found may be of different moments within that bound. Each has the
-// epoch of its moment, so that a token issued on an outdated one is refused
-// once the verifier knows the new epoch.
+// notice comes, and after Bound at the latest if the notice never comes. A token that
+// was issued on an outdated record has its epoch, and is refused once the verifier
+// knows the new one.
 //
 // A token whose epoch is higher than the one in memory is not refused before
 // the store was read again. Such reads are made one at a time for each key.
 //
-// Of last uses there are no notices. Records are read again after a minute.
+// A key is held together with the settings around it, and read again once any of them
+// changes. Of last uses there are no notices. What was read is read again after a minute,
+// also that there is no such key.
 //
 // # Who watches
 //
@@ -57,25 +58,14 @@ type Config struct {
 	// machine means more reads from the store.
 	Bound time.Duration
 	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
-	// As many tokens' epochs are held besides, a quarter as many workspaces
-	// and a sixteenth as many unknown ids. Each of these takes 16 to 32 bytes
-	// whether it is used or not, and what its record takes if it is.
+	// As many tokens' epochs are held besides, and a sixteenth as many unknown ids.
 	Entries int
-	// MissFor is how long an unknown id is answered from memory. Default 1
-	// second; up to 1 minute. A key that is made under such an id works at
-	// once in this process, and in others when its notice comes. Negative:
-	// unknown ids are not remembered.
-	MissFor time.Duration
 	// Logger takes warnings. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// Default values.
-const (
-	DefaultBound   = time.Second
-	DefaultEntries = 100_000
-	DefaultMissFor = time.Second
-)
+// DefaultBound is Config.Bound where that is zero.
+const DefaultBound = time.Second
 
 const (
 	// maxAge is when a record is read again, whatever the stream says: for
@@ -98,11 +88,9 @@ type Cache struct {
 	feed     feed
 	versions versions
 
-	keys       *table[string, store.Key]
-	missing    *table[string, struct{}]
-	workspaces *table[string, store.Workspace]
-	instance   atomic.Pointer[entry[struct{}, store.Instance]]
-	states     *table[token, state]
+	found   *table[string, store.Found]
+	missing *table[string, struct{}]
+	states  *table[token, state]
 
 	lookups *flights[string, store.Found]
 	reads   *flights[token, state]
@@ -133,14 +121,13 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 	}
 	c := &Cache{
 		inner: st, cfg: cfg, seed: maphash.MakeSeed(),
-		feed:       feed{half: cfg.Bound / 2},
-		keys:       newTable[string, store.Key](cfg.Entries),
-		missing:    newTable[string, struct{}](cfg.Entries / 16),
-		workspaces: newTable[string, store.Workspace](cfg.Entries / 4),
-		states:     newTable[token, state](cfg.Entries),
-		lookups:    newFlights[string, store.Found](cfg),
-		reads:      newFlights[token, state](cfg),
-		checks:     newFlights[token, state](cfg),
+		feed:    feed{half: cfg.Bound / 2},
+		found:   newTable[string, store.Found](cfg.Entries),
+		missing: newTable[string, struct{}](cfg.Entries / 16),
+		states:  newTable[token, state](cfg.Entries),
+		lookups: newFlights[string, store.Found](cfg),
+		reads:   newFlights[token, state](cfg),
+		checks:  newFlights[token, state](cfg),
 	}
 	c.now = time.Now
 	c.born = c.now()
@@ -156,16 +143,10 @@ func (cfg Config) complete() (Config, []error) {
 		problems = append(problems, fmt.Errorf("Config.Bound is %s; it must be from 500ms to 1m", cfg.Bound))
 	}
 	if cfg.Entries == 0 {
-		cfg.Entries = DefaultEntries
+		cfg.Entries = 100_000
 	}
 	if cfg.Entries < 64 || cfg.Entries > 10_000_000 {
 		problems = append(problems, fmt.Errorf("Config.Entries is %d; it must be from 64 to 10000000", cfg.Entries))
-	}
-	if cfg.MissFor == 0 {
-		cfg.MissFor = DefaultMissFor
-	}
-	if cfg.MissFor > time.Minute {
-		problems = append(problems, fmt.Errorf("Config.MissFor is %s; it must be at most 1m", cfg.MissFor))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -26,7 +26,6 @@ func TestConfig(t *testing.T) {
 		{"bound too long", st, cache.Config{Bound: 61 * time.Second}, []string{"Config.Bound is 1m1s"}},
 		{"too few entries", st, cache.Config{Entries: 63}, []string{"Config.Entries is 63", "64 to 10000000"}},
 		{"too many entries", st, cache.Config{Entries: 10_000_001}, []string{"Config.Entries is 10000001"}},
-		{"misses too long", st, cache.Config{MissFor: 2 * time.Minute}, []string{"Config.MissFor is 2m0s"}},
 		{"fields missing", lacking, cache.Config{}, []string{"Store.Keys is missing", "Store.Epochs is missing", "Store.Watch"}},
 		{"all at once", lacking, cache.Config{Bound: -1, Entries: -1}, []string{"Config.Bound", "Config.Entries", "Store.Keys"}},
 	} {

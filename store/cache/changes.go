@@ -70,9 +70,8 @@ type epochs struct {
 
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
-	hash := e.cache.hash(tokenID)
-	e.cache.versions.tokens.move(hash)
-	defer e.cache.versions.tokens.move(hash)
+	e.cache.forgetToken(tokenID)
+	defer e.cache.forgetToken(tokenID)
 	return e.Epochs.Revoke(ctx, tokenID, until, now)
 }
 
@@ -84,53 +83,34 @@ type upkeep struct {
 
 // Rehash implements store.Upkeep.
 func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
-	hash := u.cache.hash(keyID)
-	u.cache.versions.keys.move(hash)
-	defer u.cache.versions.keys.move(hash)
+	u.cache.forgetKey("", keyID)
+	defer u.cache.forgetKey("", keyID)
 	return u.Upkeep.Rehash(ctx, keyID, secretID, from, to)
 }
 
 // Touch implements store.Upkeep. It is called for all keys in use, every few
 // seconds: what is held of them is brought up to date rather than forgotten.
 func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
-	err := u.Upkeep.Touch(ctx, uses)
-	if err != nil {
+	if err := u.Upkeep.Touch(ctx, uses); err != nil {
 		return err
 	}
-	c := u.cache
-	now := c.now()
-	generation, vouched := c.feed.generation(now)
-	if !vouched {
-		return nil
-	}
 	for _, use := range uses {
-		hash := c.hash(use.Key)
-		old := c.keys.find(hash, use.Key, stamp{generation, c.versions.keys.of(hash)}, now, maxAge)
+		old := u.cache.found.find(use.Key)
 		if old == nil {
 			continue
 		}
-		if key, changed := touched(old.value, use); changed {
-			c.keys.replace(old, &entry[string, store.Key]{
-				name: old.name, hash: hash, stamp: old.stamp, read: old.read, value: key,
-			})
+		touched := &entry[store.Found]{stamp: old.stamp, read: old.read, value: old.value}
+		k := &touched.value.Key
+		*k = k.Clone()
+		for i := range k.Secrets {
+			if s := &k.Secrets[i]; s.ID == use.Secret {
+				at := use.At.UTC().Truncate(time.Microsecond) // as every store keeps it
+				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
+			}
 		}
+		u.cache.found.put(use.Key, touched)
 	}
 	return nil
-}
-
-// touched returns the key after a use, as the contract has it.
-func touched(k store.Key, use store.Use) (store.Key, bool) {
-	at := use.At.UTC().Truncate(time.Microsecond) // as every store keeps it
-	for i := range k.Secrets {
-		if k.Secrets[i].ID != use.Secret || !at.After(k.LastUsed) && !at.After(k.Secrets[i].LastUsed) {
-			continue
-		}
-		k = k.Clone()
-		k.LastUsed = later(k.LastUsed, at)
-		k.Secrets[i].LastUsed = later(k.Secrets[i].LastUsed, at)
-		return k, true
-	}
-	return k, false
 }
 
 func later(a, b time.Time) time.Time {

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -35,41 +36,29 @@ func (c *Cache) Read(ctx context.Context, ref store.TokenRef) (store.EpochState,
 		return c.inner.Epochs.Read(ctx, ref)
 	}
 	t := token{ref.Workspace, ref.Key, ref.Secret, ref.TokenID}
-	p := c.placeOf(&t)
-	at := c.stampOf(p, generation)
-	held := c.states.find(p.hash, t, at, now, maxAge)
+	at := c.stateStamp(generation, &t)
+	held := c.states.find(t)
 	switch {
-	case held == nil:
-		return c.readState(ctx, t, p, at, now)
-	case !held.value.none:
-		s := &held.value.EpochState
-		if ref.Epochs[0] > s.Instance || ref.Epochs[1] > s.Workspace || ref.Epochs[2] > s.Key {
-			return c.check(ctx, t, p, held)
-		}
-		return *s, nil
-	case within(held.read, now, c.cfg.MissFor):
+	case !held.holds(at, now, maxAge):
+		return c.readState(ctx, t, at, now)
+	case held.value.none:
 		return store.EpochState{}, errNoEpochs
 	}
-	return c.readState(ctx, t, p, at, now)
+	s := &held.value.EpochState
+	if ref.Epochs[0] > s.Instance || ref.Epochs[1] > s.Workspace || ref.Epochs[2] > s.Key {
+		return c.check(ctx, t, held)
+	}
+	return *s, nil
 }
 
-// place is the hashes of a token and of what it stands under.
-type place struct{ workspace, key, token, hash uint64 }
-
-func (c *Cache) placeOf(t *token) place {
-	const mix = 0x9e3779b97f4a7c15 // makes one hash of several
-	p := place{workspace: c.hash(t.workspace), key: c.hash(t.key), token: c.hash(t.id)}
-	p.hash = ((p.workspace*mix+p.key)*mix+p.token)*mix + c.hash(t.secret)
-	return p
-}
-
-func (c *Cache) stampOf(p place, generation uint64) stamp {
+// stateStamp is what a token's state depends on.
+func (c *Cache) stateStamp(generation uint64, t *token) stamp {
 	v := &c.versions
-	return stamp{generation, v.instance.Load(), v.workspaces.of(p.workspace), v.keys.of(p.key), v.tokens.of(p.token)}
+	return stamp{generation, v.instance.Load(), v.workspaces.of(c.hash(t.workspace)), v.keys.of(c.hash(t.key)), v.tokens.of(c.hash(t.id))}
 }
 
 // readState reads epochs from the store and keeps them.
-func (c *Cache) readState(ctx context.Context, t token, p place, at stamp, now time.Time) (store.EpochState, error) {
+func (c *Cache) readState(ctx context.Context, t token, at stamp, now time.Time) (store.EpochState, error) {
 	s, _, err := c.reads.load(ctx, t, at, now, func(ctx context.Context) (state, error) {
 		read, err := c.inner.Epochs.Read(ctx, t.ref())
 		s := state{EpochState: read, none: errors.Is(err, store.ErrNotFound)}
@@ -77,7 +66,7 @@ func (c *Cache) readState(ctx context.Context, t token, p place, at stamp, now t
 			return s, err
 		}
 		if max(len(t.workspace), len(t.key), len(t.secret), len(t.id)) <= maxName {
-			c.states.put(&entry[token, state]{name: compact(t), hash: p.hash, stamp: at, read: now, value: s})
+			c.states.put(compact(t), &entry[state]{stamp: at, read: now, value: s})
 		}
 		return s, err
 	})
@@ -85,16 +74,9 @@ func (c *Cache) readState(ctx context.Context, t token, p place, at stamp, now t
 }
 
 // compact returns a copy: the strings are parts of a token, which would stay in
-// memory with them. The copy is one allocation, so that a comparison reads memory
-// that lies together.
+// memory with them.
 func compact(t token) token {
-	rest := t.workspace + t.key + t.secret + t.id
-	next := func(part string) string {
-		text := rest[:len(part)]
-		rest = rest[len(part):]
-		return text
-	}
-	return token{next(t.workspace), next(t.key), next(t.secret), next(t.id)}
+	return token{strings.Clone(t.workspace), strings.Clone(t.key), strings.Clone(t.secret), strings.Clone(t.id)}
 }
 
 // check answers for a token that was issued under a higher epoch than is held:
@@ -102,7 +84,7 @@ func compact(t token) token {
 // tokens of a key share one read at a time. If that finds higher epochs than are
 // held, the token's own state is read anew; if not, what is held is the answer, by
 // which the caller refuses the token.
-func (c *Cache) check(ctx context.Context, t token, p place, held *entry[token, state]) (store.EpochState, error) {
+func (c *Cache) check(ctx context.Context, t token, held *entry[state]) (store.EpochState, error) {
 	of := token{workspace: t.workspace, key: t.key}
 	for range 2 {
 		s, shared, err := c.checks.load(ctx, of, stamp{}, c.now(), func(ctx context.Context) (state, error) {
@@ -117,7 +99,7 @@ func (c *Cache) check(ctx context.Context, t token, p place, held *entry[token, 
 		}
 		old := &held.value
 		if s.none || s.Instance > old.Instance || s.Workspace > old.Workspace || s.Key > old.Key {
-			return c.overtaken(ctx, t, p, held, &s)
+			return c.overtaken(ctx, t, held, &s)
 		}
 		// A shared read may have begun before the token was issued; the next one
 		// begins after this one ended.
@@ -131,13 +113,13 @@ func (c *Cache) check(ctx context.Context, t token, p place, held *entry[token, 
 // overtaken forgets the records whose epochs are higher in the store than those
 // held, unless they were forgotten since held was read, and reads the token's
 // epochs anew.
-func (c *Cache) overtaken(ctx context.Context, t token, p place, held *entry[token, state], by *state) (store.EpochState, error) {
+func (c *Cache) overtaken(ctx context.Context, t token, held *entry[state], by *state) (store.EpochState, error) {
 	now := c.now()
 	generation, vouched := c.feed.generation(now)
 	if !vouched {
 		return c.inner.Epochs.Read(ctx, t.ref())
 	}
-	if c.stampOf(p, generation) == held.stamp {
+	if c.stateStamp(generation, &t) == held.stamp {
 		if by.Instance > held.value.Instance {
 			c.forgetInstance()
 		}
@@ -145,8 +127,8 @@ func (c *Cache) overtaken(ctx context.Context, t token, p place, held *entry[tok
 			c.forgetWorkspace(t.workspace)
 		}
 		if by.none || by.Key > held.value.Key {
-			c.versions.keys.move(p.key)
+			c.forgetKey(t.workspace, t.key)
 		}
 	}
-	return c.readState(ctx, t, p, c.stampOf(p, generation), now)
+	return c.readState(ctx, t, c.stateStamp(generation, &t), now)
 }

@@ -23,7 +23,7 @@ var (
 	noon       = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	quiet      = slog.New(slog.DiscardHandler)
 	// patient outlasts any pause of a busy machine, for tests that count.
-	patient = cache.Config{Bound: time.Minute, MissFor: time.Minute, Entries: 1000, Logger: quiet}
+	patient = cache.Config{Bound: time.Minute, Entries: 1000, Logger: quiet}
 )
 
 // patience is how long a condition may take to come true.

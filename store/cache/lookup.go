@@ -20,84 +20,59 @@ func (c *Cache) Lookup(ctx context.Context, id string) (store.Found, error) {
 		c.unvouched(ctx, now)
 		return c.inner.Keys.Lookup(ctx, id)
 	}
-	hash := c.hash(id)
-	at := stamp{generation, c.versions.keys.of(hash)}
-	workspace := ""
-	if e := c.keys.find(hash, id, at, now, maxAge); e != nil {
-		if found, held := c.surround(&e.value, generation, now); held {
-			return found, nil
-		}
-		workspace = e.value.Workspace
+	workspace, e := "", c.found.find(id)
+	if e != nil {
+		workspace = e.value.Key.Workspace
+	}
+	at := c.foundStamp(generation, workspace, id)
+	if e.holds(at, now, maxAge) {
+		found := e.value
+		found.Key = found.Key.Clone()
+		return found, nil
 	}
 	// After the keys: a key that went with its workspace is in both.
-	if c.missing.find(hash, id, at, now, c.cfg.MissFor) != nil {
+	if c.missing.find(id).holds(c.missingStamp(generation, id), now, maxAge) {
 		return store.Found{}, errUnknown
 	}
-	// A change of any settings keeps the read from being shared, too: what the
-	// key stands under comes with it.
-	shared := stamp{generation, at[1], c.versions.around.Load(), c.versions.instance.Load()}
+	// A change of anything keeps the read from being shared: what the key stands under
+	// comes with it.
+	shared := stamp{generation, c.versions.changes.Load()}
 	found, _, err := c.lookups.load(ctx, id, shared, now, func(ctx context.Context) (store.Found, error) {
-		return c.lookUp(ctx, id, hash, workspace, at, now)
+		return c.lookUp(ctx, id, workspace, at, now)
 	})
 	found.Key = found.Key.Clone()
 	return found, err
 }
 
-// surround returns a copy of a key with the settings it stands under, if those
-// are held too.
-func (c *Cache) surround(k *store.Key, generation uint64, now time.Time) (found store.Found, held bool) {
-	space := c.hash(k.Workspace)
-	w := c.workspaces.find(space, k.Workspace, c.aroundKey(generation, space), now, maxAge)
-	if w == nil {
-		return store.Found{}, false
-	}
-	in := c.heldInstance(generation, now)
-	if in == nil {
-		return store.Found{}, false
-	}
-	return store.Found{Key: k.Clone(), Workspace: w.value, Instance: in.value}, true
+// foundStamp is what a key depends on, with the settings around it.
+func (c *Cache) foundStamp(generation uint64, workspace, id string) stamp {
+	v, space := &c.versions, c.hash(workspace)
+	return stamp{generation, v.instance.Load(), v.workspaces.of(space), v.keys.of(c.hash(id)), v.counts.of(space)}
 }
 
-// aroundKey is what a workspace's record depends on.
-func (c *Cache) aroundKey(generation, space uint64) stamp {
-	return stamp{generation, c.versions.workspaces.of(space), c.versions.counts.of(space)}
+// missingStamp is what an unknown id depends on.
+func (c *Cache) missingStamp(generation uint64, id string) stamp {
+	return stamp{generation, c.versions.keys.of(c.hash(id))}
 }
 
-func (c *Cache) heldInstance(generation uint64, now time.Time) *entry[struct{}, store.Instance] {
-	e := c.instance.Load()
-	if e == nil || e.stamp != (stamp{generation, c.versions.instance.Load()}) || !within(e.read, now, maxAge) {
-		return nil
-	}
-	return e
-}
-
-// lookUp reads a key and keeps what comes with it, each record by itself.
-// workspace is the key's, if it is known already.
-func (c *Cache) lookUp(ctx context.Context, id string, hash uint64, workspace string, at stamp, now time.Time) (store.Found, error) {
-	generation, around := at[0], c.versions.around.Load()
-	known := c.aroundKey(generation, c.hash(workspace))
-	instance := stamp{generation, c.versions.instance.Load()}
+// lookUp reads a key and keeps it. workspace is the key's, if it is known already, and
+// at what the key then depends on.
+func (c *Cache) lookUp(ctx context.Context, id, workspace string, at stamp, now time.Time) (store.Found, error) {
+	changes, missing := c.versions.changes.Load(), c.missingStamp(at[0], id)
 	found, err := c.inner.Keys.Lookup(ctx, id)
-	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName && c.cfg.MissFor > 0 {
-		c.missing.put(&entry[string, struct{}]{name: strings.Clone(id), hash: hash, stamp: at, read: now})
+	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName {
+		c.missing.put(strings.Clone(id), &entry[struct{}]{stamp: missing, read: now})
 	}
-	if err != nil {
+	// A database may take "A" for "a"; notices are about the one that is there.
+	if err != nil || found.Key.ID != id {
 		return found, err
 	}
-	name := found.Key.Workspace
-	// A database may take "A" for "a"; notices are about the one that is there.
-	c.keys.put(&entry[string, store.Key]{name: found.Key.ID, hash: hash, stamp: at, read: now, value: found.Key})
-	space := c.hash(name)
-	if name != workspace {
-		// Its versions before the read are those of now, if no workspace's moved.
-		known = c.aroundKey(generation, space)
+	if found.Key.Workspace != workspace {
+		at = c.foundStamp(at[0], found.Key.Workspace, id)
+		if c.versions.changes.Load() != changes {
+			return found, nil // one of them may not be from before the read
+		}
 	}
-	if (name == workspace || c.versions.around.Load() == around) && found.Workspace.ID == name &&
-		c.workspaces.find(space, name, known, now, maxAge) == nil {
-		c.workspaces.put(&entry[string, store.Workspace]{name: name, hash: space, stamp: known, read: now, value: found.Workspace})
-	}
-	if c.heldInstance(generation, now) == nil {
-		c.instance.Store(&entry[struct{}, store.Instance]{stamp: instance, read: now, value: found.Instance})
-	}
+	c.found.put(found.Key.ID, &entry[store.Found]{stamp: at, read: now, value: found})
 	return found, nil
 }

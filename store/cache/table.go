@@ -1,30 +1,20 @@
 package cache
 
 import (
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // table holds a bounded number of entries by name.
-//
-// Readers take no lock: a name's hash names a bucket of few slots, each an
-// atomic pointer to an entry that never changes. Writers, who come from a read
-// of the store that costs far more, share one lock.
 type table[K comparable, V any] struct {
-	slots []atomic.Pointer[entry[K, V]] // a power of two, a multiple of bucketSize
-
-	mu      sync.Mutex
-	entries int
 	most    int
-	hand    int // where the next eviction begins
+	mu      sync.RWMutex
+	entries map[K]*entry[V]
 }
 
-// entry is one answer of the store and what it depends on.
-type entry[K comparable, V any] struct {
-	name  K
-	hash  uint64
+// entry is one answer of the store and what it depends on. It never changes.
+type entry[V any] struct {
 	stamp stamp
 	read  time.Time
 	value V
@@ -32,98 +22,52 @@ type entry[K comparable, V any] struct {
 	used atomic.Bool
 }
 
-const bucketSize = 8
-
 func newTable[K comparable, V any](most int) *table[K, V] {
-	// Half of the slots stay empty, so that buckets seldom overflow.
-	size := max(bucketSize, 1<<bits.Len(uint(2*most-1)))
-	return &table[K, V]{slots: make([]atomic.Pointer[entry[K, V]], size), most: most}
+	return &table[K, V]{most: most, entries: make(map[K]*entry[V])}
 }
 
-func (t *table[K, V]) bucket(hash uint64) []atomic.Pointer[entry[K, V]] {
-	// The lowest bits choose a version's stripe; these are others.
-	at := int(hash>>20&uint64(len(t.slots)-1)) &^ (bucketSize - 1) //nolint:gosec // there is at least one bucket
-	return t.slots[at : at+bucketSize]
-}
-
-// find returns what is held under the name and still depends on at, if it was
-// read less than age ago; else nil. It allocates nothing.
-func (t *table[K, V]) find(hash uint64, name K, at stamp, now time.Time, age time.Duration) *entry[K, V] {
-	bucket := t.bucket(hash)
-	for i := range bucket {
-		e := bucket[i].Load()
-		if e == nil || e.hash != hash || e.name != name {
-			continue
-		}
-		if e.stamp != at || !within(e.read, now, age) {
-			return nil
-		}
-		// Written only if it changes: readers of one name on many processors
-		// would otherwise contend for the line.
-		if !e.used.Load() {
-			e.used.Store(true)
-		}
-		return e
+// find returns what is held under the name, whatever it depends on, or nil. It
+// allocates nothing.
+func (t *table[K, V]) find(name K) *entry[V] {
+	t.mu.RLock()
+	e := t.entries[name]
+	t.mu.RUnlock()
+	// Written only if it changes: readers of one name on many processors
+	// would otherwise contend for the line.
+	if e != nil && !e.used.Load() {
+		e.used.Store(true)
 	}
-	return nil
+	return e
 }
 
 // put holds e, in place of what was held under its name.
-func (t *table[K, V]) put(e *entry[K, V]) {
-	e.used.Store(true)
+func (t *table[K, V]) put(name K, e *entry[V]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	bucket := t.bucket(e.hash)
-	place := &bucket[e.hash%bucketSize]
-	for i := range bucket {
-		old := bucket[i].Load()
-		if old == nil {
-			place = &bucket[i]
-		} else if old.hash == e.hash && old.name == e.name {
-			place = &bucket[i]
-			break
-		}
+	if t.entries[name] == nil && len(t.entries) >= t.most {
+		t.evict()
 	}
-	t.set(place, e)
-	for t.entries > t.most {
-		t.evict(e)
-	}
+	t.entries[name] = e
 }
 
-// replace puts e in the place of old, unless something newer is there.
-func (t *table[K, V]) replace(old, e *entry[K, V]) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	bucket := t.bucket(e.hash)
-	for i := range bucket {
-		if bucket[i].CompareAndSwap(old, e) {
-			return
-		}
-	}
-}
-
-func (t *table[K, V]) set(place *atomic.Pointer[entry[K, V]], e *entry[K, V]) {
-	if place.Swap(e) != nil {
-		t.entries--
-	}
-	if e != nil {
-		t.entries++
-	}
-}
-
-// evict drops one entry other than keep. It passes over those used since it
-// last came by, for at most one round, so that readers cannot hold it up.
-func (t *table[K, V]) evict(keep *entry[K, V]) {
-	for step := 0; ; step++ {
-		place := &t.slots[t.hand]
-		t.hand = (t.hand + 1) & (len(t.slots) - 1)
-		e := place.Load()
-		if e == nil || e == keep || e.used.Swap(false) && step < len(t.slots) {
+// evict drops an entry from a random place on. It passes over a few that were used
+// since it last came by.
+func (t *table[K, V]) evict() {
+	const few = 64
+	passed := 0
+	for name, e := range t.entries {
+		if passed++; passed < few && e.used.Swap(false) {
 			continue
 		}
-		t.set(place, nil)
+		delete(t.entries, name)
 		return
 	}
+}
+
+// holds reports whether the entry still depends on at, and was read less than age
+// ago. None holds nothing.
+func (e *entry[V]) holds(at stamp, now time.Time, age time.Duration) bool {
+	return e != nil && e.stamp == at && within(e.read, now, age)
 }
 
 // within reports whether now is less than d after then, by the monotonic clock

@@ -16,8 +16,8 @@ type versions struct {
 	// not be read again because a neighbour was made.
 	counts   stripes
 	instance atomic.Uint64
-	// around moves before any of workspaces or counts does.
-	around atomic.Uint64
+	// changes moves before any of these does but tokens.
+	changes atomic.Uint64
 }
 
 // stripes holds the versions of many names in few places: a change of one puts
@@ -45,7 +45,7 @@ func (c *Cache) forget(n store.Notice) {
 	case n.Kind == store.NoticeInstance:
 		c.forgetInstance()
 	case n.Kind == store.NoticeToken && n.Token != "":
-		c.versions.tokens.move(c.hash(n.Token))
+		c.forgetToken(n.Token)
 	default:
 		c.feed.drop()
 	}
@@ -54,14 +54,19 @@ func (c *Cache) forget(n store.Notice) {
 // forgetKey is for a change of a key, which may move its workspace's number of
 // keys.
 func (c *Cache) forgetKey(workspace, id string) {
+	c.versions.changes.Add(1)
 	c.versions.keys.move(c.hash(id))
-	c.versions.around.Add(1)
 	c.versions.counts.move(c.hash(workspace))
 }
 
 func (c *Cache) forgetWorkspace(id string) {
-	c.versions.around.Add(1)
+	c.versions.changes.Add(1)
 	c.versions.workspaces.move(c.hash(id))
 }
 
-func (c *Cache) forgetInstance() { c.versions.instance.Add(1) }
+func (c *Cache) forgetInstance() {
+	c.versions.changes.Add(1)
+	c.versions.instance.Add(1)
+}
+
+func (c *Cache) forgetToken(id string) { c.versions.tokens.move(c.hash(id)) }

@@ -1,185 +1,107 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
-
-	"github.com/google/btree"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// auditLog holds events in the order of (time, id): all of them, and those of
-// each workspace.
-type auditLog struct {
-	byID  map[string]struct{}
-	all   *btree.BTreeG[*store.Event]
-	space *btree.BTreeG[*store.Event]
-}
-
-func newAuditLog() auditLog {
-	before := func(a, b *store.Event) bool {
-		return a.Time.Before(b.Time) || a.Time.Equal(b.Time) && a.ID < b.ID
-	}
-	return auditLog{
-		byID: make(map[string]struct{}),
-		all:  btree.NewG(treeDegree, before),
-		space: btree.NewG(treeDegree, func(a, b *store.Event) bool {
-			return a.Workspace < b.Workspace || a.Workspace == b.Workspace && before(a, b)
-		}),
-	}
-}
-
-// add copies an event in unless its id is there. It is called inside change.
-func (t *auditLog) add(e store.Event) {
-	if _, twice := t.byID[e.ID]; twice {
-		return
-	}
-	e.Time, e.Fields = kept(e.Time), slices.Clone(e.Fields)
-	t.byID[e.ID] = struct{}{}
-	t.all.ReplaceOrInsert(&e)
-	t.space.ReplaceOrInsert(&e)
-}
-
 // eventLog implements store.Events.
 type eventLog struct{ db *database }
 
+func newLog() index[store.Event] {
+	return newIndex(func(a, b *store.Event) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+	})
+}
+
 // Append implements store.Events.
 func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
-	if err := ctx.Err(); err != nil {
-		return fail("append events", err)
+	return l.db.change(ctx, "append events", store.Change{Events: events}, store.Notice{}, func() error { return nil })
+}
+
+// addEvent copies an event in unless its id is there.
+func (db *database) addEvent(e store.Event) {
+	if db.events[e.ID] {
+		return
 	}
-	l.db.write.Lock()
-	defer l.db.write.Unlock()
-	l.db.change(func() {
-		for _, e := range events {
-			l.db.events.add(e)
+	e.Time, e.Fields = kept(e.Time), slices.Clone(e.Fields)
+	db.events[e.ID] = true
+	db.logs[""].tree.ReplaceOrInsert(&e)
+	if e.Workspace == "" {
+		return
+	}
+	if db.logs[e.Workspace].tree == nil {
+		db.logs[e.Workspace] = newLog()
+	}
+	db.logs[e.Workspace].tree.ReplaceOrInsert(&e)
+}
+
+// List implements store.Events.
+func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	page, err := q.Page(func(most int) ([]store.Event, error) { return l.matching(ctx, &q, most) })
+	return page, fail("list events", err)
+}
+
+// matching returns the first events of q, up to a number.
+func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) (events []store.Event, err error) {
+	log := func() index[store.Event] { return l.db.logs[q.Workspace] }
+	err = scan(ctx, l.db, log, newest(q), true, func(e *store.Event) bool {
+		if q.Matches(e) {
+			copied := *e
+			copied.Fields = slices.Clone(e.Fields)
+			events = append(events, copied)
 		}
+		return len(events) < most && !e.Time.Before(q.From)
 	})
+	return events, err
+}
+
+// newest is the place where a query begins: its cursor or its end, whichever is
+// earlier, or nil. Nothing that has the end itself as its time has an id before "".
+func newest(q *store.EventQuery) *store.Event {
+	switch {
+	case q.After != nil && (q.To.IsZero() || q.After.Time.Before(q.To)):
+		return &store.Event{Time: q.After.Time, ID: q.After.ID}
+	case !q.To.IsZero():
+		return &store.Event{Time: q.To}
+	}
 	return nil
 }
 
-// List implements store.Events. Like a list of keys it gives way to writers
-// between stretches.
-func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
-	if err := ctx.Err(); err != nil {
-		return store.EventPage{}, fail("list events", err)
-	}
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
-		return store.EventPage{}, fail("list events", err)
-	}
-	found, err := l.scan(ctx, &q, limit+1)
-	if err != nil {
-		return store.EventPage{}, fail("list events", err)
-	}
-	var page store.EventPage
-	if len(found) > limit {
-		found = found[:limit]
-		last := found[limit-1]
-		page.Next = &store.EventCursor{Time: last.Time, ID: last.ID}
-	}
-	page.Events = make([]store.Event, len(found))
-	for i, e := range found {
-		page.Events[i] = *e
-		page.Events[i].Fields = slices.Clone(e.Fields)
-	}
-	return page, nil
-}
-
-func (l *eventLog) scan(ctx context.Context, q *store.EventQuery, limit int) ([]*store.Event, error) {
-	var found []*store.Event
-	tree := l.db.events.all
-	if q.Workspace != "" {
-		tree = l.db.events.space
-	}
-	after := newest(q)
-	lock := l.db.reader(q.Workspace)
+// Prune implements store.Events. Other calls come in between stretches.
+func (l *eventLog) Prune(ctx context.Context, before time.Time) (pruned int, err error) {
 	for {
-		visited, ended := 0, false
-		lock.RLock()
-		tree.DescendLessOrEqual(after, func(e *store.Event) bool {
-			if q.Workspace != "" && e.Workspace != q.Workspace || e.Time.Before(q.From) {
-				ended = true
-				return false
+		n := 0
+		err := l.db.write(ctx, "prune events", func() error {
+			for n < stretch && l.db.dropOldest(before) {
+				n++
 			}
-			if e.ID == after.ID && e.Time.Equal(after.Time) {
-				return true
-			}
-			visited++
-			after = e
-			if eventMatches(q, e) {
-				found = append(found, e)
-			}
-			return visited < stretch && len(found) < limit
+			return nil
 		})
-		lock.RUnlock()
-		if ended || visited < stretch || len(found) >= limit {
-			return found, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		pruned += n
+		if err != nil || n < stretch {
+			return pruned, err
 		}
 	}
 }
 
-// newest is the place where a query begins: its cursor or its end, whichever
-// is earlier.
-func newest(q *store.EventQuery) *store.Event {
-	start := &store.Event{Workspace: q.Workspace, Time: instant(math.MaxInt64)}
-	if !q.To.IsZero() {
-		// Nothing with this time itself has an id before the empty one.
-		start.Time = q.To
+// dropOldest removes the oldest event, if it is from before the given time.
+func (db *database) dropOldest(before time.Time) bool {
+	e, found := db.logs[""].tree.Min()
+	if !found || !e.Time.Before(before) {
+		return false
 	}
-	if q.After != nil && (q.After.Time.Before(start.Time) || q.To.IsZero()) {
-		start.Time, start.ID = q.After.Time, q.After.ID
-	}
-	return start
-}
-
-func eventMatches(q *store.EventQuery, e *store.Event) bool {
-	return (q.Key == "" || e.Key == q.Key) &&
-		(q.Action == "" || e.Action == q.Action) &&
-		(q.ActorID == "" || e.Actor.ID == q.ActorID) &&
-		(q.To.IsZero() || e.Time.Before(q.To))
-}
-
-// Prune implements store.Events. Readers and writers come in between
-// stretches.
-func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, fail("prune events", err)
-	}
-	pruned := 0
-	for {
-		n := l.prune(before)
-		if pruned += n; n < stretch {
-			return pruned, nil
+	delete(db.events, e.ID)
+	db.logs[""].tree.DeleteMin()
+	if e.Workspace != "" {
+		log := db.logs[e.Workspace].tree
+		if log.Delete(e); log.Len() == 0 {
+			delete(db.logs, e.Workspace)
 		}
 	}
-}
-
-// prune removes one stretch of old events.
-func (l *eventLog) prune(before time.Time) int {
-	t := &l.db.events
-	l.db.write.Lock()
-	defer l.db.write.Unlock()
-	var old []*store.Event
-	t.all.Ascend(func(e *store.Event) bool {
-		if !e.Time.Before(before) {
-			return false
-		}
-		old = append(old, e)
-		return len(old) < stretch
-	})
-	l.db.change(func() {
-		for _, e := range old {
-			t.all.Delete(e)
-			t.space.Delete(e)
-			delete(t.byID, e.ID)
-		}
-	})
-	return len(old)
+	return true
 }

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -12,161 +13,135 @@ type keyTable struct{ db *database }
 
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
-	if err := t.create(ctx, k, limit, c); err != nil {
-		return fail("create key", err)
-	}
-	return nil
-}
-
-func (t *keyTable) create(ctx context.Context, k store.Key, limit int, c store.Change) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	k.Version = 1
-	r := newRow(k)
-
 	db := t.db
-	db.write.Lock()
-	defer db.write.Unlock()
-	if err := db.refused(c); err != nil {
-		return err
-	}
-	if db.deleted(k.Workspace) {
-		return store.ErrNotFound
-	}
-	if db.keys[k.ID] != nil {
-		return store.ErrExists
-	}
-	if _, taken := db.tombstones[k.ID]; taken {
-		return store.ErrExists
-	}
-	if limit != store.NoLimit {
-		held := 0
-		if ws := db.workspaces[k.Workspace]; ws != nil {
-			held = ws.record.Keys
-		}
-		if held >= limit {
+	return db.change(ctx, "create key", c, keyNotice(k.Workspace, k.ID), func() error {
+		record := db.record(k.Workspace)
+		_, deleted := db.tombstones[k.ID]
+		switch {
+		case record.Deleted:
+			return store.ErrNotFound
+		case deleted || db.keys[k.ID] != nil:
+			return store.ErrExists
+		case limit != store.NoLimit && record.Keys >= limit:
 			return store.ErrLimit
 		}
-	}
-	r.epoch = db.raised(0)
-	db.shareFor(r, &k)
-	db.change(func() {
-		r.ws = db.space(k.Workspace)
-		db.insert(r)
-		db.record(c)
+		k = keptKey(k)
+		k.Version, k.Epoch = 1, db.raised(0)
+		ws := db.space(k.Workspace)
+		k.Workspace = ws.ID // one text for all of its keys
+		ws.Keys++
+		db.keys[k.ID] = &k
+		db.list(&k)
+		return nil
 	})
-	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID})
-	return nil
+}
+
+func keyNotice(workspace, id string) store.Notice {
+	return store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
 }
 
 // Lookup implements store.Keys.
 func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, err error) {
-	if err := ctx.Err(); err != nil {
-		return store.Found{}, fail("look up key", err)
-	}
-	lock := t.db.reader(id)
-	lock.RLock()
-	r := t.db.keys[id]
-	if r != nil {
-		found.Workspace = r.ws.record
-		found.Instance = t.db.instance
-	}
-	lock.RUnlock()
-	if r == nil {
-		return store.Found{}, fail("look up key", store.ErrNotFound)
-	}
-	r.copyTo(&found.Key)
-	return found, nil
+	err = t.db.read(ctx, "look up key", func() error {
+		k := t.db.keys[id]
+		if k == nil {
+			return store.ErrNotFound
+		}
+		found = store.Found{Key: k.Clone(), Workspace: t.db.record(k.Workspace), Instance: t.db.instance}
+		return nil
+	})
+	return found, err
 }
 
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
-	if err := t.update(ctx, k, c); err != nil {
-		return fail("update key", err)
-	}
-	return nil
-}
-
-func (t *keyTable) update(ctx context.Context, k store.Key, c store.Change) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	db := t.db
-	db.write.Lock()
-	defer db.write.Unlock()
-	old, err := t.held(k.Workspace, k.ID, c)
-	if err != nil {
-		return err
-	}
-	if old.version != k.Version {
-		return store.ErrConflict
-	}
-	k.CreatedBy = store.ActorRef{Kind: old.makerKind, ID: old.makerID}
-	r := newRow(k)
-	r.ws = old.ws
-	r.created, r.lastUsed = old.created, old.lastUsed
-	r.version, r.epoch, r.depth = old.version+1, old.epoch, old.depth
-	if c.EndTokens {
-		r.epoch = db.raised(old.epoch)
-	}
-	for i := range r.secrets {
-		if was := old.secret(r.secrets[i].id); was != nil {
-			now := &r.secrets[i]
-			now.digest, now.prefix, now.makerKind, now.makerID = was.digest, was.prefix, was.makerKind, was.makerID
-			now.created, now.lastUsed = was.created, was.lastUsed
+	return db.change(ctx, "update key", c, keyNotice(k.Workspace, k.ID), func() error {
+		old, err := db.held(k.Workspace, k.ID)
+		if err != nil {
+			return err
 		}
-	}
-	db.shareFor(r, &k)
-	db.change(func() {
-		db.replace(old, r)
-		db.unshareOf(old)
-		db.record(c)
+		if old.Version != k.Version {
+			return store.ErrConflict
+		}
+		k = keptKey(k)
+		k.Workspace, k.Created, k.CreatedBy, k.Depth, k.LastUsed = old.Workspace, old.Created, old.CreatedBy, old.Depth, old.LastUsed
+		k.Version, k.Epoch = old.Version+1, old.Epoch
+		if c.EndTokens {
+			k.Epoch = db.raised(old.Epoch)
+		}
+		for i := range k.Secrets {
+			s := &k.Secrets[i]
+			if was := secretOf(old, s.ID); was != nil {
+				s.Created, s.CreatedBy, s.LastUsed, s.Prefix, s.Digest = was.Created, was.CreatedBy, was.LastUsed, was.Prefix, was.Digest
+			}
+		}
+		db.unlist(old)
+		*old = k
+		db.list(old)
+		return nil
 	})
-	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: r.ws.id, Key: r.id})
-	return nil
 }
 
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-	if err := t.remove(ctx, workspace, id, version, at, c); err != nil {
-		return fail("delete key", err)
-	}
-	return nil
-}
-
-func (t *keyTable) remove(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	db := t.db
-	db.write.Lock()
-	defer db.write.Unlock()
-	r, err := t.held(workspace, id, c)
-	if err != nil {
-		return err
-	}
-	if version != 0 && version != r.version {
-		return store.ErrConflict
-	}
-	db.change(func() {
-		db.remove(r, micros(at))
-		db.forget(r.ws)
-		db.record(c)
+	return db.change(ctx, "delete key", c, keyNotice(workspace, id), func() error {
+		k, err := db.held(workspace, id)
+		if err != nil {
+			return err
+		}
+		if version != 0 && version != k.Version {
+			return store.ErrConflict
+		}
+		db.remove(k, at)
+		// A record that says nothing that a new one would not say is not kept.
+		if ws := db.workspaces[workspace]; ws.Keys == 0 && ws.Version == 0 && ws.Epoch == 0 {
+			delete(db.workspaces, workspace)
+		}
+		return nil
 	})
-	db.hub.send(store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: r.id})
-	return nil
 }
 
-// held makes the first checks of Update and Delete, in the contract's order.
-// The caller holds write.
-func (t *keyTable) held(workspace, id string, c store.Change) (*row, error) {
-	if err := t.db.refused(c); err != nil {
-		return nil, err
+// held returns the key, if it is there and of the workspace.
+func (db *database) held(workspace, id string) (*store.Key, error) {
+	if k := db.keys[id]; k != nil && k.Workspace == workspace {
+		return k, nil
 	}
-	r := t.db.keys[id]
-	if r == nil || r.ws.id != workspace {
-		return nil, store.ErrNotFound
+	return nil, store.ErrNotFound
+}
+
+// remove takes a key away and leaves its tombstone.
+func (db *database) remove(k *store.Key, at time.Time) {
+	delete(db.keys, k.ID)
+	db.unlist(k)
+	db.workspaces[k.Workspace].Keys--
+	db.tombstones[k.ID] = kept(at)
+}
+
+// keptKey copies a key in, its texts too: they may be parts of a request, which would
+// stay in memory with them.
+func keptKey(k store.Key) store.Key {
+	k = k.Clone()
+	k.NotAfter, k.Created, k.Updated, k.LastUsed = kept(k.NotAfter), kept(k.Created), kept(k.Updated), kept(k.LastUsed)
+	texts := []*string{&k.ID, &k.Name, &k.NotAfterText, &k.CreatedBy.Kind, &k.CreatedBy.ID}
+	for i := range k.Secrets {
+		s := &k.Secrets[i]
+		s.Created, s.NotAfter, s.LastUsed = kept(s.Created), kept(s.NotAfter), kept(s.LastUsed)
+		texts = append(texts, &s.ID, &s.Hint, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID)
 	}
-	return r, nil
+	for _, text := range texts {
+		*text = strings.Clone(*text)
+	}
+	return k
+}
+
+// secretOf returns the secret with the given id, or nil.
+func secretOf(k *store.Key, id string) *store.Secret {
+	for i := range k.Secrets {
+		if k.Secrets[i].ID == id {
+			return &k.Secrets[i]
+		}
+	}
+	return nil
 }

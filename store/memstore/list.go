@@ -1,118 +1,87 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// stretch is how many rows a list visits before it lets writers in.
-const stretch = 512
+// orders are the orders in which keys are listed without sorting.
+type orders struct{ created, name index[store.Key] }
 
-// List implements store.Keys. A page is put together in stretches, between
-// which keys may come and go as they may between pages.
+func newOrders() orders {
+	return orders{
+		created: newIndex(func(a, b *store.Key) int {
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+		}),
+		name: newIndex(func(a, b *store.Key) int {
+			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+		}),
+	}
+}
+
+// list puts a key into the orders of its workspace and of all.
+func (db *database) list(k *store.Key) {
+	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
+		o.created.tree.ReplaceOrInsert(k)
+		o.name.tree.ReplaceOrInsert(k)
+	}
+}
+
+func (db *database) unlist(k *store.Key) {
+	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
+		o.created.tree.Delete(k)
+		o.name.tree.Delete(k)
+	}
+}
+
+// List implements store.Keys.
 func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	page, err := t.list(ctx, q)
+	db := t.db
+	page, err := q.Page(func(q *store.KeyQuery, most int) ([]store.Key, error) { return db.matching(ctx, q, most) })
 	if err != nil {
 		return store.KeyPage{}, fail("list keys", err)
 	}
-	return page, nil
-}
-
-func (t *keyTable) list(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
-	if err := ctx.Err(); err != nil {
-		return store.KeyPage{}, err
-	}
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
-		return store.KeyPage{}, err
-	}
-	var keys []store.Key
-	switch q.Sort {
-	case "", store.ByCreated, store.ByName:
-		// One more than asked for tells whether there is a next page.
-		keys, err = t.scan(ctx, &q, limit+1)
-	case store.ByLastUsed, store.ByExpiry:
-		all := store.KeyQuery{Workspace: q.Workspace}
-		if q.Workspace != "" {
-			keys, err = t.scan(ctx, &all, store.MaxSorted+1)
-		}
-		if err == nil {
-			keys, err = q.SortAll(keys)
-		}
-	default:
-		err = fmt.Errorf("unknown order %q", q.Sort)
-	}
-	if err != nil {
-		return store.KeyPage{}, err
-	}
-	page := store.KeyPage{Keys: keys[:min(len(keys), limit)]}
-	if len(keys) > limit {
-		page.Next = q.Sort.Cursor(&keys[limit-1])
-	}
-	t.around(&page)
-	return page, nil
-}
-
-// around adds the settings that the keys of a page stand under.
-func (t *keyTable) around(page *store.KeyPage) {
 	if len(page.Keys) == 0 {
-		return
+		return page, nil
 	}
 	page.Workspaces = make(map[string]store.Workspace)
-	lock := t.db.reader(page.Keys[0].Workspace)
-	lock.RLock()
-	defer lock.RUnlock()
-	page.Instance = t.db.instance
-	for i := range page.Keys {
-		id := page.Keys[i].Workspace
-		page.Workspaces[id] = store.Workspace{ID: id}
-		if ws := t.db.workspaces[id]; ws != nil {
-			page.Workspaces[id] = ws.record
+	err = db.read(ctx, "list keys", func() error {
+		page.Instance = db.instance
+		for i := range page.Keys {
+			id := page.Keys[i].Workspace
+			page.Workspaces[id] = db.record(id)
 		}
-	}
+		return nil
+	})
+	return page, err
 }
 
-// scan collects up to limit matching keys behind the cursor of q, in an order that is
-// kept.
-func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]store.Key, error) {
-	var keys []store.Key
-	lock, after := t.db.reader(q.Workspace), place(q)
-	for {
-		var rows []*row
-		n := min(max(limit-len(keys), 100), stretch)
-		lock.RLock()
-		t.db.orders.walk(q, after, func(r *row) bool {
-			rows = append(rows, r)
-			return len(rows) < n
-		})
-		lock.RUnlock()
-		for _, r := range rows {
-			if k := r.key(); q.Matches(&k) {
-				if keys = append(keys, k); len(keys) == limit {
-					return keys, nil
-				}
+// matching returns the first keys of q, up to a number, in an order that is kept.
+func (db *database) matching(ctx context.Context, q *store.KeyQuery, most int) (keys []store.Key, err error) {
+	order := func() index[store.Key] {
+		of := db.orders
+		if q.Workspace != "" {
+			of = orders{}
+			if ws := db.workspaces[q.Workspace]; ws != nil {
+				of = ws.orders
 			}
 		}
-		if len(rows) < n {
-			return keys, nil
+		if q.Sort == store.ByName {
+			return of.name
 		}
-		after = rows[n-1]
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		return of.created
+	}
+	var after *store.Key
+	if q.After != nil {
+		after = &store.Key{ID: q.After.ID, Name: q.After.Name, Created: q.After.Time}
+	}
+	err = scan(ctx, db, order, after, q.Descending, func(k *store.Key) bool {
+		if q.Matches(k) {
+			keys = append(keys, k.Clone())
 		}
-	}
-}
-
-// place is the cursor as a row, or nil.
-func place(q *store.KeyQuery) *row {
-	if q.After == nil {
-		return nil
-	}
-	value := micros(q.After.Time)
-	return &row{
-		ws: &workspace{id: q.Workspace}, id: q.After.ID, name: q.After.Name,
-		created: value, lastUsed: value, notAfter: value,
-	}
+		return len(keys) < most
+	})
+	return keys, err
 }

@@ -3,17 +3,14 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
-	"sync"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // lists implements store.Lists.
-type lists struct {
-	mu      sync.Mutex
-	entries map[listKey]store.ListEntry
-}
+type lists struct{ db *database }
 
 type listKey struct {
 	list store.ListName
@@ -21,64 +18,46 @@ type listKey struct {
 }
 
 // Entries implements store.Lists.
-func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fail("read lists", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]store.ListEntry, 0, len(l.entries))
-	for _, e := range l.entries {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b store.ListEntry) int {
-		return cmp.Or(cmp.Compare(a.List, b.List), cmp.Compare(a.Name, b.Name))
+func (l *lists) Entries(ctx context.Context) (all []store.ListEntry, err error) {
+	err = l.db.read(ctx, "read lists", func() error {
+		all = slices.SortedFunc(maps.Values(l.db.lists), func(a, b store.ListEntry) int {
+			return cmp.Or(cmp.Compare(a.List, b.List), cmp.Compare(a.Name, b.Name))
+		})
+		return nil
 	})
-	return all, nil
+	return all, err
 }
 
 // Record implements store.Lists.
 func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
-	if err := ctx.Err(); err != nil {
-		return fail("record list entries", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	merged := make(map[listKey]store.ListEntry, len(entries))
-	for _, e := range entries {
-		key := listKey{e.List, e.Name}
-		old, known := merged[key]
-		if !known {
-			old, known = l.entries[key]
-		}
-		e.Until = kept(e.Until)
-		if known {
-			if old.Fingerprint != e.Fingerprint {
-				return fail("record list entries", store.ErrConflict)
+	return l.db.write(ctx, "record list entries", func() error {
+		merged := maps.Clone(l.db.lists)
+		for _, e := range entries {
+			key := listKey{e.List, e.Name}
+			e.Until = kept(e.Until)
+			if old, known := merged[key]; known {
+				if old.Fingerprint != e.Fingerprint {
+					return store.ErrConflict
+				}
+				if old.Until.IsZero() || !e.Until.IsZero() && old.Until.After(e.Until) {
+					e.Until = old.Until
+				}
 			}
-			if old.Until.IsZero() || !e.Until.IsZero() && old.Until.After(e.Until) {
-				e.Until = old.Until
-			}
+			merged[key] = e
 		}
-		merged[key] = e
-	}
-	for key, e := range merged {
-		l.entries[key] = e
-	}
-	return nil
+		l.db.lists = merged
+		return nil
+	})
 }
 
 // Forget implements store.Lists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
-	if err := ctx.Err(); err != nil {
-		return fail("forget list entry", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	key := listKey{list, name}
-	if _, known := l.entries[key]; !known {
-		return fail("forget list entry", store.ErrNotFound)
-	}
-	delete(l.entries, key)
-	return nil
+	return l.db.write(ctx, "forget list entry", func() error {
+		key := listKey{list, name}
+		if _, known := l.db.lists[key]; !known {
+			return store.ErrNotFound
+		}
+		delete(l.db.lists, key)
+		return nil
+	})
 }

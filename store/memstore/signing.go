@@ -3,52 +3,36 @@ package memstore
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // signingKeys implements store.SigningKeys.
-type signingKeys struct {
-	db   *database
-	mu   sync.RWMutex
-	ring store.Ring
-}
+type signingKeys struct{ db *database }
 
 // Durable implements store.SigningKeys: the ring ends with the process.
 func (s *signingKeys) Durable() bool { return false }
 
 // Ring implements store.SigningKeys.
-func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Ring{}, fail("read signing keys", err)
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return copyRing(s.ring), nil
+func (s *signingKeys) Ring(ctx context.Context) (r store.Ring, err error) {
+	err = s.db.read(ctx, "read signing keys", func() error {
+		r = copyRing(s.db.ring)
+		return nil
+	})
+	return r, err
 }
 
 // SetRing implements store.SigningKeys.
 func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
-	if err := ctx.Err(); err != nil {
-		return fail("save signing keys", err)
-	}
-	if !s.set(r) {
-		return fail("save signing keys", store.ErrConflict)
-	}
-	s.db.hub.send(store.Notice{Kind: store.NoticeSigningKeys})
-	return nil
-}
-
-func (s *signingKeys) set(r store.Ring) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.Version != s.ring.Version {
-		return false
-	}
-	s.ring = copyRing(r)
-	s.ring.Version++
-	return true
+	return s.db.change(ctx, "save signing keys", store.Change{}, store.Notice{Kind: store.NoticeSigningKeys}, func() error {
+		if r.Version != s.db.ring.Version {
+			return store.ErrConflict
+		}
+		r = copyRing(r)
+		r.Version++
+		s.db.ring = r
+		return nil
+	})
 }
 
 func copyRing(r store.Ring) store.Ring {

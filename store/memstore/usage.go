@@ -1,101 +1,71 @@
 package memstore
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // usage implements store.Usage.
-type usage struct {
-	mu     sync.RWMutex
-	byUser map[user][]dayCount // each in order of day
-}
+type usage struct{ db *database }
 
 type user struct{ workspace, key string }
 
-type dayCount struct {
-	day              int64 // days since 1970, UTC
-	logins, refusals int64
+// dayAt finds the first count of a day at or after t, and whether it begins at t.
+func dayAt(counts []store.Count, t time.Time) (place int, found bool) {
+	return slices.BinarySearchFunc(counts, t, func(c store.Count, t time.Time) int { return c.Day.Compare(t) })
 }
-
-func newUsage() *usage { return &usage{byUser: make(map[user][]dayCount)} }
 
 // Add implements store.Usage.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
-	if err := ctx.Err(); err != nil {
-		return fail("add usage", err)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, c := range counts {
-		if c.Logins == 0 && c.Refusals == 0 {
-			continue
+	return u.db.write(ctx, "add usage", func() error {
+		for _, c := range counts {
+			if c.Logins == 0 && c.Refusals == 0 {
+				continue
+			}
+			// Truncate counts from the zero time, a midnight.
+			day := c.Day.UTC().Truncate(24 * time.Hour)
+			who := user{c.Workspace, c.Key}
+			days := u.db.usage[who]
+			i, found := dayAt(days, day)
+			if !found {
+				days = slices.Insert(days, i, store.Count{Workspace: c.Workspace, Key: c.Key, Day: day})
+				u.db.usage[who] = days
+			}
+			days[i].Logins += c.Logins
+			days[i].Refusals += c.Refusals
 		}
-		who, n := user{c.Workspace, c.Key}, dayOf(c.Day)
-		days := u.byUser[who]
-		i, found := slices.BinarySearchFunc(days, n, byDay)
-		if !found {
-			days = slices.Insert(days, i, dayCount{day: n})
-			u.byUser[who] = days
-		}
-		days[i].logins += c.Logins
-		days[i].refusals += c.Refusals
-	}
-	return nil
+		return nil
+	})
 }
 
 // Days implements store.Usage.
-func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fail("read usage", err)
-	}
-	u.mu.RLock()
-	defer u.mu.RUnlock()
-	var counts []store.Count
-	for _, d := range u.byUser[user{workspace, key}] {
-		at := midnight(d.day)
-		if !at.Before(from) && at.Before(to) {
-			counts = append(counts, store.Count{
-				Workspace: workspace, Key: key, Day: at, Logins: d.logins, Refusals: d.refusals,
-			})
-		}
-	}
-	return counts, nil
+func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) (counts []store.Count, err error) {
+	err = u.db.read(ctx, "read usage", func() error {
+		days := u.db.usage[user{workspace, key}]
+		first, _ := dayAt(days, from)
+		end, _ := dayAt(days, to)
+		counts = slices.Clone(days[first:max(first, end)])
+		return nil
+	})
+	return counts, err
 }
 
 // Prune implements store.Usage.
-func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, fail("prune usage", err)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	pruned := 0
-	for who, days := range u.byUser {
-		n := 0
-		for n < len(days) && midnight(days[n].day).Before(before) {
-			n++
+func (u *usage) Prune(ctx context.Context, before time.Time) (pruned int, err error) {
+	err = u.db.write(ctx, "prune usage", func() error {
+		for who, days := range u.db.usage {
+			n, _ := dayAt(days, before)
+			pruned += n
+			if n == len(days) {
+				delete(u.db.usage, who)
+			} else if n > 0 {
+				u.db.usage[who] = slices.Clone(days[n:])
+			}
 		}
-		pruned += n
-		if n == len(days) {
-			delete(u.byUser, who)
-		} else if n > 0 {
-			u.byUser[who] = slices.Clone(days[n:])
-		}
-	}
-	return pruned, nil
+		return nil
+	})
+	return pruned, err
 }
-
-const day = 24 * time.Hour
-
-// dayOf relies on Truncate, which counts from the zero time, a midnight.
-func dayOf(t time.Time) int64 { return t.UTC().Truncate(day).Unix() / int64(day/time.Second) }
-
-func midnight(n int64) time.Time { return time.Unix(n*int64(day/time.Second), 0).UTC() }
-
-func byDay(d dayCount, n int64) int { return cmp.Compare(d.day, n) }

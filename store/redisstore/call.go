@@ -37,20 +37,14 @@ func (c *call) failed() error {
 
 // add adds the call to a pipeline, by its script's hash or with its text.
 func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
-	args := c.args
-	if c.script != nil {
-		args = make([]any, 0, 3+len(c.keys)+len(c.args))
-		if text {
-			args = append(args, "eval", c.script.text, len(c.keys))
-		} else {
-			args = append(args, "evalsha", c.script.hash, len(c.keys))
-		}
-		for _, key := range c.keys {
-			args = append(args, key)
-		}
-		args = append(args, c.args...)
+	switch {
+	case c.script == nil:
+		c.cmd = p.Do(ctx, c.args...)
+	case text:
+		c.cmd = c.script.Eval(ctx, p, c.keys, c.args...)
+	default:
+		c.cmd = c.script.EvalSha(ctx, p, c.keys, c.args...)
 	}
-	c.cmd = p.Do(ctx, args...)
 }
 
 // unknown reports whether the server had forgotten the script and so ran
@@ -111,18 +105,18 @@ func (c *call) texts() []string {
 // that write if it was demoted, or if its replicas have left (min-replicas-to-write):
 // then its answers may be out of date, and the calls fail. A server whose memory or disk
 // is full refuses it too, but its answers count.
-func (db *database) send(ctx context.Context, calls ...*call) error {
+func (db *Driver) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
 	check.harmless = []string{"OOM", "MISCONF"}
 	return db.sendTo(ctx, db.recordsServer, append(slices.Clip(calls), check))
 }
 
 // spread sends calls to the servers that hold their keys.
-func (db *database) spread(ctx context.Context, calls ...*call) error {
+func (db *Driver) spread(ctx context.Context, calls ...*call) error {
 	return db.sendTo(ctx, func(context.Context) (redis.UniversalClient, error) { return db.client, nil }, calls)
 }
 
-func (db *database) recordsServer(ctx context.Context) (redis.UniversalClient, error) {
+func (db *Driver) recordsServer(ctx context.Context) (redis.UniversalClient, error) {
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		return cluster.MasterForKey(ctx, db.layout.keys())
 	}
@@ -136,7 +130,7 @@ const maxDisplaced = 100
 // sendTo sends calls to the server that find returns. They are sent again if the server
 // had forgotten a script or did not hold the slot; so each must be one that can be
 // repeated.
-func (db *database) sendTo(ctx context.Context, find func(context.Context) (redis.UniversalClient, error), calls []*call) error {
+func (db *Driver) sendTo(ctx context.Context, find func(context.Context) (redis.UniversalClient, error), calls []*call) error {
 	if err := ctx.Err(); err != nil || len(calls) == 0 {
 		return err
 	}
@@ -154,7 +148,7 @@ func (db *database) sendTo(ctx context.Context, find func(context.Context) (redi
 			return nil
 		}
 		err = db.failure(ctx, calls[i].failed(), calls[i].script)
-		if n == maxDisplaced || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, n) != nil {
+		if n == maxDisplaced || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, time.Millisecond<<min(n, 6)) != nil {
 			return err
 		}
 	}
@@ -174,9 +168,9 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 	}
 }
 
-// pause waits before calls whose slot moves are sent for the nth time again: 1 ms, 2 ms, up to 64 ms.
-func pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(time.Millisecond << min(n, 6))
+// pause returns the context's error if that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -22,8 +21,8 @@ type change struct {
 
 // make carries a change out, and waits until as many replicas have it as the
 // configuration asks for.
-func (db *database) make(ctx context.Context, c change) error {
-	made, need := db.call(c), db.wait
+func (db *Driver) make(ctx context.Context, c change) error {
+	made, need := db.call(c), db.cfg.WaitReplicas
 	if need == 0 && db.followed.Load() {
 		need = 1
 	}
@@ -38,13 +37,13 @@ func (db *database) make(ctx context.Context, c change) error {
 
 // confirm sends a change, and waits for so many replicas. If the configuration does not
 // say how many, it reports whether the server has any, and is content if it has not.
-func (db *database) confirm(ctx context.Context, made *call, need int) (followed bool, err error) {
+func (db *Driver) confirm(ctx context.Context, made *call, need int) (followed bool, err error) {
 	calls := []*call{made}
-	wait, role := command("wait", need, db.waitTimeout.Milliseconds()), command("role")
+	wait, role := command("wait", need, db.cfg.WaitTimeout.Milliseconds()), command("role")
 	if need > 0 {
 		calls = append(calls, wait)
 	}
-	if db.wait == 0 {
+	if db.cfg.WaitReplicas == 0 {
 		role.harmless = []string{"unknown command"} // managed services may hide replicas
 		calls = append(calls, role)
 	}
@@ -54,11 +53,11 @@ func (db *database) confirm(ctx context.Context, made *call, need int) (followed
 	if err := statusError(made.text()); err != nil {
 		return false, err
 	}
-	if db.wait == 0 {
+	if db.cfg.WaitReplicas == 0 {
 		followed = hasReplicas(role)
 		db.followed.Store(followed)
 	}
-	if got := int(wait.int()); got < need && (followed || db.wait > 0) {
+	if got := int(wait.int()); got < need && (followed || db.cfg.WaitReplicas > 0) {
 		return false, fmt.Errorf("%d of %d replicas confirmed: %w", got, need, store.ErrUnavailable)
 	}
 	return followed, nil
@@ -77,7 +76,7 @@ func hasReplicas(role *call) bool {
 
 // inSteps repeats a script that takes a batch at most until it finds less, and returns
 // how many it took.
-func (db *database) inSteps(ctx context.Context, c change) (taken int, err error) {
+func (db *Driver) inSteps(ctx context.Context, c change) (taken int, err error) {
 	for {
 		step := db.call(c)
 		if err := db.send(ctx, step); err != nil {
@@ -90,7 +89,7 @@ func (db *database) inSteps(ctx context.Context, c change) (taken int, err error
 }
 
 // call makes the script of a change, see change.lua.
-func (db *database) call(c change) *call {
+func (db *Driver) call(c change) *call {
 	l, request := db.layout, rand.Text()
 	// A change without a one-time id has no key for it; any other stands in.
 	once, value, life := l.receipt(request), "", int64(0)
@@ -126,11 +125,7 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 	if workspace == "" {
 		return 0
 	}
-	name := l.order(workspace, "log")
-	if i := slices.Index(*keys, name); i >= 0 {
-		return i + 1
-	}
-	*keys = append(*keys, name)
+	*keys = append(*keys, l.order(workspace, "log"))
 	return len(*keys)
 }
 

@@ -16,7 +16,7 @@ import (
 // is not as it should be, one sentence each; it also logs them as warnings.
 // None means: no master evicts keys, and each writes to disk at once. The
 // first Watch of a Driver does the same.
-func (d *Driver) Check(ctx context.Context) ([]string, error) {
+func (db *Driver) Check(ctx context.Context) ([]string, error) {
 	var mu sync.Mutex
 	var found []string
 	check := func(ctx context.Context, server *redis.Client) error {
@@ -31,32 +31,31 @@ func (d *Driver) Check(ctx context.Context) ([]string, error) {
 		return err
 	}
 	var err error
-	switch c := d.db.client.(type) {
+	switch c := db.client.(type) {
 	case *redis.ClusterClient:
 		err = c.ForEachMaster(ctx, check)
 	case *redis.Client:
 		err = check(ctx, c)
 	}
 	if err != nil {
-		return nil, fail("check the servers", d.db.failure(ctx, err, nil))
+		return nil, fail("check the servers", db.failure(ctx, err, nil))
 	}
 	for _, finding := range found {
-		d.db.log.WarnContext(ctx, "redisstore: "+finding)
+		db.cfg.Logger.WarnContext(ctx, "redisstore: "+finding)
 	}
 	return found, nil
 }
 
 // findings are about one server.
 func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
-	info, err := server.Info(ctx).Result()
-	switch {
+	info := server.InfoMap(ctx)
+	switch err := info.Err(); {
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known")
 	case err != nil:
 		return nil, err
 	default:
-		_, policy, _ := strings.Cut(info, "\nmaxmemory_policy:")
-		if policy, _, _ = strings.Cut(policy, "\r"); policy != "noeviction" {
+		if policy := info.Item("Memory", "maxmemory_policy"); policy != "noeviction" {
 			found = append(found, fmt.Sprintf(
 				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten, and by a policy allkeys-... all keys at once; set noeviction", cmp.Or(word(policy), "unknown")))
 		}

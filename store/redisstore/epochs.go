@@ -10,7 +10,7 @@ import (
 )
 
 // epochs implements store.Epochs.
-type epochs struct{ db *database }
+type epochs struct{ db *Driver }
 
 // Read implements store.Epochs.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
@@ -36,11 +36,11 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 		}
 	}
 	if r, known := e.db.revocations.of(ref.TokenID); known && !revoked {
-		if err := e.revoke(ctx, ref.TokenID, r); err != nil {
+		if err := e.db.make(ctx, e.revoking(ref.TokenID, r)); err != nil {
 			return store.EpochState{}, err
 		}
 		state.Revoked = true
-		e.db.log.WarnContext(ctx, "redisstore: a revocation that was lost was written again")
+		e.db.cfg.Logger.WarnContext(ctx, "redisstore: a revocation that was lost was written again")
 	}
 	return state, nil
 }
@@ -48,15 +48,11 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	r := revocation{until: until, now: now}
-	if err := e.revoke(ctx, tokenID, r); err != nil {
+	if err := e.db.make(ctx, e.revoking(tokenID, r)); err != nil {
 		return fail("revoke token", err)
 	}
 	e.db.revocations.add(tokenID, r)
 	return nil
-}
-
-func (e *epochs) revoke(ctx context.Context, tokenID string, r revocation) error {
-	return e.db.make(ctx, e.revoking(tokenID, r))
 }
 
 func (e *epochs) revoking(tokenID string, r revocation) change {

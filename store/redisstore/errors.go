@@ -53,7 +53,7 @@ func (o *outage) Unwrap() []error { return o.cause }
 // failure turns a client's error into one of this package. If a script failed, it is
 // given. A Cluster's client is told to ask which server holds what: by itself it asks
 // when it is redirected, which a server that died does not do, and once a minute.
-func (db *database) failure(ctx context.Context, err error, s *script) error {
+func (db *Driver) failure(ctx context.Context, err error, s *script) error {
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // eventLog implements store.Events.
-type eventLog struct{ db *database }
+type eventLog struct{ db *Driver }
 
 // Append implements store.Events.
 func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
@@ -26,15 +26,6 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 
 // List implements store.Events.
 func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
-	page, err := l.list(ctx, &q)
-	return page, fail("list events", err)
-}
-
-func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
-		return store.EventPage{}, err
-	}
 	p := page{keys: []string{l.db.layout.order(q.Workspace, "log"), l.db.layout.events()}, from: "-", to: "+", descending: true}
 	if !q.From.IsZero() {
 		p.from = "[" + sortable(q.From)
@@ -45,15 +36,8 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	if q.After != nil {
 		p.to = min(p.to, "("+sortable(q.After.Time)+q.After.ID) // "+" sorts behind "("
 	}
-	// One more than asked for tells whether there is a next page.
-	events, err := collect(ctx, l.db, p, limit+1, decodeEvent, func(e *store.Event) bool {
-		return (q.Key == "" || e.Key == q.Key) && (q.Action == "" || e.Action == q.Action) && (q.ActorID == "" || e.Actor.ID == q.ActorID)
-	})
-	if err != nil || len(events) <= limit {
-		return store.EventPage{Events: events}, err
-	}
-	last := &events[limit-1]
-	return store.EventPage{Events: events[:limit:limit], Next: &store.EventCursor{Time: last.Time, ID: last.ID}}, nil
+	found, err := q.Page(func(most int) ([]store.Event, error) { return collect(ctx, l.db, p, most, decodeEvent, q.Matches) })
+	return found, fail("list events", err)
 }
 
 // Prune implements store.Events, 100 events a script: the fewest that visit reads.

@@ -10,7 +10,7 @@ import (
 )
 
 // lists implements store.Lists: one hash, of which each field is an entry.
-type lists struct{ db *database }
+type lists struct{ db *Driver }
 
 // Entries implements store.Lists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {

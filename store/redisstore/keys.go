@@ -9,7 +9,7 @@ import (
 )
 
 // keyTable implements store.Keys.
-type keyTable struct{ db *database }
+type keyTable struct{ db *Driver }
 
 // Create implements store.Keys.
 func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.Change) error {
@@ -36,7 +36,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 
 // lookup reads a key with the settings around it, and whether the token with
 // the given id was revoked.
-func (db *database) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
+func (db *Driver) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
 	l := db.layout
 	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID)}, id)
 	if err := db.send(ctx, c); err != nil {

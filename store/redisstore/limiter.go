@@ -9,7 +9,7 @@ import (
 // limiter implements store.Limiter by the generic cell rate algorithm: one
 // number an id, which Redis forgets a second after it is past. It goes by the
 // server's clock.
-type limiter struct{ db *database }
+type limiter struct{ db *Driver }
 
 // maxWindow keeps differences of nanoseconds exact in a script.
 const maxWindow = 100 * 24 * time.Hour

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -15,35 +14,9 @@ func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 }
 
 func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {
-	limit, err := store.PageSize(q.Limit)
-	if err != nil {
+	page, err := q.Page(func(q *store.KeyQuery, most int) ([]store.Key, error) { return t.scan(ctx, q, most) })
+	if err != nil || len(page.Keys) == 0 {
 		return store.KeyPage{}, err
-	}
-	var keys []store.Key
-	switch q.Sort {
-	case "", store.ByCreated, store.ByName:
-		// One more than asked for tells whether there is a next page.
-		keys, err = t.scan(ctx, q, limit+1)
-	case store.ByLastUsed, store.ByExpiry:
-		all := store.KeyQuery{Workspace: q.Workspace}
-		if q.Workspace != "" {
-			keys, err = t.scan(ctx, &all, store.MaxSorted+1)
-		}
-		if err == nil {
-			keys, err = q.SortAll(keys)
-		}
-	default:
-		err = fmt.Errorf("unknown order %q", q.Sort)
-	}
-	if err != nil {
-		return store.KeyPage{}, err
-	}
-	page := store.KeyPage{Keys: keys[:min(len(keys), limit)]}
-	if len(keys) > limit {
-		page.Next = q.Sort.Cursor(&keys[limit-1])
-	}
-	if len(keys) == 0 {
-		return page, nil
 	}
 	var ids []string
 	for i := range page.Keys {
@@ -104,7 +77,7 @@ func (p *page) after(place string) {
 
 // collect returns up to limit of the records that are to be kept.
 func collect[R any](
-	ctx context.Context, db *database, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
+	ctx context.Context, db *Driver, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
 ) ([]R, error) {
 	var records []R
 	for {
@@ -135,7 +108,7 @@ type placed struct{ id, place, text string }
 
 // visit returns the next records, without those of deleted workspaces, and moves
 // on behind them.
-func (db *database) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
+func (db *Driver) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
 	n := min(max(wanted, 100), stretch)
 	c := evaluate(db.scripts.page, p.keys, p.descending, p.from, p.to, n, p.byName)
 	if err := db.send(ctx, c); err != nil {

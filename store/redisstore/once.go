@@ -8,7 +8,7 @@ import (
 )
 
 // onceIDs implements store.OnceIDs.
-type onceIDs struct{ db *database }
+type onceIDs struct{ db *Driver }
 
 // Spend implements store.OnceIDs.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {

@@ -40,7 +40,13 @@ const WaitNever = -1
 // Driver is a store in Redis. Its methods are safe for concurrent use. It holds
 // nothing that must be closed; the client stays its caller's.
 type Driver struct {
-	db *database
+	client      redis.UniversalClient
+	cfg         Config
+	layout      layout
+	scripts     *scripts
+	followed    atomic.Bool // the server of the records had replicas when last asked
+	revocations revocations
+	checked     sync.Once
 }
 
 // New returns a driver that uses the given client: a *redis.Client, also one
@@ -79,11 +85,10 @@ func New(client redis.UniversalClient, cfg Config) (*Driver, error) {
 	if c, ok := client.(*redis.Client); ok {
 		l.database = c.Options().DB
 	}
-	return &Driver{&database{
-		client: client, layout: l, scripts: loadScripts(),
-		wait: cfg.WaitReplicas, waitTimeout: cfg.WaitTimeout, log: cfg.Logger,
+	return &Driver{
+		client: client, cfg: cfg, layout: l, scripts: loadScripts(),
 		revocations: revocations{byID: make(map[string]revocation)},
-	}}, nil
+	}, nil
 }
 
 const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/"
@@ -114,8 +119,7 @@ func checkClient(client redis.UniversalClient) (readTimeout time.Duration, err e
 
 // Store returns the driver as a store with every field set. Its SigningKeys,
 // Usage and Limiter may be assigned to another driver's store.
-func (d *Driver) Store() store.Store {
-	db := d.db
+func (db *Driver) Store() store.Store {
 	return store.Store{
 		Records: store.Records{
 			Keys:     &keyTable{db},
@@ -131,17 +135,4 @@ func (d *Driver) Store() store.Store {
 		Usage:       &usage{db},
 		Limiter:     &limiter{db},
 	}
-}
-
-// database is what all parts share.
-type database struct {
-	client      redis.UniversalClient
-	layout      layout
-	scripts     *scripts
-	wait        int
-	waitTimeout time.Duration
-	followed    atomic.Bool // the server of the records had replicas when last asked
-	revocations revocations
-	checked     sync.Once
-	log         *slog.Logger
 }

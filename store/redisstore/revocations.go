@@ -12,10 +12,9 @@ const remembered = 10_000
 // revocations are those of single tokens that this process wrote last. A
 // failover can lose them; then the process writes them again.
 type revocations struct {
-	mu    sync.RWMutex
+	mu    sync.Mutex
 	byID  map[string]revocation
-	order []string // a ring once it is full
-	next  int
+	order []string // from the oldest
 }
 
 type revocation struct {
@@ -34,30 +33,28 @@ func (m *revocations) add(tokenID string, r revocation) {
 	defer m.mu.Unlock()
 	r.written = time.Now() //nolint:forbidigo // see over
 	old, found := m.byID[tokenID]
-	switch {
-	case found:
-		if old.until.After(r.until) {
-			r.until = old.until
-		}
-	case len(m.order) < remembered:
-		m.order = append(m.order, tokenID)
-	default:
-		delete(m.byID, m.order[m.next])
-		m.order[m.next] = tokenID
-		m.next = (m.next + 1) % remembered
+	if old.until.After(r.until) {
+		r.until = old.until
 	}
 	m.byID[tokenID] = r
+	if found {
+		return
+	}
+	if m.order = append(m.order, tokenID); len(m.order) > remembered {
+		delete(m.byID, m.order[0])
+		m.order = m.order[1:]
+	}
 }
 
 func (m *revocations) of(tokenID string) (revocation, bool) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	r, found := m.byID[tokenID]
 	return r, found
 }
 
 func (m *revocations) all() map[string]revocation {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return maps.Clone(m.byID)
 }

@@ -1,18 +1,18 @@
 package redisstore
 
 import (
-	"crypto/sha1" //nolint:gosec // the name that Redis gives a script, no protection
 	"embed"
-	"encoding/hex"
+
+	"github.com/redis/go-redis/v9"
 )
 
 //go:embed scripts/*.lua
 var scriptFiles embed.FS
 
-// script is one Lua script and the name that Redis gives it.
+// script is one Lua script and its text.
 type script struct {
+	*redis.Script
 	text string
-	hash string
 }
 
 // scripts are those of the directory of the same name.
@@ -25,14 +25,12 @@ type scripts struct {
 
 func loadScripts() *scripts {
 	load := func(files ...string) *script {
-		var s script
+		text := ""
 		for _, file := range files {
-			text, _ := scriptFiles.ReadFile("scripts/" + file + ".lua") //nolint:errcheck // it is in the program
-			s.text += string(text)
+			part, _ := scriptFiles.ReadFile("scripts/" + file + ".lua") //nolint:errcheck // it is in the program
+			text += string(part)
 		}
-		sum := sha1.Sum([]byte(s.text)) //nolint:gosec // as above
-		s.hash = hex.EncodeToString(sum[:])
-		return &s
+		return &script{redis.NewScript(text), text}
 	}
 	change := func(file string) *script { return load("change", file) }
 	return &scripts{

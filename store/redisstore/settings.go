@@ -10,7 +10,7 @@ import (
 )
 
 // settings implements store.Settings.
-type settings struct{ db *database }
+type settings struct{ db *Driver }
 
 // Instance implements store.Settings.
 func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
@@ -19,7 +19,7 @@ func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
 }
 
 // settings reads those of the instance and of workspaces.
-func (db *database) settings(ctx context.Context, ids ...string) (in store.Instance, all []store.Workspace, err error) {
+func (db *Driver) settings(ctx context.Context, ids ...string) (in store.Instance, all []store.Workspace, err error) {
 	fields, workspaces := []any{"hmget", db.layout.settings(), settingsField("")}, []any{"hmget", db.layout.counts(), ""}
 	for _, id := range ids {
 		fields, workspaces = append(fields, settingsField(id)), append(workspaces, escape(id))
@@ -94,13 +94,13 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 		return fail("delete workspace", err)
 	}
 	if err := s.db.sweep(ctx, id); err != nil {
-		s.db.log.WarnContext(ctx, "redisstore: the keys of a deleted workspace are left to Purge", "error", err)
+		s.db.cfg.Logger.WarnContext(ctx, "redisstore: the keys of a deleted workspace are left to Purge", "error", err)
 	}
 	return nil
 }
 
 // sweep removes what is left of a deleted workspace.
-func (db *database) sweep(ctx context.Context, workspace string) error {
+func (db *Driver) sweep(ctx context.Context, workspace string) error {
 	_, err := db.inSteps(ctx, change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
 	return err
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // signingKeys implements store.SigningKeys.
-type signingKeys struct{ db *database }
+type signingKeys struct{ db *Driver }
 
 // Durable implements store.SigningKeys: the ring outlives the process, for as
 // long as Redis keeps it.

@@ -10,7 +10,7 @@ import (
 )
 
 // upkeep implements store.Upkeep.
-type upkeep struct{ db *database }
+type upkeep struct{ db *Driver }
 
 // Touch implements store.Upkeep.
 func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {

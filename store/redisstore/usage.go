@@ -12,7 +12,7 @@ import (
 
 // usage implements store.Usage. A key's counts lie in one of 16 parts. A part
 // has one hash a day, with a field for each key, and the set of its days.
-type usage struct{ db *database }
+type usage struct{ db *Driver }
 
 func (l layout) day(part int, day int64) string {
 	return l.usage(part, "day:"+strconv.FormatInt(day, 10))
@@ -23,7 +23,6 @@ func (l layout) day(part int, day int64) string {
 // tries again.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	l := u.db.layout
-	var adds [parts]*call
 	var calls []*call
 	for _, c := range counts {
 		if c.Logins == 0 && c.Refusals == 0 {
@@ -31,33 +30,22 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		}
 		field, day := encode(&c.Workspace, &c.Key), dayOf(c.Day)
 		part := partOf(field)
-		add := adds[part]
-		if add == nil || len(add.args) > 5*batch {
-			add = evaluate(u.db.scripts.count, []string{l.usage(part, "days"), l.usage(part, "done:"+rand.Text())}, time.Minute.Milliseconds())
-			adds[part] = add
-			calls = append(calls, add)
-		}
-		name := l.day(part, day)
-		key := slices.Index(add.keys, name)
-		if key < 0 {
-			key = len(add.keys)
-			add.keys = append(add.keys, name)
-		}
-		add.args = append(add.args, key+1, day, field, c.Logins, c.Refusals)
+		keys := []string{l.usage(part, "days"), l.day(part, day), l.usage(part, "done:"+rand.Text())}
+		calls = append(calls, evaluate(u.db.scripts.count, keys, day, field, c.Logins, c.Refusals))
 	}
 	return fail("add usage", u.db.spread(ctx, calls...))
 }
 
 // Days implements store.Usage.
 func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
-	counts, err := u.counts(ctx, workspace, key, dayAt(from), dayAt(to))
+	counts, err := u.counts(ctx, workspace, key, from, to)
 	return counts, fail("read usage", err)
 }
 
-func (u *usage) counts(ctx context.Context, workspace, key string, from, to int64) ([]store.Count, error) {
+func (u *usage) counts(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	field := encode(&workspace, &key)
 	part := partOf(field)
-	days, err := u.days(ctx, part, func(n int64) bool { return from <= n && n < to })
+	days, err := u.days(ctx, part, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +70,8 @@ func (u *usage) counts(ctx context.Context, workspace, key string, from, to int6
 	return counts, nil
 }
 
-// days lists the wanted days of a part, in order.
-func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]int64, error) {
+// days lists the days of a part that begin at from or later and before to, in order.
+func (u *usage) days(ctx context.Context, part int, from, to time.Time) ([]int64, error) {
 	c := command("smembers", u.db.layout.usage(part, "days"))
 	if err := u.db.spread(ctx, c); err != nil {
 		return nil, err
@@ -94,7 +82,7 @@ func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]
 		if err := decode(text, &n); err != nil {
 			return nil, err
 		}
-		if wanted(n) {
+		if at := midnight(n); !at.Before(from) && at.Before(to) {
 			days = append(days, n)
 		}
 	}
@@ -107,7 +95,7 @@ func (u *usage) days(ctx context.Context, part int, wanted func(int64) bool) ([]
 func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for part := range parts {
-		old, err := u.days(ctx, part, func(n int64) bool { return n < dayAt(before) })
+		old, err := u.days(ctx, part, time.Time{}, before)
 		if err != nil {
 			return pruned, fail("prune usage", err)
 		}
@@ -130,14 +118,5 @@ const day = 24 * time.Hour
 // dayOf is the UTC day since 1970. It relies on Truncate, which counts from
 // the zero time, a midnight.
 func dayOf(t time.Time) int64 { return t.UTC().Truncate(day).Unix() / int64(day/time.Second) }
-
-// dayAt is the first day that begins at or after the instant.
-func dayAt(t time.Time) int64 {
-	n := dayOf(t)
-	if midnight(n).Before(t) {
-		n++
-	}
-	return n
-}
 
 func midnight(n int64) time.Time { return time.Unix(n*int64(day/time.Second), 0).UTC() }

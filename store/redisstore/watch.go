@@ -23,11 +23,11 @@ import (
 // arrive before the answer. Where the slot has moved, another server of the Cluster
 // may pass it on a little later, so a notice counts as lost if it has not arrived by
 // the end of the next round.
-type watch struct{ db *database }
+type watch struct{ db *Driver }
 
 const (
 	// roundEvery leaves time for a round within store.HeartbeatEvery.
-	roundEvery = 140 * time.Millisecond
+	roundEvery = 120 * time.Millisecond
 	// silence is after how long without a word the stream ends.
 	silence = 3 * time.Second
 )
@@ -73,8 +73,8 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 		return err
 	}
 	w.db.checked.Do(func() {
-		if _, err := (&Driver{w.db}).Check(opening); err != nil {
-			w.db.log.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
+		if _, err := w.db.Check(opening); err != nil {
+			w.db.cfg.Logger.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
 		}
 	})
 	ready()
@@ -96,7 +96,7 @@ type place struct {
 func (p *place) fields() []any { return []any{&p.n, &p.change} }
 
 // lastNotice reads where the last notice stands.
-func (db *database) lastNotice(ctx context.Context) (last place, err error) {
+func (db *Driver) lastNotice(ctx context.Context) (last place, err error) {
 	c := command("get", db.layout.stream())
 	if err := db.send(ctx, c); err != nil {
 		return place{}, err
@@ -107,7 +107,7 @@ func (db *database) lastNotice(ctx context.Context) (last place, err error) {
 
 // stream is one subscription.
 type stream struct {
-	db     *database
+	db     *Driver
 	sub    *redis.PubSub
 	notice func(store.Notice)
 
@@ -116,46 +116,38 @@ type stream struct {
 	missing place         // what had not arrived when the last round ended
 }
 
-// ping begins rounds until one fails or ctx ends. The server sends back what a ping
-// holds: where the last notice stands.
+// ping begins rounds until one fails or ctx ends.
 func (s *stream) ping(ctx context.Context) error {
-	tick := time.NewTicker(roundEvery)
-	defer tick.Stop()
-	var last place
+	last := uint64(0)
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		// A pause, however long the last round took: the next must not follow at once.
+		err := pause(ctx, roundEvery)
+		if err == nil {
+			last, err = s.begin(ctx, max(s.seen.Load(), last))
 		}
-		var err error
-		if last, err = s.begin(ctx, max(s.seen.Load(), last.n)); err != nil {
+		if err != nil {
 			return err
-		}
-		select {
-		case <-tick.C: // the round took long: the next must not follow at once
-			tick.Reset(roundEvery)
-		default:
 		}
 	}
 }
 
-// begin begins a round, and returns where the last notice stands. The client may
-// have no timeouts of its own.
-func (s *stream) begin(ctx context.Context, floor uint64) (place, error) {
+// begin begins a round, and returns the number of the last notice: at least floor. The
+// server sends back what a ping holds: where that notice stands. The client may have no
+// timeouts of its own.
+func (s *stream) begin(ctx context.Context, floor uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
 	last, err := s.db.lastNotice(ctx)
 	switch {
 	case err != nil:
-		return place{}, err
+		return 0, err
 	case last.n < floor:
-		return place{}, errBackwards
+		return 0, errBackwards
 	}
 	if err := s.sub.Ping(ctx, encode(last.fields()...)); err != nil {
-		return place{}, s.db.failure(ctx, err, nil)
+		return 0, s.db.failure(ctx, err, nil)
 	}
-	return last, nil
+	return last.n, nil
 }
 
 var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavailable)

@@ -1,11 +1,7 @@
--- Adds to counters by day. KEYS: the set of days, the receipt of this request, the
--- counters of each day; ARGV: how long to keep the receipt, then of each count: which
--- of the keys, day, field, logins, refusals.
-if redis.call('SET', KEYS[2], '1', 'PX', ARGV[1], 'NX') == false then return 'ok' end
-for i = 2, #ARGV, 5 do
-  local day, field = KEYS[tonumber(ARGV[i])], ARGV[i + 2]
-  redis.call('SADD', KEYS[1], ARGV[i + 1])
-  local l, r = string.match(redis.call('HGET', day, field) or '0 0', '^(%S+) (%S+)$')
-  redis.call('HSET', day, field, string.format('%.0f %.0f', tonumber(l) + tonumber(ARGV[i + 3]), tonumber(r) + tonumber(ARGV[i + 4])))
-end
+-- Adds to the counters of a key and day. KEYS: the set of days, the day's counters, the
+-- receipt of this request; ARGV: the day, the field, logins, refusals.
+if redis.call('SET', KEYS[3], '1', 'PX', 60000, 'NX') == false then return 'ok' end
+redis.call('SADD', KEYS[1], ARGV[1])
+local logins, refusals = string.match(redis.call('HGET', KEYS[2], ARGV[2]) or '0 0', '^(%S+) (%S+)$')
+redis.call('HSET', KEYS[2], ARGV[2], string.format('%.0f %.0f', tonumber(logins) + tonumber(ARGV[3]), tonumber(refusals) + tonumber(ARGV[4])))
 return 'ok'

@@ -1,0 +1,199 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// KeySort is the order of a list.
+type KeySort string
+
+// The orders. Ties are broken by id, so that a cursor is stable.
+const (
+	ByCreated  KeySort = "created" // the default
+	ByName     KeySort = "name"    // byte order
+	ByLastUsed KeySort = "last_used"
+	ByExpiry   KeySort = "expires" // keys that never expire come last
+)
+
+// MaxSorted is the number of keys up to which a workspace can be listed by
+// last use or expiry.
+const MaxSorted = 10_000
+
+// MaxPage is the largest page that a list returns.
+const MaxPage = 1000
+
+// PageSize returns the size of a page that a query with the given Limit asks for.
+// A limit below 0 or above MaxPage is an error. It is for drivers.
+func PageSize(limit int) (int, error) {
+	switch {
+	case limit < 0 || limit > MaxPage:
+		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", MaxPage)
+	case limit == 0:
+		return 100, nil
+	}
+	return limit, nil
+}
+
+// KeyQuery selects and orders keys. The zero value lists all of all
+// workspaces by creation. Conditions are joined by "and".
+//
+// A page that starts after a cursor shows each key that existed throughout
+// and was not renamed exactly once, in order, however others come and go.
+// ByLastUsed and ByExpiry are for one workspace of at most MaxSorted keys
+// (else an error that says so), and their cursors follow the value at the
+// time of each page.
+type KeyQuery struct {
+	// Workspace, unless empty, limits the list to one workspace.
+	Workspace string
+	// Text, unless empty, keeps keys whose name or id contains it, without
+	// regard to ASCII case.
+	Text string
+	// Permission, unless empty, keeps keys that hold it.
+	Permission string
+	// CreatedBy, unless zero, keeps keys with that maker. An empty Kind
+	// matches every kind.
+	CreatedBy ActorRef
+	// MadeBy, unless empty, keeps keys that the actor with this id created, or
+	// that hold a secret which it created, whatever its Kind.
+	MadeBy string
+	// Disabled, unless nil, keeps keys in that state.
+	Disabled *bool
+	// NotAfterFrom and NotAfterTo, unless zero, keep keys with
+	// NotAfterFrom <= NotAfter < NotAfterTo. A key that never expires has no
+	// NotAfter and matches neither.
+	NotAfterFrom time.Time
+	NotAfterTo   time.Time
+	Sort         KeySort
+	Descending   bool
+	// After, unless nil, starts behind that key of an earlier page.
+	After *KeyCursor
+	// Limit is the size of the page: 1 to MaxPage; 0 means 100.
+	Limit int
+}
+
+// KeyCursor is a place in a list: the sorted value and the id of a key.
+type KeyCursor struct {
+	ID   string
+	Time time.Time // ByCreated, ByLastUsed, ByExpiry
+	Name string    // ByName
+}
+
+// Cursor returns the place of k in a list of this order. It is for drivers.
+func (s KeySort) Cursor(k *Key) *KeyCursor {
+	c := &KeyCursor{ID: k.ID}
+	switch s {
+	case ByName:
+		c.Name = k.Name
+	case ByLastUsed:
+		c.Time = k.LastUsed
+	case ByExpiry:
+		c.Time = k.NotAfter
+	default:
+		c.Time = k.Created
+	}
+	return c
+}
+
+// Matches reports whether k meets every condition of q. It is for drivers.
+func (q *KeyQuery) Matches(k *Key) bool {
+	maker, text := q.CreatedBy, lower(q.Text)
+	gaveSecret := func(s Secret) bool { return s.CreatedBy.ID == q.MadeBy }
+	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
+		(maker == ActorRef{} || maker.ID == k.CreatedBy.ID && (maker.Kind == "" || maker.Kind == k.CreatedBy.Kind)) &&
+		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, gaveSecret)) &&
+		(q.NotAfterFrom.IsZero() || !k.NotAfter.IsZero() && !k.NotAfter.Before(q.NotAfterFrom)) &&
+		(q.NotAfterTo.IsZero() || !k.NotAfter.IsZero() && k.NotAfter.Before(q.NotAfterTo)) &&
+		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
+		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
+}
+
+// lower changes ASCII letters only.
+func lower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
+}
+
+// Page puts a page together for a driver that keeps orders by creation and by name, and
+// matches keys in Go. read returns the first keys of a query in one of these orders that
+// match, in order, up to a number. The settings around the keys are left to the driver.
+func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPage, error) {
+	limit, err := PageSize(q.Limit)
+	if err != nil {
+		return KeyPage{}, err
+	}
+	var keys []Key
+	switch q.Sort {
+	case "", ByCreated, ByName:
+		// One more than asked for tells whether there is a next page.
+		keys, err = read(q, limit+1)
+	case ByLastUsed, ByExpiry:
+		keys, err = q.sorted(read)
+	default:
+		err = fmt.Errorf("unknown order %q", q.Sort)
+	}
+	if err != nil {
+		return KeyPage{}, err
+	}
+	page := KeyPage{Keys: keys[:min(len(keys), limit)]}
+	if len(keys) > limit {
+		page.Next = q.Sort.Cursor(&keys[limit-1])
+	}
+	return page, nil
+}
+
+// sorted returns all keys of a list by last use or expiry behind the cursor, in order.
+func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Key, error) {
+	if q.Workspace == "" {
+		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
+	}
+	keys, err := read(&KeyQuery{Workspace: q.Workspace}, MaxSorted+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) > MaxSorted {
+		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, MaxSorted)
+	}
+	order := func(a, b Key) int {
+		n := cmp.Or(cmp.Compare(sortValue(q.Sort, &a), sortValue(q.Sort, &b)), cmp.Compare(a.ID, b.ID))
+		if q.Descending {
+			return -n
+		}
+		return n
+	}
+	keys = slices.DeleteFunc(keys, func(k Key) bool {
+		return !q.Matches(&k) || q.After != nil && order(k, Key{ID: q.After.ID, LastUsed: q.After.Time, NotAfter: q.After.Time}) <= 0
+	})
+	slices.SortFunc(keys, order)
+	return keys, nil
+}
+
+// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires
+// comes after all that do.
+func sortValue(sort KeySort, k *Key) int64 {
+	switch {
+	case sort == ByLastUsed:
+		return k.LastUsed.UnixMicro()
+	case k.NotAfter.IsZero():
+		return math.MaxInt64
+	}
+	return k.NotAfter.UnixMicro()
+}
+
+// KeyPage is one page of keys. Next is nil on the last page.
+type KeyPage struct {
+	Keys []Key
+	// Workspaces and Instance are the settings that the keys stand under, by the
+	// workspace's id, as Lookup brings them. A page without keys has none.
+	Workspaces map[string]Workspace
+	Instance   Instance
+	Next       *KeyCursor
+}

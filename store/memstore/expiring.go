@@ -1,0 +1,98 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// expiring holds ids until they have ended: one-time ids, and those of revoked tokens.
+type expiring struct {
+	start   time.Time // with a monotonic reading
+	entries map[onceKey]*lasting
+	ends    index[lasting]
+}
+
+type onceKey struct{ space, id string }
+
+// lasting is an id that may be forgotten when the process has run for as long as keep
+// says, in microseconds.
+type lasting struct {
+	store.OnceID
+	keep int64
+}
+
+func newExpiring(start time.Time) expiring {
+	return expiring{
+		start:   start,
+		entries: make(map[onceKey]*lasting),
+		ends: newIndex(func(a, b *lasting) int {
+			return cmp.Or(cmp.Compare(a.keep, b.keep), cmp.Compare(a.Space, b.Space), cmp.Compare(a.ID, b.ID))
+		}),
+	}
+}
+
+// Ids outlive their end by margin, for callers whose clocks are behind, and by as much
+// as the clock of the caller that spent or revoked them differs from the process's, up
+// to the life of the longest token. So a revocation outlives its token, however wrong
+// that clock was.
+const (
+	margin       = 10 * time.Minute
+	longestToken = 24 * time.Hour
+)
+
+// put adds an id for a caller whose time is now, and removes a few that may be
+// forgotten: more than one put adds, so that they do not accumulate, and few enough
+// not to delay other calls. These go by the process's monotonic clock, so that a
+// caller's wrong clock never makes it early.
+func (x *expiring) put(id store.OnceID, now time.Time) {
+	elapsed := time.Since(x.start) //nolint:forbidigo // monotonic
+	wrong := now.Sub(x.start.Add(elapsed)).Abs()
+	left := max(id.Expires.UnixMicro()-now.UnixMicro(), 0)
+	id.Expires = kept(id.Expires)
+	e := &lasting{id, left + (elapsed + margin + min(wrong, longestToken)).Microseconds()}
+	key := onceKey{id.Space, id.ID}
+	if old := x.entries[key]; old != nil {
+		x.ends.tree.Delete(old)
+		e.keep = max(e.keep, old.keep)
+	}
+	x.entries[key] = e
+	x.ends.tree.ReplaceOrInsert(e)
+	for range 4 {
+		first, _ := x.ends.tree.Min()
+		if first.keep > elapsed.Microseconds() {
+			return
+		}
+		x.ends.tree.DeleteMin()
+		delete(x.entries, onceKey{first.Space, first.ID})
+	}
+}
+
+// has reports whether the id is there and has not expired by the caller's time.
+func (x *expiring) has(space, id string, now time.Time) bool {
+	e := x.entries[onceKey{space, id}]
+	return e != nil && e.Expires.After(kept(now))
+}
+
+// onceIDs implements store.OnceIDs.
+type onceIDs struct{ db *database }
+
+// Spend implements store.OnceIDs.
+func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
+	spend := store.Change{Once: &id, Now: now}
+	return o.db.change(ctx, "spend one-time id", spend, store.Notice{}, func() error { return nil })
+}
+
+// Find implements store.OnceIDs.
+func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (found store.OnceID, err error) {
+	err = o.db.read(ctx, "find one-time id", func() error {
+		if !o.db.once.has(space, id, now) {
+			return store.ErrNotFound
+		}
+		found = o.db.once.entries[onceKey{space, id}].OnceID
+		return nil
+	})
+	return found, err
+}
