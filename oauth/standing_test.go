@@ -69,7 +69,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 		}, wrong, wrong, wrong, ""},
 		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.Instance) { s.KeysOff = true }) },
 			wrong, wrong, wrong, "API keys are switched off."},
-		{"suspended by the host", func(*world) { workspace = apikey.ErrWorkspaceSuspended }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
+		{"suspended by the host", func(*world) { workspace = apikey.ErrNoWorkspace }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"denied by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Not now."} }, denied, denied, ok, "Not now."},
 		{"called expired by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Too old.", Expired: true} }, wrong, wrong, ok, "Too old."},
 	} {

@@ -217,7 +217,7 @@ func TestDecidedAnew(t *testing.T) {
 
 func forbidden(t *testing.T, err error) {
 	t.Helper()
-	require.ErrorIs(t, err, apikey.ErrForbidden)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 }
 
 func succeeds(t *testing.T, err error) {

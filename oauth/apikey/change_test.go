@@ -210,13 +210,13 @@ func TestRotateBounds(t *testing.T) {
 	key, _ := r.create(owner, "team-a", "")
 	for _, grace := range []time.Duration{-1, 366*24*time.Hour + 1} {
 		_, _, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: grace})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	for range apikey.MaxSecrets - 1 {
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	}
 	_, secret, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: time.Hour})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "a key holds at most %d secrets", apikey.MaxSecrets)
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "a key holds at most %d secrets", apikey.MaxSecrets)
 	require.True(t, secret.IsZero())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})

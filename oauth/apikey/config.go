@@ -59,9 +59,8 @@ type Options struct {
 	// manage nothing.
 	Management Management
 	// Workspaces, unless nil, is how the host says whether a workspace may use keys. It
-	// returns nil, ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
-	// outage, and so is an error that wraps one of these and is an outage, too (see
-	// store.IsOutage). It is called when a key is made or revived, and at each login
+	// returns nil or ErrNoWorkspace. Any other error is an outage, and so is an error
+	// that wraps ErrNoWorkspace and is an outage, too (see store.IsOutage). It is called when a key is made or revived, and at each login
 	// after the secret was proved.
 	Workspaces func(ctx context.Context, workspace string) error
 

@@ -130,7 +130,7 @@ func TestEndAllTokens(t *testing.T) {
 	for name, actor := range map[string]apikey.Actor{
 		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All()),
 	} {
-		require.ErrorIs(t, r.note(r.EndAllTokens(ctx, actor)), apikey.ErrForbidden, "B14 "+name)
+		require.ErrorAs(t, r.note(r.EndAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
 	}
 	require.False(t, r.ended(tokens[0]))
 	for range 2 {

@@ -138,12 +138,12 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				actor := apikey.ByKey(key.ID, key.Permissions)
 				other, _ := a.create(owner, "team-a", "project.list")
 				_, _, err := b.tryCreate(actor, "team-a", "project.list")
-				require.ErrorIs(t, err, apikey.ErrForbidden, "Create")
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError), "Create")
 				_, err = b.Import(ctx, actor, legacy)
-				require.ErrorIs(t, err, apikey.ErrForbidden, "Import")
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError), "Import")
 				_, err = b.Update(ctx, actor, other.ID, apikey.Changes{Name: ptr("renamed")})
-				require.ErrorIs(t, err, apikey.ErrForbidden, "Update")
-				require.ErrorIs(t, b.Delete(ctx, actor, other.ID, 0), apikey.ErrForbidden, "Delete")
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError), "Update")
+				require.ErrorAs(t, b.Delete(ctx, actor, other.ID, 0), new(*apikey.ForbiddenError), "Delete")
 			},
 		},
 		{
@@ -184,7 +184,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			},
 			then: func(t *testing.T, _, b *rig, key apikey.Key) {
 				_, err := b.Grantable(ctx, apikey.ByKey(key.ID, key.Permissions), "team-a")
-				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 			},
 		},
 		{

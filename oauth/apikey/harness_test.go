@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -181,4 +182,9 @@ func (r *rig) searchCanaries() {
 	r.logs.Show(r.Service)
 	r.logs.Show(r.seen[:min(len(r.seen), 100)]) // they have no room for one anyway
 	r.logs.SearchStore(r.t, r.store)
+}
+
+func isForbidden(err error) bool {
+	_, is := errors.AsType[*apikey.ForbiddenError](err)
+	return is
 }

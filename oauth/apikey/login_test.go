@@ -389,17 +389,17 @@ func TestHost(t *testing.T) {
 	key, secret := r.create(admin, "team-a", "")
 	_, err := r.Disable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
-	for _, answer := range []error{apikey.ErrWorkspaceUnknown, fmt.Errorf("wrapped: %w", apikey.ErrWorkspaceSuspended)} {
+	for _, answer := range []error{apikey.ErrNoWorkspace, fmt.Errorf("wrapped: %w", apikey.ErrNoWorkspace)} {
 		says = answer
 		_, _, err := r.tryCreate(admin, "team-a", "")
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, err = r.Enable(t.Context(), admin, key.ID, 0)
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	}
 	says = nil
 	_, err = r.Enable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
-	says = apikey.ErrWorkspaceSuspended
+	says = apikey.ErrNoWorkspace
 	_, err = r.login(key.ID, secret.Reveal())
 	var refused *apikey.RefusedError
 	require.ErrorAs(t, err, &refused)

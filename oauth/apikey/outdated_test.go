@@ -47,7 +47,7 @@ func TestRetire(t *testing.T) {
 	require.Equal(t, map[string][]string{active.ID: both, idle.ID: both, rotated.ID: both}, names)
 	require.Equal(t, 3, looked)
 	_, err := r.Outdated(t.Context(), owner, nil, 0)
-	require.ErrorIs(t, err, apikey.ErrForbidden)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 
 	require.NoError(t, r.Prune(t.Context()))
 	require.Contains(t, r.logs.String(), `entry="pepper 1" secrets=3`, "B31 told in the log")

@@ -84,13 +84,13 @@ func TestRecordsAreForAdministrators(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			yielded := 0
 			for record, err := range r.Records(t.Context(), actor) {
-				require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+				require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 				require.Zero(t, record)
 				yielded++
 			}
 			require.Equal(t, 1, yielded)
 			add, err := r.Restorer(t.Context(), actor)
-			require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+			require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 			require.Nil(t, add)
 		})
 	}

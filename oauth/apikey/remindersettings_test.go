@@ -137,7 +137,7 @@ func TestReminderSettingsAreChecked(t *testing.T) {
 				return
 			}
 			for _, err := range []error{previewed, err} {
-				require.ErrorIs(t, err, apikey.ErrInvalid)
+				require.ErrorAs(t, err, new(*apikey.InvalidError))
 				require.ErrorContains(t, err, c.says)
 			}
 			got, err := r.Settings(t.Context(), admin)
@@ -167,7 +167,7 @@ func TestReminderSettingsAreChecked(t *testing.T) {
 	})
 	t.Run("only an organization admin", func(t *testing.T) {
 		_, err := r.SaveSettings(t.Context(), owner, store.Instance{RemindersOff: true})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }
 

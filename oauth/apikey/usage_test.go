@@ -82,7 +82,7 @@ func TestUsage(t *testing.T) {
 	require.Len(t, r.usage(k.ID), 1)
 
 	_, err = r.Usage(t.Context(), owner, k.ID, noon, noon.AddDate(0, 0, apikey.MaxUsageDays+1))
-	require.ErrorIs(t, err, apikey.ErrInvalid)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
 // TestUsageIsExact: of many logins at once, with writes that fail now and then

@@ -117,15 +117,15 @@ func TestSettingsAreChecked(t *testing.T) {
 		"enforced_from": {EnforcedFrom: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: rules})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 		require.ErrorContains(t, err, name)
 		_, err = r.SaveWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: rules})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: store.Unlimited}})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "for workspaces only")
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "for workspaces only")
 	_, err = r.Workspace(t.Context(), admin, "")
-	require.ErrorIs(t, err, apikey.ErrInvalid)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
 // TestStricterRulesEndTokens: a token issued under the old rules could outlive

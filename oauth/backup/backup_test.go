@@ -202,10 +202,10 @@ func TestExportFails(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				var out bytes.Buffer
-				require.ErrorIs(t, backup.Export(t.Context(), r.Service, actor, &out), apikey.ErrForbidden)
+				require.ErrorAs(t, backup.Export(t.Context(), r.Service, actor, &out), new(*apikey.ForbiddenError))
 				require.Zero(t, out.Len())
 				done, err := backup.Restore(t.Context(), r.Service, actor, strings.NewReader("{}\n"))
-				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 				require.Zero(t, done)
 			})
 		}

@@ -111,7 +111,7 @@ func TestRestoreMalformed(t *testing.T) {
 			require.Equal(t, 2, done.Keys)
 			require.Equal(t, 1, done.Refused)
 			require.Equal(t, 3, done.Problems[0].Line)
-			require.ErrorIs(t, done.Problems[0].Err, apikey.ErrInvalid)
+			require.ErrorAs(t, done.Problems[0].Err, new(*apikey.InvalidError))
 			require.Contains(t, done.Problems[0].Err.Error(), tc.says)
 			var shown harness.Recorder
 			shown.Keep("oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q")
@@ -222,7 +222,7 @@ func TestRestoreAuthority(t *testing.T) {
 	done, err := backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.save")), strings.NewReader(aLine("k")))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Refused)
-	require.ErrorIs(t, done.Problems[0].Err, apikey.ErrForbidden)
+	require.ErrorAs(t, done.Problems[0].Err, new(*apikey.ForbiddenError))
 	done, err = backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.list")), strings.NewReader(aLine("k")))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Keys)

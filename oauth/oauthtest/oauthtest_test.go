@@ -104,7 +104,7 @@ func TestHostsRules(t *testing.T) {
 		APIKeys: apikey.Options{
 			Workspaces: func(_ context.Context, workspace string) error {
 				if asked = append(asked, workspace); workspace != "team-a" {
-					return apikey.ErrWorkspaceUnknown
+					return apikey.ErrNoWorkspace
 				}
 				return nil
 			},
