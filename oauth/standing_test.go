@@ -60,11 +60,11 @@ func TestStandingAtEndpoints(t *testing.T) {
 			_, err := w.APIKeys().Disable(w.t.Context(), admin, w.key.ID, 0)
 			require.NoError(w.t, err)
 		}, wrong, wrong, wrong, "This API key is disabled."},
-		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a")) },
+		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true)) },
 			wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"in a suspended workspace and expired by rules", func(w *world) {
 			w.saveSettings(func(s *store.Instance) { s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()} })
-			require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a"))
+			require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true))
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, wrong, ""},
 		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.Instance) { s.KeysOff = true }) },

@@ -1,14 +1,12 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -170,12 +168,12 @@ func (c *call) wantedWorkspace() (store.Workspace, error) {
 }
 
 // switched serves POST /workspaces/{workspace}/suspend and resume.
-func switched(change func(*apikey.Service, context.Context, apikey.Actor, string) error) func(*Handler, *call) error {
+func switched(suspended bool) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
 		if _, err := c.seen(); err != nil {
 			return err
 		}
-		if err := change(h.keys, c.r.Context(), c.actor, c.workspace()); err != nil {
+		if err := h.keys.SetSuspended(c.r.Context(), c.actor, c.workspace(), suspended); err != nil {
 			return err
 		}
 		return h.readWorkspace(c)

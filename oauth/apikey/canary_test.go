@@ -91,7 +91,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
 		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,
-		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "Stats": r.Stats(), "ThrottledError": &apikey.ThrottledError{},
+		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 	require.NoError(t, err)

@@ -81,8 +81,8 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: time.Hour, EnforcedFrom: noon}})
 			return err
 		}},
-		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.Suspend(ctx, admin, "team-a") }},
-		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.Resume(ctx, admin, "team-a") }},
+		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.SetSuspended(ctx, admin, "team-a", true) }},
+		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.SetSuspended(ctx, admin, "team-a", false) }},
 		{audit.DeleteWorkspace, byAdmin, "", nil, func() error { return r.DeleteWorkspace(ctx, admin, "team-a") }},
 	} {
 		t.Run(fmt.Sprint(i, " ", tc.action), func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestRevokeSecret(t *testing.T) {
 		"disabled": func(r *rig, k apikey.Key) { _, err := r.Disable(ctx, owner, k.ID, 0); require.NoError(r.t, err) },
 		"expired":  func(r *rig, _ apikey.Key) { r.clock.Advance(3 * time.Hour) },
 		"suspended": func(r *rig, _ apikey.Key) {
-			require.NoError(r.t, r.Suspend(ctx, admin, "team-a"))
+			require.NoError(r.t, r.SetSuspended(ctx, admin, "team-a", true))
 		},
 		"keys off": func(r *rig, _ apikey.Key) {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})

@@ -18,9 +18,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -162,13 +162,8 @@ type Management struct {
 	MaxDepth int
 }
 
-// The default and the largest Config.TokenLifetime.
 const (
-	DefaultTokenLifetime = 5 * time.Minute
-	MaxTokenLifetime     = 24 * time.Hour
-)
-
-const (
+	defaultTokenLifetime  = 5 * time.Minute
 	defaultEventRetention = 400 * 24 * time.Hour
 	defaultUsageRetention = 90 * 24 * time.Hour
 	defaultMaxClockSkew   = time.Minute
@@ -196,14 +191,9 @@ type Service struct {
 	uses      uses
 	tally     tally
 	refusals  refusals
-	counts    counters
 	withheld  reported
 	// reminded is what need not be looked at again.
 	reminded reminded
-}
-
-type counters struct {
-	logins, refusals, throttled atomic.Int64
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
@@ -276,10 +266,10 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	cfg, hash, bad := completeLists(cfg)
 	problems = append(problems, bad...)
 	if cfg.TokenLifetime == 0 {
-		cfg.TokenLifetime = DefaultTokenLifetime
+		cfg.TokenLifetime = defaultTokenLifetime
 	}
-	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > MaxTokenLifetime {
-		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, MaxTokenLifetime)
+	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > hostlist.LongestToken {
+		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, hostlist.LongestToken)
 	}
 	if cfg.EventRetention == 0 {
 		cfg.EventRetention = defaultEventRetention
@@ -362,22 +352,6 @@ type Observation struct {
 	KeyID     string
 	Workspace string
 	Address   netip.Addr
-}
-
-// Stats counts since the Service was made.
-type Stats struct {
-	Logins    int64
-	Refusals  int64 // throttled ones included
-	Throttled int64
-}
-
-// Stats returns the counters.
-func (s *Service) Stats() Stats {
-	return Stats{
-		Logins:    s.counts.logins.Load(),
-		Refusals:  s.counts.refusals.Load(),
-		Throttled: s.counts.throttled.Load(),
-	}
 }
 
 // Catalog returns the permissions that keys may hold.

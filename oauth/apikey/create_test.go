@@ -88,7 +88,7 @@ func TestTextIsPrintable(t *testing.T) {
 			check("name", err)
 			_, _, err = r.tryCreate(admin, tc.text, "")
 			check("workspace", err)
-			check("workspace", r.Suspend(t.Context(), admin, tc.text))
+			check("workspace", r.SetSuspended(t.Context(), admin, tc.text, true))
 			key, _ := r.create(admin, "team-a", "")
 			_, err = r.Update(t.Context(), admin, key.ID, apikey.Changes{Name: &tc.text})
 			check("name", err)

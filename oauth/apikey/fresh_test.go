@@ -75,13 +75,15 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			},
 		},
 		{
-			name:   "a workspace that was resumed is suspended",
-			before: func(t *testing.T, a *rig, _ apikey.Key) { require.NoError(t, a.Suspend(ctx, admin, "team-a")) },
+			name: "a workspace that was resumed is suspended",
+			before: func(t *testing.T, a *rig, _ apikey.Key) {
+				require.NoError(t, a.SetSuspended(ctx, admin, "team-a", true))
+			},
 			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
-				require.NoError(t, a.Resume(ctx, admin, "team-a"))
+				require.NoError(t, a.SetSuspended(ctx, admin, "team-a", false))
 			},
 			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
-				require.NoError(t, b.Suspend(ctx, admin, "team-a"))
+				require.NoError(t, b.SetSuspended(ctx, admin, "team-a", true))
 				w, err := a.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)
 				require.True(t, w.Suspended)
@@ -106,8 +108,8 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			name: "the tokens of a deleted workspace end",
 			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
 				for range 3 {
-					require.NoError(t, a.Suspend(ctx, admin, "team-a"))
-					require.NoError(t, a.Resume(ctx, admin, "team-a"))
+					require.NoError(t, a.SetSuspended(ctx, admin, "team-a", true))
+					require.NoError(t, a.SetSuspended(ctx, admin, "team-a", false))
 				}
 			},
 			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
@@ -155,7 +157,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.NoError(t, err)
 				_, err = a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 7, RequireExpiry: true}})
 				require.NoError(t, err)
-				require.NoError(t, a.Suspend(ctx, admin, "team-a"))
+				require.NoError(t, a.SetSuspended(ctx, admin, "team-a", true))
 			},
 			then: func(t *testing.T, _, b *rig, key apikey.Key) {
 				shown, err := b.Get(ctx, owner, key.ID)
@@ -201,15 +203,15 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		{
 			name: "a workspace that was resumed is suspended again by a restore",
 			before: func(t *testing.T, a *rig, _ apikey.Key) {
-				require.NoError(t, a.Suspend(ctx, admin, "team-a"))
+				require.NoError(t, a.SetSuspended(ctx, admin, "team-a", true))
 			},
 			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
-				require.NoError(t, a.Resume(ctx, admin, "team-a"))
+				require.NoError(t, a.SetSuspended(ctx, admin, "team-a", false))
 			},
 			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
 				elsewhere := rigOn(t, memstore.New())
 				elsewhere.create(owner, "team-a", "project.list")
-				require.NoError(t, elsewhere.Suspend(ctx, admin, "team-a"))
+				require.NoError(t, elsewhere.SetSuspended(ctx, admin, "team-a", true))
 				b.restore(elsewhere.records()...)
 				w, err := a.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)

@@ -83,7 +83,6 @@ func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set, reso
 // issued counts and observes a login.
 func (s *Service) issued(l *Login) {
 	key := &l.found.Key
-	s.counts.logins.Add(1)
 	s.uses.add(key.ID, l.secret.ID, l.now)
 	s.tallyLogin(key, l.now)
 	if s.cfg.Observer != nil {

@@ -97,7 +97,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 				all = append(all, child)
 			}
 			if suspended {
-				require.NoError(t, at.Suspend(ctx, admin, "team-a"))
+				require.NoError(t, at.SetSuspended(ctx, admin, "team-a", true))
 			}
 			r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
 				for range 2 {
@@ -119,7 +119,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, 4, n)
-			require.NoError(t, at.Resume(ctx, admin, "team-a"))
+			require.NoError(t, at.SetSuspended(ctx, admin, "team-a", false))
 			for _, k := range all {
 				r.requireDisabled(map[string]bool{k.ID: true})
 			}

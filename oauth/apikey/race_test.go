@@ -199,7 +199,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
 		},
-		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.Suspend(ctx, admin, "team-a") },
+		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.SetSuspended(ctx, admin, "team-a", true) },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"keys off": func(r *rig, _ apikey.Key, _ apikey.Secret) error {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})

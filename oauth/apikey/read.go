@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
@@ -82,33 +80,6 @@ func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (stor
 // foundOf is a key of a page with the settings around it.
 func foundOf(page *store.KeyPage, i int) *store.Found {
 	return &store.Found{Key: page.Keys[i], Workspace: page.Workspaces[page.Keys[i].Workspace], Instance: page.Instance}
-}
-
-// Expiring yields the keys, disabled ones too, whose own expiry comes within the
-// given time from now, of one workspace or, with an empty one, of all. An
-// error is yielded once, last, with a zero key.
-func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[Key, error] {
-	return func(yield func(Key, error) bool) {
-		now := s.now()
-		// A key that ends now has expired already.
-		q := store.KeyQuery{Workspace: workspace, NotAfterFrom: now.Add(time.Microsecond), NotAfterTo: now.Add(within), Limit: store.MaxPage}
-		for {
-			page, err := s.List(ctx, actor, q)
-			if err != nil {
-				yield(Key{}, err)
-				return
-			}
-			for _, key := range page.Keys {
-				if !yield(key, nil) {
-					return
-				}
-			}
-			if page.Next == nil {
-				return
-			}
-			q.After = page.Next
-		}
-	}
 }
 
 // Grantable returns the permissions that the actor may give to a key of the

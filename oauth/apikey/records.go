@@ -100,7 +100,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 		return fmt.Errorf("find key: %w", err)
 	}
 	if suspended && !workspace.Suspended {
-		if err := s.Suspend(ctx, p.actor, key.Workspace); err != nil {
+		if err := s.SetSuspended(ctx, p.actor, key.Workspace, true); err != nil {
 			return err
 		}
 		if workspace, instance, err = s.settingsOf(ctx, key.Workspace); err != nil {

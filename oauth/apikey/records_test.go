@@ -41,7 +41,7 @@ func TestRecords(t *testing.T) {
 	first, secret := r.create(owner, "team-a", "project.list")
 	r.clock.Advance(time.Second)
 	second, _ := r.create(admin, "team-b", "")
-	require.NoError(t, r.Suspend(t.Context(), admin, "team-b"))
+	require.NoError(t, r.SetSuspended(t.Context(), admin, "team-b", true))
 	r.mustLogin(first.ID, secret)
 	all := r.records()
 	require.Len(t, all, 2)
@@ -133,7 +133,7 @@ func TestRestorerDecidesAnew(t *testing.T) {
 		if calls++; calls > 3 {
 			return nil
 		}
-		return direct.Resume(ctx, admin, "team-a")
+		return direct.SetSuspended(ctx, admin, "team-a", false)
 	}, "Keys.Create"))
 	r.restore(store.Found{
 		Key:       store.Key{ID: "k", Workspace: "team-a", Name: "ci", Created: noon},

@@ -25,7 +25,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 			r.rules("", store.Rules{MaxLifetime: 2 * time.Hour, EnforcedFrom: noon.Add(time.Hour)})
 		},
 		"rules of a workspace":  func(r *rig) { r.rules("team-b", store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(time.Hour)}) },
-		"a suspended workspace": func(r *rig) { require.NoError(r.t, r.Suspend(ctx, admin, "team-b")) },
+		"a suspended workspace": func(r *rig) { require.NoError(r.t, r.SetSuspended(ctx, admin, "team-b", true)) },
 		"keys off": func(r *rig) {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
 			require.NoError(r.t, err)

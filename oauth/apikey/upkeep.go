@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -60,7 +61,7 @@ func (s *Service) Prune(ctx context.Context) error {
 	}
 	// Twice the longest life a token can have, whatever the configuration was
 	// when it was issued.
-	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*MaxTokenLifetime)); err != nil {
+	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken)); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
 	}
 	if err := s.countLists(ctx, now); err != nil {

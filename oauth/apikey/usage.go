@@ -10,9 +10,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// ErrNotKept says that the store keeps no such records; see store.Store.
-var ErrNotKept = errors.New("apikey: the store does not keep this")
-
 // maxUsageDays is how many days one call of Usage spans at most.
 const maxUsageDays = 400
 
@@ -21,8 +18,8 @@ const maxUsageDays = 400
 // key counts as a refusal, too, unless it cannot be a secret at all (see
 // ParseSecret), for then no key is looked up. Counts of this Service are
 // included at once, as in LastUsed of the key; those of other replicas after their
-// Flush. The actor must be allowed to see the key. Without store.Usage it returns
-// ErrNotKept.
+// Flush. The actor must be allowed to see the key. Without store.Usage the error is
+// errors.ErrUnsupported.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {
@@ -32,7 +29,7 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 		return nil, invalid("from", fmt.Sprintf("At most %d days can be asked for at once.", maxUsageDays))
 	}
 	if s.store.Usage == nil {
-		return nil, ErrNotKept
+		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
 	}
 	days, unwritten, err := s.counted(ctx, key.Workspace, id, from, to)
 	if err != nil {

@@ -276,5 +276,5 @@ func TestWithoutUsage(t *testing.T) {
 	require.NoError(t, r.Flush(t.Context()))
 	require.NoError(t, r.Prune(t.Context()))
 	_, err := r.Usage(t.Context(), owner, k.ID, noon, noon)
-	require.ErrorIs(t, err, apikey.ErrNotKept)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
 }

@@ -110,8 +110,7 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 	return workspace, nil
 }
 
-// SaveWorkspace replaces a workspace's rules; Suspend and Resume change its
-// state. Version must be the one that Workspace returned. Stricter expiry
+// SaveWorkspace replaces a workspace's rules; SetSuspended changes its state. Version must be the one that Workspace returned. Stricter expiry
 // rules end the workspace's tokens. What changes nothing writes nothing. For
 // an organization admin.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
@@ -133,19 +132,14 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 	})
 }
 
-// Suspend stops the logins of a workspace's keys and ends their tokens.
-// Suspending twice is no error. For an organization admin.
-func (s *Service) Suspend(ctx context.Context, actor Actor, workspace string) error {
-	return s.setSuspended(ctx, actor, workspace, audit.Suspend, true)
-}
-
-// Resume lets a suspended workspace's keys log in again. Tokens from before
-// stay ended. For an organization admin.
-func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) error {
-	return s.setSuspended(ctx, actor, workspace, audit.Resume, false)
-}
-
-func (s *Service) setSuspended(ctx context.Context, actor Actor, workspace, action string, suspended bool) error {
+// SetSuspended stops the logins of a workspace's keys and ends their tokens, or
+// lets the keys log in again; tokens from before stay ended. What changes nothing
+// writes nothing. For an organization admin.
+func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace string, suspended bool) error {
+	action := audit.Resume
+	if suspended {
+		action = audit.Suspend
+	}
 	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (fields []string, ends bool, err error) {
 		if w.Suspended == suspended {
 			return nil, false, errUnchanged

@@ -241,8 +241,8 @@ func TestRestoreEndsTokens(t *testing.T) {
 			require.NoError(t, errOf(r.Enable(t.Context(), owner, id, 0)))
 		}},
 		{"B22 the workspace's epoch", func(t *testing.T, r *rig, _ string) {
-			require.NoError(t, r.Suspend(t.Context(), admin, "team-a"))
-			require.NoError(t, r.Resume(t.Context(), admin, "team-a"))
+			require.NoError(t, r.SetSuspended(t.Context(), admin, "team-a", true))
+			require.NoError(t, r.SetSuspended(t.Context(), admin, "team-a", false))
 		}},
 		{"B22 the instance's epoch", func(t *testing.T, r *rig, _ string) {
 			for _, off := range []bool{true, false} {
@@ -265,7 +265,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 			require.True(t, there.ended(later))
 			fresh := there.mustLogin(key.ID, secret)
 			require.False(t, there.ended(fresh))
-			require.NoError(t, there.Suspend(t.Context(), admin, "team-a"))
+			require.NoError(t, there.SetSuspended(t.Context(), admin, "team-a", true))
 			require.True(t, there.ended(fresh), "later changes still end tokens")
 		})
 	}

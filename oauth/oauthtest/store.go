@@ -232,7 +232,7 @@ func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string
 }
 
 func (s *scene) suspend(ctx context.Context) (func(context.Context) ([]string, error), error) {
-	if err := s.replicas[0].Suspend(ctx, s.admin, s.workspace); err != nil {
+	if err := s.replicas[0].SetSuspended(ctx, s.admin, s.workspace, true); err != nil {
 		return nil, err
 	}
 	return s.since(ctx, func(apikey.Key) bool { return true })

@@ -82,12 +82,12 @@ func (s *call) askSuspend() error {
 
 // suspend stops a workspace.
 func (s *call) suspend() error {
-	err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace())
+	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), true)
 	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
 }
 
 // resume lets a workspace's keys log in again.
 func (s *call) resume() error {
-	err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace())
+	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), false)
 	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
 }
