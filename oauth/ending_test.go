@@ -111,7 +111,7 @@ func TestEndingTokens(t *testing.T) {
 			})
 		}, 200, nil},
 		{"bound the life of one workspace's keys", func(t *testing.T, w *world) {
-			ws, err := w.APIKeys().Workspace(t.Context(), admin, "team-a")
+			ws, _, err := w.APIKeys().Workspace(t.Context(), admin, "team-a")
 			require.NoError(t, err)
 			ws.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.Now()}
 			_, err = w.APIKeys().SaveWorkspace(t.Context(), admin, ws)

@@ -2,13 +2,13 @@ package oauth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -77,9 +77,9 @@ func (c Config) protectedResources() []string {
 func (c Config) resourceProblems() []error {
 	var problems []error
 	if c.Resource != "" {
-		err := apikey.CheckResource(c.Resource)
-		if err == nil {
-			err = checkIssuer(c.Resource, c.InsecureLoopback)
+		err := checkIssuer(c.Resource, c.InsecureLoopback)
+		if err == nil && strings.ContainsFunc(c.Resource, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			err = errors.New("it must be printable ASCII without spaces, quotes and backslashes")
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("Config.Resource: %w", err))

@@ -49,7 +49,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, ok, "This API key has expired under the rules of this service."},
 		{"expired by its workspace's rules", func(w *world) {
-			ws, err := w.APIKeys().Workspace(w.t.Context(), admin, "team-a")
+			ws, _, err := w.APIKeys().Workspace(w.t.Context(), admin, "team-a")
 			require.NoError(w.t, err)
 			ws.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()}
 			_, err = w.APIKeys().SaveWorkspace(w.t.Context(), admin, ws)

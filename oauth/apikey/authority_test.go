@@ -37,7 +37,7 @@ var acts = []act{
 		return err
 	}},
 	{"Workspace", func(r *rig, a apikey.Actor, k apikey.Key) error {
-		_, err := r.Workspace(context.Background(), a, k.Workspace)
+		_, _, err := r.Workspace(context.Background(), a, k.Workspace)
 		return err
 	}},
 	{"Create", func(r *rig, a apikey.Actor, k apikey.Key) error {

@@ -84,7 +84,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			},
 			then: func(t *testing.T, a, b *rig, _ apikey.Key) {
 				require.NoError(t, b.SetSuspended(ctx, admin, "team-a", true))
-				w, err := a.Workspace(ctx, owner, "team-a")
+				w, _, err := a.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)
 				require.True(t, w.Suspended)
 			},
@@ -163,18 +163,14 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				shown, err := b.Get(ctx, owner, key.ID)
 				require.NoError(t, err)
 				require.Equal(t, "renamed", shown.Name, "Get")
-				w, err := b.Workspace(ctx, owner, "team-a")
+				require.Equal(t, []string{"require_expiry", "max_lifetime"}, shown.Breaks, "Breaks")
+				w, rules, err := b.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)
 				require.Equal(t, 2*time.Hour, w.Rules.MaxLifetime, "Workspace")
+				require.Equal(t, []any{7, 2 * time.Hour}, []any{rules.MaxKeys, rules.MaxLifetime}, "the rules in force")
 				in, err := b.Settings(ctx, admin)
 				require.NoError(t, err)
 				require.Equal(t, 7, in.Rules.MaxKeys, "Settings")
-				rules, err := b.Rules(ctx, owner, "team-a")
-				require.NoError(t, err)
-				require.Equal(t, []any{7, 2 * time.Hour}, []any{rules.MaxKeys, rules.MaxLifetime}, "Rules")
-				page, err := b.Violations(ctx, owner, "team-a", nil, 10)
-				require.NoError(t, err)
-				require.Len(t, page.Violations, 1, "Violations")
 				require.True(t, b.records()[0].Workspace.Suspended, "Records")
 			},
 		},
@@ -213,7 +209,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				elsewhere.create(owner, "team-a", "project.list")
 				require.NoError(t, elsewhere.SetSuspended(ctx, admin, "team-a", true))
 				b.restore(elsewhere.records()...)
-				w, err := a.Workspace(ctx, owner, "team-a")
+				w, _, err := a.Workspace(ctx, owner, "team-a")
 				require.NoError(t, err)
 				require.True(t, w.Suspended)
 			},

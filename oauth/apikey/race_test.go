@@ -79,7 +79,7 @@ func TestQuota(t *testing.T) {
 	r.create(admin, "team-b", "")
 	require.NoError(t, r.Delete(ctx, owner, one.ID, 0))
 	three, secret := r.create(owner, "team-a", "")
-	w, err := r.Workspace(ctx, owner, "team-a")
+	w, _, err := r.Workspace(ctx, owner, "team-a")
 	require.NoError(t, err)
 	require.Equal(t, 2, w.Keys)
 	w.Rules.MaxKeys = 1

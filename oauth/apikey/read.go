@@ -37,7 +37,7 @@ func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (poli
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
-// KeyPage is one page of keys. Next is nil on the last page.
+// KeyPage is one page of keys. Next continues behind it; nil: it is the last.
 type KeyPage struct {
 	Keys []Key
 	Next *store.KeyCursor

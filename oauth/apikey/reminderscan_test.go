@@ -18,7 +18,7 @@ import (
 func (r *rig) rules(workspace string, rules store.Rules) {
 	r.t.Helper()
 	if workspace != "" {
-		w, err := r.Workspace(r.t.Context(), admin, workspace)
+		w, _, err := r.Workspace(r.t.Context(), admin, workspace)
 		require.NoError(r.t, err)
 		w.Rules = rules
 		_, err = r.SaveWorkspace(r.t.Context(), admin, w)

@@ -2,28 +2,12 @@ package apikey
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
-
-// Rules returns the rules in force in one workspace: those of the instance and of
-// the workspace, merged as by policy.EffectiveRules. The actor must be allowed to
-// see the workspace's keys.
-func (s *Service) Rules(ctx context.Context, actor Actor, workspace string) (store.Rules, error) {
-	own, err := s.Workspace(ctx, actor, workspace)
-	if err != nil {
-		return store.Rules{}, err
-	}
-	instance, err := s.store.Settings.Instance(ctx)
-	if err != nil {
-		return store.Rules{}, fmt.Errorf("apikey: read settings: %w", err)
-	}
-	return policy.EffectiveRules(s.effective(instance), own), nil
-}
 
 // Effect is what other settings would do to one key.
 type Effect struct {
@@ -86,10 +70,13 @@ func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted stor
 }
 
 func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (EffectPage, error) {
-	now := s.now()
-	page := EffectPage{}
-	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
-		page.Looked++
+	keys, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
+	if err != nil {
+		return EffectPage{}, err
+	}
+	now, page := s.now(), EffectPage{Looked: len(keys.Keys), Next: keys.Next}
+	for i := range keys.Keys {
+		f := foundOf(&keys, i)
 		standing := standingAt(f, now)
 		e := Effect{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
 		due := s.dueAt(f, now, 0)
@@ -101,9 +88,8 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 		if e.Reminded || !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
 			page.Effects = append(page.Effects, e)
 		}
-	})
-	page.Next = next
-	return page, err
+	}
+	return page, nil
 }
 
 // noLoginFrom is the instant from which no login passes.
@@ -112,37 +98,6 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 		return earlier(now, standing.Ends)
 	}
 	return standing.Ends
-}
-
-// Violation is a key that could not be made as it is under the rules in force.
-type Violation struct {
-	Key Key
-	// Rules names what it breaks: "require_expiry", "max_lifetime" or both.
-	Rules []string
-}
-
-// ViolationPage is what one page of keys comes to. It may be empty and not the
-// last.
-type ViolationPage struct {
-	Violations []Violation
-	// Next continues behind the last key looked at; nil: there is no more.
-	Next *store.KeyCursor
-}
-
-// Violations tells which keys break the expiry rules in force, of one
-// workspace or, with an empty one, of all. It goes through the keys, disabled
-// ones too, by creation, limit of them a call (1 to store.MaxPage; 0 means
-// 100). For who may see them.
-func (s *Service) Violations(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int) (ViolationPage, error) {
-	now := s.now()
-	page := ViolationPage{}
-	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
-		if broken := breaks(&f.Key, policy.EffectiveRules(f.Instance, f.Workspace)); len(broken) > 0 {
-			page.Violations = append(page.Violations, Violation{s.shown(f, now), broken})
-		}
-	})
-	page.Next = next
-	return page, err
 }
 
 // breaks names the rules that a key would be refused by if it were made now as
@@ -156,16 +111,4 @@ func breaks(k *store.Key, rules store.Rules) []string {
 		broken = append(broken, "max_lifetime")
 	}
 	return broken
-}
-
-// review calls look for each key of one page, with the settings around it.
-func (s *Service) review(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, look func(*store.Found)) (*store.KeyCursor, error) {
-	page, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	for i := range page.Keys {
-		look(foundOf(&page, i))
-	}
-	return page.Next, nil
 }

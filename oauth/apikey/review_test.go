@@ -106,11 +106,7 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	_, err = r.PreviewWorkspace(t.Context(), admin, store.Workspace{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.InvalidError), "an empty workspace is not all of them")
-	_, err = r.Violations(t.Context(), owner, "", nil, 0)
-	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
-	_, err = r.Violations(t.Context(), owner, "team-b", nil, 0)
-	require.ErrorIs(t, err, store.ErrNotFound, "B20")
-	_, err = r.Rules(t.Context(), owner, "team-b")
+	_, _, err = r.Workspace(t.Context(), owner, "team-b")
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
 	_, err = r.Usage(t.Context(), owner, k.ID, noon.AddDate(0, 0, -1), noon)
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
@@ -146,7 +142,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			}
 			r.clock.Advance(days(random.Intn(3)))
 		}
-		w, err := r.Workspace(t.Context(), admin, "team-a")
+		w, _, err := r.Workspace(t.Context(), admin, "team-a")
 		require.NoError(t, err)
 		w.Rules = anyRules()
 		_, err = r.SaveWorkspace(t.Context(), admin, w)

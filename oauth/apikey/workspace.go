@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -90,24 +91,25 @@ func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	})
 }
 
-// Workspace returns a workspace's settings and number of keys. The actor must
-// be allowed to see its keys.
-func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, error) {
+// Workspace returns a workspace's settings and number of keys, and the rules in
+// force in it: its own and those of the instance, merged as by policy.EffectiveRules.
+// The actor must be allowed to see its keys.
+func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, store.Rules, error) {
 	p, err := s.powersOf(ctx, actor)
+	if err == nil && id == "" {
+		err = invalid("workspace", "It may not be empty.")
+	}
+	if err == nil {
+		err = p.maySee(id)
+	}
 	if err != nil {
-		return store.Workspace{}, err
+		return store.Workspace{}, store.Rules{}, err
 	}
-	if id == "" {
-		return store.Workspace{}, invalid("workspace", "It may not be empty.")
-	}
-	if err := p.maySee(id); err != nil {
-		return store.Workspace{}, err
-	}
-	workspace, err := s.store.Settings.Workspace(ctx, id)
+	w, instance, err := s.settingsOf(ctx, id)
 	if err != nil {
-		return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
+		return store.Workspace{}, store.Rules{}, err
 	}
-	return workspace, nil
+	return w, policy.EffectiveRules(instance, w), nil
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state. Version must be the one that Workspace returned. Stricter expiry

@@ -124,7 +124,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	}
 	_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: store.Unlimited}})
 	require.ErrorAs(t, err, new(*apikey.InvalidError), "for workspaces only")
-	_, err = r.Workspace(t.Context(), admin, "")
+	_, _, err = r.Workspace(t.Context(), admin, "")
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 

@@ -285,7 +285,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		done, err := r.read(lines)
 		require.NoError(t, err)
 		require.ErrorIs(t, done.Problems[0].Err, store.ErrExists)
-		w, err := r.Workspace(t.Context(), admin, "team-a")
+		w, _, err := r.Workspace(t.Context(), admin, "team-a")
 		require.NoError(t, err)
 		require.False(t, w.Suspended)
 	})

@@ -26,11 +26,7 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	if err != nil {
 		return page, err
 	}
-	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return page, err
-	}
-	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	workspace, inForce, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
 	return settingsPage{
 		Form: rulesForm(workspace.Rules, true), Updated: momentOf(workspace.Updated, s.keys().Now(), "never"), Version: workspace.Version,
 		Workspace: workspace, InForce: inWords(inForce, false), Default: inWords(instance.Rules, false),
