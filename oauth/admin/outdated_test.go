@@ -28,7 +28,7 @@ func TestOutdated(t *testing.T) {
 			Key   key      `json:"key"`
 			Names []string `json:"names"`
 		} `json:"outdated"`
-		Next   *string `json:"next"`
+		Next *string `json:"next"`
 	}
 	left, cursor := []string{}, ""
 	for more := true; more; more = page.Next != nil {

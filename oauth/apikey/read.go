@@ -13,16 +13,9 @@ import (
 // Get returns a key. A key of a workspace that the actor may
 // not see into is store.ErrNotFound.
 func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) {
-	p, err := s.powersOf(ctx, actor)
+	_, found, err := s.find(ctx, actor, actRead, id)
 	if err != nil {
 		return Key{}, err
-	}
-	found, err := s.visible(ctx, p, id)
-	if err != nil {
-		return Key{}, err
-	}
-	if !p.in(found.Key.Workspace).list && !p.self(id) {
-		return Key{}, &ForbiddenError{Action: "key.read", Reason: "You may not see this key."}
 	}
 	return s.shown(&found, s.now()), nil
 }
@@ -124,33 +117,6 @@ func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 		return false, fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	return true, nil
-}
-
-// maySee refuses a look into a workspace, or into all of them.
-func (p powers) maySee(workspace string) error {
-	switch {
-	case workspace == "" && !p.everywhere.list:
-		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
-	case workspace != "" && !p.in(workspace).any():
-		return fmt.Errorf("apikey: the actor has no part in the workspace: %w", store.ErrNotFound)
-	case workspace != "" && !p.in(workspace).list:
-		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
-	}
-	return nil
-}
-
-// visible reads a key for a management call. A key of a workspace in which the
-// actor has no part looks like one that does not exist; only the acting key
-// itself is always there.
-func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found, error) {
-	found, err := s.lookup(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Found{}, fmt.Errorf("apikey: read key: %w", err)
-	}
-	if err != nil || !p.in(found.Key.Workspace).any() && !p.self(id) {
-		return store.Found{}, fmt.Errorf("apikey: there is no such key, or the actor has no part in its workspace: %w", store.ErrNotFound)
-	}
-	return found, nil
 }
 
 // lookup reads a key from the driver, past a cache, with an id that anybody may

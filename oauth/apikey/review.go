@@ -39,7 +39,7 @@ type EffectPage struct {
 // of them a call (1 to store.MaxPage; 0 means 100), and writes nothing. For an
 // organization admin.
 func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return EffectPage{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
@@ -53,7 +53,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
 func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Workspace); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Workspace); err != nil {
 		return EffectPage{}, err
 	}
 	var bad InvalidError

@@ -14,7 +14,7 @@ import (
 // Settings returns the instance's settings: those saved, or Config.Defaults
 // with Version 0. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
 	}
 	instance, err := s.store.Settings.Instance(ctx)
@@ -34,7 +34,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 }
 
 func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
@@ -73,7 +73,7 @@ func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.In
 // Config.Defaults has them. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	return retryErr(func() error {
-		if err := s.mustAdminister(ctx, actor, audit.EndTokens); err != nil {
+		if err := s.mayAdminister(ctx, actor, audit.EndTokens); err != nil {
 			return err
 		}
 		stored, err := s.store.Settings.Instance(ctx)
@@ -156,7 +156,7 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 // events stay and its id is not used again; a second time is
 // store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
-	if err := s.mustAdminister(ctx, actor, audit.DeleteWorkspace); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.DeleteWorkspace); err != nil {
 		return err
 	}
 	var bad InvalidError
@@ -181,7 +181,7 @@ func (s *Service) alterWorkspace(
 	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (fields []string, ends bool, err error),
 ) (store.Workspace, error) {
 	return retry(func() (store.Workspace, error) {
-		if err := s.mustAdminister(ctx, actor, action); err != nil {
+		if err := s.mayAdminister(ctx, actor, action); err != nil {
 			return store.Workspace{}, err
 		}
 		var bad InvalidError
@@ -212,18 +212,6 @@ func (s *Service) alterWorkspace(
 		w.Version++
 		return w, nil
 	})
-}
-
-// mustAdminister refuses everyone but an organization admin.
-func (s *Service) mustAdminister(ctx context.Context, actor Actor, action string) error {
-	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return err
-	}
-	if !p.admin {
-		return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
-	}
-	return nil
 }
 
 // effective puts Config.Defaults in the place of settings never saved.
