@@ -32,6 +32,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -138,6 +139,11 @@ type Config struct {
 	// APIKeys adjusts the service of API keys further.
 	APIKeys apikey.Options
 
+	// Reminders, unless nil, is called by Run for keys about to expire: see
+	// reminders.New. APIKeys.RemindBefore says when; if it is empty, 30, 7 and 1
+	// days before the end. It needs Store.OnceIDs.
+	Reminders func(ctx context.Context, r reminders.Reminder) error
+
 	// Logger takes warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
@@ -205,6 +211,9 @@ func (c Config) complete() (Config, []error) {
 	}
 	if len(c.Realm) > 255 || strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		add("Config.Realm may hold up to 255 printable ASCII characters, without quotes and backslashes")
+	}
+	if c.Reminders != nil && len(c.APIKeys.RemindBefore) == 0 {
+		c.APIKeys.RemindBefore = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -44,7 +44,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 	return c.answerPage(page.Next, members{
 		"effects": each(page.Effects, func(e *apikey.Effect) members {
 			return members{
-				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After), "reminded": e.Reminded,
+				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After),
 			}
 		}),
 		"looked_at": page.Looked,

@@ -79,7 +79,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
 		"KeyPage": []apikey.KeyPage{page, outdated}, "Key": key, "KeySecret": key.Secrets[0],
-		"Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects,
+		"Effect": apikey.Effect{Key: key}, "EffectPage": effects,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,

@@ -53,7 +53,7 @@ type Config struct {
 type Options struct {
 	// Defaults are the settings of an instance whose administrator never
 	// saved any. Zero: keys on, no limit, no forced expiry, reminders on if
-	// the host sends any.
+	// RemindBefore names any time.
 	Defaults Defaults
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
@@ -123,8 +123,11 @@ type Options struct {
 	// the store has one. Beyond that Prune deletes nothing; see ClockAgrees.
 	// Default 1 minute; 1 second to 1 hour.
 	MaxClockSkew time.Duration
-	// Reminders tells the host of keys about to expire. Zero: nobody is told.
-	Reminders Reminders
+	// RemindBefore is how long before the end of a key the host is told of it,
+	// unless settings say otherwise: at most store.MaxReminders times, from 1 hour
+	// to 366 days each. Empty: nobody is told, whatever settings say. Package
+	// reminders does it.
+	RemindBefore []time.Duration
 
 	// Observer, unless nil, is called with every login and refusal, after the
 	// decision. It must not block.
@@ -192,8 +195,6 @@ type Service struct {
 	tally     tally
 	refusals  refusals
 	withheld  reported
-	// reminded is what need not be looked at again.
-	reminded reminded
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
@@ -216,7 +217,6 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
 		{"Lists", st.Lists == nil},
-		{"OnceIDs, which Config.Reminders needs,", st.OnceIDs == nil && cfg.Reminders.Send != nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
@@ -245,7 +245,6 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		tally:     newTally(),
 
 		withheld: newReported(),
-		reminded: newReminded(),
 	}
 	if err := s.startLists(); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
@@ -295,7 +294,8 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	if cfg.Management.MaxDepth < 1 || cfg.Management.MaxDepth > maxDepth {
 		add("Config.Management.MaxDepth is %d; it must be from 1 to %d", cfg.Management.MaxDepth, maxDepth)
 	}
-	problems = append(problems, cfg.Reminders.complete()...)
+	cfg.RemindBefore, bad = completeTimes(cfg.RemindBefore)
+	problems = append(problems, bad...)
 	if err := checkRules(cfg.Defaults.Rules, false); err != nil {
 		add("Config.Defaults.Rules: %w", err)
 	}

@@ -317,4 +317,3 @@ func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
 		bad.add("expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
 	}
 }
-

@@ -9,7 +9,6 @@ import (
 const (
 	MaxSecrets   = maxSecrets
 	MaxUsageDays = maxUsageDays
-	SendTimeout  = sendTimeout
 )
 
 // CountHashes counts the digests of generated secrets that s computes. Call it

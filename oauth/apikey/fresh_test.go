@@ -11,34 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/cache"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
-
-// deafWatch tells nothing once it is deaf.
-type deafWatch struct {
-	from store.Watch
-	mu   sync.Mutex
-	deaf bool
-}
-
-func (d *deafWatch) Watch(ctx context.Context, ready func(), n func(store.Notice)) error {
-	return d.from.Watch(ctx, ready, func(x store.Notice) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if !d.deaf {
-			n(x)
-		}
-	})
-}
-
-func (d *deafWatch) deafen() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.deaf = true
-}
 
 // TestManagementLooksBeyondTheCache: what one process changed a moment ago is
 // not in another's cache yet. Nothing is written or shown, and no change
@@ -225,7 +203,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			if try.before != nil {
 				try.before(t, a, key)
 			}
-			stream := &deafWatch{from: st.Watch}
+			stream := &harness.DeafWatch{From: st.Watch}
 			below := st
 			below.Watch = stream
 			c, err := cache.New(below, cache.Config{Bound: time.Minute, MissFor: time.Minute})
@@ -236,7 +214,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 			defer done.Wait()
 			defer cancel()
 			require.Eventually(t, c.Vouched, time.Minute, time.Millisecond)
-			stream.deafen()
+			stream.Deafen()
 			b := rigOn(t, c.Store(), configure)
 			look := func() []any {
 				k, err1 := c.Store().Reads().Lookup(ctx, key.ID)

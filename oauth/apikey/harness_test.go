@@ -188,3 +188,22 @@ func isForbidden(err error) bool {
 	_, is := errors.AsType[*apikey.ForbiddenError](err)
 	return is
 }
+
+// rules changes what the settings of the instance or, unless empty, of a
+// workspace demand.
+func (r *rig) rules(workspace string, rules store.Rules) {
+	r.t.Helper()
+	if workspace != "" {
+		w, _, err := r.Workspace(r.t.Context(), admin, workspace)
+		require.NoError(r.t, err)
+		w.Rules = rules
+		_, err = r.SaveWorkspace(r.t.Context(), admin, w)
+		require.NoError(r.t, err)
+		return
+	}
+	settings, err := r.Settings(r.t.Context(), admin)
+	require.NoError(r.t, err)
+	settings.Rules = rules
+	_, err = r.SaveSettings(r.t.Context(), admin, settings)
+	require.NoError(r.t, err)
+}

@@ -18,10 +18,6 @@ type Effect struct {
 	// never. Where keys are switched off that is the time of the preview.
 	// Neither a disabled key nor a suspended workspace makes a difference.
 	Before, After time.Time
-	// Reminded: the other settings would send a reminder of the key at once, or
-	// within an hour where rules end it, and the settings as they are do not. It is
-	// not known here whether earlier settings have sent it already. See Reminders.
-	Reminded bool
 }
 
 // EffectPage is what one page of keys comes to. It may be empty and not the
@@ -47,7 +43,6 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
 		instance.KeysOff, instance.Rules = wanted.KeysOff, kept(wanted.Rules)
-		instance.RemindersOff, instance.RemindBefore = wanted.RemindersOff, wanted.RemindBefore
 	})
 }
 
@@ -79,13 +74,9 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 		f := foundOf(&keys, i)
 		standing := standingAt(f, now)
 		e := Effect{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
-		due := s.dueAt(f, now, 0)
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
-		if wanted := s.dueAt(f, now, 0); wanted.id != "" {
-			e.Reminded = due.id == "" || wanted.before < due.before || !wanted.ends.Equal(due.ends)
-		}
-		if e.Reminded || !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
+		if !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
 			page.Effects = append(page.Effects, e)
 		}
 	}
