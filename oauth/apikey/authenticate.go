@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -106,7 +107,7 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // prove finds the key and checks the secret, and nothing else.
 func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
-	_, generated := s.prefixOf(plain)
+	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
 	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no secret or id of this service looks like this: no read
 	}
@@ -172,14 +173,13 @@ func validID(id string) bool {
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
 func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool, err error) {
-	id := secretIDChars(plain)
-	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: string(id[:]), secret: plain}
+	b := secrets.Binding{KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range l.found.Key.Secrets {
 		kept := &l.found.Key.Secrets[i]
-		if kept.ID != b.secretID || isSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
+		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
 			continue
 		}
-		if proved, outdated, err = s.hasher.verify(kept.Digest, b); err != nil {
+		if proved, outdated, err = s.hasher.Verify(kept.Digest, b); err != nil {
 			return false, false, cannotCompare(l, err)
 		}
 		if proved {
@@ -187,7 +187,7 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 		}
 		return proved, outdated, nil
 	}
-	s.hasher.dummy(b)
+	s.hasher.Dummy(b)
 	return false, false, nil
 }
 
@@ -203,10 +203,10 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 		}
 	}()
 	for _, kept := range l.found.Key.Secrets {
-		if ended(kept.NotAfter, l.now) || kept.ID == secretID(plain) {
+		if ended(kept.NotAfter, l.now) || kept.ID == secrets.ID(plain) {
 			continue
 		}
-		if isSlow(kept.Digest) {
+		if secrets.IsSlow(kept.Digest) {
 			if wait, over := s.guesses.over(ctx, l.address, l.id, l.now); over {
 				return false, false, &ThrottledError{RetryAfter: wait}
 			}
@@ -214,7 +214,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 			proved, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, plain)
 			outdated = kept.Generated
 		} else {
-			proved, outdated, err = s.hasher.verify(kept.Digest, l.binding(&kept, plain))
+			proved, outdated, err = s.hasher.Verify(kept.Digest, l.binding(&kept, plain))
 		}
 		if err != nil {
 			return false, false, cannotCompare(l, err)
@@ -228,8 +228,8 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 }
 
 // binding is what the digest of a secret of the key covers.
-func (l *Login) binding(kept *store.Secret, plain string) binding {
-	return binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: plain}
+func (l *Login) binding(kept *store.Secret, plain string) secrets.Binding {
+	return secrets.Binding{KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
 }
 
 // cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
@@ -243,7 +243,7 @@ func cannotCompare(l *Login, err error) error {
 // the login goes on.
 func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
 	fresh := l.secret
-	fresh.Digest = s.hasher.digest(l.binding(&l.secret, plain))
+	fresh.Digest = s.hasher.Digest(l.binding(&l.secret, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
 		err = s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, fresh.Digest)

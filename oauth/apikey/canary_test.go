@@ -40,7 +40,7 @@ func exportedStructs(t *testing.T) []string {
 			}
 			for _, spec := range group.Specs {
 				if typ, ok := spec.(*ast.TypeSpec); ok && typ.Name.IsExported() {
-					if _, ok := typ.Type.(*ast.StructType); ok {
+					if _, ok := typ.Type.(*ast.StructType); ok || typ.Assign.IsValid() {
 						names = append(names, typ.Name.Name)
 					}
 				}
@@ -64,6 +64,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	importing := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "n"}, ID: "i", Secret: plain}
 	byDigest := apikey.ImportSpec{ID: "i", Digest: bcryptOf(t, "canary in bcrypt")}
 	_, parseErr := apikey.ParseSecret("", plain+"x")
+	require.NotContains(t, parseErr.Error(), plain)
 	_, importErr := r.Import(t.Context(), owner, apikey.ImportSpec{Spec: importing.Spec, ID: "i", Digest: plain})
 	_, _, denied := r.tryCreate(owner, "team-a", "admin.project.list")
 	cfg := apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}}
@@ -87,7 +88,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"InvalidError": importErr, "Login": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
-		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,
+		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -71,7 +72,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 	if r.Grace < 0 || r.Grace > maxGrace {
 		return Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
+	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}

@@ -217,7 +217,7 @@ func TestRotateBounds(t *testing.T) {
 	}
 	_, secret, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	require.ErrorAs(t, err, new(*apikey.InvalidError), "a key holds at most %d secrets", apikey.MaxSecrets)
-	require.True(t, secret.IsZero())
+	require.Empty(t, secret.Reveal())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
 	require.Len(t, rotated.Secrets, 2, "ended ones make room")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -185,7 +186,7 @@ type Service struct {
 	// keyPolicy decides about keys to be stored: Config.Policy, then the settings. Of
 	// logins Config.Policy alone is asked.
 	keyPolicy policy.Policy
-	hasher    *hasher
+	hasher    *secrets.Hasher
 	inUse     inUse
 	budget    *budget
 	guesses   *budget // at slow digests
@@ -227,7 +228,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
 	}
-	if hash.current.version == 0 {
+	if !hash.Keyed() {
 		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
 	}
 	// What is printed by accident must not show them.
@@ -252,7 +253,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-func complete(cfg Config) (Config, *hasher, []error) {
+func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if cfg.Permissions == nil {

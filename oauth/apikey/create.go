@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -66,11 +67,11 @@ type Spec struct {
 // *policy.Denied, store.ErrNotFound for a workspace that the actor has no
 // part in, store.ErrExists for a spent Once, store.ErrUnavailable.
 func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
-	id, err := newKeyID(s.cfg.Random)
+	id, err := secrets.NewKeyID(s.cfg.Random)
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
+	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
@@ -247,11 +248,11 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 // keep makes the record of a generated secret.
 func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
-	id := secretID(plain)
+	id := secrets.ID(plain)
 	return store.Secret{
 		ID:        id,
 		Hint:      secret.Hint(),
-		Digest:    s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: id, secret: plain}),
+		Digest:    s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: id, Secret: plain}),
 		Prefix:    s.cfg.SecretPrefixes[0],
 		CreatedBy: maker,
 		Generated: true,

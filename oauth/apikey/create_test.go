@@ -208,7 +208,7 @@ func TestOnce(t *testing.T) {
 	require.Equal(t, key.ID, found.Value, "B23 the first one's id is found")
 	_, secret, err := r.tryCreate(owner, "team-a", "", once)
 	require.ErrorIs(t, err, store.ErrExists, "B23")
-	require.True(t, secret.IsZero())
+	require.Empty(t, secret.Reveal())
 	_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-1", Expires: noon.Add(time.Hour)}})
 	require.ErrorIs(t, err, store.ErrExists)
 	r.rotate(owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-2", Expires: noon.Add(time.Hour)}})

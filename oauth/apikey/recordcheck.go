@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -79,13 +80,14 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 
 // checkDigest refuses a digest that could never let anybody in here.
 func (s *Service) checkDigest(secret *store.Secret) error {
-	if !s.cfg.Imported && (!secret.Generated || isSlow(secret.Digest)) {
+	if !s.cfg.Imported && (!secret.Generated || secrets.IsSlow(secret.Digest)) {
 		return errors.New("it is of an imported secret, and Config.Imported is false")
 	}
-	if isSlow(secret.Digest) {
-		return checkImported(secret.Digest)
+	if secrets.IsSlow(secret.Digest) {
+		_, err := secrets.ParseSlow(secret.Digest)
+		return err
 	}
-	return s.hasher.check(secret.Digest)
+	return s.hasher.Check(secret.Digest)
 }
 
 func checkMaker(bad *InvalidError, maker store.ActorRef) {
