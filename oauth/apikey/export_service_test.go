@@ -1,7 +1,5 @@
 package apikey
 
-import ()
-
 // Bounds that are named in comments and errors only.
 const (
 	MaxSecrets   = maxSecrets

@@ -140,12 +140,12 @@ func TestPeppersAreChecked(t *testing.T) {
 	withKey := secrets.NoPepper()
 	withKey.Key = pepper1.Key
 	_, err := secrets.NewHasher([]secrets.Pepper{
-		secrets.Pepper{Version: 0, Key: pepper1.Key},
-		secrets.Pepper{Version: -1, Key: pepper1.Key},
-		secrets.Pepper{Version: 5, Key: pepper1.Key[:31]},
-		secrets.Pepper{Version: 6, Key: make([]byte, 32)},
+		{Version: 0, Key: pepper1.Key},
+		{Version: -1, Key: pepper1.Key},
+		{Version: 5, Key: pepper1.Key[:31]},
+		{Version: 6, Key: make([]byte, 32)},
 		pepper3, pepper3,
-		secrets.Pepper{Version: 7},
+		{Version: 7},
 		secrets.NoPepper(), secrets.NoPepper(), withKey,
 	}, nil)
 	for _, says := range []string{
