@@ -264,19 +264,13 @@ func sameSecrets(a, b *store.Key) bool {
 	})
 }
 
-// changedFields names what differs, as events and problems name it.
-func changedFields(before, after *store.Key) []string {
-	var fields []string
-	add := func(changed bool, name string) {
-		if changed {
-			fields = append(fields, name)
-		}
-	}
-	add(before.Name != after.Name, "name")
-	add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
-	add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
-	add(!slices.Equal(before.Resources, after.Resources), "resources")
-	add(before.Disabled != after.Disabled, "disabled")
-	add(!sameSecrets(before, after), "secrets")
-	return fields
+// changedFields names what differs.
+func changedFields(before, after *store.Key) (changed fields) {
+	changed.add(before.Name != after.Name, "name")
+	changed.add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
+	changed.add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
+	changed.add(!slices.Equal(before.Resources, after.Resources), "resources")
+	changed.add(before.Disabled != after.Disabled, "disabled")
+	changed.add(!sameSecrets(before, after), "secrets")
+	return changed
 }

@@ -297,8 +297,9 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	}
 	cfg.RemindBefore, bad = completeTimes(cfg.RemindBefore)
 	problems = append(problems, bad...)
-	if err := checkRules(cfg.Defaults.Rules, false); err != nil {
-		add("Config.Defaults.Rules: %w", err)
+	var rules InvalidError
+	if checkRules(&rules, cfg.Defaults.Rules, false); len(rules.Problems) > 0 {
+		add("Config.Defaults.Rules: %w", &rules)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -48,16 +48,12 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
 func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mayAdminister(ctx, actor, audit.Workspace); err != nil {
+	if err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
 		return EffectPage{}, err
 	}
 	var bad InvalidError
-	checkText(&bad, "workspace", wanted.ID)
-	if err := bad.orNil(); err != nil {
-		return EffectPage{}, err
-	}
-	if err := checkRules(wanted.Rules, true); err != nil {
-		return EffectPage{}, err
+	if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
+		return EffectPage{}, &bad
 	}
 	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
 		w.Rules = kept(wanted.Rules)
