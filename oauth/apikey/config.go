@@ -9,12 +9,14 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -166,14 +168,8 @@ type Management struct {
 	MaxDepth int
 }
 
-const (
-	defaultTokenLifetime  = 5 * time.Minute
-	defaultEventRetention = 400 * 24 * time.Hour
-	defaultUsageRetention = 90 * 24 * time.Hour
-	defaultMaxClockSkew   = time.Minute
-	// maxSecrets is how many secrets a key can hold at once.
-	maxSecrets = 8
-)
+// maxSecrets is how many secrets a key can hold at once.
+const maxSecrets = 8
 
 // Service makes, authenticates and changes keys. It is safe for concurrent
 // use. It starts no goroutine: who embeds it calls Flush now and then, and
@@ -265,45 +261,35 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	cfg.Resources = slices.Clone(cfg.Resources)
 	cfg, hash, bad := completeLists(cfg)
 	problems = append(problems, bad...)
-	if cfg.TokenLifetime == 0 {
-		cfg.TokenLifetime = defaultTokenLifetime
+	cfg.EventRetention = cmp.Or(cfg.EventRetention, 400*24*time.Hour)
+	cfg.UsageRetention = cmp.Or(cfg.UsageRetention, 90*24*time.Hour)
+	for _, d := range []struct {
+		field           string
+		value           *time.Duration
+		otherwise       time.Duration
+		least, greatest time.Duration
+	}{
+		{"TokenLifetime", &cfg.TokenLifetime, 5 * time.Minute, time.Second, hostlist.LongestToken},
+		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, time.Hour},
+		{"RefuseAfter", &cfg.RefuseAfter, 25 * time.Millisecond, math.MinInt64, time.Second}, // negative: off
+	} {
+		if *d.value = cmp.Or(*d.value, d.otherwise); *d.value < d.least || *d.value > d.greatest {
+			add("Config.%s is %s; it must be from %s to %s", d.field, *d.value, max(0, d.least), d.greatest)
+		}
 	}
-	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > hostlist.LongestToken {
-		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, hostlist.LongestToken)
-	}
-	if cfg.EventRetention == 0 {
-		cfg.EventRetention = defaultEventRetention
-	}
-	if cfg.UsageRetention == 0 {
-		cfg.UsageRetention = defaultUsageRetention
-	}
-	if cfg.MaxClockSkew == 0 {
-		cfg.MaxClockSkew = defaultMaxClockSkew
-	}
-	if cfg.MaxClockSkew < time.Second || cfg.MaxClockSkew > time.Hour {
-		add("Config.MaxClockSkew is %s; it must be from 1s to 1h", cfg.MaxClockSkew)
-	}
-	if cfg.RefuseAfter == 0 {
-		cfg.RefuseAfter = 25 * time.Millisecond
-	}
-	if cfg.RefuseAfter > time.Second {
-		add("Config.RefuseAfter is %s; it must be at most 1s, or negative for none", cfg.RefuseAfter)
-	}
-	if cfg.Management.MaxDepth == 0 {
-		cfg.Management.MaxDepth = maxDepth
-	}
+	cfg.Management.MaxDepth = cmp.Or(cfg.Management.MaxDepth, maxDepth)
 	if cfg.Management.MaxDepth < 1 || cfg.Management.MaxDepth > maxDepth {
 		add("Config.Management.MaxDepth is %d; it must be from 1 to %d", cfg.Management.MaxDepth, maxDepth)
 	}
-	cfg.RemindBefore, bad = completeTimes(cfg.RemindBefore)
-	problems = append(problems, bad...)
+	cfg.RemindBefore = slices.Clone(cfg.RemindBefore)
+	if problem := timesProblem(cfg.RemindBefore); problem != "" || slices.Contains(cfg.RemindBefore, 0) {
+		add("Config.RemindBefore: %s", cmp.Or(problem, "No time may be 0."))
+	}
 	var rules InvalidError
 	if checkRules(&rules, cfg.Defaults.Rules, false); len(rules.Problems) > 0 {
 		add("Config.Defaults.Rules: %w", &rules)
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

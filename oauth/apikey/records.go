@@ -115,5 +115,5 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
 		return err
 	}
-	return asMoved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
+	return writeError("restore key", s.store.Keys.Create(ctx, key, store.NoLimit, change))
 }

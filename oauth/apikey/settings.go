@@ -119,7 +119,9 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 func checkSettings(wanted store.Instance) error {
 	var bad InvalidError
 	checkRules(&bad, wanted.Rules, false)
-	checkReminders(&bad, wanted.RemindBefore)
+	if problem := timesProblem(wanted.RemindBefore[:]); problem != "" {
+		bad.add("remind_before", problem)
+	}
 	return bad.orNil()
 }
 
