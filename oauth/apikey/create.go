@@ -21,6 +21,7 @@ import (
 
 const (
 	maxID   = 255
+	idForm  = "An id has 1 to 255 printable ASCII characters without spaces."
 	maxName = 255
 	// maxYear is the last that RFC 3339 and databases can write.
 	maxYear = 9999
@@ -154,22 +155,36 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
 		return Key{}, err
 	}
-	change, err := s.change(c.now, actor.ref, c.action, spec.Workspace, c.id, nil)
-	if err != nil {
-		return Key{}, err
-	}
-	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
-		return Key{}, err
-	}
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
 	if err := c.show(ctx, s, found); err != nil {
 		return Key{}, err
 	}
-	if err := s.store.Keys.Create(ctx, key, limit, change); err != nil {
-		return Key{}, notAdded(err, limit)
+	if err := s.insert(ctx, p, c.action, found, limit, spec.Once, c.now); err != nil {
+		return Key{}, err
 	}
 	return s.shown(found, c.now), nil
+}
+
+// insert writes a new key, and names what that rests on. A limit that is reached is
+// a denial.
+func (s *Service) insert(ctx context.Context, p powers, action string, f *store.Found, limit int, once *store.OnceID, now time.Time) error {
+	change, err := s.change(now, p.actor.ref, action, f.Key.Workspace, f.Key.ID, nil)
+	if err != nil {
+		return err
+	}
+	change.Once, change.If = spend(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
+	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
+		return err
+	}
+	err = s.store.Keys.Create(ctx, f.Key, limit, change)
+	if !errors.Is(err, store.ErrLimit) {
+		return writeError(action, err)
+	}
+	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
+	if limit == 1 {
+		reason = "This workspace may hold at most 1 key."
+	}
+	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
 // key is the record that was asked for. One that a key makes expires with it at
@@ -212,18 +227,6 @@ func (c *creation) show(ctx context.Context, s *Service, found *store.Found) err
 		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
 	}
 	return nil
-}
-
-// notAdded makes the error of a creation whose write failed.
-func notAdded(err error, limit int) error {
-	if !errors.Is(err, store.ErrLimit) {
-		return writeError("create key", err)
-	}
-	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
-	if limit == 1 {
-		reason = "This workspace may hold at most 1 key."
-	}
-	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
 // ask runs the policies and takes over what they narrowed; they never see a
@@ -311,10 +314,6 @@ func checkText(bad *InvalidError, field, text string) {
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	switch {
-	case ended(e.at, now):
-		bad.add("expires_at", "It lies in the past.")
-	case e.at.Year() > maxYear:
-		bad.add("expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
-	}
+	bad.addIf(ended(e.at, now), "expires_at", "It lies in the past.")
+	bad.addIf(e.at.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
 }

@@ -67,6 +67,12 @@ func (e *InvalidError) add(field, reason string) {
 	e.Problems = append(e.Problems, FieldProblem{field, reason})
 }
 
+func (e *InvalidError) addIf(wrong bool, field, reason string) {
+	if wrong {
+		e.add(field, reason)
+	}
+}
+
 func (e *InvalidError) orNil() error {
 	if len(e.Problems) == 0 {
 		return nil

@@ -39,12 +39,8 @@ type ImportSpec struct {
 // of Create.
 func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {
 	var bad InvalidError
-	if !s.cfg.Imported {
-		bad.add("secret", "Config.Imported is false: an imported secret could not log in.")
-	}
-	if !validID(spec.ID) {
-		bad.add("id", "An id has 1 to 255 printable ASCII characters without spaces.")
-	}
+	bad.addIf(!s.cfg.Imported, "secret", "Config.Imported is false: an imported secret could not log in.")
+	bad.addIf(!validID(spec.ID), "id", idForm)
 	switch {
 	case (spec.Secret == "") == (spec.Digest == ""):
 		bad.add("secret", "Give either the secret or its digest.")

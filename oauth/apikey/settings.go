@@ -119,22 +119,15 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 func checkSettings(wanted store.Instance) error {
 	var bad InvalidError
 	checkRules(&bad, wanted.Rules, false)
-	if problem := timesProblem(wanted.RemindBefore[:]); problem != "" {
-		bad.add("remind_before", problem)
-	}
+	problem := timesProblem(wanted.RemindBefore[:])
+	bad.addIf(problem != "", "remind_before", problem)
 	return bad.orNil()
 }
 
 func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
-	if r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited) {
-		bad.add("max_keys", "It must be 0 for no limit, or more.")
-	}
-	if r.MaxLifetime != 0 && r.MaxLifetime < time.Minute {
-		bad.add("max_lifetime", "It must be 0 for no bound, or at least a minute.")
-	}
-	if r.EnforcedFrom.Year() > maxYear {
-		bad.add("enforced_from", "It lies beyond the year 9999.")
-	}
+	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It must be 0 for no limit, or more.")
+	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be 0 for no bound, or at least a minute.")
+	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It lies beyond the year 9999.")
 }
 
 // kept returns rules as stores keep them, so that they compare.
