@@ -109,7 +109,7 @@ func ExampleService_Import() {
 	fmt.Println(err)
 	// Output:
 	// report-17 <nil>
-	// apikey: digest: it seems to be a bare fast hash in hexadecimal; only bcrypt, argon2id and PBKDF2 digests are taken, or the secret itself
+	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are taken, or the secret itself
 }
 
 func ExampleService_List() {
