@@ -5,6 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/go-oauth2/oauth2/v4"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
 // Refuse answers a request of a client with an error.
@@ -19,4 +23,14 @@ func (s *Server) Step() error {
 func WithTimeout(request context.Context, d time.Duration) (context.Context, func()) {
 	ctx := withTimeout(request, d)
 	return ctx, ctx.stop
+}
+
+// Generate has go-oauth2's manager make the token of a client. Of g, which may be nil,
+// it knows as in a login.
+func (s *Server) Generate(ctx context.Context, g *apikey.Grant, client string) error {
+	if g != nil {
+		ctx = context.WithValue(ctx, grantKey{}, g)
+	}
+	_, err := s.manager.GenerateAccessToken(ctx, oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{ClientID: client})
+	return err
 }

@@ -36,8 +36,8 @@ func (s *Server) JWKS() http.Handler {
 // (RFC 6749, section 4.1.2.1), whatever it is asked. It never redirects: no
 // client of this server has a redirect URI.
 func (s *Server) Authorization() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.answer(w, &refusal{Kind: answer.UnsupportedResponse})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(r.Context(), w, &refusal{Kind: answer.UnsupportedResponse})
 	})
 }
 

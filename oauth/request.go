@@ -37,6 +37,14 @@ type tokenRequest struct {
 	hasNull bool
 }
 
+// readLogin reads the request of a login.
+func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
+	if bad := s.readTokenRequest(w, r, buffer, t); bad != nil {
+		return bad
+	}
+	return t.checkGrant()
+}
+
 // readTokenRequest reads the body and the client's authentication: one method
 // (RFC 6749, section 2.3), parameters from the body only. buffer is for the body, and
 // empty when readTokenRequest returns.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
@@ -80,9 +79,10 @@ func New(st store.Store, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	s.manager = manage.NewManager()
-	s.manager.MapClientStorage(gooauth2.NewClientStore(keys))
-	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys, s.Sign))
-	s.manager.MapTokenStorage(gooauth2.TokenStore{})
+	logins := adapter{sign: s.Sign}
+	s.manager.MapClientStorage(logins)
+	s.manager.MapAccessGenerate(logins)
+	s.manager.MapTokenStorage(logins)
 	if s.metadata, err = s.describe(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}

@@ -194,11 +194,10 @@ type Service struct {
 	guesses   *budget // at slow digests
 	slow      *slowGate
 	aligning  sync.Mutex // see hold
-	uses      uses
-	tally     tally
+	unwritten *unwritten
 	refusals  refusals
 	counts    counters
-	withheld  reported
+	withheld  hourly // see reportWithheld
 	// reminded is what need not be looked at again.
 	reminded reminded
 }
@@ -252,11 +251,8 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		budget:    newBudget(cfg.Budgets),
 		guesses:   newBudget(cfg.Budgets),
 		slow:      newSlowGate(),
-		uses:      newUses(),
-		tally:     newTally(),
-
-		withheld: newReported(),
-		reminded: newReminded(),
+		unwritten: newUnwritten(st.Usage != nil),
+		reminded:  newReminded(),
 	}
 	if err := s.startLists(); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)

@@ -39,10 +39,11 @@ type Key struct {
 	Disabled  bool
 	CreatedBy store.ActorRef
 	// Depth is how many keys stand between the key and a person.
-	Depth    int
-	Created  time.Time
-	Updated  time.Time
-	LastUsed time.Time // zero is never
+	Depth   int
+	Created time.Time
+	Updated time.Time
+	// LastUsed is the last login that Flush has written; zero is never.
+	LastUsed time.Time
 	// Version counts the changes, from 1.
 	Version int64
 	// Standing says whether the key is live, when it ends and why, as a login
@@ -72,7 +73,6 @@ type KeySecret struct {
 // shown returns a key as its users see it.
 func (s *Service) shown(f *store.Found, now time.Time) Key {
 	record := blank(f.Key)
-	s.uses.overlay(&record)
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, s.effective(f.Instance), now))
 	shown.Secrets = make([]KeySecret, len(record.Secrets))
 	for i, secret := range record.Secrets {

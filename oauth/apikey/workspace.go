@@ -230,14 +230,6 @@ func (s *Service) mustAdminister(ctx context.Context, actor Actor, action string
 	return nil
 }
 
-// effective puts Config.Defaults in the place of settings never saved.
-func (s *Service) effective(stored store.Instance) store.Instance {
-	if stored.Version == 0 {
-		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules, s.cfg.Defaults.RemindersOff
-	}
-	return stored
-}
-
 func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Workspace, store.Instance, error) {
 	w, err := s.store.Settings.Workspace(ctx, workspace)
 	if err != nil {
