@@ -7,9 +7,9 @@ import (
 )
 
 // deadline is like the context of context.WithTimeout, but starts its timer when
-// something first waits for it. A store in this process answers without waiting,
-// and an unused timer doubles the time of a guard that has seen the token before
-// and costs a login 3%. Before that, Err compares the time itself.
+// something first waits for it. It is for guards: a store in this process answers
+// without waiting, and an unused timer doubles the time of a guard that has seen the
+// token before. Before that, Err compares the time itself.
 //
 // Each request has its own, since code that gets a context may keep it.
 //

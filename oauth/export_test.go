@@ -19,7 +19,7 @@ func (s *Server) Step() error {
 	return errors.Join(s.ring.Step(context.Background()), s.recordSigner(context.Background()))
 }
 
-// WithTimeout is the context of a login, and what ends it.
+// WithTimeout is the context of a guard's look-up, and what ends it.
 func WithTimeout(request context.Context, d time.Duration) (context.Context, func()) {
 	ctx := withTimeout(request, d)
 	return ctx, ctx.stop

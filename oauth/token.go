@@ -46,8 +46,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	// Nobody waits for a store that hangs, and a login that nobody could
 	// decide on is an outage.
-	ctx := withTimeout(r.Context(), s.cfg.LoginTimeout)
-	defer ctx.stop()
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
+	defer cancel()
 	grant, token, err := s.issue(ctx, &request, s.clients.Addr(r))
 	if err != nil {
 		s.refuse(ctx, w, err)
