@@ -92,7 +92,7 @@ type Options struct {
 	// Of slow digests (bcrypt, argon2id, PBKDF2) two are verified at once, one
 	// of each key, and keys take turns: a login waits for at most one
 	// verification of each other key and for those of its own key before it.
-	// 16 wait for one key, and 64 keys can wait; beyond that a login gets an
+	// 16 logins of one key run or wait, and 64 keys; beyond that a login gets an
 	// outage and is to be repeated. Of up to 16,384 secrets that were right
 	// the process remembers an HMAC under a random key, so that their next
 	// login waits for nothing.
