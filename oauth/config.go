@@ -144,8 +144,9 @@ type Config struct {
 	Now func() time.Time
 }
 
-// complete fills in defaults and returns every problem, each naming its field.
-func (c Config) complete() (Config, []error) {
+// complete fills in defaults, and returns where the documents stand and every problem,
+// each naming its field.
+func (c Config) complete() (Config, paths, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if err := checkIssuer(c.Issuer, c.InsecureLoopback); err != nil {
@@ -160,16 +161,19 @@ func (c Config) complete() (Config, []error) {
 	if c.IntrospectionPath == "" {
 		c.IntrospectionPath = "/api/introspect"
 	}
+	paths := pathsOf(c)
+	taken := []string{paths.jwks, paths.metadata, paths.openID, paths.resource}
 	for _, p := range []struct{ field, path string }{
 		{"TokenPath", c.TokenPath}, {"RevocationPath", c.RevocationPath}, {"IntrospectionPath", c.IntrospectionPath},
 		{"AuthorizationPath", c.AuthorizationPath},
 	} {
-		if p.field == "AuthorizationPath" && p.path == "" {
-			continue
-		}
-		if err := checkPath(p.path); err != nil || p.path == "/" {
+		switch {
+		case checkPath(p.path) != nil || p.path == "/":
 			add("Config.%s: %q must be the path of one resource, such as /api/login", p.field, p.path)
+		case p.path != "" && slices.Contains(taken, p.path):
+			add("Config.%s: %s is the path of another document of this server", p.field, p.path)
 		}
+		taken = append(taken, p.path)
 	}
 	for i, audience := range c.Audience {
 		if audience == "" || !utf8.ValidString(audience) {
@@ -212,7 +216,7 @@ func (c Config) complete() (Config, []error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return c, problems
+	return c, paths, problems
 }
 
 // checkIssuer applies RFC 8414, section 2: https, no query, no fragment.
@@ -253,4 +257,40 @@ func checkPath(text string) error {
 		return errors.New("not a clean path")
 	}
 	return nil
+}
+
+// resourceURIs are those of Config.Resources.
+func (c Config) resourceURIs() []string {
+	var all []string
+	for _, r := range c.Resources {
+		all = append(all, r.URI)
+	}
+	return all
+}
+
+// resourceProblems checks what Config says of resources, as far as package
+// apikey does not.
+func (c Config) resourceProblems() []error {
+	var problems []error
+	if c.Resource != "" {
+		err := apikey.CheckResource(c.Resource)
+		if err == nil {
+			err = checkIssuer(c.Resource, c.InsecureLoopback)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("Config.Resource: %w", err))
+		}
+	}
+	for i, r := range c.Resources {
+		if r.URI == c.Resource || slices.Contains(c.Audience, r.URI) {
+			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is the audience of every token already", i, r.URI))
+		}
+	}
+	if c.IntrospectAll != "" && c.Permissions != nil {
+		known, ok := c.Permissions.Lookup(c.IntrospectAll)
+		if !ok || known.Level != scope.Admin {
+			problems = append(problems, fmt.Errorf("Config.IntrospectAll: %q is not a permission of the admin level in Config.Permissions", c.IntrospectAll))
+		}
+	}
+	return problems
 }
