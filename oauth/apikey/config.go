@@ -195,7 +195,6 @@ type Service struct {
 	slow      *slowGate
 	aligning  sync.Mutex // see hold
 	unwritten *unwritten
-	refusals  refusals
 	counts    counters
 	withheld  hourly // see reportWithheld
 	// reminded is what need not be looked at again.

@@ -2,15 +2,12 @@ package apikey
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"runtime"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -38,8 +35,7 @@ func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
 		if proved {
 			seen.KeyID, seen.Workspace = key.ID, key.Workspace
 		}
-		s.refusals.add(key.ID, key.Workspace, reason, l.now)
-		s.unwritten.refusal(key, l.now)
+		s.unwritten.refusal(key, reason, l.now)
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)
@@ -128,52 +124,6 @@ func (h *hourly) first(name string, now time.Time) bool {
 	_, known := h.seen[name]
 	h.seen[name] = struct{}{}
 	return !known
-}
-
-// refusals buffers the events of refused logins, one for each key, reason and hour,
-// until Flush writes them.
-type refusals struct {
-	told    hourly
-	mu      sync.Mutex
-	pending []store.Event
-}
-
-// maxRefusals bounds the events kept between two flushes and the names
-// remembered in an hour; the store skips an id that it has already.
-const maxRefusals = 10_000
-
-func (r *refusals) add(key, workspace, reason string, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	name := key + "\x00" + reason
-	if len(r.pending) >= maxRefusals || !r.told.first(name, now) {
-		return
-	}
-	// The id is the same in every process, so that the store keeps one.
-	sum := sha256.Sum256([]byte(name + "\x00" + now.Truncate(time.Hour).Format(time.RFC3339)))
-	r.pending = append(r.pending, store.Event{
-		ID:        "refused-" + hex.EncodeToString(sum[:12]),
-		Time:      now,
-		Actor:     store.ActorRef{Kind: kindKey, ID: key},
-		Action:    audit.Refuse,
-		Workspace: workspace,
-		Key:       key,
-		Note:      reason,
-	})
-}
-
-func (r *refusals) take() []store.Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	events := r.pending
-	r.pending = nil
-	return events
-}
-
-func (r *refusals) putBack(events []store.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pending = append(r.pending, events[:min(len(events), maxRefusals-len(r.pending))]...)
 }
 
 // reportWithheld logs, once per key, version and hour, that permissions of the key

@@ -6,20 +6,6 @@ import (
 	"fmt"
 )
 
-// Flush writes what logins left in memory: last uses, counts by day, and the events
-// of refused logins. Call it every few seconds and once at the end; what a failed
-// call could not write is kept for the next one.
-func (s *Service) Flush(ctx context.Context) error {
-	problems := []error{s.flushUses(ctx)}
-	if events := s.refusals.take(); len(events) > 0 {
-		if err := s.store.Events.Append(ctx, events...); err != nil {
-			s.refusals.putBack(events)
-			problems = append(problems, fmt.Errorf("apikey: write events of refused logins: %w", err))
-		}
-	}
-	return errors.Join(problems...)
-}
-
 // Prune removes events older than Config.EventRetention, counts older than
 // Config.UsageRetention, and the tombstones of keys whose last token has long
 // expired. While there are peppers or prefixes besides the first of their lists,

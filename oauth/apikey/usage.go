@@ -2,11 +2,14 @@ package apikey
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -18,8 +21,12 @@ const (
 	maxUsageDays = 400
 	// maxCounts is how many counts one write holds at most.
 	maxCounts = 500
-	// maxUnwritten bounds what is kept when nobody flushes: further keys are left out.
+	// maxUnwritten bounds the uses and counts that are kept when nobody flushes:
+	// further keys are left out.
 	maxUnwritten = 262_144
+	// maxRefusals bounds the events kept between two flushes and the names that
+	// hourly remembers; the store skips an id that it has already.
+	maxRefusals = 10_000
 )
 
 // Usage returns how often a key logged in and was refused, by day (UTC), with
@@ -46,14 +53,14 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 	return days, nil
 }
 
-// unwritten gathers what logins leave until it is flushed: last uses and, where the
-// store keeps them, counts by day. What anybody can send makes no entry: the key
-// exists.
+// unwritten gathers what logins and refusals leave until it is flushed.
 type unwritten struct {
-	counting bool
+	counting bool // the store keeps counts
+	told     hourly
 	mu       sync.Mutex
 	uses     map[usedSecret]time.Time
 	counts   map[keyDay]store.Count
+	events   []store.Event // of refusals, one for each key, reason and hour
 }
 
 type usedSecret struct{ key, secret string }
@@ -61,6 +68,13 @@ type usedSecret struct{ key, secret string }
 type keyDay struct {
 	key string
 	day time.Time
+}
+
+// batch is what was taken out of unwritten.
+type batch struct {
+	uses   []store.Use
+	counts []store.Count
+	events []store.Event
 }
 
 func newUnwritten(counting bool) *unwritten {
@@ -74,10 +88,26 @@ func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
 }
 
-func (u *unwritten) refusal(k *store.Key, at time.Time) {
+// refusal is for a key that exists: what anybody can send leaves nothing.
+func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Refusals: 1})
+	name := k.ID + "\x00" + reason
+	if len(u.events) >= maxRefusals || !u.told.first(name, at) {
+		return
+	}
+	// The id is the same in every process, so that the store keeps one.
+	sum := sha256.Sum256([]byte(name + "\x00" + at.Truncate(time.Hour).Format(time.RFC3339)))
+	u.events = append(u.events, store.Event{
+		ID:        "refused-" + hex.EncodeToString(sum[:12]),
+		Time:      at,
+		Actor:     store.ActorRef{Kind: kindKey, ID: k.ID},
+		Action:    audit.Refuse,
+		Workspace: k.Workspace,
+		Key:       k.ID,
+		Note:      reason,
+	})
 }
 
 // use needs the lock, and so does count.
@@ -104,50 +134,64 @@ func (u *unwritten) count(c store.Count) {
 	u.counts[id] = c
 }
 
-func (u *unwritten) take() (uses []store.Use, counts []store.Count) {
+func (u *unwritten) take() batch {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	b := batch{events: u.events}
 	for id, at := range u.uses {
-		uses = append(uses, store.Use{Key: id.key, Secret: id.secret, At: at})
+		b.uses = append(b.uses, store.Use{Key: id.key, Secret: id.secret, At: at})
 	}
 	for _, c := range u.counts {
-		counts = append(counts, c)
+		b.counts = append(b.counts, c)
 	}
 	clear(u.uses)
 	clear(u.counts)
-	return uses, counts
+	u.events = nil
+	return b
 }
 
-func (u *unwritten) putBack(uses []store.Use, counts []store.Count) {
+func (u *unwritten) putBack(b batch) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, use := range uses {
+	for _, use := range b.uses {
 		u.use(use)
 	}
-	for _, c := range counts {
+	for _, c := range b.counts {
 		u.count(c)
 	}
+	u.events = append(u.events, b.events[:min(len(b.events), maxRefusals-len(u.events))]...)
 }
 
-// flushUses writes last uses and counts. What a failed write could not tell for
-// certain is counted again: rather a login too many than one too few.
-func (s *Service) flushUses(ctx context.Context) error {
-	uses, counts := s.unwritten.take()
+// Flush writes what logins left in memory: last uses, counts by day, and the events
+// of refused logins. Call it every few seconds and once at the end; what a failed
+// call could not write is kept for the next one. Counts that a failed write may have
+// written are counted again: rather a login too many than one too few.
+func (s *Service) Flush(ctx context.Context) error {
+	b := s.unwritten.take()
 	var problems []error
-	if len(uses) > 0 {
-		if err := s.store.Upkeep.Touch(ctx, uses); err != nil {
-			s.unwritten.putBack(uses, nil)
-			problems = append(problems, fmt.Errorf("apikey: write last uses: %w", err))
+	failed := func(what string, err error) {
+		problems = append(problems, fmt.Errorf("apikey: write %s: %w", what, err))
+	}
+	if len(b.uses) > 0 {
+		if err := s.store.Upkeep.Touch(ctx, b.uses); err != nil {
+			s.unwritten.putBack(batch{uses: b.uses})
+			failed("last uses", err)
 		}
 	}
-	for len(counts) > 0 {
-		some := counts[:min(len(counts), maxCounts)]
-		if err := s.store.Usage.Add(ctx, some); err != nil {
-			s.unwritten.putBack(nil, counts)
-			problems = append(problems, fmt.Errorf("apikey: write usage: %w", err))
+	for len(b.counts) > 0 {
+		n := min(len(b.counts), maxCounts)
+		if err := s.store.Usage.Add(ctx, b.counts[:n]); err != nil {
+			s.unwritten.putBack(batch{counts: b.counts})
+			failed("usage", err)
 			break
 		}
-		counts = counts[len(some):]
+		b.counts = b.counts[n:]
+	}
+	if len(b.events) > 0 {
+		if err := s.store.Events.Append(ctx, b.events...); err != nil {
+			s.unwritten.putBack(batch{events: b.events})
+			failed("events of refused logins", err)
+		}
 	}
 	return errors.Join(problems...)
 }
