@@ -152,15 +152,9 @@ func (c Config) complete() (Config, paths, []error) {
 	if err := checkIssuer(c.Issuer, c.InsecureLoopback); err != nil {
 		add("Config.Issuer: %w", err)
 	}
-	if c.TokenPath == "" {
-		c.TokenPath = "/api/login"
-	}
-	if c.RevocationPath == "" {
-		c.RevocationPath = "/api/revoke"
-	}
-	if c.IntrospectionPath == "" {
-		c.IntrospectionPath = "/api/introspect"
-	}
+	c.TokenPath = cmp.Or(c.TokenPath, "/api/login")
+	c.RevocationPath = cmp.Or(c.RevocationPath, "/api/revoke")
+	c.IntrospectionPath = cmp.Or(c.IntrospectionPath, "/api/introspect")
 	paths := pathsOf(c)
 	taken := []string{paths.jwks, paths.metadata, paths.openID, paths.resource}
 	for _, p := range []struct{ field, path string }{
@@ -185,15 +179,11 @@ func (c Config) complete() (Config, paths, []error) {
 		c.Audience = []string{cmp.Or(c.Resource, c.Issuer)}
 	}
 	problems = append(problems, c.resourceProblems()...)
-	if c.LoginTimeout == 0 {
-		c.LoginTimeout = 900 * time.Millisecond
-	}
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, 900*time.Millisecond)
 	if c.LoginTimeout < 10*time.Millisecond || c.LoginTimeout > time.Minute {
 		add("Config.LoginTimeout is %s; it must be from 10ms to 1m", c.LoginTimeout)
 	}
-	if c.RotateEvery == 0 {
-		c.RotateEvery = 30 * 24 * time.Hour
-	}
+	c.RotateEvery = cmp.Or(c.RotateEvery, 30*24*time.Hour)
 	if c.RotateEvery < time.Hour || c.RotateEvery > 366*24*time.Hour {
 		add("Config.RotateEvery is %s; it must be from 1h to 8784h, which is 366 days", c.RotateEvery)
 	}
@@ -204,15 +194,11 @@ func (c Config) complete() (Config, paths, []error) {
 	if c.Leeway < 0 || c.Leeway > bearer.MaxLeeway {
 		add("Config.Leeway is %s; it must be from 0 to %s", c.Leeway, bearer.MaxLeeway)
 	}
-	if c.Realm == "" {
-		c.Realm = "latchkey"
-	}
+	c.Realm = cmp.Or(c.Realm, "latchkey")
 	if len(c.Realm) > 255 || strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		add("Config.Realm may hold up to 255 printable ASCII characters, without quotes and backslashes")
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -94,6 +94,17 @@ func (s *Service) decide(ctx context.Context, l *Login, r Request) (*Grant, erro
 	return grant, nil
 }
 
+// withoutSecrets is a key without its secrets, of which tokens carry the given
+// permissions.
+func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+	return Key{
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
+		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+	}
+}
+
 // held is issuable, and logs the permissions that are left out.
 func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 	held := s.issuable(k)

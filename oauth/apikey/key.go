@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
@@ -82,15 +81,4 @@ func (s *Service) shown(f *store.Found, now time.Time) Key {
 		}
 	}
 	return shown
-}
-
-// withoutSecrets is a key without its secrets, of which tokens carry the given
-// permissions.
-func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
-	return Key{
-		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
-		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
-		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
-	}
 }
