@@ -305,13 +305,17 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 
 func TestRequireTLS(t *testing.T) {
 	t.Parallel()
-	plain := newWorld(t, func(s *setup) { s.config.RequireTLS = true })
+	observed := 0
+	plain := newWorld(t, func(s *setup) {
+		s.config.RequireTLS = true
+		s.config.APIKeys.Observer = func(apikey.Observation) { observed++ }
+	})
 	t.Run("6749-25 plain HTTP is refused and not redirected", func(t *testing.T) {
 		plain := plain.at(t)
 		a := plain.post(plain.grant())
 		plain.refused(a, http.StatusBadRequest, "invalid_request")
 		require.Empty(t, a.Header.Get("Location"))
-		require.Zero(t, plain.APIKeys().Stats(), "refused before anything was looked at")
+		require.Zero(t, observed, "refused before anything was looked at")
 	})
 	secure := newWorld(t, func(s *setup) {
 		s.config.RequireTLS = true

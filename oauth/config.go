@@ -32,6 +32,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -138,6 +139,11 @@ type Config struct {
 	// APIKeys adjusts the service of API keys further.
 	APIKeys apikey.Options
 
+	// Reminders, unless nil, is called by Run for keys about to expire: see
+	// reminders.New. APIKeys.RemindBefore says when; if it is empty, 30, 7 and 1
+	// days before the end. It needs Store.OnceIDs.
+	Reminders func(ctx context.Context, r reminders.Reminder) error
+
 	// Logger takes warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
@@ -197,6 +203,9 @@ func (c Config) complete() (Config, paths, []error) {
 	c.Realm = cmp.Or(c.Realm, "latchkey")
 	if len(c.Realm) > 255 || strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		add("Config.Realm may hold up to 255 printable ASCII characters, without quotes and backslashes")
+	}
+	if c.Reminders != nil && len(c.APIKeys.RemindBefore) == 0 {
+		c.APIKeys.RemindBefore = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
 	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Now == nil {
@@ -259,9 +268,9 @@ func (c Config) resourceURIs() []string {
 func (c Config) resourceProblems() []error {
 	var problems []error
 	if c.Resource != "" {
-		err := apikey.CheckResource(c.Resource)
-		if err == nil {
-			err = checkIssuer(c.Resource, c.InsecureLoopback)
+		err := checkIssuer(c.Resource, c.InsecureLoopback)
+		if err == nil && strings.ContainsFunc(c.Resource, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			err = errors.New("it must be printable ASCII without spaces, quotes and backslashes")
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("Config.Resource: %w", err))

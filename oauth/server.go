@@ -18,23 +18,26 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // Server is the authorization server. It is safe for concurrent use.
 type Server struct {
-	cfg      Config
-	store    store.Store
-	keys     *apikey.Service
-	manager  *manage.Manager
-	ring     *signing.Ring
-	signers  hostlist.List // Config.Signers
-	recorded atomic.Int64  // when recordSigner did last, in Unix microseconds
-	clients  *request.Clients
-	verifier *bearer.Verifier
-	issued   *bearer.Verifier // takes tokens for every audience
-	paths    paths
-	metadata []byte
+	cfg   Config
+	store store.Store
+	keys  *apikey.Service
+	// reminders is nil where the host wants none.
+	reminders *reminders.Sender
+	manager   *manage.Manager
+	ring      *signing.Ring
+	signers   hostlist.List // Config.Signers
+	recorded  atomic.Int64  // when recordSigner did last, in Unix microseconds
+	clients   *request.Clients
+	verifier  *bearer.Verifier
+	issued    *bearer.Verifier // takes tokens for every audience
+	paths     paths
+	metadata  []byte
 }
 
 // paths is where the documents stand, which is also what is advertised.
@@ -62,6 +65,12 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
+	var sender *reminders.Sender
+	if cfg.Reminders != nil && keys != nil {
+		if sender, err = reminders.New(st, keys, cfg.Reminders); err != nil {
+			problems = append(problems, err)
+		}
+	}
 	ring, signers, err := newRing(st, cfg, keys)
 	if err != nil {
 		problems = append(problems, err)
@@ -69,7 +78,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
+	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}

@@ -49,7 +49,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, ok, "This API key has expired under the rules of this service."},
 		{"expired by its workspace's rules", func(w *world) {
-			ws, err := w.APIKeys().Workspace(w.t.Context(), admin, "team-a")
+			ws, _, err := w.APIKeys().Workspace(w.t.Context(), admin, "team-a")
 			require.NoError(w.t, err)
 			ws.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()}
 			_, err = w.APIKeys().SaveWorkspace(w.t.Context(), admin, ws)
@@ -60,16 +60,16 @@ func TestStandingAtEndpoints(t *testing.T) {
 			_, err := w.APIKeys().Disable(w.t.Context(), admin, w.key.ID, 0)
 			require.NoError(w.t, err)
 		}, wrong, wrong, wrong, "This API key is disabled."},
-		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a")) },
+		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true)) },
 			wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"in a suspended workspace and expired by rules", func(w *world) {
 			w.saveSettings(func(s *store.Instance) { s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()} })
-			require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a"))
+			require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true))
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, wrong, ""},
 		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.Instance) { s.KeysOff = true }) },
 			wrong, wrong, wrong, "API keys are switched off."},
-		{"suspended by the host", func(*world) { workspace = apikey.ErrWorkspaceSuspended }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
+		{"suspended by the host", func(*world) { workspace = apikey.ErrNoWorkspace }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"denied by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Not now."} }, denied, denied, ok, "Not now."},
 		{"called expired by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Too old.", Expired: true} }, wrong, wrong, ok, "Too old."},
 	} {

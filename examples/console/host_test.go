@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -75,9 +76,9 @@ func newHost(t *testing.T) *host {
 	srv, err := oauth.New(h.store, oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
 		APIKeys: apikey.Options{
-			Peppers:   []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
-			Reminders: apikey.Reminders{Send: h.remind},
+			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
 		},
+		Reminders: h.remind,
 	})
 	require.NoError(t, err)
 	h.srv = srv
@@ -100,7 +101,7 @@ func (h *host) Now() time.Time {
 	return h.now
 }
 
-func (h *host) remind(_ context.Context, r apikey.Reminder) error {
+func (h *host) remind(_ context.Context, r reminders.Reminder) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reminders = append(h.reminders, r.Key.Name+" "+r.Before.String())
@@ -110,7 +111,9 @@ func (h *host) remind(_ context.Context, r apikey.Reminder) error {
 // reminded lets the host remind, and returns of which keys it did.
 func (h *host) reminded() []string {
 	h.t.Helper()
-	require.NoError(h.t, h.srv.APIKeys().Remind(h.t.Context()))
+	sender, err := reminders.New(h.store, h.srv.APIKeys(), h.remind)
+	require.NoError(h.t, err)
+	require.NoError(h.t, sender.Remind(h.t.Context()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sent := h.reminders

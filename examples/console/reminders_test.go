@@ -45,7 +45,6 @@ func TestReminders(t *testing.T) {
 			w.fill("#f-remind_before", "29, 2h")
 			w.click("main form button.main")
 			require.Contains(t, w.text(), "a reminder is sent 29 days and 2 hours before a key expires")
-			require.Contains(t, w.text(), "A reminder of 1 key is sent at once.")
 			require.Empty(t, h.reminded(), "a preview changes nothing")
 			w.click(`main form button[value="save"]`)
 			require.Equal(t, []string{"ci 696h0m0s"}, h.reminded())

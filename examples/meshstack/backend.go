@@ -121,7 +121,7 @@ func parseWorkspaces(list string) workspaces {
 // check is apikey.Options.Workspaces: asked when a key is made, and at login.
 func (ws workspaces) check(_ context.Context, id string) error {
 	if !slices.Contains(ws, id) {
-		return apikey.ErrWorkspaceUnknown
+		return apikey.ErrNoWorkspace
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (c *call) keyQuery() store.KeyQuery {
 func (c *call) answerKeys(q store.KeyQuery) error {
 	ctx, keys := c.r.Context(), c.h.keys
 	if q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry {
-		workspace, err := keys.Workspace(ctx, c.actor, q.Workspace)
+		workspace, _, err := keys.Workspace(ctx, c.actor, q.Workspace)
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (h *Handler) grantable(c *call) error {
 	}
 	if set.Len() == 0 {
 		// Nobody's workspace, or one in which he may only look.
-		if _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
+		if _, _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
 			return err
 		}
 	}

@@ -64,7 +64,7 @@ func TestPolicies(t *testing.T) {
 		s.keys.Workspaces = func(_ context.Context, workspace string) error {
 			switch workspace {
 			case "gone":
-				return apikey.ErrWorkspaceUnknown
+				return apikey.ErrNoWorkspace
 			case "down":
 				return errors.New("canary")
 			}

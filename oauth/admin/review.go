@@ -3,6 +3,7 @@ package admin
 import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
+	"slices"
 )
 
 // previewSettings serves POST /settings/preview.
@@ -22,7 +23,7 @@ func (h *Handler) previewWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.seen(); err != nil {
+	if _, _, err := c.seen(); err != nil {
 		return err
 	}
 	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.EffectPage, error) {
@@ -43,7 +44,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 	return c.answerPage(page.Next, members{
 		"effects": each(page.Effects, func(e *apikey.Effect) members {
 			return members{
-				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After), "reminded": e.Reminded,
+				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After),
 			}
 		}),
 		"looked_at": page.Looked,
@@ -57,13 +58,14 @@ func (h *Handler) listViolations(c *call) error {
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	page, err := h.keys.Violations(c.r.Context(), c.actor, c.workspace(), after, limit)
+	page, err := h.keys.List(c.r.Context(), c.actor, store.KeyQuery{Workspace: c.workspace(), After: after, Limit: limit})
 	if err != nil {
 		return err
 	}
+	broken := slices.DeleteFunc(page.Keys, func(k apikey.Key) bool { return len(k.Breaks) == 0 })
 	return c.answerPage(page.Next, members{
-		"violations": each(page.Violations, func(v *apikey.Violation) members {
-			return members{"key": showKey(&v.Key), "rules": v.Rules, "ends": orNull(v.Key.Standing.Ends)}
+		"violations": each(broken, func(k *apikey.Key) members {
+			return members{"key": showKey(k), "rules": k.Breaks, "ends": orNull(k.Standing.Ends)}
 		}),
 	})
 }
@@ -80,9 +82,8 @@ func (h *Handler) listOutdated(c *call) error {
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"outdated": each(page.Outdated, func(o *apikey.Outdated) members {
-			return members{"key": showKey(&o.Key), "names": o.Names}
+		"outdated": each(page.Keys, func(k *apikey.Key) members {
+			return members{"key": showKey(k), "names": k.Outdated}
 		}),
-		"looked_at": page.Looked,
 	})
 }

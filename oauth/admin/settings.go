@@ -1,14 +1,12 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -128,11 +126,7 @@ func (h *Handler) readWorkspace(c *call) error {
 	return c.answerWorkspace(c.seen())
 }
 
-func (c *call) answerWorkspace(w store.Workspace, err error) error {
-	if err != nil {
-		return err
-	}
-	inForce, err := c.h.keys.Rules(c.r.Context(), c.actor, w.ID)
+func (c *call) answerWorkspace(w store.Workspace, inForce store.Rules, err error) error {
 	if err != nil {
 		return err
 	}
@@ -152,14 +146,17 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	now, err := c.seen()
+	now, _, err := c.seen()
 	if err != nil {
 		return err
 	}
 	if wanted.Version, err = c.mustMatch(func() (int64, error) { return now.Version, nil }); err != nil {
 		return err
 	}
-	return c.answerWorkspace(h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted))
+	if _, err := h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted); err != nil {
+		return err
+	}
+	return h.readWorkspace(c)
 }
 
 // wantedWorkspace reads a workspace's settings from the body.
@@ -170,12 +167,12 @@ func (c *call) wantedWorkspace() (store.Workspace, error) {
 }
 
 // switched serves POST /workspaces/{workspace}/suspend and resume.
-func switched(change func(*apikey.Service, context.Context, apikey.Actor, string) error) func(*Handler, *call) error {
+func switched(suspended bool) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
-		if _, err := c.seen(); err != nil {
+		if _, _, err := c.seen(); err != nil {
 			return err
 		}
-		if err := change(h.keys, c.r.Context(), c.actor, c.workspace()); err != nil {
+		if err := h.keys.SetSuspended(c.r.Context(), c.actor, c.workspace(), suspended); err != nil {
 			return err
 		}
 		return h.readWorkspace(c)
@@ -185,10 +182,10 @@ func switched(change func(*apikey.Service, context.Context, apikey.Actor, string
 // seen reads the workspace in the path, before the service says what only
 // organization admins may do: 404 for one that the actor has no part in. One that
 // was deleted is not there any more, though its events are.
-func (c *call) seen() (store.Workspace, error) {
-	workspace, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
+func (c *call) seen() (store.Workspace, store.Rules, error) {
+	workspace, inForce, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
 	if err == nil && workspace.Deleted {
 		err = fmt.Errorf("admin: workspace: %w", store.ErrNotFound)
 	}
-	return workspace, err
+	return workspace, inForce, err
 }

@@ -117,8 +117,8 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 				_, err := s.direct.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: 9}})
 				require.NoError(t, err)
 				for range 2 {
-					require.NoError(t, s.direct.Suspend(t.Context(), admin, "team-a"))
-					require.NoError(t, s.direct.Resume(t.Context(), admin, "team-a"))
+					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", true))
+					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", false))
 				}
 				_, err = s.direct.Update(t.Context(), admin, s.maker.ID, apikey.Changes{Name: ptr("leaked")})
 				require.NoError(t, err)
@@ -182,7 +182,7 @@ func TestDecidedAnew(t *testing.T) {
 			{"keys were switched off", func(s *stage) error {
 				return rules(s.direct, func(in *store.Instance) { in.KeysOff = true })
 			}, true, forbidden},
-			{"the workspace was suspended", func(s *stage) error { return s.direct.Suspend(ctx, admin, "team-a") }, true, forbidden},
+			{"the workspace was suspended", func(s *stage) error { return s.direct.SetSuspended(ctx, admin, "team-a", true) }, true, forbidden},
 			{"settings were changed that say nothing of it", func(s *stage) error {
 				return rules(s.direct, func(in *store.Instance) { in.Rules.MaxKeys = 100 })
 			}, true, succeeds},
@@ -217,7 +217,7 @@ func TestDecidedAnew(t *testing.T) {
 
 func forbidden(t *testing.T, err error) {
 	t.Helper()
-	require.ErrorIs(t, err, apikey.ErrForbidden)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 }
 
 func succeeds(t *testing.T, err error) {

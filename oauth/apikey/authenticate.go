@@ -298,7 +298,7 @@ func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool
 	case err == nil:
 		return false, nil
 	case store.IsOutage(err): // even if it wraps other errors, too
-	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
+	case errors.Is(err, ErrNoWorkspace):
 		return true, nil
 	}
 	return false, hostOutage("Config.Workspaces failed", err)

@@ -61,7 +61,7 @@ func TestBefore(t *testing.T) {
 		require.ErrorAs(t, err, &denied, "two keys are there, and no more may be")
 		refused.Workspace = "team-b"
 		_, _, err = r.Create(t.Context(), admin.Granting(perms("project.list")), refused)
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("a write that fails comes after it", func(t *testing.T) {
 		calls = 0

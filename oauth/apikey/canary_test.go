@@ -71,18 +71,15 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	effects, err := r.PreviewSettings(t.Context(), admin, store.Instance{KeysOff: true}, nil, 0)
 	require.NoError(t, err)
-	violations, err := r.Violations(t.Context(), admin, "", nil, 0)
-	require.NoError(t, err)
 	page, err := r.List(t.Context(), admin, store.KeyQuery{})
 	require.NoError(t, err)
 	older := rigOn(t, r.store, lists{peppers(pepper3, pepper1), nil, nil}.in)
 	outdated, err := older.Outdated(t.Context(), admin, nil, 0)
 	require.NoError(t, err)
-	require.Len(t, outdated.Outdated, 1)
+	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
-		"KeyPage": page, "Key": key, "KeySecret": key.Secrets[0],
-		"Outdated": outdated.Outdated[0], "OutdatedPage": outdated,
-		"Reminder": apikey.Reminder{Key: key}, "Reminders": apikey.Reminders{}, "Effect": apikey.Effect{Key: key}, "EffectPage": effects, "Violation": apikey.Violation{Key: key}, "ViolationPage": violations,
+		"KeyPage": []apikey.KeyPage{page, outdated}, "Key": key, "KeySecret": key.Secrets[0],
+		"Effect": apikey.Effect{Key: key}, "EffectPage": effects,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
@@ -91,7 +88,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
 		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,
-		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "Stats": r.Stats(), "ThrottledError": &apikey.ThrottledError{},
+		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 	require.NoError(t, err)

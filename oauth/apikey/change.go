@@ -78,8 +78,8 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 	key, err := s.alter(ctx, actor, id, alteration{
 		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
-			if p.self(k.ID) && r.Changes != (Changes{Version: r.Changes.Version, Address: r.Changes.Address}) {
-				return &ForbiddenError{Action: audit.Rotate, Reason: "A key may rotate its own secret and change nothing else of itself."}
+			if err := p.mayRotateWith(k, r.Changes); err != nil {
+				return err
 			}
 			expiry := k.NotAfter
 			if err := s.apply(p, k, r.Changes, now); err != nil {
@@ -140,18 +140,11 @@ func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteratio
 }
 
 func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alteration) (Key, error) {
-	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return Key{}, err
-	}
-	found, err := s.visible(ctx, p, id)
+	p, found, err := s.find(ctx, actor, a.action, id)
 	if err != nil {
 		return Key{}, err
 	}
 	before := found.Key
-	if err := p.mayAlter(a.action, &before, s.cfg.Management.RotateOwn); err != nil {
-		return Key{}, err
-	}
 	if a.version != 0 && a.version != before.Version {
 		return Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
 	}
@@ -204,22 +197,6 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 		Workspace: found.Workspace, Instance: s.effective(found.Instance),
 	}, &found.Key, after)
 	return err
-}
-
-// mayAlter checks that the actor may change the key at all.
-func (p powers) mayAlter(action string, k *store.Key, rotateOwn string) error {
-	if p.self(k.ID) {
-		if action != audit.Rotate {
-			return &ForbiddenError{Action: action, Reason: "A key may rotate its own secret and change nothing else of itself."}
-		}
-		held := p.key.Permissions.Intersect(p.actor.limit)
-		if p.in(k.Workspace).save || holds(held, rotateOwn) {
-			return nil
-		}
-	} else if p.in(k.Workspace).save {
-		return nil
-	}
-	return &ForbiddenError{Action: action, Reason: "You may not change this key."}
 }
 
 // apply makes the changes that a caller asked for.

@@ -81,8 +81,8 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: time.Hour, EnforcedFrom: noon}})
 			return err
 		}},
-		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.Suspend(ctx, admin, "team-a") }},
-		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.Resume(ctx, admin, "team-a") }},
+		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.SetSuspended(ctx, admin, "team-a", true) }},
+		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.SetSuspended(ctx, admin, "team-a", false) }},
 		{audit.DeleteWorkspace, byAdmin, "", nil, func() error { return r.DeleteWorkspace(ctx, admin, "team-a") }},
 	} {
 		t.Run(fmt.Sprint(i, " ", tc.action), func(t *testing.T) {
@@ -210,13 +210,13 @@ func TestRotateBounds(t *testing.T) {
 	key, _ := r.create(owner, "team-a", "")
 	for _, grace := range []time.Duration{-1, 366*24*time.Hour + 1} {
 		_, _, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: grace})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	for range apikey.MaxSecrets - 1 {
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	}
 	_, secret, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: time.Hour})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "a key holds at most %d secrets", apikey.MaxSecrets)
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "a key holds at most %d secrets", apikey.MaxSecrets)
 	require.True(t, secret.IsZero())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
@@ -232,7 +232,7 @@ func TestRevokeSecret(t *testing.T) {
 		"disabled": func(r *rig, k apikey.Key) { _, err := r.Disable(ctx, owner, k.ID, 0); require.NoError(r.t, err) },
 		"expired":  func(r *rig, _ apikey.Key) { r.clock.Advance(3 * time.Hour) },
 		"suspended": func(r *rig, _ apikey.Key) {
-			require.NoError(r.t, r.Suspend(ctx, admin, "team-a"))
+			require.NoError(r.t, r.SetSuspended(ctx, admin, "team-a", true))
 		},
 		"keys off": func(r *rig, _ apikey.Key) {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})

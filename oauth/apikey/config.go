@@ -18,9 +18,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -53,15 +53,14 @@ type Config struct {
 type Options struct {
 	// Defaults are the settings of an instance whose administrator never
 	// saved any. Zero: keys on, no limit, no forced expiry, reminders on if
-	// the host sends any.
+	// RemindBefore names any time.
 	Defaults Defaults
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
 	Management Management
 	// Workspaces, unless nil, is how the host says whether a workspace may use keys. It
-	// returns nil, ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
-	// outage, and so is an error that wraps one of these and is an outage, too (see
-	// store.IsOutage). It is called when a key is made or revived, and at each login
+	// returns nil or ErrNoWorkspace. Any other error is an outage, and so is an error
+	// that wraps ErrNoWorkspace and is an outage, too (see store.IsOutage). It is called when a key is made or revived, and at each login
 	// after the secret was proved.
 	Workspaces func(ctx context.Context, workspace string) error
 
@@ -124,8 +123,11 @@ type Options struct {
 	// the store has one. Beyond that Prune deletes nothing; see ClockAgrees.
 	// Default 1 minute; 1 second to 1 hour.
 	MaxClockSkew time.Duration
-	// Reminders tells the host of keys about to expire. Zero: nobody is told.
-	Reminders Reminders
+	// RemindBefore is how long before the end of a key the host is told of it,
+	// unless settings say otherwise: at most store.MaxReminders times, from 1 hour
+	// to 366 days each. Empty: nobody is told, whatever settings say. Package
+	// reminders does it.
+	RemindBefore []time.Duration
 
 	// Observer, unless nil, is called with every login and refusal, after the
 	// decision. It must not block.
@@ -163,13 +165,8 @@ type Management struct {
 	MaxDepth int
 }
 
-// The default and the largest Config.TokenLifetime.
 const (
-	DefaultTokenLifetime = 5 * time.Minute
-	MaxTokenLifetime     = 24 * time.Hour
-)
-
-const (
+	defaultTokenLifetime  = 5 * time.Minute
 	defaultEventRetention = 400 * 24 * time.Hour
 	defaultUsageRetention = 90 * 24 * time.Hour
 	defaultMaxClockSkew   = time.Minute
@@ -195,14 +192,7 @@ type Service struct {
 	slow      *slowGate
 	aligning  sync.Mutex // see hold
 	unwritten *unwritten
-	counts    counters
 	withheld  hourly // see reportWithheld
-	// reminded is what need not be looked at again.
-	reminded reminded
-}
-
-type counters struct {
-	logins, refusals, throttled atomic.Int64
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
@@ -225,7 +215,6 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
 		{"Lists", st.Lists == nil},
-		{"OnceIDs, which Config.Reminders needs,", st.OnceIDs == nil && cfg.Reminders.Send != nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
@@ -251,7 +240,6 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		guesses:   newBudget(cfg.Budgets),
 		slow:      newSlowGate(),
 		unwritten: newUnwritten(st.Usage != nil),
-		reminded:  newReminded(),
 	}
 	if err := s.startLists(); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
@@ -272,10 +260,10 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	cfg, hash, bad := completeLists(cfg)
 	problems = append(problems, bad...)
 	if cfg.TokenLifetime == 0 {
-		cfg.TokenLifetime = DefaultTokenLifetime
+		cfg.TokenLifetime = defaultTokenLifetime
 	}
-	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > MaxTokenLifetime {
-		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, MaxTokenLifetime)
+	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > hostlist.LongestToken {
+		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, hostlist.LongestToken)
 	}
 	if cfg.EventRetention == 0 {
 		cfg.EventRetention = defaultEventRetention
@@ -301,7 +289,8 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	if cfg.Management.MaxDepth < 1 || cfg.Management.MaxDepth > maxDepth {
 		add("Config.Management.MaxDepth is %d; it must be from 1 to %d", cfg.Management.MaxDepth, maxDepth)
 	}
-	problems = append(problems, cfg.Reminders.complete()...)
+	cfg.RemindBefore, bad = completeTimes(cfg.RemindBefore)
+	problems = append(problems, bad...)
 	if err := checkRules(cfg.Defaults.Rules, false); err != nil {
 		add("Config.Defaults.Rules: %w", err)
 	}
@@ -358,22 +347,6 @@ type Observation struct {
 	KeyID     string
 	Workspace string
 	Address   netip.Addr
-}
-
-// Stats counts since the Service was made.
-type Stats struct {
-	Logins    int64
-	Refusals  int64 // throttled ones included
-	Throttled int64
-}
-
-// Stats returns the counters.
-func (s *Service) Stats() Stats {
-	return Stats{
-		Logins:    s.counts.logins.Load(),
-		Refusals:  s.counts.refusals.Load(),
-		Throttled: s.counts.throttled.Load(),
-	}
 }
 
 // Catalog returns the permissions that keys may hold.

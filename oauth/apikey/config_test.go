@@ -87,7 +87,7 @@ func TestDefaults(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(admin, "team-a", "project.list")
 	grant := r.mustLogin(key.ID, secret)
-	require.Equal(t, apikey.DefaultTokenLifetime, grant.Expires.Sub(grant.IssuedAt))
+	require.Equal(t, 5*time.Minute, grant.Expires.Sub(grant.IssuedAt))
 	require.True(t, strings.HasPrefix(secret.Reveal(), "lk_"))
 	require.Equal(t, catalog, r.Catalog())
 	settings, err := r.Settings(t.Context(), admin)

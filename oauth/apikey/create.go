@@ -112,7 +112,14 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err != nil {
 		return Key{}, err
 	}
-	resources, permissions, err := s.mayAdd(p, c)
+	if err := p.mayAdd(c.action, spec.Workspace, s.cfg.Management.MaxDepth); err != nil {
+		return Key{}, err
+	}
+	resources, err := s.checkSpec(c.spec, c.now, p.admin)
+	if err != nil {
+		return Key{}, err
+	}
+	permissions, err := s.cfg.Permissions.Expand(spec.Permissions, p.admin)
 	if err != nil {
 		return Key{}, err
 	}
@@ -121,7 +128,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		return Key{}, err
 	}
 	if workspace.Deleted {
-		return Key{}, errNoWorkspace
+		return Key{}, errNoPart
 	}
 	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
 		return Key{}, err
@@ -176,10 +183,12 @@ func (c *creation) key(p powers) store.Key {
 		NotAfter:     spec.Expiry.at,
 		NotAfterText: spec.Expiry.text,
 		CreatedBy:    p.actor.ref,
-		Depth:        p.depth(),
 		Created:      c.now,
 		Updated:      c.now,
 		Version:      1,
+	}
+	if p.key != nil {
+		key.Depth = p.key.Depth + 1
 	}
 	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
 		key.NotAfter = p.end
@@ -188,31 +197,6 @@ func (c *creation) key(p powers) store.Key {
 		}
 	}
 	return key
-}
-
-var errNoWorkspace = fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
-
-// mayAdd checks what was asked for and that the actor may make keys, and returns
-// the key's resources and permissions.
-func (s *Service) mayAdd(p powers, c *creation) ([]string, scope.Set, error) {
-	rights := p.in(c.spec.Workspace)
-	resources, bad := s.checkSpec(c.spec, c.now)
-	switch {
-	case len(bad.Problems) > 0:
-		if rights.save {
-			s.addUnknown(bad, c.spec.Permissions, p.admin)
-		}
-		return nil, scope.Set{}, bad
-	case !rights.any():
-		return nil, scope.Set{}, errNoWorkspace
-	case !rights.save:
-		return nil, scope.Set{}, &ForbiddenError{Action: c.action, Reason: "You may not make keys in this workspace."}
-	}
-	if err := p.mayDescend(c.action, s.cfg.Management.MaxDepth); err != nil {
-		return nil, scope.Set{}, err
-	}
-	permissions, err := s.cfg.Permissions.Expand(c.spec.Permissions, p.admin)
-	return resources, permissions, err
 }
 
 // show calls Spec.Before, unless it has seen the same key.
@@ -288,14 +272,17 @@ func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace,
 }
 
 // checkSpec checks what a caller asked for and returns the resources in order.
-func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, *InvalidError) {
+func (s *Service) checkSpec(spec Spec, now time.Time, withAdmin bool) ([]string, error) {
 	var bad InvalidError
 	checkText(&bad, "workspace", spec.Workspace)
 	checkText(&bad, "name", spec.Name)
 	checkExpiry(&bad, spec.Expiry, now)
 	checkOnce(&bad, spec.Once, now)
 	resources := s.checkResources(&bad, spec.Resources)
-	return resources, &bad
+	if len(bad.Problems) > 0 {
+		s.addUnknown(&bad, spec.Permissions, withAdmin)
+	}
+	return resources, bad.orNil()
 }
 
 // addUnknown adds the permissions that the catalog lacks to bad, if something else
@@ -329,14 +316,4 @@ func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
 	case e.at.Year() > maxYear:
 		bad.add("expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
 	}
-}
-
-// mustKnow refuses a management call for a workspace that the host suspends or
-// does not know.
-func (s *Service) mustKnow(ctx context.Context, action, workspace string) error {
-	suspended, err := s.askHost(ctx, workspace)
-	if suspended {
-		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
-	}
-	return err
 }

@@ -88,7 +88,7 @@ func TestTextIsPrintable(t *testing.T) {
 			check("name", err)
 			_, _, err = r.tryCreate(admin, tc.text, "")
 			check("workspace", err)
-			check("workspace", r.Suspend(t.Context(), admin, tc.text))
+			check("workspace", r.SetSuspended(t.Context(), admin, tc.text, true))
 			key, _ := r.create(admin, "team-a", "")
 			_, err = r.Update(t.Context(), admin, key.ID, apikey.Changes{Name: &tc.text})
 			check("name", err)
@@ -108,7 +108,7 @@ func TestProblemsComeTogether(t *testing.T) {
 		fields = append(fields, p.Field)
 	}
 	require.Equal(t, []string{"workspace", "name", "expires_at", "once"}, fields)
-	require.ErrorIs(t, err, apikey.ErrInvalid)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
 func TestExpiry(t *testing.T) {
@@ -153,11 +153,11 @@ func TestExpiry(t *testing.T) {
 			r := newRig(t)
 			key, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = expiry })
 			if tc.refused {
-				require.ErrorIs(t, err, apikey.ErrInvalid)
+				require.ErrorAs(t, err, new(*apikey.InvalidError))
 				require.ErrorContains(t, err, "expires_at")
 				other, _ := r.create(owner, "team-a", "")
 				_, err = r.Update(t.Context(), owner, other.ID, apikey.Changes{Expiry: &expiry})
-				require.ErrorIs(t, err, apikey.ErrInvalid)
+				require.ErrorAs(t, err, new(*apikey.InvalidError))
 				return
 			}
 			require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestOnce(t *testing.T) {
 	r.rotate(owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-2", Expires: noon.Add(time.Hour)}})
 	for _, bad := range []*store.OnceID{{Space: "s", ID: "i"}, {Space: "s", ID: "i", Expires: noon}, {Space: "s", Expires: noon.Add(1)}} {
 		_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: bad})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	r.clock.Advance(time.Hour)
 	r.create(owner, "team-a", "", once, func(s *apikey.Spec) { s.Once.Expires = noon.Add(2 * time.Hour) })

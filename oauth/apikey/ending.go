@@ -71,21 +71,14 @@ func (s *Service) Delete(ctx context.Context, actor Actor, id string, version in
 }
 
 func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, version int64, now time.Time) error {
-	p, err := s.powersOf(ctx, actor)
+	p, found, err := s.find(ctx, actor, audit.Delete, id)
 	if err != nil {
 		return err
-	}
-	found, err := s.visible(ctx, p, id)
-	if err != nil {
-		return err
-	}
-	workspace := found.Key.Workspace
-	if !p.in(workspace).remove || p.self(id) {
-		return &ForbiddenError{Action: audit.Delete, Reason: "You may not delete this key."}
 	}
 	if version != 0 && version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
+	workspace := found.Key.Workspace
 	change, err := s.change(now, actor.ref, audit.Delete, workspace, id, nil)
 	if err != nil {
 		return err

@@ -16,23 +16,17 @@ var (
 	// ErrInvalidCredentials: the id is unknown or the secret is wrong; which
 	// of the two is not told.
 	ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
-	// ErrForbidden: the actor sees the key or workspace but may not do this.
-	// The error is a *ForbiddenError.
-	ErrForbidden = errors.New("apikey: not allowed")
-	// ErrInvalid: the request itself is at fault. The error is an
-	// *InvalidError.
-	ErrInvalid = errors.New("apikey: invalid request")
-	// ErrWorkspaceUnknown and ErrWorkspaceSuspended are what
-	// Config.Workspaces answers.
-	ErrWorkspaceUnknown   = errors.New("apikey: unknown workspace")
-	ErrWorkspaceSuspended = errors.New("apikey: suspended workspace")
+	// ErrNoWorkspace is what Config.Workspaces answers for a workspace that
+	// is suspended or that the host does not know.
+	ErrNoWorkspace = errors.New("apikey: the workspace is suspended or unknown")
 
 	// errMalformed is refused without a read; the caller is told no more
 	// than of a wrong secret.
 	errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
 )
 
-// ForbiddenError says what the actor may not do, and why.
+// ForbiddenError says what an actor that sees the key or workspace may not do,
+// and why.
 type ForbiddenError struct {
 	Action string // such as "key.rotate"
 	Reason string // one plain sentence
@@ -48,9 +42,6 @@ func (e *ForbiddenError) Error() string {
 	}
 	return text
 }
-
-// Is makes errors.Is(err, ErrForbidden) true.
-func (e *ForbiddenError) Is(target error) bool { return target == ErrForbidden }
 
 // FieldProblem is what is wrong with one field of a request.
 type FieldProblem struct {
@@ -71,9 +62,6 @@ func (e *InvalidError) Error() string {
 	}
 	return "apikey: " + strings.Join(texts, "; ")
 }
-
-// Is makes errors.Is(err, ErrInvalid) true.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
 func (e *InvalidError) add(field, reason string) {
 	e.Problems = append(e.Problems, FieldProblem{field, reason})

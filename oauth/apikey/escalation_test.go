@@ -50,7 +50,7 @@ func TestEscalation(t *testing.T) {
 		do     func(*rig, apikey.Actor, apikey.Key) error
 		want   error // nil: works
 	}{
-		{"owner creates with an admin permission", person(owner), nil, create("admin.project.list"), apikey.ErrForbidden},
+		{"owner creates with an admin permission", person(owner), nil, create("admin.project.list"), new(apikey.ForbiddenError)},
 		{"owner creates with an admin wildcard", person(owner), nil, create("admin.*.*"), &scope.UnknownError{}},
 		{"owner's plain wildcard reaches no admin permission", person(owner), nil, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 			key, _ := r.create(a, "team-a", "*.*")
@@ -59,27 +59,27 @@ func TestEscalation(t *testing.T) {
 			return nil
 		}, nil},
 		{"owner creates with a permission in another case", person(owner), nil, create("Admin.project.list"), &scope.UnknownError{}},
-		{"limited owner creates beyond", person(owner.Granting(perms("project.list"))), nil, create("project.save"), apikey.ErrForbidden},
-		{"key creates what it lacks", saving, nil, create("project.delete"), apikey.ErrForbidden},
-		{"key creates by a wildcard what it lacks", saving, nil, create("project.*"), apikey.ErrForbidden},
+		{"limited owner creates beyond", person(owner.Granting(perms("project.list"))), nil, create("project.save"), new(apikey.ForbiddenError)},
+		{"key creates what it lacks", saving, nil, create("project.delete"), new(apikey.ForbiddenError)},
+		{"key creates by a wildcard what it lacks", saving, nil, create("project.*"), new(apikey.ForbiddenError)},
 		{"key creates what its token lacks", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", "keys.save project.list")
 			return apikey.ByKey(key.ID, perms("keys.save"))
-		}, nil, create("project.list"), apikey.ErrForbidden},
-		{"key of the admin level hands on the admin level", byKey("admin.keys.save admin.project.list"), nil, create("admin.project.list", inOneHour), apikey.ErrForbidden},
+		}, nil, create("project.list"), new(apikey.ForbiddenError)},
+		{"key of the admin level hands on the admin level", byKey("admin.keys.save admin.project.list"), nil, create("admin.project.list", inOneHour), new(apikey.ForbiddenError)},
 		{"key creates a child that outlives it", saving, nil, create("project.list", func(s *apikey.Spec) {
 			s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour + time.Microsecond))
-		}), apikey.ErrForbidden},
+		}), new(apikey.ForbiddenError)},
 		{"key creates a child that lives as long", saving, nil, create("project.list", inOneHour), nil},
-		{"owner renames a key that holds more", person(owner), big, update(apikey.Changes{Name: ptr("mine")}), apikey.ErrForbidden},
+		{"owner renames a key that holds more", person(owner), big, update(apikey.Changes{Name: ptr("mine")}), new(apikey.ForbiddenError)},
 		{"owner rotates a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"owner rotates with grace a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Grace: time.Hour})
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"owner rotates and narrows to what he may grant", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Changes: apikey.Changes{Permissions: ptr(perms("project.delete"))}})
 			return err
@@ -92,22 +92,22 @@ func TestEscalation(t *testing.T) {
 		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, err := r.Enable(ctx, a, k.ID, 0)
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"owner extends a key that holds more", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(2 * time.Hour)))}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(2 * time.Hour)))}), new(apikey.ForbiddenError)},
 		{"owner makes a key that holds more live for ever", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), apikey.ErrForbidden},
-		{"owner adds what he may grant to a key that holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list project.delete project.list"))}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), new(apikey.ForbiddenError)},
+		{"owner adds what he may grant to a key that holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list project.delete project.list"))}), new(apikey.ForbiddenError)},
 		{"owner narrows a key that still holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list"))}), nil},
 		{"owner shortens a key that holds more", person(owner), big, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(time.Hour)))}), nil},
 		{"key widens a sibling beyond itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list")
 			return key
-		}, update(apikey.Changes{Permissions: ptr(perms("project.list project.save"))}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Permissions: ptr(perms("project.list project.save"))}), new(apikey.ForbiddenError)},
 		{"key widens a sibling within itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "")
 			return key
@@ -118,11 +118,11 @@ func TestEscalation(t *testing.T) {
 		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"key with an end takes the end from another", saving, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), new(apikey.ForbiddenError)},
 	} {
 		t.Run("B21 "+tc.name, func(t *testing.T) {
 			r := newRig(t)
@@ -135,6 +135,8 @@ func TestEscalation(t *testing.T) {
 			case nil:
 				require.NoError(t, err)
 			case *scope.UnknownError:
+				require.ErrorAs(t, err, &want)
+			case *apikey.ForbiddenError:
 				require.ErrorAs(t, err, &want)
 			default:
 				require.ErrorIs(t, err, tc.want)
@@ -158,12 +160,12 @@ func TestKeyAndItself(t *testing.T) {
 			key, _ := r.create(admin, "team-a", "keys.list keys.save keys.delete")
 			err := r.note(act.do(r, apikey.ByKey(key.ID, catalog.All()), key))
 			switch act.name {
-			case "Get", "List", "Expiring", "Events", "Workspace", "Create", "Rotate":
+			case "Get", "List", "Events", "Workspace", "Create", "Rotate":
 				require.NoError(t, err)
 			case "Import":
-				require.ErrorIs(t, err, apikey.ErrInvalid, "it is not switched on")
+				require.ErrorAs(t, err, new(*apikey.InvalidError), "it is not switched on")
 			default:
-				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 			}
 		})
 	}
@@ -190,7 +192,7 @@ func TestKeyAndItself(t *testing.T) {
 			key, old := r.create(admin, "team-a", tc.holds)
 			_, secret, err := r.Rotate(t.Context(), apikey.ByKey(key.ID, tc.token), key.ID, tc.rotation)
 			if !tc.works {
-				require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+				require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 				r.mustLogin(key.ID, old)
 				return
 			}
@@ -220,7 +222,7 @@ func TestChildOfAKey(t *testing.T) {
 		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All()), "team-a", "project.list", func(s *apikey.Spec) {
 			s.Expiry = apikey.ExpiresAt(noon.Add(24*time.Hour + time.Second))
 		})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		child, _ := r.create(apikey.ByKey(maker.ID, catalog.All()), "team-a", "project.list")
 		require.Equal(t, noon.Add(24*time.Hour), child.NotAfter)
 		require.Empty(t, child.NotAfterText)
@@ -245,7 +247,7 @@ func TestPermissionThatLeftTheCatalog(t *testing.T) {
 	require.Equal(t, "project.save", missing.Missing.String())
 
 	_, _, err = smaller.Rotate(t.Context(), owner, key.ID, apikey.Rotation{})
-	require.ErrorIs(t, err, apikey.ErrForbidden, "another replica may still know it, at whatever level")
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "another replica may still know it, at whatever level")
 	_, secret = smaller.rotate(admin, key.ID, apikey.Rotation{})
 	_, err = smaller.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)

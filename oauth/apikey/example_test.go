@@ -111,7 +111,7 @@ func ExampleService_Import() {
 	// apikey: digest: it seems to be a bare fast hash in hexadecimal; only bcrypt, argon2id and PBKDF2 digests are taken, or the secret itself
 }
 
-func ExampleService_Expiring() {
+func ExampleService_List() {
 	ctx := context.Background()
 	keys, admin := exampleService(), apikey.OrganizationAdmin("ada")
 	for name, day := range map[string]string{"ci": "2026-07-10", "backup": "2027-01-31", "report": ""} {
@@ -125,11 +125,13 @@ func ExampleService_Expiring() {
 			return
 		}
 	}
-	for key, err := range keys.Expiring(ctx, admin, "", 30*24*time.Hour) {
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
+	soon := keys.Now().Add(30 * 24 * time.Hour)
+	page, err := keys.List(ctx, admin, store.KeyQuery{NotAfterFrom: keys.Now(), NotAfterTo: soon})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, key := range page.Keys {
 		fmt.Println(key.Name, "ends with", key.NotAfterText)
 	}
 	// Output: ci ends with 2026-07-10

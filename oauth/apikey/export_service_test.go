@@ -10,7 +10,6 @@ import (
 const (
 	MaxSecrets   = maxSecrets
 	MaxUsageDays = maxUsageDays
-	SendTimeout  = sendTimeout
 )
 
 // CountHashes counts the digests of generated secrets that s computes. Call it

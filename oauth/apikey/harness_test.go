@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -186,4 +187,28 @@ func (r *rig) searchCanaries() {
 	r.logs.Show(r.Service)
 	r.logs.Show(r.seen[:min(len(r.seen), 100)]) // they have no room for one anyway
 	r.logs.SearchStore(r.t, r.store)
+}
+
+func isForbidden(err error) bool {
+	_, is := errors.AsType[*apikey.ForbiddenError](err)
+	return is
+}
+
+// rules changes what the settings of the instance or, unless empty, of a
+// workspace demand.
+func (r *rig) rules(workspace string, rules store.Rules) {
+	r.t.Helper()
+	if workspace != "" {
+		w, _, err := r.Workspace(r.t.Context(), admin, workspace)
+		require.NoError(r.t, err)
+		w.Rules = rules
+		_, err = r.SaveWorkspace(r.t.Context(), admin, w)
+		require.NoError(r.t, err)
+		return
+	}
+	settings, err := r.Settings(r.t.Context(), admin)
+	require.NoError(r.t, err)
+	settings.Rules = rules
+	_, err = r.SaveSettings(r.t.Context(), admin, settings)
+	require.NoError(r.t, err)
 }

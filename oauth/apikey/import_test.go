@@ -121,7 +121,7 @@ func TestImportRefuses(t *testing.T) {
 	t.Run("while imports are off", func(t *testing.T) {
 		r := newRig(t)
 		_, err := r.Import(t.Context(), owner, importSpec("x", func(s *apikey.ImportSpec) { s.Secret = strong }))
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	})
 	t.Run("an id that is taken, or was", func(t *testing.T) {
 		r := newRig(t, imports)

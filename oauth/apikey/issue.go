@@ -46,7 +46,6 @@ func (s *Service) Issue(ctx context.Context, l *Login, r Request) (*Grant, error
 		return nil, s.refuse(ctx, l, err)
 	}
 	key := &l.found.Key
-	s.counts.logins.Add(1)
 	s.unwritten.login(key, l.secret.ID, l.now)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})

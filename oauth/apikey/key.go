@@ -49,6 +49,12 @@ type Key struct {
 	// would say it. A host's own word on its workspaces (Config.Workspaces) and
 	// policies are not asked for it.
 	Standing policy.Standing
+	// Breaks names the expiry rules in force that refuse a key made as this one is
+	// now: "require_expiry", "max_lifetime".
+	Breaks []string
+	// Outdated names the peppers and the prefixes of its secrets that are not the
+	// first of their lists: "pepper 1", "secret prefix lk_".
+	Outdated []string
 }
 
 // KeySecret is what is known of a secret of a key.
@@ -71,8 +77,9 @@ type KeySecret struct {
 
 // shown returns a key as its users see it.
 func (s *Service) shown(f *store.Found, now time.Time) Key {
-	record := blank(f.Key)
-	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, s.effective(f.Instance), now))
+	record, instance := blank(f.Key), s.effective(f.Instance)
+	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
+	shown.Breaks, shown.Outdated = breaks(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
 	shown.Secrets = make([]KeySecret, len(record.Secrets))
 	for i, secret := range record.Secrets {
 		shown.Secrets[i] = KeySecret{

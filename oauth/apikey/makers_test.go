@@ -55,7 +55,7 @@ func TestDisableAllBy(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n, "twice is no error")
 	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "that would be everybody")
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "that would be everybody")
 
 	t.Run("more than one page", func(t *testing.T) {
 		r := newRig(t)

@@ -27,8 +27,7 @@ func outages() map[string]error {
 		"one to try again later":     &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: down},
 		"one that calls it expired":  &policy.Denied{Rule: "quota", Expired: true, Err: down},
 		"joined with a denial":       errors.Join(&policy.Denied{Rule: "quota"}, down),
-		"a suspended workspace too":  also(apikey.ErrWorkspaceSuspended),
-		"an unknown workspace too":   also(apikey.ErrWorkspaceUnknown),
+		"a suspended workspace too":  also(apikey.ErrNoWorkspace),
 		"a refused login too":        also(&apikey.RefusedError{Reason: "disabled"}),
 		"a throttled login too":      also(&apikey.ThrottledError{RetryAfter: time.Hour}),
 		"wrong credentials too":      also(apikey.ErrInvalidCredentials),
@@ -52,7 +51,7 @@ func requireOutage(t *testing.T, err error) {
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	for _, decision := range []error{
 		store.ErrNotFound, store.ErrConflict, store.ErrExists, store.ErrLimit,
-		apikey.ErrInvalidCredentials, apikey.ErrForbidden, apikey.ErrInvalid, apikey.ErrTarget,
+		apikey.ErrInvalidCredentials, apikey.ErrTarget,
 	} {
 		require.NotErrorIs(t, err, decision)
 	}
@@ -61,11 +60,14 @@ func requireOutage(t *testing.T, err error) {
 	var throttled *apikey.ThrottledError
 	var unknown *scope.UnknownError
 	var missing *apikey.ScopeError
+	var invalid *apikey.InvalidError
 	require.False(t, errors.As(err, &denied), "a denial")
 	require.False(t, errors.As(err, &refused), "a refused login")
 	require.False(t, errors.As(err, &throttled), "a throttled login")
 	require.False(t, errors.As(err, &unknown), "an unknown permission")
 	require.False(t, errors.As(err, &missing), "a missing permission")
+	require.False(t, errors.As(err, &invalid), "an invalid request")
+	require.False(t, isForbidden(err), "a forbidden act")
 }
 
 // TestAnOutageIsNoDecision: wherever the host is asked about a key or a token,

@@ -79,7 +79,7 @@ func TestQuota(t *testing.T) {
 	r.create(admin, "team-b", "")
 	require.NoError(t, r.Delete(ctx, owner, one.ID, 0))
 	three, secret := r.create(owner, "team-a", "")
-	w, err := r.Workspace(ctx, owner, "team-a")
+	w, _, err := r.Workspace(ctx, owner, "team-a")
 	require.NoError(t, err)
 	require.Equal(t, 2, w.Keys)
 	w.Rules.MaxKeys = 1
@@ -199,7 +199,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
 		},
-		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.Suspend(ctx, admin, "team-a") },
+		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.SetSuspended(ctx, admin, "team-a", true) },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"keys off": func(r *rig, _ apikey.Key, _ apikey.Secret) error {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})

@@ -73,10 +73,10 @@ func TestRaisedPermission(t *testing.T) {
 			require.Equal(t, raised, changed.Withheld.String())
 		}
 		_, _, err = r.tryCreate(owner, "team-a", raised)
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		other, _ := r.create(owner, "team-a", "project.list")
 		_, err = r.Update(ctx, owner, other.ID, apikey.Changes{Permissions: ptr(perms(raised))})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("an organization admin grants it again by naming it", func(t *testing.T) {
 		r, key, secret := start(t, owner, "project.list project.delete")
@@ -88,7 +88,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "project.list", scopeOf(), "a new name grants nothing")
 		_, err = r.Update(ctx, admin.Granting(perms("project.list")), key.ID, apikey.Changes{Permissions: &key.Asked})
-		require.ErrorIs(t, err, apikey.ErrForbidden, "it is beyond what this one may grant")
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError), "it is beyond what this one may grant")
 		r.clock.Advance(time.Second) // events of one moment have no order
 		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.Asked})
 		require.NoError(t, err)
@@ -118,6 +118,6 @@ func TestRaisedPermission(t *testing.T) {
 			c.Management = apikey.Management{AdminList: "keys.list"}
 		})
 		_, err = after.List(ctx, actor, store.KeyQuery{})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }

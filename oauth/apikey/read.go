@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
@@ -15,16 +13,9 @@ import (
 // Get returns a key. A key of a workspace that the actor may
 // not see into is store.ErrNotFound.
 func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) {
-	p, err := s.powersOf(ctx, actor)
+	_, found, err := s.find(ctx, actor, actRead, id)
 	if err != nil {
 		return Key{}, err
-	}
-	found, err := s.visible(ctx, p, id)
-	if err != nil {
-		return Key{}, err
-	}
-	if !p.in(found.Key.Workspace).list && !p.self(id) {
-		return Key{}, &ForbiddenError{Action: "key.read", Reason: "You may not see this key."}
 	}
 	return s.shown(&found, s.now()), nil
 }
@@ -39,7 +30,7 @@ func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (poli
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
-// KeyPage is one page of keys. Next is nil on the last page.
+// KeyPage is one page of keys. Next continues behind it; nil: it is the last.
 type KeyPage struct {
 	Keys []Key
 	Next *store.KeyCursor
@@ -84,33 +75,6 @@ func foundOf(page *store.KeyPage, i int) *store.Found {
 	return &store.Found{Key: page.Keys[i], Workspace: page.Workspaces[page.Keys[i].Workspace], Instance: page.Instance}
 }
 
-// Expiring yields the keys, disabled ones too, whose own expiry comes within the
-// given time from now, of one workspace or, with an empty one, of all. An
-// error is yielded once, last, with a zero key.
-func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[Key, error] {
-	return func(yield func(Key, error) bool) {
-		now := s.now()
-		// A key that ends now has expired already.
-		q := store.KeyQuery{Workspace: workspace, NotAfterFrom: now.Add(time.Microsecond), NotAfterTo: now.Add(within), Limit: store.MaxPage}
-		for {
-			page, err := s.List(ctx, actor, q)
-			if err != nil {
-				yield(Key{}, err)
-				return
-			}
-			for _, key := range page.Keys {
-				if !yield(key, nil) {
-					return
-				}
-			}
-			if page.Next == nil {
-				return
-			}
-			q.After = page.Next
-		}
-	}
-}
-
 // Grantable returns the permissions that the actor may give to a key of the
 // workspace now; none where the actor may not make keys.
 func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
@@ -153,33 +117,6 @@ func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 		return false, fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	return true, nil
-}
-
-// maySee refuses a look into a workspace, or into all of them.
-func (p powers) maySee(workspace string) error {
-	switch {
-	case workspace == "" && !p.everywhere.list:
-		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
-	case workspace != "" && !p.in(workspace).any():
-		return fmt.Errorf("apikey: the actor has no part in the workspace: %w", store.ErrNotFound)
-	case workspace != "" && !p.in(workspace).list:
-		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
-	}
-	return nil
-}
-
-// visible reads a key for a management call. A key of a workspace in which the
-// actor has no part looks like one that does not exist; only the acting key
-// itself is always there.
-func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found, error) {
-	found, err := s.lookup(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Found{}, fmt.Errorf("apikey: read key: %w", err)
-	}
-	if err != nil || !p.in(found.Key.Workspace).any() && !p.self(id) {
-		return store.Found{}, fmt.Errorf("apikey: there is no such key, or the actor has no part in its workspace: %w", store.ErrNotFound)
-	}
-	return found, nil
 }
 
 // lookup reads a key from the driver, past a cache, with an id that anybody may

@@ -38,7 +38,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 		bad.add("admin", "It may hold only what is among the permissions.")
 	}
 	for _, uri := range key.Resources {
-		if err := CheckResource(uri); err != nil {
+		if err := checkIndicator(uri); err != nil {
 			bad.add("resources", "A resource is an absolute URI: "+err.Error()+".")
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Foun
 
 // eachRecord calls take for each key until it returns false.
 func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.Found) bool) error {
-	if err := s.mustAdminister(ctx, actor, audit.Export); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
 	change, err := s.change(s.now(), actor.ref, audit.Export, "", "", nil)
@@ -69,8 +69,8 @@ func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) 
 	if err != nil {
 		return nil, err
 	}
-	if !p.admin {
-		return nil, &ForbiddenError{Action: audit.Restore, Reason: "Only an organization admin may do this."}
+	if err := p.mayAdminister(audit.Restore); err != nil {
+		return nil, err
 	}
 	return func(record store.Found) error {
 		key, err := s.checkRecord(record.Key)
@@ -99,7 +99,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 		return fmt.Errorf("find key: %w", err)
 	}
 	if suspended && !workspace.Suspended {
-		if err := s.Suspend(ctx, p.actor, key.Workspace); err != nil {
+		if err := s.SetSuspended(ctx, p.actor, key.Workspace, true); err != nil {
 			return err
 		}
 		if workspace, instance, err = s.settingsOf(ctx, key.Workspace); err != nil {

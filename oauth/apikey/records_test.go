@@ -41,7 +41,7 @@ func TestRecords(t *testing.T) {
 	first, secret := r.create(owner, "team-a", "project.list")
 	r.clock.Advance(time.Second)
 	second, _ := r.create(admin, "team-b", "")
-	require.NoError(t, r.Suspend(t.Context(), admin, "team-b"))
+	require.NoError(t, r.SetSuspended(t.Context(), admin, "team-b", true))
 	r.mustLogin(first.ID, secret)
 	require.NoError(t, r.Flush(t.Context()))
 	all := r.records()
@@ -85,13 +85,13 @@ func TestRecordsAreForAdministrators(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			yielded := 0
 			for record, err := range r.Records(t.Context(), actor) {
-				require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+				require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 				require.Zero(t, record)
 				yielded++
 			}
 			require.Equal(t, 1, yielded)
 			add, err := r.Restorer(t.Context(), actor)
-			require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+			require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 			require.Nil(t, add)
 		})
 	}
@@ -134,7 +134,7 @@ func TestRestorerDecidesAnew(t *testing.T) {
 		if calls++; calls > 3 {
 			return nil
 		}
-		return direct.Resume(ctx, admin, "team-a")
+		return direct.SetSuspended(ctx, admin, "team-a", false)
 	}, "Keys.Create"))
 	r.restore(store.Found{
 		Key:       store.Key{ID: "k", Workspace: "team-a", Name: "ci", Created: noon},

@@ -26,10 +26,6 @@ func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
 		}
 	}
 	reason := reasonOf(err)
-	s.counts.refusals.Add(1)
-	if reason == "throttled" {
-		s.counts.throttled.Add(1)
-	}
 	seen := Observation{Time: l.now, Refused: true, Reason: reason, Address: l.address}
 	if key := &l.found.Key; key.ID != "" {
 		if proved {

@@ -47,7 +47,7 @@ func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
 	var problems []error
 	for i, r := range resources {
 		field := fmt.Sprintf("Config.Resources[%d]", i)
-		if err := CheckResource(r.URI); err != nil {
+		if err := checkIndicator(r.URI); err != nil {
 			problems = append(problems, fmt.Errorf("%s.URI: %w", field, err))
 		}
 		if slices.ContainsFunc(resources[:i], func(o Resource) bool { return o.URI == r.URI }) {
@@ -62,9 +62,9 @@ func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
 	return problems
 }
 
-// CheckResource reports whether text is a resource indicator: an absolute URI
+// checkIndicator reports whether text is a resource indicator: an absolute URI
 // of printable ASCII without fragment (RFC 8707, section 2).
-func CheckResource(text string) error {
+func checkIndicator(text string) error {
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\' {
 			return errors.New("it must be printable ASCII without spaces, quotes and backslashes")

@@ -78,7 +78,7 @@ func TestResources(t *testing.T) {
 		r := newRig(t, withResources)
 		key, _ := r.create(owner, "team-a", "project.list")
 		_, err := r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{"https://third.example"}})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	})
 	t.Run("the resources a catalog of the host no longer has are refused", func(t *testing.T) {
 		r := newRig(t, withResources)
@@ -103,26 +103,26 @@ func TestResourceEscalation(t *testing.T) {
 
 	t.Run("B21 a key allows a child only what it may itself", func(t *testing.T) {
 		_, _, err := r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(second))
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, _, err = r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(first))
 		require.NoError(t, err)
 	})
 	t.Run("B21 nor a sibling", func(t *testing.T) {
 		_, err := r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{second}})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, err = r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{first}})
 		require.NoError(t, err)
 	})
 	t.Run("B21 nor takes the secret of one that may more", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, rich.ID, apikey.Rotation{})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 nor does a key change its own", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, maker.ID, apikey.Rotation{Changes: apikey.Changes{Resources: &[]string{second}}})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 a further resource for a key that holds more than the owner may grant", func(t *testing.T) {
 		_, err := r.Update(ctx, owner, powerful.ID, apikey.Changes{Resources: &[]string{first}})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }

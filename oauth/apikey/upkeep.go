@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 )
 
 // Prune removes events older than Config.EventRetention, counts older than
@@ -31,7 +33,7 @@ func (s *Service) Prune(ctx context.Context) error {
 	}
 	// Twice the longest life a token can have, whatever the configuration was
 	// when it was issued.
-	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*MaxTokenLifetime)); err != nil {
+	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken)); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
 	}
 	if err := s.countLists(ctx, now); err != nil {

@@ -13,9 +13,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// ErrNotKept says that the store keeps no such records; see store.Store.
-var ErrNotKept = errors.New("apikey: the store does not keep this")
-
 const (
 	// maxUsageDays is how many days one call of Usage spans at most.
 	maxUsageDays = 400
@@ -34,7 +31,7 @@ const (
 // key counts as a refusal, too, unless it cannot be a secret at all (see
 // ParseSecret), for then no key is looked up. Logins are in it, as in LastUsed of the
 // key, once they are written, see Flush. The actor must be allowed to see the key.
-// Without store.Usage it returns ErrNotKept.
+// Without store.Usage the error is errors.ErrUnsupported.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {
@@ -44,7 +41,7 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 		return nil, invalid("from", fmt.Sprintf("At most %d days can be asked for at once.", maxUsageDays))
 	}
 	if s.store.Usage == nil {
-		return nil, ErrNotKept
+		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
 	}
 	days, err := s.store.Usage.Days(ctx, key.Workspace, id, from, to)
 	if err != nil {

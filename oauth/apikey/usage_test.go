@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -79,7 +80,7 @@ func TestUsage(t *testing.T) {
 	require.Len(t, r.usage(k.ID), 1)
 
 	_, err = r.Usage(t.Context(), owner, k.ID, noon, noon.AddDate(0, 0, apikey.MaxUsageDays+1))
-	require.ErrorIs(t, err, apikey.ErrInvalid)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
 // TestUsageIsExact: of many logins at once, with writes that fail now and then
@@ -121,5 +122,5 @@ func TestWithoutUsage(t *testing.T) {
 	require.NoError(t, r.Flush(t.Context()))
 	require.NoError(t, r.Prune(t.Context()))
 	_, err := r.Usage(t.Context(), owner, k.ID, noon, noon)
-	require.ErrorIs(t, err, apikey.ErrNotKept)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // Settings returns the instance's settings: those saved, or Config.Defaults
 // with Version 0. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
 	}
 	instance, err := s.store.Settings.Instance(ctx)
@@ -33,7 +34,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 }
 
 func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
@@ -72,7 +73,7 @@ func (s *Service) saveSettings(ctx context.Context, actor Actor, wanted store.In
 // Config.Defaults has them. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	return retryErr(func() error {
-		if err := s.mustAdminister(ctx, actor, audit.EndTokens); err != nil {
+		if err := s.mayAdminister(ctx, actor, audit.EndTokens); err != nil {
 			return err
 		}
 		stored, err := s.store.Settings.Instance(ctx)
@@ -90,28 +91,28 @@ func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	})
 }
 
-// Workspace returns a workspace's settings and number of keys. The actor must
-// be allowed to see its keys.
-func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, error) {
+// Workspace returns a workspace's settings and number of keys, and the rules in
+// force in it: its own and those of the instance, merged as by policy.EffectiveRules.
+// The actor must be allowed to see its keys.
+func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, store.Rules, error) {
 	p, err := s.powersOf(ctx, actor)
+	if err == nil && id == "" {
+		err = invalid("workspace", "It may not be empty.")
+	}
+	if err == nil {
+		err = p.maySee(id)
+	}
 	if err != nil {
-		return store.Workspace{}, err
+		return store.Workspace{}, store.Rules{}, err
 	}
-	if id == "" {
-		return store.Workspace{}, invalid("workspace", "It may not be empty.")
-	}
-	if err := p.maySee(id); err != nil {
-		return store.Workspace{}, err
-	}
-	workspace, err := s.store.Settings.Workspace(ctx, id)
+	w, instance, err := s.settingsOf(ctx, id)
 	if err != nil {
-		return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
+		return store.Workspace{}, store.Rules{}, err
 	}
-	return workspace, nil
+	return w, policy.EffectiveRules(instance, w), nil
 }
 
-// SaveWorkspace replaces a workspace's rules; Suspend and Resume change its
-// state. Version must be the one that Workspace returned. Stricter expiry
+// SaveWorkspace replaces a workspace's rules; SetSuspended changes its state. Version must be the one that Workspace returned. Stricter expiry
 // rules end the workspace's tokens. What changes nothing writes nothing. For
 // an organization admin.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
@@ -133,19 +134,14 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 	})
 }
 
-// Suspend stops the logins of a workspace's keys and ends their tokens.
-// Suspending twice is no error. For an organization admin.
-func (s *Service) Suspend(ctx context.Context, actor Actor, workspace string) error {
-	return s.setSuspended(ctx, actor, workspace, audit.Suspend, true)
-}
-
-// Resume lets a suspended workspace's keys log in again. Tokens from before
-// stay ended. For an organization admin.
-func (s *Service) Resume(ctx context.Context, actor Actor, workspace string) error {
-	return s.setSuspended(ctx, actor, workspace, audit.Resume, false)
-}
-
-func (s *Service) setSuspended(ctx context.Context, actor Actor, workspace, action string, suspended bool) error {
+// SetSuspended stops the logins of a workspace's keys and ends their tokens, or
+// lets the keys log in again; tokens from before stay ended. What changes nothing
+// writes nothing. For an organization admin.
+func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace string, suspended bool) error {
+	action := audit.Resume
+	if suspended {
+		action = audit.Suspend
+	}
 	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (fields []string, ends bool, err error) {
 		if w.Suspended == suspended {
 			return nil, false, errUnchanged
@@ -160,7 +156,7 @@ func (s *Service) setSuspended(ctx context.Context, actor Actor, workspace, acti
 // events stay and its id is not used again; a second time is
 // store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
-	if err := s.mustAdminister(ctx, actor, audit.DeleteWorkspace); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.DeleteWorkspace); err != nil {
 		return err
 	}
 	var bad InvalidError
@@ -185,7 +181,7 @@ func (s *Service) alterWorkspace(
 	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (fields []string, ends bool, err error),
 ) (store.Workspace, error) {
 	return retry(func() (store.Workspace, error) {
-		if err := s.mustAdminister(ctx, actor, action); err != nil {
+		if err := s.mayAdminister(ctx, actor, action); err != nil {
 			return store.Workspace{}, err
 		}
 		var bad InvalidError
@@ -216,18 +212,6 @@ func (s *Service) alterWorkspace(
 		w.Version++
 		return w, nil
 	})
-}
-
-// mustAdminister refuses everyone but an organization admin.
-func (s *Service) mustAdminister(ctx context.Context, actor Actor, action string) error {
-	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return err
-	}
-	if !p.admin {
-		return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
-	}
-	return nil
 }
 
 func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Workspace, store.Instance, error) {

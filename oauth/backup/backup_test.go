@@ -71,7 +71,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	r.clock.Advance(2 * time.Minute)
 	add(expired, secret, "expired")
 	suspended, secret := r.create(admin, "team-c", "project.list")
-	require.NoError(t, r.Suspend(ctx, admin, "team-c"))
+	require.NoError(t, r.SetSuspended(ctx, admin, "team-c", true))
 	add(suspended, secret, "suspended")
 	empty, secret := r.create(owner, "team-a", "project.list")
 	_, err = r.RetireSecret(ctx, owner, empty.ID, empty.Secrets[0].ID, 0)
@@ -202,10 +202,10 @@ func TestExportFails(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				var out bytes.Buffer
-				require.ErrorIs(t, backup.Export(t.Context(), r.Service, actor, &out), apikey.ErrForbidden)
+				require.ErrorAs(t, backup.Export(t.Context(), r.Service, actor, &out), new(*apikey.ForbiddenError))
 				require.Zero(t, out.Len())
 				done, err := backup.Restore(t.Context(), r.Service, actor, strings.NewReader("{}\n"))
-				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 				require.Zero(t, done)
 			})
 		}

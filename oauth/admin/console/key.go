@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -46,7 +45,7 @@ func (s *call) showKey() error {
 	to := now.UTC().Truncate(day).Add(day)
 	counts, err := s.keys().Usage(ctx, s.actor(), key.ID, to.AddDate(0, 0, -chartDays), to)
 	switch {
-	case errors.Is(err, apikey.ErrNotKept):
+	case errors.Is(err, errors.ErrUnsupported):
 	case err != nil:
 		return err
 	default:

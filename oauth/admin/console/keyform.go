@@ -54,7 +54,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if s.r.Method == http.MethodPost {
 		f.Version = s.version()
 	}
-	if f.rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
+	if _, f.rules, err = s.keys().Workspace(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
 	}
 	f.grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)
@@ -76,7 +76,7 @@ func (f *keyForm) ask(status int, wrong []problem) error {
 		if f.grantable.Len() == 0 {
 			return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not make any."}
 		}
-		workspace, err := s.keys().Workspace(s.r.Context(), s.actor(), f.workspace)
+		workspace, _, err := s.keys().Workspace(s.r.Context(), s.actor(), f.workspace)
 		if err != nil {
 			return err
 		}

@@ -72,11 +72,7 @@ func sortBy(q *store.KeyQuery, values url.Values, all bool) []column {
 // listKeys shows the keys of a workspace.
 func (s *call) listKeys() error {
 	ctx := s.r.Context()
-	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return err
-	}
-	rules, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	workspace, rules, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
 	if err != nil {
 		return err
 	}

@@ -17,14 +17,12 @@ type preview struct {
 	Die     int  // end at once
 	Earlier int  // end, or end earlier, later on
 	Later   int  // live longer
-	Remind  int  // a reminder of it is sent at once
 }
 
 type effectView struct {
 	Key         keyView
 	Before, Now moment
 	Dies        bool
-	Reminded    bool
 }
 
 // Least goes before a number of keys.
@@ -80,12 +78,8 @@ func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (
 }
 
 func (p *preview) add(e *apikey.Effect, now time.Time) {
-	v := effectView{Reminded: e.Reminded, Key: viewOf(&e.Key, now), Before: momentOf(e.Before, now, "Never"), Now: momentOf(e.After, now, "Never")}
-	if e.Reminded {
-		p.Remind++
-	}
+	v := effectView{Key: viewOf(&e.Key, now), Before: momentOf(e.Before, now, "Never"), Now: momentOf(e.After, now, "Never")}
 	switch {
-	case e.After.Equal(e.Before): // only a reminder
 	case !e.After.IsZero() && !e.After.After(now):
 		v.Dies = true
 		v.Now = moment{Text: "At once"}

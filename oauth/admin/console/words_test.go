@@ -42,7 +42,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID, 0)
 	require.NoError(t, err)
 	require.Contains(t, says("olga"), "This key is disabled")
-	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
+	require.NoError(t, r.keys.SetSuspended(t.Context(), people["ada"].Actor, "team-a", true))
 	require.Contains(t, says("olga"), "This workspace is suspended")
 }
 
@@ -78,7 +78,7 @@ func TestEventsNameTheirKeys(t *testing.T) {
 	require.Error(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
 	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, gone.ID, 0))
-	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
+	require.NoError(t, r.keys.SetSuspended(t.Context(), people["ada"].Actor, "team-a", true))
 
 	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {
 		body := r.get(person, list).Body

@@ -26,11 +26,7 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	if err != nil {
 		return page, err
 	}
-	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return page, err
-	}
-	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	workspace, inForce, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
 	return settingsPage{
 		Form: rulesForm(workspace.Rules, true), Updated: momentOf(workspace.Updated, s.keys().Now(), "never"), Version: workspace.Version,
 		Workspace: workspace, InForce: inWords(inForce, false), Default: inWords(instance.Rules, false),
@@ -82,12 +78,12 @@ func (s *call) askSuspend() error {
 
 // suspend stops a workspace.
 func (s *call) suspend() error {
-	err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace())
+	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), true)
 	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
 }
 
 // resume lets a workspace's keys log in again.
 func (s *call) resume() error {
-	err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace())
+	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), false)
 	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
 }

@@ -62,7 +62,7 @@ func Refusals() []Refusal {
 		{"a record that is not there", fmt.Errorf("canary: %w", store.ErrNotFound), 500, failed, 404, "not-found", ""},
 		{"a record that is there", fmt.Errorf("canary: %w", store.ErrExists), 500, failed, 409, "conflict", ""},
 		{"a version that has changed", fmt.Errorf("canary: %w", store.ErrConflict), 500, failed, 409, "conflict", ""},
-		{"records that are not kept", fmt.Errorf("canary: %w", apikey.ErrNotKept), 500, failed, 501, "not-kept", ""},
+		{"records that are not kept", fmt.Errorf("canary: %w", errors.ErrUnsupported), 500, failed, 501, "not-kept", ""},
 	}
 	down := fmt.Errorf("canary: %w", store.ErrUnavailable)
 	outages := []error{

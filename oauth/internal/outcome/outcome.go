@@ -82,7 +82,7 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		return &answer.Refusal{Kind: answer.NotFound}
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
 		return &answer.Refusal{Kind: answer.Conflict}
-	case errors.Is(err, apikey.ErrNotKept):
+	case errors.Is(err, errors.ErrUnsupported):
 		return &answer.Refusal{Kind: answer.NotKept}
 	case ctx.Err() != nil: // a driver may have an error of its own for it
 		return &answer.Refusal{Kind: answer.Unavailable}
