@@ -26,7 +26,7 @@ func (s *Server) client(
 		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}
 	if bad != nil {
-		s.answer(w, bad)
+		s.refuse(ctx, w, bad)
 		return caller, nil, false
 	}
 	caller, err := may(ctx, apikey.Credentials{
@@ -39,7 +39,7 @@ func (s *Server) client(
 		return caller, nil, false
 	}
 	if request.token == "" {
-		s.answer(w, badRequest("The parameter token is missing."))
+		s.refuse(ctx, w, badRequest("The parameter token is missing."))
 		return caller, nil, false
 	}
 	token, err = s.issued.Verify(ctx, request.token)

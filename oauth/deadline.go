@@ -7,9 +7,9 @@ import (
 )
 
 // deadline is like the context of context.WithTimeout, but starts its timer when
-// something first waits for it. A store in this process answers without waiting,
-// and an unused timer doubles the time of a guard that has seen the token before
-// and costs a login 3%. Before that, Err compares the time itself.
+// something first waits for it. It is for guards: a store in this process answers
+// without waiting, and an unused timer doubles the time of a guard that has seen the
+// token before. Before that, Err compares the time itself.
 //
 // Each request has its own, since code that gets a context may keep it.
 //
@@ -23,8 +23,6 @@ type deadline struct {
 	cancel  context.CancelFunc
 	stopped bool
 }
-
-var _ context.Context = (*deadline)(nil)
 
 // withTimeout is context.WithTimeout. stop must be called in the end.
 func withTimeout(request context.Context, d time.Duration) *deadline {
@@ -41,57 +39,35 @@ func (d *deadline) stop() {
 	}
 }
 
-// Deadline implements context.Context.
-func (d *deadline) Deadline() (time.Time, bool) {
+// current returns the context that answers: the request's while nobody waits and there
+// is time, from then on the one with the timer.
+func (d *deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if at, ok := d.request.Deadline(); ok && at.Before(d.at) {
-		return at, true
+	if d.timed == nil && !waits && !d.stopped {
+		return d.request
 	}
-	return d.at, true
-}
-
-// Done implements context.Context: from here on there is a timer.
-func (d *deadline) Done() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.timed == nil {
 		d.timed, d.cancel = context.WithDeadline(d.request, d.at)
-		if d.stopped {
-			d.cancel()
-		}
 	}
-	return d.timed.Done()
+	if d.stopped {
+		d.cancel()
+	}
+	return d.timed
 }
+
+// Deadline implements context.Context.
+func (d *deadline) Deadline() (time.Time, bool) { return d.current(true).Deadline() }
+
+// Done implements context.Context: from here on there is a timer.
+func (d *deadline) Done() <-chan struct{} { return d.current(true).Done() }
 
 // Err implements context.Context.
 func (d *deadline) Err() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timed != nil {
-		return d.timed.Err()
-	}
-	err := d.request.Err()
-	switch {
-	case err != nil:
-		return err
-	case d.stopped:
-		return context.Canceled
-	case !time.Now().Before(d.at): //nolint:forbidigo // see deadline
-		return context.DeadlineExceeded
-	}
-	return nil
+	late := !time.Now().Before(d.at) //nolint:forbidigo // see deadline
+	return d.current(late).Err()
 }
 
-// Value implements context.Context. Once there is a timer its context answers,
-// which knows the request's values too: package context finds the nearest
-// context of its own by a value.
-func (d *deadline) Value(key any) any {
-	d.mu.Lock()
-	asked := d.request
-	if d.timed != nil {
-		asked = d.timed
-	}
-	d.mu.Unlock()
-	return asked.Value(key)
-}
+// Value implements context.Context. Package context finds the nearest context of its
+// own by a value, and the one with the timer knows the request's values too.
+func (d *deadline) Value(key any) any { return d.current(false).Value(key) }

@@ -310,3 +310,13 @@ func TestUnauthorizedClient(t *testing.T) {
 type unhashable []string
 
 func (u unhashable) Error() string { return "unhashable " + u[0] }
+
+// TestOneGrantServesOneLogin: go-oauth2's manager makes no token but for the key that
+// was decided on.
+func TestOneGrantServesOneLogin(t *testing.T) {
+	w := newWorld(t)
+	grant := &apikey.Grant{Key: w.key, Expires: time.Now().Add(time.Hour)}
+	require.NoError(t, w.Generate(t.Context(), grant, w.key.ID))
+	require.Error(t, w.Generate(t.Context(), grant, "another"))
+	require.Error(t, w.Generate(t.Context(), nil, w.key.ID))
+}

@@ -224,7 +224,7 @@ func TestDefaultsAtARestart(t *testing.T) {
 			require.NoError(t, err)
 			_, err = restarted.Verifier().Verify(t.Context(), token)
 			require.Equal(t, tc.want == http.StatusOK, err == nil, "%v", err)
-			_, err = restarted.APIKeys().LogIn(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}, apikey.Request{})
+			_, err = restarted.APIKeys().Authenticate(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret})
 			require.Equal(t, tc.want == http.StatusOK, err == nil, "%v", err)
 		})
 	}

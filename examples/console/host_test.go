@@ -184,7 +184,9 @@ func (h *host) furnish() apikey.Key {
 	for i := range 40 {
 		h.move(noon.AddDate(0, 0, i-40))
 		for range 3 + (i*i)%17 {
-			_, err := keys.LogIn(t.Context(), apikey.Credentials{ID: ci.ID, Secret: secret.Reveal()}, apikey.Request{})
+			login, err := keys.Authenticate(t.Context(), apikey.Credentials{ID: ci.ID, Secret: secret.Reveal()})
+			require.NoError(t, err)
+			_, err = keys.Issue(t.Context(), login, apikey.Request{})
 			require.NoError(t, err)
 		}
 		if i%9 == 4 {

@@ -46,11 +46,7 @@ func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
 //
 // It asks no policy: Issue does, and MayIntrospect.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
-	l, err := s.authenticate(ctx, c, true)
-	if err != nil {
-		return nil, s.refuse(ctx, l, err)
-	}
-	return l, nil
+	return s.authenticate(ctx, c, true)
 }
 
 // MayIntrospect is Authenticate for a key that asks about other tokens (RFC
@@ -59,7 +55,7 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, erro
 func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error) {
 	l, err := s.authenticate(ctx, c, true)
 	if err != nil {
-		return Key{}, s.refuse(ctx, l, err)
+		return Key{}, err
 	}
 	key := l.Key()
 	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &l.found.Key), l.now.Add(s.cfg.TokenLifetime))
@@ -75,27 +71,23 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
 	l, err := s.authenticate(ctx, c, false)
 	if err != nil {
-		return Key{}, s.refuse(ctx, l, err)
+		return Key{}, err
 	}
 	return l.Key(), nil
 }
 
-// authenticate is Authenticate before the refusal. Without underRules the
-// administrator's rules do not count. It always returns a Login, for refuse.
+// authenticate is Authenticate. Without underRules the administrator's rules do not
+// count.
 func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Login, error) {
 	l := s.newLogin(c)
-	if err := s.prove(ctx, c.Secret, l); err != nil {
-		return l, err
+	err := s.prove(ctx, c.Secret, l)
+	if err == nil {
+		err = s.mustLive(ctx, l, underRules)
 	}
-	l.found.Instance = s.effective(l.found.Instance)
-	if !underRules {
-		l.found.Instance.Rules, l.found.Workspace.Rules = store.Rules{}, store.Rules{}
+	if err != nil {
+		return nil, s.refuse(ctx, l, err)
 	}
-	var err error
-	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
-		return l, err
-	}
-	return l, &RefusedError{string(l.standing.State), l.standing.Text}
+	return l, nil
 }
 
 func (s *Service) newLogin(c Credentials) *Login {
@@ -251,6 +243,27 @@ func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", l.found.Key.ID, "error", err)
 	}
+}
+
+// mustLive refuses a login of a key that is not live.
+func (s *Service) mustLive(ctx context.Context, l *Login, underRules bool) error {
+	l.found.Instance = s.effective(l.found.Instance)
+	if !underRules {
+		l.found.Instance.Rules, l.found.Workspace.Rules = store.Rules{}, store.Rules{}
+	}
+	var err error
+	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
+		return err
+	}
+	return &RefusedError{string(l.standing.State), l.standing.Text}
+}
+
+// effective puts Config.Defaults in the place of settings never saved.
+func (s *Service) effective(stored store.Instance) store.Instance {
+	if stored.Version == 0 {
+		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules, s.cfg.Defaults.RemindersOff
+	}
+	return stored
 }
 
 // standingOf decides whether a key is live under the settings around it, in which

@@ -59,7 +59,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	credentials := apikey.Credentials{ID: key.ID, Secret: plain, Address: addrA}
 	login, err := r.Authenticate(t.Context(), credentials)
 	require.NoError(t, err)
-	grant, err := r.Issue(t.Context(), login, perms(""), "")
+	grant, err := r.Issue(t.Context(), login, apikey.Request{})
 	require.NoError(t, err)
 	importing := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "n"}, ID: "i", Secret: plain}
 	byDigest := apikey.ImportSpec{ID: "i", Digest: bcryptOf(t, "canary in bcrypt")}

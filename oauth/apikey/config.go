@@ -94,7 +94,7 @@ type Options struct {
 	// Of slow digests (bcrypt, argon2id, PBKDF2) two are verified at once, one
 	// of each key, and keys take turns: a login waits for at most one
 	// verification of each other key and for those of its own key before it.
-	// 16 wait for one key, and 64 keys can wait; beyond that a login gets an
+	// 16 logins of one key run or wait, and 64 keys; beyond that a login gets an
 	// outage and is to be repeated. Of up to 16,384 secrets that were right
 	// the process remembers an HMAC under a random key, so that their next
 	// login waits for nothing.
@@ -188,10 +188,8 @@ type Service struct {
 	guesses   *budget // at slow digests
 	slow      *slowGate
 	aligning  sync.Mutex // see hold
-	uses      uses
-	tally     tally
-	refusals  refusals
-	withheld  reported
+	unwritten *unwritten
+	withheld  hourly // see reportWithheld
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
@@ -238,10 +236,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		budget:    newBudget(cfg.Budgets),
 		guesses:   newBudget(cfg.Budgets),
 		slow:      newSlowGate(),
-		uses:      newUses(),
-		tally:     newTally(),
-
-		withheld: newReported(),
+		unwritten: newUnwritten(st.Usage != nil),
 	}
 	if err := s.startLists(); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)

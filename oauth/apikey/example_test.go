@@ -46,7 +46,7 @@ func ExampleService_Authenticate() {
 		fmt.Println(err)
 		return
 	}
-	grant, err := keys.Issue(ctx, login, scope.MustParse("project.list"), "")
+	grant, err := keys.Issue(ctx, login, apikey.Request{Scope: "project.list"})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,5 +1,9 @@
 package apikey
 
+import (
+	"strconv"
+)
+
 // Bounds that are named in comments and errors only.
 const (
 	MaxSecrets   = maxSecrets
@@ -15,8 +19,10 @@ func GateOf(s *Service) SlowGate { return SlowGate{s.slow} }
 // FillSlowGate takes all places to run a slow verification and to wait for
 // one.
 func FillSlowGate(s *Service) {
-	s.slow.free = 0
-	for range slowKeys {
-		s.slow.shares = append(s.slow.shares, &slowShare{key: "\x00", running: true})
+	for i := range slowKeys {
+		s.slow.join("\x00" + strconv.Itoa(i))
+	}
+	for range slowRunning {
+		s.slow.running <- struct{}{}
 	}
 }

@@ -148,12 +148,17 @@ func (r *rig) login(id, secret string) (*apikey.Grant, error) {
 }
 
 func (r *rig) loginFor(id, secret string, requested scope.Set) (*apikey.Grant, error) {
-	login, err := r.Authenticate(context.Background(), apikey.Credentials{ID: id, Secret: secret, Address: addrA})
-	if err != nil {
-		return nil, r.note(err)
-	}
-	grant, err := r.Issue(context.Background(), login, requested, "")
+	grant, err := r.logIn(apikey.Credentials{ID: id, Secret: secret, Address: addrA}, apikey.Request{Scope: requested.String()})
 	return grant, r.note(err)
+}
+
+// logIn is Authenticate and Issue.
+func (r *rig) logIn(c apikey.Credentials, request apikey.Request) (*apikey.Grant, error) {
+	login, err := r.Authenticate(context.Background(), c)
+	if err != nil {
+		return nil, err
+	}
+	return r.Issue(context.Background(), login, request)
 }
 
 // mustLogin is login where it has to work.

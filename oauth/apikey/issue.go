@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,65 +36,32 @@ type Grant struct {
 	Epochs [3]int64
 }
 
-// LogIn is Authenticate and then Issue. A scope that is malformed is a
-// *scope.SyntaxError, which only a caller that proved a secret gets.
-func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
-	l, grant, err := s.logIn(ctx, c, r)
-	if err == nil {
-		s.issued(l)
-		return grant, nil
-	}
-	var lacked *ScopeError
-	if errors.As(err, &lacked) && strings.Contains(r.Scope, c.Secret) {
-		lacked.Missing = scope.Set{} // an imported secret has any form
-	}
-	return nil, s.refuse(ctx, l, err)
-}
-
-// logIn is LogIn before the refusal. It always returns a Login, for refuse.
-func (s *Service) logIn(ctx context.Context, c Credentials, r Request) (*Login, *Grant, error) {
-	l, err := s.authenticate(ctx, c, true)
-	if err != nil {
-		return l, nil, err
-	}
-	requested, err := scope.Parse(r.Scope)
-	if err != nil {
-		return l, nil, fmt.Errorf("apikey: scope: %w", err)
-	}
-	grant, err := s.decide(ctx, l, requested, r.Resource)
-	return l, grant, err
-}
-
-// Issue decides on a token for a login: which permissions, how long. An empty
-// request asks for all the key holds. A permission that the key lacks is a
-// *ScopeError; a policy's refusal is a *policy.Denied. resource is the token's
-// audience, one of Config.Resources that the key's record allows, else ErrTarget;
-// empty: the server's own.
-func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	grant, err := s.decide(ctx, l, requested, resource)
+// Issue decides on a token for a login: which permissions, how long. A scope that is
+// malformed is a *scope.SyntaxError, a permission that the key lacks a *ScopeError, a
+// resource that the key's record does not allow ErrTarget, and a policy's refusal a
+// *policy.Denied. The grant shares the login's key.
+func (s *Service) Issue(ctx context.Context, l *Login, r Request) (*Grant, error) {
+	grant, err := s.decide(ctx, l, r)
 	if err != nil {
 		return nil, s.refuse(ctx, l, err)
 	}
-	s.issued(l)
-	return grant, nil
-}
-
-// issued counts and observes a login.
-func (s *Service) issued(l *Login) {
 	key := &l.found.Key
-	s.uses.add(key.ID, l.secret.ID, l.now)
-	s.tallyLogin(key, l.now)
+	s.unwritten.login(key, l.secret.ID, l.now)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})
 	}
+	return grant, nil
 }
 
-// decide is Issue before the login is counted or refused. The grant shares the
-// login's key.
-func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
+// decide is Issue before the login is counted or refused.
+func (s *Service) decide(ctx context.Context, l *Login, r Request) (*Grant, error) {
+	requested, err := scope.Parse(r.Scope)
+	if err != nil {
+		return nil, fmt.Errorf("apikey: scope: %w", err)
+	}
 	key := &l.found.Key
 	held := s.held(ctx, key)
-	granted, err := s.issuableAt(resource, key, held)
+	granted, err := s.issuableAt(r.Resource, key, held)
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +74,14 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 	// Policies may write into what they are shown, so the end is bounded here.
 	end := earlier(l.now.Add(s.cfg.TokenLifetime), l.standing.Ends)
 	end = earlier(end, l.secret.NotAfter)
-	granted, end, err = s.askPolicy(ctx, l, policy.TokenRequest{Requested: requested, Resource: resource}, granted, end)
+	granted, end, err = s.askPolicy(ctx, l, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
 	}
 	grant := &Grant{
 		Key:         withoutSecrets(key, held, l.standing),
 		SecretID:    l.secret.ID,
-		Resource:    resource,
+		Resource:    r.Resource,
 		Permissions: granted,
 		IssuedAt:    l.now.Truncate(time.Second),
 		Expires:     end.Truncate(time.Second),
@@ -125,6 +91,17 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		return nil, &RefusedError{string(policy.StateExpired), "This API key has expired."}
 	}
 	return grant, nil
+}
+
+// withoutSecrets is a key without its secrets, of which tokens carry the given
+// permissions.
+func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+	return Key{
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
+		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+	}
 }
 
 // held is issuable, and logs the permissions that are left out.

@@ -19,15 +19,6 @@ func TestLogIn(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "project.list project.delete")
 	right := apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}
-	t.Run("it grants what Authenticate and Issue grant", func(t *testing.T) {
-		for _, text := range []string{"", "project.delete"} {
-			want, err := r.loginFor(key.ID, secret.Reveal(), perms(text))
-			require.NoError(t, err)
-			got, err := r.LogIn(t.Context(), right, apikey.Request{Scope: text})
-			require.NoError(t, err)
-			require.Equal(t, want, got)
-		}
-	})
 	wrong := right
 	wrong.Secret = apikey.MustSecret(randomFrom("wrong"), "").Reveal()
 	var malformed *scope.SyntaxError
@@ -47,7 +38,7 @@ func TestLogIn(t *testing.T) {
 	} {
 		t.Run("refused, counted and observed: "+tc.name, func(t *testing.T) {
 			before := len(r.reasons())
-			grant, err := r.LogIn(t.Context(), tc.with, tc.request)
+			grant, err := r.logIn(tc.with, tc.request)
 			require.Nil(t, grant)
 			if tc.as != nil {
 				require.ErrorAs(t, err, tc.as)
@@ -72,11 +63,11 @@ func TestLoginsShareNothing(t *testing.T) {
 		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
-		one, err := r.Issue(t.Context(), login, perms(""), "")
+		one, err := r.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 		one.Key.Resources[0] = "changed"
 		login.Key().Secrets[0].ID = "changed"
-		second, err := r.Issue(t.Context(), login, perms(""), "")
+		second, err := r.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 		require.Equal(t, []string{first}, second.Key.Resources)
 		require.Equal(t, key.Secrets[0].ID, login.Key().Secrets[0].ID)
@@ -92,7 +83,7 @@ func TestLoginsShareNothing(t *testing.T) {
 		})
 		for _, workspace := range []string{"team-a", "team-b"} {
 			key, secret := r.create(admin, workspace, "project.list")
-			grant, err := r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+			grant, err := r.logIn(apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
 			require.NoError(t, err)
 			require.Equal(t, key.Secrets[0].ID, grant.SecretID)
 			require.Equal(t, key.ID, kept[len(kept)-1].Key.ID)
@@ -121,9 +112,9 @@ func TestLoginsShareNothing(t *testing.T) {
 		r := newRig(t)
 		key, secret := r.create(owner, "team-a", "project.list")
 		for range 100 { // a pool may lose what it was given
-			_, err := r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+			_, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 			require.NoError(t, err)
-			_, err = r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: "nonsense"}, apikey.Request{})
+			_, err = r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: "nonsense"})
 			require.Error(t, err)
 		}
 		require.NoError(t, r.Flush(t.Context()))
@@ -150,7 +141,7 @@ func TestLoginsShareNothing(t *testing.T) {
 					if n%4 == 0 {
 						request.Scope = "project.save"
 					}
-					grant, err := r.LogIn(context.Background(), apikey.Credentials{ID: own.key.ID, Secret: own.secret}, request)
+					grant, err := r.logIn(apikey.Credentials{ID: own.key.ID, Secret: own.secret}, request)
 					switch {
 					case err != nil:
 						refused[i]++

@@ -458,7 +458,7 @@ func BenchmarkLogin(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := keys.Issue(b.Context(), login, perms(""), ""); err != nil {
+		if _, err := keys.Issue(b.Context(), login, apikey.Request{}); err != nil {
 			b.Fatal(err)
 		}
 	}

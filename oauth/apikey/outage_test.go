@@ -97,7 +97,7 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 	rotate := func() error { _, _, err := r.Rotate(ctx, owner, key.ID, apikey.Rotation{}); return r.note(err) }
 	enable := func() error { _, err := r.Enable(ctx, owner, key.ID, 0); return r.note(err) }
 	logIn := func() error {
-		_, err := r.LogIn(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}, apikey.Request{})
+		_, err := r.logIn(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}, apikey.Request{})
 		return r.note(err)
 	}
 	issue := func() error { _, err := r.login(key.ID, secret.Reveal()); return err }

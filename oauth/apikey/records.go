@@ -45,7 +45,6 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 			return fmt.Errorf("apikey: list keys: %w", err)
 		}
 		for _, key := range page.Keys {
-			s.uses.overlay(&key)
 			if !take(store.Found{Key: key, Workspace: page.Workspaces[key.Workspace]}) {
 				return nil
 			}

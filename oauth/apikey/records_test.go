@@ -43,11 +43,12 @@ func TestRecords(t *testing.T) {
 	second, _ := r.create(admin, "team-b", "")
 	require.NoError(t, r.SetSuspended(t.Context(), admin, "team-b", true))
 	r.mustLogin(first.ID, secret)
+	require.NoError(t, r.Flush(t.Context()))
 	all := r.records()
 	require.Len(t, all, 2)
 	require.Equal(t, []string{first.ID, second.ID}, []string{all[0].Key.ID, all[1].Key.ID})
 	require.True(t, strings.HasPrefix(all[0].Key.Secrets[0].Digest, "hmac-sha256$1$"))
-	require.Equal(t, r.clock.Now(), all[0].Key.LastUsed, "of a login that is not written yet")
+	require.Equal(t, r.clock.Now(), all[0].Key.LastUsed)
 	require.Equal(t, []bool{false, true}, []bool{all[0].Workspace.Suspended, all[1].Workspace.Suspended})
 
 	t.Run("the caller stops", func(t *testing.T) {

@@ -39,10 +39,10 @@ func TestResources(t *testing.T) {
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
 		for _, uri := range []string{second, "https://third.example", first + "/"} {
-			_, err = r.Issue(t.Context(), login, perms(""), uri)
+			_, err = r.Issue(t.Context(), login, apikey.Request{Resource: uri})
 			require.ErrorIs(t, err, apikey.ErrTarget, uri)
 		}
-		grant, err := r.Issue(t.Context(), login, perms(""), first)
+		grant, err := r.Issue(t.Context(), login, apikey.Request{Resource: first})
 		require.NoError(t, err)
 		require.Equal(t, first, grant.Resource)
 	})
@@ -51,13 +51,13 @@ func TestResources(t *testing.T) {
 		key, secret := r.create(owner, "team-a", "project.list project.save", allowed(first, second))
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
-		grant, err := r.Issue(t.Context(), login, perms(""), first)
+		grant, err := r.Issue(t.Context(), login, apikey.Request{Resource: first})
 		require.NoError(t, err)
 		require.Equal(t, "project.list", grant.Permissions.String())
-		_, err = r.Issue(t.Context(), login, perms("project.save"), first)
+		_, err = r.Issue(t.Context(), login, apikey.Request{Scope: "project.save", Resource: first})
 		var missing *apikey.ScopeError
 		require.ErrorAs(t, err, &missing)
-		grant, err = r.Issue(t.Context(), login, perms(""), second)
+		grant, err = r.Issue(t.Context(), login, apikey.Request{Resource: second})
 		require.NoError(t, err)
 		require.Equal(t, "project.list project.save", grant.Permissions.String())
 	})
@@ -86,7 +86,7 @@ func TestResources(t *testing.T) {
 		later := rigOn(t, r.store)
 		login, err := later.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
-		_, err = later.Issue(t.Context(), login, perms(""), first)
+		_, err = later.Issue(t.Context(), login, apikey.Request{Resource: first})
 		require.ErrorIs(t, err, apikey.ErrTarget)
 	})
 }

@@ -191,7 +191,7 @@ func (r *rig) lastLogin(id string, secret apikey.Secret) time.Time {
 	now := r.clock.Now()
 	passes := func(at time.Time) bool {
 		r.clock.Set(at)
-		_, err := r.LogIn(r.t.Context(), apikey.Credentials{ID: id, Secret: secret.Reveal()}, apikey.Request{})
+		_, err := r.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret.Reveal()})
 		return err == nil
 	}
 	minutes := sort.Search(366*24*60, func(n int) bool { return !passes(now.Add(time.Duration(n) * time.Minute)) })

@@ -98,14 +98,6 @@ func (s *Service) instance(ctx context.Context) (store.Instance, error) {
 	return s.effective(stored), nil
 }
 
-// effective puts Config.Defaults in the place of settings never saved.
-func (s *Service) effective(stored store.Instance) store.Instance {
-	if stored.Version == 0 {
-		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules, s.cfg.Defaults.RemindersOff
-	}
-	return stored
-}
-
 // settingsOf reads the settings around the keys of a workspace.
 func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Workspace, store.Instance, error) {
 	w, err := s.store.Settings.Workspace(ctx, workspace)
