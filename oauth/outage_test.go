@@ -133,7 +133,7 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 			"with a refused login":        errors.Join(&apikey.RefusedError{Reason: "disabled"}, down),
 			"with a suspended workspace":  errors.Join(apikey.ErrNoWorkspace, down),
 			"one by a deadline":           errors.Join(apikey.ErrNoWorkspace, context.DeadlineExceeded),
-			"with a target":               errors.Join(apikey.ErrTarget, down),
+			"with a target":               errors.Join(&apikey.RefusedError{Reason: "resource"}, down),
 			"a deadline":                  fmt.Errorf("canary: %w", context.DeadlineExceeded),
 			"a deadline in a denial":      &policy.Denied{Rule: "quota", Err: context.DeadlineExceeded},
 			"a query that was cancelled":  fmt.Errorf("canary: %w", context.Canceled),

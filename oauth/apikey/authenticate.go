@@ -255,7 +255,7 @@ func (s *Service) mustLive(ctx context.Context, l *Login, underRules bool) error
 	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
 		return err
 	}
-	return &RefusedError{string(l.standing.State), l.standing.Text}
+	return &RefusedError{Reason: string(l.standing.State), Description: l.standing.Text}
 }
 
 // effective puts Config.Defaults in the place of settings never saved.

@@ -87,8 +87,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Login": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
-		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
-		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret,
+		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
+		"Secret": secret,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)

@@ -128,7 +128,7 @@ func TestEndAllTokens(t *testing.T) {
 		keys, secrets, tokens = append(keys, key), append(secrets, secret), append(tokens, r.mustLogin(key.ID, secret))
 	}
 	for name, actor := range map[string]apikey.Actor{
-		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All()),
+		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All(), ""),
 	} {
 		require.ErrorAs(t, r.note(r.EndAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
 	}

@@ -86,14 +86,25 @@ func invalid(field, reason string) error {
 
 // RefusedError refuses a caller who has proved a secret, and says why.
 type RefusedError struct {
-	// Reason is "disabled", "expired", "suspended" or "keys_off".
+	// Reason is "disabled", "expired", "suspended" or "keys_off"; "scope" for
+	// permissions that the key does not hold; or "resource" for a resource that is
+	// unknown or not one of the key's own (RFC 8707, section 2).
 	Reason string
 	// Description is one plain sentence for the caller.
 	Description string
+	// Missing are the permissions that the key does not hold. A name that looks
+	// like a secret is left out, so it may be empty.
+	Missing scope.Set
 }
 
 // Error implements error.
-func (e *RefusedError) Error() string { return "apikey: login refused: " + e.Reason }
+func (e *RefusedError) Error() string {
+	text := "apikey: login refused: " + e.Reason
+	if e.Missing.Len() > 0 {
+		text += " (" + e.Missing.String() + ")"
+	}
+	return text
+}
 
 // ThrottledError refuses a caller whose failures used up their budget.
 type ThrottledError struct {
@@ -103,15 +114,4 @@ type ThrottledError struct {
 // Error implements error.
 func (e *ThrottledError) Error() string {
 	return "apikey: too many failed logins; wait " + e.RetryAfter.String()
-}
-
-// ScopeError refuses permissions that the key does not hold. A name
-// that looks like a secret is left out of Missing, which may therefore be empty.
-type ScopeError struct {
-	Missing scope.Set
-}
-
-// Error implements error.
-func (e *ScopeError) Error() string {
-	return "apikey: the key does not hold: " + e.Missing.String()
 }

@@ -259,7 +259,7 @@ func TestScopes(t *testing.T) {
 				require.Equal(t, tc.got, grant.Permissions.String())
 				return
 			}
-			var missing *apikey.ScopeError
+			var missing *apikey.RefusedError
 			require.ErrorAs(t, err, &missing)
 			require.Equal(t, tc.missing, missing.Missing.String())
 			require.Equal(t, "scope", r.reasons()[len(r.reasons())-1])

@@ -64,7 +64,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 						require.Equal(t, standing, alone.Standing)
 						require.Equal(t, key.Breaks, alone.Breaks)
 						grant, err := r.login(key.ID, secrets[key.ID].Reveal())
-						_, acts := r.List(ctx, apikey.ByKey(key.ID, perms("keys.list")), store.KeyQuery{Workspace: key.Workspace})
+						_, acts := r.List(ctx, apikey.ByKey(key.ID, perms("keys.list"), ""), store.KeyQuery{Workspace: key.Workspace})
 						if standing.Live() {
 							require.NoError(t, err)
 							require.Equal(t, standing, grant.Key.Standing)
