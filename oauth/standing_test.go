@@ -79,7 +79,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 				s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspace }
 				s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return denial })
 			})
-			expiry := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
+			expiry := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
 			require.NoError(t, err)
 			other, otherSecret := w.newKey("team-a", "project.list")
@@ -162,7 +162,7 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(w *world, at time.Time){
 		"its expiry": func(w *world, at time.Time) {
-			expiry := apikey.ExpiresAt(at)
+			expiry := apikey.Expiry{At: at}
 			_, err := w.APIKeys().Update(w.t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
 			require.NoError(w.t, err)
 		},
@@ -188,7 +188,7 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 	}
 	t.Run("B08 a key that ends later says nothing of it in its tokens", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Leeway = 5 * time.Minute })
-		expiry := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
+		expiry := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 		_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
 		require.NoError(t, err)
 		token := w.login(w.key.ID, w.secret)

@@ -108,7 +108,7 @@ var acts = []act{
 // byKey makes a key in team-a and acts with it.
 func byKey(permissions string, then ...func(r *rig, k apikey.Key)) func(r *rig) apikey.Actor {
 	return func(r *rig) apikey.Actor {
-		key, _ := r.create(admin, "team-a", permissions, func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
+		key, _ := r.create(admin, "team-a", permissions, func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} })
 		for _, do := range then {
 			do(r, key)
 		}

@@ -82,13 +82,13 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"KeyPage": []apikey.KeyPage{page, outdated}, "Key": key, "KeySecret": key.Secrets[0],
 		"Effect": apikey.Effect{Key: key}, "EffectPage": effects,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
-		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
+		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Login": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
-		"Secret": secret,
+		"Secret":  secret,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)

@@ -207,9 +207,9 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 		checkText(&bad, "name", *c.Name)
 		k.Name = *c.Name
 	}
-	if c.Expiry != nil && (!c.Expiry.at.Equal(k.NotAfter) || c.Expiry.text != k.NotAfterText) {
+	if c.Expiry != nil && (!micro(c.Expiry.At).Equal(k.NotAfter) || c.Expiry.Date != k.NotAfterText) {
 		checkExpiry(&bad, *c.Expiry, now)
-		k.NotAfter, k.NotAfterText = c.Expiry.at, c.Expiry.text
+		k.NotAfter, k.NotAfterText = micro(c.Expiry.At), c.Expiry.Date
 	}
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)

@@ -346,4 +346,4 @@ func (s *Service) Now() time.Time { return s.now() }
 
 // now returns the host's time, in UTC and to the microsecond that every store
 // keeps.
-func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
+func (s *Service) now() time.Time { return micro(s.cfg.Now()) }

@@ -196,8 +196,8 @@ func (c *creation) key(p powers) store.Key {
 		Workspace:    spec.Workspace,
 		Name:         spec.Name,
 		Asked:        spec.Permissions,
-		NotAfter:     spec.Expiry.at,
-		NotAfterText: spec.Expiry.text,
+		NotAfter:     micro(spec.Expiry.At),
+		NotAfterText: spec.Expiry.Date,
 		CreatedBy:    p.actor.ref,
 		Created:      c.now,
 		Updated:      c.now,
@@ -206,7 +206,7 @@ func (c *creation) key(p powers) store.Key {
 	if p.key != nil {
 		key.Depth = p.key.Depth + 1
 	}
-	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
+	if p.key != nil && spec.Expiry.At.IsZero() && !p.end.IsZero() {
 		key.NotAfter = p.end
 		if p.end.Equal(p.key.NotAfter) {
 			key.NotAfterText = p.key.NotAfterText
@@ -314,6 +314,7 @@ func checkText(bad *InvalidError, field, text string) {
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	bad.addIf(ended(e.at, now), "expires_at", "It lies in the past.")
-	bad.addIf(e.at.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
+	bad.addIf(ended(e.At, now), "expires_at", "It lies in the past.")
+	bad.addIf(!e.agrees(), "expires_at", "Its date is not that of the instant.")
+	bad.addIf(e.At.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
 }

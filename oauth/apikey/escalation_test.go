@@ -20,7 +20,7 @@ import (
 // TestEscalation holds every way to get more than one has.
 func TestEscalation(t *testing.T) {
 	ctx := context.Background()
-	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
+	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
 	// big holds more than any actor below may grant.
 	big := func(r *rig) apikey.Key {
 		key, _ := r.create(admin, "team-a", "admin.project.list project.delete")
@@ -68,7 +68,7 @@ func TestEscalation(t *testing.T) {
 		}, nil, create("project.list"), new(apikey.ForbiddenError)},
 		{"key of the admin level hands on the admin level", byKey("admin.keys.save admin.project.list"), nil, create("admin.project.list", inOneHour), new(apikey.ForbiddenError)},
 		{"key creates a child that outlives it", saving, nil, create("project.list", func(s *apikey.Spec) {
-			s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour + time.Microsecond))
+			s.Expiry = apikey.Expiry{At: noon.Add(time.Hour + time.Microsecond)}
 		}), new(apikey.ForbiddenError)},
 		{"key creates a child that lives as long", saving, nil, create("project.list", inOneHour), nil},
 		{"owner renames a key that holds more", person(owner), big, update(apikey.Changes{Name: ptr("mine")}), new(apikey.ForbiddenError)},
@@ -96,14 +96,14 @@ func TestEscalation(t *testing.T) {
 		{"owner extends a key that holds more", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(2 * time.Hour)))}), new(apikey.ForbiddenError)},
+		}, update(apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(2 * time.Hour)})}), new(apikey.ForbiddenError)},
 		{"owner makes a key that holds more live for ever", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
 		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), new(apikey.ForbiddenError)},
 		{"owner adds what he may grant to a key that holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list project.delete project.list"))}), new(apikey.ForbiddenError)},
 		{"owner narrows a key that still holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list"))}), nil},
-		{"owner shortens a key that holds more", person(owner), big, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(time.Hour)))}), nil},
+		{"owner shortens a key that holds more", person(owner), big, update(apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(time.Hour)})}), nil},
 		{"key widens a sibling beyond itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list")
 			return key
@@ -220,7 +220,7 @@ func TestChildOfAKey(t *testing.T) {
 		require.NoError(t, err)
 		r.clock.Advance(time.Hour)
 		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list", func(s *apikey.Spec) {
-			s.Expiry = apikey.ExpiresAt(noon.Add(24*time.Hour + time.Second))
+			s.Expiry = apikey.Expiry{At: noon.Add(24*time.Hour + time.Second)}
 		})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		child, _ := r.create(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list")
@@ -297,7 +297,7 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 		if random.IntN(3) == 0 {
 			return apikey.Expiry{}
 		}
-		return apikey.ExpiresAt(r.clock.Now().Add(time.Duration(1+random.IntN(100)) * time.Minute))
+		return apikey.Expiry{At: r.clock.Now().Add(time.Duration(1+random.IntN(100)) * time.Minute)}
 	}
 	for range steps {
 		r.clock.Advance(time.Duration(random.IntN(5)) * time.Minute)

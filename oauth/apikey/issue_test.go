@@ -102,7 +102,7 @@ func TestLoginsShareNothing(t *testing.T) {
 			})
 		})
 		soon := r.clock.Now().Add(time.Minute)
-		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(soon) })
+		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: soon} })
 		require.Equal(t, soon, r.mustLogin(key.ID, secret).Expires, "the key's expiry")
 		key, secret = r.create(owner, "team-a", "project.list")
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Minute})

@@ -76,7 +76,7 @@ func randomFrom(seed string) io.Reader {
 func TestLifecycle(t *testing.T) {
 	ctx := context.Background()
 	end := noon.Add(time.Hour)
-	expires := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(end) }
+	expires := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: end} }
 	at := func(d time.Duration) func(*rig, apikey.Key) {
 		return func(r *rig, _ apikey.Key) { r.clock.Set(end.Add(d)) }
 	}
@@ -195,7 +195,7 @@ func TestLifecycle(t *testing.T) {
 
 func TestTokenNeverOutlives(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.TokenLifetime = time.Hour })
-	key, old := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(30*time.Minute + 999*time.Millisecond)) })
+	key, old := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(30*time.Minute + 999*time.Millisecond)} })
 	require.Equal(t, noon.Add(30*time.Minute), r.mustLogin(key.ID, old).Expires, "its key, cut to the second")
 	login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: old.Reveal()})
 	require.NoError(t, err)

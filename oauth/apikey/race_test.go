@@ -69,7 +69,7 @@ func TestQuotaRace(t *testing.T) {
 func TestQuota(t *testing.T) {
 	ctx := t.Context()
 	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules.MaxKeys = 2 })
-	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Second)) })
+	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Second)} })
 	two, _ := r.create(owner, "team-a", "")
 	_, err := r.Disable(ctx, owner, two.ID, 0)
 	require.NoError(t, err)

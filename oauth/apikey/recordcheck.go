@@ -20,15 +20,13 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	key.Version, key.Epoch = 1, 0
 	key.Created, key.Updated = instant(&bad, "created", key.Created), instant(&bad, "updated", key.Updated)
 	key.LastUsed, key.NotAfter = instant(&bad, "last_used", key.LastUsed), instant(&bad, "not_after", key.NotAfter)
-	expiry, err := ParseExpiry(key.NotAfterText)
 	bad.addIf(!validID(key.ID), "id", idForm)
 	checkText(&bad, "workspace", key.Workspace)
 	checkText(&bad, "name", key.Name)
 	checkMaker(&bad, key.CreatedBy)
 	bad.addIf(key.Depth < 0 || key.Depth > maxDepth, "depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
 	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
-	bad.addIf(key.NotAfterText != "" && (err != nil || expiry.text == "" || !expiry.at.Equal(key.NotAfter)),
-		"not_after_text", "It must be the date that not_after is the end of.")
+	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be the date that not_after is the end of.")
 	bad.addIf(!key.Permissions.ContainsAll(key.Admin), "admin", "It may hold only what is among the permissions.")
 	for _, uri := range key.Resources {
 		bad.addIf(checkIndicator(uri) != nil, "resources", "A resource is an absolute URI.")
@@ -85,7 +83,7 @@ func checkMaker(bad *InvalidError, maker store.ActorRef) {
 
 // instant takes a time over as stores keep it.
 func instant(bad *InvalidError, field string, t time.Time) time.Time {
-	t = t.UTC().Truncate(time.Microsecond)
+	t = micro(t)
 	bad.addIf(!t.IsZero() && (t.Year() < 1 || t.Year() > maxYear), field, "A time lies outside of the years 1 to 9999.")
 	return t
 }

@@ -94,7 +94,7 @@ func TestResources(t *testing.T) {
 func TestResourceEscalation(t *testing.T) {
 	r := newRig(t, withResources)
 	ctx := t.Context()
-	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
+	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
 	maker, _ := r.create(admin, "team-a", "keys.save project.list", allowed(first))
 	acting := apikey.ByKey(maker.ID, catalog.All(), "")
 	sibling, _ := r.create(admin, "team-a", "project.list", inOneHour)

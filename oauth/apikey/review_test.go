@@ -135,7 +135,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			for range 2 {
 				k, secret := r.create(admin, workspace, "", func(s *apikey.Spec) {
 					if random.Intn(2) == 0 {
-						s.Expiry = apikey.ExpiresAt(noon.Add(days(5 + random.Intn(60))))
+						s.Expiry = apikey.Expiry{At: noon.Add(days(5 + random.Intn(60)))}
 					}
 				})
 				secrets[k.ID] = secret

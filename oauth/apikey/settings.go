@@ -124,7 +124,7 @@ func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
 
 // kept returns rules as stores keep them, so that they compare.
 func kept(r store.Rules) store.Rules {
-	r.EnforcedFrom = r.EnforcedFrom.UTC().Truncate(time.Microsecond)
+	r.EnforcedFrom = micro(r.EnforcedFrom)
 	return r
 }
 

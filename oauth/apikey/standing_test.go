@@ -40,7 +40,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					for _, life := range []time.Duration{0, time.Minute, time.Hour, 48 * time.Hour} {
 						key, secret := before.create(admin, workspace, "keys.list", func(s *apikey.Spec) {
 							if life > 0 {
-								s.Expiry = apikey.ExpiresAt(noon.Add(life))
+								s.Expiry = apikey.Expiry{At: noon.Add(life)}
 							}
 						})
 						secrets[key.ID] = secret

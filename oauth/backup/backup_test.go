@@ -67,7 +67,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	_, err := r.Disable(ctx, owner, disabled.ID, 0)
 	require.NoError(t, err)
 	add(disabled, secret, "disabled")
-	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(time.Minute)) })
+	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: r.clock.Now().Add(time.Minute)} })
 	r.clock.Advance(2 * time.Minute)
 	add(expired, secret, "expired")
 	suspended, secret := r.create(admin, "team-c", "project.list")

@@ -59,7 +59,7 @@ func (r *rig) expiring(name string, in time.Duration) apikey.Key {
 	k, _ := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) {
 		s.Name = name
 		if in > 0 {
-			s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(in))
+			s.Expiry = apikey.Expiry{At: r.clock.Now().Add(in)}
 		}
 	})
 	return k
@@ -91,7 +91,7 @@ func TestReminders(t *testing.T) {
 
 	t.Run("a later expiry begins anew", func(t *testing.T) {
 		r.clock.Set(noon.Add(39 * day))
-		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(60 * day)))})
+		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(60 * day)})})
 		require.NoError(t, err)
 		require.Equal(t, []string{"ci 720h0m0s"}, remind())
 	})
