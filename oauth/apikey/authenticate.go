@@ -258,16 +258,16 @@ func (s *Service) mustLive(ctx context.Context, l *Login, underRules bool) error
 	return &RefusedError{Reason: string(l.standing.State), Description: l.standing.Text}
 }
 
-// effective puts Config.Defaults in the place of settings never saved.
+// effective puts Config's defaults in the place of settings never saved.
 func (s *Service) effective(stored store.Instance) store.Instance {
 	if stored.Version == 0 {
-		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules, s.cfg.Defaults.RemindersOff
+		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.DefaultKeysOff, s.cfg.DefaultRules, s.cfg.DefaultRemindersOff
 	}
 	return stored
 }
 
 // standingOf decides whether a key is live under the settings around it, in which
-// the caller has put Config.Defaults (see effective). If it is, the host is asked about
+// the caller has put Config's defaults (see effective). If it is, the host is asked about
 // its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
 	standing := standingAt(f, now)
@@ -287,21 +287,16 @@ func standingAt(f *store.Found, now time.Time) policy.Standing {
 	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
-// askHost asks Config.Workspaces, if there is one. A workspace that the host does
-// not know is suspended.
+// askHost asks Config.Workspaces, if there is one.
 func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool, err error) {
 	if s.cfg.Workspaces == nil {
 		return false, nil
 	}
-	err = s.cfg.Workspaces(ctx, workspace)
-	switch {
-	case err == nil:
-		return false, nil
-	case store.IsOutage(err): // even if it wraps other errors, too
-	case errors.Is(err, ErrNoWorkspace):
-		return true, nil
+	active, err := s.cfg.Workspaces(ctx, workspace)
+	if err != nil {
+		return false, hostOutage("Config.Workspaces failed", err)
 	}
-	return false, hostOutage("Config.Workspaces failed", err)
+	return !active, nil
 }
 
 // hostOutage turns err, which the host's code returned, into an outage. It drops

@@ -82,7 +82,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"KeyPage": []apikey.KeyPage{page, outdated}, "Key": key, "KeySecret": key.Secrets[0],
 		"Effect": apikey.Effect{Key: key}, "EffectPage": effects,
 		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
-		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.Expiry{At: noon},
+		"Credentials": credentials, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Login": login, "Management": management,

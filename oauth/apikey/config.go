@@ -54,18 +54,20 @@ type Config struct {
 // Options adjust a Service further, by itself or within package oauth. The zero
 // value of each field is the production default.
 type Options struct {
-	// Defaults are the settings of an instance whose administrator never
-	// saved any. Zero: keys on, no limit, no forced expiry, reminders on if
-	// RemindBefore names any time.
-	Defaults Defaults
+	// DefaultKeysOff, DefaultRules and DefaultRemindersOff are the settings of an
+	// instance whose administrator never saved any. Zero: keys on, no limit, no
+	// forced expiry, reminders on if RemindBefore names any time.
+	DefaultKeysOff      bool
+	DefaultRules        store.Rules
+	DefaultRemindersOff bool
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
 	Management Management
-	// Workspaces, unless nil, is how the host says whether a workspace may use keys. It
-	// returns nil or ErrNoWorkspace. Any other error is an outage, and so is an error
-	// that wraps ErrNoWorkspace and is an outage, too (see store.IsOutage). It is called when a key is made or revived, and at each login
+	// Workspaces, unless nil, is how the host says whether a workspace may use keys:
+	// active is false for one that is suspended or that the host does not know. Any
+	// error is an outage. It is called when a key is made or revived, and at each login
 	// after the secret was proved.
-	Workspaces func(ctx context.Context, workspace string) error
+	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
 
 	// SecretPrefixes begin secrets, so that scanners find them: the first begins
 	// new ones, all are accepted. Default "lk_"; 1 to 32 characters of A-Z a-z
@@ -138,15 +140,6 @@ type Options struct {
 	// Random is the source of ids and secrets. Default crypto/rand.Reader. A
 	// read that fails or falls short fails the call.
 	Random io.Reader
-}
-
-// Defaults are settings before an administrator saved any.
-type Defaults struct {
-	KeysOff bool
-	Rules   store.Rules
-	// RemindersOff: nobody is told of keys about to expire until an
-	// administrator switches it on.
-	RemindersOff bool
 }
 
 // Management names the permissions by which a key manages keys. A name left
@@ -281,8 +274,8 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 		add("Config.RemindBefore: %s", cmp.Or(problem, "No time may be 0."))
 	}
 	var rules InvalidError
-	if checkRules(&rules, cfg.Defaults.Rules, false); len(rules.Problems) > 0 {
-		add("Config.Defaults.Rules: %w", &rules)
+	if checkRules(&rules, cfg.DefaultRules, false); len(rules.Problems) > 0 {
+		add("Config.DefaultRules: %w", &rules)
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Now == nil {

@@ -369,7 +369,7 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) {
 		c.Policy = policy.DefaultLifetime(24 * time.Hour)
-		c.Defaults.Rules = store.Rules{RequireExpiry: true, MaxLifetime: 48 * time.Hour}
+		c.DefaultRules = store.Rules{RequireExpiry: true, MaxLifetime: 48 * time.Hour}
 	})
 	key, _ := r.create(owner, "team-a", "")
 	require.Equal(t, noon.Add(24*time.Hour), key.NotAfter)
@@ -385,7 +385,7 @@ func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 
 func TestExpiryThatContradictsItself(t *testing.T) {
 	r := newRig(t)
-	right := must2(apikey.ParseExpiry("2027-01-31"))
+	right := mustExpiry(apikey.ParseExpiry("2027-01-31"))
 	for name, expiry := range map[string]apikey.Expiry{
 		"another day": {At: right.At, Date: "2027-02-01"},
 		"no date":     {At: right.At, Date: "2027-02-01T00:00:00Z"},
@@ -400,7 +400,7 @@ func TestExpiryThatContradictsItself(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func must2[T any](v T, err error) T {
+func mustExpiry(v apikey.Expiry, err error) apikey.Expiry {
 	if err != nil {
 		panic(err)
 	}

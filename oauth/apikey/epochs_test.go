@@ -119,7 +119,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 func TestEndAllTokens(t *testing.T) {
 	ctx := t.Context()
 	rules := store.Rules{MaxKeys: 7}
-	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules = rules })
+	r := newRig(t, func(c *apikey.Config) { c.DefaultRules = rules })
 	var keys []apikey.Key
 	var secrets []apikey.Secret
 	var tokens []*apikey.Grant

@@ -16,9 +16,6 @@ var (
 	// ErrInvalidCredentials: the id is unknown or the secret is wrong; which
 	// of the two is not told.
 	ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
-	// ErrNoWorkspace is what Config.Workspaces answers for a workspace that
-	// is suspended or that the host does not know.
-	ErrNoWorkspace = errors.New("apikey: the workspace is suspended or unknown")
 
 	// errMalformed is refused without a read; the caller is told no more
 	// than of a wrong secret.

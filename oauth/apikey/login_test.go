@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -392,24 +391,22 @@ func TestRandomFails(t *testing.T) {
 }
 
 func TestHost(t *testing.T) {
-	var says error
+	active, says := true, error(nil)
 	r := newRig(t, func(c *apikey.Config) {
-		c.Workspaces = func(_ context.Context, workspace string) error { return says }
+		c.Workspaces = func(context.Context, string) (bool, error) { return active, says }
 	})
 	key, secret := r.create(admin, "team-a", "")
 	_, err := r.Disable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
-	for _, answer := range []error{apikey.ErrNoWorkspace, fmt.Errorf("wrapped: %w", apikey.ErrNoWorkspace)} {
-		says = answer
-		_, _, err := r.tryCreate(admin, "team-a", "")
-		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
-		_, err = r.Enable(t.Context(), admin, key.ID, 0)
-		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
-	}
-	says = nil
+	active = false
+	_, _, err = r.tryCreate(admin, "team-a", "")
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
+	_, err = r.Enable(t.Context(), admin, key.ID, 0)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
+	active = true
 	_, err = r.Enable(t.Context(), admin, key.ID, 0)
 	require.NoError(t, err)
-	says = apikey.ErrNoWorkspace
+	active = false
 	_, err = r.login(key.ID, secret.Reveal())
 	var refused *apikey.RefusedError
 	require.ErrorAs(t, err, &refused)

@@ -27,7 +27,6 @@ func outages() map[string]error {
 		"one to try again later":     &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: down},
 		"one that calls it expired":  &policy.Denied{Rule: "quota", Expired: true, Err: down},
 		"joined with a denial":       errors.Join(&policy.Denied{Rule: "quota"}, down),
-		"a suspended workspace too":  also(apikey.ErrNoWorkspace),
 		"a refused login too":        also(&apikey.RefusedError{Reason: "disabled"}),
 		"a throttled login too":      also(&apikey.ThrottledError{RetryAfter: time.Hour}),
 		"wrong credentials too":      also(apikey.ErrInvalidCredentials),
@@ -78,7 +77,7 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 			policy.KeyFunc(func(context.Context, *policy.KeyRequest) error { return keys }),
 			policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return tokens }),
 		)
-		c.Workspaces = func(context.Context, string) error { return workspaces }
+		c.Workspaces = func(context.Context, string) (bool, error) { return true, workspaces }
 	})
 	key, secret := r.create(owner, "team-a", "project.list")
 	ctx := context.Background()

@@ -95,7 +95,7 @@ func TestReminderSettingsAreChecked(t *testing.T) {
 func TestReminderTimes(t *testing.T) {
 	sends := newRig(t, func(c *apikey.Config) {
 		c.RemindBefore = []time.Duration{time.Hour, 3 * day}
-		c.Defaults.RemindersOff = true
+		c.DefaultRemindersOff = true
 	})
 	for _, c := range []struct {
 		name     string

@@ -31,8 +31,8 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 			require.NoError(r.t, err)
 		},
 	} {
-		for _, defaults := range []apikey.Defaults{{}, {KeysOff: true}} {
-			t.Run(fmt.Sprintf("%s, keys off by default %t", name, defaults.KeysOff), func(t *testing.T) {
+		for _, keysOff := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, keys off by default %t", name, keysOff), func(t *testing.T) {
 				shared := memstore.New()
 				before := rigOn(t, shared)
 				secrets := map[string]apikey.Secret{}
@@ -50,7 +50,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					_, err := before.Disable(ctx, admin, key.ID, 0)
 					require.NoError(t, err)
 				}
-				r := rigOn(t, shared, func(c *apikey.Config) { c.Defaults = defaults })
+				r := rigOn(t, shared, func(c *apikey.Config) { c.DefaultKeysOff = keysOff })
 				change(r)
 				for _, at := range []time.Duration{0, 30 * time.Minute, time.Hour, 3 * time.Hour, 72 * time.Hour} {
 					r.clock.Set(noon.Add(at))

@@ -87,7 +87,7 @@ func TestSwitchingKeysOff(t *testing.T) {
 func TestSettingsFromDefaults(t *testing.T) {
 	ctx := t.Context()
 	r := newRig(t, func(c *apikey.Config) {
-		c.Defaults = apikey.Defaults{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}
+		c.DefaultKeysOff, c.DefaultRules = true, store.Rules{MaxKeys: 3}
 	})
 	_, _, err := r.tryCreate(owner, "team-a", "")
 	require.Error(t, err, "keys are off")

@@ -368,7 +368,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, r.Remind(t.Context()))
 	require.Equal(t, []string{"ci 72h0m0s"}, in.take())
 
-	r = newRig(t, in.config, func(s *setup) { s.Defaults.RemindersOff = true })
+	r = newRig(t, in.config, func(s *setup) { s.DefaultRemindersOff = true })
 	r.expiring("ci", 2*day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Empty(t, in.take(), "defaults hold until settings are saved")
