@@ -79,9 +79,9 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
-		"KeyPage": []apikey.KeyPage{page, outdated}, "Key": key, "KeySecret": key.Secrets[0],
-		"Effect": apikey.Effect{Key: key}, "EffectPage": effects,
-		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
+		"Page": []any{page, outdated, effects}, "Key": key, "KeySecret": key.Secrets[0],
+		"Effect": apikey.Effect{Key: key},
+		"Actor":  owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
 		"Credentials": credentials, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},

@@ -20,7 +20,7 @@ func TestNewNamesEveryField(t *testing.T) {
 		Peppers:        []apikey.Pepper{{Version: 1, Key: []byte("short")}, {Version: 0}},
 		Withdrawn:      []string{"secret prefix ok_", "pepper", "something else", "seal key 1", "signer x"},
 		TokenLifetime:  25 * time.Hour,
-		DefaultRules:       store.Rules{MaxKeys: -1, MaxLifetime: time.Second},
+		DefaultRules:   store.Rules{MaxKeys: -1, MaxLifetime: time.Second},
 	}})
 	require.Error(t, err)
 	for _, says := range []string{

@@ -154,7 +154,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			page, err := r.PreviewSettings(t.Context(), admin, wanted, nil, 0)
 			require.NoError(t, err)
 			named := map[string]time.Time{}
-			for _, effect := range page.Effects {
+			for _, effect := range page.Keys {
 				if round > 0 {
 					require.Equal(t, ends[effect.Key.ID], sinceNow(r, effect.Before))
 				}

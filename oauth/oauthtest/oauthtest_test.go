@@ -106,7 +106,7 @@ func TestHostsRules(t *testing.T) {
 				asked = append(asked, workspace)
 				return workspace == "team-a", nil
 			},
-			Observer: func(o apikey.Observation) { seen = append(seen, o) },
+			Observer:     func(o apikey.Observation) { seen = append(seen, o) },
 			DefaultRules: store.Rules{MaxKeys: 1, RequireExpiry: true},
 		},
 	})
