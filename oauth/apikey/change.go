@@ -45,9 +45,9 @@ type Rotation struct {
 // changes nothing writes nothing.
 //
 // The errors of this and of the other calls on one key: store.ErrNotFound for
-// a key the actor has no part in, *ForbiddenError, *InvalidError,
-// *scope.UnknownError, *policy.Denied, store.ErrConflict when someone else
-// changed the key meanwhile, store.ErrUnavailable.
+// a key the actor has no part in, *ForbiddenError, *InvalidError, *policy.Denied,
+// store.ErrConflict when someone else changed the key meanwhile,
+// store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Update, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
@@ -201,20 +201,11 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
-	if len(bad.Problems) > 0 {
-		if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
-			s.addUnknown(&bad, *c.Permissions, p.admin)
-		}
-		return &bad
-	}
 	if c.Permissions != nil && (!c.Permissions.Equal(k.Asked) || p.admin && s.raised(k).Len() > 0) {
-		permissions, err := s.cfg.Permissions.Expand(*c.Permissions, p.admin)
-		if err != nil {
-			return err
-		}
-		k.Permissions, k.Asked, k.Admin = permissions, *c.Permissions, s.grantedAdmin(p, permissions, k.Admin)
+		k.Permissions, k.Asked = s.expand(&bad, *c.Permissions, p.admin), *c.Permissions
+		k.Admin = s.grantedAdmin(p, k.Permissions, k.Admin)
 	}
-	return nil
+	return bad.orNil()
 }
 
 // grantedAdmin returns which of the permissions of a key are granted as admin
