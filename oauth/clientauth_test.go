@@ -248,7 +248,7 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		},
 		"expired": func() string {
 			key, _, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(time.Hour)),
+				Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: w.clock.Now().Add(time.Hour)},
 			})
 			require.NoError(t, err)
 			w.clock.Advance(2 * time.Hour)
@@ -292,7 +292,7 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		t.Run("6749-15 who proves the secret of a key is told it is "+tc.name, func(t *testing.T) {
 			w := w.at(t)
 			key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-				Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(time.Hour)),
+				Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: w.clock.Now().Add(time.Hour)},
 			})
 			require.NoError(t, err)
 			tc.act(key)

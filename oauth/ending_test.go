@@ -83,7 +83,7 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, err)
 		}, 200, nil},
 		{"an expiry", func(t *testing.T, w *world) {
-			soon := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
+			soon := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &soon})
 			require.NoError(t, err)
 		}, 200, nil},
@@ -210,7 +210,7 @@ func TestClocks(t *testing.T) {
 	t.Run("B08 a key's expiry, to the instant", func(t *testing.T) {
 		w := newWorld(t)
 		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(start.Add(time.Hour)),
+			Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: start.Add(time.Hour)},
 		})
 		require.NoError(t, err)
 		w.clock.Advance(time.Hour - time.Second)

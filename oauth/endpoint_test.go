@@ -187,7 +187,7 @@ func TestSuccess(t *testing.T) {
 		w := w.at(t)
 		expiry := w.clock.Now().Add(90*time.Second + 700*time.Millisecond)
 		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(expiry),
+			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.Expiry{At: expiry},
 		})
 		require.NoError(t, err)
 		a := w.post(cc, basic(key.ID, secret.Reveal())...)
@@ -197,7 +197,7 @@ func TestSuccess(t *testing.T) {
 	t.Run("a key in its last second gets none", func(t *testing.T) {
 		w := w.at(t)
 		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(500 * time.Millisecond)),
+			Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: w.clock.Now().Add(500 * time.Millisecond)},
 		})
 		require.NoError(t, err)
 		w.refused(w.post(cc, basic(key.ID, secret.Reveal())...), http.StatusUnauthorized, "invalid_client")

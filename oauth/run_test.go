@@ -176,7 +176,7 @@ func TestRunReminds(t *testing.T) {
 			APIKeys: apikey.Options{RemindBefore: []time.Duration{6 * time.Hour, 2 * time.Hour}}, Reminders: send,
 		})
 		require.NoError(t, err)
-		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(time.Now().Add(8 * time.Hour))})
+		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: time.Now().Add(8 * time.Hour)}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -186,7 +186,7 @@ func TestRunReminds(t *testing.T) {
 		require.Equal(t, []string{"ci 6h0m0s", "ci 2h0m0s"}, got)
 
 		hang = true
-		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.Expiry{At: time.Now().Add(time.Hour)}})
 		require.NoError(t, err)
 		time.Sleep(5*time.Minute + 30*time.Second) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()

@@ -70,7 +70,7 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	}
 	grant, err := s.keys.Issue(ctx, login, apikey.Request{Scope: r.scope, Resource: resource})
 	if err != nil {
-		var lacked *apikey.ScopeError
+		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
 			lacked.Missing = scope.Set{} // an imported secret has any form
 		}

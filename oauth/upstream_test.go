@@ -49,7 +49,7 @@ func TestUpstreamDefects(t *testing.T) {
 		s.config.Signers = []oauth.SigningKey{{Key: countingKey{ecKey, &asked}}}
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { hooked.Add(1); return hook })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { hooked.Add(1); return nil, nil }
-		s.config.APIKeys.Workspaces = func(context.Context, string) error { hooked.Add(1); return nil }
+		s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { hooked.Add(1); return true, nil }
 		s.config.APIKeys.Observer = func(o apikey.Observation) {
 			if o.Refused {
 				refusals.Add(1)

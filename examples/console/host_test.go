@@ -174,11 +174,11 @@ var hostile = []string{
 func (h *host) furnish() apikey.Key {
 	t, keys := h.t, h.srv.APIKeys()
 	h.move(noon.AddDate(0, 0, -45))
-	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.ExpiresAt(noon.AddDate(0, 2, 0)))
+	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.Expiry{At: noon.AddDate(0, 2, 0)})
 	_, other := h.made("max", "shop", "nightly backup", "project.list", apikey.Expiry{})
 	disabled, _ := h.made("olga", "shop", "old importer", "tenant.list tenant.save", apikey.Expiry{})
 	h.made("bert", "blog", "comments", "project.list", apikey.Expiry{})
-	h.made("ada", "intern", "directory sync", "admin.project.list", apikey.ExpiresAt(noon.AddDate(0, 0, 9)))
+	h.made("ada", "intern", "directory sync", "admin.project.list", apikey.Expiry{At: noon.AddDate(0, 0, 9)})
 	_, err := keys.Disable(t.Context(), people["olga"].Actor, disabled.ID, 0)
 	require.NoError(t, err)
 	for i := range 40 {

@@ -16,7 +16,7 @@ func TestReminders(t *testing.T) {
 	for name, script := range map[string]bool{"with script": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
-			h.made("olga", "shop", "ci", "project.list", apikey.ExpiresAt(noon.AddDate(0, 0, 40)))
+			h.made("olga", "shop", "ci", "project.list", apikey.Expiry{At: noon.AddDate(0, 0, 40)})
 			w := newWindow(t, h, "ada")
 			w.script(script)
 			save := func() {

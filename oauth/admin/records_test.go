@@ -61,14 +61,11 @@ func TestPolicies(t *testing.T) {
 	var answer error
 	r := newRig(t, func(s *setup) {
 		s.keys.Policy = policy.KeyFunc(func(context.Context, *policy.KeyRequest) error { return answer })
-		s.keys.Workspaces = func(_ context.Context, workspace string) error {
-			switch workspace {
-			case "gone":
-				return apikey.ErrNoWorkspace
-			case "down":
-				return errors.New("canary")
+		s.keys.Workspaces = func(_ context.Context, workspace string) (bool, error) {
+			if workspace == "down" {
+				return false, errors.New("canary")
 			}
-			return nil
+			return workspace != "gone", nil
 		}
 	})
 	r.do("ada", "POST", "/workspaces/gone/keys", newKey).problem(http.StatusForbidden, admin.CodeForbidden)

@@ -12,7 +12,7 @@ func (h *Handler) previewSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.EffectPage, error) {
+	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.Page[apikey.Effect], error) {
 		return h.keys.PreviewSettings(c.r.Context(), c.actor, wanted, after, limit)
 	})
 }
@@ -26,13 +26,13 @@ func (h *Handler) previewWorkspace(c *call) error {
 	if _, _, err := c.seen(); err != nil {
 		return err
 	}
-	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.EffectPage, error) {
+	return c.answerEffects(func(after *store.KeyCursor, limit int) (apikey.Page[apikey.Effect], error) {
 		return h.keys.PreviewWorkspace(c.r.Context(), c.actor, wanted, after, limit)
 	})
 }
 
 // answerEffects says what other settings would do to each key.
-func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apikey.EffectPage, error)) error {
+func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apikey.Page[apikey.Effect], error)) error {
 	after, limit := c.page()
 	if err := c.bad.orNil(); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (c *call) answerEffects(look func(after *store.KeyCursor, limit int) (apike
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"effects": each(page.Effects, func(e *apikey.Effect) members {
+		"effects": each(page.Keys, func(e *apikey.Effect) members {
 			return members{
 				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After),
 			}

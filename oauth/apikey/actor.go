@@ -43,8 +43,12 @@ func Owner(id string, workspaces ...string) Actor {
 // it may do is read from its record at the time of each call, and never more
 // than granted, which is the scope of the token it came with. It may hand on
 // what it holds, but for permissions of the admin level.
-func ByKey(id string, granted scope.Set) Actor {
-	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted}
+//
+// secret is the id of the secret that the token came from: the actor may act while
+// the key has it, so that a request that was let in before the secret ended changes
+// nothing after it. Empty is no such limit.
+func ByKey(id string, granted scope.Set, secret string) Actor {
+	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, secret: secret}
 }
 
 // Granting returns the actor, who may then grant permissions of s only.
@@ -53,15 +57,6 @@ func (a Actor) Granting(s scope.Set) Actor {
 		s = s.Intersect(a.limit)
 	}
 	a.limited, a.limit = true, s
-	return a
-}
-
-// WithSecret returns the actor, a key, limited to acting while the key has the
-// secret with this id, which is the one that its token came from. A request that
-// was let in before the secret ended then changes nothing after it. An empty id is
-// no limit.
-func (a Actor) WithSecret(id string) Actor {
-	a.secret = id
 	return a
 }
 

@@ -301,7 +301,7 @@ func TestWhatNarrowsHolds(t *testing.T) {
 // TestBeforeSeesWhatIsStored: once, and again only where the key differs.
 func TestBeforeSeesWhatIsStored(t *testing.T) {
 	ctx := t.Context()
-	later := apikey.ExpiresAt(noon.Add(2 * time.Hour))
+	later := apikey.Expiry{At: noon.Add(2 * time.Hour)}
 	for name, tc := range map[string]struct {
 		meanwhile apikey.Changes
 		calls     int
@@ -319,7 +319,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 				}
 				return errOf(s.direct.Update(ctx, admin, maker.ID, tc.meanwhile))
 			}, nil)
-			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
+			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} })
 			var shown []apikey.Key
 			var secrets []string
 			key, secret := s.create(asKey(maker), "team-a", "", func(spec *apikey.Spec) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -98,7 +99,7 @@ func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // prove finds the key and checks the secret, and nothing else.
 func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
-	_, generated := s.prefixOf(plain)
+	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
 	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no secret or id of this service looks like this: no read
 	}
@@ -164,14 +165,13 @@ func validID(id string) bool {
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
 func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool, err error) {
-	id := secretIDChars(plain)
-	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: string(id[:]), secret: plain}
+	b := secrets.Binding{KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range l.found.Key.Secrets {
 		kept := &l.found.Key.Secrets[i]
-		if kept.ID != b.secretID || isSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
+		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
 			continue
 		}
-		if proved, outdated, err = s.hasher.verify(kept.Digest, b); err != nil {
+		if proved, outdated, err = s.hasher.Verify(kept.Digest, b); err != nil {
 			return false, false, cannotCompare(l, err)
 		}
 		if proved {
@@ -179,7 +179,7 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 		}
 		return proved, outdated, nil
 	}
-	s.hasher.dummy(b)
+	s.hasher.Dummy(b)
 	return false, false, nil
 }
 
@@ -195,10 +195,10 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 		}
 	}()
 	for _, kept := range l.found.Key.Secrets {
-		if ended(kept.NotAfter, l.now) || kept.ID == secretID(plain) {
+		if ended(kept.NotAfter, l.now) || kept.ID == secrets.ID(plain) {
 			continue
 		}
-		if isSlow(kept.Digest) {
+		if secrets.IsSlow(kept.Digest) {
 			if wait, over := s.guesses.over(ctx, l.address, l.id, l.now); over {
 				return false, false, &ThrottledError{RetryAfter: wait}
 			}
@@ -206,7 +206,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 			proved, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, plain)
 			outdated = kept.Generated
 		} else {
-			proved, outdated, err = s.hasher.verify(kept.Digest, l.binding(&kept, plain))
+			proved, outdated, err = s.hasher.Verify(kept.Digest, l.binding(&kept, plain))
 		}
 		if err != nil {
 			return false, false, cannotCompare(l, err)
@@ -220,8 +220,8 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 }
 
 // binding is what the digest of a secret of the key covers.
-func (l *Login) binding(kept *store.Secret, plain string) binding {
-	return binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: plain}
+func (l *Login) binding(kept *store.Secret, plain string) secrets.Binding {
+	return secrets.Binding{KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
 }
 
 // cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
@@ -235,7 +235,7 @@ func cannotCompare(l *Login, err error) error {
 // the login goes on.
 func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
 	fresh := l.secret
-	fresh.Digest = s.hasher.digest(l.binding(&l.secret, plain))
+	fresh.Digest = s.hasher.Digest(l.binding(&l.secret, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
 		err = s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, fresh.Digest)
@@ -255,19 +255,19 @@ func (s *Service) mustLive(ctx context.Context, l *Login, underRules bool) error
 	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
 		return err
 	}
-	return &RefusedError{string(l.standing.State), l.standing.Text}
+	return &RefusedError{Reason: string(l.standing.State), Description: l.standing.Text}
 }
 
-// effective puts Config.Defaults in the place of settings never saved.
+// effective puts Config's defaults in the place of settings never saved.
 func (s *Service) effective(stored store.Instance) store.Instance {
 	if stored.Version == 0 {
-		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.Defaults.KeysOff, s.cfg.Defaults.Rules, s.cfg.Defaults.RemindersOff
+		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.DefaultKeysOff, s.cfg.DefaultRules, s.cfg.DefaultRemindersOff
 	}
 	return stored
 }
 
 // standingOf decides whether a key is live under the settings around it, in which
-// the caller has put Config.Defaults (see effective). If it is, the host is asked about
+// the caller has put Config's defaults (see effective). If it is, the host is asked about
 // its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
 	standing := standingAt(f, now)
@@ -287,21 +287,16 @@ func standingAt(f *store.Found, now time.Time) policy.Standing {
 	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
-// askHost asks Config.Workspaces, if there is one. A workspace that the host does
-// not know is suspended.
+// askHost asks Config.Workspaces, if there is one.
 func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool, err error) {
 	if s.cfg.Workspaces == nil {
 		return false, nil
 	}
-	err = s.cfg.Workspaces(ctx, workspace)
-	switch {
-	case err == nil:
-		return false, nil
-	case store.IsOutage(err): // even if it wraps other errors, too
-	case errors.Is(err, ErrNoWorkspace):
-		return true, nil
+	active, err := s.cfg.Workspaces(ctx, workspace)
+	if err != nil {
+		return false, hostOutage("Config.Workspaces failed", err)
 	}
-	return false, hostOutage("Config.Workspaces failed", err)
+	return !active, nil
 }
 
 // hostOutage turns err, which the host's code returned, into an outage. It drops

@@ -108,11 +108,11 @@ var acts = []act{
 // byKey makes a key in team-a and acts with it.
 func byKey(permissions string, then ...func(r *rig, k apikey.Key)) func(r *rig) apikey.Actor {
 	return func(r *rig) apikey.Actor {
-		key, _ := r.create(admin, "team-a", permissions, func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
+		key, _ := r.create(admin, "team-a", permissions, func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} })
 		for _, do := range then {
 			do(r, key)
 		}
-		return apikey.ByKey(key.ID, catalog.All())
+		return apikey.ByKey(key.ID, catalog.All(), "")
 	}
 }
 
@@ -158,11 +158,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 		}), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},
 		{"key whose token has no scope", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", everything)
-			return apikey.ByKey(key.ID, scope.Set{})
+			return apikey.ByKey(key.ID, scope.Set{}, "")
 		}, "0000 000000000 fffffff", "0000 000000000 fffffff"},
 		{"key whose token lists only", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", everything)
-			return apikey.ByKey(key.ID, perms("keys.list"))
+			return apikey.ByKey(key.ID, perms("keys.list"), "")
 		}, "++++ fffffffff fffffff", "0000 000000000 fffffff"},
 	} {
 		for _, where := range []struct{ workspace, want string }{{"team-a", row.own}, {"team-b", row.foreign}} {

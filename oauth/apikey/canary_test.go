@@ -40,7 +40,7 @@ func exportedStructs(t *testing.T) []string {
 			}
 			for _, spec := range group.Specs {
 				if typ, ok := spec.(*ast.TypeSpec); ok && typ.Name.IsExported() {
-					if _, ok := typ.Type.(*ast.StructType); ok {
+					if _, ok := typ.Type.(*ast.StructType); ok || typ.Assign.IsValid() {
 						names = append(names, typ.Name.Name)
 					}
 				}
@@ -64,6 +64,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	importing := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "n"}, ID: "i", Secret: plain}
 	byDigest := apikey.ImportSpec{ID: "i", Digest: bcryptOf(t, "canary in bcrypt")}
 	_, parseErr := apikey.ParseSecret("", plain+"x")
+	require.NotContains(t, parseErr.Error(), plain)
 	_, importErr := r.Import(t.Context(), owner, apikey.ImportSpec{Spec: importing.Spec, ID: "i", Digest: plain})
 	_, _, denied := r.tryCreate(owner, "team-a", "admin.project.list")
 	cfg := apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}}
@@ -78,16 +79,16 @@ func TestNothingPrintsASecret(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, outdated.Keys, 1)
 	values := map[string]any{
-		"KeyPage": []apikey.KeyPage{page, outdated}, "Key": key, "KeySecret": key.Secrets[0],
-		"Effect": apikey.Effect{Key: key}, "EffectPage": effects,
-		"Actor": owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
-		"Credentials": credentials, "Defaults": apikey.Defaults{}, "Expiry": apikey.ExpiresAt(noon),
+		"Page": []any{page, outdated, effects}, "Key": key, "KeySecret": key.Secrets[0],
+		"Effect": apikey.Effect{Key: key},
+		"Actor":  owner, "Budgets": apikey.Budgets{}, "Changes": apikey.Changes{}, "Config": cfg, "Options": cfg.Options,
+		"Credentials": credentials, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},
 		"InvalidError": importErr, "Login": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
-		"RefusedError": &apikey.RefusedError{Reason: "r"}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
-		"ScopeError": &apikey.ScopeError{Missing: perms("project.list")}, "Secret": secret, "SecretError": parseErr,
+		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
+		"Secret":  secret,
 		"Service": []any{r.Service, peppered}, "Spec": importing.Spec, "ThrottledError": &apikey.ThrottledError{},
 	}
 	found, err := r.store.Keys.Lookup(t.Context(), key.ID)

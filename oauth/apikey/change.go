@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -71,7 +72,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 	if r.Grace < 0 || r.Grace > maxGrace {
 		return Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
+	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
@@ -206,9 +207,9 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 		checkText(&bad, "name", *c.Name)
 		k.Name = *c.Name
 	}
-	if c.Expiry != nil && (!c.Expiry.at.Equal(k.NotAfter) || c.Expiry.text != k.NotAfterText) {
+	if c.Expiry != nil && (!micro(c.Expiry.At).Equal(k.NotAfter) || c.Expiry.Date != k.NotAfterText) {
 		checkExpiry(&bad, *c.Expiry, now)
-		k.NotAfter, k.NotAfterText = c.Expiry.at, c.Expiry.text
+		k.NotAfter, k.NotAfterText = micro(c.Expiry.At), c.Expiry.Date
 	}
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
@@ -263,19 +264,13 @@ func sameSecrets(a, b *store.Key) bool {
 	})
 }
 
-// changedFields names what differs, as events and problems name it.
-func changedFields(before, after *store.Key) []string {
-	var fields []string
-	add := func(changed bool, name string) {
-		if changed {
-			fields = append(fields, name)
-		}
-	}
-	add(before.Name != after.Name, "name")
-	add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
-	add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
-	add(!slices.Equal(before.Resources, after.Resources), "resources")
-	add(before.Disabled != after.Disabled, "disabled")
-	add(!sameSecrets(before, after), "secrets")
-	return fields
+// changedFields names what differs.
+func changedFields(before, after *store.Key) (changed fields) {
+	changed.add(before.Name != after.Name, "name")
+	changed.add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
+	changed.add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
+	changed.add(!slices.Equal(before.Resources, after.Resources), "resources")
+	changed.add(before.Disabled != after.Disabled, "disabled")
+	changed.add(!sameSecrets(before, after), "secrets")
+	return changed
 }

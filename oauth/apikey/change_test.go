@@ -111,7 +111,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 }
 
 func TestUpdateEndsTokensThatSayTooMuch(t *testing.T) {
-	hour := func(n int) *apikey.Expiry { return ptr(apikey.ExpiresAt(noon.Add(time.Duration(n) * time.Hour))) }
+	hour := func(n int) *apikey.Expiry { return ptr(apikey.Expiry{At: noon.Add(time.Duration(n) * time.Hour)}) }
 	for _, tc := range []struct {
 		name    string
 		changes apikey.Changes
@@ -217,7 +217,7 @@ func TestRotateBounds(t *testing.T) {
 	}
 	_, secret, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	require.ErrorAs(t, err, new(*apikey.InvalidError), "a key holds at most %d secrets", apikey.MaxSecrets)
-	require.True(t, secret.IsZero())
+	require.Empty(t, secret.Reveal())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
 	require.Len(t, rotated.Secrets, 2, "ended ones make room")
@@ -241,7 +241,7 @@ func TestRevokeSecret(t *testing.T) {
 	} {
 		t.Run("B24 "+name, func(t *testing.T) {
 			r := newRig(t)
-			key, leaked := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(2 * time.Hour)) })
+			key, leaked := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(2 * time.Hour)} })
 			token := r.mustLogin(key.ID, leaked)
 			_, other := r.rotate(owner, key.ID, apikey.Rotation{Grace: 5 * time.Hour})
 			do(r, key)
@@ -315,7 +315,7 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	r := newRig(t)
 	day := 24 * time.Hour
 	old, oldSecret := r.create(owner, "team-a", "")
-	short, shortSecret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(20 * day)) })
+	short, shortSecret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(20 * day)} })
 	r.clock.Advance(5 * day)
 	renewed, _ := r.create(owner, "team-a", "")
 	renewedKey, renewedSecret2 := r.rotate(owner, renewed.ID, apikey.Rotation{})
@@ -362,6 +362,6 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	}
 	require.Contains(t, r.reasons(), "expired")
 	require.NotContains(t, r.reasons(), "policy")
-	_, fresh := r.rotate(owner, old.ID, apikey.Rotation{Changes: apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(25 * day)))}})
+	_, fresh := r.rotate(owner, old.ID, apikey.Rotation{Changes: apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(25 * day)})}})
 	r.mustLogin(old.ID, fresh)
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -20,6 +21,7 @@ import (
 
 const (
 	maxID   = 255
+	idForm  = "An id has 1 to 255 printable ASCII characters without spaces."
 	maxName = 255
 	// maxYear is the last that RFC 3339 and databases can write.
 	maxYear = 9999
@@ -66,11 +68,11 @@ type Spec struct {
 // *policy.Denied, store.ErrNotFound for a workspace that the actor has no
 // part in, store.ErrExists for a spent Once, store.ErrUnavailable.
 func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
-	id, err := newKeyID(s.cfg.Random)
+	id, err := secrets.NewKeyID(s.cfg.Random)
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
+	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
@@ -153,22 +155,36 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
 		return Key{}, err
 	}
-	change, err := s.change(c.now, actor.ref, c.action, spec.Workspace, c.id, nil)
-	if err != nil {
-		return Key{}, err
-	}
-	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
-		return Key{}, err
-	}
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
 	if err := c.show(ctx, s, found); err != nil {
 		return Key{}, err
 	}
-	if err := s.store.Keys.Create(ctx, key, limit, change); err != nil {
-		return Key{}, notAdded(err, limit)
+	if err := s.insert(ctx, p, c.action, found, limit, spec.Once, c.now); err != nil {
+		return Key{}, err
 	}
 	return s.shown(found, c.now), nil
+}
+
+// insert writes a new key, and names what that rests on. A limit that is reached is
+// a denial.
+func (s *Service) insert(ctx context.Context, p powers, action string, f *store.Found, limit int, once *store.OnceID, now time.Time) error {
+	change, err := s.change(now, p.actor.ref, action, f.Key.Workspace, f.Key.ID, nil)
+	if err != nil {
+		return err
+	}
+	change.Once, change.If = spend(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
+	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
+		return err
+	}
+	err = s.store.Keys.Create(ctx, f.Key, limit, change)
+	if !errors.Is(err, store.ErrLimit) {
+		return writeError(action, err)
+	}
+	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
+	if limit == 1 {
+		reason = "This workspace may hold at most 1 key."
+	}
+	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
 // key is the record that was asked for. One that a key makes expires with it at
@@ -180,8 +196,8 @@ func (c *creation) key(p powers) store.Key {
 		Workspace:    spec.Workspace,
 		Name:         spec.Name,
 		Asked:        spec.Permissions,
-		NotAfter:     spec.Expiry.at,
-		NotAfterText: spec.Expiry.text,
+		NotAfter:     micro(spec.Expiry.At),
+		NotAfterText: spec.Expiry.Date,
 		CreatedBy:    p.actor.ref,
 		Created:      c.now,
 		Updated:      c.now,
@@ -190,7 +206,7 @@ func (c *creation) key(p powers) store.Key {
 	if p.key != nil {
 		key.Depth = p.key.Depth + 1
 	}
-	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
+	if p.key != nil && spec.Expiry.At.IsZero() && !p.end.IsZero() {
 		key.NotAfter = p.end
 		if p.end.Equal(p.key.NotAfter) {
 			key.NotAfterText = p.key.NotAfterText
@@ -211,18 +227,6 @@ func (c *creation) show(ctx context.Context, s *Service, found *store.Found) err
 		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
 	}
 	return nil
-}
-
-// notAdded makes the error of a creation whose write failed.
-func notAdded(err error, limit int) error {
-	if !errors.Is(err, store.ErrLimit) {
-		return writeError("create key", err)
-	}
-	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
-	if limit == 1 {
-		reason = "This workspace may hold at most 1 key."
-	}
-	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
 // ask runs the policies and takes over what they narrowed; they never see a
@@ -247,11 +251,11 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 // keep makes the record of a generated secret.
 func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
-	id := secretID(plain)
+	id := secrets.ID(plain)
 	return store.Secret{
 		ID:        id,
 		Hint:      secret.Hint(),
-		Digest:    s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: id, secret: plain}),
+		Digest:    s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: id, Secret: plain}),
 		Prefix:    s.cfg.SecretPrefixes[0],
 		CreatedBy: maker,
 		Generated: true,
@@ -310,10 +314,7 @@ func checkText(bad *InvalidError, field, text string) {
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	switch {
-	case ended(e.at, now):
-		bad.add("expires_at", "It lies in the past.")
-	case e.at.Year() > maxYear:
-		bad.add("expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
-	}
+	bad.addIf(ended(e.At, now), "expires_at", "It lies in the past.")
+	bad.addIf(!e.agrees(), "expires_at", "Its date is not that of the instant.")
+	bad.addIf(e.At.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
 }

@@ -99,7 +99,7 @@ func TestTextIsPrintable(t *testing.T) {
 func TestProblemsComeTogether(t *testing.T) {
 	r := newRig(t)
 	_, _, err := r.tryCreate(admin, "team\n", "", func(s *apikey.Spec) {
-		s.Name, s.Expiry, s.Once = "", apikey.ExpiresAt(noon), &store.OnceID{Space: "s", ID: "i", Expires: noon}
+		s.Name, s.Expiry, s.Once = "", apikey.Expiry{At: noon}, &store.OnceID{Space: "s", ID: "i", Expires: noon}
 	})
 	var invalid *apikey.InvalidError
 	require.ErrorAs(t, err, &invalid)
@@ -148,7 +148,7 @@ func TestExpiry(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, tc.at, expiry.Time())
+			require.Equal(t, tc.at, expiry.At)
 			require.Equal(t, tc.prints, expiry.String())
 			r := newRig(t)
 			key, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = expiry })
@@ -171,7 +171,7 @@ func TestExpiry(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
-	require.Equal(t, apikey.Expiry{}, apikey.ExpiresAt(time.Time{}))
+	require.Equal(t, apikey.Expiry{}, apikey.Expiry{At: time.Time{}})
 }
 
 func FuzzParseExpiry(f *testing.F) {
@@ -186,12 +186,12 @@ func FuzzParseExpiry(f *testing.F) {
 			}
 			return
 		}
-		if expiry.Time().IsZero() != (text == "") {
-			t.Fatalf("%q became %v", text, expiry.Time())
+		if expiry.At.IsZero() != (text == "") {
+			t.Fatalf("%q became %v", text, expiry.At)
 		}
 		// What it prints means the same, unless the year has five digits.
 		again, err := apikey.ParseExpiry(expiry.String())
-		if expiry.Time().Year() <= 9999 && expiry.Time().Year() >= 0 && (err != nil || again.String() != expiry.String() || !again.Time().Equal(expiry.Time())) {
+		if expiry.At.Year() <= 9999 && expiry.At.Year() >= 0 && (err != nil || again.String() != expiry.String() || !again.At.Equal(expiry.At)) {
 			t.Fatalf("%q printed as %q, which is %v, %v", text, expiry.String(), again, err)
 		}
 	})
@@ -208,7 +208,7 @@ func TestOnce(t *testing.T) {
 	require.Equal(t, key.ID, found.Value, "B23 the first one's id is found")
 	_, secret, err := r.tryCreate(owner, "team-a", "", once)
 	require.ErrorIs(t, err, store.ErrExists, "B23")
-	require.True(t, secret.IsZero())
+	require.Empty(t, secret.Reveal())
 	_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-1", Expires: noon.Add(time.Hour)}})
 	require.ErrorIs(t, err, store.ErrExists)
 	r.rotate(owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-2", Expires: noon.Add(time.Hour)}})
@@ -248,14 +248,14 @@ func (greedy) CheckToken(_ context.Context, r *policy.TokenRequest) error {
 
 func TestPolicyCannotWiden(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Policy = greedy{} })
-	end := apikey.ExpiresAt(noon.Add(time.Hour))
+	end := apikey.Expiry{At: noon.Add(time.Hour)}
 	key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = end })
 	check := func(got apikey.Key) {
 		t.Helper()
 		require.Equal(t, key.ID, got.ID)
 		require.Equal(t, "team-a", got.Workspace)
 		require.Equal(t, "project.list", got.Permissions.String())
-		require.Equal(t, end.Time(), got.NotAfter)
+		require.Equal(t, end.At, got.NotAfter)
 		require.Equal(t, "olga", got.CreatedBy.ID)
 	}
 	check(key)
@@ -369,11 +369,11 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) {
 		c.Policy = policy.DefaultLifetime(24 * time.Hour)
-		c.Defaults.Rules = store.Rules{RequireExpiry: true, MaxLifetime: 48 * time.Hour}
+		c.DefaultRules = store.Rules{RequireExpiry: true, MaxLifetime: 48 * time.Hour}
 	})
 	key, _ := r.create(owner, "team-a", "")
 	require.Equal(t, noon.Add(24*time.Hour), key.NotAfter)
-	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(49 * time.Hour)) })
+	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(49 * time.Hour)} })
 	var denied *policy.Denied
 	require.ErrorAs(t, err, &denied)
 	require.Equal(t, "settings.max_lifetime", denied.Rule)
@@ -381,4 +381,28 @@ func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 	var unknown *scope.UnknownError
 	require.ErrorAs(t, err, &unknown)
 	require.Equal(t, []string{"unknown"}, unknown.Names)
+}
+
+func TestExpiryThatContradictsItself(t *testing.T) {
+	r := newRig(t)
+	right := mustExpiry(apikey.ParseExpiry("2027-01-31"))
+	for name, expiry := range map[string]apikey.Expiry{
+		"another day": {At: right.At, Date: "2027-02-01"},
+		"no date":     {At: right.At, Date: "2027-02-01T00:00:00Z"},
+		"never":       {Date: "2027-01-31"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = expiry })
+			require.ErrorAs(t, err, new(*apikey.InvalidError))
+		})
+	}
+	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = right })
+	require.NoError(t, err)
+}
+
+func mustExpiry(v apikey.Expiry, err error) apikey.Expiry {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -119,7 +119,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 func TestEndAllTokens(t *testing.T) {
 	ctx := t.Context()
 	rules := store.Rules{MaxKeys: 7}
-	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules = rules })
+	r := newRig(t, func(c *apikey.Config) { c.DefaultRules = rules })
 	var keys []apikey.Key
 	var secrets []apikey.Secret
 	var tokens []*apikey.Grant
@@ -128,7 +128,7 @@ func TestEndAllTokens(t *testing.T) {
 		keys, secrets, tokens = append(keys, key), append(secrets, secret), append(tokens, r.mustLogin(key.ID, secret))
 	}
 	for name, actor := range map[string]apikey.Actor{
-		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All()),
+		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All(), ""),
 	} {
 		require.ErrorAs(t, r.note(r.EndAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
 	}

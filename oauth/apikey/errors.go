@@ -16,9 +16,6 @@ var (
 	// ErrInvalidCredentials: the id is unknown or the secret is wrong; which
 	// of the two is not told.
 	ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
-	// ErrNoWorkspace is what Config.Workspaces answers for a workspace that
-	// is suspended or that the host does not know.
-	ErrNoWorkspace = errors.New("apikey: the workspace is suspended or unknown")
 
 	// errMalformed is refused without a read; the caller is told no more
 	// than of a wrong secret.
@@ -67,6 +64,12 @@ func (e *InvalidError) add(field, reason string) {
 	e.Problems = append(e.Problems, FieldProblem{field, reason})
 }
 
+func (e *InvalidError) addIf(wrong bool, field, reason string) {
+	if wrong {
+		e.add(field, reason)
+	}
+}
+
 func (e *InvalidError) orNil() error {
 	if len(e.Problems) == 0 {
 		return nil
@@ -80,14 +83,25 @@ func invalid(field, reason string) error {
 
 // RefusedError refuses a caller who has proved a secret, and says why.
 type RefusedError struct {
-	// Reason is "disabled", "expired", "suspended" or "keys_off".
+	// Reason is "disabled", "expired", "suspended" or "keys_off"; "scope" for
+	// permissions that the key does not hold; or "resource" for a resource that is
+	// unknown or not one of the key's own (RFC 8707, section 2).
 	Reason string
 	// Description is one plain sentence for the caller.
 	Description string
+	// Missing are the permissions that the key does not hold. A name that looks
+	// like a secret is left out, so it may be empty.
+	Missing scope.Set
 }
 
 // Error implements error.
-func (e *RefusedError) Error() string { return "apikey: login refused: " + e.Reason }
+func (e *RefusedError) Error() string {
+	text := "apikey: login refused: " + e.Reason
+	if e.Missing.Len() > 0 {
+		text += " (" + e.Missing.String() + ")"
+	}
+	return text
+}
 
 // ThrottledError refuses a caller whose failures used up their budget.
 type ThrottledError struct {
@@ -97,15 +111,4 @@ type ThrottledError struct {
 // Error implements error.
 func (e *ThrottledError) Error() string {
 	return "apikey: too many failed logins; wait " + e.RetryAfter.String()
-}
-
-// ScopeError refuses permissions that the key does not hold. A name
-// that looks like a secret is left out of Missing, which may therefore be empty.
-type ScopeError struct {
-	Missing scope.Set
-}
-
-// Error implements error.
-func (e *ScopeError) Error() string {
-	return "apikey: the key does not hold: " + e.Missing.String()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -108,7 +109,7 @@ func ExampleService_Import() {
 	fmt.Println(err)
 	// Output:
 	// report-17 <nil>
-	// apikey: digest: it seems to be a bare fast hash in hexadecimal; only bcrypt, argon2id and PBKDF2 digests are taken, or the secret itself
+	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are taken, or the secret itself
 }
 
 func ExampleService_List() {
@@ -195,4 +196,26 @@ func ExampleNoPepper() {
 	// Output:
 	// too early: true
 	// when no digest names it: <nil>
+}
+
+func ExampleParseSecret() {
+	const pasted = "lk_JAanpjzMehrxcMTxd5w2acQ8bcDyyCiBSPploaLC5Bk1CMkK2"
+
+	secret, err := apikey.ParseSecret("lk_", pasted)
+	fmt.Println(secret, err)
+
+	_, err = apikey.ParseSecret("lk_", pasted[:40])
+	fmt.Println(err)
+
+	_, err = apikey.ParseSecret("lk_", strings.Replace(pasted, "M", "x", 1))
+	fmt.Println(err)
+	// Output:
+	// lk_…MkK2 <nil>
+	// apikey: not a secret: it is too short; was it cut off?
+	// apikey: not a secret: its checksum does not match; is there a typo?
+}
+
+func ExampleSecretPattern() {
+	fmt.Println(apikey.SecretPattern("acme_live_"))
+	// Output: acme_live_[0-9A-Za-z]{49}
 }

@@ -115,7 +115,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, a, b *rig, key apikey.Key) {
-				actor := apikey.ByKey(key.ID, key.Permissions)
+				actor := apikey.ByKey(key.ID, key.Permissions, "")
 				other, _ := a.create(owner, "team-a", "project.list")
 				_, _, err := b.tryCreate(actor, "team-a", "project.list")
 				require.ErrorAs(t, err, new(*apikey.ForbiddenError), "Create")
@@ -159,7 +159,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, _, b *rig, key apikey.Key) {
-				_, err := b.Grantable(ctx, apikey.ByKey(key.ID, key.Permissions), "team-a")
+				_, err := b.Grantable(ctx, apikey.ByKey(key.ID, key.Permissions, ""), "team-a")
 				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 			},
 		},

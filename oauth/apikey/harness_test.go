@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
@@ -24,6 +25,12 @@ var (
 	admin      = harness.Ada
 	owner      = harness.Olga
 	manager    = harness.Max
+)
+
+var (
+	pepper1 = apikey.Pepper{Version: 1, Key: []byte("first pepper, thirty-two bytes ok")}
+	pepper5 = apikey.Pepper{Version: 5, Key: []byte("fifth pepper, thirty-two bytes ok")}
+	pepper3 = apikey.Pepper{Version: 3, Key: []byte("third pepper, thirty-two bytes ok")}
 )
 
 func perms(text string) scope.Set { return scope.MustParse(text) }
@@ -211,4 +218,11 @@ func (r *rig) rules(workspace string, rules store.Rules) {
 	settings.Rules = rules
 	_, err = r.SaveSettings(r.t.Context(), admin, settings)
 	require.NoError(r.t, err)
+}
+
+func bcryptOf(t testing.TB, secret string) string {
+	t.Helper()
+	digest, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
+	require.NoError(t, err)
+	return string(digest)
 }

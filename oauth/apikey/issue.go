@@ -37,8 +37,8 @@ type Grant struct {
 }
 
 // Issue decides on a token for a login: which permissions, how long. A scope that is
-// malformed is a *scope.SyntaxError, a permission that the key lacks a *ScopeError, a
-// resource that the key's record does not allow ErrTarget, and a policy's refusal a
+// malformed is a *scope.SyntaxError, a permission that the key lacks or a resource that
+// its record does not allow a *RefusedError, and a policy's refusal a
 // *policy.Denied. The grant shares the login's key.
 func (s *Service) Issue(ctx context.Context, l *Login, r Request) (*Grant, error) {
 	grant, err := s.decide(ctx, l, r)
@@ -88,7 +88,7 @@ func (s *Service) decide(ctx context.Context, l *Login, r Request) (*Grant, erro
 		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{string(policy.StateExpired), "This API key has expired."}
+		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key has expired."}
 	}
 	return grant, nil
 }
@@ -136,7 +136,7 @@ func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (sco
 	}
 	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
 	if known < 0 || !slices.Contains(k.Resources, resource) {
-		return scope.Set{}, ErrTarget
+		return scope.Set{}, &RefusedError{Reason: "resource", Description: "This API key may not ask for tokens for this resource."}
 	}
 	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
 		held = held.Intersect(limit)
@@ -154,7 +154,7 @@ func (s *Service) notHeld(missing scope.Set) error {
 	if err != nil {
 		return err
 	}
-	return &ScopeError{Missing: named}
+	return &RefusedError{Reason: "scope", Description: "This API key does not hold every permission that was asked for.", Missing: named}
 }
 
 // askPolicy has the host's policy decide about a use, and returns what it leaves of

@@ -22,7 +22,7 @@ func TestLogIn(t *testing.T) {
 	wrong := right
 	wrong.Secret = apikey.MustSecret(randomFrom("wrong"), "").Reveal()
 	var malformed *scope.SyntaxError
-	var missing *apikey.ScopeError
+	var refused *apikey.RefusedError
 	for _, tc := range []struct {
 		name    string
 		with    apikey.Credentials
@@ -32,8 +32,8 @@ func TestLogIn(t *testing.T) {
 		reason  string
 	}{
 		{"a malformed scope", right, apikey.Request{Scope: "project.list  project.delete"}, nil, &malformed, "scope"},
-		{"a scope that the key lacks", right, apikey.Request{Scope: "project.save"}, nil, &missing, "scope"},
-		{"an unknown resource", right, apikey.Request{Resource: "https://a.example"}, apikey.ErrTarget, nil, "resource"},
+		{"a scope that the key lacks", right, apikey.Request{Scope: "project.save"}, nil, &refused, "scope"},
+		{"an unknown resource", right, apikey.Request{Resource: "https://a.example"}, nil, &refused, "resource"},
 		{"a wrong secret hides the malformed scope", wrong, apikey.Request{Scope: "  "}, apikey.ErrInvalidCredentials, nil, "unknown_or_wrong"},
 	} {
 		t.Run("refused, counted and observed: "+tc.name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestLoginsShareNothing(t *testing.T) {
 			})
 		})
 		soon := r.clock.Now().Add(time.Minute)
-		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(soon) })
+		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: soon} })
 		require.Equal(t, soon, r.mustLogin(key.ID, secret).Expires, "the key's expiry")
 		key, secret = r.create(owner, "team-a", "project.list")
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Minute})

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-func asKey(k apikey.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
+func asKey(k apikey.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All(), "") }
 
 // requireDisabled checks which keys are disabled.
 func (r *rig) requireDisabled(want map[string]bool) {

@@ -19,9 +19,9 @@ import (
 // the next login with its secret, if the first pepper has a higher version; a key
 // that nobody logs in with has to be rotated or deleted, and so has one whose secret
 // has an older prefix. For an organization admin.
-func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (KeyPage, error) {
+func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (Page[Key], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
-		return KeyPage{}, err
+		return Page[Key]{}, err
 	}
 	page, err := s.List(ctx, actor, store.KeyQuery{After: after, Limit: limit})
 	page.Keys = slices.DeleteFunc(page.Keys, func(k Key) bool { return len(k.Outdated) == 0 })

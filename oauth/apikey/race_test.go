@@ -25,9 +25,9 @@ func TestQuotaRace(t *testing.T) {
 	const limit, replicas, each = 10, 3, 12
 	for name, configure := range map[string]func(*apikey.Config){
 		"B05 policy.MaxKeys": func(c *apikey.Config) { c.Policy = policy.MaxKeys(limit) },
-		"B05 settings":       func(c *apikey.Config) { c.Defaults.Rules.MaxKeys = limit },
+		"B05 settings":       func(c *apikey.Config) { c.DefaultRules.MaxKeys = limit },
 		"B05 the lower of both": func(c *apikey.Config) {
-			c.Policy, c.Defaults.Rules.MaxKeys = policy.MaxKeys(limit), limit+5
+			c.Policy, c.DefaultRules.MaxKeys = policy.MaxKeys(limit), limit+5
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestQuotaRace(t *testing.T) {
 
 func TestQuota(t *testing.T) {
 	ctx := t.Context()
-	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules.MaxKeys = 2 })
-	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Second)) })
+	r := newRig(t, func(c *apikey.Config) { c.DefaultRules.MaxKeys = 2 })
+	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Second)} })
 	two, _ := r.create(owner, "team-a", "")
 	_, err := r.Disable(ctx, owner, two.ID, 0)
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestTwoRotatesAtOnce(t *testing.T) {
 				case err == nil:
 					wins.Add(1)
 					won.Store(i, secret)
-				case errors.Is(err, store.ErrConflict) && secret.IsZero():
+				case errors.Is(err, store.ErrConflict) && secret.Reveal() == "":
 					conflicts.Add(1)
 				default:
 					t.Error(err)

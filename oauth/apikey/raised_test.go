@@ -52,7 +52,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.Equal(t, "project.list", r.mustLogin(key.ID, secret).Permissions.String())
 		require.Equal(t, 2, reports())
 		_, err := r.loginFor(key.ID, secret.Reveal(), perms(raised))
-		var missing *apikey.ScopeError
+		var missing *apikey.RefusedError
 		require.ErrorAs(t, err, &missing)
 	})
 	t.Run("what was granted as an admin permission stays", func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestRaisedPermission(t *testing.T) {
 	t.Run("B21 a key that manages by it manages no more", func(t *testing.T) {
 		before := newRig(t)
 		manages, _ := before.create(owner, "team-a", "keys.list")
-		actor := apikey.ByKey(manages.ID, perms("keys.list"))
+		actor := apikey.ByKey(manages.ID, perms("keys.list"), "")
 		_, err := before.List(ctx, actor, store.KeyQuery{Workspace: "team-a"})
 		require.NoError(t, err)
 		after := rigOn(t, before.store, raising("keys.list"), func(c *apikey.Config) {

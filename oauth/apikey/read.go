@@ -30,9 +30,12 @@ func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (poli
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
-// KeyPage is one page of keys. Next continues behind it; nil: it is the last.
-type KeyPage struct {
-	Keys []Key
+// Page is one page of a walk through keys: Page[Key] or Page[Effect].
+type Page[T any] struct {
+	Keys []T
+	// Looked is how many keys were looked at, of which Keys may leave some out.
+	Looked int
+	// Next continues behind the last key looked at; nil: there is no more.
 	Next *store.KeyCursor
 }
 
@@ -40,13 +43,13 @@ type KeyPage struct {
 // conditions go by what is stored: NotAfter is a key's own expiry, whatever rules
 // make of it. All workspaces at once (Workspace empty) need an actor who may see
 // them all.
-func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (KeyPage, error) {
+func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page[Key], error) {
 	listed, err := s.list(ctx, actor, q)
 	if err != nil {
-		return KeyPage{}, err
+		return Page[Key]{}, err
 	}
 	now := s.now()
-	page := KeyPage{Keys: make([]Key, len(listed.Keys)), Next: listed.Next}
+	page := Page[Key]{Keys: make([]Key, len(listed.Keys)), Looked: len(listed.Keys), Next: listed.Next}
 	for i := range listed.Keys {
 		page.Keys[i] = s.shown(foundOf(&listed, i), now)
 	}

@@ -106,13 +106,6 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 			return err
 		}
 	}
-	change, err := s.change(s.now(), p.actor.ref, audit.Restore, key.Workspace, key.ID, nil)
-	if err != nil {
-		return err
-	}
-	change.If = p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
-		return err
-	}
-	return asMoved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
+	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
+	return s.insert(ctx, p, audit.Restore, found, store.NoLimit, nil, s.now())
 }

@@ -77,14 +77,13 @@ func reasonOf(err error) string {
 	var throttled *ThrottledError
 	var refused *RefusedError
 	var malformed *scope.SyntaxError
-	var missing *ScopeError
 	var denied *policy.Denied
 	switch {
 	case errors.As(err, &throttled):
 		return "throttled"
 	case errors.As(err, &refused):
 		return refused.Reason
-	case errors.As(err, &malformed), errors.As(err, &missing):
+	case errors.As(err, &malformed):
 		return "scope"
 	case errors.As(err, &denied) && denied.Expired:
 		return "expired"
@@ -92,8 +91,6 @@ func reasonOf(err error) string {
 		return "policy"
 	case errors.Is(err, errMalformed):
 		return "malformed_secret"
-	case errors.Is(err, ErrTarget):
-		return "resource"
 	case errors.Is(err, ErrInvalidCredentials):
 		return "unknown_or_wrong"
 	}

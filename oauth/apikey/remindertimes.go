@@ -9,26 +9,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const (
-	leastBefore = time.Hour
-	mostBefore  = 366 * 24 * time.Hour
-)
-
-// completeTimes returns Config.RemindBefore as it is used.
-func completeTimes(times []time.Duration) ([]time.Duration, []error) {
-	var problems []error
+// timesProblem says what is wrong with times of reminders, of which zero is none.
+func timesProblem(times []time.Duration) string {
+	const least, most = time.Hour, 366 * 24 * time.Hour
 	for i, before := range times {
-		if before < leastBefore || before > mostBefore {
-			problems = append(problems, fmt.Errorf("Config.RemindBefore[%d] is %s; it must be from %s to %s", i, before, leastBefore, mostBefore))
+		switch {
+		case before == 0:
+		case before < least, before > most:
+			return "Each time must be from 1 hour to 366 days."
+		case slices.Contains(times[:i], before):
+			return "No time may be there twice."
 		}
 	}
-	times = slices.Clone(times)
-	longestFirst(times)
-	times = slices.Compact(times)
-	if n := len(times); n > store.MaxReminders {
-		problems = append(problems, fmt.Errorf("Config.RemindBefore has %d times; it may have at most %d", n, store.MaxReminders))
+	if len(times) > store.MaxReminders {
+		return fmt.Sprintf("There may be at most %d times.", store.MaxReminders)
 	}
-	return times, problems
+	return ""
 }
 
 // ReminderTimes returns how long before its expiry the host is told of a key
@@ -56,20 +52,6 @@ func (s *Service) ReminderTimes(settings store.Instance) (before []time.Duration
 
 func longestFirst(times []time.Duration) {
 	slices.SortFunc(times, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-}
-
-func checkReminders(bad *InvalidError, times [store.MaxReminders]time.Duration) {
-	for i, before := range times {
-		switch {
-		case before == 0:
-		case before < leastBefore, before > mostBefore:
-			bad.add("remind_before", "Each time must be from 1 hour to 366 days.")
-			return
-		case slices.Contains(times[:i], before):
-			bad.add("remind_before", "No time may be there twice.")
-			return
-		}
-	}
 }
 
 // keptTimes returns times as they are saved, so that they compare: the longest

@@ -94,8 +94,8 @@ func TestReminderSettingsAreChecked(t *testing.T) {
 
 func TestReminderTimes(t *testing.T) {
 	sends := newRig(t, func(c *apikey.Config) {
-		c.RemindBefore = []time.Duration{time.Hour, 3 * day, time.Hour}
-		c.Defaults.RemindersOff = true
+		c.RemindBefore = []time.Duration{time.Hour, 3 * day}
+		c.DefaultRemindersOff = true
 	})
 	for _, c := range []struct {
 		name     string
@@ -119,11 +119,14 @@ func TestReminderTimes(t *testing.T) {
 }
 
 func TestReminderTimesConfig(t *testing.T) {
-	_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{RemindBefore: []time.Duration{time.Minute, day, 367 * day}}})
-	for _, problem := range []string{"Config.RemindBefore[0] is 1m0s", "RemindBefore[2]"} {
-		require.ErrorContains(t, err, problem)
+	for says, times := range map[string][]time.Duration{
+		"from 1 hour to 366 days": {day, 367 * day},
+		"be there twice":          {day, day},
+		"may be 0":                {day, 0},
+		"at most 8":               {day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day},
+	} {
+		_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{RemindBefore: times}})
+		require.ErrorContains(t, err, "Config.RemindBefore: ")
+		require.ErrorContains(t, err, says)
 	}
-	nine := []time.Duration{day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day}
-	_, err = apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{RemindBefore: nine}})
-	require.ErrorContains(t, err, "Config.RemindBefore has 9 times; it may have at most 8")
 }

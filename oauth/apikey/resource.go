@@ -20,10 +20,6 @@ type Resource struct {
 	Permissions scope.Set
 }
 
-// ErrTarget says that the resource is unknown, or not one of the key's own
-// (RFC 8707, section 2).
-var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
-
 // checkResources checks the resources that a key shall be allowed and returns
 // them sorted, each once.
 func (s *Service) checkResources(bad *InvalidError, uris []string) []string {

@@ -40,7 +40,7 @@ func TestResources(t *testing.T) {
 		require.NoError(t, err)
 		for _, uri := range []string{second, "https://third.example", first + "/"} {
 			_, err = r.Issue(t.Context(), login, apikey.Request{Resource: uri})
-			require.ErrorIs(t, err, apikey.ErrTarget, uri)
+			require.ErrorContains(t, err, "login refused: resource", uri)
 		}
 		grant, err := r.Issue(t.Context(), login, apikey.Request{Resource: first})
 		require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestResources(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "project.list", grant.Permissions.String())
 		_, err = r.Issue(t.Context(), login, apikey.Request{Scope: "project.save", Resource: first})
-		var missing *apikey.ScopeError
+		var missing *apikey.RefusedError
 		require.ErrorAs(t, err, &missing)
 		grant, err = r.Issue(t.Context(), login, apikey.Request{Resource: second})
 		require.NoError(t, err)
@@ -87,16 +87,16 @@ func TestResources(t *testing.T) {
 		login, err := later.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
 		_, err = later.Issue(t.Context(), login, apikey.Request{Resource: first})
-		require.ErrorIs(t, err, apikey.ErrTarget)
+		require.ErrorContains(t, err, "login refused: resource")
 	})
 }
 
 func TestResourceEscalation(t *testing.T) {
 	r := newRig(t, withResources)
 	ctx := t.Context()
-	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
+	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
 	maker, _ := r.create(admin, "team-a", "keys.save project.list", allowed(first))
-	acting := apikey.ByKey(maker.ID, catalog.All())
+	acting := apikey.ByKey(maker.ID, catalog.All(), "")
 	sibling, _ := r.create(admin, "team-a", "project.list", inOneHour)
 	rich, _ := r.create(admin, "team-a", "project.list", inOneHour, allowed(second))
 	powerful, _ := r.create(admin, "team-a", "project.delete admin.project.list")

@@ -20,26 +20,16 @@ type Effect struct {
 	Before, After time.Time
 }
 
-// EffectPage is what one page of keys comes to. It may be empty and not the
-// last.
-type EffectPage struct {
-	Effects []Effect
-	// Looked is how many keys were looked at.
-	Looked int
-	// Next continues behind the last key looked at; nil: there is no more.
-	Next *store.KeyCursor
-}
-
 // PreviewSettings tells which keys SaveSettings with the same record would
 // touch, and when each would end. It goes through all keys by creation, limit
 // of them a call (1 to store.MaxPage; 0 means 100), and writes nothing. For an
 // organization admin.
-func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (EffectPage, error) {
+func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (Page[Effect], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
-		return EffectPage{}, err
+		return Page[Effect]{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
-		return EffectPage{}, err
+		return Page[Effect]{}, err
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
 		instance.KeysOff, instance.Rules = wanted.KeysOff, kept(wanted.Rules)
@@ -47,29 +37,25 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 }
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
-func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mayAdminister(ctx, actor, audit.Workspace); err != nil {
-		return EffectPage{}, err
+func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (Page[Effect], error) {
+	if err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
+		return Page[Effect]{}, err
 	}
 	var bad InvalidError
-	checkText(&bad, "workspace", wanted.ID)
-	if err := bad.orNil(); err != nil {
-		return EffectPage{}, err
-	}
-	if err := checkRules(wanted.Rules, true); err != nil {
-		return EffectPage{}, err
+	if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
+		return Page[Effect]{}, &bad
 	}
 	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
 		w.Rules = kept(wanted.Rules)
 	})
 }
 
-func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (EffectPage, error) {
+func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (Page[Effect], error) {
 	keys, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
 	if err != nil {
-		return EffectPage{}, err
+		return Page[Effect]{}, err
 	}
-	now, page := s.now(), EffectPage{Looked: len(keys.Keys), Next: keys.Next}
+	now, page := s.now(), Page[Effect]{Looked: len(keys.Keys), Next: keys.Next}
 	for i := range keys.Keys {
 		f := foundOf(&keys, i)
 		standing := standingAt(f, now)
@@ -77,7 +63,7 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
 		if !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
-			page.Effects = append(page.Effects, e)
+			page.Keys = append(page.Keys, e)
 		}
 	}
 	return page, nil

@@ -100,7 +100,7 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	_, err := r.PreviewSettings(t.Context(), owner, store.Instance{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	sees, _ := r.create(admin, "team-a", "admin.keys.list")
-	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list")), store.Instance{}, nil, 0)
+	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), store.Instance{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
 	_, err = r.PreviewWorkspace(t.Context(), owner, store.Workspace{ID: "team-a"}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
@@ -135,7 +135,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			for range 2 {
 				k, secret := r.create(admin, workspace, "", func(s *apikey.Spec) {
 					if random.Intn(2) == 0 {
-						s.Expiry = apikey.ExpiresAt(noon.Add(days(5 + random.Intn(60))))
+						s.Expiry = apikey.Expiry{At: noon.Add(days(5 + random.Intn(60)))}
 					}
 				})
 				secrets[k.ID] = secret
@@ -154,7 +154,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			page, err := r.PreviewSettings(t.Context(), admin, wanted, nil, 0)
 			require.NoError(t, err)
 			named := map[string]time.Time{}
-			for _, effect := range page.Effects {
+			for _, effect := range page.Keys {
 				if round > 0 {
 					require.Equal(t, ends[effect.Key.ID], sinceNow(r, effect.Before))
 				}

@@ -18,31 +18,24 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	if err := s.prove(ctx, c.Secret, login); err != nil {
 		return s.refuse(ctx, login, err)
 	}
-	holder := store.ActorRef{Kind: "holder", ID: login.found.Key.ID}
-	again := false
-	return retryErr(func() error {
-		if again {
-			found, err := s.lookup(ctx, c.ID)
-			switch {
-			case errors.Is(err, store.ErrNotFound):
-				return nil // the key was deleted meanwhile
-			case err != nil:
-				return fmt.Errorf("apikey: revoke secret: %w", err)
-			}
-			login.found = found
-		}
-		again = true // what was proved may have come from a cache
-		return s.endProved(ctx, login, holder)
-	})
+	return retryErr(func() error { return s.endProved(ctx, login) })
 }
 
-func (s *Service) endProved(ctx context.Context, l *Login, holder store.ActorRef) error {
-	before := l.found.Key
-	after := before.Clone()
+// endProved ends the secret that was proved. What it reads is not from a cache.
+func (s *Service) endProved(ctx context.Context, l *Login) error {
+	found, err := s.lookup(ctx, l.found.Key.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // the key was deleted meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("apikey: revoke secret: %w", err)
+	}
+	before, after := found.Key, found.Key.Clone()
 	if err := endSecret(&after, l.secret.ID); err != nil {
 		return nil //nolint:nilerr // someone else ended it meanwhile
 	}
 	after.Updated = l.now
+	holder := store.ActorRef{Kind: "holder", ID: after.ID}
 	change, err := s.change(l.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -63,9 +64,9 @@ func newSlowGate() *slowGate {
 // it remembers that, it waits for its turn; where too many wait already or ctx
 // ends first, the error wraps store.ErrUnavailable.
 func (g *slowGate) verify(ctx context.Context, key, stored, secret string) (bool, error) {
-	d, err := parseImported(stored)
+	matches, err := secrets.ParseSlow(stored)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("apikey: imported digest: %w", err)
 	}
 	sum := g.sum(stored, secret)
 	if g.matched(sum) {
@@ -78,7 +79,7 @@ func (g *slowGate) verify(ctx context.Context, key, stored, secret string) (bool
 	if g.matched(sum) { // while this one waited
 		return true, nil
 	}
-	ok, err := d.matches(secret)
+	ok, err := matches(secret)
 	if err != nil {
 		return false, fmt.Errorf("apikey: verify imported digest: %w", err)
 	}
@@ -88,14 +89,14 @@ func (g *slowGate) verify(ctx context.Context, key, stored, secret string) (bool
 	return ok, nil
 }
 
-// hash is hashWeak under the gate: it costs as much as a verification. All
+// hash is secrets.HashSlow under the gate: it costs as much as a verification. All
 // imports have one share, under the key id that no key has.
 func (g *slowGate) hash(ctx context.Context, random io.Reader, secret string) (string, error) {
 	if err := g.enter(ctx, ""); err != nil {
 		return "", fmt.Errorf("apikey: hash imported secret: %w", err)
 	}
 	defer g.leave("")
-	return hashWeak(random, secret)
+	return secrets.HashSlow(random, secret)
 }
 
 func (g *slowGate) matched(sum [sha256.Size]byte) bool {

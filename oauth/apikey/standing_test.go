@@ -31,8 +31,8 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 			require.NoError(r.t, err)
 		},
 	} {
-		for _, defaults := range []apikey.Defaults{{}, {KeysOff: true}} {
-			t.Run(fmt.Sprintf("%s, keys off by default %t", name, defaults.KeysOff), func(t *testing.T) {
+		for _, keysOff := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, keys off by default %t", name, keysOff), func(t *testing.T) {
 				shared := memstore.New()
 				before := rigOn(t, shared)
 				secrets := map[string]apikey.Secret{}
@@ -40,7 +40,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					for _, life := range []time.Duration{0, time.Minute, time.Hour, 48 * time.Hour} {
 						key, secret := before.create(admin, workspace, "keys.list", func(s *apikey.Spec) {
 							if life > 0 {
-								s.Expiry = apikey.ExpiresAt(noon.Add(life))
+								s.Expiry = apikey.Expiry{At: noon.Add(life)}
 							}
 						})
 						secrets[key.ID] = secret
@@ -50,7 +50,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 					_, err := before.Disable(ctx, admin, key.ID, 0)
 					require.NoError(t, err)
 				}
-				r := rigOn(t, shared, func(c *apikey.Config) { c.Defaults = defaults })
+				r := rigOn(t, shared, func(c *apikey.Config) { c.DefaultKeysOff = keysOff })
 				change(r)
 				for _, at := range []time.Duration{0, 30 * time.Minute, time.Hour, 3 * time.Hour, 72 * time.Hour} {
 					r.clock.Set(noon.Add(at))
@@ -64,7 +64,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 						require.Equal(t, standing, alone.Standing)
 						require.Equal(t, key.Breaks, alone.Breaks)
 						grant, err := r.login(key.ID, secrets[key.ID].Reveal())
-						_, acts := r.List(ctx, apikey.ByKey(key.ID, perms("keys.list")), store.KeyQuery{Workspace: key.Workspace})
+						_, acts := r.List(ctx, apikey.ByKey(key.ID, perms("keys.list"), ""), store.KeyQuery{Workspace: key.Workspace})
 						if standing.Live() {
 							require.NoError(t, err)
 							require.Equal(t, standing, grant.Key.Standing)

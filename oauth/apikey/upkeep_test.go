@@ -208,7 +208,7 @@ func TestOutage(t *testing.T) {
 			if act.name == "Events" {
 				continue // events are there
 			}
-			for name, actor := range map[string]apikey.Actor{"admin": admin, "key": apikey.ByKey("some-key", catalog.All())} {
+			for name, actor := range map[string]apikey.Actor{"admin": admin, "key": apikey.ByKey("some-key", catalog.All(), "")} {
 				t.Run(fmt.Sprintf("B19 %s by %s: %v", act.name, name, cause), func(t *testing.T) {
 					err := r.note(act.do(r, actor, target))
 					require.ErrorIs(t, err, cause)

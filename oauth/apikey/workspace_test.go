@@ -87,7 +87,7 @@ func TestSwitchingKeysOff(t *testing.T) {
 func TestSettingsFromDefaults(t *testing.T) {
 	ctx := t.Context()
 	r := newRig(t, func(c *apikey.Config) {
-		c.Defaults = apikey.Defaults{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}
+		c.DefaultKeysOff, c.DefaultRules = true, store.Rules{MaxKeys: 3}
 	})
 	_, _, err := r.tryCreate(owner, "team-a", "")
 	require.Error(t, err, "keys are off")
@@ -152,7 +152,7 @@ func TestStricterRulesEndTokens(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
-			key, secret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(10 * day)) })
+			key, secret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(10 * day)} })
 			instance, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: tc.before})
 			require.NoError(t, err)
 			token := r.mustLogin(key.ID, secret)
@@ -187,7 +187,7 @@ func TestListByExpiry(t *testing.T) {
 	r := newRig(t)
 	day := 24 * time.Hour
 	at := func(d time.Duration) func(*apikey.Spec) {
-		return func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(d)) }
+		return func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(d)} }
 	}
 	soon, soonSecret := r.create(owner, "team-a", "", at(day))
 	disabled, _ := r.create(owner, "team-a", "", at(2*day))

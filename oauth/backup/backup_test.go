@@ -51,7 +51,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	})
 	require.Empty(t, wild.Withheld.Names())
 	add(wild, secret, "")
-	child, secret := r.create(apikey.ByKey(wild.ID, perms("keys.save project.list")), "team-b", "project.list")
+	child, secret := r.create(apikey.ByKey(wild.ID, perms("keys.save project.list"), ""), "team-b", "project.list")
 	add(child, secret, "")
 
 	rotated, old := r.create(owner, "team-a", "project.list")
@@ -67,7 +67,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	_, err := r.Disable(ctx, owner, disabled.ID, 0)
 	require.NoError(t, err)
 	add(disabled, secret, "disabled")
-	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(time.Minute)) })
+	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: r.clock.Now().Add(time.Minute)} })
 	r.clock.Advance(2 * time.Minute)
 	add(expired, secret, "expired")
 	suspended, secret := r.create(admin, "team-c", "project.list")
@@ -198,7 +198,7 @@ func TestExportFails(t *testing.T) {
 		r := newRig(t)
 		key, _ := r.create(admin, "team-a", "project.list keys.list admin.keys.list")
 		for name, actor := range map[string]apikey.Actor{
-			"nobody": {}, "owner": owner, "manager": manager, "key": apikey.ByKey(key.ID, perms("admin.keys.list keys.list")),
+			"nobody": {}, "owner": owner, "manager": manager, "key": apikey.ByKey(key.ID, perms("admin.keys.list keys.list"), ""),
 		} {
 			t.Run(name, func(t *testing.T) {
 				var out bytes.Buffer

@@ -180,7 +180,7 @@ func TestWhoseClient(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	h := newHost(t, false)
-	expired, late, err := h.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+	expired, late, err := h.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.Expiry{At: time.Now().Add(time.Hour)}})
 	require.NoError(t, err)
 	h.refused(t, h.grant("scope", "root"), http.StatusBadRequest, "invalid_scope")
 	for name, denied := range map[string]*policy.Denied{

@@ -62,7 +62,7 @@ func newStock(t *testing.T, changes ...func(*oauth.Config)) *stock {
 	s.Server, err = oauth.New(harness.Tapped(memstore.New(), func(context.Context, string) error { return s.down }, "Keys.Lookup"), config)
 	require.NoError(t, err)
 	key, secret, err := s.APIKeys().Create(t.Context(), admin, apikey.Spec{
-		Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour)),
+		Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.Expiry{At: time.Now().Add(time.Hour)},
 	})
 	require.NoError(t, err)
 	s.key, s.secret = key, secret.Reveal()

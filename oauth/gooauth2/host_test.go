@@ -120,7 +120,7 @@ func newHost(t *testing.T, wrap bool) *host {
 	}}}
 	h.stock = newStock(t, func(c *oauth.Config) {
 		c.Now = func() time.Time { return time.Now().Add(h.ahead) }
-		c.APIKeys = apikey.Options{Imported: true, Workspaces: func(context.Context, string) error { return h.workspaces }}
+		c.APIKeys = apikey.Options{Imported: true, Workspaces: func(context.Context, string) (bool, error) { return true, h.workspaces }}
 		c.Policy = policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
 			if h.addresses != nil {
 				return policy.AllowAddresses(h.addresses...).CheckToken(ctx, r)

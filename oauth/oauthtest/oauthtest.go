@@ -176,7 +176,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
 	cfg.Policy = nil
-	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.Defaults.Rules = nil, nil, store.Rules{}
+	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = nil, nil, store.Rules{}
 	change(&cfg)
 	st := s.store
 	st.Lists = memstore.New().Lists // it may sign with keys that are not the host's

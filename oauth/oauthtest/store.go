@@ -125,7 +125,7 @@ func (s *scene) make(ctx context.Context, actor apikey.Actor) (apikey.Key, error
 
 // leakedKey makes keys by the leaked key.
 func leakedKey(s *scene) func(context.Context) error {
-	actor := apikey.ByKey(s.leaked.ID, s.all)
+	actor := apikey.ByKey(s.leaked.ID, s.all, "")
 	return func(ctx context.Context) error {
 		_, err := s.make(ctx, actor)
 		return err
@@ -145,7 +145,7 @@ func leakedKeys(s *scene) func(context.Context) error {
 		key := s.children[s.made%len(s.children)]
 		enough := s.made > 100
 		s.mu.Unlock()
-		actor := apikey.ByKey(key.ID, s.all)
+		actor := apikey.ByKey(key.ID, s.all, "")
 		if !enough && key.Depth < 3 {
 			child, err := s.make(ctx, actor)
 			if isForbidden(err) {
@@ -177,7 +177,7 @@ func leakedKeys(s *scene) func(context.Context) error {
 // as the victim.
 func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error {
 	minted := func() apikey.Actor {
-		return apikey.ByKey(victim.ID, s.all).WithSecret(victim.Secrets[len(victim.Secrets)-1].ID)
+		return apikey.ByKey(victim.ID, s.all, victim.Secrets[len(victim.Secrets)-1].ID)
 	}
 	victim, _, err := s.replicas[1].Rotate(ctx, minted(), victim.ID, apikey.Rotation{})
 	if err == nil && !enough {

@@ -24,7 +24,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	soon := apikey.ExpiresAt(keys.Now().Add(48 * time.Hour))
+	soon := apikey.Expiry{At: keys.Now().Add(48 * time.Hour)}
 	if _, _, err := keys.Create(ctx, apikey.Owner("olga", "team-a"), apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: soon}); err != nil {
 		fmt.Println(err)
 		return

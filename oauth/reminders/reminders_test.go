@@ -59,7 +59,7 @@ func (r *rig) expiring(name string, in time.Duration) apikey.Key {
 	k, _ := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) {
 		s.Name = name
 		if in > 0 {
-			s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(in))
+			s.Expiry = apikey.Expiry{At: r.clock.Now().Add(in)}
 		}
 	})
 	return k
@@ -91,7 +91,7 @@ func TestReminders(t *testing.T) {
 
 	t.Run("a later expiry begins anew", func(t *testing.T) {
 		r.clock.Set(noon.Add(39 * day))
-		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(60 * day)))})
+		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(60 * day)})})
 		require.NoError(t, err)
 		require.Equal(t, []string{"ci 720h0m0s"}, remind())
 	})
@@ -360,7 +360,7 @@ func TestConfig(t *testing.T) {
 	_, err = reminders.New(r.store, r.Service, nil)
 	require.Error(t, err)
 
-	r = newRig(t, in.config, func(s *setup) { s.RemindBefore = []time.Duration{3 * day, 2 * time.Hour, 3 * day} })
+	r = newRig(t, in.config, func(s *setup) { s.RemindBefore = []time.Duration{2 * time.Hour, 3 * day} })
 	r.expiring("ci", 4*day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Empty(t, in.take())
@@ -368,7 +368,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, r.Remind(t.Context()))
 	require.Equal(t, []string{"ci 72h0m0s"}, in.take())
 
-	r = newRig(t, in.config, func(s *setup) { s.Defaults.RemindersOff = true })
+	r = newRig(t, in.config, func(s *setup) { s.DefaultRemindersOff = true })
 	r.expiring("ci", 2*day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Empty(t, in.take(), "defaults hold until settings are saved")

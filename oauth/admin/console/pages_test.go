@@ -192,7 +192,7 @@ func TestSettings(t *testing.T) {
 
 func TestWorkspaceRules(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
-		keys.Defaults.Rules = store.Rules{MaxKeys: 2}
+		keys.DefaultRules = store.Rules{MaxKeys: 2}
 	})
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/settings/workspaces/team-a"

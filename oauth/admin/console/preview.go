@@ -63,13 +63,13 @@ func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (nex
 }
 
 // preview goes through the keys.
-func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
+func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)) (*preview, error) {
 	shown, now := &preview{}, s.keys().Now()
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := look(after)
 		shown.Looked += page.Looked
-		for i := range page.Effects {
-			shown.add(&page.Effects[i], now)
+		for i := range page.Keys {
+			shown.add(&page.Keys[i], now)
 		}
 		return page.Next, shown.Looked >= maxLooked, err
 	})

@@ -73,7 +73,7 @@ func (s *call) saveSettings() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
 		return err
 	}
-	c.look = func(after *store.KeyCursor) (apikey.EffectPage, error) {
+	c.look = func(after *store.KeyCursor) (apikey.Page[apikey.Effect], error) {
 		return s.keys().PreviewSettings(ctx, s.actor(), wanted, after, store.MaxPage)
 	}
 	return s.changeSettings(c)
@@ -86,7 +86,7 @@ type settingsChange struct {
 	at                []string // its address
 	wrong             []problem
 	save              func() error
-	look              func(*store.KeyCursor) (apikey.EffectPage, error)
+	look              func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)
 }
 
 // changeSettings shows what a change would do, and saves it when that was seen.

@@ -29,7 +29,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	}
 	require.Empty(t, says("olga"))
 
-	expiry := apikey.ExpiresAt(noon.Add(20 * 24 * time.Hour))
+	expiry := apikey.Expiry{At: noon.Add(20 * 24 * time.Hour)}
 	_, err := r.keys.Update(t.Context(), people["olga"].Actor, key.ID, apikey.Changes{Expiry: &expiry})
 	require.NoError(t, err)
 	require.Empty(t, says("olga"))

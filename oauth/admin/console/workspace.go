@@ -58,7 +58,7 @@ func (s *call) saveWorkspace() error {
 			_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
 			return err
 		},
-		look: func(after *store.KeyCursor) (apikey.EffectPage, error) {
+		look: func(after *store.KeyCursor) (apikey.Page[apikey.Effect], error) {
 			return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
 		},
 	})

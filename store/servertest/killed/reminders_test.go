@@ -22,7 +22,7 @@ import (
 func TestReminderSurvivesAKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.db")
 	_, _, err := service(t, openFile(t, file), noon).Create(t.Context(), owner, apikey.Spec{
-		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(noon.Add(10 * 24 * time.Hour)),
+		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.Expiry{At: noon.Add(10 * 24 * time.Hour)},
 	})
 	require.NoError(t, err)
 
