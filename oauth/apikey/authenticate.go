@@ -103,7 +103,8 @@ func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no secret or id of this service looks like this: no read
 	}
-	err := lookupInto(ctx, s.reads, l.id, &l.found)
+	var err error
+	l.found, err = lookup(ctx, s.reads, l.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
@@ -130,25 +131,6 @@ func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 		l.found.Key.Secrets[i].Digest = ""
 	}
 	return nil
-}
-
-// lookupInto reads a key into a place that its caller has, since the record is large:
-// to return copies of it would make a login's stack grow. An error leaves the place
-// empty.
-func lookupInto(ctx context.Context, from interface {
-	Lookup(context.Context, string) (store.Found, error)
-}, id string, into *store.Found) error {
-	if !validID(id) {
-		return store.ErrNotFound
-	}
-	var err error
-	if *into, err = from.Lookup(ctx, id); err == nil && into.Key.ID != id {
-		err = store.ErrNotFound // a database may take "A" for "a"
-	}
-	if err != nil {
-		*into = store.Found{}
-	}
-	return err
 }
 
 // validID reports whether a key may have this id: 1 to 255 printable ASCII

@@ -76,7 +76,7 @@ func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 
 func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	a := p.actor
-	found, err := s.lookup(ctx, a.ref.ID)
+	found, err := lookup(ctx, s.store.Keys, a.ref.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return &ForbiddenError{Action: "act", Reason: "The acting key does not exist any more."}
 	}
@@ -218,7 +218,7 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 	if err != nil {
 		return p, store.Found{}, err
 	}
-	found, err := s.lookup(ctx, id)
+	found, err := lookup(ctx, s.store.Keys, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return p, found, errNoPart

@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -46,22 +45,13 @@ type Rotation struct {
 // changes nothing writes nothing.
 //
 // The errors of this and of the other calls on one key: store.ErrNotFound for
-// a key the actor has no part in, *ForbiddenError, *InvalidError,
-// *scope.UnknownError, *policy.Denied, store.ErrConflict when someone else
-// changed the key meanwhile, store.ErrUnavailable.
+// a key the actor has no part in, *ForbiddenError, *InvalidError, *policy.Denied,
+// store.ErrConflict when someone else changed the key meanwhile,
+// store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Update, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
-		apply: func(p powers, k *store.Key, now time.Time) error {
-			before := *k
-			if err := s.apply(p, k, c, now); err != nil {
-				return err
-			}
-			if len(changedFields(&before, k)) == 0 {
-				return errUnchanged
-			}
-			return nil
-		},
+		apply: func(p powers, k *store.Key, now time.Time) error { return s.apply(p, k, c, now) },
 	})
 }
 
@@ -69,8 +59,10 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 // after the grace. A key may rotate its own secret. Of two rotations at once
 // one succeeds; the other is store.ErrConflict.
 func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
-	if r.Grace < 0 || r.Grace > maxGrace {
-		return Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
+	var bad InvalidError
+	bad.addIf(r.Grace < 0 || r.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
+	if checkOnce(&bad, r.Once, s.now()); len(bad.Problems) > 0 {
+		return Key{}, Secret{}, &bad
 	}
 	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
@@ -85,10 +77,6 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			expiry := k.NotAfter
 			if err := s.apply(p, k, r.Changes, now); err != nil {
 				return err
-			}
-			var bad InvalidError
-			if checkOnce(&bad, r.Once, now); len(bad.Problems) > 0 {
-				return &bad
 			}
 			kept := k.Secrets[:0]
 			for _, old := range k.Secrets {
@@ -129,9 +117,6 @@ type alteration struct {
 	apply   func(p powers, k *store.Key, now time.Time) error
 }
 
-// errUnchanged ends an alteration that finds nothing to do.
-var errUnchanged = errors.New("apikey: unchanged")
-
 // alter is what every change of one key goes through: authority read at this
 // moment, the change, policy, authority over the result, one write that names
 // what all of it rests on.
@@ -156,10 +141,12 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	}
 	after := before.Clone()
 	after.Updated = a.now
-	if err := a.apply(p, &after, a.now); errors.Is(err, errUnchanged) {
-		return s.shown(&found, a.now), nil
-	} else if err != nil {
+	if err := a.apply(p, &after, a.now); err != nil {
 		return Key{}, err
+	}
+	changed := changedFields(&before, &after)
+	if len(changed) == 0 {
+		return s.shown(&found, a.now), nil
 	}
 	rests := p.preconditions()
 	if a.policy != "" {
@@ -173,7 +160,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 			return Key{}, err
 		}
 	}
-	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changedFields(&before, &after))
+	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changed)
 	if err != nil {
 		return Key{}, err
 	}
@@ -214,20 +201,11 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
-	if len(bad.Problems) > 0 {
-		if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
-			s.addUnknown(&bad, *c.Permissions, p.admin)
-		}
-		return &bad
-	}
 	if c.Permissions != nil && (!c.Permissions.Equal(k.Asked) || p.admin && s.raised(k).Len() > 0) {
-		permissions, err := s.cfg.Permissions.Expand(*c.Permissions, p.admin)
-		if err != nil {
-			return err
-		}
-		k.Permissions, k.Asked, k.Admin = permissions, *c.Permissions, s.grantedAdmin(p, permissions, k.Admin)
+		k.Permissions, k.Asked = s.expand(&bad, *c.Permissions, p.admin), *c.Permissions
+		k.Admin = s.grantedAdmin(p, k.Permissions, k.Admin)
 	}
-	return nil
+	return bad.orNil()
 }
 
 // grantedAdmin returns which of the permissions of a key are granted as admin

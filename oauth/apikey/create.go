@@ -64,8 +64,7 @@ type Spec struct {
 // Create makes a key with a fresh secret, which is shown here and never
 // again.
 //
-// Errors: *InvalidError, *scope.UnknownError, *ForbiddenError,
-// *policy.Denied, store.ErrNotFound for a workspace that the actor has no
+// Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a workspace that the actor has no
 // part in, store.ErrExists for a spent Once, store.ErrUnavailable.
 func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
 	id, err := secrets.NewKeyID(s.cfg.Random)
@@ -117,11 +116,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err := p.mayAdd(c.action, spec.Workspace, s.cfg.Management.MaxDepth); err != nil {
 		return Key{}, err
 	}
-	resources, err := s.checkSpec(c.spec, c.now, p.admin)
-	if err != nil {
-		return Key{}, err
-	}
-	permissions, err := s.cfg.Permissions.Expand(spec.Permissions, p.admin)
+	key, err := s.newKey(p, c)
 	if err != nil {
 		return Key{}, err
 	}
@@ -135,8 +130,6 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
 		return Key{}, err
 	}
-	key := c.key(p)
-	key.Permissions, key.Admin, key.Resources = permissions, s.grantedAdmin(p, permissions, scope.Set{}), resources
 	if c.made == nil {
 		secret, err := c.secret(&key)
 		if err != nil {
@@ -187,22 +180,30 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
-// key is the record that was asked for. One that a key makes expires with it at
+// newKey is the record that was asked for. One that a key makes expires with it at
 // the latest.
-func (c *creation) key(p powers) store.Key {
+func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	spec := &c.spec
+	var bad InvalidError
+	checkText(&bad, "workspace", spec.Workspace)
+	checkText(&bad, "name", spec.Name)
+	checkExpiry(&bad, spec.Expiry, c.now)
+	checkOnce(&bad, spec.Once, c.now)
 	key := store.Key{
 		ID:           c.id,
 		Workspace:    spec.Workspace,
 		Name:         spec.Name,
+		Permissions:  s.expand(&bad, spec.Permissions, p.admin),
 		Asked:        spec.Permissions,
 		NotAfter:     micro(spec.Expiry.At),
 		NotAfterText: spec.Expiry.Date,
+		Resources:    s.checkResources(&bad, spec.Resources),
 		CreatedBy:    p.actor.ref,
 		Created:      c.now,
 		Updated:      c.now,
 		Version:      1,
 	}
+	key.Admin = s.grantedAdmin(p, key.Permissions, scope.Set{})
 	if p.key != nil {
 		key.Depth = p.key.Depth + 1
 	}
@@ -212,7 +213,7 @@ func (c *creation) key(p powers) store.Key {
 			key.NotAfterText = p.key.NotAfterText
 		}
 	}
-	return key
+	return key, bad.orNil()
 }
 
 // show calls Spec.Before, unless it has seen the same key.
@@ -275,27 +276,13 @@ func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace,
 	}}}, nil
 }
 
-// checkSpec checks what a caller asked for and returns the resources in order.
-func (s *Service) checkSpec(spec Spec, now time.Time, withAdmin bool) ([]string, error) {
-	var bad InvalidError
-	checkText(&bad, "workspace", spec.Workspace)
-	checkText(&bad, "name", spec.Name)
-	checkExpiry(&bad, spec.Expiry, now)
-	checkOnce(&bad, spec.Once, now)
-	resources := s.checkResources(&bad, spec.Resources)
-	if len(bad.Problems) > 0 {
-		s.addUnknown(&bad, spec.Permissions, withAdmin)
+// expand returns the permissions that asked stands for.
+func (s *Service) expand(bad *InvalidError, asked scope.Set, withAdmin bool) scope.Set {
+	set, err := s.cfg.Permissions.Expand(asked, withAdmin)
+	if unknown, is := errors.AsType[*scope.UnknownError](err); is {
+		bad.add("permissions", "These do not exist: "+strings.Join(unknown.Names, ", ")+".")
 	}
-	return resources, bad.orNil()
-}
-
-// addUnknown adds the permissions that the catalog lacks to bad, if something else
-// is wrong. Otherwise they are a *scope.UnknownError.
-func (s *Service) addUnknown(bad *InvalidError, asked scope.Set, withAdmin bool) {
-	var unknown *scope.UnknownError
-	if _, err := s.cfg.Permissions.Expand(asked, withAdmin); errors.As(err, &unknown) {
-		bad.add("permissions", "Unknown: "+strings.Join(unknown.Names, ", ")+".")
-	}
+	return set
 }
 
 // checkText admits 1 to 255 printable characters: no control characters, line

@@ -13,7 +13,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
-	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -378,9 +377,9 @@ func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 	require.ErrorAs(t, err, &denied)
 	require.Equal(t, "settings.max_lifetime", denied.Rule)
 	_, _, err = r.tryCreate(owner, "team-a", "project.list unknown")
-	var unknown *scope.UnknownError
+	var unknown *apikey.InvalidError
 	require.ErrorAs(t, err, &unknown)
-	require.Equal(t, []string{"unknown"}, unknown.Names)
+	require.Equal(t, []apikey.FieldProblem{{Field: "permissions", Reason: "These do not exist: unknown."}}, unknown.Problems)
 }
 
 func TestExpiryThatContradictsItself(t *testing.T) {

@@ -36,16 +36,11 @@ func endSecret(k *store.Key, id string) error {
 func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Disable, version: version, narrows: true,
-		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
+		apply: func(_ powers, k *store.Key, _ time.Time) error {
+			k.Disabled = true
+			return nil
+		},
 	})
-}
-
-func disable(k *store.Key) error {
-	if k.Disabled {
-		return errUnchanged
-	}
-	k.Disabled = true
-	return nil
 }
 
 // Enable lets a disabled key log in again. Tokens from before stay ended.
@@ -54,9 +49,6 @@ func (s *Service) Enable(ctx context.Context, actor Actor, id string, version in
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Enable, policy: policy.ActionEnable, version: version, yields: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
-			if !k.Disabled {
-				return errUnchanged
-			}
 			k.Disabled = false
 			return nil
 		},

@@ -51,14 +51,14 @@ func TestEscalation(t *testing.T) {
 		want   error // nil: works
 	}{
 		{"owner creates with an admin permission", person(owner), nil, create("admin.project.list"), new(apikey.ForbiddenError)},
-		{"owner creates with an admin wildcard", person(owner), nil, create("admin.*.*"), &scope.UnknownError{}},
+		{"owner creates with an admin wildcard", person(owner), nil, create("admin.*.*"), &apikey.InvalidError{}},
 		{"owner's plain wildcard reaches no admin permission", person(owner), nil, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 			key, _ := r.create(a, "team-a", "*.*")
 			require.Equal(t, "keys.delete keys.list keys.rotate keys.save project.delete project.list project.save", key.Permissions.String())
 			require.Equal(t, "*.*", key.Asked.String())
 			return nil
 		}, nil},
-		{"owner creates with a permission in another case", person(owner), nil, create("Admin.project.list"), &scope.UnknownError{}},
+		{"owner creates with a permission in another case", person(owner), nil, create("Admin.project.list"), &apikey.InvalidError{}},
 		{"limited owner creates beyond", person(owner.Granting(perms("project.list"))), nil, create("project.save"), new(apikey.ForbiddenError)},
 		{"key creates what it lacks", saving, nil, create("project.delete"), new(apikey.ForbiddenError)},
 		{"key creates by a wildcard what it lacks", saving, nil, create("project.*"), new(apikey.ForbiddenError)},
@@ -134,7 +134,7 @@ func TestEscalation(t *testing.T) {
 			switch want := tc.want.(type) {
 			case nil:
 				require.NoError(t, err)
-			case *scope.UnknownError:
+			case *apikey.InvalidError:
 				require.ErrorAs(t, err, &want)
 			case *apikey.ForbiddenError:
 				require.ErrorAs(t, err, &want)

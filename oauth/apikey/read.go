@@ -112,8 +112,7 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 // the store keeps a cache. It is for a server that has clients besides keys and
 // must know whose an id is. An outage wraps store.ErrUnavailable.
 func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
-	var found store.Found
-	switch err := lookupInto(ctx, s.reads, id, &found); {
+	switch _, err := lookup(ctx, s.reads, id); {
 	case errors.Is(err, store.ErrNotFound):
 		return false, nil
 	case err != nil:
@@ -122,9 +121,19 @@ func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// lookup reads a key from the driver, past a cache, with an id that anybody may
-// have sent.
-func (s *Service) lookup(ctx context.Context, id string) (found store.Found, err error) {
-	err = lookupInto(ctx, s.store.Keys, id, &found)
-	return found, err
+// lookup reads a key with an id that anybody may have sent.
+func lookup(ctx context.Context, from interface {
+	Lookup(context.Context, string) (store.Found, error)
+}, id string) (store.Found, error) {
+	if !validID(id) {
+		return store.Found{}, store.ErrNotFound
+	}
+	found, err := from.Lookup(ctx, id)
+	if err == nil && found.Key.ID != id {
+		err = store.ErrNotFound // a database may take "A" for "a"
+	}
+	if err != nil {
+		return store.Found{}, err
+	}
+	return found, nil
 }

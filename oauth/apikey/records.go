@@ -93,7 +93,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 		return fmt.Errorf("workspace: %w", store.ErrNotFound)
 	}
 	// Before the workspace is suspended: not for a key that is here already.
-	if _, err := s.lookup(ctx, key.ID); err == nil {
+	if _, err := lookup(ctx, s.store.Keys, key.ID); err == nil {
 		return store.ErrExists
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("find key: %w", err)

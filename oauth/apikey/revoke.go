@@ -23,7 +23,7 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 
 // endProved ends the secret that was proved. What it reads is not from a cache.
 func (s *Service) endProved(ctx context.Context, l *Login) error {
-	found, err := s.lookup(ctx, l.found.Key.ID)
+	found, err := lookup(ctx, s.store.Keys, l.found.Key.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the key was deleted meanwhile
 	}

@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -39,9 +38,6 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 		changed.add(before.KeysOff != w.KeysOff, "keys_off")
 		changed.add(before.RemindersOff != w.RemindersOff, "reminders_off")
 		changed.add(before.RemindBefore != w.RemindBefore, "remind_before")
-		if len(changed) == 0 && before.Version > 0 {
-			return nil, false, errUnchanged
-		}
 		return changed, w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
 	})
 }
@@ -69,11 +65,11 @@ func (s *Service) alterInstance(
 			return store.Instance{}, err
 		}
 		fields, ends, err := apply(&w)
-		if errors.Is(err, errUnchanged) {
-			return w, nil
-		}
 		if err != nil {
 			return store.Instance{}, err
+		}
+		if len(fields) == 0 && !ends && w.Version > 0 {
+			return w, nil
 		}
 		w.Updated = s.now()
 		change, err := s.change(w.Updated, actor.ref, action, "", "", fields)

@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
@@ -36,7 +35,7 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 // rules end the workspace's tokens. What changes nothing writes nothing. For
 // an organization admin.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
-	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (fields []string, ends bool, err error) {
+	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (changed fields, ends bool, err error) {
 		if w.Version != wanted.Version {
 			return nil, false, fmt.Errorf("apikey: save workspace: %w", store.ErrConflict)
 		}
@@ -46,11 +45,7 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 		}
 		before := w.Rules
 		w.Rules = kept(wanted.Rules)
-		changed := changedRules(before, w.Rules)
-		if len(changed) == 0 {
-			return nil, false, errUnchanged
-		}
-		return changed, tightens(before, w.Rules), nil
+		return changedRules(before, w.Rules), tightens(before, w.Rules), nil
 	})
 }
 
@@ -62,12 +57,10 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 	if suspended {
 		action = audit.Suspend
 	}
-	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (fields []string, ends bool, err error) {
-		if w.Suspended == suspended {
-			return nil, false, errUnchanged
-		}
+	_, err := s.alterWorkspace(ctx, actor, workspace, action, func(w *store.Workspace) (changed fields, ends bool, err error) {
+		changed.add(w.Suspended != suspended, "suspended")
 		w.Suspended = suspended
-		return []string{"suspended"}, suspended, nil
+		return changed, suspended, nil
 	})
 	return err
 }
@@ -90,7 +83,7 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 // alterWorkspace changes a workspace's record. apply says which fields it changed
 // and whether the workspace's tokens end.
 func (s *Service) alterWorkspace(
-	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (fields []string, ends bool, err error),
+	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (changed fields, ends bool, err error),
 ) (store.Workspace, error) {
 	return retry(func() (store.Workspace, error) {
 		if err := s.mayAlterWorkspace(ctx, actor, id, action); err != nil {
@@ -100,15 +93,15 @@ func (s *Service) alterWorkspace(
 		if err != nil {
 			return store.Workspace{}, fmt.Errorf("apikey: read workspace: %w", err)
 		}
-		fields, ends, err := apply(&w)
-		if errors.Is(err, errUnchanged) {
-			return w, nil
-		}
+		changed, ends, err := apply(&w)
 		if err != nil {
 			return store.Workspace{}, err
 		}
+		if len(changed) == 0 {
+			return w, nil
+		}
 		w.Updated = s.now()
-		change, err := s.change(w.Updated, actor.ref, action, id, "", fields)
+		change, err := s.change(w.Updated, actor.ref, action, id, "", changed)
 		if err != nil {
 			return store.Workspace{}, err
 		}

@@ -30,7 +30,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -234,9 +233,8 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 		return "", "", fmt.Errorf("permissions %q: %w", permissions, err)
 	}
 	key, made, err := s.plain.APIKeys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
-	var unknown *scope.UnknownError
-	if errors.As(err, &unknown) {
-		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", strings.Join(unknown.Names, ", "))
+	if missing := set.Minus(s.plain.APIKeys().Catalog().All()); err != nil && missing.Len() > 0 {
+		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", missing)
 	}
 	if err != nil {
 		return "", "", err
