@@ -93,17 +93,6 @@ func (s *Service) decide(ctx context.Context, l *Login, r Request) (*Grant, erro
 	return grant, nil
 }
 
-// withoutSecrets is a key without its secrets, of which tokens carry the given
-// permissions.
-func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
-	return Key{
-		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
-		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
-		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
-	}
-}
-
 // held is issuable, and logs the permissions that are left out.
 func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 	held := s.issuable(k)
@@ -190,4 +179,15 @@ func earlier(t, limit time.Time) time.Time {
 		return limit
 	}
 	return t
+}
+
+// withoutSecrets is a key without its secrets, of which tokens carry the given
+// permissions.
+func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+	return Key{
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
+		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+	}
 }
