@@ -59,7 +59,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 
 // issue authenticates the key, decides on its token and has it made.
 func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr) (*apikey.Grant, string, error) {
-	login, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
+	proof, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
 	if err != nil {
 		return nil, "", err
 	}
@@ -69,7 +69,7 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	if own {
 		resource = ""
 	}
-	grant, err := s.keys.Issue(ctx, login, apikey.Request{Scope: r.scope, Resource: resource})
+	grant, err := s.keys.Issue(ctx, proof, apikey.Request{Scope: r.scope, Resource: resource})
 	if err != nil {
 		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {

@@ -129,7 +129,7 @@ type client struct {
 	attempt *attempt
 	// next is the host's store, where it was not asked yet.
 	next  oauth2.ClientStore
-	login *apikey.Login
+	proof *apikey.Proof
 }
 
 var (
@@ -154,7 +154,7 @@ func (c *client) VerifyPassword(secret string) bool {
 	if c.attempt != nil {
 		address = c.attempt.address
 	}
-	login, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.id, Secret: secret, Address: address})
+	proof, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.id, Secret: secret, Address: address})
 	if err != nil {
 		if c.attempt != nil {
 			c.attempt.failed = err
@@ -166,7 +166,7 @@ func (c *client) VerifyPassword(secret string) bool {
 		}
 		return false
 	}
-	c.login = login
+	c.proof = proof
 	return true
 }
 
