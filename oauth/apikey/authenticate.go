@@ -240,7 +240,7 @@ func (s *Service) mustLive(ctx context.Context, p *Proof, underRules bool) error
 	return &RefusedError{Reason: string(p.standing.State), Description: p.standing.Text}
 }
 
-// effective puts Config's defaults in the place of settings never saved.
+// effective puts the defaults of Options in the place of settings never saved.
 func (s *Service) effective(stored store.Instance) store.Instance {
 	if stored.Version == 0 {
 		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.DefaultKeysOff, s.cfg.DefaultRules, s.cfg.DefaultRemindersOff
@@ -249,7 +249,7 @@ func (s *Service) effective(stored store.Instance) store.Instance {
 }
 
 // standingOf decides whether a key is live under the settings around it, in which
-// the caller has put Config's defaults (see effective). If it is, the host is asked about
+// the caller has put the defaults of Options (see effective). If it is, the host is asked about
 // its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
 	standing := standingAt(f, now)

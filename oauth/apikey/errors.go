@@ -9,18 +9,17 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// The errors that a caller can tell apart, besides those of packages store
-// (ErrNotFound, ErrExists, ErrConflict, ErrLimit, ErrUnavailable) and policy
+// The errors that a caller can tell apart are this one, the types below, and those of
+// packages store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
 // (*policy.Denied). Test with errors.Is and errors.As.
-var (
-	// ErrInvalidCredentials: the id is unknown or the secret is wrong; which
-	// of the two is not told.
-	ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
 
-	// errMalformed is refused without a read; the caller is told no more
-	// than of a wrong secret.
-	errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
-)
+// ErrInvalidCredentials: the id is unknown or the secret is wrong; which of the two is
+// not told.
+var ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
+
+// errMalformed is refused without a read; the caller is told no more than of a wrong
+// secret.
+var errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
 
 // ForbiddenError says what an actor that sees the key or workspace may not do,
 // and why.

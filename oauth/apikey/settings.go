@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Settings returns the instance's settings: those saved, or Config's defaults
-// with Version 0. For an organization admin.
+// Settings returns the instance's settings: those saved, or the defaults
+// of Options with Version 0. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.Instance{}, err
@@ -45,7 +45,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 // EndAllTokens ends every token issued so far, of every key. It is for use after the
 // store was restored from a backup, which may have brought back keys and settings as
 // they were. Keys log in again at once. Settings that were never saved are saved as
-// Config's defaults has them. For an organization admin.
+// the defaults of Options. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	_, err := s.alterInstance(ctx, actor, audit.EndTokens, func(*store.Instance) ([]string, bool, error) { return nil, true, nil })
 	return err

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -152,10 +153,8 @@ func (h *Hasher) Digest(b Binding) string {
 // other's. An error says that stored cannot be compared; then ok is false, and
 // the same work was done.
 func (h *Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
-	s := h.underLabel(stored)
-	if s == nil {
-		h.Dummy(b)
-	} else if sum := h.sum(s, b); s.matches(stored, sum) {
+	s := cmp.Or(h.underLabel(stored), h.current)
+	if s.matches(stored, h.sum(s, b)) {
 		return true, s.version < h.current.version, nil
 	}
 	if err := h.Check(stored); err != nil && !errors.Is(err, errWithdrawn) {
@@ -198,40 +197,38 @@ func (h *Hasher) underLabel(stored string) *digester {
 // Check says what keeps a stored digest from being compared, if anything. Its
 // errors do not repeat it.
 func (h *Hasher) Check(stored string) error {
-	version, encoded, ok := split(stored)
-	if !ok {
-		return errDigest
+	s := h.underLabel(stored)
+	if s == nil {
+		return h.unlisted(stored)
 	}
-	s := h.find(version)
-	switch {
-	case s == nil && slices.Contains(h.withdrawn, hostlist.Title(store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})):
-		return errWithdrawn
-	case s == nil:
-		return fmt.Errorf("pepper version %d: %w", version, errPepper)
-	}
-	// The whole label, since a version has one spelling only.
-	if !strings.HasPrefix(stored, s.label) || len(encoded) != digestChars {
-		return errDigest
-	}
-	// The count matters: the decoder skips line breaks.
+	encoded := stored[len(s.label):]
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil || len(sum) != sha256.Size {
+	// The count matters: the decoder skips line breaks.
+	if err != nil || len(sum) != sha256.Size || len(encoded) != digestChars {
 		return errDigest
 	}
 	return nil
 }
 
-// PepperOf returns the pepper version that a digest of a Hasher's names.
-func PepperOf(stored string) (version int, ok bool) {
-	version, _, ok = split(stored)
-	return version, ok
+// unlisted says why a digest is under no label.
+func (h *Hasher) unlisted(stored string) error {
+	version, ok := PepperOf(stored)
+	title := hostlist.Title(store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})
+	switch {
+	case !ok || h.find(version) != nil: // a version has one spelling only
+		return errDigest
+	case slices.Contains(h.withdrawn, title):
+		return errWithdrawn
+	}
+	return fmt.Errorf("pepper version %d: %w", version, errPepper)
 }
 
-func split(stored string) (version int, encoded string, ok bool) {
+// PepperOf returns the pepper version that a digest of a Hasher's names.
+func PepperOf(stored string) (version int, ok bool) {
 	algorithm, rest, _ := strings.Cut(stored, "$")
-	number, encoded, _ := strings.Cut(rest, "$")
+	number, _, _ := strings.Cut(rest, "$")
 	version, err := strconv.Atoi(number)
-	return version, encoded, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
+	return version, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
 }
 
 // digester computes digests under one pepper. It keeps the pepper's key inside a
@@ -263,13 +260,14 @@ func newDigester(version int, key []byte) *digester {
 	return s
 }
 
-// matches reports whether stored, which begins with the label, is the stored form of
-// sum. There is only one, so that nothing needs decoding.
+// matches reports whether stored is the stored form of sum. There is only one, so that
+// nothing needs decoding.
 func (s *digester) matches(stored string, sum [sha256.Size]byte) bool {
 	var text, want [digestChars]byte
 	base64.RawURLEncoding.Encode(text[:], sum[:])
-	n := copy(want[:], stored[len(s.label):])
-	return subtle.ConstantTimeCompare(text[:], want[:]) == 1 && n == len(stored)-len(s.label)
+	encoded, labelled := strings.CutPrefix(stored, s.label)
+	n := copy(want[:], encoded)
+	return subtle.ConstantTimeCompare(text[:], want[:]) == 1 && labelled && n == len(encoded)
 }
 
 func (s *digester) sum(b Binding) (sum [sha256.Size]byte) {
