@@ -25,9 +25,9 @@ func TestAllocations(t *testing.T) {
 		form, basic  float64
 		signatureOwn float64
 	}{
-		{alg: "ES256", form: 21, basic: 23, signatureOwn: 55},
-		{alg: "EdDSA", form: 21, basic: 23},
-		{alg: "HS256", form: 20, basic: 22},
+		{alg: "ES256", form: 18, basic: 20, signatureOwn: 55},
+		{alg: "EdDSA", form: 18, basic: 20},
+		{alg: "HS256", form: 17, basic: 19},
 	} {
 		t.Run(tc.alg, func(t *testing.T) {
 			p := newPair(t, tc.alg)

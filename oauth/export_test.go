@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
 
@@ -17,12 +16,6 @@ func (s *Server) Refuse(ctx context.Context, w http.ResponseWriter, err error) {
 // Step does what Run does every minute.
 func (s *Server) Step() error {
 	return errors.Join(s.ring.Step(context.Background()), s.recordSigner(context.Background()))
-}
-
-// WithTimeout is the context of a guard's look-up, and what ends it.
-func WithTimeout(request context.Context, d time.Duration) (context.Context, func()) {
-	ctx := withTimeout(request, d)
-	return ctx, ctx.stop
 }
 
 // Generate has go-oauth2's manager make the token of a client. Of g, which may be nil,

@@ -106,7 +106,7 @@ func (s *Server) describe() []byte {
 	})
 }
 
-// documentOf returns a public answer that is made once and served often.
+// documentOf returns the JSON of an answer.
 func documentOf(content any) []byte {
 	body, _ := json.Marshal(content) //nolint:errcheck // texts only
 	return append(body, '\n')

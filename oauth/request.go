@@ -256,8 +256,6 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	credentials, err := request.Credentials(header, "Basic")
 	basic, inBody := !errors.Is(err, request.ErrAbsent), t.clientSecret != ""
 	switch {
-	case len(header["Authorization"]) > 1:
-		return badRequest("There may be one Authorization header only.")
 	case basic && inBody, basic && t.hasAssertion, inBody && t.hasAssertion:
 		return badRequest("The client may authenticate by one method only.")
 	case !basic && !inBody && !t.hasAssertion && header.Get("Authorization") != "":

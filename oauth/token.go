@@ -22,6 +22,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -39,16 +40,16 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// of a middleware get parts of it and may keep them.
 	var buffer bytes.Buffer
 	defer empty(&buffer)
-	var request tokenRequest
-	if bad := s.readLogin(w, r, &buffer, &request); bad != nil {
+	var asked tokenRequest
+	if bad := s.readLogin(w, r, &buffer, &asked); bad != nil {
 		s.refuse(r.Context(), w, bad)
 		return
 	}
 	// Nobody waits for a store that hangs, and a login that nobody could
 	// decide on is an outage.
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
-	defer cancel()
-	grant, token, err := s.issue(ctx, &request, s.clients.Addr(r))
+	ctx := request.WithTimeout(r.Context(), s.cfg.LoginTimeout)
+	defer ctx.Stop()
+	grant, token, err := s.issue(ctx, &asked, s.clients.Addr(r))
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return
@@ -58,7 +59,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 
 // issue authenticates the key, decides on its token and has it made.
 func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr) (*apikey.Grant, string, error) {
-	login, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
+	proof, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
 	if err != nil {
 		return nil, "", err
 	}
@@ -68,7 +69,7 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	if own {
 		resource = ""
 	}
-	grant, err := s.keys.Issue(ctx, login, apikey.Request{Scope: r.scope, Resource: resource})
+	grant, err := s.keys.Issue(ctx, proof, apikey.Request{Scope: r.scope, Resource: resource})
 	if err != nil {
 		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {

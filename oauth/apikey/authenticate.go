@@ -20,9 +20,9 @@ type Credentials struct {
 	Address netip.Addr
 }
 
-// Login is a key that has proved one of its secrets. It is made by
-// Authenticate and used by Issue.
-type Login struct {
+// Proof is that a caller holds a secret of a live key. It is made by Authenticate
+// and used by Issue.
+type Proof struct {
 	service *Service
 	id      string // as the client sent it
 	address netip.Addr
@@ -35,7 +35,7 @@ type Login struct {
 }
 
 // Key returns the key that logged in.
-func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
+func (p *Proof) Key() Key { return p.service.shown(&p.found, p.now) }
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
@@ -45,7 +45,7 @@ func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
 // *RefusedError. An outage wraps store.ErrUnavailable.
 //
 // It asks no policy: Issue does, and MayIntrospect.
-func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
+func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Proof, error) {
 	return s.authenticate(ctx, c, true)
 }
 
@@ -53,14 +53,14 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, erro
 // 7662), and asks the policies: a refusal is a *policy.Denied. The Permissions
 // of the key that it returns are those that count there.
 func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error) {
-	l, err := s.authenticate(ctx, c, true)
+	p, err := s.authenticate(ctx, c, true)
 	if err != nil {
 		return Key{}, err
 	}
-	key := l.Key()
-	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &l.found.Key), l.now.Add(s.cfg.TokenLifetime))
+	key := p.Key()
+	key.Permissions, _, err = s.askPolicy(ctx, p, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &p.found.Key), p.now.Add(s.cfg.TokenLifetime))
 	if err != nil {
-		return Key{}, s.refuse(ctx, l, err)
+		return Key{}, s.refuse(ctx, p, err)
 	}
 	return key, nil
 }
@@ -69,52 +69,52 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 // asks no policy, and lets a key pass that has expired by the administrator's
 // rules alone.
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
-	l, err := s.authenticate(ctx, c, false)
+	p, err := s.authenticate(ctx, c, false)
 	if err != nil {
 		return Key{}, err
 	}
-	return l.Key(), nil
+	return p.Key(), nil
 }
 
 // authenticate is Authenticate. Without underRules the administrator's rules do not
 // count.
-func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Login, error) {
-	l := s.newLogin(c)
-	err := s.prove(ctx, c.Secret, l)
+func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Proof, error) {
+	p := s.newProof(c)
+	err := s.prove(ctx, c.Secret, p)
 	if err == nil {
-		err = s.mustLive(ctx, l, underRules)
+		err = s.mustLive(ctx, p, underRules)
 	}
 	if err != nil {
-		return nil, s.refuse(ctx, l, err)
+		return nil, s.refuse(ctx, p, err)
 	}
-	return l, nil
+	return p, nil
 }
 
-func (s *Service) newLogin(c Credentials) *Login {
-	return &Login{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
+func (s *Service) newProof(c Credentials) *Proof {
+	return &Proof{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
 // realTime is not Config.Now: what a client measures is real time.
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // prove finds the key and checks the secret, and nothing else.
-func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
+func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
-	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
+	if !generated && !s.cfg.Imported || !validID(p.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no secret or id of this service looks like this: no read
 	}
 	var err error
-	l.found, err = lookup(ctx, s.reads, l.id)
+	p.found, err = lookup(ctx, s.reads, p.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	var proved, outdated bool
 	err = nil
 	if generated {
-		proved, outdated, err = s.checkGenerated(l, plain)
+		proved, outdated, err = s.checkGenerated(p, plain)
 	}
 	if !proved && err == nil && s.cfg.Imported {
-		proved, outdated, err = s.checkImportedSecret(ctx, l, plain)
+		proved, outdated, err = s.checkImportedSecret(ctx, p, plain)
 	}
 	switch {
 	case err != nil:
@@ -123,12 +123,12 @@ func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 		return ErrInvalidCredentials
 	}
 	if outdated {
-		s.rehash(ctx, l, plain)
+		s.rehash(ctx, p, plain)
 	}
 	// Nobody needs the digests any more.
-	l.secret.Digest = ""
-	for i := range l.found.Key.Secrets {
-		l.found.Key.Secrets[i].Digest = ""
+	p.secret.Digest = ""
+	for i := range p.found.Key.Secrets {
+		p.found.Key.Secrets[i].Digest = ""
 	}
 	return nil
 }
@@ -146,18 +146,18 @@ func validID(id string) bool {
 
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
-func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool, err error) {
-	b := secrets.Binding{KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
-	for i := range l.found.Key.Secrets {
-		kept := &l.found.Key.Secrets[i]
-		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
+func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool, err error) {
+	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
+	for i := range p.found.Key.Secrets {
+		kept := &p.found.Key.Secrets[i]
+		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || ended(kept.NotAfter, p.now) {
 			continue
 		}
 		if proved, outdated, err = s.hasher.Verify(kept.Digest, b); err != nil {
-			return false, false, cannotCompare(l, err)
+			return false, false, cannotCompare(p, err)
 		}
 		if proved {
-			l.secret = *kept
+			p.secret = *kept
 		}
 		return proved, outdated, nil
 	}
@@ -169,32 +169,32 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 // it may match; these are few. A slow one is compared under a gate, and only within a
 // budget that guesses at slow digests alone spend. A guess that the gate turned away
 // counts as well, since it was compared with what the gate remembers.
-func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain string) (proved, outdated bool, err error) {
+func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain string) (proved, outdated bool, err error) {
 	guessed := false
 	defer func() {
 		if guessed && !proved {
-			s.guesses.fail(ctx, l.address, l.id, l.now)
+			s.guesses.fail(ctx, p.address, p.id, p.now)
 		}
 	}()
-	for _, kept := range l.found.Key.Secrets {
-		if ended(kept.NotAfter, l.now) || kept.ID == secrets.ID(plain) {
+	for _, kept := range p.found.Key.Secrets {
+		if ended(kept.NotAfter, p.now) || kept.ID == secrets.ID(plain) {
 			continue
 		}
 		if secrets.IsSlow(kept.Digest) {
-			if wait, over := s.guesses.over(ctx, l.address, l.id, l.now); over {
+			if wait, over := s.guesses.over(ctx, p.address, p.id, p.now); over {
 				return false, false, &ThrottledError{RetryAfter: wait}
 			}
 			guessed = true
-			proved, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, plain)
+			proved, err = s.slow.verify(ctx, p.found.Key.ID, kept.Digest, plain)
 			outdated = kept.Generated
 		} else {
-			proved, outdated, err = s.hasher.Verify(kept.Digest, l.binding(&kept, plain))
+			proved, outdated, err = s.hasher.Verify(kept.Digest, p.binding(&kept, plain))
 		}
 		if err != nil {
-			return false, false, cannotCompare(l, err)
+			return false, false, cannotCompare(p, err)
 		}
 		if proved {
-			l.secret = kept
+			p.secret = kept
 			return true, outdated, nil
 		}
 	}
@@ -202,42 +202,42 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 }
 
 // binding is what the digest of a secret of the key covers.
-func (l *Login) binding(kept *store.Secret, plain string) secrets.Binding {
-	return secrets.Binding{KeyID: l.found.Key.ID, Workspace: l.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
+func (p *Proof) binding(kept *store.Secret, plain string) secrets.Binding {
+	return secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
 }
 
 // cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
 // the secret then.
-func cannotCompare(l *Login, err error) error {
-	return fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
+func cannotCompare(p *Proof, err error) error {
+	return fmt.Errorf("apikey: key %s: %w: %w", p.found.Key.ID, store.ErrUnavailable, err)
 }
 
 // rehash replaces the digest that was verified: one under a pepper with a lower
 // version, or a slow one of a secret that Import was told is generated. If that fails,
 // the login goes on.
-func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
-	fresh := l.secret
-	fresh.Digest = s.hasher.Digest(l.binding(&l.secret, plain))
+func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
+	fresh := p.secret
+	fresh.Digest = s.hasher.Digest(p.binding(&p.secret, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
-		err = s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, fresh.Digest)
+		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", l.found.Key.ID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", p.found.Key.ID, "error", err)
 	}
 }
 
 // mustLive refuses a login of a key that is not live.
-func (s *Service) mustLive(ctx context.Context, l *Login, underRules bool) error {
-	l.found.Instance = s.effective(l.found.Instance)
+func (s *Service) mustLive(ctx context.Context, p *Proof, underRules bool) error {
+	p.found.Instance = s.effective(p.found.Instance)
 	if !underRules {
-		l.found.Instance.Rules, l.found.Workspace.Rules = store.Rules{}, store.Rules{}
+		p.found.Instance.Rules, p.found.Workspace.Rules = store.Rules{}, store.Rules{}
 	}
 	var err error
-	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
+	if p.standing, err = s.standingOf(ctx, &p.found, p.now); err != nil || p.standing.Live() {
 		return err
 	}
-	return &RefusedError{Reason: string(l.standing.State), Description: l.standing.Text}
+	return &RefusedError{Reason: string(p.standing.State), Description: p.standing.Text}
 }
 
 // effective puts the defaults of Options in the place of settings never saved.

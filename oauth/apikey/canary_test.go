@@ -85,7 +85,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"Credentials": credentials, "Expiry": apikey.Expiry{At: noon},
 		"FieldProblem": apikey.FieldProblem{Field: "f"}, "ForbiddenError": denied, "Grant": grant,
 		"ImportSpec":   []any{importing, byDigest, &importing},
-		"InvalidError": importErr, "Login": login, "Management": management,
+		"InvalidError": importErr, "Proof": login, "Management": management,
 		"Observation": apikey.Observation{KeyID: key.ID}, "Pepper": cfg.Peppers[0],
 		"RefusedError": &apikey.RefusedError{Reason: "r", Missing: perms("project.list")}, "Request": apikey.Request{}, "Resource": apikey.Resource{}, "Rotation": apikey.Rotation{},
 		"Secret":  secret,

@@ -40,26 +40,26 @@ type Grant struct {
 // malformed is a *scope.SyntaxError, a permission that the key lacks or a resource that
 // its record does not allow a *RefusedError, and a policy's refusal a
 // *policy.Denied. The grant shares the login's key.
-func (s *Service) Issue(ctx context.Context, l *Login, r Request) (*Grant, error) {
-	grant, err := s.decide(ctx, l, r)
+func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error) {
+	grant, err := s.decide(ctx, p, r)
 	if err != nil {
-		return nil, s.refuse(ctx, l, err)
+		return nil, s.refuse(ctx, p, err)
 	}
-	key := &l.found.Key
-	s.unwritten.login(key, l.secret.ID, l.now)
+	key := &p.found.Key
+	s.unwritten.login(key, p.secret.ID, p.now)
 	if s.cfg.Observer != nil {
-		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})
+		s.cfg.Observer(Observation{Time: p.now, KeyID: key.ID, Workspace: key.Workspace, Address: p.address})
 	}
 	return grant, nil
 }
 
 // decide is Issue before the login is counted or refused.
-func (s *Service) decide(ctx context.Context, l *Login, r Request) (*Grant, error) {
+func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, error) {
 	requested, err := scope.Parse(r.Scope)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: scope: %w", err)
 	}
-	key := &l.found.Key
+	key := &p.found.Key
 	held := s.held(ctx, key)
 	granted, err := s.issuableAt(r.Resource, key, held)
 	if err != nil {
@@ -72,36 +72,25 @@ func (s *Service) decide(ctx context.Context, l *Login, r Request) (*Grant, erro
 		granted = requested
 	}
 	// Policies may write into what they are shown, so the end is bounded here.
-	end := earlier(l.now.Add(s.cfg.TokenLifetime), l.standing.Ends)
-	end = earlier(end, l.secret.NotAfter)
-	granted, end, err = s.askPolicy(ctx, l, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
+	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Ends)
+	end = earlier(end, p.secret.NotAfter)
+	granted, end, err = s.askPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
 	}
 	grant := &Grant{
-		Key:         withoutSecrets(key, held, l.standing),
-		SecretID:    l.secret.ID,
+		Key:         withoutSecrets(key, held, p.standing),
+		SecretID:    p.secret.ID,
 		Resource:    r.Resource,
 		Permissions: granted,
-		IssuedAt:    l.now.Truncate(time.Second),
+		IssuedAt:    p.now.Truncate(time.Second),
 		Expires:     end.Truncate(time.Second),
-		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
+		Epochs:      [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
 		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key has expired."}
 	}
 	return grant, nil
-}
-
-// withoutSecrets is a key without its secrets, of which tokens carry the given
-// permissions.
-func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
-	return Key{
-		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
-		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
-		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
-	}
 }
 
 // held is issuable, and logs the permissions that are left out.
@@ -160,15 +149,15 @@ func (s *Service) notHeld(missing scope.Set) error {
 // askPolicy has the host's policy decide about a use, and returns what it leaves of
 // the permissions and the lifetime.
 func (s *Service) askPolicy(
-	ctx context.Context, l *Login, use policy.TokenRequest, granted scope.Set, end time.Time,
+	ctx context.Context, p *Proof, use policy.TokenRequest, granted scope.Set, end time.Time,
 ) (scope.Set, time.Time, error) {
 	if s.cfg.Policy == nil {
 		return granted, end, nil
 	}
 	// A copy: what a policy writes into it must not reach the token.
-	shown := l.found.Key.Clone()
-	use.Now, use.Address, use.Key, use.Secret = l.now, l.address, &shown, l.secret
-	use.Workspace, use.Instance = l.found.Workspace, l.found.Instance
+	shown := p.found.Key.Clone()
+	use.Now, use.Address, use.Key, use.Secret = p.now, p.address, &shown, p.secret
+	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)
 	err := s.cfg.Policy.CheckToken(ctx, request)
 	return request.Granted(), request.NotAfter(), refusedBy(err)
@@ -190,4 +179,15 @@ func earlier(t, limit time.Time) time.Time {
 		return limit
 	}
 	return t
+}
+
+// withoutSecrets is a key without its secrets, of which tokens carry the given
+// permissions.
+func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+	return Key{
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
+		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+	}
 }

@@ -15,29 +15,29 @@ import (
 
 // refuse is where every refused login ends: it counts and records the refusal, tells
 // the Observer, holds it back until Config.RefuseAfter, and returns the error.
-func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
-	proved := l.secret.ID != ""
+func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
+	proved := p.secret.ID != ""
 	// The time must not tell whether a key was found. An outage found none, and for
 	// a malformed secret none was looked up.
 	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
 	if errors.Is(err, ErrInvalidCredentials) {
-		if wait, over := s.budget.fail(ctx, l.address, l.id, l.now); over {
+		if wait, over := s.budget.fail(ctx, p.address, p.id, p.now); over {
 			err = &ThrottledError{RetryAfter: wait}
 		}
 	}
 	reason := reasonOf(err)
-	seen := Observation{Time: l.now, Refused: true, Reason: reason, Address: l.address}
-	if key := &l.found.Key; key.ID != "" {
+	seen := Observation{Time: p.now, Refused: true, Reason: reason, Address: p.address}
+	if key := &p.found.Key; key.ID != "" {
 		if proved {
 			seen.KeyID, seen.Workspace = key.ID, key.Workspace
 		}
-		s.unwritten.refusal(key, reason, l.now)
+		s.unwritten.refusal(key, reason, p.now)
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)
 	}
 	if delayed {
-		s.hold(ctx, l.start)
+		s.hold(ctx, p.start)
 	}
 	return err
 }

@@ -14,16 +14,16 @@ import (
 // and expired keys and suspended workspaces too. The errors are those of
 // Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	login := s.newLogin(c)
-	if err := s.prove(ctx, c.Secret, login); err != nil {
-		return s.refuse(ctx, login, err)
+	proof := s.newProof(c)
+	if err := s.prove(ctx, c.Secret, proof); err != nil {
+		return s.refuse(ctx, proof, err)
 	}
-	return retryErr(func() error { return s.endProved(ctx, login) })
+	return retryErr(func() error { return s.endProved(ctx, proof) })
 }
 
 // endProved ends the secret that was proved. What it reads is not from a cache.
-func (s *Service) endProved(ctx context.Context, l *Login) error {
-	found, err := lookup(ctx, s.store.Keys, l.found.Key.ID)
+func (s *Service) endProved(ctx context.Context, p *Proof) error {
+	found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the key was deleted meanwhile
 	}
@@ -31,12 +31,12 @@ func (s *Service) endProved(ctx context.Context, l *Login) error {
 		return fmt.Errorf("apikey: revoke secret: %w", err)
 	}
 	before, after := found.Key, found.Key.Clone()
-	if err := endSecret(&after, l.secret.ID); err != nil {
+	if err := endSecret(&after, p.secret.ID); err != nil {
 		return nil //nolint:nilerr // someone else ended it meanwhile
 	}
-	after.Updated = l.now
+	after.Updated = p.now
 	holder := store.ActorRef{Kind: "holder", ID: after.ID}
-	change, err := s.change(l.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
+	change, err := s.change(p.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
 	if err != nil {
 		return err
 	}

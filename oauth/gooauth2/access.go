@@ -41,7 +41,7 @@ func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, 
 		return a.next.Token(ctx, data, isGenRefresh)
 	case !ok:
 		return "", "", fmt.Errorf("gooauth2: the client did not come from this package's ClientStore: %w", oautherrors.ErrServerError)
-	case c.login == nil:
+	case c.proof == nil:
 		// The implicit grant and refresh tokens come here without a secret.
 		return "", "", oautherrors.ErrInvalidClient
 	case data.UserID != "":
@@ -51,7 +51,7 @@ func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, 
 	if err := markKeyToken(info); err != nil {
 		return "", "", err
 	}
-	grant, err := a.keys.Issue(ctx, c.login, apikey.Request{Scope: info.GetScope()})
+	grant, err := a.keys.Issue(ctx, c.proof, apikey.Request{Scope: info.GetScope()})
 	if err != nil {
 		return "", "", answerTo(ctx, err)
 	}

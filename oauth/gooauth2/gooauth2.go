@@ -39,10 +39,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/go-oauth2/oauth2/v4"
 	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/go-oauth2/oauth2/v4/models"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
@@ -78,7 +78,7 @@ func NewClientStore(keys *apikey.Service, next oauth2.ClientStore) *ClientStore 
 // client too, one whose secret is always wrong: that it is unknown shows in no
 // other way, so that nobody can probe for ids.
 func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
-	ours := &client{id: id, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
+	ours := &client{Client: models.Client{ID: id, Domain: noDomain}, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
 	known, err := s.keys.Exists(ctx, id)
 	switch {
 	case err != nil:
@@ -122,14 +122,14 @@ func answerTo(ctx context.Context, err error) error {
 
 // client is one key within one request.
 type client struct {
-	id   string
+	models.Client
 	keys *apikey.Service
 	// ctx is the request's: VerifyPassword has no parameter for it.
 	ctx     context.Context //nolint:containedctx // forced by oauth2.ClientPasswordVerifier
 	attempt *attempt
 	// next is the host's store, where it was not asked yet.
 	next  oauth2.ClientStore
-	login *apikey.Login
+	proof *apikey.Proof
 }
 
 var (
@@ -141,32 +141,20 @@ var (
 // anywhere, and without a redirect URI redirects to the domain itself.
 const noDomain = "://a-key-has-no-redirect-uri"
 
-func (c *client) GetID() string     { return c.id }
-func (c *client) GetSecret() string { return "" }
-func (c *client) GetDomain() string { return noDomain }
-func (c *client) IsPublic() bool    { return false }
-func (c *client) GetUserID() string { return "" }
-
 // VerifyPassword proves the secret. It says no whenever it cannot say yes: a server whose
 // AccessGenerate is not of this package must not be led to make a token.
 func (c *client) VerifyPassword(secret string) bool {
-	var address netip.Addr
-	if c.attempt != nil {
-		address = c.attempt.address
-	}
-	login, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.id, Secret: secret, Address: address})
+	proof, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.ID, Secret: secret, Address: c.attempt.address})
 	if err != nil {
-		if c.attempt != nil {
-			c.attempt.failed = err
-		}
+		c.attempt.failed = err
 		if c.next != nil {
 			// As an unknown id was looked for there, so that a refusal's
 			// duration does not tell the two apart.
-			_, _ = c.next.GetByID(c.ctx, c.id) //nolint:errcheck // whatever it says
+			_, _ = c.next.GetByID(c.ctx, c.ID) //nolint:errcheck // whatever it says
 		}
 		return false
 	}
-	c.login = login
+	c.proof = proof
 	return true
 }
 

@@ -289,3 +289,12 @@ func (s *digester) sum(b Binding) (sum [sha256.Size]byte) {
 	}
 	return sum
 }
+
+// IsSlow reports whether a stored digest is slow, rather than one of a Hasher's.
+func IsSlow(stored string) bool {
+	return strings.HasPrefix(stored, "$2") || strings.HasPrefix(stored, "$argon2") || isPBKDF2(stored)
+}
+
+func isPBKDF2(digest string) bool {
+	return strings.HasPrefix(digest, pbkdf2SHA256) || strings.HasPrefix(digest, pbkdf2SHA512)
+}

@@ -50,15 +50,6 @@ const (
 // Slow reports whether a secret is the one of a slow digest.
 type Slow func(secret string) (bool, error)
 
-// IsSlow reports whether a stored digest is slow, rather than one of a Hasher's.
-func IsSlow(stored string) bool {
-	return strings.HasPrefix(stored, "$2") || strings.HasPrefix(stored, "$argon2") || isPBKDF2(stored)
-}
-
-func isPBKDF2(digest string) bool {
-	return strings.HasPrefix(digest, pbkdf2SHA256) || strings.HasPrefix(digest, pbkdf2SHA512)
-}
-
 // ParseSlow reads a bcrypt, an argon2id or a PBKDF2 string within the bounds, in one
 // spelling only. It allocates nothing that the digest's own numbers determine. The
 // error says why a digest is refused, and does not repeat it.
