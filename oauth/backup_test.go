@@ -70,8 +70,8 @@ func TestHigherEpochs(t *testing.T) {
 	epochs := &rolledBack{Epochs: st.Epochs}
 	st.Epochs = epochs
 	w := newWorld(t, func(s *setup) { s.store = st })
-	require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-a"))
-	require.NoError(t, w.APIKeys().Resume(t.Context(), admin, "team-a"))
+	require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", true))
+	require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", false))
 	require.NoError(t, w.APIKeys().EndAllTokens(t.Context(), admin))
 	token := w.login(w.key.ID, w.secret)
 	require.Equal(t, http.StatusOK, w.call(token))

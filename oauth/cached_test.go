@@ -103,7 +103,7 @@ func TestCachedRecordsThatAreBehind(t *testing.T) {
 			return err
 		}, false},
 		{"B07 suspended", func(t *testing.T, keys *apikey.Service, _ string) error {
-			return keys.Suspend(t.Context(), admin, "team-a")
+			return keys.SetSuspended(t.Context(), admin, "team-a", true)
 		}, false},
 		{"B07 fewer permissions", func(t *testing.T, keys *apikey.Service, id string) error {
 			_, err := keys.Update(t.Context(), admin, id, apikey.Changes{Permissions: &fewer})

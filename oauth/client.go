@@ -10,42 +10,30 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// authenticate says which key the caller of an endpoint is, if it may use that.
-type authenticate func(context.Context, apikey.Credentials) (apikey.Key, error)
-
 // client authenticates the caller of an endpoint that takes a form with one
 // token, revocation and introspection, and verifies that token: nil if it is not
-// live. Where ok is false the answer is sent.
+// live. may says which key the caller is, if it may use the endpoint.
 func (s *Server) client(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, may authenticate,
-) (caller apikey.Key, token *bearer.Principal, ok bool) {
+	ctx context.Context, w http.ResponseWriter, r *http.Request, may func(context.Context, apikey.Credentials) (apikey.Key, error),
+) (caller apikey.Key, token *bearer.Principal, err error) {
 	var request tokenRequest
 	var buffer bytes.Buffer
-	bad := s.readTokenRequest(w, r, &buffer, &request)
-	if bad == nil && request.json {
-		bad = badRequest("This endpoint takes application/x-www-form-urlencoded only.")
+	if bad := s.readTokenRequest(w, r, &buffer, &request); bad != nil {
+		return caller, nil, bad
 	}
-	if bad != nil {
-		s.answer(w, bad)
-		return caller, nil, false
+	if request.json {
+		return caller, nil, badRequest("This endpoint takes application/x-www-form-urlencoded only.")
 	}
-	caller, err := may(ctx, apikey.Credentials{
-		ID:      request.clientID,
-		Secret:  request.clientSecret,
-		Address: s.clients.Addr(r),
-	})
-	if err != nil {
-		s.refuse(ctx, w, err)
-		return caller, nil, false
-	}
-	if request.token == "" {
-		s.answer(w, badRequest("The parameter token is missing."))
-		return caller, nil, false
+	caller, err = may(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.clients.Addr(r)})
+	switch {
+	case err != nil:
+		return caller, nil, err
+	case request.token == "":
+		return caller, nil, badRequest("The parameter token is missing.")
 	}
 	token, err = s.issued.Verify(ctx, request.token)
 	if outcome.IsOutage(err) { // never "not live": the client would take the token for ended
-		s.refuse(ctx, w, err)
-		return caller, nil, false
+		return caller, nil, err
 	}
-	return caller, token, true
+	return caller, token, nil
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -138,38 +139,41 @@ type Config struct {
 	// APIKeys adjusts the service of API keys further.
 	APIKeys apikey.Options
 
+	// Reminders, unless nil, is called by Run for keys about to expire: see
+	// reminders.New. APIKeys.RemindBefore says when; if it is empty, 30, 7 and 1
+	// days before the end. It needs Store.OnceIDs.
+	Reminders func(ctx context.Context, r reminders.Reminder) error
+
 	// Logger takes warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
 
-// complete fills in defaults and returns every problem, each naming its field.
-func (c Config) complete() (Config, []error) {
+// complete fills in defaults, and returns where the documents stand and every problem,
+// each naming its field.
+func (c Config) complete() (Config, paths, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if err := checkIssuer(c.Issuer, c.InsecureLoopback); err != nil {
 		add("Config.Issuer: %w", err)
 	}
-	if c.TokenPath == "" {
-		c.TokenPath = "/api/login"
-	}
-	if c.RevocationPath == "" {
-		c.RevocationPath = "/api/revoke"
-	}
-	if c.IntrospectionPath == "" {
-		c.IntrospectionPath = "/api/introspect"
-	}
+	c.TokenPath = cmp.Or(c.TokenPath, "/api/login")
+	c.RevocationPath = cmp.Or(c.RevocationPath, "/api/revoke")
+	c.IntrospectionPath = cmp.Or(c.IntrospectionPath, "/api/introspect")
+	paths := pathsOf(c)
+	taken := []string{paths.jwks, paths.metadata, paths.openID, paths.resource}
 	for _, p := range []struct{ field, path string }{
 		{"TokenPath", c.TokenPath}, {"RevocationPath", c.RevocationPath}, {"IntrospectionPath", c.IntrospectionPath},
 		{"AuthorizationPath", c.AuthorizationPath},
 	} {
-		if p.field == "AuthorizationPath" && p.path == "" {
-			continue
-		}
-		if err := checkPath(p.path); err != nil || p.path == "/" {
+		switch {
+		case checkPath(p.path) != nil || p.path == "/":
 			add("Config.%s: %q must be the path of one resource, such as /api/login", p.field, p.path)
+		case p.path != "" && slices.Contains(taken, p.path):
+			add("Config.%s: %s is the path of another document of this server", p.field, p.path)
 		}
+		taken = append(taken, p.path)
 	}
 	for i, audience := range c.Audience {
 		if audience == "" || !utf8.ValidString(audience) {
@@ -181,15 +185,11 @@ func (c Config) complete() (Config, []error) {
 		c.Audience = []string{cmp.Or(c.Resource, c.Issuer)}
 	}
 	problems = append(problems, c.resourceProblems()...)
-	if c.LoginTimeout == 0 {
-		c.LoginTimeout = 900 * time.Millisecond
-	}
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, 900*time.Millisecond)
 	if c.LoginTimeout < 10*time.Millisecond || c.LoginTimeout > time.Minute {
 		add("Config.LoginTimeout is %s; it must be from 10ms to 1m", c.LoginTimeout)
 	}
-	if c.RotateEvery == 0 {
-		c.RotateEvery = 30 * 24 * time.Hour
-	}
+	c.RotateEvery = cmp.Or(c.RotateEvery, 30*24*time.Hour)
 	if c.RotateEvery < time.Hour || c.RotateEvery > 366*24*time.Hour {
 		add("Config.RotateEvery is %s; it must be from 1h to 8784h, which is 366 days", c.RotateEvery)
 	}
@@ -200,19 +200,18 @@ func (c Config) complete() (Config, []error) {
 	if c.Leeway < 0 || c.Leeway > bearer.MaxLeeway {
 		add("Config.Leeway is %s; it must be from 0 to %s", c.Leeway, bearer.MaxLeeway)
 	}
-	if c.Realm == "" {
-		c.Realm = "latchkey"
-	}
+	c.Realm = cmp.Or(c.Realm, "latchkey")
 	if len(c.Realm) > 255 || strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		add("Config.Realm may hold up to 255 printable ASCII characters, without quotes and backslashes")
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
+	if c.Reminders != nil && len(c.APIKeys.RemindBefore) == 0 {
+		c.APIKeys.RemindBefore = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
 	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return c, problems
+	return c, paths, problems
 }
 
 // checkIssuer applies RFC 8414, section 2: https, no query, no fragment.
@@ -253,4 +252,40 @@ func checkPath(text string) error {
 		return errors.New("not a clean path")
 	}
 	return nil
+}
+
+// resourceURIs are those of Config.Resources.
+func (c Config) resourceURIs() []string {
+	var all []string
+	for _, r := range c.Resources {
+		all = append(all, r.URI)
+	}
+	return all
+}
+
+// resourceProblems checks what Config says of resources, as far as package
+// apikey does not.
+func (c Config) resourceProblems() []error {
+	var problems []error
+	if c.Resource != "" {
+		err := checkIssuer(c.Resource, c.InsecureLoopback)
+		if err == nil && strings.ContainsFunc(c.Resource, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			err = errors.New("it must be printable ASCII without spaces, quotes and backslashes")
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("Config.Resource: %w", err))
+		}
+	}
+	for i, r := range c.Resources {
+		if r.URI == c.Resource || slices.Contains(c.Audience, r.URI) {
+			problems = append(problems, fmt.Errorf("Config.Resources[%d].URI: %q is the audience of every token already", i, r.URI))
+		}
+	}
+	if c.IntrospectAll != "" && c.Permissions != nil {
+		known, ok := c.Permissions.Lookup(c.IntrospectAll)
+		if !ok || known.Level != scope.Admin {
+			problems = append(problems, fmt.Errorf("Config.IntrospectAll: %q is not a permission of the admin level in Config.Permissions", c.IntrospectAll))
+		}
+	}
+	return problems
 }

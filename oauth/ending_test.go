@@ -83,14 +83,14 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, err)
 		}, 200, nil},
 		{"an expiry", func(t *testing.T, w *world) {
-			soon := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
+			soon := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &soon})
 			require.NoError(t, err)
 		}, 200, nil},
 		{"suspend the workspace", func(t *testing.T, w *world) {
-			require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-a"))
+			require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", true))
 		}, 401, func(t *testing.T, w *world) {
-			require.NoError(t, w.APIKeys().Resume(t.Context(), admin, "team-a"))
+			require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", false))
 		}},
 		{"delete the workspace", func(t *testing.T, w *world) {
 			require.NoError(t, w.APIKeys().DeleteWorkspace(t.Context(), admin, "team-a"))
@@ -111,7 +111,7 @@ func TestEndingTokens(t *testing.T) {
 			})
 		}, 200, nil},
 		{"bound the life of one workspace's keys", func(t *testing.T, w *world) {
-			ws, err := w.APIKeys().Workspace(t.Context(), admin, "team-a")
+			ws, _, err := w.APIKeys().Workspace(t.Context(), admin, "team-a")
 			require.NoError(t, err)
 			ws.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.Now()}
 			_, err = w.APIKeys().SaveWorkspace(t.Context(), admin, ws)
@@ -160,7 +160,7 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, w.APIKeys().Delete(t.Context(), admin, other.ID, 0))
 		}},
 		{"another workspace's end", func(t *testing.T, w *world) {
-			require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-b"))
+			require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-b", true))
 		}},
 		{"a quota", func(t *testing.T, w *world) {
 			settings(t, w, func(s *store.Instance) { s.Rules.MaxKeys = 1 })
@@ -210,7 +210,7 @@ func TestClocks(t *testing.T) {
 	t.Run("B08 a key's expiry, to the instant", func(t *testing.T) {
 		w := newWorld(t)
 		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(start.Add(time.Hour)),
+			Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: start.Add(time.Hour)},
 		})
 		require.NoError(t, err)
 		w.clock.Advance(time.Hour - time.Second)

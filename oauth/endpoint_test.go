@@ -187,7 +187,7 @@ func TestSuccess(t *testing.T) {
 		w := w.at(t)
 		expiry := w.clock.Now().Add(90*time.Second + 700*time.Millisecond)
 		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(expiry),
+			Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.Expiry{At: expiry},
 		})
 		require.NoError(t, err)
 		a := w.post(cc, basic(key.ID, secret.Reveal())...)
@@ -197,7 +197,7 @@ func TestSuccess(t *testing.T) {
 	t.Run("a key in its last second gets none", func(t *testing.T) {
 		w := w.at(t)
 		key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
-			Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(w.clock.Now().Add(500 * time.Millisecond)),
+			Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: w.clock.Now().Add(500 * time.Millisecond)},
 		})
 		require.NoError(t, err)
 		w.refused(w.post(cc, basic(key.ID, secret.Reveal())...), http.StatusUnauthorized, "invalid_client")
@@ -310,3 +310,13 @@ func TestUnauthorizedClient(t *testing.T) {
 type unhashable []string
 
 func (u unhashable) Error() string { return "unhashable " + u[0] }
+
+// TestOneGrantServesOneLogin: go-oauth2's manager makes no token but for the key that
+// was decided on.
+func TestOneGrantServesOneLogin(t *testing.T) {
+	w := newWorld(t)
+	grant := &apikey.Grant{Key: w.key, Expires: time.Now().Add(time.Hour)}
+	require.NoError(t, w.Generate(t.Context(), grant, w.key.ID))
+	require.Error(t, w.Generate(t.Context(), grant, "another"))
+	require.Error(t, w.Generate(t.Context(), nil, w.key.ID))
+}

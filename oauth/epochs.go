@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -21,8 +22,8 @@ type epochs struct {
 
 // Ended implements bearer.Epochs.
 func (e *epochs) Ended(ctx context.Context, t bearer.Token) (bool, error) {
-	timed := withTimeout(ctx, e.timeout)
-	defer timed.stop()
+	timed := request.WithTimeout(ctx, e.timeout)
+	defer timed.Stop()
 	state, err := e.store.Read(timed, store.TokenRef{
 		Workspace: t.Workspace, Key: t.KeyID, Secret: t.SecretID, TokenID: t.TokenID, Epochs: t.Epochs,
 	})

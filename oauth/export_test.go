@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
+
+	"github.com/go-oauth2/oauth2/v4"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
 // Refuse answers a request of a client with an error.
@@ -15,8 +18,12 @@ func (s *Server) Step() error {
 	return errors.Join(s.ring.Step(context.Background()), s.recordSigner(context.Background()))
 }
 
-// WithTimeout is the context of a login, and what ends it.
-func WithTimeout(request context.Context, d time.Duration) (context.Context, func()) {
-	ctx := withTimeout(request, d)
-	return ctx, ctx.stop
+// Generate has go-oauth2's manager make the token of a client. Of g, which may be nil,
+// it knows as in a login.
+func (s *Server) Generate(ctx context.Context, g *apikey.Grant, client string) error {
+	if g != nil {
+		ctx = context.WithValue(ctx, grantKey{}, g)
+	}
+	_, err := s.manager.GenerateAccessToken(ctx, oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{ClientID: client})
+	return err
 }

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -33,8 +32,9 @@ type introspection struct {
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	caller, token, ok := s.client(ctx, w, r, s.keys.MayIntrospect)
-	if !ok {
+	caller, token, err := s.client(ctx, w, r, s.keys.MayIntrospect)
+	if err != nil {
+		s.refuse(ctx, w, err)
 		return
 	}
 	var answer introspection
@@ -56,12 +56,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 			Workspace: token.Workspace,
 		}
 	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		s.refuse(ctx, w, err)
-		return
-	}
-	writeJSON(w, append(body, '\n'))
+	writeJSON(w, documentOf(answer))
 }
 
 func (s *Server) maySee(caller *apikey.Key, token *bearer.Principal) bool {

@@ -161,9 +161,17 @@ func TestJSONNull(t *testing.T) {
 		require.Equal(t, "project.read", a.Member("scope"))
 	})
 	for name, body := range map[string]string{
-		"no id":                      `{"clientId":null,"clientSecret":"` + w.secret + `"}`,
-		"no secret":                  `{"clientId":"` + w.key.ID + `","clientSecret":null}`,
-		"neither":                    `{"clientId":null,"clientSecret":null}`,
+		"no id":             `{"clientId":null,"clientSecret":"` + w.secret + `"}`,
+		"no secret":         `{"clientId":"` + w.key.ID + `","clientSecret":null}`,
+		"neither":           `{"clientId":null,"clientSecret":null}`,
+		"a text for the id": `{"clientId":"null","clientSecret":null}`,
+	} {
+		t.Run("6749-27 "+name, func(t *testing.T) {
+			w := w.at(t)
+			w.refused(w.postJSON(body), http.StatusUnauthorized, "invalid_client")
+		})
+	}
+	for name, body := range map[string]string{
 		"both spellings of the id":   object(`,"client_id":null`),
 		"both spellings of the type": object(`,"grant_type":null,"grantType":null`),
 		"a member twice":             object(`,"scope":null,"scope":null`),
@@ -171,7 +179,6 @@ func TestJSONNull(t *testing.T) {
 		"false":                      object(`,"scope":false`),
 		"an empty object":            object(`,"scope":{}`),
 		"null in an array":           object(`,"scope":[null]`),
-		"a text for the id":          `{"clientId":"null","clientSecret":null}`,
 	} {
 		t.Run("6749-27 "+name, func(t *testing.T) {
 			w := w.at(t)

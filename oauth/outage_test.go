@@ -28,7 +28,7 @@ func TestOutage(t *testing.T) {
 	w := newWorld(t, func(s *setup) {
 		s.store = st
 		s.config.Policy = deny
-		s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspaces }
+		s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { return true, workspaces }
 	})
 	token := w.login(w.key.ID, w.secret)
 	_, foreign := w.newKey("team-b", "")
@@ -120,7 +120,7 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 	w := newWorld(t, func(s *setup) {
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return tokens })
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { return nil, claims }
-		s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspaces }
+		s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { return true, workspaces }
 	})
 	down := fmt.Errorf("canary: %w", store.ErrUnavailable)
 	for hook, says := range map[string]*error{"a policy": &tokens, "claims": &claims, "the workspace": &workspaces} {
@@ -131,9 +131,7 @@ func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 			"in one that calls it ended":  &policy.Denied{Rule: "quota", Expired: true, Err: down},
 			"with wrong credentials":      errors.Join(apikey.ErrInvalidCredentials, down),
 			"with a refused login":        errors.Join(&apikey.RefusedError{Reason: "disabled"}, down),
-			"with a suspended workspace":  errors.Join(apikey.ErrWorkspaceSuspended, down),
-			"one by a deadline":           errors.Join(apikey.ErrWorkspaceSuspended, context.DeadlineExceeded),
-			"with a target":               errors.Join(apikey.ErrTarget, down),
+			"with a target":               errors.Join(&apikey.RefusedError{Reason: "resource"}, down),
 			"a deadline":                  fmt.Errorf("canary: %w", context.DeadlineExceeded),
 			"a deadline in a denial":      &policy.Denied{Rule: "quota", Err: context.DeadlineExceeded},
 			"a query that was cancelled":  fmt.Errorf("canary: %w", context.Canceled),

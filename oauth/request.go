@@ -2,13 +2,18 @@ package oauth
 
 import (
 	"bytes"
+	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
+	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
 // What a token request may cost before anything is known of its sender.
@@ -19,7 +24,8 @@ const (
 )
 
 // tokenRequest is the body of a login, a revocation or an introspection, with the
-// client's authentication from body or header.
+// client's authentication from body or header. A parameter without a value counts as
+// not sent (RFC 6749, section 3.2).
 type tokenRequest struct {
 	grantType    string
 	clientID     string
@@ -28,13 +34,26 @@ type tokenRequest struct {
 	resource     string
 	resources    int    // how often a form named one
 	token        string // at revocation and introspection
+	hasAssertion bool
+	json         bool
+}
 
-	json bool
-	// The following say which parameters were sent. One without a value counts as
-	// not sent (RFC 6749, section 3.2).
-	hasGrant, hasID, hasSecret, hasAssertion bool
-	// hasNull: the JSON has null for the id or the secret.
-	hasNull bool
+// readLogin reads the request of a login. The grant type is looked at before the
+// client is authenticated: it is public which ones there are. A token is for one
+// resource, so that none of them can use it against another.
+func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
+	bad := s.readTokenRequest(w, r, buffer, t)
+	switch {
+	case bad != nil:
+		return bad
+	case t.resources > 1:
+		return &refusal{Kind: answer.Target, Detail: "A token is for one resource; ask for one at a time."}
+	case t.grantType == "":
+		return badRequest("The parameter grant_type is missing; it must be client_credentials.")
+	case t.grantType != "client_credentials":
+		return &refusal{Kind: answer.UnsupportedGrant}
+	}
+	return nil
 }
 
 // readTokenRequest reads the body and the client's authentication: one method
@@ -43,9 +62,6 @@ type tokenRequest struct {
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
 	held := request.HoldBody(w, r, bodyDeadline)
 	if bad := s.admit(w, r); bad != nil {
-		return bad
-	}
-	if bad := checkQuery(r.URL); bad != nil {
 		return bad
 	}
 	kind, utf8, bad := contentType(r.Header)
@@ -57,50 +73,19 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 		return bad
 	}
 	held.Release()
-	if t.json = kind == "application/json"; t.json {
-		if !utf8 && !request.IsASCII(buffer.Bytes()) {
-			return notUTF8()
-		}
+	t.json = kind == "application/json"
+	switch {
+	case !utf8 && (!request.IsASCII(buffer.Bytes()) || !t.json && escapesMore(buffer.Bytes())):
+		bad = badRequest("A body that is not ASCII must be in UTF-8.")
+	case t.json:
 		bad = t.readJSON(buffer.Bytes())
-	} else {
-		text := buffer.String()
-		if !utf8 && !isASCIIForm(text) {
-			return notUTF8()
-		}
-		bad = t.readForm(text)
+	default:
+		bad = t.readForm(buffer.String())
 	}
 	if bad != nil {
 		return bad
 	}
 	return t.readBasic(r.Header)
-}
-
-// admit refuses what no endpoint that takes secrets serves, before anything
-// is read.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
-	if r.Method != http.MethodPost { // RFC 6749, section 3.2
-		w.Header().Set("Allow", http.MethodPost)
-		return &refusal{Kind: answer.Method, Detail: "This endpoint takes POST requests only."}
-	}
-	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
-		return badRequest("This endpoint takes requests over TLS only.")
-	}
-	return nil
-}
-
-// checkGrant answers for the grant type before the client is authenticated:
-// it is public which ones there are. A token is for one resource, so that none of
-// them can use it against another.
-func (t *tokenRequest) checkGrant() *refusal {
-	switch {
-	case t.resources > 1:
-		return &refusal{Kind: answer.Target, Detail: "A token is for one resource; ask for one at a time."}
-	case t.grantType == "client_credentials", t.json && !t.hasGrant:
-		return nil
-	case t.grantType == "":
-		return badRequest("The parameter grant_type is missing; it must be client_credentials.")
-	}
-	return &refusal{Kind: answer.UnsupportedGrant}
 }
 
 // parameters are the names that mean something to a token endpoint, here or
@@ -111,20 +96,26 @@ var parameters = []string{
 	"clientId", "clientSecret", "grantType", "access_token", "code", "refresh_token", "username", "password", "assertion",
 }
 
-// checkQuery refuses OAuth parameters in the URL, where logs keep them
-// (RFC 6749, sections 2.3.1 and 3.2).
-func checkQuery(u *url.URL) *refusal {
-	if u.RawQuery == "" {
+// admit refuses what no endpoint that takes secrets serves, before the body is read:
+// also OAuth parameters in the URL, where logs keep them (RFC 6749, sections 2.3.1 and
+// 3.2).
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodPost { // RFC 6749, section 3.2
+		w.Header().Set("Allow", http.MethodPost)
+		return &refusal{Kind: answer.Method, Detail: "This endpoint takes POST requests only."}
+	}
+	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
+		return badRequest("This endpoint takes requests over TLS only.")
+	}
+	if r.URL.RawQuery == "" {
 		return nil
 	}
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return badRequest("The URL's query is malformed.")
 	}
-	for _, name := range parameters {
-		if query.Has(name) {
-			return badRequest("Parameters belong into the body, not into the URL.")
-		}
+	if slices.ContainsFunc(parameters, query.Has) {
+		return badRequest("Parameters belong into the body, not into the URL.")
 	}
 	return nil
 }
@@ -141,6 +132,158 @@ func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
 		}
 	}
 	return kind, utf8, nil
+}
+
+// escapesMore reports whether a form escapes more than ASCII: an escape is a byte in
+// the charset that was named.
+func escapesMore(body []byte) bool {
+	for i := range len(body) - 1 {
+		if body[i] == '%' && body[i+1] > '7' {
+			return true
+		}
+	}
+	return false
+}
+
+// readForm reads application/x-www-form-urlencoded. Whatever another parser
+// could read differently is refused: a repeated parameter (RFC 6749, section
+// 3.2), a semicolon, a broken escape, invalid UTF-8, a NUL.
+func (t *tokenRequest) readForm(body string) *refusal {
+	var array [8]string // most requests need no more
+	seen := array[:0]
+	for pairs := 0; body != ""; pairs++ {
+		if pairs == maxParameters {
+			return badRequest("There are too many parameters.")
+		}
+		var pair string
+		pair, body, _ = strings.Cut(body, "&")
+		if pair == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, goodName := unescape(rawName)
+		value, goodValue := unescape(rawValue)
+		switch {
+		case !goodName || !goodValue || strings.Contains(pair, ";"):
+			return badRequest("A parameter is not well encoded. A semicolon must be percent-encoded, too.")
+		case slices.Contains(seen, name) && name != "resource": // RFC 8707, section 2
+			return badRequest("A parameter may not be repeated.")
+		}
+		seen = append(seen, name)
+		t.set(name, value)
+	}
+	return nil
+}
+
+// unescape resolves the escapes of a form, and reports whether they were text.
+func unescape(text string) (string, bool) {
+	if strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '+') >= 0 {
+		var err error
+		if text, err = url.QueryUnescape(text); err != nil {
+			return "", false
+		}
+	}
+	return text, utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
+}
+
+// jsonNames are the members of a JSON login.
+var jsonNames = []string{
+	"grant_type", "client_id", "client_secret", "scope", "client_assertion", "client_assertion_type", "resource",
+	"grantType", "clientId", "clientSecret",
+}
+
+// readJSON reads the JSON form of a login. Its grant_type may be left out, three names
+// have another spelling, and null is the same as an absent member.
+func (t *tokenRequest) readJSON(body []byte) *refusal {
+	t.grantType = "client_credentials"
+	members, err := strictjson.Members(body, jsonNames)
+	if err != nil {
+		var fault *strictjson.Error
+		if errors.As(err, &fault) {
+			return badRequest("The body is not one well-formed JSON object: " + fault.Reason + ".")
+		}
+		return badRequest("The body is not one well-formed JSON object.")
+	}
+	for _, pair := range [][2]string{{"grantType", "grant_type"}, {"clientId", "client_id"}, {"clientSecret", "client_secret"}} {
+		at := slices.IndexFunc(members, func(m strictjson.Member) bool { return m.Name == pair[0] })
+		if at < 0 {
+			continue
+		}
+		if _, both := members.Get(pair[1]); both {
+			return badRequest("The member " + pair[1] + " is there twice.")
+		}
+		members[at].Name = pair[1]
+	}
+	for _, member := range members {
+		if !slices.Contains(jsonNames, member.Name) || string(member.Value) == "null" {
+			continue
+		}
+		value, err := strictjson.String(member.Value)
+		if err != nil || strings.Contains(value, "\x00") {
+			return badRequest("The members of a login must be strings.")
+		}
+		t.set(member.Name, value)
+	}
+	return nil
+}
+
+func (t *tokenRequest) set(name, value string) {
+	switch name {
+	case "grant_type":
+		t.grantType = value
+	case "client_id":
+		t.clientID = value
+	case "client_secret":
+		t.clientSecret = value
+	case "scope":
+		t.scope = value
+	case "resource":
+		if value != "" {
+			t.resource = value
+			t.resources++
+		}
+	case "token":
+		t.token = value
+	case "client_assertion", "client_assertion_type":
+		t.hasAssertion = t.hasAssertion || value != ""
+	}
+}
+
+// readBasic reads client_secret_basic (RFC 6749, section 2.3.1) and sees to it
+// that only one method authenticates. An Authorization header of another
+// scheme, which a proxy may have added, authenticates no client.
+func (t *tokenRequest) readBasic(header http.Header) *refusal {
+	credentials, err := request.Credentials(header, "Basic")
+	basic, inBody := !errors.Is(err, request.ErrAbsent), t.clientSecret != ""
+	switch {
+	case basic && inBody, basic && t.hasAssertion, inBody && t.hasAssertion:
+		return badRequest("The client may authenticate by one method only.")
+	case !basic && !inBody && !t.hasAssertion && header.Get("Authorization") != "":
+		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic or in the body."}
+	case !basic:
+		return nil
+	}
+	id, secret, ok := parseBasic(credentials)
+	switch {
+	case err != nil || !ok:
+		return badRequest("The Basic credentials are malformed.")
+	case t.clientID != "" && t.clientID != id:
+		return badRequest("The client_id is not the one that authenticates.")
+	}
+	t.clientID, t.clientSecret = id, secret
+	return nil
+}
+
+func parseBasic(encoded string) (id, secret string, ok bool) {
+	plain, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	// The decoder skips line breaks.
+	rawID, rawSecret, found := strings.Cut(string(plain), ":")
+	if err != nil || strings.ContainsAny(encoded, "\r\n") || !found {
+		return "", "", false
+	}
+	id, goodID := unescape(rawID)
+	secret, goodSecret := unescape(rawSecret)
+	return id, secret, goodID && goodSecret
 }
 
 // empty leaves nothing of what a buffer held: that was a secret or a token.

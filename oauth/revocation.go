@@ -18,8 +18,9 @@ func (s *Server) Revocation() http.Handler { return http.HandlerFunc(s.revoke) }
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	caller, token, ok := s.client(ctx, w, r, s.keys.MayRevoke)
-	if !ok {
+	caller, token, err := s.client(ctx, w, r, s.keys.MayRevoke)
+	if err != nil {
+		s.refuse(ctx, w, err)
 		return
 	}
 	if token == nil || token.KeyID != caller.ID {

@@ -218,7 +218,7 @@ func TestIntrospection(t *testing.T) {
 				_, err := w.APIKeys().SaveSettings(t.Context(), admin, store.Instance{KeysOff: true})
 				require.NoError(t, err)
 			},
-			"workspace": func(w *world) { require.NoError(t, w.APIKeys().Suspend(t.Context(), admin, "team-a")) },
+			"workspace": func(w *world) { require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", true)) },
 			"key":       func(w *world) { require.NoError(t, w.APIKeys().Delete(t.Context(), admin, w.key.ID, 0)) },
 			"time":      func(w *world) { w.clock.Advance(time.Hour) },
 		} {

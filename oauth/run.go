@@ -34,7 +34,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer step.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
-	if s.cfg.APIKeys.Reminders.Send != nil {
+	if s.reminders != nil {
 		var reminders sync.WaitGroup
 		defer reminders.Wait() // after the last writing
 		reminders.Go(func() { s.remind(ctx) })
@@ -91,7 +91,7 @@ func (s *Server) remind(ctx context.Context) {
 	again := time.NewTicker(remindEvery)
 	defer again.Stop()
 	for {
-		if err := s.keys.Remind(ctx); err != nil && ctx.Err() == nil {
+		if err := s.reminders.Remind(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.ErrorContext(ctx, "reminders failed and will be tried again", "error", err)
 		}
 		select {

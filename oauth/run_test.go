@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -161,19 +162,21 @@ func TestRunReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		var hang, hangs bool
-		srv, err := oauth.New(memstore.New(), oauth.Config{Logger: quiet, Issuer: "https://a.example", Permissions: catalog, APIKeys: apikey.Options{
-			Reminders: apikey.Reminders{Before: []time.Duration{6 * time.Hour, 2 * time.Hour}, Send: func(ctx context.Context, r apikey.Reminder) error {
-				if hang {
-					hangs = true
-					<-ctx.Done()
-					return ctx.Err()
-				}
-				got = append(got, r.Key.Name+" "+time.Until(r.Ends).Round(10*time.Minute).String())
-				return nil
-			}},
-		}})
+		send := func(ctx context.Context, r reminders.Reminder) error {
+			if hang {
+				hangs = true
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			got = append(got, r.Key.Name+" "+time.Until(r.Ends).Round(10*time.Minute).String())
+			return nil
+		}
+		srv, err := oauth.New(memstore.New(), oauth.Config{
+			Logger: quiet, Issuer: "https://a.example", Permissions: catalog,
+			APIKeys: apikey.Options{RemindBefore: []time.Duration{6 * time.Hour, 2 * time.Hour}}, Reminders: send,
+		})
 		require.NoError(t, err)
-		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.ExpiresAt(time.Now().Add(8 * time.Hour))})
+		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: time.Now().Add(8 * time.Hour)}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -183,7 +186,7 @@ func TestRunReminds(t *testing.T) {
 		require.Equal(t, []string{"ci 6h0m0s", "ci 2h0m0s"}, got)
 
 		hang = true
-		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+		_, _, err = srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "slow", Expiry: apikey.Expiry{At: time.Now().Add(time.Hour)}})
 		require.NoError(t, err)
 		time.Sleep(5*time.Minute + 30*time.Second) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()

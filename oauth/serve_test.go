@@ -43,7 +43,11 @@ func startServing(t *testing.T, grace time.Duration) *serving {
 	s.web = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.came <- struct{}{}
 		<-s.letGo
-		_, err := srv.APIKeys().LogIn(context.WithoutCancel(r.Context()), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+		ctx := context.WithoutCancel(r.Context())
+		login, err := srv.APIKeys().Authenticate(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
+		if err == nil {
+			_, err = srv.APIKeys().Issue(ctx, login, apikey.Request{})
+		}
 		if err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
 		}

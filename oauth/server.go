@@ -15,34 +15,35 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
-	"github.com/latchkey-go/latchkey/oauth/gooauth2"
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/store"
 )
 
 // Server is the authorization server. It is safe for concurrent use.
 type Server struct {
-	cfg      Config
-	store    store.Store
-	keys     *apikey.Service
-	manager  *manage.Manager
-	ring     *signing.Ring
-	signers  hostlist.List // Config.Signers
-	recorded atomic.Int64  // when recordSigner did last, in Unix microseconds
-	clients  *request.Clients
-	verifier *bearer.Verifier
-	issued   *bearer.Verifier // takes tokens for every audience
-	paths    paths
-	metadata document
-	resource document
+	cfg   Config
+	store store.Store
+	keys  *apikey.Service
+	// reminders is nil where the host wants none.
+	reminders *reminders.Sender
+	manager   *manage.Manager
+	ring      *signing.Ring
+	signers   hostlist.List // Config.Signers
+	recorded  atomic.Int64  // when recordSigner did last, in Unix microseconds
+	clients   *request.Clients
+	verifier  *bearer.Verifier
+	issued    *bearer.Verifier // takes tokens for every audience
+	paths     paths
+	metadata  []byte
 }
 
-// paths is where each endpoint is mounted, which is also what is advertised.
+// paths is where the documents stand, which is also what is advertised.
 type paths struct {
-	origin, token, revocation, introspection, authorization, jwks, metadata, openID string
-	// resource is the path of the resource metadata, resourceURL all of it.
+	origin, jwks, metadata, openID string
+	// resource is the path of the resource metadata.
 	resource, resourceURL string
 }
 
@@ -56,17 +57,19 @@ type paths struct {
 // with another key: the error names it and its fingerprint. A signer is in use until
 // about 26 hours after the last server that signs with it started or was in Run.
 func New(st store.Store, cfg Config) (*Server, error) {
-	cfg, problems := cfg.complete()
-	paths, err := pathsOf(cfg)
-	if err != nil {
-		problems = append(problems, err)
-	}
+	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{
 		Permissions: cfg.Permissions, Policy: cfg.Policy, Resources: cfg.Resources,
 		Logger: cfg.Logger, Now: cfg.Now, Options: cfg.APIKeys,
 	})
 	if err != nil {
 		problems = append(problems, err)
+	}
+	var sender *reminders.Sender
+	if cfg.Reminders != nil && keys != nil {
+		if sender, err = reminders.New(st, keys, cfg.Reminders); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	ring, signers, err := newRing(st, cfg, keys)
 	if err != nil {
@@ -75,20 +78,16 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	s := &Server{cfg: cfg, store: st, keys: keys, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
+	s := &Server{cfg: cfg, store: st, keys: keys, reminders: sender, ring: ring, signers: signers, paths: paths, clients: request.NewClients(cfg.ClientAddr, cfg.Logger)}
 	if err := s.verifiers(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	s.manager = manage.NewManager()
-	s.manager.MapClientStorage(gooauth2.NewClientStore(keys))
-	s.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys, s.Sign))
-	s.manager.MapTokenStorage(gooauth2.TokenStore{})
-	if s.metadata, err = s.describe(); err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
-	}
-	if s.resource, err = s.describeResource(); err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
-	}
+	logins := adapter{sign: s.Sign}
+	s.manager.MapClientStorage(logins)
+	s.manager.MapAccessGenerate(logins)
+	s.manager.MapTokenStorage(logins)
+	s.metadata = s.describe()
 	// Last, since these may write: if New fails, nothing was written.
 	if err := s.startSigners(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
@@ -106,7 +105,7 @@ func (s *Server) verifiers() error {
 		Issuer:           s.cfg.Issuer,
 		Audiences:        s.cfg.Audience,
 		Keys:             s.ring,
-		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.APIKeys.Defaults.KeysOff},
+		Epochs:           &epochs{store: s.store.Reads(), now: s.cfg.Now, timeout: s.cfg.LoginTimeout, keysOff: s.cfg.APIKeys.DefaultKeysOff},
 		Permissions:      s.cfg.Permissions,
 		Realm:            s.cfg.Realm,
 		ResourceMetadata: s.paths.resourceURL,
@@ -118,7 +117,7 @@ func (s *Server) verifiers() error {
 	if s.verifier, err = bearer.New(cfg); err != nil {
 		return err
 	}
-	cfg.Audiences = s.cfg.audiences()
+	cfg.Audiences = append(slices.Clone(s.cfg.Audience), s.cfg.resourceURIs()...)
 	cfg.CacheEntries, cfg.CacheBytes = 1024, 4<<20
 	s.issued, err = bearer.New(cfg)
 	return err
@@ -130,21 +129,17 @@ func (s *Server) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "oauth.Server("+s.cfg.Issuer+")") //nolint:errcheck // Printf is told by f
 }
 
-// pathsOf says where the endpoints stand. An issuer that is no URL is reported
+// pathsOf says where the documents stand. An issuer that is no URL is reported
 // by Config.complete.
-func pathsOf(cfg Config) (paths, error) {
+func pathsOf(cfg Config) paths {
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
-		return paths{}, nil //nolint:nilerr // reported as Config.Issuer
+		return paths{}
 	}
 	prefix := strings.TrimSuffix(u.EscapedPath(), "/")
 	p := paths{
-		origin:        u.Scheme + "://" + u.Host,
-		token:         cfg.TokenPath,
-		revocation:    cfg.RevocationPath,
-		introspection: cfg.IntrospectionPath,
-		authorization: cfg.AuthorizationPath,
-		jwks:          prefix + "/.well-known/jwks.json",
+		origin: u.Scheme + "://" + u.Host,
+		jwks:   prefix + "/.well-known/jwks.json",
 		// The issuer's path goes behind the well-known part (RFC 8414,
 		// section 3.1), but before it for OpenID Connect Discovery.
 		metadata: "/.well-known/oauth-authorization-server" + prefix,
@@ -152,27 +147,12 @@ func pathsOf(cfg Config) (paths, error) {
 	if cfg.OpenIDAlias {
 		p.openID = prefix + "/.well-known/openid-configuration"
 	}
-	if cfg.Resource != "" {
-		var origin string
-		origin, p.resource = resourcePath(cfg.Resource)
-		p.resourceURL = origin + p.resource
+	if u, err = url.Parse(cfg.Resource); err == nil && cfg.Resource != "" {
+		// Behind the host, before the path (RFC 9728, section 3.1).
+		p.resource = "/.well-known/oauth-protected-resource" + strings.TrimSuffix(u.EscapedPath(), "/")
+		p.resourceURL = u.Scheme + "://" + u.Host + p.resource
 	}
-	return p, p.distinct()
-}
-
-// distinct refuses two endpoints at one path.
-func (p paths) distinct() error {
-	all := []string{p.jwks, p.metadata, p.openID, p.resource}
-	for _, own := range []struct{ field, path string }{
-		{"TokenPath", p.token}, {"RevocationPath", p.revocation}, {"IntrospectionPath", p.introspection},
-		{"AuthorizationPath", p.authorization},
-	} {
-		if own.path != "" && slices.Contains(all, own.path) {
-			return fmt.Errorf("Config.%s: %s is the path of another document of this server", own.field, own.path)
-		}
-		all = append(all, own.path)
-	}
-	return nil
+	return p
 }
 
 // Routes returns the handlers by path, for the host to mount on its router, at
@@ -182,17 +162,17 @@ func (p paths) distinct() error {
 // such as "GET /" or "POST /{tenant}/login", panics: take Handler there.
 func (s *Server) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{
-		s.paths.token:         s.Token(),
-		s.paths.revocation:    s.Revocation(),
-		s.paths.introspection: s.Introspection(),
-		s.paths.jwks:          s.JWKS(),
-		s.paths.metadata:      s.Metadata(),
+		s.cfg.TokenPath:         s.Token(),
+		s.cfg.RevocationPath:    s.Revocation(),
+		s.cfg.IntrospectionPath: s.Introspection(),
+		s.paths.jwks:            s.JWKS(),
+		s.paths.metadata:        s.Metadata(),
 	}
 	if s.paths.resource != "" {
 		routes[s.paths.resource] = s.ResourceMetadata()
 	}
-	if s.paths.authorization != "" {
-		routes[s.paths.authorization] = s.Authorization()
+	if s.cfg.AuthorizationPath != "" {
+		routes[s.cfg.AuthorizationPath] = s.Authorization()
 	}
 	if s.paths.openID != "" {
 		routes[s.paths.openID] = s.Metadata()

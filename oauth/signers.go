@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
@@ -18,7 +17,7 @@ import (
 // recorded: the longest life of a token, an hour for clocks that differ, and
 // the time until recordSigner records it again.
 const (
-	signersInUse = apikey.MaxTokenLifetime + bearer.MaxLeeway + time.Hour + recordEvery
+	signersInUse = hostlist.LongestToken + bearer.MaxLeeway + time.Hour + recordEvery
 	recordEvery  = time.Hour
 	signersLimit = 10 * time.Second
 )

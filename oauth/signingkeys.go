@@ -175,8 +175,6 @@ func signingKeys(st store.Store, cfg Config) ([]*jose.Signer, []signing.SealKey,
 			problems = append(problems, fmt.Errorf("Config.SealKeys[%d].%w", i, err))
 			continue
 		}
-		entry := store.ListEntry{List: hostlist.SealKeys, Name: strconv.Itoa(key.Version)}
-		problems = append(problems, hostlist.List{entry}.CheckWithdrawn(cfg.APIKeys.Withdrawn))
 		sealKeys = append(sealKeys, signing.SealKey{Version: key.Version, Key: [32]byte(key.Key)})
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -35,7 +35,8 @@ func TestStandingAtEndpoints(t *testing.T) {
 		denied = http.StatusBadRequest
 	)
 	// What the host answers: of a workspace, and by its policy.
-	var workspace, denial error
+	var suspended bool
+	var denial error
 	for _, tc := range []struct {
 		name                      string
 		do                        func(w *world)
@@ -49,7 +50,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, ok, "This API key has expired under the rules of this service."},
 		{"expired by its workspace's rules", func(w *world) {
-			ws, err := w.APIKeys().Workspace(w.t.Context(), admin, "team-a")
+			ws, _, err := w.APIKeys().Workspace(w.t.Context(), admin, "team-a")
 			require.NoError(w.t, err)
 			ws.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()}
 			_, err = w.APIKeys().SaveWorkspace(w.t.Context(), admin, ws)
@@ -60,26 +61,26 @@ func TestStandingAtEndpoints(t *testing.T) {
 			_, err := w.APIKeys().Disable(w.t.Context(), admin, w.key.ID, 0)
 			require.NoError(w.t, err)
 		}, wrong, wrong, wrong, "This API key is disabled."},
-		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a")) },
+		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true)) },
 			wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"in a suspended workspace and expired by rules", func(w *world) {
 			w.saveSettings(func(s *store.Instance) { s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()} })
-			require.NoError(w.t, w.APIKeys().Suspend(w.t.Context(), admin, "team-a"))
+			require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true))
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, wrong, ""},
 		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.Instance) { s.KeysOff = true }) },
 			wrong, wrong, wrong, "API keys are switched off."},
-		{"suspended by the host", func(*world) { workspace = apikey.ErrWorkspaceSuspended }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
+		{"suspended by the host", func(*world) { suspended = true }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"denied by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Not now."} }, denied, denied, ok, "Not now."},
 		{"called expired by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Too old.", Expired: true} }, wrong, wrong, ok, "Too old."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			workspace, denial = nil, nil
+			suspended, denial = false, nil
 			w := newWorld(t, func(s *setup) {
-				s.config.APIKeys.Workspaces = func(context.Context, string) error { return workspace }
+				s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { return !suspended, nil }
 				s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return denial })
 			})
-			expiry := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
+			expiry := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 			_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
 			require.NoError(t, err)
 			other, otherSecret := w.newKey("team-a", "project.list")
@@ -162,7 +163,7 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(w *world, at time.Time){
 		"its expiry": func(w *world, at time.Time) {
-			expiry := apikey.ExpiresAt(at)
+			expiry := apikey.Expiry{At: at}
 			_, err := w.APIKeys().Update(w.t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
 			require.NoError(w.t, err)
 		},
@@ -188,7 +189,7 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 	}
 	t.Run("B08 a key that ends later says nothing of it in its tokens", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Leeway = 5 * time.Minute })
-		expiry := apikey.ExpiresAt(w.clock.Now().Add(time.Hour))
+		expiry := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 		_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
 		require.NoError(t, err)
 		token := w.login(w.key.ID, w.secret)
@@ -219,12 +220,12 @@ func TestDefaultsAtARestart(t *testing.T) {
 			})
 			tc.before(w)
 			token := w.login(w.key.ID, w.secret)
-			again.APIKeys.Defaults.KeysOff = true
+			again.APIKeys.DefaultKeysOff = true
 			restarted, err := oauth.New(shared, again)
 			require.NoError(t, err)
 			_, err = restarted.Verifier().Verify(t.Context(), token)
 			require.Equal(t, tc.want == http.StatusOK, err == nil, "%v", err)
-			_, err = restarted.APIKeys().LogIn(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}, apikey.Request{})
+			_, err = restarted.APIKeys().Authenticate(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret})
 			require.Equal(t, tc.want == http.StatusOK, err == nil, "%v", err)
 		})
 	}

@@ -8,19 +8,23 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
+	"github.com/go-oauth2/oauth2/v4/models"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
-	"github.com/latchkey-go/latchkey/oauth/internal/granted"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
+	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -29,35 +33,23 @@ import (
 // object; see Config for its path.
 func (s *Server) Token() http.Handler { return http.HandlerFunc(s.login) }
 
-// login is the whole of a login, read downwards.
+// login is the whole of a login, read downwards: the request, the proof, the decision,
+// the token, the answer.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// It holds the body, then the answer. It is not pooled: the body and the writer
 	// of a middleware get parts of it and may keep them.
 	var buffer bytes.Buffer
 	defer empty(&buffer)
-	var request tokenRequest
-	bad := s.readTokenRequest(w, r, &buffer, &request)
-	if bad == nil {
-		bad = request.checkGrant()
-	}
-	if bad != nil {
-		s.answer(w, bad)
+	var asked tokenRequest
+	if bad := s.readLogin(w, r, &buffer, &asked); bad != nil {
+		s.refuse(r.Context(), w, bad)
 		return
 	}
 	// Nobody waits for a store that hangs, and a login that nobody could
 	// decide on is an outage.
-	ctx := withTimeout(r.Context(), s.cfg.LoginTimeout)
-	defer ctx.stop()
-	grant, err := s.grant(ctx, apikey.Credentials{
-		ID:      request.clientID,
-		Secret:  request.clientSecret,
-		Address: s.clients.Addr(r),
-	}, apikey.Request{Scope: request.scope, Resource: request.resource})
-	if err != nil {
-		s.refuse(ctx, w, err)
-		return
-	}
-	token, err := s.generate(ctx, grant)
+	ctx := request.WithTimeout(r.Context(), s.cfg.LoginTimeout)
+	defer ctx.Stop()
+	grant, token, err := s.issue(ctx, &asked, s.clients.Addr(r))
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return
@@ -65,32 +57,74 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	writeToken(w, &buffer, token, grant)
 }
 
-// grant decides on the token of a login, for the resource that the login names
-// (RFC 8707, section 2). One of the server's own audiences may be named too,
-// and then is the token's only one.
-func (s *Server) grant(ctx context.Context, c apikey.Credentials, r apikey.Request) (*apikey.Grant, error) {
-	var own string
-	if slices.Contains(s.cfg.Audience, r.Resource) {
-		own, r.Resource = r.Resource, ""
+// issue authenticates the key, decides on its token and has it made.
+func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr) (*apikey.Grant, string, error) {
+	proof, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
+	if err != nil {
+		return nil, "", err
 	}
-	grant, err := s.keys.LogIn(ctx, c, r)
-	if err == nil && own != "" {
-		grant.Resource = own
+	// One of the server's own audiences may be named, too (RFC 8707, section 2), and
+	// then is the token's only one.
+	resource, own := r.resource, slices.Contains(s.cfg.Audience, r.resource)
+	if own {
+		resource = ""
 	}
-	return grant, err
-}
-
-// generate lets go-oauth2's manager build the grant through the adapters of
-// package gooauth2, which find the decision in the context.
-func (s *Server) generate(ctx context.Context, g *apikey.Grant) (string, error) {
-	info, err := s.manager.GenerateAccessToken(granted.With(ctx, g), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
-		ClientID: g.Key.ID, Scope: g.Permissions.String(), AccessTokenExp: g.Expires.Sub(g.IssuedAt),
+	grant, err := s.keys.Issue(ctx, proof, apikey.Request{Scope: r.scope, Resource: resource})
+	if err != nil {
+		var lacked *apikey.RefusedError
+		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
+			lacked.Missing = scope.Set{} // an imported secret has any form
+		}
+		return nil, "", err
+	}
+	if own {
+		grant.Resource = r.resource
+	}
+	// go-oauth2's manager builds the token through an adapter, which finds the grant in
+	// the context.
+	info, err := s.manager.GenerateAccessToken(context.WithValue(ctx, grantKey{}, grant), oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
+		ClientID: grant.Key.ID,
 	})
 	if err != nil {
-		return "", fmt.Errorf("oauth: %w", err)
+		return nil, "", fmt.Errorf("oauth: %w", err)
 	}
-	return info.GetAccess(), nil
+	return grant, info.GetAccess(), nil
 }
+
+// adapter is what go-oauth2's manager knows of a login: its ClientStore, its
+// AccessGenerate and its TokenStore. The decision is made, and a key's token is kept
+// nowhere.
+type adapter struct {
+	oauth2.TokenStore // nil: nothing calls the other methods
+	sign              func(context.Context, *apikey.Grant) (string, error)
+}
+
+type grantKey struct{}
+
+var errNoLogin = errors.New("oauth: no login was decided on")
+
+// GetByID implements oauth2.ClientStore: there is no other client than the one that
+// logged in.
+func (adapter) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
+	grant, ok := ctx.Value(grantKey{}).(*apikey.Grant)
+	if !ok || grant.Key.ID != id {
+		return nil, errNoLogin
+	}
+	return &models.Client{ID: id}, nil
+}
+
+// Token implements oauth2.AccessGenerate.
+func (a adapter) Token(ctx context.Context, _ *oauth2.GenerateBasic, _ bool) (access, refresh string, err error) {
+	grant, ok := ctx.Value(grantKey{}).(*apikey.Grant)
+	if !ok {
+		return "", "", errNoLogin
+	}
+	access, err = a.sign(ctx, grant)
+	return access, "", err
+}
+
+// Create implements oauth2.TokenStore.
+func (adapter) Create(context.Context, oauth2.TokenInfo) error { return nil }
 
 // Sign makes the token of a grant (RFC 9068, section 2).
 func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {

@@ -57,7 +57,7 @@ func TestNobodyWaits(t *testing.T) {
 		s.config.Now = func() time.Time { at.pass("Now"); return now() }
 		s.config.ClientAddr = func(*http.Request) netip.Addr { at.pass("ClientAddr"); return netip.Addr{} }
 		s.config.Claims = func(context.Context, *apikey.Grant) (map[string]any, error) { at.pass("Claims"); return nil, nil }
-		s.config.APIKeys.Workspaces = func(context.Context, string) error { at.pass("Workspaces"); return nil }
+		s.config.APIKeys.Workspaces = func(context.Context, string) (bool, error) { at.pass("Workspaces"); return true, nil }
 		s.config.APIKeys.Observer = func(apikey.Observation) { at.pass("Observer") }
 		s.config.Policy = policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { at.pass("Policy"); return nil })
 	})

@@ -48,7 +48,7 @@ func TestEveryWorkspaceCanBeOpened(t *testing.T) {
 			w.click(`a[href$="/suspend"]`)
 			w.click("main form button.risky")
 			require.Contains(t, w.textOf(".note.good"), "suspended")
-			workspace, err := h.srv.APIKeys().Workspace(t.Context(), people["ada"].Actor, id)
+			workspace, _, err := h.srv.APIKeys().Workspace(t.Context(), people["ada"].Actor, id)
 			require.NoError(t, err)
 			require.True(t, workspace.Suspended)
 			page, err := h.srv.APIKeys().List(t.Context(), people["ada"].Actor, store.KeyQuery{Workspace: id})

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-var shortExpiry = apikey.ExpiresAt(noon.AddDate(0, 1, 0))
+var shortExpiry = apikey.Expiry{At: noon.AddDate(0, 1, 0)}
 
 const clipboard = `navigator.clipboard.readText()`
 

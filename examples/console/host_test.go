@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth"
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
@@ -76,9 +77,9 @@ func newHost(t *testing.T) *host {
 	srv, err := oauth.New(h.store, oauth.Config{
 		Issuer: web.URL, InsecureLoopback: true, Permissions: catalog, Logger: log, Now: h.Now,
 		APIKeys: apikey.Options{
-			Peppers:   []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
-			Reminders: apikey.Reminders{Send: h.remind},
+			Peppers: []apikey.Pepper{{Version: 1, Key: bytes.Repeat([]byte("p"), 32)}},
 		},
+		Reminders: h.remind,
 	})
 	require.NoError(t, err)
 	h.srv = srv
@@ -101,7 +102,7 @@ func (h *host) Now() time.Time {
 	return h.now
 }
 
-func (h *host) remind(_ context.Context, r apikey.Reminder) error {
+func (h *host) remind(_ context.Context, r reminders.Reminder) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reminders = append(h.reminders, r.Key.Name+" "+r.Before.String())
@@ -111,7 +112,9 @@ func (h *host) remind(_ context.Context, r apikey.Reminder) error {
 // reminded lets the host remind, and returns of which keys it did.
 func (h *host) reminded() []string {
 	h.t.Helper()
-	require.NoError(h.t, h.srv.APIKeys().Remind(h.t.Context()))
+	sender, err := reminders.New(h.store, h.srv.APIKeys(), h.remind)
+	require.NoError(h.t, err)
+	require.NoError(h.t, sender.Remind(h.t.Context()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sent := h.reminders
@@ -172,17 +175,19 @@ var hostile = []string{
 func (h *host) furnish() apikey.Key {
 	t, keys := h.t, h.srv.APIKeys()
 	h.move(noon.AddDate(0, 0, -45))
-	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.ExpiresAt(noon.AddDate(0, 2, 0)))
+	ci, secret := h.made("olga", "shop", "ci of the shop", "project.list project.save tenant.list", apikey.Expiry{At: noon.AddDate(0, 2, 0)})
 	_, other := h.made("max", "shop", "nightly backup", "project.list", apikey.Expiry{})
 	disabled, _ := h.made("olga", "shop", "old importer", "tenant.list tenant.save", apikey.Expiry{})
 	h.made("bert", "blog", "comments", "project.list", apikey.Expiry{})
-	h.made("ada", "intern", "directory sync", "admin.project.list", apikey.ExpiresAt(noon.AddDate(0, 0, 9)))
+	h.made("ada", "intern", "directory sync", "admin.project.list", apikey.Expiry{At: noon.AddDate(0, 0, 9)})
 	_, err := keys.Disable(t.Context(), people["olga"].Actor, disabled.ID, 0)
 	require.NoError(t, err)
 	for i := range 40 {
 		h.move(noon.AddDate(0, 0, i-40))
 		for range 3 + (i*i)%17 {
-			_, err := keys.LogIn(t.Context(), apikey.Credentials{ID: ci.ID, Secret: secret.Reveal()}, apikey.Request{})
+			login, err := keys.Authenticate(t.Context(), apikey.Credentials{ID: ci.ID, Secret: secret.Reveal()})
+			require.NoError(t, err)
+			_, err = keys.Issue(t.Context(), login, apikey.Request{})
 			require.NoError(t, err)
 		}
 		if i%9 == 4 {

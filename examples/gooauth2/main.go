@@ -106,7 +106,7 @@ func newService(ctx context.Context, base string) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	expiry := apikey.ExpiresAt(time.Now().Add(30 * 24 * time.Hour))
+	expiry := apikey.Expiry{At: time.Now().Add(30 * 24 * time.Hour)}
 	key, secret, err := s.keys.APIKeys().Create(ctx, admin, apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: permissions, Expiry: expiry,
 	})

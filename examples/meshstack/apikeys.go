@@ -58,7 +58,7 @@ func host() apikey.Actor { return apikey.OrganizationAdmin("meshstack") }
 // caller is the key behind the token, within what the token grants.
 func caller(r *http.Request) apikey.Actor {
 	p, _ := bearer.PrincipalFrom(r.Context()) // without one it is nobody's
-	return apikey.ByKey(p.KeyID, p.Permissions).WithSecret(p.SecretID)
+	return apikey.ByKey(p.KeyID, p.Permissions, p.SecretID)
 }
 
 func (a keysAPI) create(r *http.Request) (status int, body any, err error) {

@@ -28,7 +28,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 		List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
 		AdminList: "ADM_APIKEY_LIST", AdminSave: "ADM_APIKEY_SAVE", AdminDelete: "ADM_APIKEY_DELETE",
 	}
-	cfg.APIKeys.Defaults.Rules.MaxKeys = 100 // a workspace, until an administrator says otherwise
+	cfg.APIKeys.DefaultRules.MaxKeys = 100 // a workspace, until an administrator says otherwise
 	srv, err := oauth.New(st, cfg)
 	if err != nil {
 		return nil, nil, err
@@ -120,11 +120,8 @@ func parseWorkspaces(list string) workspaces {
 }
 
 // check is apikey.Options.Workspaces: asked when a key is made, and at login.
-func (ws workspaces) check(_ context.Context, id string) error {
-	if !slices.Contains(ws, id) {
-		return apikey.ErrWorkspaceUnknown
-	}
-	return nil
+func (ws workspaces) check(_ context.Context, id string) (bool, error) {
+	return slices.Contains(ws, id), nil
 }
 
 const workspaceMedia = "application/vnd.meshcloud.api.meshworkspace.v2.hal+json"

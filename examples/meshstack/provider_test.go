@@ -329,7 +329,7 @@ func TestProviderDrift(t *testing.T) {
 	for _, at := range []time.Time{
 		time.Date(2026, 12, 31, 18, 30, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
-		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(at))})
+		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.Expiry{At: at})})
 		require.NoError(t, err)
 		changed, err := p.apply(t, want)
 		require.NoError(t, err)

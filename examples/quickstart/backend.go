@@ -89,7 +89,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		Workspace:   "team-a",
 		Name:        "ci",
 		Permissions: permissions,
-		Expiry:      apikey.ExpiresAt(time.Now().Add(30 * 24 * time.Hour)),
+		Expiry:      apikey.Expiry{At: time.Now().Add(30 * 24 * time.Hour)},
 	})
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 		var refusal *answer.Refusal
 		switch {
 		case err == nil:
-			return apikey.ByKey(principal.KeyID, principal.Permissions).WithSecret(principal.SecretID), nil
+			return apikey.ByKey(principal.KeyID, principal.Permissions, principal.SecretID), nil
 		case outcome.IsOutage(err) || !errors.As(err, &refusal):
 			return apikey.Actor{}, err
 		}

@@ -118,7 +118,7 @@ func (r *rig) authorize(req *http.Request) (apikey.Actor, error) {
 		if err != nil {
 			return apikey.Actor{}, err
 		}
-		return apikey.ByKey(id, granted), nil
+		return apikey.ByKey(id, granted, ""), nil
 	}
 	actor, known := people[req.Header.Get("X-Actor")]
 	if !known {
@@ -278,8 +278,14 @@ func (r *rig) list(actor, path string) keyPage {
 	return page
 }
 
-// login reports whether the secret opens its key.
+// login reports whether the secret opens its key, and writes down that it did.
 func (r *rig) login(id, secret string) error {
-	_, err := r.keys.LogIn(r.t.Context(), apikey.Credentials{ID: id, Secret: secret}, apikey.Request{})
-	return err
+	login, err := r.keys.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret})
+	if err != nil {
+		return err
+	}
+	if _, err := r.keys.Issue(r.t.Context(), login, apikey.Request{}); err != nil {
+		return err
+	}
+	return r.keys.Flush(r.t.Context())
 }

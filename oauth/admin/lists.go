@@ -41,7 +41,7 @@ func (h *Handler) listKeys(c *call) error {
 		return err
 	}
 	if ofWorkspace {
-		workspace, err := h.keys.Workspace(ctx, c.actor, q.Workspace)
+		workspace, _, err := h.keys.Workspace(ctx, c.actor, q.Workspace)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (h *Handler) grantable(c *call) error {
 	}
 	if set.Len() == 0 {
 		// Nobody's workspace, or one in which he may only look.
-		if _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
+		if _, _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
 			return err
 		}
 	}

@@ -28,22 +28,19 @@ func TestOutdated(t *testing.T) {
 			Key   key      `json:"key"`
 			Names []string `json:"names"`
 		} `json:"outdated"`
-		Looked int     `json:"looked_at"`
-		Next   *string `json:"next"`
+		Next *string `json:"next"`
 	}
-	left, looked, cursor := []string{}, 0, ""
+	left, cursor := []string{}, ""
 	for more := true; more; more = page.Next != nil {
 		r.do("ada", "GET", "/outdated?limit=1"+cursor, "").Wants(http.StatusOK).Into(&page)
 		for _, o := range page.Outdated {
 			require.Equal(t, []string{older.String()}, o.Names)
 			left = append(left, o.Key.ID)
 		}
-		looked += page.Looked
 		if page.Next != nil {
 			cursor = "&cursor=" + *page.Next
 		}
 	}
 	require.ElementsMatch(t, []string{one.Key.ID, two.Key.ID}, left)
-	require.Equal(t, 3, looked)
 	r.do("olga", "GET", "/outdated", "").problem(http.StatusForbidden, admin.CodeForbidden)
 }

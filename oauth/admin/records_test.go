@@ -61,14 +61,11 @@ func TestPolicies(t *testing.T) {
 	var answer error
 	r := newRig(t, func(s *setup) {
 		s.keys.Policy = policy.KeyFunc(func(context.Context, *policy.KeyRequest) error { return answer })
-		s.keys.Workspaces = func(_ context.Context, workspace string) error {
-			switch workspace {
-			case "gone":
-				return apikey.ErrWorkspaceUnknown
-			case "down":
-				return errors.New("canary")
+		s.keys.Workspaces = func(_ context.Context, workspace string) (bool, error) {
+			if workspace == "down" {
+				return false, errors.New("canary")
 			}
-			return nil
+			return workspace != "gone", nil
 		}
 	})
 	r.do("ada", "POST", "/workspaces/gone/keys", newKey).problem(http.StatusForbidden, admin.CodeForbidden)
@@ -162,10 +159,9 @@ func TestUsage(t *testing.T) {
 		r.do("olga", "GET", path, "").Wants(http.StatusOK).Body)
 	require.JSONEq(t, `{"days":[{"day":"2026-06-01","logins":1,"refusals":0}]}`,
 		r.do("olga", "GET", path+"?from=2026-05-01&to=2026-06-02", "").Wants(http.StatusOK).Body)
-	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: m.Key.ID, Secret: m.Secret}, apikey.Request{})
-	require.NoError(t, err)
+	require.NoError(t, r.login(m.Key.ID, m.Secret))
 	require.JSONEq(t, `{"days":[{"day":"2026-07-01","logins":4,"refusals":1}]}`,
-		r.do("olga", "GET", path+"?from=2026-07-01", "").Wants(http.StatusOK).Body, "at once, as the last use is")
+		r.do("olga", "GET", path+"?from=2026-07-01", "").Wants(http.StatusOK).Body, "as soon as it is written")
 	without := newRig(t, func(s *setup) {
 		s.store = r.store
 		s.store.Usage = nil

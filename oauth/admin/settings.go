@@ -1,10 +1,10 @@
 package admin
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -122,11 +122,7 @@ func (h *Handler) readWorkspace(c *call) error {
 	return c.answerWorkspace(c.seen())
 }
 
-func (c *call) answerWorkspace(w store.Workspace, err error) error {
-	if err != nil {
-		return err
-	}
-	inForce, err := c.h.keys.Rules(c.r.Context(), c.actor, w.ID)
+func (c *call) answerWorkspace(w store.Workspace, inForce store.Rules, err error) error {
 	if err != nil {
 		return err
 	}
@@ -146,7 +142,10 @@ func (h *Handler) saveWorkspace(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answerWorkspace(h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted))
+	if _, err := h.keys.SaveWorkspace(c.r.Context(), c.actor, wanted); err != nil {
+		return err
+	}
+	return h.readWorkspace(c)
 }
 
 // wantedWorkspace reads a workspace's settings from the body.
@@ -156,18 +155,18 @@ func (c *call) wantedWorkspace() (wanted store.Workspace, err error) {
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
 	}
-	now, err := c.seen()
+	now, _, err := c.seen()
 	wanted.Version = c.versionOver(now.Version)
 	return wanted, err
 }
 
 // switched serves POST /workspaces/{workspace}/suspend and resume.
-func switched(change func(*apikey.Service, context.Context, apikey.Actor, string) error) func(*Handler, *call) error {
+func switched(suspended bool) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
-		if _, err := c.seen(); err != nil {
+		if _, _, err := c.seen(); err != nil {
 			return err
 		}
-		if err := change(h.keys, c.r.Context(), c.actor, c.workspace()); err != nil {
+		if err := h.keys.SetSuspended(c.r.Context(), c.actor, c.workspace(), suspended); err != nil {
 			return err
 		}
 		return h.readWorkspace(c)
@@ -177,12 +176,12 @@ func switched(change func(*apikey.Service, context.Context, apikey.Actor, string
 // seen reads the workspace in the path, before the service says what only
 // organization admins may do: 404 for one that the actor has no part in. One that
 // was deleted is not there any more, though its events are.
-func (c *call) seen() (store.Workspace, error) {
-	workspace, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
+func (c *call) seen() (store.Workspace, store.Rules, error) {
+	workspace, inForce, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
 	if err == nil && workspace.Deleted {
 		err = fmt.Errorf("admin: workspace: %w", store.ErrNotFound)
 	}
-	return workspace, err
+	return workspace, inForce, err
 }
 
 // previewSettings serves POST /settings/preview.
@@ -204,14 +203,14 @@ func (h *Handler) previewWorkspace(c *call) error {
 }
 
 // answerEffects says what other settings would do to each key.
-func (c *call) answerEffects(page apikey.EffectPage, err error) error {
+func (c *call) answerEffects(page apikey.Page[apikey.Effect], err error) error {
 	if err != nil {
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"effects": each(page.Effects, func(e *apikey.Effect) members {
+		"effects": each(page.Keys, func(e *apikey.Effect) members {
 			return members{
-				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After), "reminded": e.Reminded,
+				"key": showKey(&e.Key), "ends_now": orNull(e.Before), "ends": orNull(e.After),
 			}
 		}),
 		"looked_at": page.Looked,
@@ -221,13 +220,14 @@ func (c *call) answerEffects(page apikey.EffectPage, err error) error {
 // listViolations serves GET /violations and GET
 // /workspaces/{workspace}/violations: keys that break the settings.
 func (h *Handler) listViolations(c *call) error {
-	page, err := h.keys.Violations(c.r.Context(), c.actor, c.workspace(), c.after, c.limit)
+	page, err := h.keys.List(c.r.Context(), c.actor, store.KeyQuery{Workspace: c.workspace(), After: c.after, Limit: c.limit})
 	if err != nil {
 		return err
 	}
+	broken := slices.DeleteFunc(page.Keys, func(k apikey.Key) bool { return len(k.Breaks) == 0 })
 	return c.answerPage(page.Next, members{
-		"violations": each(page.Violations, func(v *apikey.Violation) members {
-			return members{"key": showKey(&v.Key), "rules": v.Rules, "ends": orNull(v.Key.Standing.Ends)}
+		"violations": each(broken, func(k *apikey.Key) members {
+			return members{"key": showKey(k), "rules": k.Breaks, "ends": orNull(k.Standing.Ends)}
 		}),
 	})
 }
@@ -240,9 +240,8 @@ func (h *Handler) listOutdated(c *call) error {
 		return err
 	}
 	return c.answerPage(page.Next, members{
-		"outdated": each(page.Outdated, func(o *apikey.Outdated) members {
-			return members{"key": showKey(&o.Key), "names": o.Names}
+		"outdated": each(page.Keys, func(k *apikey.Key) members {
+			return members{"key": showKey(k), "names": k.Outdated}
 		}),
-		"looked_at": page.Looked,
 	})
 }

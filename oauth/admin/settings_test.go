@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/admin"
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -97,9 +95,8 @@ func TestSettings(t *testing.T) {
 const reminding = `{"keys_off":false,"max_keys":0,"require_expiry":false,"max_lifetime":0,"enforced_from":null,"reminders_off":%t,"remind_before":%s}`
 
 func TestReminderSettings(t *testing.T) {
-	told := 0
 	r := newRig(t, func(s *setup) {
-		s.keys.Reminders.Send = func(context.Context, apikey.Reminder) error { told++; return nil }
+		s.keys.RemindBefore = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
 	})
 	put := func(off bool, before string) (got settings) {
 		t.Helper()
@@ -120,22 +117,6 @@ func TestReminderSettings(t *testing.T) {
 	got = put(true, `null`)
 	require.Nil(t, got.RemindBefore)
 
-	t.Run("a preview tells of whom the host would be told", func(t *testing.T) {
-		r := r.at(t)
-		r.createWith("olga", "team-a", `{"name":"soon","permissions":[],"expires_at":"2026-07-05"}`)
-		r.create("olga", "team-a", "never")
-		var page effects
-		r.do("ada", "POST", "/settings/preview", fmt.Sprintf(reminding, false, "[604800]")).Wants(http.StatusOK).Into(&page)
-		require.Len(t, page.Effects, 1)
-		require.Equal(t, "soon", page.Effects[0].Key.Name)
-		require.True(t, page.Effects[0].Reminded)
-		require.Equal(t, page.Effects[0].EndsNow, page.Effects[0].Ends)
-		require.NoError(t, r.keys.Remind(t.Context()))
-		require.Zero(t, told, "a preview changes nothing")
-		put(false, "[604800]")
-		require.NoError(t, r.keys.Remind(t.Context()))
-		require.Equal(t, 1, told)
-	})
 	t.Run("of a host that sends none", func(t *testing.T) {
 		var got settings
 		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, "[3600]"), "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)

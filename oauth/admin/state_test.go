@@ -41,7 +41,7 @@ func TestStateOfAKey(t *testing.T) {
 		}), &noon},
 		{"while keys are off", "keys_off", "API keys are switched off.", save(func(s *store.Instance) { s.KeysOff = true }), nil},
 		{"in a suspended workspace", "suspended", "The workspace of this API key is suspended.", func(r *rig) {
-			require.NoError(r.t, r.keys.Suspend(ctx, harness.Ada, "team-a"))
+			require.NoError(r.t, r.keys.SetSuspended(ctx, harness.Ada, "team-a", true))
 		}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

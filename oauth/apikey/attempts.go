@@ -22,10 +22,9 @@ func (e *movedError) Unwrap() error { return e.error }
 // retry calls attempt again as long as it fails with a movedError, up to
 // maxAttempts times. Each attempt must read and decide anew.
 func retry[T any](attempt func() (T, error)) (T, error) {
-	var again *movedError
 	for n := 1; ; n++ {
 		result, err := attempt()
-		if n == maxAttempts || !errors.As(err, &again) {
+		if _, moved := errors.AsType[*movedError](err); !moved || n == maxAttempts {
 			return result, err
 		}
 	}
@@ -39,18 +38,13 @@ func retryErr(attempt func() error) error {
 
 // writeError wraps the error of a write for the caller and for retry.
 func writeError(what string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, store.ErrConflict):
+		return &movedError{fmt.Errorf("apikey: %s: %w", what, err)}
 	}
-	return asMoved(fmt.Errorf("apikey: %s: %w", what, err))
-}
-
-// asMoved makes a movedError of store.ErrConflict, which retry looks for.
-func asMoved(err error) error {
-	if errors.Is(err, store.ErrConflict) {
-		return &movedError{err}
-	}
-	return err
+	return fmt.Errorf("apikey: %s: %w", what, err)
 }
 
 // preconditions are those of a change that only takes something away: the acting

@@ -117,8 +117,8 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 				_, err := s.direct.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: 9}})
 				require.NoError(t, err)
 				for range 2 {
-					require.NoError(t, s.direct.Suspend(t.Context(), admin, "team-a"))
-					require.NoError(t, s.direct.Resume(t.Context(), admin, "team-a"))
+					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", true))
+					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", false))
 				}
 				_, err = s.direct.Update(t.Context(), admin, s.maker.ID, apikey.Changes{Name: ptr("leaked")})
 				require.NoError(t, err)
@@ -182,7 +182,7 @@ func TestDecidedAnew(t *testing.T) {
 			{"keys were switched off", func(s *stage) error {
 				return rules(s.direct, func(in *store.Instance) { in.KeysOff = true })
 			}, true, forbidden},
-			{"the workspace was suspended", func(s *stage) error { return s.direct.Suspend(ctx, admin, "team-a") }, true, forbidden},
+			{"the workspace was suspended", func(s *stage) error { return s.direct.SetSuspended(ctx, admin, "team-a", true) }, true, forbidden},
 			{"settings were changed that say nothing of it", func(s *stage) error {
 				return rules(s.direct, func(in *store.Instance) { in.Rules.MaxKeys = 100 })
 			}, true, succeeds},
@@ -217,7 +217,7 @@ func TestDecidedAnew(t *testing.T) {
 
 func forbidden(t *testing.T, err error) {
 	t.Helper()
-	require.ErrorIs(t, err, apikey.ErrForbidden)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 }
 
 func succeeds(t *testing.T, err error) {
@@ -301,7 +301,7 @@ func TestWhatNarrowsHolds(t *testing.T) {
 // TestBeforeSeesWhatIsStored: once, and again only where the key differs.
 func TestBeforeSeesWhatIsStored(t *testing.T) {
 	ctx := t.Context()
-	later := apikey.ExpiresAt(noon.Add(2 * time.Hour))
+	later := apikey.Expiry{At: noon.Add(2 * time.Hour)}
 	for name, tc := range map[string]struct {
 		meanwhile apikey.Changes
 		calls     int
@@ -319,7 +319,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 				}
 				return errOf(s.direct.Update(ctx, admin, maker.ID, tc.meanwhile))
 			}, nil)
-			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) })
+			maker, _ = s.direct.create(admin, "team-a", "keys.save", func(spec *apikey.Spec) { spec.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} })
 			var shown []apikey.Key
 			var secrets []string
 			key, secret := s.create(asKey(maker), "team-a", "", func(spec *apikey.Spec) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -19,9 +20,9 @@ type Credentials struct {
 	Address netip.Addr
 }
 
-// Login is a key that has proved one of its secrets. It is made by
-// Authenticate and used by Issue.
-type Login struct {
+// Proof is that a caller holds a secret of a live key. It is made by Authenticate
+// and used by Issue.
+type Proof struct {
 	service *Service
 	id      string // as the client sent it
 	address netip.Addr
@@ -34,7 +35,7 @@ type Login struct {
 }
 
 // Key returns the key that logged in.
-func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
+func (p *Proof) Key() Key { return p.service.shown(&p.found, p.now) }
 
 // Authenticate proves that the caller holds a secret of a live key: one read
 // and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
@@ -44,26 +45,22 @@ func (l *Login) Key() Key { return l.service.shown(&l.found, l.now) }
 // *RefusedError. An outage wraps store.ErrUnavailable.
 //
 // It asks no policy: Issue does, and MayIntrospect.
-func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Login, error) {
-	l, err := s.authenticate(ctx, c, true)
-	if err != nil {
-		return nil, s.refuse(ctx, l, err)
-	}
-	return l, nil
+func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Proof, error) {
+	return s.authenticate(ctx, c, true)
 }
 
 // MayIntrospect is Authenticate for a key that asks about other tokens (RFC
 // 7662), and asks the policies: a refusal is a *policy.Denied. The Permissions
 // of the key that it returns are those that count there.
 func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error) {
-	l, err := s.authenticate(ctx, c, true)
+	p, err := s.authenticate(ctx, c, true)
 	if err != nil {
-		return Key{}, s.refuse(ctx, l, err)
+		return Key{}, err
 	}
-	key := l.Key()
-	key.Permissions, _, err = s.askPolicy(ctx, l, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &l.found.Key), l.now.Add(s.cfg.TokenLifetime))
+	key := p.Key()
+	key.Permissions, _, err = s.askPolicy(ctx, p, policy.TokenRequest{Use: policy.UseIntrospect}, s.held(ctx, &p.found.Key), p.now.Add(s.cfg.TokenLifetime))
 	if err != nil {
-		return Key{}, s.refuse(ctx, l, err)
+		return Key{}, s.refuse(ctx, p, err)
 	}
 	return key, nil
 }
@@ -72,55 +69,52 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 // asks no policy, and lets a key pass that has expired by the administrator's
 // rules alone.
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
-	l, err := s.authenticate(ctx, c, false)
+	p, err := s.authenticate(ctx, c, false)
 	if err != nil {
-		return Key{}, s.refuse(ctx, l, err)
+		return Key{}, err
 	}
-	return l.Key(), nil
+	return p.Key(), nil
 }
 
-// authenticate is Authenticate before the refusal. Without underRules the
-// administrator's rules do not count. It always returns a Login, for refuse.
-func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Login, error) {
-	l := s.newLogin(c)
-	if err := s.prove(ctx, c.Secret, l); err != nil {
-		return l, err
+// authenticate is Authenticate. Without underRules the administrator's rules do not
+// count.
+func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Proof, error) {
+	p := s.newProof(c)
+	err := s.prove(ctx, c.Secret, p)
+	if err == nil {
+		err = s.mustLive(ctx, p, underRules)
 	}
-	l.found.Instance = s.effective(l.found.Instance)
-	if !underRules {
-		l.found.Instance.Rules, l.found.Workspace.Rules = store.Rules{}, store.Rules{}
+	if err != nil {
+		return nil, s.refuse(ctx, p, err)
 	}
-	var err error
-	if l.standing, err = s.standingOf(ctx, &l.found, l.now); err != nil || l.standing.Live() {
-		return l, err
-	}
-	return l, &RefusedError{string(l.standing.State), l.standing.Text}
+	return p, nil
 }
 
-func (s *Service) newLogin(c Credentials) *Login {
-	return &Login{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
+func (s *Service) newProof(c Credentials) *Proof {
+	return &Proof{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
 // realTime is not Config.Now: what a client measures is real time.
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 // prove finds the key and checks the secret, and nothing else.
-func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
-	_, generated := s.prefixOf(plain)
-	if !generated && !s.cfg.Imported || !validID(l.id) || len(plain) > maxImportedSecret {
+func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
+	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
+	if !generated && !s.cfg.Imported || !validID(p.id) || len(plain) > maxImportedSecret {
 		return errMalformed // no secret or id of this service looks like this: no read
 	}
-	err := lookupInto(ctx, s.reads, l.id, &l.found)
+	var err error
+	p.found, err = lookup(ctx, s.reads, p.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("apikey: find key: %w", outage(err))
 	}
 	var proved, outdated bool
 	err = nil
 	if generated {
-		proved, outdated, err = s.checkGenerated(l, plain)
+		proved, outdated, err = s.checkGenerated(p, plain)
 	}
 	if !proved && err == nil && s.cfg.Imported {
-		proved, outdated, err = s.checkImportedSecret(ctx, l, plain)
+		proved, outdated, err = s.checkImportedSecret(ctx, p, plain)
 	}
 	switch {
 	case err != nil:
@@ -129,33 +123,14 @@ func (s *Service) prove(ctx context.Context, plain string, l *Login) error {
 		return ErrInvalidCredentials
 	}
 	if outdated {
-		s.rehash(ctx, l, plain)
+		s.rehash(ctx, p, plain)
 	}
 	// Nobody needs the digests any more.
-	l.secret.Digest = ""
-	for i := range l.found.Key.Secrets {
-		l.found.Key.Secrets[i].Digest = ""
+	p.secret.Digest = ""
+	for i := range p.found.Key.Secrets {
+		p.found.Key.Secrets[i].Digest = ""
 	}
 	return nil
-}
-
-// lookupInto reads a key into a place that its caller has, since the record is large:
-// to return copies of it would make a login's stack grow. An error leaves the place
-// empty.
-func lookupInto(ctx context.Context, from interface {
-	Lookup(context.Context, string) (store.Found, error)
-}, id string, into *store.Found) error {
-	if !validID(id) {
-		return store.ErrNotFound
-	}
-	var err error
-	if *into, err = from.Lookup(ctx, id); err == nil && into.Key.ID != id {
-		err = store.ErrNotFound // a database may take "A" for "a"
-	}
-	if err != nil {
-		*into = store.Found{}
-	}
-	return err
 }
 
 // validID reports whether a key may have this id: 1 to 255 printable ASCII
@@ -171,23 +146,22 @@ func validID(id string) bool {
 
 // checkGenerated compares a secret of Latchkey's own format: exactly one
 // digest is computed, whether the key exists, has that secret, or not.
-func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool, err error) {
-	id := secretIDChars(plain)
-	b := binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: string(id[:]), secret: plain}
-	for i := range l.found.Key.Secrets {
-		kept := &l.found.Key.Secrets[i]
-		if kept.ID != b.secretID || isSlow(kept.Digest) || ended(kept.NotAfter, l.now) {
+func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool, err error) {
+	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
+	for i := range p.found.Key.Secrets {
+		kept := &p.found.Key.Secrets[i]
+		if kept.ID != b.SecretID || secrets.IsSlow(kept.Digest) || ended(kept.NotAfter, p.now) {
 			continue
 		}
-		if proved, outdated, err = s.hasher.verify(kept.Digest, b); err != nil {
-			return false, false, cannotCompare(l, err)
+		if proved, outdated, err = s.hasher.Verify(kept.Digest, b); err != nil {
+			return false, false, cannotCompare(p, err)
 		}
 		if proved {
-			l.secret = *kept
+			p.secret = *kept
 		}
 		return proved, outdated, nil
 	}
-	s.hasher.dummy(b)
+	s.hasher.Dummy(b)
 	return false, false, nil
 }
 
@@ -195,32 +169,32 @@ func (s *Service) checkGenerated(l *Login, plain string) (proved, outdated bool,
 // it may match; these are few. A slow one is compared under a gate, and only within a
 // budget that guesses at slow digests alone spend. A guess that the gate turned away
 // counts as well, since it was compared with what the gate remembers.
-func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain string) (proved, outdated bool, err error) {
+func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain string) (proved, outdated bool, err error) {
 	guessed := false
 	defer func() {
 		if guessed && !proved {
-			s.guesses.fail(ctx, l.address, l.id, l.now)
+			s.guesses.fail(ctx, p.address, p.id, p.now)
 		}
 	}()
-	for _, kept := range l.found.Key.Secrets {
-		if ended(kept.NotAfter, l.now) || kept.ID == secretID(plain) {
+	for _, kept := range p.found.Key.Secrets {
+		if ended(kept.NotAfter, p.now) || kept.ID == secrets.ID(plain) {
 			continue
 		}
-		if isSlow(kept.Digest) {
-			if wait, over := s.guesses.over(ctx, l.address, l.id, l.now); over {
+		if secrets.IsSlow(kept.Digest) {
+			if wait, over := s.guesses.over(ctx, p.address, p.id, p.now); over {
 				return false, false, &ThrottledError{RetryAfter: wait}
 			}
 			guessed = true
-			proved, err = s.slow.verify(ctx, l.found.Key.ID, kept.Digest, plain)
+			proved, err = s.slow.verify(ctx, p.found.Key.ID, kept.Digest, plain)
 			outdated = kept.Generated
 		} else {
-			proved, outdated, err = s.hasher.verify(kept.Digest, l.binding(&kept, plain))
+			proved, outdated, err = s.hasher.Verify(kept.Digest, p.binding(&kept, plain))
 		}
 		if err != nil {
-			return false, false, cannotCompare(l, err)
+			return false, false, cannotCompare(p, err)
 		}
 		if proved {
-			l.secret = kept
+			p.secret = kept
 			return true, outdated, nil
 		}
 	}
@@ -228,33 +202,54 @@ func (s *Service) checkImportedSecret(ctx context.Context, l *Login, plain strin
 }
 
 // binding is what the digest of a secret of the key covers.
-func (l *Login) binding(kept *store.Secret, plain string) binding {
-	return binding{keyID: l.found.Key.ID, workspace: l.found.Key.Workspace, secretID: kept.ID, secret: plain}
+func (p *Proof) binding(kept *store.Secret, plain string) secrets.Binding {
+	return secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
 }
 
 // cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
 // the secret then.
-func cannotCompare(l *Login, err error) error {
-	return fmt.Errorf("apikey: key %s: %w: %w", l.found.Key.ID, store.ErrUnavailable, err)
+func cannotCompare(p *Proof, err error) error {
+	return fmt.Errorf("apikey: key %s: %w: %w", p.found.Key.ID, store.ErrUnavailable, err)
 }
 
 // rehash replaces the digest that was verified: one under a pepper with a lower
 // version, or a slow one of a secret that Import was told is generated. If that fails,
 // the login goes on.
-func (s *Service) rehash(ctx context.Context, l *Login, plain string) {
-	fresh := l.secret
-	fresh.Digest = s.hasher.digest(l.binding(&l.secret, plain))
+func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
+	fresh := p.secret
+	fresh.Digest = s.hasher.Digest(p.binding(&p.secret, plain))
 	err := s.record(ctx, entriesOf(fresh)...)
 	if err == nil {
-		err = s.store.Upkeep.Rehash(ctx, l.found.Key.ID, l.secret.ID, l.secret.Digest, fresh.Digest)
+		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", l.found.Key.ID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", p.found.Key.ID, "error", err)
 	}
 }
 
+// mustLive refuses a login of a key that is not live.
+func (s *Service) mustLive(ctx context.Context, p *Proof, underRules bool) error {
+	p.found.Instance = s.effective(p.found.Instance)
+	if !underRules {
+		p.found.Instance.Rules, p.found.Workspace.Rules = store.Rules{}, store.Rules{}
+	}
+	var err error
+	if p.standing, err = s.standingOf(ctx, &p.found, p.now); err != nil || p.standing.Live() {
+		return err
+	}
+	return &RefusedError{Reason: string(p.standing.State), Description: p.standing.Text}
+}
+
+// effective puts the defaults of Options in the place of settings never saved.
+func (s *Service) effective(stored store.Instance) store.Instance {
+	if stored.Version == 0 {
+		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.DefaultKeysOff, s.cfg.DefaultRules, s.cfg.DefaultRemindersOff
+	}
+	return stored
+}
+
 // standingOf decides whether a key is live under the settings around it, in which
-// the caller has put Config.Defaults (see effective). If it is, the host is asked about
+// the caller has put the defaults of Options (see effective). If it is, the host is asked about
 // its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
 	standing := standingAt(f, now)
@@ -274,21 +269,16 @@ func standingAt(f *store.Found, now time.Time) policy.Standing {
 	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
-// askHost asks Config.Workspaces, if there is one. A workspace that the host does
-// not know is suspended.
+// askHost asks Config.Workspaces, if there is one.
 func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool, err error) {
 	if s.cfg.Workspaces == nil {
 		return false, nil
 	}
-	err = s.cfg.Workspaces(ctx, workspace)
-	switch {
-	case err == nil:
-		return false, nil
-	case store.IsOutage(err): // even if it wraps other errors, too
-	case errors.Is(err, ErrWorkspaceSuspended), errors.Is(err, ErrWorkspaceUnknown):
-		return true, nil
+	active, err := s.cfg.Workspaces(ctx, workspace)
+	if err != nil {
+		return false, hostOutage("Config.Workspaces failed", err)
 	}
-	return false, hostOutage("Config.Workspaces failed", err)
+	return !active, nil
 }
 
 // hostOutage turns err, which the host's code returned, into an outage. It drops

@@ -41,7 +41,7 @@ func TestBefore(t *testing.T) {
 		refused.Before = func(context.Context, apikey.Key, apikey.Secret) error { return full }
 		_, none, err := r.Create(t.Context(), owner, refused)
 		require.ErrorIs(t, err, full)
-		require.True(t, none.IsZero())
+		require.Empty(t, none.Reveal())
 		require.Len(t, r.events(store.EventQuery{}), 1)
 		page, err := r.List(t.Context(), admin, store.KeyQuery{Workspace: "team-a"})
 		require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestBefore(t *testing.T) {
 		require.ErrorAs(t, err, &denied, "two keys are there, and no more may be")
 		refused.Workspace = "team-b"
 		_, _, err = r.Create(t.Context(), admin.Granting(perms("project.list")), refused)
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("a write that fails comes after it", func(t *testing.T) {
 		calls = 0
@@ -78,7 +78,7 @@ func TestBefore(t *testing.T) {
 		spec.Before = func(_ context.Context, key apikey.Key, s apikey.Secret) error {
 			calls++
 			require.Equal(t, "robot-7", key.ID)
-			require.True(t, s.IsZero())
+			require.Empty(t, s.Reveal())
 			return nil
 		}
 		_, err := r.Import(t.Context(), admin, apikey.ImportSpec{Spec: spec, ID: "robot-7", Secret: "0123456789abcdefghijklmnopqrstuvwxyz"})

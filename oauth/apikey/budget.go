@@ -72,10 +72,8 @@ func failureCost(limit, otherwise int) time.Duration {
 // over reports, without counting, whether one more failure would exceed a
 // budget, and how long to wait until it would not.
 func (b *budget) over(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
-	ids := budgetIDs(addr, keyID)
-	byAddress := b.wait(ctx, ids.address, b.address, now)
-	byKey := b.wait(ctx, ids.addressAndKey, b.key, now)
-	retryAfter = max(byAddress, byKey)
+	address, addressAndKey := budgetIDs(addr, keyID)
+	retryAfter = max(b.wait(ctx, address, b.address, 0, now), b.wait(ctx, addressAndKey, b.key, 0, now))
 	return retryAfter, retryAfter > 0
 }
 
@@ -83,74 +81,47 @@ func (b *budget) over(ctx context.Context, addr netip.Addr, keyID string, now ti
 // long to wait. What exceeds the address's budget is not counted; what exceeds
 // the key id's counts for the address all the same.
 func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
-	ids := budgetIDs(addr, keyID)
+	address, addressAndKey := budgetIDs(addr, keyID)
 	// The address first: one that is over its budget must not fill the table
 	// with ids it makes up.
-	if wait := b.spend(ctx, ids.address, b.address, now); wait > 0 {
-		return wait, true
+	wait := b.wait(ctx, address, b.address, b.address, now)
+	if wait == 0 {
+		wait = b.wait(ctx, addressAndKey, b.key, b.key, now)
 	}
-	wait := b.spend(ctx, ids.addressAndKey, b.key, now)
 	return wait, wait > 0
 }
 
-func (b *budget) wait(ctx context.Context, id string, cost time.Duration, now time.Time) time.Duration {
+// wait returns how long to wait until one more failure, of that cost, does not exceed
+// the budget. It spends so much first, if that does not exceed it either. It runs on
+// although the request may have ended: hanging up early must not make a failure free.
+func (b *budget) wait(ctx context.Context, id string, cost, spend time.Duration, now time.Time) time.Duration {
 	if cost == 0 {
 		return 0
 	}
-	ahead, _, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, 0, budgetWindow)
-	if err != nil {
-		return cost // who cannot count cannot allow
-	}
-	return max(0, ahead+cost-budgetWindow)
-}
-
-// spend runs on although the request may have ended: hanging up early must not
-// make a failure free.
-func (b *budget) spend(ctx context.Context, id string, cost time.Duration, now time.Time) time.Duration {
-	if cost == 0 {
-		return 0
-	}
-	ahead, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, cost, budgetWindow)
+	ahead, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, spend, budgetWindow)
 	switch {
 	case err != nil:
-		return cost
+		return cost // who cannot count cannot allow
+	case spend == 0:
+		return max(0, ahead+cost-budgetWindow)
 	case moved:
 		return 0
 	}
 	return max(1, ahead+cost-budgetWindow)
 }
 
-type idPair struct{ address, addressAndKey string }
-
-// budgetIDs names the two counters of a failure; the first is the beginning
-// of the second, so that one string serves both.
-func budgetIDs(addr netip.Addr, keyID string) idPair {
-	var array [1 + 8 + 16]byte
-	id := array[:0]
-	switch addr = addr.Unmap(); {
-	case addr.Is4():
-		raw := addr.As4()
-		id = append(append(id, '4'), raw[:]...)
-	case addr.Is6():
-		raw := addr.As16() // who has one address of a /64 has all of them
-		id = append(append(id, '6'), raw[:8]...)
-	default:
-		id = append(id, '?')
+// budgetIDs names the two counters of a failure. Who has one IPv6 address of a /64 has
+// all of them. Variants of a key id that people and databases take for the same share
+// one counter.
+func budgetIDs(addr netip.Addr, keyID string) (address, addressAndKey string) {
+	addr = addr.Unmap()
+	address = "?"
+	if addr.Is4() {
+		address = addr.String()
+	} else if network, err := addr.Prefix(64); err == nil {
+		address = network.String()
 	}
-	n := len(id)
-	// Variants of an id that people and databases take for the same share
-	// one counter.
 	keyID = strings.TrimSpace(keyID)
-	var letters [idBytes]byte
-	kept := letters[:0]
-	for i := range min(len(keyID), idBytes) {
-		c := keyID[i]
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		kept = append(kept, c)
-	}
-	sum := sha256.Sum256(kept)
-	all := string(append(id, sum[:16]...))
-	return idPair{address: all[:n], addressAndKey: all}
+	sum := sha256.Sum256([]byte(strings.ToLower(keyID[:min(len(keyID), idBytes)])))
+	return address, address + " " + string(sum[:16])
 }

@@ -2,13 +2,13 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -45,22 +45,13 @@ type Rotation struct {
 // changes nothing writes nothing.
 //
 // The errors of this and of the other calls on one key: store.ErrNotFound for
-// a key the actor has no part in, *ForbiddenError, *InvalidError,
-// *scope.UnknownError, *policy.Denied, store.ErrConflict when someone else
-// changed the key meanwhile, store.ErrUnavailable.
+// a key the actor has no part in, *ForbiddenError, *InvalidError, *policy.Denied,
+// store.ErrConflict when someone else changed the key meanwhile,
+// store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Update, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
-		apply: func(p powers, k *store.Key, now time.Time) error {
-			before := *k
-			if err := s.apply(p, k, c, now); err != nil {
-				return err
-			}
-			if len(changedFields(&before, k)) == 0 {
-				return errUnchanged
-			}
-			return nil
-		},
+		apply: func(p powers, k *store.Key, now time.Time) error { return s.apply(p, k, c, now) },
 	})
 }
 
@@ -68,26 +59,24 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 // after the grace. A key may rotate its own secret. Of two rotations at once
 // one succeeds; the other is store.ErrConflict.
 func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
-	if r.Grace < 0 || r.Grace > maxGrace {
-		return Key{}, Secret{}, invalid("grace", "It must be from 0 to 366 days.")
+	var bad InvalidError
+	bad.addIf(r.Grace < 0 || r.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
+	if checkOnce(&bad, r.Once, s.now()); len(bad.Problems) > 0 {
+		return Key{}, Secret{}, &bad
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
+	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
 		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
-			if p.self(k.ID) && r.Changes != (Changes{Version: r.Changes.Version, Address: r.Changes.Address}) {
-				return &ForbiddenError{Action: audit.Rotate, Reason: "A key may rotate its own secret and change nothing else of itself."}
+			if err := p.mayRotateWith(k, r.Changes); err != nil {
+				return err
 			}
 			expiry := k.NotAfter
 			if err := s.apply(p, k, r.Changes, now); err != nil {
 				return err
-			}
-			var bad InvalidError
-			if checkOnce(&bad, r.Once, now); len(bad.Problems) > 0 {
-				return &bad
 			}
 			kept := k.Secrets[:0]
 			for _, old := range k.Secrets {
@@ -128,9 +117,6 @@ type alteration struct {
 	apply   func(p powers, k *store.Key, now time.Time) error
 }
 
-// errUnchanged ends an alteration that finds nothing to do.
-var errUnchanged = errors.New("apikey: unchanged")
-
 // alter is what every change of one key goes through: authority read at this
 // moment, the change, policy, authority over the result, one write that names
 // what all of it rests on.
@@ -140,18 +126,11 @@ func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteratio
 }
 
 func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alteration) (Key, error) {
-	p, err := s.powersOf(ctx, actor)
-	if err != nil {
-		return Key{}, err
-	}
-	found, err := s.visible(ctx, p, id)
+	p, found, err := s.find(ctx, actor, a.action, id)
 	if err != nil {
 		return Key{}, err
 	}
 	before := found.Key
-	if err := p.mayAlter(a.action, &before, s.cfg.Management.RotateOwn); err != nil {
-		return Key{}, err
-	}
 	if a.version != 0 && a.version != before.Version {
 		return Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
 	}
@@ -162,10 +141,12 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	}
 	after := before.Clone()
 	after.Updated = a.now
-	if err := a.apply(p, &after, a.now); errors.Is(err, errUnchanged) {
-		return s.shown(&found, a.now), nil
-	} else if err != nil {
+	if err := a.apply(p, &after, a.now); err != nil {
 		return Key{}, err
+	}
+	changed := changedFields(&before, &after)
+	if len(changed) == 0 {
+		return s.shown(&found, a.now), nil
 	}
 	rests := p.preconditions()
 	if a.policy != "" {
@@ -179,7 +160,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 			return Key{}, err
 		}
 	}
-	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changedFields(&before, &after))
+	change, err := s.change(a.now, actor.ref, a.action, after.Workspace, id, changed)
 	if err != nil {
 		return Key{}, err
 	}
@@ -206,22 +187,6 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 	return err
 }
 
-// mayAlter checks that the actor may change the key at all.
-func (p powers) mayAlter(action string, k *store.Key, rotateOwn string) error {
-	if p.self(k.ID) {
-		if action != audit.Rotate {
-			return &ForbiddenError{Action: action, Reason: "A key may rotate its own secret and change nothing else of itself."}
-		}
-		held := p.key.Permissions.Intersect(p.actor.limit)
-		if p.in(k.Workspace).save || holds(held, rotateOwn) {
-			return nil
-		}
-	} else if p.in(k.Workspace).save {
-		return nil
-	}
-	return &ForbiddenError{Action: action, Reason: "You may not change this key."}
-}
-
 // apply makes the changes that a caller asked for.
 func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error {
 	var bad InvalidError
@@ -229,27 +194,18 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 		checkText(&bad, "name", *c.Name)
 		k.Name = *c.Name
 	}
-	if c.Expiry != nil && (!c.Expiry.at.Equal(k.NotAfter) || c.Expiry.text != k.NotAfterText) {
+	if c.Expiry != nil && (!micro(c.Expiry.At).Equal(k.NotAfter) || c.Expiry.Date != k.NotAfterText) {
 		checkExpiry(&bad, *c.Expiry, now)
-		k.NotAfter, k.NotAfterText = c.Expiry.at, c.Expiry.text
+		k.NotAfter, k.NotAfterText = micro(c.Expiry.At), c.Expiry.Date
 	}
 	if c.Resources != nil {
 		k.Resources = s.checkResources(&bad, *c.Resources)
 	}
-	if len(bad.Problems) > 0 {
-		if c.Permissions != nil && !c.Permissions.Equal(k.Asked) {
-			s.addUnknown(&bad, *c.Permissions, p.admin)
-		}
-		return &bad
-	}
 	if c.Permissions != nil && (!c.Permissions.Equal(k.Asked) || p.admin && s.raised(k).Len() > 0) {
-		permissions, err := s.cfg.Permissions.Expand(*c.Permissions, p.admin)
-		if err != nil {
-			return err
-		}
-		k.Permissions, k.Asked, k.Admin = permissions, *c.Permissions, s.grantedAdmin(p, permissions, k.Admin)
+		k.Permissions, k.Asked = s.expand(&bad, *c.Permissions, p.admin), *c.Permissions
+		k.Admin = s.grantedAdmin(p, k.Permissions, k.Admin)
 	}
-	return nil
+	return bad.orNil()
 }
 
 // grantedAdmin returns which of the permissions of a key are granted as admin
@@ -286,19 +242,13 @@ func sameSecrets(a, b *store.Key) bool {
 	})
 }
 
-// changedFields names what differs, as events and problems name it.
-func changedFields(before, after *store.Key) []string {
-	var fields []string
-	add := func(changed bool, name string) {
-		if changed {
-			fields = append(fields, name)
-		}
-	}
-	add(before.Name != after.Name, "name")
-	add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
-	add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
-	add(!slices.Equal(before.Resources, after.Resources), "resources")
-	add(before.Disabled != after.Disabled, "disabled")
-	add(!sameSecrets(before, after), "secrets")
-	return fields
+// changedFields names what differs.
+func changedFields(before, after *store.Key) (changed fields) {
+	changed.add(before.Name != after.Name, "name")
+	changed.add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")
+	changed.add(!before.NotAfter.Equal(after.NotAfter) || before.NotAfterText != after.NotAfterText, "expires_at")
+	changed.add(!slices.Equal(before.Resources, after.Resources), "resources")
+	changed.add(before.Disabled != after.Disabled, "disabled")
+	changed.add(!sameSecrets(before, after), "secrets")
+	return changed
 }

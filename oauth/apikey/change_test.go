@@ -81,8 +81,8 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			_, err := r.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: time.Hour, EnforcedFrom: noon}})
 			return err
 		}},
-		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.Suspend(ctx, admin, "team-a") }},
-		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.Resume(ctx, admin, "team-a") }},
+		{audit.Suspend, byAdmin, "", []string{"suspended"}, func() error { return r.SetSuspended(ctx, admin, "team-a", true) }},
+		{audit.Resume, byAdmin, "", []string{"suspended"}, func() error { return r.SetSuspended(ctx, admin, "team-a", false) }},
 		{audit.DeleteWorkspace, byAdmin, "", nil, func() error { return r.DeleteWorkspace(ctx, admin, "team-a") }},
 	} {
 		t.Run(fmt.Sprint(i, " ", tc.action), func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 }
 
 func TestUpdateEndsTokensThatSayTooMuch(t *testing.T) {
-	hour := func(n int) *apikey.Expiry { return ptr(apikey.ExpiresAt(noon.Add(time.Duration(n) * time.Hour))) }
+	hour := func(n int) *apikey.Expiry { return ptr(apikey.Expiry{At: noon.Add(time.Duration(n) * time.Hour)}) }
 	for _, tc := range []struct {
 		name    string
 		changes apikey.Changes
@@ -210,14 +210,14 @@ func TestRotateBounds(t *testing.T) {
 	key, _ := r.create(owner, "team-a", "")
 	for _, grace := range []time.Duration{-1, 366*24*time.Hour + 1} {
 		_, _, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: grace})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	for range apikey.MaxSecrets - 1 {
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	}
 	_, secret, err := r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Grace: time.Hour})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "a key holds at most %d secrets", apikey.MaxSecrets)
-	require.True(t, secret.IsZero())
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "a key holds at most %d secrets", apikey.MaxSecrets)
+	require.Empty(t, secret.Reveal())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
 	require.Len(t, rotated.Secrets, 2, "ended ones make room")
@@ -232,7 +232,7 @@ func TestRevokeSecret(t *testing.T) {
 		"disabled": func(r *rig, k apikey.Key) { _, err := r.Disable(ctx, owner, k.ID, 0); require.NoError(r.t, err) },
 		"expired":  func(r *rig, _ apikey.Key) { r.clock.Advance(3 * time.Hour) },
 		"suspended": func(r *rig, _ apikey.Key) {
-			require.NoError(r.t, r.Suspend(ctx, admin, "team-a"))
+			require.NoError(r.t, r.SetSuspended(ctx, admin, "team-a", true))
 		},
 		"keys off": func(r *rig, _ apikey.Key) {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
@@ -241,7 +241,7 @@ func TestRevokeSecret(t *testing.T) {
 	} {
 		t.Run("B24 "+name, func(t *testing.T) {
 			r := newRig(t)
-			key, leaked := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(2 * time.Hour)) })
+			key, leaked := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(2 * time.Hour)} })
 			token := r.mustLogin(key.ID, leaked)
 			_, other := r.rotate(owner, key.ID, apikey.Rotation{Grace: 5 * time.Hour})
 			do(r, key)
@@ -315,7 +315,7 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	r := newRig(t)
 	day := 24 * time.Hour
 	old, oldSecret := r.create(owner, "team-a", "")
-	short, shortSecret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(20 * day)) })
+	short, shortSecret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(20 * day)} })
 	r.clock.Advance(5 * day)
 	renewed, _ := r.create(owner, "team-a", "")
 	renewedKey, renewedSecret2 := r.rotate(owner, renewed.ID, apikey.Rotation{})
@@ -362,6 +362,6 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	}
 	require.Contains(t, r.reasons(), "expired")
 	require.NotContains(t, r.reasons(), "policy")
-	_, fresh := r.rotate(owner, old.ID, apikey.Rotation{Changes: apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(25 * day)))}})
+	_, fresh := r.rotate(owner, old.ID, apikey.Rotation{Changes: apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(25 * day)})}})
 	r.mustLogin(old.ID, fresh)
 }

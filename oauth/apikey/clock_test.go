@@ -108,7 +108,7 @@ func TestBounds(t *testing.T) {
 		{func(c *apikey.Config) { c.MaxClockSkew = -time.Minute }, "Config.MaxClockSkew is -1m0s"},
 		{func(c *apikey.Config) { c.RefuseAfter = time.Second }, ""},
 		{func(c *apikey.Config) { c.RefuseAfter = -time.Second }, ""},
-		{func(c *apikey.Config) { c.RefuseAfter = time.Second + 1 }, "Config.RefuseAfter is 1.000000001s; it must be at most 1s"},
+		{func(c *apikey.Config) { c.RefuseAfter = time.Second + 1 }, "Config.RefuseAfter is 1.000000001s; it must be from 0s to 1s"},
 		{func(c *apikey.Config) { c.Management.MaxDepth = 1 }, ""},
 		{func(c *apikey.Config) { c.Management.MaxDepth = 3 }, ""},
 		{func(c *apikey.Config) { c.Management.MaxDepth = 4 }, "Config.Management.MaxDepth is 4; it must be from 1 to 3"},

@@ -9,18 +9,21 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -51,19 +54,20 @@ type Config struct {
 // Options adjust a Service further, by itself or within package oauth. The zero
 // value of each field is the production default.
 type Options struct {
-	// Defaults are the settings of an instance whose administrator never
-	// saved any. Zero: keys on, no limit, no forced expiry, reminders on if
-	// the host sends any.
-	Defaults Defaults
+	// DefaultKeysOff, DefaultRules and DefaultRemindersOff are the settings of an
+	// instance whose administrator never saved any. Zero: keys on, no limit, no
+	// forced expiry, reminders on if RemindBefore names any time.
+	DefaultKeysOff      bool
+	DefaultRules        store.Rules
+	DefaultRemindersOff bool
 	// Management names the permissions by which keys manage keys. Zero: keys
 	// manage nothing.
 	Management Management
-	// Workspaces, unless nil, is how the host says whether a workspace may use keys. It
-	// returns nil, ErrWorkspaceUnknown or ErrWorkspaceSuspended. Any other error is an
-	// outage, and so is an error that wraps one of these and is an outage, too (see
-	// store.IsOutage). It is called when a key is made or revived, and at each login
+	// Workspaces, unless nil, is how the host says whether a workspace may use keys:
+	// active is false for one that is suspended or that the host does not know. Any
+	// error is an outage. It is called when a key is made or revived, and at each login
 	// after the secret was proved.
-	Workspaces func(ctx context.Context, workspace string) error
+	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
 
 	// SecretPrefixes begin secrets, so that scanners find them: the first begins
 	// new ones, all are accepted. Default "lk_"; 1 to 32 characters of A-Z a-z
@@ -92,7 +96,7 @@ type Options struct {
 	// Of slow digests (bcrypt, argon2id, PBKDF2) two are verified at once, one
 	// of each key, and keys take turns: a login waits for at most one
 	// verification of each other key and for those of its own key before it.
-	// 16 wait for one key, and 64 keys can wait; beyond that a login gets an
+	// 16 logins of one key run or wait, and 64 keys; beyond that a login gets an
 	// outage and is to be repeated. Of up to 16,384 secrets that were right
 	// the process remembers an HMAC under a random key, so that their next
 	// login waits for nothing.
@@ -124,8 +128,11 @@ type Options struct {
 	// the store has one. Beyond that Prune deletes nothing; see ClockAgrees.
 	// Default 1 minute; 1 second to 1 hour.
 	MaxClockSkew time.Duration
-	// Reminders tells the host of keys about to expire. Zero: nobody is told.
-	Reminders Reminders
+	// RemindBefore is how long before the end of a key the host is told of it,
+	// unless settings say otherwise: at most store.MaxReminders times, from 1 hour
+	// to 366 days each. Empty: nobody is told, whatever settings say. Package
+	// reminders does it.
+	RemindBefore []time.Duration
 
 	// Observer, unless nil, is called with every login and refusal, after the
 	// decision. It must not block.
@@ -133,15 +140,6 @@ type Options struct {
 	// Random is the source of ids and secrets. Default crypto/rand.Reader. A
 	// read that fails or falls short fails the call.
 	Random io.Reader
-}
-
-// Defaults are settings before an administrator saved any.
-type Defaults struct {
-	KeysOff bool
-	Rules   store.Rules
-	// RemindersOff: nobody is told of keys about to expire until an
-	// administrator switches it on.
-	RemindersOff bool
 }
 
 // Management names the permissions by which a key manages keys. A name left
@@ -163,19 +161,8 @@ type Management struct {
 	MaxDepth int
 }
 
-// The default and the largest Config.TokenLifetime.
-const (
-	DefaultTokenLifetime = 5 * time.Minute
-	MaxTokenLifetime     = 24 * time.Hour
-)
-
-const (
-	defaultEventRetention = 400 * 24 * time.Hour
-	defaultUsageRetention = 90 * 24 * time.Hour
-	defaultMaxClockSkew   = time.Minute
-	// maxSecrets is how many secrets a key can hold at once.
-	maxSecrets = 8
-)
+// maxSecrets is how many secrets a key can hold at once.
+const maxSecrets = 8
 
 // Service makes, authenticates and changes keys. It is safe for concurrent
 // use. It starts no goroutine: who embeds it calls Flush now and then, and
@@ -188,23 +175,14 @@ type Service struct {
 	// keyPolicy decides about keys to be stored: Config.Policy, then the settings. Of
 	// logins Config.Policy alone is asked.
 	keyPolicy policy.Policy
-	hasher    *hasher
+	hasher    *secrets.Hasher
 	inUse     inUse
 	budget    *budget
 	guesses   *budget // at slow digests
 	slow      *slowGate
 	aligning  sync.Mutex // see hold
-	uses      uses
-	tally     tally
-	refusals  refusals
-	counts    counters
-	withheld  reported
-	// reminded is what need not be looked at again.
-	reminded reminded
-}
-
-type counters struct {
-	logins, refusals, throttled atomic.Int64
+	unwritten *unwritten
+	withheld  hourly // see reportWithheld
 }
 
 // New checks cfg and returns a Service on st, which needs Keys, Upkeep,
@@ -227,7 +205,6 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Events", st.Events == nil},
 		{"Epochs", st.Epochs == nil},
 		{"Lists", st.Lists == nil},
-		{"OnceIDs, which Config.Reminders needs,", st.OnceIDs == nil && cfg.Reminders.Send != nil},
 	} {
 		if need.missing {
 			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
@@ -238,7 +215,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
 	}
-	if hash.current.version == 0 {
+	if !hash.Keyed() {
 		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
 	}
 	// What is printed by accident must not show them.
@@ -252,11 +229,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		budget:    newBudget(cfg.Budgets),
 		guesses:   newBudget(cfg.Budgets),
 		slow:      newSlowGate(),
-		uses:      newUses(),
-		tally:     newTally(),
-
-		withheld: newReported(),
-		reminded: newReminded(),
+		unwritten: newUnwritten(st.Usage != nil),
 	}
 	if err := s.startLists(); err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
@@ -264,7 +237,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-func complete(cfg Config) (Config, *hasher, []error) {
+func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if cfg.Permissions == nil {
@@ -276,43 +249,35 @@ func complete(cfg Config) (Config, *hasher, []error) {
 	cfg.Resources = slices.Clone(cfg.Resources)
 	cfg, hash, bad := completeLists(cfg)
 	problems = append(problems, bad...)
-	if cfg.TokenLifetime == 0 {
-		cfg.TokenLifetime = DefaultTokenLifetime
+	cfg.EventRetention = cmp.Or(cfg.EventRetention, 400*24*time.Hour)
+	cfg.UsageRetention = cmp.Or(cfg.UsageRetention, 90*24*time.Hour)
+	for _, d := range []struct {
+		field           string
+		value           *time.Duration
+		otherwise       time.Duration
+		least, greatest time.Duration
+	}{
+		{"TokenLifetime", &cfg.TokenLifetime, 5 * time.Minute, time.Second, hostlist.LongestToken},
+		{"MaxClockSkew", &cfg.MaxClockSkew, time.Minute, time.Second, time.Hour},
+		{"RefuseAfter", &cfg.RefuseAfter, 25 * time.Millisecond, math.MinInt64, time.Second}, // negative: off
+	} {
+		if *d.value = cmp.Or(*d.value, d.otherwise); *d.value < d.least || *d.value > d.greatest {
+			add("Config.%s is %s; it must be from %s to %s", d.field, *d.value, max(0, d.least), d.greatest)
+		}
 	}
-	if cfg.TokenLifetime < time.Second || cfg.TokenLifetime > MaxTokenLifetime {
-		add("Config.TokenLifetime is %s; it must be from 1s to %s", cfg.TokenLifetime, MaxTokenLifetime)
-	}
-	if cfg.EventRetention == 0 {
-		cfg.EventRetention = defaultEventRetention
-	}
-	if cfg.UsageRetention == 0 {
-		cfg.UsageRetention = defaultUsageRetention
-	}
-	if cfg.MaxClockSkew == 0 {
-		cfg.MaxClockSkew = defaultMaxClockSkew
-	}
-	if cfg.MaxClockSkew < time.Second || cfg.MaxClockSkew > time.Hour {
-		add("Config.MaxClockSkew is %s; it must be from 1s to 1h", cfg.MaxClockSkew)
-	}
-	if cfg.RefuseAfter == 0 {
-		cfg.RefuseAfter = 25 * time.Millisecond
-	}
-	if cfg.RefuseAfter > time.Second {
-		add("Config.RefuseAfter is %s; it must be at most 1s, or negative for none", cfg.RefuseAfter)
-	}
-	if cfg.Management.MaxDepth == 0 {
-		cfg.Management.MaxDepth = maxDepth
-	}
+	cfg.Management.MaxDepth = cmp.Or(cfg.Management.MaxDepth, maxDepth)
 	if cfg.Management.MaxDepth < 1 || cfg.Management.MaxDepth > maxDepth {
 		add("Config.Management.MaxDepth is %d; it must be from 1 to %d", cfg.Management.MaxDepth, maxDepth)
 	}
-	problems = append(problems, cfg.Reminders.complete()...)
-	if err := checkRules(cfg.Defaults.Rules, false); err != nil {
-		add("Config.Defaults.Rules: %w", err)
+	cfg.RemindBefore = slices.Clone(cfg.RemindBefore)
+	if problem := timesProblem(cfg.RemindBefore); problem != "" || slices.Contains(cfg.RemindBefore, 0) {
+		add("Config.RemindBefore: %s", cmp.Or(problem, "No time may be 0."))
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+	var rules InvalidError
+	if checkRules(&rules, cfg.DefaultRules, false); len(rules.Problems) > 0 {
+		add("Config.DefaultRules: %w", &rules)
 	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -365,22 +330,6 @@ type Observation struct {
 	Address   netip.Addr
 }
 
-// Stats counts since the Service was made.
-type Stats struct {
-	Logins    int64
-	Refusals  int64 // throttled ones included
-	Throttled int64
-}
-
-// Stats returns the counters.
-func (s *Service) Stats() Stats {
-	return Stats{
-		Logins:    s.counts.logins.Load(),
-		Refusals:  s.counts.refusals.Load(),
-		Throttled: s.counts.throttled.Load(),
-	}
-}
-
 // Catalog returns the permissions that keys may hold.
 func (s *Service) Catalog() *scope.Catalog { return s.cfg.Permissions }
 
@@ -390,4 +339,4 @@ func (s *Service) Now() time.Time { return s.now() }
 
 // now returns the host's time, in UTC and to the microsecond that every store
 // keeps.
-func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
+func (s *Service) now() time.Time { return micro(s.cfg.Now()) }

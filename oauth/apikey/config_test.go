@@ -20,7 +20,7 @@ func TestNewNamesEveryField(t *testing.T) {
 		Peppers:        []apikey.Pepper{{Version: 1, Key: []byte("short")}, {Version: 0}},
 		Withdrawn:      []string{"secret prefix ok_", "pepper", "something else", "seal key 1", "signer x"},
 		TokenLifetime:  25 * time.Hour,
-		Defaults:       apikey.Defaults{Rules: store.Rules{MaxKeys: -1, MaxLifetime: time.Second}},
+		DefaultRules:   store.Rules{MaxKeys: -1, MaxLifetime: time.Second},
 	}})
 	require.Error(t, err)
 	for _, says := range []string{
@@ -30,7 +30,7 @@ func TestNewNamesEveryField(t *testing.T) {
 		`Options.Withdrawn[1]: "pepper" names no`, `Options.Withdrawn[2]:`, "Store.Lists is missing",
 		"Config.Peppers[0].Key: 5 bytes", "Config.Peppers[1].Version: 0",
 		"Config.TokenLifetime is 25h0m0s; it must be from 1s to 24h0m0s",
-		"Config.Defaults.Rules:", "max_keys", "max_lifetime",
+		"Config.DefaultRules:", "max_keys", "max_lifetime",
 	} {
 		require.ErrorContains(t, err, says)
 	}
@@ -87,7 +87,7 @@ func TestDefaults(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(admin, "team-a", "project.list")
 	grant := r.mustLogin(key.ID, secret)
-	require.Equal(t, apikey.DefaultTokenLifetime, grant.Expires.Sub(grant.IssuedAt))
+	require.Equal(t, 5*time.Minute, grant.Expires.Sub(grant.IssuedAt))
 	require.True(t, strings.HasPrefix(secret.Reveal(), "lk_"))
 	require.Equal(t, catalog, r.Catalog())
 	settings, err := r.Settings(t.Context(), admin)

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -20,6 +21,7 @@ import (
 
 const (
 	maxID   = 255
+	idForm  = "An id has 1 to 255 printable ASCII characters without spaces."
 	maxName = 255
 	// maxYear is the last that RFC 3339 and databases can write.
 	maxYear = 9999
@@ -62,15 +64,14 @@ type Spec struct {
 // Create makes a key with a fresh secret, which is shown here and never
 // again.
 //
-// Errors: *InvalidError, *scope.UnknownError, *ForbiddenError,
-// *policy.Denied, store.ErrNotFound for a workspace that the actor has no
+// Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a workspace that the actor has no
 // part in, store.ErrExists for a spent Once, store.ErrUnavailable.
 func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
-	id, err := newKeyID(s.cfg.Random)
+	id, err := secrets.NewKeyID(s.cfg.Random)
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
-	secret, err := newSecret(s.cfg.Random, s.cfg.SecretPrefixes[0])
+	secret, err := secrets.New(s.cfg.Random, s.cfg.SecretPrefixes[0])
 	if err != nil {
 		return Key{}, Secret{}, fmt.Errorf("apikey: create key: %w", err)
 	}
@@ -112,7 +113,10 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err != nil {
 		return Key{}, err
 	}
-	resources, permissions, err := s.mayAdd(p, c)
+	if err := p.mayAdd(c.action, spec.Workspace, s.cfg.Management.MaxDepth); err != nil {
+		return Key{}, err
+	}
+	key, err := s.newKey(p, c)
 	if err != nil {
 		return Key{}, err
 	}
@@ -121,13 +125,11 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		return Key{}, err
 	}
 	if workspace.Deleted {
-		return Key{}, errNoWorkspace
+		return Key{}, errNoPart
 	}
 	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
 		return Key{}, err
 	}
-	key := c.key(p)
-	key.Permissions, key.Admin, key.Resources = permissions, s.grantedAdmin(p, permissions, scope.Set{}), resources
 	if c.made == nil {
 		secret, err := c.secret(&key)
 		if err != nil {
@@ -146,73 +148,72 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
 		return Key{}, err
 	}
-	change, err := s.change(c.now, actor.ref, c.action, spec.Workspace, c.id, nil)
-	if err != nil {
-		return Key{}, err
-	}
-	change.Once, change.If = spend(spec.Once, c.id), p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
-		return Key{}, err
-	}
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
 	if err := c.show(ctx, s, found); err != nil {
 		return Key{}, err
 	}
-	if err := s.store.Keys.Create(ctx, key, limit, change); err != nil {
-		return Key{}, notAdded(err, limit)
+	if err := s.insert(ctx, p, c.action, found, limit, spec.Once, c.now); err != nil {
+		return Key{}, err
 	}
 	return s.shown(found, c.now), nil
 }
 
-// key is the record that was asked for. One that a key makes expires with it at
+// insert writes a new key, and names what that rests on. A limit that is reached is
+// a denial.
+func (s *Service) insert(ctx context.Context, p powers, action string, f *store.Found, limit int, once *store.OnceID, now time.Time) error {
+	change, err := s.change(now, p.actor.ref, action, f.Key.Workspace, f.Key.ID, nil)
+	if err != nil {
+		return err
+	}
+	change.Once, change.If = spend(once, f.Key.ID), p.preconditionsIn(f.Workspace, f.Instance)
+	if err := s.record(ctx, entriesOf(f.Key.Secrets...)...); err != nil {
+		return err
+	}
+	err = s.store.Keys.Create(ctx, f.Key, limit, change)
+	if !errors.Is(err, store.ErrLimit) {
+		return writeError(action, err)
+	}
+	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
+	if limit == 1 {
+		reason = "This workspace may hold at most 1 key."
+	}
+	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
+}
+
+// newKey is the record that was asked for. One that a key makes expires with it at
 // the latest.
-func (c *creation) key(p powers) store.Key {
+func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	spec := &c.spec
+	var bad InvalidError
+	checkText(&bad, "workspace", spec.Workspace)
+	checkText(&bad, "name", spec.Name)
+	checkExpiry(&bad, spec.Expiry, c.now)
+	checkOnce(&bad, spec.Once, c.now)
 	key := store.Key{
 		ID:           c.id,
 		Workspace:    spec.Workspace,
 		Name:         spec.Name,
+		Permissions:  s.expand(&bad, spec.Permissions, p.admin),
 		Asked:        spec.Permissions,
-		NotAfter:     spec.Expiry.at,
-		NotAfterText: spec.Expiry.text,
+		NotAfter:     micro(spec.Expiry.At),
+		NotAfterText: spec.Expiry.Date,
+		Resources:    s.checkResources(&bad, spec.Resources),
 		CreatedBy:    p.actor.ref,
-		Depth:        p.depth(),
 		Created:      c.now,
 		Updated:      c.now,
 		Version:      1,
 	}
-	if p.key != nil && spec.Expiry.at.IsZero() && !p.end.IsZero() {
+	key.Admin = s.grantedAdmin(p, key.Permissions, scope.Set{})
+	if p.key != nil {
+		key.Depth = p.key.Depth + 1
+	}
+	if p.key != nil && spec.Expiry.At.IsZero() && !p.end.IsZero() {
 		key.NotAfter = p.end
 		if p.end.Equal(p.key.NotAfter) {
 			key.NotAfterText = p.key.NotAfterText
 		}
 	}
-	return key
-}
-
-var errNoWorkspace = fmt.Errorf("apikey: create key: the workspace was deleted, or the actor has no part in it: %w", store.ErrNotFound)
-
-// mayAdd checks what was asked for and that the actor may make keys, and returns
-// the key's resources and permissions.
-func (s *Service) mayAdd(p powers, c *creation) ([]string, scope.Set, error) {
-	rights := p.in(c.spec.Workspace)
-	resources, bad := s.checkSpec(c.spec, c.now)
-	switch {
-	case len(bad.Problems) > 0:
-		if rights.save {
-			s.addUnknown(bad, c.spec.Permissions, p.admin)
-		}
-		return nil, scope.Set{}, bad
-	case !rights.any():
-		return nil, scope.Set{}, errNoWorkspace
-	case !rights.save:
-		return nil, scope.Set{}, &ForbiddenError{Action: c.action, Reason: "You may not make keys in this workspace."}
-	}
-	if err := p.mayDescend(c.action, s.cfg.Management.MaxDepth); err != nil {
-		return nil, scope.Set{}, err
-	}
-	permissions, err := s.cfg.Permissions.Expand(c.spec.Permissions, p.admin)
-	return resources, permissions, err
+	return key, bad.orNil()
 }
 
 // show calls Spec.Before, unless it has seen the same key.
@@ -227,18 +228,6 @@ func (c *creation) show(ctx context.Context, s *Service, found *store.Found) err
 		return fmt.Errorf("apikey: create key: before it is stored: %w", err)
 	}
 	return nil
-}
-
-// notAdded makes the error of a creation whose write failed.
-func notAdded(err error, limit int) error {
-	if !errors.Is(err, store.ErrLimit) {
-		return writeError("create key", err)
-	}
-	reason := fmt.Sprintf("This workspace may hold at most %d keys.", limit)
-	if limit == 1 {
-		reason = "This workspace may hold at most 1 key."
-	}
-	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
 // ask runs the policies and takes over what they narrowed; they never see a
@@ -263,11 +252,11 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 // keep makes the record of a generated secret.
 func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
-	id := secretID(plain)
+	id := secrets.ID(plain)
 	return store.Secret{
 		ID:        id,
 		Hint:      secret.Hint(),
-		Digest:    s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: id, secret: plain}),
+		Digest:    s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: id, Secret: plain}),
 		Prefix:    s.cfg.SecretPrefixes[0],
 		CreatedBy: maker,
 		Generated: true,
@@ -287,24 +276,13 @@ func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace,
 	}}}, nil
 }
 
-// checkSpec checks what a caller asked for and returns the resources in order.
-func (s *Service) checkSpec(spec Spec, now time.Time) ([]string, *InvalidError) {
-	var bad InvalidError
-	checkText(&bad, "workspace", spec.Workspace)
-	checkText(&bad, "name", spec.Name)
-	checkExpiry(&bad, spec.Expiry, now)
-	checkOnce(&bad, spec.Once, now)
-	resources := s.checkResources(&bad, spec.Resources)
-	return resources, &bad
-}
-
-// addUnknown adds the permissions that the catalog lacks to bad, if something else
-// is wrong. Otherwise they are a *scope.UnknownError.
-func (s *Service) addUnknown(bad *InvalidError, asked scope.Set, withAdmin bool) {
-	var unknown *scope.UnknownError
-	if _, err := s.cfg.Permissions.Expand(asked, withAdmin); errors.As(err, &unknown) {
-		bad.add("permissions", "Unknown: "+strings.Join(unknown.Names, ", ")+".")
+// expand returns the permissions that asked stands for.
+func (s *Service) expand(bad *InvalidError, asked scope.Set, withAdmin bool) scope.Set {
+	set, err := s.cfg.Permissions.Expand(asked, withAdmin)
+	if unknown, is := errors.AsType[*scope.UnknownError](err); is {
+		bad.add("permissions", "These do not exist: "+strings.Join(unknown.Names, ", ")+".")
 	}
+	return set
 }
 
 // checkText admits 1 to 255 printable characters: no control characters, line
@@ -323,20 +301,7 @@ func checkText(bad *InvalidError, field, text string) {
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	switch {
-	case ended(e.at, now):
-		bad.add("expires_at", "It lies in the past.")
-	case e.at.Year() > maxYear:
-		bad.add("expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
-	}
-}
-
-// mustKnow refuses a management call for a workspace that the host suspends or
-// does not know.
-func (s *Service) mustKnow(ctx context.Context, action, workspace string) error {
-	suspended, err := s.askHost(ctx, workspace)
-	if suspended {
-		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
-	}
-	return err
+	bad.addIf(ended(e.At, now), "expires_at", "It lies in the past.")
+	bad.addIf(!e.agrees(), "expires_at", "Its date is not that of the instant.")
+	bad.addIf(e.At.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
-	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -88,7 +87,7 @@ func TestTextIsPrintable(t *testing.T) {
 			check("name", err)
 			_, _, err = r.tryCreate(admin, tc.text, "")
 			check("workspace", err)
-			check("workspace", r.Suspend(t.Context(), admin, tc.text))
+			check("workspace", r.SetSuspended(t.Context(), admin, tc.text, true))
 			key, _ := r.create(admin, "team-a", "")
 			_, err = r.Update(t.Context(), admin, key.ID, apikey.Changes{Name: &tc.text})
 			check("name", err)
@@ -99,7 +98,7 @@ func TestTextIsPrintable(t *testing.T) {
 func TestProblemsComeTogether(t *testing.T) {
 	r := newRig(t)
 	_, _, err := r.tryCreate(admin, "team\n", "", func(s *apikey.Spec) {
-		s.Name, s.Expiry, s.Once = "", apikey.ExpiresAt(noon), &store.OnceID{Space: "s", ID: "i", Expires: noon}
+		s.Name, s.Expiry, s.Once = "", apikey.Expiry{At: noon}, &store.OnceID{Space: "s", ID: "i", Expires: noon}
 	})
 	var invalid *apikey.InvalidError
 	require.ErrorAs(t, err, &invalid)
@@ -108,7 +107,7 @@ func TestProblemsComeTogether(t *testing.T) {
 		fields = append(fields, p.Field)
 	}
 	require.Equal(t, []string{"workspace", "name", "expires_at", "once"}, fields)
-	require.ErrorIs(t, err, apikey.ErrInvalid)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
 func TestExpiry(t *testing.T) {
@@ -148,16 +147,16 @@ func TestExpiry(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, tc.at, expiry.Time())
+			require.Equal(t, tc.at, expiry.At)
 			require.Equal(t, tc.prints, expiry.String())
 			r := newRig(t)
 			key, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = expiry })
 			if tc.refused {
-				require.ErrorIs(t, err, apikey.ErrInvalid)
+				require.ErrorAs(t, err, new(*apikey.InvalidError))
 				require.ErrorContains(t, err, "expires_at")
 				other, _ := r.create(owner, "team-a", "")
 				_, err = r.Update(t.Context(), owner, other.ID, apikey.Changes{Expiry: &expiry})
-				require.ErrorIs(t, err, apikey.ErrInvalid)
+				require.ErrorAs(t, err, new(*apikey.InvalidError))
 				return
 			}
 			require.NoError(t, err)
@@ -171,7 +170,7 @@ func TestExpiry(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
-	require.Equal(t, apikey.Expiry{}, apikey.ExpiresAt(time.Time{}))
+	require.Equal(t, apikey.Expiry{}, apikey.Expiry{At: time.Time{}})
 }
 
 func FuzzParseExpiry(f *testing.F) {
@@ -186,12 +185,12 @@ func FuzzParseExpiry(f *testing.F) {
 			}
 			return
 		}
-		if expiry.Time().IsZero() != (text == "") {
-			t.Fatalf("%q became %v", text, expiry.Time())
+		if expiry.At.IsZero() != (text == "") {
+			t.Fatalf("%q became %v", text, expiry.At)
 		}
 		// What it prints means the same, unless the year has five digits.
 		again, err := apikey.ParseExpiry(expiry.String())
-		if expiry.Time().Year() <= 9999 && expiry.Time().Year() >= 0 && (err != nil || again.String() != expiry.String() || !again.Time().Equal(expiry.Time())) {
+		if expiry.At.Year() <= 9999 && expiry.At.Year() >= 0 && (err != nil || again.String() != expiry.String() || !again.At.Equal(expiry.At)) {
 			t.Fatalf("%q printed as %q, which is %v, %v", text, expiry.String(), again, err)
 		}
 	})
@@ -208,13 +207,13 @@ func TestOnce(t *testing.T) {
 	require.Equal(t, key.ID, found.Value, "B23 the first one's id is found")
 	_, secret, err := r.tryCreate(owner, "team-a", "", once)
 	require.ErrorIs(t, err, store.ErrExists, "B23")
-	require.True(t, secret.IsZero())
+	require.Empty(t, secret.Reveal())
 	_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-1", Expires: noon.Add(time.Hour)}})
 	require.ErrorIs(t, err, store.ErrExists)
 	r.rotate(owner, key.ID, apikey.Rotation{Once: &store.OnceID{Space: "create", ID: "order-2", Expires: noon.Add(time.Hour)}})
 	for _, bad := range []*store.OnceID{{Space: "s", ID: "i"}, {Space: "s", ID: "i", Expires: noon}, {Space: "s", Expires: noon.Add(1)}} {
 		_, _, err = r.Rotate(t.Context(), owner, key.ID, apikey.Rotation{Once: bad})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
 	r.clock.Advance(time.Hour)
 	r.create(owner, "team-a", "", once, func(s *apikey.Spec) { s.Once.Expires = noon.Add(2 * time.Hour) })
@@ -248,14 +247,14 @@ func (greedy) CheckToken(_ context.Context, r *policy.TokenRequest) error {
 
 func TestPolicyCannotWiden(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Policy = greedy{} })
-	end := apikey.ExpiresAt(noon.Add(time.Hour))
+	end := apikey.Expiry{At: noon.Add(time.Hour)}
 	key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = end })
 	check := func(got apikey.Key) {
 		t.Helper()
 		require.Equal(t, key.ID, got.ID)
 		require.Equal(t, "team-a", got.Workspace)
 		require.Equal(t, "project.list", got.Permissions.String())
-		require.Equal(t, end.Time(), got.NotAfter)
+		require.Equal(t, end.At, got.NotAfter)
 		require.Equal(t, "olga", got.CreatedBy.ID)
 	}
 	check(key)
@@ -369,16 +368,40 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) {
 		c.Policy = policy.DefaultLifetime(24 * time.Hour)
-		c.Defaults.Rules = store.Rules{RequireExpiry: true, MaxLifetime: 48 * time.Hour}
+		c.DefaultRules = store.Rules{RequireExpiry: true, MaxLifetime: 48 * time.Hour}
 	})
 	key, _ := r.create(owner, "team-a", "")
 	require.Equal(t, noon.Add(24*time.Hour), key.NotAfter)
-	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(49 * time.Hour)) })
+	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(49 * time.Hour)} })
 	var denied *policy.Denied
 	require.ErrorAs(t, err, &denied)
 	require.Equal(t, "settings.max_lifetime", denied.Rule)
 	_, _, err = r.tryCreate(owner, "team-a", "project.list unknown")
-	var unknown *scope.UnknownError
+	var unknown *apikey.InvalidError
 	require.ErrorAs(t, err, &unknown)
-	require.Equal(t, []string{"unknown"}, unknown.Names)
+	require.Equal(t, []apikey.FieldProblem{{Field: "permissions", Reason: "These do not exist: unknown."}}, unknown.Problems)
+}
+
+func TestExpiryThatContradictsItself(t *testing.T) {
+	r := newRig(t)
+	right := mustExpiry(apikey.ParseExpiry("2027-01-31"))
+	for name, expiry := range map[string]apikey.Expiry{
+		"another day": {At: right.At, Date: "2027-02-01"},
+		"no date":     {At: right.At, Date: "2027-02-01T00:00:00Z"},
+		"never":       {Date: "2027-01-31"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = expiry })
+			require.ErrorAs(t, err, new(*apikey.InvalidError))
+		})
+	}
+	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = right })
+	require.NoError(t, err)
+}
+
+func mustExpiry(v apikey.Expiry, err error) apikey.Expiry {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -36,16 +36,11 @@ func endSecret(k *store.Key, id string) error {
 func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Disable, version: version, narrows: true,
-		apply: func(_ powers, k *store.Key, _ time.Time) error { return disable(k) },
+		apply: func(_ powers, k *store.Key, _ time.Time) error {
+			k.Disabled = true
+			return nil
+		},
 	})
-}
-
-func disable(k *store.Key) error {
-	if k.Disabled {
-		return errUnchanged
-	}
-	k.Disabled = true
-	return nil
 }
 
 // Enable lets a disabled key log in again. Tokens from before stay ended.
@@ -54,9 +49,6 @@ func (s *Service) Enable(ctx context.Context, actor Actor, id string, version in
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Enable, policy: policy.ActionEnable, version: version, yields: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
-			if !k.Disabled {
-				return errUnchanged
-			}
 			k.Disabled = false
 			return nil
 		},
@@ -71,21 +63,14 @@ func (s *Service) Delete(ctx context.Context, actor Actor, id string, version in
 }
 
 func (s *Service) deleteOnce(ctx context.Context, actor Actor, id string, version int64, now time.Time) error {
-	p, err := s.powersOf(ctx, actor)
+	p, found, err := s.find(ctx, actor, audit.Delete, id)
 	if err != nil {
 		return err
-	}
-	found, err := s.visible(ctx, p, id)
-	if err != nil {
-		return err
-	}
-	workspace := found.Key.Workspace
-	if !p.in(workspace).remove || p.self(id) {
-		return &ForbiddenError{Action: audit.Delete, Reason: "You may not delete this key."}
 	}
 	if version != 0 && version != found.Key.Version {
 		return fmt.Errorf("apikey: delete key: %w", store.ErrConflict)
 	}
+	workspace := found.Key.Workspace
 	change, err := s.change(now, actor.ref, audit.Delete, workspace, id, nil)
 	if err != nil {
 		return err

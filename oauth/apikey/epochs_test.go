@@ -28,7 +28,7 @@ func TestAFailedChangeEndsNothing(t *testing.T) {
 			return errOf(r.RetireSecret(ctx, owner, k.ID, k.Secrets[0].ID, 0))
 		},
 		"Delete":          func(r *rig, k apikey.Key) error { return r.Delete(ctx, owner, k.ID, 0) },
-		"Suspend":         func(r *rig, _ apikey.Key) error { return r.Suspend(ctx, admin, "team-a") },
+		"Suspend":         func(r *rig, _ apikey.Key) error { return r.SetSuspended(ctx, admin, "team-a", true) },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"EndAllTokens":    func(r *rig, _ apikey.Key) error { return r.EndAllTokens(ctx, admin) },
 	} {
@@ -119,7 +119,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 func TestEndAllTokens(t *testing.T) {
 	ctx := t.Context()
 	rules := store.Rules{MaxKeys: 7}
-	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules = rules })
+	r := newRig(t, func(c *apikey.Config) { c.DefaultRules = rules })
 	var keys []apikey.Key
 	var secrets []apikey.Secret
 	var tokens []*apikey.Grant
@@ -128,9 +128,9 @@ func TestEndAllTokens(t *testing.T) {
 		keys, secrets, tokens = append(keys, key), append(secrets, secret), append(tokens, r.mustLogin(key.ID, secret))
 	}
 	for name, actor := range map[string]apikey.Actor{
-		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All()),
+		"an owner": owner, "a manager": manager, "nobody": {}, "a key": apikey.ByKey(keys[0].ID, catalog.All(), ""),
 	} {
-		require.ErrorIs(t, r.note(r.EndAllTokens(ctx, actor)), apikey.ErrForbidden, "B14 "+name)
+		require.ErrorAs(t, r.note(r.EndAllTokens(ctx, actor)), new(*apikey.ForbiddenError), "B14 "+name)
 	}
 	require.False(t, r.ended(tokens[0]))
 	for range 2 {
@@ -187,8 +187,8 @@ func TestRestoredBackup(t *testing.T) {
 	require.False(t, restored.ended(fresh))
 
 	for range 3 {
-		require.NoError(t, lived.Suspend(ctx, admin, "team-a"))
-		require.NoError(t, lived.Resume(ctx, admin, "team-a"))
+		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", true))
+		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", false))
 		require.NoError(t, lived.EndAllTokens(ctx, admin))
 		token = lived.mustLogin(key.ID, secret)
 		require.True(t, restored.ended(token), "B30 whatever epochs had been given before")

@@ -9,30 +9,20 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// The errors that a caller can tell apart, besides those of packages store
-// (ErrNotFound, ErrExists, ErrConflict, ErrLimit, ErrUnavailable) and policy
+// The errors that a caller can tell apart are this one, the types below, and those of
+// packages store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
 // (*policy.Denied). Test with errors.Is and errors.As.
-var (
-	// ErrInvalidCredentials: the id is unknown or the secret is wrong; which
-	// of the two is not told.
-	ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
-	// ErrForbidden: the actor sees the key or workspace but may not do this.
-	// The error is a *ForbiddenError.
-	ErrForbidden = errors.New("apikey: not allowed")
-	// ErrInvalid: the request itself is at fault. The error is an
-	// *InvalidError.
-	ErrInvalid = errors.New("apikey: invalid request")
-	// ErrWorkspaceUnknown and ErrWorkspaceSuspended are what
-	// Config.Workspaces answers.
-	ErrWorkspaceUnknown   = errors.New("apikey: unknown workspace")
-	ErrWorkspaceSuspended = errors.New("apikey: suspended workspace")
 
-	// errMalformed is refused without a read; the caller is told no more
-	// than of a wrong secret.
-	errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
-)
+// ErrInvalidCredentials: the id is unknown or the secret is wrong; which of the two is
+// not told.
+var ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
 
-// ForbiddenError says what the actor may not do, and why.
+// errMalformed is refused without a read; the caller is told no more than of a wrong
+// secret.
+var errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
+
+// ForbiddenError says what an actor that sees the key or workspace may not do,
+// and why.
 type ForbiddenError struct {
 	Action string // such as "key.rotate"
 	Reason string // one plain sentence
@@ -48,9 +38,6 @@ func (e *ForbiddenError) Error() string {
 	}
 	return text
 }
-
-// Is makes errors.Is(err, ErrForbidden) true.
-func (e *ForbiddenError) Is(target error) bool { return target == ErrForbidden }
 
 // FieldProblem is what is wrong with one field of a request.
 type FieldProblem struct {
@@ -72,11 +59,14 @@ func (e *InvalidError) Error() string {
 	return "apikey: " + strings.Join(texts, "; ")
 }
 
-// Is makes errors.Is(err, ErrInvalid) true.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
-
 func (e *InvalidError) add(field, reason string) {
 	e.Problems = append(e.Problems, FieldProblem{field, reason})
+}
+
+func (e *InvalidError) addIf(wrong bool, field, reason string) {
+	if wrong {
+		e.add(field, reason)
+	}
 }
 
 func (e *InvalidError) orNil() error {
@@ -92,14 +82,25 @@ func invalid(field, reason string) error {
 
 // RefusedError refuses a caller who has proved a secret, and says why.
 type RefusedError struct {
-	// Reason is "disabled", "expired", "suspended" or "keys_off".
+	// Reason is "disabled", "expired", "suspended" or "keys_off"; "scope" for
+	// permissions that the key does not hold; or "resource" for a resource that is
+	// unknown or not one of the key's own (RFC 8707, section 2).
 	Reason string
 	// Description is one plain sentence for the caller.
 	Description string
+	// Missing are the permissions that the key does not hold. A name that looks
+	// like a secret is left out, so it may be empty.
+	Missing scope.Set
 }
 
 // Error implements error.
-func (e *RefusedError) Error() string { return "apikey: login refused: " + e.Reason }
+func (e *RefusedError) Error() string {
+	text := "apikey: login refused: " + e.Reason
+	if e.Missing.Len() > 0 {
+		text += " (" + e.Missing.String() + ")"
+	}
+	return text
+}
 
 // ThrottledError refuses a caller whose failures used up their budget.
 type ThrottledError struct {
@@ -109,15 +110,4 @@ type ThrottledError struct {
 // Error implements error.
 func (e *ThrottledError) Error() string {
 	return "apikey: too many failed logins; wait " + e.RetryAfter.String()
-}
-
-// ScopeError refuses permissions that the key does not hold. A name
-// that looks like a secret is left out of Missing, which may therefore be empty.
-type ScopeError struct {
-	Missing scope.Set
-}
-
-// Error implements error.
-func (e *ScopeError) Error() string {
-	return "apikey: the key does not hold: " + e.Missing.String()
 }

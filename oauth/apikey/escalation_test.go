@@ -20,7 +20,7 @@ import (
 // TestEscalation holds every way to get more than one has.
 func TestEscalation(t *testing.T) {
 	ctx := context.Background()
-	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
+	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
 	// big holds more than any actor below may grant.
 	big := func(r *rig) apikey.Key {
 		key, _ := r.create(admin, "team-a", "admin.project.list project.delete")
@@ -41,7 +41,7 @@ func TestEscalation(t *testing.T) {
 	saving := byKey("keys.save project.list")
 	forever := func(r *rig) apikey.Actor {
 		key, _ := r.create(admin, "team-a", "keys.save project.list")
-		return apikey.ByKey(key.ID, catalog.All())
+		return apikey.ByKey(key.ID, catalog.All(), "")
 	}
 	for _, tc := range []struct {
 		name   string
@@ -50,36 +50,36 @@ func TestEscalation(t *testing.T) {
 		do     func(*rig, apikey.Actor, apikey.Key) error
 		want   error // nil: works
 	}{
-		{"owner creates with an admin permission", person(owner), nil, create("admin.project.list"), apikey.ErrForbidden},
-		{"owner creates with an admin wildcard", person(owner), nil, create("admin.*.*"), &scope.UnknownError{}},
+		{"owner creates with an admin permission", person(owner), nil, create("admin.project.list"), new(apikey.ForbiddenError)},
+		{"owner creates with an admin wildcard", person(owner), nil, create("admin.*.*"), &apikey.InvalidError{}},
 		{"owner's plain wildcard reaches no admin permission", person(owner), nil, func(r *rig, a apikey.Actor, _ apikey.Key) error {
 			key, _ := r.create(a, "team-a", "*.*")
 			require.Equal(t, "keys.delete keys.list keys.rotate keys.save project.delete project.list project.save", key.Permissions.String())
 			require.Equal(t, "*.*", key.Asked.String())
 			return nil
 		}, nil},
-		{"owner creates with a permission in another case", person(owner), nil, create("Admin.project.list"), &scope.UnknownError{}},
-		{"limited owner creates beyond", person(owner.Granting(perms("project.list"))), nil, create("project.save"), apikey.ErrForbidden},
-		{"key creates what it lacks", saving, nil, create("project.delete"), apikey.ErrForbidden},
-		{"key creates by a wildcard what it lacks", saving, nil, create("project.*"), apikey.ErrForbidden},
+		{"owner creates with a permission in another case", person(owner), nil, create("Admin.project.list"), &apikey.InvalidError{}},
+		{"limited owner creates beyond", person(owner.Granting(perms("project.list"))), nil, create("project.save"), new(apikey.ForbiddenError)},
+		{"key creates what it lacks", saving, nil, create("project.delete"), new(apikey.ForbiddenError)},
+		{"key creates by a wildcard what it lacks", saving, nil, create("project.*"), new(apikey.ForbiddenError)},
 		{"key creates what its token lacks", func(r *rig) apikey.Actor {
 			key, _ := r.create(admin, "team-a", "keys.save project.list")
-			return apikey.ByKey(key.ID, perms("keys.save"))
-		}, nil, create("project.list"), apikey.ErrForbidden},
-		{"key of the admin level hands on the admin level", byKey("admin.keys.save admin.project.list"), nil, create("admin.project.list", inOneHour), apikey.ErrForbidden},
+			return apikey.ByKey(key.ID, perms("keys.save"), "")
+		}, nil, create("project.list"), new(apikey.ForbiddenError)},
+		{"key of the admin level hands on the admin level", byKey("admin.keys.save admin.project.list"), nil, create("admin.project.list", inOneHour), new(apikey.ForbiddenError)},
 		{"key creates a child that outlives it", saving, nil, create("project.list", func(s *apikey.Spec) {
-			s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour + time.Microsecond))
-		}), apikey.ErrForbidden},
+			s.Expiry = apikey.Expiry{At: noon.Add(time.Hour + time.Microsecond)}
+		}), new(apikey.ForbiddenError)},
 		{"key creates a child that lives as long", saving, nil, create("project.list", inOneHour), nil},
-		{"owner renames a key that holds more", person(owner), big, update(apikey.Changes{Name: ptr("mine")}), apikey.ErrForbidden},
+		{"owner renames a key that holds more", person(owner), big, update(apikey.Changes{Name: ptr("mine")}), new(apikey.ForbiddenError)},
 		{"owner rotates a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"owner rotates with grace a key that holds more", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Grace: time.Hour})
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"owner rotates and narrows to what he may grant", person(owner), big, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{Changes: apikey.Changes{Permissions: ptr(perms("project.delete"))}})
 			return err
@@ -92,22 +92,22 @@ func TestEscalation(t *testing.T) {
 		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, err := r.Enable(ctx, a, k.ID, 0)
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"owner extends a key that holds more", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(2 * time.Hour)))}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(2 * time.Hour)})}), new(apikey.ForbiddenError)},
 		{"owner makes a key that holds more live for ever", person(owner), func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "admin.project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), apikey.ErrForbidden},
-		{"owner adds what he may grant to a key that holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list project.delete project.list"))}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), new(apikey.ForbiddenError)},
+		{"owner adds what he may grant to a key that holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list project.delete project.list"))}), new(apikey.ForbiddenError)},
 		{"owner narrows a key that still holds more", person(owner), big, update(apikey.Changes{Permissions: ptr(perms("admin.project.list"))}), nil},
-		{"owner shortens a key that holds more", person(owner), big, update(apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(time.Hour)))}), nil},
+		{"owner shortens a key that holds more", person(owner), big, update(apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(time.Hour)})}), nil},
 		{"key widens a sibling beyond itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list")
 			return key
-		}, update(apikey.Changes{Permissions: ptr(perms("project.list project.save"))}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Permissions: ptr(perms("project.list project.save"))}), new(apikey.ForbiddenError)},
 		{"key widens a sibling within itself", forever, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "")
 			return key
@@ -118,11 +118,11 @@ func TestEscalation(t *testing.T) {
 		}, func(r *rig, a apikey.Actor, k apikey.Key) error {
 			_, _, err := r.Rotate(ctx, a, k.ID, apikey.Rotation{})
 			return err
-		}, apikey.ErrForbidden},
+		}, new(apikey.ForbiddenError)},
 		{"key with an end takes the end from another", saving, func(r *rig) apikey.Key {
 			key, _ := r.create(admin, "team-a", "project.list", inOneHour)
 			return key
-		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), apikey.ErrForbidden},
+		}, update(apikey.Changes{Expiry: &apikey.Expiry{}}), new(apikey.ForbiddenError)},
 	} {
 		t.Run("B21 "+tc.name, func(t *testing.T) {
 			r := newRig(t)
@@ -134,7 +134,9 @@ func TestEscalation(t *testing.T) {
 			switch want := tc.want.(type) {
 			case nil:
 				require.NoError(t, err)
-			case *scope.UnknownError:
+			case *apikey.InvalidError:
+				require.ErrorAs(t, err, &want)
+			case *apikey.ForbiddenError:
 				require.ErrorAs(t, err, &want)
 			default:
 				require.ErrorIs(t, err, tc.want)
@@ -156,14 +158,14 @@ func TestKeyAndItself(t *testing.T) {
 		t.Run("B21 "+act.name, func(t *testing.T) {
 			r := newRig(t)
 			key, _ := r.create(admin, "team-a", "keys.list keys.save keys.delete")
-			err := r.note(act.do(r, apikey.ByKey(key.ID, catalog.All()), key))
+			err := r.note(act.do(r, apikey.ByKey(key.ID, catalog.All(), ""), key))
 			switch act.name {
-			case "Get", "List", "Expiring", "Events", "Workspace", "Create", "Rotate":
+			case "Get", "List", "Events", "Workspace", "Create", "Rotate":
 				require.NoError(t, err)
 			case "Import":
-				require.ErrorIs(t, err, apikey.ErrInvalid, "it is not switched on")
+				require.ErrorAs(t, err, new(*apikey.InvalidError), "it is not switched on")
 			default:
-				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 			}
 		})
 	}
@@ -188,9 +190,9 @@ func TestKeyAndItself(t *testing.T) {
 		t.Run("B21 rotates itself "+tc.name, func(t *testing.T) {
 			r := newRig(t)
 			key, old := r.create(admin, "team-a", tc.holds)
-			_, secret, err := r.Rotate(t.Context(), apikey.ByKey(key.ID, tc.token), key.ID, tc.rotation)
+			_, secret, err := r.Rotate(t.Context(), apikey.ByKey(key.ID, tc.token, ""), key.ID, tc.rotation)
 			if !tc.works {
-				require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+				require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 				r.mustLogin(key.ID, old)
 				return
 			}
@@ -208,7 +210,7 @@ func TestChildOfAKey(t *testing.T) {
 	date, err := apikey.ParseExpiry("2026-12-31")
 	require.NoError(t, err)
 	maker, _ := r.create(admin, "team-a", "keys.save project.list", func(s *apikey.Spec) { s.Expiry = date })
-	child, _ := r.create(apikey.ByKey(maker.ID, catalog.All()), "team-a", "project.list")
+	child, _ := r.create(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list")
 	require.Equal(t, store.ActorRef{Kind: "key", ID: maker.ID}, child.CreatedBy)
 	require.Equal(t, "2026-12-31", child.NotAfterText, "without an expiry it has its maker's")
 	require.Equal(t, maker.NotAfter, child.NotAfter)
@@ -217,11 +219,11 @@ func TestChildOfAKey(t *testing.T) {
 		_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxLifetime: 24 * time.Hour, EnforcedFrom: noon}})
 		require.NoError(t, err)
 		r.clock.Advance(time.Hour)
-		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All()), "team-a", "project.list", func(s *apikey.Spec) {
-			s.Expiry = apikey.ExpiresAt(noon.Add(24*time.Hour + time.Second))
+		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list", func(s *apikey.Spec) {
+			s.Expiry = apikey.Expiry{At: noon.Add(24*time.Hour + time.Second)}
 		})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
-		child, _ := r.create(apikey.ByKey(maker.ID, catalog.All()), "team-a", "project.list")
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
+		child, _ := r.create(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list")
 		require.Equal(t, noon.Add(24*time.Hour), child.NotAfter)
 		require.Empty(t, child.NotAfterText)
 	})
@@ -240,12 +242,12 @@ func TestPermissionThatLeftTheCatalog(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(smaller.logs.String(), "no longer in the catalog"))
 	_, err := smaller.loginFor(key.ID, secret.Reveal(), perms("project.save"))
-	var missing *apikey.ScopeError
+	var missing *apikey.RefusedError
 	require.ErrorAs(t, err, &missing)
 	require.Equal(t, "project.save", missing.Missing.String())
 
 	_, _, err = smaller.Rotate(t.Context(), owner, key.ID, apikey.Rotation{})
-	require.ErrorIs(t, err, apikey.ErrForbidden, "another replica may still know it, at whatever level")
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "another replica may still know it, at whatever level")
 	_, secret = smaller.rotate(admin, key.ID, apikey.Rotation{})
 	_, err = smaller.Disable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
@@ -295,14 +297,14 @@ func crowd(t *testing.T, random *rand.Rand, steps int) {
 		if random.IntN(3) == 0 {
 			return apikey.Expiry{}
 		}
-		return apikey.ExpiresAt(r.clock.Now().Add(time.Duration(1+random.IntN(100)) * time.Minute))
+		return apikey.Expiry{At: r.clock.Now().Add(time.Duration(1+random.IntN(100)) * time.Minute)}
 	}
 	for range steps {
 		r.clock.Advance(time.Duration(random.IntN(5)) * time.Minute)
 		g := people[random.IntN(len(people))]
 		if len(ids) > 0 && random.IntN(2) == 0 {
 			id, token := ids[random.IntN(len(ids))], set().Union(perms("keys.save"))
-			g = grantor{apikey.ByKey(id, token), func() (scope.Set, time.Time) {
+			g = grantor{apikey.ByKey(id, token, ""), func() (scope.Set, time.Time) {
 				k, err := r.Get(ctx, admin, id)
 				require.NoError(t, err)
 				return k.Permissions.Intersect(token), k.NotAfter

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
@@ -45,7 +46,7 @@ func ExampleService_Authenticate() {
 		fmt.Println(err)
 		return
 	}
-	grant, err := keys.Issue(ctx, login, scope.MustParse("project.list"), "")
+	grant, err := keys.Issue(ctx, login, apikey.Request{Scope: "project.list"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -108,10 +109,10 @@ func ExampleService_Import() {
 	fmt.Println(err)
 	// Output:
 	// report-17 <nil>
-	// apikey: digest: it seems to be a bare fast hash in hexadecimal; only bcrypt, argon2id and PBKDF2 digests are taken, or the secret itself
+	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are taken, or the secret itself
 }
 
-func ExampleService_Expiring() {
+func ExampleService_List() {
 	ctx := context.Background()
 	keys, admin := exampleService(), apikey.OrganizationAdmin("ada")
 	for name, day := range map[string]string{"ci": "2026-07-10", "backup": "2027-01-31", "report": ""} {
@@ -125,11 +126,13 @@ func ExampleService_Expiring() {
 			return
 		}
 	}
-	for key, err := range keys.Expiring(ctx, admin, "", 30*24*time.Hour) {
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
+	soon := keys.Now().Add(30 * 24 * time.Hour)
+	page, err := keys.List(ctx, admin, store.KeyQuery{NotAfterFrom: keys.Now(), NotAfterTo: soon})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, key := range page.Keys {
 		fmt.Println(key.Name, "ends with", key.NotAfterText)
 	}
 	// Output: ci ends with 2026-07-10
@@ -193,4 +196,26 @@ func ExampleNoPepper() {
 	// Output:
 	// too early: true
 	// when no digest names it: <nil>
+}
+
+func ExampleParseSecret() {
+	const pasted = "lk_JAanpjzMehrxcMTxd5w2acQ8bcDyyCiBSPploaLC5Bk1CMkK2"
+
+	secret, err := apikey.ParseSecret("lk_", pasted)
+	fmt.Println(secret, err)
+
+	_, err = apikey.ParseSecret("lk_", pasted[:40])
+	fmt.Println(err)
+
+	_, err = apikey.ParseSecret("lk_", strings.Replace(pasted, "M", "x", 1))
+	fmt.Println(err)
+	// Output:
+	// lk_…MkK2 <nil>
+	// apikey: not a secret: it is too short; was it cut off?
+	// apikey: not a secret: its checksum does not match; is there a typo?
+}
+
+func ExampleSecretPattern() {
+	fmt.Println(apikey.SecretPattern("acme_live_"))
+	// Output: acme_live_[0-9A-Za-z]{49}
 }

@@ -8,12 +8,12 @@ import (
 // Expiry says when a key ends: never (the zero value), at an instant, or at
 // the end of a day in UTC, in which case it prints as that day.
 type Expiry struct {
-	at   time.Time
-	text string
+	// At is the instant from which the key is expired; zero is never. It is kept to
+	// the microsecond.
+	At time.Time
+	// Date is the day that At is the end of, as ParseExpiry read it; otherwise empty.
+	Date string
 }
-
-// ExpiresAt is an expiry at an instant; the zero time is never.
-func ExpiresAt(t time.Time) Expiry { return Expiry{at: t.UTC().Truncate(time.Microsecond)} }
 
 // ParseExpiry reads a date (2027-01-31: the key works until that day has
 // ended in UTC), an RFC 3339 instant, or the empty text for never. The last
@@ -28,27 +28,33 @@ func ParseExpiry(text string) (Expiry, error) {
 		if end.Year() > maxYear {
 			end = end.Add(-time.Microsecond) // RFC 3339 has no year 10000
 		}
-		return Expiry{at: end, text: text}, nil
+		return Expiry{At: end, Date: text}, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	expiry := ExpiresAt(at)
-	if err != nil || expiry.at.IsZero() { // which would be "never", too
+	expiry := Expiry{At: micro(at)}
+	if err != nil || expiry.At.IsZero() { // which would be "never", too
 		return Expiry{}, fmt.Errorf("%.40q is neither a date like 2027-01-31 nor an instant like 2027-01-31T12:00:00Z", text)
 	}
 	return expiry, nil
 }
 
-// Time returns the instant from which the key is expired; zero is never.
-func (e Expiry) Time() time.Time { return e.at }
+// agrees reports whether Date, if there is one, is the day that At is the end of.
+func (e Expiry) agrees() bool {
+	day, err := ParseExpiry(e.Date)
+	return e.Date == "" || err == nil && day.Date != "" && day.At.Equal(e.At)
+}
+
+// micro returns a time as stores keep it.
+func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // String returns the expiry as it was given: a date, an RFC 3339 instant, or
 // the empty text for never.
 func (e Expiry) String() string {
 	switch {
-	case e.text != "":
-		return e.text
-	case e.at.IsZero():
+	case e.Date != "":
+		return e.Date
+	case e.At.IsZero():
 		return ""
 	}
-	return e.at.Format(time.RFC3339Nano)
+	return e.At.Format(time.RFC3339Nano)
 }

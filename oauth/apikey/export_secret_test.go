@@ -6,53 +6,11 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// What the tests of secrets, digests and budgets reach inside for.
-
-var (
-	NewSecret      = newSecret
-	SecretOf       = secretOf
-	SecretID       = secretID
-	RandomID       = randomID
-	NewKeyID       = newKeyID
-	CheckImported  = checkImported
-	CheckPrefix    = checkPrefix
-	IsSlow         = isSlow
-	HashWeak       = hashWeak
-	EntropyBits    = entropyBits
-	ErrPepper      = errPepper
-	ErrDigest      = errDigest
-	StrongBits     = float64(strongBits)
-	MaxSecretInput = maxPrefix + randomChars + checksumChars
-)
-
-type ImportError = importError
-
-type Hasher struct{ h *hasher }
-
-type Binding struct{ KeyID, Workspace, SecretID, Secret string }
-
-func (b Binding) inside() binding { return binding{b.KeyID, b.Workspace, b.SecretID, b.Secret} }
-
-func NewHasher(peppers ...Pepper) (Hasher, error) {
-	h, err := newHasher(peppers, nil)
-	return Hasher{h}, err
-}
-
-// Without is a hasher that refuses the digests of an entry that was withdrawn.
-func (h Hasher) Without(title string) Hasher {
-	return Hasher{&hasher{h.h.current, h.h.digesters, []string{title}}}
-}
-
-func (h Hasher) Digest(b Binding) string { return h.h.digest(b.inside()) }
-
-func (h Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
-	return h.h.verify(stored, b.inside())
-}
-
-func (h Hasher) Dummy(b Binding) { h.h.dummy(b.inside()) }
+// What the tests of budgets and of the gate reach inside for.
 
 type SlowGate struct{ g *slowGate }
 
@@ -71,7 +29,7 @@ func (s SlowGate) Hash(ctx context.Context, random io.Reader, secret string) (st
 }
 
 // Idle reports whether no key runs or waits.
-func (s SlowGate) Idle() bool { return len(s.g.shares) == 0 && s.g.free == slowRunning }
+func (s SlowGate) Idle() bool { return len(s.g.shares) == 0 && len(s.g.running) == 0 }
 
 // Matches counts what is remembered.
 func (s SlowGate) Matches() int { return len(s.g.matches) }
@@ -93,9 +51,9 @@ func (b Budget) Fail(ctx context.Context, addr netip.Addr, keyID string, now tim
 	return b.b.fail(ctx, addr, keyID, now)
 }
 
-// MustSecret is newSecret for tests that are about something else.
+// MustSecret is secrets.New for tests that are about something else.
 func MustSecret(random io.Reader, prefix string) Secret {
-	s, err := newSecret(random, prefix)
+	s, err := secrets.New(random, prefix)
 	if err != nil {
 		panic(err)
 	}

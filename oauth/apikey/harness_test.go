@@ -2,12 +2,14 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
@@ -23,6 +25,12 @@ var (
 	admin      = harness.Ada
 	owner      = harness.Olga
 	manager    = harness.Max
+)
+
+var (
+	pepper1 = apikey.Pepper{Version: 1, Key: []byte("first pepper, thirty-two bytes ok")}
+	pepper5 = apikey.Pepper{Version: 5, Key: []byte("fifth pepper, thirty-two bytes ok")}
+	pepper3 = apikey.Pepper{Version: 3, Key: []byte("third pepper, thirty-two bytes ok")}
 )
 
 func perms(text string) scope.Set { return scope.MustParse(text) }
@@ -140,12 +148,17 @@ func (r *rig) login(id, secret string) (*apikey.Grant, error) {
 }
 
 func (r *rig) loginFor(id, secret string, requested scope.Set) (*apikey.Grant, error) {
-	login, err := r.Authenticate(context.Background(), apikey.Credentials{ID: id, Secret: secret, Address: addrA})
-	if err != nil {
-		return nil, r.note(err)
-	}
-	grant, err := r.Issue(context.Background(), login, requested, "")
+	grant, err := r.logIn(apikey.Credentials{ID: id, Secret: secret, Address: addrA}, apikey.Request{Scope: requested.String()})
 	return grant, r.note(err)
+}
+
+// logIn is Authenticate and Issue.
+func (r *rig) logIn(c apikey.Credentials, request apikey.Request) (*apikey.Grant, error) {
+	login, err := r.Authenticate(context.Background(), c)
+	if err != nil {
+		return nil, err
+	}
+	return r.Issue(context.Background(), login, request)
 }
 
 // mustLogin is login where it has to work.
@@ -181,4 +194,35 @@ func (r *rig) searchCanaries() {
 	r.logs.Show(r.Service)
 	r.logs.Show(r.seen[:min(len(r.seen), 100)]) // they have no room for one anyway
 	r.logs.SearchStore(r.t, r.store)
+}
+
+func isForbidden(err error) bool {
+	_, is := errors.AsType[*apikey.ForbiddenError](err)
+	return is
+}
+
+// rules changes what the settings of the instance or, unless empty, of a
+// workspace demand.
+func (r *rig) rules(workspace string, rules store.Rules) {
+	r.t.Helper()
+	if workspace != "" {
+		w, _, err := r.Workspace(r.t.Context(), admin, workspace)
+		require.NoError(r.t, err)
+		w.Rules = rules
+		_, err = r.SaveWorkspace(r.t.Context(), admin, w)
+		require.NoError(r.t, err)
+		return
+	}
+	settings, err := r.Settings(r.t.Context(), admin)
+	require.NoError(r.t, err)
+	settings.Rules = rules
+	_, err = r.SaveSettings(r.t.Context(), admin, settings)
+	require.NoError(r.t, err)
+}
+
+func bcryptOf(t testing.TB, secret string) string {
+	t.Helper()
+	digest, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
+	require.NoError(t, err)
+	return string(digest)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -49,14 +50,14 @@ func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[
 
 // entriesOf returns the entries that stored secrets name. A slow digest names no pepper, and an
 // imported secret no prefix.
-func entriesOf(secrets ...store.Secret) []store.ListEntry {
+func entriesOf(kept ...store.Secret) []store.ListEntry {
 	var all []store.ListEntry
-	for i := range secrets {
-		if version, _, ok := splitDigest(secrets[i].Digest); ok {
+	for _, secret := range kept {
+		if version, ok := secrets.PepperOf(secret.Digest); ok {
 			all = append(all, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})
 		}
-		if secrets[i].Prefix != "" {
-			all = append(all, store.ListEntry{List: store.SecretPrefixes, Name: secrets[i].Prefix})
+		if secret.Prefix != "" {
+			all = append(all, store.ListEntry{List: store.SecretPrefixes, Name: secret.Prefix})
 		}
 	}
 	return all
@@ -64,26 +65,23 @@ func entriesOf(secrets ...store.Secret) []store.ListEntry {
 
 // completeLists fills in the defaults of the lists, and checks them and
 // Config.Withdrawn.
-func completeLists(cfg Config) (Config, *hasher, []error) {
+func completeLists(cfg Config) (Config, *secrets.Hasher, []error) {
 	problems := []error{hostlist.CheckTitles(cfg.Withdrawn)}
 	cfg.Withdrawn = slices.Clone(cfg.Withdrawn)
 	cfg.SecretPrefixes = slices.Clone(cfg.SecretPrefixes)
 	if len(cfg.SecretPrefixes) == 0 {
-		cfg.SecretPrefixes = []string{defaultPrefix}
+		cfg.SecretPrefixes = []string{secrets.DefaultPrefix}
 	}
 	for i, prefix := range cfg.SecretPrefixes {
-		err := checkPrefix(prefix)
-		switch {
-		case prefix == "":
-			err = errors.New("it is empty")
-		case err == nil && slices.Contains(cfg.SecretPrefixes[:i], prefix):
+		err := secrets.CheckPrefix(prefix)
+		if slices.Contains(cfg.SecretPrefixes[:i], prefix) {
 			err = errors.New("it is there twice")
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("Config.SecretPrefixes[%d]: %w", i, err))
 		}
 	}
-	hash, err := newHasher(cfg.Peppers, cfg.Withdrawn)
+	hash, err := secrets.NewHasher(cfg.Peppers, cfg.Withdrawn)
 	if err != nil {
 		return cfg, nil, append(problems, err)
 	}
@@ -91,11 +89,8 @@ func completeLists(cfg Config) (Config, *hasher, []error) {
 }
 
 // listed returns the entries of both lists.
-func listed(cfg Config, hash *hasher) hostlist.List {
-	var l hostlist.List
-	for _, s := range hash.digesters {
-		l = append(l, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
-	}
+func listed(cfg Config, hash *secrets.Hasher) hostlist.List {
+	l := hash.Peppers()
 	for _, prefix := range cfg.SecretPrefixes {
 		l = append(l, store.ListEntry{List: store.SecretPrefixes, Name: prefix})
 	}

@@ -113,7 +113,7 @@ func TestWhatIsRecorded(t *testing.T) {
 	imported := func(secret string) func(*testing.T, *rig) {
 		return func(t *testing.T, r *rig) {
 			t.Helper()
-			_, err := r.Import(t.Context(), admin, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "ci"}, ID: "brought", Secret: secret})
+			_, err := r.Import(t.Context(), admin, apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "ci"}, ID: "brought", Secret: secret, Generated: len(secret) > 30})
 			require.NoError(t, err)
 		}
 	}

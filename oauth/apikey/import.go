@@ -3,14 +3,17 @@ package apikey
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const maxImportedSecret = 1024
+const (
+	maxImportedSecret = 1024
+	minGenerated      = 22 // of base64, for 128 bits
+)
 
 // ImportSpec describes a key that comes from another system with the id and
 // secret its programs already hold.
@@ -18,15 +21,16 @@ type ImportSpec struct {
 	Spec
 	// ID is the client id: 1 to 255 printable ASCII characters without space.
 	ID string
-	// Secret is the plaintext, hashed at once. One of fewer than 128 bits by
-	// length and alphabet gets a slow digest.
+	// Secret is the plaintext, hashed at once: slowly, as a password is, unless
+	// Generated.
 	Secret string
 	// Digest, instead of Secret, is a bcrypt, an argon2id or a PBKDF2 string
 	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too). Bare fast hashes
 	// are refused; what to do about them says package migrate.
 	Digest string
-	// Generated declares that the secret is random with at least 128 bits:
-	// a slow digest is then replaced by a fast one at the first login.
+	// Generated declares that the secret is random with at least 128 bits, and so
+	// 22 characters or more. Its digest is a fast one, at once or from the first
+	// login on.
 	Generated bool
 }
 
@@ -35,21 +39,19 @@ type ImportSpec struct {
 // of Create.
 func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {
 	var bad InvalidError
-	if !s.cfg.Imported {
-		bad.add("secret", "Config.Imported is false: an imported secret could not log in.")
-	}
-	if !validID(spec.ID) {
-		bad.add("id", "An id has 1 to 255 printable ASCII characters without spaces.")
-	}
+	bad.addIf(!s.cfg.Imported, "secret", "Config.Imported is false: an imported secret could not log in.")
+	bad.addIf(!validID(spec.ID), "id", idForm)
 	switch {
 	case (spec.Secret == "") == (spec.Digest == ""):
 		bad.add("secret", "Give either the secret or its digest.")
 	case spec.Digest != "":
-		if err := checkImported(spec.Digest); err != nil {
-			bad.add("digest", strings.TrimPrefix(err.Error(), "apikey: imported digest: "))
+		if _, err := secrets.ParseSlow(spec.Digest); err != nil {
+			bad.add("digest", err.Error())
 		}
 	case len(spec.Secret) > maxImportedSecret:
 		bad.add("secret", fmt.Sprintf("A secret has at most %d bytes.", maxImportedSecret))
+	case spec.Generated && len(spec.Secret) < minGenerated:
+		bad.add("secret", fmt.Sprintf("A random secret of 128 bits has at least %d characters.", minGenerated))
 	}
 	if err := bad.orNil(); err != nil {
 		return Key{}, err
@@ -62,23 +64,22 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key
 
 // bring makes the record of an imported secret.
 func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec) (store.Secret, error) {
-	secret := store.Secret{Digest: spec.Digest, Generated: spec.Generated, Created: k.Created, CreatedBy: k.CreatedBy}
+	secret := store.Secret{Hint: secrets.Of("", spec.Secret).Hint(), Digest: spec.Digest, Generated: spec.Generated, Created: k.Created, CreatedBy: k.CreatedBy}
 	var err error
-	if prefix, own := s.prefixOf(spec.Secret); own {
+	if prefix, own := secrets.PrefixOf(spec.Secret, s.cfg.SecretPrefixes); own {
 		// One of Latchkey's own, coming home: logins look for its derived id.
-		secret.ID, secret.Generated, secret.Prefix = secretID(spec.Secret), true, prefix
-	} else if secret.ID, err = randomID(s.cfg.Random, 9); err != nil {
+		secret.ID, secret.Generated, secret.Prefix = secrets.ID(spec.Secret), true, prefix
+	} else if secret.ID, err = secrets.RandomID(s.cfg.Random); err != nil {
 		return secret, fmt.Errorf("apikey: import: %w", err)
 	}
-	secret.Hint = secretOf("", spec.Secret).Hint()
 	switch {
 	case secret.Digest != "":
-	case entropyBits(spec.Secret) < strongBits:
+	case secret.Generated:
+		secret.Digest = s.hasher.Digest(secrets.Binding{KeyID: k.ID, Workspace: k.Workspace, SecretID: secret.ID, Secret: spec.Secret})
+	default:
 		if secret.Digest, err = s.slow.hash(ctx, s.cfg.Random, spec.Secret); err != nil {
 			return secret, fmt.Errorf("apikey: import: %w", err)
 		}
-	default:
-		secret.Digest = s.hasher.digest(binding{keyID: k.ID, workspace: k.Workspace, secretID: secret.ID, secret: spec.Secret})
 	}
 	return secret, nil
 }

@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -29,7 +31,7 @@ func importSpec(id string, change func(*apikey.ImportSpec)) apikey.ImportSpec {
 
 func TestImport(t *testing.T) {
 	own := apikey.MustSecret(randomFrom("our own from elsewhere"), "").Reveal()
-	argon, err := apikey.HashWeak(randomFrom("salt"), strong)
+	argon, err := secrets.HashSlow(randomFrom("salt"), strong)
 	require.NoError(t, err)
 	for _, tc := range []struct {
 		name     string
@@ -40,7 +42,8 @@ func TestImport(t *testing.T) {
 		hint     string
 		wontShow bool // no hint
 	}{
-		{"strong plaintext", strong, func(s *apikey.ImportSpec) { s.Secret = strong }, "hmac-sha256$1$", "hmac-sha256$1$", "OTA", false},
+		{"strong plaintext", strong, func(s *apikey.ImportSpec) { s.Secret = strong }, "$argon2id$", "$argon2id$", "OTA", false},
+		{"strong plaintext that is declared", strong, func(s *apikey.ImportSpec) { s.Secret, s.Generated = strong, true }, "hmac-sha256$1$", "hmac-sha256$1$", "OTA", false},
 		{"weak plaintext", weak, func(s *apikey.ImportSpec) { s.Secret = weak }, "$argon2id$v=19$m=19456,t=2,p=1$", "$argon2id$", "", true},
 		{"bcrypt", strong, func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, strong) }, "$2a$", "$2a$", "", true},
 		{"bcrypt of a generated secret", strong, func(s *apikey.ImportSpec) { s.Digest, s.Generated = bcryptOf(t, strong), true }, "$2a$", "hmac-sha256$1$", "", true},
@@ -95,9 +98,10 @@ func TestImportRefuses(t *testing.T) {
 		{"secret and digest", "x", func(s *apikey.ImportSpec) { s.Secret, s.Digest = strong, bcryptOf(t, strong) }, "secret"},
 		{"B01 a bare SHA-256", "x", func(s *apikey.ImportSpec) { s.Digest = strings.Repeat("5e", 32) }, "digest"},
 		{"B01 an MD5", "x", func(s *apikey.ImportSpec) { s.Digest = "5f4dcc3b5aa765d61d8327deb882cf99" }, "digest"},
-		{"B01 a digest of Latchkey's own", "x", func(s *apikey.ImportSpec) { s.Digest = hasher(t, pepper1).Digest(bound) }, "digest"},
+		{"B01 a digest of Latchkey's own", "x", func(s *apikey.ImportSpec) { s.Digest = "sha256$0$" + strings.Repeat("A", 43) }, "digest"},
 		{"B01 bcrypt above the cap", "x", func(s *apikey.ImportSpec) { s.Digest = "$2a$31$" + bcryptOf(t, "x")[7:] }, "digest"},
 		{"too long", "x", func(s *apikey.ImportSpec) { s.Secret = strings.Repeat(strong, 40) }, "secret"},
+		{"B01 too short to be random", "x", func(s *apikey.ImportSpec) { s.Secret, s.Generated = strong[:21], true }, "secret"},
 		{"no id", "", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
 		{"B15 an id with a line break", "a\r\nb", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
 		{"an id with a space", "a b", func(s *apikey.ImportSpec) { s.Secret = strong }, "id"},
@@ -121,7 +125,7 @@ func TestImportRefuses(t *testing.T) {
 	t.Run("while imports are off", func(t *testing.T) {
 		r := newRig(t)
 		_, err := r.Import(t.Context(), owner, importSpec("x", func(s *apikey.ImportSpec) { s.Secret = strong }))
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	})
 	t.Run("an id that is taken, or was", func(t *testing.T) {
 		r := newRig(t, imports)
@@ -174,4 +178,30 @@ func TestSlowSecretsAreBounded(t *testing.T) {
 		_, err = r.login("no-such-key", weak)
 		require.NotErrorIs(t, err, store.ErrUnavailable, "an unknown id needs no slow digest")
 	})
+}
+
+// ory256 is of "test", from the tests of Ory's hasher, as Hydra uses it.
+const ory256 = "$pbkdf2-sha256$i=100000,l=32$1jP+5Zxpxgtee/iPxGgOz0RfE9/KJuDElP1ley4VxXc$QJxzfvdbHYBpydCbHoFg3GJEqMFULwskiuqiJctoYpI"
+
+// An imported PBKDF2 client logs in, and its digest becomes a fast one only
+// where its importer declared the secret generated.
+func TestPBKDF2Login(t *testing.T) {
+	for _, generated := range []bool{false, true} {
+		t.Run(fmt.Sprintf("generated %v", generated), func(t *testing.T) {
+			r := newRig(t, func(c *apikey.Config) { c.Imported = true })
+			key, err := r.Import(t.Context(), admin, apikey.ImportSpec{
+				Spec: apikey.Spec{Workspace: "team-a", Name: "from Hydra"}, ID: "hydra-1", Digest: ory256, Generated: generated,
+			})
+			require.NoError(t, err)
+			for range 2 {
+				_, err = r.login(key.ID, "test")
+				require.NoError(t, err)
+				_, err = r.login(key.ID, "Test")
+				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+				found, err := r.store.Keys.Lookup(t.Context(), key.ID)
+				require.NoError(t, err)
+				require.Equal(t, !generated, found.Key.Secrets[0].Digest == ory256)
+			}
+		})
+	}
 }

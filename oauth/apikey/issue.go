@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,66 +36,32 @@ type Grant struct {
 	Epochs [3]int64
 }
 
-// LogIn is Authenticate and then Issue. A scope that is malformed is a
-// *scope.SyntaxError, which only a caller that proved a secret gets.
-func (s *Service) LogIn(ctx context.Context, c Credentials, r Request) (*Grant, error) {
-	l, grant, err := s.logIn(ctx, c, r)
-	if err == nil {
-		s.issued(l)
-		return grant, nil
-	}
-	var lacked *ScopeError
-	if errors.As(err, &lacked) && strings.Contains(r.Scope, c.Secret) {
-		lacked.Missing = scope.Set{} // an imported secret has any form
-	}
-	return nil, s.refuse(ctx, l, err)
-}
-
-// logIn is LogIn before the refusal. It always returns a Login, for refuse.
-func (s *Service) logIn(ctx context.Context, c Credentials, r Request) (*Login, *Grant, error) {
-	l, err := s.authenticate(ctx, c, true)
+// Issue decides on a token for a login: which permissions, how long. A scope that is
+// malformed is a *scope.SyntaxError, a permission that the key lacks or a resource that
+// its record does not allow a *RefusedError, and a policy's refusal a
+// *policy.Denied. The grant shares the login's key.
+func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error) {
+	grant, err := s.decide(ctx, p, r)
 	if err != nil {
-		return l, nil, err
+		return nil, s.refuse(ctx, p, err)
 	}
-	requested, err := scope.Parse(r.Scope)
-	if err != nil {
-		return l, nil, fmt.Errorf("apikey: scope: %w", err)
+	key := &p.found.Key
+	s.unwritten.login(key, p.secret.ID, p.now)
+	if s.cfg.Observer != nil {
+		s.cfg.Observer(Observation{Time: p.now, KeyID: key.ID, Workspace: key.Workspace, Address: p.address})
 	}
-	grant, err := s.decide(ctx, l, requested, r.Resource)
-	return l, grant, err
-}
-
-// Issue decides on a token for a login: which permissions, how long. An empty
-// request asks for all the key holds. A permission that the key lacks is a
-// *ScopeError; a policy's refusal is a *policy.Denied. resource is the token's
-// audience, one of Config.Resources that the key's record allows, else ErrTarget;
-// empty: the server's own.
-func (s *Service) Issue(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	grant, err := s.decide(ctx, l, requested, resource)
-	if err != nil {
-		return nil, s.refuse(ctx, l, err)
-	}
-	s.issued(l)
 	return grant, nil
 }
 
-// issued counts and observes a login.
-func (s *Service) issued(l *Login) {
-	key := &l.found.Key
-	s.counts.logins.Add(1)
-	s.uses.add(key.ID, l.secret.ID, l.now)
-	s.tallyLogin(key, l.now)
-	if s.cfg.Observer != nil {
-		s.cfg.Observer(Observation{Time: l.now, KeyID: key.ID, Workspace: key.Workspace, Address: l.address})
+// decide is Issue before the login is counted or refused.
+func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, error) {
+	requested, err := scope.Parse(r.Scope)
+	if err != nil {
+		return nil, fmt.Errorf("apikey: scope: %w", err)
 	}
-}
-
-// decide is Issue before the login is counted or refused. The grant shares the
-// login's key.
-func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, resource string) (*Grant, error) {
-	key := &l.found.Key
+	key := &p.found.Key
 	held := s.held(ctx, key)
-	granted, err := s.issuableAt(resource, key, held)
+	granted, err := s.issuableAt(r.Resource, key, held)
 	if err != nil {
 		return nil, err
 	}
@@ -107,23 +72,23 @@ func (s *Service) decide(ctx context.Context, l *Login, requested scope.Set, res
 		granted = requested
 	}
 	// Policies may write into what they are shown, so the end is bounded here.
-	end := earlier(l.now.Add(s.cfg.TokenLifetime), l.standing.Ends)
-	end = earlier(end, l.secret.NotAfter)
-	granted, end, err = s.askPolicy(ctx, l, policy.TokenRequest{Requested: requested, Resource: resource}, granted, end)
+	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Ends)
+	end = earlier(end, p.secret.NotAfter)
+	granted, end, err = s.askPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
 	if err != nil {
 		return nil, err
 	}
 	grant := &Grant{
-		Key:         withoutSecrets(key, held, l.standing),
-		SecretID:    l.secret.ID,
-		Resource:    resource,
+		Key:         withoutSecrets(key, held, p.standing),
+		SecretID:    p.secret.ID,
+		Resource:    r.Resource,
 		Permissions: granted,
-		IssuedAt:    l.now.Truncate(time.Second),
+		IssuedAt:    p.now.Truncate(time.Second),
 		Expires:     end.Truncate(time.Second),
-		Epochs:      [3]int64{l.found.Instance.Epoch, l.found.Workspace.Epoch, key.Epoch},
+		Epochs:      [3]int64{p.found.Instance.Epoch, p.found.Workspace.Epoch, key.Epoch},
 	}
 	if !grant.Expires.After(grant.IssuedAt) {
-		return nil, &RefusedError{string(policy.StateExpired), "This API key has expired."}
+		return nil, &RefusedError{Reason: string(policy.StateExpired), Description: "This API key has expired."}
 	}
 	return grant, nil
 }
@@ -160,7 +125,7 @@ func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (sco
 	}
 	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
 	if known < 0 || !slices.Contains(k.Resources, resource) {
-		return scope.Set{}, ErrTarget
+		return scope.Set{}, &RefusedError{Reason: "resource", Description: "This API key may not ask for tokens for this resource."}
 	}
 	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
 		held = held.Intersect(limit)
@@ -178,21 +143,21 @@ func (s *Service) notHeld(missing scope.Set) error {
 	if err != nil {
 		return err
 	}
-	return &ScopeError{Missing: named}
+	return &RefusedError{Reason: "scope", Description: "This API key does not hold every permission that was asked for.", Missing: named}
 }
 
 // askPolicy has the host's policy decide about a use, and returns what it leaves of
 // the permissions and the lifetime.
 func (s *Service) askPolicy(
-	ctx context.Context, l *Login, use policy.TokenRequest, granted scope.Set, end time.Time,
+	ctx context.Context, p *Proof, use policy.TokenRequest, granted scope.Set, end time.Time,
 ) (scope.Set, time.Time, error) {
 	if s.cfg.Policy == nil {
 		return granted, end, nil
 	}
 	// A copy: what a policy writes into it must not reach the token.
-	shown := l.found.Key.Clone()
-	use.Now, use.Address, use.Key, use.Secret = l.now, l.address, &shown, l.secret
-	use.Workspace, use.Instance = l.found.Workspace, l.found.Instance
+	shown := p.found.Key.Clone()
+	use.Now, use.Address, use.Key, use.Secret = p.now, p.address, &shown, p.secret
+	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
 	request := policy.NewTokenRequest(use, granted, end)
 	err := s.cfg.Policy.CheckToken(ctx, request)
 	return request.Granted(), request.NotAfter(), refusedBy(err)
@@ -214,4 +179,15 @@ func earlier(t, limit time.Time) time.Time {
 		return limit
 	}
 	return t
+}
+
+// withoutSecrets is a key without its secrets, of which tokens carry the given
+// permissions.
+func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
+	return Key{
+		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
+		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
+		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
+		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
+	}
 }

@@ -19,19 +19,10 @@ func TestLogIn(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "project.list project.delete")
 	right := apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}
-	t.Run("it grants what Authenticate and Issue grant", func(t *testing.T) {
-		for _, text := range []string{"", "project.delete"} {
-			want, err := r.loginFor(key.ID, secret.Reveal(), perms(text))
-			require.NoError(t, err)
-			got, err := r.LogIn(t.Context(), right, apikey.Request{Scope: text})
-			require.NoError(t, err)
-			require.Equal(t, want, got)
-		}
-	})
 	wrong := right
 	wrong.Secret = apikey.MustSecret(randomFrom("wrong"), "").Reveal()
 	var malformed *scope.SyntaxError
-	var missing *apikey.ScopeError
+	var refused *apikey.RefusedError
 	for _, tc := range []struct {
 		name    string
 		with    apikey.Credentials
@@ -41,20 +32,20 @@ func TestLogIn(t *testing.T) {
 		reason  string
 	}{
 		{"a malformed scope", right, apikey.Request{Scope: "project.list  project.delete"}, nil, &malformed, "scope"},
-		{"a scope that the key lacks", right, apikey.Request{Scope: "project.save"}, nil, &missing, "scope"},
-		{"an unknown resource", right, apikey.Request{Resource: "https://a.example"}, apikey.ErrTarget, nil, "resource"},
+		{"a scope that the key lacks", right, apikey.Request{Scope: "project.save"}, nil, &refused, "scope"},
+		{"an unknown resource", right, apikey.Request{Resource: "https://a.example"}, nil, &refused, "resource"},
 		{"a wrong secret hides the malformed scope", wrong, apikey.Request{Scope: "  "}, apikey.ErrInvalidCredentials, nil, "unknown_or_wrong"},
 	} {
 		t.Run("refused, counted and observed: "+tc.name, func(t *testing.T) {
-			before := r.Stats().Refusals
-			grant, err := r.LogIn(t.Context(), tc.with, tc.request)
+			before := len(r.reasons())
+			grant, err := r.logIn(tc.with, tc.request)
 			require.Nil(t, grant)
 			if tc.as != nil {
 				require.ErrorAs(t, err, tc.as)
 			} else {
 				require.ErrorIs(t, err, tc.is)
 			}
-			require.Equal(t, before+1, r.Stats().Refusals)
+			require.Len(t, r.reasons(), before+1)
 			want := apikey.Observation{Time: noon, Refused: true, Reason: tc.reason, Address: addrA}
 			if tc.reason != "unknown_or_wrong" {
 				want.KeyID, want.Workspace = key.ID, "team-a"
@@ -72,11 +63,11 @@ func TestLoginsShareNothing(t *testing.T) {
 		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
-		one, err := r.Issue(t.Context(), login, perms(""), "")
+		one, err := r.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 		one.Key.Resources[0] = "changed"
 		login.Key().Secrets[0].ID = "changed"
-		second, err := r.Issue(t.Context(), login, perms(""), "")
+		second, err := r.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 		require.Equal(t, []string{first}, second.Key.Resources)
 		require.Equal(t, key.Secrets[0].ID, login.Key().Secrets[0].ID)
@@ -92,7 +83,7 @@ func TestLoginsShareNothing(t *testing.T) {
 		})
 		for _, workspace := range []string{"team-a", "team-b"} {
 			key, secret := r.create(admin, workspace, "project.list")
-			grant, err := r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+			grant, err := r.logIn(apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
 			require.NoError(t, err)
 			require.Equal(t, key.Secrets[0].ID, grant.SecretID)
 			require.Equal(t, key.ID, kept[len(kept)-1].Key.ID)
@@ -111,7 +102,7 @@ func TestLoginsShareNothing(t *testing.T) {
 			})
 		})
 		soon := r.clock.Now().Add(time.Minute)
-		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(soon) })
+		key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: soon} })
 		require.Equal(t, soon, r.mustLogin(key.ID, secret).Expires, "the key's expiry")
 		key, secret = r.create(owner, "team-a", "project.list")
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Minute})
@@ -121,9 +112,9 @@ func TestLoginsShareNothing(t *testing.T) {
 		r := newRig(t)
 		key, secret := r.create(owner, "team-a", "project.list")
 		for range 100 { // a pool may lose what it was given
-			_, err := r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()}, apikey.Request{})
+			_, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 			require.NoError(t, err)
-			_, err = r.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: "nonsense"}, apikey.Request{})
+			_, err = r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: "nonsense"})
 			require.Error(t, err)
 		}
 		require.NoError(t, r.Flush(t.Context()))
@@ -150,7 +141,7 @@ func TestLoginsShareNothing(t *testing.T) {
 					if n%4 == 0 {
 						request.Scope = "project.save"
 					}
-					grant, err := r.LogIn(context.Background(), apikey.Credentials{ID: own.key.ID, Secret: own.secret}, request)
+					grant, err := r.logIn(apikey.Credentials{ID: own.key.ID, Secret: own.secret}, request)
 					switch {
 					case err != nil:
 						refused[i]++

@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
@@ -39,16 +38,23 @@ type Key struct {
 	Disabled  bool
 	CreatedBy store.ActorRef
 	// Depth is how many keys stand between the key and a person.
-	Depth    int
-	Created  time.Time
-	Updated  time.Time
-	LastUsed time.Time // zero is never
+	Depth   int
+	Created time.Time
+	Updated time.Time
+	// LastUsed is the last login that Flush has written; zero is never.
+	LastUsed time.Time
 	// Version counts the changes, from 1.
 	Version int64
 	// Standing says whether the key is live, when it ends and why, as a login
 	// would say it. A host's own word on its workspaces (Config.Workspaces) and
 	// policies are not asked for it.
 	Standing policy.Standing
+	// Breaks names the expiry rules in force that refuse a key made as this one is
+	// now: "require_expiry", "max_lifetime".
+	Breaks []string
+	// Outdated names the peppers and the prefixes of its secrets that are not the
+	// first of their lists: "pepper 1", "secret prefix lk_".
+	Outdated []string
 }
 
 // KeySecret is what is known of a secret of a key.
@@ -71,9 +77,9 @@ type KeySecret struct {
 
 // shown returns a key as its users see it.
 func (s *Service) shown(f *store.Found, now time.Time) Key {
-	record := blank(f.Key)
-	s.uses.overlay(&record)
-	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, s.effective(f.Instance), now))
+	record, instance := blank(f.Key), s.effective(f.Instance)
+	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
+	shown.Breaks, shown.Outdated = breaks(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
 	shown.Secrets = make([]KeySecret, len(record.Secrets))
 	for i, secret := range record.Secrets {
 		shown.Secrets[i] = KeySecret{
@@ -82,15 +88,4 @@ func (s *Service) shown(f *store.Found, now time.Time) Key {
 		}
 	}
 	return shown
-}
-
-// withoutSecrets is a key without its secrets, of which tokens carry the given
-// permissions.
-func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
-	return Key{
-		ID: k.ID, Workspace: k.Workspace, Name: k.Name,
-		Permissions: k.Permissions, Asked: k.Asked, Withheld: k.Permissions.Minus(issuable),
-		NotAfter: k.NotAfter, NotAfterText: k.NotAfterText, Resources: slices.Clone(k.Resources), Disabled: k.Disabled,
-		Renewed: policy.NewestSecret(k), CreatedBy: k.CreatedBy, Depth: k.Depth, Created: k.Created, Updated: k.Updated, LastUsed: k.LastUsed, Version: k.Version, Standing: standing,
-	}
 }

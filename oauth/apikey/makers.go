@@ -30,7 +30,7 @@ import (
 // rounds: suspend their workspaces, or switch keys off, and call it again. It goes on
 // after other failures and joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Disable); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
 	}
 	if maker.ID == "" {
@@ -187,15 +187,13 @@ func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" 
 
 // disable disables a key, unless it was deleted.
 func (w *walk) disable(ctx context.Context, id string) {
-	s, disabled := w.service, false
-	_, err := s.alter(ctx, w.actor, id, alteration{
-		action: audit.Disable, narrows: true,
-		apply: func(_ powers, k *store.Key, _ time.Time) error {
-			disabled = !k.Disabled
-			return disable(k)
-		},
+	w.alter(ctx, id, audit.Disable, func(k *store.Key) int {
+		if k.Disabled {
+			return 0
+		}
+		k.Disabled = true
+		return 1
 	})
-	w.note(err, disabled, 1)
 }
 
 // retire retires the secrets of a key that a source gave to it. It returns when a
@@ -213,29 +211,30 @@ func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first tim
 			break // they are in order
 		}
 	}
-	retired := 0
-	_, err := w.service.alter(ctx, w.actor, k.ID, alteration{
-		action: audit.Retire, narrows: true,
-		apply: func(_ powers, k *store.Key, _ time.Time) error {
-			held := len(k.Secrets)
-			k.Secrets = slices.DeleteFunc(k.Secrets, given)
-			if retired = held - len(k.Secrets); retired == 0 {
-				return errUnchanged
-			}
-			return nil
-		},
+	w.alter(ctx, k.ID, audit.Retire, func(k *store.Key) int {
+		held := len(k.Secrets)
+		k.Secrets = slices.DeleteFunc(k.Secrets, given)
+		return held - len(k.Secrets)
 	})
-	w.note(err, true, retired)
 	return first
 }
 
-func (w *walk) note(err error, changed bool, count int) {
+// alter ends something of a key; end returns how many it ended.
+func (w *walk) alter(ctx context.Context, id, action string, end func(*store.Key) int) {
+	ended := 0
+	_, err := w.service.alter(ctx, w.actor, id, alteration{
+		action: action, narrows: true,
+		apply: func(_ powers, k *store.Key, _ time.Time) error {
+			ended = end(k)
+			return nil
+		},
+	})
 	switch {
-	case err == nil && changed:
-		w.ended += count
+	case err == nil:
+		w.ended += ended
 	case errors.Is(err, store.ErrConflict):
 		w.moved = true
-	case err != nil && !errors.Is(err, store.ErrNotFound): // deleted meanwhile
+	case !errors.Is(err, store.ErrNotFound): // deleted meanwhile
 		w.problems = append(w.problems, err)
 	}
 }

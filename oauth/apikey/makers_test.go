@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-func asKey(k apikey.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All()) }
+func asKey(k apikey.Key) apikey.Actor { return apikey.ByKey(k.ID, catalog.All(), "") }
 
 // requireDisabled checks which keys are disabled.
 func (r *rig) requireDisabled(want map[string]bool) {
@@ -55,7 +55,7 @@ func TestDisableAllBy(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n, "twice is no error")
 	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
-	require.ErrorIs(t, err, apikey.ErrInvalid, "that would be everybody")
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "that would be everybody")
 
 	t.Run("more than one page", func(t *testing.T) {
 		r := newRig(t)

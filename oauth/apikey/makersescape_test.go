@@ -97,14 +97,14 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 				all = append(all, child)
 			}
 			if suspended {
-				require.NoError(t, at.Suspend(ctx, admin, "team-a"))
+				require.NoError(t, at.SetSuspended(ctx, admin, "team-a", true))
 			}
 			r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
 				for range 2 {
 					for _, by := range all {
 						for _, k := range all {
 							_, err := at.Enable(ctx, asKey(by), k.ID, 0)
-							if err != nil && !errors.Is(err, apikey.ErrForbidden) {
+							if err != nil && !isForbidden(err) {
 								return err
 							}
 						}
@@ -119,7 +119,7 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, 4, n)
-			require.NoError(t, at.Resume(ctx, admin, "team-a"))
+			require.NoError(t, at.SetSuspended(ctx, admin, "team-a", false))
 			for _, k := range all {
 				r.requireDisabled(map[string]bool{k.ID: true})
 			}
@@ -127,9 +127,9 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 	}
 }
 
-// TestActorWithSecret: a request that was let in with a token changes nothing once
+// TestByKeyWithASecret: a request that was let in with a token changes nothing once
 // the token's secret has ended.
-func TestActorWithSecret(t *testing.T) {
+func TestByKeyWithASecret(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(r *rig, k apikey.Key) error{
 		"B27 retired": func(r *rig, k apikey.Key) error { return errOf(r.RetireSecret(ctx, admin, k.ID, k.Secrets[0].ID, 0)) },
@@ -147,11 +147,11 @@ func TestActorWithSecret(t *testing.T) {
 			st := memstore.New()
 			at := rigOn(t, st)
 			key, _ := at.create(owner, "team-a", "keys.save")
-			actor := asKey(key).WithSecret(key.Secrets[0].ID)
+			actor := apikey.ByKey(key.ID, catalog.All(), key.Secrets[0].ID)
 			at.create(actor.Granting(perms("keys.save")), "team-a", "")
 			require.NoError(t, end(at, key))
 			_, _, err := at.tryCreate(actor, "team-a", "")
-			require.ErrorIs(t, err, apikey.ErrForbidden)
+			require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 			at.create(asKey(key), "team-a", "")
 		})
 	}
@@ -166,7 +166,7 @@ func TestActorWithSecret(t *testing.T) {
 			}
 			return nil
 		}, "Keys.Create"))
-		_, _, err := r.tryCreate(asKey(key).WithSecret(key.Secrets[0].ID), "team-a", "")
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		_, _, err := r.tryCreate(apikey.ByKey(key.ID, catalog.All(), key.Secrets[0].ID), "team-a", "")
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }

@@ -41,7 +41,5 @@ func spend(once *store.OnceID, id string) *store.OnceID {
 
 // checkOnce refuses an id that would be spent for no time at all.
 func checkOnce(bad *InvalidError, once *store.OnceID, now time.Time) {
-	if once != nil && (once.ID == "" || !once.Expires.After(now)) {
-		bad.add("once", "A one-time id must not be empty and must expire in the future.")
-	}
+	bad.addIf(once != nil && (once.ID == "" || !once.Expires.After(now)), "once", "A one-time id must not be empty and must expire in the future.")
 }

@@ -27,15 +27,13 @@ func outages() map[string]error {
 		"one to try again later":     &policy.Denied{Rule: "quota", RetryAfter: time.Hour, Err: down},
 		"one that calls it expired":  &policy.Denied{Rule: "quota", Expired: true, Err: down},
 		"joined with a denial":       errors.Join(&policy.Denied{Rule: "quota"}, down),
-		"a suspended workspace too":  also(apikey.ErrWorkspaceSuspended),
-		"an unknown workspace too":   also(apikey.ErrWorkspaceUnknown),
 		"a refused login too":        also(&apikey.RefusedError{Reason: "disabled"}),
 		"a throttled login too":      also(&apikey.ThrottledError{RetryAfter: time.Hour}),
 		"wrong credentials too":      also(apikey.ErrInvalidCredentials),
 		"a forbidden act too":        also(&apikey.ForbiddenError{Action: "x"}),
 		"an invalid field too":       also(&apikey.InvalidError{Problems: []apikey.FieldProblem{{Field: "name"}}}),
 		"an unknown permission too":  also(&scope.UnknownError{Names: []string{"x"}}),
-		"a missing permission too":   also(&apikey.ScopeError{Missing: perms("project.list")}),
+		"a missing permission too":   also(&apikey.RefusedError{Reason: "scope", Missing: perms("project.list")}),
 		"a record that is gone too":  also(store.ErrNotFound),
 		"a version conflict too":     also(store.ErrConflict),
 		"a limit too":                also(store.ErrLimit),
@@ -52,7 +50,7 @@ func requireOutage(t *testing.T, err error) {
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	for _, decision := range []error{
 		store.ErrNotFound, store.ErrConflict, store.ErrExists, store.ErrLimit,
-		apikey.ErrInvalidCredentials, apikey.ErrForbidden, apikey.ErrInvalid, apikey.ErrTarget,
+		apikey.ErrInvalidCredentials,
 	} {
 		require.NotErrorIs(t, err, decision)
 	}
@@ -60,12 +58,13 @@ func requireOutage(t *testing.T, err error) {
 	var refused *apikey.RefusedError
 	var throttled *apikey.ThrottledError
 	var unknown *scope.UnknownError
-	var missing *apikey.ScopeError
+	var invalid *apikey.InvalidError
 	require.False(t, errors.As(err, &denied), "a denial")
 	require.False(t, errors.As(err, &refused), "a refused login")
 	require.False(t, errors.As(err, &throttled), "a throttled login")
 	require.False(t, errors.As(err, &unknown), "an unknown permission")
-	require.False(t, errors.As(err, &missing), "a missing permission")
+	require.False(t, errors.As(err, &invalid), "an invalid request")
+	require.False(t, isForbidden(err), "a forbidden act")
 }
 
 // TestAnOutageIsNoDecision: wherever the host is asked about a key or a token,
@@ -78,7 +77,7 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 			policy.KeyFunc(func(context.Context, *policy.KeyRequest) error { return keys }),
 			policy.TokenFunc(func(context.Context, *policy.TokenRequest) error { return tokens }),
 		)
-		c.Workspaces = func(context.Context, string) error { return workspaces }
+		c.Workspaces = func(context.Context, string) (bool, error) { return true, workspaces }
 	})
 	key, secret := r.create(owner, "team-a", "project.list")
 	ctx := context.Background()
@@ -95,7 +94,7 @@ func TestAnOutageIsNoDecision(t *testing.T) {
 	rotate := func() error { _, _, err := r.Rotate(ctx, owner, key.ID, apikey.Rotation{}); return r.note(err) }
 	enable := func() error { _, err := r.Enable(ctx, owner, key.ID, 0); return r.note(err) }
 	logIn := func() error {
-		_, err := r.LogIn(ctx, apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}, apikey.Request{})
+		_, err := r.logIn(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}, apikey.Request{})
 		return r.note(err)
 	}
 	issue := func() error { _, err := r.login(key.ID, secret.Reveal()); return err }

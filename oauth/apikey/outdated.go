@@ -12,55 +12,32 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Outdated is a key with secrets that name a pepper or a prefix which is not the
-// first of its list.
-type Outdated struct {
-	Key Key
-	// Names are the peppers and prefixes that its secrets name and that are not the
-	// first of their lists: "pepper 1", "secret prefix lk_".
-	Names []string
-}
-
-// OutdatedPage is what one page of keys comes to. It may be empty and not the
-// last.
-type OutdatedPage struct {
-	Outdated []Outdated
-	// Looked is how many keys were looked at.
-	Looked int
-	// Next continues behind the last key looked at; nil: there is no more.
-	Next *store.KeyCursor
-}
-
 // Outdated lists the keys that keep a pepper or a prefix from being taken out of
-// Config.Peppers or Config.SecretPrefixes. It goes through all keys by creation,
-// limit of them a call (1 to store.MaxPage; 0 means 100); a secret that has ended
-// does not count. A digest is rewritten at the next login with its secret, if the
-// first pepper has a higher version; a key that nobody logs in with has to be
-// rotated or deleted, and so has one whose secret has an older prefix. For an
-// organization admin.
-func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (OutdatedPage, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
-		return OutdatedPage{}, err
+// Config.Peppers or Config.SecretPrefixes: those whose Outdated is not empty. It
+// goes through all keys by creation, limit of them a call (1 to store.MaxPage; 0
+// means 100), so that a page may be empty and not the last. A digest is rewritten at
+// the next login with its secret, if the first pepper has a higher version; a key
+// that nobody logs in with has to be rotated or deleted, and so has one whose secret
+// has an older prefix. For an organization admin.
+func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (Page[Key], error) {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+		return Page[Key]{}, err
 	}
-	keys, err := s.store.Keys.List(ctx, store.KeyQuery{After: after, Limit: limit})
-	if err != nil {
-		return OutdatedPage{}, fmt.Errorf("apikey: list keys: %w", err)
-	}
-	page := OutdatedPage{Looked: len(keys.Keys), Next: keys.Next}
-	now := s.now()
-	for i := range keys.Keys {
-		key := &keys.Keys[i]
-		var names []string
-		for _, e := range namedBy(key, now) {
-			if title := hostlist.Title(e); s.inUse.older(e) && !slices.Contains(names, title) {
-				names = append(names, title)
-			}
-		}
-		if len(names) > 0 {
-			page.Outdated = append(page.Outdated, Outdated{s.shown(foundOf(&keys, i), now), names})
+	page, err := s.List(ctx, actor, store.KeyQuery{After: after, Limit: limit})
+	page.Keys = slices.DeleteFunc(page.Keys, func(k Key) bool { return len(k.Outdated) == 0 })
+	return page, err
+}
+
+// outdated names what the secrets of a key name besides the first of each list. A
+// secret that has ended does not count.
+func (s *Service) outdated(key *store.Key, now time.Time) []string {
+	var names []string
+	for _, e := range namedBy(key, now) {
+		if title := hostlist.Title(e); s.inUse.older(e) && !slices.Contains(names, title) {
+			names = append(names, title)
 		}
 	}
-	return page, nil
+	return names
 }
 
 // namedBy returns what the secrets of a key name that have not ended.

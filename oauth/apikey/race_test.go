@@ -25,9 +25,9 @@ func TestQuotaRace(t *testing.T) {
 	const limit, replicas, each = 10, 3, 12
 	for name, configure := range map[string]func(*apikey.Config){
 		"B05 policy.MaxKeys": func(c *apikey.Config) { c.Policy = policy.MaxKeys(limit) },
-		"B05 settings":       func(c *apikey.Config) { c.Defaults.Rules.MaxKeys = limit },
+		"B05 settings":       func(c *apikey.Config) { c.DefaultRules.MaxKeys = limit },
 		"B05 the lower of both": func(c *apikey.Config) {
-			c.Policy, c.Defaults.Rules.MaxKeys = policy.MaxKeys(limit), limit+5
+			c.Policy, c.DefaultRules.MaxKeys = policy.MaxKeys(limit), limit+5
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestQuotaRace(t *testing.T) {
 
 func TestQuota(t *testing.T) {
 	ctx := t.Context()
-	r := newRig(t, func(c *apikey.Config) { c.Defaults.Rules.MaxKeys = 2 })
-	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Second)) })
+	r := newRig(t, func(c *apikey.Config) { c.DefaultRules.MaxKeys = 2 })
+	one, _ := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Second)} })
 	two, _ := r.create(owner, "team-a", "")
 	_, err := r.Disable(ctx, owner, two.ID, 0)
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestQuota(t *testing.T) {
 	r.create(admin, "team-b", "")
 	require.NoError(t, r.Delete(ctx, owner, one.ID, 0))
 	three, secret := r.create(owner, "team-a", "")
-	w, err := r.Workspace(ctx, owner, "team-a")
+	w, _, err := r.Workspace(ctx, owner, "team-a")
 	require.NoError(t, err)
 	require.Equal(t, 2, w.Keys)
 	w.Rules.MaxKeys = 1
@@ -161,7 +161,7 @@ func TestTwoRotatesAtOnce(t *testing.T) {
 				case err == nil:
 					wins.Add(1)
 					won.Store(i, secret)
-				case errors.Is(err, store.ErrConflict) && secret.IsZero():
+				case errors.Is(err, store.ErrConflict) && secret.Reveal() == "":
 					conflicts.Add(1)
 				default:
 					t.Error(err)
@@ -199,7 +199,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 		"RevokeSecret": func(r *rig, k apikey.Key, secret apikey.Secret) error {
 			return r.RevokeSecret(ctx, apikey.Credentials{ID: k.ID, Secret: secret.Reveal()})
 		},
-		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.Suspend(ctx, admin, "team-a") },
+		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.SetSuspended(ctx, admin, "team-a", true) },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"keys off": func(r *rig, _ apikey.Key, _ apikey.Secret) error {
 			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})

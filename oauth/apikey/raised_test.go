@@ -52,7 +52,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.Equal(t, "project.list", r.mustLogin(key.ID, secret).Permissions.String())
 		require.Equal(t, 2, reports())
 		_, err := r.loginFor(key.ID, secret.Reveal(), perms(raised))
-		var missing *apikey.ScopeError
+		var missing *apikey.RefusedError
 		require.ErrorAs(t, err, &missing)
 	})
 	t.Run("what was granted as an admin permission stays", func(t *testing.T) {
@@ -73,10 +73,10 @@ func TestRaisedPermission(t *testing.T) {
 			require.Equal(t, raised, changed.Withheld.String())
 		}
 		_, _, err = r.tryCreate(owner, "team-a", raised)
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		other, _ := r.create(owner, "team-a", "project.list")
 		_, err = r.Update(ctx, owner, other.ID, apikey.Changes{Permissions: ptr(perms(raised))})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("an organization admin grants it again by naming it", func(t *testing.T) {
 		r, key, secret := start(t, owner, "project.list project.delete")
@@ -88,7 +88,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "project.list", scopeOf(), "a new name grants nothing")
 		_, err = r.Update(ctx, admin.Granting(perms("project.list")), key.ID, apikey.Changes{Permissions: &key.Asked})
-		require.ErrorIs(t, err, apikey.ErrForbidden, "it is beyond what this one may grant")
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError), "it is beyond what this one may grant")
 		r.clock.Advance(time.Second) // events of one moment have no order
 		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.Asked})
 		require.NoError(t, err)
@@ -111,13 +111,13 @@ func TestRaisedPermission(t *testing.T) {
 	t.Run("B21 a key that manages by it manages no more", func(t *testing.T) {
 		before := newRig(t)
 		manages, _ := before.create(owner, "team-a", "keys.list")
-		actor := apikey.ByKey(manages.ID, perms("keys.list"))
+		actor := apikey.ByKey(manages.ID, perms("keys.list"), "")
 		_, err := before.List(ctx, actor, store.KeyQuery{Workspace: "team-a"})
 		require.NoError(t, err)
 		after := rigOn(t, before.store, raising("keys.list"), func(c *apikey.Config) {
 			c.Management = apikey.Management{AdminList: "keys.list"}
 		})
 		_, err = after.List(ctx, actor, store.KeyQuery{})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"time"
 
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
@@ -15,16 +13,9 @@ import (
 // Get returns a key. A key of a workspace that the actor may
 // not see into is store.ErrNotFound.
 func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) {
-	p, err := s.powersOf(ctx, actor)
+	_, found, err := s.find(ctx, actor, actRead, id)
 	if err != nil {
 		return Key{}, err
-	}
-	found, err := s.visible(ctx, p, id)
-	if err != nil {
-		return Key{}, err
-	}
-	if !p.in(found.Key.Workspace).list && !p.self(id) {
-		return Key{}, &ForbiddenError{Action: "key.read", Reason: "You may not see this key."}
 	}
 	return s.shown(&found, s.now()), nil
 }
@@ -39,9 +30,12 @@ func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (poli
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
-// KeyPage is one page of keys. Next is nil on the last page.
-type KeyPage struct {
-	Keys []Key
+// Page is one page of a walk through keys: Page[Key] or Page[Effect].
+type Page[T any] struct {
+	Keys []T
+	// Looked is how many keys were looked at, of which Keys may leave some out.
+	Looked int
+	// Next continues behind the last key looked at; nil: there is no more.
 	Next *store.KeyCursor
 }
 
@@ -49,13 +43,13 @@ type KeyPage struct {
 // conditions go by what is stored: NotAfter is a key's own expiry, whatever rules
 // make of it. All workspaces at once (Workspace empty) need an actor who may see
 // them all.
-func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (KeyPage, error) {
+func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page[Key], error) {
 	listed, err := s.list(ctx, actor, q)
 	if err != nil {
-		return KeyPage{}, err
+		return Page[Key]{}, err
 	}
 	now := s.now()
-	page := KeyPage{Keys: make([]Key, len(listed.Keys)), Next: listed.Next}
+	page := Page[Key]{Keys: make([]Key, len(listed.Keys)), Looked: len(listed.Keys), Next: listed.Next}
 	for i := range listed.Keys {
 		page.Keys[i] = s.shown(foundOf(&listed, i), now)
 	}
@@ -82,33 +76,6 @@ func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (stor
 // foundOf is a key of a page with the settings around it.
 func foundOf(page *store.KeyPage, i int) *store.Found {
 	return &store.Found{Key: page.Keys[i], Workspace: page.Workspaces[page.Keys[i].Workspace], Instance: page.Instance}
-}
-
-// Expiring yields the keys, disabled ones too, whose own expiry comes within the
-// given time from now, of one workspace or, with an empty one, of all. An
-// error is yielded once, last, with a zero key.
-func (s *Service) Expiring(ctx context.Context, actor Actor, workspace string, within time.Duration) iter.Seq2[Key, error] {
-	return func(yield func(Key, error) bool) {
-		now := s.now()
-		// A key that ends now has expired already.
-		q := store.KeyQuery{Workspace: workspace, NotAfterFrom: now.Add(time.Microsecond), NotAfterTo: now.Add(within), Limit: store.MaxPage}
-		for {
-			page, err := s.List(ctx, actor, q)
-			if err != nil {
-				yield(Key{}, err)
-				return
-			}
-			for _, key := range page.Keys {
-				if !yield(key, nil) {
-					return
-				}
-			}
-			if page.Next == nil {
-				return
-			}
-			q.After = page.Next
-		}
-	}
 }
 
 // Grantable returns the permissions that the actor may give to a key of the
@@ -145,8 +112,7 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 // the store keeps a cache. It is for a server that has clients besides keys and
 // must know whose an id is. An outage wraps store.ErrUnavailable.
 func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
-	var found store.Found
-	switch err := lookupInto(ctx, s.reads, id, &found); {
+	switch _, err := lookup(ctx, s.reads, id); {
 	case errors.Is(err, store.ErrNotFound):
 		return false, nil
 	case err != nil:
@@ -155,36 +121,19 @@ func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// maySee refuses a look into a workspace, or into all of them.
-func (p powers) maySee(workspace string) error {
-	switch {
-	case workspace == "" && !p.everywhere.list:
-		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
-	case workspace != "" && !p.in(workspace).any():
-		return fmt.Errorf("apikey: the actor has no part in the workspace: %w", store.ErrNotFound)
-	case workspace != "" && !p.in(workspace).list:
-		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
+// lookup reads a key with an id that anybody may have sent.
+func lookup(ctx context.Context, from interface {
+	Lookup(context.Context, string) (store.Found, error)
+}, id string) (store.Found, error) {
+	if !validID(id) {
+		return store.Found{}, store.ErrNotFound
 	}
-	return nil
-}
-
-// visible reads a key for a management call. A key of a workspace in which the
-// actor has no part looks like one that does not exist; only the acting key
-// itself is always there.
-func (s *Service) visible(ctx context.Context, p powers, id string) (store.Found, error) {
-	found, err := s.lookup(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Found{}, fmt.Errorf("apikey: read key: %w", err)
+	found, err := from.Lookup(ctx, id)
+	if err == nil && found.Key.ID != id {
+		err = store.ErrNotFound // a database may take "A" for "a"
 	}
-	if err != nil || !p.in(found.Key.Workspace).any() && !p.self(id) {
-		return store.Found{}, fmt.Errorf("apikey: there is no such key, or the actor has no part in its workspace: %w", store.ErrNotFound)
+	if err != nil {
+		return store.Found{}, err
 	}
 	return found, nil
-}
-
-// lookup reads a key from the driver, past a cache, with an id that anybody may
-// have sent.
-func (s *Service) lookup(ctx context.Context, id string) (found store.Found, err error) {
-	err = lookupInto(ctx, s.store.Keys, id, &found)
-	return found, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 	"github.com/latchkey-go/latchkey/store"
 )
 
@@ -19,28 +20,16 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	key.Version, key.Epoch = 1, 0
 	key.Created, key.Updated = instant(&bad, "created", key.Created), instant(&bad, "updated", key.Updated)
 	key.LastUsed, key.NotAfter = instant(&bad, "last_used", key.LastUsed), instant(&bad, "not_after", key.NotAfter)
-	if !validID(key.ID) {
-		bad.add("id", "An id has 1 to 255 printable ASCII characters without spaces.")
-	}
+	bad.addIf(!validID(key.ID), "id", idForm)
 	checkText(&bad, "workspace", key.Workspace)
 	checkText(&bad, "name", key.Name)
 	checkMaker(&bad, key.CreatedBy)
-	if key.Depth < 0 || key.Depth > maxDepth {
-		bad.add("depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
-	}
-	if key.Created.IsZero() {
-		bad.add("created", "It may not be empty.")
-	}
-	if expiry, err := ParseExpiry(key.NotAfterText); key.NotAfterText != "" && (err != nil || expiry.text == "" || !expiry.at.Equal(key.NotAfter)) {
-		bad.add("not_after_text", "It must be the date that not_after is the end of.")
-	}
-	if !key.Permissions.ContainsAll(key.Admin) {
-		bad.add("admin", "It may hold only what is among the permissions.")
-	}
+	bad.addIf(key.Depth < 0 || key.Depth > maxDepth, "depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
+	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
+	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be the date that not_after is the end of.")
+	bad.addIf(!key.Permissions.ContainsAll(key.Admin), "admin", "It may hold only what is among the permissions.")
 	for _, uri := range key.Resources {
-		if err := CheckResource(uri); err != nil {
-			bad.add("resources", "A resource is an absolute URI: "+err.Error()+".")
-		}
+		bad.addIf(checkIndicator(uri) != nil, "resources", "A resource is an absolute URI.")
 	}
 	if len(key.Secrets) > maxSecrets {
 		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
@@ -56,20 +45,13 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 	secret.Created, secret.NotAfter = instant(bad, "secrets", secret.Created), instant(bad, "secrets", secret.NotAfter)
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
 	checkMaker(bad, secret.CreatedBy)
-	if secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix) {
-		bad.add("secrets", "A prefix is none of Config.SecretPrefixes.")
-	}
-	switch {
-	case !validID(secret.ID):
-		bad.add("secrets", "An id has 1 to 255 printable ASCII characters without spaces.")
-	case slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID }):
-		bad.add("secrets", "Two secrets have one id.")
-	case secret.Created.IsZero():
-		bad.add("secrets", "A secret says when it was created.")
-	}
-	if len(secret.Hint) > maxHint {
-		bad.add("secrets", fmt.Sprintf("A hint has at most %d bytes.", maxHint))
-	} else if secret.Hint != "" {
+	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
+	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is none of Config.SecretPrefixes.")
+	bad.addIf(!validID(secret.ID), "secrets", idForm)
+	bad.addIf(twice, "secrets", "Two secrets have one id.")
+	bad.addIf(secret.Created.IsZero(), "secrets", "A secret says when it was created.")
+	bad.addIf(len(secret.Hint) > maxHint, "secrets", fmt.Sprintf("A hint has at most %d bytes.", maxHint))
+	if secret.Hint != "" {
 		checkText(bad, "secrets", secret.Hint)
 	}
 	if err := s.checkDigest(secret); err != nil {
@@ -79,13 +61,15 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 
 // checkDigest refuses a digest that could never let anybody in here.
 func (s *Service) checkDigest(secret *store.Secret) error {
-	if !s.cfg.Imported && (!secret.Generated || isSlow(secret.Digest)) {
+	slow := secrets.IsSlow(secret.Digest)
+	switch {
+	case !s.cfg.Imported && (!secret.Generated || slow):
 		return errors.New("it is of an imported secret, and Config.Imported is false")
+	case slow:
+		_, err := secrets.ParseSlow(secret.Digest)
+		return err
 	}
-	if isSlow(secret.Digest) {
-		return checkImported(secret.Digest)
-	}
-	return s.hasher.check(secret.Digest)
+	return s.hasher.Check(secret.Digest)
 }
 
 func checkMaker(bad *InvalidError, maker store.ActorRef) {
@@ -99,9 +83,7 @@ func checkMaker(bad *InvalidError, maker store.ActorRef) {
 
 // instant takes a time over as stores keep it.
 func instant(bad *InvalidError, field string, t time.Time) time.Time {
-	t = t.UTC().Truncate(time.Microsecond)
-	if !t.IsZero() && (t.Year() < 1 || t.Year() > maxYear) {
-		bad.add(field, "A time lies outside of the years 1 to 9999.")
-	}
+	t = micro(t)
+	bad.addIf(!t.IsZero() && (t.Year() < 1 || t.Year() > maxYear), field, "A time lies outside of the years 1 to 9999.")
 	return t
 }

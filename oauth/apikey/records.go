@@ -28,7 +28,7 @@ func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Foun
 
 // eachRecord calls take for each key until it returns false.
 func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.Found) bool) error {
-	if err := s.mustAdminister(ctx, actor, audit.Export); err != nil {
+	if err := s.mayAdminister(ctx, actor, audit.Export); err != nil {
 		return err
 	}
 	change, err := s.change(s.now(), actor.ref, audit.Export, "", "", nil)
@@ -45,7 +45,6 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 			return fmt.Errorf("apikey: list keys: %w", err)
 		}
 		for _, key := range page.Keys {
-			s.uses.overlay(&key)
 			if !take(store.Found{Key: key, Workspace: page.Workspaces[key.Workspace]}) {
 				return nil
 			}
@@ -70,8 +69,8 @@ func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) 
 	if err != nil {
 		return nil, err
 	}
-	if !p.admin {
-		return nil, &ForbiddenError{Action: audit.Restore, Reason: "Only an organization admin may do this."}
+	if err := p.mayAdminister(audit.Restore); err != nil {
+		return nil, err
 	}
 	return func(record store.Found) error {
 		key, err := s.checkRecord(record.Key)
@@ -94,26 +93,19 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 		return fmt.Errorf("workspace: %w", store.ErrNotFound)
 	}
 	// Before the workspace is suspended: not for a key that is here already.
-	if _, err := s.lookup(ctx, key.ID); err == nil {
+	if _, err := lookup(ctx, s.store.Keys, key.ID); err == nil {
 		return store.ErrExists
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("find key: %w", err)
 	}
 	if suspended && !workspace.Suspended {
-		if err := s.Suspend(ctx, p.actor, key.Workspace); err != nil {
+		if err := s.SetSuspended(ctx, p.actor, key.Workspace, true); err != nil {
 			return err
 		}
 		if workspace, instance, err = s.settingsOf(ctx, key.Workspace); err != nil {
 			return err
 		}
 	}
-	change, err := s.change(s.now(), p.actor.ref, audit.Restore, key.Workspace, key.ID, nil)
-	if err != nil {
-		return err
-	}
-	change.If = p.preconditionsIn(workspace, instance)
-	if err := s.record(ctx, entriesOf(key.Secrets...)...); err != nil {
-		return err
-	}
-	return asMoved(s.store.Keys.Create(ctx, key, store.NoLimit, change))
+	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
+	return s.insert(ctx, p, audit.Restore, found, store.NoLimit, nil, s.now())
 }

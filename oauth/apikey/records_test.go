@@ -41,13 +41,14 @@ func TestRecords(t *testing.T) {
 	first, secret := r.create(owner, "team-a", "project.list")
 	r.clock.Advance(time.Second)
 	second, _ := r.create(admin, "team-b", "")
-	require.NoError(t, r.Suspend(t.Context(), admin, "team-b"))
+	require.NoError(t, r.SetSuspended(t.Context(), admin, "team-b", true))
 	r.mustLogin(first.ID, secret)
+	require.NoError(t, r.Flush(t.Context()))
 	all := r.records()
 	require.Len(t, all, 2)
 	require.Equal(t, []string{first.ID, second.ID}, []string{all[0].Key.ID, all[1].Key.ID})
 	require.True(t, strings.HasPrefix(all[0].Key.Secrets[0].Digest, "hmac-sha256$1$"))
-	require.Equal(t, r.clock.Now(), all[0].Key.LastUsed, "of a login that is not written yet")
+	require.Equal(t, r.clock.Now(), all[0].Key.LastUsed)
 	require.Equal(t, []bool{false, true}, []bool{all[0].Workspace.Suspended, all[1].Workspace.Suspended})
 
 	t.Run("the caller stops", func(t *testing.T) {
@@ -84,13 +85,13 @@ func TestRecordsAreForAdministrators(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			yielded := 0
 			for record, err := range r.Records(t.Context(), actor) {
-				require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+				require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 				require.Zero(t, record)
 				yielded++
 			}
 			require.Equal(t, 1, yielded)
 			add, err := r.Restorer(t.Context(), actor)
-			require.ErrorIs(t, r.note(err), apikey.ErrForbidden)
+			require.ErrorAs(t, r.note(err), new(*apikey.ForbiddenError))
 			require.Nil(t, add)
 		})
 	}
@@ -133,7 +134,7 @@ func TestRestorerDecidesAnew(t *testing.T) {
 		if calls++; calls > 3 {
 			return nil
 		}
-		return direct.Resume(ctx, admin, "team-a")
+		return direct.SetSuspended(ctx, admin, "team-a", false)
 	}, "Keys.Create"))
 	r.restore(store.Found{
 		Key:       store.Key{ID: "k", Workspace: "team-a", Name: "ci", Created: noon},

@@ -3,7 +3,6 @@ package apikey
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 )
 
 // redacted stands for a text that must not be shown; whether there is one may
@@ -37,9 +36,6 @@ func (c Credentials) Format(f fmt.State, verb rune) {
 // MarshalJSON leaves the secret out.
 func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
 
-// LogValue leaves the secret out.
-func (c Credentials) LogValue() slog.Value { return slog.AnyValue(c.shown()) }
-
 func (s ImportSpec) shown() shownImport {
 	s.Secret, s.Digest = hide(s.Secret), hide(s.Digest)
 	return shownImport(s)
@@ -52,6 +48,3 @@ func (s ImportSpec) Format(f fmt.State, verb rune) {
 
 // MarshalJSON leaves secret and digest out.
 func (s ImportSpec) MarshalJSON() ([]byte, error) { return json.Marshal(s.shown()) }
-
-// LogValue leaves secret and digest out.
-func (s ImportSpec) LogValue() slog.Value { return slog.AnyValue(s.shown()) }

@@ -2,14 +2,12 @@ package apikey
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
@@ -17,34 +15,29 @@ import (
 
 // refuse is where every refused login ends: it counts and records the refusal, tells
 // the Observer, holds it back until Config.RefuseAfter, and returns the error.
-func (s *Service) refuse(ctx context.Context, l *Login, err error) error {
-	proved := l.secret.ID != ""
+func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
+	proved := p.secret.ID != ""
 	// The time must not tell whether a key was found. An outage found none, and for
 	// a malformed secret none was looked up.
 	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
 	if errors.Is(err, ErrInvalidCredentials) {
-		if wait, over := s.budget.fail(ctx, l.address, l.id, l.now); over {
+		if wait, over := s.budget.fail(ctx, p.address, p.id, p.now); over {
 			err = &ThrottledError{RetryAfter: wait}
 		}
 	}
 	reason := reasonOf(err)
-	s.counts.refusals.Add(1)
-	if reason == "throttled" {
-		s.counts.throttled.Add(1)
-	}
-	seen := Observation{Time: l.now, Refused: true, Reason: reason, Address: l.address}
-	if key := &l.found.Key; key.ID != "" {
+	seen := Observation{Time: p.now, Refused: true, Reason: reason, Address: p.address}
+	if key := &p.found.Key; key.ID != "" {
 		if proved {
 			seen.KeyID, seen.Workspace = key.ID, key.Workspace
 		}
-		s.refusals.add(key.ID, key.Workspace, reason, l.now)
-		s.tallyRefusal(key, l.now)
+		s.unwritten.refusal(key, reason, p.now)
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer(seen)
 	}
 	if delayed {
-		s.hold(ctx, l.start)
+		s.hold(ctx, p.start)
 	}
 	return err
 }
@@ -84,14 +77,13 @@ func reasonOf(err error) string {
 	var throttled *ThrottledError
 	var refused *RefusedError
 	var malformed *scope.SyntaxError
-	var missing *ScopeError
 	var denied *policy.Denied
 	switch {
 	case errors.As(err, &throttled):
 		return "throttled"
 	case errors.As(err, &refused):
 		return refused.Reason
-	case errors.As(err, &malformed), errors.As(err, &missing):
+	case errors.As(err, &malformed):
 		return "scope"
 	case errors.As(err, &denied) && denied.Expired:
 		return "expired"
@@ -99,93 +91,38 @@ func reasonOf(err error) string {
 		return "policy"
 	case errors.Is(err, errMalformed):
 		return "malformed_secret"
-	case errors.Is(err, ErrTarget):
-		return "resource"
 	case errors.Is(err, ErrInvalidCredentials):
 		return "unknown_or_wrong"
 	}
 	return "unavailable"
 }
 
-// refusals buffers the events of refused logins, one for each key, reason and hour,
-// until Flush writes them.
-type refusals struct {
-	mu      sync.Mutex
-	seen    map[string]struct{} // ids of this hour's events
-	hour    time.Time
-	pending []store.Event
-}
-
-// maxRefusals bounds the events kept between two flushes and the ids
-// remembered in an hour; the store skips an id that it has already.
-const maxRefusals = 10_000
-
-func (r *refusals) add(key, workspace, reason string, now time.Time) {
-	hour := now.Truncate(time.Hour)
-	name := key + "\x00" + reason
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	// A clock that steps back a little repeats no event; one that was far ahead
-	// suppresses none.
-	if r.seen == nil || hour.After(r.hour) || r.hour.Sub(hour) > time.Hour || len(r.seen) >= maxRefusals {
-		r.seen, r.hour = make(map[string]struct{}), hour
-	}
-	if _, known := r.seen[name]; known || len(r.pending) >= maxRefusals {
-		return
-	}
-	r.seen[name] = struct{}{}
-	// The id is the same in every process, so that the store keeps one.
-	sum := sha256.Sum256([]byte(name + "\x00" + hour.Format(time.RFC3339)))
-	r.pending = append(r.pending, store.Event{
-		ID:        "refused-" + hex.EncodeToString(sum[:12]),
-		Time:      now,
-		Actor:     store.ActorRef{Kind: kindKey, ID: key},
-		Action:    audit.Refuse,
-		Workspace: workspace,
-		Key:       key,
-		Note:      reason,
-	})
-}
-
-func (r *refusals) take() []store.Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	events := r.pending
-	r.pending = nil
-	return events
-}
-
-func (r *refusals) putBack(events []store.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if free := maxRefusals - len(r.pending); len(events) > free {
-		events = events[:max(free, 0)]
-	}
-	r.pending = append(r.pending, events...)
-}
-
-// reported remembers for which keys reportWithheld logged in this hour.
-type reported struct {
-	mu   *sync.Mutex
+// hourly remembers what was said in this hour.
+type hourly struct {
+	mu   sync.Mutex
 	hour time.Time
-	keys map[string]int64 // the version of each
+	seen map[string]struct{}
 }
 
-func newReported() reported { return reported{mu: new(sync.Mutex), keys: make(map[string]int64)} }
+// first reports whether something is said for the first time in the hour of now.
+func (h *hourly) first(name string, now time.Time) bool {
+	hour := now.Truncate(time.Hour)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	// A clock that steps back a little repeats nothing; one that was far ahead
+	// suppresses nothing.
+	if h.seen == nil || hour.After(h.hour) || h.hour.Sub(hour) > time.Hour || len(h.seen) >= maxRefusals {
+		h.seen, h.hour = make(map[string]struct{}), hour
+	}
+	_, known := h.seen[name]
+	h.seen[name] = struct{}{}
+	return !known
+}
 
 // reportWithheld logs, once per key, version and hour, that permissions of the key
 // are not issued.
 func (s *Service) reportWithheld(ctx context.Context, k *store.Key, withheld scope.Set) {
-	hour := s.now().Truncate(time.Hour)
-	s.withheld.mu.Lock()
-	if !s.withheld.hour.Equal(hour) || len(s.withheld.keys) >= maxRefusals {
-		clear(s.withheld.keys)
-		s.withheld.hour = hour
-	}
-	known := s.withheld.keys[k.ID] == k.Version
-	s.withheld.keys[k.ID] = k.Version
-	s.withheld.mu.Unlock()
-	if known {
+	if !s.withheld.first(k.ID+" "+strconv.FormatInt(k.Version, 10), s.now()) {
 		return
 	}
 	catalog := s.cfg.Permissions

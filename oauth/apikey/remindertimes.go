@@ -9,72 +9,49 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-const (
-	leastBefore = time.Hour
-	mostBefore  = 366 * 24 * time.Hour
-)
-
-func (r *Reminders) complete() []error {
-	var problems []error
-	r.Before = slices.Clone(r.Before)
-	if len(r.Before) == 0 {
-		r.Before = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour}
-	}
-	for i, before := range r.Before {
-		if before < leastBefore || before > mostBefore {
-			problems = append(problems, fmt.Errorf("Config.Reminders.Before[%d] is %s; it must be from %s to %s", i, before, leastBefore, mostBefore))
+// timesProblem says what is wrong with times of reminders, of which zero is none.
+func timesProblem(times []time.Duration) string {
+	const least, most = time.Hour, 366 * 24 * time.Hour
+	for i, before := range times {
+		switch {
+		case before == 0:
+		case before < least, before > most:
+			return "Each time must be from 1 hour to 366 days."
+		case slices.Contains(times[:i], before):
+			return "No time may be there twice."
 		}
 	}
-	longestFirst(r.Before)
-	r.Before = slices.Compact(r.Before)
-	if n := len(r.Before); n > store.MaxReminders {
-		problems = append(problems, fmt.Errorf("Config.Reminders.Before has %d times; it may have at most %d", n, store.MaxReminders))
+	if len(times) > store.MaxReminders {
+		return fmt.Sprintf("There may be at most %d times.", store.MaxReminders)
 	}
-	return problems
+	return ""
 }
 
 // ReminderTimes returns how long before its expiry the host is told of a key
 // under the given settings, the longest time first; none where they switch
-// reminders off. sent is false without Config.Reminders.Send: nobody is told
-// then, whatever the settings say.
+// reminders off. sent is false without Config.RemindBefore: nobody is told then,
+// whatever the settings say.
 func (s *Service) ReminderTimes(settings store.Instance) (before []time.Duration, sent bool) {
-	return slices.Clone(s.timesOf(settings)), s.cfg.Reminders.Send != nil
-}
-
-// timesOf are the times in force under settings, the longest first.
-func (s *Service) timesOf(settings store.Instance) []time.Duration {
-	if settings.RemindersOff {
-		return nil
+	if len(s.cfg.RemindBefore) == 0 {
+		return nil, false
 	}
-	var times []time.Duration
-	for _, before := range settings.RemindBefore {
-		if before > 0 {
-			times = append(times, before)
+	if settings.RemindersOff {
+		return nil, true
+	}
+	for _, at := range settings.RemindBefore {
+		if at > 0 {
+			before = append(before, at)
 		}
 	}
-	if len(times) == 0 {
-		return s.cfg.Reminders.Before
+	if len(before) == 0 {
+		before = slices.Clone(s.cfg.RemindBefore)
 	}
-	longestFirst(times)
-	return times
+	longestFirst(before)
+	return before, true
 }
 
 func longestFirst(times []time.Duration) {
 	slices.SortFunc(times, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-}
-
-func checkReminders(bad *InvalidError, times [store.MaxReminders]time.Duration) {
-	for i, before := range times {
-		switch {
-		case before == 0:
-		case before < leastBefore, before > mostBefore:
-			bad.add("remind_before", "Each time must be from 1 hour to 366 days.")
-			return
-		case slices.Contains(times[:i], before):
-			bad.add("remind_before", "No time may be there twice.")
-			return
-		}
-	}
 }
 
 // keptTimes returns times as they are saved, so that they compare: the longest

@@ -20,10 +20,6 @@ type Resource struct {
 	Permissions scope.Set
 }
 
-// ErrTarget says that the resource is unknown, or not one of the key's own
-// (RFC 8707, section 2).
-var ErrTarget = errors.New("apikey: the key may not ask for tokens for this resource")
-
 // checkResources checks the resources that a key shall be allowed and returns
 // them sorted, each once.
 func (s *Service) checkResources(bad *InvalidError, uris []string) []string {
@@ -47,7 +43,7 @@ func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
 	var problems []error
 	for i, r := range resources {
 		field := fmt.Sprintf("Config.Resources[%d]", i)
-		if err := CheckResource(r.URI); err != nil {
+		if err := checkIndicator(r.URI); err != nil {
 			problems = append(problems, fmt.Errorf("%s.URI: %w", field, err))
 		}
 		if slices.ContainsFunc(resources[:i], func(o Resource) bool { return o.URI == r.URI }) {
@@ -62,9 +58,9 @@ func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
 	return problems
 }
 
-// CheckResource reports whether text is a resource indicator: an absolute URI
+// checkIndicator reports whether text is a resource indicator: an absolute URI
 // of printable ASCII without fragment (RFC 8707, section 2).
-func CheckResource(text string) error {
+func checkIndicator(text string) error {
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\' {
 			return errors.New("it must be printable ASCII without spaces, quotes and backslashes")

@@ -39,10 +39,10 @@ func TestResources(t *testing.T) {
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
 		for _, uri := range []string{second, "https://third.example", first + "/"} {
-			_, err = r.Issue(t.Context(), login, perms(""), uri)
-			require.ErrorIs(t, err, apikey.ErrTarget, uri)
+			_, err = r.Issue(t.Context(), login, apikey.Request{Resource: uri})
+			require.ErrorContains(t, err, "login refused: resource", uri)
 		}
-		grant, err := r.Issue(t.Context(), login, perms(""), first)
+		grant, err := r.Issue(t.Context(), login, apikey.Request{Resource: first})
 		require.NoError(t, err)
 		require.Equal(t, first, grant.Resource)
 	})
@@ -51,13 +51,13 @@ func TestResources(t *testing.T) {
 		key, secret := r.create(owner, "team-a", "project.list project.save", allowed(first, second))
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
-		grant, err := r.Issue(t.Context(), login, perms(""), first)
+		grant, err := r.Issue(t.Context(), login, apikey.Request{Resource: first})
 		require.NoError(t, err)
 		require.Equal(t, "project.list", grant.Permissions.String())
-		_, err = r.Issue(t.Context(), login, perms("project.save"), first)
-		var missing *apikey.ScopeError
+		_, err = r.Issue(t.Context(), login, apikey.Request{Scope: "project.save", Resource: first})
+		var missing *apikey.RefusedError
 		require.ErrorAs(t, err, &missing)
-		grant, err = r.Issue(t.Context(), login, perms(""), second)
+		grant, err = r.Issue(t.Context(), login, apikey.Request{Resource: second})
 		require.NoError(t, err)
 		require.Equal(t, "project.list project.save", grant.Permissions.String())
 	})
@@ -78,7 +78,7 @@ func TestResources(t *testing.T) {
 		r := newRig(t, withResources)
 		key, _ := r.create(owner, "team-a", "project.list")
 		_, err := r.Update(t.Context(), owner, key.ID, apikey.Changes{Resources: &[]string{"https://third.example"}})
-		require.ErrorIs(t, err, apikey.ErrInvalid)
+		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	})
 	t.Run("the resources a catalog of the host no longer has are refused", func(t *testing.T) {
 		r := newRig(t, withResources)
@@ -86,43 +86,43 @@ func TestResources(t *testing.T) {
 		later := rigOn(t, r.store)
 		login, err := later.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
 		require.NoError(t, err)
-		_, err = later.Issue(t.Context(), login, perms(""), first)
-		require.ErrorIs(t, err, apikey.ErrTarget)
+		_, err = later.Issue(t.Context(), login, apikey.Request{Resource: first})
+		require.ErrorContains(t, err, "login refused: resource")
 	})
 }
 
 func TestResourceEscalation(t *testing.T) {
 	r := newRig(t, withResources)
 	ctx := t.Context()
-	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(noon.Add(time.Hour)) }
+	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
 	maker, _ := r.create(admin, "team-a", "keys.save project.list", allowed(first))
-	acting := apikey.ByKey(maker.ID, catalog.All())
+	acting := apikey.ByKey(maker.ID, catalog.All(), "")
 	sibling, _ := r.create(admin, "team-a", "project.list", inOneHour)
 	rich, _ := r.create(admin, "team-a", "project.list", inOneHour, allowed(second))
 	powerful, _ := r.create(admin, "team-a", "project.delete admin.project.list")
 
 	t.Run("B21 a key allows a child only what it may itself", func(t *testing.T) {
 		_, _, err := r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(second))
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, _, err = r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(first))
 		require.NoError(t, err)
 	})
 	t.Run("B21 nor a sibling", func(t *testing.T) {
 		_, err := r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{second}})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, err = r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{first}})
 		require.NoError(t, err)
 	})
 	t.Run("B21 nor takes the secret of one that may more", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, rich.ID, apikey.Rotation{})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 nor does a key change its own", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, maker.ID, apikey.Rotation{Changes: apikey.Changes{Resources: &[]string{second}}})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 	t.Run("B21 a further resource for a key that holds more than the owner may grant", func(t *testing.T) {
 		_, err := r.Update(ctx, owner, powerful.ID, apikey.Changes{Resources: &[]string{first}})
-		require.ErrorIs(t, err, apikey.ErrForbidden)
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
 }

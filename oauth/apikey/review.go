@@ -2,28 +2,12 @@ package apikey
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/policy"
 	"github.com/latchkey-go/latchkey/store"
 )
-
-// Rules returns the rules in force in one workspace: those of the instance and of
-// the workspace, merged as by policy.EffectiveRules. The actor must be allowed to
-// see the workspace's keys.
-func (s *Service) Rules(ctx context.Context, actor Actor, workspace string) (store.Rules, error) {
-	own, err := s.Workspace(ctx, actor, workspace)
-	if err != nil {
-		return store.Rules{}, err
-	}
-	instance, err := s.store.Settings.Instance(ctx)
-	if err != nil {
-		return store.Rules{}, fmt.Errorf("apikey: read settings: %w", err)
-	}
-	return policy.EffectiveRules(s.effective(instance), own), nil
-}
 
 // Effect is what other settings would do to one key.
 type Effect struct {
@@ -34,76 +18,55 @@ type Effect struct {
 	// never. Where keys are switched off that is the time of the preview.
 	// Neither a disabled key nor a suspended workspace makes a difference.
 	Before, After time.Time
-	// Reminded: the other settings would send a reminder of the key at once, or
-	// within an hour where rules end it, and the settings as they are do not. It is
-	// not known here whether earlier settings have sent it already. See Reminders.
-	Reminded bool
-}
-
-// EffectPage is what one page of keys comes to. It may be empty and not the
-// last.
-type EffectPage struct {
-	Effects []Effect
-	// Looked is how many keys were looked at.
-	Looked int
-	// Next continues behind the last key looked at; nil: there is no more.
-	Next *store.KeyCursor
 }
 
 // PreviewSettings tells which keys SaveSettings with the same record would
 // touch, and when each would end. It goes through all keys by creation, limit
 // of them a call (1 to store.MaxPage; 0 means 100), and writes nothing. For an
 // organization admin.
-func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Settings); err != nil {
-		return EffectPage{}, err
+func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (Page[Effect], error) {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+		return Page[Effect]{}, err
 	}
 	if err := checkSettings(wanted); err != nil {
-		return EffectPage{}, err
+		return Page[Effect]{}, err
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
 		instance.KeysOff, instance.Rules = wanted.KeysOff, kept(wanted.Rules)
-		instance.RemindersOff, instance.RemindBefore = wanted.RemindersOff, wanted.RemindBefore
 	})
 }
 
 // PreviewWorkspace is PreviewSettings for SaveWorkspace.
-func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (EffectPage, error) {
-	if err := s.mustAdminister(ctx, actor, audit.Workspace); err != nil {
-		return EffectPage{}, err
+func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted store.Workspace, after *store.KeyCursor, limit int) (Page[Effect], error) {
+	if err := s.mayAlterWorkspace(ctx, actor, wanted.ID, audit.Workspace); err != nil {
+		return Page[Effect]{}, err
 	}
 	var bad InvalidError
-	checkText(&bad, "workspace", wanted.ID)
-	if err := bad.orNil(); err != nil {
-		return EffectPage{}, err
-	}
-	if err := checkRules(wanted.Rules, true); err != nil {
-		return EffectPage{}, err
+	if checkRules(&bad, wanted.Rules, true); len(bad.Problems) > 0 {
+		return Page[Effect]{}, &bad
 	}
 	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
 		w.Rules = kept(wanted.Rules)
 	})
 }
 
-func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (EffectPage, error) {
-	now := s.now()
-	page := EffectPage{}
-	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
-		page.Looked++
+func (s *Service) effects(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, alter func(*store.Workspace, *store.Instance)) (Page[Effect], error) {
+	keys, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
+	if err != nil {
+		return Page[Effect]{}, err
+	}
+	now, page := s.now(), Page[Effect]{Looked: len(keys.Keys), Next: keys.Next}
+	for i := range keys.Keys {
+		f := foundOf(&keys, i)
 		standing := standingAt(f, now)
 		e := Effect{Key: s.shown(f, now), Before: noLoginFrom(standing, f, now)}
-		due := s.dueAt(f, now, 0)
 		alter(&f.Workspace, &f.Instance)
 		e.After = noLoginFrom(standingAt(f, now), f, now)
-		if wanted := s.dueAt(f, now, 0); wanted.id != "" {
-			e.Reminded = due.id == "" || wanted.before < due.before || !wanted.ends.Equal(due.ends)
+		if !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
+			page.Keys = append(page.Keys, e)
 		}
-		if e.Reminded || !e.After.Equal(e.Before) && (!ended(e.Before, now) || !ended(e.After, now)) {
-			page.Effects = append(page.Effects, e)
-		}
-	})
-	page.Next = next
-	return page, err
+	}
+	return page, nil
 }
 
 // noLoginFrom is the instant from which no login passes.
@@ -112,37 +75,6 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 		return earlier(now, standing.Ends)
 	}
 	return standing.Ends
-}
-
-// Violation is a key that could not be made as it is under the rules in force.
-type Violation struct {
-	Key Key
-	// Rules names what it breaks: "require_expiry", "max_lifetime" or both.
-	Rules []string
-}
-
-// ViolationPage is what one page of keys comes to. It may be empty and not the
-// last.
-type ViolationPage struct {
-	Violations []Violation
-	// Next continues behind the last key looked at; nil: there is no more.
-	Next *store.KeyCursor
-}
-
-// Violations tells which keys break the expiry rules in force, of one
-// workspace or, with an empty one, of all. It goes through the keys, disabled
-// ones too, by creation, limit of them a call (1 to store.MaxPage; 0 means
-// 100). For who may see them.
-func (s *Service) Violations(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int) (ViolationPage, error) {
-	now := s.now()
-	page := ViolationPage{}
-	next, err := s.review(ctx, actor, workspace, after, limit, func(f *store.Found) {
-		if broken := breaks(&f.Key, policy.EffectiveRules(f.Instance, f.Workspace)); len(broken) > 0 {
-			page.Violations = append(page.Violations, Violation{s.shown(f, now), broken})
-		}
-	})
-	page.Next = next
-	return page, err
 }
 
 // breaks names the rules that a key would be refused by if it were made now as
@@ -156,16 +88,4 @@ func breaks(k *store.Key, rules store.Rules) []string {
 		broken = append(broken, "max_lifetime")
 	}
 	return broken
-}
-
-// review calls look for each key of one page, with the settings around it.
-func (s *Service) review(ctx context.Context, actor Actor, workspace string, after *store.KeyCursor, limit int, look func(*store.Found)) (*store.KeyCursor, error) {
-	page, err := s.list(ctx, actor, store.KeyQuery{Workspace: workspace, After: after, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	for i := range page.Keys {
-		look(foundOf(&page, i))
-	}
-	return page.Next, nil
 }

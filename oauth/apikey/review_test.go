@@ -98,19 +98,15 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	r := newRig(t)
 	k, _ := r.create(admin, "team-b", "project.list")
 	_, err := r.PreviewSettings(t.Context(), owner, store.Instance{}, nil, 0)
-	require.ErrorIs(t, err, apikey.ErrForbidden)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	sees, _ := r.create(admin, "team-a", "admin.keys.list")
-	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list")), store.Instance{}, nil, 0)
-	require.ErrorIs(t, err, apikey.ErrForbidden, "who sees all keys does not administer")
+	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), store.Instance{}, nil, 0)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
 	_, err = r.PreviewWorkspace(t.Context(), owner, store.Workspace{ID: "team-a"}, nil, 0)
-	require.ErrorIs(t, err, apikey.ErrForbidden)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	_, err = r.PreviewWorkspace(t.Context(), admin, store.Workspace{}, nil, 0)
-	require.ErrorIs(t, err, apikey.ErrInvalid, "an empty workspace is not all of them")
-	_, err = r.Violations(t.Context(), owner, "", nil, 0)
-	require.ErrorIs(t, err, apikey.ErrForbidden)
-	_, err = r.Violations(t.Context(), owner, "team-b", nil, 0)
-	require.ErrorIs(t, err, store.ErrNotFound, "B20")
-	_, err = r.Rules(t.Context(), owner, "team-b")
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "an empty workspace is not all of them")
+	_, _, err = r.Workspace(t.Context(), owner, "team-b")
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
 	_, err = r.Usage(t.Context(), owner, k.ID, noon.AddDate(0, 0, -1), noon)
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
@@ -139,14 +135,14 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			for range 2 {
 				k, secret := r.create(admin, workspace, "", func(s *apikey.Spec) {
 					if random.Intn(2) == 0 {
-						s.Expiry = apikey.ExpiresAt(noon.Add(days(5 + random.Intn(60))))
+						s.Expiry = apikey.Expiry{At: noon.Add(days(5 + random.Intn(60)))}
 					}
 				})
 				secrets[k.ID] = secret
 			}
 			r.clock.Advance(days(random.Intn(3)))
 		}
-		w, err := r.Workspace(t.Context(), admin, "team-a")
+		w, _, err := r.Workspace(t.Context(), admin, "team-a")
 		require.NoError(t, err)
 		w.Rules = anyRules()
 		_, err = r.SaveWorkspace(t.Context(), admin, w)
@@ -158,7 +154,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 			page, err := r.PreviewSettings(t.Context(), admin, wanted, nil, 0)
 			require.NoError(t, err)
 			named := map[string]time.Time{}
-			for _, effect := range page.Effects {
+			for _, effect := range page.Keys {
 				if round > 0 {
 					require.Equal(t, ends[effect.Key.ID], sinceNow(r, effect.Before))
 				}
@@ -195,7 +191,7 @@ func (r *rig) lastLogin(id string, secret apikey.Secret) time.Time {
 	now := r.clock.Now()
 	passes := func(at time.Time) bool {
 		r.clock.Set(at)
-		_, err := r.LogIn(r.t.Context(), apikey.Credentials{ID: id, Secret: secret.Reveal()}, apikey.Request{})
+		_, err := r.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret.Reveal()})
 		return err == nil
 	}
 	minutes := sort.Search(366*24*60, func(n int) bool { return !passes(now.Add(time.Duration(n) * time.Minute)) })

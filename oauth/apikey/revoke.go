@@ -14,36 +14,29 @@ import (
 // and expired keys and suspended workspaces too. The errors are those of
 // Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
-	login := s.newLogin(c)
-	if err := s.prove(ctx, c.Secret, login); err != nil {
-		return s.refuse(ctx, login, err)
+	proof := s.newProof(c)
+	if err := s.prove(ctx, c.Secret, proof); err != nil {
+		return s.refuse(ctx, proof, err)
 	}
-	holder := store.ActorRef{Kind: "holder", ID: login.found.Key.ID}
-	again := false
-	return retryErr(func() error {
-		if again {
-			found, err := s.lookup(ctx, c.ID)
-			switch {
-			case errors.Is(err, store.ErrNotFound):
-				return nil // the key was deleted meanwhile
-			case err != nil:
-				return fmt.Errorf("apikey: revoke secret: %w", err)
-			}
-			login.found = found
-		}
-		again = true // what was proved may have come from a cache
-		return s.endProved(ctx, login, holder)
-	})
+	return retryErr(func() error { return s.endProved(ctx, proof) })
 }
 
-func (s *Service) endProved(ctx context.Context, l *Login, holder store.ActorRef) error {
-	before := l.found.Key
-	after := before.Clone()
-	if err := endSecret(&after, l.secret.ID); err != nil {
+// endProved ends the secret that was proved. What it reads is not from a cache.
+func (s *Service) endProved(ctx context.Context, p *Proof) error {
+	found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // the key was deleted meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("apikey: revoke secret: %w", err)
+	}
+	before, after := found.Key, found.Key.Clone()
+	if err := endSecret(&after, p.secret.ID); err != nil {
 		return nil //nolint:nilerr // someone else ended it meanwhile
 	}
-	after.Updated = l.now
-	change, err := s.change(l.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
+	after.Updated = p.now
+	holder := store.ActorRef{Kind: "holder", ID: after.ID}
+	change, err := s.change(p.now, holder, audit.Revoke, after.Workspace, after.ID, []string{"secrets"})
 	if err != nil {
 		return err
 	}

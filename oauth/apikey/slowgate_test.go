@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,13 +25,13 @@ func busyGate(t *testing.T) apikey.SlowGate {
 }
 
 func TestSlowGate(t *testing.T) {
-	t.Run("two run, sixteen wait, the next is turned away", func(t *testing.T) {
+	t.Run("two run, fifteen wait, the next is turned away", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := apikey.NewSlowGate()
 			require.NoError(t, gate.Enter(t.Context(), "a"))
 			require.NoError(t, gate.Enter(t.Context(), "b"))
-			entered := make(chan error, 16)
-			for range 16 {
+			entered := make(chan error, 15)
+			for range 15 {
 				go func() { entered <- gate.Enter(t.Context(), "a") }()
 			}
 			synctest.Wait()
@@ -39,12 +40,12 @@ func TestSlowGate(t *testing.T) {
 			_, err := gate.Verify(t.Context(), "a", bcryptOf(t, "s"), "s")
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			gate.Leave("b")
-			for i := range 17 {
-				require.Len(t, entered, min(i, 16), "one of a key at a time")
+			for i := range 16 {
+				require.Len(t, entered, min(i, 15), "one of a key at a time")
 				gate.Leave("a")
 				synctest.Wait()
 			}
-			for range 16 {
+			for range 15 {
 				require.NoError(t, <-entered)
 			}
 			require.True(t, gate.Idle())
@@ -79,7 +80,7 @@ func TestSlowGate(t *testing.T) {
 			for range 3 {
 				digest, err := gate.Hash(t.Context(), rand.Reader, "hunter2")
 				require.NoError(t, err)
-				require.NoError(t, apikey.CheckImported(digest))
+				require.True(t, strings.HasPrefix(digest, "$argon2id$"))
 			}
 			gate = busyGate(t)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)

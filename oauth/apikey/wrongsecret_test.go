@@ -20,7 +20,7 @@ func wrongSecretStates(t *testing.T, r *rig) (map[string]string, map[string]apik
 	for _, state := range []string{"live", "disabled", "expired", "deleted"} {
 		key, secret := r.create(admin, "team-a", "project.list", func(s *apikey.Spec) {
 			if state == "expired" {
-				s.Expiry = apikey.ExpiresAt(noon.Add(time.Second))
+				s.Expiry = apikey.Expiry{At: noon.Add(time.Second)}
 			}
 		})
 		ids[state], secrets[state] = key.ID, secret

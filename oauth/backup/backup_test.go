@@ -51,7 +51,7 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	})
 	require.Empty(t, wild.Withheld.Names())
 	add(wild, secret, "")
-	child, secret := r.create(apikey.ByKey(wild.ID, perms("keys.save project.list")), "team-b", "project.list")
+	child, secret := r.create(apikey.ByKey(wild.ID, perms("keys.save project.list"), ""), "team-b", "project.list")
 	add(child, secret, "")
 
 	rotated, old := r.create(owner, "team-a", "project.list")
@@ -67,11 +67,11 @@ func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	_, err := r.Disable(ctx, owner, disabled.ID, 0)
 	require.NoError(t, err)
 	add(disabled, secret, "disabled")
-	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(time.Minute)) })
+	expired, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: r.clock.Now().Add(time.Minute)} })
 	r.clock.Advance(2 * time.Minute)
 	add(expired, secret, "expired")
 	suspended, secret := r.create(admin, "team-c", "project.list")
-	require.NoError(t, r.Suspend(ctx, admin, "team-c"))
+	require.NoError(t, r.SetSuspended(ctx, admin, "team-c", true))
 	add(suspended, secret, "suspended")
 	empty, secret := r.create(owner, "team-a", "project.list")
 	_, err = r.RetireSecret(ctx, owner, empty.ID, empty.Secrets[0].ID, 0)
@@ -198,14 +198,14 @@ func TestExportFails(t *testing.T) {
 		r := newRig(t)
 		key, _ := r.create(admin, "team-a", "project.list keys.list admin.keys.list")
 		for name, actor := range map[string]apikey.Actor{
-			"nobody": {}, "owner": owner, "manager": manager, "key": apikey.ByKey(key.ID, perms("admin.keys.list keys.list")),
+			"nobody": {}, "owner": owner, "manager": manager, "key": apikey.ByKey(key.ID, perms("admin.keys.list keys.list"), ""),
 		} {
 			t.Run(name, func(t *testing.T) {
 				var out bytes.Buffer
-				require.ErrorIs(t, backup.Export(t.Context(), r.Service, actor, &out), apikey.ErrForbidden)
+				require.ErrorAs(t, backup.Export(t.Context(), r.Service, actor, &out), new(*apikey.ForbiddenError))
 				require.Zero(t, out.Len())
 				done, err := backup.Restore(t.Context(), r.Service, actor, strings.NewReader("{}\n"))
-				require.ErrorIs(t, err, apikey.ErrForbidden)
+				require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 				require.Zero(t, done)
 			})
 		}

@@ -119,7 +119,11 @@ func (r *rig) rotate(actor apikey.Actor, id string, rotation apikey.Rotation) (a
 }
 
 func (r *rig) login(id, secret string) (*apikey.Grant, error) {
-	return r.LogIn(r.t.Context(), apikey.Credentials{ID: id, Secret: secret}, apikey.Request{})
+	login, err := r.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret})
+	if err != nil {
+		return nil, err
+	}
+	return r.Issue(r.t.Context(), login, apikey.Request{})
 }
 
 func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {

@@ -39,8 +39,8 @@ type Problem struct {
 	ID string
 	// Err says why: store.ErrExists for an id that a key holds, or held and
 	// was deleted; store.ErrNotFound for a workspace that was deleted;
-	// apikey.ErrForbidden for permissions that the actor may not grant;
-	// otherwise apikey.ErrInvalid, the line is malformed. It repeats no digest.
+	// *apikey.ForbiddenError for permissions that the actor may not grant;
+	// otherwise *apikey.InvalidError, the line is malformed. It repeats no digest.
 	Err error
 }
 
@@ -110,12 +110,10 @@ func malformed(reason string) error {
 
 // refusesLine reports whether an error is about the line, and not an outage.
 func refusesLine(err error) bool {
-	for _, known := range []error{apikey.ErrInvalid, apikey.ErrForbidden, store.ErrExists, store.ErrNotFound} {
-		if errors.Is(err, known) {
-			return !errors.Is(err, store.ErrUnavailable)
-		}
-	}
-	return false
+	_, invalid := errors.AsType[*apikey.InvalidError](err)
+	_, forbidden := errors.AsType[*apikey.ForbiddenError](err)
+	known := invalid || forbidden || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound)
+	return known && !errors.Is(err, store.ErrUnavailable)
 }
 
 // nextLine reads up to the next line feed. Of a line that is too long it keeps

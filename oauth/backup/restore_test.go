@@ -111,7 +111,7 @@ func TestRestoreMalformed(t *testing.T) {
 			require.Equal(t, 2, done.Keys)
 			require.Equal(t, 1, done.Refused)
 			require.Equal(t, 3, done.Problems[0].Line)
-			require.ErrorIs(t, done.Problems[0].Err, apikey.ErrInvalid)
+			require.ErrorAs(t, done.Problems[0].Err, new(*apikey.InvalidError))
 			require.Contains(t, done.Problems[0].Err.Error(), tc.says)
 			var shown harness.Recorder
 			shown.Keep("oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q")
@@ -222,7 +222,7 @@ func TestRestoreAuthority(t *testing.T) {
 	done, err := backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.save")), strings.NewReader(aLine("k")))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Refused)
-	require.ErrorIs(t, done.Problems[0].Err, apikey.ErrForbidden)
+	require.ErrorAs(t, done.Problems[0].Err, new(*apikey.ForbiddenError))
 	done, err = backup.Restore(t.Context(), r.Service, admin.Granting(perms("project.list")), strings.NewReader(aLine("k")))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Keys)
@@ -241,8 +241,8 @@ func TestRestoreEndsTokens(t *testing.T) {
 			require.NoError(t, errOf(r.Enable(t.Context(), owner, id, 0)))
 		}},
 		{"B22 the workspace's epoch", func(t *testing.T, r *rig, _ string) {
-			require.NoError(t, r.Suspend(t.Context(), admin, "team-a"))
-			require.NoError(t, r.Resume(t.Context(), admin, "team-a"))
+			require.NoError(t, r.SetSuspended(t.Context(), admin, "team-a", true))
+			require.NoError(t, r.SetSuspended(t.Context(), admin, "team-a", false))
 		}},
 		{"B22 the instance's epoch", func(t *testing.T, r *rig, _ string) {
 			for _, off := range []bool{true, false} {
@@ -265,7 +265,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 			require.True(t, there.ended(later))
 			fresh := there.mustLogin(key.ID, secret)
 			require.False(t, there.ended(fresh))
-			require.NoError(t, there.Suspend(t.Context(), admin, "team-a"))
+			require.NoError(t, there.SetSuspended(t.Context(), admin, "team-a", true))
 			require.True(t, there.ended(fresh), "later changes still end tokens")
 		})
 	}
@@ -285,7 +285,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		done, err := r.read(lines)
 		require.NoError(t, err)
 		require.ErrorIs(t, done.Problems[0].Err, store.ErrExists)
-		w, err := r.Workspace(t.Context(), admin, "team-a")
+		w, _, err := r.Workspace(t.Context(), admin, "team-a")
 		require.NoError(t, err)
 		require.False(t, w.Suspended)
 	})

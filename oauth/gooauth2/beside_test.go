@@ -121,10 +121,10 @@ func TestNothingButClientCredentials(t *testing.T) {
 		h.refused(t, h.grant("grant_type", "refresh_token", "refresh_token", "r", "client_secret", ""), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("no token in a form that the token store could not tell", func(t *testing.T) {
-		client, err := gooauth2.NewClientStore(h.APIKeys()).GetByID(t.Context(), h.key.ID)
+		client, err := gooauth2.NewClientStore(h.APIKeys(), nil).GetByID(t.Context(), h.key.ID)
 		require.NoError(t, err)
 		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(h.secret))
-		_, _, err = gooauth2.NewAccessGenerate(h.APIKeys(), h.Sign).Token(t.Context(),
+		_, _, err = gooauth2.NewAccessGenerate(h.APIKeys(), h.Sign, nil).Token(t.Context(),
 			&oauth2.GenerateBasic{Client: client, TokenInfo: plainInfo{models.NewToken()}}, false)
 		require.ErrorIs(t, err, oautherrors.ErrServerError)
 	})
@@ -180,7 +180,7 @@ func TestWhoseClient(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	h := newHost(t, false)
-	expired, late, err := h.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.ExpiresAt(time.Now().Add(time.Hour))})
+	expired, late, err := h.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All(), Expiry: apikey.Expiry{At: time.Now().Add(time.Hour)}})
 	require.NoError(t, err)
 	h.refused(t, h.grant("scope", "root"), http.StatusBadRequest, "invalid_scope")
 	for name, denied := range map[string]*policy.Denied{
@@ -238,7 +238,7 @@ func TestOutages(t *testing.T) {
 		t.Run("B19 while the token is signed"+name, func(t *testing.T) {
 			h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.APIKeys(), func(context.Context, *apikey.Grant) (string, error) {
 				return "", store.ErrUnavailable
-			}))
+			}, nil))
 			h.refused(t, h.grant(), http.StatusServiceUnavailable, "temporarily_unavailable")
 		})
 	}

@@ -29,9 +29,9 @@ func Example() {
 		return
 	}
 	manager := manage.NewDefaultManager()
-	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()))
-	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign))
-	manager.MapTokenStorage(gooauth2.TokenStore{})
+	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys(), nil))
+	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign, nil))
+	manager.MapTokenStorage(gooauth2.NewTokenStore(nil))
 
 	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
 		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"),

@@ -5,15 +5,15 @@
 // The adapters serve the client_credentials grant. In a server that has
 // clients and users of its own they stand beside what is there:
 //
-//	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys()).Beside(clients))
-//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign).Beside(generates.NewAccessGenerate()))
-//	manager.MapTokenStorage(gooauth2.TokenStore{Next: tokens})
+//	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys(), clients))
+//	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign, generates.NewAccessGenerate()))
+//	manager.MapTokenStorage(gooauth2.NewTokenStore(tokens))
 //	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
 //
 // Map all three. A ClientStore without the AccessGenerate would give keys the
 // host's tokens, without policy, and without the TokenStore the host's would
 // keep keys' tokens in plain text and go on finding them once they have ended.
-// Leave out Beside and Next in a server that serves nothing but keys, and
+// The host's own are nil in a server that serves nothing but keys. Leave out
 // Manager where an outage may look like a wrong secret.
 //
 // # Who is who
@@ -33,21 +33,18 @@
 // A key's tokens are verified by the server's bearer.Verifier, which routes
 // reach through Require. server.Server's ValidationBearerToken does not accept
 // them: it asks for a user's token, and knows no workspace.
-//
-// Package oauth runs its own token endpoint through the same adapters.
 package gooauth2
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/go-oauth2/oauth2/v4"
 	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/go-oauth2/oauth2/v4/models"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/internal/granted"
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
@@ -64,33 +61,24 @@ type ClientStore struct {
 	next oauth2.ClientStore
 }
 
-// NewClientStore returns a ClientStore on keys.
-func NewClientStore(keys *apikey.Service) *ClientStore { return &ClientStore{keys: keys} }
-
-// Beside returns a ClientStore that finds keys first and then the host's own
-// clients. A client that the host's store finds is the host's altogether: how
-// its secret is compared (go-oauth2 accepts any for an empty one), and whom
-// AccessGenerate asks for its token.
+// NewClientStore returns a ClientStore that finds keys first and then the host's
+// own clients in next; nil: there are none. A client that next finds is the host's
+// altogether: how its secret is compared (go-oauth2 accepts any for an empty one),
+// and whom AccessGenerate asks for its token.
 //
 // An error of next that is an outage's (store.ErrUnavailable, an ended
 // context, go-oauth2's ErrTemporarilyUnavailable and ErrServerError) is
 // answered with 503. Any other means that there is no such client, as
 // go-oauth2 has no error for that.
-func (s *ClientStore) Beside(next oauth2.ClientStore) *ClientStore {
-	return &ClientStore{s.keys, next}
+func NewClientStore(keys *apikey.Service, next oauth2.ClientStore) *ClientStore {
+	return &ClientStore{keys, next}
 }
 
 // GetByID returns the client with the given id. An id that nobody has gets a
 // client too, one whose secret is always wrong: that it is unknown shows in no
 // other way, so that nobody can probe for ids.
 func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
-	if grant, ok := granted.From(ctx); ok {
-		if grant.Key.ID != id {
-			return nil, oautherrors.ErrInvalidClient
-		}
-		return decided{grant}, nil
-	}
-	ours := &client{id: id, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
+	ours := &client{Client: models.Client{ID: id, Domain: noDomain}, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
 	known, err := s.keys.Exists(ctx, id)
 	switch {
 	case err != nil:
@@ -134,14 +122,14 @@ func answerTo(ctx context.Context, err error) error {
 
 // client is one key within one request.
 type client struct {
-	id   string
+	models.Client
 	keys *apikey.Service
 	// ctx is the request's: VerifyPassword has no parameter for it.
 	ctx     context.Context //nolint:containedctx // forced by oauth2.ClientPasswordVerifier
 	attempt *attempt
 	// next is the host's store, where it was not asked yet.
 	next  oauth2.ClientStore
-	login *apikey.Login
+	proof *apikey.Proof
 }
 
 var (
@@ -153,116 +141,62 @@ var (
 // anywhere, and without a redirect URI redirects to the domain itself.
 const noDomain = "://a-key-has-no-redirect-uri"
 
-func (c *client) GetID() string     { return c.id }
-func (c *client) GetSecret() string { return "" }
-func (c *client) GetDomain() string { return noDomain }
-func (c *client) IsPublic() bool    { return false }
-func (c *client) GetUserID() string { return "" }
-
 // VerifyPassword proves the secret. It says no whenever it cannot say yes: a server whose
 // AccessGenerate is not of this package must not be led to make a token.
 func (c *client) VerifyPassword(secret string) bool {
-	var address netip.Addr
-	if c.attempt != nil {
-		address = c.attempt.address
-	}
-	login, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.id, Secret: secret, Address: address})
+	proof, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.ID, Secret: secret, Address: c.attempt.address})
 	if err != nil {
-		if c.attempt != nil {
-			c.attempt.failed = err
-		}
+		c.attempt.failed = err
 		if c.next != nil {
 			// As an unknown id was looked for there, so that a refusal's
 			// duration does not tell the two apart.
-			_, _ = c.next.GetByID(c.ctx, c.id) //nolint:errcheck // whatever it says
+			_, _ = c.next.GetByID(c.ctx, c.ID) //nolint:errcheck // whatever it says
 		}
 		return false
 	}
-	c.login = login
+	c.proof = proof
 	return true
 }
 
-// decided is a key whose login was decided on before go-oauth2 was asked: its
-// secret has been proved.
-type decided struct{ grant *apikey.Grant }
-
-var (
-	_ oauth2.ClientInfo             = decided{}
-	_ oauth2.ClientPasswordVerifier = decided{}
-)
-
-func (d decided) GetID() string            { return d.grant.Key.ID }
-func (decided) GetSecret() string          { return "" }
-func (decided) GetDomain() string          { return noDomain }
-func (decided) IsPublic() bool             { return false }
-func (decided) GetUserID() string          { return "" }
-func (decided) VerifyPassword(string) bool { return true }
-
 // TokenStore is an oauth2.TokenStore that keeps no token of a key: it carries
-// all that is to know, and ends as package apikey says. It finds none either.
-// Everything else, codes and the tokens of the host's clients, is Next's.
-type TokenStore struct {
-	// Next is the host's store. Nil: nothing is kept, and nothing found.
-	Next oauth2.TokenStore
+// all that is to know, and ends as package apikey says, or through the server's
+// revocation endpoint. Everything else, codes and the tokens of the host's clients,
+// is left to the host's store.
+type TokenStore struct{ oauth2.TokenStore }
+
+// NewTokenStore returns a TokenStore in front of the host's. Nil: nothing is kept, and
+// nothing found.
+func NewTokenStore(next oauth2.TokenStore) TokenStore {
+	if next == nil {
+		next = noTokens{}
+	}
+	return TokenStore{next}
 }
 
-var _ oauth2.TokenStore = TokenStore{}
-
-// Create keeps what Next keeps; of a key's token nothing.
+// Create keeps what the host's store keeps; of a key's token nothing.
 func (t TokenStore) Create(ctx context.Context, info oauth2.TokenInfo) error {
-	if t.Next == nil || isKeyToken(info) {
+	if isKeyToken(info) {
 		return nil
 	}
-	return t.Next.Create(ctx, info)
+	return t.TokenStore.Create(ctx, info)
 }
 
-// RemoveByCode is Next's.
-func (t TokenStore) RemoveByCode(ctx context.Context, code string) error {
-	if t.Next == nil {
-		return nil
-	}
-	return t.Next.RemoveByCode(ctx, code)
+type noTokens struct{}
+
+func (noTokens) Create(context.Context, oauth2.TokenInfo) error { return nil }
+func (noTokens) RemoveByCode(context.Context, string) error     { return nil }
+func (noTokens) RemoveByAccess(context.Context, string) error   { return nil }
+func (noTokens) RemoveByRefresh(context.Context, string) error  { return nil }
+func (noTokens) GetByCode(context.Context, string) (oauth2.TokenInfo, error) {
+	return nil, oautherrors.ErrInvalidAuthorizeCode
 }
 
-// RemoveByAccess is Next's. A key's token is ended through package apikey or
-// the server's revocation endpoint.
-func (t TokenStore) RemoveByAccess(ctx context.Context, access string) error {
-	if t.Next == nil {
-		return nil
-	}
-	return t.Next.RemoveByAccess(ctx, access)
+func (noTokens) GetByAccess(context.Context, string) (oauth2.TokenInfo, error) {
+	return nil, oautherrors.ErrInvalidAccessToken
 }
 
-// RemoveByRefresh is Next's.
-func (t TokenStore) RemoveByRefresh(ctx context.Context, refresh string) error {
-	if t.Next == nil {
-		return nil
-	}
-	return t.Next.RemoveByRefresh(ctx, refresh)
-}
-
-// GetByCode is Next's.
-func (t TokenStore) GetByCode(ctx context.Context, code string) (oauth2.TokenInfo, error) {
-	if t.Next == nil {
-		return nil, oautherrors.ErrInvalidAuthorizeCode
-	}
-	return t.Next.GetByCode(ctx, code)
-}
-
-// GetByAccess is Next's.
-func (t TokenStore) GetByAccess(ctx context.Context, access string) (oauth2.TokenInfo, error) {
-	if t.Next == nil {
-		return nil, oautherrors.ErrInvalidAccessToken
-	}
-	return t.Next.GetByAccess(ctx, access)
-}
-
-// GetByRefresh is Next's.
-func (t TokenStore) GetByRefresh(ctx context.Context, refresh string) (oauth2.TokenInfo, error) {
-	if t.Next == nil {
-		return nil, oautherrors.ErrInvalidRefreshToken
-	}
-	return t.Next.GetByRefresh(ctx, refresh)
+func (noTokens) GetByRefresh(context.Context, string) (oauth2.TokenInfo, error) {
+	return nil, oautherrors.ErrInvalidRefreshToken
 }
 
 // keyMark marks the TokenInfo of a key's token, between AccessGenerate and

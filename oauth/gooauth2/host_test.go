@@ -120,7 +120,7 @@ func newHost(t *testing.T, wrap bool) *host {
 	}}}
 	h.stock = newStock(t, func(c *oauth.Config) {
 		c.Now = func() time.Time { return time.Now().Add(h.ahead) }
-		c.APIKeys = apikey.Options{Imported: true, Workspaces: func(context.Context, string) error { return h.workspaces }}
+		c.APIKeys = apikey.Options{Imported: true, Workspaces: func(context.Context, string) (bool, error) { return true, h.workspaces }}
 		c.Policy = policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
 			if h.addresses != nil {
 				return policy.AllowAddresses(h.addresses...).CheckToken(ctx, r)
@@ -128,9 +128,9 @@ func newHost(t *testing.T, wrap bool) *host {
 			return h.verdict
 		})
 	})
-	h.manager.MapClientStorage(gooauth2.NewClientStore(h.APIKeys()).Beside(h.clients))
-	h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.APIKeys(), h.Sign).Beside(generates.NewAccessGenerate()))
-	h.manager.MapTokenStorage(gooauth2.TokenStore{Next: h.tokens})
+	h.manager.MapClientStorage(gooauth2.NewClientStore(h.APIKeys(), h.clients))
+	h.manager.MapAccessGenerate(gooauth2.NewAccessGenerate(h.APIKeys(), h.Sign, generates.NewAccessGenerate()))
+	h.manager.MapTokenStorage(gooauth2.NewTokenStore(h.tokens))
 	var manager oauth2.Manager = h.manager
 	if wrap {
 		manager = gooauth2.Manager{Manager: manager, ClientAddr: oauth.BehindProxies(netip.MustParsePrefix("127.0.0.1/32"))}

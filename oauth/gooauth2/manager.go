@@ -32,9 +32,12 @@ type attempt struct {
 
 type attemptKey struct{}
 
+// attemptFrom returns an attempt that nobody looks at where there is no Manager.
 func attemptFrom(ctx context.Context) *attempt {
-	a, _ := ctx.Value(attemptKey{}).(*attempt)
-	return a
+	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		return a
+	}
+	return &attempt{}
 }
 
 // GenerateAccessToken is the host's manager's.

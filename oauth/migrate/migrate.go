@@ -122,8 +122,8 @@ func (r *reader) add(c Client, with credentials) {
 			spec.Name = cut(name)
 		}
 	}
-	if at := spec.Expiry.Time(); !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
-		spec.Expiry = apikey.ExpiresAt(c.SecretExpires)
+	if at := spec.Expiry.At; !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
+		spec.Expiry = apikey.Expiry{At: c.SecretExpires}
 	}
 	if r.taken == nil {
 		r.taken = make(map[string]bool)

@@ -129,7 +129,7 @@ func TestHydraRows(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"nightly": "team-a", "8e5d4a0f-15c2-4b0f-8f0b-1e3f1ab9c802": "team-b", "Legacy": "team-c", "From MySQL": "team-d",
 	}, workspaces)
-	require.Equal(t, time.Unix(1893456000, 0).UTC(), found.Keys[3].Expiry.Time(), "the key ends with its secret")
+	require.Equal(t, time.Unix(1893456000, 0).UTC(), found.Keys[3].Expiry.At, "the key ends with its secret")
 
 	try := login(t, found)
 	for id, secret := range map[string]string{
@@ -172,7 +172,7 @@ func TestKeycloakRealm(t *testing.T) {
 	require.Equal(t, "project.read", found.Keys[0].Permissions.String())
 	require.Equal(t, "acme", found.Keys[0].Workspace)
 	require.Equal(t, "deployer", found.Keys[1].Name)
-	require.Equal(t, time.Unix(1893456000, 0).UTC(), found.Keys[1].Expiry.Time())
+	require.Equal(t, time.Unix(1893456000, 0).UTC(), found.Keys[1].Expiry.At)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v %+v", found, found, found, seen), "old-rotated-secret", "B11")
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v %+v", found, found, found, seen), "hunter2", "B11")
 
@@ -254,9 +254,9 @@ func TestShapes(t *testing.T) {
 	t.Run("the host's earlier expiry stands", func(t *testing.T) {
 		soon := time.Unix(1_700_000_000, 0).UTC()
 		found, err := migrate.Hydra(strings.NewReader(strings.Replace(client, `{`, `{"client_secret_expires_at":1893456000,`, 1)),
-			func(migrate.Client) (apikey.Spec, error) { return apikey.Spec{Expiry: apikey.ExpiresAt(soon)}, nil })
+			func(migrate.Client) (apikey.Spec, error) { return apikey.Spec{Expiry: apikey.Expiry{At: soon}}, nil })
 		require.NoError(t, err)
-		require.Equal(t, soon, found.Keys[0].Expiry.Time())
+		require.Equal(t, soon, found.Keys[0].Expiry.At)
 	})
 	t.Run("no mapping, no reading", func(t *testing.T) {
 		for _, read := range []reader{migrate.Hydra, migrate.Keycloak} {

@@ -30,7 +30,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -176,7 +175,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
 	cfg.Policy = nil
-	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.Defaults.Rules = nil, nil, store.Rules{}
+	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = nil, nil, store.Rules{}
 	change(&cfg)
 	st := s.store
 	st.Lists = memstore.New().Lists // it may sign with keys that are not the host's
@@ -234,9 +233,8 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 		return "", "", fmt.Errorf("permissions %q: %w", permissions, err)
 	}
 	key, made, err := s.plain.APIKeys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
-	var unknown *scope.UnknownError
-	if errors.As(err, &unknown) {
-		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", strings.Join(unknown.Names, ", "))
+	if missing := set.Minus(s.plain.APIKeys().Catalog().All()); err != nil && missing.Len() > 0 {
+		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", missing)
 	}
 	if err != nil {
 		return "", "", err

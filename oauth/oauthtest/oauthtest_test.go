@@ -61,7 +61,7 @@ func TestToken(t *testing.T) {
 	})
 	t.Run("the clock ends it", func(t *testing.T) {
 		token := auth.Token(t, "team-a")
-		auth.Clock.Advance(apikey.DefaultTokenLifetime - time.Second)
+		auth.Clock.Advance(5*time.Minute - time.Second)
 		_, err := verify(t.Context(), token)
 		require.NoError(t, err)
 		auth.Clock.Advance(time.Second)
@@ -102,14 +102,12 @@ func TestHostsRules(t *testing.T) {
 		Permissions: catalog,
 		Policy:      policy.All(policy.MaxKeys(1), policy.RequireExpiry(), policy.TokenTTL(time.Minute), rate),
 		APIKeys: apikey.Options{
-			Workspaces: func(_ context.Context, workspace string) error {
-				if asked = append(asked, workspace); workspace != "team-a" {
-					return apikey.ErrWorkspaceUnknown
-				}
-				return nil
+			Workspaces: func(_ context.Context, workspace string) (bool, error) {
+				asked = append(asked, workspace)
+				return workspace == "team-a", nil
 			},
-			Observer: func(o apikey.Observation) { seen = append(seen, o) },
-			Defaults: apikey.Defaults{Rules: store.Rules{MaxKeys: 1, RequireExpiry: true}},
+			Observer:     func(o apikey.Observation) { seen = append(seen, o) },
+			DefaultRules: store.Rules{MaxKeys: 1, RequireExpiry: true},
 		},
 	})
 	auth.Key(t, "team-a")

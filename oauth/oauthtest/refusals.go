@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth"
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/scope"
 )
 
@@ -30,7 +29,7 @@ func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) 
 func (s *Server) expired(ctx context.Context, workspace string, permissions []string) (string, error) {
 	lifetime := s.cfg.APIKeys.TokenLifetime
 	if lifetime == 0 {
-		lifetime = apikey.DefaultTokenLifetime
+		lifetime = 5 * time.Minute
 	}
 	earlier := s.Clock.Now().Add(-lifetime - s.cfg.Leeway - time.Second)
 	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Now = func() time.Time { return earlier } }, workspace, permissions)

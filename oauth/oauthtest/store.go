@@ -125,7 +125,7 @@ func (s *scene) make(ctx context.Context, actor apikey.Actor) (apikey.Key, error
 
 // leakedKey makes keys by the leaked key.
 func leakedKey(s *scene) func(context.Context) error {
-	actor := apikey.ByKey(s.leaked.ID, s.all)
+	actor := apikey.ByKey(s.leaked.ID, s.all, "")
 	return func(ctx context.Context) error {
 		_, err := s.make(ctx, actor)
 		return err
@@ -140,15 +140,15 @@ func leakedKeys(s *scene) func(context.Context) error {
 		s.mu.Lock()
 		if len(s.children) == 0 {
 			s.mu.Unlock()
-			return apikey.ErrForbidden
+			return &apikey.ForbiddenError{Reason: "No key is left that may make another."}
 		}
 		key := s.children[s.made%len(s.children)]
 		enough := s.made > 100
 		s.mu.Unlock()
-		actor := apikey.ByKey(key.ID, s.all)
+		actor := apikey.ByKey(key.ID, s.all, "")
 		if !enough && key.Depth < 3 {
 			child, err := s.make(ctx, actor)
-			if errors.Is(err, apikey.ErrForbidden) {
+			if isForbidden(err) {
 				s.drop(key)
 				return nil
 			}
@@ -161,7 +161,7 @@ func leakedKeys(s *scene) func(context.Context) error {
 		}
 		victim, _, err := s.replicas[0].Rotate(ctx, actor, s.victim.ID, apikey.Rotation{})
 		switch {
-		case errors.Is(err, apikey.ErrForbidden):
+		case isForbidden(err):
 			s.drop(key)
 			return nil
 		case errors.Is(err, store.ErrConflict): // another caller rotated it
@@ -177,13 +177,13 @@ func leakedKeys(s *scene) func(context.Context) error {
 // as the victim.
 func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error {
 	minted := func() apikey.Actor {
-		return apikey.ByKey(victim.ID, s.all).WithSecret(victim.Secrets[len(victim.Secrets)-1].ID)
+		return apikey.ByKey(victim.ID, s.all, victim.Secrets[len(victim.Secrets)-1].ID)
 	}
 	victim, _, err := s.replicas[1].Rotate(ctx, minted(), victim.ID, apikey.Rotation{})
 	if err == nil && !enough {
 		_, err = s.make(ctx, minted())
 	}
-	if errors.Is(err, apikey.ErrForbidden) || errors.Is(err, store.ErrConflict) {
+	if isForbidden(err) || errors.Is(err, store.ErrConflict) {
 		return nil
 	}
 	return err
@@ -232,7 +232,7 @@ func (s *scene) disableAll(ctx context.Context) (func(context.Context) ([]string
 }
 
 func (s *scene) suspend(ctx context.Context) (func(context.Context) ([]string, error), error) {
-	if err := s.replicas[0].Suspend(ctx, s.admin, s.workspace); err != nil {
+	if err := s.replicas[0].SetSuspended(ctx, s.admin, s.workspace, true); err != nil {
 		return nil, err
 	}
 	return s.since(ctx, func(apikey.Key) bool { return true })
@@ -292,7 +292,7 @@ func (r race) run(s *scene) error {
 				err = call(ctx)
 			}
 			var denied *policy.Denied
-			if !errors.Is(err, apikey.ErrForbidden) && !errors.Is(err, store.ErrConflict) && !errors.As(err, &denied) {
+			if !isForbidden(err) && !errors.Is(err, store.ErrConflict) && !errors.As(err, &denied) {
 				problems <- err
 			}
 		})
@@ -327,4 +327,9 @@ func (r race) run(s *scene) error {
 		return fmt.Errorf("%d keys were alive when it returned, and %d when the callers had ended", len(found), len(late))
 	}
 	return nil
+}
+
+func isForbidden(err error) bool {
+	_, is := errors.AsType[*apikey.ForbiddenError](err)
+	return is
 }

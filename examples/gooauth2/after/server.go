@@ -18,9 +18,9 @@ import (
 // New returns the service's routes.
 func New(clients host.Clients, tokens *host.Tokens, keys *oauth.Server) http.Handler {
 	manager := manage.NewDefaultManager()
-	manager.MapClientStorage(gooauth2.NewClientStore(keys.APIKeys()).Beside(clients))
-	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys.APIKeys(), keys.Sign).Beside(generates.NewAccessGenerate()))
-	manager.MapTokenStorage(gooauth2.TokenStore{Next: tokens})
+	manager.MapClientStorage(gooauth2.NewClientStore(keys.APIKeys(), clients))
+	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(keys.APIKeys(), keys.Sign, generates.NewAccessGenerate()))
+	manager.MapTokenStorage(gooauth2.NewTokenStore(tokens))
 
 	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
 	web.SetClientInfoHandler(server.ClientFormHandler)

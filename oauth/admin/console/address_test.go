@@ -70,7 +70,7 @@ func TestEveryIdHasAnAddress(t *testing.T) {
 			require.Contains(t, rules.Body, "1 key</a>")
 			suspend := r.follow("ada", rules, "settings/workspaces/", "/suspend")
 			r.post("ada", strings.TrimPrefix(suspend.Request.URL.RequestURI(), prefix), suspend.fields()).leads()
-			workspace, err := r.keys.Workspace(t.Context(), people["ada"].Actor, id)
+			workspace, _, err := r.keys.Workspace(t.Context(), people["ada"].Actor, id)
 			require.NoError(t, err)
 			require.True(t, workspace.Suspended)
 		})

@@ -109,7 +109,7 @@ func TestCreateIsRaced(t *testing.T) {
 
 func TestCreateIsRefused(t *testing.T) {
 	limited := func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
-		keys.Defaults.Rules = store.Rules{MaxKeys: 1, RequireExpiry: true, MaxLifetime: 30 * 24 * time.Hour}
+		keys.DefaultRules = store.Rules{MaxKeys: 1, RequireExpiry: true, MaxLifetime: 30 * 24 * time.Hour}
 	}
 	tests := []struct {
 		name    string
@@ -208,7 +208,7 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.Defaults.Rules = test.rules })
+			r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) { keys.DefaultRules = test.rules })
 			body := r.get("olga", r.get("olga", newPage).leads()).Body
 			var offered []string
 			for _, match := range regexp.MustCompile(`name="expires" value="([^"]+)"`).FindAllStringSubmatch(body, -1) {

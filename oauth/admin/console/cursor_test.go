@@ -46,7 +46,7 @@ func crowded(t *testing.T) *rig {
 	for i := range 120 {
 		_, _, err := r.keys.Create(t.Context(), people["ada"].Actor, apikey.Spec{
 			Workspace: "team-a", Name: "key " + string(rune('a'+i%26)), Permissions: scope.MustParse("project.list"),
-			Expiry: apikey.ExpiresAt(r.clock.Now().Add(time.Duration(1+i%7) * 24 * time.Hour)),
+			Expiry: apikey.Expiry{At: r.clock.Now().Add(time.Duration(1+i%7) * 24 * time.Hour)},
 		})
 		require.NoError(t, err)
 		if i%3 > 0 {

@@ -58,12 +58,12 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		exact = exact || allowed && preset.life == longest
 		list = append(list, expiryChoice{
 			Value: preset.value, Label: preset.label, Note: "until " + at.UTC().Format(dayText),
-			allowed: allowed, expiry: apikey.ExpiresAt(at.Truncate(time.Second)),
+			allowed: allowed, expiry: apikey.Expiry{At: at.Truncate(time.Second)},
 		})
 	}
 	return append(list, expiryChoice{
 		Value: "longest", Label: "As long as allowed", Note: "until " + latest.UTC().Format(instantText),
-		allowed: longest > 0 && !exact && latest.After(f.now), expiry: apikey.ExpiresAt(latest),
+		allowed: longest > 0 && !exact && latest.After(f.now), expiry: apikey.Expiry{At: latest},
 	}, expiryChoice{
 		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
 		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,

@@ -52,7 +52,7 @@ func (s *call) showKey() error {
 		return err
 	}
 	page.May = grantable.Len() > 0
-	if page.Usage, err = s.usage(key.ID); err != nil && !errors.Is(err, apikey.ErrNotKept) {
+	if page.Usage, err = s.usage(key.ID); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	events, err := s.keys().Events(ctx, s.actor(), store.EventQuery{Workspace: key.Workspace, Key: key.ID, Limit: 20})

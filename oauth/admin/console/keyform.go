@@ -55,7 +55,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 	if s.r.Method == http.MethodPost {
 		f.Values, f.Version = s.r.PostForm, s.version()
 	}
-	if f.Rules, err = s.keys().Rules(ctx, s.actor(), f.workspace); err != nil {
+	if _, f.Rules, err = s.keys().Workspace(ctx, s.actor(), f.workspace); err != nil {
 		return nil, err
 	}
 	f.Grantable, err = s.keys().Grantable(ctx, s.actor(), f.workspace)

@@ -34,11 +34,7 @@ type quota struct {
 }
 
 func (s *call) quota(workspace string) (q quota, err error) {
-	has, err := s.keys().Workspace(s.r.Context(), s.actor(), workspace)
-	if err != nil {
-		return q, err
-	}
-	rules, err := s.keys().Rules(s.r.Context(), s.actor(), workspace)
+	has, rules, err := s.keys().Workspace(s.r.Context(), s.actor(), workspace)
 	return quota{Total: has.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && has.Keys >= rules.MaxKeys}, err
 }
 

@@ -166,7 +166,7 @@ func TestSettings(t *testing.T) {
 		save := preview.fields()
 		save.Set("do", "save")
 		r.post("ada", "/settings", save).leads()
-		_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+		_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
 		require.Error(t, err)
 	})
 	for name, values := range map[string]url.Values{
@@ -192,7 +192,7 @@ func TestSettings(t *testing.T) {
 
 func TestWorkspaceRules(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
-		keys.Defaults.Rules = store.Rules{MaxKeys: 2}
+		keys.DefaultRules = store.Rules{MaxKeys: 2}
 	})
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/settings/workspaces/team-a"
@@ -206,7 +206,7 @@ func TestWorkspaceRules(t *testing.T) {
 	require.NotContains(t, list, "keys/new", "the quota is reached")
 
 	r.post("ada", at+"/suspend", r.form("ada", at+"/suspend")).leads()
-	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+	_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
 	require.Error(t, err)
 	require.Contains(t, r.get("olga", "/workspaces/team-a/keys").Body, "is suspended")
 	r.post("ada", at+"/resume", r.form("ada", at)).leads()
@@ -245,10 +245,13 @@ func TestUsageIsShown(t *testing.T) {
 	key, secret := r.made("team-a", "ci", "project.list")
 	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "No login with this key was counted here")
 	for range 3 {
-		_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+		login, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
+		require.NoError(t, err)
+		_, err = r.keys.Issue(t.Context(), login, apikey.Request{})
 		require.NoError(t, err)
 	}
-	for _, when := range []string{"not written yet", "written"} {
+	require.NoError(t, r.keys.Flush(t.Context()))
+	for _, when := range []string{"written"} {
 		body := r.get("olga", "/keys/"+key.ID).Body
 		require.Contains(t, body, "3 logins, 0 refused logins", when)
 		require.Contains(t, body, `<th scope="row">1 Jul 2026</th><td>3</td><td>0</td>`, when)

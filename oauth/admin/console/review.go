@@ -18,7 +18,6 @@ type preview struct {
 	Die     int  // end at once
 	Earlier int  // end, or end earlier, later on
 	Later   int  // live longer
-	Remind  int  // a reminder of it is sent at once
 }
 
 // How many keys are looked at for a page, and how many of them are shown.
@@ -43,13 +42,13 @@ func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (nex
 }
 
 // preview goes through the keys.
-func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (*preview, error) {
+func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)) (*preview, error) {
 	shown, now := &preview{}, s.keys().Now()
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
 		page, err := look(after)
 		shown.Looked += page.Looked
-		for i := range page.Effects {
-			shown.add(&page.Effects[i], now)
+		for i := range page.Keys {
+			shown.add(&page.Keys[i], now)
 		}
 		return page.Next, shown.Looked >= maxLooked, err
 	})
@@ -58,11 +57,7 @@ func (s *call) preview(look func(*store.KeyCursor) (apikey.EffectPage, error)) (
 }
 
 func (p *preview) add(e *apikey.Effect, now time.Time) {
-	if e.Reminded {
-		p.Remind++
-	}
 	switch ends := !e.After.IsZero(); {
-	case e.After.Equal(e.Before): // only a reminder
 	case ends && !e.After.After(now):
 		p.Die++
 	case ends && (e.Before.IsZero() || e.After.Before(e.Before)):
@@ -79,7 +74,7 @@ func (p *preview) add(e *apikey.Effect, now time.Time) {
 
 // violationList is a page of keys that break the rules.
 type violationList struct {
-	Violations []apikey.Violation
+	Violations []apikey.Key
 	pager
 }
 
@@ -88,13 +83,15 @@ func (s *call) listViolations() error {
 	var list violationList
 	begins, looked := s.after(), 0
 	next, err := s.eachPage(begins, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
-		page, err := s.keys().Violations(s.r.Context(), s.actor(), "", after, store.MaxPage)
-		for i := range page.Violations {
+		page, err := s.keys().List(s.r.Context(), s.actor(), store.KeyQuery{After: after, Limit: store.MaxPage})
+		for i := range page.Keys {
 			if len(list.Violations) == pageSize {
-				last := page.Violations[i-1].Key
+				last := page.Keys[i-1]
 				return &store.KeyCursor{ID: last.ID, Time: last.Created}, true, err
 			}
-			list.Violations = append(list.Violations, page.Violations[i])
+			if len(page.Keys[i].Breaks) > 0 {
+				list.Violations = append(list.Violations, page.Keys[i])
+			}
 		}
 		looked += store.MaxPage
 		return page.Next, len(list.Violations) == pageSize || looked > maxLooked, err

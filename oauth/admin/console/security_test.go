@@ -180,7 +180,7 @@ var hostile = []string{
 
 func TestNamesAreText(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {
-		keys.Defaults.Rules = store.Rules{MaxKeys: 100}
+		keys.DefaultRules = store.Rules{MaxKeys: 100}
 	})
 	for _, name := range hostile {
 		for _, workspace := range []string{"team-a", name} {

@@ -38,7 +38,7 @@ func TestStateInRows(t *testing.T) {
 		}), true},
 		{"while keys are off", `off">keys off`, "API keys are switched off on this service", save(func(s *store.Instance) { s.KeysOff = true }), false},
 		{"in a suspended workspace", `off">suspended`, "This workspace is suspended", func(r *rig) {
-			require.NoError(r.t, r.keys.Suspend(r.t.Context(), people["ada"].Actor, "team-a"))
+			require.NoError(r.t, r.keys.SetSuspended(r.t.Context(), people["ada"].Actor, "team-a", true))
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

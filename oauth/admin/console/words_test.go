@@ -29,7 +29,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	}
 	require.Empty(t, says("olga"))
 
-	expiry := apikey.ExpiresAt(noon.Add(20 * 24 * time.Hour))
+	expiry := apikey.Expiry{At: noon.Add(20 * 24 * time.Hour)}
 	_, err := r.keys.Update(t.Context(), people["olga"].Actor, key.ID, apikey.Changes{Expiry: &expiry})
 	require.NoError(t, err)
 	require.Empty(t, says("olga"))
@@ -42,7 +42,7 @@ func TestAKeySaysWhatIsWrongWithIt(t *testing.T) {
 	_, err = r.keys.Disable(t.Context(), people["olga"].Actor, key.ID, 0)
 	require.NoError(t, err)
 	require.Contains(t, says("olga"), "This key is disabled")
-	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
+	require.NoError(t, r.keys.SetSuspended(t.Context(), people["ada"].Actor, "team-a", true))
 	require.Contains(t, says("olga"), "This workspace is suspended")
 }
 
@@ -58,7 +58,9 @@ func TestOnlyAPageThatIsThereSaysWhatWasDone(t *testing.T) {
 func TestInstantsAreExactToo(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
-	_, err := r.keys.LogIn(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret}, apikey.Request{})
+	login, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
+	require.NoError(t, err)
+	_, err = r.keys.Issue(t.Context(), login, apikey.Request{})
 	require.NoError(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
 	r.clock.Advance(3 * 24 * time.Hour)
@@ -72,11 +74,11 @@ func TestEventsNameTheirKeys(t *testing.T) {
 	_, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: kept.ID, Secret: "lk_wrong"})
 	require.Error(t, err)
 	_, other := r.made("team-b", "other", "project.list")
-	_, err = r.keys.LogIn(t.Context(), apikey.Credentials{ID: kept.ID, Secret: other}, apikey.Request{})
+	_, err = r.keys.Authenticate(t.Context(), apikey.Credentials{ID: kept.ID, Secret: other})
 	require.Error(t, err)
 	require.NoError(t, r.keys.Flush(t.Context()))
 	require.NoError(t, r.keys.Delete(t.Context(), people["olga"].Actor, gone.ID, 0))
-	require.NoError(t, r.keys.Suspend(t.Context(), people["ada"].Actor, "team-a"))
+	require.NoError(t, r.keys.SetSuspended(t.Context(), people["ada"].Actor, "team-a", true))
 
 	for person, list := range map[string]string{"olga": "/workspaces/team-a/events", "ada": "/settings/events"} {
 		body := r.get(person, list).Body

@@ -38,11 +38,7 @@ func (s *call) workspacePage() (page settingsPage, err error) {
 	if err != nil {
 		return page, err
 	}
-	workspace, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
-	if err != nil {
-		return page, err
-	}
-	inForce, err := s.keys().Rules(ctx, s.actor(), s.workspace())
+	workspace, inForce, err := s.keys().Workspace(ctx, s.actor(), s.workspace())
 	return settingsPage{
 		Here: "workspace", Title: "Workspace " + workspace.ID, Address: []string{"settings", "workspaces", workspace.ID},
 		Form: rulesForm(workspace.Rules, true), Version: workspace.Version, Workspace: workspace,
@@ -72,7 +68,7 @@ func (s *call) saveWorkspace() error {
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveWorkspace(ctx, s.actor(), wanted)
 		return err
-	}, func(after *store.KeyCursor) (apikey.EffectPage, error) {
+	}, func(after *store.KeyCursor) (apikey.Page[apikey.Effect], error) {
 		return s.keys().PreviewWorkspace(ctx, s.actor(), wanted, after, store.MaxPage)
 	})
 }
@@ -88,12 +84,12 @@ func (s *call) askSuspend() error {
 
 // suspend stops a workspace.
 func (s *call) suspend() error {
-	err := s.keys().Suspend(s.r.Context(), s.actor(), s.workspace())
+	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), true)
 	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
 }
 
 // resume lets a workspace's keys log in again.
 func (s *call) resume() error {
-	err := s.keys().Resume(s.r.Context(), s.actor(), s.workspace())
+	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), false)
 	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())
 }

@@ -47,8 +47,8 @@ func Refusals() []Refusal {
 		{"wrong credentials", fmt.Errorf("canary: %w", apikey.ErrInvalidCredentials), 401, "invalid_client", 500, internal, ""},
 		{"a refused login", &apikey.RefusedError{Reason: "disabled", Description: "It is disabled."}, 401, "invalid_client", 500, internal, ""},
 		{"a malformed scope", malformed, 400, "invalid_scope", 500, internal, ""},
-		{"a scope that the key lacks", &apikey.ScopeError{Missing: scope.MustParse("x")}, 400, "invalid_scope", 500, internal, ""},
-		{"a target that is not allowed", fmt.Errorf("canary: %w", apikey.ErrTarget), 400, "invalid_target", 500, internal, ""},
+		{"a scope that the key lacks", &apikey.RefusedError{Reason: "scope", Missing: scope.MustParse("x")}, 400, "invalid_scope", 500, internal, ""},
+		{"a target that is not allowed", &apikey.RefusedError{Reason: "resource", Description: "canary"}, 400, "invalid_target", 500, internal, ""},
 
 		{"a denial", &policy.Denied{Rule: "x", Reason: "No.", Err: errors.New("canary")}, 400, "unauthorized_client", 403, "policy", ""},
 		{"a denial without a reason", fmt.Errorf("canary: %w", &policy.Denied{Rule: "x"}), 400, "unauthorized_client", 403, "policy", ""},
@@ -62,7 +62,7 @@ func Refusals() []Refusal {
 		{"a record that is not there", fmt.Errorf("canary: %w", store.ErrNotFound), 500, failed, 404, "not-found", ""},
 		{"a record that is there", fmt.Errorf("canary: %w", store.ErrExists), 500, failed, 409, "conflict", ""},
 		{"a version that has changed", fmt.Errorf("canary: %w", store.ErrConflict), 500, failed, 409, "conflict", ""},
-		{"records that are not kept", fmt.Errorf("canary: %w", apikey.ErrNotKept), 500, failed, 501, "not-kept", ""},
+		{"records that are not kept", fmt.Errorf("canary: %w", errors.ErrUnsupported), 500, failed, 501, "not-kept", ""},
 	}
 	down := fmt.Errorf("canary: %w", store.ErrUnavailable)
 	outages := []error{

@@ -21,6 +21,9 @@ import (
 // names its own.
 const SealKeys store.ListName = "seal_keys"
 
+// LongestToken is the longest life that a token can have.
+const LongestToken = 24 * time.Hour
+
 // List is one list of the host's, the entry for what is new first.
 type List []store.ListEntry
 

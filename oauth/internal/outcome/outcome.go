@@ -42,7 +42,6 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		known     *answer.Refusal
 		throttled *apikey.ThrottledError
 		refused   *apikey.RefusedError
-		missing   *apikey.ScopeError
 		invalid   *apikey.InvalidError
 		forbidden *apikey.ForbiddenError
 		malformed *scope.SyntaxError
@@ -58,14 +57,14 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		return &answer.Refusal{Kind: answer.Credentials}
 	case errors.As(err, &throttled):
 		return &answer.Refusal{Kind: answer.Throttled, RetryAfter: throttled.RetryAfter}
+	case errors.As(err, &refused) && refused.Reason == "scope":
+		return &answer.Refusal{Kind: answer.Scope, Detail: notHeld(refused.Missing)}
+	case errors.As(err, &refused) && refused.Reason == "resource":
+		return &answer.Refusal{Kind: answer.Target}
 	case errors.As(err, &refused):
 		return &answer.Refusal{Kind: answer.Refused, Detail: refused.Description}
 	case errors.As(err, &malformed):
 		return &answer.Refusal{Kind: answer.Scope, Detail: "The scope is malformed: " + malformed.Error() + "."}
-	case errors.As(err, &missing):
-		return &answer.Refusal{Kind: answer.Scope, Detail: notHeld(missing.Missing)}
-	case errors.Is(err, apikey.ErrTarget):
-		return &answer.Refusal{Kind: answer.Target}
 	case errors.As(err, &denied) && denied != nil:
 		return ofDenial(denied)
 	case errors.As(err, &invalid):
@@ -84,7 +83,7 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		return &answer.Refusal{Kind: answer.NotFound}
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
 		return &answer.Refusal{Kind: answer.Conflict}
-	case errors.Is(err, apikey.ErrNotKept):
+	case errors.Is(err, errors.ErrUnsupported):
 		return &answer.Refusal{Kind: answer.NotKept}
 	case ctx.Err() != nil: // a driver may have an error of its own for it
 		return &answer.Refusal{Kind: answer.Unavailable}

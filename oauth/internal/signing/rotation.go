@@ -14,8 +14,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/bearer"
+	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -26,7 +26,7 @@ const (
 	// tail is how long a key is published after it has signed. The hour is for
 	// replicas that still sign with it, since their clock is late or they have not
 	// read of its successor.
-	tail = apikey.MaxTokenLifetime + bearer.MaxLeeway + time.Hour
+	tail = hostlist.LongestToken + bearer.MaxLeeway + time.Hour
 
 	// stepTimeout bounds a step, with reading and writing.
 	stepTimeout = 10 * time.Second

@@ -48,7 +48,7 @@ func newSealer(issuer string, keys []SealKey, withdrawn []string) (*sealer, erro
 		}
 		s.list = append(s.list, entry(k.Version, hostlist.Fingerprint(k.Key[:])))
 	}
-	return s, nil
+	return s, s.list.CheckWithdrawn(withdrawn)
 }
 
 func entry(version int, fingerprint string) store.ListEntry {

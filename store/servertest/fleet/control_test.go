@@ -139,7 +139,7 @@ var changes = map[string]func(ctx context.Context, keys *apikey.Service, o order
 		return err
 	},
 	"suspend": func(ctx context.Context, keys *apikey.Service, o order) error {
-		return keys.Suspend(ctx, administrator, o.Workspace)
+		return keys.SetSuspended(ctx, administrator, o.Workspace, true)
 	},
 	"delete-workspace": func(ctx context.Context, keys *apikey.Service, o order) error {
 		return keys.DeleteWorkspace(ctx, administrator, o.Workspace)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -21,7 +22,7 @@ import (
 func TestReminderSurvivesAKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.db")
 	_, _, err := service(t, openFile(t, file), noon).Create(t.Context(), owner, apikey.Spec{
-		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.ExpiresAt(noon.Add(10 * 24 * time.Hour)),
+		Workspace: "team-a", Name: "ci", Permissions: scope.MustParse("project.list"), Expiry: apikey.Expiry{At: noon.Add(10 * 24 * time.Hour)},
 	})
 	require.NoError(t, err)
 
@@ -70,15 +71,19 @@ func remind(file, at, stage string) error {
 	}
 	st.OnceIDs = tellingIDs{st.OnceIDs, pass}
 	cfg := config(now)
-	cfg.Reminders.Send = func(_ context.Context, r apikey.Reminder) error {
-		pass("called " + r.ID)
-		return nil
-	}
+	cfg.RemindBefore = []time.Duration{30 * 24 * time.Hour}
 	keys, err := apikey.New(st, cfg)
 	if err != nil {
 		return err
 	}
-	if err := keys.Remind(context.Background()); err != nil {
+	sender, err := reminders.New(st, keys, func(_ context.Context, r reminders.Reminder) error {
+		pass("called " + r.ID)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := sender.Remind(context.Background()); err != nil {
 		return err
 	}
 	pass("done")

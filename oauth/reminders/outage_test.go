@@ -1,4 +1,4 @@
-package apikey_test
+package reminders_test
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func TestRemindersInAnOutage(t *testing.T) {
 				return nil
 			}, "OnceIDs.Find", "OnceIDs.Spend"), in.config)
 			r.expiring("ci", 10*day)
-			require.ErrorIs(t, r.note(r.Remind(t.Context())), store.ErrUnavailable)
+			require.ErrorIs(t, (r.Remind(t.Context())), store.ErrUnavailable)
 			require.Len(t, in.got, c.calls[0])
 			r.clock.Advance(5 * time.Minute)
 			require.NoError(t, r.Remind(t.Context()))

@@ -1,4 +1,4 @@
-package oauth_test
+package request_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth"
+	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
 // The context of a login is that of context.WithTimeout in all that can be
@@ -36,11 +36,9 @@ func TestDeadline(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					parent, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "kept"))
 					defer cancel(nil)
-					ctx, stop := oauth.WithTimeout(parent, time.Second)
-					defer stop()
-					at, ok := ctx.Deadline()
-					require.True(t, ok)
-					require.Equal(t, time.Now().Add(time.Second), at)
+					ctx := request.WithTimeout(parent, time.Second)
+					defer ctx.Stop()
+					end := time.Now().Add(time.Second)
 					if waits {
 						require.NotNil(t, ctx.Done())
 					}
@@ -50,7 +48,7 @@ func TestDeadline(t *testing.T) {
 						cancel(gone)
 					}
 					if what.stop {
-						stop()
+						ctx.Stop()
 					}
 					synctest.Wait()
 					require.Equal(t, what.err, ctx.Err())
@@ -66,6 +64,9 @@ func TestDeadline(t *testing.T) {
 					}
 					require.Equal(t, what.err, ctx.Err(), "the same, now that somebody waits")
 					require.Equal(t, what.cause, context.Cause(ctx))
+					at, ok := ctx.Deadline()
+					require.True(t, ok)
+					require.Equal(t, end, at)
 				})
 			})
 		}
@@ -75,15 +76,15 @@ func TestDeadline(t *testing.T) {
 // A context made of it ends with it, and starts no goroutine of its own.
 func TestDeadlineHandsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := oauth.WithTimeout(t.Context(), time.Second)
+		ctx := request.WithTimeout(t.Context(), time.Second)
 		child, cancel := context.WithTimeout(ctx, time.Hour)
 		defer cancel()
-		stop()
+		ctx.Stop()
 		synctest.Wait()
 		require.ErrorIs(t, child.Err(), context.Canceled)
 
-		ctx, stop = oauth.WithTimeout(t.Context(), time.Second)
-		defer stop()
+		ctx = request.WithTimeout(t.Context(), time.Second)
+		defer ctx.Stop()
 		child, cancel = context.WithTimeout(ctx, time.Hour)
 		defer cancel()
 		<-child.Done()
@@ -91,8 +92,8 @@ func TestDeadlineHandsOn(t *testing.T) {
 	})
 	early, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	ctx, stop := oauth.WithTimeout(early, time.Hour)
-	defer stop()
+	ctx := request.WithTimeout(early, time.Hour)
+	defer ctx.Stop()
 	want, _ := early.Deadline()
 	at, _ := ctx.Deadline()
 	require.Equal(t, want, at)

@@ -1,6 +1,7 @@
-package apikey
+package secrets
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -9,11 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/hostlist"
 	"github.com/latchkey-go/latchkey/store"
@@ -40,17 +41,13 @@ func NoPepper() Pepper { return Pepper{none: true} }
 // String returns the redacted form, such as "pepper 3".
 func (p Pepper) String() string { return "pepper " + strconv.Itoa(p.Version) }
 
-// GoString returns the redacted form.
-func (p Pepper) GoString() string { return "apikey.Pepper{Version:" + strconv.Itoa(p.Version) + "}" }
-
 // Format writes the redacted form, whatever the verb.
-func (p Pepper) Format(f fmt.State, verb rune) { writeRedacted(f, verb, p.String(), p.GoString()) }
+func (p Pepper) Format(f fmt.State, verb rune) {
+	writeRedacted(f, verb, p.String(), "apikey.Pepper{Version:"+strconv.Itoa(p.Version)+"}")
+}
 
-// MarshalText returns the redacted form.
+// MarshalText returns the redacted form, for JSON and logs too.
 func (p Pepper) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// LogValue returns the redacted form.
-func (p Pepper) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 const (
 	minPepper   = 32
@@ -72,25 +69,30 @@ var (
 	errDigest = errors.New("it is malformed")
 )
 
-// binding is a secret together with the place it belongs to. All four parts
+// Binding is a secret together with the place it belongs to. All four parts
 // go into the digest, so that a digest moved to another row opens nothing.
-type binding struct {
-	keyID, workspace, secretID, secret string
+type Binding struct {
+	KeyID, Workspace, SecretID, Secret string
 }
 
-// hasher makes and verifies the digests of generated secrets, written as
+// Hasher makes and verifies the digests of generated secrets, written as
 // algorithm$pepper version$digest. One pass of a fast hash is enough for 256
 // random bits. Safe for concurrent use.
-type hasher struct {
+type Hasher struct {
 	current   *digester
 	digesters []*digester // one a pepper, the current one first
 	withdrawn []string
+	computed  atomic.Int64
 }
 
-// newHasher takes the peppers as Config.Peppers has them. All problems are
+// Computed is how many digests were computed, for tests that unknown ids cost as much
+// as known ones.
+func (h *Hasher) Computed() int64 { return h.computed.Load() }
+
+// NewHasher takes the peppers as Config.Peppers has them. All problems are
 // joined, each naming its field.
-func newHasher(peppers []Pepper, withdrawn []string) (*hasher, error) {
-	h := &hasher{withdrawn: withdrawn}
+func NewHasher(peppers []Pepper, withdrawn []string) (*Hasher, error) {
+	h := &Hasher{withdrawn: withdrawn}
 	if len(peppers) == 0 {
 		peppers = []Pepper{NoPepper()}
 	}
@@ -109,7 +111,7 @@ func newHasher(peppers []Pepper, withdrawn []string) (*hasher, error) {
 	return h, nil
 }
 
-func (h *hasher) checkPepper(p Pepper) error {
+func (h *Hasher) checkPepper(p Pepper) error {
 	switch {
 	case p.none && (p.Version != 0 || p.Key != nil):
 		return errors.New("Version: NoPepper has no other fields")
@@ -127,38 +129,53 @@ func (h *hasher) checkPepper(p Pepper) error {
 	return nil
 }
 
-// digest returns the digest to store, under the current pepper.
-func (h *hasher) digest(b binding) string {
-	sum := h.current.sum(b)
+// Peppers returns the list as the store records it, the current one first.
+func (h *Hasher) Peppers() hostlist.List {
+	var list hostlist.List
+	for _, s := range h.digesters {
+		list = append(list, store.ListEntry{List: store.Peppers, Name: strconv.Itoa(s.version), Fingerprint: s.fingerprint})
+	}
+	return list
+}
+
+// Keyed reports whether the current digests have a pepper.
+func (h *Hasher) Keyed() bool { return h.current.version > 0 }
+
+// Digest returns the digest to store, under the current pepper.
+func (h *Hasher) Digest(b Binding) string {
+	sum := h.sum(h.current, b)
 	return h.current.label + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// verify reports whether stored is the digest of b, and whether it should be
+// Verify reports whether stored is the digest of b, and whether it should be
 // rewritten because the current pepper has a higher version. Only towards a
 // higher one: replicas whose lists have another order must not rewrite each
 // other's. An error says that stored cannot be compared; then ok is false, and
 // the same work was done.
-func (h *hasher) verify(stored string, b binding) (ok, outdated bool, err error) {
-	s := h.underLabel(stored)
-	if s == nil {
-		h.dummy(b)
-	} else if sum := s.sum(b); s.matches(stored, sum) {
+func (h *Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
+	s := cmp.Or(h.underLabel(stored), h.current)
+	if s.matches(stored, h.sum(s, b)) {
 		return true, s.version < h.current.version, nil
 	}
-	if err := h.check(stored); err != nil && !errors.Is(err, errWithdrawn) {
+	if err := h.Check(stored); err != nil && !errors.Is(err, errWithdrawn) {
 		return false, false, fmt.Errorf("apikey: verify digest: %w", err)
 	}
 	return false, false, nil
 }
 
-// dummy does the work of verify for a login that found no digest to compare
+// Dummy does the work of Verify for a login that found no digest to compare
 // with, so that its time does not say so.
-func (h *hasher) dummy(b binding) {
-	sum := h.current.sum(b)
+func (h *Hasher) Dummy(b Binding) {
+	sum := h.sum(h.current, b)
 	subtle.ConstantTimeCompare(sum[:], sum[:])
 }
 
-func (h *hasher) find(version int) *digester {
+func (h *Hasher) sum(s *digester, b Binding) [sha256.Size]byte {
+	h.computed.Add(1)
+	return s.sum(b)
+}
+
+func (h *Hasher) find(version int) *digester {
 	for _, s := range h.digesters {
 		if s.version == version {
 			return s
@@ -168,7 +185,7 @@ func (h *hasher) find(version int) *digester {
 }
 
 // underLabel returns the digester whose label stored begins with, or nil.
-func (h *hasher) underLabel(stored string) *digester {
+func (h *Hasher) underLabel(stored string) *digester {
 	for _, s := range h.digesters {
 		if strings.HasPrefix(stored, s.label) {
 			return s
@@ -177,39 +194,41 @@ func (h *hasher) underLabel(stored string) *digester {
 	return nil
 }
 
-// check says what keeps a stored digest from being compared, if anything. Its
+// Check says what keeps a stored digest from being compared, if anything. Its
 // errors do not repeat it.
-func (h *hasher) check(stored string) error {
-	version, encoded, ok := splitDigest(stored)
-	if !ok {
-		return errDigest
+func (h *Hasher) Check(stored string) error {
+	s := h.underLabel(stored)
+	if s == nil {
+		return h.unlisted(stored)
 	}
-	s := h.find(version)
-	switch {
-	case s == nil && slices.Contains(h.withdrawn, hostlist.Title(store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})):
-		return errWithdrawn
-	case s == nil:
-		return fmt.Errorf("pepper version %d: %w", version, errPepper)
-	}
-	// The whole label, since a version has one spelling only.
-	if !strings.HasPrefix(stored, s.label) || len(encoded) != digestChars {
-		return errDigest
-	}
-	// The count matters: the decoder skips line breaks.
+	encoded := stored[len(s.label):]
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil || len(sum) != sha256.Size {
+	// The count matters: the decoder skips line breaks.
+	if err != nil || len(sum) != sha256.Size || len(encoded) != digestChars {
 		return errDigest
 	}
 	return nil
 }
 
-// splitDigest returns the pepper version and the sum of a digest that a hasher
-// made.
-func splitDigest(stored string) (version int, encoded string, ok bool) {
+// unlisted says why a digest is under no label.
+func (h *Hasher) unlisted(stored string) error {
+	version, ok := PepperOf(stored)
+	title := hostlist.Title(store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})
+	switch {
+	case !ok || h.find(version) != nil: // a version has one spelling only
+		return errDigest
+	case slices.Contains(h.withdrawn, title):
+		return errWithdrawn
+	}
+	return fmt.Errorf("pepper version %d: %w", version, errPepper)
+}
+
+// PepperOf returns the pepper version that a digest of a Hasher's names.
+func PepperOf(stored string) (version int, ok bool) {
 	algorithm, rest, _ := strings.Cut(stored, "$")
-	number, encoded, _ := strings.Cut(rest, "$")
+	number, _, _ := strings.Cut(rest, "$")
 	version, err := strconv.Atoi(number)
-	return version, encoded, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
+	return version, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
 }
 
 // digester computes digests under one pepper. It keeps the pepper's key inside a
@@ -241,22 +260,23 @@ func newDigester(version int, key []byte) *digester {
 	return s
 }
 
-// matches reports whether stored, which begins with the label, is the stored form of
-// sum. There is only one, so that nothing needs decoding.
+// matches reports whether stored is the stored form of sum. There is only one, so that
+// nothing needs decoding.
 func (s *digester) matches(stored string, sum [sha256.Size]byte) bool {
 	var text, want [digestChars]byte
 	base64.RawURLEncoding.Encode(text[:], sum[:])
-	n := copy(want[:], stored[len(s.label):])
-	return subtle.ConstantTimeCompare(text[:], want[:]) == 1 && n == len(stored)-len(s.label)
+	encoded, labelled := strings.CutPrefix(stored, s.label)
+	n := copy(want[:], encoded)
+	return subtle.ConstantTimeCompare(text[:], want[:]) == 1 && labelled && n == len(encoded)
 }
 
-func (s *digester) sum(b binding) (sum [sha256.Size]byte) {
+func (s *digester) sum(b Binding) (sum [sha256.Size]byte) {
 	st, pooled := s.states.Get().(*hashState)
 	if !pooled {
 		st = &hashState{hash: s.fresh(), message: make([]byte, 0, pooledBytes)}
 	}
 	m := st.message[:0]
-	for _, part := range [...]string{digestDomain, b.keyID, b.workspace, b.secretID, b.secret} {
+	for _, part := range [...]string{digestDomain, b.KeyID, b.Workspace, b.SecretID, b.Secret} {
 		m = binary.BigEndian.AppendUint64(m, uint64(len(part)))
 		m = append(m, part...)
 	}
@@ -268,4 +288,13 @@ func (s *digester) sum(b binding) (sum [sha256.Size]byte) {
 		s.states.Put(st)
 	}
 	return sum
+}
+
+// IsSlow reports whether a stored digest is slow, rather than one of a Hasher's.
+func IsSlow(stored string) bool {
+	return strings.HasPrefix(stored, "$2") || strings.HasPrefix(stored, "$argon2") || isPBKDF2(stored)
+}
+
+func isPBKDF2(digest string) bool {
+	return strings.HasPrefix(digest, pbkdf2SHA256) || strings.HasPrefix(digest, pbkdf2SHA512)
 }

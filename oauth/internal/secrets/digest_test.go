@@ -1,4 +1,4 @@
-package apikey_test
+package secrets_test
 
 import (
 	"bytes"
@@ -15,19 +15,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 )
 
 var (
-	pepper1 = apikey.Pepper{Version: 1, Key: []byte("first pepper, thirty-two bytes ok")}
-	pepper3 = apikey.Pepper{Version: 3, Key: []byte("third pepper, thirty-two bytes ok")}
-	pepper5 = apikey.Pepper{Version: 5, Key: []byte("fifth pepper, thirty-two bytes ok")}
-	bound   = apikey.Binding{KeyID: "key-1", Workspace: "team-a", SecretID: "s-1", Secret: "lk_secret"}
+	pepper1 = secrets.Pepper{Version: 1, Key: []byte("first pepper, thirty-two bytes ok")}
+	pepper3 = secrets.Pepper{Version: 3, Key: []byte("third pepper, thirty-two bytes ok")}
+	pepper5 = secrets.Pepper{Version: 5, Key: []byte("fifth pepper, thirty-two bytes ok")}
+	bound   = secrets.Binding{KeyID: "key-1", Workspace: "team-a", SecretID: "s-1", Secret: "lk_secret"}
 )
 
-func hasher(t testing.TB, peppers ...apikey.Pepper) apikey.Hasher {
+func hasher(t testing.TB, peppers ...secrets.Pepper) *secrets.Hasher {
 	t.Helper()
-	h, err := apikey.NewHasher(peppers...)
+	h, err := secrets.NewHasher(peppers, nil)
 	require.NoError(t, err)
 	return h
 }
@@ -44,20 +44,20 @@ func TestDigestForm(t *testing.T) {
 
 	h := hasher(t)
 	require.Equal(t, "sha256$0$"+base64.RawURLEncoding.EncodeToString(plain[:]), h.Digest(bound))
-	require.Equal(t, h.Digest(bound), hasher(t, apikey.NoPepper(), pepper3).Digest(bound), "NoPepper, and an empty list")
+	require.Equal(t, h.Digest(bound), hasher(t, secrets.NoPepper(), pepper3).Digest(bound), "NoPepper, and an empty list")
 	// The first is used for what is new, whatever its version.
 	want := "hmac-sha256$3$" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	require.Equal(t, want, hasher(t, pepper3, pepper1).Digest(bound))
-	require.Equal(t, want, hasher(t, pepper3, apikey.Pepper{Version: 9, Key: pepper1.Key}).Digest(bound))
+	require.Equal(t, want, hasher(t, pepper3, secrets.Pepper{Version: 9, Key: pepper1.Key}).Digest(bound))
 }
 
 func TestVerify(t *testing.T) {
-	h := hasher(t, pepper3, apikey.NoPepper(), pepper1, pepper5)
+	h := hasher(t, pepper3, secrets.NoPepper(), pepper1, pepper5)
 	own := h.Digest(bound)
 	old := hasher(t, pepper1).Digest(bound)
 	newer := hasher(t, pepper5).Digest(bound)
 	bare := hasher(t).Digest(bound)
-	moved := func(change func(*apikey.Binding)) apikey.Binding {
+	moved := func(change func(*secrets.Binding)) secrets.Binding {
 		b := bound
 		change(&b)
 		return b
@@ -65,7 +65,7 @@ func TestVerify(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
 		stored       string
-		b            apikey.Binding
+		b            secrets.Binding
 		ok, outdated bool
 		err          error
 	}{
@@ -73,26 +73,26 @@ func TestVerify(t *testing.T) {
 		{"B01 an old pepper verifies and is outdated", old, bound, true, true, nil},
 		{"B01 a digest from before peppers verifies and is outdated", bare, bound, true, true, nil},
 		{"B31 a higher pepper verifies and is not rewritten", newer, bound, true, false, nil},
-		{"B01 a row with another row's digest: key id", own, moved(func(b *apikey.Binding) { b.KeyID = "key-2" }), false, false, nil},
-		{"B01 a row with another row's digest: workspace", own, moved(func(b *apikey.Binding) { b.Workspace = "team-b" }), false, false, nil},
-		{"B01 a row with another row's digest: secret id", own, moved(func(b *apikey.Binding) { b.SecretID = "s-2" }), false, false, nil},
-		{"B01 parts do not run into each other", own, moved(func(b *apikey.Binding) { b.KeyID, b.Workspace = "key-1t", "eam-a" }), false, false, nil},
-		{"wrong secret", own, moved(func(b *apikey.Binding) { b.Secret = "lk_secreT" }), false, false, nil},
-		{"wrong secret under an old pepper", old, moved(func(b *apikey.Binding) { b.Secret = "" }), false, false, nil},
-		{"B01 unknown pepper version", strings.Replace(own, "$3$", "$4$", 1), bound, false, false, apikey.ErrPepper},
+		{"B01 a row with another row's digest: key id", own, moved(func(b *secrets.Binding) { b.KeyID = "key-2" }), false, false, nil},
+		{"B01 a row with another row's digest: workspace", own, moved(func(b *secrets.Binding) { b.Workspace = "team-b" }), false, false, nil},
+		{"B01 a row with another row's digest: secret id", own, moved(func(b *secrets.Binding) { b.SecretID = "s-2" }), false, false, nil},
+		{"B01 parts do not run into each other", own, moved(func(b *secrets.Binding) { b.KeyID, b.Workspace = "key-1t", "eam-a" }), false, false, nil},
+		{"wrong secret", own, moved(func(b *secrets.Binding) { b.Secret = "lk_secreT" }), false, false, nil},
+		{"wrong secret under an old pepper", old, moved(func(b *secrets.Binding) { b.Secret = "" }), false, false, nil},
+		{"B01 unknown pepper version", strings.Replace(own, "$3$", "$4$", 1), bound, false, false, secrets.ErrPepper},
 		{"B01 another pepper's version", strings.Replace(own, "$3$", "$1$", 1), bound, false, false, nil},
-		{"version 0 with a key's algorithm", strings.Replace(own, "$3$", "$0$", 1), bound, false, false, apikey.ErrDigest},
-		{"no pepper with a pepper's version", strings.Replace(own, "hmac-sha256", "sha256", 1), bound, false, false, apikey.ErrDigest},
-		{"second spelling of a version", strings.Replace(own, "$3$", "$03$", 1), bound, false, false, apikey.ErrDigest},
-		{"signed version", strings.Replace(own, "$3$", "$+3$", 1), bound, false, false, apikey.ErrDigest},
-		{"negative version", strings.Replace(own, "$3$", "$-3$", 1), bound, false, false, apikey.ErrDigest},
-		{"unknown algorithm", "md5" + own, bound, false, false, apikey.ErrDigest},
-		{"empty", "", bound, false, false, apikey.ErrDigest},
-		{"cut off", own[:len(own)-1], bound, false, false, apikey.ErrDigest},
-		{"longer", own + "A", bound, false, false, apikey.ErrDigest},
-		{"line breaks for characters", "sha256$0$" + strings.Repeat("A", 40) + "\n\n\n", bound, false, false, apikey.ErrDigest},
-		{"no base64", own[:len(own)-1] + "$", bound, false, false, apikey.ErrDigest},
-		{"the secret in clear", bound.Secret, bound, false, false, apikey.ErrDigest},
+		{"version 0 with a key's algorithm", strings.Replace(own, "$3$", "$0$", 1), bound, false, false, secrets.ErrDigest},
+		{"no pepper with a pepper's version", strings.Replace(own, "hmac-sha256", "sha256", 1), bound, false, false, secrets.ErrDigest},
+		{"second spelling of a version", strings.Replace(own, "$3$", "$03$", 1), bound, false, false, secrets.ErrDigest},
+		{"signed version", strings.Replace(own, "$3$", "$+3$", 1), bound, false, false, secrets.ErrDigest},
+		{"negative version", strings.Replace(own, "$3$", "$-3$", 1), bound, false, false, secrets.ErrDigest},
+		{"unknown algorithm", "md5" + own, bound, false, false, secrets.ErrDigest},
+		{"empty", "", bound, false, false, secrets.ErrDigest},
+		{"cut off", own[:len(own)-1], bound, false, false, secrets.ErrDigest},
+		{"longer", own + "A", bound, false, false, secrets.ErrDigest},
+		{"line breaks for characters", "sha256$0$" + strings.Repeat("A", 40) + "\n\n\n", bound, false, false, secrets.ErrDigest},
+		{"no base64", own[:len(own)-1] + "$", bound, false, false, secrets.ErrDigest},
+		{"the secret in clear", bound.Secret, bound, false, false, secrets.ErrDigest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ok, outdated, err := h.Verify(tc.stored, tc.b)
@@ -106,25 +106,30 @@ func TestVerify(t *testing.T) {
 	}
 	t.Run("B01 a pepper taken out of the list", func(t *testing.T) {
 		ok, _, err := hasher(t, pepper3).Verify(old, bound)
-		require.ErrorIs(t, err, apikey.ErrPepper)
+		require.ErrorIs(t, err, secrets.ErrPepper)
 		require.False(t, ok)
 	})
 	t.Run("B01 a digest without a pepper, planted where peppers are set", func(t *testing.T) {
 		ok, _, err := hasher(t, pepper3).Verify(bare, bound)
-		require.ErrorIs(t, err, apikey.ErrPepper)
+		require.ErrorIs(t, err, secrets.ErrPepper)
 		require.False(t, ok)
 	})
 	t.Run("B31 a withdrawn pepper refuses, and is no fault of the host's", func(t *testing.T) {
+		without := func(title string) *secrets.Hasher {
+			h, err := secrets.NewHasher([]secrets.Pepper{pepper3}, []string{title})
+			require.NoError(t, err)
+			return h
+		}
 		for title, stored := range map[string]string{"pepper 1": old, "pepper 0": bare} {
-			ok, _, err := hasher(t, pepper3).Without(title).Verify(stored, bound)
+			ok, _, err := without(title).Verify(stored, bound)
 			require.NoError(t, err)
 			require.False(t, ok)
 		}
-		_, _, err := hasher(t, pepper3).Without("pepper 1").Verify(newer, bound)
-		require.ErrorIs(t, err, apikey.ErrPepper)
+		_, _, err := without("pepper 1").Verify(newer, bound)
+		require.ErrorIs(t, err, secrets.ErrPepper)
 	})
 	t.Run("B01 another key under the same version", func(t *testing.T) {
-		impostor := apikey.Pepper{Version: 3, Key: bytes.Repeat([]byte("x"), 32)}
+		impostor := secrets.Pepper{Version: 3, Key: bytes.Repeat([]byte("x"), 32)}
 		ok, _, err := hasher(t, impostor).Verify(own, bound)
 		require.NoError(t, err)
 		require.False(t, ok)
@@ -132,17 +137,17 @@ func TestVerify(t *testing.T) {
 }
 
 func TestPeppersAreChecked(t *testing.T) {
-	withKey := apikey.NoPepper()
+	withKey := secrets.NoPepper()
 	withKey.Key = pepper1.Key
-	_, err := apikey.NewHasher(
-		apikey.Pepper{Version: 0, Key: pepper1.Key},
-		apikey.Pepper{Version: -1, Key: pepper1.Key},
-		apikey.Pepper{Version: 5, Key: pepper1.Key[:31]},
-		apikey.Pepper{Version: 6, Key: make([]byte, 32)},
+	_, err := secrets.NewHasher([]secrets.Pepper{
+		{Version: 0, Key: pepper1.Key},
+		{Version: -1, Key: pepper1.Key},
+		{Version: 5, Key: pepper1.Key[:31]},
+		{Version: 6, Key: make([]byte, 32)},
 		pepper3, pepper3,
-		apikey.Pepper{Version: 7},
-		apikey.NoPepper(), apikey.NoPepper(), withKey,
-	)
+		{Version: 7},
+		secrets.NoPepper(), secrets.NoPepper(), withKey,
+	}, nil)
 	for _, says := range []string{
 		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, at least 32",
 		"Peppers[3].Key: all bytes are zero", "Peppers[5].Version: 3 is there twice", "Peppers[6].Key: 0 bytes",
@@ -156,7 +161,7 @@ func TestPeppersAreChecked(t *testing.T) {
 
 func TestPeppersAreCopied(t *testing.T) {
 	key := bytes.Clone(pepper1.Key)
-	h := hasher(t, apikey.Pepper{Version: 1, Key: key})
+	h := hasher(t, secrets.Pepper{Version: 1, Key: key})
 	clear(key)
 	require.Equal(t, hasher(t, pepper1).Digest(bound), h.Digest(bound))
 }
@@ -166,15 +171,15 @@ func TestPepperRedactsItself(t *testing.T) {
 	h.Digest(bound)
 	var logs bytes.Buffer
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&logs, nil), slog.NewJSONHandler(&logs, nil)} {
-		slog.New(handler).Info("x", "pepper", pepper3, "list", []apikey.Pepper{pepper3}, "hasher", h)
+		slog.New(handler).Info("x", "pepper", pepper3, "list", []secrets.Pepper{pepper3}, "hasher", h)
 	}
 	out := []string{logs.String()}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, value := range []any{pepper3, &pepper3, []apikey.Pepper{pepper3}, struct{ P []apikey.Pepper }{[]apikey.Pepper{pepper3}}, h} {
+		for _, value := range []any{pepper3, &pepper3, []secrets.Pepper{pepper3}, struct{ P []secrets.Pepper }{[]secrets.Pepper{pepper3}}, h} {
 			out = append(out, fmt.Sprintf(verb, value))
 		}
 	}
-	marshalled, err := json.Marshal(map[string]any{"peppers": []apikey.Pepper{pepper3}, "hasher": h})
+	marshalled, err := json.Marshal(map[string]any{"peppers": []secrets.Pepper{pepper3}, "hasher": h})
 	require.NoError(t, err)
 	for _, text := range append(out, string(marshalled)) {
 		for _, canary := range []string{
@@ -208,7 +213,7 @@ func TestHasherIsConcurrent(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	h := hasher(f, pepper3, apikey.NoPepper(), pepper1)
+	h := hasher(f, pepper3, secrets.NoPepper(), pepper1)
 	own := h.Digest(bound)
 	f.Add(own)
 	f.Add(hasher(f, pepper1).Digest(bound))

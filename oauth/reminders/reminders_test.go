@@ -1,4 +1,4 @@
-package apikey_test
+package reminders_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 	"github.com/latchkey-go/latchkey/store/storetest"
@@ -23,11 +24,11 @@ const day = 24 * time.Hour
 // inbox takes reminders.
 type inbox struct {
 	mu   sync.Mutex
-	got  []apikey.Reminder
+	got  []reminders.Reminder
 	fail error
 }
 
-func (i *inbox) send(_ context.Context, r apikey.Reminder) error {
+func (i *inbox) send(_ context.Context, r reminders.Reminder) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.fail != nil {
@@ -50,7 +51,7 @@ func (i *inbox) take() []string {
 	return texts
 }
 
-func (i *inbox) config(c *apikey.Config) { c.Reminders.Send = i.send }
+func (i *inbox) config(s *setup) { s.send = i.send }
 
 // expiring makes a key that ends after the given time.
 func (r *rig) expiring(name string, in time.Duration) apikey.Key {
@@ -58,7 +59,7 @@ func (r *rig) expiring(name string, in time.Duration) apikey.Key {
 	k, _ := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) {
 		s.Name = name
 		if in > 0 {
-			s.Expiry = apikey.ExpiresAt(r.clock.Now().Add(in))
+			s.Expiry = apikey.Expiry{At: r.clock.Now().Add(in)}
 		}
 	})
 	return k
@@ -90,7 +91,7 @@ func TestReminders(t *testing.T) {
 
 	t.Run("a later expiry begins anew", func(t *testing.T) {
 		r.clock.Set(noon.Add(39 * day))
-		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.ExpiresAt(noon.Add(60 * day)))})
+		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(60 * day)})})
 		require.NoError(t, err)
 		require.Equal(t, []string{"ci 720h0m0s"}, remind())
 	})
@@ -111,8 +112,8 @@ func TestReminders(t *testing.T) {
 func TestRemindersAreNotedAtTheEnd(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	sent := 0
-	r := newRig(t, func(c *apikey.Config) {
-		c.Reminders.Send = func(context.Context, apikey.Reminder) error {
+	r := newRig(t, func(s *setup) {
+		s.send = func(context.Context, reminders.Reminder) error {
 			sent++
 			end()
 			return nil
@@ -122,8 +123,8 @@ func TestRemindersAreNotedAtTheEnd(t *testing.T) {
 	require.ErrorIs(t, r.Remind(ctx), context.Canceled)
 	require.Equal(t, 1, sent)
 	r.clock.Set(r.clock.Now().Add(time.Hour))
-	after := rigOn(t, r.store, func(c *apikey.Config) {
-		c.Reminders.Send = func(context.Context, apikey.Reminder) error { sent++; return nil }
+	after := rigOn(t, r.store, func(s *setup) {
+		s.send = func(context.Context, reminders.Reminder) error { sent++; return nil }
 	})
 	after.clock.Set(r.clock.Now())
 	require.NoError(t, after.Remind(t.Context()))
@@ -298,8 +299,8 @@ func (m meetingIDs) Find(ctx context.Context, space, id string, now time.Time) (
 func TestTheSlowOneComesThrough(t *testing.T) {
 	var in inbox
 	sending, send, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	slow := newRig(t, func(c *apikey.Config) {
-		c.Reminders.Send = func(ctx context.Context, r apikey.Reminder) error {
+	slow := newRig(t, func(s *setup) {
+		s.send = func(ctx context.Context, r reminders.Reminder) error {
 			close(sending)
 			<-send
 			return in.send(ctx, r)
@@ -349,26 +350,29 @@ func TestRemindersAreRetried(t *testing.T) {
 	require.Equal(t, k.ID, in.got[0].Key.ID)
 }
 
-func TestRemindersConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	var in inbox
 	st := memstore.New()
 	st.OnceIDs = nil
-	_, err := apikey.New(st, apikey.Config{Permissions: catalog, Options: apikey.Options{Reminders: apikey.Reminders{Send: in.send, Before: []time.Duration{time.Minute, day, 367 * day}}}})
-	for _, problem := range []string{"OnceIDs", "Config.Reminders.Before[0] is 1m0s", "Before[2]"} {
-		require.ErrorContains(t, err, problem)
-	}
-	nine := []time.Duration{day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day}
-	_, err = apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Options: apikey.Options{Reminders: apikey.Reminders{Before: nine}}})
-	require.ErrorContains(t, err, "Config.Reminders.Before has 9 times; it may have at most 8")
-	_, err = apikey.New(st, apikey.Config{Permissions: catalog})
-	require.NoError(t, err, "who wants no reminders needs no OnceIDs")
+	r := rigOn(t, st)
+	_, err := reminders.New(st, r.Service, in.send)
+	require.ErrorContains(t, err, "OnceIDs")
+	_, err = reminders.New(r.store, r.Service, nil)
+	require.Error(t, err)
 
-	r := newRig(t, in.config, func(c *apikey.Config) { c.Reminders.Before = []time.Duration{3 * day, 2 * time.Hour, 3 * day} })
+	r = newRig(t, in.config, func(s *setup) { s.RemindBefore = []time.Duration{2 * time.Hour, 3 * day} })
 	r.expiring("ci", 4*day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Empty(t, in.take())
 	r.clock.Advance(day)
 	require.NoError(t, r.Remind(t.Context()))
 	require.Equal(t, []string{"ci 72h0m0s"}, in.take())
-	require.NoError(t, newRig(t).Remind(t.Context()), "without a hook nothing is done")
+
+	r = newRig(t, in.config, func(s *setup) { s.DefaultRemindersOff = true })
+	r.expiring("ci", 2*day)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Empty(t, in.take(), "defaults hold until settings are saved")
+	r.reminders(false)
+	require.NoError(t, r.Remind(t.Context()))
+	require.Equal(t, []string{"ci 168h0m0s"}, in.take())
 }

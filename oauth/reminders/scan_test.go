@@ -1,4 +1,4 @@
-package apikey_test
+package reminders_test
 
 import (
 	"context"
@@ -12,25 +12,6 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
-
-// rules changes what the settings of the instance or, unless empty, of a
-// workspace demand.
-func (r *rig) rules(workspace string, rules store.Rules) {
-	r.t.Helper()
-	if workspace != "" {
-		w, err := r.Workspace(r.t.Context(), admin, workspace)
-		require.NoError(r.t, err)
-		w.Rules = rules
-		_, err = r.SaveWorkspace(r.t.Context(), admin, w)
-		require.NoError(r.t, err)
-		return
-	}
-	settings, err := r.Settings(r.t.Context(), admin)
-	require.NoError(r.t, err)
-	settings.Rules = rules
-	_, err = r.SaveSettings(r.t.Context(), admin, settings)
-	require.NoError(r.t, err)
-}
 
 // TestRemindersOfEnforcedRules: a key that rules end earlier than its own
 // expiry is told of before that end, once each time, by one of two replicas
@@ -192,31 +173,4 @@ func TestAScanIsMadeAgain(t *testing.T) {
 	require.NoError(t, remind(time.Hour))
 	require.Equal(t, []string{"ci 168h0m0s"}, in.take())
 	require.EqualValues(t, 2, lists.all.Load())
-}
-
-// A preview of rules says of which keys the host would be told, for they end
-// soon.
-func TestPreviewOfRulesAndReminders(t *testing.T) {
-	var in inbox
-	r := newRig(t, in.config)
-	r.expiring("never", 0)
-	r.expiring("told", 25*day)
-	require.NoError(t, r.Remind(t.Context()))
-	require.Equal(t, []string{"told 720h0m0s"}, in.take())
-	for name, c := range map[string]struct {
-		rules    store.Rules
-		reminded map[string]bool
-	}{
-		"soon":    {store.Rules{MaxLifetime: 20 * day, EnforcedFrom: noon}, map[string]bool{"never": true, "told": true}},
-		"later":   {store.Rules{MaxLifetime: 90 * day, EnforcedFrom: noon}, map[string]bool{"never": false}},
-		"at once": {store.Rules{RequireExpiry: true, EnforcedFrom: noon}, map[string]bool{"never": false}},
-	} {
-		page, err := r.PreviewSettings(t.Context(), admin, store.Instance{Rules: c.rules}, nil, 0)
-		require.NoError(t, err)
-		got := map[string]bool{}
-		for _, e := range page.Effects {
-			got[e.Key.Name] = e.Reminded
-		}
-		require.Equal(t, c.reminded, got, name)
-	}
 }

@@ -1,4 +1,4 @@
-package apikey_test
+package reminders_test
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
+	"github.com/latchkey-go/latchkey/oauth/reminders"
 )
 
 // TestReminderDeadlines: a hook of the host's that hangs is told to stop, and
@@ -17,20 +17,20 @@ import (
 func TestReminderDeadlines(t *testing.T) {
 	t.Run("sending", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, func(c *apikey.Config) {
-				c.Reminders.Send = func(ctx context.Context, _ apikey.Reminder) error { <-ctx.Done(); return ctx.Err() }
+			r := newRig(t, func(s *setup) {
+				s.send = func(ctx context.Context, _ reminders.Reminder) error { <-ctx.Done(); return ctx.Err() }
 			})
 			r.expiring("ci", 10*day)
 			began := time.Now()
 			require.ErrorIs(t, r.Remind(t.Context()), context.DeadlineExceeded)
-			require.Equal(t, apikey.SendTimeout, time.Since(began))
+			require.Equal(t, time.Minute, time.Since(began))
 		})
 	})
 	t.Run("noting", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			st, tap := harness.NewTap()
-			r := rigOn(t, st, func(c *apikey.Config) {
-				c.Reminders.Send = func(context.Context, apikey.Reminder) error {
+			r := rigOn(t, st, func(s *setup) {
+				s.send = func(context.Context, reminders.Reminder) error {
 					tap.Before(func(ctx context.Context, call string) error {
 						if call != "OnceIDs.Spend" {
 							return nil

@@ -1,0 +1,280 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/scope"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// This file says who may do what. Each management call reads the actor's powers, by
+// powersOf, and asks one of these:
+//
+//	mayAdminister  settings, workspaces, all that one person made, export and restore
+//	maySee         keys and events of one workspace, or of all
+//	mayAdd         a new key in a workspace
+//	mayTouch       one key that exists: to read, change, rotate or delete it
+//	mayYield       what a new or changed key holds
+//	mustKnow       what the host says of the workspace
+//
+// Where the actor has no part in a workspace, it is told store.ErrNotFound, and
+// otherwise a *ForbiddenError.
+
+// powers is what an actor may do at one moment.
+type powers struct {
+	actor Actor
+	// everywhere is what the actor may do in every workspace, and own what it may do
+	// in those of workspaces besides.
+	everywhere, own rights
+	workspaces      []string
+	// grants is what the actor may hand on.
+	grants scope.Set
+	// admin says that the actor is an organization admin: settings are open to it, and
+	// its wildcards reach admin permissions.
+	admin bool
+	// rotatesOwn says that the actor is a key that may replace its own secret.
+	rotatesOwn bool
+	// key is the acting key's record, nil for a person. around is that record with
+	// the settings that were read with it. end is the instant from which the key is
+	// expired, under the administrator's rules too; zero is never.
+	key    *store.Key
+	around *store.Found
+	end    time.Time
+}
+
+type rights struct {
+	list, save, remove bool
+}
+
+// powersOf reads what the actor may do now. An acting key that is not live
+// may do nothing.
+func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
+	all := rights{true, true, true}
+	catalog := s.cfg.Permissions
+	p := powers{actor: a}
+	switch a.ref.Kind {
+	case kindAdmin:
+		p.everywhere, p.grants, p.admin = all, catalog.All(), true
+	case kindOwner:
+		p.own, p.workspaces = all, a.workspaces
+		p.grants = catalog.All().Minus(catalog.Admin())
+	case kindKey:
+		if err := s.actingKey(ctx, &p); err != nil {
+			return p, err
+		}
+	}
+	if a.limited {
+		p.grants = p.grants.Intersect(a.limit)
+	}
+	return p, nil
+}
+
+func (s *Service) actingKey(ctx context.Context, p *powers) error {
+	a := p.actor
+	found, err := lookup(ctx, s.store.Keys, a.ref.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return &ForbiddenError{Action: "act", Reason: "The acting key does not exist any more."}
+	}
+	if err != nil {
+		return fmt.Errorf("apikey: read the acting key: %w", err)
+	}
+	now := s.now()
+	found.Instance = s.effective(found.Instance)
+	standing, err := s.standingOf(ctx, &found, now)
+	if err != nil {
+		return err
+	}
+	if !standing.Live() {
+		return &ForbiddenError{Action: "act", Reason: standing.Text}
+	}
+	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
+		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
+	}
+	p.key, p.around, p.end = &found.Key, &found, standing.Ends
+	p.workspaces = []string{found.Key.Workspace}
+	held := s.issuable(&found.Key).Intersect(a.limit)
+	holds := func(name string) bool { return name != "" && held.Has(name) }
+	m := s.cfg.Management
+	p.own = rights{holds(m.List), holds(m.Save), holds(m.Delete)}
+	p.everywhere = rights{holds(m.AdminList), holds(m.AdminSave), holds(m.AdminDelete)}
+	p.rotatesOwn = holds(m.RotateOwn) || p.in(found.Key.Workspace).save
+	// What reaches every workspace only an organization admin hands on.
+	p.grants = held.Minus(s.cfg.Permissions.Admin())
+	return nil
+}
+
+// in returns the actor's rights in one workspace.
+func (p powers) in(workspace string) rights {
+	r := p.everywhere
+	if slices.Contains(p.workspaces, workspace) {
+		r.list = r.list || p.own.list
+		r.save = r.save || p.own.save
+		r.remove = r.remove || p.own.remove
+	}
+	return r
+}
+
+// any reports whether there is at least one right.
+func (r rights) any() bool { return r.list || r.save || r.remove }
+
+// self reports whether the acting key is the given one.
+func (p powers) self(id string) bool { return p.key != nil && p.key.ID == id }
+
+func (p powers) mayAdminister(action string) error {
+	if p.admin {
+		return nil
+	}
+	return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
+}
+
+// mayAdminister reads the actor's powers for a call that needs no more of them.
+func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) error {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return err
+	}
+	return p.mayAdminister(action)
+}
+
+// maySee is about a look into a workspace, or into all of them.
+func (p powers) maySee(workspace string) error {
+	switch {
+	case workspace == "" && !p.everywhere.list:
+		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
+	case workspace != "" && !p.in(workspace).any():
+		return errNoPart
+	case workspace != "" && !p.in(workspace).list:
+		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
+	}
+	return nil
+}
+
+var errNoPart = fmt.Errorf("apikey: there is none, or the actor has no part in its workspace: %w", store.ErrNotFound)
+
+// maxDepth is how deep keys may make keys at most, so that a walk over all that
+// one of them made is short.
+const maxDepth = 3
+
+// mayAdd is about a new key. One that a key makes may be deepest deep.
+func (p powers) mayAdd(action, workspace string, deepest int) error {
+	switch {
+	case strings.TrimSpace(workspace) == "":
+		return invalid("workspace", "It may not be empty.")
+	case !p.in(workspace).any():
+		return errNoPart
+	case !p.in(workspace).save:
+		return &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
+	case p.key != nil && p.key.Depth >= deepest:
+		reason := fmt.Sprintf("Keys made by keys may be at most %d deep, and the acting key is as deep already.", deepest)
+		return &ForbiddenError{Action: action, Reason: reason}
+	}
+	return nil
+}
+
+const actRead = "key.read"
+
+// mayTouch is about an act on one key that exists. A key acts on itself in two
+// ways: it reads its record, and it rotates its secret.
+func (p powers) mayTouch(action string, k *store.Key) error {
+	in, self := p.in(k.Workspace), p.self(k.ID)
+	var may bool
+	reason := "You may not change this key."
+	switch {
+	case !in.any() && !self:
+		return errNoPart
+	case action == actRead:
+		may, reason = in.list || self, "You may not see this key."
+	case action == audit.Delete:
+		may, reason = in.remove && !self, "You may not delete this key."
+	case self && action != audit.Rotate:
+		reason = rotatesOnly
+	case self:
+		may = p.rotatesOwn
+	default:
+		may = in.save
+	}
+	if !may {
+		return &ForbiddenError{Action: action, Reason: reason}
+	}
+	return nil
+}
+
+const rotatesOnly = "A key may rotate its own secret and change nothing else of itself."
+
+// mayRotateWith is about the changes made together with a rotation.
+func (p powers) mayRotateWith(k *store.Key, c Changes) error {
+	if p.self(k.ID) && c != (Changes{Version: c.Version, Address: c.Address}) {
+		return &ForbiddenError{Action: audit.Rotate, Reason: rotatesOnly}
+	}
+	return nil
+}
+
+// find reads a key for an act on it.
+func (s *Service) find(ctx context.Context, actor Actor, action, id string) (powers, store.Found, error) {
+	p, err := s.powersOf(ctx, actor)
+	if err != nil {
+		return p, store.Found{}, err
+	}
+	found, err := lookup(ctx, s.store.Keys, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return p, found, errNoPart
+	case err != nil:
+		return p, found, fmt.Errorf("apikey: read key: %w", err)
+	}
+	return p, found, p.mayTouch(action, &found.Key)
+}
+
+// mayYield is about what a key holds after an act that gives it a secret or a new
+// name, or that enables, prolongs or widens it: the actor must be able to grant all of
+// it. gives is false for a new name alone. An acting key gives no resource that it
+// lacks and no life longer than its own.
+//
+// raised are the permissions that the key held before they became admin permissions. They
+// stay out of its tokens, so a person need not be able to grant them.
+func (p powers) mayYield(action string, after *store.Key, raised scope.Set, gives bool) error {
+	grants := p.grants
+	switch {
+	case p.self(after.ID):
+		grants = p.key.Permissions.Intersect(p.actor.limit)
+	case p.admin && !p.actor.limited:
+		// All, also what has left the catalog since: nobody else could ever
+		// rotate or enable such a key again.
+		grants = after.Permissions
+	}
+	missing := after.Permissions.Minus(grants)
+	if p.key == nil {
+		missing = missing.Minus(raised)
+	}
+	byAnother := gives && p.key != nil && !p.self(after.ID)
+	switch {
+	case missing.Len() > 0:
+		return &ForbiddenError{Action: action, Reason: "The key would hold permissions that you may not grant.", Missing: missing}
+	case byAnother && lacks(p.key.Resources, after.Resources):
+		return &ForbiddenError{Action: action, Reason: "The key would be allowed resources that the acting key is not allowed."}
+	case byAnother && outlives(after.NotAfter, p.end):
+		return &ForbiddenError{Action: action, Reason: "The key would outlive the acting key; give it an earlier expiry."}
+	}
+	return nil
+}
+
+// outlives compares two expiries; zero is never.
+func outlives(a, b time.Time) bool {
+	return !b.IsZero() && (a.IsZero() || a.After(b))
+}
+
+// mustKnow refuses a management call for a workspace that the host suspends or
+// does not know.
+func (s *Service) mustKnow(ctx context.Context, action, workspace string) error {
+	suspended, err := s.askHost(ctx, workspace)
+	if suspended {
+		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}
+	}
+	return err
+}

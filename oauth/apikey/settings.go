@@ -1,0 +1,151 @@
+package apikey
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// Settings returns the instance's settings: those saved, or the defaults
+// of Options with Version 0. For an organization admin.
+func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
+	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
+		return store.Instance{}, err
+	}
+	return s.instance(ctx)
+}
+
+// SaveSettings replaces the instance's settings. Version must be the one that
+// Settings returned; otherwise store.ErrConflict. Switching keys off and stricter
+// expiry rules end all tokens, since a rule may hold for existing keys; keys that
+// may still log in do so again. A call that changes nothing writes nothing, unless
+// settings were never saved. For an organization admin.
+func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
+	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.Instance) (fields []string, ends bool, err error) {
+		if err := checkSettings(wanted); err != nil {
+			return nil, false, err
+		}
+		if w.Version != wanted.Version {
+			return nil, false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
+		}
+		before := *w
+		w.KeysOff, w.Rules = wanted.KeysOff, kept(wanted.Rules)
+		w.RemindersOff, w.RemindBefore = wanted.RemindersOff, keptTimes(wanted.RemindBefore)
+		changed := changedRules(before.Rules, w.Rules)
+		changed.add(before.KeysOff != w.KeysOff, "keys_off")
+		changed.add(before.RemindersOff != w.RemindersOff, "reminders_off")
+		changed.add(before.RemindBefore != w.RemindBefore, "remind_before")
+		return changed, w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
+	})
+}
+
+// EndAllTokens ends every token issued so far, of every key. It is for use after the
+// store was restored from a backup, which may have brought back keys and settings as
+// they were. Keys log in again at once. Settings that were never saved are saved as
+// the defaults of Options. For an organization admin.
+func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
+	_, err := s.alterInstance(ctx, actor, audit.EndTokens, func(*store.Instance) ([]string, bool, error) { return nil, true, nil })
+	return err
+}
+
+// alterInstance changes the instance's settings. apply says which fields it changed
+// and whether all tokens end.
+func (s *Service) alterInstance(
+	ctx context.Context, actor Actor, action string, apply func(*store.Instance) (fields []string, ends bool, err error),
+) (store.Instance, error) {
+	return retry(func() (store.Instance, error) {
+		if err := s.mayAdminister(ctx, actor, action); err != nil {
+			return store.Instance{}, err
+		}
+		w, err := s.instance(ctx)
+		if err != nil {
+			return store.Instance{}, err
+		}
+		fields, ends, err := apply(&w)
+		if err != nil {
+			return store.Instance{}, err
+		}
+		if len(fields) == 0 && !ends && w.Version > 0 {
+			return w, nil
+		}
+		w.Updated = s.now()
+		change, err := s.change(w.Updated, actor.ref, action, "", "", fields)
+		if err != nil {
+			return store.Instance{}, err
+		}
+		change.EndTokens = ends
+		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
+			return store.Instance{}, writeError(action, err)
+		}
+		w.Version++
+		return w, nil
+	})
+}
+
+// instance reads the settings in force.
+func (s *Service) instance(ctx context.Context) (store.Instance, error) {
+	stored, err := s.store.Settings.Instance(ctx)
+	if err != nil {
+		return store.Instance{}, fmt.Errorf("apikey: read settings: %w", err)
+	}
+	return s.effective(stored), nil
+}
+
+// settingsOf reads the settings around the keys of a workspace.
+func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Workspace, store.Instance, error) {
+	w, err := s.store.Settings.Workspace(ctx, workspace)
+	if err != nil {
+		return w, store.Instance{}, fmt.Errorf("apikey: read workspace: %w", err)
+	}
+	instance, err := s.instance(ctx)
+	return w, instance, err
+}
+
+func checkSettings(wanted store.Instance) error {
+	var bad InvalidError
+	checkRules(&bad, wanted.Rules, false)
+	problem := timesProblem(wanted.RemindBefore[:])
+	bad.addIf(problem != "", "remind_before", problem)
+	return bad.orNil()
+}
+
+func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
+	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It must be 0 for no limit, or more.")
+	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be 0 for no bound, or at least a minute.")
+	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It lies beyond the year 9999.")
+}
+
+// kept returns rules as stores keep them, so that they compare.
+func kept(r store.Rules) store.Rules {
+	r.EnforcedFrom = micro(r.EnforcedFrom)
+	return r
+}
+
+// tightens reports whether the expiry rules became stricter: a token issued
+// under the old ones could outlive its key. It does not ask whether the rules hold
+// for existing keys, since EnforcedFrom may come from the workspace's record and the
+// rule from the instance's, or the other way round.
+func tightens(before, after store.Rules) bool {
+	shorter := after.MaxLifetime != 0 && (before.MaxLifetime == 0 || after.MaxLifetime < before.MaxLifetime)
+	return after.RequireExpiry && !before.RequireExpiry || shorter || outlives(before.EnforcedFrom, after.EnforcedFrom)
+}
+
+func changedRules(before, after store.Rules) (changed fields) {
+	changed.add(before.MaxKeys != after.MaxKeys, "max_keys")
+	changed.add(before.RequireExpiry != after.RequireExpiry, "require_expiry")
+	changed.add(before.MaxLifetime != after.MaxLifetime, "max_lifetime")
+	changed.add(!before.EnforcedFrom.Equal(after.EnforcedFrom), "enforced_from")
+	return changed
+}
+
+// fields are the names of what changed, as events and problems have them.
+type fields []string
+
+func (f *fields) add(changed bool, name string) {
+	if changed {
+		*f = append(*f, name)
+	}
+}

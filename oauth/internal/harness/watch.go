@@ -1,0 +1,33 @@
+package harness
+
+import (
+	"context"
+	"sync"
+
+	"github.com/latchkey-go/latchkey/store"
+)
+
+// DeafWatch tells nothing once it is deaf.
+type DeafWatch struct {
+	From store.Watch
+	mu   sync.Mutex
+	deaf bool
+}
+
+// Watch implements store.Watch.
+func (d *DeafWatch) Watch(ctx context.Context, ready func(), n func(store.Notice)) error {
+	return d.From.Watch(ctx, ready, func(x store.Notice) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.deaf {
+			n(x)
+		}
+	})
+}
+
+// Deafen makes it deaf.
+func (d *DeafWatch) Deafen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deaf = true
+}

@@ -1,0 +1,6 @@
+package secrets
+
+var (
+	ErrPepper = errPepper
+	ErrDigest = errDigest
+)

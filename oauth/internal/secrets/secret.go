@@ -1,0 +1,254 @@
+// Package secrets is the form of secrets and ids, and the digests that are stored in
+// place of secrets: fast ones of secrets that Latchkey generated, and slow ones of those
+// that come from other systems.
+package secrets
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// DefaultPrefix begins the secrets of a host that names no prefix of its own.
+const DefaultPrefix = "lk_"
+
+// A generated secret is its prefix, randomChars characters for 256 random
+// bits and checksumChars characters of CRC-32, both in base 62 and padded
+// with zeros. Nothing in it needs form-encoding, so that a client that skips
+// the encoding RFC 6749, section 2.3.1 asks for in Basic credentials logs in
+// all the same.
+const (
+	randomBytes   = 32
+	randomChars   = 43
+	checksumChars = 6
+	maxPrefix     = 32
+	hintChars     = 4
+)
+
+// Secret is the plaintext half of a key. Printed, logged or marshalled it
+// shows its prefix and its last characters only; Reveal gives the plaintext.
+// The zero value is no secret and shows as the empty string.
+//
+// It is immutable and safe for concurrent use. It cannot be compared with ==
+// and never equals another in reflect.DeepEqual; compare what Reveal returns,
+// in constant time.
+type Secret struct {
+	// A function, because printers that walk unexported fields call no
+	// methods and would follow a pointer.
+	reveal func() string
+	prefix string
+}
+
+// New makes a secret of 256 bits read from random. It fails where random
+// fails or falls short, and on bytes that are all zero, which only a broken
+// source gives.
+func New(random io.Reader, prefix string) (Secret, error) {
+	raw, err := read(random, randomBytes)
+	if err != nil {
+		return Secret{}, fmt.Errorf("apikey: new secret: %w", err)
+	}
+	text := cmp.Or(prefix, DefaultPrefix) + base62(raw, randomChars)
+	sum := checksum(text)
+	return Of(prefix, text+string(sum[:])), nil
+}
+
+// Of wraps a text that need not have the form of a generated secret,
+// such as an imported one. Its prefix is shown when the secret is printed.
+func Of(prefix, text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{reveal: func() string { return text }, prefix: prefix}
+}
+
+// Parse checks that text has the form of a secret with this prefix.
+func Parse(prefix, text string) (Secret, error) {
+	prefix = cmp.Or(prefix, DefaultPrefix)
+	if err := check(prefix, text); err != nil {
+		return Secret{}, fmt.Errorf("apikey: not a secret: %w", err)
+	}
+	return Of(prefix, text), nil
+}
+
+// PrefixOf returns that of the prefixes with which text has the form of a secret.
+func PrefixOf(text string, prefixes []string) (string, bool) {
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(text, prefix) && check(prefix, text) == nil {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
+// Pattern returns a regular expression that finds every secret with this prefix.
+func Pattern(prefix string) string {
+	// No \b at the ends: in "%3Dlk_..." and "\nlk_..." a letter stands before.
+	return fmt.Sprintf("%s[0-9A-Za-z]{%d}", regexp.QuoteMeta(cmp.Or(prefix, DefaultPrefix)), randomChars+checksumChars)
+}
+
+// CheckPrefix reports whether prefix can begin secrets: 1 to 32 characters of
+// A-Z, a-z, 0-9, '_' and '-', the last one '_'.
+func CheckPrefix(prefix string) error {
+	if len(prefix) > maxPrefix {
+		return fmt.Errorf("it has %d characters, at most %d are allowed", len(prefix), maxPrefix)
+	}
+	for i := range len(prefix) {
+		if c := prefix[i]; c != '_' && c != '-' && !alphanumeric(c) {
+			return fmt.Errorf("character %d is not one of A-Z, a-z, 0-9, '_' and '-'", i+1)
+		}
+	}
+	if !strings.HasSuffix(prefix, "_") {
+		return errors.New("the last character must be '_'")
+	}
+	return nil
+}
+
+// Reveal returns the plaintext, for the one answer that shows it. The zero
+// Secret gives the empty string.
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
+
+// Hint returns the last four characters, for people to recognise a secret by;
+// of a generated one they belong to the checksum. A text too short to spare
+// four characters has no hint.
+func (s Secret) Hint() string {
+	text := s.Reveal()
+	if len(text) < 4*hintChars {
+		return ""
+	}
+	// Cutting inside a character of an imported secret would give bytes that
+	// are no text.
+	return strings.ToValidUTF8(text[len(text)-hintChars:], "")
+}
+
+// String returns the redacted form, such as "lk_…a1b2".
+func (s Secret) String() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.prefix + "…" + s.Hint()
+}
+
+// Format writes the redacted form, whatever the verb.
+func (s Secret) Format(f fmt.State, verb rune) {
+	writeRedacted(f, verb, s.String(), "apikey.Secret("+strconv.Quote(s.String())+")")
+}
+
+// MarshalText returns the redacted form, for JSON and logs too.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func writeRedacted(f fmt.State, verb rune, text, goText string) {
+	switch {
+	case verb == 'q':
+		text = strconv.Quote(text)
+	case verb == 'v' && f.Flag('#'):
+		text = goText
+	}
+	_, _ = io.WriteString(f, text) //nolint:errcheck // fmt tells whoever called Printf
+}
+
+// check says what is wrong with a secret. It never repeats the text.
+func check(prefix, text string) error {
+	length := len(prefix) + randomChars + checksumChars
+	switch {
+	case text == "":
+		return errors.New("it is empty")
+	case strings.TrimSpace(text) != text:
+		return errors.New("white space stands before or after it")
+	case !strings.HasPrefix(text, prefix):
+		return fmt.Errorf("it does not begin with %q", prefix)
+	case len(text) < length:
+		return errors.New("it is too short; was it cut off?")
+	case len(text) > length:
+		return errors.New("it is too long; was something else pasted with it?")
+	}
+	for i := len(prefix); i < length; i++ {
+		if !alphanumeric(text[i]) {
+			return fmt.Errorf("character %d is not one of A-Z, a-z and 0-9", i+1)
+		}
+	}
+	body, sum := text[:length-checksumChars], text[length-checksumChars:]
+	if want := checksum(body); sum != string(want[:]) {
+		return errors.New("its checksum does not match; is there a typo?")
+	}
+	return nil
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+// checksum is the CRC-32 of a text.
+func checksum(text string) (sum [checksumChars]byte) {
+	const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // as of math/big
+	rest := crc32.ChecksumIEEE([]byte(text))
+	for i := range sum {
+		sum[checksumChars-1-i] = digits[rest%62]
+		rest /= 62
+	}
+	return sum
+}
+
+// base62 writes a number, padded with zeros.
+func base62(number []byte, chars int) string {
+	text := new(big.Int).SetBytes(number).Text(62)
+	return strings.Repeat("0", chars-len(text)) + text
+}
+
+// ID derives a secret's id from its plaintext, so that a login knows which of a
+// key's secrets it was given before it hashes, and hashes once.
+//
+// The id stands in tokens and lists: 72 bits of a fast hash. That tells
+// nothing about 256 random bits, but would let anyone try guesses at a weaker
+// secret. Secrets that Latchkey did not generate get a RandomID instead.
+func ID(secret string) string {
+	message := append(make([]byte, 0, 128), "latchkey secret id\x00"...)
+	sum := sha256.Sum256(append(message, secret...))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// RandomID returns 9 random bytes in base64url.
+func RandomID(random io.Reader) (string, error) {
+	raw, err := read(random, 9)
+	if err != nil {
+		return "", fmt.Errorf("apikey: new id: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw), nil
+}
+
+// NewKeyID returns a random UUID (RFC 9562, version 4) as text.
+func NewKeyID(random io.Reader) (string, error) {
+	u, err := read(random, 16)
+	if err != nil {
+		return "", fmt.Errorf("apikey: new key id: %w", err)
+	}
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), nil
+}
+
+// read reads random bytes.
+func read(random io.Reader, n int) ([]byte, error) {
+	raw := make([]byte, n)
+	if _, err := io.ReadFull(random, raw); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	for _, b := range raw {
+		if b != 0 {
+			return raw, nil
+		}
+	}
+	return nil, errors.New("reading random bytes: the source gave only zeros")
+}
