@@ -281,7 +281,7 @@ func (s *RemoteKeys) load() (staticKeys, error) {
 	// The name of a member at fault would be a part of the answer.
 	var syntax *strictjson.Error
 	if errors.As(err, &syntax) {
-		return nil, fmt.Errorf("the answer is no key set: JSON: position %d: %s", syntax.Offset, syntax.Reason)
+		return nil, fmt.Errorf("the answer is no key set: JSON: %s", syntax.Reason)
 	}
 	return keys, err
 }
