@@ -3,6 +3,7 @@ package strictjson
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,18 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// scanner goes over text that json.Valid has accepted, and refuses what else
-// Members and Elements refuse.
+// scanner goes over text that json.Valid has accepted, and refuses what else the
+// package refuses.
 type scanner struct {
 	data []byte
 	pos  int
+	// only has names refused that are not known, where it is known which are.
+	only bool
 }
 
 var errHalf = &Error{Reason: "half of a surrogate pair is no character"}
 
-// walk checks all of data, whose value must begin with open, and calls visit for
-// each member or element of that value. Elements have no name.
-func walk(data []byte, open byte, known []string, visit func(name string, value []byte) error) error {
+// walk checks data, whose value must begin with open. See nested.
+func walk(data []byte, open byte, only bool, known []string, into reflect.Type, visit func(name string, value []byte)) error {
 	switch {
 	case bytes.HasPrefix(data, []byte("\ufeff")):
 		return &Error{Reason: "a byte order mark is not allowed"}
@@ -30,10 +32,10 @@ func walk(data []byte, open byte, known []string, visit func(name string, value 
 	case !json.Valid(data):
 		return &Error{Reason: "the syntax is wrong"}
 	}
-	s := scanner{data: data}
+	s := scanner{data: data, only: only}
 	switch c := s.next(); {
 	case c == open:
-		return s.nested(1, known, visit)
+		return s.nested(1, known, into, visit)
 	case open == '[':
 		return &Error{Reason: "an array was expected"}
 	}
@@ -52,8 +54,10 @@ func (s *scanner) next() byte {
 	}
 }
 
-// nested reads an object or an array.
-func (s *scanner) nested(depth int, known []string, visit func(name string, value []byte) error) error {
+// nested reads an object, of whose names some are known, or an array, in which
+// there are none. It is going to be read into a type, nil if into none. visit gets
+// each name and value, unless it is nil.
+func (s *scanner) nested(depth int, known []string, into reflect.Type, visit func(name string, value []byte)) error {
 	if depth > MaxDepth {
 		return &Error{Reason: "nested too deeply"}
 	}
@@ -61,7 +65,7 @@ func (s *scanner) nested(depth int, known []string, visit func(name string, valu
 	names := make([]string, 0, 16)
 	s.pos++
 	for c := s.next(); c != '}' && c != ']'; c = s.next() {
-		var name string
+		name, within := "", into
 		if isObject {
 			raw, err := s.text()
 			if err != nil {
@@ -70,17 +74,18 @@ func (s *scanner) nested(depth int, known []string, visit func(name string, valu
 			if name, err = resolve(raw, known); err != nil {
 				return err
 			}
-			names = append(names, name)
+			if s.only && known != nil && !slices.Contains(known, name) {
+				return &Error{Name: name, Reason: "unknown member"}
+			}
+			names, within = append(names, name), member(into, name)
 			s.next()
 		}
 		begin := s.pos
-		if err := s.value(depth + 1); err != nil {
+		if err := s.value(depth+1, within); err != nil {
 			return err
 		}
 		if visit != nil {
-			if err := visit(name, s.data[begin:s.pos:s.pos]); err != nil {
-				return err
-			}
+			visit(name, s.data[begin:s.pos:s.pos])
 		}
 	}
 	s.pos++
@@ -93,21 +98,19 @@ func (s *scanner) nested(depth int, known []string, visit func(name string, valu
 	return nil
 }
 
-func (s *scanner) value(depth int) error {
+// value reads one value of an object or array.
+func (s *scanner) value(depth int, into reflect.Type) error {
 	switch s.data[s.pos] {
 	case '{', '[':
-		return s.nested(depth, nil, nil)
+		into = item(into)
+		return s.nested(depth, names(into), into, nil)
 	case '"':
 		_, err := s.text()
 		return err
 	}
-	for { // a number, true, false or null
-		switch s.data[s.pos] {
-		case ' ', '\t', '\n', '\r', ',', '}', ']':
-			return nil
-		}
-		s.pos++
-	}
+	// A number, true, false or null.
+	s.pos += bytes.IndexAny(s.data[s.pos:], " \t\r\n,}]")
+	return nil
 }
 
 // text reads a string and returns it with its quotes.
@@ -167,4 +170,35 @@ func resolve(raw []byte, known []string) (string, error) {
 		}
 	}
 	return name, nil
+}
+
+// item returns what a pointer, or the elements of a list, are read into.
+func item(t reflect.Type) reflect.Type {
+	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
+		t = t.Elem()
+	}
+	return t
+}
+
+// names returns the names of a struct's members; each has a tag.
+func names(t reflect.Type) []string {
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	known := make([]string, t.NumField())
+	for i := range known {
+		known[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	return known
+}
+
+// member returns what the member of an object is read into.
+func member(t reflect.Type, name string) reflect.Type {
+	switch i := slices.Index(names(t), name); {
+	case i >= 0:
+		return t.Field(i).Type
+	case t != nil && t.Kind() == reflect.Map:
+		return t.Elem()
+	}
+	return nil
 }

@@ -12,14 +12,17 @@
 //     surrogate pair;
 //   - more than MaxDepth levels.
 //
-// Unknown members are kept by Members and refused by Only. The size of the
+// Unknown members are kept by Members, ignored by Unmarshal, and refused by Only
+// and UnmarshalOnly. The size of the
 // input is the caller's to bound. All functions are safe for concurrent use.
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 )
 
 // MaxDepth is how deep objects and arrays may nest; the outermost counts.
@@ -76,21 +79,46 @@ func Members(data []byte, known []string) (Object, error) {
 
 // Only is Members for inputs that may hold known names alone.
 func Only(data []byte, known []string) (Object, error) {
-	return read(data, known, true)
+	return read(data, append([]string{}, known...), true) // none is not nil
 }
 
 // Elements returns the texts of the values in one array, under the same
 // rules. The error is an *Error.
 func Elements(data []byte) ([]json.RawMessage, error) {
 	elements := []json.RawMessage{}
-	err := walk(data, '[', nil, func(_ string, value []byte) error {
-		elements = append(elements, value)
-		return nil
-	})
+	err := walk(data, '[', false, nil, nil, func(_ string, value []byte) { elements = append(elements, value) })
 	if err != nil {
 		return nil, err
 	}
 	return elements, nil
+}
+
+// Unmarshal reads one object as json.Unmarshal does, into a pointer to a struct.
+// The known names, of objects inside too, are those in the tags of structs: each
+// field needs one, and none may be embedded. The error is an *Error.
+func Unmarshal(data []byte, into any) error {
+	return unmarshal(data, into, false)
+}
+
+// UnmarshalOnly is Unmarshal for inputs that may hold known names alone.
+func UnmarshalOnly(data []byte, into any) error {
+	return unmarshal(data, into, true)
+}
+
+func unmarshal(data []byte, into any, only bool) error {
+	t := item(reflect.TypeOf(into))
+	if err := walk(data, '{', only, names(t), t, nil); err != nil {
+		return err
+	}
+	// The texts of other errors may repeat a value.
+	var wrong *json.UnmarshalTypeError
+	switch err := json.Unmarshal(data, into); {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		return &Error{Name: wrong.Field, Reason: "it has the wrong type"}
+	}
+	return &Error{Reason: "a text is malformed"}
 }
 
 // String returns the text of a JSON string that Members or Elements has
@@ -104,12 +132,8 @@ func String(value json.RawMessage) (string, error) {
 
 func read(data []byte, known []string, only bool) (Object, error) {
 	object := make(Object, 0, 16)
-	err := walk(data, '{', known, func(name string, value []byte) error {
-		if only && !slices.Contains(known, name) {
-			return &Error{Name: name, Reason: "unknown member"}
-		}
+	err := walk(data, '{', only, known, nil, func(name string, value []byte) {
 		object = append(object, Member{name, value})
-		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -119,13 +143,10 @@ func read(data []byte, known []string, only bool) (Object, error) {
 
 // unquote resolves the escapes of a string whose syntax has been checked.
 func unquote(raw []byte) (string, error) {
-	inner := raw[1 : len(raw)-1]
-	for _, c := range inner {
-		if c == '\\' {
-			var text string
-			err := json.Unmarshal(raw, &text)
-			return text, err
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
 	}
-	return string(inner), nil
+	var text string
+	err := json.Unmarshal(raw, &text)
+	return text, err
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -149,6 +150,93 @@ func TestElements(t *testing.T) {
 		_, err := strictjson.Elements([]byte(input))
 		require.Error(t, err, input)
 	}
+}
+
+type part struct {
+	Name string          `json:"name"`
+	Any  json.RawMessage `json:"any,omitempty"`
+}
+
+type whole struct {
+	One  part             `json:"one"`
+	List []*part          `json:"list"`
+	Map  map[string]*part `json:"map"`
+	When time.Time        `json:"when"`
+}
+
+func TestUnmarshal(t *testing.T) {
+	const good = `{"one":{"name":"a","any":{"Name":[{"NAME":1}]}},"list":[{"name":"b"},null],"map":{"Name":{"name":"c"}}}`
+	for _, read := range []func([]byte, any) error{strictjson.Unmarshal, strictjson.UnmarshalOnly} {
+		var w whole
+		require.NoError(t, read([]byte(good), &w))
+		require.Equal(t, whole{
+			One: part{"a", json.RawMessage(`{"Name":[{"NAME":1}]}`)}, List: []*part{{Name: "b"}, nil},
+			Map: map[string]*part{"Name": {Name: "c"}},
+		}, w)
+		for input, want := range map[string][2]string{
+			`{"One":{}}`:                    {"One", "case"},
+			`{"one":{"Name":"x"}}`:          {"Name", "case"},
+			`{"list":[{},{"NAME":1}]}`:      {"NAME", "case"},
+			`{"map":{"x":{"nAme":"x"}}}`:    {"nAme", "case"},
+			`{"one":{"any":{"x":1,"x":2}}}`: {"x", "twice"},
+			`{"one":{},"one":{}}`:           {"one", "twice"},
+			`{"one":7}`:                     {"one", "wrong type"},
+			`{"one":{"name":7}}`:            {"one.name", "wrong type"},
+			`{"when":"secret"}`:             {"", "malformed"},
+			`7`:                             {"", "object was expected"},
+			`null`:                          {"", "object was expected"}, `[]`: {"", "object was expected"},
+			`{`:                         {"", "syntax"},
+			"\ufeff{}":                  {"", "byte order mark"},
+			`{"one":{"name":"\ud800"}}`: {"", "surrogate"},
+		} {
+			err := read([]byte(input), new(whole))
+			var refused *strictjson.Error
+			require.ErrorAs(t, err, &refused, input)
+			require.Equal(t, want[0], refused.Name, input)
+			require.Contains(t, refused.Reason, want[1], input)
+			require.NotContains(t, err.Error(), "secret")
+		}
+	}
+	for _, input := range []string{`{"two":1}`, `{"one":{"two":1}}`, `{"list":[{},{"two":1}]}`, `{"map":{"two":{"two":1}}}`} {
+		require.NoError(t, strictjson.Unmarshal([]byte(input), new(whole)), input)
+		err := strictjson.UnmarshalOnly([]byte(input), new(whole))
+		require.EqualError(t, err, `JSON: member "two": unknown member`, input)
+	}
+}
+
+// FuzzUnmarshal: encoding/json reads the same also where it may not take names that
+// differ in case for known ones, and what is written of it is read again.
+func FuzzUnmarshal(f *testing.F) {
+	f.Add([]byte(`{"one":{"name":"a","any":{"Name":[{"NAME":1}]}},"list":[{"name":"b"},null],"map":{"Name":{"name":"c"}}}`))
+	f.Add([]byte(`{"when":"2026-07-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var ours, theirs whole
+		only := strictjson.UnmarshalOnly(data, new(whole))
+		if err := strictjson.Unmarshal(data, &ours); err != nil {
+			if only == nil {
+				t.Fatalf("%q: %v", data, err)
+			}
+			return
+		}
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(data, &members); err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		for _, name := range []string{"one", "list", "map", "when"} {
+			value, there := members[name]
+			if !there {
+				continue
+			}
+			if err := json.Unmarshal([]byte(`{"`+name+`":`+string(value)+`}`), &theirs); err != nil {
+				t.Fatalf("%q: %v", data, err)
+			}
+		}
+		first, err := json.Marshal(ours)
+		second, bad := json.Marshal(theirs)
+		if err != nil || bad != nil || string(first) != string(second) {
+			t.Fatalf("%v, %v: %s, and %s", err, bad, first, second)
+		}
+	})
 }
 
 func TestString(t *testing.T) {
