@@ -55,7 +55,8 @@ type Error struct {
 	// Name is the member at fault, as it was sent; empty when the fault is not
 	// a member's.
 	Name string
-	// Reason completes "JSON: " in plain words and repeats no input.
+	// Reason completes "JSON: " in plain words. It repeats no input, but for what
+	// Unmarshal says.
 	Reason string
 }
 
@@ -95,7 +96,9 @@ func Elements(data []byte) ([]json.RawMessage, error) {
 
 // Unmarshal reads one object as json.Unmarshal does, into a pointer to a struct.
 // The known names, of objects inside too, are those in the tags of structs: each
-// field needs one, and none may be embedded. The error is an *Error.
+// field needs one, and none may be embedded. The error is an *Error; it holds the
+// text of what the UnmarshalJSON of a field returns. What could be read stands in
+// the struct all the same.
 func Unmarshal(data []byte, into any) error {
 	return unmarshal(data, into, false)
 }
@@ -110,15 +113,15 @@ func unmarshal(data []byte, into any, only bool) error {
 	if err := walk(data, '{', only, names(t), t, nil); err != nil {
 		return err
 	}
-	// The texts of other errors may repeat a value.
 	var wrong *json.UnmarshalTypeError
 	switch err := json.Unmarshal(data, into); {
 	case err == nil:
 		return nil
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong): // its own text repeats the value
 		return &Error{Name: wrong.Field, Reason: "it has the wrong type"}
+	default: // of a field's UnmarshalJSON
+		return &Error{Reason: err.Error()}
 	}
-	return &Error{Reason: "a text is malformed"}
 }
 
 // String returns the text of a JSON string that Members or Elements has
