@@ -1,10 +1,8 @@
 package jose
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,10 +13,12 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// signFunc appends the signature of payload to dst.
-type signFunc func(dst, payload []byte) ([]byte, error)
+// signFunc signs a payload, which a key of the host's may keep.
+type signFunc func(payload []byte) ([]byte, error)
 
 // newSignFunc takes a key that fits its algorithm. jws signs, but for two
 // algorithms that it makes slow:
@@ -42,30 +42,21 @@ func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	_, local := key.(ed25519.PrivateKey)
-	return func(dst, payload []byte) ([]byte, error) {
-		if !local {
-			// An Ed25519 key of the host's gets the payload itself and may keep it,
-			// so it gets a copy and not a buffer that other tokens reuse.
-			payload = bytes.Clone(payload)
-		}
-		signature, err := signer.Sign(payload, key)
-		return append(dst, signature...), err
-	}, nil
+	return func(payload []byte) ([]byte, error) { return signer.Sign(payload, key) }, nil
 }
 
 func signHMAC(secret []byte) signFunc {
 	states := &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
-	return func(dst, payload []byte) ([]byte, error) {
+	return func(payload []byte) ([]byte, error) {
 		state, ok := states.Get().(hash.Hash)
 		if !ok {
 			return nil, errors.New("no HMAC")
 		}
 		state.Reset()
 		state.Write(payload)
-		dst = state.Sum(dst)
+		signature := state.Sum(nil)
 		states.Put(state)
-		return dst, nil
+		return signature, nil
 	}
 }
 
@@ -77,66 +68,31 @@ func signECDSA(key crypto.Signer) signFunc {
 	if _, ok := key.(*ecdsa.PrivateKey); ok {
 		random = nil
 	}
-	return func(dst, payload []byte) ([]byte, error) {
+	return func(payload []byte) ([]byte, error) {
 		digest := sha256.Sum256(payload)
 		der, err := key.Sign(random, digest[:], crypto.SHA256)
 		if err != nil {
 			return nil, err
 		}
-		return appendRaw(dst, der)
+		return rawSignature(der)
 	}
 }
 
-// The tags of ASN.1.
-const (
-	asn1Integer  = 0x02
-	asn1Sequence = 0x30
-)
-
-// appendRaw turns the ASN.1 of an ECDSA signature over P-256 (RFC 3279,
+// rawSignature turns the ASN.1 of an ECDSA signature over P-256 (RFC 3279,
 // section 2.2.3) into two numbers of 32 bytes (RFC 7518, section 3.4).
-func appendRaw(dst, der []byte) ([]byte, error) {
-	numbers, rest, ok := cutASN1(der, asn1Sequence)
-	if !ok || len(rest) > 0 {
-		return nil, errNoASN1
+func rawSignature(der []byte) ([]byte, error) {
+	input := cryptobyte.String(der)
+	var numbers cryptobyte.String
+	var r, s []byte // without leading zeros
+	if !input.ReadASN1(&numbers, asn1.SEQUENCE) || !input.Empty() ||
+		!numbers.ReadASN1Integer(&r) || !numbers.ReadASN1Integer(&s) || !numbers.Empty() {
+		return nil, errors.New("the key returned no ASN.1 signature")
 	}
-	for range 2 {
-		var number []byte
-		if number, numbers, ok = cutASN1(numbers, asn1Integer); !ok || len(number) == 0 {
-			return nil, errNoASN1
-		}
-		switch {
-		case number[0] >= 0x80: // negative
-			return nil, errRange
-		case number[0] == 0 && len(number) > 1 && number[1] < 0x80:
-			return nil, errNoASN1 // DER has one spelling for a number
-		case number[0] == 0: // keeps a high bit from being the sign
-			number = number[1:]
-		}
-		if len(number) > 32 || allZero(number) {
-			return nil, errRange
-		}
-		var padded [32]byte
-		copy(padded[len(padded)-len(number):], number)
-		dst = append(dst, padded[:]...)
+	if len(r) > 32 || r[0] == 0 || len(s) > 32 || s[0] == 0 {
+		return nil, errors.New("the key returned a signature out of range")
 	}
-	if len(numbers) > 0 {
-		return nil, errNoASN1
-	}
-	return dst, nil
-}
-
-var (
-	errNoASN1 = errors.New("the key returned no ASN.1 signature")
-	errRange  = errors.New("the key returned a signature out of range")
-)
-
-// cutASN1 takes one value off DER. A length of more than one byte is of no
-// signature over P-256.
-func cutASN1(der []byte, tag byte) (value, rest []byte, ok bool) {
-	if len(der) < 2 || der[0] != tag || der[1] >= 0x80 || int(der[1]) > len(der)-2 {
-		return nil, nil, false
-	}
-	end := 2 + int(der[1])
-	return der[2:end], der[end:], true
+	raw := make([]byte, 64)
+	copy(raw[32-len(r):], r)
+	copy(raw[64-len(s):], s)
+	return raw, nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -22,12 +21,7 @@ type Signer struct {
 	sign    signFunc
 	header  string // base64url, with the dot that follows it
 	sigSize int
-	buffers sync.Pool // of *buffers
 }
-
-// buffers are for one token at a time and at most as large as a token. The host's
-// keys get no part of them.
-type buffers struct{ token, signature []byte }
 
 // NewSigner checks the key and prepares the header. key is a crypto.Signer
 // (P-256, RSA of 2048 bits or more, Ed25519; it may live in a KMS) or, for
@@ -82,33 +76,17 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	encoding := base64.RawURLEncoding
 	size := len(s.header) + encoding.EncodedLen(len(claims)) + 1 + encoding.EncodedLen(s.sigSize)
 	if size > MaxToken {
-		return "", tooLong(size)
+		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
 	}
-	b, pooled := s.buffers.Get().(*buffers)
-	if !pooled {
-		b = new(buffers)
-	}
-	token := encoding.AppendEncode(append(b.token[:0], s.header...), claims)
-	signature, err := s.sign(b.signature[:0], token)
-	if err != nil || len(signature) != s.sigSize {
-		return "", s.fault(signature, err)
-	}
-	token = encoding.AppendEncode(append(token, '.'), signature)
-	text := string(token)
-	b.token, b.signature = token, signature
-	s.buffers.Put(b)
-	return text, nil
-}
-
-func tooLong(size int) error {
-	return fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
-}
-
-func (s *Signer) fault(signature []byte, err error) error {
-	if err == nil {
+	token := encoding.AppendEncode(append(make([]byte, 0, size), s.header...), claims)
+	signature, err := s.sign(token)
+	if err == nil && len(signature) != s.sigSize {
 		err = fmt.Errorf("the key returned %d bytes, not %d", len(signature), s.sigSize)
 	}
-	return fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
+	if err != nil {
+		return "", fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
+	}
+	return string(encoding.AppendEncode(append(token, '.'), signature)), nil
 }
 
 // signatureSize is the length in bytes that a signature of the key always has.
