@@ -69,7 +69,7 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 	id := workspace()
 	if id == "" {
 		guard.unnamed.Do(func() {
-			v.log.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: does its router set the path value, and by this name?",
+			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: does its router set the path value, and by this name?",
 				"guard", guard.need, "path_value", guard.pathValue)
 		})
 	}

@@ -151,8 +151,8 @@ func (v *Verifier) mustKnow(names []string) scope.Set {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("permissions %q: %w", names, err)
-	case v.catalog != nil:
-		err = v.catalog.Check(set)
+	case v.config.Permissions != nil:
+		err = v.config.Permissions.Check(set)
 	default:
 		for name := range set.All() {
 			if strings.Contains(name, "*") {
