@@ -164,7 +164,7 @@ func (s *RemoteKeys) Run(ctx context.Context) error {
 	look := time.NewTicker(min(s.config.Cooldown, retryEmpty))
 	defer look.Stop()
 	for {
-		if state := s.state.Load(); state.failed || !within(s.config.Now(), state.fetched, s.config.Refresh) {
+		if !within(s.config.Now(), s.state.Load().fetched, s.config.Refresh) {
 			s.begin()
 		}
 		select {
