@@ -114,14 +114,8 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 		dst = appendString(append(dst, `"aud":`...), c.Audience[0])
 		dst = append(dst, ',')
 	default:
-		dst = append(dst, `"aud":[`...)
-		for i, audience := range c.Audience {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(dst, audience)
-		}
-		dst = append(dst, "],"...)
+		list, _ := json.Marshal(c.Audience) //nolint:errcheck // of strings there is none
+		dst = append(append(append(dst, `"aud":`...), list...), ',')
 	}
 	dst = appendText(dst, `"client_id":`, c.ClientID)
 	dst = appendText(dst, `"scope":`, c.Scope)

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"unicode/utf8"
 
@@ -60,9 +61,10 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 		return nil, err
 	}
 	s.sigSize = signatureSize(s.public)
-	header := appendString([]byte(`{"alg":`), string(alg))
-	header = appendString(append(header, `,"kid":`...), s.public.ID)
-	header = append(header, `,"typ":"at+jwt"}`...)
+	header, err := json.Marshal(map[string]string{"alg": string(alg), "kid": s.public.ID, "typ": "at+jwt"})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
 	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
 	return s, nil
 }
@@ -102,16 +104,14 @@ func signatureSize(p PublicKey) int {
 
 func thumbprint(key any) (string, error) {
 	if secret, ok := key.([]byte); ok {
-		hash := sha256.New()
-		hash.Write([]byte("latchkey HS256 key id\x00"))
-		hash.Write(secret)
-		return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)), nil
+		sum := sha256.Sum256(append([]byte("latchkey HS256 key id\x00"), secret...))
+		return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 	}
 	k, err := jwk.FromRaw(key)
-	if err != nil {
-		return "", fmt.Errorf("%w: thumbprint: %w", ErrKey, err)
+	var sum []byte
+	if err == nil {
+		sum, err = k.Thumbprint(crypto.SHA256)
 	}
-	sum, err := k.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return "", fmt.Errorf("%w: thumbprint: %w", ErrKey, err)
 	}
