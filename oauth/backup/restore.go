@@ -110,12 +110,9 @@ func malformed(reason string) error {
 
 // refusesLine reports whether an error is about the line, and not an outage.
 func refusesLine(err error) bool {
-	for _, known := range []error{apikey.ErrInvalid, apikey.ErrForbidden, store.ErrExists, store.ErrNotFound} {
-		if errors.Is(err, known) {
-			return !errors.Is(err, store.ErrUnavailable)
-		}
-	}
-	return false
+	refused := errors.Is(err, apikey.ErrInvalid) || errors.Is(err, apikey.ErrForbidden) ||
+		errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound)
+	return refused && !errors.Is(err, store.ErrUnavailable)
 }
 
 // nextLine reads up to the next line feed. Of a line that is too long it keeps
