@@ -178,9 +178,7 @@ func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg.Policy = nil
 	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.Defaults.Rules = nil, nil, store.Rules{}
 	change(&cfg)
-	st := s.store
-	st.Lists = memstore.New().Lists // it may sign with keys that are not the host's
-	return oauth.New(st, cfg)
+	return oauth.New(s.store, cfg)
 }
 
 // tokenURL reads the login's path from what the server says of itself. The
