@@ -81,8 +81,6 @@ func DefaultAlgorithm(key any) (Algorithm, error) {
 		alg = EdDSA
 	case []byte:
 		alg = HS256
-	default:
-		return "", fmt.Errorf("%w: no algorithm for a key of type %T", ErrKey, key)
 	}
 	return alg, checkKey(alg, public)
 }
@@ -134,7 +132,7 @@ func checkKey(alg Algorithm, key any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %.20q does not take a key of type %T, or of its length", ErrKey, string(alg), key)
+	return fmt.Errorf("%w: %.20s does not take a key of type %T, or of its length", ErrKey, string(alg), key)
 }
 
 func checkECDSA(k *ecdsa.PublicKey) error {

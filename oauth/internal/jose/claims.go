@@ -67,25 +67,20 @@ func EncodeExtra(values map[string]any) ([]strictjson.Member, error) {
 		return nil, nil
 	}
 	members := make([]strictjson.Member, 0, len(values))
-	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if err := checkExtraName(name); err != nil {
-			problems = append(problems, fmt.Errorf("claim %.64q: %w", name, err))
-			continue
+		err := checkExtraName(name)
+		var value []byte
+		if err == nil {
+			value, err = json.Marshal(values[name])
 		}
-		value, err := json.Marshal(values[name])
 		if err == nil {
 			// A type's own MarshalJSON may write what Verify would refuse.
 			_, err = strictjson.Elements(slices.Concat([]byte("["), value, []byte("]")))
 		}
 		if err != nil {
-			problems = append(problems, fmt.Errorf("claim %q: %w", name, err))
-			continue
+			return nil, fmt.Errorf("jose: extra claims: claim %.64q: %w", name, err)
 		}
 		members = append(members, strictjson.Member{Name: name, Value: value})
-	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("jose: extra claims: %w", err)
 	}
 	return members, nil
 }

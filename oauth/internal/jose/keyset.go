@@ -163,15 +163,15 @@ func (p *publishedKey) read() (PublicKey, error) {
 	default:
 		return PublicKey{}, nil
 	}
-	switch {
-	case err != nil:
-		return PublicKey{}, fmt.Errorf("%w: %w", ErrKey, err)
-	case p.Algorithm != nil:
-		key.Algorithm = Algorithm(*p.Algorithm)
-	default:
-		if key.Algorithm, err = DefaultAlgorithm(key.Key); err != nil {
-			return PublicKey{}, err
-		}
+	if err == nil {
+		key.Algorithm, err = DefaultAlgorithm(key.Key)
 	}
-	return key, key.Check()
+	if err == nil && p.Algorithm != nil {
+		key.Algorithm = Algorithm(*p.Algorithm)
+		err = key.Check()
+	}
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return key, nil
 }
