@@ -132,7 +132,8 @@ func checkKey(alg Algorithm, key any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %.20s does not take a key of type %T, or of its length", ErrKey, string(alg), key)
+	return fmt.Errorf("%w: %.20s does not take a key of type %T, or needs one of another length (at least %d bytes, a secret)",
+		ErrKey, string(alg), key, minHMACKey)
 }
 
 func checkECDSA(k *ecdsa.PublicKey) error {

@@ -109,8 +109,11 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 		dst = appendString(append(dst, `"aud":`...), c.Audience[0])
 		dst = append(dst, ',')
 	default:
-		list, _ := json.Marshal(c.Audience) //nolint:errcheck // of strings there is none
-		dst = append(append(append(dst, `"aud":`...), list...), ',')
+		dst = append(dst, `"aud":`...)
+		for i, audience := range c.Audience {
+			dst = appendString(append(dst, "[,"[min(i, 1)]), audience)
+		}
+		dst = append(dst, "],"...)
 	}
 	dst = appendText(dst, `"client_id":`, c.ClientID)
 	dst = appendText(dst, `"scope":`, c.Scope)
@@ -255,7 +258,8 @@ func appendText(dst []byte, name, value string) []byte {
 func appendString(dst []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(text) //nolint:errcheck // of a string there is none
+			// Clone, since a text that Marshal gets can no longer be on the stack.
+			quoted, _ := json.Marshal(strings.Clone(text)) //nolint:errcheck // of a string there is none
 			return append(dst, quoted...)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -17,8 +18,9 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// signFunc signs a payload, which a key of the host's may keep.
-type signFunc func(payload []byte) ([]byte, error)
+// signFunc appends the signature of payload to dst. A key of the host's may keep the
+// payload.
+type signFunc func(dst, payload []byte) ([]byte, error)
 
 // newSignFunc takes a key that fits its algorithm. jws signs, but for two
 // algorithms that it makes slow:
@@ -42,21 +44,24 @@ func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	return func(payload []byte) ([]byte, error) { return signer.Sign(payload, key) }, nil
+	return func(dst, payload []byte) ([]byte, error) {
+		signature, err := signer.Sign(slices.Clip(payload), key)
+		return append(dst, signature...), err
+	}, nil
 }
 
 func signHMAC(secret []byte) signFunc {
 	states := &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
-	return func(payload []byte) ([]byte, error) {
+	return func(dst, payload []byte) ([]byte, error) {
 		state, ok := states.Get().(hash.Hash)
 		if !ok {
 			return nil, errors.New("no HMAC")
 		}
 		state.Reset()
 		state.Write(payload)
-		signature := state.Sum(nil)
+		dst = state.Sum(dst)
 		states.Put(state)
-		return signature, nil
+		return dst, nil
 	}
 }
 
@@ -68,19 +73,19 @@ func signECDSA(key crypto.Signer) signFunc {
 	if _, ok := key.(*ecdsa.PrivateKey); ok {
 		random = nil
 	}
-	return func(payload []byte) ([]byte, error) {
+	return func(dst, payload []byte) ([]byte, error) {
 		digest := sha256.Sum256(payload)
 		der, err := key.Sign(random, digest[:], crypto.SHA256)
 		if err != nil {
 			return nil, err
 		}
-		return rawSignature(der)
+		return appendRaw(dst, der)
 	}
 }
 
-// rawSignature turns the ASN.1 of an ECDSA signature over P-256 (RFC 3279,
+// appendRaw turns the ASN.1 of an ECDSA signature over P-256 (RFC 3279,
 // section 2.2.3) into two numbers of 32 bytes (RFC 7518, section 3.4).
-func rawSignature(der []byte) ([]byte, error) {
+func appendRaw(dst, der []byte) ([]byte, error) {
 	input := cryptobyte.String(der)
 	var numbers cryptobyte.String
 	var r, s []byte // without leading zeros
@@ -91,8 +96,8 @@ func rawSignature(der []byte) ([]byte, error) {
 	if len(r) > 32 || r[0] == 0 || len(s) > 32 || s[0] == 0 {
 		return nil, errors.New("the key returned a signature out of range")
 	}
-	raw := make([]byte, 64)
+	var raw [64]byte
 	copy(raw[32-len(r):], r)
 	copy(raw[64-len(s):], s)
-	return raw, nil
+	return append(dst, raw[:]...), nil
 }

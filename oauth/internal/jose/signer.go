@@ -80,8 +80,10 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	if size > MaxToken {
 		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
 	}
-	token := encoding.AppendEncode(append(make([]byte, 0, size), s.header...), claims)
-	signature, err := s.sign(token)
+	// The signature comes behind the place of the token, in the same buffer.
+	buffer := make([]byte, 0, size+s.sigSize)
+	token := encoding.AppendEncode(append(buffer, s.header...), claims)
+	signature, err := s.sign(buffer[size:size], token)
 	if err == nil && len(signature) != s.sigSize {
 		err = fmt.Errorf("the key returned %d bytes, not %d", len(signature), s.sigSize)
 	}
