@@ -25,9 +25,9 @@ func TestAllocations(t *testing.T) {
 		form, basic  float64
 		signatureOwn float64
 	}{
-		{alg: "ES256", form: 16, basic: 18, signatureOwn: 55},
-		{alg: "EdDSA", form: 16, basic: 18},
-		{alg: "HS256", form: 15, basic: 17},
+		{alg: "ES256", form: 15, basic: 17, signatureOwn: 55},
+		{alg: "EdDSA", form: 15, basic: 17},
+		{alg: "HS256", form: 14, basic: 16},
 	} {
 		t.Run(tc.alg, func(t *testing.T) {
 			p := newPair(t, tc.alg)

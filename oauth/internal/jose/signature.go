@@ -1,15 +1,16 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
-	"slices"
 	"sync"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -18,8 +19,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// signFunc appends the signature of payload to dst. A key of the host's may keep the
-// payload.
+// signFunc appends the signature of payload to dst.
 type signFunc func(dst, payload []byte) ([]byte, error)
 
 // newSignFunc takes a key that fits its algorithm. jws signs, but for two
@@ -44,8 +44,14 @@ func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
+	_, local := key.(ed25519.PrivateKey)
 	return func(dst, payload []byte) ([]byte, error) {
-		signature, err := signer.Sign(slices.Clip(payload), key)
+		if !local {
+			// An Ed25519 key of the host's gets the payload itself and may keep it,
+			// so it gets a copy and not a buffer that other tokens reuse.
+			payload = bytes.Clone(payload)
+		}
+		signature, err := signer.Sign(payload, key)
 		return append(dst, signature...), err
 	}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -22,6 +24,9 @@ type Signer struct {
 	sign    signFunc
 	header  string // base64url, with the dot that follows it
 	sigSize int
+	// buffers are for one token at a time, and at most as large as a token and its
+	// signature. The host's keys get no part of them.
+	buffers sync.Pool // of *[]byte
 }
 
 // NewSigner checks the key and prepares the header. key is a crypto.Signer
@@ -80,8 +85,12 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	if size > MaxToken {
 		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
 	}
+	pooled, ok := s.buffers.Get().(*[]byte)
+	if !ok {
+		pooled = new([]byte)
+	}
 	// The signature comes behind the place of the token, in the same buffer.
-	buffer := make([]byte, 0, size+s.sigSize)
+	buffer := slices.Grow((*pooled)[:0], size+s.sigSize)
 	token := encoding.AppendEncode(append(buffer, s.header...), claims)
 	signature, err := s.sign(buffer[size:size], token)
 	if err == nil && len(signature) != s.sigSize {
@@ -90,7 +99,10 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
 	}
-	return string(encoding.AppendEncode(append(token, '.'), signature)), nil
+	text := string(encoding.AppendEncode(append(token, '.'), signature))
+	*pooled = buffer
+	s.buffers.Put(pooled)
+	return text, nil
 }
 
 // signatureSize is the length in bytes that a signature of the key always has.
