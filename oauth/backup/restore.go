@@ -140,15 +140,11 @@ func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
 // is one that a key can have.
 func restoreLine(add func(store.Found) error, text []byte) (id string, err error) {
 	line, err := decode(text)
-	if err != nil {
-		return "", malformed(err.Error())
-	}
 	if len(line.ID) <= 255 && !strings.ContainsFunc(line.ID, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		id = line.ID
 	}
-	record, err := line.record()
 	if err != nil {
-		return id, err
+		return id, malformed(err.Error())
 	}
-	return id, add(record)
+	return id, add(line.record())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
@@ -60,7 +61,8 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 		}
 		return nil, err
 	}
-	if !holdsOne(p.Permissions, guard.need) {
+	held := func(need scope.Set) bool { return p.Permissions.ContainsAll(need) }
+	if !slices.ContainsFunc(guard.need, held) {
 		return nil, &refusal{kind: ErrForbidden, said: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.need[0].String()}
 	}
 	if workspace == nil {
@@ -69,24 +71,17 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 	id := workspace()
 	if id == "" {
 		guard.unnamed.Do(func() {
-			v.log.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: does its router set the path value, and by this name?",
+			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: does its router set the path value, and by this name?",
 				"guard", guard.need, "path_value", guard.pathValue)
 		})
 	}
+	// An alternative reaches every workspace only if it asks for admin permissions and
+	// for no others.
+	reaches := func(need scope.Set) bool { return need.Len() > 0 && v.admin.ContainsAll(need) && held(need) }
 	// 404 and not 403: a caller that may not enter a workspace must not learn whether
 	// it exists.
-	if id == "" || id != p.Workspace && !holdsOne(p.Permissions, guard.reach) {
+	if id == "" || id != p.Workspace && !slices.ContainsFunc(guard.need, reaches) {
 		return nil, errElsewhere
 	}
 	return p, nil
-}
-
-// holdsOne reports whether held has all of one alternative.
-func holdsOne(held scope.Set, alternatives []scope.Set) bool {
-	for _, all := range alternatives {
-		if held.ContainsAll(all) {
-			return true
-		}
-	}
-	return false
 }

@@ -31,6 +31,7 @@
 package bearer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,18 +102,9 @@ type Config struct {
 
 // Verifier verifies tokens and makes guards. It is safe for concurrent use.
 type Verifier struct {
-	issuer     string
-	audiences  []string
-	keys       KeySet
-	epochs     Epochs
-	catalog    *scope.Catalog
-	admin      scope.Set
-	leeway     time.Duration
-	ahead      time.Duration
-	now        func() time.Time
-	log        *slog.Logger
-	cache      *cache[verified]
-	challenges challenges
+	config Config
+	admin  scope.Set
+	cache  *cache[verified]
 }
 
 // New checks the configuration. It joins all problems into one error, each
@@ -147,31 +139,14 @@ func New(config Config) (*Verifier, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: configuration: %w", err)
 	}
-	v := &Verifier{
-		issuer:    config.Issuer,
-		audiences: slices.Clone(config.Audiences),
-		keys:      config.Keys,
-		epochs:    config.Epochs,
-		catalog:   config.Permissions,
-		leeway:    config.Leeway,
-		ahead:     max(config.Leeway, clockTolerance),
-		now:       config.Now,
-		log:       config.Logger,
-		cache:     newCache[verified](config.CacheEntries, config.CacheBytes),
+	config.Audiences = slices.Clone(config.Audiences)
+	config.Logger = cmp.Or(config.Logger, slog.Default())
+	if config.Now == nil {
+		config.Now = time.Now
 	}
-	if v.catalog != nil {
-		v.admin = v.catalog.Admin()
+	v := &Verifier{config: config, cache: newCache[verified](config.CacheEntries, config.CacheBytes)}
+	if config.Permissions != nil {
+		v.admin = config.Permissions.Admin()
 	}
-	if v.now == nil {
-		v.now = time.Now
-	}
-	if v.log == nil {
-		v.log = slog.Default()
-	}
-	realm := config.Realm
-	if realm == "" {
-		realm = config.Issuer
-	}
-	v.challenges = newChallenges(realm, config.ResourceMetadata)
 	return v, nil
 }

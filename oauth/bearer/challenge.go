@@ -1,8 +1,10 @@
 package bearer
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
@@ -26,64 +28,28 @@ var (
 // the header was at fault then. '=' may stand anywhere, which is not what
 // decides here. A token that is too long was refused for its length.
 func malformed(token string) bool {
-	if len(token) > jose.MaxToken {
-		return false
-	}
-	for i := range len(token) {
-		c := token[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0) {
-			return true
+	const b64token = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
+	return len(token) <= jose.MaxToken && strings.ContainsFunc(token, func(r rune) bool { return !strings.ContainsRune(b64token, r) })
+}
+
+// challenge is a WWW-Authenticate that names an error; an empty code gives the bare
+// challenge of a request without token (RFC 6750, section 3.1: no error information
+// then).
+func (v *Verifier) challenge(code, description, scopes string) string {
+	text := "Bearer realm=" + quote(cmp.Or(v.config.Realm, v.config.Issuer))
+	for _, parameter := range [][2]string{
+		{"error", code}, {"error_description", description}, {"scope", scopes}, {"resource_metadata", v.config.ResourceMetadata},
+	} {
+		if parameter[1] != "" {
+			text += ", " + parameter[0] + "=" + quote(parameter[1])
 		}
 	}
-	return false
+	return text
 }
 
-// challenges holds the parts of WWW-Authenticate that never change.
-type challenges struct {
-	realm    string // Bearer realm="..."
-	metadata string // , resource_metadata="...", or empty
-}
-
-func newChallenges(realm, metadata string) challenges {
-	c := challenges{realm: "Bearer realm=" + quote(realm)}
-	if metadata != "" {
-		c.metadata = ", resource_metadata=" + quote(metadata)
-	}
-	return c
-}
-
-// with names an error; an empty code gives the bare challenge of a request
-// without token (RFC 6750, section 3.1: no error information then).
-func (c challenges) with(code, description, scopes string) string {
-	text := c.realm
-	if code != "" {
-		text += ", error=" + quote(code) + ", error_description=" + quote(description)
-	}
-	if scopes != "" {
-		text += ", scope=" + quote(scopes)
-	}
-	return text + c.metadata
-}
-
-// quote writes a quoted-string (RFC 9110, section 5.6.4). What is not
-// printable ASCII, a line break above all, cannot get into the header.
-func quote(text string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < 0x20 || c > 0x7E:
-			b.WriteByte('?')
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
+// quote writes a quoted-string (RFC 9110, section 5.6.4) of printable ASCII. What is
+// not, a line break above all, does not get into the header.
+func quote(text string) string { return strconv.QuoteToASCII(text) }
 
 // refuse answers a request that Authorize refused. What an outage also wraps
 // decides nothing.
@@ -91,7 +57,7 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var refused *refusal
 	if !errors.As(err, &refused) || errors.Is(err, ErrUnavailable) {
 		outage := &answer.Refusal{Kind: answer.Unavailable}
-		outage.Log(r.Context(), v.log, "the check of a token", err)
+		outage.Log(r.Context(), v.config.Logger, "the check of a token", err)
 		outage.WriteOAuth(w)
 		return
 	}
@@ -99,9 +65,9 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch said.Kind {
 	case answer.OtherWorkspace: // no token would help
 	case answer.Unauthorized:
-		w.Header().Set("WWW-Authenticate", v.challenges.with("", "", ""))
+		w.Header().Set("WWW-Authenticate", v.challenge("", "", ""))
 	default:
-		w.Header().Set("WWW-Authenticate", v.challenges.with(said.Row().OAuth.Code, said.Description(), refused.scopes))
+		w.Header().Set("WWW-Authenticate", v.challenge(said.Row().OAuth.Code, said.Description(), refused.scopes))
 	}
 	said.WriteOAuth(w)
 }

@@ -74,9 +74,7 @@ func checkAddress(address string, insecureLoopback bool) error {
 		return errors.New("may not have a fragment")
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme != "http":
-		return errors.New("is not an https URL")
-	case !insecureLoopback:
+	case u.Scheme != "http" || !insecureLoopback:
 		return errors.New("is not an https URL; http is for a loopback host with InsecureLoopback")
 	case !request.IsLoopback(u.Hostname()):
 		return errors.New("is an http URL whose host is neither localhost nor a loopback address")

@@ -28,8 +28,6 @@ type Guard struct {
 	verifier *Verifier
 	// need are alternatives, one at least: a token must hold all of one of them.
 	need []scope.Set
-	// reach are those of need that open every workspace.
-	reach []scope.Set
 	// pathValue is the name given to InPath, for the log. unnamed has the first request
 	// that names no workspace logged, and no other.
 	pathValue string
@@ -39,7 +37,7 @@ type Guard struct {
 // Require asks for all of the permissions. Without any, every valid token
 // will do. It panics if one is malformed or not in Config.Permissions.
 func (v *Verifier) Require(permissions ...string) Guard {
-	return Guard{verifier: v, unnamed: new(sync.Once)}.or(v.mustKnow(permissions))
+	return Guard{verifier: v, need: []scope.Set{v.mustKnow(permissions)}, unnamed: new(sync.Once)}
 }
 
 // Or adds an alternative: the guard also lets a token pass that holds all of
@@ -49,16 +47,7 @@ func (g Guard) Or(permissions ...string) Guard {
 	if len(permissions) == 0 {
 		misbuilt(errors.New("Or: an alternative without permissions would let every token pass"))
 	}
-	return g.or(g.verifier.mustKnow(permissions))
-}
-
-func (g Guard) or(all scope.Set) Guard {
-	g.need = append(slices.Clip(g.need), all)
-	// An alternative reaches every workspace only if it asks for admin permissions and
-	// for no others.
-	if all.Len() > 0 && g.verifier.admin.ContainsAll(all) {
-		g.reach = append(slices.Clip(g.reach), all)
-	}
+	g.need = append(slices.Clip(g.need), g.verifier.mustKnow(permissions))
 	return g
 }
 
@@ -151,8 +140,8 @@ func (v *Verifier) mustKnow(names []string) scope.Set {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("permissions %q: %w", names, err)
-	case v.catalog != nil:
-		err = v.catalog.Check(set)
+	case v.config.Permissions != nil:
+		err = v.config.Permissions.Check(set)
 	default:
 		for name := range set.All() {
 			if strings.Contains(name, "*") {

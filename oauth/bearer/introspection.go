@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
@@ -37,9 +37,6 @@ type Secret string
 func (s Secret) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, s.hidden()) //nolint:errcheck // Printf is told by f
 }
-
-// LogValue implements slog.LogValuer; see Secret.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.hidden()) }
 
 // MarshalText implements encoding.TextMarshaler; see Secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.hidden()), nil }
@@ -97,14 +94,12 @@ type Introspector struct {
 	// authorization returns the header's value: a function, because what holds
 	// an Introspector may be printed, down to its unexported fields.
 	authorization func() string
-	cacheFor      time.Duration
-	now           func() time.Time
-	log           *slog.Logger
+	config        IntrospectorConfig // without the secret
 	cache         *cache[verdict]
-	trouble       atomic.Pointer[string] // the reason last logged; nil: none
 
-	mu     sync.Mutex
-	asking map[string]*question
+	mu      sync.Mutex
+	asking  map[string]*question
+	trouble string // the reason last logged
 }
 
 // verdict is what the issuer said.
@@ -129,8 +124,12 @@ var (
 // NewIntrospector checks the configuration. It makes no request and starts no
 // goroutine. It joins all problems into one error, each naming its field.
 func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
-	orDefault(&config.Timeout, DefaultIntrospectionTimeout)
-	orDefault(&config.CacheFor, DefaultCacheFor)
+	config.Timeout = cmp.Or(config.Timeout, DefaultIntrospectionTimeout)
+	config.CacheFor = cmp.Or(config.CacheFor, DefaultCacheFor)
+	config.Logger = cmp.Or(config.Logger, slog.Default())
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	var problems []error
 	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
 	if err != nil {
@@ -154,22 +153,14 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 	// Both halves are form-encoded first (RFC 6749, section 2.3.1).
 	pair := url.QueryEscape(config.ClientID) + ":" + url.QueryEscape(string(config.ClientSecret))
 	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
-	i := &Introspector{
+	config.ClientSecret = ""
+	return &Introspector{
 		endpoint:      endpoint,
 		authorization: func() string { return authorization },
-		cacheFor:      config.CacheFor,
-		now:           config.Now,
-		log:           config.Logger,
+		config:        config,
 		cache:         newCache[verdict](config.CacheEntries, 0),
 		asking:        make(map[string]*question),
-	}
-	if i.now == nil {
-		i.now = time.Now
-	}
-	if i.log == nil {
-		i.log = slog.Default()
-	}
-	return i, nil
+	}, nil
 }
 
 // Ended implements Epochs. It needs t.Raw. One question is asked for a token
@@ -180,8 +171,8 @@ func (i *Introspector) Ended(ctx context.Context, t Token) (bool, error) {
 	if t.Raw == "" || len(t.Raw) > jose.MaxToken {
 		return false, errNoRaw
 	}
-	begun := i.now()
-	if hit := i.cache.find(t.Raw); hit != nil && (hit.value.ended || within(begun, hit.value.asked, i.cacheFor)) {
+	begun := i.config.Now()
+	if hit := i.cache.find(t.Raw); hit != nil && (hit.value.ended || within(begun, hit.value.asked, i.config.CacheFor)) {
 		return hit.value.ended, nil
 	}
 	for joined := false; ; joined = true {
@@ -199,7 +190,7 @@ func (i *Introspector) Ended(ctx context.Context, t Token) (bool, error) {
 		// The question may have been under way for longer than CacheFor when
 		// this call began, and the token ended since. The next one was asked
 		// after this call began.
-		case mine || joined || within(begun, q.asked, i.cacheFor):
+		case mine || joined || within(begun, q.asked, i.config.CacheFor):
 			return false, nil
 		}
 	}
@@ -212,7 +203,7 @@ func (i *Introspector) question(t Token) (q *question, mine bool) {
 	if q, ok := i.asking[t.Raw]; ok {
 		return q, false
 	}
-	q = &question{verdict: verdict{asked: i.now()}, done: make(chan struct{})}
+	q = &question{verdict: verdict{asked: i.config.Now()}, done: make(chan struct{})}
 	i.asking[t.Raw] = q
 	go i.ask(t, q)
 	return q, true
@@ -224,7 +215,7 @@ func (i *Introspector) ask(t Token, q *question) {
 	switch q.ended = ended; {
 	case err != nil:
 		q.err = errNotTold
-	case ended || i.cacheFor > 0: // else it is of no use to anybody later
+	case ended || i.config.CacheFor > 0: // else it is of no use to anybody later
 		i.cache.add(t.Raw, verdictCost, q.verdict)
 	}
 	i.mu.Lock()
@@ -268,21 +259,17 @@ func readAnswer(answer []byte, t Token) (ended bool, err error) {
 	default:
 		return false, errors.New("the answer has no boolean member \"active\"")
 	}
-	if value, ok := members.Get("jti"); ok && !sameText(value, t.TokenID) {
-		return false, errors.New("the answer's jti is not the token's")
-	}
-	if value, ok := members.Get("client_id"); ok && !sameText(value, t.KeyID) {
-		return false, errors.New("the answer's client_id is not the token's")
+	for name, want := range map[string]string{"jti": t.TokenID, "client_id": t.KeyID} {
+		if value, ok := members.Get(name); ok {
+			if text, err := strictjson.String(value); err != nil || text != want {
+				return false, fmt.Errorf("the answer's %s is not the token's", name)
+			}
+		}
 	}
 	if value, ok := members.Get("exp"); ok && !sameSecond(value, t.Expires) {
 		return false, errors.New("the answer's exp is not the token's")
 	}
 	return false, nil
-}
-
-func sameText(value json.RawMessage, want string) bool {
-	text, err := strictjson.String(value)
-	return err == nil && text == want
 }
 
 // sameSecond compares with a time whose fraction of a second was dropped.
@@ -294,15 +281,20 @@ func sameSecond(value json.RawMessage, want time.Time) bool {
 // report logs a reason once until it changes: while the issuer is away, every
 // request has the same one.
 func (i *Introspector) report(err error) {
-	if err == nil {
-		if i.trouble.Load() != nil && i.trouble.Swap(nil) != nil {
-			i.log.Info("the issuer answers introspection again", "url", i.endpoint.url)
-		}
-		return
+	reason := ""
+	if err != nil {
+		reason = err.Error()
 	}
-	now := err.Error()
-	if before := i.trouble.Swap(&now); before == nil || *before != now {
-		i.log.Error("the issuer cannot be asked whether tokens were ended; requests are answered with 503",
-			"url", i.endpoint.url, "error", err)
+	i.mu.Lock()
+	before := i.trouble
+	i.trouble = reason
+	i.mu.Unlock()
+	switch {
+	case reason == before:
+	case reason == "":
+		i.config.Logger.Info("the issuer answers introspection again", "url", i.endpoint.url)
+	default:
+		i.config.Logger.Error("the issuer cannot be asked whether tokens were ended; requests are answered with 503",
+			"url", i.endpoint.url, "error", reason)
 	}
 }

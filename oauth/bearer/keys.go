@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
@@ -42,9 +41,6 @@ type PublicKey struct {
 func (k PublicKey) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, k.Algorithm+" key "+k.ID) //nolint:errcheck // Printf is told by f
 }
-
-// LogValue implements slog.LogValuer; see Format.
-func (k PublicKey) LogValue() slog.Value { return slog.StringValue(k.Algorithm + " key " + k.ID) }
 
 // MarshalText implements encoding.TextMarshaler; see Format.
 func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.Algorithm + " key " + k.ID), nil }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 	"github.com/latchkey-go/latchkey/scope"
 )
@@ -26,12 +26,7 @@ type Principal struct {
 	IssuedAt    time.Time // UTC
 	Expires     time.Time // UTC
 
-	notBefore time.Time
-	// keyExpires is when the key expires, if that is so soon that leeway could
-	// carry the token past it; else zero.
-	keyExpires time.Time
-	epochs     [3]int64
-	extra      strictjson.Object
+	claims *jose.Claims
 }
 
 // ErrNoClaim is returned for a claim that the token does not hold.
@@ -41,7 +36,10 @@ var ErrNoClaim = errors.New("bearer: the token has no such claim")
 // claims that Latchkey writes are the Principal's fields and are not found
 // here.
 func (p *Principal) Claim(name string, into any) error {
-	value, ok := p.extra.Get(name)
+	if p.claims == nil { // a Principal that a test made
+		return ErrNoClaim
+	}
+	value, ok := strictjson.Object(p.claims.Extra).Get(name)
 	if !ok {
 		return ErrNoClaim
 	}
@@ -89,9 +87,6 @@ type Token struct {
 func (t Token) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, t.label()) //nolint:errcheck // Printf is told by f
 }
-
-// LogValue implements slog.LogValuer; see Format.
-func (t Token) LogValue() slog.Value { return slog.StringValue(t.label()) }
 
 // MarshalText implements encoding.TextMarshaler; see Format.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.label()), nil }

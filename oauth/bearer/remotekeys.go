@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,12 +67,8 @@ type RemoteKeysConfig struct {
 // An answer is bounded as StaticKeys bounds a set, and one that StaticKeys
 // would refuse leaves the set as it was. It is safe for concurrent use.
 type RemoteKeys struct {
+	config   RemoteKeysConfig
 	endpoint endpoint
-	refresh  time.Duration
-	cooldown time.Duration
-	maxStale time.Duration
-	now      func() time.Time
-	log      *slog.Logger
 	state    atomic.Pointer[keyState]
 	running  atomic.Int32 // calls of Run
 }
@@ -92,10 +89,14 @@ var errNoKeys = errors.New("bearer: remote keys: the issuer's keys cannot be fet
 // request and starts no goroutine. It joins all problems into one error, each
 // naming its field.
 func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
-	orDefault(&config.Timeout, DefaultKeysTimeout)
-	orDefault(&config.Refresh, DefaultRefresh)
-	orDefault(&config.Cooldown, min(DefaultCooldown, config.Refresh))
-	orDefault(&config.MaxStale, max(DefaultMaxStale, config.Refresh))
+	config.Timeout = cmp.Or(config.Timeout, DefaultKeysTimeout)
+	config.Refresh = cmp.Or(config.Refresh, DefaultRefresh)
+	config.Cooldown = cmp.Or(config.Cooldown, min(DefaultCooldown, config.Refresh))
+	config.MaxStale = cmp.Or(config.MaxStale, max(DefaultMaxStale, config.Refresh))
+	config.Logger = cmp.Or(config.Logger, slog.Default())
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	var problems []error
 	bounded := func(field string, d, low, high time.Duration) {
 		if d < low || d > high {
@@ -112,28 +113,9 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: remote keys: %w", err)
 	}
-	s := &RemoteKeys{
-		endpoint: endpoint,
-		refresh:  config.Refresh,
-		cooldown: config.Cooldown,
-		maxStale: config.MaxStale,
-		now:      config.Now,
-		log:      config.Logger,
-	}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
+	s := &RemoteKeys{config: config, endpoint: endpoint}
 	s.state.Store(&keyState{})
 	return s, nil
-}
-
-func orDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
 }
 
 // Key implements KeySet. A known key is answered from memory, without lock. A
@@ -145,9 +127,9 @@ func orDefault(d *time.Duration, value time.Duration) {
 // The first to find the set older than Refresh starts a fetch, and waits for
 // it unless Run is running; others go on with what there is.
 func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
-	state, now := s.state.Load(), s.now()
+	state, now := s.state.Load(), s.config.Now()
 	key, known := s.find(state, now, kid)
-	if known && within(now, state.fetched, s.refresh) {
+	if known && within(now, state.fetched, s.config.Refresh) {
 		return key, nil
 	}
 	flight, mine := s.begin()
@@ -158,7 +140,7 @@ func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 			return PublicKey{}, fmt.Errorf("bearer: remote keys: wait for the issuer: %w", ctx.Err())
 		}
 	}
-	state, now = s.state.Load(), s.now()
+	state, now = s.state.Load(), s.config.Now()
 	key, known = s.find(state, now, kid)
 	switch {
 	case known:
@@ -179,35 +161,18 @@ func (s *RemoteKeys) Run(ctx context.Context) error {
 	s.running.Add(1)
 	defer s.running.Add(-1)
 	defer s.endpoint.client.CloseIdleConnections()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	look := time.NewTicker(min(s.config.Cooldown, retryEmpty))
+	defer look.Stop()
 	for {
+		if !within(s.config.Now(), s.state.Load().fetched, s.config.Refresh) {
+			s.begin()
+		}
 		select {
-		case <-timer.C:
+		case <-look.C:
 		case <-ctx.Done():
 			return nil
 		}
-		if state := s.state.Load(); state.failed || state.keys == nil || !within(s.now(), state.fetched, s.refresh) {
-			if flight, _ := s.begin(); flight != nil {
-				select {
-				case <-flight:
-				case <-ctx.Done():
-					return nil
-				}
-			}
-		}
-		timer.Reset(s.pause(s.state.Load(), s.now()))
 	}
-}
-
-// pause is how long Run rests: never less than the shortest gap between
-// fetches, so that no clock can make it spin.
-func (s *RemoteKeys) pause(state *keyState, now time.Time) time.Duration {
-	wait := s.gap(state, now) - now.Sub(state.tried)
-	if !state.failed {
-		wait = s.refresh - now.Sub(state.fetched)
-	}
-	return min(max(wait, min(s.cooldown, retryEmpty)), s.refresh)
 }
 
 // find returns a key that may be used now.
@@ -219,22 +184,22 @@ func (s *RemoteKeys) find(state *keyState, now time.Time, kid string) (PublicKey
 func (s *RemoteKeys) usable(state *keyState, now time.Time) bool {
 	// A clock that jumped back behind the fetch ends nothing: the set is
 	// fetched again, since it does not count as within Refresh.
-	return state.keys != nil && now.Sub(state.fetched) < s.maxStale
+	return state.keys != nil && now.Sub(state.fetched) < s.config.MaxStale
 }
 
 // gap is the least time between two fetches.
 func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
 	if s.usable(state, now) {
-		return s.cooldown
+		return s.config.Cooldown
 	}
-	return min(s.cooldown, retryEmpty)
+	return min(s.config.Cooldown, retryEmpty)
 }
 
 // begin starts a fetch and reports mine, or returns the one under way. It
 // returns nil if the last one is too recent.
 func (s *RemoteKeys) begin() (flight chan struct{}, mine bool) {
 	for {
-		state, now := s.state.Load(), s.now()
+		state, now := s.state.Load(), s.config.Now()
 		if state.flight != nil {
 			return state.flight, false
 		}
@@ -261,10 +226,10 @@ func (s *RemoteKeys) fetch(state keyState) {
 	}
 	switch {
 	case err != nil:
-		s.log.Error("the issuer's keys could not be fetched; the last good set is used until it is too old",
+		s.config.Logger.Error("the issuer's keys could not be fetched; the last good set is used until it is too old",
 			"url", s.endpoint.url, "error", err, "set", len(state.keys), "fetched", state.fetched)
 	case recovered:
-		s.log.Info("the issuer's keys are fetched again", "url", s.endpoint.url)
+		s.config.Logger.Info("the issuer's keys are fetched again", "url", s.endpoint.url)
 	}
 	s.state.Store(&state)
 	close(flight)
@@ -281,7 +246,7 @@ func (s *RemoteKeys) load() (staticKeys, error) {
 	// The name of a member at fault would be a part of the answer.
 	var syntax *strictjson.Error
 	if errors.As(err, &syntax) {
-		return nil, fmt.Errorf("the answer is no key set: JSON: position %d: %s", syntax.Offset, syntax.Reason)
+		return nil, fmt.Errorf("the answer is no key set: JSON: %s", syntax.Reason)
 	}
 	return keys, err
 }

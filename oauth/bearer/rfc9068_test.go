@@ -215,6 +215,20 @@ func TestClocks(t *testing.T) {
 		_, err = v.Verify(context.Background(), token)
 		require.ErrorIs(t, err, bearer.ErrEnded)
 	})
+	t.Run("B08 leeway carries no token past the end of its key", func(t *testing.T) {
+		w := newWorld(t)
+		w.config.Leeway = 5 * minute
+		v := w.verifier()
+		token := w.token(func(c *jose.Claims) { c.KeyExpires = c.Expires + 60 })
+		w.wait(11*minute - time.Nanosecond)
+		_, err := v.Verify(context.Background(), token)
+		require.NoError(t, err)
+		w.wait(time.Nanosecond)
+		_, err = v.Verify(context.Background(), token)
+		require.ErrorIs(t, err, bearer.ErrExpired)
+		_, err = v.Verify(context.Background(), w.token(func(c *jose.Claims) { c.KeyExpires = c.Expires + 60 }))
+		require.ErrorIs(t, err, bearer.ErrExpired)
+	})
 	t.Run("B08 the clock jumps back behind the issue of a token seen before", func(t *testing.T) {
 		w := newWorld(t)
 		v := w.verifier()

@@ -108,13 +108,13 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	}
 
 	// An exact comparison: "https://a" and "https://a/" are two issuers.
-	if claims.Issuer != v.issuer {
+	if claims.Issuer != v.config.Issuer {
 		return nil, invalid("The token is from another issuer.")
 	}
 
 	// A token for another resource server must not work here, or that server
 	// could act as its callers.
-	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return slices.Contains(v.audiences, a) }) {
+	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return slices.Contains(v.config.Audiences, a) }) {
 		return nil, invalid("The token is for another audience.")
 	}
 
@@ -144,12 +144,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		Permissions: permissions,
 		IssuedAt:    time.Unix(claims.IssuedAt, 0).UTC(),
 		Expires:     time.Unix(claims.Expires, 0).UTC(),
-		notBefore:   time.Unix(claims.NotBefore, 0).UTC(),
-		epochs:      claims.Epochs,
-		extra:       claims.Extra,
-	}
-	if claims.KeyExpires != 0 {
-		p.keyExpires = time.Unix(claims.KeyExpires, 0).UTC()
+		claims:      &claims,
 	}
 	if err := v.checkNow(ctx, token, p); err != nil {
 		return nil, err
@@ -164,28 +159,28 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 // checkNow is what a token must pass at every request, seen before or not: the clock
 // and the epochs.
 func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) error {
-	now := v.now()
+	now := v.config.Now()
 
 	// RFC 7519, section 4.1.4: "on or after" exp the token is not accepted.
-	if !now.Before(p.Expires.Add(v.leeway)) {
+	if !now.Before(p.Expires.Add(v.config.Leeway)) {
 		return refused(ErrExpired, "The token has expired.")
 	}
 	// The key's end is exact: leeway is for the token.
-	if !p.keyExpires.IsZero() && !now.Before(p.keyExpires) {
+	if p.claims.KeyExpires != 0 && !now.Before(time.Unix(p.claims.KeyExpires, 0)) {
 		return refused(ErrExpired, "The token has expired with its API key.")
 	}
 
 	// Issued in the future: the clocks differ too much to trust exp.
-	if latest := now.Add(v.ahead); p.IssuedAt.After(latest) || p.notBefore.After(latest) {
+	if latest := now.Add(max(v.config.Leeway, clockTolerance)); p.IssuedAt.After(latest) || time.Unix(p.claims.NotBefore, 0).After(latest) {
 		return invalid("The token is not valid yet.")
 	}
 
 	// No clock is compared here, so leeway cannot prolong an ended token.
-	if v.epochs == nil {
+	if v.config.Epochs == nil {
 		return nil
 	}
-	ended, err := v.epochs.Ended(ctx, Token{
-		Workspace: p.Workspace, KeyID: p.KeyID, SecretID: p.SecretID, TokenID: p.TokenID, Epochs: p.epochs,
+	ended, err := v.config.Epochs.Ended(ctx, Token{
+		Workspace: p.Workspace, KeyID: p.KeyID, SecretID: p.SecretID, TokenID: p.TokenID, Epochs: p.claims.Epochs,
 		Expires: p.Expires, Raw: token,
 	})
 	if err != nil {
@@ -199,7 +194,7 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 
 // key asks the key set.
 func (v *Verifier) key(ctx context.Context, kid string) (jose.PublicKey, error) {
-	key, err := v.keys.Key(ctx, kid)
+	key, err := v.config.Keys.Key(ctx, kid)
 	switch {
 	case errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrUnavailable):
 		return jose.PublicKey{}, invalid("The token is signed with an unknown key.")

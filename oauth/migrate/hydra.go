@@ -1,19 +1,31 @@
 package migrate
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-var hydraNames = []string{
-	"client_id", "id", "client_name", "client_secret", "client_secret_expires_at", "grant_types", "scope", "owner", "audience", "metadata",
-	"token_endpoint_auth_method", "items",
+type hydraClient struct {
+	ID         string          `json:"client_id"`
+	RowID      string          `json:"id"`
+	Name       string          `json:"client_name"`
+	Owner      string          `json:"owner"`
+	Scope      string          `json:"scope"`
+	Audience   oldList         `json:"audience"`
+	Metadata   json.RawMessage `json:"metadata"`
+	GrantTypes oldList         `json:"grant_types"`
+	AuthMethod string          `json:"token_endpoint_auth_method"`
+	Secret     string          `json:"client_secret"`
+	Expires    int64           `json:"client_secret_expires_at"`
 }
 
 // Hydra reads clients of Ory Hydra 1.x and 2.x: a file as `hydra import
@@ -35,76 +47,60 @@ var hydraNames = []string{
 //
 // An error is the file's as a whole: it cannot be read or is not JSON.
 func Hydra(r io.Reader, mapping Mapping) (Result, error) {
-	into := &reader{mapping: mapping}
-	err := into.values(r, into.hydraValue)
-	return into.result, err
+	return read(r, mapping, (*reader).hydraValue)
 }
 
 func (r *reader) hydraValue(value json.RawMessage) error {
-	if value[0] == '[' {
-		return r.hydraList(value)
-	}
-	members, err := strictjson.Members(value, hydraNames)
-	if err != nil {
-		return fmt.Errorf("migrate: Hydra: %w", err)
-	}
-	if items, there := members.Get("items"); there {
-		return r.hydraList(items)
-	}
-	r.hydraClient(members)
-	return nil
-}
-
-func (r *reader) hydraList(list json.RawMessage) error {
-	elements, err := strictjson.Elements(list)
-	if err != nil {
-		return fmt.Errorf("migrate: Hydra: %w", err)
-	}
-	for _, element := range elements {
-		members, err := strictjson.Members(element, hydraNames)
+	if value[0] == '{' {
+		members, err := strictjson.Members(value, []string{"items"})
 		if err != nil {
-			r.count++
-			r.skip("", "It cannot be read: %v.", err)
-			continue
+			return fmt.Errorf("migrate: Hydra: %w", err)
 		}
-		r.hydraClient(members)
+		items, there := members.Get("items")
+		if !there {
+			r.hydraClient(value)
+			return nil
+		}
+		value = items
+	}
+	clients, err := strictjson.Elements(value)
+	if err != nil {
+		return fmt.Errorf("migrate: Hydra: %w", err)
+	}
+	for _, client := range clients {
+		r.hydraClient(client)
 	}
 	return nil
 }
 
-func (r *reader) hydraClient(members strictjson.Object) {
+func (r *reader) hydraClient(value json.RawMessage) {
 	r.count++
-	f := fields{members: members}
-	c := Client{ID: f.text("client_id"), Name: f.text("client_name"), Owner: f.text("owner"), Scopes: strings.Fields(f.text("scope"))}
-	if c.ID == "" {
-		c.ID = f.text("id")
+	var in hydraClient
+	err := strictjson.Unmarshal(value, &in)
+	c := Client{
+		ID: cmp.Or(in.ID, in.RowID), Name: in.Name, Owner: in.Owner, Scopes: strings.Fields(in.Scope), Audience: in.Audience, Metadata: in.Metadata,
 	}
-	c.Audience = f.oldList("audience")
-	c.Metadata, _ = members.Get("metadata")
-	var expires int64
-	f.get("client_secret_expires_at", &expires)
-	if expires != 0 {
-		c.SecretExpires = time.Unix(expires, 0).UTC()
+	if in.Expires != 0 {
+		c.SecretExpires = time.Unix(in.Expires, 0).UTC()
 	}
-	grants, method, secret := f.oldList("grant_types"), f.text("token_endpoint_auth_method"), f.text("client_secret")
 	switch {
-	case f.problem != nil:
-		r.skip(c.ID, "It cannot be read: %v.", f.problem)
+	case err != nil:
+		r.skip(c.ID, "It cannot be read: %v.", err)
 	case c.ID == "":
 		r.skip("", "It has no id.")
-	case !slices.Contains(grants, "client_credentials"):
+	case !slices.Contains(in.GrantTypes, "client_credentials"):
 		r.skip(c.ID, "It may not use client_credentials.")
-	case method != "" && method != "client_secret_basic" && method != "client_secret_post":
-		r.skip(c.ID, "It authenticates by %.40q, not by its secret.", method)
-	case secret == "":
+	case in.AuthMethod != "" && in.AuthMethod != "client_secret_basic" && in.AuthMethod != "client_secret_post":
+		r.skip(c.ID, "It authenticates by %.40q, not by its secret.", in.AuthMethod)
+	case in.Secret == "":
 		r.skip(c.ID, "The export holds no secret of it.")
-	case isDigest(secret):
-		r.add(c, credentials{digest: secret})
-	case strings.HasPrefix(secret, "$") && strings.Count(secret, "$") > 2:
+	case isDigest(in.Secret):
+		r.add(c, apikey.ImportSpec{Digest: in.Secret})
+	case strings.HasPrefix(in.Secret, "$") && strings.Count(in.Secret, "$") > 2:
 		// To take it for plain text would let in who knows the digest.
 		r.skip(c.ID, "Its secret is a digest of an unknown kind.")
 	default:
-		r.add(c, credentials{secret: secret})
+		r.add(c, apikey.ImportSpec{Secret: in.Secret})
 	}
 }
 
@@ -116,19 +112,21 @@ func isDigest(text string) bool {
 	})
 }
 
-// oldList reads a list that may be text: JSON in the tables of Hydra 2, words
-// divided by "|" in those of Hydra 1.
-func (f *fields) oldList(name string) []string {
-	if raw, _ := f.members.Get(name); len(raw) == 0 || raw[0] != '"' {
-		return f.list(name)
+// oldList is a list that may be text: JSON in the tables of Hydra 2, words divided
+// by "|" in those of Hydra 1.
+type oldList []string
+
+func (l *oldList) UnmarshalJSON(value []byte) error {
+	var text string
+	if json.Unmarshal(value, &text) == nil && !strings.HasPrefix(text, "[") {
+		*l = strings.FieldsFunc(text, func(r rune) bool { return r == '|' })
+		return nil
 	}
-	text := f.text(name)
-	if strings.HasPrefix(text, "[") {
-		var list []string
-		if err := json.Unmarshal([]byte(text), &list); err != nil && f.problem == nil {
-			f.problem = fmt.Errorf("its member %q is not a list", name)
-		}
-		return list
+	if text != "" {
+		value = []byte(text)
 	}
-	return strings.FieldsFunc(text, func(r rune) bool { return r == '|' })
+	if json.Unmarshal(value, (*[]string)(l)) != nil {
+		return errors.New("its grant types or audience are not a list")
+	}
+	return nil
 }

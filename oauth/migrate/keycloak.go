@@ -10,17 +10,40 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-var (
-	realmNames  = []string{"realm", "clients", "users"}
-	clientNames = []string{
-		"clientId", "name", "description", "enabled", "clientAuthenticatorType", "secret", "bearerOnly", "publicClient",
-		"serviceAccountsEnabled", "protocol", "attributes", "defaultClientScopes", "optionalClientScopes",
-	}
-	userNames = []string{"enabled", "serviceAccountClientId", "realmRoles", "clientRoles"}
-)
+type keycloakRealm struct {
+	Name    string            `json:"realm"`
+	Clients []json.RawMessage `json:"clients"`
+	Users   []keycloakUser    `json:"users"`
+}
+
+type keycloakClient struct {
+	ID              string             `json:"clientId"`
+	Name            string             `json:"name"`
+	Description     string             `json:"description"`
+	Enabled         bool               `json:"enabled"`
+	AuthMethod      string             `json:"clientAuthenticatorType"`
+	Secret          string             `json:"secret"`
+	BearerOnly      bool               `json:"bearerOnly"`
+	Public          bool               `json:"publicClient"`
+	ServiceAccounts bool               `json:"serviceAccountsEnabled"`
+	Protocol        string             `json:"protocol"`
+	Attributes      map[string]*string `json:"attributes"`
+	DefaultScopes   []string           `json:"defaultClientScopes"`
+	OptionalScopes  []string           `json:"optionalClientScopes"`
+}
+
+// keycloakUser may be a service account, which stands for a client that acts for
+// itself.
+type keycloakUser struct {
+	Client      string              `json:"serviceAccountClientId"`
+	Enabled     *bool               `json:"enabled"`
+	RealmRoles  []string            `json:"realmRoles"`
+	ClientRoles map[string][]string `json:"clientRoles"`
+}
 
 const (
 	secretExpiration = "client.secret.expiration.time"
@@ -46,160 +69,96 @@ const (
 // An error is the file's as a whole: it cannot be read, is not JSON or no
 // realm export.
 func Keycloak(r io.Reader, mapping Mapping) (Result, error) {
-	into := &reader{mapping: mapping}
-	err := into.values(r, func(value json.RawMessage) error {
-		realms := []json.RawMessage{value}
-		if value[0] == '[' {
-			var err error
-			if realms, err = strictjson.Elements(value); err != nil {
-				return fmt.Errorf("migrate: Keycloak: %w", err)
-			}
-		}
-		for _, realm := range realms {
-			if err := into.realm(realm); err != nil {
-				return fmt.Errorf("migrate: Keycloak: %w", err)
-			}
-		}
-		return nil
-	})
-	return into.result, err
+	return read(r, mapping, (*reader).keycloakValue)
 }
 
-func (r *reader) realm(value json.RawMessage) error {
-	members, err := strictjson.Members(value, realmNames)
-	if err != nil {
-		return err
-	}
-	list, there := members.Get("clients")
-	if !there {
-		return errors.New("there are no clients: is this a realm export?")
-	}
-	clients, err := strictjson.Elements(list)
-	if err != nil {
-		return fmt.Errorf("clients: %w", err)
-	}
-	accounts, err := serviceAccounts(members)
-	if err != nil {
-		return fmt.Errorf("users: %w", err)
-	}
-	f := fields{members: members}
-	realm := f.text("realm")
-	if f.problem != nil {
-		return f.problem
-	}
-	for _, element := range clients {
-		r.count++
-		client, err := strictjson.Members(element, clientNames)
-		if err != nil {
-			r.skip("", "It cannot be read: %v.", err)
-			continue
+func (r *reader) keycloakValue(value json.RawMessage) error {
+	realms := []json.RawMessage{value}
+	if value[0] == '[' {
+		var err error
+		if realms, err = strictjson.Elements(value); err != nil {
+			return fmt.Errorf("migrate: Keycloak: %w", err)
 		}
-		r.keycloakClient(realm, fields{members: client}, accounts)
+	}
+	for _, value := range realms {
+		var realm keycloakRealm
+		if err := strictjson.Unmarshal(value, &realm); err != nil {
+			return fmt.Errorf("migrate: Keycloak: %w", err)
+		}
+		if realm.Clients == nil {
+			return errors.New("migrate: Keycloak: there are no clients: is this a realm export?")
+		}
+		accounts := make(map[string]keycloakUser)
+		for _, user := range realm.Users {
+			accounts[user.Client] = user
+		}
+		for _, client := range realm.Clients {
+			r.keycloakClient(realm.Name, client, accounts)
+		}
 	}
 	return nil
 }
 
-func (r *reader) keycloakClient(realm string, f fields, accounts map[string]account) {
+func (r *reader) keycloakClient(realm string, value json.RawMessage, accounts map[string]keycloakUser) {
+	r.count++
+	var in keycloakClient
+	err := strictjson.Unmarshal(value, &in)
+	account := accounts[in.ID]
 	c := Client{
-		ID: f.text("clientId"), Name: f.text("name"), Description: f.text("description"), Realm: realm,
-		Scopes: f.list("defaultClientScopes"), OptionalScopes: f.list("optionalClientScopes"),
+		ID: in.ID, Name: in.Name, Description: in.Description, Realm: realm,
+		Scopes: in.DefaultScopes, OptionalScopes: in.OptionalScopes, Roles: account.roles(), Attributes: make(map[string]string),
 	}
-	f.attributes(&c)
-	account := accounts[c.ID]
-	c.Roles = account.roles
-	protocol, method, secret := f.text("protocol"), f.text("clientAuthenticatorType"), f.text("secret")
-	enabled, public, bearerOnly, service := f.truth("enabled"), f.truth("publicClient"), f.truth("bearerOnly"), f.truth("serviceAccountsEnabled")
-	switch {
-	case f.problem != nil:
-		r.skip(c.ID, "It cannot be read: %v.", f.problem)
-	case c.ID == "":
-		r.skip("", "It has no id.")
-	case protocol != "" && protocol != "openid-connect":
-		r.skip(c.ID, "It is a client of %.40q.", protocol)
-	case public:
-		r.skip(c.ID, "It is a public client.")
-	case bearerOnly || !service:
-		r.skip(c.ID, "It has no service account, so that it may not use client_credentials.")
-	case !enabled:
-		r.skip(c.ID, "It is disabled.")
-	case account.disabled:
-		r.skip(c.ID, "Its service account is disabled.")
-	case method != "" && method != "client-secret":
-		r.skip(c.ID, "It authenticates by %.40q, not by its secret.", method)
-	case secret == "":
-		r.skip(c.ID, "The export holds no secret of it.")
-	case strings.Trim(secret, "*") == "":
-		r.skip(c.ID, "The export masks its secret: the console's partial export does, kc.sh export does not.")
-	case strings.HasPrefix(secret, "${"):
-		r.skip(c.ID, "Its secret is a reference to a vault or a variable.")
-	default:
-		r.add(c, credentials{secret: secret})
-	}
-}
-
-// attributes reads the client's attributes and when its secret expires.
-func (f *fields) attributes(c *Client) {
-	all := make(map[string]*string)
-	f.get("attributes", &all)
-	c.Attributes = make(map[string]string, len(all))
-	for name, value := range all {
+	for name, value := range in.Attributes {
 		if value != nil && name != rotatedSecret {
 			c.Attributes[name] = *value
 		}
 	}
-	text := c.Attributes[secretExpiration]
-	if text == "" || text == "0" || f.problem != nil {
-		return
+	if at := c.Attributes[secretExpiration]; err == nil && at != "" && at != "0" {
+		c.SecretExpires, err = unixTime(at)
 	}
+	switch {
+	case err != nil:
+		r.skip(c.ID, "It cannot be read: %v.", err)
+	case c.ID == "":
+		r.skip("", "It has no id.")
+	case in.Protocol != "" && in.Protocol != "openid-connect":
+		r.skip(c.ID, "It is a client of %.40q.", in.Protocol)
+	case in.Public:
+		r.skip(c.ID, "It is a public client.")
+	case in.BearerOnly || !in.ServiceAccounts:
+		r.skip(c.ID, "It has no service account, so that it may not use client_credentials.")
+	case !in.Enabled:
+		r.skip(c.ID, "It is disabled.")
+	case account.Enabled != nil && !*account.Enabled:
+		r.skip(c.ID, "Its service account is disabled.")
+	case in.AuthMethod != "" && in.AuthMethod != "client-secret":
+		r.skip(c.ID, "It authenticates by %.40q, not by its secret.", in.AuthMethod)
+	case in.Secret == "":
+		r.skip(c.ID, "The export holds no secret of it.")
+	case strings.Trim(in.Secret, "*") == "":
+		r.skip(c.ID, "The export masks its secret: the console's partial export does, kc.sh export does not.")
+	case strings.HasPrefix(in.Secret, "${"):
+		r.skip(c.ID, "Its secret is a reference to a vault or a variable.")
+	default:
+		r.add(c, apikey.ImportSpec{Secret: in.Secret})
+	}
+}
+
+func unixTime(text string) (time.Time, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		f.problem = fmt.Errorf("its attribute %q is not a number", secretExpiration)
-		return
+		return time.Time{}, fmt.Errorf("its attribute %q is not a number", secretExpiration)
 	}
-	c.SecretExpires = time.Unix(seconds, 0).UTC()
+	return time.Unix(seconds, 0).UTC(), nil
 }
 
-// account is the user that stands for a client which acts for itself.
-type account struct {
-	disabled bool
-	roles    []string
-}
-
-func serviceAccounts(realm strictjson.Object) (map[string]account, error) {
-	accounts := make(map[string]account)
-	list, there := realm.Get("users")
-	if !there || string(list) == "null" {
-		return accounts, nil
+func (u keycloakUser) roles() []string {
+	roles := u.RealmRoles
+	for client, names := range u.ClientRoles {
+		for _, name := range names {
+			roles = append(roles, client+"/"+name)
+		}
 	}
-	users, err := strictjson.Elements(list)
-	if err != nil {
-		return nil, err
-	}
-	for i, user := range users {
-		members, err := strictjson.Members(user, userNames)
-		if err != nil {
-			return nil, fmt.Errorf("user %d: %w", i+1, err)
-		}
-		f := fields{members: members}
-		id := f.text("serviceAccountClientId")
-		if id == "" && f.problem == nil {
-			continue
-		}
-		enabled := true
-		f.get("enabled", &enabled)
-		roles := f.list("realmRoles")
-		of := make(map[string][]string)
-		f.get("clientRoles", &of)
-		if f.problem != nil {
-			return nil, fmt.Errorf("user %d: %w", i+1, f.problem)
-		}
-		for client, names := range of {
-			for _, name := range names {
-				roles = append(roles, client+"/"+name)
-			}
-		}
-		slices.Sort(roles)
-		accounts[id] = account{!enabled, roles}
-	}
-	return accounts, nil
+	slices.Sort(roles)
+	return roles
 }

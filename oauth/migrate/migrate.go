@@ -24,6 +24,7 @@
 package migrate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey"
-	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
 // MaxExport is how many bytes a reader takes. It holds an export in memory; of
@@ -97,9 +97,6 @@ type reader struct {
 	count   int
 }
 
-// credentials are one of the two ways in which Import takes a secret.
-type credentials struct{ secret, digest string }
-
 func (r *reader) skip(id, format string, args ...any) {
 	if id == "" {
 		id = fmt.Sprintf("#%d", r.count)
@@ -107,29 +104,23 @@ func (r *reader) skip(id, format string, args ...any) {
 	r.result.Skipped = append(r.result.Skipped, Skipped{id, fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) add(c Client, with credentials) {
+// add asks the mapping about a client. key has its secret or the digest.
+func (r *reader) add(c Client, key apikey.ImportSpec) {
 	if r.taken[c.ID] {
 		r.skip(c.ID, "An earlier client of this export has the same id.")
 		return
 	}
-	spec, err := r.mapping(c)
-	if err != nil {
+	var err error
+	if key.Spec, err = r.mapping(c); err != nil {
 		r.skip(c.ID, "The host's mapping left it out: %v.", err)
 		return
 	}
-	for _, name := range []string{c.Name, c.ID} {
-		if spec.Name == "" {
-			spec.Name = cut(name)
-		}
-	}
-	if at := spec.Expiry.At; !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
-		spec.Expiry = apikey.Expiry{At: c.SecretExpires}
-	}
-	if r.taken == nil {
-		r.taken = make(map[string]bool)
+	key.ID, key.Name = c.ID, cmp.Or(key.Name, cut(c.Name), cut(c.ID))
+	if at := key.Expiry.At; !c.SecretExpires.IsZero() && (at.IsZero() || c.SecretExpires.Before(at)) {
+		key.Expiry = apikey.Expiry{At: c.SecretExpires}
 	}
 	r.taken[c.ID] = true
-	r.result.Keys = append(r.result.Keys, apikey.ImportSpec{Spec: spec, ID: c.ID, Secret: with.secret, Digest: with.digest})
+	r.result.Keys = append(r.result.Keys, key)
 }
 
 // cut keeps the first maxName characters.
@@ -140,9 +131,15 @@ func cut(name string) string {
 	return string([]rune(name)[:maxName])
 }
 
-// values yields the JSON values of an export, one after the other: a file of
-// JSON lines has many.
-func (r *reader) values(from io.Reader, yield func(json.RawMessage) error) error {
+// read has each JSON value of an export read, one after the other: a file of JSON
+// lines has many.
+func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) error) (Result, error) {
+	r := &reader{mapping: mapping, taken: make(map[string]bool)}
+	err := r.values(from, value)
+	return r.result, err
+}
+
+func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) error) error {
 	if r.mapping == nil {
 		return errors.New("migrate: there is no Mapping")
 	}
@@ -159,41 +156,8 @@ func (r *reader) values(from io.Reader, yield func(json.RawMessage) error) error
 		case err != nil:
 			return fmt.Errorf("migrate: the export is not JSON: %w", err)
 		}
-		if err := yield(value); err != nil {
+		if err := yield(r, value); err != nil {
 			return err
 		}
 	}
-}
-
-// fields reads members of one object and keeps the first problem.
-type fields struct {
-	members strictjson.Object
-	problem error
-}
-
-// get reads one member into value; one that is missing or null leaves it.
-func (f *fields) get(name string, value any) {
-	raw, there := f.members.Get(name)
-	if !there || f.problem != nil {
-		return
-	}
-	if err := json.Unmarshal(raw, value); err != nil {
-		// Its own text may repeat a secret.
-		f.problem = fmt.Errorf("its member %q has the wrong type", name)
-	}
-}
-
-func (f *fields) text(name string) (text string) {
-	f.get(name, &text)
-	return text
-}
-
-func (f *fields) truth(name string) (yes bool) {
-	f.get(name, &yes)
-	return yes
-}
-
-func (f *fields) list(name string) (list []string) {
-	f.get(name, &list)
-	return list
 }

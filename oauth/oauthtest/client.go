@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +14,7 @@ import (
 )
 
 // Client makes a key and returns a client that uses it as a program would: it
-// logs in at TokenURL with its first request, sends the token with every
+// logs in with its first request, sends the token with every
 // request, and logs in again once the clock has passed the token's expiry. A
 // refused login is an error of the request; a refused token is an answer.
 //
@@ -63,19 +62,7 @@ func (c *session) current(ctx context.Context) (string, error) {
 	if now.Before(c.until) {
 		return c.token, nil
 	}
-	form := strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode())
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.TokenURL, form)
-	if err != nil {
-		return "", err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
-	r.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret))
-	response, err := c.server.web.Client().Transport.RoundTrip(r)
-	if err != nil {
-		return "", err
-	}
-	granted, err := readLogin(response)
+	granted, err := login(ctx, c.server.server, c.id, c.secret)
 	if err != nil {
 		return "", err
 	}

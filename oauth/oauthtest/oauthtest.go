@@ -177,9 +177,7 @@ func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg.Policy = nil
 	cfg.APIKeys.Workspaces, cfg.APIKeys.Observer, cfg.APIKeys.DefaultRules = nil, nil, store.Rules{}
 	change(&cfg)
-	st := s.store
-	st.Lists = memstore.New().Lists // it may sign with keys that are not the host's
-	return oauth.New(st, cfg)
+	return oauth.New(s.store, cfg)
 }
 
 // tokenURL reads the login's path from what the server says of itself. The
@@ -260,11 +258,11 @@ func (s *Server) Token(t testing.TB, workspace string, permissions ...string) st
 // Login returns a new token of a key, with all the permissions it holds.
 func (s *Server) Login(t testing.TB, id, secret string) string {
 	t.Helper()
-	token, err := login(t.Context(), s.server, id, secret)
+	granted, err := login(t.Context(), s.server, id, secret)
 	if err != nil {
 		t.Fatalf("oauthtest: Login: %v", err)
 	}
-	return token
+	return granted.AccessToken
 }
 
 // token makes a key and logs in at the given server, which stands on the same
@@ -274,20 +272,22 @@ func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, 
 	if err != nil {
 		return "", "", err
 	}
-	token, err = login(ctx, at, id, secret)
-	return token, id, err
+	granted, err := login(ctx, at, id, secret)
+	return granted.AccessToken, id, err
 }
 
 // login asks a server's token endpoint, in process.
-func login(ctx context.Context, at *oauth.Server, id, secret string) (string, error) {
+func login(ctx context.Context, at *oauth.Server, id, secret string) (granted, error) {
+	if err := ctx.Err(); err != nil {
+		return granted{}, err
+	}
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://localhost/", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.RemoteAddr = loopback
 	answer := httptest.NewRecorder()
 	at.Token().ServeHTTP(answer, r)
-	granted, err := readLogin(answer.Result())
-	return granted.AccessToken, err
+	return readLogin(answer.Result())
 }
 
 // loopback is where requests within the process come from.

@@ -13,16 +13,12 @@ import (
 // run refuses first: what a handler does when it is let in must not decide
 // how a later request is answered.
 func (p *probe) run(ctx context.Context) error {
-	if err := p.withoutToken(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{p.withoutToken, p.lacking, p.otherWorkspace, p.permitted} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	if err := p.lacking(ctx); err != nil {
-		return err
-	}
-	if err := p.otherWorkspace(ctx); err != nil {
-		return err
-	}
-	return p.permitted(ctx)
+	return nil
 }
 
 // withoutToken sends requests without a valid token.

@@ -78,14 +78,11 @@ func ClockAt(at time.Time) *oauthtest.Clock {
 	return clock
 }
 
-// Soak reports whether the tests run in their full form.
-func Soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
-
 // Rounds is how often a test repeats itself: few times, a fifth of them with
 // -short, or as often as its requirement asks for, with LATCHKEY_SOAK=1.
 func Rounds(few, full int) int {
 	switch {
-	case Soak():
+	case os.Getenv("LATCHKEY_SOAK") == "1":
 		return full
 	case testing.Short():
 		return max(few/5, 1)

@@ -81,8 +81,6 @@ func DefaultAlgorithm(key any) (Algorithm, error) {
 		alg = EdDSA
 	case []byte:
 		alg = HS256
-	default:
-		return "", fmt.Errorf("%w: no algorithm for a key of type %T", ErrKey, key)
 	}
 	return alg, checkKey(alg, public)
 }
@@ -116,33 +114,26 @@ func (p PublicKey) Same(other PublicKey) bool {
 // checkKey is the one place that says which key an algorithm takes. Without
 // it, an RSA public key could serve as an HMAC secret.
 func checkKey(alg Algorithm, key any) error {
-	switch alg {
-	case ES256:
-		if k, ok := key.(*ecdsa.PublicKey); ok {
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		if alg == ES256 {
 			return checkECDSA(k)
 		}
-	case RS256, PS256:
-		if k, ok := key.(*rsa.PublicKey); ok {
+	case *rsa.PublicKey:
+		if alg == RS256 || alg == PS256 {
 			return checkRSA(k)
 		}
-	case EdDSA:
-		if k, ok := key.(ed25519.PublicKey); ok {
-			if len(k) != ed25519.PublicKeySize {
-				return fmt.Errorf("%w: an Ed25519 key has %d bytes, not %d", ErrKey, ed25519.PublicKeySize, len(k))
-			}
+	case ed25519.PublicKey:
+		if alg == EdDSA && len(k) == ed25519.PublicKeySize {
 			return nil
 		}
-	case HS256:
-		if k, ok := key.([]byte); ok {
-			if len(k) < minHMACKey {
-				return fmt.Errorf("%w: a secret for HS256 needs at least %d bytes, not %d", ErrKey, minHMACKey, len(k))
-			}
+	case []byte:
+		if alg == HS256 && len(k) >= minHMACKey {
 			return nil
 		}
-	default:
-		return fmt.Errorf("%w: unknown algorithm %.20q", ErrKey, string(alg))
 	}
-	return fmt.Errorf("%w: %s does not take a key of type %T", ErrKey, alg, key)
+	return fmt.Errorf("%w: %.20s does not take a key of type %T, or needs one of another length (at least %d bytes, a secret)",
+		ErrKey, string(alg), key, minHMACKey)
 }
 
 func checkECDSA(k *ecdsa.PublicKey) error {
@@ -171,19 +162,17 @@ func checkRSA(k *rsa.PublicKey) error {
 // publicOf asks a signer for its public half. A nil pointer inside the
 // interface would panic.
 func publicOf(signer crypto.Signer) (crypto.PublicKey, error) {
+	there := true
 	switch k := signer.(type) {
 	case *ecdsa.PrivateKey:
-		if k == nil {
-			return nil, fmt.Errorf("%w: the private key is nil", ErrKey)
-		}
+		there = k != nil
 	case *rsa.PrivateKey:
-		if k == nil {
-			return nil, fmt.Errorf("%w: the private key is nil", ErrKey)
-		}
+		there = k != nil
 	case ed25519.PrivateKey:
-		if len(k) != ed25519.PrivateKeySize {
-			return nil, fmt.Errorf("%w: an Ed25519 private key has %d bytes, not %d", ErrKey, ed25519.PrivateKeySize, len(k))
-		}
+		there = len(k) == ed25519.PrivateKeySize
+	}
+	if !there {
+		return nil, fmt.Errorf("%w: the private key is nil or not whole", ErrKey)
 	}
 	return signer.Public(), nil
 }

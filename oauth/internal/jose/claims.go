@@ -67,25 +67,20 @@ func EncodeExtra(values map[string]any) ([]strictjson.Member, error) {
 		return nil, nil
 	}
 	members := make([]strictjson.Member, 0, len(values))
-	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if err := checkExtraName(name); err != nil {
-			problems = append(problems, fmt.Errorf("claim %.64q: %w", name, err))
-			continue
+		err := checkExtraName(name)
+		var value []byte
+		if err == nil {
+			value, err = json.Marshal(values[name])
 		}
-		value, err := json.Marshal(values[name])
 		if err == nil {
 			// A type's own MarshalJSON may write what Verify would refuse.
 			_, err = strictjson.Elements(slices.Concat([]byte("["), value, []byte("]")))
 		}
 		if err != nil {
-			problems = append(problems, fmt.Errorf("claim %q: %w", name, err))
-			continue
+			return nil, fmt.Errorf("jose: extra claims: claim %.64q: %w", name, err)
 		}
 		members = append(members, strictjson.Member{Name: name, Value: value})
-	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("jose: extra claims: %w", err)
 	}
 	return members, nil
 }
@@ -114,12 +109,9 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 		dst = appendString(append(dst, `"aud":`...), c.Audience[0])
 		dst = append(dst, ',')
 	default:
-		dst = append(dst, `"aud":[`...)
+		dst = append(dst, `"aud":`...)
 		for i, audience := range c.Audience {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(dst, audience)
+			dst = appendString(append(dst, "[,"[min(i, 1)]), audience)
 		}
 		dst = append(dst, "],"...)
 	}
@@ -229,17 +221,14 @@ func parseAudience(value json.RawMessage) ([]string, error) {
 	return audiences, nil
 }
 
-// parseDate reads a NumericDate (RFC 7519, section 2). Text such as "2000" is
-// no number, and neither is 1e400.
+// parseDate reads a NumericDate (RFC 7519, section 2). Text such as "2000" is no
+// number, and neither is 1e400.
 func parseDate(value json.RawMessage, round func(float64) float64) (int64, error) {
-	if n, err := strconv.ParseInt(string(value), 10, 64); err == nil && n >= 0 && n <= maxNumericDate {
-		return n, nil
-	}
-	f, err := strconv.ParseFloat(string(value), 64)
-	if err != nil || !(f >= 0 && f <= maxNumericDate) {
+	seconds, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || seconds < 0 || seconds > maxNumericDate {
 		return 0, errors.New("a number of seconds was expected")
 	}
-	return int64(round(f)), nil
+	return int64(round(seconds)), nil
 }
 
 func parseEpochs(value json.RawMessage) (epochs [3]int64, err error) {
@@ -265,35 +254,14 @@ func appendText(dst []byte, name, value string) []byte {
 	return append(appendString(append(dst, name...), value), ',')
 }
 
-const hexDigits = "0123456789abcdef"
-
-// appendString appends a JSON string. U+2028 and U+2029 are escaped too, since
-// claims end up in scripts.
+// appendString appends a JSON string.
 func appendString(dst []byte, text string) []byte {
-	dst = append(dst, '"')
-	begin := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
-			i++
-			continue
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			// Clone, since a text that Marshal gets can no longer be on the stack.
+			quoted, _ := json.Marshal(strings.Clone(text)) //nolint:errcheck // of a string there is none
+			return append(dst, quoted...)
 		}
-		r, size := utf8.DecodeRuneInString(text[i:])
-		if c >= utf8.RuneSelf && r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || size > 1) {
-			i += size
-			continue
-		}
-		dst = append(dst, text[begin:i]...)
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c >= utf8.RuneSelf && size == 1:
-			dst = append(dst, `\ufffd`...)
-		default:
-			dst = append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
-		}
-		i += size
-		begin = i
 	}
-	return append(append(dst, text[begin:]...), '"')
+	return append(append(append(dst, '"'), text...), '"')
 }

@@ -115,14 +115,15 @@ func TestForeignSigner(t *testing.T) {
 		})
 	}
 	faulty := map[string]remote{
-		"fails":      {Signer: ecKey(t), err: io.ErrUnexpectedEOF},
-		"no ASN.1":   {Signer: ecKey(t), answer: []byte("nonsense")},
-		"zero":       {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 0, 2, 1, 0}},
-		"negative":   {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 0xff, 2, 1, 1}},
-		"too large":  {Signer: ecKey(t), answer: append([]byte{0x30, 40, 2, 35, 1}, append(make([]byte, 34), 2, 1, 1)...)},
-		"trailing":   {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 1, 2, 1, 1, 0}},
-		"RSA short":  {Signer: harness.RSAKey(), answer: []byte{1, 2, 3}},
-		"Ed25519 65": {Signer: edKey(t), answer: make([]byte, 65)},
+		"fails":                 {Signer: ecKey(t), err: io.ErrUnexpectedEOF},
+		"no ASN.1":              {Signer: ecKey(t), answer: []byte("nonsense")},
+		"zero":                  {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 0, 2, 1, 0}},
+		"negative":              {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 0xff, 2, 1, 1}},
+		"too large":             {Signer: ecKey(t), answer: append([]byte{0x30, 40, 2, 35, 1}, append(make([]byte, 34), 2, 1, 1)...)},
+		"too large, the second": {Signer: ecKey(t), answer: append([]byte{0x30, 40, 2, 1, 1, 2, 35, 1}, make([]byte, 34)...)},
+		"trailing":              {Signer: ecKey(t), answer: []byte{0x30, 6, 2, 1, 1, 2, 1, 1, 0}},
+		"RSA short":             {Signer: harness.RSAKey(), answer: []byte{1, 2, 3}},
+		"Ed25519 65":            {Signer: edKey(t), answer: make([]byte, 65)},
 	}
 	for name, key := range faulty {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +160,9 @@ func TestNewSignerRefuses(t *testing.T) {
 		{"EC for RS256", jose.RS256, "k", ecKey(t)},
 		{"public key for HS256", jose.HS256, "k", harness.RSAKey().Public()},
 		{"private key for HS256", jose.HS256, "k", harness.RSAKey()},
+		{"Ed25519 for HS256", jose.HS256, "k", edKey(t)},
+		{"Ed25519 for ES256", jose.ES256, "k", edKey(t)},
+		{"EC for EdDSA", jose.EdDSA, "k", ecKey(t)},
 		{"secret for ES256", jose.ES256, "k", secret()},
 		{"31 bytes for HS256", jose.HS256, "k", secret()[:31]},
 		{"none", "none", "k", ecKey(t)},

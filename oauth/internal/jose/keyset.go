@@ -1,12 +1,10 @@
 package jose
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,13 +61,42 @@ func MarshalKeySet(keys []PublicKey) ([]byte, error) {
 	return data, nil
 }
 
-var (
-	keySetNames = []string{"keys"}
-	jwkNames    = []string{"kty", "kid", "use", "key_ops", "alg", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi", "oth", "k"}
-	// privateNames are the members of RFC 7518, section 6, that no published
-	// key may have.
-	privateNames = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
-)
+type keySet struct {
+	Keys []publishedKey `json:"keys"`
+}
+
+// publishedKey are the members of a JWK that are looked at.
+type publishedKey struct {
+	Kind      string   `json:"kty"`
+	ID        string   `json:"kid"`
+	Use       *string  `json:"use"`
+	KeyOps    []string `json:"key_ops"`
+	Algorithm *string  `json:"alg"`
+	Curve     string   `json:"crv"`
+	X         octets   `json:"x"`
+	Y         octets   `json:"y"`
+	N         octets   `json:"n"`
+	E         octets   `json:"e"`
+
+	// The members of RFC 7518, section 6, that no published key may have.
+	D   json.RawMessage `json:"d"`
+	P   json.RawMessage `json:"p"`
+	Q   json.RawMessage `json:"q"`
+	DP  json.RawMessage `json:"dp"`
+	DQ  json.RawMessage `json:"dq"`
+	QI  json.RawMessage `json:"qi"`
+	Oth json.RawMessage `json:"oth"`
+	K   json.RawMessage `json:"k"`
+}
+
+// octets are bytes that JSON holds as base64url.
+type octets []byte
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (o *octets) UnmarshalText(text []byte) (err error) {
+	*o, err = decode(string(text))
+	return err
+}
 
 // ParseKeySet reads a JWK Set of at most MaxKeySet bytes and MaxKeySetKeys
 // keys. It skips keys that are not meant for it: another type or curve,
@@ -81,164 +108,70 @@ func ParseKeySet(data []byte) ([]PublicKey, error) {
 	if len(data) > MaxKeySet {
 		return nil, fmt.Errorf("jose: read key set: longer than %d bytes", MaxKeySet)
 	}
-	set, err := strictjson.Members(data, keySetNames)
-	if err != nil {
+	var set keySet
+	if err := strictjson.Unmarshal(data, &set); err != nil {
 		return nil, fmt.Errorf("jose: read key set: %w", err)
 	}
-	list, ok := set.Get("keys")
-	if !ok {
+	switch {
+	case set.Keys == nil:
 		return nil, errors.New("jose: read key set: there is no member \"keys\"")
-	}
-	elements, err := strictjson.Elements(list)
-	if err != nil {
-		return nil, fmt.Errorf("jose: read key set: keys: %w", err)
-	}
-	if len(elements) > MaxKeySetKeys {
+	case len(set.Keys) > MaxKeySetKeys:
 		return nil, fmt.Errorf("jose: read key set: more than %d keys", MaxKeySetKeys)
 	}
-	keys := make([]PublicKey, 0, len(elements))
-	seen := make(map[string]bool, len(elements))
-	for i, element := range elements {
-		key, use, err := parseJWK(element)
-		if err == nil && key.ID != "" && seen[key.ID] {
+	keys := make([]PublicKey, 0, len(set.Keys))
+	seen := make(map[string]bool, len(set.Keys))
+	for i, published := range set.Keys {
+		key, err := published.read()
+		if err == nil && published.ID != "" && seen[published.ID] {
 			err = fmt.Errorf("%w: its kid appears twice", ErrKey)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("jose: read key set: key %d: %w", i, err)
 		}
-		seen[key.ID] = true
-		if use {
+		seen[published.ID] = true
+		if key.Key != nil {
 			keys = append(keys, key)
 		}
 	}
 	return keys, nil
 }
 
-// parseJWK returns use = false for a key that is to be skipped.
-func parseJWK(data []byte) (key PublicKey, use bool, err error) {
-	members, err := strictjson.Members(data, jwkNames)
-	if err != nil {
-		return key, false, err
+// read returns no key for one that is to be skipped.
+func (p *publishedKey) read() (PublicKey, error) {
+	switch {
+	case slices.ContainsFunc([]json.RawMessage{p.D, p.P, p.Q, p.DP, p.DQ, p.QI, p.Oth, p.K}, func(m json.RawMessage) bool { return m != nil }):
+		return PublicKey{}, fmt.Errorf("%w: it has a private member", ErrKey)
+	case len(p.ID) > MaxKeyID:
+		return PublicKey{}, fmt.Errorf("%w: its kid is longer than %d bytes", ErrKey, MaxKeyID)
+	// RFC 7517, sections 4.2 and 4.3.
+	case p.Use != nil && *p.Use != "sig", p.KeyOps != nil && !slices.Contains(p.KeyOps, "verify"),
+		p.ID == "", p.Algorithm != nil && !Algorithm(*p.Algorithm).Known():
+		return PublicKey{}, nil
 	}
-	for _, name := range privateNames {
-		if _, ok := members.Get(name); ok {
-			return key, false, fmt.Errorf("%w: it has the private member %q", ErrKey, name)
-		}
-	}
-	text := make(map[string]string, len(members))
-	for _, m := range members {
-		if m.Name == "key_ops" || !slices.Contains(jwkNames, m.Name) {
-			continue
-		}
-		if text[m.Name], err = strictjson.String(m.Value); err != nil {
-			return key, false, fmt.Errorf("%s: %w", m.Name, err)
-		}
-	}
-	key.ID = text["kid"]
-	if len(key.ID) > MaxKeyID {
-		return key, false, fmt.Errorf("%w: its kid is longer than %d bytes", ErrKey, MaxKeyID)
-	}
-	verifies, err := forVerifying(members)
-	if err != nil {
-		return key, false, err
-	}
-	alg, hasAlg := text["alg"]
-	if !verifies || key.ID == "" || hasAlg && !Algorithm(alg).Known() {
-		return key, false, nil
-	}
-	switch kind := text["kty"]; {
-	case kind == "EC" && text["crv"] == "P-256":
-		key.Key, err = parseEC(text["x"], text["y"])
-	case kind == "OKP" && text["crv"] == "Ed25519":
-		var x []byte
-		x, err = fixed(text["x"], ed25519.PublicKeySize)
-		key.Key = ed25519.PublicKey(x)
-	case kind == "RSA":
-		key.Key, err = parseRSA(text["n"], text["e"])
+	key := PublicKey{ID: p.ID}
+	var err error
+	switch {
+	case p.Kind == "EC" && p.Curve == "P-256":
+		// It refuses a point off the curve.
+		key.Key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, p.X, p.Y))
+	case p.Kind == "OKP" && p.Curve == "Ed25519":
+		key.Key = ed25519.PublicKey(p.X)
+	case p.Kind == "RSA" && len(p.E) <= 4:
+		key.Key = &rsa.PublicKey{N: new(big.Int).SetBytes(p.N), E: int(new(big.Int).SetBytes(p.E).Int64())}
+	case p.Kind == "RSA":
+		err = errors.New("the RSA exponent is too large")
 	default:
-		return key, false, nil
+		return PublicKey{}, nil
+	}
+	if err == nil {
+		key.Algorithm, err = DefaultAlgorithm(key.Key)
+	}
+	if err == nil && p.Algorithm != nil {
+		key.Algorithm = Algorithm(*p.Algorithm)
+		err = key.Check()
 	}
 	if err != nil {
-		return key, false, err
-	}
-	if key.Algorithm = Algorithm(alg); !hasAlg {
-		if key.Algorithm, err = DefaultAlgorithm(key.Key); err != nil {
-			return key, false, err
-		}
-	}
-	return key, true, key.Check()
-}
-
-// forVerifying reads use and key_ops (RFC 7517, sections 4.2 and 4.3).
-func forVerifying(members strictjson.Object) (bool, error) {
-	if use, ok := members.Get("use"); ok && string(use) != `"sig"` {
-		return false, nil
-	}
-	ops, ok := members.Get("key_ops")
-	if !ok {
-		return true, nil
-	}
-	elements, err := strictjson.Elements(ops)
-	if err != nil {
-		return false, fmt.Errorf("key_ops: %w", err)
-	}
-	return slices.ContainsFunc(elements, func(op json.RawMessage) bool { return string(op) == `"verify"` }), nil
-}
-
-func parseEC(x, y string) (*ecdsa.PublicKey, error) {
-	xBytes, err := fixed(x, 32)
-	if err != nil {
-		return nil, err
-	}
-	yBytes, err := fixed(y, 32)
-	if err != nil {
-		return nil, err
-	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, xBytes, yBytes))
-	if err != nil {
-		return nil, fmt.Errorf("%w: the point is not on the curve", ErrKey)
+		return PublicKey{}, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return key, nil
-}
-
-func parseRSA(n, e string) (*rsa.PublicKey, error) {
-	modulus, err := decodeStrict(n)
-	if err != nil {
-		return nil, err
-	}
-	exponent, err := decodeStrict(e)
-	if err != nil {
-		return nil, err
-	}
-	exponent = bytes.TrimLeft(exponent, "\x00")
-	if len(exponent) > 4 {
-		return nil, fmt.Errorf("%w: the RSA exponent is too large", ErrKey)
-	}
-	key := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus)}
-	for _, b := range exponent {
-		key.E = key.E<<8 | int(b)
-	}
-	return key, nil
-}
-
-func fixed(text string, size int) ([]byte, error) {
-	data, err := decodeStrict(text)
-	if err == nil && len(data) != size {
-		err = fmt.Errorf("%w: a coordinate has %d bytes, not %d", ErrKey, len(data), size)
-	}
-	return data, err
-}
-
-// decodeStrict is decode for text whose alphabet has not been checked.
-func decodeStrict(text string) ([]byte, error) {
-	for i := range len(text) {
-		if !base64URLByte(text[i]) {
-			return nil, fmt.Errorf("%w: a member is not base64url", ErrKey)
-		}
-	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return nil, fmt.Errorf("%w: a member is not base64url", ErrKey)
-	}
-	return data, nil
 }

@@ -80,6 +80,13 @@ func TestParseKeySet(t *testing.T) {
 	weak := encode(new(big.Int).SetBit(big.NewInt(1), 1023, 1).Bytes())
 	huge := encode(new(big.Int).SetBit(big.NewInt(1), 9000, 1).Bytes())
 	even := encode(new(big.Int).SetBit(big.NewInt(0), 2047, 1).Bytes())
+	good := jwkOf(t, ec)
+	// trailing sets the last bit, which belongs to no byte.
+	trailing := func(text string) string {
+		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		last := len(text) - 1
+		return text[:last] + string(digits[strings.IndexByte(digits, text[last])|1])
+	}
 	const (
 		taken = iota
 		skipped
@@ -109,6 +116,10 @@ func TestParseKeySet(t *testing.T) {
 		{"private member d", ec, map[string]any{"d": "AA"}, refused},
 		{"private member in another case", ec, map[string]any{"D": "AA"}, refused},
 		{"private member p", rs, map[string]any{"p": "AA"}, refused},
+		{"private member q", rs, map[string]any{"q": "AA"}, refused},
+		{"private member dp", rs, map[string]any{"dp": "AA"}, refused},
+		{"private member dq", rs, map[string]any{"dq": "AA"}, refused},
+		{"private member qi", rs, map[string]any{"qi": "AA"}, refused},
 		{"private member oth", rs, map[string]any{"oth": []string{}}, refused},
 		{"a published secret", ec, map[string]any{"kty": "oct", "k": "AA", "alg": "HS256"}, refused},
 		{"B09 alg of another type", rs, map[string]any{"alg": "ES256"}, refused},
@@ -127,6 +138,10 @@ func TestParseKeySet(t *testing.T) {
 		{"coordinate with padding", ec, map[string]any{"x": encode(make([]byte, 32)) + "="}, refused},
 		{"coordinate with a line break", ec, map[string]any{"x": encode(make([]byte, 32)) + "\n"}, refused},
 		{"coordinate as a number", ec, map[string]any{"x": 1}, refused},
+		{"good coordinate with padding", ec, map[string]any{"x": good["x"].(string) + "="}, refused},
+		{"good coordinate with a line break", ec, map[string]any{"x": good["x"].(string) + "\n"}, refused},
+		{"good coordinate with trailing bits", ec, map[string]any{"x": trailing(good["x"].(string))}, refused},
+		{"key_ops of another type", ec, map[string]any{"key_ops": "verify"}, refused},
 		{"no coordinate", ec, map[string]any{"y": nil}, refused},
 		{"Ed25519 of 31 bytes", ed, map[string]any{"x": encode(make([]byte, 31))}, refused},
 		{"kid of 256 bytes", ec, map[string]any{"kid": strings.Repeat("k", 256)}, refused},

@@ -3,7 +3,6 @@ package jose
 import (
 	"fmt"
 	"io"
-	"log/slog"
 )
 
 // The key of an HS256 PublicKey is a secret, and a Signer holds a private key.
@@ -13,9 +12,6 @@ func (p PublicKey) label() string { return string(p.Algorithm) + " key " + p.ID 
 
 // Format implements fmt.Formatter for every verb.
 func (p PublicKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.label()) } //nolint:errcheck // Printf is told by f
-
-// LogValue implements slog.LogValuer.
-func (p PublicKey) LogValue() slog.Value { return slog.StringValue(p.label()) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (p PublicKey) MarshalText() ([]byte, error) { return []byte(p.label()), nil }
@@ -27,12 +23,4 @@ func (s *Signer) Format(f fmt.State, verb rune) {
 		return
 	}
 	s.public.Format(f, verb)
-}
-
-// LogValue implements slog.LogValuer.
-func (s *Signer) LogValue() slog.Value {
-	if s == nil {
-		return slog.StringValue("no key")
-	}
-	return s.public.LogValue()
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // signFunc appends the signature of payload to dst.
@@ -87,56 +89,21 @@ func signECDSA(key crypto.Signer) signFunc {
 	}
 }
 
-// The tags of ASN.1.
-const (
-	asn1Integer  = 0x02
-	asn1Sequence = 0x30
-)
-
 // appendRaw turns the ASN.1 of an ECDSA signature over P-256 (RFC 3279,
 // section 2.2.3) into two numbers of 32 bytes (RFC 7518, section 3.4).
 func appendRaw(dst, der []byte) ([]byte, error) {
-	numbers, rest, ok := cutASN1(der, asn1Sequence)
-	if !ok || len(rest) > 0 {
-		return nil, errNoASN1
+	input := cryptobyte.String(der)
+	var numbers cryptobyte.String
+	var r, s []byte // without leading zeros
+	if !input.ReadASN1(&numbers, asn1.SEQUENCE) || !input.Empty() ||
+		!numbers.ReadASN1Integer(&r) || !numbers.ReadASN1Integer(&s) || !numbers.Empty() {
+		return nil, errors.New("the key returned no ASN.1 signature")
 	}
-	for range 2 {
-		var number []byte
-		if number, numbers, ok = cutASN1(numbers, asn1Integer); !ok || len(number) == 0 {
-			return nil, errNoASN1
-		}
-		switch {
-		case number[0] >= 0x80: // negative
-			return nil, errRange
-		case number[0] == 0 && len(number) > 1 && number[1] < 0x80:
-			return nil, errNoASN1 // DER has one spelling for a number
-		case number[0] == 0: // keeps a high bit from being the sign
-			number = number[1:]
-		}
-		if len(number) > 32 || allZero(number) {
-			return nil, errRange
-		}
-		var padded [32]byte
-		copy(padded[len(padded)-len(number):], number)
-		dst = append(dst, padded[:]...)
+	if len(r) > 32 || r[0] == 0 || len(s) > 32 || s[0] == 0 {
+		return nil, errors.New("the key returned a signature out of range")
 	}
-	if len(numbers) > 0 {
-		return nil, errNoASN1
-	}
-	return dst, nil
-}
-
-var (
-	errNoASN1 = errors.New("the key returned no ASN.1 signature")
-	errRange  = errors.New("the key returned a signature out of range")
-)
-
-// cutASN1 takes one value off DER. A length of more than one byte is of no
-// signature over P-256.
-func cutASN1(der []byte, tag byte) (value, rest []byte, ok bool) {
-	if len(der) < 2 || der[0] != tag || der[1] >= 0x80 || int(der[1]) > len(der)-2 {
-		return nil, nil, false
-	}
-	end := 2 + int(der[1])
-	return der[2:end], der[end:], true
+	var raw [64]byte
+	copy(raw[32-len(r):], r)
+	copy(raw[64-len(s):], s)
+	return append(dst, raw[:]...), nil
 }

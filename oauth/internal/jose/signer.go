@@ -5,7 +5,9 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -22,12 +24,10 @@ type Signer struct {
 	sign    signFunc
 	header  string // base64url, with the dot that follows it
 	sigSize int
-	buffers sync.Pool // of *buffers
+	// buffers are for one token at a time, and at most as large as a token and its
+	// signature. The host's keys get no part of them.
+	buffers sync.Pool // of *[]byte
 }
-
-// buffers are for one token at a time and at most as large as a token. The host's
-// keys get no part of them.
-type buffers struct{ token, signature []byte }
 
 // NewSigner checks the key and prepares the header. key is a crypto.Signer
 // (P-256, RSA of 2048 bits or more, Ed25519; it may live in a KMS) or, for
@@ -66,9 +66,10 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 		return nil, err
 	}
 	s.sigSize = signatureSize(s.public)
-	header := appendString([]byte(`{"alg":`), string(alg))
-	header = appendString(append(header, `,"kid":`...), s.public.ID)
-	header = append(header, `,"typ":"at+jwt"}`...)
+	header, err := json.Marshal(map[string]string{"alg": string(alg), "kid": s.public.ID, "typ": "at+jwt"})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
 	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
 	return s, nil
 }
@@ -82,33 +83,26 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	encoding := base64.RawURLEncoding
 	size := len(s.header) + encoding.EncodedLen(len(claims)) + 1 + encoding.EncodedLen(s.sigSize)
 	if size > MaxToken {
-		return "", tooLong(size)
+		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
 	}
-	b, pooled := s.buffers.Get().(*buffers)
-	if !pooled {
-		b = new(buffers)
+	pooled, ok := s.buffers.Get().(*[]byte)
+	if !ok {
+		pooled = new([]byte)
 	}
-	token := encoding.AppendEncode(append(b.token[:0], s.header...), claims)
-	signature, err := s.sign(b.signature[:0], token)
-	if err != nil || len(signature) != s.sigSize {
-		return "", s.fault(signature, err)
-	}
-	token = encoding.AppendEncode(append(token, '.'), signature)
-	text := string(token)
-	b.token, b.signature = token, signature
-	s.buffers.Put(b)
-	return text, nil
-}
-
-func tooLong(size int) error {
-	return fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
-}
-
-func (s *Signer) fault(signature []byte, err error) error {
-	if err == nil {
+	// The signature comes behind the place of the token, in the same buffer.
+	buffer := slices.Grow((*pooled)[:0], size+s.sigSize)
+	token := encoding.AppendEncode(append(buffer, s.header...), claims)
+	signature, err := s.sign(buffer[size:size], token)
+	if err == nil && len(signature) != s.sigSize {
 		err = fmt.Errorf("the key returned %d bytes, not %d", len(signature), s.sigSize)
 	}
-	return fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
+	if err != nil {
+		return "", fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
+	}
+	text := string(encoding.AppendEncode(append(token, '.'), signature))
+	*pooled = buffer
+	s.buffers.Put(pooled)
+	return text, nil
 }
 
 // signatureSize is the length in bytes that a signature of the key always has.
@@ -124,16 +118,14 @@ func signatureSize(p PublicKey) int {
 
 func thumbprint(key any) (string, error) {
 	if secret, ok := key.([]byte); ok {
-		hash := sha256.New()
-		hash.Write([]byte("latchkey HS256 key id\x00"))
-		hash.Write(secret)
-		return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)), nil
+		sum := sha256.Sum256(append([]byte("latchkey HS256 key id\x00"), secret...))
+		return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 	}
 	k, err := jwk.FromRaw(key)
-	if err != nil {
-		return "", fmt.Errorf("%w: thumbprint: %w", ErrKey, err)
+	var sum []byte
+	if err == nil {
+		sum, err = k.Thumbprint(crypto.SHA256)
 	}
-	sum, err := k.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return "", fmt.Errorf("%w: thumbprint: %w", ErrKey, err)
 	}

@@ -46,6 +46,11 @@ func TestParse(t *testing.T) {
 		"B09 crit":                       with(good + `,"crit":["b64"]`),
 		"B09 b64":                        with(good + `,"b64":false`),
 		"B09 jku":                        with(good + `,"jku":"https://evil.example.com"`),
+		"B09 jwk":                        with(good + `,"jwk":{}`),
+		"B09 x5u":                        with(good + `,"x5u":"https://evil.example.com"`),
+		"B09 x5c":                        with(good + `,"x5c":[]`),
+		"B09 zip":                        with(good + `,"zip":"DEF"`),
+		"B09 enc":                        with(good + `,"enc":"A128GCM"`),
 		"B09 a header that is no object": encode(`"x"`) + ".e30.",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,272 +1,204 @@
 package strictjson
 
-// scanner walks over one JSON text of RFC 8259, checking all of it. The
-// methods start at the first byte of what they read and stop behind the last.
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// scanner goes over text that json.Valid has accepted, and refuses what else the
+// package refuses.
 type scanner struct {
 	data []byte
 	pos  int
+	// only has names refused that are not known, where it is known which are.
+	only bool
 }
 
-func (s *scanner) fail(reason string) *Error {
-	return &Error{Reason: reason, Offset: s.pos}
-}
+var errHalf = &Error{Reason: "half of a surrogate pair is no character"}
 
-func (s *scanner) failAt(offset int, name, reason string) *Error {
-	return &Error{Name: name, Reason: reason, Offset: offset}
-}
-
-// peek returns the next byte, or 0 at the end: no JSON token begins with 0.
-func (s *scanner) peek() byte {
-	if s.pos < len(s.data) {
-		return s.data[s.pos]
+// walk checks data, whose value must begin with open. See nested.
+func walk(data []byte, open byte, only bool, known []string, into reflect.Type, visit func(name string, value []byte)) error {
+	switch {
+	case bytes.HasPrefix(data, []byte("\ufeff")):
+		return &Error{Reason: "a byte order mark is not allowed"}
+	case !utf8.Valid(data):
+		return &Error{Reason: "the text is not UTF-8"}
+	case !json.Valid(data):
+		return &Error{Reason: "the syntax is wrong"}
 	}
-	return 0
+	s := scanner{data: data, only: only}
+	switch c := s.next(); {
+	case c == open:
+		return s.nested(1, known, into, visit)
+	case open == '[':
+		return &Error{Reason: "an array was expected"}
+	}
+	return &Error{Reason: "an object was expected"}
 }
 
-func (s *scanner) space() {
-	for s.pos < len(s.data) {
-		switch s.data[s.pos] {
-		case ' ', '\t', '\n', '\r':
+// next skips what stands between two values and returns the byte after it.
+func (s *scanner) next() byte {
+	for {
+		switch c := s.data[s.pos]; c {
+		case ' ', '\t', '\n', '\r', ',', ':':
 			s.pos++
 		default:
-			return
+			return c
 		}
 	}
 }
 
-// end accepts white space only.
-func (s *scanner) end() error {
-	if s.space(); s.pos < len(s.data) {
-		return s.fail("something follows the end of the value")
+// nested reads an object, of whose names some are known, or an array, in which
+// there are none. It is going to be read into a type, nil if into none. visit gets
+// each name and value, unless it is nil.
+func (s *scanner) nested(depth int, known []string, into reflect.Type, visit func(name string, value []byte)) error {
+	if depth > MaxDepth {
+		return &Error{Reason: "nested too deeply"}
+	}
+	isObject := s.data[s.pos] == '{'
+	names := make([]string, 0, 16)
+	s.pos++
+	for c := s.next(); c != '}' && c != ']'; c = s.next() {
+		name, within := "", into
+		if isObject {
+			raw, err := s.text()
+			if err != nil {
+				return err
+			}
+			if name, err = resolve(raw, known); err != nil {
+				return err
+			}
+			if s.only && known != nil && !slices.Contains(known, name) {
+				return &Error{Name: name, Reason: "unknown member"}
+			}
+			names, within = append(names, name), member(into, name)
+			s.next()
+		}
+		begin := s.pos
+		if err := s.value(depth+1, within); err != nil {
+			return err
+		}
+		if visit != nil {
+			visit(name, s.data[begin:s.pos:s.pos])
+		}
+	}
+	s.pos++
+	slices.Sort(names)
+	for i := range len(names) - 1 {
+		if names[i] == names[i+1] {
+			return &Error{Name: names[i], Reason: "appears twice"}
+		}
 	}
 	return nil
 }
 
-func (s *scanner) value(depth int) error {
-	switch c := s.peek(); c {
-	case '{':
-		return s.nested(depth)
-	case '[':
-		return s.array(depth, nil)
+// value reads one value of an object or array.
+func (s *scanner) value(depth int, into reflect.Type) error {
+	switch s.data[s.pos] {
+	case '{', '[':
+		into = item(into)
+		return s.nested(depth, names(into), into, nil)
 	case '"':
 		_, err := s.text()
 		return err
-	case 't':
-		return s.literal("true")
-	case 'f':
-		return s.literal("false")
-	case 'n':
-		return s.literal("null")
-	default:
-		if c == '-' || c >= '0' && c <= '9' {
-			return s.number()
-		}
-		return s.fail("a value was expected")
 	}
-}
-
-// nested reads an object whose members nobody asked for, and still refuses a
-// name that appears twice in it.
-func (s *scanner) nested(depth int) error {
-	var names nameSet
-	return s.object(depth, func(raw []byte, at int) error {
-		name, _, err := resolve(raw, nil)
-		if err != nil {
-			return s.failAt(at, name, err.Error())
-		}
-		if !names.add(name) {
-			return s.failAt(at, name, "appears twice")
-		}
-		return nil
-	}, nil)
-}
-
-// object calls name for each quoted name, which may refuse it, then keep (if
-// not nil) for its value.
-func (s *scanner) object(depth int, name func(raw []byte, at int) error, keep func(value []byte)) error {
-	if depth > MaxDepth {
-		return s.fail("nested too deeply")
-	}
-	s.pos++
-	if s.space(); s.peek() == '}' {
-		s.pos++
-		return nil
-	}
-	for {
-		at := s.pos
-		if s.peek() != '"' {
-			return s.fail("a member's name was expected")
-		}
-		raw, err := s.text()
-		if err != nil {
-			return err
-		}
-		if err := name(raw, at); err != nil {
-			return err
-		}
-		if s.space(); s.peek() != ':' {
-			return s.fail("a colon was expected")
-		}
-		s.pos++
-		s.space()
-		begin := s.pos
-		if err := s.value(depth + 1); err != nil {
-			return err
-		}
-		if keep != nil {
-			keep(s.data[begin:s.pos:s.pos])
-		}
-		if more, err := s.more('}'); !more {
-			return err
-		}
-	}
-}
-
-func (s *scanner) array(depth int, keep func(value []byte)) error {
-	if depth > MaxDepth {
-		return s.fail("nested too deeply")
-	}
-	s.pos++
-	if s.space(); s.peek() == ']' {
-		s.pos++
-		return nil
-	}
-	for {
-		begin := s.pos
-		if err := s.value(depth + 1); err != nil {
-			return err
-		}
-		if keep != nil {
-			keep(s.data[begin:s.pos:s.pos])
-		}
-		if more, err := s.more(']'); !more {
-			return err
-		}
-	}
-}
-
-// more reads the comma before a further item, or the closing bracket.
-func (s *scanner) more(closing byte) (bool, error) {
-	s.space()
-	switch s.peek() {
-	case ',':
-		s.pos++
-		s.space()
-		return true, nil
-	case closing:
-		s.pos++
-		return false, nil
-	}
-	return false, s.fail("a comma or a closing bracket was expected")
+	// A number, true, false or null.
+	s.pos += bytes.IndexAny(s.data[s.pos:], " \t\r\n,}]")
+	return nil
 }
 
 // text reads a string and returns it with its quotes.
 func (s *scanner) text() ([]byte, error) {
 	begin := s.pos
-	s.pos++
-	for s.pos < len(s.data) {
-		switch c := s.data[s.pos]; {
-		case c == '"':
-			s.pos++
-			return s.data[begin:s.pos], nil
-		case c < 0x20:
-			return nil, s.fail("a control character must be escaped")
-		case c == '\\':
-			if err := s.escape(); err != nil {
-				return nil, err
-			}
-		default:
-			s.pos++
+	for s.pos++; s.data[s.pos] != '"'; s.pos++ {
+		if s.data[s.pos] != '\\' {
+			continue
+		}
+		s.pos++
+		if s.data[s.pos] != 'u' {
+			continue
+		}
+		first := s.unit()
+		if !utf16.IsSurrogate(first) {
+			continue
+		}
+		// Half of a pair is no character; parsers differ in what they make of it.
+		s.pos++
+		if s.data[s.pos] != '\\' || s.data[s.pos+1] != 'u' {
+			return nil, errHalf
+		}
+		s.pos++
+		if utf16.DecodeRune(first, s.unit()) == utf8.RuneError {
+			return nil, errHalf
 		}
 	}
-	return nil, s.fail("a string does not end")
+	s.pos++
+	return s.data[begin:s.pos], nil
 }
 
-func (s *scanner) escape() error {
-	if s.pos+1 >= len(s.data) {
-		return s.fail("a string does not end")
+// unit reads the XXXX of \uXXXX and stops at its last digit.
+func (s *scanner) unit() rune {
+	unit, _ := strconv.ParseUint(string(s.data[s.pos+1:s.pos+5]), 16, 16)
+	s.pos += 4
+	return rune(unit)
+}
+
+// resolve turns a quoted name into text. A known name is returned as the caller's
+// own string, which saves a copy.
+func resolve(raw []byte, known []string) (string, error) {
+	for _, k := range known {
+		if k == string(raw[1:len(raw)-1]) {
+			return k, nil
+		}
 	}
-	switch s.data[s.pos+1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		s.pos += 2
+	name, err := unquote(raw)
+	if err != nil {
+		return "", err
+	}
+	if strings.Contains(name, "\x00") {
+		return "", &Error{Name: name, Reason: "a name may not hold a NUL character"}
+	}
+	for _, k := range known {
+		if k != name && strings.EqualFold(k, name) {
+			return "", &Error{Name: name, Reason: "differs from " + strconv.Quote(k) + " only in case"}
+		}
+	}
+	return name, nil
+}
+
+// item returns what a pointer, or the elements of a list, are read into.
+func item(t reflect.Type) reflect.Type {
+	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
+		t = t.Elem()
+	}
+	return t
+}
+
+// names returns the names of a struct's members; each has a tag.
+func names(t reflect.Type) []string {
+	if t == nil || t.Kind() != reflect.Struct {
 		return nil
 	}
-	unit, ok := s.unicodeEscape()
-	if !ok {
-		return s.fail("an escape is not valid")
+	known := make([]string, t.NumField())
+	for i := range known {
+		known[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
 	}
-	// Half of a pair is no character; parsers differ in what they make of it.
-	if unit >= 0xD800 && unit < 0xE000 {
-		low, ok := s.unicodeEscape()
-		if unit >= 0xDC00 || !ok || low < 0xDC00 || low > 0xDFFF {
-			return s.fail("half of a surrogate pair is no character")
-		}
-	}
-	return nil
+	return known
 }
 
-// unicodeEscape reads \uXXXX.
-func (s *scanner) unicodeEscape() (unit int, ok bool) {
-	if len(s.data)-s.pos < 6 || s.data[s.pos] != '\\' || s.data[s.pos+1] != 'u' {
-		return 0, false
+// member returns what the member of an object is read into.
+func member(t reflect.Type, name string) reflect.Type {
+	switch i := slices.Index(names(t), name); {
+	case i >= 0:
+		return t.Field(i).Type
+	case t != nil && t.Kind() == reflect.Map:
+		return t.Elem()
 	}
-	for _, c := range s.data[s.pos+2 : s.pos+6] {
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		unit = unit<<4 | int(c)
-	}
-	s.pos += 6
-	return unit, true
-}
-
-func (s *scanner) number() error {
-	if s.peek() == '-' {
-		s.pos++
-	}
-	switch {
-	case s.peek() == '0':
-		s.pos++
-	case !s.digits():
-		return s.fail("a number is not valid")
-	}
-	if s.peek() == '.' {
-		s.pos++
-		if !s.digits() {
-			return s.fail("a number is not valid")
-		}
-	}
-	if c := s.peek(); c == 'e' || c == 'E' {
-		s.pos++
-		if c := s.peek(); c == '+' || c == '-' {
-			s.pos++
-		}
-		if !s.digits() {
-			return s.fail("a number is not valid")
-		}
-	}
-	return nil
-}
-
-func (s *scanner) digits() bool {
-	begin := s.pos
-	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
-		s.pos++
-	}
-	return s.pos > begin
-}
-
-func (s *scanner) literal(word string) error {
-	if len(s.data)-s.pos < len(word) || string(s.data[s.pos:s.pos+len(word)]) != word {
-		return s.fail("a value was expected")
-	}
-	s.pos += len(word)
 	return nil
 }

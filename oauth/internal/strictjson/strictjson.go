@@ -12,16 +12,17 @@
 //     surrogate pair;
 //   - more than MaxDepth levels.
 //
-// Unknown members are kept by Members and refused by Only. The size of the
+// Unknown members are kept by Members, ignored by Unmarshal, and refused by Only
+// and UnmarshalOnly. The size of the
 // input is the caller's to bound. All functions are safe for concurrent use.
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"unicode/utf8"
+	"reflect"
 )
 
 // MaxDepth is how deep objects and arrays may nest; the outermost counts.
@@ -54,16 +55,15 @@ type Error struct {
 	// Name is the member at fault, as it was sent; empty when the fault is not
 	// a member's.
 	Name string
-	// Reason completes "JSON: " in plain words and repeats no input.
+	// Reason completes "JSON: " in plain words. It repeats no input, but for what
+	// Unmarshal says.
 	Reason string
-	// Offset is the byte position in the input, from 0.
-	Offset int
 }
 
 // Error implements error. It quotes at most 64 bytes of the name.
 func (e *Error) Error() string {
 	if e.Name == "" {
-		return fmt.Sprintf("JSON: position %d: %s", e.Offset, e.Reason)
+		return "JSON: " + e.Reason
 	}
 	name := e.Name
 	if len(name) > 64 {
@@ -80,25 +80,48 @@ func Members(data []byte, known []string) (Object, error) {
 
 // Only is Members for inputs that may hold known names alone.
 func Only(data []byte, known []string) (Object, error) {
-	return read(data, known, true)
+	return read(data, append([]string{}, known...), true) // none is not nil
 }
 
 // Elements returns the texts of the values in one array, under the same
 // rules. The error is an *Error.
 func Elements(data []byte) ([]json.RawMessage, error) {
-	s, err := start(data)
-	if err != nil {
-		return nil, err
-	}
-	if s.peek() != '[' {
-		return nil, s.fail("an array was expected")
-	}
 	elements := []json.RawMessage{}
-	err = s.array(1, func(value []byte) { elements = append(elements, value) })
+	err := walk(data, '[', false, nil, nil, func(_ string, value []byte) { elements = append(elements, value) })
 	if err != nil {
 		return nil, err
 	}
-	return elements, s.end()
+	return elements, nil
+}
+
+// Unmarshal reads one object as json.Unmarshal does, into a pointer to a struct.
+// The known names, of objects inside too, are those in the tags of structs: each
+// field needs one, and none may be embedded. The error is an *Error; it holds the
+// text of what the UnmarshalJSON of a field returns. What could be read stands in
+// the struct all the same.
+func Unmarshal(data []byte, into any) error {
+	return unmarshal(data, into, false)
+}
+
+// UnmarshalOnly is Unmarshal for inputs that may hold known names alone.
+func UnmarshalOnly(data []byte, into any) error {
+	return unmarshal(data, into, true)
+}
+
+func unmarshal(data []byte, into any, only bool) error {
+	t := item(reflect.TypeOf(into))
+	if err := walk(data, '{', only, names(t), t, nil); err != nil {
+		return err
+	}
+	var wrong *json.UnmarshalTypeError
+	switch err := json.Unmarshal(data, into); {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong): // its own text repeats the value
+		return &Error{Name: wrong.Field, Reason: "it has the wrong type"}
+	default: // of a field's UnmarshalJSON
+		return &Error{Reason: err.Error()}
+	}
 }
 
 // String returns the text of a JSON string that Members or Elements has
@@ -110,121 +133,23 @@ func String(value json.RawMessage) (string, error) {
 	return unquote(value)
 }
 
-// manyNames is the count from which a map is faster than comparing each pair of
-// names.
-const manyNames = 24
-
 func read(data []byte, known []string, only bool) (Object, error) {
-	s, err := start(data)
-	if err != nil {
-		return nil, err
-	}
-	if s.peek() != '{' {
-		return nil, s.fail("an object was expected")
-	}
 	object := make(Object, 0, 16)
-	names := nameSet{}
-	check := func(raw []byte, at int) error {
-		name, isKnown, err := resolve(raw, known)
-		if err != nil {
-			return s.failAt(at, name, err.Error())
-		}
-		switch {
-		case only && !isKnown:
-			return s.failAt(at, name, "unknown member")
-		case !names.add(name):
-			return s.failAt(at, name, "appears twice")
-		}
-		object = append(object, Member{Name: name})
-		return nil
-	}
-	err = s.object(1, check, func(value []byte) { object[len(object)-1].Value = value })
+	err := walk(data, '{', only, known, nil, func(name string, value []byte) {
+		object = append(object, Member{name, value})
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := s.end(); err != nil {
 		return nil, err
 	}
 	return object, nil
 }
 
-// resolve turns a quoted name into text. A known name is returned as the
-// caller's own string, which saves a copy.
-func resolve(raw []byte, known []string) (name string, isKnown bool, err error) {
-	inner := raw[1 : len(raw)-1]
-	for _, k := range known {
-		if k == string(inner) && !strings.ContainsRune(k, '\\') {
-			return k, true, nil
-		}
-	}
-	name, err = unquote(raw)
-	if err != nil {
-		return "", false, err
-	}
-	if strings.IndexByte(name, 0) >= 0 {
-		return name, false, fmt.Errorf("a name may not hold a NUL character")
-	}
-	if slices.Contains(known, name) {
-		return name, true, nil
-	}
-	for _, k := range known {
-		if strings.EqualFold(k, name) {
-			return name, false, fmt.Errorf("differs from %q only in case", k)
-		}
-	}
-	return name, false, nil
-}
-
 // unquote resolves the escapes of a string whose syntax has been checked.
 func unquote(raw []byte) (string, error) {
-	inner := raw[1 : len(raw)-1]
-	for _, c := range inner {
-		if c == '\\' {
-			var text string
-			err := json.Unmarshal(raw, &text)
-			return text, err
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
 	}
-	return string(inner), nil
-}
-
-// nameSet finds a name's second appearance without quadratic work: the input
-// is an attacker's.
-type nameSet struct {
-	list  []string
-	index map[string]struct{}
-}
-
-func (n *nameSet) add(name string) bool {
-	if n.index != nil {
-		before := len(n.index)
-		n.index[name] = struct{}{}
-		return len(n.index) > before
-	}
-	if slices.Contains(n.list, name) {
-		return false
-	}
-	if n.list == nil {
-		n.list = make([]string, 0, 16)
-	}
-	n.list = append(n.list, name)
-	if len(n.list) == manyNames {
-		n.index = make(map[string]struct{}, 2*manyNames)
-		for _, name := range n.list {
-			n.index[name] = struct{}{}
-		}
-	}
-	return true
-}
-
-func start(data []byte) (*scanner, error) {
-	s := &scanner{data: data}
-	if len(data) >= 3 && data[0] == 0xEF && data[1] == 0xBB && data[2] == 0xBF {
-		return nil, s.fail("a byte order mark is not allowed")
-	}
-	if !utf8.Valid(data) {
-		return nil, s.fail("the text is not UTF-8")
-	}
-	s.space()
-	return s, nil
+	var text string
+	err := json.Unmarshal(raw, &text)
+	return text, err
 }

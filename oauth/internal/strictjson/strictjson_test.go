@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,6 +31,12 @@ func TestMembers(t *testing.T) {
 	require.Equal(t, "ab", text)
 	_, ok = object.Get("absent")
 	require.False(t, ok)
+
+	value, ok = object.Get("x")
+	require.True(t, ok)
+	require.Equal(t, len(value), cap(value), "nothing of what follows can be reached by it")
+	_, err = strictjson.Members([]byte(`{"a":"\ud83d\uDE00 \\ud800 \" \ufffd","b":[{},[],{"a":"}"}]}`), known)
+	require.NoError(t, err)
 
 	empty, err := strictjson.Members([]byte("{}"), nil)
 	require.NoError(t, err)
@@ -58,7 +65,7 @@ func TestRefused(t *testing.T) {
 		{"B13 duplicate unknown", `{"x":1,"x":1}`, "x", "twice"},
 		{"B13 duplicate, one escaped", `{"clientId":1,"client\u0049d":1}`, "clientId", "twice"},
 		{"B13 duplicate far apart", many(`"n0":1`), "n0", "twice"},
-		{"B13 duplicate after the switch to a map", many(`"n50":1`), "n50", "twice"},
+		{"B13 duplicate between others", many(`"n50":1`), "n50", "twice"},
 		{"B13 duplicate inside", `{"x":{"y":[{"z":1,"z":2}]}}`, "z", "twice"},
 		{"B13 case variant", `{"clientSecret":"bad","CLIENTSECRET":"good"}`, "CLIENTSECRET", "case"},
 		{"B13 case variant alone", `{"clientid":"x"}`, "clientid", "case"},
@@ -67,45 +74,51 @@ func TestRefused(t *testing.T) {
 		{"B13 NUL", `{"clientId\u0000":"x"}`, "clientId\x00", "NUL"},
 		{"B13 NUL inside", `{"x":{"a\u0000":1}}`, "a\x00", "NUL"},
 		{"6749-27 byte order mark", "\ufeff{}", "", "byte order mark"},
-		{"6749-27 trailing bytes", `{}x`, "", "follows"},
-		{"6749-27 two objects", `{}{}`, "", "follows"},
-		{"6749-27 NUL behind", "{}\x00", "", "follows"},
+		{"6749-27 trailing bytes", `{}x`, "", "syntax"},
+		{"6749-27 two objects", `{}{}`, "", "syntax"},
+		{"6749-27 NUL behind", "{}\x00", "", "syntax"},
 		{"6749-27 array", `[]`, "", "object was expected"},
 		{"6749-27 null", `null`, "", "object was expected"},
 		{"6749-27 number", `1`, "", "object was expected"},
 		{"6749-27 string", `"x"`, "", "object was expected"},
-		{"empty", ``, "", "object was expected"},
+		{"empty", ``, "", "syntax"},
 		{"B12 too deep", deep(strictjson.MaxDepth), "", "deep"},
-		{"B12 far too deep", `{"x":` + strings.Repeat("[", 1_000_000), "", "deep"},
+		{"B12 far too deep", deep(9_000), "", "deep"},
+		{"B12 deeper than encoding/json goes, without end", `{"x":` + strings.Repeat("[", 1_000_000), "", "syntax"},
 		{"B12 objects too deep", strings.Repeat(`{"x":`, 33) + "1" + strings.Repeat("}", 33), "", "deep"},
 		{"not UTF-8 in a value", "{\"x\":\"\xff\"}", "", "UTF-8"},
 		{"not UTF-8 in a name", "{\"\xc3\x28\":1}", "", "UTF-8"},
+		{"half a pair in a name inside", `{"x":[{"\udc00":1}]}`, "", "surrogate"},
+		{"half a pair behind an escaped backslash", `{"x":"\\\ud800"}`, "", "surrogate"},
+		{"half a pair at the end", `{"x":"\ud83d\\u"}`, "", "surrogate"},
+		{"half a pair, then another escape", `{"x":"\ud83d\n"}`, "", "surrogate"},
+		{"first half twice", `{"x":"\ud83d\ud83d"}`, "", "surrogate"},
 		{"surrogate as UTF-8", "{\"x\":\"\xed\xa0\x80\"}", "", "UTF-8"},
 		{"half a pair", `{"x":"\ud800"}`, "", "surrogate"},
 		{"half a pair, then text", `{"x":"\ud800\u0041"}`, "", "surrogate"},
 		{"second half first", `{"x":"\udc00\ud800"}`, "", "surrogate"},
 		{"names that are both half a pair", `{"\ud800":1,"\ud801":2}`, "", "surrogate"},
-		{"line break in a string", "{\"x\":\"\n\"}", "", "control"},
-		{"unknown escape", `{"x":"\x41"}`, "", "escape"},
-		{"short escape", `{"x":"\u00"}`, "", "escape"},
-		{"string without end", `{"x":"`, "", "end"},
-		{"escape without end", `{"x":"\`, "", "end"},
-		{"single quotes", `{'x':1}`, "", "name"},
-		{"bare name", `{x:1}`, "", "name"},
-		{"comma at the end", `{"x":1,}`, "", "name"},
-		{"comma at the end of an array", `{"x":[1,]}`, "", "value"},
-		{"no colon", `{"x" 1}`, "", "colon"},
-		{"no comma", `{"x":1 "y":2}`, "", "comma"},
-		{"no end", `{"x":1`, "", "comma"},
-		{"leading zero", `{"x":01}`, "", "comma"},
-		{"plus", `{"x":+1}`, "", "value"},
-		{"no digits", `{"x":-}`, "", "number"},
-		{"no fraction", `{"x":1.}`, "", "number"},
-		{"no exponent", `{"x":1e}`, "", "number"},
-		{"NaN", `{"x":NaN}`, "", "value"},
-		{"half a literal", `{"x":tru}`, "", "value"},
-		{"comment", `{/**/"x":1}`, "", "name"},
-		{"form feed as space", "{\f}", "", "name"},
+		{"line break in a string", "{\"x\":\"\n\"}", "", "syntax"},
+		{"unknown escape", `{"x":"\x41"}`, "", "syntax"},
+		{"short escape", `{"x":"\u00"}`, "", "syntax"},
+		{"string without end", `{"x":"`, "", "syntax"},
+		{"escape without end", `{"x":"\`, "", "syntax"},
+		{"single quotes", `{'x':1}`, "", "syntax"},
+		{"bare name", `{x:1}`, "", "syntax"},
+		{"comma at the end", `{"x":1,}`, "", "syntax"},
+		{"comma at the end of an array", `{"x":[1,]}`, "", "syntax"},
+		{"no colon", `{"x" 1}`, "", "syntax"},
+		{"no comma", `{"x":1 "y":2}`, "", "syntax"},
+		{"no end", `{"x":1`, "", "syntax"},
+		{"leading zero", `{"x":01}`, "", "syntax"},
+		{"plus", `{"x":+1}`, "", "syntax"},
+		{"no digits", `{"x":-}`, "", "syntax"},
+		{"no fraction", `{"x":1.}`, "", "syntax"},
+		{"no exponent", `{"x":1e}`, "", "syntax"},
+		{"NaN", `{"x":NaN}`, "", "syntax"},
+		{"half a literal", `{"x":tru}`, "", "syntax"},
+		{"comment", `{/**/"x":1}`, "", "syntax"},
+		{"form feed as space", "{\f}", "", "syntax"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,6 +150,93 @@ func TestElements(t *testing.T) {
 		_, err := strictjson.Elements([]byte(input))
 		require.Error(t, err, input)
 	}
+}
+
+type part struct {
+	Name string          `json:"name"`
+	Any  json.RawMessage `json:"any,omitempty"`
+}
+
+type whole struct {
+	One  part             `json:"one"`
+	List []*part          `json:"list"`
+	Map  map[string]*part `json:"map"`
+	When time.Time        `json:"when"`
+}
+
+func TestUnmarshal(t *testing.T) {
+	const good = `{"one":{"name":"a","any":{"Name":[{"NAME":1}]}},"list":[{"name":"b"},null],"map":{"Name":{"name":"c"}}}`
+	for _, read := range []func([]byte, any) error{strictjson.Unmarshal, strictjson.UnmarshalOnly} {
+		var w whole
+		require.NoError(t, read([]byte(good), &w))
+		require.Equal(t, whole{
+			One: part{"a", json.RawMessage(`{"Name":[{"NAME":1}]}`)}, List: []*part{{Name: "b"}, nil},
+			Map: map[string]*part{"Name": {Name: "c"}},
+		}, w)
+		for input, want := range map[string][2]string{
+			`{"One":{}}`:                    {"One", "case"},
+			`{"one":{"Name":"x"}}`:          {"Name", "case"},
+			`{"list":[{},{"NAME":1}]}`:      {"NAME", "case"},
+			`{"map":{"x":{"nAme":"x"}}}`:    {"nAme", "case"},
+			`{"one":{"any":{"x":1,"x":2}}}`: {"x", "twice"},
+			`{"one":{},"one":{}}`:           {"one", "twice"},
+			`{"one":7}`:                     {"one", "wrong type"},
+			`{"one":{"name":["secret"]}}`:   {"one.name", "wrong type"},
+			`{"when":"then"}`:               {"", "parsing time"},
+			`7`:                             {"", "object was expected"},
+			`null`:                          {"", "object was expected"}, `[]`: {"", "object was expected"},
+			`{`:                         {"", "syntax"},
+			"\ufeff{}":                  {"", "byte order mark"},
+			`{"one":{"name":"\ud800"}}`: {"", "surrogate"},
+		} {
+			err := read([]byte(input), new(whole))
+			var refused *strictjson.Error
+			require.ErrorAs(t, err, &refused, input)
+			require.Equal(t, want[0], refused.Name, input)
+			require.Contains(t, refused.Reason, want[1], input)
+			require.NotContains(t, err.Error(), "secret")
+		}
+	}
+	for _, input := range []string{`{"two":1}`, `{"one":{"two":1}}`, `{"list":[{},{"two":1}]}`, `{"map":{"two":{"two":1}}}`} {
+		require.NoError(t, strictjson.Unmarshal([]byte(input), new(whole)), input)
+		err := strictjson.UnmarshalOnly([]byte(input), new(whole))
+		require.EqualError(t, err, `JSON: member "two": unknown member`, input)
+	}
+}
+
+// FuzzUnmarshal: encoding/json reads the same also where it may not take names that
+// differ in case for known ones, and what is written of it is read again.
+func FuzzUnmarshal(f *testing.F) {
+	f.Add([]byte(`{"one":{"name":"a","any":{"Name":[{"NAME":1}]}},"list":[{"name":"b"},null],"map":{"Name":{"name":"c"}}}`))
+	f.Add([]byte(`{"when":"2026-07-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var ours, theirs whole
+		only := strictjson.UnmarshalOnly(data, new(whole))
+		if err := strictjson.Unmarshal(data, &ours); err != nil {
+			if only == nil {
+				t.Fatalf("%q: %v", data, err)
+			}
+			return
+		}
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(data, &members); err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		for _, name := range []string{"one", "list", "map", "when"} {
+			value, there := members[name]
+			if !there {
+				continue
+			}
+			if err := json.Unmarshal([]byte(`{"`+name+`":`+string(value)+`}`), &theirs); err != nil {
+				t.Fatalf("%q: %v", data, err)
+			}
+		}
+		first, err := json.Marshal(ours)
+		second, bad := json.Marshal(theirs)
+		if err != nil || bad != nil || string(first) != string(second) {
+			t.Fatalf("%v, %v: %s, and %s", err, bad, first, second)
+		}
+	})
 }
 
 func TestString(t *testing.T) {
