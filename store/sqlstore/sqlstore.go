@@ -18,20 +18,20 @@
 //
 // # Round trips
 //
-// Once its connection has prepared what it sends, a call takes, by itself and
-// with a one-time id and three preconditions:
+// Once a connection was checked and, on PostgreSQL, has prepared what it sends, a
+// call takes, by itself and with a one-time id and three preconditions:
 //
 //	                         PostgreSQL   MySQL, MariaDB
 //	look-up, epochs              1             1
 //	create                       4          10 to 13
-//	update, rotate, disable      4           8 to 13
+//	update, rotate, disable      4           7 to 13
 //	delete                       4          11 to 14
-//	settings                     4           8 to 12
-//	delete a workspace           4          11 to 15
-//	revoke a token               3             6
+//	settings                     4           8 to 13
+//	delete a workspace           4          11 to 16
+//	revoke a token               3             5
 //
-// On MySQL each further event and each change of a maker takes one more, and the last
-// round trip is made after the call has returned. SQLite has none.
+// On MySQL each further event and each change of a maker takes one more. SQLite has
+// none.
 //
 // # PostgreSQL
 //
@@ -41,10 +41,9 @@
 //
 // # MySQL and MariaDB
 //
-// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Tested with MariaDB
-// 10.11; what is said of MySQL 8 is from its manual. Each connection prepares up to
-// 55 statements. A server keeps max_prepared_stmt_count (16,382) of them for all its
-// clients: bound the pool (SetMaxOpenConns) of each replica by that.
+// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver, whose data source's name
+// must set interpolateParams=true: without it each statement would be prepared first.
+// Tested with MariaDB 10.11; what is said of MySQL 8 is from its manual.
 //
 // # Galera
 //
@@ -136,15 +135,16 @@
 //	  refused   an sql_mode without STRICT_TRANS_TABLES or STRICT_ALL_TABLES, or
 //	            with ORACLE, EMPTY_STRING_IS_NULL or SIMULTANEOUS_ASSIGNMENT;
 //	            sql_select_limit
+//	  refused   a character_set_client other than utf8mb4 and utf8mb3
 //	  refused   read-only sessions and servers
-//	  no matter time zone, character set, other modes, other isolations
+//	  no matter time zone, other character sets, other modes, other isolations
 //	  yours     innodb_flush_log_at_trx_commit=1 and sync_binlog=1, without which
 //	            a server that loses power loses what was acknowledged
 //	SQLite
 //	  refused   journal_mode but WAL, synchronous below FULL, no busy_timeout
 //
-// Connections are checked before the first use and before the first change on
-// each, with one round trip or two. Each answer of MySQL also says whether
+// Each connection is checked before its first use, with one to three round trips,
+// but for look-ups and epochs, whose answers of MySQL say themselves whether
 // autocommit is on. The one setting that MariaDB's sessions get is meant for a pool
 // of Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
@@ -202,6 +202,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -234,26 +236,26 @@ const (
 
 // Database is Latchkey's tables in a database. It is safe for concurrent use.
 type Database struct {
-	pool    *sql.DB
-	dialect Dialect
-	config  Config
-	text    statements
+	pool       *sql.DB
+	dialect    Dialect
+	config     Config
+	words      *strings.Replacer
+	migrations [][]string
 
-	// checked says that the schema was found to be ours; prepared is set
-	// before and never changed after.
-	checked  atomic.Bool
-	checking chan struct{} // a lock for which a call can stop waiting
-	galera   atomic.Bool   // a connection led to a node of a Galera cluster
-	prepared map[string]*sql.Stmt
+	// checked says that the schema was found to be ours; the frequent queries are
+	// prepared before and never changed after.
+	checked        atomic.Bool
+	checking       chan struct{} // a lock
+	galera         atomic.Bool   // a connection led to a node of a Galera cluster
+	lookup, epochs frequent
 
-	writer chan struct{} // SQLite: a lock, held while writing
-	wakes  wakes
-	sweeps sweeps
-	lanes  *lanes
-
+	writer   chan struct{} // SQLite: a lock, held while writing
+	stripes  [stripes]lane
+	feed     lane
 	sessions sessions
-	ahead    sessions      // those on which all statements are prepared, of Galera nodes
-	dropping chan struct{} // a lock, held while dropReadOnly looks through the pool
+	dropping sync.Mutex // held while dropReadOnly looks through the pool
+	wakes    wakes
+	sweeps   sweeps
 }
 
 // New returns the tables in db, which stays the host's to tune and to close.
@@ -283,9 +285,11 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
 	d := &Database{
-		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
-		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
-		dropping: make(chan struct{}, 1), lanes: newLanes(),
+		pool: db, dialect: dialect, config: cfg, words: dialect.words(cfg.Prefix), migrations: migrations(dialect, cfg.Prefix),
+		checking: make(chan struct{}, 1), writer: make(chan struct{}, 1), feed: make(lane, 1),
+	}
+	for i := range d.stripes {
+		d.stripes[i] = make(lane, 1)
 	}
 	return d, nil
 }

@@ -17,52 +17,33 @@ const kept = 4096
 // also removes old notices.
 func (d *Database) wakeWatchers(ctx context.Context) {
 	d.wakes.all()
-	if !due(&d.sweeps.notices) {
-		return
-	}
-	var head int64
-	err := d.read(ctx, func(r runner) error { return r.row(ctx, d.text.head).Scan(new(primary), &head) })
-	if err == nil {
-		d.discardOld(ctx, d.text.pruneNotices, head-kept)
+	if due(&d.sweeps.notices) {
+		_, _ = d.remove(ctx, `DELETE FROM {p}notices WHERE seq < (SELECT seq FROM {p}feed WHERE id = 1) - ?`, int64(kept)) //nolint:errcheck // the next one does it
 	}
 }
 
-// wakes are the streams within this process.
+// wakes wakes the streams within this process.
 type wakes struct {
-	mu      sync.Mutex
-	streams map[chan struct{}]struct{}
+	mu   sync.Mutex
+	next chan struct{}
 }
 
-func (w *wakes) join() chan struct{} {
+// wait returns what is closed by the next wake.
+func (w *wakes) wait() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.streams == nil {
-		w.streams = make(map[chan struct{}]struct{})
+	if w.next == nil {
+		w.next = make(chan struct{})
 	}
-	wake := make(chan struct{}, 1)
-	w.streams[wake] = struct{}{}
-	return wake
-}
-
-func (w *wakes) leave(wake chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.streams, wake)
+	return w.next
 }
 
 func (w *wakes) all() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for wake := range w.streams {
-		nudge(wake)
-	}
-}
-
-// nudge wakes a stream unless it is about to wake anyway.
-func nudge(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
+	if w.next != nil {
+		close(w.next)
+		w.next = nil
 	}
 }
 
@@ -86,16 +67,15 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 }
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+	wake := w.d.wakes.wait()
 	last, err := w.head(ctx)
 	if err != nil {
 		return err
 	}
-	wake := w.d.wakes.join()
-	defer w.d.wakes.leave(wake)
 	if w.d.config.Listen != nil {
 		listening, stop := context.WithCancel(ctx)
 		var done sync.WaitGroup
-		done.Go(func() { w.listen(listening, wake) })
+		done.Go(func() { w.listen(listening) })
 		defer done.Wait()
 		defer stop()
 	}
@@ -110,6 +90,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 		case <-wake:
 		case <-poll.C:
 		}
+		wake = w.d.wakes.wait()
 		if last, err = w.drain(ctx, last, notice); err != nil {
 			return err
 		}
@@ -120,7 +101,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 func (w *watch) head(ctx context.Context) (last int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err = w.d.read(ctx, func(r runner) error { return r.row(ctx, w.d.text.head).Scan(new(primary), &last) })
+	err = w.d.find(ctx, `SELECT {standby}, seq FROM {p}feed WHERE id = 1`, nil, &last)
 	return last, err
 }
 
@@ -158,25 +139,18 @@ func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notice)
 func (w *watch) news(ctx context.Context, last int64) (head int64, news []store.Notice, err error) {
 	bounded, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err = w.d.read(bounded, func(r runner) error {
+	err = w.d.read(bounded, func(r *runner) error {
 		news = nil
-		rows, err := r.rows(bounded, w.d.text.feed, last)
-		if err != nil {
-			return err
-		}
-		defer rows.Close() //nolint:errcheck // Err says what went wrong
-		for rows.Next() {
-			var seq, kind sql.NullInt64
+		return r.each(bounded, func(rows *sql.Rows) error {
 			var n store.Notice
-			if err := rows.Scan(new(primary), &head, &seq, &kind, text{&n.Workspace}, text{&n.Key}, text{&n.Token}); err != nil {
-				return err
-			}
-			if seq.Valid {
-				n.Sequence, n.Kind = uint64(seq.Int64), store.NoticeKind(kind.Int64) //nolint:gosec // as tell wrote them
+			err := rows.Scan(primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NoticeKind]{&n.Kind},
+				orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token})
+			if n.Sequence > 0 {
 				news = append(news, n)
 			}
-		}
-		return rows.Err()
+			return err
+		}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
+			FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
 	})
 	return head, news, err
 }
@@ -185,12 +159,10 @@ func (w *watch) news(ctx context.Context, last int64) (head int64, news []store.
 const listenAgain = time.Second
 
 // listen keeps the host's listener going. Whatever becomes of it, polling goes
-// on.
-func (w *watch) listen(ctx context.Context, wake chan struct{}) {
-	notify := func() { nudge(wake) }
+// on. ready wakes, too: for what came before the listener was there.
+func (w *watch) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		// ready wakes, too: for what came before the listener was there.
-		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", notify, notify) //nolint:errcheck // polling covers for it
+		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", w.d.wakes.all, w.d.wakes.all) //nolint:errcheck // polling covers for it
 		again := time.NewTimer(listenAgain)
 		select {
 		case <-ctx.Done():
