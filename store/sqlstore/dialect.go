@@ -70,16 +70,21 @@ func (d Dialect) words(prefix string) *strings.Replacer {
 	)
 }
 
-// translate turns a statement as this package writes it into the dialect's.
+// translate turns a statement as this package writes it into the dialect's. It
+// remembers all, of which there are few.
 func (d *Database) translate(text string) string {
-	text = d.words.Replace(text)
+	if translated, found := d.translated.Load(text); found {
+		return translated.(string) //nolint:forcetypeassert // see below
+	}
+	translated := d.words.Replace(text)
 	switch d.dialect {
 	case PostgreSQL:
-		return numbered(text)
+		translated = numbered(translated)
 	case MySQL:
-		return onDuplicateKey(text)
+		translated = onDuplicateKey(translated)
 	}
-	return text
+	d.translated.Store(text, translated)
+	return translated
 }
 
 // numbered replaces each ? by $1, $2 and so on.

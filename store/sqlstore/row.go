@@ -135,6 +135,10 @@ type orZero[T any] struct{ to *T }
 
 // Scan implements sql.Scanner.
 func (o orZero[T]) Scan(value any) error {
+	if v, is := value.(T); is { // which saves the reflection of most columns
+		*o.to = v
+		return nil
+	}
 	var n sql.Null[T]
 	err := n.Scan(value)
 	*o.to = n.V
@@ -146,13 +150,17 @@ type at struct{ to *time.Time }
 
 // Scan implements sql.Scanner.
 func (a at) Scan(value any) error {
-	var n sql.Null[int64]
-	err := n.Scan(value)
-	*a.to = time.Time{}
-	if n.Valid && n.V != never {
-		*a.to = instant(n.V)
+	micros := int64(never)
+	if value != nil {
+		if err := (orZero[int64]{&micros}).Scan(value); err != nil {
+			return err
+		}
 	}
-	return err
+	*a.to = time.Time{}
+	if micros != never {
+		*a.to = instant(micros)
+	}
+	return nil
 }
 
 // set scans permissions.

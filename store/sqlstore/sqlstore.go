@@ -240,6 +240,7 @@ type Database struct {
 	dialect    Dialect
 	config     Config
 	words      *strings.Replacer
+	translated sync.Map // of texts
 	migrations [][]string
 
 	// checked says that the schema was found to be ours; the frequent queries are

@@ -168,7 +168,7 @@ func (r *runner) commit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		text = r.d.translate(fmt.Sprintf(commitNotice, hex.EncodeToString(notice)))
+		text = fmt.Sprintf(r.d.translate(commitNotice), hex.EncodeToString(notice))
 	}
 	_, err := r.conn.ExecContext(ctx, text)
 	return err
