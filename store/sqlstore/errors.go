@@ -74,33 +74,6 @@ var errAutocommit = fmt.Errorf("%w: the session's autocommit is off: it must be 
 // code of SQLite, which has two at most: so no class is another database's, too.
 type code struct{ class, text string }
 
-// reasons are the words for classes that operators meet: those of appendix A of
-// PostgreSQL's manual, of the error references of MySQL and MariaDB, and of SQLite.
-var reasons = []struct{ classes, words string }{
-	{"25006 1290 1792 1836", "the server or the session is read-only"},
-	{"42P01 1146", "a table is missing"},
-	{"53100 1021 1114 13", "the disk is full"},
-	{"53300 1040 1203", "the server has too many connections"},
-	{"28000 28P01 1045 1698", "the server refused the login"},
-	{"42501 1044 1142 1143 1227", "the user lacks a privilege"},
-	{"3D000 1049", "the database does not exist"},
-	{"57014 1317 1969 3024", "the server cancelled the statement"},
-	{"55P03 40P01 40001 1213", "another transaction holds a lock"},
-	{"1205", "another transaction holds a lock, or the Galera node cannot catch up with the others"},
-	{"08P01", "the protocol was violated, as by a connection pooler that mixes statements up or refuses a setting in the data source's name"},
-	{"26000 42P05", "a connection pooler does not keep prepared statements; see the package's documentation"},
-	{"25P02 25P03", "the server ended a transaction that stood still"},
-	{"57P01 57P02 57P03 1053 1927", "the server is starting, shutting down or ended the connection"},
-	{"1047", "the node is not part of the primary component"},
-	{"1180", "the commit failed, as on a node that leaves the primary component"},
-	{"1461", "the server keeps too few prepared statements (max_prepared_stmt_count)"},
-	{"5 6", "another connection is writing"},
-	{"8", "the file or the connection is read-only"},
-	{"10", "the disk failed"},
-	{"11 26", "the file is damaged or no database"},
-	{"14", "the file cannot be opened"},
-}
-
 // reason says why in words that are the same everywhere, and adds the
 // database's own code.
 func reason(err error) string {
@@ -110,10 +83,8 @@ func reason(err error) string {
 	case noTable(err):
 		return "a table is missing: " + c.text
 	case c.class != "":
-		for _, r := range reasons {
-			if slices.Contains(strings.Fields(r.classes), c.class) {
-				return r.words + ": " + c.text
-			}
+		if words := wordsOf(c.class); words != "" {
+			return words + ": " + c.text
 		}
 		return c.text
 	case errors.As(err, &errno):
@@ -124,6 +95,39 @@ func reason(err error) string {
 		return "a row is missing"
 	}
 	return "the database did not answer as expected"
+}
+
+// wordsOf are the words for classes that operators meet: those of appendix A of
+// PostgreSQL's manual, of the error references of MySQL and MariaDB, and of SQLite.
+func wordsOf(class string) string {
+	for _, r := range []struct{ classes, words string }{
+		{"25006 1290 1792 1836", "the server or the session is read-only"},
+		{"53100 1021 1114 13", "the disk is full"},
+		{"53300 1040 1203", "the server has too many connections"},
+		{"28000 28P01 1045 1698", "the server refused the login"},
+		{"42501 1044 1142 1143 1227", "the user lacks a privilege"},
+		{"3D000 1049", "the database does not exist"},
+		{"57014 1317 1969 3024", "the server cancelled the statement"},
+		{"55P03 40P01 40001 1213", "another transaction holds a lock"},
+		{"1205", "another transaction holds a lock, or the Galera node cannot catch up with the others"},
+		{"08P01", "the protocol was violated, as by a connection pooler that mixes statements up or refuses a setting in the data source's name"},
+		{"26000 42P05", "a connection pooler does not keep prepared statements; see the package's documentation"},
+		{"25P02 25P03", "the server ended a transaction that stood still"},
+		{"57P01 57P02 57P03 1053 1927", "the server is starting, shutting down or ended the connection"},
+		{"1047", "the node is not part of the primary component"},
+		{"1180", "the commit failed, as on a node that leaves the primary component"},
+		{"1461", "the server keeps too few prepared statements (max_prepared_stmt_count)"},
+		{"5 6", "another connection is writing"},
+		{"8", "the file or the connection is read-only"},
+		{"10", "the disk failed"},
+		{"11 26", "the file is damaged or no database"},
+		{"14", "the file cannot be opened"},
+	} {
+		if slices.Contains(strings.Fields(r.classes), class) {
+			return r.words
+		}
+	}
+	return ""
 }
 
 // codeOf finds the code without knowing the driver: pgx and lib/pq have a

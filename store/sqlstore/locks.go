@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ type locks struct {
 type held struct {
 	instance   int64 // version of the instance's settings, if they are changed
 	workspaces map[string]*heldWorkspace
-	key        heldKey
+	key        *heldKey
 	inserted   int64 // 0: the id is taken
 }
 
@@ -49,25 +50,6 @@ type heldKey struct {
 // its one-time id and its preconditions.
 func (b *batch) lock(c *store.Change, stripe int, l locks) *held {
 	h := &held{workspaces: make(map[string]*heldWorkspace)}
-	var workspaces, keys []string
-	restsOnSettings := false
-	for _, p := range c.If {
-		switch {
-		case p.Key != "":
-			keys = append(keys, p.Key)
-		case p.Workspace != "":
-			workspaces = append(workspaces, p.Workspace)
-		default:
-			restsOnSettings = true
-		}
-	}
-	if l.workspace != "" {
-		workspaces = append(workspaces, l.workspace)
-	}
-	if l.keyID != "" {
-		keys = append(keys, l.keyID)
-	}
-
 	if c.Once != nil {
 		b.spend(*c.Once, c.Now)
 	}
@@ -75,54 +57,63 @@ func (b *batch) lock(c *store.Change, stripe int, l locks) *held {
 		b.add(part{text: `SELECT version FROM {p}instance WHERE id = 1{lock}`, columns: []string{"version"}, to: []any{orZero[int64]{&h.instance}}})
 		// All of them, and said so for MySQL's sql_safe_updates.
 		b.add(part{text: `UPDATE {p}stripes SET version = version + 1 WHERE id >= 0`, count: new(int64)})
-	} else if restsOnSettings {
-		for _, p := range c.If {
-			if p.Key == "" && p.Workspace == "" {
-				b.require("stripes", stripe, p.Version)
+	}
+	for _, row := range l.rows(c.If) {
+		switch {
+		case row.Key == "" && row.Workspace == "" && l.settings:
+			b.keep(row, &h.instance)
+		case row.Key == "" && row.Workspace == "":
+			b.require("stripes", stripe, row.Version)
+		case row.Key == "":
+			if h.workspaces[row.Workspace] == nil {
+				h.workspaces[row.Workspace] = b.lockWorkspace(row.Workspace, l)
 			}
-		}
-	}
-	slices.Sort(workspaces)
-	for _, id := range slices.Compact(workspaces) {
-		added := int64(0)
-		if id == l.workspace {
-			added = l.added
-		}
-		h.workspaces[id] = b.lockWorkspace(id, added)
-	}
-	slices.Sort(keys)
-	for _, id := range slices.Compact(keys) {
-		if id == l.keyID {
-			b.lockKey(&h.key, id)
-			continue
-		}
-		for _, p := range c.If {
-			if p.Key == id {
-				b.require("keys", id, p.Version)
+			b.keep(row, &h.workspaces[row.Workspace].version)
+		case row.Key == l.keyID:
+			if h.key == nil {
+				h.key = b.lockKey(row.Key)
 			}
+			b.keep(row, &h.key.version)
+		default:
+			b.require("keys", row.Key, row.Version)
 		}
 	}
-	b.check(func() error { return h.keeps(c.If, l) })
 	return h
 }
 
-// keeps checks the preconditions that are about rows which were read.
-func (h *held) keeps(preconditions []store.Precondition, l locks) error {
+// lockedRow is a row that a change rests on or, if it is its own, changes.
+type lockedRow struct {
+	store.Precondition
+	own bool
+}
+
+// rows are all of them, in the order in which they are locked.
+func (l *locks) rows(preconditions []store.Precondition) []lockedRow {
+	var rows []lockedRow
 	for _, p := range preconditions {
-		version := p.Version
-		switch {
-		case p.Key == l.keyID && p.Key != "":
-			version = h.key.version
-		case p.Key == "" && p.Workspace != "":
-			version = h.workspaces[p.Workspace].version
-		case p.Key == "" && l.settings:
-			version = h.instance
-		}
-		if version != p.Version || p.Key != "" && version == 0 {
+		rows = append(rows, lockedRow{Precondition: p})
+	}
+	if l.workspace != "" {
+		rows = append(rows, lockedRow{store.Precondition{Workspace: l.workspace}, true})
+	}
+	if l.keyID != "" {
+		rows = append(rows, lockedRow{store.Precondition{Key: l.keyID}, true})
+	}
+	slices.SortFunc(rows, func(x, y lockedRow) int {
+		return cmp.Or(cmp.Compare(x.Key, y.Key), cmp.Compare(x.Workspace, y.Workspace))
+	})
+	return rows
+}
+
+// keep checks the version of a row that a change rests on. A key that is not there
+// has none.
+func (b *batch) keep(row lockedRow, version *int64) {
+	b.check(func() error {
+		if !row.own && (row.Version != *version || row.Key != "" && *version == 0) {
 			return store.ErrConflict
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // require locks a row that a change rests on, if it has the version. MySQL writes
@@ -150,10 +141,14 @@ func (b *batch) require(table string, id any, version int64) {
 }
 
 // lockWorkspace makes the row if need be, and counts the keys that come in or go.
-func (b *batch) lockWorkspace(id string, added int64) *heldWorkspace {
+func (b *batch) lockWorkspace(id string, l locks) *heldWorkspace {
 	w := &heldWorkspace{}
 	if !storable(id) {
 		return w // there is none
+	}
+	added := int64(0)
+	if id == l.workspace {
+		added = l.added
 	}
 	const insert = `INSERT INTO {p}workspaces (id, held) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET held = {p}workspaces.held + excluded.held`
 	columns, to := []string{"version", "deleted", "held"}, []any{&w.version, &w.deleted, &w.keys}
@@ -166,9 +161,10 @@ func (b *batch) lockWorkspace(id string, added int64) *heldWorkspace {
 	return w
 }
 
-func (b *batch) lockKey(k *heldKey, id string) {
+func (b *batch) lockKey(id string) *heldKey {
+	k := &heldKey{}
 	if !storable(id) {
-		return // there is none
+		return k // there is none
 	}
 	b.add(part{
 		text:    `SELECT version, workspace, secrets, maker_id, created FROM {p}keys WHERE id = ?{lock}`,
@@ -178,6 +174,7 @@ func (b *batch) lockKey(k *heldKey, id string) {
 			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, list[store.Secret]{&k.secrets}, orZero[string]{&k.maker}, at{&k.created},
 		},
 	})
+	return k
 }
 
 // present returns the key that is changed. One of another workspace is not
@@ -186,5 +183,5 @@ func (h *held) present(workspace string) (*heldKey, error) {
 	if h.key.version == 0 || h.key.workspace != workspace {
 		return nil, store.ErrNotFound
 	}
-	return &h.key, nil
+	return h.key, nil
 }

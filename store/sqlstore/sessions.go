@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -45,33 +44,10 @@ func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what it is told
 }
 
-// sessions are the connections whose settings were found fit, by the value that
-// their driver knows them by.
-type sessions struct {
-	mu  sync.Mutex
-	fit map[any]struct{}
-}
-
 // minSessions is how many connections are remembered at least. More are as long as
 // half of them are open: those that were closed are forgotten with all others,
 // which are checked again.
 const minSessions = 64
-
-func (s *sessions) has(connection any) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, found := s.fit[connection]
-	return found
-}
-
-func (s *sessions) add(connection any, open int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fit == nil || len(s.fit) >= max(minSessions, 2*open) {
-		s.fit = make(map[any]struct{})
-	}
-	s.fit[connection] = struct{}{}
-}
 
 // session refuses a connection on which statements would not mean what this
 // package says. It asks the database once a connection.
@@ -82,8 +58,10 @@ func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	lasting := reflect.TypeOf(connection).Comparable()
-	if lasting && d.sessions.has(connection) {
-		return nil
+	if lasting {
+		if _, found := d.fit.Load(connection); found {
+			return nil
+		}
 	}
 	var rules []rule
 	switch d.dialect {
@@ -107,7 +85,11 @@ func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
 		return fmt.Errorf("%w: the connection's settings: %s", store.ErrUnavailable, strings.Join(problems, ", "))
 	}
 	if lasting {
-		d.sessions.add(connection, d.pool.Stats().OpenConnections)
+		if int(d.sessions.Add(1)) > max(minSessions, 2*d.pool.Stats().OpenConnections) {
+			d.sessions.Store(1)
+			d.fit.Clear()
+		}
+		d.fit.Store(connection, true)
 	}
 	return nil
 }

@@ -205,7 +205,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -215,24 +214,16 @@ type Config struct {
 	// Prefix begins the name of every table. Empty means "latchkey_";
 	// otherwise 1 to 32 characters a-z, 0-9 and _, the first of them a letter.
 	Prefix string
-	// PollEvery is how often a Watch reads what is new. 0 means 50 ms;
-	// otherwise 5 ms to 100 ms (half of store.HeartbeatEvery).
-	PollEvery time.Duration
 	// Listen, for PostgreSQL only, waits for notifications, which makes a
 	// Watch read at once. It must issue LISTEN with the given channel on a
 	// connection of its own, call ready, and then notify for each
 	// notification, until ctx ends or the connection breaks; it returns why.
 	// Each Watch calls it again after a pause. Whatever it does, nothing is
-	// lost and nothing comes later than PollEvery. Nil: polling only.
+	// lost and nothing comes later than 50 ms. Nil: polling only.
 	Listen func(ctx context.Context, channel string, ready, notify func()) error
 }
 
-const (
-	defaultPrefix    = "latchkey_"
-	defaultPollEvery = 50 * time.Millisecond
-	minPollEvery     = 5 * time.Millisecond
-	maxPollEvery     = store.HeartbeatEvery / 2
-)
+const defaultPrefix = "latchkey_"
 
 // Database is Latchkey's tables in a database. It is safe for concurrent use.
 type Database struct {
@@ -250,10 +241,13 @@ type Database struct {
 	galera         atomic.Bool   // a connection led to a node of a Galera cluster
 	lookup, epochs frequent
 
-	writer   chan struct{} // SQLite: a lock, held while writing
-	stripes  [stripes]lane
-	feed     lane
-	sessions sessions
+	writer  chan struct{} // SQLite: a lock, held while writing
+	stripes [stripes]lane
+	feed    lane
+	// fit holds the connections whose settings were found fit, by the value that
+	// their driver knows them by, and sessions is how many there are.
+	fit      sync.Map
+	sessions atomic.Int64
 	dropping sync.Mutex // held while dropReadOnly looks through the pool
 	wakes    wakes
 	sweeps   sweeps
@@ -273,11 +267,6 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 		cfg.Prefix = defaultPrefix
 	} else if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`).MatchString(cfg.Prefix) {
 		problems = append(problems, errors.New("Config.Prefix: must have 1 to 32 characters a-z, 0-9 and _ and begin with a letter"))
-	}
-	if cfg.PollEvery == 0 {
-		cfg.PollEvery = defaultPollEvery
-	} else if cfg.PollEvery < minPollEvery || cfg.PollEvery > maxPollEvery {
-		problems = append(problems, fmt.Errorf("Config.PollEvery: must be %s to %s, or 0 for %s", minPollEvery, maxPollEvery, defaultPollEvery))
 	}
 	if cfg.Listen != nil && dialect != PostgreSQL {
 		problems = append(problems, errors.New("Config.Listen: is for PostgreSQL only"))

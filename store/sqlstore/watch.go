@@ -50,12 +50,15 @@ func (w *wakes) all() {
 // watch implements store.Watch.
 type watch struct{ d *Database }
 
+// pollEvery is less than store.HeartbeatEvery, since each read is a heartbeat.
+const pollEvery = 50 * time.Millisecond
+
 // pollTimeout bounds a single read of what is new, so that a connection that
 // answers no more ends the stream.
 const pollTimeout = 2 * time.Second
 
-// Watch implements store.Watch: it reads what is new every Config.PollEvery,
-// at once after a change through the same Database and, with Config.Listen,
+// Watch implements store.Watch: it reads what is new every pollEvery, at
+// once after a change through the same Database and, with Config.Listen,
 // upon a notification. Each read that finds nothing is a heartbeat. A read
 // that fails ends the stream; one that comes back to an earlier number, as
 // after a restore, too.
@@ -81,7 +84,7 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	}
 	ready()
 	notice(heartbeat(last))
-	poll := time.NewTicker(w.d.config.PollEvery)
+	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
 		select {
