@@ -59,10 +59,7 @@ func (b *batch) addEvents(events []store.Event) error {
 // List implements store.Events.
 func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
 	page, err := l.list(ctx, &q)
-	if err != nil {
-		return store.EventPage{}, fail(ctx, "list events", err)
-	}
-	return page, nil
+	return page, fail(ctx, "list events", err)
 }
 
 func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPage, error) {

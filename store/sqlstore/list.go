@@ -14,10 +14,7 @@ import (
 // List implements store.Keys.
 func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	page, err := t.list(ctx, &q)
-	if err != nil {
-		return store.KeyPage{}, fail(ctx, "list keys", err)
-	}
-	return page, nil
+	return page, fail(ctx, "list keys", err)
 }
 
 func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, error) {

@@ -22,10 +22,7 @@ var migrationFiles embed.FS
 // On PostgreSQL and SQLite a migration is one transaction. MySQL commits each
 // of its statements; one that was interrupted is finished by the next call.
 func (d *Database) Migrate(ctx context.Context) error {
-	if err := d.migrate(ctx); err != nil {
-		return fail(ctx, "migrate", err)
-	}
-	return nil
+	return fail(ctx, "migrate", d.migrate(ctx))
 }
 
 func (d *Database) migrate(ctx context.Context) error {

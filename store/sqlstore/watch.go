@@ -63,10 +63,7 @@ const pollTimeout = 2 * time.Second
 // that fails ends the stream; one that comes back to an earlier number, as
 // after a restore, too.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
-	if err := w.watch(ctx, ready, notice); err != nil {
-		return fail(ctx, "watch", err)
-	}
-	return nil
+	return fail(ctx, "watch", w.watch(ctx, ready, notice))
 }
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
