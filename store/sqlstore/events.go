@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
@@ -71,20 +70,16 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 		return store.EventPage{}, ctx.Err() // no event holds what cannot be kept
 	}
 	query, args := l.query(q, limit+1)
-	var page store.EventPage
-	err = l.d.read(ctx, func(r *runner) error {
-		page.Events = nil
-		return r.each(ctx, func(rows *sql.Rows) error {
-			var e store.Event
-			err := rows.Scan(orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.Action},
-				orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, list[string]{&e.Fields}, orZero[string]{&e.Note})
-			page.Events = append(page.Events, e)
-			return err
-		}, query, args...)
-	})
+	events, err := all(ctx, l.d, func(e *store.Event) []any {
+		return []any{
+			orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.Action},
+			orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, list[string]{&e.Fields}, orZero[string]{&e.Note},
+		}
+	}, query, args...)
 	if err != nil {
 		return store.EventPage{}, err
 	}
+	page := store.EventPage{Events: events}
 	if len(page.Events) > limit {
 		page.Events = page.Events[:limit]
 		last := page.Events[limit-1]

@@ -95,7 +95,7 @@ func (b *batch) changeMakers(k *store.Key, created time.Time, before, after []st
 }
 
 // lookup always gives a row, so that a standby says that it is one.
-const lookup = `SELECT {standby}, ` + keyColumns + `, ` + workspaceColumns + `, ` + instanceColumns + `
+const lookup = `SELECT {standby}, ` + foundColumns + `
 	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 
 // Lookup implements store.Keys. It is one query.
@@ -104,7 +104,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 		return store.Found{}, fail(ctx, "look up key", cmp.Or(ctx.Err(), store.ErrNotFound))
 	}
 	var f store.Found
-	err := t.d.findFrequent(ctx, &t.d.lookup, []any{id}, slices.Concat(keyRow(&f.Key), workspaceRow(&f.Workspace), instanceRow(&f.Instance))...)
+	err := t.d.findFrequent(ctx, &t.d.lookup, []any{id}, foundRow(&f)...)
 	if err == nil && f.Key.Version == 0 {
 		err = store.ErrNotFound
 	}

@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"slices"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/scope"
@@ -32,23 +30,15 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	}
 	// One more than asked for shows whether there is a next page.
 	query, args := t.query(q, column, limit+1)
-	var page store.KeyPage
-	err = t.d.read(ctx, func(r *runner) error {
-		page = store.KeyPage{Workspaces: make(map[string]store.Workspace)}
-		return r.each(ctx, func(rows *sql.Rows) error {
-			var k store.Key
-			var w store.Workspace
-			if err := rows.Scan(slices.Concat(keyRow(&k), workspaceRow(&w), instanceRow(&page.Instance))...); err != nil {
-				return err
-			}
-			w.ID = k.Workspace
-			page.Keys = append(page.Keys, k)
-			page.Workspaces[w.ID] = w
-			return nil
-		}, query, args...)
-	})
+	rows, err := all(ctx, t.d, foundRow, query, args...)
 	if err != nil {
 		return store.KeyPage{}, err
+	}
+	page := store.KeyPage{Workspaces: make(map[string]store.Workspace)}
+	for _, row := range rows {
+		row.Workspace.ID = row.Key.Workspace
+		page.Keys = append(page.Keys, row.Key)
+		page.Workspaces[row.Workspace.ID], page.Instance = row.Workspace, row.Instance
 	}
 	if len(page.Keys) > limit {
 		page.Keys = page.Keys[:limit]
@@ -127,7 +117,7 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 	if q.Descending {
 		direction = " DESC"
 	}
-	return "SELECT " + keyColumns + ", " + workspaceColumns + ", " + instanceColumns + " FROM " + from +
+	return "SELECT " + foundColumns + " FROM " + from +
 		" LEFT JOIN {p}workspaces w ON w.id = k.workspace JOIN {p}instance i ON i.id = 1" + b.conditions() +
 		" ORDER BY " + column + direction + ", " + id + direction + " LIMIT ?", append(b.args, limit)
 }

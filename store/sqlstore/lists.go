@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"slices"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -14,16 +13,9 @@ type lists struct{ d *Database }
 
 // Entries implements store.Lists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
-	var entries []store.ListEntry
-	err := l.d.read(ctx, func(r *runner) error {
-		entries = nil
-		return r.each(ctx, func(rows *sql.Rows) error {
-			var e store.ListEntry
-			err := rows.Scan(orZero[string]{(*string)(&e.List)}, orZero[string]{&e.Name}, orZero[string]{&e.Fingerprint}, at{&e.Until})
-			entries = append(entries, e)
-			return err
-		}, `SELECT list, name, fingerprint, until FROM {p}lists ORDER BY list, name`)
-	})
+	entries, err := all(ctx, l.d, func(e *store.ListEntry) []any {
+		return []any{orZero[string]{(*string)(&e.List)}, orZero[string]{&e.Name}, orZero[string]{&e.Fingerprint}, at{&e.Until}}
+	}, `SELECT list, name, fingerprint, until FROM {p}lists ORDER BY list, name`)
 	if err != nil {
 		return nil, fail(ctx, "read lists", err)
 	}

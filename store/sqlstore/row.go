@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -127,6 +128,13 @@ func instanceRow(in *store.Instance) []any {
 		&in.KeysOff, &in.Rules.MaxKeys, &in.Rules.RequireExpiry, &in.Rules.MaxLifetime, at{&in.Rules.EnforcedFrom},
 		&in.RemindersOff, reminders{&in.RemindBefore}, &in.Epoch, at{&in.Updated}, &in.Version,
 	}
+}
+
+// foundColumns are all of them, and foundRow is where they are scanned to.
+const foundColumns = keyColumns + `, ` + workspaceColumns + `, ` + instanceColumns
+
+func foundRow(f *store.Found) []any {
+	return slices.Concat(keyRow(&f.Key), workspaceRow(&f.Workspace), instanceRow(&f.Instance))
 }
 
 // orZero scans a column of which NULL is the zero value: there is no row, or the

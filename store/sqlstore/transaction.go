@@ -46,21 +46,6 @@ func (r *runner) row(ctx context.Context, text string, args ...any) *sql.Row {
 	return r.conn.QueryRowContext(ctx, r.d.translate(text), r.d.values(args)...)
 }
 
-// each calls do for each row.
-func (r *runner) each(ctx context.Context, do func(rows *sql.Rows) error, text string, args ...any) error {
-	rows, err := r.conn.QueryContext(ctx, r.d.translate(text), r.d.values(args)...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // Err says what went wrong
-	for rows.Next() {
-		if err := do(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // read runs a statement outside of a transaction. SQLite may find the file locked
 // for a moment, such as during recovery.
 func (d *Database) read(ctx context.Context, do func(r *runner) error) error {
@@ -77,6 +62,28 @@ func (d *Database) find(ctx context.Context, text string, args []any, to ...any)
 	return d.read(ctx, func(r *runner) error {
 		return orNotFound(r.row(ctx, text, args...).Scan(append([]any{primary{}}, to...)...))
 	})
+}
+
+// all reads rows. columns are where those of one row are scanned to.
+func all[T any](ctx context.Context, d *Database, columns func(*T) []any, text string, args ...any) ([]T, error) {
+	var found []T
+	err := d.read(ctx, func(r *runner) error {
+		found = nil
+		rows, err := r.conn.QueryContext(ctx, d.translate(text), d.values(args)...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close() //nolint:errcheck // Err says what went wrong
+		for rows.Next() {
+			var row T
+			if err := rows.Scan(columns(&row)...); err != nil {
+				return err
+			}
+			found = append(found, row)
+		}
+		return rows.Err()
+	})
+	return found, err
 }
 
 // orNotFound turns a missing row into the contract's error.

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -60,21 +59,17 @@ func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.T
 	if !storable(workspace + key) {
 		workspace, key = "", "" // no counts have what cannot be kept
 	}
-	var counts []store.Count
-	err := u.d.read(ctx, func(r *runner) error {
-		counts = nil
-		return r.each(ctx, func(rows *sql.Rows) error {
-			c := store.Count{Workspace: workspace, Key: key}
-			var day int64
-			err := rows.Scan(&day, &c.Logins, &c.Refusals)
-			c.Day = time.Unix(day*secondsADay, 0).UTC()
-			counts = append(counts, c)
-			return err
-		}, `SELECT day, logins, refusals FROM {p}days WHERE workspace = ? AND key_id = ? AND day >= ? AND day < ? ORDER BY day`,
-			workspace, key, firstDay(from), firstDay(to))
-	})
+	type row struct{ day, logins, refusals int64 }
+	rows, err := all(ctx, u.d, func(r *row) []any { return []any{&r.day, &r.logins, &r.refusals} },
+		`SELECT day, logins, refusals FROM {p}days WHERE workspace = ? AND key_id = ? AND day >= ? AND day < ? ORDER BY day`,
+		workspace, key, firstDay(from), firstDay(to))
 	if err != nil {
 		return nil, fail(ctx, "read usage", err)
+	}
+	var counts []store.Count
+	for _, r := range rows {
+		day := time.Unix(r.day*secondsADay, 0).UTC()
+		counts = append(counts, store.Count{Workspace: workspace, Key: key, Day: day, Logins: r.logins, Refusals: r.refusals})
 	}
 	return counts, nil
 }

@@ -2,8 +2,8 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,20 +139,15 @@ func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notice)
 func (w *watch) news(ctx context.Context, last int64) (head int64, news []store.Notice, err error) {
 	bounded, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err = w.d.read(bounded, func(r *runner) error {
-		news = nil
-		return r.each(bounded, func(rows *sql.Rows) error {
-			var n store.Notice
-			err := rows.Scan(primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NoticeKind]{&n.Kind},
-				orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token})
-			if n.Sequence > 0 {
-				news = append(news, n)
-			}
-			return err
-		}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
-			FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
-	})
-	return head, news, err
+	news, err = all(bounded, w.d, func(n *store.Notice) []any {
+		return []any{
+			primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NoticeKind]{&n.Kind},
+			orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token},
+		}
+	}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
+		FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
+	// Where there is no news, one row has the number of the last change alone.
+	return head, slices.DeleteFunc(news, func(n store.Notice) bool { return n.Sequence == 0 }), err
 }
 
 // listenAgain is the pause before a listener that broke is called again.
