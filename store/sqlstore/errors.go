@@ -22,6 +22,11 @@ func fail(ctx context.Context, operation string, err error) error {
 	if err == nil {
 		return nil
 	}
+	for _, scanned := range []error{errStandby, errAutocommit, errUnreadable} {
+		if errors.Is(err, scanned) {
+			err = scanned // without the words of database/sql, which name the column
+		}
+	}
 	for _, known := range []error{
 		store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrLimit, store.ErrUnavailable,
 	} {
@@ -65,9 +70,8 @@ var errUnreadable = fmt.Errorf("%w: a stored record is malformed", store.ErrUnav
 // lag behind the one that does.
 var errStandby = fmt.Errorf("%w: the server is a standby or read-only and may answer with old data", store.ErrUnavailable)
 
-// errAutocommit is a session whose reads stand still and whose single statements
-// are lost.
-var errAutocommit = fmt.Errorf("%w: the session's autocommit is off: it must be on", store.ErrUnavailable)
+// errAutocommit is a session whose reads stand still.
+var errAutocommit = fmt.Errorf("%w: the connection's settings: autocommit must be on", store.ErrUnavailable)
 
 // code is a database's own name of an error. class is a state of PostgreSQL, which
 // has five characters, a number of MySQL, which has four digits, or a primary result

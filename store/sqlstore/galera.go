@@ -2,9 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -44,7 +42,7 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	err = d.apply(ctx, conn, func() error {
-		next := newTurn()
+		next := random() | 1
 		mine, err := d.setTurn(ctx, conn, turn, next)
 		if mine {
 			turn = next
@@ -75,7 +73,7 @@ func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, er
 			seen, since = owner, now
 		}
 		if owner == 0 || now.Sub(since) > turnStill {
-			turn = newTurn()
+			turn = random() | 1
 			if mine, err := d.setTurn(ctx, conn, owner, turn); err != nil || mine {
 				return turn, err
 			}
@@ -86,12 +84,6 @@ func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, er
 			return 0, ctx.Err()
 		}
 	}
-}
-
-func newTurn() int64 {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // it never fails
-	return int64(binary.LittleEndian.Uint64(random[:])>>1) | 1
 }
 
 // setTurn replaces a turn unless another replica has.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -219,12 +219,7 @@ func (d *Database) retry(ctx context.Context, do func() error) error {
 
 // pause waits for a random while, up to 1 ms, doubled step times.
 func pause(ctx context.Context, step int) error {
-	most := time.Millisecond << step
-	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)))
-	if err != nil {
-		return err
-	}
-	timer := time.NewTimer(time.Duration(n.Int64()))
+	timer := time.NewTimer(time.Duration(random() % int64(time.Millisecond<<step)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -232,4 +227,11 @@ func pause(ctx context.Context, step int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// random is a number from 0.
+func random() int64 {
+	var bytes [8]byte
+	_, _ = rand.Read(bytes[:]) // it never fails
+	return int64(binary.LittleEndian.Uint64(bytes[:]) >> 1)
 }

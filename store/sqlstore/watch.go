@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	wake := w.d.wakes.wait()
-	last, err := w.head(ctx)
+	last, _, err := w.news(ctx, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -95,14 +96,6 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 			return err
 		}
 	}
-}
-
-// head reads the number of the last change.
-func (w *watch) head(ctx context.Context) (last int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	err = w.d.find(ctx, `SELECT {standby}, seq FROM {p}feed WHERE id = 1`, nil, &last)
-	return last, err
 }
 
 func heartbeat(head int64) store.Notice {
