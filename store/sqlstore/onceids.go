@@ -43,35 +43,30 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 
 // spend adds the spending of an id.
 func (b *batch) spend(id store.OnceID, now time.Time) {
-	args := []any{digest(id.Space, id.ID), id.Value, id.Expires, now}
 	var spent int64
-	b.add(part{
+	p := part{
 		text: `INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
 			SET value = excluded.value, expires = excluded.expires WHERE {p}once.expires <= ?`,
-		args: args, count: &spent,
-		do: b.spendMySQL(args, &spent),
-	})
+		args: []any{digest(id.Space, id.ID), id.Value, id.Expires, now}, count: &spent,
+	}
+	if b.d.dialect == MySQL {
+		// It returns by LAST_INSERT_ID whether the id was refused: MySQL's count of
+		// changed rows depends on how the host connects.
+		p.do = func(ctx context.Context, r *runner) error {
+			refused, err := r.lastID(ctx, `INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE
+				value = IF(expires <= ?, VALUES(value), value),
+				expires = IF(expires <= ?, VALUES(expires), IF(LAST_INSERT_ID(1) = 1, expires, expires))`, append(p.args, now)...)
+			spent = 1 - refused
+			return err
+		}
+	}
+	b.add(p)
 	b.check(func() error {
 		if spent == 0 {
 			return store.ErrExists
 		}
 		return nil
 	})
-}
-
-// spendMySQL returns by LAST_INSERT_ID whether the id was refused: MySQL's count of
-// changed rows depends on how the host connects.
-func (b *batch) spendMySQL(args []any, spent *int64) func(ctx context.Context, r *runner) error {
-	if b.d.dialect != MySQL {
-		return nil
-	}
-	return func(ctx context.Context, r *runner) error {
-		refused, err := r.lastID(ctx, `INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE
-			value = IF(expires <= ?, VALUES(value), value),
-			expires = IF(expires <= ?, VALUES(expires), IF(LAST_INSERT_ID(1) = 1, expires, expires))`, append(args, args[3])...)
-		*spent = 1 - refused
-		return err
-	}
 }
 
 // Find implements store.OnceIDs.

@@ -135,7 +135,8 @@
 //	  refused   an sql_mode without STRICT_TRANS_TABLES or STRICT_ALL_TABLES, or
 //	            with ORACLE, EMPTY_STRING_IS_NULL or SIMULTANEOUS_ASSIGNMENT;
 //	            sql_select_limit
-//	  refused   a character_set_client other than utf8mb4 and utf8mb3
+//	  refused   a driver that does not interpolate; a character_set_client other than
+//	            utf8mb4 and utf8mb3
 //	  refused   read-only sessions and servers
 //	  no matter time zone, other character sets, other modes, other isolations
 //	  yours     innodb_flush_log_at_trx_commit=1 and sync_binlog=1, without which
