@@ -24,7 +24,7 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	var secrets []store.Secret
 	err := e.d.findFrequent(ctx, &e.d.epochs, []any{digest(ref.TokenID), ref.Key},
 		&state.InstanceVersion, &state.Instance, orZero[int64]{&state.Workspace}, &workspace, orZero[int64]{&state.Key},
-		list[store.Secret]{&secrets}, &state.Revoked)
+		fromJSON[store.Secret]{&secrets}, &state.Revoked)
 	if err == nil && (workspace == nil || *workspace != ref.Workspace) {
 		err = store.ErrNotFound
 	}

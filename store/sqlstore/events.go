@@ -73,7 +73,7 @@ func (l *eventLog) list(ctx context.Context, q *store.EventQuery) (store.EventPa
 	events, err := all(ctx, l.d, func(e *store.Event) []any {
 		return []any{
 			orZero[string]{&e.ID}, at{&e.Time}, orZero[string]{&e.Actor.Kind}, orZero[string]{&e.Actor.ID}, orZero[string]{&e.Action},
-			orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, list[string]{&e.Fields}, orZero[string]{&e.Note},
+			orZero[string]{&e.Workspace}, orZero[string]{&e.Key}, fromJSON[string]{&e.Fields}, orZero[string]{&e.Note},
 		}
 	}, query, args...)
 	if err != nil {

@@ -171,7 +171,7 @@ func (b *batch) lockKey(id string) *heldKey {
 		args:    []any{id},
 		columns: []string{"version", "workspace", "secrets", "maker_id", "created"},
 		to: []any{
-			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, list[store.Secret]{&k.secrets}, orZero[string]{&k.maker}, at{&k.created},
+			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Secret]{&k.secrets}, orZero[string]{&k.maker}, at{&k.created},
 		},
 	})
 	return k

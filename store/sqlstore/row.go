@@ -98,8 +98,8 @@ const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.admin, 
 
 func keyRow(k *store.Key) []any {
 	return []any{
-		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, set{&k.Permissions}, set{&k.Asked}, set{&k.Admin},
-		list[store.Secret]{&k.Secrets}, list[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
+		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, permissions{&k.Permissions}, permissions{&k.Asked}, permissions{&k.Admin},
+		fromJSON[store.Secret]{&k.Secrets}, fromJSON[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
 		orZero[bool]{&k.Disabled}, orZero[string]{&k.CreatedBy.Kind}, orZero[string]{&k.CreatedBy.ID}, orZero[int]{&k.Depth},
 		at{&k.Created}, at{&k.Updated}, at{&k.LastUsed}, orZero[int64]{&k.Version}, orZero[int64]{&k.Epoch},
 	}
@@ -171,27 +171,27 @@ func (a at) Scan(value any) error {
 	return nil
 }
 
-// set scans permissions.
-type set struct{ to *scope.Set }
+// permissions scans a set of permissions.
+type permissions struct{ to *scope.Set }
 
 // Scan implements sql.Scanner.
-func (s set) Scan(value any) error {
+func (p permissions) Scan(value any) error {
 	var text string
 	err := (orZero[string]{&text}).Scan(value)
 	if err != nil {
 		return err
 	}
-	if *s.to, err = scope.Parse(strings.Trim(text, " ")); err != nil {
+	if *p.to, err = scope.Parse(strings.Trim(text, " ")); err != nil {
 		return errUnreadable
 	}
 	return nil
 }
 
-// list scans what asJSON made. An empty one is nil.
-type list[T any] struct{ to *[]T }
+// fromJSON scans what asJSON made. An empty one is nil.
+type fromJSON[T any] struct{ to *[]T }
 
 // Scan implements sql.Scanner.
-func (l list[T]) Scan(value any) error {
+func (f fromJSON[T]) Scan(value any) error {
 	var text []byte
 	if err := (orZero[[]byte]{&text}).Scan(value); err != nil {
 		return err
@@ -200,7 +200,7 @@ func (l list[T]) Scan(value any) error {
 	if len(text) > 0 && string(text) != "[]" && json.Unmarshal(text, &all) != nil {
 		return errUnreadable
 	}
-	*l.to = all
+	*f.to = all
 	return nil
 }
 
@@ -212,7 +212,7 @@ type reminders struct {
 // Scan implements sql.Scanner.
 func (r reminders) Scan(value any) error {
 	var times []time.Duration
-	if err := (list[time.Duration]{&times}).Scan(value); err != nil {
+	if err := (fromJSON[time.Duration]{&times}).Scan(value); err != nil {
 		return err
 	}
 	*r.to = [store.MaxReminders]time.Duration{}

@@ -18,7 +18,7 @@ func (s *signingKeys) Durable() bool { return true }
 func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	var ring store.Ring
 	err := s.d.read(ctx, func(r *runner) error {
-		err := r.row(ctx, `SELECT version, content FROM {p}ring WHERE id = 1`).Scan(&ring.Version, list[store.SigningKey]{&ring.Keys})
+		err := r.row(ctx, `SELECT version, content FROM {p}ring WHERE id = 1`).Scan(&ring.Version, fromJSON[store.SigningKey]{&ring.Keys})
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil // it was never saved
 		}

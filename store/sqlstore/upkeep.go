@@ -80,7 +80,7 @@ func (r *runner) lockSecrets(ctx context.Context, id string) (store.Key, error) 
 	}
 	var k store.Key
 	err := r.row(ctx, `SELECT workspace, last_used, secrets FROM {p}keys WHERE id = ?{lock}`, id).
-		Scan(orZero[string]{&k.Workspace}, at{&k.LastUsed}, list[store.Secret]{&k.Secrets})
+		Scan(orZero[string]{&k.Workspace}, at{&k.LastUsed}, fromJSON[store.Secret]{&k.Secrets})
 	return k, orNotFound(err)
 }
 
