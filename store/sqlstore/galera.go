@@ -59,8 +59,6 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 
 // takeTurn waits until the turn is its own.
 func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, err error) {
-	poll := time.NewTicker(turnPoll)
-	defer poll.Stop()
 	var seen int64
 	var since time.Time
 	for {
@@ -78,10 +76,8 @@ func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, er
 				return turn, err
 			}
 		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return 0, ctx.Err()
+		if err := sleep(ctx, turnPoll); err != nil {
+			return 0, err
 		}
 	}
 }

@@ -210,16 +210,17 @@ func (d *Database) retry(ctx context.Context, do func() error) error {
 		case !d.undone(err):
 			return err
 		default:
-			if ended := pause(ctx, step); ended != nil {
+			// For a random while, up to 1 ms, doubled step times.
+			if ended := sleep(ctx, time.Duration(random()%int64(time.Millisecond<<step))); ended != nil {
 				return ended
 			}
 		}
 	}
 }
 
-// pause waits for a random while, up to 1 ms, doubled step times.
-func pause(ctx context.Context, step int) error {
-	timer := time.NewTimer(time.Duration(random() % int64(time.Millisecond<<step)))
+// sleep waits, unless ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

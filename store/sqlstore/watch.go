@@ -151,11 +151,6 @@ const listenAgain = time.Second
 func (w *watch) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", w.d.wakes.all, w.d.wakes.all) //nolint:errcheck // polling covers for it
-		again := time.NewTimer(listenAgain)
-		select {
-		case <-ctx.Done():
-		case <-again.C:
-		}
-		again.Stop()
+		_ = sleep(ctx, listenAgain)                                                           //nolint:errcheck // the loop looks at ctx
 	}
 }
