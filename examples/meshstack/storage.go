@@ -33,7 +33,7 @@ func openStore(ctx context.Context, name string) (st store.Store, end func() err
 		return openSQL(ctx, "pgx", sqlstore.PostgreSQL, name)
 	case kind == "mysql" && noURL == nil:
 		password, _ := u.User.Password()
-		return openSQL(ctx, "mysql", sqlstore.MySQL, u.User.Username()+":"+password+"@tcp("+u.Host+")"+u.Path+"?"+u.RawQuery)
+		return openSQL(ctx, "mysql", sqlstore.MySQL, u.User.Username()+":"+password+"@tcp("+u.Host+")"+u.Path+"?interpolateParams=true&"+u.RawQuery)
 	case kind == "redis", kind == "rediss":
 		options, err := redis.ParseURL(name)
 		if err != nil {

@@ -11,62 +11,55 @@ import (
 // epochs implements store.Epochs.
 type epochs struct{ d *Database }
 
+const readEpochs = `SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
+	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
+
 // Read implements store.Epochs. It is one query.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
-	state, err := e.read(ctx, ref)
-	if err != nil {
-		return store.EpochState{}, fail(ctx, "read epochs", err)
-	}
-	return state, nil
-}
-
-func (e *epochs) read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 	if !storable(ref.Key) {
-		return store.EpochState{}, cmp.Or(ctx.Err(), store.ErrNotFound)
+		return store.EpochState{}, fail(ctx, "read epochs", cmp.Or(ctx.Err(), store.ErrNotFound))
 	}
 	var state store.EpochState
 	var workspace *string
-	var secrets []byte
-	var revoked int64
-	err := e.d.read(ctx, func(r runner) error {
-		workspace = nil
-		return r.row(ctx, e.d.text.epochs, digest(ref.TokenID), e.d.arg(ref.Key)).Scan(new(primary),
-			&state.InstanceVersion, &state.Instance, whole{&state.Workspace}, &workspace, whole{&state.Key}, &secrets, &revoked)
-	})
+	var secrets []store.Secret
+	err := e.d.findFrequent(ctx, &e.d.epochs, []any{digest(ref.TokenID), ref.Key},
+		&state.InstanceVersion, &state.Instance, orZero[int64]{&state.Workspace}, &workspace, orZero[int64]{&state.Key},
+		fromJSON[store.Secret]{&secrets}, &state.Revoked)
+	if err == nil && (workspace == nil || *workspace != ref.Workspace) {
+		err = store.ErrNotFound
+	}
 	if err != nil {
-		return store.EpochState{}, err
+		return store.EpochState{}, fail(ctx, "read epochs", err)
 	}
-	if workspace == nil || *workspace != ref.Workspace {
-		return store.EpochState{}, store.ErrNotFound
-	}
-	state.Revoked = revoked > 0
-	rows, err := decodedSecrets(secrets)
-	if err != nil {
-		return store.EpochState{}, err
-	}
-	if s := secretOf(rows, ref.Secret); s != nil {
-		state.SecretKnown, state.SecretNotAfter = true, instant(s.NotAfter)
+	if s := secretOf(secrets, ref.Secret); s != nil {
+		state.SecretKnown, state.SecretNotAfter = true, s.NotAfter
 	}
 	return state, nil
 }
 
-// Revoke implements store.Epochs.
+// longestToken is a day in microseconds.
+const longestToken = `86400000000`
+
+// Revoke implements store.Epochs. A revocation must outlive its token, whose end is
+// by the caller's clock. So it is kept longer by as much as that clock differs from
+// the server's, up to the life of the longest token.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	err := checkText("a token's id", tokenID, maxText)
 	if err == nil {
-		err = e.d.write(ctx, func(r runner) error {
-			b := e.d.batch()
-			b.exec(e.d.text.revoke, digest(tokenID), micros(until), max(micros(until)-micros(now), 0), micros(now))
-			if err := b.addNotice(store.Notice{Kind: store.NoticeToken, Token: tokenID}); err != nil {
+		err = e.d.write(ctx, func(r *runner) error {
+			_, err := r.exec(ctx, `INSERT INTO {p}revoked (id, ends) VALUES (?, {max}(?, {clock} + ? + {min}(ABS({clock} - ?), `+longestToken+`)))
+				ON CONFLICT (id) DO UPDATE SET ends = {max}({p}revoked.ends, excluded.ends)`,
+				digest(tokenID), until, max(micros(until)-micros(now), 0), now)
+			if err != nil {
 				return err
 			}
-			return b.run(ctx, r)
+			return r.writeNotice(ctx, store.Notice{Kind: store.NoticeToken, Token: tokenID})
 		})
 	}
 	if err != nil {
 		return fail(ctx, "revoke token", err)
 	}
 	e.d.wakeWatchers(ctx)
-	e.d.sweepRevoked(ctx)
+	e.d.sweepNow(ctx, &e.d.sweeps.revoked, "revoked", "ends", 1)
 	return nil
 }

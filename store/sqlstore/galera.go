@@ -2,12 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -29,11 +26,14 @@ const (
 // number that its owner changes before each statement, and 0 while it is
 // nobody's.
 func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
-	if version, err := d.schemaVersion(ctx, conn); err == nil && version == len(d.text.migrations) {
+	if version, err := d.schemaVersion(ctx, conn); err == nil && version == len(d.migrations) {
 		return nil
 	}
-	for _, statement := range []string{d.text.createTurn, d.text.addTurn} {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
+	for _, statement := range []string{
+		`CREATE TABLE IF NOT EXISTS {p}migrating (id SMALLINT PRIMARY KEY, turn BIGINT NOT NULL) ENGINE = InnoDB`,
+		`INSERT IGNORE INTO {p}migrating (id, turn) VALUES (1, 0)`,
+	} {
+		if _, err := conn.ExecContext(ctx, d.translate(statement)); err != nil {
 			return err
 		}
 	}
@@ -42,7 +42,7 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	err = d.apply(ctx, conn, func() error {
-		next := newTurn()
+		next := random() | 1
 		mine, err := d.setTurn(ctx, conn, turn, next)
 		if mine {
 			turn = next
@@ -59,13 +59,11 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 
 // takeTurn waits until the turn is its own.
 func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, err error) {
-	poll := time.NewTicker(turnPoll)
-	defer poll.Stop()
 	var seen int64
 	var since time.Time
 	for {
 		var owner int64
-		if err := conn.QueryRowContext(ctx, d.text.turn).Scan(&owner); err != nil {
+		if err := conn.QueryRowContext(ctx, d.translate(`SELECT turn FROM {p}migrating WHERE id = 1`)).Scan(&owner); err != nil {
 			return 0, err
 		}
 		now := time.Now() //nolint:forbidigo // measures what the process waits
@@ -73,80 +71,45 @@ func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, er
 			seen, since = owner, now
 		}
 		if owner == 0 || now.Sub(since) > turnStill {
-			turn = newTurn()
+			turn = random() | 1
 			if mine, err := d.setTurn(ctx, conn, owner, turn); err != nil || mine {
 				return turn, err
 			}
 		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return 0, ctx.Err()
+		if err := sleep(ctx, turnPoll); err != nil {
+			return 0, err
 		}
 	}
 }
 
-func newTurn() int64 {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // it never fails
-	return int64(binary.LittleEndian.Uint64(random[:])>>1) | 1
-}
-
 // setTurn replaces a turn unless another replica has.
 func (d *Database) setTurn(ctx context.Context, conn *sql.Conn, from, to int64) (set bool, err error) {
-	n, err := affected(conn.ExecContext(ctx, d.text.setTurn, to, from))
+	n, err := (&runner{d: d, conn: conn}).exec(ctx, `UPDATE {p}migrating SET turn = ? WHERE id = 1 AND turn = ?`, to, from)
 	return n == 1, err
 }
 
 // behind reports whether a Galera node did not get what the others have
 // committed, as one that they left behind. It gives the same code as a wait for
 // a lock that took too long.
-func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err).number == 1205 }
+func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err).class == "1205" }
 
-// undone is that of the dialect, except for what is of no use to try again.
+// undone reports whether it is of use to try again what failed.
 func (d *Database) undone(err error) bool {
-	return errors.Is(err, errLost) || d.dialect.undone(err) && !d.behind(err)
+	return errors.Is(err, errLost) || undone(err) && !d.behind(err)
 }
 
 // errLost is that a node has undone a transaction without an error.
 var errLost = fmt.Errorf("%w: the node undid the change", store.ErrUnavailable)
 
 // stillOpen fails with errLost if a Galera node has undone the transaction, so
-// that COMMIT would acknowledge what is not there. See prepareAhead.
-func stillOpen(ctx context.Context, tx *sql.Tx) error {
+// that COMMIT would acknowledge what is not there. See interpolates.
+func (r *runner) stillOpen(ctx context.Context) error {
 	var open bool
-	if err := tx.QueryRowContext(ctx, "SELECT @@in_transaction").Scan(&open); err != nil {
+	if err := r.row(ctx, "SELECT @@in_transaction").Scan(&open); err != nil {
 		return err
 	}
 	if !open {
 		return errLost
 	}
 	return nil
-}
-
-// prepareAhead prepares on a connection what its transactions will send. When
-// changes through three nodes conflicted, a Galera node undid some transactions that
-// prepared statements, without an error, and committed what they sent afterwards
-// statement by statement.
-func (d *Database) prepareAhead(ctx context.Context, conn *sql.Conn) error {
-	var connection any
-	if err := conn.Raw(func(c any) error { connection = c; return nil }); err != nil {
-		return err
-	}
-	lasting := reflect.TypeOf(connection).Comparable()
-	if lasting && d.ahead.has(connection) {
-		return nil
-	}
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // nothing was done
-	for _, stmt := range d.prepared {
-		tx.StmtContext(ctx, stmt) // one that fails does so again when it runs
-	}
-	if ctx.Err() == nil && lasting {
-		d.ahead.add(connection, d.pool.Stats().OpenConnections)
-	}
-	return ctx.Err()
 }

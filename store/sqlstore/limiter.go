@@ -36,13 +36,13 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 		return 0, false, refuse("the step must not be negative")
 	}
 	if by == 0 || by > window {
-		err = l.d.read(ctx, func(r runner) error {
-			ahead, err = l.arrival(ctx, r, id)
+		err = l.d.read(ctx, func(r *runner) error {
+			ahead, err = r.arrival(ctx, id)
 			return err
 		})
 	} else {
-		err = l.d.autocommit(ctx, func(r runner) error {
-			ahead, moved, err = l.move(ctx, r, id, by, window)
+		err = l.d.single(ctx, func(r *runner) error {
+			ahead, moved, err = r.move(ctx, id, by, window)
 			return err
 		})
 		if !moved {
@@ -53,25 +53,20 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 	if err != nil {
 		return 0, false, err
 	}
-	if !moved && ahead > window+late {
-		err = l.d.single(ctx, func(r runner) error {
-			_, err := r.exec(ctx, l.d.text.capArrival, int64(window), id, int64(window+late))
-			return err
-		})
-		if err != nil {
-			return 0, false, err
-		}
-	}
 	if moved {
-		l.d.sweepLimits(ctx)
+		l.d.sweepNow(ctx, &l.d.sweeps.limits, "limits", "arrival", 1000)
 		return ahead, true, nil
 	}
-	return min(max(ahead, 0), window), false, nil
+	if ahead > window+late {
+		_, err = l.d.remove(ctx, `UPDATE {p}limits SET arrival = {nanoclock} + ? WHERE id = ? AND arrival - {nanoclock} > ?`,
+			int64(window), id, int64(window+late))
+	}
+	return min(max(ahead, 0), window), false, err
 }
 
 // arrival reads how far ahead the arrival lies; none is 0.
-func (l *limiter) arrival(ctx context.Context, r runner, id []byte) (ahead time.Duration, err error) {
-	err = r.row(ctx, l.d.text.arrival, id).Scan(new(primary), &ahead)
+func (r *runner) arrival(ctx context.Context, id []byte) (ahead time.Duration, err error) {
+	err = r.row(ctx, `SELECT {standby}, arrival - {nanoclock} FROM {p}limits WHERE id = ?`, id).Scan(primary{}, &ahead)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -79,32 +74,41 @@ func (l *limiter) arrival(ctx context.Context, r runner, id []byte) (ahead time.
 }
 
 // move moves the arrival if it then lies within the window: if it lies at most
-// window less step ahead now.
-func (l *limiter) move(ctx context.Context, r runner, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
-	switch step, most := int64(by), int64(window-by); l.d.dialect {
+// window less step ahead now. Each statement reads the clock once.
+func (r *runner) move(ctx context.Context, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
+	switch step, most := int64(by), int64(window-by); r.d.dialect {
 	case PostgreSQL:
-		err = r.row(ctx, l.d.text.advance, id, step, step, most-step, id).Scan(&ahead, &moved)
+		err = r.row(ctx, `WITH c AS (SELECT {nanoclock} AS now),
+			m AS (INSERT INTO {p}limits AS l (id, arrival) SELECT ?::bytea, c.now + ?::bigint FROM c ON CONFLICT (id) DO UPDATE
+				SET arrival = GREATEST(l.arrival + ?::bigint, excluded.arrival) WHERE l.arrival - excluded.arrival <= ?::bigint
+				RETURNING arrival)
+			SELECT m.arrival - c.now, true FROM m, c
+			UNION ALL SELECT l.arrival - c.now, false FROM {p}limits l, c WHERE l.id = ?::bytea AND NOT EXISTS (SELECT 1 FROM m)`,
+			id, step, step, most-step, id).Scan(&ahead, &moved)
 	case SQLite:
-		err = r.row(ctx, l.d.text.advance, id, step, step, most-step).Scan(&ahead)
+		err = r.row(ctx, `INSERT INTO {p}limits AS l (id, arrival) VALUES (?, {nanoclock} + ?) ON CONFLICT (id) DO UPDATE
+			SET arrival = max(l.arrival + ?, excluded.arrival) WHERE l.arrival - excluded.arrival <= ?
+			RETURNING arrival - {nanoclock}`, id, step, step, most-step).Scan(&ahead)
 		moved = err == nil
 	case MySQL:
-		return l.moveMySQL(ctx, r, id, step, most)
+		return r.moveMySQL(ctx, id, step, most)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		// Not moved. PostgreSQL does not show a row that another one added
 		// since the statement began.
-		ahead, err = l.arrival(ctx, r, id)
+		ahead, err = r.arrival(ctx, id)
 		return ahead, false, err
 	}
 	return ahead, moved, err
 }
 
-func (l *limiter) moveMySQL(ctx context.Context, r runner, id []byte, step, most int64) (ahead time.Duration, moved bool, err error) {
-	done, err := r.exec(ctx, l.d.text.advance, id, step, most, step, step)
-	if err != nil {
-		return 0, false, err
-	}
-	last, err := done.LastInsertId()
+// moveMySQL returns by LAST_INSERT_ID one more than the distance or, of an arrival
+// that was not moved, its negative.
+func (r *runner) moveMySQL(ctx context.Context, id []byte, step, most int64) (ahead time.Duration, moved bool, err error) {
+	last, err := r.lastID(ctx, `INSERT INTO {p}limits (id, arrival) VALUES (?, {nanoclock} + ?)
+		ON DUPLICATE KEY UPDATE arrival = IF(arrival - {nanoclock} <= ?,
+			IF(LAST_INSERT_ID(GREATEST(arrival - {nanoclock}, 0) + ? + 1) = 0, arrival, GREATEST(arrival, {nanoclock}) + ?),
+			IF(LAST_INSERT_ID({nanoclock} - arrival - 1) = 0, arrival, arrival))`, id, step, most, step, step)
 	switch {
 	case err != nil:
 		return 0, false, err

@@ -13,25 +13,9 @@ type lists struct{ d *Database }
 
 // Entries implements store.Lists.
 func (l *lists) Entries(ctx context.Context) ([]store.ListEntry, error) {
-	var entries []store.ListEntry
-	err := l.d.read(ctx, func(r runner) error {
-		entries = nil
-		rows, err := r.rows(ctx, l.d.text.entries)
-		if err != nil {
-			return err
-		}
-		defer rows.Close() //nolint:errcheck // Err says what went wrong
-		for rows.Next() {
-			var e store.ListEntry
-			var until int64
-			if err := rows.Scan(text{(*string)(&e.List)}, text{&e.Name}, text{&e.Fingerprint}, &until); err != nil {
-				return err
-			}
-			e.Until = expires(until)
-			entries = append(entries, e)
-		}
-		return rows.Err()
-	})
+	entries, err := all(ctx, l.d, func(e *store.ListEntry) []any {
+		return []any{orZero[string]{(*string)(&e.List)}, orZero[string]{&e.Name}, orZero[string]{&e.Fingerprint}, at{&e.Until}}
+	}, `SELECT list, name, fingerprint, until FROM {p}lists ORDER BY list, name`)
 	if err != nil {
 		return nil, fail(ctx, "read lists", err)
 	}
@@ -49,33 +33,31 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b store.ListEntry) int {
 		return cmp.Or(cmp.Compare(a.List, b.List), cmp.Compare(a.Name, b.Name))
 	})
-	err := l.d.write(ctx, func(r runner) error {
+	err := l.d.write(ctx, func(r *runner) error {
 		for _, e := range sorted {
-			if err := l.record(ctx, r, e); err != nil {
+			if err := r.record(ctx, e); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return fail(ctx, "record list entries", err)
-	}
-	return nil
+	return fail(ctx, "record list entries", err)
 }
 
-func (l *lists) record(ctx context.Context, r runner, e store.ListEntry) error {
-	list, name := l.d.arg(string(e.List)), l.d.arg(e.Name)
-	if _, err := r.exec(ctx, l.d.text.addEntry, list, name, l.d.arg(e.Fingerprint), expiry(e.Until)); err != nil {
+// record makes an entry, or locks the one that is there and keeps its later end.
+func (r *runner) record(ctx context.Context, e store.ListEntry) error {
+	_, err := r.exec(ctx, `INSERT INTO {p}lists (list, name, fingerprint, until) VALUES (?, ?, ?, ?)
+		ON CONFLICT (list, name) DO UPDATE SET until = {max}({p}lists.until, excluded.until)`,
+		string(e.List), e.Name, e.Fingerprint, expiry(e.Until))
+	if err != nil {
 		return err
 	}
 	var fingerprint string
-	if err := r.row(ctx, l.d.text.lockEntry, list, name).Scan(text{&fingerprint}); err != nil {
-		return err
+	err = r.row(ctx, `SELECT fingerprint FROM {p}lists WHERE list = ? AND name = ?{lock}`, string(e.List), e.Name).Scan(orZero[string]{&fingerprint})
+	if err == nil && fingerprint != e.Fingerprint {
+		err = store.ErrConflict
 	}
-	if fingerprint != e.Fingerprint {
-		return store.ErrConflict
-	}
-	return nil
+	return err
 }
 
 func checkEntry(e *store.ListEntry) error {
@@ -89,18 +71,12 @@ func checkEntry(e *store.ListEntry) error {
 
 // Forget implements store.Lists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
-	removed := 0
-	err := l.d.single(ctx, func(r runner) (err error) {
-		if storable(string(list)) && storable(name) {
-			removed, err = affected(r.exec(ctx, l.d.text.deleteEntry, l.d.arg(string(list)), l.d.arg(name)))
-		}
-		return err
-	})
+	if !storable(string(list)) || !storable(name) {
+		return fail(ctx, "forget list entry", cmp.Or(ctx.Err(), store.ErrNotFound))
+	}
+	removed, err := l.d.remove(ctx, `DELETE FROM {p}lists WHERE list = ? AND name = ?`, string(list), name)
 	if err == nil && removed == 0 {
 		err = store.ErrNotFound
 	}
-	if err != nil {
-		return fail(ctx, "forget list entry", err)
-	}
-	return nil
+	return fail(ctx, "forget list entry", err)
 }

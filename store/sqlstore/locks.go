@@ -1,181 +1,180 @@
 package sqlstore
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// locks are the rows that a change locks before it decides: those that it changes,
-// and those of its preconditions. All changes lock in one order: the one-time id, the
-// instance's row or a stripe, workspaces by id, keys by id, the number of the notice.
+// locks are the rows that a change locks before it decides, besides those of its
+// preconditions. All changes lock in one order: the one-time id, the instance's row
+// or a stripe, workspaces by id, keys by id, the number of the notice.
 //
 // The locks are exclusive: if they were shared, a stream of creations could keep a
 // change of settings waiting for ever.
 type locks struct {
-	change   store.Change
 	settings bool // the instance's settings are changed
 	// workspace, unless empty, is the one whose row is changed. added is how many
 	// keys it gains: 1, 0 or -1.
 	workspace string
 	added     int64
-	keyID     string // unless empty, the key that is changed
-	stripe    int    // locked if the change rests on the instance's settings
+	keyID     string     // unless empty, the key that is changed
+	insert    *store.Key // unless nil, the key that is added
 }
 
 // held is what was found in the rows that are locked.
 type held struct {
-	locks
-	spent      int64 // 1: the change has spent its one-time id
-	instance   int64 // version of the instance's settings
+	instance   int64 // version of the instance's settings, if they are changed
 	workspaces map[string]*heldWorkspace
-	keys       map[string]*heldKey
-	key        *heldKey // the one that is changed; also in keys
+	key        *heldKey
+	inserted   int64 // 0: the id is taken
 }
 
 type heldWorkspace struct {
 	version, keys int64
 	deleted       bool
-	packed        int64 // MySQL: what LAST_INSERT_ID returned of the three
 }
 
+// heldKey is the key that is changed.
 type heldKey struct {
 	version   int64 // 0: there is no such key
 	workspace string
-	secrets   []byte
+	secrets   []store.Secret
 	maker     string
-	created   int64
+	created   time.Time
 }
 
-// lock adds the statements that lock.
-func (b *batch) lock(l locks) *held {
-	h := &held{locks: l, workspaces: make(map[string]*heldWorkspace), keys: make(map[string]*heldKey)}
-	var workspaces, keys []string
-	restsOnSettings := false
-	for _, p := range l.change.If {
+// lock adds the statements that lock, and checks what comes first in every change:
+// its one-time id and its preconditions.
+func (b *batch) lock(c *store.Change, stripe int, l locks) *held {
+	h := &held{workspaces: make(map[string]*heldWorkspace)}
+	if c.Once != nil {
+		b.spend(*c.Once, c.Now)
+	}
+	if l.settings {
+		b.add(part{text: `SELECT version FROM {p}instance WHERE id = 1{lock}`, columns: []string{"version"}, to: []any{orZero[int64]{&h.instance}}})
+		// All of them, and said so for MySQL's sql_safe_updates.
+		b.add(part{text: `UPDATE {p}stripes SET version = version + 1 WHERE id >= 0`, count: new(int64)})
+	}
+	for _, row := range l.rows(c.If) {
 		switch {
-		case p.Key != "":
-			keys = append(keys, p.Key)
-		case p.Workspace != "":
-			workspaces = append(workspaces, p.Workspace)
+		case row.Key == "" && row.Workspace == "" && l.settings:
+			b.keep(row, &h.instance)
+		case row.Key == "" && row.Workspace == "":
+			b.require("stripes", stripe, row.Version)
+		case row.Key == "":
+			if h.workspaces[row.Workspace] == nil {
+				h.workspaces[row.Workspace] = b.lockWorkspace(row.Workspace, l)
+			}
+			b.keep(row, &h.workspaces[row.Workspace].version)
+		case row.Key == l.keyID:
+			if h.key == nil {
+				h.key = b.lockKey(row.Key)
+			}
+			b.keep(row, &h.key.version)
 		default:
-			restsOnSettings = true
+			b.require("keys", row.Key, row.Version)
 		}
-	}
-	if l.workspace != "" {
-		workspaces = append(workspaces, l.workspace)
-	}
-	if l.keyID != "" {
-		keys = append(keys, l.keyID)
-	}
-	b.spend(h)
-	b.lockInstance(h, restsOnSettings)
-	slices.Sort(workspaces)
-	for _, id := range slices.Compact(workspaces) {
-		b.lockWorkspace(h, id)
-	}
-	slices.Sort(keys)
-	for _, id := range slices.Compact(keys) {
-		b.lockKey(h, id)
 	}
 	return h
 }
 
-func (b *batch) lockInstance(h *held, restsOnSettings bool) {
-	q := &b.d.text
-	if h.settings {
-		b.add(part{text: q.lockInstance, columns: []string{"version"}, to: []any{whole{&h.instance}}})
-		b.add(part{text: q.changeStripes, count: new(int64)})
-		return
-	}
-	if !restsOnSettings {
-		return
-	}
-	b.add(b.returning(part{text: q.lockStripe, args: []any{int64(h.stripe)}, columns: []string{"version"}, to: []any{whole{&h.instance}}}, &h.instance))
+// lockedRow is a row that a change rests on or, if it is its own, changes.
+type lockedRow struct {
+	store.Precondition
+	own bool
 }
 
-// returning makes a part of MySQL, which has no RETURNING, return a number by
-// LAST_INSERT_ID.
-func (b *batch) returning(p part, lastID *int64) part {
-	if b.d.dialect == MySQL {
-		p.lastID = lastID
+// rows are all of them, in the order in which they are locked.
+func (l *locks) rows(preconditions []store.Precondition) []lockedRow {
+	var rows []lockedRow
+	for _, p := range preconditions {
+		rows = append(rows, lockedRow{Precondition: p})
 	}
-	return p
+	if l.workspace != "" {
+		rows = append(rows, lockedRow{store.Precondition{Workspace: l.workspace}, true})
+	}
+	if l.keyID != "" {
+		rows = append(rows, lockedRow{store.Precondition{Key: l.keyID}, true})
+	}
+	slices.SortFunc(rows, func(x, y lockedRow) int {
+		return cmp.Or(cmp.Compare(x.Key, y.Key), cmp.Compare(x.Workspace, y.Workspace))
+	})
+	return rows
 }
 
-func (b *batch) lockWorkspace(h *held, id string) {
-	w := &heldWorkspace{}
-	h.workspaces[id] = w
-	if !storable(id) {
-		return // there is none
-	}
-	added := int64(0)
-	if id == h.workspace {
-		added = h.added
-	}
-	b.add(b.returning(part{
-		text: b.d.text.lockWorkspace, args: []any{b.d.arg(id), added},
-		columns: []string{"version", "deleted", "held"}, to: []any{&w.version, &w.deleted, &w.keys},
-	}, &w.packed))
-}
-
-// unpack splits the number that MySQL returned of a workspace, as lockWorkspace
-// packed it: 0 if the row is new.
-func (w *heldWorkspace) unpack(added int64) {
-	const half = 1 << 31
-	w.keys, w.version, w.deleted = w.packed%half, w.packed/half%half, w.packed/half/half > 0
-	if w.packed == 0 {
-		w.keys = added
-	}
-}
-
-func (b *batch) lockKey(h *held, id string) {
-	k := &heldKey{}
-	h.keys[id] = k
-	own := id == h.keyID
-	if own {
-		h.key = k
-	}
-	if !storable(id) {
-		return // there is none
-	}
-	if own {
-		b.add(part{
-			text: b.d.text.lockKey, args: []any{b.d.arg(id)},
-			columns: []string{"version", "workspace", "secrets", "maker_id", "created"},
-			to:      []any{whole{&k.version}, text{&k.workspace}, &k.secrets, text{&k.maker}, whole{&k.created}},
-		})
-		return
-	}
-	b.add(b.returning(part{text: b.d.text.lockKeyVersion, args: []any{b.d.arg(id)}, columns: []string{"version"}, to: []any{whole{&k.version}}}, &k.version))
-}
-
-// refused makes the checks that come first in every change, on rows that stay
-// locked until it ends.
-func (b *batch) refused(h *held) error {
-	if h.change.Once != nil && h.spent == 0 {
-		return store.ErrExists
-	}
-	if b.d.dialect == MySQL {
-		for _, w := range h.workspaces {
-			w.unpack(h.added)
-		}
-	}
-	for _, p := range h.change.If {
-		version := h.instance
-		switch {
-		case p.Key != "":
-			if version = h.keys[p.Key].version; version == 0 {
-				return store.ErrConflict
-			}
-		case p.Workspace != "":
-			version = h.workspaces[p.Workspace].version
-		}
-		if version != p.Version {
+// keep checks the version of a row that a change rests on. A key that is not there
+// has none.
+func (b *batch) keep(row lockedRow, version *int64) {
+	b.check(func() error {
+		if !row.own && (row.Version != *version || row.Key != "" && *version == 0) {
 			return store.ErrConflict
 		}
+		return nil
+	})
+}
+
+// require locks a row that a change rests on, if it has the version. MySQL writes
+// it, since the nodes of a Galera cluster compare what transactions wrote and not
+// what they locked.
+func (b *batch) require(table string, id any, version int64) {
+	if text, isText := id.(string); isText && !storable(text) {
+		b.check(func() error { return store.ErrConflict }) // there is none
+		return
 	}
-	return nil
+	var found int64
+	b.add(part{
+		text: b.d.dialect.pick(
+			`SELECT 1 FROM {p}`+table+` WHERE id = ? AND version = ? FOR UPDATE`,
+			`UPDATE {p}`+table+` SET locks = locks + 1 WHERE id = ? AND version = ?`,
+			`UPDATE {p}`+table+` SET version = version WHERE id = ? AND version = ?`),
+		args: []any{id, version}, count: &found,
+	})
+	b.check(func() error {
+		if found == 0 {
+			return store.ErrConflict
+		}
+		return nil
+	})
+}
+
+// lockWorkspace makes the row if need be, and counts the keys that come in or go.
+func (b *batch) lockWorkspace(id string, l locks) *heldWorkspace {
+	w := &heldWorkspace{}
+	if !storable(id) {
+		return w // there is none
+	}
+	added := int64(0)
+	if id == l.workspace {
+		added = l.added
+	}
+	const insert = `INSERT INTO {p}workspaces (id, held) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET held = {p}workspaces.held + excluded.held`
+	columns, to := []string{"version", "deleted", "held"}, []any{&w.version, &w.deleted, &w.keys}
+	if b.d.dialect == MySQL {
+		b.exec(insert+`, locks = locks + 1`, id, added)
+		b.add(part{text: `SELECT version, deleted, held FROM {p}workspaces WHERE id = ?`, args: []any{id}, columns: columns, to: to})
+		return w
+	}
+	b.add(part{text: insert + ` RETURNING version, deleted, held`, args: []any{id, added}, columns: columns, to: to})
+	return w
+}
+
+func (b *batch) lockKey(id string) *heldKey {
+	k := &heldKey{}
+	if !storable(id) {
+		return k // there is none
+	}
+	b.add(part{
+		text:    `SELECT version, workspace, secrets, maker_id, created FROM {p}keys WHERE id = ?{lock}`,
+		args:    []any{id},
+		columns: []string{"version", "workspace", "secrets", "maker_id", "created"},
+		to: []any{
+			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Secret]{&k.secrets}, orZero[string]{&k.maker}, at{&k.created},
+		},
+	})
+	return k
 }
 
 // present returns the key that is changed. One of another workspace is not

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -23,69 +22,35 @@ var migrationFiles embed.FS
 // On PostgreSQL and SQLite a migration is one transaction. MySQL commits each
 // of its statements; one that was interrupted is finished by the next call.
 func (d *Database) Migrate(ctx context.Context) error {
-	if err := d.migrate(ctx); err != nil {
-		return fail(ctx, "migrate", err)
-	}
-	return nil
+	return fail(ctx, "migrate", d.migrate(ctx))
 }
 
 func (d *Database) migrate(ctx context.Context) error {
 	// Of connections that open a new SQLite file at once some are refused, since
 	// the first to come changes its journal: no busy timeout waits for that.
 	return d.retry(ctx, func() error {
-		conn, err := d.pool.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close() //nolint:errcheck // it goes back to the pool
-		if err := d.session(ctx, conn); err != nil {
-			return err
-		}
-		switch {
-		case d.galera.Load():
-			return d.migrateGalera(ctx, conn)
-		case d.dialect == MySQL:
-			return d.migrateMySQL(ctx, conn)
-		}
-		return d.migrateAtOnce(ctx, conn)
+		return d.use(ctx, func(conn *sql.Conn) error {
+			switch {
+			case d.galera.Load():
+				return d.migrateGalera(ctx, conn)
+			case d.dialect == MySQL:
+				return d.migrateMySQL(ctx, conn)
+			}
+			return d.transaction(ctx, conn, func(r *runner) error { return d.migrateAtOnce(ctx, r) })
+		})
 	})
 }
 
-// migrateAtOnce migrates PostgreSQL or SQLite in one transaction.
-func (d *Database) migrateAtOnce(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, d.dialect.pick(d.text.begin, "", "BEGIN IMMEDIATE"))
-	if d.dialect.undone(err) {
-		return err
-	}
-	if err == nil {
-		err = d.lockSchema(ctx, conn)
-	}
-	if err == nil {
-		err = d.apply(ctx, conn, func() error { return nil })
-	}
-	if err == nil {
-		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
-			return nil
+// migrateAtOnce migrates PostgreSQL or SQLite in one transaction. On PostgreSQL
+// replicas that start at once migrate one after another; in SQLite a transaction
+// that writes is alone anyway.
+func (d *Database) migrateAtOnce(ctx context.Context, r *runner) error {
+	if d.dialect == PostgreSQL {
+		if _, err := r.exec(ctx, `SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.{p}schema'))`); err != nil {
+			return err
 		}
 	}
-	if d.dialect == SQLite {
-		ctx = context.WithoutCancel(ctx) // a file does not keep its caller waiting
-	}
-	if _, failed := conn.ExecContext(ctx, "ROLLBACK"); failed != nil {
-		discard(conn)
-	}
-	return err
-}
-
-// lockSchema makes replicas that start at once migrate one after another:
-// until the end of the transaction. In SQLite a transaction that writes is
-// alone anyway.
-func (d *Database) lockSchema(ctx context.Context, conn *sql.Conn) error {
-	if d.dialect != PostgreSQL {
-		return nil
-	}
-	_, err := conn.ExecContext(ctx, d.text.lockSchema)
-	return err
+	return d.apply(ctx, r.conn, func() error { return nil })
 }
 
 // migrateMySQL holds a named lock of the server, since what changes tables
@@ -98,7 +63,7 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 	defer discard(conn)
 	for {
 		var got sql.NullInt64
-		if err := conn.QueryRowContext(ctx, d.text.lockSchema).Scan(&got); err != nil {
+		if err := conn.QueryRowContext(ctx, d.translate(`SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.{p}schema')), 10)`)).Scan(&got); err != nil {
 			return err
 		}
 		if got.Int64 == 1 {
@@ -108,14 +73,10 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 	return d.apply(ctx, conn, func() error { return nil })
 }
 
-// discard closes a connection instead of giving it back.
-func discard(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what it is told
-}
-
 // apply runs the migrations that are missing, and before each statement goOn.
 func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error) error {
-	if _, err := conn.ExecContext(ctx, d.text.createSchema); err != nil {
+	create := d.translate(`CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)`)
+	if _, err := conn.ExecContext(ctx, create); err != nil {
 		return err
 	}
 	version, err := d.schemaVersion(ctx, conn)
@@ -125,8 +86,8 @@ func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error)
 	if err := d.known(version); err != nil {
 		return err
 	}
-	for n := version + 1; n <= len(d.text.migrations); n++ {
-		for _, statement := range d.text.migrations[n-1] {
+	for n := version + 1; n <= len(d.migrations); n++ {
+		for _, statement := range d.migrations[n-1] {
 			if err := goOn(); err != nil {
 				return err
 			}
@@ -134,7 +95,7 @@ func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error)
 				return err
 			}
 		}
-		if _, err := conn.ExecContext(ctx, d.text.addVersion, n); err != nil {
+		if _, err := conn.ExecContext(ctx, d.translate(`INSERT INTO {p}schema (version) VALUES (?) ON CONFLICT DO NOTHING`), n); err != nil {
 			return err
 		}
 	}

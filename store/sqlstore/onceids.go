@@ -23,11 +23,16 @@ func digest(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// Spend implements store.OnceIDs.
+// Spend implements store.OnceIDs. It waits for a transaction that spends the same
+// id and has not committed yet.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
 	err := checkText("a one-time id's value", id.Value, maxText)
 	if err == nil {
-		err = o.d.autocommit(ctx, func(r runner) error { return o.d.spend(ctx, r, id, now) })
+		err = o.d.single(ctx, func(r *runner) error {
+			b := &batch{d: o.d}
+			b.spend(id, now)
+			return b.run(ctx, r)
+		})
 	}
 	if err != nil {
 		return fail(ctx, "spend one-time id", err)
@@ -36,50 +41,44 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 	return nil
 }
 
-// spend runs one statement. It waits for a transaction that spends the same id and
-// has not committed yet.
-func (d *Database) spend(ctx context.Context, r runner, id store.OnceID, now time.Time) error {
-	args := []any{digest(id.Space, id.ID), d.arg(id.Value), micros(id.Expires), micros(now)}
-	if d.dialect == MySQL {
-		args = append(args, micros(now))
+// spend adds the spending of an id.
+func (b *batch) spend(id store.OnceID, now time.Time) {
+	var spent int64
+	p := part{
+		text: `INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
+			SET value = excluded.value, expires = excluded.expires WHERE {p}once.expires <= ?`,
+		args: []any{digest(id.Space, id.ID), id.Value, id.Expires, now}, count: &spent,
 	}
-	done, err := r.exec(ctx, d.text.spend, args...)
-	if err != nil {
-		return err
-	}
-	var refused bool
-	if d.dialect == MySQL {
-		last, err := done.LastInsertId()
-		if err != nil {
+	if b.d.dialect == MySQL {
+		// It returns by LAST_INSERT_ID whether the id was refused: MySQL's count of
+		// changed rows depends on how the host connects.
+		p.do = func(ctx context.Context, r *runner) error {
+			refused, err := r.lastID(ctx, `INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE
+				value = IF(expires <= ?, VALUES(value), value),
+				expires = IF(expires <= ?, VALUES(expires), IF(LAST_INSERT_ID(1) = 1, expires, expires))`, append(p.args, now)...)
+			spent = 1 - refused
 			return err
 		}
-		refused = last == 1
-	} else {
-		written, err := done.RowsAffected()
-		if err != nil {
-			return err
+	}
+	b.add(p)
+	b.check(func() error {
+		if spent == 0 {
+			return store.ErrExists
 		}
-		refused = written == 0
-	}
-	if refused {
-		return store.ErrExists
-	}
-	return nil
+		return nil
+	})
 }
 
 // Find implements store.OnceIDs.
 func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (store.OnceID, error) {
 	once := store.OnceID{Space: space, ID: id}
-	var ends int64
-	err := o.d.read(ctx, func(r runner) error {
-		return r.row(ctx, o.d.text.once, digest(space, id)).Scan(new(primary), text{&once.Value}, &ends)
-	})
-	if err == nil && ends <= micros(now) {
+	err := o.d.find(ctx, `SELECT {standby}, value, expires FROM {p}once WHERE id = ?`, []any{digest(space, id)},
+		orZero[string]{&once.Value}, at{&once.Expires})
+	if err == nil && !once.Expires.After(now) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return store.OnceID{}, fail(ctx, "find one-time id", orNotFound(err))
+		return store.OnceID{}, fail(ctx, "find one-time id", err)
 	}
-	once.Expires = instant(ends)
 	return once, nil
 }

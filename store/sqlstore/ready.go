@@ -8,6 +8,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
+// lock takes a lock of a channel of one, for which a call can stop waiting.
+func lock(ctx context.Context, mutex chan struct{}) error {
+	select {
+	case mutex <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func unlock(mutex chan struct{}) { <-mutex }
+
 // ready checks once that the schema is the one this package writes. A replica
 // that passed keeps working while a newer one migrates.
 func (d *Database) ready(ctx context.Context) error {
@@ -17,17 +29,19 @@ func (d *Database) ready(ctx context.Context) error {
 	if d.checked.Load() {
 		return nil
 	}
-	select {
-	case d.checking <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := lock(ctx, d.checking); err != nil {
+		return err
 	}
-	defer func() { <-d.checking }()
+	defer unlock(d.checking)
 	if d.checked.Load() {
 		return nil
 	}
-	version, err := d.checkSession(ctx)
-	if err != nil && !d.dialect.noTable(err) {
+	var version int
+	err := d.use(ctx, func(conn *sql.Conn) (err error) {
+		version, err = d.schemaVersion(ctx, conn)
+		return err
+	})
+	if err != nil && !noTable(err) {
 		return err
 	}
 	if err := d.fits(version); err != nil {
@@ -40,9 +54,15 @@ func (d *Database) ready(ctx context.Context) error {
 	return nil
 }
 
+func (d *Database) schemaVersion(ctx context.Context, conn *sql.Conn) (int, error) {
+	var version int
+	err := conn.QueryRowContext(ctx, d.translate(`SELECT COALESCE(MAX(version), 0) FROM {p}schema`)).Scan(&version)
+	return version, err
+}
+
 // fits compares the schema's version with the one this package writes.
 func (d *Database) fits(version int) error {
-	newest := len(d.text.migrations)
+	newest := len(d.migrations)
 	switch {
 	case version == 0:
 		return fmt.Errorf("%w: the tables are not there: call Migrate first", store.ErrUnavailable)
@@ -54,49 +74,49 @@ func (d *Database) fits(version int) error {
 
 // known refuses a schema from the future.
 func (d *Database) known(version int) error {
-	if newest := len(d.text.migrations); version > newest {
+	if newest := len(d.migrations); version > newest {
 		return fmt.Errorf("%w: the schema has version %d, this release knows up to %d: use a newer release", store.ErrUnavailable, version, newest)
 	}
 	return nil
 }
 
-// prepare prepares the fixed statements where a driver would else send each
-// one twice (MySQL) or parse it each time (SQLite). PostgreSQL's drivers have
-// caches of their own, which know of connection poolers.
+// frequent is a query of one row, which a login or a guard of a route makes. It runs
+// on whichever connection is free, and checks by {standby} what it must.
+type frequent struct {
+	text string
+	// stmt saves MySQL and SQLite half of the time and more. PostgreSQL's drivers
+	// have caches of their own, which know of connection poolers.
+	stmt *sql.Stmt
+}
+
+// prepare readies the frequent queries.
 func (d *Database) prepare(ctx context.Context) error {
-	if d.dialect == PostgreSQL {
-		return nil
-	}
-	for _, text := range d.text.fixed {
-		if d.prepared[text] != nil {
+	for text, q := range map[string]*frequent{lookup: &d.lookup, readEpochs: &d.epochs} {
+		q.text = d.translate(text)
+		if d.galera.Load() {
+			q.text = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", everySync, " FOR ", q.text)
+		}
+		if d.dialect == PostgreSQL || q.stmt != nil {
 			continue
 		}
-		stmt, err := d.pool.PrepareContext(ctx, d.checkedQuery(text))
-		if err != nil {
+		var err error
+		if q.stmt, err = d.pool.PrepareContext(ctx, q.text); err != nil {
 			return err
 		}
-		d.prepared[text] = stmt
 	}
 	return nil
 }
 
-func (d *Database) schemaVersion(ctx context.Context, conn *sql.Conn) (int, error) {
-	var version int
-	err := conn.QueryRowContext(ctx, d.text.version).Scan(&version)
-	return version, err
-}
-
-// checkSession checks one connection before the first use: if the settings come
-// with the data source's name, they are those of every connection. Through it,
-// it reads the schema's version.
-func (d *Database) checkSession(ctx context.Context) (version int, err error) {
-	conn, err := d.pool.Conn(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	if err := d.session(ctx, conn); err != nil {
-		return 0, err
-	}
-	return d.schemaVersion(ctx, conn)
+// findFrequent is find for a frequent query.
+func (d *Database) findFrequent(ctx context.Context, q *frequent, args []any, to ...any) error {
+	to = append([]any{primary{}}, to...)
+	return d.retry(ctx, func() error {
+		if err := d.ready(ctx); err != nil {
+			return err
+		}
+		if q.stmt != nil {
+			return q.stmt.QueryRowContext(ctx, d.values(args)...).Scan(to...)
+		}
+		return d.pool.QueryRowContext(ctx, q.text, d.values(args)...).Scan(to...)
+	})
 }

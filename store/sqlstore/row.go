@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,93 +32,6 @@ func expiry(t time.Time) int64 {
 	return micros(t)
 }
 
-func expires(micros int64) time.Time {
-	if micros == never {
-		return time.Time{}
-	}
-	return instant(micros)
-}
-
-// number is how a bool is kept.
-func number(yes bool) int64 {
-	if yes {
-		return 1
-	}
-	return 0
-}
-
-// secretRow is a secret as it is kept.
-type secretRow struct {
-	ID        string `json:"id"`
-	Hint      string `json:"hint"`
-	Digest    string `json:"digest"`
-	Prefix    string `json:"prefix"`
-	MakerKind string `json:"maker_kind"`
-	MakerID   string `json:"maker_id"`
-	Generated bool   `json:"generated"`
-	Created   int64  `json:"created"`
-	NotAfter  int64  `json:"not_after"`
-	LastUsed  int64  `json:"last_used"`
-}
-
-func secretRows(secrets []store.Secret) []secretRow {
-	rows := make([]secretRow, len(secrets))
-	for i, s := range secrets {
-		rows[i] = secretRow{
-			ID: s.ID, Hint: s.Hint, Digest: s.Digest, Prefix: s.Prefix,
-			MakerKind: s.CreatedBy.Kind, MakerID: s.CreatedBy.ID, Generated: s.Generated,
-			Created: micros(s.Created), NotAfter: micros(s.NotAfter), LastUsed: micros(s.LastUsed),
-		}
-	}
-	return rows
-}
-
-func decodedSecrets(text []byte) ([]secretRow, error) {
-	var rows []secretRow
-	if err := json.Unmarshal(text, &rows); err != nil {
-		return nil, errUnreadable
-	}
-	return rows, nil
-}
-
-// secretOf returns the secret with the given id, or nil.
-func secretOf(rows []secretRow, id string) *secretRow {
-	for i := range rows {
-		if rows[i].ID == id {
-			return &rows[i]
-		}
-	}
-	return nil
-}
-
-// encoded returns a value as JSON.
-func encoded(v any) (string, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return "", errUnreadable
-	}
-	return string(text), nil
-}
-
-// encodedList returns texts as JSON.
-func encodedList(texts []string) (string, error) {
-	if len(texts) == 0 {
-		return "[]", nil
-	}
-	return encoded(texts)
-}
-
-func decodedList(text []byte) ([]string, error) {
-	if len(text) == 0 || string(text) == "[]" {
-		return nil, nil
-	}
-	var texts []string
-	if err := json.Unmarshal(text, &texts); err != nil {
-		return nil, errUnreadable
-	}
-	return texts, nil
-}
-
 // padded is a set with a space before and after each permission, so that a search
 // for one finds no part of another.
 func padded(s scope.Set) string {
@@ -127,27 +41,10 @@ func padded(s scope.Set) string {
 	return " " + s.String() + " "
 }
 
-func decodedSet(text []byte) (scope.Set, error) {
-	s, err := scope.Parse(strings.Trim(string(text), " "))
-	if err != nil {
-		return scope.Set{}, errUnreadable
-	}
-	return s, nil
-}
-
-// arg is a text as an argument: the columns are text on PostgreSQL, and bytes
-// elsewhere.
-func (d *Database) arg(text string) any {
-	if d.dialect == PostgreSQL {
-		return text
-	}
-	return []byte(text)
-}
-
-// folded is a text in ASCII lower case, or NULL where that is the text itself.
-func (d *Database) folded(text string) any {
+// folded is a text in ASCII lower case, or nil where that is the text itself.
+func folded(text string) any {
 	if lower := lowered(text); lower != text {
-		return d.arg(lower)
+		return lower
 	}
 	return nil
 }
@@ -162,132 +59,187 @@ func lowered(text string) string {
 	return string(lower)
 }
 
-// keyRow is where a key's columns are scanned to: NULL each if there is no key.
-type keyRow struct {
-	k                                             store.Key
-	permissions, asked, admin, secrets, resources []byte
-	notAfter, created, updated, lastUsed          int64
-	depth                                         int64
-}
-
-// columns are the destinations of keyColumns.
-func (r *keyRow) columns() []any {
-	k := &r.k
-	return []any{
-		text{&k.ID}, text{&k.Workspace}, text{&k.Name}, &r.permissions, &r.asked, &r.admin, &r.secrets, &r.resources,
-		whole{&r.notAfter}, text{&k.NotAfterText}, flag{&k.Disabled}, text{&k.CreatedBy.Kind}, text{&k.CreatedBy.ID}, whole{&r.depth},
-		whole{&r.created}, whole{&r.updated}, whole{&r.lastUsed}, whole{&k.Version}, whole{&k.Epoch},
+// asJSON is a list as it is kept. What is kept of a struct are the names of its
+// fields: one that is renamed needs a migration.
+func asJSON[T any](list []T) (string, error) {
+	if len(list) == 0 {
+		return "[]", nil
 	}
-}
-
-// key reads what was scanned.
-func (r *keyRow) key() (store.Key, error) {
-	k := r.k
-	var err error
-	if k.Permissions, err = decodedSet(r.permissions); err != nil {
-		return store.Key{}, err
-	}
-	if k.Asked, err = decodedSet(r.asked); err != nil {
-		return store.Key{}, err
-	}
-	if k.Admin, err = decodedSet(r.admin); err != nil {
-		return store.Key{}, err
-	}
-	if k.Resources, err = decodedList(r.resources); err != nil {
-		return store.Key{}, err
-	}
-	rows, err := decodedSecrets(r.secrets)
+	text, err := json.Marshal(list)
 	if err != nil {
-		return store.Key{}, err
+		return "", errUnreadable
 	}
-	k.Secrets = make([]store.Secret, len(rows))
-	for i, s := range rows {
-		k.Secrets[i] = store.Secret{
-			ID: s.ID, Hint: s.Hint, Digest: s.Digest, Prefix: s.Prefix,
-			CreatedBy: store.ActorRef{Kind: s.MakerKind, ID: s.MakerID}, Generated: s.Generated,
-			Created: instant(s.Created), NotAfter: instant(s.NotAfter), LastUsed: instant(s.LastUsed),
+	return string(text), nil
+}
+
+// keptSecrets are secrets as they are kept.
+func keptSecrets(secrets []store.Secret) (string, error) {
+	kept := make([]store.Secret, len(secrets))
+	for i, s := range secrets {
+		s.Created, s.NotAfter, s.LastUsed = s.Created.UTC(), s.NotAfter.UTC(), s.LastUsed.UTC()
+		kept[i] = s
+	}
+	return asJSON(kept)
+}
+
+// secretOf returns the secret with the given id, or nil.
+func secretOf(secrets []store.Secret, id string) *store.Secret {
+	for i := range secrets {
+		if secrets[i].ID == id {
+			return &secrets[i]
 		}
 	}
-	k.Depth, k.NotAfter = int(r.depth), expires(r.notAfter)
-	k.Created, k.Updated, k.LastUsed = instant(r.created), instant(r.updated), instant(r.lastUsed)
-	return k, nil
+	return nil
 }
 
-// text scans bytes into a string. An empty text may come as NULL: SQLite
-// drivers do not tell them apart.
-type text struct{ to *string }
+// keyColumns are the columns of a key, and keyRow is where they are scanned to.
+const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
+	k.disabled, k.maker_kind, k.maker_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
+
+func keyRow(k *store.Key) []any {
+	return []any{
+		orZero[string]{&k.ID}, orZero[string]{&k.Workspace}, orZero[string]{&k.Name}, permissions{&k.Permissions}, permissions{&k.Asked}, permissions{&k.Admin},
+		fromJSON[store.Secret]{&k.Secrets}, fromJSON[string]{&k.Resources}, at{&k.NotAfter}, orZero[string]{&k.NotAfterText},
+		orZero[bool]{&k.Disabled}, orZero[string]{&k.CreatedBy.Kind}, orZero[string]{&k.CreatedBy.ID}, orZero[int]{&k.Depth},
+		at{&k.Created}, at{&k.Updated}, at{&k.LastUsed}, orZero[int64]{&k.Version}, orZero[int64]{&k.Epoch},
+	}
+}
+
+// workspaceColumns are the columns of a workspace, and workspaceRow is where they
+// are scanned to.
+const workspaceColumns = `w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from,
+	w.epoch, w.updated, w.version, w.held`
+
+func workspaceRow(w *store.Workspace) []any {
+	return []any{
+		orZero[bool]{&w.Suspended}, orZero[bool]{&w.Deleted}, orZero[int]{&w.Rules.MaxKeys}, orZero[bool]{&w.Rules.RequireExpiry},
+		orZero[time.Duration]{&w.Rules.MaxLifetime}, at{&w.Rules.EnforcedFrom},
+		orZero[int64]{&w.Epoch}, at{&w.Updated}, orZero[int64]{&w.Version}, orZero[int]{&w.Keys},
+	}
+}
+
+// instanceColumns are the columns of the instance's settings, and instanceRow is
+// where they are scanned to.
+const instanceColumns = `i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from,
+	i.reminders_off, i.remind_before, i.epoch, i.updated, i.version`
+
+func instanceRow(in *store.Instance) []any {
+	return []any{
+		&in.KeysOff, &in.Rules.MaxKeys, &in.Rules.RequireExpiry, &in.Rules.MaxLifetime, at{&in.Rules.EnforcedFrom},
+		&in.RemindersOff, reminders{&in.RemindBefore}, &in.Epoch, at{&in.Updated}, &in.Version,
+	}
+}
+
+// foundColumns are all of them, and foundRow is where they are scanned to.
+const foundColumns = keyColumns + `, ` + workspaceColumns + `, ` + instanceColumns
+
+func foundRow(f *store.Found) []any {
+	return slices.Concat(keyRow(&f.Key), workspaceRow(&f.Workspace), instanceRow(&f.Instance))
+}
+
+// orZero scans a column of which NULL is the zero value: there is no row, or the
+// driver, one of SQLite, does not tell an empty text from NULL.
+type orZero[T any] struct{ to *T }
 
 // Scan implements sql.Scanner.
-func (t text) Scan(value any) error {
-	switch v := value.(type) {
-	case []byte:
-		*t.to = string(v)
-	case string:
-		*t.to = v
-	case nil:
-		*t.to = ""
-	default:
+func (o orZero[T]) Scan(value any) error {
+	if v, is := value.(T); is { // which saves the reflection of most columns
+		*o.to = v
+		return nil
+	}
+	var n sql.Null[T]
+	err := n.Scan(value)
+	*o.to = n.V
+	return err
+}
+
+// at scans an instant, of which NULL and never are the zero time.
+type at struct{ to *time.Time }
+
+// Scan implements sql.Scanner.
+func (a at) Scan(value any) error {
+	micros := int64(never)
+	if value != nil {
+		if err := (orZero[int64]{&micros}).Scan(value); err != nil {
+			return err
+		}
+	}
+	*a.to = time.Time{}
+	if micros != never {
+		*a.to = instant(micros)
+	}
+	return nil
+}
+
+// permissions scans a set of permissions.
+type permissions struct{ to *scope.Set }
+
+// Scan implements sql.Scanner.
+func (p permissions) Scan(value any) error {
+	var text string
+	err := (orZero[string]{&text}).Scan(value)
+	if err != nil {
+		return err
+	}
+	if *p.to, err = scope.Parse(strings.Trim(text, " ")); err != nil {
 		return errUnreadable
 	}
 	return nil
 }
 
-// whole scans a number, of which NULL is 0. It avoids the reflection of
-// sql.NullInt64 where it can, since a look-up scans many numbers.
-type whole struct{ to *int64 }
+// fromJSON scans what asJSON made. An empty one is nil.
+type fromJSON[T any] struct{ to *[]T }
 
 // Scan implements sql.Scanner.
-func (w whole) Scan(value any) error {
-	switch v := value.(type) {
-	case int64:
-		*w.to = v
-		return nil
-	case nil:
-		*w.to = 0
-		return nil
+func (f fromJSON[T]) Scan(value any) error {
+	var text []byte
+	if err := (orZero[[]byte]{&text}).Scan(value); err != nil {
+		return err
 	}
-	var n sql.NullInt64
-	err := n.Scan(value)
-	*w.to = n.Int64
-	return err
+	var all []T
+	if len(text) > 0 && string(text) != "[]" && json.Unmarshal(text, &all) != nil {
+		return errUnreadable
+	}
+	*f.to = all
+	return nil
 }
 
-// flag scans a bool, of which NULL is false.
-type flag struct{ to *bool }
+// reminders scans a list of times.
+type reminders struct {
+	to *[store.MaxReminders]time.Duration
+}
 
 // Scan implements sql.Scanner.
-func (f flag) Scan(value any) error {
-	switch v := value.(type) {
-	case int64:
-		*f.to = v != 0
-		return nil
-	case bool:
-		*f.to = v
-		return nil
-	case nil:
-		*f.to = false
-		return nil
+func (r reminders) Scan(value any) error {
+	var times []time.Duration
+	if err := (fromJSON[time.Duration]{&times}).Scan(value); err != nil {
+		return err
 	}
-	var n sql.NullBool
-	err := n.Scan(value)
-	*f.to = n.Bool
-	return err
+	*r.to = [store.MaxReminders]time.Duration{}
+	if copy(r.to[:], times) < len(times) {
+		return errUnreadable
+	}
+	return nil
 }
 
-// primary scans the column {standby}. A server that follows another one may lag
-// behind it, so that its answer is refused with errStandby.
+// primary scans {standby}. A server that follows another one may lag behind it, so
+// that its answer is refused. So is that of a session of MySQL whose reads stand
+// still.
 type primary struct{}
 
 // Scan implements sql.Scanner.
-func (*primary) Scan(value any) error {
-	var standby bool
-	if err := (flag{&standby}).Scan(value); err != nil {
+func (primary) Scan(value any) error {
+	var n sql.Null[int64]
+	err := n.Scan(value)
+	switch {
+	case err != nil:
 		return err
+	case n.V == 0:
+		return nil
+	case n.V == 2:
+		return errAutocommit
 	}
-	if standby {
-		return errStandby
-	}
-	return nil
+	return errStandby
 }
 
 // Bounds of what has an index. Longer texts are refused by all dialects alike.

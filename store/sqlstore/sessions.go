@@ -3,44 +3,51 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// sessions are the connections whose settings were found fit, by the value that
-// their driver knows them by.
-type sessions struct {
-	mu  sync.Mutex
-	fit map[any]struct{}
+// connections is how many connections of a pool are tried: more than it is likely
+// to hold.
+const connections = 100
+
+// use runs do on a connection whose settings were found fit. A pool may hold some
+// that broke: do then runs again, on another one.
+func (d *Database) use(ctx context.Context, do func(conn *sql.Conn) error) error {
+	for attempt := 1; ; attempt++ {
+		conn, err := d.pool.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		if err = d.session(ctx, conn); err != nil {
+			discard(conn)
+		} else if err = do(conn); readOnly(err) {
+			discard(conn)
+		}
+		_ = conn.Close() //nolint:errcheck // it goes back to the pool
+		if !errors.Is(err, driver.ErrBadConn) || attempt == connections {
+			return err
+		}
+	}
+}
+
+// discard closes a connection instead of giving it back.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what it is told
 }
 
 // minSessions is how many connections are remembered at least. More are as long as
 // half of them are open: those that were closed are forgotten with all others,
 // which are checked again.
 const minSessions = 64
-
-func (s *sessions) has(connection any) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, found := s.fit[connection]
-	return found
-}
-
-func (s *sessions) add(connection any, open int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fit == nil || len(s.fit) >= max(minSessions, 2*open) {
-		s.fit = make(map[any]struct{})
-	}
-	s.fit[connection] = struct{}{}
-}
 
 // session refuses a connection on which statements would not mean what this
 // package says. It asks the database once a connection.
@@ -51,47 +58,57 @@ func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	lasting := reflect.TypeOf(connection).Comparable()
-	if lasting && d.sessions.has(connection) {
-		return nil
+	if lasting {
+		if _, found := d.fit.Load(connection); found {
+			return nil
+		}
 	}
-	var problems []string
+	var rules []rule
 	switch d.dialect {
 	case PostgreSQL:
-		problems, err = postgresProblems(ctx, conn)
+		rules, err = postgresRules(ctx, conn)
 	case MySQL:
-		problems, err = d.mysqlProblems(ctx, conn)
+		rules, err = d.mysqlRules(ctx, conn)
 	case SQLite:
-		problems, err = sqliteProblems(ctx, conn)
+		rules, err = sqliteRules(ctx, conn)
 	}
 	if err != nil {
 		return err
+	}
+	var problems []string
+	for _, r := range rules {
+		if !r.kept {
+			problems = append(problems, r.words)
+		}
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: the connection's settings: %s", store.ErrUnavailable, strings.Join(problems, ", "))
 	}
 	if lasting {
-		d.sessions.add(connection, d.pool.Stats().OpenConnections)
+		if int(d.sessions.Add(1)) > max(minSessions, 2*d.pool.Stats().OpenConnections) {
+			d.sessions.Store(1)
+			d.fit.Clear()
+		}
+		d.fit.Store(connection, true)
 	}
 	return nil
 }
 
-func postgresProblems(ctx context.Context, conn *sql.Conn) (problems []string, err error) {
+// rule is something that a session's settings must keep.
+type rule struct {
+	kept  bool
+	words string
+}
+
+func postgresRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	var flushed, client, server string
-	err = conn.QueryRowContext(ctx, `SELECT current_setting('synchronous_commit'), current_setting('client_encoding'),
+	err := conn.QueryRowContext(ctx, `SELECT current_setting('synchronous_commit'), current_setting('client_encoding'),
 		current_setting('server_encoding')`).Scan(&flushed, &client, &server)
-	if err != nil {
-		return nil, err
-	}
-	if flushed == "off" {
-		problems = append(problems, "synchronous_commit must not be off")
-	}
-	if client != "UTF8" {
-		problems = append(problems, "client_encoding must be UTF8")
-	}
-	if server != "UTF8" {
-		problems = append(problems, "the database's encoding must be UTF8")
-	}
-	return problems, nil
+	return []rule{
+		{flushed != "off", "synchronous_commit must not be off"},
+		{client == "UTF8", "client_encoding must be UTF8"},
+		{server == "UTF8", "the database's encoding must be UTF8"},
+	}, err
 }
 
 // idleTransaction is how many seconds a client may leave a transaction alone,
@@ -103,46 +120,29 @@ const idleTransaction = 2
 // and insert (4).
 const everySync = 7
 
-// mysqlProblems also sets what MariaDB has and this package needs.
-func (d *Database) mysqlProblems(ctx context.Context, conn *sql.Conn) (problems []string, err error) {
+// mysqlRules also sets what MariaDB has and this package needs.
+func (d *Database) mysqlRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	settings, err := mysqlSettings(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	if settings["autocommit"] != "ON" {
-		problems = append(problems, "autocommit must be on")
-	}
-	if settings["completion_type"] != "NO_CHAIN" {
-		problems = append(problems, "completion_type must be NO_CHAIN")
-	}
-	if settings["tx_isolation"] == "READ-UNCOMMITTED" || settings["transaction_isolation"] == "READ-UNCOMMITTED" {
-		problems = append(problems, "the isolation must not be READ UNCOMMITTED")
-	}
 	modes := strings.Split(settings["sql_mode"], ",")
-	if !slices.Contains(modes, "STRICT_TRANS_TABLES") && !slices.Contains(modes, "STRICT_ALL_TABLES") {
-		problems = append(problems, "sql_mode must have STRICT_TRANS_TABLES or STRICT_ALL_TABLES")
-	}
-	for _, mode := range []string{"EMPTY_STRING_IS_NULL", "ORACLE", "SIMULTANEOUS_ASSIGNMENT"} {
-		if slices.Contains(modes, mode) {
-			problems = append(problems, "sql_mode must not have "+mode)
-		}
-	}
-	if settings["sql_select_limit"] != "18446744073709551615" {
-		problems = append(problems, "sql_select_limit must not be set")
-	}
-	if len(problems) > 0 {
-		return problems, nil
-	}
+	without := func(mode string) rule { return rule{!slices.Contains(modes, mode), "sql_mode must not have " + mode} }
 	galera := settings["wsrep_on"] == "ON"
 	idle, mariadb := settings["idle_transaction_timeout"]
-	if !mariadb && galera {
-		return []string{"a node of a Galera cluster must be MariaDB"}, nil
-	}
-	if !mariadb {
-		return nil, nil
+	rules := []rule{
+		{settings["autocommit"] == "ON", "autocommit must be on"},
+		{settings["completion_type"] == "NO_CHAIN", "completion_type must be NO_CHAIN"},
+		{settings["tx_isolation"] != "READ-UNCOMMITTED" && settings["transaction_isolation"] != "READ-UNCOMMITTED", "the isolation must not be READ UNCOMMITTED"},
+		{slices.Contains(modes, "STRICT_TRANS_TABLES") || slices.Contains(modes, "STRICT_ALL_TABLES"), "sql_mode must have STRICT_TRANS_TABLES or STRICT_ALL_TABLES"},
+		without("EMPTY_STRING_IS_NULL"), without("ORACLE"), without("SIMULTANEOUS_ASSIGNMENT"),
+		{settings["sql_select_limit"] == "18446744073709551615", "sql_select_limit must not be set"},
+		{strings.HasPrefix(settings["character_set_client"], "utf8"), "character_set_client must be utf8mb4"},
+		{interpolates(ctx, conn), "the driver's interpolateParams must be true"},
+		{mariadb || !galera, "a node of a Galera cluster must be MariaDB"},
 	}
 	var set []string
-	if seconds, err := strconv.Atoi(idle); err != nil || seconds <= 0 || seconds > idleTransaction {
+	if seconds, err := strconv.Atoi(idle); mariadb && (err != nil || seconds <= 0 || seconds > idleTransaction) {
 		set = append(set, fmt.Sprint("SESSION idle_transaction_timeout = ", idleTransaction))
 	}
 	if galera {
@@ -152,11 +152,11 @@ func (d *Database) mysqlProblems(ctx context.Context, conn *sql.Conn) (problems 
 	if len(set) > 0 {
 		_, err = conn.ExecContext(ctx, "SET "+strings.Join(set, ", "))
 	}
-	return nil, err
+	return rules, err
 }
 
 func mysqlSettings(ctx context.Context, conn *sql.Conn) (map[string]string, error) {
-	rows, err := conn.QueryContext(ctx, `SHOW SESSION VARIABLES WHERE Variable_name IN ('autocommit', 'completion_type',
+	rows, err := conn.QueryContext(ctx, `SHOW SESSION VARIABLES WHERE Variable_name IN ('autocommit', 'character_set_client', 'completion_type',
 		'idle_transaction_timeout', 'sql_mode', 'sql_select_limit', 'transaction_isolation', 'tx_isolation', 'wsrep_on')`)
 	if err != nil {
 		return nil, err
@@ -173,92 +173,36 @@ func mysqlSettings(ctx context.Context, conn *sql.Conn) (map[string]string, erro
 	return settings, rows.Err()
 }
 
-// sqliteProblems are settings that could lose what was acknowledged, or make a
+// interpolates reports whether the driver puts arguments into the text of a
+// statement. If it does not, it prepares each statement, which takes one more round
+// trip; and a Galera node undid some transactions that prepared statements, without
+// an error, and committed what they sent afterwards statement by statement.
+func interpolates(ctx context.Context, conn *sql.Conn) bool {
+	err := conn.Raw(func(c any) error {
+		execer, ok := c.(driver.ExecerContext)
+		if !ok {
+			return driver.ErrSkip
+		}
+		_, err := execer.ExecContext(ctx, "DO ?", []driver.NamedValue{{Ordinal: 1, Value: int64(0)}})
+		return err
+	})
+	return !errors.Is(err, driver.ErrSkip)
+}
+
+// sqliteRules are about what could lose what was acknowledged, or make a
 // connection fail at the first sight of another writer.
-func sqliteProblems(ctx context.Context, conn *sql.Conn) (problems []string, err error) {
+func sqliteRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	var journal string
 	var synchronous, timeout int
-	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal); err != nil {
-		return nil, err
-	}
-	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
-		return nil, err
-	}
-	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
-		return nil, err
-	}
-	if journal != "wal" {
-		problems = append(problems, "journal_mode must be WAL")
-	}
-	if synchronous < 2 {
-		problems = append(problems, "synchronous must be FULL or EXTRA")
-	}
-	if timeout <= 0 {
-		problems = append(problems, "busy_timeout must be set")
-	}
-	return problems, nil
-}
-
-// checkedQuery adds to a query of MySQL, as its first column, whether the session
-// commits by itself: a query runs on whichever connection is free, and of a
-// session that does not it would see the same old state for ever. On a node of a
-// Galera cluster the query says itself what it waits for, for the same reason;
-// those that lock run in transactions, which waited when they began.
-func (d *Database) checkedQuery(query string) string {
-	rest, reads := strings.CutPrefix(query, "SELECT ")
-	if d.dialect != MySQL || !reads {
-		return query
-	}
-	query = "SELECT @@autocommit, " + rest
-	locks := strings.HasSuffix(rest, " FOR UPDATE") || strings.HasSuffix(rest, " LOCK IN SHARE MODE")
-	if d.galera.Load() && !locks {
-		query = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", everySync, " FOR ", query)
-	}
-	return query
-}
-
-// checkedRow and checkedRows take that column away again.
-type checkedRow struct {
-	row     *sql.Row
-	checked bool
-}
-
-func (d *Database) checkedRow(row *sql.Row) checkedRow { return checkedRow{row, d.dialect == MySQL} }
-
-// Scan is that of sql.Row.
-func (r checkedRow) Scan(dest ...any) error { return scan(r.row.Scan, r.checked, dest) }
-
-type checkedRows struct {
-	*sql.Rows
-	checked bool
-}
-
-func (d *Database) checkedRows(rows *sql.Rows, err error) (checkedRows, error) {
-	return checkedRows{rows, d.dialect == MySQL}, err
-}
-
-// Scan is that of sql.Rows.
-func (r checkedRows) Scan(dest ...any) error { return scan(r.Rows.Scan, r.checked, dest) }
-
-func scan(from func(dest ...any) error, checked bool, dest []any) error {
-	if !checked {
-		return from(dest...)
-	}
-	var autocommit int
-	if err := from(append([]any{&autocommit}, dest...)...); err != nil {
-		return err
-	}
-	if autocommit == 0 {
-		return errAutocommit
-	}
-	return nil
-}
-
-// standby asks a server whether it takes no writes. A node that has left its
-// Galera cluster answers only what reads no table.
-func (d *Database) standby() string {
-	return d.dialect.translate(`SELECT {standby}`+d.dialect.pick(` OR current_setting('transaction_read_only') = 'on'`, ``, ``)+
-		` FROM {p}feed WHERE id = 1`, d.config.Prefix)
+	err := errors.Join(
+		conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal),
+		conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous),
+		conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout))
+	return []rule{
+		{journal == "wal", "journal_mode must be WAL"},
+		{synchronous >= 2, "synchronous must be FULL or EXTRA"},
+		{timeout > 0, "busy_timeout must be set"},
+	}, err
 }
 
 // dropWithin bounds the wait for servers that may not answer any more.
@@ -268,21 +212,21 @@ const dropWithin = time.Second
 // after a failover, so that the pool opens new ones. One goroutine does it at a
 // time; the others go on.
 func (d *Database) dropReadOnly(ctx context.Context) {
-	select {
-	case d.dropping <- struct{}{}:
-		defer func() { <-d.dropping }()
-	default:
+	if !d.dropping.TryLock() {
 		return
 	}
+	defer d.dropping.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, dropWithin)
 	defer cancel()
+	// A node that has left its Galera cluster answers only what reads no table.
+	takesWrites := d.translate(d.dialect.pick(`SELECT ({standby} = 1 OR current_setting('transaction_read_only') = 'on')::int`, `SELECT {standby}`, `SELECT {standby}`) +
+		` FROM {p}feed WHERE id = 1`)
 	for range d.pool.Stats().Idle {
 		conn, err := d.pool.Conn(ctx)
 		if err != nil {
 			return
 		}
-		var standby bool
-		if err := conn.QueryRowContext(ctx, d.standby()).Scan(&standby); err != nil || standby {
+		if conn.QueryRowContext(ctx, takesWrites).Scan(primary{}) != nil {
 			discard(conn)
 			continue
 		}

@@ -18,20 +18,20 @@
 //
 // # Round trips
 //
-// Once its connection has prepared what it sends, a call takes, by itself and
-// with a one-time id and three preconditions:
+// Once a connection was checked and, on PostgreSQL, has prepared what it sends, a
+// call takes, by itself and with a one-time id and three preconditions:
 //
 //	                         PostgreSQL   MySQL, MariaDB
 //	look-up, epochs              1             1
 //	create                       4          10 to 13
-//	update, rotate, disable      4           8 to 13
+//	update, rotate, disable      4           7 to 13
 //	delete                       4          11 to 14
-//	settings                     4           8 to 12
-//	delete a workspace           4          11 to 15
-//	revoke a token               3             6
+//	settings                     4           8 to 13
+//	delete a workspace           4          11 to 16
+//	revoke a token               3             5
 //
-// On MySQL each further event and each change of a maker takes one more, and the last
-// round trip is made after the call has returned. SQLite has none.
+// On MySQL each further event and each change of a maker takes one more. SQLite has
+// none.
 //
 // # PostgreSQL
 //
@@ -41,10 +41,9 @@
 //
 // # MySQL and MariaDB
 //
-// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver. Tested with MariaDB
-// 10.11; what is said of MySQL 8 is from its manual. Each connection prepares up to
-// 55 statements. A server keeps max_prepared_stmt_count (16,382) of them for all its
-// clients: bound the pool (SetMaxOpenConns) of each replica by that.
+// MySQL 8 or MariaDB 10.6, or later, with the go-sql-driver, whose data source's name
+// must set interpolateParams=true: without it each statement would be prepared first.
+// Tested with MariaDB 10.11; what is said of MySQL 8 is from its manual.
 //
 // # Galera
 //
@@ -136,15 +135,17 @@
 //	  refused   an sql_mode without STRICT_TRANS_TABLES or STRICT_ALL_TABLES, or
 //	            with ORACLE, EMPTY_STRING_IS_NULL or SIMULTANEOUS_ASSIGNMENT;
 //	            sql_select_limit
+//	  refused   a driver that does not interpolate; a character_set_client other than
+//	            utf8mb4 and utf8mb3
 //	  refused   read-only sessions and servers
-//	  no matter time zone, character set, other modes, other isolations
+//	  no matter time zone, other character sets, other modes, other isolations
 //	  yours     innodb_flush_log_at_trx_commit=1 and sync_binlog=1, without which
 //	            a server that loses power loses what was acknowledged
 //	SQLite
 //	  refused   journal_mode but WAL, synchronous below FULL, no busy_timeout
 //
-// Connections are checked before the first use and before the first change on
-// each, with one round trip or two. Each answer of MySQL also says whether
+// Each connection is checked before its first use, with one to three round trips,
+// but for look-ups and epochs, whose answers of MySQL say themselves whether
 // autocommit is on. The one setting that MariaDB's sessions get is meant for a pool
 // of Latchkey's own; it ends a transaction of the host's that stands still, too.
 //
@@ -202,8 +203,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -213,47 +215,43 @@ type Config struct {
 	// Prefix begins the name of every table. Empty means "latchkey_";
 	// otherwise 1 to 32 characters a-z, 0-9 and _, the first of them a letter.
 	Prefix string
-	// PollEvery is how often a Watch reads what is new. 0 means 50 ms;
-	// otherwise 5 ms to 100 ms (half of store.HeartbeatEvery).
-	PollEvery time.Duration
 	// Listen, for PostgreSQL only, waits for notifications, which makes a
 	// Watch read at once. It must issue LISTEN with the given channel on a
 	// connection of its own, call ready, and then notify for each
 	// notification, until ctx ends or the connection breaks; it returns why.
 	// Each Watch calls it again after a pause. Whatever it does, nothing is
-	// lost and nothing comes later than PollEvery. Nil: polling only.
+	// lost and nothing comes later than 50 ms. Nil: polling only.
 	Listen func(ctx context.Context, channel string, ready, notify func()) error
 }
 
-const (
-	defaultPrefix    = "latchkey_"
-	defaultPollEvery = 50 * time.Millisecond
-	minPollEvery     = 5 * time.Millisecond
-	maxPollEvery     = store.HeartbeatEvery / 2
-)
+const defaultPrefix = "latchkey_"
 
 // Database is Latchkey's tables in a database. It is safe for concurrent use.
 type Database struct {
-	pool    *sql.DB
-	dialect Dialect
-	config  Config
-	text    statements
+	pool       *sql.DB
+	dialect    Dialect
+	config     Config
+	words      *strings.Replacer
+	translated sync.Map // of texts
+	migrations [][]string
 
-	// checked says that the schema was found to be ours; prepared is set
-	// before and never changed after.
-	checked  atomic.Bool
-	checking chan struct{} // a lock for which a call can stop waiting
-	galera   atomic.Bool   // a connection led to a node of a Galera cluster
-	prepared map[string]*sql.Stmt
+	// checked says that the schema was found to be ours; the frequent queries are
+	// prepared before and never changed after.
+	checked        atomic.Bool
+	checking       chan struct{} // a lock
+	galera         atomic.Bool   // a connection led to a node of a Galera cluster
+	lookup, epochs frequent
 
-	writer chan struct{} // SQLite: a lock, held while writing
-	wakes  wakes
-	sweeps sweeps
-	lanes  *lanes
-
-	sessions sessions
-	ahead    sessions      // those on which all statements are prepared, of Galera nodes
-	dropping chan struct{} // a lock, held while dropReadOnly looks through the pool
+	writer  chan struct{} // SQLite: a lock, held while writing
+	stripes [stripes]lane
+	feed    lane
+	// fit holds the connections whose settings were found fit, by the value that
+	// their driver knows them by, and sessions is how many there are.
+	fit      sync.Map
+	sessions atomic.Int64
+	dropping sync.Mutex // held while dropReadOnly looks through the pool
+	wakes    wakes
+	sweeps   sweeps
 }
 
 // New returns the tables in db, which stays the host's to tune and to close.
@@ -271,11 +269,6 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 	} else if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`).MatchString(cfg.Prefix) {
 		problems = append(problems, errors.New("Config.Prefix: must have 1 to 32 characters a-z, 0-9 and _ and begin with a letter"))
 	}
-	if cfg.PollEvery == 0 {
-		cfg.PollEvery = defaultPollEvery
-	} else if cfg.PollEvery < minPollEvery || cfg.PollEvery > maxPollEvery {
-		problems = append(problems, fmt.Errorf("Config.PollEvery: must be %s to %s, or 0 for %s", minPollEvery, maxPollEvery, defaultPollEvery))
-	}
 	if cfg.Listen != nil && dialect != PostgreSQL {
 		problems = append(problems, errors.New("Config.Listen: is for PostgreSQL only"))
 	}
@@ -283,9 +276,11 @@ func New(db *sql.DB, dialect Dialect, cfg Config) (*Database, error) {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
 	d := &Database{
-		pool: db, dialect: dialect, config: cfg, text: newStatements(dialect, cfg.Prefix),
-		prepared: make(map[string]*sql.Stmt), checking: make(chan struct{}, 1), writer: make(chan struct{}, 1),
-		dropping: make(chan struct{}, 1), lanes: newLanes(),
+		pool: db, dialect: dialect, config: cfg, words: dialect.words(cfg.Prefix), migrations: migrations(dialect, cfg.Prefix),
+		checking: make(chan struct{}, 1), writer: make(chan struct{}, 1), feed: make(lane, 1),
+	}
+	for i := range d.stripes {
+		d.stripes[i] = make(lane, 1)
 	}
 	return d, nil
 }

@@ -2,15 +2,13 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 )
 
 // skew is how long what has ended is kept by the server's clock, for callers
 // whose clocks run behind: ten minutes in microseconds.
-const skew = `600000000`
-
-// longestToken is a day in microseconds.
-const longestToken = `86400000000`
+const skew = 600_000_000
 
 // sweeps counts the calls that add rows which expire. Each sweepEvery-th call
 // removes more rows that have expired than were added since the last sweep, so that
@@ -23,48 +21,44 @@ const sweepEvery = 256
 func due(n *atomic.Uint64) bool { return n.Add(1)%sweepEvery == 0 }
 
 func (d *Database) sweepOnce(ctx context.Context) {
-	if due(&d.sweeps.once) {
-		d.discardOld(ctx, d.text.sweepOnce)
-	}
+	d.sweepNow(ctx, &d.sweeps.once, "once", "expires", 1)
 }
 
-func (d *Database) sweepRevoked(ctx context.Context) {
-	if due(&d.sweeps.revoked) {
-		d.discardOld(ctx, d.text.sweepRevoked)
+// sweepNow removes rows whose column lies more than skew before the server's clock,
+// if a sweep is due. unit is how many of the column's units make a microsecond. If it
+// fails, the next sweep does it: the call that it belongs to has succeeded.
+func (d *Database) sweepNow(ctx context.Context, calls *atomic.Uint64, table, column string, unit int) {
+	if !due(calls) {
+		return
 	}
+	before := fmt.Sprintf("({clock} - %d) * %d", skew, unit)
+	if d.dialect == PostgreSQL {
+		before = "(SELECT " + before + ")" // evaluated once, and so compared through the index
+	}
+	_, _ = d.remove(ctx, d.oldest(table, column, before)) //nolint:errcheck // see above
 }
 
-func (d *Database) sweepLimits(ctx context.Context) {
-	if due(&d.sweeps.limits) {
-		d.discardOld(ctx, d.text.sweepLimits)
-	}
-}
-
-// discardOld removes rows that are not needed any more. If that fails, the next
-// sweep does it: the call that it belongs to has succeeded.
-func (d *Database) discardOld(ctx context.Context, statement string, args ...any) {
-	_ = d.single(ctx, func(r runner) error { //nolint:errcheck // see above
-		_, err := r.exec(ctx, statement, args...)
+// remove runs a statement that removes rows, and returns how many.
+func (d *Database) remove(ctx context.Context, text string, args ...any) (int, error) {
+	var n int64
+	err := d.single(ctx, func(r *runner) (err error) {
+		n, err = r.exec(ctx, text, args...)
 		return err
 	})
+	return int(n), err
 }
 
-// sweep removes all rows that a statement finds, some at a time, and returns
-// how many.
-func (d *Database) sweep(ctx context.Context, statement string, before int64) (int, error) {
-	removed := 0
-	for {
-		n := 0
-		err := d.single(ctx, func(r runner) (err error) {
-			n, err = affected(r.exec(ctx, statement, before))
-			return err
-		})
-		if err != nil {
-			return removed, err
-		}
-		if n == 0 {
-			return removed, nil
-		}
-		removed += n
-	}
+// sweepAtOnce is how many rows one statement removes: few enough that other
+// statements do not wait for long.
+const sweepAtOnce = "1000"
+
+// oldest is the statement that removes rows whose column is below a value, some at
+// a time.
+func (d *Database) oldest(table, column, value string) string {
+	rows := ` {p}` + table + ` WHERE ` + column + ` < ` + value + ` ORDER BY ` + column + ` LIMIT ` + sweepAtOnce
+	return d.dialect.pick(
+		// An array is looked up by the index, however many rows there are.
+		`DELETE FROM {p}`+table+` WHERE id = ANY(ARRAY(SELECT id FROM`+rows+` FOR UPDATE SKIP LOCKED))`,
+		`DELETE FROM`+rows,
+		`DELETE FROM {p}`+table+` WHERE id IN (SELECT id FROM`+rows+`)`)
 }

@@ -1,10 +1,9 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
-	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,88 +23,75 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	if err := u.d.ready(ctx); err != nil {
 		return fail(ctx, "record uses", err)
 	}
+	byKey := make(map[string][]store.Use)
+	for _, use := range uses {
+		byKey[use.Key] = append(byKey[use.Key], use)
+	}
 	// In the order of the ids, in which all changes lock keys.
-	sorted := slices.SortedStableFunc(slices.Values(uses), func(a, b store.Use) int { return cmp.Compare(a.Key, b.Key) })
-	for len(sorted) > 0 {
-		n, keys := 0, 0
-		for n < len(sorted) && keys < touchAtOnce {
-			id := sorted[n].Key
-			for n < len(sorted) && sorted[n].Key == id {
-				n++
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(byKey)), touchAtOnce) {
+		err := u.d.write(ctx, func(r *runner) error {
+			for _, id := range ids {
+				if err := r.touch(ctx, id, byKey[id]); err != nil && !errors.Is(err, store.ErrNotFound) {
+					return err
+				}
 			}
-			keys++
-		}
-		part := sorted[:n]
-		if err := u.d.write(ctx, func(r runner) error { return u.touch(ctx, r, part) }); err != nil {
+			return nil
+		})
+		if err != nil {
 			return fail(ctx, "record uses", err)
 		}
-		sorted = sorted[n:]
 	}
 	return nil
 }
 
-func (u *upkeep) touch(ctx context.Context, r runner, uses []store.Use) error {
-	for len(uses) > 0 {
-		id, n := uses[0].Key, 1
-		for n < len(uses) && uses[n].Key == id {
-			n++
-		}
-		if err := u.touchKey(ctx, r, id, uses[:n]); err != nil {
-			return err
-		}
-		uses = uses[n:]
-	}
-	return nil
-}
-
-func (u *upkeep) touchKey(ctx context.Context, r runner, id string, uses []store.Use) error {
-	_, lastUsed, rows, err := u.lockSecrets(ctx, r, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
+func (r *runner) touch(ctx context.Context, id string, uses []store.Use) error {
+	k, err := r.lockSecrets(ctx, id)
 	if err != nil {
 		return err
 	}
 	changed := false
 	for _, use := range uses {
-		s, at := secretOf(rows, use.Secret), micros(use.At)
-		if s == nil || at <= lastUsed && at <= s.LastUsed {
+		s := secretOf(k.Secrets, use.Secret)
+		if s == nil || !use.At.After(k.LastUsed) && !use.At.After(s.LastUsed) {
 			continue
 		}
-		lastUsed, s.LastUsed, changed = max(lastUsed, at), max(s.LastUsed, at), true
+		changed = true
+		if use.At.After(k.LastUsed) {
+			k.LastUsed = use.At
+		}
+		if use.At.After(s.LastUsed) {
+			s.LastUsed = use.At
+		}
 	}
 	if !changed {
 		return nil
 	}
-	secrets, err := encoded(rows)
-	if err != nil {
-		return err
+	secrets, err := keptSecrets(k.Secrets)
+	if err == nil {
+		_, err = r.exec(ctx, `UPDATE {p}keys SET last_used = ?, secrets = ? WHERE id = ?`, k.LastUsed, secrets, id)
 	}
-	_, err = r.exec(ctx, u.d.text.setUse, lastUsed, u.d.arg(secrets), u.d.arg(id))
 	return err
 }
 
 // lockSecrets locks a key's row and reads its secrets.
-func (u *upkeep) lockSecrets(ctx context.Context, r runner, id string) (workspace string, lastUsed int64, rows []secretRow, err error) {
+func (r *runner) lockSecrets(ctx context.Context, id string) (store.Key, error) {
 	if !storable(id) {
-		return "", 0, nil, store.ErrNotFound
+		return store.Key{}, store.ErrNotFound
 	}
-	var secrets []byte
-	if err := r.row(ctx, u.d.text.lockSecrets, u.d.arg(id)).Scan(text{&workspace}, &lastUsed, &secrets); err != nil {
-		return "", 0, nil, orNotFound(err)
-	}
-	rows, err = decodedSecrets(secrets)
-	return workspace, lastUsed, rows, err
+	var k store.Key
+	err := r.row(ctx, `SELECT workspace, last_used, secrets FROM {p}keys WHERE id = ?{lock}`, id).
+		Scan(orZero[string]{&k.Workspace}, at{&k.LastUsed}, fromJSON[store.Secret]{&k.Secrets})
+	return k, orNotFound(err)
 }
 
 // Rehash implements store.Upkeep.
 func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
-	err := u.d.write(ctx, func(r runner) error {
-		workspace, _, rows, err := u.lockSecrets(ctx, r, keyID)
+	err := u.d.write(ctx, func(r *runner) error {
+		k, err := r.lockSecrets(ctx, keyID)
 		if err != nil {
 			return err
 		}
-		s := secretOf(rows, secretID)
+		s := secretOf(k.Secrets, secretID)
 		if s == nil {
 			return store.ErrNotFound
 		}
@@ -113,14 +99,14 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 			return store.ErrConflict
 		}
 		s.Digest = to
-		secrets, err := encoded(rows)
+		secrets, err := keptSecrets(k.Secrets)
 		if err != nil {
 			return err
 		}
-		if _, err := r.exec(ctx, u.d.text.setSecrets, u.d.arg(secrets), u.d.arg(keyID)); err != nil {
+		if _, err := r.exec(ctx, `UPDATE {p}keys SET secrets = ? WHERE id = ?`, secrets, keyID); err != nil {
 			return err
 		}
-		return u.d.writeNotice(ctx, r, store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: keyID})
+		return r.writeNotice(ctx, store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: keyID})
 	})
 	if err != nil {
 		return fail(ctx, "replace digest", err)
@@ -131,38 +117,16 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 
 // Purge implements store.Upkeep.
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
-	purged := 0
-	err := u.d.single(ctx, func(r runner) (err error) {
-		purged, err = affected(r.exec(ctx, u.d.text.purge, micros(before)))
-		return err
-	})
-	if err != nil {
-		return 0, fail(ctx, "purge deleted keys", err)
-	}
-	return purged, nil
+	purged, err := u.d.remove(ctx, `DELETE FROM {p}tombstones WHERE at < ?`, before)
+	return purged, fail(ctx, "purge deleted keys", err)
 }
 
 // Clock implements store.Upkeep. SQLite has no clock but its processes'.
 func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	if u.d.dialect == SQLite {
-		if err := ctx.Err(); err != nil {
-			return time.Time{}, fail(ctx, "read the clock", err)
-		}
-		return time.Time{}, nil
+		return time.Time{}, fail(ctx, "read the clock", ctx.Err())
 	}
-	var now int64
-	err := u.d.read(ctx, func(r runner) error { return r.row(ctx, u.d.text.clock).Scan(&now) })
-	if err != nil {
-		return time.Time{}, fail(ctx, "read the clock", err)
-	}
-	return instant(now), nil
-}
-
-// affected is the number of rows that a statement removed.
-func affected(done sql.Result, err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	n, err := done.RowsAffected()
-	return int(n), err
+	var now time.Time
+	err := u.d.read(ctx, func(r *runner) error { return r.row(ctx, `SELECT {clock}`).Scan(at{&now}) })
+	return now, fail(ctx, "read the clock", err)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,28 +35,23 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		sum := sums[day]
 		sums[day] = usageCount{sum.logins + c.Logins, sum.refusals + c.Refusals}
 	}
-	days := make([]usageDay, 0, len(sums))
-	for day := range sums {
-		days = append(days, day)
-	}
 	// One order for all, so that no two calls wait for one another.
-	slices.SortFunc(days, func(a, b usageDay) int {
+	days := slices.SortedFunc(maps.Keys(sums), func(a, b usageDay) int {
 		return cmp.Or(cmp.Compare(a.workspace, b.workspace), cmp.Compare(a.key, b.key), cmp.Compare(a.day, b.day))
 	})
-	err := u.d.write(ctx, func(r runner) error {
+	err := u.d.write(ctx, func(r *runner) error {
 		for _, day := range days {
 			sum := sums[day]
-			_, err := r.exec(ctx, u.d.text.addDay, u.d.arg(day.workspace), u.d.arg(day.key), day.day, sum.logins, sum.refusals)
+			_, err := r.exec(ctx, `INSERT INTO {p}days (workspace, key_id, day, logins, refusals) VALUES (?, ?, ?, ?, ?) ON CONFLICT (workspace, key_id, day)
+				DO UPDATE SET logins = {p}days.logins + excluded.logins, refusals = {p}days.refusals + excluded.refusals`,
+				day.workspace, day.key, day.day, sum.logins, sum.refusals)
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return fail(ctx, "add usage", err)
-	}
-	return nil
+	return fail(ctx, "add usage", err)
 }
 
 // Days implements store.Usage.
@@ -63,42 +59,25 @@ func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.T
 	if !storable(workspace + key) {
 		workspace, key = "", "" // no counts have what cannot be kept
 	}
-	var counts []store.Count
-	err := u.d.read(ctx, func(r runner) error {
-		counts = nil
-		rows, err := r.rows(ctx, u.d.text.days, u.d.arg(workspace), u.d.arg(key), firstDay(from), firstDay(to))
-		if err != nil {
-			return err
-		}
-		defer rows.Close() //nolint:errcheck // Err says what went wrong
-		for rows.Next() {
-			c := store.Count{Workspace: workspace, Key: key}
-			var day int64
-			if err := rows.Scan(&day, &c.Logins, &c.Refusals); err != nil {
-				return err
-			}
-			c.Day = time.Unix(day*secondsADay, 0).UTC()
-			counts = append(counts, c)
-		}
-		return rows.Err()
-	})
+	type row struct{ day, logins, refusals int64 }
+	rows, err := all(ctx, u.d, func(r *row) []any { return []any{&r.day, &r.logins, &r.refusals} },
+		`SELECT day, logins, refusals FROM {p}days WHERE workspace = ? AND key_id = ? AND day >= ? AND day < ? ORDER BY day`,
+		workspace, key, firstDay(from), firstDay(to))
 	if err != nil {
 		return nil, fail(ctx, "read usage", err)
+	}
+	var counts []store.Count
+	for _, r := range rows {
+		day := time.Unix(r.day*secondsADay, 0).UTC()
+		counts = append(counts, store.Count{Workspace: workspace, Key: key, Day: day, Logins: r.logins, Refusals: r.refusals})
 	}
 	return counts, nil
 }
 
 // Prune implements store.Usage.
 func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
-	pruned := 0
-	err := u.d.single(ctx, func(r runner) (err error) {
-		pruned, err = affected(r.exec(ctx, u.d.text.pruneDays, firstDay(before)))
-		return err
-	})
-	if err != nil {
-		return 0, fail(ctx, "prune usage", err)
-	}
-	return pruned, nil
+	pruned, err := u.d.remove(ctx, `DELETE FROM {p}days WHERE day < ?`, firstDay(before))
+	return pruned, fail(ctx, "prune usage", err)
 }
 
 const secondsADay = 24 * 60 * 60

@@ -2,8 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,91 +18,71 @@ const kept = 4096
 // also removes old notices.
 func (d *Database) wakeWatchers(ctx context.Context) {
 	d.wakes.all()
-	if !due(&d.sweeps.notices) {
-		return
-	}
-	var head int64
-	err := d.read(ctx, func(r runner) error { return r.row(ctx, d.text.head).Scan(new(primary), &head) })
-	if err == nil {
-		d.discardOld(ctx, d.text.pruneNotices, head-kept)
+	if due(&d.sweeps.notices) {
+		_, _ = d.remove(ctx, `DELETE FROM {p}notices WHERE seq < (SELECT seq FROM {p}feed WHERE id = 1) - ?`, int64(kept)) //nolint:errcheck // the next one does it
 	}
 }
 
-// wakes are the streams within this process.
+// wakes wakes the streams within this process.
 type wakes struct {
-	mu      sync.Mutex
-	streams map[chan struct{}]struct{}
+	mu   sync.Mutex
+	next chan struct{}
 }
 
-func (w *wakes) join() chan struct{} {
+// wait returns what is closed by the next wake.
+func (w *wakes) wait() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.streams == nil {
-		w.streams = make(map[chan struct{}]struct{})
+	if w.next == nil {
+		w.next = make(chan struct{})
 	}
-	wake := make(chan struct{}, 1)
-	w.streams[wake] = struct{}{}
-	return wake
-}
-
-func (w *wakes) leave(wake chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.streams, wake)
+	return w.next
 }
 
 func (w *wakes) all() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for wake := range w.streams {
-		nudge(wake)
-	}
-}
-
-// nudge wakes a stream unless it is about to wake anyway.
-func nudge(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
+	if w.next != nil {
+		close(w.next)
+		w.next = nil
 	}
 }
 
 // watch implements store.Watch.
 type watch struct{ d *Database }
 
+// pollEvery is less than store.HeartbeatEvery, since each read is a heartbeat.
+const pollEvery = 50 * time.Millisecond
+
 // pollTimeout bounds a single read of what is new, so that a connection that
 // answers no more ends the stream.
 const pollTimeout = 2 * time.Second
 
-// Watch implements store.Watch: it reads what is new every Config.PollEvery,
-// at once after a change through the same Database and, with Config.Listen,
+// Watch implements store.Watch: it reads what is new every pollEvery, at
+// once after a change through the same Database and, with Config.Listen,
 // upon a notification. Each read that finds nothing is a heartbeat. A read
 // that fails ends the stream; one that comes back to an earlier number, as
 // after a restore, too.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
-	if err := w.watch(ctx, ready, notice); err != nil {
-		return fail(ctx, "watch", err)
-	}
-	return nil
+	return fail(ctx, "watch", w.watch(ctx, ready, notice))
 }
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
-	last, err := w.head(ctx)
+	wake := w.d.wakes.wait()
+	last, _, err := w.news(ctx, math.MaxInt64)
 	if err != nil {
 		return err
 	}
-	wake := w.d.wakes.join()
-	defer w.d.wakes.leave(wake)
 	if w.d.config.Listen != nil {
 		listening, stop := context.WithCancel(ctx)
 		var done sync.WaitGroup
-		done.Go(func() { w.listen(listening, wake) })
+		done.Go(func() { w.listen(listening) })
 		defer done.Wait()
 		defer stop()
 	}
 	ready()
 	notice(heartbeat(last))
-	poll := time.NewTicker(w.d.config.PollEvery)
+	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
 		select {
@@ -110,18 +91,11 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 		case <-wake:
 		case <-poll.C:
 		}
+		wake = w.d.wakes.wait()
 		if last, err = w.drain(ctx, last, notice); err != nil {
 			return err
 		}
 	}
-}
-
-// head reads the number of the last change.
-func (w *watch) head(ctx context.Context) (last int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	err = w.d.read(ctx, func(r runner) error { return r.row(ctx, w.d.text.head).Scan(new(primary), &last) })
-	return last, err
 }
 
 func heartbeat(head int64) store.Notice {
@@ -158,44 +132,25 @@ func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notice)
 func (w *watch) news(ctx context.Context, last int64) (head int64, news []store.Notice, err error) {
 	bounded, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err = w.d.read(bounded, func(r runner) error {
-		news = nil
-		rows, err := r.rows(bounded, w.d.text.feed, last)
-		if err != nil {
-			return err
+	news, err = all(bounded, w.d, func(n *store.Notice) []any {
+		return []any{
+			primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NoticeKind]{&n.Kind},
+			orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token},
 		}
-		defer rows.Close() //nolint:errcheck // Err says what went wrong
-		for rows.Next() {
-			var seq, kind sql.NullInt64
-			var n store.Notice
-			if err := rows.Scan(new(primary), &head, &seq, &kind, text{&n.Workspace}, text{&n.Key}, text{&n.Token}); err != nil {
-				return err
-			}
-			if seq.Valid {
-				n.Sequence, n.Kind = uint64(seq.Int64), store.NoticeKind(kind.Int64) //nolint:gosec // as tell wrote them
-				news = append(news, n)
-			}
-		}
-		return rows.Err()
-	})
-	return head, news, err
+	}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
+		FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
+	// Where there is no news, one row has the number of the last change alone.
+	return head, slices.DeleteFunc(news, func(n store.Notice) bool { return n.Sequence == 0 }), err
 }
 
 // listenAgain is the pause before a listener that broke is called again.
 const listenAgain = time.Second
 
 // listen keeps the host's listener going. Whatever becomes of it, polling goes
-// on.
-func (w *watch) listen(ctx context.Context, wake chan struct{}) {
-	notify := func() { nudge(wake) }
+// on. ready wakes, too: for what came before the listener was there.
+func (w *watch) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		// ready wakes, too: for what came before the listener was there.
-		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", notify, notify) //nolint:errcheck // polling covers for it
-		again := time.NewTimer(listenAgain)
-		select {
-		case <-ctx.Done():
-		case <-again.C:
-		}
-		again.Stop()
+		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", w.d.wakes.all, w.d.wakes.all) //nolint:errcheck // polling covers for it
+		_ = sleep(ctx, listenAgain)                                                           //nolint:errcheck // the loop looks at ctx
 	}
 }

@@ -72,6 +72,7 @@ func mariaRig(t *testing.T) *rig {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", r.proxy.Addr(), "test"
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
+	cfg.InterpolateParams = true
 	cfg.Logger = &mysql.NopLogger{}
 	r.open = func(t *testing.T) (store.Store, func() int) {
 		connector, err := mysql.NewConnector(cfg)

@@ -70,10 +70,6 @@ func (c losingConn) lose(ctx context.Context, query string) error {
 	return err
 }
 
-func (c losingConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
-}
-
 func (c losingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if err := c.lose(ctx, query); err != nil {
 		return nil, err

@@ -155,7 +155,7 @@ func TestPoolLeavesANode(t *testing.T) {
 	proxy, err := servers.NewProxy(g.Nodes[bad].Addr())
 	require.NoError(t, err)
 	t.Cleanup(proxy.Close)
-	db := dial(t, "root@tcp("+proxy.Addr()+")/test")
+	db := dial(t, "root@tcp("+proxy.Addr()+")/test?interpolateParams=true")
 	s := migrated(t, db, sqlstore.Config{})
 	require.NoError(t, stores[0].Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, event("event-1")))
 	calls := map[string]func() error{

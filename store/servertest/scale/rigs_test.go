@@ -140,7 +140,7 @@ func postgresRig(t *testing.T, via func(string) string) *rig {
 func mariaRig(t *testing.T, via func(string) string) *rig {
 	var server string
 	if soak() {
-		server = "root@tcp(" + own(t, servers.StartMariaDB).Addr() + ")/test"
+		server = "root@tcp(" + own(t, servers.StartMariaDB).Addr() + ")/test?interpolateParams=true"
 		admin(t, "mysql", server, "SET GLOBAL innodb_buffer_pool_size = 2147483648", "")
 		admin(t, "mysql", server, "SET GLOBAL innodb_flush_log_at_trx_commit = 0", "")
 	} else {

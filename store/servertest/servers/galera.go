@@ -54,7 +54,9 @@ func StartGalera(ctx context.Context, dir string, nodes int) (g *Galera, err err
 }
 
 // DSN is the data source name of a node in the form of go-sql-driver/mysql.
-func (g *Galera) DSN(node int) string { return "root@tcp(" + g.Nodes[node].Addr() + ")/test" }
+func (g *Galera) DSN(node int) string {
+	return "root@tcp(" + g.Nodes[node].Addr() + ")/test?interpolateParams=true"
+}
 
 // CutOff takes the network to the other nodes from a node, not that to its
 // clients. It returns when the node knows that it is alone.

@@ -135,7 +135,7 @@ func reliedOn(t *testing.T, one, two *sql.DB) {
 // has committed before.
 func through(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mysql", dsn+"?wsrep_sync_wait=1&timeout=3s")
+	db, err := sql.Open("mysql", dsn+"&wsrep_sync_wait=1&timeout=3s")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db

@@ -80,7 +80,7 @@ var (
 	}
 	sharedMariaDB = shared{
 		env: "LATCHKEY_TEST_MARIADB", addr: "127.0.0.1:3306", ping: pingMariaDB, start: StartMariaDB,
-		name: func(addr string) string { return "root@tcp(" + addr + ")/test" },
+		name: func(addr string) string { return "root@tcp(" + addr + ")/test?interpolateParams=true" },
 	}
 	sharedRedis = shared{
 		env: "LATCHKEY_TEST_REDIS", addr: "127.0.0.1:6379", ping: pingRedis,

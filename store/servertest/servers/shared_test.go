@@ -38,7 +38,7 @@ func TestSharedServers(t *testing.T) {
 			return u.Host
 		}},
 		{"MariaDB", servers.MariaDB, servers.PingMariaDB, func(name string) string {
-			return strings.TrimSuffix(strings.TrimPrefix(name, "root@tcp("), ")/test")
+			return strings.TrimSuffix(strings.TrimPrefix(name, "root@tcp("), ")/test?interpolateParams=true")
 		}},
 		{"Redis", servers.Redis, ping("PING"), func(name string) string { return name }},
 	} {

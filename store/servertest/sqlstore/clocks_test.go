@@ -136,10 +136,10 @@ func TestSweepsGoByTheServersClock(t *testing.T) {
 		leave("just now", now.Add(-9*time.Minute), now.Add(-time.Hour))
 		leave("needed", now.Add(time.Minute), now)
 		_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_revoked SET ends = ", now.Add(-11*time.Minute).UnixMicro(),
-			" WHERE ends = (SELECT m FROM (SELECT MIN(ends) AS m FROM latchkey_revoked) x)"))
+			" WHERE id = (SELECT id FROM (SELECT id FROM latchkey_revoked ORDER BY ends LIMIT 1) x)"))
 		require.NoError(t, err)
 		_, err = db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_limits SET arrival = ", now.Add(-11*time.Minute).UnixNano(),
-			" WHERE arrival = (SELECT m FROM (SELECT MIN(arrival) AS m FROM latchkey_limits) x)"))
+			" WHERE id = (SELECT id FROM (SELECT id FROM latchkey_limits ORDER BY arrival LIMIT 1) x)"))
 		require.NoError(t, err)
 		clocks := wrongClocks()
 		for i := range sweepEvery - 3 {

@@ -60,5 +60,7 @@ func TestPreconditionOfADeletionOfNothing(t *testing.T) {
 		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrNotFound)
 		c.If[0].Version = 0
 		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict)
+		c.If = []store.Precondition{{Key: "none"}}
+		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict, "a key that is not there has no version")
 	})
 }

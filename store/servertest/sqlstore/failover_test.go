@@ -52,7 +52,7 @@ func mariaPair(t *testing.T) pair {
 	t.Helper()
 	source := func(user string) func(addr string) string {
 		return func(addr string) string {
-			return (&mysql.Config{User: user, Net: "tcp", Addr: addr, DBName: "test", AllowNativePasswords: true}).FormatDSN()
+			return (&mysql.Config{User: user, Net: "tcp", Addr: addr, DBName: "test", AllowNativePasswords: true, InterpolateParams: true}).FormatDSN()
 		}
 	}
 	root, host := source("root"), source("latchkey")

@@ -17,7 +17,7 @@ func TestReminderTimesThatCannotBeRead(t *testing.T) {
 		db := e.connect(t)
 		s := e.tables(t, db, sqlstore.Config{}).Store()
 		require.NoError(t, s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, event("made")))
-		for _, text := range []string{"soon", "1 x", "1 2 3 4 5 6 7 8 9"} {
+		for _, text := range []string{"soon", "1", `[1, "x"]`, "[1, 2, 3, 4, 5, 6, 7, 8, 9]"} {
 			run(t, db, "UPDATE latchkey_instance SET remind_before = '"+text+"'")
 			_, err := s.Settings.Instance(ctx)
 			require.ErrorIs(t, err, store.ErrUnavailable)
@@ -25,6 +25,27 @@ func TestReminderTimesThatCannotBeRead(t *testing.T) {
 			require.ErrorIs(t, err, store.ErrUnavailable)
 		}
 	})
+}
+
+// What is kept of a record in JSON are the names of its fields. A field that is
+// renamed needs a migration, or digests are not found any more.
+func TestNamesInJSON(t *testing.T) {
+	ctx := context.Background()
+	e := engines[2]
+	db := e.connect(t)
+	s := e.tables(t, db, sqlstore.Config{}).Store()
+	require.NoError(t, s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, store.Change{}))
+	require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "k1", Sealed: []byte("x")}}}))
+	for query, want := range map[string]string{
+		"SELECT secrets FROM latchkey_keys": `[{"ID":"s1","Hint":"Ab1x","Digest":"hmac-sha256$1$c2VjcmV0","Prefix":"","CreatedBy":{"Kind":"","ID":""},
+			"Generated":true,"Created":"2026-03-01T12:00:00Z","NotAfter":"0001-01-01T00:00:00Z","LastUsed":"0001-01-01T00:00:00Z"}]`,
+		"SELECT content FROM latchkey_ring": `[{"ID":"k1","Algorithm":"","Sealed":"eA==","SealKey":0,"SealFingerprint":"","Created":"0001-01-01T00:00:00Z",
+			"NotBefore":"0001-01-01T00:00:00Z","NotAfter":"0001-01-01T00:00:00Z","Retire":"0001-01-01T00:00:00Z"}]`,
+	} {
+		var text string
+		require.NoError(t, db.QueryRowContext(ctx, query).Scan(&text))
+		require.JSONEq(t, want, text)
+	}
 }
 
 func run(t *testing.T, db *sql.DB, statement string) {

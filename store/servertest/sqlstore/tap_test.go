@@ -83,13 +83,6 @@ type tapConn struct {
 	p *tap
 }
 
-func (c tapConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	if err := c.p.refused(); err != nil {
-		return nil, err
-	}
-	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
-}
-
 func (c tapConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if strings.HasPrefix(query, "BEGIN") {
 		if err := c.p.refused(); err != nil {

@@ -2,7 +2,6 @@ package sqlstore_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "update", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 11, 12},
+		name: "update", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{7, 8, 11, 12},
 		prepare: func(s store.Store, n int) error {
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
 		},
@@ -42,7 +41,7 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "rotation by another maker", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{9, 10, 12, 13},
+		name: "rotation by another maker", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 12, 13},
 		prepare: func(s store.Store, n int) error {
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
 		},
@@ -62,7 +61,7 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "settings", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{9, 10, 11, 12}, settings: true,
+		name: "settings", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 11, 12}, settings: true,
 		do: func(s store.Store, _ int, c store.Change) error {
 			in, err := s.Settings.Instance(context.Background())
 			if err != nil {
@@ -72,19 +71,19 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "settings of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 11, 12},
+		name: "settings of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 12, 13},
 		do: func(s store.Store, n int, c store.Change) error {
 			return s.Settings.SetWorkspace(context.Background(), store.Workspace{ID: fmt.Sprint("team-", n)}, c)
 		},
 	},
 	{
-		name: "deletion of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 14, 15},
+		name: "deletion of a workspace", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{11, 12, 15, 16},
 		do: func(s store.Store, n int, c store.Change) error {
 			return s.Settings.DeleteWorkspace(context.Background(), fmt.Sprint("team-", n), noon, c)
 		},
 	},
 	{
-		name: "revocation", postgres: [4]int{3}, maria: [4]int{6}, reader: true,
+		name: "revocation", postgres: [4]int{3}, maria: [4]int{5}, reader: true,
 		do: func(s store.Store, n int, _ store.Change) error {
 			return s.Epochs.Revoke(context.Background(), fmt.Sprint("token-", n), noon, noon)
 		},
@@ -130,10 +129,8 @@ func TestRoundTrips(t *testing.T) {
 							require.NoError(t, call.prepare(s, n))
 						}
 						c := changeWith(t, s, n, variant&1 > 0, variant&2 > 0, call.settings)
-						settled(t, db)
 						before := proxy.Trips()
 						require.NoError(t, call.do(s, n, c))
-						settled(t, db)
 						fewest = min(fewest, proxy.Trips()-before)
 					}
 					if call.settings {
@@ -144,13 +141,6 @@ func TestRoundTrips(t *testing.T) {
 			}
 		})
 	}
-}
-
-// settled waits until the connection is back in its pool: after a change on
-// MariaDB that takes one more round trip, for which the caller does not wait.
-func settled(t *testing.T, db *sql.DB) {
-	t.Helper()
-	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, patience, time.Millisecond)
 }
 
 func changeWith(t *testing.T, s store.Store, n int, once, preconditions, settings bool) store.Change {

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS {p}instance (
     max_lifetime   BIGINT NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  BIGINT NOT NULL DEFAULT -62135596800000000,
     reminders_off  SMALLINT NOT NULL DEFAULT 0,
-    remind_before  VARBINARY(255) NOT NULL DEFAULT '', -- nanoseconds
+    remind_before  VARBINARY(255) NOT NULL DEFAULT '', -- JSON, nanoseconds
     epoch          BIGINT NOT NULL DEFAULT 0,
     updated        BIGINT NOT NULL DEFAULT -62135596800000000,
     version        BIGINT NOT NULL DEFAULT 0

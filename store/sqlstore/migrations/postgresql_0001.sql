@@ -10,7 +10,7 @@ CREATE TABLE {p}instance (
     max_lifetime   bigint NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  bigint NOT NULL DEFAULT -62135596800000000,
     reminders_off  smallint NOT NULL DEFAULT 0,
-    remind_before  text COLLATE "C" NOT NULL DEFAULT '', -- nanoseconds
+    remind_before  text COLLATE "C" NOT NULL DEFAULT '', -- JSON, nanoseconds
     epoch          bigint NOT NULL DEFAULT 0,
     updated        bigint NOT NULL DEFAULT -62135596800000000,
     version        bigint NOT NULL DEFAULT 0

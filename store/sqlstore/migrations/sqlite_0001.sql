@@ -10,7 +10,7 @@ CREATE TABLE {p}instance (
     max_lifetime   INTEGER NOT NULL DEFAULT 0, -- nanoseconds
     enforced_from  INTEGER NOT NULL DEFAULT -62135596800000000,
     reminders_off  INTEGER NOT NULL DEFAULT 0,
-    remind_before  BLOB NOT NULL DEFAULT x'', -- nanoseconds
+    remind_before  BLOB NOT NULL DEFAULT x'', -- JSON, nanoseconds
     epoch          INTEGER NOT NULL DEFAULT 0,
     updated        INTEGER NOT NULL DEFAULT -62135596800000000,
     version        INTEGER NOT NULL DEFAULT 0
