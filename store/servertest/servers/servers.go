@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -40,8 +41,18 @@ func Postgres(ctx context.Context) (string, error) { return sharedPostgres.get(c
 
 // MariaDB returns the data source name, in the form of go-sql-driver/mysql, of
 // a MariaDB whose database test may be written to: $LATCHKEY_TEST_MARIADB,
-// else the server on port 3306, else a throw-away one.
-func MariaDB(ctx context.Context) (string, error) { return sharedMariaDB.get(ctx) }
+// else the server on port 3306, else a throw-away one. It has interpolateParams, which
+// package sqlstore asks for.
+func MariaDB(ctx context.Context) (string, error) {
+	name, err := sharedMariaDB.get(ctx)
+	switch {
+	case err != nil || strings.Contains(name, "interpolateParams="):
+		return name, err
+	case strings.Contains(name, "?"):
+		return name + "&interpolateParams=true", nil
+	}
+	return name + "?interpolateParams=true", nil
+}
 
 // Redis returns the address of a Redis that may be written to:
 // $LATCHKEY_TEST_REDIS, else the server on port 6379, else a throw-away one.
