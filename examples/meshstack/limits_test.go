@@ -173,7 +173,7 @@ func TestManagement(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, got.status)
 }
 
-// TestLastUse: a login moves the key's last use, as soon as it is written down.
+// TestLastUse: a login moves the key's last use, once it is flushed.
 func TestLastUse(t *testing.T) {
 	w := newWorld(t)
 	c := w.key(t, "team-a", "", "")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
@@ -163,6 +164,8 @@ const maxDepth = 3
 // mayAdd is about a new key. One that a key makes may be deepest deep.
 func (p powers) mayAdd(action, workspace string, deepest int) error {
 	switch {
+	case strings.TrimSpace(workspace) == "":
+		return invalid("workspace", "It may not be empty.")
 	case !p.in(workspace).any():
 		return errNoPart
 	case !p.in(workspace).save:
