@@ -64,8 +64,9 @@ type Spec struct {
 // Create makes a key with a fresh secret, which is shown here and never
 // again.
 //
-// Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a workspace that the actor has no
-// part in, store.ErrExists for a spent Once, store.ErrUnavailable.
+// Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a
+// workspace that the actor has no part in, store.ErrExists for a spent Once,
+// store.ErrUnavailable.
 func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
 	id, err := secrets.NewKeyID(s.cfg.Random)
 	if err != nil {
