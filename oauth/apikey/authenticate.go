@@ -94,6 +94,13 @@ func (s *Service) newProof(c Credentials) *Proof {
 	return &Proof{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
+// now returns the host's time, in UTC and to the microsecond that every store
+// keeps.
+func (s *Service) now() time.Time { return micro(s.cfg.Now()) }
+
+// micro returns a time as stores keep it.
+func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
 // realTime is not Config.Now: what a client measures is real time.
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
@@ -131,6 +138,23 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 		p.found.Key.Secrets[i].Digest = ""
 	}
 	return nil
+}
+
+// lookup reads a key with an id that anybody may have sent.
+func lookup(ctx context.Context, from interface {
+	Lookup(context.Context, string) (store.Found, error)
+}, id string) (store.Found, error) {
+	if !validID(id) {
+		return store.Found{}, store.ErrNotFound
+	}
+	found, err := from.Lookup(ctx, id)
+	if err == nil && found.Key.ID != id {
+		err = store.ErrNotFound // a database may take "A" for "a"
+	}
+	if err != nil {
+		return store.Found{}, err
+	}
+	return found, nil
 }
 
 // validID reports whether a key may have this id: 1 to 255 printable ASCII

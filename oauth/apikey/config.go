@@ -336,7 +336,3 @@ func (s *Service) Catalog() *scope.Catalog { return s.cfg.Permissions }
 // Now returns the service's time, by Config.Now: what "in the past" means to
 // its callers too.
 func (s *Service) Now() time.Time { return s.now() }
-
-// now returns the host's time, in UTC and to the microsecond that every store
-// keeps.
-func (s *Service) now() time.Time { return micro(s.cfg.Now()) }

@@ -44,9 +44,6 @@ func (e Expiry) agrees() bool {
 	return e.Date == "" || err == nil && day.Date != "" && day.At.Equal(e.At)
 }
 
-// micro returns a time as stores keep it.
-func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
 // String returns the expiry as it was given: a date, an RFC 3339 instant, or
 // the empty text for never.
 func (e Expiry) String() string {

@@ -120,20 +120,3 @@ func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 	}
 	return true, nil
 }
-
-// lookup reads a key with an id that anybody may have sent.
-func lookup(ctx context.Context, from interface {
-	Lookup(context.Context, string) (store.Found, error)
-}, id string) (store.Found, error) {
-	if !validID(id) {
-		return store.Found{}, store.ErrNotFound
-	}
-	found, err := from.Lookup(ctx, id)
-	if err == nil && found.Key.ID != id {
-		err = store.ErrNotFound // a database may take "A" for "a"
-	}
-	if err != nil {
-		return store.Found{}, err
-	}
-	return found, nil
-}
