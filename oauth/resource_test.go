@@ -211,6 +211,7 @@ func TestResourceConfig(t *testing.T) {
 		"relative":        {oauth.Config{Resource: "/api"}, "Config.Resource"},
 		"http":            {oauth.Config{Resource: "http://a.example"}, "Config.Resource"},
 		"a fragment":      {oauth.Config{Resource: "https://a.example#x"}, "Config.Resource"},
+		"beyond ASCII":    {oauth.Config{Resource: "https://ä.example"}, "Config.Resource"},
 		"a bad indicator": {oauth.Config{Resources: []apikey.Resource{{URI: "billing"}}}, "Config.Resources[0].URI"},
 		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "there twice"},
 		"the audience":    {oauth.Config{Audience: []string{billing}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},

@@ -13,8 +13,8 @@ import (
 // packages store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
 // (*policy.Denied). Test with errors.Is and errors.As.
 
-// ErrInvalidCredentials: the id is unknown or the secret is wrong; which of the two is
-// not told.
+// ErrInvalidCredentials says that the id is unknown or the secret is wrong; which of
+// the two is not told.
 var ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
 
 // errMalformed is refused without a read; the caller is told no more than of a wrong

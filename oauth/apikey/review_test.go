@@ -102,6 +102,8 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	sees, _ := r.create(admin, "team-a", "admin.keys.list")
 	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), store.Instance{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
+	_, err = r.Outdated(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), nil, 0)
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
 	_, err = r.PreviewWorkspace(t.Context(), owner, store.Workspace{ID: "team-a"}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	_, err = r.PreviewWorkspace(t.Context(), admin, store.Workspace{}, nil, 0)

@@ -10,6 +10,17 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
+// TestNoWorkspace: a request that names none is at fault, whoever makes it.
+func TestNoWorkspace(t *testing.T) {
+	r := newRig(t)
+	for _, actor := range []apikey.Actor{admin, owner, harness.Guest} {
+		for _, workspace := range []string{"", " "} {
+			_, _, err := r.tryCreate(actor, workspace, "project.list")
+			require.ErrorAs(t, err, new(*apikey.InvalidError))
+		}
+	}
+}
+
 // TestUnknownPermissionsBesideOtherProblems: whether the catalog has a permission
 // is for actors that may create keys there.
 func TestUnknownPermissionsBesideOtherProblems(t *testing.T) {
