@@ -71,12 +71,19 @@ func workspaceFields(w *store.Workspace) []any {
 }
 
 func instanceFields(in *store.Instance) []any {
-	fields := []any{
+	return []any{
 		&in.Version, &in.Epoch, new(bool), &in.Updated, &in.KeysOff,
-		&in.Rules.MaxKeys, &in.Rules.RequireExpiry, (*int64)(&in.Rules.MaxLifetime), &in.Rules.EnforcedFrom, &in.RemindersOff,
+		&in.Rules.MaxKeys, &in.Rules.RequireExpiry, (*int64)(&in.Rules.MaxLifetime), &in.Rules.EnforcedFrom,
 	}
-	for i := range in.RemindBefore {
-		fields = append(fields, (*int64)(&in.RemindBefore[i]))
+}
+
+// remindersField is the field of the instance's reminders, which no look-up reads.
+const remindersField = "r"
+
+func remindersFields(r *store.Reminders) []any {
+	fields := []any{&r.Off}
+	for i := range r.Before {
+		fields = append(fields, (*int64)(&r.Before[i]))
 	}
 	return fields
 }
@@ -100,6 +107,14 @@ func decodeInstance(text string) (store.Instance, error) {
 	var in store.Instance
 	err := decodeSaved(text, instanceFields(&in)...)
 	return in, err
+}
+
+func decodeReminders(text string) (r store.Reminders, err error) {
+	if n := strings.Count(text, " "); n > 0 {
+		r.Before = make([]time.Duration, min(n, store.MaxReminders))
+	}
+	err = decodeSaved(text, remindersFields(&r)...)
+	return r, err
 }
 
 // An event is one line.
