@@ -83,8 +83,7 @@ type Workspace struct {
 // Settings stores what administrators change, for the instance and for each
 // workspace.
 type Settings interface {
-	// Instance reads the instance's record; never saved, a zero record. An
-	// empty Reminders.Before comes back as nil.
+	// Instance reads the instance's record; never saved, a zero record.
 	Instance(ctx context.Context) (InstanceSettings, error)
 	// SetInstance replaces the record and raises its version by one, if the
 	// stored version is still s.Version (0: none yet). Atomic, checked in

@@ -33,7 +33,7 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 			in.Epoch = db.raised(in.Epoch)
 		}
 		in.Updated, in.Rules.EnforcedFrom = kept(in.Updated), kept(in.Rules.EnforcedFrom)
-		in.Reminders.Before = append([]time.Duration(nil), in.Reminders.Before...) // nil if empty
+		in.Reminders.Before = slices.Clone(in.Reminders.Before)
 		db.instance = in
 		return nil
 	})

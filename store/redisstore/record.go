@@ -109,12 +109,16 @@ func decodeInstance(text string) (store.Instance, error) {
 	return in, err
 }
 
-func decodeReminders(text string) (r store.Reminders, err error) {
-	if n := strings.Count(text, " "); n > 0 {
-		r.Before = make([]time.Duration, min(n, store.MaxReminders))
+// decodeSettings reads the instance's record and its reminders.
+func decodeSettings(texts []string) (in store.InstanceSettings, err error) {
+	if len(texts) != 2 {
+		return in, errRecord
 	}
-	err = decodeSaved(text, remindersFields(&r)...)
-	return r, err
+	if n := strings.Count(texts[1], " "); n > 0 {
+		in.Reminders.Before = make([]time.Duration, min(n, store.MaxReminders))
+	}
+	err = cmp.Or(decodeSaved(texts[0], instanceFields(&in.Instance)...), decodeSaved(texts[1], remindersFields(&in.Reminders)...))
+	return in, err
 }
 
 // An event is one line.

@@ -13,21 +13,12 @@ import (
 type settings struct{ db *Driver }
 
 // Instance implements store.Settings.
-func (s *settings) Instance(ctx context.Context) (store.InstanceSettings, error) {
+func (s *settings) Instance(ctx context.Context) (in store.InstanceSettings, err error) {
 	get := command("hmget", s.db.layout.settings(), settingsField(""), remindersField)
-	if err := s.db.send(ctx, get); err != nil {
-		return store.InstanceSettings{}, fail("read settings", err)
+	if err = s.db.send(ctx, get); err == nil {
+		in, err = decodeSettings(get.texts())
 	}
-	texts := get.texts()
-	if len(texts) != 2 {
-		return store.InstanceSettings{}, fail("read settings", errRecord)
-	}
-	in, bad := decodeInstance(texts[0])
-	reminders, badReminders := decodeReminders(texts[1])
-	if err := cmp.Or(bad, badReminders); err != nil {
-		return store.InstanceSettings{}, fail("read settings", err)
-	}
-	return store.InstanceSettings{Instance: in, Reminders: reminders}, nil
+	return in, fail("read settings", err)
 }
 
 // settings reads those of the instance and of workspaces.

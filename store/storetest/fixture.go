@@ -212,7 +212,7 @@ func instanceText(in store.Instance) []string {
 }
 
 func settingsText(in store.InstanceSettings) []string {
-	return append(instanceText(in.Instance), fmt.Sprintf("Reminders %#v", in.Reminders))
+	return append(instanceText(in.Instance), fmt.Sprint("Reminders ", in.Reminders))
 }
 
 func workspaceText(w store.Workspace) []string {
