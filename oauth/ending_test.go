@@ -18,7 +18,7 @@ import (
 func TestEndingTokens(t *testing.T) {
 	t.Parallel()
 	perms := func(text string) *scope.Set { s := scope.MustParse(text); return &s }
-	settings := func(t *testing.T, w *world, change func(*store.Instance)) {
+	settings := func(t *testing.T, w *world, change func(*store.InstanceSettings)) {
 		t.Helper()
 		s, err := w.APIKeys().Settings(t.Context(), admin)
 		require.NoError(t, err)
@@ -96,17 +96,17 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, w.APIKeys().DeleteWorkspace(t.Context(), admin, "team-a"))
 		}, 401, nil},
 		{"switch keys off", func(t *testing.T, w *world) {
-			settings(t, w, func(s *store.Instance) { s.KeysOff = true })
+			settings(t, w, func(s *store.InstanceSettings) { s.KeysOff = true })
 		}, 401, func(t *testing.T, w *world) {
-			settings(t, w, func(s *store.Instance) { s.KeysOff = false })
+			settings(t, w, func(s *store.InstanceSettings) { s.KeysOff = false })
 		}},
 		{"require an expiry of all keys from now", func(t *testing.T, w *world) {
-			settings(t, w, func(s *store.Instance) {
+			settings(t, w, func(s *store.InstanceSettings) {
 				s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: w.clock.Now()}
 			})
 		}, 401, nil},
 		{"bound the life of all keys from tomorrow", func(t *testing.T, w *world) {
-			settings(t, w, func(s *store.Instance) {
+			settings(t, w, func(s *store.InstanceSettings) {
 				s.Rules = store.Rules{MaxLifetime: time.Hour, EnforcedFrom: w.clock.Now().Add(24 * time.Hour)}
 			})
 		}, 200, nil},
@@ -163,7 +163,7 @@ func TestEndingTokens(t *testing.T) {
 			require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-b", true))
 		}},
 		{"a quota", func(t *testing.T, w *world) {
-			settings(t, w, func(s *store.Instance) { s.Rules.MaxKeys = 1 })
+			settings(t, w, func(s *store.InstanceSettings) { s.Rules.MaxKeys = 1 })
 		}},
 	} {
 		t.Run("not ended by "+tc.name, func(t *testing.T) {

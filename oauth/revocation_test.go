@@ -215,7 +215,7 @@ func TestIntrospection(t *testing.T) {
 	t.Run("7662-06 and 7662-08 every rule counts at every call", func(t *testing.T) {
 		for name, end := range map[string]func(w *world){
 			"instance": func(w *world) {
-				_, err := w.APIKeys().SaveSettings(t.Context(), admin, store.Instance{KeysOff: true})
+				_, err := w.APIKeys().SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 				require.NoError(t, err)
 			},
 			"workspace": func(w *world) { require.NoError(t, w.APIKeys().SetSuspended(t.Context(), admin, "team-a", true)) },

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-func (w *world) saveSettings(change func(*store.Instance)) {
+func (w *world) saveSettings(change func(*store.InstanceSettings)) {
 	w.t.Helper()
 	s, err := w.APIKeys().Settings(w.t.Context(), admin)
 	require.NoError(w.t, err)
@@ -46,7 +46,9 @@ func TestStandingAtEndpoints(t *testing.T) {
 		{"a live key", func(*world) {}, ok, ok, ok, ""},
 		{"expired", func(w *world) { w.clock.Advance(time.Hour) }, wrong, wrong, wrong, "This API key has expired."},
 		{"expired by the instance's rules", func(w *world) {
-			w.saveSettings(func(s *store.Instance) { s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()} })
+			w.saveSettings(func(s *store.InstanceSettings) {
+				s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()}
+			})
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, ok, "This API key has expired under the rules of this service."},
 		{"expired by its workspace's rules", func(w *world) {
@@ -64,11 +66,13 @@ func TestStandingAtEndpoints(t *testing.T) {
 		{"in a suspended workspace", func(w *world) { require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true)) },
 			wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"in a suspended workspace and expired by rules", func(w *world) {
-			w.saveSettings(func(s *store.Instance) { s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()} })
+			w.saveSettings(func(s *store.InstanceSettings) {
+				s.Rules = store.Rules{MaxLifetime: time.Minute, EnforcedFrom: w.clock.Now()}
+			})
 			require.NoError(w.t, w.APIKeys().SetSuspended(w.t.Context(), admin, "team-a", true))
 			w.clock.Advance(time.Minute)
 		}, wrong, wrong, wrong, ""},
-		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.Instance) { s.KeysOff = true }) },
+		{"while keys are off", func(w *world) { w.saveSettings(func(s *store.InstanceSettings) { s.KeysOff = true }) },
 			wrong, wrong, wrong, "API keys are switched off."},
 		{"suspended by the host", func(*world) { suspended = true }, wrong, wrong, wrong, "The workspace of this API key is suspended."},
 		{"denied by a policy", func(*world) { denial = &policy.Denied{Rule: "no", Reason: "Not now."} }, denied, denied, ok, "Not now."},
@@ -168,7 +172,7 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 			require.NoError(w.t, err)
 		},
 		"the rules": func(w *world, at time.Time) {
-			w.saveSettings(func(s *store.Instance) { s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: at} })
+			w.saveSettings(func(s *store.InstanceSettings) { s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: at} })
 		},
 	} {
 		for life, until := range map[string]time.Duration{"cuts the token short": time.Minute, "comes within the leeway": 7 * time.Minute} {
@@ -208,7 +212,7 @@ func TestDefaultsAtARestart(t *testing.T) {
 	}{
 		"B06 settings that were never saved": {func(*world) {}, http.StatusUnauthorized},
 		"settings that were saved with keys on": {func(w *world) {
-			w.saveSettings(func(s *store.Instance) { s.Rules.MaxKeys = 7 })
+			w.saveSettings(func(s *store.InstanceSettings) { s.Rules.MaxKeys = 7 })
 		}, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,26 +28,37 @@ type Rules struct {
 // Unlimited as Rules.MaxKeys lifts the instance's limit for one workspace.
 const Unlimited = -1
 
-// MaxReminders is how many times Instance.RemindBefore can hold.
-const MaxReminders = 8
-
-// Instance is the record of the whole instance's settings.
+// Instance holds the settings of the whole instance that decide about keys: every
+// look-up brings it.
 type Instance struct {
 	// KeysOff ends every login and every creation.
 	KeysOff bool
 	Rules   Rules
-	// RemindersOff keeps the host from being told of keys about to end.
-	RemindersOff bool
-	// RemindBefore says how long before a key's end the host is told of it.
-	// Zero elements are none; all zero is: the times that the host chose. An
-	// array, since every login copies the record.
-	RemindBefore [MaxReminders]time.Duration
 	// Epoch ends tokens: those issued under another one are refused. Drivers
 	// set it (see Epochs) and ignore it on writing.
 	Epoch   int64
 	Updated time.Time
 	// Version counts the changes; 0 is: never saved.
 	Version int64
+}
+
+// MaxReminders is how many times Reminders.Before may hold.
+const MaxReminders = 8
+
+// Reminders says when the host is told of keys about to end.
+type Reminders struct {
+	// Off keeps the host from being told.
+	Off bool
+	// Before is how long before a key's end the host is told of it. Empty is:
+	// at the times that the host chose.
+	Before []time.Duration
+}
+
+// InstanceSettings is the record of the whole instance's settings. No look-up
+// brings its reminders.
+type InstanceSettings struct {
+	Instance
+	Reminders Reminders
 }
 
 // Workspace is the record of one workspace's settings and state. The
@@ -73,12 +84,12 @@ type Workspace struct {
 // workspace.
 type Settings interface {
 	// Instance reads the instance's record; never saved, a zero record.
-	Instance(ctx context.Context) (Instance, error)
+	Instance(ctx context.Context) (InstanceSettings, error)
 	// SetInstance replaces the record and raises its version by one, if the
 	// stored version is still s.Version (0: none yet). Atomic, checked in
 	// this order: c.Once already spent is ErrExists; a precondition of c.If
 	// that does not hold, or another version, is ErrConflict.
-	SetInstance(ctx context.Context, s Instance, c Change) error
+	SetInstance(ctx context.Context, s InstanceSettings, c Change) error
 	// Workspace reads a workspace's record; never saved, a zero record with
 	// its ID and number of keys.
 	Workspace(ctx context.Context, id string) (Workspace, error)

@@ -33,32 +33,29 @@ func (h *Handler) readSettings(c *call) error {
 	return c.answerSettings(h.keys.Settings(c.r.Context(), c.actor))
 }
 
-func (c *call) answerSettings(s store.Instance, err error) error {
+func (c *call) answerSettings(s store.InstanceSettings, err error) error {
 	if err != nil {
 		return err
 	}
 	c.setETag(s.Version)
-	inForce, sent := c.h.keys.ReminderTimes(s)
+	inForce, sent := c.h.keys.ReminderTimes(s.Reminders)
 	if !sent { // by the host at all
 		inForce = nil
 	}
 	shown := showRules(s.Rules)
 	maps.Copy(shown, members{
-		"keys_off": s.KeysOff, "reminders_off": s.RemindersOff,
-		"remind_before": inSeconds(s.RemindBefore[:]), // null: the host's own
+		"keys_off": s.KeysOff, "reminders_off": s.Reminders.Off,
+		"remind_before": inSeconds(s.Reminders.Before), // null: the host's own
 		"reminders":     members{"sent": sent, "before": append([]int64{}, inSeconds(inForce)...)},
 		"updated_at":    orNull(s.Updated), "version": s.Version,
 	})
 	return c.answer(http.StatusOK, shown)
 }
 
-// inSeconds leaves out what is not set.
 func inSeconds(times []time.Duration) []int64 {
 	var seconds []int64
 	for _, t := range times {
-		if t != 0 {
-			seconds = append(seconds, int64(t/time.Second))
-		}
+		seconds = append(seconds, int64(t/time.Second))
 	}
 	return seconds
 }
@@ -81,13 +78,11 @@ func (h *Handler) endTokens(c *call) error {
 }
 
 // wantedSettings reads the instance's settings from the body.
-func (c *call) wantedSettings() (wanted store.Instance, err error) {
+func (c *call) wantedSettings() (wanted store.InstanceSettings, err error) {
 	b := &c.body
 	b.require(settingsMembers...)
-	wanted = store.Instance{
-		KeysOff: b.flag("keys_off"), Rules: b.rules(),
-		RemindersOff: b.flag("reminders_off"), RemindBefore: b.reminders("remind_before"),
-	}
+	wanted.KeysOff, wanted.Rules = b.flag("keys_off"), b.rules()
+	wanted.Reminders = store.Reminders{Off: b.flag("reminders_off"), Before: b.reminders("remind_before")}
 	if err := c.bad.orNil(); err != nil {
 		return wanted, err
 	}
@@ -97,22 +92,22 @@ func (c *call) wantedSettings() (wanted store.Instance, err error) {
 }
 
 // reminders reads times before an expiry; absent and null are none.
-func (b *body) reminders(name string) (times [store.MaxReminders]time.Duration) {
+func (b *body) reminders(name string) (times []time.Duration) {
 	if b.isNull(name) {
 		return times
 	}
 	const wrong = "It must be null for the times that the host chose, or an array of 1 to 8 times, " +
 		"each a whole number of seconds from 3600 (1 hour) to 31622400 (366 days)."
 	list := read[[]int64](b, name, wrong)
-	if len(list) == 0 || len(list) > len(times) {
+	if len(list) == 0 || len(list) > store.MaxReminders {
 		b.bad.add(name, wrong)
 		return times
 	}
-	for i, n := range list {
+	for _, n := range list {
 		if n < 1 || n > maxSeconds {
 			b.bad.add(name, wrong)
 		}
-		times[i] = time.Duration(n) * time.Second
+		times = append(times, time.Duration(n)*time.Second)
 	}
 	return times
 }

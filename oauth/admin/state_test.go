@@ -17,7 +17,7 @@ import (
 // that shows keys.
 func TestStateOfAKey(t *testing.T) {
 	ctx := t.Context()
-	save := func(change func(*store.Instance)) func(*rig) {
+	save := func(change func(*store.InstanceSettings)) func(*rig) {
 		return func(r *rig) {
 			s, err := r.keys.Settings(ctx, harness.Ada)
 			require.NoError(r.t, err)
@@ -33,13 +33,13 @@ func TestStateOfAKey(t *testing.T) {
 		ends                *time.Time
 	}{
 		{"live", "active", "", func(*rig) {}, nil},
-		{"the rules end it later", "active", "", save(func(s *store.Instance) {
+		{"the rules end it later", "active", "", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: ends}
 		}), &ends},
-		{"expired under the rules", "expired", "This API key has expired under the rules of this service.", save(func(s *store.Instance) {
+		{"expired under the rules", "expired", "This API key has expired under the rules of this service.", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
 		}), &noon},
-		{"while keys are off", "keys_off", "API keys are switched off.", save(func(s *store.Instance) { s.KeysOff = true }), nil},
+		{"while keys are off", "keys_off", "API keys are switched off.", save(func(s *store.InstanceSettings) { s.KeysOff = true }), nil},
 		{"in a suspended workspace", "suspended", "The workspace of this API key is suspended.", func(r *rig) {
 			require.NoError(r.t, r.keys.SetSuspended(ctx, harness.Ada, "team-a", true))
 		}, nil},

@@ -114,7 +114,7 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				var last store.Change
 				s := newStage(t, o, undisturbed, func(k store.Keys) store.Keys { return changing{k, &last} })
-				_, err := s.direct.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: 9}})
+				_, err := s.direct.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxKeys: 9}}})
 				require.NoError(t, err)
 				for range 2 {
 					require.NoError(t, s.direct.SetSuspended(t.Context(), admin, "team-a", true))
@@ -153,7 +153,7 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 // TestDecidedAnew: what a change rests on moves between its reads and its write.
 func TestDecidedAnew(t *testing.T) {
 	ctx := t.Context()
-	rules := func(r *rig, change func(*store.Instance)) error {
+	rules := func(r *rig, change func(*store.InstanceSettings)) error {
 		now, err := r.Settings(ctx, admin)
 		if err != nil {
 			return err
@@ -180,11 +180,11 @@ func TestDecidedAnew(t *testing.T) {
 				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
 			}, false, succeeds},
 			{"keys were switched off", func(s *stage) error {
-				return rules(s.direct, func(in *store.Instance) { in.KeysOff = true })
+				return rules(s.direct, func(in *store.InstanceSettings) { in.KeysOff = true })
 			}, true, forbidden},
 			{"the workspace was suspended", func(s *stage) error { return s.direct.SetSuspended(ctx, admin, "team-a", true) }, true, forbidden},
 			{"settings were changed that say nothing of it", func(s *stage) error {
-				return rules(s.direct, func(in *store.Instance) { in.Rules.MaxKeys = 100 })
+				return rules(s.direct, func(in *store.InstanceSettings) { in.Rules.MaxKeys = 100 })
 			}, true, succeeds},
 		} {
 			t.Run("B27 "+o.name+": "+tc.name, func(t *testing.T) {
@@ -379,7 +379,7 @@ func TestALimitLoweredMeanwhile(t *testing.T) {
 					if ofWorkspace {
 						return errOf(s.direct.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: rules}))
 					}
-					return errOf(s.direct.SaveSettings(ctx, admin, store.Instance{Rules: rules}))
+					return errOf(s.direct.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{Rules: rules}}))
 				}, nil)
 				_, _, err := s.tryCreate(owner, "team-a", "")
 				require.ErrorAs(t, err, new(*policy.Denied))

@@ -267,7 +267,7 @@ func (s *Service) mustLive(ctx context.Context, p *Proof, underRules bool) error
 // effective puts the defaults of Options in the place of settings never saved.
 func (s *Service) effective(stored store.Instance) store.Instance {
 	if stored.Version == 0 {
-		stored.KeysOff, stored.Rules, stored.RemindersOff = s.cfg.DefaultKeysOff, s.cfg.DefaultRules, s.cfg.DefaultRemindersOff
+		stored.KeysOff, stored.Rules = s.cfg.DefaultKeysOff, s.cfg.DefaultRules
 	}
 	return stored
 }

@@ -83,7 +83,7 @@ var acts = []act{
 		return err
 	}},
 	{"SaveSettings", func(r *rig, a apikey.Actor, _ apikey.Key) error {
-		_, err := r.SaveSettings(context.Background(), a, store.Instance{KeysOff: true})
+		_, err := r.SaveSettings(context.Background(), a, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 		return err
 	}},
 	{"SaveWorkspace", func(r *rig, a apikey.Actor, k apikey.Key) error {
@@ -152,7 +152,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			require.NoError(r.t, r.Delete(context.Background(), admin, k.ID, 0))
 		}), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},
 		{"key that no rule lets live", byKey(everything, func(r *rig, _ apikey.Key) {
-			_, err := r.SaveSettings(context.Background(), admin, store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}})
+			_, err := r.SaveSettings(context.Background(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxLifetime: time.Minute, EnforcedFrom: noon}}})
 			require.NoError(r.t, err)
 			r.clock.Advance(time.Minute)
 		}), "ffff fffffffff fffffff", "ffff fffffffff fffffff"},

@@ -70,7 +70,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	cfg := apikey.Config{Permissions: catalog, Options: apikey.Options{Peppers: []apikey.Pepper{{Version: 1, Key: []byte(plain)}}}}
 	peppered, err := apikey.New(memstore.New(), cfg)
 	require.NoError(t, err)
-	effects, err := r.PreviewSettings(t.Context(), admin, store.Instance{KeysOff: true}, nil, 0)
+	effects, err := r.PreviewSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, nil, 0)
 	require.NoError(t, err)
 	page, err := r.List(t.Context(), admin, store.KeyQuery{})
 	require.NoError(t, err)

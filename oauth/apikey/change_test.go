@@ -72,8 +72,9 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			return err
 		}},
 		{audit.Settings, byAdmin, "", []string{"max_keys", "require_expiry", "keys_off", "reminders_off", "remind_before"}, func() error {
-			_, err := r.SaveSettings(ctx, admin, store.Instance{
-				KeysOff: true, Rules: store.Rules{MaxKeys: 5, RequireExpiry: true}, RemindersOff: true, RemindBefore: before(day),
+			_, err := r.SaveSettings(ctx, admin, store.InstanceSettings{
+				Instance:  store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 5, RequireExpiry: true}},
+				Reminders: store.Reminders{Off: true, Before: []time.Duration{day}},
 			})
 			return err
 		}},
@@ -235,7 +236,7 @@ func TestRevokeSecret(t *testing.T) {
 			require.NoError(r.t, r.SetSuspended(ctx, admin, "team-a", true))
 		},
 		"keys off": func(r *rig, _ apikey.Key) {
-			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			_, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 			require.NoError(r.t, err)
 		},
 	} {
@@ -321,7 +322,7 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	renewedKey, renewedSecret2 := r.rotate(owner, renewed.ID, apikey.Rotation{})
 	elsewhere, elsewhereSecret := r.create(admin, "team-b", "")
 
-	saved, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{RequireExpiry: true, MaxLifetime: 10 * day}})
+	saved, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{RequireExpiry: true, MaxLifetime: 10 * day}}})
 	require.NoError(t, err)
 	for _, k := range []struct {
 		id     string

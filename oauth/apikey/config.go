@@ -270,8 +270,8 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 		add("Config.Management.MaxDepth is %d; it must be from 1 to %d", cfg.Management.MaxDepth, maxDepth)
 	}
 	cfg.RemindBefore = slices.Clone(cfg.RemindBefore)
-	if problem := timesProblem(cfg.RemindBefore); problem != "" || slices.Contains(cfg.RemindBefore, 0) {
-		add("Config.RemindBefore: %s", cmp.Or(problem, "No time may be 0."))
+	if problem := timesProblem(cfg.RemindBefore); problem != "" {
+		add("Config.RemindBefore: %s", problem)
 	}
 	var rules InvalidError
 	if checkRules(&rules, cfg.DefaultRules, false); len(rules.Problems) > 0 {

@@ -216,7 +216,7 @@ func TestChildOfAKey(t *testing.T) {
 	require.Equal(t, maker.NotAfter, child.NotAfter)
 
 	t.Run("B21 under a rule that ends its maker", func(t *testing.T) {
-		_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxLifetime: 24 * time.Hour, EnforcedFrom: noon}})
+		_, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxLifetime: 24 * time.Hour, EnforcedFrom: noon}}})
 		require.NoError(t, err)
 		r.clock.Advance(time.Hour)
 		_, _, err = r.tryCreate(apikey.ByKey(maker.ID, catalog.All(), ""), "team-a", "project.list", func(s *apikey.Spec) {

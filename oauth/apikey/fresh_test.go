@@ -70,15 +70,15 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		{
 			name: "settings that were changed are not called saved",
 			before: func(t *testing.T, a *rig, _ apikey.Key) {
-				_, err := a.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+				_, err := a.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 				require.NoError(t, err)
 			},
 			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
-				_, err := a.SaveSettings(ctx, admin, store.Instance{Version: 1})
+				_, err := a.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{Version: 1}})
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, _, b *rig, _ apikey.Key) {
-				_, err := b.SaveSettings(ctx, admin, store.Instance{Version: 1, KeysOff: true})
+				_, err := b.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{Version: 1, KeysOff: true}})
 				require.ErrorIs(t, err, store.ErrConflict)
 			},
 		},
@@ -133,7 +133,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 				require.NoError(t, err)
 				_, err = a.SaveWorkspace(ctx, admin, store.Workspace{ID: "team-a", Rules: store.Rules{MaxLifetime: 2 * time.Hour}})
 				require.NoError(t, err)
-				_, err = a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 7, RequireExpiry: true}})
+				_, err = a.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxKeys: 7, RequireExpiry: true}}})
 				require.NoError(t, err)
 				require.NoError(t, a.SetSuspended(ctx, admin, "team-a", true))
 			},
@@ -166,7 +166,7 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 		{
 			name: "a limit that was lowered holds", configure: ruled,
 			meanwhile: func(t *testing.T, a *rig, _ apikey.Key) {
-				_, err := a.SaveSettings(ctx, admin, store.Instance{Rules: store.Rules{MaxKeys: 1}})
+				_, err := a.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxKeys: 1}}})
 				require.NoError(t, err)
 			},
 			then: func(t *testing.T, _, b *rig, _ apikey.Key) {

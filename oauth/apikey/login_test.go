@@ -148,11 +148,11 @@ func TestLifecycle(t *testing.T) {
 			must(r.t, err)
 		}, ""},
 		{"keys switched off", nil, func(r *rig, _ apikey.Key) {
-			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			_, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 			must(r.t, err)
 		}, "keys_off"},
 		{"keys switched on again", nil, func(r *rig, _ apikey.Key) {
-			saved, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			saved, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 			must(r.t, err)
 			saved.KeysOff = false
 			_, err = r.SaveSettings(ctx, admin, saved)

@@ -202,7 +202,7 @@ func TestNoTokenAfterTheEnd(t *testing.T) {
 		"Suspend":         func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.SetSuspended(ctx, admin, "team-a", true) },
 		"DeleteWorkspace": func(r *rig, _ apikey.Key, _ apikey.Secret) error { return r.DeleteWorkspace(ctx, admin, "team-a") },
 		"keys off": func(r *rig, _ apikey.Key, _ apikey.Secret) error {
-			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			_, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 			return err
 		},
 	}

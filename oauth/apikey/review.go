@@ -24,7 +24,7 @@ type Effect struct {
 // touch, and when each would end. It goes through all keys by creation, limit
 // of them a call (1 to store.MaxPage; 0 means 100), and writes nothing. For an
 // organization admin.
-func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.Instance, after *store.KeyCursor, limit int) (Page[Effect], error) {
+func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings, after *store.KeyCursor, limit int) (Page[Effect], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return Page[Effect]{}, err
 	}

@@ -97,10 +97,10 @@ func TestSpentInOneWrite(t *testing.T) {
 func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	r := newRig(t)
 	k, _ := r.create(admin, "team-b", "project.list")
-	_, err := r.PreviewSettings(t.Context(), owner, store.Instance{}, nil, 0)
+	_, err := r.PreviewSettings(t.Context(), owner, store.InstanceSettings{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	sees, _ := r.create(admin, "team-a", "admin.keys.list")
-	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), store.Instance{}, nil, 0)
+	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), store.InstanceSettings{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
 	_, err = r.Outdated(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")

@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
@@ -11,9 +12,9 @@ import (
 
 // Settings returns the instance's settings: those saved, or the defaults
 // of Options with Version 0. For an organization admin.
-func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, error) {
+func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSettings, error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
-		return store.Instance{}, err
+		return store.InstanceSettings{}, err
 	}
 	return s.instance(ctx)
 }
@@ -23,8 +24,8 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.Instance, er
 // expiry rules end all tokens, since a rule may hold for existing keys; keys that
 // may still log in do so again. A call that changes nothing writes nothing, unless
 // settings were never saved. For an organization admin.
-func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.Instance) (store.Instance, error) {
-	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.Instance) (fields []string, ends bool, err error) {
+func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
+	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, ends bool, err error) {
 		if err := checkSettings(wanted); err != nil {
 			return nil, false, err
 		}
@@ -33,11 +34,11 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 		}
 		before := *w
 		w.KeysOff, w.Rules = wanted.KeysOff, kept(wanted.Rules)
-		w.RemindersOff, w.RemindBefore = wanted.RemindersOff, keptTimes(wanted.RemindBefore)
+		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
 		changed := changedRules(before.Rules, w.Rules)
 		changed.add(before.KeysOff != w.KeysOff, "keys_off")
-		changed.add(before.RemindersOff != w.RemindersOff, "reminders_off")
-		changed.add(before.RemindBefore != w.RemindBefore, "remind_before")
+		changed.add(before.Reminders.Off != w.Reminders.Off, "reminders_off")
+		changed.add(!slices.Equal(before.Reminders.Before, w.Reminders.Before), "remind_before")
 		return changed, w.KeysOff && !before.KeysOff || tightens(before.Rules, w.Rules), nil
 	})
 }
@@ -47,26 +48,26 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 // they were. Keys log in again at once. Settings that were never saved are saved as
 // the defaults of Options. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
-	_, err := s.alterInstance(ctx, actor, audit.EndTokens, func(*store.Instance) ([]string, bool, error) { return nil, true, nil })
+	_, err := s.alterInstance(ctx, actor, audit.EndTokens, func(*store.InstanceSettings) ([]string, bool, error) { return nil, true, nil })
 	return err
 }
 
 // alterInstance changes the instance's settings. apply says which fields it changed
 // and whether all tokens end.
 func (s *Service) alterInstance(
-	ctx context.Context, actor Actor, action string, apply func(*store.Instance) (fields []string, ends bool, err error),
-) (store.Instance, error) {
-	return retry(func() (store.Instance, error) {
+	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, ends bool, err error),
+) (store.InstanceSettings, error) {
+	return retry(func() (store.InstanceSettings, error) {
 		if err := s.mayAdminister(ctx, actor, action); err != nil {
-			return store.Instance{}, err
+			return store.InstanceSettings{}, err
 		}
 		w, err := s.instance(ctx)
 		if err != nil {
-			return store.Instance{}, err
+			return store.InstanceSettings{}, err
 		}
 		fields, ends, err := apply(&w)
 		if err != nil {
-			return store.Instance{}, err
+			return store.InstanceSettings{}, err
 		}
 		if len(fields) == 0 && !ends && w.Version > 0 {
 			return w, nil
@@ -74,11 +75,11 @@ func (s *Service) alterInstance(
 		w.Updated = s.now()
 		change, err := s.change(w.Updated, actor.ref, action, "", "", fields)
 		if err != nil {
-			return store.Instance{}, err
+			return store.InstanceSettings{}, err
 		}
 		change.EndTokens = ends
 		if err := s.store.Settings.SetInstance(ctx, w, change); err != nil {
-			return store.Instance{}, writeError(action, err)
+			return store.InstanceSettings{}, writeError(action, err)
 		}
 		w.Version++
 		return w, nil
@@ -86,12 +87,16 @@ func (s *Service) alterInstance(
 }
 
 // instance reads the settings in force.
-func (s *Service) instance(ctx context.Context) (store.Instance, error) {
+func (s *Service) instance(ctx context.Context) (store.InstanceSettings, error) {
 	stored, err := s.store.Settings.Instance(ctx)
 	if err != nil {
-		return store.Instance{}, fmt.Errorf("apikey: read settings: %w", err)
+		return store.InstanceSettings{}, fmt.Errorf("apikey: read settings: %w", err)
 	}
-	return s.effective(stored), nil
+	if stored.Version == 0 {
+		stored.Reminders.Off = s.cfg.DefaultRemindersOff
+	}
+	stored.Instance = s.effective(stored.Instance)
+	return stored, nil
 }
 
 // settingsOf reads the settings around the keys of a workspace.
@@ -101,13 +106,13 @@ func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Works
 		return w, store.Instance{}, fmt.Errorf("apikey: read workspace: %w", err)
 	}
 	instance, err := s.instance(ctx)
-	return w, instance, err
+	return w, instance.Instance, err
 }
 
-func checkSettings(wanted store.Instance) error {
+func checkSettings(wanted store.InstanceSettings) error {
 	var bad InvalidError
 	checkRules(&bad, wanted.Rules, false)
-	problem := timesProblem(wanted.RemindBefore[:])
+	problem := timesProblem(wanted.Reminders.Before)
 	bad.addIf(problem != "", "remind_before", problem)
 	return bad.orNil()
 }

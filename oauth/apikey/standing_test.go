@@ -27,7 +27,7 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 		"rules of a workspace":  func(r *rig) { r.rules("team-b", store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(time.Hour)}) },
 		"a suspended workspace": func(r *rig) { require.NoError(r.t, r.SetSuspended(ctx, admin, "team-b", true)) },
 		"keys off": func(r *rig) {
-			_, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+			_, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 			require.NoError(r.t, err)
 		},
 	} {
@@ -96,7 +96,7 @@ func TestAPageIsOneRead(t *testing.T) {
 	r.rules("", store.Rules{RequireExpiry: true, EnforcedFrom: noon})
 	for name, look := range map[string]func() error{
 		"List":            func() error { return errOf(r.List(ctx, admin, store.KeyQuery{})) },
-		"PreviewSettings": func() error { return errOf(r.PreviewSettings(ctx, admin, store.Instance{}, nil, 0)) },
+		"PreviewSettings": func() error { return errOf(r.PreviewSettings(ctx, admin, store.InstanceSettings{}, nil, 0)) },
 	} {
 		tap.Take()
 		require.NoError(t, look(), name)

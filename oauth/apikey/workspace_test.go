@@ -65,14 +65,14 @@ func TestSwitchingKeysOff(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "")
 	token := r.mustLogin(key.ID, secret)
-	saved, err := r.SaveSettings(ctx, admin, store.Instance{KeysOff: true})
+	saved, err := r.SaveSettings(ctx, admin, store.InstanceSettings{Instance: store.Instance{KeysOff: true}})
 	require.NoError(t, err)
 	require.True(t, r.ended(token))
 	_, _, err = r.tryCreate(owner, "team-a", "")
 	var denied *policy.Denied
 	require.ErrorAs(t, err, &denied)
 	require.Equal(t, "settings.keys_off", denied.Rule)
-	_, err = r.SaveSettings(ctx, admin, store.Instance{})
+	_, err = r.SaveSettings(ctx, admin, store.InstanceSettings{})
 	require.ErrorIs(t, err, store.ErrConflict, "another version")
 	saved.KeysOff = false
 	saved, err = r.SaveSettings(ctx, admin, saved)
@@ -93,7 +93,7 @@ func TestSettingsFromDefaults(t *testing.T) {
 	require.Error(t, err, "keys are off")
 	shown, err := r.Settings(ctx, admin)
 	require.NoError(t, err)
-	require.Equal(t, store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}, shown)
+	require.Equal(t, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}}, shown)
 	saved, err := r.SaveSettings(ctx, admin, shown)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, saved.Version, "saving them pins them")
@@ -116,13 +116,13 @@ func TestSettingsAreChecked(t *testing.T) {
 		"max_lifetime":  {MaxLifetime: time.Minute - 1},
 		"enforced_from": {EnforcedFrom: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
-		_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: rules})
+		_, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: rules}})
 		require.ErrorAs(t, err, new(*apikey.InvalidError))
 		require.ErrorContains(t, err, name)
 		_, err = r.SaveWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: rules})
 		require.ErrorAs(t, err, new(*apikey.InvalidError))
 	}
-	_, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: store.Rules{MaxKeys: store.Unlimited}})
+	_, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: store.Rules{MaxKeys: store.Unlimited}}})
 	require.ErrorAs(t, err, new(*apikey.InvalidError), "for workspaces only")
 	_, _, err = r.Workspace(t.Context(), admin, "")
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
@@ -153,7 +153,7 @@ func TestStricterRulesEndTokens(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
 			key, secret := r.create(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(10 * day)} })
-			instance, err := r.SaveSettings(t.Context(), admin, store.Instance{Rules: tc.before})
+			instance, err := r.SaveSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: tc.before}})
 			require.NoError(t, err)
 			token := r.mustLogin(key.ID, secret)
 			instance.Rules = tc.after

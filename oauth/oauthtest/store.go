@@ -110,7 +110,7 @@ func (s *scene) saveSettings(ctx context.Context, wanted store.Instance) error {
 		return err
 	}
 	wanted.Version = now.Version
-	_, err = s.replicas[0].SaveSettings(ctx, s.admin, wanted)
+	_, err = s.replicas[0].SaveSettings(ctx, s.admin, store.InstanceSettings{Instance: wanted})
 	return err
 }
 

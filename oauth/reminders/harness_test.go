@@ -77,18 +77,12 @@ func (r *rig) create(actor apikey.Actor, workspace, permissions string, change .
 	return key, secret
 }
 
-// before are times as settings hold them.
-func before(times ...time.Duration) (all [store.MaxReminders]time.Duration) {
-	copy(all[:], times)
-	return all
-}
-
 // reminders changes what settings say of reminders.
 func (r *rig) reminders(off bool, times ...time.Duration) {
 	r.t.Helper()
 	settings, err := r.Settings(r.t.Context(), admin)
 	require.NoError(r.t, err)
-	settings.RemindersOff, settings.RemindBefore = off, before(times...)
+	settings.Reminders = store.Reminders{Off: off, Before: times}
 	_, err = r.SaveSettings(r.t.Context(), admin, settings)
 	require.NoError(r.t, err)
 }

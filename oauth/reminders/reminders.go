@@ -97,12 +97,12 @@ func (s *Sender) Remind(ctx context.Context) error {
 }
 
 // settings returns the times in force, the longest first.
-func (s *Sender) settings(ctx context.Context) (store.Instance, []time.Duration, error) {
+func (s *Sender) settings(ctx context.Context) (store.InstanceSettings, []time.Duration, error) {
 	settings, err := s.keys.Settings(ctx, reader())
 	if err != nil {
 		return settings, nil, fmt.Errorf("reminders: %w", err)
 	}
-	times, _ := s.keys.ReminderTimes(settings)
+	times, _ := s.keys.ReminderTimes(settings.Reminders)
 	return settings, times, nil
 }
 

@@ -42,7 +42,7 @@ type settings struct {
 }
 
 // SetInstance implements store.Settings.
-func (s *settings) SetInstance(ctx context.Context, in store.Instance, change store.Change) error {
+func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, change store.Change) error {
 	s.cache.forgetInstance()
 	defer s.cache.forgetInstance()
 	return s.Settings.SetInstance(ctx, in, change)

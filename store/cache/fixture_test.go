@@ -64,7 +64,7 @@ func setWorkspace(t testing.TB, st store.Store, change func(*store.Workspace)) {
 	require.NoError(t, st.Settings.SetWorkspace(background, w, store.Change{Now: noon, EndTokens: true}))
 }
 
-func setInstance(t testing.TB, st store.Store, change func(*store.Instance)) {
+func setInstance(t testing.TB, st store.Store, change func(*store.InstanceSettings)) {
 	t.Helper()
 	in, err := st.Settings.Instance(background)
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func setInstance(t testing.TB, st store.Store, change func(*store.Instance)) {
 
 func suspend(w *store.Workspace) { w.Suspended = true }
 
-func keysOff(in *store.Instance) { in.KeysOff = true }
+func keysOff(in *store.InstanceSettings) { in.KeysOff = true }
 
 func token(id string) store.TokenRef {
 	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1", TokenID: "token of " + id}

@@ -47,7 +47,7 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, er
 		if k == nil {
 			return store.ErrNotFound
 		}
-		found = store.Found{Key: k.Clone(), Workspace: t.db.record(k.Workspace), Instance: t.db.instance}
+		found = store.Found{Key: k.Clone(), Workspace: t.db.record(k.Workspace), Instance: t.db.instance.Instance}
 		return nil
 	})
 	return found, err

@@ -48,7 +48,7 @@ func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 	}
 	page.Workspaces = make(map[string]store.Workspace)
 	err = db.read(ctx, "list keys", func() error {
-		page.Instance = db.instance
+		page.Instance = db.instance.Instance
 		for i := range page.Keys {
 			id := page.Keys[i].Workspace
 			page.Workspaces[id] = db.record(id)

@@ -58,7 +58,7 @@ type database struct {
 	start time.Time // with a monotonic reading
 	mu    sync.RWMutex
 
-	instance   store.Instance
+	instance   store.InstanceSettings
 	workspaces map[string]*workspace
 	keys       map[string]*store.Key
 	orders     orders                        // of all keys

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -11,16 +12,17 @@ import (
 type settings struct{ db *database }
 
 // Instance implements store.Settings.
-func (s *settings) Instance(ctx context.Context) (in store.Instance, err error) {
+func (s *settings) Instance(ctx context.Context) (in store.InstanceSettings, err error) {
 	err = s.db.read(ctx, "read settings", func() error {
 		in = s.db.instance
+		in.Reminders.Before = slices.Clone(in.Reminders.Before)
 		return nil
 	})
 	return in, err
 }
 
 // SetInstance implements store.Settings.
-func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
+func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	db := s.db
 	return db.change(ctx, "save settings", c, store.Notice{Kind: store.NoticeInstance}, func() error {
 		if db.instance.Version != in.Version {
@@ -31,6 +33,7 @@ func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.C
 			in.Epoch = db.raised(in.Epoch)
 		}
 		in.Updated, in.Rules.EnforcedFrom = kept(in.Updated), kept(in.Rules.EnforcedFrom)
+		in.Reminders.Before = slices.Clone(in.Reminders.Before)
 		db.instance = in
 		return nil
 	})

@@ -34,9 +34,9 @@ func RoundTripInstance(in store.Instance) (store.Instance, error) {
 	return decodeInstance(encode(instanceFields(&in)...))
 }
 
-func DecodeSettings(text string) (store.Workspace, store.Instance, error) {
+func DecodeSettings(text string) (store.Workspace, store.InstanceSettings, error) {
 	w, bad := decodeWorkspace("team-a", text, "")
-	in, err := decodeInstance(text)
+	in, err := decodeSettings([]string{text, text})
 	return w, in, errors.Join(bad, err)
 }
 

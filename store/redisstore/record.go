@@ -71,12 +71,19 @@ func workspaceFields(w *store.Workspace) []any {
 }
 
 func instanceFields(in *store.Instance) []any {
-	fields := []any{
+	return []any{
 		&in.Version, &in.Epoch, new(bool), &in.Updated, &in.KeysOff,
-		&in.Rules.MaxKeys, &in.Rules.RequireExpiry, (*int64)(&in.Rules.MaxLifetime), &in.Rules.EnforcedFrom, &in.RemindersOff,
+		&in.Rules.MaxKeys, &in.Rules.RequireExpiry, (*int64)(&in.Rules.MaxLifetime), &in.Rules.EnforcedFrom,
 	}
-	for i := range in.RemindBefore {
-		fields = append(fields, (*int64)(&in.RemindBefore[i]))
+}
+
+// remindersField is the field of the instance's reminders, which no look-up reads.
+const remindersField = "r"
+
+func remindersFields(r *store.Reminders) []any {
+	fields := []any{&r.Off}
+	for i := range r.Before {
+		fields = append(fields, (*int64)(&r.Before[i]))
 	}
 	return fields
 }
@@ -99,6 +106,18 @@ func decodeWorkspace(id, text, count string) (store.Workspace, error) {
 func decodeInstance(text string) (store.Instance, error) {
 	var in store.Instance
 	err := decodeSaved(text, instanceFields(&in)...)
+	return in, err
+}
+
+// decodeSettings reads the instance's record and its reminders.
+func decodeSettings(texts []string) (in store.InstanceSettings, err error) {
+	if len(texts) != 2 {
+		return in, errRecord
+	}
+	if n := strings.Count(texts[1], " "); n > 0 {
+		in.Reminders.Before = make([]time.Duration, min(n, store.MaxReminders))
+	}
+	err = cmp.Or(decodeSaved(texts[0], instanceFields(&in.Instance)...), decodeSaved(texts[1], remindersFields(&in.Reminders)...))
 	return in, err
 }
 

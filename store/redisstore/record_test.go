@@ -47,7 +47,8 @@ func FuzzDamage(f *testing.F) {
 	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  a b\ns1 8000000000000000 d p owner o  h 1 ")
 	f.Add("")
 	f.Add("\n\n\n\n\n\n")
-	f.Add("1 1 0 8000000000000000 1 7 0 0  0 0 0 0 0 0 0 0 0")
+	f.Add("1 1 0 8000000000000000 1 7 0 0 ")
+	f.Add("0 3600000000000 86400000000000")
 	f.Fuzz(func(_ *testing.T, record string) {
 		_, _ = redisstore.DecodeKey(record)
 		_, _ = redisstore.DecodeEvent(record)

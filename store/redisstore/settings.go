@@ -13,8 +13,11 @@ import (
 type settings struct{ db *Driver }
 
 // Instance implements store.Settings.
-func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
-	in, _, err := s.db.settings(ctx)
+func (s *settings) Instance(ctx context.Context) (in store.InstanceSettings, err error) {
+	get := command("hmget", s.db.layout.settings(), settingsField(""), remindersField)
+	if err = s.db.send(ctx, get); err == nil {
+		in, err = decodeSettings(get.texts())
+	}
 	return in, fail("read settings", err)
 }
 
@@ -41,10 +44,12 @@ func (db *Driver) settings(ctx context.Context, ids ...string) (in store.Instanc
 }
 
 // SetInstance implements store.Settings.
-func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
+func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	err := s.db.make(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: &store.Notice{Kind: store.NoticeInstance},
-		args: []any{settingsField(""), in.Version, c.EndTokens, encode(instanceFields(&in)[3:]...)},
+		args: []any{
+			settingsField(""), in.Version, c.EndTokens, encode(instanceFields(&in.Instance)[3:]...), encode(remindersFields(&in.Reminders)...),
+		},
 	})
 	return fail("save settings", err)
 }

@@ -121,12 +121,12 @@ func workspaceRow(w *store.Workspace) []any {
 // instanceColumns are the columns of the instance's settings, and instanceRow is
 // where they are scanned to.
 const instanceColumns = `i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from,
-	i.reminders_off, i.remind_before, i.epoch, i.updated, i.version`
+	i.epoch, i.updated, i.version`
 
 func instanceRow(in *store.Instance) []any {
 	return []any{
 		&in.KeysOff, &in.Rules.MaxKeys, &in.Rules.RequireExpiry, &in.Rules.MaxLifetime, at{&in.Rules.EnforcedFrom},
-		&in.RemindersOff, reminders{&in.RemindBefore}, &in.Epoch, at{&in.Updated}, &in.Version,
+		&in.Epoch, at{&in.Updated}, &in.Version,
 	}
 }
 
@@ -201,24 +201,6 @@ func (f fromJSON[T]) Scan(value any) error {
 		return errUnreadable
 	}
 	*f.to = all
-	return nil
-}
-
-// reminders scans a list of times.
-type reminders struct {
-	to *[store.MaxReminders]time.Duration
-}
-
-// Scan implements sql.Scanner.
-func (r reminders) Scan(value any) error {
-	var times []time.Duration
-	if err := (fromJSON[time.Duration]{&times}).Scan(value); err != nil {
-		return err
-	}
-	*r.to = [store.MaxReminders]time.Duration{}
-	if copy(r.to[:], times) < len(times) {
-		return errUnreadable
-	}
 	return nil
 }
 

@@ -11,29 +11,33 @@ import (
 type settings struct{ d *Database }
 
 // Instance implements store.Settings.
-func (s *settings) Instance(ctx context.Context) (store.Instance, error) {
-	var in store.Instance
-	err := s.d.find(ctx, `SELECT {standby}, `+instanceColumns+` FROM {p}instance i WHERE i.id = 1`, nil, instanceRow(&in)...)
+func (s *settings) Instance(ctx context.Context) (store.InstanceSettings, error) {
+	var in store.InstanceSettings
+	row := append(instanceRow(&in.Instance), &in.Reminders.Off, fromJSON[time.Duration]{&in.Reminders.Before})
+	err := s.d.find(ctx, `SELECT {standby}, `+instanceColumns+`, i.reminders_off, i.remind_before FROM {p}instance i WHERE i.id = 1`, nil, row...)
+	if err == nil && len(in.Reminders.Before) > store.MaxReminders {
+		err = errUnreadable
+	}
 	if err != nil {
-		return store.Instance{}, fail(ctx, "read settings", err)
+		return store.InstanceSettings{}, fail(ctx, "read settings", err)
 	}
 	return in, nil
 }
 
 // SetInstance implements store.Settings.
-func (s *settings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
+func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	err := s.d.change(ctx, c, store.Notice{Kind: store.NoticeInstance}, locks{settings: true}, func(b *batch, h *held) error {
 		if h.instance != in.Version {
 			return store.ErrConflict
 		}
-		reminders, err := asJSON(in.RemindBefore[:])
+		reminders, err := asJSON(in.Reminders.Before)
 		if err != nil {
 			return err
 		}
 		b.exec(`UPDATE {p}instance SET keys_off = ?, max_keys = ?, require_expiry = ?, max_lifetime = ?, enforced_from = ?,
 			reminders_off = ?, remind_before = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = 1`,
 			in.KeysOff, in.Rules.MaxKeys, in.Rules.RequireExpiry, int64(in.Rules.MaxLifetime), in.Rules.EnforcedFrom,
-			in.RemindersOff, reminders, in.Updated, c.EndTokens)
+			in.Reminders.Off, reminders, in.Updated, c.EndTokens)
 		return nil
 	})
 	return fail(ctx, "save settings", err)

@@ -169,7 +169,7 @@ func recordBreakages() []breakage {
 func withoutRaises(s store.Store, always bool) store.Store {
 	next := s.Settings
 	s.Settings = settings{Settings: next,
-		setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
+		setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 			c.EndTokens = always
 			return next.SetInstance(ctx, in, c)
 		},
@@ -189,7 +189,7 @@ func withoutPreconditions(s store.Store, ignored func(store.Precondition) bool) 
 	}
 	next := s.Settings
 	s.Settings = settings{Settings: next,
-		setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
+		setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 			return next.SetInstance(ctx, in, less(c))
 		},
 		setWorkspace: func(ctx context.Context, w store.Workspace, c store.Change) error {

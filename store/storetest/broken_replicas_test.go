@@ -63,7 +63,7 @@ func replicaBreakages() []replicaBreakage {
 		{"lets every save win", func(_ int, s store.Store) store.Store {
 			next := s.Settings
 			s.Settings = settings{Settings: next,
-				setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
+				setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 					for {
 						stored, _ := next.Instance(ctx)
 						in.Version = stored.Version

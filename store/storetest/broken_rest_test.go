@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -54,7 +55,7 @@ func changeBreakages() []breakage {
 
 		{"ignores the version of settings", func(s store.Store) store.Store {
 			next := s.Settings
-			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
+			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 				stored, _ := next.Instance(ctx)
 				in.Version = stored.Version
 				return next.SetInstance(ctx, in, c)
@@ -64,16 +65,8 @@ func changeBreakages() []breakage {
 
 		{"closes up the times of reminders", func(s store.Store) store.Store {
 			next := s.Settings
-			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.Instance, c store.Change) error {
-				times := in.RemindBefore
-				in.RemindBefore = [store.MaxReminders]time.Duration{}
-				n := 0
-				for _, before := range times {
-					if before != 0 {
-						in.RemindBefore[n] = before
-						n++
-					}
-				}
+			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
+				in.Reminders.Before = slices.DeleteFunc(slices.Clone(in.Reminders.Before), func(before time.Duration) bool { return before == 0 })
 				return next.SetInstance(ctx, in, c)
 			}}
 			return s

@@ -22,7 +22,7 @@ var writes = []struct {
 		return s.Keys.Delete(background, "team-a", "key-1", 1, noon, c)
 	}},
 	{"SetInstance", func(s store.Store, c store.Change) error {
-		return s.Settings.SetInstance(background, store.Instance{KeysOff: true}, c)
+		return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, c)
 	}},
 	{"SetWorkspace", func(s store.Store, c store.Change) error {
 		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Suspended: true}, c)
@@ -70,7 +70,7 @@ var refusals = []struct {
 		return s.Keys.Delete(background, "team-a", "deleted", 0, noon, c)
 	}},
 	{"SetInstance, conflict", func(s store.Store, c store.Change) error {
-		return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Version: 5}, c)
+		return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: 5}}, c)
 	}},
 	{"SetWorkspace, conflict", func(s store.Store, c store.Change) error {
 		return s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: 5}, c)
@@ -158,7 +158,7 @@ func changeRules() []rule {
 func everything(t tester, s store.Store) []string {
 	t.Helper()
 	in := instance(t, s)
-	text := append(instanceText(in), fmt.Sprint("Epoch ", in.Epoch))
+	text := append(settingsText(in), fmt.Sprint("Epoch ", in.Epoch))
 	for _, id := range []string{"team-a", "team-b", "gone"} {
 		w := workspace(t, s, id)
 		text = append(append(text, workspaceText(w)...), fmt.Sprint("Epoch ", w.Epoch))

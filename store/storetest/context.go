@@ -50,7 +50,7 @@ var calls = []struct {
 		return err
 	}},
 	{"Settings.SetInstance", nil, func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, change("ended"))
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, change("ended"))
 	}},
 	{"Settings.Workspace", nil, func(ctx context.Context, s store.Store) error {
 		_, err := s.Settings.Workspace(ctx, "team-a")

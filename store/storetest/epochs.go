@@ -39,7 +39,7 @@ func epochRules() []rule {
 					must(t, "Read", err)
 					equal(t, "InstanceVersion", state.InstanceVersion, version)
 					equal(t, "the instance's epoch", state.Instance, 0)
-					must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Version: version}, store.Change{Now: noon}))
+					must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{Now: noon}))
 				}
 			},
 		},
@@ -95,7 +95,7 @@ func epochRules() []rule {
 				k := newKey("team-a", "key-1")
 				k.Epoch = 1
 				create(t, s, k)
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 7}, store.Change{EndTokens: true}))
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Epoch: 7}}, store.Change{EndTokens: true}))
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 7}, store.Change{EndTokens: true}))
 				for what, epoch := range map[string]int64{
 					"the key's": keyEpoch(t, s, "key-1"), "the workspace's": workspace(t, s, "team-a").Epoch, "the instance's": instance(t, s).Epoch,
@@ -117,7 +117,7 @@ func epochRules() []rule {
 					c := store.Change{Now: noon, EndTokens: true}
 					k.Version = version + 1
 					must(t, "Update", s.Keys.Update(background, k, c))
-					must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Version: version}, c))
+					must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, c))
 					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: version}, c))
 					before := store.EpochState{Instance: in, Workspace: w, Key: key}
 					key, in, w = keyEpoch(t, s, "key-1"), instance(t, s).Epoch, workspace(t, s, "team-a").Epoch
@@ -148,7 +148,7 @@ func epochRules() []rule {
 				for version, ends := range []bool{false, true, false, true} {
 					in, w := instance(t, s), workspace(t, s, "team-a")
 					c := store.Change{Now: noon, EndTokens: ends}
-					must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Epoch: 9, Version: int64(version)}, c))
+					must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Epoch: 9, Version: int64(version)}}, c))
 					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 9, Version: int64(version)}, c))
 					if ends {
 						raised(t, "the instance's epoch", instance(t, s).Epoch, in.Epoch)

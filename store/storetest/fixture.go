@@ -105,7 +105,7 @@ func workspace(t tester, s store.Store, id string) store.Workspace {
 	return w
 }
 
-func instance(t tester, s store.Store) store.Instance {
+func instance(t tester, s store.Store) store.InstanceSettings {
 	t.Helper()
 	in, err := s.Settings.Instance(background)
 	must(t, "Instance", err)
@@ -207,10 +207,12 @@ func eventText(e store.Event) []string {
 
 func instanceText(in store.Instance) []string {
 	return []string{
-		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), fmt.Sprint("RemindersOff ", in.RemindersOff),
-		fmt.Sprint("RemindBefore ", in.RemindBefore),
-		"Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
+		fmt.Sprint("KeysOff ", in.KeysOff), rulesText(in.Rules), "Updated " + stamp(in.Updated), fmt.Sprint("Version ", in.Version),
 	}
+}
+
+func settingsText(in store.InstanceSettings) []string {
+	return append(instanceText(in.Instance), fmt.Sprint("Reminders ", in.Reminders))
 }
 
 func workspaceText(w store.Workspace) []string {

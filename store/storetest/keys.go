@@ -40,8 +40,8 @@ func lookupRules() []rule {
 				equalText(t, "instance never saved", instanceText(found.Instance), instanceText(store.Instance{}))
 				w := store.Workspace{ID: "team-a", Suspended: true, Rules: store.Rules{MaxKeys: 5}, Updated: noon}
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{}))
-				in := store.Instance{KeysOff: true, Rules: store.Rules{RequireExpiry: true}, RemindersOff: true, RemindBefore: someReminders(), Updated: noon}
-				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
+				in := store.Instance{KeysOff: true, Rules: store.Rules{RequireExpiry: true}, Updated: noon}
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: in}, store.Change{}))
 				found = lookup(t, s, "key-1")
 				w.Version, w.Keys, in.Version = 1, 2, 1
 				equalText(t, "workspace", workspaceText(found.Workspace), workspaceText(w))

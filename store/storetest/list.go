@@ -263,8 +263,8 @@ func settingsAround(t tester, s store.Store) {
 	check() // never saved
 	w := store.Workspace{ID: "team-b", Suspended: true, Rules: someRules(), Updated: noon}
 	must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{Now: noon}))
-	in := store.Instance{KeysOff: true, Rules: someRules(), RemindBefore: someReminders(), Updated: noon}
-	must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon}))
+	in := store.Instance{KeysOff: true, Rules: someRules(), Updated: noon}
+	must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: in}, store.Change{Now: noon}))
 	check()
 }
 

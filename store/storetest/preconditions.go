@@ -45,7 +45,7 @@ var preconditions = []struct {
 	{
 		"the instance", store.Precondition{Version: 1},
 		func(s store.Store) error {
-			return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Version: 1}, store.Change{Now: noon})
+			return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: 1}}, store.Change{Now: noon})
 		},
 	},
 }
@@ -60,7 +60,7 @@ func conditioned() []struct {
 	for _, w := range writes {
 		if w.name == "SetInstance" {
 			w.do = func(s store.Store, c store.Change) error {
-				return s.Settings.SetInstance(background, store.Instance{RemindersOff: true, Version: 1}, c)
+				return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: 1}}, c)
 			}
 		}
 		list = append(list, w)
@@ -72,7 +72,7 @@ func prepareConditioned(t tester, s store.Store) {
 	t.Helper()
 	prepare(t, s)
 	create(t, s, newKey("team-z", "actor"))
-	must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{}, store.Change{Now: noon}))
+	must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{}, store.Change{Now: noon}))
 	must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-s"}, store.Change{Now: noon}))
 }
 
@@ -133,7 +133,7 @@ func preconditionRules() []rule {
 				c := change("once")
 				c.If = []store.Precondition{{Version: 1}}
 				must(t, "Create", s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, c))
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{Version: 1}, store.Change{Now: noon}))
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: 1}}, store.Change{Now: noon}))
 				err := s.Keys.Create(background, newKey("team-a", "again"), store.NoLimit, c)
 				wantError(t, "Create again", err, store.ErrExists)
 			},
@@ -171,7 +171,7 @@ func raceOutrun(t tester, r []store.Store) {
 		default:
 			holds.Version = instance(t, s).Version
 			moves = func(s store.Store) error {
-				return s.Settings.SetInstance(background, store.Instance{KeysOff: true, Version: holds.Version}, store.Change{Now: noon, EndTokens: true})
+				return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: holds.Version}}, store.Change{Now: noon, EndTokens: true})
 			}
 		}
 		var over atomic.Bool

@@ -76,7 +76,7 @@ func raceRules() []rule {
 			run: func(t tester, s store.Store) {
 				for version := range int64(3) {
 					errs := race(16, func(i int) error {
-						in := store.Instance{Version: version, Rules: store.Rules{MaxKeys: i}}
+						in := store.InstanceSettings{Instance: store.Instance{Version: version, Rules: store.Rules{MaxKeys: i}}}
 						return s.Settings.SetInstance(background, in, store.Change{})
 					})
 					equal(t, "SetInstance that succeeded", wins(t, "SetInstance", errs, store.ErrConflict), 1)

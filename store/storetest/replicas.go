@@ -130,7 +130,7 @@ func replicaRaces() []replicaRule {
 			run: func(t tester, r []store.Store) {
 				for version := range int64(4) {
 					errs := race(24, func(i int) error {
-						in := store.Instance{Version: version, Rules: store.Rules{MaxKeys: i}}
+						in := store.InstanceSettings{Instance: store.Instance{Version: version, Rules: store.Rules{MaxKeys: i}}}
 						return of(r, i).Settings.SetInstance(background, in, store.Change{Now: noon})
 					})
 					equal(t, "SetInstance that succeeded", wins(t, "SetInstance", errs, store.ErrConflict), 1)

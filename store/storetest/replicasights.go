@@ -131,7 +131,7 @@ func keySights() []sight {
 			name:  "settings of the instance",
 			begin: begin,
 			do: func(t tester, s store.Store, round int) {
-				in := store.Instance{KeysOff: true, Version: int64(round - 1)}
+				in := store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: int64(round - 1)}}
 				must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{Now: noon}))
 			},
 			seen: func(s store.Store, round int) error {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -12,7 +13,7 @@ func settingsRules() []rule {
 			name: "never saved is a zero record",
 			why:  "Settings never saved are zero records with Version 0, the workspace's with its ID, not errors.",
 			run: func(t tester, s store.Store) {
-				equalText(t, "instance", instanceText(instance(t, s)), instanceText(store.Instance{}))
+				equalText(t, "instance", settingsText(instance(t, s)), settingsText(store.InstanceSettings{}))
 				equalText(t, "workspace", workspaceText(workspace(t, s, "team-a")), workspaceText(store.Workspace{ID: "team-a"}))
 			},
 		},
@@ -20,7 +21,10 @@ func settingsRules() []rule {
 			name: "keeps every field",
 			why:  "Settings come back as they were saved, with their version raised by one.",
 			run: func(t tester, s store.Store) {
-				in := store.Instance{KeysOff: true, Rules: someRules(), RemindersOff: true, RemindBefore: someReminders(), Updated: noon}
+				in := store.InstanceSettings{
+					Instance:  store.Instance{KeysOff: true, Rules: someRules(), Updated: noon},
+					Reminders: store.Reminders{Off: true, Before: someReminders()},
+				}
 				w := store.Workspace{ID: "team-a", Suspended: true, Rules: someRules(), Updated: noon}
 				w.Rules.MaxKeys = store.Unlimited
 				for version := range int64(3) {
@@ -28,10 +32,9 @@ func settingsRules() []rule {
 					must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
 					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, w, store.Change{}))
 					in.Version, w.Version = version+1, version+1
-					equalText(t, "instance", instanceText(instance(t, s)), instanceText(in))
+					equalText(t, "instance", settingsText(instance(t, s)), settingsText(in))
 					equalText(t, "workspace", workspaceText(workspace(t, s, "team-a")), workspaceText(w))
-					in.KeysOff, in.Rules = false, store.Rules{}
-					in.RemindersOff, in.RemindBefore = false, [store.MaxReminders]time.Duration{}
+					in.KeysOff, in.Rules, in.Reminders = false, store.Rules{}, store.Reminders{}
 					w.Suspended, w.Rules = false, store.Rules{}
 				}
 				equalText(t, "another workspace", workspaceText(workspace(t, s, "team-b")), workspaceText(store.Workspace{ID: "team-b"}))
@@ -39,18 +42,27 @@ func settingsRules() []rule {
 		},
 		{
 			name: "reminders keep their places",
-			why:  "RemindBefore comes back element by element, the first and the last one too, whatever RemindersOff says; so does Lookup bring it.",
+			why:  "Reminders come back element by element, the first and the last one too, whatever Off says.",
 			run: func(t tester, s store.Store) {
-				create(t, s, newKey("team-a", "key-1"))
-				for version, before := range [][store.MaxReminders]time.Duration{
+				for version, before := range [][]time.Duration{
 					{0, 24 * time.Hour}, {7: time.Nanosecond}, {1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1}, {-1}, {},
 				} {
-					in := store.Instance{RemindBefore: before, Version: int64(version)}
+					in := store.InstanceSettings{Instance: store.Instance{Version: int64(version)}, Reminders: store.Reminders{Before: before}}
 					must(t, "SetInstance", s.Settings.SetInstance(background, in, store.Change{}))
 					in.Version++
-					equalText(t, "instance", instanceText(instance(t, s)), instanceText(in))
-					equalText(t, "instance of a look-up", instanceText(lookup(t, s, "key-1").Instance), instanceText(in))
+					equalText(t, "instance", settingsText(instance(t, s)), settingsText(in))
 				}
+			},
+		},
+		{
+			name: "reminders are copied",
+			why:  "What a caller does with the times that it wrote or read changes no record.",
+			run: func(t tester, s store.Store) {
+				wrote := someReminders()
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Reminders: store.Reminders{Before: wrote}}, store.Change{}))
+				wrote[0] = 0
+				instance(t, s).Reminders.Before[1] = 0
+				equal(t, "the times", fmt.Sprint(instance(t, s).Reminders.Before), fmt.Sprint(someReminders()))
 			},
 		},
 		{
@@ -58,7 +70,7 @@ func settingsRules() []rule {
 			why:  "Saving is a compare-and-set on the version; version 0 means that none was saved yet.",
 			run: func(t tester, s store.Store) {
 				set := func(version int64) (error, error) {
-					return s.Settings.SetInstance(background, store.Instance{Version: version}, store.Change{EndTokens: true}),
+					return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{EndTokens: true}),
 						s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: version}, store.Change{EndTokens: true})
 				}
 				refused := func(what string, version int64) {
@@ -104,10 +116,10 @@ func settingsRules() []rule {
 			name: "a spent one-time id comes first",
 			why:  "The one-time id is checked before the version: a retry of a change that went through is told so.",
 			run: func(t tester, s store.Store) {
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{}, change("one")))
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{}, change("one")))
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, change("two")))
 				for version := range int64(3) {
-					err := s.Settings.SetInstance(background, store.Instance{Version: version}, store.Change{Once: onceID("one"), Now: noon})
+					err := s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{Once: onceID("one"), Now: noon})
 					wantError(t, "SetInstance again", err, store.ErrExists)
 					w := store.Workspace{ID: "team-a", Version: version}
 					err = s.Settings.SetWorkspace(background, w, store.Change{Once: onceID("two"), Now: noon})
@@ -120,9 +132,9 @@ func settingsRules() []rule {
 	}
 }
 
-func someReminders() [store.MaxReminders]time.Duration {
+func someReminders() []time.Duration {
 	const day = 24 * time.Hour
-	return [store.MaxReminders]time.Duration{366 * day, 30 * day, 7*day + time.Microsecond, 5 * day, 3 * day, 2 * day, day, time.Hour}
+	return []time.Duration{366 * day, 30 * day, 7*day + time.Microsecond, 5 * day, 3 * day, 2 * day, day, time.Hour}
 }
 
 func someRules() store.Rules {

@@ -159,11 +159,11 @@ func (u tappedUpkeep) Purge(ctx context.Context, before time.Time) (int, error) 
 	return tapValue(ctx, u.t, "Upkeep.Purge", func() (int, error) { return u.to.Upkeep.Purge(ctx, before) })
 }
 
-func (s tappedSettings) Instance(ctx context.Context) (store.Instance, error) {
-	return tapValue(ctx, s.t, "Settings.Instance", func() (store.Instance, error) { return s.to.Settings.Instance(ctx) })
+func (s tappedSettings) Instance(ctx context.Context) (store.InstanceSettings, error) {
+	return tapValue(ctx, s.t, "Settings.Instance", func() (store.InstanceSettings, error) { return s.to.Settings.Instance(ctx) })
 }
 
-func (s tappedSettings) SetInstance(ctx context.Context, in store.Instance, c store.Change) error {
+func (s tappedSettings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 	return tapError(ctx, s.t, "Settings.SetInstance", func() error { return s.to.Settings.SetInstance(ctx, in, c) })
 }
 

@@ -28,7 +28,7 @@ func watchRules() []rule {
 				w.expect(t, "Rehash", store.NoticeKey, "team-a", "key-1")
 				remove(t, s, "team-a", "key-1")
 				w.expect(t, "Delete", store.NoticeKey, "team-a", "key-1")
-				must(t, "SetInstance", s.Settings.SetInstance(background, store.Instance{}, store.Change{}))
+				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{}, store.Change{}))
 				w.expect(t, "SetInstance", store.NoticeInstance, "", "")
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, store.Change{}))
 				w.expect(t, "SetWorkspace", store.NoticeWorkspace, "team-a", "")
@@ -109,7 +109,7 @@ func watchRules() []rule {
 				defer w.stop()
 				_ = s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, store.Change{})
 				_ = s.Keys.Update(background, newKey("team-b", "key-1"), store.Change{})
-				_ = s.Settings.SetInstance(background, store.Instance{Version: 7}, store.Change{})
+				_ = s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: 7}}, store.Change{})
 				create(t, s, newKey("team-a", "key-2"))
 				w.expect(t, "the first notice", store.NoticeKey, "team-a", "key-2")
 			},

@@ -92,12 +92,12 @@ func (w upkeep) Rehash(ctx context.Context, key, secret, from, to string) error 
 
 type settings struct {
 	store.Settings
-	setInstance     func(ctx context.Context, s store.Instance, c store.Change) error
+	setInstance     func(ctx context.Context, s store.InstanceSettings, c store.Change) error
 	setWorkspace    func(ctx context.Context, w store.Workspace, c store.Change) error
 	deleteWorkspace func(ctx context.Context, id string, at time.Time, c store.Change) error
 }
 
-func (w settings) SetInstance(ctx context.Context, s store.Instance, c store.Change) error {
+func (w settings) SetInstance(ctx context.Context, s store.InstanceSettings, c store.Change) error {
 	if w.setInstance != nil {
 		return w.setInstance(ctx, s, c)
 	}

@@ -20,7 +20,7 @@ func reminding(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 	keys.RemindBefore = []time.Duration{30 * day, 7 * day, day}
 }
 
-func (r *rig) settings() store.Instance {
+func (r *rig) settings() store.InstanceSettings {
 	r.t.Helper()
 	settings, err := r.keys.Settings(r.t.Context(), people["ada"].Actor)
 	require.NoError(r.t, err)
@@ -49,8 +49,8 @@ func TestReminderSettings(t *testing.T) {
 	save := preview.fields()
 	save.Set("do", "save")
 	require.Equal(t, "/settings?done=settings", r.post("ada", "/settings", save).leads())
-	times := [store.MaxReminders]time.Duration{40 * day, 7 * day, 12 * time.Hour}
-	require.Equal(t, times, r.settings().RemindBefore)
+	times := []time.Duration{40 * day, 7 * day, 12 * time.Hour}
+	require.Equal(t, times, r.settings().Reminders.Before)
 	require.Contains(t, r.get("ada", "/settings").Body, `name="remind_before" value="40, 7, 12h"`)
 	require.Contains(t, r.get("ada", "/settings/events").Body, "times of reminders")
 
@@ -60,14 +60,14 @@ func TestReminderSettings(t *testing.T) {
 	save = preview.fields()
 	save.Set("do", "save")
 	r.post("ada", "/settings", save).leads()
-	require.True(t, r.settings().RemindersOff)
-	require.Equal(t, times, r.settings().RemindBefore, "for when they are on again")
+	require.True(t, r.settings().Reminders.Off)
+	require.Equal(t, times, r.settings().Reminders.Before, "for when they are on again")
 	require.Contains(t, r.get("ada", "/settings").Body, `name="reminders" value="off" checked`)
 	require.Contains(t, r.get("ada", "/settings/events").Body, "reminders on or off")
 
 	r.asked("save", "on", " ").leads()
-	require.False(t, r.settings().RemindersOff)
-	require.Zero(t, r.settings().RemindBefore, "the host's own")
+	require.False(t, r.settings().Reminders.Off)
+	require.Zero(t, r.settings().Reminders.Before, "the host's own")
 
 	for _, c := range []struct{ name, choice, before, field, says string }{
 		{"no choice", "", "30", "reminders", "Choose whether they are sent"},
@@ -93,7 +93,7 @@ func TestReminderSettings(t *testing.T) {
 				require.Contains(t, got.Body, `id="f-`+c.field+`"`)
 				require.Contains(t, got.Body, c.says)
 				require.Contains(t, got.Body, `value="`+html.EscapeString(c.before)+`"`, "what was typed is there to be mended")
-				require.Zero(t, r.settings().RemindBefore)
+				require.Zero(t, r.settings().Reminders.Before)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestReminderSettings(t *testing.T) {
 func TestNoReminders(t *testing.T) {
 	r := newRig(t)
 	settings := r.settings()
-	settings.RemindersOff, settings.RemindBefore[0] = true, 5*day
+	settings.Reminders = store.Reminders{Off: true, Before: []time.Duration{5 * day}}
 	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
 	body := r.get("ada", "/settings").Body
@@ -116,13 +116,13 @@ func TestNoReminders(t *testing.T) {
 	save.Set("do", "save")
 	r.post("ada", "/settings", save).leads()
 	require.Equal(t, 3, r.settings().Rules.MaxKeys)
-	require.True(t, r.settings().RemindersOff)
-	require.Equal(t, 5*day, r.settings().RemindBefore[0])
+	require.True(t, r.settings().Reminders.Off)
+	require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 
 	t.Run("nor do they change by a form that brings them", func(t *testing.T) {
 		r.asked("save", "on", "9").leads()
-		require.True(t, r.settings().RemindersOff)
-		require.Equal(t, 5*day, r.settings().RemindBefore[0])
+		require.True(t, r.settings().Reminders.Off)
+		require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 	})
 }
 

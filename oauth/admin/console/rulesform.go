@@ -64,36 +64,35 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 }
 
 // fillReminders fills the fields of a form that say when reminders are sent.
-func fillReminders(f url.Values, settings store.Instance) {
+func fillReminders(f url.Values, r store.Reminders) {
 	f.Set("reminders", "on")
-	if settings.RemindersOff {
+	if r.Off {
 		f.Set("reminders", "off")
 	}
 	var typed []string
-	for _, before := range settings.RemindBefore {
-		if before != 0 {
-			typed = append(typed, typedSpan(before))
-		}
+	for _, before := range r.Before {
+		typed = append(typed, typedSpan(before))
 	}
 	f.Set("remind_before", strings.Join(typed, ", "))
 }
 
-// reminders reads the form into settings.
-func (f *form) reminders(settings *store.Instance) {
-	settings.RemindersOff = f.choice("reminders", "Choose whether they are sent.", "on", "off") == "off"
-	settings.RemindBefore = [store.MaxReminders]time.Duration{}
+// reminders reads the form.
+func (f *form) reminders() (r store.Reminders) {
+	r.Off = f.choice("reminders", "Choose whether they are sent.", "on", "off") == "off"
 	if strings.TrimSpace(f.Get("remind_before")) == "" {
-		return
+		return r
 	}
 	times := strings.Split(f.Get("remind_before"), ",")
 	if len(times) > store.MaxReminders {
 		f.fail("remind_before", "Type "+strconv.Itoa(store.MaxReminders)+" times at most.")
-		return
+		return r
 	}
-	for i, text := range times {
-		var ok bool
-		if settings.RemindBefore[i], ok = parseSpan(text); !ok {
+	for _, text := range times {
+		before, ok := parseSpan(text)
+		if !ok {
 			f.fail("remind_before", "Type numbers of days with commas between, such as 30, 7, 1, or hours such as 12h.")
 		}
+		r.Before = append(r.Before, before)
 	}
+	return r
 }

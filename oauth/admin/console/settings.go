@@ -30,8 +30,8 @@ type settingsPage struct {
 }
 
 // instancePage shows the instance's record.
-func (s *call) instancePage(settings store.Instance) settingsPage {
-	own, sent := s.keys().ReminderTimes(store.Instance{})
+func (s *call) instancePage(settings store.InstanceSettings) settingsPage {
+	own, sent := s.keys().ReminderTimes(store.Reminders{})
 	page := settingsPage{
 		Here: "settings", Title: "API keys", Address: []string{"settings"},
 		Form: rulesForm(settings.Rules, false), Sent: sent, Own: own, Updated: settings.Updated, Version: settings.Version,
@@ -40,7 +40,7 @@ func (s *call) instancePage(settings store.Instance) settingsPage {
 	if settings.KeysOff {
 		page.Form.Set("keys", "off")
 	}
-	fillReminders(page.Form, settings)
+	fillReminders(page.Form, settings.Reminders)
 	return page
 }
 
@@ -65,10 +65,10 @@ func (s *call) saveSettings() error {
 	wanted.Rules = f.rules(false, settings.Rules)
 	wanted.KeysOff = f.choice("keys", "Choose whether they are on.", "on", "off") == "off"
 	if page.Sent { // otherwise the page asks for none, and what is saved stays as it is
-		f.reminders(&wanted)
+		wanted.Reminders = f.reminders()
 	}
 	page.Wanted = wanted.Rules
-	page.Reminders, _ = s.keys().ReminderTimes(wanted)
+	page.Reminders, _ = s.keys().ReminderTimes(wanted.Reminders)
 	return s.changeSettings(page, f.wrong, func() error {
 		_, err := s.keys().SaveSettings(ctx, s.actor(), wanted)
 		return err

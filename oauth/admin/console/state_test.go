@@ -15,7 +15,7 @@ import (
 
 // TestStateInRows: pages say of a key what its login hears.
 func TestStateInRows(t *testing.T) {
-	save := func(change func(*store.Instance)) func(*rig) {
+	save := func(change func(*store.InstanceSettings)) func(*rig) {
 		return func(r *rig) {
 			s, err := r.keys.Settings(r.t.Context(), people["ada"].Actor)
 			require.NoError(r.t, err)
@@ -30,13 +30,13 @@ func TestStateInRows(t *testing.T) {
 		creates         bool
 	}{
 		{"live", `on">active`, `on">active`, func(*rig) {}, true},
-		{"the rules end it soon", `soon">expires soon`, "The rules of this service end this key on", save(func(s *store.Instance) {
+		{"the rules end it soon", `soon">expires soon`, "The rules of this service end this key on", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon.Add(24 * time.Hour)}
 		}), true},
-		{"expired under the rules", `off">expired`, "This key has expired", save(func(s *store.Instance) {
+		{"expired under the rules", `off">expired`, "This key has expired", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
 		}), true},
-		{"while keys are off", `off">keys off`, "API keys are switched off on this service", save(func(s *store.Instance) { s.KeysOff = true }), false},
+		{"while keys are off", `off">keys off`, "API keys are switched off on this service", save(func(s *store.InstanceSettings) { s.KeysOff = true }), false},
 		{"in a suspended workspace", `off">suspended`, "This workspace is suspended", func(r *rig) {
 			require.NoError(r.t, r.keys.SetSuspended(r.t.Context(), people["ada"].Actor, "team-a", true))
 		}, false},

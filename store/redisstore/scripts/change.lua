@@ -61,7 +61,7 @@ local function lifetime(left)
 end
 
 -- Settings are "version epoch deleted rest", under 'w' and the escaped workspace,
--- or 'i'.
+-- or 'i'. The instance's reminders are under 'r'.
 local function settingsOf(field)
   local text = redis.call('HGET', settings, field)
   if not text then return '0', '0', '0', nil end

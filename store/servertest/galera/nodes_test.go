@@ -131,7 +131,7 @@ func answers(t *testing.T, s store.Store, h harm) {
 			return s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon.Add(time.Hour)}, noon)
 		},
 		"settings": func(ctx context.Context) error {
-			return s.Settings.SetInstance(ctx, store.Instance{}, store.Change{Now: noon})
+			return s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Now: noon})
 		},
 		"watch": func(ctx context.Context) error {
 			return s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) {})

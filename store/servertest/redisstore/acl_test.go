@@ -211,7 +211,7 @@ func useAll(ctx context.Context, s store.Store) []error {
 		only(s.Keys.List(ctx, store.KeyQuery{})),
 		only(s.Keys.List(ctx, store.KeyQuery{Sort: store.ByName, Descending: true})),
 		only(s.Settings.Instance(ctx)),
-		s.Settings.SetInstance(ctx, store.Instance{Updated: noon}, store.Change{Now: noon}),
+		s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Updated: noon}}, store.Change{Now: noon}),
 		only(s.Settings.Workspace(ctx, "team-a")),
 		s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Updated: noon}, store.Change{Now: noon}),
 		s.Settings.DeleteWorkspace(ctx, "team-b", noon, store.Change{Now: noon}),

@@ -150,7 +150,7 @@ var changeCalls = []oneCall{
 		return s.Upkeep.Rehash(ctx, "hashed", "s1", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
 	}},
 	{name: "settings of all", trips: 1, do: func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, store.Change{Now: noon, EndTokens: true})
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, EndTokens: true})
 	}},
 	{name: "settings of a workspace", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Suspended: true}, store.Change{Now: noon, EndTokens: true})
@@ -227,7 +227,7 @@ var refusedCalls = []oneCall{
 		return s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "spent", Expires: noon.Add(time.Hour)}, noon)
 	}},
 	{name: "settings of another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
-		return s.Settings.SetInstance(ctx, store.Instance{Version: 7}, store.Change{Now: noon})
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: 7}}, store.Change{Now: noon})
 	}},
 	{name: "an entry of another key", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.Lists.Record(ctx, store.ListEntry{List: store.Signers, Name: "listed", Fingerprint: "other"})

@@ -23,7 +23,7 @@ func TestClock(t *testing.T) {
 	require.NoError(t, err)
 	now, err := s.Upkeep.Clock(ctx)
 	require.NoError(t, err)
-	require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{}, store.Change{EndTokens: true}))
+	require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{EndTokens: true}))
 	in, err := s.Settings.Instance(ctx)
 	require.NoError(t, err)
 	after, err := client.Time(ctx).Result()
@@ -41,7 +41,7 @@ func TestEpochsRiseWithAClockSetBack(t *testing.T) {
 		raise             func(ctx context.Context, s store.Store, version int64) error
 	}{
 		{"the instance", "settings", "i", func(ctx context.Context, s store.Store, version int64) error {
-			return s.Settings.SetInstance(ctx, store.Instance{Version: version}, store.Change{Now: noon, EndTokens: true})
+			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{Now: noon, EndTokens: true})
 		}},
 		{"a workspace", "settings", "wteam-a", func(ctx context.Context, s store.Store, version int64) error {
 			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a", Version: version}, store.Change{Now: noon, EndTokens: true})

@@ -99,7 +99,7 @@ func TestAWriterGivenUp(t *testing.T) {
 	result, release := held(t, prefix, func(slow store.Store) error {
 		return slow.Settings.SetWorkspace(context.Background(), store.Workspace{ID: "team-a", Suspended: true}, change)
 	})
-	require.NoError(t, s.Settings.SetInstance(t.Context(), store.Instance{KeysOff: true}, change))
+	require.NoError(t, s.Settings.SetInstance(t.Context(), store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, change))
 	release()
 	require.ErrorIs(t, <-result, store.ErrExists)
 	w, err := s.Settings.Workspace(t.Context(), "team-a")

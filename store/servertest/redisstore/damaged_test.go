@@ -2,7 +2,6 @@ package redisstore_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -17,7 +16,7 @@ func TestDamagedRecords(t *testing.T) {
 	lookUp := func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }
 	instance := func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }
 	reminders := func(text string) func(string) string {
-		return func(record string) string { return record[:strings.LastIndexByte(record, ' ')+1] + text }
+		return func(string) string { return text }
 	}
 	for _, try := range []struct {
 		name        string
@@ -34,9 +33,9 @@ func TestDamagedRecords(t *testing.T) {
 			return err
 		}},
 		{"settings of all", "settings", "i", spoilt, instance},
-		{"reminders in words", "settings", "i", reminders("soon"), instance},
-		{"too few reminders", "settings", "i", func(record string) string { return record[:strings.LastIndexByte(record, ' ')] }, instance},
-		{"too many reminders", "settings", "i", func(record string) string { return record + " 1" }, instance},
+		{"reminders off in words", "settings", "r", reminders("soon"), instance},
+		{"reminders in words", "settings", "r", reminders("0 soon"), instance},
+		{"too many reminders", "settings", "r", reminders("0 1 2 3 4 5 6 7 8 9"), instance},
 		{"settings of a workspace", "settings", "wteam-a", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Settings.Workspace(ctx, "team-a")
 			return err
@@ -67,7 +66,7 @@ func TestDamagedRecords(t *testing.T) {
 			prefix := newPrefix(t, client)
 			s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
 			furnish(t, s)
-			require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{}, store.Change{Now: noon}))
+			require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Now: noon}))
 			require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{Now: noon}))
 			require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "k"}}}))
 			damage(t, client, record(prefix, try.what), try.field, try.damage)

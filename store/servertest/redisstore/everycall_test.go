@@ -179,7 +179,7 @@ var everyCall = []chore{
 			_, _, limited := c.s.Limiter.Advance(ctx, "client", noon, time.Nanosecond, time.Hour)
 			return errors.Join(limited,
 				c.s.Settings.SetWorkspace(ctx, store.Workspace{ID: "crowd", Version: version}, store.Change{EndTokens: true}),
-				c.s.Settings.SetInstance(ctx, store.Instance{Version: version}, store.Change{}),
+				c.s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{}),
 				c.s.Lists.Record(ctx, entry),
 				c.s.Lists.Forget(ctx, entry.List, entry.Name),
 				c.s.SigningKeys.SetRing(ctx, store.Ring{Version: version, Keys: []store.SigningKey{{ID: "k", Sealed: make([]byte, 200)}}}),

@@ -43,7 +43,7 @@ var lostChanges = []lostChange{
 			func() int { return 2 - workspaceOf(t, direct, id).Keys }
 	}},
 	{"settings", true, true, func(t *testing.T, through, direct store.Store, _ string, c store.Change) (func() error, func() int) {
-		read := func() store.Instance {
+		read := func() store.InstanceSettings {
 			in, err := direct.Settings.Instance(t.Context())
 			require.NoError(t, err)
 			return in

@@ -191,7 +191,13 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 func (i inspector) deleted() map[string]bool {
 	i.Helper()
 	deleted := make(map[string]bool)
-	for field, text := range i.hash("settings") {
+	settings := i.hash("settings")
+	require.Equal(i, settings["i"] != "", settings["r"] != "", "reminders are saved with the instance")
+	if text := settings["r"]; text != "" {
+		require.Regexp(i, `^[01]( -?\d+){0,8}$`, text, "the reminders")
+	}
+	delete(settings, "r")
+	for field, text := range settings {
 		words := strings.Split(text, " ")
 		require.Greater(i, len(words), 8, "the settings %q", text)
 		version, err := strconv.Atoi(words[0])

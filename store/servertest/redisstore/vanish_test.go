@@ -37,7 +37,7 @@ var vanishings = []vanishing{
 		return s.Keys.Delete(ctx, "victims-"+n, "victim-"+n, 0, noon, c)
 	}},
 	{"settings", 0, func(ctx context.Context, s store.Store, _ string, c store.Change) error {
-		return s.Settings.SetInstance(ctx, store.Instance{Version: c.If[0].Version}, c)
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: c.If[0].Version}}, c)
 	}},
 	// It removes the keys in two steps.
 	{"delete a workspace", 201, func(ctx context.Context, s store.Store, n string, c store.Change) error {

@@ -170,7 +170,7 @@ func fill(t *testing.T, s store.Store) {
 	require.NoError(t, s.Keys.Create(t.Context(), key("team-a", "key-1"), store.NoLimit, store.Change{}))
 }
 
-func instance(t *testing.T, s store.Store) store.Instance {
+func instance(t *testing.T, s store.Store) store.InstanceSettings {
 	t.Helper()
 	i, err := s.Settings.Instance(context.Background())
 	require.NoError(t, err)

@@ -229,7 +229,7 @@ func triedAgain(t *testing.T, e engine, driver, source string) func(err error) b
 		t.Helper()
 		require.Error(t, err)
 		p.refuse(err)
-		err = s.Settings.SetInstance(context.Background(), store.Instance{}, store.Change{Now: noon})
+		err = s.Settings.SetInstance(context.Background(), store.InstanceSettings{}, store.Change{Now: noon})
 		require.NoError(t, p.refused(), "the attempt was made")
 		if errors.Is(err, store.ErrUnavailable) {
 			return false
@@ -279,7 +279,7 @@ func TestTextsThatDoNotFit(t *testing.T) {
 		}
 		for name, err := range map[string]error{
 			"event":     s.Events.Append(ctx, store.Event{ID: long}),
-			"change":    s.Settings.SetInstance(ctx, store.Instance{}, store.Change{Events: []store.Event{{ID: "e", Workspace: long}}}),
+			"change":    s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Events: []store.Event{{ID: "e", Workspace: long}}}),
 			"settings":  s.Settings.SetWorkspace(ctx, store.Workspace{ID: long}, store.Change{}),
 			"deletion":  s.Settings.DeleteWorkspace(ctx, long, noon, store.Change{}),
 			"usage":     s.Usage.Add(ctx, []store.Count{{Key: long, Logins: 1}}),

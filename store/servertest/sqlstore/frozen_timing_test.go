@@ -41,7 +41,7 @@ func TestTimingVanishedProcesses(t *testing.T) {
 				if i > 0 {
 					return nil
 				}
-				return s.Settings.SetInstance(context.Background(), store.Instance{KeysOff: true}, store.Change{})
+				return s.Settings.SetInstance(context.Background(), store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{})
 			}},
 		} {
 			t.Run("B28 "+e.name+", "+try.name, func(t *testing.T) {

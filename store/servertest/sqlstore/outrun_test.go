@@ -178,6 +178,6 @@ func TestPreconditionsAreWritten(t *testing.T) {
 	for i := range after {
 		require.Equal(t, before[i]+1, after[i], "row %d", i)
 	}
-	require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{}, store.Change{}))
+	require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{}))
 	require.Equal(t, 16, count(t, db, "SELECT COUNT(*) FROM latchkey_stripes WHERE version = 1"), "a change of settings writes all")
 }

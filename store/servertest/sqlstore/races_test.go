@@ -221,7 +221,7 @@ func everyKind(t *testing.T, stores []store.Store) {
 		case 2:
 			return s.Keys.Delete(ctx, "team-a", "doomed", 0, noon, event(name))
 		case 3:
-			return s.Settings.SetInstance(ctx, store.Instance{}, event(name))
+			return s.Settings.SetInstance(ctx, store.InstanceSettings{}, event(name))
 		case 4:
 			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, event(name))
 		default:

@@ -109,7 +109,7 @@ func TestSessionSettings(t *testing.T) {
 			found, err = s.Keys.Lookup(ctx, "key-1")
 			require.NoError(t, err)
 			require.True(t, found.Key.Disabled)
-			require.NoError(t, s.Settings.SetInstance(ctx, store.Instance{KeysOff: true}, event("event-2")))
+			require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, event("event-2")))
 			require.NoError(t, s.Settings.DeleteWorkspace(ctx, "team-b", noon, event("event-3")))
 			_, err = s.Upkeep.Purge(ctx, noon)
 			require.NoError(t, err)
@@ -215,7 +215,7 @@ func TestIdleTransactionTimeout(t *testing.T) {
 		db := dial(t, "mysql", mariaWith(func(c *mysql.Config) { c.Params = map[string]string{"idle_transaction_timeout": given} })(t, source))
 		db.SetMaxOpenConns(1)
 		s := engines[1].tables(t, db, sqlstore.Config{}).Store()
-		require.NoError(t, s.Settings.SetInstance(t.Context(), store.Instance{}, store.Change{}))
+		require.NoError(t, s.Settings.SetInstance(t.Context(), store.InstanceSettings{}, store.Change{}))
 		require.Equal(t, want, count(t, db, "SELECT @@idle_transaction_timeout"), given)
 	}
 }

@@ -41,7 +41,7 @@ var vanishings = []vanishing{
 	{"settings", func(ctx context.Context, s store.Store, n int, settings int64) error {
 		c := event(fmt.Sprint("frozen event ", n))
 		c.Once = &store.OnceID{ID: fmt.Sprint("frozen ", n), Expires: noon.Add(time.Hour)}
-		return s.Settings.SetInstance(ctx, store.Instance{Version: settings}, c)
+		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: settings}}, c)
 	}},
 }
 
