@@ -339,14 +339,6 @@ func TestRestoreCutOff(t *testing.T) {
 		require.Equal(t, 2, done.Keys)
 		require.Equal(t, 3, done.Refused)
 	})
-	t.Run("B19 an outage that looks like a line's fault", func(t *testing.T) {
-		for _, also := range []error{store.ErrExists, store.ErrNotFound, &apikey.InvalidError{}} {
-			r := rigOn(t, harness.Tapped(memstore.New(), func(context.Context, string) error { return errors.Join(also, store.ErrUnavailable) }, "Keys.Create"))
-			done, err := r.read(lines.String())
-			require.ErrorIs(t, err, store.ErrUnavailable)
-			require.Zero(t, done.Refused)
-		}
-	})
 	t.Run("by the reader", func(t *testing.T) {
 		r := newRig(t)
 		done, err := backup.Restore(t.Context(), r.Service, admin, failingReader{strings.NewReader(lines.String())})

@@ -144,7 +144,7 @@ func (s *scanner) text() ([]byte, error) {
 
 // unit reads the XXXX of \uXXXX and stops at its last digit.
 func (s *scanner) unit() rune {
-	unit, _ := strconv.ParseUint(string(s.data[s.pos+1:s.pos+5]), 16, 16)
+	unit, _ := strconv.ParseUint(string(s.data[s.pos+1:s.pos+5]), 16, 16) //nolint:errcheck // json.Valid has seen the digits
 	s.pos += 4
 	return rune(unit)
 }
