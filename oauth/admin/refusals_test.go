@@ -11,6 +11,18 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
+func TestMethods(t *testing.T) {
+	r := newRig(t)
+	for path, allowed := range map[string]string{
+		"/keys": "GET, HEAD", "/deletions": "POST", "/settings": "GET, HEAD, PUT", "/keys/k": "GET, HEAD, PATCH, DELETE",
+	} {
+		got := r.do("ada", http.MethodOptions, path, "")
+		got.problem(http.StatusMethodNotAllowed, admin.CodeMethodNotAllowed)
+		require.Equal(t, allowed, got.Header.Get("Allow"))
+	}
+	r.do("ada", http.MethodGet, "/keys/", "").problem(http.StatusNotFound, admin.CodeNotFound)
+}
+
 // TestRefusals: every error has its problem, and an unknown one tells nothing.
 func TestRefusals(t *testing.T) {
 	r := newRig(t)

@@ -40,6 +40,7 @@ func TestStrictJSON(t *testing.T) {
 			bad["not UTF-8"] = "{\"\xff\":1}"
 		} else {
 			rest := strings.TrimPrefix(good, "{")
+			bad["white space alone"] = " "
 			bad["duplicate"] = `{"` + member + `":null,` + rest
 			bad["case variant"] = `{"` + strings.ToUpper(member) + `":null,` + rest
 			bad["case variant alone"] = strings.Replace(good, member, strings.ToUpper(member), 1)
@@ -52,6 +53,9 @@ func TestStrictJSON(t *testing.T) {
 		}
 		t.Run(entry.Method+" "+entry.Pattern+": media types", func(t *testing.T) {
 			r := r.at(t)
+			if good != "{}" {
+				r.do("ada", entry.Method, path, "", "If-Match", "*").problem(http.StatusUnsupportedMediaType, admin.CodeMediaType)
+			}
 			for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1, text/plain", "application/jsonx", ""} {
 				r.do("ada", entry.Method, path, good, "If-Match", "*", "Content-Type", kind).problem(http.StatusUnsupportedMediaType, admin.CodeMediaType)
 			}

@@ -28,9 +28,8 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
 	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be the date that not_after is the end of.")
 	bad.addIf(!key.Permissions.ContainsAll(key.Admin), "admin", "It may hold only what is among the permissions.")
-	for _, uri := range key.Resources {
-		bad.addIf(checkIndicator(uri) != nil, "resources", "A resource is an absolute URI.")
-	}
+	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
+	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "A resource is an absolute URI.")
 	if len(key.Secrets) > maxSecrets {
 		bad.add("secrets", fmt.Sprintf("A key holds at most %d secrets.", maxSecrets))
 		return key, &bad

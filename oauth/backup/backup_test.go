@@ -232,3 +232,13 @@ func TestExportFails(t *testing.T) {
 		require.Equal(t, admin.Ref(), events[0].Actor)
 	})
 }
+
+func TestAnOutageIsNoFaultOfALine(t *testing.T) {
+	for _, also := range []error{store.ErrExists, store.ErrNotFound, &apikey.InvalidError{}} {
+		fail := func(context.Context, string) error { return errors.Join(also, store.ErrUnavailable) }
+		r := rigOn(t, harness.Tapped(memstore.New(), fail, "Keys.Create"))
+		done, err := r.read(aLine("k"))
+		require.ErrorIs(t, err, store.ErrUnavailable, "B19")
+		require.Zero(t, done.Refused)
+	}
+}

@@ -92,8 +92,8 @@ func (line keyLine) record() store.Found {
 }
 
 // decode reads the JSON of a line, which may mean one thing only. An error
-// repeats no more of the line than names of members, a permission or a time. The
-// line is returned with it, as far as it could be read.
+// repeats no more of the line than names of members. The line is returned with it,
+// as far as it could be read.
 func decode(text []byte) (keyLine, error) {
 	var line keyLine
 	err := strictjson.UnmarshalOnly(text, &line)

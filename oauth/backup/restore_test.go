@@ -66,8 +66,10 @@ func TestRestoreMalformed(t *testing.T) {
 		{"secrets null", edit(`[`+secret+`]`, `null`), `"secrets" is missing`},
 		{"no secrets", edit(`"secrets":[`+secret+`],`, ``), `"secrets" is missing`},
 		{"secrets no array", edit(`[`+secret+`]`, secret), `"secrets": it has the wrong type`},
-		{"no such time", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"yesterday","depth"`), "parsing time"},
-		{"a time without zone", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"2026-07-01T10:00:00","depth"`), "parsing time"},
+		{"no such time", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"yesterday","depth"`), "RFC 3339"},
+		{"a time without zone", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"2026-07-01T10:00:00","depth"`), "RFC 3339"},
+		{"B11 a digest for a time", edit(`"depth":3`, `"depth":3,"updated":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q"`), "RFC 3339"},
+		{"B12 a time of half a megabyte", edit(`"depth":3`, `"depth":3,"updated":"`+strings.Repeat("2", backup.MaxLine/2)+`"`), "RFC 3339"},
 		{"year 0", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0000-07-01T10:00:00Z","depth"`), "years 1 to 9999"},
 		{"never created", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0001-01-01T00:00:00Z","depth"`), "created: It may not be empty"},
 		{"created less than a microsecond after never", edit(`"created":"2026-07-01T10:00:00Z","depth"`, `"created":"0001-01-01T00:00:00.0000009Z","depth"`), "created: It may not be empty"},
@@ -83,6 +85,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a date that is none", edit(`2027-01-31`, `soon`), "not_after_text"},
 		{"an instant for a date", edit(`"not_after_text":"2027-01-31"`, `"not_after_text":"2027-02-01T00:00:00Z"`), "not_after_text"},
 		{"a resource that is none", edit(`"created_by"`, `"resources":["here"],"created_by"`), "resources"},
+		{"B12 a thousand resources that are none", edit(`"created_by"`, `"resources":["here"`+strings.Repeat(`,"here"`, 999)+`],"created_by"`), "resources"},
 		{"B21 an admin permission that it does not hold", edit(`"depth":3`, `"depth":3,"admin":["admin.keys.list"]`), "admin: It may hold only what is among the permissions"},
 		{"an admin permission that is none", edit(`"depth":3`, `"depth":3,"admin":["a b"]`), "scope: "},
 		{"B27 deeper than keys make keys", edit(`"depth":3`, `"depth":4`), "depth: It must be from 0 to 3"},
@@ -122,6 +125,7 @@ func TestRestoreMalformed(t *testing.T) {
 			require.Equal(t, 3, done.Problems[0].Line)
 			require.ErrorAs(t, done.Problems[0].Err, new(*apikey.InvalidError))
 			require.Contains(t, done.Problems[0].Err.Error(), tc.says)
+			require.Less(t, len(done.Problems[0].Err.Error()), 1000, "a report of many lines has its bounds")
 			var shown harness.Recorder
 			shown.Keep("oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q")
 			shown.Show(done)

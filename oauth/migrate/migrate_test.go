@@ -230,6 +230,7 @@ func TestShapes(t *testing.T) {
 		{name: "Keycloak: a user's member in another case", read: migrate.Keycloak, text: `{"clients":[],"users":[{"serviceaccountclientid":"a"}]}`, says: "only in case"},
 		{name: "Keycloak: a client that is null", read: migrate.Keycloak, text: `{"clients":[null]}`, reason: "object was expected", position: "#1"},
 		{name: "Keycloak: attributes with such names", read: migrate.Keycloak, text: strings.Replace(realm, `"enabled"`, `"attributes":{"Secret":"x","CLIENTID":"y"},"enabled"`, 1), keys: 1},
+		{name: "Keycloak: bearer only, with a service account", read: migrate.Keycloak, text: strings.Replace(realm, `"enabled"`, `"bearerOnly":true,"enabled"`, 1), reason: "no service account"},
 		{name: "Keycloak: no users", read: migrate.Keycloak, text: `{"clients":[],"users":null}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -262,6 +263,10 @@ func TestShapes(t *testing.T) {
 			func(migrate.Client) (apikey.Spec, error) { return apikey.Spec{Expiry: apikey.Expiry{At: soon}}, nil })
 		require.NoError(t, err)
 		require.Equal(t, soon, found.Keys[0].Expiry.At)
+		found, err = migrate.Hydra(strings.NewReader(strings.Replace(client, `{`, `{"client_secret_expires_at":1600000000,`, 1)),
+			func(migrate.Client) (apikey.Spec, error) { return apikey.Spec{Expiry: apikey.Expiry{At: soon}}, nil })
+		require.NoError(t, err)
+		require.Equal(t, time.Unix(1_600_000_000, 0).UTC(), found.Keys[0].Expiry.At, "not beyond the secret's")
 	})
 	t.Run("no mapping, no reading", func(t *testing.T) {
 		for _, read := range []reader{migrate.Hydra, migrate.Keycloak} {

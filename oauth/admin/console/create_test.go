@@ -1,7 +1,9 @@
 package console_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/oauth/admin/console"
 	"github.com/latchkey-go/latchkey/oauth/apikey"
+	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 	"github.com/latchkey-go/latchkey/scope"
 	"github.com/latchkey-go/latchkey/store"
 )
@@ -54,6 +57,17 @@ func TestCreate(t *testing.T) {
 		require.Equal(t, http.StatusConflict, back.StatusCode)
 		require.Contains(t, back.Body, key.ID)
 		require.NotContains(t, back.Body, secret)
+	})
+	t.Run("B12 the page of a form reads no body", func(t *testing.T) {
+		body := "--x\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n" + form.Get("form") + "\r\n--x--\r\n"
+		req := httptest.NewRequest(http.MethodGet, prefix+newPage, strings.NewReader(body))
+		req.Header.Set("X-Person", "olga")
+		req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		got := harness.Serve(r.mux, req)
+		require.Equal(t, http.StatusSeeOther, got.StatusCode, "the form of the body was not looked at")
+		rest, err := io.ReadAll(req.Body)
+		require.NoError(t, err)
+		require.Equal(t, body, string(rest))
 	})
 	t.Run("B23 no other page shows the secret", func(t *testing.T) {
 		for _, path := range []string{"/workspaces/team-a/keys", "/keys/" + key.ID, "/keys/" + key.ID + "/change", "/workspaces/team-a/events"} {

@@ -55,7 +55,7 @@ var errAnswered = errors.New("console: answered")
 // stands in the page's address, so that going back finds the same form and can tell
 // what became of it.
 func (s *call) onceForm() (id string, err error) {
-	id = s.r.FormValue("form")
+	id = cmp.Or(s.r.PostForm.Get("form"), s.r.URL.Query().Get("form")) // FormValue would read a body of GET, too
 	if !s.validForm(id) {
 		s.w.Header().Set("Location", "?form="+s.newForm())
 		s.w.WriteHeader(http.StatusSeeOther)

@@ -54,6 +54,40 @@ func TestFractionsOfSeconds(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(1000), read.Expires)
 	require.Equal(t, int64(253402300799), read.IssuedAt)
+	read, err = jose.ParseClaims([]byte(`{"exp":10,"iat":1,"key_exp":9.9}`))
+	require.NoError(t, err)
+	require.Equal(t, int64(9), read.KeyExpires)
+}
+
+func TestClaimsRefused(t *testing.T) {
+	for name, claims := range map[string]string{
+		"9068-07 no exp":                       `{"iat":1}`,
+		"9068-07 no iat":                       `{"exp":1}`,
+		"9068-07 exp as text":                  `{"iat":1,"exp":"10"}`,
+		"9068-07 nbf as text":                  `{"iat":1,"exp":1,"nbf":"10"}`,
+		"9068-07 nbf null":                     `{"iat":1,"exp":1,"nbf":null}`,
+		"9068-07 exp before 1970":              `{"iat":1,"exp":-1}`,
+		"9068-07 exp behind the year 9999":     `{"iat":1,"exp":253402300800}`,
+		"9068-07 exp beyond every number":      `{"iat":1,"exp":1e400}`,
+		"9068-07 key_exp as text":              `{"iat":1,"exp":1,"key_exp":"10"}`,
+		"two epochs":                           `{"iat":1,"exp":1,"epochs":[1,2]}`,
+		"four epochs":                          `{"iat":1,"exp":1,"epochs":[1,2,3,4]}`,
+		"an epoch below 0":                     `{"iat":1,"exp":1,"epochs":[1,-2,3]}`,
+		"an epoch of a float":                  `{"iat":1,"exp":1,"epochs":[1,2.0,3]}`,
+		"an epoch of 64 bits":                  `{"iat":1,"exp":1,"epochs":[1,2,9223372036854775808]}`,
+		"epochs null":                          `{"iat":1,"exp":1,"epochs":null}`,
+		"aud of no element":                    `{"iat":1,"exp":1,"aud":[]}`,
+		"aud with a number":                    `{"iat":1,"exp":1,"aud":["a",1]}`,
+		"a token bound to a key":               `{"iat":1,"exp":1,"cnf":{}}`,
+		"B13 a claim twice":                    `{"iat":1,"exp":1,"exp":2}`,
+		"B13 a claim in another case":          `{"iat":1,"exp":1,"Exp":2}`,
+		"B13 a claim twice in one of the host": `{"iat":1,"exp":1,"x":{"a":1,"a":2}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := jose.ParseClaims([]byte(claims))
+			require.Error(t, err)
+		})
+	}
 }
 
 func TestEncodeExtra(t *testing.T) {

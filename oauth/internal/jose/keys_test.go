@@ -179,6 +179,18 @@ func TestNewSignerRefuses(t *testing.T) {
 	}
 }
 
+func TestPublicKeysThatAreNone(t *testing.T) {
+	for name, key := range map[string]jose.PublicKey{
+		"no EC key":           {Algorithm: jose.ES256, Key: (*ecdsa.PublicKey)(nil)},
+		"no RSA key":          {Algorithm: jose.RS256, Key: (*rsa.PublicKey)(nil)},
+		"a point off a curve": {Algorithm: jose.ES256, Key: &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}}, //nolint:staticcheck // as a host may still make one
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ErrorIs(t, key.Check(), jose.ErrKey)
+		})
+	}
+}
+
 func TestDefaultKeyID(t *testing.T) {
 	key := ecKey(t)
 	a, err := jose.NewSigner(jose.ES256, "", key)

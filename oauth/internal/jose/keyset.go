@@ -154,6 +154,9 @@ func (p *publishedKey) read() (PublicKey, error) {
 	case p.Kind == "EC" && p.Curve == "P-256":
 		// It refuses a point off the curve.
 		key.Key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, p.X, p.Y))
+		if err == nil && len(p.X) != len(p.Y) {
+			err = errors.New("a coordinate has not 32 bytes")
+		}
 	case p.Kind == "OKP" && p.Curve == "Ed25519":
 		key.Key = ed25519.PublicKey(p.X)
 	case p.Kind == "RSA" && len(p.E) <= 4:

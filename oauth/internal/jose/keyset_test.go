@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,10 @@ func TestParseKeySet(t *testing.T) {
 	huge := encode(new(big.Int).SetBit(big.NewInt(1), 9000, 1).Bytes())
 	even := encode(new(big.Int).SetBit(big.NewInt(0), 2047, 1).Bytes())
 	good := jwkOf(t, ec)
+	x, err := base64.RawURLEncoding.DecodeString(good["x"].(string))
+	require.NoError(t, err)
+	y, err := base64.RawURLEncoding.DecodeString(good["y"].(string))
+	require.NoError(t, err)
 	// trailing sets the last bit, which belongs to no byte.
 	trailing := func(text string) string {
 		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -141,6 +146,10 @@ func TestParseKeySet(t *testing.T) {
 		{"good coordinate with padding", ec, map[string]any{"x": good["x"].(string) + "="}, refused},
 		{"good coordinate with a line break", ec, map[string]any{"x": good["x"].(string) + "\n"}, refused},
 		{"good coordinate with trailing bits", ec, map[string]any{"x": trailing(good["x"].(string))}, refused},
+		{"coordinates divided a byte later", ec, map[string]any{"x": encode(append(slices.Clone(x), y[0])), "y": encode(y[1:])}, refused},
+		{"coordinates divided a byte earlier", ec, map[string]any{"x": encode(x[:31]), "y": encode(append([]byte{x[31]}, y...))}, refused},
+		{"all of both coordinates in one", ec, map[string]any{"x": encode(append(slices.Clone(x), y...)), "y": nil}, refused},
+		{"private member that is null", ec, map[string]any{"d": json.RawMessage("null")}, refused},
 		{"key_ops of another type", ec, map[string]any{"key_ops": "verify"}, refused},
 		{"no coordinate", ec, map[string]any{"y": nil}, refused},
 		{"Ed25519 of 31 bytes", ed, map[string]any{"x": encode(make([]byte, 31))}, refused},

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // MaxDepth is how deep objects and arrays may nest; the outermost counts.
@@ -56,7 +57,7 @@ type Error struct {
 	// a member's.
 	Name string
 	// Reason completes "JSON: " in plain words. It repeats no input, but for what
-	// Unmarshal says.
+	// a field's UnmarshalJSON says.
 	Reason string
 }
 
@@ -114,11 +115,14 @@ func unmarshal(data []byte, into any, only bool) error {
 		return err
 	}
 	var wrong *json.UnmarshalTypeError
+	var instant *time.ParseError
 	switch err := json.Unmarshal(data, into); {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong): // its own text repeats the value
 		return &Error{Name: wrong.Field, Reason: "it has the wrong type"}
+	case errors.As(err, &instant): // so does its
+		return &Error{Reason: "a time is not written as RFC 3339 says"}
 	default: // of a field's UnmarshalJSON
 		return &Error{Reason: err.Error()}
 	}

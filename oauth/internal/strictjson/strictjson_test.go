@@ -96,6 +96,7 @@ func TestRefused(t *testing.T) {
 		{"surrogate as UTF-8", "{\"x\":\"\xed\xa0\x80\"}", "", "UTF-8"},
 		{"half a pair", `{"x":"\ud800"}`, "", "surrogate"},
 		{"half a pair, then text", `{"x":"\ud800\u0041"}`, "", "surrogate"},
+		{"half a pair, then text like the other half", `{"x":"\ud83dxudc00"}`, "", "surrogate"},
 		{"second half first", `{"x":"\udc00\ud800"}`, "", "surrogate"},
 		{"names that are both half a pair", `{"\ud800":1,"\ud801":2}`, "", "surrogate"},
 		{"line break in a string", "{\"x\":\"\n\"}", "", "syntax"},
@@ -140,6 +141,10 @@ func TestOnly(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "color", refused.Name)
 	require.Contains(t, refused.Reason, "unknown")
+	_, err = strictjson.Only([]byte(`{"color":2}`), nil)
+	require.ErrorAs(t, err, &refused, "where no name is known, all are unknown")
+	_, err = strictjson.Only([]byte(`{"`+strings.Repeat("c", 10_000)+`":2}`), known)
+	require.Less(t, len(err.Error()), 200)
 }
 
 func TestElements(t *testing.T) {
@@ -182,7 +187,7 @@ func TestUnmarshal(t *testing.T) {
 			`{"one":{},"one":{}}`:           {"one", "twice"},
 			`{"one":7}`:                     {"one", "wrong type"},
 			`{"one":{"name":["secret"]}}`:   {"one.name", "wrong type"},
-			`{"when":"then"}`:               {"", "parsing time"},
+			`{"when":"then"}`:               {"", "a time is not written as RFC 3339 says"},
 			`7`:                             {"", "object was expected"},
 			`null`:                          {"", "object was expected"}, `[]`: {"", "object was expected"},
 			`{`:                         {"", "syntax"},
