@@ -153,6 +153,19 @@ func TestDocumentMethods(t *testing.T) {
 				}
 			})
 		}
+		// A shared cache keeps what is public, of whatever status: nobody may put a
+		// refusal or a part of the document there for all others.
+		for name, value := range map[string]string{"If-Match": `"x"`, "Range": "bytes=0-3", "If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"} {
+			t.Run("8414-08 "+name+" changes nothing "+path, func(t *testing.T) {
+				b := w.at(t).send(http.MethodGet, path, "", name, value)
+				require.Equal(t, http.StatusOK, b.StatusCode)
+				require.Equal(t, a.Body, b.Body)
+			})
+		}
+		t.Run("8414-08 a range beyond the document "+path, func(t *testing.T) {
+			b := w.at(t).send(http.MethodGet, path, "", "Range", "bytes=1000000-")
+			require.Equal(t, http.StatusOK, b.StatusCode)
+		})
 	}
 }
 

@@ -112,7 +112,9 @@ func documentOf(content any) []byte {
 	return append(body, '\n')
 }
 
-// serve answers GET and HEAD with a document, and with 304 where the caller has it.
+// serve answers GET and HEAD with a document, and with 304 where the caller has it. It
+// heeds no other condition and no range: a shared cache keeps what is public, and
+// would hand a 412 that one caller asked for to all others.
 func serve(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
 	header := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -125,5 +127,6 @@ func serve(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Dura
 	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(maxAge/time.Second)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Type", "application/json")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	asked := &http.Request{Method: r.Method, Header: http.Header{"If-None-Match": r.Header["If-None-Match"]}}
+	http.ServeContent(w, asked, "", time.Time{}, bytes.NewReader(body))
 }

@@ -210,7 +210,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 			}
 			guessed = true
 			proved, err = s.slow.verify(ctx, p.found.Key.ID, kept.Digest, plain)
-			outdated = kept.Generated
+			outdated = kept.Generated && len(plain) >= minGenerated // a shorter one was declared wrongly
 		} else {
 			proved, outdated, err = s.hasher.Verify(kept.Digest, p.binding(&kept, plain))
 		}

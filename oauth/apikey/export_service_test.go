@@ -2,12 +2,17 @@ package apikey
 
 import (
 	"strconv"
+	"time"
+
+	"github.com/latchkey-go/latchkey/store"
 )
 
 // Bounds that are named in comments and errors only.
 const (
 	MaxSecrets   = maxSecrets
 	MaxUsageDays = maxUsageDays
+	MaxUnwritten = maxUnwritten
+	MaxRefusals  = maxRefusals
 )
 
 // Hashes is how many digests of generated secrets s computed.
@@ -24,5 +29,35 @@ func FillSlowGate(s *Service) {
 	}
 	for range slowRunning {
 		s.slow.running <- struct{}{}
+	}
+}
+
+// Unwritten is what logins and refusals leave until it is flushed.
+type Unwritten struct{ u *unwritten }
+
+func NewUnwritten() Unwritten { return Unwritten{newUnwritten(true)} }
+
+func (u Unwritten) Login(key string, at time.Time) { u.u.login(&store.Key{ID: key}, "secret", at) }
+
+func (u Unwritten) Refusal(key string, at time.Time) {
+	u.u.refusal(&store.Key{ID: key}, "disabled", at)
+}
+
+// Of returns the last use and the logins of a key on a day.
+func (u Unwritten) Of(key string, day time.Time) (time.Time, int64) {
+	return u.u.uses[usedSecret{key, "secret"}], u.u.counts[keyDay{key, day}].Logins
+}
+
+// Kept is how much is kept in memory. names are those of events of this hour.
+func (u Unwritten) Kept() (uses, counts, events, names int) {
+	return len(u.u.uses), len(u.u.counts), len(u.u.events), len(u.u.told.seen)
+}
+
+// Flush writes everything, and calls meanwhile before it is known whether that failed.
+func (u Unwritten) Flush(failed bool, meanwhile func()) {
+	b := u.u.take()
+	meanwhile()
+	if failed {
+		u.u.putBack(b)
 	}
 }

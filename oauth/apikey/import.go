@@ -30,7 +30,7 @@ type ImportSpec struct {
 	Digest string
 	// Generated declares that the secret is random with at least 128 bits, and so
 	// 22 characters or more. Its digest is a fast one, at once or from the first
-	// login on.
+	// login on; that of a shorter secret stays as it is.
 	Generated bool
 }
 

@@ -1,10 +1,13 @@
 package apikey_test
 
 import (
-	"fmt"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -184,24 +187,93 @@ func TestSlowSecretsAreBounded(t *testing.T) {
 const ory256 = "$pbkdf2-sha256$i=100000,l=32$1jP+5Zxpxgtee/iPxGgOz0RfE9/KJuDElP1ley4VxXc$QJxzfvdbHYBpydCbHoFg3GJEqMFULwskiuqiJctoYpI"
 
 // An imported PBKDF2 client logs in, and its digest becomes a fast one only
-// where its importer declared the secret generated.
+// where its importer declared the secret generated and it is long enough for that.
 func TestPBKDF2Login(t *testing.T) {
-	for _, generated := range []bool{false, true} {
-		t.Run(fmt.Sprintf("generated %v", generated), func(t *testing.T) {
-			r := newRig(t, func(c *apikey.Config) { c.Imported = true })
-			key, err := r.Import(t.Context(), admin, apikey.ImportSpec{
-				Spec: apikey.Spec{Workspace: "team-a", Name: "from Hydra"}, ID: "hydra-1", Digest: ory256, Generated: generated,
-			})
+	sum, err := pbkdf2.Key(sha256.New, strong, []byte("salt of some length"), 1000, 32)
+	require.NoError(t, err)
+	b64 := base64.RawStdEncoding.EncodeToString
+	ofStrong := "$pbkdf2-sha256$i=1000,l=32$" + b64([]byte("salt of some length")) + "$" + b64(sum)
+	for _, tc := range []struct {
+		name, secret, digest string
+		generated, fast      bool
+	}{
+		{"not declared", strong, ofStrong, false, false},
+		{"declared", strong, ofStrong, true, true},
+		{"B01 declared, and too short to be random", "test", ory256, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, imports)
+			key, err := r.Import(t.Context(), admin, importSpec("hydra-1", func(s *apikey.ImportSpec) { s.Digest, s.Generated = tc.digest, tc.generated }))
 			require.NoError(t, err)
 			for range 2 {
-				_, err = r.login(key.ID, "test")
+				_, err = r.login(key.ID, tc.secret)
 				require.NoError(t, err)
 				_, err = r.login(key.ID, "Test")
 				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 				found, err := r.store.Keys.Lookup(t.Context(), key.ID)
 				require.NoError(t, err)
-				require.Equal(t, !generated, found.Key.Secrets[0].Digest == ory256)
+				require.Equal(t, tc.fast, found.Key.Secrets[0].Digest != tc.digest)
 			}
 		})
+	}
+}
+
+// An imported secret ends as a generated one does: after the grace of a rotation.
+func TestImportedSecretsEnd(t *testing.T) {
+	for name, change := range map[string]func(*apikey.ImportSpec){
+		"slow digest": func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, strong) },
+		"fast digest": func(s *apikey.ImportSpec) { s.Secret, s.Generated = strong, true },
+	} {
+		t.Run("B06 "+name, func(t *testing.T) {
+			r := newRig(t, imports)
+			r.keep(strong)
+			key, err := r.Import(t.Context(), owner, importSpec("legacy", change))
+			require.NoError(t, err)
+			_, fresh := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
+			r.clock.Advance(time.Hour - time.Microsecond)
+			_, err = r.login(key.ID, strong)
+			require.NoError(t, err)
+			r.clock.Advance(time.Microsecond)
+			_, err = r.login(key.ID, strong)
+			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+			r.mustLogin(key.ID, fresh)
+		})
+	}
+}
+
+// What is longer than any imported secret is not looked up, and costs no slow digest.
+func TestImportedSecretTooLong(t *testing.T) {
+	r := newRig(t, imports)
+	_, err := r.Import(t.Context(), owner, importSpec("legacy", func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, weak) }))
+	require.NoError(t, err)
+	for _, length := range []int{1024, 1025} {
+		_, err = r.login("legacy", strings.Repeat("x", length))
+		require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+	}
+	require.Equal(t, []string{"unknown_or_wrong", "malformed_secret"}, r.reasons())
+}
+
+// A digest in the place of another kind's lets nobody in, costs what a wrong secret
+// costs, and is no outage.
+func TestDigestOfAnotherKind(t *testing.T) {
+	for name, configure := range map[string]func(*apikey.Config){"imports": imports, "no imports": func(*apikey.Config) {}} {
+		r := newRig(t, configure)
+		key, secret := r.create(owner, "team-a", "")
+		other, _ := r.create(owner, "team-a", "")
+		digest := func(id string) string {
+			found, err := r.store.Keys.Lookup(t.Context(), id)
+			require.NoError(t, err)
+			return found.Key.Secrets[0].Digest
+		}
+		for kind, put := range map[string]string{"a slow one of the secret": bcryptOf(t, secret.Reveal()), "another key's": digest(other.ID)} {
+			t.Run("B01 "+kind+", "+name, func(t *testing.T) {
+				require.NoError(t, r.store.Upkeep.Rehash(t.Context(), key.ID, key.Secrets[0].ID, digest(key.ID), put))
+				before := apikey.Hashes(r.Service)
+				_, err := r.login(key.ID, secret.Reveal())
+				require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
+				require.NotErrorIs(t, err, store.ErrUnavailable)
+				require.EqualValues(t, 1, apikey.Hashes(r.Service)-before)
+			})
+		}
 	}
 }

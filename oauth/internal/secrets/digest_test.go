@@ -90,6 +90,8 @@ func TestVerify(t *testing.T) {
 		{"empty", "", bound, false, false, secrets.ErrDigest},
 		{"cut off", own[:len(own)-1], bound, false, false, secrets.ErrDigest},
 		{"longer", own + "A", bound, false, false, secrets.ErrDigest},
+		{"a line break behind the characters", "sha256$0$" + strings.Repeat("A", 43) + "\n", bound, false, false, secrets.ErrDigest},
+		{"the sum alone", own[len(own)-43:], bound, false, false, secrets.ErrDigest},
 		{"line breaks for characters", "sha256$0$" + strings.Repeat("A", 40) + "\n\n\n", bound, false, false, secrets.ErrDigest},
 		{"no base64", own[:len(own)-1] + "$", bound, false, false, secrets.ErrDigest},
 		{"the secret in clear", bound.Secret, bound, false, false, secrets.ErrDigest},
