@@ -1,7 +1,10 @@
 package cache_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +74,39 @@ func TestSecondReadsComeFromMemory(t *testing.T) {
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
 	require.Equal(t, map[string]int{"Keys.Lookup": 4, "Epochs.Read": 2}, tap.Take())
+}
+
+// Ids are remembered up to the length that keys may have.
+func TestLongUnknownIDsAreNotKept(t *testing.T) {
+	tapped, _, tap := newTap()
+	st := cached(t, tapped, patient)
+	tap.Take()
+	for range 3 {
+		for _, length := range []int{255, 256} {
+			_, err := st.Reads().Lookup(background, strings.Repeat("x", length))
+			require.ErrorIs(t, err, store.ErrNotFound)
+		}
+	}
+	require.Equal(t, map[string]int{"Keys.Lookup": 1 + 3}, tap.Take())
+}
+
+// A call whose time is over is not answered from memory either.
+func TestEndedContexts(t *testing.T) {
+	tapped, below, _ := newTap()
+	create(t, below, newKey("team-a", "key-1"))
+	st := cached(t, tapped, patient)
+	ended, end := context.WithCancel(background)
+	for range 2 {
+		_, lookup := st.Reads().Lookup(ended, "key-1")
+		_, read := st.Reads().Read(ended, token("key-1"))
+		if ended.Err() == nil {
+			require.NoError(t, errors.Join(lookup, read))
+		} else {
+			require.ErrorIs(t, lookup, context.Canceled)
+			require.ErrorIs(t, read, context.Canceled)
+		}
+		end()
+	}
 }
 
 func TestRecordsAreCopiedOut(t *testing.T) {

@@ -143,6 +143,22 @@ func TestAnotherKeyThanAskedForIsNotKept(t *testing.T) {
 	require.True(t, found.Key.Disabled)
 }
 
+// What was read under another name is not kept under the right one either: it would
+// depend on how often that other one changed.
+func TestAnotherKeyThanAskedForDoesNotStandInForIt(t *testing.T) {
+	below := memstore.New()
+	create(t, below, newKey("team-a", "key-1"))
+	caseless := below
+	caseless.Keys = caselessKeys{below.Keys}
+	st := cached(t, caseless, patient)
+	rehash := func(id string) error { return st.Upkeep.Rehash(background, id, "s1", "d1", "d2") }
+	require.ErrorIs(t, rehash("KEY-1"), store.ErrNotFound)
+	_, err := st.Reads().Lookup(background, "KEY-1")
+	require.NoError(t, err)
+	require.NoError(t, rehash("key-1"))
+	require.Equal(t, "d2", lookedUp(t, st).Key.Secrets[0].Digest)
+}
+
 type caselessKeys struct{ store.Keys }
 
 func (k caselessKeys) Lookup(ctx context.Context, id string) (store.Found, error) {

@@ -207,3 +207,19 @@ func TestAnIdSpentAnewIsNotCollectedEarly(t *testing.T) {
 		c.requireHolds("again")
 	})
 }
+
+// Epochs rise while the clock stands still.
+func TestEpochsRiseWithoutTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := callers(t, 0)
+		ctx, key := context.Background(), realisticKey(1)
+		last := int64(0)
+		for version := range int64(3) {
+			found, err := c.Keys.Lookup(ctx, key.ID)
+			require.NoError(t, err)
+			require.Greater(t, found.Key.Epoch, last)
+			last, key.Version = found.Key.Epoch, version+1
+			require.NoError(t, c.Keys.Update(ctx, key, store.Change{EndTokens: true}))
+		}
+	})
+}

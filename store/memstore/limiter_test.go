@@ -234,3 +234,16 @@ func arrives(ctx context.Context, l store.Limiter, id string, now time.Time, by,
 	ahead, moved, err := l.Advance(ctx, id, now, by, window)
 	return now.Add(ahead), moved, err
 }
+
+// An arrival that nanoseconds since 1970 cannot hold is not moved to.
+func TestAnArrivalOutOfRange(t *testing.T) {
+	l := memstore.NewLimiter(0)
+	const month = 30 * 24 * time.Hour
+	now := time.Date(2261, 12, 31, 0, 0, 0, 0, time.UTC)
+	_, moved, err := l.Advance(context.Background(), "id", now, 5*month, 6*month)
+	require.NoError(t, err)
+	require.False(t, moved)
+	_, moved, err = l.Advance(context.Background(), "id", now, month, 6*month)
+	require.NoError(t, err)
+	require.True(t, moved)
+}

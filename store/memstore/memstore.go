@@ -103,7 +103,7 @@ func (db *database) change(ctx context.Context, operation string, c store.Change
 		return fail(operation, store.ErrExists)
 	}
 	for _, p := range c.If {
-		if db.version(p) != p.Version {
+		if version, there := db.version(p); !there || version != p.Version {
 			return fail(operation, store.ErrConflict)
 		}
 	}
@@ -127,18 +127,19 @@ func (db *database) write(ctx context.Context, operation string, do func() error
 	return db.change(ctx, operation, store.Change{}, store.Notice{}, do)
 }
 
-// version returns the present version of the record that p names.
-func (db *database) version(p store.Precondition) int64 {
+// version returns the present version of the record that p names. A key that does
+// not exist has none.
+func (db *database) version(p store.Precondition) (version int64, there bool) {
 	switch {
 	case p.Key != "":
 		if k := db.keys[p.Key]; k != nil {
-			return k.Version
+			return k.Version, true
 		}
-		return -1
+		return 0, false
 	case p.Workspace != "":
-		return db.record(p.Workspace).Version
+		return db.record(p.Workspace).Version, true
 	}
-	return db.instance.Version
+	return db.instance.Version, true
 }
 
 // record returns a workspace's record, zero but for its id if there is none.

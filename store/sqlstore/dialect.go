@@ -53,7 +53,8 @@ func (d Dialect) clock() string {
 // words are what statements say in place of what differs: {p} is the prefix,
 // {lock} locks the rows that are read, {max} and {min} are functions, {clock} is
 // the clock in microseconds, {nanoclock} in nanoseconds, {epoch} is a row's epoch,
-// raised if the argument is true, and {standby} is what primary scans.
+// raised if the argument is true, {bytes} is an argument of a frequent query, and
+// {standby} is what primary scans.
 func (d Dialect) words(prefix string) *strings.Replacer {
 	greatest := d.pick("GREATEST", "GREATEST", "max")
 	return strings.NewReplacer(
@@ -64,6 +65,9 @@ func (d Dialect) words(prefix string) *strings.Replacer {
 		"{clock}", d.clock(),
 		"{nanoclock}", "("+d.clock()+" * 1000)",
 		"{epoch}", "CASE WHEN ? = 1 THEN "+greatest+"(epoch + 1, "+d.clock()+") ELSE epoch END",
+		// What a statement of MySQL that was prepared is given would be turned into the
+		// connection's character set.
+		"{bytes}", d.pick("?", "UNHEX(CONVERT(? USING ascii))", "?"),
 		// MariaDB's read_only has become a word.
 		"{standby}", d.pick("pg_is_in_recovery()::int",
 			"IF(@@autocommit, CONCAT(@@global.read_only) NOT IN ('0', 'OFF') OR @@global.innodb_read_only, 2)", "0"),

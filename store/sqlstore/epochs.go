@@ -11,8 +11,8 @@ import (
 // epochs implements store.Epochs.
 type epochs struct{ d *Database }
 
-const readEpochs = `SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = ?)
-	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
+const readEpochs = `SELECT {standby}, i.version, i.epoch, w.epoch, k.workspace, k.epoch, k.secrets, (SELECT COUNT(*) FROM {p}revoked r WHERE r.id = {bytes})
+	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = {bytes} LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 
 // Read implements store.Epochs. It is one query.
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {

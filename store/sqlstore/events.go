@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/latchkey-go/latchkey/store"
@@ -10,6 +11,10 @@ import (
 
 // eventLog implements store.Events.
 type eventLog struct{ d *Database }
+
+// appendAtOnce is how many events one batch adds: a statement of PostgreSQL takes
+// 65,535 arguments, and translate remembers a text for each number of events.
+const appendAtOnce = 100
 
 // Append implements store.Events.
 func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
@@ -19,11 +24,16 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 		}
 	}
 	err := l.d.write(ctx, func(r *runner) error {
-		b := &batch{d: l.d}
-		if err := b.addEvents(events); err != nil {
-			return err
+		for some := range slices.Chunk(events, appendAtOnce) {
+			b := &batch{d: l.d}
+			if err := b.addEvents(some); err != nil {
+				return err
+			}
+			if err := b.run(ctx, r); err != nil {
+				return err
+			}
 		}
-		return b.run(ctx, r)
+		return nil
 	})
 	return fail(ctx, "append events", err)
 }

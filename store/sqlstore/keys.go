@@ -96,7 +96,7 @@ func (b *batch) changeMakers(k *store.Key, created time.Time, before, after []st
 
 // lookup always gives a row, so that a standby says that it is one.
 const lookup = `SELECT {standby}, ` + foundColumns + `
-	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = ? LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
+	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = {bytes} LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 
 // Lookup implements store.Keys. It is one query.
 func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {

@@ -180,7 +180,7 @@ func (b *batch) lockKey(id string) *heldKey {
 // present returns the key that is changed. One of another workspace is not
 // there.
 func (h *held) present(workspace string) (*heldKey, error) {
-	if h.key.version == 0 || h.key.workspace != workspace {
+	if h.key == nil || h.key.version == 0 || h.key.workspace != workspace {
 		return nil, store.ErrNotFound
 	}
 	return h.key, nil

@@ -74,6 +74,7 @@ func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (st
 	once := store.OnceID{Space: space, ID: id}
 	err := o.d.find(ctx, `SELECT {standby}, value, expires FROM {p}once WHERE id = ?`, []any{digest(space, id)},
 		orZero[string]{&once.Value}, at{&once.Expires})
+	err = orNotFound(err)
 	if err == nil && !once.Expires.After(now) {
 		err = store.ErrNotFound
 	}

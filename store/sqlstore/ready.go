@@ -107,16 +107,22 @@ func (d *Database) prepare(ctx context.Context) error {
 	return nil
 }
 
-// findFrequent is find for a frequent query.
+// findFrequent is find for a frequent query, whose arguments are texts or bytes.
 func (d *Database) findFrequent(ctx context.Context, q *frequent, args []any, to ...any) error {
 	to = append([]any{primary{}}, to...)
+	values := d.values(args)
+	if d.dialect == MySQL {
+		for i, value := range values {
+			values[i] = fmt.Sprintf("%x", value)
+		}
+	}
 	return d.retry(ctx, func() error {
 		if err := d.ready(ctx); err != nil {
 			return err
 		}
 		if q.stmt != nil {
-			return q.stmt.QueryRowContext(ctx, d.values(args)...).Scan(to...)
+			return q.stmt.QueryRowContext(ctx, values...).Scan(to...)
 		}
-		return d.pool.QueryRowContext(ctx, q.text, d.values(args)...).Scan(to...)
+		return d.pool.QueryRowContext(ctx, q.text, values...).Scan(to...)
 	})
 }

@@ -57,10 +57,11 @@ func (d *Database) read(ctx context.Context, do func(r *runner) error) error {
 	})
 }
 
-// find reads a row by a query that begins with {standby}.
+// find reads a row by a query that begins with {standby}. A missing row is
+// sql.ErrNoRows.
 func (d *Database) find(ctx context.Context, text string, args []any, to ...any) error {
 	return d.read(ctx, func(r *runner) error {
-		return orNotFound(r.row(ctx, text, args...).Scan(append([]any{primary{}}, to...)...))
+		return r.row(ctx, text, args...).Scan(append([]any{primary{}}, to...)...)
 	})
 }
 

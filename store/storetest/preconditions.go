@@ -117,12 +117,17 @@ func preconditionRules() []rule {
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				for _, p := range []store.Precondition{
-					{Key: "actor", Version: 2}, {Key: "actor"}, {Key: "none"}, {Key: "none", Version: 1}, {Key: "deleted", Version: 1},
+					{Key: "actor", Version: 2}, {Key: "actor"}, {Key: "none"}, {Key: "none", Version: 1}, {Key: "none", Version: -1}, {Key: "deleted", Version: 1},
 					{Workspace: "team-s"}, {Workspace: "team-s", Version: 2}, {Workspace: "team-a", Version: 1}, {Version: 2}, {},
 				} {
 					err := s.Keys.Create(background, newKey("team-a", "new"), store.NoLimit, store.Change{If: []store.Precondition{p}})
 					wantError(t, fmt.Sprintf("Create, %+v", p), err, store.ErrConflict)
 				}
+				itself := store.Change{If: []store.Precondition{{Key: "none"}}}
+				wantError(t, "Update of a key that rests on itself and never was",
+					s.Keys.Update(background, newKey("team-a", "none"), itself), store.ErrConflict)
+				wantError(t, "Delete of a key that rests on itself and never was",
+					s.Keys.Delete(background, "team-a", "none", 0, noon, itself), store.ErrConflict)
 			},
 		},
 		rule{

@@ -355,3 +355,36 @@ func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
 	require.NoError(t, other.Keys.Create(ctx, key("team-a", "key-3"), store.NoLimit, event("event-3")))
 	require.NoError(t, fresh.Migrate(ctx))
 }
+
+// A change whose caller leaves between two statements is undone at once: its connection
+// does not go back to the pool with what it holds.
+func TestACallerWhoLeavesInTheMiddle(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		name, source := e.space(t)
+		db, p := tapped(t, name, source)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		other := e.tables(t, dial(t, name, source), sqlstore.Config{}).Store()
+		ctx, leave := context.WithCancel(context.Background())
+		p.mu.Lock()
+		p.seen = func(text string) {
+			if strings.Contains(text, "INSERT") && strings.Contains(text, "INTO latchkey_keys") {
+				leave()
+			}
+		}
+		p.mu.Unlock()
+		err := s.Keys.Create(ctx, key("team-a", "key-1"), store.NoLimit, event("event-1"))
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorIs(t, err, context.Canceled)
+		soon, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		for i, by := range []store.Store{other, s, other, s} {
+			id := fmt.Sprint("key-", i+2)
+			require.NoError(t, by.Keys.Create(soon, key("team-a", id), store.NoLimit, event(id)))
+		}
+		_, err = other.Keys.Lookup(soon, "key-1")
+		require.ErrorIs(t, err, store.ErrNotFound)
+		w, err := other.Settings.Workspace(soon, "team-a")
+		require.NoError(t, err)
+		require.Equal(t, 4, w.Keys)
+	})
+}

@@ -2,8 +2,10 @@ package sqlstore_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,5 +68,61 @@ func TestRingRemoved(t *testing.T) {
 		ring, err = s.SigningKeys.Ring(ctx)
 		require.NoError(t, err)
 		require.Equal(t, store.Ring{Version: 1, Keys: []store.SigningKey{{ID: "new"}}}, ring)
+	})
+}
+
+// TestAMissingRowIsAnOutage: tables without the row of the settings, as after half a
+// restore, do not say that a workspace is not there.
+func TestAMissingRowIsAnOutage(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		db := e.connect(t)
+		s := e.tables(t, db, sqlstore.Config{}).Store()
+		require.NoError(t, s.Keys.Create(ctx, key("team-a", "k"), store.NoLimit, store.Change{}))
+		run(t, db, "DELETE FROM latchkey_instance")
+		for what, read := range map[string]func() error{
+			"instance":  func() error { _, err := s.Settings.Instance(ctx); return err },
+			"workspace": func() error { _, err := s.Settings.Workspace(ctx, "team-a"); return err },
+			"look-up":   func() error { _, err := s.Keys.Lookup(ctx, "k"); return err },
+			"epochs":    func() error { _, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "k"}); return err },
+			"sorted": func() error {
+				_, err := s.Keys.List(ctx, store.KeyQuery{Workspace: "team-a", Sort: store.ByExpiry})
+				return err
+			},
+		} {
+			err := read()
+			require.ErrorIs(t, err, store.ErrUnavailable, what)
+			require.NotErrorIs(t, err, store.ErrNotFound, what)
+		}
+	})
+}
+
+// TestManyEvents: as many events as a server keeps between two writes are added by
+// one call.
+func TestManyEvents(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		events := make([]store.Event, 10_000)
+		for i := range events {
+			events[i] = store.Event{ID: fmt.Sprintf("event-%05d", i), Time: noon, Action: "key.refused"}
+		}
+		require.NoError(t, s.Events.Append(ctx, events...))
+		page, err := s.Events.List(ctx, store.EventQuery{Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, events[9_999].ID, page.Events[0].ID)
+		pruned, err := s.Events.Prune(ctx, noon.Add(time.Second))
+		require.NoError(t, err)
+		require.Equal(t, len(events), pruned)
+	})
+}
+
+// TestNoID: a key without an id is not there, and no call panics.
+func TestNoID(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		require.ErrorIs(t, s.Keys.Update(ctx, key("team-a", ""), store.Change{}), store.ErrNotFound)
+		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "", 0, noon, store.Change{}), store.ErrNotFound)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,6 +56,10 @@ func sessionSettings() []sessionSetting {
 		maria("sql_auto_is_null", "1", ""),
 		maria("sql_safe_updates", "1", ""),
 		maria("character_set_results", "latin1", ""),
+		// What is prepared would be turned into these.
+		maria("character_set_connection", "latin1", ""),
+		maria("character_set_client", "utf8mb3", ""),
+		maria("collation_connection", "utf16_bin", ""),
 		postgres("synchronous_commit=off", "synchronous_commit must not be off"),
 		postgres("client_encoding=LATIN1", "client_encoding must be UTF8"),
 		postgres("default_transaction_read_only=on", "the server or the session is read-only"),
@@ -109,6 +114,23 @@ func TestSessionSettings(t *testing.T) {
 			found, err = s.Keys.Lookup(ctx, "key-1")
 			require.NoError(t, err)
 			require.True(t, found.Key.Disabled)
+			odd := key("team-ä", "ключ 😀")
+			require.NoError(t, s.Keys.Create(ctx, odd, store.NoLimit, store.Change{}))
+			for i, from := range []store.Store{plain, s} {
+				found, err := from.Keys.Lookup(ctx, odd.ID)
+				require.NoError(t, err)
+				require.Equal(t, odd.ID, found.Key.ID)
+				token := store.TokenRef{Workspace: odd.Workspace, Key: odd.ID, Secret: "s1", TokenID: fmt.Sprint("token-", i)}
+				state, err := from.Epochs.Read(ctx, token)
+				require.NoError(t, err)
+				require.False(t, state.Revoked)
+				require.NoError(t, from.Epochs.Revoke(ctx, token.TokenID, time.Now().Add(time.Hour), time.Now()))
+				for _, by := range []store.Store{plain, s} {
+					state, err = by.Epochs.Read(ctx, token)
+					require.NoError(t, err)
+					require.True(t, state.Revoked)
+				}
+			}
 			require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, event("event-2")))
 			require.NoError(t, s.Settings.DeleteWorkspace(ctx, "team-b", noon, event("event-3")))
 			_, err = s.Upkeep.Purge(ctx, noon)

@@ -20,6 +20,7 @@ type tap struct {
 	mu         sync.Mutex
 	statements []statement
 	refusal    error
+	seen       func(text string) // unless nil, is called with each statement
 }
 
 // statement is a query and its arguments.
@@ -54,6 +55,9 @@ func (p *tap) note(text string, args []driver.NamedValue) {
 		s.args = append(s.args, a.Value)
 	}
 	p.statements = append(p.statements, s)
+	if p.seen != nil {
+		p.seen(text)
+	}
 }
 
 // refuse makes the next transaction fail to begin.

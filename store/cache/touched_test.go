@@ -1,0 +1,82 @@
+package cache_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/cache"
+)
+
+func touch(t testing.TB, st store.Store, at time.Time) {
+	t.Helper()
+	require.NoError(t, st.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: at}}))
+}
+
+// A use moves the times of what is held forward only, and does not make it hold any
+// longer.
+func TestUsesOfWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tapped, below, tap := newTap()
+		create(t, below, newKey("team-a", "key-1"))
+		st := cached(t, tapped, patient)
+		lookedUp(t, st)
+		touch(t, st, noon.Add(time.Hour))
+		touch(t, st, noon)
+		tap.Take()
+		held := lookedUp(t, st)
+		require.Empty(t, tap.Take())
+		require.Equal(t, noon.Add(time.Hour), held.Key.LastUsed)
+		require.Equal(t, noon.Add(time.Hour), held.Key.Secrets[1].LastUsed)
+		require.Zero(t, held.Key.Secrets[0].LastUsed)
+		require.Equal(t, stored(t, below), held)
+		pass(40 * time.Second)
+		touch(t, st, noon.Add(2*time.Hour))
+		pass(20 * time.Second)
+		tap.Take()
+		lookedUp(t, st)
+		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tap.Take())
+	})
+}
+
+// Uses and look-ups at the same time are for the race detector.
+func TestUsesBesideLookups(t *testing.T) {
+	tapped, below, _ := newTap()
+	create(t, below, newKey("team-a", "key-1"))
+	st := cached(t, tapped, patient)
+	var both sync.WaitGroup
+	both.Go(func() {
+		for i := range 500 {
+			touch(t, st, noon.Add(time.Duration(i)*time.Second))
+		}
+	})
+	both.Go(func() {
+		for range 500 {
+			lookedUp(t, st)
+		}
+	})
+	both.Wait()
+}
+
+// No more keys are held than the configuration says.
+func TestEntriesAreBounded(t *testing.T) {
+	tapped, below, tap := newTap()
+	const keys, held = 200, 64
+	for i := range keys {
+		create(t, below, newKey("team-a", fmt.Sprint("key-", i)))
+	}
+	st := cached(t, tapped, cache.Config{Bound: time.Minute, Entries: held, Logger: quiet})
+	tap.Take()
+	for range 2 {
+		for i := range keys {
+			_, err := st.Reads().Lookup(background, fmt.Sprint("key-", i))
+			require.NoError(t, err)
+		}
+	}
+	require.GreaterOrEqual(t, tap.Take()["Keys.Lookup"], keys+keys-held)
+}
