@@ -49,8 +49,9 @@ const MaxReminders = 8
 type Reminders struct {
 	// Off keeps the host from being told.
 	Off bool
-	// Before is how long before a key's end the host is told of it. Empty is:
-	// at the times that the host chose.
+	// Before is how long before a key's end the host is told of it: at most
+	// MaxReminders times, which whoever saves checks. Empty is: the times that
+	// the host chose.
 	Before []time.Duration
 }
 
