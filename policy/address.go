@@ -39,5 +39,5 @@ func network(address netip.Addr) netip.Prefix {
 	if address.Is6() {
 		bits = 64
 	}
-	return netip.PrefixFrom(address.WithZone(""), bits).Masked()
+	return netip.PrefixFrom(address, bits).Masked() // which drops a zone
 }

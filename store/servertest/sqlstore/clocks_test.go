@@ -235,3 +235,20 @@ func TestRevocationsOutliveWrongClocks(t *testing.T) {
 		require.WithinDuration(t, now.Add(time.Hour), ends, patience, "the later end stays")
 	})
 }
+
+// A step back is refused everywhere, and gives nothing back.
+func TestStepsBack(t *testing.T) {
+	ctx := context.Background()
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
+		_, moved, err := s.Limiter.Advance(ctx, "id", noon, time.Hour, time.Hour)
+		require.NoError(t, err)
+		require.True(t, moved)
+		_, moved, err = s.Limiter.Advance(ctx, "id", noon, -time.Hour, time.Hour)
+		require.ErrorContains(t, err, "the step must not be negative")
+		require.False(t, moved)
+		_, moved, err = s.Limiter.Advance(ctx, "id", noon, time.Hour, time.Hour)
+		require.NoError(t, err)
+		require.False(t, moved)
+	})
+}

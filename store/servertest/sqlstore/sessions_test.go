@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,6 +200,8 @@ func TestEachConnectionIsChecked(t *testing.T) {
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			require.ErrorContains(t, err, try.refused)
 			if !try.reads {
+				u.on.Store(false)
+				require.NoError(t, create("key-4"), "one that is unfit does not stay")
 				return
 			}
 			for what, call := range map[string]func() error{
@@ -240,4 +243,17 @@ func TestIdleTransactionTimeout(t *testing.T) {
 		require.NoError(t, s.Settings.SetInstance(t.Context(), store.InstanceSettings{}, store.Change{}))
 		require.Equal(t, want, count(t, db, "SELECT @@idle_transaction_timeout"), given)
 	}
+}
+
+// A transaction of PostgreSQL says for itself what a session's defaults could change:
+// under a stricter level a creation would not see the tombstone that it waited for.
+func TestBeginOfPostgreSQL(t *testing.T) {
+	e := engines[0]
+	name, source := e.space(t)
+	db, p := tapped(t, name, source)
+	s := e.tables(t, db, sqlstore.Config{}).Store()
+	p.noted()
+	require.NoError(t, s.Keys.Create(context.Background(), key("team-a", "key-1"), store.NoLimit, store.Change{}))
+	begin, _ := find(p.noted(), func(text string) bool { return strings.HasPrefix(text, "BEGIN") })
+	require.Equal(t, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 2000", begin.text)
 }
