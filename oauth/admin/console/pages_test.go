@@ -54,6 +54,11 @@ func TestChange(t *testing.T) {
 		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"keep"}
 		require.Equal(t, "/keys/"+key.ID+"?done=same", r.post("olga", path, form).leads())
 	})
+	t.Run("no permission at all", func(t *testing.T) {
+		form := r.form("olga", path)
+		form["permissions"], form["name"], form["expires"] = nil, []string{"robot"}, []string{"keep"}
+		require.Equal(t, http.StatusUnprocessableEntity, r.post("olga", path, form).StatusCode)
+	})
 	t.Run("more than the person may grant", func(t *testing.T) {
 		form := r.form("olga", path)
 		form["permissions"], form["name"], form["expires"] = []string{"project.list", "admin.project.list"}, []string{"robot"}, []string{"keep"}
