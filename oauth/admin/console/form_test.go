@@ -117,3 +117,15 @@ func TestFormsAreForOneVersion(t *testing.T) {
 		})
 	}
 }
+
+func TestRulesAreForOneVersion(t *testing.T) {
+	r := newRig(t)
+	const path = "/settings/workspaces/team-a"
+	form := r.form("ada", path, "limit", "own", "max_keys", "5", "effect", "new", "do", "save")
+	require.Equal(t, path+"?done=settings", r.post("ada", path, form).leads())
+	form.Set("max_keys", "6")
+	require.Equal(t, http.StatusConflict, r.post("ada", path, form).StatusCode)
+	_, rules, err := r.keys.Workspace(t.Context(), people["ada"].Actor, "team-a")
+	require.NoError(t, err)
+	require.Equal(t, 5, rules.MaxKeys)
+}
