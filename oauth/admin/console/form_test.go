@@ -123,6 +123,11 @@ func TestRulesAreForOneVersion(t *testing.T) {
 	const path = "/settings/workspaces/team-a"
 	form := r.form("ada", path, "limit", "own", "max_keys", "5", "effect", "new", "do", "save")
 	require.Equal(t, path+"?done=settings", r.post("ada", path, form).leads())
+	for _, life := range []string{"36601", "878401h", "0", "999ms", "soon"} {
+		form.Set("max_lifetime", life)
+		require.Equal(t, http.StatusUnprocessableEntity, r.post("ada", path, form).StatusCode, life)
+	}
+	form.Del("max_lifetime")
 	form.Set("max_keys", "6")
 	require.Equal(t, http.StatusConflict, r.post("ada", path, form).StatusCode)
 	_, rules, err := r.keys.Workspace(t.Context(), people["ada"].Actor, "team-a")

@@ -19,6 +19,13 @@ func TestNew(t *testing.T) {
 	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
 		require.ErrorContains(t, err, field)
 	}
+	for _, address := range []string{"javascript:x", "ftp://elsewhere.example/", "//elsewhere.example/"} {
+		_, err := console.New(nil, console.Config{LoginURL: address, SignOut: address})
+		require.ErrorContains(t, err, "Config.LoginURL", address)
+		require.ErrorContains(t, err, "Config.SignOut", address)
+	}
+	_, err = console.New(nil, console.Config{SignIn: "ftp://elsewhere.example/"})
+	require.ErrorContains(t, err, "Config.SignIn")
 }
 
 func TestChange(t *testing.T) {
