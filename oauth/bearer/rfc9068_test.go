@@ -264,3 +264,28 @@ func TestEpochsAreOptional(t *testing.T) {
 	_, err := w.verifier().Verify(context.Background(), w.token())
 	require.NoError(t, err)
 }
+
+// TestAdminPermissionsAreGrantedAsSuch: a permission may have become an admin
+// permission after the token was issued.
+func TestAdminPermissionsAreGrantedAsSuch(t *testing.T) {
+	w := newWorld(t)
+	granted := w.token(func(c *jose.Claims) { c.Scope = "admin.project.list project.list" })
+	p, err := w.verifier().Verify(t.Context(), granted)
+	require.NoError(t, err)
+	require.Equal(t, "admin.project.list project.list", p.Permissions.String())
+	c := claims()
+	c.Scope = "admin.project.list project.list"
+	p, err = w.verifier().Verify(t.Context(), w.sign(string(jose.AppendClaims(nil, &c))))
+	require.NoError(t, err)
+	require.Equal(t, "project.list", p.Permissions.String(), "B21")
+}
+
+func TestWhatAHostChangesLater(t *testing.T) {
+	w := newWorld(t)
+	w.config.Audiences = []string{audience}
+	v := w.verifier()
+	w.config.Audiences[0] = "https://other.example.com"
+	_, err := v.Verify(t.Context(), w.token())
+	require.NoError(t, err)
+	require.ErrorIs(t, new(bearer.Principal).Claim("tier", new(string)), bearer.ErrNoClaim, "one that a test made")
+}

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -50,6 +51,7 @@ func TestCreate(t *testing.T) {
 		require.Contains(t, again.Body, "Already created")
 		require.Contains(t, again.Body, key.ID)
 		require.NotContains(t, again.Body, secret)
+		require.Equal(t, 1, strings.Count(again.Body, "</html>"), "it is the whole answer")
 		require.Equal(t, 1, r.count("team-a"))
 	})
 	t.Run("B23 the page of a form that was sent says so, too", func(t *testing.T) {
@@ -57,6 +59,7 @@ func TestCreate(t *testing.T) {
 		require.Equal(t, http.StatusConflict, back.StatusCode)
 		require.Contains(t, back.Body, key.ID)
 		require.NotContains(t, back.Body, secret)
+		require.Equal(t, 1, strings.Count(back.Body, "</html>"), "it is the whole answer")
 	})
 	t.Run("B12 the page of a form reads no body", func(t *testing.T) {
 		body := "--x\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n" + form.Get("form") + "\r\n--x--\r\n"
@@ -248,4 +251,24 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAFormSentTwiceAtOnce(t *testing.T) {
+	var meanwhile func()
+	r := newRig(t, func(s *store.Store, _ *apikey.Config, _ *console.Config) {
+		*s = harness.Tapped(*s, func(context.Context, string) error {
+			if again := meanwhile; again != nil {
+				meanwhile = nil
+				again()
+			}
+			return nil
+		}, "Keys.Create")
+	})
+	form := r.form("ada", newPage, "name", "ci", "permissions", "project.list", "expires", "90d")
+	meanwhile = func() { require.Equal(t, http.StatusCreated, r.post("ada", newPage, form).StatusCode) }
+	got := r.post("ada", newPage, form)
+	require.Equal(t, http.StatusConflict, got.StatusCode)
+	require.Contains(t, got.Body, "Already created", "B23")
+	require.Equal(t, 1, r.count("team-a"))
+	require.Equal(t, http.StatusCreated, r.post("ada", "/workspaces/team-b/keys/new", form).StatusCode, "it was sent in another place")
 }

@@ -85,3 +85,52 @@ func filled(form url.Values) url.Values {
 	}
 	return form
 }
+
+// TestFormsAreForOneVersion: who saw a record as it was changes nothing.
+func TestFormsAreForOneVersion(t *testing.T) {
+	for _, deed := range []string{"change", "rotate", "retire", "disable", "enable", "delete"} {
+		t.Run(deed, func(t *testing.T) {
+			r := newRig(t)
+			key, secret := r.made("team-a", "ci", "project.list")
+			page := "/keys/" + key.ID + "/" + deed
+			path := page
+			switch deed {
+			case "retire":
+				page += "/" + key.Secrets[0].ID
+				path = page
+			case "enable": // its button stands on the key's page
+				page = "/keys/" + key.ID
+				_, err := r.keys.Disable(t.Context(), people["olga"].Actor, key.ID, 0)
+				require.NoError(t, err)
+			}
+			form := r.form("olga", page, "grace", "1h", "expires", "30d")
+			form["name"], form["permissions"] = []string{"robot"}, []string{"project.list"}
+			name := "robot"
+			before, err := r.keys.Update(t.Context(), people["olga"].Actor, key.ID, apikey.Changes{Name: &name})
+			require.NoError(t, err)
+			got := r.post("olga", path, form)
+			require.Equal(t, http.StatusConflict, got.StatusCode, got.Body)
+			now, err := r.keys.Get(t.Context(), people["olga"].Actor, key.ID)
+			require.NoError(t, err)
+			require.Equal(t, before.Version, now.Version)
+			require.Equal(t, deed != "enable", r.logsIn(key.ID, secret))
+		})
+	}
+}
+
+func TestRulesAreForOneVersion(t *testing.T) {
+	r := newRig(t)
+	const path = "/settings/workspaces/team-a"
+	form := r.form("ada", path, "limit", "own", "max_keys", "5", "effect", "new", "do", "save")
+	require.Equal(t, path+"?done=settings", r.post("ada", path, form).leads())
+	for _, life := range []string{"36601", "878401h", "0", "999ms", "soon"} {
+		form.Set("max_lifetime", life)
+		require.Equal(t, http.StatusUnprocessableEntity, r.post("ada", path, form).StatusCode, life)
+	}
+	form.Del("max_lifetime")
+	form.Set("max_keys", "6")
+	require.Equal(t, http.StatusConflict, r.post("ada", path, form).StatusCode)
+	_, rules, err := r.keys.Workspace(t.Context(), people["ada"].Actor, "team-a")
+	require.NoError(t, err)
+	require.Equal(t, 5, rules.MaxKeys)
+}

@@ -19,6 +19,13 @@ func TestNew(t *testing.T) {
 	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
 		require.ErrorContains(t, err, field)
 	}
+	for _, address := range []string{"javascript:x", "ftp://elsewhere.example/", "//elsewhere.example/"} {
+		_, err := console.New(nil, console.Config{LoginURL: address, SignOut: address})
+		require.ErrorContains(t, err, "Config.LoginURL", address)
+		require.ErrorContains(t, err, "Config.SignOut", address)
+	}
+	_, err = console.New(nil, console.Config{SignIn: "ftp://elsewhere.example/"})
+	require.ErrorContains(t, err, "Config.SignIn")
 }
 
 func TestChange(t *testing.T) {
@@ -53,6 +60,11 @@ func TestChange(t *testing.T) {
 		form := r.form("olga", path)
 		form["permissions"], form["name"], form["expires"] = []string{"project.list"}, []string{"robot"}, []string{"keep"}
 		require.Equal(t, "/keys/"+key.ID+"?done=same", r.post("olga", path, form).leads())
+	})
+	t.Run("no permission at all", func(t *testing.T) {
+		form := r.form("olga", path)
+		form["permissions"], form["name"], form["expires"] = nil, []string{"robot"}, []string{"keep"}
+		require.Equal(t, http.StatusUnprocessableEntity, r.post("olga", path, form).StatusCode)
 	})
 	t.Run("more than the person may grant", func(t *testing.T) {
 		form := r.form("olga", path)
