@@ -215,6 +215,7 @@ func TestResourceConfig(t *testing.T) {
 		"a bad indicator": {oauth.Config{Resources: []apikey.Resource{{URI: "billing"}}}, "Config.Resources[0].URI"},
 		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "there twice"},
 		"the audience":    {oauth.Config{Audience: []string{billing}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
+		"the resource":    {oauth.Config{Resource: billing, Audience: []string{"https://other.example"}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
 		"the issuer":      {oauth.Config{Resources: []apikey.Resource{{URI: "https://a.example"}}}, "audience of every token"},
 		"no permission":   {oauth.Config{Resources: []apikey.Resource{{URI: billing, Permissions: scope.MustParse("x")}}}, "Config.Resources[0].Permissions"},
 		"one path twice":  {oauth.Config{RevocationPath: "/api/login"}, "Config.RevocationPath"},

@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,4 +31,13 @@ func mustExpiry(v apikey.Expiry, err error) apikey.Expiry {
 		panic(err)
 	}
 	return v
+}
+
+func TestExpiryBeyondTheCalendar(t *testing.T) {
+	r := newRig(t)
+	at := time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	_, _, err := r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry.At = at })
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
+	_, _, err = r.tryCreate(owner, "team-a", "", func(s *apikey.Spec) { s.Expiry.At = at.Add(-time.Microsecond) })
+	require.NoError(t, err)
 }

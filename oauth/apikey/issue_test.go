@@ -158,3 +158,15 @@ func TestLoginsShareNothing(t *testing.T) {
 		}
 	})
 }
+
+// A token holds whole seconds: a key that ends within this one gets none.
+func TestNoTokenWithinTheLastSecond(t *testing.T) {
+	r := newRig(t)
+	key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry.At = noon.Add(1500 * time.Millisecond) })
+	r.mustLogin(key.ID, secret)
+	r.clock.Advance(time.Second)
+	_, err := r.login(key.ID, secret.Reveal())
+	var refused *apikey.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "expired", refused.Reason)
+}

@@ -108,6 +108,18 @@ func TestRaisedPermission(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, changed.Withheld.Names())
 	})
+	t.Run("B21 a key that manages keys gives no secret of a key that holds it", func(t *testing.T) {
+		r, key, _ := start(t, owner, "project.list project.delete")
+		manages, _ := r.create(admin, "team-a", "keys.save project.list")
+		actor := apikey.ByKey(manages.ID, catalog.All(), "")
+		_, _, err := r.Rotate(ctx, actor, key.ID, apikey.Rotation{})
+		var forbidden *apikey.ForbiddenError
+		require.ErrorAs(t, err, &forbidden)
+		require.Equal(t, raised, forbidden.Missing.String(), "it would have a secret of the key once the permission is granted anew")
+		plain, _ := r.create(owner, "team-a", "project.list")
+		_, fresh := r.rotate(actor, plain.ID, apikey.Rotation{})
+		r.mustLogin(plain.ID, fresh)
+	})
 	t.Run("B21 a key that manages by it manages no more", func(t *testing.T) {
 		before := newRig(t)
 		manages, _ := before.create(owner, "team-a", "keys.list")

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 	"github.com/latchkey-go/latchkey/oauth/apikey/audit"
 	"github.com/latchkey-go/latchkey/store"
+	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
 const (
@@ -125,4 +126,17 @@ func TestResourceEscalation(t *testing.T) {
 		_, err := r.Update(ctx, owner, powerful.ID, apikey.Changes{Resources: &[]string{first}})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
+}
+
+func TestResourceForms(t *testing.T) {
+	for name, uri := range map[string]string{
+		"8707-01 relative": "/api", "8707-01 no host": "https:", "8707-01 a fragment": "https://api.example/#x", "8707-01 an empty fragment": "https://api.example/#",
+		"no URI": "https://[", "user information": "https://user:word@api.example", "a space": "https://api.example/a b", "beyond ASCII": "https://\u00e4pi.example",
+		"a quote": "https://api.example/\"", "a backslash": "https://api.example/\\",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Resources: []apikey.Resource{{URI: uri}}})
+			require.ErrorContains(t, err, "Config.Resources[0].URI")
+		})
+	}
 }

@@ -204,3 +204,12 @@ func (r *rig) lastLogin(id string, secret apikey.Secret) time.Time {
 	require.False(r.t, passes(end))
 	return end
 }
+
+func TestPreviewRefusesWhatCannotBeSaved(t *testing.T) {
+	r := newRig(t)
+	bad := store.Rules{MaxKeys: -5}
+	_, err := r.PreviewWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: bad}, nil, 0)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
+	_, err = r.PreviewSettings(t.Context(), admin, store.Instance{Rules: bad}, nil, 0)
+	require.ErrorAs(t, err, new(*apikey.InvalidError))
+}

@@ -282,3 +282,27 @@ func TestSlowGateRemembers(t *testing.T) {
 		require.True(t, ok)
 	})
 }
+
+// TestSlowGateWhoGivesUp: a login that ends while it waits for a place to run leaves its
+// key's turn to the next of the key.
+func TestSlowGateWhoGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := apikey.NewSlowGate()
+		require.NoError(t, gate.Enter(t.Context(), "busy-1"))
+		require.NoError(t, gate.Enter(t.Context(), "busy-2"))
+		ctx, cancel := context.WithCancel(t.Context())
+		first, next := make(chan error, 1), make(chan error, 1)
+		go func() { first <- gate.Enter(ctx, "A") }()
+		synctest.Wait()
+		go func() { next <- gate.Enter(t.Context(), "A") }()
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-first, store.ErrUnavailable)
+		gate.Leave("busy-1")
+		synctest.Wait()
+		require.Len(t, next, 1, "B04 the next one runs")
+		gate.Leave("busy-2")
+		gate.Leave("A")
+		require.True(t, gate.Idle())
+	})
+}

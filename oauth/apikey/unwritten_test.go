@@ -35,6 +35,14 @@ func TestUnwrittenIsBounded(t *testing.T) {
 		u.Flush(true, func() { logins(1<<20, noon) })
 		within()
 	})
+	t.Run("a failed write puts no older use in the place of a newer one", func(t *testing.T) {
+		u := apikey.NewUnwritten()
+		u.Login("ci", noon)
+		u.Flush(true, func() { u.Login("ci", noon.Add(time.Minute)) })
+		last, n := u.Of("ci", today)
+		require.Equal(t, noon.Add(time.Minute), last)
+		require.EqualValues(t, 2, n)
+	})
 	t.Run("B04 events of refusals, and the names of the hour", func(t *testing.T) {
 		u := apikey.NewUnwritten()
 		refusals := func(from int) {
