@@ -210,6 +210,6 @@ func TestPreviewRefusesWhatCannotBeSaved(t *testing.T) {
 	bad := store.Rules{MaxKeys: -5}
 	_, err := r.PreviewWorkspace(t.Context(), admin, store.Workspace{ID: "team-a", Rules: bad}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
-	_, err = r.PreviewSettings(t.Context(), admin, store.Instance{Rules: bad}, nil, 0)
+	_, err = r.PreviewSettings(t.Context(), admin, store.InstanceSettings{Instance: store.Instance{Rules: bad}}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
