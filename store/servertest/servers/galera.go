@@ -45,6 +45,10 @@ func StartGalera(ctx context.Context, dir string, nodes int) (g *Galera, err err
 	}()
 	for i := range nodes {
 		node, err := g.startNode(ctx, filepath.Join(dir, fmt.Sprint("node-", i)), i)
+		if err != nil && i > 0 {
+			// It got its data from the first node, whose log may say why that failed.
+			err = fmt.Errorf("%w; the first node: %s", err, tail(filepath.Join(g.Nodes[0].dir, "mariadbd.log")))
+		}
 		if err != nil {
 			return g, err
 		}

@@ -134,11 +134,19 @@ func (p *Process) start(ctx context.Context) (*Process, error) {
 		if err == nil {
 			return p, nil
 		}
-		// Somebody else may have taken the port in the meantime.
-		if attempt == 5 || !strings.Contains(err.Error(), "ddress already in use") {
+		if attempt == 5 || !transient(err) {
 			return nil, err
 		}
 	}
+}
+
+// transient reports whether a server may start at the next attempt: another process
+// took its port in the meantime, or a node of a Galera cluster did not get the data of
+// the others, as on a port that was taken or on a machine that is too busy.
+func transient(err error) bool {
+	return slices.ContainsFunc([]string{"ddress already in use", "WSREP_SST", "Will never receive state"}, func(text string) bool {
+		return strings.Contains(err.Error(), text)
+	})
 }
 
 // run starts the program and waits until it answers.
