@@ -8,10 +8,10 @@ import (
 
 var errNoLifetime = errors.New("the configured lifetime is zero or negative: set one above 0")
 
-// RequireExpiry denies a key without an expiry. It applies to requests that let a
-// key live anew or longer (see KeyRequest.Prolongs). An older key without an expiry
-// can still be renamed, narrowed and disabled, and can log in. To apply the rule to
-// older keys, too, use Settings with EnforcedFrom.
+// RequireExpiry denies a key without an expiry. It applies to requests that make a
+// key usable again or for longer (see KeyRequest.Prolongs). An older key without an
+// expiry can still be renamed, narrowed and disabled, and can log in. To apply the
+// rule to older keys, too, use Settings with EnforcedFrom.
 func RequireExpiry() Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
 		if !r.Prolongs() || !r.After.NotAfter.IsZero() {
@@ -27,7 +27,7 @@ func RequireExpiry() Policy {
 // ahead is usually some hours too late; the refusal names the latest instant. If d
 // is 0 or less, every key is denied.
 //
-// Like RequireExpiry, it applies only to requests that let a key live anew or
+// Like RequireExpiry, it applies only to requests that make a key usable again or for
 // longer.
 func MaxLifetime(d time.Duration) Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {

@@ -179,11 +179,11 @@ func TestRateLimitCounts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := policy.RateLimit(policy.RateLimitConfig{By: c.by, Limit: 1, Per: time.Minute})
-			check := func(who client) error {
+			check := func(from client) error {
 				k := aged(0, never)
-				k.ID, k.Workspace = who.key, who.workspace
+				k.ID, k.Workspace = from.key, from.workspace
 				facts := login(k)
-				facts.Address = netip.MustParseAddr(who.address)
+				facts.Address = netip.MustParseAddr(from.address)
 				return p.CheckToken(t.Context(), tokenRequest(facts))
 			}
 			checkDenied(t, check(c.first), "", "")
@@ -200,7 +200,7 @@ func TestRateLimitCounts(t *testing.T) {
 		facts.Address = netip.Addr{}
 		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), "rate_limit", "not known")
 	})
-	t.Run("two limits on one limiter count apart", func(t *testing.T) {
+	t.Run("two limits on one limiter count separately", func(t *testing.T) {
 		shared := memstore.NewLimiter(1024)
 		p := policy.All(
 			policy.RateLimit(policy.RateLimitConfig{Limit: 2, Per: time.Minute, Limiter: shared}),

@@ -10,8 +10,8 @@ import (
 // It reads them from the request's Instance and Workspace:
 //
 //   - While keys are switched off or the workspace is suspended, it denies every
-//     request that lets a key live anew or longer (see KeyRequest.Prolongs). In a
-//     deleted workspace it denies every request.
+//     request that makes a key usable again or for longer (see KeyRequest.Prolongs). In
+//     a deleted workspace it denies every request.
 //   - It applies the Rules of both, as EffectiveRules merges them. The rules MaxKeys,
 //     RequireExpiry and MaxLifetime are those of the functions with these names.
 //

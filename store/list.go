@@ -103,10 +103,10 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 
 // Matches reports whether k meets every condition of q. It is for drivers.
 func (q *KeyQuery) Matches(k *Key) bool {
-	maker, text := q.CreatedBy, lower(q.Text)
+	creator, text := q.CreatedBy, lower(q.Text)
 	madeSecret := func(s Secret) bool { return s.CreatedBy.ID == q.MadeBy }
 	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
-		(maker == ActorRef{} || maker.ID == k.CreatedBy.ID && (maker.Kind == "" || maker.Kind == k.CreatedBy.Kind)) &&
+		(creator == ActorRef{} || creator.ID == k.CreatedBy.ID && (creator.Kind == "" || creator.Kind == k.CreatedBy.Kind)) &&
 		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, madeSecret)) &&
 		(q.NotAfterFrom.IsZero() || !k.NotAfter.IsZero() && !k.NotAfter.Before(q.NotAfterFrom)) &&
 		(q.NotAfterTo.IsZero() || !k.NotAfter.IsZero() && k.NotAfter.Before(q.NotAfterTo)) &&
