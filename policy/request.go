@@ -189,9 +189,9 @@ func (r *TokenRequest) ShortenTo(t time.Time) {
 	}
 }
 
-// Drop removes permissions from the token. No permission may be left. The token is
-// still issued, even if the client asked for a dropped permission; the answer names
-// the scope that is left.
+// Drop removes permissions from the token, possibly all of them. The token is still
+// issued, even if the client asked for a dropped permission; the answer names the
+// scope that is left.
 func (r *TokenRequest) Drop(s scope.Set) {
 	r.granted = r.granted.Minus(s)
 }

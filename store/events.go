@@ -7,7 +7,7 @@ import (
 
 // Event is one line of the audit log.
 type Event struct {
-	// ID is unique: an event whose id is there already is not added again.
+	// ID is unique: an event whose id exists already is not added again.
 	ID   string
 	Time time.Time
 	// Actor is the person, key or system that acted.

@@ -186,8 +186,9 @@ type Upkeep interface {
 	// secret that does not exist any more. A time older than the stored one changes
 	// nothing.
 	Touch(ctx context.Context, uses []Use) error
-	// Rehash replaces the digest of one secret by to, if it is still from. Atomic.
-	// A missing key or secret is ErrNotFound; another digest is ErrConflict.
+	// Rehash replaces the digest of one secret with to, if it is still from.
+	// Atomic. A missing key or secret is ErrNotFound; another digest is
+	// ErrConflict.
 	Rehash(ctx context.Context, keyID, secretID, from, to string) error
 	// Purge removes the tombstones of keys that were deleted before the given time,
 	// and returns how many. Their ids can be used again.

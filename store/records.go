@@ -94,11 +94,12 @@ type Limiter interface {
 	// now, so that different clocks of the processes do not matter. A limiter
 	// within one process uses now.
 	//
-	// An arrival time can be stored more than one window ahead of now, because a
+	// A stored arrival time can be more than one window ahead of now, because a
 	// clock was ahead or was set back. It then counts as one window ahead, so that
-	// no id is refused for longer than a window, and is stored so. If the excess is
-	// at most a second, it is not stored so: a late call must not give back what
-	// others used. All calls with one id must pass the same window.
+	// no id is refused for longer than a window, and the stored time is lowered to
+	// that. If the excess is at most a second, the stored time is not lowered: a
+	// late call must not give back what others used. All calls with one id must
+	// pass the same window.
 	Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error)
 }
 

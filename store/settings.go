@@ -32,7 +32,7 @@ const Unlimited = -1
 // Instance holds the settings of the whole instance that decide about keys. Every
 // look-up returns them.
 type Instance struct {
-	// KeysOff refuses every login and every creation of a key.
+	// KeysOff makes every login and every creation of a key fail.
 	KeysOff bool
 	Rules   Rules
 	// Epoch revokes tokens: a token that was issued under another epoch is refused.

@@ -17,8 +17,8 @@
 // cache at once. Until the stream is complete again, reads go to the store, and its
 // errors are returned.
 //
-// So every read that begins after a change of this process returned sees the change,
-// even if it returned an error. A change by another process is seen when its notice
+// So every read that begins after a change by this process returned sees the change, even
+// if the call returned an error. A change by another process is seen when its notice
 // comes, and at most Bound after the change if the notice is lost. A token that was
 // issued from an outdated record has the outdated epoch. It is refused once the verifier
 // has the new one.
