@@ -123,7 +123,7 @@ type Precondition struct {
 	Version   int64
 }
 
-// NoLimit, as the limit of Keys.Create, means that there is no limit.
+// NoLimit means that there is no limit, as the limit of Keys.Create.
 const NoLimit = -1
 
 // Found is the result of Keys.Lookup, the one read of a login: a key, the settings

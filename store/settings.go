@@ -26,7 +26,7 @@ type Rules struct {
 	EnforcedFrom time.Time
 }
 
-// Unlimited, as Rules.MaxKeys of a workspace, lifts the instance's limit.
+// Unlimited lifts the instance's limit, as Rules.MaxKeys of a workspace.
 const Unlimited = -1
 
 // Instance holds the settings of the whole instance that decide about keys. Every
