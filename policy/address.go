@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// AllowAddresses lets keys be used only by clients whose address lies in one of
-// the prefixes; without prefixes, or from an address the host does not name,
-// to nobody. IPv4 addresses and prefixes written as IPv6 (::ffff:192.0.2.1)
-// count as IPv4; an address's zone is ignored; an invalid prefix holds no
-// address. It says nothing about who may manage keys.
+// AllowAddresses allows the use of a key only from client addresses in one of the
+// prefixes. Without prefixes it allows none, and it denies a request whose address
+// the host does not supply. IPv4 addresses and prefixes written as IPv6
+// (::ffff:192.0.2.1) count as IPv4. The zone of an address is ignored. An invalid
+// prefix contains no address. The management of keys is not restricted.
 func AllowAddresses(prefixes ...netip.Prefix) Policy {
 	prefixes = slices.Clone(prefixes)
 	for i, p := range prefixes {
@@ -19,7 +19,7 @@ func AllowAddresses(prefixes ...netip.Prefix) Policy {
 		}
 	}
 	return TokenFunc(func(_ context.Context, r *TokenRequest) error {
-		// The zone goes since a prefix cannot name one.
+		// A prefix has no zone, so the address must have none.
 		address := r.Address.Unmap().WithZone("")
 		for _, p := range prefixes {
 			if p.Contains(address) {
@@ -30,10 +30,10 @@ func AllowAddresses(prefixes ...netip.Prefix) Policy {
 	})
 }
 
-// network is what counts as one client: an IPv4 address, or the /64 of an
-// IPv6 address, since one client has all of those. It is invalid for an
-// invalid address.
-func network(address netip.Addr) netip.Prefix {
+// clientNetwork returns what counts as one client: an IPv4 address, or the /64 of an
+// IPv6 address, since one client can use all of a /64. It is invalid for an invalid
+// address.
+func clientNetwork(address netip.Addr) netip.Prefix {
 	address = address.Unmap()
 	bits := address.BitLen()
 	if address.Is6() {

@@ -14,8 +14,8 @@ import (
 // march is the time of every example.
 var march = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// create asks p whether a key with this expiry (zero: none) may be made now
-// in a workspace that holds so many keys.
+// create asks p whether a key with the given expiry (zero means none) may be created
+// in a workspace that has the given number of keys.
 func create(p policy.Policy, keys int, notAfter time.Time) {
 	r := policy.NewKeyRequest(policy.KeyRequest{
 		Action: policy.ActionCreate, Now: march,
@@ -29,7 +29,7 @@ func create(p policy.Policy, keys int, notAfter time.Time) {
 	fmt.Println("allowed, expires:", r.Result().NotAfter.Format(time.DateOnly))
 }
 
-// logIn asks p for a token to a key made on 1 January without an expiry.
+// logIn asks p for a token for a key that was created on 1 January without an expiry.
 func logIn(p policy.Policy, from string, rules store.Rules) {
 	r := policy.NewTokenRequest(policy.TokenRequest{
 		Now: march, Address: netip.MustParseAddr(from),
@@ -57,7 +57,7 @@ func Example() {
 	// Output:
 	// allowed, expires: 2026-03-31
 	// This workspace may hold at most 10 keys.
-	// This key's expiry is too late: the latest allowed is 2026-05-30T12:00:00Z, and a date counts to the end of its day.
+	// This key's expiry is too late: the latest allowed is 2026-05-30T12:00:00Z, and a date means the end of that day.
 	// a token for project.list project.purge until 12:15:00
 }
 
@@ -73,7 +73,7 @@ func ExampleRequireExpiry() {
 	create(policy.RequireExpiry(), 0, time.Time{})
 	create(policy.RequireExpiry(), 0, march.AddDate(0, 1, 0))
 	// Output:
-	// A key needs an expiry here, and this one has none.
+	// This key needs an expiry, and it has none.
 	// allowed, expires: 2026-04-01
 }
 
@@ -82,7 +82,7 @@ func ExampleMaxLifetime() {
 	create(policy.MaxLifetime(7*24*time.Hour), 0, march.AddDate(0, 0, 8))
 	// Output:
 	// allowed, expires: 2026-03-08
-	// This key's expiry is too late: the latest allowed is 2026-03-08T12:00:00Z, and a date counts to the end of its day.
+	// This key's expiry is too late: the latest allowed is 2026-03-08T12:00:00Z, and a date means the end of that day.
 }
 
 func ExampleDefaultLifetime() {
@@ -120,8 +120,8 @@ func ExampleRateLimit() {
 }
 
 func ExampleStandingOf() {
-	// An administrator bounds the life of keys: first of new ones, then of
-	// all keys from September on.
+	// An administrator bounds the lifetime of new keys at first, and of all keys
+	// from September on.
 	key := &store.Key{ID: "key-1", Created: march}
 	instance := store.Instance{Rules: store.Rules{MaxLifetime: 30 * 24 * time.Hour}}
 	september := march.AddDate(0, 6, 0)

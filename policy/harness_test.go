@@ -16,8 +16,8 @@ const day = 24 * time.Hour
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// aged is a key whose one secret was made so long ago, and which expires at
-// notAfter; zero is never.
+// aged returns a key of the given age with one secret, which expires at notAfter (zero
+// means never).
 func aged(age time.Duration, notAfter time.Time) store.Key {
 	created := now.Add(-age)
 	return store.Key{
@@ -29,14 +29,14 @@ func aged(age time.Duration, notAfter time.Time) store.Key {
 	}
 }
 
-// rotated is k with another secret, made now.
+// rotated returns k with another secret, created now.
 func rotated(k store.Key) store.Key {
 	k = k.Clone()
 	k.Secrets = append(k.Secrets, store.Secret{ID: "s2", Created: now})
 	return k
 }
 
-// keyCase is one question to a policy about a key.
+// keyCase is one request to a policy about a key.
 type keyCase struct {
 	name      string
 	policy    policy.Policy
@@ -46,9 +46,9 @@ type keyCase struct {
 	workspace store.Workspace
 	instance  store.Instance
 
-	rule     string // that denies; "" passes
+	rule     string // the rule that denies; "" if the policy allows
 	reason   string // part of the public reason
-	limit    int    // after a pass; 0 is not compared
+	limit    int    // if allowed; 0 is not compared
 	notAfter time.Time
 }
 
@@ -84,8 +84,8 @@ func runKeyCases(t *testing.T, cases []keyCase) {
 	}
 }
 
-// checkDenied checks that err is a refusal by rule with a reason that holds
-// the given part; with rule "", that there is none.
+// checkDenied checks that err is a refusal by rule whose reason contains the given part.
+// If rule is "", it checks that there is no error.
 func checkDenied(t *testing.T, err error, rule, reason string) {
 	t.Helper()
 	if rule == "" {
@@ -98,7 +98,7 @@ func checkDenied(t *testing.T, err error, rule, reason string) {
 	require.Contains(t, denied.Reason, reason)
 }
 
-// login is a token about to be issued to k: with what k holds, for an hour.
+// login returns the facts of a login with the newest secret of k.
 func login(k store.Key) policy.TokenRequest {
 	return policy.TokenRequest{
 		Now: now, Address: netip.MustParseAddr("192.0.2.7"),

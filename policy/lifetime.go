@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-var errNoLifetime = errors.New("the configured lifetime is zero or negative")
+var errNoLifetime = errors.New("the configured lifetime is zero or negative: set one above 0")
 
-// RequireExpiry denies a key without an expiry. It applies where a request lets
-// a key live anew or longer (see KeyRequest.Prolongs): an older key without
-// one may still be renamed, narrowed and disabled, and logs in as before. A
-// rule that reaches older keys too is Settings with EnforcedFrom.
+// RequireExpiry denies a key without an expiry. It applies to requests that make a
+// key usable again or for longer (see KeyRequest.Prolongs). An older key without an
+// expiry can still be renamed, narrowed and disabled, and can log in. To apply the
+// rule to older keys, too, use Settings with EnforcedFrom.
 func RequireExpiry() Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
 		if !r.Prolongs() || !r.After.NotAfter.IsZero() {
 			return nil
 		}
-		return &Denied{Rule: "require_expiry", Reason: "A key needs an expiry here, and this one has none."}
+		return &Denied{Rule: "require_expiry", Reason: "This key needs an expiry, and it has none."}
 	})
 }
 
-// MaxLifetime denies a key that has no expiry, or one later than its newest
-// secret's creation plus d; exactly d is allowed. To live longer a key needs
-// a rotation. An expiry given as a date means the end of that day, so that a
-// date d ahead is usually too late by some hours; the refusal names the
-// latest instant. With d of 0 or less no key conforms.
+// MaxLifetime denies a key that has no expiry, or an expiry later than d after the
+// creation of its newest secret. Exactly d is allowed. To live longer, a key must
+// be rotated. An expiry given as a date means the end of that day, so a date d
+// ahead is usually some hours too late; the refusal names the latest instant. If d
+// is 0 or less, every key is denied.
 //
-// It applies where a request lets a key live anew or longer; older keys stay as
-// they are, as under RequireExpiry.
+// Like RequireExpiry, it applies only to requests that make a key usable again or for
+// longer.
 func MaxLifetime(d time.Duration) Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
 		if !r.Prolongs() {
@@ -36,8 +36,8 @@ func MaxLifetime(d time.Duration) Policy {
 		}
 		start := NewestSecret(r.After)
 		if start.After(r.Now) {
-			// A date of creation in the future, of an imported key say, must not
-			// buy a longer life.
+			// An imported key may have a creation date in the future. That must not
+			// allow a longer life.
 			start = r.Now
 		}
 		latest := start.Add(d)
@@ -46,20 +46,20 @@ func MaxLifetime(d time.Duration) Policy {
 		}
 		reason := "This key's expiry is too late"
 		if r.After.NotAfter.IsZero() {
-			reason = "A key needs an expiry here"
+			reason = "This key needs an expiry"
 		}
 		reason += ": the latest allowed is " + latest.UTC().Format(time.RFC3339) +
-			", and a date counts to the end of its day."
+			", and a date means the end of that day."
 		if r.Action == ActionUpdate || r.Action == ActionEnable {
-			reason += " Rotating the key allows a later one."
+			reason += " To set a later one, rotate the key."
 		}
 		return &Denied{Rule: "max_lifetime", Reason: reason}
 	})
 }
 
-// DefaultLifetime gives a key the expiry now plus d when it is made without
-// one, or when an update takes its expiry away. Put it before RequireExpiry
-// and MaxLifetime. With d of 0 or less it denies such keys.
+// DefaultLifetime sets the expiry to now plus d for a key that is created or
+// imported without one, and for an update that removes the expiry. Put it before
+// RequireExpiry and MaxLifetime. If d is 0 or less, it denies these requests.
 func DefaultLifetime(d time.Duration) Policy {
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
 		removed := r.Before != nil && !r.Before.NotAfter.IsZero()
@@ -74,8 +74,8 @@ func DefaultLifetime(d time.Duration) Policy {
 	})
 }
 
-// TokenTTL lets a token live d at most, counted from its issue. With d of 0
-// or less it denies every token.
+// TokenTTL limits the lifetime of a token to d, counted from its issue. If d is 0
+// or less, it denies every token.
 func TokenTTL(d time.Duration) Policy {
 	return TokenFunc(func(_ context.Context, r *TokenRequest) error {
 		if d <= 0 {

@@ -48,9 +48,9 @@ func TestMaxLifetime(t *testing.T) {
 	runKeyCases(t, []keyCase{
 		{name: "create with exactly the longest life", policy: p, action: policy.ActionCreate, after: aged(0, latest)},
 		{name: "create one instant beyond", policy: p, action: policy.ActionCreate, after: aged(0, latest.Add(1)),
-			rule: "max_lifetime", reason: "the latest allowed is 2026-05-30T12:00:00Z, and a date counts to the end of its day."},
+			rule: "max_lifetime", reason: "the latest allowed is 2026-05-30T12:00:00Z, and a date means the end of that day."},
 		{name: "create without an expiry", policy: p, action: policy.ActionCreate, after: aged(0, never),
-			rule: "max_lifetime", reason: "A key needs an expiry here: the latest allowed is 2026-05-30T12:00:00Z"},
+			rule: "max_lifetime", reason: "This key needs an expiry: the latest allowed is 2026-05-30T12:00:00Z"},
 		{name: "import counts from the secret's creation", policy: p, action: policy.ActionImport, after: aged(30*day, latest),
 			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z"},
 		{name: "import of a secret from the future counts from now", policy: p, action: policy.ActionImport, after: future,
@@ -63,7 +63,7 @@ func TestMaxLifetime(t *testing.T) {
 			before: aged(30*day, now.Add(day)), after: aged(30*day, now.Add(60*day))},
 		{name: "update to a later expiry beyond the bound", policy: p, action: policy.ActionUpdate,
 			before: aged(30*day, now.Add(day)), after: aged(30*day, now.Add(61*day)),
-			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z, and a date counts to the end of its day. Rotating the key"},
+			rule: "max_lifetime", reason: "2026-04-30T12:00:00Z, and a date means the end of that day. To set a later one, rotate the key."},
 		{name: "update that removes the expiry", policy: p, action: policy.ActionUpdate,
 			before: aged(0, latest), after: aged(0, never), rule: "max_lifetime"},
 		{name: "rotate counts from the new secret", policy: p, action: policy.ActionRotate,
@@ -74,14 +74,14 @@ func TestMaxLifetime(t *testing.T) {
 			before: aged(89*day, never), after: rotated(aged(89*day, never)), rule: "max_lifetime"},
 		{name: "enable of a key that conforms", policy: p, action: policy.ActionEnable,
 			before: aged(0, latest), after: aged(0, latest)},
-		{name: "enable of one that does not", policy: p, action: policy.ActionEnable,
-			before: aged(400*day, never), after: aged(400*day, never), rule: "max_lifetime", reason: "Rotating the key"},
-		{name: "zero fits no key", policy: policy.MaxLifetime(0), action: policy.ActionCreate,
+		{name: "enable of a key that does not conform", policy: p, action: policy.ActionEnable,
+			before: aged(400*day, never), after: aged(400*day, never), rule: "max_lifetime", reason: "To set a later one, rotate the key."},
+		{name: "zero denies every key", policy: policy.MaxLifetime(0), action: policy.ActionCreate,
 			after: aged(0, now.Add(time.Second)), rule: "max_lifetime"},
 	})
 	t.Run("login of an old key that does not conform", func(t *testing.T) { passesLogin(t, p, aged(400*day, never)) })
 	t.Run("the named instant is allowed", func(t *testing.T) {
-		// RFC 3339 to the second never names a later instant than the bound.
+		// The refusal names the bound cut to the second, which is never too late.
 		made := aged(-300*time.Millisecond, never)
 		made.NotAfter = now.Add(90 * day).Truncate(time.Second)
 		c := keyCase{action: policy.ActionCreate, after: made}

@@ -1,15 +1,13 @@
-// Package policy decides about keys and tokens. A Policy is asked at two
-// points: before a key is stored (created, changed, rotated, enabled) and
-// before a key is used: for a login, or to introspect tokens. It may deny, by
-// returning an error, or narrow: shorten a lifetime, lower a limit, drop a
-// permission. It can never widen. Whether a key is live at all is decided
-// before that, by StandingOf.
+// Package policy decides about keys and tokens. A Policy is called at two points:
+// before a key is stored (created, imported, changed, rotated, enabled), and before
+// a key is used (to log in, or to introspect tokens). It can deny, by returning an
+// error, or narrow: shorten a lifetime, lower a limit, drop a permission. It can
+// never widen. Before a key is used, StandingOf decides whether it is live at all.
 //
 // Hosts compose the built-in policies with All and write their own with
-// KeyFunc and TokenFunc. An error of any kind denies; a *Denied carries what
-// the caller may know. An error that wraps store.ErrUnavailable or the error of
-// an ended context is an outage: the request is refused, and its caller is told
-// to try again.
+// KeyFunc and TokenFunc. An error of any kind denies. A *Denied holds the reason
+// that the caller may see. An error for which store.IsOutage is true is an outage
+// and no decision: the request is refused, and the answer says to try again.
 package policy
 
 import (
@@ -21,12 +19,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Policy decides at both points. Implementations must be safe for concurrent
+// Policy decides about keys and tokens. Implementations must be safe for concurrent
 // use. Both methods are called for an authenticated caller only.
 type Policy interface {
-	// CheckKey is asked before a key is stored.
+	// CheckKey is called before a key is stored.
 	CheckKey(ctx context.Context, r *KeyRequest) error
-	// CheckToken is asked before a live key is used, see TokenRequest.Use.
+	// CheckToken is called before a live key is used; see TokenRequest.Use.
 	CheckToken(ctx context.Context, r *TokenRequest) error
 }
 
@@ -48,8 +46,8 @@ func (f TokenFunc) CheckKey(context.Context, *KeyRequest) error { return nil }
 // CheckToken calls f.
 func (f TokenFunc) CheckToken(ctx context.Context, r *TokenRequest) error { return f(ctx, r) }
 
-// All asks the policies in order. The first that denies decides; what earlier
-// ones narrowed stays narrowed for later ones. A nil policy is skipped.
+// All calls the policies in order. The first one that denies decides. A policy sees
+// what earlier ones narrowed. A nil policy is skipped.
 func All(policies ...Policy) Policy {
 	var kept all
 	for _, p := range policies {
@@ -80,21 +78,21 @@ func (ps all) CheckToken(ctx context.Context, r *TokenRequest) error {
 	return nil
 }
 
-// Denied is a refusal that says which rule refused. Reason reaches the
-// caller; Err is for the log only.
+// Denied is a refusal that names its rule. The caller sees Reason; Err is only for
+// the log.
 type Denied struct {
 	// Rule names the policy, such as "max_keys".
 	Rule string
-	// Reason is one plain sentence for the caller. Without one the caller
-	// reads only that a policy refused.
+	// Reason is one plain sentence for the caller. If it is empty, the caller sees
+	// only that a policy refused.
 	Reason string
-	// RetryAfter, unless zero, is how long the caller should wait; the
-	// answer is then 429.
+	// RetryAfter, unless zero, is how long the caller should wait. The answer is
+	// then 429.
 	RetryAfter time.Duration
-	// Expired says that the rule treats the key as expired.
+	// Expired means that the rule treats the key as expired.
 	Expired bool
-	// Err is the cause, never shown to the caller. If it is an outage, the
-	// denial counts as an outage; see AsDenied.
+	// Err is the cause, which the caller never sees. If it is an outage, the denial
+	// counts as an outage; see AsDenied.
 	Err error
 }
 
@@ -121,11 +119,11 @@ func (d *Denied) Unwrap() error {
 	return d.Err
 }
 
-// AsDenied turns any error of a policy into a *Denied. One that is none
-// already becomes a denial without a public reason, for a foreign error's
-// text is not for the caller. An outage (see store.IsOutage) is not a decision,
-// even if the error holds a *Denied too: then AsDenied returns nil, false. With
-// true the *Denied is never nil, even for an error that holds a nil one.
+// AsDenied turns any error of a policy into a *Denied. An error that holds none
+// becomes a denial without its text, since that text is not for the caller. An
+// outage (see store.IsOutage) is no decision, even if the error also holds a
+// *Denied: AsDenied then returns nil, false. If it returns true, the *Denied is not
+// nil, even for an error that holds a nil *Denied.
 func AsDenied(err error) (*Denied, bool) {
 	var denied *Denied
 	switch {

@@ -14,11 +14,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// step is a policy that notes that it was asked, and answers err.
-func step(asked *[]string, name string, err error) policy.Policy {
+// step returns a policy that appends its name to called when called, and returns err.
+func step(called *[]string, name string, err error) policy.Policy {
 	return both{
-		func(context.Context, *policy.KeyRequest) error { *asked = append(*asked, name); return err },
-		func(context.Context, *policy.TokenRequest) error { *asked = append(*asked, name); return err },
+		func(context.Context, *policy.KeyRequest) error { *called = append(*called, name); return err },
+		func(context.Context, *policy.TokenRequest) error { *called = append(*called, name); return err },
 	}
 }
 
@@ -38,8 +38,8 @@ func (b both) CheckToken(ctx context.Context, r *policy.TokenRequest) error {
 func TestAll(t *testing.T) {
 	no := &policy.Denied{Rule: "no"}
 	plain := errors.New("plain")
-	var asked []string
-	yes := func(name string) policy.Policy { return step(&asked, name, nil) }
+	var called []string
+	yes := func(name string) policy.Policy { return step(&called, name, nil) }
 	for _, c := range []struct {
 		name   string
 		policy policy.Policy
@@ -48,26 +48,26 @@ func TestAll(t *testing.T) {
 	}{
 		{"none", policy.All(), "", nil},
 		{"in order", policy.All(yes("a"), yes("b"), yes("c")), "a b c", nil},
-		{"the first denial wins", policy.All(yes("a"), step(&asked, "b", no), step(&asked, "c", plain)), "a b", no},
-		{"an error of any kind denies", policy.All(step(&asked, "a", plain), step(&asked, "b", no)), "a", plain},
+		{"the first denial wins", policy.All(yes("a"), step(&called, "b", no), step(&called, "c", plain)), "a b", no},
+		{"an error of any kind denies", policy.All(step(&called, "a", plain), step(&called, "b", no)), "a", plain},
 		{"nil is skipped", policy.All(nil, yes("a"), nil, yes("b")), "a b", nil},
-		{"nested", policy.All(policy.All(yes("a"), yes("b")), policy.All(step(&asked, "c", no)), yes("d")), "a b c", no},
+		{"nested", policy.All(policy.All(yes("a"), yes("b")), policy.All(step(&called, "c", no)), yes("d")), "a b c", no},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := aged(0, never)
-			asked = nil
+			called = nil
 			if err := c.policy.CheckKey(t.Context(), keyCase{action: policy.ActionCreate, after: k}.request()); err != c.err {
 				t.Errorf("key: got %v, want %v", err, c.err)
 			}
-			if got := strings.Join(asked, " "); got != c.order {
-				t.Errorf("key: asked %q, want %q", got, c.order)
+			if got := strings.Join(called, " "); got != c.order {
+				t.Errorf("key: called %q, want %q", got, c.order)
 			}
-			asked = nil
+			called = nil
 			if err := c.policy.CheckToken(t.Context(), tokenRequest(login(k))); err != c.err {
 				t.Errorf("token: got %v, want %v", err, c.err)
 			}
-			if got := strings.Join(asked, " "); got != c.order {
-				t.Errorf("token: asked %q, want %q", got, c.order)
+			if got := strings.Join(called, " "); got != c.order {
+				t.Errorf("token: called %q, want %q", got, c.order)
 			}
 		})
 	}
@@ -77,7 +77,7 @@ func TestAll(t *testing.T) {
 		policies[0] = nil
 		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "token_ttl", "")
 	})
-	t.Run("what one narrowed the next one sees", func(t *testing.T) {
+	t.Run("a policy sees what earlier ones narrowed", func(t *testing.T) {
 		list := scope.MustParse("project.list")
 		p := policy.All(
 			policy.KeyFunc(func(_ context.Context, r *policy.KeyRequest) error {
@@ -144,8 +144,8 @@ func TestAsDenied(t *testing.T) {
 		{name: "a foreign error", err: errors.New("sql: no rows in table tokens"), rule: "custom"},
 		{name: "an error of an unhashable type", err: list{"a", "b"}, rule: "custom"},
 		{name: "a wrapped error of an unhashable type", err: fmt.Errorf("policy: %w", list{"a"}), rule: "custom"},
-		{name: "a context that ended", err: fmt.Errorf("query: %w", context.Canceled)},
-		{name: "a context that came to its deadline", err: fmt.Errorf("query: %w", context.DeadlineExceeded)},
+		{name: "a canceled context", err: fmt.Errorf("query: %w", context.Canceled)},
+		{name: "a context past its deadline", err: fmt.Errorf("query: %w", context.DeadlineExceeded)},
 		{name: "an outage", err: store.ErrUnavailable},
 		{name: "a wrapped outage", err: unavailable},
 		{name: "a denial because of an outage", err: &policy.Denied{Rule: "mine", Err: unavailable}},
@@ -204,9 +204,9 @@ func TestKeyFuncSees(t *testing.T) {
 		Address: netip.MustParseAddr("192.0.2.7"), Workspace: store.Workspace{ID: "team-a", Keys: 3},
 		Instance: store.Instance{KeysOff: true}, Before: &before, After: &after,
 	}
-	asked := false
+	called := false
 	p := policy.KeyFunc(func(ctx context.Context, r *policy.KeyRequest) error {
-		asked = true
+		called = true
 		if ctx.Value(ticket{}) != "T-1" || r.Action != facts.Action || r.Now != now || r.Actor != facts.Actor ||
 			r.Address != facts.Address || r.Workspace != facts.Workspace || r.Instance != facts.Instance ||
 			r.Before.Name != "ci" || r.After.Name != "renamed" {
@@ -215,8 +215,8 @@ func TestKeyFuncSees(t *testing.T) {
 		return &policy.Denied{Rule: "freeze", Reason: "Changes are frozen."}
 	})
 	checkDenied(t, p.CheckKey(ctx, policy.NewKeyRequest(facts)), "freeze", "frozen")
-	if !asked {
-		t.Error("was not asked")
+	if !called {
+		t.Error("was not called")
 	}
 	passesLogin(t, p, before)
 }
@@ -227,9 +227,9 @@ func TestTokenFuncSees(t *testing.T) {
 	facts := login(k)
 	facts.Requested = scope.MustParse("project.read")
 	facts.Workspace.Keys, facts.Instance.Epoch = 3, 4
-	asked := false
+	called := false
 	p := policy.TokenFunc(func(ctx context.Context, r *policy.TokenRequest) error {
-		asked = true
+		called = true
 		if ctx.Value(ticket{}) != "T-1" || r.Now != now || r.Address != facts.Address ||
 			r.Workspace != facts.Workspace || r.Instance != facts.Instance || r.Key.ID != k.ID || r.Secret.ID != "s1" ||
 			!r.Requested.Equal(facts.Requested) || !r.Granted().Equal(k.Permissions) || !r.NotAfter().Equal(now.Add(time.Hour)) {
@@ -238,8 +238,8 @@ func TestTokenFuncSees(t *testing.T) {
 		return &policy.Denied{Rule: "hours", Reason: "Logins are possible from 8 to 18."}
 	})
 	checkDenied(t, p.CheckToken(ctx, tokenRequest(facts)), "hours", "8 to 18")
-	if !asked {
-		t.Error("was not asked")
+	if !called {
+		t.Error("was not called")
 	}
 	var cases []keyCase
 	for _, action := range []policy.Action{policy.ActionCreate, policy.ActionImport, policy.ActionUpdate, policy.ActionRotate, policy.ActionEnable} {

@@ -5,16 +5,14 @@ import (
 	"fmt"
 )
 
-// MaxKeys lets a workspace hold at most n keys; n of 0 or less allows none.
-// Every key counts that was not deleted, disabled and expired ones too. It
-// applies where a key is made (Create, Import) and nowhere else: a workspace
-// that holds more, since the number was lowered, keeps them and may rotate,
-// change and enable them.
+// MaxKeys limits the keys of a workspace to n. If n is 0 or less, no key can be
+// created. Disabled and expired keys count, deleted ones do not. The limit applies
+// only where a key is created or imported: a workspace that has more keys, because
+// the limit was lowered, keeps them and may rotate, change and enable them.
 //
-// The store enforces the number in the step that adds the key, so that
-// concurrent creations never exceed it. The policy also answers early, from the count
-// that was read with the workspace, so that the caller gets the reason without a failed
-// write.
+// The store enforces the limit in the step that adds the key, so that concurrent
+// creations never exceed it. The policy also checks the number that was read with
+// the workspace, so that the caller usually gets the reason without a failed write.
 func MaxKeys(n int) Policy {
 	n = max(n, 0)
 	return KeyFunc(func(_ context.Context, r *KeyRequest) error {
@@ -29,7 +27,7 @@ func MaxKeys(n int) Policy {
 	})
 }
 
-// counted writes a number and its noun: "1 key", "2 keys".
+// counted formats a number with its noun: "1 key", "2 keys".
 func counted[N int | int64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -10,30 +10,30 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// By says whose logins a rate limit counts together.
+// By is what a rate limit counts logins by.
 type By uint8
 
-// What RateLimit counts by. ByAddress counts an IPv6 client by its /64 and
-// denies a login whose address the host does not name.
+// The values of By. ByAddress counts an IPv6 client by its /64, and denies a login
+// whose address the host does not supply.
 const (
 	ByKey By = iota
 	ByWorkspace
 	ByAddress
 )
 
-// Outage says what happens while a limiter cannot answer.
+// Outage is what RateLimit does while its limiter is unavailable.
 type Outage uint8
 
 const (
-	// OutageDeny refuses, as an outage: the error wraps store.ErrUnavailable,
-	// and the caller answers 503. It is the zero value.
+	// OutageDeny refuses the login as an outage: the error wraps
+	// store.ErrUnavailable, and the answer is 503. It is the zero value.
 	OutageDeny Outage = iota
-	// OutageAllow lets every login pass until the limiter answers again.
+	// OutageAllow allows every login until the limiter answers again.
 	OutageAllow
 )
 
-// localEntries is how many counters a local limiter keeps: some megabytes at
-// most, and far more than one process sees active at a time.
+// localEntries is the number of counters of a limiter in this process: some
+// megabytes at most, and far more than the clients that are active at a time.
 const localEntries = 1 << 16
 
 // maxWindow bounds Burst times Per/Limit, so that no driver overflows.
@@ -41,34 +41,33 @@ const maxWindow = 366 * 24 * time.Hour
 
 // RateLimitConfig sets up RateLimit.
 type RateLimitConfig struct {
-	// By says what is counted; the zero value is each key by itself.
+	// By is what logins are counted by. The zero value is ByKey.
 	By By
-	// Limit is how many tokens may be issued in Per, in the long run. It is
-	// at least 1 and at most one a microsecond.
+	// Limit is how many tokens may be issued in Per, in the long run. It is at
+	// least 1, and at most one token per microsecond.
 	Limit int
-	// Per is the time that Limit counts for. It has no default.
+	// Per is the period of Limit. It has no default; at most 366 days.
 	Per time.Duration
-	// Burst is how many may come at once after a pause. 0 means Limit.
+	// Burst is how many tokens may be issued at once after a pause. 0 means
+	// Limit. Burst times Per/Limit is at most 366 days.
 	Burst int
 	// Limiter keeps the counts. Policies with the same By, Limit, Per and
-	// Burst on one Limiter count together, in this process and in others. nil
-	// counts in this process only, with bounded memory.
+	// Burst on one Limiter share their counts, in this process and in others. nil
+	// means a limiter in this process only, with bounded memory.
 	Limiter store.Limiter
-	// Timeout bounds one call of Limiter; later counts as an outage. 0 means
-	// 500 ms. Without a Limiter it has no effect.
+	// Timeout bounds one call of Limiter. A call that takes longer counts as an
+	// outage. 0 means 500 ms. Without a Limiter it has no effect.
 	Timeout time.Duration
-	// OnOutage says what happens while Limiter fails. The zero value is
-	// OutageDeny.
+	// OnOutage is what happens while Limiter fails. The zero value is OutageDeny.
 	OnOutage Outage
 }
 
-// RateLimit bounds how often tokens are issued. It counts every login that
-// reaches it, also one that a later policy of All denies; refusals count
-// nothing, and neither does introspection. It says nothing about failed logins,
-// which never reach a policy.
+// RateLimit bounds how often tokens are issued. It counts every login that it allows,
+// even if a later policy of All denies it. It counts neither its own refusals nor
+// introspection. Failed logins never reach a policy, so it does not limit them.
 //
-// With a configuration that is out of bounds it denies every token, and the
-// denial's Err, which is logged, names each field that is wrong.
+// If the configuration is out of bounds, it denies every token. The denial's Err, which
+// is logged, names each field that is wrong.
 func RateLimit(c RateLimitConfig) Policy {
 	if c.Burst == 0 {
 		c.Burst = c.Limit
@@ -92,9 +91,9 @@ func RateLimit(c RateLimitConfig) Policy {
 	return TokenFunc(l.checkToken)
 }
 
-// interval is the time between two tokens at an even pace. It is rounded up to
-// the microsecond, which every driver can keep, so that Per never holds more
-// than Limit. The error joins all problems.
+// interval returns the time between two tokens at an even rate. It is rounded up to
+// the microsecond, the resolution of every driver, so that no more than Limit fit into
+// Per. The error joins all problems.
 func (c RateLimitConfig) interval() (time.Duration, error) {
 	var problems []error
 	for _, field := range []struct {
@@ -134,9 +133,9 @@ type rateLimit struct {
 	interval, window time.Duration
 }
 
-// checkToken is the generic cell rate algorithm: the limiter keeps the time
-// at which all tokens issued so far would have been due at an even pace, and
-// that time may run ahead of now by a burst.
+// checkToken implements the generic cell rate algorithm: the limiter stores the time at
+// which all tokens issued so far would be due at an even rate. That time may be ahead of
+// now by at most a burst.
 func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	if r.Use != UseLogin {
 		return nil
@@ -148,9 +147,9 @@ func (l *rateLimit) checkToken(ctx context.Context, r *TokenRequest) error {
 	case ByWorkspace:
 		id += r.Key.Workspace
 	case ByAddress:
-		client := network(r.Address)
+		client := clientNetwork(r.Address)
 		if !client.IsValid() {
-			return &Denied{Rule: "rate_limit", Reason: "Logins are limited by network address, and yours is not known."}
+			return &Denied{Rule: "rate_limit", Reason: "Logins are limited by network address, and the address of this one is not known."}
 		}
 		id += client.String()
 	}
@@ -180,8 +179,8 @@ func (l *rateLimit) advance(ctx context.Context, id string, now time.Time) (ahea
 	return l.Limiter.Advance(ctx, id, now, l.interval, l.window)
 }
 
-// ceilSecond rounds up to a whole second, and to one at least, since
-// Retry-After counts seconds (RFC 9110, section 10.2.3).
+// ceilSecond rounds up to whole seconds, at least one, since Retry-After is in seconds
+// (RFC 9110, section 10.2.3).
 func ceilSecond(d time.Duration) time.Duration {
 	return max(time.Second, (d + time.Second - 1).Truncate(time.Second))
 }

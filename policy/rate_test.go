@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// limiterFunc is a store.Limiter for outages.
+// limiterFunc is a store.Limiter that fails as the function says.
 type limiterFunc func(ctx context.Context) error
 
 func (f limiterFunc) Advance(ctx context.Context, _ string, _ time.Time, _, _ time.Duration) (time.Duration, bool, error) {
@@ -78,7 +78,7 @@ func TestRateLimit(t *testing.T) {
 			facts.Now = facts.Now.Add(denied.RetryAfter)
 		}
 	})
-	t.Run("B29 no longer than a window, whatever clock was ahead", func(t *testing.T) {
+	t.Run("B29 a clock that was ahead blocks for no longer than a window", func(t *testing.T) {
 		p := policy.RateLimit(policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second})
 		facts := login(k)
 		facts.Now = now.Add(365 * day)
@@ -93,9 +93,9 @@ func TestRateLimit(t *testing.T) {
 			checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), "", "")
 		}
 	})
-	t.Run("B29 a limiter of another clock", func(t *testing.T) {
+	t.Run("B29 a limiter with another clock", func(t *testing.T) {
 		for _, ahead := range []time.Duration{365 * day, -365 * day} {
-			p := policy.RateLimit(policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second, Limiter: elsewhere{memstore.NewLimiter(1024), ahead}})
+			p := policy.RateLimit(policy.RateLimitConfig{Limit: 10, Per: 100 * time.Second, Limiter: skewed{memstore.NewLimiter(1024), ahead}})
 			for range 10 {
 				checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(k))), "", "")
 			}
@@ -164,7 +164,7 @@ func TestRateLimitCounts(t *testing.T) {
 		second   client
 		together bool
 	}{
-		{"by key: the same from elsewhere", policy.ByKey, first, client{"key-1", "team-a", "198.51.100.1"}, true},
+		{"by key: the same from another address", policy.ByKey, first, client{"key-1", "team-a", "198.51.100.1"}, true},
 		{"by key: another of the workspace", policy.ByKey, first, client{"key-2", "team-a", "192.0.2.7"}, false},
 		{"by workspace: another key of it", policy.ByWorkspace, first, client{"key-2", "team-a", "198.51.100.1"}, true},
 		{"by workspace: another workspace", policy.ByWorkspace, first, client{"key-2", "team-b", "192.0.2.7"}, false},
@@ -179,11 +179,11 @@ func TestRateLimitCounts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := policy.RateLimit(policy.RateLimitConfig{By: c.by, Limit: 1, Per: time.Minute})
-			check := func(who client) error {
+			check := func(from client) error {
 				k := aged(0, never)
-				k.ID, k.Workspace = who.key, who.workspace
+				k.ID, k.Workspace = from.key, from.workspace
 				facts := login(k)
-				facts.Address = netip.MustParseAddr(who.address)
+				facts.Address = netip.MustParseAddr(from.address)
 				return p.CheckToken(t.Context(), tokenRequest(facts))
 			}
 			checkDenied(t, check(c.first), "", "")
@@ -200,7 +200,7 @@ func TestRateLimitCounts(t *testing.T) {
 		facts.Address = netip.Addr{}
 		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(facts)), "rate_limit", "not known")
 	})
-	t.Run("on one limiter, limits of their own", func(t *testing.T) {
+	t.Run("two limits on one limiter count separately", func(t *testing.T) {
 		shared := memstore.NewLimiter(1024)
 		p := policy.All(
 			policy.RateLimit(policy.RateLimitConfig{Limit: 2, Per: time.Minute, Limiter: shared}),
@@ -210,20 +210,20 @@ func TestRateLimitCounts(t *testing.T) {
 			checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "", "")
 		}
 	})
-	t.Run("on one limiter, one count of a limit", func(t *testing.T) {
+	t.Run("one limit on one limiter counts once", func(t *testing.T) {
 		c := policy.RateLimitConfig{Limit: 1, Per: time.Minute, Limiter: memstore.NewLimiter(1024)}
 		checkDenied(t, policy.RateLimit(c).CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "", "")
 		checkDenied(t, policy.RateLimit(c).CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "rate_limit", "")
 	})
 }
 
-// elsewhere is a limiter whose clock is that far from the caller's.
-type elsewhere struct {
+// skewed is a limiter whose clock differs from the caller's by ahead.
+type skewed struct {
 	store.Limiter
 	ahead time.Duration
 }
 
-func (l elsewhere) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
+func (l skewed) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
 	return l.Limiter.Advance(ctx, id, now.Add(l.ahead), by, window)
 }
 
@@ -265,12 +265,12 @@ func TestRateLimitOutage(t *testing.T) {
 			})
 		})
 	}
-	t.Run("B19 a limiter that works limits, whatever an outage would do", func(t *testing.T) {
+	t.Run("B19 OutageAllow does not lift the limit of a limiter that works", func(t *testing.T) {
 		p := policy.RateLimit(policy.RateLimitConfig{Limit: 1, Per: time.Minute, OnOutage: policy.OutageAllow})
 		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "", "")
 		checkDenied(t, p.CheckToken(t.Context(), tokenRequest(login(aged(0, never)))), "rate_limit", "")
 	})
-	t.Run("a caller that gave up is not let through", func(t *testing.T) {
+	t.Run("a canceled login is not allowed", func(t *testing.T) {
 		p := policy.RateLimit(policy.RateLimitConfig{Limit: 1, Per: time.Minute, Limiter: hung, OnOutage: policy.OutageAllow})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -299,10 +299,10 @@ func TestRateLimitConfig(t *testing.T) {
 		{"the zero value", policy.RateLimitConfig{}, []string{"Limit: 0 is below 1", "Per: 0s is not above 0"}},
 		{"all wrong", policy.RateLimitConfig{By: 9, Limit: -1, Per: -1, Burst: -1, Timeout: -1, OnOutage: 7},
 			[]string{"By: 9", "Limit: -1", "Per: -1ns", "Burst: -1", "Timeout: -1ns", "OnOutage: 7"}},
-		{"as fast as can be", policy.RateLimitConfig{Limit: 1_000_000, Per: time.Second}, nil},
-		{"too fast", policy.RateLimitConfig{Limit: 1_000_001, Per: time.Second}, []string{"more than one a microsecond"}},
-		{"as slow as can be", policy.RateLimitConfig{Limit: 1, Per: 366 * day}, nil},
-		{"too slow", policy.RateLimitConfig{Limit: 1, Per: 366*day + 1}, []string{"Per: 8784h0m0.000000001s is above"}},
+		{"the highest rate", policy.RateLimitConfig{Limit: 1_000_000, Per: time.Second}, nil},
+		{"above the highest rate", policy.RateLimitConfig{Limit: 1_000_001, Per: time.Second}, []string{"more than one a microsecond"}},
+		{"the lowest rate", policy.RateLimitConfig{Limit: 1, Per: 366 * day}, nil},
+		{"below the lowest rate", policy.RateLimitConfig{Limit: 1, Per: 366*day + 1}, []string{"Per: 8784h0m0.000000001s is above"}},
 		{"a burst beyond a year", policy.RateLimitConfig{Limit: 1, Per: day, Burst: 367}, []string{"Burst: 367 times"}},
 		{"a burst that overflows", policy.RateLimitConfig{Limit: 1, Per: day, Burst: 1 << 62}, []string{"Burst: "}},
 	} {

@@ -8,7 +8,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Action is what is about to happen to a key.
+// Action is the kind of change to a key.
 type Action string
 
 // The actions that CheckKey sees.
@@ -20,35 +20,34 @@ const (
 	ActionEnable Action = "enable"
 )
 
-// KeyRequest is a key about to be stored. Its fields are facts, for reading;
-// what a policy may change, it changes through the methods. It belongs to one
-// request and is not safe for concurrent use.
+// KeyRequest is a key that is about to be stored. A policy reads the fields, and
+// changes what it may change through the methods. It belongs to one request and is
+// not safe for concurrent use.
 type KeyRequest struct {
 	Action Action
 	// Now is the time of the request.
 	Now time.Time
-	// Actor is who asks.
+	// Actor is the person or key that makes the request.
 	Actor store.ActorRef
-	// Address is the client's, if the host names it; else invalid.
+	// Address is the client's, or invalid if the host does not supply it.
 	Address netip.Addr
-	// Workspace and Instance are the settings the key stands under.
+	// Workspace and Instance are the settings that apply to the key.
 	// Workspace.Keys is the number of keys at the time of reading.
 	Workspace store.Workspace
 	Instance  store.Instance
-	// Before is the key as it is; nil at Create and Import.
+	// Before is the stored key; nil for ActionCreate and ActionImport.
 	Before *store.Key
-	// After is the key as it would be stored. Digests are blanked.
+	// After is the key that would be stored. The digests are empty.
 	After *store.Key
 
-	// asked is the key as the caller proposed it, out of the policies' reach.
+	// asked is the key that the caller proposed. Policies cannot change it.
 	asked   *store.Key
 	limited bool
 	limit   int
 }
 
-// NewKeyRequest returns a request whose Before and After are copies, for a
-// caller that runs policies: afterwards it stores Result. After must not be
-// nil.
+// NewKeyRequest returns a request with copies of Before and After. It is for code
+// that runs policies and then stores Result. After must not be nil.
 func NewKeyRequest(facts KeyRequest) *KeyRequest {
 	asked, after := *facts.After, facts.After.Clone()
 	facts.asked, facts.After = &asked, &after
@@ -59,9 +58,10 @@ func NewKeyRequest(facts KeyRequest) *KeyRequest {
 	return &facts
 }
 
-// Result returns the key to store: the After that NewKeyRequest was given,
-// with no more than its permissions and an expiry no later than its own,
-// whatever a policy wrote into r.After. Everything else is as it was given.
+// Result returns the key to store. It is the After that was passed to
+// NewKeyRequest, with only those of its permissions that r.After has too, and with
+// the expiry of r.After if that is earlier. Whatever else a policy wrote into
+// r.After is ignored.
 func (r *KeyRequest) Result() store.Key {
 	if r.asked == nil {
 		return r.After.Clone()
@@ -74,9 +74,9 @@ func (r *KeyRequest) Result() store.Key {
 	return key
 }
 
-// LimitKeys lowers the number of keys that the workspace may hold; n below 0
-// counts as 0. It matters at Create and Import. The store enforces the limit
-// in the step that adds the key.
+// LimitKeys lowers the number of keys that the workspace may hold. n below 0 counts as
+// 0. It has an effect for ActionCreate and ActionImport only. The store enforces the
+// limit in the step that adds the key.
 func (r *KeyRequest) LimitKeys(n int) {
 	if n = max(n, 0); !r.limited || n < r.limit {
 		r.limited, r.limit = true, n
@@ -99,13 +99,14 @@ func (r *KeyRequest) ShortenTo(t time.Time) {
 	}
 }
 
-// Drop takes permissions away from the key.
+// Drop removes permissions from the key.
 func (r *KeyRequest) Drop(s scope.Set) {
 	r.After.Permissions = r.After.Permissions.Minus(s)
 }
 
-// Prolongs reports whether the request lets the key live anew or longer: it
-// is made, gets a secret, is enabled, or expires later than before.
+// Prolongs reports whether the request makes the key usable again or for longer:
+// the key is created or imported, gets a new secret, is enabled, or expires later
+// than before.
 func (r *KeyRequest) Prolongs() bool {
 	if r.Before == nil || r.Action == ActionRotate || r.Action == ActionEnable {
 		return true
@@ -113,8 +114,8 @@ func (r *KeyRequest) Prolongs() bool {
 	return earlier(r.Before.NotAfter, r.After.NotAfter)
 }
 
-// NewestSecret returns when the newest secret of k was made; without secrets,
-// when the key was.
+// NewestSecret returns when the newest secret of k was created. If k has no
+// secrets, it returns when k was created.
 func NewestSecret(k *store.Key) time.Time {
 	newest := k.Created
 	for i, s := range k.Secrets {
@@ -125,72 +126,72 @@ func NewestSecret(k *store.Key) time.Time {
 	return newest
 }
 
-// Use is what a key is about to be used for.
+// Use is what a key is used for.
 type Use uint8
 
 // The uses that CheckToken sees.
 const (
-	// UseLogin is a token about to be issued. It is the zero value.
+	// UseLogin is a login, which issues a token. It is the zero value.
 	UseLogin Use = iota
-	// UseIntrospect is a key about to ask about other tokens (RFC 7662). Nothing is
-	// issued: Granted is what the key holds, and a permission that is dropped,
-	// such as the one that opens other workspaces' tokens, does not count for
-	// the answer.
+	// UseIntrospect is a request about another token (RFC 7662). No token is issued.
+	// Granted is what the key holds. The answer is made as if the key did not hold
+	// the permissions that a policy drops, such as the one to introspect the tokens
+	// of other workspaces.
 	UseIntrospect
 )
 
-// TokenRequest is the use of a live key that has proved its secret: a token
-// about to be issued, unless Use says otherwise. Its fields are facts, for
-// reading; what a policy may change, it changes through the methods. It belongs
-// to one request and is not safe for concurrent use.
+// TokenRequest is the use of a live key whose secret was verified: a login, unless
+// Use says otherwise. A policy reads the fields, and changes what it may change
+// through the methods. It belongs to one request and is not safe for concurrent
+// use.
 type TokenRequest struct {
-	// Use is what the key is about to be used for.
+	// Use is what the key is used for.
 	Use Use
 	// Now is the time of the request.
 	Now time.Time
-	// Address is the client's, if the host names it; else invalid.
+	// Address is the client's, or invalid if the host does not supply it.
 	Address netip.Addr
-	// Workspace and Instance are the settings the key stands under.
+	// Workspace and Instance are the settings that apply to the key.
 	Workspace store.Workspace
 	Instance  store.Instance
-	// Key is the key and Secret the one of its secrets that was presented,
-	// with blank digests.
+	// Key is the key, and Secret is its secret that was presented. The digests
+	// are empty.
 	Key    *store.Key
 	Secret store.Secret
 	// Requested is the scope the client asked for; empty if it named none.
 	Requested scope.Set
-	// Resource is the further resource server that the token is for (RFC
-	// 8707); empty for the server's own audience.
+	// Resource is the resource indicator of the resource server that the token is
+	// for (RFC 8707); empty for the server's own audience.
 	Resource string
 
 	granted  scope.Set
 	notAfter time.Time
 }
 
-// NewTokenRequest completes facts with what the token would be granted and
-// when it would expire. It is for callers that run policies themselves.
+// NewTokenRequest returns a request with the given facts, the permissions that the
+// token would have, and its expiry. It is for code that runs policies.
 func NewTokenRequest(facts TokenRequest, granted scope.Set, notAfter time.Time) *TokenRequest {
 	facts.granted, facts.notAfter = granted, notAfter
 	return &facts
 }
 
-// Granted returns what the token would open.
+// Granted returns the permissions that the token would have.
 func (r *TokenRequest) Granted() scope.Set { return r.granted }
 
 // NotAfter returns when the token would expire.
 func (r *TokenRequest) NotAfter() time.Time { return r.notAfter }
 
-// ShortenTo moves the token's expiry to t if that is earlier. The zero time
-// changes nothing, so that the expiry of a key that has none may be given.
+// ShortenTo moves the token's expiry to t if that is earlier. The zero time changes
+// nothing, so the expiry of a key that never expires can be passed.
 func (r *TokenRequest) ShortenTo(t time.Time) {
 	if !t.IsZero() && t.Before(r.notAfter) {
 		r.notAfter = t
 	}
 }
 
-// Drop takes permissions away from the token. What is then left may be
-// nothing; a token that was asked for by name and lost a permission is still
-// issued, with the scope that is left in the answer.
+// Drop removes permissions from the token, possibly all of them. The token is still
+// issued, even if the client asked for a dropped permission; the answer names the
+// scope that is left.
 func (r *TokenRequest) Drop(s scope.Set) {
 	r.granted = r.granted.Minus(s)
 }

@@ -50,7 +50,7 @@ func TestKeyRequestOnlyNarrows(t *testing.T) {
 				r.ShortenTo(anyTime(random))
 			case 2:
 				r.Drop(anySet(random))
-			// B21: nor by writing what is for reading only.
+			// B21: writing to the read-only fields does not widen, either.
 			case 3:
 				r.After.Permissions = anySet(random)
 			case 4:
@@ -115,7 +115,7 @@ func TestTokenRequestOnlyNarrows(t *testing.T) {
 				r.ShortenTo(anyTime(random))
 			case 1:
 				r.Drop(anySet(random))
-			case 2: // B21: nor by writing what is for reading only.
+			case 2: // B21: writing to the read-only fields does not widen, either.
 				r.Requested, r.Key.Permissions, r.Key.NotAfter = letters, letters, never
 			}
 			if !granted.ContainsAll(r.Granted()) || r.NotAfter().After(notAfter) || r.NotAfter().IsZero() {
@@ -134,11 +134,11 @@ func TestNewKeyRequestCopies(t *testing.T) {
 	r.After.Name, r.After.Secrets[0].ID = "changed", "changed"
 	for _, k := range []store.Key{before, after, r.Result()} {
 		if k.Name != "ci" || k.Secrets[0].ID != "s1" {
-			t.Errorf("a policy reached the caller's record: %+v", k)
+			t.Errorf("a policy changed the caller's record: %+v", k)
 		}
 	}
 	if !after.NotAfter.IsZero() || !r.Result().NotAfter.Equal(now) {
-		t.Error("the narrowing is not in Result alone")
+		t.Error("only Result must be narrowed")
 	}
 }
 
@@ -149,7 +149,7 @@ func TestShortenToForgetsTheDate(t *testing.T) {
 	r.ShortenTo(now.Add(2 * day))
 	r.ShortenTo(time.Time{})
 	if got := r.Result(); got.NotAfterText != "2026-03-02" || !got.NotAfter.Equal(k.NotAfter) {
-		t.Errorf("a later time and none at all changed the expiry to %v (%q)", got.NotAfter, got.NotAfterText)
+		t.Errorf("a later time or the zero time changed the expiry to %v (%q)", got.NotAfter, got.NotAfterText)
 	}
 	r.ShortenTo(now.Add(time.Hour))
 	for _, got := range []store.Key{r.Result(), *r.After} {

@@ -6,23 +6,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Settings applies to keys about to be stored what administrators set at run
-// time, read from the request's Instance and Workspace:
+// Settings applies the settings of administrators to keys that are about to be stored.
+// It reads them from the request's Instance and Workspace:
 //
-//   - While keys are switched off or the workspace is suspended, no request
-//     may let a key live anew or longer (see KeyRequest.Prolongs); in a deleted
-//     workspace nothing passes.
-//   - The Rules of both, as EffectiveRules merges them. MaxKeys is the rule of
-//     the function MaxKeys, RequireExpiry and MaxLifetime are those of the
-//     functions with these names.
+//   - While keys are switched off or the workspace is suspended, it denies every
+//     request that makes a key usable again or for longer (see KeyRequest.Prolongs). In
+//     a deleted workspace it denies every request.
+//   - It applies the Rules of both, as EffectiveRules merges them. The rules MaxKeys,
+//     RequireExpiry and MaxLifetime are those of the functions with these names.
 //
-// Records never saved allow everything. Settings does not decide whether a stored key
-// is live: StandingOf does.
+// Settings that were never saved allow everything. Settings does not decide whether a
+// stored key is live: StandingOf does.
 func Settings() Policy { return KeyFunc(checkSettings) }
 
 func checkSettings(ctx context.Context, r *KeyRequest) error {
 	if r.Workspace.Deleted || r.Prolongs() {
-		if state, text := around(r.Workspace, r.Instance); state != StateActive {
+		if state, text := settingsState(r.Workspace, r.Instance); state != StateActive {
 			return &Denied{Rule: "settings." + string(state), Reason: text}
 		}
 	}
@@ -43,9 +42,9 @@ func checkSettings(ctx context.Context, r *KeyRequest) error {
 	return err
 }
 
-// EffectiveRules merges the rules of the instance and of one workspace into
-// those that hold there, as store.Rules documents each field. In the result a
-// zero field is no rule; MaxKeys is never store.Unlimited.
+// EffectiveRules merges the rules of the instance and of one workspace into the
+// rules that apply to the workspace, as store.Rules documents for each field. A
+// zero field of the result means no rule. MaxKeys is never store.Unlimited.
 func EffectiveRules(instance store.Instance, workspace store.Workspace) store.Rules {
 	rules, own := instance.Rules, workspace.Rules
 	if own.MaxKeys != 0 {

@@ -23,7 +23,7 @@ func TestSettingsState(t *testing.T) {
 		instance  store.Instance
 		workspace store.Workspace
 		rule      string
-		all       bool // denies changes of every kind
+		all       bool // the rule denies every change
 	}{
 		{name: "keys off", instance: store.Instance{KeysOff: true}, rule: "settings.keys_off"},
 		{name: "B06 suspended workspace", workspace: store.Workspace{Suspended: true}, rule: "settings.suspended"},
@@ -54,7 +54,7 @@ func TestSettingsState(t *testing.T) {
 			})
 		})
 	}
-	t.Run("fresh settings allow everything", func(t *testing.T) {
+	t.Run("settings that were never saved allow everything", func(t *testing.T) {
 		old := aged(999*day, never)
 		runKeyCases(t, []keyCase{
 			{name: "create", policy: p, action: policy.ActionCreate, after: aged(0, never), limit: store.NoLimit},
@@ -85,7 +85,7 @@ func TestSettingsRules(t *testing.T) {
 			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: 50}), limit: 50},
 		{name: "create in an unlimited workspace", policy: p, action: policy.ActionCreate, after: old,
 			instance: rules(store.Rules{MaxKeys: 5}), workspace: ownRules(store.Rules{MaxKeys: store.Unlimited}), limit: store.NoLimit},
-		{name: "a limit that means nothing allows none", policy: p, action: policy.ActionCreate, after: old,
+		{name: "an invalid negative limit allows none", policy: p, action: policy.ActionCreate, after: old,
 			workspace: ownRules(store.Rules{MaxKeys: -7}), rule: "settings.max_keys"},
 		{name: "rotate above a lowered limit", policy: p, action: policy.ActionRotate, before: old, after: rotated(old),
 			instance: rules(store.Rules{MaxKeys: 1}), workspace: ownRules(store.Rules{})},
@@ -130,23 +130,23 @@ func TestStandingUnderRules(t *testing.T) {
 		{name: "rules for keys stored from now on", key: aged(400*day, never),
 			instance: store.Rules{RequireExpiry: true, MaxLifetime: 90 * day}, until: hour},
 		{name: "before the date", key: aged(400*day, never), instance: quarter(now.Add(2 * day)), until: hour},
-		{name: "the token ends with the date", key: aged(400*day, never), instance: quarter(future), until: future},
+		{name: "the key ends at the date", key: aged(400*day, never), instance: quarter(future), until: future},
 		{name: "from the date on", key: aged(400*day, never), instance: quarter(today), expired: true},
 		{name: "after the date", key: aged(400*day, never), instance: quarter(past), expired: true},
 		{name: "the workspace's date is earlier", key: aged(400*day, never), instance: quarter(now.Add(2 * day)),
 			own: store.Rules{EnforcedFrom: past}, expired: true},
 		{name: "the workspace's date is the only one", key: aged(400*day, never),
 			instance: store.Rules{MaxLifetime: 90 * day}, own: store.Rules{EnforcedFrom: past}, expired: true},
-		{name: "the workspace cannot put it off", key: aged(400*day, never), instance: quarter(past),
+		{name: "the workspace cannot set a later date", key: aged(400*day, never), instance: quarter(past),
 			own: store.Rules{EnforcedFrom: now.Add(2 * day)}, expired: true},
 		{name: "a younger key", key: aged(89*day, never), instance: quarter(past), until: hour},
 		{name: "a key as old as the longest life", key: aged(90*day, never), instance: quarter(past), expired: true},
-		{name: "the token ends with the longest life", key: aged(90*day-time.Minute, never), instance: quarter(past),
+		{name: "the key ends with the longest life", key: aged(90*day-time.Minute, never), instance: quarter(past),
 			until: now.Add(time.Minute)},
 		{name: "the key's own earlier expiry counts", key: aged(30*day, now.Add(time.Minute)), instance: quarter(past),
 			until: now.Add(time.Minute)},
 		{name: "a later expiry does not help", key: aged(400*day, now.Add(999*day)), instance: quarter(past), expired: true},
-		{name: "a rotation does", key: rotated(aged(400*day, never)), instance: quarter(past), until: hour},
+		{name: "a rotation lets the key live again", key: rotated(aged(400*day, never)), instance: quarter(past), until: hour},
 		{name: "required expiry, none there", key: aged(0, never), instance: expiry(past), expired: true},
 		{name: "required expiry, none there, before the date", key: aged(0, never), instance: expiry(future), until: future},
 		{name: "required expiry, far away", key: aged(400*day, now.Add(999*day)), instance: expiry(past), until: hour},
@@ -167,7 +167,7 @@ func TestStandingUnderRules(t *testing.T) {
 			}
 			require.Equal(t, policy.StateActive, got.State)
 			require.Empty(t, got.Text)
-			if c.until.Equal(hour) { // no end that cuts a token of an hour short
+			if c.until.Equal(hour) { // no end within the hour
 				require.True(t, got.Ends.IsZero() || !got.Ends.Before(hour), got.Ends)
 				return
 			}

@@ -6,32 +6,32 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// State says whether a key is live. Its text is what answers, events and
-// Observations name.
+// State says whether a key is live, and if not, why. Answers, events and
+// Observations contain its text.
 type State string
 
-// The states, in the order in which they are decided: what the key's own record says
-// comes before what stops all keys of its workspace or of the instance.
+// The states. If several apply, the one that the key's own record causes comes first:
+// disabled, expired, suspended, keys_off.
 const (
 	StateActive    State = "active"
 	StateDisabled  State = "disabled"
 	StateExpired   State = "expired"
-	StateSuspended State = "suspended" // its workspace, also if that was deleted
-	StateKeysOff   State = "keys_off"  // all keys of the instance
+	StateSuspended State = "suspended" // the workspace is suspended or deleted
+	StateKeysOff   State = "keys_off"  // keys are switched off for the whole instance
 )
 
-// Standing is whether a key is live at one moment, when it ends and why. It is
-// decided by StandingOf alone: for logins, introspection, revocation, keys that manage
+// Standing says whether a key is live at one moment, and when and why it expires. It
+// always comes from StandingOf: for logins, introspection, revocation, keys that manage
 // keys, reminders, lists and pages.
 type Standing struct {
 	State State
-	// Text says why the key is not live, in one sentence for whoever holds its
-	// secret; empty if it is StateActive.
+	// Text says in one sentence why the key is not live. It may be shown to the
+	// holder of the key's secret. It is empty for StateActive.
 	Text string
-	// Ends is the instant from which the key is expired: its own expiry, or
-	// what the rules make of it if that is earlier. Zero is never.
+	// Ends is the instant from which the key is expired: its own expiry, or an
+	// earlier one by the rules. Zero means never.
 	Ends time.Time
-	// ByRules says that the rules end the key at Ends, before its own expiry.
+	// ByRules means that the rules expire the key at Ends, before its own expiry.
 	ByRules bool
 }
 
@@ -39,9 +39,9 @@ type Standing struct {
 func (s Standing) Live() bool { return s.State == StateActive }
 
 // StandingOf decides whether a key is live under the settings of its workspace and of
-// the instance. It takes settings as they are: a caller that has defaults for settings
-// never saved puts them in first. It does not ask the host about the workspace
-// (apikey.Config.Workspaces), nor policies about a login.
+// the instance. It uses the settings as given: if they were never saved, a caller with
+// defaults must fill them in first. It does not ask the host about the workspace
+// (apikey.Config.Workspaces), and calls no policies.
 func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now time.Time) Standing {
 	var s Standing
 	s.Ends = endsAt(k, EffectiveRules(instance, w))
@@ -50,7 +50,7 @@ func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now ti
 	case k.Disabled:
 		s.State, s.Text = StateDisabled, "This API key is disabled."
 	case s.Ends.IsZero() || now.Before(s.Ends):
-		s.State, s.Text = around(w, instance)
+		s.State, s.Text = settingsState(w, instance)
 	case s.ByRules:
 		s.State, s.Text = StateExpired, "This API key has expired under the rules of this service."
 	default:
@@ -59,9 +59,9 @@ func StandingOf(k *store.Key, w store.Workspace, instance store.Instance, now ti
 	return s
 }
 
-// around is the state of all keys of a workspace whose own records do not stop them,
-// and its text.
-func around(w store.Workspace, instance store.Instance) (State, string) {
+// settingsState returns the state, and its text, of a key that is neither disabled nor
+// expired.
+func settingsState(w store.Workspace, instance store.Instance) (State, string) {
 	switch {
 	case w.Deleted:
 		return StateSuspended, "The workspace of this API key was deleted."
@@ -73,11 +73,11 @@ func around(w store.Workspace, instance store.Instance) (State, string) {
 	return StateActive, ""
 }
 
-// endsAt returns the instant from which k is expired under rules, as EffectiveRules
-// returns them; zero is never. Without EnforcedFrom that is the key's own expiry. With it
-// MaxLifetime, counted from the newest secret, can end the key earlier; without a
-// MaxLifetime, RequireExpiry ends a key that has no expiry at EnforcedFrom. The rules
-// never end a key before EnforcedFrom.
+// endsAt returns the instant from which k is expired under rules, which come from
+// EffectiveRules; zero means never. Without EnforcedFrom it is the key's own expiry. With
+// EnforcedFrom, MaxLifetime, counted from the newest secret, can expire the key earlier.
+// Without a MaxLifetime, RequireExpiry expires a key that has no expiry at EnforcedFrom.
+// The rules never expire a key before EnforcedFrom.
 func endsAt(k *store.Key, rules store.Rules) time.Time {
 	if rules.EnforcedFrom.IsZero() {
 		return k.NotAfter
@@ -98,8 +98,7 @@ func endsAt(k *store.Key, rules store.Rules) time.Time {
 	return k.NotAfter
 }
 
-// earlier reports whether expiry a ends a key before expiry b, where zero is
-// never.
+// earlier reports whether expiry a is before expiry b, where zero means never.
 func earlier(a, b time.Time) bool {
 	return !a.IsZero() && (b.IsZero() || a.Before(b))
 }

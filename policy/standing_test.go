@@ -48,9 +48,9 @@ func TestStandingOf(t *testing.T) {
 			policy.Standing{State: policy.StateSuspended, Text: "The workspace of this API key was deleted."}},
 		{"B06 keys switched off", aged(0, now.Add(day)), store.Workspace{}, off,
 			policy.Standing{State: policy.StateKeysOff, Text: "API keys are switched off.", Ends: now.Add(day)}},
-		{"the workspace before all keys", aged(0, never), suspended, off, policy.Standing{State: policy.StateSuspended, Text: paused}},
-		{"expired before what stops all around it", aged(0, now), suspended, off, policy.Standing{State: policy.StateExpired, Text: expired, Ends: now}},
-		{"disabled before all", disabled(aged(0, now)), suspended, off,
+		{"suspended comes before keys_off", aged(0, never), suspended, off, policy.Standing{State: policy.StateSuspended, Text: paused}},
+		{"expired comes before suspended and keys_off", aged(0, now), suspended, off, policy.Standing{State: policy.StateExpired, Text: expired, Ends: now}},
+		{"disabled comes before every other state", disabled(aged(0, now)), suspended, off,
 			policy.Standing{State: policy.StateDisabled, Text: "This API key is disabled.", Ends: now}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,23 +7,21 @@ import (
 	"strings"
 )
 
-// Level says how far a permission reaches.
+// Level is the reach of a permission.
 type Level uint8
 
 const (
-	// Workspace permissions open the key's own workspace only. It is the
-	// zero value.
+	// Workspace permissions apply to the key's own workspace only. It is the zero
+	// value.
 	Workspace Level = iota
-	// Admin permissions reach every workspace; only an organization admin
-	// may grant one. A permission whose level is raised to Admin is left out of
-	// the tokens of keys that hold it already, until an organization admin grants
-	// it to them again. In tokens from before, it opens nothing where the new catalog
-	// holds.
+	// Admin permissions apply to every workspace. Only an organization admin may
+	// grant one. If the level of a permission is raised to Admin, keys that hold it
+	// already get tokens without it, until an organization admin grants it to them
+	// again. A guard with the new catalog ignores it in older tokens.
 	Admin
 )
 
-// String returns "workspace" or "admin"; for a value that is neither, its
-// number.
+// String returns "workspace" or "admin", or the number of another value.
 func (l Level) String() string {
 	switch l {
 	case Workspace:
@@ -34,22 +32,22 @@ func (l Level) String() string {
 	return fmt.Sprintf("level %d", uint8(l))
 }
 
-// Permission describes one permission for people and for the checks.
+// Permission describes one permission.
 type Permission struct {
 	Name        string // the scope token, such as "project.list"
-	Title       string // a few words for a form; the name when empty
+	Title       string // a few words for a form; empty means Name
 	Description string // one sentence: what it allows
-	Level       Level  // Workspace unless said otherwise
+	Level       Level  // the zero value is Workspace
 }
 
-// Group is a titled list of permissions, shown together.
+// Group is a titled list of permissions that are shown together.
 type Group struct {
 	Title       string
 	Permissions []Permission
 }
 
-// Catalog lists the permissions a host knows, in the host's order. It is
-// immutable and safe for concurrent use.
+// Catalog lists the permissions of a host, in the host's order. It is immutable and
+// safe for concurrent use.
 type Catalog struct {
 	groups []Group
 	byName map[string]Permission
@@ -57,7 +55,7 @@ type Catalog struct {
 	admin  Set
 }
 
-// UnknownError names every permission of a request that the catalog lacks.
+// UnknownError names the permissions and patterns that are not in the catalog.
 type UnknownError struct {
 	Names []string // sorted
 }
@@ -67,9 +65,10 @@ func (e *UnknownError) Error() string {
 	return "scope: unknown permission: " + strings.Join(e.Names, ", ")
 }
 
-// NewCatalog checks and copies groups. It joins all problems into one error:
-// names that are no scope token, that hold the wildcard '*', or that appear
-// twice, and unknown levels. Without groups the catalog knows no permission.
+// NewCatalog checks groups and returns a catalog with a copy of them. It joins all
+// problems into one error: a name that is not a scope token, that contains the
+// wildcard '*' or that is listed twice, and an unknown level. Without groups the
+// catalog is empty.
 func NewCatalog(groups ...Group) (*Catalog, error) {
 	c := &Catalog{byName: make(map[string]Permission)}
 	var problems []error
@@ -100,7 +99,7 @@ func NewCatalog(groups ...Group) (*Catalog, error) {
 	return c, nil
 }
 
-// checkNew checks a permission that is to be added.
+// checkNew checks a permission before it is added.
 func (c *Catalog) checkNew(p Permission) error {
 	if err := CheckName(p.Name); err != nil {
 		return err
@@ -110,15 +109,15 @@ func (c *Catalog) checkNew(p Permission) error {
 	case strings.Contains(p.Name, "*"):
 		return errors.New("'*' is kept for wildcards")
 	case p.Level > Admin:
-		return fmt.Errorf("%v is neither Workspace nor Admin", p.Level)
+		return fmt.Errorf("%v is neither Workspace nor Admin: use one of these", p.Level)
 	case twice:
-		return errors.New("it is listed twice")
+		return errors.New("it is listed twice: remove one")
 	}
 	return nil
 }
 
-// MustCatalog is NewCatalog for catalogs fixed in source code; it panics on a
-// faulty one.
+// MustCatalog is like NewCatalog but panics on an error. It is for catalogs in source
+// code.
 func MustCatalog(groups ...Group) *Catalog {
 	c, err := NewCatalog(groups...)
 	if err != nil {
@@ -136,7 +135,7 @@ func (c *Catalog) Groups() []Group {
 	return groups
 }
 
-// Lookup returns the permission called name.
+// Lookup returns the permission with the given name, and whether there is one.
 func (c *Catalog) Lookup(name string) (Permission, bool) {
 	p, ok := c.byName[name]
 	return p, ok
@@ -145,11 +144,11 @@ func (c *Catalog) Lookup(name string) (Permission, bool) {
 // All returns every permission.
 func (c *Catalog) All() Set { return c.all }
 
-// Admin returns the permissions that reach every workspace.
+// Admin returns the permissions of level Admin.
 func (c *Catalog) Admin() Set { return c.admin }
 
-// Check returns an *UnknownError naming every permission of s that the
-// catalog lacks, or nil.
+// Check returns an *UnknownError that names every permission of s that is not in the
+// catalog, or nil.
 func (c *Catalog) Check(s Set) error {
 	if unknown := s.Minus(c.all); unknown.Len() > 0 {
 		return &UnknownError{Names: unknown.Names()}
@@ -157,16 +156,15 @@ func (c *Catalog) Check(s Set) error {
 	return nil
 }
 
-// Expand turns what a person asked for into concrete permissions. A pattern
-// is a set whose members may hold '*' in place of whole dot-separated
-// segments: "project.*" means every permission of two segments that starts
-// with "project.", and neither "project" nor "project.member.list". A
-// wildcard never yields an admin permission unless its first segment is
-// "admin" and withAdmin is true. The result is what the catalog holds now:
-// permissions added later do not join it.
+// Expand replaces the wildcards in a set of permissions. In a member of pattern, '*'
+// can take the place of a whole segment between dots: "project.*" matches every
+// permission of two segments that starts with "project.", but not "project" or
+// "project.member.list". A wildcard matches an admin permission only if withAdmin is
+// true and the first segment of its member is "admin". An admin permission that is named
+// in full is in the result; the caller must check whether it may be granted. The result
+// does not change when permissions are added to a later catalog.
 //
-// Every name and pattern that stands for nothing is named in one
-// *UnknownError.
+// If members match nothing, the error is one *UnknownError that names all of them.
 func (c *Catalog) Expand(pattern Set, withAdmin bool) (Set, error) {
 	var names, unknown []string
 	for want := range pattern.All() {
@@ -193,8 +191,8 @@ func (c *Catalog) Expand(pattern Set, withAdmin bool) (Set, error) {
 	return build(names), nil
 }
 
-// matches compares segment by segment; a '*' that is only part of a segment
-// matches nothing, since no name holds one.
+// matches compares segment by segment. A '*' that is only a part of a segment matches
+// nothing, since no name contains one.
 func matches(pattern, name string) bool {
 	return slices.EqualFunc(strings.Split(pattern, "."), strings.Split(name, "."), func(p, n string) bool {
 		return p == "*" || p == n

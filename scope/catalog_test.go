@@ -21,7 +21,7 @@ func permissions(names ...string) []scope.Permission {
 	return list
 }
 
-// The catalog holds admin permissions inside and outside of "admin.".
+// projects returns a catalog with admin permissions inside and outside of "admin.".
 func projects() *scope.Catalog {
 	return scope.MustCatalog(
 		scope.Group{Title: "Projects", Permissions: permissions(
@@ -38,8 +38,8 @@ func TestNewCatalog(t *testing.T) {
 	}{
 		{"no groups", nil, nil},
 		{"an empty group", []scope.Group{{Title: "Empty"}}, nil},
-		{"case makes another name", []scope.Group{{Permissions: permissions("a", "A")}}, nil},
-		{"names that are no scope token", []scope.Group{{Title: "G", Permissions: permissions("", "a b", "ok", "é")}},
+		{"names that differ in case", []scope.Group{{Permissions: permissions("a", "A")}}, nil},
+		{"names that are not scope tokens", []scope.Group{{Title: "G", Permissions: permissions("", "a b", "ok", "é")}},
 			[]string{`group "G", permission 0 (""): position 0`, `permission 1 ("a b"): position 1`, `permission 3 ("é"): position 0`}},
 		{"B21 wildcards", []scope.Group{{Permissions: permissions("project.*", "*", "a*b")}},
 			[]string{`"project.*"`, `"*"`, `"a*b"`, "kept for wildcards"}},
@@ -58,7 +58,7 @@ func TestNewCatalog(t *testing.T) {
 				return
 			}
 			if err == nil || catalog != nil {
-				t.Fatal("no error, or a catalog beside it")
+				t.Fatal("no error, or a catalog with it")
 			}
 			for _, want := range c.wants {
 				if !strings.Contains(err.Error(), want) {
@@ -169,11 +169,11 @@ func TestCatalogExpand(t *testing.T) {
 		{name: "B21 organization admin, wildcard in front", pattern: "*.list *.*.list *.*",
 			withAdmin: true, want: "Project.list invoice.list project.list project.member.list project.read projects.list"},
 		{name: "B21 organization admin, elsewhere", pattern: "project.*", withAdmin: true, want: "project.list project.read"},
-		{name: "B21 organization admin, a name that only starts so", pattern: "administration.*", withAdmin: true, unknown: []string{"administration.*"}},
+		{name: "B21 organization admin, a name that only begins with admin", pattern: "administration.*", withAdmin: true, unknown: []string{"administration.*"}},
 		{name: "B21 admin in another case", pattern: "ADMIN.* Admin.*", withAdmin: true, unknown: []string{"ADMIN.*", "Admin.*"}},
 		{name: "B21 admin with a colon", pattern: "admin:*", withAdmin: true, unknown: []string{"admin:*"}},
 		{name: "B21 admin as part of a segment", pattern: "admin* adm*.list", withAdmin: true, unknown: []string{"adm*.list", "admin*"}},
-		{name: "named admin permissions are for the caller to check", pattern: "admin.list project.purge", want: "admin.list project.purge"},
+		{name: "an admin permission named in full is returned; the caller checks it", pattern: "admin.list project.purge", want: "admin.list project.purge"},
 
 		{name: "B21 part of a segment", pattern: "project.l* proj*.list", unknown: []string{"proj*.list", "project.l*"}},
 		{name: "B21 doubled", pattern: "** project.** **.list", unknown: []string{"**", "**.list", "project.**"}},

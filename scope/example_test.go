@@ -30,7 +30,7 @@ func ExampleParse() {
 	_, err := scope.Parse("project.list  project.read")
 	fmt.Println(err)
 	// Output:
-	// position 13: a single space separates permissions; none may lead, trail or repeat
+	// position 13: permissions must be separated by a single space, without leading or trailing spaces
 }
 
 func ExampleCatalog() {

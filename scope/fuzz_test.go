@@ -10,9 +10,9 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// FuzzParse: what Parse takes is exactly the grammar of RFC 6749, section
-// 3.3; its sets hold the words that were given, print in one canonical form,
-// and survive their text and JSON forms.
+// FuzzParse checks that Parse accepts exactly the grammar of RFC 6749, section 3.3,
+// and that its sets hold the given words, print in one canonical form, and can be read
+// back from text and JSON.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"", "a", "b a", "a a", "a  b", " a", "a ", "a\"b", "a\\b", "a\x00", "\xff", "project.* admin.x", "é"} {
 		f.Add(seed)
@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("the error names no position of the input: %v", err)
 			}
 			if s.Len() != 0 {
-				t.Fatal("a set beside an error")
+				t.Fatal("a set with an error")
 			}
 			return
 		}
@@ -62,8 +62,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzSetJSON: whatever JSON is taken prints as an array that reads back as
-// the same set, and every member is one scope token.
+// FuzzSetJSON checks that a set read from JSON prints as an array that reads back as
+// the same set, and that every member is a scope token.
 func FuzzSetJSON(f *testing.F) {
 	for _, seed := range []string{`[]`, `["a"]`, `["b","a","b"]`, `"b a"`, `""`, `null`, ` null `, `[null]`, `7`, `["a b"]`, `["\u0061"]`, `["\ud800"]`, `{}`, ` [ ] `, `[["a"]]`, ``} {
 		f.Add([]byte(seed))
@@ -77,7 +77,7 @@ func FuzzSetJSON(f *testing.F) {
 			return
 		}
 		if strings.TrimSpace(string(text)) == "null" {
-			t.Fatal("null was taken")
+			t.Fatal("null was accepted")
 		}
 		for name := range s.All() {
 			if err := scope.CheckName(name); err != nil {
@@ -95,8 +95,8 @@ func FuzzSetJSON(f *testing.F) {
 	})
 }
 
-// FuzzExpand: a pattern yields only what the catalog holds, and an admin
-// permission only if it is named, or for "admin." with leave.
+// FuzzExpand checks that a pattern yields only permissions of the catalog, and an
+// admin permission only if it is named in full, or by "admin." with withAdmin.
 func FuzzExpand(f *testing.F) {
 	for _, seed := range []string{"*", "project.*", "admin.*", "admin.list", "*.*.*", "a.*.", "**"} {
 		f.Add(seed, false)
@@ -116,7 +116,7 @@ func FuzzExpand(f *testing.F) {
 			}
 			for _, name := range unknown.Names {
 				if !pattern.Has(name) || catalog.All().Has(name) {
-					t.Fatalf("%q is no unknown part of %q", name, pattern)
+					t.Fatalf("%q is reported as unknown, but is in the catalog or not in %q", name, pattern)
 				}
 			}
 			return

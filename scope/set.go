@@ -1,9 +1,9 @@
-// Package scope holds sets of permissions and the catalog of those a host
-// knows. A permission is one scope token of RFC 6749, section 3.3.
+// Package scope defines sets of permissions, and the catalog of a host's permissions.
+// A permission is one scope token of RFC 6749, section 3.3.
 //
-// A Set is a value: immutable, sorted, without duplicates, cheap to copy and
-// safe for concurrent use. A Catalog says which permissions exist, how they
-// are shown to people, and which of them reach every workspace.
+// A Set is immutable, sorted, without duplicates, cheap to copy and safe for
+// concurrent use. A Catalog says which permissions exist, how they are shown to
+// people, and which of them apply to every workspace.
 package scope
 
 import (
@@ -16,8 +16,7 @@ import (
 )
 
 // Set is an immutable set of permissions. The zero value is the empty set.
-// Compare sets with Equal; == does not compile, for two equal sets may be
-// stored apart.
+// Compare sets with Equal. == does not compile, since it would compare pointers.
 type Set struct {
 	_ [0]func()
 	d *data
@@ -29,11 +28,10 @@ type data struct {
 	text  string   // names joined by one space
 }
 
-// SyntaxError says where a scope value breaks the grammar of RFC 6749,
-// section 3.3. Its text may be shown to whoever sent the value: it never
-// repeats the input.
+// SyntaxError says where a scope value violates the grammar of RFC 6749, section 3.3.
+// Its text never contains the input, so it may be shown to the sender.
 type SyntaxError struct {
-	Offset int    // byte position in the input, from 0
+	Offset int    // position in the input in bytes, from 0
 	Reason string // what is wrong there
 }
 
@@ -42,9 +40,9 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("position %d: %s", e.Offset, e.Reason)
 }
 
-// Parse reads the wire form: permissions separated by one space each. The
-// empty string is the empty set; a permission named twice counts once. A
-// malformed value is a *SyntaxError that names the offending position.
+// Parse parses the wire form: permissions separated by single spaces. The empty string
+// is the empty set. A duplicate permission counts once. The error is a *SyntaxError
+// with the position of the first problem.
 func Parse(text string) (Set, error) {
 	if text == "" {
 		return Set{}, nil
@@ -52,7 +50,7 @@ func Parse(text string) (Set, error) {
 	names, start := strings.Split(text, " "), 0
 	for _, name := range names {
 		if name == "" {
-			return Set{}, &SyntaxError{Offset: min(start, len(text)-1), Reason: "a single space separates permissions; none may lead, trail or repeat"}
+			return Set{}, &SyntaxError{Offset: min(start, len(text)-1), Reason: "permissions must be separated by a single space, without leading or trailing spaces"}
 		}
 		if i := strings.IndexFunc(name, forbidden); i >= 0 {
 			return Set{}, &SyntaxError{Offset: start + i, Reason: reasonForbidden}
@@ -62,8 +60,7 @@ func Parse(text string) (Set, error) {
 	return build(names), nil
 }
 
-// MustParse is Parse for values fixed in source code; it panics on a
-// malformed one.
+// MustParse is like Parse but panics on an error. It is for values in source code.
 func MustParse(text string) Set {
 	s, err := Parse(text)
 	if err != nil {
@@ -72,8 +69,8 @@ func MustParse(text string) Set {
 	return s
 }
 
-// Of makes a set of single permissions. The error names the first argument
-// that is not one scope token, by its index.
+// Of returns the set of the given permissions. The error names the index of the first
+// argument that is not a scope token.
 func Of(names ...string) (Set, error) {
 	for i, name := range names {
 		if err := CheckName(name); err != nil {
@@ -83,9 +80,8 @@ func Of(names ...string) (Set, error) {
 	return build(slices.Clone(names)), nil
 }
 
-// CheckName reports whether name is one scope token of RFC 6749, section 3.3:
-// one or more of the printable ASCII characters except space, '"' and '\'.
-// The error is a *SyntaxError.
+// CheckName checks that name is a scope token of RFC 6749, section 3.3: one or more
+// printable ASCII characters except space, '"' and '\'. The error is a *SyntaxError.
 func CheckName(name string) error {
 	if name == "" {
 		return &SyntaxError{Reason: "a permission may not be empty"}
@@ -96,15 +92,15 @@ func CheckName(name string) error {
 	return nil
 }
 
-const reasonForbidden = "this character is not allowed in a permission"
+const reasonForbidden = "this character is not allowed in a permission; use printable ASCII without space, quote and backslash"
 
-// forbidden reports whether a character is none of NQCHAR of RFC 6749, appendix A:
+// forbidden reports whether a character is not an NQCHAR of RFC 6749, appendix A:
 // %x21 / %x23-5B / %x5D-7E.
 func forbidden(c rune) bool {
 	return c < 0x21 || c > 0x7E || c == '"' || c == '\\'
 }
 
-// names is not to be changed.
+// names returns the permissions. The caller must not change the slice.
 func (s Set) names() []string {
 	if s.d == nil {
 		return nil
@@ -112,14 +108,14 @@ func (s Set) names() []string {
 	return s.d.names
 }
 
-// Has reports whether the set holds name.
+// Has reports whether name is in the set.
 func (s Set) Has(name string) bool {
 	_, found := slices.BinarySearch(s.names(), name)
 	return found
 }
 
-// ContainsAll reports whether every permission of other is in s. Every set
-// contains the empty set.
+// ContainsAll reports whether every permission of other is in s. That is true if other
+// is empty.
 func (s Set) ContainsAll(other Set) bool {
 	for _, name := range other.names() {
 		if !s.Has(name) {
@@ -162,15 +158,15 @@ func (s Set) Union(other Set) Set {
 // Len returns the number of permissions.
 func (s Set) Len() int { return len(s.names()) }
 
-// All yields the permissions in ascending byte order.
+// All returns an iterator over the permissions in ascending byte order.
 func (s Set) All() iter.Seq[string] { return slices.Values(s.names()) }
 
-// Names returns the permissions in ascending byte order, in a slice of the
-// caller's own; never nil.
+// Names returns the permissions in ascending byte order, in a new slice that is never
+// nil.
 func (s Set) Names() []string { return append([]string{}, s.names()...) }
 
-// String returns the wire form: the permissions in ascending byte order, one
-// space between them. Parse of it gives an equal set.
+// String returns the wire form: the permissions in ascending byte order, separated by
+// single spaces. Parse of the result returns an equal set.
 func (s Set) String() string {
 	if s.d == nil {
 		return ""
@@ -178,12 +174,13 @@ func (s Set) String() string {
 	return s.d.text
 }
 
-// MarshalJSON implements json.Marshaler: an array of strings, [] when empty.
+// MarshalJSON implements json.Marshaler. The result is an array of strings; [] if the
+// set is empty.
 func (s Set) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }
 
-// UnmarshalJSON implements json.Unmarshaler. It takes an array of single
-// permissions, or the wire form as one string. JSON null is refused: whether
-// an absent member means "none" or "all" is not for this type to guess.
+// UnmarshalJSON implements json.Unmarshaler. It accepts an array of permissions, or the
+// wire form as a string. It refuses null, since that could mean no permission or all of
+// them.
 func (s *Set) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '"' {
 		var wire string
@@ -202,7 +199,7 @@ func (s *Set) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("scope: %w", err)
 	}
 	if names == nil {
-		return errors.New("scope: null is neither a string nor an array of permissions")
+		return errors.New("scope: null is not a set: use a string or an array of permissions")
 	}
 	parsed, err := Of(names...)
 	if err != nil {
@@ -222,8 +219,8 @@ func (s Set) filter(keep func(string) bool) Set {
 	return build(kept)
 }
 
-// build takes ownership of names, which are all well formed. The names it
-// keeps are parts of one text, so that a set never holds on to its input.
+// build takes ownership of names, which must be valid. The names of the set are
+// substrings of a new text, so that the set does not keep its input in memory.
 func build(names []string) Set {
 	if len(names) == 0 {
 		return Set{}

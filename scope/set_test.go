@@ -18,7 +18,7 @@ func TestParse(t *testing.T) {
 		{"named twice", "a b a a", "a b"},
 		{"case matters", "a A", "A a"},
 		{"every character that is allowed", allAllowed(), allAllowed()},
-		{"a name that starts another", "ab a abc", "a ab abc"},
+		{"a name that is the prefix of another", "ab a abc", "a ab abc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := scope.Parse(c.text)
@@ -67,7 +67,7 @@ func TestParseErrors(t *testing.T) {
 		{"B21 full-width asterisk", "project.\uff0a", 8, "not allowed"},
 		{"B21 full-width dot", "admin\uff0ex", 5, "not allowed"},
 		{"B21 zero-width space", "admin.\u200bx", 6, "not allowed"},
-		{"B21 sign that folds to k", "\u212aey.read", 0, "not allowed"},
+		{"B21 Kelvin sign, which folds to k", "\u212aey.read", 0, "not allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := scope.Parse(c.text)
@@ -76,7 +76,7 @@ func TestParseErrors(t *testing.T) {
 				t.Fatalf("got %v, %v, want a *SyntaxError", s, err)
 			}
 			if s.Len() != 0 {
-				t.Errorf("a set of %d beside the error", s.Len())
+				t.Errorf("a set of %d with the error", s.Len())
 			}
 			if syntax.Offset != c.offset || !strings.Contains(syntax.Reason, c.reason) {
 				t.Errorf("got %v, want position %d: %s", err, c.offset, c.reason)
@@ -111,7 +111,7 @@ func TestOf(t *testing.T) {
 		{name: "some", names: []string{"b", "a", "b"}, want: "a b"},
 		{name: "empty name", names: []string{"a", ""}, wrong: "argument 1: position 0: a permission may not be empty"},
 		{name: "6749-18 a space inside", names: []string{"a b"}, wrong: "argument 0: position 1: "},
-		{name: "the first wrong one is named", names: []string{"a", "b\x00", "\xff"}, wrong: "argument 1: position 1: "},
+		{name: "the error names the first wrong one", names: []string{"a", "b\x00", "\xff"}, wrong: "argument 1: position 1: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := scope.Of(c.names...)
@@ -165,8 +165,8 @@ func TestSetOperations(t *testing.T) {
 		{name: "first and last", a: "a b c", b: "a c", union: "a b c", intersect: "a c", minus: "b", aContainsB: true},
 		{name: "overlap", a: "a b c", b: "b c d", union: "a b c d", intersect: "b c", minus: "a"},
 		{name: "nothing in common", a: "a c", b: "b d", union: "a b c d", minus: "a c"},
-		{name: "as many, others", a: "a b", b: "a c", union: "a b c", intersect: "a", minus: "b"},
-		{name: "names that start others", a: "a a.b", b: "a.b a.b.c", union: "a a.b a.b.c", intersect: "a.b", minus: "a"},
+		{name: "the same length, other names", a: "a b", b: "a c", union: "a b c", intersect: "a", minus: "b"},
+		{name: "names that are prefixes of others", a: "a a.b", b: "a.b a.b.c", union: "a a.b a.b.c", intersect: "a.b", minus: "a"},
 		{name: "case matters", a: "admin", b: "ADMIN", union: "ADMIN admin", minus: "admin"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestSetReading(t *testing.T) {
 			}
 		}
 	}
-	t.Run("Names is the caller's own", func(t *testing.T) {
+	t.Run("Names returns a copy", func(t *testing.T) {
 		s := scope.MustParse("a b")
 		s.Names()[0] = "z"
 		if s.String() != "a b" || !s.Has("a") {
@@ -285,12 +285,12 @@ func TestSetJSON(t *testing.T) {
 func TestSetAllocations(t *testing.T) {
 	held, asked := scope.MustParse("a b c d e"), scope.MustParse("b d")
 	for name, f := range map[string]func(){
-		"Has":                   func() { held.Has("c") },
-		"ContainsAll":           func() { held.ContainsAll(asked) },
-		"Minus, nothing falls":  func() { _ = asked.Minus(scope.Set{}) },
-		"Intersect, all remain": func() { _ = asked.Intersect(held) },
-		"Union, nothing joins":  func() { _ = held.Union(asked) },
-		"String":                func() { _ = held.String() },
+		"Has":                 func() { held.Has("c") },
+		"ContainsAll":         func() { held.ContainsAll(asked) },
+		"Minus of nothing":    func() { _ = asked.Minus(scope.Set{}) },
+		"Intersect with more": func() { _ = asked.Intersect(held) },
+		"Union with a part":   func() { _ = held.Union(asked) },
+		"String":              func() { _ = held.String() },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

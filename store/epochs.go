@@ -5,53 +5,54 @@ import (
 	"time"
 )
 
-// TokenRef is what a token says of where it came from.
+// TokenRef identifies a token. The fields are taken from the token's claims.
 type TokenRef struct {
 	Workspace string
 	Key       string
 	Secret    string // the id of the secret that was exchanged
 	TokenID   string // the jti
-	// Epochs are those of the instance, the workspace and the key under which
-	// the token was issued. Drivers ignore them. A cache compares them: if one is
-	// higher than what it holds, it reads the store again.
+	// Epochs are the epochs of the instance, the workspace and the key, in this
+	// order, when the token was issued. Drivers ignore them. A cache compares them:
+	// if one is higher than the cached epoch, it reads the store again.
 	Epochs [3]int64
 }
 
-// EpochState is what a token is compared with. A token is revoked if one of
-// its epochs differs from these, lower or higher.
+// EpochState is the stored state that a verifier compares a token with. A token is
+// revoked if one of its epochs differs from the stored one, lower or higher.
 type EpochState struct {
 	Instance  int64
 	Workspace int64
 	Key       int64
-	// InstanceVersion is the version of the instance's settings. 0: never saved,
-	// so that a host's defaults hold.
+	// InstanceVersion is the version of the instance's settings. 0 means that they
+	// were never saved: the host's defaults apply.
 	InstanceVersion int64
-	// SecretKnown says that the key still has the secret; if not, the token
+	// SecretKnown reports whether the key still has the secret. If not, the token
 	// is revoked.
 	SecretKnown bool
-	// SecretNotAfter is the instant from which the secret, and with it the
-	// token, is expired; zero: none.
+	// SecretNotAfter is when the secret expires, and the token with it. Zero means
+	// never.
 	SecretNotAfter time.Time
-	// Revoked says that this very token was revoked.
+	// Revoked reports whether this token was revoked by Epochs.Revoke.
 	Revoked bool
 }
 
-// Epochs answers, for the verifier, whether a token was revoked.
+// Epochs reads and writes what decides whether a token was revoked.
 //
-// Every key has an epoch, and so have each workspace and the instance. Drivers
-// keep them in the records and raise them in the same write as the change that
-// asks for it (Change.EndTokens): to the larger of one more than before and the
-// store's clock in microseconds since 1970. So an epoch from before a backup was
-// restored never comes back. A new key begins with the store's clock; a
-// workspace or instance whose epoch was never raised has 0.
+// Each key, each workspace and the instance has an epoch. Drivers keep it in the
+// record. They raise it in the same write as a change that asks for it
+// (Change.EndTokens), to the larger of the old epoch plus one and the store's clock
+// in microseconds since 1970. So an epoch from before a restored backup never comes
+// back. A new key's epoch is the store's clock. The epoch of a workspace or of the
+// instance is 0 until it is first raised.
 type Epochs interface {
-	// Read returns what a token is compared with, all of one moment. A key
-	// that does not exist, that was deleted, or whose workspace is not the one
-	// named, is ErrNotFound: the token must be refused. A server that may lag
-	// behind the one that takes writes is ErrUnavailable.
+	// Read returns the state to compare a token with, all as of one moment.
+	// ErrNotFound means that the token must be refused: its key does not exist, was
+	// deleted or belongs to another workspace. A server that may lag behind the one
+	// that takes writes returns ErrUnavailable.
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)
-	// Revoke ends one token. until is when the token expires, by the same clock
-	// as now, which is the caller's: the driver need not keep the revocation any
-	// longer. Twice is no error, and the later end stays.
+	// Revoke revokes one token. until is when the token expires, and now is the
+	// caller's time, by the same clock. The driver may drop the revocation once it
+	// is no longer needed, after until. To revoke a token twice is no error; the
+	// later until is kept.
 	Revoke(ctx context.Context, tokenID string, until, now time.Time) error
 }

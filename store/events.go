@@ -7,32 +7,32 @@ import (
 
 // Event is one line of the audit log.
 type Event struct {
-	// ID is unique: an event whose id is there already is not added again.
+	// ID is unique: an event whose id exists already is not added again.
 	ID   string
 	Time time.Time
-	// Actor did it.
+	// Actor is the person, key or system that acted.
 	Actor ActorRef
-	// Action says what, such as "key.create" or "settings.change".
+	// Action is what was done, such as "key.create" or "settings.change".
 	Action string
-	// Workspace and Key say what it was done to; either may be empty.
+	// Workspace and Key are what it was done to; either may be empty.
 	Workspace string
 	Key       string
 	// Fields names what changed, such as "name" or "permissions". It never
 	// holds a secret or a digest.
 	Fields []string
-	// Note is a short text of the server's own, such as a refusal's reason.
+	// Note is a short text by the server, such as the reason of a refusal.
 	Note string
 }
 
-// EventQuery selects events, newest first, joined by "and".
+// EventQuery selects events. An event must meet every condition that is set.
 type EventQuery struct {
-	Workspace string // unless empty: of this workspace
-	Key       string // unless empty: of this key
-	Action    string // unless empty: with this action
-	ActorID   string // unless empty: by this actor
-	From, To  time.Time
-	After     *EventCursor
-	Limit     int // 1 to MaxPage; 0 means 100
+	Workspace string       // if set, only events of this workspace
+	Key       string       // if set, only events of this key
+	Action    string       // if set, only events with this action
+	ActorID   string       // if set, only events by this actor
+	From, To  time.Time    // if set, only events with From <= Time < To
+	After     *EventCursor // if set, only events after it, in the order of the list
+	Limit     int          // 1 to MaxPage; 0 means 100
 }
 
 // Matches reports whether e meets every condition of q. It is for drivers.
@@ -44,14 +44,14 @@ func (q *EventQuery) Matches(e *Event) bool {
 		!e.Time.Before(q.From) && (q.To.IsZero() || e.Time.Before(q.To))
 }
 
-// Page puts a page together. read returns the first events that match, newest first, up
-// to a number. It is for drivers.
+// Page assembles one page. It calls read for the first events that match, newest
+// first, and at most the given number of them. It is for drivers.
 func (q *EventQuery) Page(read func(most int) ([]Event, error)) (EventPage, error) {
 	limit, err := PageSize(q.Limit)
 	if err != nil {
 		return EventPage{}, err
 	}
-	// One more than asked for tells whether there is a next page.
+	// One event more than the page holds shows whether there is a next page.
 	events, err := read(limit + 1)
 	if err != nil {
 		return EventPage{}, err
@@ -64,7 +64,7 @@ func (q *EventQuery) Page(read func(most int) ([]Event, error)) (EventPage, erro
 	return page, nil
 }
 
-// EventCursor is a place in the audit log.
+// EventCursor is a position in the audit log: the last event of a page.
 type EventCursor struct {
 	Time time.Time
 	ID   string
@@ -76,13 +76,13 @@ type EventPage struct {
 	Next   *EventCursor
 }
 
-// Events is the audit log. Changes bring their own events (see Change);
-// Append is for what happens without a change, such as refused logins.
+// Events is the audit log. A change writes its own events (see Change). Append is
+// for events without a change, such as refused logins.
 type Events interface {
-	// Append adds events. One whose id is there already is skipped.
+	// Append adds events. It skips an event whose id exists already.
 	Append(ctx context.Context, events ...Event) error
-	// List returns one page, newest first, ties in descending order of id;
-	// From <= Time < To where they are not zero.
+	// List returns one page, newest first; events with the same time are in
+	// descending order of id.
 	List(ctx context.Context, q EventQuery) (EventPage, error)
 	// Prune removes events older than the given time and returns how many.
 	Prune(ctx context.Context, before time.Time) (int, error)

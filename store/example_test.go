@@ -10,19 +10,19 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// The records belong to one driver. Limits, usage counters and signing keys may
-// come from another.
+// All records come from one driver. The limiter, the usage counters and the signing
+// keys may come from another.
 func Example() {
 	s := memstore.New()
-	s.Limiter = memstore.NewLimiter(1 << 16) // for instance that of package redisstore
+	s.Limiter = memstore.NewLimiter(1 << 16) // for example the one of package redisstore
 
 	_, moved, err := s.Limiter.Advance(context.Background(), "login", time.Now(), time.Second, time.Minute)
 	fmt.Println(moved, err)
 	// Output: true <nil>
 }
 
-// The number of keys is checked in the step that adds one, and errors are
-// distinguished with errors.Is.
+// Create checks the limit in the same step that adds the key. errors.Is tells the
+// errors apart.
 func ExampleKeys() {
 	ctx, now := context.Background(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	keys := memstore.New().Keys

@@ -12,7 +12,7 @@ import (
 // KeySort is the order of a list.
 type KeySort string
 
-// The orders. Ties are broken by id, so that a cursor is stable.
+// The orders. Keys with the same value are ordered by id, so that a cursor is stable.
 const (
 	ByCreated  KeySort = "created" // the default
 	ByName     KeySort = "name"    // byte order
@@ -20,33 +20,35 @@ const (
 	ByExpiry   KeySort = "expires" // keys that never expire come last
 )
 
-// MaxSorted is the number of keys up to which a workspace can be listed by
+// MaxSorted is the largest number of keys that a workspace may hold to be listed by
 // last use or expiry.
 const MaxSorted = 10_000
 
 // MaxPage is the largest page that a list returns.
 const MaxPage = 1000
 
-// PageSize returns the size of a page that a query with the given Limit asks for.
-// A limit below 0 or above MaxPage is an error. It is for drivers.
+// PageSize returns the page size for the Limit of a query. A limit below 0 or above
+// MaxPage is an error. It is for drivers.
 func PageSize(limit int) (int, error) {
 	switch {
 	case limit < 0 || limit > MaxPage:
-		return 0, fmt.Errorf("the limit must be 1 to %d, or 0 for 100", MaxPage)
+		return 0, fmt.Errorf("the page limit must be from 1 to %d, or 0 for 100", MaxPage)
 	case limit == 0:
 		return 100, nil
 	}
 	return limit, nil
 }
 
-// KeyQuery selects and orders keys. The zero value lists all of all
-// workspaces by creation. Conditions are joined by "and".
+// KeyQuery selects and orders keys. A key must meet every condition that is set.
+// The zero value lists all keys of all workspaces by creation.
 //
-// A page that starts after a cursor shows each key that existed throughout
-// and was not renamed exactly once, in order, however others come and go.
-// ByLastUsed and ByExpiry are for one workspace of at most MaxSorted keys
-// (else an error that says so), and their cursors follow the value at the
-// time of each page.
+// Pages that follow each other by cursors show each key that existed throughout and
+// was not renamed exactly once and in order, even if other keys are created or
+// deleted meanwhile.
+//
+// ByLastUsed and ByExpiry are for one workspace of at most MaxSorted keys;
+// otherwise List returns an error that says so. They go by the values at the time
+// of each page.
 type KeyQuery struct {
 	// Workspace, unless empty, limits the list to one workspace.
 	Workspace string
@@ -55,11 +57,11 @@ type KeyQuery struct {
 	Text string
 	// Permission, unless empty, keeps keys that hold it.
 	Permission string
-	// CreatedBy, unless zero, keeps keys with that maker. An empty Kind
+	// CreatedBy, unless zero, keeps keys that this actor created. An empty Kind
 	// matches every kind.
 	CreatedBy ActorRef
-	// MadeBy, unless empty, keeps keys that the actor with this id created, or
-	// that hold a secret which it created, whatever its Kind.
+	// MadeBy, unless empty, keeps keys that the actor with this id created, and
+	// keys with a secret that it created, whatever its Kind.
 	MadeBy string
 	// Disabled, unless nil, keeps keys in that state.
 	Disabled *bool
@@ -70,20 +72,20 @@ type KeyQuery struct {
 	NotAfterTo   time.Time
 	Sort         KeySort
 	Descending   bool
-	// After, unless nil, starts behind that key of an earlier page.
+	// After, unless nil, begins the page after this key of an earlier page.
 	After *KeyCursor
 	// Limit is the size of the page: 1 to MaxPage; 0 means 100.
 	Limit int
 }
 
-// KeyCursor is a place in a list: the sorted value and the id of a key.
+// KeyCursor is a position in a list: the sorted value and the id of a key.
 type KeyCursor struct {
 	ID   string
 	Time time.Time // ByCreated, ByLastUsed, ByExpiry
 	Name string    // ByName
 }
 
-// Cursor returns the place of k in a list of this order. It is for drivers.
+// Cursor returns the position of k in a list of this order. It is for drivers.
 func (s KeySort) Cursor(k *Key) *KeyCursor {
 	c := &KeyCursor{ID: k.ID}
 	switch s {
@@ -101,18 +103,18 @@ func (s KeySort) Cursor(k *Key) *KeyCursor {
 
 // Matches reports whether k meets every condition of q. It is for drivers.
 func (q *KeyQuery) Matches(k *Key) bool {
-	maker, text := q.CreatedBy, lower(q.Text)
-	gaveSecret := func(s Secret) bool { return s.CreatedBy.ID == q.MadeBy }
+	creator, text := q.CreatedBy, lower(q.Text)
+	madeSecret := func(s Secret) bool { return s.CreatedBy.ID == q.MadeBy }
 	return (q.Disabled == nil || *q.Disabled == k.Disabled) &&
-		(maker == ActorRef{} || maker.ID == k.CreatedBy.ID && (maker.Kind == "" || maker.Kind == k.CreatedBy.Kind)) &&
-		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, gaveSecret)) &&
+		(creator == ActorRef{} || creator.ID == k.CreatedBy.ID && (creator.Kind == "" || creator.Kind == k.CreatedBy.Kind)) &&
+		(q.MadeBy == "" || q.MadeBy == k.CreatedBy.ID || slices.ContainsFunc(k.Secrets, madeSecret)) &&
 		(q.NotAfterFrom.IsZero() || !k.NotAfter.IsZero() && !k.NotAfter.Before(q.NotAfterFrom)) &&
 		(q.NotAfterTo.IsZero() || !k.NotAfter.IsZero() && k.NotAfter.Before(q.NotAfterTo)) &&
 		(q.Permission == "" || k.Permissions.Has(q.Permission)) &&
 		(text == "" || strings.Contains(lower(k.Name), text) || strings.Contains(lower(k.ID), text))
 }
 
-// lower changes ASCII letters only.
+// lower changes only ASCII letters.
 func lower(text string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -122,9 +124,10 @@ func lower(text string) string {
 	}, text)
 }
 
-// Page puts a page together for a driver that keeps orders by creation and by name, and
-// matches keys in Go. read returns the first keys of a query in one of these orders that
-// match, in order, up to a number. The settings around the keys are left to the driver.
+// Page assembles one page, for a driver that keeps keys ordered by creation and by
+// name, and matches them in Go. It calls read with a query in one of these two
+// orders; read returns the first keys that match, in order, and at most the given
+// number of them. Page does not set the settings of the keys; the driver does.
 func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPage, error) {
 	limit, err := PageSize(q.Limit)
 	if err != nil {
@@ -133,12 +136,12 @@ func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPag
 	var keys []Key
 	switch q.Sort {
 	case "", ByCreated, ByName:
-		// One more than asked for tells whether there is a next page.
+		// One key more than the page holds shows whether there is a next page.
 		keys, err = read(q, limit+1)
 	case ByLastUsed, ByExpiry:
 		keys, err = q.sorted(read)
 	default:
-		err = fmt.Errorf("unknown order %q", q.Sort)
+		err = fmt.Errorf("unknown order %q: use \"created\", \"name\", \"last_used\" or \"expires\"", q.Sort)
 	}
 	if err != nil {
 		return KeyPage{}, err
@@ -150,17 +153,18 @@ func (q *KeyQuery) Page(read func(q *KeyQuery, most int) ([]Key, error)) (KeyPag
 	return page, nil
 }
 
-// sorted returns all keys of a list by last use or expiry behind the cursor, in order.
+// sorted returns all keys after the cursor that match, in order of last use or
+// expiry.
 func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Key, error) {
 	if q.Workspace == "" {
-		return nil, fmt.Errorf("the order %q is for one workspace only", q.Sort)
+		return nil, fmt.Errorf("the order %q needs a workspace: name one in the query", q.Sort)
 	}
 	keys, err := read(&KeyQuery{Workspace: q.Workspace}, MaxSorted+1)
 	if err != nil {
 		return nil, err
 	}
 	if len(keys) > MaxSorted {
-		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys", q.Sort, MaxSorted)
+		return nil, fmt.Errorf("the order %q is for workspaces of at most %d keys: use another order", q.Sort, MaxSorted)
 	}
 	order := func(a, b Key) int {
 		n := cmp.Or(cmp.Compare(sortValue(q.Sort, &a), sortValue(q.Sort, &b)), cmp.Compare(a.ID, b.ID))
@@ -176,8 +180,8 @@ func (q *KeyQuery) sorted(read func(q *KeyQuery, most int) ([]Key, error)) ([]Ke
 	return keys, nil
 }
 
-// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires
-// comes after all that do.
+// sortValue is what ByLastUsed and ByExpiry compare. A key that never expires comes
+// last.
 func sortValue(sort KeySort, k *Key) int64 {
 	switch {
 	case sort == ByLastUsed:
@@ -191,8 +195,8 @@ func sortValue(sort KeySort, k *Key) int64 {
 // KeyPage is one page of keys. Next is nil on the last page.
 type KeyPage struct {
 	Keys []Key
-	// Workspaces and Instance are the settings that the keys stand under, by the
-	// workspace's id, as Lookup brings them. A page without keys has none.
+	// Workspaces, by id, and Instance are the settings of the keys, as in Found. On
+	// a page without keys they are zero.
 	Workspaces map[string]Workspace
 	Instance   Instance
 	Next       *KeyCursor

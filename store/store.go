@@ -1,25 +1,24 @@
-// Package store holds Latchkey's records and the contract a storage driver
-// keeps. Package memstore is the reference driver; package storetest proves a
-// driver against every rule stated here.
+// Package store defines Latchkey's records and the contract of a storage driver.
+// Package memstore is the reference driver. Package storetest tests a driver against
+// every rule stated here.
 //
 // # Rules for every driver
 //
-//   - A driver keeps records and decides nothing: it answers by the time that
-//     the caller passes, checks no permission and computes no expiry. Only these
-//     go by the store's own clock, so that a caller with a wrong clock harms no
+//   - A driver stores records and decides nothing: it uses the time that the
+//     caller passes, checks no permission and computes no expiry. Three things use
+//     the store's own clock instead, so that a caller with a wrong clock harms no
 //     other: epochs, a Limiter that processes share, and garbage collection, which
 //     never changes an answer.
 //   - Records are copied in and out: a caller may change what it passed or got.
-//   - Every method is safe for concurrent use and takes a context first. A
-//     context that has ended makes the call return its error with nothing
-//     written.
-//   - Instants are kept to the microsecond or better and come back in UTC; the
-//     zero time comes back as the zero time.
+//   - Every method is safe for concurrent use and takes a context first. If
+//     the context has ended, a call returns its error and writes nothing.
+//   - Times are stored to the microsecond or better and returned in UTC. The zero
+//     time is returned as the zero time.
 //   - "Atomic" means: all of it or none of it, also across processes, and
 //     visible to every later call.
-//   - A failure to reach the data is ErrUnavailable, wrapped. No error repeats
-//     a digest, a secret or the text of a query.
-//   - A record that is not there is ErrNotFound, never a nil error.
+//   - A failure to reach the data is ErrUnavailable, wrapped. No error contains a
+//     digest, a secret or the text of a query.
+//   - A missing record is ErrNotFound, never a nil error.
 package store
 
 import (
@@ -33,44 +32,45 @@ var (
 	// ErrNotFound: there is no such record, or it belongs to another
 	// workspace, or its key was deleted.
 	ErrNotFound = errors.New("store: not found")
-	// ErrExists: the id is taken, also by a deleted key's tombstone, or the
-	// one-time id was spent.
+	// ErrExists: the id belongs to a key or to the tombstone of a deleted key, or
+	// the one-time id was spent before.
 	ErrExists = errors.New("store: already exists")
-	// ErrConflict: the record, or one that the decision rests on, changed since
-	// it was read.
+	// ErrConflict: the record, or a record that the decision was based on, changed
+	// since it was read.
 	ErrConflict = errors.New("store: version conflict")
 	// ErrLimit: the workspace holds as many keys as the caller allows.
 	ErrLimit = errors.New("store: limit reached")
-	// ErrUnavailable: the data could not be reached or was not written for
-	// certain; trying again may help.
+	// ErrUnavailable: the data could not be reached, or it is uncertain whether it
+	// was written. Trying again may help.
 	ErrUnavailable = errors.New("store: unavailable")
 )
 
-// IsOutage reports whether err says that nothing could be decided: it wraps
-// ErrUnavailable or the error of an ended context, whatever else it wraps.
+// IsOutage reports whether err means that nothing could be decided: it wraps
+// ErrUnavailable, context.DeadlineExceeded or context.Canceled, whatever else it
+// wraps.
 func IsOutage(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// Store is what a driver hands out.
+// Store is what a driver returns to the host.
 //
-// SigningKeys, Usage and Limiter may come from another driver than the records:
-// a host assigns the field, such as Redis's Limiter in the store of a SQL driver. A
-// nil field is one that the driver does not offer; code that needs it fails with an
-// error that names the field.
+// SigningKeys, Usage and Limiter may come from another driver than the records: a
+// host may assign these fields, for example Redis's Limiter in the store of a SQL
+// driver. A driver leaves a field nil if it does not offer it; code that needs the
+// field fails with an error that names it.
 type Store struct {
 	Records
 	SigningKeys SigningKeys
 	Usage       Usage
 	Limiter     Limiter
-	// Cached, unless nil, answers the reads of logins and guards from memory.
-	// See package cache.
+	// Cached, unless nil, answers the reads of logins and guards from memory. See
+	// package cache.
 	Cached Reads
 }
 
 // Records are the records of one driver. A change writes several of them in one
-// transaction, so a host must not assign one of these fields from another driver. A
-// wrapper of the same driver, such as package cache, may replace them.
+// transaction, so a host must not assign a field from another driver. A wrapper of
+// the same driver, such as package cache, may replace fields.
 type Records struct {
 	Keys     Keys
 	Upkeep   Upkeep
@@ -82,8 +82,8 @@ type Records struct {
 	Watch    Watch
 }
 
-// Reads are the reads of a login and of a guard of a route. The methods are as
-// Keys.Lookup and Epochs.Read.
+// Reads are the reads of a login and of a route's guard. The methods behave as
+// Keys.Lookup and Epochs.Read do.
 type Reads interface {
 	Lookup(ctx context.Context, id string) (Found, error)
 	Read(ctx context.Context, ref TokenRef) (EpochState, error)

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// both runs a benchmark on a memstore and on a cache over one, with keys.
-func both(b *testing.B, run func(b *testing.B, st store.Reads, ids []string)) {
+// onBoth runs a benchmark on a memstore with keys, and on a cache over it.
+func onBoth(b *testing.B, run func(b *testing.B, st store.Reads, ids []string)) {
 	b.Helper()
 	const keys = 1000
 	ids := make([]string, keys)
@@ -29,7 +29,7 @@ func both(b *testing.B, run func(b *testing.B, st store.Reads, ids []string)) {
 }
 
 func BenchmarkLookupHit(b *testing.B) {
-	both(b, func(b *testing.B, st store.Reads, ids []string) {
+	onBoth(b, func(b *testing.B, st store.Reads, ids []string) {
 		for _, id := range ids {
 			_, err := st.Lookup(background, id)
 			require.NoError(b, err)
@@ -46,7 +46,7 @@ func BenchmarkLookupHit(b *testing.B) {
 }
 
 func BenchmarkEpochsHit(b *testing.B) {
-	both(b, func(b *testing.B, st store.Reads, ids []string) {
+	onBoth(b, func(b *testing.B, st store.Reads, ids []string) {
 		refs := make([]store.TokenRef, len(ids))
 		for i, id := range ids {
 			refs[i] = store.TokenRef{Workspace: fmt.Sprint("team-", i%10), Key: id, Secret: "s1", TokenID: "token of " + id}
@@ -67,7 +67,7 @@ func BenchmarkEpochsHit(b *testing.B) {
 }
 
 func BenchmarkLookupUnknown(b *testing.B) {
-	both(b, func(b *testing.B, st store.Reads, _ []string) {
+	onBoth(b, func(b *testing.B, st store.Reads, _ []string) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := st.Lookup(background, "unknown"); err == nil {
@@ -84,5 +84,5 @@ func TestHitsAllocateLittle(t *testing.T) {
 	warm(t, st)
 	ref, reads := token("key-1"), st.Reads()
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Read(background, ref) }))
-	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Lookup(background, "key-1") }), 2.0, "the copies of two lists")
+	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { _, _ = reads.Lookup(background, "key-1") }), 2.0, "only the copies of the secrets and the resources")
 }

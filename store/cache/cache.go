@@ -1,40 +1,40 @@
-// Package cache answers the reads of a login and of a guard from memory, over
-// any store.
+// Package cache answers the reads of logins and guards from memory. It works with any
+// store.
 //
 //	cached, err := cache.New(st, cache.Config{})
 //	srv, err := oauth.New(cached.Store(), oauth.Config{...})
 //	go srv.Run(ctx)
 //
-// Logins and guards read through [store.Store.Cached]. All other reads go to
-// the store below, so that management sees what is stored.
+// Logins and guards read through [store.Store.Cached]. All other reads go to the
+// underlying store, so that management sees what is stored.
 //
-// # What it may answer
+// # Consistency
 //
-// A record is answered from memory only while the stream of notices
-// (store.Watch) is whole: it was open before the record was read, no notice was
-// lost since, and the last notice or heartbeat came less than half of
-// Config.Bound ago. A gap in the numbers, a stream that broke or was opened
-// again, or silence puts everything in memory out of use at once. Until the
-// stream is whole again, reads go to the store, and its errors are returned.
+// A cached record is used only while the stream of notices (store.Watch) is complete:
+// the stream was open before the record was read, no notice was lost since, and the
+// last notice or heartbeat came less than half of Config.Bound ago. A gap in the
+// numbers, a stream that broke or was opened again, or silence invalidates the whole
+// cache at once. Until the stream is complete again, reads go to the store, and its
+// errors are returned.
 //
-// So a change made here is seen by every read that begins after it returned,
-// even if it returned an error. A change made by another process is seen once its
-// notice comes, and after Bound at the latest if the notice never comes. A token that
-// was issued on an outdated record has its epoch, and is refused once the verifier
-// knows the new one.
+// So every read that begins after a change by this process returned sees the change, even
+// if the call returned an error. A change by another process is seen when its notice
+// comes, and at most Bound after the change if the notice is lost. A token that was
+// issued from an outdated record has the outdated epoch. It is refused once the verifier
+// has the new one.
 //
-// A token whose epoch is higher than the one in memory is not refused before
-// the store was read again. Such reads are made one at a time for each key.
+// If a token's epoch is higher than the cached one, the store is read again before the
+// token is refused. There is one such read at a time for each key.
 //
-// A key is held together with the settings around it, and read again once any of them
-// changes. Of last uses there are no notices. What was read is read again after a minute,
-// also that there is no such key.
+// A key is cached together with its settings, and read again when one of them changes.
+// Last uses send no notices. Every record is read again after a minute, and so is the
+// absence of a key.
 //
-// # Who watches
+// # Following the stream
 //
-// Somebody must follow the Watch of the store that Store returns:
-// oauth.Server.Run does; a host without one calls Cache.Run. While nobody
-// does, everything is read from the store, and one warning says so.
+// The Watch of the store that Store returns must be running. oauth.Server.Run runs it;
+// a host without a Server calls Cache.Run. While it does not run, everything is read
+// from the store, and one warning in the log says so.
 package cache
 
 import (
@@ -49,41 +49,41 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Config adjusts a Cache. The zero value of each field is the production
-// default.
+// Config configures a Cache. The zero value of each field is the production default.
 type Config struct {
-	// Bound is how long an answer from memory may miss a change, in real time.
-	// Default 1 second; 500 milliseconds to 1 minute. After half of it without a
-	// heartbeat nothing is answered from memory, so that a short bound on a busy
-	// machine means more reads from the store.
+	// Bound is the longest time for which a cached answer may be outdated, in real
+	// time. Default 1 second; 500 milliseconds to 1 minute. After half of it without
+	// a heartbeat the cache is not used, so a short bound on a busy machine causes
+	// more reads from the store.
 	Bound time.Duration
-	// Entries is how many keys are held. Default 100,000; 64 to 10,000,000.
-	// As many tokens' epochs are held besides, and a sixteenth as many unknown ids.
+	// Entries is the largest number of keys in the cache. Default 100,000; 64 to
+	// 10,000,000. The cache also holds the epochs of as many tokens, and a sixteenth
+	// as many unknown ids.
 	Entries int
-	// Logger takes warnings. Default slog.Default().
+	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// DefaultBound is Config.Bound where that is zero.
+// DefaultBound is the default of Config.Bound.
 const DefaultBound = time.Second
 
 const (
-	// maxAge is when a record is read again, whatever the stream says: for
-	// last uses and for changes past the driver, of which no notice comes.
+	// maxAge is the age at which a record is read again, even without a notice. Last
+	// uses, and changes made without the driver, send no notice.
 	maxAge = time.Minute
-	// maxName is the longest id, in bytes, that epochs and unknown ids are
-	// remembered under. Keys have none that is longer. A workspace may, if its id
-	// is not ASCII: the epochs of its tokens are then read from the store each time.
+	// maxName is the longest id, in bytes, for which epochs and unknown ids are
+	// cached. The id of a key is never longer. The id of a workspace can be, if it is
+	// not ASCII: the epochs of its tokens are then read from the store each time.
 	maxName = 255
 )
 
-// Cache implements store.Reads from memory. It is safe for concurrent use, and
-// starts no goroutine but those that a caller waits for.
+// Cache implements store.Reads from memory. It is safe for concurrent use. It starts
+// goroutines only for reads that a caller waits for.
 type Cache struct {
 	inner store.Store
 	cfg   Config
 	seed  maphash.Seed
-	now   func() time.Time // real time, by which records become stale
+	now   func() time.Time // real time, for the age of records
 
 	feed     feed
 	versions versions
@@ -94,14 +94,14 @@ type Cache struct {
 
 	lookups *flights[string, store.Found]
 	reads   *flights[token, state]
-	checks  *flights[token, state] // of keys: no secret, no token id
+	checks  *flights[token, state] // by workspace and key only
 
-	born   time.Time
-	warned atomic.Bool
+	created time.Time
+	warned  atomic.Bool
 }
 
-// New checks cfg and returns a Cache over st, which needs Keys, Epochs and
-// Watch. All problems are joined into one error, each naming its field.
+// New returns a Cache for st, whose Keys, Epochs and Watch must be set. It joins all
+// problems into one error; each names its field.
 func New(st store.Store, cfg Config) (*Cache, error) {
 	cfg, problems := cfg.complete()
 	for _, need := range []struct {
@@ -110,10 +110,10 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 	}{
 		{"Keys", st.Keys == nil},
 		{"Epochs", st.Epochs == nil},
-		{"Watch, without which nothing may be kept", st.Watch == nil},
+		{"Watch", st.Watch == nil},
 	} {
 		if need.missing {
-			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
+			problems = append(problems, fmt.Errorf("Store.%s is missing: use a driver that offers it", need.name))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -130,7 +130,7 @@ func New(st store.Store, cfg Config) (*Cache, error) {
 		checks:  newFlights[token, state](cfg),
 	}
 	c.now = time.Now
-	c.born = c.now()
+	c.created = c.now()
 	return c, nil
 }
 
@@ -154,8 +154,8 @@ func (cfg Config) complete() (Config, []error) {
 	return cfg, problems
 }
 
-// Store returns the store below with Cached set, and with records whose
-// changes the cache sees. Fields that are nil below stay nil.
+// Store returns the underlying store with Cached set, and with records that invalidate
+// the cache when they are changed. Fields that are nil stay nil.
 func (c *Cache) Store() store.Store {
 	st := c.inner
 	st.Cached = c
@@ -171,14 +171,14 @@ func (c *Cache) Store() store.Store {
 	return st
 }
 
-// Vouched reports whether reads can be answered from memory now.
+// Vouched reports whether the cache can be used now: the stream of notices is complete.
 func (c *Cache) Vouched() bool {
-	_, vouched := c.feed.generation(c.now())
-	return vouched
+	_, usable := c.feed.generation(c.now())
+	return usable
 }
 
-// Run follows the stream of notices until ctx ends, and opens it again when it
-// breaks. It is for a host that runs no oauth.Server, whose Run does the same.
+// Run follows the stream of notices until ctx ends, and opens it again when it breaks.
+// It is for a host without an oauth.Server, whose Run does the same.
 func (c *Cache) Run(ctx context.Context) {
 	const first, last = 50 * time.Millisecond, 2 * time.Second
 	wait, open := first, true
@@ -188,7 +188,7 @@ func (c *Cache) Run(ctx context.Context) {
 			return
 		}
 		if open {
-			c.cfg.Logger.WarnContext(ctx, "the stream of changes broke; until it is open again records are read from the store", "error", err)
+			c.cfg.Logger.WarnContext(ctx, "the store's stream of changes broke; records are read from the store until it is open again", "error", err)
 		}
 		open = false
 		pause := time.NewTimer(wait)
@@ -202,14 +202,14 @@ func (c *Cache) Run(ctx context.Context) {
 	}
 }
 
-// unvouched is called by each read that goes to the store because there is
-// no stream. It warns once if there never was one: at a start one comes soon.
-func (c *Cache) unvouched(ctx context.Context, now time.Time) {
+// warnUnfollowed is called by each read that bypasses the cache. It warns once if the
+// stream was never open, but not shortly after the start.
+func (c *Cache) warnUnfollowed(ctx context.Context, now time.Time) {
 	const patience = 10 * time.Second
-	if c.feed.followed.Load() || now.Sub(c.born) < patience || c.warned.Swap(true) {
+	if c.feed.followed.Load() || now.Sub(c.created) < patience || c.warned.Swap(true) {
 		return
 	}
-	c.cfg.Logger.WarnContext(ctx, "nobody follows the store's stream of changes, so nothing is cached: run oauth.Server.Run or cache.Cache.Run")
+	c.cfg.Logger.WarnContext(ctx, "nothing is cached, since the store's stream of changes was never opened: call oauth.Server.Run or cache.Cache.Run")
 }
 
 func (c *Cache) hash(name string) uint64 { return maphash.String(c.seed, name) }
@@ -218,7 +218,7 @@ func fail(operation string, err error) error {
 	return fmt.Errorf("cache: %s: %w", operation, err)
 }
 
-// errUnknown and errNoEpochs are made once, since they may be returned often.
+// errUnknown and errNoEpochs are variables, since they may be returned often.
 var (
 	errUnknown  = fail("look up key", store.ErrNotFound)
 	errNoEpochs = fail("read epochs", store.ErrNotFound)

@@ -39,7 +39,7 @@ func TestConfig(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what is missing below stays missing", func(t *testing.T) {
+	t.Run("fields that are nil stay nil", func(t *testing.T) {
 		st := memstore.New()
 		st.Upkeep, st.Settings = nil, nil
 		c, err := cache.New(st, cache.Config{})
@@ -76,7 +76,7 @@ func TestSecondReadsComeFromMemory(t *testing.T) {
 	require.Equal(t, map[string]int{"Keys.Lookup": 4, "Epochs.Read": 2}, tap.Take())
 }
 
-// Ids are remembered up to the length that keys may have.
+// Unknown ids are cached up to the longest id of a key.
 func TestLongUnknownIDsAreNotKept(t *testing.T) {
 	tapped, _, tap := newTap()
 	st := cached(t, tapped, patient)
@@ -90,7 +90,7 @@ func TestLongUnknownIDsAreNotKept(t *testing.T) {
 	require.Equal(t, map[string]int{"Keys.Lookup": 1 + 3}, tap.Take())
 }
 
-// A call whose time is over is not answered from memory either.
+// A call with an ended context returns its error, even if the record is cached.
 func TestEndedContexts(t *testing.T) {
 	tapped, below, _ := newTap()
 	create(t, below, newKey("team-a", "key-1"))
@@ -121,7 +121,7 @@ func TestRecordsAreCopiedOut(t *testing.T) {
 	}
 }
 
-func TestUnknownIDsLeaveRoomForKeys(t *testing.T) {
+func TestUnknownIDsEvictNoKeys(t *testing.T) {
 	tapped, below, tap := newTap()
 	const many = 500
 	for i := range many {
@@ -141,8 +141,8 @@ func TestUnknownIDsLeaveRoomForKeys(t *testing.T) {
 		_, err := st.Reads().Lookup(background, fmt.Sprint("key-", i))
 		require.NoError(t, err)
 	}
-	// A full bucket may have cost a few their place from the start.
-	require.LessOrEqual(t, tap.Take()["Keys.Lookup"], many/50, "the flood must not push keys out")
+	// A few keys may have been evicted before.
+	require.LessOrEqual(t, tap.Take()["Keys.Lookup"], many/50, "unknown ids must not evict keys")
 }
 
 func TestWithin(t *testing.T) {
@@ -156,7 +156,7 @@ func TestWithin(t *testing.T) {
 		{"at once", then, then, true},
 		{"just before the end", then, then.Add(time.Second - 1), true},
 		{"at the end", then, then.Add(time.Second), false},
-		{"another read the clock later", then.Add(time.Millisecond), then, true},
+		{"then is later than now", then.Add(time.Millisecond), then, true},
 		{"the wall clock was set ahead", wall, wall.Add(time.Second), false},
 		{"the wall clock was set back", wall, wall.Add(-time.Second), false},
 	} {
@@ -164,7 +164,7 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// Who decides by a record what is written reads it from the store.
+// Reads on which a change is based go to the store.
 func TestOtherReadsGoToTheStore(t *testing.T) {
 	tapped, below, tap := newTap()
 	create(t, below, newKey("team-a", "key-1"))

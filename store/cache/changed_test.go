@@ -8,16 +8,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-var written = store.Change{Now: noon}
+var atNoon = store.Change{Now: noon}
 
-func lookedUp(t *testing.T, st store.Store) store.Found {
+func lookUp(t *testing.T, st store.Store) store.Found {
 	t.Helper()
 	found, err := st.Reads().Lookup(background, "key-1")
 	require.NoError(t, err)
 	return found
 }
 
-// stored is key-1 as the store has it.
+// stored returns key-1 from the store.
 func stored(t *testing.T, st store.Store) store.Found {
 	t.Helper()
 	found, err := st.Keys.Lookup(background, "key-1")
@@ -32,8 +32,8 @@ func epochsOf(t *testing.T, st store.Store) store.EpochState {
 	return state
 }
 
-// changes are all that touch what is cached, and how to see that they were
-// made. There are key-1 and key-3, and no key-2.
+// changes are all changes of cached records, each with a check that it is visible. The
+// store has key-1 and key-3, but no key-2.
 var changes = []struct {
 	name    string
 	notices int
@@ -44,16 +44,16 @@ var changes = []struct {
 		create(t, st, newKey("team-a", "key-2"))
 	}, func(t *testing.T, st store.Store) {
 		_, err := st.Reads().Lookup(background, "key-2")
-		require.NoError(t, err, "an id just created works at once")
-		require.Equal(t, 3, lookedUp(t, st).Workspace.Keys)
+		require.NoError(t, err, "a created key can be used at once")
+		require.Equal(t, 3, lookUp(t, st).Workspace.Keys)
 	}},
 	{"Update", 1, func(t *testing.T, st store.Store) { update(t, st, "key-1", disable) }, func(t *testing.T, st store.Store) {
-		require.True(t, lookedUp(t, st).Key.Disabled)
-		require.Equal(t, stored(t, st).Key.Epoch, lookedUp(t, st).Key.Epoch)
+		require.True(t, lookUp(t, st).Key.Disabled)
+		require.Equal(t, stored(t, st).Key.Epoch, lookUp(t, st).Key.Epoch)
 		require.Equal(t, stored(t, st).Key.Epoch, epochsOf(t, st).Key)
 	}},
 	{"Delete", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, written))
+		require.NoError(t, st.Keys.Delete(background, "team-a", "key-1", 0, noon, atNoon))
 	}, func(t *testing.T, st store.Store) {
 		_, err := st.Reads().Lookup(background, "key-1")
 		require.ErrorIs(t, err, store.ErrNotFound)
@@ -66,29 +66,29 @@ var changes = []struct {
 	{"Rehash", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Upkeep.Rehash(background, "key-1", "s1", "d1", "better"))
 	}, func(t *testing.T, st store.Store) {
-		require.Equal(t, "better", lookedUp(t, st).Key.Secrets[0].Digest)
+		require.Equal(t, "better", lookUp(t, st).Key.Secrets[0].Digest)
 	}},
 	{"Touch", 1, func(t *testing.T, st store.Store) {
 		require.NoError(t, st.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: noon}}))
 	}, func(t *testing.T, st store.Store) {
-		require.Equal(t, noon, lookedUp(t, st).Key.LastUsed)
-		require.Equal(t, noon, lookedUp(t, st).Key.Secrets[1].LastUsed)
-		require.Zero(t, lookedUp(t, st).Key.Secrets[0].LastUsed)
+		require.Equal(t, noon, lookUp(t, st).Key.LastUsed)
+		require.Equal(t, noon, lookUp(t, st).Key.Secrets[1].LastUsed)
+		require.Zero(t, lookUp(t, st).Key.Secrets[0].LastUsed)
 	}},
 	{"SetInstance", 1, func(t *testing.T, st store.Store) {
 		setInstance(t, st, keysOff)
 	}, func(t *testing.T, st store.Store) {
-		require.True(t, lookedUp(t, st).Instance.KeysOff)
+		require.True(t, lookUp(t, st).Instance.KeysOff)
 		require.NotZero(t, epochsOf(t, st).Instance)
 	}},
 	{"SetWorkspace", 1, func(t *testing.T, st store.Store) {
 		setWorkspace(t, st, suspend)
 	}, func(t *testing.T, st store.Store) {
-		require.True(t, lookedUp(t, st).Workspace.Suspended)
+		require.True(t, lookUp(t, st).Workspace.Suspended)
 		require.NotZero(t, epochsOf(t, st).Workspace)
 	}},
 	{"DeleteWorkspace", 1, func(t *testing.T, st store.Store) {
-		require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, written))
+		require.NoError(t, st.Settings.DeleteWorkspace(background, "team-a", noon, atNoon))
 	}, func(t *testing.T, st store.Store) {
 		_, err := st.Reads().Lookup(background, "key-1")
 		require.ErrorIs(t, err, store.ErrNotFound)
@@ -102,7 +102,7 @@ var changes = []struct {
 	}},
 }
 
-// warm reads all that is cached of key-1.
+// warm brings the records of key-1 into the cache.
 func warm(t testing.TB, st store.Store) {
 	t.Helper()
 	for range 2 {

@@ -7,8 +7,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keys implements store.Keys. A change forgets what it touches before it is written
-// and after: also after an error, which does not say that nothing was written.
+// keys implements store.Keys. A change invalidates what it affects, both before it is
+// written and after, even after an error: the change may have been written.
 type keys struct {
 	store.Keys
 	cache *Cache
@@ -16,22 +16,22 @@ type keys struct {
 
 // Create implements store.Keys.
 func (k *keys) Create(ctx context.Context, key store.Key, limit int, change store.Change) error {
-	k.cache.forgetKey(key.Workspace, key.ID)
-	defer k.cache.forgetKey(key.Workspace, key.ID)
+	k.cache.invalidateKey(key.Workspace, key.ID)
+	defer k.cache.invalidateKey(key.Workspace, key.ID)
 	return k.Keys.Create(ctx, key, limit, change)
 }
 
 // Update implements store.Keys.
 func (k *keys) Update(ctx context.Context, key store.Key, change store.Change) error {
-	k.cache.forgetKey(key.Workspace, key.ID)
-	defer k.cache.forgetKey(key.Workspace, key.ID)
+	k.cache.invalidateKey(key.Workspace, key.ID)
+	defer k.cache.invalidateKey(key.Workspace, key.ID)
 	return k.Keys.Update(ctx, key, change)
 }
 
 // Delete implements store.Keys.
 func (k *keys) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, change store.Change) error {
-	k.cache.forgetKey(workspace, id)
-	defer k.cache.forgetKey(workspace, id)
+	k.cache.invalidateKey(workspace, id)
+	defer k.cache.invalidateKey(workspace, id)
 	return k.Keys.Delete(ctx, workspace, id, version, at, change)
 }
 
@@ -43,22 +43,22 @@ type settings struct {
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, change store.Change) error {
-	s.cache.forgetInstance()
-	defer s.cache.forgetInstance()
+	s.cache.invalidateInstance()
+	defer s.cache.invalidateInstance()
 	return s.Settings.SetInstance(ctx, in, change)
 }
 
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, change store.Change) error {
-	s.cache.forgetWorkspace(w.ID)
-	defer s.cache.forgetWorkspace(w.ID)
+	s.cache.invalidateWorkspace(w.ID)
+	defer s.cache.invalidateWorkspace(w.ID)
 	return s.Settings.SetWorkspace(ctx, w, change)
 }
 
 // DeleteWorkspace implements store.Settings.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, change store.Change) error {
-	s.cache.forgetWorkspace(id)
-	defer s.cache.forgetWorkspace(id)
+	s.cache.invalidateWorkspace(id)
+	defer s.cache.invalidateWorkspace(id)
 	return s.Settings.DeleteWorkspace(ctx, id, at, change)
 }
 
@@ -70,8 +70,8 @@ type epochs struct {
 
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
-	e.cache.forgetToken(tokenID)
-	defer e.cache.forgetToken(tokenID)
+	e.cache.invalidateToken(tokenID)
+	defer e.cache.invalidateToken(tokenID)
 	return e.Epochs.Revoke(ctx, tokenID, until, now)
 }
 
@@ -83,13 +83,13 @@ type upkeep struct {
 
 // Rehash implements store.Upkeep.
 func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
-	u.cache.forgetKey("", keyID)
-	defer u.cache.forgetKey("", keyID)
+	u.cache.invalidateKey("", keyID)
+	defer u.cache.invalidateKey("", keyID)
 	return u.Upkeep.Rehash(ctx, keyID, secretID, from, to)
 }
 
-// Touch implements store.Upkeep. It is called for all keys in use, every few
-// seconds: what is held of them is brought up to date rather than forgotten.
+// Touch implements store.Upkeep. It is called for all keys in use every few seconds, so
+// it updates the cached records and does not invalidate them.
 func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	if err := u.Upkeep.Touch(ctx, uses); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 		*k = k.Clone()
 		for i := range k.Secrets {
 			if s := &k.Secrets[i]; s.ID == use.Secret {
-				at := use.At.UTC().Truncate(time.Microsecond) // as every store keeps it
+				at := use.At.UTC().Truncate(time.Microsecond) // as every driver stores it
 				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
 			}
 		}

@@ -13,26 +13,26 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// changing reports whether a call is no read.
-func changing(call string) bool {
+// isChange reports whether a call is not a read.
+func isChange(call string) bool {
 	return !slices.Contains([]string{"Keys.Lookup", "Epochs.Read", "Settings.Instance", "Settings.Workspace"}, call)
 }
 
-// deaf is a cache with key-1 in memory whose stream never tells anything.
-func deaf(t *testing.T) (store.Store, *storetest.Tap) {
+// withoutNotices returns a cache of key-1 whose stream delivers nothing.
+func withoutNotices(t *testing.T) (store.Store, *storetest.Tap) {
 	t.Helper()
 	tapped, below, tap := newTap()
 	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-3"))
-	stream := newLine(below.Watch)
+	stream := newFaultyStream(below.Watch)
 	tapped.Watch = stream
 	st := cached(t, tapped, patient)
-	stream.set(func(l *line) { l.frozen = true })
-	known(t, st)
+	stream.set(func(l *faultyStream) { l.frozen = true })
+	warmAll(t, st)
 	return st, tap
 }
 
-// known brings all that changes are about into memory.
-func known(t *testing.T, st store.Store) {
+// warmAll brings every record of changes into the cache.
+func warmAll(t *testing.T, st store.Store) {
 	t.Helper()
 	warm(t, st)
 	_, err := st.Reads().Lookup(background, "key-2")
@@ -41,24 +41,24 @@ func known(t *testing.T, st store.Store) {
 	require.NoError(t, err)
 }
 
-// What a change through the cache did is seen by every read that begins after
-// it returned, and by those that begin after it was written unless the old
-// record was read again in between.
+// A change through the cache is seen by every read that begins after it returned. Reads
+// that begin after it was written see it, too, unless the old record was read in
+// between.
 func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 	for _, tc := range changes {
 		t.Run(tc.name, func(t *testing.T) {
-			st, _ := deaf(t)
+			st, _ := withoutNotices(t)
 			tc.change(t, st)
 			tc.see(t, st)
 		})
 		if tc.name == "Touch" {
-			continue // it tells of nothing that anybody must know
+			continue // last uses may be outdated
 		}
-		t.Run(tc.name+", written, its answer on the way", func(t *testing.T) {
-			st, tap := deaf(t)
+		t.Run(tc.name+", written but not returned yet", func(t *testing.T) {
+			st, tap := withoutNotices(t)
 			done := 0
 			tap.After(func(call string, err error) error {
-				if changing(call) {
+				if isChange(call) {
 					tc.see(t, st)
 					done++
 				}
@@ -67,11 +67,11 @@ func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 			tc.change(t, st)
 			require.Equal(t, 1, done)
 		})
-		t.Run(tc.name+", the old record read again meanwhile", func(t *testing.T) {
-			st, tap := deaf(t)
+		t.Run(tc.name+", the old record read before the write", func(t *testing.T) {
+			st, tap := withoutNotices(t)
 			tap.Before(func(_ context.Context, call string) error {
-				if changing(call) {
-					known(t, st)
+				if isChange(call) {
+					warmAll(t, st)
 				}
 				return nil
 			})
@@ -81,29 +81,29 @@ func TestOwnChangesAreSeenAtOnce(t *testing.T) {
 	}
 }
 
-// The other cache knows of a change from its stream only.
-func TestChangesElsewhereAreSeenWhenTold(t *testing.T) {
+// The other cache gets a change only through its stream.
+func TestChangesElsewhereAreSeenAfterTheirNotice(t *testing.T) {
 	for _, tc := range changes {
 		if tc.name == "Touch" {
-			continue // uses are not told
+			continue // uses send no notice
 		}
 		t.Run(tc.name, func(t *testing.T) {
 			below := memstore.New()
 			create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-3"))
-			st, elsewhere := cached(t, below, patient), cached(t, below, patient)
-			known(t, st)
-			heard := watching(t, st)
-			tc.change(t, elsewhere)
-			heard.await(tc.notices)
+			st, other := cached(t, below, patient), cached(t, below, patient)
+			warmAll(t, st)
+			notices := listen(t, st)
+			tc.change(t, other)
+			notices.await(tc.notices)
 			tc.see(t, st)
 		})
 	}
 }
 
-// A change whose outcome is unknown is read again too: here it was written,
-// and its answer was lost.
+// A record is read again after a change that failed, since it may have been written. Here
+// it was written, and the answer was lost.
 func TestAFailedChangeIsReadAgain(t *testing.T) {
-	st, tap := deaf(t)
+	st, tap := withoutNotices(t)
 	tap.After(func(call string, err error) error {
 		if call == "Keys.Update" {
 			require.NoError(t, err)
@@ -120,9 +120,10 @@ func TestAFailedChangeIsReadAgain(t *testing.T) {
 	require.True(t, found.Key.Disabled)
 }
 
-// A database may take one id for another. What it finds is of the key that is
-// there, and so are its notices: under the other name nobody would forget it.
-func TestAnotherKeyThanAskedForIsNotKept(t *testing.T) {
+// A database that ignores case may return another key than the one asked for. Its notices
+// name the key that it returned. So the record must not be cached under the id that was
+// asked for: no notice would invalidate it.
+func TestAnotherKeyThanAskedForIsNotCached(t *testing.T) {
 	below := memstore.New()
 	create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
 	caseless := below
@@ -133,19 +134,19 @@ func TestAnotherKeyThanAskedForIsNotKept(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "key-1", found.Key.ID)
 	}
-	heard := watching(t, st)
+	notices := listen(t, st)
 	update(t, below, "key-1", disable)
-	heard.await(1)
-	_, err := st.Reads().Lookup(background, "key-2") // brings the workspace back into memory
+	notices.await(1)
+	_, err := st.Reads().Lookup(background, "key-2") // caches the workspace again
 	require.NoError(t, err)
 	found, err := st.Reads().Lookup(background, "KEY-1")
 	require.NoError(t, err)
 	require.True(t, found.Key.Disabled)
 }
 
-// What was read under another name is not kept under the right one either: it would
-// depend on how often that other one changed.
-func TestAnotherKeyThanAskedForDoesNotStandInForIt(t *testing.T) {
+// Such a record is not cached under its own id either: its stamp would have the version
+// of the other id.
+func TestAnotherKeyThanAskedForIsNotCachedUnderItsID(t *testing.T) {
 	below := memstore.New()
 	create(t, below, newKey("team-a", "key-1"))
 	caseless := below
@@ -156,7 +157,7 @@ func TestAnotherKeyThanAskedForDoesNotStandInForIt(t *testing.T) {
 	_, err := st.Reads().Lookup(background, "KEY-1")
 	require.NoError(t, err)
 	require.NoError(t, rehash("key-1"))
-	require.Equal(t, "d2", lookedUp(t, st).Key.Secrets[0].Digest)
+	require.Equal(t, "d2", lookUp(t, st).Key.Secrets[0].Digest)
 }
 
 type caselessKeys struct{ store.Keys }

@@ -13,11 +13,11 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// small fits in the many stores of a suite.
+// small is the configuration for the many stores of a suite.
 var small = cache.Config{Bound: time.Minute, Entries: 64, Logger: quiet}
 
-// fromMemory is a store whose look-ups and epochs are the cached ones, so that
-// the rules about them hold for those too.
+// fromMemory returns st with the cached reads as its Lookup and Epochs.Read, so that the
+// suite tests them.
 func fromMemory(st store.Store) store.Store {
 	st.Keys = cachedLookups{st.Keys, st.Cached}
 	st.Epochs = cachedEpochs{st.Epochs, st.Cached}
@@ -48,7 +48,7 @@ func TestContract(t *testing.T) {
 		open func(t *testing.T) store.Store
 	}{
 		{"with a stream", func(t *testing.T) store.Store { return cached(t, memstore.New(), small) }},
-		{"while nobody follows it", func(t *testing.T) store.Store {
+		{"without a stream", func(t *testing.T) store.Store {
 			c, err := cache.New(memstore.New(), small)
 			require.NoError(t, err)
 			return c.Store()

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// A cache goes between a store and the server. The server's Run follows the
-// stream of changes.
+// A cache is placed between a store and the server. The server's Run follows the stream
+// of changes.
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -32,8 +32,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println("answered from memory before anybody follows the changes:", cached.Vouched())
+	fmt.Println("usable before Run follows the changes:", cached.Vouched())
 	go srv.Run(ctx)
 	// Output:
-	// answered from memory before anybody follows the changes: false
+	// usable before Run follows the changes: false
 }

@@ -1,4 +1,4 @@
 package cache
 
-// Within is tried by itself: a test cannot stop one of its two clocks.
+// Within is tested separately, since a test cannot stop only one of its two clocks.
 var Within = within

@@ -8,21 +8,20 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// feed says whether answers from memory are vouched for. A generation begins when a
-// stream is known to be whole, and ends when it may not be. So of a record that was
-// read within the present generation every notice has come, up to the last
-// heartbeat.
+// feed decides whether the cache can be used. A generation begins when a stream is known
+// to be complete, and ends when it may not be. So all notices about a record that was
+// read in the present generation have come, up to the last heartbeat.
 type feed struct {
-	half     time.Duration // half of Config.Bound: a longer silence ends vouching
-	followed atomic.Bool   // there was a stream once
+	half     time.Duration // half of Config.Bound: the longest silence
+	followed atomic.Bool   // a stream was open at least once
 	last     atomic.Pointer[heartbeat]
 
 	mu     sync.Mutex
-	count  uint64  // of generations
-	leader *stream // the stream whose numbers are checked, and that vouches
+	count  uint64  // number of the latest generation
+	leader *stream // the stream that the generation relies on, and whose numbers are checked
 }
 
-// heartbeat is the last notice of any kind. It never changes.
+// heartbeat records when the last notice of any kind came. It is immutable.
 type heartbeat struct {
 	at         time.Time
 	generation uint64
@@ -30,13 +29,13 @@ type heartbeat struct {
 
 // stream is one call of Watch.
 type stream struct {
-	sequence uint64 // of the last notice, while it leads
-	// behind is how far its notices may lag because their receiver is slow.
+	sequence uint64 // of the last notice, while the stream is the leader
+	// behind is how late its notices may be because their receiver is slow.
 	behind   time.Duration
 	returned time.Time
 }
 
-// generation returns the present generation, if the feed vouches now.
+// generation returns the present generation, and whether the cache can be used now.
 func (f *feed) generation(now time.Time) (uint64, bool) {
 	b := f.last.Load()
 	if b == nil || !within(b.at, now, f.half) {
@@ -45,13 +44,13 @@ func (f *feed) generation(now time.Time) (uint64, bool) {
 	return b.generation, true
 }
 
-// heard takes a notice, after what it is about was forgotten. It reports
-// whether notices were lost.
-func (f *feed) heard(s *stream, n store.Notice, now time.Time) (lost bool) {
+// receive records a notice, after the caller has invalidated what it is about. It
+// reports whether notices were lost.
+func (f *feed) receive(s *stream, n store.Notice, now time.Time) (lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.followed.Store(true)
-	_, vouched := f.generation(now)
+	_, usable := f.generation(now)
 	switch {
 	case f.leader == s:
 		want := s.sequence + 1
@@ -59,12 +58,12 @@ func (f *feed) heard(s *stream, n store.Notice, now time.Time) (lost bool) {
 			want = s.sequence
 		}
 		lost = n.Sequence != want
-		// After a silence more may wait in some buffer: what was read before
-		// this notice stays out of use.
-		if lost || !vouched {
+		// After a silence more notices may wait in a buffer, so what was read before
+		// this notice is not used any more.
+		if lost || !usable {
 			f.count++
 		}
-	case f.leader != nil && vouched:
+	case f.leader != nil && usable:
 		return false
 	default:
 		f.leader = s
@@ -75,9 +74,9 @@ func (f *feed) heard(s *stream, n store.Notice, now time.Time) (lost bool) {
 	return lost
 }
 
-// left ends a stream. If it was the one that vouched, nobody does until
-// another is heard of.
-func (f *feed) left(s *stream) {
+// closeStream records the end of a stream. If it was the leader, the cache is not used
+// until a notice comes on another stream.
+func (f *feed) closeStream(s *stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.leader == s {
@@ -86,8 +85,8 @@ func (f *feed) left(s *stream) {
 	}
 }
 
-// drop ends the generation. The next notice begins another.
-func (f *feed) drop() {
+// invalidate ends the generation. The next notice begins another.
+func (f *feed) invalidate() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.end()
@@ -98,10 +97,10 @@ func (f *feed) end() {
 	f.last.Store(nil)
 }
 
-// lag takes note of how long the receiver took with a notice that came at the
-// given time, and returns how late the next ones may be: while it takes them
-// more slowly than they are sent, they pile up.
-func (s *stream) lag(came, now time.Time) time.Duration {
+// delay records how long the receiver took for a notice that came at the given time, and
+// returns how late the next ones may be. Notices accumulate while the receiver takes
+// longer for them than the pauses between them.
+func (s *stream) delay(came, now time.Time) time.Duration {
 	if idle := came.Sub(s.returned); !s.returned.IsZero() {
 		s.behind -= min(idle, s.behind)
 	}

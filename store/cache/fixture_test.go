@@ -22,7 +22,8 @@ var (
 	background = context.Background()
 	noon       = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	quiet      = slog.New(slog.DiscardHandler)
-	// patient outlasts any pause of a busy machine, for tests that count.
+	// patient has a bound longer than any pause of a busy machine, for tests that count
+	// reads.
 	patient = cache.Config{Bound: time.Minute, Entries: 1000, Logger: quiet}
 )
 
@@ -45,7 +46,7 @@ func create(t testing.TB, st store.Store, keys ...store.Key) {
 	}
 }
 
-// update changes what is there, whatever the version, and ends its tokens.
+// update changes the present version of a key, and revokes its tokens.
 func update(t testing.TB, st store.Store, id string, change func(*store.Key)) {
 	t.Helper()
 	found, err := st.Reads().Lookup(background, id)
@@ -80,7 +81,7 @@ func token(id string) store.TokenRef {
 	return store.TokenRef{Workspace: "team-a", Key: id, Secret: "s1", TokenID: "token of " + id}
 }
 
-// cached is a cache over a store, with somebody who follows its stream.
+// cached returns a cache over a store, and follows its stream until the test ends.
 func cached(t testing.TB, st store.Store, cfg cache.Config) store.Store {
 	t.Helper()
 	c, err := cache.New(st, cfg)
@@ -89,7 +90,7 @@ func cached(t testing.TB, st store.Store, cfg cache.Config) store.Store {
 	return c.Store()
 }
 
-// follow runs the cache until the test ends, and waits for it to vouch.
+// follow runs the cache until the test ends, and waits until it can be used.
 func follow(t testing.TB, c *cache.Cache) {
 	t.Helper()
 	run(t, c)
@@ -104,14 +105,14 @@ func run(t testing.TB, c *cache.Cache) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 }
 
-// pass lets time pass in a bubble of synctest.
+// pass advances the clock of a synctest bubble.
 func pass(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // the bubble's clock
 	synctest.Wait()
 }
 
-// newTap returns a memstore below a tap, and the memstore itself, through
-// which changes come from elsewhere.
+// newTap returns a memstore below a tap, and the memstore itself, for changes by another
+// process.
 func newTap() (tapped, below store.Store, tap *storetest.Tap) {
 	tap, below = &storetest.Tap{}, memstore.New()
 	return tap.Over(below), below, tap
@@ -122,8 +123,8 @@ func down(tap *storetest.Tap) {
 	tap.Before(func(context.Context, string) error { return store.ErrUnavailable })
 }
 
-// holdOne holds up the next call of that name once it has its answer, until
-// release is closed; entered is closed when it has.
+// holdOne blocks the next call with the given name, after the store has answered it. It
+// closes entered then, and the call returns when the test closes release.
 func holdOne(tap *storetest.Tap, call string) (entered, release chan struct{}) {
 	entered, release = make(chan struct{}), make(chan struct{})
 	var held atomic.Bool
@@ -137,34 +138,36 @@ func holdOne(tap *storetest.Tap, call string) (entered, release chan struct{}) {
 	return entered, release
 }
 
-// line is a stream that can be hurt. Each Watch of it has the same fate.
-type line struct {
+// faultyStream is a stream with faults. All calls of Watch have the same ones.
+type faultyStream struct {
 	from store.Watch
 
-	mu     sync.Mutex
-	drop   func(store.Notice) bool         // these never arrive
-	turn   func(store.Notice) store.Notice // what arrives in place of a change's
-	again  uint64                          // how far the numbers of changes go back
-	frozen bool                            // nothing arrives, and nothing ends
-	cut    chan error                      // ends the present stream
-	opened int
-	mute   int // nothing arrives on the first so many that were opened
+	mu      sync.Mutex
+	drop    func(store.Notice) bool         // reports which notices are lost
+	replace func(store.Notice) store.Notice // replaces the notice of a change
+	back    uint64                          // subtracted from the numbers of changes
+	frozen  bool                            // all notices are lost, and the stream stays open
+	cut     chan error                      // ends one stream with this error
+	opened  int
+	silent  int // all notices are lost on this many streams, from the first
 }
 
-func newLine(from store.Watch) *line { return &line{from: from, cut: make(chan error)} }
+func newFaultyStream(from store.Watch) *faultyStream {
+	return &faultyStream{from: from, cut: make(chan error)}
+}
 
-func (l *line) set(change func(*line)) {
+func (l *faultyStream) set(change func(*faultyStream)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(l)
 }
 
-// dropOne loses the next notice that fits.
-func (l *line) dropOne(fits func(store.Notice) bool) {
-	l.set(func(l *line) {
+// dropOne loses the next notice that matches.
+func (l *faultyStream) dropOne(matches func(store.Notice) bool) {
+	l.set(func(l *faultyStream) {
 		done := false
 		l.drop = func(n store.Notice) bool {
-			if done || !fits(n) {
+			if done || !matches(n) {
 				return false
 			}
 			done = true
@@ -174,7 +177,7 @@ func (l *line) dropOne(fits func(store.Notice) bool) {
 }
 
 // Watch implements store.Watch.
-func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
+func (l *faultyStream) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -185,13 +188,13 @@ func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice
 		}
 	}()
 	var number int
-	err := l.from.Watch(ctx, func() { l.set(func(l *line) { l.opened++; number = l.opened }); ready() }, func(n store.Notice) {
+	err := l.from.Watch(ctx, func() { l.set(func(l *faultyStream) { l.opened++; number = l.opened }); ready() }, func(n store.Notice) {
 		l.mu.Lock()
-		lost := l.frozen || number <= l.mute || l.drop != nil && l.drop(n)
+		lost := l.frozen || number <= l.silent || l.drop != nil && l.drop(n)
 		if n.Kind != store.NoticeHeartbeat {
-			if n.Sequence -= l.again; l.turn != nil {
+			if n.Sequence -= l.back; l.replace != nil {
 				sequence := n.Sequence
-				n = l.turn(n)
+				n = l.replace(n)
 				n.Sequence = sequence
 			}
 		}
@@ -206,34 +209,34 @@ func (l *line) Watch(ctx context.Context, ready func(), notice func(store.Notice
 	return err
 }
 
-// ears hear the notices of a cached store, each after the cache did.
-type ears struct {
+// listener receives the notices of a cached store, each after the cache.
+type listener struct {
 	t       testing.TB
 	notices chan store.Notice
 }
 
-func watching(t testing.TB, st store.Store) *ears {
+func listen(t testing.TB, st store.Store) *listener {
 	t.Helper()
-	e := &ears{t, make(chan store.Notice, 100)}
+	e := &listener{t, make(chan store.Notice, 100)}
 	ctx, cancel := context.WithCancel(background)
 	ready := make(chan struct{})
-	var listening sync.WaitGroup
-	listening.Go(func() {
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		_ = st.Watch.Watch(ctx, func() { close(ready) }, func(n store.Notice) {
 			if n.Kind != store.NoticeHeartbeat {
 				e.notices <- n
 			}
 		})
 	})
-	t.Cleanup(func() { cancel(); listening.Wait() })
+	t.Cleanup(func() { cancel(); watching.Wait() })
 	<-ready
 	return e
 }
 
-// await waits for that many notices.
-func (e *ears) await(notices int) {
+// await waits for the given number of notices.
+func (e *listener) await(count int) {
 	e.t.Helper()
-	for range notices {
+	for range count {
 		select {
 		case <-e.notices:
 		case <-time.After(patience):

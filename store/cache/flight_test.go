@@ -21,7 +21,7 @@ import (
 
 type read struct {
 	name string
-	call string // as the tap names it
+	call string // the name of the call in a Tap
 	do   func(ctx context.Context, st store.Store) error
 }
 
@@ -37,7 +37,7 @@ var reads = []read{
 	}},
 }
 
-// loading runs test with a cache that holds nothing.
+// loading runs test with an empty cache.
 func loading(t *testing.T, test func(t *testing.T, st, below store.Store, tap *storetest.Tap)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestOneReadAtATime(t *testing.T) {
 }
 
 func TestSharedReads(t *testing.T) {
-	t.Run("each caller gets a copy of its own", func(t *testing.T) {
+	t.Run("each caller gets its own copy", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			_, release := holdOne(tap, "Keys.Lookup")
 			found := make(chan store.Found, 10)
@@ -106,7 +106,7 @@ func TestSharedReads(t *testing.T) {
 		})
 	})
 	for _, read := range reads {
-		t.Run(read.name+": who began it leaves, the others are served", func(t *testing.T) {
+		t.Run(read.name+": the first caller leaves, the others get the record", func(t *testing.T) {
 			loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 				_, release := holdOne(tap, read.call)
 				ctx, cancel := context.WithCancel(background)
@@ -123,7 +123,7 @@ func TestSharedReads(t *testing.T) {
 			})
 		})
 	}
-	t.Run("when all have left it is cancelled", func(t *testing.T) {
+	t.Run("it is canceled when all callers have left", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			ended := make(chan error, 1)
 			tap.Before(func(ctx context.Context, _ string) error {
@@ -146,7 +146,7 @@ func TestSharedReads(t *testing.T) {
 			require.NoError(t, err)
 		})
 	})
-	t.Run("nobody joins what was given up", func(t *testing.T) {
+	t.Run("a canceled read is not shared", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			release := make(chan struct{})
 			tap.Before(func(ctx context.Context, _ string) error { // a driver that is slow to notice
@@ -163,7 +163,7 @@ func TestSharedReads(t *testing.T) {
 			close(release)
 		})
 	})
-	t.Run("a failure is everybody's, and not kept", func(t *testing.T) {
+	t.Run("a failure is not cached", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			down(tap)
 			for range 2 {
@@ -175,7 +175,7 @@ func TestSharedReads(t *testing.T) {
 			require.NoError(t, err)
 		})
 	})
-	t.Run("a read that hangs is not joined for ever", func(t *testing.T) {
+	t.Run("a read that hangs is not shared for ever", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			_, release := holdOne(tap, "Keys.Lookup")
 			defer close(release)
@@ -186,7 +186,7 @@ func TestSharedReads(t *testing.T) {
 			require.NoError(t, err)
 		})
 	})
-	t.Run("a panic below is an outage", func(t *testing.T) {
+	t.Run("a panic of the driver is an outage", func(t *testing.T) {
 		loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 			tap.Before(func(context.Context, string) error { panic("canary") })
 			_, err := st.Reads().Lookup(background, "key-1")
@@ -196,9 +196,9 @@ func TestSharedReads(t *testing.T) {
 	})
 }
 
-// TestStaleReads: what was read before a change is neither shared with who
-// came after it nor kept. The change is made here, or elsewhere and its notice
-// came.
+// TestStaleReads checks that a record that was read before a change is neither shared with
+// callers after it nor cached. The change is made here, or elsewhere and its notice has
+// come.
 func TestStaleReads(t *testing.T) {
 	change := store.Change{Now: noon}
 	suspended := func(st store.Store) (bool, error) {
@@ -260,7 +260,7 @@ func TestStaleReads(t *testing.T) {
 			return true, err
 		}},
 	} {
-		for _, where := range []string{"here", "elsewhere", "elsewhere, and nobody reads meanwhile"} {
+		for _, where := range []string{"here", "elsewhere", "elsewhere, and no read in between"} {
 			t.Run("B07 "+tc.read+", changed "+where, func(t *testing.T) {
 				loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
 					read := reads[slices.IndexFunc(reads, func(r read) bool { return r.name == tc.read })]
@@ -276,17 +276,17 @@ func TestStaleReads(t *testing.T) {
 						tc.change(t, below)
 						synctest.Wait()
 					}
-					if !strings.Contains(where, "nobody") {
+					if !strings.Contains(where, "no read") {
 						stale, err := tc.stale(st)
 						require.NoError(t, err)
-						require.False(t, stale, "shared with who came after the change")
+						require.False(t, stale, "shared with a caller after the change")
 					}
 					close(release)
 					require.NoError(t, <-early)
 					for range 2 {
 						stale, err := tc.stale(st)
 						require.NoError(t, err)
-						require.False(t, stale, "kept")
+						require.False(t, stale, "cached")
 					}
 				})
 			})
@@ -296,21 +296,22 @@ func TestStaleReads(t *testing.T) {
 
 func nothing(*testing.T, store.Store) {}
 
-// withoutWorkspace leaves the key in memory, and its workspace's settings not.
+// withoutWorkspace caches the key, and invalidates the settings of its workspace.
 func withoutWorkspace(t *testing.T, st store.Store) {
 	warm(t, st)
 	setWorkspace(t, st, func(w *store.Workspace) { w.Rules.MaxKeys = 5 })
 }
 
-// lookupSoon does not wait for a read that is held up.
+// lookupSoon looks the key up with a timeout, so that it does not wait for a read that
+// holdOne blocks.
 func lookupSoon(st store.Store) (store.Found, error) {
 	ctx, cancel := context.WithTimeout(background, 10*time.Second)
 	defer cancel()
 	return st.Reads().Lookup(ctx, "key-1")
 }
 
-// Of a key that is in memory the workspace is known. Its settings are kept, though
-// those of another change while they are read.
+// The workspace of a cached key is known. Its settings are cached, even if the settings of
+// another workspace change while they are read.
 func TestChangesOfOtherWorkspaces(t *testing.T) {
 	loading(t, func(t *testing.T, st, _ store.Store, tap *storetest.Tap) {
 		withoutWorkspace(t, st)
@@ -327,13 +328,12 @@ func TestChangesOfOtherWorkspaces(t *testing.T) {
 		close(release)
 		require.NoError(t, <-done)
 		tap.Take()
-		lookedUp(t, st)
+		lookUp(t, st)
 		require.Empty(t, tap.Take())
 	})
 }
 
-// A negative answer is a read like any other: it does not outlast a creation
-// that it was made before.
+// An answer that there is no key is not used after the key was created.
 func TestStaleMiss(t *testing.T) {
 	loading(t, func(t *testing.T, st, below store.Store, tap *storetest.Tap) {
 		entered, release := holdOne(tap, "Keys.Lookup")
@@ -352,9 +352,9 @@ func TestStaleMiss(t *testing.T) {
 	})
 }
 
-// TestHammer changes a key through one cache while another is read: no
-// reader of either goes back in time, or sees what the writer has replaced,
-// once it must know.
+// TestHammer changes a key through one cache while it is read through that one and
+// another. No reader sees an older version after a newer one, or an outdated version after
+// the change returned or its notice came.
 func TestHammer(t *testing.T) {
 	rounds, readers := 40, 4
 	if os.Getenv("LATCHKEY_SOAK") == "1" {
@@ -363,14 +363,14 @@ func TestHammer(t *testing.T) {
 	_, below, tap := newTap()
 	tapped := tap.Over(below)
 	create(t, below, newKey("team-a", "key-1"))
-	st, elsewhere := cached(t, tapped, patient), cached(t, tapped, patient)
-	heard := watching(t, elsewhere)
+	st, other := cached(t, tapped, patient), cached(t, tapped, patient)
+	notices := listen(t, other)
 	for round := range rounds {
 		var reading sync.WaitGroup
 		done := make(chan struct{})
 		for i := range readers {
 			reading.Go(func() {
-				on := []store.Store{st, elsewhere}[i%2]
+				on := []store.Store{st, other}[i%2]
 				for {
 					select {
 					case <-done:
@@ -397,8 +397,8 @@ func TestHammer(t *testing.T) {
 			require.Equal(t, want.Key.Epoch, state.Key, "B07 round %d, %s", round, where)
 		}
 		check("where it was changed", st)
-		heard.await(1)
-		check("elsewhere, after the notice", elsewhere)
+		notices.await(1)
+		check("elsewhere, after the notice", other)
 		close(done)
 		reading.Wait()
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// flights are reads of the store that callers share, one at a time for each name.
+// flights are reads of the store that callers share. There is one at a time for each
+// name and stamp.
 type flights[K comparable, V any] struct {
 	bound time.Duration
 	log   *slog.Logger
@@ -19,13 +20,13 @@ type flights[K comparable, V any] struct {
 	open  map[K]*flight[V]
 }
 
-// flight is a read that callers wait for. It lives as long as one of them does.
+// flight is one read. It is canceled when no caller waits for it any more.
 type flight[V any] struct {
 	stamp   stamp
 	began   time.Time
-	waiting int // under the lock of flights
+	waiting int // number of callers; guarded by flights.mu
 	cancel  context.CancelFunc
-	done    chan struct{} // closed once value and err are there
+	done    chan struct{} // closed when value and err are set
 	value   V
 	err     error
 }
@@ -34,11 +35,11 @@ func newFlights[K comparable, V any](cfg Config) *flights[K, V] {
 	return &flights[K, V]{bound: cfg.Bound, log: cfg.Logger, open: make(map[K]*flight[V])}
 }
 
-// load reads name with fetch, or waits for a call that is doing so, which it
-// reports as shared. A read is shared only if it began under the same stamp, since
-// another one may have begun before a change that this caller knows of, and only if
-// it is younger than the bound. fetch runs in a goroutine of its own; its
-// context ends when the last caller has left.
+// load calls fetch for name, or waits for another call that is doing so and reports it
+// as shared. A read is shared only under the same stamp, since another one may have
+// begun before a change that this caller knows of, and only if it is younger than the
+// bound. fetch runs in its own goroutine; its context ends when the last caller has
+// returned.
 func (s *flights[K, V]) load(ctx context.Context, name K, at stamp, now time.Time, fetch func(context.Context) (V, error)) (value V, shared bool, err error) {
 	s.mu.Lock()
 	f := s.open[name]
@@ -49,9 +50,9 @@ func (s *flights[K, V]) load(ctx context.Context, name K, at stamp, now time.Tim
 		own, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 		s.open[name] = f
 		go func() {
-			f.value, f.err = guarded(own, s.log, fetch)
+			f.value, f.err = recovered(own, s.log, fetch)
 			s.mu.Lock()
-			s.land(name, f)
+			s.remove(name, f)
 			s.mu.Unlock()
 			f.cancel()
 			close(f.done)
@@ -67,25 +68,25 @@ func (s *flights[K, V]) load(ctx context.Context, name K, at stamp, now time.Tim
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.waiting--; f.waiting == 0 {
-		s.land(name, f)
+		s.remove(name, f)
 		f.cancel()
 	}
 	return value, shared, ctx.Err()
 }
 
-// land takes the flight off the list, unless a later one has its place.
-func (s *flights[K, V]) land(name K, f *flight[V]) {
+// remove removes the flight, unless a later one has replaced it.
+func (s *flights[K, V]) remove(name K, f *flight[V]) {
 	if s.open[name] == f {
 		delete(s.open, name)
 	}
 }
 
-// guarded keeps a driver's panic from ending the process: in the caller's own
-// goroutine the HTTP server would have caught it.
-func guarded[V any](ctx context.Context, log *slog.Logger, fetch func(context.Context) (V, error)) (value V, err error) {
+// recovered turns a panic of the driver into an error. In this goroutine it would end the
+// process; in the caller's the HTTP server would recover it.
+func recovered[V any](ctx context.Context, log *slog.Logger, fetch func(context.Context) (V, error)) (value V, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			// What it panicked with may be anything, a record too.
+			// The value is not logged: it may be a record.
 			log.ErrorContext(ctx, "the store panicked", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			err = fmt.Errorf("cache: the store panicked: %w", store.ErrUnavailable)
 		}

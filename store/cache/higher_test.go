@@ -12,9 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// issued is a token of key-1 that was issued under the epochs of the store, with
-// so much added to each.
-func (h *hurt) issued(more int64) store.TokenRef {
+// issued returns a token of key-1 with the epochs of the store, plus more.
+func (h *harness) issued(more int64) store.TokenRef {
 	h.Helper()
 	ref := token("key-1")
 	s, err := h.below.Epochs.Read(background, ref)
@@ -23,8 +22,8 @@ func (h *hurt) issued(more int64) store.TokenRef {
 	return ref
 }
 
-// read reads the token's epochs, and answers how many reads of the store it took.
-func (h *hurt) read(ref store.TokenRef) (store.EpochState, int) {
+// read reads the token's epochs, and returns how many reads of the store that took.
+func (h *harness) read(ref store.TokenRef) (store.EpochState, int) {
 	h.Helper()
 	h.tap.Take()
 	s, err := h.st.Reads().Read(background, ref)
@@ -32,26 +31,26 @@ func (h *hurt) read(ref store.TokenRef) (store.EpochState, int) {
 	return s, h.tap.Take()["Epochs.Read"]
 }
 
-// freeze lets no notice through.
-func (h *hurt) freeze() { h.line.set(func(l *line) { l.frozen = true }) }
+// freeze loses all notices from now on.
+func (h *harness) freeze() { h.faultyStream.set(func(l *faultyStream) { l.frozen = true }) }
 
-// The token was issued elsewhere, right after a change that raised an epoch,
-// and is here before the notice.
+// A token was issued by another process, right after a change that raised an epoch, and
+// arrives here before the notice.
 func TestHigherEpochs(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		change func(h *hurt)
+		change func(h *harness)
 		fresh  func(found store.Found) bool
 	}{
-		{"the key's", func(h *hurt) { update(h.T, h.below, "key-1", disable) },
+		{"the key's", func(h *harness) { update(h.T, h.below, "key-1", disable) },
 			func(found store.Found) bool { return found.Key.Disabled }},
-		{"the workspace's", func(h *hurt) { setWorkspace(h.T, h.below, suspend) },
+		{"the workspace's", func(h *harness) { setWorkspace(h.T, h.below, suspend) },
 			func(found store.Found) bool { return found.Workspace.Suspended }},
-		{"the instance's", func(h *hurt) { setInstance(h.T, h.below, keysOff) },
+		{"the instance's", func(h *harness) { setInstance(h.T, h.below, keysOff) },
 			func(found store.Found) bool { return found.Instance.KeysOff }},
 	} {
 		t.Run("B30 "+tc.name, func(t *testing.T) {
-			hurting(t, func(h *hurt) {
+			withHarness(t, func(h *harness) {
 				h.freeze()
 				tc.change(h)
 				ref := h.issued(0)
@@ -61,12 +60,12 @@ func TestHigherEpochs(t *testing.T) {
 				require.Zero(h, reads)
 				found, err := h.st.Reads().Lookup(background, "key-1")
 				require.NoError(h, err)
-				require.True(h, tc.fresh(found), "its record is outdated too")
+				require.True(h, tc.fresh(found), "its cached record was outdated, too")
 			})
 		})
 	}
-	t.Run("B30 another key's stay in memory", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("B30 the epochs of other keys stay cached", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			_, err := h.st.Reads().Read(background, token("key-2"))
 			require.NoError(h, err)
 			h.freeze()
@@ -77,7 +76,7 @@ func TestHigherEpochs(t *testing.T) {
 		})
 	})
 	t.Run("B30 a read that began before the change does not decide", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+		withHarness(t, func(h *harness) {
 			h.freeze()
 			entered, release := holdOne(h.tap, "Epochs.Read")
 			other := h.issued(1)
@@ -95,8 +94,8 @@ func TestHigherEpochs(t *testing.T) {
 			require.Equal(h, ref.Epochs[2], (<-got).Key)
 		})
 	})
-	t.Run("B30 what one token found out serves the others", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("B30 other tokens use what the read for one token found", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			tokens := []string{"token-0", "token-1", "token-2"}
 			for _, id := range tokens {
 				ref := h.issued(0)
@@ -128,10 +127,10 @@ func TestHigherEpochs(t *testing.T) {
 		})
 	})
 	t.Run("B30 the key was deleted", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+		withHarness(t, func(h *harness) {
 			ref := h.issued(1)
 			h.freeze()
-			require.NoError(h, h.below.Keys.Delete(background, "team-a", "key-1", 0, noon, written))
+			require.NoError(h, h.below.Keys.Delete(background, "team-a", "key-1", 0, noon, atNoon))
 			for range 2 {
 				h.tap.Take()
 				_, err := h.st.Reads().Read(background, ref)
@@ -139,11 +138,11 @@ func TestHigherEpochs(t *testing.T) {
 			}
 			require.Empty(h, h.tap.Take())
 			_, err := h.st.Reads().Lookup(background, "key-1")
-			require.ErrorIs(h, err, store.ErrNotFound, "its record is outdated too")
+			require.ErrorIs(h, err, store.ErrNotFound, "its cached record was outdated, too")
 		})
 	})
-	t.Run("B30 on doubt nothing is answered", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("B30 an outage is returned", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			ref := h.issued(1)
 			down(h.tap)
 			s, err := h.st.Reads().Read(background, ref)
@@ -153,11 +152,10 @@ func TestHigherEpochs(t *testing.T) {
 	})
 }
 
-// After a backup was restored, the store's epochs are lower than those of some
-// tokens, for good.
+// After a restored backup the epochs of the store stay lower than those of some tokens.
 func TestRestoredBackup(t *testing.T) {
-	t.Run("B30 each refusal rests on a read", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("B30 each refusal takes a read", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			want, _ := h.read(token("key-1"))
 			for _, which := range []int{0, 1, 2} {
 				ref := h.issued(0)
@@ -170,8 +168,8 @@ func TestRestoredBackup(t *testing.T) {
 			}
 		})
 	})
-	t.Run("B30 lower ones cost none", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("B30 lower epochs take no read", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			want, _ := h.read(token("key-1"))
 			for _, less := range []int64{0, 1, 1000} {
 				s, reads := h.read(h.issued(-less))
@@ -181,14 +179,14 @@ func TestRestoredBackup(t *testing.T) {
 		})
 	})
 	t.Run("B30 one read at a time for each key", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+		withHarness(t, func(h *harness) {
 			const flood = 200
 			var refs []store.TokenRef
 			for i := range flood {
 				ref := h.issued(1)
 				ref.TokenID = fmt.Sprint("token-", i%5)
 				refs = append(refs, ref)
-				h.read(ref) // its first
+				h.read(ref) // the first read of the token
 			}
 			other := token("key-2")
 			other.Epochs = [3]int64{1 << 60, 1 << 60, 1 << 60}
@@ -210,7 +208,7 @@ func TestRestoredBackup(t *testing.T) {
 			synctest.Wait()
 			require.Equal(h, map[string]int{"Epochs.Read": 2}, h.tap.Take(), "one for each key")
 			pass(takes)
-			require.Equal(h, map[string]int{"Epochs.Read": 1}, h.tap.Take(), "who shared the first is served by a second")
+			require.Equal(h, map[string]int{"Epochs.Read": 1}, h.tap.Take(), "callers that shared the first read share a second")
 			pass(takes)
 			require.Empty(h, h.tap.Take())
 			for range flood + 1 {
@@ -220,22 +218,22 @@ func TestRestoredBackup(t *testing.T) {
 	})
 }
 
-// A store that fails right after a notice is an outage, not an empty record.
+// If the store fails right after a notice, reads return an outage, not an empty record.
 func TestAFailureAfterANotice(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		change func(h *hurt)
+		change func(h *harness)
 		lookup bool // a look-up needs the store
 	}{
-		{"of a key", func(h *hurt) { update(h.T, h.below, "key-1", disable) }, true},
-		{"of a workspace", func(h *hurt) { setWorkspace(h.T, h.below, suspend) }, true},
-		{"of the instance", func(h *hurt) { setInstance(h.T, h.below, keysOff) }, true},
-		{"of a token", func(h *hurt) {
+		{"of a key", func(h *harness) { update(h.T, h.below, "key-1", disable) }, true},
+		{"of a workspace", func(h *harness) { setWorkspace(h.T, h.below, suspend) }, true},
+		{"of the instance", func(h *harness) { setInstance(h.T, h.below, keysOff) }, true},
+		{"of a token", func(h *harness) {
 			require.NoError(h, h.below.Epochs.Revoke(background, token("key-1").TokenID, noon.Add(time.Hour), noon))
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			hurting(t, func(h *hurt) {
+			withHarness(t, func(h *harness) {
 				tc.change(h)
 				synctest.Wait()
 				down(h.tap)
@@ -250,8 +248,8 @@ func TestAFailureAfterANotice(t *testing.T) {
 				h.tap.Before(nil)
 				want, err := h.below.Epochs.Read(background, token("key-1"))
 				require.NoError(h, err)
-				require.Equal(h, want, epochsOf(h.T, h.st), "nothing was kept")
-				require.Equal(h, stored(h.T, h.below), lookedUp(h.T, h.st))
+				require.Equal(h, want, epochsOf(h.T, h.st), "nothing was cached")
+				require.Equal(h, stored(h.T, h.below), lookUp(h.T, h.st))
 			})
 		})
 	}

@@ -15,9 +15,9 @@ func (c *Cache) Lookup(ctx context.Context, id string) (store.Found, error) {
 		return store.Found{}, fail("look up key", err)
 	}
 	now := c.now()
-	generation, vouched := c.feed.generation(now)
-	if !vouched {
-		c.unvouched(ctx, now)
+	generation, usable := c.feed.generation(now)
+	if !usable {
+		c.warnUnfollowed(ctx, now)
 		return c.inner.Keys.Lookup(ctx, id)
 	}
 	workspace, e := "", c.found.find(id)
@@ -25,17 +25,16 @@ func (c *Cache) Lookup(ctx context.Context, id string) (store.Found, error) {
 		workspace = e.value.Key.Workspace
 	}
 	at := c.foundStamp(generation, workspace, id)
-	if e.holds(at, now, maxAge) {
+	if e.valid(at, now, maxAge) {
 		found := e.value
 		found.Key = found.Key.Clone()
 		return found, nil
 	}
-	// After the keys: a key that went with its workspace is in both.
-	if c.missing.find(id).holds(c.missingStamp(generation, id), now, maxAge) {
+	// c.found comes first: a key that was deleted with its workspace can be in both.
+	if c.missing.find(id).valid(c.missingStamp(generation, id), now, maxAge) {
 		return store.Found{}, errUnknown
 	}
-	// A change of anything keeps the read from being shared: what the key stands under
-	// comes with it.
+	// Any change prevents sharing, since the read also returns the key's settings.
 	shared := stamp{generation, c.versions.changes.Load()}
 	found, _, err := c.lookups.load(ctx, id, shared, now, func(ctx context.Context) (store.Found, error) {
 		return c.lookUp(ctx, id, workspace, at, now)
@@ -44,33 +43,33 @@ func (c *Cache) Lookup(ctx context.Context, id string) (store.Found, error) {
 	return found, err
 }
 
-// foundStamp is what a key depends on, with the settings around it.
+// foundStamp returns what a key and its settings depend on.
 func (c *Cache) foundStamp(generation uint64, workspace, id string) stamp {
 	v, space := &c.versions, c.hash(workspace)
-	return stamp{generation, v.instance.Load(), v.workspaces.of(space), v.keys.of(c.hash(id)), v.counts.of(space)}
+	return stamp{generation, v.instance.Load(), v.workspaces.get(space), v.keys.get(c.hash(id)), v.counts.get(space)}
 }
 
-// missingStamp is what an unknown id depends on.
+// missingStamp returns what an unknown id depends on.
 func (c *Cache) missingStamp(generation uint64, id string) stamp {
-	return stamp{generation, c.versions.keys.of(c.hash(id))}
+	return stamp{generation, c.versions.keys.get(c.hash(id))}
 }
 
-// lookUp reads a key and keeps it. workspace is the key's, if it is known already, and
-// at what the key then depends on.
+// lookUp reads a key and caches it. workspace is the key's workspace, if it is known, and
+// at is what the key depends on in that case.
 func (c *Cache) lookUp(ctx context.Context, id, workspace string, at stamp, now time.Time) (store.Found, error) {
 	changes, missing := c.versions.changes.Load(), c.missingStamp(at[0], id)
 	found, err := c.inner.Keys.Lookup(ctx, id)
 	if errors.Is(err, store.ErrNotFound) && len(id) <= maxName {
 		c.missing.put(strings.Clone(id), &entry[struct{}]{stamp: missing, read: now})
 	}
-	// A database may take "A" for "a"; notices are about the one that is there.
+	// A database may ignore case and return "a" for "A". Its notices are about "a".
 	if err != nil || found.Key.ID != id {
 		return found, err
 	}
 	if found.Key.Workspace != workspace {
 		at = c.foundStamp(at[0], found.Key.Workspace, id)
 		if c.versions.changes.Load() != changes {
-			return found, nil // one of them may not be from before the read
+			return found, nil // the stamp may be of a change after the read
 		}
 	}
 	c.found.put(found.Key.ID, &entry[store.Found]{stamp: at, read: now, value: found})

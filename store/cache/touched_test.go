@@ -18,18 +18,17 @@ func touch(t testing.TB, st store.Store, at time.Time) {
 	require.NoError(t, st.Upkeep.Touch(background, []store.Use{{Key: "key-1", Secret: "s2", At: at}}))
 }
 
-// A use moves the times of what is held forward only, and does not make it hold any
-// longer.
-func TestUsesOfWhatIsHeld(t *testing.T) {
+// A use only raises the times of a cached record, and does not make it valid for longer.
+func TestUsesOfCachedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tapped, below, tap := newTap()
 		create(t, below, newKey("team-a", "key-1"))
 		st := cached(t, tapped, patient)
-		lookedUp(t, st)
+		lookUp(t, st)
 		touch(t, st, noon.Add(time.Hour))
 		touch(t, st, noon)
 		tap.Take()
-		held := lookedUp(t, st)
+		held := lookUp(t, st)
 		require.Empty(t, tap.Take())
 		require.Equal(t, noon.Add(time.Hour), held.Key.LastUsed)
 		require.Equal(t, noon.Add(time.Hour), held.Key.Secrets[1].LastUsed)
@@ -39,12 +38,12 @@ func TestUsesOfWhatIsHeld(t *testing.T) {
 		touch(t, st, noon.Add(2*time.Hour))
 		pass(20 * time.Second)
 		tap.Take()
-		lookedUp(t, st)
+		lookUp(t, st)
 		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tap.Take())
 	})
 }
 
-// Uses and look-ups at the same time are for the race detector.
+// Uses and look-ups run at the same time, for the race detector.
 func TestUsesBesideLookups(t *testing.T) {
 	tapped, below, _ := newTap()
 	create(t, below, newKey("team-a", "key-1"))
@@ -57,13 +56,13 @@ func TestUsesBesideLookups(t *testing.T) {
 	})
 	both.Go(func() {
 		for range 500 {
-			lookedUp(t, st)
+			lookUp(t, st)
 		}
 	})
 	both.Wait()
 }
 
-// No more keys are held than the configuration says.
+// The cache never holds more keys than the configuration says.
 func TestEntriesAreBounded(t *testing.T) {
 	tapped, below, tap := newTap()
 	const keys, held = 200, 64

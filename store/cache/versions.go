@@ -6,67 +6,66 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// versions counts, for each thing that is cached, how often it may have
-// changed. A record is kept with the versions that stood before it was read,
-// and holds while they stand: so what was read before a change never comes
-// into use after it, however late it arrives.
+// versions counts how often each cached record may have changed. A record is cached with
+// the versions from before it was read, and is valid as long as they do not change. So a
+// record that was read before a change is never used after it, however late the read
+// returns.
 type versions struct {
 	keys, workspaces, tokens stripes
-	// counts are of the numbers of keys. Epochs do not depend on them, and need
-	// not be read again because a neighbour was made.
+	// counts are the versions of the workspaces' numbers of keys. Epochs do not
+	// depend on them, so a creation does not invalidate the epochs of other keys.
 	counts   stripes
 	instance atomic.Uint64
-	// changes moves before any of these does but tokens.
+	// changes is raised before each of the others except tokens.
 	changes atomic.Uint64
 }
 
-// stripes holds the versions of many names in few places: a change of one puts
-// the others at its place out of use too, which costs a read each and nothing
-// more.
+// stripes holds the versions of many names in a few counters. A change of one name also
+// invalidates the other names of its counter, which costs one read for each of them.
 type stripes [4096]atomic.Uint64
 
-func (s *stripes) of(hash uint64) uint64 { return s[hash%uint64(len(s))].Load() }
+func (s *stripes) get(hash uint64) uint64 { return s[hash%uint64(len(s))].Load() }
 
-func (s *stripes) move(hash uint64) { s[hash%uint64(len(s))].Add(1) }
+func (s *stripes) raise(hash uint64) { s[hash%uint64(len(s))].Add(1) }
 
-// stamp is what an answer depends on: the generation of the feed that vouches
-// for it, and the versions of what it was read from.
+// stamp is what a cached record depends on: the generation of the feed, and the versions
+// of the records that were read.
 type stamp [5]uint64
 
-// forget puts out of use what the notice is about. Of a kind that a newer
-// driver sends, or without a name, it may be about anything.
-func (c *Cache) forget(n store.Notice) {
+// invalidate invalidates what the notice is about. A notice of an unknown kind, which a
+// newer driver may send, or without a name can be about anything.
+func (c *Cache) invalidate(n store.Notice) {
 	switch {
 	case n.Kind == store.NoticeHeartbeat, n.Kind == store.NoticeSigningKeys:
 	case n.Kind == store.NoticeKey && n.Key != "":
-		c.forgetKey(n.Workspace, n.Key)
+		c.invalidateKey(n.Workspace, n.Key)
 	case n.Kind == store.NoticeWorkspace && n.Workspace != "":
-		c.forgetWorkspace(n.Workspace)
+		c.invalidateWorkspace(n.Workspace)
 	case n.Kind == store.NoticeInstance:
-		c.forgetInstance()
+		c.invalidateInstance()
 	case n.Kind == store.NoticeToken && n.Token != "":
-		c.forgetToken(n.Token)
+		c.invalidateToken(n.Token)
 	default:
-		c.feed.drop()
+		c.feed.invalidate()
 	}
 }
 
-// forgetKey is for a change of a key, which may move its workspace's number of
-// keys.
-func (c *Cache) forgetKey(workspace, id string) {
+// invalidateKey is for a change of a key, which may change the number of keys of its
+// workspace, too.
+func (c *Cache) invalidateKey(workspace, id string) {
 	c.versions.changes.Add(1)
-	c.versions.keys.move(c.hash(id))
-	c.versions.counts.move(c.hash(workspace))
+	c.versions.keys.raise(c.hash(id))
+	c.versions.counts.raise(c.hash(workspace))
 }
 
-func (c *Cache) forgetWorkspace(id string) {
+func (c *Cache) invalidateWorkspace(id string) {
 	c.versions.changes.Add(1)
-	c.versions.workspaces.move(c.hash(id))
+	c.versions.workspaces.raise(c.hash(id))
 }
 
-func (c *Cache) forgetInstance() {
+func (c *Cache) invalidateInstance() {
 	c.versions.changes.Add(1)
 	c.versions.instance.Add(1)
 }
 
-func (c *Cache) forgetToken(id string) { c.versions.tokens.move(c.hash(id)) }
+func (c *Cache) invalidateToken(id string) { c.versions.tokens.raise(c.hash(id)) }

@@ -16,25 +16,25 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// hurt is a cache over a stream that a test can hurt, in a bubble with a clock
-// of its own. Changes are made below, so that only the stream tells of them.
-type hurt struct {
+// harness is a cache over a stream with faults, in a bubble with its own clock. Changes are
+// made in the underlying store, so the cache gets them only through the stream.
+type harness struct {
 	*testing.T
-	st, below store.Store
-	cache     *cache.Cache
-	tap       *storetest.Tap
-	line      *line
-	log       *bytes.Buffer
+	st, below    store.Store
+	cache        *cache.Cache
+	tap          *storetest.Tap
+	faultyStream *faultyStream
+	log          *bytes.Buffer
 }
 
-// hurting runs test with key-1 in memory.
-func hurting(t *testing.T, test func(h *hurt)) {
+// withHarness runs test with key-1 in the cache.
+func withHarness(t *testing.T, test func(h *harness)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		tapped, below, tap := newTap()
 		create(t, below, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
-		h := &hurt{T: t, below: below, tap: tap, line: newLine(below.Watch), log: &bytes.Buffer{}}
-		tapped.Watch = h.line
+		h := &harness{T: t, below: below, tap: tap, faultyStream: newFaultyStream(below.Watch), log: &bytes.Buffer{}}
+		tapped.Watch = h.faultyStream
 		var err error
 		h.cache, err = cache.New(tapped, cache.Config{Entries: 64, Logger: slog.New(slog.NewTextHandler(h.log, nil))})
 		require.NoError(t, err)
@@ -48,8 +48,8 @@ func hurting(t *testing.T, test func(h *hurt)) {
 	})
 }
 
-// kept reports whether key-1 and its epochs are both answered from memory.
-func (h *hurt) kept() bool {
+// inMemory reports whether key-1 and its epochs are both read from the cache.
+func (h *harness) inMemory() bool {
 	h.Helper()
 	h.tap.Take()
 	_, err := h.st.Reads().Lookup(background, "key-1")
@@ -61,153 +61,153 @@ func (h *hurt) kept() bool {
 	return counts["Keys.Lookup"] == 0
 }
 
-// disabled reports what a look-up says.
-func (h *hurt) disabled() bool {
+// disabled reports whether a look-up returns key-1 as disabled.
+func (h *harness) disabled() bool {
 	h.Helper()
 	found, err := h.st.Reads().Lookup(background, "key-1")
 	require.NoError(h, err)
 	return found.Key.Disabled
 }
 
-func aboutKey(n store.Notice) bool { return n.Kind == store.NoticeKey }
+func isKeyNotice(n store.Notice) bool { return n.Kind == store.NoticeKey }
 
-func TestVouching(t *testing.T) {
-	t.Run("as long as heartbeats come", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+func TestUsable(t *testing.T) {
+	t.Run("usable as long as heartbeats come", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			pass(50 * time.Second)
-			require.True(t, h.kept())
+			require.True(t, h.inMemory())
 		})
 	})
-	t.Run("a record is read again after a minute all the same", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("a record is read back after a minute, even so", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			pass(time.Minute)
-			require.False(t, h.kept())
-			require.True(t, h.kept())
+			require.False(t, h.inMemory())
+			require.True(t, h.inMemory())
 		})
 	})
 	t.Run("a notice is lost, and the next one shows it", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.dropOne(aboutKey)
+		withHarness(t, func(h *harness) {
+			h.faultyStream.dropOne(isKeyNotice)
 			update(t, h.below, "key-1", disable)
 			synctest.Wait()
-			require.False(t, h.disabled(), "nothing can have told")
+			require.False(t, h.disabled(), "the notice was lost")
 			update(t, h.below, "key-2", disable)
 			synctest.Wait()
 			require.True(t, h.disabled())
 			require.Contains(t, h.log.String(), "notices of changes were lost")
-			require.True(t, h.cache.Vouched(), "what is read from now on is whole")
+			require.True(t, h.cache.Vouched(), "the cache is usable for records read from now on")
 			warm(h.T, h.st)
-			require.True(t, h.kept())
+			require.True(t, h.inMemory())
 		})
 	})
 	t.Run("the last notice is lost, and a heartbeat shows it", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.dropOne(aboutKey)
+		withHarness(t, func(h *harness) {
+			h.faultyStream.dropOne(isKeyNotice)
 			update(t, h.below, "key-1", disable)
 			pass(store.HeartbeatEvery)
 			require.True(t, h.disabled())
 		})
 	})
-	t.Run("numbers that go back", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.set(func(l *line) { l.again = 2 })
+	t.Run("numbers that decrease", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			h.faultyStream.set(func(l *faultyStream) { l.back = 2 })
 			update(t, h.below, "key-2", disable)
 			synctest.Wait()
-			require.False(t, h.kept())
+			require.False(t, h.inMemory())
 		})
 	})
-	t.Run("silence of half of the bound", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.set(func(l *line) { l.frozen = true })
+	t.Run("silence for half of the bound", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(store.HeartbeatEvery)
-			require.True(t, h.kept())
+			require.True(t, h.inMemory())
 			pass(500*time.Millisecond - 2*store.HeartbeatEvery)
 			update(t, h.below, "key-1", disable)
 			pass(store.HeartbeatEvery)
 			require.False(t, h.cache.Vouched())
-			require.False(t, h.kept())
+			require.False(t, h.inMemory())
 			require.True(t, h.disabled())
 			down(h.tap)
 			_, err := h.st.Reads().Lookup(background, "key-1")
-			require.ErrorIs(t, err, store.ErrUnavailable, "on doubt nothing is answered")
+			require.ErrorIs(t, err, store.ErrUnavailable, "nothing is read from the cache")
 			_, err = h.st.Reads().Read(background, token("key-1"))
 			require.ErrorIs(t, err, store.ErrUnavailable)
 		})
 	})
-	t.Run("what was read during a silence, or before it, stays out of use", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.set(func(l *line) { l.frozen = true })
+	t.Run("records read before or during a silence are not used any more", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(600 * time.Millisecond)
-			require.False(t, h.kept())
-			h.line.set(func(l *line) { l.frozen = false })
+			require.False(t, h.inMemory())
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = false })
 			pass(store.HeartbeatEvery)
 			require.True(t, h.cache.Vouched())
-			require.False(t, h.kept(), "its notice may still be in some buffer")
-			require.True(t, h.kept())
+			require.False(t, h.inMemory(), "its notice may still be in a buffer")
+			require.True(t, h.inMemory())
 		})
 	})
-	t.Run("a stream that stays silent is opened anew", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.set(func(l *line) { l.frozen = true })
+	t.Run("a stream that stays silent is opened back", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(1200 * time.Millisecond)
-			h.line.set(func(l *line) { l.frozen = false })
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = false })
 			pass(2100 * time.Millisecond)
-			require.GreaterOrEqual(t, h.line.opened, 2)
+			require.GreaterOrEqual(t, h.faultyStream.opened, 2)
 			require.True(t, h.cache.Vouched())
 			require.Contains(t, h.log.String(), "no heartbeat came")
 		})
 	})
-	t.Run("a stream on which nothing ever came is opened anew", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			opened := func() (n int) { h.line.set(func(l *line) { n = l.opened }); return n }
-			h.line.set(func(l *line) { l.frozen = true })
+	t.Run("a stream without a first notice is opened back", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			opened := func() (n int) { h.faultyStream.set(func(l *faultyStream) { n = l.opened }); return n }
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(1200 * time.Millisecond)
 			require.Equal(t, 2, opened())
 			pass(29 * time.Second)
-			require.Equal(t, 2, opened(), "it may take its time")
+			require.Equal(t, 2, opened(), "the first notice may take 30 seconds")
 			pass(2 * time.Second)
 			require.Equal(t, 3, opened())
 		})
 	})
-	t.Run("an error of the stream, and its return", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.cut <- errors.New("connection reset")
+	t.Run("a stream that breaks and is opened back", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			h.faultyStream.cut <- errors.New("connection reset")
 			synctest.Wait()
 			require.False(t, h.cache.Vouched())
 			update(t, h.below, "key-1", disable)
 			require.True(t, h.disabled())
-			require.False(t, h.kept())
+			require.False(t, h.inMemory())
 			pass(100 * time.Millisecond)
 			require.True(t, h.cache.Vouched())
-			require.False(t, h.kept(), "read while nobody vouched")
-			require.True(t, h.kept())
+			require.False(t, h.inMemory(), "read without a stream")
+			require.True(t, h.inMemory())
 			require.Contains(t, h.log.String(), "connection reset")
 		})
 	})
-	t.Run("a machine that was suspended", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			// Its goroutines stood still, and the first to run is a reader.
-			h.line.set(func(l *line) { l.frozen = true })
+	t.Run("the machine was suspended", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			// No goroutine ran meanwhile, and the first one that runs is a reader.
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = true })
 			pass(499 * time.Millisecond)
-			h.line.set(func(l *line) { l.frozen = false })
-			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock, which stops for nobody
-			require.False(t, h.kept())
+			h.faultyStream.set(func(l *faultyStream) { l.frozen = false })
+			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
+			require.False(t, h.inMemory())
 		})
 	})
-	t.Run("a notice about nothing that is known", func(t *testing.T) {
+	t.Run("a notice of an unknown kind or without a name", func(t *testing.T) {
 		for _, n := range []store.Notice{
 			{Kind: 99}, {Kind: store.NoticeKey, Workspace: "team-a"}, {Kind: store.NoticeWorkspace}, {Kind: store.NoticeToken},
 		} {
-			hurting(t, func(h *hurt) {
-				h.line.set(func(l *line) { l.turn = func(store.Notice) store.Notice { return n } })
+			withHarness(t, func(h *harness) {
+				h.faultyStream.set(func(l *faultyStream) { l.replace = func(store.Notice) store.Notice { return n } })
 				update(t, h.below, "key-2", disable)
 				synctest.Wait()
-				require.False(t, h.kept(), "%+v", n)
+				require.False(t, h.inMemory(), "%+v", n)
 			})
 		}
 	})
-	t.Run("an unknown id is asked for again after a minute", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("an unknown id is read back after a minute", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			for range 5 {
 				_, err := h.st.Reads().Lookup(background, "unknown")
 				require.ErrorIs(t, err, store.ErrNotFound)
@@ -223,8 +223,8 @@ func TestVouching(t *testing.T) {
 			require.Equal(t, map[string]int{"Keys.Lookup": 1, "Epochs.Read": 1}, h.tap.Take())
 		})
 	})
-	t.Run("a key made elsewhere works when its notice comes", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("a key created elsewhere is found after its notice", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			_, err := h.st.Reads().Lookup(background, "key-3")
 			require.ErrorIs(t, err, store.ErrNotFound)
 			create(t, h.below, newKey("team-a", "key-3"))
@@ -236,7 +236,7 @@ func TestVouching(t *testing.T) {
 	})
 }
 
-func TestNobodyFollows(t *testing.T) {
+func TestStreamNeverOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tapped, below, tap := newTap()
 		create(t, below, newKey("team-a", "key-1"))
@@ -247,18 +247,18 @@ func TestNobodyFollows(t *testing.T) {
 			warm(t, c.Store())
 			require.Equal(t, map[string]int{"Keys.Lookup": 2, "Epochs.Read": 2}, tap.Take())
 			if i < 9 {
-				require.Empty(t, log.String(), "somebody may come yet")
+				require.Empty(t, log.String(), "the stream may still be opened")
 			}
 			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 		}
 		require.False(t, c.Vouched())
-		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("nobody follows")))
+		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("was never opened")))
 	})
 }
 
 func TestWatchers(t *testing.T) {
-	t.Run("one who is slow loses the stream, not the others theirs", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("a slow watcher loses its stream, the others keep theirs", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			slow := func(pause time.Duration) error {
 				return h.st.Watch.Watch(background, func() {}, func(store.Notice) {
 					time.Sleep(pause) //nolint:forbidigo // the bubble's clock
@@ -268,8 +268,8 @@ func TestWatchers(t *testing.T) {
 			require.True(t, h.cache.Vouched())
 		})
 	})
-	t.Run("many short delays are one long", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("many short delays add up", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			ended := make(chan error, 1)
 			go func() {
 				ended <- h.st.Watch.Watch(background, func() {}, func(store.Notice) {
@@ -283,8 +283,8 @@ func TestWatchers(t *testing.T) {
 			require.ErrorContains(t, <-ended, "more slowly than they come")
 		})
 	})
-	t.Run("short delays with pauses between them are none", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("short delays with pauses do not add up", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			ctx, cancel := context.WithTimeout(background, time.Minute)
 			defer cancel()
 			err := h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {
@@ -293,9 +293,9 @@ func TestWatchers(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		})
 	})
-	t.Run("one who comes while the first is silent begins anew", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
-			h.line.set(func(l *line) { l.mute = l.opened })
+	t.Run("a second stream replaces a silent one", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
+			h.faultyStream.set(func(l *faultyStream) { l.silent = l.opened })
 			update(t, h.below, "key-1", disable)
 			pass(100 * time.Millisecond)
 			ctx, cancel := context.WithCancel(background)
@@ -303,19 +303,19 @@ func TestWatchers(t *testing.T) {
 			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {}) }()
 			pass(700 * time.Millisecond)
 			require.True(t, h.cache.Vouched())
-			require.True(t, h.disabled(), "told on a stream that came too late")
+			require.True(t, h.disabled(), "the notice came on neither stream")
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
 		})
 	})
-	t.Run("another takes over", func(t *testing.T) {
-		hurting(t, func(h *hurt) {
+	t.Run("a second stream replaces one that broke", func(t *testing.T) {
+		withHarness(t, func(h *harness) {
 			ctx, cancel := context.WithCancel(background)
 			ended := make(chan error, 1)
 			go func() { ended <- h.st.Watch.Watch(ctx, func() {}, func(store.Notice) {}) }()
 			pass(store.HeartbeatEvery)
-			require.True(t, h.kept())
-			h.line.cut <- errors.New("cut") // one of the two
+			require.True(t, h.inMemory())
+			h.faultyStream.cut <- errors.New("cut") // one of the two
 			pass(store.HeartbeatEvery)
 			require.True(t, h.cache.Vouched())
 			cancel()

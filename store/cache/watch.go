@@ -9,24 +9,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// watch implements store.Watch: the cache gets each notice before the caller
-// does.
+// watch implements store.Watch. The cache gets each notice before the caller.
 type watch struct{ cache *Cache }
 
-// connecting is how long a stream may take until its first notice.
+// connecting is how long the first notice of a stream may take.
 const connecting = 30 * time.Second
 
 var (
-	errSilent = fmt.Errorf("no heartbeat came: %w", store.ErrUnavailable)
-	errSlow   = fmt.Errorf("the watcher takes its notices more slowly than they come: %w", store.ErrUnavailable)
+	errSilent = fmt.Errorf("no heartbeat came on the stream of changes: %w", store.ErrUnavailable)
+	errSlow   = fmt.Errorf("the watcher handles notices more slowly than they come: %w", store.ErrUnavailable)
 )
 
-// Watch implements store.Watch. A stream that falls silent for longer than
-// Config.Bound, as on a connection that is dead at the other end only, is given
-// up.
+// Watch implements store.Watch. It returns an error if nothing comes on the stream for
+// longer than Config.Bound, as on a half-open connection.
 //
-// notice should return at once: if it takes so long that the notices behind it
-// may be late by a quarter of the bound, the stream is given up too.
+// notice should return at once. If it takes so long that the next notices may be late by
+// a quarter of the bound, Watch returns an error, too.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	c := w.cache
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -34,20 +32,20 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 	silence := time.AfterFunc(connecting, func() { cancel(errSilent) })
 	defer silence.Stop()
 	s := &stream{}
-	defer c.feed.left(s)
+	defer c.feed.closeStream(s)
 	err := c.inner.Watch.Watch(ctx, ready, func(n store.Notice) {
 		came := c.now()
-		c.forget(n)
+		c.invalidate(n)
 		if ctx.Err() != nil {
 			return
 		}
-		if c.feed.heard(s, n, came) {
-			c.cfg.Logger.WarnContext(ctx, "notices of changes were lost; what was cached is read again", "sequence", n.Sequence)
+		if c.feed.receive(s, n, came) {
+			c.cfg.Logger.WarnContext(ctx, "notices of changes were lost; cached records are read again", "sequence", n.Sequence)
 		}
 		silence.Reset(c.cfg.Bound)
 		notice(n)
-		if s.lag(came, c.now()) > c.cfg.Bound/4 {
-			c.feed.left(s)
+		if s.delay(came, c.now()) > c.cfg.Bound/4 {
+			c.feed.closeStream(s)
 			cancel(errSlow)
 		}
 	})

@@ -14,8 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// caller is a service on the store, whose clock is that far from the
-// process's.
+// caller is a service that uses the store, and whose clock is ahead of the process's.
 type caller struct {
 	t testing.TB
 	store.Store
@@ -25,8 +24,7 @@ type caller struct {
 
 func (c caller) now() time.Time { return time.Now().Add(c.ahead) }
 
-// revoke ends a token that expires at the given time, and spends an id until
-// then.
+// revoke revokes a token that expires at the given time, and spends an id until then.
 func (c caller) revoke(id string, until time.Time) {
 	c.t.Helper()
 	require.NoError(c.t, c.Epochs.Revoke(context.Background(), id, until, c.now()))
@@ -34,7 +32,7 @@ func (c caller) revoke(id string, until time.Time) {
 	require.NoError(c.t, c.OnceIDs.Spend(context.Background(), once, c.now()))
 }
 
-// callOften makes so many calls that all that may be collected is.
+// callOften makes enough calls that all expired ids are removed.
 func (c caller) callOften() {
 	c.t.Helper()
 	for range 100 {
@@ -64,8 +62,8 @@ func pass(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // the bubble's clock
 }
 
-// callers returns two services on one store with a key: one whose clock is
-// right and one whose clock is that far ahead.
+// callers returns two services on one store with a key: one with the right clock, and one
+// whose clock is ahead.
 func callers(t testing.TB, ahead time.Duration) (right, wrong caller) {
 	t.Helper()
 	s := memstore.New()
@@ -74,9 +72,9 @@ func callers(t testing.TB, ahead time.Duration) (right, wrong caller) {
 	return caller{t, s, 0, calls}, caller{t, s, ahead, calls}
 }
 
-// One-time ids and revocations that ended are collected as new ones come,
-// wherever the callers' time stands.
-func TestWhatEndedIsCollected(t *testing.T) {
+// Expired one-time ids and revocations are removed when new ones are added, whatever the
+// callers' time is.
+func TestExpiredIDsAreRemoved(t *testing.T) {
 	for _, years := range []int{0, 30, -300} {
 		t.Run(fmt.Sprint("callers ", years, " years ahead"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -94,7 +92,7 @@ func TestWhatEndedIsCollected(t *testing.T) {
 	}
 }
 
-func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
+func TestAWrongClockRemovesNothingOfOthers(t *testing.T) {
 	for _, ahead := range []time.Duration{2 * time.Hour, 48 * time.Hour, 2 * 365 * 24 * time.Hour} {
 		for _, tc := range []struct {
 			name string
@@ -120,7 +118,7 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 				wrong.callOften()
 				right.requireHolds("before")
 			}},
-			{"a caller who goes on", func(right, wrong caller) {
+			{"many calls over a long time", func(right, wrong caller) {
 				right.revoke("before", right.now().Add(20*24*time.Hour))
 				for range 19 {
 					pass(23 * time.Hour)
@@ -129,7 +127,7 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 					right.callOften()
 				}
 			}},
-			{"what it revokes holds for the others", func(right, wrong caller) {
+			{"its revocation holds for the others", func(right, wrong caller) {
 				wrong.revoke("token", right.now().Add(5*time.Hour))
 				right.requireHolds("token")
 				for range 9 {
@@ -139,7 +137,7 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 					right.requireHolds("token")
 				}
 			}},
-			{"what has ended by its own time stays for the others", func(right, wrong caller) {
+			{"an id that has expired by its clock stays for the others", func(right, wrong caller) {
 				wrong.revoke("token", right.now().Add(5*time.Minute))
 				wrong.callOften()
 				right.requireHolds("token")
@@ -158,8 +156,8 @@ func TestAWrongClockCollectsNothingOfOthers(t *testing.T) {
 	}
 }
 
-// What has ended stays for ten minutes, for callers whose clocks are behind.
-func TestWhatEndedOutlivesItsEnd(t *testing.T) {
+// An expired id stays for ten minutes, for callers whose clocks are behind.
+func TestExpiredIDsStayForAMargin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, slow := callers(t, -10*time.Minute)
 		right.revoke("token", right.now().Add(time.Minute))
@@ -172,8 +170,8 @@ func TestWhatEndedOutlivesItsEnd(t *testing.T) {
 	})
 }
 
-// A token that a caller with a right clock revoked for long stays so when one
-// whose clock is wrong revokes it too.
+// A long revocation is not shortened when a caller with a wrong clock revokes the same
+// token.
 func TestARevocationIsNotShortened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		right, wrong := callers(t, 365*24*time.Hour)
@@ -188,9 +186,8 @@ func TestARevocationIsNotShortened(t *testing.T) {
 	})
 }
 
-// An id that is spent anew lives as long as its new end says, though its old
-// end has passed.
-func TestAnIdSpentAnewIsNotCollectedEarly(t *testing.T) {
+// An id that is spent again stays until its new expiry, although the old one has passed.
+func TestAnIDSpentAgainIsNotRemovedEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := callers(t, 0)
 		ctx, start := context.Background(), c.now()

@@ -14,7 +14,7 @@ type epochs struct{ db *database }
 func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (state store.EpochState, err error) {
 	db := e.db
 	err = db.read(ctx, "read epochs", func() error {
-		k, err := db.held(ref.Workspace, ref.Key)
+		k, err := db.find(ref.Workspace, ref.Key)
 		if err != nil {
 			return err
 		}

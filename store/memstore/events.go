@@ -23,12 +23,12 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 	return l.db.change(ctx, "append events", store.Change{Events: events}, store.Notice{}, func() error { return nil })
 }
 
-// addEvent copies an event in unless its id is there.
+// addEvent adds a copy of an event, unless its id exists.
 func (db *database) addEvent(e store.Event) {
 	if db.events[e.ID] {
 		return
 	}
-	e.Time, e.Fields = kept(e.Time), slices.Clone(e.Fields)
+	e.Time, e.Fields = toMicro(e.Time), slices.Clone(e.Fields)
 	db.events[e.ID] = true
 	db.logs[""].tree.ReplaceOrInsert(&e)
 	if e.Workspace == "" {
@@ -46,7 +46,7 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 	return page, fail("list events", err)
 }
 
-// matching returns the first events of q, up to a number.
+// matching returns the first events that match q, at most the given number.
 func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) (events []store.Event, err error) {
 	log := func() index[store.Event] { return l.db.logs[q.Workspace] }
 	err = scan(ctx, l.db, log, newest(q), true, func(e *store.Event) bool {
@@ -60,8 +60,8 @@ func (l *eventLog) matching(ctx context.Context, q *store.EventQuery, most int) 
 	return events, err
 }
 
-// newest is the place where a query begins: its cursor or its end, whichever is
-// earlier, or nil. Nothing that has the end itself as its time has an id before "".
+// newest returns the position after which a query begins: its cursor or q.To, whichever is
+// earlier, or nil. Events at q.To itself are excluded, since their ids are greater than "".
 func newest(q *store.EventQuery) *store.Event {
 	switch {
 	case q.After != nil && (q.To.IsZero() || q.After.Time.Before(q.To)):
@@ -72,24 +72,24 @@ func newest(q *store.EventQuery) *store.Event {
 	return nil
 }
 
-// Prune implements store.Events. Other calls come in between stretches.
+// Prune implements store.Events. It releases the lock between batches.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (pruned int, err error) {
 	for {
 		n := 0
 		err := l.db.write(ctx, "prune events", func() error {
-			for n < stretch && l.db.dropOldest(before) {
+			for n < batch && l.db.dropOldest(before) {
 				n++
 			}
 			return nil
 		})
 		pruned += n
-		if err != nil || n < stretch {
+		if err != nil || n < batch {
 			return pruned, err
 		}
 	}
 }
 
-// dropOldest removes the oldest event, if it is from before the given time.
+// dropOldest removes the oldest event, if it is older than the given time.
 func (db *database) dropOldest(before time.Time) bool {
 	e, found := db.logs[""].tree.Min()
 	if !found || !e.Time.Before(before) {

@@ -8,18 +8,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// expiring holds ids until they have ended: one-time ids, and those of revoked tokens.
+// expiring holds ids until they expire: one-time ids, and the ids of revoked tokens.
 type expiring struct {
 	start   time.Time // with a monotonic reading
-	entries map[onceKey]*lasting
-	ends    index[lasting]
+	entries map[onceKey]*expiringID
+	ends    index[expiringID]
 }
 
 type onceKey struct{ space, id string }
 
-// lasting is an id that may be forgotten when the process has run for as long as keep
-// says, in microseconds.
-type lasting struct {
+// expiringID is an id that can be removed once the process has run for the time in keep,
+// in microseconds.
+type expiringID struct {
 	store.OnceID
 	keep int64
 }
@@ -27,32 +27,32 @@ type lasting struct {
 func newExpiring(start time.Time) expiring {
 	return expiring{
 		start:   start,
-		entries: make(map[onceKey]*lasting),
-		ends: newIndex(func(a, b *lasting) int {
+		entries: make(map[onceKey]*expiringID),
+		ends: newIndex(func(a, b *expiringID) int {
 			return cmp.Or(cmp.Compare(a.keep, b.keep), cmp.Compare(a.Space, b.Space), cmp.Compare(a.ID, b.ID))
 		}),
 	}
 }
 
-// Ids outlive their end by margin, for callers whose clocks are behind, and by as much
-// as the clock of the caller that spent or revoked them differs from the process's, up
-// to the life of the longest token. So a revocation outlives its token, however wrong
-// that clock was.
+// An id is kept for margin after its expiry, for callers whose clocks are behind. It is
+// also kept for as much longer as the clock of the caller that added it differs from the
+// process's clock, at most longestToken. So a revocation outlives its token, even if that
+// clock was wrong.
 const (
 	margin       = 10 * time.Minute
 	longestToken = 24 * time.Hour
 )
 
-// put adds an id for a caller whose time is now, and removes a few that may be
-// forgotten: more than one put adds, so that they do not accumulate, and few enough
-// not to delay other calls. These go by the process's monotonic clock, so that a
-// caller's wrong clock never makes it early.
+// put adds an id for a caller whose time is now. It also removes up to four ids whose time
+// is over: more than put adds, so that they do not accumulate, and few enough not to delay
+// other calls. The removal uses the process's monotonic clock, so that a caller's wrong
+// clock never removes an id too early.
 func (x *expiring) put(id store.OnceID, now time.Time) {
 	elapsed := time.Since(x.start) //nolint:forbidigo // monotonic
 	wrong := now.Sub(x.start.Add(elapsed)).Abs()
 	left := max(id.Expires.UnixMicro()-now.UnixMicro(), 0)
-	id.Expires = kept(id.Expires)
-	e := &lasting{id, left + (elapsed + margin + min(wrong, longestToken)).Microseconds()}
+	id.Expires = toMicro(id.Expires)
+	e := &expiringID{id, left + (elapsed + margin + min(wrong, longestToken)).Microseconds()}
 	key := onceKey{id.Space, id.ID}
 	if old := x.entries[key]; old != nil {
 		x.ends.tree.Delete(old)
@@ -70,10 +70,10 @@ func (x *expiring) put(id store.OnceID, now time.Time) {
 	}
 }
 
-// has reports whether the id is there and has not expired by the caller's time.
+// has reports whether the id exists and has not expired by the caller's time.
 func (x *expiring) has(space, id string, now time.Time) bool {
 	e := x.entries[onceKey{space, id}]
-	return e != nil && e.Expires.After(kept(now))
+	return e != nil && e.Expires.After(toMicro(now))
 }
 
 // onceIDs implements store.OnceIDs.

@@ -6,19 +6,19 @@ import (
 	"github.com/google/btree"
 )
 
-// index keeps elements in an order. The zero index is empty, for reading only.
+// index is an ordered set of elements. The zero index is empty and must not be written to.
 type index[E any] struct {
 	tree    *btree.BTreeG[*E]
 	compare func(a, b *E) int
 }
 
 func newIndex[E any](compare func(a, b *E) int) index[E] {
-	// Nodes of up to 63 elements take about 20 bytes for each of them.
+	// With nodes of up to 63 elements the tree takes about 20 bytes an element.
 	const degree = 32
 	return index[E]{btree.NewG(degree, func(a, b *E) bool { return compare(a, b) < 0 }), compare}
 }
 
-// walk calls visit for the elements behind after (nil: from the start) until it
+// walk calls visit for the elements after the given one (nil means all) until visit
 // returns false.
 func (x index[E]) walk(after *E, descending bool, visit func(*E) bool) {
 	step := func(e *E) bool {
@@ -37,12 +37,13 @@ func (x index[E]) walk(after *E, descending bool, visit func(*E) bool) {
 	}
 }
 
-// stretch is how many records a list visits before it lets writers in.
-const stretch = 512
+// batch is how many records a list visits before it releases the lock to writers.
+const batch = 512
 
-// scan is walk for long lists: between stretches it gives the lock up, so that
-// records may come and go as they may between pages. of finds the index under the lock.
-func scan[E any](ctx context.Context, db *database, of func() index[E], after *E, descending bool, visit func(*E) bool) error {
+// scan is like walk, for long lists. It releases the lock between batches, so records may
+// be added and removed as they may be between pages. lookUp returns the index; it is
+// called with the lock held.
+func scan[E any](ctx context.Context, db *database, lookUp func() index[E], after *E, descending bool, visit func(*E) bool) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -50,16 +51,16 @@ func scan[E any](ctx context.Context, db *database, of func() index[E], after *E
 		visited, more := 0, true
 		var last E
 		db.mu.RLock()
-		of().walk(after, descending, func(e *E) bool {
+		lookUp().walk(after, descending, func(e *E) bool {
 			visited++
-			if more = visit(e); more && visited == stretch {
-				last = *e // it may be changed in between
+			if more = visit(e); more && visited == batch {
+				last = *e // a copy: e may change when the lock is released
 				return false
 			}
 			return more
 		})
 		db.mu.RUnlock()
-		if !more || visited < stretch {
+		if !more || visited < batch {
 			return nil
 		}
 		after = &last

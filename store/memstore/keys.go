@@ -25,10 +25,10 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		case limit != store.NoLimit && record.Keys >= limit:
 			return store.ErrLimit
 		}
-		k = keptKey(k)
-		k.Version, k.Epoch = 1, db.raised(0)
-		ws := db.space(k.Workspace)
-		k.Workspace = ws.ID // one text for all of its keys
+		k = copyKey(k)
+		k.Version, k.Epoch = 1, db.nextEpoch(0)
+		ws := db.addWorkspace(k.Workspace)
+		k.Workspace = ws.ID // all keys share one string
 		ws.Keys++
 		db.keys[k.ID] = &k
 		db.list(&k)
@@ -57,18 +57,18 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (found store.Found, er
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	db := t.db
 	return db.change(ctx, "update key", c, keyNotice(k.Workspace, k.ID), func() error {
-		old, err := db.held(k.Workspace, k.ID)
+		old, err := db.find(k.Workspace, k.ID)
 		if err != nil {
 			return err
 		}
 		if old.Version != k.Version {
 			return store.ErrConflict
 		}
-		k = keptKey(k)
+		k = copyKey(k)
 		k.Workspace, k.Created, k.CreatedBy, k.Depth, k.LastUsed = old.Workspace, old.Created, old.CreatedBy, old.Depth, old.LastUsed
 		k.Version, k.Epoch = old.Version+1, old.Epoch
 		if c.EndTokens {
-			k.Epoch = db.raised(old.Epoch)
+			k.Epoch = db.nextEpoch(old.Epoch)
 		}
 		for i := range k.Secrets {
 			s := &k.Secrets[i]
@@ -87,7 +87,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 	db := t.db
 	return db.change(ctx, "delete key", c, keyNotice(workspace, id), func() error {
-		k, err := db.held(workspace, id)
+		k, err := db.find(workspace, id)
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 			return store.ErrConflict
 		}
 		db.remove(k, at)
-		// A record that says nothing that a new one would not say is not kept.
+		// Remove the record if it equals that of a new workspace.
 		if ws := db.workspaces[workspace]; ws.Keys == 0 && ws.Version == 0 && ws.Epoch == 0 {
 			delete(db.workspaces, workspace)
 		}
@@ -103,31 +103,31 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 	})
 }
 
-// held returns the key, if it is there and of the workspace.
-func (db *database) held(workspace, id string) (*store.Key, error) {
+// find returns the key if it belongs to the workspace, else ErrNotFound.
+func (db *database) find(workspace, id string) (*store.Key, error) {
 	if k := db.keys[id]; k != nil && k.Workspace == workspace {
 		return k, nil
 	}
 	return nil, store.ErrNotFound
 }
 
-// remove takes a key away and leaves its tombstone.
+// remove removes a key and adds its tombstone.
 func (db *database) remove(k *store.Key, at time.Time) {
 	delete(db.keys, k.ID)
 	db.unlist(k)
 	db.workspaces[k.Workspace].Keys--
-	db.tombstones[k.ID] = kept(at)
+	db.tombstones[k.ID] = toMicro(at)
 }
 
-// keptKey copies a key in, its texts too: they may be parts of a request, which would
-// stay in memory with them.
-func keptKey(k store.Key) store.Key {
+// copyKey copies a key to store it. It copies the strings, too: they may be substrings of a
+// request, which would otherwise stay in memory.
+func copyKey(k store.Key) store.Key {
 	k = k.Clone()
-	k.NotAfter, k.Created, k.Updated, k.LastUsed = kept(k.NotAfter), kept(k.Created), kept(k.Updated), kept(k.LastUsed)
+	k.NotAfter, k.Created, k.Updated, k.LastUsed = toMicro(k.NotAfter), toMicro(k.Created), toMicro(k.Updated), toMicro(k.LastUsed)
 	texts := []*string{&k.ID, &k.Name, &k.NotAfterText, &k.CreatedBy.Kind, &k.CreatedBy.ID}
 	for i := range k.Secrets {
 		s := &k.Secrets[i]
-		s.Created, s.NotAfter, s.LastUsed = kept(s.Created), kept(s.NotAfter), kept(s.LastUsed)
+		s.Created, s.NotAfter, s.LastUsed = toMicro(s.Created), toMicro(s.NotAfter), toMicro(s.LastUsed)
 		texts = append(texts, &s.ID, &s.Hint, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID)
 	}
 	for _, text := range texts {

@@ -11,27 +11,28 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// NewLimiter returns a limiter within the process, for the given number of ids at a
-// time; fewer than 1,024 count as 1,024. It grows as ids come, up to 64 bytes for each
-// entry, and never beyond, however many distinct ids there are. Ids are kept as 64-bit
-// hashes under a random seed; two ids of one hash share their count, which never lets
-// more through. When full it forgets one that is past or, if it finds none among a few,
-// the one of them that is nearest to being past; one that uses up its window stays.
+// NewLimiter returns a limiter within the process, for the given number of ids at a time;
+// fewer than 1,024 count as 1,024. It grows with the number of ids, to at most 64 bytes for
+// each entry, however many distinct ids there are. Ids are stored as 64-bit hashes with a
+// random seed. Two ids with the same hash share their count, which never allows more. When
+// the limiter is full it removes an id whose arrival time has passed. If it finds none
+// among a few ids, it removes the one of them with the earliest arrival time, so an id that
+// has used up its window stays.
 //
-// It is safe for concurrent use. Instants are exact to the nanosecond and
-// must lie between the years 1971 and 2261.
+// It is safe for concurrent use. Times are exact to the nanosecond and must be in the
+// years 1971 to 2261.
 func NewLimiter(entries int) store.Limiter {
 	return &limiter{seed: maphash.MakeSeed(), most: max(entries, 1024), arrivals: make(map[uint64]int64)}
 }
 
-// late is how far a call's time may lie behind those of others on one clock:
-// it was read when a request began, and requests overtake one another. What
-// they used is not given back by a late call; a clock set back by less than
-// this blocks for that much longer.
+// late is how far the time of a call may be behind that of other calls by the same clock:
+// it is read when a request begins, and requests overtake one another. A late call does not
+// give back what the others used. If the clock is set back by less than late, ids are
+// refused for that much longer.
 const late = time.Second
 
-// limiter implements store.Limiter by the generic cell rate algorithm: one
-// number an id.
+// limiter implements store.Limiter by the generic cell rate algorithm, which stores one
+// number for each id.
 type limiter struct {
 	seed     maphash.Seed
 	most     int
@@ -41,11 +42,11 @@ type limiter struct {
 
 var (
 	errStep = errors.New("the step must not be negative")
-	errTime = errors.New("the time is out of range")
+	errTime = errors.New("the time must be in the years 1971 to 2261")
 )
 
-// Advance implements store.Limiter. A negative step, or a time that
-// nanoseconds since 1970 cannot hold, is an error and counts nothing.
+// Advance implements store.Limiter. A negative step and a time out of range are errors,
+// and change nothing.
 func (l *limiter) Advance(ctx context.Context, id string, now time.Time, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, false, fail("advance limiter", err)
@@ -63,13 +64,13 @@ func (l *limiter) Advance(ctx context.Context, id string, now time.Time, by, win
 func (l *limiter) advance(hash uint64, now int64, by, window time.Duration) (ahead time.Duration, moved bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Differences of instants fit; a sum could overflow.
+	// Compare differences of times, which fit into an int64; a sum could overflow.
 	at, known := l.arrivals[hash]
 	if known {
 		most := max(window, 0)
 		ahead = time.Duration(at - now)
 		if ahead > most && ahead-most > late {
-			// Kept, too: else each refusal would move the block along with now.
+			// Store it, too: otherwise each refusal would move the block along with now.
 			l.arrivals[hash] = now + int64(most)
 		}
 		ahead = max(0, min(ahead, most))
@@ -79,15 +80,15 @@ func (l *limiter) advance(hash uint64, now int64, by, window time.Duration) (ahe
 	}
 	ahead += by
 	if !known && len(l.arrivals) >= l.most {
-		l.forget(now)
+		l.evict(now)
 	}
 	l.arrivals[hash] = now + int64(ahead)
 	return ahead, true
 }
 
-// forget removes one of a few ids: a map yields them from a random place on, but not in
-// a random order.
-func (l *limiter) forget(now int64) {
+// evict removes one of a few ids. Iteration over a map begins at a random id, but the order
+// after that is not random.
+func (l *limiter) evict(now int64) {
 	const few = 64
 	var first uint64
 	earliest, seen := int64(math.MaxInt64), 0

@@ -29,7 +29,7 @@ func TestLimiterIsBounded(t *testing.T) {
 		require.Less(t, used, int64(64*entries+16<<10))
 		runtime.KeepAlive(limiter)
 	})
-	t.Run("B04 an id that is over its budget is not flushed out by others", func(t *testing.T) {
+	t.Run("B04 other ids do not evict an id that has used up its window", func(t *testing.T) {
 		limiter := memstore.NewLimiter(1024)
 		ctx := context.Background()
 		for range 10 {
@@ -48,8 +48,7 @@ func TestLimiterIsBounded(t *testing.T) {
 	})
 }
 
-// As many ids as were asked for are all remembered, give or take the few
-// whose bucket is full.
+// The limiter remembers as many ids as it was made for, except a few.
 func TestLimiterRemembers(t *testing.T) {
 	const entries = 1 << 15
 	limiter, ctx := memstore.NewLimiter(entries), context.Background()
@@ -69,7 +68,7 @@ func TestLimiterRemembers(t *testing.T) {
 	require.Less(t, forgotten, entries/50)
 }
 
-// While there is room the table grows, and no id's use is forgotten by it.
+// The limiter evicts no id while it grows.
 func TestLimiterForgetsNothingAsItGrows(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(1<<16), context.Background()
 	for i := range 2000 {
@@ -88,19 +87,19 @@ func TestLimiterForgetsNothingAsItGrows(t *testing.T) {
 	require.Zero(t, forgotten)
 }
 
-// One call at a future time, or a clock that was set back, blocks an id for
-// one window at most, and the answer says no more.
+// A call with a future time, or a clock that is set back, blocks an id for one window at
+// most, and Advance returns no later arrival time.
 func TestAWrongClockBlocksForOneWindow(t *testing.T) {
 	const step, window = time.Second, 10 * time.Second
 	for _, ahead := range []time.Duration{window + 1, time.Minute, time.Hour, 366 * 24 * time.Hour, 200 * 366 * 24 * time.Hour} {
 		for _, tc := range []struct {
 			name  string
-			tries time.Duration // how often the id tries, or reads
+			tries time.Duration // time between two calls
 			by    time.Duration
 		}{
-			{"who waits", window, step},
-			{"who tries every second", time.Second, step},
-			{"who reads every second", time.Second, 0},
+			{"one call after a window", window, step},
+			{"a call every second", time.Second, step},
+			{"a read every second", time.Second, 0},
 		} {
 			t.Run("B29 "+ahead.String()+" ahead: "+tc.name, func(t *testing.T) {
 				limiter, ctx := memstore.NewLimiter(1024), context.Background()
@@ -114,7 +113,7 @@ func TestAWrongClockBlocksForOneWindow(t *testing.T) {
 					arrival, moved, err := arrives(ctx, limiter, "id", now, tc.by, window)
 					require.NoError(t, err)
 					require.False(t, arrival.After(now.Add(window)), "%s after %s", arrival, now)
-					require.False(t, arrival.Before(start.Add(window)), "it is not forgotten either")
+					require.False(t, arrival.Before(start.Add(window)), "the id was not removed")
 					if moved {
 						used++
 					}
@@ -128,14 +127,14 @@ func TestAWrongClockBlocksForOneWindow(t *testing.T) {
 						passed++
 					}
 				}
-				require.Equal(t, int(window/step)-used, passed, "all of the window is back")
+				require.Equal(t, int(window/step)-used, passed, "the whole window is available again")
 			})
 		}
 	}
 }
 
-// What a clock behind finds is counted at most a window ahead of it, and so
-// for the clock that is right, too: that is the price.
+// For a call by a clock that is behind, the arrival time is lowered to one window ahead of
+// that clock. Calls by the right clock then get that lower arrival time, too.
 func TestAClockBehindIsRefusedForOneWindow(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(1024), context.Background()
 	advance := func(now time.Time, want time.Time, moves bool) {
@@ -154,8 +153,8 @@ func TestAClockBehindIsRefusedForOneWindow(t *testing.T) {
 	advance(start, start.Add(time.Second), true)
 }
 
-// A call that took longer than others names an earlier time than they did. It
-// gives nothing back of what they used.
+// A call that took longer than others passes an earlier time than they did. It must not
+// give back what they used.
 func TestALateCallGivesNothingBack(t *testing.T) {
 	const late, step = 900 * time.Millisecond, 50 * time.Millisecond
 	for _, window := range []time.Duration{step, time.Second, time.Minute} {
@@ -177,14 +176,14 @@ func TestALateCallGivesNothingBack(t *testing.T) {
 	}
 }
 
-func TestLimiterReusesWhatIsPast(t *testing.T) {
+func TestLimiterEvictsPassedArrivals(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(1024), context.Background()
 	for i := range 100_000 {
 		now := start.Add(time.Duration(i) * 10 * time.Millisecond)
 		_, moved, err := limiter.Advance(ctx, strconv.Itoa(i), now, time.Second, time.Second)
 		require.NoError(t, err)
 		require.True(t, moved)
-		// The hundred ids of the last second are all still there.
+		// The ids of the last second must not have been evicted.
 		if i%1000 == 999 {
 			for j := i - 90; j <= i; j++ {
 				_, moved, err = limiter.Advance(ctx, strconv.Itoa(j), now, time.Second, time.Second)
@@ -195,7 +194,7 @@ func TestLimiterReusesWhatIsPast(t *testing.T) {
 	}
 }
 
-func TestLimiterRefusesNonsense(t *testing.T) {
+func TestLimiterRefusesInvalidArguments(t *testing.T) {
 	limiter, ctx := memstore.NewLimiter(0), context.Background()
 	for _, try := range []struct {
 		name       string
@@ -229,13 +228,13 @@ func TestLimiterRefusesNonsense(t *testing.T) {
 	})
 }
 
-// arrives is Advance with the arrival as an instant.
+// arrives calls Advance, and returns the arrival time as an instant.
 func arrives(ctx context.Context, l store.Limiter, id string, now time.Time, by, window time.Duration) (time.Time, bool, error) {
 	ahead, moved, err := l.Advance(ctx, id, now, by, window)
 	return now.Add(ahead), moved, err
 }
 
-// An arrival that nanoseconds since 1970 cannot hold is not moved to.
+// An arrival time that does not fit into nanoseconds since 1970 is refused.
 func TestAnArrivalOutOfRange(t *testing.T) {
 	l := memstore.NewLimiter(0)
 	const month = 30 * 24 * time.Hour

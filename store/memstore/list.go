@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// orders are the orders in which keys are listed without sorting.
+// orders are the indexes by which keys are listed without sorting.
 type orders struct{ created, name index[store.Key] }
 
 func newOrders() orders {
@@ -21,7 +21,7 @@ func newOrders() orders {
 	}
 }
 
-// list puts a key into the orders of its workspace and of all.
+// list adds a key to the indexes of its workspace and of all keys.
 func (db *database) list(k *store.Key) {
 	for _, o := range []orders{db.orders, db.workspaces[k.Workspace].orders} {
 		o.created.tree.ReplaceOrInsert(k)
@@ -58,7 +58,8 @@ func (t *keyTable) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, e
 	return page, err
 }
 
-// matching returns the first keys of q, up to a number, in an order that is kept.
+// matching returns the first keys that match q, at most the given number, in the order of
+// an index.
 func (db *database) matching(ctx context.Context, q *store.KeyQuery, most int) (keys []store.Key, err error) {
 	order := func() index[store.Key] {
 		of := db.orders

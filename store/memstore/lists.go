@@ -34,7 +34,7 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 		merged := maps.Clone(l.db.lists)
 		for _, e := range entries {
 			key := listKey{e.List, e.Name}
-			e.Until = kept(e.Until)
+			e.Until = toMicro(e.Until)
 			if old, known := merged[key]; known {
 				if old.Fingerprint != e.Fingerprint {
 					return store.ErrConflict

@@ -20,9 +20,8 @@ import (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// realisticKey is the n-th of many keys as a host would have them: a UUID, a
-// name of 20 bytes, one secret with an HMAC digest, five permissions that are
-// parsed anew each time.
+// realisticKey returns the n-th of many keys like those of a host: with a UUID, a name of 20
+// bytes, one secret with an HMAC digest, and five permissions that are parsed each time.
 func realisticKey(n int) store.Key {
 	sum := sha256.Sum256([]byte(strconv.Itoa(n)))
 	perms := scope.MustParse("project.list project.read project.write member.list member.read")
@@ -42,7 +41,7 @@ func realisticKey(n int) store.Key {
 	}
 }
 
-// filled returns a store with n keys and what they cost of the heap.
+// filled returns a store with n keys, and the size of the heap that they use.
 func filled(tb testing.TB, n int) (store.Store, int64) {
 	before := heap()
 	s := memstore.New()
@@ -78,7 +77,7 @@ func TestMemoryOfAKey(t *testing.T) {
 	require.Equal(t, realisticKey(n/2).Name, found.Key.Name)
 }
 
-// The hot paths: what a login and a first sight of a token cost.
+// The frequent calls: those of a login, and of the first request with a token.
 
 func TestAllocations(t *testing.T) {
 	s, _ := filled(t, 1000)
@@ -132,8 +131,8 @@ func BenchmarkLimiter(b *testing.B) {
 	}
 }
 
-// BenchmarkMillionKeys reports what a key costs and what a look-up takes
-// among many. LATCHKEY_KEYS sets how many; a million take some ten seconds.
+// BenchmarkMillionKeys reports the memory of a key and the time of a look-up in a large
+// store. LATCHKEY_KEYS sets the number of keys; a million take some ten seconds.
 func BenchmarkMillionKeys(b *testing.B) {
 	n := 1_000_000
 	if text := os.Getenv("LATCHKEY_KEYS"); text != "" {

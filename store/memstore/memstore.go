@@ -1,10 +1,9 @@
-// Package memstore keeps everything in the memory of one process. It is the
-// reference driver of package store: every field is there and every rule of
-// the contract holds exactly. What it holds is lost when the process ends,
-// and replicas do not share it.
+// Package memstore stores everything in the memory of one process. It is the reference
+// driver of package store: it offers every field, and follows every rule of the contract
+// exactly. Its records are lost when the process ends, and replicas do not share them.
 //
-// One lock protects everything: readers share it, and a change holds it alone, from
-// its first check to its last step. Long lists give it up every few hundred records.
+// One read-write lock protects everything. Reads share it; a change holds it exclusively
+// from its first check to its last write. Long lists release it every few hundred records.
 package memstore
 
 import (
@@ -16,11 +15,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// New returns an empty store with every field set. Its signing keys are not
-// durable, and its Limiter is NewLimiter(1 << 20). All parts are safe for
-// concurrent use.
+// New returns an empty store with every field set but Cached. Its signing keys are not
+// durable, and its Limiter is NewLimiter(1 << 20). All parts are safe for concurrent
+// use.
 func New() store.Store {
-	start := time.Now() //nolint:forbidigo // for what has elapsed since
+	start := time.Now() //nolint:forbidigo // to measure elapsed time
 	db := &database{
 		start:      start,
 		keys:       make(map[string]*store.Key),
@@ -32,7 +31,7 @@ func New() store.Store {
 		once:       newExpiring(start),
 		revoked:    newExpiring(start),
 		lists:      make(map[listKey]store.ListEntry),
-		usage:      make(map[user][]store.Count),
+		usage:      make(map[usageKey][]store.Count),
 		watchers:   make(map[chan store.Notice]struct{}),
 	}
 	return store.Store{
@@ -52,8 +51,8 @@ func New() store.Store {
 	}
 }
 
-// database is all that a store holds but its limiter. Nothing in it is shared with
-// a caller: records are copied in and out.
+// database is everything in a store except its limiter. Records are copied in and out, so
+// callers share no memory with it.
 type database struct {
 	start time.Time // with a monotonic reading
 	mu    sync.RWMutex
@@ -66,21 +65,21 @@ type database struct {
 	events     map[string]bool               // their ids
 	logs       map[string]index[store.Event] // by workspace; "" has all
 	once       expiring
-	revoked    expiring // ids of tokens, in no space
+	revoked    expiring // ids of tokens, with an empty space
 	ring       store.Ring
 	lists      map[listKey]store.ListEntry
-	usage      map[user][]store.Count
+	usage      map[usageKey][]store.Count
 	sequence   uint64 // of the last notice
 	watchers   map[chan store.Notice]struct{}
 }
 
-// workspace is a workspace's record, its number of keys included, and its keys.
+// workspace is the record of a workspace, with its number of keys, and its keys in order.
 type workspace struct {
 	store.Workspace
 	orders
 }
 
-// read reads under the lock.
+// read calls do with the lock shared.
 func (db *database) read(ctx context.Context, operation string, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return fail(operation, err)
@@ -90,9 +89,9 @@ func (db *database) read(ctx context.Context, operation string, do func() error)
 	return fail(operation, do())
 }
 
-// change makes the checks that come first in every change, then do, which writes
-// nothing if it returns an error, and then writes what comes with the change. The
-// notice is sent unless it is a heartbeat.
+// change checks the one-time id and the preconditions of c, calls do, and then writes the
+// events and the one-time id of c. If do returns an error it must have written nothing.
+// The notice is sent unless it is a heartbeat.
 func (db *database) change(ctx context.Context, operation string, c store.Change, n store.Notice, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return fail(operation, err)
@@ -103,7 +102,7 @@ func (db *database) change(ctx context.Context, operation string, c store.Change
 		return fail(operation, store.ErrExists)
 	}
 	for _, p := range c.If {
-		if version, there := db.version(p); !there || version != p.Version {
+		if version, exists := db.version(p); !exists || version != p.Version {
 			return fail(operation, store.ErrConflict)
 		}
 	}
@@ -127,9 +126,9 @@ func (db *database) write(ctx context.Context, operation string, do func() error
 	return db.change(ctx, operation, store.Change{}, store.Notice{}, do)
 }
 
-// version returns the present version of the record that p names. A key that does
-// not exist has none.
-func (db *database) version(p store.Precondition) (version int64, there bool) {
+// version returns the present version of the record that p names. There is none for a key
+// that does not exist.
+func (db *database) version(p store.Precondition) (version int64, exists bool) {
 	switch {
 	case p.Key != "":
 		if k := db.keys[p.Key]; k != nil {
@@ -142,7 +141,7 @@ func (db *database) version(p store.Precondition) (version int64, there bool) {
 	return db.instance.Version, true
 }
 
-// record returns a workspace's record, zero but for its id if there is none.
+// record returns a workspace's record, or a zero record with its id.
 func (db *database) record(workspace string) store.Workspace {
 	if ws := db.workspaces[workspace]; ws != nil {
 		return ws.Workspace
@@ -150,8 +149,8 @@ func (db *database) record(workspace string) store.Workspace {
 	return store.Workspace{ID: workspace}
 }
 
-// space returns what is kept of a workspace, new if need be.
-func (db *database) space(id string) *workspace {
+// addWorkspace returns a workspace, and adds it if it does not exist.
+func (db *database) addWorkspace(id string) *workspace {
 	ws := db.workspaces[id]
 	if ws == nil {
 		ws = &workspace{store.Workspace{ID: id}, newOrders()}
@@ -160,17 +159,17 @@ func (db *database) space(id string) *workspace {
 	return ws
 }
 
-// raised returns the epoch that follows old. It goes by the clock, so that a
-// process that starts anew gives no epoch twice.
-func (db *database) raised(old int64) int64 {
+// nextEpoch returns the epoch after old. It uses the clock, so that an epoch is not used
+// again after the process has restarted.
+func (db *database) nextEpoch(old int64) int64 {
 	now := db.start.Add(time.Since(db.start)) //nolint:forbidigo // the store's own clock
 	return max(old+1, now.UnixMicro())
 }
 
-// kept is an instant as it is kept: in UTC, without what is finer than a microsecond.
-func kept(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() }
+// toMicro returns t in UTC, truncated to the microsecond, as times are stored.
+func toMicro(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() }
 
-// fail names the operation that an error is about; nil stays nil.
+// fail adds the operation to an error. It returns nil for nil.
 func fail(operation string, err error) error {
 	if err == nil {
 		return nil

@@ -29,8 +29,8 @@ func TestContractWithLimitsOfAnotherStore(t *testing.T) {
 	})
 }
 
-// A page is put together in stretches of 512 keys; none is lost or doubled
-// where they meet, whatever a condition leaves out.
+// A page is read in batches of 512 keys. No key is lost or repeated between batches,
+// whatever the conditions of the query leave out.
 func TestLongLists(t *testing.T) {
 	s, _ := filled(t, 5000)
 	ctx := context.Background()
@@ -40,7 +40,7 @@ func TestLongLists(t *testing.T) {
 		require.NoError(t, s.Keys.Create(ctx, k, store.NoLimit, store.Change{}))
 	}
 	disabled, enabled := true, false
-	for _, try := range []struct {
+	for _, tc := range []struct {
 		name string
 		q    store.KeyQuery
 		want int
@@ -52,26 +52,26 @@ func TestLongLists(t *testing.T) {
 		{"none", store.KeyQuery{Text: "nowhere"}, 0},
 	} {
 		for _, sort := range []store.KeySort{store.ByCreated, store.ByName, store.ByLastUsed} {
-			if sort == store.ByLastUsed && try.q.Workspace == "" {
+			if sort == store.ByLastUsed && tc.q.Workspace == "" {
 				continue
 			}
 			for _, descending := range []bool{false, true} {
 				for _, limit := range []int{511, 512, 1000} {
-					q := try.q
+					q := tc.q
 					q.Sort, q.Descending, q.Limit = sort, descending, limit
 					seen := make(map[string]bool)
 					for {
 						page, err := s.Keys.List(ctx, q)
 						require.NoError(t, err)
 						for _, k := range page.Keys {
-							require.False(t, seen[k.ID], "%s: shown twice", try.name)
+							require.False(t, seen[k.ID], "%s: shown twice", tc.name)
 							seen[k.ID] = true
 						}
 						if q.After = page.Next; q.After == nil {
 							break
 						}
 					}
-					require.Len(t, seen, try.want, "%s by %s, pages of %d", try.name, sort, limit)
+					require.Len(t, seen, tc.want, "%s by %s, pages of %d", tc.name, sort, limit)
 				}
 			}
 		}
@@ -92,8 +92,8 @@ func TestSortedListsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// What Lookup and Read bring is all of one moment: the workspace's record is
-// always changed before the key's, so it is ahead by no change or by one.
+// Lookup and Read return records as of one moment. The test always changes the workspace's
+// record before the key's, so its version may be ahead by one at most.
 func TestLookupIsOneMoment(t *testing.T) {
 	s, ctx := memstore.New(), context.Background()
 	k := realisticKey(1)
@@ -102,7 +102,7 @@ func TestLookupIsOneMoment(t *testing.T) {
 	state := func() (store.EpochState, error) { return s.Epochs.Read(ctx, ref) }
 	first, err := state()
 	require.NoError(t, err)
-	states := map[store.EpochState]bool{first: true} // that a reader may see
+	states := map[store.EpochState]bool{first: true} // the states that a reader may see
 	var seen [4]map[store.EpochState]bool
 	done := make(chan struct{})
 	var readers sync.WaitGroup
@@ -144,12 +144,12 @@ func TestLookupIsOneMoment(t *testing.T) {
 	readers.Wait()
 	for _, some := range seen {
 		for now := range some {
-			require.True(t, states[now], "%+v never was", now)
+			require.True(t, states[now], "%+v never existed", now)
 		}
 	}
 }
 
-func TestASlowWatcherHoldsNobodyUp(t *testing.T) {
+func TestASlowWatcherDelaysNoChange(t *testing.T) {
 	s, ctx := memstore.New(), context.Background()
 	ready, stuck, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	var got []uint64
@@ -173,9 +173,9 @@ func TestASlowWatcherHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// Keys that came and went leave nothing after a purge: neither workspaces nor
-// sets of permissions.
-func TestWhatIsGoneLeavesNothing(t *testing.T) {
+// Deleted keys use no memory after a purge, neither for their workspaces nor for their
+// permissions.
+func TestPurgedKeysUseNoMemory(t *testing.T) {
 	s, ctx := memstore.New(), context.Background()
 	before := heap()
 	for i := range 20_000 {
@@ -190,7 +190,7 @@ func TestWhatIsGoneLeavesNothing(t *testing.T) {
 		if i%100 == 99 {
 			n, err := s.Upkeep.Purge(ctx, start.Add(1))
 			require.NoError(t, err)
-			require.Zero(t, n, "the instant is kept to the microsecond")
+			require.Zero(t, n, "the time of deletion is stored to the microsecond")
 			n, err = s.Upkeep.Purge(ctx, start.Add(time.Second))
 			require.NoError(t, err)
 			require.Equal(t, 100, n)

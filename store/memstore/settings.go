@@ -30,9 +30,9 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 		}
 		in.Version++
 		if in.Epoch = db.instance.Epoch; c.EndTokens {
-			in.Epoch = db.raised(in.Epoch)
+			in.Epoch = db.nextEpoch(in.Epoch)
 		}
-		in.Updated, in.Rules.EnforcedFrom = kept(in.Updated), kept(in.Rules.EnforcedFrom)
+		in.Updated, in.Rules.EnforcedFrom = toMicro(in.Updated), toMicro(in.Rules.EnforcedFrom)
 		in.Reminders.Before = slices.Clone(in.Reminders.Before)
 		db.instance = in
 		return nil
@@ -61,11 +61,11 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 		}
 		w.Version++
 		if w.Epoch = old.Epoch; c.EndTokens {
-			w.Epoch = db.raised(w.Epoch)
+			w.Epoch = db.nextEpoch(w.Epoch)
 		}
 		w.ID, w.Keys, w.Deleted = old.ID, old.Keys, false
-		w.Updated, w.Rules.EnforcedFrom = kept(w.Updated), kept(w.Rules.EnforcedFrom)
-		db.space(w.ID).Workspace = w
+		w.Updated, w.Rules.EnforcedFrom = toMicro(w.Updated), toMicro(w.Rules.EnforcedFrom)
+		db.addWorkspace(w.ID).Workspace = w
 		return nil
 	})
 }
@@ -74,23 +74,23 @@ func workspaceNotice(id string) store.Notice {
 	return store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
 }
 
-// DeleteWorkspace implements store.Settings. Other calls wait until all of the
-// workspace's keys are removed: some microseconds a key.
+// DeleteWorkspace implements store.Settings. It holds the lock until all keys of the
+// workspace are removed, which takes some microseconds for each key.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	db := s.db
 	return db.change(ctx, "delete workspace", c, workspaceNotice(id), func() error {
 		if db.record(id).Deleted {
 			return store.ErrNotFound
 		}
-		ws := db.space(id)
+		ws := db.addWorkspace(id)
 		for ws.Keys > 0 {
 			first, _ := ws.created.tree.Min()
 			db.remove(first, at)
 		}
 		ws.Deleted = true
-		ws.Epoch = db.raised(ws.Epoch)
+		ws.Epoch = db.nextEpoch(ws.Epoch)
 		ws.Version++
-		ws.Updated = kept(at)
+		ws.Updated = toMicro(at)
 		return nil
 	})
 }

@@ -10,7 +10,8 @@ import (
 // signingKeys implements store.SigningKeys.
 type signingKeys struct{ db *database }
 
-// Durable implements store.SigningKeys: the ring ends with the process.
+// Durable implements store.SigningKeys. It returns false: the ring is lost when the process
+// ends.
 func (s *signingKeys) Durable() bool { return false }
 
 // Ring implements store.SigningKeys.
@@ -40,8 +41,8 @@ func copyRing(r store.Ring) store.Ring {
 	for i := range r.Keys {
 		k := &r.Keys[i]
 		k.Sealed = slices.Clone(k.Sealed)
-		k.Created, k.NotBefore = kept(k.Created), kept(k.NotBefore)
-		k.NotAfter, k.Retire = kept(k.NotAfter), kept(k.Retire)
+		k.Created, k.NotBefore = toMicro(k.Created), toMicro(k.NotBefore)
+		k.NotAfter, k.Retire = toMicro(k.NotAfter), toMicro(k.Retire)
 	}
 	return r
 }

@@ -19,7 +19,7 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 				continue
 			}
 			if s := secretOf(k, use.Secret); s != nil {
-				at := kept(use.At)
+				at := toMicro(use.At)
 				k.LastUsed, s.LastUsed = later(k.LastUsed, at), later(s.LastUsed, at)
 			}
 		}
@@ -58,7 +58,7 @@ func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) e
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (purged int, err error) {
 	err = u.db.write(ctx, "purge deleted keys", func() error {
 		for id, deleted := range u.db.tombstones {
-			if deleted.Before(kept(before)) {
+			if deleted.Before(toMicro(before)) {
 				delete(u.db.tombstones, id)
 				purged++
 			}
@@ -68,7 +68,8 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (purged int, err e
 	return purged, err
 }
 
-// Clock implements store.Upkeep: this store has no clock but the process's.
+// Clock implements store.Upkeep. It returns the zero time: the store has only the clock of
+// the process.
 func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	return time.Time{}, fail("read the clock", ctx.Err())
 }

@@ -11,10 +11,11 @@ import (
 // usage implements store.Usage.
 type usage struct{ db *database }
 
-type user struct{ workspace, key string }
+// usageKey identifies the counts of one key.
+type usageKey struct{ workspace, key string }
 
-// dayAt finds the first count of a day at or after t, and whether it begins at t.
-func dayAt(counts []store.Count, t time.Time) (place int, found bool) {
+// dayAt returns the index of the first count whose day is t or later, and whether it is t.
+func dayAt(counts []store.Count, t time.Time) (index int, found bool) {
 	return slices.BinarySearchFunc(counts, t, func(c store.Count, t time.Time) int { return c.Day.Compare(t) })
 }
 
@@ -25,14 +26,14 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 			if c.Logins == 0 && c.Refusals == 0 {
 				continue
 			}
-			// Truncate counts from the zero time, a midnight.
+			// Truncate rounds relative to the zero time, which is a midnight.
 			day := c.Day.UTC().Truncate(24 * time.Hour)
-			who := user{c.Workspace, c.Key}
-			days := u.db.usage[who]
+			id := usageKey{c.Workspace, c.Key}
+			days := u.db.usage[id]
 			i, found := dayAt(days, day)
 			if !found {
 				days = slices.Insert(days, i, store.Count{Workspace: c.Workspace, Key: c.Key, Day: day})
-				u.db.usage[who] = days
+				u.db.usage[id] = days
 			}
 			days[i].Logins += c.Logins
 			days[i].Refusals += c.Refusals
@@ -44,7 +45,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 // Days implements store.Usage.
 func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) (counts []store.Count, err error) {
 	err = u.db.read(ctx, "read usage", func() error {
-		days := u.db.usage[user{workspace, key}]
+		days := u.db.usage[usageKey{workspace, key}]
 		first, _ := dayAt(days, from)
 		end, _ := dayAt(days, to)
 		counts = slices.Clone(days[first:max(first, end)])
@@ -56,13 +57,13 @@ func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.T
 // Prune implements store.Usage.
 func (u *usage) Prune(ctx context.Context, before time.Time) (pruned int, err error) {
 	err = u.db.write(ctx, "prune usage", func() error {
-		for who, days := range u.db.usage {
+		for id, days := range u.db.usage {
 			n, _ := dayAt(days, before)
 			pruned += n
 			if n == len(days) {
-				delete(u.db.usage, who)
+				delete(u.db.usage, id)
 			} else if n > 0 {
-				u.db.usage[who] = slices.Clone(days[n:])
+				u.db.usage[id] = slices.Clone(days[n:])
 			}
 		}
 		return nil

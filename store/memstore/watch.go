@@ -11,8 +11,8 @@ import (
 // backlog is how many notices may wait for one watcher.
 const backlog = 1024
 
-// send passes a notice on. It never waits for a watcher: one that falls behind loses
-// the stream, with an error that says so.
+// send sends a notice to all watchers. It never waits for one: the stream of a watcher that
+// is too far behind ends with an error.
 func (db *database) send(n store.Notice) {
 	db.sequence++
 	n.Sequence = db.sequence
@@ -29,8 +29,8 @@ func (db *database) send(n store.Notice) {
 // watch implements store.Watch.
 type watch struct{ db *database }
 
-// Watch implements store.Watch. A watcher that falls 1,024 notices behind
-// gets the ones before, and then store.ErrUnavailable.
+// Watch implements store.Watch. A watcher that is more than 1,024 notices behind gets those
+// 1,024, and then store.ErrUnavailable.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	db, notices, last := w.db, make(chan store.Notice, backlog), uint64(0)
 	err := db.write(ctx, "watch", func() error {
@@ -56,7 +56,7 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 			return fail("watch", ctx.Err())
 		case n, open := <-notices:
 			if !open {
-				return fail("watch", fmt.Errorf("the watcher fell %d notices behind: %w", backlog, store.ErrUnavailable))
+				return fail("watch", fmt.Errorf("the watcher is more than %d notices behind, so its stream ended: %w", backlog, store.ErrUnavailable))
 			}
 			last = n.Sequence
 			notice(n)

@@ -18,22 +18,22 @@ func recordBreakages() []breakage {
 				c.EndTokens = false
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Epochs/a change raises the key's epoch if it asks", "Epochs/each raise is higher"}},
+		}, []string{"Epochs/a change raises the key's epoch if EndTokens is set", "Epochs/each raise is higher"}},
 
 		{"raises a key's epoch with every change", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				c.EndTokens = true
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Epochs/a change raises the key's epoch if it asks"}},
+		}, []string{"Epochs/a change raises the key's epoch if EndTokens is set"}},
 
 		{"does not raise the epochs of settings", func(s store.Store) store.Store {
 			return withoutRaises(s, false)
-		}, []string{"Epochs/settings raise their epochs if they ask", "Epochs/epochs follow the store's clock", "Epochs/each raise is higher"}},
+		}, []string{"Epochs/settings raise their epochs if EndTokens is set", "Epochs/epochs follow the store's clock", "Epochs/each raise is higher"}},
 
 		{"raises the epochs of settings with every change", func(s store.Store) store.Store {
 			return withoutRaises(s, true)
-		}, []string{"Epochs/settings raise their epochs if they ask"}},
+		}, []string{"Epochs/settings raise their epochs if EndTokens is set"}},
 
 		{"counts epochs from 1", func(s store.Store) store.Store {
 			first := map[string]int64{}
@@ -66,22 +66,22 @@ func recordBreakages() []breakage {
 				return state, err
 			}}
 			return s
-		}, []string{"Epochs/a token's own epochs change no answer"}},
+		}, []string{"Epochs/the token's epochs do not change the result"}},
 
 		{"ignores preconditions", func(s store.Store) store.Store {
 			return withoutPreconditions(s, func(store.Precondition) bool { return true })
 		}, []string{
-			"Preconditions/Create rests on an acting key", "Preconditions/Update rests on an acting key that is deleted",
-			"Preconditions/Delete rests on the instance", "Preconditions/SetInstance rests on a workspace saved before",
-			"Preconditions/SetWorkspace rests on an acting key", "Preconditions/DeleteWorkspace rests on the key's workspace",
-			"Preconditions/a version ahead or a key that never was is ErrConflict", "Preconditions/B27 nothing outruns a change",
+			"Preconditions/Create depends on an acting key", "Preconditions/Update depends on an acting key that is deleted",
+			"Preconditions/Delete depends on the instance", "Preconditions/SetInstance depends on a workspace saved before",
+			"Preconditions/SetWorkspace depends on an acting key", "Preconditions/DeleteWorkspace depends on the key's workspace",
+			"Preconditions/a higher version or an unknown key is ErrConflict", "Preconditions/B27 no creation succeeds on outdated preconditions",
 		}},
 
 		{"ignores preconditions of version 0", func(s store.Store) store.Store {
 			return withoutPreconditions(s, func(p store.Precondition) bool { return p.Version == 0 })
-		}, []string{"Preconditions/Create rests on the key's workspace", "Preconditions/a version ahead or a key that never was is ErrConflict"}},
+		}, []string{"Preconditions/Create depends on the key's workspace", "Preconditions/a higher version or an unknown key is ErrConflict"}},
 
-		{"refuses settings never saved", func(s store.Store) store.Store {
+		{"refuses settings that were never saved", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				for _, p := range c.If {
 					if p.Version == 0 {
@@ -90,7 +90,7 @@ func recordBreakages() []breakage {
 				}
 				return s.Keys.Create(ctx, k, limit, c)
 			}})
-		}, []string{"Preconditions/Create holds while nothing moved"}},
+		}, []string{"Preconditions/Create succeeds if its preconditions hold"}},
 
 		{"checks preconditions before the one-time id", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
@@ -98,7 +98,7 @@ func recordBreakages() []breakage {
 			}})
 		}, []string{"Preconditions/a spent one-time id comes before preconditions"}},
 
-		{"checks preconditions and writes then", func(s store.Store) store.Store {
+		{"checks preconditions before the write, not with it", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				return checkFirst(ctx, s, c, func() error {
 					runtime.Gosched()
@@ -106,16 +106,16 @@ func recordBreakages() []breakage {
 					return s.Keys.Create(ctx, k, limit, c)
 				})
 			}})
-		}, []string{"Preconditions/B27 nothing outruns a change"}},
+		}, []string{"Preconditions/B27 no creation succeeds on outdated preconditions"}},
 
-		{"tells local time", func(s store.Store) store.Store {
+		{"returns local time as its clock", func(s store.Store) store.Store {
 			s.Upkeep = upkeep{Upkeep: s.Upkeep, clock: func(context.Context) (time.Time, error) {
 				return time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), nil
 			}}
 			return s
 		}, []string{"Clock/reads the store's clock"}},
 
-		{"takes the last end of a list's entry", func(s store.Store) store.Store {
+		{"keeps the last Until of a list entry", func(s store.Store) store.Store {
 			next := s.Lists
 			s.Lists = hostLists{Lists: next, record: func(ctx context.Context, entries ...store.ListEntry) error {
 				for _, e := range entries {
@@ -126,7 +126,7 @@ func recordBreakages() []breakage {
 				return next.Record(ctx, entries...)
 			}}
 			return s
-		}, []string{"Lists/the later end stays", "Lists/another fingerprint is ErrConflict"}},
+		}, []string{"Lists/the later Until stays", "Lists/another fingerprint is ErrConflict"}},
 
 		{"records the entries of a list one by one", func(s store.Store) store.Store {
 			next := s.Lists
@@ -141,7 +141,7 @@ func recordBreakages() []breakage {
 			return s
 		}, []string{"Lists/another fingerprint is ErrConflict"}},
 
-		{"forgets a list at once", func(s store.Store) store.Store {
+		{"forgets all entries of a list", func(s store.Store) store.Store {
 			next := s.Lists
 			s.Lists = hostLists{Lists: next, forget: func(ctx context.Context, list store.ListName, name string) error {
 				entries, err := next.Entries(ctx)
@@ -153,7 +153,7 @@ func recordBreakages() []breakage {
 			return s
 		}, []string{"Lists/forget removes one entry"}},
 
-		{"lists entries as they came", func(s store.Store) store.Store {
+		{"lists entries unsorted", func(s store.Store) store.Store {
 			next := s.Lists
 			s.Lists = hostLists{Lists: next, entries: func(ctx context.Context) ([]store.ListEntry, error) {
 				entries, err := next.Entries(ctx)
@@ -161,11 +161,11 @@ func recordBreakages() []breakage {
 				return entries, err
 			}}
 			return s
-		}, []string{"Lists/records entries", "Lists/recorded at once"}},
+		}, []string{"Lists/records entries", "Lists/concurrent records of one entry"}},
 	}
 }
 
-// withoutRaises raises the epochs of settings always or never.
+// withoutRaises raises the epochs of settings with every save, or with none.
 func withoutRaises(s store.Store, always bool) store.Store {
 	next := s.Settings
 	s.Settings = settings{Settings: next,
@@ -181,7 +181,7 @@ func withoutRaises(s store.Store, always bool) store.Store {
 	return s
 }
 
-// withoutPreconditions passes on the preconditions that are not ignored.
+// withoutPreconditions removes the ignored preconditions.
 func withoutPreconditions(s store.Store, ignored func(store.Precondition) bool) store.Store {
 	less := func(c store.Change) store.Change {
 		c.If = slices.DeleteFunc(slices.Clone(c.If), ignored)
@@ -210,7 +210,7 @@ func withoutPreconditions(s store.Store, ignored func(store.Precondition) bool) 
 	})
 }
 
-// checkFirst reads the records that c rests on before it calls do.
+// checkFirst checks the preconditions of c, and then calls do.
 func checkFirst(ctx context.Context, s store.Store, c store.Change, do func() error) error {
 	for _, p := range c.If {
 		version := current(ctx, s, p.Key).Version

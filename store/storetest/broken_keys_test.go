@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// breakage is a fault that drivers have, and the rules that must catch it.
+// breakage is a fault that a driver may have, and the rules that must find it.
 type breakage struct {
 	name   string
 	damage func(s store.Store) store.Store
@@ -32,15 +32,15 @@ func withKeys(s store.Store, k keys) store.Store {
 
 func keyBreakages() []breakage {
 	return []breakage{
-		{"lists keys without the settings", func(s store.Store) store.Store {
+		{"lists keys without their settings", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				page, err := s.Keys.List(ctx, q)
 				page.Workspaces, page.Instance = nil, store.Instance{}
 				return page, err
 			}})
-		}, []string{"List/brings the settings around the keys"}},
+		}, []string{"List/returns the settings of the keys"}},
 
-		{"loses what was granted as an admin permission", func(s store.Store) store.Store {
+		{"does not store admin permissions", func(s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				k.Admin = scope.Set{}
 				return s.Keys.Create(ctx, k, limit, c)
@@ -53,8 +53,8 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"Create/the limit holds", "Create/disabled and expired keys count", "Races/B05 creates under a limit"}},
 
-		{"counts first and creates then", func(s store.Store) store.Store {
-			// All of a round count before the first of them creates.
+		{"counts keys before the write, not with it", func(s store.Store) store.Store {
+			// All calls of a round count before the first of them creates.
 			var mu sync.Mutex
 			arrived := map[string]int{}
 			gates := map[string]chan struct{}{}
@@ -89,7 +89,7 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"Create/checks in order"}},
 
-		{"keeps the version it is given", func(s store.Store) store.Store {
+		{"stores the version that the caller passes", func(s store.Store) store.Store {
 			var version int64
 			return withKeys(s, keys{
 				create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
@@ -131,9 +131,9 @@ func keyBreakages() []breakage {
 				found.Key.Created = found.Key.Created.In(time.FixedZone("east", 3600))
 				return found, err
 			}})
-		}, []string{"Create/keeps instants in UTC"}},
+		}, []string{"Create/stores times in UTC"}},
 
-		{"brings a zero record for a missing key", func(s store.Store) store.Store {
+		{"returns a zero record for a missing key", func(s store.Store) store.Store {
 			return withKeys(s, keys{lookup: func(ctx context.Context, id string) (store.Found, error) {
 				found, err := s.Keys.Lookup(ctx, id)
 				if errors.Is(err, store.ErrNotFound) {
@@ -153,13 +153,13 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"Lookup/finds disabled and expired keys"}},
 
-		{"brings no settings with a key", func(s store.Store) store.Store {
+		{"returns no settings with a key", func(s store.Store) store.Store {
 			return withKeys(s, keys{lookup: func(ctx context.Context, id string) (store.Found, error) {
 				found, err := s.Keys.Lookup(ctx, id)
 				found.Instance = store.Instance{}
 				return found, err
 			}})
-		}, []string{"Lookup/brings the settings around the key"}},
+		}, []string{"Lookup/returns the settings of the key"}},
 
 		{"ignores the version", func(s store.Store) store.Store {
 			return withKeys(s, keys{
@@ -173,21 +173,21 @@ func keyBreakages() []breakage {
 			})
 		}, []string{"Update/another version is ErrConflict", "Races/B22 rotations with one version", "Delete/compares the version"}},
 
-		{"lets a foreign workspace in", func(s store.Store) store.Store {
+		{"allows changes from another workspace", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				k.Workspace = current(ctx, s, k.ID).Workspace
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Update/a foreign workspace is ErrNotFound"}},
+		}, []string{"Update/another workspace is ErrNotFound"}},
 
-		{"tells a foreign workspace of a conflict", func(s store.Store) store.Store {
+		{"returns a conflict to another workspace", func(s store.Store) store.Store {
 			return withKeys(s, keys{remove: func(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 				if now := current(ctx, s, id).Version; now != 0 && version != 0 && version != now {
 					return store.ErrConflict
 				}
 				return s.Keys.Delete(ctx, workspace, id, version, at, c)
 			}})
-		}, []string{"Update/a foreign workspace is ErrNotFound", "Update/checks in order"}},
+		}, []string{"Update/another workspace is ErrNotFound", "Update/checks in order"}},
 
 		{"stores the epoch that the caller passes", func(s store.Store) store.Store {
 			last := map[string]int64{}
@@ -204,9 +204,9 @@ func keyBreakages() []breakage {
 					return found, err
 				},
 			})
-		}, []string{"Epochs/a change raises the key's epoch if it asks"}},
+		}, []string{"Epochs/a change raises the key's epoch if EndTokens is set"}},
 
-		{"brings back a digest", func(s store.Store) store.Store {
+		{"restores an old digest", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				err := s.Keys.Update(ctx, k, c)
 				for i, held := range current(ctx, s, k.ID).Secrets {
@@ -218,7 +218,7 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"Update/keeps the digests"}},
 
-		{"forgets the tombstone", func(s store.Store) store.Store {
+		{"leaves no tombstone", func(s store.Store) store.Store {
 			return withKeys(s, keys{remove: func(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
 				err := s.Keys.Delete(ctx, workspace, id, version, at, c)
 				_, _ = s.Upkeep.Purge(ctx, at.AddDate(100, 0, 0))
@@ -226,7 +226,7 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"Delete/leaves a tombstone", "Upkeep/purge removes old tombstones"}},
 
-		{"counts places in a list", func(s store.Store) store.Store {
+		{"uses counts as cursors", func(s store.Store) store.Store {
 			// The cursor becomes the number of keys shown so far.
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				skip := 0
@@ -243,7 +243,7 @@ func keyBreakages() []breakage {
 				}
 				return page, err
 			}})
-		}, []string{"Cursor/keys come and go between pages", "Cursor/the key of the cursor is deleted"}},
+		}, []string{"Cursor/keys are created and deleted between pages", "Cursor/the key of the cursor is deleted"}},
 
 		{"offers a next page after the last", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
@@ -255,7 +255,7 @@ func keyBreakages() []breakage {
 			}})
 		}, []string{"List/the size of a page"}},
 
-		{"cuts large pages silently", func(s store.Store) store.Store {
+		{"shortens large pages silently", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				q.Limit = min(max(q.Limit, 0), store.MaxPage)
 				return s.Keys.List(ctx, q)
@@ -267,25 +267,25 @@ func keyBreakages() []breakage {
 				q.Workspace = ""
 				return s.Keys.List(ctx, q)
 			}})
-		}, []string{"List/a workspace sees its own keys only", "Cursor/a cursor opens no other workspace"}},
+		}, []string{"List/a workspace sees its own keys only", "Cursor/a cursor gives no access to another workspace"}},
 
-		{"knows makers of keys only", func(s store.Store) store.Store {
+		{"ignores the makers of secrets", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				if q.MadeBy != "" {
 					q.CreatedBy.ID, q.MadeBy = q.MadeBy, ""
 				}
 				return s.Keys.List(ctx, q)
 			}})
-		}, []string{"List/what an actor made"}},
+		}, []string{"List/keys made by an actor"}},
 
-		{"knows a maker by the beginning of its id", func(s store.Store) store.Store {
+		{"matches a prefix of a maker's id", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 				if q.MadeBy == "mak" {
 					q.MadeBy = "maker"
 				}
 				return s.Keys.List(ctx, q)
 			}})
-		}, []string{"List/what an actor made"}},
+		}, []string{"List/keys made by an actor"}},
 
 		{"ignores a condition", func(s store.Store) store.Store {
 			return withKeys(s, keys{list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
@@ -312,7 +312,7 @@ func keyBreakages() []breakage {
 			})
 		}, []string{"Context/Keys.Create", "Context/Keys.Lookup"}},
 
-		{"writes and then looks at the context", func(s store.Store) store.Store {
+		{"checks the context after the write", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				if err := s.Keys.Update(context.WithoutCancel(ctx), k, c); err != nil {
 					return err

@@ -11,8 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// replicaBreakage damages each of several replicas by itself: each would pass
-// alone.
+// replicaBreakage damages each of several replicas. A damaged replica alone would pass.
 type replicaBreakage struct {
 	name   string
 	damage func(i int, s store.Store) store.Store
@@ -43,13 +42,13 @@ func replicaBreakages() []replicaBreakage {
 			})
 		}, []string{"B05 creates under a limit, 200 at once", "B05 creates and deletes under a limit"}},
 
-		{"keeps its keys to itself", func(_ int, s store.Store) store.Store {
+		{"stores keys in its own memory", func(_ int, s store.Store) store.Store {
 			own := memstore.New()
 			s.Keys, s.Settings = own.Keys, own.Settings
 			return s
 		}, []string{"one id, many creates", "one change, sent to every replica", "B07 a new key"}},
 
-		{"lets every rotation win", func(_ int, s store.Store) store.Store {
+		{"accepts every rotation", func(_ int, s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
 				for {
 					k.Version = current(ctx, s, k.ID).Version
@@ -60,7 +59,7 @@ func replicaBreakages() []replicaBreakage {
 			}})
 		}, []string{"B22 rotations with one version"}},
 
-		{"lets every save win", func(_ int, s store.Store) store.Store {
+		{"accepts every save", func(_ int, s store.Store) store.Store {
 			next := s.Settings
 			s.Settings = settings{Settings: next,
 				setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
@@ -76,7 +75,7 @@ func replicaBreakages() []replicaBreakage {
 			return s
 		}, []string{"settings with one version"}},
 
-		{"rotates a ring of its own", func(_ int, s store.Store) store.Store {
+		{"stores the ring in its own memory", func(_ int, s store.Store) store.Store {
 			s.SigningKeys = memstore.New().SigningKeys
 			return s
 		}, []string{"rings with one version"}},
@@ -91,7 +90,7 @@ func replicaBreakages() []replicaBreakage {
 			return s
 		}, []string{"B18 one limit over all"}},
 
-		{"has a clock of its own", func(i int, s store.Store) store.Store {
+		{"has its own clock", func(i int, s store.Store) store.Store {
 			return withKeys(s, keys{lookup: func(ctx context.Context, id string) (store.Found, error) {
 				found, err := s.Keys.Lookup(ctx, id)
 				found.Key.Epoch -= int64(i) * time.Hour.Microseconds()
@@ -107,18 +106,18 @@ func replicaBreakages() []replicaBreakage {
 					return s.Keys.Create(ctx, k, limit, c)
 				})
 			}})
-		}, []string{"B27 nothing outruns a change"}},
+		}, []string{"B27 no creation succeeds on outdated preconditions"}},
 
 		{"counts uses in its own memory", func(_ int, s store.Store) store.Store {
 			s.Usage = memstore.New().Usage
 			return s
 		}, []string{"no count is lost"}},
 
-		{"remembers that a workspace lives", func(i int, s store.Store) store.Store {
+		{"caches that a workspace exists", func(i int, s store.Store) store.Store {
 			return withKeys(s, keys{create: func(ctx context.Context, k store.Key, limit int, c store.Change) error {
 				err := s.Keys.Create(ctx, k, limit, c)
 				if i != 0 && errors.Is(err, store.ErrNotFound) {
-					return nil // what it believes to have stored is nowhere
+					return nil // reports a key as stored that was refused
 				}
 				return err
 			}, list: func(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
@@ -130,19 +129,19 @@ func replicaBreakages() []replicaBreakage {
 			}})
 		}, []string{"creates while the workspace is deleted"}},
 
-		{"looks up from memory what it has read before", func(_ int, s store.Store) store.Store {
-			return withKeys(s, keys{lookup: remembering(s.Keys.Lookup)})
+		{"caches look-ups", func(_ int, s store.Store) store.Store {
+			return withKeys(s, keys{lookup: caching(s.Keys.Lookup)})
 		}, []string{
 			"B07 a new key", "B07 a disabled key", "B07 a deleted key", "B07 a rewritten digest",
 			"B07 settings of the instance", "B07 a suspended workspace", "B07 a deleted workspace",
 		}},
 
-		{"reads epochs from memory", func(_ int, s store.Store) store.Store {
-			s.Epochs = epochs{Epochs: s.Epochs, read: remembering(s.Epochs.Read)}
+		{"caches epochs", func(_ int, s store.Store) store.Store {
+			s.Epochs = epochs{Epochs: s.Epochs, read: caching(s.Epochs.Read)}
 			return s
 		}, []string{"B07 the epoch of a change", "B07 raised epochs of settings", "B07 a revoked token"}},
 
-		{"is told of others' changes, but not which", func(_ int, s store.Store) store.Store {
+		{"gets notices of other replicas without the key", func(_ int, s store.Store) store.Store {
 			var mine sync.Map
 			next := s.Watch
 			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
@@ -157,9 +156,9 @@ func replicaBreakages() []replicaBreakage {
 				mine.Store(k.ID, true)
 				return s.Keys.Create(ctx, k, limit, c)
 			}})
-		}, []string{"each is told of the others' changes", "sequence numbers over all replicas"}},
+		}, []string{"each replica gets the notices of the others", "sequence numbers over all replicas"}},
 
-		{"numbers what it is told by itself", func(i int, s store.Store) store.Store {
+		{"numbers notices by itself", func(i int, s store.Store) store.Store {
 			next := s.Watch
 			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
 				return next.Watch(ctx, ready, func(n store.Notice) {
@@ -198,8 +197,8 @@ func replicaBreakages() []replicaBreakage {
 	}
 }
 
-// remembering calls next once for each argument.
-func remembering[K comparable, V any](next func(context.Context, K) (V, error)) func(context.Context, K) (V, error) {
+// caching calls next once for each argument, and then returns the same result.
+func caching[K comparable, V any](next func(context.Context, K) (V, error)) func(context.Context, K) (V, error) {
 	type answer struct {
 		value V
 		err   error

@@ -16,7 +16,7 @@ func changeBreakages() []breakage {
 				c.Events = nil
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Change/Update brings its event and spends its one-time id"}},
+		}, []string{"Change/Update writes its event and spends its one-time id"}},
 
 		{"writes the event of a refused change", func(s store.Store) store.Store {
 			return withKeys(s, keys{update: func(ctx context.Context, k store.Key, c store.Change) error {
@@ -51,7 +51,7 @@ func changeBreakages() []breakage {
 				c.Now = time.Time{}
 				return s.Keys.Update(ctx, k, c)
 			}})
-		}, []string{"Change/Update takes an id whose time is over"}},
+		}, []string{"Change/Update accepts an expired one-time id"}},
 
 		{"ignores the version of settings", func(s store.Store) store.Store {
 			next := s.Settings
@@ -63,7 +63,7 @@ func changeBreakages() []breakage {
 			return s
 		}, []string{"Settings/another version is ErrConflict", "Races/settings with one version", "Change/SetInstance, conflict: writes nothing"}},
 
-		{"closes up the times of reminders", func(s store.Store) store.Store {
+		{"leaves out zero durations of reminders", func(s store.Store) store.Store {
 			next := s.Settings
 			s.Settings = settings{Settings: next, setInstance: func(ctx context.Context, in store.InstanceSettings, c store.Change) error {
 				in.Reminders.Before = slices.DeleteFunc(slices.Clone(in.Reminders.Before), func(before time.Duration) bool { return before == 0 })
@@ -80,7 +80,7 @@ func changeBreakages() []breakage {
 				return next.SetWorkspace(ctx, w, c)
 			}}
 			return s
-		}, []string{"Workspaces/deleting takes all keys", "Workspaces/a deleted record stays", "Workspaces/deleted is final"}},
+		}, []string{"Workspaces/deletes all keys", "Workspaces/a deleted record stays", "Workspaces/deleted is final"}},
 
 		{"deletes a workspace through its settings", func(s store.Store) store.Store {
 			next := s.Settings
@@ -101,7 +101,7 @@ func changeBreakages() []breakage {
 			return s
 		}, []string{"Upkeep/purge removes old tombstones"}},
 
-		{"moves the version at each use", func(s store.Store) store.Store {
+		{"raises the version with each use", func(s store.Store) store.Store {
 			next := s.Upkeep
 			s.Upkeep = upkeep{Upkeep: next, touch: func(ctx context.Context, uses []store.Use) error {
 				for _, use := range uses {
@@ -112,7 +112,7 @@ func changeBreakages() []breakage {
 				return next.Touch(ctx, uses)
 			}}
 			return s
-		}, []string{"Upkeep/touch records a use", "Upkeep/upkeep does not stand in the way of a change"}},
+		}, []string{"Upkeep/touch records a use", "Upkeep/upkeep does not conflict with a change"}},
 
 		{"rewrites any digest", func(s store.Store) store.Store {
 			next := s.Upkeep
@@ -148,7 +148,7 @@ func otherBreakages() []breakage {
 			return s
 		}, []string{"Events/an id is added once"}},
 
-		{"lists events up to and with the end", func(s store.Store) store.Store {
+		{"lists events at the end of the span", func(s store.Store) store.Store {
 			next := s.Events
 			s.Events = events{Events: next, list: func(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
 				if !q.To.IsZero() {
@@ -167,7 +167,7 @@ func otherBreakages() []breakage {
 			return s
 		}, []string{"Events/prune removes what is older"}},
 
-		{"brings zero epochs for an unknown key", func(s store.Store) store.Store {
+		{"returns zero epochs for an unknown key", func(s store.Store) store.Store {
 			next := s.Epochs
 			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 				state, err := next.Read(ctx, ref)
@@ -177,9 +177,9 @@ func otherBreakages() []breakage {
 				return state, err
 			}}
 			return s
-		}, []string{"Epochs/a key without epochs is ErrNotFound", "Epochs/a foreign workspace is ErrNotFound", "Epochs/a deleted key's tokens are refused"}},
+		}, []string{"Epochs/an unknown key is ErrNotFound", "Epochs/another workspace is ErrNotFound", "Epochs/a deleted key's tokens are refused"}},
 
-		{"takes settings for saved", func(s store.Store) store.Store {
+		{"reports unsaved settings as saved", func(s store.Store) store.Store {
 			next := s.Epochs
 			s.Epochs = epochs{Epochs: next, read: func(ctx context.Context, ref store.TokenRef) (store.EpochState, error) {
 				state, err := next.Read(ctx, ref)
@@ -197,7 +197,7 @@ func otherBreakages() []breakage {
 				return state, err
 			}}
 			return s
-		}, []string{"Epochs/revoke ends one token"}},
+		}, []string{"Epochs/revoke revokes one token"}},
 
 		{"spends a one-time id twice", func(s store.Store) store.Store {
 			next := s.OnceIDs
@@ -225,9 +225,9 @@ func otherBreakages() []breakage {
 				return next.Spend(ctx, id, now)
 			}}
 			return s
-		}, []string{"OnceIDs/spaces are apart"}},
+		}, []string{"OnceIDs/spaces are separate"}},
 
-		{"lets every rotation win", func(s store.Store) store.Store {
+		{"accepts every rotation", func(s store.Store) store.Store {
 			next := s.SigningKeys
 			s.SigningKeys = signingKeys{SigningKeys: next, set: func(ctx context.Context, r store.Ring) error {
 				stored, _ := next.Ring(ctx)
@@ -243,7 +243,7 @@ func otherBreakages() []breakage {
 				return next.Days(ctx, "team-a", key, from, to)
 			}}
 			return s
-		}, []string{"Usage/a foreign workspace sees nothing"}},
+		}, []string{"Usage/another workspace sees nothing"}},
 
 		{"replaces counts", func(s store.Store) store.Store {
 			next := s.Usage
@@ -287,7 +287,7 @@ func otherBreakages() []breakage {
 			return s
 		}, []string{"Limiter/B29 a wrong clock blocks for one window at most"}},
 
-		{"lets a clock that is behind start anew", func(s store.Store) store.Store {
+		{"allows everything to a clock that is behind", func(s store.Store) store.Store {
 			latest := map[string]time.Time{}
 			next := s.Limiter
 			s.Limiter = limiter(func(ctx context.Context, id string, now time.Time, by, window time.Duration) (time.Duration, bool, error) {
@@ -298,14 +298,14 @@ func otherBreakages() []breakage {
 				return next.Advance(ctx, id, now, by, window)
 			})
 			return s
-		}, []string{"Limiter/a clock that runs behind gains nothing at once"}},
+		}, []string{"Limiter/a clock that is behind allows nothing at once"}},
 
-		{"limits nobody", func(s store.Store) store.Store {
+		{"limits nothing", func(s store.Store) store.Store {
 			s.Limiter = limiter(func(_ context.Context, _ string, _ time.Time, by, _ time.Duration) (time.Duration, bool, error) {
 				return by, true, nil
 			})
 			return s
-		}, []string{"Limiter/of many at one instant exactly window/step pass", "Limiter/a step wider than the window never moves"}},
+		}, []string{"Limiter/exactly window/step attempts at one instant pass", "Limiter/a step longer than the window never moves"}},
 
 		{"skips sequence numbers", func(s store.Store) store.Store {
 			next := s.Watch
@@ -321,15 +321,15 @@ func otherBreakages() []breakage {
 				return store.ErrUnavailable
 			})
 			return s
-		}, []string{"Watch/tells of every change", "Watch/ends with its context"}},
+		}, []string{"Watch/sends a notice for every change", "Watch/ends with its context"}},
 
-		{"tells the wrong workspace", func(s store.Store) store.Store {
+		{"sends notices without the workspace", func(s store.Store) store.Store {
 			next := s.Watch
 			s.Watch = watch(func(ctx context.Context, ready func(), notice func(store.Notice)) error {
 				return next.Watch(ctx, ready, func(n store.Notice) { n.Workspace = ""; notice(n) })
 			})
 			return s
-		}, []string{"Watch/tells of every change", "Watch/a refused change is not told"}},
+		}, []string{"Watch/sends a notice for every change", "Watch/a refused change sends no notice"}},
 
 		{"watches without heartbeats", func(s store.Store) store.Store {
 			next := s.Watch

@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// writes are the calls that take a Change, each on records that prepare made.
+// writes are the calls that take a Change. They use the records of prepare.
 var writes = []struct {
 	name string
 	do   func(s store.Store, c store.Change) error
@@ -32,7 +32,7 @@ var writes = []struct {
 	}},
 }
 
-// refusals are calls that fail on the records that prepare made.
+// refusals are calls that fail. They use the records of prepare.
 var refusals = []struct {
 	name string
 	do   func(s store.Store, c store.Change) error
@@ -83,7 +83,7 @@ var refusals = []struct {
 	}},
 }
 
-// prepare makes what writes and refusals work on.
+// prepare creates the records for writes and refusals.
 func prepare(t tester, s store.Store) {
 	t.Helper()
 	create(t, s, newKey("team-a", "key-1"), newKey("team-a", "deleted"))
@@ -95,8 +95,8 @@ func changeRules() []rule {
 	var rules []rule
 	for _, w := range writes {
 		rules = append(rules, rule{
-			name: w.name + " brings its event and spends its one-time id",
-			why:  "A change, its events and its one-time id are one write. The id refuses the same change a second time, and nothing of that is written.",
+			name: w.name + " writes its event and spends its one-time id",
+			why:  "A change, its events and its one-time id are one write. The same change with a spent id is refused, and nothing is written.",
 			run: func(t tester, s store.Store) {
 				prepare(t, s)
 				c := change("once")
@@ -112,8 +112,8 @@ func changeRules() []rule {
 				equalText(t, "after the refused retry", everything(t, s), before)
 			},
 		}, rule{
-			name: w.name + " takes an id whose time is over",
-			why:  "A one-time id may be spent again once it has expired, by the caller's clock alone, and not before.",
+			name: w.name + " accepts an expired one-time id",
+			why:  "A one-time id may be spent again when it has expired by the caller's clock, and not before.",
 			run: func(t tester, s store.Store) {
 				prepare(t, s)
 				c := store.Change{Once: &store.OnceID{Space: "test", ID: "brief", Expires: noon.Add(time.Minute)}, Now: noon}
@@ -136,7 +136,7 @@ func changeRules() []rule {
 	for _, r := range refusals {
 		rules = append(rules, rule{
 			name: r.name + ": writes nothing",
-			why:  "A failed call writes nothing: no record, no event, no epoch, and its one-time id stays unspent.",
+			why:  "A failed call writes nothing: no record, no event, no epoch, and its one-time id is not spent.",
 			run: func(t tester, s store.Store) {
 				prepare(t, s)
 				before := everything(t, s)
@@ -154,7 +154,7 @@ func changeRules() []rule {
 	return rules
 }
 
-// everything shows all records that the failed calls could have touched.
+// everything returns all records that a failed call could have changed, as text.
 func everything(t tester, s store.Store) []string {
 	t.Helper()
 	in := instance(t, s)

@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// calls are all methods that take a context, on what endedRun prepared. The
-// writing ones would succeed.
+// calls are all methods that take a context. They use the records of tryEnded, and would
+// succeed with a context that has not ended.
 var calls = []struct {
 	name string
 	has  func(s store.Store) bool // nil: always
@@ -131,7 +131,7 @@ func contextRules() []rule {
 	for _, call := range calls {
 		rules = append(rules, rule{
 			name: call.name,
-			why:  "A context that has ended makes the call return its error with nothing written.",
+			why:  "If the context has ended, a call returns its error and writes nothing.",
 			run: func(t tester, s store.Store) {
 				if call.has == nil || call.has(s) {
 					tryEnded(t, s, call.do)
@@ -158,7 +158,7 @@ func tryEnded(t tester, s store.Store, do func(ctx context.Context, s store.Stor
 	canceled, cancel := context.WithCancel(background)
 	cancel()
 	if err := do(canceled, s); !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled context: got error %v, want context.Canceled", err)
+		t.Errorf("a canceled context: got error %v, want context.Canceled", err)
 	}
 	expired, cancel := context.WithDeadline(background, time.Unix(0, 0))
 	defer cancel()
@@ -171,7 +171,7 @@ func tryEnded(t tester, s store.Store, do func(ctx context.Context, s store.Stor
 		s.Keys.Create(background, newKey("team-b", "other"), store.NoLimit, change("ended")))
 }
 
-// theRest shows the records that everything leaves out.
+// theRest returns the records that everything leaves out, as text.
 func theRest(t tester, s store.Store) []string {
 	t.Helper()
 	var text []string

@@ -11,7 +11,7 @@ func createRules() []rule {
 	return []rule{
 		{
 			name: "keeps every field",
-			why:  "A key comes back as it was given.",
+			why:  "A key is returned as it was stored.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -23,7 +23,7 @@ func createRules() []rule {
 		},
 		{
 			name: "starts at version 1",
-			why:  "Create adds a key with Version 1, whatever the record says.",
+			why:  "Create adds a key with Version 1, whatever version the caller passes.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				k.Version = 41
@@ -32,13 +32,13 @@ func createRules() []rule {
 			},
 		},
 		{
-			name: "keeps instants in UTC",
-			why:  "Instants are kept to the microsecond or better and come back in UTC, the zero time as the zero time.",
+			name: "stores times in UTC",
+			why:  "Times are stored to the microsecond or better and returned in UTC. The zero time is returned as the zero time.",
 			run:  keepsInstants,
 		},
 		{
-			name: "an id is taken once",
-			why:  "An id is unique in the store, across workspaces. The key that holds it stays as it was.",
+			name: "an id is unique",
+			why:  "An id is unique in the store, across workspaces. A refused creation does not change the key with that id.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -53,7 +53,7 @@ func createRules() []rule {
 		},
 		{
 			name: "ids are compared byte by byte",
-			why:  "Ids that differ in case, accents or trailing space are different ids; a database's collation must not make them one.",
+			why:  "Ids that differ in case, accents or trailing space are different ids; a database's collation must not treat them as equal.",
 			run: func(t tester, s store.Store) {
 				ids := []string{"key", "Key", "KEY", "kéy", "key ", " key", "ke\u0301y"}
 				for _, id := range ids {
@@ -66,7 +66,7 @@ func createRules() []rule {
 		},
 		{
 			name: "ids may have 255 bytes",
-			why:  "An id or a workspace has up to 255 bytes, and every byte counts.",
+			why:  "The ids of keys and workspaces may have 255 bytes, and all of them are compared.",
 			run: func(t tester, s store.Store) {
 				long := strings.Repeat("x", 254)
 				create(t, s, newKey(long+"1", long+"a"), newKey(long+"2", long+"b"))
@@ -86,24 +86,24 @@ func createRules() []rule {
 		},
 		{
 			name: "the limit holds",
-			why:  "A workspace that holds limit keys or more takes no other: ErrLimit. Other workspaces do not count, and NoLimit never refuses.",
+			why:  "If a workspace holds limit keys or more, Create returns ErrLimit. Keys of other workspaces do not count, and NoLimit never refuses.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-b", "other"))
-				try := func(id string, limit int) error {
+				attempt := func(id string, limit int) error {
 					return s.Keys.Create(background, newKey("team-a", id), limit, store.Change{})
 				}
-				wantError(t, "limit 0", try("key-0", 0), store.ErrLimit)
-				must(t, "limit 1, none yet", try("key-1", 1))
-				wantError(t, "limit 1, one there", try("key-2", 1), store.ErrLimit)
-				must(t, "limit 2, one there", try("key-2", 2))
-				wantError(t, "lowered below what is there", try("key-3", 1), store.ErrLimit)
-				must(t, "no limit", try("key-3", store.NoLimit))
+				wantError(t, "limit 0", attempt("key-0", 0), store.ErrLimit)
+				must(t, "limit 1, none yet", attempt("key-1", 1))
+				wantError(t, "limit 1, one exists", attempt("key-2", 1), store.ErrLimit)
+				must(t, "limit 2, one exists", attempt("key-2", 2))
+				wantError(t, "a limit below the number of keys", attempt("key-3", 1), store.ErrLimit)
+				must(t, "no limit", attempt("key-3", store.NoLimit))
 				equal(t, "keys", workspace(t, s, "team-a").Keys, 3)
 			},
 		},
 		{
 			name: "disabled and expired keys count",
-			why:  "Every key counts under the limit that was not deleted, disabled and expired ones too.",
+			why:  "Disabled and expired keys count against the limit, deleted ones do not.",
 			run: func(t tester, s store.Store) {
 				disabled, expired := newKey("team-a", "disabled"), newKey("team-a", "expired")
 				disabled.Disabled, expired.NotAfter = true, noon.AddDate(-10, 0, 0)
@@ -113,8 +113,8 @@ func createRules() []rule {
 			},
 		},
 		{
-			name: "a refused create takes no place",
-			why:  "A failed call consumes nothing: neither a place under the limit nor the id.",
+			name: "a refused create does not count",
+			why:  "A failed call neither counts against the limit nor takes the id.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				for range 3 {
@@ -122,17 +122,17 @@ func createRules() []rule {
 					wantError(t, "Create again", err, store.ErrExists)
 				}
 				wantError(t, "full", s.Keys.Create(background, newKey("team-a", "key-2"), 1, store.Change{}), store.ErrLimit)
-				must(t, "the second place", s.Keys.Create(background, newKey("team-a", "key-2"), 2, store.Change{}))
+				must(t, "Create of a second key", s.Keys.Create(background, newKey("team-a", "key-2"), 2, store.Change{}))
 			},
 		},
 		{
 			name: "checks in order",
-			why:  "The one-time id comes first, then the deleted workspace, then the id that is taken, then the limit. Retries rely on it.",
+			why:  "Create checks the one-time id first, then whether the workspace was deleted, then the id, then the limit. Retries rely on this order.",
 			run:  createOrder,
 		},
 		{
 			name: "keeps a key without secrets",
-			why:  "The last secret of a key can be retired; the key stays, and another secret can come.",
+			why:  "The last secret of a key can be removed. The key stays, and can get another secret.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -173,7 +173,7 @@ func createRules() []rule {
 
 func keepsInstants(t tester, s store.Store) {
 	k := newKey("team-a", "key-1")
-	zone := time.FixedZone("elsewhere", 5*3600)
+	zone := time.FixedZone("other", 5*3600)
 	k.Created = time.Date(2026, 3, 1, 1, 2, 3, 123456000, zone)
 	k.Updated = time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC)
 	k.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
@@ -196,18 +196,18 @@ func createOrder(t tester, s store.Store) {
 	first := change("first")
 	must(t, "Create", s.Keys.Create(background, newKey("team-a", "taken"), store.NoLimit, first))
 	again := store.Change{Once: onceID("first"), Now: noon}
-	for _, try := range []struct {
+	for _, attempt := range []struct {
 		what, workspace, id string
 		limit               int
 		change              store.Change
 		want                error
 	}{
-		{"one-time id spent, before all else", "gone", "taken", 0, again, store.ErrExists},
+		{"one-time id spent, checked first", "gone", "taken", 0, again, store.ErrExists},
 		{"one-time id spent, a new key", "team-a", "new", store.NoLimit, again, store.ErrExists},
 		{"workspace deleted, id taken, limit reached", "gone", "taken", 0, change("second"), store.ErrNotFound},
 		{"id taken, limit reached", "team-a", "taken", 1, change("third"), store.ErrExists},
 		{"limit reached", "team-a", "new", 1, change("fourth"), store.ErrLimit},
 	} {
-		wantError(t, try.what, s.Keys.Create(background, newKey(try.workspace, try.id), try.limit, try.change), try.want)
+		wantError(t, attempt.what, s.Keys.Create(background, newKey(attempt.workspace, attempt.id), attempt.limit, attempt.change), attempt.want)
 	}
 }

@@ -11,13 +11,13 @@ import (
 func cursorRules() []rule {
 	return []rule{
 		{
-			name: "keys come and go between pages",
-			why:  "A page that starts after a cursor shows each key that existed throughout exactly once, in order, however others come and go: the cursor is a place, not a count.",
+			name: "keys are created and deleted between pages",
+			why:  "Pages that follow each other by cursors show each key that existed throughout exactly once and in order, even if others are created or deleted meanwhile: a cursor is a position, not a count.",
 			run:  comeAndGo,
 		},
 		{
 			name: "the key of the cursor is deleted",
-			why:  "A cursor names a place by value. It stays good when the key it came from is gone.",
+			why:  "A cursor is a position by value. It stays valid when its key is deleted.",
 			run: func(t tester, s store.Store) {
 				for i := range 6 {
 					create(t, s, plainKey("team-a", fmt.Sprintf("key-%d", i)))
@@ -37,7 +37,7 @@ func cursorRules() []rule {
 		},
 		{
 			name: "the cursor's order breaks ties by id",
-			why:  "Many keys may be made at one instant, or share one name; the id tells a cursor where it stands among them.",
+			why:  "Many keys may have one creation time or one name. The id decides the position of a cursor among them.",
 			run: func(t tester, s store.Store) {
 				want := []string{}
 				for i := range 12 {
@@ -53,7 +53,7 @@ func cursorRules() []rule {
 		},
 		{
 			name: "a renamed key moves",
-			why:  "A list by name shows a renamed key at its new place and nowhere else.",
+			why:  "A list by name shows a renamed key at its new position only.",
 			run: func(t tester, s store.Store) {
 				for _, id := range []string{"a", "b", "c"} {
 					create(t, s, plainKey("team-a", id))
@@ -67,8 +67,8 @@ func cursorRules() []rule {
 			},
 		},
 		{
-			name: "a cursor opens no other workspace",
-			why:  "A cursor comes from the client; with another workspace's place in it a list still shows its own keys only.",
+			name: "a cursor gives no access to another workspace",
+			why:  "A cursor comes from the client. Even with a position in another workspace a list shows keys of its own workspace only.",
 			run: func(t tester, s store.Store) {
 				create(t, s, plainKey("team-a", "key-a"), plainKey("team-b", "key-b"), plainKey("team-c", "key-c"))
 				for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
@@ -85,8 +85,8 @@ func cursorRules() []rule {
 	}
 }
 
-// comeAndGo reads pages of four while, between two pages, keys are made and
-// deleted before and behind the cursor.
+// comeAndGo reads pages of four. Between two pages it creates and deletes keys before and
+// after the cursor.
 func comeAndGo(t tester, s store.Store) {
 	for _, sort := range []store.KeySort{store.ByCreated, store.ByName} {
 		for _, workspace := range []string{"", "team-a"} {

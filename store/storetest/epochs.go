@@ -7,15 +7,15 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// clockFloor is an epoch that every clock has passed, in microseconds. One that
-// counts from 1 has not.
+// clockFloor is an epoch in microseconds since 1970 that is lower than the time of every
+// clock, and higher than an epoch that counts from 1.
 var clockFloor = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 func epochRules() []rule {
 	return []rule{
 		{
 			name: "reads a key's epochs",
-			why:  "Read brings the three epochs of the records and whether the secret that was exchanged is still there. Epochs of settings that were never raised are 0.",
+			why:  "Read returns the three epochs of the records, and whether the key still has the secret. Epochs of settings are 0 until they are raised.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -30,7 +30,7 @@ func epochRules() []rule {
 		},
 		{
 			name: "says whether the instance's settings were saved",
-			why:  "While they were not, a host's defaults hold, which it cannot tell from the epoch: settings can be saved without raising it.",
+			why:  "Until the settings are saved, the host's defaults apply. The epoch does not show that, since settings can be saved without raising it.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -44,8 +44,8 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "a key without epochs is ErrNotFound",
-			why:  "A token of a key that is not known must be refused, so its epochs are an error, never zeros.",
+			name: "an unknown key is ErrNotFound",
+			why:  "A token of an unknown key must be refused, so Read returns an error and never zero epochs.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				for _, ref := range []store.TokenRef{{}, {Workspace: "team-a", Key: "none", Secret: "s1"}, {Workspace: "team-a", Secret: "s1"}} {
@@ -55,7 +55,7 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "a foreign workspace is ErrNotFound",
+			name: "another workspace is ErrNotFound",
 			why:  "A token that names another workspace than its key's must be refused.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
@@ -69,8 +69,8 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "a change raises the key's epoch if it asks",
-			why:  "A change and its epoch are one write: what Update stored, Read says at once. A change that ends no tokens leaves the epoch alone, whatever the record says. A secret that was taken away is not known any more.",
+			name: "a change raises the key's epoch if EndTokens is set",
+			why:  "A change and its epoch are one write: Read returns what Update stored. A change without EndTokens does not change the epoch, whatever epoch the caller passes. A secret that was removed is not known any more.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-a", "key-2")
 				create(t, s, k, other)
@@ -78,19 +78,19 @@ func epochRules() []rule {
 				k.Epoch, k.Secrets = first+9, k.Secrets[1:]
 				k.Secrets[0].NotAfter = noon.Add(time.Minute)
 				update(t, s, k)
-				equal(t, "epoch after a change that ends no tokens", keyEpoch(t, s, "key-1"), first)
+				equal(t, "epoch after a change without EndTokens", keyEpoch(t, s, "key-1"), first)
 				wantState(t, s, tokenOf(k, "s1"), store.EpochState{})
 				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
 				k.Epoch, k.Version = 0, 2
 				must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
-				raised(t, "the key's epoch", keyEpoch(t, s, "key-1"), first)
+				wantHigher(t, "the key's epoch", keyEpoch(t, s, "key-1"), first)
 				wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true, SecretNotAfter: noon.Add(time.Minute)})
 				equal(t, "the epoch of another key", keyEpoch(t, s, "key-2"), others)
 			},
 		},
 		{
 			name: "epochs follow the store's clock",
-			why:  "A raised epoch and that of a new key are microseconds since 1970, so that an epoch from before a backup was restored does not come back.",
+			why:  "A raised epoch and the epoch of a new key are microseconds since 1970, so that an epoch from before a restored backup does not come back.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				k.Epoch = 1
@@ -101,14 +101,14 @@ func epochRules() []rule {
 					"the key's": keyEpoch(t, s, "key-1"), "the workspace's": workspace(t, s, "team-a").Epoch, "the instance's": instance(t, s).Epoch,
 				} {
 					if epoch < clockFloor {
-						t.Errorf("%s epoch: got %d, which is no time since 1970 in microseconds", what, epoch)
+						t.Errorf("%s epoch: got %d, which is not a time in microseconds since 1970", what, epoch)
 					}
 				}
 			},
 		},
 		{
 			name: "each raise is higher",
-			why:  "An epoch is raised by at least one, also by two changes within one microsecond, and is exact.",
+			why:  "An epoch is raised by at least one, also by two changes within one microsecond. It is stored exactly.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -121,16 +121,16 @@ func epochRules() []rule {
 					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Version: version}, c))
 					before := store.EpochState{Instance: in, Workspace: w, Key: key}
 					key, in, w = keyEpoch(t, s, "key-1"), instance(t, s).Epoch, workspace(t, s, "team-a").Epoch
-					raised(t, "the key's epoch", key, before.Key)
-					raised(t, "the instance's epoch", in, before.Instance)
-					raised(t, "the workspace's epoch", w, before.Workspace)
+					wantHigher(t, "the key's epoch", key, before.Key)
+					wantHigher(t, "the instance's epoch", in, before.Instance)
+					wantHigher(t, "the workspace's epoch", w, before.Workspace)
 					wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
 				}
 			},
 		},
 		{
 			name: "a deleted key's tokens are refused",
-			why:  "Delete ends every token of the key at once.",
+			why:  "Delete revokes every token of the key at once.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -140,8 +140,8 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "settings raise their epochs if they ask",
-			why:  "Switching keys off or suspending a workspace ends tokens with the write itself; another workspace's live on. Other settings end nothing.",
+			name: "settings raise their epochs if EndTokens is set",
+			why:  "With EndTokens, saving settings revokes tokens in the same write, but not those of another workspace. Without it, no token is revoked.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-b", "key-2")
 				create(t, s, k, other)
@@ -151,8 +151,8 @@ func epochRules() []rule {
 					must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Epoch: 9, Version: int64(version)}}, c))
 					must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a", Epoch: 9, Version: int64(version)}, c))
 					if ends {
-						raised(t, "the instance's epoch", instance(t, s).Epoch, in.Epoch)
-						raised(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
+						wantHigher(t, "the instance's epoch", instance(t, s).Epoch, in.Epoch)
+						wantHigher(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
 					} else {
 						equal(t, "the instance's epoch", instance(t, s).Epoch, in.Epoch)
 						equal(t, "the workspace's epoch", workspace(t, s, "team-a").Epoch, w.Epoch)
@@ -165,7 +165,7 @@ func epochRules() []rule {
 		},
 		{
 			name: "a deleted workspace's tokens are refused",
-			why:  "DeleteWorkspace ends every token of the workspace.",
+			why:  "DeleteWorkspace revokes every token of the workspace.",
 			run: func(t tester, s store.Store) {
 				k, other := newKey("team-a", "key-1"), newKey("team-b", "key-2")
 				create(t, s, k, other)
@@ -176,8 +176,8 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "a token's own epochs change no answer",
-			why:  "TokenRef.Epochs is for caches: a driver answers what is stored.",
+			name: "the token's epochs do not change the result",
+			why:  "TokenRef.Epochs is for caches: a driver returns the stored epochs.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -189,8 +189,8 @@ func epochRules() []rule {
 			},
 		},
 		{
-			name: "revoke ends one token",
-			why:  "Revoke ends the token it names and no other; doing it twice is no error.",
+			name: "revoke revokes one token",
+			why:  "Revoke revokes the token with that id and no other. Revoking it twice is no error.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -213,7 +213,7 @@ func keyEpoch(t tester, s store.Store, id string) int64 {
 	return lookup(t, s, id).Key.Epoch
 }
 
-func raised(t tester, what string, got, before int64) {
+func wantHigher(t tester, what string, got, before int64) {
 	t.Helper()
 	if got <= before {
 		t.Errorf("%s: got %d, want more than %d", what, got, before)
@@ -224,7 +224,7 @@ func tokenOf(k store.Key, secret string) store.TokenRef {
 	return store.TokenRef{Workspace: k.Workspace, Key: k.ID, Secret: secret, TokenID: "token-1"}
 }
 
-// wantState compares what Read says with want, and its epochs with those of the
+// wantState compares the result of Read with want, and its epochs with those of the
 // records.
 func wantState(t tester, s store.Store, ref store.TokenRef, want store.EpochState) {
 	t.Helper()

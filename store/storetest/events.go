@@ -12,7 +12,7 @@ func eventRules() []rule {
 	return []rule{
 		{
 			name: "keeps every field",
-			why:  "An event comes back as it was given, alone or with others.",
+			why:  "An event is returned as it was stored, alone or with others.",
 			run: func(t tester, s store.Store) {
 				full := newEvent("full")
 				bare := store.Event{ID: "bare", Time: noon.Add(-time.Hour)}
@@ -46,7 +46,7 @@ func eventRules() []rule {
 		},
 		{
 			name: "an id is added once",
-			why:  "An event whose id is there already is skipped, so that a retry adds nothing twice: in Append, within one call, and in a change.",
+			why:  "An event whose id exists already is skipped, so that a retry adds nothing twice. This applies to two calls of Append, within one call, and to a change.",
 			run: func(t tester, s store.Store) {
 				first := newEvent("event-1")
 				must(t, "Append", s.Events.Append(background, first, first))
@@ -63,7 +63,7 @@ func eventRules() []rule {
 		},
 		{
 			name: "newest first, in pages of every size",
-			why:  "Pages follow one another without gap or repetition, newest first, ties in descending order of the ids; Next is nil on the last page.",
+			why:  "Pages follow each other without gap or repetition, newest first. Events with the same time are in descending order of their ids. Next is nil on the last page.",
 			run: func(t tester, s store.Store) {
 				want := appendAll(t, s)
 				for _, limit := range []int{1, 2, 5, 20, 100} {
@@ -92,10 +92,10 @@ func eventRules() []rule {
 			},
 		},
 		{name: "conditions", run: eventConditions,
-			why: "Each condition keeps exactly the events it names; several are joined by and. From <= Time < To."},
+			why: "Each condition keeps exactly the events that it describes. An event must meet all conditions. From <= Time < To."},
 		{
 			name: "newer events do not move a cursor",
-			why:  "A page behind a cursor shows what is older than it, however many events come in.",
+			why:  "A page after a cursor shows the older events, however many new ones are added.",
 			run: func(t tester, s store.Store) {
 				want := appendAll(t, s)
 				page, err := s.Events.List(background, store.EventQuery{Limit: 7})
@@ -108,7 +108,7 @@ func eventRules() []rule {
 		},
 		{
 			name: "prune removes what is older",
-			why:  "Prune removes events before the given time, not at it, and says how many.",
+			why:  "Prune removes events before the given time, not at it, and returns how many.",
 			run: func(t tester, s store.Store) {
 				for i := range 6 {
 					e := newEvent(fmt.Sprint("event-", i))
@@ -125,8 +125,8 @@ func eventRules() []rule {
 			},
 		},
 		{
-			name: "nothing is no error",
-			why:  "An empty audit log, an empty list to append and nothing to prune are no errors.",
+			name: "empty calls are no errors",
+			why:  "Listing or pruning an empty audit log and appending no events are no errors.",
 			run: func(t tester, s store.Store) {
 				must(t, "Append", s.Events.Append(background))
 				equalList(t, "events", events(t, s, store.EventQuery{Workspace: "team-a"}), []string{})
@@ -138,8 +138,8 @@ func eventRules() []rule {
 	}
 }
 
-// appendAll appends 20 events of five instants in no order, and returns their ids
-// as they should be listed.
+// appendAll appends 20 events with five different times, unordered, and returns their ids
+// in the order of a list.
 func appendAll(t tester, s store.Store) []string {
 	t.Helper()
 	var want []string
@@ -187,7 +187,7 @@ func eventConditions(t tester, s store.Store) {
 	}
 	must(t, "Append", s.Events.Append(background, all...))
 	from, to := noon.Add(3*time.Minute), noon.Add(9*time.Minute)
-	for _, try := range []struct {
+	for _, tc := range []struct {
 		what string
 		q    store.EventQuery
 		want func(e store.Event) bool
@@ -200,20 +200,20 @@ func eventConditions(t tester, s store.Store) {
 		{"to", store.EventQuery{To: to}, func(e store.Event) bool { return e.Time.Before(to) }},
 		{"from and to", store.EventQuery{From: from, To: to}, func(e store.Event) bool { return !e.Time.Before(from) && e.Time.Before(to) }},
 		{"an empty span", store.EventQuery{From: to, To: from}, func(store.Event) bool { return false }},
-		{"nobody", store.EventQuery{ActorID: "person"}, func(store.Event) bool { return false }},
+		{"an unknown actor", store.EventQuery{ActorID: "person"}, func(store.Event) bool { return false }},
 		{"all at once", store.EventQuery{Workspace: "team-a", Key: "key-1", Action: "key.create", ActorID: "person-1", From: noon, To: to}, func(e store.Event) bool {
 			return e.Workspace == "team-a" && e.Key == "key-1" && e.Action == "key.create" && e.Actor.ID == "person-1" && e.Time.Before(to)
 		}},
 	} {
 		want := []string{}
 		for _, e := range slices.Backward(all) {
-			if try.want(e) {
+			if tc.want(e) {
 				want = append(want, e.ID)
 			}
 		}
 		for _, limit := range []int{2, 100} {
-			try.q.Limit = limit
-			equalList(t, fmt.Sprintf("%s, pages of %d", try.what, limit), events(t, s, try.q), want)
+			tc.q.Limit = limit
+			equalList(t, fmt.Sprintf("%s, pages of %d", tc.what, limit), events(t, s, tc.q), want)
 		}
 	}
 }

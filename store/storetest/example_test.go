@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// A driver's test is one call. The function makes an empty store, and closes
-// it with t.Cleanup where it must be closed.
+// A driver's test is one call. The function returns an empty store, and uses t.Cleanup to
+// close it.
 func Example() {
 	TestDriver := func(t *testing.T) {
 		storetest.Run(t, func(*testing.T) store.Store { return memstore.New() })

@@ -8,12 +8,12 @@ type Tester = tester
 // RuleNames lists all rules as "group/rule".
 func RuleNames() []string { return ruleNames() }
 
-// Try tries one rule and reports whether there is one of that name.
+// Try runs the rule with the given name, and reports whether there is one.
 func Try(name string, t Tester, s store.Store) bool {
 	for _, g := range groups() {
 		for _, r := range g.rules {
 			if g.name+"/"+r.name == name {
-				r.try(t, s)
+				r.check(t, s)
 				return true
 			}
 		}
@@ -21,17 +21,17 @@ func Try(name string, t Tester, s store.Store) bool {
 	return false
 }
 
-// Missing names the fields that s lacks.
+// Missing names the required fields that are nil in s.
 func Missing(s store.Store) []string { return missing(s) }
 
 // ReplicaRuleNames lists the rules of RunReplicas.
 func ReplicaRuleNames() []string { return replicaRuleNames() }
 
-// TryReplicas is Try for a rule of RunReplicas.
+// TryReplicas is like Try, for the rules of RunReplicas.
 func TryReplicas(name string, t Tester, replicas []store.Store) bool {
 	for _, r := range replicaRules() {
 		if r.name == name {
-			r.try(t, replicas)
+			r.check(t, replicas)
 			return true
 		}
 	}

@@ -14,13 +14,13 @@ import (
 
 var (
 	background = context.Background()
-	// noon is now, for most rules: past for every driver's own clock.
+	// noon is the present time of most rules. It is in the past by every driver's clock.
 	noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
-	// farAhead is an end that no test run reaches.
+	// farAhead is an expiry that is never reached.
 	farAhead = time.Date(2190, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// newKey is a key with a value in every field.
+// newKey returns a key with a value in every field.
 func newKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "name of " + id,
@@ -44,7 +44,7 @@ func newKey(workspace, id string) store.Key {
 	}
 }
 
-// plainKey is a key with as little as a key can have.
+// plainKey returns a key with as few fields as possible.
 func plainKey(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: id, Created: noon, Updated: noon, Version: 1,
@@ -59,12 +59,12 @@ func newEvent(id string) store.Event {
 	}
 }
 
-// onceID is a one-time id that does not expire while the test runs.
+// onceID returns a one-time id that does not expire while the test runs.
 func onceID(id string) *store.OnceID {
 	return &store.OnceID{Space: "test", ID: id, Value: "value of " + id, Expires: farAhead}
 }
 
-// change is a Change with one event and one one-time id of the same name.
+// change returns a Change with one event and one one-time id with the given name.
 func change(name string) store.Change {
 	return store.Change{Events: []store.Event{newEvent(name)}, Once: onceID(name), Now: noon}
 }
@@ -92,7 +92,7 @@ func update(t tester, s store.Store, k store.Key) {
 	must(t, "Update", s.Keys.Update(background, k, store.Change{Now: noon}))
 }
 
-// remove deletes whatever version is there.
+// remove deletes the key at any version.
 func remove(t tester, s store.Store, workspace, id string) {
 	t.Helper()
 	must(t, "Delete", s.Keys.Delete(background, workspace, id, 0, noon, store.Change{Now: noon}))
@@ -119,7 +119,7 @@ func must(t tester, what string, err error) {
 	}
 }
 
-// wantError checks an error of the contract, which is one and no other.
+// wantError checks that err is want, and no other error of the contract.
 func wantError(t tester, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -152,7 +152,7 @@ func equalTime(t tester, what string, got, want time.Time) {
 	equal(t, what, stamp(got), stamp(want))
 }
 
-// stamp shows an instant so that another zone than UTC differs.
+// stamp formats a time. Times in other zones than UTC differ.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "zero"
@@ -165,7 +165,7 @@ func equalKey(t tester, what string, got, want store.Key) {
 	equalText(t, what, keyText(got), keyText(want))
 }
 
-// equalText compares records field by field and names those that differ.
+// equalText compares records line by line, and reports the lines that differ.
 func equalText(t tester, what string, got, want []string) {
 	t.Helper()
 	for i := range max(len(got), len(want)) {
@@ -227,7 +227,7 @@ func rulesText(r store.Rules) string {
 		r.MaxKeys, r.RequireExpiry, r.MaxLifetime, stamp(r.EnforcedFrom))
 }
 
-// eventIDs lists the whole audit log, newest first.
+// eventIDs returns the ids of the whole audit log, newest first.
 func eventIDs(t tester, s store.Store) []string {
 	t.Helper()
 	page, err := s.Events.List(background, store.EventQuery{Limit: store.MaxPage})
@@ -239,7 +239,7 @@ func eventIDs(t tester, s store.Store) []string {
 	return ids
 }
 
-// race calls do n times at once.
+// race calls do n times concurrently.
 func race(n int, do func(i int) error) []error {
 	errs := make([]error, n)
 	var ready, done sync.WaitGroup
@@ -258,8 +258,8 @@ func race(n int, do func(i int) error) []error {
 	return errs
 }
 
-// wins counts the calls of a race that succeeded; the others must have
-// failed with lost.
+// wins returns how many calls of a race succeeded. It checks that the others failed with
+// lost.
 func wins(t tester, what string, errs []error, lost error) int {
 	t.Helper()
 	n := 0

@@ -11,7 +11,7 @@ func lookupRules() []rule {
 	return []rule{
 		{
 			name: "missing is ErrNotFound",
-			why:  "A record that is not there is ErrNotFound, never a zero record with a nil error.",
+			why:  "A missing record is ErrNotFound, never a zero record with a nil error.",
 			run: func(t tester, s store.Store) {
 				for _, id := range []string{"none", "", "key-1' OR '1'='1", "*", "key\x00"} {
 					_, err := s.Keys.Lookup(background, id)
@@ -21,7 +21,7 @@ func lookupRules() []rule {
 		},
 		{
 			name: "finds disabled and expired keys",
-			why:  "An expired or disabled key is found like any other: drivers decide nothing.",
+			why:  "An expired or disabled key is returned like any other: drivers decide nothing.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				k.Disabled, k.NotAfter = true, noon.AddDate(-20, 0, 0)
@@ -31,8 +31,8 @@ func lookupRules() []rule {
 			},
 		},
 		{
-			name: "brings the settings around the key",
-			why:  "One read at login brings the key and the settings it stands under; what was never saved comes as a zero record, with the workspace's id and number of keys.",
+			name: "returns the settings of the key",
+			why:  "Lookup returns the key and its settings in one read. Settings that were never saved are zero records; the workspace's has its id and number of keys.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"), newKey("team-b", "key-3"))
 				found := lookup(t, s, "key-1")
@@ -69,8 +69,8 @@ func updateRules() []rule {
 			},
 		},
 		{
-			name: "keeps the maker and the creation",
-			why:  "Created and CreatedBy are kept from the stored record, of the key and of each secret that stays: a lifetime counted from them must not be prolonged by an update.",
+			name: "keeps the creator and the creation time",
+			why:  "Created and CreatedBy are kept from the stored record, of the key and of each secret that stays: an update must not prolong a lifetime that is counted from them.",
 			run: func(t tester, s store.Store) {
 				first := newKey("team-a", "key-1")
 				create(t, s, first)
@@ -90,7 +90,7 @@ func updateRules() []rule {
 		},
 		{
 			name: "keeps the use times",
-			why:  "Use times are kept from the stored record, of the key and of each secret that stays: they are written behind the back of whoever read the key.",
+			why:  "LastUsed is kept from the stored record, of the key and of each secret that stays: Touch may have changed it since the caller read the key.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -109,7 +109,7 @@ func updateRules() []rule {
 		},
 		{
 			name: "keeps the digests",
-			why:  "The digest of each secret that stays is kept from the stored record: a login may have replaced it since the caller read the key, and the one it replaced must not come back.",
+			why:  "The digest of each secret that stays is kept from the stored record: a login may have replaced it since the caller read the key, and the old digest must not come back.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -128,7 +128,7 @@ func updateRules() []rule {
 		},
 		{
 			name: "another version is ErrConflict",
-			why:  "Update is a compare-and-set on the version; no version, zero and negative ones included, passes for all.",
+			why:  "Update compares the version. Every other version is a conflict, also zero and negative ones.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -142,18 +142,18 @@ func updateRules() []rule {
 			},
 		},
 		{
-			name: "a foreign workspace is ErrNotFound",
-			why:  "A key of another workspace is not there, whatever its version: a caller learns nothing of it and changes nothing.",
+			name: "another workspace is ErrNotFound",
+			why:  "A key of another workspace is ErrNotFound, whatever its version: a caller learns nothing about it and cannot change it.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
-				for _, foreign := range []string{"team-b", "Team-a", "team-a ", ""} {
+				for _, other := range []string{"team-b", "Team-a", "team-a ", ""} {
 					for _, version := range []int64{1, 2} {
-						k := newKey(foreign, "key-1")
+						k := newKey(other, "key-1")
 						k.Name, k.Version = "taken over", version
-						wantError(t, "Update from "+foreign, s.Keys.Update(background, k, store.Change{}), store.ErrNotFound)
-						err := s.Keys.Delete(background, foreign, "key-1", version, noon, store.Change{})
-						wantError(t, "Delete from "+foreign, err, store.ErrNotFound)
+						wantError(t, "Update from "+other, s.Keys.Update(background, k, store.Change{}), store.ErrNotFound)
+						err := s.Keys.Delete(background, other, "key-1", version, noon, store.Change{})
+						wantError(t, "Delete from "+other, err, store.ErrNotFound)
 					}
 				}
 				err := s.Keys.Delete(background, "team-b", "key-1", 0, noon, store.Change{})
@@ -163,7 +163,7 @@ func updateRules() []rule {
 		},
 		{
 			name: "missing and deleted are ErrNotFound",
-			why:  "Update never creates, and a deleted key does not come back.",
+			why:  "Update never creates a key, also not one that was deleted.",
 			run: func(t tester, s store.Store) {
 				wantError(t, "missing", s.Keys.Update(background, newKey("team-a", "key-1"), store.Change{}), store.ErrNotFound)
 				create(t, s, newKey("team-a", "key-1"))
@@ -175,13 +175,13 @@ func updateRules() []rule {
 		},
 		{
 			name: "checks in order",
-			why:  "The one-time id comes first, then whether the key is there, then its version.",
+			why:  "Update and Delete check the one-time id first, then whether the key exists, then its version.",
 			run: func(t tester, s store.Store) {
 				must(t, "Create", s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, change("spent")))
 				again := store.Change{Once: onceID("spent"), Now: noon}
-				missing, foreign, old := newKey("team-a", "none"), newKey("team-b", "key-1"), newKey("team-a", "key-1")
-				old.Version, foreign.Version = 8, 8
-				for _, k := range []store.Key{missing, foreign, old, newKey("team-a", "key-1")} {
+				missing, other, old := newKey("team-a", "none"), newKey("team-b", "key-1"), newKey("team-a", "key-1")
+				old.Version, other.Version = 8, 8
+				for _, k := range []store.Key{missing, other, old, newKey("team-a", "key-1")} {
 					wantError(t, "Update with a spent id", s.Keys.Update(background, k, again), store.ErrExists)
 					err := s.Keys.Delete(background, k.Workspace, k.ID, k.Version, noon, again)
 					wantError(t, "Delete with a spent id", err, store.ErrExists)
@@ -192,7 +192,8 @@ func updateRules() []rule {
 	}
 }
 
-// changedKey differs from newKey("team-a", "key-1") in all that may change.
+// changedKey returns newKey("team-a", "key-1") with other values in all fields that may
+// change.
 func changedKey() store.Key {
 	k := newKey("team-a", "key-1")
 	k.Name = "renamed"
@@ -212,7 +213,7 @@ func deleteRules() []rule {
 	return []rule{
 		{
 			name: "removes the key",
-			why:  "A deleted key is ErrNotFound everywhere and in no list; deleting it again is ErrNotFound.",
+			why:  "A deleted key is ErrNotFound in every call, and is in no list.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
 				must(t, "Delete", s.Keys.Delete(background, "team-a", "key-1", 1, noon, store.Change{}))
@@ -229,8 +230,8 @@ func deleteRules() []rule {
 			},
 		},
 		{
-			name: "frees the place",
-			why:  "Delete frees the key's place under the limit, once.",
+			name: "frees a place under the limit",
+			why:  "A deleted key does not count against the limit any more. Deleting it again changes nothing.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"))
 				remove(t, s, "team-a", "key-1")
@@ -243,7 +244,7 @@ func deleteRules() []rule {
 		},
 		{
 			name: "compares the version",
-			why:  "Another version is ErrConflict and nothing is deleted; version 0 deletes whatever is there.",
+			why:  "With another version, Delete returns ErrConflict and deletes nothing. Version 0 deletes any version.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -258,7 +259,7 @@ func deleteRules() []rule {
 		},
 		{
 			name: "leaves a tombstone",
-			why:  "A deleted key's id stays taken in every workspace, so that a re-imported key cannot revive its tokens.",
+			why:  "A deleted key's id stays taken in every workspace, so that its tokens cannot become valid again by an import.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				remove(t, s, "team-a", "key-1")

@@ -8,16 +8,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// slack is how much less than the exact time ahead an answer may be. A limiter that
-// goes by its server's clock answers after some time has passed; against steps of
-// hours that is little.
+// slack is how much less than the exact time ahead a result may be. A limiter with its
+// server's clock answers after some time has passed. Compared with steps of hours that
+// time is short.
 const slack = time.Minute
 
 func limiterRules() []rule {
 	return []rule{
 		{
 			name: "moves within the window",
-			why:  "Each step moves the arrival time on, until it would lie more than the window ahead; a step that is refused changes nothing.",
+			why:  "Each step moves the arrival time ahead, until the result would be more than the window ahead. A refused step changes nothing.",
 			run: func(t tester, s store.Store) {
 				for n := 1; n <= 5; n++ {
 					advance(t, s, "id", noon, time.Hour, 5*time.Hour, time.Duration(n)*time.Hour, true)
@@ -29,7 +29,7 @@ func limiterRules() []rule {
 		},
 		{
 			name: "refills as time goes by",
-			why:  "What the caller's clock gains, the id may use again; an arrival time that is past starts anew from now. For limiters within a process.",
+			why:  "As the caller's clock advances, the id may use that time again. An arrival time that has passed counts as now. This rule is for limiters within a process.",
 			run: func(t tester, s store.Store) {
 				if ownClock(t, s) {
 					return
@@ -46,7 +46,7 @@ func limiterRules() []rule {
 		},
 		{
 			name: "a step of 0 only reads",
-			why:  "A step of 0 moves nothing; without anything kept the arrival is now.",
+			why:  "A step of 0 changes nothing. Without a stored arrival time the result is 0 ahead.",
 			run: func(t tester, s store.Store) {
 				advance(t, s, "id", noon, 0, 2*time.Hour, 0, false)
 				advance(t, s, "id", noon, time.Hour, 2*time.Hour, time.Hour, true)
@@ -57,8 +57,8 @@ func limiterRules() []rule {
 			},
 		},
 		{
-			name: "a step wider than the window never moves",
-			why:  "A window smaller than the step lets nothing through.",
+			name: "a step longer than the window never moves",
+			why:  "With a window shorter than the step every attempt is refused.",
 			run: func(t tester, s store.Store) {
 				advance(t, s, "id", noon, 2*time.Hour, time.Hour, 0, false)
 				advance(t, s, "id", noon, time.Hour, 0, 0, false)
@@ -66,7 +66,7 @@ func limiterRules() []rule {
 		},
 		{
 			name: "ids do not share their count",
-			why:  "One id's use takes nothing from another's, also where only case or a separator differs.",
+			why:  "The use of one id does not affect another, even if only case or a separator differs.",
 			run: func(t tester, s store.Store) {
 				for _, id := range []string{"a:b", "a", "A", "a:", "", "192.0.2.1", "192.0.2.11"} {
 					advance(t, s, id, noon, time.Hour, time.Hour, time.Hour, true)
@@ -75,8 +75,8 @@ func limiterRules() []rule {
 			},
 		},
 		{
-			name: "a clock that runs behind gains nothing at once",
-			why:  "An earlier now meets the arrival time that is kept, as far as it lies within the window ahead.",
+			name: "a clock that is behind allows nothing at once",
+			why:  "A call with an earlier now is compared with the stored arrival time, which counts as at most one window ahead.",
 			run: func(t tester, s store.Store) {
 				advance(t, s, "id", noon, 2*time.Hour, 2*time.Hour, 2*time.Hour, true)
 				ahead, moved, err := s.Limiter.Advance(background, "id", noon.Add(-3*time.Hour), time.Hour, 2*time.Hour)
@@ -87,7 +87,7 @@ func limiterRules() []rule {
 		},
 		{
 			name: "B29 a wrong clock blocks for one window at most",
-			why:  "A caller whose clock is years ahead, or a clock that is set back, leaves an arrival time far ahead; it counts as one window.",
+			why:  "A caller whose clock is years ahead, or a clock that is set back, leaves an arrival time far ahead. It counts as one window ahead.",
 			run: func(t tester, s store.Store) {
 				for _, wrong := range []time.Time{noon.AddDate(2, 0, 0), noon.Add(48 * time.Hour), noon.AddDate(-2, 0, 0)} {
 					id := wrong.String()
@@ -105,8 +105,8 @@ func limiterRules() []rule {
 			},
 		},
 		{
-			name: "of many at one instant exactly window/step pass",
-			why:  "Advance is atomic: attempts at one instant, through whichever replica, cannot exceed the limit.",
+			name: "exactly window/step attempts at one instant pass",
+			why:  "Advance is atomic: attempts at one instant, whatever replica they use, cannot exceed the limit.",
 			run: func(t tester, s store.Store) {
 				for round := range 5 {
 					var moved atomic.Int64
@@ -127,8 +127,7 @@ func limiterRules() []rule {
 	}
 }
 
-// ownClock reports whether the limiter goes by its server's clock and not by the
-// caller's.
+// ownClock reports whether the limiter uses its server's clock and not the caller's.
 func ownClock(t tester, s store.Store) bool {
 	t.Helper()
 	_, _, err := s.Limiter.Advance(background, "probe", noon, time.Hour, time.Hour)

@@ -28,7 +28,7 @@ func listRules() []rule {
 		},
 		{
 			name: "shows whole keys",
-			why:  "A listed key is the same record as one looked up.",
+			why:  "List returns the same record of a key as Lookup.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				for _, sort := range []store.KeySort{"", store.ByName, store.ByLastUsed, store.ByExpiry} {
@@ -42,13 +42,13 @@ func listRules() []rule {
 			},
 		},
 		{
-			name: "brings the settings around the keys",
-			why:  "A page brings the instance's settings and those of the workspace of each of its keys, as Lookup does, so that a list says of a key what a login says.",
-			run:  settingsAround,
+			name: "returns the settings of the keys",
+			why:  "A page contains the instance's settings and those of the workspace of each of its keys, as Lookup returns them, so that a list shows the same state of a key as a login.",
+			run:  settingsOfKeys,
 		},
 		{
 			name: "a workspace sees its own keys only",
-			why:  "A list of one workspace never shows a key of another, not even one whose id looks alike.",
+			why:  "A list of one workspace never shows a key of another, not even if the ids are similar.",
 			run: func(t tester, s store.Store) {
 				for _, workspace := range []string{"team", "team-a", "Team-a", "team-a ", "team-a0", "team-%"} {
 					create(t, s, newKey(workspace, "key of "+workspace))
@@ -65,12 +65,12 @@ func listRules() []rule {
 		},
 		{
 			name: "every order, both ways, in pages of every size",
-			why:  "Pages follow one another without gap or repetition, ties in the order of the ids, and Next is nil on the last page, also when that is full. Descending is the exact reverse.",
+			why:  "Pages follow each other without gap or repetition. Keys with the same value are in the order of their ids. Next is nil on the last page, also if that is full. Descending is the exact reverse.",
 			run:  everyOrder,
 		},
 		{
 			name: "names are in byte order",
-			why:  "ByName is byte order: capitals come first, accents last, and no collation steps in.",
+			why:  "ByName is byte order: capitals come first, accents last, and no collation is used.",
 			run: func(t tester, s store.Store) {
 				names := []string{"", " a", "10", "9", "B", "Z", "a", "a ", "ab", "b", "É", "é"}
 				for i, name := range names {
@@ -89,7 +89,7 @@ func listRules() []rule {
 		},
 		{
 			name: "keys that never expire come last",
-			why:  "ByExpiry puts keys without an expiry behind all others; reversed, they come first.",
+			why:  "ByExpiry puts keys without an expiry after all others. In descending order they come first.",
 			run: func(t tester, s store.Store) {
 				for i, end := range []time.Time{{}, noon.AddDate(0, 1, 0), noon.AddDate(-30, 0, 0), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), {}} {
 					k := plainKey("team-a", fmt.Sprintf("key-%d", i))
@@ -124,7 +124,7 @@ func listRules() []rule {
 		},
 		{
 			name: "orders without an index are for one workspace",
-			why:  "ByLastUsed and ByExpiry over all workspaces, and orders nobody knows, are errors that say so.",
+			why:  "ByLastUsed and ByExpiry over all workspaces, and unknown orders, are errors that say so.",
 			run: func(t tester, s store.Store) {
 				for _, sort := range []store.KeySort{store.ByLastUsed, store.ByExpiry, "digest", "name; drop table"} {
 					if _, err := s.Keys.List(background, store.KeyQuery{Sort: sort}); err == nil {
@@ -138,12 +138,12 @@ func listRules() []rule {
 		},
 		{
 			name: "conditions",
-			why:  "Each condition keeps exactly the keys it names; several are joined by and.",
+			why:  "Each condition keeps exactly the keys that it describes. A key must meet all conditions.",
 			run:  conditions,
 		},
 		{
-			name: "what an actor made",
-			why:  "MadeBy keeps the keys that an actor created, whatever its kind, and those that hold a secret which it created, as long as they hold it.",
+			name: "keys made by an actor",
+			why:  "MadeBy keeps the keys that an actor created, whatever its kind, and keys with a secret that it created, as long as they have that secret.",
 			run: func(t tester, s store.Store) {
 				person, key := store.ActorRef{Kind: "owner", ID: "person-1"}, store.ActorRef{Kind: "key", ID: "maker"}
 				of := func(id string, maker store.ActorRef, secrets ...store.ActorRef) store.Key {
@@ -162,11 +162,11 @@ func listRules() []rule {
 				}
 				equalList(t, "made by the person", by("person-1"), []string{"administered", "owned", "rotated"})
 				equalList(t, "made by the key", by("maker"), []string{"made", "rotated"})
-				equalList(t, "made by nobody", by("mak"), []string{})
+				equalList(t, "made by an unknown actor", by("mak"), []string{})
 				equalList(t, "made by the key, in another workspace", list(t, s, store.KeyQuery{MadeBy: "maker", Workspace: "team-b"}), []string{})
 				rotated.Secrets = append(rotated.Secrets[:1], store.Secret{ID: "s9", Digest: "d", Created: noon, CreatedBy: store.ActorRef{Kind: "key", ID: "later"}})
 				update(t, s, rotated)
-				equalList(t, "made by the key, after its secret went", by("maker"), []string{"made"})
+				equalList(t, "made by the key, after its secret was removed", by("maker"), []string{"made"})
 				equalList(t, "made by the key that rotated", by("later"), []string{"rotated"})
 				remove(t, s, "team-a", "made")
 				equalList(t, "made by the key, after a deletion", by("maker"), []string{})
@@ -175,7 +175,7 @@ func listRules() []rule {
 		{
 			name: "more than MaxSorted keys",
 			soak: true,
-			why:  "ByLastUsed and ByExpiry work up to MaxSorted keys of a workspace; beyond it they are an error that says so.",
+			why:  "ByLastUsed and ByExpiry work up to MaxSorted keys of a workspace; above that they are an error that says so.",
 			run: func(t tester, s store.Store) {
 				for i := range store.MaxSorted + 1 {
 					create(t, s, plainKey("team-a", fmt.Sprintf("key-%05d", i)))
@@ -192,7 +192,7 @@ func listRules() []rule {
 	}
 }
 
-// list reads all pages and returns the ids.
+// list reads all pages and returns the ids of the keys.
 func list(t tester, s store.Store, q store.KeyQuery) []string {
 	t.Helper()
 	ids := []string{}
@@ -213,9 +213,9 @@ func list(t tester, s store.Store, q store.KeyQuery) []string {
 	return nil
 }
 
-// crowd fills two workspaces with keys that share creation times, names,
-// expiries and uses, made in no order, and returns them.
-func crowd(t tester, s store.Store) []store.Key {
+// createMany creates keys in two workspaces, unordered, some with the same creation time, name,
+// expiry or last use, and returns them.
+func createMany(t tester, s store.Store) []store.Key {
 	t.Helper()
 	var keys []store.Key
 	var uses []store.Use
@@ -239,7 +239,7 @@ func crowd(t tester, s store.Store) []store.Key {
 	return keys
 }
 
-func settingsAround(t tester, s store.Store) {
+func settingsOfKeys(t tester, s store.Store) {
 	create(t, s, newKey("team-a", "key-1"), newKey("team-b", "key-2"), newKey("team b", "key-3"), newKey("team-a", "key-4"))
 	check := func() {
 		for _, workspace := range []string{"", "team-a", "team-b", "team b"} {
@@ -269,14 +269,14 @@ func settingsAround(t tester, s store.Store) {
 }
 
 func everyOrder(t tester, s store.Store) {
-	keys := crowd(t, s)
+	keys := createMany(t, s)
 	expiry := func(k store.Key) time.Time {
 		if k.NotAfter.IsZero() {
 			return farAhead
 		}
 		return k.NotAfter
 	}
-	for _, try := range []struct {
+	for _, tc := range []struct {
 		sort       store.KeySort
 		workspaces []string
 		order      func(a, b store.Key) int
@@ -288,9 +288,9 @@ func everyOrder(t tester, s store.Store) {
 		{store.ByExpiry, []string{"team-a", "team-b"}, func(a, b store.Key) int { return expiry(a).Compare(expiry(b)) }},
 	} {
 		sorted := slices.SortedFunc(slices.Values(keys), func(a, b store.Key) int {
-			return cmp.Or(try.order(a, b), strings.Compare(a.ID, b.ID))
+			return cmp.Or(tc.order(a, b), strings.Compare(a.ID, b.ID))
 		})
-		for _, workspace := range try.workspaces {
+		for _, workspace := range tc.workspaces {
 			want := []string{}
 			for _, k := range sorted {
 				if workspace == "" || k.Workspace == workspace {
@@ -298,19 +298,19 @@ func everyOrder(t tester, s store.Store) {
 				}
 			}
 			for _, limit := range []int{1, 3, 8, 16, 24, 100} {
-				q := store.KeyQuery{Workspace: workspace, Sort: try.sort, Limit: limit}
-				equalList(t, fmt.Sprintf("order %q of %q in pages of %d", try.sort, workspace, limit), list(t, s, q), want)
+				q := store.KeyQuery{Workspace: workspace, Sort: tc.sort, Limit: limit}
+				equalList(t, fmt.Sprintf("order %q of %q in pages of %d", tc.sort, workspace, limit), list(t, s, q), want)
 				q.Descending = true
 				reversed := slices.Clone(want)
 				slices.Reverse(reversed)
-				equalList(t, fmt.Sprintf("order %q of %q, descending, in pages of %d", try.sort, workspace, limit), list(t, s, q), reversed)
+				equalList(t, fmt.Sprintf("order %q of %q, descending, in pages of %d", tc.sort, workspace, limit), list(t, s, q), reversed)
 			}
 		}
 	}
 }
 
 func conditions(t tester, s store.Store) {
-	keys := crowd(t, s)
+	keys := createMany(t, s)
 	for i := range keys {
 		k := keys[i]
 		k.Disabled = i%3 == 0
@@ -335,7 +335,7 @@ func conditions(t tester, s store.Store) {
 	named := func(names ...string) func(store.Key) bool {
 		return func(k store.Key) bool { return slices.Contains(names, k.Name) }
 	}
-	for _, try := range []struct {
+	for _, tc := range []struct {
 		what string
 		q    store.KeyQuery
 		want func(k store.Key) bool
@@ -349,14 +349,14 @@ func conditions(t tester, s store.Store) {
 		{"expiry from and to", store.KeyQuery{NotAfterFrom: from, NotAfterTo: to}, inRange},
 		{"maker", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person-1"}}, named(person.Name)},
 		{"maker of any kind", store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}}, named(person.Name, other.Name)},
-		{"maker nobody was", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person"}}, named()},
+		{"unknown maker", store.KeyQuery{CreatedBy: store.ActorRef{Kind: "owner", ID: "person"}}, named()},
 		{"text in any case", store.KeyQuery{Text: "dEPLOY"}, named("Deploy 50%_x", "DEPLOY 50xyx")},
 		{"text of an id", store.KeyQuery{Text: "KEY-1"}, func(k store.Key) bool { return strings.Contains(k.ID, "key-1") }},
 		{"text with a percent sign", store.KeyQuery{Text: "50%"}, named("Deploy 50%_x")},
 		{"text with an underscore", store.KeyQuery{Text: "%_x"}, named("Deploy 50%_x")},
 		{"text with a backslash", store.KeyQuery{Text: `k\s`}, named(`back\slash`)},
 		{"text beyond ASCII", store.KeyQuery{Text: "größ"}, named("Größe")},
-		{"text that is nowhere", store.KeyQuery{Text: "deploy' OR 1=1 --"}, named()},
+		{"text in no key", store.KeyQuery{Text: "deploy' OR 1=1 --"}, named()},
 		{"several", store.KeyQuery{Disabled: &off, NotAfterFrom: from, NotAfterTo: to, Text: "name", Permission: "project.list"}, func(k store.Key) bool {
 			return !k.Disabled && inRange(k) && k.Permissions.Has("project.list") && strings.Contains(k.Name, "name")
 		}},
@@ -368,17 +368,17 @@ func conditions(t tester, s store.Store) {
 			}
 			want := []string{}
 			for _, k := range keys {
-				if try.want(k) && (workspace == "" || k.Workspace == workspace) {
+				if tc.want(k) && (workspace == "" || k.Workspace == workspace) {
 					want = append(want, k.ID)
 				}
 			}
 			slices.Sort(want)
 			for _, sort := range sorts {
-				q := try.q
+				q := tc.q
 				q.Workspace, q.Sort, q.Limit = workspace, sort, 2
 				got := list(t, s, q)
 				slices.Sort(got)
-				equalList(t, fmt.Sprintf("%s, workspace %q, order %q", try.what, workspace, sort), got, want)
+				equalList(t, fmt.Sprintf("%s, workspace %q, order %q", tc.what, workspace, sort), got, want)
 			}
 		}
 	}

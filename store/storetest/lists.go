@@ -13,7 +13,7 @@ func hostListRules() []rule {
 	return []rule{
 		{
 			name: "records entries",
-			why:  "Entries come back as they were recorded, in the byte order of list and name.",
+			why:  "Entries are returned as they were recorded, sorted by list and name in byte order.",
 			run: func(t tester, s store.Store) {
 				wantEntries(t, s)
 				upper := store.ListEntry{List: store.Signers, Name: "A", Fingerprint: "ef"}
@@ -26,8 +26,8 @@ func hostListRules() []rule {
 			},
 		},
 		{
-			name: "the later end stays",
-			why:  "What was made last with an entry decides how long it is in use; zero is without an end.",
+			name: "the later Until stays",
+			why:  "An entry is in use until the last thing made with it expires. Zero means never.",
 			run: func(t tester, s store.Store) {
 				e := signer
 				for _, until := range []time.Duration{0, time.Hour, -time.Hour, time.Minute} {
@@ -44,7 +44,7 @@ func hostListRules() []rule {
 		},
 		{
 			name: "another fingerprint is ErrConflict",
-			why:  "Two keys of one name would be taken for one another. All entries of a call are recorded or none.",
+			why:  "Two keys with one name could be confused. All entries of a call are recorded, or none.",
 			run: func(t tester, s store.Store) {
 				must(t, "Record", s.Lists.Record(background, pepper))
 				other := pepper
@@ -55,7 +55,7 @@ func hostListRules() []rule {
 		},
 		{
 			name: "forget removes one entry",
-			why:  "Forget removes the entry it names and no other; one that is not there is ErrNotFound.",
+			why:  "Forget removes the entry with that name and no other. A missing entry is ErrNotFound.",
 			run: func(t tester, s store.Store) {
 				must(t, "Record", s.Lists.Record(background, pepper, signer))
 				wantError(t, "Forget", s.Lists.Forget(background, store.SecretPrefixes, "1"), store.ErrNotFound)
@@ -69,8 +69,8 @@ func hostListRules() []rule {
 			},
 		},
 		{
-			name: "recorded at once",
-			why:  "Replicas record the same entries when they start together.",
+			name: "concurrent records of one entry",
+			why:  "Replicas that start at the same time record the same entries.",
 			run: func(t tester, s store.Store) {
 				errs := race(16, func(i int) error {
 					e := signer

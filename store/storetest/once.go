@@ -37,7 +37,7 @@ func onceRules() []rule {
 		},
 		{
 			name: "B18 a spend and a change share ids",
-			why:  "The ids of OnceIDs and of Change are the same ones: what one spent, the other refuses.",
+			why:  "OnceIDs and Change share their ids: an id that one has spent is refused by the other.",
 			run: func(t tester, s store.Store) {
 				must(t, "Spend", s.OnceIDs.Spend(background, *onceID("one"), noon))
 				err := s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, change("one"))
@@ -50,8 +50,8 @@ func onceRules() []rule {
 			},
 		},
 		{
-			name: "B18 an end that is never reached",
-			why:  "An id may be spent for good: its end may be as far away as a date can be.",
+			name: "B18 an id that never expires",
+			why:  "An id may be spent for ever: its expiry may be in the year 9999.",
 			run: func(t tester, s store.Store) {
 				id := store.OnceID{Space: "test", ID: "for good", Value: "first", Expires: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}
 				must(t, "Spend", s.OnceIDs.Spend(background, id, noon))
@@ -64,7 +64,7 @@ func onceRules() []rule {
 		},
 		{
 			name: "expires by the caller's clock",
-			why:  "An id may be spent again from the instant of its expiry on, by the time that the caller passes and no other.",
+			why:  "An id may be spent again from the instant of its expiry on, by the time that the caller passes.",
 			run: func(t tester, s store.Store) {
 				id := store.OnceID{Space: "test", ID: "brief", Value: "first", Expires: noon.Add(time.Minute)}
 				must(t, "Spend", s.OnceIDs.Spend(background, id, noon))
@@ -80,8 +80,8 @@ func onceRules() []rule {
 			},
 		},
 		{
-			name: "find reads what was spent",
-			why:  "Find brings the id as it was spent; one never spent, or expired, is ErrNotFound.",
+			name: "find returns what was spent",
+			why:  "Find returns the id as it was spent. An id that was never spent or has expired is ErrNotFound.",
 			run: func(t tester, s store.Store) {
 				must(t, "Spend", s.OnceIDs.Spend(background, *onceID("one"), noon))
 				got := find(t, s, "test", "one", noon)
@@ -96,7 +96,7 @@ func onceRules() []rule {
 		},
 		{
 			name: "a refused spend changes nothing",
-			why:  "Who comes second changes neither the value nor the end that the first one left.",
+			why:  "A refused spend changes neither the value nor the expiry of the first one.",
 			run: func(t tester, s store.Store) {
 				must(t, "Spend", s.OnceIDs.Spend(background, *onceID("one"), noon))
 				other := store.OnceID{Space: "test", ID: "one", Value: "other", Expires: noon.Add(time.Second)}
@@ -107,8 +107,8 @@ func onceRules() []rule {
 			},
 		},
 		{
-			name: "spaces are apart",
-			why:  "Space keeps ids of different purposes and owners apart, whatever characters they hold.",
+			name: "spaces are separate",
+			why:  "Space separates ids of different purposes and owners, whatever characters they contain.",
 			run: func(t tester, s store.Store) {
 				for _, id := range []store.OnceID{
 					{Space: "a", ID: "b:c"}, {Space: "a:b", ID: "c"}, {Space: "a:b:c", ID: ""}, {Space: "", ID: "a:b:c"},

@@ -9,12 +9,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// preconditions are records that a change may rest on, each with what changes
-// it.
+// preconditions are records that a change may be based on, each with a change that
+// invalidates it.
 var preconditions = []struct {
-	name  string
-	holds store.Precondition
-	moves func(s store.Store) error
+	name       string
+	holds      store.Precondition
+	invalidate func(s store.Store) error
 }{
 	{
 		"an acting key", store.Precondition{Key: "actor", Version: 1},
@@ -50,8 +50,8 @@ var preconditions = []struct {
 	},
 }
 
-// conditioned are the calls whose preconditions are tried, on the records of
-// prepareConditioned, in which the instance's settings have version 1.
+// conditioned returns writes for the records of prepareConditioned, in which the instance's
+// settings have version 1.
 func conditioned() []struct {
 	name string
 	do   func(s store.Store, c store.Change) error
@@ -80,8 +80,8 @@ func preconditionRules() []rule {
 	var rules []rule
 	for _, w := range conditioned() {
 		rules = append(rules, rule{
-			name: w.name + " holds while nothing moved",
-			why:  "A change whose preconditions hold is made: a key of that version, settings of that version, and settings never saved as version 0.",
+			name: w.name + " succeeds if its preconditions hold",
+			why:  "A change succeeds if its preconditions hold: a key or settings at the named version, or version 0 for settings that were never saved.",
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				c := change("held")
@@ -93,11 +93,11 @@ func preconditionRules() []rule {
 		})
 		for _, p := range preconditions {
 			rules = append(rules, rule{
-				name: w.name + " rests on " + p.name,
-				why:  "A change fails with ErrConflict and writes nothing if a record that its decision rests on changed since it was read.",
+				name: w.name + " depends on " + p.name,
+				why:  "A change fails with ErrConflict and writes nothing if a record that the decision was based on changed since it was read.",
 				run: func(t tester, s store.Store) {
 					prepareConditioned(t, s)
-					must(t, "the other change", p.moves(s))
+					must(t, "the other change", p.invalidate(s))
 					before := everything(t, s)
 					c := change("refused")
 					c.If = []store.Precondition{{Workspace: "never saved"}, p.holds}
@@ -112,8 +112,8 @@ func preconditionRules() []rule {
 	}
 	return append(rules,
 		rule{
-			name: "a version ahead or a key that never was is ErrConflict",
-			why:  "Only the version that is there holds.",
+			name: "a higher version or an unknown key is ErrConflict",
+			why:  "Only the present version of an existing record holds.",
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				for _, p := range []store.Precondition{
@@ -124,15 +124,15 @@ func preconditionRules() []rule {
 					wantError(t, fmt.Sprintf("Create, %+v", p), err, store.ErrConflict)
 				}
 				itself := store.Change{If: []store.Precondition{{Key: "none"}}}
-				wantError(t, "Update of a key that rests on itself and never was",
+				wantError(t, "Update of an unknown key with itself as precondition",
 					s.Keys.Update(background, newKey("team-a", "none"), itself), store.ErrConflict)
-				wantError(t, "Delete of a key that rests on itself and never was",
+				wantError(t, "Delete of an unknown key with itself as precondition",
 					s.Keys.Delete(background, "team-a", "none", 0, noon, itself), store.ErrConflict)
 			},
 		},
 		rule{
 			name: "a spent one-time id comes before preconditions",
-			why:  "A retry of a change that was made is ErrExists, even if what it rested on has changed since.",
+			why:  "A retry of a change that was made is ErrExists, even if its preconditions do not hold any more.",
 			run: func(t tester, s store.Store) {
 				prepareConditioned(t, s)
 				c := change("once")
@@ -144,38 +144,38 @@ func preconditionRules() []rule {
 			},
 		},
 		rule{
-			name: "B27 nothing outruns a change",
-			why:  "Once a key is disabled, or settings are saved, no creation that rested on them as they were before comes in.",
-			run:  func(t tester, s store.Store) { raceOutrun(t, []store.Store{s}) },
+			name: "B27 no creation succeeds on outdated preconditions",
+			why:  "Once a key is disabled or settings are saved, no creation succeeds that is based on the old record.",
+			run:  func(t tester, s store.Store) { racePreconditions(t, []store.Store{s}) },
 		},
 	)
 }
 
-// raceOutrun lets creations race a change of what they rest on, through all
-// replicas. Once the change has returned, no further creation succeeds.
-func raceOutrun(t tester, r []store.Store) {
+// racePreconditions changes a record while all replicas create keys with that record as
+// precondition. Once the change has returned, no further creation may succeed.
+func racePreconditions(t tester, r []store.Store) {
 	s := r[0]
 	for i, p := range preconditions {
 		workspace := fmt.Sprint("race-", i)
 		holds := p.holds
-		var moves func(s store.Store) error
+		var invalidate func(s store.Store) error
 		switch {
 		case holds.Key != "":
 			actor := newKey("team-z", fmt.Sprint("actor-", i))
 			create(t, s, actor)
 			holds.Key = actor.ID
-			moves = func(s store.Store) error {
+			invalidate = func(s store.Store) error {
 				actor.Disabled = true
 				return s.Keys.Update(background, actor, store.Change{Now: noon, EndTokens: true})
 			}
 		case holds.Workspace != "":
 			holds = store.Precondition{Workspace: workspace}
-			moves = func(s store.Store) error {
+			invalidate = func(s store.Store) error {
 				return s.Settings.SetWorkspace(background, store.Workspace{ID: workspace, Suspended: true}, store.Change{Now: noon, EndTokens: true})
 			}
 		default:
 			holds.Version = instance(t, s).Version
-			moves = func(s store.Store) error {
+			invalidate = func(s store.Store) error {
 				return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Version: holds.Version}}, store.Change{Now: noon, EndTokens: true})
 			}
 		}
@@ -201,15 +201,15 @@ func raceOutrun(t tester, r []store.Store) {
 		for range 6 {
 			<-started
 		}
-		must(t, "the change", moves(of(r, 1)))
-		there := countKeys(t, of(r, 2), workspace)
+		must(t, "the change", invalidate(of(r, 1)))
+		before := countKeys(t, of(r, 2), workspace)
 		over.Store(true)
 		for range 6 {
 			if err := <-ended; !errors.Is(err, store.ErrConflict) {
 				t.Errorf("%s: got error %v, want %v", p.name, err, store.ErrConflict)
 			}
 		}
-		equal(t, p.name+": keys after the change and at the end", countKeys(t, s, workspace), there)
+		equal(t, p.name+": keys after the change and at the end", countKeys(t, s, workspace), before)
 	}
 }
 
@@ -218,11 +218,11 @@ func countKeys(t tester, s store.Store, id string) int {
 	return workspace(t, s, id).Keys
 }
 
-// clockRules are about Upkeep.Clock.
+// clockRules test Upkeep.Clock.
 func clockRules() []rule {
 	return []rule{{
 		name: "reads the store's clock",
-		why:  "Clock is the zero time or an instant of this century in UTC, and does not go back.",
+		why:  "Clock returns the zero time, or a time after 1999 in UTC that does not go back.",
 		run: func(t tester, s store.Store) {
 			var last time.Time
 			for range 3 {

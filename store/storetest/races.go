@@ -16,7 +16,7 @@ func raceRules() []rule {
 		{name: "B05 creates under a limit, 200 at once, 1,000 rounds", soak: true, why: limits, run: func(t tester, s store.Store) { raceLimit(t, []store.Store{s}, 200, 1000) }},
 		{
 			name: "B05 creates and deletes under a limit",
-			why:  "Deletes that interleave with creates free their place once: the workspace never holds more than the limit.",
+			why:  "Deletes that interleave with creates free one place each: the workspace never holds more keys than the limit.",
 			run:  func(t tester, s store.Store) { raceLimitDeletes(t, []store.Store{s}) },
 		},
 		{
@@ -35,7 +35,7 @@ func raceRules() []rule {
 		},
 		{
 			name: "B22 rotations with one version",
-			why:  "Of N concurrent updates with one version exactly one succeeds: two rotations at once must not lose one of the secrets they showed.",
+			why:  "Of N concurrent updates with one version exactly one succeeds: two rotations at once must not lose a secret that was shown.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				for version := int64(1); version <= 4; version++ {
@@ -72,7 +72,7 @@ func raceRules() []rule {
 		},
 		{
 			name: "settings with one version",
-			why:  "Of N concurrent saves with one version exactly one succeeds, for the instance and for a workspace, the first save too.",
+			why:  "Of N concurrent saves with one version exactly one succeeds, for the instance and for a workspace, also for the first save.",
 			run: func(t tester, s store.Store) {
 				for version := range int64(3) {
 					errs := race(16, func(i int) error {
@@ -89,7 +89,7 @@ func raceRules() []rule {
 			},
 		},
 		{
-			name: "digests from one",
+			name: "rewrites of one digest",
 			why:  "Of N concurrent rewrites of one digest exactly one succeeds.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
@@ -102,7 +102,7 @@ func raceRules() []rule {
 		},
 		{
 			name: "B22 changes while a login rewrites a digest",
-			why:  "Update keeps the digest that is stored at the moment it writes, so that none of many changes at once brings back the one that a login replaced.",
+			why:  "Update keeps the digest that is stored when it writes, so that no concurrent change brings back a digest that a login has replaced.",
 			run: func(t tester, s store.Store) {
 				first := newKey("team-a", "key-1").Secrets[0].Digest
 				create(t, s, newKey("team-a", "key-1"))
@@ -127,7 +127,7 @@ func raceRules() []rule {
 		},
 		{
 			name: "one change, sent many times",
-			why:  "Of N concurrent changes with one one-time id exactly one is made: a client that retries makes one key.",
+			why:  "Of N concurrent changes with one one-time id exactly one is made: a client that retries creates one key.",
 			run: func(t tester, s store.Store) {
 				for round := range 4 {
 					errs := race(16, func(i int) error {
@@ -141,7 +141,7 @@ func raceRules() []rule {
 		},
 		{
 			name: "creates while the workspace is deleted",
-			why:  "DeleteWorkspace is atomic: no key that a racing create stored is left in a deleted workspace.",
+			why:  "DeleteWorkspace is atomic: no key of a concurrent create is left in a deleted workspace.",
 			run: func(t tester, s store.Store) {
 				for round := range 4 {
 					id := fmt.Sprint("team-", round)
@@ -183,8 +183,8 @@ func raceLimitDeletes(t tester, r []store.Store) {
 	if soak() {
 		rounds = 1000
 	}
-	// A key counts here from after its creation to before its deletion, so
-	// that this count never exceeds the true one.
+	// living counts a key from after its creation to before its deletion, so it is
+	// never more than the true number.
 	var living, most atomic.Int64
 	errs := race(12, func(i int) error {
 		s, other := of(r, i), of(r, i+1)
@@ -220,7 +220,7 @@ func raceLimitDeletes(t tester, r []store.Store) {
 		must(t, "creating and deleting", err)
 	}
 	if most.Load() > limit {
-		t.Errorf("%d keys lived at once under a limit of %d", most.Load(), limit)
+		t.Errorf("%d keys existed at once under a limit of %d", most.Load(), limit)
 	}
 	s := r[0]
 	equal(t, "number of keys", workspace(t, s, "team-a").Keys, 0)

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// raceRotations lets replicas rotate one key at once. A version's newest
-// secret is named for the version that it replaced.
+// raceRotations rotates one key through all replicas at once. The id of the newest secret
+// contains the version that it replaced.
 func raceRotations(t tester, r []store.Store) {
 	rounds := int64(5)
 	if soak() {
@@ -28,10 +28,10 @@ func raceRotations(t tester, r []store.Store) {
 	defer readers.Wait()
 	defer close(stop)
 	for version := int64(1); version <= rounds && !t.Failed(); version++ {
-		held := lookup(t, of(r, int(version)), "key-1").Key
-		equal(t, "Version", held.Version, version)
+		current := lookup(t, of(r, int(version)), "key-1").Key
+		equal(t, "Version", current.Version, version)
 		errs := race(12, func(i int) error {
-			next := held.Clone()
+			next := current.Clone()
 			next.Secrets = append(next.Secrets[1:], store.Secret{ID: fmt.Sprintf("s%d-%d", version, i), Digest: "d", Created: noon})
 			return of(r, i).Keys.Update(background, next, store.Change{Now: noon})
 		})
@@ -45,7 +45,7 @@ func raceRotations(t tester, r []store.Store) {
 	}
 }
 
-// lookWhileRotating reads the key until it is told to stop.
+// lookWhileRotating reads the key until stop is closed.
 func lookWhileRotating(t tester, s store.Store, stop <-chan struct{}) {
 	last := int64(0)
 	for {

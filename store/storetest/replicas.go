@@ -9,41 +9,39 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// replicaCount is how many handles the rules of RunReplicas use.
+// replicaCount is the number of replicas that RunReplicas uses.
 const replicaCount = 3
 
-// RunReplicas runs, as subtests, the rules that hold between processes on one
-// set of data: limits and one-time ids count once over all of them, and what
-// one wrote the others read.
+// RunReplicas runs, as subtests, the rules that hold between processes that share data:
+// limits and one-time ids count once over all of them, and each reads what the others
+// wrote.
 //
-// open returns n stores on one set of data, as n processes would hold them:
-// each with a connection pool of its own and nothing shared in memory. It is
-// called once for each rule and once before, and registers its own clean-up;
-// two calls share no data. Like Run, RunReplicas leaves out rules about a field
-// that is nil, and those named in without.
+// open returns n stores that share data, like those of n processes: each has its own
+// connection pool, and they share nothing in memory. open is called once before the rules
+// and once for each rule, and registers its own clean-up. Two calls share no data. Like
+// Run, RunReplicas skips the rules about a field that is nil, and those in without.
 //
-// The rules ask that a change is read everywhere once the call that made it
-// has returned. A store that promises less, such as a cache, is not for this
-// suite.
+// The rules require that every replica reads a change once the call that made it has
+// returned. A store that promises less, such as a cache, fails them.
 func RunReplicas(t *testing.T, open func(t *testing.T, n int) []store.Store, without ...string) {
 	probe := open(t, replicaCount)
 	if len(probe) != replicaCount {
-		t.Fatalf("storetest: open returned %d stores, not %d", len(probe), replicaCount)
+		t.Fatalf("storetest: open returned %d stores instead of %d", len(probe), replicaCount)
 	}
 	if names := missing(probe[0]); len(names) > 0 {
-		t.Fatalf("storetest: the store lacks %v", names)
+		t.Fatalf("storetest: %v of the store is nil; a driver must offer it", names)
 	}
-	lacks := lacking(t, without, replicaRuleNames())
+	excluded := exclude(t, without, replicaRuleNames())
 	for _, r := range replicaRules() {
 		if r.needs != nil && !r.needs(probe[0]) {
-			t.Logf("the store lacks what %q is about: not tried", r.name)
+			t.Logf("a field of the store that the rule %q needs is nil: it is skipped", r.name)
 			continue
 		}
 		t.Run(r.name, func(t *testing.T) {
-			if lacks(r.name) {
-				t.Skip("the driver does not keep this rule yet")
+			if excluded(r.name) {
+				t.Skip("the driver does not follow this rule yet")
 			}
-			r.try(t, open(t, replicaCount))
+			r.check(t, open(t, replicaCount))
 		})
 	}
 }
@@ -56,21 +54,21 @@ func replicaRuleNames() []string {
 	return names
 }
 
-// replicaRule is a rule about several stores on one set of data.
+// replicaRule is a rule about several stores that share data.
 type replicaRule struct {
 	name  string
 	why   string
-	needs func(store.Store) bool // nil: nothing that may be lacking
+	needs func(store.Store) bool // nil: required fields only
 	run   func(t tester, replicas []store.Store)
 	soak  bool
 }
 
-func (r replicaRule) try(t tester, replicas []store.Store) {
+func (r replicaRule) check(t tester, replicas []store.Store) {
 	t.Helper()
-	rule{why: r.why, run: func(t tester, _ store.Store) { r.run(t, replicas) }}.try(t, store.Store{})
+	rule{why: r.why, run: func(t tester, _ store.Store) { r.run(t, replicas) }}.check(t, store.Store{})
 }
 
-// replicaRules lists the rules; those for a soak only if this is one.
+// replicaRules returns all rules. Those with soak set are included only in a soak.
 func replicaRules() []replicaRule {
 	all := slices.Concat(replicaRaces(), replicaSights(), replicaWatches())
 	if !soak() {
@@ -80,7 +78,7 @@ func replicaRules() []replicaRule {
 }
 
 func replicaRaces() []replicaRule {
-	limits := "Of N concurrent creates under a limit L into an empty workspace exactly min(N, L) succeed, through whichever replicas."
+	limits := "Of N concurrent creates under a limit L into an empty workspace exactly min(N, L) succeed, whatever replicas they use."
 	return []replicaRule{
 		{name: "B05 creates under a limit, 200 at once", why: limits, run: func(t tester, r []store.Store) { raceLimit(t, r, 200, 1) }},
 		{name: "B05 creates under a limit, 200 at once, 1,000 rounds", why: limits, soak: true, run: func(t tester, r []store.Store) { raceLimit(t, r, 200, 1000) }},
@@ -107,7 +105,7 @@ func replicaRaces() []replicaRule {
 		},
 		{
 			name: "one change, sent to every replica",
-			why:  "A client that repeats its request at another replica makes one key.",
+			why:  "A client that repeats its request at another replica creates one key.",
 			run: func(t tester, r []store.Store) {
 				for round := range 4 {
 					errs := race(24, func(i int) error {
@@ -121,12 +119,12 @@ func replicaRaces() []replicaRule {
 		},
 		{
 			name: "B22 rotations with one version",
-			why:  "Of rotations that race through several replicas one wins for each version. A look-up meanwhile sees the secrets of before or of after: never neither, never a mixture.",
+			why:  "Of concurrent rotations through several replicas one succeeds for each version. A look-up meanwhile returns the secrets from before or from after, never a mixture.",
 			run:  raceRotations,
 		},
 		{
 			name: "settings with one version",
-			why:  "Of saves with one version one wins, for the instance and for a workspace, the first save too.",
+			why:  "Of concurrent saves with one version one succeeds, for the instance and for a workspace, also for the first save.",
 			run: func(t tester, r []store.Store) {
 				for version := range int64(4) {
 					errs := race(24, func(i int) error {
@@ -144,7 +142,7 @@ func replicaRaces() []replicaRule {
 		},
 		{
 			name:  "rings with one version",
-			why:   "Of replicas that rotate the signing keys at once one wins, and all read its ring.",
+			why:   "Of replicas that rotate the signing keys at once one succeeds, and all read its ring.",
 			needs: hasSigningKeys,
 			run: func(t tester, r []store.Store) {
 				for version := range int64(4) {
@@ -190,7 +188,7 @@ func replicaRaces() []replicaRule {
 		},
 		{
 			name:  "each raise is higher",
-			why:   "An epoch rises through whichever replica it is raised, and all read the same.",
+			why:   "An epoch rises whichever replica raises it, and all replicas read the same epoch.",
 			needs: hasEpochs,
 			run: func(t tester, r []store.Store) {
 				k := newKey("team-a", "key-1")
@@ -200,7 +198,7 @@ func replicaRaces() []replicaRule {
 					k.Version = int64(i + 1)
 					must(t, "Update", of(r, i).Keys.Update(background, k, store.Change{Now: noon, EndTokens: true}))
 					epoch := keyEpoch(t, of(r, i), "key-1")
-					raised(t, "the key's epoch", epoch, last)
+					wantHigher(t, "the key's epoch", epoch, last)
 					last = epoch
 					for _, s := range r {
 						wantState(t, s, tokenOf(k, "s2"), store.EpochState{SecretKnown: true})
@@ -210,9 +208,9 @@ func replicaRaces() []replicaRule {
 			},
 		},
 		{
-			name: "B27 nothing outruns a change",
-			why:  "Once a key is disabled, or settings are saved, through one replica, no creation that rested on them as they were before comes in through another.",
-			run:  raceOutrun,
+			name: "B27 no creation succeeds on outdated preconditions",
+			why:  "Once one replica has disabled a key or saved settings, no creation through another succeeds that is based on the old record.",
+			run:  racePreconditions,
 		},
 		{
 			name:  "no count is lost",
@@ -234,7 +232,7 @@ func replicaRaces() []replicaRule {
 		},
 		{
 			name: "creates while the workspace is deleted",
-			why:  "No key that another replica created meanwhile is left in a deleted workspace.",
+			why:  "No key that another replica created at the same time is left in a deleted workspace.",
 			run: func(t tester, r []store.Store) {
 				for round := range 4 {
 					id := fmt.Sprint("team-", round)
@@ -255,5 +253,5 @@ func replicaRaces() []replicaRule {
 	}
 }
 
-// of deals calls out to replicas in turn.
+// of returns replica i, modulo their number.
 func of(replicas []store.Store, i int) store.Store { return replicas[i%len(replicas)] }

@@ -34,7 +34,7 @@ func TestBrokenReplicasBreakTheirRule(t *testing.T) {
 			for _, rule := range b.rules {
 				tried[rule] = true
 				r := &recorder{}
-				for try := 0; try < 20 && !r.failed; try++ { // on a busy machine callers may miss one another
+				for try := 0; try < 20 && !r.failed; try++ { // on a busy machine calls may not overlap
 					all := replicas(3)
 					for i := range all {
 						all[i] = b.damage(i, all[i])
@@ -42,7 +42,7 @@ func TestBrokenReplicasBreakTheirRule(t *testing.T) {
 					r = tryReplicas(t, rule, all)
 				}
 				if !r.failed {
-					t.Errorf("replicas, of which each %s, pass %q", b.name, rule)
+					t.Errorf("replicas, each of which %s, pass %q", b.name, rule)
 				} else if last := r.lines[len(r.lines)-1]; !strings.HasPrefix(last, "the rule: ") {
 					t.Errorf("%q fails without its explanation; its last line is %q", rule, last)
 				}
@@ -69,7 +69,7 @@ func tryReplicas(t *testing.T, rule string, all []store.Store) *recorder {
 	return r
 }
 
-// replicas are n handles on one memory.
+// replicas returns one memstore n times.
 func replicas(n int) []store.Store {
 	one := memstore.New()
 	var all []store.Store

@@ -10,24 +10,24 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// sight is something that one replica does and every other one sees.
+// sight is a change by one replica that every other one must see.
 type sight struct {
 	name  string
 	needs func(store.Store) bool
-	// begin prepares a round; do makes its change; seen returns why it is not
-	// to be seen. Rounds count from 1.
+	// begin prepares a round, do makes its change, and seen returns an error if the
+	// change is not visible. Rounds count from 1.
 	begin func(t tester, s store.Store, round int)
 	do    func(t tester, s store.Store, round int)
 	seen  func(s store.Store, round int) error
 }
 
-// replicaSights are the rules about what a replica reads of the others.
+// replicaSights are the rules that a replica sees the changes of the others.
 func replicaSights() []replicaRule {
 	rules := []replicaRule{}
 	for _, look := range append(keySights(), epochSights()...) {
 		rules = append(rules, replicaRule{
 			name:  "B07 " + look.name,
-			why:   "Once the call has returned, every replica reads the change: a login through another replica, begun a moment later, is refused.",
+			why:   "Once the call has returned, every replica reads the change: a login through another replica that begins after that is refused.",
 			needs: look.needs,
 			run:   func(t tester, r []store.Store) { lookOn(t, r, look) },
 		})
@@ -35,9 +35,8 @@ func replicaSights() []replicaRule {
 	return rules
 }
 
-// lookOn has the other replicas look on, without pause, while one makes the
-// change. Each must see it in the first look that begins after the call has
-// returned.
+// lookOn makes the change by one replica while the others read without pause. Each must
+// see it in the first read that begins after the call has returned.
 func lookOn(t tester, r []store.Store, look sight) {
 	rounds := 6
 	if soak() {
@@ -57,7 +56,7 @@ func lookOn(t tester, r []store.Store, look sight) {
 			for range 2 {
 				looking.Add(1)
 				readers.Go(func() {
-					_ = look.seen(s, round) // it may remember what was before
+					_ = look.seen(s, round) // the replica may cache the old record
 					looking.Done()
 					for {
 						late := returned.Load()
@@ -164,15 +163,15 @@ func keySights() []sight {
 			begin: func(t tester, s store.Store, round int) { create(t, s, newKey(fmt.Sprint("team-", round), id(round))) },
 			do:    func(t tester, s store.Store, round int) { deleteWorkspace(t, s, fmt.Sprint("team-", round)) },
 			seen: func(s store.Store, round int) error {
-				_, gone := s.Keys.Lookup(background, id(round))
+				_, missing := s.Keys.Lookup(background, id(round))
 				w, err := s.Settings.Workspace(background, fmt.Sprint("team-", round))
-				return errors.Join(sawNone(gone), saw("the deletion", w.Deleted, err))
+				return errors.Join(sawNone(missing), saw("the deletion", w.Deleted, err))
 			},
 		},
 	}
 }
 
-// epochSights are about tokens.
+// epochSights are the changes that revoke tokens.
 func epochSights() []sight {
 	begin := func(t tester, s store.Store, round int) { create(t, s, newKey("team-a", fmt.Sprint("key-", round))) }
 	ref := func(round int) store.TokenRef {
@@ -235,16 +234,16 @@ func epochSights() []sight {
 	}
 }
 
-func saw(what string, there bool, err error) error {
-	if err == nil && !there {
-		err = fmt.Errorf("it does not see %s", what)
+func saw(what string, seen bool, err error) error {
+	if err == nil && !seen {
+		err = fmt.Errorf("the replica does not see %s", what)
 	}
 	return err
 }
 
 func sawNone(err error) error {
 	if err == nil {
-		return errors.New("it still sees the record")
+		return errors.New("the replica still sees the record")
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil

@@ -11,8 +11,8 @@ func hasWatch(s store.Store) bool { return s.Watch != nil }
 func replicaWatches() []replicaRule {
 	return []replicaRule{
 		{
-			name:  "each is told of the others' changes",
-			why:   "A change through one replica is told to who watches through another, and can be read by then.",
+			name:  "each replica gets the notices of the others",
+			why:   "A watcher of one replica gets a notice of each change by another, and can read the change by then.",
 			needs: hasWatch,
 			run: func(t tester, r []store.Store) {
 				watchers := listenAll(t, r)
@@ -29,7 +29,7 @@ func replicaWatches() []replicaRule {
 		},
 		{
 			name:  "sequence numbers over all replicas",
-			why:   "Changes through all replicas at once leave no gap and no double in anybody's stream: each notice is one higher than the one before, and heartbeats repeat the last.",
+			why:   "Concurrent changes by all replicas leave no gap and no duplicate in any stream: the number of each notice is one higher than the one before, and heartbeats repeat the last one.",
 			needs: hasWatch,
 			run: func(t tester, r []store.Store) {
 				const creates = 30
@@ -52,21 +52,21 @@ func replicaWatches() []replicaRule {
 // wantStream reads the given number of notices, each of another key.
 func wantStream(t tester, what string, w *watcher, notices int) {
 	t.Helper()
-	told := map[string]bool{}
+	noticed := map[string]bool{}
 	last := w.any(t, what)
 	equal(t, what+": kind of the first notice", last.Kind, store.NoticeHeartbeat)
-	for len(told) < notices && !t.Failed() {
+	for len(noticed) < notices && !t.Failed() {
 		n := w.next(t, what)
 		equal(t, what+": sequence", n.Sequence, last.Sequence+1)
-		if told[n.Key] {
-			t.Errorf("%s is told twice of %s", what, n.Key)
+		if noticed[n.Key] {
+			t.Errorf("%s gets two notices of %s", what, n.Key)
 		}
-		told[n.Key], last = true, n
+		noticed[n.Key], last = true, n
 	}
 	for range 2 {
-		beat := w.any(t, what+": a heartbeat")
-		equal(t, what+": kind after the last notice", beat.Kind, store.NoticeHeartbeat)
-		equal(t, what+": number of a heartbeat", beat.Sequence, last.Sequence)
+		heartbeat := w.any(t, what+": a heartbeat")
+		equal(t, what+": kind after the last notice", heartbeat.Kind, store.NoticeHeartbeat)
+		equal(t, what+": number of a heartbeat", heartbeat.Sequence, last.Sequence)
 	}
 }
 

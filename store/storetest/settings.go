@@ -11,7 +11,7 @@ func settingsRules() []rule {
 	return []rule{
 		{
 			name: "never saved is a zero record",
-			why:  "Settings never saved are zero records with Version 0, the workspace's with its ID, not errors.",
+			why:  "Settings that were never saved are zero records with Version 0 and not errors. The workspace's has its ID.",
 			run: func(t tester, s store.Store) {
 				equalText(t, "instance", settingsText(instance(t, s)), settingsText(store.InstanceSettings{}))
 				equalText(t, "workspace", workspaceText(workspace(t, s, "team-a")), workspaceText(store.Workspace{ID: "team-a"}))
@@ -19,7 +19,7 @@ func settingsRules() []rule {
 		},
 		{
 			name: "keeps every field",
-			why:  "Settings come back as they were saved, with their version raised by one.",
+			why:  "Settings are returned as they were saved, with their version raised by one.",
 			run: func(t tester, s store.Store) {
 				in := store.InstanceSettings{
 					Instance:  store.Instance{KeysOff: true, Rules: someRules(), Updated: noon},
@@ -42,7 +42,7 @@ func settingsRules() []rule {
 		},
 		{
 			name: "reminders keep their places",
-			why:  "Reminders come back element by element, the first and the last one too, whatever Off says.",
+			why:  "Every element of Reminders.Before is returned at its position, whatever Off says.",
 			run: func(t tester, s store.Store) {
 				for version, before := range [][]time.Duration{
 					{0, 24 * time.Hour}, {7: time.Nanosecond}, {1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1, 1<<63 - 1}, {-1}, {},
@@ -56,7 +56,7 @@ func settingsRules() []rule {
 		},
 		{
 			name: "reminders are copied",
-			why:  "What a caller does with the times that it wrote or read changes no record.",
+			why:  "A caller may change the durations that it passed or got; the record does not change.",
 			run: func(t tester, s store.Store) {
 				wrote := someReminders()
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{Reminders: store.Reminders{Before: wrote}}, store.Change{}))
@@ -67,7 +67,7 @@ func settingsRules() []rule {
 		},
 		{
 			name: "another version is ErrConflict",
-			why:  "Saving is a compare-and-set on the version; version 0 means that none was saved yet.",
+			why:  "Saving compares the version. Version 0 means that none was saved yet.",
 			run: func(t tester, s store.Store) {
 				set := func(version int64) (error, error) {
 					return s.Settings.SetInstance(background, store.InstanceSettings{Instance: store.Instance{Version: version}}, store.Change{EndTokens: true}),
@@ -86,7 +86,7 @@ func settingsRules() []rule {
 				must(t, "SetInstance", ofInstance)
 				must(t, "SetWorkspace", ofWorkspace)
 				for _, version := range []int64{0, 2, -1} {
-					refused("version 1 is there", version)
+					refused("version 1 is stored", version)
 				}
 			},
 		},
@@ -114,7 +114,7 @@ func settingsRules() []rule {
 		},
 		{
 			name: "a spent one-time id comes first",
-			why:  "The one-time id is checked before the version: a retry of a change that went through is told so.",
+			why:  "The one-time id is checked before the version: a retry of a change that succeeded gets ErrExists.",
 			run: func(t tester, s store.Store) {
 				must(t, "SetInstance", s.Settings.SetInstance(background, store.InstanceSettings{}, change("one")))
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, change("two")))
@@ -147,7 +147,7 @@ func someRules() store.Rules {
 func workspaceRules() []rule {
 	return []rule{
 		{
-			name: "deleting takes all keys",
+			name: "deletes all keys",
 			why:  "DeleteWorkspace deletes every key of the workspace as Keys.Delete does, tombstones included, and no key of another.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "key-2"), newKey("team-b", "key-3"))
@@ -168,7 +168,7 @@ func workspaceRules() []rule {
 		},
 		{
 			name: "a deleted record stays",
-			why:  "The record stays as a deleted one, its epoch raised; so does a workspace's that was never saved.",
+			why:  "The record stays, with Deleted set and its epoch raised, also if it was never saved before.",
 			run: func(t tester, s store.Store) {
 				must(t, "SetWorkspace", s.Settings.SetWorkspace(background, store.Workspace{ID: "team-a"}, store.Change{EndTokens: true}))
 				before := workspace(t, s, "team-a").Epoch
@@ -177,17 +177,17 @@ func workspaceRules() []rule {
 				deleteWorkspace(t, s, "never-saved")
 				w := workspace(t, s, "team-a")
 				equal(t, "Deleted", w.Deleted, true)
-				raised(t, "Epoch", w.Epoch, before)
+				wantHigher(t, "Epoch", w.Epoch, before)
 				equal(t, "Keys", w.Keys, 0)
 				w = workspace(t, s, "never-saved")
 				equal(t, "Deleted", w.Deleted, true)
-				raised(t, "Epoch", w.Epoch, clockFloor)
+				wantHigher(t, "Epoch", w.Epoch, clockFloor)
 				equal(t, "Deleted of another", workspace(t, s, "team-b").Deleted, false)
 			},
 		},
 		{
 			name: "deleted is final",
-			why:  "A deleted workspace takes no key and no settings, and cannot be deleted again: each is ErrNotFound, whatever the version.",
+			why:  "A deleted workspace cannot get a key or settings, and cannot be deleted again: each call returns ErrNotFound, whatever the version.",
 			run: func(t tester, s store.Store) {
 				deleteWorkspace(t, s, "team-a")
 				epoch := workspace(t, s, "team-a").Epoch
@@ -208,7 +208,7 @@ func workspaceRules() []rule {
 		},
 		{
 			name: "events stay",
-			why:  "A deleted workspace's events stay in the audit log, and the deletion brings its own.",
+			why:  "The events of a deleted workspace stay in the audit log, and the deletion adds its own.",
 			run: func(t tester, s store.Store) {
 				must(t, "Create", s.Keys.Create(background, newKey("team-a", "key-1"), store.NoLimit, change("created")))
 				must(t, "DeleteWorkspace", s.Settings.DeleteWorkspace(background, "team-a", noon, change("deleted")))
@@ -217,7 +217,7 @@ func workspaceRules() []rule {
 		},
 		{
 			name: "a spent one-time id comes first",
-			why:  "A retried deletion is told that it went through, and another workspace is not deleted by it.",
+			why:  "A retry of a deletion that succeeded gets ErrExists, and deletes no other workspace.",
 			run: func(t tester, s store.Store) {
 				must(t, "DeleteWorkspace", s.Settings.DeleteWorkspace(background, "team-a", noon, change("one")))
 				for _, id := range []string{"team-a", "team-b"} {

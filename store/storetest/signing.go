@@ -11,14 +11,14 @@ func signingRules() []rule {
 	return []rule{
 		{
 			name: "never saved is a zero ring",
-			why:  "A ring never saved is a zero record with Version 0.",
+			why:  "A ring that was never saved is a zero record with Version 0.",
 			run: func(t tester, s store.Store) {
 				equalText(t, "ring", ringText(ring(t, s)), ringText(store.Ring{}))
 			},
 		},
 		{
 			name: "keeps every field",
-			why:  "The ring comes back as it was saved, its version raised by one; sealed bytes may have any value.",
+			why:  "The ring is returned as it was saved, with its version raised by one. Sealed bytes may have any value.",
 			run: func(t tester, s store.Store) {
 				r := someRing()
 				must(t, "SetRing", s.SigningKeys.SetRing(background, r))
@@ -27,12 +27,12 @@ func signingRules() []rule {
 				r.Keys = r.Keys[1:]
 				must(t, "SetRing", s.SigningKeys.SetRing(background, r))
 				r.Version = 2
-				equalText(t, "ring after one key left", ringText(ring(t, s)), ringText(r))
+				equalText(t, "ring after one key was removed", ringText(ring(t, s)), ringText(r))
 			},
 		},
 		{
 			name: "another version is ErrConflict",
-			why:  "SetRing is a compare-and-set on the version: of two replicas that rotate, one must read again.",
+			why:  "SetRing compares the version: of two replicas that rotate, one must read again.",
 			run: func(t tester, s store.Store) {
 				r := someRing()
 				for _, version := range []int64{1, -1} {
@@ -70,7 +70,7 @@ func signingRules() []rule {
 		},
 		{
 			name: "one rotation wins",
-			why:  "Of N concurrent saves with one version exactly one succeeds: replicas that each sign with a ring of their own refuse one another's tokens.",
+			why:  "Of N concurrent saves with one version exactly one succeeds: replicas that sign with different rings would refuse each other's tokens.",
 			run: func(t tester, s store.Store) {
 				for version := range int64(4) {
 					errs := race(16, func(i int) error {

@@ -1,16 +1,16 @@
-// Package storetest proves a storage driver against every rule of package
-// store. A driver's test calls Run with a function that makes an empty store:
+// Package storetest tests a storage driver against every rule of package store. A
+// driver's test calls Run with a function that returns an empty store:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
 //	}
 //
-// [RunReplicas] adds what must hold between several processes. [Tap] is for
-// tests of what uses a store.
+// [RunReplicas] tests the rules that must hold between several processes. [Tap] is for
+// tests of code that uses a store.
 //
-// Each rule is a subtest with a store of its own. When one fails, its last
-// line says what the rule is for. Stress forms of the races, and rules that
-// take long to set up, exist only with LATCHKEY_SOAK=1 in the environment.
+// Each rule is a subtest with its own store. If it fails, the last line of its output
+// explains the rule. The stress forms of races, and rules that take long to set up, run
+// only with LATCHKEY_SOAK=1 in the environment.
 package storetest
 
 import (
@@ -22,49 +22,48 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Run runs every rule as a subtest. newStore returns a store without any
-// records each time it is called, and registers its own clean-up; the stores
-// of two calls share nothing. Keys, Upkeep, Settings and Events must be
-// there: without one of them Run fails and names it. A group of rules about
-// any other field that is nil is left out, and the test's log says which.
+// Run runs every rule as a subtest. Each call of newStore returns an empty store, which
+// shares nothing with the stores of other calls, and registers its own clean-up. Keys,
+// Upkeep, Settings and Events must not be nil: otherwise Run fails and names those that
+// are. If another field is nil, Run leaves out the rules about it, and logs that.
 //
-// without names the rules, as "Group/rule", that the driver does not keep yet: they
-// are skipped. A name that no rule has fails the test.
+// without lists rules, as "Group/rule", that the driver does not follow yet. They are
+// skipped. An unknown name fails the test.
 //
-// All instants that the rules pass are fixed ones of the year 2026, except for
-// ends that lie far ahead so that they do not come. So a driver that compares them
-// with its server's clock fails. Only a limiter may go by that clock.
+// All times that the rules pass are fixed times in 2026, except expiries that are so far
+// ahead that they are never reached. So a driver that compares them with its server's
+// clock fails. Only a limiter may use that clock.
 func Run(t *testing.T, newStore func(*testing.T) store.Store, without ...string) {
 	probe := newStore(t)
 	if names := missing(probe); len(names) > 0 {
-		t.Fatalf("storetest: the store lacks %s; a driver has at least Keys, Upkeep, Settings and Events", strings.Join(names, ", "))
+		t.Fatalf("storetest: %s of the store is nil; a driver must offer Keys, Upkeep, Settings and Events", strings.Join(names, ", "))
 	}
-	lacks := lacking(t, without, ruleNames())
+	excluded := exclude(t, without, ruleNames())
 	for _, g := range groups() {
 		if g.needs != nil && !g.needs(probe) {
-			t.Logf("the store has no %s: %d rules not tried", g.name, len(g.rules))
+			t.Logf("the store's %s is nil: %d rules are skipped", g.name, len(g.rules))
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {
 			for _, r := range g.rules {
 				t.Run(r.name, func(t *testing.T) {
-					if lacks(g.name + "/" + r.name) {
-						t.Skip("the driver does not keep this rule yet")
+					if excluded(g.name + "/" + r.name) {
+						t.Skip("the driver does not follow this rule yet")
 					}
-					r.try(t, newStore(t))
+					r.check(t, newStore(t))
 				})
 			}
 		})
 	}
 }
 
-// lacking checks the names of rules that a driver does not keep, and returns
-// whether a rule is among them.
-func lacking(t *testing.T, without, rules []string) func(rule string) bool {
+// exclude checks the names of the rules to skip, and returns a function that reports
+// whether a rule is one of them.
+func exclude(t *testing.T, without, rules []string) func(rule string) bool {
 	t.Helper()
 	for _, name := range without {
 		if !slices.Contains(rules, name) {
-			t.Errorf("storetest: there is no rule %q to leave out", name)
+			t.Errorf("storetest: there is no rule %q to skip", name)
 		}
 	}
 	return func(rule string) bool { return slices.Contains(without, rule) }
@@ -81,8 +80,8 @@ func ruleNames() []string {
 	return names
 }
 
-// tester is the part of *testing.T that rules use, so that this package's
-// own tests can watch them fail.
+// tester is the part of *testing.T that rules use. This package's own tests implement it
+// to check that rules fail.
 type tester interface {
 	Helper()
 	Logf(format string, args ...any)
@@ -91,7 +90,7 @@ type tester interface {
 	Failed() bool
 }
 
-// rule is one promise of the contract and how to try it.
+// rule is one rule of the contract, with its test.
 type rule struct {
 	name string
 	why  string // one or two sentences, shown on failure
@@ -99,8 +98,8 @@ type rule struct {
 	soak bool // only with LATCHKEY_SOAK=1
 }
 
-// try runs the rule and explains it if it was broken.
-func (r rule) try(t tester, s store.Store) {
+// check runs the rule and explains it if it failed.
+func (r rule) check(t tester, s store.Store) {
 	t.Helper()
 	defer func() {
 		t.Helper()
@@ -114,11 +113,11 @@ func (r rule) try(t tester, s store.Store) {
 // group holds the rules about one field of store.Store.
 type group struct {
 	name  string
-	needs func(store.Store) bool // nil: a field that must be there
+	needs func(store.Store) bool // nil: the field is required
 	rules []rule
 }
 
-// groups lists the rules; those for a soak only if this is one.
+// groups returns all rules. Those with soak set are included only in a soak.
 func groups() []group {
 	all := []group{
 		{name: "Create", rules: createRules()},
@@ -152,19 +151,19 @@ func groups() []group {
 	return all
 }
 
-// missing names the fields that every driver has and s lacks.
+// missing names the required fields that are nil in s.
 func missing(s store.Store) []string {
 	var names []string
 	for _, field := range []struct {
-		name  string
-		there bool
+		name string
+		set  bool
 	}{
 		{"Keys", s.Keys != nil},
 		{"Upkeep", s.Upkeep != nil},
 		{"Settings", s.Settings != nil},
 		{"Events", s.Events != nil},
 	} {
-		if !field.there {
+		if !field.set {
 			names = append(names, field.name)
 		}
 	}

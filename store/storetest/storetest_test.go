@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// recorder is a tester that keeps what a rule reports.
+// recorder is a tester that records what a rule reports.
 type recorder struct {
 	mu     sync.Mutex
 	failed bool
@@ -47,7 +47,7 @@ func (r *recorder) Failed() bool {
 	return r.failed
 }
 
-// try runs one rule in a goroutine of its own, which Fatalf may end.
+// try runs one rule in its own goroutine, which Fatalf may end.
 func try(t *testing.T, rule string, s store.Store) *recorder {
 	t.Helper()
 	r := &recorder{}
@@ -82,7 +82,7 @@ func TestABrokenStoreBreaksItsRule(t *testing.T) {
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
 			for _, rule := range b.rules {
-				synctest.Test(t, func(t *testing.T) { // what waits in vain takes no time
+				synctest.Test(t, func(t *testing.T) { // a rule that waits in vain takes no time
 					r := try(t, rule, b.damage(memstore.New()))
 					if !r.failed {
 						t.Errorf("a store that %s passes %q", b.name, rule)
@@ -107,7 +107,7 @@ func TestMissingFieldsAreNamed(t *testing.T) {
 	}
 }
 
-// A store with the required fields alone keeps the rules that are left.
+// A store with only the required fields passes the rules about them.
 func TestRulesWithoutOptionalFields(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Store {

@@ -9,10 +9,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Tap stands between a program and its store, for tests of what the program
-// does when a call is slow, fails, or is overtaken by another. It knows a call
-// by its field and method, such as "Keys.Lookup". The zero value is ready. It
-// is safe for concurrent use.
+// Tap intercepts the calls of a store, for tests of a program whose calls are slow, fail, or
+// race with others. The name of a call is its field and method, such as "Keys.Lookup". The
+// zero value is ready to use. A Tap is safe for concurrent use.
 type Tap struct {
 	mu     sync.Mutex
 	counts map[string]int
@@ -20,8 +19,8 @@ type Tap struct {
 	after  func(call string, err error) error
 }
 
-// Over returns st with all calls that take a context going through the tap,
-// but for those of Limiter, Watch and Cached. Fields that are nil stay nil.
+// Over returns a store that calls st through the tap: all methods that take a context,
+// except those of Limiter, Watch and Cached. Fields that are nil stay nil.
 func (t *Tap) Over(st store.Store) store.Store {
 	below := tapped{t, st}
 	if st.Keys != nil {
@@ -54,24 +53,24 @@ func (t *Tap) Over(st store.Store) store.Store {
 	return st
 }
 
-// Before sets what happens before each call from now on. If it returns an
-// error, the caller gets that and the store is not called. nil is nothing.
+// Before sets a function that is called before each call from now on. If it returns an
+// error, the store is not called, and the caller gets that error. nil removes the
+// function.
 func (t *Tap) Before(do func(ctx context.Context, call string) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.before = do
 }
 
-// After sets what happens from now on once the store has answered a call, with
-// what error; the caller gets the error that do returns. nil is nothing.
+// After sets a function that is called after each call of the store from now on, with the
+// error of the store. The caller gets the error that do returns. nil removes the function.
 func (t *Tap) After(do func(call string, err error) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.after = do
 }
 
-// Take returns how often each call was made, failed ones included, since it
-// was last asked.
+// Take returns how often each call was made since the last Take, failed calls included.
 func (t *Tap) Take() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,7 +79,7 @@ func (t *Tap) Take() map[string]int {
 	return counts
 }
 
-// tapValue makes a call that returns a value.
+// tapValue makes a call that returns a value and an error.
 func tapValue[V any](ctx context.Context, t *Tap, name string, call func() (V, error)) (V, error) {
 	t.mu.Lock()
 	if t.counts == nil {
@@ -108,8 +107,8 @@ func tapError(ctx context.Context, t *Tap, name string, call func() error) error
 	return err
 }
 
-// tapped is a store below a tap. Each of its interfaces is a type, for their
-// methods share names.
+// tapped is a store below a tap. There is a type for each of its interfaces, since their
+// methods have the same names.
 type tapped struct {
 	t  *Tap
 	to store.Store

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// What becomes of a backend while its store cannot be reached.
+// A test of a backend whose store cannot be reached.
 func ExampleTap() {
 	var tap storetest.Tap
 	st := tap.Over(memstore.New())
@@ -33,9 +33,9 @@ func ExampleTap() {
 	// map[Keys.Lookup:1]
 }
 
-// TestTapIsWhole: no call goes past the tap, but those that its documentation
-// names.
-func TestTapIsWhole(t *testing.T) {
+// TestTapIsComplete checks that all calls go through the tap, except those that its
+// documentation names.
+func TestTapIsComplete(t *testing.T) {
 	refused := errors.New("refused")
 	var tap storetest.Tap
 	tap.Before(func(context.Context, string) error { return refused })
@@ -65,23 +65,23 @@ func TestTapIsWhole(t *testing.T) {
 		}
 	}
 	require.Equal(t, tried, tap.Take())
-	require.Empty(t, tap.Take(), "it begins anew")
+	require.Empty(t, tap.Take(), "Take resets the counts")
 }
 
 func TestTap(t *testing.T) {
 	var tap storetest.Tap
 	below := memstore.New()
 	st := tap.Over(below)
-	t.Run("what needs no context goes through", func(t *testing.T) {
+	t.Run("methods without a context are not counted", func(t *testing.T) {
 		require.Equal(t, below.SigningKeys.Durable(), st.SigningKeys.Durable())
 	})
-	t.Run("what is not there is not there above it", func(t *testing.T) {
+	t.Run("fields that are nil stay nil", func(t *testing.T) {
 		lacking := below
 		lacking.Usage, lacking.Epochs = nil, nil
 		require.Nil(t, tap.Over(lacking).Usage)
 		require.Nil(t, tap.Over(lacking).Epochs)
 	})
-	t.Run("an answer can be lost behind a change that was made", func(t *testing.T) {
+	t.Run("After can replace the error of a change that was made", func(t *testing.T) {
 		tap.After(func(_ string, err error) error { return errors.Join(err, store.ErrUnavailable) })
 		defer tap.After(nil)
 		change := store.Change{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
@@ -90,7 +90,7 @@ func TestTap(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "ci", found.Key.Name)
 	})
-	t.Run("what the store answered is told, and goes through", func(t *testing.T) {
+	t.Run("After gets the store's error, and can return it", func(t *testing.T) {
 		var seen error
 		tap.After(func(_ string, err error) error { seen = err; return err })
 		defer tap.After(nil)

@@ -10,7 +10,7 @@ func upkeepRules() []rule {
 	return []rule{
 		{
 			name: "touch records a use",
-			why:  "A use is recorded on the key and on the secret that was used, on no other, without moving version or epoch.",
+			why:  "A use is recorded for the key and for the secret that was used, and for no other. Version and epoch do not change.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "key-2"))
@@ -22,7 +22,7 @@ func upkeepRules() []rule {
 		},
 		{
 			name: "an older use changes nothing",
-			why:  "Replicas write uses late and in any order; the latest time stays, for the key and for each secret.",
+			why:  "Replicas write uses late and in any order; the latest time is kept, for the key and for each secret.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				uses := []store.Use{
@@ -39,8 +39,8 @@ func upkeepRules() []rule {
 			},
 		},
 		{
-			name: "touch skips what is gone",
-			why:  "A use of a key or secret that is gone is skipped; the other uses of the call are recorded.",
+			name: "touch skips missing keys and secrets",
+			why:  "A use of a missing key or secret is skipped. The other uses of the call are recorded.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"), newKey("team-a", "gone"))
 				remove(t, s, "team-a", "gone")
@@ -55,8 +55,8 @@ func upkeepRules() []rule {
 			},
 		},
 		{
-			name: "upkeep does not stand in the way of a change",
-			why:  "Upkeep moves no version: who read a key before a login can still save it.",
+			name: "upkeep does not conflict with a change",
+			why:  "Upkeep does not change the version: a caller that read a key before a login can still save it.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k)
@@ -80,7 +80,7 @@ func upkeepRules() []rule {
 		},
 		{
 			name: "rehash compares the digest",
-			why:  "Rehash is a compare-and-set on that digest: another one is ErrConflict, a key or secret that is gone ErrNotFound, and nothing is written.",
+			why:  "Rehash compares the digest. Another one is ErrConflict, a missing key or secret is ErrNotFound, and nothing is written.",
 			run: func(t tester, s store.Store) {
 				k := newKey("team-a", "key-1")
 				create(t, s, k, newKey("team-a", "gone"))
@@ -98,7 +98,7 @@ func upkeepRules() []rule {
 		},
 		{
 			name: "purge removes old tombstones",
-			why:  "Purge removes the tombstones of keys deleted before the given time, not at it, and says how many. From then on their ids are free; keys that live are not touched.",
+			why:  "Purge removes the tombstones of keys deleted before the given time, not at it, and returns how many. Their ids can be used again. Other keys do not change.",
 			run: func(t tester, s store.Store) {
 				for i, id := range []string{"old", "edge", "young"} {
 					create(t, s, newKey("team-a", id))

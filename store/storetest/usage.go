@@ -15,7 +15,7 @@ func usageRules() []rule {
 	return []rule{
 		{
 			name: "adds up by day",
-			why:  "Add adds to what is there, each count to its UTC day whatever its instant or zone; Days gives them oldest first and leaves empty days out.",
+			why:  "Add adds each count to its day in UTC, whatever its time or zone. Days returns the days oldest first, and leaves empty days out.",
 			run: func(t tester, s store.Store) {
 				late, early := count(3, 1, 0), count(3, 2, 5)
 				late.Day = day(4).Add(-time.Microsecond)
@@ -34,7 +34,7 @@ func usageRules() []rule {
 		},
 		{
 			name: "from <= day < to",
-			why:  "Days gives the days whose midnight lies in the span, the first included and the last not.",
+			why:  "Days returns the days whose midnight is in the span. The start is included, the end is not.",
 			run: func(t tester, s store.Store) {
 				for n := 1; n <= 5; n++ {
 					must(t, "Add", s.Usage.Add(background, []store.Count{count(n, int64(n), 0)}))
@@ -46,8 +46,8 @@ func usageRules() []rule {
 			},
 		},
 		{
-			name: "a foreign workspace sees nothing",
-			why:  "Counts belong to a key of one workspace.",
+			name: "another workspace sees nothing",
+			why:  "Counts belong to one key of one workspace.",
 			run: func(t tester, s store.Store) {
 				must(t, "Add", s.Usage.Add(background, []store.Count{count(1, 1, 1)}))
 				for _, foreign := range []string{"team-b", "Team-a", ""} {
@@ -59,7 +59,7 @@ func usageRules() []rule {
 		},
 		{
 			name: "prune removes old days",
-			why:  "Prune removes the days before the given time and says how many, of all keys.",
+			why:  "Prune removes the days of all keys before the given time, and returns how many.",
 			run: func(t tester, s store.Store) {
 				other := count(2, 1, 1)
 				other.Key = "key-2"

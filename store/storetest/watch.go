@@ -15,8 +15,8 @@ const patience = time.Minute
 func watchRules() []rule {
 	return []rule{
 		{
-			name: "tells of every change",
-			why:  "Who watches is told of each change that was committed after ready, of what kind it is and of what.",
+			name: "sends a notice for every change",
+			why:  "A watcher gets a notice of each change that is committed after ready, with its kind and the names of what changed.",
 			run: func(t tester, s store.Store) {
 				w := listen(t, s)
 				defer w.stop()
@@ -48,7 +48,7 @@ func watchRules() []rule {
 		},
 		{
 			name: "a change is visible when its notice comes",
-			why:  "A notice follows its change: who reads upon it reads the new state.",
+			why:  "A notice comes after its change: a read after the notice returns the new record.",
 			run: func(t tester, s store.Store) {
 				w := listen(t, s)
 				defer w.stop()
@@ -83,7 +83,7 @@ func watchRules() []rule {
 		},
 		{
 			name: "heartbeats repeat the last number",
-			why:  "The first notice is a heartbeat and others follow, each with the number of the last change: silence shows a stream that died, and a number ahead of the notices shows a loss.",
+			why:  "The first notice is a heartbeat and others follow, each with the number of the last change: silence shows a broken stream, and a higher number than that of the last notice shows a loss.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				w := listen(t, s)
@@ -94,15 +94,15 @@ func watchRules() []rule {
 				n := w.next(t, "Create")
 				equal(t, "the number after a heartbeat", n.Sequence, first.Sequence+1)
 				for range 2 {
-					beat := w.any(t, "a heartbeat")
-					equal(t, "kind", beat.Kind, store.NoticeHeartbeat)
-					equal(t, "number of a heartbeat", beat.Sequence, n.Sequence)
+					heartbeat := w.any(t, "a heartbeat")
+					equal(t, "kind", heartbeat.Kind, store.NoticeHeartbeat)
+					equal(t, "number of a heartbeat", heartbeat.Sequence, n.Sequence)
 				}
 			},
 		},
 		{
-			name: "a refused change is not told",
-			why:  "Notices are of changes that were committed.",
+			name: "a refused change sends no notice",
+			why:  "Only a committed change sends a notice.",
 			run: func(t tester, s store.Store) {
 				create(t, s, newKey("team-a", "key-1"))
 				w := listen(t, s)
@@ -115,13 +115,13 @@ func watchRules() []rule {
 			},
 		},
 		{
-			name: "every watcher is told",
-			why:  "Each stream tells of everything, whoever else listens or has left.",
+			name: "every watcher gets every notice",
+			why:  "Each stream gets every notice, whatever other watchers there are or were.",
 			run: func(t tester, s store.Store) {
-				one, two, gone := listen(t, s), listen(t, s), listen(t, s)
+				one, two, ended := listen(t, s), listen(t, s), listen(t, s)
 				defer one.stop()
 				defer two.stop()
-				_ = gone.stop()
+				_ = ended.stop()
 				create(t, s, newKey("team-a", "key-1"))
 				one.expect(t, "first watcher", store.NoticeKey, "team-a", "key-1")
 				two.expect(t, "second watcher", store.NoticeKey, "team-a", "key-1")
@@ -129,7 +129,7 @@ func watchRules() []rule {
 		},
 		{
 			name: "ends with its context",
-			why:  "Watch returns why it ended; a context that has ended before is never ready.",
+			why:  "Watch returns the reason why it ended. With a context that has ended it never calls ready.",
 			run: func(t tester, s store.Store) {
 				w := listen(t, s)
 				if err := w.stop(); !errors.Is(err, context.Canceled) {
@@ -146,14 +146,14 @@ func watchRules() []rule {
 	}
 }
 
-// watcher runs a Watch and hands out its notices.
+// watcher runs Watch and returns its notices one by one.
 type watcher struct {
 	notices chan store.Notice
 	ended   chan error
 	cancel  context.CancelFunc
 }
 
-// listen returns once the stream is ready.
+// listen starts a watcher, and returns when its stream is ready.
 func listen(t tester, s store.Store) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(background)
@@ -184,7 +184,7 @@ func (w *watcher) stop() error {
 	}
 }
 
-// next returns the next notice that is no heartbeat.
+// next returns the next notice that is not a heartbeat.
 func (w *watcher) next(t tester, what string) store.Notice {
 	t.Helper()
 	end := time.Now().Add(patience)
@@ -197,7 +197,7 @@ func (w *watcher) next(t tester, what string) store.Notice {
 	return store.Notice{}
 }
 
-// any returns the next notice.
+// any returns the next notice of any kind.
 func (w *watcher) any(t tester, what string) store.Notice {
 	t.Helper()
 	select {

@@ -8,7 +8,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// The parts below wrap those of a sound store and replace single methods.
+// The types below wrap the interfaces of a store and replace single methods.
 
 type keys struct {
 	store.Keys
@@ -203,7 +203,7 @@ func (w watch) Watch(ctx context.Context, ready func(), notice func(store.Notice
 	return w(ctx, ready, notice)
 }
 
-// current reads the stored key, or a zero one.
+// current returns the stored key, or a zero key.
 func current(ctx context.Context, s store.Store, id string) store.Key {
 	found, err := s.Keys.Lookup(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
