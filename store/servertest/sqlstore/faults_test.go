@@ -96,7 +96,7 @@ func TestACommitOfUnknownOutcome(t *testing.T) {
 			require.Equal(t, 1, proxy.Dropped())
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.ErrorContains(t, err, "whether it was written is unknown")
+			require.ErrorContains(t, err, "it is unknown whether the change was written")
 			found, err := witness.Keys.Lookup(context.Background(), "key-2")
 			require.NoError(t, err)
 			require.Equal(t, 2, found.Workspace.Keys, "it was made once")

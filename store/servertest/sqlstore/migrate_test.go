@@ -66,7 +66,7 @@ func TestMigrate(t *testing.T) {
 			require.NoError(t, err)
 			_, err = d.Store().Keys.Lookup(ctx, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable)
-			require.ErrorContains(t, err, "the tables are not there: call Migrate first")
+			require.ErrorContains(t, err, "the tables do not exist: call Migrate first")
 			require.ErrorIs(t, create(d.Store(), "key-1"), store.ErrUnavailable)
 			require.NoError(t, d.Migrate(ctx))
 			require.NoError(t, create(d.Store(), "key-1"))
