@@ -61,8 +61,8 @@ func TestErrorsInWords(t *testing.T) {
 			}, want: "the server is loading its data"},
 		{name: "OOM", hurt: set("maxmemory", "1"), want: "the server's memory is full: raise maxmemory", read: true},
 		{name: "NOREPLICAS", hurt: set("min-replicas-to-write", "1"),
-			want: "the server has fewer replicas than min-replicas-to-write asks for, and takes no writes"},
-		{name: "NOAUTH", hurt: set("requirepass", "secret"), want: "the server asks for a password"},
+			want: "the server has fewer replicas than min-replicas-to-write requires, and takes no writes"},
+		{name: "NOAUTH", hurt: set("requirepass", "secret"), want: "the server requires a password"},
 		{name: "a command that was renamed", args: []string{"--rename-command", "EVALSHA", ""},
 			want: "the server does not know the command evalsha, or has renamed it"},
 		{name: "a command of a script that was renamed", args: []string{"--rename-command", "EXISTS", "there"},
@@ -105,15 +105,15 @@ func TestRefusedConnections(t *testing.T) {
 		want   string
 	}{
 		// The server ends such a connection; the client opens another one.
-		{"no password", newClient(t, p.Addr()), "the server asks for a password"},
+		{"no password", newClient(t, p.Addr()), "the server requires a password"},
 		{"another password", impatient(t, redis.Options{Addr: p.Addr(), Password: "old"}),
-			"the server refuses the user's name or password, or the user is off"},
+			"the server refuses the user's name or password, or the user is disabled"},
 		{"an unknown user", impatient(t, redis.Options{Addr: p.Addr(), Username: "nobody", Password: "secret"}),
-			"the server refuses the user's name or password, or the user is off"},
+			"the server refuses the user's name or password, or the user is disabled"},
 		{"a database that is not there", impatient(t, redis.Options{Addr: p.Addr(), Password: "secret", DB: 99}),
 			"the server does not have the database that the client selects (a Cluster has only 0)"},
 		{"no Cluster", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{p.Addr()}, Password: "secret", ContextTimeoutEnabled: true}),
-			"the server is not part of a Cluster: it needs redis.NewClient"},
+			"the server is not part of a Cluster: use redis.NewClient"},
 		{"another master", redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: "unknown", SentinelAddrs: set.Addrs(), ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
 		}), "no sentinel names a master: check MasterName and SentinelAddrs"},
