@@ -27,7 +27,7 @@ type Proxy struct {
 	drop    string
 	dropped int
 	trips   int
-	silent  int // FreezeAfter freezes after this many round trips less one; 0: never
+	silent  int // at 1, the next data of a client freezes; counts down; 0: off
 }
 
 // NewProxy listens on a free port and forwards everything to target, host:port. The
