@@ -19,7 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// An outage is ErrUnavailable and says why, but not where, nor what was asked.
+// An outage is ErrUnavailable. The error has the cause, but no address and no query.
 func TestOutagesTellNothing(t *testing.T) {
 	ctx := context.Background()
 	for _, try := range []struct {
@@ -66,10 +66,10 @@ func TestAReadOnlyServerIsUnavailable(t *testing.T) {
 	require.ErrorContains(t, err, "SQLSTATE 25006")
 }
 
-// A commit whose answer is lost may have been made: it is reported so within
-// the caller's time, and not repeated.
+// A commit whose answer is lost may have succeeded. The error says so, comes within the
+// caller's deadline, and the commit is not repeated.
 func TestACommitOfUnknownOutcome(t *testing.T) {
-	// MySQL's answer is an OK packet that says of no transaction any more.
+	// MySQL's answer is an OK packet with the status that no transaction is open.
 	answers := []string{"COMMIT", "\x07\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00"}
 	for i, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestACommitOfUnknownOutcome(t *testing.T) {
 			select {
 			case err = <-made:
 			case <-time.After(patience):
-				require.Fail(t, "the caller waits longer than he wanted to")
+				require.Fail(t, "the call did not end with its context")
 			}
 			require.Equal(t, 1, proxy.Dropped())
 			require.ErrorIs(t, err, store.ErrUnavailable)
@@ -99,7 +99,7 @@ func TestACommitOfUnknownOutcome(t *testing.T) {
 			require.ErrorContains(t, err, "it is unknown whether the change was written")
 			found, err := witness.Keys.Lookup(context.Background(), "key-2")
 			require.NoError(t, err)
-			require.Equal(t, 2, found.Workspace.Keys, "it was made once")
+			require.Equal(t, 2, found.Workspace.Keys, "the change was made once")
 			require.Equal(t, []string{"event-1", "event-2"}, events(t, witness))
 			require.Eventually(t, idle, patience, time.Millisecond, "no connection is kept")
 		})
@@ -137,8 +137,8 @@ func TestBrokenConnections(t *testing.T) {
 			for _, k := range page.Keys {
 				there = append(there, k.ID)
 			}
-			require.Subset(t, there, made, "what was acknowledged is there")
-			require.ElementsMatch(t, there, events(t, s), "each with its event")
+			require.Subset(t, there, made, "acknowledged changes are not lost")
+			require.ElementsMatch(t, there, events(t, s), "each change has its event")
 			w, err := s.Settings.Workspace(ctx, "team-a")
 			require.NoError(t, err)
 			require.Len(t, there, w.Keys)
@@ -147,7 +147,7 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-// What two transactions do to one another is told from what fails for good.
+// Conflicts of two transactions are distinguished from permanent errors.
 func TestUndoneTransactionsAreKnown(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -219,8 +219,8 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 	})
 }
 
-// triedAgain returns a function that reports whether a change is made again after
-// an attempt that failed with the given error of the database's.
+// triedAgain returns a function that reports whether a change is retried after an attempt
+// failed with the given error of the database.
 func triedAgain(t *testing.T, e engine, driver, source string) func(err error) bool {
 	t.Helper()
 	db, p := tapped(t, driver, source)
@@ -249,7 +249,7 @@ func begin(t *testing.T, db *sql.DB, statement string) *sql.Conn {
 	return c
 }
 
-// A text that does not fit is refused in the same words everywhere, not cut.
+// A text that is too long gives the same error on every database, and is not truncated.
 func TestTextsThatDoNotFit(t *testing.T) {
 	ctx := context.Background()
 	long := strings.Repeat("x", 1025)
@@ -294,8 +294,8 @@ func TestTextsThatDoNotFit(t *testing.T) {
 
 func second(_ time.Duration, _ bool, err error) error { return err }
 
-// lateDriver opens connections of SQLite on which a transaction begins, once,
-// though its caller is told that he gave up before: as the two may meet.
+// lateDriver opens SQLite connections on which BEGIN succeeds once but returns an error,
+// as if the context had ended at the same moment.
 type lateDriver struct {
 	below  driver.Driver
 	source string
@@ -326,8 +326,8 @@ func (c lateConn) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
 
-// A caller may give up at the very moment at which a transaction begins: it is
-// ended all the same, and holds up nobody.
+// A context may end at the moment at which a transaction begins. The transaction is
+// rolled back, and does not block others.
 func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
 	e := engines[2]
 	name, source := e.space(t)
@@ -356,8 +356,8 @@ func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
 	require.NoError(t, fresh.Migrate(ctx))
 }
 
-// A change whose caller leaves between two statements is undone at once: its connection
-// does not go back to the pool with what it holds.
+// A change whose context ends between two statements is rolled back at once. Its
+// connection does not return to the pool with its locks.
 func TestACallerWhoLeavesInTheMiddle(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		name, source := e.space(t)

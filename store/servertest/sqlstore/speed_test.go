@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// BenchmarkLookup compares a look-up with its query alone. The difference is
-// what this package adds.
+// BenchmarkLookup compares a look-up with its bare query. The difference is the cost of
+// package sqlstore.
 func BenchmarkLookup(b *testing.B) {
 	ctx := context.Background()
 	for _, e := range engines {
