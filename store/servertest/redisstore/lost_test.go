@@ -20,10 +20,10 @@ import (
 // direct. It returns a function that makes the change through through, and one that
 // returns how often it was made.
 type lostChange struct {
-	name    string
-	tells   bool // the change sends a notification
-	carries bool // the change takes a store.Change
-	begin   func(t *testing.T, through, direct store.Store, id string, c store.Change) (do func() error, effects func() int)
+	name     string
+	notifies bool // the change sends a notification
+	carries  bool // the change takes a store.Change
+	begin    func(t *testing.T, through, direct store.Store, id string, c store.Change) (do func() error, effects func() int)
 }
 
 var lostChanges = []lostChange{
@@ -187,7 +187,7 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 			require.Equal(t, n == 1, err == nil, "the one-time id is spent if and only if the change was made")
 		}
 		notices := w.upTo(t, direct, fmt.Sprint("after-", i))
-		if l.tells {
+		if l.notifies {
 			require.Len(t, notices, n, "one notification")
 		} else {
 			require.Empty(t, notices)

@@ -46,7 +46,7 @@ func TestRedis(t *testing.T) {
 	require.Error(t, p.Pause())
 }
 
-func TestRedisKeepsWhatItAcknowledged(t *testing.T) {
+func TestRedisKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--maxmemory", "20mb")
 	started(t, p, err)
@@ -99,9 +99,9 @@ func TestMariaDB(t *testing.T) {
 	hurt(t, p, servers.PingMariaDB)
 }
 
-// TestMariaDBsAtOnce checks that servers which start at the same time do not disturb each
+// TestConcurrentMariaDBs checks that servers which start at the same time do not disturb each
 // other.
-func TestMariaDBsAtOnce(t *testing.T) {
+func TestConcurrentMariaDBs(t *testing.T) {
 	t.Parallel()
 	for i := range 3 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestMariaDBsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWrongOptionsAreAnErrorThatSaysSo(t *testing.T) {
+func TestWrongOptions(t *testing.T) {
 	t.Parallel()
 	_, err := servers.StartRedis(t.Context(), t.TempDir(), "--no-such-option", "1")
 	require.ErrorContains(t, err, "no-such-option")

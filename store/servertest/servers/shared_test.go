@@ -99,7 +99,7 @@ func TestARunningServerIsShared(t *testing.T) {
 	require.NoError(t, ping("PING")(t.Context(), got), "Close does not stop it")
 }
 
-func TestTheEnvironmentNamesAServer(t *testing.T) {
+func TestServerFromEnvironment(t *testing.T) {
 	t.Setenv("LATCHKEY_TEST_POSTGRES", "postgres://elsewhere/test")
 	servers.LookAt("127.0.0.1:1")
 	got, err := servers.Postgres(t.Context())

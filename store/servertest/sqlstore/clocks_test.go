@@ -237,7 +237,7 @@ func TestRevocationsOutliveWrongClocks(t *testing.T) {
 }
 
 // A negative step is an error on every database, and changes nothing.
-func TestStepsBack(t *testing.T) {
+func TestNegativeSteps(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()

@@ -51,7 +51,7 @@ func TestListConditions(t *testing.T) {
 }
 
 // A failed precondition is reported also if the key to delete is missing.
-func TestPreconditionOfADeletionOfNothing(t *testing.T) {
+func TestPreconditionOfDeletingAMissingKey(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()

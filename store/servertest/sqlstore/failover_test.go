@@ -195,7 +195,7 @@ func hold(t *testing.T, db *sql.DB, n int) {
 }
 
 // An error describes its cause and has the database's code.
-func TestReasonsInWords(t *testing.T) {
+func TestErrorDescriptions(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		db := e.connect(t)

@@ -20,7 +20,7 @@ import (
 )
 
 // An outage is ErrUnavailable. The error has the cause, but no address and no query.
-func TestOutagesTellNothing(t *testing.T) {
+func TestOutageErrorsRevealNothing(t *testing.T) {
 	ctx := context.Background()
 	for _, try := range []struct {
 		name, driver, source string
@@ -148,28 +148,28 @@ func TestBrokenConnections(t *testing.T) {
 }
 
 // Conflicts of two transactions are distinguished from permanent errors.
-func TestUndoneTransactionsAreKnown(t *testing.T) {
+func TestRetryableErrors(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		driver, source := e.space(t)
 		db := dial(t, driver, source)
-		undone := triedAgain(t, e, driver, source)
+		retryable := triedAgain(t, e, driver, source)
 		_, err := db.ExecContext(ctx, "CREATE TABLE pair (id INTEGER PRIMARY KEY, n INTEGER)")
 		require.NoError(t, err)
 		_, err = db.ExecContext(ctx, "INSERT INTO pair VALUES (1, 0), (2, 0)")
 		require.NoError(t, err)
 		_, err = db.ExecContext(ctx, "INSERT INTO pair VALUES (1, 0)")
 		require.Error(t, err)
-		require.False(t, undone(err), "a duplicate")
+		require.False(t, retryable(err), "a duplicate")
 		_, err = db.ExecContext(ctx, "nonsense")
-		require.False(t, undone(err), "nonsense")
+		require.False(t, retryable(err), "nonsense")
 
 		if e.dialect == sqlstore.SQLite {
 			one, two := begin(t, db, "BEGIN IMMEDIATE"), begin(t, db, "PRAGMA busy_timeout = 0")
 			_, busy := two.ExecContext(ctx, "BEGIN IMMEDIATE")
 			_, err = one.ExecContext(ctx, "ROLLBACK")
 			require.NoError(t, err)
-			require.True(t, undone(busy), busy)
+			require.True(t, retryable(busy), busy)
 			return
 		}
 		one, two := begin(t, db, "BEGIN"), begin(t, db, "BEGIN")
@@ -188,7 +188,7 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 		victims := 0
 		for _, err := range crossed {
 			if err != nil {
-				require.True(t, undone(err), err)
+				require.True(t, retryable(err), err)
 				victims++
 			}
 		}
@@ -211,7 +211,7 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 			require.NoError(t, err)
 		}
 		_, err = two.ExecContext(ctx, "UPDATE pair SET n = 4")
-		require.True(t, undone(err), err)
+		require.True(t, retryable(err), err)
 		for _, c := range []*sql.Conn{one, two} {
 			_, err = c.ExecContext(ctx, "ROLLBACK")
 			require.NoError(t, err)
@@ -328,7 +328,7 @@ func (c lateConn) PrepareContext(ctx context.Context, query string) (driver.Stmt
 
 // A context may end at the moment at which a transaction begins. The transaction is
 // rolled back, and does not block others.
-func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
+func TestContextEndsDuringBegin(t *testing.T) {
 	e := engines[2]
 	name, source := e.space(t)
 	plain := dial(t, name, source)
@@ -358,7 +358,7 @@ func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
 
 // A change whose context ends between two statements is rolled back at once. Its
 // connection does not return to the pool with its locks.
-func TestACallerWhoLeavesInTheMiddle(t *testing.T) {
+func TestContextEndsBetweenStatements(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		name, source := e.space(t)
 		db, p := tapped(t, name, source)

@@ -117,13 +117,13 @@ func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 	require.Equal(t, "ok", sound)
 
 	s := engines[2].tables(t, db, sqlstore.Config{}).Store()
-	trail := make(map[string]bool)
+	eventIDs := make(map[string]bool)
 	q := store.EventQuery{Limit: store.MaxPage}
 	for {
 		page, err := s.Events.List(t.Context(), q)
 		require.NoError(t, err)
 		for _, e := range page.Events {
-			trail[e.ID] = true
+			eventIDs[e.ID] = true
 		}
 		if q.After = page.Next; q.After == nil {
 			break
@@ -134,12 +134,12 @@ func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 		found, err := s.Keys.Lookup(t.Context(), id)
 		require.NoError(t, err, "%s was acknowledged", name)
 		require.GreaterOrEqual(t, fmt.Sprint(found.Key.Version), version, "%s was acknowledged", name)
-		require.True(t, trail[name], "%s has its event", name)
+		require.True(t, eventIDs[name], "%s has its event", name)
 	}
 	// Changes that were not acknowledged may be there or not, but not in part.
 	var keys, versions int
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*), SUM(version) FROM latchkey_keys").Scan(&keys, &versions))
-	require.Len(t, trail, versions, "an event for each version of each key")
+	require.Len(t, eventIDs, versions, "an event for each version of each key")
 	held := 0
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT SUM(held) FROM latchkey_workspaces").Scan(&held))
 	require.Equal(t, keys, held)

@@ -22,7 +22,7 @@ var series = map[sqlstore.Dialect]string{
 
 // MariaDB and SQLite also find the keys of a creator by the index of the makers table,
 // whether it is one key of 50,000 or half of them. TestPlans checks PostgreSQL.
-func TestPlansOfWhatAnActorMade(t *testing.T) {
+func TestPlansForKeysOfACreator(t *testing.T) {
 	ctx := context.Background()
 	for _, e := range engines[1:] {
 		t.Run(e.name, func(t *testing.T) {

@@ -15,10 +15,10 @@ import (
 
 // Some SQLite drivers have codes that only their own types show. Their errors are
 // recognized by SQLite's texts.
-func TestBusyIsKnownByItsText(t *testing.T) {
+func TestBusyIsRecognizedByItsText(t *testing.T) {
 	e := engines[2]
 	name, source := e.space(t)
-	undone := triedAgain(t, e, name, source)
+	retryable := triedAgain(t, e, name, source)
 	for text, want := range map[string]bool{
 		"database is locked":                                          true, // mattn/go-sqlite3
 		"sqlite3: database is locked":                                 true, // ncruces/go-sqlite3
@@ -29,7 +29,7 @@ func TestBusyIsKnownByItsText(t *testing.T) {
 		"attempt to write a readonly database":                        false,
 		"unable to open database file: no such file or directory (1)": false,
 	} {
-		require.Equal(t, want, undone(errors.New(text)), text)
+		require.Equal(t, want, retryable(errors.New(text)), text)
 	}
 }
 
@@ -51,7 +51,7 @@ func (b *busy) Connect(context.Context) (driver.Conn, error) {
 }
 
 // Migrate waits for a process that creates the same file at the same time.
-func TestMigrateOfANewFileIsTriedAgain(t *testing.T) {
+func TestMigrateOfANewFileIsRetried(t *testing.T) {
 	name, source := engines[2].space(t)
 	b := &busy{below: dial(t, name, source).Driver(), source: source}
 	b.times.Store(5)

@@ -14,7 +14,7 @@ import (
 // without prepared statements, with found instead of changed rows, in a pool of one
 // connection. It runs only with LATCHKEY_SOAK=1, since each case takes as long as
 // TestContract.
-func TestContractHoweverConnected(t *testing.T) {
+func TestContractWithOtherSettings(t *testing.T) {
 	if !soak() {
 		return
 	}

@@ -99,7 +99,7 @@ func TestWatchAcrossProcesses(t *testing.T) {
 	})
 }
 
-func TestWatchHidesNoLoss(t *testing.T) {
+func TestWatchReportsLoss(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		db := e.connect(t)
