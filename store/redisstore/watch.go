@@ -122,7 +122,7 @@ type stream struct {
 func (s *stream) ping(ctx context.Context) error {
 	last := uint64(0)
 	for {
-		// The pause is the same after a long round, so that rounds never follow at once.
+		// There is a pause also after a long round.
 		err := pause(ctx, roundEvery)
 		if err == nil {
 			last, err = s.startRound(ctx, max(s.seen.Load(), last))

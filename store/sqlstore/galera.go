@@ -37,15 +37,15 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 	}
-	turn, err := d.acquireMigrationLock(ctx, conn)
+	number, err := d.acquireMigrationLock(ctx, conn)
 	if err != nil {
 		return err
 	}
 	err = d.apply(ctx, conn, func() error {
 		next := random() | 1
-		mine, err := d.replaceOwner(ctx, conn, turn, next)
+		mine, err := d.replaceOwner(ctx, conn, number, next)
 		if mine {
-			turn = next
+			number = next
 		} else if err == nil {
 			err = errLockLost
 		}
@@ -53,12 +53,12 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 	})
 	ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
-	_, _ = d.replaceOwner(ended, conn, turn, 0) //nolint:errcheck // if it fails, others wait for lockExpires
+	_, _ = d.replaceOwner(ended, conn, number, 0) //nolint:errcheck // if it fails, others wait for lockExpires
 	return err
 }
 
 // acquireMigrationLock waits for the lock and returns the number that it wrote.
-func (d *Database) acquireMigrationLock(ctx context.Context, conn *sql.Conn) (turn int64, err error) {
+func (d *Database) acquireMigrationLock(ctx context.Context, conn *sql.Conn) (number int64, err error) {
 	var seen int64
 	var since time.Time
 	for {
@@ -71,9 +71,9 @@ func (d *Database) acquireMigrationLock(ctx context.Context, conn *sql.Conn) (tu
 			seen, since = owner, now
 		}
 		if owner == 0 || now.Sub(since) > lockExpires {
-			turn = random() | 1
-			if mine, err := d.replaceOwner(ctx, conn, owner, turn); err != nil || mine {
-				return turn, err
+			number = random() | 1
+			if mine, err := d.replaceOwner(ctx, conn, owner, number); err != nil || mine {
+				return number, err
 			}
 		}
 		if err := sleep(ctx, lockPoll); err != nil {

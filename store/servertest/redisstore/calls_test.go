@@ -94,7 +94,7 @@ var readCalls = []oneCall{
 		_, err := s.Epochs.Read(ctx, tokenWith("unknown", "token-1"))
 		return err
 	}},
-	{name: "settings of all", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }},
+	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }},
 	{name: "settings of a workspace", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		w, err := s.Settings.Workspace(ctx, "team-a")
 		return some(w.Keys, err)
@@ -149,7 +149,7 @@ var changeCalls = []oneCall{
 	{name: "replace a digest", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.Rehash(ctx, "hashed", "s1", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
 	}},
-	{name: "settings of all", trips: 1, do: func(ctx context.Context, s store.Store) error {
+	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, EndTokens: true})
 	}},
 	{name: "settings of a workspace", trips: 1, do: func(ctx context.Context, s store.Store) error {

@@ -33,9 +33,9 @@ func TestDamagedRecords(t *testing.T) {
 			_, err := s.Keys.List(ctx, store.KeyQuery{})
 			return err
 		}},
-		{"settings of all", "settings", "i", spoilt, instance},
-		{"reminders off in words", "settings", "r", reminders("soon"), instance},
-		{"reminders in words", "settings", "r", reminders("0 soon"), instance},
+		{"settings of the instance", "settings", "i", spoilt, instance},
+		{"reminders off is not a number", "settings", "r", reminders("soon"), instance},
+		{"a reminder is not a number", "settings", "r", reminders("0 soon"), instance},
 		{"too many reminders", "settings", "r", reminders("0 1 2 3 4 5 6 7 8 9"), instance},
 		{"settings of a workspace", "settings", "wteam-a", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Settings.Workspace(ctx, "team-a")

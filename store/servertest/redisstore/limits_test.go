@@ -160,7 +160,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 // However many calls come at once, a limit allows exactly its number. Each refused call
 // gets a time to wait.
 func TestLimitsAreExact(t *testing.T) {
-	t.Run("at once", func(t *testing.T) {
+	t.Run("concurrently", func(t *testing.T) {
 		const window, calls, allowed = 1000 * time.Hour, 200, 8
 		l, clocks := newLimited(t), wrongClocks()
 		var passed [calls]bool

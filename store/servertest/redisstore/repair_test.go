@@ -113,7 +113,7 @@ func TestExpiredRevocations(t *testing.T) {
 		until, now time.Time
 		restored   bool
 	}{
-		{"ended", server.Add(-time.Hour), server, false},
+		{"expired", server.Add(-time.Hour), server, false},
 		{"expired just now", server.Add(-time.Minute), server, true},
 		{"expires later", server.Add(time.Minute), server, true},
 		{"revoked by a clock ahead", server.Add(time.Minute), server.AddDate(2, 0, 0), true},

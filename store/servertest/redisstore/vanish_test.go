@@ -200,7 +200,7 @@ func (v vanished) othersProceed(n string, change store.Change, unmade bool) {
 			return err
 		}},
 		{"list", func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err }},
-		{"the same", func() error {
+		{"the same change", func() error {
 			if err := v.do(ctx, s, n, change); unmade || !errors.Is(err, store.ErrExists) {
 				return err
 			}
@@ -214,7 +214,7 @@ func (v vanished) othersProceed(n string, change store.Change, unmade bool) {
 		{"save a workspace's settings", func() error {
 			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-" + n}, store.Change{})
 		}},
-		{"save the settings it rests on", func() error {
+		{"save the settings in its preconditions", func() error {
 			in, err := s.Settings.Instance(ctx)
 			if err != nil {
 				return err

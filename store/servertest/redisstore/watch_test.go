@@ -227,7 +227,7 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 		{"replace a digest", func(ctx context.Context, s store.Store) error {
 			return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("", "key-1").Secrets[0].Digest, "hmac-sha256$2$other")
 		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
-		{"settings of all", func(ctx context.Context, s store.Store) error {
+		{"settings of the instance", func(ctx context.Context, s store.Store) error {
 			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon})
 		}, store.Notice{Kind: store.NoticeInstance}},
 		{"settings of a workspace", func(ctx context.Context, s store.Store) error {

@@ -21,7 +21,7 @@ func TestMigrate(t *testing.T) {
 		return s.Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{Now: noon})
 	}
 
-	t.Run("replicas that start at once", func(t *testing.T) {
+	t.Run("replicas that start at the same time", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			driver, source := e.space(t)
 			var replicas sync.WaitGroup
@@ -49,7 +49,7 @@ func TestMigrate(t *testing.T) {
 		})
 	})
 
-	t.Run("again changes nothing", func(t *testing.T) {
+	t.Run("a second migration changes nothing", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			db := e.connect(t)
 			d := e.tables(t, db, sqlstore.Config{})

@@ -28,7 +28,7 @@ func BenchmarkLookup(b *testing.B) {
 			stmt, err := db.PrepareContext(ctx, lookup.text)
 			require.NoError(b, err)
 			defer stmt.Close()
-			b.Run("query alone", func(b *testing.B) {
+			b.Run("bare query", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					rows, err := stmt.QueryContext(ctx, []byte("key-1"))
