@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// TestRoundTrips checks that every read takes one round trip, and every change, too, with
-// whatever is written with it.
+// TestRoundTrips checks the number of round trips of each call: one for a look-up, and one
+// for a change with whatever is written with it.
 func TestRoundTrips(t *testing.T) {
 	client, h := sharedClient(t), &hook{}
 	h.left.Store(1_000_000)
