@@ -9,15 +9,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// call is one script or one plain command to be sent.
+// call is a script or a plain command that is sent.
 type call struct {
 	script *script // or nil for a plain command
 	keys   []string
-	args   []any // of a plain command: all of it
-	// harmless are the beginnings of errors that say nothing about the other calls
-	// of the pipeline.
-	harmless []string
-	cmd      *redis.Cmd // empty until the call is sent
+	args   []any // for a plain command, its name and arguments
+	// ignored are prefixes of errors that do not fail the pipeline.
+	ignored []string
+	cmd     *redis.Cmd // empty until the call is sent
 }
 
 func evaluate(s *script, keys []string, args ...any) *call {
@@ -26,16 +25,17 @@ func evaluate(s *script, keys []string, args ...any) *call {
 
 func command(args ...any) *call { return &call{args: args, cmd: new(redis.Cmd)} }
 
-// failed is the call's failure.
+// failed returns the call's error. A nil answer and ignored errors are not failures.
 func (c *call) failed() error {
 	err := c.cmd.Err()
-	if err == nil || c.missing() || slices.ContainsFunc(c.harmless, func(code string) bool { return redis.HasErrorPrefix(err, code) }) {
+	if err == nil || c.missing() || slices.ContainsFunc(c.ignored, func(code string) bool { return redis.HasErrorPrefix(err, code) }) {
 		return nil
 	}
 	return err
 }
 
-// add adds the call to a pipeline, by its script's hash or with its text.
+// add adds the call to a pipeline. A script is sent with its text if text is true, and
+// with its hash otherwise.
 func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
 	switch {
 	case c.script == nil:
@@ -47,16 +47,16 @@ func (c *call) add(ctx context.Context, p redis.Pipeliner, text bool) {
 	}
 }
 
-// unknown reports whether the server had forgotten the script and so ran
-// nothing.
-func (c *call) unknown() bool {
+// scriptMissing reports whether the server does not have the script in its cache, and so
+// did not run it.
+func (c *call) scriptMissing() bool {
 	return c.script != nil && redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT")
 }
 
-// displaced reports whether the server ran nothing because it does not hold the
-// slot, or not all of it while it moves (Redis Cluster specification, "ASK redirection"
-// and "Multiple keys operations").
-func (c *call) displaced() bool {
+// redirected reports whether the server did not run the call because it does not serve
+// the slot, or has only a part of it while it moves (Redis Cluster specification, "ASK
+// redirection" and "Multiple keys operations").
+func (c *call) redirected() bool {
 	return slices.ContainsFunc([]string{"TRYAGAIN", "ASK", "MOVED"}, func(code string) bool {
 		return redis.HasErrorPrefix(c.cmd.Err(), code)
 	})
@@ -75,7 +75,7 @@ func (c *call) int() int64 {
 	return n
 }
 
-// list is an answer of several parts. Of a hash, it is fields and values.
+// list returns an answer of several parts. For a hash these are fields and values.
 func (c *call) list() []any {
 	switch answer := c.cmd.Val().(type) {
 	case []any:
@@ -90,7 +90,7 @@ func (c *call) list() []any {
 	return nil
 }
 
-// texts are the answer's parts, "" for those that are missing.
+// texts returns the answer's parts as text, with "" for parts that are nil.
 func (c *call) texts() []string {
 	list := c.list()
 	texts := make([]string, len(list))
@@ -100,19 +100,19 @@ func (c *call) texts() []string {
 	return texts
 }
 
-// send sends calls to the server of the records, in one pipeline, and returns the
-// first failure. It adds the deletion of a key that never exists. A server refuses
-// that write if it was demoted, or if its replicas have left (min-replicas-to-write):
-// then its answers may be out of date, and the calls fail. A server whose memory or disk
-// is full refuses it too, but its answers count.
+// send sends calls to the server of the records, in one pipeline, and returns the first
+// error. It adds a write: the deletion of a key that never exists. A server that was
+// demoted, or lacks replicas (min-replicas-to-write), refuses the write. Its answers may
+// be out of date, so the calls fail. A server whose memory or disk is full also refuses
+// the write, but its answers are used.
 func (db *Driver) send(ctx context.Context, calls ...*call) error {
 	check := command("del", db.layout.record("never"))
-	check.harmless = []string{"OOM", "MISCONF"}
+	check.ignored = []string{"OOM", "MISCONF"}
 	return db.sendTo(ctx, db.recordsServer, append(slices.Clip(calls), check))
 }
 
-// spread sends calls to the servers that hold their keys.
-func (db *Driver) spread(ctx context.Context, calls ...*call) error {
+// sendByKey sends each call to the server that holds its keys.
+func (db *Driver) sendByKey(ctx context.Context, calls ...*call) error {
 	return db.sendTo(ctx, func(context.Context) (redis.UniversalClient, error) { return db.client, nil }, calls)
 }
 
@@ -123,13 +123,12 @@ func (db *Driver) recordsServer(ctx context.Context) (redis.UniversalClient, err
 	return db.client, nil
 }
 
-// maxDisplaced bounds how often calls are sent again while their slot moves: for about
-// six seconds, unless the context ends before.
-const maxDisplaced = 100
+// maxRedirects bounds how often calls are sent again while their slot moves: for about
+// six seconds, unless the context ends first.
+const maxRedirects = 100
 
-// sendTo sends calls to the server that find returns. They are sent again if the server
-// had forgotten a script or did not hold the slot; so each must be one that can be
-// repeated.
+// sendTo sends calls to the server that find returns. All calls are sent again if the
+// server does not have a script or does not serve the slot, so they must be idempotent.
 func (db *Driver) sendTo(ctx context.Context, find func(context.Context) (redis.UniversalClient, error), calls []*call) error {
 	if err := ctx.Err(); err != nil || len(calls) == 0 {
 		return err
@@ -140,7 +139,7 @@ func (db *Driver) sendTo(ctx context.Context, find func(context.Context) (redis.
 			return db.failure(ctx, err, nil)
 		}
 		exec(ctx, server.Pipeline(), calls, false)
-		if slices.ContainsFunc(calls, (*call).unknown) {
+		if slices.ContainsFunc(calls, (*call).scriptMissing) {
 			exec(ctx, server.Pipeline(), calls, true)
 		}
 		i := slices.IndexFunc(calls, func(c *call) bool { return c.failed() != nil })
@@ -148,7 +147,7 @@ func (db *Driver) sendTo(ctx context.Context, find func(context.Context) (redis.
 			return nil
 		}
 		err = db.failure(ctx, calls[i].failed(), calls[i].script)
-		if n == maxDisplaced || !slices.ContainsFunc(calls, (*call).displaced) || pause(ctx, time.Millisecond<<min(n, 6)) != nil {
+		if n == maxRedirects || !slices.ContainsFunc(calls, (*call).redirected) || pause(ctx, time.Millisecond<<min(n, 6)) != nil {
 			return err
 		}
 	}
@@ -160,15 +159,15 @@ func exec(ctx context.Context, p redis.Pipeliner, calls []*call, text bool) {
 	}
 	_, err := p.Exec(ctx)
 	for _, c := range calls {
-		// The client gives no command an error where the server refused the
-		// connection, as for a wrong password. An answer is never nil.
+		// If the server refuses the connection, for example because of a wrong password,
+		// the client sets no error on the commands. A command with an answer is never nil.
 		if c.cmd.Err() == nil && c.cmd.Val() == nil {
 			c.cmd.SetErr(fmt.Errorf("no answer: %w", err))
 		}
 	}
 }
 
-// pause returns the context's error if that ends before.
+// pause waits for d. It returns the context's error if the context ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -12,9 +12,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// A call that could not be sent is store.ErrUnavailable, also where no server of a
-// Cluster tells which one to ask.
-func TestOutOfReach(t *testing.T) {
+// A call that cannot be sent is store.ErrUnavailable, also if no server of a Cluster
+// answers which node to ask.
+func TestUnreachableServer(t *testing.T) {
 	single := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: []string{"127.0.0.1:1"}, ContextTimeoutEnabled: true, MaxRedirects: -1, DialerRetries: 1,

@@ -9,42 +9,42 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// change is one script that begins with change.lua, and what it takes.
+// change is a script that begins with change.lua, with its arguments.
 type change struct {
 	script    *script
-	workspace string // whose orders the script changes, or ""
+	workspace string // the workspace whose sorted sets the script changes, or ""
 	with      store.Change
 	notice    *store.Notice
 	args      []any
-	extra     []string // further keys
+	extra     []string // further Redis keys
 }
 
-// make carries a change out, and waits until as many replicas have it as the
-// configuration asks for.
-func (db *Driver) make(ctx context.Context, c change) error {
+// apply executes a change, and waits until as many replicas have it as the configuration
+// requires.
+func (db *Driver) apply(ctx context.Context, c change) error {
 	made, need := db.call(c), db.cfg.WaitReplicas
-	if need == 0 && db.followed.Load() {
+	if need == 0 && db.replicated.Load() {
 		need = 1
 	}
-	followed, err := db.confirm(ctx, made, need)
-	if err == nil && followed && need == 0 {
-		// The first replica that this process sees. The change goes out again: it is
-		// made once, and gives WAIT something to wait for (see change.lua).
-		_, err = db.confirm(ctx, made, 1)
+	replicated, err := db.sendChange(ctx, made, need)
+	if err == nil && replicated && need == 0 {
+		// This process sees a replica for the first time. The change is sent again. It
+		// is made only once, but gives WAIT a write to wait for (see change.lua).
+		_, err = db.sendChange(ctx, made, 1)
 	}
 	return err
 }
 
-// confirm sends a change, and waits for so many replicas. If the configuration does not
-// say how many, it reports whether the server has any, and is content if it has not.
-func (db *Driver) confirm(ctx context.Context, made *call, need int) (followed bool, err error) {
+// sendChange sends a change and waits for need replicas. With the default configuration
+// it also reports whether the server has replicas; without any, it does not fail.
+func (db *Driver) sendChange(ctx context.Context, made *call, need int) (replicated bool, err error) {
 	calls := []*call{made}
 	wait, role := command("wait", need, db.cfg.WaitTimeout.Milliseconds()), command("role")
 	if need > 0 {
 		calls = append(calls, wait)
 	}
 	if db.cfg.WaitReplicas == 0 {
-		role.harmless = []string{"unknown command"} // managed services may hide replicas
+		role.ignored = []string{"unknown command"} // managed services may hide replicas
 		calls = append(calls, role)
 	}
 	if err := db.send(ctx, calls...); err != nil {
@@ -54,29 +54,29 @@ func (db *Driver) confirm(ctx context.Context, made *call, need int) (followed b
 		return false, err
 	}
 	if db.cfg.WaitReplicas == 0 {
-		followed = hasReplicas(role)
-		db.followed.Store(followed)
+		replicated = hasReplicas(role)
+		db.replicated.Store(replicated)
 	}
-	if got := int(wait.int()); got < need && (followed || db.cfg.WaitReplicas > 0) {
+	if got := int(wait.int()); got < need && (replicated || db.cfg.WaitReplicas > 0) {
 		return false, fmt.Errorf("%d of %d replicas confirmed: %w", got, need, store.ErrUnavailable)
 	}
-	return followed, nil
+	return replicated, nil
 }
 
-// hasReplicas reads the answer to ROLE. A master lists there the replicas that have their
-// first copy: one that is still getting it can confirm nothing, and cannot take over.
+// hasReplicas reads the answer to ROLE. A master lists the replicas that have completed
+// their first synchronization. Other replicas cannot confirm and cannot take over.
 func hasReplicas(role *call) bool {
 	answer := role.list()
 	if len(answer) < 3 {
 		return false
 	}
-	replicas, _ := answer[2].([]any) // of a replica, its master's port
+	replicas, _ := answer[2].([]any) // on a replica, this is its master's port
 	return len(replicas) > 0
 }
 
-// inSteps repeats a script that takes a batch at most until it finds less, and returns
-// how many it took.
-func (db *Driver) inSteps(ctx context.Context, c change) (taken int, err error) {
+// inBatches repeats a script that handles up to a batch of records until it handles
+// fewer. It returns how many records were handled.
+func (db *Driver) inBatches(ctx context.Context, c change) (taken int, err error) {
 	for {
 		step := db.call(c)
 		if err := db.send(ctx, step); err != nil {
@@ -88,15 +88,15 @@ func (db *Driver) inSteps(ctx context.Context, c change) (taken int, err error) 
 	}
 }
 
-// call makes the script of a change, see change.lua.
+// call returns the call of a change's script; see change.lua.
 func (db *Driver) call(c change) *call {
 	l, request := db.layout, rand.Text()
-	// A change without a one-time id has no key for it; any other stands in.
+	// A change without a one-time id passes another key in its place.
 	once, value, life := l.receipt(request), "", int64(0)
 	if id := c.with.Once; id != nil {
-		once, value, life = l.once(id.Space, id.ID), sortable(id.Expires)+" "+escape(id.Value), keepUntil(id.Expires, c.with.Now)
+		once, value, life = l.once(id.Space, id.ID), sortable(id.Expires)+" "+escape(id.Value), timeToLive(id.Expires, c.with.Now)
 	}
-	notice := "" // or what change.lua publishes behind a number
+	notice := "" // or the text that change.lua publishes after the number
 	if n := c.notice; n != nil {
 		kind := int(n.Kind)
 		notice = encode(&kind, &n.Workspace, &n.Key, &n.Token)
@@ -113,15 +113,15 @@ func (db *Driver) call(c change) *call {
 	args = append(args, len(c.with.Events))
 	for i := range c.with.Events {
 		e := &c.with.Events[i]
-		args = append(args, e.ID, sortable(e.Time)+e.ID, encode(eventFields(e)...), l.logNumber(&keys, e.Workspace))
+		args = append(args, e.ID, sortable(e.Time)+e.ID, encode(eventFields(e)...), l.logKeyIndex(&keys, e.Workspace))
 	}
 	keys = append(keys, c.extra...)
 	return evaluate(c.script, keys, append(args, c.args...)...)
 }
 
-// logNumber adds the log of a workspace to a script's keys, and returns its place
-// among them, from 1; without a workspace 0.
-func (l layout) logNumber(keys *[]string, workspace string) int {
+// logKeyIndex adds the log of a workspace to a script's keys, and returns its index among
+// them, from 1. Without a workspace it returns 0.
+func (l layout) logKeyIndex(keys *[]string, workspace string) int {
 	if workspace == "" {
 		return 0
 	}
@@ -129,14 +129,14 @@ func (l layout) logNumber(keys *[]string, workspace string) int {
 	return len(*keys)
 }
 
-// skew is how long what has an end is kept beyond it, for callers whose clocks
-// run behind. One whose clock is an hour behind may find a spent one-time id missing, and
-// spend it again, from ten minutes after its end.
+// skew is how long expired data is kept, for callers whose clocks run behind. A caller
+// whose clock is an hour behind could spend a one-time id again from ten minutes after
+// its expiry.
 const skew = 10 * time.Minute
 
-// keepUntil is how long to keep what ends at the given instant, in milliseconds: a
-// century at most, which Redis can count. See lifetime in change.lua.
-func keepUntil(end, now time.Time) int64 {
+// timeToLive returns how long to keep data that expires at end, in milliseconds: at most
+// a century, which Redis can represent. See lifetime in change.lua.
+func timeToLive(end, now time.Time) int64 {
 	const century = 100 * 365 * 24 * time.Hour
 	return (min(max(end.Sub(now), 0), century-skew) + skew).Milliseconds()
 }

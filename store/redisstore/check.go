@@ -12,10 +12,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Check asks every master how well it keeps what it is given, and returns what
-// is not as it should be, one sentence each; it also logs them as warnings.
-// None means: no master evicts keys, and each writes to disk at once. The
-// first Watch of a Driver does the same.
+// Check reads the settings of every master and returns the problems, one sentence each.
+// It also logs them as warnings. Without a problem, no master evicts keys, and each
+// writes to disk at once. The first Watch of a Driver calls Check.
 func (db *Driver) Check(ctx context.Context) ([]string, error) {
 	var mu sync.Mutex
 	var found []string
@@ -46,25 +45,25 @@ func (db *Driver) Check(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// findings are about one server.
+// findings returns the problems of one server.
 func findings(ctx context.Context, server *redis.Client) (found []string, err error) {
 	info := server.InfoMap(ctx)
 	switch err := info.Err(); {
 	case redis.HasErrorPrefix(err, "NOPERM"):
-		found = append(found, "the user lacks the right +info: whether the server evicts keys is not known")
+		found = append(found, "it is unknown whether the server evicts keys: the user lacks the right +info")
 	case err != nil:
 		return nil, err
 	default:
 		if policy := info.Item("Memory", "maxmemory_policy"); policy != "noeviction" {
 			found = append(found, fmt.Sprintf(
-				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be forgotten, and by a policy allkeys-... all keys at once; set noeviction", cmp.Or(word(policy), "unknown")))
+				"the server may evict keys when it is full (maxmemory-policy %s): revocations and spent one-time ids would be lost, and with an allkeys policy all records at once; set maxmemory-policy noeviction", cmp.Or(printable(policy), "unknown")))
 		}
 	}
 	settings := make(map[string]string)
 	for _, name := range []string{"save", "appendonly", "appendfsync"} {
 		answer, err := server.ConfigGet(ctx, name).Result()
 		if refused := redis.Error(nil); errors.As(err, &refused) {
-			return append(found, "the server does not tell its configuration (+config|get), as in managed services: make sure that it writes to its disk (appendonly, appendfsync)"), nil
+			return append(found, "the server does not show its configuration (right +config|get), as is usual for managed services: make sure that it writes to disk (appendonly, appendfsync)"), nil
 		}
 		if err != nil {
 			return nil, err
@@ -75,16 +74,17 @@ func findings(ctx context.Context, server *redis.Client) (found []string, err er
 	case settings["appendonly"] == "no" && settings["save"] == "":
 		found = append(found, "the server writes nothing to disk: a restart loses everything; set appendonly yes")
 	case settings["appendonly"] == "no":
-		found = append(found, "the server writes to disk from time to time: a restart loses what came since; set appendonly yes")
+		found = append(found, "the server saves only snapshots: a restart loses the changes since the last one; set appendonly yes")
 	case settings["appendfsync"] != "always":
 		found = append(found, fmt.Sprintf(
-			"the server acknowledges before it has written to disk (appendfsync %s): a crash of its machine can lose the last second; set always if that matters", word(settings["appendfsync"])))
+			"the server acknowledges changes before they are on disk (appendfsync %s): a crash of its machine can lose the last second; to prevent that, set appendfsync always", printable(settings["appendfsync"])))
 	}
 	return found, nil
 }
 
-// word keeps what a server answers short and in one line.
-func word(text string) string {
+// printable returns up to 40 bytes of a server's text, without spaces and characters that
+// are not printable ASCII.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r <= ' ' || r > '~' {
 			return -1

@@ -27,11 +27,11 @@ func TestNewRefuses(t *testing.T) {
 		want   []string
 	}{
 		{"no client", nil, redisstore.Config{}, []string{"client:"}},
-		{"a nil client", (*redis.Client)(nil), redisstore.Config{}, []string{"client: missing"}},
-		{"a nil cluster client", (*redis.ClusterClient)(nil), redisstore.Config{}, []string{"client: missing"}},
+		{"a nil client", (*redis.Client)(nil), redisstore.Config{}, []string{"client: must be a"}},
+		{"a nil cluster client", (*redis.ClusterClient)(nil), redisstore.Config{}, []string{"client: must be a"}},
 		{"a ring", redis.NewRing(&redis.RingOptions{}), redisstore.Config{}, []string{"client:"}},
-		{"calls that outlive their deadline", redis.NewClient(&redis.Options{}), redisstore.Config{}, []string{"ContextTimeoutEnabled"}},
-		{"the same in a cluster", cluster(redis.ClusterOptions{}), redisstore.Config{}, []string{"ContextTimeoutEnabled"}},
+		{"without ContextTimeoutEnabled", redis.NewClient(&redis.Options{}), redisstore.Config{}, []string{"ContextTimeoutEnabled"}},
+		{"a cluster without ContextTimeoutEnabled", cluster(redis.ClusterOptions{}), redisstore.Config{}, []string{"ContextTimeoutEnabled"}},
 		{"reads from replicas", cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, ReadOnly: true}), redisstore.Config{}, []string{"ReadOnly"}},
 		{"reads from the nearest", cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, RouteByLatency: true}), redisstore.Config{}, []string{"RouteByLatency"}},
 		{"reads from any", cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, RouteRandomly: true}), redisstore.Config{}, []string{"RouteRandomly"}},
@@ -41,7 +41,7 @@ func TestNewRefuses(t *testing.T) {
 			[]string{"client:", "Config.Prefix", "Config.WaitReplicas", "Config.WaitTimeout"}},
 		{"the upper bounds", good, redisstore.Config{WaitReplicas: 11, WaitTimeout: 3 * time.Second},
 			[]string{"Config.WaitReplicas", "Config.WaitTimeout"}},
-		{"a wait that the client cuts off", redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, ReadTimeout: 400 * time.Millisecond}),
+		{"a wait that exceeds the client's ReadTimeout", redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, ReadTimeout: 400 * time.Millisecond}),
 			redisstore.Config{}, []string{"Config.WaitTimeout"}},
 	} {
 		t.Run(try.name, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package redisstore keeps everything in Redis: one server, one with replicas
-// under Sentinel, or a Cluster. Processes that share the data act as one.
+// Package redisstore stores everything in Redis: on one server, on a server with
+// replicas under Sentinel, or in a Cluster. Any number of processes may share the data.
 //
 //	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
 //	driver, err := redisstore.New(client, redisstore.Config{})
@@ -7,42 +7,47 @@
 //
 // For Redis 6 or later and Valkey 8: tested with Redis 6.0, 7.0, 8.0 and Valkey 8.1.
 //
-// # What lies where
+// # Layout
 //
-// All records of a store lie in one hash slot and so on one master. Their names
+// All records of a store are in one hash slot, and so on one master. Their Redis keys
 // begin with latchkey:{latchkey}: where latchkey is Config.Prefix. Limits
-// (latchkey:limit:...) and the counters of usage (latchkey:{usage 0}:... to 15) are
-// spread over the masters of a Cluster.
+// (latchkey:limit:...) and usage counters (latchkey:{usage 0}:... to 15) are spread
+// over the masters of a Cluster.
 //
-// A look-up is one script and one round trip. So is a change: its script compares
-// what the change rests on, writes the record, the orders it stands in, its
-// events and its one-time id, and publishes its notice, all at one moment. A client that lost the
-// answer sends the script again, and the change is made once.
+// A look-up is one script and one round trip. So is a change. Its script checks the
+// preconditions, writes the record, its sorted sets, its events and its one-time id, and
+// publishes its notification, atomically. If the client does not get the answer, it
+// sends the script again; the change is made once.
 //
 // # What a failover can lose
 //
-// A server with replicas acknowledges a change once one of them has it in memory
-// (Config.WaitReplicas). A change that was not confirmed within Config.WaitTimeout is
-// store.ErrUnavailable, and may have been made. Three losses are left: the replica
-// that takes over is not the one that confirmed; a master that its replicas have left
-// goes on alone, which WaitReplicas 1 or min-replicas-to-write prevents; limits,
-// counters and last uses wait for no replica. A server that was demoted, or that
-// lacks those replicas, may hold old data: it is asked for a write with each read that
-// decides something, and with each limit. Only Usage.Days is answered without such a
-// write: counts are statistics. A process remembers the last 10,000 revocations of single tokens that
-// it made, and writes again those that a failover lost.
+// If the server has replicas, a change succeeds once one of them has it in memory
+// (Config.WaitReplicas). If no replica confirms within Config.WaitTimeout, the call
+// returns store.ErrUnavailable; the change may have been made. A failover can still lose
+// data in three cases:
 //
-// # What a server must be set to
+//   - The replica that takes over is not the one that confirmed.
+//   - A master goes on after it has lost its replicas. WaitReplicas 1 or
+//     min-replicas-to-write prevents this.
+//   - Limits, counters and times of last use do not wait for replicas.
 //
-//	appendonly yes               or a restart loses what came since the last snapshot
-//	appendfsync always           or a crash of the machine loses the last second (everysec)
-//	maxmemory-policy noeviction  or revocations and spent one-time ids are evicted
-//	min-replicas-to-write 1      with replicas: a master without them soon takes no writes
+// A server that was demoted, or that lacks the replicas of min-replicas-to-write, may
+// have old data. So each read that decides something, and each limit, also sends a
+// write, which such a server refuses. Only Usage.Days sends no write, since counts are
+// statistics. Each process remembers the last 10,000 revocations of single tokens that it
+// made, and writes those that a failover lost again.
 //
-// [Driver.Check] tells which of the first three are missing; the first Watch logs it.
+// # Required server settings
 //
-// A server whose memory is full still answers reads, and so does one that cannot write to
-// its disk. The latter refuses PING, too, and with it ends each Watch.
+//	appendonly yes               otherwise a restart loses all since the last snapshot
+//	appendfsync always           otherwise (everysec) a crash of the machine loses the last second
+//	maxmemory-policy noeviction  otherwise revocations and spent one-time ids may be evicted
+//	min-replicas-to-write 1      with replicas: a master that lost them soon takes no writes
+//
+// [Driver.Check] reports which of the first three are missing. The first Watch logs them.
+//
+// A server whose memory is full still answers reads. So does one that cannot write to its
+// disk, but it refuses PING, which ends each Watch.
 //
 // # Clients
 //
@@ -51,16 +56,16 @@
 //	redis.NewClusterClient   a Cluster: not with ReadOnly, RouteByLatency, RouteRandomly
 //
 // All need ContextTimeoutEnabled. With DialerRetries 1 a call to a server that is down
-// fails at once and says so; by default the client dials five times within half a
-// second. For TLS set TLSConfig, or parse a rediss:// URL (redis.ParseURL and the
-// like). A client opens up to PoolSize connections to a server (10 a processor by
-// default), PipelinePoolSize more (10), and one for each Watch. It logs addresses to
-// standard error unless redis.SetLogger was called.
+// fails at once with the cause; by default the client dials five times within half a
+// second. For TLS set TLSConfig, or parse a rediss:// URL (with redis.ParseURL, for
+// example). A client opens up to PoolSize connections to a server (default 10 for each
+// processor), PipelinePoolSize more (default 10), and one for each Watch. It logs
+// addresses to standard error unless redis.SetLogger was called.
 //
 // # Rights
 //
-// This user can do what the driver does and nothing else (one line; Redis 6.0 has no
-// rights to channels):
+// This user has exactly the rights that the driver needs (write it as one line; Redis
+// 6.0 has no rights to channels):
 //
 //	ACL SETUSER latchkey on >password resetkeys ~latchkey:*
 //	  resetchannels &latchkey:{latchkey}:notices -@all +evalsha +eval
@@ -74,17 +79,17 @@
 //	ACL SETUSER latchkey +cluster|slots +asking
 //
 // Options.DB needs +select and, for a database n, the channel
-// latchkey:{latchkey}:notices:n in place of the other. ClientName needs
-// +client|setname. The client's attempts at CLIENT SETINFO and MAINT_NOTIFICATIONS may
-// be refused. Give all rights before the first call: Redis does not undo what a script
-// wrote until it was refused.
+// latchkey:{latchkey}:notices:n instead of the one above. ClientName needs
+// +client|setname. The client also tries CLIENT SETINFO and MAINT_NOTIFICATIONS; the
+// server may refuse them. Grant all rights before the first call: if a script lacks a
+// right, Redis does not roll back what the script has written before.
 //
 // # Managed services
 //
-// As their manuals say; none was tried. Where CONFIG is refused, Check cannot see how
-// a server writes to disk; where WAIT is, set WaitNever. A service without ROLE hides
-// its replicas: a change waits for as many as Config.WaitReplicas says, and by default
-// for none.
+// This table is from the services' manuals; none was tested. If a service refuses CONFIG,
+// Check cannot report how the server writes to disk. If it refuses WAIT, set WaitNever. If
+// it refuses ROLE, its replicas are not visible: a change then waits for the number in
+// Config.WaitReplicas, and by default for none.
 //
 //	Amazon ElastiCache   evicts (volatile-lru) unless set to noeviction; no CONFIG
 //	Amazon MemoryDB      no CONFIG; a key of Redis beyond 256 MB stays in its shard;
@@ -93,29 +98,32 @@
 //	Azure Managed Redis  evicts (volatile-lru) unless set to noeviction
 //	OCI Cache            no sharded clusters, which refuse scripts
 //
-// # How much fits
+// # Capacity
 //
-// One master holds and serves all records, at about 1.1 kB a key with its orders. The
-// table of store/README.md has the times. On two shared cores, with 64 callers on the
-// same machine, it answered 30,000 to 45,000 look-ups a second and made 14,000 changes
-// with appendfsync everysec, 9,500 with always, 8,800 where a replica confirms.
+// One master stores and serves all records. A key with its sorted sets takes about
+// 1.1 kB. The table in store/README.md has the latencies. On two shared cores, with 64
+// callers on the same machine, one master answered 30,000 to 45,000 look-ups a second.
+// It made 14,000 changes a second with appendfsync everysec, 9,500 with always, and 8,800
+// with a replica that confirms.
 //
-// A script visits 200 records at most, and changes 50 or removes 100 events: what takes
-// more is done in steps, between which others come in. At a million keys, 100,000 of
-// them in one workspace, and a million events, 999 of 1,000 scripts of each kind took
-// less than 5 ms of the processor, and the longest of all 10 ms.
+// A script reads at most 200 records, and changes at most 50 records or removes at most
+// 100 events. Larger calls run several scripts, between which the server answers other
+// calls. With a million keys, 100,000 of them in one workspace, and a million events,
+// 99.9% of the scripts of each kind took less than 5 ms of processor time, and the
+// longest took 10 ms.
 //
-// A Cluster adds room and speed for limits and usage only. Beyond one master, keep the
-// records in PostgreSQL or in a Galera cluster of MariaDB (package sqlstore), and
-// assign Limiter and Usage of this driver's store to that of the other.
+// A Cluster adds capacity only for limits and usage. If the records outgrow one master,
+// store them in PostgreSQL or in a MariaDB Galera cluster (package sqlstore), and assign
+// Limiter and Usage of this driver's store to that store.
 //
-// The keys of all workspaces are one hash. While a Cluster moves its slot, calls wait,
-// for 6 s at most. MIGRATE stops both servers while it copies the hash, and fails
-// beyond 512 MB (proto-max-bulk-len). So leave that slot where it is: CLUSTER KEYSLOT
-// latchkey:{latchkey}:keys names it.
+// The keys of all workspaces are one hash. While a Cluster moves its slot, calls wait for
+// up to 6 s. MIGRATE blocks both servers while it copies the hash, and fails beyond 512
+// MB (proto-max-bulk-len). So do not move that slot; CLUSTER KEYSLOT
+// latchkey:{latchkey}:keys shows its number.
 //
 // # Clocks
 //
-// Epochs and limits go by the server's clock; ends of keys, one-time ids and revocations
-// by the caller's. A time to live in Redis only clears what ended ten minutes ago.
+// Epochs and limits use the server's clock. The expiry of keys, one-time ids and
+// revocations uses the caller's clock. A time to live in Redis only removes what expired
+// at least ten minutes ago.
 package redisstore

@@ -35,12 +35,12 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 			state.SecretKnown, state.SecretNotAfter = true, s.NotAfter
 		}
 	}
-	if r, known := e.db.revocations.of(ref.TokenID); known && !revoked {
-		if err := e.db.make(ctx, e.revoking(ref.TokenID, r)); err != nil {
+	if r, known := e.db.revocations.find(ref.TokenID); known && !revoked {
+		if err := e.db.apply(ctx, e.revoking(ref.TokenID, r)); err != nil {
 			return store.EpochState{}, err
 		}
 		state.Revoked = true
-		e.db.cfg.Logger.WarnContext(ctx, "redisstore: a revocation that was lost was written again")
+		e.db.cfg.Logger.WarnContext(ctx, "redisstore: the server had lost a revocation, and it was written again")
 	}
 	return state, nil
 }
@@ -48,7 +48,7 @@ func (e *epochs) read(ctx context.Context, ref *store.TokenRef) (store.EpochStat
 // Revoke implements store.Epochs.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	r := revocation{until: until, now: now}
-	if err := e.db.make(ctx, e.revoking(tokenID, r)); err != nil {
+	if err := e.db.apply(ctx, e.revoking(tokenID, r)); err != nil {
 		return fail("revoke token", err)
 	}
 	e.db.revocations.add(tokenID, r)
@@ -58,12 +58,12 @@ func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Tim
 func (e *epochs) revoking(tokenID string, r revocation) change {
 	return change{
 		script: e.db.scripts.revoke, with: store.Change{Now: r.now}, notice: &store.Notice{Kind: store.NoticeToken, Token: tokenID},
-		extra: []string{e.db.layout.revoked(tokenID)}, args: []any{sortable(r.until), keepUntil(r.until, r.now)},
+		extra: []string{e.db.layout.revoked(tokenID)}, args: []any{sortable(r.until), timeToLive(r.until, r.now)},
 	}
 }
 
-// restore writes the revocations again that this process remembers and that are not
-// over. Those that are there stay as they are and send no notice.
+// restore writes the revocations that this process remembers and that have not expired
+// again. Revocations that still exist are not changed and cause no notification.
 func (e *epochs) restore(ctx context.Context) error {
 	all := e.db.revocations.all()
 	if len(all) == 0 {
@@ -73,8 +73,8 @@ func (e *epochs) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(all, func(_ string, r revocation) bool { return r.over(now) })
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(all)), stretch) {
+	maps.DeleteFunc(all, func(_ string, r revocation) bool { return r.expired(now) })
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(all)), maxVisit) {
 		calls := make([]*call, len(ids))
 		for i, id := range ids {
 			calls[i] = e.db.call(e.revoking(id, all[id]))

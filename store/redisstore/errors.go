@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// fail names the operation that an error is about; nil stays nil.
+// fail adds the operation to an error; nil stays nil.
 func fail(operation string, err error) error {
 	if err == nil {
 		return nil
@@ -25,21 +25,20 @@ func fail(operation string, err error) error {
 	return fmt.Errorf("redisstore: %s: %w", operation, err)
 }
 
-// statusError returns the error that the answer of a script that changes records stands
-// for.
+// statusError returns the error for the status that a changing script answered.
 func statusError(status string) error {
 	err, known := map[string]error{
 		"ok": nil, "exists": store.ErrExists, "missing": store.ErrNotFound, "conflict": store.ErrConflict, "limit": store.ErrLimit,
 	}[status]
 	if !known {
-		return fmt.Errorf("a script gave an answer that this driver does not know: %w", store.ErrUnavailable)
+		return fmt.Errorf("unexpected answer of a script: %w", store.ErrUnavailable)
 	}
 	return err
 }
 
-// outage is a failure of the server or of the way to it. Its text is in words of
-// this package: the client's texts hold addresses, and those of servers hold the
-// names of keys and users.
+// outage is a failure of the server or of the connection to it. Its text is this
+// package's own, since the client's texts contain addresses, and servers' texts contain
+// the names of keys and users.
 type outage struct {
 	reason string
 	cause  []error
@@ -47,12 +46,12 @@ type outage struct {
 
 func (o *outage) Error() string { return store.ErrUnavailable.Error() + " (" + o.reason + ")" }
 
-// Unwrap shows store.ErrUnavailable, and the context's error if that is why.
+// Unwrap returns store.ErrUnavailable, and the context's error if that was the cause.
 func (o *outage) Unwrap() []error { return o.cause }
 
-// failure turns a client's error into one of this package. If a script failed, it is
-// given. A Cluster's client is told to ask which server holds what: by itself it asks
-// when it is redirected, which a server that died does not do, and once a minute.
+// failure turns a client's error into an outage. s is the script that failed, or nil. It
+// also makes a Cluster's client reload the slot map. By itself the client reloads once a
+// minute and when it is redirected, which a server that is down does not do.
 func (db *Driver) failure(ctx context.Context, err error, s *script) error {
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx)
@@ -69,9 +68,9 @@ func (db *Driver) failure(ctx context.Context, err error, s *script) error {
 	return o
 }
 
-// reason says what a client's error means. If a script failed, it is given.
+// reason describes a client's error. s is the script that failed, or nil.
 func (l layout) reason(err error, s *script) string {
-	if strings.Contains(err.Error(), "all sentinels") { // the client's only sign
+	if strings.Contains(err.Error(), "all sentinels") { // the client has no other sign
 		return "no sentinel names a master: check MasterName and SentinelAddrs"
 	}
 	if answer, ok := errors.AsType[redis.Error](err); ok {
@@ -85,11 +84,11 @@ func (l layout) reason(err error, s *script) string {
 		{errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted), "all connections of the client are in use: check PoolSize"},
 		{errors.Is(err, context.Canceled), "the call was canceled"},
 		{is[*tls.CertificateVerificationError](err), "the server's certificate is not valid for the name in the client's options, or not signed by an authority that the client trusts"},
-		{is[tls.RecordHeaderError](err), "the server speaks no TLS at this port"},
+		{is[tls.RecordHeaderError](err), "the server does not use TLS at this port"},
 		{is[*net.DNSError](err), "the server's host name cannot be resolved"},
 		{errors.Is(err, syscall.ECONNREFUSED), "no server listens at the address"},
 		{errors.Is(err, context.DeadlineExceeded) || timedOut(err), "no answer in time"},
-		{broken && way.Op == "remote error", "the server ended the TLS handshake: it may ask for a client's certificate"},
+		{broken && way.Op == "remote error", "the server ended the TLS handshake: it may require a client certificate"},
 		{broken && way.Op == "dial", "the server cannot be reached"},
 		{errors.Is(err, redis.ErrClosed), "the client is closed"},
 		{broken || errors.Is(err, io.EOF), "the connection broke"},
@@ -111,7 +110,7 @@ func timedOut(err error) bool {
 	return ok && late.Timeout()
 }
 
-// refusal says what a server's error means.
+// refusal describes an error that a server answered.
 func (l layout) refusal(text string, s *script) string {
 	switch {
 	case strings.HasPrefix(text, "NOPERM "), strings.Contains(text, "The user executing the script can't "), strings.Contains(text, "ACL failure in script"):
@@ -119,41 +118,41 @@ func (l layout) refusal(text string, s *script) string {
 	case strings.HasPrefix(text, "ERR unknown command "), strings.Contains(text, "command called from"):
 		return "the server does not know the command " + cmp.Or(quoted(text, "unknown command "), strings.Join(s.commandsAt(text), " or "), "of a script") + ", or has renamed it"
 	}
-	// A meaning, and how the texts begin that have it.
+	// Each entry is a description and the prefixes of the texts that it describes.
 	for _, known := range [][]string{
 		{"the server is a replica and takes no writes", "READONLY "},
 		{"the server's memory is full: raise maxmemory", "OOM "},
 		{"the server cannot write to its disk and takes no writes", "MISCONF "},
-		{"the server has fewer replicas than min-replicas-to-write asks for, and takes no writes", "NOREPLICAS "},
+		{"the server has fewer replicas than min-replicas-to-write requires, and takes no writes", "NOREPLICAS "},
 		{"the server is loading its data", "LOADING "},
 		{"the server is a replica that has lost its master", "MASTERDOWN "},
 		{"the Cluster is down, or none of its nodes serves the slot", "CLUSTERDOWN "},
 		{"the slot is moving to another node of the Cluster", "TRYAGAIN ", "ASK "},
-		{"another node of the Cluster serves the slot: a Cluster needs redis.NewClusterClient, and for a slot that moves the right +asking", "MOVED "},
-		{"the server asks for a password", "NOAUTH ", "ERR Protocol error: unauthenticated"},
-		{"the server refuses the user's name or password, or the user is off", "WRONGPASS "},
-		{"the client sends a password, and the server has none set", "ERR AUTH "},
-		{"the server is in protected mode: it needs a password or another bind address", "DENIED "},
-		{"a script of this or another program holds the server up (SCRIPT KILL ends one that has not written)", "BUSY "},
-		{"a key under the prefix was written by something else: each store needs a prefix of its own", "WRONGTYPE "},
+		{"another node of the Cluster serves the slot: use redis.NewClusterClient, and grant +asking for slots that move", "MOVED "},
+		{"the server requires a password", "NOAUTH ", "ERR Protocol error: unauthenticated"},
+		{"the server refuses the user's name or password, or the user is disabled", "WRONGPASS "},
+		{"the client sends a password, but the server has none", "ERR AUTH "},
+		{"the server is in protected mode: set a password or another bind address", "DENIED "},
+		{"a script blocks the server: SCRIPT KILL ends it unless it has written", "BUSY "},
+		{"another program wrote a key under the prefix: give each store its own prefix", "WRONGTYPE "},
 		{"the server has too many connections: raise maxclients", "ERR max number of clients"},
 		{"the server does not have the database that the client selects (a Cluster has only 0)", "ERR DB index", "ERR SELECT is not allowed"},
-		{"the server is not part of a Cluster: it needs redis.NewClient", "ERR This instance has cluster support disabled"},
+		{"the server is not part of a Cluster: use redis.NewClient", "ERR This instance has cluster support disabled"},
 	} {
 		for _, begin := range known[1:] {
-			// In a script, servers before 7 put the error into one of their own.
+			// Before version 7, an error in a script is part of another error's text.
 			if strings.HasPrefix(text, begin) || strings.Contains(text, "-"+begin) {
 				return known[0]
 			}
 		}
 	}
 	if strings.Contains(text, "user_script:") {
-		return "a script failed, as at a record that something else has written"
+		return "a script failed: another program may have changed a record"
 	}
-	return "the server refuses the call"
+	return "the server refused the call"
 }
 
-// right is what a user must be given, as ACL SETUSER takes it.
+// right returns the right that a user lacks, as an argument of ACL SETUSER.
 func (l layout) right(text string, commands []string) string {
 	command := quoted(text, "run the ")
 	switch {
@@ -169,8 +168,8 @@ func (l layout) right(text string, commands []string) string {
 	return "to a command that the scripts call"
 }
 
-// commandsAt are the commands that the script calls in the line where the error is. Redis
-// 6 and 7.0 do not say which command they refuse there.
+// commandsAt returns the commands that the script calls in the line of the error. Redis 6
+// and 7.0 do not name the command that they refuse.
 func (s *script) commandsAt(text string) (commands []string) {
 	var number int
 	_, place, _ := strings.Cut(text, "@user_script:")
@@ -194,12 +193,12 @@ func (s *script) commandsAt(text string) (commands []string) {
 	return commands
 }
 
-// quoted is the name in quotes behind a part of a server's text.
+// quoted returns the quoted name that follows the given part of a server's text.
 func quoted(text, behind string) string {
 	_, rest, _ := strings.Cut(text, behind)
 	if rest == "" {
 		return ""
 	}
 	name, _, _ := strings.Cut(rest[1:], rest[:1])
-	return strings.ToLower(word(name))
+	return strings.ToLower(printable(name))
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// silent keeps the client from telling of each connection that is refused.
+// silent is a logger that discards the client's messages about refused connections.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// private is what servers put into errors and no error of the driver shows.
+// private lists texts in servers' errors that the driver's errors must not contain.
 var private = []string{"10.1.2.3", "6379", "alice", "latchkey:{latchkey}:keys", "8d985dbc", "user_script", "ERR"}
 
-// What a server refuses a call with becomes words.
-func TestAnswersInWords(t *testing.T) {
+// The error that a server answers is turned into a description.
+func TestServerErrors(t *testing.T) {
 	const moving = "the slot is moving to another node of the Cluster"
 	for _, try := range []struct{ answer, want string }{
 		{"READONLY You can't write against a read only replica.", "the server is a replica and takes no writes"},
@@ -43,28 +43,28 @@ func TestAnswersInWords(t *testing.T) {
 			"the server is a replica and takes no writes"},
 		{"OOM command not allowed when used memory > 'maxmemory'.", "the server's memory is full: raise maxmemory"},
 		{"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "the server cannot write to its disk and takes no writes"},
-		{"NOREPLICAS Not enough good replicas to write.", "the server has fewer replicas than min-replicas-to-write asks for, and takes no writes"},
+		{"NOREPLICAS Not enough good replicas to write.", "the server has fewer replicas than min-replicas-to-write requires, and takes no writes"},
 		{"LOADING Redis is loading the dataset in memory", "the server is loading its data"},
 		{"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "the server is a replica that has lost its master"},
 		{"CLUSTERDOWN Hash slot not served", "the Cluster is down, or none of its nodes serves the slot"},
-		{"MOVED 3999 10.1.2.3:6379", "another node of the Cluster serves the slot: a Cluster needs redis.NewClusterClient, and for a slot that moves the right +asking"},
+		{"MOVED 3999 10.1.2.3:6379", "another node of the Cluster serves the slot: use redis.NewClusterClient, and grant +asking for slots that move"},
 		{"ASK 3999 10.1.2.3:6379", moving},
 		{"TRYAGAIN Multiple keys request during rehashing of slot", moving},
-		{"NOAUTH Authentication required.", "the server asks for a password"},
-		{"WRONGPASS invalid username-password pair or user is disabled.", "the server refuses the user's name or password, or the user is off"},
-		{"ERR invalid password", "the server refuses the call"},
-		{"ERR AUTH <password> called without any password configured for the default user.", "the client sends a password, and the server has none set"},
-		{"DENIED Redis is running in protected mode", "the server is in protected mode: it needs a password or another bind address"},
-		{"BUSY Redis is busy running a script.", "a script of this or another program holds the server up (SCRIPT KILL ends one that has not written)"},
-		{"NOSCRIPT No matching script. Please use EVAL.", "the server refuses the call"},
-		{"NOGOODSLAVE No suitable replica to promote", "the server refuses the call"},
-		{"EXECABORT Transaction discarded because of previous errors.", "the server refuses the call"},
+		{"NOAUTH Authentication required.", "the server requires a password"},
+		{"WRONGPASS invalid username-password pair or user is disabled.", "the server refuses the user's name or password, or the user is disabled"},
+		{"ERR invalid password", "the server refused the call"},
+		{"ERR AUTH <password> called without any password configured for the default user.", "the client sends a password, but the server has none"},
+		{"DENIED Redis is running in protected mode", "the server is in protected mode: set a password or another bind address"},
+		{"BUSY Redis is busy running a script.", "a script blocks the server: SCRIPT KILL ends it unless it has written"},
+		{"NOSCRIPT No matching script. Please use EVAL.", "the server refused the call"},
+		{"NOGOODSLAVE No suitable replica to promote", "the server refused the call"},
+		{"EXECABORT Transaction discarded because of previous errors.", "the server refused the call"},
 		{"WRONGTYPE Operation against a key holding the wrong kind of value",
-			"a key under the prefix was written by something else: each store needs a prefix of its own"},
+			"another program wrote a key under the prefix: give each store its own prefix"},
 		{"ERR max number of clients reached", "the server has too many connections: raise maxclients"},
 		{"ERR DB index is out of range", "the server does not have the database that the client selects (a Cluster has only 0)"},
 		{"ERR SELECT is not allowed in cluster mode", "the server does not have the database that the client selects (a Cluster has only 0)"},
-		{"ERR This instance has cluster support disabled", "the server is not part of a Cluster: it needs redis.NewClient"},
+		{"ERR This instance has cluster support disabled", "the server is not part of a Cluster: use redis.NewClient"},
 		{"ERR unknown command 'EVALSHA', with args beginning with: '8d985dbc' 'latchkey:{latchkey}:keys'",
 			"the server does not know the command evalsha, or has renamed it"},
 		{"ERR unknown command `EVALSHA`, with args beginning with: `8d985dbc`, ", "the server does not know the command evalsha, or has renamed it"},
@@ -73,10 +73,10 @@ func TestAnswersInWords(t *testing.T) {
 		{"ERR Unknown command called from script script: 8d985dbc, on @user_script:9999.",
 			"the server does not know the command of a script, or has renamed it"},
 		{"ERR user_script:3: attempt to index a nil value script: 8d985dbc, on @user_script:9999.",
-			"a script failed, as at a record that something else has written"},
-		{"ERR something new about alice", "the server refuses the call"},
-		{"SURPRISE of alice", "the server refuses the call"},
-		// As servers from 6 to 8 name what a user may not do.
+			"a script failed: another program may have changed a record"},
+		{"ERR something new about alice", "the server refused the call"},
+		{"SURPRISE of alice", "the server refused the call"},
+		// The texts of Redis 6 to 8 for a user that lacks a right.
 		{"NOPERM this user has no permissions to run the 'hget' command or its subcommand", "the user of the client lacks the right +hget"},
 		{"NOPERM this user has no permissions to run the 'config|get' command", "the user of the client lacks the right +config|get"},
 		{"ERR ACL failure in script: User alice has no permissions to run the 'hget' command script: 8d985dbc, on @user_script:9999.",
@@ -102,7 +102,7 @@ func TestAnswersInWords(t *testing.T) {
 		t.Run(try.answer, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// What moves is looked for as long as the caller waits: for three calls.
+			// A slot that moves is retried until the context ends: here after three calls.
 			addr := answering(t, "-"+try.answer+"\r\n", map[int]func(){3: cancel})
 			err := lookUp(ctx, t, redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1}))
 			require.EqualError(t, err, "redisstore: look up key: store: unavailable ("+try.want+")")
@@ -116,7 +116,7 @@ func TestAnswersInWords(t *testing.T) {
 	}
 }
 
-// lookUp is the failure of a look-up.
+// lookUp returns the error of a look-up, which must fail.
 func lookUp(ctx context.Context, t *testing.T, client redis.UniversalClient) error {
 	t.Helper()
 	t.Cleanup(func() { _ = client.Close() })
@@ -127,8 +127,8 @@ func lookUp(ctx context.Context, t *testing.T, client redis.UniversalClient) err
 	return err
 }
 
-// answering is a server that gives every command the same answer, and calls a
-// function of then after it has received so many scripts.
+// answering starts a server that gives every command the same answer. After n scripts
+// it calls then[n].
 func answering(t *testing.T, answer string, then map[int]func()) string {
 	t.Helper()
 	return serving(t, func(c net.Conn) {
@@ -138,7 +138,7 @@ func answering(t *testing.T, answer string, then map[int]func()) string {
 			if err != nil {
 				return
 			}
-			// An array of n texts: the length of each and the text.
+			// A command is an array of n texts, each with a line for its length.
 			n, _ := strconv.Atoi(strings.Trim(line, "*\r\n"))
 			script := false
 			for range 2 * n {
@@ -181,8 +181,8 @@ func serving(t *testing.T, serve func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// A server that no client can talk to is named in words, without its address.
-func TestNoWayInWords(t *testing.T) {
+// The error for a server that cannot be used describes the cause, without its address.
+func TestConnectionErrors(t *testing.T) {
 	quiet := func(config *tls.Config) *httptest.Server {
 		server := httptest.NewUnstartedServer(nil)
 		server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -195,7 +195,7 @@ func TestNoWayInWords(t *testing.T) {
 	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
-	nobody := closed.Addr().String()
+	unusedAddr := closed.Addr().String()
 	options := func(addr string) *redis.Options {
 		return &redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1}
 	}
@@ -209,11 +209,11 @@ func TestNoWayInWords(t *testing.T) {
 		client redis.UniversalClient
 		want   string
 	}{
-		{"nothing listens", redis.NewClient(options(nobody)), "no server listens at the address"},
-		{"nothing listens for a Cluster", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nobody}, ContextTimeoutEnabled: true, MaxRedirects: -1}),
+		{"nothing listens", redis.NewClient(options(unusedAddr)), "no server listens at the address"},
+		{"nothing listens at a Cluster's address", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{unusedAddr}, ContextTimeoutEnabled: true, MaxRedirects: -1}),
 			"no server listens at the address"},
 		{"no sentinel", redis.NewFailoverClient(&redis.FailoverOptions{
-			MasterName: "alice", SentinelAddrs: []string{nobody}, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
+			MasterName: "alice", SentinelAddrs: []string{unusedAddr}, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
 		}), "no sentinel names a master: check MasterName and SentinelAddrs"},
 		{"sentinels that do not know the master", redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: "alice", SentinelAddrs: []string{answering(t, "*-1\r\n", nil)}, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
@@ -226,15 +226,15 @@ func TestNoWayInWords(t *testing.T) {
 			func(o *redis.Options) { o.TLSConfig = &tls.Config{ServerName: "redis.example.com"} }),
 			"the server's certificate is not valid for the name in the client's options, or not signed by an authority that the client trusts"},
 		{"a server without TLS", with(answering(t, "-ERR Protocol error\r\n", nil),
-			func(o *redis.Options) { o.TLSConfig = &tls.Config{ServerName: "redis.example.com"} }), "the server speaks no TLS at this port"},
+			func(o *redis.Options) { o.TLSConfig = &tls.Config{ServerName: "redis.example.com"} }), "the server does not use TLS at this port"},
 		{"a server that asks for a certificate", with(asks.Listener.Addr().String(), func(o *redis.Options) {
 			o.TLSConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the server refuses before
-		}), "the server ended the TLS handshake: it may ask for a client's certificate"},
+		}), "the server ended the TLS handshake: it may require a client certificate"},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			err := lookUp(t.Context(), t, try.client)
 			require.EqualError(t, err, "redisstore: look up key: store: unavailable ("+try.want+")")
-			for _, name := range append(private, nobody) {
+			for _, name := range append(private, unusedAddr) {
 				require.NotContains(t, err.Error(), name)
 			}
 		})
@@ -262,13 +262,13 @@ func TestNoWayInWords(t *testing.T) {
 		})
 	}
 	t.Run("a closed client", func(t *testing.T) {
-		client := redis.NewClient(options(nobody))
+		client := redis.NewClient(options(unusedAddr))
 		require.NoError(t, client.Close())
 		require.ErrorContains(t, lookUp(t.Context(), t, client), "(the client is closed)")
 	})
 }
 
-// begun is a hook that is called when a pipeline begins, before it has a connection.
+// begun is a hook that runs when a pipeline begins, before it has a connection.
 type begun func()
 
 func (begun) DialHook(next redis.DialHook) redis.DialHook          { return next }

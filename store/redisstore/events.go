@@ -17,7 +17,7 @@ func (l *eventLog) Append(ctx context.Context, events ...store.Event) error {
 		return fail("append events", err)
 	}
 	for some := range slices.Chunk(events, batch) {
-		if err := l.db.make(ctx, change{script: l.db.scripts.write, with: store.Change{Events: some}}); err != nil {
+		if err := l.db.apply(ctx, change{script: l.db.scripts.write, with: store.Change{Events: some}}); err != nil {
 			return fail("append events", err)
 		}
 	}
@@ -34,14 +34,15 @@ func (l *eventLog) List(ctx context.Context, q store.EventQuery) (store.EventPag
 		p.to = "(" + sortable(q.To)
 	}
 	if q.After != nil {
-		p.to = min(p.to, "("+sortable(q.After.Time)+q.After.ID) // "+" sorts behind "("
+		p.to = min(p.to, "("+sortable(q.After.Time)+q.After.ID) // "+" sorts after "("
 	}
 	found, err := q.Page(func(most int) ([]store.Event, error) { return collect(ctx, l.db, p, most, decodeEvent, q.Matches) })
 	return found, fail("list events", err)
 }
 
-// Prune implements store.Events, 100 events a script: the fewest that visit reads.
-// Those that were removed by a script whose answer was lost are not counted.
+// Prune implements store.Events. Each script removes up to 100 events, the smallest
+// number that visit reads. Events that were removed by a script whose answer was lost are
+// not counted.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for {
@@ -68,7 +69,7 @@ func (l *eventLog) prune(ctx context.Context, before time.Time) (n int, more boo
 		if err != nil {
 			return 0, false, err
 		}
-		c.args = append(c.args, r.id, r.place, l.db.layout.logNumber(&c.keys, e.Workspace))
+		c.args = append(c.args, r.id, r.member, l.db.layout.logKeyIndex(&c.keys, e.Workspace))
 	}
 	if err := l.db.send(ctx, c); err != nil {
 		return 0, false, err

@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// The client is the host's own: one server, failover by Sentinel
-// (redis.NewFailoverClient) or a Cluster (redis.NewClusterClient).
+// The host makes the client: for one server, for failover by Sentinel
+// (redis.NewFailoverClient) or for a Cluster (redis.NewClusterClient).
 func Example() {
 	client := redis.NewClient(&redis.Options{Addr: "redis.example.com:6379", ContextTimeoutEnabled: true, DialerRetries: 1})
 	driver, err := redisstore.New(client, redisstore.Config{})
@@ -21,11 +21,11 @@ func Example() {
 	s := driver.Store()
 	fmt.Println(s.Keys != nil, s.Limiter != nil, s.SigningKeys.Durable(), s.Epochs != nil)
 
-	// Nothing was sent so far. What New can tell from the client it tells.
+	// Nothing has been sent so far. New checks the client's options.
 	_, err = redisstore.New(redis.NewClient(&redis.Options{ReadTimeout: time.Second}), redisstore.Config{Prefix: "{}"})
 	fmt.Println(err)
 	// Output:
 	// true true true true
-	// redisstore: client: its option ContextTimeoutEnabled must be set
-	// Config.Prefix: 1 to 64 letters, digits and any of "-_.:/"
+	// redisstore: client: the option ContextTimeoutEnabled must be set
+	// Config.Prefix: must be 1 to 64 letters, digits and any of "-_.:/"
 }

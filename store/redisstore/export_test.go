@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// The seam for fuzzing what is kept as text.
+// These functions give fuzz tests access to the encoding of records.
 
 func Escape(text string) string { return escape(text) }
 
@@ -40,8 +40,8 @@ func DecodeSettings(text string) (store.Workspace, store.InstanceSettings, error
 	return w, in, errors.Join(bad, err)
 }
 
-// Names tells of the names of keys under a prefix what they are of; text is
-// what comes from outside.
+// Names returns the Redis keys under a prefix, each with a description. text is used
+// wherever a key contains a text from a caller.
 func Names(prefix, text string) map[string]string {
 	l := layout{prefix: prefix}
 	names := map[string]string{

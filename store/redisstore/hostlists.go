@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// lists implements store.Lists: one hash, of which each field is an entry.
+// lists implements store.Lists with one hash, in which each field is an entry.
 type lists struct{ db *Driver }
 
 // Entries implements store.Lists.
@@ -39,11 +39,11 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	for _, e := range entries {
 		args = append(args, encode((*string)(&e.List), &e.Name), encode(&e.Fingerprint, &e.Until))
 	}
-	return fail("record list entries", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
+	return fail("record list entries", l.db.apply(ctx, change{script: l.db.scripts.entries, args: args}))
 }
 
 // Forget implements store.Lists.
 func (l *lists) Forget(ctx context.Context, list store.ListName, name string) error {
 	args := []any{true, 1, encode((*string)(&list), &name), ""}
-	return fail("forget list entry", l.db.make(ctx, change{script: l.db.scripts.entries, args: args}))
+	return fail("forget list entry", l.db.apply(ctx, change{script: l.db.scripts.entries, args: args}))
 }

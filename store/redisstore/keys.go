@@ -17,9 +17,9 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 		return fail("create key", errNoWorkspace)
 	}
 	head, rest := encodeKey(&k)
-	err := t.db.make(ctx, change{
+	err := t.db.apply(ctx, change{
 		script: t.db.scripts.create, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), limit, head, rest, sortable(k.Created) + k.ID, namePlace(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), limit, head, rest, sortable(k.Created) + k.ID, nameMember(k.Name, k.ID)},
 	})
 	return fail("create key", err)
 }
@@ -34,8 +34,8 @@ func (t *keyTable) Lookup(ctx context.Context, id string) (store.Found, error) {
 	return found, fail("look up key", err)
 }
 
-// lookup reads a key with the settings around it, and whether the token with
-// the given id was revoked.
+// lookup reads a key with the settings of its workspace and of the instance, and whether
+// the token with the given id was revoked.
 func (db *Driver) lookup(ctx context.Context, id, tokenID string) (found store.Found, revoked bool, err error) {
 	l := db.layout
 	c := evaluate(db.scripts.read, []string{l.keys(), l.settings(), l.counts(), l.revoked(tokenID)}, id)
@@ -65,16 +65,16 @@ func (db *Driver) lookup(ctx context.Context, id, tokenID string) (found store.F
 // Update implements store.Keys.
 func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) error {
 	_, rest := encodeKey(&k)
-	err := t.db.make(ctx, change{
+	err := t.db.apply(ctx, change{
 		script: t.db.scripts.update, workspace: k.Workspace, with: c, notice: keyNotice(k.Workspace, k.ID),
-		args: []any{k.ID, escape(k.Workspace), k.Version, c.EndTokens, rest, namePlace(k.Name, k.ID)},
+		args: []any{k.ID, escape(k.Workspace), k.Version, c.EndTokens, rest, nameMember(k.Name, k.ID)},
 	})
 	return fail("update key", err)
 }
 
 // Delete implements store.Keys.
 func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int64, at time.Time, c store.Change) error {
-	err := t.db.make(ctx, change{
+	err := t.db.apply(ctx, change{
 		script: t.db.scripts.remove, workspace: workspace, with: c, notice: keyNotice(workspace, id),
 		args: []any{id, escape(workspace), version, sortable(at)},
 	})

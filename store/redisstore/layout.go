@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// layout names the keys of Redis. What shares a hash tag, the part in braces,
-// lies in one slot (Redis Cluster specification, "Hash tags").
+// layout returns the names of Redis keys. Keys with the same hash tag, the part in
+// braces, are in one slot (Redis Cluster specification, "Hash tags").
 type layout struct {
 	prefix   string
 	database int // Options.DB
 }
 
-// record names what belongs to the records: all in one slot.
+// record returns the name of a Redis key of the records, which are all in one slot.
 func (l layout) record(what string) string { return l.prefix + ":{" + l.prefix + "}:" + what }
 
 func (l layout) keys() string     { return l.record("keys") }
@@ -26,8 +26,8 @@ func (l layout) stream() string   { return l.record("stream") }
 func (l layout) ring() string     { return l.record("ring") }
 func (l layout) lists() string    { return l.record("lists") }
 
-// channel names the database, too, since a channel of Redis belongs to all databases of
-// a server.
+// channel contains the number of the database, since channels are shared by all
+// databases of a server.
 func (l layout) channel() string {
 	if l.database == 0 {
 		return l.record("notices")
@@ -35,8 +35,8 @@ func (l layout) channel() string {
 	return l.record("notices:" + strconv.Itoa(l.database))
 }
 
-// order names the sorted set of the keys ("created", "names") or events ("log") of a
-// workspace or, if that is empty, of all.
+// order returns the name of a sorted set of keys ("created", "names") or events ("log")
+// of a workspace or, if that is empty, of all workspaces.
 func (l layout) order(workspace, what string) string {
 	if workspace == "" {
 		return l.record(what)
@@ -51,7 +51,7 @@ func (l layout) once(space, id string) string {
 	return l.record("once:" + segment(space) + " " + segment(id))
 }
 
-// changeKeys are the keys that change.lua begins with, in its order.
+// changeKeys returns the first keys of change.lua, in its order.
 func (l layout) changeKeys(workspace, request, once string) []string {
 	return []string{
 		l.keys(), l.order("", "created"), l.order("", "names"), l.settings(), l.counts(), l.deleting(), l.record("tombstones"),
@@ -60,14 +60,14 @@ func (l layout) changeKeys(workspace, request, once string) []string {
 	}
 }
 
-// limit and usage are spread over the slots.
+// The keys of limit and usage are spread over the slots.
 func (l layout) limit(id string) string { return l.prefix + ":limit:" + segment(id) }
 
 func (l layout) usage(part int, what string) string {
 	return l.prefix + ":{usage " + strconv.Itoa(part) + "}:" + what
 }
 
-// parts is the number of slots over which the counters of usage are spread.
+// parts is the number of slots over which usage counters are spread.
 const parts = 16
 
 func partOf(text string) int {
@@ -76,9 +76,9 @@ func partOf(text string) int {
 	return int(h.Sum32() % parts)
 }
 
-// segment makes text into one part of a name: without braces, which would begin a hash
+// segment encodes text as one part of a name: without braces, which would begin a hash
 // tag, and without colons, which would begin the next part.
 func segment(text string) string { return strings.ReplaceAll(escape(text), ":", "%3A") }
 
-// escape makes text into one word: no space, no line, no brace.
+// escape encodes text as one word, without spaces, line breaks and braces.
 func escape(text string) string { return url.PathEscape(text) }

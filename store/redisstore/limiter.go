@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// limiter implements store.Limiter by the generic cell rate algorithm: one
-// number an id, which Redis forgets a second after it is past. It goes by the
-// server's clock.
+// limiter implements store.Limiter by the generic cell rate algorithm. Each id has one
+// number, which Redis removes a second after it is in the past. It uses the server's
+// clock.
 type limiter struct{ db *Driver }
 
-// maxWindow keeps differences of nanoseconds exact in a script.
+// maxWindow keeps differences in nanoseconds exact in Lua.
 const maxWindow = 100 * 24 * time.Hour
 
-var errStep = errors.New("the step must not be negative")
+var errNegativeStep = errors.New("the step must not be negative")
 
-// Advance implements store.Limiter. A negative step is an error and counts
-// nothing. A window beyond 100 days counts as 100 days. A call whose answer was lost may
-// have counted. A server that takes no writes, since it was demoted, is
-// store.ErrUnavailable, also for a step that counts nothing.
+// Advance implements store.Limiter. A negative step is an error and counts nothing. A
+// window beyond 100 days counts as 100 days. A call whose answer was lost may have
+// counted. A server that was demoted and takes no writes gives store.ErrUnavailable, also
+// for a step of 0.
 func (l *limiter) Advance(ctx context.Context, id string, _ time.Time, by, window time.Duration) (time.Duration, bool, error) {
 	if by < 0 {
-		return 0, false, fail("advance limiter", errStep)
+		return 0, false, fail("advance limiter", errNegativeStep)
 	}
 	window = min(window, maxWindow)
 	c := evaluate(l.db.scripts.advance, []string{l.db.layout.limit(id)},
 		int64(by/time.Second), int64(by%time.Second), int64(window/time.Second), int64(window%time.Second))
-	if err := l.db.spread(ctx, c); err != nil {
+	if err := l.db.sendByKey(ctx, c); err != nil {
 		return 0, false, fail("advance limiter", err)
 	}
 	var moved bool

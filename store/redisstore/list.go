@@ -34,14 +34,14 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	return page, nil
 }
 
-// stretch is how many records one script visits at most, and batch how many one
-// changes, so that scripts of others come in between.
+// maxVisit bounds how many records a script reads, and batch how many it changes, so
+// that no script blocks the server for long.
 const (
-	stretch = 200
-	batch   = 50
+	maxVisit = 200
+	batch    = 50
 )
 
-// scan collects up to limit matching keys in an order that is kept.
+// scan returns up to limit matching keys in the order of a sorted set.
 func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]store.Key, error) {
 	l, order, byName := t.db.layout, "created", q.Sort == store.ByName
 	if byName {
@@ -51,31 +51,31 @@ func (t *keyTable) scan(ctx context.Context, q *store.KeyQuery, limit int) ([]st
 	switch {
 	case q.After == nil:
 	case byName:
-		p.after(namePlace(q.After.Name, q.After.ID))
+		p.after(nameMember(q.After.Name, q.After.ID))
 	default:
 		p.after(sortable(q.After.Time) + q.After.ID)
 	}
 	return collect(ctx, t.db, p, limit, decodeKey, q.Matches)
 }
 
-// page is what is left to read of an order, a set sorted by its members.
+// page is the part of a sorted set that is still to be read.
 type page struct {
-	keys       []string // of page.lua
-	from, to   string   // bounds of ZRANGEBYLEX: "-" and "+" are none
+	keys       []string // the keys of page.lua
+	from, to   string   // the bounds of ZRANGEBYLEX; "-" and "+" are no bounds
 	descending bool
 	byName     bool
 }
 
-// after starts behind a place.
-func (p *page) after(place string) {
+// after moves the start of the page behind a member.
+func (p *page) after(member string) {
 	if p.descending {
-		p.to = "(" + place
+		p.to = "(" + member
 	} else {
-		p.from = "(" + place
+		p.from = "(" + member
 	}
 }
 
-// collect returns up to limit of the records that are to be kept.
+// collect reads records and returns up to limit for which keep returns true.
 func collect[R any](
 	ctx context.Context, db *Driver, p page, limit int, decode func(id, text string) (R, error), keep func(*R) bool,
 ) ([]R, error) {
@@ -103,20 +103,20 @@ func collect[R any](
 	}
 }
 
-// placed is a record and its place in an order.
-type placed struct{ id, place, text string }
+// visited is a record and its member in the sorted set.
+type visited struct{ id, member, text string }
 
-// visit returns the next records, without those of deleted workspaces, and moves
-// on behind them.
-func (db *Driver) visit(ctx context.Context, p *page, wanted int) (found []placed, more bool, err error) {
-	n := min(max(wanted, 100), stretch)
+// visit returns the next records, without those of deleted workspaces, and moves p
+// behind them.
+func (db *Driver) visit(ctx context.Context, p *page, wanted int) (found []visited, more bool, err error) {
+	n := min(max(wanted, 100), maxVisit)
 	c := evaluate(db.scripts.page, p.keys, p.descending, p.from, p.to, n, p.byName)
 	if err := db.send(ctx, c); err != nil {
 		return nil, false, err
 	}
-	for texts := c.texts(); len(texts) >= 3; texts = texts[3:] { // id, place and record of each
+	for texts := c.texts(); len(texts) >= 3; texts = texts[3:] { // id, member and record of each
 		if texts[2] != "" {
-			found = append(found, placed{texts[0], texts[1], texts[2]})
+			found = append(found, visited{texts[0], texts[1], texts[2]})
 		}
 		p.after(texts[1])
 	}

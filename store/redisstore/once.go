@@ -12,7 +12,7 @@ type onceIDs struct{ db *Driver }
 
 // Spend implements store.OnceIDs.
 func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) error {
-	err := o.db.make(ctx, change{script: o.db.scripts.write, with: store.Change{Once: &id, Now: now}})
+	err := o.db.apply(ctx, change{script: o.db.scripts.write, with: store.Change{Once: &id, Now: now}})
 	return fail("spend one-time id", err)
 }
 
@@ -23,7 +23,7 @@ func (o *onceIDs) Find(ctx context.Context, space, id string, now time.Time) (st
 		return store.OnceID{}, fail("find one-time id", err)
 	}
 	found := store.OnceID{Space: space, ID: id}
-	// The value is the expiry and what was given, see change.lua.
+	// The stored value is the expiry and the given value; see change.lua.
 	if err := decodeSaved(get.text(), &found.Expires, &found.Value); err != nil {
 		return store.OnceID{}, fail("find one-time id", err)
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Records are lines of words, so that scripts can read and change them. The functions
-// called ...Fields list the fields of a line in the order of their words, for writing
-// and for reading.
+// A record consists of lines, and a line of words, so that scripts can read and change
+// it. The functions called ...Fields list the fields of a line in the order of its words,
+// for encoding and for decoding.
 
-// A key is a line of what an update keeps (but for version and epoch, which scripts
-// set), a line of what it replaces, and a line for each secret.
+// A key's record has a line of fields that an update keeps (except version and epoch,
+// which scripts set), a line of fields that it replaces, and a line for each secret.
 
 func headFields(k *store.Key) []any {
 	return []any{&k.Version, &k.Epoch, &k.Workspace, &k.Created, &k.CreatedBy.Kind, &k.CreatedBy.ID, &k.Depth, &k.LastUsed}
@@ -28,7 +28,7 @@ func bodyFields(k *store.Key) []any {
 	return []any{&k.Disabled, &k.Updated, &k.NotAfter, &k.NotAfterText, &k.Name, &k.Permissions, &k.Asked, &k.Admin, &k.Resources}
 }
 
-// secretFields begin with the id and what an update keeps.
+// secretFields returns the id and the fields that an update keeps, and then the others.
 func secretFields(s *store.Secret) []any {
 	return []any{
 		&s.ID, &s.Created, &s.Digest, &s.Prefix, &s.CreatedBy.Kind, &s.CreatedBy.ID, &s.LastUsed,
@@ -36,8 +36,8 @@ func secretFields(s *store.Secret) []any {
 	}
 }
 
-// encodeKey returns a key's record: the first line without version and epoch, and
-// the others.
+// encodeKey returns a key's record: the first line, without version and epoch, and the
+// other lines.
 func encodeKey(k *store.Key) (head, rest string) {
 	rest = encode(bodyFields(k)...)
 	for i := range k.Secrets {
@@ -60,8 +60,8 @@ func decodeKey(id, record string) (store.Key, error) {
 	return k, err
 }
 
-// Scripts set the first three words of settings. The third, whether a workspace was
-// deleted, is always 0 in those of the instance, so that one script saves both.
+// Scripts set the first three words of settings. The third tells whether a workspace was
+// deleted. In the instance's settings it is always 0, so that one script saves both.
 
 func workspaceFields(w *store.Workspace) []any {
 	return []any{
@@ -77,7 +77,7 @@ func instanceFields(in *store.Instance) []any {
 	}
 }
 
-// remindersField is the field of the instance's reminders, which no look-up reads.
+// remindersField is the field of the instance's reminders. Look-ups do not read it.
 const remindersField = "r"
 
 func remindersFields(r *store.Reminders) []any {
@@ -88,7 +88,7 @@ func remindersFields(r *store.Reminders) []any {
 	return fields
 }
 
-// settingsField is the field of a workspace's settings or, if that is empty, of
+// settingsField returns the field of a workspace's settings or, if workspace is empty, of
 // the instance's.
 func settingsField(workspace string) string {
 	if workspace == "" {
@@ -121,7 +121,7 @@ func decodeSettings(texts []string) (in store.InstanceSettings, err error) {
 	return in, err
 }
 
-// An event is one line.
+// An event's record is one line.
 
 func eventFields(e *store.Event) []any {
 	return []any{&e.Time, &e.Actor.Kind, &e.Actor.ID, &e.Action, &e.Workspace, &e.Key, &e.Note, &e.Fields}
@@ -133,9 +133,9 @@ func decodeEvent(id, text string) (store.Event, error) {
 	return e, err
 }
 
-// encode makes a line of the fields that it is given pointers to. Texts are escaped;
-// instants are 16 digits that sort as time does, and empty for the zero time; a list of
-// texts comes last, and takes as many words as it is long.
+// encode returns a line of the fields, which are pointers. Texts are escaped. Times are
+// 16 digits that sort by time; the zero time is empty. A list of texts must come last,
+// and takes one word for each text.
 func encode(fields ...any) string {
 	words := make([]string, 0, len(fields))
 	for _, field := range fields {
@@ -163,10 +163,10 @@ func encode(fields ...any) string {
 	return strings.Join(words, " ")
 }
 
-var errRecord = errors.New("a record cannot be read: something else may have written it")
+var errRecord = errors.New("a record cannot be read: another program may have written it")
 
-// decodeSaved reads a line as decode does, and leaves the fields as they are if it is
-// empty, since it was never saved.
+// decodeSaved is like decode, but an empty line, which means that nothing was saved,
+// leaves the fields as they are.
 func decodeSaved(line string, fields ...any) error {
 	if line == "" {
 		return nil
@@ -174,7 +174,7 @@ func decodeSaved(line string, fields ...any) error {
 	return decode(line, fields...)
 }
 
-// decode reads a line that encode made of the same fields.
+// decode reads a line that encode wrote for the same fields.
 func decode(line string, fields ...any) error {
 	words, last := strings.Count(line, " ")+1, len(fields)-1
 	if list, ok := fields[last].(*[]string); ok {
@@ -225,7 +225,7 @@ func parse(word string, field any) (err error) {
 	return err
 }
 
-// instant is how instants are kept: parts finer than a microsecond are cut off.
+// instant returns the stored form of a time, truncated to microseconds.
 func instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -233,14 +233,14 @@ func instant(t time.Time) string {
 	return sortable(t)
 }
 
-// sortable is an instant as 16 digits whose byte order is that of time.
+// sortable returns a time as 16 hexadecimal digits, which sort by time.
 func sortable(t time.Time) string {
 	return fmt.Sprintf("%016x", uint64(t.UnixMicro())^1<<63)
 }
 
-// namePlace sorts by name and then by id: whatever ends a name sorts below
-// all that could continue it.
-func namePlace(name, id string) string {
+// nameMember returns a member that sorts by name and then by id. The separator sorts
+// below all bytes that could continue a name.
+func nameMember(name, id string) string {
 	return strings.ReplaceAll(name, "\x00", "\x00\xff") + "\x00\x01" + id
 }
 

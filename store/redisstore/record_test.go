@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// Whatever stands in a record comes back, and no text of one field reaches
-// another.
+// Decoding a record gives the same fields, and the text of one field cannot change
+// another field.
 func FuzzRecord(f *testing.F) {
 	f.Add("id", "team-a", "name", "digest", int64(0))
 	f.Add("a b\n{c}%", "}{", "\x00\x01\xff", " \n", int64(-62135596800000000))
@@ -42,7 +42,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// Text of a damaged record is an error or a record, never a panic.
+// Decoding a damaged record gives an error or a record, and does not panic.
 func FuzzDamage(f *testing.F) {
 	f.Add("1 1 team-a 8000000000000000 owner p 0 \n0 8000000000000000  x name project.list %2A  a b\ns1 8000000000000000 d p owner o  h 1 ")
 	f.Add("")
@@ -65,8 +65,8 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
-// Stores that share a server keep apart, also where the prefix of one begins
-// that of another, and whatever ids they are given.
+// Stores on one server never use the same Redis key, also if the prefix of one is the
+// beginning of the other's, for any ids.
 func TestNames(t *testing.T) {
 	prefixes, texts := []string{"p"}, []string{"x", "0", ":", "a:b", "{p}:ring", "x:never", "never", "r"}
 	for _, kind := range []string{"w", "limit", "revoked", "done", "once", "log", "notices", "x", "once:a", "w:w", "ring"} {

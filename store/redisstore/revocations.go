@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// remembered is how many revocations a process remembers.
-const remembered = 10_000
+// maxRevocations is how many revocations a process remembers.
+const maxRevocations = 10_000
 
-// revocations are those of single tokens that this process wrote last. A
-// failover can lose them; then the process writes them again.
+// revocations holds the last revocations of single tokens that this process wrote. If a
+// failover loses them, the process writes them again.
 type revocations struct {
 	mu    sync.Mutex
 	byID  map[string]revocation
@@ -22,16 +22,16 @@ type revocation struct {
 	written    time.Time // when add was called
 }
 
-// over reports whether nobody needs the revocation any more: its end has passed by
-// both the server's clock and the time that went by since it was written.
-func (r *revocation) over(server time.Time) bool {
-	return r.until.Before(server.Add(-skew)) && time.Since(r.written)-skew > r.until.Sub(r.now) //nolint:forbidigo // what has passed here, whatever the clocks say
+// expired reports whether the revocation is not needed any more: its end has passed by
+// the server's clock, and also by the time that has elapsed since it was written.
+func (r *revocation) expired(server time.Time) bool {
+	return r.until.Before(server.Add(-skew)) && time.Since(r.written)-skew > r.until.Sub(r.now) //nolint:forbidigo // elapsed time, independent of clock changes
 }
 
 func (m *revocations) add(tokenID string, r revocation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r.written = time.Now() //nolint:forbidigo // see over
+	r.written = time.Now() //nolint:forbidigo // see expired
 	old, found := m.byID[tokenID]
 	if old.until.After(r.until) {
 		r.until = old.until
@@ -40,13 +40,13 @@ func (m *revocations) add(tokenID string, r revocation) {
 	if found {
 		return
 	}
-	if m.order = append(m.order, tokenID); len(m.order) > remembered {
+	if m.order = append(m.order, tokenID); len(m.order) > maxRevocations {
 		delete(m.byID, m.order[0])
 		m.order = m.order[1:]
 	}
 }
 
-func (m *revocations) of(tokenID string) (revocation, bool) {
+func (m *revocations) find(tokenID string) (revocation, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, found := m.byID[tokenID]

@@ -9,13 +9,13 @@ import (
 //go:embed scripts/*.lua
 var scriptFiles embed.FS
 
-// script is one Lua script and its text.
+// script is a Lua script and its text.
 type script struct {
 	*redis.Script
 	text string
 }
 
-// scripts are those of the directory of the same name.
+// scripts are the scripts in the directory of the same name.
 type scripts struct {
 	// These begin with change.lua.
 	create, update, remove, settings, deleteWorkspace, sweep, touch, rehash, purge, write, prune, revoke, ring, entries *script
@@ -27,7 +27,7 @@ func loadScripts() *scripts {
 	load := func(files ...string) *script {
 		text := ""
 		for _, file := range files {
-			part, _ := scriptFiles.ReadFile("scripts/" + file + ".lua") //nolint:errcheck // it is in the program
+			part, _ := scriptFiles.ReadFile("scripts/" + file + ".lua") //nolint:errcheck // it is embedded
 			text += string(part)
 		}
 		return &script{redis.NewScript(text), text}

@@ -21,7 +21,7 @@ func (s *settings) Instance(ctx context.Context) (in store.InstanceSettings, err
 	return in, fail("read settings", err)
 }
 
-// settings reads those of the instance and of workspaces.
+// settings reads the settings of the instance and of the given workspaces.
 func (db *Driver) settings(ctx context.Context, ids ...string) (in store.Instance, all []store.Workspace, err error) {
 	fields, workspaces := []any{"hmget", db.layout.settings(), settingsField("")}, []any{"hmget", db.layout.counts(), ""}
 	for _, id := range ids {
@@ -45,7 +45,7 @@ func (db *Driver) settings(ctx context.Context, ids ...string) (in store.Instanc
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
-	err := s.db.make(ctx, change{
+	err := s.db.apply(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: &store.Notice{Kind: store.NoticeInstance},
 		args: []any{
 			settingsField(""), in.Version, c.EndTokens, encode(instanceFields(&in.Instance)[3:]...), encode(remindersFields(&in.Reminders)...),
@@ -54,9 +54,9 @@ func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c
 	return fail("save settings", err)
 }
 
-// errNoWorkspace: an empty id would name the instance's settings and the orders of
-// all workspaces.
-var errNoWorkspace = errors.New("the workspace has no id")
+// errNoWorkspace reports an empty workspace id, which would select the instance's
+// settings and the sorted sets of all workspaces.
+var errNoWorkspace = errors.New("the workspace's id must not be empty")
 
 // Workspace implements store.Settings.
 func (s *settings) Workspace(ctx context.Context, id string) (store.Workspace, error) {
@@ -72,7 +72,7 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	if w.ID == "" {
 		return fail("save workspace settings", errNoWorkspace)
 	}
-	err := s.db.make(ctx, change{
+	err := s.db.apply(ctx, change{
 		script: s.db.scripts.settings, with: c, notice: workspaceNotice(w.ID),
 		args: []any{settingsField(w.ID), w.Version, c.EndTokens, encode(workspaceFields(&w)[3:]...)},
 	})
@@ -83,15 +83,15 @@ func workspaceNotice(id string) *store.Notice {
 	return &store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
 }
 
-// DeleteWorkspace implements store.Settings. One script sets the workspace to
-// deleted, so that none of its keys is found any more. Others then remove the
-// keys, 50 each; where they are interrupted, Upkeep.Purge goes on.
+// DeleteWorkspace implements store.Settings. One script sets the workspace to deleted,
+// so that none of its keys is found any more. Further scripts then remove the keys, 50
+// each. If they are interrupted, Upkeep.Purge removes the rest.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
 	if id == "" {
 		return fail("delete workspace", errNoWorkspace)
 	}
 	fresh := store.Workspace{Updated: at} // what is written if no settings were saved
-	err := s.db.make(ctx, change{
+	err := s.db.apply(ctx, change{
 		script: s.db.scripts.deleteWorkspace, workspace: id, with: c, notice: workspaceNotice(id),
 		args: []any{escape(id), sortable(at), encode(workspaceFields(&fresh)[3:]...)},
 	})
@@ -99,13 +99,13 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 		return fail("delete workspace", err)
 	}
 	if err := s.db.sweep(ctx, id); err != nil {
-		s.db.cfg.Logger.WarnContext(ctx, "redisstore: the keys of a deleted workspace are left to Purge", "error", err)
+		s.db.cfg.Logger.WarnContext(ctx, "redisstore: some keys of a deleted workspace were not removed; Upkeep.Purge removes them", "error", err)
 	}
 	return nil
 }
 
-// sweep removes what is left of a deleted workspace.
+// sweep removes the remaining keys of a deleted workspace.
 func (db *Driver) sweep(ctx context.Context, workspace string) error {
-	_, err := db.inSteps(ctx, change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
+	_, err := db.inBatches(ctx, change{script: db.scripts.sweep, workspace: workspace, args: []any{escape(workspace), batch}})
 	return err
 }

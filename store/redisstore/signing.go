@@ -11,8 +11,8 @@ import (
 // signingKeys implements store.SigningKeys.
 type signingKeys struct{ db *Driver }
 
-// Durable implements store.SigningKeys: the ring outlives the process, for as
-// long as Redis keeps it.
+// Durable implements store.SigningKeys. The ring outlives the process, as long as Redis
+// keeps it.
 func (s *signingKeys) Durable() bool { return true }
 
 // Ring implements store.SigningKeys.
@@ -42,7 +42,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 func (s *signingKeys) SetRing(ctx context.Context, r store.Ring) error {
 	body, err := json.Marshal(r.Keys)
 	if err == nil {
-		err = s.db.make(ctx, change{
+		err = s.db.apply(ctx, change{
 			script: s.db.scripts.ring, notice: &store.Notice{Kind: store.NoticeSigningKeys}, args: []any{r.Version, body},
 		})
 	}

@@ -31,15 +31,15 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 
 // Rehash implements store.Upkeep.
 func (u *upkeep) Rehash(ctx context.Context, keyID, secretID, from, to string) error {
-	err := u.db.make(ctx, change{
+	err := u.db.apply(ctx, change{
 		script: u.db.scripts.rehash, notice: keyNotice("", keyID), args: []any{keyID, escape(secretID), escape(from), escape(to)},
 	})
 	return fail("replace digest", err)
 }
 
-// Purge implements store.Upkeep. It first removes the keys of deleted
-// workspaces that DeleteWorkspace has left. Tombstones that were removed by a script whose
-// answer was lost are not counted.
+// Purge implements store.Upkeep. It first removes keys of deleted workspaces that
+// DeleteWorkspace did not remove. Tombstones that were removed by a script whose answer
+// was lost are not counted.
 func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	left := command("hkeys", u.db.layout.deleting())
 	if err := u.db.send(ctx, left); err != nil {
@@ -55,7 +55,7 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 			return 0, fail("purge deleted keys", err)
 		}
 	}
-	purged, err := u.db.inSteps(ctx, change{script: u.db.scripts.purge, args: []any{sortable(before), batch}})
+	purged, err := u.db.inBatches(ctx, change{script: u.db.scripts.purge, args: []any{sortable(before), batch}})
 	return purged, fail("purge deleted keys", err)
 }
 

@@ -10,17 +10,17 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// usage implements store.Usage. A key's counts lie in one of 16 parts. A part
-// has one hash a day, with a field for each key, and the set of its days.
+// usage implements store.Usage. The counts of a key are in one of 16 parts. A part has a
+// hash for each day, with a field for each key, and a set of its days.
 type usage struct{ db *Driver }
 
 func (l layout) day(part int, day int64) string {
 	return l.usage(part, "day:"+strconv.FormatInt(day, 10))
 }
 
-// Add implements store.Usage. What the client sends again within a minute is added once.
-// If Add fails, some counts may have been added: they are added twice by a caller that
-// tries again.
+// Add implements store.Usage. If the client resends a count within a minute, it is added
+// once. If Add fails, some counts may have been added; a caller that calls Add again adds
+// them twice.
 func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 	l := u.db.layout
 	var calls []*call
@@ -33,7 +33,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		keys := []string{l.usage(part, "days"), l.day(part, day), l.usage(part, "done:"+rand.Text())}
 		calls = append(calls, evaluate(u.db.scripts.count, keys, day, field, c.Logins, c.Refusals))
 	}
-	return fail("add usage", u.db.spread(ctx, calls...))
+	return fail("add usage", u.db.sendByKey(ctx, calls...))
 }
 
 // Days implements store.Usage.
@@ -53,7 +53,7 @@ func (u *usage) counts(ctx context.Context, workspace, key string, from, to time
 	for i, n := range days {
 		reads[i] = command("hget", u.db.layout.day(part, n), field)
 	}
-	if err := u.db.spread(ctx, reads...); err != nil {
+	if err := u.db.sendByKey(ctx, reads...); err != nil {
 		return nil, err
 	}
 	var counts []store.Count
@@ -70,10 +70,10 @@ func (u *usage) counts(ctx context.Context, workspace, key string, from, to time
 	return counts, nil
 }
 
-// days lists the days of a part that begin at from or later and before to, in order.
+// days returns the days of a part that begin at or after from and before to, in order.
 func (u *usage) days(ctx context.Context, part int, from, to time.Time) ([]int64, error) {
 	c := command("smembers", u.db.layout.usage(part, "days"))
-	if err := u.db.spread(ctx, c); err != nil {
+	if err := u.db.sendByKey(ctx, c); err != nil {
 		return nil, err
 	}
 	var days []int64
@@ -103,7 +103,7 @@ func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 		for _, n := range old {
 			calls = append(calls, evaluate(u.db.scripts.pruneDay, []string{u.db.layout.usage(part, "days"), u.db.layout.day(part, n)}, n))
 		}
-		if err := u.db.spread(ctx, calls...); err != nil {
+		if err := u.db.sendByKey(ctx, calls...); err != nil {
 			return pruned, fail("prune usage", err)
 		}
 		for _, c := range calls {
@@ -115,8 +115,8 @@ func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 
 const day = 24 * time.Hour
 
-// dayOf is the UTC day since 1970. It relies on Truncate, which counts from
-// the zero time, a midnight.
+// dayOf returns the UTC day since 1970. It relies on Truncate, which counts from the
+// zero time, which is a midnight.
 func dayOf(t time.Time) int64 { return t.UTC().Truncate(day).Unix() / int64(day/time.Second) }
 
 func midnight(n int64) time.Time { return time.Unix(n*int64(day/time.Second), 0).UTC() }

@@ -14,28 +14,29 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// watch implements store.Watch by publish and subscribe.
+// watch implements store.Watch with publish and subscribe.
 //
-// change.lua numbers and publishes the notice of each change, and keeps the last
-// number. Each notice names the change before it, so that a number which a
-// failover used twice shows. In every round, the stream reads the last number and
-// then sends a ping through its subscription: what was published before should
-// arrive before the answer. Where the slot has moved, another server of the Cluster
-// may pass it on a little later, so a notice counts as lost if it has not arrived by
+// change.lua numbers and publishes the notification of each change, and stores the last
+// number. Each notification contains the id of the change before it, which shows if a
+// failover used a number twice. In every round, the stream reads the last number and then
+// sends a ping through its subscription. Notifications that were published before should
+// arrive before the answer. After the slot has moved, another server of the Cluster may
+// deliver them a little later. So a notification counts as lost if it has not arrived by
 // the end of the next round.
 type watch struct{ db *Driver }
 
 const (
-	// roundEvery leaves time for a round within store.HeartbeatEvery.
+	// roundEvery is the pause between rounds. It leaves time for a round within
+	// store.HeartbeatEvery.
 	roundEvery = 120 * time.Millisecond
-	// silence is after how long without a word the stream ends.
-	silence = 3 * time.Second
+	// silenceTimeout is how long the server may not answer before the stream ends.
+	silenceTimeout = 3 * time.Second
 )
 
-// Watch implements store.Watch. A subscription that breaks, a server that does not
-// answer for 3 s, and a failover end the stream with store.ErrUnavailable. So does
-// Redis where the subscriber falls behind (client-output-buffer-limit pubsub). Where ctx
-// ends while the stream asks a server that does not answer, Watch returns within 3 s.
+// Watch implements store.Watch. The stream ends with store.ErrUnavailable if the
+// subscription breaks, if the server does not answer for 3 s, and on a failover. Redis
+// also ends it if the subscriber falls behind (client-output-buffer-limit pubsub). If ctx
+// ends while a server does not answer, Watch returns within 3 s.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	if err := ctx.Err(); err != nil {
 		return fail("watch", err)
@@ -49,11 +50,11 @@ func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notic
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	opening, stop := context.WithTimeout(ctx, silence)
+	opening, stop := context.WithTimeout(ctx, silenceTimeout)
 	defer stop()
 	s := &stream{db: w.db, sub: w.db.client.Subscribe(opening, w.db.layout.channel()), notice: notice}
-	// A read of the client heeds deadlines only: this ends it.
-	context.AfterFunc(ctx, func() { _ = s.sub.Close() }) //nolint:errcheck // it is given up
+	// A read of the client ends only by its deadline, so the end of ctx closes it.
+	context.AfterFunc(ctx, func() { _ = s.sub.Close() }) //nolint:errcheck // the subscription is not used any more
 	var pinging sync.WaitGroup
 	defer pinging.Wait()
 	defer cancel(nil)
@@ -62,10 +63,10 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 		return w.db.failure(ctx, err, nil)
 	}
 	if _, ok := first.(*redis.Subscription); !ok {
-		return fmt.Errorf("no subscription: %w", store.ErrUnavailable)
+		return fmt.Errorf("the server did not confirm the subscription: %w", store.ErrUnavailable)
 	}
-	// Revocations that a failover lost are written before anybody relies on this
-	// stream, and before the number that it begins with is read.
+	// Revocations that a failover lost are written before ready is called, and before
+	// the first number of the stream is read.
 	if err := (&epochs{w.db}).restore(opening); err != nil {
 		return err
 	}
@@ -74,11 +75,11 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	}
 	w.db.checked.Do(func() {
 		if _, err := w.db.Check(opening); err != nil {
-			w.db.cfg.Logger.WarnContext(ctx, "redisstore: the servers could not be checked", "error", err)
+			w.db.cfg.Logger.WarnContext(ctx, "redisstore: the settings of the servers could not be checked", "error", err)
 		}
 	})
 	ready()
-	s.pass(store.Notice{})
+	s.deliver(store.Notice{})
 	pinging.Go(func() { cancel(s.ping(ctx)) })
 	err = s.receive(ctx)
 	if cause := context.Cause(ctx); cause != nil {
@@ -87,19 +88,20 @@ func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notic
 	return err
 }
 
-// place is where a stream stands: the number of a notice and the id of its change.
-type place struct {
+// position is a position in the stream: the number of a notification and the id of its
+// change.
+type position struct {
 	n      uint64
 	change string
 }
 
-func (p *place) fields() []any { return []any{&p.n, &p.change} }
+func (p *position) fields() []any { return []any{&p.n, &p.change} }
 
-// lastNotice reads where the last notice stands.
-func (db *Driver) lastNotice(ctx context.Context) (last place, err error) {
+// lastNotice returns the position of the last notification.
+func (db *Driver) lastNotice(ctx context.Context) (last position, err error) {
 	c := command("get", db.layout.stream())
 	if err := db.send(ctx, c); err != nil {
-		return place{}, err
+		return position{}, err
 	}
 	err = decodeSaved(c.text(), last.fields()...)
 	return last, err
@@ -111,19 +113,19 @@ type stream struct {
 	sub    *redis.PubSub
 	notice func(store.Notice)
 
-	last    place         // of the last notice that was passed on
+	last    position      // of the last notification that was delivered
 	seen    atomic.Uint64 // its number
-	missing place         // what had not arrived when the last round ended
+	missing position      // the last position that had not arrived when the last round ended
 }
 
-// ping begins rounds until one fails or ctx ends.
+// ping starts rounds until one fails or ctx ends.
 func (s *stream) ping(ctx context.Context) error {
 	last := uint64(0)
 	for {
-		// A pause, however long the last round took: the next must not follow at once.
+		// There is a pause also after a long round.
 		err := pause(ctx, roundEvery)
 		if err == nil {
-			last, err = s.begin(ctx, max(s.seen.Load(), last))
+			last, err = s.startRound(ctx, max(s.seen.Load(), last))
 		}
 		if err != nil {
 			return err
@@ -131,11 +133,11 @@ func (s *stream) ping(ctx context.Context) error {
 	}
 }
 
-// begin begins a round, and returns the number of the last notice: at least floor. The
-// server sends back what a ping holds: where that notice stands. The client may have no
-// timeouts of its own.
-func (s *stream) begin(ctx context.Context, floor uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, silence)
+// startRound starts a round and returns the number of the last notification. A number
+// below floor is an error. The ping contains the position of that notification, and the
+// server sends it back. The round has its own timeout, since the client may have none.
+func (s *stream) startRound(ctx context.Context, floor uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, silenceTimeout)
 	defer cancel()
 	last, err := s.db.lastNotice(ctx)
 	switch {
@@ -150,22 +152,22 @@ func (s *stream) begin(ctx context.Context, floor uint64) (uint64, error) {
 	return last.n, nil
 }
 
-var errBackwards = fmt.Errorf("the stream went backwards: %w", store.ErrUnavailable)
+var errBackwards = fmt.Errorf("the numbers of notifications went backwards, as after a failover: %w", store.ErrUnavailable)
 
-// receive passes on what arrives until the subscription ends.
+// receive handles messages until the subscription ends.
 func (s *stream) receive(ctx context.Context) error {
 	for {
-		msg, err := s.sub.ReceiveTimeout(ctx, silence)
+		msg, err := s.sub.ReceiveTimeout(ctx, silenceTimeout)
 		if err != nil {
 			return s.db.failure(ctx, err, nil)
 		}
 		switch msg := msg.(type) {
 		case *redis.Message:
-			err = s.published(msg.Payload)
+			err = s.handle(msg.Payload)
 		case *redis.Pong:
 			err = s.compare(msg.Payload)
 		default:
-			// The client has subscribed anew: what was published in between is lost.
+			// The client has subscribed again, so messages may have been lost.
 			err = fmt.Errorf("the subscription was interrupted: %w", store.ErrUnavailable)
 		}
 		if err != nil {
@@ -174,34 +176,34 @@ func (s *stream) receive(ctx context.Context) error {
 	}
 }
 
-// compare ends a round: it compares what has arrived with where the last notice
-// stood when the round began.
+// compare ends a round. It compares the notifications that have arrived with the last
+// position at the start of the round.
 func (s *stream) compare(text string) error {
-	var read place
+	var read position
 	lost := s.missing
-	s.missing = place{}
+	s.missing = position{}
 	switch err := decode(text, read.fields()...); {
 	case err != nil:
 		return err
 	case read.n == s.last.n && read.change != s.last.change:
 		return errBackwards
 	case s.last.n < lost.n:
-		// The number of a heartbeat ahead of the notices shows the loss.
+		// The next heartbeat has a number beyond the notifications, which shows the loss.
 		s.last = lost
 	case read.n > s.last.n:
 		s.missing = read
 		return nil
 	}
-	s.pass(store.Notice{})
+	s.deliver(store.Notice{})
 	return nil
 }
 
-// published handles a notice: the id of the change before, the notice's place, and what
-// the change was about.
-func (s *stream) published(text string) error {
+// handle handles a message: the id of the change before, the notification's position, and
+// its content.
+func (s *stream) handle(text string) error {
 	var (
 		before string
-		at     place
+		at     position
 		kind   int64
 		n      store.Notice
 	)
@@ -211,17 +213,17 @@ func (s *stream) published(text string) error {
 	case err != nil:
 		return errors.Join(err, store.ErrUnavailable)
 	case at.n <= s.last.n:
-		// Published before this stream began, or counted as lost already.
+		// It was published before this stream began, or was counted as lost.
 		return nil
 	case at.n == s.last.n+1 && before != s.last.change:
 		return errBackwards
 	}
 	s.last = at
-	s.pass(n)
+	s.deliver(n)
 	return nil
 }
 
-func (s *stream) pass(n store.Notice) {
+func (s *stream) deliver(n store.Notice) {
 	s.seen.Store(s.last.n)
 	n.Sequence = s.last.n
 	s.notice(n)

@@ -17,7 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// A stream that waits for a silent server while it opens ends with its context, at once.
+// A stream that is opening while the server does not answer ends at once when its context
+// is canceled.
 func TestWatchIsCanceledWhileItOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -27,7 +28,7 @@ func TestWatchIsCanceledWhileItOpens(t *testing.T) {
 				ours, theirs := net.Pipe()
 				go func() {
 					defer theirs.Close()
-					// Of each command, a line of its number of words and the length of its name.
+					// A command begins with its number of words and the length of its name.
 					for lines := bufio.NewScanner(theirs); lines.Scan(); {
 						if !strings.HasPrefix(lines.Text(), "*") {
 							continue

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// batch collects statements. PostgreSQL gets all of them as one statement, in one
-// round trip; the other databases get one after another. So no statement may read
-// what another one of the same batch writes.
+// batch collects statements. On PostgreSQL they are sent as one statement, in one round
+// trip; on the other databases, one after another. A statement must not read what
+// another statement of the same batch writes.
 type batch struct {
 	d      *Database
 	parts  []part
@@ -21,9 +21,9 @@ type batch struct {
 type part struct {
 	text string
 	args []any
-	// columns are those of the row that the statement returns, and to is where
-	// they are scanned to. There is one row at most; without one nothing is
-	// scanned, or NULL.
+	// columns are the columns of the row that the statement returns, and to holds
+	// their destinations. There is at most one row. Without a row, nothing or NULL is
+	// scanned.
 	columns []string
 	to      []any
 	// count, unless nil, becomes the number of rows that were written or locked.
@@ -37,10 +37,11 @@ func (b *batch) add(p part) { b.parts = append(b.parts, p) }
 // exec adds a statement that returns nothing.
 func (b *batch) exec(text string, args ...any) { b.add(part{text: text, args: args}) }
 
-// check adds what must hold once the batch has run.
+// check adds a function that runs after the statements and may fail the batch.
 func (b *batch) check(holds func() error) { b.checks = append(b.checks, holds) }
 
-// run sends what was collected, and then checks in the order of the checks.
+// run executes the statements and then the checks, in the order in which they were
+// added. It returns the first error.
 func (b *batch) run(ctx context.Context, r *runner) error {
 	if b.d.dialect == PostgreSQL {
 		if err := b.runAtOnce(ctx, r); err != nil {
@@ -79,9 +80,9 @@ func (p *part) run(ctx context.Context, r *runner) error {
 	return err
 }
 
-// runAtOnce makes each part a common table expression and selects their columns
-// in turn. PostgreSQL works on such an expression when its first column is
-// asked for: so rows are locked in the order of the parts.
+// runAtOnce sends each part as a common table expression and selects their columns in
+// order. PostgreSQL evaluates such an expression when its first column is read, so rows
+// are locked in the order of the parts.
 func (b *batch) runAtOnce(ctx context.Context, r *runner) error {
 	var with, columns []string
 	var args, to []any

@@ -8,10 +8,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// change writes a record of n.Workspace, or of none if that is empty, with all that
-// comes with it, in two batches: the first locks what the change rests on, and the
-// second, to which write adds the record, writes.
-func (d *Database) change(ctx context.Context, c store.Change, n store.Notice, l locks, write func(b *batch, h *held) error) error {
+// change executes a change in one transaction with two batches. The first locks the
+// rows that the change depends on. The second writes the record, which write adds, the
+// events and the notification. n.Workspace is the workspace of the record, or empty.
+func (d *Database) change(ctx context.Context, c store.Change, n store.Notice, l locks, write func(b *batch, h *lockedState) error) error {
 	for i := range c.Events {
 		if err := checkEvent(&c.Events[i]); err != nil {
 			return err
@@ -23,11 +23,11 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notice, l
 		}
 	}
 	stripe := stripeOf(n.Workspace)
-	leave, err := enter(ctx, d.stripes[stripe])
+	release, err := acquire(ctx, d.stripes[stripe])
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	err = d.write(ctx, func(r *runner) error {
 		b := &batch{d: d}
 		h := b.lock(&c, stripe, l)
@@ -59,10 +59,10 @@ func (d *Database) change(ctx context.Context, c store.Change, n store.Notice, l
 	return nil
 }
 
-// addNotice adds a notice to what is written. Its number comes from the row of
-// {p}feed, which stays locked until the commit: so the numbers have no gaps and
-// follow the order of the commits. It is the last row that a change locks. On
-// PostgreSQL the notice is written together with the COMMIT.
+// addNotice adds a notification to the batch. Its number comes from the row of {p}feed,
+// which stays locked until the commit. So the numbers have no gaps and follow the order
+// of the commits. A change locks this row last. On PostgreSQL the notification is
+// written together with the COMMIT.
 func (b *batch) addNotice(r *runner, n store.Notice) {
 	if b.d.dialect == PostgreSQL {
 		r.notice = &n
@@ -70,7 +70,7 @@ func (b *batch) addNotice(r *runner, n store.Notice) {
 	}
 	if b.d.dialect == MySQL {
 		b.add(part{do: func(ctx context.Context, r *runner) (err error) {
-			r.leave, err = enter(ctx, b.d.feed)
+			r.release, err = acquire(ctx, b.d.feed)
 			return err
 		}})
 	}
@@ -79,46 +79,46 @@ func (b *batch) addNotice(r *runner, n store.Notice) {
 		int64(n.Kind), n.Workspace, n.Key, n.Token)
 }
 
-// writeNotice writes a notice inside the transaction of its change.
+// writeNotice writes a notification in the transaction of its change.
 func (r *runner) writeNotice(ctx context.Context, n store.Notice) error {
 	b := &batch{d: r.d}
 	b.addNotice(r, n)
 	return b.run(ctx, r)
 }
 
-// stripes is how many rows repeat the version of the instance's settings. A
-// change that rests on the settings locks one of them, a change of the settings
-// writes all: so the changes of different workspaces do not wait for one
-// another.
+// stripes is the number of rows that hold a copy of the version of the instance's
+// settings. A change that depends on the settings locks one of them; a change of the
+// settings writes all. So changes of different workspaces do not block each other.
 const stripes = 16
 
-// stripeOf is the stripe, and the lane, of a workspace's changes.
+// stripeOf returns the stripe of a workspace. It is also the index of its lock in
+// Database.stripes.
 func stripeOf(workspace string) int { return int(crc32.ChecksumIEEE([]byte(workspace)) % stripes) }
 
-// lane makes changes of this process take turns: there is one for each stripe, and
-// one for MySQL, whose transactions hold the row of {p}feed between two round trips.
-// If the process vanishes, at most one of its transactions holds the rows of a
-// workspace or waits for them (more only if the row is that of an acting key, or of
-// its workspace). So other processes wait once for as long as the database lets a
-// transaction idle, and not once for each connection that this process had.
-type lane chan struct{}
+// timedLock is a lock that serializes the changes of this process. There is one for each
+// stripe, and one for MySQL, whose transactions hold the row of {p}feed between two round
+// trips. If the process vanishes, at most one of its transactions holds the rows of a
+// workspace or waits for them (more only if the row belongs to an acting key or to its
+// workspace). So other processes wait for the database's idle timeout once, and not once
+// for each connection of the vanished process.
+type timedLock chan struct{}
 
-// laneWait is how long a change waits for its turn: less than the database lets a
-// transaction idle, so that a connection that hangs does not delay others for long.
-const laneWait = time.Second
+// acquireTimeout bounds the wait for a timedLock. It is less than idleTransaction, so
+// that a connection that hangs does not delay others for long.
+const acquireTimeout = time.Second
 
-// enter waits for a lane for up to laneWait. After that it returns without having
-// the lane, and the caller goes ahead.
-func enter(ctx context.Context, l lane) (leave func(), err error) {
-	timer := time.NewTimer(laneWait)
+// acquire waits for the lock for up to acquireTimeout. After that it returns without
+// the lock and without an error, and the caller continues.
+func acquire(ctx context.Context, l timedLock) (release func(), err error) {
+	timer := time.NewTimer(acquireTimeout)
 	defer timer.Stop()
-	leave = func() {}
+	release = func() {}
 	select {
 	case l <- struct{}{}:
 		return func() { <-l }, nil
 	case <-timer.C:
-		return leave, nil
+		return release, nil
 	case <-ctx.Done():
-		return leave, ctx.Err()
+		return release, ctx.Err()
 	}
 }

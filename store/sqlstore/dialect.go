@@ -9,10 +9,10 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Dialect is the SQL that a database speaks.
+// Dialect is an SQL dialect.
 type Dialect uint8
 
-// The dialects. MySQL is MariaDB's, too.
+// The dialects. MySQL is also for MariaDB.
 const (
 	PostgreSQL Dialect = iota + 1
 	MySQL
@@ -40,9 +40,9 @@ func (d Dialect) pick(postgresql, mysql, sqlite string) string {
 	return sqlite
 }
 
-// clock is the server's time in microseconds since 1970, whatever the time zone
-// of the session. MySQL's and SQLite's stand still within a statement, and SQLite's
-// has milliseconds only.
+// clock is an expression for the server's time in microseconds since 1970. It does not
+// depend on the session's time zone. On MySQL and SQLite it is constant within a
+// statement. On SQLite its resolution is one millisecond.
 func (d Dialect) clock() string {
 	return d.pick(
 		`(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint`,
@@ -50,12 +50,12 @@ func (d Dialect) clock() string {
 		`CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)`)
 }
 
-// words are what statements say in place of what differs: {p} is the prefix,
-// {lock} locks the rows that are read, {max} and {min} are functions, {clock} is
-// the clock in microseconds, {nanoclock} in nanoseconds, {epoch} is a row's epoch,
-// raised if the argument is true, {bytes} is an argument of a frequent query, and
-// {standby} is what primary scans.
-func (d Dialect) words(prefix string) *strings.Replacer {
+// placeholders replaces the placeholders of this package's statements, which differ
+// between dialects or prefixes: {p} is the prefix, {lock} locks the rows that are read,
+// {max} and {min} are functions, {clock} is the clock in microseconds, {nanoclock} in
+// nanoseconds, {epoch} is a row's epoch, raised if the argument is true, {bytes} is an
+// argument of a frequent query, and {standby} is a column for the scanner primary.
+func (d Dialect) placeholders(prefix string) *strings.Replacer {
 	greatest := d.pick("GREATEST", "GREATEST", "max")
 	return strings.NewReplacer(
 		"{p}", prefix,
@@ -65,22 +65,22 @@ func (d Dialect) words(prefix string) *strings.Replacer {
 		"{clock}", d.clock(),
 		"{nanoclock}", "("+d.clock()+" * 1000)",
 		"{epoch}", "CASE WHEN ? = 1 THEN "+greatest+"(epoch + 1, "+d.clock()+") ELSE epoch END",
-		// What a statement of MySQL that was prepared is given would be turned into the
-		// connection's character set.
+		// MySQL would convert the arguments of a prepared statement to the connection's
+		// character set.
 		"{bytes}", d.pick("?", "UNHEX(CONVERT(? USING ascii))", "?"),
-		// MariaDB's read_only has become a word.
+		// Later versions of MariaDB have a text in read_only instead of a number.
 		"{standby}", d.pick("pg_is_in_recovery()::int",
 			"IF(@@autocommit, CONCAT(@@global.read_only) NOT IN ('0', 'OFF') OR @@global.innodb_read_only, 2)", "0"),
 	)
 }
 
-// translate turns a statement as this package writes it into the dialect's. It
-// remembers all, of which there are few.
+// translate translates a statement of this package into the dialect. It caches all
+// translations; there are few.
 func (d *Database) translate(text string) string {
 	if translated, found := d.translated.Load(text); found {
 		return translated.(string) //nolint:forcetypeassert // see below
 	}
-	translated := d.words.Replace(text)
+	translated := d.placeholders.Replace(text)
 	switch d.dialect {
 	case PostgreSQL:
 		translated = numbered(translated)
@@ -108,7 +108,7 @@ func numbered(text string) string {
 
 var excluded = regexp.MustCompile(`excluded\.(\w+)`)
 
-// onDuplicateKey words what an insertion does with a row that is there as MySQL does.
+// onDuplicateKey replaces an ON CONFLICT clause by the MySQL equivalent.
 func onDuplicateKey(text string) string {
 	insert, rest, found := strings.Cut(text, "ON CONFLICT ")
 	if !found {
@@ -121,8 +121,8 @@ func onDuplicateKey(text string) string {
 	return insert + "ON DUPLICATE KEY UPDATE" + excluded.ReplaceAllString(set, "VALUES($1)")
 }
 
-// values are arguments as they are kept. The columns of texts are text on
-// PostgreSQL, and bytes elsewhere.
+// values converts arguments to the types of the columns. Text columns are text on
+// PostgreSQL, and bytes on the other databases.
 func (d *Database) values(args []any) []any {
 	values := make([]any, len(args))
 	for i, arg := range args {

@@ -37,12 +37,12 @@ func (e *epochs) Read(ctx context.Context, ref store.TokenRef) (store.EpochState
 	return state, nil
 }
 
-// longestToken is a day in microseconds.
+// longestToken is the longest life of a token: a day, in microseconds.
 const longestToken = `86400000000`
 
-// Revoke implements store.Epochs. A revocation must outlive its token, whose end is
-// by the caller's clock. So it is kept longer by as much as that clock differs from
-// the server's, up to the life of the longest token.
+// Revoke implements store.Epochs. A revocation must outlive its token, which expires by
+// the caller's clock. So the revocation is kept longer by the difference between that
+// clock and the server's, up to the life of the longest token.
 func (e *epochs) Revoke(ctx context.Context, tokenID string, until, now time.Time) error {
 	err := checkText("a token's id", tokenID, maxText)
 	if err == nil {

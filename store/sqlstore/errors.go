@@ -15,16 +15,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// fail wraps what a call returns, unless it is nil. Errors of the contract stay as they are;
-// what a driver says may hold addresses, values and the text of queries, so
-// only its code is kept.
+// fail adds the operation to an error; nil stays nil. Errors of package store are kept.
+// The text of a driver's error may contain addresses, values and queries, so only its
+// code is kept.
 func fail(ctx context.Context, operation string, err error) error {
 	if err == nil {
 		return nil
 	}
 	for _, scanned := range []error{errStandby, errAutocommit, errUnreadable} {
 		if errors.Is(err, scanned) {
-			err = scanned // without the words of database/sql, which name the column
+			err = scanned // without the text of database/sql, which names the column
 		}
 	}
 	for _, known := range []error{
@@ -41,7 +41,7 @@ func fail(ctx context.Context, operation string, err error) error {
 	return fmt.Errorf("sqlstore: %s: %w", operation, unavailable(ctx, err))
 }
 
-// unavailable is what is kept of a driver's error.
+// unavailable replaces a driver's error by store.ErrUnavailable with a reason.
 func unavailable(ctx context.Context, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, ended)
@@ -54,7 +54,7 @@ func unavailable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w (%s)", store.ErrUnavailable, reason(err))
 }
 
-// argumentError says what is wrong with an argument, in words of this package.
+// argumentError reports an invalid argument. Its text is this package's own.
 type argumentError struct{ text string }
 
 func (e *argumentError) Error() string { return e.text }
@@ -63,23 +63,24 @@ func refuse(format string, args ...any) error {
 	return &argumentError{fmt.Sprintf(format, args...)}
 }
 
-// errUnreadable is a record that this package did not write.
+// errUnreadable reports a record that this package did not write.
 var errUnreadable = fmt.Errorf("%w: a stored record is malformed", store.ErrUnavailable)
 
-// errStandby is the answer of a server that does not take writes, and that may
-// lag behind the one that does.
-var errStandby = fmt.Errorf("%w: the server is a standby or read-only and may answer with old data", store.ErrUnavailable)
+// errStandby reports a server that does not take writes and may lag behind the one that
+// does.
+var errStandby = fmt.Errorf("%w: the server is a standby or read-only and may answer with old data: connect to the server that takes writes", store.ErrUnavailable)
 
-// errAutocommit is a session whose reads stand still.
+// errAutocommit reports a session in which autocommit is off, so that its reads all see
+// the same snapshot.
 var errAutocommit = fmt.Errorf("%w: the connection's settings: autocommit must be on", store.ErrUnavailable)
 
-// code is a database's own name of an error. class is a state of PostgreSQL, which
-// has five characters, a number of MySQL, which has four digits, or a primary result
-// code of SQLite, which has two at most: so no class is another database's, too.
+// code is a database's error code. class is a PostgreSQL SQLSTATE (five characters), a
+// MySQL error number (four digits) or a SQLite primary result code (at most two digits),
+// so classes of different databases never collide.
 type code struct{ class, text string }
 
-// reason says why in words that are the same everywhere, and adds the
-// database's own code.
+// reason describes an error. The descriptions are the same for all databases; the
+// database's own code is added.
 func reason(err error) string {
 	var errno syscall.Errno
 	c := codeOf(err)
@@ -87,8 +88,8 @@ func reason(err error) string {
 	case noTable(err):
 		return "a table is missing: " + c.text
 	case c.class != "":
-		if words := wordsOf(c.class); words != "" {
-			return words + ": " + c.text
+		if meaning := meaningOf(c.class); meaning != "" {
+			return meaning + ": " + c.text
 		}
 		return c.text
 	case errors.As(err, &errno):
@@ -101,10 +102,11 @@ func reason(err error) string {
 	return "the database did not answer as expected"
 }
 
-// wordsOf are the words for classes that operators meet: those of appendix A of
-// PostgreSQL's manual, of the error references of MySQL and MariaDB, and of SQLite.
-func wordsOf(class string) string {
-	for _, r := range []struct{ classes, words string }{
+// meaningOf describes the classes that operators are likely to see. The codes are from
+// appendix A of PostgreSQL's manual and from the error references of MySQL, MariaDB and
+// SQLite.
+func meaningOf(class string) string {
+	for _, r := range []struct{ classes, meaning string }{
 		{"25006 1290 1792 1836", "the server or the session is read-only"},
 		{"53100 1021 1114 13", "the disk is full"},
 		{"53300 1040 1203", "the server has too many connections"},
@@ -114,30 +116,30 @@ func wordsOf(class string) string {
 		{"57014 1317 1969 3024", "the server cancelled the statement"},
 		{"55P03 40P01 40001 1213", "another transaction holds a lock"},
 		{"1205", "another transaction holds a lock, or the Galera node cannot catch up with the others"},
-		{"08P01", "the protocol was violated, as by a connection pooler that mixes statements up or refuses a setting in the data source's name"},
+		{"08P01", "the protocol was violated: a connection pooler may mix up statements or refuse a setting in the data source name; see the package's documentation"},
 		{"26000 42P05", "a connection pooler does not keep prepared statements; see the package's documentation"},
-		{"25P02 25P03", "the server ended a transaction that stood still"},
+		{"25P02 25P03", "the server ended an idle transaction"},
 		{"57P01 57P02 57P03 1053 1927", "the server is starting, shutting down or ended the connection"},
-		{"1047", "the node is not part of the primary component"},
-		{"1180", "the commit failed, as on a node that leaves the primary component"},
+		{"1047", "the Galera node is not part of the primary component"},
+		{"1180", "the commit failed: the Galera node may be leaving the primary component"},
 		{"1461", "the server keeps too few prepared statements (max_prepared_stmt_count)"},
 		{"5 6", "another connection is writing"},
 		{"8", "the file or the connection is read-only"},
 		{"10", "the disk failed"},
-		{"11 26", "the file is damaged or no database"},
+		{"11 26", "the file is damaged or not a SQLite database"},
 		{"14", "the file cannot be opened"},
 	} {
 		if slices.Contains(strings.Fields(r.classes), class) {
-			return r.words
+			return r.meaning
 		}
 	}
 	return ""
 }
 
-// codeOf finds the code without knowing the driver: pgx and lib/pq have a
-// method SQLState, modernc.org/sqlite has Code, and go-sql-driver/mysql
-// writes "Error 1213 (40001): ...". Other drivers of SQLite have codes of their
-// own types, but SQLite's texts.
+// codeOf returns the code of a driver's error without importing the driver: errors of
+// pgx and lib/pq have a method SQLState, those of modernc.org/sqlite have a method Code,
+// and the text of go-sql-driver/mysql is "Error 1213 (40001): ...". Other SQLite drivers
+// have their own types, but SQLite's texts.
 func codeOf(err error) code {
 	var postgresql interface{ SQLState() string }
 	if errors.As(err, &postgresql) {
@@ -157,7 +159,7 @@ func codeOf(err error) code {
 	if err == nil {
 		return code{}
 	}
-	// What sqlite3_errmsg says. A driver may put words before and after.
+	// Texts of sqlite3_errmsg. A driver may add text before and after.
 	for text, number := range map[string]int{
 		"database is locked": 5, "table is locked": 6, "schema is locked": 6,
 		"attempt to write a readonly database": 8, "unable to open database file": 14,
@@ -169,14 +171,14 @@ func codeOf(err error) code {
 	return code{}
 }
 
-// sqliteCode is a result code of SQLite, which may be an extended one.
+// sqliteCode returns the code for a SQLite result code, which may be an extended one.
 func sqliteCode(number int) code {
 	return code{strconv.Itoa(number & 0xff), "error " + strconv.Itoa(number)}
 }
 
-// undone reports whether the database undid the transaction because of others
-// at work at the same time: it may simply be tried again.
-func undone(err error) bool {
+// rolledBack reports whether the database rolled the transaction back because of
+// concurrent transactions. It may be retried.
+func rolledBack(err error) bool {
 	switch codeOf(err).class {
 	case "40001", "40P01", "25P03": // serialization_failure, deadlock_detected, the end of a transaction that waited too long for its client
 		return true
@@ -188,8 +190,8 @@ func undone(err error) bool {
 	return false
 }
 
-// readOnly reports whether a server refused a statement that another one would
-// take: it is a standby, or has left its Galera cluster.
+// readOnly reports whether the server refused a statement because it takes no writes:
+// it is a standby or read-only, or has left its Galera cluster.
 func readOnly(err error) bool {
 	if errors.Is(err, errStandby) {
 		return true

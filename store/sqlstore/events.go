@@ -12,8 +12,9 @@ import (
 // eventLog implements store.Events.
 type eventLog struct{ d *Database }
 
-// appendAtOnce is how many events one batch adds: a statement of PostgreSQL takes
-// 65,535 arguments, and translate remembers a text for each number of events.
+// appendAtOnce is how many events one batch adds. It is bounded because a PostgreSQL
+// statement takes at most 65,535 arguments, and translate caches one text for each
+// number of events.
 const appendAtOnce = 100
 
 // Append implements store.Events.
@@ -50,8 +51,7 @@ func checkEvent(e *store.Event) error {
 	return err
 }
 
-// addEvents adds events to what is written. One whose id is there already is
-// skipped.
+// addEvents adds events to the batch. An event whose id already exists is skipped.
 func (b *batch) addEvents(events []store.Event) error {
 	for _, e := range events {
 		fields, err := asJSON(e.Fields)
@@ -111,14 +111,14 @@ func (l *eventLog) query(q *store.EventQuery, limit int) (string, []any) {
 		b.where("at < ?", q.To)
 	}
 	if q.After != nil {
-		b.behind("at", "id", true, q.After.Time, q.After.ID)
+		b.after("at", "id", true, q.After.Time, q.After.ID)
 	}
 	return "SELECT id, at, actor_kind, actor_id, action, workspace, key_id, fields, note FROM {p}events" +
 		b.conditions() + " ORDER BY at DESC, id DESC LIMIT ?", append(b.args, limit)
 }
 
-// Prune implements store.Events. It removes some events at a time, so that other
-// calls do not wait for long.
+// Prune implements store.Events. Each statement removes a limited number of events, so
+// that other calls do not wait for long.
 func (l *eventLog) Prune(ctx context.Context, before time.Time) (int, error) {
 	pruned := 0
 	for {

@@ -13,10 +13,10 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// A SQLite file, with the pragmas that keep what was acknowledged. The program
-// imports a driver of its choice, here modernc.org/sqlite.
+// The example stores keys in a SQLite file, with the pragmas that the package documentation
+// requires. The program imports a driver of its choice, here modernc.org/sqlite.
 //
-//nolint:testableexamples // there is no driver here; store/servertest runs these lines
+//nolint:testableexamples // this module has no driver; store/servertest runs these lines
 func Example() {
 	dir, err := os.MkdirTemp("", "latchkey")
 	if err != nil {

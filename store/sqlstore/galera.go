@@ -10,21 +10,21 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// errTurn ends a migration whose turn another replica has taken.
-var errTurn = fmt.Errorf("%w: the migration took too long and another replica goes on with it: call Migrate again", store.ErrUnavailable)
+// errLockLost ends a migration whose lock another replica has taken over.
+var errLockLost = fmt.Errorf("%w: the migration stalled and another replica took it over: call Migrate again", store.ErrUnavailable)
 
 const (
-	// turnStill is how long a turn may stand still until another replica takes
-	// it: its owner ended in the middle. Who waits measures it by its own clock.
-	turnStill = 10 * time.Second
-	turnPoll  = 50 * time.Millisecond
+	// lockExpires is how long the owner may go without renewing the lock until another
+	// replica takes it over. Waiting replicas measure it by their own clocks.
+	lockExpires = 10 * time.Second
+	lockPoll    = 50 * time.Millisecond
 )
 
-// migrateGalera lets replicas that migrate at several nodes take turns. Each node
-// has named locks of its own, and two that create a view at the same time may
-// both hang for ever. So the turn is a row, whose writes the nodes compare: a
-// number that its owner changes before each statement, and 0 while it is
-// nobody's.
+// migrateGalera serializes migrations through several nodes. Named locks are local to a
+// node, and two nodes that create a view at the same time may both hang forever. So the
+// lock is a row, since the nodes compare the rows that are written. The row holds a
+// random number that its owner renews before each statement, and 0 while the lock is
+// free.
 func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 	if version, err := d.schemaVersion(ctx, conn); err == nil && version == len(d.migrations) {
 		return nil
@@ -37,28 +37,28 @@ func (d *Database) migrateGalera(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 	}
-	turn, err := d.takeTurn(ctx, conn)
+	number, err := d.acquireMigrationLock(ctx, conn)
 	if err != nil {
 		return err
 	}
 	err = d.apply(ctx, conn, func() error {
 		next := random() | 1
-		mine, err := d.setTurn(ctx, conn, turn, next)
+		mine, err := d.replaceOwner(ctx, conn, number, next)
 		if mine {
-			turn = next
+			number = next
 		} else if err == nil {
-			err = errTurn
+			err = errLockLost
 		}
 		return err
 	})
-	ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWithin)
+	ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
-	_, _ = d.setTurn(ended, conn, turn, 0) //nolint:errcheck // if it fails, others wait for turnStill
+	_, _ = d.replaceOwner(ended, conn, number, 0) //nolint:errcheck // if it fails, others wait for lockExpires
 	return err
 }
 
-// takeTurn waits until the turn is its own.
-func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, err error) {
+// acquireMigrationLock waits for the lock and returns the number that it wrote.
+func (d *Database) acquireMigrationLock(ctx context.Context, conn *sql.Conn) (number int64, err error) {
 	var seen int64
 	var since time.Time
 	for {
@@ -66,50 +66,49 @@ func (d *Database) takeTurn(ctx context.Context, conn *sql.Conn) (turn int64, er
 		if err := conn.QueryRowContext(ctx, d.translate(`SELECT turn FROM {p}migrating WHERE id = 1`)).Scan(&owner); err != nil {
 			return 0, err
 		}
-		now := time.Now() //nolint:forbidigo // measures what the process waits
+		now := time.Now() //nolint:forbidigo // measures how long this process waits
 		if owner != seen {
 			seen, since = owner, now
 		}
-		if owner == 0 || now.Sub(since) > turnStill {
-			turn = random() | 1
-			if mine, err := d.setTurn(ctx, conn, owner, turn); err != nil || mine {
-				return turn, err
+		if owner == 0 || now.Sub(since) > lockExpires {
+			number = random() | 1
+			if mine, err := d.replaceOwner(ctx, conn, owner, number); err != nil || mine {
+				return number, err
 			}
 		}
-		if err := sleep(ctx, turnPoll); err != nil {
+		if err := sleep(ctx, lockPoll); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// setTurn replaces a turn unless another replica has.
-func (d *Database) setTurn(ctx context.Context, conn *sql.Conn, from, to int64) (set bool, err error) {
+// replaceOwner replaces the lock's number, unless another replica has replaced it.
+func (d *Database) replaceOwner(ctx context.Context, conn *sql.Conn, from, to int64) (set bool, err error) {
 	n, err := (&runner{d: d, conn: conn}).exec(ctx, `UPDATE {p}migrating SET turn = ? WHERE id = 1 AND turn = ?`, to, from)
 	return n == 1, err
 }
 
-// behind reports whether a Galera node did not get what the others have
-// committed, as one that they left behind. It gives the same code as a wait for
-// a lock that took too long.
-func (d *Database) behind(err error) bool { return d.galera.Load() && codeOf(err).class == "1205" }
+// nodeLags reports whether a Galera node timed out while it waited for what the others
+// have committed. A lock wait timeout has the same code.
+func (d *Database) nodeLags(err error) bool { return d.galera.Load() && codeOf(err).class == "1205" }
 
-// undone reports whether it is of use to try again what failed.
-func (d *Database) undone(err error) bool {
-	return errors.Is(err, errLost) || undone(err) && !d.behind(err)
+// retryable reports whether a transaction that failed with err may be retried.
+func (d *Database) retryable(err error) bool {
+	return errors.Is(err, errRolledBack) || rolledBack(err) && !d.nodeLags(err)
 }
 
-// errLost is that a node has undone a transaction without an error.
-var errLost = fmt.Errorf("%w: the node undid the change", store.ErrUnavailable)
+// errRolledBack reports that a node rolled a transaction back without an error.
+var errRolledBack = fmt.Errorf("%w: the Galera node rolled the change back", store.ErrUnavailable)
 
-// stillOpen fails with errLost if a Galera node has undone the transaction, so
-// that COMMIT would acknowledge what is not there. See interpolates.
+// stillOpen returns errRolledBack if a Galera node has rolled the transaction back. A
+// COMMIT would then succeed although nothing was written. See interpolates.
 func (r *runner) stillOpen(ctx context.Context) error {
 	var open bool
 	if err := r.row(ctx, "SELECT @@in_transaction").Scan(&open); err != nil {
 		return err
 	}
 	if !open {
-		return errLost
+		return errRolledBack
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 	err := checkKey(&k)
 	if err == nil {
 		notice := store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}
-		err = t.d.change(ctx, c, notice, locks{workspace: k.Workspace, added: 1, insert: &k}, func(b *batch, h *held) error {
+		err = t.d.change(ctx, c, notice, locks{workspace: k.Workspace, added: 1, insert: &k}, func(b *batch, h *lockedState) error {
 			w := h.workspaces[k.Workspace]
 			if w.deleted {
 				return store.ErrNotFound
@@ -26,9 +26,9 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 			if h.inserted == 0 {
 				return store.ErrExists
 			}
-			// Only now: a deletion that the insertion waited for left a tombstone.
-			// MySQL reads what others committed since the transaction began only if
-			// it locks.
+			// Tombstones are read after the insertion, since it may have waited for a
+			// deletion. On MySQL only a locking read sees what was committed after the
+			// transaction began.
 			var deleted sql.NullInt64
 			b.add(part{text: `SELECT at FROM {p}tombstones WHERE id = ?{lock}`, args: []any{k.ID}, columns: []string{"at"}, to: []any{&deleted}})
 			b.check(func() error {
@@ -40,7 +40,7 @@ func (t *keyTable) Create(ctx context.Context, k store.Key, limit int, c store.C
 				}
 				return nil
 			})
-			b.changeMakers(&k, k.Created, nil, makers(k.CreatedBy.ID, k.Secrets))
+			b.changeCreators(&k, k.Created, nil, creators(k.CreatedBy.ID, k.Secrets))
 			return nil
 		})
 	}
@@ -71,9 +71,9 @@ func (b *batch) insertKey(k *store.Key, added *int64) error {
 	return nil
 }
 
-// makers are the ids of who made the key or one of its secrets, each once.
-func makers(maker string, secrets []store.Secret) []string {
-	ids := []string{maker}
+// creators returns the distinct ids of the creators of a key and of its secrets.
+func creators(creator string, secrets []store.Secret) []string {
+	ids := []string{creator}
 	for _, s := range secrets {
 		ids = append(ids, s.CreatedBy.ID)
 	}
@@ -81,20 +81,20 @@ func makers(maker string, secrets []store.Secret) []string {
 	return slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
 }
 
-func (b *batch) changeMakers(k *store.Key, created time.Time, before, after []string) {
-	for _, maker := range before {
-		if !slices.Contains(after, maker) {
-			b.exec(`DELETE FROM {p}makers WHERE key_id = ? AND maker = ?`, k.ID, maker)
+func (b *batch) changeCreators(k *store.Key, created time.Time, before, after []string) {
+	for _, creator := range before {
+		if !slices.Contains(after, creator) {
+			b.exec(`DELETE FROM {p}makers WHERE key_id = ? AND maker = ?`, k.ID, creator)
 		}
 	}
-	for _, maker := range after {
-		if !slices.Contains(before, maker) {
-			b.exec(`INSERT INTO {p}makers (maker, made, key_id) VALUES (?, ?, ?)`, maker, created, k.ID)
+	for _, creator := range after {
+		if !slices.Contains(before, creator) {
+			b.exec(`INSERT INTO {p}makers (maker, made, key_id) VALUES (?, ?, ?)`, creator, created, k.ID)
 		}
 	}
 }
 
-// lookup always gives a row, so that a standby says that it is one.
+// lookup always returns a row, so that {standby} is always checked.
 const lookup = `SELECT {standby}, ` + foundColumns + `
 	FROM {p}instance i LEFT JOIN {p}keys k ON k.id = {bytes} LEFT JOIN {p}workspaces w ON w.id = k.workspace WHERE i.id = 1`
 
@@ -120,7 +120,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	err := checkKey(&k)
 	if err == nil {
 		notice := store.Notice{Kind: store.NoticeKey, Workspace: k.Workspace, Key: k.ID}
-		err = t.d.change(ctx, c, notice, locks{keyID: k.ID}, func(b *batch, h *held) error {
+		err = t.d.change(ctx, c, notice, locks{keyID: k.ID}, func(b *batch, h *lockedState) error {
 			old, err := h.present(k.Workspace)
 			if err != nil {
 				return err
@@ -134,7 +134,7 @@ func (t *keyTable) Update(ctx context.Context, k store.Key, c store.Change) erro
 	return fail(ctx, "update key", err)
 }
 
-func (b *batch) updateKey(k *store.Key, old *heldKey, endTokens bool) error {
+func (b *batch) updateKey(k *store.Key, old *lockedKey, endTokens bool) error {
 	after := slices.Clone(k.Secrets)
 	for i := range after {
 		s := &after[i]
@@ -154,7 +154,7 @@ func (b *batch) updateKey(k *store.Key, old *heldKey, endTokens bool) error {
 		not_after = ?, not_after_text = ?, disabled = ?, updated = ?, version = version + 1, epoch = {epoch} WHERE id = ?`,
 		k.Name, folded(k.Name), k.Permissions, k.Asked, k.Admin, secrets, resources,
 		expiry(k.NotAfter), k.NotAfterText, k.Disabled, k.Updated, endTokens, k.ID)
-	b.changeMakers(k, old.created, makers(old.maker, old.secrets), makers(old.maker, after))
+	b.changeCreators(k, old.created, creators(old.creator, old.secrets), creators(old.creator, after))
 	return nil
 }
 
@@ -163,7 +163,7 @@ func (t *keyTable) Delete(ctx context.Context, workspace, id string, version int
 	err := checkWorkspace(workspace)
 	if err == nil {
 		notice := store.Notice{Kind: store.NoticeKey, Workspace: workspace, Key: id}
-		err = t.d.change(ctx, c, notice, locks{workspace: workspace, added: -1, keyID: id}, func(b *batch, h *held) error {
+		err = t.d.change(ctx, c, notice, locks{workspace: workspace, added: -1, keyID: id}, func(b *batch, h *lockedState) error {
 			old, err := h.present(workspace)
 			if err != nil {
 				return err

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// limiter implements store.Limiter by the generic cell rate algorithm: one
-// number an id, moved by one statement, by the server's clock. Processes that
-// share a SQLite file share their machine's clock.
+// limiter implements store.Limiter by the generic cell rate algorithm. Each id has one
+// number, its theoretical arrival time, which one statement moves. It uses the server's
+// clock; on SQLite, the machine's.
 type limiter struct{ d *Database }
 
 const (
-	// late is how far an arrival may lie beyond the window before it is stored
-	// as one window ahead. A statement reads the clock before it waits for the
-	// row, and those before it have used the window up to their own time.
-	late = time.Second
-	// maxWindow keeps sums of nanoseconds since 1970 within 64 bits.
+	// tolerance is how far an arrival may be beyond the window before it is reset to
+	// one window ahead. A statement reads the clock before it waits for the row's lock,
+	// while the statements before it used a later time.
+	tolerance = time.Second
+	// maxWindow keeps nanoseconds since 1970 plus a window within 64 bits.
 	maxWindow = 100 * 365 * 24 * time.Hour
 )
 
@@ -46,7 +46,7 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 			return err
 		})
 		if !moved {
-			// A statement of PostgreSQL does not see what came after it began.
+			// A PostgreSQL statement does not see rows that were committed after it began.
 			ahead = max(ahead, window-by+1)
 		}
 	}
@@ -57,14 +57,14 @@ func (l *limiter) advance(ctx context.Context, id []byte, by, window time.Durati
 		l.d.sweepNow(ctx, &l.d.sweeps.limits, "limits", "arrival", 1000)
 		return ahead, true, nil
 	}
-	if ahead > window+late {
+	if ahead > window+tolerance {
 		_, err = l.d.remove(ctx, `UPDATE {p}limits SET arrival = {nanoclock} + ? WHERE id = ? AND arrival - {nanoclock} > ?`,
-			int64(window), id, int64(window+late))
+			int64(window), id, int64(window+tolerance))
 	}
 	return min(max(ahead, 0), window), false, err
 }
 
-// arrival reads how far ahead the arrival lies; none is 0.
+// arrival returns how far the arrival is ahead of the clock. Without a row it is 0.
 func (r *runner) arrival(ctx context.Context, id []byte) (ahead time.Duration, err error) {
 	err = r.row(ctx, `SELECT {standby}, arrival - {nanoclock} FROM {p}limits WHERE id = ?`, id).Scan(primary{}, &ahead)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -73,8 +73,8 @@ func (r *runner) arrival(ctx context.Context, id []byte) (ahead time.Duration, e
 	return ahead, err
 }
 
-// move moves the arrival if it then lies within the window: if it lies at most
-// window less step ahead now. Each statement reads the clock once.
+// move moves the arrival by the step if it stays within the window. Each statement
+// reads the clock once.
 func (r *runner) move(ctx context.Context, id []byte, by, window time.Duration) (ahead time.Duration, moved bool, err error) {
 	switch step, most := int64(by), int64(window-by); r.d.dialect {
 	case PostgreSQL:
@@ -94,16 +94,16 @@ func (r *runner) move(ctx context.Context, id []byte, by, window time.Duration) 
 		return r.moveMySQL(ctx, id, step, most)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
-		// Not moved. PostgreSQL does not show a row that another one added
-		// since the statement began.
+		// It was not moved. PostgreSQL does not show a row that another transaction
+		// added after the statement began.
 		ahead, err = r.arrival(ctx, id)
 		return ahead, false, err
 	}
 	return ahead, moved, err
 }
 
-// moveMySQL returns by LAST_INSERT_ID one more than the distance or, of an arrival
-// that was not moved, its negative.
+// moveMySQL is move for MySQL. The statement passes its result in LAST_INSERT_ID: the
+// distance plus one, negated if the arrival was not moved.
 func (r *runner) moveMySQL(ctx context.Context, id []byte, step, most int64) (ahead time.Duration, moved bool, err error) {
 	last, err := r.lastID(ctx, `INSERT INTO {p}limits (id, arrival) VALUES (?, {nanoclock} + ?)
 		ON DUPLICATE KEY UPDATE arrival = IF(arrival - {nanoclock} <= ?,

@@ -22,13 +22,13 @@ func (t *keyTable) list(ctx context.Context, q *store.KeyQuery) (store.KeyPage, 
 	}
 	if q.Permission != "" && scope.CheckName(q.Permission) != nil ||
 		!storable(q.Workspace+q.Text+q.CreatedBy.Kind+q.CreatedBy.ID+q.MadeBy) {
-		return store.KeyPage{}, ctx.Err() // no key holds what is no permission, or cannot be kept
+		return store.KeyPage{}, ctx.Err() // no key matches a text that cannot be stored
 	}
 	column, err := t.order(ctx, q)
 	if err != nil {
 		return store.KeyPage{}, err
 	}
-	// One more than asked for shows whether there is a next page.
+	// One key more than requested shows whether there is a next page.
 	query, args := t.query(q, column, limit+1)
 	rows, err := all(ctx, t.d, foundRow, query, args...)
 	if err != nil {
@@ -60,7 +60,7 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 	case store.ByExpiry:
 		column = "k.not_after"
 	default:
-		return "", refuse("unknown order")
+		return "", refuse("unknown sort order")
 	}
 	if q.Workspace == "" {
 		return "", refuse("the order %q is for one workspace only", q.Sort)
@@ -78,17 +78,17 @@ func (t *keyTable) order(ctx context.Context, q *store.KeyQuery) (string, error)
 func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, []any) {
 	b := &listing{dialect: t.d.dialect}
 	from, id := "{p}keys k", "k.id"
-	// The table of makers leads to their keys without reading all.
+	// The makers table finds the keys of a creator without reading all keys.
 	if maker := cmp.Or(q.MadeBy, q.CreatedBy.ID); maker != "" {
 		from = "{p}makers m JOIN {p}keys k ON k.id = m.key_id"
 		b.equal("m.maker", maker)
 		if column == "k.created" {
-			column, id = "m.made", "m.key_id" // in the order of the makers' index
+			column, id = "m.made", "m.key_id" // the index of the makers table has this order
 		}
 	}
 	b.equal("k.workspace", q.Workspace)
 	if q.After != nil {
-		b.behind(column, id, q.Descending, place(q), q.After.ID)
+		b.after(column, id, q.Descending, cursorValue(q), q.After.ID)
 	}
 	if q.Disabled != nil {
 		b.where("k.disabled = ?", *q.Disabled)
@@ -104,7 +104,7 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 	case !q.NotAfterTo.IsZero():
 		b.where("k.not_after < ?", q.NotAfterTo)
 	case !q.NotAfterFrom.IsZero():
-		b.where("k.not_after < ?", int64(never))
+		b.where("k.not_after < ?", int64(noExpiry))
 	}
 	if q.Permission != "" {
 		b.where(b.holds("k.permissions"), " "+q.Permission+" ")
@@ -122,8 +122,8 @@ func (t *keyTable) query(q *store.KeyQuery, column string, limit int) (string, [
 		" ORDER BY " + column + direction + ", " + id + direction + " LIMIT ?", append(b.args, limit)
 }
 
-// place is the sorted value of the cursor.
-func place(q *store.KeyQuery) any {
+// cursorValue returns the value of the cursor in the sorted column.
+func cursorValue(q *store.KeyQuery) any {
 	switch q.Sort {
 	case store.ByName:
 		return q.After.Name
@@ -151,21 +151,22 @@ func (b *listing) equal(column, value string) {
 	}
 }
 
-// behind keeps rows behind a place in the order of a column and the id. MySQL
-// finds no range in a comparison of rows.
-func (b *listing) behind(column, id string, descending bool, value any, after string) {
+// after adds the condition that a row comes after the cursor in the order of a column
+// and the id. MySQL does not use an index for a comparison of row values.
+func (b *listing) after(column, id string, descending bool, value any, afterID string) {
 	sign := ">"
 	if descending {
 		sign = "<"
 	}
 	if b.dialect == MySQL {
-		b.where("("+column+" "+sign+"= ? AND ("+column+" "+sign+" ? OR "+id+" "+sign+" ?))", value, value, after)
+		b.where("("+column+" "+sign+"= ? AND ("+column+" "+sign+" ? OR "+id+" "+sign+" ?))", value, value, afterID)
 		return
 	}
-	b.where("("+column+", "+id+") "+sign+" (?, ?)", value, after)
+	b.where("("+column+", "+id+") "+sign+" (?, ?)", value, afterID)
 }
 
-// holds is the condition that an expression holds an argument, byte by byte.
+// holds returns the condition that an expression contains an argument, compared byte by
+// byte.
 func (b *listing) holds(expression string) string {
 	return b.dialect.pick("position(? in "+expression+") > 0", "LOCATE(?, "+expression+") > 0", "instr("+expression+", ?) > 0")
 }

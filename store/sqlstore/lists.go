@@ -29,7 +29,7 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 			return fail(ctx, "record list entries", err)
 		}
 	}
-	// One order for all, so that no two calls wait for one another.
+	// All calls use one order, so that two calls do not deadlock.
 	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b store.ListEntry) int {
 		return cmp.Or(cmp.Compare(a.List, b.List), cmp.Compare(a.Name, b.Name))
 	})
@@ -44,7 +44,7 @@ func (l *lists) Record(ctx context.Context, entries ...store.ListEntry) error {
 	return fail(ctx, "record list entries", err)
 }
 
-// record makes an entry, or locks the one that is there and keeps its later end.
+// record adds an entry. If it exists, record locks it and keeps the later end.
 func (r *runner) record(ctx context.Context, e store.ListEntry) error {
 	_, err := r.exec(ctx, `INSERT INTO {p}lists (list, name, fingerprint, until) VALUES (?, ?, ?, ?)
 		ON CONFLICT (list, name) DO UPDATE SET until = {max}({p}lists.until, excluded.until)`,
@@ -62,7 +62,7 @@ func (r *runner) record(ctx context.Context, e store.ListEntry) error {
 
 func checkEntry(e *store.ListEntry) error {
 	for _, text := range []string{string(e.List), e.Name, e.Fingerprint} {
-		if err := checkText("a text of a list's entry", text, maxID); err != nil {
+		if err := checkText("a field of a list entry", text, maxID); err != nil {
 			return err
 		}
 	}

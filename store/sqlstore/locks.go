@@ -10,52 +10,52 @@ import (
 
 // locks are the rows that a change locks before it decides, besides those of its
 // preconditions. All changes lock in one order: the one-time id, the instance's row
-// or a stripe, workspaces by id, keys by id, the number of the notice.
+// or a stripe, workspaces by id, keys by id, the row that numbers notifications.
 //
-// The locks are exclusive: if they were shared, a stream of creations could keep a
-// change of settings waiting for ever.
+// The locks are exclusive. With shared locks, a stream of creations could block a
+// change of settings forever.
 type locks struct {
 	settings bool // the instance's settings are changed
-	// workspace, unless empty, is the one whose row is changed. added is how many
-	// keys it gains: 1, 0 or -1.
+	// workspace, unless empty, is the workspace whose row is changed. added is the
+	// change of its number of keys: 1, 0 or -1.
 	workspace string
 	added     int64
 	keyID     string     // unless empty, the key that is changed
 	insert    *store.Key // unless nil, the key that is added
 }
 
-// held is what was found in the rows that are locked.
-type held struct {
+// lockedState is what was read from the locked rows.
+type lockedState struct {
 	instance   int64 // version of the instance's settings, if they are changed
-	workspaces map[string]*heldWorkspace
-	key        *heldKey
+	workspaces map[string]*lockedWorkspace
+	key        *lockedKey
 	inserted   int64 // 0: the id is taken
 }
 
-type heldWorkspace struct {
+type lockedWorkspace struct {
 	version, keys int64
 	deleted       bool
 }
 
 // heldKey is the key that is changed.
-type heldKey struct {
+type lockedKey struct {
 	version   int64 // 0: there is no such key
 	workspace string
 	secrets   []store.Secret
-	maker     string
+	creator   string
 	created   time.Time
 }
 
-// lock adds the statements that lock, and checks what comes first in every change:
-// its one-time id and its preconditions.
-func (b *batch) lock(c *store.Change, stripe int, l locks) *held {
-	h := &held{workspaces: make(map[string]*heldWorkspace)}
+// lock adds the statements that lock rows, and the checks of the change's one-time id
+// and preconditions.
+func (b *batch) lock(c *store.Change, stripe int, l locks) *lockedState {
+	h := &lockedState{workspaces: make(map[string]*lockedWorkspace)}
 	if c.Once != nil {
 		b.spend(*c.Once, c.Now)
 	}
 	if l.settings {
 		b.add(part{text: `SELECT version FROM {p}instance WHERE id = 1{lock}`, columns: []string{"version"}, to: []any{orZero[int64]{&h.instance}}})
-		// All of them, and said so for MySQL's sql_safe_updates.
+		// This writes all stripes. MySQL's sql_safe_updates requires the WHERE clause.
 		b.add(part{text: `UPDATE {p}stripes SET version = version + 1 WHERE id >= 0`, count: new(int64)})
 	}
 	for _, row := range l.rows(c.If) {
@@ -81,13 +81,13 @@ func (b *batch) lock(c *store.Change, stripe int, l locks) *held {
 	return h
 }
 
-// lockedRow is a row that a change rests on or, if it is its own, changes.
+// lockedRow is a row that a change depends on or, if own is true, changes.
 type lockedRow struct {
 	store.Precondition
 	own bool
 }
 
-// rows are all of them, in the order in which they are locked.
+// rows returns all rows that are locked, in the order in which they are locked.
 func (l *locks) rows(preconditions []store.Precondition) []lockedRow {
 	var rows []lockedRow
 	for _, p := range preconditions {
@@ -105,8 +105,8 @@ func (l *locks) rows(preconditions []store.Precondition) []lockedRow {
 	return rows
 }
 
-// keep checks the version of a row that a change rests on. A key that is not there
-// has none.
+// keep adds the check that a row which the change depends on still has its version. A
+// missing key has version 0 and fails the check.
 func (b *batch) keep(row lockedRow, version *int64) {
 	b.check(func() error {
 		if !row.own && (row.Version != *version || row.Key != "" && *version == 0) {
@@ -116,12 +116,12 @@ func (b *batch) keep(row lockedRow, version *int64) {
 	})
 }
 
-// require locks a row that a change rests on, if it has the version. MySQL writes
-// it, since the nodes of a Galera cluster compare what transactions wrote and not
-// what they locked.
+// require locks a row that a change depends on, and checks that it has the version. On
+// MySQL the row is written, since the nodes of a Galera cluster compare the rows that
+// transactions wrote, and not those that they only locked.
 func (b *batch) require(table string, id any, version int64) {
 	if text, isText := id.(string); isText && !storable(text) {
-		b.check(func() error { return store.ErrConflict }) // there is none
+		b.check(func() error { return store.ErrConflict }) // there is no such row
 		return
 	}
 	var found int64
@@ -140,11 +140,12 @@ func (b *batch) require(table string, id any, version int64) {
 	})
 }
 
-// lockWorkspace makes the row if need be, and counts the keys that come in or go.
-func (b *batch) lockWorkspace(id string, l locks) *heldWorkspace {
-	w := &heldWorkspace{}
+// lockWorkspace locks the workspace's row, creates it if it is missing, and updates its
+// number of keys.
+func (b *batch) lockWorkspace(id string, l locks) *lockedWorkspace {
+	w := &lockedWorkspace{}
 	if !storable(id) {
-		return w // there is none
+		return w // there is no such workspace
 	}
 	added := int64(0)
 	if id == l.workspace {
@@ -161,25 +162,25 @@ func (b *batch) lockWorkspace(id string, l locks) *heldWorkspace {
 	return w
 }
 
-func (b *batch) lockKey(id string) *heldKey {
-	k := &heldKey{}
+func (b *batch) lockKey(id string) *lockedKey {
+	k := &lockedKey{}
 	if !storable(id) {
-		return k // there is none
+		return k // there is no such key
 	}
 	b.add(part{
 		text:    `SELECT version, workspace, secrets, maker_id, created FROM {p}keys WHERE id = ?{lock}`,
 		args:    []any{id},
 		columns: []string{"version", "workspace", "secrets", "maker_id", "created"},
 		to: []any{
-			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Secret]{&k.secrets}, orZero[string]{&k.maker}, at{&k.created},
+			orZero[int64]{&k.version}, orZero[string]{&k.workspace}, fromJSON[store.Secret]{&k.secrets}, orZero[string]{&k.creator}, at{&k.created},
 		},
 	})
 	return k
 }
 
-// present returns the key that is changed. One of another workspace is not
-// there.
-func (h *held) present(workspace string) (*heldKey, error) {
+// present returns the key that is changed. A key of another workspace is
+// store.ErrNotFound.
+func (h *lockedState) present(workspace string) (*lockedKey, error) {
 	if h.key == nil || h.key.version == 0 || h.key.workspace != workspace {
 		return nil, store.ErrNotFound
 	}

@@ -13,23 +13,23 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// Migrate brings the tables to the version of this release: it makes them, or
-// applies what came new since. Every replica may call it at every start, at
-// the same time too: one works, the others wait. A schema that is newer than
-// this release is refused and left as it is. There is no way back.
+// Migrate creates the tables or updates them to the schema of this release. Every
+// replica may call it at every start, also concurrently: one replica migrates and the
+// others wait. A schema that is newer than this release is an error and is not changed.
+// There is no downgrade.
 //
-// It needs the right to create tables and views; other calls only read and write rows.
-// On PostgreSQL and SQLite a migration is one transaction. MySQL commits each
-// of its statements; one that was interrupted is finished by the next call.
+// Migrate needs the right to create tables and views; other calls only read and write
+// rows. On PostgreSQL and SQLite a migration is one transaction. On MySQL each statement
+// commits by itself; the next call completes an interrupted migration.
 func (d *Database) Migrate(ctx context.Context) error {
 	return fail(ctx, "migrate", d.migrate(ctx))
 }
 
 func (d *Database) migrate(ctx context.Context) error {
-	// Of connections that open a new SQLite file at once some are refused, since
-	// the first to come changes its journal: no busy timeout waits for that.
+	// If several connections open a new SQLite file at once, some fail with SQLITE_BUSY,
+	// since one of them changes the journal mode. The busy timeout does not cover that.
 	return d.retry(ctx, func() error {
-		return d.use(ctx, func(conn *sql.Conn) error {
+		return d.withConn(ctx, func(conn *sql.Conn) error {
 			switch {
 			case d.galera.Load():
 				return d.migrateGalera(ctx, conn)
@@ -41,9 +41,8 @@ func (d *Database) migrate(ctx context.Context) error {
 	})
 }
 
-// migrateAtOnce migrates PostgreSQL or SQLite in one transaction. On PostgreSQL
-// replicas that start at once migrate one after another; in SQLite a transaction
-// that writes is alone anyway.
+// migrateAtOnce migrates PostgreSQL or SQLite in one transaction. On PostgreSQL an
+// advisory lock serializes replicas. SQLite serializes writing transactions itself.
 func (d *Database) migrateAtOnce(ctx context.Context, r *runner) error {
 	if d.dialect == PostgreSQL {
 		if _, err := r.exec(ctx, `SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.{p}schema'))`); err != nil {
@@ -53,9 +52,9 @@ func (d *Database) migrateAtOnce(ctx context.Context, r *runner) error {
 	return d.apply(ctx, r.conn, func() error { return nil })
 }
 
-// migrateMySQL holds a named lock of the server, since what changes tables
-// ends a transaction. The lock ends with the session, and that if its client
-// vanishes; such a session is not for the pool.
+// migrateMySQL holds a named lock of the server, since statements that change tables
+// end a transaction. The lock ends with the session. A short wait_timeout ends the
+// session if its client vanishes, so the connection is not returned to the pool.
 func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, fmt.Sprint("SET SESSION wait_timeout = ", idleTransaction)); err != nil {
 		return err
@@ -73,7 +72,8 @@ func (d *Database) migrateMySQL(ctx context.Context, conn *sql.Conn) error {
 	return d.apply(ctx, conn, func() error { return nil })
 }
 
-// apply runs the migrations that are missing, and before each statement goOn.
+// apply runs the missing migrations. It calls goOn before each statement and stops if
+// that fails.
 func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error) error {
 	create := d.translate(`CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY, applied TIMESTAMP DEFAULT CURRENT_TIMESTAMP)`)
 	if _, err := conn.ExecContext(ctx, create); err != nil {
@@ -83,7 +83,7 @@ func (d *Database) apply(ctx context.Context, conn *sql.Conn, goOn func() error)
 	if err != nil {
 		return err
 	}
-	if err := d.known(version); err != nil {
+	if err := d.refuseNewer(version); err != nil {
 		return err
 	}
 	for n := version + 1; n <= len(d.migrations); n++ {

@@ -12,8 +12,8 @@ import (
 // onceIDs implements store.OnceIDs.
 type onceIDs struct{ d *Database }
 
-// digest is how ids of any length and content are kept. Each part is preceded
-// by its length, so that no two lists give one text.
+// digest returns the stored form of ids of any length and content. Each part is
+// preceded by its length, so that different lists give different digests.
 func digest(parts ...string) []byte {
 	h := sha256.New()
 	for _, part := range parts {
@@ -41,7 +41,7 @@ func (o *onceIDs) Spend(ctx context.Context, id store.OnceID, now time.Time) err
 	return nil
 }
 
-// spend adds the spending of an id.
+// spend adds the statement and the check that spend an id.
 func (b *batch) spend(id store.OnceID, now time.Time) {
 	var spent int64
 	p := part{
@@ -50,8 +50,8 @@ func (b *batch) spend(id store.OnceID, now time.Time) {
 		args: []any{digest(id.Space, id.ID), id.Value, id.Expires, now}, count: &spent,
 	}
 	if b.d.dialect == MySQL {
-		// It returns by LAST_INSERT_ID whether the id was refused: MySQL's count of
-		// changed rows depends on how the host connects.
+		// LAST_INSERT_ID tells whether the id was refused. MySQL's count of changed rows
+		// depends on the connection's flags.
 		p.do = func(ctx context.Context, r *runner) error {
 			refused, err := r.lastID(ctx, `INSERT INTO {p}once (id, value, expires) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE
 				value = IF(expires <= ?, VALUES(value), value),

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The README's lines about this package are a part of Example.
+// The code about this package in the README is a part of Example.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
@@ -16,7 +16,7 @@ func TestREADME(t *testing.T) {
 	require.NoError(t, err)
 
 	_, rest, found := strings.Cut(string(readme), "store/sqlstore/example_test.go; a test compares them. -->\n```go\n")
-	require.True(t, found, "the README has a block of this package")
+	require.True(t, found, "the README has a code block of this package")
 	block, _, found := strings.Cut(rest, "```")
 	require.True(t, found)
 	require.Greater(t, strings.Count(block, "\n"), 15)

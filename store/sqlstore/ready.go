@@ -8,7 +8,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// lock takes a lock of a channel of one, for which a call can stop waiting.
+// lock locks a mutex that is a channel of capacity one. The wait ends with ctx.
 func lock(ctx context.Context, mutex chan struct{}) error {
 	select {
 	case mutex <- struct{}{}:
@@ -20,8 +20,8 @@ func lock(ctx context.Context, mutex chan struct{}) error {
 
 func unlock(mutex chan struct{}) { <-mutex }
 
-// ready checks once that the schema is the one this package writes. A replica
-// that passed keeps working while a newer one migrates.
+// ready checks once that the schema has the version of this package. A replica that
+// passed the check keeps working while a newer replica migrates.
 func (d *Database) ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -37,14 +37,14 @@ func (d *Database) ready(ctx context.Context) error {
 		return nil
 	}
 	var version int
-	err := d.use(ctx, func(conn *sql.Conn) (err error) {
+	err := d.withConn(ctx, func(conn *sql.Conn) (err error) {
 		version, err = d.schemaVersion(ctx, conn)
 		return err
 	})
 	if err != nil && !noTable(err) {
 		return err
 	}
-	if err := d.fits(version); err != nil {
+	if err := d.checkVersion(version); err != nil {
 		return err
 	}
 	if err := d.prepare(ctx); err != nil {
@@ -60,41 +60,41 @@ func (d *Database) schemaVersion(ctx context.Context, conn *sql.Conn) (int, erro
 	return version, err
 }
 
-// fits compares the schema's version with the one this package writes.
-func (d *Database) fits(version int) error {
+// checkVersion returns an error unless the schema has the version of this package.
+func (d *Database) checkVersion(version int) error {
 	newest := len(d.migrations)
 	switch {
 	case version == 0:
-		return fmt.Errorf("%w: the tables are not there: call Migrate first", store.ErrUnavailable)
+		return fmt.Errorf("%w: the tables do not exist: call Migrate first", store.ErrUnavailable)
 	case version < newest:
 		return fmt.Errorf("%w: the schema has version %d, this release needs %d: call Migrate first", store.ErrUnavailable, version, newest)
 	}
-	return d.known(version)
+	return d.refuseNewer(version)
 }
 
-// known refuses a schema from the future.
-func (d *Database) known(version int) error {
+// refuseNewer returns an error if the schema is newer than this release.
+func (d *Database) refuseNewer(version int) error {
 	if newest := len(d.migrations); version > newest {
 		return fmt.Errorf("%w: the schema has version %d, this release knows up to %d: use a newer release", store.ErrUnavailable, version, newest)
 	}
 	return nil
 }
 
-// frequent is a query of one row, which a login or a guard of a route makes. It runs
-// on whichever connection is free, and checks by {standby} what it must.
+// frequent is a query of one row that logins and bearer checks make. It runs on any free
+// connection, without the check of the session's settings; {standby} checks what matters.
 type frequent struct {
 	text string
-	// stmt saves MySQL and SQLite half of the time and more. PostgreSQL's drivers
-	// have caches of their own, which know of connection poolers.
+	// stmt saves at least half of the time on MySQL and SQLite. It is nil on PostgreSQL,
+	// whose drivers have statement caches that work with connection poolers.
 	stmt *sql.Stmt
 }
 
-// prepare readies the frequent queries.
+// prepare prepares the frequent queries.
 func (d *Database) prepare(ctx context.Context) error {
 	for text, q := range map[string]*frequent{lookup: &d.lookup, readEpochs: &d.epochs} {
 		q.text = d.translate(text)
 		if d.galera.Load() {
-			q.text = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", everySync, " FOR ", q.text)
+			q.text = fmt.Sprint("SET STATEMENT wsrep_sync_wait = ", syncWaitAll, " FOR ", q.text)
 		}
 		if d.dialect == PostgreSQL || q.stmt != nil {
 			continue
@@ -107,7 +107,7 @@ func (d *Database) prepare(ctx context.Context) error {
 	return nil
 }
 
-// findFrequent is find for a frequent query, whose arguments are texts or bytes.
+// findFrequent is like find, for a frequent query. Its arguments are text or bytes.
 func (d *Database) findFrequent(ctx context.Context, q *frequent, args []any, to ...any) error {
 	to = append([]any{primary{}}, to...)
 	values := d.values(args)

@@ -14,26 +14,25 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// micros is how instants are kept: microseconds since 1970 hold any year that
-// people write, and the zero time comes back as the zero time. Finer parts are
-// cut off.
+// micros returns the stored form of a time: microseconds since 1970, truncated. The
+// zero time is read back as the zero time.
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
-// never is how a missing expiry is kept: lists show keys without one after all
-// others.
-const never = math.MaxInt64
+// noExpiry is the stored form of a missing expiry. It sorts keys without an expiry
+// after all others.
+const noExpiry = math.MaxInt64
 
 func expiry(t time.Time) int64 {
 	if t.IsZero() {
-		return never
+		return noExpiry
 	}
 	return micros(t)
 }
 
-// padded is a set with a space before and after each permission, so that a search
-// for one finds no part of another.
+// padded returns a set as text with a space before and after each permission, so that
+// a search for one permission does not match part of another.
 func padded(s scope.Set) string {
 	if s.Len() == 0 {
 		return ""
@@ -41,7 +40,7 @@ func padded(s scope.Set) string {
 	return " " + s.String() + " "
 }
 
-// folded is a text in ASCII lower case, or nil where that is the text itself.
+// folded returns the text in ASCII lower case, or nil if that equals the text.
 func folded(text string) any {
 	if lower := lowered(text); lower != text {
 		return lower
@@ -59,8 +58,8 @@ func lowered(text string) string {
 	return string(lower)
 }
 
-// asJSON is a list as it is kept. What is kept of a struct are the names of its
-// fields: one that is renamed needs a migration.
+// asJSON returns the stored form of a list. It contains the names of struct fields, so
+// renaming a field needs a migration.
 func asJSON[T any](list []T) (string, error) {
 	if len(list) == 0 {
 		return "[]", nil
@@ -72,7 +71,7 @@ func asJSON[T any](list []T) (string, error) {
 	return string(text), nil
 }
 
-// keptSecrets are secrets as they are kept.
+// keptSecrets returns the stored form of secrets.
 func keptSecrets(secrets []store.Secret) (string, error) {
 	kept := make([]store.Secret, len(secrets))
 	for i, s := range secrets {
@@ -92,7 +91,7 @@ func secretOf(secrets []store.Secret, id string) *store.Secret {
 	return nil
 }
 
-// keyColumns are the columns of a key, and keyRow is where they are scanned to.
+// keyColumns are the columns of a key. keyRow returns their scan destinations.
 const keyColumns = `k.id, k.workspace, k.name, k.permissions, k.asked, k.admin, k.secrets, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.maker_kind, k.maker_id, k.depth, k.created, k.updated, k.last_used, k.version, k.epoch`
 
@@ -105,8 +104,8 @@ func keyRow(k *store.Key) []any {
 	}
 }
 
-// workspaceColumns are the columns of a workspace, and workspaceRow is where they
-// are scanned to.
+// workspaceColumns are the columns of a workspace. workspaceRow returns their scan
+// destinations.
 const workspaceColumns = `w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from,
 	w.epoch, w.updated, w.version, w.held`
 
@@ -118,8 +117,8 @@ func workspaceRow(w *store.Workspace) []any {
 	}
 }
 
-// instanceColumns are the columns of the instance's settings, and instanceRow is
-// where they are scanned to.
+// instanceColumns are the columns of the instance's settings. instanceRow returns their
+// scan destinations.
 const instanceColumns = `i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from,
 	i.epoch, i.updated, i.version`
 
@@ -130,20 +129,21 @@ func instanceRow(in *store.Instance) []any {
 	}
 }
 
-// foundColumns are all of them, and foundRow is where they are scanned to.
+// foundColumns are the columns of a store.Found. foundRow returns their scan
+// destinations.
 const foundColumns = keyColumns + `, ` + workspaceColumns + `, ` + instanceColumns
 
 func foundRow(f *store.Found) []any {
 	return slices.Concat(keyRow(&f.Key), workspaceRow(&f.Workspace), instanceRow(&f.Instance))
 }
 
-// orZero scans a column of which NULL is the zero value: there is no row, or the
-// driver, one of SQLite, does not tell an empty text from NULL.
+// orZero scans a column and turns NULL into the zero value. A column is NULL if an outer
+// join found no row, or if a SQLite driver returns an empty text as NULL.
 type orZero[T any] struct{ to *T }
 
 // Scan implements sql.Scanner.
 func (o orZero[T]) Scan(value any) error {
-	if v, is := value.(T); is { // which saves the reflection of most columns
+	if v, is := value.(T); is { // avoids reflection for most columns
 		*o.to = v
 		return nil
 	}
@@ -153,19 +153,19 @@ func (o orZero[T]) Scan(value any) error {
 	return err
 }
 
-// at scans an instant, of which NULL and never are the zero time.
+// at scans a time and turns NULL and noExpiry into the zero time.
 type at struct{ to *time.Time }
 
 // Scan implements sql.Scanner.
 func (a at) Scan(value any) error {
-	micros := int64(never)
+	micros := int64(noExpiry)
 	if value != nil {
 		if err := (orZero[int64]{&micros}).Scan(value); err != nil {
 			return err
 		}
 	}
 	*a.to = time.Time{}
-	if micros != never {
+	if micros != noExpiry {
 		*a.to = instant(micros)
 	}
 	return nil
@@ -187,7 +187,7 @@ func (p permissions) Scan(value any) error {
 	return nil
 }
 
-// fromJSON scans what asJSON made. An empty one is nil.
+// fromJSON scans a list that asJSON encoded. An empty list becomes nil.
 type fromJSON[T any] struct{ to *[]T }
 
 // Scan implements sql.Scanner.
@@ -204,9 +204,9 @@ func (f fromJSON[T]) Scan(value any) error {
 	return nil
 }
 
-// primary scans {standby}. A server that follows another one may lag behind it, so
-// that its answer is refused. So is that of a session of MySQL whose reads stand
-// still.
+// primary scans {standby}. It returns errStandby for a server that may lag behind the
+// one that takes writes, and errAutocommit for a MySQL session in which autocommit is
+// off.
 type primary struct{}
 
 // Scan implements sql.Scanner.
@@ -224,7 +224,7 @@ func (primary) Scan(value any) error {
 	return errStandby
 }
 
-// Bounds of what has an index. Longer texts are refused by all dialects alike.
+// Bounds of texts, in bytes. They are the same for all dialects.
 const (
 	maxID        = 255
 	maxWorkspace = 1024
@@ -232,13 +232,13 @@ const (
 	maxText      = 1 << 20
 )
 
-// storable reports whether a text can be kept. PostgreSQL keeps no other; that
-// is so in all dialects.
+// storable reports whether a text can be stored. The restriction is PostgreSQL's; it
+// holds for all dialects.
 func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
 
 func checkText(what, text string, most int) error {
 	if len(text) > most {
-		return refuse("%s has at most %d bytes", what, most)
+		return refuse("%s must have at most %d bytes", what, most)
 	}
 	if !storable(text) {
 		return refuse("%s must be UTF-8 without a zero byte", what)
@@ -246,14 +246,14 @@ func checkText(what, text string, most int) error {
 	return nil
 }
 
-// checkKey refuses what does not fit into the columns.
+// checkKey returns an error if a field does not fit into its column.
 func checkKey(k *store.Key) error {
 	err := errors.Join(
 		checkText("a key's id", k.ID, maxID), checkText("a key's name", k.Name, maxName), checkWorkspace(k.Workspace),
-		checkText("a key's expiry as text", k.NotAfterText, maxID), checkMaker(k.CreatedBy))
+		checkText("a key's expiry as text", k.NotAfterText, maxID), checkCreator(k.CreatedBy))
 	for _, s := range k.Secrets {
 		err = errors.Join(err, checkText("a secret's id", s.ID, maxText), checkText("a secret's hint", s.Hint, maxText),
-			checkText("a secret's digest", s.Digest, maxText), checkText("a secret's prefix", s.Prefix, maxText), checkMaker(s.CreatedBy))
+			checkText("a secret's digest", s.Digest, maxText), checkText("a secret's prefix", s.Prefix, maxText), checkCreator(s.CreatedBy))
 	}
 	for _, resource := range k.Resources {
 		err = errors.Join(err, checkText("a resource", resource, maxText))
@@ -261,8 +261,8 @@ func checkKey(k *store.Key) error {
 	return err
 }
 
-func checkMaker(maker store.ActorRef) error {
-	return errors.Join(checkText("a maker's kind", maker.Kind, maxID), checkText("a maker's id", maker.ID, maxName))
+func checkCreator(creator store.ActorRef) error {
+	return errors.Join(checkText("a creator's kind", creator.Kind, maxID), checkText("a creator's id", creator.ID, maxName))
 }
 
 func checkWorkspace(id string) error { return checkText("a workspace's id", id, maxWorkspace) }

@@ -15,25 +15,25 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// connections is how many connections of a pool are tried: more than it is likely
+// maxConnections is how many connections of a pool are tried: more than it is likely
 // to hold.
-const connections = 100
+const maxConnections = 100
 
-// use runs do on a connection whose settings were found fit. A pool may hold some
-// that broke: do then runs again, on another one.
-func (d *Database) use(ctx context.Context, do func(conn *sql.Conn) error) error {
+// withConn runs do on a connection whose settings were checked. If the connection is
+// broken, do runs again on another one.
+func (d *Database) withConn(ctx context.Context, do func(conn *sql.Conn) error) error {
 	for attempt := 1; ; attempt++ {
 		conn, err := d.pool.Conn(ctx)
 		if err != nil {
 			return err
 		}
-		if err = d.session(ctx, conn); err != nil {
+		if err = d.checkSession(ctx, conn); err != nil {
 			discard(conn)
 		} else if err = do(conn); readOnly(err) {
 			discard(conn)
 		}
 		_ = conn.Close() //nolint:errcheck // it goes back to the pool
-		if !errors.Is(err, driver.ErrBadConn) || attempt == connections {
+		if !errors.Is(err, driver.ErrBadConn) || attempt == maxConnections {
 			return err
 		}
 	}
@@ -41,25 +41,25 @@ func (d *Database) use(ctx context.Context, do func(conn *sql.Conn) error) error
 
 // discard closes a connection instead of giving it back.
 func discard(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what it is told
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns the function's error
 }
 
-// minSessions is how many connections are remembered at least. More are as long as
-// half of them are open: those that were closed are forgotten with all others,
-// which are checked again.
+// minSessions is the least number of checked connections that are remembered. The set
+// may grow to twice the number of open connections. Then it is cleared, since it also
+// holds closed connections, and open connections are checked again.
 const minSessions = 64
 
-// session refuses a connection on which statements would not mean what this
-// package says. It asks the database once a connection.
-func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
+// checkSession returns an error if the connection's settings change the meaning of this
+// package's statements. It queries the database once for each connection.
+func (d *Database) checkSession(ctx context.Context, conn *sql.Conn) error {
 	var connection any
 	err := conn.Raw(func(c any) error { connection = c; return nil })
 	if err != nil {
 		return err
 	}
-	lasting := reflect.TypeOf(connection).Comparable()
-	if lasting {
-		if _, found := d.fit.Load(connection); found {
+	cacheable := reflect.TypeOf(connection).Comparable()
+	if cacheable {
+		if _, found := d.accepted.Load(connection); found {
 			return nil
 		}
 	}
@@ -77,27 +77,27 @@ func (d *Database) session(ctx context.Context, conn *sql.Conn) error {
 	}
 	var problems []string
 	for _, r := range rules {
-		if !r.kept {
-			problems = append(problems, r.words)
+		if !r.holds {
+			problems = append(problems, r.message)
 		}
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: the connection's settings: %s", store.ErrUnavailable, strings.Join(problems, ", "))
 	}
-	if lasting {
+	if cacheable {
 		if int(d.sessions.Add(1)) > max(minSessions, 2*d.pool.Stats().OpenConnections) {
 			d.sessions.Store(1)
-			d.fit.Clear()
+			d.accepted.Clear()
 		}
-		d.fit.Store(connection, true)
+		d.accepted.Store(connection, true)
 	}
 	return nil
 }
 
-// rule is something that a session's settings must keep.
+// rule is a requirement for a session's settings.
 type rule struct {
-	kept  bool
-	words string
+	holds   bool
+	message string
 }
 
 func postgresRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
@@ -111,16 +111,16 @@ func postgresRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	}, err
 }
 
-// idleTransaction is how many seconds a client may leave a transaction alone,
-// and with it what it has locked.
+// idleTransaction is how many seconds a transaction may be idle before the server ends
+// it and releases its locks.
 const idleTransaction = 2
 
-// everySync makes each statement on a Galera node wait for all that the cluster
-// has committed before: those that read, begin or show (1), change or delete (2),
-// and insert (4).
-const everySync = 7
+// syncWaitAll is the value of wsrep_sync_wait with which each statement on a Galera node
+// waits for all that the cluster has committed before: statements that read, begin or
+// show (1), update or delete (2), and insert (4).
+const syncWaitAll = 7
 
-// mysqlRules also sets what MariaDB has and this package needs.
+// mysqlRules also sets the session settings that this package needs on MariaDB.
 func (d *Database) mysqlRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	settings, err := mysqlSettings(ctx, conn)
 	if err != nil {
@@ -147,7 +147,7 @@ func (d *Database) mysqlRules(ctx context.Context, conn *sql.Conn) ([]rule, erro
 	}
 	if galera {
 		d.galera.Store(true)
-		set = append(set, fmt.Sprint("SESSION wsrep_sync_wait = ", everySync))
+		set = append(set, fmt.Sprint("SESSION wsrep_sync_wait = ", syncWaitAll))
 	}
 	if len(set) > 0 {
 		_, err = conn.ExecContext(ctx, "SET "+strings.Join(set, ", "))
@@ -173,10 +173,10 @@ func mysqlSettings(ctx context.Context, conn *sql.Conn) (map[string]string, erro
 	return settings, rows.Err()
 }
 
-// interpolates reports whether the driver puts arguments into the text of a
-// statement. If it does not, it prepares each statement, which takes one more round
-// trip; and a Galera node undid some transactions that prepared statements, without
-// an error, and committed what they sent afterwards statement by statement.
+// interpolates reports whether the driver puts arguments into the text of a statement.
+// Otherwise it prepares each statement, which takes one more round trip. In tests, a
+// Galera node also rolled back some transactions that prepared statements without an
+// error, and committed their later statements one by one.
 func interpolates(ctx context.Context, conn *sql.Conn) bool {
 	err := conn.Raw(func(c any) error {
 		execer, ok := c.(driver.ExecerContext)
@@ -189,8 +189,8 @@ func interpolates(ctx context.Context, conn *sql.Conn) bool {
 	return !errors.Is(err, driver.ErrSkip)
 }
 
-// sqliteRules are about what could lose what was acknowledged, or make a
-// connection fail at the first sight of another writer.
+// sqliteRules are settings without which acknowledged changes could be lost, or a
+// connection would fail at once while another one writes.
 func sqliteRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	var journal string
 	var synchronous, timeout int
@@ -205,20 +205,21 @@ func sqliteRules(ctx context.Context, conn *sql.Conn) ([]rule, error) {
 	}, err
 }
 
-// dropWithin bounds the wait for servers that may not answer any more.
-const dropWithin = time.Second
+// dropTimeout bounds the wait for servers that may not answer any more.
+const dropTimeout = time.Second
 
-// dropReadOnly closes the idle connections whose server takes no writes, as
-// after a failover, so that the pool opens new ones. One goroutine does it at a
-// time; the others go on.
+// dropReadOnly closes idle connections to servers that take no writes, as after a
+// failover, so that the pool opens new ones. If another goroutine is already doing this,
+// it returns at once.
 func (d *Database) dropReadOnly(ctx context.Context) {
 	if !d.dropping.TryLock() {
 		return
 	}
 	defer d.dropping.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, dropWithin)
+	ctx, cancel := context.WithTimeout(ctx, dropTimeout)
 	defer cancel()
-	// A node that has left its Galera cluster answers only what reads no table.
+	// The query reads a table, since a node that has left its Galera cluster still
+	// answers queries without one.
 	takesWrites := d.translate(d.dialect.pick(`SELECT ({standby} = 1 OR current_setting('transaction_read_only') = 'on')::int`, `SELECT {standby}`, `SELECT {standby}`) +
 		` FROM {p}feed WHERE id = 1`)
 	for range d.pool.Stats().Idle {
@@ -230,7 +231,7 @@ func (d *Database) dropReadOnly(ctx context.Context) {
 			discard(conn)
 			continue
 		}
-		// Kept until the others were seen: the pool would hand it out again.
+		// It is kept until the loop ends; otherwise the pool would return it again.
 		defer conn.Close() //nolint:errcheck // it goes back to the pool
 	}
 }

@@ -26,7 +26,7 @@ func (s *settings) Instance(ctx context.Context) (store.InstanceSettings, error)
 
 // SetInstance implements store.Settings.
 func (s *settings) SetInstance(ctx context.Context, in store.InstanceSettings, c store.Change) error {
-	err := s.d.change(ctx, c, store.Notice{Kind: store.NoticeInstance}, locks{settings: true}, func(b *batch, h *held) error {
+	err := s.d.change(ctx, c, store.Notice{Kind: store.NoticeInstance}, locks{settings: true}, func(b *batch, h *lockedState) error {
 		if h.instance != in.Version {
 			return store.ErrConflict
 		}
@@ -64,7 +64,7 @@ func (s *settings) workspace(ctx context.Context, id string) (store.Workspace, e
 
 // SetWorkspace implements store.Settings.
 func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.Change) error {
-	err := s.changeWorkspace(ctx, w.ID, c, func(b *batch, old *heldWorkspace) error {
+	err := s.changeWorkspace(ctx, w.ID, c, func(b *batch, old *lockedWorkspace) error {
 		if old.version != w.Version {
 			return store.ErrConflict
 		}
@@ -77,18 +77,18 @@ func (s *settings) SetWorkspace(ctx context.Context, w store.Workspace, c store.
 	return fail(ctx, "save workspace settings", err)
 }
 
-// DeleteWorkspace implements store.Settings. All keys go in one transaction;
-// 10,000 take less than a second.
+// DeleteWorkspace implements store.Settings. It deletes all keys in one transaction;
+// 10,000 keys take less than a second.
 func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time, c store.Change) error {
-	err := s.changeWorkspace(ctx, id, c, func(b *batch, _ *heldWorkspace) error {
+	err := s.changeWorkspace(ctx, id, c, func(b *batch, _ *lockedWorkspace) error {
 		pick := s.d.dialect.pick
 		b.exec(pick(
 			`INSERT INTO {p}tombstones (id, at) SELECT id, ?::bigint FROM {p}keys WHERE workspace = ?`,
 			`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ? FOR UPDATE`,
 			`INSERT INTO {p}tombstones (id, at) SELECT id, ? FROM {p}keys WHERE workspace = ?`), at, id)
-		// MariaDB would read, and lock, all makers for a subquery.
-		makers := `DELETE FROM {p}makers WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`
-		b.exec(pick(makers, `DELETE s FROM {p}keys k STRAIGHT_JOIN {p}makers s ON s.key_id = k.id WHERE k.workspace = ?`, makers), id)
+		// With a subquery MariaDB would read and lock the whole makers table.
+		creators := `DELETE FROM {p}makers WHERE key_id IN (SELECT id FROM {p}keys WHERE workspace = ?)`
+		b.exec(pick(creators, `DELETE s FROM {p}keys k STRAIGHT_JOIN {p}makers s ON s.key_id = k.id WHERE k.workspace = ?`, creators), id)
 		b.exec(`DELETE FROM {p}keys WHERE workspace = ?`, id)
 		b.exec(`UPDATE {p}workspaces SET deleted = 1, epoch = {max}(epoch + 1, {clock}), version = version + 1,
 			updated = ?, held = 0 WHERE id = ?`, at, id)
@@ -97,14 +97,14 @@ func (s *settings) DeleteWorkspace(ctx context.Context, id string, at time.Time,
 	return fail(ctx, "delete workspace", err)
 }
 
-// changeWorkspace changes a workspace, whose row is made if need be. A deleted one
-// is not there.
-func (s *settings) changeWorkspace(ctx context.Context, id string, c store.Change, write func(b *batch, w *heldWorkspace) error) error {
+// changeWorkspace changes a workspace and creates its row if it is missing. A deleted
+// workspace is store.ErrNotFound.
+func (s *settings) changeWorkspace(ctx context.Context, id string, c store.Change, write func(b *batch, w *lockedWorkspace) error) error {
 	if err := checkWorkspace(id); err != nil {
 		return err
 	}
 	notice := store.Notice{Kind: store.NoticeWorkspace, Workspace: id}
-	return s.d.change(ctx, c, notice, locks{workspace: id}, func(b *batch, h *held) error {
+	return s.d.change(ctx, c, notice, locks{workspace: id}, func(b *batch, h *lockedState) error {
 		w := h.workspaces[id]
 		if w.deleted {
 			return store.ErrNotFound

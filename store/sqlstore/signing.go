@@ -20,7 +20,7 @@ func (s *signingKeys) Ring(ctx context.Context) (store.Ring, error) {
 	err := s.d.read(ctx, func(r *runner) error {
 		err := r.row(ctx, `SELECT version, content FROM {p}ring WHERE id = 1`).Scan(&ring.Version, fromJSON[store.SigningKey]{&ring.Keys})
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil // it was never saved
+			return nil // no ring has been saved yet
 		}
 		return err
 	})

@@ -11,11 +11,11 @@ import (
 )
 
 func TestNew(t *testing.T) {
-	t.Run("the zero configuration is fine", func(t *testing.T) {
+	t.Run("the zero configuration is valid", func(t *testing.T) {
 		_, err := sqlstore.New(&sql.DB{}, sqlstore.SQLite, sqlstore.Config{})
 		require.NoError(t, err)
 	})
-	t.Run("all problems are named at once", func(t *testing.T) {
+	t.Run("all problems are reported at once", func(t *testing.T) {
 		_, err := sqlstore.New(nil, 0, sqlstore.Config{
 			Prefix: "Keys; DROP TABLE x",
 			Listen: func(context.Context, string, func(), func()) error { return nil },

@@ -18,10 +18,10 @@ import (
 type runner struct {
 	d    *Database
 	conn *sql.Conn
-	// notice, unless nil, is written by the COMMIT, on PostgreSQL.
+	// notice, unless nil, is written together with the COMMIT. PostgreSQL only.
 	notice *store.Notice
-	// leave ends the turn of a transaction of MySQL at the row of {p}feed.
-	leave func()
+	// release releases the lock of the row of {p}feed. MySQL only.
+	release func()
 }
 
 // exec returns how many rows were written.
@@ -46,14 +46,14 @@ func (r *runner) row(ctx context.Context, text string, args ...any) *sql.Row {
 	return r.conn.QueryRowContext(ctx, r.d.translate(text), r.d.values(args)...)
 }
 
-// read runs a statement outside of a transaction. SQLite may find the file locked
-// for a moment, such as during recovery.
+// read runs do outside of a transaction, with retries: SQLite may find the file locked
+// for a moment, for example during recovery.
 func (d *Database) read(ctx context.Context, do func(r *runner) error) error {
 	return d.retry(ctx, func() error {
 		if err := d.ready(ctx); err != nil {
 			return err
 		}
-		return d.use(ctx, func(conn *sql.Conn) error { return do(&runner{d: d, conn: conn}) })
+		return d.withConn(ctx, func(conn *sql.Conn) error { return do(&runner{d: d, conn: conn}) })
 	})
 }
 
@@ -65,7 +65,7 @@ func (d *Database) find(ctx context.Context, text string, args []any, to ...any)
 	})
 }
 
-// all reads rows. columns are where those of one row are scanned to.
+// all reads rows. columns returns the scan destinations of a row.
 func all[T any](ctx context.Context, d *Database, columns func(*T) []any, text string, args ...any) ([]T, error) {
 	var found []T
 	err := d.read(ctx, func(r *runner) error {
@@ -87,7 +87,7 @@ func all[T any](ctx context.Context, d *Database, columns func(*T) []any, text s
 	return found, err
 }
 
-// orNotFound turns a missing row into the contract's error.
+// orNotFound turns sql.ErrNoRows into store.ErrNotFound.
 func orNotFound(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.ErrNotFound
@@ -115,25 +115,25 @@ func (d *Database) write(ctx context.Context, do func(r *runner) error) error {
 			}
 			defer unlock(d.writer)
 		}
-		return d.use(ctx, func(conn *sql.Conn) error { return d.transaction(ctx, conn, do) })
+		return d.withConn(ctx, func(conn *sql.Conn) error { return d.transaction(ctx, conn, do) })
 	})
 }
 
-// transaction sends BEGIN and COMMIT as statements: database/sql cannot begin a
-// transaction of SQLite as a writer, nor begin or commit one of PostgreSQL together
-// with another statement, and its Commit takes no context and would wait for as long
-// as the connection does.
+// transaction runs do in a transaction. It sends BEGIN and COMMIT as statements for
+// three reasons: database/sql cannot begin a SQLite transaction as a writer; it cannot
+// begin or commit a PostgreSQL transaction together with another statement; and its
+// Commit takes no context, so it could wait without a bound.
 func (d *Database) transaction(ctx context.Context, conn *sql.Conn, do func(r *runner) error) error {
-	r := &runner{d: d, conn: conn, leave: func() {}}
-	defer func() { r.leave() }()
+	r := &runner{d: d, conn: conn, release: func() {}}
+	defer func() { r.release() }()
 	_, err := conn.ExecContext(ctx, d.dialect.pick(
-		// Under a level stricter than read committed a statement would not see what
-		// another transaction committed while it waited for its lock.
+		// Under a stricter level a statement would not see what another transaction
+		// committed while the statement waited for its lock.
 		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 2000",
 		"BEGIN",
-		// One that begins as a reader could not become a writer once another one wrote.
+		// A transaction that begins as a reader cannot write once another one has written.
 		"BEGIN IMMEDIATE"))
-	if undone(err) {
+	if rolledBack(err) {
 		return err
 	}
 	if err == nil {
@@ -146,23 +146,23 @@ func (d *Database) transaction(ctx context.Context, conn *sql.Conn, do func(r *r
 		if err = r.commit(ctx); err == nil {
 			return nil
 		}
-		// Unless the database says that it undid the transaction, it may have been made.
-		if !d.undone(err) {
-			err = fmt.Errorf("%w; whether it was written is unknown", unavailable(ctx, err))
+		// Unless the database reports a rollback, the commit may have succeeded.
+		if !d.retryable(err) {
+			err = fmt.Errorf("%w; it is unknown whether the change was written", unavailable(ctx, err))
 		}
 	}
-	// Even if BEGIN failed: if ctx ends while it runs, it returns an error
-	// although the transaction has begun.
+	// The rollback is needed even if BEGIN failed: if ctx ended while BEGIN ran, the
+	// transaction may have begun.
 	if _, failed := conn.ExecContext(ctx, "ROLLBACK"); failed != nil {
-		discard(conn) // which rolls back
+		discard(conn) // closing the connection rolls back
 	}
 	return err
 }
 
-// commitNotice adds the notice of a change of PostgreSQL and commits, in one round
-// trip. Such a text takes no arguments, so the notice stands in it in hexadecimal
-// digits. The row of {p}feed is locked while the server works, never while it waits
-// for the client.
+// commitNotice adds the notification of a change on PostgreSQL and commits, in one round
+// trip. Several statements in one text cannot have arguments, so the text contains the
+// notification in hexadecimal digits. The row of {p}feed is locked only while the server
+// works, and not while it waits for the client.
 const commitNotice = `WITH n AS (SELECT convert_from(decode('%s', 'hex'), 'UTF8')::json AS n),
 	f AS (UPDATE {p}feed SET seq = seq + 1 WHERE id = 1 RETURNING seq),
 	added AS (INSERT INTO {p}notices (seq, kind, workspace, key_id, token)
@@ -182,36 +182,36 @@ func (r *runner) commit(ctx context.Context) error {
 	return err
 }
 
-// attempts is how often retry runs something: enough for
-// hundreds of writers at one row, few enough to end.
+// attempts bounds how often retry runs a function. It is enough for hundreds of writers
+// at one row.
 const (
 	attempts       = 30
 	attemptsGalera = 100
 )
 
-// retry runs do again as long as the database undid it because of others at work.
-// If a server that takes no writes has answered, do runs once more: the host's
-// connections may lead to another server by now.
+// retry runs do, and runs it again while it fails with a retryable error. If a server
+// that takes no writes answered, do runs once more, since new connections may lead to
+// another server.
 func (d *Database) retry(ctx context.Context, do func() error) error {
 	moved := false
 	for attempt := 1; ; attempt++ {
 		err := do()
 		most, step := attempts, min(attempt, 6)
 		if d.galera.Load() {
-			// The writers of one process take turns. Of those at several nodes the
-			// first to commit wins: one that waits long loses to others.
+			// Between nodes the first to commit wins, so a writer that waits longer loses
+			// more often. The writers of one process are serialized already.
 			most, step = attemptsGalera, 0
 		}
 		switch {
 		case err == nil || attempt == most || ctx.Err() != nil:
 			return err
-		case (readOnly(err) || d.behind(err)) && !moved:
+		case (readOnly(err) || d.nodeLags(err)) && !moved:
 			moved = true
 			d.dropReadOnly(ctx)
-		case !d.undone(err):
+		case !d.retryable(err):
 			return err
 		default:
-			// For a random while, up to 1 ms, doubled step times.
+			// The pause is random, up to 1 ms doubled step times.
 			if ended := sleep(ctx, time.Duration(random()%int64(time.Millisecond<<step))); ended != nil {
 				return ended
 			}
@@ -219,7 +219,7 @@ func (d *Database) retry(ctx context.Context, do func() error) error {
 	}
 }
 
-// sleep waits, unless ctx ends.
+// sleep waits for d. It returns ctx.Err if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -231,7 +231,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// random is a number from 0.
+// random returns a random number that is not negative.
 func random() int64 {
 	var bytes [8]byte
 	_, _ = rand.Read(bytes[:]) // it never fails

@@ -13,12 +13,12 @@ import (
 // upkeep implements store.Upkeep.
 type upkeep struct{ d *Database }
 
-// touchAtOnce is how many keys one transaction touches: few enough that an
+// touchAtOnce is the number of keys in one transaction of Touch: few enough that an
 // update of one of them does not wait for long.
 const touchAtOnce = 100
 
-// Touch implements store.Upkeep. It writes some keys at a time; after an
-// error the rest is not written, and calling again with all does no harm.
+// Touch implements store.Upkeep. It writes up to touchAtOnce keys in a transaction. After
+// an error the remaining keys are not written; the call may be repeated with all uses.
 func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	if err := u.d.ready(ctx); err != nil {
 		return fail(ctx, "record uses", err)
@@ -27,7 +27,7 @@ func (u *upkeep) Touch(ctx context.Context, uses []store.Use) error {
 	for _, use := range uses {
 		byKey[use.Key] = append(byKey[use.Key], use)
 	}
-	// In the order of the ids, in which all changes lock keys.
+	// All changes lock keys in the order of their ids.
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(byKey)), touchAtOnce) {
 		err := u.d.write(ctx, func(r *runner) error {
 			for _, id := range ids {
@@ -121,7 +121,8 @@ func (u *upkeep) Purge(ctx context.Context, before time.Time) (int, error) {
 	return purged, fail(ctx, "purge deleted keys", err)
 }
 
-// Clock implements store.Upkeep. SQLite has no clock but its processes'.
+// Clock implements store.Upkeep. On SQLite it returns the zero time, since SQLite has no
+// clock of its own.
 func (u *upkeep) Clock(ctx context.Context) (time.Time, error) {
 	if u.d.dialect == SQLite {
 		return time.Time{}, fail(ctx, "read the clock", ctx.Err())

@@ -35,7 +35,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 		sum := sums[day]
 		sums[day] = usageCount{sum.logins + c.Logins, sum.refusals + c.Refusals}
 	}
-	// One order for all, so that no two calls wait for one another.
+	// All calls use one order, so that two calls do not deadlock.
 	days := slices.SortedFunc(maps.Keys(sums), func(a, b usageDay) int {
 		return cmp.Or(cmp.Compare(a.workspace, b.workspace), cmp.Compare(a.key, b.key), cmp.Compare(a.day, b.day))
 	})
@@ -57,7 +57,7 @@ func (u *usage) Add(ctx context.Context, counts []store.Count) error {
 // Days implements store.Usage.
 func (u *usage) Days(ctx context.Context, workspace, key string, from, to time.Time) ([]store.Count, error) {
 	if !storable(workspace + key) {
-		workspace, key = "", "" // no counts have what cannot be kept
+		workspace, key = "", "" // no counts have ids that cannot be stored
 	}
 	type row struct{ day, logins, refusals int64 }
 	rows, err := all(ctx, u.d, func(r *row) []any { return []any{&r.day, &r.logins, &r.refusals} },
@@ -82,10 +82,11 @@ func (u *usage) Prune(ctx context.Context, before time.Time) (int, error) {
 
 const secondsADay = 24 * 60 * 60
 
-// dayOf relies on Truncate, which counts from the zero time, a midnight.
+// dayOf returns the UTC day since 1970. It relies on Truncate, which counts from the
+// zero time, which is a midnight.
 func dayOf(t time.Time) int64 { return t.UTC().Truncate(24*time.Hour).Unix() / secondsADay }
 
-// firstDay is the first day whose midnight is not before t.
+// firstDay returns the first day whose midnight is not before t.
 func firstDay(t time.Time) int64 {
 	day := dayOf(t)
 	if time.Unix(day*secondsADay, 0).Before(t) {

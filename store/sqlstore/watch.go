@@ -11,15 +11,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// kept is how many notices stay. A stream that falls behind further sees a gap.
-const kept = 4096
+// maxNotices is how many notifications are kept. A stream that falls further behind
+// sees a gap.
+const maxNotices = 4096
 
-// wakeWatchers wakes the streams of this process after a commit. Now and then it
-// also removes old notices.
+// wakeWatchers wakes the streams of this process after a commit. Every sweepEvery-th
+// call also removes old notifications.
 func (d *Database) wakeWatchers(ctx context.Context) {
 	d.wakes.all()
 	if due(&d.sweeps.notices) {
-		_, _ = d.remove(ctx, `DELETE FROM {p}notices WHERE seq < (SELECT seq FROM {p}feed WHERE id = 1) - ?`, int64(kept)) //nolint:errcheck // the next one does it
+		_, _ = d.remove(ctx, `DELETE FROM {p}notices WHERE seq < (SELECT seq FROM {p}feed WHERE id = 1) - ?`, int64(maxNotices)) //nolint:errcheck // the next sweep removes them
 	}
 }
 
@@ -29,7 +30,7 @@ type wakes struct {
 	next chan struct{}
 }
 
-// wait returns what is closed by the next wake.
+// wait returns a channel that the next call of all closes.
 func (w *wakes) wait() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,22 +55,21 @@ type watch struct{ d *Database }
 // pollEvery is less than store.HeartbeatEvery, since each read is a heartbeat.
 const pollEvery = 50 * time.Millisecond
 
-// pollTimeout bounds a single read of what is new, so that a connection that
-// answers no more ends the stream.
+// pollTimeout bounds a single read, so that a connection that does not answer ends the
+// stream.
 const pollTimeout = 2 * time.Second
 
-// Watch implements store.Watch: it reads what is new every pollEvery, at
-// once after a change through the same Database and, with Config.Listen,
-// upon a notification. Each read that finds nothing is a heartbeat. A read
-// that fails ends the stream; one that comes back to an earlier number, as
-// after a restore, too.
+// Watch implements store.Watch. It reads new notifications every 50 ms, at once after
+// a change through the same Database, and with Config.Listen at once after any change. A
+// read that finds nothing gives a heartbeat. The stream ends if a read fails, or if the
+// numbers go backwards, as after a restore.
 func (w *watch) Watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	return fail(ctx, "watch", w.watch(ctx, ready, notice))
 }
 
 func (w *watch) watch(ctx context.Context, ready func(), notice func(store.Notice)) error {
 	wake := w.d.wakes.wait()
-	last, _, err := w.news(ctx, math.MaxInt64)
+	last, _, err := w.readSince(ctx, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -102,52 +102,52 @@ func heartbeat(head int64) store.Notice {
 	return store.Notice{Sequence: uint64(head)} //nolint:gosec // counts up from 0
 }
 
-// drain hands out all that came after last. Numbers that are not there any
-// more show as a gap.
+// drain passes on all notifications after last. Numbers of notifications that were
+// removed show as a gap.
 func (w *watch) drain(ctx context.Context, last int64, notice func(store.Notice)) (int64, error) {
 	for {
-		head, news, err := w.news(ctx, last)
+		head, notices, err := w.readSince(ctx, last)
 		if err != nil {
 			return last, err
 		}
 		if head < last {
-			return last, fmt.Errorf("%w: the numbers of changes went back", store.ErrUnavailable)
+			return last, fmt.Errorf("%w: the numbers of notifications went backwards, as after a restore of the database", store.ErrUnavailable)
 		}
-		if len(news) == 0 {
+		if len(notices) == 0 {
 			notice(heartbeat(head))
 			return head, nil
 		}
-		for _, n := range news {
+		for _, n := range notices {
 			notice(n)
 		}
-		last = int64(news[len(news)-1].Sequence) //nolint:gosec // it was one
+		last = int64(notices[len(notices)-1].Sequence) //nolint:gosec // it was an int64
 		if last == head {
 			return last, nil
 		}
 	}
 }
 
-// news reads the number of the last change and the notices after a number,
-// of one moment.
-func (w *watch) news(ctx context.Context, last int64) (head int64, news []store.Notice, err error) {
+// readSince reads, in one query, the number of the last change and the notifications
+// after a number.
+func (w *watch) readSince(ctx context.Context, last int64) (head int64, notices []store.Notice, err error) {
 	bounded, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	news, err = all(bounded, w.d, func(n *store.Notice) []any {
+	notices, err = all(bounded, w.d, func(n *store.Notice) []any {
 		return []any{
 			primary{}, &head, orZero[uint64]{&n.Sequence}, orZero[store.NoticeKind]{&n.Kind},
 			orZero[string]{&n.Workspace}, orZero[string]{&n.Key}, orZero[string]{&n.Token},
 		}
 	}, `SELECT {standby}, f.seq, n.seq, n.kind, n.workspace, n.key_id, n.token
 		FROM {p}feed f LEFT JOIN {p}notices n ON n.seq > ? WHERE f.id = 1 ORDER BY n.seq LIMIT 1000`, last)
-	// Where there is no news, one row has the number of the last change alone.
-	return head, slices.DeleteFunc(news, func(n store.Notice) bool { return n.Sequence == 0 }), err
+	// Without new notifications there is one row with only the number of the last change.
+	return head, slices.DeleteFunc(notices, func(n store.Notice) bool { return n.Sequence == 0 }), err
 }
 
 // listenAgain is the pause before a listener that broke is called again.
 const listenAgain = time.Second
 
-// listen keeps the host's listener going. Whatever becomes of it, polling goes
-// on. ready wakes, too: for what came before the listener was there.
+// listen runs the host's listener, again if it ends. Polling goes on if it fails. The
+// function ready also wakes the stream, for changes before the listener was ready.
 func (w *watch) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = w.d.config.Listen(ctx, w.d.config.Prefix+"notices", w.d.wakes.all, w.d.wakes.all) //nolint:errcheck // polling covers for it

@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// A notification is read at once, and so is what came before the listener was
-// ready: neither waits for a poll.
+// A notification is read at once, also if it came before the listener was ready.
+// Neither waits for a poll.
 func TestListenNeedsNoPoll(t *testing.T) {
 	const pollEvery = 50 * time.Millisecond
 	type listener struct{ ready, notify func() }
@@ -29,7 +29,7 @@ func TestListenNeedsNoPoll(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				db := sql.OpenDB(newsless{migrations(t)})
+				db := sql.OpenDB(idleConnector{migrations(t)})
 				defer db.Close()
 				listening := make(chan listener)
 				d, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Config{
@@ -46,11 +46,11 @@ func TestListenNeedsNoPoll(t *testing.T) {
 					ended <- d.Store().Watch.Watch(ctx, func() {}, func(store.Notice) { heartbeats <- time.Now() })
 				}()
 				l, begun := <-listening, time.Now()
-				require.Equal(t, begun, <-heartbeats, "the first comes unasked")
+				require.Equal(t, begun, <-heartbeats, "the first heartbeat comes at once")
 				time.Sleep(pollEvery / 2) //nolint:forbidigo // the bubble's clock
 				wake(l)
 				require.Equal(t, begun.Add(pollEvery/2), <-heartbeats)
-				require.Equal(t, begun.Add(pollEvery), <-heartbeats, "and then by polling")
+				require.Equal(t, begun.Add(pollEvery), <-heartbeats, "the next heartbeat comes by polling")
 				cancel()
 				require.ErrorIs(t, <-ended, context.Canceled)
 			})
@@ -58,7 +58,7 @@ func TestListenNeedsNoPoll(t *testing.T) {
 	}
 }
 
-// migrations is how many there are.
+// migrations returns the number of migrations.
 func migrations(t *testing.T) int {
 	t.Helper()
 	files, err := filepath.Glob("migrations/postgresql_*.sql")
@@ -67,20 +67,19 @@ func migrations(t *testing.T) int {
 	return len(files)
 }
 
-// newsless connects to a database whose tables are up to date and in which
-// nothing ever happens.
-type newsless struct{ version int }
+// idleConnector connects to a database whose tables are up to date and never change.
+type idleConnector struct{ version int }
 
-func (n newsless) Driver() driver.Driver                        { return nil }
-func (n newsless) Connect(context.Context) (driver.Conn, error) { return newslessConn(n), nil }
+func (n idleConnector) Driver() driver.Driver                        { return nil }
+func (n idleConnector) Connect(context.Context) (driver.Conn, error) { return idleConn(n), nil }
 
-type newslessConn struct{ version int }
+type idleConn struct{ version int }
 
-func (newslessConn) Prepare(string) (driver.Stmt, error) { return nil, errors.ErrUnsupported }
-func (newslessConn) Begin() (driver.Tx, error)           { return nil, errors.ErrUnsupported }
-func (newslessConn) Close() error                        { return nil }
+func (idleConn) Prepare(string) (driver.Stmt, error) { return nil, errors.ErrUnsupported }
+func (idleConn) Begin() (driver.Tx, error)           { return nil, errors.ErrUnsupported }
+func (idleConn) Close() error                        { return nil }
 
-func (c newslessConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+func (c idleConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	switch {
 	case strings.Contains(query, "current_setting('client_encoding')"):
 		return &row{values: []driver.Value{"on", "UTF8", "UTF8"}}, nil
@@ -94,7 +93,7 @@ func (c newslessConn) QueryContext(_ context.Context, query string, _ []driver.N
 	return nil, errors.ErrUnsupported
 }
 
-// row is the only one of a result.
+// row is a result of one row.
 type row struct {
 	values []driver.Value
 	read   bool

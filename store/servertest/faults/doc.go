@@ -1,4 +1,4 @@
-// Package faults holds tests only: what an authorization server answers while
-// the store below it is stopped, hangs, is full, slow or read-only, and how it
-// comes back. See TestFaults.
+// Package faults contains only tests: what an authorization server answers while its
+// store is stopped, hangs, is full, slow or read-only, and how it recovers. See
+// TestFaults.
 package faults

@@ -14,17 +14,17 @@ import (
 	"github.com/latchkey-go/latchkey/store/cache"
 )
 
-// The bounds that are published: a login is answered within a second, and the
-// server works again by itself within five. Tests allow ten times as much.
+// The documented bounds: a login is answered within a second, and the server works again
+// by itself within five. Tests allow ten times as much.
 const (
 	lasts     = 1600 * time.Millisecond // longer than a cache may answer
 	backAfter = 5 * time.Second
 	tooLong   = 10 * time.Second
 )
 
-// TestFaults hurts every store in every way that it can be hurt, and prints
-// what an authorization server answered meanwhile. With LATCHKEY_UPDATE=1 it
-// writes the table into store/README.md.
+// TestFaults makes every store fail in every way that applies to it, and prints what an
+// authorization server answered meanwhile. With LATCHKEY_UPDATE=1 it writes the table into
+// store/README.md.
 func TestFaults(t *testing.T) {
 	var table table
 	t.Cleanup(func() { table.publish(t) })
@@ -64,7 +64,7 @@ func hurt(t *testing.T, r *rig, table *table) {
 	}
 }
 
-// endure lets one fault come and go under load.
+// endure starts and ends a fault under load.
 func endure(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) row {
 	stop := make(chan struct{})
 	seen := make([]sights, len(hosts))
@@ -115,10 +115,10 @@ func endure(t *testing.T, r *rig, f fault, hosts []*host, acknowledged *ledger) 
 	return result
 }
 
-// sights is what a host answered.
+// sights are the answers of a host.
 type sights struct{ logins, guarded []answer }
 
-// askOn logs in and calls a guarded route until it is told to stop.
+// askOn logs in and calls a guarded route until stop is closed.
 func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen sights) {
 	repeat := func(do func() answer) (list []answer) {
 		pace := time.NewTicker(20 * time.Millisecond)
@@ -126,7 +126,7 @@ func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen 
 		for last := false; !last; {
 			select {
 			case <-stop:
-				last = true // one request is sure to be as late as can be
+				last = true // one more request comes at the end
 			case <-pace.C:
 			}
 			if f.during != nil {
@@ -143,7 +143,7 @@ func (h *host) askOn(t *testing.T, r *rig, f fault, stop <-chan struct{}) (seen 
 	return seen
 }
 
-// statuses lists those of requests that were made from an instant on.
+// statuses returns the statuses of requests that began at or after from.
 func statuses(answers []answer, from time.Time) []int {
 	var list []int
 	for _, a := range answers {
@@ -162,7 +162,7 @@ func slowest(answers []answer) (took time.Duration) {
 	return took
 }
 
-// comeBack waits until every host does everything again, and says how long it
+// comeBack waits until every call of every host succeeds again, and returns how long that
 // took.
 func comeBack(t *testing.T, r *rig, hosts []*host, ended time.Time, f fault) time.Duration {
 	t.Helper()
@@ -186,7 +186,7 @@ func comeBack(t *testing.T, r *rig, hosts []*host, ended time.Time, f fault) tim
 	return time.Since(ended)
 }
 
-// warm opens what connections a host will hold.
+// warm opens the connections of each host.
 func warm(hosts []*host) {
 	var all sync.WaitGroup
 	for _, h := range hosts {
@@ -197,10 +197,10 @@ func warm(hosts []*host) {
 	all.Wait()
 }
 
-// leakless waits until nothing is left over of a fault.
+// leakless waits until no goroutines and connections of a fault are left.
 func leakless(t *testing.T, r *rig, hosts []*host, before int) {
 	t.Helper()
-	const slack = 2 * connections // a pool may be fuller than it was
+	const slack = 2 * connections // a pool may have more connections than before
 	var now int
 	var stacks string
 	require.Eventually(t, func() bool {
@@ -211,8 +211,8 @@ func leakless(t *testing.T, r *rig, hosts []*host, before int) {
 		t.Log(stacks)
 	}
 	for _, h := range hosts {
-		// Now and then one is, by who follows the changes.
-		require.Eventually(t, func() bool { return h.busy() == 0 }, 10*backAfter, time.Millisecond, "connections of %s are not given back", h.name)
+		// The stream of changes uses one from time to time.
+		require.Eventually(t, func() bool { return h.busy() == 0 }, 10*backAfter, time.Millisecond, "connections of %s are not returned to the pool", h.name)
 	}
 	if r.proxy != nil {
 		require.Eventually(t, func() bool { return r.proxy.Open() <= len(hosts)*(connections+slack) }, 10*backAfter, time.Millisecond,

@@ -27,7 +27,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// maxKeys is how many keys a workspace may hold here.
+// maxKeys is the limit of keys of a workspace in these tests.
 const maxKeys = 4
 
 var (
@@ -79,7 +79,7 @@ func newHost(t *testing.T, name string, r *rig, wrap func(store.Store) store.Sto
 	return h
 }
 
-// create makes a key within the time a request has.
+// create creates a key within the timeout of a request.
 func (h *host) create(ctx context.Context, workspace string) (id, secret string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -90,7 +90,7 @@ func (h *host) create(ctx context.Context, workspace string) (id, secret string,
 	return key.ID, s.Reveal(), nil
 }
 
-// passed is what the route behind the guard answers.
+// passed is the answer of the guarded route.
 const passed = http.StatusNotFound
 
 func (h *host) login() answer {
@@ -130,7 +130,7 @@ func (a answer) token() string {
 	return object.Token
 }
 
-// check is what holds of every answer, whatever the store does.
+// check checks what is true of every answer, whatever the state of the store.
 func (h *host) check(t *testing.T, what string, a answer, well int) {
 	t.Helper()
 	require.Contains(t, []int{well, http.StatusServiceUnavailable}, a.status, "%s of %s: %s", what, h.name, a.body)
@@ -141,15 +141,15 @@ func (h *host) check(t *testing.T, what string, a answer, well int) {
 	after, err := strconv.Atoi(a.header.Get("Retry-After"))
 	require.NoError(t, err, "Retry-After")
 	require.Positive(t, after)
-	require.Empty(t, a.token(), "a token on doubt")
+	require.Empty(t, a.token(), "a token in an answer that is not a success")
 	text := a.body + fmt.Sprint(a.header)
 	for _, canary := range h.canaries {
 		require.NotContains(t, text, canary)
 	}
 }
 
-// acceptable reports whether a change may fail so: by an outage, or by the
-// limit.
+// acceptable reports whether a change may fail with err: because the store is
+// unavailable, or because of the limit.
 func acceptable(err error) bool {
 	return err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || limited(err)
 }
@@ -159,12 +159,12 @@ func limited(err error) bool {
 	return errors.Is(err, store.ErrLimit) || errors.As(err, &denied)
 }
 
-// labelled runs f with a label on it and on every goroutine it starts.
+// labelled runs f with a profiler label, which the goroutines that it starts inherit.
 func labelled(name string, f func()) {
 	pprof.Do(context.Background(), pprof.Labels("rig", name), func(context.Context) { f() })
 }
 
-// goroutines counts those with the label.
+// goroutines returns the number of goroutines with the label, and their stacks.
 func goroutines(name string) (n int, stacks string) {
 	var profile bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// ledger keeps what was acknowledged.
+// ledger records what was acknowledged.
 type ledger struct {
 	hosts []*host
 
@@ -22,9 +22,9 @@ type ledger struct {
 	wrong   []error
 }
 
-// fill creates n keys at once, more than the workspace may hold, and returns
-// how many were refused for another reason than that. If the store is full it
-// goes on, elsewhere, until one is.
+// fill creates n keys concurrently, more than the limit of the workspace, and returns how
+// many failed for another reason than the limit. If full is true, it goes on in other
+// workspaces until one fails.
 func (l *ledger) fill(t *testing.T, workspace string, n int, full bool) int {
 	t.Helper()
 	l.refused, l.wrong = 0, nil
@@ -36,9 +36,9 @@ func (l *ledger) fill(t *testing.T, workspace string, n int, full bool) int {
 	for i := 0; full && l.refused == 0 && i < 1000; i++ {
 		l.create(t, i, fmt.Sprint(workspace, ", ", i))
 	}
-	require.Empty(t, l.wrong, "a change fails by an outage or by the limit")
+	require.Empty(t, l.wrong, "a change fails only because the store is unavailable or because of the limit")
 	if full {
-		require.Positive(t, l.refused, "the store takes no more")
+		require.Positive(t, l.refused, "the store is full")
 	}
 	return l.refused
 }
@@ -60,11 +60,11 @@ func (l *ledger) create(t *testing.T, i int, workspace string) {
 	}
 }
 
-// check fills the workspace up, and sees that it holds all that was
-// acknowledged and no more than it may.
+// check fills the workspace up to its limit, and checks that it has all acknowledged keys
+// and no more keys than the limit.
 func (l *ledger) check(t *testing.T, workspace string) {
 	t.Helper()
-	// Each connection of a pool that died in silence costs one change.
+	// Each dead connection of a pool makes one change fail.
 	within := time.After(10 * backAfter)
 	for l.fill(t, workspace, 2*maxKeys, false) > 0 {
 		select {

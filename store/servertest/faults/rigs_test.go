@@ -23,7 +23,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// connections is how many a host may hold to its store.
+// connections is the size of a host's pool.
 const connections = 6
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// rig is a database of a test's own, and the means to hurt it.
+// rig is a database for the test, with functions that make it fail.
 type rig struct {
 	name    string
 	process *servers.Process // nil: a file
@@ -41,9 +41,10 @@ type rig struct {
 	open func(t *testing.T) (st store.Store, busy func() int)
 	// tell sends the server a command past the proxy; nil: none is needed.
 	tell func(t *testing.T, command ...string)
-	// full and roomy, hold and release are what can be done to a file.
+	// full and roomy fill a file and free it again; hold and release lock it and unlock
+	// it.
 	full, roomy, hold, release func(t *testing.T)
-	// canaries may stand in no answer, besides the addresses.
+	// canaries are texts that, like the addresses, no answer may contain.
 	canaries []string
 }
 
@@ -120,7 +121,7 @@ func sqliteRig(t *testing.T) *rig {
 		dbs = append(dbs, db)
 		return sqlStore(t, db, sqlstore.SQLite)
 	}
-	// The bound on pages is one connection's own: all are told.
+	// The bound on pages is a setting of the connection, so it is set on all.
 	pages := func(t *testing.T, bound string) {
 		t.Helper()
 		for _, db := range dbs {
@@ -150,7 +151,7 @@ func sqliteRig(t *testing.T) *rig {
 	return r
 }
 
-// served starts a server and puts a proxy before it.
+// served starts a server with a proxy in front of it.
 func served(t *testing.T, start func(ctx context.Context, dir string) (*servers.Process, error)) *rig {
 	t.Helper()
 	p, err := start(t.Context(), t.TempDir())
@@ -189,7 +190,7 @@ func sqlStore(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) (store.Store, 
 	return d.Store(), func() int { return db.Stats().InUse }
 }
 
-// wanted are the texts that no answer may hold.
+// wanted returns the texts that no answer may contain.
 func (r *rig) wanted() []string {
 	list := append([]string{"127.0.0.1", "lk_"}, r.canaries...)
 	if r.proxy != nil {
@@ -199,20 +200,20 @@ func (r *rig) wanted() []string {
 	return list
 }
 
-// fault is one way to hurt a rig.
+// fault is a way in which a rig fails.
 type fault struct {
 	name string
-	// fits says which rigs can have it.
+	// fits reports whether the fault applies to a rig.
 	fits func(r *rig) bool
-	// begin makes it, and end undoes it. during, unless nil, is called before
-	// each request that is made meanwhile.
+	// begin starts the fault, and end ends it. during, unless nil, is called before
+	// each request in between.
 	begin, end func(t *testing.T, r *rig)
 	during     func(t *testing.T, r *rig)
-	// down says that nothing can be read while it lasts, full that nothing
-	// can be written.
+	// down is true if nothing can be read during the fault, and full if nothing can be
+	// written.
 	down, full bool
-	// alone asks for one change at a time, so that none takes the connections
-	// of logins.
+	// alone is true if changes are made one at a time, so that they do not use up the
+	// connections for logins.
 	alone bool
 }
 
@@ -280,5 +281,5 @@ var faults = []fault{
 	},
 }
 
-// title names a fault for a test.
+// title returns the name of the fault's subtest.
 func (f fault) title() string { return fmt.Sprintf("B19 %s", strings.ReplaceAll(f.name, ",", "")) }

@@ -14,16 +14,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostNames follow the names of columns, in the order of the hosts.
+// hostNames are the suffixes of the column names, in the order of the hosts.
 var hostNames = []string{"", ", cached"}
 
-// table is what is printed.
+// table is the table that the test prints.
 type table struct {
 	mu   sync.Mutex
 	rows []row
 }
 
-// row is the outcome of one fault of one store.
+// row is the result of one fault of one store.
 type row struct {
 	fault, store string
 	answers      []string // for each host: login, guarded route
@@ -38,7 +38,7 @@ func (tb *table) add(r row) {
 	tb.rows = append(tb.rows, r)
 }
 
-// cell shows the statuses of a kind of request.
+// cell returns the statuses of a kind of request as text.
 func cell(statuses []int) string {
 	var words []string
 	for _, s := range statuses {
@@ -57,7 +57,7 @@ const (
 	ends   = "<!-- the table of faults ends -->\n"
 )
 
-// publish prints the table, and writes it down if it is asked to.
+// publish prints the table and, with LATCHKEY_UPDATE=1, writes it into store/README.md.
 func (tb *table) publish(t *testing.T) {
 	slices.SortStableFunc(tb.rows, func(a, b row) int {
 		order := func(r row) int { return slices.IndexFunc(faults, func(f fault) bool { return f.name == r.fault }) }

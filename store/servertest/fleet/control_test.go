@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// order is what a test tells a process to do.
+// order is a request from the test to a process.
 type order struct {
 	Workspace string
 	Key       string
@@ -29,7 +29,7 @@ type order struct {
 // made is a new key.
 type made struct{ Workspace, Key, Secret string }
 
-// control is what the test sees: POST /NAME with an order, answered by JSON.
+// control returns the handler for the test: POST /NAME with an order, answered with JSON.
 func (h *host) control() http.Handler {
 	mux := http.NewServeMux()
 	on := func(name string, do func(ctx context.Context, o order) (any, error)) {
@@ -79,8 +79,8 @@ func (h *host) control() http.Handler {
 	})
 	on("advance", func(ctx context.Context, o order) (any, error) {
 		return counted(o, func(int) (bool, error) {
-			// By the minute: the limiter may go by its server's clock, and some take no
-			// window beyond 100 days.
+			// The steps are minutes, since the limiter may use its server's clock, and some
+			// drivers have no window beyond 100 days.
 			_, moved, err := h.store.Limiter.Advance(ctx, o.Workspace, o.Now, time.Minute, time.Duration(o.Allowed)*time.Minute)
 			return moved, err
 		})
@@ -88,7 +88,7 @@ func (h *host) control() http.Handler {
 	return mux
 }
 
-// counted makes the attempts, several at a time, and counts those that passed.
+// counted makes the attempts, several at a time, and returns how many passed.
 func counted(o order, attempt func(i int) (bool, error)) (int, error) {
 	var next, passed atomic.Int64
 	failed := make(chan error, o.Workers)
@@ -116,7 +116,7 @@ func counted(o order, attempt func(i int) (bool, error)) (int, error) {
 	}
 }
 
-// changes are those that end tokens, by name, and what takes them back.
+// changes are the changes that end tokens, and those that revert them, by name.
 var changes = map[string]func(ctx context.Context, keys *apikey.Service, o order) error{
 	"disable": func(ctx context.Context, keys *apikey.Service, o order) error {
 		_, err := keys.Disable(ctx, administrator, o.Key, 0)

@@ -1,8 +1,7 @@
-// Package fleet holds tests only: several processes, each a host of its own,
-// that act as one over what they share. Each process is this test binary,
-// started once more: host_test.go is what it does, replica_test.go is how a test
-// talks to it.
+// Package fleet contains only tests: of several processes, each with its own server, that
+// share a store. Each process is this test binary, started again. host_test.go has the
+// code of a process, and replica_test.go the test's side.
 //
-//	go test -C store/servertest ./fleet -v                              # a small form
+//	go test -C store/servertest ./fleet -v                              # the short form
 //	LATCHKEY_SOAK=1 go test -C store/servertest ./fleet -v -timeout 30m # the figures of store/README.md
 package fleet

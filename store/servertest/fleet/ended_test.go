@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ended measures how long after a key was disabled in one process its token is
-// still taken by the others.
+// ended measures how long the other processes accept a token after its key was disabled in
+// one process.
 func ended(t *testing.T, fleet []*replica, rounds int) {
 	t.Helper()
 	var sinceEnd, sinceStart []time.Duration
@@ -22,7 +22,7 @@ func ended(t *testing.T, fleet []*replica, rounds int) {
 		m := here.create(t, fmt.Sprint("team-", round%10))
 		token := here.login(t, m)
 		for _, r := range fleet {
-			require.Equal(t, http.StatusOK, r.call(t, m, token), "the token of a key just made")
+			require.Equal(t, http.StatusOK, r.call(t, m, token), "the token of a new key")
 		}
 		var hammers []*hammer
 		for _, r := range others {
@@ -34,7 +34,7 @@ func ended(t *testing.T, fleet []*replica, rounds int) {
 		began := time.Now()
 		here.order(t, "disable", order{Key: m.Key})
 		returned := time.Now()
-		require.Equal(t, http.StatusUnauthorized, here.call(t, m, token), "where it was disabled")
+		require.Equal(t, http.StatusUnauthorized, here.call(t, m, token), "the process that disabled the key")
 		for _, h := range hammers {
 			refused := h.refused(t, http.StatusUnauthorized)
 			taken += h.taken
@@ -42,7 +42,7 @@ func ended(t *testing.T, fleet []*replica, rounds int) {
 			sinceStart = append(sinceStart, refused.Sub(began))
 		}
 		for _, r := range fleet {
-			require.Equal(t, http.StatusUnauthorized, r.call(t, m, token), "refused once, and taken again")
+			require.Equal(t, http.StatusUnauthorized, r.call(t, m, token), "the token was refused and then accepted again")
 			require.Equal(t, http.StatusUnauthorized, r.loginStatus(t, m), "the login")
 		}
 	}
@@ -55,14 +55,14 @@ func ended(t *testing.T, fleet []*replica, rounds int) {
 	require.Less(t, quantile(sinceEnd, 0.99), limit)
 }
 
-// hammer calls one replica with a token, over and over, until it is refused.
+// hammer calls one replica with a token repeatedly until it is refused.
 type hammer struct {
 	first   chan struct{}
 	done    chan struct{}
 	taken   int
 	status  int
 	err     error
-	lastOK  time.Time // when the last call that was taken began
+	lastOK  time.Time // when the last accepted call began
 	longest time.Duration
 	at      time.Time
 }
@@ -100,8 +100,8 @@ func (h *hammer) begun(t *testing.T) {
 	}
 }
 
-// refused waits for the first call that is not taken, and returns when it was
-// answered.
+// refused waits for the first call that is not accepted, and returns the time of its
+// answer.
 func (h *hammer) refused(t *testing.T, status int) time.Time {
 	t.Helper()
 	<-h.done

@@ -11,9 +11,9 @@ import (
 // endings are the changes that end tokens.
 var endings = []struct {
 	change string
-	// login is what the key's old secret gets once the change was made.
+	// login is the status of a login with the key's old secret after the change.
 	login int
-	// undo, unless empty, takes the change back.
+	// undo, unless empty, is the change that reverts it.
 	undo string
 }{
 	{"disable", http.StatusUnauthorized, "enable"},
@@ -25,8 +25,8 @@ var endings = []struct {
 	{"keys-off", http.StatusUnauthorized, "keys-on"},
 }
 
-// TestEndings makes each change in one process and sees all of them refuse the
-// token, also after the change was taken back.
+// TestEndings makes each change in one process, and checks that all processes refuse the
+// token, also after the change was reverted.
 func TestEndings(t *testing.T) {
 	beside(t)
 	s := onBoth.spec(t)
@@ -57,7 +57,7 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// settled waits until something holds for all.
+// settled waits until holds returns true for all processes.
 func settled(t *testing.T, fleet []*replica, what string, holds func(r *replica) bool) {
 	t.Helper()
 	for i, r := range fleet {
@@ -65,11 +65,11 @@ func settled(t *testing.T, fleet []*replica, what string, holds func(r *replica)
 	}
 }
 
-// over waits until a token is refused everywhere, and sees that it stays so.
+// over waits until all processes refuse a token, and checks that they keep refusing it.
 func over(t *testing.T, fleet []*replica, m made, token string) {
 	t.Helper()
 	settled(t, fleet, "the token's end", func(r *replica) bool { return r.call(t, m, token) == http.StatusUnauthorized })
 	for _, r := range fleet {
-		require.Equal(t, http.StatusUnauthorized, r.call(t, m, token), "ended once, and taken again")
+		require.Equal(t, http.StatusUnauthorized, r.call(t, m, token), "the token was refused and then accepted again")
 	}
 }

@@ -2,11 +2,11 @@ package fleet_test
 
 import "testing"
 
-// TestFleet is what three processes do together.
+// TestFleet tests three processes that share a store.
 func TestFleet(t *testing.T) {
 	for _, on := range []struct {
 		system
-		rounds, all int // of keys disabled, in the suite and in full
+		rounds, all int // how many keys are disabled: normally, and with LATCHKEY_SOAK=1
 		shared      bool
 		ring        bool
 	}{

@@ -43,25 +43,25 @@ var catalog = scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []sc
 
 var administrator = apikey.OrganizationAdmin("tests")
 
-// spec is what a process is told when it begins.
+// spec is the configuration that a process reads when it starts.
 type spec struct {
 	Keys place
-	// Others are other ways to the same records, for the other processes.
+	// Others are other places of the same records, for the other processes.
 	Others []place `json:"-"`
 	// Limits, unless nil, holds Usage and Limiter.
 	Limits *place
-	// Now is what the clock stands at until it is moved.
+	// Now is the time of the clock until it is moved.
 	Now           time.Time
 	RotateEvery   time.Duration
 	TokenLifetime time.Duration
-	// LoginsPerHour, unless 0, bounds the logins of a key over all processes.
+	// LoginsPerHour, unless 0, limits the logins of a key over all processes.
 	LoginsPerHour int
 }
 
-// where is what a process tells once it serves.
+// where is what a process prints once it serves: its addresses.
 type where struct{ Public, Control string }
 
-// host is one process: a server over a cache over the shared store.
+// host is one process: a server with a cache in front of the shared store.
 type host struct {
 	*oauth.Server
 	store  store.Store // without the cache
@@ -70,8 +70,7 @@ type host struct {
 	ring   *prompted
 }
 
-// child is the life of a process: from the spec on its input to the input's
-// end.
+// child runs a process: it reads the spec from its input, and serves until the input ends.
 func child() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -99,7 +98,7 @@ func child() error {
 	if err := json.NewEncoder(os.Stdout).Encode(where{public, control}); err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, os.Stdin) // it closes when the test is over, however it ends
+	_, err = io.Copy(io.Discard, os.Stdin) // the input closes when the test ends, even if the test crashes
 	return err
 }
 
@@ -147,12 +146,13 @@ func newHost(ctx context.Context, s spec) (*host, func(), error) {
 	return h, closed, err
 }
 
-// clockless is a store with no clock but the processes', which the tests move.
+// clockless is a store without its own clock, so that the processes use theirs, which the
+// tests move.
 type clockless struct{ store.Upkeep }
 
 func (clockless) Clock(context.Context) (time.Time, error) { return time.Time{}, nil }
 
-// public is what clients see.
+// public returns the handler for clients.
 func (h *host) public() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range h.Routes() {
@@ -174,8 +174,8 @@ func serve(ctx context.Context, handler http.Handler) (addr string, err error) {
 	return l.Addr().String(), nil
 }
 
-// prompted is a stream that can be made to tell, out of turn, that the signing
-// keys changed: the server then does for them what it does once a minute.
+// prompted is a stream that a test can make report a change of the signing keys. The
+// server then checks them, as it does once a minute.
 type prompted struct {
 	from    store.Watch
 	prompts chan struct{}

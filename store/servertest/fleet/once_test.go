@@ -10,12 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// perHour is how many logins of one key all processes allow in an hour, and at
-// once.
+// perHour is how many logins of one key all processes together allow in an hour. All of
+// them may come at once.
 const perHour = 60
 
-// once: what may happen a number of times happens that number of times over
-// all processes.
+// once checks that one-time ids and limits hold over all processes.
 func once(t *testing.T, fleet []*replica) {
 	t.Helper()
 	attempts := 100
@@ -23,7 +22,7 @@ func once(t *testing.T, fleet []*replica) {
 		attempts = 5000
 	}
 	t.Run("B18 one-time ids", func(t *testing.T) {
-		// Servers collect ids by their own clock.
+		// Servers remove expired ids by their own clocks.
 		now := time.Now()
 		ids := order{Workspace: "jti", Now: now, Attempts: attempts, Workers: 8}
 		require.Equal(t, attempts, together(t, fleet, "spend", ids))
@@ -56,7 +55,8 @@ func once(t *testing.T, fleet []*replica) {
 	})
 }
 
-// together gives all processes the same order at once and sums their answers.
+// together sends all processes the same order at once, and returns the sum of their
+// answers.
 func together(t *testing.T, fleet []*replica, name string, o order) int {
 	t.Helper()
 	counts, errs := make([]int, len(fleet)), make([]error, len(fleet))

@@ -23,16 +23,16 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// place is where data lies, in words that another process understands.
+// place is the location of a store, in a form that is passed to another process.
 type place struct {
 	Driver string // "redis", or that of database/sql: "pgx", "mysql", "sqlite"
 	Source string // address, or data source
-	Prefix string // of Redis's keys
-	// Stream, unless empty, is the source that changes are watched through.
+	Prefix string // of Redis keys
+	// Stream, unless empty, is the source for the stream of changes.
 	Stream string
 }
 
-// open opens a place. All that it opened is closed by the returned function.
+// open opens a place. The returned function closes it.
 func (p place) open(ctx context.Context) (store.Store, func(), error) {
 	st, closed, err := p.connect(ctx, p.Source)
 	if err != nil || p.Stream == "" {
@@ -74,7 +74,7 @@ func (p place) connect(ctx context.Context, source string) (store.Store, func(),
 	return database.Store(), func() { _ = db.Close() }, nil
 }
 
-// listen is sqlstore.Config.Listen through pgx.
+// listen returns a sqlstore.Config.Listen for pgx.
 func listen(source string) func(ctx context.Context, channel string, ready, notify func()) error {
 	return func(ctx context.Context, channel string, ready, notify func()) error {
 		conn, err := pgx.Connect(ctx, source)
@@ -95,7 +95,7 @@ func listen(source string) func(ctx context.Context, channel string, ready, noti
 	}
 }
 
-// server is the address that a place's connections go to.
+// server returns the address of a place's server.
 func (p place) server(t *testing.T) string {
 	t.Helper()
 	if p.Driver == "redis" {
@@ -106,7 +106,7 @@ func (p place) server(t *testing.T) string {
 	return u.Host
 }
 
-// through is the source of the same place by way of another address.
+// through returns the source of the same place with another address.
 func (p place) through(t *testing.T, addr string) string {
 	t.Helper()
 	if p.Driver == "redis" {
@@ -120,7 +120,7 @@ func (p place) through(t *testing.T, addr string) string {
 
 func newName() string { return "latchkey_" + strings.ToLower(rand.Text()[:10]) }
 
-// redisPlace is a prefix of the test's own, whose keys go with the test.
+// redisPlace returns a new prefix. Its keys are removed when the test ends.
 func redisPlace(t *testing.T) place {
 	t.Helper()
 	addr, err := servers.Redis(t.Context())
@@ -139,7 +139,7 @@ func redisPlace(t *testing.T) place {
 	return p
 }
 
-// postgresPlace is a schema of the test's own.
+// postgresPlace returns a new schema.
 func postgresPlace(t *testing.T) place {
 	t.Helper()
 	server, err := servers.Postgres(t.Context())
@@ -154,7 +154,7 @@ func postgresPlace(t *testing.T) place {
 	return place{Driver: "pgx", Source: u.String()}
 }
 
-// mariaPlace is a database of the test's own.
+// mariaPlace returns a new database.
 func mariaPlace(t *testing.T) place {
 	t.Helper()
 	server, err := servers.MariaDB(t.Context())
@@ -173,7 +173,7 @@ func sqlitePlace(t *testing.T) place {
 	return place{Driver: "sqlite", Source: "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"}
 }
 
-// statements runs one now and the other when the test is over.
+// statements runs one statement now, and the other when the test ends.
 func statements(t *testing.T, driver, source, now, after string) {
 	t.Helper()
 	run := func(statement string) {
@@ -187,17 +187,16 @@ func statements(t *testing.T, driver, source, now, after string) {
 	t.Cleanup(func() { run(after) })
 }
 
-// needs skips a test where there is no server, or fails it where there must be
-// one.
+// needs skips a test if there is no server, or fails it if servers are required.
 func needs(t *testing.T, name string, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
-		t.Skipf("no %s: neither one that answers nor a program to start: %v", name, err)
+		t.Skipf("no %s: no server answers, and none is installed: %v", name, err)
 	}
 	require.NoError(t, err)
 }
 
-// galeraPlaces are one database by way of each node of a Galera cluster.
+// galeraPlaces returns a new database, as a place for each node of a Galera cluster.
 func galeraPlaces(t *testing.T) []place {
 	t.Helper()
 	nodes, err := servers.GaleraNodes(t.Context())

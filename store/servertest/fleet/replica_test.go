@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	// patience is how long a test waits for what must happen.
+	// patience bounds the wait for an expected result.
 	patience = time.Minute
-	// bound is the cache's, by default.
+	// bound is the default bound of the cache.
 	bound = time.Second
 )
 
 func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
-// beside lets a test run beside others, unless it is measured in earnest.
+// beside lets a test run in parallel with others, unless its durations are checked.
 func beside(t *testing.T) {
 	t.Helper()
 	if !soak() {
@@ -36,7 +36,7 @@ func beside(t *testing.T) {
 	}
 }
 
-// start is when every process's clock begins.
+// start is the initial time of every process's clock.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // replica is another process.
@@ -45,7 +45,7 @@ type replica struct {
 	client *http.Client
 }
 
-// launch starts processes, all at once, and ends them with the test.
+// launch starts processes concurrently, and stops them when the test ends.
 func launch(t *testing.T, specs ...spec) []*replica {
 	t.Helper()
 	replicas := make([]*replica, len(specs))
@@ -57,7 +57,7 @@ func launch(t *testing.T, specs ...spec) []*replica {
 	starting.Wait()
 	require.NoError(t, errors.Join(errs...))
 	for _, r := range replicas {
-		require.Eventually(t, func() bool { return r.vouched(t) }, patience, 5*time.Millisecond, "the cache never came to use")
+		require.Eventually(t, func() bool { return r.vouched(t) }, patience, 5*time.Millisecond, "the cache was not used")
 	}
 	return replicas
 }
@@ -71,7 +71,7 @@ func begin(t *testing.T, s spec) (*replica, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self)
-	// The race detector waits for a second at the end, by default.
+	// By default the race detector waits for a second when a process exits.
 	cmd.Env = append(os.Environ(), childEnv+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=10")
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -98,10 +98,10 @@ func begin(t *testing.T, s spec) (*replica, error) {
 		case <-time.After(patience):
 			_ = cmd.Process.Kill()
 			<-gone
-			t.Errorf("a process does not end")
+			t.Errorf("a process did not end")
 		}
 		if status := cmd.ProcessState; !status.Success() {
-			t.Errorf("a process ended with %s: %s", status, said.String()) // a data race, for instance
+			t.Errorf("a process ended with %s: %s", status, said.String()) // for example because of a data race
 		}
 	})
 	err = json.NewEncoder(input).Encode(s)
@@ -115,12 +115,12 @@ func begin(t *testing.T, s spec) (*replica, error) {
 	if err != nil {
 		_ = input.Close()
 		<-gone
-		return nil, fmt.Errorf("the process did not begin: %w: %s", err, said.String())
+		return nil, fmt.Errorf("the process did not start: %w: %s", err, said.String())
 	}
 	return r, nil
 }
 
-// tell gives an order and returns the status, with the answer decoded.
+// tell sends an order, decodes the answer and returns its status.
 func (r *replica) tell(ctx context.Context, name string, o order, answer any) (int, error) {
 	body, err := json.Marshal(o)
 	if err != nil {
@@ -145,7 +145,7 @@ func (r *replica) tell(ctx context.Context, name string, o order, answer any) (i
 	return res.StatusCode, json.Unmarshal(text, answer)
 }
 
-// order gives an order that must succeed.
+// order sends an order, which must succeed.
 func (r *replica) order(t *testing.T, name string, o order) {
 	t.Helper()
 	var done bool
@@ -169,7 +169,7 @@ func (r *replica) vouched(t *testing.T) bool {
 	return yes
 }
 
-// answer is that of a login or of a guarded route.
+// answer is the answer of a login or of a guarded route.
 type answer struct {
 	status     int
 	token      string
@@ -235,7 +235,7 @@ func (r *replica) call(t *testing.T, m made, token string) int {
 	return a.status
 }
 
-// system is what a fleet stands on.
+// system is the storage of a fleet.
 type system struct {
 	name string
 	spec func(t *testing.T) spec

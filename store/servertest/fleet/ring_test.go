@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tokenLifetime and rotateEvery are such that the full form also sees keys
-// retired, whose last token has expired.
+// tokenLifetime and rotateEvery are chosen so that the full form also retires keys whose
+// last token has expired.
 func tokenLifetime() time.Duration {
 	if soak() {
 		return 24 * time.Hour
@@ -28,8 +28,8 @@ func rotateEvery() time.Duration {
 	return time.Hour
 }
 
-// rotations: processes share the signing keys that they make, and rotate them,
-// while their clocks differ by seconds. Whatever one signs all take.
+// rotations checks that processes share and rotate signing keys while their clocks differ
+// by seconds, and that all of them accept the tokens that one of them signs.
 func rotations(t *testing.T, fleet []*replica) {
 	t.Helper()
 	w := &ringWatch{T: t, fleet: fleet, kids: map[string]int{}}
@@ -38,32 +38,32 @@ func rotations(t *testing.T, fleet []*replica) {
 	now := start
 	for w.rotations() < 3 || soak() && slices.Contains(w.published(), first) {
 		require.Less(t, now.Sub(start), 10*rotateEvery(), "rotations in that time: %d", w.rotations())
-		now = now.Add(7 * time.Minute) // less than a key is published ahead
+		now = now.Add(7 * time.Minute) // less than the time for which a new key is published before it signs
 		w.step(now)
 	}
 	require.Zero(t, w.refused, "tokens refused")
 	t.Logf("%s: %d tokens signed by %d keys, %d checks, %d refused", now.Sub(start), w.issued, len(w.kids), w.checks, w.refused)
 }
 
-// ringWatch issues tokens everywhere and has them checked everywhere.
+// ringWatch issues tokens at all processes and checks them at all processes.
 type ringWatch struct {
 	*testing.T
 	fleet []*replica
 	key   made
 	kids  map[string]int // how many tokens each key signed
-	aside []set          // tokens that nobody has seen yet, oldest first
+	aside []set          // tokens that no process has seen yet, oldest first
 	steps int
 
 	issued, checks, refused int
 }
 
-// set is what the processes issued at one time.
+// set is the tokens that the processes issued at one time.
 type set struct {
 	at     time.Time
 	tokens []string
 }
 
-// rotations that every process has taken part in.
+// rotations returns how many rotations every process has taken part in.
 func (w *ringWatch) rotations() int {
 	rotations := -1
 	for _, n := range w.kids {
@@ -74,15 +74,15 @@ func (w *ringWatch) rotations() int {
 	return rotations
 }
 
-// step moves the clocks, has one process see to the keys, as each does once a
-// minute, and checks tokens: new ones, and those about to expire.
+// step moves the clocks, makes one process check the signing keys, as each does once a
+// minute, and checks new tokens and tokens that are about to expire.
 func (w *ringWatch) step(now time.Time) {
 	w.Helper()
 	for i, r := range w.fleet {
 		r.order(w.T, "clock", order{Now: now.Add(time.Duration(i) * 20 * time.Second)})
 	}
-	// Another key each time: what one may log in may be counted by a clock that
-	// nobody moves.
+	// Each step uses a new key, since the limit of logins may use a clock that the test
+	// does not move.
 	w.key = w.fleet[0].create(w.T, "team-a")
 	w.fleet[w.steps%len(w.fleet)].order(w.T, "prompt", order{})
 	w.steps++
@@ -116,7 +116,7 @@ func (w *ringWatch) check(token string) {
 	}
 }
 
-// published lists the first process's key set.
+// published returns the key ids of the first process's key set.
 func (w *ringWatch) published() []string {
 	w.Helper()
 	res, err := http.Get("http://" + w.fleet[0].Public + "/.well-known/jwks.json")

@@ -10,14 +10,13 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// hurtable is a fleet of three: one that nothing stands in the way of, one
-// whose stream of changes comes through a proxy, and one that reaches its
-// store through a proxy only.
+// hurtable is a fleet of three processes: one without a proxy, one whose stream of changes
+// goes through a proxy, and one whose connections all go through a proxy.
 type hurtable struct {
 	*testing.T
 	here, deaf, far *replica
 	stream, all     *servers.Proxy
-	worst, best     time.Duration // of what was measured against the bound
+	worst, best     time.Duration // of the durations that are compared with the bound
 }
 
 func newHurtable(t *testing.T, on system) *hurtable {
@@ -39,14 +38,14 @@ func newHurtable(t *testing.T, on system) *hurtable {
 	return h
 }
 
-// at is the fleet as a subtest sees it.
+// at returns the fleet for a subtest.
 func (h *hurtable) at(t *testing.T) *hurtable {
 	there := *h
 	there.T, there.best = t, patience
 	return &there
 }
 
-// hot is a new key with a token that every process has seen.
+// hot returns a new key with a token that every process has accepted.
 func (h *hurtable) hot() (made, string) {
 	h.Helper()
 	m := h.here.create(h.T, "team-a")
@@ -59,8 +58,8 @@ func (h *hurtable) hot() (made, string) {
 	return m, token
 }
 
-// within measures against the cache's bound. The full form asks for it; in the
-// suite the machine may be busy with other things for a while.
+// within compares a duration with the cache's bound. Only the full form requires the
+// bound, since otherwise the machine may be busy.
 func (h *hurtable) within(took time.Duration, what string) {
 	h.Helper()
 	limit := bound
@@ -71,27 +70,27 @@ func (h *hurtable) within(took time.Duration, what string) {
 	h.worst, h.best = max(h.worst, took), min(h.best, took)
 }
 
-// again reports whether a test of silence needs another round: drivers give a
-// silent stream up after 2 or 3 seconds, and without the cache's own bound
-// every round would take that long.
+// again reports whether a test with a frozen connection needs another round. Drivers end
+// a stream after 2 or 3 seconds without an answer. Without the cache's own bound every
+// round would take that long.
 func (h *hurtable) again(round, rounds int) bool {
 	const tries = 5
 	if round < rounds || round < tries && h.best >= 2*bound {
 		return true
 	}
-	require.Less(h, h.best, 2*bound, "silence is noticed by the driver only")
+	require.Less(h, h.best, 2*bound, "only the driver noticed that the stream is frozen")
 	return false
 }
 
 func (h *hurtable) whole() {
 	h.Helper()
 	for _, r := range []*replica{h.here, h.deaf, h.far} {
-		require.Eventually(h, func() bool { return r.vouched(h.T) }, patience, 5*time.Millisecond, "the cache never came back to use")
+		require.Eventually(h, func() bool { return r.vouched(h.T) }, patience, 5*time.Millisecond, "the cache was not used again")
 	}
 }
 
-// TestStreamLost: where the stream of changes is lost, nothing is answered
-// from memory for longer than the bound.
+// TestStreamLost checks that without the stream of changes a process does not answer from
+// its cache for longer than the bound.
 func TestStreamLost(t *testing.T) {
 	beside(t)
 	for _, on := range []system{onRedis, onPostgres} {
@@ -102,19 +101,19 @@ func TestStreamLost(t *testing.T) {
 			if soak() {
 				rounds = 50
 			}
-			t.Run("B07 one notice is dropped", func(t *testing.T) { h.at(t).droppedNotice(rounds) })
+			t.Run("B07 one notification is dropped", func(t *testing.T) { h.at(t).droppedNotice(rounds) })
 			t.Run("B07 the stream is half-open", func(t *testing.T) { h.at(t).frozenStream(rounds) })
 			t.Run("B07 everything is half-open", func(t *testing.T) { h.at(t).frozenStore(rounds) })
 		})
 	}
 }
 
-// droppedNotice drops what tells of one change; the connection stays open, and
-// whatever follows arrives.
+// droppedNotice drops the notification of one change. The connection stays open, and later
+// notifications arrive.
 func (h *hurtable) droppedNotice(rounds int) {
-	const tries = 10 // for a busy machine may break and open a stream by itself
+	const tries = 10 // on a busy machine a stream may break and open again by itself
 	for tried := 0; h.stream.Dropped() < rounds; tried++ {
-		require.Less(h, tried, tries*rounds, "notices were dropped in %d rounds only", h.stream.Dropped())
+		require.Less(h, tried, tries*rounds, "notifications were dropped in only %d rounds", h.stream.Dropped())
 		m, token := h.hot()
 		h.stream.DropNext(m.Key)
 		hammered := swing(h.deaf, m, token)
@@ -128,7 +127,7 @@ func (h *hurtable) droppedNotice(rounds int) {
 	h.Logf("%d rounds: refused at most %.0f ms after the disable returned", rounds, h.worst.Seconds()*1000)
 }
 
-// frozenStream loses the stream alone: the store answers what is read.
+// frozenStream freezes only the stream. The store still answers reads.
 func (h *hurtable) frozenStream(rounds int) {
 	for round := 0; h.again(round, rounds); round++ {
 		m, token := h.hot()
@@ -138,17 +137,17 @@ func (h *hurtable) frozenStream(rounds int) {
 		h.here.order(h.T, "disable", order{Key: m.Key})
 		ended := time.Now()
 		h.within(hammered.refused(h.T, http.StatusUnauthorized).Sub(ended), "the token was taken")
-		require.False(h, h.deaf.vouched(h.T), "nothing can have told")
+		require.False(h, h.deaf.vouched(h.T), "the cache is used without a stream")
 		require.Equal(h, http.StatusUnauthorized, h.deaf.loginStatus(h.T, m))
 		other := h.here.create(h.T, "team-a")
-		require.Equal(h, http.StatusOK, h.deaf.call(h.T, other, h.deaf.login(h.T, other)), "the store alone is enough")
+		require.Equal(h, http.StatusOK, h.deaf.call(h.T, other, h.deaf.login(h.T, other)), "the call is answered from the store")
 		h.stream.Thaw()
 		h.whole()
 	}
 	h.Logf("%d rounds: refused at most %.0f ms after the disable returned", rounds, h.worst.Seconds()*1000)
 }
 
-// frozenStore loses the store altogether.
+// frozenStore freezes all connections to the store.
 func (h *hurtable) frozenStore(rounds int) {
 	for round := 0; h.again(round, rounds); round++ {
 		m, token := h.hot()
@@ -158,19 +157,19 @@ func (h *hurtable) frozenStore(rounds int) {
 		frozen := time.Now()
 		h.here.order(h.T, "disable", order{Key: m.Key})
 		hammered.refused(h.T, http.StatusServiceUnavailable)
-		h.within(hammered.lastOK.Sub(frozen), "the last call that was taken began")
+		h.within(hammered.lastOK.Sub(frozen), "the last accepted call began")
 		for _, try := range []func() (answer, error){
 			func() (answer, error) { return h.far.tryLogin(m) },
 			func() (answer, error) { return h.far.tryCall(m, token) },
 		} {
 			a, err := try()
 			require.NoError(h, err)
-			require.Equal(h, http.StatusServiceUnavailable, a.status, "B19 what cannot be read is refused")
+			require.Equal(h, http.StatusServiceUnavailable, a.status, "B19 a call is refused if the store cannot be read")
 			require.NotEmpty(h, a.retryAfter)
 		}
 		h.all.Thaw()
 		for {
-			// From here on the store may answer, and if it does it knows.
+			// From here on the store may answer, with current data.
 			status := h.far.call(h.T, m, token)
 			if status == http.StatusUnauthorized {
 				break
@@ -179,5 +178,5 @@ func (h *hurtable) frozenStore(rounds int) {
 		}
 		h.whole()
 	}
-	h.Logf("%d rounds: the last call that was taken began at most %.0f ms after the line went dead", rounds, h.worst.Seconds()*1000)
+	h.Logf("%d rounds: the last accepted call began at most %.0f ms after the connections froze", rounds, h.worst.Seconds()*1000)
 }

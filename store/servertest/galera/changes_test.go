@@ -40,8 +40,8 @@ func watch(t *testing.T, s store.Store) *stream {
 	return w
 }
 
-// follow is a Watch that is called again when it ends, as when a node fails and the
-// others wait for one another for longer than a stream may be silent.
+// follow returns a Watch that is called again when it ends. It may end when a node fails
+// and the others do not answer for longer than a stream's timeout.
 func follow(t *testing.T, s store.Store) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,11 +64,11 @@ func follow(t *testing.T, s store.Store) *stream {
 	return w
 }
 
-// again stands between the notices of one call of Watch and those of the next.
+// again separates the notifications of two calls of Watch.
 const again store.NoticeKind = 255
 
-// through reads the notices of follow up to a number, and fails on a gap. What
-// came between two calls shows by the numbers with which the next one begins.
+// through reads the notifications of follow up to a number, and fails on a gap. Changes
+// between two calls show in the number with which the next call begins.
 func (w *stream) through(t *testing.T, head int) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -120,8 +120,8 @@ func (w *stream) changes(t *testing.T, n int) (all []store.Notice) {
 	return all
 }
 
-// Changes through all nodes at once conflict, since each takes the next number.
-// All succeed, and each node tells of all of them in one order, without a gap.
+// Concurrent changes through all nodes conflict, since each takes the next number. All
+// succeed, and the streams of all nodes have all of them in one order, without a gap.
 func TestChangesThroughAllNodes(t *testing.T) {
 	g := cluster(t)
 	stores := open(t, g)
@@ -151,7 +151,7 @@ func TestChangesThroughAllNodes(t *testing.T) {
 	refused, aborted = status(t, g, "wsrep_local_cert_failures")-refused, status(t, g, "wsrep_local_bf_aborts")-aborted
 	t.Logf("%d changes in %s, %.0f a second; %d refused at COMMIT, %d aborted before", nodes*each, took,
 		nodes*each/took.Seconds(), refused, aborted)
-	require.Positive(t, refused+aborted, "no conflict: this shows nothing")
+	require.Positive(t, refused+aborted, "there was no conflict, so the test is not valid")
 	first := streams[0].changes(t, nodes*each)
 	for _, w := range streams[1:] {
 		require.Equal(t, first, w.changes(t, nodes*each))
@@ -163,8 +163,7 @@ func TestChangesThroughAllNodes(t *testing.T) {
 	}
 }
 
-// No change is committed in parts when it conflicts with others on a connection
-// that is new.
+// A change that conflicts with others on a new connection is not committed in part.
 func TestConflictsOnNewConnections(t *testing.T) {
 	g := cluster(t)
 	db := dial(t, g.DSN(0))
@@ -195,7 +194,7 @@ func TestConflictsOnNewConnections(t *testing.T) {
 	}
 }
 
-// A conflict may show at any statement: here at one that waits for a row.
+// A conflict may appear at any statement; here at one that waits for a row.
 func TestConflictAtAStatement(t *testing.T) {
 	g := cluster(t)
 	stores := open(t, g)
@@ -225,8 +224,8 @@ func waits(ctx context.Context, t *testing.T, db *sql.DB) {
 	}
 }
 
-// Every connection to a node reads what the cluster has committed, and gives up
-// what it holds when its client is silent.
+// Every connection to a node reads what the cluster has committed, and its transaction
+// ends when the client is idle.
 func TestSessions(t *testing.T) {
 	g := cluster(t)
 	db := dial(t, g.DSN(1))

@@ -22,8 +22,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestReplicas has a node for each replica: what holds between processes holds
-// between nodes.
+// TestReplicas runs the tests for several processes with one node for each.
 func TestReplicas(t *testing.T) {
 	g := cluster(t)
 	keeper := dial(t, g.DSN(0))
@@ -35,11 +34,11 @@ func TestReplicas(t *testing.T) {
 	})
 }
 
-// Replicas that start at once, at every node, make the tables once. A named lock
-// would not do: each node has its own.
+// Replicas that start at the same time at every node create the tables once. A named lock
+// would not suffice, since it is local to a node.
 func TestMigrate(t *testing.T) {
 	g := cluster(t)
-	t.Run("one that ended in the middle leaves its turn to others", func(t *testing.T) {
+	t.Run("another replica takes over an interrupted migration", func(t *testing.T) {
 		db := dial(t, g.DSN(0))
 		for _, s := range []string{
 			"CREATE TABLE ended_migrating (id SMALLINT PRIMARY KEY, turn BIGINT NOT NULL)", "INSERT INTO ended_migrating VALUES (1, 7)",
@@ -77,7 +76,7 @@ func TestMigrate(t *testing.T) {
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM "+cfg.Prefix+"schema"))
 			require.Equal(t, 16, count(t, db, "SELECT COUNT(*) FROM "+cfg.Prefix+"stripes"))
 			require.Equal(t, len(errs), count(t, db, "SELECT COUNT(*) FROM "+cfg.Prefix+"keys"))
-			// A process that did not migrate, at another node, finds the tables.
+			// A process at another node that did not migrate finds the tables.
 			d, err := sqlstore.New(db, sqlstore.MySQL, cfg)
 			require.NoError(t, err)
 			_, err = d.Store().Keys.Lookup(ctx, "key-0")

@@ -1,3 +1,3 @@
-// Package galera holds tests only: package store/sqlstore on a Galera cluster of
-// three MariaDBs, each of which takes writes.
+// Package galera contains only tests: of package store/sqlstore on a MariaDB Galera
+// cluster of three nodes, all of which take writes.
 package galera

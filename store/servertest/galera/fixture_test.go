@@ -35,23 +35,22 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// start starts the cluster that all tests use, once. A test that harms a node
-// repairs it.
+// start starts the cluster for all tests, once. A test that breaks a node must repair it.
 var start func() (*servers.Galera, error)
 
 const nodes = 3
 
-// noon is now for these tests.
+// noon is the current time in these tests.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// patience is how long anything may take that should happen at once.
+// patience bounds the wait for something that should happen at once.
 const patience = time.Minute
 
 func cluster(t *testing.T) *servers.Galera {
 	t.Helper()
 	g, err := start()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
-		t.Skipf("no Galera cluster: no program to start: %v", err)
+		t.Skipf("no Galera cluster: it is not installed: %v", err)
 	}
 	require.NoError(t, err)
 	return g
@@ -68,7 +67,7 @@ func dial(t *testing.T, source string) *sql.DB {
 	return db
 }
 
-// open opens the tables through each node, empty.
+// open returns a store for each node, with empty tables.
 func open(t *testing.T, g *servers.Galera) []store.Store {
 	t.Helper()
 	var stores []store.Store
@@ -136,7 +135,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// key is a key as a host makes them.
+// key returns a typical key.
 func key(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "deployment of " + id,
@@ -147,14 +146,14 @@ func key(workspace, id string) store.Key {
 	}
 }
 
-// event is the event of a change of that name.
+// event returns a change with an event of the given id.
 func event(name string) store.Change {
 	return store.Change{Now: noon, Events: []store.Event{{
 		ID: name, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "person-1"}, Action: "key.change", Workspace: "team-a",
 	}}}
 }
 
-// status is a count of each node's, summed up.
+// status returns the sum of a status variable over all nodes.
 func status(t *testing.T, g *servers.Galera, name string) (sum int) {
 	t.Helper()
 	for i := range g.Nodes {

@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// TestALostTransaction: a node that undoes a transaction without an error does not
-// make a change acknowledged that was not made.
+// TestALostTransaction checks that a change is not acknowledged if the node rolls its
+// transaction back without an error.
 func TestALostTransaction(t *testing.T) {
 	g := cluster(t)
 	st := open(t, g)[0]
@@ -41,8 +41,8 @@ func TestALostTransaction(t *testing.T) {
 	require.Equal(t, 2, w.Keys)
 }
 
-// losing opens connections whose next transactions are undone, without a word, once
-// they are about to commit.
+// losing opens connections whose next transactions are rolled back before the COMMIT,
+// without an error.
 type losing struct {
 	below  driver.Driver
 	source string

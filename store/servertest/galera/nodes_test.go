@@ -17,12 +17,12 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// harm is what happens to a node, and how it ends.
+// harm is a failure of a node, and its repair.
 type harm struct {
 	name       string
 	do, mend   func(ctx context.Context, g *servers.Galera, node int) error
-	fails      string // what its clients read meanwhile, a pattern
-	unanswered bool   // they wait as long as they like
+	fails      string // a pattern of the errors of the node's clients meanwhile
+	unanswered bool   // the clients get no answer and wait for their deadline
 }
 
 var harms = []harm{
@@ -44,13 +44,13 @@ var harms = []harm{
 		name:  "cut off",
 		do:    func(ctx context.Context, g *servers.Galera, node int) error { return g.CutOff(ctx, node) },
 		mend:  func(ctx context.Context, g *servers.Galera, node int) error { return g.Rejoin(ctx, node) },
-		fails: "the node is not part of the primary component|the Galera node cannot catch up",
+		fails: "the Galera node is not part of the primary component|the Galera node cannot catch up",
 	},
 }
 
-// A node fails while all write. It decides nothing meanwhile, the others go on,
-// and then it serves the same pool again. No acknowledged change is lost, and
-// the streams of the others have no gap.
+// A node fails while there are writers at all nodes. Meanwhile its calls fail and the
+// others continue. Afterwards it serves the same pool again. No acknowledged change is
+// lost, and the streams of the others have no gap.
 func TestNodeFails(t *testing.T) { nodeFails(t, patience) }
 
 // nodeFails is TestNodeFails with a bound on how long the other nodes take to write
@@ -78,7 +78,7 @@ func nodeFails(t *testing.T, goOn time.Duration) {
 			begun := time.Now()
 			require.NoError(t, h.do(ctx, g, bad))
 			for i := range bad {
-				// Twice: one may have been on its way.
+				// Two, since one may have been in progress.
 				w.reach(t, i, w.count(i)+2)
 			}
 			took := time.Since(begun)
@@ -112,8 +112,7 @@ func nodeFails(t *testing.T, goOn time.Duration) {
 	}
 }
 
-// answers checks what a node's clients read while it does not belong to the
-// others.
+// answers checks the errors of a node's clients while it is not part of the cluster.
 func answers(t *testing.T, s store.Store, h harm) {
 	t.Helper()
 	limit := patience
@@ -145,8 +144,8 @@ func answers(t *testing.T, s store.Store, h harm) {
 	}
 }
 
-// A pool does not stay with a node that was cut off: the first call finds another
-// one, once new connections lead there.
+// A pool leaves a node that was cut off. Once new connections lead to another node, the
+// first call succeeds.
 func TestPoolLeavesANode(t *testing.T) {
 	g := cluster(t)
 	stores := open(t, g)
@@ -166,7 +165,7 @@ func TestPoolLeavesANode(t *testing.T) {
 	hold(t, db, 5)
 	require.NoError(t, g.CutOff(ctx, bad))
 	t.Cleanup(func() { require.NoError(t, g.Rejoin(context.Background(), bad)) })
-	// The first of them is the first of its Database.
+	// The first call is also the first of its Database.
 	for name, call := range calls {
 		proxy.Retarget(g.Nodes[bad].Addr())
 		db.SetMaxIdleConns(0)
@@ -177,7 +176,7 @@ func TestPoolLeavesANode(t *testing.T) {
 	}
 }
 
-// hold opens n connections, which the pool keeps.
+// hold opens n connections, which the pool then keeps.
 func hold(t *testing.T, db *sql.DB, n int) {
 	t.Helper()
 	for range n {
@@ -187,13 +186,13 @@ func hold(t *testing.T, db *sql.DB, n int) {
 	}
 }
 
-// writers create keys through each node without an end.
+// writers create keys through each node until they are stopped.
 type writers struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 	failed atomic.Int64
 	mu     sync.Mutex
-	made   [nodes][]string // what was acknowledged
+	made   [nodes][]string // the acknowledged ids
 }
 
 func startWriters(t *testing.T, stores []store.Store) *writers {
@@ -238,15 +237,15 @@ func (w *writers) acked() (ids []string) {
 	return ids
 }
 
-// reach waits until so many creations through a node were acknowledged.
+// reach waits until n creations through a node were acknowledged.
 func (w *writers) reach(t *testing.T, node, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.count(node) >= n }, patience, 5*time.Millisecond, "node %d does not write", node)
 }
 
-// A node that was frozen calls itself ready for seconds after the others went on
-// without it, and would read what was. No call that began after a change through
-// another node returned answers as it was before.
+// A node that was frozen reports that it is ready for seconds after the others have
+// expelled it, and could return old data. No call that begins after a change through
+// another node has returned gets old data.
 func TestThawedNode(t *testing.T) {
 	g := cluster(t)
 	stores := open(t, g)
@@ -322,7 +321,7 @@ func TestThawedNode(t *testing.T) {
 	}
 }
 
-var errStale = errors.New("it answers as it was before")
+var errStale = errors.New("the node returned old data")
 
 func stale(err error, old bool) error {
 	if err == nil && old {

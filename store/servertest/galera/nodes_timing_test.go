@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// TestTimingNodeFails: the other nodes write again within three seconds.
+// TestTimingNodeFails checks that the other nodes write again within three seconds.
 func TestTimingNodeFails(t *testing.T) { nodeFails(t, 3*time.Second) }

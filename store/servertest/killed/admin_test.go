@@ -24,9 +24,8 @@ const (
 	newKey  = `{"name":"ci","permissions":["project.list"]}`
 )
 
-// TestKilled kills a process between a request and its answer, once before and
-// once after the change was written, and lets another process answer the
-// retry: in the end the change was made once.
+// TestKilled kills a process between a request and its answer, once before and once after
+// the change was written. Another process answers the retry. The change is made once.
 func TestKilled(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.db")
 	first := startAdmin(t, file)
@@ -53,7 +52,7 @@ func TestKilled(t *testing.T) {
 	require.Len(t, last.list("/workspaces/team-b/keys"), 1)
 }
 
-// adminProcess serves the management API in a process of its own.
+// adminProcess is another process that serves the management API.
 type adminProcess struct {
 	*process
 	url string
@@ -65,7 +64,7 @@ func startAdmin(t *testing.T, file string) adminProcess {
 	return adminProcess{p, p.line()}
 }
 
-// try sends a request, which may fail on its way. Headers come in pairs.
+// try sends a request, which may fail. headers are pairs of a name and a value.
 func (p adminProcess) try(method, path, body string, headers ...string) (*http.Response, error) {
 	p.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, p.url+path, strings.NewReader(body))
@@ -79,7 +78,7 @@ func (p adminProcess) try(method, path, body string, headers ...string) (*http.R
 	return http.DefaultClient.Do(r)
 }
 
-// call sends a request, checks the status of its answer and reads that.
+// call sends a request, checks the status of the answer and decodes it.
 func (p adminProcess) call(method, path, body string, status int, into any, headers ...string) {
 	p.t.Helper()
 	got, err := p.try(method, path, body, headers...)
@@ -114,7 +113,7 @@ func (p adminProcess) list(path string) []shownKey {
 	return page.Keys
 }
 
-// alreadyDone repeats a request and returns the key that the first one was about.
+// alreadyDone repeats a request and returns the id of the key of the first one.
 func (p adminProcess) alreadyDone(path, body string) string {
 	p.t.Helper()
 	var problem admin.Problem
@@ -123,7 +122,7 @@ func (p adminProcess) alreadyDone(path, body string) string {
 	return problem.Key
 }
 
-// diesDuring sends a request and kills the process when it has come so far.
+// diesDuring sends a request and kills the process when the request reaches the stage.
 func (p adminProcess) diesDuring(stage, path, body string) {
 	p.t.Helper()
 	failed := make(chan error, 1)
@@ -136,7 +135,7 @@ func (p adminProcess) diesDuring(stage, path, body string) {
 	}()
 	require.Equal(p.t, stage, p.line())
 	p.kill()
-	require.Error(p.t, <-failed, "the client knows nothing")
+	require.Error(p.t, <-failed, "the client gets no answer")
 }
 
 // serveAdmin is the other process.
@@ -174,8 +173,7 @@ func serveAdmin(file string) error {
 
 type stopAt struct{}
 
-// stop tells the other process how far the request has come, and waits to be
-// killed.
+// stop reports the stage of the request to the test, and waits to be killed.
 func stop(stage string) {
 	fmt.Println(stage)
 	select {}

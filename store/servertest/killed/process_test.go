@@ -23,8 +23,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// processEnv tells this binary to be the other process: what it does, and on
-// what, with bars between.
+// processEnv is the environment variable that makes this binary the other process. Its
+// value is the kind of work and its arguments, separated by bars.
 const processEnv = "LATCHKEY_TEST_PROCESS"
 
 func TestMain(m *testing.M) {
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 // waitToBeKilled returns only once the process that started this one has ended.
 func waitToBeKilled() { _, _ = io.Copy(io.Discard, os.Stdin) }
 
-// process is this binary at other work.
+// process is this binary, started as another process.
 type process struct {
 	t       *testing.T
 	command *exec.Cmd
@@ -89,7 +89,7 @@ var (
 	owner = apikey.Owner("olga", "team-a", "team-b")
 )
 
-// config is that of every process.
+// config returns the configuration of every process.
 func config(now time.Time) apikey.Config {
 	return apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),

@@ -16,9 +16,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestReminderSurvivesAKill kills one process between its claim and its call,
-// and another between the call and the note of it. The next one calls again,
-// with the same id; the one after that does not.
+// TestReminderSurvivesAKill kills one process between the claim of a reminder and the
+// call, and another between the call and the record of it. The next process calls again
+// with the same id. The one after that does not.
 func TestReminderSurvivesAKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.db")
 	_, _, err := service(t, openFile(t, file), noon).Create(t.Context(), owner, apikey.Spec{
@@ -26,17 +26,17 @@ func TestReminderSurvivesAKill(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	require.Equal(t, []string{"claimed"}, remindAndDie(t, file, noon, "claimed"), "it never came to a call")
-	require.Equal(t, []string{"done"}, remindAndDie(t, file, noon.Add(4*time.Minute), ""), "the claim holds for a while")
+	require.Equal(t, []string{"claimed"}, remindAndDie(t, file, noon, "claimed"), "there was no call")
+	require.Equal(t, []string{"done"}, remindAndDie(t, file, noon.Add(4*time.Minute), ""), "the claim has not expired")
 	called := remindAndDie(t, file, noon.Add(5*time.Minute), "called")
 	require.Equal(t, []string{"claimed", "called"}, []string{called[0], called[1][:6]})
 	again := remindAndDie(t, file, noon.Add(15*time.Minute), "")
-	require.Equal(t, []string{"claimed", called[1], "claimed", "done"}, again, "the same id, and then a note")
+	require.Equal(t, []string{"claimed", called[1], "claimed", "done"}, again, "a call with the same id, and then the record")
 	require.Equal(t, []string{"done"}, remindAndDie(t, file, noon.Add(time.Hour), ""))
 }
 
-// remindAndDie lets another process remind at the given time, kills it at the
-// given stage, and returns how it got there.
+// remindAndDie starts a process that sends reminders at the given time, kills it at the
+// given stage, and returns its steps.
 func remindAndDie(t *testing.T, file string, at time.Time, stage string) []string {
 	t.Helper()
 	p := start(t, "remind", file, at.Format(time.RFC3339), stage)
@@ -90,7 +90,7 @@ func remind(file, at, stage string) error {
 	return nil
 }
 
-// tellingIDs tells of each id that was spent for a reminder.
+// tellingIDs prints a line when an id is spent for a reminder.
 type tellingIDs struct {
 	store.OnceIDs
 	spent func(string)

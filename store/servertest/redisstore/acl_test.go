@@ -19,8 +19,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// documented reads the rights that the package's documentation asks for, and what
-// a Cluster needs more.
+// documented returns the rights in the package's documentation, and the additional ones
+// for a Cluster.
 func documented(t *testing.T) (rights, cluster []string) {
 	t.Helper()
 	text, err := os.ReadFile("../../redisstore/doc.go")
@@ -34,8 +34,8 @@ func documented(t *testing.T) (rights, cluster []string) {
 	return commands[0], commands[1]
 }
 
-// newUser makes a user with rights for a prefix, and returns its name. The
-// password is the documented one.
+// newUser creates a user with rights for a prefix, and returns its name. The password is
+// the documented one.
 func newUser(t *testing.T, server *redis.Client, prefix string, rights []string) string {
 	t.Helper()
 	name := "user-of-" + prefix
@@ -55,7 +55,7 @@ func clientOf(t *testing.T, addr, user string) *redis.Client {
 	return client
 }
 
-// The documented rights are enough, and none is too many.
+// The documented rights are sufficient, and each of them is necessary.
 func TestACL(t *testing.T) {
 	t.Parallel()
 	rights, _ := documented(t)
@@ -96,20 +96,20 @@ func TestACL(t *testing.T) {
 			named := found
 			for _, err := range append(useAll(t.Context(), d.Store()), err) {
 				if !errors.Is(err, store.ErrUnavailable) || slow(err) {
-					continue // it works, or misses what a change before it has not made
+					continue // it succeeded, or a record is missing because an earlier change failed
 				}
-				require.ErrorContains(t, err, right, "the reason is named")
+				require.ErrorContains(t, err, right, "the error names the right")
 				require.NotContains(t, err.Error(), user)
 				named = append(named, err.Error())
 			}
-			require.Contains(t, strings.Join(named, "\n"), right, "it is needed")
+			require.Contains(t, strings.Join(named, "\n"), right, "the right is necessary")
 			t.Log(named[0])
 		})
 	}
 }
 
-// refused lists what the server has refused users. What the client says of itself
-// may be refused.
+// refused returns the commands that the server has refused to users, without those with
+// which the client describes itself.
 func refused(t *testing.T, server *redis.Client) (all []string) {
 	t.Helper()
 	entries, err := server.Do(t.Context(), "acl", "log").Slice()
@@ -122,12 +122,12 @@ func refused(t *testing.T, server *redis.Client) (all []string) {
 	return all
 }
 
-// slow reports what a busy machine does to a call.
+// slow reports whether a call failed because the machine is busy.
 func slow(err error) bool {
 	return strings.Contains(err.Error(), "replicas confirmed") || strings.Contains(err.Error(), "no answer")
 }
 
-// A Cluster's client asks its nodes where what lies, and follows what moves.
+// A Cluster's client reads the slot map from its nodes, and follows slots that move.
 func TestACLOfACluster(t *testing.T) {
 	t.Parallel()
 	rights, more := documented(t)
@@ -149,7 +149,7 @@ func TestACLOfACluster(t *testing.T) {
 		prefix := fmt.Sprint("store-", n)
 		return newDriver(t, connect(t, prefix, append(rights, more...)), redisstore.Config{Prefix: prefix}).Store()
 	})
-	// A limit whose slot is on its way is at the node that it comes to.
+	// While a slot moves, a new limit is at the target node.
 	limit := func(t *testing.T, prefix string, rights []string) (err error) {
 		t.Helper()
 		s := newDriver(t, connect(t, prefix, rights), redisstore.Config{Prefix: prefix}).Store()
@@ -169,13 +169,13 @@ func TestACLOfACluster(t *testing.T) {
 			less := slices.DeleteFunc(append(slices.Clone(rights), more...), func(r string) bool { return r == right })
 			err := limit(t, fmt.Sprint("without-", i), less)
 			require.ErrorIs(t, err, store.ErrUnavailable)
-			// Without +asking each node sends the client to the other.
+			// Without +asking each node redirects the client to the other.
 			require.Condition(t, func() bool { return strings.Contains(err.Error(), right) || right == "+asking" })
 		})
 	}
 }
 
-// fill makes what useAll reads and changes.
+// fill creates the records that useAll reads and changes.
 func fill(t *testing.T, s store.Store) {
 	t.Helper()
 	for _, id := range []string{"looked-up", "updated", "deleted", "purged"} {
@@ -189,8 +189,7 @@ func fill(t *testing.T, s store.Store) {
 	require.NoError(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "looked-up", Day: noon, Logins: 1}}))
 }
 
-// useAll calls every method of a store that fill has filled, and returns what
-// each returns.
+// useAll calls every method of a store that fill has filled, and returns their errors.
 func useAll(ctx context.Context, s store.Store) []error {
 	only := func(_ any, err error) error { return err }
 	updated, later := newKey("team-a", "updated"), noon.Add(24*time.Hour)
@@ -239,7 +238,7 @@ func useAll(ctx context.Context, s store.Store) []error {
 	rounds := 0
 	return append(errs, s.Watch.Watch(ctx, func() {}, func(store.Notice) {
 		if rounds++; rounds == 2 {
-			cancel() // the first notice says where the stream begins, the next ends a round
+			cancel() // the first heartbeat comes when the stream begins, the next at the end of a round
 		}
 	}))
 }

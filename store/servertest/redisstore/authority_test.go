@@ -7,8 +7,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// TestCheckStore races callers with a leaked key, and members, against what ends
-// their rights, with the service itself on one server and on a Cluster.
+// TestCheckStore races callers with a leaked key, and members, against changes that end
+// their rights, with the whole service on one server and on a Cluster.
 func TestCheckStore(t *testing.T) {
 	t.Parallel()
 	t.Run("B27 one server", func(t *testing.T) {

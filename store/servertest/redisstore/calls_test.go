@@ -12,19 +12,19 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// oneCall is one call of a furnished store, to be made once.
+// oneCall is a call on a store that fillForCalls has filled. It is made once.
 type oneCall struct {
 	name  string
 	trips int64 // round trips; 0 is any number
-	want  error // what a sound server answers
+	want  error // the result on a working server
 	do    func(ctx context.Context, s store.Store) error
-	// whenFull says that a server whose memory is full makes the change, since it
-	// makes room or needs none.
+	// whenFull is true if a server whose memory is full makes the change, since the
+	// change needs no memory.
 	whenFull bool
 }
 
-// furnish puts in a store what reads, changes and refusals are about.
-func furnish(t *testing.T, s store.Store) {
+// fillForCalls fills a store with the records that the calls use.
+func fillForCalls(t *testing.T, s store.Store) {
 	t.Helper()
 	ctx := t.Context()
 	for _, id := range []string{"key-1", "updated", "deleted", "used", "hashed", "buried"} {
@@ -43,7 +43,7 @@ func furnish(t *testing.T, s store.Store) {
 	require.NoError(t, s.Usage.Add(ctx, counts))
 }
 
-// some is an error if nothing was done and no error says why.
+// some returns err or, if n is 0, another error.
 func some(n int, err error) error {
 	if n == 0 && err == nil {
 		return errors.New("nothing")
@@ -75,9 +75,9 @@ func events(q store.EventQuery) func(context.Context, store.Store) error {
 // readCalls are all calls that read records.
 var readCalls = []oneCall{
 	{name: "look up", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }},
-	{name: "look up what never was", trips: 1, want: store.ErrNotFound,
+	{name: "look up a key that never existed", trips: 1, want: store.ErrNotFound,
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "unknown"); return err }},
-	{name: "look up what was deleted", trips: 1, want: store.ErrNotFound,
+	{name: "look up a deleted key", trips: 1, want: store.ErrNotFound,
 		do: func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "buried"); return err }},
 	{name: "epochs", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		_, err := s.Epochs.Read(ctx, tokenWith("key-1", "token-1"))
@@ -86,15 +86,15 @@ var readCalls = []oneCall{
 	{name: "epochs of a revoked token", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		state, err := s.Epochs.Read(ctx, tokenWith("key-1", "revoked"))
 		if err == nil && !state.Revoked {
-			return errors.New("it is not revoked")
+			return errors.New("the token is not revoked")
 		}
 		return err
 	}},
-	{name: "epochs of no key", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
+	{name: "epochs of a missing key", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
 		_, err := s.Epochs.Read(ctx, tokenWith("unknown", "token-1"))
 		return err
 	}},
-	{name: "settings of all", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }},
+	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }},
 	{name: "settings of a workspace", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		w, err := s.Settings.Workspace(ctx, "team-a")
 		return some(w.Keys, err)
@@ -110,7 +110,7 @@ var readCalls = []oneCall{
 		_, err := s.OnceIDs.Find(ctx, "test", "spent", noon)
 		return err
 	}},
-	{name: "find what was not spent", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
+	{name: "find a one-time id that was not spent", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
 		_, err := s.OnceIDs.Find(ctx, "test", "unknown", noon)
 		return err
 	}},
@@ -127,7 +127,7 @@ var changeCalls = []oneCall{
 	{name: "create", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-1"), store.NoLimit, store.Change{Now: noon})
 	}},
-	{name: "create with all that goes with it", trips: 1, do: func(ctx context.Context, s store.Store) error {
+	{name: "create with event, one-time id and preconditions", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-2"), 100, store.Change{
 			Now:    noon,
 			Once:   &store.OnceID{Space: "test", ID: "request-1", Value: "new-2", Expires: noon.Add(time.Hour)},
@@ -149,7 +149,7 @@ var changeCalls = []oneCall{
 	{name: "replace a digest", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.Rehash(ctx, "hashed", "s1", newKey("", "hashed").Secrets[0].Digest, "hmac-sha256$2$other")
 	}},
-	{name: "settings of all", trips: 1, do: func(ctx context.Context, s store.Store) error {
+	{name: "settings of the instance", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon, EndTokens: true})
 	}},
 	{name: "settings of a workspace", trips: 1, do: func(ctx context.Context, s store.Store) error {
@@ -164,7 +164,7 @@ var changeCalls = []oneCall{
 	{name: "revoke", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Epochs.Revoke(ctx, "token-2", noon.Add(time.Hour), noon)
 	}},
-	{name: "revoke what is revoked", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
+	{name: "revoke a token again", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
 		return s.Epochs.Revoke(ctx, "revoked", noon.Add(time.Minute), noon)
 	}},
 	{name: "spend", trips: 1, do: func(ctx context.Context, s store.Store) error {
@@ -184,8 +184,8 @@ var changeCalls = []oneCall{
 		_, _, err := s.Limiter.Advance(ctx, "id", noon, time.Second, time.Minute)
 		return err
 	}},
-	// A limit that a demoted server reads is no limit: what counts nothing is refused, too.
-	{name: "advance by nothing", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
+	// A demoted server may have an old limit, so a step of 0 is refused, too.
+	{name: "advance by 0", trips: 1, whenFull: true, do: func(ctx context.Context, s store.Store) error {
 		_, _, err := s.Limiter.Advance(ctx, "id", noon, 0, time.Minute)
 		return err
 	}},
@@ -206,13 +206,13 @@ var changeCalls = []oneCall{
 
 // refusedCalls are changes that the records do not allow.
 var refusedCalls = []oneCall{
-	{name: "create what is there", trips: 1, want: store.ErrExists, do: func(ctx context.Context, s store.Store) error {
+	{name: "create an existing key", trips: 1, want: store.ErrExists, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 	}},
 	{name: "create beyond the limit", trips: 1, want: store.ErrLimit, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-3"), 1, store.Change{Now: noon})
 	}},
-	{name: "create by what has changed", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
+	{name: "create with an outdated precondition", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Create(ctx, newKey("team-a", "new-3"), store.NoLimit, store.Change{Now: noon, If: []store.Precondition{{Key: "key-1", Version: 7}}})
 	}},
 	{name: "update another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
@@ -220,10 +220,10 @@ var refusedCalls = []oneCall{
 		k.Version = 7
 		return s.Keys.Update(ctx, k, store.Change{Now: noon})
 	}},
-	{name: "delete what never was", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
+	{name: "delete a key that never existed", trips: 1, want: store.ErrNotFound, do: func(ctx context.Context, s store.Store) error {
 		return s.Keys.Delete(ctx, "team-a", "unknown", 0, noon, store.Change{Now: noon})
 	}},
-	{name: "spend what is spent", trips: 1, want: store.ErrExists, do: func(ctx context.Context, s store.Store) error {
+	{name: "spend a one-time id again", trips: 1, want: store.ErrExists, do: func(ctx context.Context, s store.Store) error {
 		return s.OnceIDs.Spend(ctx, store.OnceID{Space: "test", ID: "spent", Expires: noon.Add(time.Hour)}, noon)
 	}},
 	{name: "settings of another version", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
@@ -238,8 +238,8 @@ var refusedCalls = []oneCall{
 	{name: "replace another digest", trips: 1, want: store.ErrConflict, do: func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.Rehash(ctx, "key-1", "s1", "another", "other")
 	}},
-	// What has nothing to write.
-	{name: "record a use of no key", trips: 1, do: func(ctx context.Context, s store.Store) error {
+	// Calls that write nothing.
+	{name: "record a use of a missing key", trips: 1, do: func(ctx context.Context, s store.Store) error {
 		return s.Upkeep.Touch(ctx, []store.Use{{Key: "unknown", Secret: "s1", At: noon}})
 	}},
 }

@@ -17,21 +17,21 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// crowd is many writers on few ids and workspaces, whose processes die at any
+// crowd is many writers that use few ids and workspaces, and whose processes die at any
 // point.
 type crowd struct {
 	*testing.T
 	prefix string
 	dial   func() redis.UniversalClient
-	wanted int           // changes
-	half   chan struct{} // closed when half of them were tried
+	wanted int           // the number of changes
+	half   chan struct{} // closed when half of the changes were tried
 
 	mu      sync.Mutex
 	acts    []act
 	unknown int
 }
 
-// act is one change, and what its caller got.
+// act is a change and its result.
 type act struct {
 	name      string // also the id of its event and its one-time id
 	kind      string
@@ -42,13 +42,13 @@ type act struct {
 
 const (
 	crowdLimit = 3
-	doomed     = "team:{0} %" // is deleted half-way
+	doomed     = "team:{0} %" // is deleted after half of the changes
 )
 
-// TestCrowd: whatever the order of changes, and wherever their writers die, what
-// is there fits together, each change was made as a whole or not at all, and
-// watchers get a notice of each.
-func TestCrowd(t *testing.T) {
+// TestConcurrentWriters checks that records stay consistent, that each change is made
+// completely or not at all, and that watchers get a notification of each, whatever the
+// order of the changes and wherever their writers die.
+func TestConcurrentWriters(t *testing.T) {
 	t.Parallel()
 	t.Run("one server", func(t *testing.T) {
 		t.Parallel()
@@ -96,7 +96,7 @@ func (c *crowd) done() int {
 	return len(c.acts)
 }
 
-// write makes changes from processes of its own.
+// write makes changes from its own processes.
 func (c *crowd) write(name string) {
 	for n := 0; c.done() < c.wanted; {
 		client, h := c.dial(), &hook{}
@@ -177,11 +177,10 @@ func (c *crowd) change(s store.Store, name string) {
 	c.Errorf("%s: %v", a.kind, a.err)
 }
 
-// check compares what callers got with what is there, and returns how many
-// changes were made.
+// check compares the results with the records, and returns how many changes were made.
 func (c *crowd) check(s store.Store, workspaces map[string]found) (made int) {
 	c.Helper()
-	keys := make(map[string]int) // by workspace: created less deleted
+	keys := make(map[string]int) // created minus deleted, by workspace
 	for _, a := range c.acts {
 		there := workspaces[a.workspace].events[a.name]
 		switch {
@@ -219,14 +218,14 @@ func (c *crowd) check(s store.Store, workspaces map[string]found) (made int) {
 			require.Empty(c, f.keys)
 			continue
 		}
-		require.Len(c, f.keys, keys[workspace], "created less deleted in %s", workspace)
+		require.Len(c, f.keys, keys[workspace], "created minus deleted in %s", workspace)
 		for id := range f.keys {
 			found, err := s.Keys.Lookup(c.Context(), id)
 			require.NoError(c, err)
 			require.Equal(c, workspace, found.Key.Workspace)
 		}
 	}
-	c.Logf("%d changes, %d of them made, %d unknown to their callers; %d keys are left", len(c.acts), made, c.unknown, total)
+	c.Logf("%d changes: %d were made, %d had an unknown outcome; %d keys are left", len(c.acts), made, c.unknown, total)
 	require.Positive(c, c.unknown)
 	require.Greater(c, made, 50)
 	return made

@@ -29,10 +29,10 @@ func TestCheck(t *testing.T) {
 		pairs []string
 		want  []string
 	}{
-		{"all is well", []string{"maxmemory-policy", "noeviction", "appendonly", "yes", "appendfsync", "always"}, nil},
-		{"a second may be lost", []string{"appendfsync", "everysec"}, []string{"appendfsync everysec"}},
+		{"no problem", []string{"maxmemory-policy", "noeviction", "appendonly", "yes", "appendfsync", "always"}, nil},
+		{"a crash may lose a second", []string{"appendfsync", "everysec"}, []string{"appendfsync everysec"}},
 		{"keys may be evicted", []string{"appendfsync", "always", "maxmemory-policy", "volatile-lru"}, []string{"maxmemory-policy volatile-lru"}},
-		{"snapshots only", []string{"maxmemory-policy", "noeviction", "appendonly", "no", "save", "3600 1"}, []string{"from time to time"}},
+		{"snapshots only", []string{"maxmemory-policy", "noeviction", "appendonly", "no", "save", "3600 1"}, []string{"only snapshots"}},
 		{"nothing on disk", []string{"save", ""}, []string{"nothing to disk"}},
 		{"both", []string{"maxmemory-policy", "allkeys-lru"}, []string{"maxmemory-policy allkeys-lru", "nothing to disk"}},
 	} {
@@ -52,8 +52,8 @@ func TestCheck(t *testing.T) {
 		name, right string
 		want        []string
 	}{
-		{"a server that does not tell its configuration, as in managed services", "-config", []string{"maxmemory-policy allkeys-lru", "+config|get"}},
-		{"a server that tells nothing", "-info", []string{"+info", "+config|get"}},
+		{"a server that does not show its configuration, like a managed service", "-config", []string{"maxmemory-policy allkeys-lru", "+config|get"}},
+		{"a server that shows no information", "-info", []string{"+info", "+config|get"}},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			require.NoError(t, client.Do(t.Context(), "acl", "setuser", "default", try.right).Err())

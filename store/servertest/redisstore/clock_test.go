@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// The store's clock, and so its epochs, is the server's, to the microsecond.
+// The store's clock and its epochs are the server's time in microseconds.
 func TestClock(t *testing.T) {
 	client := sharedClient(t)
 	s := newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
@@ -33,9 +33,9 @@ func TestClock(t *testing.T) {
 	require.LessOrEqual(t, in.Epoch, after.UnixMicro())
 }
 
-// An epoch rises also where it is ahead of the server's clock, which was set back or
-// is that of a replica that took over.
-func TestEpochsRiseWithAClockSetBack(t *testing.T) {
+// An epoch rises also if it is ahead of the server's clock, because the clock was set
+// back, or because another server took over.
+func TestEpochsAfterAClockSetBack(t *testing.T) {
 	for _, try := range []struct {
 		name, what, field string
 		raise             func(ctx context.Context, s store.Store, version int64) error
@@ -83,9 +83,9 @@ func TestEpochsRiseWithAClockSetBack(t *testing.T) {
 	}
 }
 
-// What ends is kept until no process takes it for valid any more, also if the clock of
-// the process that wrote it is wrong.
-func TestEndsOutliveWrongClocks(t *testing.T) {
+// One-time ids and revocations are kept until they have expired for all processes, also
+// if the clock of the process that wrote them is wrong.
+func TestExpiryWithWrongClocks(t *testing.T) {
 	ctx, client := t.Context(), sharedClient(t)
 	prefix := newPrefix(t, client)
 	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// startCluster starts three masters of the test's own.
+// startCluster starts three masters for the test.
 func startCluster(t *testing.T) (*redis.ClusterClient, []*servers.Process) {
 	t.Helper()
 	nodes, err := servers.StartRedisCluster(t.Context(), t.TempDir(), 3)
@@ -39,14 +39,14 @@ func TestContractOnACluster(t *testing.T) {
 		n++
 		return newDriver(t, client, redisstore.Config{Prefix: fmt.Sprint("latchkey-", n)}).Store()
 	})
-	t.Run("records on one master, usage and limits on all", func(t *testing.T) { spread(t, client, nodes) })
-	t.Run("B19 a master without its replicas", func(t *testing.T) { lonely(t, client) })
-	t.Run("a slot on its way", func(t *testing.T) { slotMigrates(t, client, nodes) })
+	t.Run("records on one master, usage and limits on all", func(t *testing.T) { distribution(t, client, nodes) })
+	t.Run("B19 a master without its replicas", func(t *testing.T) { refusingMaster(t, client) })
+	t.Run("a slot that is moving", func(t *testing.T) { slotMigrates(t, client, nodes) })
 	t.Run("a slot that has moved", func(t *testing.T) { slotMoves(t, client, nodes) })
 }
 
-// spread makes some of everything, and looks where it lies.
-func spread(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process) {
+// distribution writes all kinds of data, and checks which master holds it.
+func distribution(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process) {
 	const workspaces = 90
 	ctx := t.Context()
 	s := newDriver(t, client, redisstore.Config{Prefix: "spread"}).Store()
@@ -89,9 +89,9 @@ func spread(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process)
 	require.Nil(t, page.Next)
 }
 
-// lonely lets one master of three refuse writes: what it says may be long out
-// of date. Whatever lies on the others goes on.
-func lonely(t *testing.T, client *redis.ClusterClient) {
+// refusingMaster makes one master of three refuse writes, since it may have old data. Calls that
+// need only the other masters succeed.
+func refusingMaster(t *testing.T, client *redis.ClusterClient) {
 	ctx := context.Background()
 	s := newDriver(t, client, redisstore.Config{Prefix: "lonely"}).Store()
 	create(t, s, "team-a", "key-1")

@@ -12,9 +12,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// A creation with an event and a one-time id, whose writer dies at any point: it
-// is made as a whole or not at all, and watchers learn of it.
-func TestAWriterDies(t *testing.T) {
+// A creation with an event and a one-time id, whose writer dies at any point, is made
+// completely or not at all, and watchers get its notification.
+func TestWriterDies(t *testing.T) {
 	t.Parallel()
 	var finished, unknown atomic.Int64
 	t.Run("trips", func(t *testing.T) {
@@ -28,8 +28,8 @@ func TestAWriterDies(t *testing.T) {
 			}
 		})
 	})
-	require.Positive(t, finished.Load(), "no writer got to the end")
-	require.Positive(t, unknown.Load(), "no writer missed the answer to what was made")
+	require.Positive(t, finished.Load(), "no writer completed")
+	require.Positive(t, unknown.Load(), "no writer lost the answer to a change that was made")
 }
 
 func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (acknowledged, made bool) {
@@ -51,10 +51,10 @@ func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (ac
 	page, err := s.Keys.List(ctx, store.KeyQuery{})
 	require.NoError(t, err)
 	made = len(page.Keys) == 1
-	require.True(t, made || first != nil, "what was acknowledged is there")
+	require.True(t, made || first != nil, "an acknowledged change is lost")
 	_, err = s.OnceIDs.Find(ctx, "test", "request-1", noon)
 	if made {
-		require.NoError(t, err, "spent exactly if made")
+		require.NoError(t, err, "the one-time id is spent if and only if the change was made")
 	} else {
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
@@ -65,7 +65,7 @@ func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (ac
 	require.Equal(t, made, err == nil)
 	require.Equal(t, made, inspect(t, client, prefix)["team-a"].keys["key-1"])
 
-	// The client retries with another process, which makes an id of its own.
+	// The client retries through another process, which generates another id.
 	c.Events = []store.Event{{ID: "event-2", Time: noon, Workspace: "team-a", Key: "key-2"}}
 	err = s.Keys.Create(ctx, newKey("team-a", "key-2"), 1, c)
 	want := "key-2"
@@ -77,7 +77,7 @@ func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (ac
 	}
 	n, gap := w.until(t, func(n store.Notice) bool { return n.Kind != store.NoticeHeartbeat })
 	require.False(t, gap)
-	require.Equal(t, want, n.Key, "a notice of what was made, and of nothing else")
+	require.Equal(t, want, n.Key, "a notification of the change that was made, and no other")
 	page, err = s.Keys.List(ctx, store.KeyQuery{})
 	require.NoError(t, err)
 	require.Len(t, page.Keys, 1)
@@ -88,8 +88,8 @@ func writerDies(t *testing.T, dead func(prefix string) (store.Store, *hook)) (ac
 	return first == nil, made
 }
 
-// A writer that comes late makes nothing: its one-time id went to another.
-func TestAWriterGivenUp(t *testing.T) {
+// A delayed writer changes nothing: another writer has spent its one-time id.
+func TestDelayedWriter(t *testing.T) {
 	t.Parallel()
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
@@ -104,12 +104,12 @@ func TestAWriterGivenUp(t *testing.T) {
 	require.ErrorIs(t, <-result, store.ErrExists)
 	w, err := s.Settings.Workspace(t.Context(), "team-a")
 	require.NoError(t, err)
-	require.Zero(t, w.Version, "the change that was given up was not made")
+	require.Zero(t, w.Version, "the delayed change was not made")
 	inspect(t, client, prefix)
 }
 
-// held begins a change in a process of its own, which stands still before it sends
-// its script, until it is released.
+// held begins a change in another process, which stops before it sends its script until
+// it is released.
 func held(t *testing.T, prefix string, change func(slow store.Store) error) (result chan error, release func()) {
 	t.Helper()
 	slow, h := connected(t, prefix)

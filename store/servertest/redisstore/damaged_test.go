@@ -11,7 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// A record that cannot be read is an error, and neither missing nor half of it.
+// A record that cannot be read is an error. It is not reported as missing, and no part of
+// it is returned.
 func TestDamagedRecords(t *testing.T) {
 	lookUp := func(ctx context.Context, s store.Store) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }
 	instance := func(ctx context.Context, s store.Store) error { _, err := s.Settings.Instance(ctx); return err }
@@ -20,7 +21,7 @@ func TestDamagedRecords(t *testing.T) {
 	}
 	for _, try := range []struct {
 		name        string
-		what, field string // of a hash, unless that is empty
+		what, field string // without a field, what is not a hash
 		damage      func(record string) string
 		read        func(ctx context.Context, s store.Store) error
 	}{
@@ -32,9 +33,9 @@ func TestDamagedRecords(t *testing.T) {
 			_, err := s.Keys.List(ctx, store.KeyQuery{})
 			return err
 		}},
-		{"settings of all", "settings", "i", spoilt, instance},
-		{"reminders off in words", "settings", "r", reminders("soon"), instance},
-		{"reminders in words", "settings", "r", reminders("0 soon"), instance},
+		{"settings of the instance", "settings", "i", spoilt, instance},
+		{"reminders off is not a number", "settings", "r", reminders("soon"), instance},
+		{"a reminder is not a number", "settings", "r", reminders("0 soon"), instance},
 		{"too many reminders", "settings", "r", reminders("0 1 2 3 4 5 6 7 8 9"), instance},
 		{"settings of a workspace", "settings", "wteam-a", spoilt, func(ctx context.Context, s store.Store) error {
 			_, err := s.Settings.Workspace(ctx, "team-a")
@@ -65,7 +66,7 @@ func TestDamagedRecords(t *testing.T) {
 			ctx, client := t.Context(), sharedClient(t)
 			prefix := newPrefix(t, client)
 			s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
-			furnish(t, s)
+			fillForCalls(t, s)
 			require.NoError(t, s.Settings.SetInstance(ctx, store.InstanceSettings{}, store.Change{Now: noon}))
 			require.NoError(t, s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-a"}, store.Change{Now: noon}))
 			require.NoError(t, s.SigningKeys.SetRing(ctx, store.Ring{Keys: []store.SigningKey{{ID: "k"}}}))
@@ -77,7 +78,7 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
-// spoilt begins with what is no number.
+// spoilt returns a record that does not begin with a number.
 func spoilt(record string) string { return "!" + record }
 
 func damage(t *testing.T, client *redis.Client, name, field string, how func(string) string) {

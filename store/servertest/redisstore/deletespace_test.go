@@ -16,15 +16,14 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// A workspace of many keys is removed in several steps. The process that does it
-// dies at any point: none of the keys is seen from the first step on, and Purge
-// takes the others.
+// The keys of a large workspace are removed by several scripts. If the process dies at
+// any point after the first, none of the keys is visible, and Purge removes the rest.
 func TestADeletedWorkspace(t *testing.T) {
 	t.Parallel()
 	big := newBig(t)
 	var deleted, swept, unknown atomic.Int64
 	t.Run("a process dies", func(t *testing.T) {
-		// The change, which a server may have to be sent twice, and twelve steps.
+		// The change, which may have to be sent twice, and twelve further scripts.
 		eachDeath(t, 15, func(t *testing.T, dead func(prefix string) (store.Store, *hook)) {
 			b := big.copied(t)
 			dying, h := dead(b.prefix)
@@ -60,7 +59,7 @@ func TestADeletedWorkspace(t *testing.T) {
 	require.Greater(t, deleted.Load(), swept.Load()+10)
 }
 
-// So does a process that purges.
+// The same holds if a process that purges dies.
 func TestAPurgeOfADeletedWorkspace(t *testing.T) {
 	t.Parallel()
 	big := newBig(t)
@@ -77,7 +76,7 @@ func TestAPurgeOfADeletedWorkspace(t *testing.T) {
 		rest, err := b.s.Upkeep.Purge(t.Context(), noon.Add(time.Second))
 		require.NoError(t, err)
 		if h.heard.Load() && h.died() {
-			// The answer that was lost may have been the number of one step.
+			// The lost answer may have been the number of one script.
 			require.Contains(t, []int{bigKeys, bigKeys - 50, bigKeys - bigKeys%50}, n+rest)
 		} else {
 			require.Equal(t, bigKeys, n+rest)
@@ -87,7 +86,7 @@ func TestAPurgeOfADeletedWorkspace(t *testing.T) {
 }
 
 // The events of a deleted workspace stay. While its keys are removed, all events are
-// listed, whatever the words in them.
+// listed, whatever their texts.
 func TestEventsOfADeletedWorkspace(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
@@ -156,7 +155,7 @@ func newBig(t *testing.T) big {
 	return b
 }
 
-// copied is the same store under a prefix of its own.
+// copied returns a copy of the store under another prefix.
 func (b big) copied(t *testing.T) big {
 	t.Helper()
 	prefix := newPrefix(t, b.client)
@@ -176,10 +175,10 @@ func (b big) inspect() map[string]found {
 	return inspect(b.T, b.client, b.prefix)
 }
 
-// left reports whether keys are left to be removed.
+// left reports whether keys remain to be removed.
 func (b big) left() bool { return len((inspector{b.T, b.client, b.prefix}).hash("deleting")) > 0 }
 
-// sample is some of the keys: those at the ends of all steps, of some and of one.
+// sample returns some of the keys, among them the first and last ones of scripts.
 func sample() (ids []string) {
 	for _, i := range []int{0, 49, 50, 250, 499, 500, bigKeys - 1} {
 		ids = append(ids, bigKey(i))
@@ -195,7 +194,7 @@ func (b big) alive() {
 	require.Equal(b, bigKeys, workspaceOf(b.T, b.s, doomed).Keys)
 }
 
-// hidden checks that nothing finds a key of the workspace, and that their ids stay
+// hidden checks that no call finds a key of the workspace, and that their ids stay
 // taken.
 func (b big) hidden() {
 	b.Helper()
@@ -244,7 +243,7 @@ func (b big) list(q store.KeyQuery) (keys int) {
 	return keys
 }
 
-// purged lets another process go on, first before the keys may be forgotten.
+// purged lets another process purge, the first time before the tombstones may be removed.
 func (b big) purged() {
 	b.Helper()
 	n, err := b.s.Upkeep.Purge(b.Context(), noon)
@@ -260,7 +259,7 @@ func (b big) purged() {
 	b.free()
 }
 
-// free checks that nothing is left of the keys.
+// free checks that no data of the keys is left.
 func (b big) free() {
 	b.Helper()
 	require.Len(b, (inspector{b.T, b.client, b.prefix}).hash("keys"), 3)

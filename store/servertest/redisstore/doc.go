@@ -1,4 +1,4 @@
-// Package redisstore holds tests only: package store/redisstore on one Redis
-// server, on replicas under Sentinel and on a Cluster. Its tests that need no
-// server stand beside its code.
+// Package redisstore contains only tests: of package store/redisstore on one Redis
+// server, with replicas under Sentinel, and on a Cluster. Tests that need no server are in
+// that package's directory.
 package redisstore

@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// impatient is a client that tries everything once.
-func impatient(t *testing.T, o redis.Options) *redis.Client {
+// withoutRetries returns a client without retries.
+func withoutRetries(t *testing.T, o redis.Options) *redis.Client {
 	t.Helper()
 	o.ContextTimeoutEnabled, o.MaxRetries = true, -1
 	client := redis.NewClient(&o)
@@ -23,8 +23,8 @@ func impatient(t *testing.T, o redis.Options) *redis.Client {
 	return client
 }
 
-// What a server refuses becomes words. The table beside the driver has more, with
-// the texts of several versions.
+// Errors of a real server are described. The test in the driver's package has more of
+// them, with the texts of several versions.
 func TestErrorsInWords(t *testing.T) {
 	t.Parallel()
 	set := func(name, value string) func(*testing.T, *redis.Client) {
@@ -61,8 +61,8 @@ func TestErrorsInWords(t *testing.T) {
 			}, want: "the server is loading its data"},
 		{name: "OOM", hurt: set("maxmemory", "1"), want: "the server's memory is full: raise maxmemory", read: true},
 		{name: "NOREPLICAS", hurt: set("min-replicas-to-write", "1"),
-			want: "the server has fewer replicas than min-replicas-to-write asks for, and takes no writes"},
-		{name: "NOAUTH", hurt: set("requirepass", "secret"), want: "the server asks for a password"},
+			want: "the server has fewer replicas than min-replicas-to-write requires, and takes no writes"},
+		{name: "NOAUTH", hurt: set("requirepass", "secret"), want: "the server requires a password"},
 		{name: "a command that was renamed", args: []string{"--rename-command", "EVALSHA", ""},
 			want: "the server does not know the command evalsha, or has renamed it"},
 		{name: "a command of a script that was renamed", args: []string{"--rename-command", "EXISTS", "there"},
@@ -77,9 +77,9 @@ func TestErrorsInWords(t *testing.T) {
 				p.Stop()
 			})
 			if try.hurt != nil {
-				try.hurt(t, impatient(t, redis.Options{Addr: p.Addr()}))
+				try.hurt(t, withoutRetries(t, redis.Options{Addr: p.Addr()}))
 			}
-			s := newDriver(t, impatient(t, redis.Options{Addr: p.Addr()}), redisstore.Config{}).Store()
+			s := newDriver(t, withoutRetries(t, redis.Options{Addr: p.Addr()}), redisstore.Config{}).Store()
 			err = s.Keys.Create(t.Context(), newKey("team-a", "key-1"), store.NoLimit, store.Change{Now: noon})
 			require.EqualError(t, err, "redisstore: create key: store: unavailable ("+try.want+")")
 			if _, err = s.Settings.Instance(t.Context()); try.read {
@@ -91,7 +91,7 @@ func TestErrorsInWords(t *testing.T) {
 	}
 }
 
-// Where the server refuses the connection, no call counts as made.
+// If the server refuses the connection, every call fails.
 func TestRefusedConnections(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir())
@@ -104,16 +104,16 @@ func TestRefusedConnections(t *testing.T) {
 		client redis.UniversalClient
 		want   string
 	}{
-		// The server ends such a connection; the client opens another one.
-		{"no password", newClient(t, p.Addr()), "the server asks for a password"},
-		{"another password", impatient(t, redis.Options{Addr: p.Addr(), Password: "old"}),
-			"the server refuses the user's name or password, or the user is off"},
-		{"an unknown user", impatient(t, redis.Options{Addr: p.Addr(), Username: "nobody", Password: "secret"}),
-			"the server refuses the user's name or password, or the user is off"},
-		{"a database that is not there", impatient(t, redis.Options{Addr: p.Addr(), Password: "secret", DB: 99}),
+		// The server closes such a connection, and the client opens another one.
+		{"no password", newClient(t, p.Addr()), "the server requires a password"},
+		{"another password", withoutRetries(t, redis.Options{Addr: p.Addr(), Password: "old"}),
+			"the server refuses the user's name or password, or the user is disabled"},
+		{"an unknown user", withoutRetries(t, redis.Options{Addr: p.Addr(), Username: "nobody", Password: "secret"}),
+			"the server refuses the user's name or password, or the user is disabled"},
+		{"a database that does not exist", withoutRetries(t, redis.Options{Addr: p.Addr(), Password: "secret", DB: 99}),
 			"the server does not have the database that the client selects (a Cluster has only 0)"},
 		{"no Cluster", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{p.Addr()}, Password: "secret", ContextTimeoutEnabled: true}),
-			"the server is not part of a Cluster: it needs redis.NewClient"},
+			"the server is not part of a Cluster: use redis.NewClient"},
 		{"another master", redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: "unknown", SentinelAddrs: set.Addrs(), ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
 		}), "no sentinel names a master: check MasterName and SentinelAddrs"},

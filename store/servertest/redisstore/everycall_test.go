@@ -17,15 +17,14 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// stock is a store with much in it: keys in one workspace, "crowd", and in others
-// of 100 keys each.
+// stock is a large store. One workspace, "crowd", has many keys; the others have 100 each.
 type stock struct {
 	client *redis.Client
 	s      store.Store
 	keys   int // of all workspaces
-	inOne  int // of these in one workspace: those with the lowest numbers
+	inOne  int // the number of keys in "crowd": those with the lowest numbers
 	events int
-	few    int // how often a call of a single record is made
+	few    int // how often a call for a single record is made
 }
 
 func (c *stock) key(n int) store.Key {
@@ -34,7 +33,7 @@ func (c *stock) key(n int) store.Key {
 		workspace = fmt.Sprint("team-", n/100)
 	}
 	return store.Key{
-		// The numbers are spread over the orders as random ids are.
+		// The ids are spread like random ids.
 		ID:          fmt.Sprintf("%08x-ceea-467f-9a36-%012d", uint32(n)*2654435761, n),
 		Workspace:   workspace,
 		Name:        fmt.Sprintf("deployment-%09d", n),
@@ -56,7 +55,7 @@ func (c *stock) event(n int) store.Event {
 	}
 }
 
-// fill creates keys from one number up to another, 16 at once.
+// fill creates the keys from one number up to another, with 16 goroutines.
 func (c *stock) fill(ctx context.Context, from, to int) error {
 	return c.each(ctx, 16, from, to, func(n int) error {
 		return c.s.Keys.Create(ctx, c.key(n), store.NoLimit, store.Change{Now: noon})
@@ -82,14 +81,14 @@ func (c *stock) each(ctx context.Context, callers, from, to int, do func(n int) 
 	return context.Cause(ctx)
 }
 
-// chore is a call of the driver, or several.
+// chore is one or several calls of the driver.
 type chore struct {
 	name string
 	run  func(ctx context.Context, t *testing.T, c *stock) error
 }
 
-// everyCall are all calls of a store, on one that fill has filled. What removes
-// much comes last.
+// everyCall contains all calls of a store, for a store that fill has filled. Calls that
+// remove many records come last.
 var everyCall = []chore{
 	{"create", func(ctx context.Context, _ *testing.T, c *stock) error {
 		begin := c.keys
@@ -221,7 +220,7 @@ var everyCall = []chore{
 		return errors.Join(err, c.s.Settings.DeleteWorkspace(ctx, c.key(c.inOne).Workspace, noon, store.Change{Now: noon}))
 	}},
 	{"list keys of a workspace that is being deleted", func(ctx context.Context, t *testing.T, c *stock) error {
-		// By a process that dies before it has swept.
+		// The process that deletes it dies before the keys are removed.
 		client, h := newClient(t, c.client.Options().Addr), &hook{}
 		require.NoError(t, client.Ping(ctx).Err())
 		h.left.Store(3)
@@ -230,7 +229,7 @@ var everyCall = []chore{
 		if err := other.Settings.DeleteWorkspace(ctx, "crowd", noon, store.Change{Now: noon}); err != nil {
 			return err
 		}
-		// Each list passes all keys of that workspace.
+		// Each list reads past all keys of that workspace.
 		return c.each(ctx, 1, 0, 10, func(int) error {
 			page, err := c.s.Keys.List(ctx, store.KeyQuery{Limit: 1})
 			require.NotEmpty(t, page.Keys)

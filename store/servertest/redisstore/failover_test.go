@@ -41,9 +41,9 @@ func join(t *testing.T, master *redis.Client) *redis.Client {
 	return client
 }
 
-// One of three masters of a Cluster is killed, and its replica takes over. What
-// was acknowledged is there, and the driver works again by itself, though its
-// client would not look for the new master of its own accord.
+// One of three masters of a Cluster is killed, and its replica takes over. Acknowledged
+// changes are not lost. The driver works again by itself, although its client would not
+// look for the new master.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	plain, nodes := startCluster(t)
@@ -77,13 +77,13 @@ func TestClusterFailover(t *testing.T) {
 			killed, dead := time.Now(), nodes[i].Addr()
 			nodes = slices.Delete(nodes, i, i+1)
 			if with {
-				require.ErrorIs(t, w.end(t), store.ErrUnavailable, "watchers learn of it")
+				require.ErrorIs(t, w.end(t), store.ErrUnavailable, "the stream ends")
 			}
 			for _, node := range nodes {
 				c := newClient(t, node.Addr())
 				require.Eventually(t, func() bool { return takenOver(ctx, c, dead) }, 3*patience, 20*time.Millisecond)
 			}
-			t.Logf("taken over %s after the kill", time.Since(killed))
+			t.Logf("the replica took over %s after the kill", time.Since(killed))
 			before := l.acknowledged()
 			require.Eventually(t, func() bool {
 				err := s.Keys.Create(ctx, newKey("team-a", fmt.Sprint("after-", with)), store.NoLimit, store.Change{Now: noon})
@@ -107,13 +107,12 @@ func TestClusterFailover(t *testing.T) {
 				ctx, cancel := context.WithTimeout(ctx, patience)
 				defer cancel()
 				return s.Watch.Watch(ctx, func() {}, func(store.Notice) { cancel() }) != nil && errors.Is(ctx.Err(), context.Canceled)
-			}, patience, 10*time.Millisecond, "watchers listen again")
+			}, patience, 10*time.Millisecond, "new streams work")
 		})
 	}
 }
 
-// takenOver reports whether the node knows of a master for what the dead one
-// held.
+// takenOver reports whether the node knows a new master for the slots of the dead one.
 func takenOver(ctx context.Context, node *redis.Client, dead string) bool {
 	shards, err := node.ClusterShards(ctx).Result()
 	if err != nil {

@@ -34,14 +34,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code) //nolint:forbidigo // TestMain ends so
 }
 
-// silent keeps the client from logging each connection that our servers refuse.
+// silent is a logger that discards the client's messages about refused connections.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// newStore is an empty store on the shared server.
+// newStore returns an empty store on the shared server.
 func newStore(t testing.TB) store.Store {
 	t.Helper()
 	client := sharedClient(t)
@@ -58,7 +58,7 @@ func newDriver(t testing.TB, client redis.UniversalClient, cfg redisstore.Config
 	return driver
 }
 
-// newPrefix is one of the test's own, whose keys go with the test.
+// newPrefix returns a prefix for the test. Its keys are removed when the test ends.
 func newPrefix(t testing.TB, client *redis.Client) string {
 	t.Helper()
 	var random [8]byte
@@ -75,10 +75,10 @@ func newPrefix(t testing.TB, client *redis.Client) string {
 	return prefix
 }
 
-// record is the name of what belongs to the records of a store.
+// record returns the name of a Redis key of a store's records.
 func record(prefix, what string) string { return prefix + ":{" + prefix + "}:" + what }
 
-// contents is all that lies under a prefix, as Redis would move it.
+// contents returns all values under a prefix, as Redis dumps them.
 func contents(t testing.TB, client *redis.Client, prefix string) map[string]string {
 	t.Helper()
 	all, ctx := make(map[string]string), context.Background()
@@ -95,7 +95,7 @@ func contents(t testing.TB, client *redis.Client, prefix string) map[string]stri
 	return all
 }
 
-// written are the names of what is there and was not, or not so, before.
+// written returns the names of the Redis keys that were added or changed.
 func written(before, after map[string]string) (names []string) {
 	for name, text := range after {
 		if before[name] != text {
@@ -120,7 +120,7 @@ func newClient(t testing.TB, addr string) *redis.Client {
 	return client
 }
 
-// started skips a test whose servers are not installed.
+// started skips a test if its servers are not installed.
 func started(t testing.TB, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {

@@ -13,12 +13,11 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// hook lets pipelines through until its process dies, and drops all from then
-// on.
+// hook passes pipelines until its process dies, and drops all later ones.
 type hook struct {
 	left   atomic.Int64
 	sent   atomic.Int64
-	heard  atomic.Bool      // of the first that is dropped the answer alone is lost
+	heard  atomic.Bool      // the first dropped pipeline reaches the server; only its answer is lost
 	before func(trip int64) // unless nil
 }
 
@@ -46,8 +45,8 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// attach must come before the client's first command. What goes to one node of a
-// Cluster passes the hooks of that node's client alone.
+// attach must be called before the client's first command. Commands to a node of a
+// Cluster pass only the hooks of that node's client.
 func (h *hook) attach(client redis.UniversalClient) {
 	if cluster, ok := client.(*redis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
@@ -59,7 +58,7 @@ func (h *hook) attach(client redis.UniversalClient) {
 // died reports whether a pipeline was dropped.
 func (h *hook) died() bool { return h.left.Load() < 0 }
 
-// dying is a store whose process dies after the given number of trips.
+// dying returns a store whose process dies after the given number of round trips.
 func dying(t *testing.T, prefix string, trips int) (store.Store, *hook) {
 	t.Helper()
 	client, h := sharedClient(t), &hook{}
@@ -68,7 +67,7 @@ func dying(t *testing.T, prefix string, trips int) (store.Store, *hook) {
 	return newDriver(t, client, redisstore.Config{Prefix: prefix}).Store(), h
 }
 
-// connected is a store of a process whose connection is open.
+// connected returns a store of a process whose connection is open.
 func connected(t *testing.T, prefix string) (store.Store, *hook) {
 	t.Helper()
 	s, h := dying(t, prefix, 1_000_000)
@@ -77,8 +76,8 @@ func connected(t *testing.T, prefix string) (store.Store, *hook) {
 	return s, h
 }
 
-// eachDeath runs a test once for each point at which a process can die: before one
-// of its trips, or, of the first three, after it without the answer.
+// eachDeath runs a test once for each point at which a process can die: before each round
+// trip and, for the first three, also after it but before the answer.
 func eachDeath(t *testing.T, trips int, try func(t *testing.T, dead func(prefix string) (store.Store, *hook))) {
 	for n := range trips {
 		for _, heard := range []bool{false, true} {

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// After a purge an id may come to another workspace. Every process finds it there.
-func TestAnIDThatMoved(t *testing.T) {
+// After a purge another workspace may use an id. Every process finds the key there.
+func TestIDReusedByAnotherWorkspace(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
 	one := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
@@ -40,8 +40,8 @@ func TestAnIDThatMoved(t *testing.T) {
 	inspect(t, client, prefix)
 }
 
-// A creation that loses its id to another workspace leaves nothing behind.
-func TestACreationOvertaken(t *testing.T) {
+// A creation whose id another workspace takes first leaves no data.
+func TestCreationLosesItsID(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
 	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
@@ -67,8 +67,8 @@ func TestACreationOvertaken(t *testing.T) {
 	require.Empty(t, inspect(t, client, prefix)["team-a"])
 }
 
-// A creation that was cut off and is tried again: the key is there once.
-func TestACreationTriedAgain(t *testing.T) {
+// A creation that was interrupted and is retried creates the key once.
+func TestCreationIsRetried(t *testing.T) {
 	t.Parallel()
 	eachDeath(t, 3, func(t *testing.T, dead func(prefix string) (store.Store, *hook)) {
 		client := sharedClient(t)
@@ -81,7 +81,7 @@ func TestACreationTriedAgain(t *testing.T) {
 			require.ErrorIs(t, err, store.ErrExists)
 		}
 		found, err := s.Keys.Lookup(t.Context(), "key-1")
-		require.NoError(t, err, "it is there, whoever made it")
+		require.NoError(t, err, "the key exists, whichever attempt created it")
 		require.Equal(t, 1, found.Workspace.Keys)
 		require.Len(t, inspect(t, client, prefix)["team-a"].keys, 1)
 	})

@@ -14,13 +14,13 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// wrongClocks are the times of processes, one of which may be right.
+// wrongClocks returns the times of several processes. At most one is right.
 func wrongClocks() []time.Time {
 	now := time.Now()
 	return []time.Time{noon, now, now.Add(-time.Hour), now.Add(5 * time.Hour), now.AddDate(2, 0, 0), now.AddDate(-2, 0, 0), {}}
 }
 
-// limited are two processes that share limits.
+// limited is a pair of processes that share limits.
 type limited struct {
 	*testing.T
 	client *redis.Client
@@ -47,14 +47,14 @@ func (l *limited) now() time.Time {
 	return now
 }
 
-// store puts an arrival in Redis that lies ahead of the server's clock.
+// store writes an arrival that is ahead of the server's clock.
 func (l *limited) store(id string, ahead time.Duration) {
 	l.Helper()
 	at := l.now().Add(ahead)
 	require.NoError(l, l.client.Set(context.Background(), l.name(id), fmt.Sprint(at.Unix(), " ", at.Nanosecond()), max(ahead, 0)+time.Hour).Err())
 }
 
-// stored is how far ahead of the server's clock an arrival lies.
+// stored returns how far an arrival is ahead of the server's clock.
 func (l *limited) stored(id string) time.Duration {
 	l.Helper()
 	text, err := l.client.Get(context.Background(), l.name(id)).Result()
@@ -65,14 +65,14 @@ func (l *limited) stored(id string) time.Duration {
 	return time.Unix(seconds, rest).Sub(l.now())
 }
 
-// near: the server's clock has gone on since.
+// near checks a distance to the server's clock, which has advanced since.
 func near(t *testing.T, want, got time.Duration) {
 	t.Helper()
 	require.LessOrEqual(t, got, want)
 	require.Greater(t, got, want-patience)
 }
 
-// B29: processes whose clocks differ share one limit, by the server's clock.
+// B29: processes whose clocks differ share one limit, which uses the server's clock.
 func TestLimitsGoByTheServersClock(t *testing.T) {
 	ctx := context.Background()
 	const window, step = time.Hour, 15 * time.Minute
@@ -87,7 +87,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 		ahead, moved := advance(0, "shared", noon, 0)
 		require.Zero(t, ahead)
 		require.False(t, moved)
-		require.Zero(t, l.client.Exists(ctx, l.name("shared")).Val(), "a call that reads keeps nothing")
+		require.Zero(t, l.client.Exists(ctx, l.name("shared")).Val(), "a call that only reads stores nothing")
 		var all []bool
 		for i, now := range wrongClocks() {
 			ahead, moved := advance(i%2, "shared", now, step)
@@ -102,7 +102,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 		near(t, window, ahead)
 		require.False(t, moved)
 	})
-	t.Run("B29 two processes whose clocks differ by hours get as much", func(t *testing.T) {
+	t.Run("B29 two processes whose clocks differ by hours get equal shares", func(t *testing.T) {
 		passed := [2]int{}
 		for range 50 {
 			for process, now := range []time.Time{noon, noon.Add(5 * time.Hour)} {
@@ -115,7 +115,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 		}
 		require.Equal(t, [2]int{5, 5}, passed)
 	})
-	t.Run("an arrival that is past", func(t *testing.T) {
+	t.Run("an arrival in the past", func(t *testing.T) {
 		l.store("past", -2*window)
 		ahead, moved := advance(0, "past", noon, step)
 		require.True(t, moved)
@@ -132,7 +132,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 			require.LessOrEqual(t, l.client.PTTL(ctx, l.name(name)).Val(), window+2*time.Second)
 		})
 	}
-	t.Run("a little beyond the window is what others used", func(t *testing.T) {
+	t.Run("an arrival slightly beyond the window is not reset", func(t *testing.T) {
 		l.store("late", window+900*time.Millisecond)
 		before, err := l.client.Get(ctx, l.name("late")).Result()
 		require.NoError(t, err)
@@ -140,7 +140,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 		require.False(t, moved)
 		require.Equal(t, before, l.client.Get(ctx, l.name("late")).Val())
 	})
-	t.Run("what is kept ends", func(t *testing.T) {
+	t.Run("stored arrivals expire", func(t *testing.T) {
 		for n := 1; n <= 5; n++ {
 			ahead, _ := advance(n%2, "ends", noon, step)
 			left, err := l.client.PTTL(ctx, l.name("ends")).Result()
@@ -148,7 +148,7 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 			require.Positive(t, left)
 			near(t, min(time.Duration(n)*step, window), ahead)
 			require.LessOrEqual(t, left, ahead+2*time.Second)
-			require.Greater(t, left, ahead-patience, "not before it is past")
+			require.Greater(t, left, ahead-patience, "not before it is in the past")
 		}
 		_, moved, err := l.stores[0].Limiter.Advance(ctx, "short", noon, 1, time.Millisecond)
 		require.NoError(t, err)
@@ -157,10 +157,10 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 	})
 }
 
-// However many call at once, a limit lets through what it says, and each that is
-// refused learns that it must wait.
+// However many calls come at once, a limit allows exactly its number. Each refused call
+// gets a time to wait.
 func TestLimitsAreExact(t *testing.T) {
-	t.Run("at once", func(t *testing.T) {
+	t.Run("concurrently", func(t *testing.T) {
 		const window, calls, allowed = 1000 * time.Hour, 200, 8
 		l, clocks := newLimited(t), wrongClocks()
 		var passed [calls]bool
@@ -191,7 +191,7 @@ func TestLimitsAreExact(t *testing.T) {
 	}{
 		{10 * time.Second, 3}, {10 * time.Second, 7}, {time.Second, 3}, {time.Minute, 13}, {time.Hour, 7}, {24 * time.Hour, 11}, {100 * 24 * time.Hour, 3},
 	} {
-		t.Run(fmt.Sprintf("%d in %s, a step that is no whole number", try.allowed, try.window), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d in %s, a step that is not a whole number", try.allowed, try.window), func(t *testing.T) {
 			l, step := newLimited(t), try.window/time.Duration(try.allowed)
 			begun := l.now()
 			passed := 0
@@ -203,7 +203,7 @@ func TestLimitsAreExact(t *testing.T) {
 					passed++
 				}
 			}
-			// What the server's clock has gone on meanwhile may be used again.
+			// The server's clock has advanced meanwhile, which may allow more.
 			require.GreaterOrEqual(t, passed, try.allowed)
 			require.LessOrEqual(t, passed, int((try.window+l.now().Sub(begun))/step))
 		})

@@ -18,7 +18,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkPing is the trip alone, as the client makes it.
+// BenchmarkPing measures a bare round trip of the client.
 func BenchmarkPing(b *testing.B) {
 	client := sharedClient(b)
 	b.ReportAllocs()

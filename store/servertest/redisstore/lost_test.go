@@ -16,13 +16,14 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// lostChange is one kind of change. begin prepares one of the given name by way of
-// direct, and returns how through makes it, and how often it was made.
+// lostChange is a kind of change. begin prepares a change with the given id through
+// direct. It returns a function that makes the change through through, and one that
+// returns how often it was made.
 type lostChange struct {
-	name    string
-	tells   bool // sends a notice
-	carries bool // takes a store.Change
-	begin   func(t *testing.T, through, direct store.Store, id string, c store.Change) (do func() error, effects func() int)
+	name     string
+	notifies bool // the change sends a notification
+	carries  bool // the change takes a store.Change
+	begin    func(t *testing.T, through, direct store.Store, id string, c store.Change) (do func() error, effects func() int)
 }
 
 var lostChanges = []lostChange{
@@ -124,8 +125,8 @@ var lostChanges = []lostChange{
 	}},
 }
 
-// A client sends a request again when its answer is lost. Each change is made once
-// all the same: one effect, one event, one notice.
+// A client resends a request if the answer is lost. The change is made only once: with
+// one effect, one event and one notification.
 func TestALostAnswer(t *testing.T) {
 	t.Parallel()
 	var made, unknown atomic.Int64
@@ -137,7 +138,7 @@ func TestALostAnswer(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("of %d changes whose answers were cut, %d were made, %d are unknown", made.Load()+unknown.Load(), made.Load(), unknown.Load())
+	t.Logf("of %d changes with a truncated answer, %d were acknowledged, %d have an unknown outcome", made.Load()+unknown.Load(), made.Load(), unknown.Load())
 	require.Greater(t, made.Load(), unknown.Load())
 }
 
@@ -158,7 +159,7 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	through := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
-	create(t, through, "team", "key") // connects, and loads what all share
+	create(t, through, "team", "key") // connects, and loads the script
 	w := listen(t, direct)
 	// A script's answer is 8 bytes. What follows it in the same trip is longer.
 	for i, bytes := range []int{0, 1, 2, 4, 7, 8, 30, 200} {
@@ -183,27 +184,27 @@ func (l lostChange) lose(t *testing.T, made, unknown *atomic.Int64) {
 		if l.carries {
 			require.Len(t, eventsOf(t, direct, id), n)
 			_, err := direct.OnceIDs.Find(t.Context(), "with", id, noon)
-			require.Equal(t, n == 1, err == nil, "spent exactly if made")
+			require.Equal(t, n == 1, err == nil, "the one-time id is spent if and only if the change was made")
 		}
 		notices := w.upTo(t, direct, fmt.Sprint("after-", i))
-		if l.tells {
-			require.Len(t, notices, n, "one notice")
+		if l.notifies {
+			require.Len(t, notices, n, "one notification")
 		} else {
 			require.Empty(t, notices)
 		}
 	}
-	require.GreaterOrEqual(t, dials.Load(), int64(5), "the cuts came before the answer's end")
+	require.GreaterOrEqual(t, dials.Load(), int64(5), "the connection was cut before the end of the answer")
 	inspect(t, shared, prefix)
 }
 
-// upTo makes a key, and returns the notices that came before that of the key.
+// upTo creates a key, and returns the notifications before that of the key.
 func (w *watcher) upTo(t *testing.T, s store.Store, key string) (notices []store.Notice) {
 	t.Helper()
 	create(t, s, "last", key)
 	return w.before(t, key)
 }
 
-// before returns the notices that come before that of a key. None is lost.
+// before returns the notifications before that of a key, and checks that none is lost.
 func (w *watcher) before(t *testing.T, key string) (notices []store.Notice) {
 	t.Helper()
 	_, gap := w.until(t, func(n store.Notice) bool {

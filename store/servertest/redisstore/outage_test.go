@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// A server that cannot do its work is store.ErrUnavailable within the
-// deadline, in words without address or digest, and all works again after it.
+// A call to a server that does not work fails with store.ErrUnavailable within its
+// deadline. The error contains no address and no digest. Afterwards all calls work again.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir())
@@ -60,7 +60,7 @@ func TestOutages(t *testing.T) {
 					try.heal()
 				}
 			}
-			defer heal() // the next one begins with a sound server
+			defer heal() // the next case begins with a working server
 			deadline := 300 * time.Millisecond
 			if try.readsWork {
 				deadline = patience
@@ -70,7 +70,7 @@ func TestOutages(t *testing.T) {
 				defer cancel()
 				begun := time.Now()
 				err := do(ctx)
-				require.Less(t, time.Since(begun), deadline+5*time.Second, "the deadline and what may follow it")
+				require.Less(t, time.Since(begun), deadline+5*time.Second, "the deadline and some time after it")
 				return err
 			}
 			n++
@@ -90,7 +90,7 @@ func TestOutages(t *testing.T) {
 			}
 			reads := map[string]error{
 				"look up": within(func(ctx context.Context) error { _, err := s.Keys.Lookup(ctx, "key-1"); return err }),
-				"look up what is not there": within(func(ctx context.Context) error {
+				"look up a missing key": within(func(ctx context.Context) error {
 					_, err := s.Keys.Lookup(ctx, "unknown")
 					if errors.Is(err, store.ErrNotFound) {
 						return nil
@@ -139,8 +139,8 @@ func port(t testing.TB, addr string) string {
 	return port
 }
 
-// No server of a Cluster answers: its client cannot even say where to send a call.
-func TestAClusterOutOfReach(t *testing.T) {
+// No server of a Cluster answers, so the client does not know where to send a call.
+func TestUnreachableCluster(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestAClusterOutOfReach(t *testing.T) {
 	require.ErrorIs(t, s.Watch.Watch(t.Context(), func() { t.Error("ready") }, func(n store.Notice) { t.Error(n) }), store.ErrUnavailable)
 }
 
-func TestADeadlineShows(t *testing.T) {
+func TestDeadlineIsReported(t *testing.T) {
 	through, _, proxy := proxied(t)
 	create(t, through, "team-a", "key-1")
 	proxy.Freeze()
@@ -165,7 +165,7 @@ func TestADeadlineShows(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestAServerForgetsItsScripts(t *testing.T) {
+func TestServerWithoutScripts(t *testing.T) {
 	p, err := servers.StartRedis(t.Context(), t.TempDir())
 	started(t, err)
 	t.Cleanup(p.Stop)

@@ -17,12 +17,11 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// This binary runs itself: in the environment stand the server, the prefix and
-// the number of rounds.
+// childOf is the environment variable with which this binary runs itself. Its value is the
+// server, the prefix and the number of rounds.
 const childOf = "LATCHKEY_TEST_CHILD_OF"
 
-// child spends every one-time id and every attempt it can, and prints how many
-// it got.
+// child spends as many one-time ids and attempts as it can, and prints the numbers.
 func child(where string) error {
 	var addr, prefix string
 	var rounds int
@@ -36,7 +35,7 @@ func child(where string) error {
 		return err
 	}
 	s, ctx := driver.Store(), context.Background()
-	// All begin together.
+	// All children begin at the same time.
 	if err := client.Incr(ctx, prefix+":ready").Err(); err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func child(where string) error {
 		if s.OnceIDs.Spend(ctx, store.OnceID{Space: "jti", ID: strconv.Itoa(i), Expires: noon.Add(time.Hour)}, noon) == nil {
 			spent++
 		}
-		// The server's clock goes on: the window has room for another attempt each step.
+		// The server's clock advances, so that each step allows another attempt.
 		const step = 10 * time.Minute
 		if _, moved, err := s.Limiter.Advance(ctx, "client", noon, step, time.Duration(rounds)*step/2); err == nil && moved {
 			passed++
@@ -93,6 +92,6 @@ func TestProcesses(t *testing.T) {
 			spent, passed = spent+one, passed+two
 		}
 		require.Equal(t, rounds, spent, "each id once")
-		require.Equal(t, rounds/2, passed, "as many attempts as the window holds")
+		require.Equal(t, rounds/2, passed, "as many attempts as the window allows")
 	})
 }

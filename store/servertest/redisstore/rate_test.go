@@ -16,10 +16,10 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// BenchmarkRates measures calls on one master, from 1, 16 and 64 goroutines of
-// one process: with appendfsync everysec, with always, and with a replica that
-// each change waits for. A call takes the printed time divided by the number of
-// goroutines into account: 10 us is 100,000 calls a second.
+// BenchmarkRates measures calls on one master, from 1, 16 and 64 goroutines of one
+// process: with appendfsync everysec, with always, and with a replica that each change
+// waits for. The printed time is per call, over all goroutines: 10 us is 100,000 calls a
+// second.
 func BenchmarkRates(b *testing.B) {
 	for _, server := range []struct {
 		name, fsync string
@@ -45,7 +45,7 @@ func BenchmarkRates(b *testing.B) {
 	}
 }
 
-// rate is a store and how many keys were made in it.
+// rate is a store and the number of keys that were created in it.
 type rate struct {
 	s      store.Store
 	server *redis.Client
@@ -54,7 +54,7 @@ type rate struct {
 
 var calls = []struct {
 	name    string
-	prepare bool // the call takes a key that is there
+	prepare bool // the call needs a key that exists
 	run     func(r *rate, b *testing.B, k *store.Key) error
 }{
 	{"look-up", true, func(r *rate, b *testing.B, k *store.Key) error {
@@ -64,7 +64,7 @@ var calls = []struct {
 	{"create", false, func(r *rate, b *testing.B, k *store.Key) error {
 		return r.s.Keys.Create(b.Context(), *k, 1_000_000, store.Change{Now: noon})
 	}},
-	{"create with all", false, func(r *rate, b *testing.B, k *store.Key) error {
+	{"create with event and one-time id", false, func(r *rate, b *testing.B, k *store.Key) error {
 		return r.s.Keys.Create(b.Context(), *k, 1_000_000, store.Change{
 			Events: []store.Event{{ID: k.ID, Time: noon, Actor: k.CreatedBy, Action: "key.create", Workspace: k.Workspace, Key: k.ID}},
 			Once:   &store.OnceID{Space: "create", ID: k.ID, Value: k.ID, Expires: noon.Add(time.Hour)}, Now: noon,
@@ -123,7 +123,7 @@ func (r *rate) measure(b *testing.B, prepare bool, run func(*rate, *testing.B, *
 	require.False(b, b.Failed())
 }
 
-// processorTime is what a server has used so far.
+// processorTime returns the processor time that a server has used.
 func processorTime(t testing.TB, server *redis.Client) time.Duration {
 	t.Helper()
 	info, err := server.Info(t.Context(), "cpu").Result()

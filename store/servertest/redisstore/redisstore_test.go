@@ -13,7 +13,7 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) })
 }
 
-// Processes that share the data act as one.
+// Several processes share one store.
 func TestReplicas(t *testing.T) {
 	storetest.RunReplicas(t, func(t *testing.T, n int) []store.Store {
 		prefix := newPrefix(t, sharedClient(t))
@@ -25,12 +25,12 @@ func TestReplicas(t *testing.T) {
 	})
 }
 
-// Records in one driver, and from Redis what many processes must share.
-func TestContractBesideOtherRecords(t *testing.T) {
+// Records are in another driver; Limiter and Usage are from Redis.
+func TestLimiterAndUsageBesideOtherRecords(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		s, shared := memstore.New(), newStore(t)
 		s.Usage, s.Limiter, s.SigningKeys = shared.Usage, shared.Limiter, shared.SigningKeys
-		s.Watch = nil // it tells of another's changes
+		s.Watch = nil // it belongs to the other driver
 		return s
 	})
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// A server that refuses writes because it was demoted, or because its replicas have
-// left, may lag: it decides nothing. One that is full is not behind: it answers, and
-// writes nothing but what makes room or needs none.
+// A server that refuses writes because it was demoted, or because it lost its replicas,
+// may have old data, so all calls fail. A server that is full has current data: it
+// answers reads, and makes only changes that need no memory.
 func TestServersThatRefuseWrites(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -41,14 +41,14 @@ func TestServersThatRefuseWrites(t *testing.T) {
 	for _, try := range []struct {
 		name       string
 		hurt, heal func()
-		answers    bool // reads, and says what records do not allow
+		answers    bool // it answers reads, and refuses changes that the records do not allow
 		streams    bool
 		whenFull   bool
 	}{
 		{name: "B19 demoted", hurt: replicaOf("127.0.0.1", "1"), heal: replicaOf("no", "one")},
 		{name: "B19 without its replicas", hurt: config("min-replicas-to-write", "1"), heal: config("min-replicas-to-write", "0")},
 		{name: "B19 its memory is full", hurt: config("maxmemory", "1"), heal: config("maxmemory", "0"), answers: true, streams: true, whenFull: true},
-		// It refuses the stream's pings as well.
+		// It also refuses the stream's pings.
 		{name: "B19 its disk is full", answers: true, hurt: func() {
 			config("save", "3600 1")()
 			snapshotsFail(t, direct, dir)
@@ -58,7 +58,7 @@ func TestServersThatRefuseWrites(t *testing.T) {
 			prefix := newPrefix(t, direct)
 			cfg := redisstore.Config{Prefix: prefix}
 			s := newDriver(t, newClient(t, p.Addr()), cfg).Store()
-			furnish(t, s)
+			fillForCalls(t, s)
 			w := listen(t, s)
 			try.hurt()
 			healed := false
@@ -68,7 +68,7 @@ func TestServersThatRefuseWrites(t *testing.T) {
 					try.heal()
 				}
 			}
-			defer heal() // the next one begins with a sound server
+			defer heal() // the next case begins with a working server
 			before := contents(t, direct, prefix)
 			refused := func(name string, err error) {
 				t.Helper()
@@ -103,7 +103,7 @@ func TestServersThatRefuseWrites(t *testing.T) {
 				listen(t, s).next(t)
 			} else {
 				refused("the stream", w.silent(t))
-				heard := func() { require.True(t, try.answers, "another stream speaks") }
+				heard := func() { require.True(t, try.answers, "a new stream must not begin") }
 				refused("another stream", s.Watch.Watch(ctx, heard, func(store.Notice) { heard() }))
 			}
 			for _, c := range changeCalls {
@@ -114,20 +114,20 @@ func TestServersThatRefuseWrites(t *testing.T) {
 			heal()
 			for _, c := range changeCalls {
 				if !try.whenFull || !c.whenFull {
-					require.NoError(t, c.do(ctx, s), "%s, when it is sound again", c.name)
+					require.NoError(t, c.do(ctx, s), "%s, when the server works again", c.name)
 				}
 			}
 		})
 	}
 }
 
-// snapshotsFail puts a folder in the place of the snapshot.
+// snapshotsFail creates a directory with the name of the snapshot's file.
 func snapshotsFail(t *testing.T, client *redis.Client, dir string) {
 	t.Helper()
 	ctx := context.Background()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o700))
 	require.Eventually(t, func() bool {
-		_ = client.BgSave(ctx).Err() // one may be under way
+		_ = client.BgSave(ctx).Err() // a snapshot may be running already
 		info, err := client.Info(ctx, "persistence").Result()
 		return err == nil && strings.Contains(info, "rdb_last_bgsave_status:err")
 	}, patience, 10*time.Millisecond)

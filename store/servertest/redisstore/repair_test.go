@@ -16,21 +16,21 @@ func tokenOf(i int) store.TokenRef {
 	return store.TokenRef{Workspace: "team-a", Key: "key-1", Secret: "s1", TokenID: fmt.Sprint("token-", i)}
 }
 
-// Revocations of tokens, after a failover to a replica that had not got them.
+// Revocations of tokens that a failover lost are written again.
 func TestLostRevocations(t *testing.T) {
 	client := sharedClient(t)
 	for _, try := range []struct {
 		name   string
 		repair func(t *testing.T, revoker store.Store)
 	}{
-		{"B07 put right when read", func(t *testing.T, revoker store.Store) {
+		{"B07 written again on a read", func(t *testing.T, revoker store.Store) {
 			for i := range 2 {
 				state, err := revoker.Epochs.Read(t.Context(), tokenOf(i))
 				require.NoError(t, err)
 				require.True(t, state.Revoked)
 			}
 		}},
-		{"B07 put right when the watch begins anew", func(t *testing.T, revoker store.Store) { listen(t, revoker) }},
+		{"B07 written again when a new watch begins", func(t *testing.T, revoker store.Store) { listen(t, revoker) }},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			prefix := newPrefix(t, client)
@@ -53,16 +53,16 @@ func TestLostRevocations(t *testing.T) {
 	}
 }
 
-// A process that has written many revocations can watch again. What is still there
-// sends no notification.
-func TestManyRevocations(t *testing.T) {
+// A process that has written many revocations can watch again. Revocations that still
+// exist send no notification.
+func TestManyLostRevocations(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
 	one := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
 	other := listen(t, newDriver(t, client, redisstore.Config{Prefix: prefix}).Store())
 	ctx := t.Context()
 	create(t, one, "team-a", "key-1")
-	// More than Redis is asked about at once.
+	// More than one request checks.
 	const many = 1200
 	for i := range many {
 		require.NoError(t, one.Epochs.Revoke(ctx, tokenOf(i).TokenID, noon.Add(time.Hour), noon))
@@ -75,7 +75,7 @@ func TestManyRevocations(t *testing.T) {
 		require.Equal(t, store.NoticeHeartbeat, w.next(t).Kind)
 		require.Equal(t, store.NoticeHeartbeat, other.next(t).Kind, "nothing was lost")
 	}
-	t.Run("B07 all of them lost", func(t *testing.T) {
+	t.Run("B07 all revocations lost", func(t *testing.T) {
 		for i := range many {
 			require.NoError(t, client.Del(ctx, record(prefix, "revoked:"+tokenOf(i).TokenID)).Err())
 		}
@@ -86,10 +86,10 @@ func TestManyRevocations(t *testing.T) {
 			if notices[n.Token] = true; n.Kind == store.NoticeHeartbeat {
 				heartbeats++
 			}
-			return len(notices) == many+1 || heartbeats == 100 // one of them is no token's
+			return len(notices) == many+1 || heartbeats == 100 // one is not about a token
 		})
 		require.Len(t, notices, many+1)
-		require.False(t, gap, "others are notified")
+		require.False(t, gap, "other processes are notified")
 		for _, i := range []int{0, many / 2, many - 1} {
 			state, err := one.Epochs.Read(ctx, tokenOf(i))
 			require.NoError(t, err)
@@ -98,10 +98,10 @@ func TestManyRevocations(t *testing.T) {
 	})
 }
 
-// What Redis has cleared since it ended is not written again, and sends no
-// notification. One whose end has not passed by the clock of the server or of the
-// process is.
-func TestEndedRevocations(t *testing.T) {
+// An expired revocation that Redis has removed is not written again, and sends no
+// notification. A revocation that has not expired by the clock of the server or of the
+// process is written again.
+func TestExpiredRevocations(t *testing.T) {
 	client := sharedClient(t)
 	prefix := newPrefix(t, client)
 	s := newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
@@ -113,9 +113,9 @@ func TestEndedRevocations(t *testing.T) {
 		until, now time.Time
 		restored   bool
 	}{
-		{"ended", server.Add(-time.Hour), server, false},
-		{"ended just now", server.Add(-time.Minute), server, true},
-		{"ends later", server.Add(time.Minute), server, true},
+		{"expired", server.Add(-time.Hour), server, false},
+		{"expired just now", server.Add(-time.Minute), server, true},
+		{"expires later", server.Add(time.Minute), server, true},
 		{"revoked by a clock ahead", server.Add(time.Minute), server.AddDate(2, 0, 0), true},
 		{"revoked by a clock behind", server.AddDate(-2, 0, 0).Add(time.Minute), server.AddDate(-2, 0, 0), true},
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// follow starts a replica of the master, and returns when the master says
-// that it is in the given state.
+// follow starts a replica of the master, and returns when the master reports the given
+// state for it.
 func follow(t testing.TB, master *redis.Client, state string) *servers.Process {
 	t.Helper()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--replicaof", "127.0.0.1 "+port(t, master.Options().Addr))
@@ -34,9 +34,9 @@ func follows(t testing.TB, master *redis.Client, state string) {
 	}, patience, 5*time.Millisecond)
 }
 
-// A replica that gets its first copy can confirm nothing, for minutes if there
-// is much to copy. Until it has it, there is no replica to wait for.
-func TestAReplicaThatIsStillCopying(t *testing.T) {
+// A replica cannot confirm a change during its first synchronization, which may take
+// minutes. Until then, changes do not wait for it.
+func TestReplicaDuringSynchronization(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "3600")
 	started(t, err)
@@ -48,12 +48,12 @@ func TestAReplicaThatIsStillCopying(t *testing.T) {
 	follow(t, client, "wait_bgsave")
 	create(t, s, "team-a", "key-2")
 	err = strict.Keys.Create(t.Context(), newKey("team-a", "key-3"), store.NoLimit, store.Change{Now: noon})
-	require.ErrorIs(t, err, store.ErrUnavailable, "who asks for one gets no less")
+	require.ErrorIs(t, err, store.ErrUnavailable, "with WaitReplicas 1 the change fails")
 }
 
-// A change that no replica confirmed is made all the same: its caller knows that it
-// may be, and its notification is sent.
-func TestAReplicaThatStandsStill(t *testing.T) {
+// A change that no replica confirmed is made nevertheless. Its caller gets an error which
+// says that it may have been made, and its notification is sent.
+func TestPausedReplica(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
 	started(t, err)
@@ -67,7 +67,7 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 	id := store.OnceID{Space: "test", ID: "request-1", Value: "team-a", Expires: noon.Add(time.Hour)}
 	for _, change := range []struct {
 		name   string
-		notice store.NoticeKind // or that of a heartbeat
+		notice store.NoticeKind // that of a heartbeat if the change sends none
 		make   func() error
 		made   func() bool
 	}{
@@ -91,7 +91,7 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 			require.False(t, gap)
 		})
 	}
-	t.Run("a change that the client sends again", func(t *testing.T) {
+	t.Run("a change that the client resends", func(t *testing.T) {
 		proxy, err := servers.NewProxy(p.Addr())
 		require.NoError(t, err)
 		t.Cleanup(proxy.Close)
@@ -99,7 +99,7 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 		for i := range 20 {
 			proxy.CutAfter(i * 7)
 			err := through.Keys.Create(ctx, newKey("team-b", fmt.Sprint("again-", i)), store.NoLimit, store.Change{Now: noon})
-			require.ErrorIs(t, err, store.ErrUnavailable, "no replica has it")
+			require.ErrorIs(t, err, store.ErrUnavailable, "no replica has the change")
 		}
 		w, err := s.Settings.Workspace(ctx, "team-b")
 		require.NoError(t, err)
@@ -107,9 +107,9 @@ func TestAReplicaThatStandsStill(t *testing.T) {
 	})
 }
 
-// The change at which a process first sees a replica goes out twice: once without and
-// once with waiting. What a failover between the two took is made again.
-func TestAFailoverAtTheFirstReplica(t *testing.T) {
+// When a process sees a replica for the first time, it sends its change twice, the second
+// time with WAIT. If a failover between the two loses the change, it is made again.
+func TestFailoverAtTheFirstReplica(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
 	started(t, err)
@@ -137,8 +137,7 @@ func TestAFailoverAtTheFirstReplica(t *testing.T) {
 	require.Len(t, inspect(t, direct, "latchkey")["team-a"].keys, 1)
 }
 
-// What was acknowledged has as many replicas as were asked for, at once and in one
-// trip.
+// An acknowledged change is on as many replicas as required, and takes one round trip.
 func TestReplicasConfirm(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
@@ -162,7 +161,7 @@ func TestReplicasConfirm(t *testing.T) {
 		{"one by default", 0, 1, false},
 		{"one", 1, 1, false},
 		{"two", 2, 2, false},
-		{"more than there are", 3, 2, true},
+		{"more than exist", 3, 2, true},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			ctx, prefix := t.Context(), "waits-"+strings.ReplaceAll(try.name, " ", "-")
@@ -179,13 +178,13 @@ func TestReplicasConfirm(t *testing.T) {
 				h.sent.Store(0)
 				id := fmt.Sprint("key-", i)
 				err := s.Keys.Create(ctx, newKey("team-a", id), store.NoLimit, store.Change{Now: noon})
-				if i > 0 { // the first may send its script, and sees the replicas
+				if i > 0 { // the first call may send the script, and sees the replicas
 					require.EqualValues(t, 1, h.sent.Load())
 				}
 				if err != nil {
 					require.ErrorIs(t, err, store.ErrUnavailable)
 					if try.refused && i == 2 {
-						break // each takes as long as it waits
+						break // each call waits for the whole timeout
 					}
 					continue
 				}

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// A notice that is late in one round is lost if it is not there at the end of the next.
-// So the next round does not follow at once, however long one took.
+// A notification that is late in one round counts as lost if it has not arrived by the end
+// of the next. So there is a pause between rounds, also after a long round.
 func TestALongRound(t *testing.T) {
 	t.Parallel()
 	client := sharedClient(t)

@@ -2,7 +2,7 @@ package redisstore_test
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // the name that Redis gives a script
+	"crypto/sha1" //nolint:gosec // Redis names scripts by SHA-1
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// scriptNames are the names of the driver's scripts by their text and by what
-// Redis calls them.
+// scriptNames returns the names of the driver's scripts, by their texts and by their
+// hashes.
 func scriptNames(t *testing.T) map[string]string {
 	t.Helper()
 	const dir = "../../redisstore/scripts/"
@@ -40,8 +40,8 @@ func scriptNames(t *testing.T) map[string]string {
 	return names
 }
 
-// meter is a hook that asks the server for a section of INFO before and after
-// each pipeline, in the same pipeline.
+// meter is a hook that adds a read of a section of INFO at the beginning and the end of
+// each pipeline.
 type meter struct {
 	section string
 	seen    func(cmds []redis.Cmder, before, after string)
@@ -60,7 +60,7 @@ func (m *meter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// scriptOf is the name of the script that a command runs, or "".
+// scriptOf returns the name of the script that a command runs, or "".
 func scriptOf(names map[string]string, cmd redis.Cmder) string {
 	if cmd.Name() != "eval" && cmd.Name() != "evalsha" {
 		return ""
@@ -69,11 +69,11 @@ func scriptOf(names map[string]string, cmd redis.Cmder) string {
 	return names[script]
 }
 
-// visited is how many records a script of the driver visits at most.
+// visited is the largest number of records that a script of the driver reads.
 const visited = 200
 
-// However much a store holds, a script makes a bounded number of calls and returns
-// a bounded number of records: so others come in between.
+// A script makes a bounded number of Redis calls and returns a bounded number of records,
+// however large the store is, so that it does not block the server for long.
 func TestScriptsAreBounded(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--appendonly", "no")
@@ -94,7 +94,7 @@ func TestScriptsAreBounded(t *testing.T) {
 				longest = max(longest, len(list))
 			}
 		}
-		// But for the pipeline's own, and the INFO before it.
+		// The commands of the pipeline itself and the first INFO do not count.
 		most = max(most, (callsIn(t, after)-callsIn(t, before)-len(cmds)-1)/max(1, scripts))
 	}})
 	const many = 6 * visited
@@ -106,14 +106,14 @@ func TestScriptsAreBounded(t *testing.T) {
 			most, longest = 0, 0
 			require.NoError(t, chore.run(t.Context(), t, c))
 			require.LessOrEqual(t, most, 10*visited, "calls of a script")
-			require.LessOrEqual(t, longest, 3*visited, "ids, places and records in an answer")
+			require.LessOrEqual(t, longest, 3*visited, "ids, members and records in an answer")
 		})
 	}
 	delete(ran, "change")
 	require.Len(t, ran, len(names)/4-1, "every script ran: %v", ran)
 }
 
-// callsIn is how many commands an answer to INFO commandstats counts.
+// callsIn returns the number of commands in an answer to INFO commandstats.
 func callsIn(t *testing.T, info string) (sum int) {
 	t.Helper()
 	for line := range strings.Lines(info) {

@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// startSentinel starts a master, replicas and sentinels of the test's own.
+// startSentinel starts a master, replicas and sentinels for the test.
 func startSentinel(t *testing.T, replicas int) (*redis.Client, *servers.Sentinel) {
 	t.Helper()
 	set, err := servers.StartRedisSentinel(t.Context(), t.TempDir(), replicas)
@@ -30,8 +30,8 @@ func startSentinel(t *testing.T, replicas int) (*redis.Client, *servers.Sentinel
 	return client, set
 }
 
-// The master is killed while keys are made and one-time ids are spent. The
-// driver works again by itself; what was acknowledged and is missing is counted.
+// The master is killed while keys are created and one-time ids are spent. The driver works
+// again by itself. The test counts acknowledged writes that are lost.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	for _, try := range []struct {
@@ -55,7 +55,7 @@ func TestFailover(t *testing.T) {
 			require.Eventually(t, func() bool { return l.acknowledged() > 200 }, patience, time.Millisecond)
 			require.NoError(t, set.Master.Kill())
 			killed, before := time.Now(), l.acknowledged()
-			require.ErrorIs(t, w.end(t), store.ErrUnavailable, "watchers learn of it")
+			require.ErrorIs(t, w.end(t), store.ErrUnavailable, "the stream ends")
 			require.Eventually(t, func() bool { return l.acknowledged() > before+100 }, 3*patience, 10*time.Millisecond)
 			t.Logf("100 writes acknowledged again %s after the kill", time.Since(killed))
 			l.stop()
@@ -69,15 +69,15 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// A master that its replicas have left goes on alone, unless changes wait for one.
-// All that it acknowledged then is lost when a replica takes over.
-func TestFailoverToAReplicaLeftBehind(t *testing.T) {
+// A master that has lost its replicas goes on alone, unless changes wait for a replica.
+// What it acknowledges alone is lost when a replica takes over.
+func TestFailoverToAStaleReplica(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for _, try := range []struct {
 		name string
 		wait int
-		want int // of 20 writes, how many are acknowledged, and lost
+		want int // how many of 20 writes are acknowledged and then lost
 	}{
 		{"waiting for one if there is any", 0, 20},
 		{"waiting for one", 1, 0},
@@ -111,14 +111,14 @@ func TestFailoverToAReplicaLeftBehind(t *testing.T) {
 				page, err = s.Keys.List(ctx, store.KeyQuery{})
 				return err == nil
 			}, 3*patience, 10*time.Millisecond)
-			require.Len(t, page.Keys, 1, "only what the replica had")
+			require.Len(t, page.Keys, 1, "only the replica's keys exist")
 			require.Equal(t, "before", page.Keys[0].ID)
 			t.Logf("%d of %d acknowledged writes are lost", acknowledged, acknowledged+1)
 		})
 	}
 }
 
-// load makes keys and spends one-time ids until it is stopped.
+// load creates keys and spends one-time ids until it is stopped.
 type load struct {
 	ended   sync.WaitGroup
 	stopped atomic.Bool
@@ -170,7 +170,7 @@ func (l *load) stop() {
 	l.ended.Wait()
 }
 
-// lost counts what was acknowledged and is not there.
+// lost returns the number of acknowledged writes that are missing.
 func (l *load) lost(t *testing.T, s store.Store) int {
 	t.Helper()
 	lost := 0

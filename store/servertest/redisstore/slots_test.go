@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// slotMoves gives the slot of the records to another master behind the client's
-// back.
+// slotMoves assigns the slot of the records to another master without the client's
+// knowledge.
 func slotMoves(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process) {
 	ctx, keys := context.Background(), "moving:{moving}:keys"
 	s := newDriver(t, client, redisstore.Config{Prefix: "moving"}).Store()
@@ -33,9 +33,9 @@ func slotMoves(t *testing.T, client *redis.ClusterClient, nodes []*servers.Proce
 	inspect(t, client, "moving")
 }
 
-// slotMigrates moves slots with what lies in them to another master, as
-// resharding does, under load. Meanwhile the server refuses what takes several
-// keys; no caller sees it, unless it takes longer than callers wait.
+// slotMigrates moves slots with their keys to another master under load, as resharding
+// does. Meanwhile the server refuses calls with several keys. Callers do not notice,
+// unless the move takes longer than they wait.
 func slotMigrates(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process) {
 	for _, wait := range []int{0, redisstore.WaitNever} {
 		t.Run(fmt.Sprint("WaitReplicas ", wait), func(t *testing.T) {
@@ -51,7 +51,7 @@ func slotMigrates(t *testing.T, client *redis.ClusterClient, nodes []*servers.Pr
 	}
 }
 
-// migration is a store whose slots are on their way.
+// migration is a store whose slots are moving.
 type migration struct {
 	*testing.T
 	store.Store
@@ -98,21 +98,21 @@ func (m migration) run(client *redis.ClusterClient, nodes []*servers.Process, pr
 	m.announced(w, l.keys, "key-last")
 }
 
-// announced reads notices up to that of the last key. The Cluster may pass on those of two
-// masters late or in another order; one that is missing shows as a gap.
+// announced reads notifications up to that of the last key. The Cluster may deliver those
+// of two masters late or in another order. A missing one shows as a gap.
 func (m migration) announced(w *watcher, keys []string, last string) {
 	seen := make(map[string]bool)
 	_, gap := w.until(m.T, func(n store.Notice) bool { seen[n.Key] = true; return n.Key == last })
-	m.Logf("%d keys, notices of %d, a gap: %t", len(keys), len(seen), gap)
+	m.Logf("%d keys, notifications of %d, a gap: %t", len(keys), len(seen), gap)
 	if !gap {
 		for _, key := range keys {
-			require.True(m, seen[key], "no notice of %s", key)
+			require.True(m, seen[key], "no notification of %s", key)
 		}
 	}
 }
 
-// move moves the slot of a key under load, and returns how long that took and what
-// a caller got meanwhile.
+// move moves the slot of a key under load. It returns how long that took, and the error
+// of a caller meanwhile.
 func (m migration) move(client *redis.ClusterClient, nodes []*servers.Process, key string, l *load) (time.Duration, error) {
 	before := l.acknowledged()
 	require.Eventually(m, func() bool { return l.acknowledged() > before+20 }, patience, time.Millisecond)
@@ -132,16 +132,16 @@ func (m migration) move(client *redis.ClusterClient, nodes []*servers.Process, k
 		}
 	})
 	took, err := time.Since(begun), <-result
-	m.Logf("the slot of %s was on its way for %s, and its callers waited for %s", key, took, time.Since(begun))
+	m.Logf("the slot of %s moved for %s, and its callers waited for %s", key, took, time.Since(begun))
 	return took, err
 }
 
-// counters is how many keys have counters, so that all parts of the usage are in
-// use.
+// counters is the number of keys with usage counters. It is large enough that all parts
+// are used.
 const counters = 60
 
-// count counts a login of each key at once. What is sent again since one part is on
-// its way must not count twice in the others.
+// count counts a login of each key in one call. If the call is sent again because the slot
+// of one part is moving, the other parts must not count twice.
 func (m migration) count(ctx context.Context) error {
 	var counts []store.Count
 	for i := range counters {
@@ -150,7 +150,7 @@ func (m migration) count(ctx context.Context) error {
 	return m.Usage.Add(ctx, counts)
 }
 
-// counted checks how often count was called.
+// counted checks that the counters show the given number of calls of count.
 func (m migration) counted(times int) {
 	m.Helper()
 	for i := range counters {
@@ -161,7 +161,7 @@ func (m migration) counted(times int) {
 	}
 }
 
-// usageDays is a key of Redis in a slot with counters.
+// usageDays returns a Redis key in a slot with usage counters.
 func usageDays(t *testing.T, client redis.UniversalClient, prefix string) string {
 	t.Helper()
 	for _, name := range (inspector{t, client, prefix}).names() {
@@ -173,8 +173,8 @@ func usageDays(t *testing.T, client redis.UniversalClient, prefix string) string
 	return ""
 }
 
-// migrate moves the slot of a key to the master that it returns. It calls begun
-// once the slot is on its way, and then halfway with the number of moves so far.
+// migrate moves the slot of a key to the master that it returns. It calls begun when the
+// slot begins to move, and then halfway with the number of keys moved so far.
 func migrate(t *testing.T, client *redis.ClusterClient, nodes []*servers.Process, key string, begun func(), halfway func(moved int)) *redis.Client {
 	t.Helper()
 	ctx := context.Background()

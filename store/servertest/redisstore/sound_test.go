@@ -18,12 +18,12 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// The inspector knows each kind of key of Redis.
+// The inspector knows every kind of Redis key.
 func TestEveryKindOfKey(t *testing.T) {
 	client := sharedClient(t)
 	prefix, ctx := newPrefix(t, client), t.Context()
 	s := newDriver(t, client, redisstore.Config{Prefix: prefix, WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond}).Store()
-	require.ErrorIs(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon.Add(time.Hour)}, noon), store.ErrUnavailable, "it waits")
+	require.ErrorIs(t, s.OnceIDs.Spend(ctx, store.OnceID{ID: "id", Expires: noon.Add(time.Hour)}, noon), store.ErrUnavailable, "the call waits for a replica")
 	s = newDriver(t, client, redisstore.Config{Prefix: prefix}).Store()
 	create(t, s, "team-a", "key-1")
 	create(t, s, "team-a", "key-2")
@@ -50,21 +50,21 @@ func TestEveryKindOfKey(t *testing.T) {
 	require.Empty(t, kinds)
 }
 
-// inspector reads what lies under a prefix behind the driver's back.
+// inspector reads the data under a prefix directly, without the driver.
 type inspector struct {
 	*testing.T
 	client redis.UniversalClient
 	prefix string
 }
 
-// found is what lies in a workspace, by id.
+// found is the data of a workspace, by id.
 type found struct {
 	keys   map[string]bool
 	events map[string]bool
 }
 
-// inspect checks that all that lies under a prefix fits together: every order and
-// count is worked out anew from the records.
+// inspect checks that all data under a prefix is consistent: it recomputes every sorted
+// set and every count from the records.
 func inspect(t *testing.T, client redis.UniversalClient, prefix string) map[string]found {
 	t.Helper()
 	i, workspaces := inspector{t, client, prefix}, make(map[string]found)
@@ -79,12 +79,12 @@ func inspect(t *testing.T, client redis.UniversalClient, prefix string) map[stri
 			gotLogs[i.plain(what)] = i.sorted(what)
 		}
 	}
-	require.Equal(t, orders, gotOrders, "the orders of keys and tombstones")
-	require.Equal(t, logs, gotLogs, "the orders of events")
+	require.Equal(t, orders, gotOrders, "the sorted sets of keys and tombstones")
+	require.Equal(t, logs, gotLogs, "the sorted sets of events")
 	return workspaces
 }
 
-// names lists all keys of Redis, of all masters.
+// names returns all Redis keys of all masters.
 func (i inspector) names() (names []string) {
 	i.Helper()
 	var mu sync.Mutex
@@ -106,13 +106,13 @@ func (i inspector) names() (names []string) {
 	return names
 }
 
-// record names a key of Redis in the slot of the records.
+// record returns the name of a Redis key in the slot of the records.
 func (i inspector) record(what string) string { return i.prefix + ":{" + i.prefix + "}:" + what }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
 
-// lifetimes says how long each kind of key of Redis lasts at most. What decides
-// lasts (0), and what only helps does not.
+// lifetimes returns the longest time to live of each kind of Redis key. 0 means that keys
+// of the kind must not expire.
 func lifetimes() map[string]time.Duration {
 	const long = 100 * 365 * 24 * time.Hour
 	return map[string]time.Duration{
@@ -122,7 +122,7 @@ func lifetimes() map[string]time.Duration {
 	}
 }
 
-// kindOf tells what kind of key of Redis has the given name.
+// kindOf returns the kind of the Redis key with the given name.
 func kindOf(name string) string {
 	kind, rest, _ := strings.Cut(strings.TrimPrefix(name[strings.LastIndexByte(name, '}')+1:], ":"), ":")
 	if kind == "w" {
@@ -136,20 +136,20 @@ func (i inspector) lifetime(name string) {
 	left, err := i.client.PTTL(context.Background(), i.prefix+":"+name).Result()
 	require.NoError(i, err)
 	if left == -2 {
-		return // it ended just now
+		return // it expired just now
 	}
 	most, known := lifetimes()[kindOf(name)]
-	require.True(i, known, "what is %s?", name)
+	require.True(i, known, "the kind of %s is not known", name)
 	if most == 0 {
-		require.EqualValues(i, -1, left, "%s must last", name)
+		require.EqualValues(i, -1, left, "%s must not expire", name)
 		return
 	}
-	require.Positive(i, left, "%s must end", name)
-	require.LessOrEqual(i, left, most, "%s must end", name)
+	require.Positive(i, left, "%s must expire", name)
+	require.LessOrEqual(i, left, most, "%s must expire in time", name)
 }
 
-// keys reads all keys, tombstones and settings, and returns the orders that they
-// should be in.
+// keys reads all keys, tombstones and settings, and returns the sorted sets that should
+// exist.
 func (i inspector) keys(workspaces map[string]found) map[string][]string {
 	i.Helper()
 	deleted, counts := i.deleted(), make(map[string]int)
@@ -167,7 +167,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 			place(of+"names", name+"\x00\x01"+id)
 		}
 		if swept, is := deleted[workspace]; is {
-			require.False(i, swept, "%s is left of %s", id, workspace)
+			require.False(i, swept, "%s of the deleted workspace %s was not removed", id, workspace)
 			continue
 		}
 		counts[workspace]++
@@ -186,7 +186,7 @@ func (i inspector) keys(workspaces map[string]found) map[string][]string {
 	return orders
 }
 
-// deleted lists the deleted workspaces, and whether all of their keys should be
+// deleted returns the deleted workspaces, and whether all of their keys should be
 // removed by now.
 func (i inspector) deleted() map[string]bool {
 	i.Helper()
@@ -215,7 +215,7 @@ func (i inspector) deleted() map[string]bool {
 	return deleted
 }
 
-// events reads all events, and returns the orders that they should be in.
+// events reads all events, and returns the sorted sets that should exist.
 func (i inspector) events(workspaces map[string]found) map[string][]string {
 	i.Helper()
 	logs := make(map[string][]string)
@@ -242,8 +242,8 @@ func (i inspector) of(workspaces map[string]found, workspace string) found {
 	return workspaces[workspace]
 }
 
-// places reads from a key's record its workspace, when it was made, as it is
-// sorted, and its name.
+// places returns from a key's record its workspace, its time of creation as it is sorted,
+// and its name.
 func (i inspector) places(record string) (workspace, created, name string) {
 	i.Helper()
 	lines := strings.Split(record, "\n")
@@ -257,7 +257,7 @@ func (i inspector) places(record string) (workspace, created, name string) {
 	return i.plain(made[2]), i.instant(made[3]), i.plain(body[4])
 }
 
-// instant is a time as 16 digits whose byte order is that of time.
+// instant checks that a text is a time of 16 digits, and returns it.
 func (i inspector) instant(text string) string {
 	i.Helper()
 	at, err := strconv.ParseUint(text, 16, 64)
@@ -266,7 +266,7 @@ func (i inspector) instant(text string) string {
 	return text
 }
 
-// plain is what a word of a record or of a key's name stands for.
+// plain decodes a word of a record or of a Redis key.
 func (i inspector) plain(word string) string {
 	i.Helper()
 	text, err := url.PathUnescape(word)

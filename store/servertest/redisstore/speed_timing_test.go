@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// What a look-up costs this process beyond the client's bare trip is bounded;
-// published is 30 us, asserted ten times that.
+// The time that a look-up costs this process, beyond the client's bare round trip, is
+// bounded. The documented value is 30 us; the test allows ten times that.
 func TestTimingLookup(t *testing.T) {
 	client := sharedClient(t)
 	s := newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
@@ -32,16 +32,16 @@ func TestTimingLookup(t *testing.T) {
 	}
 	trip := fastest(func() error { return client.Ping(ctx).Err() })
 	whole := fastest(func() error { _, err := s.Keys.Lookup(ctx, "key-1"); return err })
-	t.Logf("a look-up takes %s, a bare trip %s", whole, trip)
+	t.Logf("a look-up takes %s, a bare round trip %s", whole, trip)
 	require.Less(t, whole-trip, 300*time.Microsecond)
 	allocations := testing.AllocsPerRun(100, func() { _, _ = s.Keys.Lookup(ctx, "key-1") })
 	t.Logf("%.0f allocations", allocations)
 }
 
-// The loss of the last notice shows within 5 s, and a stream whose connection is
-// half open says nothing after 2 s.
+// The loss of the last notification shows within 5 s. A stream whose connection is half
+// open sends nothing more after 2 s.
 func TestTimingWatch(t *testing.T) {
-	t.Run("B07 a lost notice", func(t *testing.T) {
+	t.Run("B07 a lost notification", func(t *testing.T) {
 		through, direct, proxy := proxied(t)
 		w := listen(t, through)
 		create(t, direct, "team-a", "key-1")
@@ -52,7 +52,7 @@ func TestTimingWatch(t *testing.T) {
 		begun := time.Now()
 		_, gap = w.until(t, aboutKey("key-lost"))
 		require.True(t, gap)
-		t.Logf("the loss of the last notice showed after %s", time.Since(begun))
+		t.Logf("the loss of the last notification showed after %s", time.Since(begun))
 		require.Less(t, time.Since(begun), 5*time.Second)
 	})
 	t.Run("B07 a half-open connection", func(t *testing.T) {
@@ -69,10 +69,10 @@ func TestTimingWatch(t *testing.T) {
 				require.Error(t, err)
 				ended = true
 			case <-time.After(patience):
-				t.Fatal("the stream neither ended nor spoke")
+				t.Fatal("the stream sent nothing and did not end")
 			}
 		}
-		t.Logf("silent after %s, ended after %s", last.Sub(begun), time.Since(begun))
+		t.Logf("last notification after %s, ended after %s", last.Sub(begun), time.Since(begun))
 		require.Less(t, last.Sub(begun), 2*time.Second)
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/redisstore"
 )
 
-// TestRoundTrips: every read takes one round trip, however much stands above what is
-// read, and so does every change, whatever goes with it.
+// TestRoundTrips checks the number of round trips of each call: one for a look-up, and one
+// for a change with whatever is written with it.
 func TestRoundTrips(t *testing.T) {
 	client, h := sharedClient(t), &hook{}
 	h.left.Store(1_000_000)
@@ -23,7 +23,7 @@ func TestRoundTrips(t *testing.T) {
 	var s store.Store
 	for _, counted := range []bool{false, true} { // at first the server may not have the scripts
 		s = newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
-		furnish(t, s)
+		fillForCalls(t, s)
 		for _, c := range all {
 			h.sent.Store(0)
 			require.ErrorIs(t, c.do(t.Context(), s), c.want, c.name)
@@ -41,11 +41,11 @@ func TestRoundTrips(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, page.Keys, 100)
 		require.NotNil(t, page.Next)
-		require.EqualValues(t, 2, h.sent.Load(), "a full page of %+v and the settings around it", q)
+		require.EqualValues(t, 2, h.sent.Load(), "a full page of %+v and its settings", q)
 	}
 }
 
-// ending is a hook that calls end after each trip.
+// ending is a hook that calls end after each round trip.
 type ending struct{ end func() }
 
 func (e *ending) DialHook(next redis.DialHook) redis.DialHook          { return next }
@@ -57,21 +57,21 @@ func (e *ending) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-// A context that ends between two trips ends the call.
+// A context that ends between two round trips ends the call.
 func TestAContextEndsBetweenTrips(t *testing.T) {
 	client, e := sharedClient(t), &ending{end: func() {}}
 	client.AddHook(e)
 	s := newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
-	furnish(t, s)
+	fillForCalls(t, s)
 	warm := newDriver(t, client, redisstore.Config{Prefix: newPrefix(t, client)}).Store()
-	furnish(t, warm)
+	fillForCalls(t, warm)
 	for _, c := range slices.Concat(readCalls, refusedCalls, changeCalls) {
 		e.end = func() {}
 		require.ErrorIs(t, c.do(t.Context(), warm), c.want, c.name)
 		ctx, cancel := context.WithCancel(t.Context())
 		e.end = cancel
 		err := c.do(ctx, s)
-		if c.trips == 1 || c.name == "delete a workspace" { // the rest of which is left to others
+		if c.trips == 1 || c.name == "delete a workspace" { // Purge removes the rest
 			require.ErrorIs(t, err, c.want, c.name)
 		} else {
 			require.ErrorIs(t, err, context.Canceled, c.name)

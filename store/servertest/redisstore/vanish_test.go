@@ -17,10 +17,10 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// vanishing is a change whose client vanishes. n distinguishes the changes.
+// vanishing is a change whose client vanishes. n is different for each change.
 type vanishing struct {
 	name    string
-	victims int // keys that it needs
+	victims int // the number of keys that it changes
 	do      func(ctx context.Context, s store.Store, n string, c store.Change) error
 }
 
@@ -39,14 +39,14 @@ var vanishings = []vanishing{
 	{"settings", 0, func(ctx context.Context, s store.Store, _ string, c store.Change) error {
 		return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{Version: c.If[0].Version}}, c)
 	}},
-	// It removes the keys in two steps.
+	// It removes the keys with two scripts.
 	{"delete a workspace", 201, func(ctx context.Context, s store.Store, n string, c store.Change) error {
 		return s.Settings.DeleteWorkspace(ctx, "victims-"+n, noon, c)
 	}},
 }
 
-// A client that vanished within a request holds nothing in Redis: others make the
-// very same change.
+// A client that vanishes within a request holds no lock in Redis: others can make the
+// same change.
 func TestVanishedWithinARequest(t *testing.T) {
 	t.Parallel()
 	for _, v := range vanishings {
@@ -57,7 +57,7 @@ func TestVanishedWithinARequest(t *testing.T) {
 	}
 }
 
-// Nor does one that vanished between the requests of a change.
+// A client that vanishes between the requests of a change holds no lock either.
 func TestVanishedBetweenRequests(t *testing.T) {
 	t.Parallel()
 	for _, v := range vanishings {
@@ -68,7 +68,7 @@ func TestVanishedBetweenRequests(t *testing.T) {
 	}
 }
 
-// vanished is a store with a client that vanishes, and others.
+// vanished is a store with a client that vanishes, and with other clients.
 type vanished struct {
 	*testing.T
 	vanishing
@@ -77,7 +77,7 @@ type vanished struct {
 	client  *redis.Client
 	others  store.Store
 	watcher *watcher
-	slowest map[string]time.Duration // of what others do
+	slowest map[string]time.Duration // of the other clients' calls
 }
 
 func newVanished(t *testing.T, v vanishing) vanished {
@@ -97,8 +97,8 @@ func (v vanished) withinARequest() {
 	require.False(v, v.freezes("00", v.addr, whole, func() {}, func() bool { return false }))
 	n := whole.said.Load()
 	for i, left := range []int64{0, 1, n / 4, n / 2, n - n/4, n - 1} {
-		// The last to come is what asks whether the server takes writes: without it
-		// the change is made.
+		// The request ends with the write that checks the server (see Driver.send).
+		// Without that part, the change is made.
 		c := &cutShort{unmade: left < n-1}
 		cut := func() { c.left.Store(left); c.limited.Store(true) }
 		require.True(v, v.freezes(fmt.Sprintf("%02d", i+1), v.addr, c, cut, c.cut.Load))
@@ -116,7 +116,7 @@ func (v vanished) betweenRequests() {
 		froze := v.freezes(fmt.Sprintf("%02d", n), proxy.Addr(), new(cutShort), freeze, func() bool { return proxy.Trips() == before+n+1 })
 		proxy.Abandon()
 		if !froze {
-			v.Logf("over after %d round trips", n)
+			v.Logf("the change ended after %d round trips", n)
 			require.Positive(v, n)
 			break
 		}
@@ -124,9 +124,9 @@ func (v vanished) betweenRequests() {
 	inspect(v.T, v.client, v.prefix)
 }
 
-// freezes makes change n by way of a client that begins to freeze when the change
-// does, and lets others go on once it is frozen. It reports whether it froze before the
-// change was over.
+// freezes makes change n with a client that freezes during the change. Once it is frozen,
+// other clients make their calls. It reports whether the client froze before the change
+// ended.
 func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), frozen func() bool) bool {
 	v.Helper()
 	for i := range v.victims {
@@ -138,7 +138,7 @@ func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), 
 	}
 	in, err := v.others.Settings.Instance(v.Context())
 	require.NoError(v, err)
-	// All that a change can have.
+	// The change has all that a change can have.
 	change := store.Change{
 		Now: noon, EndTokens: true, Once: &store.OnceID{ID: n, Expires: noon.Add(time.Hour)},
 		Events: []store.Event{{ID: n, Time: noon, Workspace: "team-a", Key: n}},
@@ -146,7 +146,7 @@ func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), 
 	}
 	client := connections.dial(addr)
 	defer client.Close()
-	// A change is a script and nothing else.
+	// With WaitNever a change is only a script.
 	s := newDriver(v.T, client, redisstore.Config{Prefix: v.prefix, WaitReplicas: redisstore.WaitNever}).Store()
 	_, err = s.Settings.Instance(v.Context())
 	require.NoError(v, err, "the connection is open")
@@ -167,7 +167,7 @@ func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), 
 		require.NoError(v, err)
 		return false
 	}
-	v.goOn(n, change, connections.unmade)
+	v.othersProceed(n, change, connections.unmade)
 	require.Empty(v, ended, "it is still frozen")
 	require.NoError(v, client.Close())
 	if err := <-ended; v.name != "delete a workspace" || err != nil {
@@ -177,8 +177,8 @@ func (v vanished) freezes(n, addr string, connections *cutShort, freeze func(), 
 	return true
 }
 
-// goOn makes what others do meanwhile, the very same change first.
-func (v vanished) goOn(n string, change store.Change, unmade bool) {
+// othersProceed makes the calls of other clients, first the same change.
+func (v vanished) othersProceed(n string, change store.Change, unmade bool) {
 	v.Helper()
 	ctx, s := v.Context(), v.others
 	update := func(id string) func() error {
@@ -200,7 +200,7 @@ func (v vanished) goOn(n string, change store.Change, unmade bool) {
 			return err
 		}},
 		{"list", func() error { _, err := s.Keys.List(ctx, store.KeyQuery{}); return err }},
-		{"the same", func() error {
+		{"the same change", func() error {
 			if err := v.do(ctx, s, n, change); unmade || !errors.Is(err, store.ErrExists) {
 				return err
 			}
@@ -214,7 +214,7 @@ func (v vanished) goOn(n string, change store.Change, unmade bool) {
 		{"save a workspace's settings", func() error {
 			return s.Settings.SetWorkspace(ctx, store.Workspace{ID: "team-" + n}, store.Change{})
 		}},
-		{"save the settings it rests on", func() error {
+		{"save the settings in its preconditions", func() error {
 			in, err := s.Settings.Instance(ctx)
 			if err != nil {
 				return err
@@ -233,10 +233,10 @@ func (v vanished) goOn(n string, change store.Change, unmade bool) {
 	v.watcher.upTo(v.T, s, "last-"+n)
 }
 
-// cutShort is a client whose connections carry so many more bytes to the server
-// once they are limited, and drop the others.
+// cutShort makes clients whose connections, once they are limited, send a limited number
+// of bytes to the server, and drop the rest.
 type cutShort struct {
-	unmade       bool // what is limited is not made
+	unmade       bool // the limited change is not made
 	limited, cut atomic.Bool
 	left, said   atomic.Int64
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever goes on while a client is frozen does so at once: a look-up within a second, a
-// change within three.
+// A frozen client does not delay other clients: a look-up takes less than a second, a
+// change less than three.
 func TestTimingVanished(t *testing.T) {
 	for _, change := range vanishings {
 		t.Run("B28 "+change.name, func(t *testing.T) {

@@ -15,11 +15,11 @@ import (
 
 const patience = 20 * time.Second
 
-// watcher follows a store's notices.
+// watcher reads a store's notifications.
 type watcher struct {
 	notices chan store.Notice
 	ended   chan error
-	last    uint64 // the sequence of the latest notice that was read
+	last    uint64 // the sequence number of the last notification that was read
 	cancel  context.CancelFunc
 }
 
@@ -51,13 +51,13 @@ func (w *watcher) next(t *testing.T) store.Notice {
 	case err := <-w.ended:
 		t.Fatal("Watch ended: ", err)
 	case <-time.After(patience):
-		t.Fatal("no notice")
+		t.Fatal("no notification")
 	}
 	return store.Notice{}
 }
 
-// until reads notices as long as they follow one another, and returns the
-// first that is wanted or shows a gap.
+// until reads notifications while their numbers have no gap, and returns the first that
+// is wanted or shows a gap.
 func (w *watcher) until(t *testing.T, wanted func(store.Notice) bool) (n store.Notice, gap bool) {
 	t.Helper()
 	for {
@@ -84,7 +84,7 @@ func (w *watcher) end(t *testing.T) error {
 	return nil
 }
 
-// silent reads what comes until the stream ends, and returns why.
+// silent reads notifications until the stream ends, and returns its error.
 func (w *watcher) silent(t *testing.T) error {
 	t.Helper()
 	for {
@@ -93,7 +93,7 @@ func (w *watcher) silent(t *testing.T) error {
 		case err := <-w.ended:
 			return err
 		case <-time.After(patience):
-			t.Fatal("the stream neither ended nor spoke")
+			t.Fatal("the stream sent nothing and did not end")
 		}
 	}
 }
@@ -102,7 +102,7 @@ func aboutKey(id string) func(store.Notice) bool {
 	return func(n store.Notice) bool { return n.Kind == store.NoticeKey && n.Key == id }
 }
 
-// proxied is a store whose connections run through a proxy, and the same store
+// proxied returns a store whose connections go through a proxy, and the same store
 // without one.
 func proxied(t *testing.T) (through, direct store.Store, proxy *servers.Proxy) {
 	t.Helper()
@@ -121,7 +121,7 @@ func create(t testing.TB, s store.Store, workspace, id string) {
 
 func TestWatchLosesNothing(t *testing.T) {
 	t.Parallel()
-	t.Run("B07 a notice lost on the way shows as a gap", func(t *testing.T) {
+	t.Run("B07 a lost notification shows as a gap", func(t *testing.T) {
 		t.Parallel()
 		through, direct, proxy := proxied(t)
 		w := listen(t, through)
@@ -137,7 +137,7 @@ func TestWatchLosesNothing(t *testing.T) {
 		_, gap = w.until(t, aboutKey("key-2"))
 		require.False(t, gap, "the stream goes on")
 	})
-	t.Run("B07 a lost notice shows with the next one", func(t *testing.T) {
+	t.Run("B07 a lost notification shows with the next one", func(t *testing.T) {
 		t.Parallel()
 		through, direct, proxy := proxied(t)
 		w := listen(t, through)
@@ -148,7 +148,7 @@ func TestWatchLosesNothing(t *testing.T) {
 		_, gap := w.until(t, aboutKey("key-1"))
 		require.True(t, gap)
 	})
-	t.Run("B07 a half-open connection falls silent, and ends", func(t *testing.T) {
+	t.Run("B07 a half-open connection sends nothing more, and ends", func(t *testing.T) {
 		t.Parallel()
 		through, _, proxy := proxied(t)
 		w := listen(t, through)
@@ -156,7 +156,7 @@ func TestWatchLosesNothing(t *testing.T) {
 		proxy.Freeze()
 		require.ErrorIs(t, w.silent(t), store.ErrUnavailable)
 	})
-	t.Run("B07 a half-open connection ends, also of a client that waits for ever", func(t *testing.T) {
+	t.Run("B07 a half-open connection of a client without timeouts ends", func(t *testing.T) {
 		t.Parallel()
 		client := sharedClient(t)
 		cfg := redisstore.Config{Prefix: newPrefix(t, client)}
@@ -179,7 +179,7 @@ func TestWatchLosesNothing(t *testing.T) {
 		w = listen(t, through)
 		w.next(t)
 	})
-	t.Run("B07 a stream that a failover has set back ends", func(t *testing.T) {
+	t.Run("B07 a stream ends if a failover sets its numbers back", func(t *testing.T) {
 		t.Parallel()
 		for _, again := range []int{0, 1, 2, 3} {
 			client := sharedClient(t)
@@ -201,8 +201,8 @@ func TestWatchLosesNothing(t *testing.T) {
 	})
 }
 
-// A change and its notification are one script: whenever its writer dies, there
-// is neither or there are both, and heartbeats go on.
+// One script makes a change and publishes its notification. Whenever the writer dies, both
+// are there or neither is, and heartbeats continue.
 func TestNotificationsOfDeadWriters(t *testing.T) {
 	t.Parallel()
 	for _, write := range []struct {
@@ -227,7 +227,7 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 		{"replace a digest", func(ctx context.Context, s store.Store) error {
 			return s.Upkeep.Rehash(ctx, "key-1", "s1", newKey("", "key-1").Secrets[0].Digest, "hmac-sha256$2$other")
 		}, store.Notice{Kind: store.NoticeKey, Workspace: "team-a", Key: "key-1"}},
-		{"settings of all", func(ctx context.Context, s store.Store) error {
+		{"settings of the instance", func(ctx context.Context, s store.Store) error {
 			return s.Settings.SetInstance(ctx, store.InstanceSettings{Instance: store.Instance{KeysOff: true}}, store.Change{Now: noon})
 		}, store.Notice{Kind: store.NoticeInstance}},
 		{"settings of a workspace", func(ctx context.Context, s store.Store) error {
@@ -258,9 +258,10 @@ func TestNotificationsOfDeadWriters(t *testing.T) {
 	}
 }
 
-// writerDiesAfter makes a change by a writer that dies after the given number of
-// trips, and reports whether it was made, how many trips the writer had left and
-// what it was answered. If heard, the server gets what the writer sends last.
+// writerDiesAfter makes a change through a writer that dies after the given number of
+// round trips. It returns whether the change was made, how many round trips the writer had
+// left, and the writer's error. If heard is true, the server receives the writer's last
+// request.
 func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Context, store.Store) error, want store.Notice) (made bool, left int64, err error) {
 	t.Helper()
 	ctx, client := context.Background(), sharedClient(t)
@@ -277,11 +278,11 @@ func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Contex
 	err = do(ctx, dead)
 	made = len(written(before, contents(t, client, prefix))) > 0
 	if err == nil {
-		require.True(t, made, "what was acknowledged is there")
+		require.True(t, made, "an acknowledged change is lost")
 	} else {
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	}
-	notices := w.upTo(t, s, "last") // heartbeats of before the change may be waiting, however many
+	notices := w.upTo(t, s, "last") // skips heartbeats from before the change
 	if made {
 		require.Len(t, notices, 1)
 		want.Sequence = notices[0].Sequence
@@ -293,8 +294,8 @@ func writerDiesAfter(t *testing.T, trips int, heard bool, do func(context.Contex
 	return made, h.left.Load(), err
 }
 
-// Redis publishes to all databases of a server. Stores with one prefix in two of them
-// do not hear each other.
+// Redis publishes to all databases of a server. Stores with the same prefix in two
+// databases do not get each other's notifications.
 func TestWatchInAnotherDatabase(t *testing.T) {
 	client := sharedClient(t)
 	options := *client.Options()

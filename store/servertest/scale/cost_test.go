@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// some is how many keys these tests need.
+// some is the number of keys in these tests.
 const some = perWorkspace
 
 func turns() int {
@@ -25,20 +25,20 @@ func turns() int {
 	return 4
 }
 
-// lookUp is the query of a look-up, as a host would write it.
+// lookUp is the query of a look-up as a host would write it.
 const lookUp = `SELECT k.id, k.workspace, k.name, k.permissions, k.asked, k.secrets, k.resources, k.not_after, k.not_after_text,
 	k.disabled, k.maker_kind, k.maker_id, k.created, k.updated, k.last_used, k.version, k.epoch, k.depth,
 	w.suspended, w.deleted, w.max_keys, w.require_expiry, w.max_lifetime, w.enforced_from, w.epoch, w.updated, w.version, w.held,
 	i.keys_off, i.max_keys, i.require_expiry, i.max_lifetime, i.enforced_from, i.epoch, i.updated, i.version
 	FROM latchkey_keys k JOIN latchkey_workspaces w ON w.id = k.workspace JOIN latchkey_instance i ON i.id = 1 WHERE k.id = `
 
-// bare is a round trip of the database's client with the bytes of a look-up,
-// and nothing made of the answer.
+// bare returns a function that makes a round trip of the database's client with the bytes
+// of a look-up, and does not decode the answer.
 func bare(t *testing.T, name string, s *site) func(n int) error {
 	t.Helper()
 	ctx := context.Background()
 	if s.redis != nil {
-		// The script's answer and the settings', as fields of two hashes.
+		// The answer of the script, as fields of two hashes.
 		k := keyOf(0)
 		record := k.Name + permissions.String() + permissions.String() + k.Secrets[0].Digest + k.Secrets[0].ID + strings.Repeat("x", 150)
 		require.NoError(t, s.redis.HSet(ctx, "bare", "record", record, "held", "100").Err())
@@ -71,9 +71,9 @@ func bare(t *testing.T, name string, s *site) func(n int) error {
 	}
 }
 
-// TestCost prints how much processor time a look-up costs this process beyond
-// its client's own round trip. Published are at most 30 us; asserted is ten
-// times that, without the race detector.
+// TestCost prints how much processor time a look-up costs this process beyond its client's
+// round trip. The documented value is at most 30 us. The test allows ten times that, and
+// checks it only without the race detector.
 func TestCost(t *testing.T) {
 	for _, r := range rigs[1:] {
 		t.Run(r.name, func(t *testing.T) {
@@ -94,9 +94,9 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// TestCached prints what a login through a warm cache costs next to one on
-// memstore. Published are 1.15 times; asserted is ten times that,
-// without the race detector.
+// TestCached prints the cost of a login through a warm cache, relative to one on memstore.
+// The documented ratio is 1.15. The test allows ten times that, and checks it only without
+// the race detector.
 func TestCached(t *testing.T) {
 	for _, r := range rigs {
 		t.Run(r.name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package scale holds tests only: what a key takes and how long calls last in
-// stores of a thousand to a million keys, what a driver adds to its database's
-// own round trip, and what a cache leaves of it. See TestScale and TestCost.
+// Package scale contains only tests: the size of a key and the duration of calls in stores
+// of a thousand to a million keys, the time that a driver adds to its database's round
+// trip, and the cost of a login with a cache. See TestScale, TestCost and TestCached.
 package scale

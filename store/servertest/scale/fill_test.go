@@ -23,7 +23,7 @@ var (
 	permissions = scope.MustParse("project.create project.delete project.list project.read project.update")
 )
 
-// Keys are known by their number, so that nobody must remember a million ids.
+// A key is derived from its number, so that the tests need not store a million ids.
 
 func workspaceOf(number int) string {
 	return fmt.Sprintf("8f14e45f-ceea-467f-9a36-%012d", number/perWorkspace)
@@ -31,8 +31,8 @@ func workspaceOf(number int) string {
 
 func createdAt(number int) time.Time { return noon.Add(time.Duration(number) * time.Second) }
 
-// keyOf is a key as hosts make them: one secret, five permissions, a name of 20
-// bytes, ids as random as UUIDs.
+// keyOf returns a typical key: one secret, five permissions, a name of 20 bytes, ids as
+// random as UUIDs.
 func keyOf(number int) store.Key {
 	sum := sumOf(number)
 	created := createdAt(number)
@@ -57,9 +57,8 @@ func sumOf(number int) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(number)))
 }
 
-// fill creates the keys from one number up to another, both of whole
-// workspaces, through the store's own API. Neighbours are of different
-// workspaces, as they come in life.
+// fill creates the keys from one number up to another through the store's API. Both are
+// multiples of perWorkspace. Consecutive keys are in different workspaces, as in practice.
 func fill(ctx context.Context, st store.Store, from, to int) error {
 	const writers = 16
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -33,7 +33,8 @@ type logins struct {
 	reply   []byte
 }
 
-// newLogins serves st; the keys are made through keep, which has the same data.
+// newLogins returns logins at a server with the store st. The keys are created through
+// keep, which has the same data.
 func newLogins(t *testing.T, st, keep store.Store, keys int) *logins {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -11,15 +11,15 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// side is a store with its keys, one of two that are compared.
+// side is one of two stores that are compared.
 type side struct {
 	st     store.Store
-	sample []int // numbers of keys all over the store
+	sample []int // numbers of keys, spread over the store
 	login  *logins
-	spent  int // ids of keys that were made and deleted
+	spent  int // how many ids were used by keys that were created and deleted
 }
 
-// sampled picks keys all over a store of that many.
+// sampled chooses up to most keys, spread over a store of the given number.
 func (s *side) sampled(keys, most int) {
 	random := rand.New(rand.NewSource(int64(keys)))
 	s.sample = s.sample[:0]
@@ -28,11 +28,11 @@ func (s *side) sampled(keys, most int) {
 	}
 }
 
-// task is what is measured, for the nth time.
+// task is an operation that is measured. run runs it for the nth time.
 type task struct {
 	name string
 	run  func(s *side, n int) error
-	most int // times in a turn, unless it is 0
+	most int // unless 0, the largest number of runs in a turn
 }
 
 var tasks = []task{
@@ -44,12 +44,12 @@ var tasks = []task{
 		return full(s.st.Keys.List(context.Background(), store.KeyQuery{Workspace: workspaceOf(s.number(n)), Limit: perWorkspace}))
 	}},
 	{name: "page of all", run: func(s *side, n int) error {
-		after := s.number(n) / 2 // in the first half, so that a page is behind it
+		after := s.number(n) / 2 // in the first half, so that a full page follows it
 		return full(s.st.Keys.List(context.Background(), store.KeyQuery{
 			Limit: perWorkspace, After: &store.KeyCursor{ID: idOf(after), Time: createdAt(after)},
 		}))
 	}},
-	// Not as often as there is time for, for what was deleted leaves its mark.
+	// The number of runs is bounded, since deleted keys leave tombstones.
 	{name: "limit check", most: 200, run: func(s *side, n int) error {
 		s.spent++
 		k := keyOf(-s.spent)
@@ -71,15 +71,14 @@ func full(page store.KeyPage, err error) error {
 	return err
 }
 
-// effort is for how long a task is measured.
+// effort is how long a task is measured.
 type effort struct {
 	turns int
 	turn  time.Duration
 }
 
-// medians runs a task on both sides in turns and returns the median of what it
-// took in the best turn of each: the machine is shared, and only that is
-// anything like undisturbed.
+// medians runs a task on both sides in turns, and returns the median of the best turn of
+// each side. The machine is shared, so the best turn is the least disturbed one.
 func medians(e effort, sides [2]*side, do task) (best [2]time.Duration, err error) {
 	best = [2]time.Duration{time.Hour, time.Hour}
 	var calls [2]int
@@ -101,17 +100,17 @@ func medians(e effort, sides [2]*side, do task) (best [2]time.Duration, err erro
 	return best, nil
 }
 
-// purge forgets the keys that limit checks deleted.
+// purge removes the tombstones of keys that limit checks deleted.
 func (s *side) purge() error {
 	_, err := s.st.Upkeep.Purge(context.Background(), noon.Add(time.Second))
 	return err
 }
 
-// spent is what one call took in the fastest turn of each side: time, and
-// processor time of this process.
+// spent is the elapsed time and this process's processor time of one call in the fastest
+// turn of a side.
 type spent struct{ wall, cpu time.Duration }
 
-// duel runs both sides in turns.
+// duel runs all sides in turns.
 func duel(turns int, sides ...func(n int) error) ([]spent, error) {
 	const turn = 60 * time.Millisecond
 	best := make([]spent, len(sides))

@@ -2,6 +2,6 @@
 
 package scale_test
 
-// raced is true under the race detector, which allocates itself and slows
-// locks down.
+// raced is true if the race detector is on, which allocates memory and makes locks
+// slower.
 const raced = true

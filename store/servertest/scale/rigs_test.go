@@ -38,9 +38,9 @@ func TestMain(m *testing.M) {
 
 func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
-// rig is a place for stores on one server or in one directory.
+// rig creates stores on one server or in one directory.
 type rig struct {
-	// open makes a new, empty store.
+	// open returns a new, empty store.
 	open func(t *testing.T) *site
 }
 
@@ -49,14 +49,14 @@ type site struct {
 	store store.Store
 	db    *sql.DB       // or nil
 	redis *redis.Client // or nil
-	// settle lets the database do what it would do by itself later.
+	// settle makes the database do now what it would do by itself later.
 	settle func(t *testing.T)
-	// used is how many bytes the store takes, or all stores of the rig.
+	// used returns the size in bytes of the store, or of all stores of the rig.
 	used func(t *testing.T) int64
 }
 
-// rigs are all drivers. via, unless nil, stands between the store and its
-// server: it takes the server's address and returns its own.
+// rigs are the rigs of all drivers. via, unless nil, starts a proxy between the store and
+// its server: it takes the server's address and returns that of the proxy.
 var rigs = []struct {
 	name  string
 	start func(t *testing.T, via func(addr string) string) *rig
@@ -94,11 +94,11 @@ func sqliteRig(*testing.T, func(string) string) *rig {
 	}}
 }
 
-// memoryDir is a directory in memory, where there is one: a million changes that
-// wait for a disk take too long.
+// memoryDir returns a directory in memory if possible, since a million changes on a disk
+// take too long.
 func memoryDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "latchkey-scale-") //nolint:usetesting // that one lies on a disk
+	dir, err := os.MkdirTemp("/dev/shm", "latchkey-scale-") //nolint:usetesting // the test's directory is on a disk
 	if err != nil {
 		return t.TempDir()
 	}
@@ -218,7 +218,7 @@ func (s *site) number(t *testing.T, query string) (n int64) {
 	return n
 }
 
-// own starts a server for this test, which does not wait for the disk.
+// own starts a server for this test.
 func own(t *testing.T, start func(ctx context.Context, dir string) (*servers.Process, error)) *servers.Process {
 	t.Helper()
 	p, err := start(t.Context(), t.TempDir())
@@ -227,8 +227,8 @@ func own(t *testing.T, start func(ctx context.Context, dir string) (*servers.Pro
 	return p
 }
 
-// started skips a test whose server is not installed, or fails it where it
-// must be.
+// started skips a test if its server is not installed, or fails it if servers are
+// required.
 func started(t *testing.T, name string, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
@@ -239,8 +239,7 @@ func started(t *testing.T, name string, err error) {
 
 func randomName() string { return "latchkey_" + strings.ToLower(rand.Text()[:10]) }
 
-// admin runs a statement now and another, unless it is empty, when the test is
-// over.
+// admin runs a statement now and, unless it is empty, another one when the test ends.
 func admin(t *testing.T, driver, source, now, after string) {
 	t.Helper()
 	run := func(statement string) {

@@ -12,8 +12,8 @@ import (
 // few is the size of the store that larger ones are compared with.
 const few = 1000
 
-// sizes are those of the full form, up to a million keys in 10,000 workspaces,
-// or to what LATCHKEY_SCALE says.
+// sizes returns the sizes of the full form: up to a million keys in 10,000 workspaces, or
+// up to LATCHKEY_SCALE.
 func sizes(t *testing.T) []int {
 	t.Helper()
 	if !soak() {
@@ -32,20 +32,20 @@ func sizes(t *testing.T) []int {
 	return all
 }
 
-const memory = "a thousand keys fit into the processor's own memory, more do not"
+const memory = "a thousand keys fit into the processor's caches, more do not"
 
-// grows are the calls that take longer the more there is, and why.
+// grows are the calls that take longer in larger stores, with the reason.
 var grows = map[string]string{
 	"memstore, look-up":               memory,
 	"memstore, page of one workspace": memory,
 	"memstore, page of all":           memory,
 	"memstore, limit check":           memory,
-	"Redis, page of all":              "it merges the orders of all workspaces, for no slot holds them all",
+	"Redis, page of all":              "it merges the lists of all workspaces, since no slot has them all",
 }
 
-// TestScale fills each store and measures it at every size, next to one of a
-// thousand keys on the same server. The full form asserts that nothing takes
-// twice as long in the largest.
+// TestScale fills each store and measures it at every size, and compares it with a store
+// of a thousand keys on the same server. The full form fails if a call takes more than
+// twice as long in the largest store.
 func TestScale(t *testing.T) {
 	var tb table
 	t.Cleanup(func() { tb.publish(t) })
@@ -79,7 +79,7 @@ func TestScale(t *testing.T) {
 				require.Positive(t, row.bytes)
 				sides[0].sampled(few, few)
 				sides[1].sampled(keys, 2*few)
-				for i := range sides[1].sample { // once, for what is remembered of each key
+				for i := range sides[1].sample { // fills caches of each key
 					require.NoError(t, tasks[0].run(sides[1], i))
 				}
 				for _, task := range tasks {

@@ -11,16 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// table is what is printed.
+// table is the table that the test prints.
 type table struct{ rows []row }
 
 // row is one store at one size.
 type row struct {
 	store  string
 	keys   int
-	bytes  int64           // a key
+	bytes  int64           // per key
 	took   []time.Duration // by task
-	growth []float64       // next to few keys, by task
+	growth []float64       // relative to few keys, by task
 }
 
 func (tb *table) add(t *testing.T, r row) {
@@ -29,7 +29,7 @@ func (tb *table) add(t *testing.T, r row) {
 	t.Log(r.line())
 }
 
-// line is the row as Markdown.
+// line returns the row as Markdown.
 func (r *row) line() string {
 	most := 0
 	for i := range r.growth {
@@ -48,7 +48,7 @@ func (r *row) line() string {
 	return "| " + strings.Join(append(cells, worst), " | ") + " |"
 }
 
-// grouped is a number with a comma before each three digits.
+// grouped returns a number with commas between groups of three digits.
 func grouped(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)
@@ -72,8 +72,8 @@ const (
 	ends   = "<!-- the table of scale ends -->\n"
 )
 
-// publish prints the table. If it is asked to, it writes the rows down, in
-// place of those of the same stores and sizes.
+// publish prints the table. With LATCHKEY_UPDATE=1 it also replaces the rows of the same
+// stores and sizes in store/README.md.
 func (tb *table) publish(t *testing.T) {
 	t.Helper()
 	head := []string{"store", "keys", "bytes a key"}
@@ -110,7 +110,7 @@ func (tb *table) publish(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) //nolint:gosec // the path is a constant
 }
 
-// ordered are the lines by driver and size.
+// ordered returns the lines, sorted by driver and size.
 func ordered(lines map[string]string) string {
 	var all []string
 	for _, rig := range rigs {

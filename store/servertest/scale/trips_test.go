@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counter stands between clients and a server and counts round trips: how
-// often a client speaks after the server spoke.
+// counter is a proxy that counts round trips: how often a client sends data after the
+// server has sent data.
 type counter struct {
 	target   string
 	listener net.Listener
@@ -22,7 +22,7 @@ type counter struct {
 	closed   bool
 }
 
-// counting returns what to give to a rig, and the counter of its last server.
+// counting returns the argument via for a rig, and the counter of its last server.
 func counting(t *testing.T) (via func(addr string) string, c *counter) {
 	t.Helper()
 	c = &counter{}
@@ -77,8 +77,8 @@ func (c *counter) accept() {
 	}
 }
 
-// carry copies one direction until either end closes, and tells of each piece
-// before it goes on.
+// carry forwards one direction until either end closes, and calls tell before it forwards
+// each piece.
 func (c *counter) carry(from, to net.Conn, tell func()) {
 	piece := make([]byte, 64<<10)
 	for {
@@ -96,8 +96,8 @@ func (c *counter) carry(from, to net.Conn, tell func()) {
 	}
 }
 
-// A login without a cache is one round trip: of many, none takes another, once
-// the connection has prepared what it asks and the process knows the keys.
+// A login without a cache is one round trip, once the connection has prepared its
+// statements and the process has the signing keys. The test counts many logins.
 func TestRoundTrips(t *testing.T) {
 	for _, r := range rigs[2:] {
 		t.Run(r.name, func(t *testing.T) {
@@ -106,8 +106,8 @@ func TestRoundTrips(t *testing.T) {
 			const keys, calls = 10, 100
 			l := newLogins(t, st, st, keys)
 			var taken int64
-			// A client may ask a connection that was idle for a second whether
-			// it still lives; so not the first count alone decides.
+			// A client may ping a connection that was idle for a second, so the count is
+			// repeated.
 			for range 5 {
 				for i := range keys {
 					require.NoError(t, l.once(i))

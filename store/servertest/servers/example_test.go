@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// A test starts a server of its own, talks to it through a proxy, and sees
-// what becomes of the client when the network or the server fails.
+// The example starts a server, connects to it through a proxy, and shows what the client
+// gets when the network or the server fails.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "")
@@ -23,7 +23,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	redis, err := servers.StartRedis(ctx, dir)
 	if err != nil {
-		fmt.Println("refused: true") // there is no Redis to show it with
+		fmt.Println("refused: true") // Redis is not installed
 		return
 	}
 	defer redis.Stop()

@@ -2,7 +2,7 @@ package servers
 
 import "context"
 
-// Ask sends one command to a Redis.
+// Ask sends one command to a Redis server.
 func Ask(ctx context.Context, addr string, command ...string) ([]string, error) {
 	return ask(ctx, addr, command...)
 }
@@ -10,20 +10,20 @@ func Ask(ctx context.Context, addr string, command ...string) ([]string, error) 
 // PingPostgres logs in to the database test.
 func PingPostgres(ctx context.Context, addr string) error { return pingPostgres(ctx, addr) }
 
-// PingMariaDB reads the greeting.
+// PingMariaDB logs in to the database test.
 func PingMariaDB(ctx context.Context, addr string) error { return pingMariaDB(ctx, addr) }
 
-// Wait polls until check finds nothing wrong.
+// Wait polls until check returns nil.
 func Wait(ctx context.Context, check func() error) error { return wait(ctx, check) }
 
-// Pid is the number of the process, 0 if it does not run.
+// Pid returns the process id, or 0 if it does not run.
 func (p *Process) Pid() int { return p.pid }
 
-// Children lists the processes that p has started.
+// Children returns the ids of the processes that p has started.
 func (p *Process) Children() []int { return children(p.pid) }
 
-// LookAt makes the shared servers be looked for at other places than the
-// usual ones, and forgets those found.
+// LookAt changes the address at which shared servers are searched, and resets those that
+// were found.
 func LookAt(addr string) {
 	Close()
 	for _, s := range []*shared{&sharedPostgres, &sharedMariaDB, &sharedRedis} {

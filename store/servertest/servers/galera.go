@@ -15,23 +15,23 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Galera is a cluster of MariaDBs of which every node takes writes. A node that
-// is silent for 1.5 s is expelled by the others, whose commits wait until then;
-// Galera's own limits are 5 s and 15 s.
+// Galera is a MariaDB Galera cluster, in which every node takes writes. If a node does
+// not answer for 1.5 s, the others expel it; their commits wait until then. Galera's
+// default limits are 5 s and 15 s.
 //
-// A node that was killed, or stopped and restarted, joins the others again: its
-// Restart returns when it has what they have. It takes all of their data from
-// one of them, which commits nothing meanwhile, unless it was stopped in order.
-// A node that was paused joins by itself after Resume; see [Galera.Serves].
+// A node that was killed or stopped joins the cluster again on Restart, which returns when
+// the node has caught up. Unless it was stopped cleanly, it copies all data from another
+// node, which commits nothing meanwhile. A node that was paused joins by itself after
+// Resume; see [Galera.Serves].
 type Galera struct {
 	Nodes []*Process
 
-	name  string // differs from that of every other cluster on the machine
+	name  string // unique on the machine
 	mu    sync.Mutex
-	peers []string // where each node listens for the others; empty before its first start
+	peers []string // the address at which each node listens for the others; empty before its first start
 }
 
-// StartGalera starts a Galera cluster of MariaDB with its data under dir: user
+// StartGalera starts a MariaDB Galera cluster with its data under dir: user
 // root, no password, database test. It returns when every node serves.
 func StartGalera(ctx context.Context, dir string, nodes int) (g *Galera, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
@@ -62,8 +62,8 @@ func (g *Galera) DSN(node int) string {
 	return "root@tcp(" + g.Nodes[node].Addr() + ")/test?interpolateParams=true"
 }
 
-// CutOff takes the network to the other nodes from a node, not that to its
-// clients. It returns when the node knows that it is alone.
+// CutOff cuts the connections of a node to the other nodes, but not to its clients. It
+// returns when the node has noticed.
 func (g *Galera) CutOff(ctx context.Context, node int) error {
 	if err := g.isolate(ctx, node, "1"); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (g *Galera) Rejoin(ctx context.Context, node int) error {
 	return g.Serves(ctx, node)
 }
 
-// Serves waits until a node belongs to the cluster and has what the others have
+// Serves waits until a node belongs to the cluster and has applied what the others have
 // committed.
 func (g *Galera) Serves(ctx context.Context, node int) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
@@ -93,12 +93,12 @@ func (g *Galera) Serves(ctx context.Context, node int) error {
 	return wait(ctx, func() error { return pingGalera(ctx, g.Nodes[node].Addr()) })
 }
 
-// Stop ends all nodes, one after the other.
+// Stop stops all nodes, one after the other.
 func (g *Galera) Stop() { stopAll(g.Nodes) }
 
 func (g *Galera) kill() {
 	for _, node := range g.Nodes {
-		_ = node.Kill() // one that does not run is fine
+		_ = node.Kill() // it may have ended already
 	}
 }
 
@@ -131,7 +131,7 @@ func (g *Galera) startNode(ctx context.Context, dir string, i int) (*Process, er
 			return nil, err
 		}
 	}
-	// A node that runs as root cannot take data from another by rsync.
+	// A node that runs as root cannot receive data from another by rsync.
 	as, err := notRoot("mysql", dir, data, tmp)
 	if err != nil {
 		return nil, err
@@ -160,8 +160,8 @@ func (g *Galera) startNode(ctx context.Context, dir string, i int) (*Process, er
 	return p.start(ctx)
 }
 
-// listen chooses the ports on which a node hears the others, and says where
-// those are; nowhere for the first one, which founds the cluster.
+// listen chooses the ports on which a node listens for the others, and returns the
+// others' addresses. They are empty for the first node, which creates the cluster.
 func (g *Galera) listen(ctx context.Context, node int) (options []string, others string, err error) {
 	var ports [3]string
 	for i := range ports {
@@ -178,7 +178,7 @@ func (g *Galera) listen(ctx context.Context, node int) (options []string, others
 		"--wsrep-sst-receive-address=127.0.0.1:" + ports[1],
 		"--wsrep-provider-options=" + strings.Join([]string{
 			"gmcast.listen_addr=tcp://" + g.peers[node], "ist.recv_addr=127.0.0.1:" + ports[2], "gcache.size=32M",
-			// All alone they would wait for each other.
+			// If all nodes were down, they would otherwise wait for each other.
 			"pc.recovery=false",
 			"evs.keepalive_period=PT0.3S", "evs.inactive_check_period=PT0.2S", "evs.suspect_timeout=PT1.5S",
 			"evs.inactive_timeout=PT3S", "evs.install_timeout=PT3S", "evs.join_retrans_period=PT0.3S",
@@ -186,7 +186,7 @@ func (g *Galera) listen(ctx context.Context, node int) (options []string, others
 	}, others, nil
 }
 
-// findGalera looks where Debian and Fedora keep the library.
+// findGalera looks for the library where Debian and Fedora install it.
 func findGalera() (string, error) {
 	for _, path := range []string{"/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so"} {
 		if _, err := os.Stat(path); err == nil {
@@ -196,8 +196,9 @@ func findGalera() (string, error) {
 	return "", fmt.Errorf("%w: libgalera_smm.so", ErrNone)
 }
 
-// pingGalera reads what the cluster has committed by now. A node's status does
-// not do: one that was paused takes up to a second to see that it was expelled.
+// pingGalera reads a table after waiting for what the cluster has committed. The node's
+// status is not enough: a node that was paused takes up to a second to notice that it was
+// expelled.
 func pingGalera(ctx context.Context, addr string) error {
 	db, err := open(addr)
 	if err != nil {
@@ -208,7 +209,8 @@ func pingGalera(ctx context.Context, addr string) error {
 	return db.QueryRowContext(ctx, "SET STATEMENT wsrep_sync_wait = 1 FOR SELECT COUNT(*) FROM mysql.global_priv").Scan(&accounts)
 }
 
-// clusterStatus is Primary on a node of the cluster. Every node answers.
+// clusterStatus returns "Primary" for a node that belongs to the cluster. A node that was
+// cut off answers, too.
 func clusterStatus(ctx context.Context, addr string) (status string, err error) {
 	db, err := open(addr)
 	if err != nil {
@@ -224,7 +226,7 @@ func open(addr string) (*sql.DB, error) {
 	config := mysql.NewConfig()
 	config.User, config.Net, config.Addr = "root", "tcp", addr
 	config.Timeout, config.ReadTimeout = dialLimit, dialLimit
-	config.Logger = &mysql.NopLogger{} // the error says it
+	config.Logger = &mysql.NopLogger{} // the error is returned
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, err

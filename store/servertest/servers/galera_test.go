@@ -28,12 +28,12 @@ func TestGalera(t *testing.T) {
 	}
 	write(t, nodes[0], "CREATE TABLE notes (id INT PRIMARY KEY)")
 
-	t.Run("what one node commits another serves", func(t *testing.T) {
+	t.Run("a commit on one node is visible on another", func(t *testing.T) {
 		write(t, nodes[0], "INSERT INTO notes VALUES (1)")
 		has(t, nodes[1], 1)
 		has(t, nodes[2], 1)
 	})
-	t.Run("what drivers rely on", func(t *testing.T) { reliedOn(t, nodes[0], nodes[1]) })
+	t.Run("behavior that the driver relies on", func(t *testing.T) { reliedOn(t, nodes[0], nodes[1]) })
 	t.Run("a killed node", func(t *testing.T) {
 		require.NoError(t, g.Nodes[2].Kill())
 		within(t, time.Minute, func() { write(t, nodes[0], "INSERT INTO notes VALUES (2)") })
@@ -42,12 +42,12 @@ func TestGalera(t *testing.T) {
 		has(t, nodes[2], 2)
 		has(t, nodes[2], 3)
 	})
-	t.Run("the first node restarts as a member, too", func(t *testing.T) {
+	t.Run("the first node rejoins after a restart", func(t *testing.T) {
 		require.NoError(t, g.Nodes[0].Kill())
 		within(t, time.Minute, func() { write(t, nodes[1], "INSERT INTO notes VALUES (4)") })
 		require.NoError(t, g.Nodes[0].Restart(t.Context()))
 		has(t, nodes[0], 4)
-		require.NoError(t, g.Nodes[0].Restart(t.Context()), "in order")
+		require.NoError(t, g.Nodes[0].Restart(t.Context()), "restarted cleanly")
 		has(t, nodes[0], 4)
 	})
 	t.Run("a paused node", func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestGalera(t *testing.T) {
 	})
 }
 
-// reliedOn checks what the driver for MariaDB needs of a Galera cluster.
+// reliedOn checks the behavior of a Galera cluster that the driver relies on.
 func reliedOn(t *testing.T, one, two *sql.DB) {
 	t.Helper()
 	write(t, one, "CREATE TABLE parents (id INT PRIMARY KEY, state INT, touched INT)")
@@ -88,11 +88,12 @@ func reliedOn(t *testing.T, one, two *sql.DB) {
 			require.Equal(t, i+1, state)
 		}
 	})
-	t.Run("a decision that writes the row it rests on does not outrun a change of it", func(t *testing.T) {
+	t.Run("a transaction that writes a row conflicts with a concurrent change of the row", func(t *testing.T) {
 		for range 100 {
 			tx, err := two.BeginTx(t.Context(), nil)
 			require.NoError(t, err)
-			// A locking read, or an update that changes no value, would pass now and then.
+			// With a locking read, or an update that changes no value, the commit would
+			// sometimes succeed.
 			_, err = tx.ExecContext(t.Context(), "UPDATE parents SET touched = touched + 1 WHERE id = 1")
 			require.NoError(t, err)
 			_, err = tx.ExecContext(t.Context(), "INSERT INTO children () VALUES ()")
@@ -103,7 +104,7 @@ func reliedOn(t *testing.T, one, two *sql.DB) {
 			require.EqualValues(t, 1213, refused.Number, "ER_LOCK_DEADLOCK")
 		}
 	})
-	t.Run("any statement may say that the transaction was refused", func(t *testing.T) {
+	t.Run("any statement may fail because the transaction was rolled back", func(t *testing.T) {
 		tx, err := two.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
 		defer tx.Rollback()
@@ -119,20 +120,20 @@ func reliedOn(t *testing.T, one, two *sql.DB) {
 			return fmt.Errorf("not refused: %w", err)
 		})
 	})
-	t.Run("GET_LOCK holds on one node", func(t *testing.T) {
+	t.Run("GET_LOCK is local to a node", func(t *testing.T) {
 		for _, db := range []*sql.DB{one, two} {
 			c, err := db.Conn(t.Context())
 			require.NoError(t, err)
 			defer c.Close()
 			var got int
 			require.NoError(t, c.QueryRowContext(t.Context(), "SELECT GET_LOCK('name', 0)").Scan(&got))
-			require.Equal(t, 1, got, "whoever holds it on another node")
+			require.Equal(t, 1, got, "the lock on another node does not matter")
 		}
 	})
 }
 
-// through returns a client that asks one server, and reads what the cluster
-// has committed before.
+// through returns a client of one node whose reads wait for what the cluster has
+// committed before.
 func through(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("mysql", dsn+"&wsrep_sync_wait=1&timeout=3s")

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// StartMariaDB starts a MariaDB with its data under dir: user root, no
-// password, database test. Like StartPostgres it does not wait for the disk.
+// StartMariaDB starts a MariaDB server with its data under dir: user root, no password,
+// database test. Like StartPostgres it does not wait for the disk.
 func StartMariaDB(ctx context.Context, dir string) (*Process, error) {
 	install, err := find("mariadb-install-db")
 	if err != nil {
@@ -27,10 +27,10 @@ func StartMariaDB(ctx context.Context, dir string) (*Process, error) {
 	if err := os.Mkdir(tmp, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
-	// A socket's path is limited to some 100 bytes (unix(7)), which a test's
-	// directory may exceed: this one is relative to the data.
-	// A server that starts removes temporary tables that it finds, those of
-	// another one included: each has a directory of its own for them.
+	// The path of the socket is relative to the data, since it may have at most about 100
+	// bytes (unix(7)), and a test's directory may be longer. Each server has its own
+	// tmpdir, since a server that starts removes the temporary tables that it finds there,
+	// also those of another server.
 	common := []string{"--no-defaults", "--datadir=" + data, "--tmpdir=" + tmp, "--socket=mariadb.sock"}
 	if os.Getuid() == 0 {
 		common = append(common, "--user=root")
@@ -63,8 +63,9 @@ func pingMariaDB(ctx context.Context, addr string) error {
 		if greeting[0] != 10 { // the protocol's version
 			return fmt.Errorf("MariaDB greets with %q", greeting)
 		}
-		// Protocol 4.1, a database, a plugin for passwords; packets of up to
-		// 16 MiB, utf8mb4; 23 bytes kept free. The password is empty.
+		// The flags are: protocol 4.1, with a database, with an authentication plugin.
+		// Then come the packet size (16 MiB), utf8mb4, and 23 reserved bytes. The password
+		// is empty.
 		login := "\x08\x82\x08\x00\x00\x00\x00\x01\x2d" + strings.Repeat("\x00", 23) +
 			"root\x00\x00test\x00mysql_native_password\x00"
 		for {
@@ -77,9 +78,9 @@ func pingMariaDB(ctx context.Context, addr string) error {
 				return err
 			}
 			switch answer[0] {
-			case 0: // in
+			case 0: // logged in
 				return nil
-			case 0xfe: // by another plugin, to which an empty password is the same
+			case 0xfe: // another plugin, for which an empty password is the same
 				login = ""
 			default:
 				return fmt.Errorf("MariaDB answers %q", answer)
@@ -88,7 +89,7 @@ func pingMariaDB(ctx context.Context, addr string) error {
 	})
 }
 
-// packet reads a packet, which has a length of three bytes and a number.
+// packet reads a packet. It begins with a length of three bytes and a sequence number.
 func packet(r io.Reader) (body []byte, number byte, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -96,7 +97,7 @@ func packet(r io.Reader) (body []byte, number byte, err error) {
 	}
 	size := int(head[0]) | int(head[1])<<8 | int(head[2])<<16
 	if size == 0 || size > 64<<10 {
-		return nil, 0, errors.New("this is no MariaDB")
+		return nil, 0, errors.New("the server is not MariaDB")
 	}
 	body = make([]byte, size)
 	_, err = io.ReadFull(r, body)

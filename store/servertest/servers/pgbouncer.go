@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// StartPgBouncer starts a PgBouncer in transaction mode, with its files under
-// dir, in front of the PostgreSQL that a URL names. It also returns the URL of
-// the same database through PgBouncer. Every client is the user of postgresURL
-// to the server, and may name any of its databases. The pool holds at most 20
-// connections to each database.
+// StartPgBouncer starts a PgBouncer in transaction mode, with its files under dir, in
+// front of the PostgreSQL server of postgresURL. It also returns the URL of the same
+// database through PgBouncer. All clients connect to the server as the user of
+// postgresURL, and may use any of its databases. The pool has at most 20 connections to
+// each database.
 //
-// PgBouncer refuses a client that sends a startup parameter which it does not
-// track, such as search_path.
+// PgBouncer refuses a client that sends a startup parameter which it does not track, for
+// example search_path.
 func StartPgBouncer(ctx context.Context, dir, postgresURL string) (p *Process, through string, err error) {
 	program, err := find("pgbouncer")
 	if err != nil {
@@ -24,7 +24,7 @@ func StartPgBouncer(ctx context.Context, dir, postgresURL string) (p *Process, t
 	}
 	server, err := url.Parse(postgresURL)
 	if err != nil {
-		return nil, "", fmt.Errorf("the PostgreSQL to pool: %w", err)
+		return nil, "", fmt.Errorf("the URL of PostgreSQL: %w", err)
 	}
 	host, port := server.Hostname(), server.Port()
 	if port == "" {
@@ -58,5 +58,5 @@ func StartPgBouncer(ctx context.Context, dir, postgresURL string) (p *Process, t
 	return p, server.String(), nil
 }
 
-// quote writes a value between quotes in the form of PgBouncer's file.
+// quote escapes a value for quotes in PgBouncer's configuration file.
 func quote(value string) string { return strings.ReplaceAll(value, "'", "''") }

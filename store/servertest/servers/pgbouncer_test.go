@@ -22,12 +22,12 @@ func TestPgBouncer(t *testing.T) {
 	p, through, err := servers.StartPgBouncer(t.Context(), t.TempDir(), "postgres://postgres@"+server.Addr()+"/test?sslmode=disable")
 	started(t, p, err)
 
-	t.Run("a client that names its statements meets another's", func(t *testing.T) {
-		// pgx gives the same statement the same name on every connection. Each of
-		// two clients has prepared it, and both are served by one connection.
+	t.Run("named statements of two clients collide", func(t *testing.T) {
+		// pgx gives the same statement the same name on every connection. Both clients
+		// prepare it, and one server connection serves both.
 		one, two := connects(t, through, pgx.QueryExecModeCacheStatement), connects(t, through, pgx.QueryExecModeCacheStatement)
 		require.NoError(t, asks(t, one))
-		if err := asks(t, two); err != nil { // 1.21 and later can keep the names apart
+		if err := asks(t, two); err != nil { // PgBouncer 1.21 and later can separate the names
 			var refused *pgconn.PgError
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, "42P05", refused.Code, "duplicate_prepared_statement")
@@ -51,7 +51,7 @@ func TestPgBouncer(t *testing.T) {
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, "08P01", refused.Code, refused.Message)
 	})
-	t.Run("it is killed and restarted", func(t *testing.T) {
+	t.Run("killed and restarted", func(t *testing.T) {
 		addr := p.Addr()
 		require.NoError(t, p.Kill())
 		_, err := net.DialTimeout("tcp", addr, time.Second)
@@ -73,7 +73,7 @@ func connects(t *testing.T, name string, mode pgx.QueryExecMode) *pgx.Conn {
 	return c
 }
 
-// asks has the server add two numbers.
+// asks makes the server add two numbers.
 func asks(t *testing.T, c *pgx.Conn) error {
 	t.Helper()
 	var sum int

@@ -14,9 +14,9 @@ import (
 	"strings"
 )
 
-// StartPostgres starts a PostgreSQL with its data under dir: user postgres, no
-// password, database test. It does not wait for the disk (fsync=off): what was
-// committed outlives a killed server, but not a machine without power.
+// StartPostgres starts a PostgreSQL server with its data under dir: user postgres, no
+// password, database test. It runs with fsync=off: committed changes survive a killed
+// server, but not a power failure.
 func StartPostgres(ctx context.Context, dir string) (*Process, error) {
 	programs, as, err := postgresPrograms(dir)
 	if err != nil {
@@ -43,8 +43,8 @@ func postgresIn(data, dir, program string, as *account) *Process {
 	}}
 }
 
-// StartPostgresStandby starts a copy of a running PostgreSQL that follows it and
-// answers reads. SELECT pg_promote() makes it take writes.
+// StartPostgresStandby starts a hot standby of a running PostgreSQL server. SELECT
+// pg_promote() makes it take writes.
 func StartPostgresStandby(ctx context.Context, dir string, primary *Process) (*Process, error) {
 	programs, as, err := postgresPrograms(dir)
 	if err != nil {
@@ -59,8 +59,8 @@ func StartPostgresStandby(ctx context.Context, dir string, primary *Process) (*P
 	return postgresIn(data, dir, filepath.Join(programs, "postgres"), as).start(ctx)
 }
 
-// postgresPrograms finds the directory of PostgreSQL's programs, which all lie where
-// initdb does, and the account to run them as, which gets dir.
+// postgresPrograms returns the directory of PostgreSQL's programs, which is that of
+// initdb, and the account to run them as. The account becomes the owner of dir.
 func postgresPrograms(dir string) (programs string, as *account, err error) {
 	initdb, err := find("initdb")
 	if err != nil {
@@ -73,8 +73,8 @@ func postgresPrograms(dir string) (programs string, as *account, err error) {
 	return filepath.Dir(initdb), as, err
 }
 
-// notRoot names the account of a server that does not run as root, or nobody
-// if the package that makes the account is not installed, and gives it dirs.
+// notRoot returns the account for a server that does not run as root: the named account
+// or, if it does not exist, the account nobody. The account becomes the owner of dirs.
 func notRoot(name string, dirs ...string) (*account, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -98,7 +98,7 @@ func notRoot(name string, dirs ...string) (*account, error) {
 		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 			return nil, err
 		}
-		// A test's own directory lies in one that only root may enter.
+		// A test's directory is inside one that only root may enter.
 		for above := filepath.Dir(dir); strings.HasPrefix(above, os.TempDir()+string(filepath.Separator)); above = filepath.Dir(above) {
 			if err := os.Chmod(above, 0o711); err != nil { //nolint:gosec // to enter, not to read
 				return nil, err
@@ -127,7 +127,7 @@ func login(ctx context.Context, addr, user, database string) error {
 			}
 			size := binary.BigEndian.Uint32(head[1:])
 			if size < 4 || size > 64<<10 {
-				return errors.New("this is no PostgreSQL")
+				return errors.New("the server is not PostgreSQL")
 			}
 			message := make([]byte, size-4)
 			if _, err := io.ReadFull(c, message); err != nil {
@@ -137,7 +137,7 @@ func login(ctx context.Context, addr, user, database string) error {
 			case head[0] == 'E':
 				return fmt.Errorf("PostgreSQL answers %q", message)
 			case head[0] == 'R' && (len(message) < 4 || binary.BigEndian.Uint32(message) != 0):
-				return errors.New("PostgreSQL asks for a password")
+				return errors.New("PostgreSQL requires a password")
 			case head[0] == 'Z': // ready for a query
 				_, err := c.Write([]byte("X\x00\x00\x00\x04"))
 				return err

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Limits of a machine that has much else to do.
+// These limits are long enough for a busy machine.
 const (
 	startLimit = 2 * time.Minute
 	stopLimit  = 20 * time.Second
@@ -25,14 +25,14 @@ const (
 	pollEvery  = 20 * time.Millisecond
 )
 
-// Process is a server of a test's own. Its methods may be called from several
-// goroutines; each returns when the server has done as told.
+// Process is a server for one test. Its methods are safe for concurrent use. Each returns
+// when the server has reached the new state.
 type Process struct {
 	program string
-	argv    func(ctx context.Context, port string) ([]string, error) // asked before each start
+	argv    func(ctx context.Context, port string) ([]string, error) // called before each start
 	ping    func(ctx context.Context, addr string) error
 	dir     string
-	user    *account // nil: as the test binary runs
+	user    *account // nil: the account of the test binary
 	fast    bool     // stops by SIGINT: SIGTERM would wait for its clients
 
 	mu     sync.Mutex
@@ -42,23 +42,22 @@ type Process struct {
 	paused []int
 }
 
-// account is whom a server runs as that refuses to run as root.
+// account is the account of a server that refuses to run as root.
 type account struct{ uid, gid uint32 }
 
-// Addr is where the server listens, host:port. It stays the same after a
-// Restart.
+// Addr returns the server's address, host:port. Restart does not change it.
 func (p *Process) Addr() string { return net.JoinHostPort("127.0.0.1", p.port) }
 
-// Stop ends the server as an administrator would and keeps its data. It kills
-// a server that does not heed. Stopping twice does nothing.
+// Stop shuts the server down cleanly and keeps its data. It kills a server that does not
+// react. Stopping a stopped server does nothing.
 func (p *Process) Stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pid == 0 {
 		return
 	}
-	_ = p.resume() // a paused server hears nothing
-	// A replica of Redis that writes its first copy to disk forgets the signal.
+	_ = p.resume() // a paused server does not react to signals
+	// A Redis replica that writes its first copy to disk may lose the signal.
 	for range stopTries {
 		if terminate(p.pid, p.fast) != nil {
 			break
@@ -72,8 +71,7 @@ func (p *Process) Stop() {
 	p.pid = 0
 }
 
-// Kill ends the server and all its children at once, as kill -9 does, and
-// keeps what it had written.
+// Kill ends the server and all its children with SIGKILL. The data on disk stays.
 func (p *Process) Kill() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,15 +81,15 @@ func (p *Process) Kill() error {
 	return p.kill()
 }
 
-// Pause makes the server and all its children stand still (SIGSTOP): it
-// answers nothing, and its connections stay open.
+// Pause stops the server and all its children with SIGSTOP. It does not answer any more,
+// and its connections stay open.
 func (p *Process) Pause() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pid == 0 {
 		return errors.New("pause: the server is not running")
 	}
-	// The parent first, so that it starts no child unseen.
+	// The parent comes first, so that it cannot start another child.
 	err := hold(p.pid)
 	p.paused = []int{p.pid}
 	for _, child := range children(p.pid) {
@@ -102,15 +100,15 @@ func (p *Process) Pause() error {
 	return err
 }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (p *Process) Resume() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.resume()
 }
 
-// Restart stops the server if it runs and starts it again: same port, same
-// data. It returns when the server answers.
+// Restart stops the server if it runs, and starts it again with the same port and data.
+// It returns when the server answers.
 func (p *Process) Restart(ctx context.Context) error {
 	p.Stop()
 	p.mu.Lock()
@@ -120,7 +118,7 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.run(ctx)
 }
 
-// start runs the server for the first time, on a port that is free.
+// start runs the server for the first time, on a free port.
 func (p *Process) start(ctx context.Context) (*Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -165,7 +163,7 @@ func (p *Process) run(ctx context.Context) error {
 	cmd.SysProcAttr = attributes(p.user)
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
-		// The kernel ends the child with the thread that started it.
+		// The kernel ends the child when the thread that started it ends.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(exited)
@@ -173,7 +171,7 @@ func (p *Process) run(ctx context.Context) error {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
+			_ = cmd.Wait() // the log shows how it ended
 		}
 	}()
 	if err := <-started; err != nil {
@@ -200,16 +198,16 @@ func (p *Process) kill() error {
 		_ = kill(pid) // a child may have ended by itself
 	}
 	if !p.gone(stopLimit) {
-		return errors.New("kill: the server goes on")
+		return errors.New("kill: the server still runs")
 	}
 	p.pid, p.paused = 0, nil
-	// A child that still ends would keep the next server from its data.
+	// A child that has not ended yet would block the next server from its data.
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	return wait(ctx, func() error {
 		for _, pid := range pids {
 			if alive(pid) {
-				return fmt.Errorf("kill: process %d goes on", pid)
+				return fmt.Errorf("kill: process %d still runs", pid)
 			}
 		}
 		return nil
@@ -219,7 +217,7 @@ func (p *Process) kill() error {
 func (p *Process) resume() error {
 	var err error
 	for i, pid := range p.paused {
-		// A child may have ended before it was held; the parent has not.
+		// A child may have ended before it was stopped; the parent has not.
 		if gone := proceed(pid); i == 0 {
 			err = gone
 		}
@@ -237,10 +235,10 @@ func (p *Process) gone(within time.Duration) bool {
 	}
 }
 
-// final is an error that waiting longer does not cure.
+// final is an error that ends the wait.
 type final struct{ error }
 
-// wait polls until check finds nothing wrong.
+// wait polls until check returns nil or a final error, or ctx ends.
 func wait(ctx context.Context, check func() error) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -266,7 +264,7 @@ func freePort(ctx context.Context) (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// find looks for a program in PATH and where Debian keeps servers.
+// find looks for a program in PATH and in Debian's directories for servers.
 func find(program string) (string, error) {
 	if path, err := exec.LookPath(program); err == nil {
 		return path, nil
@@ -279,7 +277,7 @@ func find(program string) (string, error) {
 	return "", fmt.Errorf("%w: %s", ErrNone, program)
 }
 
-// setUp runs a program to its end, before the server starts.
+// setUp runs a program and waits for its end, before the server starts.
 func setUp(ctx context.Context, as *account, dir, stdin, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Stdin, cmd.SysProcAttr = dir, strings.NewReader(stdin), attributes(as)
@@ -297,8 +295,7 @@ func tail(file string) string {
 	return lastLines(text)
 }
 
-// lastLines returns the last five lines, and those before them that name an
-// error.
+// lastLines returns the last five lines, and earlier lines that contain an error.
 func lastLines(text []byte) string {
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	last := max(0, len(lines)-5)

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// Proxy carries TCP connections from clients to a server, and breaks them as
-// networks do. A trick takes effect on open connections too. All methods may
-// be called from several goroutines.
+// Proxy forwards TCP connections from clients to a server, and simulates network
+// failures, also on open connections. Its methods are safe for concurrent use.
 type Proxy struct {
 	listener net.Listener
 	ended    sync.WaitGroup
@@ -19,20 +18,20 @@ type Proxy struct {
 	mu      sync.Mutex
 	target  string
 	open    map[*line]struct{}
-	thawed  chan struct{} // closed: data flows
+	thawed  chan struct{} // closed while data flows
 	delay   time.Duration
 	refuse  bool
 	closed  bool
-	armed   bool // CutAfter waits for its bytes
+	armed   bool // CutAfter is in effect
 	left    int  // bytes of answers until the cut
 	drop    string
 	dropped int
 	trips   int
-	silent  int // FreezeAfter waits for this many round trips and one more; 0: it does not
+	silent  int // at 1, the next data of a client freezes; counts down; 0: off
 }
 
-// NewProxy listens on a port of its own and passes everything on to target,
-// host:port, which need not answer yet.
+// NewProxy listens on a free port and forwards everything to target, host:port. The
+// target need not answer yet.
 func NewProxy(target string) (*Proxy, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,10 +43,10 @@ func NewProxy(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is where clients connect, host:port.
+// Addr returns the address for clients, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Cut closes all connections, whatever is on its way.
+// Cut closes all connections at once. Data in transit is lost.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,25 +55,24 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// CutAfter lets n more bytes of the server's answers through, then closes all
-// connections, once. 0 cuts before the next answer's first byte; a negative n
-// takes back an earlier call.
+// CutAfter forwards n more bytes of the server's answers and then closes all connections,
+// once. With 0 it closes them before the first byte of the next answer. A negative n
+// cancels an earlier call.
 func (p *Proxy) CutAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed, p.left = n >= 0, n
 }
 
-// Delay holds each answer back for d; 0 ends that.
+// Delay delays each answer by d; 0 ends the delay.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// Freeze passes nothing on in either direction and closes nothing; who
-// connects is accepted. It is what a connection looks like whose other end
-// has vanished.
+// Freeze stops forwarding in both directions and closes nothing. New connections are
+// accepted. A client sees this if the other end has vanished.
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,23 +85,22 @@ func (p *Proxy) freeze() {
 	}
 }
 
-// FreezeAfter freezes once n more round trips were made: what a client says next is
-// not passed on.
+// FreezeAfter calls Freeze after n more round trips. What a client sends next is not
+// forwarded.
 func (p *Proxy) FreezeAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.silent = n + 1
 }
 
-// Retarget leads new connections to another server. Those that are open stay
-// where they are.
+// Retarget forwards new connections to another server. Open connections do not change.
 func (p *Proxy) Retarget(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = target
 }
 
-// Thaw passes on what has gathered since Freeze, and everything after it.
+// Thaw forwards what has been received since Freeze, and everything after it.
 func (p *Proxy) Thaw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,8 +109,8 @@ func (p *Proxy) Thaw() {
 	}
 }
 
-// Abandon ends a Freeze for new connections alone: those that are open stay
-// silent for good, as if a firewall had forgotten them.
+// Abandon ends a Freeze for new connections only. Open connections stay frozen forever, as
+// if a firewall had dropped their state.
 func (p *Proxy) Abandon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,42 +120,42 @@ func (p *Proxy) Abandon() {
 			l.close()
 		}
 	}
-	p.thawed = make(chan struct{}) // who waits for the old one waits for ever
+	p.thawed = make(chan struct{}) // waiters for the old channel wait forever
 	close(p.thawed)
 }
 
-// DropNext loses the next piece of an answer that contains match, once, and
-// closes nothing. A piece is what the server sent at once.
+// DropNext drops the next piece of an answer that contains match, once, and closes
+// nothing. A piece is the result of one read from the server.
 func (p *Proxy) DropNext(match string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop = match
 }
 
-// Dropped is the number of pieces that DropNext has lost.
+// Dropped returns the number of pieces that DropNext has dropped.
 func (p *Proxy) Dropped() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dropped
 }
 
-// Trips is the number of round trips: how often a client spoke after the server
-// spoke.
+// Trips returns the number of round trips: how often a client sent data after the server
+// had sent data.
 func (p *Proxy) Trips() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.trips
 }
 
-// Refuse closes new connections at once, until it is told false.
+// Refuse closes new connections at once while on is true.
 func (p *Proxy) Refuse(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = on
 }
 
-// Open is the number of connections that are open, without those that were
-// abandoned before the server took them.
+// Open returns the number of open connections, without those that were abandoned before
+// the server accepted them.
 func (p *Proxy) Open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,7 +168,7 @@ func (p *Proxy) Open() int {
 	return n
 }
 
-// Close closes everything and waits for the proxy's goroutines.
+// Close closes the listener and all connections, and waits for the proxy's goroutines.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -202,20 +199,20 @@ func (p *Proxy) accept() {
 	}
 }
 
-// line is one client's connection, to be closed from any side.
+// line is the connection of one client. Either side may close it.
 type line struct {
 	client net.Conn
 	once   sync.Once
 	gone   chan struct{}
 
-	// Under the proxy's lock.
+	// The proxy's lock protects these fields.
 	abandoned bool
 	carried   bool // there is a connection to the server
-	hungUp    bool // the client has closed
-	asked     bool // the client has spoken since the server spoke
+	hungUp    bool // the client has closed the connection
+	asked     bool // the client has sent data since the server last did
 }
 
-// close takes no lock of the proxy's.
+// close does not take the proxy's lock.
 func (l *line) close() {
 	l.once.Do(func() { close(l.gone); _ = l.client.Close() })
 }
@@ -249,13 +246,13 @@ func (p *Proxy) serve(l *line) {
 	both.Wait()
 }
 
-// piece is what was read at once, and when it may go on.
+// piece is the data of one read, and when it may be forwarded.
 type piece struct {
 	data []byte
 	due  time.Time
 }
 
-// carry copies one direction until either end closes.
+// carry forwards one direction until either end closes.
 func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 	pieces := make(chan piece, 256)
 	var writer sync.WaitGroup
@@ -303,8 +300,8 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 	}
 }
 
-// hangUp notes that the client has closed. An abandoned line ends with that;
-// a frozen one does not show it to the server.
+// hangUp records that the client has closed the connection. That ends an abandoned line.
+// The server does not see it while the line is frozen.
 func (p *Proxy) hangUp(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -314,7 +311,7 @@ func (p *Proxy) hangUp(l *line) {
 	}
 }
 
-// pass hands one piece on, and reports whether the line is to live on.
+// pass forwards one piece, and reports whether the line stays open.
 func (p *Proxy) pass(l *line, to net.Conn, next piece, answers bool) bool {
 	select {
 	case <-time.After(time.Until(next.due)):
@@ -339,7 +336,7 @@ func (p *Proxy) pass(l *line, to net.Conn, next piece, answers bool) bool {
 	return !cut
 }
 
-// spoil does to an answer what CutAfter and DropNext have asked for.
+// spoil applies CutAfter and DropNext to an answer.
 func (p *Proxy) spoil(data []byte) (rest []byte, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -359,8 +356,7 @@ func (p *Proxy) spoil(data []byte) (rest []byte, cut bool) {
 	return data[:p.left], true
 }
 
-// flows waits while the proxy is frozen, and reports whether the line is
-// still there.
+// flows waits while the proxy is frozen, and reports whether the line is still open.
 func (p *Proxy) flows(l *line) bool {
 	p.mu.Lock()
 	thawed := p.thawed

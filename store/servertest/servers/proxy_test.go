@@ -70,7 +70,7 @@ func TestProxyDelay(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begin), 200*time.Millisecond)
 	p.Delay(0)
 	c.says(t, "fast")
-	// A delayed answer does not hold its end up for ever.
+	// Close does not wait for a delayed answer.
 	p.Delay(time.Hour)
 	c.sends(t, "never")
 	p.Cut()
@@ -151,7 +151,7 @@ func TestProxyCloseEndsEverything(t *testing.T) {
 	require.Zero(t, p.Open())
 }
 
-// client talks lines through a proxy to a server that repeats them.
+// client sends lines through a proxy to a server that sends them back.
 type client struct {
 	net.Conn
 	r *bufio.Reader
@@ -208,7 +208,7 @@ func (c client) says(t *testing.T, text string) {
 	require.Equal(t, text, c.hears(t))
 }
 
-// silent hears nothing for a while.
+// silent checks that nothing arrives for a while.
 func (c client) silent(t *testing.T) {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
@@ -219,7 +219,7 @@ func (c client) silent(t *testing.T) {
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
 }
 
-// ends reads until the connection does, which must not be for lack of time.
+// ends reads until the connection ends, which must not be because of a timeout.
 func (c client) ends(t *testing.T) error {
 	t.Helper()
 	for {

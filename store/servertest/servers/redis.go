@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// StartRedis starts a Redis with its data under dir, which keeps every
-// acknowledged write on disk (appendfsync always) unless args say otherwise.
-// args are options of redis-server, such as "--maxmemory", "10mb".
+// StartRedis starts a Redis server with its data under dir. Every acknowledged write is
+// on disk (appendfsync always), unless args change that. args are options of redis-server,
+// for example "--maxmemory", "10mb".
 func StartRedis(ctx context.Context, dir string, args ...string) (*Process, error) {
 	program, err := find("redis-server")
 	if err != nil {
@@ -32,13 +32,13 @@ func StartRedis(ctx context.Context, dir string, args ...string) (*Process, erro
 func pingRedis(ctx context.Context, addr string) error {
 	answer, err := ask(ctx, addr, "PING")
 	if err == nil && answer[0] != "PONG" {
-		return fmt.Errorf("this is no Redis: PING is answered by %q", answer[0])
+		return fmt.Errorf("the server is not Redis: the answer to PING is %q", answer[0])
 	}
 	return err
 }
 
-// ask sends one command on a connection of its own. The parts of an array, of
-// whatever depth, come as one list.
+// ask sends one command on a new connection. It returns the elements of nested arrays as
+// one list.
 func ask(ctx context.Context, addr string, command ...string) (answer []string, err error) {
 	err = dial(ctx, addr, func(c net.Conn) error {
 		text := fmt.Sprintf("*%d\r\n", len(command))
@@ -93,7 +93,7 @@ func reply(r *bufio.Reader) ([]string, error) {
 	return all, nil
 }
 
-// dial gives f a connection, for dialLimit at most.
+// dial calls f with a new connection, which has a deadline of dialLimit.
 func dial(ctx context.Context, addr string, f func(net.Conn) error) error {
 	c, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "tcp", addr)
 	if err != nil {

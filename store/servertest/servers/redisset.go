@@ -52,17 +52,17 @@ func StartRedisCluster(ctx context.Context, dir string, masters int) (nodes []*P
 	return nodes, nil
 }
 
-// Sentinel is a Redis with replicas, and three sentinels that put a replica in
-// the place of a master that fell silent for half a second.
+// Sentinel is a Redis master with replicas, and three sentinels that promote a replica if
+// the master does not answer for two seconds.
 type Sentinel struct {
-	Name      string // of the master, as clients ask for it
+	Name      string // the master's name, which clients use
 	Master    *Process
 	Replicas  []*Process
 	Sentinels []*Process
 }
 
-// StartRedisSentinel returns when the replicas follow the master and every
-// sentinel knows of everybody.
+// StartRedisSentinel starts them under dir. It returns when the replicas follow the
+// master, and every sentinel knows the replicas and the other sentinels.
 func StartRedisSentinel(ctx context.Context, dir string, replicas int) (s *Sentinel, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -73,7 +73,7 @@ func StartRedisSentinel(ctx context.Context, dir string, replicas int) (s *Senti
 			s = nil
 		}
 	}()
-	// A new replica is served at once, not after the usual 5 s.
+	// The master synchronizes a new replica at once, instead of after 5 s.
 	if s.Master, err = startIn(ctx, dir, "master", "--repl-diskless-sync-delay", "0"); err != nil {
 		return s, err
 	}
@@ -103,7 +103,7 @@ func StartRedisSentinel(ctx context.Context, dir string, replicas int) (s *Senti
 	return s, nil
 }
 
-// Addrs lists where the sentinels listen, host:port.
+// Addrs returns the addresses of the sentinels, host:port.
 func (s *Sentinel) Addrs() []string {
 	var addrs []string
 	for _, p := range s.Sentinels {
@@ -119,12 +119,12 @@ func (s *Sentinel) Current(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(answer) != 2 {
-		return "", fmt.Errorf("the sentinel knows no master: %q", answer)
+		return "", fmt.Errorf("the sentinel does not know the master: %q", answer)
 	}
 	return net.JoinHostPort(answer[0], answer[1]), nil
 }
 
-// Stop ends them all, the sentinels first.
+// Stop stops all servers, the sentinels first.
 func (s *Sentinel) Stop() {
 	stopAll(s.Sentinels)
 	stopAll(s.Replicas)
@@ -133,7 +133,8 @@ func (s *Sentinel) Stop() {
 	}
 }
 
-// startSentinel writes the file that a sentinel keeps its findings in.
+// startSentinel starts a sentinel. It writes the configuration file, in which the
+// sentinel also stores its state.
 func (s *Sentinel) startSentinel(ctx context.Context, dir string) (*Process, error) {
 	program, err := find("redis-server")
 	if err != nil {
@@ -143,8 +144,8 @@ func (s *Sentinel) startSentinel(ctx context.Context, dir string) (*Process, err
 		return nil, err
 	}
 	file := filepath.Join(dir, "sentinel.conf")
-	// With less than two seconds a busy machine makes them replace a master that
-	// still serves, and lose what it acknowledges meanwhile.
+	// With less than two seconds the sentinels of a busy machine could replace a master
+	// that still serves, and lose the writes that it acknowledges meanwhile.
 	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\n"+
 		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 5000\n", s.Name, s.Master.port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -164,7 +165,7 @@ func startIn(ctx context.Context, dir, name string, args ...string) (*Process, e
 	return StartRedis(ctx, dir, args...)
 }
 
-// waitInfo polls a report until it contains all texts.
+// waitInfo polls the answer to a command until it contains all texts.
 func waitInfo(ctx context.Context, p *Process, command []string, texts ...string) error {
 	return wait(ctx, func() error {
 		answer, err := ask(ctx, p.Addr(), command...)

@@ -1,14 +1,14 @@
-// Package servers gives tests the servers that drivers talk to: PostgreSQL,
-// with or without PgBouncer, MariaDB, also as a Galera cluster, and Redis.
+// Package servers starts servers for tests: PostgreSQL, with or without PgBouncer,
+// MariaDB, also as a Galera cluster, and Redis.
 //
-// [Postgres], [MariaDB] and [Redis] return one server for a whole test binary:
-// the one that runs on this machine, or else a throw-away one started from the
-// installed programs. [GaleraNodes] returns a throw-away cluster. [StartRedis] and the other Start functions start a server
-// for one test, which may pause, kill and restart it. [NewProxy] stands between a
-// client and a server and breaks connections. Whatever is started listens on
-// loopback, on ports that the system chose, and ends with the test binary.
+// [Postgres], [MariaDB] and [Redis] return one server for a whole test binary: the one
+// that runs on this machine, or else a temporary one started from the installed programs.
+// [GaleraNodes] returns a temporary cluster. [StartRedis] and the other Start functions
+// start a server for one test, which may pause, kill and restart it. [NewProxy] returns
+// a proxy between a client and a server that can break connections. All of them listen on
+// loopback, on ports chosen by the system, and end with the test binary.
 //
-// A test package that uses the shared servers ends the throw-away ones:
+// A test package that uses the shared servers must stop the temporary ones:
 //
 //	func TestMain(m *testing.M) {
 //		defer servers.Close()
@@ -26,23 +26,23 @@ import (
 	"time"
 )
 
-// ErrNone says that no server answers and none is installed. Tests then skip,
-// or fail if [Required].
+// ErrNone reports that no server answers and none is installed. Tests then skip, or
+// fail if [Required].
 var ErrNone = errors.New("no server answers on this machine and none is installed")
 
 // Required reports whether a missing server is a failure and not a skip:
-// LATCHKEY_REQUIRE_SERVERS=1, as CI sets it.
+// LATCHKEY_REQUIRE_SERVERS=1, which CI sets.
 func Required() bool { return os.Getenv("LATCHKEY_REQUIRE_SERVERS") == "1" }
 
-// Postgres returns the URL of a PostgreSQL whose database test may be written
-// to: $LATCHKEY_TEST_POSTGRES, else the server on port 5432 if it lets the
-// user postgres in without a password, else a throw-away one.
+// Postgres returns the URL of a PostgreSQL server whose database test may be written
+// to: $LATCHKEY_TEST_POSTGRES, else the server on port 5432 if it accepts the user
+// postgres without a password, else a temporary one.
 func Postgres(ctx context.Context) (string, error) { return sharedPostgres.get(ctx) }
 
-// MariaDB returns the data source name, in the form of go-sql-driver/mysql, of
-// a MariaDB whose database test may be written to: $LATCHKEY_TEST_MARIADB,
-// else the server on port 3306, else a throw-away one. It has interpolateParams, which
-// package sqlstore asks for.
+// MariaDB returns the data source name, in the form of go-sql-driver/mysql, of a MariaDB
+// server whose database test may be written to: $LATCHKEY_TEST_MARIADB, else the server
+// on port 3306, else a temporary one. It sets interpolateParams, which package sqlstore
+// requires.
 func MariaDB(ctx context.Context) (string, error) {
 	name, err := sharedMariaDB.get(ctx)
 	switch {
@@ -54,17 +54,17 @@ func MariaDB(ctx context.Context) (string, error) {
 	return name + "?interpolateParams=true", nil
 }
 
-// Redis returns the address of a Redis that may be written to:
-// $LATCHKEY_TEST_REDIS, else the server on port 6379, else a throw-away one.
+// Redis returns the address of a Redis server that may be written to:
+// $LATCHKEY_TEST_REDIS, else the server on port 6379, else a temporary one.
 func Redis(ctx context.Context) (string, error) { return sharedRedis.get(ctx) }
 
-// GaleraNodes returns the data source names of the three nodes of a Galera
-// cluster that is started once for the test binary, which takes some 10 s. A
-// test that harms a node starts a cluster of its own.
+// GaleraNodes returns the data source names of the three nodes of a Galera cluster. The
+// cluster is started once for the test binary, which takes about 10 s. A test that stops
+// or breaks a node must start its own cluster.
 func GaleraNodes(ctx context.Context) ([]string, error) { return sharedGalera.get(ctx) }
 
-// Missing names the Debian packages that StartGalera and StartPgBouncer need
-// and do not find.
+// Missing returns the Debian packages that StartGalera and StartPgBouncer need and that
+// are not installed.
 func Missing() []string {
 	var missing []string
 	if _, err := findGalera(); err != nil {
@@ -76,7 +76,7 @@ func Missing() []string {
 	return missing
 }
 
-// Close stops the throw-away servers and removes their data.
+// Close stops the temporary servers and removes their data.
 func Close() {
 	for _, s := range []*shared{&sharedPostgres, &sharedMariaDB, &sharedRedis} {
 		s.close()
@@ -100,16 +100,16 @@ var (
 	}
 )
 
-// shared is a server that all tests of a binary use.
+// shared is a server that all tests of a binary share.
 type shared struct {
-	env   string // names it and wins
-	addr  string // where a running one would be
+	env   string // the variable that names a server, which takes precedence
+	addr  string // the address of a running server, if there is one
 	ping  func(ctx context.Context, addr string) error
 	start func(ctx context.Context, dir string) (*Process, error)
 	name  func(addr string) string
 
 	mu        sync.Mutex
-	found     string // the name that was given out
+	found     string // the name that was returned
 	throwAway *Process
 	dir       string
 }
@@ -137,7 +137,7 @@ func (s *shared) get(ctx context.Context) (string, error) {
 	}
 	p, err := s.start(ctx, dir)
 	if err != nil {
-		err = fmt.Errorf("%w (%s: %w; %s can name another)", err, s.addr, running, s.env)
+		err = fmt.Errorf("%w (%s: %w); set %s to use another server", err, s.addr, running, s.env)
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	s.throwAway, s.dir, s.found = p, dir, s.name(p.Addr())
@@ -149,12 +149,12 @@ func (s *shared) close() {
 	defer s.mu.Unlock()
 	if s.throwAway != nil {
 		s.throwAway.Stop()
-		_ = os.RemoveAll(s.dir) // it lies with the temporary files
+		_ = os.RemoveAll(s.dir) // the directory is in the system's temporary directory
 		s.throwAway, s.found = nil, ""
 	}
 }
 
-// sharedGalera is the cluster that all tests of a binary use.
+// sharedGalera is the cluster that all tests of a binary share.
 var sharedGalera sharedCluster
 
 type sharedCluster struct {
@@ -188,7 +188,7 @@ func (s *sharedCluster) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.g != nil {
-		s.g.kill() // nobody needs its data
+		s.g.kill() // its data is not needed any more
 		_ = os.RemoveAll(s.dir)
 		s.g = nil
 	}

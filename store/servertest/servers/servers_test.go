@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// patience is how long a test waits for what must happen.
+// patience bounds the wait for an expected result.
 const patience = time.Minute
 
 func TestRedis(t *testing.T) {
@@ -38,7 +38,7 @@ func TestRedis(t *testing.T) {
 	p, err := servers.StartRedis(t.Context(), t.TempDir())
 	started(t, p, err)
 	hurt(t, p, ping("PING"))
-	// A server paused when it is stopped still ends.
+	// Stop also works while the server is paused.
 	require.NoError(t, p.Pause())
 	p.Stop()
 	p.Stop()
@@ -46,7 +46,7 @@ func TestRedis(t *testing.T) {
 	require.Error(t, p.Pause())
 }
 
-func TestRedisKeepsWhatItAcknowledged(t *testing.T) {
+func TestRedisKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartRedis(t.Context(), t.TempDir(), "--maxmemory", "20mb")
 	started(t, p, err)
@@ -60,7 +60,7 @@ func TestRedisKeepsWhatItAcknowledged(t *testing.T) {
 	require.Equal(t, []string{"maxmemory", "20971520"}, ask(t, p.Addr(), "CONFIG", "GET", "maxmemory"))
 }
 
-// A replica that has just got its first copy ends by itself, too.
+// A replica that has just completed its first synchronization stops without being killed.
 func TestRedisReplicaStops(t *testing.T) {
 	t.Parallel()
 	master, err := servers.StartRedis(t.Context(), t.TempDir(), "--repl-diskless-sync-delay", "0")
@@ -74,7 +74,7 @@ func TestRedisReplicaStops(t *testing.T) {
 		eventually(t, func(ctx context.Context) error {
 			answer, err := servers.Ask(ctx, replica.Addr(), "INFO", "replication")
 			if err == nil && !strings.Contains(answer[0], "master_link_status:up") {
-				err = errors.New("it has no copy yet")
+				err = errors.New("the replica has not synchronized yet")
 			}
 			return err
 		})
@@ -99,8 +99,9 @@ func TestMariaDB(t *testing.T) {
 	hurt(t, p, servers.PingMariaDB)
 }
 
-// TestMariaDBsAtOnce: one that starts takes nothing from another.
-func TestMariaDBsAtOnce(t *testing.T) {
+// TestConcurrentMariaDBs checks that servers which start at the same time do not disturb each
+// other.
+func TestConcurrentMariaDBs(t *testing.T) {
 	t.Parallel()
 	for i := range 3 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -111,7 +112,7 @@ func TestMariaDBsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWrongOptionsAreAnErrorThatSaysSo(t *testing.T) {
+func TestWrongOptions(t *testing.T) {
 	t.Parallel()
 	_, err := servers.StartRedis(t.Context(), t.TempDir(), "--no-such-option", "1")
 	require.ErrorContains(t, err, "no-such-option")
@@ -133,7 +134,7 @@ func TestRedisCluster(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 30, served, "every key belongs to exactly one of them")
+	require.Equal(t, 30, served, "exactly one master serves each key")
 	require.NoError(t, nodes[0].Kill())
 	require.NoError(t, nodes[0].Restart(t.Context()))
 	eventually(t, func(ctx context.Context) error {
@@ -173,7 +174,7 @@ func TestRedisSentinel(t *testing.T) {
 	})
 }
 
-// hurt does to a server what can be done to it, and sees it live on.
+// hurt pauses, restarts and kills a server, and checks that it works afterwards.
 func hurt(t *testing.T, p *servers.Process, ping func(context.Context, string) error) {
 	t.Helper()
 	addr := p.Addr()
@@ -184,8 +185,8 @@ func hurt(t *testing.T, p *servers.Process, ping func(context.Context, string) e
 	defer cancel()
 	require.Error(t, ping(short, addr), "it is paused")
 	for _, child := range p.Children() {
-		// One that was about to end may have done so.
-		require.Contains(t, []string{"T", "Z"}, state(child), "a child of a paused server stands still, too")
+		// A child may have ended by itself.
+		require.Contains(t, []string{"T", "Z"}, state(child), "a child of a paused server is stopped, too")
 	}
 	require.NoError(t, p.Resume())
 	eventually(t, func(ctx context.Context) error { return ping(ctx, addr) })
@@ -196,7 +197,7 @@ func hurt(t *testing.T, p *servers.Process, ping func(context.Context, string) e
 	for _, child := range children {
 		eventually(t, func(context.Context) error {
 			if s := state(child); s != "" && s != "Z" {
-				return fmt.Errorf("child %d lives on: %s", child, s)
+				return fmt.Errorf("child %d still runs: %s", child, s)
 			}
 			return nil
 		})
@@ -230,7 +231,7 @@ func TestServersEndWithTheTestBinary(t *testing.T) {
 	_ = cmd.Wait()
 	eventually(t, func(context.Context) error {
 		if s := state(pid); s != "" && s != "Z" {
-			return errors.New("the server lives on: " + s)
+			return errors.New("the server still runs: " + s)
 		}
 		return nil
 	})
@@ -253,7 +254,7 @@ func started(t *testing.T, p *servers.Process, err error) {
 	t.Cleanup(p.Stop)
 }
 
-// needs skips a test that lacks a server, unless none may be lacking.
+// needs skips a test if its server is missing, or fails it if servers are required.
 func needs(t *testing.T, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
@@ -283,7 +284,8 @@ func eventually(t *testing.T, check func(ctx context.Context) error) {
 	require.NoError(t, servers.Wait(ctx, func() error { return check(ctx) }))
 }
 
-// state is the letter of proc(5), empty if there is no such process.
+// state returns the letter of a process's state (see proc(5)), or "" if there is no such
+// process.
 func state(pid int) string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

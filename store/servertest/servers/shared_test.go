@@ -17,13 +17,13 @@ import (
 	"github.com/latchkey-go/latchkey/store/servertest/servers"
 )
 
-// These tests change what the whole binary shares and run one by one.
+// These tests change the shared servers of the binary, so they do not run in parallel.
 
 func TestSharedServers(t *testing.T) {
 	for _, name := range []string{"LATCHKEY_TEST_POSTGRES", "LATCHKEY_TEST_MARIADB", "LATCHKEY_TEST_REDIS"} {
 		t.Setenv(name, "")
 	}
-	// Nobody listens on port 1: all three are to be started.
+	// No server listens on port 1, so all three are started.
 	servers.LookAt("127.0.0.1:1")
 	t.Cleanup(servers.Close)
 	for _, s := range []struct {
@@ -54,7 +54,7 @@ func TestSharedServers(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, name, again)
 			servers.Close()
-			require.Error(t, s.ping(t.Context(), addr), "Close ends it")
+			require.Error(t, s.ping(t.Context(), addr), "Close stops it")
 		})
 	}
 }
@@ -69,10 +69,11 @@ func TestGaleraNodes(t *testing.T) {
 	node := through(t, nodes[1])
 	require.NoError(t, node.PingContext(t.Context()))
 	servers.Close()
-	require.Error(t, through(t, nodes[1]).PingContext(t.Context()), "Close ends it")
+	require.Error(t, through(t, nodes[1]).PingContext(t.Context()), "Close stops it")
 }
 
-// TestMissing: what is named as missing is what cannot be started.
+// TestMissing checks that the packages which Missing returns are those whose servers
+// cannot be started.
 func TestMissing(t *testing.T) {
 	missing := servers.Missing()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // there is no PostgreSQL
@@ -95,10 +96,10 @@ func TestARunningServerIsShared(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, p.Addr(), got)
 	servers.Close()
-	require.NoError(t, ping("PING")(t.Context(), got), "Close leaves it alone")
+	require.NoError(t, ping("PING")(t.Context(), got), "Close does not stop it")
 }
 
-func TestTheEnvironmentNamesAServer(t *testing.T) {
+func TestServerFromEnvironment(t *testing.T) {
 	t.Setenv("LATCHKEY_TEST_POSTGRES", "postgres://elsewhere/test")
 	servers.LookAt("127.0.0.1:1")
 	got, err := servers.Postgres(t.Context())

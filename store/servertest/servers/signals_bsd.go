@@ -12,7 +12,8 @@ func attributes(as *account) *syscall.SysProcAttr {
 	return attr
 }
 
-// children would take ps(1) here; servers end with their parent anyway.
+// children returns nil, since listing processes would need ps(1). The children of a server
+// end with it anyway.
 func children(int) []int { return nil }
 
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// attributes lets the server end when the test binary does, however that ends.
+// attributes makes the server end when the test binary ends, even if that is killed.
 func attributes(as *account) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if as != nil {
@@ -17,8 +17,8 @@ func attributes(as *account) *syscall.SysProcAttr {
 	return attr
 }
 
-// children lists the processes that a server has started. PostgreSQL puts
-// each into a session of its own, so a signal to the group misses them.
+// children returns the processes that a server has started. PostgreSQL puts each into
+// its own session, so a signal to the process group does not reach them.
 func children(pid int) []int {
 	var list []int
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -34,14 +34,15 @@ func children(pid int) []int {
 	return list
 }
 
-// alive reports whether a process can still do something.
+// alive reports whether a process exists and is not a zombie.
 func alive(pid int) bool {
 	state, _ := status(pid)
 	return state != "" && state != "Z"
 }
 
-// status reads the letter of a process's state, and its parent; empty if it
-// has ended. proc(5): pid (name) state parent ...; a name may hold anything.
+// status returns the letter of a process's state and the id of its parent, both empty if
+// it has ended. The format is in proc(5): pid (name) state parent ...; the name may
+// contain any characters.
 func status(pid int) (state, parent string) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {

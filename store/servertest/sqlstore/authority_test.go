@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// TestCheckStore races callers with a leaked key, and members, against what ends
-// their rights, with the service itself on each database.
+// TestCheckStore races callers with a leaked key, and members, against changes that end
+// their rights, with the whole service on each database.
 func TestCheckStore(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		driver, source := e.space(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// wrongClocks are the times of replicas, one of which may be right.
+// wrongClocks returns the times of several replicas. At most one is right.
 func wrongClocks() []time.Time {
 	now := time.Now()
 	return []time.Time{noon, now, now.Add(-time.Hour), now.Add(time.Hour), now.AddDate(2, 0, 0), now.AddDate(-2, 0, 0), {}}
@@ -76,15 +76,15 @@ func TestLimitsGoByTheServersClock(t *testing.T) {
 			require.Equal(t, window, ahead, name)
 			require.Zero(t, count(t, db, fmt.Sprint("SELECT COUNT(*) FROM latchkey_limits WHERE arrival > ", time.Now().Add(window).UnixNano())), "%s stores it so", name)
 		}
-		// A little beyond the window is what others used.
+		// An arrival slightly beyond the window is not reset.
 		move("a late call", window+900*time.Millisecond)
 		advance("a late call", noon, step)
 		require.Equal(t, 1, count(t, db, fmt.Sprint("SELECT COUNT(*) FROM latchkey_limits WHERE arrival > ", time.Now().Add(window).UnixNano())))
 	})
 }
 
-// However many call at once, a limit lets through what it says, and each that is
-// refused learns that it must wait.
+// However many calls come at once, a limit allows exactly its number. Each refused call
+// gets a time to wait.
 func TestLimitsAreExact(t *testing.T) {
 	const window, calls, allowed = 1000 * time.Hour, 60, 8
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -110,7 +110,7 @@ func TestLimitsAreExact(t *testing.T) {
 	})
 }
 
-// B29: a replica whose clock is wrong collects nothing that others need.
+// B29: a replica whose clock is wrong removes nothing that others need.
 func TestSweepsGoByTheServersClock(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -146,10 +146,10 @@ func TestSweepsGoByTheServersClock(t *testing.T) {
 			at := clocks[i%len(clocks)]
 			leave(fmt.Sprint("alive ", i), slices.MaxFunc([]time.Time{now, at}, time.Time.Compare).Add(time.Minute), at)
 			if i == sweepEvery-5 {
-				rows(sweepEvery-1, "before the turn")
+				rows(sweepEvery-1, "before the sweep")
 			}
 		}
-		rows(sweepEvery-1, "one came, one went")
+		rows(sweepEvery-1, "one was added, one was removed")
 		before := now.Add(-10 * time.Minute).UnixMicro()
 		require.Zero(t, count(t, db, fmt.Sprint("SELECT COUNT(*) FROM latchkey_once WHERE expires < ", before)))
 		require.Zero(t, count(t, db, fmt.Sprint("SELECT COUNT(*) FROM latchkey_revoked WHERE ends < ", before)))
@@ -157,7 +157,7 @@ func TestSweepsGoByTheServersClock(t *testing.T) {
 		_, err = s.OnceIDs.Find(ctx, "jti", "needed", now)
 		require.NoError(t, err)
 
-		// A change that spends a one-time id takes its turn, too.
+		// A change that spends a one-time id also sweeps.
 		_, err = db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_once SET expires = ", before-1000000))
 		require.NoError(t, err)
 		for i := range sweepEvery - 1 {
@@ -169,7 +169,7 @@ func TestSweepsGoByTheServersClock(t *testing.T) {
 	})
 }
 
-// Upkeep.Clock is the server's, in whatever time zone its sessions are.
+// Upkeep.Clock returns the server's time, whatever the session's time zone.
 func TestClock(t *testing.T) {
 	zones := map[string]func(t *testing.T, source string) string{
 		"PostgreSQL": postgresWith("timezone=Asia%2FKolkata"),
@@ -184,7 +184,7 @@ func TestClock(t *testing.T) {
 		got, err := s.Upkeep.Clock(context.Background())
 		require.NoError(t, err)
 		if e.dialect == sqlstore.SQLite {
-			require.Zero(t, got, "it has none of its own")
+			require.Zero(t, got, "SQLite has no clock of its own")
 		} else {
 			require.WithinDuration(t, time.Now(), got, patience)
 			require.Equal(t, time.UTC, got.Location())
@@ -196,8 +196,8 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// sweepEvery and keptNotices are those of sqlstore: how many calls leave removing
-// what has ended to another, and how many notices stay.
+// sweepEvery and keptNotices are constants of sqlstore: every sweepEvery-th call removes
+// expired rows, and keptNotices notifications are kept.
 const (
 	sweepEvery  = 256
 	keptNotices = 4096
@@ -232,12 +232,12 @@ func TestRevocationsOutliveWrongClocks(t *testing.T) {
 		require.NoError(t, s.Epochs.Revoke(ctx, "token", now.Add(time.Hour), now))
 		require.NoError(t, s.Epochs.Revoke(ctx, "token", now.Add(time.Minute), now))
 		ends := time.UnixMicro(int64(count(t, db, "SELECT ends FROM latchkey_revoked")))
-		require.WithinDuration(t, now.Add(time.Hour), ends, patience, "the later end stays")
+		require.WithinDuration(t, now.Add(time.Hour), ends, patience, "the later end is kept")
 	})
 }
 
-// A step back is refused everywhere, and gives nothing back.
-func TestStepsBack(t *testing.T) {
+// A negative step is an error on every database, and changes nothing.
+func TestNegativeSteps(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// What a list asks for is never taken for more than it says.
+// The texts of a list's query are matched literally.
 func TestListConditions(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -28,12 +28,12 @@ func TestListConditions(t *testing.T) {
 			want int
 		}{
 			{"one permission", store.KeyQuery{Permission: "project.read"}, 1},
-			{"two permissions are no permission", store.KeyQuery{Permission: "project.list project.read"}, 0},
-			{"a space is no permission", store.KeyQuery{Permission: " "}, 0},
+			{"two permissions are not a permission", store.KeyQuery{Permission: "project.list project.read"}, 0},
+			{"a space is not a permission", store.KeyQuery{Permission: " "}, 0},
 			{"any characters of the name", store.KeyQuery{Text: "a\x01N"}, 1},
-			{"beyond ASCII in this case only", store.KeyQuery{Text: "nÄme"}, 0},
+			{"non-ASCII letters match in the same case only", store.KeyQuery{Text: "nÄme"}, 0},
 			{"no wildcards", store.KeyQuery{Text: "a%e"}, 0},
-			{"from the name into the id", store.KeyQuery{Text: "%Key"}, 0},
+			{"a text across name and id", store.KeyQuery{Text: "%Key"}, 0},
 			{"the id in another case", store.KeyQuery{Text: "kEY-1"}, 1},
 		} {
 			page, err := s.Keys.List(ctx, try.q)
@@ -50,8 +50,8 @@ func TestListConditions(t *testing.T) {
 	})
 }
 
-// A precondition on the workspace of a key that is not there holds.
-func TestPreconditionOfADeletionOfNothing(t *testing.T) {
+// A failed precondition is reported also if the key to delete is missing.
+func TestPreconditionOfDeletingAMissingKey(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := e.tables(t, e.connect(t), sqlstore.Config{}).Store()
@@ -61,6 +61,6 @@ func TestPreconditionOfADeletionOfNothing(t *testing.T) {
 		c.If[0].Version = 0
 		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict)
 		c.If = []store.Precondition{{Key: "none"}}
-		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict, "a key that is not there has no version")
+		require.ErrorIs(t, s.Keys.Delete(ctx, "team-a", "none", 0, noon, c), store.ErrConflict, "a missing key has no version")
 	})
 }

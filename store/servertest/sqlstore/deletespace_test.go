@@ -11,12 +11,12 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// TestDeleteWorkspaceLocksItsOwn: the deletion of a workspace waits for nobody who
-// is at work in another one.
+// TestDeleteWorkspaceLocksItsOwn checks that the deletion of a workspace does not wait for
+// transactions in other workspaces.
 func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		if e.dialect == sqlstore.SQLite {
-			t.Skip("its writers wait for one another")
+			t.Skip("SQLite serializes all writers")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -30,7 +30,7 @@ func TestDeleteWorkspaceLocksItsOwn(t *testing.T) {
 		rows := 0
 		require.NoError(t, other.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT key_id FROM latchkey_makers WHERE key_id = 'key-b' FOR UPDATE) AS x").Scan(&rows))
 		require.Equal(t, 1, rows)
-		// MariaDB waits 50 s for a lock.
+		// By default MariaDB waits 50 s for a lock.
 		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		require.NoError(t, s.Settings.DeleteWorkspace(soon, "team-a", noon, event("3")))

@@ -1,3 +1,3 @@
-// Package sqlstore holds tests only: package store/sqlstore on PostgreSQL, MariaDB
-// and SQLite. Its tests that need no database stand beside its code.
+// Package sqlstore contains only tests: of package store/sqlstore on PostgreSQL, MariaDB
+// and SQLite. Tests that need no database are in that package's directory.
 package sqlstore

@@ -34,12 +34,12 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// engine is one of the databases that the tests run on.
+// engine is a database on which the tests run.
 type engine struct {
 	name    string
 	dialect sqlstore.Dialect
-	// space makes a place of the test's own for tables and returns how to
-	// connect to it: driver and data source.
+	// space creates a schema, database or file for the test, and returns its driver
+	// and data source.
 	space func(t testing.TB) (driver, source string)
 }
 
@@ -49,7 +49,7 @@ var engines = []engine{
 	{"SQLite", sqlstore.SQLite, sqliteSpace},
 }
 
-// eachEngine runs a test on every database, on all at once.
+// eachEngine runs a test on every database, in parallel.
 func eachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func eachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 	}
 }
 
-// connect opens a place of the test's own.
+// connect opens a pool on a new space.
 func (e engine) connect(t testing.TB) *sql.DB {
 	t.Helper()
 	return open(t, e.space)
@@ -81,7 +81,7 @@ func dial(t testing.TB, driver, source string) *sql.DB {
 	return db
 }
 
-// tables makes a Database with its tables.
+// tables returns a Database with its tables.
 func (e engine) tables(t testing.TB, db *sql.DB, cfg sqlstore.Config) *sqlstore.Database {
 	t.Helper()
 	d, err := sqlstore.New(db, e.dialect, cfg)
@@ -125,7 +125,7 @@ func sqliteSource(file string) string {
 	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
 }
 
-// admin runs a statement now and another when the test is over.
+// admin runs a statement now, and another one when the test ends.
 func admin(t testing.TB, driver, source, now, after string) {
 	t.Helper()
 	run := func(statement string) {
@@ -139,12 +139,11 @@ func admin(t testing.TB, driver, source, now, after string) {
 	t.Cleanup(func() { run(after) })
 }
 
-// skipWithout skips a test where there is no server, or fails it where there
-// must be one.
+// skipWithout skips a test if there is no server, or fails it if servers are required.
 func skipWithout(t testing.TB, name string, err error) {
 	t.Helper()
 	if errors.Is(err, servers.ErrNone) && !servers.Required() {
-		t.Skipf("no %s: neither one that answers nor a program to start: %v", name, err)
+		t.Skipf("no %s: no server answers, and none is installed: %v", name, err)
 	}
 	require.NoError(t, err)
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The Example of package sqlstore is shown in its documentation but cannot run
-// there, since the root module has no driver. Its copy in this package runs.
+// The documentation of package sqlstore shows its Example, which cannot run there, since
+// the root module has no driver. This package runs a copy of it.
 func TestExampleIsTheDocumentedOne(t *testing.T) {
 	body := func(file string) string {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		_, rest, found := strings.Cut(string(text), "\nfunc Example() {")
 		require.True(t, found, file)
-		_, rest, _ = strings.Cut(rest, "\n") // an exception for a linter
+		_, rest, _ = strings.Cut(rest, "\n") // a linter's exception
 		block, _, found := strings.Cut(rest, "\n}\n")
 		require.True(t, found, file)
 		block, _, _ = strings.Cut(block, "\n\t// Output:")

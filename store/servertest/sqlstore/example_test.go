@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// A SQLite file, with the pragmas that keep what was acknowledged.
+// The example stores keys in a SQLite file.
 func Example() {
 	dir, err := os.MkdirTemp("", "latchkey")
 	if err != nil {
@@ -62,7 +62,7 @@ func Example() {
 	// sqlstore: look up key: store: not found
 }
 
-// With pgx, changes made through other processes are told at once.
+// With pgx, notifications of changes by other processes come at once.
 func ExampleConfig_listen() {
 	const dsn = "postgres://latchkey@db.example.com/latchkey"
 	cfg := sqlstore.Config{

@@ -26,7 +26,7 @@ type pair struct {
 	promote func(t *testing.T)
 }
 
-// pairs start them.
+// pairs start the pair for each database.
 var pairs = map[string]func(t *testing.T) pair{"PostgreSQL": postgresPair, "MariaDB": mariaPair}
 
 func postgresPair(t *testing.T) pair {
@@ -46,8 +46,7 @@ func postgresPair(t *testing.T) pair {
 	}}
 }
 
-// mariaPair is one server, which is made to take no writes; its other self is a
-// second one with the same tables.
+// mariaPair returns two servers with the same tables. The standby is read-only.
 func mariaPair(t *testing.T) pair {
 	t.Helper()
 	source := func(user string) func(addr string) string {
@@ -62,7 +61,7 @@ func mariaPair(t *testing.T) pair {
 		skipWithout(t, "MariaDB", err)
 		t.Cleanup(p.Stop)
 		addrs = append(addrs, p.Addr())
-		// Root may write whatever is set.
+		// The user root may write even if read_only is set.
 		onServer(t, "mysql", root(p.Addr()), "CREATE USER latchkey@'127.0.0.1'", "GRANT ALL ON test.* TO latchkey@'127.0.0.1'")
 	}
 	fill(t, engines[1].tables(t, dial(t, "mysql", host(addrs[1])), sqlstore.Config{}).Store())
@@ -84,8 +83,8 @@ func onServer(t *testing.T, driver, source string, statements ...string) {
 	}
 }
 
-// A server that takes no writes decides nothing, and a pool does not stay with
-// it: once new connections lead to another server, calls succeed.
+// All deciding calls to a server that takes no writes fail, and the pool closes its
+// connections. Once new connections lead to another server, calls succeed.
 func TestFailover(t *testing.T) {
 	for name, start := range pairs {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +141,7 @@ func TestFailover(t *testing.T) {
 					w.cancel()
 					require.ErrorIs(t, w.end(t), context.Canceled)
 				} else {
-					require.NoError(t, call(), "%s: the first call finds the server that takes writes", what)
+					require.NoError(t, call(), "%s: the first call reaches the server that takes writes", what)
 				}
 				require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}), what)
 				if p.driver == "pgx" {
@@ -150,7 +149,7 @@ func TestFailover(t *testing.T) {
 					require.NoError(t, err)
 				}
 			}
-			// The same server, promoted, needs no new connection.
+			// After a promotion of the same server the connections stay.
 			proxy.Retarget(p.standby)
 			leave(t, db)
 			require.ErrorContains(t, s.Usage.Add(ctx, []store.Count{{Workspace: "team-a", Key: "key-1", Day: noon, Logins: 1}}), "read-only")
@@ -161,7 +160,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// fill writes what the calls read.
+// fill writes the records that the calls read.
 func fill(t *testing.T, s store.Store) {
 	t.Helper()
 	require.NoError(t, s.OnceIDs.Spend(t.Context(), store.OnceID{ID: "kept", Expires: noon.Add(time.Hour)}, noon))
@@ -177,7 +176,7 @@ func instance(t *testing.T, s store.Store) store.InstanceSettings {
 	return i
 }
 
-// leave closes the connections that are idle.
+// leave closes idle connections.
 func leave(t *testing.T, db *sql.DB) {
 	t.Helper()
 	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, patience, time.Millisecond)
@@ -185,7 +184,7 @@ func leave(t *testing.T, db *sql.DB) {
 	db.SetMaxIdleConns(12)
 }
 
-// hold opens n connections, which the pool keeps.
+// hold opens n connections, which the pool then keeps.
 func hold(t *testing.T, db *sql.DB, n int) {
 	t.Helper()
 	for range n {
@@ -195,8 +194,8 @@ func hold(t *testing.T, db *sql.DB, n int) {
 	}
 }
 
-// Why a call failed is said in words, with the database's own code.
-func TestReasonsInWords(t *testing.T) {
+// An error describes its cause and has the database's code.
+func TestErrorDescriptions(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		db := e.connect(t)

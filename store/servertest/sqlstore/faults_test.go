@@ -19,8 +19,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// An outage is ErrUnavailable and says why, but not where, nor what was asked.
-func TestOutagesTellNothing(t *testing.T) {
+// An outage is ErrUnavailable. The error has the cause, but no address and no query.
+func TestOutageErrorsRevealNothing(t *testing.T) {
 	ctx := context.Background()
 	for _, try := range []struct {
 		name, driver, source string
@@ -66,10 +66,10 @@ func TestAReadOnlyServerIsUnavailable(t *testing.T) {
 	require.ErrorContains(t, err, "SQLSTATE 25006")
 }
 
-// A commit whose answer is lost may have been made: it is reported so within
-// the caller's time, and not repeated.
+// A commit whose answer is lost may have succeeded. The error says so, comes within the
+// caller's deadline, and the commit is not repeated.
 func TestACommitOfUnknownOutcome(t *testing.T) {
-	// MySQL's answer is an OK packet that says of no transaction any more.
+	// MySQL's answer is an OK packet with the status that no transaction is open.
 	answers := []string{"COMMIT", "\x07\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00"}
 	for i, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
@@ -91,15 +91,15 @@ func TestACommitOfUnknownOutcome(t *testing.T) {
 			select {
 			case err = <-made:
 			case <-time.After(patience):
-				require.Fail(t, "the caller waits longer than he wanted to")
+				require.Fail(t, "the call did not end with its context")
 			}
 			require.Equal(t, 1, proxy.Dropped())
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.ErrorContains(t, err, "whether it was written is unknown")
+			require.ErrorContains(t, err, "it is unknown whether the change was written")
 			found, err := witness.Keys.Lookup(context.Background(), "key-2")
 			require.NoError(t, err)
-			require.Equal(t, 2, found.Workspace.Keys, "it was made once")
+			require.Equal(t, 2, found.Workspace.Keys, "the change was made once")
 			require.Equal(t, []string{"event-1", "event-2"}, events(t, witness))
 			require.Eventually(t, idle, patience, time.Millisecond, "no connection is kept")
 		})
@@ -137,8 +137,8 @@ func TestBrokenConnections(t *testing.T) {
 			for _, k := range page.Keys {
 				there = append(there, k.ID)
 			}
-			require.Subset(t, there, made, "what was acknowledged is there")
-			require.ElementsMatch(t, there, events(t, s), "each with its event")
+			require.Subset(t, there, made, "acknowledged changes are not lost")
+			require.ElementsMatch(t, there, events(t, s), "each change has its event")
 			w, err := s.Settings.Workspace(ctx, "team-a")
 			require.NoError(t, err)
 			require.Len(t, there, w.Keys)
@@ -147,29 +147,29 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-// What two transactions do to one another is told from what fails for good.
-func TestUndoneTransactionsAreKnown(t *testing.T) {
+// Conflicts of two transactions are distinguished from permanent errors.
+func TestRetryableErrors(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		driver, source := e.space(t)
 		db := dial(t, driver, source)
-		undone := triedAgain(t, e, driver, source)
+		retryable := triedAgain(t, e, driver, source)
 		_, err := db.ExecContext(ctx, "CREATE TABLE pair (id INTEGER PRIMARY KEY, n INTEGER)")
 		require.NoError(t, err)
 		_, err = db.ExecContext(ctx, "INSERT INTO pair VALUES (1, 0), (2, 0)")
 		require.NoError(t, err)
 		_, err = db.ExecContext(ctx, "INSERT INTO pair VALUES (1, 0)")
 		require.Error(t, err)
-		require.False(t, undone(err), "a duplicate")
+		require.False(t, retryable(err), "a duplicate")
 		_, err = db.ExecContext(ctx, "nonsense")
-		require.False(t, undone(err), "nonsense")
+		require.False(t, retryable(err), "nonsense")
 
 		if e.dialect == sqlstore.SQLite {
 			one, two := begin(t, db, "BEGIN IMMEDIATE"), begin(t, db, "PRAGMA busy_timeout = 0")
 			_, busy := two.ExecContext(ctx, "BEGIN IMMEDIATE")
 			_, err = one.ExecContext(ctx, "ROLLBACK")
 			require.NoError(t, err)
-			require.True(t, undone(busy), busy)
+			require.True(t, retryable(busy), busy)
 			return
 		}
 		one, two := begin(t, db, "BEGIN"), begin(t, db, "BEGIN")
@@ -188,7 +188,7 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 		victims := 0
 		for _, err := range crossed {
 			if err != nil {
-				require.True(t, undone(err), err)
+				require.True(t, retryable(err), err)
 				victims++
 			}
 		}
@@ -211,7 +211,7 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 			require.NoError(t, err)
 		}
 		_, err = two.ExecContext(ctx, "UPDATE pair SET n = 4")
-		require.True(t, undone(err), err)
+		require.True(t, retryable(err), err)
 		for _, c := range []*sql.Conn{one, two} {
 			_, err = c.ExecContext(ctx, "ROLLBACK")
 			require.NoError(t, err)
@@ -219,8 +219,8 @@ func TestUndoneTransactionsAreKnown(t *testing.T) {
 	})
 }
 
-// triedAgain returns a function that reports whether a change is made again after
-// an attempt that failed with the given error of the database's.
+// triedAgain returns a function that reports whether a change is retried after an attempt
+// failed with the given error of the database.
 func triedAgain(t *testing.T, e engine, driver, source string) func(err error) bool {
 	t.Helper()
 	db, p := tapped(t, driver, source)
@@ -249,7 +249,7 @@ func begin(t *testing.T, db *sql.DB, statement string) *sql.Conn {
 	return c
 }
 
-// A text that does not fit is refused in the same words everywhere, not cut.
+// A text that is too long gives the same error on every database, and is not truncated.
 func TestTextsThatDoNotFit(t *testing.T) {
 	ctx := context.Background()
 	long := strings.Repeat("x", 1025)
@@ -294,8 +294,8 @@ func TestTextsThatDoNotFit(t *testing.T) {
 
 func second(_ time.Duration, _ bool, err error) error { return err }
 
-// lateDriver opens connections of SQLite on which a transaction begins, once,
-// though its caller is told that he gave up before: as the two may meet.
+// lateDriver opens SQLite connections on which BEGIN succeeds once but returns an error,
+// as if the context had ended at the same moment.
 type lateDriver struct {
 	below  driver.Driver
 	source string
@@ -326,9 +326,9 @@ func (c lateConn) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
 
-// A caller may give up at the very moment at which a transaction begins: it is
-// ended all the same, and holds up nobody.
-func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
+// A context may end at the moment at which a transaction begins. The transaction is
+// rolled back, and does not block others.
+func TestContextEndsDuringBegin(t *testing.T) {
 	e := engines[2]
 	name, source := e.space(t)
 	plain := dial(t, name, source)
@@ -356,9 +356,9 @@ func TestAWriterWhoGivesUpHoldsNobodyUp(t *testing.T) {
 	require.NoError(t, fresh.Migrate(ctx))
 }
 
-// A change whose caller leaves between two statements is undone at once: its connection
-// does not go back to the pool with what it holds.
-func TestACallerWhoLeavesInTheMiddle(t *testing.T) {
+// A change whose context ends between two statements is rolled back at once. Its
+// connection does not return to the pool with its locks.
+func TestContextEndsBetweenStatements(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		name, source := e.space(t)
 		db, p := tapped(t, name, source)

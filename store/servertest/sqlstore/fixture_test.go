@@ -8,13 +8,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// noon is now for these tests.
+// noon is the current time in these tests.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// patience is how long anything may take that should happen at once.
+// patience bounds the wait for something that should happen at once.
 const patience = 30 * time.Second
 
-// key is a key as a host makes them.
+// key returns a typical key.
 func key(workspace, id string) store.Key {
 	return store.Key{
 		ID: id, Workspace: workspace, Name: "deployment of " + id,
@@ -25,14 +25,14 @@ func key(workspace, id string) store.Key {
 	}
 }
 
-// event is the event of a change of that name.
+// event returns a change with an event of the given id.
 func event(name string) store.Change {
 	return store.Change{Now: noon, Events: []store.Event{{
 		ID: name, Time: noon, Actor: store.ActorRef{Kind: "owner", ID: "person-1"}, Action: "key.change", Workspace: "team-a",
 	}}}
 }
 
-// race calls do n times at once.
+// race calls do n times concurrently.
 func race(n int, do func(i int) error) []error {
 	errs := make([]error, n)
 	var ready, done sync.WaitGroup

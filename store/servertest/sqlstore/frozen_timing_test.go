@@ -16,13 +16,13 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// bound is how long writers may wait for a process that vanished. Ten connections that the database
-// waited for one after another would take 20 s.
+// bound is how long writers may wait for a process that vanished. If the database waited
+// for ten connections one after another, it would take 20 s.
 const bound = 3 * time.Second
 
-// A process vanishes while all of its connections are at work, each waiting for
-// a row that another one holds. The writers of another process wait for the
-// database's bound once, and its look-ups do not wait.
+// A process vanishes while each of its connections waits for a row that another one
+// holds. Writers of another process wait for the database's idle timeout only once. Look-ups
+// do not wait.
 func TestTimingVanishedProcesses(t *testing.T) {
 	create := func(workspace string) func(s store.Store, i int) error {
 		return func(s store.Store, i int) error {

@@ -20,11 +20,11 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// victimEnv names the file to a process that is to be killed.
+// victimEnv is the environment variable with the file of the process that is killed.
 const victimEnv = "LATCHKEY_TEST_VICTIM"
 
-// Killed at any moment, SQLite loses nothing that was acknowledged, keeps
-// changes and events together, and its file stays sound.
+// If the process is killed at any moment, SQLite loses no acknowledged change, has both or
+// neither of a change and its event, and the file is not damaged.
 func TestKilledSQLiteLosesNothing(t *testing.T) {
 	rounds := 3
 	if soak() {
@@ -41,7 +41,7 @@ func TestKilledSQLiteLosesNothing(t *testing.T) {
 	t.Logf("%d rounds, %d acknowledged changes, none lost", rounds, len(all))
 }
 
-// beKilled is the victim: four writers make keys and rotate them, and print
+// beKilled is the process that is killed: four writers create and rotate keys, and print
 // what was acknowledged.
 func beKilled(file string) error {
 	ctx := context.Background()
@@ -80,8 +80,8 @@ func beKilled(file string) error {
 	})...)
 }
 
-// killOne runs a victim on the file and kills it at a random moment after its
-// first acknowledgements. It returns those that arrived.
+// killOne starts a process on the file and kills it at a random moment after its first
+// acknowledgements. It returns the acknowledgements.
 func killOne(t *testing.T, file string, round int) []string {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -98,7 +98,7 @@ func killOne(t *testing.T, file string, round int) []string {
 	for len(acknowledged) < 5 && lines.Scan() {
 		acknowledged = append(acknowledged, lines.Text())
 	}
-	require.Len(t, acknowledged, 5, "the victim wrote too little before it ended")
+	require.Len(t, acknowledged, 5, "the process ended before it wrote enough")
 	moment := time.AfterFunc(rand.N(500*time.Millisecond), func() { _ = victim.Process.Kill() })
 	defer moment.Stop()
 	for lines.Scan() {
@@ -108,7 +108,7 @@ func killOne(t *testing.T, file string, round int) []string {
 	return acknowledged
 }
 
-// checkSurvivors opens the file as a new process would.
+// checkSurvivors opens the file as a new process would, and checks the records.
 func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 	t.Helper()
 	db := dial(t, "sqlite", sqliteSource(file))
@@ -117,13 +117,13 @@ func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 	require.Equal(t, "ok", sound)
 
 	s := engines[2].tables(t, db, sqlstore.Config{}).Store()
-	trail := make(map[string]bool)
+	eventIDs := make(map[string]bool)
 	q := store.EventQuery{Limit: store.MaxPage}
 	for {
 		page, err := s.Events.List(t.Context(), q)
 		require.NoError(t, err)
 		for _, e := range page.Events {
-			trail[e.ID] = true
+			eventIDs[e.ID] = true
 		}
 		if q.After = page.Next; q.After == nil {
 			break
@@ -134,12 +134,12 @@ func checkSurvivors(t *testing.T, file string, acknowledged []string) {
 		found, err := s.Keys.Lookup(t.Context(), id)
 		require.NoError(t, err, "%s was acknowledged", name)
 		require.GreaterOrEqual(t, fmt.Sprint(found.Key.Version), version, "%s was acknowledged", name)
-		require.True(t, trail[name], "%s has its event", name)
+		require.True(t, eventIDs[name], "%s has its event", name)
 	}
-	// Not acknowledged ones may be there or not, but whole.
+	// Changes that were not acknowledged may be there or not, but not in part.
 	var keys, versions int
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*), SUM(version) FROM latchkey_keys").Scan(&keys, &versions))
-	require.Len(t, trail, versions, "an event for each version of each key")
+	require.Len(t, eventIDs, versions, "an event for each version of each key")
 	held := 0
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT SUM(held) FROM latchkey_workspaces").Scan(&held))
 	require.Equal(t, keys, held)

@@ -14,21 +14,21 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// series are the numbers from 1 to 50,000 as a table s with a column n.
+// series is a table s with a column n that has the numbers from 1 to 50,000.
 var series = map[sqlstore.Dialect]string{
 	sqlstore.MySQL:  `(SELECT seq AS n FROM seq_1_to_50000) s`,
 	sqlstore.SQLite: `(WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 50000) SELECT n FROM r) s`,
 }
 
-// What an actor made is found by the index of makers on MariaDB and SQLite, too,
-// be it one key of 50,000 or half of them; TestPlans looks at PostgreSQL.
-func TestPlansOfWhatAnActorMade(t *testing.T) {
+// MariaDB and SQLite also find the keys of a creator by the index of the makers table,
+// whether it is one key of 50,000 or half of them. TestPlans checks PostgreSQL.
+func TestPlansForKeysOfACreator(t *testing.T) {
 	ctx := context.Background()
 	for _, e := range engines[1:] {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			driver, source := e.space(t)
-			if e.dialect == sqlstore.MySQL { // so that the tap sees arguments
+			if e.dialect == sqlstore.MySQL { // so that the tap records arguments
 				source = mariaWith(func(c *mysql.Config) { c.InterpolateParams = true })(t, source)
 			}
 			db, p := tapped(t, driver, source)
@@ -55,7 +55,7 @@ func TestPlansOfWhatAnActorMade(t *testing.T) {
 				list, found := find(p.noted(), func(text string) bool { return strings.Contains(text, "latchkey_makers m") })
 				require.True(t, found)
 				plan := planOf(t, db, e, list)
-				// The instance's settings are a table of one row.
+				// The instance's settings are a table of one row, so it may be scanned.
 				require.NotContains(t, strings.ReplaceAll(plan, "SCAN i ", ""), "SCAN", plan)
 				require.NotContains(t, plan, "ALL", plan)
 				if q.Sort == "" {
@@ -63,7 +63,7 @@ func TestPlansOfWhatAnActorMade(t *testing.T) {
 					require.NotContains(t, plan, "filesort", plan)
 				}
 			}
-			// A page is in the order of an index, whatever is joined to it.
+			// A page is read in the order of an index, whatever is joined.
 			for _, q := range []store.KeyQuery{
 				{}, {Descending: true}, {Sort: store.ByName}, {Workspace: "p7"}, {Workspace: "p7", Sort: store.ByName, Descending: true},
 			} {

@@ -21,7 +21,7 @@ func TestMigrate(t *testing.T) {
 		return s.Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{Now: noon})
 	}
 
-	t.Run("replicas that start at once", func(t *testing.T) {
+	t.Run("replicas that start at the same time", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			driver, source := e.space(t)
 			var replicas sync.WaitGroup
@@ -49,7 +49,7 @@ func TestMigrate(t *testing.T) {
 		})
 	})
 
-	t.Run("again changes nothing", func(t *testing.T) {
+	t.Run("a second migration changes nothing", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			db := e.connect(t)
 			d := e.tables(t, db, sqlstore.Config{})
@@ -60,13 +60,13 @@ func TestMigrate(t *testing.T) {
 		})
 	})
 
-	t.Run("tables that are not there are named", func(t *testing.T) {
+	t.Run("missing tables are reported", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			d, err := sqlstore.New(e.connect(t), e.dialect, sqlstore.Config{})
 			require.NoError(t, err)
 			_, err = d.Store().Keys.Lookup(ctx, "key-1")
 			require.ErrorIs(t, err, store.ErrUnavailable)
-			require.ErrorContains(t, err, "the tables are not there: call Migrate first")
+			require.ErrorContains(t, err, "the tables do not exist: call Migrate first")
 			require.ErrorIs(t, create(d.Store(), "key-1"), store.ErrUnavailable)
 			require.NoError(t, d.Migrate(ctx))
 			require.NoError(t, create(d.Store(), "key-1"))
@@ -89,14 +89,14 @@ func TestMigrate(t *testing.T) {
 				_, err = d.Store().Keys.Lookup(ctx, "key-1")
 				require.ErrorContains(t, err, newer)
 			}
-			require.NoError(t, create(running.Store(), "key-2"), "one that runs already goes on")
+			require.NoError(t, create(running.Store(), "key-2"), "a running replica keeps working")
 		})
 	})
 
-	t.Run("what fails in the middle is undone or finished later", func(t *testing.T) {
+	t.Run("a migration that fails halfway is rolled back or completed later", func(t *testing.T) {
 		eachEngine(t, func(t *testing.T, e engine) {
 			db := e.connect(t)
-			// The last table of the first migration is in the way.
+			// A view has the name of the last table of the first migration.
 			_, err := db.ExecContext(ctx, "CREATE VIEW latchkey_notices AS SELECT 1 AS seq")
 			require.NoError(t, err)
 			d, err := sqlstore.New(db, e.dialect, sqlstore.Config{})
@@ -104,9 +104,9 @@ func TestMigrate(t *testing.T) {
 			if err := d.Migrate(ctx); e.dialect != sqlstore.MySQL {
 				require.ErrorIs(t, err, store.ErrUnavailable)
 				_, err = db.ExecContext(ctx, "SELECT 1 FROM latchkey_keys")
-				require.Error(t, err, "nothing is left of it")
+				require.Error(t, err, "the migration was rolled back")
 			} else {
-				_, err = db.ExecContext(ctx, "DELETE FROM latchkey_schema") // as if it had ended before
+				_, err = db.ExecContext(ctx, "DELETE FROM latchkey_schema") // as if the migration had been interrupted before
 				require.NoError(t, err)
 			}
 			_, err = db.ExecContext(ctx, "DROP VIEW latchkey_notices")
@@ -127,13 +127,13 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// A SQLite connection that could lose what was acknowledged is refused.
+// A SQLite connection that could lose acknowledged changes is refused.
 func TestPragmas(t *testing.T) {
 	const wal, timeout, full = "_pragma=journal_mode(WAL)", "_pragma=busy_timeout(5000)", "_pragma=synchronous(FULL)"
 	for _, try := range []struct {
 		name, pragmas, want string
 	}{
-		{"all there", wal + "&" + timeout + "&" + full, ""},
+		{"all set", wal + "&" + timeout + "&" + full, ""},
 		{"extra", wal + "&" + timeout + "&_pragma=synchronous(EXTRA)", ""},
 		{"no WAL", timeout + "&" + full, "journal_mode must be WAL"},
 		{"no timeout", wal + "&" + full, "busy_timeout must be set"},
@@ -156,7 +156,7 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
-// migrations is how many there are.
+// migrations returns the number of migrations.
 func migrations(t *testing.T, dialect sqlstore.Dialect) int {
 	t.Helper()
 	files, err := filepath.Glob("../../sqlstore/migrations/" + strings.ToLower(dialect.String()) + "_*.sql")

@@ -13,7 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// TestOddWorkspaces: a workspace that cannot be there has no keys, in any order.
+// TestOddWorkspaces checks that a workspace with an invalid id has no keys, in any sort
+// order.
 func TestOddWorkspaces(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -42,8 +43,8 @@ func TestOddWorkspaces(t *testing.T) {
 	})
 }
 
-// TestRingRemoved: a ring that an operator deletes is a ring never saved. Of all
-// that save one then, one succeeds.
+// TestRingRemoved checks that a ring which an operator deletes counts as never saved. Of
+// several calls that then save a ring, one succeeds.
 func TestRingRemoved(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -55,7 +56,7 @@ func TestRingRemoved(t *testing.T) {
 		ring, err := s.SigningKeys.Ring(ctx)
 		require.NoError(t, err)
 		require.Zero(t, ring)
-		require.ErrorIs(t, s.SigningKeys.SetRing(ctx, store.Ring{Version: 1}), store.ErrConflict, "from before")
+		require.ErrorIs(t, s.SigningKeys.SetRing(ctx, store.Ring{Version: 1}), store.ErrConflict, "the version of the deleted ring")
 		errs := make([]error, 8)
 		var all sync.WaitGroup
 		for i := range errs {
@@ -71,8 +72,8 @@ func TestRingRemoved(t *testing.T) {
 	})
 }
 
-// TestAMissingRowIsAnOutage: tables without the row of the settings, as after half a
-// restore, do not say that a workspace is not there.
+// TestAMissingRowIsAnOutage checks that a missing row of the settings, as after an
+// incomplete restore, is ErrUnavailable and not ErrNotFound.
 func TestAMissingRowIsAnOutage(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -97,8 +98,7 @@ func TestAMissingRowIsAnOutage(t *testing.T) {
 	})
 }
 
-// TestManyEvents: as many events as a server keeps between two writes are added by
-// one call.
+// TestManyEvents adds as many events in one call as a server buffers between two writes.
 func TestManyEvents(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -117,7 +117,7 @@ func TestManyEvents(t *testing.T) {
 	})
 }
 
-// TestNoID: a key without an id is not there, and no call panics.
+// TestNoID checks that a key without an id is not found, and that no call panics.
 func TestNoID(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {

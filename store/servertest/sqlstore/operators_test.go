@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// The joins of the package's documentation, one a dialect.
+// joins are the joins of the package's documentation, by dialect.
 var joins = map[sqlstore.Dialect]string{
 	sqlstore.PostgreSQL: `SELECT t.title, k.id, k.name, k.permissions, k.created
 		FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id ORDER BY k.id`,
@@ -22,7 +22,7 @@ var joins = map[sqlstore.Dialect]string{
 		FROM teams t JOIN latchkey_keys_view k ON k.workspace = t.id ORDER BY k.id`,
 }
 
-// Operators read the views, and join them with tables of the host's.
+// Operators read the views, and join them with tables of the host.
 func TestViews(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -49,7 +49,7 @@ func TestViews(t *testing.T) {
 			require.False(t, rows.Next())
 			require.NoError(t, rows.Err())
 		})
-		t.Run("no end is NULL", func(t *testing.T) {
+		t.Run("a missing time is NULL", func(t *testing.T) {
 			require.Equal(t, 1, count(t, db, "SELECT COUNT(*) FROM latchkey_keys_view WHERE not_after IS NULL"))
 			require.Equal(t, 2, count(t, db, "SELECT COUNT(*) FROM latchkey_keys_view WHERE last_used IS NULL"))
 		})
@@ -70,8 +70,8 @@ func TestViews(t *testing.T) {
 	})
 }
 
-// Texts are compared byte by byte on every database: trailing spaces, case and
-// accents tell them apart.
+// Texts are compared byte by byte on every database. Trailing spaces, case and accents
+// matter.
 func TestTextsAreExact(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
@@ -102,7 +102,7 @@ func TestTextsAreExact(t *testing.T) {
 	})
 }
 
-// What no database can keep as text is refused in words, or is not there.
+// A text that not every database can store is refused with an error, or not found.
 func TestTextsThatCannotBeKept(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// outrun is something that ends creations: creators read it, and name it as a
-// precondition.
+// outrun is a change that ends creations. Creators read the changed record before each
+// creation, and name it as a precondition.
 type outrun struct {
 	name string
 	read func(s store.Store) (p store.Precondition, allowed bool, err error)
@@ -79,9 +79,9 @@ var outruns = []outrun{
 	},
 }
 
-// Creators through three Databases go on until they read that they may not. What
-// ends them comes in while they are at it; once it has returned, no key comes
-// in any more.
+// Creators through three Databases create keys until they read that they may not. The
+// change that ends them is made meanwhile. Once it has returned, no key is created any
+// more.
 func TestNothingOutrunsWhatItRestsOn(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		stores, db := replicas(t, e, 3)
@@ -100,7 +100,7 @@ func TestNothingOutrunsWhatItRestsOn(t *testing.T) {
 					})
 					conflicts, longest = conflicts+lost, max(longest, took)
 				}
-				t.Logf("%d creations lost, the end took %s at most", conflicts, longest)
+				t.Logf("%d creations conflicted, the change took %s at most", conflicts, longest)
 			})
 		}
 	})
@@ -121,7 +121,7 @@ func raceOutrun(t *testing.T, stores []store.Store, o outrun, keys func() int) (
 	took, before := time.Since(begun), keys()
 	all.Wait()
 	require.NoError(t, errors.Join(errs...))
-	require.Equal(t, before, keys(), "no key comes in after the end")
+	require.Equal(t, before, keys(), "no key is created after the change")
 	require.EqualValues(t, made.Load(), before)
 	return int(lost.Load()), took
 }
@@ -146,7 +146,7 @@ func createUntilEnded(s store.Store, o outrun, creator int, made, lost *atomic.I
 	}
 }
 
-// literal is a text in a statement.
+// literal returns a text as an SQL literal.
 func literal(e engine, text string) string {
 	if e.name == "SQLite" {
 		return fmt.Sprintf("x'%x'", text)
@@ -154,8 +154,8 @@ func literal(e engine, text string) string {
 	return "'" + text + "'"
 }
 
-// On MySQL and MariaDB the rows of preconditions are written, each of them: the
-// nodes of a Galera cluster do not tell one another what they only locked.
+// On MySQL and MariaDB the row of each precondition is written, since the nodes of a
+// Galera cluster do not compare rows that were only locked.
 func TestPreconditionsAreWritten(t *testing.T) {
 	ctx := context.Background()
 	e := engines[1]

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// With 100,000 keys, half of them in one workspace, PostgreSQL finds each row by an index:
-// it reads no large table from end to end, and sorts nothing for a page.
+// With 100,000 keys, half of them in one workspace, PostgreSQL finds each row by an index.
+// It scans no large table, and sorts nothing for a page.
 func TestPlans(t *testing.T) {
 	e := engines[0]
 	driver, source := e.space(t)
@@ -52,7 +52,7 @@ func TestPlans(t *testing.T) {
 			op.do(t)
 			seen := p.noted()
 			_, found := find(seen, regexp.MustCompile(op.wants).MatchString)
-			require.True(t, found, "none of %v is like %s", seen, op.wants)
+			require.True(t, found, "no statement of %v matches %s", seen, op.wants)
 			for _, s := range seen {
 				if strings.HasPrefix(s.text, "BEGIN") || s.text == "COMMIT" {
 					continue
@@ -73,16 +73,16 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// Tables of one row have no need of an index.
+// Tables of one row may be scanned.
 var scan = regexp.MustCompile(`Seq Scan on latchkey_(keys|workspaces|makers|tombstones|revoked|events|once|days|limits|lists|notices)`)
 
-// operation is a call whose statements are looked at.
+// operation is a call whose plans are checked.
 type operation struct {
 	name   string
-	wants  string // a statement like this is among them
+	wants  string // a pattern that one of the call's statements must match
 	do     func(t *testing.T)
-	args   []any // in place of those of the statement, which alone is looked at
-	sorted bool  // by an index
+	args   []any // unless nil, replace the statement's, and only this statement is checked
+	sorted bool  // the rows are sorted by an index
 }
 
 func operations(t *testing.T, st store.Store, keyID string) []operation {
@@ -107,7 +107,7 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 		{name: "creation, tombstone", wants: `SELECT at FROM latchkey_tombstones`, do: func(t *testing.T) {
 			ends(st.Keys.Create(ctx, made, 1000, event("made")))(t)
 		}},
-		{name: "change, lock of a key", wants: `FROM latchkey_keys WHERE id = \$1 FOR UPDATE`, do: func(t *testing.T) {
+		{name: "change, lock of the key", wants: `FROM latchkey_keys WHERE id = \$1 FOR UPDATE`, do: func(t *testing.T) {
 			ends(st.Keys.Update(ctx, made, event("changed")))(t)
 		}},
 		{name: "change, preconditions", wants: `FROM latchkey_stripes`, do: func(t *testing.T) {
@@ -169,12 +169,12 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 				ends(st.OnceIDs.Spend(ctx, store.OnceID{Space: "space", ID: "again", Expires: noon}, noon))(t)
 			}
 		}},
-		{name: "ended revocations", wants: `DELETE FROM latchkey_revoked`, args: []any{}, do: func(t *testing.T) {
+		{name: "expired revocations", wants: `DELETE FROM latchkey_revoked`, args: []any{}, do: func(t *testing.T) {
 			for range sweepEvery {
 				ends(st.Epochs.Revoke(ctx, "token", noon, noon))(t)
 			}
 		}},
-		{name: "arrivals that passed", wants: `DELETE FROM latchkey_limits`, args: []any{}, do: func(t *testing.T) {
+		{name: "old arrivals", wants: `DELETE FROM latchkey_limits`, args: []any{}, do: func(t *testing.T) {
 			for range sweepEvery {
 				_, _, err := st.Limiter.Advance(ctx, "client", noon, 1, time.Minute)
 				ends(err)(t)
@@ -207,8 +207,8 @@ func operations(t *testing.T, st store.Store, keyID string) []operation {
 		keys("made by "+maker+", descending", false, store.KeyQuery{MadeBy: maker, Descending: true})
 		keys("made by "+maker+" in a workspace", false, store.KeyQuery{MadeBy: maker, Workspace: "team-1"})
 	}
-	keys("made by somebody, by name", false, store.KeyQuery{MadeBy: "person-1", Sort: store.ByName})
-	keys("with a maker", false, store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}})
+	keys("made by person-1, by name", false, store.KeyQuery{MadeBy: "person-1", Sort: store.ByName})
+	keys("with a creator", false, store.KeyQuery{CreatedBy: store.ActorRef{ID: "person-1"}})
 	soon := store.KeyQuery{NotAfterFrom: start, NotAfterTo: start.Add(time.Hour)}
 	keys("expiring soon", false, soon)
 	soon.Workspace, soon.Sort = "team-7", store.ByExpiry

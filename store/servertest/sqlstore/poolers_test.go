@@ -16,9 +16,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// Behind PgBouncer in transaction mode each transaction, and each statement alone,
-// may reach the server on another connection. The package's documentation says
-// which modes of pgx go with that.
+// With PgBouncer in transaction mode, each transaction and each single statement may use
+// another connection to the server. The package's documentation says which modes of pgx
+// work with that.
 func TestPgBouncer(t *testing.T) {
 	server, err := servers.Postgres(t.Context())
 	skipWithout(t, "PostgreSQL", err)
@@ -54,7 +54,7 @@ func TestPgBouncer(t *testing.T) {
 	}
 }
 
-// workPooled makes two replicas work side by side.
+// workPooled makes changes through two replicas at the same time.
 func workPooled(t *testing.T, source string) []error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)

@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// replicas are Databases on the same tables, each with connections of its own.
+// replicas returns stores on the same tables, each with its own pool.
 func replicas(t *testing.T, e engine, n int) (stores []store.Store, db *sql.DB) {
 	t.Helper()
 	driver, source := e.space(t)
@@ -31,7 +31,8 @@ func replicas(t *testing.T, e engine, n int) (stores []store.Store, db *sql.DB) 
 
 func soak() bool { return os.Getenv("LATCHKEY_SOAK") == "1" }
 
-// outcomes counts what a race ended in; any other error fails the test.
+// outcomes returns the indexes of the calls that succeeded. An error other than lost fails
+// the test.
 func outcomes(t *testing.T, errs []error, lost error) (won []int) {
 	t.Helper()
 	for i, err := range errs {
@@ -44,7 +45,7 @@ func outcomes(t *testing.T, errs []error, lost error) (won []int) {
 	return won
 }
 
-// events lists the ids of the whole trail.
+// events returns the ids of all audit events.
 func events(t *testing.T, s store.Store) []string {
 	t.Helper()
 	page, err := s.Events.List(context.Background(), store.EventQuery{Limit: store.MaxPage})
@@ -70,7 +71,7 @@ func TestRacesAcrossReplicas(t *testing.T) {
 			{"B22 a login during rotations finds one secret, the old or the new", raceLogins},
 			{"B18 64 spends of one id", raceSpends},
 			{"64 attempts at one instant", raceAttempts},
-			{"64 writers of every kind: each change with its event and its notice, or with neither", everyKind},
+			{"64 writers of every kind: each change has both its event and its notification, or neither", everyKind},
 		} {
 			wipe(t, db)
 			t.Run(try.name, func(t *testing.T) { try.race(t, stores) })
@@ -246,7 +247,7 @@ func everyKind(t *testing.T, stores []store.Store) {
 		n++
 	}
 	for got := range notices {
-		if require.Equal(t, store.NoticeHeartbeat, got.Kind, "a notice for each change, and no other"); got.Sequence == first.Sequence+uint64(len(want)) {
+		if require.Equal(t, store.NoticeHeartbeat, got.Kind, "a notification for each change, and no other"); got.Sequence == first.Sequence+uint64(len(want)) {
 			break
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// TestReplicas opens pools of their own on one set of tables, which they make
-// at once.
+// TestReplicas opens several pools on one set of tables, which all of them create at the
+// same time.
 func TestReplicas(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		driver, source := e.space(t)

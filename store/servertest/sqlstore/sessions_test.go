@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// sessionSetting is something that a data source's name or a server's default may
-// set on every connection.
+// sessionSetting is a setting that a data source name or a server's default may set on
+// every connection.
 type sessionSetting struct {
 	name    string
 	engine  engine
@@ -43,10 +43,11 @@ func sessionSettings() []sessionSetting {
 		maria("sql_mode", "''", "sql_mode must have STRICT_TRANS_TABLES"),
 		maria("sql_mode", "'ORACLE,STRICT_ALL_TABLES'", "sql_mode must not have ORACLE"),
 		maria("sql_mode", "'EMPTY_STRING_IS_NULL,STRICT_ALL_TABLES'", "sql_mode must not have EMPTY_STRING_IS_NULL"),
-		// The number of keys would be read before it was raised: one key too many.
+		// The number of keys would be read before it was raised, which would allow one
+		// key too many.
 		maria("sql_mode", "'SIMULTANEOUS_ASSIGNMENT,STRICT_ALL_TABLES'", "sql_mode must not have SIMULTANEOUS_ASSIGNMENT"),
 		maria("sql_select_limit", "10", "sql_select_limit must not be set"),
-		// Its bytes hide a backslash, and so the end of an argument.
+		// Its bytes can hide a backslash, and so change where an argument ends.
 		maria("character_set_client", "gbk", "character_set_client must be utf8mb4"),
 		{"MariaDB, without interpolateParams", engines[1], mariaWith(func(c *mysql.Config) { c.InterpolateParams = false }),
 			"interpolateParams must be true"},
@@ -57,7 +58,7 @@ func sessionSettings() []sessionSetting {
 		maria("sql_auto_is_null", "1", ""),
 		maria("sql_safe_updates", "1", ""),
 		maria("character_set_results", "latin1", ""),
-		// What is prepared would be turned into these.
+		// The arguments of prepared statements would be converted to this.
 		maria("character_set_connection", "latin1", ""),
 		maria("character_set_client", "utf8mb3", ""),
 		maria("collation_connection", "utf16_bin", ""),
@@ -74,8 +75,8 @@ func sessionSettings() []sessionSetting {
 	}
 }
 
-// A session's settings change nothing in what statements mean, or else are refused
-// in words.
+// A setting of the session does not change the meaning of statements, or is refused with
+// an error that names it.
 func TestSessionSettings(t *testing.T) {
 	ctx := context.Background()
 	for _, try := range sessionSettings() {
@@ -152,7 +153,7 @@ func TestSessionSettings(t *testing.T) {
 	}
 }
 
-// unlike opens connections of which later ones are not like the first.
+// unlike opens connections of which later ones have other settings than the first.
 type unlike struct {
 	below     driver.Driver
 	source    string
@@ -170,14 +171,13 @@ func (u *unlike) Connect(ctx context.Context) (driver.Conn, error) {
 	return c, err
 }
 
-// Each connection is checked: after a failover they may be those of a server that
-// is set up otherwise.
+// Each connection is checked, since after a failover the server may have other settings.
 func TestEachConnectionIsChecked(t *testing.T) {
 	ctx := context.Background()
 	for _, try := range []struct {
 		engine             engine
 		statement, refused string
-		reads              bool // what reads alone is refused, too
+		reads              bool // calls that only read are refused, too
 	}{
 		{engines[0], "SET synchronous_commit = off", "synchronous_commit must not be off", false},
 		{engines[1], "SET autocommit = 0", "autocommit must be on", true},
@@ -193,7 +193,7 @@ func TestEachConnectionIsChecked(t *testing.T) {
 			s := try.engine.tables(t, db, sqlstore.Config{}).Store()
 			create := func(id string) error { return s.Keys.Create(ctx, key("team-a", id), store.NoLimit, store.Change{}) }
 			require.NoError(t, create("key-1"))
-			require.NoError(t, create("key-2"), "one that was found fit is not asked again")
+			require.NoError(t, create("key-2"), "a connection is checked only once")
 			leave(t, db)
 			u.on.Store(true)
 			err := create("key-3")
@@ -201,7 +201,7 @@ func TestEachConnectionIsChecked(t *testing.T) {
 			require.ErrorContains(t, err, try.refused)
 			if !try.reads {
 				u.on.Store(false)
-				require.NoError(t, create("key-4"), "one that is unfit does not stay")
+				require.NoError(t, create("key-4"), "a refused connection is closed")
 				return
 			}
 			for what, call := range map[string]func() error{
@@ -218,7 +218,7 @@ func TestEachConnectionIsChecked(t *testing.T) {
 					_, err := s.Epochs.Read(ctx, store.TokenRef{Workspace: "team-a", Key: "key-1"})
 					return err
 				},
-				"watch": func() error { return s.Watch.Watch(ctx, func() {}, func(store.Notice) { t.Error("a notice") }) },
+				"watch": func() error { return s.Watch.Watch(ctx, func() {}, func(store.Notice) { t.Error("a notification") }) },
 			} {
 				err := call()
 				require.ErrorIs(t, err, store.ErrUnavailable, what)
@@ -232,8 +232,8 @@ func TestEachConnectionIsChecked(t *testing.T) {
 	}
 }
 
-// MariaDB ends a transaction whose client is silent: the driver sets that on each
-// connection that writes, and leaves a shorter time alone.
+// The driver sets idle_transaction_timeout on each connection that writes to MariaDB,
+// unless a shorter time is set already.
 func TestIdleTransactionTimeout(t *testing.T) {
 	for given, want := range map[string]int{"0": 2, "60": 2, "1": 1} {
 		_, source := engines[1].space(t)
@@ -245,8 +245,9 @@ func TestIdleTransactionTimeout(t *testing.T) {
 	}
 }
 
-// A transaction of PostgreSQL says for itself what a session's defaults could change:
-// under a stricter level a creation would not see the tombstone that it waited for.
+// A PostgreSQL transaction sets its isolation level itself, since the session's default
+// could be stricter. Then a creation would not see a tombstone that was committed while
+// it waited.
 func TestBeginOfPostgreSQL(t *testing.T) {
 	e := engines[0]
 	name, source := e.space(t)

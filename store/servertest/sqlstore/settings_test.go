@@ -22,13 +22,13 @@ func TestReminderTimesThatCannotBeRead(t *testing.T) {
 			_, err := s.Settings.Instance(ctx)
 			require.ErrorIs(t, err, store.ErrUnavailable)
 			_, err = s.Keys.Lookup(ctx, "key-1")
-			require.NoError(t, err, "no look-up reads them")
+			require.NoError(t, err, "look-ups do not read the reminders")
 		}
 	})
 }
 
-// What is kept of a record in JSON are the names of its fields. A field that is
-// renamed needs a migration, or digests are not found any more.
+// Stored JSON contains the names of struct fields. If a field is renamed without a
+// migration, stored values, such as digests, are not found any more.
 func TestNamesInJSON(t *testing.T) {
 	ctx := context.Background()
 	e := engines[2]

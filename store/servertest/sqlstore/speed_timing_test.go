@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// A look-up, a verifier's read and an attempt are one round trip each: over a
-// line that holds each answer back they take the delay once.
+// A look-up, a read of epochs and a limiter call are one round trip each: through a proxy
+// that delays answers, each takes the delay once.
 func TestTimingOneRoundTrip(t *testing.T) {
 	const delay = 400 * time.Millisecond
 	ctx := context.Background()
@@ -35,9 +35,9 @@ func TestTimingOneRoundTrip(t *testing.T) {
 				},
 				"attempt": func() error { return second(s.Limiter.Advance(ctx, "id", noon, time.Second, time.Hour)) },
 			} {
-				require.NoError(t, call()) // prepares what is prepared once a connection
+				require.NoError(t, call()) // prepares the connection's statements
 				fastest := time.Hour
-				for range 3 { // of which one at least meets no pause of the machine
+				for range 3 { // at least one is not delayed by the machine
 					proxy.Delay(delay)
 					start := time.Now()
 					require.NoError(t, call())

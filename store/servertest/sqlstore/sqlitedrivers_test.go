@@ -13,12 +13,12 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// Of SQLite's drivers some have codes that only their own types show. Their errors
-// are known by SQLite's texts.
-func TestBusyIsKnownByItsText(t *testing.T) {
+// Some SQLite drivers have codes that only their own types show. Their errors are
+// recognized by SQLite's texts.
+func TestBusyIsRecognizedByItsText(t *testing.T) {
 	e := engines[2]
 	name, source := e.space(t)
-	undone := triedAgain(t, e, name, source)
+	retryable := triedAgain(t, e, name, source)
 	for text, want := range map[string]bool{
 		"database is locked":                                          true, // mattn/go-sqlite3
 		"sqlite3: database is locked":                                 true, // ncruces/go-sqlite3
@@ -29,12 +29,12 @@ func TestBusyIsKnownByItsText(t *testing.T) {
 		"attempt to write a readonly database":                        false,
 		"unable to open database file: no such file or directory (1)": false,
 	} {
-		require.Equal(t, want, undone(errors.New(text)), text)
+		require.Equal(t, want, retryable(errors.New(text)), text)
 	}
 }
 
-// busy connects to SQLite through a driver that is refused a few times, since
-// another process changes the journal of a new file, and says so by its text.
+// busy connects to SQLite through a driver that fails a few times, as if another process
+// changed the journal mode of a new file. Only the text of the error shows the cause.
 type busy struct {
 	below  driver.Driver
 	source string
@@ -50,8 +50,8 @@ func (b *busy) Connect(context.Context) (driver.Conn, error) {
 	return b.below.Open(b.source)
 }
 
-// Migrate waits for the process that makes a new file at the same time.
-func TestMigrateOfANewFileIsTriedAgain(t *testing.T) {
+// Migrate waits for a process that creates the same file at the same time.
+func TestMigrateOfANewFileIsRetried(t *testing.T) {
 	name, source := engines[2].space(t)
 	b := &busy{below: dial(t, name, source).Driver(), source: source}
 	b.times.Store(5)

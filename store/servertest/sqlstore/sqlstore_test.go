@@ -23,7 +23,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// wipe empties all tables: making them anew for each rule would take longer.
+// wipe empties all tables. Creating them again for each rule would take longer.
 func wipe(t *testing.T, db *sql.DB) {
 	t.Helper()
 	tx, err := db.BeginTx(context.Background(), nil)

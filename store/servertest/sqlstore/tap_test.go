@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// tap opens connections that note each statement they are given, and whose next
-// transaction may fail to begin.
+// tap opens connections that record each statement, and that can make the next
+// transaction fail to begin.
 type tap struct {
 	below  driver.Driver
 	source string
@@ -29,7 +29,7 @@ type statement struct {
 	args []any
 }
 
-// tapped is a pool on a place whose statements a test sees.
+// tapped returns a pool whose statements are recorded.
 func tapped(t testing.TB, name, source string) (*sql.DB, *tap) {
 	t.Helper()
 	p := &tap{below: dial(t, name, source).Driver(), source: source}
@@ -38,7 +38,7 @@ func tapped(t testing.TB, name, source string) (*sql.DB, *tap) {
 	return db, p
 }
 
-// noted returns the statements since the last call.
+// noted returns the statements recorded since the last call.
 func (p *tap) noted() []statement {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// trips is what a call takes, on PostgreSQL and on MariaDB: by itself, with a
-// one-time id, with preconditions on the instance, a workspace and a key, and
-// with both. The package's documentation says the same.
+// trips is the number of round trips of a call, on PostgreSQL and on MariaDB: alone, with
+// a one-time id, with preconditions on the instance, a workspace and a key, and with both.
+// The package's documentation has the same numbers.
 type trips struct {
 	name             string
 	postgres, maria  [4]int
 	do               func(s store.Store, n int, c store.Change) error
 	prepare          func(s store.Store, n int) error
-	settings, reader bool // its preconditions leave the instance out; it takes none
+	settings, reader bool // the call takes no precondition on the instance; it takes none at all
 }
 
 var tripTable = []trips{
@@ -41,7 +41,7 @@ var tripTable = []trips{
 		},
 	},
 	{
-		name: "rotation by another maker", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 12, 13},
+		name: "rotation by another creator", postgres: [4]int{4, 4, 4, 4}, maria: [4]int{8, 9, 12, 13},
 		prepare: func(s store.Store, n int) error {
 			return s.Keys.Create(context.Background(), key("team-a", fmt.Sprint("key-", n)), 10_000, store.Change{})
 		},
@@ -104,8 +104,8 @@ var tripTable = []trips{
 	},
 }
 
-// Each call takes as many round trips as the documentation says, once its
-// connection has prepared what it sends.
+// Each call takes as many round trips as documented, once its connection has prepared its
+// statements.
 func TestRoundTrips(t *testing.T) {
 	for i, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestRoundTrips(t *testing.T) {
 						break
 					}
 					fewest := 1000
-					for range 4 { // the first ones prepare, and one may meet a ping or a sweep
+					for range 4 { // the first calls prepare statements, and one may include a ping or a sweep
 						n++
 						if call.prepare != nil {
 							require.NoError(t, call.prepare(s, n))

@@ -18,10 +18,9 @@ import (
 )
 
 const (
-	// frozenBound is how long a client that vanished holds others up.
+	// frozenBound is how long a client that vanished may block others.
 	frozenBound = 3 * time.Second
-	// readBound is how long a read takes that waits for nobody, on a machine that
-	// has much else to do.
+	// readBound is how long a read without lock waits may take on a busy machine.
 	readBound = time.Second
 )
 
@@ -45,7 +44,7 @@ var vanishings = []vanishing{
 	}},
 }
 
-// restingChange has all that a change can have.
+// restingChange returns a change with an event, a one-time id and preconditions.
 func restingChange(n int, settings int64) store.Change {
 	c := event(fmt.Sprint("frozen event ", n))
 	c.Once = &store.OnceID{ID: fmt.Sprint("frozen ", n), Expires: noon.Add(time.Hour)}
@@ -53,9 +52,8 @@ func restingChange(n int, settings int64) store.Change {
 	return c
 }
 
-// B28: a client that vanishes after any statement of a change holds up the writers
-// of this and of other workspaces for three seconds at most, and readers not at
-// all.
+// B28: a client that vanishes after any statement of a change blocks writers of the same
+// and of other workspaces for at most three seconds. It does not block readers.
 func TestTimingVanishedClients(t *testing.T) {
 	for _, e := range engines[:2] {
 		for _, v := range vanishings {
@@ -83,20 +81,20 @@ func vanish(t *testing.T, e engine, v vanishing) {
 		require.NoError(t, others.Keys.Create(ctx, key("team-a", fmt.Sprint("victim-", n)), store.NoLimit, store.Change{}))
 		settled := frozenAfter(ctx, t, e, v, proxy, dial(t, driver, through), n, func() { checkOthers(ctx, t, others, n, v) })
 		if settled {
-			require.Greater(t, n, 2, "it froze in between")
+			require.Greater(t, n, 2, "the client froze during the change")
 			return
 		}
 	}
 }
 
-// frozenAfter makes the change through a client that freezes after n round trips,
-// and calls check then. It reports whether the change was over before.
+// frozenAfter makes the change through a client that freezes after n round trips, and
+// then calls check. It reports whether the change had ended before.
 func frozenAfter(ctx context.Context, t *testing.T, e engine, v vanishing, proxy *servers.Proxy, db *sql.DB, n int, check func()) bool {
 	t.Helper()
 	d, err := sqlstore.New(db, e.dialect, sqlstore.Config{})
 	require.NoError(t, err)
 	s := d.Store()
-	// The connection is there and has prepared what it sends.
+	// This opens the connection and prepares its statements.
 	require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}))
 	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, patience, time.Millisecond)
 	settings := instance(t, s).Version
@@ -169,11 +167,11 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 		})
 	}
 	all.Wait()
-	// What comes last: the settings, on which the frozen change may rest.
+	// The settings come last, since the frozen change may have locked them.
 	start := time.Now()
 	require.NoError(t, s.Settings.SetInstance(ctx, instance(t, s), store.Change{}))
 	took[4] = time.Since(start)
-	t.Logf("%s, frozen after %d round trips: waits %v", v.name, n, took)
+	t.Logf("%s, frozen after %d round trips: others waited %v", v.name, n, took)
 	for i, d := range took {
 		if d > frozenBound {
 			t.Errorf("writer %d waited %s", i, d)
@@ -181,7 +179,7 @@ func checkOthers(ctx context.Context, t *testing.T, s store.Store, n int, v vani
 	}
 }
 
-// So does one that vanishes while it migrates.
+// The same bound holds for a client that vanishes during a migration.
 func TestTimingVanishedMigrations(t *testing.T) {
 	for _, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
@@ -210,7 +208,7 @@ func TestTimingVanishedMigrations(t *testing.T) {
 				t.Logf("frozen after %d round trips: %s", n, time.Since(start))
 				require.Less(t, time.Since(start), frozenBound+time.Second) // the migration's own time, too
 				vanish()
-				require.Error(t, <-ended, "nor does the one that froze wait longer than it wants to")
+				require.Error(t, <-ended, "the frozen call ends with its context")
 				proxy.Abandon()
 			}
 		})

@@ -10,15 +10,15 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// The contract holds however the host connects: at other isolation levels,
-// without prepared statements, with rows counted in another way, on a pool of
-// one connection. There are cases only with LATCHKEY_SOAK=1: each takes as long as
+// The contract holds for other settings of the connections: other isolation levels,
+// without prepared statements, with found instead of changed rows, in a pool of one
+// connection. It runs only with LATCHKEY_SOAK=1, since each case takes as long as
 // TestContract.
-func TestContractHoweverConnected(t *testing.T) {
+func TestContractWithOtherSettings(t *testing.T) {
 	if !soak() {
 		return
 	}
-	t.Setenv("LATCHKEY_SOAK", "") // the small forms: the full ones run in TestContract
+	t.Setenv("LATCHKEY_SOAK", "") // only the short forms; TestContract runs the full ones
 	for _, variant := range []struct {
 		name    string
 		engine  engine

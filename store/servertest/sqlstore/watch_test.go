@@ -45,7 +45,7 @@ func watch(t *testing.T, s store.Store) *stream {
 	return w
 }
 
-// until returns the first notice for which ok is true.
+// until returns the first notification for which ok is true.
 func (w *stream) until(t *testing.T, ok func(store.Notice) bool) store.Notice {
 	t.Helper()
 	deadline := time.After(patience)
@@ -58,7 +58,7 @@ func (w *stream) until(t *testing.T, ok func(store.Notice) bool) store.Notice {
 		case err := <-w.ended:
 			t.Fatal("the stream ended: ", err)
 		case <-deadline:
-			t.Fatal("no such notice")
+			t.Fatal("the expected notification did not come")
 		}
 	}
 }
@@ -85,13 +85,13 @@ func raise(t *testing.T, s store.Store, n int) {
 	}
 }
 
-// Another process's changes come by polling; they come in order and complete.
+// The changes of another process come by polling, all of them and in order.
 func TestWatchAcrossProcesses(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		stores, _ := replicas(t, e, 2)
 		w := watch(t, stores[0])
 		first := w.until(t, isHeartbeat)
-		raise(t, stores[1], 1200) // more than one read brings
+		raise(t, stores[1], 1200) // more than one read returns
 		for i := range 1200 {
 			require.Equal(t, first.Sequence+uint64(i)+1, w.until(t, isChange).Sequence)
 		}
@@ -99,12 +99,12 @@ func TestWatchAcrossProcesses(t *testing.T) {
 	})
 }
 
-func TestWatchHidesNoLoss(t *testing.T) {
+func TestWatchReportsLoss(t *testing.T) {
 	ctx := context.Background()
 	eachEngine(t, func(t *testing.T, e engine) {
 		db := e.connect(t)
 		s := e.tables(t, db, sqlstore.Config{}).Store()
-		t.Run("a notice that is gone is a gap", func(t *testing.T) {
+		t.Run("a removed notification shows as a gap", func(t *testing.T) {
 			hold, at := make(chan struct{}), make(chan store.Notice, 100)
 			ctx, cancel := context.WithCancel(ctx)
 			ended := make(chan error, 1)
@@ -121,7 +121,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
 		})
-		t.Run("the loss of the last notice shows in the heartbeat", func(t *testing.T) {
+		t.Run("the loss of the last notification shows in the heartbeat", func(t *testing.T) {
 			wipe(t, db)
 			_, err := db.ExecContext(ctx, "UPDATE latchkey_feed SET seq = 7")
 			require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 			require.NoError(t, err)
 			w.until(t, func(n store.Notice) bool { return isHeartbeat(n) && n.Sequence == 8 })
 		})
-		t.Run("numbers that go back end the stream", func(t *testing.T) {
+		t.Run("the stream ends if its numbers go backwards", func(t *testing.T) {
 			wipe(t, db)
 			raise(t, s, 3)
 			w := watch(t, s)
@@ -140,7 +140,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 			require.NoError(t, err)
 			require.ErrorIs(t, w.end(t), store.ErrUnavailable)
 		})
-		t.Run("old notices are removed, the latest stay", func(t *testing.T) {
+		t.Run("old notifications are removed, the latest are kept", func(t *testing.T) {
 			wipe(t, db)
 			raise(t, s, 20)
 			_, err := db.ExecContext(ctx, fmt.Sprint("UPDATE latchkey_feed SET seq = ", keptNotices))
@@ -154,7 +154,7 @@ func TestWatchHidesNoLoss(t *testing.T) {
 	})
 }
 
-// listenWithPgx is a Config.Listen as hosts write it.
+// listenWithPgx returns a Config.Listen as a host would write it.
 func listenWithPgx(source string) func(ctx context.Context, channel string, ready, notify func()) error {
 	return func(ctx context.Context, channel string, ready, notify func()) error {
 		conn, err := pgx.Connect(ctx, source)
@@ -201,7 +201,7 @@ func TestListen(t *testing.T) {
 		w.cancel()
 		require.ErrorIs(t, w.end(t), context.Canceled)
 	})
-	t.Run("what came before it listened is read, too", func(t *testing.T) {
+	t.Run("changes before it listened are read, too", func(t *testing.T) {
 		driver, source := e.space(t)
 		other := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
 		begin := make(chan struct{})
@@ -217,14 +217,14 @@ func TestListen(t *testing.T) {
 		close(begin)
 		w.until(t, isChange)
 	})
-	t.Run("polling goes on without it, and it is called again", func(t *testing.T) {
+	t.Run("if it fails, polling goes on and it is called again", func(t *testing.T) {
 		driver, source := e.space(t)
 		other := e.tables(t, dial(t, driver, source), sqlstore.Config{}).Store()
 		var calls atomic.Int64
 		d := e.tables(t, dial(t, driver, source), sqlstore.Config{
 			Listen: func(context.Context, string, func(), func()) error {
 				calls.Add(1)
-				return errors.New("no connection left")
+				return errors.New("no connection is available")
 			},
 		})
 		w := watch(t, d.Store())
@@ -253,7 +253,7 @@ func TestListen(t *testing.T) {
 	})
 }
 
-// behind connects to a server through a proxy.
+// behind returns a proxy of a server, and the data source through it.
 func behind(t *testing.T, driver, source string) (*servers.Proxy, string) {
 	t.Helper()
 	if driver == "mysql" {
@@ -274,7 +274,7 @@ func behind(t *testing.T, driver, source string) (*servers.Proxy, string) {
 	return p, u.String()
 }
 
-// A server that answers no more, and says nothing, ends the stream.
+// The stream ends if the server does not answer any more.
 func TestWatchEndsOnAFrozenConnection(t *testing.T) {
 	for _, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
@@ -296,8 +296,7 @@ func TestWatchEndsOnAFrozenConnection(t *testing.T) {
 	}
 }
 
-// The first read has an end, too: nobody is told that the stream is open, and
-// whoever opens it may try again.
+// The first read has a timeout, too. Watch then returns an error without calling ready.
 func TestWatchDoesNotBeginOnAFrozenConnection(t *testing.T) {
 	for _, e := range engines[:2] {
 		t.Run(e.name, func(t *testing.T) {
@@ -309,12 +308,12 @@ func TestWatchDoesNotBeginOnAFrozenConnection(t *testing.T) {
 			_, err := s.Settings.Instance(context.Background())
 			require.NoError(t, err)
 			proxy.Freeze()
-			for _, connections := range []string{"one that was open", "a new one"} {
+			for _, connections := range []string{"an open connection", "a new connection"} {
 				w := &stream{ended: make(chan error, 1)}
 				ctx, cancel := context.WithCancel(context.Background())
 				t.Cleanup(cancel)
 				go func() {
-					w.ended <- s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) { t.Error("a notice") })
+					w.ended <- s.Watch.Watch(ctx, func() { t.Error("ready") }, func(store.Notice) { t.Error("a notification") })
 				}()
 				require.ErrorIs(t, w.end(t), store.ErrUnavailable, connections)
 			}

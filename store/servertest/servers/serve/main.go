@@ -1,11 +1,10 @@
-// Command serve provides the servers that tests share, for a script that runs
-// more than one test binary: those that run on this machine, else throw-away
-// ones, which end with the script.
+// Command serve provides servers for a script that runs several test binaries: those
+// that run on this machine, or else temporary ones, which end with the script.
 //
 //	serve -for $$ >file
 //
-// It prints an assignment for the shell for each server and then "ready", or
-// "missing" and a Debian package for each that tests need and is not installed.
+// It prints a shell assignment for each server and then "ready". If Debian packages are
+// missing, it prints "missing" and the name of the package instead, for each.
 package main
 
 import (
@@ -22,7 +21,7 @@ import (
 )
 
 func main() {
-	script := flag.Int("for", 0, "end with the process of this `number`; 0: only when told")
+	script := flag.Int("for", 0, "end when the process with this `number` ends; 0: only on a signal")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -33,7 +32,7 @@ func main() {
 	}
 }
 
-// find prints where the servers are, and reports whether all of them are there.
+// find prints the assignments, and reports whether all servers were found.
 func find(ctx context.Context) bool {
 	complete := true
 	for _, s := range []struct {
@@ -64,7 +63,7 @@ func find(ctx context.Context) bool {
 	return complete
 }
 
-// outlive returns when it is told to, or when the script has ended.
+// outlive returns when ctx ends or the script has ended.
 func outlive(ctx context.Context, script int) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
