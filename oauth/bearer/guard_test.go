@@ -66,7 +66,7 @@ func TestWorkspaces(t *testing.T) {
 			}
 		})
 	}
-	t.Run("InFunc looks for the workspace only where token and permission hold", func(t *testing.T) {
+	t.Run("InFunc calls its function only after token and permissions were checked", func(t *testing.T) {
 		asked := 0
 		route := newRoute("GET /{$}", list.InFunc(func(*http.Request) string { asked++; return "team-a" }))
 		for scope, want := range map[string]int{"": 403, "project.list": 204} {
@@ -88,8 +88,7 @@ func TestWorkspaces(t *testing.T) {
 	})
 }
 
-// TestMisbuiltGuards: what a programmer wrote wrongly shows when the guard is
-// built.
+// TestMisbuiltGuards: a mistake in the program panics when the guard is built.
 func TestMisbuiltGuards(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
@@ -150,8 +149,8 @@ func TestMisbuiltGuards(t *testing.T) {
 	})
 }
 
-// TestMissingPathValue: who mounts a guard on a router that keeps path values
-// to itself, or misspells one, finds the reason of its 404 in the log.
+// TestMissingPathValue: if a router does not set path values, or the name is
+// misspelled, the log says why the answer is 404.
 func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
 	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
@@ -176,8 +175,8 @@ func TestMissingPathValue(t *testing.T) {
 	require.Contains(t, w.log.String(), "guard=[project.list]")
 }
 
-// TestAlternatives: a token must hold all of one alternative, and reaches every
-// workspace by one that is of the admin level altogether.
+// TestAlternatives: a token must hold all permissions of one alternative. It
+// reaches every workspace only by an alternative of admin permissions alone.
 func TestAlternatives(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
@@ -238,7 +237,7 @@ func TestAlternatives(t *testing.T) {
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
-	// Three alternatives: a slice that grew to them has room for a fourth.
+	// A slice that grew to three alternatives has capacity for a fourth.
 	base := v.Require("admin.project.list").Or("admin.keys.list").Or("admin.keys.save")
 	first := base.Or("admin.keys.delete")
 	second := base.Or("project.list", "project.save")

@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-// answers are what may stand in a 200 answer about the world's token, and
-// whether it lets the token pass (204), ends it (401) or says nothing (503).
+// answers returns bodies of a 200 answer about the world's token, each with the
+// status that the route must then answer: 204 active, 401 revoked, 503 unclear.
 func answers() map[string]int {
 	exp := claims().Expires
 	return map[string]int{
@@ -239,8 +239,8 @@ func TestRemoteConfigurations(t *testing.T) {
 	}
 }
 
-// FuzzIntrospectionAnswer: a token is live only if every reader of JSON finds
-// an object that says so.
+// FuzzIntrospectionAnswer: a token is active only if encoding/json also reads
+// the answer as an object that says so.
 func FuzzIntrospectionAnswer(f *testing.F) {
 	for body := range answers() {
 		f.Add(body)
@@ -260,7 +260,8 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Numbers stay text: 1e700 is JSON, and no float64 (RFC 8259, section 6).
+		// Numbers stay text: 1e700 is valid JSON but not a float64 (RFC 8259,
+		// section 6).
 		loose, decoder := map[string]any{}, json.NewDecoder(strings.NewReader(sent))
 		decoder.UseNumber()
 		if decoder.Decode(&loose) != nil || loose["active"] != !ended {
@@ -268,7 +269,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		}
 		jti, ok := loose["jti"]
 		if !ended && ok && jti != "token-1" {
-			t.Fatalf("taken though it is about another: %q", sent)
+			t.Fatalf("an answer about another token was accepted: %q", sent)
 		}
 	})
 }

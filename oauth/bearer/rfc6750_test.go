@@ -18,7 +18,7 @@ import (
 
 const bare = `Bearer realm="api"`
 
-// requireRefusal checks what every refusal has in common.
+// requireRefusal checks what all refusals have in common.
 func requireRefusal(t *testing.T, answer *httptest.ResponseRecorder, status int, code string) {
 	t.Helper()
 	require.Equal(t, status, answer.Code, answer.Body.String())
