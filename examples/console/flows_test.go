@@ -128,7 +128,7 @@ func TestSettingsAndQuota(t *testing.T) {
 
 	owner.open(h.page("/workspaces/shop/keys"))
 	require.Contains(t, owner.text(), "1 of 1 key")
-	require.Contains(t, owner.text(), "as many keys as it may have")
+	require.Contains(t, owner.text(), "has reached its limit of keys")
 	owner.open(h.page("/workspaces/shop/keys/new"))
 	owner.fill("#f-name", "one too many")
 	owner.choose(`input[value="project.list"]`)

@@ -207,7 +207,7 @@ func TestWhoGrantsNothingGetsNoForm(t *testing.T) {
 	})
 	got := r.get("", r.get("", newPage).leads())
 	require.Equal(t, http.StatusForbidden, got.StatusCode)
-	require.Contains(t, got.Body, "You may see the keys of this workspace, but not make any.")
+	require.Contains(t, got.Body, "You may see the keys of this workspace, but not create any.")
 }
 
 func TestExpiryIsOfferedWithinTheRules(t *testing.T) {

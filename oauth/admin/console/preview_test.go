@@ -46,7 +46,7 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, all, "<b>End at once: 20000 keys</b>")
 	require.Contains(t, all, "Not shown here: 19900 keys.")
 	require.Contains(t, all, "Save and end 20000 keys")
-	require.NotContains(t, all, "Not every key was looked at")
+	require.NotContains(t, all, "Not every key was checked")
 	require.NotContains(t, all, "t least")
 
 	r.made("team-b", "one more", "project.list")
@@ -54,13 +54,13 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, part, "<b>End at once: at least 20000 keys</b>")
 	require.Contains(t, part, "Not shown here: at least 19900 keys.")
 	require.Contains(t, part, "Save and end at least 20000 keys")
-	require.Contains(t, part, "Not every key was looked at")
+	require.Contains(t, part, "Not every key was checked")
 	require.Contains(t, part, "more than the 20000 oldest ones")
 
 	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).Body
 	require.NotContains(t, none, "No key that exists", "nobody knows that")
-	require.Contains(t, none, "None of the keys that were looked at")
-	require.Contains(t, none, "Not every key was looked at")
+	require.Contains(t, none, "None of the checked keys")
+	require.Contains(t, none, "Not every key was checked")
 }
 
 // A store that takes 300 ms for 1,000 keys is asked four times in the first of
@@ -95,7 +95,7 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 
 		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)
 		require.Equal(t, http.StatusOK, violations.StatusCode, violations.Body)
-		require.Contains(t, violations.Body, "None among these keys")
+		require.Contains(t, violations.Body, "None on this page")
 		require.NotEmpty(t, violations.on("Next page"))
 	})
 }

@@ -55,7 +55,7 @@ func TestReminderSettings(t *testing.T) {
 	require.Contains(t, r.get("ada", "/settings/events").Body, "times of reminders")
 
 	preview = r.asked("preview", "off", "40, 7, 12h")
-	require.Contains(t, preview.Body, "<li>no reminder is sent of a key about to expire</li>")
+	require.Contains(t, preview.Body, "<li>no reminder is sent before a key expires</li>")
 	require.Contains(t, preview.Body, "No key that exists ends")
 	save = preview.fields()
 	save.Set("do", "save")
@@ -108,7 +108,7 @@ func TestNoReminders(t *testing.T) {
 	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
 	body := r.get("ada", "/settings").Body
-	require.Contains(t, body, "This service is not set up to send any.")
+	require.Contains(t, body, "This service does not send reminders.")
 	require.NotContains(t, body, `name="reminders"`)
 	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "unit", "days", "effect", "new", "do", "preview"))
 	require.NotContains(t, preview.Body, "reminder")

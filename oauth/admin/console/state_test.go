@@ -36,7 +36,7 @@ func TestStateInRows(t *testing.T) {
 		{"expired under the rules", `off">expired`, "This key has expired", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
 		}), true},
-		{"while keys are off", `off">keys off`, "API keys are switched off on this service", save(func(s *store.InstanceSettings) { s.KeysOff = true }), false},
+		{"while keys are off", `off">keys off`, "API keys are switched off in this service", save(func(s *store.InstanceSettings) { s.KeysOff = true }), false},
 		{"in a suspended workspace", `off">suspended`, "This workspace is suspended", func(r *rig) {
 			require.NoError(r.t, r.keys.SetSuspended(r.t.Context(), people["ada"].Actor, "team-a", true))
 		}, false},
