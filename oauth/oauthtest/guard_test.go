@@ -142,7 +142,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			// As of a map of guards by route, in which the route's name is misspelt.
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
 		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
-		{name: "ended", api: but(said("was ended"), projects), finds: []string{"let in a token whose key was disabled"}},
+		{name: "revoked", api: but(said("was revoked"), projects), finds: []string{"let in a token whose key was disabled"}},
 		{name: "who was let in once is let in again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -235,7 +235,7 @@ func TestCheckGuardPassesRightGuards(t *testing.T) {
 			but(func(_ *http.Request, right *httptest.ResponseRecorder) bool { return right.Code == http.StatusNotFound },
 				func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })},
 		{"a resource server without epochs", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}, UntilExpiry: true},
-			but(said("was ended"), projects)},
+			but(said("was revoked"), projects)},
 		{"an empty answer", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").InPath("workspace")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

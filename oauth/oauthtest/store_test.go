@@ -53,5 +53,5 @@ func TestCheckStoreFinds(t *testing.T) {
 	st.Keys = &careless{Keys: st.Keys, release: make(chan struct{})}
 	reports := play(func(t testing.TB) { oauthtest.CheckStore(t, st, 1) }).reports
 	require.Len(t, reports, 1)
-	require.Contains(t, reports[0], "Disable of a key that makes keys, round 1 of 1: 0 keys were alive when it returned, and 1 when the callers had ended")
+	require.Contains(t, reports[0], "Disable of a key that makes keys, round 1 of 1: 0 keys worked after the call returned, and 1 after the callers stopped")
 }
