@@ -58,7 +58,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a permission that is null", edit(`["project.list"]`, `[null]`), "scope"},
 		{"a member of another type", edit(`"depth":3`, `"depth":"3"`), `"depth": it has the wrong type`},
 		{"no format", edit(`"format":1,`, ``), "its format is 0"},
-		{"a later format", edit(`"format":1`, `"format":2`), "its format is 2, and this version reads 1"},
+		{"a later format", edit(`"format":1`, `"format":2`), "its format is 2, but this version reads 1"},
 		{"an unknown member of a secret", edit(`"hint"`, `"plaintext"`), `"plaintext": unknown member`},
 		{"a secret's member twice", edit(`"hint":"a1b2",`, `"id":"s2",`), "appears twice"},
 		{"a secret's member in another case", edit(`"hint":"a1b2",`, `"ID":"s2",`), "only in case"},

@@ -68,13 +68,13 @@ func TestGoOAuth2(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", found, found, found), "iR2wQbZ0", "B11")
 	require.Equal(t, map[string]string{
-		"own":      "It verifies its secret in a way of its own.",
+		"own":      "It verifies its secret itself, and GetSecret does not return a digest that can be imported.",
 		"spa":      "It is a public client.",
 		"careless": "It has no secret.",
-		"unowned":  "The host's mapping left it out: nobody owns it.",
-		"alias":    "The store found a client with another id.",
-		"nil":      "The store does not find it.",
-		"gone":     "The store does not find it: not found.",
+		"unowned":  "The host's mapping skipped it: nobody owns it.",
+		"alias":    "The store returned a client with another id.",
+		"nil":      "It was not found in the store.",
+		"gone":     "It was not found in the store: not found.",
 	}, skipped(found))
 
 	for _, spec := range found.Keys {

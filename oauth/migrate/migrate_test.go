@@ -96,7 +96,7 @@ func TestHydraImportFile(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"portal":    "It may not use client_credentials.",
 		"mobile":    "It may not use client_credentials.",
-		"jwt-batch": `It authenticates by "private_key_jwt", not by its secret.`,
+		"jwt-batch": `It authenticates with "private_key_jwt" and not with a secret.`,
 	}, skipped(found))
 	require.Len(t, found.Keys, 1)
 	key := found.Keys[0]
@@ -119,7 +119,7 @@ func TestHydraRows(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"c41e2f7b-1df4-43a5-a1a3-b0a4c5a8d803": "It may not use client_credentials.",
 		"d2":                                   "Its secret is a digest of an unknown kind.",
-		"d3":                                   `It authenticates by "none", not by its secret.`,
+		"d3":                                   `It authenticates with "none" and not with a secret.`,
 	}, skipped(found))
 	workspaces := map[string]string{}
 	for _, key := range found.Keys {
@@ -153,15 +153,15 @@ func TestKeycloakRealm(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{
 		"account":    "It is a public client.",
-		"broker":     "It has no service account, so that it may not use client_credentials.",
+		"broker":     "It has no service account, so it may not use client_credentials.",
 		"retired":    "It is disabled.",
-		"masked":     "The export masks its secret: the console's partial export does, kc.sh export does not.",
+		"masked":     "The export masks its secret, as the console's partial export does: use kc.sh export.",
 		"vaulted":    "Its secret is a reference to a vault or a variable.",
-		"signed":     `It authenticates by "client-jwt", not by its secret.`,
-		"certified":  `It authenticates by "client-x509", not by its secret.`,
-		"login-only": "It has no service account, so that it may not use client_credentials.",
+		"signed":     `It authenticates with "client-jwt" and not with a secret.`,
+		"certified":  `It authenticates with "client-x509" and not with a secret.`,
+		"login-only": "It has no service account, so it may not use client_credentials.",
 		"wiki":       `It is a client of "saml".`,
-		"empty":      "The export holds no secret of it.",
+		"empty":      "The export does not hold its secret.",
 		"locked":     "Its service account is disabled.",
 	}, skipped(found))
 	require.Len(t, found.Keys, 2)
@@ -200,7 +200,7 @@ func TestShapes(t *testing.T) {
 		{name: "Hydra: items", read: migrate.Hydra, text: `{"items":[` + client + `],"next_page_token":""}`, keys: 1},
 		{name: "Hydra: the same id again", read: migrate.Hydra, text: client + client, keys: 1, reason: "same id"},
 		{name: "Hydra: no id", read: migrate.Hydra, text: `[` + client + `,{"client_name":"x"}]`, keys: 1, reason: "no id", position: "#2"},
-		{name: "Hydra: no metadata", read: migrate.Hydra, text: strings.Replace(client, `{}`, `"x"`, 1), reason: "left it out: no metadata"},
+		{name: "Hydra: no metadata", read: migrate.Hydra, text: strings.Replace(client, `{}`, `"x"`, 1), reason: "skipped it: no metadata"},
 		{name: "Hydra: no grant types", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `null`, 1), reason: "may not use"},
 		{name: "Hydra: grant types of another type", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `7`, 1), reason: "its grant types or audience are not a list"},
 		{name: "Hydra: grant types that only begin as JSON", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `"[client_credentials"`, 1), reason: "its grant types or audience are not a list"},
@@ -223,7 +223,7 @@ func TestShapes(t *testing.T) {
 		{name: "Keycloak: no id", read: migrate.Keycloak, text: strings.Replace(realm, `"a"`, `""`, 1), reason: "no id", position: "#1"},
 		{name: "Keycloak: a member twice", read: migrate.Keycloak, text: strings.Replace(realm, `"enabled"`, `"secret":"t","enabled"`, 1), says: "appears twice"},
 		{name: "Keycloak: a member in another case", read: migrate.Keycloak, text: strings.Replace(realm, `"secret"`, `"Secret"`, 1), reason: "only in case", position: "#1"},
-		{name: "Keycloak: no realm", read: migrate.Keycloak, text: `{"clientId":"a"}`, says: "is this a realm export"},
+		{name: "Keycloak: no realm", read: migrate.Keycloak, text: `{"clientId":"a"}`, says: "pass a realm export"},
 		{name: "Keycloak: clients of another type", read: migrate.Keycloak, text: `{"clients":{}}`, says: "wrong type"},
 		{name: "Keycloak: users of another type", read: migrate.Keycloak, text: `{"clients":[],"users":[7]}`, says: `"users": it has the wrong type`},
 		{name: "Keycloak: roles of another type", read: migrate.Keycloak, text: `{"clients":[],"users":[{"serviceAccountClientId":"a","realmRoles":7}]}`, says: "wrong type"},
