@@ -187,7 +187,7 @@ func TestUnmarshal(t *testing.T) {
 			`{"one":{},"one":{}}`:           {"one", "twice"},
 			`{"one":7}`:                     {"one", "wrong type"},
 			`{"one":{"name":["secret"]}}`:   {"one.name", "wrong type"},
-			`{"when":"then"}`:               {"", "a time is not written as RFC 3339 says"},
+			`{"when":"then"}`:               {"", "a time is not in the form of RFC 3339"},
 			`7`:                             {"", "object was expected"},
 			`null`:                          {"", "object was expected"}, `[]`: {"", "object was expected"},
 			`{`:                         {"", "syntax"},
