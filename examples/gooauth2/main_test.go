@@ -24,7 +24,7 @@ const anyPort = "-addr=127.0.0.1:0"
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-once", anyPort}, &out))
-	require.Contains(t, out.String(), "The whole story holds.")
+	require.Contains(t, out.String(), "All steps succeeded.")
 	require.Contains(t, out.String(), "the user reads /me: 200 OK")
 	require.Contains(t, out.String(), "the key asks for another workspace's: 404 Not Found")
 	require.NotContains(t, out.String(), "lk_", "it prints no secret")

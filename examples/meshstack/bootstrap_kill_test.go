@@ -142,7 +142,7 @@ func TestBootstrapRemnants(t *testing.T) {
 	}
 	result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
-	require.Contains(t, result, "made;")
+	require.Contains(t, result, "was created;")
 	require.NotEmpty(t, w.login(t, readCredentials(t, file)))
 }
 

@@ -24,7 +24,7 @@ func TestBootstrap(t *testing.T) {
 		t.Helper()
 		result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 		require.NoError(t, err)
-		return strings.HasPrefix(result, "made;")
+		return strings.HasPrefix(result, "was created;")
 	}
 	require.True(t, start())
 	first := readCredentials(t, file)
@@ -66,7 +66,7 @@ func TestBootstrapElsewhere(t *testing.T) {
 		folder := t.TempDir()
 		result, err := bootstrap(t.Context(), w.srv.APIKeys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
 		require.NoError(t, err)
-		require.Equal(t, i == 0, strings.HasPrefix(result, "made;"), result)
+		require.Equal(t, i == 0, strings.HasPrefix(result, "was created;"), result)
 		left, err := os.ReadDir(folder)
 		require.NoError(t, err)
 		require.Len(t, left, 1-i)
@@ -85,7 +85,7 @@ func TestBootstrapDeleted(t *testing.T) {
 	require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), first.ClientID, 0))
 	result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
-	require.Contains(t, result, "was made before")
+	require.Contains(t, result, "exists; its credentials were written when it was created")
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Len(t, left, 1)
@@ -140,7 +140,7 @@ func TestBootstrapRace(t *testing.T) {
 	count := 0
 	for i := range made {
 		require.NoError(t, errs[i])
-		if strings.HasPrefix(made[i], "made;") {
+		if strings.HasPrefix(made[i], "was created;") {
 			count++
 		}
 	}

@@ -24,7 +24,7 @@ func TestLargeBody(t *testing.T) {
 	large := keyBody("team-a", `,"permissions":[],"padding":"`+strings.Repeat("x", 64<<10)+`"`)
 	got := w.call(t, token, http.MethodPost, keysPath, large)
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
-	require.JSONEq(t, `{"message":"The body is larger than 64 KiB, or its end never came."}`, string(got.body))
+	require.JSONEq(t, `{"message":"The body is larger than 64 KiB or incomplete."}`, string(got.body))
 }
 
 // TestMakerEnds: a key that ends makes keys that end no later, and none that
@@ -34,7 +34,7 @@ func TestMakerEnds(t *testing.T) {
 	maker := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))
 	got := w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusUnprocessableEntity, got.status)
-	require.JSONEq(t, `{"message":"A key ends with the key that made it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
+	require.JSONEq(t, `{"message":"A key expires with the key that created it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
 	got = w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.JSONEq(t, `{"message":"The key would outlive the acting key; give it an earlier expiry."}`, string(got.body))
@@ -219,6 +219,6 @@ func TestOutage(t *testing.T) {
 	got := w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Equal(t, "1", got.header.Get("Retry-After"))
-	require.JSONEq(t, `{"message":"The server cannot reach its data at the moment. Try again."}`, string(got.body))
+	require.JSONEq(t, `{"message":"The server cannot reach its database at the moment. Try again."}`, string(got.body))
 	require.Contains(t, w.log.String(), "192.0.2.1", "the log tells more than the answer")
 }

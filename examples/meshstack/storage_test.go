@@ -34,7 +34,7 @@ func TestRestart(t *testing.T) {
 			}
 
 			w, text, stop := start()
-			require.Contains(t, text, "made; its credentials are in first-key")
+			require.Contains(t, text, "was created; its credentials are in first-key")
 			first := readCredentials(t, "first-key")
 			token := w.login(t, first)
 			made := w.made(t, token, "team-a", `,"permissions":["WORKSPACE_LIST"],"expiresAt":"2099-12-31"`)
@@ -45,7 +45,7 @@ func TestRestart(t *testing.T) {
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
 			w, text, stop = start()
-			require.Contains(t, text, "was made before")
+			require.Contains(t, text, "exists; its credentials were written when it was created")
 			require.Equal(t, first, readCredentials(t, "first-key"))
 			require.NotEmpty(t, w.login(t, first))
 			path := keysPath + "/" + made.Metadata.UUID
@@ -74,7 +74,7 @@ func TestRestart(t *testing.T) {
 					require.ErrorContains(t, err, "it is another key under the same name")
 					require.ErrorContains(t, err, "pepper 1 has the fingerprint")
 					require.Regexp(t, `with the secrets in /\S+/meshstack-secrets\b`, err.Error())
-					require.Equal(t, made, strings.Contains(err.Error(), "was not there and was made"), err.Error())
+					require.Equal(t, made, strings.Contains(err.Error(), "did not exist and was created"), err.Error())
 					require.Empty(t, out.String())
 				}
 				require.NoError(t, os.Remove("meshstack-secrets"))

@@ -119,7 +119,7 @@ func TestSignIn(t *testing.T) {
 	ask := r.with("", http.MethodGet, "/sign-in", nil)
 	require.Equal(t, http.StatusOK, ask.StatusCode)
 	text := r.text(ask)
-	for _, part := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "whoever asks is let in"} {
+	for _, part := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "everyone can sign in without a password"} {
 		require.Contains(t, text, part)
 	}
 

@@ -33,7 +33,7 @@ func MarshalKeySet(keys []PublicKey) ([]byte, error) {
 	seen := make(map[string]bool, len(keys))
 	for _, key := range keys {
 		if seen[key.ID] {
-			return nil, fmt.Errorf("%w: two keys have the same kid %q", ErrKey, key.ID)
+			return nil, fmt.Errorf("%w: two keys share the kid %q", ErrKey, key.ID)
 		}
 		seen[key.ID] = true
 		if err := key.Check(); err != nil {
