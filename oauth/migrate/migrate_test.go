@@ -24,7 +24,7 @@ type reader = func(io.Reader, migrate.Mapping) (migrate.Result, error)
 
 var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}})
 
-// known keeps the permissions that the catalog has.
+// known returns the permissions that are in the catalog.
 func known(names []string) scope.Set {
 	set, err := scope.Of(slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		_, ok := catalog.Lookup(name)
@@ -71,7 +71,7 @@ func skipped(r migrate.Result) map[string]string {
 	return all
 }
 
-// login imports what was found, and returns who can log in with what.
+// login imports the found keys, and returns the ids and secrets that can log in.
 func login(t *testing.T, found migrate.Result) func(id, secret string) error {
 	t.Helper()
 	keys, err := apikey.New(memstore.New(), apikey.Config{
@@ -191,7 +191,7 @@ func TestShapes(t *testing.T) {
 		read     reader
 		text     string
 		keys     int
-		reason   string // of the one that is skipped
+		reason   string // of the skipped client
 		says     string // the error
 		position string
 	}{
@@ -257,7 +257,7 @@ func TestShapes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, strings.Repeat("ü", 255), found.Keys[0].Name)
 	})
-	t.Run("the host's earlier expiry stands", func(t *testing.T) {
+	t.Run("an earlier expiry of the host is kept", func(t *testing.T) {
 		soon := time.Unix(1_700_000_000, 0).UTC()
 		found, err := migrate.Hydra(strings.NewReader(strings.Replace(client, `{`, `{"client_secret_expires_at":1893456000,`, 1)),
 			func(migrate.Client) (apikey.Spec, error) { return apikey.Spec{Expiry: apikey.Expiry{At: soon}}, nil })
@@ -268,13 +268,13 @@ func TestShapes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, time.Unix(1_600_000_000, 0).UTC(), found.Keys[0].Expiry.At, "not beyond the secret's")
 	})
-	t.Run("no mapping, no reading", func(t *testing.T) {
+	t.Run("without a mapping nothing is read", func(t *testing.T) {
 		for _, read := range []reader{migrate.Hydra, migrate.Keycloak} {
 			_, err := read(strings.NewReader(client), nil)
 			require.Error(t, err)
 		}
 	})
-	t.Run("an export without end", func(t *testing.T) {
+	t.Run("an endless export", func(t *testing.T) {
 		_, err := migrate.Hydra(io.MultiReader(strings.NewReader(`"`), endless{}), fromHydra)
 		require.ErrorContains(t, err, "more than 67108864 bytes")
 	})
@@ -296,8 +296,8 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fuzzRead: whatever the export, each client that comes out has an id that no
-// other has, one kind of secret, and the mapping's word.
+// fuzzRead: each returned key has a unique id and either a secret or a digest, and was passed
+// to the mapping.
 func fuzzRead(f *testing.F, read reader, seeds ...string) {
 	for _, name := range seeds {
 		text, err := os.ReadFile("testdata/" + name)
@@ -316,7 +316,7 @@ func fuzzRead(f *testing.F, read reader, seeds ...string) {
 			t.Fatalf("%v", err)
 		}
 		if asked != len(found.Keys) {
-			t.Fatalf("%d asked, %d found", asked, len(found.Keys))
+			t.Fatalf("%d calls of the mapping, %d keys", asked, len(found.Keys))
 		}
 		seen := map[string]bool{}
 		for _, key := range found.Keys {

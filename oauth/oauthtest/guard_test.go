@@ -17,13 +17,12 @@ import (
 // projects is a handler that relies on its guard.
 var projects = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "website, pipeline") })
 
-// guarded is a route as it should be.
+// guarded is a correctly guarded route.
 func guarded(auth *oauthtest.Server) http.Handler {
 	return auth.Server().Require("project.list").InPath("workspace")(projects)
 }
 
-// but is a guarded route with a fault: where the right answer is as given, it
-// does something else.
+// but returns a guarded route with a fault: for answers that match, it does something else.
 func but(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instead http.HandlerFunc) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +37,7 @@ func but(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instea
 	}
 }
 
-// said tells an answer by the guard's words.
+// said matches answers of the guard that contain a text.
 func said(text string) func(*http.Request, *httptest.ResponseRecorder) bool {
 	return func(_ *http.Request, right *httptest.ResponseRecorder) bool {
 		return strings.Contains(right.Body.String(), text)
@@ -53,8 +52,8 @@ func repeat(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// TestCheckGuardFindsFaults: each check of CheckGuard has a fault here that
-// nothing else finds, so that a check taken out shows.
+// TestCheckGuardFindsFaults: for each check of CheckGuard there is a fault that only this
+// check finds, so that the test fails if a check is removed.
 func TestCheckGuardFindsFaults(t *testing.T) {
 	list := []string{"project.list"}
 	const lacks = "a token without project.list (it holds admin.project.list, billing.read, project.read)"
@@ -139,11 +138,11 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			return auth.Server().Require("project.list").InPath("team")(projects)
 		}, finds: []string{"refused a good token, with 404"}},
 		{name: "misspelt", api: func(auth *oauthtest.Server) http.Handler {
-			// As of a map of guards by route, in which the route's name is misspelt.
+			// As from a map of guards by route, with a misspelt route.
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
 		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
 		{name: "revoked", api: but(said("was revoked"), projects), finds: []string{"let in a token whose key was disabled"}},
-		{name: "who was let in once is let in again", api: func(auth *oauthtest.Server) http.Handler {
+		{name: "a token that was accepted once is accepted again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				answer := httptest.NewRecorder()
@@ -269,8 +268,8 @@ func TestCheckGuardSendsTheRequest(t *testing.T) {
 	require.Equal(t, "Bearer of something else", post.Header.Get("Authorization"))
 }
 
-// TestCheckGuardLargeCatalog: all other permissions are too many for one
-// token, and the last of them is tried, too.
+// TestCheckGuardLargeCatalog: the other permissions do not fit into one token, but all of
+// them are tried.
 func TestCheckGuardLargeCatalog(t *testing.T) {
 	names := []string{"project.list"}
 	for i := range 400 {

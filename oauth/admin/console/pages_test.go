@@ -42,7 +42,7 @@ func TestChange(t *testing.T) {
 	require.Equal(t, noon.AddDate(0, 0, 30), now.NotAfter)
 	require.True(t, r.logsIn(key.ID, secret))
 
-	t.Run("who saw the key as it was changes nothing", func(t *testing.T) {
+	t.Run("a form of an earlier version changes nothing", func(t *testing.T) {
 		form["name"] = []string{"too late"}
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
@@ -87,7 +87,7 @@ func TestRotate(t *testing.T) {
 	require.True(t, r.logsIn(key.ID, fresh))
 	require.True(t, r.logsIn(key.ID, old))
 	require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
-	t.Run("B23 sent again it makes no other secret", func(t *testing.T) {
+	t.Run("B23 sent again it creates no other secret", func(t *testing.T) {
 		again := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
 		require.Contains(t, again.Body, "Already rotated")
@@ -104,7 +104,7 @@ func TestRotate(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
 		require.Contains(t, got.Body, "#f-grace")
 	})
-	t.Run("without grace the others end at once", func(t *testing.T) {
+	t.Run("without grace the other secrets are retired at once", func(t *testing.T) {
 		got := r.post("olga", path, r.form("olga", path, "grace", "0", "expires", "keep"))
 		require.Equal(t, http.StatusOK, got.StatusCode)
 		require.False(t, r.logsIn(key.ID, fresh))
@@ -128,7 +128,7 @@ func TestEnding(t *testing.T) {
 	require.False(t, r.logsIn(key.ID, secret))
 	require.Equal(t, http.StatusNotFound, r.get("olga", retire).StatusCode)
 
-	t.Run("a name typed wrongly deletes nothing", func(t *testing.T) {
+	t.Run("with a wrong name nothing is deleted", func(t *testing.T) {
 		for _, name := range []string{"", "CI", "ci "} {
 			got := r.post("olga", at+"/delete", r.form("olga", at+"/delete", "name", name))
 			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)

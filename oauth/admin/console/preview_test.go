@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// stored puts keys into the store that never expire.
+// stored adds keys without an expiry to the store.
 func (r *rig) stored(n int) {
 	r.t.Helper()
 	for i := range n {
@@ -29,7 +29,7 @@ func (r *rig) stored(n int) {
 	}
 }
 
-// strict are rules that end every key without expiry at once.
+// strict are rules that end every key without an expiry at once.
 var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview"}
 
 func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
@@ -63,8 +63,8 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, none, "Not every key was checked")
 }
 
-// A store that takes 300 ms for 1,000 keys is asked four times in the first of
-// a page's two seconds, and the page comes with what was found.
+// A store that takes 300 ms for 1,000 keys is read four times in the first of a page's two
+// seconds. The page then shows what was found.
 func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietRig(t, func(st *store.Store, _ *apikey.Config, c *console.Config) {

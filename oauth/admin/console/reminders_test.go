@@ -15,7 +15,7 @@ import (
 
 const day = 24 * time.Hour
 
-// reminding makes the host send reminders.
+// reminding configures a host that sends reminders.
 func reminding(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 	keys.RemindBefore = []time.Duration{30 * day, 7 * day, day}
 }
@@ -27,7 +27,7 @@ func (r *rig) settings() store.InstanceSettings {
 	return settings
 }
 
-// asked is the form of settings with what is asked of reminders.
+// asked returns the form of settings with the given reminders.
 func (r *rig) asked(do, choice, before string) *page {
 	r.t.Helper()
 	return r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new",
@@ -99,8 +99,8 @@ func TestReminderSettings(t *testing.T) {
 	}
 }
 
-// TestNoReminders: where the host sends none, the page says so, and what an
-// administrator saved elsewhere stays.
+// TestNoReminders: if the host sends no reminders, the page says so, and the reminders in
+// the saved settings are kept.
 func TestNoReminders(t *testing.T) {
 	r := newRig(t)
 	settings := r.settings()
@@ -119,14 +119,14 @@ func TestNoReminders(t *testing.T) {
 	require.True(t, r.settings().Reminders.Off)
 	require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 
-	t.Run("nor do they change by a form that brings them", func(t *testing.T) {
+	t.Run("a form with reminders does not change them either", func(t *testing.T) {
 		r.asked("save", "on", "9").leads()
 		require.True(t, r.settings().Reminders.Off)
 		require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 	})
 }
 
-// What a form shows is read as what it was.
+// The form reads the values that it shows unchanged.
 func FuzzSpan(f *testing.F) {
 	for _, text := range []string{"", "30", "12h", " 90m ", "1d", "5400s", "36600", "1h30m", "1.5s", "-1h", "\u0661"} {
 		f.Add(text)

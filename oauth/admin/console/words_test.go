@@ -100,7 +100,7 @@ func TestOrdersOfAList(t *testing.T) {
 	body := r.get("olga", list+"?sort=name&text=c").Body
 	require.Contains(t, body, `<option value="name" selected>`)
 	require.Contains(t, body, `<option value="-expires">`)
-	// Over all workspaces no store sorts by these.
+	// Stores do not sort the keys of all workspaces by these.
 	body = r.get("ada", "/settings/keys?sort=expires").Body
 	require.NotContains(t, body, `value="expires"`)
 	require.Contains(t, body, `<option value="-created" selected>`)
@@ -121,7 +121,7 @@ func TestARefusedFormLeadsBackToItsPage(t *testing.T) {
 			require.Equal(t, http.StatusOK, back.StatusCode, back.Body)
 		})
 	}
-	t.Run("after somebody was faster", func(t *testing.T) {
+	t.Run("after a concurrent change", func(t *testing.T) {
 		at := "/keys/" + key.ID + "/disable"
 		form := r.form("olga", at)
 		name := "changed"
