@@ -30,7 +30,7 @@ func TestOnce(t *testing.T) {
 	require.NotContains(t, out.String(), "lk_", "it prints no secret")
 }
 
-// TestBefore: the service that the change starts from logs its users in.
+// TestBefore: the service of folder before logs its users in.
 func TestBefore(t *testing.T) {
 	listening := httptest.NewUnstartedServer(nil)
 	base := "http://" + listening.Listener.Addr().String()
@@ -43,7 +43,7 @@ func TestBefore(t *testing.T) {
 	require.NoError(t, s.expect(t.Context(), io.Discard, "the user reads /me", "/me", token, http.StatusOK))
 }
 
-// TestDiff keeps change.diff true, and short.
+// TestDiff checks that change.diff is correct and short.
 func TestDiff(t *testing.T) {
 	want, err := os.ReadFile("change.diff")
 	require.NoError(t, err)
@@ -64,12 +64,12 @@ func TestDiff(t *testing.T) {
 
 var hunk = regexp.MustCompile(`^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@`)
 
-// patched applies a unified diff, whose every line must fit.
+// patched applies a unified diff. Every line must match.
 func patched(t *testing.T, text, diff string) string {
 	t.Helper()
 	old := strings.SplitAfter(text, "\n")
 	var out strings.Builder
-	at := 0 // of old
+	at := 0 // line of old
 	for _, line := range strings.SplitAfter(diff, "\n")[2:] {
 		if begins := hunk.FindStringSubmatch(line); begins != nil {
 			first, err := strconv.Atoi(begins[1])

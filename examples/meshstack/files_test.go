@@ -33,7 +33,7 @@ func TestBootstrap(t *testing.T) {
 	require.Equal(t, adminWorkspace, key.Workspace)
 	require.True(t, key.Permissions.Equal(w.srv.APIKeys().Catalog().All()))
 
-	t.Run("a second start leaves the key and its file, renamed or not", func(t *testing.T) {
+	t.Run("a second start keeps the key and its file, even if the key was renamed", func(t *testing.T) {
 		_, err := w.srv.APIKeys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
 		w.clock.Advance(time.Minute)
@@ -41,7 +41,7 @@ func TestBootstrap(t *testing.T) {
 		require.Equal(t, first, readCredentials(t, file))
 		require.NotEmpty(t, w.login(t, first))
 	})
-	t.Run("a key that it made itself is not taken for it", func(t *testing.T) {
+	t.Run("a key that the first key created is not the first key", func(t *testing.T) {
 		w.made(t, w.login(t, first), "admin", `,"permissions":[]`)
 		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), first.ClientID, 0))
 		w.clock.Advance(time.Minute)
@@ -58,8 +58,8 @@ func TestBootstrap(t *testing.T) {
 	})
 }
 
-// TestBootstrapElsewhere: a replica with a folder of its own makes no second
-// key, and leaves nothing there.
+// TestBootstrapElsewhere: a replica with another folder creates no second key, and leaves no
+// file there.
 func TestBootstrapElsewhere(t *testing.T) {
 	w := newWorld(t)
 	for i := range 2 {
@@ -73,8 +73,8 @@ func TestBootstrapElsewhere(t *testing.T) {
 	}
 }
 
-// TestBootstrapDeleted: a key that was deleted a moment ago is not made anew at
-// once; the draft of the attempt does not stay.
+// TestBootstrapDeleted: within seconds after the key was deleted, no new key is created, and no
+// draft is left.
 func TestBootstrapDeleted(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()

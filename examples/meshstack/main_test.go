@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serving runs the program, and returns what it printed and how to end it.
+// serving runs the program. It returns its output and a function to end it.
 func serving(t *testing.T, args ...string) (text string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -136,7 +136,7 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one that is not refused serves until then
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // if the arguments are accepted, it serves until then
 			defer cancel()
 			err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, tc.args...), io.Discard)
 			require.ErrorContains(t, err, tc.want)

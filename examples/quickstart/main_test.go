@@ -135,7 +135,7 @@ func TestWrongArguments(t *testing.T) {
 			require.Empty(t, out.String())
 		})
 	}
-	t.Run("help is no error", func(t *testing.T) {
+	t.Run("help is not an error", func(t *testing.T) {
 		require.NoError(t, run(t.Context(), []string{"-h"}, io.Discard))
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOnce runs the issuer as a process of its own.
+// TestOnce runs the issuer in its own process.
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-once"}, strings.NewReader(""), &out))

@@ -209,8 +209,8 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
-// FuzzUnmarshal: encoding/json reads the same, also with matching of names by exact case.
-// What is written again is read again.
+// FuzzUnmarshal: encoding/json reads the same values from the members with exactly these
+// names, and UnmarshalOnly accepts nothing that Unmarshal refuses.
 func FuzzUnmarshal(f *testing.F) {
 	f.Add([]byte(`{"one":{"name":"a","any":{"Name":[{"NAME":1}]}},"list":[{"name":"b"},null],"map":{"Name":{"name":"c"}}}`))
 	f.Add([]byte(`{"when":"2026-07-01T00:00:00Z"}`))
