@@ -144,12 +144,12 @@ func (t *table) check() error {
 	return errors.Join(problems...)
 }
 
-const head = `# Who was seen working with Latchkey
+const head = `# Clients and verifiers tested with Latchkey
 
-Made by ` + "`examples/interop/run -update`" + ` from a run of the tests beside it; do not edit.
-A client logs in and opens what its key may open, nothing else. A verifier takes
-a good token. What each peer was seen refusing, in the same run and for just
-that reason, stands beside it: without that, green would not say that it checks.
+Made by ` + "`examples/interop/run -update`" + ` from a run of the tests beside it. Do not edit it.
+Each client logged in and reached only what its key may reach. Each verifier
+accepted a good token. The last column lists what the peer refused in the same
+run, for the expected reason. It shows that the peer really checks.
 
 | | peer | version | shown | refused |
 |---|---|---|---|---|
