@@ -111,7 +111,7 @@ func TestBootstrapWithoutFile(t *testing.T) {
 	require.Error(t, err)
 	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
 	require.NoError(t, err)
-	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
+	require.Empty(t, page.Keys, "a key whose secret was lost is not kept")
 }
 
 func TestBootstrapRace(t *testing.T) {

@@ -54,7 +54,7 @@ func TestQuotaRace(t *testing.T) {
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	settings, err := w.srv.APIKeys().Settings(t.Context(), host())
 	require.NoError(t, err)
-	require.Equal(t, 100, settings.Rules.MaxKeys, "the quota that nobody set")
+	require.Equal(t, 100, settings.Rules.MaxKeys, "the default quota")
 	settings.Rules.MaxKeys = quota
 	_, err = w.srv.APIKeys().SaveSettings(t.Context(), host(), settings)
 	require.NoError(t, err)

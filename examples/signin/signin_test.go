@@ -139,7 +139,7 @@ func TestSignIn(t *testing.T) {
 		require.GreaterOrEqual(t, len(ada.Value), 26, "128 random bits")
 	})
 	t.Run("B16 each sign-in starts a new session", func(t *testing.T) {
-		const chosen = "a-session-that-somebody-else-chose"
+		const chosen = "a-session-that-someone-else-chose"
 		manager := r.signedIn(chosen, "max")
 		require.NotEqual(t, chosen, manager.Value)
 		require.Equal(t, http.StatusSeeOther, open(chosen, "/settings"))

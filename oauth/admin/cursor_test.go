@@ -171,7 +171,7 @@ func TestCursorsAreBound(t *testing.T) {
 		"no base64":               {"olga", "/workspaces/team-a/keys", "%25%25"},
 		"another spelling of it":  {"olga", "/workspaces/team-a/keys", mine + "="},
 		"in two lines":            {"olga", "/workspaces/team-a/keys", mine[:9] + "%0A" + mine[9:]},
-		"made by somebody's hand": {"olga", "/workspaces/team-a/keys", base64.RawURLEncoding.EncodeToString([]byte(`................{"i":"x"}`))},
+		"forged":                  {"olga", "/workspaces/team-a/keys", base64.RawURLEncoding.EncodeToString([]byte(`................{"i":"x"}`))},
 	} {
 		t.Run("B20 "+name, func(t *testing.T) {
 			separator := "?"

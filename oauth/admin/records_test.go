@@ -101,8 +101,8 @@ func TestPolicyOutages(t *testing.T) {
 		"a record that is gone":    errors.Join(store.ErrNotFound, store.ErrUnavailable),
 		"a version conflict":       errors.Join(store.ErrConflict, store.ErrUnavailable),
 		"a forbidden act":          errors.Join(&apikey.ForbiddenError{Action: "x"}, store.ErrUnavailable),
-		"somebody unknown":         errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
-		"a deadline of its own":    fmt.Errorf("canary: %w", context.DeadlineExceeded),
+		"unauthorized":             errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
+		"its own deadline":         fmt.Errorf("canary: %w", context.DeadlineExceeded),
 		"a query that was stopped": fmt.Errorf("canary: %w", context.Canceled),
 	} {
 		for _, call := range [][3]string{

@@ -60,7 +60,7 @@ func TestTimeout(t *testing.T) {
 		}
 	}
 	for name, own := range map[string]error{
-		"": nil, ", in words of its own": errors.New("canary"), ", which looks like nobody": &admin.UnauthorizedError{}, ", or like nothing": store.ErrNotFound,
+		"": nil, ", an unknown error": errors.New("canary"), ", joined with unauthorized": &admin.UnauthorizedError{}, ", joined with not found": store.ErrNotFound,
 	} {
 		t.Run("the actor could not be determined"+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestTimeout(t *testing.T) {
 				require.NoError(t, err)
 				w := httptest.NewRecorder()
 				api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
-				require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
+				require.Equal(t, http.StatusServiceUnavailable, w.Code, "an outage signs no person out")
 			})
 		})
 	}
@@ -103,7 +103,7 @@ func TestSlowBody(t *testing.T) {
 		{"B12 with a length", "X-Actor: olga\r\nContent-Length: 1000\r\n", `{"name":`, http.StatusBadRequest},
 		{"B12 in chunks", "X-Actor: olga\r\nTransfer-Encoding: chunked\r\n", "8\r\n{\"name\":\r\n", http.StatusBadRequest},
 		{"B12 nothing of it", "X-Actor: olga\r\nContent-Length: 1000\r\n", "", http.StatusBadRequest},
-		{"B12 one that nobody reads", "X-Actor: nobody known\r\nContent-Length: 1000\r\n", "", http.StatusUnauthorized},
+		{"B12 a body that is not read", "X-Actor: nobody known\r\nContent-Length: 1000\r\n", "", http.StatusUnauthorized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

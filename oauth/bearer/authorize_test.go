@@ -75,7 +75,7 @@ func TestOneDecision(t *testing.T) {
 			answer := httptest.NewRecorder()
 			checked, ok := guard.Check(answer, r, test.workspace)
 			require.Equal(t, test.status == 204, ok)
-			require.Equal(t, ok, checked != nil, "a refused request is nobody's to handle")
+			require.Equal(t, ok, checked != nil, "a refused request must not be handled")
 			if ok {
 				require.Zero(t, answer.Body.Len())
 				seen, there := bearer.PrincipalFrom(checked.Context())
@@ -128,7 +128,7 @@ func TestPrincipalFrom(t *testing.T) {
 	_, ok := bearer.PrincipalFrom(t.Context())
 	require.False(t, ok)
 	_, ok = bearer.PrincipalFrom(bearer.WithPrincipal(t.Context(), nil))
-	require.False(t, ok, "nobody is no principal")
+	require.False(t, ok, "without a principal")
 	p, ok := bearer.PrincipalFrom(bearer.WithPrincipal(t.Context(), &bearer.Principal{KeyID: "key-1"}))
 	require.True(t, ok)
 	require.Equal(t, "key-1", p.KeyID)

@@ -248,7 +248,7 @@ func TestAnOutageKeepsTheLastGoodKeys(t *testing.T) {
 	for name := range keyFaults(newWorld(t)) {
 		run(t, name, func(w *world, p *publisher) { p.fail(keyFaults(w)[name]) })
 	}
-	run(t, "nobody listens", func(_ *world, p *publisher) { p.Close(); p.Server = nil })
+	run(t, "no server listens", func(_ *world, p *publisher) { p.Close(); p.Server = nil })
 }
 
 func TestKeysThatWereNeverFetched(t *testing.T) {

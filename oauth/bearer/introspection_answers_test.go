@@ -141,7 +141,7 @@ func TestIntrospectionOutages(t *testing.T) {
 	for name, broken := range faults(active, target) {
 		run(t, name, func(i *introspected) { i.fail(broken) })
 	}
-	run(t, "nobody listens", func(i *introspected) { i.Close(); i.Server = nil })
+	run(t, "no server listens", func(i *introspected) { i.Close(); i.Server = nil })
 }
 
 func TestAnOutageIsAnsweredWithinASecond(t *testing.T) {

@@ -80,7 +80,7 @@ func ExampleServer_CheckGuard() {
 	run(TestGuards)
 	// Output:
 	// FAIL
-	// DELETE /workspaces/team-a/projects/website let in a token without project.delete (it holds admin.project.list, project.list): 204 instead of 403
+	// DELETE /workspaces/team-a/projects/website accepted a token without project.delete (it holds admin.project.list, project.list): 204 instead of 403
 }
 
 // A test of one refusal, to check the answer.

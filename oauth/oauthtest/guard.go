@@ -144,7 +144,7 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 	switch {
 	case answer == nil:
 	case answer.Code < http.StatusBadRequest:
-		p.find("let in %s: %d instead of %d", what, answer.Code, statuses[0])
+		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
 	case !slices.Contains(statuses, answer.Code):
 		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	default:

@@ -70,17 +70,17 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 		finds []string // beginnings of what is found, in order
 	}{
 		{name: "no guard", api: func(*oauthtest.Server) http.Handler { return projects }, finds: []string{
-			"let in a request without a token: 200 instead of 401",
-			"let in a text that is no token: 200 instead of 401",
-			"let in a token in the query: 200 instead of 401",
-			"let in an unsigned token: 200 instead of 401",
-			"let in a token signed with another key: 200 instead of 401",
-			"let in an expired token: 200 instead of 401",
-			"let in a token of another issuer: 200 instead of 401",
-			"let in a token for another audience: 200 instead of 401",
-			"let in " + lacks + ": 200 instead of 403",
-			"let in a token of another workspace: 200 instead of 404",
-			"let in a token whose key was disabled: 200 instead of 401",
+			"accepted a request without a token: 200 instead of 401",
+			"accepted a text that is no token: 200 instead of 401",
+			"accepted a token in the query: 200 instead of 401",
+			"accepted an unsigned token: 200 instead of 401",
+			"accepted a token signed with another key: 200 instead of 401",
+			"accepted an expired token: 200 instead of 401",
+			"accepted a token of another issuer: 200 instead of 401",
+			"accepted a token for another audience: 200 instead of 401",
+			"accepted " + lacks + ": 200 instead of 403",
+			"accepted a token of another workspace: 200 instead of 404",
+			"accepted a token whose key was disabled: 200 instead of 401",
 		}},
 		{name: "no guard, and a handler that needs a principal",
 			api: func(*oauthtest.Server) http.Handler {
@@ -92,10 +92,10 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			finds: slices.Repeat([]string{"panicked at a"}, 11)},
 		{name: "no token", api: but(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") == "" && r.URL.RawQuery == ""
-		}, projects), finds: []string{"let in a request without a token"}},
+		}, projects), finds: []string{"accepted a request without a token"}},
 		{name: "any text", api: but(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") != "" && !strings.Contains(r.Header.Get("Authorization"), ".")
-		}, projects), finds: []string{"let in a text that is no token"}},
+		}, projects), finds: []string{"accepted a text that is no token"}},
 		{name: "the query", api: func(auth *oauthtest.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if token := r.URL.Query().Get("access_token"); token != "" {
@@ -103,37 +103,37 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 				guarded(auth).ServeHTTP(w, r)
 			})
-		}, finds: []string{"let in a token in the query"}},
+		}, finds: []string{"accepted a token in the query"}},
 		{name: "algorithm none", api: but(func(r *http.Request, right *httptest.ResponseRecorder) bool {
 			return said("not a JWT access token of the supported form")(r, right) && strings.Contains(r.Header.Get("Authorization"), ".")
-		}, projects), finds: []string{"let in an unsigned token"}},
-		{name: "signatures", api: but(said("signature does not match"), projects), finds: []string{"let in a token signed with another key"}},
-		{name: "expiry", api: but(said("has expired"), projects), finds: []string{"let in an expired token"}},
-		{name: "issuer", api: but(said("another issuer"), projects), finds: []string{"let in a token of another issuer"}},
-		{name: "audience", api: but(said("another audience"), projects), finds: []string{"let in a token for another audience"}},
-		{name: "permissions", api: require(), finds: []string{"let in " + lacks}},
+		}, projects), finds: []string{"accepted an unsigned token"}},
+		{name: "signatures", api: but(said("signature does not match"), projects), finds: []string{"accepted a token signed with another key"}},
+		{name: "expiry", api: but(said("has expired"), projects), finds: []string{"accepted an expired token"}},
+		{name: "issuer", api: but(said("another issuer"), projects), finds: []string{"accepted a token of another issuer"}},
+		{name: "audience", api: but(said("another audience"), projects), finds: []string{"accepted a token for another audience"}},
+		{name: "permissions", api: require(), finds: []string{"accepted " + lacks}},
 		{name: "another permission", api: require("project.read"),
-			finds: []string{"let in " + lacks, "refused a good token, with 403 (it holds project.list in workspace team-a): {"}},
+			finds: []string{"accepted " + lacks, "refused a good token, with 403 (it holds project.list in workspace team-a): {"}},
 		{name: "more than the route's permission", api: require("project.list", "project.read"),
 			finds: []string{"refused a good token, with 403"}},
 		{name: "one of two", need: []string{"project.list", "project.read"}, api: guarded,
-			finds: []string{"let in a token without project.read (it holds project.list, admin.project.list, billing.read): 200"}},
+			finds: []string{"accepted a token without project.read (it holds project.list, admin.project.list, billing.read): 200"}},
 		{name: "any of two instead of both", need: []string{"project.list", "project.read"},
 			api: func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").Or("project.read").InPath("workspace")(projects)
 			},
-			finds: []string{"let in a token without project.list", "let in a token without project.read"}},
+			finds: []string{"accepted a token without project.list", "accepted a token without project.read"}},
 		{name: "an alternative too many", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").Or("billing.read").InPath("workspace")(projects)
-		}, finds: []string{"let in " + lacks}},
+		}, finds: []string{"accepted " + lacks}},
 		{name: "an alternative too few", or: [][]string{{"billing.read"}}, api: guarded,
 			finds: []string{"refused a good token, with 403 (it holds billing.read in workspace team-a)"}},
 		{name: "an alternative by half", or: [][]string{{"billing.read", "project.read"}}, api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").Or("billing.read").InPath("workspace")(projects)
-		}, finds: []string{"let in a token without project.read (it holds billing.read, admin.project.list)"}},
+		}, finds: []string{"accepted a token without project.read (it holds billing.read, admin.project.list)"}},
 		{name: "workspace", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").AnyWorkspace()(projects)
-		}, finds: []string{"let in a token of another workspace: 200 instead of 404"}},
+		}, finds: []string{"accepted a token of another workspace: 200 instead of 404"}},
 		{name: "another path value", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").InPath("team")(projects)
 		}, finds: []string{"refused a good token, with 404"}},
@@ -141,7 +141,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			// As from a map of guards by route, with a misspelt route.
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
 		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
-		{name: "revoked", api: but(said("was revoked"), projects), finds: []string{"let in a token whose key was disabled"}},
+		{name: "revoked", api: but(said("was revoked"), projects), finds: []string{"accepted a token whose key was disabled"}},
 		{name: "a token that was accepted once is accepted again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +153,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 				repeat(w, answer)
 			})
-		}, finds: []string{"let in a token whose key was disabled"}},
+		}, finds: []string{"accepted a token whose key was disabled"}},
 		{name: "the handler runs after a refusal", api: func(auth *oauthtest.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				answer := httptest.NewRecorder()
@@ -283,7 +283,7 @@ func TestCheckGuardLargeCatalog(t *testing.T) {
 		})
 	})
 	require.Len(t, n.reports, 1)
-	require.Contains(t, n.reports[0], "GET / let in a token without project.list")
+	require.Contains(t, n.reports[0], "GET / accepted a token without project.list")
 }
 
 func TestCheckGuardMisuse(t *testing.T) {

@@ -267,7 +267,7 @@ func TestUsageIsShown(t *testing.T) {
 		body := r.get("olga", "/keys/"+key.ID).Body
 		require.Contains(t, body, "3 logins, 0 refused logins", when)
 		require.Contains(t, body, `<th scope="row">1 Jul 2026</th><td>3</td><td>0</td>`, when)
-		require.NotContains(t, body, "No login with this key", when)
+		require.NotContains(t, body, "This key did not log in", when)
 		require.NoError(t, r.keys.Flush(t.Context()))
 	}
 	r.clock.Advance(30 * 24 * time.Hour)

@@ -114,7 +114,7 @@ func (s *call) identify() error {
 	case outcome.IsOutage(err), err != nil && s.r.Context().Err() != nil:
 		return fmt.Errorf("console: authorize: %w: %w", store.ErrUnavailable, err)
 	case err != nil || person.Actor.Ref().ID == "":
-		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)
+		s.c.cfg.Logger.DebugContext(s.r.Context(), "a request without a signed-in person", "error", err)
 		return &answer.Refusal{Kind: answer.Unauthorized}
 	}
 	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)

@@ -58,9 +58,9 @@ func TestSlowForm(t *testing.T) {
 		person, begins string
 		status         int
 	}{
-		"B12 a part of it":          {"olga", "name=", http.StatusBadRequest},
-		"B12 nothing of it":         {"olga", "", http.StatusBadRequest},
-		"B12 one that nobody reads": {"nobody", "", http.StatusUnauthorized},
+		"B12 a part of it":            {"olga", "name=", http.StatusBadRequest},
+		"B12 nothing of it":           {"olga", "", http.StatusBadRequest},
+		"B12 a form that is not read": {"nobody", "", http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -87,7 +87,7 @@ func TestEventsNameTheirKeys(t *testing.T) {
 		require.NotContains(t, body, "keys/"+gone.ID+`"`, "no link to what is not there")
 		require.Contains(t, body, `<span class="dim">The workspace</span>`)
 		require.Contains(t, body, "<bdi>an unknown client</bdi>")
-		require.NotContains(t, body, "<bdi>key "+kept.ID, "nobody knows that it was the key")
+		require.NotContains(t, body, "<bdi>key "+kept.ID, "it is not known that it was the key")
 	}
 	require.Contains(t, r.get("ada", "/settings/events").Body, "<small>in <bdi>team-a</bdi></small>")
 }
