@@ -76,7 +76,7 @@ type credentials struct {
 func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.Time) (string, error) {
 	var before credentials
 	if text, err := os.ReadFile(file); err == nil && len(text) > 0 && (json.Unmarshal(text, &before) != nil || before.ClientID == "") { //nolint:gosec // named on the command line
-		return "", fmt.Errorf("%s exists and holds other data: remove it or choose another file", file)
+		return "", fmt.Errorf("%s holds other data and is not overwritten: remove it or choose another file", file)
 	}
 	maker := apikey.OrganizationAdmin("meshstack -bootstrap")
 	draft, result := "", "exists; its credentials were written when it was created"

@@ -131,7 +131,7 @@ func TestWrongArguments(t *testing.T) {
 		{"no address", []string{"-store", "memory", "-addr", "nonsense"}, "nonsense"},
 		{"a port that is taken", []string{"-store", "memory", "-addr", taken.Addr().String()}, "address already in use"},
 		{"a bootstrap file in no folder", []string{"-store", "memory", "-bootstrap", filepath.Join(other, "x")}, "-bootstrap: "},
-		{"a bootstrap file that holds something else", []string{"-store", "memory", "-bootstrap", other}, "exists and holds other data"},
+		{"a bootstrap file that holds something else", []string{"-store", "memory", "-bootstrap", other}, "holds other data and is not overwritten"},
 		{"a secrets file that holds something else", []string{"-store", "sqlite:x.db", "-secrets", other}, "must hold exactly 96 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

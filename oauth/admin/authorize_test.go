@@ -33,7 +33,7 @@ func TestNew(t *testing.T) {
 	allow := func(*http.Request) (apikey.Actor, error) { return people["ada"], nil }
 
 	_, err = admin.New(nil, admin.Config{CursorKey: []byte("short"), Timeout: time.Hour, TrustedOrigins: []string{"https://a.example.com", "https://b.example.com/path"}})
-	for _, problem := range []string{"service", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]", "Config.Timeout"} {
+	for _, problem := range []string{"keys is nil", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]", "Config.Timeout"} {
 		require.ErrorContains(t, err, problem)
 	}
 	_, err = admin.New(keys, admin.Config{})

@@ -108,7 +108,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
 		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
 		{"an imported digest, which could not log in here", edit("hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", ory256), "Config.Imported is false"},
-		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", backup.MaxLine)+`"`), "more than 1048576 bytes"},
+		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", backup.MaxLine)+`"`), "longer than 1048576 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)

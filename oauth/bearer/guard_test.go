@@ -107,14 +107,14 @@ func TestMisbuiltGuards(t *testing.T) {
 		{"malformed permission, in Or", func() { list.Or("project list") }, `permissions ["project list"]`},
 		{"wildcard", func() { v.Require("project.*") }, "unknown permission: project.*"},
 		{"malformed permission, without a catalog", func() { free.Require("project list") }, `permissions ["project list"]`},
-		{"wildcard, without a catalog", func() { free.Require("project.list", "project.*") }, `permission "project.*": a token holds no wildcards`},
+		{"wildcard, without a catalog", func() { free.Require("project.list", "project.*") }, `permission "project.*": a guard cannot require a wildcard`},
 		{"Or without permissions", func() { list.Or() }, "Or: an alternative without permissions"},
 		{"empty path value", func() { list.InPath("") }, "InPath: the name of the path value is empty"},
 		{"nil function", func() { list.InFunc(nil) }, "InFunc: the function is nil"},
 		{"nil handler", func() { list.AnyWorkspace()(nil) }, "the handler is nil"},
-		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "not made by Require"},
-		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "not made by Require"},
-		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "not made by Require"},
+		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "not made by Verifier.Require"},
+		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "not made by Verifier.Require"},
+		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "not made by Verifier.Require"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			defer func() {

@@ -205,7 +205,7 @@ func TestShapes(t *testing.T) {
 		{name: "Hydra: grant types of another type", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `7`, 1), reason: "its grant types or audience are not a list"},
 		{name: "Hydra: grant types that only begin as JSON", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `"[client_credentials"`, 1), reason: "its grant types or audience are not a list"},
 		{name: "Hydra: a secret of another type", read: migrate.Hydra, text: strings.Replace(client, `"s"`, `{"hidden":"s"}`, 1), reason: `"client_secret": it has the wrong type`},
-		{name: "Hydra: no secret", read: migrate.Hydra, text: strings.Replace(client, `"s"`, `""`, 1), reason: "no secret"},
+		{name: "Hydra: no secret", read: migrate.Hydra, text: strings.Replace(client, `"s"`, `""`, 1), reason: "does not hold its secret"},
 		{name: "Hydra: a member twice", read: migrate.Hydra, text: `[` + strings.Replace(client, `{`, `{"client_secret":"t",`, 1) + `]`, says: "appears twice"},
 		{name: "Hydra: a member in another case", read: migrate.Hydra, text: `[` + strings.Replace(client, `_secret`, `_Secret`, 1) + `]`, reason: "only in case", position: "#1"},
 		{name: "Hydra: no JSON", read: migrate.Hydra, text: `client_id: a`, says: "not JSON"},
@@ -276,7 +276,7 @@ func TestShapes(t *testing.T) {
 	})
 	t.Run("an endless export", func(t *testing.T) {
 		_, err := migrate.Hydra(io.MultiReader(strings.NewReader(`"`), endless{}), fromHydra)
-		require.ErrorContains(t, err, "more than 67108864 bytes")
+		require.ErrorContains(t, err, "larger than 67108864 bytes")
 	})
 }
 

@@ -158,7 +158,7 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				answer := httptest.NewRecorder()
 				guarded(auth).ServeHTTP(answer, r)
-				if repeat(w, answer); answer.Code == http.StatusNotFound || strings.Contains(answer.Body.String(), "was ended") {
+				if repeat(w, answer); answer.Code == http.StatusNotFound || strings.Contains(answer.Body.String(), "was revoked") {
 					projects(w, r)
 				}
 			})
@@ -294,11 +294,11 @@ func TestCheckGuardMisuse(t *testing.T) {
 		route   oauthtest.Route
 		want    string
 	}{
-		{"no handler", nil, oauthtest.Route{Request: get}, "a handler and Route.Request are needed"},
-		{"no request", projects, oauthtest.Route{}, "a handler and Route.Request are needed"},
+		{"no handler", nil, oauthtest.Route{Request: get}, "the handler and Route.Request are required"},
+		{"no request", projects, oauthtest.Route{}, "the handler and Route.Request are required"},
 		{"unknown permission", projects, oauthtest.Route{Request: get, Permissions: []string{"project.lsit"}}, "unknown permission: project.lsit"},
 		{"no permission's form", projects, oauthtest.Route{Request: get, Permissions: []string{"a b"}}, `permissions ["a b"]`},
-		{"empty alternative", projects, oauthtest.Route{Request: get, Permissions: []string{"project.list"}, Or: [][]string{{}}}, "would let every token pass"},
+		{"empty alternative", projects, oauthtest.Route{Request: get, Permissions: []string{"project.list"}, Or: [][]string{{}}}, "would accept every token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := play(func(tb testing.TB) { oauthtest.New(tb, "project.list").CheckGuard(tb, c.handler, c.route) })

@@ -16,7 +16,7 @@ import (
 
 func TestNew(t *testing.T) {
 	_, err := console.New(nil, console.Config{Key: []byte("short"), Timeout: time.Millisecond, LoginURL: "login", SignIn: "javascript:x", SignOut: "https://elsewhere.example"})
-	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
+	for _, field := range []string{"keys is nil", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
 		require.ErrorContains(t, err, field)
 	}
 	for _, address := range []string{"javascript:x", "ftp://elsewhere.example/", "//elsewhere.example/"} {
@@ -209,7 +209,7 @@ func TestWorkspaceRules(t *testing.T) {
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/settings/workspaces/team-a"
 	preview := r.post("ada", at, r.form("ada", at, "limit", "own", "max_keys", "1", "unit", "days", "effect", "new", "do", "preview"))
-	require.Contains(t, preview.Body, "No key that exists ends")
+	require.Contains(t, preview.Body, "No existing key ends")
 	save := preview.fields()
 	save.Set("do", "save")
 	require.Equal(t, at+"?done=settings", r.post("ada", at, save).leads())

@@ -55,7 +55,7 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, part, "Not shown here: at least 19900 keys.")
 	require.Contains(t, part, "Save and end at least 20000 keys")
 	require.Contains(t, part, "Not every key was checked")
-	require.Contains(t, part, "more than the 20000 oldest ones")
+	require.Contains(t, part, "Only the 20000 oldest ones")
 
 	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).Body
 	require.NotContains(t, none, "No existing key", "not all keys were checked")
@@ -91,7 +91,7 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 		preview := r.serve("ada", http.MethodPost, "/settings", form)
 		require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
 		require.Contains(t, preview.Body, "End at once: at least 4000 keys")
-		require.Contains(t, preview.Body, "more than the 4000 oldest ones")
+		require.Contains(t, preview.Body, "Only the 4000 oldest ones")
 
 		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)
 		require.Equal(t, http.StatusOK, violations.StatusCode, violations.Body)

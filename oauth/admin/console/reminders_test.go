@@ -39,7 +39,7 @@ func TestReminderSettings(t *testing.T) {
 	fresh := r.get("ada", "/settings").Body
 	require.Contains(t, fresh, `name="reminders" value="on" checked`)
 	require.Contains(t, fresh, `name="remind_before" value=""`)
-	require.Contains(t, fresh, "Empty: 30 days, 7 days, 1 day, as this service was set up")
+	require.Contains(t, fresh, "Empty: 30 days, 7 days, 1 day, the default of this service")
 
 	preview := r.asked("preview", "on", "40, 12h,7d")
 	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
@@ -56,7 +56,7 @@ func TestReminderSettings(t *testing.T) {
 
 	preview = r.asked("preview", "off", "40, 7, 12h")
 	require.Contains(t, preview.Body, "<li>no reminder is sent before a key expires</li>")
-	require.Contains(t, preview.Body, "No key that exists ends")
+	require.Contains(t, preview.Body, "No existing key ends")
 	save = preview.fields()
 	save.Set("do", "save")
 	r.post("ada", "/settings", save).leads()
@@ -70,20 +70,20 @@ func TestReminderSettings(t *testing.T) {
 	require.Zero(t, r.settings().Reminders.Before, "the host's own")
 
 	for _, c := range []struct{ name, choice, before, field, says string }{
-		{"no choice", "", "30", "reminders", "Choose whether they are sent"},
-		{"another choice", "maybe", "30", "reminders", "Choose whether they are sent"},
-		{"words", "on", "soon", "remind_before", "Type numbers of days with commas between"},
-		{"no commas", "on", "30 7 1", "remind_before", "Type numbers of days with commas between"},
-		{"nothing between", "on", "30,,7", "remind_before", "Type numbers of days with commas between"},
-		{"below zero", "on", "-7", "remind_before", "Type numbers of days with commas between"},
-		{"none", "on", "0", "remind_before", "Type numbers of days with commas between"},
-		{"more than fits", "on", "99999999999999999999", "remind_before", "Type numbers of days with commas between"},
-		{"a million years", "on", "365000000", "remind_before", "Type numbers of days with commas between"},
-		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type 8 times at most"},
+		{"no choice", "", "30", "reminders", "Choose whether reminders are sent"},
+		{"another choice", "maybe", "30", "reminders", "Choose whether reminders are sent"},
+		{"words", "on", "soon", "remind_before", "Type numbers of days separated by commas"},
+		{"no commas", "on", "30 7 1", "remind_before", "Type numbers of days separated by commas"},
+		{"nothing between", "on", "30,,7", "remind_before", "Type numbers of days separated by commas"},
+		{"below zero", "on", "-7", "remind_before", "Type numbers of days separated by commas"},
+		{"none", "on", "0", "remind_before", "Type numbers of days separated by commas"},
+		{"more than fits", "on", "99999999999999999999", "remind_before", "Type numbers of days separated by commas"},
+		{"a million years", "on", "365000000", "remind_before", "Type numbers of days separated by commas"},
+		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type at most 8 times"},
 		{"too short", "on", "59m", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"too long", "on", "367", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"twice", "on", "1, 24h", "remind_before", "No time may be there twice."},
-		{"markup", "on", `"><script>`, "remind_before", "Type numbers of days with commas between"},
+		{"markup", "on", `"><script>`, "remind_before", "Type numbers of days separated by commas"},
 	} {
 		t.Run("refused: "+c.name, func(t *testing.T) {
 			for _, do := range []string{"preview", "save"} {
