@@ -131,7 +131,7 @@ func checkKey(alg Algorithm, key any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %.20s cannot use this key of type %T: its type or length is wrong (a secret needs at least %d bytes)",
+	return fmt.Errorf("%w: %.20s does not take this key: its type, %T, or its length is wrong (a secret needs at least %d bytes)",
 		ErrKey, string(alg), key, minHMACKey)
 }
 
