@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestEveryWorkspaceCanBeOpened types ids that a browser may take for something
-// else in an address, and does there what is done in any workspace.
+// TestEveryWorkspaceCanBeOpened types ids that a browser may misread in an address, and
+// uses the pages of these workspaces.
 func TestEveryWorkspaceCanBeOpened(t *testing.T) {
 	h := newHost(t)
 	w := newWindow(t, h, "ada")

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// axeRun checks the page, and returns what is serious as text.
+// axeRun checks the page and returns the serious problems as text.
 const axeRun = `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations
 	.filter((v) => v.impact === "serious" || v.impact === "critical")
 	.map((v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ")).join(", ")))`
 
-// TestAccessibility lets axe-core look at every page, on a desktop and on a
-// phone, light and dark. LATCHKEY_AXE names its axe.min.js.
+// TestAccessibility checks every page with axe-core, on a desktop and on a phone, light and
+// dark. LATCHKEY_AXE is the path of axe.min.js.
 func TestAccessibility(t *testing.T) {
 	file := os.Getenv("LATCHKEY_AXE")
 	if file == "" {
@@ -46,7 +46,7 @@ func TestAccessibility(t *testing.T) {
 			require.LessOrEqual(t, eval[int64](w, "document.documentElement.scrollWidth"), view.width, "%s, %s is wider than its window", s.name, view.name)
 		}
 	}
-	t.Run("what is wrong is found", func(t *testing.T) {
+	t.Run("axe-core finds a problem", func(t *testing.T) {
 		w := windows["olga"]
 		w.open(h.page("/workspaces/shop/keys"))
 		ask(w, chromedp.Evaluate[chromedp.Void](string(axe)))

@@ -21,10 +21,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long one step may take on a busy machine.
+// patience is the maximum time of one step on a busy machine.
 const patience = time.Minute
 
-// chromium is started once; every test has a window and cookies of its own.
+// chromium is started once. Every test has its own window and cookies.
 var chromium struct {
 	once sync.Once
 	ctx  context.Context //nolint:containedctx // chromedp keeps the browser in it
@@ -65,8 +65,8 @@ func start() {
 	chromium.err = chromedp.Do(ctx)
 }
 
-// window is a browser's window in the hands of a person. When its test ends, it
-// fails if the browser complained, or if a page reached beyond its host.
+// window is a browser window of one person. At the end of the test it fails if the browser
+// reported an error, or if a page sent a request to another host.
 type window struct {
 	t    *testing.T
 	host *host
@@ -92,7 +92,7 @@ func newWindow(t *testing.T, h *host, person string) *window {
 	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.hear))
 	t.Cleanup(end)
 	w.ctx = ctx
-	// A window lives as long as the context of its first step.
+	// A window is closed with the context of its first step.
 	require.NoError(t, chromedp.Do(ctx, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, network.Enable, network.EnableParams{})
 		return chromedp.Void{}, err
@@ -111,7 +111,7 @@ func newWindow(t *testing.T, h *host, person string) *window {
 	return w
 }
 
-// hear notes what the browser says of the pages.
+// hear records what the browser reports about the pages.
 func (w *window) hear(event any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,12 +121,12 @@ func (w *window) hear(event any) {
 	case *runtime.EventConsoleAPICalled:
 		w.complaints = append(w.complaints, fmt.Sprint("console.", e.Type))
 	case *log.EventEntryAdded:
-		// A refusal's status is no fault of the page's.
+		// The status of a refusal is not an error of the page.
 		if e.Entry.Source != log.EntrySourceNetwork || !strings.Contains(e.Entry.Text, "Failed to load resource") {
 			w.complaints = append(w.complaints, string(e.Entry.Source)+": "+e.Entry.Text)
 		}
 	case *network.EventRequestWillBeSent:
-		// The browser draws its own controls with data: addresses.
+		// The browser uses data: URLs for its own controls.
 		if to, err := url.Parse(e.Request.URL); err != nil || to.Host != w.own && to.Scheme != "data" {
 			w.foreign = append(w.foreign, e.Request.URL)
 		}
@@ -144,7 +144,7 @@ func (w *window) wasQuiet() {
 	require.Empty(w.t, w.foreign, "a page asked another origin")
 }
 
-// steps does one after the other.
+// steps runs actions one after the other.
 func (w *window) steps(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
 	ctx, end := context.WithTimeout(w.ctx, patience)
@@ -152,7 +152,7 @@ func (w *window) steps(actions ...chromedp.Action[chromedp.Void]) {
 	require.NoError(w.t, chromedp.Do(ctx, actions...))
 }
 
-// ask returns what an action finds.
+// ask returns the result of an action.
 func ask[T any](w *window, action chromedp.Action[T]) T {
 	w.t.Helper()
 	ctx, end := context.WithTimeout(w.ctx, patience)
@@ -162,7 +162,7 @@ func ask[T any](w *window, action chromedp.Action[T]) T {
 	return found
 }
 
-// leads does what leads to another page, and waits for it.
+// leads runs actions that lead to another page, and waits for that page.
 func (w *window) leads(actions ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
 	ctx, end := context.WithTimeout(w.ctx, patience)
@@ -179,13 +179,13 @@ func (w *window) click(selector string) {
 	w.leads(chromedp.Click(selector))
 }
 
-// choose clicks what leads nowhere.
+// choose clicks an element that does not lead to another page.
 func (w *window) choose(selector string) {
 	w.t.Helper()
 	w.steps(chromedp.Click(selector))
 }
 
-// fill puts a text in the place of what a field holds.
+// fill replaces the text of a field.
 func (w *window) fill(selector, text string) {
 	w.t.Helper()
 	w.steps(chromedp.SetValue(selector, text))
@@ -204,13 +204,13 @@ func (w *window) lastStatus() int64 {
 	return w.status
 }
 
-// eval runs a script from outside of the page, whose rules do not bind it.
+// eval runs a script from outside of the page, to which the page's policy does not apply.
 func eval[T any](w *window, script string) T {
 	w.t.Helper()
 	return ask(w, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }))
 }
 
-// look sets the light and the width of the window.
+// look sets the color scheme and the width of the window.
 func (w *window) look(scheme string, width int64) {
 	w.t.Helper()
 	w.steps(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {

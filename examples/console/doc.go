@@ -1,4 +1,3 @@
-// Package console holds the tests of the web console in a real browser. They
-// need Chromium and, for the checks of accessibility, axe-core: the script run
-// brings both.
+// Package console holds the tests of the web console in a real browser. They need Chromium
+// and, for the checks of accessibility, axe-core. The script run installs both.
 package console

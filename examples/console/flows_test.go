@@ -22,7 +22,7 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 	require.Contains(t, w.text(), "There are no API keys yet")
 	w.click(".empty .button.main")
 	w.fill("#f-name", "release robot")
-	// The filter leaves what was typed, and loses no choice.
+	// The filter shows what matches, and keeps the selection.
 	w.choose(`input[value="project.save"]`)
 	w.steps(chromedp.SendKeys("#filter", "list tenants"))
 	require.Equal(t, "List tenants", eval[string](w, `[...document.querySelectorAll(".group .check")].filter((c) => !c.hidden).map((c) => c.querySelector(".label").textContent.trim()).join()`))
@@ -42,14 +42,14 @@ func TestCreateCopyAndLogIn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "project.save tenant.list", key.Permissions.String())
 
-	t.Run("B23 reload makes no second key", func(t *testing.T) {
+	t.Run("B23 reload creates no second key", func(t *testing.T) {
 		w.leads(chromedp.Reload())
 		require.EqualValues(t, http.StatusConflict, w.lastStatus())
 		require.Contains(t, w.text(), "Already created")
 		require.Contains(t, w.text(), id)
 		require.NotContains(t, w.text(), secret)
 	})
-	t.Run("B23 a page that is kept when it is left shows no secret", func(t *testing.T) {
+	t.Run("B23 a page in the back/forward cache shows no secret", func(t *testing.T) {
 		w.open(h.page("/workspaces/shop/keys/new"))
 		w.fill("#f-name", "kept")
 		w.choose(`input[value="project.save"]`)
@@ -89,7 +89,7 @@ func lifeOfAKey(t *testing.T, script bool) {
 	w.click(`form[action$="/enable"] button`)
 	require.Equal(t, http.StatusOK, h.logIn(key.ID, fresh))
 
-	// The secret of before has ended; the one that works is the last.
+	// The earlier secret was retired; the last one works.
 	w.click(`tbody tr:last-child a[href*="/retire/"]`)
 	w.click("main form button")
 	require.Equal(t, http.StatusUnauthorized, h.logIn(key.ID, fresh))
@@ -128,7 +128,7 @@ func TestSettingsAndQuota(t *testing.T) {
 
 	owner.open(h.page("/workspaces/shop/keys"))
 	require.Contains(t, owner.text(), "1 of 1 key")
-	require.Contains(t, owner.text(), "as many keys as it may have")
+	require.Contains(t, owner.text(), "has reached its limit of keys")
 	owner.open(h.page("/workspaces/shop/keys/new"))
 	owner.fill("#f-name", "one too many")
 	owner.choose(`input[value="project.list"]`)
@@ -150,7 +150,7 @@ func TestWhoMayNot(t *testing.T) {
 	require.EqualValues(t, http.StatusForbidden, manager.lastStatus())
 	manager.open(h.page("/workspaces/shop/keys/new"))
 	require.False(t, eval[bool](manager, `document.body.textContent.includes("admin.project.list")`))
-	// He makes the form ask for it all the same.
+	// The manager changes the form so that it sends the permission anyway.
 	manager.fill("#f-name", "sly")
 	eval[bool](manager, `document.querySelector("input[value='project.list']").value = "admin.project.list", true`)
 	manager.choose(`input[value="admin.project.list"]`)
@@ -185,7 +185,7 @@ func TestNamesStayText(t *testing.T) {
 	}
 }
 
-// quoted is a string of JavaScript.
+// quoted returns a JavaScript string literal.
 func quoted(text string) string {
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`", "$", "\\$").Replace(text) + "`"
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// step goes back (-1) or forward (1). A page that the browser has kept does not
-// load again, so there may be no load to wait for.
+// step goes back (-1) or forward (1). A page from the browser's cache does not load again,
+// so there may be no load to wait for.
 func (w *window) step(by int64) {
 	w.t.Helper()
 	history := func() (page.GetNavigationHistoryResult, error) {
@@ -53,14 +53,13 @@ func (w *window) script(on bool) {
 	})
 }
 
-// source is all that the page holds, seen or not.
+// source returns the whole page, with its invisible parts.
 func (w *window) source() string {
 	w.t.Helper()
 	return eval[string](w, "document.documentElement.outerHTML")
 }
 
-// Back, after the person has signed out, leads to the sign-in and not to what
-// was on the screen.
+// After signing out, the back button leads to the sign-in page and not to an earlier page.
 func TestBackAfterSignOut(t *testing.T) {
 	h := newHost(t)
 	key, _ := h.made("olga", "shop", "the shop's own", "project.list", apikey.Expiry{})
@@ -87,7 +86,7 @@ func TestBackAndForward(t *testing.T) {
 	key, _ := inner.made("olga", "shop", "ci", "project.list", apikey.Expiry{})
 	w := newWindow(t, h, "olga")
 
-	t.Run("this browser keeps pages that are left", func(t *testing.T) {
+	t.Run("this browser caches pages that are left", func(t *testing.T) {
 		w.open(h.url + "/plain")
 		eval[bool](w, "window.kept = true")
 		w.open(h.page("/workspaces/shop/keys"))
@@ -95,7 +94,7 @@ func TestBackAndForward(t *testing.T) {
 		require.True(t, eval[bool](w, "window.kept === true"))
 	})
 
-	// made makes a secret and leaves its page.
+	// made creates a secret and leaves its page.
 	made := func(path string) (secret string) {
 		w.open(h.page("%s", path))
 		if strings.HasSuffix(path, "/new") {
@@ -138,7 +137,7 @@ func TestBackAndForward(t *testing.T) {
 			require.NotContains(t, w.source(), secret)
 		})
 	}
-	t.Run("it is the header that keeps the browser from it", func(t *testing.T) {
+	t.Run("without the header the browser shows the secret", func(t *testing.T) {
 		w.script(true)
 		s.play(scene{without: []string{"Cache-Control"}})
 		secret := made("/workspaces/shop/keys/new")

@@ -53,8 +53,8 @@ var (
 	}
 )
 
-// host is a backend with the console under a prefix, on which everybody may
-// sign in as anybody.
+// host is a backend with the console under a prefix, where every user can sign in as any
+// person.
 type host struct {
 	t     *testing.T
 	srv   *oauth.Server
@@ -62,7 +62,7 @@ type host struct {
 	url   string
 	mu    sync.Mutex
 	now   time.Time
-	// reminders are the names of the keys of which one was sent.
+	// reminders are the names of the keys for which a reminder was sent.
 	reminders []string
 }
 
@@ -109,7 +109,7 @@ func (h *host) remind(_ context.Context, r reminders.Reminder) error {
 	return nil
 }
 
-// reminded lets the host remind, and returns of which keys it did.
+// reminded sends reminders, and returns the names of their keys.
 func (h *host) reminded() []string {
 	h.t.Helper()
 	sender, err := reminders.New(h.store, h.srv.APIKeys(), h.remind)
@@ -128,7 +128,7 @@ func (h *host) move(to time.Time) {
 	h.now = to
 }
 
-// made makes a key.
+// made creates a key.
 func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expiry) (apikey.Key, apikey.Secret) {
 	h.t.Helper()
 	key, secret, err := h.srv.APIKeys().Create(h.t.Context(), people[by].Actor, apikey.Spec{
@@ -138,7 +138,7 @@ func (h *host) made(by, workspace, name, permissions string, expiry apikey.Expir
 	return key, secret
 }
 
-// named is the key of this name.
+// named returns the key with this name.
 func (h *host) named(name string) apikey.Key {
 	h.t.Helper()
 	page, err := h.srv.APIKeys().List(h.t.Context(), people["ada"].Actor, store.KeyQuery{Text: name})
@@ -160,7 +160,7 @@ func (h *host) logIn(id, secret string) int {
 	return answer.StatusCode
 }
 
-// The names that a page must show as text and nothing else.
+// Names that a page must show as text only.
 var hostile = []string{
 	`<script>document.title="owned"</script>`,
 	`"><img src=x onerror="document.title='owned'">`,
@@ -170,8 +170,8 @@ var hostile = []string{
 	strings.Repeat("W", 255),
 }
 
-// furnish fills the host as if it had been in use for a while, and returns the
-// key with the longest story.
+// furnish adds data as of a host that was used for a while, and returns the key with the most
+// events.
 func (h *host) furnish() apikey.Key {
 	t, keys := h.t, h.srv.APIKeys()
 	h.move(noon.AddDate(0, 0, -45))

@@ -12,19 +12,19 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// focused says where the keyboard is: the element's id, or name and value, or
-// text.
+// focused is a script that returns the focused element: its id, or its name and value, or
+// its text.
 const focused = `(() => { const e = document.activeElement;
 	return e.id || (e.name && e.type !== "submit" ? e.name + "=" + e.value : e.textContent.trim().replace(/\s+/g, " ")); })()`
 
-// seen says whether what the keyboard is at lies open to the eye.
+// seen is a script that returns whether the focused element is visible.
 const seen = `(() => { const e = document.activeElement;
 	e.scrollIntoView({block: "center"});
 	const r = e.getClientRects()[0];
 	return e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)); })()`
 
-// keys are pressed as a keyboard does it: what a page does on the way down
-// decides whether the rest is typed.
+// keys presses keys as a keyboard does: the page may prevent a key on keydown, and then it is
+// not typed.
 func keys(text string) chromedp.Action[chromedp.Void] {
 	return chromedp.KeyEvent(text, func(p *input.DispatchKeyEventParams) {
 		if p.Type == kb.KeyDown {
@@ -35,8 +35,8 @@ func keys(text string) chromedp.Action[chromedp.Void] {
 
 func (w *window) press(text string) { w.t.Helper(); w.steps(keys(text)) }
 
-// tabTo goes on with the tab key until the keyboard is there. What it passes
-// can be seen, and is marked.
+// tabTo presses the tab key until an element has the focus. All elements before it must be
+// visible and have a focus mark.
 func (w *window) tabTo(wanted string) {
 	w.t.Helper()
 	var passed []string
@@ -53,11 +53,11 @@ func (w *window) tabTo(wanted string) {
 	require.Fail(w.t, "the keyboard does not come there", "%s: %q", wanted, passed)
 }
 
-// enter follows the link, or presses the button, at which the keyboard is.
+// enter follows the focused link or presses the focused button.
 func (w *window) enter() { w.t.Helper(); w.leads(keys(kb.Enter)) }
 
-// TestKeyboardAlone makes a key, rotates and deletes it without a mouse, on a
-// desktop and on a phone.
+// TestKeyboardAlone creates, rotates and deletes a key without a mouse, on a desktop and on a
+// phone.
 func TestKeyboardAlone(t *testing.T) {
 	for name, width := range map[string]int64{"desktop": 1280, "phone": 390} {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// TestPagesOfAList goes through a list by the page's own buttons, and back by the
+// TestPagesOfAList goes forward in a list with the page's buttons, and back with the
 // browser's.
 func TestPagesOfAList(t *testing.T) {
 	h := newHost(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// elsewhere is another origin; it notes what is asked of it.
+// elsewhere is another origin, which records the requests that it gets.
 type elsewhere struct {
 	url   string
 	mu    sync.Mutex
@@ -66,20 +66,20 @@ func (e *elsewhere) forget() {
 	e.asked = nil
 }
 
-// noteViolations keeps what the browser itself reports, from before the page
-// is read.
+// noteViolations is a script that records the violations that the browser reports. It runs
+// before the page is parsed.
 const noteViolations = `window.violations = [];
 	document.addEventListener("securitypolicyviolation", (e) => { window.violations.push(e.disposition + " " + e.effectiveDirective); });`
 
-// probe is something that a page of the console must not be brought to do.
+// probe is something that injected markup or scripts must not be able to do.
 type probe struct {
 	name      string
-	directive string   // which the browser says is violated
-	loosen    []string // what lets it happen: replacements in the policy
-	markup    string   // put into the page
-	script    string   // then run on the page
-	happened  string   // an expression that is true if it did happen
-	asks      string   // or the path that another origin is asked for
+	directive string   // the directive that the browser reports as violated
+	loosen    []string // replacements in the policy with which it happens
+	markup    string   // markup that is put into the page
+	script    string   // a script that then runs on the page
+	happened  string   // an expression that is true if it happened
+	asks      string   // or the path of the request that another origin gets
 }
 
 func probes(other string) []probe {
@@ -113,9 +113,8 @@ func probes(other string) []probe {
 	}
 }
 
-// TestThePolicyHolds counts only what the browser itself reports, by the
-// directive that stopped it; and each probe does its harm where that directive
-// is loosened, so that it is this one that stops it.
+// TestThePolicyHolds checks that the browser reports each probe with its directive. Without
+// that directive each probe succeeds, which shows that this directive stops it.
 func TestThePolicyHolds(t *testing.T) {
 	s, other := &stage{}, newElsewhere(t)
 	h := onStage(t, newHost(t), s)
@@ -175,11 +174,10 @@ func TestThePolicyHolds(t *testing.T) {
 		w.open(h.url + "/framing")
 		require.Eventually(t, func() bool { return w.is(frame) }, patience, patience/1000)
 	})
-	w.forget() // what the browser said was asked for
+	w.forget() // these reports were expected
 }
 
-// is reports whether an expression is true; on the way to another page nothing
-// is.
+// is reports whether an expression is true. While another page loads, it returns false.
 func (w *window) is(expression string) bool {
 	ctx, end := context.WithTimeout(w.ctx, patience)
 	defer end()
@@ -187,14 +185,14 @@ func (w *window) is(expression string) bool {
 	return err == nil && found
 }
 
-// heard are the browser's complaints so far.
+// heard returns what the browser has reported so far.
 func (w *window) heard() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.complaints...)
 }
 
-// forget lets the browser's complaints and what it asked elsewhere pass.
+// forget drops what the browser has reported, and its requests to other hosts.
 func (w *window) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

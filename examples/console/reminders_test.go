@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// TestReminders lets an administrator choose when reminders are sent, with the
-// page's script and without it.
+// TestReminders: an administrator chooses when reminders are sent, with the page's script and
+// without it.
 func TestReminders(t *testing.T) {
 	for name, script := range map[string]bool{"with script": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestReminders(t *testing.T) {
 			save()
 			h.move(noon.AddDate(0, 0, 12))
 			require.Empty(t, h.reminded())
-			w.open(h.page("/")) // the sign-in of before has ended
+			w.open(h.page("/")) // the earlier session has expired
 			w.click(`button[value="ada"]`)
 			w.open(h.page("/settings"))
 			require.True(t, eval[bool](w, `document.querySelector('input[name="reminders"][value="off"]').checked`))

@@ -12,14 +12,14 @@ import (
 
 var screenshots = flag.String("screenshots", "", "folder to write a picture of every page to")
 
-// sight is a page that people see.
+// sight is a page.
 type sight struct {
 	name, person, path string
-	// act leads on from the page.
+	// act runs actions on the page before the screenshot.
 	act func(*window)
 }
 
-// sights are all pages, of a furnished host.
+// sights are all pages of a furnished host.
 func sights(h *host) []sight {
 	ci := h.furnish()
 	first, _ := h.made("bert", "blog", hostile[0], "project.list", shortExpiry)
@@ -73,14 +73,14 @@ func sights(h *host) []sight {
 	}
 }
 
-// views are the ways in which every page is looked at.
+// views are the color schemes and widths of the screenshots.
 var views = []struct {
 	name, scheme string
 	width        int64
 }{{"desktop-light", "light", 1280}, {"desktop-dark", "dark", 1280}, {"phone-light", "light", 390}, {"phone-dark", "dark", 390}}
 
-// TestScreenshots writes a picture of every page, on a desktop and on a phone,
-// light and dark.
+// TestScreenshots writes a screenshot of every page, on a desktop and on a phone, light and
+// dark.
 func TestScreenshots(t *testing.T) {
 	if *screenshots == "" {
 		t.Skip("no folder is named by -screenshots")

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stage stands between a host and a browser, and plays what would be if the
-// host made a mistake.
+// stage is a proxy between a host and a browser. It changes pages as if the host had made a
+// mistake.
 type stage struct {
 	mu  sync.Mutex
 	now scene
@@ -24,7 +24,7 @@ type stage struct {
 
 // scene is what the stage changes in the console's pages.
 type scene struct {
-	markup  string   // put into the page, as a mistake in escaping would
+	markup  string   // put into the page, as by a mistake in escaping
 	loosen  []string // replacements in the policy, in pairs
 	without []string // headers that are left out
 }
@@ -56,8 +56,8 @@ func (s *stage) change(answer *http.Response) error {
 	return nil
 }
 
-// onStage is the host as it is seen through the stage, with two pages beside
-// those of the console: one frames a page of it, the other is a plain one.
+// onStage returns the host behind the stage, with two pages more than the console: one
+// frames a page of it, the other is a plain page.
 func onStage(t *testing.T, h *host, s *stage) *host {
 	t.Helper()
 	to, err := url.Parse(h.url)

@@ -1,9 +1,9 @@
-// Command gooauth2 is a service that ran on go-oauth2 before it had API keys.
-// Folder before has it as it was, folder after with keys beside its users and
-// clients; change.diff is the difference, and keys.go is new.
+// Command gooauth2 is a service on go-oauth2 that gets API keys. Folder before has the
+// service without keys. Folder after has it with keys, and with the same users and
+// clients. change.diff is the difference; keys.go is new.
 //
-//	go run ./examples/gooauth2            serve, and print curl lines to try
-//	go run ./examples/gooauth2 -once      play the whole story, then exit 0 or 1
+//	go run ./examples/gooauth2            serve, and print curl commands to try
+//	go run ./examples/gooauth2 -once      run all steps, then exit with 0 or 1
 package main
 
 import (
@@ -41,7 +41,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("gooauth2", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
-	once := flags.Bool("once", false, "play the whole story, then exit 0 or 1")
+	once := flags.Bool("once", false, "run all steps, then exit with 0 or 1")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -81,8 +81,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(err, <-served)
 }
 
-// service is the service of folder after, with a key for team-a and a client
-// from before that became a key.
+// service is the service of folder after, with a key for team-a and an old client that
+// was imported as a key.
 type service struct {
 	base    string
 	keys    *oauth.Server
@@ -115,8 +115,8 @@ func newService(ctx context.Context, base string) (*service, error) {
 	}
 	s.key, s.secret = key, secret.Reveal()
 
-	// The client that logs in for itself becomes a key, with the id and secret
-	// that its program has.
+	// Import the client that uses client_credentials. The key has the id and the secret
+	// of the client.
 	found, err := migrate.GoOAuth2(ctx, s.clients, []string{"nightly"}, func(c oauth2.ClientInfo) (apikey.Spec, error) {
 		return apikey.Spec{Workspace: c.GetUserID(), Permissions: permissions, Expiry: expiry}, nil
 	})
@@ -127,7 +127,7 @@ func newService(ctx context.Context, base string) (*service, error) {
 		if _, err := s.keys.APIKeys().Import(ctx, admin, client); err != nil {
 			return nil, err
 		}
-		delete(s.clients, client.ID) // with its secret in plain text
+		delete(s.clients, client.ID) // it holds the secret in plain text
 	}
 	return s, nil
 }

@@ -24,13 +24,13 @@ const anyPort = "-addr=127.0.0.1:0"
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-once", anyPort}, &out))
-	require.Contains(t, out.String(), "The whole story holds.")
+	require.Contains(t, out.String(), "All steps succeeded.")
 	require.Contains(t, out.String(), "the user reads /me: 200 OK")
 	require.Contains(t, out.String(), "the key asks for another workspace's: 404 Not Found")
 	require.NotContains(t, out.String(), "lk_", "it prints no secret")
 }
 
-// TestBefore: the service that the change starts from logs its users in.
+// TestBefore: the service of folder before logs its users in.
 func TestBefore(t *testing.T) {
 	listening := httptest.NewUnstartedServer(nil)
 	base := "http://" + listening.Listener.Addr().String()
@@ -43,7 +43,7 @@ func TestBefore(t *testing.T) {
 	require.NoError(t, s.expect(t.Context(), io.Discard, "the user reads /me", "/me", token, http.StatusOK))
 }
 
-// TestDiff keeps change.diff true, and short.
+// TestDiff checks that change.diff is correct and short.
 func TestDiff(t *testing.T) {
 	want, err := os.ReadFile("change.diff")
 	require.NoError(t, err)
@@ -64,12 +64,12 @@ func TestDiff(t *testing.T) {
 
 var hunk = regexp.MustCompile(`^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@`)
 
-// patched applies a unified diff, whose every line must fit.
+// patched applies a unified diff. Every line must match.
 func patched(t *testing.T, text, diff string) string {
 	t.Helper()
 	old := strings.SplitAfter(text, "\n")
 	var out strings.Builder
-	at := 0 // of old
+	at := 0 // line of old
 	for _, line := range strings.SplitAfter(diff, "\n")[2:] {
 		if begins := hunk.FindStringSubmatch(line); begins != nil {
 			first, err := strconv.Atoi(begins[1])

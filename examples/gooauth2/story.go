@@ -38,7 +38,7 @@ Press Ctrl-C to stop.
 `, s.base, login)
 }
 
-// tell plays the story with golang.org/x/oauth2.
+// tell runs all steps with golang.org/x/oauth2.
 func (s *service) tell(ctx context.Context, out io.Writer) error {
 	user, err := s.userLogsIn(ctx)
 	if err != nil {
@@ -54,11 +54,11 @@ func (s *service) tell(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "A key logged in at the same endpoint: an RFC 9068 token for %q.\n", key.Extra("scope"))
 	old, err := s.login(ctx, "nightly", "Zl2m8Qy4Tn7Vw1Xc5Rb9Ks3Hd")
 	if err != nil {
-		return fmt.Errorf("a client from before logs in: %w", err)
+		return fmt.Errorf("an imported client logs in: %w", err)
 	}
-	fmt.Fprintln(out, "A client from before logged in with its old secret, which is a digest now.")
+	fmt.Fprintln(out, "An imported client logged in with its old secret, which is now stored as a digest.")
 	if s.tokens.Len() != kept {
-		return errors.New("a token of a key was kept in the host's store")
+		return errors.New("a token of a key is in the host's token store")
 	}
 
 	for _, step := range []struct {
@@ -71,7 +71,7 @@ func (s *service) tell(ctx context.Context, out io.Writer) error {
 		{"the key reads its workspace's projects", "/workspaces/team-a/projects", key, http.StatusOK},
 		{"the key asks for another workspace's", "/workspaces/team-b/projects", key, http.StatusNotFound},
 		{"the key asks for /me", "/me", key, http.StatusUnauthorized},
-		{"the client from before reads its workspace's projects", "/workspaces/team-a/projects", old, http.StatusOK},
+		{"the imported client reads its workspace's projects", "/workspaces/team-a/projects", old, http.StatusOK},
 	} {
 		if err := s.expect(ctx, out, step.what, step.path, step.token, step.want); err != nil {
 			return err
@@ -93,14 +93,14 @@ func (s *service) tell(ctx context.Context, out io.Writer) error {
 	if err := s.mustNotLogIn(ctx, s.key.ID, s.secret); err != nil {
 		return fmt.Errorf("a disabled key: %w", err)
 	}
-	if err := s.expect(ctx, out, "the key was disabled, and its token has ended", "/workspaces/team-a/projects", key, http.StatusUnauthorized); err != nil {
+	if err := s.expect(ctx, out, "the key was disabled, and its token is revoked", "/workspaces/team-a/projects", key, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "The whole story holds.")
+	fmt.Fprintln(out, "All steps succeeded.")
 	return nil
 }
 
-// userLogsIn is what a browser and the web app do together.
+// userLogsIn does what the browser and the web app do.
 func (s *service) userLogsIn(ctx context.Context) (*oauth2.Token, error) {
 	app := oauth2.Config{
 		ClientID: "webapp", ClientSecret: "webapp-secret", RedirectURL: s.base + "/callback", Scopes: []string{"profile"},
@@ -130,7 +130,7 @@ func (s *service) login(ctx context.Context, id, secret string) (*oauth2.Token, 
 	cfg := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: s.base + "/token", AuthStyle: oauth2.AuthStyleInParams}
 	token, err := cfg.Token(ctx)
 	if err == nil && strings.Count(token.AccessToken, ".") != 2 {
-		return nil, errors.New("the token is no JWT")
+		return nil, errors.New("the token is not a JWT")
 	}
 	return token, err
 }
@@ -158,7 +158,7 @@ func (s *service) expect(ctx context.Context, out io.Writer, what, path string, 
 		return err
 	}
 	if response.StatusCode != want {
-		return fmt.Errorf("%s: the answer is %s, not %d", what, response.Status, want)
+		return fmt.Errorf("%s: the status is %s instead of %d", what, response.Status, want)
 	}
 	fmt.Fprintf(out, "%s: %s\n", what, response.Status)
 	return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// refusal is an answer whose sentence the provider prints as it is.
+// refusal is an error answer. The provider prints its message unchanged.
 type refusal struct {
 	status  int
 	Message string `json:"message"`
@@ -22,8 +22,8 @@ func (e refusal) Error() string { return e.Message }
 
 // refusalOf turns an error into one short sentence without secrets.
 func refusalOf(err error) refusal {
-	if store.IsOutage(err) { // whatever else it says
-		return refusal{http.StatusServiceUnavailable, "The server cannot reach its data at the moment. Try again."}
+	if store.IsOutage(err) { // takes precedence over everything else that err wraps
+		return refusal{http.StatusServiceUnavailable, "The server cannot reach its database at the moment. Try again."}
 	} else if e, ok := errors.AsType[refusal](err); ok {
 		return e
 	} else if e, ok := errors.AsType[*apikey.InvalidError](err); ok {
@@ -43,12 +43,12 @@ func refusalOf(err error) refusal {
 	case errors.Is(err, store.ErrConflict):
 		return refusal{http.StatusConflict, "The key was changed at the same time. Try again."}
 	}
-	return refusal{http.StatusInternalServerError, "The server failed. Its log tells why."}
+	return refusal{http.StatusInternalServerError, "The server failed. Its log says why."}
 }
 
-// speaking makes a handler of a function that answers or fails, for requests
-// that name the media type, as meshStack asks for it, in letters of any case.
-// No request is logged: its body may hold a secret.
+// speaking makes a handler of a function that returns an answer or an error. Requests must
+// name the media type, as in meshStack; its case does not matter. Requests are not logged,
+// because a body may hold a secret.
 func speaking(media string, log *slog.Logger, serve func(*http.Request) (status int, body any, err error)) http.Handler {
 	names := func(values []string) bool {
 		return strings.Contains(strings.ToLower(strings.Join(values, ",")), strings.ToLower(media))
@@ -71,9 +71,9 @@ func speaking(media string, log *slog.Logger, serve func(*http.Request) (status 
 			return
 		}
 		bad := refusalOf(err)
-		if bad.status >= http.StatusInternalServerError && r.Context().Err() == nil { // somebody still waits
+		if bad.status >= http.StatusInternalServerError && r.Context().Err() == nil { // the client still waits
 			log.ErrorContext(r.Context(), "a request failed", "method", r.Method, "error", err)
-			w.Header().Set("Retry-After", "1") // the provider waits so long after a 503
+			w.Header().Set("Retry-After", "1") // the provider waits this long after a 503
 		}
 		reply(w, bad.status, "application/json", bad)
 	})
@@ -85,9 +85,9 @@ func reply(w http.ResponseWriter, status int, media string, body any) {
 		w.WriteHeader(status)
 		return
 	}
-	text, _ := json.Marshal(body) //nolint:errcheck // texts and numbers only
+	text, _ := json.Marshal(body) //nolint:errcheck // strings and numbers always marshal
 	w.Header().Set("Content-Type", media)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(text) //nolint:errcheck // the client is gone; nobody to tell
+	_, _ = w.Write(text) //nolint:errcheck // fails only if the client has disconnected
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// newBackend puts the service together. cfg brings the issuer and the logger.
-// The console is there for devLogin only: this program knows no people.
+// newBackend builds the service. cfg holds the issuer and the logger. The console is served
+// only with devLogin, because this program has no users.
 func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, devLogin bool) (*oauth.Server, http.Handler, error) {
 	cfg.Permissions = newCatalog()
 	cfg.SealKeys = []oauth.SealKey{{Version: 1, Key: s.sealKey()}}
@@ -28,20 +28,20 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 		List: "APIKEY_LIST", Save: "APIKEY_SAVE", Delete: "APIKEY_DELETE",
 		AdminList: "ADM_APIKEY_LIST", AdminSave: "ADM_APIKEY_SAVE", AdminDelete: "ADM_APIKEY_DELETE",
 	}
-	cfg.APIKeys.DefaultRules.MaxKeys = 100 // a workspace, until an administrator says otherwise
+	cfg.APIKeys.DefaultRules.MaxKeys = 100 // per workspace, until an administrator changes the settings
 	srv, err := oauth.New(st, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
 
-	// The login, and the documents about it.
+	// The login and its metadata.
 	mux := http.NewServeMux()
 	for pattern, handler := range srv.Routes() {
 		mux.Handle(pattern, handler)
 	}
 
-	// Keys. The guard asks for the permission; in which workspaces it holds,
-	// the key service decides.
+	// Keys. The guard checks the permission; the key service decides in which workspaces it
+	// applies.
 	keys := keysAPI{srv.APIKeys()}
 	handle := func(pattern, permission string, serve func(*http.Request) (int, any, error)) {
 		guard := srv.Require(permission).Or("ADM_" + permission).AnyWorkspace()
@@ -52,15 +52,14 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	handle("PUT /api/meshobjects/meshapikeys/{uuid}", "APIKEY_SAVE", keys.replace)
 	handle("DELETE /api/meshobjects/meshapikeys/{uuid}", "APIKEY_DELETE", keys.remove)
 
-	// Keys once more, and settings, events and usage: the library's own API,
-	// here for programs with a token.
+	// The library's own API for keys, settings, events and usage, for programs with a token.
 	manage, err := admin.New(srv.APIKeys(), admin.Config{Authorize: admin.Bearer(srv.Verifier()), CursorKey: s.cursorKey(), Logger: cfg.Logger})
 	if err != nil {
 		return nil, nil, err
 	}
 	mux.Handle("/api/admin/", http.StripPrefix("/api/admin", manage))
 
-	// And for people: the library's console.
+	// The library's console, for people.
 	if devLogin {
 		pages, err := signin.Console("/console", srv.APIKeys(), people(ws), console.Config{
 			Key: s.cursorKey(), LoginURL: cfg.Issuer + "/api/login", Logger: cfg.Logger,
@@ -71,7 +70,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 		mux.Handle("/console/", pages)
 	}
 
-	// What the tokens are for.
+	// The routes that need a token.
 	guard := srv.Require("WORKSPACE_LIST").Or("ADM_WORKSPACE_LIST")
 	mux.Handle("GET /api/meshobjects/meshworkspaces", guard.AnyWorkspace()(http.HandlerFunc(ws.list)))
 	mux.Handle("GET /api/meshobjects/meshworkspaces/{workspace}", guard.InPath("workspace")(http.HandlerFunc(ws.get)))
@@ -79,7 +78,7 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	mux.HandleFunc("GET /mesh/info", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, "application/json", json.RawMessage(info))
 	})
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { // whether a login could be decided now
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { // whether logins work now
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		status, word := http.StatusOK, "UP"
@@ -91,11 +90,12 @@ func newBackend(st store.Store, cfg oauth.Config, ws workspaces, s *secrets, dev
 	return srv, mux, nil
 }
 
-// info tells clients which version of meshStack this resembles: the least that
-// the provider takes. Its older releases take any from 2026.34.0 on.
+// info tells clients the version of meshStack that this program is compatible with: the
+// lowest that the provider accepts. Older releases of the provider accept 2026.34.0 or
+// later.
 const info = `{"version":"2026.36.0","is4EPEnabled":false,"metadata":{},"adminWorkspaceIdentifier":"` + adminWorkspace + `"}`
 
-// people are those that -dev-login offers.
+// people are the people who can sign in with -dev-login.
 func people(ws workspaces) []console.Person {
 	last := ws[len(ws)-1:]
 	return []console.Person{
@@ -106,8 +106,7 @@ func people(ws workspaces) []console.Person {
 	}
 }
 
-// workspaces are those that the backend knows. A real service asks its own
-// records.
+// workspaces are the workspaces of the backend. A real service reads its own records.
 type workspaces []string
 
 // adminWorkspace always exists; the key of -bootstrap belongs to it.
@@ -119,7 +118,7 @@ func parseWorkspaces(list string) workspaces {
 	return slices.Compact(ids)
 }
 
-// check is apikey.Options.Workspaces: asked when a key is made, and at login.
+// check is apikey.Options.Workspaces. It is called when a key is created and at logins.
 func (ws workspaces) check(_ context.Context, id string) (bool, error) {
 	return slices.Contains(ws, id), nil
 }
@@ -134,7 +133,7 @@ func workspaceObject(id string) map[string]any {
 	}
 }
 
-// get is behind a guard that let the token into this workspace.
+// get runs behind a guard, which has checked that the token reaches this workspace.
 func (ws workspaces) get(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("workspace")
 	if !slices.Contains(ws, id) {
@@ -144,10 +143,10 @@ func (ws workspaces) get(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, workspaceMedia, workspaceObject(id))
 }
 
-// list shows the token's own workspace or, with the admin permission, all.
+// list sends the token's own workspace or, with the admin permission, all workspaces.
 func (ws workspaces) list(w http.ResponseWriter, r *http.Request) {
 	objects := []map[string]any{}
-	p, _ := bearer.PrincipalFrom(r.Context()) // without one nothing is listed
+	p, _ := bearer.PrincipalFrom(r.Context()) // the guard has set it
 	for _, id := range ws {
 		if id == p.Workspace || p.Permissions.Has("ADM_WORKSPACE_LIST") {
 			objects = append(objects, workspaceObject(id))

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// deadly is a store at whose calls the process is killed.
+// deadly is a store that kills the process at a call.
 func deadly(st store.Store, at string) store.Store {
 	die := func(here string) {
 		if here == at {
@@ -57,7 +57,7 @@ func deadly(st store.Store, at string) store.Store {
 	return tap.Over(st)
 }
 
-// killedBootstrap is the program up to its first key, on which it dies.
+// killedBootstrap runs the program until its first key, and kills it there.
 func killedBootstrap(at string) {
 	st, _, err := openStore(context.Background(), "sqlite:meshstack.db")
 	if err != nil {
@@ -76,8 +76,8 @@ func killedBootstrap(at string) {
 	}
 }
 
-// TestBootstrapKilled: wherever the program is killed on the way to its first
-// key, the next start ends with a file whose credentials log in.
+// TestBootstrapKilled: wherever the program is killed before it has its first key, the next
+// start writes a file whose credentials can log in.
 func TestBootstrapKilled(t *testing.T) {
 	for _, at := range []string{
 		"after no key was found", "after the draft was written", "after the key was stored",
@@ -99,7 +99,7 @@ func TestBootstrapKilled(t *testing.T) {
 			}
 			privateAll(t)
 
-			for range 2 { // the start after, and the one after that
+			for range 2 { // the next start, and the one after that
 				program, w := startProcess(t, "-bootstrap", "first-key", "-issuer", "https://mesh.example.com")
 				require.NotEmpty(t, w.login(t, readCredentials(t, "first-key")))
 				require.NoError(t, program.Process.Kill())
@@ -110,10 +110,10 @@ func TestBootstrapKilled(t *testing.T) {
 	}
 }
 
-// secretText is a secret. The prefix alone stands in the store, too.
+// secretText matches a secret. The store also holds the prefix alone.
 var secretText = regexp.MustCompile(`lk_[0-9A-Za-z]{20,}`)
 
-// privateAll looks for a secret in a file that others may read.
+// privateAll fails if a file that others can read holds a secret.
 func privateAll(t *testing.T) {
 	t.Helper()
 	files, err := os.ReadDir(".")
@@ -129,25 +129,25 @@ func privateAll(t *testing.T) {
 	}
 }
 
-// TestBootstrapRemnants starts on what a kill in the middle of a write leaves.
+// TestBootstrapRemnants starts with what a kill in the middle of a write leaves.
 func TestBootstrapRemnants(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "first-key.json")
 	for name, text := range map[string]string{
 		".00000000-0000-4000-8000-000000000000": "", ".00000000-0000-4000-8000-000000000001": `{"client_id":"00000000-`,
-		"": "", // named before it was written to
+		"": "", // created, but not yet written
 	} {
 		require.NoError(t, os.WriteFile(file+name, []byte(text), 0o600))
 	}
 	result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
-	require.Contains(t, result, "made;")
+	require.Contains(t, result, "was created;")
 	require.NotEmpty(t, w.login(t, readCredentials(t, file)))
 }
 
-// TestBootstrapRemnantOfAnother: a draft is not put over another's file, and
-// is not lost for that.
+// TestBootstrapRemnantOfAnother: a draft does not replace the file of another program, and is
+// kept.
 func TestBootstrapRemnantOfAnother(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "first-key.json")
@@ -165,7 +165,7 @@ func TestBootstrapRemnantOfAnother(t *testing.T) {
 	require.Equal(t, first, readCredentials(t, file))
 }
 
-// TestBootstrapUnclear: the store stores a key and says that it could not.
+// TestBootstrapUnclear: the store stores a key, but returns an error.
 func TestBootstrapUnclear(t *testing.T) {
 	st := memstore.New()
 	var unclear storetest.Tap

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConsole: with -dev-login everybody on this machine may sign in to the
-// console as anybody. The limits of such a session are tested in examples/signin.
+// TestConsole: with -dev-login every user of this machine can sign in to the console as any
+// person. The limits of such a session are tested in examples/signin.
 func TestConsole(t *testing.T) {
 	text, _ := serving(t, "-store=memory", "-dev-login", "-workspaces=team-a,team-b")
 	base := urlIn(t, text)
@@ -55,7 +55,7 @@ func TestConsole(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer.StatusCode, "the other routes are still there")
 }
 
-// TestConsoleIsForLoopback asks under a name that others know the server by.
+// TestConsoleIsForLoopback sends a request with a public name of the server.
 func TestConsoleIsForLoopback(t *testing.T) {
 	text, _ := serving(t, "-addr=0.0.0.0:0", "-store=memory", "-dev-login")
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, urlIn(t, text)+"/console/sign-in", nil)

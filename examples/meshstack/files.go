@@ -14,29 +14,29 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// secrets is what must not lie in the store, so that a copy of the store alone
-// proves no secret and signs no token: what keys the digests of secrets, seals
-// the signing keys, and signs the cursors of lists.
+// secrets holds the keys that must not be in the store: the pepper of the digests, the key
+// that seals the signing keys, and the key that signs cursors. Without them a copy of the
+// store cannot be used to log in or to sign tokens.
 type secrets [96]byte
 
 func (s *secrets) pepper() []byte    { return s[:32] }
 func (s *secrets) sealKey() []byte   { return s[32:64] }
 func (s *secrets) cursorKey() []byte { return s[64:] }
 
-// loadSecrets reads the file and makes it if it is missing. All replicas on one
-// store need the same one, and without it the keys in the store are lost.
-// Fleeting secrets are in no file and live as long as the process.
+// loadSecrets reads the file, or creates it if it is missing. All replicas of a store need
+// the same file. Without it, the API keys in the store do not work. Fleeting secrets are
+// not written to a file, and end with the process.
 func loadSecrets(file string, fleeting bool) (*secrets, error) {
 	var s secrets
 	_, _ = rand.Read(s[:]) // never fails
 	if fleeting {
 		return &s, nil
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // named by who runs the program
+	text, err := os.ReadFile(file) //nolint:gosec // named on the command line
 	if errors.Is(err, fs.ErrNotExist) {
 		draft := file + "." + rand.Text()
 		if err = writePrivate(draft, s[:]); err == nil {
-			err = os.Link(draft, file) // unlike a rename it leaves what another replica has put there
+			err = os.Link(draft, file) // unlike a rename, it does not replace the file of another replica
 		}
 		if err = errors.Join(err, os.Remove(draft)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
@@ -44,15 +44,15 @@ func loadSecrets(file string, fleeting bool) (*secrets, error) {
 		text, err = os.ReadFile(file) //nolint:gosec // as above
 	}
 	if err == nil && copy(s[:], text) != len(s) {
-		err = fmt.Errorf("-secrets: %s does not hold %d bytes", file, len(s))
+		err = fmt.Errorf("-secrets: %s must hold exactly %d bytes: use the file that this program created", file, len(s))
 	}
 	return &s, err
 }
 
-// writePrivate makes a file that only its owner reads, and returns when the
-// disk has it.
+// writePrivate creates a file that only its owner can read. It returns after the file was
+// synced to disk.
 func writePrivate(file string, text []byte) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // named by who runs the program
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // named on the command line
 	if err != nil {
 		return err
 	}
@@ -60,28 +60,27 @@ func writePrivate(file string, text []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// credentials is what -bootstrap writes.
+// credentials is the content of the file of -bootstrap.
 type credentials struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
 }
 
-// bootstrap makes the first key, which holds every permission, and puts its
-// credentials into file, unless the key is there already. It is recognised by
-// who made it: a name can be changed. Deleted, it is made anew. The result says
-// what was done.
+// bootstrap creates the first key, which holds every permission, and writes its credentials
+// to file, unless the key exists. It finds the key by its creator, because the name can be
+// changed. If the key was deleted, it creates a new one. The result says what was done.
 //
-// The credentials lie in a draft, named after the key, before the key is
-// stored: wherever the program is killed, the next start finds no key, or the
-// draft of the one there is.
+// It writes the credentials to a draft, named after the key, before it stores the key.
+// Wherever the program is killed, the next start finds either no key, or a key and its
+// draft.
 func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.Time) (string, error) {
 	var before credentials
-	if text, err := os.ReadFile(file); err == nil && len(text) > 0 && (json.Unmarshal(text, &before) != nil || before.ClientID == "") { //nolint:gosec // named by who runs the program
-		return "", fmt.Errorf("%s holds something else and is not overwritten", file)
+	if text, err := os.ReadFile(file); err == nil && len(text) > 0 && (json.Unmarshal(text, &before) != nil || before.ClientID == "") { //nolint:gosec // named on the command line
+		return "", fmt.Errorf("%s holds other data and is not overwritten: remove it or choose another file", file)
 	}
 	maker := apikey.OrganizationAdmin("meshstack -bootstrap")
-	draft, result := "", "was made before; its secret is where it was written then"
-	for range 2 { // what is there, or else what was made
+	draft, result := "", "exists; its credentials were written when it was created"
+	for range 2 { // the existing key, or the one created in the first round
 		page, err := keys.List(ctx, maker, store.KeyQuery{Workspace: adminWorkspace, CreatedBy: maker.Ref(), Limit: 1})
 		if err != nil {
 			return "", err
@@ -89,29 +88,29 @@ func bootstrap(ctx context.Context, keys *apikey.Service, file string, now time.
 		if len(page.Keys) > 0 {
 			switch err := os.Rename(file+"."+page.Keys[0].ID, file); {
 			case err == nil:
-				result = "made; its credentials are in " + file
+				result = "was created; its credentials are in " + file
 			case !errors.Is(err, fs.ErrNotExist):
 				return "", err
 			}
 			break
 		}
 		if draft != "" {
-			break // it was made, and deleted, within the last seconds
+			break // it was created and deleted within the last seconds
 		}
-		// Of several replicas that start at once, one makes the key.
+		// If several replicas start at once, one of them creates the key.
 		once := store.OnceID{Space: "meshstack", ID: "bootstrap", Expires: now.Add(10 * time.Second)}
 		if _, _, err = keys.Create(ctx, maker, apikey.Spec{
 			Workspace: adminWorkspace, Name: "bootstrap", Permissions: keys.Catalog().All(), Once: &once,
 			Before: func(_ context.Context, key apikey.Key, secret apikey.Secret) error {
-				_ = os.Remove(draft) //nolint:errcheck // of the same key, if it has changed since
+				_ = os.Remove(draft) //nolint:errcheck // an older draft of the same key
 				draft = file + "." + key.ID
 				text, err := json.Marshal(credentials{key.ID, secret.Reveal()})
 				return errors.Join(err, writePrivate(draft, text))
 			},
 		}); err != nil && !errors.Is(err, store.ErrExists) {
-			return "", err // the key may have been stored all the same, and has its draft
+			return "", err // the key may have been stored; its draft exists
 		}
 	}
-	_ = os.Remove(draft) //nolint:errcheck // if another replica was faster, it is of no key
+	_ = os.Remove(draft) //nolint:errcheck // if another replica created the key, the draft belongs to none
 	return result, nil
 }

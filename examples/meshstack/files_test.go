@@ -24,7 +24,7 @@ func TestBootstrap(t *testing.T) {
 		t.Helper()
 		result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 		require.NoError(t, err)
-		return strings.HasPrefix(result, "made;")
+		return strings.HasPrefix(result, "was created;")
 	}
 	require.True(t, start())
 	first := readCredentials(t, file)
@@ -33,7 +33,7 @@ func TestBootstrap(t *testing.T) {
 	require.Equal(t, adminWorkspace, key.Workspace)
 	require.True(t, key.Permissions.Equal(w.srv.APIKeys().Catalog().All()))
 
-	t.Run("a second start leaves the key and its file, renamed or not", func(t *testing.T) {
+	t.Run("a second start keeps the key and its file, even if the key was renamed", func(t *testing.T) {
 		_, err := w.srv.APIKeys().Update(t.Context(), host(), first.ClientID, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
 		w.clock.Advance(time.Minute)
@@ -41,7 +41,7 @@ func TestBootstrap(t *testing.T) {
 		require.Equal(t, first, readCredentials(t, file))
 		require.NotEmpty(t, w.login(t, first))
 	})
-	t.Run("a key that it made itself is not taken for it", func(t *testing.T) {
+	t.Run("a key that the first key created is not the first key", func(t *testing.T) {
 		w.made(t, w.login(t, first), "admin", `,"permissions":[]`)
 		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), first.ClientID, 0))
 		w.clock.Advance(time.Minute)
@@ -58,23 +58,23 @@ func TestBootstrap(t *testing.T) {
 	})
 }
 
-// TestBootstrapElsewhere: a replica with a folder of its own makes no second
-// key, and leaves nothing there.
+// TestBootstrapElsewhere: a replica with another folder creates no second key, and leaves no
+// file there.
 func TestBootstrapElsewhere(t *testing.T) {
 	w := newWorld(t)
 	for i := range 2 {
 		folder := t.TempDir()
 		result, err := bootstrap(t.Context(), w.srv.APIKeys(), filepath.Join(folder, "first-key.json"), w.clock.Now())
 		require.NoError(t, err)
-		require.Equal(t, i == 0, strings.HasPrefix(result, "made;"), result)
+		require.Equal(t, i == 0, strings.HasPrefix(result, "was created;"), result)
 		left, err := os.ReadDir(folder)
 		require.NoError(t, err)
 		require.Len(t, left, 1-i)
 	}
 }
 
-// TestBootstrapDeleted: a key that was deleted a moment ago is not made anew at
-// once; the draft of the attempt does not stay.
+// TestBootstrapDeleted: within seconds after the key was deleted, no new key is created, and no
+// draft is left.
 func TestBootstrapDeleted(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
@@ -85,7 +85,7 @@ func TestBootstrapDeleted(t *testing.T) {
 	require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), first.ClientID, 0))
 	result, err := bootstrap(t.Context(), w.srv.APIKeys(), file, w.clock.Now())
 	require.NoError(t, err)
-	require.Contains(t, result, "was made before")
+	require.Contains(t, result, "exists; its credentials were written when it was created")
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Len(t, left, 1)
@@ -111,7 +111,7 @@ func TestBootstrapWithoutFile(t *testing.T) {
 	require.Error(t, err)
 	page, err := w.srv.APIKeys().List(t.Context(), host(), store.KeyQuery{Workspace: adminWorkspace})
 	require.NoError(t, err)
-	require.Empty(t, page.Keys, "a key whose secret nobody knows is not kept")
+	require.Empty(t, page.Keys, "a key whose secret was lost is not kept")
 }
 
 func TestBootstrapRace(t *testing.T) {
@@ -140,7 +140,7 @@ func TestBootstrapRace(t *testing.T) {
 	count := 0
 	for i := range made {
 		require.NoError(t, errs[i])
-		if strings.HasPrefix(made[i], "made;") {
+		if strings.HasPrefix(made[i], "was created;") {
 			count++
 		}
 	}

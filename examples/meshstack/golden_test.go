@@ -12,13 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestGolden plays the dialogues of testdata, each on a backend of its own.
-// A dialogue is requests (>) and the whole of each answer (<), status first,
-// the headers that matter, and the body as JSON. $name in a request is what an
-// earlier answer showed there; $name in an answer is learned, or must be the
-// same again. Known from the start are the tokens of four keys: $admin of
-// workspace admin with every permission; $team of team-a with those of its
-// keys and workspaces; $reader of team-a with APIKEY_LIST; $other of team-b.
+// TestGolden runs the dialogues of testdata, each with its own backend. A dialogue consists of
+// requests (>) and answers (<). An answer is the status, the relevant headers, and the body as
+// JSON. $name in a request is replaced by its value. The first $name in an answer sets the
+// value; later ones must be equal. At the start four tokens are known: $admin of workspace
+// admin with every permission; $team of team-a with the permissions for its keys and
+// workspaces; $reader of team-a with APIKEY_LIST; $other of team-b.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
@@ -49,7 +48,7 @@ type turn struct {
 	request, response message
 }
 
-// message is its first line, its headers and its body.
+// message is a request or an answer: its first line, headers and body.
 type message struct {
 	line, body string
 	header     [][2]string
@@ -116,7 +115,7 @@ func (turn turn) play(t *testing.T, w *world, known map[string]string) {
 	require.Equal(t, learn(want, have, known), have, turn.title)
 }
 
-// learn returns want with its $names filled in, those not yet known from have.
+// learn returns want with its $names replaced. It reads unknown ones from have.
 func learn(want, have any, known map[string]string) any {
 	switch w := want.(type) {
 	case map[string]any:

@@ -22,7 +22,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// records is a log that a test reads.
+// records is a log that a test can read.
 type records struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -61,7 +61,7 @@ func newWorldOn(t *testing.T, st store.Store) *world {
 	}
 	srv, routes, err := newBackend(st, oauth.Config{
 		Issuer:       "https://mesh.example.com",
-		LoginTimeout: time.Minute, // a busy machine is no outage
+		LoginTimeout: time.Minute, // so that a busy machine does not look like an outage
 		Logger:       slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:          w.clock.Now,
 	}, parseWorkspaces("team-a,team-b"), s, false)
@@ -72,7 +72,7 @@ func newWorldOn(t *testing.T, st store.Store) *world {
 	return w
 }
 
-// key makes a key as a person would, whose authority has no bounds.
+// key creates a key as an administrator.
 func (w *world) key(t *testing.T, workspace, permissions, expires string) credentials {
 	t.Helper()
 	set, err := scope.Parse(permissions)
@@ -89,7 +89,7 @@ func (w *world) key(t *testing.T, workspace, permissions, expires string) creden
 	return credentials{key.ID, secret.Reveal()}
 }
 
-// answer is what came back, whole.
+// answer is a complete answer.
 type answer struct {
 	status int
 	header http.Header
@@ -117,7 +117,7 @@ func (w *world) login(t *testing.T, c credentials) string {
 	body, err := json.Marshal(map[string]string{"clientId": c.ClientID, "clientSecret": c.ClientSecret})
 	require.NoError(t, err)
 	var got answer
-	for range 20 { // on a busy machine a login may not be decided in time: as the provider does, try again
+	for range 20 { // on a busy machine a login may time out: try again, as the provider does
 		got, err = send(t.Context(), http.MethodPost, w.url+"/api/login", http.Header{"Content-Type": {"application/json"}}, string(body))
 		require.NoError(t, err)
 		if got.status != http.StatusServiceUnavailable {
@@ -133,12 +133,12 @@ func (w *world) login(t *testing.T, c credentials) string {
 	return token.AccessToken
 }
 
-// bearing is the head of a request as the provider sends it.
+// bearing returns the headers of the provider's requests.
 func bearing(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}, "Accept": {keyMedia}, "Content-Type": {keyMedia}}
 }
 
-// call is a request as the provider sends it.
+// call sends a request as the provider does.
 func (w *world) call(t *testing.T, token, method, path, body string) answer {
 	t.Helper()
 	got, err := send(t.Context(), method, w.url+path, bearing(token), body)
@@ -146,7 +146,7 @@ func (w *world) call(t *testing.T, token, method, path, body string) answer {
 	return got
 }
 
-// made makes a key over HTTP and returns its answer.
+// made creates a key over HTTP and returns the answer.
 func (w *world) made(t *testing.T, token, workspace, rest string) keyAnswer {
 	t.Helper()
 	got := w.call(t, token, http.MethodPost, keysPath, keyBody(workspace, rest))
@@ -156,7 +156,7 @@ func (w *world) made(t *testing.T, token, workspace, rest string) keyAnswer {
 
 const keysPath = "/api/meshobjects/meshapikeys"
 
-// keyBody is a request of the key's workspace and further members of its spec.
+// keyBody returns a request body with the key's workspace and other members of its spec.
 func keyBody(workspace, rest string) string {
 	return `{"apiVersion":"v1-preview","kind":"meshApiKey","metadata":{"ownedByWorkspace":"` + workspace +
 		`"},"spec":{"displayName":"ci"` + rest + `},"status":{"clientId":"x","clientSecret":"lk_chosen_by_the_caller"}}`

@@ -24,17 +24,17 @@ func TestLargeBody(t *testing.T) {
 	large := keyBody("team-a", `,"permissions":[],"padding":"`+strings.Repeat("x", 64<<10)+`"`)
 	got := w.call(t, token, http.MethodPost, keysPath, large)
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
-	require.JSONEq(t, `{"message":"The body is larger than 64 KiB, or its end never came."}`, string(got.body))
+	require.JSONEq(t, `{"message":"The body is larger than 64 KiB or incomplete."}`, string(got.body))
 }
 
-// TestMakerEnds: a key that ends makes keys that end no later, and none that
-// would come back otherwise than it was asked for.
+// TestMakerEnds: a key with an expiry creates keys that expire no later. If the requested
+// expiry would have to be changed, the request is refused.
 func TestMakerEnds(t *testing.T) {
 	w := newWorld(t)
 	maker := w.login(t, w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE", "2026-12-31"))
 	got := w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusUnprocessableEntity, got.status)
-	require.JSONEq(t, `{"message":"A key ends with the key that made it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
+	require.JSONEq(t, `{"message":"A key expires with the key that created it: set spec.expiresAt to 2026-12-31 or an earlier date."}`, string(got.body))
 	got = w.call(t, maker, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[],"expiresAt":"2027-01-01"`))
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.JSONEq(t, `{"message":"The key would outlive the acting key; give it an earlier expiry."}`, string(got.body))
@@ -47,14 +47,14 @@ func TestMakerEnds(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, got.status, "nor may it take the end away")
 }
 
-// TestQuotaRace: N clients create at the quota, and exactly the quota is there.
+// TestQuotaRace: of many concurrent creations exactly the quota succeeds.
 func TestQuotaRace(t *testing.T) {
 	const quota, clients, each = 10, 8, 3
 	w := newWorld(t)
 	token := w.login(t, w.key(t, "admin", "*", ""))
 	settings, err := w.srv.APIKeys().Settings(t.Context(), host())
 	require.NoError(t, err)
-	require.Equal(t, 100, settings.Rules.MaxKeys, "the quota that nobody set")
+	require.Equal(t, 100, settings.Rules.MaxKeys, "the default quota")
 	settings.Rules.MaxKeys = quota
 	_, err = w.srv.APIKeys().SaveSettings(t.Context(), host(), settings)
 	require.NoError(t, err)
@@ -89,8 +89,8 @@ func TestQuotaRace(t *testing.T) {
 	require.Len(t, page.Keys, quota)
 }
 
-// TestPutRace: of rotations at once, each answer with a secret was the newest
-// when it was written, and one secret logs in at the end.
+// TestPutRace: with concurrent rotations, each answer holds the secret that was the newest when
+// it was written. At the end one secret can log in.
 func TestPutRace(t *testing.T) {
 	w := newWorld(t)
 	token := w.login(t, w.key(t, "admin", "*", ""))
@@ -124,7 +124,7 @@ func TestPutRace(t *testing.T) {
 	require.Empty(t, w.login(t, k.credentials()))
 }
 
-// TestPutBetween: what a PUT decides on is what it changes.
+// TestPutBetween: a PUT changes the same version of the key that it has read.
 func TestPutBetween(t *testing.T) {
 	var tap storetest.Tap
 	w := newWorldOn(t, tap.Over(memstore.New()))
@@ -147,8 +147,7 @@ func TestPutBetween(t *testing.T) {
 	require.NotEmpty(t, w.login(t, k.credentials()))
 }
 
-// TestManagement: the library's own API is there, and a key sees no more of it
-// than it may.
+// TestManagement: the library's own API is served, and a key sees only what it may.
 func TestManagement(t *testing.T) {
 	w := newWorld(t)
 	k := w.key(t, "team-a", "APIKEY_LIST", "")
@@ -173,7 +172,7 @@ func TestManagement(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, got.status)
 }
 
-// TestLastUse: a login moves the key's last use, once it is flushed.
+// TestLastUse: a login changes the key's last use after a flush.
 func TestLastUse(t *testing.T) {
 	w := newWorld(t)
 	c := w.key(t, "team-a", "", "")
@@ -185,8 +184,7 @@ func TestLastUse(t *testing.T) {
 	require.Equal(t, w.clock.Now(), page.Keys[0].LastUsed)
 }
 
-// TestNoSecretInLog: requests hold secrets, some against the contract, and the
-// log holds none of them.
+// TestNoSecretInLog: requests hold secrets, some where they do not belong. The log holds none.
 func TestNoSecretInLog(t *testing.T) {
 	w := newWorld(t)
 	admin := w.key(t, "admin", "*", "")
@@ -219,6 +217,6 @@ func TestOutage(t *testing.T) {
 	got := w.call(t, token, http.MethodPost, keysPath, keyBody("team-a", `,"permissions":[]`))
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Equal(t, "1", got.header.Get("Retry-After"))
-	require.JSONEq(t, `{"message":"The server cannot reach its data at the moment. Try again."}`, string(got.body))
-	require.Contains(t, w.log.String(), "192.0.2.1", "the log tells more than the answer")
+	require.JSONEq(t, `{"message":"The server cannot reach its database at the moment. Try again."}`, string(got.body))
+	require.Contains(t, w.log.String(), "192.0.2.1", "the log holds more than the answer")
 }

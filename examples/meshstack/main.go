@@ -1,11 +1,11 @@
-// Command meshstack is a whole system on Latchkey: a backend that speaks the
-// part of the meshStack API that deals with keys, so that the meshStack
-// Terraform provider, as it is, manages keys here.
+// Command meshstack is a complete backend on Latchkey. It implements the part of the
+// meshStack API for API keys, so that the unchanged meshStack Terraform provider can manage
+// its keys.
 //
 //	go run -C examples/meshstack . -bootstrap first-key.json
 //
 // writes the credentials of a key with every permission and serves at
-// http://127.0.0.1:8080. The provider takes them from its environment:
+// http://127.0.0.1:8080. The provider reads them from its environment:
 //
 //	export MESHSTACK_ENDPOINT=http://127.0.0.1:8080
 //	export MESHSTACK_API_KEY=...    # client_id of first-key.json
@@ -16,15 +16,14 @@
 //	  spec     = { display_name = "ci", permissions = ["WORKSPACE_LIST"], expires_at = "2027-01-31" }
 //	}
 //
-// A key may grant the permissions that it holds, except those that reach every
-// workspace (ADM_...): only a person may grant them. The server refuses with 403,
-// and the provider prints the reason.
+// A key may grant the permissions that it holds, except those that reach every workspace
+// (ADM_...): only a person may grant them. The server refuses others with 403, and the
+// provider prints the reason.
 //
-// With -dev-login it serves the console at /console/, too, for everybody on this
-// machine.
+// With -dev-login it also serves the console at /console/, for every user of this machine.
 //
-// Read backend.go first; apikeys.go is the largest part, and all of it is
-// translation between the provider's JSON and the library's calls.
+// Read backend.go first. apikeys.go is the largest part; it only translates between the
+// provider's JSON and the library's calls.
 package main
 
 import (
@@ -62,11 +61,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("meshstack", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
 	storeName := flags.String("store", "sqlite:meshstack.db", "where keys are kept: memory, sqlite:PATH, or a `URL` of postgres, mysql or redis")
-	secretsFile := flags.String("secrets", "meshstack-secrets", "`file` with what must not lie in the store, made if it is missing; replicas share it; not used with -store memory")
-	issuer := flags.String("issuer", "", "`URL` of this server in tokens, the same for all replicas (default http:// and the address, with signing keys that end with the process)")
-	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; admin always exists")
-	bootstrapFile := flags.String("bootstrap", "", "`file` to write the credentials of the first key to, which holds every permission; made if there is no such key yet")
-	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, on loopback only, and let everybody sign in as anybody")
+	secretsFile := flags.String("secrets", "meshstack-secrets", "`file` with the keys that must not be in the store; created if it is missing; all replicas need the same one; not used with -store memory")
+	issuer := flags.String("issuer", "", "`URL` of this server in tokens, the same for all replicas; by default http:// and the address, and the signing keys end with the process")
+	names := flags.String("workspaces", "team-a,team-b", "comma-separated `ids` of the workspaces; the workspace admin always exists")
+	bootstrapFile := flags.String("bootstrap", "", "`file` for the credentials of the first key, which holds every permission; the key is created if it does not exist")
+	devLogin := flags.Bool("dev-login", false, "serve the console at /console/, on loopback only, where every user can sign in as any person")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return cmp.Or(err, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}
@@ -75,15 +74,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, end()) }() // last: when all is written
-	cached, err := cache.New(st, cache.Config{})     // hot reads from memory, a second old at most
+	defer func() { err = errors.Join(err, end()) }() // at the end, after all writes
+	cached, err := cache.New(st, cache.Config{})     // caches frequent reads for one second at most
 	if err != nil {
 		return err
 	}
 	st = cached.Store()
 	if *issuer == "" {
-		// The store keeps signing keys for one issuer, and an address changes.
-		// These end with the process, and its tokens with them.
+		// The store keeps signing keys for one issuer, but the address can change. So these
+		// signing keys, and their tokens, end with the process.
 		st.SigningKeys = memstore.New().SigningKeys
 	}
 	file, err := filepath.Abs(*secretsFile)
@@ -91,7 +90,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	if _, missing := os.Stat(file); missing != nil {
-		file += ", which was not there and was made"
+		file += ", which did not exist and was created"
 	}
 	secrets, err := loadSecrets(*secretsFile, *storeName == "memory")
 	if err != nil {
@@ -109,22 +108,22 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}, ws, secrets, *devLogin)
 	if err != nil {
-		// Of another file than the one that the store was used with: keys would be refused.
+		// The store was used with another file of secrets: all keys would be refused.
 		return errors.Join(fmt.Errorf("with the secrets in %s: %w", file, err), listener.Close())
 	}
-	first := "none asked for; -bootstrap FILE makes one"
+	first := "not created; -bootstrap FILE creates one"
 	if *bootstrapFile != "" {
 		if first, err = bootstrap(ctx, srv.APIKeys(), *bootstrapFile, time.Now()); err != nil {
 			return errors.Join(fmt.Errorf("-bootstrap: %w", err), listener.Close())
 		}
 	}
-	fmt.Fprintf(out, `A backend that speaks meshStack's API for keys runs at %s
+	fmt.Fprintf(out, `A backend with meshStack's API for keys runs at %s
 
   login        POST /api/login
   keys         /api/meshobjects/meshapikeys
-  management   /api/admin/ (GET /api/admin/openapi.json describes it)
+  management   /api/admin/ (described by GET /api/admin/openapi.json)
   console      GET /console/, with -dev-login
-  workspaces   GET /api/meshobjects/meshworkspaces (there are: %s)
+  workspaces   GET /api/meshobjects/meshworkspaces (workspaces: %s)
   documents    GET /.well-known/oauth-authorization-server, /.well-known/jwks.json
   more         GET /mesh/info, GET /health
   store        %s
@@ -134,11 +133,11 @@ Press Ctrl-C to stop.
 `, base, strings.Join(ws, ", "), strings.SplitN(*storeName, "://", 2)[0], first)
 	return srv.Serve(ctx, &http.Server{
 		Handler: routes,
-		// A server without these can be held up by clients that send slowly.
+		// Without these, clients that send slowly can block the server.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      15 * time.Second,
 		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    32 << 10, // a token names every permission it holds
+		MaxHeaderBytes:    32 << 10, // a token names all its permissions
 	}, listener, 10*time.Second)
 }

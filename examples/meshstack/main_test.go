@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serving runs the program, and returns what it printed and how to end it.
+// serving runs the program. It returns its output and a function to end it.
 func serving(t *testing.T, args ...string) (text string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -131,12 +131,12 @@ func TestWrongArguments(t *testing.T) {
 		{"no address", []string{"-store", "memory", "-addr", "nonsense"}, "nonsense"},
 		{"a port that is taken", []string{"-store", "memory", "-addr", taken.Addr().String()}, "address already in use"},
 		{"a bootstrap file in no folder", []string{"-store", "memory", "-bootstrap", filepath.Join(other, "x")}, "-bootstrap: "},
-		{"a bootstrap file that holds something else", []string{"-store", "memory", "-bootstrap", other}, "holds something else and is not overwritten"},
-		{"a secrets file that holds something else", []string{"-store", "sqlite:x.db", "-secrets", other}, "does not hold 96 bytes"},
+		{"a bootstrap file that holds something else", []string{"-store", "memory", "-bootstrap", other}, "holds other data and is not overwritten"},
+		{"a secrets file that holds something else", []string{"-store", "sqlite:x.db", "-secrets", other}, "must hold exactly 96 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one that is not refused serves until then
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // if the arguments are accepted, it serves until then
 			defer cancel()
 			err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, tc.args...), io.Discard)
 			require.ErrorContains(t, err, tc.want)

@@ -6,10 +6,10 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// newCatalog lists the permissions that meshStack's public documentation and
-// its Terraform provider name, in their groups. What begins with ADM_ reaches
-// every workspace; what begins with MANAGED_, the objects of others that run
-// on platforms and definitions of the key's own workspace.
+// newCatalog lists the permissions of meshStack's public documentation and its Terraform
+// provider, in their groups. Permissions that begin with ADM_ reach every workspace. Those
+// that begin with MANAGED_ reach objects of other workspaces that use platforms and
+// definitions of the key's own workspace.
 func newCatalog() *scope.Catalog {
 	groups := make([]scope.Group, 0, len(resources))
 	for _, line := range resources {
@@ -27,7 +27,7 @@ func newCatalog() *scope.Catalog {
 	return scope.MustCatalog(groups...)
 }
 
-// titleOf makes "List tenants in every workspace" of ADM_TENANT_LIST.
+// titleOf returns, for example, "List tenants in every workspace" for ADM_TENANT_LIST.
 func titleOf(name, resource string) string {
 	if name == "ADM_REVIEW_PUBLICATION" {
 		return "Review publications of building block definitions"

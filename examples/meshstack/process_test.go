@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain makes a process of the program where a test needs one to kill.
+// TestMain runs the program itself if a test started this binary as its process.
 func TestMain(m *testing.M) {
 	switch os.Getenv("MESHSTACK_PROCESS") {
 	case "serve":
@@ -28,8 +28,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// startProcess runs the program in the current folder and waits until it
-// serves.
+// startProcess starts the program in the current folder and waits until it serves.
 func startProcess(t *testing.T, args ...string) (*exec.Cmd, *world) {
 	t.Helper()
 	program := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-addr=127.0.0.1:0"}, args...)...) //nolint:gosec // itself
@@ -53,8 +52,8 @@ func startProcess(t *testing.T, args ...string) (*exec.Cmd, *world) {
 	return program, &world{url: urlIn(t, text.String())}
 }
 
-// TestKill kills the program in the middle of its work: whatever was
-// acknowledged before is there afterwards.
+// TestKill kills the program in the middle of its work. Everything that it acknowledged before
+// exists afterwards.
 func TestKill(t *testing.T) {
 	t.Chdir(t.TempDir())
 	rounds := 2
@@ -78,7 +77,7 @@ func TestKill(t *testing.T) {
 				for range 20 {
 					got, err := send(t.Context(), http.MethodPost, w.url+keysPath, bearing(token), keyBody([]string{"team-a", "team-b", "admin"}[round%3], `,"permissions":[]`))
 					if err != nil || got.status != http.StatusCreated {
-						return // the program is gone, or the quota is reached
+						return // the program was killed, or the quota is reached
 					}
 					acknowledged <- got.key(t).credentials()
 				}
@@ -89,7 +88,7 @@ func TestKill(t *testing.T) {
 			case c := <-acknowledged:
 				kept = append(kept, c)
 			case <-time.After(time.Minute):
-				require.Fail(t, "no key was made")
+				require.Fail(t, "no key was created")
 			}
 		}
 		require.NoError(t, program.Process.Kill())
@@ -107,8 +106,8 @@ func TestKill(t *testing.T) {
 	fmt.Fprintln(os.Stderr, len(kept), "keys acknowledged,", rounds, "kills")
 }
 
-// TestTwoProcesses: what one process changes, another one heeds at once or, at
-// most, once its cache is too old.
+// TestTwoProcesses: another process sees a change at once or, at the latest, when its cache
+// entry expires.
 func TestTwoProcesses(t *testing.T) {
 	t.Chdir(t.TempDir())
 	flags := []string{"-bootstrap", "first-key", "-issuer", "https://mesh.example.com"}
@@ -117,7 +116,7 @@ func TestTwoProcesses(t *testing.T) {
 	admin := here.login(t, readCredentials(t, "first-key"))
 	k := here.made(t, admin, "team-a", `,"permissions":["WORKSPACE_LIST"]`)
 	token := there.login(t, k.credentials())
-	require.NotEmpty(t, token, "a key that was made elsewhere works")
+	require.NotEmpty(t, token, "a key that another process created works")
 	list := func() int {
 		t.Helper()
 		return there.call(t, token, http.MethodGet, "/api/meshobjects/meshworkspaces", "").status
@@ -126,7 +125,7 @@ func TestTwoProcesses(t *testing.T) {
 
 	rotated := here.call(t, admin, http.MethodPut, keysPath+"/"+k.Metadata.UUID, keyBody("team-a", `,"permissions":["WORKSPACE_LIST"],"expiresAt":"2099-12-31"`)).key(t)
 	require.NotEmpty(t, rotated.Status.ClientSecret)
-	for i := range 20 { // whoever manages keys sees at once what another process did
+	for i := range 20 { // requests that manage keys see changes of another process at once
 		a, b := here, there
 		if i%2 == 1 {
 			a, b = there, here
@@ -140,7 +139,7 @@ func TestTwoProcesses(t *testing.T) {
 			require.Equal(t, name, b.call(t, admin, http.MethodGet, path, "").key(t).Spec.DisplayName)
 			continue
 		}
-		sent = b.call(t, admin, http.MethodPut, path, body) // decides on what is there
+		sent = b.call(t, admin, http.MethodPut, path, body) // reads the stored key, not the cache
 		require.Equal(t, http.StatusOK, sent.status, "%s", sent.body)
 	}
 	never := time.Now().Add(time.Minute)
@@ -151,7 +150,7 @@ func TestTwoProcesses(t *testing.T) {
 	require.NotEmpty(t, there.login(t, rotated.credentials()))
 }
 
-// TestTerminate: told to stop, the program ends by itself and without error.
+// TestTerminate: after SIGTERM the program ends by itself and without an error.
 func TestTerminate(t *testing.T) {
 	t.Chdir(t.TempDir())
 	program, w := startProcess(t, "-store", "memory", "-bootstrap", "first-key")

@@ -18,18 +18,17 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// provider behaves as the meshStack Terraform provider does towards one
-// resource "meshstack_api_key", Terraform's own checks included. It stands in
-// for the real one, which is no module of ours to import: its requests are
-// those that were seen on the wire, and where releases differ it asks for what
-// the most demanding of them does.
+// provider simulates the meshStack Terraform provider with one resource
+// "meshstack_api_key", and Terraform's own checks. The real provider cannot be imported here.
+// The requests are those of the real provider; where its releases differ, they follow the
+// strictest one.
 type provider struct {
 	w           *world
 	credentials credentials
 	token       string
 	state       *resource
 	sent        []string // method and status of each request
-	loseFirst   string   // the next answer to this method never arrives
+	loseFirst   string   // the next answer to this method is lost
 }
 
 // resource is a resource's configuration and state.
@@ -41,7 +40,7 @@ type resource struct {
 
 var errAnswer = errors.New("http error")
 
-// connect is what a plan and an apply begin with.
+// connect makes the first requests of a plan or an apply.
 func (p *provider) connect(t *testing.T) {
 	t.Helper()
 	got, err := send(t.Context(), http.MethodGet, p.w.url+"/mesh/info", http.Header{"Accept": {"application/json"}}, "")
@@ -59,9 +58,9 @@ func (p *provider) connect(t *testing.T) {
 	p.renew(t)
 }
 
-// renew logs in. The provider takes the id of its key for a UUID and the token
-// for a JWT, from which it reads how long it may use it; a lifetime of half a
-// minute or less would mean a login for every request.
+// renew logs in. The provider expects a UUID as the id of its key, and a JWT as the token, from
+// which it reads the expiry. With a lifetime of half a minute or less it would log in for every
+// request.
 func (p *provider) renew(t *testing.T) {
 	t.Helper()
 	require.Regexp(t, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, p.credentials.ClientID)
@@ -77,8 +76,8 @@ func (p *provider) renew(t *testing.T) {
 	require.Greater(t, time.Unix(int64(claims.Expires), 0).Sub(p.w.clock.Now()), 30*time.Second)
 }
 
-// do sends a request: again while it is lost or refused for the moment, but a
-// POST only once; and once more with a new token if that one is refused.
+// do sends a request. It repeats the request if the answer is lost or is a temporary refusal,
+// except for POST. It repeats it once with a new token if the token is refused.
 func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, error) {
 	t.Helper()
 	text := ""
@@ -115,8 +114,8 @@ func (p *provider) do(t *testing.T, method, path string, body any) (keyAnswer, e
 	}
 }
 
-// exactNames checks that each member is there once and spelled as the provider
-// spells it, for it minds the case.
+// exactNames checks that each member appears once, with the provider's exact spelling, because
+// the provider compares the case.
 func exactNames(t *testing.T, body []byte) {
 	t.Helper()
 	known := []string{"apiVersion", "kind", "metadata", "uuid", "ownedByWorkspace", "spec", "displayName", "permissions", "expiresAt", "status", "clientId", "clientSecret"}
@@ -129,7 +128,7 @@ func exactNames(t *testing.T, body []byte) {
 	}
 }
 
-// refresh reads what there is. A key that is not there leaves the state.
+// refresh reads the key. If the key does not exist, it is removed from the state.
 func (p *provider) refresh(t *testing.T) error {
 	t.Helper()
 	if p.state == nil {
@@ -152,15 +151,14 @@ func (p *provider) refresh(t *testing.T) error {
 	return nil
 }
 
-// apply refreshes, plans and applies, and reports whether there was anything
-// to do.
+// apply refreshes, plans and applies. It reports whether there was a change.
 func (p *provider) apply(t *testing.T, want resource) (changed bool, err error) {
 	t.Helper()
 	p.connect(t)
 	if err := p.refresh(t); err != nil {
 		return false, err
 	}
-	if p.state != nil && p.state.workspace != want.workspace { // replaced: a key never moves
+	if p.state != nil && p.state.workspace != want.workspace { // replaced: a key cannot change its workspace
 		if err := p.destroy(t); err != nil {
 			return false, err
 		}
@@ -306,7 +304,7 @@ func TestProviderDrift(t *testing.T) {
 	_, err := p.apply(t, want)
 	require.NoError(t, err)
 
-	t.Run("a name that somebody else changed comes back, and the secret stays", func(t *testing.T) {
+	t.Run("a name that someone else changed is restored, and the secret is kept", func(t *testing.T) {
 		secret := p.state.secret
 		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Name: ptr("renamed")})
 		require.NoError(t, err)
@@ -316,7 +314,7 @@ func TestProviderDrift(t *testing.T) {
 		require.Equal(t, secret, p.state.secret)
 		require.True(t, p.logsIn(t))
 	})
-	t.Run("an expiry that somebody else moved comes back with a new secret", func(t *testing.T) {
+	t.Run("an expiry that someone else changed is restored, with a new secret", func(t *testing.T) {
 		secret := p.state.secret
 		_, err := w.srv.APIKeys().Update(t.Context(), host(), p.state.uuid, apikey.Changes{Expiry: ptr(apikey.Expiry{})})
 		require.NoError(t, err)
@@ -342,7 +340,7 @@ func TestProviderDrift(t *testing.T) {
 		require.Equal(t, at, key.NotAfter)
 		require.True(t, p.logsIn(t))
 	}
-	t.Run("a key that somebody else deleted is made anew", func(t *testing.T) {
+	t.Run("a key that someone else deleted is created again", func(t *testing.T) {
 		gone := p.state.uuid
 		require.NoError(t, w.srv.APIKeys().Delete(t.Context(), host(), gone, 0))
 		changed, err := p.apply(t, want)
@@ -353,7 +351,7 @@ func TestProviderDrift(t *testing.T) {
 	})
 }
 
-// TestProviderTokenEnds: a token that ended before its time is renewed, once.
+// TestProviderTokenEnds: a revoked token is renewed once.
 func TestProviderTokenEnds(t *testing.T) {
 	w := newWorld(t)
 	p := &provider{w: w, credentials: w.key(t, "team-a", "APIKEY_LIST APIKEY_SAVE TENANT_LIST", "")}
@@ -411,8 +409,8 @@ func TestProviderErrors(t *testing.T) {
 	})
 }
 
-// TestProviderHazards shows what a lost answer does, so that a change of it
-// does not go unseen.
+// TestProviderHazards checks the effect of a lost answer, so that a change of the effect is
+// noticed.
 func TestProviderHazards(t *testing.T) {
 	w := newWorld(t)
 	p := &provider{w: w, credentials: w.key(t, "admin", "*", "")}
@@ -420,22 +418,21 @@ func TestProviderHazards(t *testing.T) {
 	_, err := p.apply(t, want)
 	require.NoError(t, err)
 
-	// The replay of a PUT finds nothing to change: the state keeps a dead
-	// secret.
+	// The repeated PUT finds nothing to change: the state keeps a secret that does not work.
 	want.expires = ptr("2099-12-31")
 	p.loseFirst = http.MethodPut
 	_, err = p.apply(t, want)
 	require.NoError(t, err)
 	require.False(t, p.logsIn(t))
 
-	// Moving the expiry once more heals it.
+	// Changing the expiry once more repairs it.
 	want.expires = ptr("2099-12-30")
 	_, err = p.apply(t, want)
 	require.NoError(t, err)
 	require.True(t, p.logsIn(t))
 
-	// A replayed delete finds no key, and fails once; the next refresh sees
-	// that there is none.
+	// A repeated DELETE finds no key and fails once. The next refresh removes the key from the
+	// state.
 	p.connect(t)
 	p.loseFirst = http.MethodDelete
 	require.ErrorContains(t, p.destroy(t), "error 404")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSecretsRace: replicas that start at once share what one of them made.
+// TestSecretsRace: replicas that start at once all use the file that one of them created.
 func TestSecretsRace(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "secrets")

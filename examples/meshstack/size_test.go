@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSize: this program is the proof that the library does the work. Where it
-// grows over the limit, something belongs into the library.
+// TestSize limits the size of this program, because the library should do the work. If the
+// program grows over the limit, move code to the library.
 func TestSize(t *testing.T) {
 	const limit = 600
 	files, err := filepath.Glob("*.go")

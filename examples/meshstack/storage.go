@@ -20,14 +20,14 @@ import (
 	"github.com/latchkey-go/latchkey/store/sqlstore"
 )
 
-// openStore opens what -store names; end closes it. Its errors show no URL: a
-// password may be in it.
+// openStore opens the store of -store; end closes it. Its errors do not contain the URL,
+// which may hold a password.
 func openStore(ctx context.Context, name string) (st store.Store, end func() error, err error) {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch u, noURL := url.Parse(name); {
 	case kind == "memory":
 		return memstore.New(), func() error { return nil }, nil
-	case kind == "sqlite": // what was acknowledged survives a loss of power
+	case kind == "sqlite": // acknowledged writes survive a power failure
 		return openSQL(ctx, "sqlite", sqlstore.SQLite, "file:"+rest+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
 	case kind == "postgres" && noURL == nil:
 		return openSQL(ctx, "pgx", sqlstore.PostgreSQL, name)
@@ -39,8 +39,8 @@ func openStore(ctx context.Context, name string) (st store.Store, end func() err
 		if err != nil {
 			break
 		}
-		options.ContextTimeoutEnabled = true // a login's deadline holds while a server hangs
-		options.DialerRetries = 1            // a server that is down is an error at once
+		options.ContextTimeoutEnabled = true // so that a login's deadline applies while the server hangs
+		options.DialerRetries = 1            // fail at once if the server is down
 		client := redis.NewClient(options)
 		driver, err := redisstore.New(client, redisstore.Config{})
 		if err != nil {
@@ -54,7 +54,7 @@ func openStore(ctx context.Context, name string) (st store.Store, end func() err
 func openSQL(ctx context.Context, driver string, dialect sqlstore.Dialect, source string) (st store.Store, end func() error, err error) {
 	db, err := sql.Open(driver, source)
 	if err != nil {
-		return st, nil, errors.New("-store: the address of the database cannot be read")
+		return st, nil, errors.New("-store: the URL of the database is malformed")
 	}
 	db.SetMaxOpenConns(16)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -17,9 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRestart plays a part of a key's life in each store, with the program
-// ended and started in between: what was acknowledged is there, and a token
-// from before is still good.
+// TestRestart uses a key in each store, and restarts the program in between. Acknowledged
+// changes are kept, and an earlier token is still valid.
 func TestRestart(t *testing.T) {
 	for name, makeStore := range map[string]func(*testing.T) string{
 		"sqlite":   func(*testing.T) string { return "sqlite:keys.db" },
@@ -34,7 +33,7 @@ func TestRestart(t *testing.T) {
 			}
 
 			w, text, stop := start()
-			require.Contains(t, text, "made; its credentials are in first-key")
+			require.Contains(t, text, "was created; its credentials are in first-key")
 			first := readCredentials(t, "first-key")
 			token := w.login(t, first)
 			made := w.made(t, token, "team-a", `,"permissions":["WORKSPACE_LIST"],"expiresAt":"2099-12-31"`)
@@ -45,12 +44,12 @@ func TestRestart(t *testing.T) {
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
 			w, text, stop = start()
-			require.Contains(t, text, "was made before")
+			require.Contains(t, text, "exists; its credentials were written when it was created")
 			require.Equal(t, first, readCredentials(t, "first-key"))
 			require.NotEmpty(t, w.login(t, first))
 			path := keysPath + "/" + made.Metadata.UUID
 			got := w.call(t, token, http.MethodGet, path, "")
-			require.Equal(t, http.StatusOK, got.status, "a token from before: %s", got.body)
+			require.Equal(t, http.StatusOK, got.status, "an earlier token: %s", got.body)
 			require.Equal(t, made.Spec, got.key(t).Spec)
 			require.Contains(t, string(w.call(t, token, http.MethodGet, "/api/admin/keys/"+made.Metadata.UUID, "").body), `"last_used_at":"2`,
 				"the end of the program writes the last logins")
@@ -64,8 +63,8 @@ func TestRestart(t *testing.T) {
 			require.Equal(t, http.StatusNoContent, w.call(t, token, http.MethodDelete, path, "").status)
 			stop()
 
-			// Another pepper and seal key open nothing. A start with them names the
-			// file and what it lacks.
+			// A start with another pepper and seal key fails. The error names the file and what it
+			// lacks.
 			require.NoError(t, os.Rename("meshstack-secrets", "right"))
 			for _, args := range [][]string{nil, {"-issuer", "https://mesh.example.com"}} {
 				for _, made := range []bool{true, false} {
@@ -74,7 +73,7 @@ func TestRestart(t *testing.T) {
 					require.ErrorContains(t, err, "it is another key under the same name")
 					require.ErrorContains(t, err, "pepper 1 has the fingerprint")
 					require.Regexp(t, `with the secrets in /\S+/meshstack-secrets\b`, err.Error())
-					require.Equal(t, made, strings.Contains(err.Error(), "was not there and was made"), err.Error())
+					require.Equal(t, made, strings.Contains(err.Error(), "did not exist and was created"), err.Error())
 					require.Empty(t, out.String())
 				}
 				require.NoError(t, os.Remove("meshstack-secrets"))
@@ -87,8 +86,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// server returns what a variable names, which the checks of a change set for
-// the stores of a test's own.
+// server returns the value of an environment variable with the URL of a test server.
 func server(t *testing.T, variable string) string {
 	t.Helper()
 	name := os.Getenv(variable)
@@ -121,8 +119,8 @@ func mariaStore(t *testing.T) string {
 	return u.String()
 }
 
-// redisStore claims one of the databases that a Redis has, so that two runs of
-// this test do not meet, and leaves nothing in it.
+// redisStore reserves one of the databases of a Redis, so that two runs of this test do not
+// interfere. It leaves nothing in the database.
 func redisStore(t *testing.T) string {
 	address := server(t, "LATCHKEY_TEST_REDIS")
 	ctx := context.Background() // the end of the test cleans up, too

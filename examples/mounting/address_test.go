@@ -20,8 +20,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestClientAddress logs in behind a proxy, whose address is 10.0.0.1, to a
-// server that lets in one network.
+// TestClientAddress logs in through a proxy with the address 10.0.0.1, at a server that allows
+// logins from one network.
 func TestClientAddress(t *testing.T) {
 	onRouter := func(srv *oauth.Server, before ...func(http.Handler) http.Handler) http.Handler {
 		router := chi.NewRouter()
@@ -48,8 +48,8 @@ func TestClientAddress(t *testing.T) {
 		{"BehindProxies", proxies, nil, "192.0.2.7", http.StatusOK},
 		{"BehindProxies, a forged entry", proxies, nil, "192.0.2.7, 198.51.100.1", http.StatusBadRequest},
 		{"an event of AWS Lambda", nil, []func(http.Handler) http.Handler{lambda}, "", http.StatusOK},
-		{"RealIP", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7", http.StatusOK},                                                                  //nolint:staticcheck // hosts have it still
-		{"RealIP takes anybody's word, which is why to leave it out", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7, 198.51.100.1", http.StatusOK}, //nolint:staticcheck // hosts have it still
+		{"RealIP", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7", http.StatusOK},                                                     //nolint:staticcheck // hosts have it still
+		{"RealIP trusts a forged header: do not use it", nil, []func(http.Handler) http.Handler{middleware.RealIP}, "192.0.2.7, 198.51.100.1", http.StatusOK}, //nolint:staticcheck // hosts have it still
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv, err := oauth.New(memstore.New(), oauth.Config{

@@ -12,12 +12,12 @@ import (
 
 func TestChi(t *testing.T) { holds(t, onChi, false) }
 
-// onChi needs no adapter: chi takes http.Handlers and middleware as they are,
-// and sets the request's path values.
+// onChi needs no adapter: chi takes http.Handlers and middleware, and sets the request's path
+// values.
 func onChi(srv *oauth.Server) http.Handler {
 	router := chi.NewRouter()
 	for path, handler := range srv.Routes() {
-		router.Handle(path, handler) // every method: the handlers answer a wrong one
+		router.Handle(path, handler) // for every method: the handlers answer 405 themselves
 	}
 	projects := srv.Require("project.list").InPath("workspace")
 	invoices := srv.Require("billing.read").InPath("workspace")
@@ -31,5 +31,5 @@ func onChi(srv *oauth.Server) http.Handler {
 }
 
 func chiHandler(w http.ResponseWriter, r *http.Request) {
-	_ = json.NewEncoder(w).Encode(said(r.Context(), r.PathValue("workspace"))) // the client is gone; nobody to tell
+	_ = json.NewEncoder(w).Encode(said(r.Context(), r.PathValue("workspace"))) // fails only if the client has disconnected
 }

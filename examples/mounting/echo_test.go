@@ -25,13 +25,13 @@ func onEcho(srv *oauth.Server) http.Handler {
 	return router
 }
 
-// echoGuard makes Echo middleware of a guard.
+// echoGuard converts a guard to Echo middleware.
 func echoGuard(guard bearer.Guard) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r, ok := guard.Check(c.Response(), c.Request(), c.Param("workspace"))
 			if !ok {
-				return nil // the guard has answered
+				return nil // the guard has written the answer
 			}
 			c.SetRequest(r) // it carries the principal
 			return next(c)

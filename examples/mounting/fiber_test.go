@@ -26,9 +26,8 @@ func onFiber(srv *oauth.Server) http.Handler {
 	return adaptor.FiberApp(app) // for the test's server; a service calls app.Listen
 }
 
-// fiberGuard makes Fiber middleware of a guard. Fiber is built on fasthttp, so
-// the request that carries the principal is a copy: the principal is handed on
-// in Fiber's own context.
+// fiberGuard converts a guard to Fiber middleware. Fiber is built on fasthttp, so the guard
+// gets a copy of the request. The principal is passed on in Fiber's context.
 func fiberGuard(guard bearer.Guard) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var principal *bearer.Principal
@@ -37,7 +36,7 @@ func fiberGuard(guard bearer.Guard) fiber.Handler {
 				principal, _ = bearer.PrincipalFrom(checked.Context())
 			}
 		})(c)
-		if err != nil || principal == nil { // the guard has answered
+		if err != nil || principal == nil { // the guard has written the answer
 			return err
 		}
 		c.SetContext(bearer.WithPrincipal(c.Context(), principal))
@@ -49,12 +48,12 @@ func fiberHandler(c fiber.Ctx) error {
 	return c.JSON(said(c.Context(), fiberParam(c, "workspace")))
 }
 
-// fiberParam decodes a path value, which Fiber hands out as it was sent. (With
-// fiber.Config.UnescapePath it takes '+' for a space.)
+// fiberParam unescapes a path value, because Fiber does not. (With fiber.Config.UnescapePath
+// it does, but also converts '+' to a space.)
 func fiberParam(c fiber.Ctx, name string) string {
 	value, err := url.PathUnescape(c.Params(name))
 	if err != nil {
-		return "" // which no guard lets pass
+		return "" // every guard refuses it
 	}
 	return value
 }

@@ -19,8 +19,8 @@ func TestGin(t *testing.T) {
 
 func onGin(srv *oauth.Server) http.Handler {
 	router := gin.New()
-	// Gin matches the decoded path unless told otherwise; then an escaped
-	// slash inside of an id would end the segment.
+	// By default Gin matches the decoded path, where an escaped slash in an id would end the
+	// segment.
 	router.UseRawPath = true
 	for path, handler := range srv.Routes() {
 		router.Any(path, gin.WrapH(handler))
@@ -33,9 +33,8 @@ func onGin(srv *oauth.Server) http.Handler {
 	return router
 }
 
-// ginGuard makes Gin middleware of a guard. Gin calls the handlers that follow
-// unless a middleware aborts, whatever it has written: without Abort the
-// guard's refusal would be followed by what the handler answers.
+// ginGuard converts a guard to Gin middleware. Gin calls the next handlers unless a middleware
+// aborts. Without Abort the handler's answer would follow the guard's refusal.
 func ginGuard(guard bearer.Guard) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		r, ok := guard.Check(c.Writer, c.Request, c.Param("workspace"))
@@ -47,8 +46,8 @@ func ginGuard(guard bearer.Guard) gin.HandlerFunc {
 	}
 }
 
-// TestGinRefusalIsTheOnlyAnswer: nothing that follows the guard runs, be it a
-// handler or middleware of the group.
+// TestGinRefusalIsTheOnlyAnswer: after a refusal neither handlers nor other middleware of the
+// group run.
 func TestGinRefusalIsTheOnlyAnswer(t *testing.T) {
 	gin.SetMode(gin.TestMode)
 	var ran []string
@@ -74,7 +73,7 @@ func TestGinRefusalIsTheOnlyAnswer(t *testing.T) {
 	} {
 		_, _, body := h.get(t, "/workspaces/"+c.workspace+"/projects", c.token)
 		var refusal map[string]string
-		require.NoError(t, json.Unmarshal([]byte(body), &refusal), "one JSON text and nothing behind it: %s", body)
+		require.NoError(t, json.Unmarshal([]byte(body), &refusal), "one JSON text and nothing after it: %s", body)
 		require.Equal(t, c.code, refusal["error"])
 	}
 	require.Empty(t, ran)

@@ -13,12 +13,12 @@ import (
 
 func TestHTTPRouter(t *testing.T) { holds(t, onHTTPRouter, false) }
 
-// onHTTPRouter guards handlers that are httprouter's own; what is an
-// http.Handler finds the parameters with httprouter.ParamsFromContext.
+// onHTTPRouter guards httprouter's own handlers. An http.Handler can read the parameters with
+// httprouter.ParamsFromContext.
 func onHTTPRouter(srv *oauth.Server) http.Handler {
 	router := httprouter.New()
 	handle := func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
-		_ = json.NewEncoder(w).Encode(said(r.Context(), params.ByName("workspace"))) // the client is gone; nobody to tell
+		_ = json.NewEncoder(w).Encode(said(r.Context(), params.ByName("workspace"))) // fails only if the client has disconnected
 	}
 	guarded := func(guard bearer.Guard) httprouter.Handle {
 		return func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {

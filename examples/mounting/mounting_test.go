@@ -1,5 +1,5 @@
-// Package mounting_test mounts Latchkey on routers that are not net/http's,
-// and asks all of them the same questions.
+// Package mounting_test mounts Latchkey on other routers than net/http's, and runs the same
+// tests with all of them.
 package mounting_test
 
 import (
@@ -22,18 +22,18 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// mount puts a server's routes on a router, beside
+// mount mounts a server's routes on a router, and these routes
 //
 //	GET /workspaces/{workspace}/projects   guarded: project.list, in the workspace
 //	GET /workspaces/{workspace}/invoices   guarded: billing.read, in the workspace
-//	GET /forgotten/{workspace}             guarded, but the guard is not told the path value
+//	GET /forgotten/{workspace}             guarded, but with another name of the path value
 //	GET /open                              not guarded
 //
 // whose handlers answer what said returns.
 type mount func(srv *oauth.Server) http.Handler
 
-// said is what every handler answers: who asks, and the router's own idea of
-// the workspace. ctx is the request's.
+// said is the answer of every handler: the principal, and the workspace that the router found.
+// ctx is the request's context.
 func said(ctx context.Context, workspace string) map[string]string {
 	said := map[string]string{"router": workspace}
 	if p, ok := bearer.PrincipalFrom(ctx); ok {
@@ -112,10 +112,9 @@ func (h host) send(t *testing.T, method, path, body string, header ...string) (i
 	return response.StatusCode, response.Header, string(text)
 }
 
-// holds asks a mounted server everything that a router could break. slashes
-// says whether the router decodes an escaped slash in a path value; one that
-// does not hands "x%2Fy" to guard and handler alike, and a workspace whose id
-// has a slash is out of reach there, for everybody.
+// holds tests everything that a router could break. slashes says whether the router unescapes a
+// slash in a path value. If not, both guard and handler get "x%2Fy", and a workspace whose id
+// has a slash cannot be reached by any key.
 func holds(t *testing.T, m mount, slashes bool) {
 	t.Helper()
 	h := serve(t, m)
@@ -159,7 +158,7 @@ func holds(t *testing.T, m mount, slashes bool) {
 		{"permission not held", "/workspaces/team-a/invoices", token, http.StatusForbidden, `error="insufficient_scope"`},
 		{"no token", "/workspaces/team-a/projects", "", http.StatusUnauthorized, "Bearer "},
 		{"a token that was tampered with", "/workspaces/team-a/projects", token[:len(token)-8] + "AAAAAAAA", http.StatusUnauthorized, `error="invalid_token"`},
-		{"a guard that is not told the path value", "/forgotten/team-a", token, http.StatusNotFound, ""},
+		{"a guard with another name of the path value", "/forgotten/team-a", token, http.StatusNotFound, ""},
 		{"a route without a guard", "/open", "", http.StatusOK, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -171,7 +170,7 @@ func holds(t *testing.T, m mount, slashes bool) {
 			}
 		})
 	}
-	t.Run("the handler learns who asks", func(t *testing.T) {
+	t.Run("the handler gets the principal", func(t *testing.T) {
 		_, _, body := h.get(t, "/workspaces/team-a/projects", token)
 		require.JSONEq(t, `{"key":"`+id+`","workspace":"team-a","router":"team-a"}`, body)
 	})
@@ -179,8 +178,7 @@ func holds(t *testing.T, m mount, slashes bool) {
 		_, _, body := h.get(t, "/open", token)
 		require.JSONEq(t, `{"router":""}`, body)
 	})
-	// Guard and handler must agree on whose data is asked for, however the id
-	// is escaped.
+	// Guard and handler must get the same workspace, however the id is escaped.
 	for _, workspace := range []string{"team b", "équipe", "a+b", "50%", "a%2Fb"} {
 		t.Run("workspace "+url.PathEscape(workspace), func(t *testing.T) {
 			own := h.tokenOf(t, workspace)
@@ -204,7 +202,7 @@ func holds(t *testing.T, m mount, slashes bool) {
 	})
 }
 
-// tokenOf logs a new key of the workspace in.
+// tokenOf returns a token of a new key of the workspace.
 func (h host) tokenOf(t *testing.T, workspace string) string {
 	t.Helper()
 	id, secret := h.newKey(t, workspace)

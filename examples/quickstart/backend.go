@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// backend is a service as a team runs it already, with keys added.
+// backend is an existing service of a team, with API keys added.
 type backend struct {
 	server *oauth.Server
 	mux    *http.ServeMux
@@ -41,7 +41,7 @@ type facts struct {
 }
 
 func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*backend, error) {
-	// 1. Say which permissions there are.
+	// 1. List the permissions.
 	catalog, err := scope.NewCatalog(
 		scope.Group{Title: "Projects", Permissions: []scope.Permission{
 			{Name: "project.list", Title: "List projects"},
@@ -56,7 +56,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		return nil, err
 	}
 
-	// 2. Make the server: where it stands, what is allowed, which rules hold.
+	// 2. Create the server, with its URL, permissions and policies.
 	server, err := oauth.New(memstore.New(), oauth.Config{
 		Issuer:           base,
 		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
@@ -70,7 +70,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 		return nil, err
 	}
 
-	// 3. Mount the login and its documents, and guard the routes.
+	// 3. Mount the login and the metadata, and guard the routes.
 	mux := http.NewServeMux()
 	for pattern, handler := range server.Routes() {
 		mux.Handle(pattern, handler)
@@ -80,7 +80,7 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 	mux.Handle("GET /workspaces/{workspace}/invoices",
 		server.Require("billing.read").InPath("workspace")(http.HandlerFunc(listInvoices)))
 
-	// 4. Make a key. The secret is shown here and never again.
+	// 4. Create a key. The secret can be read only now.
 	permissions, err := scope.Of("project.list", "project.read")
 	if err != nil {
 		return nil, err
@@ -110,8 +110,8 @@ func newBackend(ctx context.Context, base string, signers []oauth.SigningKey) (*
 	}}, nil
 }
 
-// listProjects is a handler of the host's: by the time it runs, the guard has
-// checked the token, the permission and the workspace.
+// listProjects is a handler of the host. Before it runs, the guard checks the token,
+// the permission and the workspace.
 func listProjects(w http.ResponseWriter, r *http.Request) {
 	principal, ok := bearer.PrincipalFrom(r.Context())
 	if !ok {

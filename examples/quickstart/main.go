@@ -1,10 +1,9 @@
-// Command quickstart is a small backend with Latchkey inside: it mounts the
-// login, makes a key for workspace team-a, guards three routes and prints how
-// to use them.
+// Command quickstart is a small backend that embeds Latchkey: it mounts the login,
+// creates a key for workspace team-a, guards two routes and prints how to use them.
 //
-//	go run ./examples/quickstart            serve, and print curl lines to try
-//	go run ./examples/quickstart -once      play the whole story, then exit 0 or 1
-//	go run ./examples/quickstart -json      serve, and print one line for programs
+//	go run ./examples/quickstart            serve, and print curl commands to try
+//	go run ./examples/quickstart -once      run all steps, then exit with 0 or 1
+//	go run ./examples/quickstart -json      serve, and print one line of JSON for programs
 package main
 
 import (
@@ -36,9 +35,9 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 lets the system choose")
-	once := flags.Bool("once", false, "play the whole story, then exit 0 or 1")
+	once := flags.Bool("once", false, "run all steps, then exit with 0 or 1")
 	asJSON := flags.Bool("json", false, "print one line of JSON with all URLs and credentials, then serve")
-	pem := flags.String("signing-key", "", "PEM `file` with the private key that signs tokens, instead of a fresh one")
+	pem := flags.String("signing-key", "", "PEM `file` with the private key that signs tokens; by default a new key is generated")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -66,7 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	served := make(chan error, 1)
 	web := &http.Server{
 		Handler: app.mux,
-		// A server without these can be held up by clients that send slowly.
+		// Without these, clients that send slowly can block the server.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      15 * time.Second,
@@ -93,7 +92,7 @@ func signingKeys(file string) ([]oauth.SigningKey, error) {
 	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(file) //nolint:gosec // the file is named by who runs the program
+	pem, err := os.ReadFile(file) //nolint:gosec // the file is named on the command line
 	if err != nil {
 		return nil, err
 	}

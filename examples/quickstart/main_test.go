@@ -27,7 +27,7 @@ const anyPort = "-addr=127.0.0.1:0"
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-once", anyPort}, &out))
-	require.Contains(t, out.String(), "The whole story holds.")
+	require.Contains(t, out.String(), "All steps succeeded.")
 	require.Contains(t, out.String(), "it reads its projects: 200 OK")
 	require.Contains(t, out.String(), "it lacks a permission: 403 Forbidden")
 	require.Contains(t, out.String(), "it asks for another workspace: 404 Not Found")
@@ -135,7 +135,7 @@ func TestWrongArguments(t *testing.T) {
 			require.Empty(t, out.String())
 		})
 	}
-	t.Run("help is no error", func(t *testing.T) {
+	t.Run("help is not an error", func(t *testing.T) {
 		require.NoError(t, run(t.Context(), []string{"-h"}, io.Discard))
 	})
 }

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// explain prints what was set up and how to try it.
+// explain prints the URLs and credentials, and how to try them.
 func (b *backend) explain(out io.Writer) {
 	f := b.facts
 	fmt.Fprintf(out, `A backend with API keys runs at %s
 
-1. A key was made for workspace %s (its secret is shown only now):
+1. A key was created for workspace %s (its secret is shown only now):
      client_id      %s
      client_secret  %s
      permissions    %s
 
-2. Exchange it for a short-lived token:
+2. Exchange the secret for a short-lived token:
      %s
 
 3. Call a route with the token:
@@ -46,10 +46,10 @@ func (b *backend) curlLogin(secret string) string {
 		b.facts.ClientID, secret, b.facts.TokenURL)
 }
 
-// tell plays the story with a stock client, and with curl where there is one.
+// tell runs all steps with golang.org/x/oauth2, and with curl if it is installed.
 func (b *backend) tell(ctx context.Context, out io.Writer) error {
 	f := b.facts
-	fmt.Fprintf(out, "A key was made for workspace %s: %s\n", f.Workspace, f.ClientID)
+	fmt.Fprintf(out, "A key was created for workspace %s: %s\n", f.Workspace, f.ClientID)
 	cfg := clientcredentials.Config{ClientID: f.ClientID, ClientSecret: f.ClientSecret, TokenURL: f.TokenURL}
 	token, err := cfg.Token(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func (b *backend) tell(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		if status != step.want {
-			return fmt.Errorf("it %s: the answer is %d, not %d", step.what, status, step.want)
+			return fmt.Errorf("it %s: the status is %d instead of %d", step.what, status, step.want)
 		}
 		fmt.Fprintf(out, "it %s: %d %s\n", step.what, status, http.StatusText(status))
 	}
@@ -87,7 +87,7 @@ func (b *backend) tell(ctx context.Context, out io.Writer) error {
 	if err := b.tellWithCurl(ctx, out); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "The whole story holds.")
+	fmt.Fprintln(out, "All steps succeeded.")
 	return nil
 }
 
@@ -104,11 +104,11 @@ func get(ctx context.Context, client *http.Client, url string) (int, error) {
 	return response.StatusCode, errors.Join(err, response.Body.Close())
 }
 
-// tellWithCurl runs the lines that explain prints.
+// tellWithCurl runs the commands that explain prints.
 func (b *backend) tellWithCurl(ctx context.Context, out io.Writer) error {
 	if _, err := exec.LookPath("curl"); err != nil {
-		fmt.Fprintln(out, "curl is not installed; its part is left out")
-		return nil //nolint:nilerr // what is missing here is only curl
+		fmt.Fprintln(out, "curl is not installed; its steps are skipped")
+		return nil //nolint:nilerr // curl is optional
 	}
 	f := b.facts
 	login := fmt.Sprintf(`TOKEN=$(%s | sed 's/.*"access_token":"\([^"]*\)".*/\1/')`, b.curlLogin(f.ClientSecret))
@@ -120,13 +120,13 @@ func (b *backend) tellWithCurl(ctx context.Context, out io.Writer) error {
 		status + ` -H "Authorization: Bearer $TOKEN" ` + f.ForeignURL,
 		strings.Replace(b.curlLogin("lk_wrong"), "curl -s", status, 1),
 	}, "\n")
-	got, err := exec.CommandContext(ctx, "sh", "-c", script).Output() //nolint:gosec // its own words only
+	got, err := exec.CommandContext(ctx, "sh", "-c", script).Output() //nolint:gosec // the script holds no foreign input
 	if err != nil {
 		return fmt.Errorf("curl: %w", err)
 	}
 	if want := "200 403 404 401"; strings.TrimSpace(string(got)) != want {
-		return fmt.Errorf("curl saw %q, not %q", strings.TrimSpace(string(got)), want)
+		return fmt.Errorf("curl got the statuses %q instead of %q", strings.TrimSpace(string(got)), want)
 	}
-	fmt.Fprintln(out, "curl logged in and saw 200, 403 and 404, and 401 with a wrong secret")
+	fmt.Fprintln(out, "curl logged in and got 200, 403 and 404, and 401 with a wrong secret")
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 	"path/filepath"
 )
 
-// findIssuer reads who the issuer is, or starts one; stop ends it.
+// findIssuer reads the issuer's URLs and credentials, or starts an issuer. Call stop at
+// the end.
 func findIssuer(ctx context.Context, file string, in io.Reader) (found issuer, stop func(), err error) {
 	stop = func() {}
 	switch file {
@@ -21,7 +22,7 @@ func findIssuer(ctx context.Context, file string, in io.Reader) (found issuer, s
 	case "-":
 	default:
 		var opened *os.File
-		opened, err = os.Open(file) //nolint:gosec // the file is named by who runs the program
+		opened, err = os.Open(file) //nolint:gosec // the file is named on the command line
 		if err == nil {
 			stop = func() { _ = opened.Close() } //nolint:errcheck // it was read
 		}
@@ -35,7 +36,7 @@ func findIssuer(ctx context.Context, file string, in io.Reader) (found issuer, s
 		err = json.Unmarshal(line, &found)
 	}
 	if err == nil && (found.Issuer == "" || found.JWKSURL == "" || found.ClientID == "") {
-		err = errors.New("it names no issuer, jwks_url or client_id")
+		err = errors.New("it must hold issuer, jwks_url and client_id")
 	}
 	if err != nil {
 		stop()
@@ -44,7 +45,7 @@ func findIssuer(ctx context.Context, file string, in io.Reader) (found issuer, s
 	return found, stop, nil
 }
 
-// startQuickstart builds and runs the issuer as a process of its own.
+// startQuickstart builds the quickstart and runs it in its own process.
 func startQuickstart(ctx context.Context) (io.Reader, func(), error) {
 	dir, err := os.MkdirTemp("", "quickstart")
 	if err != nil {
@@ -66,7 +67,7 @@ func startQuickstart(ctx context.Context) (io.Reader, func(), error) {
 		return nil, nil, errors.Join(fmt.Errorf("start the quickstart: %w", err), os.RemoveAll(dir))
 	}
 	return out, func() {
-		// It was killed: how it ended says nothing.
+		// It was killed, so its exit status means nothing.
 		_ = server.Process.Kill() //nolint:errcheck // see above
 		_ = server.Wait()         //nolint:errcheck // see above
 		_ = os.RemoveAll(dir)     //nolint:errcheck // a file for the system to clear away

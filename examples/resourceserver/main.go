@@ -1,10 +1,10 @@
-// Command resourceserver is a service in a process of its own that takes the
-// tokens of another one, the issuer: it fetches the issuer's keys, and asks it
-// by introspection whether a token was ended. It shares nothing else with it.
+// Command resourceserver is a service that accepts the tokens of an issuer in another
+// process. It fetches the issuer's keys, and asks it by introspection whether a token was
+// revoked. They share nothing else.
 //
-//	go run ./examples/resourceserver                  with a quickstart as issuer, started beside it
-//	go run ./examples/resourceserver -once            play the whole story, then exit 0 or 1
-//	go run ./examples/resourceserver -issuer FILE     FILE is what "quickstart -json" printed; - reads it from standard input
+//	go run ./examples/resourceserver                  start a quickstart as the issuer, and serve
+//	go run ./examples/resourceserver -once            run all steps, then exit with 0 or 1
+//	go run ./examples/resourceserver -issuer FILE     FILE is the output of "quickstart -json"; - reads it from standard input
 package main
 
 import (
@@ -36,8 +36,8 @@ func main() {
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("resourceserver", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the system choose")
-	once := flags.Bool("once", false, "play the whole story, then exit 0 or 1")
-	from := flags.String("issuer", "", "`file` with the line that quickstart -json printed; empty starts a quickstart")
+	once := flags.Bool("once", false, "run all steps, then exit with 0 or 1")
+	from := flags.String("issuer", "", "`file` with the output of quickstart -json, - for standard input; by default a quickstart is started")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -92,8 +92,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	return err
 }
 
-// issuer is what a resource server is told of the one whose tokens it takes,
-// and the credentials by which it introspects; quickstart -json prints it.
+// issuer holds the URLs of the issuer, and the credentials for introspection. quickstart
+// -json prints them.
 type issuer struct {
 	Issuer       string `json:"issuer"`
 	BaseURL      string `json:"base_url"`
@@ -103,8 +103,8 @@ type issuer struct {
 	ClientSecret string `json:"client_secret"`
 }
 
-// newService is the whole of the resource server: its routes, and what keeps
-// the issuer's keys fresh.
+// newService returns the routes of the resource server, and the function that keeps the
+// issuer's keys fresh.
 func newService(of issuer) (http.Handler, func(context.Context) error, error) {
 	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 		URL:              of.JWKSURL,
@@ -118,14 +118,14 @@ func newService(of issuer) (http.Handler, func(context.Context) error, error) {
 		InsecureLoopback: true,
 		ClientID:         of.ClientID,
 		ClientSecret:     bearer.Secret(of.ClientSecret),
-		CacheFor:         time.Second, // how long an ended token may still work here
+		CacheFor:         time.Second, // how long a revoked token may still work here
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	verifier, err := bearer.New(bearer.Config{
 		Issuer:    of.Issuer,
-		Audiences: []string{of.Issuer}, // the quickstart's tokens are for itself; see oauth.Config.Resources
+		Audiences: []string{of.Issuer}, // the audience of the quickstart's tokens; see oauth.Config.Resources
 		Keys:      keys,
 		Epochs:    ended,
 	})

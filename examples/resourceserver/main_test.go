@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOnce runs the issuer as a process of its own.
+// TestOnce runs the issuer in its own process.
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-once"}, strings.NewReader(""), &out))
-	require.Contains(t, out.String(), "the resource server takes its token: 200")
-	require.Contains(t, out.String(), "it does not open another workspace: 404")
+	require.Contains(t, out.String(), "the resource server accepts its token: 200")
+	require.Contains(t, out.String(), "the token does not reach another workspace: 404")
 	require.Contains(t, out.String(), "the resource server refuses it: 401")
-	require.Contains(t, out.String(), "The whole story holds.")
+	require.Contains(t, out.String(), "All steps succeeded.")
 	require.NotContains(t, out.String(), "lk_", "it prints no secret")
 }
 
@@ -30,7 +30,7 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		"no such file":    {[]string{"-issuer", filepath.Join(t.TempDir(), "none")}, "", "no such file"},
-		"no issuer in it": {[]string{"-issuer", empty}, "", "names no issuer"},
+		"no issuer in it": {[]string{"-issuer", empty}, "", "it must hold issuer"},
 		"no JSON":         {[]string{"-issuer", "-"}, "hello\n", "line of JSON"},
 		"nothing":         {[]string{"-issuer", "-"}, "", "line of JSON"},
 		"an http issuer elsewhere": {[]string{"-issuer", "-"},

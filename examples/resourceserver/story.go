@@ -16,7 +16,7 @@ import (
 
 // explain prints how to try it.
 func explain(of issuer, base string, out io.Writer) {
-	fmt.Fprintf(out, `A resource server runs at %s and takes the tokens of %s
+	fmt.Fprintf(out, `A resource server runs at %s and accepts the tokens of %s
 
      TOKEN=$(curl -s -u %s:%s -d grant_type=client_credentials %s | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
      curl -i -H "Authorization: Bearer $TOKEN" %s/workspaces/team-a/reports
@@ -27,7 +27,7 @@ Press Ctrl-C to stop.
 `, base, of.Issuer, of.ClientID, of.ClientSecret, of.TokenURL, base, base, of.ClientID, of.ClientSecret, of.BaseURL)
 }
 
-// tell plays the story with a stock client.
+// tell runs all steps with golang.org/x/oauth2.
 func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
 	cfg := clientcredentials.Config{ClientID: of.ClientID, ClientSecret: of.ClientSecret, TokenURL: of.TokenURL}
 	token, err := cfg.Token(ctx)
@@ -41,15 +41,15 @@ func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
 		what, url string
 		want      int
 	}{
-		{"the resource server takes its token", reports, http.StatusOK},
-		{"it does not open another workspace", base + "/workspaces/team-b/reports", http.StatusNotFound},
+		{"the resource server accepts its token", reports, http.StatusOK},
+		{"the token does not reach another workspace", base + "/workspaces/team-b/reports", http.StatusNotFound},
 	} {
 		status, err := get(ctx, client, step.url)
 		if err != nil {
 			return err
 		}
 		if status != step.want {
-			return fmt.Errorf("%s: the answer is %d, not %d", step.what, status, step.want)
+			return fmt.Errorf("%s: the status is %d instead of %d", step.what, status, step.want)
 		}
 		fmt.Fprintf(out, "%s: %d\n", step.what, status)
 	}
@@ -57,7 +57,8 @@ func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "the token was revoked at the issuer")
-	// The resource server uses an answer for a second, so this is no race.
+	// The resource server caches an introspection answer for one second, so the refusal
+	// may come later.
 	for deadline := time.Now().Add(time.Minute); ; {
 		status, err := get(ctx, client, reports)
 		if err != nil {
@@ -65,11 +66,11 @@ func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
 		}
 		if status == http.StatusUnauthorized {
 			fmt.Fprintln(out, "the resource server refuses it: 401")
-			fmt.Fprintln(out, "The whole story holds.")
+			fmt.Fprintln(out, "All steps succeeded.")
 			return nil
 		}
 		if status != http.StatusOK || time.Now().After(deadline) {
-			return fmt.Errorf("a revoked token: the answer is %d, not 401", status)
+			return fmt.Errorf("a revoked token: the status is %d instead of 401", status)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,7 +80,7 @@ func tell(ctx context.Context, of issuer, base string, out io.Writer) error {
 	}
 }
 
-// revoke ends a token (RFC 7009).
+// revoke revokes a token (RFC 7009).
 func revoke(ctx context.Context, of issuer, token string) error {
 	form := url.Values{"token": {token}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, of.BaseURL+"/api/revoke", strings.NewReader(form))
@@ -90,7 +91,7 @@ func revoke(ctx context.Context, of issuer, token string) error {
 	request.SetBasicAuth(url.QueryEscape(of.ClientID), url.QueryEscape(of.ClientSecret))
 	status, err := do(http.DefaultClient, request)
 	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("revoke the token: the answer is %d, not 200", status)
+		err = fmt.Errorf("revoke the token: the status is %d instead of 200", status)
 	}
 	return err
 }

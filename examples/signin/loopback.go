@@ -10,23 +10,24 @@ import (
 func onLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !overLoopback(r) {
-			http.Error(w, "This console answers only on the machine that it runs on. Open it there, at 127.0.0.1 or localhost.", http.StatusForbidden)
+			http.Error(w, "This console can be used only on the machine that it runs on. Open it there, at 127.0.0.1 or localhost.", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// overLoopback reports whether a request was sent on this machine, to this machine,
-// under a name that no other has: by a proxy or a page whose own name was bound to
-// this address it was not. If that is not known, it was not.
+// overLoopback reports whether a request was sent from this machine to a loopback address
+// and under a loopback name. So it refuses requests through a proxy, and of pages whose
+// own name was bound to this address (DNS rebinding). If this cannot be determined, it
+// reports false.
 func overLoopback(r *http.Request) bool {
 	local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !known {
 		return false
 	}
-	// An address without a port is not net/http's: a middleware took it from a header,
-	// which anybody can write.
+	// net/http sets an address with a port. Without one, a middleware took it from a
+	// header, which any client can send.
 	to, err := netip.ParseAddrPort(local.String())
 	from, unknown := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || unknown != nil || !to.Addr().Unmap().IsLoopback() || !from.Addr().Unmap().IsLoopback() {

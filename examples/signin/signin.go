@@ -1,6 +1,6 @@
-// Package signin lets everybody on this machine sign in to the console as anybody,
-// to try it before a backend has a sign-in of its own. It is no part of the library:
-// copy what is of use.
+// Package signin lets every user of this machine sign in to the console as any person.
+// Use it to try the console before your backend has a sign-in. It is not a part of the
+// library: copy what you need.
 package signin
 
 import (
@@ -18,9 +18,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// pages are the pages to sign in and out, and the sessions that they begin. A session
-// ends when its person signs out, after 12 hours, with the process, and when a hundred
-// have begun after it.
+// pages are the pages to sign in and out, and the sessions. A session ends when the
+// person signs out, after 12 hours, at the end of the process, and after a hundred newer
+// sessions.
 type pages struct {
 	prefix string
 	people []console.Person
@@ -37,9 +37,9 @@ type session struct {
 }
 
 const (
-	// The prefix keeps other hosts, other paths and plain HTTP from setting the
-	// cookie (RFC 6265bis, section 4.1.3.2). Browsers other than Safari take a Secure
-	// cookie from loopback without TLS.
+	// With the prefix, browsers refuse this cookie from other hosts, for other paths and
+	// over plain HTTP (RFC 6265bis, section 4.1.3.2). Browsers other than Safari accept a
+	// Secure cookie from loopback without TLS.
 	cookieName   = "__Host-latchkey-console"
 	sessionLives = 12 * time.Hour
 	maxSessions  = 100
@@ -47,16 +47,15 @@ const (
 
 var errNoSession = errors.New("signin: no such session")
 
-// Console returns a console on keys below a prefix such as "/console", with pages on
-// which everybody may sign in as any of these people. Each needs an actor with an id of
-// its own. What was not sent on this machine is answered with 403. Authorize, SignIn and
-// SignOut of cfg are set here.
+// Console returns a console below a prefix such as "/console", with pages to sign in as
+// any of these people. Each person needs an actor with a different id. Requests from other
+// machines are answered with 403. Console sets Authorize, SignIn and SignOut of cfg.
 func Console(prefix string, keys *apikey.Service, people []console.Person, cfg console.Config) (http.Handler, error) {
 	ids := map[string]bool{"": true}
 	for i, person := range people {
 		id := person.Actor.Ref().ID
 		if ids[id] {
-			return nil, fmt.Errorf("signin: person %d needs an actor with an id of its own", i)
+			return nil, fmt.Errorf("signin: person %d needs an actor with an id that no other person has", i)
 		}
 		ids[id] = true
 	}
@@ -98,7 +97,7 @@ var page = template.Must(template.New("sign-in").Parse(`<!doctype html>
 <body>
 <main>
 <h1>Sign in</h1>
-<p class="note warn">This is for trying the console on your own machine: whoever asks is let in.</p>
+<p class="note warn">Use this page only to try the console on your own machine: everyone can sign in without a password.</p>
 <form method="post"><ul class="plain actions">{{range .}}<li><button name="person" value="{{.Actor.Ref.ID}}"><bdi>{{or .Name .Actor.Ref.ID}}</bdi></button></li>{{end}}</ul></form>
 </main>
 </body>
@@ -111,11 +110,11 @@ func (p *pages) ask(w http.ResponseWriter, _ *http.Request) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	header.Set("Cache-Control", "no-store")
-	_ = page.Execute(w, p.people) //nolint:errcheck // the browser is gone; nobody to tell
+	_ = page.Execute(w, p.people) //nolint:errcheck // fails only if the browser has disconnected
 }
 
-// signIn begins a session of the person that was chosen, and ends that of the request:
-// one that somebody else chose is worth nothing.
+// signIn starts a session of the chosen person. It ends the session of the request, so
+// that a session id that someone else planted is not used (session fixation).
 func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	id := r.PostFormValue("person")
@@ -151,7 +150,7 @@ func (p *pages) end(r *http.Request) {
 	}
 }
 
-// find is the place of a request's session, or -1.
+// find returns the index of a request's session, or -1.
 func (p *pages) find(r *http.Request) int {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {

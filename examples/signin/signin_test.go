@@ -30,7 +30,7 @@ var people = []console.Person{
 	{Actor: apikey.Owner("guest")},
 }
 
-// rig is a host whose people sign in by these pages.
+// rig is a host whose people sign in with these pages.
 type rig struct {
 	t     *testing.T
 	clock *oauthtest.Clock
@@ -52,7 +52,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// sending is a request, of which some parts may be false.
+// sending is a request whose parts a test can set.
 type sending struct {
 	method, path, token, body string
 	local, remote, host       string
@@ -119,7 +119,7 @@ func TestSignIn(t *testing.T) {
 	ask := r.with("", http.MethodGet, "/sign-in", nil)
 	require.Equal(t, http.StatusOK, ask.StatusCode)
 	text := r.text(ask)
-	for _, part := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "whoever asks is let in"} {
+	for _, part := range []string{`value="ada"><bdi>Ada<`, `value="max"><bdi>max<`, `value="guest"`, "everyone can sign in without a password"} {
 		require.Contains(t, text, part)
 	}
 
@@ -129,7 +129,7 @@ func TestSignIn(t *testing.T) {
 	require.Contains(t, r.text(settings), `action="/console/sign-out"`)
 	require.Equal(t, http.StatusNotFound, open(ada.Value, "/no/such/page"))
 
-	t.Run("B16 the cookie is for this host and no script", func(t *testing.T) {
+	t.Run("B16 the cookie is for this host and not readable by scripts", func(t *testing.T) {
 		require.Equal(t, cookieName, ada.Name)
 		require.True(t, ada.Secure)
 		require.True(t, ada.HttpOnly)
@@ -138,8 +138,8 @@ func TestSignIn(t *testing.T) {
 		require.Empty(t, ada.Domain)
 		require.GreaterOrEqual(t, len(ada.Value), 26, "128 random bits")
 	})
-	t.Run("B16 who signs in gets a session of his own", func(t *testing.T) {
-		const chosen = "a-session-that-somebody-else-chose"
+	t.Run("B16 each sign-in starts a new session", func(t *testing.T) {
+		const chosen = "a-session-that-someone-else-chose"
 		manager := r.signedIn(chosen, "max")
 		require.NotEqual(t, chosen, manager.Value)
 		require.Equal(t, http.StatusSeeOther, open(chosen, "/settings"))
@@ -150,7 +150,7 @@ func TestSignIn(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, open(manager.Value, "/workspaces/team-a/keys"), "the session before has ended")
 		require.Equal(t, http.StatusOK, open(again.Value, "/settings"))
 	})
-	t.Run("B16 a page of another origin signs nobody in or out", func(t *testing.T) {
+	t.Run("B16 a page of another origin cannot sign a person in or out", func(t *testing.T) {
 		for _, path := range []string{"/sign-in", "/sign-out"} {
 			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 				got := r.send(sending{method: http.MethodPost, path: path, token: ada.Value, body: "person=ada", local: here, remote: there, host: here, headers: headers})
@@ -167,7 +167,7 @@ func TestSignIn(t *testing.T) {
 		require.Negative(t, got.Cookies()[0].MaxAge)
 		require.Equal(t, http.StatusSeeOther, open(ada.Value, "/settings"))
 	})
-	t.Run("nobody signs in by a link", func(t *testing.T) {
+	t.Run("a link cannot sign a person in", func(t *testing.T) {
 		for _, got := range []*http.Response{
 			r.with("", http.MethodGet, "/sign-in?person=ada", nil),
 			r.with("", http.MethodPost, "/sign-in?person=ada", nil),
@@ -201,8 +201,8 @@ func TestSessionsEnd(t *testing.T) {
 	require.True(t, signedIn(second))
 }
 
-// TestForLoopback: what was not sent on this machine, to this machine and under its
-// name gets nothing, whatever it asks for.
+// TestForLoopback: every request that was not sent from this machine, to a loopback address and
+// with a loopback name is refused.
 func TestForLoopback(t *testing.T) {
 	r := newRig(t)
 	token := r.signedIn("", "ada").Value
@@ -218,9 +218,9 @@ func TestForLoopback(t *testing.T) {
 		{"localhost", here, there, "LocalHost:8080", true},
 		{"IPv4 in IPv6", "[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:90", "localhost", true},
 		{"to an address that others reach", "192.0.2.1:8080", there, here, false},
-		{"to one that cannot be told", "", there, here, false},
+		{"to an unknown address", "", there, here, false},
 		{"from another machine", here, "192.0.2.1:40000", here, false},
-		{"from who knows where", here, "@", here, false},
+		{"from an unknown address", here, "@", here, false},
 		{"from an address that a middleware took from a header", here, "127.0.0.1", here, false},
 		{"a public name, as of a proxy or a rebinding", here, there, "evil.example:8080", false},
 		{"one that looks like ours", here, there, "localhost.evil.example", false},
@@ -240,7 +240,7 @@ func TestForLoopback(t *testing.T) {
 					require.Empty(t, answer.Cookies())
 				}
 				if method == http.MethodPost && tc.answered {
-					token = answer.Cookies()[0].Value // the one before has ended
+					token = answer.Cookies()[0].Value // the earlier session has ended
 				}
 			}
 		})
@@ -249,8 +249,8 @@ func TestForLoopback(t *testing.T) {
 
 func TestPeopleAreChecked(t *testing.T) {
 	for name, list := range map[string][]console.Person{
-		"somebody without id": {people[0], {}},
-		"somebody twice":      {people[0], people[0]},
+		"a person without an id": {people[0], {}},
+		"a person twice":         {people[0], people[0]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := signin.Console("/console", nil, list, console.Config{})

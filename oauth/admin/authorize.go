@@ -13,28 +13,27 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// UnauthorizedError refuses a request whose sender is not known. It is for
-// Config.Authorize to return.
+// UnauthorizedError refuses a request whose actor is not known.
+// Config.Authorize returns it.
 type UnauthorizedError struct {
-	// Reason is one plain sentence for the caller. Empty: a general one.
+	// Reason is one sentence for the caller. Empty: a general sentence.
 	Reason string
-	// Challenge is the WWW-Authenticate header of the answer, such as
-	// "Bearer". Empty: "Bearer".
+	// Challenge is the WWW-Authenticate header of the answer. Empty: "Bearer".
 	Challenge string
 }
 
 // Error implements error.
 func (e *UnauthorizedError) Error() string { return "admin: unauthorized: " + e.Reason }
 
-// Bearer returns a Config.Authorize that takes access tokens: the actor is the
-// key that the token was issued to, with no more than the token's scope; see
-// apikey.ByKey. Which permissions let a key manage keys says
-// apikey.Options.Management. A host that has sessions too calls it for requests
-// that carry an Authorization header.
+// Bearer returns a Config.Authorize that accepts access tokens: the actor is
+// the key that the token was issued to, limited to the token's scope; see
+// apikey.ByKey. apikey.Options.Management names the permissions with which a key
+// may manage keys. A host that also has sessions calls this function for
+// requests with an Authorization header.
 func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	return func(r *http.Request) (apikey.Actor, error) {
 		if v == nil {
-			return apikey.Actor{}, errors.New("admin: Bearer was given no verifier")
+			return apikey.Actor{}, errors.New("admin: Bearer was called with a nil Verifier")
 		}
 		var principal *bearer.Principal
 		token, err := bearer.Credential(r.Header)
@@ -56,8 +55,8 @@ func Bearer(v *bearer.Verifier) func(*http.Request) (apikey.Actor, error) {
 	}
 }
 
-// authorize asks the host who the actor is. An outage is none of the caller's
-// fault, and a foreign error's text not for him.
+// authorize calls Config.Authorize. An outage is answered with 503. Only the text
+// of an *UnauthorizedError is sent to the caller.
 func (c *call) authorize() error {
 	if c.route.public {
 		return nil
@@ -66,12 +65,12 @@ func (c *call) authorize() error {
 	var refused *UnauthorizedError
 	switch {
 	case outcome.IsOutage(err), err != nil && c.r.Context().Err() != nil:
-		return fmt.Errorf("%w: who the actor is: %w", store.ErrUnavailable, err)
+		return fmt.Errorf("%w: authorize: %w", store.ErrUnavailable, err)
 	case err == nil && actor.Ref().ID != "":
 		c.actor = actor
 		return nil
 	case err == nil:
-		refused = &UnauthorizedError{Reason: "The request names nobody."}
+		refused = &UnauthorizedError{Reason: "The request does not identify its sender."}
 	case !errors.As(err, &refused) || refused == nil:
 		c.h.cfg.Logger.DebugContext(c.r.Context(), "a request was not authorized", "error", err)
 		refused = &UnauthorizedError{}

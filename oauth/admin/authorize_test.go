@@ -33,11 +33,11 @@ func TestNew(t *testing.T) {
 	allow := func(*http.Request) (apikey.Actor, error) { return people["ada"], nil }
 
 	_, err = admin.New(nil, admin.Config{CursorKey: []byte("short"), Timeout: time.Hour, TrustedOrigins: []string{"https://a.example.com", "https://b.example.com/path"}})
-	for _, problem := range []string{"service", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]", "Config.Timeout"} {
+	for _, problem := range []string{"keys is nil", "Config.Authorize", "Config.CursorKey", "at least 32", "Config.TrustedOrigins[1]", "Config.Timeout"} {
 		require.ErrorContains(t, err, problem)
 	}
 	_, err = admin.New(keys, admin.Config{})
-	require.ErrorContains(t, err, "Config.Authorize", "nobody may mount it open by mistake")
+	require.ErrorContains(t, err, "Config.Authorize", "it cannot be mounted without authorization by mistake")
 
 	var log bytes.Buffer
 	_, err = admin.New(keys, admin.Config{Authorize: allow, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -50,8 +50,8 @@ func TestNew(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), string(cursorKey))
 }
 
-// TestUnauthorized: every route but that of the document asks who it is, and
-// refuses before it looks at anything.
+// TestUnauthorized: every route except that of the document calls Authorize, and
+// refuses before it reads anything else.
 func TestUnauthorized(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -98,8 +98,8 @@ func TestAuthorizeErrors(t *testing.T) {
 	answer(none).problem(http.StatusUnauthorized, admin.CodeUnauthorized)
 }
 
-// TestCrossOrigin: a page elsewhere cannot use the host's cookies, not even
-// for a request that browsers send without asking.
+// TestCrossOrigin: a page of another origin cannot use the host's cookies, not even
+// for a request that browsers send without a CORS preflight.
 func TestCrossOrigin(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.config.TrustedOrigins = []string{"https://console.example.com"} })
 	m := r.create("olga", "team-a", "ci")
@@ -120,7 +120,7 @@ func TestCrossOrigin(t *testing.T) {
 	disable := "/keys/" + m.Key.ID + "/disable"
 	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "same-origin").Wants(http.StatusOK)
 	r.do("olga", "POST", disable, "", "Sec-Fetch-Site", "cross-site", "Origin", "https://console.example.com").Wants(http.StatusOK)
-	r.do("olga", "POST", disable, "").Wants(http.StatusOK) // no browser
+	r.do("olga", "POST", disable, "").Wants(http.StatusOK) // not a browser
 	r.do("olga", "GET", "/keys/"+m.Key.ID, "", "Sec-Fetch-Site", "cross-site").Wants(http.StatusOK)
 }
 

@@ -24,19 +24,19 @@ type body struct {
 	bad     *fieldErrors // the call's
 }
 
-// readBody reads one JSON object that holds only members that the route knows. Where
-// it knows none, no body is the empty object.
+// readBody reads one JSON object whose members must all be known to the route. If
+// the route knows no members, the body may be empty.
 func (c *call) readBody() error {
 	known := c.route.body
 	if known == nil {
 		return nil
 	}
-	var room bytes.Buffer
-	if bad := request.ReadBody(c.w, c.r, maxBody, &room); bad != nil {
+	var buffer bytes.Buffer
+	if bad := request.ReadBody(c.w, c.r, maxBody, &buffer); bad != nil {
 		return bad
 	}
 	c.held.Release()
-	raw := room.Bytes()
+	raw := buffer.Bytes()
 	if len(raw) == 0 && len(known) == 0 {
 		return nil
 	}
@@ -47,18 +47,18 @@ func (c *call) readBody() error {
 	if err != nil {
 		var fault *strictjson.Error
 		if errors.As(err, &fault) && fault.Name != "" {
-			return malformed("A member of the body is not as it should be.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
+			return malformed("A member of the body is malformed.", field{Field: shown(fault.Name), Reason: sentence(fault.Reason)})
 		}
-		return malformed("The body is not one JSON object as it should be. " + err.Error() + ".")
+		return malformed("The body must be one JSON object. " + err.Error() + ".")
 	}
 	c.body = body{members: members, raw: raw, bad: &c.bad}
 	return nil
 }
 
-// isJSON reports whether the body claims to be JSON. A media type that forms
-// cannot send keeps a page of another origin from posting without being asked.
-// A charset has no meaning for JSON (RFC 8259, section 11). A body that is not
-// ASCII and names another charset than UTF-8 is refused all the same.
+// isJSON reports whether the request's media type is JSON. HTML forms cannot send
+// this media type, so a page of another origin cannot post one without a CORS
+// preflight. A charset has no meaning for JSON (RFC 8259, section 11), but a body
+// that is not ASCII and names another charset than UTF-8 is refused.
 func (c *call) isJSON(body []byte) bool {
 	kind, utf8, ok := request.MediaType(c.r.Header)
 	if !ok || c.r.Header.Get("Content-Encoding") != "" || !utf8 && !request.IsASCII(body) {
@@ -67,7 +67,7 @@ func (c *call) isJSON(body []byte) bool {
 	return kind == "application/json" || kind == "application/merge-patch+json" && c.r.Method == http.MethodPatch
 }
 
-// shown is a member's name as an answer may repeat it.
+// shown returns a member's name in a form that an answer may contain.
 func shown(name string) string {
 	if len(name) > 64 {
 		name = name[:64]
@@ -84,7 +84,7 @@ func sentence(reason string) string {
 	return strings.ToUpper(reason[:1]) + reason[1:] + "."
 }
 
-// has reports whether the member is there.
+// has reports whether the member is present.
 func (b *body) has(name string) bool {
 	_, ok := b.members.Get(name)
 	return ok
@@ -96,7 +96,7 @@ func (b *body) isNull(name string) bool {
 	return !ok || string(value) == "null"
 }
 
-// given reads a member that changes something; absent is nil.
+// given reads an optional member of a change. If it is absent, it returns nil.
 func given[T any](b *body, name string, read func(string) T) *T {
 	if !b.has(name) {
 		return nil
@@ -105,7 +105,7 @@ func given[T any](b *body, name string, read func(string) T) *T {
 	return &value
 }
 
-// require notes a member that is missing.
+// require records an error for each member that is missing.
 func (b *body) require(names ...string) {
 	for _, name := range names {
 		if !b.has(name) {
@@ -114,7 +114,8 @@ func (b *body) require(names ...string) {
 	}
 }
 
-// read reads a member of a type; absent is the zero value, and null is wrong.
+// read reads a member of type T. If it is absent, it returns the zero value; null
+// is an error.
 func read[T any](b *body, name, wrong string) (value T) {
 	text, ok := b.members.Get(name)
 	if ok && (b.isNull(name) || json.Unmarshal(text, &value) != nil) {
@@ -123,15 +124,15 @@ func read[T any](b *body, name, wrong string) (value T) {
 	return value
 }
 
-// text reads a string; absent is empty.
+// text reads a string. If it is absent, it returns "".
 func (b *body) text(name string) string { return read[string](b, name, "It must be a string.") }
 
-// flag reads true or false; absent is false.
+// flag reads a boolean. If it is absent, it returns false.
 func (b *body) flag(name string) bool { return read[bool](b, name, "It must be true or false.") }
 
-// integer reads a whole number; absent is 0.
+// integer reads a whole number. If it is absent, it returns 0.
 func (b *body) integer(name string, least, most int64) int64 {
-	const wrong = "It must be a whole number within its bounds."
+	const wrong = "It must be a whole number within the bounds of this field."
 	n := read[int64](b, name, wrong)
 	if n < least || n > most {
 		b.bad.add(name, wrong)
@@ -140,20 +141,20 @@ func (b *body) integer(name string, least, most int64) int64 {
 	return n
 }
 
-// maxSeconds is what a time.Duration can hold, with room to add.
+// maxSeconds is 100 years. Sums of such durations fit into a time.Duration.
 const maxSeconds = 100 * 366 * 24 * 60 * 60
 
-// seconds reads a duration; absent is 0.
+// seconds reads a duration. If it is absent, it returns 0.
 func (b *body) seconds(name string) time.Duration {
 	return time.Duration(b.integer(name, 0, maxSeconds)) * time.Second
 }
 
-// list reads an array of strings; absent is nil.
+// list reads an array of strings. If it is absent, it returns nil.
 func (b *body) list(name string) []string {
 	const wrong = "It must be an array of strings."
 	var texts []string
 	for _, text := range read[[]*string](b, name, wrong) {
-		if text == nil { // null within the array
+		if text == nil { // null in the array
 			b.bad.add(name, wrong)
 			return nil
 		}
@@ -162,7 +163,7 @@ func (b *body) list(name string) []string {
 	return texts
 }
 
-// permissions reads an array of permissions; absent is none.
+// permissions reads an array of permissions. If it is absent, the set is empty.
 func (b *body) permissions(name string) scope.Set {
 	set, err := scope.Of(b.list(name)...)
 	if err != nil {
@@ -171,8 +172,8 @@ func (b *body) permissions(name string) scope.Set {
 	return set
 }
 
-// resources reads resource indicators. null is none: it removes those of a key, as
-// null removes an expiry (RFC 7396).
+// resources reads resource indicators. null removes those of a key, as null
+// removes an expiry (RFC 7396).
 func (b *body) resources(name string) []string {
 	if b.isNull(name) {
 		return nil
@@ -180,7 +181,7 @@ func (b *body) resources(name string) []string {
 	return b.list(name)
 }
 
-// expiry reads a date, an instant, or null for never; absent is never.
+// expiry reads a date, an instant, or null. null or absent means never.
 func (b *body) expiry(name string) apikey.Expiry {
 	if b.isNull(name) {
 		return apikey.Expiry{}
@@ -193,8 +194,8 @@ func (b *body) expiry(name string) apikey.Expiry {
 	return expiry
 }
 
-// instant reads a date, meaning its beginning in UTC, an instant, or null; absent is
-// none.
+// instant reads a date, which means its beginning in UTC, an instant, or null. For
+// null or absent it returns the zero time.
 func (b *body) instant(name string) time.Time {
 	if b.isNull(name) {
 		return time.Time{}

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// call is one request on its way through an endpoint.
+// call is one request.
 type call struct {
 	h      *Handler
 	w      http.ResponseWriter
@@ -28,26 +28,28 @@ type call struct {
 	query  url.Values
 	body   body
 	bad    fieldErrors // what is wrong with the query or the body
-	// Of a page of a list: the place behind which it begins, nil for the first page,
-	// and its size, 0 for the default.
+	// For a page of a list: the cursor after which it begins, nil for the first
+	// page, and its size, 0 for the default.
 	after *store.KeyCursor
 	limit int
-	// conditional: the caller named the version that he saw.
+	// conditional: the caller named a version in If-Match.
 	conditional bool
-	version     int64 // of a key, 0 is no condition
+	version     int64 // the version in If-Match; for a key, 0 means no condition
 }
 
-// name is the route as the table has it; nothing of the request's own path.
+// name is the method and pattern of the route. It contains nothing of the
+// request's path.
 func (c *call) name() string { return strings.TrimSpace(c.route.method + " " + c.route.pattern) }
 
 func (c *call) workspace() string { return c.params["workspace"] }
 
 func (c *call) key() string { return c.params["key"] }
 
-// maxFaults bounds how many wrong query parameters an answer names.
+// maxFaults bounds the number of query parameters in the errors of an answer.
 const maxFaults = 20
 
-// readQuery takes the parameters that the route knows, each at most once.
+// readQuery reads the query. Each parameter must be known to the route and appear
+// at most once.
 func (c *call) readQuery() error {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
@@ -56,21 +58,22 @@ func (c *call) readQuery() error {
 	var fields []field
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
-		case len(fields) == maxFaults: // an answer does not repeat an unbounded query
+		case len(fields) == maxFaults:
 		case !slices.Contains(c.route.query, name):
-			fields = append(fields, field{Field: shown(name), Reason: "This route does not know it."})
+			fields = append(fields, field{Field: shown(name), Reason: "This route has no such parameter."})
 		case len(query[name]) > 1:
-			fields = append(fields, field{Field: name, Reason: "It appears twice."})
+			fields = append(fields, field{Field: name, Reason: "It appears more than once."})
 		}
 	}
 	if len(fields) > 0 {
-		return malformed("The query has a parameter that this route does not know, or one twice.", fields...)
+		return malformed("The query has a parameter that is unknown to this route or repeated.", fields...)
 	}
 	c.query = query
 	return nil
 }
 
-// choice reads a parameter that is one of some words; absent is empty.
+// choice reads a parameter whose value must be one of words. If it is absent, it
+// returns "".
 func (c *call) choice(name string, words ...string) string {
 	word := c.query.Get(name)
 	if word != "" && !slices.Contains(words, word) {
@@ -80,7 +83,7 @@ func (c *call) choice(name string, words ...string) string {
 	return word
 }
 
-// instant reads a parameter that is a date, meaning its beginning in UTC, or
+// instant reads a parameter that is a date, which means its beginning in UTC, or
 // an RFC 3339 instant.
 func (c *call) instant(name string) time.Time {
 	text := c.query.Get(name)
@@ -96,13 +99,14 @@ func parseInstant(text string) (at time.Time, ok bool) {
 	if err != nil {
 		at, err = time.Parse(time.RFC3339, text)
 	}
-	// As stores keep it: in UTC an offset may lead beyond the years there are,
-	// and the first instant of all would say that none was named.
+	// Stores keep UTC and microseconds. Conversion to UTC can lead to a year
+	// outside 1 to 9999. The zero time is refused, because it means that no
+	// instant was given.
 	at = at.UTC().Truncate(time.Microsecond)
 	return at, err == nil && at.Year() >= 1 && at.Year() <= 9999 && !at.IsZero()
 }
 
-// fieldErrors gathers what is wrong with a request.
+// fieldErrors collects what is wrong with a request, field by field.
 type fieldErrors struct{ list []field }
 
 // add keeps the first reason of each field.
@@ -112,7 +116,7 @@ func (f *fieldErrors) add(name, reason string) {
 	}
 }
 
-// orNil returns what was gathered as one error, or nil.
+// orNil returns the collected problems as one error, or nil.
 func (f *fieldErrors) orNil() error {
 	if len(f.list) == 0 {
 		return nil
@@ -126,7 +130,7 @@ func (c *call) answer(status int, body any) error {
 	return nil
 }
 
-// members are those of a JSON object.
+// members are the members of a JSON object.
 type members map[string]any
 
 // answerPage sends a page of a list.
@@ -139,7 +143,7 @@ func (c *call) answerPage(next *store.KeyCursor, page members) error {
 	return c.answer(http.StatusOK, page)
 }
 
-// each shows the entries of a list; one without entries is not null.
+// each converts the entries of a list. An empty list becomes [] and not null.
 func each[T, J any](list []T, show func(*T) J) []J {
 	shown := make([]J, len(list))
 	for i := range list {
@@ -148,7 +152,8 @@ func each[T, J any](list []T, show func(*T) J) []J {
 	return shown
 }
 
-// write sends what no cache may keep: management data, and secrets.
+// write sends an answer. It must not be cached, because it holds management data
+// or secrets.
 func (c *call) write(status int, mediaType string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {

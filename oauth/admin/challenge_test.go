@@ -22,8 +22,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// unreadable are epochs that cannot be read, with an error that also says what
-// another verifier said of a token.
+// unreadable are epochs that cannot be read. Their error also wraps a refusal of
+// another verifier.
 type unreadable struct{ store.Epochs }
 
 func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error) {
@@ -31,9 +31,8 @@ func (unreadable) Read(context.Context, store.TokenRef) (store.EpochState, error
 	return store.EpochState{}, errors.Join(refused, bearer.ErrEnded, store.ErrUnavailable)
 }
 
-// TestBearerChallenge: a client renews its token if the challenge says that
-// this one is not valid (RFC 6750, section 3.1), and looks for another fault
-// if it does not.
+// TestBearerChallenge: the challenge says invalid_token only if the token is not valid
+// (RFC 6750, section 3.1). Clients renew their token only then.
 func TestBearerChallenge(t *testing.T) {
 	now := harness.ClockAt(noon)
 	srv, err := oauth.New(memstore.New(), oauth.Config{
@@ -106,7 +105,7 @@ func TestBearerChallenge(t *testing.T) {
 	}
 }
 
-// TestBearerOutage: what could not be checked is not called invalid.
+// TestBearerOutage: a token that could not be checked is not called invalid.
 func TestBearerOutage(t *testing.T) {
 	st := memstore.New()
 	st.Epochs = unreadable{st.Epochs}

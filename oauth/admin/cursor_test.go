@@ -93,8 +93,8 @@ func TestFilters(t *testing.T) {
 	require.Equal(t, []string{"Alpha", "bravo", "charlie", "delta"}, r.list("ada", "/keys?sort=name").names())
 }
 
-// TestSortedListsAreBounded: two orders are for workspaces of a bounded size,
-// which the answer says; the others know no bound.
+// TestSortedListsAreBounded: two orders are only for workspaces of a bounded size, as
+// the answer says. The other orders have no bound.
 func TestSortedListsAreBounded(t *testing.T) {
 	r := newRig(t)
 	add := func(n int) {
@@ -129,8 +129,8 @@ func TestExpiring(t *testing.T) {
 	require.ElementsMatch(t, []string{"soon", "theirs"}, r.list("ada", "/keys?"+soon).names())
 }
 
-// TestCursorsAreBound: a cursor is good for the actor, list and filter that it
-// was made for, and for nobody who changes a bit of it.
+// TestCursorsAreBound: a cursor is valid only for its actor, list and filter, and only
+// unchanged.
 func TestCursorsAreBound(t *testing.T) {
 	r := newRig(t)
 	for i := range 3 {
@@ -171,7 +171,7 @@ func TestCursorsAreBound(t *testing.T) {
 		"no base64":               {"olga", "/workspaces/team-a/keys", "%25%25"},
 		"another spelling of it":  {"olga", "/workspaces/team-a/keys", mine + "="},
 		"in two lines":            {"olga", "/workspaces/team-a/keys", mine[:9] + "%0A" + mine[9:]},
-		"made by somebody's hand": {"olga", "/workspaces/team-a/keys", base64.RawURLEncoding.EncodeToString([]byte(`................{"i":"x"}`))},
+		"forged":                  {"olga", "/workspaces/team-a/keys", base64.RawURLEncoding.EncodeToString([]byte(`................{"i":"x"}`))},
 	} {
 		t.Run("B20 "+name, func(t *testing.T) {
 			separator := "?"
@@ -192,8 +192,7 @@ func TestCursorsAreBound(t *testing.T) {
 	})
 }
 
-// TestCursorsOfLongNames: the page behind a key is reached whatever stands in
-// its name and id.
+// TestCursorsOfLongNames: a cursor works for keys with the longest names and ids.
 func TestCursorsOfLongNames(t *testing.T) {
 	for _, c := range []struct{ id, name string }{{"<", "<"}, {"&", "&"}, {`"`, `\`}, {"x", "\U0001F600"}} {
 		t.Run(c.id+c.name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// TestEscalation: nobody makes, widens, rotates or revives a key that holds
-// more than he may grant at that moment.
+// TestEscalation: an actor cannot create, extend, rotate or enable a key that holds
+// more than the actor may grant at that moment.
 func TestEscalation(t *testing.T) {
 	r := newRig(t)
 	strong := r.createWith("ada", "team-a", `{"name":"strong","permissions":["admin.project.list","project.save"]}`)
@@ -59,7 +59,7 @@ func TestEscalation(t *testing.T) {
 			got.problem(http.StatusUnprocessableEntity, admin.CodeInvalid)
 		})
 	}
-	t.Run("B21 what narrows is allowed", func(t *testing.T) {
+	t.Run("B21 removing permissions is allowed", func(t *testing.T) {
 		r := r.at(t)
 		r.do("lena", "PATCH", "/keys/"+wide.Key.ID, `{"permissions":[]}`).Wants(http.StatusOK)
 		r.do("olga", "POST", "/keys/"+strong.Key.ID+"/disable", "").Wants(http.StatusOK)
@@ -67,8 +67,8 @@ func TestEscalation(t *testing.T) {
 	})
 }
 
-// TestKeysThatManage: what a key may do is read from its record at the time of
-// the request, and never more than its token says.
+// TestKeysThatManage: what a key may do is read from its record at the time of the
+// request, and is limited to its token's permissions.
 func TestKeysThatManage(t *testing.T) {
 	r := newRig(t)
 	m := r.createWith("ada", "team-a", `{"name":"manager","permissions":["keys.save","keys.list","project.list"],"expires_at":"2026-12-31"}`)
@@ -101,9 +101,9 @@ func TestKeysThatManage(t *testing.T) {
 	r.do("", "GET", createA, "", all...).problem(http.StatusForbidden, admin.CodeForbidden)
 }
 
-// TestNeverMore plays random sequences of creations, changes, rotations and
-// revivals by actors of different power: whenever a key's holder gains
-// something, all that the key then holds was the actor's to grant.
+// TestNeverMore runs random sequences of creations, changes, rotations and enablings by
+// actors with different permissions. Whenever a key's holder gains something, the actor
+// could grant everything that the key then holds.
 func TestNeverMore(t *testing.T) {
 	r := newRig(t)
 	random := rand.New(rand.NewSource(21))
@@ -208,8 +208,8 @@ func TestGrantable(t *testing.T) {
 	require.JSONEq(t, `{"groups":[]}`, got.Body)
 }
 
-// TestUnknownPermissionsAreNamedToWhoMayGrant, whatever else is wrong: to
-// others the catalog is not told.
+// TestUnknownPermissionsAreNamedToWhoMayGrant: an actor who may grant gets the names of
+// unknown permissions, whatever else is wrong. Other actors learn nothing of the catalog.
 func TestUnknownPermissionsAreNamedToWhoMayGrant(t *testing.T) {
 	r := newRig(t)
 	m := r.create("ada", "team-a", "theirs")

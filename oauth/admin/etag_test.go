@@ -60,8 +60,8 @@ func TestETagsThatHold(t *testing.T) {
 	}
 }
 
-// TestBehindACompressingProxy changes settings as a client does that reads
-// through nginx: the ETag that it is shown is weak, and it sends it back.
+// TestBehindACompressingProxy changes settings as a client behind nginx does: the client
+// gets a weak ETag, and sends it back.
 func TestBehindACompressingProxy(t *testing.T) {
 	r := newRig(t, func(s *setup) {
 		s.mount = func(next http.Handler) http.Handler {
@@ -100,7 +100,7 @@ func TestBehindACompressingProxy(t *testing.T) {
 	require.Equal(t, http.StatusPreconditionFailed, send(http.MethodPatch, `{"name":"two"}`, tag).StatusCode)
 }
 
-// FuzzETag: what is read is what the handler writes, but for the mark of a weak one.
+// FuzzETag: parseETag accepts only what the handler writes, and the weak form of it.
 func FuzzETag(f *testing.F) {
 	for _, seed := range []string{`"1"`, `W/"12"`, `"0"`, `"`, `*`, `W/`, `"1" "2"`, `"01"`, `""1""`} {
 		f.Add(seed)

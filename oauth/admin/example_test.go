@@ -16,8 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// A host mounts the API under a prefix of its choice and says who its actors
-// are.
+// A host mounts the API under a prefix and decides who the actors are.
 func Example() {
 	keys, err := apikey.New(memstore.New(), apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
@@ -31,7 +30,7 @@ func Example() {
 		return
 	}
 	api, err := admin.New(keys, admin.Config{
-		// In production: whoever the session of the request belongs to.
+		// In production: the person of the request's session.
 		Authorize: func(*http.Request) (apikey.Actor, error) { return apikey.Owner("olga", "team-a"), nil },
 		CursorKey: []byte("in production: 32 random bytes or more"),
 	})
@@ -44,7 +43,7 @@ func Example() {
 	web := httptest.NewServer(mux)
 	defer web.Close()
 
-	// Olga makes a key.
+	// Olga creates a key.
 	answer, err := http.Post(web.URL+"/api/admin/workspaces/team-a/keys", "application/json",
 		strings.NewReader(`{"name": "ci", "permissions": ["project.list"], "expires_at": "2027-01-31"}`))
 	if err != nil {
@@ -66,7 +65,7 @@ func Example() {
 	}
 	fmt.Println(answer.StatusCode, made.Key.Workspace, made.Key.State, "until", made.Key.ExpiresAt, made.Secret[:3]+"...")
 
-	// Another workspace is not hers: it looks like one that does not exist.
+	// Another workspace is answered like one that does not exist.
 	foreign, err := http.Get(web.URL + "/api/admin/workspaces/team-b/keys")
 	if err != nil {
 		fmt.Println(err)

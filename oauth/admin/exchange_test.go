@@ -14,9 +14,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 )
 
-// exchangesEnv names the file that every exchange of these tests is appended to,
-// one JSON object a line. The tests in openapitest, a module of its own, set it
-// and check each against the OpenAPI document.
+// exchangesEnv names the file to which every exchange of these tests is appended, one
+// JSON object per line. The tests in openapitest, a separate module, set it and check
+// each exchange against the OpenAPI document.
 const exchangesEnv = "LATCHKEY_EXCHANGES"
 
 // exchange is a request below the prefix and its answer.
@@ -27,7 +27,7 @@ type exchange struct {
 	Header   http.Header
 	Body     []byte
 	Pattern  string            // the route's; empty if there is none
-	Params   map[string]string // of the path
+	Params   map[string]string // the parameters of the path
 	Status   int
 	Answered http.Header
 	Answer   []byte
@@ -41,7 +41,7 @@ var exchanges = sync.OnceValues(func() (*os.File, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 })
 
-// record notes an exchange for the check against the OpenAPI document.
+// record writes an exchange for the check against the OpenAPI document.
 func record(t testing.TB, sent *http.Request, body string, got *reply) {
 	t.Helper()
 	x := exchange{
@@ -54,7 +54,7 @@ func record(t testing.TB, sent *http.Request, body string, got *reply) {
 	require.NoError(t, err)
 	x.Pattern, x.Params = admin.Find(below)
 	if x.Pattern == "" && got.StatusCode != http.StatusNotFound && got.StatusCode != http.StatusMethodNotAllowed {
-		t.Fatalf("%s %s is no route and was answered with %d", sent.Method, sent.URL.Path, got.StatusCode)
+		t.Fatalf("%s %s is not a route and was answered with %d", sent.Method, sent.URL.Path, got.StatusCode)
 	}
 	file, err := exchanges()
 	require.NoError(t, err)
@@ -63,6 +63,6 @@ func record(t testing.TB, sent *http.Request, body string, got *reply) {
 	}
 	line, err := json.Marshal(x)
 	require.NoError(t, err)
-	_, err = file.Write(append(line, '\n')) // a line is one write, so that none is torn
+	_, err = file.Write(append(line, '\n')) // one write per line, so that concurrent lines do not mix
 	require.NoError(t, err)
 }

@@ -2,7 +2,7 @@ package admin
 
 import "net/http"
 
-// The codes that end a problem's type.
+// The codes at the end of a problem's type.
 const (
 	CodeMalformed            = "malformed"             // 400
 	CodeUnauthorized         = "unauthorized"          // 401
@@ -24,7 +24,7 @@ const (
 	CodeUnavailable          = "unavailable"           // 503
 )
 
-// Entry is a route of the table, for tests that start from it.
+// Entry is a route of the table.
 type Entry struct {
 	Method, Pattern string
 	Query           []string
@@ -40,8 +40,8 @@ func Table() []Entry {
 	return table
 }
 
-// Find returns the pattern and parameters of a request below the prefix, or
-// an empty one.
+// Find returns the pattern and parameters of a request below the prefix, or an empty
+// pattern.
 func Find(r *http.Request) (pattern string, params map[string]string) {
 	match, params, _ := find(routes(), r)
 	if match == nil {
@@ -50,7 +50,7 @@ func Find(r *http.Request) (pattern string, params map[string]string) {
 	return match.pattern, params
 }
 
-// Refuse answers a request with an error. conditional: it named a version.
+// Refuse answers a request with an error. conditional: the request had an If-Match.
 func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, conditional bool, err error) {
 	(&call{h: h, w: w, r: r, conditional: conditional}).refuse(err)
 }

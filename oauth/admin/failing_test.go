@@ -12,7 +12,7 @@ import (
 
 var errDown = fmt.Errorf("dial canary: %w", store.ErrUnavailable)
 
-// failing is a store that cannot be reached once the service has started.
+// failing is a store that cannot be reached after the service has started.
 func failing(s store.Store) store.Store {
 	return harness.Tapped(s, func(_ context.Context, call string) error {
 		if call == "Lists.Entries" {
@@ -22,8 +22,8 @@ func failing(s store.Store) store.Store {
 	})
 }
 
-// hanging is a store that never answers once the service has started. Half of its errors are those of
-// context, as a driver's may be.
+// hanging is a store that never answers after the service has started. Half of its errors
+// are those of context, as a driver's may be.
 func hanging() store.Store {
 	return harness.Tapped(memstore.New(), func(ctx context.Context, call string) error {
 		if call == "Lists.Entries" {

@@ -12,9 +12,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// FuzzRequest sends anything as an owner of team-a. Whatever it is, the
-// handler neither fails nor changes or tells anything of team-b, and what it
-// answers is 204, JSON or a problem document.
+// FuzzRequest sends arbitrary requests as an owner of team-a. The handler never fails, and
+// never changes or shows anything of team-b. Each answer is 204, JSON or a problem
+// document.
 func FuzzRequest(f *testing.F) {
 	r := newRig(f)
 	theirs := r.create("bert", "team-b", "payroll")
@@ -33,7 +33,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 		if err != nil || !strings.HasPrefix(req.URL.Path, prefix) {
-			return // no server would see it
+			return // a server would never get it
 		}
 		req.Header.Set("X-Actor", "olga")
 		req.Header.Set("Content-Type", "application/json")
@@ -53,16 +53,16 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// theirs is what the store holds of a workspace's keys.
+// theirs returns the stored keys of a workspace.
 func (r *rig) theirs(workspace string) store.KeyPage {
 	page, err := r.store.Keys.List(r.t.Context(), store.KeyQuery{Workspace: workspace})
 	require.NoError(r.t, err)
 	return page
 }
 
-// FuzzCursor: nothing but a cursor of this list opens one.
+// FuzzCursor: only a cursor of this list is accepted.
 func FuzzCursor(f *testing.F) {
-	r := newRig(f, func(s *setup) { s.config.CursorKey = nil }) // another one in each of the fuzzer's processes
+	r := newRig(f, func(s *setup) { s.config.CursorKey = nil }) // each process of the fuzzer has another key
 	for _, name := range []string{"a", "b", "c"} {
 		r.create("olga", "team-a", name)
 	}

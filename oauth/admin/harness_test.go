@@ -36,7 +36,7 @@ var people = map[string]apikey.Actor{
 	"olga":  harness.Olga,
 	"max":   harness.Max,
 	"bert":  harness.Bert,
-	"ada?":  apikey.Owner("ada", "team-a"), // of the same id as an administrator
+	"ada?":  apikey.Owner("ada", "team-a"), // has the same id as an administrator
 	"both":  apikey.Owner("both", "team-a", "team-b"),
 	"lena":  harness.Lena,
 	"guest": harness.Guest,
@@ -45,11 +45,11 @@ var people = map[string]apikey.Actor{
 
 var errNobody = errors.New("canary: the session database's own words")
 
-// prefix is where the tests mount the handler.
+// prefix is the path under which the tests mount the handler.
 const prefix = "/api/admin"
 
-// rig is a host with the handler mounted. When its test ends it searches all
-// that was let out for the secrets that were made.
+// rig is a host with the handler mounted. At the end of the test it searches all output
+// for the secrets that were created.
 type rig struct {
 	t     testing.TB
 	store store.Store
@@ -60,7 +60,7 @@ type rig struct {
 	out   *harness.Recorder
 }
 
-// setup is what a test changes of its rig.
+// setup is what a test can change of its rig.
 type setup struct {
 	store  store.Store
 	keys   apikey.Config
@@ -104,14 +104,14 @@ func newRig(t testing.TB, changes ...func(*setup)) *rig {
 	return r
 }
 
-// at is the rig as a subtest sees it, which then fails by itself.
+// at returns the rig for a subtest, so that the subtest fails and not its parent.
 func (r *rig) at(t testing.TB) *rig {
 	there := *r
 	there.t = t
 	return &there
 }
 
-// authorize takes the actor that a request names: a person, or a key.
+// authorize returns the actor that a request names: a person or a key.
 func (r *rig) authorize(req *http.Request) (apikey.Actor, error) {
 	if id := req.Header.Get("X-Key"); id != "" {
 		granted, err := scope.Parse(req.Header.Get("X-Scope"))
@@ -127,11 +127,11 @@ func (r *rig) authorize(req *http.Request) (apikey.Actor, error) {
 	return actor, nil
 }
 
-// reply is an answer as a test looks at it.
+// reply is an answer.
 type reply struct{ harness.Answer }
 
-// do sends a request as an actor. A body that is not empty is JSON. Headers
-// come in pairs. Every exchange is recorded, see exchangesEnv.
+// do sends a request as an actor. A body that is not empty is JSON. headers are pairs of
+// name and value. Every exchange is recorded, see exchangesEnv.
 func (r *rig) do(actor, method, path, body string, headers ...string) *reply {
 	r.t.Helper()
 	got, err := r.try(actor, method, path, body, headers...)
@@ -139,7 +139,7 @@ func (r *rig) do(actor, method, path, body string, headers ...string) *reply {
 	return got
 }
 
-// try is do for a request that may fail on its way.
+// try is do for a request that may fail without an answer.
 func (r *rig) try(actor, method, path, body string, headers ...string) (*reply, error) {
 	r.t.Helper()
 	if body != "" && !slices.Contains(headers, "Content-Type") {
@@ -156,8 +156,8 @@ func (r *rig) try(actor, method, path, body string, headers ...string) (*reply, 
 	return got, nil
 }
 
-// keep notes what an answer let out: a secret may stand in the answer that
-// made it and nowhere else, and what is internal in none.
+// keep records an answer. A secret may be only in the answer that created it, and
+// internal data in none.
 func (r *rig) keep(got *reply) {
 	var made struct {
 		Secret string `json:"secret"`
@@ -173,11 +173,11 @@ func (r *rig) keep(got *reply) {
 	r.tell(text)
 }
 
-// tell notes a text that is not the log.
+// tell records a text that is not from the log.
 func (r *rig) tell(text string) {
 	for _, internal := range []string{"hmac-sha256$", "canary"} {
 		if strings.Contains(text, internal) {
-			r.t.Errorf("B11 an answer has %q", internal)
+			r.t.Errorf("B11 an answer holds the internal text %q", internal)
 		}
 	}
 	r.out.Note(text)
@@ -204,7 +204,7 @@ func (a *reply) problem(status int, code string) admin.Problem {
 	return p
 }
 
-// key is a key as the API shows it.
+// key is a key in an answer of the API.
 type key struct {
 	ID          string     `json:"id"`
 	Workspace   string     `json:"workspace"`
@@ -242,7 +242,7 @@ type keyPage struct {
 	Next *string `json:"next"`
 }
 
-// names lists the keys of a page in order.
+// names returns the names of the keys of a page, in order.
 func (p keyPage) names() []string {
 	names := []string{}
 	for _, k := range p.Keys {
@@ -251,7 +251,7 @@ func (p keyPage) names() []string {
 	return names
 }
 
-// create makes a key that may list projects.
+// create creates a key that may list projects.
 func (r *rig) create(actor, workspace, name string) made {
 	r.t.Helper()
 	return r.createWith(actor, workspace, `{"name":"`+name+`","permissions":["project.list"]}`)
@@ -278,7 +278,7 @@ func (r *rig) list(actor, path string) keyPage {
 	return page
 }
 
-// login reports whether the secret opens its key, and writes down that it did.
+// login logs in with a secret and flushes the last use to the store.
 func (r *rig) login(id, secret string) error {
 	login, err := r.keys.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret})
 	if err != nil {

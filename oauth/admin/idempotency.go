@@ -10,22 +10,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// onceLives is how long an Idempotency-Key is remembered.
+// onceLives is how long an Idempotency-Key is stored.
 const onceLives = 24 * time.Hour
 
 const maxIdempotencyKey = 255
 
-// once returns the one-time id that the request's Idempotency-Key stands for,
-// with a fingerprint of the request as its value; nil if it sent none. The
-// scope is the actor, the workspace or key in the path, and the route. A request
-// that was carried out before is refused.
+// once returns the one-time id for the request's Idempotency-Key, or nil if the
+// request has none. The id depends on the actor, the workspace or key in the
+// path, and the route. Its value is a digest of the body. A request that was
+// carried out before is refused.
 func (c *call) once(ctx context.Context) (*store.OnceID, error) {
 	values := c.r.Header.Values("Idempotency-Key")
 	if len(values) == 0 {
-		return nil, nil //nolint:nilnil // none was sent, which is no error
+		return nil, nil //nolint:nilnil // the header is optional
 	}
 	if len(values) > 1 || values[0] == "" || len(values[0]) > maxIdempotencyKey || !request.IsPrintable(values[0]) {
-		return nil, malformed("The Idempotency-Key must be one header of 1 to 255 printable ASCII characters.", field{Field: "Idempotency-Key", Reason: "It is malformed."})
+		return nil, malformed("There must be one Idempotency-Key header of 1 to 255 printable ASCII characters.", field{Field: "Idempotency-Key", Reason: "It is malformed."})
 	}
 	actor := c.actor.Ref()
 	once := &store.OnceID{
@@ -37,8 +37,8 @@ func (c *call) once(ctx context.Context) (*store.OnceID, error) {
 	return once, c.repeated(ctx, once)
 }
 
-// repeated answers for a request that was carried out before. The secret of
-// the first time is not kept: who lost the answer rotates the key.
+// repeated returns a refusal if the request was carried out before. The secret of
+// the first request is not stored: a caller that lost it rotates the key.
 func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	if once == nil {
 		return nil
@@ -55,8 +55,8 @@ func (c *call) repeated(ctx context.Context, once *store.OnceID) error {
 	return &refusal{Kind: answer.AlreadyDone, Key: key}
 }
 
-// orRepeated is the answer to a request that failed: where the same request
-// was carried out meanwhile, that is why.
+// orRepeated returns the error for a failed request. If a concurrent request with
+// the same Idempotency-Key was carried out, that is the reason.
 func (c *call) orRepeated(ctx context.Context, once *store.OnceID, err error) error {
 	if again := c.repeated(ctx, once); again != nil {
 		return again

@@ -25,7 +25,7 @@ func TestIdempotentCreate(t *testing.T) {
 	again := func(actor string) admin.Problem {
 		return r.do(actor, "POST", createA, newKey, "Idempotency-Key", "one").problem(http.StatusConflict, admin.CodeAlreadyDone)
 	}
-	t.Run("B23 a retry makes no second key and names the first", func(t *testing.T) {
+	t.Run("B23 a retry creates no second key and names the first", func(t *testing.T) {
 		require.Equal(t, first.Key.ID, again("olga").Key)
 		require.Len(t, r.list("olga", createA).Keys, 1)
 	})
@@ -36,29 +36,29 @@ func TestIdempotentCreate(t *testing.T) {
 	t.Run("a body that is wrong, too", func(t *testing.T) {
 		r.at(t).do("olga", "POST", createA, `{"name":""}`, "Idempotency-Key", "one").problem(http.StatusUnprocessableEntity, admin.CodeIdempotencyMismatch)
 	})
-	t.Run("B20 another actor's is another", func(t *testing.T) {
+	t.Run("B20 the same Idempotency-Key of another actor is independent", func(t *testing.T) {
 		r.at(t).do("max", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	})
-	t.Run("B20 another's of the same id is another", func(t *testing.T) {
+	t.Run("B20 that of another kind of actor with the same id is independent", func(t *testing.T) {
 		r := newRig(t)
 		r.do("ada", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 		r.do("ada?", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
 	})
-	t.Run("B20 another workspace's is another", func(t *testing.T) {
+	t.Run("B20 that of another workspace is independent", func(t *testing.T) {
 		r := r.at(t)
 		r.do("both", "POST", "/workspaces/team-b/keys", newKey, "Idempotency-Key", "both").Wants(http.StatusCreated)
 		r.do("both", "POST", createA, newKey, "Idempotency-Key", "both").problem(http.StatusForbidden, admin.CodePolicy)
 	})
-	t.Run("at the quota a retry is still told of the first", func(t *testing.T) {
+	t.Run("at the quota a retry still gets the id of the first key", func(t *testing.T) {
 		require.Equal(t, first.Key.ID, again("olga").Key)
 		r.at(t).do("olga", "POST", createA, newKey, "Idempotency-Key", "two").problem(http.StatusForbidden, admin.CodePolicy)
 	})
-	t.Run("what failed was not done", func(t *testing.T) {
+	t.Run("a failed request can be sent again", func(t *testing.T) {
 		r := r.at(t)
 		r.do("olga", "DELETE", "/keys/"+first.Key.ID, "").Wants(http.StatusNoContent)
 		r.do("olga", "POST", createA, newKey, "Idempotency-Key", "two").Wants(http.StatusCreated)
 	})
-	t.Run("the first one's id is told though it was deleted", func(t *testing.T) {
+	t.Run("a retry gets the id of the first key even if it was deleted", func(t *testing.T) {
 		require.Equal(t, first.Key.ID, again("olga").Key)
 	})
 	for name, headers := range map[string][]string{
@@ -87,7 +87,7 @@ func TestIdempotentRotate(t *testing.T) {
 	rotate := "/keys/" + m.Key.ID + "/rotate"
 	var rotated made
 	r.do("olga", "POST", rotate, `{"grace":0}`, "Idempotency-Key", "one", "If-Match", `"1"`).Wants(http.StatusOK).Into(&rotated)
-	t.Run("B23 a retry makes no second secret", func(t *testing.T) {
+	t.Run("B23 a retry creates no second secret", func(t *testing.T) {
 		r := r.at(t)
 		before := r.snapshot("team-a")
 		for _, headers := range [][]string{{"If-Match", `"1"`}, {"If-Match", `"2"`}, {}} {
@@ -107,8 +107,8 @@ func TestIdempotentRotate(t *testing.T) {
 	})
 }
 
-// TestIdempotencyRaces sends one request many times at once: one is carried
-// out, and all others are told of it.
+// TestIdempotencyRaces sends one request many times at once: one is carried out, and all
+// others are answered with its key.
 func TestIdempotencyRaces(t *testing.T) {
 	const clients = 16
 	r := newRig(t)
@@ -147,7 +147,7 @@ func TestIdempotencyRaces(t *testing.T) {
 	require.Len(t, r.list("olga", createA).Keys, 1+10)
 }
 
-// TestQuotaRace: N clients create at the quota: exactly the quota.
+// TestQuotaRace: of many concurrent creations exactly the quota succeeds.
 func TestQuotaRace(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.keys.Policy = policy.MaxKeys(5) })
 	answers := together(24, func(int) *reply { return r.do("olga", "POST", createA, newKey) })
@@ -159,16 +159,16 @@ func TestQuotaRace(t *testing.T) {
 	require.Len(t, r.list("olga", createA).Keys, 5)
 }
 
-// cutOff answers nothing: the connection ends with the first byte of the
-// answer, once all is written.
+// cutOff closes the connection at the first byte of the answer, after everything was
+// written to the store.
 type cutOff struct{ http.ResponseWriter }
 
 func (cutOff) WriteHeader(int) { panic(http.ErrAbortHandler) }
 
 func (cutOff) Write([]byte) (int, error) { panic(http.ErrAbortHandler) }
 
-// TestCutOff ends the connection between the write and the answer, and lets
-// another process answer the retry.
+// TestCutOff closes the connection between the write and the answer. Another process
+// answers the retry.
 func TestCutOff(t *testing.T) {
 	r := newRig(t, func(s *setup) {
 		s.mount = func(h http.Handler) http.Handler {
@@ -197,8 +197,8 @@ func TestCutOff(t *testing.T) {
 	require.NoError(t, after.login(p.Key, rotated.Secret), "what is left to do: rotate")
 }
 
-// TestWithoutOnceIDs: a store that cannot tell what an id was spent on still
-// spends it once.
+// TestWithoutOnceIDs: with a store that cannot say what an id was used for, a request is
+// still carried out only once.
 func TestWithoutOnceIDs(t *testing.T) {
 	whole := newRig(t)
 	r := newRig(t, func(s *setup) {

@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// bodies has one that is right for each route that takes one, so that nothing
-// but the actor can be why a request is refused.
+// bodies holds a valid body for each route that takes one, so that a request is refused
+// only because of the actor.
 var bodies = map[string]string{
 	"POST /workspaces/{workspace}/keys":             `{"name":"taken","permissions":[]}`,
 	"PATCH /keys/{key}":                             `{"name":"taken"}`,
@@ -32,7 +32,7 @@ var bodies = map[string]string{
 	"POST /workspaces/{workspace}/resume":           `{}`,
 }
 
-// adminsOnly are the routes that tell everyone else so, whatever they name.
+// adminsOnly are the routes that answer 403 to everyone except administrators.
 var adminsOnly = map[string]bool{
 	"GET /keys": true, "GET /violations": true, "GET /outdated": true, "GET /events": true,
 	"GET /settings": true, "PUT /settings": true, "POST /settings/preview": true, "POST /settings/end_tokens": true,
@@ -50,12 +50,12 @@ func bodyOf(t testing.TB, entry admin.Entry) string {
 	return body
 }
 
-// fill puts objects into a pattern.
+// fill replaces the parameters of a pattern.
 func fill(pattern, workspace, key, secret string) string {
 	return strings.NewReplacer("{workspace}", workspace, "{key}", key, "{secret}", secret).Replace(pattern)
 }
 
-// snapshot is all that the store holds of a workspace and of the instance.
+// snapshot returns everything that the store holds of a workspace and of the instance.
 func (r *rig) snapshot(workspace string) string {
 	ctx := r.t.Context()
 	require.NoError(r.t, r.keys.Flush(ctx))
@@ -72,10 +72,10 @@ func (r *rig) snapshot(workspace string) string {
 	return string(text)
 }
 
-// TestIsolation pairs every route of the table with every actor who has no
-// part in team-b, and with objects of team-b. The answer is 404 or, for
-// what is not of any workspace, 403; it is the same, byte for byte, as
-// for objects that do not exist; and nothing changes.
+// TestIsolation sends a request for every route of the table and every actor without
+// access to team-b, with objects of team-b. The answer is 404 or, for what belongs to no
+// workspace, 403. It is byte for byte the same as for objects that do not exist. Nothing
+// changes.
 func TestIsolation(t *testing.T) {
 	r := newRig(t)
 	foreign := r.create("bert", "team-b", "payroll")
@@ -105,7 +105,7 @@ func TestIsolation(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
 				own := method == entry.Method || method == "HEAD" && entry.Method == "GET"
 				if !own && known[method+" "+entry.Pattern] {
-					continue // it has an entry of its own
+					continue // it has a separate entry
 				}
 				pairs++
 				t.Run(fmt.Sprintf("B20 %s %s by %s", method, entry.Pattern, actor), func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestIsolation(t *testing.T) {
 	require.Equal(t, before, r.snapshot("team-b"), "B20 nothing changed")
 }
 
-// TestIsolationOfLists: nothing that selects can reach over.
+// TestIsolationOfLists: no filter reaches another workspace.
 func TestIsolationOfLists(t *testing.T) {
 	r := newRig(t)
 	foreign := r.create("bert", "team-b", "payroll")
@@ -180,8 +180,8 @@ func TestIsolationOfLists(t *testing.T) {
 	})
 }
 
-// TestOtherSpellings: an object has one address, and what cleans paths does
-// not stand between the handler and its checks.
+// TestOtherSpellings: an object has one path. Other spellings of the path, which routers
+// may clean, are not accepted.
 func TestOtherSpellings(t *testing.T) {
 	r := newRig(t)
 	foreign := r.create("bert", "team-b", "payroll")
@@ -202,7 +202,7 @@ func TestOtherSpellings(t *testing.T) {
 			require.Empty(t, w.Header().Get("Location"))
 		})
 	}
-	t.Run("an escape within a segment is the same segment", func(t *testing.T) {
+	t.Run("an escaped character in a segment is equal to the plain one", func(t *testing.T) {
 		r.at(t).read("olga", strings.ReplaceAll(own.Key.ID, "-", "%2D"))
 	})
 	t.Run("a workspace whose id has a slash", func(t *testing.T) {

@@ -35,7 +35,7 @@ func (h *Handler) createKey(c *call) error {
 	if err != nil {
 		return c.orRepeated(ctx, once, err)
 	}
-	// Relative, so that it is right under any prefix (RFC 9110, section 10.2.2).
+	// A relative URL works under any prefix (RFC 9110, section 10.2.2).
 	c.w.Header().Set("Location", "../../keys/"+url.PathEscape(key.ID))
 	return c.answerSecret(http.StatusCreated, &key, secret.Reveal())
 }
@@ -45,8 +45,8 @@ func (h *Handler) readKey(c *call) error {
 	return c.answerKey(h.keys.Get(c.r.Context(), c.actor, c.key()))
 }
 
-// changeKey serves PATCH /keys/{key}: a member that is absent stays as it is
-// (RFC 7396).
+// changeKey serves PATCH /keys/{key}. A member that is absent is not changed (RFC
+// 7396).
 func (h *Handler) changeKey(c *call) error {
 	changes := c.changes()
 	if err := c.bad.orNil(); err != nil {
@@ -55,7 +55,7 @@ func (h *Handler) changeKey(c *call) error {
 	return c.answerKey(h.keys.Update(c.r.Context(), c.actor, c.key(), changes))
 }
 
-// changes reads the members that change a key.
+// changes reads the changes of a key from the body.
 func (c *call) changes() apikey.Changes {
 	b := &c.body
 	return apikey.Changes{
@@ -68,8 +68,8 @@ func (c *call) changes() apikey.Changes {
 	}
 }
 
-// rotateKey serves POST /keys/{key}/rotate. The grace must be said: without
-// one every other secret and its tokens end at once.
+// rotateKey serves POST /keys/{key}/rotate. The grace is required, because
+// without one every other secret is retired and its tokens are revoked at once.
 func (h *Handler) rotateKey(c *call) error {
 	ctx, b := c.r.Context(), &c.body
 	once, err := c.once(ctx)
@@ -88,7 +88,7 @@ func (h *Handler) rotateKey(c *call) error {
 	return c.answerSecret(http.StatusOK, &key, secret.Reveal())
 }
 
-// changed serves a change that takes nothing but the id of a key.
+// changed serves a change that needs only the id of a key.
 func changed(change func(*apikey.Service, context.Context, apikey.Actor, string, int64) (apikey.Key, error)) func(*Handler, *call) error {
 	return func(h *Handler, c *call) error {
 		return c.answerKey(change(h.keys, c.r.Context(), c.actor, c.key(), c.version))
@@ -110,16 +110,16 @@ func (h *Handler) deleteKey(c *call) error {
 	return nil
 }
 
-// maxDeleted is how many keys one request deletes at most.
+// maxDeleted is the maximum number of keys that one request deletes.
 const maxDeleted = 200
 
-// deleteKeys serves POST /deletions. Each key is deleted by itself, and
-// answered for by itself: one that fails keeps no other.
+// deleteKeys serves POST /deletions. Each key is deleted separately and has its
+// own result: if one fails, the others are still deleted.
 func (h *Handler) deleteKeys(c *call) error {
 	c.body.require("ids")
 	ids := c.body.list("ids")
 	if len(c.bad.list) == 0 && (len(ids) == 0 || len(ids) > maxDeleted) {
-		c.bad.add("ids", "It must name 1 to 200 keys.")
+		c.bad.add("ids", "It must hold 1 to 200 ids of keys.")
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (h *Handler) deleteKeys(c *call) error {
 	return c.answer(http.StatusOK, members{"results": results})
 }
 
-// keyJSON is a key as answers show it: everything but its digests.
+// keyJSON is a key in an answer: everything except its digests.
 type keyJSON struct {
 	ID          string       `json:"id"`
 	Workspace   string       `json:"workspace"`
@@ -205,7 +205,7 @@ func showSecret(s *apikey.KeySecret) secretJSON {
 	return secretJSON{ID: s.ID, Hint: s.Hint, CreatedAt: s.Created, NotAfter: orNull(s.NotAfter), LastUsedAt: orNull(s.LastUsed)}
 }
 
-// orNull shows the zero time, which is never, as null.
+// orNull returns nil, which is null in JSON, for the zero time.
 func orNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -220,7 +220,7 @@ func textOrNull(text string) *string {
 	return &text
 }
 
-// answerKey sends a key with its ETag, if there was no error.
+// answerKey sends a key with its ETag, or returns err.
 func (c *call) answerKey(k apikey.Key, err error) error {
 	if err != nil {
 		return err
@@ -229,8 +229,8 @@ func (c *call) answerKey(k apikey.Key, err error) error {
 	return c.answer(http.StatusOK, showKey(&k))
 }
 
-// answerSecret sends the one answer that holds a secret: without an ETag, by
-// which a browser might ask for it again.
+// answerSecret sends the answer that holds a secret. It has no ETag, so that a
+// browser cannot store and revalidate it.
 func (c *call) answerSecret(status int, k *apikey.Key, secret string) error {
 	return c.answer(status, members{"key": showKey(k), "secret": secret})
 }

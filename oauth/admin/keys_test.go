@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 )
 
-// TestLifeOfAKey walks through every act on one key.
+// TestLifeOfAKey makes every kind of change to one key.
 func TestLifeOfAKey(t *testing.T) {
 	r := newRig(t)
 	answer := r.do("olga", "POST", "/workspaces/team-a/keys", `{"name":"ci","permissions":["project.*"],"expires_at":"2027-01-31","resources":[]}`).Wants(http.StatusCreated)

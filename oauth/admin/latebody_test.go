@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// late is a body of which the first byte comes after something happened.
+// late is a body that calls a function before its first byte.
 type late struct {
 	io.Reader
 	first func()
@@ -30,8 +30,7 @@ func (s *late) Read(p []byte) (int, error) {
 
 func (s *late) Close() error { return nil }
 
-// TestLateBody: a request that holds its body back until its key was rotated
-// comes too late.
+// TestLateBody: a request that delays its body until its key was rotated is refused.
 func TestLateBody(t *testing.T) {
 	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, APIKeys: apikey.Options{Management: management}})
 	srv := auth.Server()

@@ -27,26 +27,26 @@ func (h *Handler) listKeys(c *call) error {
 		Limit:        c.limit,
 	}
 	if q.CreatedBy.Kind != "" && q.CreatedBy.ID == "" {
-		c.bad.add("created_by_kind", "It says more of created_by, which is missing.")
+		c.bad.add("created_by_kind", "It needs created_by, which is missing.")
 	}
 	if word := c.choice("disabled", "true", "false"); word != "" {
 		disabled := word == "true"
 		q.Disabled = &disabled
 	}
-	ofWorkspace := q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry
-	if ofWorkspace && q.Workspace == "" {
-		c.bad.add("sort", "This order is for the keys of one workspace.")
+	needsWorkspace := q.Sort == store.ByLastUsed || q.Sort == store.ByExpiry
+	if needsWorkspace && q.Workspace == "" {
+		c.bad.add("sort", "This order is available only for the keys of one workspace.")
 	}
 	if err := c.bad.orNil(); err != nil {
 		return err
 	}
-	if ofWorkspace {
+	if needsWorkspace {
 		workspace, _, err := h.keys.Workspace(ctx, c.actor, q.Workspace)
 		if err != nil {
 			return err
 		}
 		if workspace.Keys > store.MaxSorted {
-			return invalid(field{Field: "sort", Reason: "This order is for workspaces of at most 10000 keys."})
+			return invalid(field{Field: "sort", Reason: "This order is available only for workspaces of at most 10000 keys."})
 		}
 	}
 	page, err := h.keys.List(ctx, c.actor, q)
@@ -56,8 +56,8 @@ func (h *Handler) listKeys(c *call) error {
 	return c.answerPage(page.Next, members{"keys": each(page.Keys, showKey)})
 }
 
-// grantable serves GET /workspaces/{workspace}/permissions: those that this
-// actor may give to a key there now, in the catalog's groups and order.
+// grantable serves GET /workspaces/{workspace}/permissions: the permissions that
+// this actor may now grant to a key there, in the catalog's groups and order.
 func (h *Handler) grantable(c *call) error {
 	ctx := c.r.Context()
 	set, err := h.keys.Grantable(ctx, c.actor, c.workspace())
@@ -65,7 +65,8 @@ func (h *Handler) grantable(c *call) error {
 		return err
 	}
 	if set.Len() == 0 {
-		// Nobody's workspace, or one in which he may only look.
+		// The workspace does not exist for this actor, or the actor may only read
+		// there.
 		if _, _, err := h.keys.Workspace(ctx, c.actor, c.workspace()); err != nil {
 			return err
 		}
@@ -85,19 +86,20 @@ func (h *Handler) grantable(c *call) error {
 	return c.answer(http.StatusOK, members{"groups": groups})
 }
 
-// cursor seals a place, if there is one, for the same actor, list and filter. The place is no
-// secret, for the caller just saw the key that it names; but a place of the
-// caller's own making would let him ask where others' keys lie.
+// cursor seals a cursor, if there is one, for this actor, list and filter. Its
+// content is not secret: the caller has just seen the key that it names. It is
+// sealed so that callers cannot make cursors of their own and learn from them
+// where other keys are in the order.
 func (c *call) cursor(p *store.KeyCursor) (*string, error) {
 	if p == nil {
-		return nil, nil //nolint:nilnil // null in the answer is: the last page
+		return nil, nil //nolint:nilnil // null in the answer means the last page
 	}
 	text, err := json.Marshal(p)
 	sealed := request.Seal(c.h.cfg.CursorKey, text, c.list()...)
 	return &sealed, err
 }
 
-// readPage reads which page of a list is asked for. Other routes know no such
+// readPage reads limit and cursor. Routes that are not lists have no such
 // parameters.
 func (c *call) readPage() error {
 	if text := c.query.Get("limit"); text != "" {
@@ -112,17 +114,17 @@ func (c *call) readPage() error {
 	}
 	text, ok := request.Open(c.h.cfg.CursorKey, sealed, c.list()...)
 	if !ok || json.Unmarshal(text, &c.after) != nil {
-		c.bad.add("cursor", "It is not a cursor of this list, or not one of yours. Begin with the first page.")
+		c.bad.add("cursor", "It is not a cursor of this list and filter, or was made for another actor. Begin with the first page.")
 	}
 	return c.bad.orNil()
 }
 
-// list is what a cursor is bound to.
+// list returns the texts that a cursor is bound to.
 func (c *call) list() []string {
 	actor := c.actor.Ref()
 	filter := maps.Clone(c.query)
 	filter.Del("cursor")
-	filter.Del("limit") // pages may differ in size
+	filter.Del("limit") // the next page may have another size
 	return []string{"latchkey cursor", actor.Kind, actor.ID, c.name(), c.workspace(), filter.Encode()}
 }
 
@@ -161,7 +163,7 @@ func showEvent(e *store.Event) members {
 	}
 }
 
-// usageDays is how far back GET /keys/{key}/usage looks unless told.
+// usageDays is the default period of GET /keys/{key}/usage, in days.
 const usageDays = 30
 
 // keyUsage serves GET /keys/{key}/usage.

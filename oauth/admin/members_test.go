@@ -23,7 +23,7 @@ func fields(p admin.Problem) []string {
 	return names
 }
 
-// TestLastDay: the last day that there is may be named as a date, too.
+// TestLastDay: 9999-12-31 is accepted as a date.
 func TestLastDay(t *testing.T) {
 	r := newRig(t)
 	end := time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
@@ -48,8 +48,8 @@ func TestLastDay(t *testing.T) {
 	}
 }
 
-// TestNullMembers: null is for a member that need not be there. Where it could
-// mean two things, to leave a member as it is or to remove it, it is refused.
+// TestNullMembers: null is accepted only for optional members. It is refused where it
+// could mean both to keep a member and to remove it.
 func TestNullMembers(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.keys.Resources = []apikey.Resource{{URI: "https://billing.example.com"}} })
 	m := r.createWith("ada", "team-a", `{"name":"x","permissions":["project.list"],"expires_at":null,"resources":null}`)
@@ -70,8 +70,8 @@ func TestNullMembers(t *testing.T) {
 	require.Equal(t, []string{"project.list"}, r.read("ada", m.Key.ID).Permissions)
 }
 
-// TestCharsetsOfJSON: JSON has one encoding (RFC 8259, section 8.1), so a
-// charset says nothing of a body of ASCII, and of another one something wrong.
+// TestCharsetsOfJSON: JSON is always UTF-8 (RFC 8259, section 8.1). So the charset does not
+// matter for a body of ASCII, and another charset is refused for other bodies.
 func TestCharsetsOfJSON(t *testing.T) {
 	r := newRig(t)
 	create := "/workspaces/team-a/keys"
@@ -86,8 +86,8 @@ func TestCharsetsOfJSON(t *testing.T) {
 	}
 }
 
-// TestUnknownQueryParametersAreNamed, all of them, as far as their names can
-// be shown.
+// TestUnknownQueryParametersAreNamed: the answer names all unknown parameters, with
+// unprintable characters replaced.
 func TestUnknownQueryParametersAreNamed(t *testing.T) {
 	r := newRig(t)
 	r.create("olga", "team-a", "ci")
@@ -108,7 +108,7 @@ func TestUnknownQueryParametersAreNamed(t *testing.T) {
 	require.Less(t, len(got.Body), 4<<10, "an answer is no echo")
 }
 
-// TestUnknownPermissionsAreNamedWithTheRest: one answer says all that is wrong.
+// TestUnknownPermissionsAreNamedWithTheRest: one answer lists everything that is wrong.
 func TestUnknownPermissionsAreNamedWithTheRest(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -131,13 +131,13 @@ func TestUnknownPermissionsAreNamedWithTheRest(t *testing.T) {
 			})
 		}
 	}
-	t.Run("B20 who has no part in the workspace learns of no permission", func(t *testing.T) {
+	t.Run("B20 an actor without access to the workspace gets no names of permissions", func(t *testing.T) {
 		r.at(t).do("bert", "POST", create, `{"name":"","permissions":["nope"]}`).problem(http.StatusNotFound, admin.CodeNotFound)
 		r.at(t).do("bert", "PATCH", one, `{"name":"","permissions":["nope"]}`).problem(http.StatusNotFound, admin.CodeNotFound)
 	})
 }
 
-// TestNoAddressIsLoggedOnce: rules by address cannot tell such callers.
+// TestNoAddressIsLoggedOnce: rules by address do not work for requests without one.
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
 	r := newRig(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
-// TestShownOnce: a secret stands in the body of the answer that made it; no
-// cache keeps that answer, and no route of the table shows it again.
+// TestShownOnce: a secret is in the body of the answer that created it. That answer is not
+// cached, and no route of the table shows the secret again.
 func TestShownOnce(t *testing.T) {
 	r := newRig(t)
 	create := r.do("olga", "POST", createA, newKey, "Idempotency-Key", "one").Wants(http.StatusCreated)
@@ -56,7 +56,7 @@ func TestShownOnce(t *testing.T) {
 	// secrets of all tests when each ends: B11.
 }
 
-// TestOutages: what cannot be decided is 503, and nothing of its cause shows.
+// TestOutages: during an outage the answer is 503 and does not contain the cause.
 func TestOutages(t *testing.T) {
 	whole := newRig(t)
 	m := whole.create("olga", "team-a", "ci")

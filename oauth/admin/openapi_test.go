@@ -71,8 +71,7 @@ func TestDocumentIsServed(t *testing.T) {
 	r.do("", "HEAD", "/openapi.json", "").Wants(http.StatusOK)
 }
 
-// TestProblemsAreExplained: the page that a problem's type leads to has a
-// chapter for each code, and no other.
+// TestProblemsAreExplained: PROBLEMS.md has a section for each code, and no others.
 func TestProblemsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("PROBLEMS.md")
 	require.NoError(t, err)

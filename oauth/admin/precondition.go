@@ -10,24 +10,24 @@ import (
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// setETag names the version of the record in the answer. What logins write,
-// such as the last use, does not move it.
+// setETag sets the ETag, which is made from the record's version. What logins
+// write, such as the last use, does not change it.
 func (c *call) setETag(version int64) { c.w.Header().Set("ETag", etag(version)) }
 
 // noVersion is a version that no record has.
 const noVersion = -1
 
-// readCondition reads the version that the caller names in If-Match; the record must
-// have it. "*" names none.
+// readCondition reads the version in If-Match, which the record must have. "*"
+// means any version.
 //
-// A weak ETag names its version as well. That deviates from RFC 9110, section
-// 13.1.1: a proxy that compresses an answer makes its ETag weak, and an ETag here
-// stands for the record, not for its encoding. What this handler did not write, a list
-// too, holds for no record. A condition on what has no ETag is refused: none can hold,
-// and one that was passed over would be a change that the caller did not want.
+// A weak ETag is accepted as well, unlike in RFC 9110, section 13.1.1: a proxy
+// that compresses an answer makes its ETag weak, and an ETag here stands for the
+// record and not for its encoding. Any other text, also a list of ETags, matches
+// no record. If the route changes nothing that has an ETag, a condition is
+// refused: ignoring it could make a change that the caller does not want.
 //
-// Replacing a whole record needs the header: without it one of two administrators
-// would undo what the other did (RFC 6585, section 3). "*" asks for just that.
+// Replacing a whole record needs the header (RFC 6585, section 3): without it, one
+// administrator could overwrite the change of another. "*" allows that.
 func (c *call) readCondition() error {
 	lines := c.r.Header.Values("If-Match")
 	named := strings.Trim(strings.Join(lines, ","), " \t") // RFC 9110, section 5.3
@@ -41,17 +41,17 @@ func (c *call) readCondition() error {
 	}
 	version, ok := parseETag(named)
 	if !ok {
-		return &refusal{Kind: answer.Changed, Detail: "If-Match must hold one ETag as this service wrote it."}
+		return &refusal{Kind: answer.Changed, Detail: "If-Match must hold one ETag of this service, unchanged."}
 	}
-	if version == 0 && c.key() != "" { // would be no condition, and no key has it
+	if version == 0 && c.key() != "" { // no key has version 0, which would mean no condition
 		version = noVersion
 	}
 	c.conditional, c.version = true, version
 	return nil
 }
 
-// versionOver is the version on which replacing a record is conditional: the one that
-// the caller named or else, for "*", the current one.
+// versionOver returns the version that the record must have to be replaced: the
+// version in If-Match or, for "*", the current one.
 func (c *call) versionOver(current int64) int64 {
 	if c.conditional {
 		return c.version
@@ -59,7 +59,7 @@ func (c *call) versionOver(current int64) int64 {
 	return current
 }
 
-// parseETag returns the version that an ETag of this handler names.
+// parseETag returns the version in an ETag of this handler.
 func parseETag(tag string) (version int64, ok bool) {
 	tag = strings.TrimPrefix(tag, "W/")
 	version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)

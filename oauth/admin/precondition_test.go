@@ -22,8 +22,7 @@ var keyChanges = map[string]struct{ method, path, body string }{
 	"delete":  {"DELETE", "/keys/{key}", ``},
 }
 
-// TestIfMatch: each change of a key under a condition that does not hold
-// changes nothing, and under one that holds goes through.
+// TestIfMatch: each change of a key is made only if its condition is met.
 func TestIfMatch(t *testing.T) {
 	for name, c := range keyChanges {
 		t.Run(name, func(t *testing.T) {
@@ -55,8 +54,7 @@ func TestIfMatch(t *testing.T) {
 	}
 }
 
-// TestIfMatchOnNothing: where there is no record with an ETag, no condition
-// holds, and nothing is done under one.
+// TestIfMatchOnNothing: a route without an ETag refuses every condition and does nothing.
 func TestIfMatchOnNothing(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -80,8 +78,8 @@ func TestIfMatchOnNothing(t *testing.T) {
 	require.Equal(t, 7, without)
 }
 
-// TestTwoAdministrators change one key at once, each on the version that both
-// saw: one gets 412, and nothing of the other's is lost.
+// TestTwoAdministrators: two administrators change one key at once, both with the same
+// version. One gets 412, and the other's change is kept.
 func TestTwoAdministrators(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -102,7 +100,7 @@ func TestTwoAdministrators(t *testing.T) {
 	}
 }
 
-// together calls f n times at once.
+// together calls f n times concurrently.
 func together[T any](n int, f func(i int) T) []T {
 	results := make([]T, n)
 	begin := make(chan struct{})

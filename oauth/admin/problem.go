@@ -7,27 +7,28 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// ProblemType begins the type of every problem document; a code follows. The
-// page says what each means and what to do.
+// ProblemType is the beginning of the type of every problem document; a code
+// follows. The page explains each code and says what to do.
 const ProblemType = "https://github.com/latchkey-go/latchkey/blob/main/oauth/admin/PROBLEMS.md#"
 
 // Problem is the body of a refusal (RFC 9457).
 type Problem struct {
 	// Type is ProblemType and a code.
 	Type string `json:"type"`
-	// Title is the same for every problem of a type, Detail says more of this
-	// one. Both are for people.
+	// Title is the same for every problem of a type. Detail describes this
+	// problem. Both are for people.
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
-	// Errors says what is wrong with which field.
+	// Errors says what is wrong, field by field.
 	Errors []FieldError `json:"errors,omitempty"`
-	// Missing are the permissions that the actor would have to be able to
+	// Missing are the permissions that the actor would need to be able to
 	// grant.
 	Missing []string `json:"missing,omitempty"`
-	// Rule is the policy that refused.
+	// Rule is the name of the policy that refused the request.
 	Rule string `json:"rule,omitempty"`
-	// Key is the id of the key that an Idempotency-Key was spent on.
+	// Key is the id of the key that the first request with the same
+	// Idempotency-Key created or rotated.
 	Key string `json:"key,omitempty"`
 }
 
@@ -38,7 +39,7 @@ type FieldError struct {
 	Reason string `json:"reason"`
 }
 
-// refusal is an error that is a problem already, field what is wrong with one.
+// Short names of the shared types of refusals.
 type (
 	refusal = answer.Refusal
 	field   = answer.Field
@@ -50,7 +51,7 @@ func malformed(detail string, fields ...field) error {
 
 func invalid(fields ...field) error { return &refusal{Kind: answer.Invalid, Fields: fields} }
 
-// refuse answers with the problem that err is.
+// refuse answers with the problem document of err.
 func (c *call) refuse(err error) {
 	refused := c.refusalOf(err)
 	refused.SetRetryAfter(c.w.Header())
@@ -58,7 +59,7 @@ func (c *call) refuse(err error) {
 	c.write(problem.Status, "application/problem+json", problem)
 }
 
-// refusalOf says what err is to the caller.
+// refusalOf turns err into the refusal for the caller, and logs it.
 func (c *call) refusalOf(err error) *refusal {
 	refused := outcome.Manage(c.r.Context(), err)
 	if refused.Kind == answer.Conflict && c.conditional {

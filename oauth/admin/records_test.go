@@ -55,8 +55,8 @@ func TestRecords(t *testing.T) {
 	require.Nil(t, second.Next)
 }
 
-// TestPolicies: a host's rule is told by its name; a foreign error's text is
-// not.
+// TestPolicies: the answer names the host's rule. It does not contain the text of other
+// errors.
 func TestPolicies(t *testing.T) {
 	var answer error
 	r := newRig(t, func(s *setup) {
@@ -84,8 +84,8 @@ func TestPolicies(t *testing.T) {
 	r.do("ada", "POST", createA, newKey).problem(http.StatusServiceUnavailable, admin.CodeUnavailable)
 }
 
-// TestPolicyOutages: an error of a policy's that says outage is answered with
-// 503, whatever else it says.
+// TestPolicyOutages: a policy's error that wraps an outage is answered with 503, whatever
+// else it wraps.
 func TestPolicyOutages(t *testing.T) {
 	var answer error
 	r := newRig(t, func(s *setup) {
@@ -101,8 +101,8 @@ func TestPolicyOutages(t *testing.T) {
 		"a record that is gone":    errors.Join(store.ErrNotFound, store.ErrUnavailable),
 		"a version conflict":       errors.Join(store.ErrConflict, store.ErrUnavailable),
 		"a forbidden act":          errors.Join(&apikey.ForbiddenError{Action: "x"}, store.ErrUnavailable),
-		"somebody unknown":         errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
-		"a deadline of its own":    fmt.Errorf("canary: %w", context.DeadlineExceeded),
+		"unauthorized":             errors.Join(&admin.UnauthorizedError{}, store.ErrUnavailable),
+		"its own deadline":         fmt.Errorf("canary: %w", context.DeadlineExceeded),
 		"a query that was stopped": fmt.Errorf("canary: %w", context.Canceled),
 	} {
 		for _, call := range [][3]string{
@@ -124,7 +124,7 @@ func TestPolicyOutages(t *testing.T) {
 	}
 }
 
-// TestPolicySeesTheAddress: rules by address see the client's.
+// TestPolicySeesTheAddress: policies get the client's address.
 func TestPolicySeesTheAddress(t *testing.T) {
 	var seen []string
 	watch := func(s *setup) {

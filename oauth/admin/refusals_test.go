@@ -23,7 +23,7 @@ func TestMethods(t *testing.T) {
 	r.do("ada", http.MethodGet, "/keys/", "").problem(http.StatusNotFound, admin.CodeNotFound)
 }
 
-// TestRefusals: every error has its problem, and an unknown one tells nothing.
+// TestRefusals: every error has its problem document. An unknown error's text is not shown.
 func TestRefusals(t *testing.T) {
 	r := newRig(t)
 	refuse := func(t *testing.T, ctx context.Context, conditional bool, err error) *reply {
@@ -47,7 +47,7 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	require.Contains(t, r.out.String(), "a management request failed")
-	t.Run("a caller who hung up", func(t *testing.T) {
+	t.Run("a caller that disconnected", func(t *testing.T) {
 		ended, hangUp := context.WithCancel(t.Context())
 		hangUp()
 		r = newRig(t)

@@ -10,13 +10,13 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// route is one entry of the table, from which requests, the OpenAPI document's
-// check and the tests of isolation all start.
+// route is one entry of the table of routes. The tests of the OpenAPI document and
+// of isolation use the table, too.
 type route struct {
 	method  string
 	pattern string   // "/keys/{key}/rotate": literal segments and parameters
-	query   []string // the query parameters that it knows
-	body    []string // the members that its body may hold; nil: it is not read
+	query   []string // the query parameters that it accepts
+	body    []string // the members that its body may hold; nil: the body is not read
 	public  bool     // needs no actor
 	serve   func(*Handler, *call) error
 }
@@ -33,8 +33,8 @@ var (
 	period = []string{"from", "to"}
 )
 
-// What a body may hold. Settings must hold all of theirs: a rule left out would be
-// lifted unseen.
+// The members that a body may hold. All members of settings are required, so that
+// no rule is lifted because it was left out.
 var (
 	noMembers       = []string{}
 	idMembers       = []string{"ids"}
@@ -88,9 +88,8 @@ func (t *route) conditional() bool {
 }
 
 // find returns the route of a request and the values of its parameters, or the
-// methods that the path allows. The path is taken as it was sent, but for
-// escapes within a segment: nothing is cleaned, so that no object has two
-// addresses.
+// methods that the path allows. It unescapes each segment, but does not clean the
+// path otherwise, so that no object has two paths.
 func find(table []route, r *http.Request) (match *route, params map[string]string, allowed []string) {
 	method := r.Method
 	if method == http.MethodHead {
@@ -115,7 +114,8 @@ func find(table []route, r *http.Request) (match *route, params map[string]strin
 	return nil, nil, allowed
 }
 
-// match compares the segments of a path with the pattern's.
+// match compares the segments of a path with the pattern, and returns the values of
+// the parameters.
 func (t *route) match(segments []string) (map[string]string, bool) {
 	pattern := strings.Split(t.pattern, "/")
 	if len(pattern) != len(segments) {
@@ -137,13 +137,13 @@ func (t *route) match(segments []string) (map[string]string, bool) {
 //go:embed openapi.json
 var document []byte
 
-// openAPI serves GET /openapi.json. It tells nothing that this source does not.
+// openAPI serves GET /openapi.json, which is public.
 func (h *Handler) openAPI(c *call) error {
 	header := c.w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Length", strconv.Itoa(len(document)))
-	_, _ = c.w.Write(document) //nolint:errcheck // the client is gone; nobody to tell
+	_, _ = c.w.Write(document) //nolint:errcheck // fails only if the client has disconnected
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// showRules are rules as answers show them; durations are in seconds.
+// showRules returns the members of rules in an answer. Durations are in seconds.
 func showRules(r store.Rules) members {
 	return members{
 		"max_keys": r.MaxKeys, "require_expiry": r.RequireExpiry,
@@ -39,13 +39,13 @@ func (c *call) answerSettings(s store.InstanceSettings, err error) error {
 	}
 	c.setETag(s.Version)
 	inForce, sent := c.h.keys.ReminderTimes(s.Reminders)
-	if !sent { // by the host at all
+	if !sent { // the host sends no reminders
 		inForce = nil
 	}
 	shown := showRules(s.Rules)
 	maps.Copy(shown, members{
 		"keys_off": s.KeysOff, "reminders_off": s.Reminders.Off,
-		"remind_before": inSeconds(s.Reminders.Before), // null: the host's own
+		"remind_before": inSeconds(s.Reminders.Before), // null: the times that the host configured
 		"reminders":     members{"sent": sent, "before": append([]int64{}, inSeconds(inForce)...)},
 		"updated_at":    orNull(s.Updated), "version": s.Version,
 	})
@@ -91,12 +91,12 @@ func (c *call) wantedSettings() (wanted store.InstanceSettings, err error) {
 	return wanted, err
 }
 
-// reminders reads times before an expiry; absent and null are none.
+// reminders reads times before an expiry. If it is absent or null, it returns none.
 func (b *body) reminders(name string) (times []time.Duration) {
 	if b.isNull(name) {
 		return times
 	}
-	const wrong = "It must be null for the times that the host chose, or an array of 1 to 8 times, " +
+	const wrong = "It must be null for the times that the host configured, or an array of 1 to 8 times, " +
 		"each a whole number of seconds from 3600 (1 hour) to 31622400 (366 days)."
 	list := read[[]int64](b, name, wrong)
 	if len(list) == 0 || len(list) > store.MaxReminders {
@@ -168,9 +168,9 @@ func switched(suspended bool) func(*Handler, *call) error {
 	}
 }
 
-// seen reads the workspace in the path, before the service says what only
-// organization admins may do: 404 for one that the actor has no part in. One that
-// was deleted is not there any more, though its events are.
+// seen reads the workspace in the path. It fails with 404 if the actor may not see
+// the workspace, before the service answers that only organization admins may
+// change it. A deleted workspace is not found, although its events are kept.
 func (c *call) seen() (store.Workspace, store.Rules, error) {
 	workspace, inForce, err := c.h.keys.Workspace(c.r.Context(), c.actor, c.workspace())
 	if err == nil && workspace.Deleted {
@@ -197,7 +197,7 @@ func (h *Handler) previewWorkspace(c *call) error {
 	return c.answerEffects(h.keys.PreviewWorkspace(c.r.Context(), c.actor, wanted, c.after, c.limit))
 }
 
-// answerEffects says what other settings would do to each key.
+// answerEffects sends what other settings would do to each key.
 func (c *call) answerEffects(page apikey.Page[apikey.Effect], err error) error {
 	if err != nil {
 		return err
@@ -213,7 +213,7 @@ func (c *call) answerEffects(page apikey.Page[apikey.Effect], err error) error {
 }
 
 // listViolations serves GET /violations and GET
-// /workspaces/{workspace}/violations: keys that break the settings.
+// /workspaces/{workspace}/violations: keys that violate the settings.
 func (h *Handler) listViolations(c *call) error {
 	page, err := h.keys.List(c.r.Context(), c.actor, store.KeyQuery{Workspace: c.workspace(), After: c.after, Limit: c.limit})
 	if err != nil {
@@ -227,8 +227,8 @@ func (h *Handler) listViolations(c *call) error {
 	})
 }
 
-// listOutdated serves GET /outdated: keys that keep entries from being taken out of
-// the host's lists of peppers and prefixes.
+// listOutdated serves GET /outdated: keys that still use old entries of the host's
+// lists of peppers and prefixes.
 func (h *Handler) listOutdated(c *call) error {
 	page, err := h.keys.Outdated(c.r.Context(), c.actor, c.after, c.limit)
 	if err != nil {

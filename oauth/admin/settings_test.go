@@ -35,8 +35,7 @@ type reminders struct {
 	Before []int64 `json:"before"`
 }
 
-// fresh are settings before anybody saved any, where the host sends no
-// reminders.
+// fresh are settings that were never saved, of a host that sends no reminders.
 var fresh = settings{Reminders: reminders{Before: []int64{}}}
 
 type workspace struct {
@@ -117,7 +116,7 @@ func TestReminderSettings(t *testing.T) {
 	got = put(true, `null`)
 	require.Nil(t, got.RemindBefore)
 
-	t.Run("of a host that sends none", func(t *testing.T) {
+	t.Run("a host that sends no reminders", func(t *testing.T) {
 		var got settings
 		newRig(t).do("ada", "PUT", "/settings", fmt.Sprintf(reminding, false, "[3600]"), "If-Match", `"0"`).Wants(http.StatusOK).Into(&got)
 		require.Equal(t, []int64{3600}, got.RemindBefore, "kept for a host that does")
@@ -131,7 +130,7 @@ func TestReminderSettings(t *testing.T) {
 		"twice":            `[86400,86400]`,
 		"zero":             `[0]`,
 		"below zero":       `[-86400]`,
-		"an hour, wrapped": `[36028797018967568]`, // 2^55 + 3600: so many nanoseconds overflow to an hour
+		"an hour, wrapped": `[36028797018967568]`, // 2^55 + 3600 seconds overflow a Duration to one hour
 		"in parts":         `[86400.5]`,
 		"as text":          `["86400"]`,
 		"null within":      `[86400,null]`,
@@ -161,7 +160,7 @@ func TestReminderSettings(t *testing.T) {
 			require.Equal(t, member, p.Errors[0].Field)
 		})
 	}
-	t.Run("what is in force cannot be sent back", func(t *testing.T) {
+	t.Run("the member reminders is read-only", func(t *testing.T) {
 		body := strings.TrimSuffix(fmt.Sprintf(reminding, false, "null"), "}") + `,"reminders":{"sent":true,"before":[]}}`
 		r.at(t).do("ada", "PUT", "/settings", body, "If-Match", "*").problem(http.StatusBadRequest, admin.CodeMalformed)
 	})
@@ -183,7 +182,7 @@ func TestSuspend(t *testing.T) {
 	require.NoError(t, r.login(m.Key.ID, m.Secret))
 }
 
-// TestEndTokens: every token of before ends, settings stay, and keys log in.
+// TestEndTokens: every earlier token is revoked, settings are kept, and keys can log in.
 func TestEndTokens(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -205,7 +204,7 @@ func TestEndTokens(t *testing.T) {
 	require.Contains(t, r.do("ada", "GET", "/events", "").Wants(http.StatusOK).Body, `"settings.end_tokens"`)
 }
 
-// epochs are what tokens of a key are compared with.
+// epochs returns the epochs that tokens of a key are compared with.
 func (r *rig) epochs(workspace, key string) store.EpochState {
 	r.t.Helper()
 	state, err := r.store.Epochs.Read(r.t.Context(), store.TokenRef{Workspace: workspace, Key: key})
@@ -224,8 +223,8 @@ type effects struct {
 	Next   *string `json:"next"`
 }
 
-// TestPreview foretells a settings change, and then makes it: it ends exactly
-// the keys that the preview named, each at the instant that it said.
+// TestPreview previews a change of settings, and then makes it. The change ends exactly the
+// keys of the preview, each at the instant of the preview.
 func TestPreview(t *testing.T) {
 	r := newRig(t)
 	all := map[string]made{}
@@ -233,7 +232,7 @@ func TestPreview(t *testing.T) {
 		all[name] = r.createWith("olga", "team-a", `{"name":"`+name+`","permissions":[],"expires_at":`+expiry+`}`)
 		all["b "+name] = r.createWith("bert", "team-b", `{"name":"b `+name+`","permissions":[],"expires_at":`+expiry+`}`)
 	}
-	// No key lives longer than 30 days, from 10 July on.
+	// From 10 July on, the maximum lifetime is 30 days.
 	const change = `{"keys_off":false,"reminders_off":false,"remind_before":null,"max_keys":1,"require_expiry":true,"max_lifetime":2592000,"enforced_from":"2026-07-10"}`
 	foretold := map[string]time.Time{}
 	looked, cursor := 0, ""
@@ -337,8 +336,7 @@ func TestViolations(t *testing.T) {
 	require.Len(t, find("ada", "/violations"), 3)
 }
 
-// TestDeletedWorkspace: one that the host deleted is not there for anybody; its
-// events are.
+// TestDeletedWorkspace: a deleted workspace is not found, but its events are kept.
 func TestDeletedWorkspace(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")

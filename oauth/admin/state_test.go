@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestStateOfAKey: what is shown of a key is what its login hears, in every answer
-// that shows keys.
+// TestStateOfAKey: in every answer with keys, the state of a key is the one that its login
+// gets.
 func TestStateOfAKey(t *testing.T) {
 	ctx := t.Context()
 	save := func(change func(*store.InstanceSettings)) func(*rig) {
@@ -67,8 +67,8 @@ func TestStateOfAKey(t *testing.T) {
 	}
 }
 
-// TestWithheldPermissions: permissions that no token carries are named, and an
-// organization admin grants those that were raised by naming them.
+// TestWithheldPermissions: answers name the permissions that tokens do not hold. An
+// organization admin grants those that became admin permissions by naming them.
 func TestWithheldPermissions(t *testing.T) {
 	before := newRig(t)
 	m := before.createWith("olga", "team-a", `{"name":"ci","permissions":["project.list","project.save"]}`)

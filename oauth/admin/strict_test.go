@@ -10,8 +10,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/admin"
 )
 
-// TestStrictJSON sends what two parsers could read in two ways to every route
-// that takes a body.
+// TestStrictJSON sends JSON that parsers read differently to every route with a body.
 func TestStrictJSON(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")
@@ -166,8 +165,8 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestForgedText: names that would break a line, a header or the direction of
-// writing do not come in, and none stands in a header.
+// TestForgedText: names with line breaks, header separators or direction marks are refused,
+// and no name is in a header.
 func TestForgedText(t *testing.T) {
 	r := newRig(t)
 	m := r.create("olga", "team-a", "ci")

@@ -20,8 +20,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestTimeout: no request waits longer than Config.Timeout, and one that did
-// is told of an outage and logged as one.
+// TestTimeout: no request takes longer than Config.Timeout. A request that reaches it is
+// answered and logged as an outage.
 func TestTimeout(t *testing.T) {
 	for _, c := range []struct {
 		name          string
@@ -60,9 +60,9 @@ func TestTimeout(t *testing.T) {
 		}
 	}
 	for name, own := range map[string]error{
-		"": nil, ", in words of its own": errors.New("canary"), ", which looks like nobody": &admin.UnauthorizedError{}, ", or like nothing": store.ErrNotFound,
+		"": nil, ", an unknown error": errors.New("canary"), ", joined with unauthorized": &admin.UnauthorizedError{}, ", joined with not found": store.ErrNotFound,
 	} {
-		t.Run("who asks could not be found out"+name, func(t *testing.T) {
+		t.Run("the actor could not be determined"+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				keys, err := apikey.New(memstore.New(), apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)})
 				require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestTimeout(t *testing.T) {
 				require.NoError(t, err)
 				w := httptest.NewRecorder()
 				api.ServeHTTP(w, jsonRequest(t, "GET", "/keys", ""))
-				require.Equal(t, http.StatusServiceUnavailable, w.Code, "nobody is signed out by an outage")
+				require.Equal(t, http.StatusServiceUnavailable, w.Code, "an outage signs no person out")
 			})
 		})
 	}
@@ -93,8 +93,8 @@ func jsonRequest(t *testing.T, method, path, body string) *http.Request {
 	return r
 }
 
-// TestSlowBody: a body that does not come holds a connection no longer than
-// Config.Timeout, by the clock of a bubble that the connections share.
+// TestSlowBody: a body that does not arrive holds a connection no longer than
+// Config.Timeout, measured by the clock of a synctest bubble.
 func TestSlowBody(t *testing.T) {
 	for _, c := range []struct {
 		name, headers, begins string
@@ -103,7 +103,7 @@ func TestSlowBody(t *testing.T) {
 		{"B12 with a length", "X-Actor: olga\r\nContent-Length: 1000\r\n", `{"name":`, http.StatusBadRequest},
 		{"B12 in chunks", "X-Actor: olga\r\nTransfer-Encoding: chunked\r\n", "8\r\n{\"name\":\r\n", http.StatusBadRequest},
 		{"B12 nothing of it", "X-Actor: olga\r\nContent-Length: 1000\r\n", "", http.StatusBadRequest},
-		{"B12 one that nobody reads", "X-Actor: nobody known\r\nContent-Length: 1000\r\n", "", http.StatusUnauthorized},
+		{"B12 a body that is not read", "X-Actor: nobody known\r\nContent-Length: 1000\r\n", "", http.StatusUnauthorized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestSlowBody(t *testing.T) {
 			})
 		})
 	}
-	t.Run("a connection that kept to it goes on", func(t *testing.T) {
+	t.Run("a connection whose body arrived in time stays open", func(t *testing.T) {
 		r := newRig(t)
 		for range 3 {
 			r.create("olga", "team-a", "ci")

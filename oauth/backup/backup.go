@@ -4,30 +4,30 @@
 //	err := backup.Export(ctx, here.APIKeys(), admin, file)
 //	done, err := backup.Restore(ctx, there.APIKeys(), admin, file)
 //
-// Programs go on with the ids and secrets that they have. Keep the lines as you
-// keep the store: a digest of a secret that Latchkey generated tells nothing,
-// but an imported password can be guessed at, and whoever can change the lines
-// decides which keys there are once they are restored.
+// Programs keep their ids and secrets. Protect the lines as you protect the store:
+// a digest of a generated secret reveals nothing, but a digest of an imported
+// password allows guessing. Anyone who can change the lines decides which keys a
+// restore adds.
 //
 // # Format
 //
-// Each line is an object with these members; times are RFC 3339 in UTC, and a
-// member that is empty may be left out, except for those marked with *:
+// Each line is an object with these members. Times are RFC 3339 in UTC. An empty
+// member may be left out, unless it is marked with *:
 //
 //	format*          1
 //	id*, workspace*, name*
 //	permissions*     array of strings
-//	asked            array of strings, as the permissions were given
-//	admin            array of strings, those of the permissions that were granted as admin permissions
+//	asked            array of strings: the permissions as they were requested
+//	admin            array of strings: the permissions that were granted as admin permissions
 //	secrets*         array of {id*, hint, digest*, prefix, created_by, generated, created*, not_after, last_used}
 //	not_after        when the key expires
-//	not_after_text   the same as a date, where it was given as one
+//	not_after_text   the same as a date, if it was given as a date
 //	resources        array of strings
 //	disabled         boolean
 //	created_by       {kind, id}
-//	depth            how many keys stand between the key and a person, up to 3
+//	depth            number of keys between this key and a person in the chain of creators, up to 3
 //	created*, updated, last_used
-//	suspended        boolean: the workspace is
+//	suspended        boolean: whether the workspace is suspended
 package backup
 
 import (
@@ -40,16 +40,16 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// Export writes every key of every workspace, one key a line, ordered by
-// creation and id, for Restore to read: the digests of its secrets are in it,
-// the secrets are not.
+// Export writes every key of every workspace, one key per line, ordered by creation
+// and id. Restore reads the lines. They hold the digests of secrets, and not the
+// secrets.
 //
-// Settings are not in it, nor are events, ids of deleted keys, or signing
-// keys; of a workspace, whether it is suspended. It is no snapshot: a key made
-// or changed meanwhile may stand in it or not.
+// The lines do not hold settings, events, ids of deleted keys or signing keys. Of a
+// workspace they hold only whether it is suspended. The export is not a snapshot: a
+// key that is created or changed meanwhile may be in it or not.
 //
-// For an organization admin. Its event is written before the first line; an
-// export that cannot be recorded does not happen.
+// For an organization admin. The event of the export is written before the first
+// line; if it cannot be written, nothing is exported.
 func Export(ctx context.Context, keys *apikey.Service, actor apikey.Actor, w io.Writer) error {
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)

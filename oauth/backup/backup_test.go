@@ -25,13 +25,13 @@ func portable(c *apikey.Config) {
 	c.Resources = []apikey.Resource{{URI: elsewhere}}
 }
 
-// opened is a key and what should open it.
+// opened is a key, its secret and the expected result of a login.
 type opened struct {
 	id, secret string
 	refused    string // the reason, empty for a login
 }
 
-// furnished returns a service with keys of every kind.
+// furnished returns a service with all kinds of keys.
 func furnished(t *testing.T, st store.Store) (*rig, []opened) {
 	t.Helper()
 	ctx := t.Context()
@@ -182,7 +182,7 @@ func TestExportPages(t *testing.T) {
 	require.Empty(t, newRig(t).export(), "no key, no line")
 }
 
-// failingWriter takes a number of bytes.
+// failingWriter fails after a number of bytes.
 type failingWriter struct{ room int }
 
 func (w *failingWriter) Write(p []byte) (int, error) {
@@ -194,7 +194,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 }
 
 func TestExportFails(t *testing.T) {
-	t.Run("B11 who may not", func(t *testing.T) {
+	t.Run("B11 actors that may not export", func(t *testing.T) {
 		r := newRig(t)
 		key, _ := r.create(admin, "team-a", "project.list keys.list admin.keys.list")
 		for name, actor := range map[string]apikey.Actor{
@@ -211,7 +211,7 @@ func TestExportFails(t *testing.T) {
 		}
 		require.Empty(t, r.events(audit.Export))
 	})
-	t.Run("no record, no export", func(t *testing.T) {
+	t.Run("without its event there is no export", func(t *testing.T) {
 		fail := func(context.Context, string) error { return errDown }
 		r := rigOn(t, harness.Tapped(memstore.New(), fail, "Events.Append"))
 		r.create(owner, "team-a", "project.list")

@@ -12,14 +12,14 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// All keys of one store move into another, and log in there with the secrets
-// that they have.
+// All keys of one store are restored into another, and log in there with their old
+// secrets.
 func Example() {
 	ctx := context.Background()
 	cfg := apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
 		Logger:      slog.New(slog.DiscardHandler),
-		// In both services the same Peppers, SecretPrefixes and Imported.
+		// Both services need the same Peppers, SecretPrefixes and Imported.
 	}
 	here, err := apikey.New(memstore.New(), cfg)
 	if err != nil {
@@ -45,7 +45,7 @@ func Example() {
 	}
 	done, err := backup.Restore(ctx, there, you, bytes.NewReader(lines.Bytes()))
 	if err != nil {
-		fmt.Println(err) // an outage; done says how far it got, and it can be run again
+		fmt.Println(err) // an outage; done holds the result so far, and Restore can be run again
 		return
 	}
 	fmt.Println(done.Keys, "restored,", done.Refused, "refused")

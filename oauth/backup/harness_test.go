@@ -44,7 +44,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// errDown is of a store that is out of reach.
+// errDown is the error of a store that cannot be reached.
 var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 
 func errOf[T any](_ T, err error) error { return err }
@@ -53,8 +53,8 @@ func bcryptOf(secret string) string {
 	return string(must(bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)))
 }
 
-// rig is a service with what a test moves and looks at. When the test ends it
-// searches all that the service let out for the secrets it made.
+// rig is a service with a clock and a recorder. At the end of the test it searches all
+// output of the service for the secrets that were created.
 type rig struct {
 	*apikey.Service
 	t       *testing.T
@@ -97,7 +97,7 @@ func rigOn(t *testing.T, st store.Store, configure ...func(*apikey.Config)) *rig
 	return r
 }
 
-// create makes a key that works.
+// create creates a key that can log in.
 func (r *rig) create(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (apikey.Key, apikey.Secret) {
 	r.t.Helper()
 	spec := apikey.Spec{Workspace: workspace, Name: "ci", Permissions: perms(permissions)}
@@ -133,7 +133,7 @@ func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 	return grant
 }
 
-// ended reports whether a verifier would refuse the grant's token now.
+// ended reports whether a verifier would now refuse the grant's token as revoked.
 func (r *rig) ended(g *apikey.Grant) bool {
 	state, err := r.store.Epochs.Read(r.t.Context(), store.TokenRef{Workspace: g.Key.Workspace, Key: g.Key.ID, Secret: g.SecretID})
 	return err != nil || !state.SecretKnown ||
@@ -156,7 +156,7 @@ func (r *rig) export() string {
 	return out.String()
 }
 
-// restore puts lines into r; all of them must be taken.
+// restore restores lines into r. All of them must be accepted.
 func (r *rig) restore(lines string) {
 	r.t.Helper()
 	done, err := r.read(lines)
@@ -165,7 +165,7 @@ func (r *rig) restore(lines string) {
 	require.Equal(r.t, strings.Count(lines, "\n"), done.Keys)
 }
 
-// read is Restore of some text.
+// read calls Restore with a text.
 func (r *rig) read(lines string) (backup.Restored, error) {
 	return backup.Restore(r.t.Context(), r.Service, admin, strings.NewReader(lines))
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// format is the version of the lines that Export writes. A reader of another
-// version refuses them.
+// format is the version of the lines that Export writes. Restore refuses other
+// versions.
 const format = 1
 
 type keyLine struct {
@@ -72,7 +72,7 @@ func lineOf(record store.Found) keyLine {
 	return line
 }
 
-// record makes of a line what lineOf was given.
+// record is the inverse of lineOf.
 func (line keyLine) record() store.Found {
 	key := store.Key{
 		ID: line.ID, Workspace: line.Workspace, Name: line.Name,
@@ -91,9 +91,9 @@ func (line keyLine) record() store.Found {
 	return store.Found{Key: key, Workspace: store.Workspace{ID: line.Workspace, Suspended: line.Suspended}}
 }
 
-// decode reads the JSON of a line, which may mean one thing only. An error
-// repeats no more of the line than names of members. The line is returned with it,
-// as far as it could be read.
+// decode reads the JSON of a line strictly. An error contains no part of the line
+// except names of members. The part of the line that could be read is returned with
+// the error.
 func decode(text []byte) (keyLine, error) {
 	var line keyLine
 	err := strictjson.UnmarshalOnly(text, &line)
@@ -101,7 +101,7 @@ func decode(text []byte) (keyLine, error) {
 	case err != nil:
 		return line, err
 	case line.Format != format:
-		return keyLine{}, fmt.Errorf("its format is %d, and this version reads %d", line.Format, format)
+		return keyLine{}, fmt.Errorf("its format is %d, but this version reads %d", line.Format, format)
 	case line.Permissions == nil || line.Secrets == nil:
 		return line, errors.New(`member "permissions" or "secrets" is missing`)
 	}

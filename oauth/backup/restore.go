@@ -15,54 +15,55 @@ import (
 
 // Bounds of Restore.
 const (
-	// MaxLine is how many bytes a line may have.
+	// MaxLine is the maximum length of a line, in bytes.
 	MaxLine = 1 << 20
-	// MaxProblems is how many refused lines a Restored describes.
+	// MaxProblems is the maximum number of Restored.Problems.
 	MaxProblems = 1000
 )
 
-// Restored says what a restore did.
+// Restored is the result of a restore.
 type Restored struct {
-	// Keys is how many keys it added.
+	// Keys is the number of keys that were added.
 	Keys int
-	// Refused is how many lines it did not add.
+	// Refused is the number of lines that were refused.
 	Refused int
-	// Problems are the first MaxProblems of those, in order.
+	// Problems describes the first MaxProblems refused lines, in order.
 	Problems []Problem
 }
 
-// Problem is a line that brought no key.
+// Problem is a line that was refused.
 type Problem struct {
-	// Line counts from 1, blank lines included.
+	// Line is the line's number. It counts from 1 and includes blank lines.
 	Line int
-	// ID is the key's, empty where the line could not be read that far.
+	// ID is the key's id. It is empty if it could not be read.
 	ID string
-	// Err says why: store.ErrExists for an id that a key holds, or held and
-	// was deleted; store.ErrNotFound for a workspace that was deleted;
+	// Err says why: store.ErrExists for an id that a key has, or a deleted key
+	// had; store.ErrNotFound for a workspace that was deleted;
 	// *apikey.ForbiddenError for permissions that the actor may not grant;
-	// otherwise *apikey.InvalidError, the line is malformed. It repeats no digest.
+	// *apikey.InvalidError for a malformed line. It contains no digest.
 	Err error
 }
 
-// Restore adds the keys that Export wrote, with their ids and secrets, to the
-// store of another service, which may be of another kind and hold keys already.
-// The keys log in with their old secrets if the service lists the same Peppers
-// and SecretPrefixes and has the same Config.Imported, and a line whose digests or
-// prefixes it does not know is refused. A key comes back as it was, disabled and expired ones too; no
-// policy is asked, no limit holds and no permission is looked up in the
-// catalog, as all of that was done when the key was made, and logins look
-// again. A workspace that was suspended is suspended before its first key
-// comes in. Settings are for the host to save before.
+// Restore adds the keys that Export wrote, with their ids and digests, to the store
+// of another service. The store may be of another kind and may already hold keys.
+// The keys can log in with their old secrets if the service has the same Peppers,
+// SecretPrefixes and Config.Imported. A line with a digest or prefix that the
+// service does not know is refused.
 //
-// An id that is taken is reported and never overwritten, so that a restore
-// that was cut off can be run again. Each key is one write with its event. No
-// token from before is good for a restored key. What was ended after the export
-// comes back, keys too.
+// A key is restored unchanged, also if it is disabled or expired. Policies, limits
+// and the catalog are not applied, because they were when the key was created, and
+// logins check again. A suspended workspace is suspended before its first key is
+// added. The host restores the settings itself, before the keys.
 //
-// For an organization admin. A line that is refused does not stop the others;
-// an outage does, and is the error, returned with what was done so far. Blank
-// lines are skipped. Lines are read one by one, so that their number does not
-// matter for memory.
+// An existing id is reported and never overwritten, so that an interrupted restore
+// can be run again. Each key is one write with its event. Tokens from before the
+// restore are not valid for a restored key. What was retired, disabled or deleted
+// after the export is restored, too.
+//
+// For an organization admin. A refused line does not stop the restore. An outage
+// does: it is returned as the error, with the result so far. Blank lines are
+// skipped. Lines are read one by one, so that memory does not grow with their
+// number.
 func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, r io.Reader) (Restored, error) {
 	var done Restored
 	add, err := keys.Restorer(ctx, actor)
@@ -84,7 +85,7 @@ func Restore(ctx context.Context, keys *apikey.Service, actor apikey.Actor, r io
 		id := ""
 		switch {
 		case long:
-			err = malformed(fmt.Sprintf("It has more than %d bytes.", MaxLine))
+			err = malformed(fmt.Sprintf("It is longer than %d bytes.", MaxLine))
 		case len(bytes.TrimSpace(text)) == 0:
 			continue
 		default:
@@ -108,7 +109,7 @@ func malformed(reason string) error {
 	return &apikey.InvalidError{Problems: []apikey.FieldProblem{{Field: "line", Reason: reason}}}
 }
 
-// refusesLine reports whether an error is about the line, and not an outage.
+// refusesLine reports whether an error is about the line and not an outage.
 func refusesLine(err error) bool {
 	_, invalid := errors.AsType[*apikey.InvalidError](err)
 	_, forbidden := errors.AsType[*apikey.ForbiddenError](err)
@@ -116,8 +117,8 @@ func refusesLine(err error) bool {
 	return known && !errors.Is(err, store.ErrUnavailable)
 }
 
-// nextLine reads up to the next line feed. Of a line that is too long it keeps
-// nothing. io.EOF comes alone.
+// nextLine reads up to the next line feed. It drops the text of a line that is too
+// long. It returns io.EOF only without a line.
 func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')
@@ -136,8 +137,8 @@ func nextLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	}
 }
 
-// restoreLine adds the key of one line. The id is returned for the report, if it
-// is one that a key can have.
+// restoreLine adds the key of one line. It returns the id for the report, if a key
+// can have such an id.
 func restoreLine(add func(store.Found) error, text []byte) (id string, err error) {
 	line, err := decode(text)
 	if len(line.ID) <= 255 && !strings.ContainsFunc(line.ID, func(r rune) bool { return r <= ' ' || r > '~' }) {

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// aLine is a line that is taken, once for each id.
+// aLine is a valid line.
 func aLine(id string) string {
 	return `{"format":1,"id":"` + id + `","workspace":"team-a","name":"ci","permissions":["project.list"],"asked":["project.*"],` +
 		`"secrets":[{"id":"s1","hint":"a1b2","digest":"hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q","generated":true,"created":"2026-07-01T10:00:00Z"}],` +
@@ -58,7 +58,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a permission that is null", edit(`["project.list"]`, `[null]`), "scope"},
 		{"a member of another type", edit(`"depth":3`, `"depth":"3"`), `"depth": it has the wrong type`},
 		{"no format", edit(`"format":1,`, ``), "its format is 0"},
-		{"a later format", edit(`"format":1`, `"format":2`), "its format is 2, and this version reads 1"},
+		{"a later format", edit(`"format":1`, `"format":2`), "its format is 2, but this version reads 1"},
 		{"an unknown member of a secret", edit(`"hint"`, `"plaintext"`), `"plaintext": unknown member`},
 		{"a secret's member twice", edit(`"hint":"a1b2",`, `"id":"s2",`), "appears twice"},
 		{"a secret's member in another case", edit(`"hint":"a1b2",`, `"ID":"s2",`), "only in case"},
@@ -108,11 +108,12 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
 		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
 		{"an imported digest, which could not log in here", edit("hmac-sha256$1$oBObI3Ug2qYeIQyIswqkjThA4Hz257YTnrei7FaGL3Q", ory256), "Config.Imported is false"},
-		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", backup.MaxLine)+`"`), "more than 1048576 bytes"},
+		{"too long", edit(`"name":"ci"`, `"name":"`+strings.Repeat("c", backup.MaxLine)+`"`), "longer than 1048576 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
-			// Between two that are taken, so that one line spoils no other.
+			// Between two valid lines, so that the test shows that a refused line does not affect
+			// others.
 			done, err := r.read("\n" + aLine("before") + "\n" + tc.line + "\n \n" + aLine("after"))
 			require.NoError(t, err)
 			if tc.says == "" {
@@ -137,7 +138,7 @@ func TestRestoreMalformed(t *testing.T) {
 	}
 }
 
-// TestProblemNamesTheKey: a report shows no id that no key can have.
+// TestProblemNamesTheKey: a report shows an id only if a key can have such an id.
 func TestProblemNamesTheKey(t *testing.T) {
 	for _, tc := range []struct{ name, old, now, want string }{
 		{"a name that is none", `"name":"ci"`, `"name":""`, "k"},
@@ -240,8 +241,8 @@ func TestRestoreAuthority(t *testing.T) {
 	require.Equal(t, 1, done.Keys)
 }
 
-// No token from before is good for a restored key, whether something had ended it
-// or not.
+// A token from before the restore is not valid for a restored key, whether it was revoked or
+// not.
 func TestRestoreEndsTokens(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -281,7 +282,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 			require.True(t, there.ended(fresh), "later changes still end tokens")
 		})
 	}
-	t.Run("B22 an id that is taken keeps its tokens", func(t *testing.T) {
+	t.Run("B22 the tokens of an existing id stay valid", func(t *testing.T) {
 		r := newRig(t)
 		key, secret := r.create(owner, "team-a", "project.list")
 		token := r.mustLogin(key.ID, secret)
@@ -290,7 +291,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 		require.Equal(t, 1, done.Refused)
 		require.False(t, r.ended(token))
 	})
-	t.Run("an id that is taken suspends no workspace", func(t *testing.T) {
+	t.Run("a line with an existing id suspends no workspace", func(t *testing.T) {
 		r := newRig(t)
 		r.create(owner, "team-a", "project.list")
 		lines := strings.Replace(r.export(), `"format":1,`, `"format":1,"suspended":true,`, 1)
@@ -303,7 +304,7 @@ func TestRestoreEndsTokens(t *testing.T) {
 	})
 }
 
-// failingReader gives some lines and an error.
+// failingReader returns some lines and then an error.
 type failingReader struct{ text io.Reader }
 
 func (r failingReader) Read(p []byte) (int, error) {
@@ -352,7 +353,7 @@ func TestRestoreCutOff(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		require.Zero(t, done)
 	})
-	t.Run("a file of nothing but nonsense is told of within bounds", func(t *testing.T) {
+	t.Run("the report of a file of only malformed lines is bounded", func(t *testing.T) {
 		r := newRig(t)
 		done, err := r.read(strings.Repeat("x\n", 3000))
 		require.NoError(t, err)
@@ -361,8 +362,8 @@ func TestRestoreCutOff(t *testing.T) {
 	})
 }
 
-// FuzzRestore: whatever the lines, each that is not blank is either a key or a
-// problem, and the keys come out again as lines that bring the same keys.
+// FuzzRestore: each line that is not blank becomes either a key or a problem. Exporting the
+// keys and restoring them again yields the same keys.
 func FuzzRestore(f *testing.F) {
 	f.Add(aLine("k"))
 	f.Add(aLine("a") + "\r\n\n" + aLine("b") + "\n" + aLine("a"))

@@ -14,7 +14,7 @@ import (
 var errNoGuard = errors.New("bearer: the guard was not made by this verifier's Require")
 
 // Credential returns the token of a request's Authorization header, for
-// Authorize. A header of another scheme counts as none. The error wraps
+// Authorize. A header with another scheme is treated as absent. The error wraps
 // ErrUnauthenticated.
 func Credential(header http.Header) (string, error) {
 	token, err := request.Credentials(header, "Bearer")
@@ -27,15 +27,15 @@ func Credential(header http.Header) (string, error) {
 	return token, nil
 }
 
-// Authorize decides about a request to a route of one workspace as the guard's
-// middleware does, for servers that are not net/http's, such as gRPC, or that
-// answer in a way of their own. credential is the token; an empty one counts as
-// none. The guard is one of v's. The handler's context is to be made by
-// WithPrincipal.
+// Authorize decides whether a request to a route of one workspace may pass. It
+// decides as the guard's middleware does, and is for servers that do not use
+// net/http, such as gRPC, or that write their own answers. credential is the
+// token; empty means that the request has none. guard must be made by
+// v.Require. Give the principal to the handler by WithPrincipal.
 //
 // The error wraps exactly one of ErrUnauthenticated, ErrForbidden, ErrNotFound
 // and ErrUnavailable. For the zero Guard, and for a Guard of another Verifier, it
-// wraps none of them: answer 500 then. It repeats nothing of the token.
+// wraps none of them: answer 500 then. It contains no part of the token.
 func (v *Verifier) Authorize(ctx context.Context, credential string, guard Guard, workspace string) (*Principal, error) {
 	return v.authorize(ctx, credential, guard, func() string { return workspace })
 }
@@ -46,7 +46,7 @@ func (v *Verifier) AuthorizeAny(ctx context.Context, credential string, guard Gu
 	return v.authorize(ctx, credential, guard, nil)
 }
 
-// authorize decides. A nil workspace is a route that belongs to none.
+// authorize is Authorize, or AuthorizeAny if workspace is nil.
 func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard, workspace func() string) (*Principal, error) {
 	switch {
 	case guard.verifier != v:
@@ -61,27 +61,29 @@ func (v *Verifier) authorize(ctx context.Context, credential string, guard Guard
 		}
 		return nil, err
 	}
-	held := func(need scope.Set) bool { return p.Permissions.ContainsAll(need) }
-	if !slices.ContainsFunc(guard.need, held) {
-		return nil, &refusal{kind: ErrForbidden, said: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.need[0].String()}
+	held := func(required scope.Set) bool { return p.Permissions.ContainsAll(required) }
+	if !slices.ContainsFunc(guard.alternatives, held) {
+		return nil, &refusal{kind: ErrForbidden, answer: answer.Refusal{Kind: answer.Insufficient}, scopes: guard.alternatives[0].String()}
 	}
 	if workspace == nil {
 		return p, nil
 	}
 	id := workspace()
 	if id == "" {
-		guard.unnamed.Do(func() {
-			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: does its router set the path value, and by this name?",
-				"guard", guard.need, "path_value", guard.pathValue)
+		guard.logNoWorkspace.Do(func() {
+			v.config.Logger.WarnContext(ctx, "a request to a guarded route was refused because it names no workspace: check that the router sets the path value, and under this name",
+				"guard", guard.alternatives, "path_value", guard.pathValue)
 		})
 	}
-	// An alternative reaches every workspace only if it asks for admin permissions and
-	// for no others.
-	reaches := func(need scope.Set) bool { return need.Len() > 0 && v.admin.ContainsAll(need) && held(need) }
-	// 404 and not 403: a caller that may not enter a workspace must not learn whether
-	// it exists.
-	if id == "" || id != p.Workspace && !slices.ContainsFunc(guard.need, reaches) {
-		return nil, errElsewhere
+	// An alternative reaches every workspace only if all its permissions are
+	// admin permissions.
+	reaches := func(required scope.Set) bool {
+		return required.Len() > 0 && v.admin.ContainsAll(required) && held(required)
+	}
+	// 404 and not 403: the caller must not learn whether another workspace
+	// exists.
+	if id == "" || id != p.Workspace && !slices.ContainsFunc(guard.alternatives, reaches) {
+		return nil, errOtherWorkspace
 	}
 	return p, nil
 }

@@ -1,33 +1,33 @@
 // Package bearer protects a host's routes: it verifies Latchkey's access
-// tokens (RFC 9068) and answers for those that do not open a route (RFC 6750).
-// It needs the issuer's public keys and nothing of its storage, so a service
-// that only takes tokens imports this package alone.
+// tokens (RFC 9068) and answers requests whose token is missing, invalid or
+// not sufficient (RFC 6750). It needs the issuer's public keys but not its
+// storage, so a service that only accepts tokens imports this package alone.
 //
-// A service in a process of its own reads the keys from the issuer's JWKS
+// A service that runs in its own process reads the keys from the issuer's JWKS
 // document with RemoteKeys, and asks the issuer with an Introspector whether a
-// token was ended before it expired. Both keep to bounds of size and time and
-// follow no redirect. How long a token still works after it was ended:
+// token was revoked. Both limit the size of an answer and the time it takes,
+// and follow no redirect. A revoked token still works for this long:
 //
 //   - with neither an Introspector nor other Epochs, until it expires;
-//   - with an Introspector, at most IntrospectorConfig.CacheFor (5 seconds
-//     unless set), or not at all if every request asks;
+//   - with an Introspector, at most IntrospectorConfig.CacheFor (default 5
+//     seconds), or not at all if every request asks;
 //   - if its signing key was removed, at most RemoteKeysConfig.Refresh
-//     (5 minutes unless set), or MaxStale while the issuer cannot be reached.
+//     (default 5 minutes), or MaxStale while the issuer cannot be reached.
 //
-// While the issuer cannot be reached, known keys go on for MaxStale. A token
-// that the issuer would have to be asked about is refused with 503.
+// While the issuer cannot be reached, known keys are used for MaxStale. A token
+// that needs introspection is refused with 503.
 //
-// A route's guard says which permissions it asks for and which workspace it
-// belongs to:
+// A route's guard names the permissions that it requires and the workspace that
+// it belongs to:
 //
 //	verifier.Require("project.list").InPath("workspace")(projects)
 //
-// A router that is not net/http's calls Guard.Check, and a server that does not
-// speak HTTP or is generated from a description, such as those of gRPC, connect
-// and ogen, calls Verifier.Authorize. All decide alike.
+// Other routers than net/http's call Guard.Check. Servers that do not use
+// http.Handler, such as those of gRPC, connect and ogen, call
+// Verifier.Authorize. All of them decide in the same way.
 //
-// A token is taken from the Authorization header only: never from the query,
-// never from the body, which is left to the handler.
+// A token is read from the Authorization header only, never from the query or
+// the body. The body is left to the handler.
 package bearer
 
 import (
@@ -47,18 +47,18 @@ import (
 const (
 	// MaxLeeway is the largest Config.Leeway.
 	MaxLeeway = 5 * time.Minute
-	// DefaultCacheEntries and DefaultCacheBytes bound the cache of verified
-	// tokens where the Config does not.
+	// DefaultCacheEntries and DefaultCacheBytes are the default bounds of the
+	// cache of verified tokens.
 	DefaultCacheEntries = 10_000
 	DefaultCacheBytes   = 32 << 20
 
 	maxCacheEntries = 1 << 22
-	// clockTolerance is how far the issuer's clock may always run ahead: it
-	// cannot lengthen a token's life.
+	// clockTolerance is how far the issuer's clock may be ahead, whatever the
+	// Leeway. It does not make a token live longer.
 	clockTolerance = time.Minute
 )
 
-// Config says which tokens a Verifier takes.
+// Config says which tokens a Verifier accepts.
 type Config struct {
 	// Issuer is the iss claim, compared byte for byte. Required.
 	Issuer string
@@ -68,35 +68,36 @@ type Config struct {
 	// Keys finds the issuer's keys: StaticKeys, a RemoteKeys or the host's own.
 	// Required.
 	Keys KeySet
-	// Epochs says which tokens were ended before they expired: an Introspector
-	// or the host's own. Nil: none is; a token of a disabled key then works
+	// Epochs says which tokens were revoked: an Introspector or the host's
+	// own. Nil: revocation is not checked, so a token of a disabled key works
 	// until it expires.
 	Epochs Epochs
 	// Permissions lists the permissions that guards may name, and says which
-	// of them reach every workspace. Nil: guards may name any, and none
-	// reaches further than the token's own workspace.
+	// of them reach every workspace. Nil: guards may name any permission, and
+	// none reaches beyond the token's own workspace.
 	Permissions *scope.Catalog
-	// Realm is named in challenges: printable ASCII, at most 255 characters.
-	// Empty: the Issuer.
+	// Realm is the realm of challenges: printable ASCII, at most 255
+	// characters. Empty: the Issuer.
 	Realm string
-	// ResourceMetadata is the URL of this server's metadata, which challenges
-	// then name (RFC 9728, section 5.1). Empty: left out.
+	// ResourceMetadata is the URL of this server's metadata, for the
+	// resource_metadata parameter of challenges (RFC 9728, section 5.1).
+	// Empty: the parameter is left out.
 	ResourceMetadata string
-	// Leeway is how long an expired token is still taken, for clocks that
-	// differ: 0 to MaxLeeway. A token whose iat or nbf lies ahead is taken
-	// within the Leeway or one minute, whichever is longer. Leeway does not
-	// prolong a token that was ended, nor carry one past the end of its key, which
+	// Leeway is how long a token is accepted after it expired, because clocks
+	// differ: 0 to MaxLeeway. A token whose iat or nbf is in the future is
+	// accepted within the Leeway or one minute, whichever is longer. Leeway does
+	// not apply to a revoked token, nor to the expiry of the token's key, which
 	// the issuer writes into the token (key_exp).
 	Leeway time.Duration
-	// CacheEntries and CacheBytes bound the cache of verified tokens, which
-	// saves decoding and the signature check for a token seen before. Zero:
+	// CacheEntries and CacheBytes bound the cache of verified tokens. For a
+	// cached token neither decoding nor the signature check is repeated. Zero:
 	// DefaultCacheEntries and DefaultCacheBytes; negative: no cache.
 	CacheEntries int
 	CacheBytes   int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger takes outages, and guards that get no workspace; never a token.
-	// Nil: slog.Default().
+	// Logger logs outages, and requests whose guard found no workspace. It
+	// never logs a token. Nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -115,26 +116,26 @@ func New(config Config) (*Verifier, error) {
 		problems = append(problems, fmt.Errorf(field+": "+format, args...))
 	}
 	if config.Issuer == "" || !request.IsPrintable(config.Issuer) {
-		problem("Issuer", "is required and holds printable ASCII only")
+		problem("Issuer", "is required and must be printable ASCII")
 	}
 	if len(config.Audiences) == 0 || slices.Contains(config.Audiences, "") {
-		problem("Audiences", "needs at least one name, and none may be empty")
+		problem("Audiences", "must hold at least one name, and no empty one")
 	}
 	if config.Keys == nil {
 		problem("Keys", "is required")
 	}
 	if len(config.Realm) > 255 || !request.IsPrintable(config.Realm) {
-		problem("Realm", "holds at most 255 characters of printable ASCII")
+		problem("Realm", "must be at most 255 characters of printable ASCII")
 	}
 	if u, err := url.Parse(config.ResourceMetadata); config.ResourceMetadata != "" &&
 		(err != nil || u.Scheme == "" || u.Host == "" || u.Fragment != "" || !request.IsPrintable(config.ResourceMetadata)) {
-		problem("ResourceMetadata", "is not an absolute URL")
+		problem("ResourceMetadata", "must be an absolute URL without a fragment")
 	}
 	if config.Leeway < 0 || config.Leeway > MaxLeeway {
-		problem("Leeway", "is %v, not 0 to %v", config.Leeway, MaxLeeway)
+		problem("Leeway", "is %v, must be 0 to %v", config.Leeway, MaxLeeway)
 	}
 	if config.CacheEntries > maxCacheEntries {
-		problem("CacheEntries", "is %d, more than %d", config.CacheEntries, maxCacheEntries)
+		problem("CacheEntries", "is %d, must be at most %d", config.CacheEntries, maxCacheEntries)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: configuration: %w", err)

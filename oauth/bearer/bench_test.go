@@ -61,8 +61,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkVerifyRemote is a token seen before at a resource server that reads
-// its keys from a URL and asks the issuer about each token.
+// BenchmarkVerifyRemote verifies a cached token at a resource server with
+// RemoteKeys and an Introspector.
 func BenchmarkVerifyRemote(b *testing.B) {
 	w := newWorld(b)
 	p := newPublisher(b, w.signer.Public())
@@ -89,8 +89,8 @@ func BenchmarkVerifyParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkFloorFirst is the check of a token not seen before, against the
-// least that anybody could do: split, decode, hash, verify, unmarshal.
+// BenchmarkFloorFirst compares the check of a token that is not cached with the
+// minimal work: split, decode, hash, verify, unmarshal.
 func BenchmarkFloorFirst(b *testing.B) {
 	w := newWorld(b)
 	w.config.CacheEntries = -1
@@ -108,9 +108,9 @@ func BenchmarkFloorFirst(b *testing.B) {
 	})
 }
 
-// BenchmarkFloorSeen is a guard's work for a token seen before, against a
-// guard that finds the whole token in a map and compares its end, its epochs
-// and its permission. Both put who calls into the request.
+// BenchmarkFloorSeen compares a guard's work for a cached token with a guard
+// that finds the token in a map and compares expiry, epochs and permission. Both
+// put the principal into the request.
 func BenchmarkFloorSeen(b *testing.B) {
 	w := newWorld(b)
 	w.config.Now = time.Now
@@ -149,7 +149,7 @@ func BenchmarkFloorSeen(b *testing.B) {
 	duel(b, call(ours), call(floor))
 }
 
-// epochsNow are epochs in memory, for both sides.
+// epochsNow are epochs in memory, used by both sides.
 type epochsNow struct{ instance, workspace, key atomic.Int64 }
 
 func (e *epochsNow) Ended(_ context.Context, t bearer.Token) (bool, error) {
@@ -188,8 +188,8 @@ func (g *leastGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 }
 
-// duel runs both sides in turns of 60 ms each and compares what one call took
-// in the fastest turn of each, since the machine is shared.
+// duel runs both sides alternately for 60 ms each. It compares the time of one
+// call in the fastest turn of each side, because the machine is shared.
 func duel(b *testing.B, ours, floor func() error) {
 	b.Helper()
 	const turn = 60 * time.Millisecond
@@ -209,7 +209,7 @@ func duel(b *testing.B, ours, floor func() error) {
 			best[side] = min(best[side], time.Since(begin)/time.Duration(calls))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // of a turn: says nothing
+	b.ReportMetric(0, "ns/op") // the time of a turn has no meaning
 	b.ReportMetric(float64(best[0]), "ours-ns")
 	b.ReportMetric(float64(best[1]), "floor-ns")
 	b.ReportMetric(float64(best[0])/float64(best[1]), "x-floor")

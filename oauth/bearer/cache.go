@@ -8,20 +8,20 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// cache remembers something of each token. It belongs to one Verifier or
-// Introspector, so an answer never crosses from one issuer, audience or key
-// set to another. Readers take no lock.
+// cache maps a token to a value. It belongs to one Verifier or Introspector, so
+// an answer is never shared between issuers, audiences or key sets. Readers
+// take no lock.
 //
-// The oldest entry makes room for a new one: tokens live about equally long, so
-// it is the one that will be of use for the shortest time.
+// A full cache evicts the oldest entry. Tokens have about the same lifetime, so
+// the oldest one usually expires first.
 type cache[V any] struct {
-	held       sync.Map // *entry[V] by token
+	entries    sync.Map // *entry[V] by token
 	maxEntries int
 	maxBytes   int
 
 	mu    sync.Mutex
-	queue []*entry[V] // from the oldest; one that was replaced stays in its place
-	bytes int         // of all in the queue
+	queue []*entry[V] // the oldest first; a replaced entry stays in the queue
+	bytes int         // cost of all entries in the queue
 }
 
 type entry[V any] struct {
@@ -30,21 +30,21 @@ type entry[V any] struct {
 	cost  int
 }
 
-// verified is what a Verifier remembers.
+// verified is what a Verifier caches for a token.
 type verified struct {
-	key       jose.PublicKey // that verified the token
+	key       jose.PublicKey // the key that verified the token
 	principal *Principal
 }
 
-// verifiedCost and verdictCost are about what an entry takes beyond its token
-// and claims, in bytes.
+// verifiedCost and verdictCost estimate the bytes of an entry, without its
+// token and claims.
 const (
 	verifiedCost = 1 << 10
 	verdictCost  = 1 << 8
 )
 
-// newCache returns nil, the cache that holds nothing, if either bound is
-// negative; zero is the default.
+// newCache returns nil, which is a cache that holds nothing, if a bound is
+// negative. A bound of zero means the default.
 func newCache[V any](maxEntries, maxBytes int) *cache[V] {
 	if maxEntries < 0 || maxBytes < 0 {
 		return nil
@@ -57,28 +57,28 @@ func (c *cache[V]) find(token string) *entry[V] {
 	if c == nil || len(token) > jose.MaxToken {
 		return nil
 	}
-	e, _ := c.held.Load(token)
+	e, _ := c.entries.Load(token)
 	found, _ := e.(*entry[V])
 	return found
 }
 
-// add remembers a token, in place of what was known of it. cost is in bytes,
+// add stores the value of a token, and replaces an older one. cost is in bytes,
 // without the token's own.
 func (c *cache[V]) add(token string, cost int, value V) {
 	if c == nil {
 		return
 	}
-	token = strings.Clone(token) // a part of a header, which would be kept alive with it
+	token = strings.Clone(token) // a substring would keep the whole header in memory
 	e := &entry[V]{token: token, value: value, cost: len(token) + cost}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held.Store(token, e)
+	c.entries.Store(token, e)
 	c.queue = append(c.queue, e)
 	c.bytes += e.cost
 	for len(c.queue) > c.maxEntries || c.bytes > c.maxBytes {
 		oldest := c.queue[0]
 		c.queue[0], c.queue = nil, c.queue[1:]
 		c.bytes -= oldest.cost
-		c.held.CompareAndDelete(oldest.token, oldest)
+		c.entries.CompareAndDelete(oldest.token, oldest)
 	}
 }

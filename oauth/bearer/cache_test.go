@@ -156,7 +156,7 @@ func TestCacheIsBounded(t *testing.T) {
 			first[n] = verify(n)
 		}
 		kept := 0
-		for n := len(first) - 1; n >= 0; n-- { // the newest first, before others take their place
+		for n := len(first) - 1; n >= 0; n-- { // the newest first, before others replace them
 			if verify(n) == first[n] {
 				kept++
 			}
@@ -164,7 +164,7 @@ func TestCacheIsBounded(t *testing.T) {
 		require.LessOrEqual(t, kept, 100)
 		require.GreaterOrEqual(t, kept, 50)
 	})
-	t.Run("B26 the oldest goes, and of a token that came again only its older answer", func(t *testing.T) {
+	t.Run("B26 the oldest entry is evicted, and of a token that was added again only the older entry", func(t *testing.T) {
 		w := hmacWorld(t)
 		issuer := newIntrospected(t)
 		introspector := w.introspecting(issuer, func(c *bearer.IntrospectorConfig) { c.CacheEntries = 2 })
@@ -185,7 +185,7 @@ func TestCacheIsBounded(t *testing.T) {
 		require.Zero(t, ask(1))
 		require.EqualValues(t, 1, ask(0))
 	})
-	t.Run("B26 the header that a token came in is not kept", func(t *testing.T) {
+	t.Run("B26 the token's header is not kept in memory", func(t *testing.T) {
 		w := hmacWorld(t)
 		v := w.verifier()
 		before := heap()
@@ -198,7 +198,7 @@ func TestCacheIsBounded(t *testing.T) {
 		require.Less(t, heap()-before, 4<<20)
 		runtime.KeepAlive(v)
 	})
-	t.Run("B26 what is refused is not kept", func(t *testing.T) {
+	t.Run("B26 refused tokens are not cached", func(t *testing.T) {
 		w := hmacWorld(t)
 		v := w.verifier()
 		before := heap()
@@ -230,7 +230,7 @@ func TestCacheLookUpAllocatesNothing(t *testing.T) {
 	require.Zero(t, allocations)
 }
 
-// Each answer must be one that was right at some moment of the call.
+// Each answer must have been right at some moment of the call.
 func TestConcurrentUse(t *testing.T) {
 	w := hmacWorld(t)
 	w.config.CacheEntries = 16

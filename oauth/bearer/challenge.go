@@ -12,29 +12,29 @@ import (
 )
 
 var (
-	// errMissing: the request brings no bearer token.
-	errMissing = &refusal{kind: ErrUnauthenticated, said: answer.Refusal{
+	// errMissing: the request has no bearer token.
+	errMissing = &refusal{kind: ErrUnauthenticated, answer: answer.Refusal{
 		Kind: answer.Unauthorized, Detail: "This request needs a bearer token in the Authorization header.",
 	}}
-	// errMalformed: the Authorization header is not one of RFC 6750, section
-	// 2.1.
-	errMalformed = &refusal{kind: ErrInvalid, said: answer.Refusal{
+	// errMalformed: the Authorization header does not have the form of RFC
+	// 6750, section 2.1.
+	errMalformed = &refusal{kind: ErrInvalid, answer: answer.Refusal{
 		Kind: answer.Malformed, Detail: "The request needs one Authorization header: Bearer, a space, the token.",
 	}}
-	errElsewhere = &refusal{kind: ErrNotFound, said: answer.Refusal{Kind: answer.OtherWorkspace}}
+	errOtherWorkspace = &refusal{kind: ErrNotFound, answer: answer.Refusal{Kind: answer.OtherWorkspace}}
 )
 
-// malformed reports whether a token that was refused is no b64token at all:
-// the header was at fault then. '=' may stand anywhere, which is not what
-// decides here. A token that is too long was refused for its length.
+// malformed reports whether a refused token is not a b64token (RFC 6750,
+// section 2.1): then the header is malformed. It accepts '=' at any place,
+// which makes no difference here. A token longer than MaxToken was refused for
+// its length.
 func malformed(token string) bool {
 	const b64token = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 	return len(token) <= jose.MaxToken && strings.ContainsFunc(token, func(r rune) bool { return !strings.ContainsRune(b64token, r) })
 }
 
-// challenge is a WWW-Authenticate that names an error; an empty code gives the bare
-// challenge of a request without token (RFC 6750, section 3.1: no error information
-// then).
+// challenge returns a WWW-Authenticate header. It leaves out empty parameters.
+// A request without a token gets no error code (RFC 6750, section 3.1).
 func (v *Verifier) challenge(code, description, scopes string) string {
 	text := "Bearer realm=" + quote(cmp.Or(v.config.Realm, v.config.Issuer))
 	for _, parameter := range [][2]string{
@@ -47,12 +47,12 @@ func (v *Verifier) challenge(code, description, scopes string) string {
 	return text
 }
 
-// quote writes a quoted-string (RFC 9110, section 5.6.4) of printable ASCII. What is
-// not, a line break above all, does not get into the header.
+// quote returns a quoted-string (RFC 9110, section 5.6.4). Characters that are
+// not printable ASCII, such as line breaks, are escaped.
 func quote(text string) string { return strconv.QuoteToASCII(text) }
 
-// refuse answers a request that Authorize refused. What an outage also wraps
-// decides nothing.
+// refuse answers a request that Authorize refused. ErrUnavailable takes
+// precedence over anything else that err wraps.
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var refused *refusal
 	if !errors.As(err, &refused) || errors.Is(err, ErrUnavailable) {
@@ -61,13 +61,13 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		outage.WriteOAuth(w)
 		return
 	}
-	said := &refused.said
-	switch said.Kind {
+	refusal := &refused.answer
+	switch refusal.Kind {
 	case answer.OtherWorkspace: // no token would help
 	case answer.Unauthorized:
 		w.Header().Set("WWW-Authenticate", v.challenge("", "", ""))
 	default:
-		w.Header().Set("WWW-Authenticate", v.challenge(said.Row().OAuth.Code, said.Description(), refused.scopes))
+		w.Header().Set("WWW-Authenticate", v.challenge(refusal.Row().OAuth.Code, refusal.Description(), refused.scopes))
 	}
-	said.WriteOAuth(w)
+	refusal.WriteOAuth(w)
 }

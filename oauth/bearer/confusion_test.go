@@ -30,7 +30,7 @@ import (
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
-// hs256 signs with any bytes as the secret.
+// hs256 signs with the given bytes as the secret.
 func hs256(header, payload string, secret []byte) string {
 	signed := b64([]byte(header)) + "." + b64([]byte(payload))
 	mac := hmac.New(sha256.New, secret)
@@ -38,7 +38,7 @@ func hs256(header, payload string, secret []byte) string {
 	return signed + "." + b64(mac.Sum(nil))
 }
 
-// rsaEncodings are the forms in which an attacker may hold a public key.
+// rsaEncodings returns the encodings in which an attacker may have a public key.
 func rsaEncodings(t *testing.T, public *rsa.PublicKey) map[string][]byte {
 	t.Helper()
 	pkix, err := x509.MarshalPKIXPublicKey(public)
@@ -162,7 +162,7 @@ func TestConfusion(t *testing.T) {
 		tests["B09 empty "+name] = with("")
 		tests["B09 one character more in the "+name] = with(parts[i] + "A")
 	}
-	// The last character of a 64-byte signature carries four bits nobody needs.
+	// The last character of a 64-byte signature has four unused bits.
 	last := strings.IndexByte(alphabet, parts[2][85])
 	tests["B09 non-canonical trailing bits"] = signed + "." + parts[2][:85] + string(alphabet[last^1])
 
@@ -176,7 +176,7 @@ func TestConfusion(t *testing.T) {
 		})
 	}
 
-	// These break the grammar of the header already.
+	// These are not b64tokens, so the header is malformed.
 	flat, err := json.Marshal(map[string]string{"protected": parts[0], "payload": parts[1], "signature": parts[2]})
 	require.NoError(t, err)
 	for name, token := range map[string]string{
@@ -237,7 +237,7 @@ func TestStaticKeysRefuses(t *testing.T) {
 	}
 }
 
-// A host's own key set may hold what StaticKeys would refuse.
+// A host's own key set may hold keys that StaticKeys would refuse.
 func TestKeySetsAreNotTrustedBlindly(t *testing.T) {
 	w := newWorld(t)
 	var key bearer.PublicKey

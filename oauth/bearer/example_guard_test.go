@@ -11,15 +11,15 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-// A router that keeps path values to itself. Its glue is these lines, here in a
-// handler that finds the workspace in the query.
+// A router that does not set the path values of http.Request needs these lines.
+// Here a handler finds the workspace in the query.
 func ExampleGuard_Check() {
 	verifier, token := exampleVerifier()
 	guard := verifier.Require("project.list")
 	projects := func(w http.ResponseWriter, r *http.Request) {
 		r, ok := guard.Check(w, r, r.URL.Query().Get("workspace"))
 		if !ok {
-			return // the guard has answered
+			return // the guard has written the answer
 		}
 		p, _ := bearer.PrincipalFrom(r.Context())
 		fmt.Fprintf(w, "key %s lists the projects of %s", p.KeyID, p.Workspace)
@@ -38,11 +38,11 @@ func ExampleGuard_Check() {
 	// /projects 404
 }
 
-// A server that has no http.Handler for its methods. An interceptor of connect
-// or gRPC, or a SecurityHandler of ogen, consists of these lines.
+// A server whose methods are not http.Handlers. An interceptor of connect or
+// gRPC, or a SecurityHandler of ogen, consists of these lines.
 func ExampleVerifier_Authorize() {
 	verifier, token := exampleVerifier()
-	guards := map[string]bearer.Guard{ // a method that is not in here lets nothing pass
+	guards := map[string]bearer.Guard{ // a method that is not listed is refused
 		"ListProjects":  verifier.Require("project.list"),
 		"DeleteProject": verifier.Require("project.delete"),
 	}

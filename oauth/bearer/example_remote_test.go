@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-// A resource server in its own process: all that it shares with the issuer is
-// the URL of the JWKS document.
+// A resource server that runs in its own process. It needs only the URL of the
+// issuer's JWKS document.
 func ExampleRemoteKeys() {
 	jwks, token := issue("https://projects.example.com", "team-a", "project.list")
 	issuer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -23,7 +23,7 @@ func ExampleRemoteKeys() {
 
 	keys, err := bearer.NewRemoteKeys(bearer.RemoteKeysConfig{
 		URL:    issuer.URL + "/.well-known/jwks.json",
-		Client: issuer.Client(), // it trusts the certificate of this test; leave it out
+		Client: issuer.Client(), // trusts the test's certificate; not needed in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -50,8 +50,8 @@ func ExampleRemoteKeys() {
 	// key-1 of team-a may project.list
 }
 
-// A resource server that also asks the issuer whether a token was ended, here
-// at every request.
+// A resource server that also asks the issuer whether a token was revoked. Here
+// it asks for every request.
 func ExampleIntrospector() {
 	jwks, token := issue("https://projects.example.com", "team-a", "project.list")
 	var revoked atomic.Bool
@@ -68,7 +68,7 @@ func ExampleIntrospector() {
 		URL:          issuer.URL + "/introspect",
 		ClientID:     "projects",
 		ClientSecret: "lk_secret",
-		CacheFor:     -1, // left out: an answer is used for five seconds
+		CacheFor:     -1, // ask for every request; the default caches for five seconds
 		Client:       issuer.Client(),
 		Timeout:      10 * time.Second,
 	})
@@ -82,8 +82,8 @@ func ExampleIntrospector() {
 	verifier, err := bearer.New(bearer.Config{
 		Issuer:    "https://api.example.com",
 		Audiences: []string{"https://projects.example.com"},
-		Keys:      keys,         // signature and claims are checked here
-		Epochs:    introspector, // and only the rest is asked for
+		Keys:      keys,         // checks the signature here
+		Epochs:    introspector, // asks the issuer about revocation only
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -96,5 +96,5 @@ func ExampleIntrospector() {
 
 	// Output:
 	// before: <nil>
-	// after: bearer: not authenticated: ended token: The token was ended before it expired.
+	// after: bearer: not authenticated: revoked token: The token was revoked.
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// A service that takes tokens of https://api.example.com for itself. In real
-// life the key set comes from the issuer's JWKS document, and the token from
-// its login endpoint.
+// A service that accepts tokens of https://api.example.com. In production the
+// key set comes from the issuer's JWKS document, and the token from its login
+// endpoint.
 func Example() {
 	jwks, token := issue("https://projects.example.com", "team-a", "project.list")
 
@@ -69,7 +69,7 @@ func Example() {
 	// Bearer realm="projects"
 }
 
-// issue plays the authorization server.
+// issue acts as the authorization server.
 func issue(audience, workspace, scopes string) (jwks []byte, token string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// faults are ways for an issuer to be broken although its answer would be
-// good. elsewhere is where redirects lead.
+// faults returns handlers of a broken issuer, by name. good is the answer that it
+// should send, and elsewhere is the URL that redirects lead to.
 func faults(good, elsewhere string) map[string]http.HandlerFunc {
 	raw := func(text func(r *http.Request) string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -103,18 +103,18 @@ func faults(good, elsewhere string) map[string]http.HandlerFunc {
 	}
 }
 
-// echo is what a careless server repeats of a request.
+// echo is what a careless server sends back of a request.
 func echo(r *http.Request) string {
 	_ = r.ParseForm()
 	_, secret, _ := r.BasicAuth()
 	return "echo-" + secret + "-" + r.PostForm.Get("token")
 }
 
-// slow says which faults end at the timeout only.
+// slow reports whether a fault lasts until the timeout.
 func slow(fault string) bool { return strings.HasPrefix(fault, "hangs") || fault == "drips" }
 
-// soon tries once. A call that may take no longer than a test of slowness has
-// patience for can fail on a busy machine, so there it tries again.
+// soon tries once. Slow faults use a short timeout, which can be too short on a
+// busy machine, so for them it tries again.
 func soon(fault string, works func() bool) bool {
 	for range 20 {
 		if works() {
@@ -127,8 +127,8 @@ func soon(fault string, works func() bool) bool {
 	return false
 }
 
-// hang waits until the caller gives up, which net/http notices once the
-// request is read.
+// hang waits until the caller gives up. net/http notices that only after the
+// request was read.
 func hang(r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
@@ -162,7 +162,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// elsewhere is a server that nobody should ask.
+// elsewhere starts a server that must not get any request.
 func elsewhere(t *testing.T, answer string) (url string, hits *atomic.Int64) {
 	hits = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -173,7 +173,7 @@ func elsewhere(t *testing.T, answer string) (url string, hits *atomic.Int64) {
 	return server.URL, hits
 }
 
-// keyFaults are answers with a set that must not be taken.
+// keyFaults returns answers with a key set that must be refused.
 func keyFaults(w *world) map[string]http.HandlerFunc {
 	set := string(jwks(w.t, w.signer.Public()))
 	body := func(text string) http.HandlerFunc {
@@ -248,7 +248,7 @@ func TestAnOutageKeepsTheLastGoodKeys(t *testing.T) {
 	for name := range keyFaults(newWorld(t)) {
 		run(t, name, func(w *world, p *publisher) { p.fail(keyFaults(w)[name]) })
 	}
-	run(t, "nobody listens", func(_ *world, p *publisher) { p.Close(); p.Server = nil })
+	run(t, "no server listens", func(_ *world, p *publisher) { p.Close(); p.Server = nil })
 }
 
 func TestKeysThatWereNeverFetched(t *testing.T) {

@@ -27,10 +27,10 @@ const (
 	audience = "https://api.example.com/v1"
 )
 
-// start is when every test begins.
+// start is the time at which every test begins.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// world is an issuer and a resource server with one clock between them.
+// world is an issuer and a resource server that share one clock.
 type world struct {
 	t       testing.TB
 	private *ecdsa.PrivateKey
@@ -67,7 +67,7 @@ func (w *world) verifier() *bearer.Verifier {
 	return v
 }
 
-// claims are those of a good token that lives ten minutes.
+// claims returns the claims of a valid token with a lifetime of ten minutes.
 func claims() jose.Claims {
 	return jose.Claims{
 		Issuer: issuer, Subject: "key-1", Audience: []string{audience}, ClientID: "key-1",
@@ -76,7 +76,7 @@ func claims() jose.Claims {
 	}
 }
 
-// token signs good claims after the given changes.
+// token signs valid claims after the given changes.
 func (w *world) token(changes ...func(*jose.Claims)) string {
 	w.t.Helper()
 	c := claims()
@@ -96,7 +96,7 @@ func (w *world) sign(payload string) string {
 	return token
 }
 
-// resign signs with the world's key under a header of the test's choice.
+// resign signs with the world's key and the given header.
 func (w *world) resign(header, payload string) string {
 	w.t.Helper()
 	encode := base64.RawURLEncoding.EncodeToString
@@ -110,7 +110,7 @@ func (w *world) resign(header, payload string) string {
 	return signed + "." + encode(signature)
 }
 
-// keyring is a KeySet that tests change and break.
+// keyring is a KeySet that tests can change and break.
 type keyring struct {
 	mu   sync.Mutex
 	keys map[string]bearer.PublicKey
@@ -142,7 +142,7 @@ func (k *keyring) Key(_ context.Context, kid string) (bearer.PublicKey, error) {
 	return key, nil
 }
 
-// epochs ends tokens below a key epoch.
+// epochs revokes tokens below a key epoch.
 type epochs struct {
 	mu   sync.Mutex
 	low  int64
@@ -163,7 +163,7 @@ func (e *epochs) raise(to int64) {
 	e.low = to
 }
 
-// route serves one guarded route and remembers whether its handler ran.
+// route serves one guarded route and records whether its handler ran.
 type route struct {
 	handler http.Handler
 	ran     int

@@ -10,9 +10,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// FuzzBearerHeader: whatever the header, the handler runs for exactly
-// "Bearer" in any case, one space or more and the token; every refusal is one of the
-// three answers, with a challenge on one line.
+// FuzzBearerHeader: the handler runs only if the header is "Bearer" in any case,
+// one or more spaces, and the token. Every refusal is one of three answers, with
+// a challenge on one line.
 func FuzzBearerHeader(f *testing.F) {
 	w := newWorld(f)
 	token := w.token()
@@ -41,8 +41,8 @@ func FuzzBearerHeader(f *testing.F) {
 	})
 }
 
-// FuzzVerify: a token that is taken was signed, says who, and is taken again
-// with the same answer.
+// FuzzVerify: an accepted token was signed and names its key, and is accepted
+// again with the same principal.
 func FuzzVerify(f *testing.F) {
 	w := hmacWorld(f)
 	v := w.verifier()
@@ -68,7 +68,7 @@ func FuzzVerify(f *testing.F) {
 			t.Fatalf("the second time: %v, %v", again, err)
 		}
 		if _, err := v.Verify(context.Background(), token[:len(token)-1]); err == nil {
-			t.Fatal("a cut-off token was taken")
+			t.Fatal("a truncated token was accepted")
 		}
 	})
 }

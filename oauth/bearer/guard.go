@@ -12,65 +12,67 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Guard says which permissions a route asks for. It lets nothing pass before
-// it is told the route's workspace too: InPath, InFunc and AnyWorkspace make
+// Guard says which permissions a route requires. To protect a route, it also
+// needs the route's workspace: InPath, InFunc and AnyWorkspace return
 // middleware for net/http, Check and CheckAny are for other routers, and
-// Verifier.Authorize is for servers that are not net/http's.
+// Verifier.Authorize is for servers that do not use net/http.
 //
-// What is wrong with a guard shows when it is built: a permission that is
-// malformed or not in the catalog, Or without permissions, an empty path value
-// and a nil function or handler panic, as http.ServeMux does with a bad
-// pattern. The zero Guard lets nothing pass; its middleware panics when it is
-// built, and Check answers 500.
+// Mistakes in a guard panic when it is built, as http.ServeMux does for a bad
+// pattern: a permission that is malformed or not in the catalog, Or without
+// permissions, an empty path value, a nil function or handler. The zero Guard
+// lets no request pass: its middleware panics when it is built, and Check
+// answers 500.
 //
 // A Guard is an immutable value.
 type Guard struct {
 	verifier *Verifier
-	// need are alternatives, one at least: a token must hold all of one of them.
-	need []scope.Set
-	// pathValue is the name given to InPath, for the log. unnamed has the first request
-	// that names no workspace logged, and no other.
+	// alternatives holds at least one set. A token must hold all permissions of
+	// one of them.
+	alternatives []scope.Set
+	// pathValue is the name given to InPath, for the log.
 	pathValue string
-	unnamed   *sync.Once
+	// logNoWorkspace limits the log to the first request without a workspace.
+	logNoWorkspace *sync.Once
 }
 
-// Require asks for all of the permissions. Without any, every valid token
-// will do. It panics if one is malformed or not in Config.Permissions.
+// Require returns a guard that requires all of the permissions. Without
+// permissions, it accepts every valid token. It panics if a permission is
+// malformed or not in Config.Permissions.
 func (v *Verifier) Require(permissions ...string) Guard {
-	return Guard{verifier: v, need: []scope.Set{v.mustKnow(permissions)}, unnamed: new(sync.Once)}
+	return Guard{verifier: v, alternatives: []scope.Set{v.mustKnow(permissions)}, logNoWorkspace: new(sync.Once)}
 }
 
-// Or adds an alternative: the guard also lets a token pass that holds all of
-// these. It panics as Require does, and without permissions.
+// Or adds an alternative: the guard also accepts a token that holds all of
+// these permissions. It panics as Require does, and without permissions.
 func (g Guard) Or(permissions ...string) Guard {
 	g.mustBeMade()
 	if len(permissions) == 0 {
 		misbuilt(errors.New("Or: an alternative without permissions would let every token pass"))
 	}
-	g.need = append(slices.Clip(g.need), g.verifier.mustKnow(permissions))
+	g.alternatives = append(slices.Clip(g.alternatives), g.verifier.mustKnow(permissions))
 	return g
 }
 
 // InPath protects a route of one workspace, whose id is the request's path
-// value of the given name (http.Request.PathValue). It must be the token's own
-// workspace, unless the token meets the guard with permissions that reach
-// every workspace (scope.Admin in Config.Permissions). Otherwise, and for an
-// empty id, the answer is 404, as if there were no such workspace.
+// value of the given name (http.Request.PathValue). The id must be the token's
+// own workspace, unless the token satisfies the guard with permissions that
+// reach every workspace (scope.Admin in Config.Permissions). Otherwise, and for
+// an empty id, the answer is 404, as for a workspace that does not exist.
 //
-// net/http and chi set path values. Other routers keep them to themselves: use
-// InFunc or Check there, as examples/mounting does. The first request without a
-// workspace is logged, whichever of them is used.
+// net/http and chi set path values. Other routers do not: use InFunc or Check
+// with them, as examples/mounting does. In every case the first request without
+// a workspace is logged.
 func (g Guard) InPath(name string) func(http.Handler) http.Handler {
 	if name == "" {
 		misbuilt(errors.New("InPath: the name of the path value is empty"))
 	}
-	g.pathValue, g.unnamed = name, new(sync.Once)
+	g.pathValue, g.logNoWorkspace = name, new(sync.Once)
 	return g.InFunc(func(r *http.Request) string { return r.PathValue(name) })
 }
 
-// InFunc is InPath with a function that finds the workspace's id. It returns ""
-// if there is none, which refuses the request. It is called when the token and
-// its permissions have been checked.
+// InFunc is InPath with a function that finds the workspace's id. If the
+// function returns "", the request is refused. It is called after the token and
+// its permissions were checked.
 func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspace == nil {
 		misbuilt(errors.New("InFunc: the function is nil"))
@@ -82,8 +84,7 @@ func (g Guard) InFunc(workspace func(*http.Request) string) func(http.Handler) h
 // looks at Principal.Workspace itself.
 func (g Guard) AnyWorkspace() func(http.Handler) http.Handler { return g.middleware(nil) }
 
-// middleware makes the guard's middleware. A nil workspace is a route that belongs to
-// none.
+// middleware is InFunc, or AnyWorkspace if workspace is nil.
 func (g Guard) middleware(workspace func(*http.Request) string) func(http.Handler) http.Handler {
 	g.mustBeMade()
 	return func(next http.Handler) http.Handler {
@@ -102,11 +103,11 @@ func (g Guard) middleware(workspace func(*http.Request) string) func(http.Handle
 	}
 }
 
-// Check is the guard of a route of one workspace on any router: it reports
-// whether the request may go on. If so, the handler is to get the request that
-// Check returns, which carries the principal. If not, the answer has been
-// written, the request returned is nil, and nobody may handle it any further.
-// workspace is what InPath takes from the path; an empty one is refused.
+// Check protects a route of one workspace on any router: it reports whether the
+// request may pass. If so, call the handler with the request that Check
+// returns: its context holds the principal. If not, Check has written the
+// answer and returns a nil request: stop there. workspace is the id that InPath
+// reads from the path; an empty one is refused.
 func (g Guard) Check(w http.ResponseWriter, r *http.Request, workspace string) (*http.Request, bool) {
 	return g.check(w, r, func() string { return workspace })
 }
@@ -119,7 +120,7 @@ func (g Guard) CheckAny(w http.ResponseWriter, r *http.Request) (*http.Request, 
 
 func (g Guard) check(w http.ResponseWriter, r *http.Request, workspace func() string) (*http.Request, bool) {
 	if g.verifier == nil {
-		(&answer.Refusal{Kind: answer.Failed, Detail: "This route is misconfigured. Tell whoever runs this service."}).WriteOAuth(w)
+		(&answer.Refusal{Kind: answer.Failed, Detail: "This route is misconfigured. Tell the operator of this service."}).WriteOAuth(w)
 		return nil, false
 	}
 	var principal *Principal
@@ -134,7 +135,8 @@ func (g Guard) check(w http.ResponseWriter, r *http.Request, workspace func() st
 	return r.WithContext(WithPrincipal(r.Context(), principal)), true
 }
 
-// mustKnow checks the names that a guard is given.
+// mustKnow returns the set of the names. It panics if one is not a permission
+// that a guard may require.
 func (v *Verifier) mustKnow(names []string) scope.Set {
 	set, err := scope.Of(names...)
 	switch {
@@ -145,7 +147,7 @@ func (v *Verifier) mustKnow(names []string) scope.Set {
 	default:
 		for name := range set.All() {
 			if strings.Contains(name, "*") {
-				err = fmt.Errorf("permission %q: a token holds no wildcards, so a guard cannot ask for one", name)
+				err = fmt.Errorf("permission %q: a guard cannot require a wildcard, because tokens hold none", name)
 			}
 		}
 	}
@@ -157,11 +159,11 @@ func (v *Verifier) mustKnow(names []string) scope.Set {
 
 func (g Guard) mustBeMade() {
 	if g.verifier == nil {
-		misbuilt(errors.New("it was not made by Require"))
+		misbuilt(errors.New("the Guard was not made by Verifier.Require"))
 	}
 }
 
-// misbuilt panics, for what a programmer wrote.
+// misbuilt panics because of a mistake in the program.
 func misbuilt(err error) {
-	panic(fmt.Errorf("bearer: a route's guard: %w", err)) //nolint:forbidigo // Guard says so: it is for what a programmer wrote
+	panic(fmt.Errorf("bearer: a route's guard: %w", err)) //nolint:forbidigo // documented at Guard: only a mistake in the program
 }

@@ -66,7 +66,7 @@ func TestWorkspaces(t *testing.T) {
 			}
 		})
 	}
-	t.Run("InFunc looks for the workspace only where token and permission hold", func(t *testing.T) {
+	t.Run("InFunc calls its function only after token and permissions were checked", func(t *testing.T) {
 		asked := 0
 		route := newRoute("GET /{$}", list.InFunc(func(*http.Request) string { asked++; return "team-a" }))
 		for scope, want := range map[string]int{"": 403, "project.list": 204} {
@@ -88,8 +88,7 @@ func TestWorkspaces(t *testing.T) {
 	})
 }
 
-// TestMisbuiltGuards: what a programmer wrote wrongly shows when the guard is
-// built.
+// TestMisbuiltGuards: a mistake in the program panics when the guard is built.
 func TestMisbuiltGuards(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
@@ -108,14 +107,14 @@ func TestMisbuiltGuards(t *testing.T) {
 		{"malformed permission, in Or", func() { list.Or("project list") }, `permissions ["project list"]`},
 		{"wildcard", func() { v.Require("project.*") }, "unknown permission: project.*"},
 		{"malformed permission, without a catalog", func() { free.Require("project list") }, `permissions ["project list"]`},
-		{"wildcard, without a catalog", func() { free.Require("project.list", "project.*") }, `permission "project.*": a token holds no wildcards`},
+		{"wildcard, without a catalog", func() { free.Require("project.list", "project.*") }, `permission "project.*": a guard cannot require a wildcard`},
 		{"Or without permissions", func() { list.Or() }, "Or: an alternative without permissions"},
 		{"empty path value", func() { list.InPath("") }, "InPath: the name of the path value is empty"},
 		{"nil function", func() { list.InFunc(nil) }, "InFunc: the function is nil"},
 		{"nil handler", func() { list.AnyWorkspace()(nil) }, "the handler is nil"},
-		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "not made by Require"},
-		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "not made by Require"},
-		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "not made by Require"},
+		{"zero guard", func() { bearer.Guard{}.AnyWorkspace() }, "not made by Verifier.Require"},
+		{"zero guard in a path", func() { bearer.Guard{}.InPath("workspace") }, "not made by Verifier.Require"},
+		{"zero guard with Or", func() { bearer.Guard{}.Or("project.list") }, "not made by Verifier.Require"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			defer func() {
@@ -150,8 +149,8 @@ func TestMisbuiltGuards(t *testing.T) {
 	})
 }
 
-// TestMissingPathValue: who mounts a guard on a router that keeps path values
-// to itself, or misspells one, finds the reason of its 404 in the log.
+// TestMissingPathValue: if a router does not set path values, or the name is
+// misspelled, the log says why the answer is 404.
 func TestMissingPathValue(t *testing.T) {
 	w := newWorld(t)
 	route := newRoute("GET /projects", w.verifier().Require("project.list").InPath("workspace"))
@@ -176,8 +175,8 @@ func TestMissingPathValue(t *testing.T) {
 	require.Contains(t, w.log.String(), "guard=[project.list]")
 }
 
-// TestAlternatives: a token must hold all of one alternative, and reaches every
-// workspace by one that is of the admin level altogether.
+// TestAlternatives: a token must hold all permissions of one alternative. It
+// reaches every workspace only by an alternative of admin permissions alone.
 func TestAlternatives(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
@@ -238,7 +237,7 @@ func TestAlternatives(t *testing.T) {
 func TestGuardsAreValues(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier()
-	// Three alternatives: a slice that grew to them has room for a fourth.
+	// A slice that grew to three alternatives has capacity for a fourth.
 	base := v.Require("admin.project.list").Or("admin.keys.list").Or("admin.keys.save")
 	first := base.Or("admin.keys.delete")
 	second := base.Or("project.list", "project.save")

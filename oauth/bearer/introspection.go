@@ -24,34 +24,34 @@ import (
 const (
 	DefaultCacheFor = 5 * time.Second
 	MaxCacheFor     = time.Minute
-	// DefaultIntrospectionTimeout answers a request within a second while the
-	// issuer does not.
+	// DefaultIntrospectionTimeout is short enough to answer a request within a
+	// second while the issuer does not answer.
 	DefaultIntrospectionTimeout = 800 * time.Millisecond
 )
 
-// Secret is a text that is never printed: fmt, slog and encoding/json write
+// Secret is a string that redacts itself: fmt, slog and encoding/json write
 // "(redacted)", or nothing for an empty one.
 type Secret string
 
 // Format implements fmt.Formatter; see Secret.
 func (s Secret) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, s.hidden()) //nolint:errcheck // Printf is told by f
+	_, _ = io.WriteString(f, s.redacted()) //nolint:errcheck // f reports it to Printf
 }
 
 // MarshalText implements encoding.TextMarshaler; see Secret.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.hidden()), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.redacted()), nil }
 
-func (s Secret) hidden() string {
+func (s Secret) redacted() string {
 	if s == "" {
 		return ""
 	}
 	return "(redacted)"
 }
 
-// IntrospectorConfig names the endpoint that an Introspector asks, and the client
-// that it authenticates as.
+// IntrospectorConfig configures an Introspector: the issuer's endpoint and the
+// client credentials for it.
 type IntrospectorConfig struct {
-	// URL is that of the issuer's introspection endpoint: https, without user
+	// URL is the URL of the issuer's introspection endpoint: https, without user
 	// name and fragment. Required. Redirects are refused.
 	URL string
 	// InsecureLoopback also allows http, for localhost and loopback addresses.
@@ -61,55 +61,54 @@ type IntrospectorConfig struct {
 	ClientID     string
 	ClientSecret Secret
 	// Client makes the requests; its redirect policy and cookies are not used.
-	// Nil: a client of the Introspector's own, which takes its proxy from the
-	// environment.
+	// Nil: a new client, which takes its proxy from the environment.
 	Client *http.Client
-	// Timeout bounds one question from the dial to the last byte: up to one
-	// minute. Zero: DefaultIntrospectionTimeout.
+	// Timeout bounds one introspection request from the dial to the last byte:
+	// up to one minute. Zero: DefaultIntrospectionTimeout.
 	Timeout time.Duration
-	// CacheFor is how long an answer that the token is live may be used again,
-	// counted from when the question was asked. So it is the bound on how long
-	// an ended token still works here after the issuer knows that it ended: a
-	// request that comes CacheFor later, or more, is refused. Up to MaxCacheFor;
-	// zero: DefaultCacheFor; negative: every request asks, and the next one
-	// after the end is refused.
+	// CacheFor is how long the answer that a token is active is cached, counted
+	// from when the request was sent. It bounds how long a revoked token still
+	// works here after the issuer knows of the revocation: a request that
+	// arrives CacheFor later, or more, is refused. Up to MaxCacheFor; zero:
+	// DefaultCacheFor; negative: every request asks the issuer, and the first
+	// one after the revocation is refused.
 	CacheFor time.Duration
-	// CacheEntries bounds the number of answers that are kept; they take at
-	// most about DefaultCacheBytes. Zero: DefaultCacheEntries; negative: none.
+	// CacheEntries bounds the number of cached answers. They take about
+	// DefaultCacheBytes at most. Zero: DefaultCacheEntries; negative: no cache.
 	CacheEntries int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger is told why the issuer's answers cannot be used, once until the
-	// reason changes, and when they can again. Nil: slog.Default().
+	// Logger logs why the issuer's answers cannot be used, again only when the
+	// reason changes, and when they can be used again. Nil: slog.Default().
 	Logger *slog.Logger
 }
 
-// Introspector asks the issuer whether a token was ended before it expired
-// (RFC 7662). It implements Epochs, for a Verifier that has checked signature
-// and claims itself. Only a clear answer counts: whatever else the issuer
-// sends, or if it sends nothing, the token is not taken and the answer is 503.
-// It is safe for concurrent use.
+// Introspector asks the issuer whether a token was revoked (RFC 7662). It
+// implements Epochs: the Verifier checks signature and claims itself. If the
+// issuer sends no answer, or one that does not clearly say whether the token is
+// active, the request is refused with 503. It is safe for concurrent use.
 type Introspector struct {
 	endpoint endpoint
-	// authorization returns the header's value: a function, because what holds
-	// an Introspector may be printed, down to its unexported fields.
+	// authorization returns the Authorization header. It is a function so that
+	// printing an Introspector, which prints unexported fields too, does not
+	// print the secret.
 	authorization func() string
 	config        IntrospectorConfig // without the secret
 	cache         *cache[verdict]
 
-	mu      sync.Mutex
-	asking  map[string]*question
-	trouble string // the reason last logged
+	mu         sync.Mutex
+	asking     map[string]*question
+	lastReason string // the reason logged last
 }
 
-// verdict is what the issuer said.
+// verdict is the issuer's answer about a token.
 type verdict struct {
-	ended bool
-	asked time.Time // before the question was sent, not when it was answered
+	revoked bool
+	asked   time.Time // before the request was sent, not when it was answered
 }
 
-// question is one request to the issuer; verdict and err may be read when done
-// is closed.
+// question is one request to the issuer. verdict and err may be read after done
+// was closed.
 type question struct {
 	verdict
 	err  error
@@ -117,8 +116,8 @@ type question struct {
 }
 
 var (
-	errNoRaw   = errors.New("bearer: introspection: the token's text is missing or too long")
-	errNotTold = errors.New("bearer: introspection: the issuer did not tell whether the token was ended")
+	errNoRaw    = errors.New("bearer: introspection: Token.Raw is empty or too long")
+	errNoAnswer = errors.New("bearer: introspection: the issuer gave no usable answer; its reason is in the log")
 )
 
 // NewIntrospector checks the configuration. It makes no request and starts no
@@ -142,15 +141,15 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 		problems = append(problems, errors.New("ClientSecret: is required"))
 	}
 	if config.CacheFor > MaxCacheFor {
-		problems = append(problems, fmt.Errorf("CacheFor: is %v, more than %v", config.CacheFor, MaxCacheFor))
+		problems = append(problems, fmt.Errorf("CacheFor: is %v, must be at most %v", config.CacheFor, MaxCacheFor))
 	}
 	if config.CacheEntries > maxCacheEntries {
-		problems = append(problems, fmt.Errorf("CacheEntries: is %d, more than %d", config.CacheEntries, maxCacheEntries))
+		problems = append(problems, fmt.Errorf("CacheEntries: is %d, must be at most %d", config.CacheEntries, maxCacheEntries))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("bearer: introspection: %w", err)
 	}
-	// Both halves are form-encoded first (RFC 6749, section 2.3.1).
+	// Both are form-encoded first (RFC 6749, section 2.3.1).
 	pair := url.QueryEscape(config.ClientID) + ":" + url.QueryEscape(string(config.ClientSecret))
 	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 	config.ClientSecret = ""
@@ -163,20 +162,20 @@ func NewIntrospector(config IntrospectorConfig) (*Introspector, error) {
 	}, nil
 }
 
-// Ended implements Epochs. It needs t.Raw. One question is asked for a token
-// at a time; those who come meanwhile wait for its answer, each as long as its
-// ctx allows. An answer that the token has ended is final and may be kept for
-// any time; errors are never kept.
+// Ended implements Epochs. It needs t.Raw. For one token it sends one request
+// at a time; concurrent calls wait for the same answer, each until its ctx ends.
+// The answer that a token was revoked is final and is cached for any time;
+// errors are never cached.
 func (i *Introspector) Ended(ctx context.Context, t Token) (bool, error) {
 	if t.Raw == "" || len(t.Raw) > jose.MaxToken {
 		return false, errNoRaw
 	}
 	begun := i.config.Now()
-	if hit := i.cache.find(t.Raw); hit != nil && (hit.value.ended || within(begun, hit.value.asked, i.config.CacheFor)) {
-		return hit.value.ended, nil
+	if hit := i.cache.find(t.Raw); hit != nil && (hit.value.revoked || within(begun, hit.value.asked, i.config.CacheFor)) {
+		return hit.value.revoked, nil
 	}
 	for joined := false; ; joined = true {
-		q, mine := i.question(t)
+		q, started := i.question(t)
 		select {
 		case <-q.done:
 		case <-ctx.Done():
@@ -185,19 +184,19 @@ func (i *Introspector) Ended(ctx context.Context, t Token) (bool, error) {
 		switch {
 		case q.err != nil:
 			return false, q.err
-		case q.ended:
+		case q.revoked:
 			return true, nil
-		// The question may have been under way for longer than CacheFor when
-		// this call began, and the token ended since. The next one was asked
-		// after this call began.
-		case mine || joined || within(begun, q.asked, i.config.CacheFor):
+		// The request may have been sent more than CacheFor before this call
+		// began, and the token revoked since. Then wait for the next one, which
+		// is sent after this call began.
+		case started || joined || within(begun, q.asked, i.config.CacheFor):
 			return false, nil
 		}
 	}
 }
 
-// question asks about a token, or joins in if somebody does.
-func (i *Introspector) question(t Token) (q *question, mine bool) {
+// question starts a request about a token, or returns the running one.
+func (i *Introspector) question(t Token) (q *question, started bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if q, ok := i.asking[t.Raw]; ok {
@@ -210,12 +209,12 @@ func (i *Introspector) question(t Token) (q *question, mine bool) {
 }
 
 func (i *Introspector) ask(t Token, q *question) {
-	ended, err := i.introspect(t)
+	revoked, err := i.introspect(t)
 	i.report(err)
-	switch q.ended = ended; {
+	switch q.revoked = revoked; {
 	case err != nil:
-		q.err = errNotTold
-	case ended || i.config.CacheFor > 0: // else it is of no use to anybody later
+		q.err = errNoAnswer
+	case revoked || i.config.CacheFor > 0:
 		i.cache.add(t.Raw, verdictCost, q.verdict)
 	}
 	i.mu.Lock()
@@ -224,14 +223,15 @@ func (i *Introspector) ask(t Token, q *question) {
 	close(q.done)
 }
 
-// introspect is RFC 7662, section 2. Its errors repeat nothing that was sent.
-func (i *Introspector) introspect(t Token) (ended bool, err error) {
+// introspect sends the request of RFC 7662, section 2. Its errors contain no
+// part of the request or the answer.
+func (i *Introspector) introspect(t Token) (revoked bool, err error) {
 	form := url.Values{"token": {t.Raw}, "token_type_hint": {"access_token"}}
 	answer, err := i.endpoint.call(http.MethodPost, form.Encode(), http.Header{
 		"Authorization": {i.authorization()},
 		"Accept":        {"application/json"},
 		"Content-Type":  {"application/x-www-form-urlencoded"},
-		// Not sent: it tells net/http that asking twice does no harm, when a
+		// An empty value is not sent. It lets net/http repeat the request if a
 		// kept connection turns out to be closed.
 		"Idempotency-Key": {},
 	})
@@ -243,10 +243,10 @@ func (i *Introspector) introspect(t Token) (ended bool, err error) {
 
 var answerNames = []string{"active", "jti", "client_id", "exp"}
 
-// readAnswer reports false only for an answer that is clear and is about this
-// token. The issuer need not say which token it speaks of, but what it says
-// must be right.
-func readAnswer(answer []byte, t Token) (ended bool, err error) {
+// readAnswer reports whether the token was revoked. It returns an error unless
+// the answer is clear and is about this token. jti, client_id and exp are
+// optional in the answer, but must be the token's if they are there.
+func readAnswer(answer []byte, t Token) (revoked bool, err error) {
 	members, err := strictjson.Members(answer, answerNames)
 	if err != nil {
 		return false, errors.New("the answer is not one JSON object")
@@ -257,44 +257,44 @@ func readAnswer(answer []byte, t Token) (ended bool, err error) {
 		return true, nil
 	case "true":
 	default:
-		return false, errors.New("the answer has no boolean member \"active\"")
+		return false, errors.New("the answer has no boolean \"active\"")
 	}
 	for name, want := range map[string]string{"jti": t.TokenID, "client_id": t.KeyID} {
 		if value, ok := members.Get(name); ok {
 			if text, err := strictjson.String(value); err != nil || text != want {
-				return false, fmt.Errorf("the answer's %s is not the token's", name)
+				return false, fmt.Errorf("the answer has another %s than the token", name)
 			}
 		}
 	}
 	if value, ok := members.Get("exp"); ok && !sameSecond(value, t.Expires) {
-		return false, errors.New("the answer's exp is not the token's")
+		return false, errors.New("the answer has another exp than the token")
 	}
 	return false, nil
 }
 
-// sameSecond compares with a time whose fraction of a second was dropped.
+// sameSecond reports whether value, rounded down to seconds, equals want.
 func sameSecond(value json.RawMessage, want time.Time) bool {
 	seconds, err := strconv.ParseFloat(string(value), 64)
 	return err == nil && math.Floor(seconds) == float64(want.Unix())
 }
 
-// report logs a reason once until it changes: while the issuer is away, every
-// request has the same one.
+// report logs a reason only when it changes, since every request during an
+// outage has the same one.
 func (i *Introspector) report(err error) {
 	reason := ""
 	if err != nil {
 		reason = err.Error()
 	}
 	i.mu.Lock()
-	before := i.trouble
-	i.trouble = reason
+	before := i.lastReason
+	i.lastReason = reason
 	i.mu.Unlock()
 	switch {
 	case reason == before:
 	case reason == "":
 		i.config.Logger.Info("the issuer answers introspection again", "url", i.endpoint.url)
 	default:
-		i.config.Logger.Error("the issuer cannot be asked whether tokens were ended; requests are answered with 503",
+		i.config.Logger.Error("the issuer cannot be asked whether tokens were revoked; requests are answered with 503",
 			"url", i.endpoint.url, "error", reason)
 	}
 }

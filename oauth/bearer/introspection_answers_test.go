@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-// answers are what may stand in a 200 answer about the world's token, and
-// whether it lets the token pass (204), ends it (401) or says nothing (503).
+// answers returns bodies of a 200 answer about the world's token, each with the
+// status that the route must then answer: 204 active, 401 revoked, 503 unclear.
 func answers() map[string]int {
 	exp := claims().Expires
 	return map[string]int{
@@ -141,7 +141,7 @@ func TestIntrospectionOutages(t *testing.T) {
 	for name, broken := range faults(active, target) {
 		run(t, name, func(i *introspected) { i.fail(broken) })
 	}
-	run(t, "nobody listens", func(i *introspected) { i.Close(); i.Server = nil })
+	run(t, "no server listens", func(i *introspected) { i.Close(); i.Server = nil })
 }
 
 func TestAnOutageIsAnsweredWithinASecond(t *testing.T) {
@@ -177,13 +177,13 @@ func TestRemoteConfigurations(t *testing.T) {
 		{"http://127.8.9.1:1/jwks", "", true},
 		{"http://[::1]:80/", "", true},
 		{"http://127.0.0.1/jwks", "InsecureLoopback", false},
-		{"http://api.example.com/jwks", "neither localhost nor", true},
-		{"http://localhost.example.com/jwks", "neither localhost nor", true},
-		{"http://127.0.0.1.example.com/", "neither localhost nor", true},
-		{"http://10.0.0.1/", "neither localhost nor", true},
-		{"http://0.0.0.0/", "neither localhost nor", true},
-		{"http://2130706433/", "neither localhost nor", true},
-		{"http://0x7f.1/", "neither localhost nor", true},
+		{"http://api.example.com/jwks", "must be localhost or a loopback address", true},
+		{"http://localhost.example.com/jwks", "must be localhost or a loopback address", true},
+		{"http://127.0.0.1.example.com/", "must be localhost or a loopback address", true},
+		{"http://10.0.0.1/", "must be localhost or a loopback address", true},
+		{"http://0.0.0.0/", "must be localhost or a loopback address", true},
+		{"http://2130706433/", "must be localhost or a loopback address", true},
+		{"http://0x7f.1/", "must be localhost or a loopback address", true},
 		{"https://user:hunter2@api.example.com/", "user name", false},
 		{"https://@api.example.com/", "user name", false},
 		{"https://api.example.com/#x", "fragment", false},
@@ -239,8 +239,8 @@ func TestRemoteConfigurations(t *testing.T) {
 	}
 }
 
-// FuzzIntrospectionAnswer: a token is live only if every reader of JSON finds
-// an object that says so.
+// FuzzIntrospectionAnswer: a token is active only if encoding/json also reads
+// the answer as an object that says so.
 func FuzzIntrospectionAnswer(f *testing.F) {
 	for body := range answers() {
 		f.Add(body)
@@ -260,7 +260,8 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Numbers stay text: 1e700 is JSON, and no float64 (RFC 8259, section 6).
+		// Numbers stay text: 1e700 is valid JSON but not a float64 (RFC 8259,
+		// section 6).
 		loose, decoder := map[string]any{}, json.NewDecoder(strings.NewReader(sent))
 		decoder.UseNumber()
 		if decoder.Decode(&loose) != nil || loose["active"] != !ended {
@@ -268,7 +269,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		}
 		jti, ok := loose["jti"]
 		if !ended && ok && jti != "token-1" {
-			t.Fatalf("taken though it is about another: %q", sent)
+			t.Fatalf("an answer about another token was accepted: %q", sent)
 		}
 	})
 }

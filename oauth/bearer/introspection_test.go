@@ -31,8 +31,8 @@ const (
 	active             = `{"active":true}`
 )
 
-// introspected is an issuer's introspection endpoint that counts and can be
-// broken.
+// introspected is an issuer's introspection endpoint. It counts requests, and
+// tests can break it.
 type introspected struct {
 	*httptest.Server
 	asked atomic.Int64
@@ -110,8 +110,8 @@ func TestTheQuestion(t *testing.T) {
 	require.EqualValues(t, 1, issuer.asked.Load())
 }
 
-// The host's client serves other purposes too: its cookies and its idea of
-// redirects are not the issuer's business.
+// The host's client is used for other purposes too. Its cookies and its redirect
+// policy do not apply here.
 func TestTheHostsClientIsLeftAsItIs(t *testing.T) {
 	w := newWorld(t)
 	issuer := newIntrospected(t)
@@ -206,7 +206,7 @@ func TestAnEndedTokenIsRefusedWithinTheBound(t *testing.T) {
 			}
 			go ask()
 			synctest.Wait()
-			go ask() // after the token ended
+			go ask() // after the token was revoked
 			synctest.Wait()
 			require.EqualValues(t, 1, asked.Load())
 			close(release)
@@ -247,7 +247,7 @@ func TestQuestionsAreShared(t *testing.T) {
 		group.Wait()
 		require.EqualValues(t, 1, issuer.asked.Load())
 	})
-	t.Run("B26 one for each of others, however alike", func(t *testing.T) {
+	t.Run("B26 one request for each of several similar tokens", func(t *testing.T) {
 		before := issuer.asked.Load()
 		token := bearer.Token{Raw: w.token(func(c *jose.Claims) { c.TokenID = "not asked about before" })}
 		other := token
@@ -263,7 +263,7 @@ func TestQuestionsAreShared(t *testing.T) {
 		}
 		require.Equal(t, before+2, issuer.asked.Load())
 	})
-	t.Run("a caller may hang up, and others get the answer", func(t *testing.T) {
+	t.Run("one caller gives up, the others get the answer", func(t *testing.T) {
 		asked, release := make(chan struct{}), make(chan struct{})
 		issuer.fail(func(w http.ResponseWriter, _ *http.Request) {
 			close(asked)
@@ -282,12 +282,12 @@ func TestQuestionsAreShared(t *testing.T) {
 		close(release)
 		require.NoError(t, <-second)
 	})
-	t.Run("a look-up of a live token allocates nothing", func(t *testing.T) {
+	t.Run("a look-up of an active token allocates nothing", func(t *testing.T) {
 		token := w.token()
 		allocations := testing.AllocsPerRun(100, func() { _, _ = v.Verify(context.Background(), token) })
 		require.Zero(t, allocations)
 	})
-	t.Run("a token without text, or one too long, is not taken", func(t *testing.T) {
+	t.Run("a token without Raw, or with one too long, is refused", func(t *testing.T) {
 		for _, raw := range []string{"", strings.Repeat("x", jose.MaxToken+1)} {
 			_, err := introspector.Ended(context.Background(), bearer.Token{Raw: raw})
 			require.Error(t, err)
@@ -312,7 +312,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 	ask := func(i *bearer.Introspector, n, size int) {
 		raw := strconv.Itoa(n) + strings.Repeat("x", size)
-		header := raw + strings.Repeat("y", 4<<10) // of which the token is a part
+		header := raw + strings.Repeat("y", 4<<10) // the token is a substring of it
 		ended, err := i.Ended(context.Background(), bearer.Token{Raw: header[:len(raw)]})
 		require.NoError(t, err)
 		require.Equal(t, answer != active, ended)

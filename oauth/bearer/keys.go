@@ -9,51 +9,52 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// ErrUnknownKey is what a KeySet returns for a kid it does not have.
+// ErrUnknownKey is returned by a KeySet for a kid that it does not have.
 var ErrUnknownKey = errors.New("bearer: unknown signing key")
 
 // KeySet finds the key that verifies a signature. It must be safe for
-// concurrent use, and it is asked at every request, so it should answer from
-// memory: a key that leaves the set takes its tokens with it at once, those in
-// the Verifier's cache too.
+// concurrent use. It is called for every request, so it should answer from
+// memory. When a key leaves the set, its tokens are refused at once, even if
+// the Verifier has cached them.
 type KeySet interface {
-	// Key returns the key whose id is kid. ErrUnknownKey refuses the token;
-	// any other error is an outage, answered with 503. kid is what the token
-	// says, 1 to 255 bytes of any kind.
+	// Key returns the key whose id is kid. For ErrUnknownKey the token is
+	// refused; any other error is an outage, answered with 503. kid comes from
+	// the token: 1 to 255 arbitrary bytes.
 	Key(ctx context.Context, kid string) (PublicKey, error)
 }
 
-// PublicKey is one key of the issuer, which verifies signatures.
+// PublicKey is a key of the issuer that verifies signatures.
 type PublicKey struct {
 	// ID is the kid.
 	ID string
-	// Algorithm is "ES256", "RS256", "PS256", "EdDSA" or "HS256". A token is
-	// verified with the algorithm of its key, whatever it says itself.
+	// Algorithm is "ES256", "RS256", "PS256", "EdDSA" or "HS256". The key, and
+	// not the token, decides the algorithm.
 	Algorithm string
 	// Key is a *ecdsa.PublicKey on P-256, a *rsa.PublicKey of 2048 to 8192
 	// bits, an ed25519.PublicKey, or for HS256 the secret as []byte. It must
-	// not change.
+	// not be changed.
 	Key any
 }
 
-// Format implements fmt.Formatter: id and algorithm only, since an HS256 key
-// is a secret.
+// Format implements fmt.Formatter. It writes id and algorithm only, because an
+// HS256 key is a secret.
 func (k PublicKey) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, k.Algorithm+" key "+k.ID) //nolint:errcheck // Printf is told by f
+	_, _ = io.WriteString(f, k.Algorithm+" key "+k.ID) //nolint:errcheck // f reports it to Printf
 }
 
 // MarshalText implements encoding.TextMarshaler; see Format.
 func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.Algorithm + " key " + k.ID), nil }
 
-// KeySetFunc is a KeySet made of a function.
+// KeySetFunc is a function that implements KeySet.
 type KeySetFunc func(ctx context.Context, kid string) (PublicKey, error)
 
 // Key calls f.
 func (f KeySetFunc) Key(ctx context.Context, kid string) (PublicKey, error) { return f(ctx, kid) }
 
-// StaticKeys reads a JWK Set (RFC 7517) of at most 64 KiB and 100 keys, whose
-// contents never change. Keys of another kind or use are skipped; a set with a
-// private or weak key, two keys of one kid, or no usable key is an error.
+// StaticKeys parses a JWK Set (RFC 7517) of at most 64 KiB and 100 keys into a
+// KeySet that never changes. Keys of another type or use are skipped. A set
+// with a private or weak key, with two keys of the same kid, or without a usable
+// key is an error.
 func StaticKeys(jwks []byte) (KeySet, error) {
 	keys, err := parseKeys(jwks)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// TestRefusals: whatever keeps epochs or keys from being read is an outage, and
-// decides nothing about the token.
+// TestRefusals: if epochs or keys cannot be read, the answer is an outage and
+// says nothing about the token.
 func TestRefusals(t *testing.T) {
 	w := newWorld(t)
 	route := newRoute("GET /{$}", w.verifier().Require("project.list").AnyWorkspace())
@@ -43,7 +43,7 @@ func TestRefusals(t *testing.T) {
 	}
 	require.Contains(t, w.log.String(), "the check of a token met an outage")
 
-	t.Run("a caller who hung up", func(t *testing.T) {
+	t.Run("a caller that disconnected", func(t *testing.T) {
 		ended, hangUp := context.WithCancel(t.Context())
 		hangUp()
 		before := len(w.log.String())

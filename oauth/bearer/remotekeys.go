@@ -23,49 +23,50 @@ const (
 	minCooldown = time.Second
 	maxRefresh  = 24 * time.Hour
 	maxMaxStale = 30 * 24 * time.Hour
-	// retryEmpty is how soon a fetch is tried again while there is no set to
-	// go on with, so that an issuer that is back is noticed within seconds.
+	// retryEmpty is the time between two fetches while there is no usable set.
+	// It is short, so that the recovery of the issuer is noticed soon.
 	retryEmpty = 2 * time.Second
 )
 
-// RemoteKeysConfig says where a RemoteKeys finds its keys. Durations of
-// zero mean the defaults; a negative one is an error.
+// RemoteKeysConfig configures a RemoteKeys. A duration of zero means the
+// default; a negative one is an error.
 type RemoteKeysConfig struct {
-	// URL is that of the issuer's JWKS document: https, without user name and
-	// fragment. Required. Redirects are refused.
+	// URL is the URL of the issuer's JWKS document: https, without user name
+	// and fragment. Required. Redirects are refused.
 	URL string
 	// InsecureLoopback also allows http, for localhost and loopback addresses.
 	InsecureLoopback bool
 	// Client makes the requests; its redirect policy and cookies are not used.
-	// Nil: a client of the set's own, which takes its proxy from the
-	// environment.
+	// Nil: a new client, which takes its proxy from the environment.
 	Client *http.Client
 	// Timeout bounds a fetch from the dial to the last byte: up to one minute.
+	// Zero: DefaultKeysTimeout.
 	Timeout time.Duration
-	// Refresh is how old the set may be before it is fetched again: one second
-	// to 24 hours. A key that the issuer removes ends its tokens after that.
+	// Refresh is the age at which the set is fetched again: one second to 24
+	// hours. Tokens of a key that the issuer removed work until then. Zero:
+	// DefaultRefresh.
 	Refresh time.Duration
-	// Cooldown is the least time between two fetches: one second to Refresh.
-	// It bounds what tokens with made-up kids can cost the issuer, and it is
-	// how long before its first use a new key should be published. While there
-	// is no set to go on with, fetches are two seconds apart, or a Cooldown if
-	// that is shorter. Zero: DefaultCooldown, or Refresh if that is shorter.
+	// Cooldown is the minimum time between two fetches: one second to Refresh.
+	// It limits how many requests tokens with made-up kids can cause at the
+	// issuer. A new key should be published this long before its first use.
+	// While there is no usable set, fetches are two seconds apart, or a Cooldown
+	// if that is shorter. Zero: DefaultCooldown, or Refresh if that is shorter.
 	Cooldown time.Duration
 	// MaxStale is how old the last good set may be while no new one can be
-	// fetched: Refresh to 30 days. After that no token is taken, and the answer
-	// is 503. Zero: DefaultMaxStale.
+	// fetched: Refresh to 30 days. An older set is not used: every token is
+	// refused with 503. Zero: DefaultMaxStale.
 	MaxStale time.Duration
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger is told of failed fetches and of the first good one after them.
-	// Nil: slog.Default().
+	// Logger logs failed fetches and the first successful one after them. Nil:
+	// slog.Default().
 	Logger *slog.Logger
 }
 
-// RemoteKeys is the key set that an issuer publishes at a URL, held in
-// memory. It is fetched when the first token comes; Run keeps it fresh.
-// An answer is bounded as StaticKeys bounds a set, and one that StaticKeys
-// would refuse leaves the set as it was. It is safe for concurrent use.
+// RemoteKeys is a key set that an issuer publishes at a URL. It is cached in
+// memory and fetched for the first token; Run keeps it fresh. An answer has the
+// same bounds as the argument of StaticKeys. An answer that StaticKeys would
+// refuse leaves the set unchanged. It is safe for concurrent use.
 type RemoteKeys struct {
 	config   RemoteKeysConfig
 	endpoint endpoint
@@ -73,14 +74,14 @@ type RemoteKeys struct {
 	running  atomic.Int32 // calls of Run
 }
 
-// keyState is what is known; it never changes. Readers load the latest, the
-// goroutine that sets flight is the only one to store the next.
+// keyState is the current state. It is immutable: only the goroutine that set
+// inFlight stores the next state.
 type keyState struct {
-	keys    staticKeys    // nil: no fetch ever succeeded
-	fetched time.Time     // when the fetch of keys began
-	tried   time.Time     // when the last fetch began; zero: none has
-	failed  bool          // the last fetch that ended
-	flight  chan struct{} // closed when the fetch under way ends; nil: none is
+	keys     staticKeys    // nil: no fetch has succeeded
+	fetched  time.Time     // when the fetch of keys began
+	tried    time.Time     // when the last fetch began; zero: never
+	failed   bool          // whether the last finished fetch failed
+	inFlight chan struct{} // closed when the running fetch ends; nil: none runs
 }
 
 var errNoKeys = errors.New("bearer: remote keys: the issuer's keys cannot be fetched")
@@ -100,7 +101,7 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	var problems []error
 	bounded := func(field string, d, low, high time.Duration) {
 		if d < low || d > high {
-			problems = append(problems, fmt.Errorf("%s: is %v, not %v to %v", field, d, low, high))
+			problems = append(problems, fmt.Errorf("%s: is %v, must be %v to %v", field, d, low, high))
 		}
 	}
 	endpoint, err := newEndpoint(config.URL, config.InsecureLoopback, config.Client, config.Timeout)
@@ -118,24 +119,25 @@ func NewRemoteKeys(config RemoteKeysConfig) (*RemoteKeys, error) {
 	return s, nil
 }
 
-// Key implements KeySet. A known key is answered from memory, without lock. A
-// kid that is not in the set causes a fetch unless the last one is less than
-// a Cooldown ago; those who ask meanwhile wait for it, each as long as its ctx
-// allows. ErrUnknownKey says that the last fetch succeeded and does not have
-// the key; if it failed, the answer is an outage, since the key may be new.
+// Key implements KeySet. It returns a known key from memory, without a lock. A
+// kid that is not in the set causes a fetch, unless the last one is less than a
+// Cooldown ago. All callers that need the fetch wait for it, each until its ctx
+// ends. ErrUnknownKey means that the last fetch succeeded and the set does not
+// have the key. If the last fetch failed, the error is an outage, because the
+// key may be new.
 //
-// The first to find the set older than Refresh starts a fetch, and waits for
-// it unless Run is running; others go on with what there is.
+// The first call that finds the set older than Refresh starts a fetch. It waits
+// for the fetch unless Run is running; other calls use the old set meanwhile.
 func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 	state, now := s.state.Load(), s.config.Now()
 	key, known := s.find(state, now, kid)
 	if known && within(now, state.fetched, s.config.Refresh) {
 		return key, nil
 	}
-	flight, mine := s.begin()
-	if flight != nil && (!known || mine && s.running.Load() == 0) {
+	inFlight, started := s.begin()
+	if inFlight != nil && (!known || started && s.running.Load() == 0) {
 		select {
-		case <-flight:
+		case <-inFlight:
 		case <-ctx.Done():
 			return PublicKey{}, fmt.Errorf("bearer: remote keys: wait for the issuer: %w", ctx.Err())
 		}
@@ -151,43 +153,42 @@ func (s *RemoteKeys) Key(ctx context.Context, kid string) (PublicKey, error) {
 	return PublicKey{}, ErrUnknownKey
 }
 
-// Run fetches the set at once and whenever it is older than Refresh, so that
-// no request with a known key waits for that, and the first request after a
-// quiet time finds a fresh set.
-// After a failure it tries again after a Cooldown. It works in the caller's
-// goroutine until ctx ends, and then returns nil; a fetch under way may take
-// its Timeout longer.
+// Run fetches the set at once and whenever it is older than Refresh. With it,
+// no request with a known key waits for a fetch, and the set is fresh even if
+// no request came for a while. After a failure it tries again after a Cooldown.
+// It blocks until ctx ends, and then returns nil. A running fetch may continue
+// after that, for at most its Timeout.
 func (s *RemoteKeys) Run(ctx context.Context) error {
 	s.running.Add(1)
 	defer s.running.Add(-1)
 	defer s.endpoint.client.CloseIdleConnections()
-	look := time.NewTicker(min(s.config.Cooldown, retryEmpty))
-	defer look.Stop()
+	ticker := time.NewTicker(min(s.config.Cooldown, retryEmpty))
+	defer ticker.Stop()
 	for {
 		if !within(s.config.Now(), s.state.Load().fetched, s.config.Refresh) {
 			s.begin()
 		}
 		select {
-		case <-look.C:
+		case <-ticker.C:
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// find returns a key that may be used now.
+// find returns the key of a kid, and whether it may be used now.
 func (s *RemoteKeys) find(state *keyState, now time.Time, kid string) (PublicKey, bool) {
 	key, ok := state.keys[kid]
 	return key, ok && s.usable(state, now)
 }
 
 func (s *RemoteKeys) usable(state *keyState, now time.Time) bool {
-	// A clock that jumped back behind the fetch ends nothing: the set is
-	// fetched again, since it does not count as within Refresh.
+	// If the clock jumped back to before the fetch, the set stays usable, but it
+	// is fetched again: see within.
 	return state.keys != nil && now.Sub(state.fetched) < s.config.MaxStale
 }
 
-// gap is the least time between two fetches.
+// gap is the minimum time between two fetches.
 func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
 	if s.usable(state, now) {
 		return s.config.Cooldown
@@ -195,44 +196,44 @@ func (s *RemoteKeys) gap(state *keyState, now time.Time) time.Duration {
 	return min(s.config.Cooldown, retryEmpty)
 }
 
-// begin starts a fetch and reports mine, or returns the one under way. It
-// returns nil if the last one is too recent.
-func (s *RemoteKeys) begin() (flight chan struct{}, mine bool) {
+// begin starts a fetch, or returns the channel of the running one. It returns
+// nil if the last fetch is too recent.
+func (s *RemoteKeys) begin() (inFlight chan struct{}, started bool) {
 	for {
 		state, now := s.state.Load(), s.config.Now()
-		if state.flight != nil {
-			return state.flight, false
+		if state.inFlight != nil {
+			return state.inFlight, false
 		}
 		if !state.tried.IsZero() && within(now, state.tried, s.gap(state, now)) {
 			return nil, false
 		}
 		next := *state
-		next.tried, next.flight = now, make(chan struct{})
+		next.tried, next.inFlight = now, make(chan struct{})
 		if s.state.CompareAndSwap(state, &next) {
 			go s.fetch(next)
-			return next.flight, true
+			return next.inFlight, true
 		}
 	}
 }
 
-// fetch replaces the keys if the issuer has better ones.
+// fetch replaces the keys if the issuer answers with a good set.
 func (s *RemoteKeys) fetch(state keyState) {
 	keys, err := s.load()
 	recovered := err == nil && state.failed
-	flight := state.flight
-	state.flight, state.failed = nil, err != nil
+	inFlight := state.inFlight
+	state.inFlight, state.failed = nil, err != nil
 	if err == nil {
 		state.keys, state.fetched = keys, state.tried
 	}
 	switch {
 	case err != nil:
-		s.config.Logger.Error("the issuer's keys could not be fetched; the last good set is used until it is too old",
+		s.config.Logger.Error("the issuer's keys could not be fetched; the last good set is used until MaxStale",
 			"url", s.endpoint.url, "error", err, "set", len(state.keys), "fetched", state.fetched)
 	case recovered:
 		s.config.Logger.Info("the issuer's keys are fetched again", "url", s.endpoint.url)
 	}
 	s.state.Store(&state)
-	close(flight)
+	close(inFlight)
 }
 
 func (s *RemoteKeys) load() (staticKeys, error) {
@@ -243,16 +244,17 @@ func (s *RemoteKeys) load() (staticKeys, error) {
 		return nil, err
 	}
 	keys, err := parseKeys(answer)
-	// The name of a member at fault would be a part of the answer.
+	// The error must not contain the member's name, which is a part of the answer.
 	var syntax *strictjson.Error
 	if errors.As(err, &syntax) {
-		return nil, fmt.Errorf("the answer is no key set: JSON: %s", syntax.Reason)
+		return nil, fmt.Errorf("the issuer's answer is not a key set: JSON: %s", syntax.Reason)
 	}
 	return keys, err
 }
 
-// within reports whether now is less than d after then. A clock that jumped
-// back is outside: nobody knows how much time has passed.
+// within reports whether now is at or after then, by less than d. If the clock
+// jumped back to before then, it reports false, because the time passed is
+// unknown.
 func within(now, then time.Time, d time.Duration) bool {
 	age := now.Sub(then)
 	return age >= 0 && age < d

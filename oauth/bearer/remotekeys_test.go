@@ -21,7 +21,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// publisher is an issuer's JWKS endpoint that counts and can be broken.
+// publisher is an issuer's JWKS endpoint. It counts requests, and tests can
+// break it.
 type publisher struct {
 	*httptest.Server
 	fetches atomic.Int64
@@ -112,7 +113,7 @@ func TestUnknownKidsCostOneFetchAMinute(t *testing.T) {
 	w := newWorld(t)
 	p := newPublisher(t, w.signer.Public())
 	keys := w.remote(p)
-	require.Zero(t, p.fetches.Load(), "nothing is fetched before it is asked for")
+	require.Zero(t, p.fetches.Load(), "nothing is fetched before the first call of Key")
 	madeUp := func(n int) string { return "made-up-" + strconv.Itoa(n) }
 	minute := 0
 	ask := func(t *testing.T, kid func(int) string, found, unknown, fetches int64) {
@@ -138,10 +139,10 @@ func TestUnknownKidsCostOneFetchAMinute(t *testing.T) {
 			w.wait(30 * time.Second)
 		})
 	}
-	t.Run("B17 known ones go on without a fetch", func(t *testing.T) {
+	t.Run("B17 known kids cause no fetch", func(t *testing.T) {
 		ask(t, func(int) string { return "k1" }, 1000, 0, 5)
 	})
-	t.Run("B17 and during an outage one a minute too", func(t *testing.T) {
+	t.Run("B17 during an outage there is one fetch a minute, too", func(t *testing.T) {
 		p.fail(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 		for n := range int64(3) {
 			_, unknown, outages := fromMany(t, keys, madeUp)
@@ -231,7 +232,7 @@ func TestACallerMayHangUp(t *testing.T) {
 	require.EqualValues(t, 1, p.fetches.Load())
 }
 
-// transport is an issuer without a network, for tests in which time is made up.
+// transport is an issuer without a network, for tests in a synctest bubble.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -240,7 +241,7 @@ func respond(status int, body string) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-// synctest reports a goroutine that is left behind.
+// synctest fails the test if a goroutine is left running.
 func TestRun(t *testing.T) {
 	signer := newWorld(t).signer
 	set := string(jwks(t, signer.Public()))
@@ -263,7 +264,7 @@ func TestRun(t *testing.T) {
 		<-time.After(d)
 		synctest.Wait()
 	}
-	t.Run("B17 it fetches at once and every five minutes, and requests do not", func(t *testing.T) {
+	t.Run("B17 Run fetches at once and every five minutes, and requests do not", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var fetches atomic.Int64
 			keys, stop := run(t, func(*http.Request) (*http.Response, error) { fetches.Add(1); return respond(200, set) })
@@ -278,7 +279,7 @@ func TestRun(t *testing.T) {
 			require.EqualValues(t, 11, fetches.Load(), "none after the end")
 		})
 	})
-	t.Run("B19 an issuer that was away is noticed within seconds, or a cooldown if there is a set", func(t *testing.T) {
+	t.Run("B19 the issuer's recovery is noticed within seconds, or after a cooldown if there is a set", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var fetches atomic.Int64
 			var up atomic.Bool
@@ -308,7 +309,7 @@ func TestRun(t *testing.T) {
 			stop()
 		})
 	})
-	t.Run("B19 it ends while the issuer hangs, and the fetch ends at its timeout", func(t *testing.T) {
+	t.Run("B19 Run returns while the issuer hangs, and the fetch ends at its timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var took atomic.Int64
 			begin := time.Now()
@@ -323,7 +324,7 @@ func TestRun(t *testing.T) {
 			require.EqualValues(t, bearer.DefaultKeysTimeout, took.Load())
 		})
 	})
-	t.Run("B17 a clock that leaps, as after a suspend, is noticed by the next request, which does not wait", func(t *testing.T) {
+	t.Run("B17 after the clock jumps, as after a suspend, the next request starts a fetch and does not wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			var fetches atomic.Int64

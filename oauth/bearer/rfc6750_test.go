@@ -18,7 +18,7 @@ import (
 
 const bare = `Bearer realm="api"`
 
-// requireRefusal checks what every refusal has in common.
+// requireRefusal checks what all refusals have in common.
 func requireRefusal(t *testing.T, answer *httptest.ResponseRecorder, status int, code string) {
 	t.Helper()
 	require.Equal(t, status, answer.Code, answer.Body.String())
@@ -156,7 +156,7 @@ func TestInvalidTokens(t *testing.T) {
 	}{
 		{"6750-03 malformed", "nonsense", nil, "not a JWT"},
 		{"6750-03 bad signature", good[:len(good)-8] + "AAAAAAAA", nil, "signature"},
-		{"6750-03 revoked", good, func() { w.epochs.raise(4) }, "was ended"},
+		{"6750-03 revoked", good, func() { w.epochs.raise(4) }, "was revoked"},
 		{"6750-03 expired", good, func() { w.wait(10 * time.Minute) }, "expired"},
 	}
 	for _, test := range tests {

@@ -204,7 +204,7 @@ func TestClocks(t *testing.T) {
 		require.NoError(t, at(5*minute, -299*time.Second, start.Unix()))
 		require.ErrorIs(t, at(5*minute, -301*time.Second, start.Unix()), bearer.ErrInvalid)
 	})
-	t.Run("B08 leeway never prolongs an ended token", func(t *testing.T) {
+	t.Run("B08 leeway never applies to a revoked token", func(t *testing.T) {
 		w := newWorld(t)
 		w.config.Leeway = 5 * minute
 		v := w.verifier()
@@ -215,7 +215,7 @@ func TestClocks(t *testing.T) {
 		_, err = v.Verify(context.Background(), token)
 		require.ErrorIs(t, err, bearer.ErrEnded)
 	})
-	t.Run("B08 leeway carries no token past the end of its key", func(t *testing.T) {
+	t.Run("B08 leeway does not apply to the expiry of the key", func(t *testing.T) {
 		w := newWorld(t)
 		w.config.Leeway = 5 * minute
 		v := w.verifier()
@@ -229,7 +229,7 @@ func TestClocks(t *testing.T) {
 		_, err = v.Verify(context.Background(), w.token(func(c *jose.Claims) { c.KeyExpires = c.Expires + 60 }))
 		require.ErrorIs(t, err, bearer.ErrExpired)
 	})
-	t.Run("B08 the clock jumps back behind the issue of a token seen before", func(t *testing.T) {
+	t.Run("B08 the clock jumps back to before the issue of a cached token", func(t *testing.T) {
 		w := newWorld(t)
 		v := w.verifier()
 		token := w.token()
@@ -265,8 +265,8 @@ func TestEpochsAreOptional(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestAdminPermissionsAreGrantedAsSuch: a permission may have become an admin
-// permission after the token was issued.
+// TestAdminPermissionsAreGrantedAsSuch: a permission that became an admin
+// permission after the token was issued is dropped.
 func TestAdminPermissionsAreGrantedAsSuch(t *testing.T) {
 	w := newWorld(t)
 	granted := w.token(func(c *jose.Claims) { c.Scope = "admin.project.list project.list" })

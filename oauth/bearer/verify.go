@@ -19,49 +19,51 @@ var (
 	ErrUnauthenticated = errors.New("bearer: not authenticated")
 	// ErrForbidden: the token lacks a permission. Answer 403.
 	ErrForbidden = errors.New("bearer: missing permission")
-	// ErrNotFound: the workspace is not there, or the token does not reach it,
-	// which must look the same. Answer 404.
+	// ErrNotFound: the workspace does not exist, or the token does not reach it.
+	// Callers must not see a difference. Answer 404.
 	ErrNotFound = errors.New("bearer: no such workspace for this token")
 	// ErrUnavailable: keys or epochs could not be read, so the token could not be
 	// checked. Answer 503.
 	ErrUnavailable = errors.New("bearer: token cannot be checked now")
 )
 
-// Kinds of ErrUnauthenticated, which they wrap.
+// Kinds of ErrUnauthenticated. Each wraps it.
 var (
 	// ErrInvalid: not a token of this issuer for this resource server, or one
 	// that was tampered with.
 	ErrInvalid = fmt.Errorf("%w: invalid token", ErrUnauthenticated)
-	// ErrExpired: the token is past its time; a new one will do.
+	// ErrExpired: the token has expired. A new login yields a valid one.
 	ErrExpired = fmt.Errorf("%w: expired token", ErrUnauthenticated)
-	// ErrEnded: the token was ended before its time.
-	ErrEnded = fmt.Errorf("%w: ended token", ErrUnauthenticated)
+	// ErrEnded: the token was revoked.
+	ErrEnded = fmt.Errorf("%w: revoked token", ErrUnauthenticated)
 )
 
-// refusal is an error whose reason may be told to the caller: a fixed
-// sentence that repeats nothing of the token.
+// refusal is an error whose reason may be sent to the caller: a fixed
+// sentence that contains no part of the token.
 type refusal struct {
 	kind   error
-	said   answer.Refusal
-	scopes string // that would do
+	answer answer.Refusal
+	scopes string // that the route requires
 }
 
-func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.said.Description() }
-func (r *refusal) Unwrap() []error { return []error{r.kind, &r.said} }
+func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.answer.Description() }
+func (r *refusal) Unwrap() []error { return []error{r.kind, &r.answer} }
 
 func refused(kind error, reason string) error {
-	return &refusal{kind: kind, said: answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
+	return &refusal{kind: kind, answer: answer.Refusal{Kind: answer.InvalidToken, Detail: reason}}
 }
 
 func invalid(reason string) error { return refused(ErrInvalid, reason) }
 
-// Verify checks a token after RFC 9068, section 4, and returns who presents
-// it. It checks no permission and no workspace: Authorize does. The error wraps ErrInvalid, ErrExpired,
-// ErrEnded or ErrUnavailable; its text repeats no part of the token.
+// Verify checks a token as RFC 9068, section 4, requires, and returns its
+// principal. It checks neither permissions nor the workspace: Authorize does.
+// The error wraps ErrInvalid, ErrExpired, ErrEnded or ErrUnavailable; its text
+// contains no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	// A token seen before has been decoded and its signature checked. All
-	// that can have changed since is checked again: that its key is still in
-	// the set, and in checkNow, so that the cache never changes an answer.
+	// A cached token was decoded and its signature checked before. What may
+	// have changed since then is checked again, here that its signing key is
+	// still in the set, the rest in checkNow. So the cache never changes an
+	// answer.
 	if hit := v.cache.find(token); hit != nil {
 		known := hit.value
 		key, err := v.key(ctx, known.key.ID)
@@ -76,22 +78,21 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		}
 	}
 
-	// Length, form, typ and alg are bounded before anything is decoded. Only
-	// typ at+jwt is taken: an ID token of the same issuer is no access token
-	// (RFC 9068, section 4).
+	// Parse checks length, form, typ and alg. Only typ at+jwt is accepted: an
+	// ID token of the same issuer is not an access token (RFC 9068, section 4).
 	parsed, err := jose.Parse(token)
 	if err != nil {
 		return nil, invalid("The token is not a JWT access token of the supported form.")
 	}
 
-	// The key comes from the configured set and from nowhere else.
+	// The key comes from the configured set only, never from the token.
 	key, err := v.key(ctx, parsed.KeyID)
 	if err != nil {
 		return nil, err
 	}
 
-	// The signature comes before the claims: until here they are anybody's.
-	// The key decides the algorithm (RFC 8725, section 3.1).
+	// The signature is checked before any claim is read. The key decides the
+	// algorithm (RFC 8725, section 3.1).
 	payload, err := parsed.Verify(key)
 	switch {
 	case errors.Is(err, jose.ErrKey):
@@ -100,26 +101,26 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		return nil, invalid("The token's signature does not match.")
 	}
 
-	// Claims are read strictly: one name twice, or in another case, could be
-	// read as something else by the next service.
+	// Claims are read strictly: another service might read a duplicate name, or
+	// a name in another case, differently.
 	claims, err := jose.ParseClaims(payload)
 	if err != nil {
 		return nil, invalid("The token's claims are malformed.")
 	}
 
-	// An exact comparison: "https://a" and "https://a/" are two issuers.
+	// "https://a" and "https://a/" are two issuers.
 	if claims.Issuer != v.config.Issuer {
 		return nil, invalid("The token is from another issuer.")
 	}
 
-	// A token for another resource server must not work here, or that server
-	// could act as its callers.
+	// A token for another resource server must not work here: that server
+	// could use it to act as its caller.
 	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return slices.Contains(v.config.Audiences, a) }) {
 		return nil, invalid("The token is for another audience.")
 	}
 
-	// RFC 9068, section 2.2, requires the first three. The workspace is Latchkey's:
-	// without it a guard would have nothing to compare.
+	// RFC 9068, section 2.2, requires the first three. Latchkey requires the
+	// workspace, because guards compare it.
 	if claims.Subject == "" || claims.ClientID == "" || claims.TokenID == "" || claims.Workspace == "" {
 		return nil, invalid("The token lacks a required claim.")
 	}
@@ -131,8 +132,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	if err != nil {
 		return nil, invalid("The token's admin_scope is malformed.")
 	}
-	// A permission may have become an admin permission after the token was issued, or
-	// for this server before its issuer knows: then nobody granted it as one.
+	// A permission may have become an admin permission after the token was
+	// issued, or in this server's catalog before the issuer's. Then it was not
+	// granted as an admin permission, and is dropped.
 	permissions = permissions.Minus(v.admin.Minus(admin))
 
 	p := &Principal{
@@ -150,14 +152,14 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		return nil, err
 	}
 
-	// Only tokens that were accepted are cached: what anybody can send must not fill
-	// the cache.
+	// Only accepted tokens are cached, so that requests with made-up tokens
+	// cannot fill the cache.
 	v.cache.add(token, verifiedCost+2*len(payload), verified{key, p})
 	return p, nil
 }
 
-// checkNow is what a token must pass at every request, seen before or not: the clock
-// and the epochs.
+// checkNow makes the checks that every request needs, also for a cached token:
+// the times and the epochs.
 func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) error {
 	now := v.config.Now()
 
@@ -165,34 +167,34 @@ func (v *Verifier) checkNow(ctx context.Context, token string, p *Principal) err
 	if !now.Before(p.Expires.Add(v.config.Leeway)) {
 		return refused(ErrExpired, "The token has expired.")
 	}
-	// The key's end is exact: leeway is for the token.
+	// Leeway does not apply to the key's expiry.
 	if p.claims.KeyExpires != 0 && !now.Before(time.Unix(p.claims.KeyExpires, 0)) {
 		return refused(ErrExpired, "The token has expired with its API key.")
 	}
 
-	// Issued in the future: the clocks differ too much to trust exp.
+	// If the token was issued in the future, the clocks differ too much to
+	// trust exp.
 	if latest := now.Add(max(v.config.Leeway, clockTolerance)); p.IssuedAt.After(latest) || time.Unix(p.claims.NotBefore, 0).After(latest) {
 		return invalid("The token is not valid yet.")
 	}
 
-	// No clock is compared here, so leeway cannot prolong an ended token.
+	// Epochs are numbers and not times, so leeway cannot prolong a revoked token.
 	if v.config.Epochs == nil {
 		return nil
 	}
-	ended, err := v.config.Epochs.Ended(ctx, Token{
+	revoked, err := v.config.Epochs.Ended(ctx, Token{
 		Workspace: p.Workspace, KeyID: p.KeyID, SecretID: p.SecretID, TokenID: p.TokenID, Epochs: p.claims.Epochs,
 		Expires: p.Expires, Raw: token,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: read epochs: %w", ErrUnavailable, err)
 	}
-	if ended {
-		return refused(ErrEnded, "The token was ended before it expired.")
+	if revoked {
+		return refused(ErrEnded, "The token was revoked.")
 	}
 	return nil
 }
 
-// key asks the key set.
 func (v *Verifier) key(ctx context.Context, kid string) (jose.PublicKey, error) {
 	key, err := v.config.Keys.Key(ctx, kid)
 	switch {
@@ -201,7 +203,7 @@ func (v *Verifier) key(ctx context.Context, kid string) (jose.PublicKey, error) 
 	case err != nil:
 		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: %w", ErrUnavailable, err)
 	case key.ID != kid:
-		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: the key set answered with another key than the one asked for", ErrUnavailable)
+		return jose.PublicKey{}, fmt.Errorf("%w: read signing key: the key set returned a key with another ID than the one requested", ErrUnavailable)
 	}
 	return jose.PublicKey{ID: key.ID, Algorithm: jose.Algorithm(key.Algorithm), Key: key.Key}, nil
 }

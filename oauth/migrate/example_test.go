@@ -12,8 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// The host says which workspace and which permissions the key of a client
-// gets, and imports what was found.
+// The host maps each client to a workspace and permissions, and imports the keys.
 func Example() {
 	export := `[{"client_id": "reporting", "client_secret": "9tQ4hFkXw2LzVb7NcYr8PmEsJd", "owner": "team-a",
 	             "grant_types": ["client_credentials"], "scope": "project.list"},
@@ -30,7 +29,7 @@ func Example() {
 	keys, err := apikey.New(memstore.New(), apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}}}),
 		Logger:      slog.New(slog.DiscardHandler),
-		Options:     apikey.Options{Imported: true}, // secrets that Latchkey did not make can log in
+		Options:     apikey.Options{Imported: true}, // keys can log in with secrets that Latchkey did not generate
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -13,26 +13,26 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// GoOAuth2 reads clients of a go-oauth2 store. The store cannot list, so the
-// host names the ids. mapping says which key a client becomes; without a name
-// the key gets the id, and an error leaves the client out.
+// GoOAuth2 reads clients of a go-oauth2 store. The host passes the ids, because the
+// store cannot list clients. mapping returns the fields of a client's key. Without a
+// name the key gets the id. If mapping returns an error, the client is skipped.
 //
-// Import only clients that log in for themselves: one that sends users through
-// authorization_code stays the host's, for an imported id is no longer found
-// there (see gooauth2.ClientStore). Remove an imported client from the store,
-// where its secret stands in plain text.
+// Import only clients that log in with client_credentials. Do not import a client
+// that uses authorization_code: the host no longer finds an imported id there (see
+// gooauth2.ClientStore). Remove imported clients from the old store, because it holds
+// their secrets in plain text.
 //
-// A public client, one without a secret (go-oauth2 lets anybody in as such a
-// one) and one that is not found are skipped. A client that verifies its
-// secret itself (oauth2.ClientPasswordVerifier) is taken if GetSecret returns
-// a bcrypt, argon2id or PBKDF2 digest; any other client's secret is plain text,
-// whatever it looks like. An outage of the store (store.ErrUnavailable, an
-// ended context, go-oauth2's ErrTemporarilyUnavailable and ErrServerError) is
-// the error.
+// It skips public clients, clients without a secret (go-oauth2 accepts any secret for
+// them) and clients that are not found. A client that verifies its secret itself
+// (oauth2.ClientPasswordVerifier) can be imported if GetSecret returns a bcrypt,
+// argon2id or PBKDF2 digest. The secret of any other client is plain text, whatever
+// it looks like. GoOAuth2 returns an error for an outage of the store:
+// store.ErrUnavailable, an ended context, go-oauth2's ErrTemporarilyUnavailable and
+// ErrServerError.
 func GoOAuth2(ctx context.Context, from oauth2.ClientStore, ids []string, mapping func(oauth2.ClientInfo) (apikey.Spec, error)) (Result, error) {
 	var result Result
 	if from == nil || mapping == nil {
-		return result, errors.New("migrate: read clients: a store and a mapping are needed")
+		return result, errors.New("migrate: read clients: the store and the mapping must not be nil")
 	}
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -57,11 +57,11 @@ func GoOAuth2(ctx context.Context, from oauth2.ClientStore, ids []string, mappin
 func importOf(id string, info oauth2.ClientInfo, err error, mapping func(oauth2.ClientInfo) (apikey.Spec, error)) (apikey.ImportSpec, string) {
 	switch {
 	case err != nil:
-		return apikey.ImportSpec{}, fmt.Sprintf("The store does not find it: %v.", err)
+		return apikey.ImportSpec{}, fmt.Sprintf("It was not found in the store: %v.", err)
 	case info == nil:
-		return apikey.ImportSpec{}, "The store does not find it."
+		return apikey.ImportSpec{}, "It was not found in the store."
 	case info.GetID() != id:
-		return apikey.ImportSpec{}, "The store found a client with another id."
+		return apikey.ImportSpec{}, "The store returned a client with another id."
 	case info.IsPublic():
 		return apikey.ImportSpec{}, "It is a public client."
 	case info.GetSecret() == "":
@@ -71,11 +71,11 @@ func importOf(id string, info oauth2.ClientInfo, err error, mapping func(oauth2.
 	if _, verifies := info.(oauth2.ClientPasswordVerifier); verifies {
 		spec.Secret, spec.Digest = "", info.GetSecret()
 		if !strings.HasPrefix(spec.Digest, "$") {
-			return apikey.ImportSpec{}, "It verifies its secret in a way of its own."
+			return apikey.ImportSpec{}, "It verifies its secret itself, and GetSecret does not return a digest that can be imported."
 		}
 	}
 	if spec.Spec, err = mapping(info); err != nil {
-		return apikey.ImportSpec{}, fmt.Sprintf("The host's mapping left it out: %v.", err)
+		return apikey.ImportSpec{}, fmt.Sprintf("The host's mapping skipped it: %v.", err)
 	}
 	if spec.Name == "" {
 		spec.Name = id

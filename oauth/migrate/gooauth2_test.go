@@ -33,7 +33,7 @@ func (h *hostClients) GetByID(_ context.Context, id string) (oauth2.ClientInfo, 
 	return nil, errors.New("not found")
 }
 
-// hashedClient is what hosts write that do not want plain secrets.
+// hashedClient is a client of a host that stores digests instead of plain secrets.
 type hashedClient struct{ models.Client }
 
 func (c *hashedClient) VerifyPassword(secret string) bool {
@@ -51,7 +51,7 @@ func TestGoOAuth2(t *testing.T) {
 	digest, err := bcrypt.GenerateFromPassword([]byte("hashed secret"), bcrypt.MinCost)
 	require.NoError(t, err)
 	from := &hostClients{clients: map[string]oauth2.ClientInfo{
-		// As go-oauth2's README makes them.
+		// As in go-oauth2's README.
 		"000000":   &models.Client{ID: "000000", Secret: "999999", Domain: "http://localhost", UserID: "team-a"},
 		"batch":    &models.Client{ID: "batch", Secret: "iR2wQbZ0eJtnJqPz7oGmHcVxSd4uKf1L", UserID: "team-b"},
 		"hashed":   &hashedClient{models.Client{ID: "hashed", Secret: string(digest), UserID: "team-b"}},
@@ -68,13 +68,13 @@ func TestGoOAuth2(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", found, found, found), "iR2wQbZ0", "B11")
 	require.Equal(t, map[string]string{
-		"own":      "It verifies its secret in a way of its own.",
+		"own":      "It verifies its secret itself, and GetSecret does not return a digest that can be imported.",
 		"spa":      "It is a public client.",
 		"careless": "It has no secret.",
-		"unowned":  "The host's mapping left it out: nobody owns it.",
-		"alias":    "The store found a client with another id.",
-		"nil":      "The store does not find it.",
-		"gone":     "The store does not find it: not found.",
+		"unowned":  "The host's mapping skipped it: nobody owns it.",
+		"alias":    "The store returned a client with another id.",
+		"nil":      "It was not found in the store.",
+		"gone":     "It was not found in the store: not found.",
 	}, skipped(found))
 
 	for _, spec := range found.Keys {
@@ -98,7 +98,7 @@ func TestGoOAuth2(t *testing.T) {
 		_, err = migrate.GoOAuth2(t.Context(), from, ids, fromGoOAuth2)
 		require.ErrorIs(t, err, context.Canceled)
 	})
-	t.Run("nothing to read from or with", func(t *testing.T) {
+	t.Run("a nil store or mapping", func(t *testing.T) {
 		_, err := migrate.GoOAuth2(t.Context(), nil, ids, fromGoOAuth2)
 		require.Error(t, err)
 		_, err = migrate.GoOAuth2(t.Context(), from, ids, nil)

@@ -28,24 +28,22 @@ type hydraClient struct {
 	Expires    int64           `json:"client_secret_expires_at"`
 }
 
-// Hydra reads clients of Ory Hydra 1.x and 2.x: a file as `hydra import
-// oauth2-client` takes it (in 1.x, `hydra clients import`), with secrets in
-// plain text, or rows of the table hydra_client as JSON, whose secrets are
-// bcrypt or PBKDF2 digests:
+// Hydra reads clients of Ory Hydra 1.x and 2.x. It accepts a file for `hydra import
+// oauth2-client` (in 1.x, `hydra clients import`), with secrets in plain text, or
+// rows of the table hydra_client as JSON, with secrets as bcrypt or PBKDF2 digests:
 //
 //	psql -Atc "SELECT row_to_json(c) FROM hydra_client c" > clients.jsonl
 //
-// It takes an array, an object with items, or one object after the other; in
-// rows, the id is called id, and lists may be text: JSON (2.x) or divided by
-// "|" (1.x). Hydra's own API and `hydra list` give no secrets out, so there is
-// nothing to import from them.
+// The file may hold an array, an object with items, or several objects. In rows the
+// id is called id, and lists may be strings: JSON (2.x) or separated by "|" (1.x).
+// Clients cannot be imported from Hydra's API or `hydra list`, because their output
+// has no secrets.
 //
-// A client is skipped that may not use client_credentials (Hydra's default is
-// authorization_code alone), that authenticates otherwise than by its secret,
-// or that has none. What a client may do besides client_credentials is not
-// carried over.
+// It skips clients that may not use client_credentials (Hydra's default is only
+// authorization_code), that do not authenticate with a secret, or that have none.
+// Other grant types of a client are not imported.
 //
-// An error is the file's as a whole: it cannot be read or is not JSON.
+// It returns an error if the file cannot be read or is not JSON.
 func Hydra(r io.Reader, mapping Mapping) (Result, error) {
 	return read(r, mapping, (*reader).hydraValue)
 }
@@ -91,29 +89,29 @@ func (r *reader) hydraClient(value json.RawMessage) {
 	case !slices.Contains(in.GrantTypes, "client_credentials"):
 		r.skip(c.ID, "It may not use client_credentials.")
 	case in.AuthMethod != "" && in.AuthMethod != "client_secret_basic" && in.AuthMethod != "client_secret_post":
-		r.skip(c.ID, "It authenticates by %.40q, not by its secret.", in.AuthMethod)
+		r.skip(c.ID, "It authenticates with %.40q and not with a secret.", in.AuthMethod)
 	case in.Secret == "":
-		r.skip(c.ID, "The export holds no secret of it.")
+		r.skip(c.ID, "The export does not hold its secret.")
 	case isDigest(in.Secret):
 		r.add(c, apikey.ImportSpec{Digest: in.Secret})
 	case strings.HasPrefix(in.Secret, "$") && strings.Count(in.Secret, "$") > 2:
-		// To take it for plain text would let in who knows the digest.
+		// If it were used as plain text, the digest itself would be the secret.
 		r.skip(c.ID, "Its secret is a digest of an unknown kind.")
 	default:
 		r.add(c, apikey.ImportSpec{Secret: in.Secret})
 	}
 }
 
-// isDigest tells a digest from a secret in plain text. Whether it is one that
-// can be imported, Import says.
+// isDigest reports whether a secret is a digest and not plain text. Import decides
+// whether the digest can be imported.
 func isDigest(text string) bool {
 	return slices.ContainsFunc([]string{"$2a$", "$2b$", "$2y$", "$argon2id$", "$argon2i$", "$pbkdf2-"}, func(prefix string) bool {
 		return strings.HasPrefix(text, prefix)
 	})
 }
 
-// oldList is a list that may be text: JSON in the tables of Hydra 2, words divided
-// by "|" in those of Hydra 1.
+// oldList is a list that may be a string: JSON in the tables of Hydra 2, words
+// separated by "|" in those of Hydra 1.
 type oldList []string
 
 func (l *oldList) UnmarshalJSON(value []byte) error {

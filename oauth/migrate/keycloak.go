@@ -36,8 +36,8 @@ type keycloakClient struct {
 	OptionalScopes  []string           `json:"optionalClientScopes"`
 }
 
-// keycloakUser may be a service account, which stands for a client that acts for
-// itself.
+// keycloakUser is a user. If Client is not empty, it is the service account of that
+// client.
 type keycloakUser struct {
 	Client      string              `json:"serviceAccountClientId"`
 	Enabled     *bool               `json:"enabled"`
@@ -50,24 +50,23 @@ const (
 	rotatedSecret    = "client.secret.rotated"
 )
 
-// Keycloak reads the clients of a realm export of Keycloak 17 and up (`kc.sh
-// export --file realm.json`), one realm or an array of them. Its secrets are
-// in plain text.
+// Keycloak reads the clients of a realm export of Keycloak 17 and later (`kc.sh
+// export --file realm.json`): one realm or an array of realms. Such an export holds
+// secrets in plain text.
 //
-// The console's partial export writes "**********" in their place: such
-// clients are skipped. So are public ones and those without a service account,
-// without a secret, disabled, with a disabled service account, of SAML, or
-// that authenticate by JWT or certificate. A disabled client is left out
-// rather than imported disabled: enable it there first, or import it by hand
-// and call Disable.
+// The console's partial export masks secrets with "**********"; such clients are
+// skipped. It also skips clients that are public, disabled, of SAML, without a
+// secret, without a service account or with a disabled one, and clients that
+// authenticate with a JWT or certificate. To import a disabled client, enable it in
+// Keycloak first, or import it by hand and call Disable.
 //
-// A secret that a rotation policy has replaced is not carried over; ids that
-// two realms share come from the first of them only, and roles are those of
-// the service accounts in the same file (export users with it: --users
-// same_file or realm_file).
+// A secret that a rotation policy has replaced is not imported. If two realms have a
+// client with the same id, only the first one is imported. Roles are those of the
+// service accounts in the same file, so export the users with it (--users same_file
+// or realm_file).
 //
-// An error is the file's as a whole: it cannot be read, is not JSON or no
-// realm export.
+// It returns an error if the file cannot be read, is not JSON or is not a realm
+// export.
 func Keycloak(r io.Reader, mapping Mapping) (Result, error) {
 	return read(r, mapping, (*reader).keycloakValue)
 }
@@ -86,7 +85,7 @@ func (r *reader) keycloakValue(value json.RawMessage) error {
 			return fmt.Errorf("migrate: Keycloak: %w", err)
 		}
 		if realm.Clients == nil {
-			return errors.New("migrate: Keycloak: there are no clients: is this a realm export?")
+			return errors.New("migrate: Keycloak: the file has no clients: pass a realm export of kc.sh")
 		}
 		accounts := make(map[string]keycloakUser)
 		for _, user := range realm.Users {
@@ -126,17 +125,17 @@ func (r *reader) keycloakClient(realm string, value json.RawMessage, accounts ma
 	case in.Public:
 		r.skip(c.ID, "It is a public client.")
 	case in.BearerOnly || !in.ServiceAccounts:
-		r.skip(c.ID, "It has no service account, so that it may not use client_credentials.")
+		r.skip(c.ID, "It has no service account, so it may not use client_credentials.")
 	case !in.Enabled:
 		r.skip(c.ID, "It is disabled.")
 	case account.Enabled != nil && !*account.Enabled:
 		r.skip(c.ID, "Its service account is disabled.")
 	case in.AuthMethod != "" && in.AuthMethod != "client-secret":
-		r.skip(c.ID, "It authenticates by %.40q, not by its secret.", in.AuthMethod)
+		r.skip(c.ID, "It authenticates with %.40q and not with a secret.", in.AuthMethod)
 	case in.Secret == "":
-		r.skip(c.ID, "The export holds no secret of it.")
+		r.skip(c.ID, "The export does not hold its secret.")
 	case strings.Trim(in.Secret, "*") == "":
-		r.skip(c.ID, "The export masks its secret: the console's partial export does, kc.sh export does not.")
+		r.skip(c.ID, "The export masks its secret, as the console's partial export does: use kc.sh export.")
 	case strings.HasPrefix(in.Secret, "${"):
 		r.skip(c.ID, "Its secret is a reference to a vault or a variable.")
 	default:

@@ -1,26 +1,25 @@
 // Package migrate reads the clients of other authorization servers for
-// apikey.Service.Import, so that programs keep the id and the secret that they
-// have. It writes nothing: a reader returns what can be imported and what
-// cannot, and why, and the host imports what it wants.
+// apikey.Service.Import, so that programs keep their ids and secrets. It writes
+// nothing: each function returns the clients that can be imported, and those that
+// cannot with the reason. The host decides which to import.
 //
 //	found, err := migrate.Hydra(file, mapping) // or Keycloak, or GoOAuth2
 //	for _, client := range found.Keys {
 //		_, err := keys.Import(ctx, admin, client)
 //	}
 //
-// Only clients that log in with a secret of their own (client_credentials) can
-// become keys. Config.Imported must be set for keys to log in with secrets
-// that Latchkey did not make.
+// Only clients that log in with a secret (client_credentials) can become keys. Keys
+// can log in with secrets that Latchkey did not generate only if Config.Imported is
+// set.
 //
-// # A table of your own
+// # Import from your own table
 //
-// Call apikey.Service.Import for each row, with the id that programs know. A
-// bcrypt, argon2id or PBKDF2 digest goes in as it is, a secret that can be read
-// as Secret. One of which only a fast hash is left (SHA-256, MD5) cannot be
-// imported, for such a hash of a password is as good as the password. Its
-// programs need no new one all the same: keep the old check beside Latchkey for
-// a while, and where it proves a secret, import the key with that Secret. What
-// has not come by then gets a new key.
+// Call apikey.Service.Import for each row, with the id that programs use. Pass a
+// bcrypt, argon2id or PBKDF2 digest unchanged, and a secret in plain text as Secret.
+// A fast hash (SHA-256, MD5) cannot be imported, because a password is easily
+// guessed from it. Programs can still keep such secrets: run the old check beside
+// Latchkey for a while, and when it accepts a secret, import the key with that
+// Secret. Clients that have not logged in by the end of that time get a new key.
 package migrate
 
 import (
@@ -35,61 +34,60 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// MaxExport is how many bytes a reader takes. It holds an export in memory; of
-// a Keycloak realm with very many users, export the users elsewhere.
+// MaxExport is the maximum size of an export in bytes. The export is held in
+// memory. If a Keycloak realm has very many users, export them to other files.
 const MaxExport = 64 << 20
 
-// maxName is how many characters of a foreign name become the key's.
+// maxName is the maximum length of a key's name, in characters. Longer names are
+// cut.
 const maxName = 255
 
-// Client is what an export says of one client, for the host to decide which
-// key it becomes. Its secret is not in it. What the other system does not have
-// is empty.
+// Client describes a client of an export, without its secret. The host decides
+// which key it becomes. Fields that the other system does not have are empty.
 type Client struct {
 	ID          string
 	Name        string
 	Description string // Keycloak
 	Realm       string // Keycloak
 	Owner       string // Hydra
-	// Scopes are those the client may ask for: of Keycloak, the default client
-	// scopes, which its tokens always carry.
+	// Scopes are the scopes that the client may request. For Keycloak they are
+	// the default client scopes, which all its tokens have.
 	Scopes         []string
-	OptionalScopes []string // Keycloak: those it has to ask for
-	// Roles are those of a Keycloak client's service account: a realm's role
-	// by its name, another client's as client/role.
+	OptionalScopes []string // Keycloak: scopes that a login must request
+	// Roles are the roles of a Keycloak client's service account: a realm role as
+	// its name, a role of another client as client/role.
 	Roles      []string
 	Audience   []string          // Hydra
-	Metadata   json.RawMessage   // Hydra: what was stored with the client
-	Attributes map[string]string // Keycloak, secrets left out
-	// SecretExpires is when the other system stops taking the secret; zero is
-	// never.
+	Metadata   json.RawMessage   // Hydra: the metadata stored with the client
+	Attributes map[string]string // Keycloak, without secrets
+	// SecretExpires is when the secret expires in the other system; zero: never.
 	SecretExpires time.Time
 }
 
-// Mapping is the host's: workspace, permissions and whatever else the key of a
-// client shall have. Without a name the key gets the client's name or its id.
-// Its expiry is at the latest that of the client's secret. An error leaves the
-// client out and is the reason.
+// Mapping is a function of the host. It returns the workspace, the permissions and
+// the other fields of a client's key. Without a name the key gets the client's name
+// or id. The key's expiry is not later than that of the client's secret. If Mapping
+// returns an error, the client is skipped with that reason.
 type Mapping func(Client) (apikey.Spec, error)
 
-// Result is what a reader found, in the order of the export.
+// Result lists the clients of an export, in its order.
 type Result struct {
-	// Keys can be imported. Generated is false in all of them: set it where
-	// the secrets are known to be random with at least 128 bits, as those are
-	// that the other system made itself, and slow digests are replaced by fast
-	// ones at the first login.
+	// Keys can be imported. Generated is false in all of them. Set it if the
+	// secrets are known to be random with at least 128 bits, as those that the
+	// other system generated; then a slow digest is replaced by a fast one at the
+	// first login.
 	Keys    []apikey.ImportSpec
 	Skipped []Skipped
 }
 
-// Skipped is a client that was left out.
+// Skipped is a client that cannot be imported.
 type Skipped struct {
-	// ID is the client's; where it has none, "#" and its position from 1.
+	// ID is the client's id. If it has none, it is "#" and the position from 1.
 	ID     string
-	Reason string // one plain sentence
+	Reason string // one sentence
 }
 
-// reader gathers a Result.
+// reader builds a Result.
 type reader struct {
 	mapping Mapping
 	result  Result
@@ -104,7 +102,8 @@ func (r *reader) skip(id, format string, args ...any) {
 	r.result.Skipped = append(r.result.Skipped, Skipped{id, fmt.Sprintf(format, args...)})
 }
 
-// add asks the mapping about a client. key has its secret or the digest.
+// add adds a client with the fields that the mapping returns. key holds the client's
+// secret or digest.
 func (r *reader) add(c Client, key apikey.ImportSpec) {
 	if r.taken[c.ID] {
 		r.skip(c.ID, "An earlier client of this export has the same id.")
@@ -112,7 +111,7 @@ func (r *reader) add(c Client, key apikey.ImportSpec) {
 	}
 	var err error
 	if key.Spec, err = r.mapping(c); err != nil {
-		r.skip(c.ID, "The host's mapping left it out: %v.", err)
+		r.skip(c.ID, "The host's mapping skipped it: %v.", err)
 		return
 	}
 	key.ID, key.Name = c.ID, cmp.Or(key.Name, cut(c.Name), cut(c.ID))
@@ -131,8 +130,8 @@ func cut(name string) string {
 	return string([]rune(name)[:maxName])
 }
 
-// read has each JSON value of an export read, one after the other: a file of JSON
-// lines has many.
+// read calls value for each JSON value of an export. A file of JSON lines has many
+// values.
 func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) error) (Result, error) {
 	r := &reader{mapping: mapping, taken: make(map[string]bool)}
 	err := r.values(from, value)
@@ -141,7 +140,7 @@ func read(from io.Reader, mapping Mapping, value func(*reader, json.RawMessage) 
 
 func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) error) error {
 	if r.mapping == nil {
-		return errors.New("migrate: there is no Mapping")
+		return errors.New("migrate: the Mapping is nil")
 	}
 	limited := &io.LimitedReader{R: from, N: MaxExport + 1}
 	decoder := json.NewDecoder(limited)
@@ -150,7 +149,7 @@ func (r *reader) values(from io.Reader, yield func(*reader, json.RawMessage) err
 		err := decoder.Decode(&value)
 		switch {
 		case limited.N == 0:
-			return fmt.Errorf("migrate: the export has more than %d bytes", MaxExport)
+			return fmt.Errorf("migrate: the export is larger than %d bytes", MaxExport)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -24,7 +24,7 @@ type reader = func(io.Reader, migrate.Mapping) (migrate.Result, error)
 
 var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}})
 
-// known keeps the permissions that the catalog has.
+// known returns the permissions that are in the catalog.
 func known(names []string) scope.Set {
 	set, err := scope.Of(slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		_, ok := catalog.Lookup(name)
@@ -71,7 +71,7 @@ func skipped(r migrate.Result) map[string]string {
 	return all
 }
 
-// login imports what was found, and returns who can log in with what.
+// login imports the found keys, and returns the ids and secrets that can log in.
 func login(t *testing.T, found migrate.Result) func(id, secret string) error {
 	t.Helper()
 	keys, err := apikey.New(memstore.New(), apikey.Config{
@@ -96,7 +96,7 @@ func TestHydraImportFile(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"portal":    "It may not use client_credentials.",
 		"mobile":    "It may not use client_credentials.",
-		"jwt-batch": `It authenticates by "private_key_jwt", not by its secret.`,
+		"jwt-batch": `It authenticates with "private_key_jwt" and not with a secret.`,
 	}, skipped(found))
 	require.Len(t, found.Keys, 1)
 	key := found.Keys[0]
@@ -119,7 +119,7 @@ func TestHydraRows(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"c41e2f7b-1df4-43a5-a1a3-b0a4c5a8d803": "It may not use client_credentials.",
 		"d2":                                   "Its secret is a digest of an unknown kind.",
-		"d3":                                   `It authenticates by "none", not by its secret.`,
+		"d3":                                   `It authenticates with "none" and not with a secret.`,
 	}, skipped(found))
 	workspaces := map[string]string{}
 	for _, key := range found.Keys {
@@ -153,15 +153,15 @@ func TestKeycloakRealm(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{
 		"account":    "It is a public client.",
-		"broker":     "It has no service account, so that it may not use client_credentials.",
+		"broker":     "It has no service account, so it may not use client_credentials.",
 		"retired":    "It is disabled.",
-		"masked":     "The export masks its secret: the console's partial export does, kc.sh export does not.",
+		"masked":     "The export masks its secret, as the console's partial export does: use kc.sh export.",
 		"vaulted":    "Its secret is a reference to a vault or a variable.",
-		"signed":     `It authenticates by "client-jwt", not by its secret.`,
-		"certified":  `It authenticates by "client-x509", not by its secret.`,
-		"login-only": "It has no service account, so that it may not use client_credentials.",
+		"signed":     `It authenticates with "client-jwt" and not with a secret.`,
+		"certified":  `It authenticates with "client-x509" and not with a secret.`,
+		"login-only": "It has no service account, so it may not use client_credentials.",
 		"wiki":       `It is a client of "saml".`,
-		"empty":      "The export holds no secret of it.",
+		"empty":      "The export does not hold its secret.",
 		"locked":     "Its service account is disabled.",
 	}, skipped(found))
 	require.Len(t, found.Keys, 2)
@@ -191,7 +191,7 @@ func TestShapes(t *testing.T) {
 		read     reader
 		text     string
 		keys     int
-		reason   string // of the one that is skipped
+		reason   string // of the skipped client
 		says     string // the error
 		position string
 	}{
@@ -200,12 +200,12 @@ func TestShapes(t *testing.T) {
 		{name: "Hydra: items", read: migrate.Hydra, text: `{"items":[` + client + `],"next_page_token":""}`, keys: 1},
 		{name: "Hydra: the same id again", read: migrate.Hydra, text: client + client, keys: 1, reason: "same id"},
 		{name: "Hydra: no id", read: migrate.Hydra, text: `[` + client + `,{"client_name":"x"}]`, keys: 1, reason: "no id", position: "#2"},
-		{name: "Hydra: no metadata", read: migrate.Hydra, text: strings.Replace(client, `{}`, `"x"`, 1), reason: "left it out: no metadata"},
+		{name: "Hydra: no metadata", read: migrate.Hydra, text: strings.Replace(client, `{}`, `"x"`, 1), reason: "skipped it: no metadata"},
 		{name: "Hydra: no grant types", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `null`, 1), reason: "may not use"},
 		{name: "Hydra: grant types of another type", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `7`, 1), reason: "its grant types or audience are not a list"},
 		{name: "Hydra: grant types that only begin as JSON", read: migrate.Hydra, text: strings.Replace(client, `["client_credentials"]`, `"[client_credentials"`, 1), reason: "its grant types or audience are not a list"},
 		{name: "Hydra: a secret of another type", read: migrate.Hydra, text: strings.Replace(client, `"s"`, `{"hidden":"s"}`, 1), reason: `"client_secret": it has the wrong type`},
-		{name: "Hydra: no secret", read: migrate.Hydra, text: strings.Replace(client, `"s"`, `""`, 1), reason: "no secret"},
+		{name: "Hydra: no secret", read: migrate.Hydra, text: strings.Replace(client, `"s"`, `""`, 1), reason: "does not hold its secret"},
 		{name: "Hydra: a member twice", read: migrate.Hydra, text: `[` + strings.Replace(client, `{`, `{"client_secret":"t",`, 1) + `]`, says: "appears twice"},
 		{name: "Hydra: a member in another case", read: migrate.Hydra, text: `[` + strings.Replace(client, `_secret`, `_Secret`, 1) + `]`, reason: "only in case", position: "#1"},
 		{name: "Hydra: no JSON", read: migrate.Hydra, text: `client_id: a`, says: "not JSON"},
@@ -223,7 +223,7 @@ func TestShapes(t *testing.T) {
 		{name: "Keycloak: no id", read: migrate.Keycloak, text: strings.Replace(realm, `"a"`, `""`, 1), reason: "no id", position: "#1"},
 		{name: "Keycloak: a member twice", read: migrate.Keycloak, text: strings.Replace(realm, `"enabled"`, `"secret":"t","enabled"`, 1), says: "appears twice"},
 		{name: "Keycloak: a member in another case", read: migrate.Keycloak, text: strings.Replace(realm, `"secret"`, `"Secret"`, 1), reason: "only in case", position: "#1"},
-		{name: "Keycloak: no realm", read: migrate.Keycloak, text: `{"clientId":"a"}`, says: "is this a realm export"},
+		{name: "Keycloak: no realm", read: migrate.Keycloak, text: `{"clientId":"a"}`, says: "pass a realm export"},
 		{name: "Keycloak: clients of another type", read: migrate.Keycloak, text: `{"clients":{}}`, says: "wrong type"},
 		{name: "Keycloak: users of another type", read: migrate.Keycloak, text: `{"clients":[],"users":[7]}`, says: `"users": it has the wrong type`},
 		{name: "Keycloak: roles of another type", read: migrate.Keycloak, text: `{"clients":[],"users":[{"serviceAccountClientId":"a","realmRoles":7}]}`, says: "wrong type"},
@@ -257,7 +257,7 @@ func TestShapes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, strings.Repeat("ü", 255), found.Keys[0].Name)
 	})
-	t.Run("the host's earlier expiry stands", func(t *testing.T) {
+	t.Run("an earlier expiry of the host is kept", func(t *testing.T) {
 		soon := time.Unix(1_700_000_000, 0).UTC()
 		found, err := migrate.Hydra(strings.NewReader(strings.Replace(client, `{`, `{"client_secret_expires_at":1893456000,`, 1)),
 			func(migrate.Client) (apikey.Spec, error) { return apikey.Spec{Expiry: apikey.Expiry{At: soon}}, nil })
@@ -268,15 +268,15 @@ func TestShapes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, time.Unix(1_600_000_000, 0).UTC(), found.Keys[0].Expiry.At, "not beyond the secret's")
 	})
-	t.Run("no mapping, no reading", func(t *testing.T) {
+	t.Run("without a mapping nothing is read", func(t *testing.T) {
 		for _, read := range []reader{migrate.Hydra, migrate.Keycloak} {
 			_, err := read(strings.NewReader(client), nil)
 			require.Error(t, err)
 		}
 	})
-	t.Run("an export without end", func(t *testing.T) {
+	t.Run("an endless export", func(t *testing.T) {
 		_, err := migrate.Hydra(io.MultiReader(strings.NewReader(`"`), endless{}), fromHydra)
-		require.ErrorContains(t, err, "more than 67108864 bytes")
+		require.ErrorContains(t, err, "larger than 67108864 bytes")
 	})
 }
 
@@ -296,8 +296,8 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fuzzRead: whatever the export, each client that comes out has an id that no
-// other has, one kind of secret, and the mapping's word.
+// fuzzRead: each returned key has a unique id and either a secret or a digest, and was passed
+// to the mapping.
 func fuzzRead(f *testing.F, read reader, seeds ...string) {
 	for _, name := range seeds {
 		text, err := os.ReadFile("testdata/" + name)
@@ -316,7 +316,7 @@ func fuzzRead(f *testing.F, read reader, seeds ...string) {
 			t.Fatalf("%v", err)
 		}
 		if asked != len(found.Keys) {
-			t.Fatalf("%d asked, %d found", asked, len(found.Keys))
+			t.Fatalf("%d calls of the mapping, %d keys", asked, len(found.Keys))
 		}
 		seen := map[string]bool{}
 		for _, key := range found.Keys {

@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// Client makes a key and returns a client that uses it as a program would: it
-// logs in with its first request, sends the token with every
-// request, and logs in again once the clock has passed the token's expiry. A
-// refused login is an error of the request; a refused token is an answer.
+// Client creates a key and returns a client that uses it as a program would: it
+// logs in before its first request, sends the token with every request, and logs
+// in again after the token expired by the server's clock. If a login is refused,
+// the request returns an error; if a token is refused, it returns the answer.
 //
-// It sends the token wherever a request goes. It is safe for concurrent use.
+// The client sends the token to every host. It is safe for concurrent use.
 func (s *Server) Client(t testing.TB, workspace string, permissions ...string) *http.Client {
 	t.Helper()
 	id, secret := s.Key(t, workspace, permissions...)
 	return s.ClientOf(id, secret)
 }
 
-// ClientOf is Client for a key that exists already.
+// ClientOf is Client for an existing key.
 func (s *Server) ClientOf(id, secret string) *http.Client {
 	return &http.Client{Transport: &session{server: s, id: id, secret: secret}}
 }
 
-// session is the transport of a client that is logged in.
+// session is the transport of a client that logs in.
 type session struct {
 	server     *Server
 	id, secret string
@@ -77,8 +77,8 @@ type granted struct {
 	ExpiresIn   int64  `json:"expires_in"`
 }
 
-// readLogin reads and closes the answer to a login; a refusal is an error
-// that repeats it.
+// readLogin reads and closes the answer to a login. For a refusal it returns an
+// error with the answer's text.
 func readLogin(response *http.Response) (granted, error) {
 	body, err := io.ReadAll(response.Body)
 	if err := errors.Join(err, response.Body.Close()); err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 )
 
-// echo answers with who asks and what was sent.
+// echo answers with the principal and the request.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	p, _ := bearer.PrincipalFrom(r.Context())
 	body, _ := io.ReadAll(r.Body)
@@ -63,7 +63,7 @@ func TestClient(t *testing.T) {
 		require.Equal(t, http.StatusOK, status)
 		require.Equal(t, before+2, logins())
 	})
-	t.Run("logs in again in time between two seconds", func(t *testing.T) {
+	t.Run("logs in again in time if the clock has a fraction of a second", func(t *testing.T) {
 		auth.Clock.Advance(700 * time.Millisecond)
 		client := auth.Client(t, "team-a", "project.list")
 		post(t, client)
@@ -91,7 +91,7 @@ func TestClient(t *testing.T) {
 		require.ErrorContains(t, err, "This API key is disabled.")
 		require.NotContains(t, err.Error(), secret)
 	})
-	t.Run("a request that is given up", func(t *testing.T) {
+	t.Run("a cancelled request", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, auth.URL, nil)
@@ -99,7 +99,7 @@ func TestClient(t *testing.T) {
 		_, err = auth.Client(t, "team-a").Do(r)
 		require.ErrorIs(t, err, context.Canceled)
 	})
-	t.Run("requests at once log in once", func(t *testing.T) {
+	t.Run("concurrent requests log in once", func(t *testing.T) {
 		client, before := auth.Client(t, "team-a", "project.list"), logins()
 		var wait sync.WaitGroup
 		for range 8 {
@@ -112,7 +112,7 @@ func TestClient(t *testing.T) {
 		wait.Wait()
 		require.Equal(t, before+1, logins())
 	})
-	t.Run("the caller's request stays as it was", func(t *testing.T) {
+	t.Run("the caller's request is not changed", func(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, auth.URL, nil)
 		require.NoError(t, err)
 		answer, err := auth.Client(t, "team-a").Transport.RoundTrip(r)

@@ -19,7 +19,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// NewAPI is the host's code: what the tests below are for.
+// NewAPI is the host's code, which the examples test.
 func NewAPI(srv *oauth.Server) http.Handler {
 	mux := http.NewServeMux()
 	list := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,15 +30,15 @@ func NewAPI(srv *oauth.Server) http.Handler {
 		srv.Require("project.list").Or("admin.project.list").InPath("workspace")(list))
 	remove := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.Handle("DELETE /workspaces/{workspace}/projects/{project}",
-		srv.Require().InPath("workspace")(remove)) // a fault: the guard asks for no permission
+		srv.Require().InPath("workspace")(remove)) // a mistake: the guard requires no permission
 	return mux
 }
 
-// A host's test of one handler. In the host's own file it is a function
+// A host's test of one handler. In the host's file it is a function
 //
 //	func TestListProjects(t *testing.T)
 //
-// that go test runs; run stands in for go test here.
+// that go test runs. Here run replaces go test.
 func Example() {
 	TestListProjects := func(t testing.TB) {
 		auth := oauthtest.New(t, "project.list", "admin.project.list")
@@ -56,7 +56,7 @@ func Example() {
 	// Output: PASS
 }
 
-// All that a route must refuse, and what it must let in, in one call.
+// One call checks what a route must refuse and what it must accept.
 func ExampleServer_CheckGuard() {
 	TestGuards := func(t testing.TB) {
 		auth := oauthtest.New(t, "project.list", "project.delete", "admin.project.list")
@@ -80,10 +80,10 @@ func ExampleServer_CheckGuard() {
 	run(TestGuards)
 	// Output:
 	// FAIL
-	// DELETE /workspaces/team-a/projects/website let in a token without project.delete (it holds admin.project.list, project.list): 204 instead of 403
+	// DELETE /workspaces/team-a/projects/website accepted a token without project.delete (it holds admin.project.list, project.list): 204 instead of 403
 }
 
-// One refusal by itself, where a test wants to look at the answer.
+// A test of one refusal, to check the answer.
 func ExampleServer_Expired() {
 	TestExpiredToken := func(t testing.TB) {
 		auth := oauthtest.New(t, "project.list", "admin.project.list")
@@ -100,8 +100,7 @@ func ExampleServer_Expired() {
 	// Output: PASS
 }
 
-// A test over HTTP: the client logs in, and does so again when its token has
-// expired.
+// A test over HTTP: the client logs in, and logs in again after its token expired.
 func ExampleServer_Client() {
 	TestOverHTTP := func(t testing.TB) {
 		auth := oauthtest.New(t, "project.list", "admin.project.list")
@@ -124,14 +123,14 @@ func ExampleServer_Client() {
 	// Output: PASS
 }
 
-// SDK is a host's code, too: the client that it gives to its customers.
+// SDK is the client that a host gives to its customers.
 type SDK struct {
 	http        *http.Client
 	id, secret  string
 	accessToken string
 }
 
-// Projects logs in once and asks the API.
+// Projects logs in once and calls the API.
 func (s *SDK) Projects() (string, error) {
 	if s.accessToken == "" {
 		answer, err := s.http.PostForm("https://api.example.com/api/login", url.Values{
@@ -162,8 +161,7 @@ func (s *SDK) Projects() (string, error) {
 	return string(body), err
 }
 
-// A test of a client: no request leaves the process, and the test sees how
-// often the client logs in.
+// A test of a client: no request leaves the process, and the test counts the logins.
 func ExampleServer_RoundTripper() {
 	TestSDKLogsInOnce := func(t testing.TB) {
 		auth := oauthtest.New(t, "project.list", "admin.project.list")
@@ -185,7 +183,7 @@ func ExampleServer_RoundTripper() {
 	// Output: PASS
 }
 
-// The host's own catalog and rules, as its main function has them.
+// A test with the host's own catalog and rules.
 func ExampleNewWith() {
 	TestQuota := func(t testing.TB) {
 		auth := oauthtest.NewWith(t, oauth.Config{

@@ -13,45 +13,45 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Route is a guarded route as CheckGuard should find it.
+// Route is a route, and the guard that CheckGuard expects for it.
 type Route struct {
-	// Request is one that the route answers with success (a status below 400)
-	// when it comes with a good token. It is sent many times, each time as a
-	// copy with another Authorization header. Required.
+	// Request is a request that the route answers with success (a status below
+	// 400) if it has a valid token. It is sent many times, each time as a copy
+	// with another Authorization header. Required.
 	Request *http.Request
 	// Workspace is the workspace that the request is for. Empty: the route
-	// belongs to none (bearer.Guard.AnyWorkspace), and tokens of every
-	// workspace open it.
+	// belongs to no workspace (bearer.Guard.AnyWorkspace), and accepts tokens of
+	// every workspace.
 	Workspace string
-	// Permissions are those that the route asks for, all of them, as in
-	// Require. Empty: every good token opens it.
+	// Permissions are all permissions that the route requires, as in Require.
+	// Empty: the route accepts every valid token.
 	Permissions []string
 	// Or are the alternatives to Permissions, each as in bearer.Guard.Or.
 	Or [][]string
-	// UntilExpiry leaves out the tokens whose key was disabled, for a
-	// resource server without bearer.Config.Epochs, where they work until
-	// they expire.
+	// UntilExpiry skips the check with tokens whose key was disabled. It is for
+	// a resource server without bearer.Config.Epochs, where such tokens work
+	// until they expire.
 	UntilExpiry bool
 }
 
-// CheckGuard sends a route what it must refuse, then what it must let in, and
-// reports each wrong answer (Errorf) in one line of plain words. Refused must
-// be
+// CheckGuard sends requests that a route must refuse, and then requests that it
+// must accept. It calls Errorf once for each wrong answer. The route must refuse
 //
 //   - with 401 and a challenge: no token, a token in the query, a text that is
-//     no token, and tokens that are unsigned, signed with another key, expired,
-//     from another issuer, for another audience, or of a key that was disabled;
-//   - with 403: tokens that hold every other permission that the server knows,
-//     but lack one that the route asks for;
+//     not a token, and tokens that are unsigned, signed with another key,
+//     expired, from another issuer, for another audience, or of a key that was
+//     disabled;
+//   - with 403: tokens that lack a permission that the route requires, and hold
+//     all other permissions of the server's catalog;
 //   - with 404 (or 403): a token of another workspace, unless its permissions
 //     reach every workspace.
 //
-// The route's handler runs once for each alternative, with a token that holds
-// just that alternative. A table of Routes checks a whole API.
+// The route's handler must run once for each alternative, with a token that
+// holds only that alternative. Use a table of Routes to check a whole API.
 func (s *Server) CheckGuard(t testing.TB, handler http.Handler, route Route) {
 	t.Helper()
 	if handler == nil || route.Request == nil {
-		t.Fatalf("oauthtest: CheckGuard: a handler and Route.Request are needed")
+		t.Fatalf("oauthtest: CheckGuard: the handler and Route.Request are required")
 	}
 	p := probe{server: s, handler: handler, route: route}
 	if err := p.prepare(); err != nil {
@@ -71,14 +71,14 @@ type probe struct {
 	handler http.Handler
 	route   Route
 
-	home         string // the workspace of good tokens
+	home         string // the workspace of valid tokens
 	body         []byte
 	alternatives []scope.Set
 	refusals     []outcome
 	findings     []string
 }
 
-// outcome is an answer to something that the route should have refused.
+// outcome is the answer to a request that the route had to refuse.
 type outcome struct {
 	what string // "an expired token"
 	*httptest.ResponseRecorder
@@ -95,7 +95,7 @@ func (p *probe) prepare() error {
 			return err
 		}
 		if set.Len() == 0 && len(p.alternatives) > 0 {
-			return fmt.Errorf("Route.Or: an alternative without permissions would let every token pass")
+			return fmt.Errorf("Route.Or: an alternative without permissions would accept every token")
 		}
 		p.alternatives = append(p.alternatives, set)
 	}
@@ -110,13 +110,13 @@ func (p *probe) prepare() error {
 	if p.body, err = io.ReadAll(p.route.Request.Body); err != nil {
 		return fmt.Errorf("read Route.Request's body: %w", err)
 	}
-	// The caller may use the request again.
+	// The caller may use the request afterwards.
 	p.route.Request.Body = io.NopCloser(bytes.NewReader(p.body))
 	return nil
 }
 
-// compare finds the guard that refuses and then runs the handler all the same:
-// its answer ends with what the handler writes for a good token.
+// compare finds a guard that refuses a request but still runs the handler: the
+// refusal ends with what the handler writes for a valid token.
 func (p *probe) compare(good []byte) {
 	if len(good) == 0 {
 		return
@@ -124,7 +124,7 @@ func (p *probe) compare(good []byte) {
 	p.refusals = slices.DeleteFunc(p.refusals, func(o outcome) bool {
 		leaks := bytes.HasSuffix(o.Body.Bytes(), good)
 		if leaks {
-			p.find("refused %s with %d, but ran the handler: the answer ends with what a good token gets", o.what, o.Code)
+			p.find("refused %s with %d, but ran the handler: the answer ends with the answer to a good token", o.what, o.Code)
 		}
 		return leaks
 	})
@@ -144,7 +144,7 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 	switch {
 	case answer == nil:
 	case answer.Code < http.StatusBadRequest:
-		p.find("let in %s: %d instead of %d", what, answer.Code, statuses[0])
+		p.find("accepted %s: %d instead of %d", what, answer.Code, statuses[0])
 	case !slices.Contains(statuses, answer.Code):
 		p.find("answered %s with %d instead of %d", what, answer.Code, statuses[0])
 	default:
@@ -156,8 +156,8 @@ func (p *probe) refuseRequest(what string, r *http.Request, statuses ...int) {
 	}
 }
 
-// serve runs the handler. One that panics has been reached by what a guard
-// would have kept from it, or is broken; both are findings.
+// serve runs the handler. A panic is a finding: the handler is broken, or it ran
+// although the guard had to refuse the request.
 func (p *probe) serve(what string, r *http.Request) (answer *httptest.ResponseRecorder) {
 	defer func() {
 		if fault := recover(); fault != nil {

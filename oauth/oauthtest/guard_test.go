@@ -17,13 +17,12 @@ import (
 // projects is a handler that relies on its guard.
 var projects = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "website, pipeline") })
 
-// guarded is a route as it should be.
+// guarded is a correctly guarded route.
 func guarded(auth *oauthtest.Server) http.Handler {
 	return auth.Server().Require("project.list").InPath("workspace")(projects)
 }
 
-// but is a guarded route with a fault: where the right answer is as given, it
-// does something else.
+// but returns a guarded route with a fault: for answers that match, it does something else.
 func but(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instead http.HandlerFunc) func(*oauthtest.Server) http.Handler {
 	return func(auth *oauthtest.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +37,7 @@ func but(is func(r *http.Request, right *httptest.ResponseRecorder) bool, instea
 	}
 }
 
-// said tells an answer by the guard's words.
+// said matches answers of the guard that contain a text.
 func said(text string) func(*http.Request, *httptest.ResponseRecorder) bool {
 	return func(_ *http.Request, right *httptest.ResponseRecorder) bool {
 		return strings.Contains(right.Body.String(), text)
@@ -53,8 +52,8 @@ func repeat(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// TestCheckGuardFindsFaults: each check of CheckGuard has a fault here that
-// nothing else finds, so that a check taken out shows.
+// TestCheckGuardFindsFaults: for each check of CheckGuard there is a fault that only this
+// check finds, so that the test fails if a check is removed.
 func TestCheckGuardFindsFaults(t *testing.T) {
 	list := []string{"project.list"}
 	const lacks = "a token without project.list (it holds admin.project.list, billing.read, project.read)"
@@ -71,17 +70,17 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 		finds []string // beginnings of what is found, in order
 	}{
 		{name: "no guard", api: func(*oauthtest.Server) http.Handler { return projects }, finds: []string{
-			"let in a request without a token: 200 instead of 401",
-			"let in a text that is no token: 200 instead of 401",
-			"let in a token in the query: 200 instead of 401",
-			"let in an unsigned token: 200 instead of 401",
-			"let in a token signed with another key: 200 instead of 401",
-			"let in an expired token: 200 instead of 401",
-			"let in a token of another issuer: 200 instead of 401",
-			"let in a token for another audience: 200 instead of 401",
-			"let in " + lacks + ": 200 instead of 403",
-			"let in a token of another workspace: 200 instead of 404",
-			"let in a token whose key was disabled: 200 instead of 401",
+			"accepted a request without a token: 200 instead of 401",
+			"accepted a text that is no token: 200 instead of 401",
+			"accepted a token in the query: 200 instead of 401",
+			"accepted an unsigned token: 200 instead of 401",
+			"accepted a token signed with another key: 200 instead of 401",
+			"accepted an expired token: 200 instead of 401",
+			"accepted a token of another issuer: 200 instead of 401",
+			"accepted a token for another audience: 200 instead of 401",
+			"accepted " + lacks + ": 200 instead of 403",
+			"accepted a token of another workspace: 200 instead of 404",
+			"accepted a token whose key was disabled: 200 instead of 401",
 		}},
 		{name: "no guard, and a handler that needs a principal",
 			api: func(*oauthtest.Server) http.Handler {
@@ -93,10 +92,10 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 			finds: slices.Repeat([]string{"panicked at a"}, 11)},
 		{name: "no token", api: but(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") == "" && r.URL.RawQuery == ""
-		}, projects), finds: []string{"let in a request without a token"}},
+		}, projects), finds: []string{"accepted a request without a token"}},
 		{name: "any text", api: but(func(r *http.Request, _ *httptest.ResponseRecorder) bool {
 			return r.Header.Get("Authorization") != "" && !strings.Contains(r.Header.Get("Authorization"), ".")
-		}, projects), finds: []string{"let in a text that is no token"}},
+		}, projects), finds: []string{"accepted a text that is no token"}},
 		{name: "the query", api: func(auth *oauthtest.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if token := r.URL.Query().Get("access_token"); token != "" {
@@ -104,46 +103,46 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 				guarded(auth).ServeHTTP(w, r)
 			})
-		}, finds: []string{"let in a token in the query"}},
+		}, finds: []string{"accepted a token in the query"}},
 		{name: "algorithm none", api: but(func(r *http.Request, right *httptest.ResponseRecorder) bool {
 			return said("not a JWT access token of the supported form")(r, right) && strings.Contains(r.Header.Get("Authorization"), ".")
-		}, projects), finds: []string{"let in an unsigned token"}},
-		{name: "signatures", api: but(said("signature does not match"), projects), finds: []string{"let in a token signed with another key"}},
-		{name: "expiry", api: but(said("has expired"), projects), finds: []string{"let in an expired token"}},
-		{name: "issuer", api: but(said("another issuer"), projects), finds: []string{"let in a token of another issuer"}},
-		{name: "audience", api: but(said("another audience"), projects), finds: []string{"let in a token for another audience"}},
-		{name: "permissions", api: require(), finds: []string{"let in " + lacks}},
+		}, projects), finds: []string{"accepted an unsigned token"}},
+		{name: "signatures", api: but(said("signature does not match"), projects), finds: []string{"accepted a token signed with another key"}},
+		{name: "expiry", api: but(said("has expired"), projects), finds: []string{"accepted an expired token"}},
+		{name: "issuer", api: but(said("another issuer"), projects), finds: []string{"accepted a token of another issuer"}},
+		{name: "audience", api: but(said("another audience"), projects), finds: []string{"accepted a token for another audience"}},
+		{name: "permissions", api: require(), finds: []string{"accepted " + lacks}},
 		{name: "another permission", api: require("project.read"),
-			finds: []string{"let in " + lacks, "refused a good token, with 403 (it holds project.list in workspace team-a): {"}},
+			finds: []string{"accepted " + lacks, "refused a good token, with 403 (it holds project.list in workspace team-a): {"}},
 		{name: "more than the route's permission", api: require("project.list", "project.read"),
 			finds: []string{"refused a good token, with 403"}},
 		{name: "one of two", need: []string{"project.list", "project.read"}, api: guarded,
-			finds: []string{"let in a token without project.read (it holds project.list, admin.project.list, billing.read): 200"}},
+			finds: []string{"accepted a token without project.read (it holds project.list, admin.project.list, billing.read): 200"}},
 		{name: "any of two instead of both", need: []string{"project.list", "project.read"},
 			api: func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").Or("project.read").InPath("workspace")(projects)
 			},
-			finds: []string{"let in a token without project.list", "let in a token without project.read"}},
+			finds: []string{"accepted a token without project.list", "accepted a token without project.read"}},
 		{name: "an alternative too many", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").Or("billing.read").InPath("workspace")(projects)
-		}, finds: []string{"let in " + lacks}},
+		}, finds: []string{"accepted " + lacks}},
 		{name: "an alternative too few", or: [][]string{{"billing.read"}}, api: guarded,
 			finds: []string{"refused a good token, with 403 (it holds billing.read in workspace team-a)"}},
 		{name: "an alternative by half", or: [][]string{{"billing.read", "project.read"}}, api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").Or("billing.read").InPath("workspace")(projects)
-		}, finds: []string{"let in a token without project.read (it holds billing.read, admin.project.list)"}},
+		}, finds: []string{"accepted a token without project.read (it holds billing.read, admin.project.list)"}},
 		{name: "workspace", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").AnyWorkspace()(projects)
-		}, finds: []string{"let in a token of another workspace: 200 instead of 404"}},
+		}, finds: []string{"accepted a token of another workspace: 200 instead of 404"}},
 		{name: "another path value", api: func(auth *oauthtest.Server) http.Handler {
 			return auth.Server().Require("project.list").InPath("team")(projects)
 		}, finds: []string{"refused a good token, with 404"}},
 		{name: "misspelt", api: func(auth *oauthtest.Server) http.Handler {
-			// As of a map of guards by route, in which the route's name is misspelt.
+			// As from a map of guards by route, with a misspelt route.
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { bearer.Guard{}.Check(w, r, "team-a") })
 		}, finds: append(slices.Repeat([]string{"answered a"}, 10), "refused a good token, with 500")},
-		{name: "ended", api: but(said("was ended"), projects), finds: []string{"let in a token whose key was disabled"}},
-		{name: "who was let in once is let in again", api: func(auth *oauthtest.Server) http.Handler {
+		{name: "revoked", api: but(said("was revoked"), projects), finds: []string{"accepted a token whose key was disabled"}},
+		{name: "a token that was accepted once is accepted again", api: func(auth *oauthtest.Server) http.Handler {
 			seen := make(map[string]bool)
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				answer := httptest.NewRecorder()
@@ -154,12 +153,12 @@ func TestCheckGuardFindsFaults(t *testing.T) {
 				}
 				repeat(w, answer)
 			})
-		}, finds: []string{"let in a token whose key was disabled"}},
+		}, finds: []string{"accepted a token whose key was disabled"}},
 		{name: "the handler runs after a refusal", api: func(auth *oauthtest.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				answer := httptest.NewRecorder()
 				guarded(auth).ServeHTTP(answer, r)
-				if repeat(w, answer); answer.Code == http.StatusNotFound || strings.Contains(answer.Body.String(), "was ended") {
+				if repeat(w, answer); answer.Code == http.StatusNotFound || strings.Contains(answer.Body.String(), "was revoked") {
 					projects(w, r)
 				}
 			})
@@ -235,7 +234,7 @@ func TestCheckGuardPassesRightGuards(t *testing.T) {
 			but(func(_ *http.Request, right *httptest.ResponseRecorder) bool { return right.Code == http.StatusNotFound },
 				func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })},
 		{"a resource server without epochs", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}, UntilExpiry: true},
-			but(said("was ended"), projects)},
+			but(said("was revoked"), projects)},
 		{"an empty answer", oauthtest.Route{Workspace: "team-a", Permissions: []string{"project.list"}},
 			func(auth *oauthtest.Server) http.Handler {
 				return auth.Server().Require("project.list").InPath("workspace")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -269,8 +268,8 @@ func TestCheckGuardSendsTheRequest(t *testing.T) {
 	require.Equal(t, "Bearer of something else", post.Header.Get("Authorization"))
 }
 
-// TestCheckGuardLargeCatalog: all other permissions are too many for one
-// token, and the last of them is tried, too.
+// TestCheckGuardLargeCatalog: the other permissions do not fit into one token, but all of
+// them are tried.
 func TestCheckGuardLargeCatalog(t *testing.T) {
 	names := []string{"project.list"}
 	for i := range 400 {
@@ -284,7 +283,7 @@ func TestCheckGuardLargeCatalog(t *testing.T) {
 		})
 	})
 	require.Len(t, n.reports, 1)
-	require.Contains(t, n.reports[0], "GET / let in a token without project.list")
+	require.Contains(t, n.reports[0], "GET / accepted a token without project.list")
 }
 
 func TestCheckGuardMisuse(t *testing.T) {
@@ -295,11 +294,11 @@ func TestCheckGuardMisuse(t *testing.T) {
 		route   oauthtest.Route
 		want    string
 	}{
-		{"no handler", nil, oauthtest.Route{Request: get}, "a handler and Route.Request are needed"},
-		{"no request", projects, oauthtest.Route{}, "a handler and Route.Request are needed"},
+		{"no handler", nil, oauthtest.Route{Request: get}, "the handler and Route.Request are required"},
+		{"no request", projects, oauthtest.Route{}, "the handler and Route.Request are required"},
 		{"unknown permission", projects, oauthtest.Route{Request: get, Permissions: []string{"project.lsit"}}, "unknown permission: project.lsit"},
 		{"no permission's form", projects, oauthtest.Route{Request: get, Permissions: []string{"a b"}}, `permissions ["a b"]`},
-		{"empty alternative", projects, oauthtest.Route{Request: get, Permissions: []string{"project.list"}, Or: [][]string{{}}}, "would let every token pass"},
+		{"empty alternative", projects, oauthtest.Route{Request: get, Permissions: []string{"project.list"}, Or: [][]string{{}}}, "would accept every token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := play(func(tb testing.TB) { oauthtest.New(tb, "project.list").CheckGuard(tb, c.handler, c.route) })

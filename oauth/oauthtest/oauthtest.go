@@ -1,6 +1,6 @@
-// Package oauthtest is for the unit tests of programs that embed Latchkey: an
-// authorization server in memory, a clock that the test moves, tokens that
-// must open a route and tokens that must not.
+// Package oauthtest is for the unit tests of programs that embed Latchkey. It has
+// an authorization server in memory, a clock that the test moves, tokens that a
+// route must accept and tokens that it must refuse.
 //
 //	func TestListProjects(t *testing.T) {
 //		auth := oauthtest.New(t, "project.list", "project.write")
@@ -15,13 +15,13 @@
 //		}
 //	}
 //
-// Whether the route refuses what it must is one call, CheckGuard; each refusal
-// can be had by itself, too (Expired, ForeignIssuer, WrongKey, ...). Client is
-// for tests over HTTP, RoundTripper for a client under test.
+// CheckGuard checks in one call that a route refuses what it must refuse. There is
+// also a method for each kind of bad token (Expired, ForeignIssuer, WrongKey, ...).
+// Client is for tests over HTTP, RoundTripper for a client under test.
 //
-// New takes the permissions, since a server refuses guards and keys that name
-// one it does not know, which is how a test finds a misspelt one. NewWith
-// takes the host's own catalog, policy and whatever else it configures.
+// New takes all permissions of the test, because the server refuses guards and keys
+// with an unknown permission; so a test finds misspelt names. NewWith takes the
+// host's own configuration, such as its catalog and policy.
 package oauthtest
 
 import (
@@ -48,35 +48,35 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// Server is an authorization server for one test, with its store in memory,
-// listening on a loopback port that the system chooses. It ends with the test
-// that made it. It is safe for concurrent use, by parallel subtests too. Its
-// upkeep does not run, unless the test calls Server().Run.
+// Server is an authorization server for one test. Its store is in memory, and it
+// listens on a free loopback port. It is closed at the end of the test. It is safe
+// for concurrent use, also by parallel subtests. Its upkeep runs only if the test
+// calls Server().Run.
 //
-// Its methods take the test that calls them, and end it (Fatal) when they
-// cannot do their work: call them from the test's own goroutine.
+// Its methods take the calling test and end it (Fatal) if they fail: call them from
+// the test's own goroutine.
 type Server struct {
-	// URL is where the server listens, without a slash at the end. It is also
-	// the issuer, unless the Config names one.
+	// URL is the URL of the server, without a slash at the end. It is also the
+	// issuer, unless the Config names one.
 	URL string
-	// TokenURL is where clients log in.
+	// TokenURL is the URL at which clients log in.
 	TokenURL string
-	// Clock is the server's clock. It shows noon (UTC) of January 15th, 2030,
-	// until the test moves it: no test depends on the day it runs.
+	// Clock is the server's clock. It starts at noon (UTC) of January 15th, 2030,
+	// so that no test depends on the day on which it runs.
 	Clock *Clock
 
 	store  store.Store
 	cfg    oauth.Config
 	server *oauth.Server
-	// plain issues by the same store and keys, but asks none of the host's
-	// rules: what a test needs must not depend on them.
+	// plain uses the same store and signing keys, but none of the host's policies
+	// and rules, so that the keys and tokens of a test do not depend on them.
 	plain   *oauth.Server
 	web     *httptest.Server
 	mounted atomic.Pointer[http.Handler]
 }
 
-// New starts a server that knows the given permissions. One whose name begins
-// with "admin." reaches every workspace (scope.Admin); for another catalog use
+// New starts a server with the given permissions. A permission whose name begins
+// with "admin." reaches every workspace (scope.Admin). For another catalog use
 // NewWith.
 func New(t testing.TB, permissions ...string) *Server {
 	t.Helper()
@@ -95,13 +95,12 @@ func New(t testing.TB, permissions ...string) *Server {
 	return NewWith(t, oauth.Config{Permissions: catalog})
 }
 
-// NewWith starts a server with the host's configuration, of which only
-// Permissions is required. What is left empty suits a test: the Issuer is the
-// server's URL, the Logger is the test's log, a login may take a minute, there
-// is a signing key and a pepper. Now must be empty, for the clock is Clock;
-// SealKeys are not used, for a test has its keys to itself.
-// With RequireTLS the server listens with TLS, under a certificate that only
-// the clients of Client trust.
+// NewWith starts a server with the host's configuration. Only Permissions is
+// required. The defaults are for tests: the Issuer is the server's URL, the Logger
+// writes to the test's log, LoginTimeout is one minute, and there is a signing key
+// and a pepper. Now must be empty, because the clock is Clock. SealKeys are ignored,
+// because the signing keys are not stored. With RequireTLS the server uses TLS, with
+// a certificate that only the clients of Client trust.
 func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	t.Helper()
 	s := &Server{Clock: &Clock{now: time.Date(2030, time.January, 15, 12, 0, 0, 0, time.UTC)}, store: memstore.New()}
@@ -121,7 +120,8 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	if len(cfg.APIKeys.Peppers) == 0 {
 		cfg.APIKeys.Peppers = []apikey.Pepper{{Version: 1, Key: []byte("the pepper of a test, 32 bytes and more")}}
 	}
-	// A sealed ring belongs to one issuer; the servers of bad tokens are others.
+	// A sealed key ring belongs to one issuer, but the servers that issue bad tokens
+	// have other issuers.
 	cfg.SealKeys, cfg.SigningAlgorithm = nil, ""
 	if len(cfg.Signers) == 0 {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -156,7 +156,7 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 			(*mounted).ServeHTTP(w, r)
 			return
 		}
-		http.Error(w, "oauthtest: nothing is mounted here; see Server.Mount", http.StatusNotFound)
+		http.Error(w, "oauthtest: no handler is mounted; call Server.Mount", http.StatusNotFound)
 	}))
 	if cfg.RequireTLS {
 		s.web.StartTLS()
@@ -170,8 +170,8 @@ func NewWith(t testing.TB, cfg oauth.Config) *Server {
 	return s
 }
 
-// variant is a server on the same store with another configuration, without
-// the rules of the host.
+// variant returns a server on the same store, with a changed configuration and
+// without the host's policies and rules.
 func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	cfg := s.cfg
 	cfg.Policy = nil
@@ -180,8 +180,8 @@ func (s *Server) variant(change func(*oauth.Config)) (*oauth.Server, error) {
 	return oauth.New(s.store, cfg)
 }
 
-// tokenURL reads the login's path from what the server says of itself. The
-// issuer may be a name that leads nowhere in a test.
+// tokenURL reads the path of the token endpoint from the server's metadata. The host
+// is that of URL, because the issuer's may not exist.
 func (s *Server) tokenURL() (string, error) {
 	answer := httptest.NewRecorder()
 	s.server.Metadata().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -198,12 +198,12 @@ func (s *Server) tokenURL() (string, error) {
 	return s.URL + endpoint.Path, nil
 }
 
-// Server returns the server itself, for the code under test: its Require
-// guards routes, its Keys makes and changes keys.
+// Server returns the server, for the code under test: its Require makes guards, and
+// its APIKeys manages keys.
 func (s *Server) Server() *oauth.Server { return s.server }
 
-// Mount serves a handler at URL, behind the server's own routes, which come
-// first. A second call replaces the handler; nil removes it.
+// Mount serves a handler at URL. The server's own routes take precedence. A second
+// call replaces the handler; nil removes it.
 func (s *Server) Mount(handler http.Handler) {
 	if handler == nil {
 		s.mounted.Store(nil)
@@ -212,10 +212,10 @@ func (s *Server) Mount(handler http.Handler) {
 	s.mounted.Store(&handler)
 }
 
-// Key makes a key that never expires and returns its id (the client_id) and
-// its secret. Permissions may hold wildcards. The host's rules are not asked,
-// so that a test of a handler does not depend on them; a test of the rules
-// calls Server().APIKeys().Create.
+// Key creates a key that never expires. It returns the id, which is the client_id,
+// and the secret. Permissions may hold wildcards. The host's rules are not applied,
+// so that tests of handlers do not depend on them; to test the rules, call
+// Server().APIKeys().Create.
 func (s *Server) Key(t testing.TB, workspace string, permissions ...string) (id, secret string) {
 	t.Helper()
 	id, secret, err := s.key(t.Context(), workspace, permissions)
@@ -232,7 +232,7 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 	}
 	key, made, err := s.plain.APIKeys().Create(ctx, operator(), apikey.Spec{Workspace: workspace, Name: "oauthtest", Permissions: set})
 	if missing := set.Minus(s.plain.APIKeys().Catalog().All()); err != nil && missing.Len() > 0 {
-		return "", "", fmt.Errorf("the server knows no permission %s: name it in New, or in the catalog that NewWith is given", missing)
+		return "", "", fmt.Errorf("the server has no permission %s: name it in New, or in the catalog for NewWith", missing)
 	}
 	if err != nil {
 		return "", "", err
@@ -240,12 +240,11 @@ func (s *Server) key(ctx context.Context, workspace string, permissions []string
 	return key.ID, made.Reveal(), nil
 }
 
-// operator makes and ends the keys of tests.
+// operator creates and disables the keys of tests.
 func operator() apikey.Actor { return apikey.OrganizationAdmin("oauthtest") }
 
-// Token makes a key and returns a token of it that is good until the clock
-// has moved on by the token's lifetime. The host's policies decide about it
-// as about every login.
+// Token creates a key and returns a token of it. The token is valid until the clock
+// was moved by its lifetime. The host's policies apply, as to every login.
 func (s *Server) Token(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	token, _, err := s.token(t.Context(), s.server, workspace, permissions)
@@ -265,8 +264,7 @@ func (s *Server) Login(t testing.TB, id, secret string) string {
 	return granted.AccessToken
 }
 
-// token makes a key and logs in at the given server, which stands on the same
-// store.
+// token creates a key and logs in at the given server, which uses the same store.
 func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, permissions []string) (token, id string, err error) {
 	id, secret, err := s.key(ctx, workspace, permissions)
 	if err != nil {
@@ -276,7 +274,7 @@ func (s *Server) token(ctx context.Context, at *oauth.Server, workspace string, 
 	return granted.AccessToken, id, err
 }
 
-// login asks a server's token endpoint, in process.
+// login sends a login to a server's token endpoint, without a network.
 func login(ctx context.Context, at *oauth.Server, id, secret string) (granted, error) {
 	if err := ctx.Err(); err != nil {
 		return granted{}, err
@@ -290,7 +288,7 @@ func login(ctx context.Context, at *oauth.Server, id, secret string) (granted, e
 	return readLogin(answer.Result())
 }
 
-// loopback is where requests within the process come from.
+// loopback is the remote address of requests without a network.
 const loopback = "127.0.0.1:1024"
 
 // testLog writes to a test's log.

@@ -59,7 +59,7 @@ func TestToken(t *testing.T) {
 		require.Equal(t, http.StatusOK, call(mux, "/team-b", auth.Token(t, "team-a", "admin.project.list")).Code)
 		require.Equal(t, http.StatusNotFound, call(mux, "/team-b", auth.Token(t, "team-a", "project.list")).Code)
 	})
-	t.Run("the clock ends it", func(t *testing.T) {
+	t.Run("it expires by the clock", func(t *testing.T) {
 		token := auth.Token(t, "team-a")
 		auth.Clock.Advance(5*time.Minute - time.Second)
 		_, err := verify(t.Context(), token)
@@ -92,8 +92,7 @@ func TestClock(t *testing.T) {
 	require.NotEmpty(t, secret)
 }
 
-// TestHostsRules: what the host configures decides about logins, and not about
-// whether a test gets its key.
+// TestHostsRules: the host's rules apply to logins, but not to the creation of a test's key.
 func TestHostsRules(t *testing.T) {
 	rate := policy.RateLimit(policy.RateLimitConfig{Limit: 1, Per: time.Minute})
 	var asked []string
@@ -150,7 +149,7 @@ func TestMisuse(t *testing.T) {
 			oauthtest.NewWith(t, oauth.Config{Permissions: catalog, TokenPath: "login"})
 		}, "Config.TokenPath"},
 		{"a permission that New was not told", func(t testing.TB) { oauthtest.New(t, "project.list").Token(t, "team-a", "project.read") },
-			"oauthtest: Token: the server knows no permission project.read: name it in New"},
+			"oauthtest: Token: the server has no permission project.read: name it in New"},
 		{"a permission's form", func(t testing.TB) { oauthtest.New(t).Key(t, "team-a", "a b") }, `permissions ["a b"]`},
 		{"no workspace", func(t testing.TB) { oauthtest.New(t).Key(t, "") }, "workspace"},
 		{"a wrong secret", func(t testing.TB) {
@@ -188,7 +187,7 @@ func TestListens(t *testing.T) {
 		require.Contains(t, body, `"issuer":"`+auth.URL+`"`)
 		require.Contains(t, body, `"token_endpoint":"`+auth.TokenURL+`"`)
 	})
-	t.Run("what is mounted, behind its own routes", func(t *testing.T) {
+	t.Run("the mounted handler, after its own routes", func(t *testing.T) {
 		auth := oauthtest.New(t)
 		status, body := get(t, http.DefaultClient, auth.URL+"/x")
 		require.Equal(t, http.StatusNotFound, status)
@@ -229,7 +228,7 @@ func TestListens(t *testing.T) {
 	})
 }
 
-// TestParallelSubtests share a server, with the race detector watching.
+// TestParallelSubtests: parallel subtests share a server. It is for the race detector.
 func TestParallelSubtests(t *testing.T) {
 	auth := oauthtest.New(t, "project.list")
 	api := guarded(auth)

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// run refuses first: what a handler does when it is let in must not decide
-// how a later request is answered.
+// run sends the requests that must be refused first, because the handler may
+// change the answers to later requests when it runs.
 func (p *probe) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{p.withoutToken, p.lacking, p.otherWorkspace, p.permitted} {
 		if err := step(ctx); err != nil {
@@ -56,16 +56,18 @@ func (p *probe) withoutToken(ctx context.Context) error {
 	return nil
 }
 
-// maxScope keeps tokens well below the size that a verifier takes.
+// maxScope bounds the scope of a token in bytes, so that the token stays far below
+// the size that a verifier accepts.
 const maxScope = 3000
 
-// lacking come with all permissions but one that is needed.
+// lacking sends tokens that lack one of the required permissions and hold all
+// others.
 func (p *probe) lacking(ctx context.Context) error {
-	var asked scope.Set
+	var required scope.Set
 	for _, alternative := range p.alternatives {
-		asked = asked.Union(alternative)
+		required = required.Union(alternative)
 	}
-	others := portions(p.server.server.APIKeys().Catalog().All().Minus(asked).Names())
+	others := portions(p.server.server.APIKeys().Catalog().All().Minus(required).Names())
 	for _, alternative := range p.alternatives {
 		for _, name := range alternative.Names() {
 			missing, err := scope.Of(name)
@@ -74,7 +76,7 @@ func (p *probe) lacking(ctx context.Context) error {
 			}
 			kept := alternative.Minus(missing)
 			if slices.ContainsFunc(p.alternatives, kept.ContainsAll) {
-				continue // another alternative is part of this one
+				continue // the rest satisfies another alternative
 			}
 			for _, portion := range others {
 				held := append(kept.Names(), portion...)
@@ -93,7 +95,8 @@ func (p *probe) lacking(ctx context.Context) error {
 	return nil
 }
 
-// portions cuts names up for tokens; at least one portion comes out.
+// portions splits names into the scopes of several tokens. It returns at least one
+// portion.
 func portions(names []string) [][]string {
 	all, size := [][]string{nil}, 0
 	for _, name := range names {
@@ -123,8 +126,8 @@ func (p *probe) otherWorkspace(ctx context.Context) error {
 	return nil
 }
 
-// permitted sends tokens that hold what the route needs, and sends them again once
-// their key is disabled.
+// permitted sends tokens that hold the required permissions, and sends them again
+// after their key was disabled.
 func (p *probe) permitted(ctx context.Context) error {
 	s := p.server
 	for _, alternative := range p.alternatives {

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Expired returns a token that was good in every respect until a second ago,
-// the server's leeway included. A guard answers 401.
+// Expired returns a token that expired one second ago, with the server's leeway,
+// and is valid otherwise. A guard answers 401.
 func (s *Server) Expired(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.expired, workspace, permissions)
@@ -29,8 +29,8 @@ func (s *Server) expired(ctx context.Context, workspace string, permissions []st
 	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Now = func() time.Time { return earlier } }, workspace, permissions)
 }
 
-// ForeignIssuer returns a token of another issuer, signed with the server's
-// own key: nothing but the iss claim tells. A guard answers 401.
+// ForeignIssuer returns a token of another issuer, signed with the server's own
+// key: only the iss claim is wrong. A guard answers 401.
 func (s *Server) ForeignIssuer(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.foreignIssuer, workspace, permissions)
@@ -51,7 +51,7 @@ func (s *Server) foreignAudience(ctx context.Context, workspace string, permissi
 	return s.issueAs(ctx, func(cfg *oauth.Config) { cfg.Audience = []string{"https://foreign-audience.example"} }, workspace, permissions)
 }
 
-// WrongKey returns a token that nothing but its signature tells from a good one. A
+// WrongKey returns a token with a wrong signature, which is valid otherwise. A
 // guard answers 401.
 func (s *Server) WrongKey(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
@@ -72,8 +72,8 @@ func (s *Server) wrongKey(ctx context.Context, workspace string, permissions []s
 	return good[:end] + base64.RawURLEncoding.EncodeToString(signature), err
 }
 
-// Unsigned returns a token of algorithm "none" with the claims of a good one.
-// A guard answers 401.
+// Unsigned returns a token with the algorithm "none" and the claims of a valid
+// one. A guard answers 401.
 func (s *Server) Unsigned(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.unsigned, workspace, permissions)
@@ -88,8 +88,8 @@ func (s *Server) unsigned(ctx context.Context, workspace string, permissions []s
 	return header + "." + strings.Split(good, ".")[1] + ".", nil
 }
 
-// Ended returns a token that has not expired, but whose key was disabled after
-// it was issued. A guard answers 401.
+// Ended returns a token that was revoked: its key was disabled after it was
+// issued. A guard answers 401.
 func (s *Server) Ended(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.ended, workspace, permissions)
@@ -103,21 +103,21 @@ func (s *Server) ended(ctx context.Context, workspace string, permissions []stri
 	return token, s.disable(ctx, id)
 }
 
-// disable goes through the host's own service, which is the one that tells of
-// the end.
+// disable uses the service of the server under test, so that its verifier learns of
+// the revocation at once.
 func (s *Server) disable(ctx context.Context, id string) error {
 	_, err := s.server.APIKeys().Disable(ctx, operator(), id, 0)
 	return err
 }
 
 // MissingPermission returns a token of the workspace that holds none of the
-// permissions, but every other that the server knows and that does not reach
-// further than a workspace. A route with alternatives (bearer.Guard.Or) is
-// asked for by naming them all. A guard answers 403.
+// permissions, and all others of the catalog that are not admin permissions. For a
+// route with alternatives (bearer.Guard.Or), name the permissions of all of them. A
+// guard answers 403.
 func (s *Server) MissingPermission(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	if len(permissions) == 0 {
-		t.Fatalf("oauthtest: MissingPermission: name the permissions that the route asks for")
+		t.Fatalf("oauthtest: MissingPermission: name the permissions that the route requires")
 	}
 	return s.bad(t, s.missingPermission, workspace, permissions)
 }
@@ -133,11 +133,10 @@ func (s *Server) missingPermission(ctx context.Context, workspace string, permis
 	return token, err
 }
 
-// OtherWorkspace returns a token with the permissions in another workspace
-// than the given one. A guard answers 404: who may not enter a workspace does
-// not learn whether it is there. Permissions that reach every workspace
-// (scope.Admin) open the route rightly, so at least one must be of another
-// kind, or there must be none.
+// OtherWorkspace returns a token with the permissions in another workspace than
+// the given one. A guard answers 404, so that the caller does not learn whether the
+// workspace exists. Not all of the permissions may be admin permissions
+// (scope.Admin), because such a token may pass. No permissions at all are allowed.
 func (s *Server) OtherWorkspace(t testing.TB, workspace string, permissions ...string) string {
 	t.Helper()
 	return s.bad(t, s.otherWorkspace, workspace, permissions)
@@ -159,7 +158,7 @@ func (s *Server) otherWorkspace(ctx context.Context, workspace string, permissio
 	return token, err
 }
 
-// bad makes a token that must be refused, or ends the test.
+// bad returns a token that must be refused. It ends the test if it cannot make one.
 func (s *Server) bad(t testing.TB, issue func(context.Context, string, []string) (string, error), workspace string, permissions []string) string {
 	t.Helper()
 	token, err := issue(t.Context(), workspace, permissions)
@@ -169,7 +168,7 @@ func (s *Server) bad(t testing.TB, issue func(context.Context, string, []string)
 	return token
 }
 
-// issueAs makes a token as a server would that differs in one respect.
+// issueAs returns a token of a server with a changed configuration.
 func (s *Server) issueAs(ctx context.Context, change func(*oauth.Config), workspace string, permissions []string) (string, error) {
 	other, err := s.variant(change)
 	if err != nil {
@@ -179,7 +178,7 @@ func (s *Server) issueAs(ctx context.Context, change func(*oauth.Config), worksp
 	return token, err
 }
 
-// known returns the permissions as a set that the catalog holds.
+// known returns the permissions as a set. It fails if one is not in the catalog.
 func (s *Server) known(permissions []string) (scope.Set, error) {
 	set, err := scope.Of(permissions...)
 	if err != nil {
@@ -188,8 +187,8 @@ func (s *Server) known(permissions []string) (scope.Set, error) {
 	return set, s.server.APIKeys().Catalog().Check(set)
 }
 
-// reachesAll reports whether a guard that asks for these permissions lets a
-// token of any workspace pass.
+// reachesAll reports whether a guard that requires these permissions accepts a
+// token of any workspace.
 func (s *Server) reachesAll(held scope.Set) bool {
 	return held.Len() > 0 && s.server.APIKeys().Catalog().Admin().ContainsAll(held)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 )
 
-// TestRefusals: each token fails for the one reason it is named for, whatever
-// signs and however long tokens live.
+// TestRefusals: each token is refused only for the reason in its name, with every algorithm
+// and lifetime.
 func TestRefusals(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestRefusals(t *testing.T) {
 				{"ForeignAudience", auth.ForeignAudience, http.StatusUnauthorized, "another audience"},
 				{"WrongKey", auth.WrongKey, http.StatusUnauthorized, "signature does not match"},
 				{"Unsigned", auth.Unsigned, http.StatusUnauthorized, "not a JWT access token of the supported form"},
-				{"Ended", auth.Ended, http.StatusUnauthorized, "ended before it expired"},
+				{"Ended", auth.Ended, http.StatusUnauthorized, "revoked"},
 				{"MissingPermission", auth.MissingPermission, http.StatusForbidden, "lacks a permission"},
 				{"OtherWorkspace", auth.OtherWorkspace, http.StatusNotFound, "no such workspace"},
 			} {
@@ -68,7 +68,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestExpiredIsJustExpired: a second of leeway more and it would be good.
+// TestExpiredIsJustExpired: with one more second of leeway the token would be valid.
 func TestExpiredIsJustExpired(t *testing.T) {
 	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog, Leeway: time.Minute})
 	token := auth.Expired(t, "team-a", "project.list")
@@ -98,7 +98,7 @@ func TestOtherWorkspaceIsAnother(t *testing.T) {
 	}
 }
 
-// TestWrongKeyLooksRight: nothing but the signature differs.
+// TestWrongKeyLooksRight: only the signature differs.
 func TestWrongKeyLooksRight(t *testing.T) {
 	auth := oauthtest.NewWith(t, oauth.Config{Permissions: catalog})
 	good, wrong := auth.Token(t, "team-a"), auth.WrongKey(t, "team-a")

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 )
 
-// RoundTripper answers the requests of a client under test within the process:
-// those for the server's own paths (login, keys, metadata) as the server does,
-// all others by the handler that was mounted. The host of a request's URL does
-// not matter, so the client keeps its production URLs, and what it sends goes
-// nowhere. It is safe for concurrent use.
+// RoundTripper answers the requests of a client under test in the process,
+// without a network: requests for the server's own paths (login, keys, metadata)
+// by the server, all others by the mounted handler. It ignores the host of a
+// request's URL, so the client can use its production URLs. It is safe for
+// concurrent use.
 type RoundTripper struct {
 	handler   http.Handler
 	tokenPath string
@@ -33,14 +33,14 @@ func (s *Server) RoundTripper() *RoundTripper {
 	return rt
 }
 
-// Logins returns how many requests went to the login, refused ones included.
+// Logins returns the number of requests to the login path, with refused ones.
 func (rt *RoundTripper) Logins() int { return int(rt.logins.Load()) }
 
-// Calls returns how many requests went anywhere else.
+// Calls returns the number of all other requests.
 func (rt *RoundTripper) Calls() int { return int(rt.calls.Load()) }
 
-// RoundTrip implements http.RoundTripper. A panic of the handler is the
-// test's.
+// RoundTrip implements http.RoundTripper. It does not recover a panic of the
+// handler.
 func (rt *RoundTripper) RoundTrip(r *http.Request) (response *http.Response, err error) {
 	defer func() {
 		if r.Body != nil {
@@ -69,7 +69,7 @@ func (rt *RoundTripper) RoundTrip(r *http.Request) (response *http.Response, err
 	return response, nil
 }
 
-// asReceived is a client's request as a server gets it.
+// asReceived converts a client's request to the form that a server gets.
 func asReceived(r *http.Request) (*http.Request, error) {
 	in := r.Clone(r.Context())
 	in.RemoteAddr = loopback

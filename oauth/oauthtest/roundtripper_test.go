@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/oauthtest"
 )
 
-// closing tells whether a request's body was closed.
+// closing records whether a request's body was closed.
 type closing struct {
 	io.Reader
 	closed bool
@@ -74,7 +74,7 @@ func TestRoundTripper(t *testing.T) {
 		require.Equal(t, 2, rt.Logins())
 		require.Equal(t, 1, rt.Calls())
 	})
-	t.Run("the body is closed, and the request stays as it was", func(t *testing.T) {
+	t.Run("the body is closed, and the request is not changed", func(t *testing.T) {
 		body := &closing{Reader: strings.NewReader("sent")}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example.com/x", body)
 		require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestRoundTripper(t *testing.T) {
 		require.True(t, body.closed)
 		require.Equal(t, "https://api.example.com/x", r.URL.String())
 	})
-	t.Run("a request that is given up", func(t *testing.T) {
+	t.Run("a cancelled request", func(t *testing.T) {
 		rt := auth.RoundTripper()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

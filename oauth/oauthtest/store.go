@@ -16,11 +16,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// CheckStore tests a storage driver that passes package storetest. Callers that make
-// keys and rotate secrets race against calls that end their right to do so: once
-// such a call has returned, no further key may be made. Each race runs for the given
-// number of rounds; t.Errorf is called once for each race that was lost. st must not
-// be in use otherwise: CheckStore leaves settings and deleted workspaces in it.
+// CheckStore tests a storage driver that passes package storetest. Callers that
+// create keys and rotate secrets race against a call that ends their right to do
+// so: after that call returned, no further key may be created. Each race runs for the
+// given number of rounds; t.Errorf is called once for each race that fails. st must
+// not be used for anything else: CheckStore leaves settings and deleted workspaces in
+// it.
 func CheckStore(t testing.TB, st store.Store, rounds int) {
 	t.Helper()
 	for _, r := range []race{
@@ -44,23 +45,24 @@ func CheckStore(t testing.TB, st store.Store, rounds int) {
 	}
 }
 
-// racers is how many callers race at once.
+// racers is the number of concurrent callers.
 const racers = 6
 
 func raceCatalog() *scope.Catalog {
 	return scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "keys.save"}, {Name: "project.list"}}})
 }
 
-// race is one way to end what callers may do.
+// race is one way to end the right of callers.
 type race struct {
 	name string
-	// caller returns what one of them does again and again.
+	// caller returns the call that each caller repeats.
 	caller func(*scene) func(context.Context) error
-	// end ends it. alive lists the keys that should not be alive after that.
+	// end ends the callers' right. alive lists the keys that must not work after
+	// that.
 	end func(*scene, context.Context) (alive func(context.Context) ([]string, error), err error)
 }
 
-// scene is one round in a workspace of its own.
+// scene is one round, in its own workspace.
 type scene struct {
 	admin     apikey.Actor
 	all       scope.Set
@@ -68,7 +70,7 @@ type scene struct {
 	// replicas are two services on one store.
 	replicas [2]*apikey.Service
 	leaked   apikey.Key
-	victim   apikey.Key // of a person, which the leaked key may rotate
+	victim   apikey.Key // a person's key, which the leaked key may rotate
 	mu       sync.Mutex
 	children []apikey.Key
 	made     int
@@ -123,7 +125,7 @@ func (s *scene) make(ctx context.Context, actor apikey.Actor) (apikey.Key, error
 	return key, err
 }
 
-// leakedKey makes keys by the leaked key.
+// leakedKey creates keys as the leaked key.
 func leakedKey(s *scene) func(context.Context) error {
 	actor := apikey.ByKey(s.leaked.ID, s.all, "")
 	return func(ctx context.Context) error {
@@ -132,15 +134,15 @@ func leakedKey(s *scene) func(context.Context) error {
 	}
 }
 
-// leakedKeys makes keys by the leaked key and by what that made, rotates the
-// victim by any of them and acts as it, until none of them may.
+// leakedKeys creates keys as the leaked key and as the keys that it created. It
+// rotates the victim as any of them, and acts as the victim, until all are refused.
 func leakedKeys(s *scene) func(context.Context) error {
 	s.children = []apikey.Key{s.leaked}
 	return func(ctx context.Context) error {
 		s.mu.Lock()
 		if len(s.children) == 0 {
 			s.mu.Unlock()
-			return &apikey.ForbiddenError{Reason: "No key is left that may make another."}
+			return &apikey.ForbiddenError{Reason: "No key is left that may create another."}
 		}
 		key := s.children[s.made%len(s.children)]
 		enough := s.made > 100
@@ -173,8 +175,8 @@ func leakedKeys(s *scene) func(context.Context) error {
 	}
 }
 
-// hide replaces the victim's new secret by means of that secret, and makes a key
-// as the victim.
+// hide rotates the victim again with its new secret, and creates a key as the
+// victim.
 func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error {
 	minted := func() apikey.Actor {
 		return apikey.ByKey(victim.ID, s.all, victim.Secrets[len(victim.Secrets)-1].ID)
@@ -189,14 +191,14 @@ func (s *scene) hide(ctx context.Context, victim apikey.Key, enough bool) error 
 	return err
 }
 
-// drop takes a key that may do nothing any more from those that callers use.
+// drop removes a key that is refused from those that callers use.
 func (s *scene) drop(key apikey.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.children = slices.DeleteFunc(s.children, func(k apikey.Key) bool { return k.ID == key.ID })
 }
 
-// members makes keys as a person.
+// members creates keys as a person.
 func members(s *scene) func(context.Context) error {
 	actor := apikey.Owner("olga", s.workspace)
 	return func(ctx context.Context) error {
@@ -247,7 +249,7 @@ func saveRules(wanted store.Instance) func(*scene, context.Context) (func(contex
 	}
 }
 
-// since finds keys that match and were not there yet.
+// since returns a function that lists matching keys that were created after now.
 func (s *scene) since(ctx context.Context, match func(apikey.Key) bool) (func(context.Context) ([]string, error), error) {
 	before, err := s.list(ctx, match)
 	known := map[string]bool{}
@@ -276,8 +278,8 @@ func (s *scene) list(ctx context.Context, match func(apikey.Key) bool) (ids []st
 	return ids, nil
 }
 
-// run lets the callers begin, ends what they may do, and lists what is alive: at
-// once, and when all callers have given up.
+// run starts the callers, ends their right, and lists the keys that still work: at
+// once, and after all callers have stopped.
 func (r race) run(s *scene) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -311,7 +313,7 @@ func (r race) run(s *scene) error {
 	callers.Wait()
 	close(problems)
 	if err != nil {
-		return fmt.Errorf("the act failed: %w", err)
+		return fmt.Errorf("the call that ends their right failed: %w", err)
 	}
 	if err := <-problems; err != nil {
 		return fmt.Errorf("a caller failed: %w", err)
@@ -324,7 +326,7 @@ func (r race) run(s *scene) error {
 		return err
 	}
 	if len(found)+len(late) > 0 {
-		return fmt.Errorf("%d keys were alive when it returned, and %d when the callers had ended", len(found), len(late))
+		return fmt.Errorf("%d keys worked after the call returned, and %d after the callers stopped", len(found), len(late))
 	}
 	return nil
 }

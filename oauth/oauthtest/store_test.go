@@ -20,8 +20,7 @@ func TestCheckStore(t *testing.T) {
 	})
 }
 
-// careless is a driver that lets one creation by a key in, long after the key was
-// disabled.
+// careless is a driver that accepts one creation by a key long after the key was disabled.
 type careless struct {
 	store.Keys
 	held    atomic.Bool
@@ -37,8 +36,7 @@ func (k *careless) Create(ctx context.Context, key store.Key, limit int, c store
 	return k.Keys.Create(ctx, key, limit, c)
 }
 
-// List releases the creation when the keys were looked at twice, which may take
-// several pages each.
+// List releases the creation after the keys were listed twice, each in several pages.
 func (k *careless) List(ctx context.Context, q store.KeyQuery) (store.KeyPage, error) {
 	page, err := k.Keys.List(ctx, q)
 	if page.Next == nil && k.lists.Add(1) == 2 {
@@ -53,5 +51,5 @@ func TestCheckStoreFinds(t *testing.T) {
 	st.Keys = &careless{Keys: st.Keys, release: make(chan struct{})}
 	reports := play(func(t testing.TB) { oauthtest.CheckStore(t, st, 1) }).reports
 	require.Len(t, reports, 1)
-	require.Contains(t, reports[0], "Disable of a key that makes keys, round 1 of 1: 0 keys were alive when it returned, and 1 when the callers had ended")
+	require.Contains(t, reports[0], "Disable of a key that makes keys, round 1 of 1: 0 keys worked after the call returned, and 1 after the callers stopped")
 }

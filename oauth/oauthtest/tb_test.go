@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// notebook stands in for a *testing.T: it notes what a test reports.
+// notebook replaces a *testing.T and records what a test reports.
 type notebook struct {
-	testing.TB // nil: a method that is not below is not used
+	testing.TB // nil: only the methods below are used
 
 	mu       sync.Mutex
 	reports  []string
@@ -40,7 +40,7 @@ func (n *notebook) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// play runs a test as go test would and returns what it reports.
+// play runs a test as go test does, and returns what it reports.
 func play(test func(t testing.TB)) *notebook {
 	n := &notebook{}
 	done := make(chan struct{})
@@ -55,7 +55,7 @@ func play(test func(t testing.TB)) *notebook {
 	return n
 }
 
-// run plays a test and prints the outcome, for Examples.
+// run runs a test and prints the result, for Examples.
 func run(test func(t testing.TB)) {
 	reports := play(test).reports
 	if len(reports) == 0 {

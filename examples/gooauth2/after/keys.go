@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// NewKeys returns the service's API keys: which permissions there are, and
-// which rules hold.
+// NewKeys returns the server of the service's API keys, with its permissions and
+// policies.
 func NewKeys(issuer string) (*oauth.Server, error) {
 	catalog, err := scope.NewCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects"},
@@ -29,13 +29,13 @@ func NewKeys(issuer string) (*oauth.Server, error) {
 		InsecureLoopback: true, // plain http on this machine; in production the issuer is https
 		Permissions:      catalog,
 		Policy:           policy.All(policy.MaxKeys(10), policy.MaxLifetime(90*24*time.Hour)),
-		APIKeys:          apikey.Options{Imported: true}, // clients from before keep their secrets
+		APIKeys:          apikey.Options{Imported: true}, // imported clients keep their secrets
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 }
 
-// projects runs once the guard has checked the token, the permission and the
-// workspace.
+// projects is a handler. Before it runs, the guard checks the token, the permission
+// and the workspace.
 func projects(w http.ResponseWriter, r *http.Request) {
 	host.Reply(w, map[string]any{"workspace": r.PathValue("workspace"), "projects": []string{"website", "pipeline"}})
 }

@@ -1,5 +1,5 @@
-// Package host is what a service on go-oauth2 has of its own: clients, tokens
-// in a store, and users with a session. A real one has a database behind each.
+// Package host is the part of a service on go-oauth2 that is its own: clients, a token
+// store, and users with a session. A real service uses a database for each.
 package host
 
 import (
@@ -19,9 +19,8 @@ import (
 // Clients are the service's OAuth clients, by id.
 type Clients map[string]*models.Client
 
-// NewClients returns a web app that sends users through authorization_code,
-// and a program that logs in for itself. Both secrets stand in plain text, as
-// go-oauth2 has it.
+// NewClients returns a web app that uses authorization_code for users, and a program
+// that uses client_credentials. Both secrets are in plain text, as in go-oauth2.
 func NewClients(callback string) Clients {
 	return Clients{
 		"webapp":  {ID: "webapp", Secret: "webapp-secret", Domain: callback},
@@ -38,7 +37,7 @@ func (c Clients) GetByID(_ context.Context, id string) (oauth2.ClientInfo, error
 	return client, nil
 }
 
-// User answers who is logged in: here, who the session cookie says.
+// User returns the user who is logged in: here, the one in the session cookie.
 func User(_ http.ResponseWriter, r *http.Request) (string, error) {
 	session, err := r.Cookie("session")
 	if err != nil {
@@ -64,14 +63,14 @@ type Tokens struct {
 // NewTokens returns an empty store.
 func NewTokens() *Tokens { return &Tokens{byKey: make(map[string]models.Token)} }
 
-// Len returns how many codes, access and refresh tokens are kept.
+// Len returns the number of codes, access tokens and refresh tokens.
 func (t *Tokens) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byKey)
 }
 
-// Create keeps a code, or an access token and its refresh token.
+// Create stores a code, or an access token and its refresh token.
 func (t *Tokens) Create(_ context.Context, info oauth2.TokenInfo) error {
 	token, ok := info.(*models.Token)
 	if !ok {
@@ -90,15 +89,15 @@ func (t *Tokens) Create(_ context.Context, info oauth2.TokenInfo) error {
 	return nil
 }
 
-// RemoveByCode forgets a code.
+// RemoveByCode removes a code.
 func (t *Tokens) RemoveByCode(_ context.Context, code string) error { return t.remove("code:" + code) }
 
-// RemoveByAccess forgets an access token.
+// RemoveByAccess removes an access token.
 func (t *Tokens) RemoveByAccess(_ context.Context, access string) error {
 	return t.remove("access:" + access)
 }
 
-// RemoveByRefresh forgets a refresh token.
+// RemoveByRefresh removes a refresh token.
 func (t *Tokens) RemoveByRefresh(_ context.Context, refresh string) error {
 	return t.remove("refresh:" + refresh)
 }

@@ -78,8 +78,8 @@ func opens(t *testing.T, f world.Facts, token string) {
 	}
 }
 
-// run returns the status and the body that curl saw. A configuration of the
-// user's and proxies stay out of it.
+// run returns the status and the body that curl got. It ignores the user's curl
+// configuration and proxies.
 func run(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	args = append([]string{"-q", "-s", "-S", "--noproxy", "*", "-w", "\n%{http_code}"}, args...)

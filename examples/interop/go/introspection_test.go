@@ -8,7 +8,7 @@ import (
 	zitadel "github.com/zitadel/oidc/v3/pkg/oidc"
 )
 
-// zitadel/oidc's resource server knows a token only by asking (RFC 7662).
+// zitadel/oidc's resource server checks a token only by introspection (RFC 7662).
 func TestZitadelResourceServer(t *testing.T) {
 	const rs = peer("github.com/zitadel/oidc/v3")
 	f := start(t, "ES256")

@@ -83,7 +83,7 @@ func TestXOAuth2(t *testing.T) {
 	})
 }
 
-// recorder notes of each login whether it came with Basic credentials.
+// recorder records for each login whether it had Basic credentials.
 type recorder struct {
 	mu    sync.Mutex
 	basic []bool

@@ -1,6 +1,5 @@
-// Package interop_test lets clients and verifiers of the Go world meet
-// Latchkey. What each was seen doing, and what it was seen refusing, becomes a
-// row of RESULTS.md; see the table command.
+// Package interop_test tests clients and verifiers for Go with Latchkey. What each of them did
+// and refused becomes a row of RESULTS.md; see the table command.
 package interop_test
 
 import (
@@ -15,15 +14,15 @@ import (
 	"github.com/latchkey-go/latchkey/examples/interop/world"
 )
 
-// peer is a program or library that meets Latchkey. Its name is the one that
-// go.mod knows it by, if that does.
+// peer is a program or library that is tested with Latchkey. Its name is its module path in
+// go.mod, if it has one.
 type peer string
 
 // shows runs f as a subtest and, unless it fails, puts what into the peer's
 // row.
 func (p peer) shows(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "shown", what, f) }
 
-// refuses is shows for the negative twin.
+// refuses is shows for what the peer must refuse.
 func (p peer) refuses(t *testing.T, what string, f func(t *testing.T)) { p.run(t, "refused", what, f) }
 
 func (p peer) run(t *testing.T, kind, what string, f func(t *testing.T)) {
@@ -41,7 +40,7 @@ func start(t *testing.T, algorithm string) world.Facts {
 	return w.Facts
 }
 
-// limited is a context that ends a peer that hangs.
+// limited returns a context with a timeout, for peers that hang.
 func limited(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

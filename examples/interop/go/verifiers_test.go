@@ -23,13 +23,13 @@ import (
 	"github.com/latchkey-go/latchkey/examples/interop/world"
 )
 
-// verifier checks tokens by the published keys, as its documentation says.
+// verifier checks tokens with the published keys, as its documentation says.
 type verifier struct {
 	peer   peer
 	how    string
 	verify func(ctx context.Context, f world.Facts, token string) (subject, scope string, err error)
-	// wants says why it must refuse each bad token, so that none is refused
-	// for a reason that has nothing to do with what is wrong with it.
+	// wants holds the expected reason for each bad token, so that none is refused for another
+	// reason.
 	wants map[string]func(error) bool
 }
 
@@ -90,8 +90,8 @@ func byGoOIDC(ctx context.Context, f world.Facts, token string) (subject, scope 
 	if err != nil {
 		return "", "", err
 	}
-	// The algorithm must be named: go-oidc takes RS256 alone where the
-	// document says nothing of ID tokens.
+	// The algorithm must be named: without ID token algorithms in the metadata, go-oidc accepts
+	// only RS256.
 	checked, err := provider.Verifier(&oidc.Config{ClientID: f.Audience, SupportedSigningAlgs: []string{f.Algorithm}}).Verify(ctx, token)
 	if err != nil {
 		return "", "", err
@@ -168,6 +168,6 @@ func byZitadel(ctx context.Context, f world.Facts, token string) (subject, scope
 	if err != nil {
 		return "", "", err
 	}
-	// This verifier leaves the audience to its caller.
+	// This verifier does not check the audience. The caller does.
 	return claims.Subject, claims.Scopes.String(), zitadel.CheckAudience(claims, f.Audience)
 }

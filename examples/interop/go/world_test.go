@@ -13,8 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/examples/interop/world"
 )
 
-// TestWorld sees to it that the bad tokens are bad in the eyes of Latchkey's
-// own guard, the one that only the server can know of included.
+// TestWorld checks that Latchkey's own guard refuses all bad tokens, also the revoked one.
 func TestWorld(t *testing.T) {
 	for _, algorithm := range world.Algorithms() {
 		t.Run(algorithm, func(t *testing.T) {
@@ -32,8 +31,8 @@ func TestWorld(t *testing.T) {
 	}
 }
 
-// TestBadTokens sees to it that each is wrong in one way only: a peer that
-// does not look there would take it.
+// TestBadTokens checks that each bad token is wrong in one way only, so that a peer without
+// that check would accept it.
 func TestBadTokens(t *testing.T) {
 	for _, algorithm := range world.Algorithms() {
 		t.Run(algorithm, func(t *testing.T) {
@@ -53,7 +52,7 @@ func TestBadTokens(t *testing.T) {
 	}
 }
 
-// claimSet is all claims but the jti, which is always another one.
+// claimSet returns all claims except the jti, which always differs.
 type claimSet struct {
 	Issuer    string  `json:"iss"`
 	Subject   string  `json:"sub"`

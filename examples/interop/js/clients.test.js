@@ -1,4 +1,4 @@
-// OAuth clients: each logs in, in every style that it has for our grant.
+// OAuth clients: each logs in with every authentication method that it has for client_credentials.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import * as oauth from 'oauth4webapi';
@@ -12,7 +12,7 @@ after(facts.stop);
 const insecure = { [oauth.allowInsecureRequests]: true }; // the fixture speaks http
 const granted = 'project.list project.read';
 
-// watch notes how each login authenticates.
+// watch records how each login authenticates.
 function watch() {
   const seen = [];
   const watching = (url, init) => {
@@ -70,7 +70,7 @@ refuses('oauth4webapi', 'scope not held', async () => {
   await assert.rejects(login, { name: 'ResponseBodyError', status: 400, error: 'invalid_scope' });
 });
 
-// What only the server can know.
+// Revocation, which a peer can know only from the server.
 const byOauth = async (token) => {
   const as = await discover('oauth2');
   const client = { client_id: facts.client_id };

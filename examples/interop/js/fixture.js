@@ -1,6 +1,6 @@
-// Starts ../fixture, a Latchkey server with one token that is good and others
-// that are wrong in one way each, and names tests so that the table command
-// finds them: shown | peer | what, or refused.
+// Starts ../fixture, a Latchkey server with one good token and others that are
+// each wrong in one way. Names tests in the form that the table command reads:
+// shown | peer | what, or refused | peer | what.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -8,9 +8,10 @@ import { test } from 'node:test';
 
 export const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA'];
 
-// start resolves to the facts; see ../world/world.go. The environment names
-// the program, or Go builds it. It ends with this process, or by stop(). The
-// key may ask for tokens for the resources, besides the server's audience.
+// start runs the fixture and resolves to the facts; see ../world/world.go. The
+// program is the one in LATCHKEY_FIXTURE, or Go builds it. It ends with this
+// process, or by stop(). The key may request tokens for the resources, besides
+// the server's audience.
 export async function start(algorithm = 'ES256', ...resources) {
   const args = ['-algorithm', algorithm, ...resources.flatMap((uri) => ['-resource', uri])];
   const [command, all] = process.env.LATCHKEY_FIXTURE
@@ -25,7 +26,7 @@ export async function start(algorithm = 'ES256', ...resources) {
   return { ...JSON.parse(line), stop: () => child.stdin.end() };
 }
 
-// bad is the tokens that whoever verifies by himself must refuse.
+// bad returns the tokens that every peer must refuse that verifies tokens itself.
 export const bad = ({ tokens }) => ({
   expired: tokens.expired,
   'wrong audience': tokens.wrong_audience,
@@ -35,7 +36,7 @@ export const bad = ({ tokens }) => ({
 export const shows = (peer, what, f) => test(`shown | ${peer} | ${what}`, f);
 export const refuses = (peer, what, f) => test(`refused | ${peer} | ${what}`, f);
 
-// opens asserts what the token opens at the server, and what it does not.
+// opens asserts which routes of the server the token opens, and which not.
 export async function opens(facts, token) {
   const status = async (url) => (await fetch(url, { headers: { Authorization: `Bearer ${token}` } })).status;
   assert.equal(await status(facts.protected_url), 200);

@@ -1,5 +1,5 @@
-// The MCP TypeScript SDK's client credentials provider, before an MCP server
-// of the same SDK whose authorization server is Latchkey.
+// The MCP TypeScript SDK's client credentials provider, with an MCP server of
+// the same SDK whose authorization server is Latchkey.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
@@ -23,11 +23,11 @@ after(async () => {
   facts.stop();
 });
 
-// serve is an MCP server with one tool, which says whom it talks to.
+// serve starts an MCP server with one tool, which returns the client.
 function serve() {
   const keys = jose.createRemoteJWKSet(new URL(facts.jwks_url));
-  // Its own audience, which the SDK's client asks for by name (RFC 8707); the
-  // bad tokens are for the fixture's, and wrong in one other way each.
+  // The server's own audience, which the SDK's client requests (RFC 8707), and the
+  // fixture's, because the bad tokens are for that one.
   const audience = [`${mcp.url}/mcp`, facts.audience];
   const verifyAccessToken = async (token) => {
     try {

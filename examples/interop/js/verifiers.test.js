@@ -1,5 +1,5 @@
-// Verifiers: each takes the good token and refuses every bad one for what is
-// wrong with it, under every algorithm.
+// Verifiers: each accepts the good token and refuses every bad one for the
+// expected reason, with every algorithm.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import express from 'express';
@@ -14,7 +14,7 @@ after(() => worlds.forEach((facts) => facts.stop()));
 const insecure = { [oauth.allowInsecureRequests]: true }; // the fixture speaks http
 const everyAlgorithm = algorithms.join(', ');
 
-// meets runs one verifier against all worlds. verify resolves to the claims or
+// meets tests one verifier with all worlds. verify resolves to the claims or
 // rejects; wants has a check of the error for each bad token.
 function meets(peer, how, verify, wants) {
   shows(peer, `${how}: ${everyAlgorithm}`, async () => {

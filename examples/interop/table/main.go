@@ -1,7 +1,6 @@
-// Command table turns what the tests of this module and of ../js reported into
-// the table of RESULTS.md. It fails if a test failed, if a peer was not seen
-// at work, and if a peer was not seen to refuse anything: then its green would
-// not say that it checks.
+// Command table writes the table of RESULTS.md from the reports of the tests of this module
+// and of ../js. It fails if a test failed, if a peer did nothing, or if a peer refused
+// nothing: without a refusal, a passing test does not show that the peer checks tokens.
 //
 //	table -go go-test.json -tap node.tap -versions versions.txt >RESULTS.md
 package main
@@ -21,7 +20,7 @@ import (
 func main() {
 	goTest := flag.String("go", "", "`file` with the output of go test -json")
 	tap := flag.String("tap", "", "`file` with the output of node --test --test-reporter=tap")
-	versions := flag.String("versions", "", "`file` with the peers in their order: world, peer, version")
+	versions := flag.String("versions", "", "`file` with the peers in the order of the table: world, peer, version")
 	flag.Parse()
 	if err := run(*goTest, *tap, *versions, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
@@ -47,7 +46,7 @@ func run(goTest, tap, versions string, out io.Writer) error {
 }
 
 func eachLine(name string, use func(string) error) error {
-	text, err := os.ReadFile(name) //nolint:gosec // the file is named by who runs the program
+	text, err := os.ReadFile(name) //nolint:gosec // the file is named on the command line
 	if err != nil {
 		return err
 	}
@@ -59,13 +58,13 @@ func eachLine(name string, use func(string) error) error {
 	return nil
 }
 
-// table is the rows in the order of the versions.
+// table holds the rows in the order of the versions.
 type table struct {
 	rows     []*row
 	problems []error
 }
 
-// What a peer can be seen doing.
+// The kinds of what a peer did in the tests.
 const (
 	shown   = "shown"
 	refused = "refused"
@@ -114,7 +113,7 @@ func (t *table) readTAP(line string) error {
 		t.problems = append(t.problems, errors.New("failed: "+line))
 		return nil
 	case found[2] == "" || found[5] != "":
-		return fmt.Errorf("%q names no peer, or was left out", line)
+		return fmt.Errorf("%q names no peer, or was skipped", line)
 	}
 	return t.add(found[2], found[3], found[4])
 }
@@ -145,12 +144,12 @@ func (t *table) check() error {
 	return errors.Join(problems...)
 }
 
-const head = `# Who was seen working with Latchkey
+const head = `# Clients and verifiers tested with Latchkey
 
-Made by ` + "`examples/interop/run -update`" + ` from a run of the tests beside it; do not edit.
-A client logs in and opens what its key may open, nothing else. A verifier takes
-a good token. What each peer was seen refusing, in the same run and for just
-that reason, stands beside it: without that, green would not say that it checks.
+Made by ` + "`examples/interop/run -update`" + ` from a run of the tests beside it. Do not edit it.
+Each client logged in and reached only what its key may reach. Each verifier
+accepted a good token. The last column lists what the peer refused in the same
+run, for the expected reason. It shows that the peer really checks.
 
 | | peer | version | shown | refused |
 |---|---|---|---|---|

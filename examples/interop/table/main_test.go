@@ -26,7 +26,7 @@ func TestTable(t *testing.T) {
 		{"all is well", versions, goodGo, goodTAP, ""},
 		{"a Go test failed", versions, goodGo + `{"Action":"fail","Test":"T"}` + "\n", goodTAP, "failed:  T"},
 		{"a Node test failed", versions, goodGo, goodTAP + "not ok 5 - shown | b | more\n", "failed: not ok 5"},
-		{"a Node test was left out", versions, goodGo, goodTAP + "ok 5 - shown | b | more # SKIP no time\n", "left out"},
+		{"a Node test was skipped", versions, goodGo, goodTAP + "ok 5 - shown | b | more # SKIP no time\n", "was skipped"},
 		{"a Node test names no peer", versions, goodGo, goodTAP + "ok 5 - /somewhere/x.test.js\n", "names no peer"},
 		{"a Node test is of another kind", versions, goodGo, goodTAP + "ok 5 - gap | b | more\n", "neither shown nor refused"},
 		{"no negative twin", versions, strings.Replace(goodGo, "refused", "shown", 1), goodTAP, "nothing was refused by a"},

@@ -1,6 +1,5 @@
-// Package world is a Latchkey server for peers to talk to, beside tokens that
-// are wrong in one way each. A peer that takes the good token and refuses all
-// of those has looked at what it was given.
+// Package world is a Latchkey server for peers, with tokens that are each wrong in one
+// way. A peer that accepts the good token and refuses the others checks what it gets.
 package world
 
 import (
@@ -37,11 +36,11 @@ const (
 	kid = "signing-key-1"
 )
 
-// Algorithms are those that a published key may have.
+// Algorithms returns the algorithms that a published key can have.
 func Algorithms() []string { return []string{"ES256", "RS256", "PS256", "EdDSA"} }
 
-// Facts is all that a peer is told. The first members are those that
-// `go run ./examples/quickstart -json` prints.
+// Facts is what a peer gets. The first members are those that `go run ./examples/quickstart
+// -json` prints.
 type Facts struct {
 	BaseURL      string    `json:"base_url"`
 	Issuer       string    `json:"issuer"`
@@ -56,27 +55,27 @@ type Facts struct {
 	ForbiddenURL string    `json:"forbidden_url"`
 	ForeignURL   string    `json:"foreign_url"`
 
-	// WrongSecret is well-formed, but another key's.
+	// WrongSecret is the secret of another key.
 	WrongSecret string `json:"wrong_secret"`
-	// Algorithm is the one that tokens are signed with.
+	// Algorithm is the algorithm of the tokens' signatures.
 	Algorithm string `json:"algorithm"`
 	// Audience is the aud of good tokens.
 	Audience string `json:"audience"`
 	Tokens   Tokens `json:"tokens"`
 }
 
-// Tokens are access tokens of one key, or of one just like it. But for what
-// its name says, each is as a good one.
+// Tokens are access tokens of one key or of a similar one. Each is valid except for what
+// its name says.
 type Tokens struct {
 	Good          string `json:"good"`
 	Expired       string `json:"expired"`
 	WrongAudience string `json:"wrong_audience"`
 	OtherKey      string `json:"other_key"` // a forger's signature under the server's kid
-	Ended         string `json:"ended"`     // its key was disabled: only those who ask the server can know
+	Ended         string `json:"ended"`     // its key was disabled; a peer can know only from introspection
 }
 
-// Bad returns the tokens that everybody must refuse who verifies by himself,
-// by what is wrong with them.
+// Bad returns the tokens that every peer must refuse that verifies tokens itself, by what
+// is wrong with them.
 func (t Tokens) Bad() map[string]string {
 	return map[string]string{"expired": t.Expired, "wrong audience": t.WrongAudience, "other key": t.OtherKey}
 }
@@ -87,7 +86,7 @@ type World struct {
 	web   *http.Server
 }
 
-// Start serves on a loopback port until Close, with keys of the algorithm.
+// Start serves on a loopback port until Close. The signing key has the algorithm.
 func Start(ctx context.Context, algorithm string, resources ...string) (*World, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -204,16 +203,16 @@ func whoAmI(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	body := map[string]any{"client_id": principal.KeyID, "workspace": principal.Workspace, "scope": principal.Permissions.String()}
-	_ = json.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone; nobody to tell
+	_ = json.NewEncoder(w).Encode(body) //nolint:errcheck // fails only if the client has disconnected
 }
 
-// issuer is a server as it is or, for a bad token, as it is not.
+// issuer is the configuration of the server, or of one that issues a bad token.
 type issuer struct {
 	base     string
 	store    store.Store
 	key      crypto.Signer
 	audience string
-	// resources are those that the key may name (RFC 8707).
+	// resources are the resources that the key may request tokens for (RFC 8707).
 	resources []string
 	age       time.Duration // how far its clock is behind
 }
@@ -242,7 +241,7 @@ func (i issuer) server() (*oauth.Server, error) {
 		Resources:        resources,
 		Signers:          []oauth.SigningKey{key},
 		OpenIDAlias:      true,
-		// The MCP SDK reads no metadata without one.
+		// The MCP SDK does not read metadata without it.
 		AuthorizationPath: "/authorize",
 		Logger:            slog.New(slog.DiscardHandler),
 		Now:               func() time.Time { return time.Now().Add(-i.age) },
@@ -269,7 +268,7 @@ func (i issuer) token(ctx context.Context, id, secret string) (string, error) {
 	return body.Token, nil
 }
 
-// pssKey is an RSA key that is to sign as PS256.
+// pssKey is an RSA key for PS256.
 type pssKey struct{ *rsa.PrivateKey }
 
 func newKey(algorithm string) (crypto.Signer, error) {
@@ -285,5 +284,5 @@ func newKey(algorithm string) (crypto.Signer, error) {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		return key, err
 	}
-	return nil, fmt.Errorf("no algorithm %q; there are %v", algorithm, Algorithms())
+	return nil, fmt.Errorf("unknown algorithm %q: choose one of %v", algorithm, Algorithms())
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// join puts the address of a page together.
+// join returns the address of a page.
 func join(root string, segments ...string) string {
 	escaped := make([]string, len(segments))
 	for i, segment := range segments {
@@ -22,10 +22,10 @@ func join(root string, segments ...string) string {
 	return root + strings.Join(escaped, "/")
 }
 
-// isMarked reports whether an id has a tilde before it in an address. Escaped or
-// not, browsers take "." and ".." for steps in the path (WHATWG URL,
-// "double-dot path segment"), and http.ServeMux takes "/" for its end. What
-// would look marked is marked as well.
+// isMarked reports whether an id gets a tilde before it in an address. Escaped or
+// not, browsers resolve "." and ".." in a path (WHATWG URL, "double-dot path
+// segment"), and http.ServeMux treats "/" as the end of the path. Ids that look
+// like a marked id get a tilde as well, so that no two ids share an address.
 func isMarked(id string) bool {
 	switch strings.TrimLeft(id, "~") {
 	case ".", "..", "/":
@@ -34,7 +34,7 @@ func isMarked(id string) bool {
 	return false
 }
 
-// inPath is the id of this name in the address.
+// inPath returns the id in the path, by its name in the pattern.
 func (s *call) inPath(name string) string {
 	segment := s.r.PathValue(name)
 	if id, marked := strings.CutPrefix(segment, "~"); marked && isMarked(id) {
@@ -56,7 +56,7 @@ func (s *call) root() string {
 }
 
 // redirect sends the browser to another page of the console. The address is
-// relative (RFC 9110, section 10.2.2), and so right under any prefix.
+// relative (RFC 9110, section 10.2.2), so that it works under any prefix.
 func (s *call) redirect(query string, segments ...string) error {
 	to := join(s.root(), segments...)
 	if query != "" {
@@ -67,7 +67,7 @@ func (s *call) redirect(query string, segments ...string) error {
 	return nil
 }
 
-// then is redirect after what succeeded.
+// then redirects if err is nil.
 func (s *call) then(err error, query string, segments ...string) error {
 	if err != nil {
 		return err
@@ -75,15 +75,16 @@ func (s *call) then(err error, query string, segments ...string) error {
 	return s.redirect(query, segments...)
 }
 
-// pageSize is how many entries a page of a list has.
+// pageSize is the number of entries on a page of a list.
 const pageSize = 50
 
-// pager are the queries that lead on from a page of a list: to the first page, unless
-// it is this one, and to the next, if there is one. The way back is the browser's.
+// pager holds the queries of the first page, empty on that page, and of the next
+// page, empty on the last one. There is no link to the previous page: the browser's
+// back button leads there.
 type pager struct{ First, Next string }
 
-// after is the place in a list behind which the page begins, nil for the first page.
-// What is no cursor leads to the first page.
+// after returns the cursor after which the page begins, or nil for the first page.
+// An invalid cursor leads to the first page.
 func (s *call) after() (place *store.KeyCursor) {
 	text, ok := request.Open(s.c.cfg.Key, s.r.URL.Query().Get("cursor"), s.list()...)
 	if !ok || json.Unmarshal(text, &place) != nil {
@@ -92,25 +93,26 @@ func (s *call) after() (place *store.KeyCursor) {
 	return place
 }
 
-// pager leads on from the page behind a place; next is nil on the last page. A cursor
-// is sealed: a place of the person's own making would tell where others' keys lie.
+// pager returns the links of the page after a cursor; next is nil on the last page.
+// A cursor is sealed, so that a person cannot make one and learn from it where other
+// keys are in the order.
 func (s *call) pager(after, next *store.KeyCursor) (p pager) {
 	values := without(s.r.URL.Query(), "cursor", "done")
 	if after != nil {
 		p.First = "?" + values.Encode()
 	}
 	if next != nil {
-		text, _ := json.Marshal(next) //nolint:errcheck // two texts and an instant
+		text, _ := json.Marshal(next) //nolint:errcheck // strings and times always marshal
 		values.Set("cursor", request.Seal(s.c.cfg.Key, text, s.list()...))
 		p.Next = "?" + values.Encode()
 	}
 	return p
 }
 
-// list is what a cursor is bound to.
+// list returns the texts that a cursor is bound to.
 func (s *call) list() []string { return s.bound("cursor", s.r.Pattern, s.workspace()) }
 
-// without are the parameters of a query that say something, but for those named.
+// without returns the parameters of a query that are not empty, except those named.
 func without(values url.Values, names ...string) url.Values {
 	kept := url.Values{}
 	for name, list := range values {

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// awkward are ids that an address could mistake for something else.
+// awkward are ids that a path could misread.
 var awkward = []string{
 	".", "..", "~.", "~..", "~~..", "~/", "~", "...", "a/b", "/", "//", "../x", "%2f", "%2e%2e", "a?b=c", "a#b", "a b", "+", "a&b;c=d", `a\b`, `"`, "ä/ü", "keys",
 	strings.Repeat("/", 255), strings.Repeat("鍵", 255),
@@ -24,8 +24,8 @@ var awkward = []string{
 
 var links = regexp.MustCompile(`(?:href|action)="([^"]*)`)
 
-// follow returns the page that a link of a page leads to: the first whose
-// address holds the one and ends with the other.
+// follow opens the first link of a page whose address contains the one text and ends with
+// the other.
 func (r *rig) follow(person string, from *page, holds, end string) *page {
 	r.t.Helper()
 	for _, match := range links.FindAllStringSubmatch(from.Body, -1) {

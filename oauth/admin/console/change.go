@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// createKey makes the key and shows its secret: here and never again.
+// createKey creates a key and shows its secret, which is shown only here.
 func (s *call) createKey() error {
 	f, err := s.keyForm("new")
 	if err != nil {
@@ -33,13 +33,13 @@ func (s *call) createKey() error {
 	return s.showSecret(http.StatusCreated, "Key created", key, secret)
 }
 
-// newSecret is the page that shows a secret.
+// newSecret is the data of the page that shows a secret.
 type newSecret struct {
 	Key              apikey.Key
 	Secret, LoginURL string
 }
 
-// showSecret shows a secret once.
+// showSecret shows a new secret.
 func (s *call) showSecret(status int, title string, key apikey.Key, secret apikey.Secret) error {
 	shown := newSecret{Key: key, Secret: secret.Reveal(), LoginURL: s.c.cfg.LoginURL}
 	return s.show(status, "secret", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: shown})
@@ -55,8 +55,8 @@ func (s *call) changeKey() error {
 	if name := f.Get("name"); name != f.Key.Name {
 		changes.Name = &name
 	}
-	// What has left the catalog stays, and what has become an admin permission,
-	// unless this person may grant it: neither is in the form.
+	// Withheld permissions that this person may not grant are not in the form. The
+	// key keeps them.
 	held := f.Key.Permissions.Minus(f.Key.Withheld)
 	stays := f.Key.Withheld.Minus(f.Grantable)
 	permissions := f.permissions().Union(stays)
@@ -80,7 +80,7 @@ func (s *call) changeKey() error {
 	return s.redirect("done=change", "keys", f.Key.ID)
 }
 
-// rotateKey adds a fresh secret and shows it: here and never again.
+// rotateKey adds a new secret and shows it, which is shown only here.
 func (s *call) rotateKey() error {
 	f, err := s.keyForm("rotate")
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *call) rotateKey() error {
 	}
 	rotation := apikey.Rotation{Once: s.once(f.id), Changes: apikey.Changes{Version: f.Version, Address: s.c.clients.Addr(s.r), Expiry: f.expiry()}}
 	if rotation.Grace, err = time.ParseDuration(f.Get("grace")); err != nil {
-		f.fail("grace", "Choose how long the other secrets still work.")
+		f.fail("grace", "Choose how long the other secrets will still work.")
 	}
 	if len(f.wrong) > 0 {
 		return f.ask(http.StatusUnprocessableEntity, f.wrong)

@@ -1,40 +1,40 @@
-// Package console is the web console: pages on which the owner of a workspace
-// and an administrator manage API keys in a browser.
+// Package console is the web console: pages on which owners of workspaces and
+// administrators manage API keys in a browser.
 //
-// A Console stands on an apikey.Service, like package admin, and holds no rules
-// of its own: whatever it does, the service decides whether this person may.
-// The host says who sits at the browser, by its own sessions:
+// A Console uses an apikey.Service, like package admin, and has no rules of its
+// own: the service decides what a person may do. The host says who the person is,
+// from its own sessions:
 //
 //	pages, err := console.New(srv.APIKeys(), console.Config{Authorize: whoSignedIn, LoginURL: "https://api.example.com/api/login"})
 //	mux.Handle("/console/", http.StripPrefix("/console", pages))
 //
 // To try it before there are sessions, copy examples/signin.
 //
-// Any prefix will do, for all addresses on the pages are relative. Link to
-// workspaces/{workspace}/keys below it from a workspace's own pages, and to
-// settings from those of administrators. The workspace's id is escaped by
-// url.PathEscape; the ids ".", ".." and "/" get a tilde before them ("~.."), for
-// otherwise they would be taken for parts of the path.
+// The prefix can be any path, because all addresses on the pages are relative.
+// From the pages of a workspace link to workspaces/{workspace}/keys below the
+// prefix, and from the pages of administrators to settings. Escape the id of the
+// workspace with url.PathEscape. Put a tilde before the ids ".", ".." and "/"
+// ("~.."), because browsers and routers would treat them as parts of the path.
 //
-// # What holds for every page
+// # Rules for every page
 //
-//   - It works without JavaScript. With it, there are buttons to copy, and the
-//     list of permissions can be filtered.
-//   - Nothing comes from another origin, and nothing is inline: the
-//     Content-Security-Policy allows the console's own stylesheet, script and
-//     icon, and Trusted Types allow no text to become markup.
-//   - No page may be framed, kept by a cache or named in a Referer.
-//   - What the person has no part in looks like what does not exist: 404.
-//   - A form can be sent from the console's own pages only
-//     (net/http.CrossOriginProtection), by the person it was made for, and for
-//     12 hours. Browsers say where a form came from on HTTPS and on loopback
-//     only; on other plain HTTP the console refuses forms.
-//   - A form that makes a secret works once. Sent again, by reload or by going
-//     back, it names the key that it made and makes no other. The secret is in
-//     the one answer that made it and is never shown again. (A store that keeps
-//     no OnceIDs cannot promise this; see store.Store.)
-//   - A change is made only to the record that the page showed. If somebody was
-//     faster, the page says so and nothing has changed.
+//   - It works without JavaScript. JavaScript adds buttons to copy, and a filter
+//     for the list of permissions.
+//   - Nothing is loaded from another origin, and nothing is inline: the
+//     Content-Security-Policy allows only the console's own stylesheet, script
+//     and icon, and Trusted Types prevent scripts from turning text into markup.
+//   - A page may not be framed or cached, and is not sent in a Referer.
+//   - What the person may not see is answered like what does not exist: 404.
+//   - A form can be sent only from the console's own pages
+//     (net/http.CrossOriginProtection), only by the person it was made for, and
+//     only for 12 hours. Browsers send the origin of a form only over HTTPS and
+//     to loopback addresses; with plain HTTP elsewhere the console refuses forms.
+//   - A form that creates a secret works once. If it is sent again, by reload or
+//     with the back button, the answer names the key, and nothing is created. The
+//     secret is only in the first answer. (This needs a store that keeps OnceIDs;
+//     see store.Store.)
+//   - A change is made only if the record is still the one that the page showed.
+//     If it was changed meanwhile, the page says so and changes nothing.
 //
 // The host's session cookie should be HttpOnly, Secure and SameSite=Lax or
 // stricter.
@@ -57,52 +57,54 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
-// Config adjusts a Console. The zero value of each field is the production
-// default, but for Authorize, which is required.
+// Config configures a Console. The zero value of each field is the production
+// default, except for Authorize, which is required.
 type Config struct {
-	// Authorize names the person who sent a request, or refuses it. Required.
-	// It is asked once for every page, before the body is read. An error that
-	// wraps store.ErrUnavailable, bearer.ErrUnavailable or
-	// that of an ended context is answered with 503, any other with SignIn;
-	// its text reaches nobody. A person whose actor has no id is refused.
+	// Authorize returns the person who sent a request, or an error to refuse it.
+	// Required. It is called once for every page, before the body is read. An
+	// error that wraps store.ErrUnavailable, bearer.ErrUnavailable or the error
+	// of an ended context is answered with 503, any other error as SignIn says.
+	// Its text is not sent to the browser. A person whose actor has no id is
+	// refused.
 	Authorize func(*http.Request) (Person, error)
-	// Key signs forms and the places in lists: at least 32 random bytes, the
-	// same in every replica. Default: random, so that forms end with the
-	// process and are refused by its neighbours, of which New warns.
+	// Key signs forms and cursors: at least 32 random bytes, the same in every
+	// replica. Default: a random key; then a form is valid only until the
+	// process ends and only in this replica, and New logs a warning.
 	Key []byte
-	// LoginURL is the absolute address of the token endpoint, for the curl line
-	// beside a new secret. Default: no such line.
+	// LoginURL is the absolute URL of the token endpoint, for the curl command
+	// that is shown with a new secret. Default: no command is shown.
 	LoginURL string
-	// SignIn is the address that a browser is sent to if nobody is signed in:
-	// absolute, or a path of the same host. Default: a page with status 401
-	// that says so.
+	// SignIn is the address to which the browser is redirected if nobody is
+	// signed in: an absolute URL, or a path of the same host. Default: a page
+	// with status 401.
 	SignIn string
-	// SignOut is the path, on the same host, that the button "Sign out" posts
-	// to. Default: no button.
+	// SignOut is a path of the same host, to which the button "Sign out" sends a
+	// POST. Default: no button.
 	SignOut string
-	// ClientAddr names the client's address, for policies. Default:
-	// that in RemoteAddr, with a port or without. Behind a proxy use
+	// ClientAddr returns the client's address, for policies. Default: the
+	// address in RemoteAddr, with or without a port. Behind a proxy use
 	// oauth.BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
-	// Timeout bounds how long a page takes: Authorize, the form, the store, the
-	// policies and the hooks; what takes longer is answered as an outage. The
-	// preview of new rules and the list of keys out of policy look at as many
-	// keys as half of it is enough for, and say so if there are more.
-	// Default 2 seconds; 10 ms to 5 minutes.
+	// Timeout bounds the time of a page: Authorize, the form, the store, the
+	// policies and the hooks. A page that takes longer is answered with 503. The
+	// preview of new rules and the list of keys out of policy check as many keys
+	// as possible in half of this time, and say so if there are more. Default 2
+	// seconds; 10 ms to 5 minutes.
 	Timeout time.Duration
-	// Logger takes warnings and errors. Default slog.Default().
+	// Logger logs warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// Person is who sits at the browser.
+// Person is the person who uses the browser.
 type Person struct {
 	// Actor says what the person may do: apikey.Owner or
 	// apikey.OrganizationAdmin.
 	Actor apikey.Actor
 	// Name is shown at the top of each page. Default: the actor's id.
 	Name string
-	// Workspaces are offered on the first page, in this order: for a member
-	// his own, for an administrator some or all. It grants nothing.
+	// Workspaces are listed on the first page, in this order. For a member they
+	// are the member's workspaces, for an administrator some or all. The list
+	// grants nothing.
 	Workspaces []string
 }
 
@@ -117,28 +119,28 @@ type Console struct {
 	mux     *http.ServeMux
 }
 
-// New checks cfg and returns a Console on keys. All problems are joined into
-// one error, each naming its field.
+// New checks cfg and returns a Console that uses keys. All problems are joined
+// into one error, each naming its field.
 func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if keys == nil {
-		add("the service is missing")
+		add("keys is nil: pass an apikey.Service")
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	c := &Console{keys: keys, origins: http.NewCrossOriginProtection()}
 	if cfg.Authorize == nil {
-		add("Config.Authorize is missing: it says who sits at the browser")
+		add("Config.Authorize is required: it returns the person who sent a request")
 	}
-	cfg.LoginURL = strings.ReplaceAll(cfg.LoginURL, "'", "%27") // it stands between such marks in a shell's line
+	cfg.LoginURL = strings.ReplaceAll(cfg.LoginURL, "'", "%27") // the curl command has it in single quotes
 	if u, err := url.Parse(cfg.LoginURL); cfg.LoginURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		add("Config.LoginURL is not an absolute address such as https://api.example.com/api/login")
+		add("Config.LoginURL must be an absolute URL such as https://api.example.com/api/login")
 	}
 	if u, err := url.Parse(cfg.SignIn); err != nil || u.Scheme != "" && u.Scheme != "https" && u.Scheme != "http" {
-		add("Config.SignIn is not an address of the web")
+		add("Config.SignIn must be an http or https URL, or a path of this host")
 	}
 	if u, err := url.Parse(cfg.SignOut); err != nil || u.Scheme != "" || u.Host != "" {
-		add("Config.SignOut is not a path of this host")
+		add("Config.SignOut must be a path of this host")
 	}
 	var badTimeout, badKey error
 	cfg.Timeout, badTimeout = request.Timeout(cfg.Timeout)
@@ -153,7 +155,7 @@ func New(keys *apikey.Service, cfg Config) (*Console, error) {
 	return c, nil
 }
 
-// ServeHTTP implements http.Handler. The request's path is that below the
+// ServeHTTP implements http.Handler. The request's path must not include the
 // prefix: see http.StripPrefix.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
@@ -162,7 +164,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mux.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// protect says to the browser what a page may do: nothing but show itself.
+// protect sets the headers that limit what a page may do in the browser.
 func protect(header http.Header) {
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
 		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "+

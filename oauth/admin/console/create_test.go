@@ -40,12 +40,12 @@ func TestCreate(t *testing.T) {
 	require.Contains(t, strings.NewReplacer("<span>", "", "</span>", "").Replace(got.Body),
 		"curl -d grant_type=client_credentials -d client_id="+key.ID+" -d client_secret="+secret+" 'https://api.example.com/api/login'</pre>")
 
-	t.Run("B23 the answer with a secret is not kept", func(t *testing.T) {
+	t.Run("B23 the answer with a secret is not cached", func(t *testing.T) {
 		require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 		require.Empty(t, got.Header.Get("ETag"))
 		require.Empty(t, got.Header.Get("Location"))
 	})
-	t.Run("B23 sent again by reload it makes no second key", func(t *testing.T) {
+	t.Run("B23 sent again by reload it creates no second key", func(t *testing.T) {
 		again := r.post("olga", newPage, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
 		require.Contains(t, again.Body, "Already created")
@@ -54,7 +54,7 @@ func TestCreate(t *testing.T) {
 		require.Equal(t, 1, strings.Count(again.Body, "</html>"), "it is the whole answer")
 		require.Equal(t, 1, r.count("team-a"))
 	})
-	t.Run("B23 the page of a form that was sent says so, too", func(t *testing.T) {
+	t.Run("B23 the page of a sent form says that it was sent", func(t *testing.T) {
 		back := r.get("olga", newPage+"?form="+form.Get("form"))
 		require.Equal(t, http.StatusConflict, back.StatusCode)
 		require.Contains(t, back.Body, key.ID)
@@ -67,7 +67,7 @@ func TestCreate(t *testing.T) {
 		req.Header.Set("X-Person", "olga")
 		req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
 		got := harness.Serve(r.mux, req)
-		require.Equal(t, http.StatusSeeOther, got.StatusCode, "the form of the body was not looked at")
+		require.Equal(t, http.StatusSeeOther, got.StatusCode, "the form of the body was not read")
 		rest, err := io.ReadAll(req.Body)
 		require.NoError(t, err)
 		require.Equal(t, body, string(rest))
@@ -78,12 +78,12 @@ func TestCreate(t *testing.T) {
 		}
 		require.NotContains(t, r.log.String(), secret)
 	})
-	t.Run("the form of one person is none of another's", func(t *testing.T) {
+	t.Run("a form of one person is refused from another", func(t *testing.T) {
 		theft := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
 		require.Equal(t, http.StatusForbidden, r.post("max", newPage, theft).StatusCode)
 		require.Equal(t, 1, r.count("team-a"))
 	})
-	t.Run("a form ends after twelve hours, before it could work twice", func(t *testing.T) {
+	t.Run("a form expires after twelve hours, before its one-time id does", func(t *testing.T) {
 		old := r.form("olga", newPage, "name", "x", "permissions", "project.list", "expires", "never")
 		r.clock.Advance(12 * time.Hour)
 		require.Equal(t, http.StatusForbidden, r.post("olga", newPage, old).StatusCode)
@@ -93,7 +93,8 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// TestTheLineForAShellHasNoOtherQuotes: an address with one does not end its word.
+// TestTheLineForAShellHasNoOtherQuotes: an address with a quote does not end the quoted
+// argument of the curl command.
 func TestTheLineForAShellHasNoOtherQuotes(t *testing.T) {
 	r := newRig(t, func(_ *store.Store, _ *apikey.Config, c *console.Config) {
 		c.LoginURL = "https://api.example.com/o'clock"
@@ -173,7 +174,7 @@ func TestCreateIsRefused(t *testing.T) {
 			}
 			require.Equal(t, have, r.count("team-a"))
 			require.Empty(t, got.secret())
-			// What was typed is not lost, and the form can be mended.
+			// The form keeps what was typed and can be sent again.
 			require.Contains(t, got.Body, `value="`+test.values.Get("form")+`"`)
 		})
 	}
@@ -207,7 +208,7 @@ func TestWhoGrantsNothingGetsNoForm(t *testing.T) {
 	})
 	got := r.get("", r.get("", newPage).leads())
 	require.Equal(t, http.StatusForbidden, got.StatusCode)
-	require.Contains(t, got.Body, "You may see the keys of this workspace, but not make any.")
+	require.Contains(t, got.Body, "You may see the keys of this workspace, but not create any.")
 }
 
 func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
@@ -238,7 +239,7 @@ func TestExpiryIsOfferedWithinTheRules(t *testing.T) {
 			if test.max != "" {
 				require.Contains(t, body, `max="`+test.max+`"`)
 			}
-			// Whatever is offered is taken.
+			// Every choice on the page is accepted.
 			for _, choice := range offered {
 				form := r.form("olga", newPage, "name", choice, "permissions", "project.list", "expires", choice, "expires_on", max(test.max, "2026-07-02"))
 				got := r.post("olga", newPage, form)

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// listed are the entries that a page of a list shows.
+// listed returns the entries of a page of a list.
 func (p *page) listed() string {
 	p.T.Helper()
 	require.Equal(p.T, http.StatusOK, p.StatusCode, p.Body)
@@ -25,10 +25,10 @@ func (p *page) listed() string {
 	return entries
 }
 
-// rows is how many entries a page of a list shows.
+// rows returns the number of entries of a page of a list.
 func (p *page) rows() int { p.T.Helper(); return strings.Count(p.listed(), "<tr>") }
 
-// on is the address that a button of a list leads to, or the empty string.
+// on returns the address of a button of a list, or the empty string.
 func (p *page) on(label string) string {
 	match := regexp.MustCompile(`<a class="button[^"]*" href="([^"]*)"[^>]*>` + label + `</a>`).FindStringSubmatch(p.Body)
 	if match == nil {
@@ -39,7 +39,7 @@ func (p *page) on(label string) string {
 	return strings.TrimPrefix(to.RequestURI(), prefix)
 }
 
-// crowded has more keys than two pages hold.
+// crowded returns a rig with more keys than fit on two pages.
 func crowded(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t)
@@ -86,7 +86,7 @@ func TestListsLeadOn(t *testing.T) {
 	}
 }
 
-// The address of a page fits through proxies, whatever the names of keys.
+// The address of a page is short enough for proxies, whatever the names of keys.
 func TestAddressesOfListsStayShort(t *testing.T) {
 	r := newRig(t)
 	for range 101 {
@@ -127,7 +127,7 @@ func TestPlacesInListsAreSigned(t *testing.T) {
 	t.Run("B20 another person's", func(t *testing.T) {
 		first("max", list, cursor)
 		first("ada", list, cursor)
-		first("lena", list, cursor) // an owner, as Olga is
+		first("lena", list, cursor) // an owner, like Olga
 	})
 	t.Run("B20 of another workspace", func(t *testing.T) {
 		of := r.get("ada", "/workspaces/team-b/keys").on("Next page")

@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestLastDay: the last day that there is may be chosen wherever a day may.
+// TestLastDay: 9999-12-31 is accepted wherever a day can be chosen.
 func TestLastDay(t *testing.T) {
 	r := newRig(t)
 	got := r.post("olga", newPage, r.form("olga", newPage, "name", "ci", "permissions", "project.list", "expires", "date", "expires_on", "9999-12-31"))
@@ -40,8 +40,8 @@ func TestLastDay(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
 }
 
-// TestDayKeepsItsHour: a day that was left alone in the form stays the instant that
-// the API set.
+// TestDayKeepsItsHour: if a day is not changed in the form, it stays the instant that was
+// set by the API.
 func TestDayKeepsItsHour(t *testing.T) {
 	r := newRig(t)
 	settings := r.settings()
@@ -55,7 +55,7 @@ func TestDayKeepsItsHour(t *testing.T) {
 	require.Equal(t, noon.AddDate(0, 1, 1).Truncate(24*time.Hour), r.settings().Rules.EnforcedFrom)
 }
 
-// TestNoAddressIsLoggedOnce: rules by address cannot tell such callers.
+// TestNoAddressIsLoggedOnce: rules by address do not work for requests without one.
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
 	r := newRig(t)

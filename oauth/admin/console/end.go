@@ -8,22 +8,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// question is a page that says what will happen to a key, and asks.
+// question is the data of a page that asks for confirmation.
 type question struct {
 	Deed   string
 	Key    apikey.Key
-	Secret *apikey.KeySecret // to be retired
-	Typed  string            // where the key's name is to be typed
+	Secret *apikey.KeySecret // the secret to retire; otherwise nil
+	Typed  string            // what was typed as the key's name
 }
 
-// What is asked before it is done, as a title begins.
+// The changes that need confirmation. Each is the beginning of the page's title.
 const (
 	deedRetire  = "Retire a secret of"
 	deedDisable = "Disable"
 	deedDelete  = "Delete"
 )
 
-// askBefore shows the question about a deed.
+// askBefore shows the page that asks for confirmation.
 func askBefore(deed string) func(*call) error {
 	return func(s *call) error { return s.ask(http.StatusOK, deed) }
 }
@@ -44,25 +44,23 @@ func (s *call) ask(status int, deed string, wrong ...problem) error {
 	return s.show(status, "ask", frame{Here: "keys", Title: deed + " " + key.Name, Workspace: key.Workspace, Problems: wrong, Data: q})
 }
 
-// retireSecret ends one secret.
+// retireSecret retires one secret.
 func (s *call) retireSecret() error {
 	_, err := s.keys().RetireSecret(s.r.Context(), s.actor(), s.key(), s.secret(), s.version())
 	return s.then(err, "done=retire", "keys", s.key())
 }
 
-// disableKey stops logins with a key.
 func (s *call) disableKey() error {
 	_, err := s.keys().Disable(s.r.Context(), s.actor(), s.key(), s.version())
 	return s.then(err, "done=disable", "keys", s.key())
 }
 
-// enableKey lets a key log in again.
 func (s *call) enableKey() error {
 	_, err := s.keys().Enable(s.r.Context(), s.actor(), s.key(), s.version())
 	return s.then(err, "done=enable", "keys", s.key())
 }
 
-// deleteKey ends a key for good, if its name was typed.
+// deleteKey deletes a key if its name was typed correctly.
 func (s *call) deleteKey() error {
 	ctx := s.r.Context()
 	key, err := s.keys().Get(ctx, s.actor(), s.key())

@@ -15,14 +15,14 @@ import (
 // eventList is a page of the event log.
 type eventList struct {
 	Events   []store.Event
-	Names    map[string]string // of their keys
+	Names    map[string]string // names of the keys, by id
 	Actions  []string
 	Filter   url.Values
 	Filtered bool
 	pager
 }
 
-// listEvents shows the event log of a workspace, or of all.
+// listEvents shows the event log of one workspace or of all workspaces.
 func (s *call) listEvents() error {
 	f, after := form{Values: s.r.URL.Query()}, s.after()
 	list := eventList{Filter: f.Values}
@@ -61,7 +61,7 @@ func (s *call) listEvents() error {
 	return s.show(http.StatusOK, "events", frame{Here: "events", Title: "Event log", Workspace: s.workspace(), Problems: f.wrong, Data: list})
 }
 
-// namesOf are the names of the keys of events; a key that was deleted has none.
+// namesOf returns the names of the keys of events. A deleted key has none.
 func (s *call) namesOf(events []store.Event) (map[string]string, error) {
 	names := map[string]string{"": ""}
 	for i := range events {
@@ -78,7 +78,7 @@ func (s *call) namesOf(events []store.Event) (map[string]string, error) {
 	return names, nil
 }
 
-// deeds are the actions of events in plain words.
+// deeds returns the texts of the actions of events.
 func deeds() map[string]string {
 	return map[string]string{
 		audit.Create:          "Created the key",
@@ -89,11 +89,11 @@ func deeds() map[string]string {
 		audit.Disable:         "Disabled the key",
 		audit.Enable:          "Enabled the key",
 		audit.Delete:          "Deleted the key",
-		audit.Revoke:          "Ended a leaked secret",
+		audit.Revoke:          "Revoked a leaked secret",
 		audit.Refuse:          "Login refused",
 		audit.Settings:        "Changed the settings",
 		audit.Workspace:       "Changed the workspace's rules",
-		audit.EndTokens:       "Ended all tokens",
+		audit.EndTokens:       "Revoked all tokens",
 		audit.Suspend:         "Suspended the workspace",
 		audit.Resume:          "Resumed the workspace",
 		audit.DeleteWorkspace: "Deleted the workspace",
@@ -104,7 +104,7 @@ func deeds() map[string]string {
 
 func deed(action string) string { return cmp.Or(deeds()[action], action) }
 
-// fieldsText are the fields that an event says were changed.
+// fieldsText returns the fields that were changed, for events of changes.
 func fieldsText(e store.Event) string {
 	switch e.Action {
 	case audit.Update, audit.Restore, audit.Settings, audit.Workspace:
@@ -117,7 +117,8 @@ func fieldsText(e store.Event) string {
 	return ""
 }
 
-// whoText says who did it. A refused login proves nothing but knowledge of the key's id.
+// whoText returns the text of an event's actor. A refused login proves only that
+// the client knows the key's id.
 func whoText(e store.Event) string {
 	switch {
 	case e.Action == audit.Refuse:
@@ -128,7 +129,7 @@ func whoText(e store.Event) string {
 	return actorText(e.Actor)
 }
 
-// actorText is the name of an actor.
+// actorText returns the text of an actor.
 func actorText(a store.ActorRef) string {
 	switch {
 	case a.ID == "":
@@ -139,7 +140,7 @@ func actorText(a store.ActorRef) string {
 	return a.ID
 }
 
-// words are what programs call fields, rules and reasons, for people.
+// words returns the text for people of the name of a field, rule or reason.
 func words(name string) string {
 	known := map[string]string{
 		"expires_at": "expiry", "not_after": "expiry", "enforced_from": "effect",

@@ -14,8 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// A host mounts the pages under a prefix of its choice and says who sits at
-// the browser.
+// A host mounts the pages under a prefix and returns the person of a request.
 func Example() {
 	keys, err := apikey.New(memstore.New(), apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{{Name: "project.list"}}}),
@@ -26,7 +25,7 @@ func Example() {
 		return
 	}
 	pages, err := console.New(keys, console.Config{
-		// In production: whoever the session of the request belongs to.
+		// In production: the person of the request's session.
 		Authorize: func(*http.Request) (console.Person, error) {
 			return console.Person{Actor: apikey.Owner("olga", "team-a"), Name: "Olga", Workspaces: []string{"team-a"}}, nil
 		},
@@ -41,8 +40,8 @@ func Example() {
 	web := httptest.NewServer(mux)
 	defer web.Close()
 
-	// Olga opens the console, and is led to the keys of her workspace. Another
-	// workspace looks like one that does not exist.
+	// Olga opens the console and is redirected to the keys of her workspace. Another
+	// workspace is answered like one that does not exist.
 	for _, path := range []string{"/console/", "/console/workspaces/team-b/keys"} {
 		answer, err := http.Get(web.URL + path)
 		if err != nil {

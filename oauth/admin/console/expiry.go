@@ -7,32 +7,33 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// expiryForm is the choice of when a key ends.
+// expiryForm is the choice of a key's expiry.
 type expiryForm struct {
 	Choices  []expiryChoice
-	Date     string // the day chosen
-	Min, Max string // the days that can be
+	Date     string // the day that was typed
+	Min, Max string // the first and last day that can be chosen
 }
 
 type expiryChoice struct {
 	Value, Label, Note string
 	Checked            bool
-	allowed            bool // by the rules in force
+	allowed            bool // the rules in force allow it
 	expiry             apikey.Expiry
 }
 
-// offerExpiry offers what the rules in force allow, and a key that exists to stay
-// as it is.
+// offerExpiry sets the choices that the rules in force allow. An existing key can
+// also keep its expiry.
 func (f *keyForm) offerExpiry() {
 	f.Expiry = expiryForm{Date: f.Get("expires_on"), Min: f.now.UTC().Format(time.DateOnly)}
 	if f.Rules.MaxLifetime > 0 {
-		// A day lasts to its end, which must come before.
+		// The key works until the end of the day, which must be within the maximum
+		// lifetime.
 		f.Expiry.Max = f.since.Add(f.Rules.MaxLifetime - day).UTC().Format(time.DateOnly)
 	}
 	offered := slices.DeleteFunc(f.expiryChoices(), func(c expiryChoice) bool { return !c.allowed })
 	f.Expiry.Choices = offered
-	// If none is chosen, a key that exists stays as it is, and a new one gets 90 days
-	// or what comes next to it.
+	// By default an existing key keeps its expiry, and a new one gets 90 days or, if
+	// that is not allowed, a shorter time.
 	for _, value := range []string{f.Get("expires"), "keep", "90d", "30d", "7d"} {
 		if i := slices.IndexFunc(offered, func(c expiryChoice) bool { return c.Value == value }); i >= 0 {
 			offered[i].Checked = true
@@ -44,7 +45,7 @@ func (f *keyForm) offerExpiry() {
 	}
 }
 
-// expiryChoices are all there are.
+// expiryChoices returns all choices.
 func (f *keyForm) expiryChoices() []expiryChoice {
 	longest, latest := f.Rules.MaxLifetime, f.since.Add(f.Rules.MaxLifetime)
 	list := []expiryChoice{{Value: "keep", Label: "As it is", allowed: f.Page != "new"}}
@@ -68,12 +69,12 @@ func (f *keyForm) expiryChoices() []expiryChoice {
 		Value: "date", Label: "Until a day of your choice", Note: "to the end of that day, UTC",
 		allowed: f.Expiry.Max == "" || f.Expiry.Max >= f.Expiry.Min,
 	}, expiryChoice{
-		Value: "never", Label: "Never", Note: "works until somebody ends it", allowed: longest == 0 && !f.Rules.RequireExpiry,
+		Value: "never", Label: "Never", Note: "works until it is disabled or deleted", allowed: longest == 0 && !f.Rules.RequireExpiry,
 	})
 }
 
-// expiry reads the choice; nil is a key that stays as it is. Whether the rules allow
-// it decides the service.
+// expiry reads the choice. nil means that the key keeps its expiry. The service
+// decides whether the rules allow the choice.
 func (f *keyForm) expiry() *apikey.Expiry {
 	chosen, choices := f.Get("expires"), f.expiryChoices()
 	i := slices.IndexFunc(choices, func(c expiryChoice) bool { return c.Value == chosen })

@@ -2,7 +2,7 @@ package console
 
 import "net/http"
 
-// ParseSpan and TypedSpan are the seam for fuzzing.
+// ParseSpan and TypedSpan are for fuzzing.
 var (
 	ParseSpan = parseSpan
 	TypedSpan = typedSpan

@@ -8,18 +8,17 @@ import (
 	"time"
 )
 
-// form are the fields of a form, and what is wrong with them.
+// form holds the fields of a form, and the problems with them.
 type form struct {
 	url.Values
 	wrong []problem
 }
 
-// problem is what is wrong with a form, and the field to mend; none if it is
-// the form as a whole.
+// problem says what is wrong with a field. An empty Field means the whole form.
 type problem struct{ Field, Reason string }
 
-// Label begins a sentence such as "It may not be empty.", for the list of problems
-// stands apart from the fields.
+// Label returns the name of the field, for the list of problems, which is not
+// beside the field.
 func (p problem) Label() string {
 	return map[string]string{
 		"name": "Name: ", "permissions": "Permissions: ", "expires": "Expiry: ", "expires_on": "Expiry: ", "grace": "Grace period: ",
@@ -36,12 +35,12 @@ func (f *form) fail(field, reason string) {
 	}
 }
 
-// has reports whether one of some fields was filled.
+// has reports whether at least one of the fields has a value.
 func (f *form) has(fields ...string) bool {
 	return slices.ContainsFunc(fields, func(field string) bool { return f.Get(field) != "" })
 }
 
-// choice reads one of some words.
+// choice reads a field whose value must be one of words.
 func (f *form) choice(field, reason string, words ...string) string {
 	word := f.Get(field)
 	if !slices.Contains(words, word) {
@@ -50,7 +49,6 @@ func (f *form) choice(field, reason string, words ...string) string {
 	return word
 }
 
-// day reads a day.
 func (f *form) day(field, reason string) time.Time {
 	at, err := time.Parse(time.DateOnly, f.Get(field))
 	if err != nil || at.IsZero() {
@@ -59,7 +57,7 @@ func (f *form) day(field, reason string) time.Time {
 	return at
 }
 
-// number reads a whole number from 1 on.
+// number reads a whole number of at least 1.
 func (f *form) number(field, reason string) int {
 	n, err := strconv.ParseInt(strings.TrimSpace(f.Get(field)), 10, 32)
 	if err != nil || n < 1 {

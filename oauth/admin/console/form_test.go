@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// others may do what Ada may: only whose form it is keeps theirs apart.
+// others have the same rights as Ada. Their requests differ only in the owner of the form.
 var others = map[string]console.Person{
 	"another administrator":     {Actor: apikey.OrganizationAdmin("alan")},
 	"an owner of the same name": {Actor: apikey.Owner("ada", "team-a")},
@@ -46,7 +46,7 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 				require.True(t, r.logsIn(key.ID, secret))
 			})
 		}
-		t.Run("what the form of "+other+" did is told to nobody else", func(t *testing.T) {
+		t.Run("the result of the form of "+other+" is shown to no other person", func(t *testing.T) {
 			form := filled(r.form(other, newPage))
 			made := r.post(other, newPage, form)
 			require.Equal(t, http.StatusCreated, made.StatusCode, made.Body)
@@ -59,7 +59,7 @@ func TestFormsAreOfOnePerson(t *testing.T) {
 			require.NoError(t, r.keys.Delete(t.Context(), people["ada"].Actor, page.Keys[0].ID, 0))
 		})
 	}
-	// With a form of her own, the same is done.
+	// With Ada's own form, the same request is carried out.
 	got := r.post("ada", newPage, filled(r.form("ada", newPage)))
 	require.Equal(t, http.StatusCreated, got.StatusCode, got.Body)
 }
@@ -75,7 +75,7 @@ func TestFormOfTheFuture(t *testing.T) {
 	}
 }
 
-// filled is a form with what every form of the console needs.
+// filled returns a form with the fields of all forms of the console.
 func filled(form url.Values) url.Values {
 	for name, value := range map[string]string{
 		"name": "sly", "permissions": "project.list", "expires": "never", "grace": "0", "version": "1",
@@ -86,7 +86,7 @@ func filled(form url.Values) url.Values {
 	return form
 }
 
-// TestFormsAreForOneVersion: who saw a record as it was changes nothing.
+// TestFormsAreForOneVersion: a form of an earlier version of a record changes nothing.
 func TestFormsAreForOneVersion(t *testing.T) {
 	for _, deed := range []string{"change", "rotate", "retire", "disable", "enable", "delete"} {
 		t.Run(deed, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestFormsAreForOneVersion(t *testing.T) {
 			case "retire":
 				page += "/" + key.Secrets[0].ID
 				path = page
-			case "enable": // its button stands on the key's page
+			case "enable": // its button is on the key's page
 				page = "/keys/" + key.ID
 				_, err := r.keys.Disable(t.Context(), people["olga"].Actor, key.ID, 0)
 				require.NoError(t, err)

@@ -28,7 +28,7 @@ var (
 	formKey = []byte("key of the tests: 32 bytes or more")
 )
 
-// people are who the tests are signed in as.
+// people are the people of the tests.
 var people = map[string]console.Person{
 	"ada":   {Actor: harness.Ada, Name: "Ada", Workspaces: []string{"team-a", "team-b"}},
 	"olga":  {Actor: harness.Olga, Workspaces: []string{"team-a"}},
@@ -39,7 +39,7 @@ var people = map[string]console.Person{
 	"empty": {},
 }
 
-// prefix is where the tests mount the pages.
+// prefix is the path under which the tests mount the pages.
 const prefix = "/some/console"
 
 // rig is a host with the pages mounted.
@@ -62,7 +62,7 @@ func newRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console
 	return r
 }
 
-// newQuietRig is one that no network reaches; serve does.
+// newQuietRig returns a rig without a network. Use serve with it.
 func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *console.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: harness.ClockAt(noon), log: &harness.Recorder{}, store: memstore.New()}
@@ -83,7 +83,7 @@ func newQuietRig(t testing.TB, changes ...func(*store.Store, *apikey.Config, *co
 	return r
 }
 
-// serve asks for a page, or sends a form, in this very goroutine.
+// serve opens a page or sends a form without a network, in the calling goroutine.
 func (r *rig) serve(person, method, path string, values url.Values) *page {
 	r.t.Helper()
 	req := harness.Incoming(method, prefix+path, values.Encode(),
@@ -105,16 +105,16 @@ func authorize(r *http.Request) (console.Person, error) {
 	return person, nil
 }
 
-// page is an answer as a test looks at it.
+// page is an answer.
 type page struct{ harness.Answer }
 
-// get opens a page. It does not follow where it leads.
+// get opens a page. It follows no redirect.
 func (r *rig) get(person, path string) *page {
 	r.t.Helper()
 	return r.send(person, http.MethodGet, path, "")
 }
 
-// post sends a form as the console's own page would.
+// post sends a form as the console's own page does.
 func (r *rig) post(person, path string, values url.Values) *page {
 	r.t.Helper()
 	return r.send(person, http.MethodPost, path, values.Encode(), "Sec-Fetch-Site", "same-origin")
@@ -139,7 +139,7 @@ func (r *rig) page(answer harness.Answer) *page {
 	return got
 }
 
-// leads is where a redirect leads, below the prefix.
+// leads returns the target of a redirect, below the prefix.
 func (p *page) leads() string {
 	p.T.Helper()
 	require.Equal(p.T, http.StatusSeeOther, p.StatusCode, p.Body)
@@ -151,7 +151,7 @@ func (p *page) leads() string {
 
 var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z_]+)" value="([^"]*)">`)
 
-// fields are the hidden fields of the page's forms.
+// fields returns the hidden fields of the page's forms.
 func (p *page) fields() url.Values {
 	values := url.Values{}
 	for _, match := range hidden.FindAllStringSubmatch(p.Body, -1) {
@@ -160,8 +160,8 @@ func (p *page) fields() url.Values {
 	return values
 }
 
-// form opens a page, following one redirect, and returns its hidden fields
-// with further ones, which come in pairs.
+// form opens a page and follows one redirect. It returns the page's hidden fields with
+// other fields, which are pairs of name and value.
 func (r *rig) form(person, path string, more ...string) url.Values {
 	r.t.Helper()
 	got := r.get(person, path)
@@ -178,7 +178,7 @@ func (r *rig) form(person, path string, more ...string) url.Values {
 
 var shownSecret = regexp.MustCompile(`data-secret>(lk_[A-Za-z0-9]+)</code>`)
 
-// secret is the secret that a page shows, or the empty string.
+// secret returns the secret on a page, or the empty string.
 func (p *page) secret() string {
 	if match := shownSecret.FindStringSubmatch(p.Body); match != nil {
 		return match[1]
@@ -186,7 +186,7 @@ func (p *page) secret() string {
 	return ""
 }
 
-// made makes a key through the service.
+// made creates a key with the service.
 func (r *rig) made(workspace, name, permissions string) (apikey.Key, string) {
 	r.t.Helper()
 	return harness.NewKey(r.t, r.keys, r.log, workspace, name, permissions)
@@ -199,7 +199,7 @@ func (r *rig) count(workspace string) int {
 	return len(page.Keys)
 }
 
-// logsIn reports whether a secret opens a key.
+// logsIn reports whether a secret can log in.
 func (r *rig) logsIn(id, secret string) bool {
 	_, err := r.keys.Authenticate(r.t.Context(), apikey.Credentials{ID: id, Secret: secret})
 	return err == nil

@@ -12,22 +12,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyPage is everything about one key.
+// keyPage is the data of the page of a key.
 type keyPage struct {
 	Key    apikey.Key
-	Groups []scope.Group // what the key holds
-	Gone   []string      // permissions that have left the catalog
-	Raised []string      // permissions that became admin permissions since
+	Groups []scope.Group // the key's permissions in the groups of the catalog
+	Gone   []string      // permissions that are no longer in the catalog
+	Raised []string      // permissions that became admin permissions after they were granted
 	Usage  *usage
 	Events []store.Event
 	May    bool         // the person may change keys here
-	Off    policy.State // why no key of its workspace works at the moment, if so
+	Off    policy.State // why no key of the workspace works now; empty if they work
 }
 
-// usageDays is how many days of a key's use are shown.
+// usageDays is how many days of a key's usage are shown.
 const usageDays = 30
 
-// usage is how often a key logged in and was refused of late, by day.
+// usage is how often a key logged in and was refused in the last days.
 type usage struct {
 	Days             []store.Count
 	Logins, Refusals int
@@ -63,7 +63,7 @@ func (s *call) showKey() error {
 	return s.show(http.StatusOK, "key", frame{Here: "keys", Title: key.Name, Workspace: key.Workspace, Data: page})
 }
 
-// usage reads how often a key was used.
+// usage reads the usage of a key.
 func (s *call) usage(key string) (*usage, error) {
 	to := s.keys().Now().UTC().Truncate(day).Add(day)
 	days, err := s.keys().Usage(s.r.Context(), s.actor(), key, to.AddDate(0, 0, -usageDays), to)
@@ -78,10 +78,10 @@ func (s *call) usage(key string) (*usage, error) {
 	return &shown, nil
 }
 
-// soon is how long before its expiry a key is marked.
+// soon is how long before its expiry a key is shown as "expires soon".
 const soon = 14 * day
 
-// State is whether a key works, in a word or two.
+// State returns the text of a key's state.
 func (f frame) State(k apikey.Key) string {
 	switch ends := k.Standing.Ends; {
 	case k.Standing.State == policy.StateKeysOff:
@@ -92,7 +92,7 @@ func (f frame) State(k apikey.Key) string {
 	return string(k.Standing.State)
 }
 
-// Expires is a key's own expiry. A date means to its end.
+// Expires returns a key's own expiry. For a date it shows the day only.
 func (f frame) Expires(k apikey.Key) moment {
 	m := f.When(k.NotAfter, "Never")
 	if date, err := time.Parse(time.DateOnly, k.NotAfterText); err == nil {
@@ -102,7 +102,7 @@ func (f frame) Expires(k apikey.Key) moment {
 	return m
 }
 
-// Ends is when a key ends: by its own expiry, or by the rules before it.
+// Ends returns when a key ends: at its own expiry, or earlier by the rules.
 func (f frame) Ends(k apikey.Key) moment {
 	if k.Standing.ByRules {
 		return f.When(k.Standing.Ends, "")
@@ -110,7 +110,7 @@ func (f frame) Ends(k apikey.Key) moment {
 	return f.Expires(k)
 }
 
-// groupsOf are the groups of the catalog with the permissions of a set.
+// groupsOf returns the groups of the catalog with only the permissions in set.
 func groupsOf(catalog *scope.Catalog, set scope.Set) []scope.Group {
 	var groups []scope.Group
 	for _, group := range catalog.Groups() {

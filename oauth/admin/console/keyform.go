@@ -11,28 +11,28 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyForm is the form of a key to be made, changed or rotated.
+// keyForm is the form to create, change or rotate a key.
 type keyForm struct {
 	form
 	Page    string     // "new", "change" or "rotate"
-	Key     apikey.Key // that is changed or rotated
-	Version int64      // of the key that the form was made from
+	Key     apikey.Key // the key to change or rotate
+	Version int64      // the key's version when the form was made
 	Rules   store.Rules
-	// What the person may grant and what the key holds already is offered.
+	// Groups holds what the person may grant and what the key already holds.
 	Groups            []scope.Group
 	Grantable, Chosen scope.Set
 	Expiry            expiryForm
-	quota             // of the workspace of a new key
+	quota             // of the workspace, for a new key
 
 	call      *call
-	id        string // of a form that makes a secret
+	id        string // the form's id, if it creates a secret
 	workspace string
 	now       time.Time
-	since     time.Time // the longest life of the key counts from here
+	since     time.Time // the maximum lifetime counts from here
 }
 
-// keyForm begins the form of a page: of the key in the address, or of a new one in
-// the workspace there.
+// keyForm returns the form of a page, for the key in the path or for a new key of
+// the workspace in the path.
 func (s *call) keyForm(page string) (*keyForm, error) {
 	ctx, now := s.r.Context(), s.keys().Now()
 	f := &keyForm{call: s, Page: page, workspace: s.workspace(), now: now, since: now}
@@ -48,7 +48,7 @@ func (s *call) keyForm(page string) (*keyForm, error) {
 		}
 		f.workspace, f.Version = f.Key.Workspace, f.Key.Version
 	}
-	if page == "change" { // otherwise a new secret is about to be made
+	if page == "change" { // the other pages create a new secret
 		f.since = f.Key.Renewed
 	}
 	f.Values = url.Values{"name": {f.Key.Name}, "permissions": f.Key.Permissions.Minus(f.Key.Withheld).Names()}
@@ -73,25 +73,25 @@ func askKey(page string) func(*call) error {
 	}
 }
 
-// permissions reads what was ticked.
+// permissions reads the selected permissions.
 func (f *keyForm) permissions() scope.Set {
 	set, err := scope.Of(f.Values["permissions"]...)
 	if err != nil {
-		f.fail("permissions", "Choose again: one of them is not a permission.")
+		f.fail("permissions", "One of them is not a permission. Choose again.")
 	}
 	return set
 }
 
-// ask shows the form, and what is wrong with it.
+// ask shows the form with its problems.
 func (f *keyForm) ask(status int, wrong []problem) error {
 	s := f.call
-	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // to be chosen again
+	f.Chosen, _ = scope.Of(f.Values["permissions"]...) //nolint:errcheck // invalid ones are not selected again
 	f.Groups = groupsOf(s.keys().Catalog(), f.Grantable.Union(f.Key.Permissions.Minus(f.Key.Withheld)))
 	f.offerExpiry()
 	title := map[string]string{"new": "Create an API key", "change": "Change " + f.Key.Name, "rotate": "Rotate " + f.Key.Name}[f.Page]
 	if f.Page == "new" {
 		if f.Grantable.Len() == 0 {
-			return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not make any."}
+			return &apikey.ForbiddenError{Action: audit.Create, Reason: "You may see the keys of this workspace, but not create any."}
 		}
 		var err error
 		if f.quota, err = s.quota(f.workspace); err != nil {

@@ -13,23 +13,23 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// keyList is a page of keys.
+// keyList is the data of a page of keys.
 type keyList struct {
 	Keys []apikey.Key
 	quota
-	MayCreate bool         // the person, as far as permissions go
-	Off       policy.State // why no key works at the moment, if so
+	MayCreate bool         // show the button to create a key
+	Off       policy.State // why no key works now; empty if they work
 	Filter    url.Values
 	Filtered  bool
 	Catalog   []scope.Group
 	Orders    []order
-	All       bool // of all workspaces
+	All       bool // the list is of all workspaces
 	pager
 }
 
-// quota is how many keys a workspace has and may have.
+// quota is the number of keys of a workspace, and its limit.
 type quota struct {
-	Total, Limit int // no limit: 0
+	Total, Limit int // Limit 0: no limit
 	Full         bool
 }
 
@@ -38,15 +38,15 @@ func (s *call) quota(workspace string) (q quota, err error) {
 	return quota{Total: has.Keys, Limit: rules.MaxKeys, Full: rules.MaxKeys > 0 && has.Keys >= rules.MaxKeys}, err
 }
 
-// order is one in which a list can be read: a column, with a minus before it the other
-// way round.
+// order is an order of a list. Value is a column, with a minus before it for the
+// descending order.
 type order struct {
 	Value, Label string
 	Chosen       bool
 }
 
-// sortBy reads the order that the address names. Every store sorts by creation and
-// name. By last use and expiry it sorts the keys of one workspace that has not too many.
+// sortBy sets the order of q to the wanted one and returns all orders. Orders by
+// last use and expiry exist only for workspaces with few keys.
 func sortBy(q *store.KeyQuery, wanted string, few bool) []order {
 	orders := []order{
 		{Value: "-created", Label: "Newest first"}, {Value: "created", Label: "Oldest first"},
@@ -85,7 +85,7 @@ func (s *call) listKeys() error {
 	return s.show(http.StatusOK, "keys", frame{Here: "keys", Title: "API keys", Workspace: s.workspace(), Data: list})
 }
 
-// off says why no key of a workspace works at the moment, if so.
+// off returns why no key of a workspace works now. It is empty if they work.
 func (s *call) off(workspace string) (policy.State, error) {
 	standing, err := s.keys().WorkspaceStanding(s.r.Context(), workspace)
 	if standing.Live() {
@@ -104,7 +104,7 @@ func (s *call) listAllKeys() error {
 	return s.show(http.StatusOK, "keys", frame{Here: "all", Title: "All keys", Data: list})
 }
 
-// readKeys reads the page of keys that the address names.
+// readKeys reads a page of keys, with the filter and order in the query.
 func (s *call) readKeys(workspace string, few bool) (keyList, error) {
 	filter, after, now := form{Values: s.r.URL.Query()}, s.after(), s.keys().Now()
 	list := keyList{Filter: filter.Values, Filtered: filter.has("text", "permission", "state"), Catalog: s.keys().Catalog().Groups()}

@@ -13,49 +13,50 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// formLives is how long a form can be sent after its page was shown. A form
-// that makes a secret is remembered longer, so that none works twice.
+// formLives is how long a form can be sent after its page was shown. The id of a
+// form that creates a secret is stored longer, so that no form works twice.
 const (
 	formLives = 12 * time.Hour
 	onceLives = 2 * formLives
 )
 
-// newForm makes the id of a form: the time and chance, sealed for the person.
+// newForm returns the id of a new form: the time and a random text, sealed for the
+// person.
 func (s *call) newForm() string {
 	id := strconv.FormatInt(s.keys().Now().Unix(), 10) + " " + rand.Text()
 	return request.Seal(s.c.cfg.Key, []byte(id), s.bound("form")...)
 }
 
-// validForm reports whether an id is of this person, and young enough.
+// validForm reports whether an id was made for this person and has not expired.
 func (s *call) validForm(text string) bool {
 	id, ok := request.Open(s.c.cfg.Key, text, s.bound("form")...)
 	made, _, _ := strings.Cut(string(id), " ")
 	seconds, err := strconv.ParseInt(made, 10, 64)
 	age := s.keys().Now().Sub(time.Unix(seconds, 0))
-	return ok && err == nil && age > -time.Hour && age < formLives // replicas' clocks differ a little
+	return ok && err == nil && age > -time.Hour && age < formLives // clocks of replicas differ
 }
 
-// bound is what sealed texts are bound to: this person, and further texts.
+// bound returns the texts that a sealed text is bound to: the person and others.
 func (s *call) bound(purpose string, texts ...string) []string {
 	actor := s.actor().Ref()
 	return append([]string{"latchkey console", purpose, actor.Kind, actor.ID}, texts...)
 }
 
-// once is the one-time id that a form stands for, in one place and for one
-// person.
+// once returns the one-time id for a form, which depends on the person and on the
+// workspace and key in the path.
 func (s *call) once(form string) *store.OnceID {
 	id := request.Digest(s.bound("once", s.workspace(), s.key(), form)...)
 	return &store.OnceID{Space: "admin.console", ID: id, Expires: s.keys().Now().Add(onceLives)}
 }
 
-// errAnswered says that the request has its answer already.
+// errAnswered means that the answer was already written.
 var errAnswered = errors.New("console: answered")
 
-// onceForm returns the id of a form that makes a secret, unless it was sent before. It
-// stands in the page's address, so that going back finds the same form and can tell
-// what became of it.
+// onceForm returns the id of a form that creates a secret. If the form was sent
+// before, it answers the request and returns errAnswered. The id is in the page's
+// address, so that the back button leads to the same form.
 func (s *call) onceForm() (id string, err error) {
-	id = cmp.Or(s.r.PostForm.Get("form"), s.r.URL.Query().Get("form")) // FormValue would read a body of GET, too
+	id = cmp.Or(s.r.PostForm.Get("form"), s.r.URL.Query().Get("form")) // FormValue would also read the body of a GET
 	if !s.validForm(id) {
 		s.w.Header().Set("Location", "?form="+s.newForm())
 		s.w.WriteHeader(http.StatusSeeOther)
@@ -64,7 +65,8 @@ func (s *call) onceForm() (id string, err error) {
 	return id, s.spent(id)
 }
 
-// spent answers for a form that was sent before: with what it did.
+// spent answers the request if the form was sent before: the page names the key
+// that it created or rotated.
 func (s *call) spent(form string) error {
 	id, _, err := s.keys().Spent(s.r.Context(), *s.once(form))
 	switch {
@@ -78,15 +80,16 @@ func (s *call) spent(form string) error {
 		title = "Already rotated"
 	}
 	key, err := s.keys().Get(s.r.Context(), s.actor(), id)
-	if err != nil { // it may have been deleted since
+	if err != nil { // the key may have been deleted
 		key.Workspace = s.workspace()
 	}
 	shown := s.show(http.StatusConflict, "again", frame{Here: "keys", Title: title, Workspace: key.Workspace, Data: id})
 	return cmp.Or(shown, errAnswered)
 }
 
-// orAgain answers for a form that failed: where the same form was carried out
-// meanwhile, that is why; what can be mended is asked again.
+// orAgain handles the error of a form that creates a secret. If a concurrent
+// request carried out the same form, it shows that page. If the person can correct
+// the form, it shows the form again.
 func (f *keyForm) orAgain(err error) error {
 	if errors.Is(err, store.ErrExists) {
 		if again := f.call.spent(f.id); again != nil {
@@ -96,8 +99,8 @@ func (f *keyForm) orAgain(err error) error {
 	return f.call.orAsk(err, f.ask)
 }
 
-// version is that of the record that the form was made from. A form without
-// one matches no record.
+// version returns the version of the record when the form was made. A form without
+// a version matches no record.
 func (s *call) version() int64 {
 	version, err := strconv.ParseInt(s.r.PostForm.Get("version"), 10, 64)
 	if err != nil || version <= 0 {

@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestPolicyOutages: an error of a policy's that says outage is a page with
-// 503, whatever else it says, and a denial is a denial whatever it wraps.
+// TestPolicyOutages: a policy's error that wraps an outage is answered with 503, whatever
+// else it wraps. A denial is a denial, whatever it wraps.
 func TestPolicyOutages(t *testing.T) {
 	var answer error
 	r := newRig(t, func(_ *store.Store, keys *apikey.Config, _ *console.Config) {

@@ -30,7 +30,7 @@ func assets() map[string]string {
 	}
 }
 
-// load reads what is embedded. A page is the layout with one body.
+// load parses the embedded templates. A page is the layout with one body.
 func (c *Console) load() {
 	layout := template.Must(template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/*.html"))
 	c.pages = map[string]*template.Template{}
@@ -42,13 +42,13 @@ func (c *Console) load() {
 	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(assets())) {
 		text, _ := files.ReadFile("assets/" + name) //nolint:errcheck // it is embedded
-		_, _ = sum.Write(text)                      // a hash takes everything
+		_, _ = sum.Write(text)                      // a hash never fails
 	}
 	c.version = hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// serveAsset answers with an asset. Pages name its version, so that a browser
-// may keep it.
+// serveAsset answers with an asset. Its URL holds the version, so that browsers
+// may cache it.
 func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
 	name := path.Base(r.URL.Path)
 	w.Header().Set("Content-Type", assets()[name])
@@ -58,15 +58,15 @@ func (c *Console) serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, files, "assets/"+name)
 }
 
-// frame is what every page knows; Data is its own.
+// frame is the data of the layout. Data is the data of the page.
 type frame struct {
 	Here      string // the entry of the menu
 	Title     string
-	Workspace string // whose pages these are; empty: nobody's, or an administrator's
-	Form      string // the id of the page's form; show makes one
+	Workspace string // empty on pages that belong to no workspace
+	Form      string // the id of the page's form; if empty, show makes one
 	Problems  []problem
 	Data      any
-	// show fills these:
+	// Set by show:
 	Root, Version, SignOut, Notice string
 	Person                         string
 	Admin                          bool
@@ -77,7 +77,7 @@ type frame struct {
 // Link is the address of a page of the console.
 func (f frame) Link(segments ...string) string { return join(f.Root, segments...) }
 
-// Reason is what is wrong with the field of this name; empty if nothing is.
+// Reason says what is wrong with a field. It is empty if nothing is wrong.
 func (f frame) Reason(field string) string {
 	for _, p := range f.Problems {
 		if p.Field == field {
@@ -87,7 +87,8 @@ func (f frame) Reason(field string) string {
 	return ""
 }
 
-// show sends a page. One that was asked for says what led to it.
+// show sends a page. With status 200 it also shows the notice of the change that
+// led to the page.
 func (s *call) show(status int, name string, f frame) error {
 	f.Root, f.Version, f.SignOut, f.now = s.root(), s.c.version, s.c.cfg.SignOut, s.keys().Now()
 	f.Person, f.Admin, f.Workspaces = s.person.Name, s.administers(), s.person.Workspaces
@@ -103,21 +104,21 @@ func (s *call) show(status int, name string, f frame) error {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(text.Len()))
 	s.w.WriteHeader(status)
-	_, _ = s.w.Write(text.Bytes()) //nolint:errcheck // the browser is gone; nobody to tell
+	_, _ = s.w.Write(text.Bytes()) //nolint:errcheck // fails only if the browser has disconnected
 	return nil
 }
 
-// notices say what was just done.
+// notices returns the texts that confirm a change, by the query parameter "done".
 func notices() map[string]string {
 	return map[string]string{
 		"change":    "The key was changed.",
 		"same":      "Nothing was changed.",
-		"retire":    "The secret was retired. Nobody can log in with it, and its tokens have ended.",
-		"disable":   "The key was disabled. Nobody can log in with it, and its tokens have ended.",
+		"retire":    "The secret was retired. It no longer works, and its tokens were revoked.",
+		"disable":   "The key was disabled. It cannot log in, and its tokens were revoked.",
 		"enable":    "The key was enabled. It can log in again.",
 		"delete":    "The key was deleted.",
 		"settings":  "The settings were saved.",
-		"suspended": "The workspace was suspended. Its keys cannot log in, and their tokens have ended.",
+		"suspended": "The workspace was suspended. Its keys cannot log in, and their tokens were revoked.",
 		"resumed":   "The workspace was resumed. Its keys can log in again.",
 	}
 }

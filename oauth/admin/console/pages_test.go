@@ -16,7 +16,7 @@ import (
 
 func TestNew(t *testing.T) {
 	_, err := console.New(nil, console.Config{Key: []byte("short"), Timeout: time.Millisecond, LoginURL: "login", SignIn: "javascript:x", SignOut: "https://elsewhere.example"})
-	for _, field := range []string{"service", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
+	for _, field := range []string{"keys is nil", "Authorize", "Config.Key", "LoginURL", "SignIn", "SignOut", "Config.Timeout is 1ms"} {
 		require.ErrorContains(t, err, field)
 	}
 	for _, address := range []string{"javascript:x", "ftp://elsewhere.example/", "//elsewhere.example/"} {
@@ -42,7 +42,7 @@ func TestChange(t *testing.T) {
 	require.Equal(t, noon.AddDate(0, 0, 30), now.NotAfter)
 	require.True(t, r.logsIn(key.ID, secret))
 
-	t.Run("who saw the key as it was changes nothing", func(t *testing.T) {
+	t.Run("a form of an earlier version changes nothing", func(t *testing.T) {
 		form["name"] = []string{"too late"}
 		got := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, got.StatusCode)
@@ -87,7 +87,7 @@ func TestRotate(t *testing.T) {
 	require.True(t, r.logsIn(key.ID, fresh))
 	require.True(t, r.logsIn(key.ID, old))
 	require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
-	t.Run("B23 sent again it makes no other secret", func(t *testing.T) {
+	t.Run("B23 sent again it creates no other secret", func(t *testing.T) {
 		again := r.post("olga", path, form)
 		require.Equal(t, http.StatusConflict, again.StatusCode)
 		require.Contains(t, again.Body, "Already rotated")
@@ -104,7 +104,7 @@ func TestRotate(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
 		require.Contains(t, got.Body, "#f-grace")
 	})
-	t.Run("without grace the others end at once", func(t *testing.T) {
+	t.Run("without grace the other secrets are retired at once", func(t *testing.T) {
 		got := r.post("olga", path, r.form("olga", path, "grace", "0", "expires", "keep"))
 		require.Equal(t, http.StatusOK, got.StatusCode)
 		require.False(t, r.logsIn(key.ID, fresh))
@@ -128,7 +128,7 @@ func TestEnding(t *testing.T) {
 	require.False(t, r.logsIn(key.ID, secret))
 	require.Equal(t, http.StatusNotFound, r.get("olga", retire).StatusCode)
 
-	t.Run("a name typed wrongly deletes nothing", func(t *testing.T) {
+	t.Run("with a wrong name nothing is deleted", func(t *testing.T) {
 		for _, name := range []string{"", "CI", "ci "} {
 			got := r.post("olga", at+"/delete", r.form("olga", at+"/delete", "name", name))
 			require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode)
@@ -209,7 +209,7 @@ func TestWorkspaceRules(t *testing.T) {
 	key, secret := r.made("team-a", "ci", "project.list")
 	at := "/settings/workspaces/team-a"
 	preview := r.post("ada", at, r.form("ada", at, "limit", "own", "max_keys", "1", "unit", "days", "effect", "new", "do", "preview"))
-	require.Contains(t, preview.Body, "No key that exists ends")
+	require.Contains(t, preview.Body, "No existing key ends")
 	save := preview.fields()
 	save.Set("do", "save")
 	require.Equal(t, at+"?done=settings", r.post("ada", at, save).leads())
@@ -255,7 +255,7 @@ func TestLists(t *testing.T) {
 func TestUsageIsShown(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.made("team-a", "ci", "project.list")
-	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "No login with this key was counted here")
+	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "This key did not log in during this time")
 	for range 3 {
 		login, err := r.keys.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret})
 		require.NoError(t, err)
@@ -267,9 +267,9 @@ func TestUsageIsShown(t *testing.T) {
 		body := r.get("olga", "/keys/"+key.ID).Body
 		require.Contains(t, body, "3 logins, 0 refused logins", when)
 		require.Contains(t, body, `<th scope="row">1 Jul 2026</th><td>3</td><td>0</td>`, when)
-		require.NotContains(t, body, "No login with this key", when)
+		require.NotContains(t, body, "This key did not log in", when)
 		require.NoError(t, r.keys.Flush(t.Context()))
 	}
 	r.clock.Advance(30 * 24 * time.Hour)
-	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "No login with this key was counted here")
+	require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "This key did not log in during this time")
 }

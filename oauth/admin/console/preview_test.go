@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// stored puts keys into the store that never expire.
+// stored adds keys without an expiry to the store.
 func (r *rig) stored(n int) {
 	r.t.Helper()
 	for i := range n {
@@ -29,7 +29,7 @@ func (r *rig) stored(n int) {
 	}
 }
 
-// strict are rules that end every key without expiry at once.
+// strict are rules that end every key without an expiry at once.
 var strict = []string{"keys", "on", "limit", "none", "unit", "days", "require_expiry", "yes", "effect", "all", "enforced_from", "2026-07-01", "do", "preview"}
 
 func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
@@ -46,7 +46,7 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, all, "<b>End at once: 20000 keys</b>")
 	require.Contains(t, all, "Not shown here: 19900 keys.")
 	require.Contains(t, all, "Save and end 20000 keys")
-	require.NotContains(t, all, "Not every key was looked at")
+	require.NotContains(t, all, "Not every key was checked")
 	require.NotContains(t, all, "t least")
 
 	r.made("team-b", "one more", "project.list")
@@ -54,17 +54,17 @@ func TestPreviewOfMoreKeysThanAreLookedAt(t *testing.T) {
 	require.Contains(t, part, "<b>End at once: at least 20000 keys</b>")
 	require.Contains(t, part, "Not shown here: at least 19900 keys.")
 	require.Contains(t, part, "Save and end at least 20000 keys")
-	require.Contains(t, part, "Not every key was looked at")
-	require.Contains(t, part, "more than the 20000 oldest ones")
+	require.Contains(t, part, "Not every key was checked")
+	require.Contains(t, part, "Only the 20000 oldest ones")
 
 	none := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new", "do", "preview")).Body
-	require.NotContains(t, none, "No key that exists", "nobody knows that")
-	require.Contains(t, none, "None of the keys that were looked at")
-	require.Contains(t, none, "Not every key was looked at")
+	require.NotContains(t, none, "No existing key", "not all keys were checked")
+	require.Contains(t, none, "None of the checked keys")
+	require.Contains(t, none, "Not every key was checked")
 }
 
-// A store that takes 300 ms for 1,000 keys is asked four times in the first of
-// a page's two seconds, and the page comes with what was found.
+// A store that takes 300 ms for 1,000 keys is read four times in the first of a page's two
+// seconds. The page then shows what was found.
 func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuietRig(t, func(st *store.Store, _ *apikey.Config, c *console.Config) {
@@ -91,11 +91,11 @@ func TestSlowStoresLeaveTimeForThePage(t *testing.T) {
 		preview := r.serve("ada", http.MethodPost, "/settings", form)
 		require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
 		require.Contains(t, preview.Body, "End at once: at least 4000 keys")
-		require.Contains(t, preview.Body, "more than the 4000 oldest ones")
+		require.Contains(t, preview.Body, "Only the 4000 oldest ones")
 
 		violations := r.serve("ada", http.MethodGet, "/settings/violations", nil)
 		require.Equal(t, http.StatusOK, violations.StatusCode, violations.Body)
-		require.Contains(t, violations.Body, "None among these keys")
+		require.Contains(t, violations.Body, "None on this page")
 		require.NotEmpty(t, violations.on("Next page"))
 	})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// orAsk asks again for what can be mended; any other error it returns.
+// orAsk shows the form again if the person can correct it. It returns any other
+// error.
 func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) error {
 	r := outcome.Manage(s.r.Context(), err)
 	if wrong := problemsOf(r); len(wrong) > 0 {
@@ -18,8 +19,8 @@ func (s *call) orAsk(err error, ask func(status int, wrong []problem) error) err
 	return err
 }
 
-// problemsOf says what is wrong with a form, in words for its sender; none if
-// r is not about the form.
+// problemsOf returns the problems with a form, for the person. It returns none if r
+// is not about the form.
 func problemsOf(r *answer.Refusal) (list []problem) {
 	switch {
 	case r.Kind == answer.Invalid:
@@ -28,7 +29,7 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 			list = append(list, problem{cmp.Or(names[wrong.Field], wrong.Field), wrong.Reason})
 		}
 	case r.Kind == answer.Forbidden && len(r.Missing) > 0:
-		return []problem{{"permissions", r.Detail + " Take these away, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
+		return []problem{{"permissions", r.Detail + " Remove these, or ask an administrator: " + strings.Join(r.Missing, ", ") + "."}}
 	case r.Kind == answer.Denied, r.Kind == answer.DeniedExpired:
 		field, reason := "", r.Detail
 		if strings.Contains(r.Rule, "lifetime") || strings.Contains(r.Rule, "expiry") {
@@ -36,7 +37,7 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 		}
 		switch {
 		case strings.HasSuffix(r.Rule, "max_keys"):
-			reason += " Delete one that is not needed any more, or ask an administrator for a higher limit."
+			reason += " Delete one that is no longer needed, or ask an administrator for a higher limit."
 		case reason == "":
 			reason = r.Row().Wrong + "."
 		}
@@ -45,7 +46,7 @@ func problemsOf(r *answer.Refusal) (list []problem) {
 	return list
 }
 
-// refusal is the page that says why there is none.
+// refusal is the data of an error page.
 type refusal struct {
 	Title string
 	Text  string
@@ -53,7 +54,7 @@ type refusal struct {
 	Again string // the address of the page that the form was on
 }
 
-// refuse answers with the page that err is.
+// refuse answers with the error page of err.
 func (s *call) refuse(err error) {
 	header, r := s.w.Header(), outcome.Manage(s.r.Context(), err)
 	if to := s.c.cfg.SignIn; r.Kind == answer.Unauthorized && to != "" && s.r.Method == http.MethodGet {
@@ -80,8 +81,8 @@ func (s *call) refuse(err error) {
 	}
 }
 
-// formPage is the address of the page that a form was sent from. Those with one
-// button stand on the page of their key or workspace.
+// formPage returns the address of the page that a form was sent from. Forms of a
+// single button are on the page of their key or workspace.
 func (s *call) formPage() string {
 	path := s.r.URL.EscapedPath()
 	switch {

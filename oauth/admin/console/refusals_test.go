@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestRefusals: every error has its page, and an unknown one tells nothing.
+// TestRefusals: every error has its page. An unknown error's text is not shown.
 func TestRefusals(t *testing.T) {
 	var pages *console.Console
 	log := &harness.Recorder{}

@@ -15,7 +15,7 @@ import (
 
 const day = 24 * time.Hour
 
-// reminding makes the host send reminders.
+// reminding configures a host that sends reminders.
 func reminding(_ *store.Store, keys *apikey.Config, _ *console.Config) {
 	keys.RemindBefore = []time.Duration{30 * day, 7 * day, day}
 }
@@ -27,7 +27,7 @@ func (r *rig) settings() store.InstanceSettings {
 	return settings
 }
 
-// asked is the form of settings with what is asked of reminders.
+// asked returns the form of settings with the given reminders.
 func (r *rig) asked(do, choice, before string) *page {
 	r.t.Helper()
 	return r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "none", "unit", "days", "effect", "new",
@@ -39,7 +39,7 @@ func TestReminderSettings(t *testing.T) {
 	fresh := r.get("ada", "/settings").Body
 	require.Contains(t, fresh, `name="reminders" value="on" checked`)
 	require.Contains(t, fresh, `name="remind_before" value=""`)
-	require.Contains(t, fresh, "Empty: 30 days, 7 days, 1 day, as this service was set up")
+	require.Contains(t, fresh, "Empty: 30 days, 7 days, 1 day, the default of this service")
 
 	preview := r.asked("preview", "on", "40, 12h,7d")
 	require.Equal(t, http.StatusOK, preview.StatusCode, preview.Body)
@@ -55,8 +55,8 @@ func TestReminderSettings(t *testing.T) {
 	require.Contains(t, r.get("ada", "/settings/events").Body, "times of reminders")
 
 	preview = r.asked("preview", "off", "40, 7, 12h")
-	require.Contains(t, preview.Body, "<li>no reminder is sent of a key about to expire</li>")
-	require.Contains(t, preview.Body, "No key that exists ends")
+	require.Contains(t, preview.Body, "<li>no reminder is sent before a key expires</li>")
+	require.Contains(t, preview.Body, "No existing key ends")
 	save = preview.fields()
 	save.Set("do", "save")
 	r.post("ada", "/settings", save).leads()
@@ -70,20 +70,20 @@ func TestReminderSettings(t *testing.T) {
 	require.Zero(t, r.settings().Reminders.Before, "the host's own")
 
 	for _, c := range []struct{ name, choice, before, field, says string }{
-		{"no choice", "", "30", "reminders", "Choose whether they are sent"},
-		{"another choice", "maybe", "30", "reminders", "Choose whether they are sent"},
-		{"words", "on", "soon", "remind_before", "Type numbers of days with commas between"},
-		{"no commas", "on", "30 7 1", "remind_before", "Type numbers of days with commas between"},
-		{"nothing between", "on", "30,,7", "remind_before", "Type numbers of days with commas between"},
-		{"below zero", "on", "-7", "remind_before", "Type numbers of days with commas between"},
-		{"none", "on", "0", "remind_before", "Type numbers of days with commas between"},
-		{"more than fits", "on", "99999999999999999999", "remind_before", "Type numbers of days with commas between"},
-		{"a million years", "on", "365000000", "remind_before", "Type numbers of days with commas between"},
-		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type 8 times at most"},
+		{"no choice", "", "30", "reminders", "Choose whether reminders are sent"},
+		{"another choice", "maybe", "30", "reminders", "Choose whether reminders are sent"},
+		{"words", "on", "soon", "remind_before", "Type numbers of days separated by commas"},
+		{"no commas", "on", "30 7 1", "remind_before", "Type numbers of days separated by commas"},
+		{"nothing between", "on", "30,,7", "remind_before", "Type numbers of days separated by commas"},
+		{"below zero", "on", "-7", "remind_before", "Type numbers of days separated by commas"},
+		{"none", "on", "0", "remind_before", "Type numbers of days separated by commas"},
+		{"more than fits", "on", "99999999999999999999", "remind_before", "Type numbers of days separated by commas"},
+		{"a million years", "on", "365000000", "remind_before", "Type numbers of days separated by commas"},
+		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type at most 8 times"},
 		{"too short", "on", "59m", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"too long", "on", "367", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"twice", "on", "1, 24h", "remind_before", "No time may be there twice."},
-		{"markup", "on", `"><script>`, "remind_before", "Type numbers of days with commas between"},
+		{"markup", "on", `"><script>`, "remind_before", "Type numbers of days separated by commas"},
 	} {
 		t.Run("refused: "+c.name, func(t *testing.T) {
 			for _, do := range []string{"preview", "save"} {
@@ -99,8 +99,8 @@ func TestReminderSettings(t *testing.T) {
 	}
 }
 
-// TestNoReminders: where the host sends none, the page says so, and what an
-// administrator saved elsewhere stays.
+// TestNoReminders: if the host sends no reminders, the page says so, and the reminders in
+// the saved settings are kept.
 func TestNoReminders(t *testing.T) {
 	r := newRig(t)
 	settings := r.settings()
@@ -108,7 +108,7 @@ func TestNoReminders(t *testing.T) {
 	_, err := r.keys.SaveSettings(t.Context(), people["ada"].Actor, settings)
 	require.NoError(t, err)
 	body := r.get("ada", "/settings").Body
-	require.Contains(t, body, "This service is not set up to send any.")
+	require.Contains(t, body, "This service does not send reminders.")
 	require.NotContains(t, body, `name="reminders"`)
 	preview := r.post("ada", "/settings", r.form("ada", "/settings", "keys", "on", "limit", "own", "max_keys", "3", "unit", "days", "effect", "new", "do", "preview"))
 	require.NotContains(t, preview.Body, "reminder")
@@ -119,14 +119,14 @@ func TestNoReminders(t *testing.T) {
 	require.True(t, r.settings().Reminders.Off)
 	require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 
-	t.Run("nor do they change by a form that brings them", func(t *testing.T) {
+	t.Run("a form with reminders does not change them either", func(t *testing.T) {
 		r.asked("save", "on", "9").leads()
 		require.True(t, r.settings().Reminders.Off)
 		require.Equal(t, []time.Duration{5 * day}, r.settings().Reminders.Before)
 	})
 }
 
-// What a form shows is read as what it was.
+// The form reads the values that it shows unchanged.
 func FuzzSpan(f *testing.F) {
 	for _, text := range []string{"", "30", "12h", " 90m ", "1d", "5400s", "36600", "1h30m", "1.5s", "-1h", "\u0661"} {
 		f.Add(text)

@@ -9,26 +9,26 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// preview is what a change of settings would do.
+// preview is the effect of a change of settings on the existing keys.
 type preview struct {
 	Effects []apikey.Effect
-	More    int // touched and not shown
+	More    int // affected keys that are not shown
 	Looked  int
-	Partly  bool // there are more keys than were looked at: all numbers are the least
-	Die     int  // end at once
+	Partly  bool // not all keys were checked: all numbers are minimums
+	EndNow  int  // end at once
 	Earlier int  // end, or end earlier, later on
 	Later   int  // live longer
 }
 
-// How many keys are looked at for a page, and how many of them are shown.
+// How many keys are checked for a page, and how many affected ones are shown.
 const (
 	maxLooked = 20_000
 	maxShown  = 100
 )
 
-// eachPage reads pages of keys, the oldest first, until enough was seen: as many as
-// half of the page's time is enough for. It returns behind which key it stopped, nil
-// for the last.
+// eachPage reads pages of keys, the oldest first, until read reports enough or half
+// of Config.Timeout has passed. It returns the cursor where it stopped, or nil after
+// the last page.
 func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (next *store.KeyCursor, enough bool, err error)) (*store.KeyCursor, error) {
 	half, cancel := context.WithTimeout(s.r.Context(), s.c.cfg.Timeout/2)
 	defer cancel()
@@ -41,7 +41,7 @@ func (s *call) eachPage(after *store.KeyCursor, read func(*store.KeyCursor) (nex
 	}
 }
 
-// preview goes through the keys.
+// preview checks all keys.
 func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)) (*preview, error) {
 	shown, now := &preview{}, s.keys().Now()
 	next, err := s.eachPage(nil, func(after *store.KeyCursor) (*store.KeyCursor, bool, error) {
@@ -59,7 +59,7 @@ func (s *call) preview(look func(*store.KeyCursor) (apikey.Page[apikey.Effect], 
 func (p *preview) add(e *apikey.Effect, now time.Time) {
 	switch ends := !e.After.IsZero(); {
 	case ends && !e.After.After(now):
-		p.Die++
+		p.EndNow++
 	case ends && (e.Before.IsZero() || e.After.Before(e.Before)):
 		p.Earlier++
 	default:
@@ -72,13 +72,13 @@ func (p *preview) add(e *apikey.Effect, now time.Time) {
 	p.Effects = append(p.Effects, *e)
 }
 
-// violationList is a page of keys that break the rules.
+// violationList is the data of a page of keys that violate the rules.
 type violationList struct {
 	Violations []apikey.Key
 	pager
 }
 
-// listViolations shows keys out of policy: as many as a page holds.
+// listViolations shows a page of keys out of policy.
 func (s *call) listViolations() error {
 	var list violationList
 	begins, looked := s.after(), 0

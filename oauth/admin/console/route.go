@@ -19,7 +19,7 @@ type route struct {
 	serve   func(*call) error
 }
 
-// table lists the pages; the tests of isolation and escaping start from it.
+// table lists the pages. The tests of isolation and escaping use it, too.
 func table() []route {
 	return []route{
 		{"GET /{$}", (*call).home},
@@ -73,7 +73,7 @@ func (c *Console) routes() *http.ServeMux {
 	return mux
 }
 
-// call is one request on its way to a page.
+// call is one request.
 type call struct {
 	c      *Console
 	w      http.ResponseWriter
@@ -82,10 +82,11 @@ type call struct {
 	person Person
 }
 
-// maxForm bounds a form; one with every permission of a large catalog fits.
+// maxForm bounds a form in bytes. A form with every permission of a large catalog
+// fits.
 const maxForm = 1 << 20
 
-// serve does what comes before every page.
+// serve makes the checks of every page, and then serves it.
 func (s *call) serve(t route) error {
 	if s.c.origins.Check(s.r) != nil {
 		return &answer.Refusal{Kind: answer.CrossOrigin}
@@ -106,14 +107,14 @@ func (s *call) serve(t route) error {
 	return t.serve(s)
 }
 
-// identify asks the host who this is.
+// identify calls Config.Authorize.
 func (s *call) identify() error {
 	person, err := s.c.cfg.Authorize(s.r)
 	switch {
 	case outcome.IsOutage(err), err != nil && s.r.Context().Err() != nil:
-		return fmt.Errorf("console: who the person is: %w: %w", store.ErrUnavailable, err)
+		return fmt.Errorf("console: authorize: %w: %w", store.ErrUnavailable, err)
 	case err != nil || person.Actor.Ref().ID == "":
-		s.c.cfg.Logger.DebugContext(s.r.Context(), "nobody is signed in", "error", err)
+		s.c.cfg.Logger.DebugContext(s.r.Context(), "a request without a signed-in person", "error", err)
 		return &answer.Refusal{Kind: answer.Unauthorized}
 	}
 	person.Name = cmp.Or(person.Name, person.Actor.Ref().ID)
@@ -124,5 +125,5 @@ func (s *call) identify() error {
 func (s *call) keys() *apikey.Service { return s.c.keys }
 func (s *call) actor() apikey.Actor   { return s.person.Actor }
 
-// administers says which menu to show; the service decides what is allowed.
+// administers decides which menu is shown. The service decides what is allowed.
 func (s *call) administers() bool { return s.actor().Ref().Kind == "admin" }

@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// rulesForm are the fields of a form that hold rules.
+// rulesForm returns the form fields of rules.
 func rulesForm(r store.Rules, workspace bool) url.Values {
 	f := url.Values{"limit": {"none"}, "effect": {"new"}}
 	switch {
@@ -32,8 +32,8 @@ func rulesForm(r store.Rules, workspace bool) url.Values {
 	return f
 }
 
-// rules reads the form. before are the rules that it was made from: a day
-// that was left alone keeps its hour.
+// rules reads the form. before are the saved rules: if the day of enforced_from was
+// not changed, its time of day is kept.
 func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	limits := []string{"own", "none"}
 	if workspace {
@@ -51,11 +51,11 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	if text := f.Get("max_lifetime"); strings.TrimSpace(text) != "" {
 		var ok bool
 		if rules.MaxLifetime, ok = parseSpan(text); !ok {
-			f.fail("max_lifetime", "Type a number of days, such as 90, or hours such as 12h. Leave it empty for no bound.")
+			f.fail("max_lifetime", "Type a number of days, such as 90, or hours, such as 12h. Leave it empty for no bound.")
 		}
 	}
 	if f.choice("effect", "Choose one.", "new", "all") == "all" {
-		rules.EnforcedFrom = f.day("enforced_from", "Choose the day from which the rules hold for all keys.")
+		rules.EnforcedFrom = f.day("enforced_from", "Choose the day from which the rules apply to all keys.")
 		if rules.EnforcedFrom.Equal(before.EnforcedFrom.UTC().Truncate(day)) {
 			rules.EnforcedFrom = before.EnforcedFrom
 		}
@@ -63,7 +63,7 @@ func (f *form) rules(workspace bool, before store.Rules) (rules store.Rules) {
 	return rules
 }
 
-// fillReminders fills the fields of a form that say when reminders are sent.
+// fillReminders sets the form fields of reminders.
 func fillReminders(f url.Values, r store.Reminders) {
 	f.Set("reminders", "on")
 	if r.Off {
@@ -76,21 +76,21 @@ func fillReminders(f url.Values, r store.Reminders) {
 	f.Set("remind_before", strings.Join(typed, ", "))
 }
 
-// reminders reads the form.
+// reminders reads the form fields of reminders.
 func (f *form) reminders() (r store.Reminders) {
-	r.Off = f.choice("reminders", "Choose whether they are sent.", "on", "off") == "off"
+	r.Off = f.choice("reminders", "Choose whether reminders are sent.", "on", "off") == "off"
 	if strings.TrimSpace(f.Get("remind_before")) == "" {
 		return r
 	}
 	times := strings.Split(f.Get("remind_before"), ",")
 	if len(times) > store.MaxReminders {
-		f.fail("remind_before", "Type "+strconv.Itoa(store.MaxReminders)+" times at most.")
+		f.fail("remind_before", "Type at most "+strconv.Itoa(store.MaxReminders)+" times.")
 		return r
 	}
 	for _, text := range times {
 		before, ok := parseSpan(text)
 		if !ok {
-			f.fail("remind_before", "Type numbers of days with commas between, such as 30, 7, 1, or hours such as 12h.")
+			f.fail("remind_before", "Type numbers of days separated by commas, such as 30, 7, 1, or hours, such as 12h.")
 		}
 		r.Before = append(r.Before, before)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// places fills the patterns of all pages with one workspace and key.
+// places returns the paths of all pages, for one workspace and key.
 func places(key apikey.Key) (get, post []string) {
 	fill := strings.NewReplacer("{workspace}", key.Workspace, "{key}", key.ID, "{secret}", key.Secrets[0].ID, "{$}", "")
 	for _, pattern := range console.Table() {
@@ -75,7 +75,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 				require.Equal(t, http.StatusForbidden, got.StatusCode)
 				require.Contains(t, got.Body, "too old")
 			}
-			// In the address it does not count.
+			// An id in the query is not accepted.
 			got := r.post("ada", path+"?"+r.form("ada", newPage).Encode(), url.Values{})
 			require.Equal(t, http.StatusForbidden, got.StatusCode)
 		})
@@ -107,7 +107,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 				}
 				require.Equal(t, want, statusOf(got, path, post), got.Body)
 				if slices.Contains(post, path) {
-					// His own form, of a page that he may see.
+					// The person's own form, from a page that the person may see.
 					if own := r.get(person, newFor(person)); own.StatusCode == http.StatusSeeOther {
 						form = url.Values{"form": {strings.TrimPrefix(own.Header.Get("Location"), "?form=")}}
 					}
@@ -123,7 +123,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 	require.Equal(t, 1, r.count("team-a"))
 }
 
-// newFor is a page of which anybody gets a form.
+// newFor returns the path of a page on which the person gets a form.
 func newFor(person string) string {
 	if person == "bert" {
 		return "/workspaces/team-b/keys/new"
@@ -131,7 +131,7 @@ func newFor(person string) string {
 	return newPage
 }
 
-// statusOf is the status of a page; one that only takes forms is not there.
+// statusOf returns the status of a page. A path that only accepts forms has status 404.
 func statusOf(got *page, path string, post []string) int {
 	if got.StatusCode == http.StatusNotFound && slices.Contains(post, path) && strings.HasPrefix(path, "/settings") {
 		return http.StatusForbidden
@@ -172,7 +172,7 @@ func TestNobodyIsSignedIn(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, led.post("nobody", "/settings", url.Values{}).StatusCode)
 }
 
-// The names that a page must show as text and nothing else.
+// Names that a page must show as text only.
 var hostile = []string{
 	`<script>alert(1)</script>`, `<img src=x onerror=alert(1)>`, `"><i>`, `' onfocus=alert(1) x='`, `=cmd|' /C calc'!A0`,
 	`{{.}}`, `javascript:alert(1)`, "مفتاح עברית", strings.Repeat("W", 255), `&lt;b&gt;`,
@@ -200,7 +200,7 @@ func TestNamesAreText(t *testing.T) {
 					}
 				}
 				require.Contains(t, html.UnescapeString(r.get("ada", "/keys/"+key.ID).Body), "<bdi>"+name+"</bdi>")
-				// What was typed wrongly comes back as text, too.
+				// Wrong input is shown as text, too.
 				form := r.form("ada", "/keys/"+key.ID+"/delete", "name", name+"?")
 				form.Set("name", name+"?")
 				got := r.post("ada", "/keys/"+key.ID+"/delete", form)

@@ -9,27 +9,28 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// settingsPage is the form of the settings of the instance or of one workspace,
-// and the preview of a change.
+// settingsPage is the data of the settings of the instance or of one workspace,
+// and of the preview of a change.
 type settingsPage struct {
 	Here    string // the template of the form, and its entry in the menu
 	Title   string
 	Address []string
-	Form    url.Values // what its fields hold
+	Form    url.Values // the values of its fields
 	Updated time.Time
 	Version int64
 	Preview *preview
-	Wanted  store.Rules // what a change asks for
-	// Of the instance: whether reminders are sent at all, when if the host says so,
-	// and when after the change.
+	Wanted  store.Rules // the rules after the change
+	// For the instance: whether reminders are sent, the times that the host
+	// configured, and the times after the change.
 	Sent           bool
 	Own, Reminders []time.Duration
-	// Of one workspace, whose id is empty otherwise. The default are the instance's rules.
+	// For one workspace; otherwise its id is empty. Default holds the instance's
+	// rules.
 	store.Workspace
 	InForce, Default store.Rules
 }
 
-// instancePage shows the instance's record.
+// instancePage returns the data of the page of the instance's settings.
 func (s *call) instancePage(settings store.InstanceSettings) settingsPage {
 	own, sent := s.keys().ReminderTimes(store.Reminders{})
 	page := settingsPage{
@@ -44,7 +45,6 @@ func (s *call) instancePage(settings store.InstanceSettings) settingsPage {
 	return page
 }
 
-// editSettings shows the instance's settings.
 func (s *call) editSettings() error {
 	settings, err := s.keys().Settings(s.r.Context(), s.actor())
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *call) editSettings() error {
 	return s.showSettings(http.StatusOK, s.instancePage(settings), nil)
 }
 
-// saveSettings first shows what new settings would do, and then saves them.
+// saveSettings shows the preview of new settings, or saves them.
 func (s *call) saveSettings() error {
 	ctx := s.r.Context()
 	settings, err := s.keys().Settings(ctx, s.actor())
@@ -63,8 +63,8 @@ func (s *call) saveSettings() error {
 	f, page, wanted := form{Values: s.r.PostForm}, s.instancePage(settings), settings
 	wanted.Version = s.seen()
 	wanted.Rules = f.rules(false, settings.Rules)
-	wanted.KeysOff = f.choice("keys", "Choose whether they are on.", "on", "off") == "off"
-	if page.Sent { // otherwise the page asks for none, and what is saved stays as it is
+	wanted.KeysOff = f.choice("keys", "Choose whether API keys are on.", "on", "off") == "off"
+	if page.Sent { // otherwise the form has no such fields, and the saved ones are kept
 		wanted.Reminders = f.reminders()
 	}
 	page.Wanted = wanted.Rules
@@ -77,12 +77,12 @@ func (s *call) saveSettings() error {
 	})
 }
 
-// showSettings shows the form.
 func (s *call) showSettings(status int, page settingsPage, wrong []problem) error {
 	return s.show(status, page.Here, frame{Here: page.Here, Title: page.Title, Problems: wrong, Data: page})
 }
 
-// changeSettings shows what a change would do, and saves it when that was seen.
+// changeSettings shows the preview of a change, or saves the change if the preview
+// was confirmed.
 func (s *call) changeSettings(page settingsPage, wrong []problem, save func() error, look func(*store.KeyCursor) (apikey.Page[apikey.Effect], error)) error {
 	page.Form, page.Version = without(s.r.PostForm, "form", "version", "do"), s.seen()
 	ask := func(status int, wrong []problem) error { return s.showSettings(status, page, wrong) }
@@ -102,8 +102,8 @@ func (s *call) changeSettings(page settingsPage, wrong []problem, save func() er
 	return s.show(http.StatusOK, "preview", frame{Here: page.Here, Title: "Before you save", Data: page})
 }
 
-// seen is the version that the form was made from; 0 is: never saved. A form
-// without one matches no record.
+// seen returns the version of the record when the form was made; 0 means that it
+// was never saved. A form without a version matches no record.
 func (s *call) seen() int64 {
 	if s.r.PostForm.Get("version") == "0" {
 		return 0

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestStateInRows: pages say of a key what its login hears.
+// TestStateInRows: pages show the state of a key that its login gets.
 func TestStateInRows(t *testing.T) {
 	save := func(change func(*store.InstanceSettings)) func(*rig) {
 		return func(r *rig) {
@@ -36,7 +36,7 @@ func TestStateInRows(t *testing.T) {
 		{"expired under the rules", `off">expired`, "This key has expired", save(func(s *store.InstanceSettings) {
 			s.Rules = store.Rules{RequireExpiry: true, EnforcedFrom: noon}
 		}), true},
-		{"while keys are off", `off">keys off`, "API keys are switched off on this service", save(func(s *store.InstanceSettings) { s.KeysOff = true }), false},
+		{"while keys are off", `off">keys off`, "API keys are switched off in this service", save(func(s *store.InstanceSettings) { s.KeysOff = true }), false},
 		{"in a suspended workspace", `off">suspended`, "This workspace is suspended", func(r *rig) {
 			require.NoError(r.t, r.keys.SetSuspended(r.t.Context(), people["ada"].Actor, "team-a", true))
 		}, false},
@@ -54,8 +54,8 @@ func TestStateInRows(t *testing.T) {
 	}
 }
 
-// TestRaisedPermissionInForms: a permission that became an admin permission is
-// granted by whoever may and ticks it, and lost by nobody who does not see it.
+// TestRaisedPermissionInForms: a permission that became an admin permission is granted if a
+// person who may grant it selects it. A key keeps it if the person does not see it.
 func TestRaisedPermissionInForms(t *testing.T) {
 	start := func(t *testing.T) (*rig, apikey.Key, string) {
 		before := newRig(t)
@@ -73,7 +73,7 @@ func TestRaisedPermissionInForms(t *testing.T) {
 		require.NoError(r.t, err)
 		return key
 	}
-	t.Run("its page says so", func(t *testing.T) {
+	t.Run("the key's page lists it", func(t *testing.T) {
 		r, key, _ := start(t)
 		require.Contains(t, r.get("olga", "/keys/"+key.ID).Body, "Not in force until an administrator grants it")
 	})
@@ -99,7 +99,7 @@ func TestRaisedPermissionInForms(t *testing.T) {
 		require.True(t, after.Permissions.Has("project.delete"))
 		require.Equal(t, "project.delete", after.Withheld.String())
 	})
-	t.Run("an administrator who ticks it grants it", func(t *testing.T) {
+	t.Run("an administrator who selects it grants it", func(t *testing.T) {
 		r, key, change := start(t)
 		require.Contains(t, r.get("ada", change).Body, `value="project.list" checked`)
 		require.NotContains(t, r.get("ada", change).Body, `value="project.delete" checked`)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// functions are what templates can call.
+// functions returns the functions of the templates.
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"count": count, "span": spanText,
@@ -16,7 +16,7 @@ func functions() template.FuncMap {
 	}
 }
 
-// count is a number with its noun.
+// count returns a number with its noun, in singular or plural.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -30,15 +30,15 @@ const (
 	instantText = "2 Jan 2006, 15:04 UTC"
 )
 
-// moment is an instant for people, in UTC, and for programs.
+// moment holds the texts of an instant, in UTC.
 type moment struct {
-	ISO  string // empty: there is none
+	ISO  string // empty for the zero time
 	Text string
 	Day  string // without the time of day
-	Ago  string // how far from now
+	Ago  string // relative to now
 }
 
-// When shows an instant; the zero one shows as the word given for it.
+// When returns the texts of an instant. For the zero time the text is none.
 func (f frame) When(t time.Time, none string) moment {
 	if t.IsZero() {
 		return moment{Text: none}
@@ -47,10 +47,10 @@ func (f frame) When(t time.Time, none string) moment {
 	return moment{ISO: t.Format(time.RFC3339), Text: t.Format(instantText), Day: t.Format(dayText), Ago: distance(t.Sub(f.now))}
 }
 
-// Past reports whether an instant is over.
+// Past reports whether an instant has passed.
 func (f frame) Past(t time.Time) bool { return !t.IsZero() && !f.now.Before(t) }
 
-// distance says how far away something is: "in 3 days", "2 hours ago".
+// distance returns a text such as "in 3 days" or "2 hours ago".
 func distance(d time.Duration) string {
 	for _, u := range []struct {
 		from, size time.Duration
@@ -74,7 +74,7 @@ func distance(d time.Duration) string {
 	return "just now"
 }
 
-// spanText is a length of time for people.
+// spanText returns a duration in words.
 func spanText(d time.Duration) string {
 	switch {
 	case d%day == 0:
@@ -85,7 +85,7 @@ func spanText(d time.Duration) string {
 	return d.String()
 }
 
-// typedSpan is a length of time as parseSpan reads it.
+// typedSpan returns a duration in the form that parseSpan reads.
 func typedSpan(d time.Duration) string {
 	switch {
 	case d%day == 0:
@@ -96,8 +96,8 @@ func typedSpan(d time.Duration) string {
 	return d.String()
 }
 
-// parseSpan reads a number of days such as "30" or "30d", or what
-// time.ParseDuration reads, such as "12h": at most 100 years.
+// parseSpan reads a number of days, such as "30" or "30d", or a duration of
+// time.ParseDuration, such as "12h". It accepts one second to about 100 years.
 func parseSpan(text string) (time.Duration, bool) {
 	const longest = 36_600
 	text = strings.TrimSpace(text)

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestTimeout: a page for which nobody answers comes all the same.
+// TestTimeout: a page is answered in time even if Authorize or the store hangs.
 func TestTimeout(t *testing.T) {
 	for name, hang := range map[string]func(*store.Store, *console.Config){
 		"the store": func(st *store.Store, _ *console.Config) {
@@ -51,16 +51,16 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestSlowForm: a form that does not come holds a connection no longer than
-// Config.Timeout, by the clock of a bubble that the connections share.
+// TestSlowForm: a form that does not arrive holds a connection no longer than
+// Config.Timeout, measured by the clock of a synctest bubble.
 func TestSlowForm(t *testing.T) {
 	for name, c := range map[string]struct {
 		person, begins string
 		status         int
 	}{
-		"B12 a part of it":          {"olga", "name=", http.StatusBadRequest},
-		"B12 nothing of it":         {"olga", "", http.StatusBadRequest},
-		"B12 one that nobody reads": {"nobody", "", http.StatusUnauthorized},
+		"B12 a part of it":            {"olga", "name=", http.StatusBadRequest},
+		"B12 nothing of it":           {"olga", "", http.StatusBadRequest},
+		"B12 a form that is not read": {"nobody", "", http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

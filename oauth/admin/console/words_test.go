@@ -87,7 +87,7 @@ func TestEventsNameTheirKeys(t *testing.T) {
 		require.NotContains(t, body, "keys/"+gone.ID+`"`, "no link to what is not there")
 		require.Contains(t, body, `<span class="dim">The workspace</span>`)
 		require.Contains(t, body, "<bdi>an unknown client</bdi>")
-		require.NotContains(t, body, "<bdi>key "+kept.ID, "nobody knows that it was the key")
+		require.NotContains(t, body, "<bdi>key "+kept.ID, "it is not known that it was the key")
 	}
 	require.Contains(t, r.get("ada", "/settings/events").Body, "<small>in <bdi>team-a</bdi></small>")
 }
@@ -100,7 +100,7 @@ func TestOrdersOfAList(t *testing.T) {
 	body := r.get("olga", list+"?sort=name&text=c").Body
 	require.Contains(t, body, `<option value="name" selected>`)
 	require.Contains(t, body, `<option value="-expires">`)
-	// Over all workspaces no store sorts by these.
+	// Stores do not sort the keys of all workspaces by these.
 	body = r.get("ada", "/settings/keys?sort=expires").Body
 	require.NotContains(t, body, `value="expires"`)
 	require.Contains(t, body, `<option value="-created" selected>`)
@@ -121,7 +121,7 @@ func TestARefusedFormLeadsBackToItsPage(t *testing.T) {
 			require.Equal(t, http.StatusOK, back.StatusCode, back.Body)
 		})
 	}
-	t.Run("after somebody was faster", func(t *testing.T) {
+	t.Run("after a concurrent change", func(t *testing.T) {
 		at := "/keys/" + key.ID + "/disable"
 		form := r.form("olga", at)
 		name := "changed"

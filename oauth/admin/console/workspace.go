@@ -7,8 +7,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// home shows the workspaces that a person can go to, and leads to the one whose id was
-// typed.
+// home lists the person's workspaces. It redirects to the workspace whose id was
+// typed, or to the only one of a member.
 func (s *call) home() error {
 	if id := s.r.URL.Query().Get("workspace"); id != "" {
 		return s.redirect("", "workspaces", id, "keys")
@@ -19,8 +19,8 @@ func (s *call) home() error {
 	return s.show(http.StatusOK, "home", frame{Here: "home", Title: "API keys"})
 }
 
-// openWorkspace lists the workspaces whose rules an administrator may want to
-// change, and leads to the one whose id was typed.
+// openWorkspace lists the workspaces for an administrator, and redirects to the
+// settings of the one whose id was typed.
 func (s *call) openWorkspace() error {
 	if _, err := s.keys().Settings(s.r.Context(), s.actor()); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (s *call) openWorkspace() error {
 	return s.show(http.StatusOK, "workspaces", frame{Here: "workspace", Title: "Workspaces"})
 }
 
-// workspacePage shows a workspace's record.
+// workspacePage returns the data of the page of a workspace's settings.
 func (s *call) workspacePage() (page settingsPage, err error) {
 	ctx := s.r.Context()
 	instance, err := s.keys().Settings(ctx, s.actor())
@@ -55,7 +55,7 @@ func (s *call) editWorkspace() error {
 	return s.showSettings(http.StatusOK, page, nil)
 }
 
-// saveWorkspace first shows what new rules would do, and then saves them.
+// saveWorkspace shows the preview of new rules, or saves them.
 func (s *call) saveWorkspace() error {
 	ctx := s.r.Context()
 	page, err := s.workspacePage()
@@ -73,7 +73,6 @@ func (s *call) saveWorkspace() error {
 	})
 }
 
-// askSuspend asks before a workspace stops.
 func (s *call) askSuspend() error {
 	page, err := s.workspacePage()
 	if err != nil {
@@ -82,13 +81,11 @@ func (s *call) askSuspend() error {
 	return s.show(http.StatusOK, "suspend", frame{Here: "workspace", Title: "Suspend " + page.ID, Data: page.Workspace})
 }
 
-// suspend stops a workspace.
 func (s *call) suspend() error {
 	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), true)
 	return s.then(err, "done=suspended", "settings", "workspaces", s.workspace())
 }
 
-// resume lets a workspace's keys log in again.
 func (s *call) resume() error {
 	err := s.keys().SetSuspended(s.r.Context(), s.actor(), s.workspace(), false)
 	return s.then(err, "done=resumed", "settings", "workspaces", s.workspace())

@@ -56,7 +56,7 @@ func (x *exchange) String() string {
 	return fmt.Sprintf("%s: %s %s %s -> %d %s", x.Test, x.Method, x.Target, x.Body, x.Status, x.Answer)
 }
 
-// leastExchanges is a lower bound of the recorded exchanges: with fewer, some
+// leastExchanges is the minimum number of recorded exchanges. If there are fewer, some
 // tests were not recorded.
 const leastExchanges = 3000
 
@@ -74,7 +74,7 @@ func TestExchanges(t *testing.T) {
 	require.NoError(t, err)
 	defer recording.Close()
 	doc, all := document(t), 0
-	checked := make(map[string]bool) // most refusals are alike; each is checked once
+	checked := make(map[string]bool) // most refusals are equal; each is checked once
 	succeeded := make(map[string]bool)
 	for lines := bufio.NewReader(recording); ; all++ {
 		line, err := lines.ReadBytes('\n')

@@ -19,10 +19,10 @@ type Answer struct {
 	T    testing.TB
 }
 
-// Member returns a member of the answer's JSON object, nil if there is none.
+// Member returns a member of the answer's JSON object, or nil.
 func (a Answer) Member(name string) any {
 	var object map[string]any
-	_ = json.Unmarshal([]byte(a.Body), &object) // nil if it is none
+	_ = json.Unmarshal([]byte(a.Body), &object) // object stays nil if the body is not one
 	return object[name]
 }
 
@@ -31,13 +31,13 @@ func (a Answer) text(name string) string {
 	return text
 }
 
-// Code returns the error of RFC 6749, section 5.2, or the empty string.
+// Code returns the error code of RFC 6749, section 5.2, or the empty string.
 func (a Answer) Code() string { return a.text("error") }
 
-// Description returns what the error says, or the empty string.
+// Description returns the error_description, or the empty string.
 func (a Answer) Description() string { return a.text("error_description") }
 
-// Token returns the token that a login got, or the empty string.
+// Token returns the access_token, or the empty string.
 func (a Answer) Token() string { return a.text("access_token") }
 
 // Wants checks the status.
@@ -47,7 +47,7 @@ func (a Answer) Wants(status int) Answer {
 	return a
 }
 
-// Into reads the answer's JSON, of which v must know every member.
+// Into decodes the answer's JSON into v, which must have all its members.
 func (a Answer) Into(v any) {
 	a.T.Helper()
 	decoder := json.NewDecoder(strings.NewReader(a.Body))
@@ -55,8 +55,8 @@ func (a Answer) Into(v any) {
 	require.NoError(a.T, decoder.Decode(v), a.Body)
 }
 
-// NewRequest makes a request to send. Headers are pairs: a name that comes
-// twice is sent twice.
+// NewRequest returns a request for a client. headers are pairs of name and value; a
+// name may be repeated.
 func NewRequest(t testing.TB, method, url, body string, headers ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -64,7 +64,7 @@ func NewRequest(t testing.TB, method, url, body string, headers ...string) *http
 	return with(r, headers)
 }
 
-// Incoming makes a request as a handler gets it.
+// Incoming returns a request for a handler.
 func Incoming(method, target, body string, headers ...string) *http.Request {
 	return with(httptest.NewRequest(method, target, strings.NewReader(body)), headers)
 }
@@ -76,7 +76,7 @@ func with(r *http.Request, headers []string) *http.Request {
 	return r
 }
 
-// Send makes a request and reads its answer.
+// Send sends a request and reads its answer.
 func Send(t testing.TB, method, url, body string, headers ...string) Answer {
 	t.Helper()
 	a, err := Do(t, http.DefaultClient, NewRequest(t, method, url, body, headers...))
@@ -84,8 +84,7 @@ func Send(t testing.TB, method, url, body string, headers ...string) Answer {
 	return a
 }
 
-// Do sends a request, which may fail on its way, and reads its answer to the
-// end. It follows no redirect.
+// Do sends a request and reads its answer to the end. It follows no redirect.
 func Do(t testing.TB, client *http.Client, r *http.Request) (Answer, error) {
 	direct := *client
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -103,7 +102,7 @@ func Read(t testing.TB, response *http.Response) (Answer, error) {
 	return Answer{response, string(text), t}, err
 }
 
-// Serve asks a handler without a network.
+// Serve calls a handler without a network.
 func Serve(handler http.Handler, r *http.Request) Answer {
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, r)

@@ -1,6 +1,6 @@
-// Package harness is what the tests below oauth share: a recorder of all that a
-// program lets out and the search for secrets in it, requests and answers, a
-// network in memory, and a catalog with people. Only tests import it.
+// Package harness holds what the tests below oauth share: a recorder of everything
+// that a program outputs and the search for secrets in it, requests and answers, a
+// network in memory, a catalog and actors. Only tests import it.
 package harness
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Catalog has projects, and keys that Management names.
+// Catalog has permissions for projects, and those of Management for keys.
 var Catalog = scope.MustCatalog(
 	scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects", Description: "See which projects there are."}, {Name: "project.save"}, {Name: "project.delete"},
@@ -48,7 +48,7 @@ var (
 	Guest = apikey.Owner("guest") // of no workspace
 )
 
-// RSAKey is shared: making one takes longer than most tests.
+// RSAKey is shared, because generating one takes longer than most tests.
 var RSAKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -57,12 +57,13 @@ var RSAKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-// Pepper is the one that digests are made with.
+// Pepper returns the pepper of the tests.
 func Pepper() apikey.Pepper {
 	return apikey.Pepper{Version: 1, Key: []byte("the pepper of the tests, 32 bytes and more")}
 }
 
-// NewKey makes a key as an administrator. Its secret may not be let out.
+// NewKey creates a key as an administrator, and registers its secret for
+// Recorder.Search.
 func NewKey(t testing.TB, keys *apikey.Service, out *Recorder, workspace, name, permissions string) (apikey.Key, string) {
 	t.Helper()
 	key, secret, err := keys.Create(t.Context(), Ada, apikey.Spec{Workspace: workspace, Name: name, Permissions: scope.MustParse(permissions)})
@@ -71,15 +72,15 @@ func NewKey(t testing.TB, keys *apikey.Service, out *Recorder, workspace, name, 
 	return key, secret.Reveal()
 }
 
-// ClockAt returns a clock that stands at the given time.
+// ClockAt returns a clock with the given time.
 func ClockAt(at time.Time) *oauthtest.Clock {
 	clock := &oauthtest.Clock{}
 	clock.Set(at)
 	return clock
 }
 
-// Rounds is how often a test repeats itself: few times, a fifth of them with
-// -short, or as often as its requirement asks for, with LATCHKEY_SOAK=1.
+// Rounds returns the number of repetitions of a test: few, a fifth of few with
+// -short, or full with LATCHKEY_SOAK=1.
 func Rounds(few, full int) int {
 	switch {
 	case os.Getenv("LATCHKEY_SOAK") == "1":

@@ -17,10 +17,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Recorder keeps what a program lets out, and the secrets that may not be in
-// it. The zero value is ready. It is safe for concurrent use.
+// Recorder keeps the output of a program, and the secrets that must not be in it.
+// The zero value is ready. It is safe for concurrent use.
 type Recorder struct {
-	log, out text // the log as text; as JSON, and what was noted
+	log, out text // log: the log as text; out: the log as JSON, and the noted texts
 	mu       sync.Mutex
 	secrets  []string
 }
@@ -42,8 +42,7 @@ func (t *text) String() string {
 	return t.Buffer.String()
 }
 
-// Logger returns a logger whose lines are kept, of every level, as text and as
-// JSON.
+// Logger returns a logger. Its lines of all levels are kept, as text and as JSON.
 func (r *Recorder) Logger() *slog.Logger {
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
 	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(&r.log, all), slog.NewJSONHandler(&r.out, all)))
@@ -52,19 +51,19 @@ func (r *Recorder) Logger() *slog.Logger {
 // String returns the log as text.
 func (r *Recorder) String() string { return r.log.String() }
 
-// Keep remembers secrets to search for.
+// Keep registers secrets to search for.
 func (r *Recorder) Keep(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.secrets = append(r.secrets, secrets...)
 }
 
-// Note keeps texts that were let out.
+// Note keeps texts that the program output.
 func (r *Recorder) Note(texts ...string) {
 	_, _ = r.out.Write([]byte(strings.Join(texts, "\n") + "\n"))
 }
 
-// Show keeps a value as it prints, in every way.
+// Show keeps a value as fmt and encoding/json print it.
 func (r *Recorder) Show(v any) {
 	r.Note(fmt.Sprintf("%v\n%+v\n%#v\n%q", v, v, v, v))
 	if text, err := json.Marshal(v); err == nil {
@@ -72,7 +71,7 @@ func (r *Recorder) Show(v any) {
 	}
 }
 
-// Search fails the test if a secret stands in what was let out.
+// Search fails the test if a secret is in the output.
 func (r *Recorder) Search(t testing.TB) {
 	t.Helper()
 	r.mu.Lock()
@@ -80,8 +79,8 @@ func (r *Recorder) Search(t testing.TB) {
 	SearchFor(t, r.log.String()+r.out.String(), r.secrets...)
 }
 
-// SearchStore is Search in what was let out and in all of a store: its keys
-// and events as they print, and its memory.
+// SearchStore is Search in the output and in a store: its keys and events as they
+// print, and its memory.
 func (r *Recorder) SearchStore(t testing.TB, st store.Store) {
 	t.Helper()
 	ctx := context.Background()
@@ -112,19 +111,19 @@ func SearchFor(t testing.TB, text string, secrets ...string) {
 			"a query":       url.QueryEscape(secret),
 		} {
 			if strings.Contains(text, strings.ToLower(canary)) {
-				t.Errorf("B11 %s stands in what was let out", name)
+				t.Errorf("B11 the output holds a secret: %s", name)
 			}
 		}
 	}
 }
 
-// Dump returns every string and byte slice that can be reached from v,
-// unexported fields included.
+// Dump returns every string and byte slice that can be reached from v, also through
+// unexported fields.
 func Dump(v any) []string {
 	var texts []string
 	seen := make(map[uintptr]bool)
 	var walk func(v reflect.Value)
-	walk = func(v reflect.Value) { // of nil, v.Elem is no kind below
+	walk = func(v reflect.Value) { // the Elem of nil is of no kind below
 		switch v.Kind() {
 		case reflect.String:
 			texts = append(texts, v.String())

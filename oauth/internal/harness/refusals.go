@@ -28,8 +28,8 @@ type Refusal struct {
 	RetryAfter   string
 }
 
-// Refusals lists all errors that the HTTP packages tell apart, some that they do not
-// know, and each of them together with an outage. What a text may not repeat contains
+// Refusals lists all errors that the HTTP packages distinguish, some unknown ones, and
+// each of them joined with an outage. Texts that must not be in an answer contain
 // "canary".
 func Refusals() []Refusal {
 	_, malformed := scope.Parse("a  b")
@@ -82,7 +82,7 @@ func Refusals() []Refusal {
 	return list
 }
 
-// Unhashable is an error that cannot be a map's key.
+// Unhashable is an error that cannot be a map key.
 type Unhashable []string
 
 // Error implements error.
@@ -96,7 +96,7 @@ func (r Refusal) Check(t testing.TB, a Answer, status int) {
 	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
 	require.NotContains(t, a.Body, "canary")
 	want := r.RetryAfter
-	if status == 500 { // which says nothing of it
+	if status == 500 { // these answers have no Retry-After
 		want = ""
 	}
 	require.Equal(t, want, a.Header.Get("Retry-After"))

@@ -10,9 +10,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// Tapped returns st with something happening before the calls whose names
-// begin as given, or before each if none is. A call does not take place if
-// that fails.
+// Tapped returns a store that calls before, and then st. It does so for the calls whose
+// name has one of the given prefixes, or for all calls without prefixes. If before
+// fails, st is not called.
 func Tapped(st store.Store, before func(ctx context.Context, call string) error, calls ...string) store.Store {
 	tap := &storetest.Tap{}
 	tap.Before(func(ctx context.Context, call string) error {
@@ -25,7 +25,7 @@ func Tapped(st store.Store, before func(ctx context.Context, call string) error,
 	return tap.Over(st)
 }
 
-// While fails calls with err while down is set.
+// While returns a function for Tapped that fails calls with err while *down is true.
 func While(down *bool, err error) func(context.Context, string) error {
 	return func(context.Context, string) error {
 		if *down {
@@ -35,13 +35,13 @@ func While(down *bool, err error) func(context.Context, string) error {
 	}
 }
 
-// NewTap returns a memstore below a tap, and the tap.
+// NewTap returns a memstore with a tap over it, and the tap.
 func NewTap() (store.Store, *storetest.Tap) {
 	tap := &storetest.Tap{}
 	return tap.Over(memstore.New()), tap
 }
 
-// Hang answers a call when its caller gives up.
+// Hang blocks a call until its context ends.
 func Hang(ctx context.Context, _ string) error {
 	<-ctx.Done()
 	return ctx.Err()

@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// DeafWatch tells nothing once it is deaf.
+// DeafWatch drops all notices after Deafen was called.
 type DeafWatch struct {
 	From store.Watch
 	mu   sync.Mutex
@@ -25,7 +25,7 @@ func (d *DeafWatch) Watch(ctx context.Context, ready func(), n func(store.Notice
 	})
 }
 
-// Deafen makes it deaf.
+// Deafen makes Watch drop all further notices.
 func (d *DeafWatch) Deafen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

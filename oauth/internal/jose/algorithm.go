@@ -1,9 +1,9 @@
-// Package jose signs and verifies Latchkey's access tokens and reads and
-// writes key sets. It is the only package that imports jwx, and no jwx type
-// appears in an exported name, so that another library can take its place.
+// Package jose signs and verifies Latchkey's access tokens, and reads and writes
+// key sets. It is the only package that imports jwx. Its exported names use no jwx
+// type, so that the library can be replaced.
 //
-// The set of algorithms is closed, the algorithm comes from the key and never
-// from the token, and everything read is bounded before it is decoded.
+// The set of algorithms is fixed. The algorithm comes from the key, never from the
+// token. The size of all input is checked before it is decoded.
 package jose
 
 import (
@@ -17,8 +17,8 @@ import (
 	"fmt"
 )
 
-// Algorithm is a signature algorithm by its JWS name (RFC 7518, section 3.1;
-// RFC 8037).
+// Algorithm is the JWS name of a signature algorithm (RFC 7518, section 3.1; RFC
+// 8037).
 type Algorithm string
 
 // The algorithms. There is no "none".
@@ -27,23 +27,22 @@ const (
 	RS256 Algorithm = "RS256" // RSASSA-PKCS1-v1_5 and SHA-256
 	PS256 Algorithm = "PS256" // RSASSA-PSS and SHA-256
 	EdDSA Algorithm = "EdDSA" // Ed25519
-	HS256 Algorithm = "HS256" // HMAC and SHA-256: who can verify can also sign
+	HS256 Algorithm = "HS256" // HMAC and SHA-256: the key that verifies can also sign
 )
 
 // Sizes of keys, in bits and bytes.
 const (
 	minRSABits = 2048
-	// maxRSABits bounds the work that a published key can make of a
-	// verification.
+	// maxRSABits bounds the time of a verification.
 	maxRSABits = 8192
 	minHMACKey = 32
 )
 
-// ErrKey is wrapped by every error about a key that cannot be used. It is a
-// fault of the key's provider, not of a token.
+// ErrKey is wrapped by every error about a key that cannot be used. Then the
+// configuration or the key set is wrong, and not the token.
 var ErrKey = errors.New("jose: unusable key")
 
-// PublicKey is what verifies a signature.
+// PublicKey is a key that verifies signatures.
 type PublicKey struct {
 	ID        string // the kid
 	Algorithm Algorithm
@@ -61,8 +60,8 @@ func (a Algorithm) Known() bool {
 	return false
 }
 
-// DefaultAlgorithm picks the algorithm for a private or public key, or for a
-// secret of type []byte. For RSA that is RS256, which every consumer knows.
+// DefaultAlgorithm returns the algorithm for a private or public key, or for a
+// secret of type []byte. For RSA it is RS256, which every verifier supports.
 func DefaultAlgorithm(key any) (Algorithm, error) {
 	public := key
 	if signer, ok := key.(crypto.Signer); ok {
@@ -89,7 +88,7 @@ func DefaultAlgorithm(key any) (Algorithm, error) {
 // error wraps ErrKey.
 func (p PublicKey) Check() error { return checkKey(p.Algorithm, p.Key) }
 
-// Same reports whether both are one key under one id and algorithm.
+// Same reports whether both have the same id, algorithm and key.
 func (p PublicKey) Same(other PublicKey) bool {
 	if p.ID != other.ID || p.Algorithm != other.Algorithm {
 		return false
@@ -111,8 +110,8 @@ func (p PublicKey) Same(other PublicKey) bool {
 	return false
 }
 
-// checkKey is the one place that says which key an algorithm takes. Without
-// it, an RSA public key could serve as an HMAC secret.
+// checkKey checks that the key fits the algorithm. Without this check an RSA public
+// key could be used as an HMAC secret.
 func checkKey(alg Algorithm, key any) error {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
@@ -132,7 +131,7 @@ func checkKey(alg Algorithm, key any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %.20s does not take a key of type %T, or needs one of another length (at least %d bytes, a secret)",
+	return fmt.Errorf("%w: %.20s does not take this key: its type, %T, or its length is wrong (a secret needs at least %d bytes)",
 		ErrKey, string(alg), key, minHMACKey)
 }
 
@@ -148,10 +147,10 @@ func checkECDSA(k *ecdsa.PublicKey) error {
 
 func checkRSA(k *rsa.PublicKey) error {
 	if k == nil || k.N == nil {
-		return fmt.Errorf("%w: an RSA key without modulus", ErrKey)
+		return fmt.Errorf("%w: the RSA key has no modulus", ErrKey)
 	}
 	if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-		return fmt.Errorf("%w: an RSA key needs %d to %d bits, not %d", ErrKey, minRSABits, maxRSABits, bits)
+		return fmt.Errorf("%w: the RSA key must have %d to %d bits, not %d", ErrKey, minRSABits, maxRSABits, bits)
 	}
 	if k.N.Bit(0) == 0 || k.E < 3 || k.E%2 == 0 || k.E > 1<<31-1 {
 		return fmt.Errorf("%w: the RSA modulus or exponent is not valid", ErrKey)
@@ -159,20 +158,20 @@ func checkRSA(k *rsa.PublicKey) error {
 	return nil
 }
 
-// publicOf asks a signer for its public half. A nil pointer inside the
-// interface would panic.
+// publicOf returns the public key of a signer. It refuses a nil pointer in the
+// interface, because Public would panic.
 func publicOf(signer crypto.Signer) (crypto.PublicKey, error) {
-	there := true
+	complete := true
 	switch k := signer.(type) {
 	case *ecdsa.PrivateKey:
-		there = k != nil
+		complete = k != nil
 	case *rsa.PrivateKey:
-		there = k != nil
+		complete = k != nil
 	case ed25519.PrivateKey:
-		there = len(k) == ed25519.PrivateKeySize
+		complete = len(k) == ed25519.PrivateKeySize
 	}
-	if !there {
-		return nil, fmt.Errorf("%w: the private key is nil or not whole", ErrKey)
+	if !complete {
+		return nil, fmt.Errorf("%w: the private key is nil or incomplete", ErrKey)
 	}
 	return signer.Public(), nil
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-// maxNumericDate is 9999-12-31T23:59:59Z; a time behind it is a mistake.
+// maxNumericDate is 9999-12-31T23:59:59Z. Later times are refused.
 const maxNumericDate = 253402300799
 
-// Claims are what an access token says (RFC 9068, section 2.2), with
-// Latchkey's own claims. Times are Unix seconds. Empty strings and lists, and
-// a NotBefore of 0, are left out of the token.
+// Claims are the claims of an access token (RFC 9068, section 2.2) and Latchkey's own
+// claims. Times are Unix seconds. Empty strings and lists, and a NotBefore of 0, are
+// left out of the token.
 type Claims struct {
 	Issuer   string
 	Subject  string
-	Audience []string // written as a string when there is one
+	Audience []string // a single one is written as a string
 	ClientID string
 	Scope    string
 	// AdminScope is the part of Scope that was granted as admin permissions.
@@ -31,19 +31,19 @@ type Claims struct {
 	TokenID    string // the jti
 	Expires    int64
 	IssuedAt   int64
-	// NotBefore is 0 when there is no such claim.
+	// NotBefore is 0 if there is no such claim.
 	NotBefore int64
 
 	Workspace string
 	SecretID  string // the secret that was exchanged for the token
-	// KeyExpires is when the key expires that the token was issued to, if no leeway
-	// may carry the token past it; 0: no such claim.
+	// KeyExpires is the expiry of the key that the token was issued to. Verifiers apply
+	// no leeway to it. It is 0 if there is no such claim.
 	KeyExpires int64
-	// Epochs are those of the instance, the workspace and the key under
-	// which the token was issued. Absent ones read as 0, the oldest.
+	// Epochs are the epochs of the instance, the workspace and the key when the token
+	// was issued. Without the claim they are 0, which is the oldest epoch.
 	Epochs [3]int64
 
-	// Extra are the host's further claims, see EncodeExtra.
+	// Extra are the host's own claims, see EncodeExtra.
 	Extra []strictjson.Member
 }
 
@@ -52,16 +52,15 @@ var claimNames = []string{
 	"iss", "sub", "aud", "client_id", "scope", "admin_scope", "exp", "iat", "nbf", "jti", "workspace", "secret_id", "key_exp", "epochs", "cnf",
 }
 
-// reservedNames are claims that other parties act upon; a host's hook may not
-// set them either (RFC 7519, 7662, 7800, 8693, 9068, 9396).
+// reservedNames are the names that a host's hook must not set: Latchkey's claims, and
+// claims that other systems interpret (RFC 7519, 7662, 7800, 8693, 9068, 9396).
 var reservedNames = append(slices.Clone(claimNames), //nolint:gochecknoglobals // a table that nothing changes
 	"act", "may_act", "azp", "authorization_details", "token_type", "active", "username",
 	"nonce", "auth_time", "acr", "amr", "sid", "events", "typ", "alg", "kid")
 
-// EncodeExtra turns a host's claims into members for Claims.Extra, sorted by
-// name. A name that is reserved, in whatever case, is an error that names it;
-// so is an empty one, one longer than 64 bytes, and a value that JSON cannot
-// hold.
+// EncodeExtra converts a host's claims to members for Claims.Extra, sorted by name. It
+// returns an error for a name that is reserved (in any case), empty or longer than 64
+// bytes, and for a value that cannot be JSON. The error names the claim.
 func EncodeExtra(values map[string]any) ([]strictjson.Member, error) {
 	if len(values) == 0 {
 		return nil, nil
@@ -74,7 +73,7 @@ func EncodeExtra(values map[string]any) ([]strictjson.Member, error) {
 			value, err = json.Marshal(values[name])
 		}
 		if err == nil {
-			// A type's own MarshalJSON may write what Verify would refuse.
+			// A MarshalJSON method may write JSON that Verify would refuse.
 			_, err = strictjson.Elements(slices.Concat([]byte("["), value, []byte("]")))
 		}
 		if err != nil {
@@ -87,7 +86,7 @@ func EncodeExtra(values map[string]any) ([]strictjson.Member, error) {
 
 func checkExtraName(name string) error {
 	if name == "" || len(name) > 64 || !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
-		return errors.New("a name has 1 to 64 bytes of UTF-8 and no NUL")
+		return errors.New("the name must be 1 to 64 bytes of UTF-8 without NUL")
 	}
 	for _, reserved := range reservedNames {
 		if strings.EqualFold(name, reserved) {
@@ -97,8 +96,8 @@ func checkExtraName(name string) error {
 	return nil
 }
 
-// AppendClaims appends the claims as one JSON object. What is not UTF-8 is
-// replaced by U+FFFD.
+// AppendClaims appends the claims as one JSON object. Invalid UTF-8 is replaced by
+// U+FFFD.
 func AppendClaims(dst []byte, c *Claims) []byte {
 	dst = append(dst, '{')
 	dst = appendText(dst, `"iss":`, c.Issuer)
@@ -144,11 +143,11 @@ func AppendClaims(dst []byte, c *Claims) []byte {
 	return append(dst, '}')
 }
 
-// ParseClaims reads what AppendClaims writes, strictly: a claim that appears
-// twice, a known one in another case, of the wrong type, or a time that is no
-// number, is an error. exp and iat are required. A fraction of a second is
-// rounded so that it shortens the token's life. "cnf" is refused: a token
-// bound to a key may not pass as a bearer token (RFC 9449, section 7.2).
+// ParseClaims reads what AppendClaims writes. It is strict: it returns an error for a
+// claim that appears twice, a known claim in another case or of the wrong type, and a
+// time that is not a number. exp and iat are required. Fractions of seconds are
+// rounded so that the token's lifetime gets shorter. "cnf" is refused, because a token
+// that is bound to a key must not be used as a bearer token (RFC 9449, section 7.2).
 func ParseClaims(data []byte) (Claims, error) {
 	members, err := strictjson.Members(data, claimNames)
 	if err != nil {
@@ -221,8 +220,8 @@ func parseAudience(value json.RawMessage) ([]string, error) {
 	return audiences, nil
 }
 
-// parseDate reads a NumericDate (RFC 7519, section 2). Text such as "2000" is no
-// number, and neither is 1e400.
+// parseDate reads a NumericDate (RFC 7519, section 2). It refuses strings such as
+// "2000", and 1e400.
 func parseDate(value json.RawMessage, round func(float64) float64) (int64, error) {
 	seconds, err := strconv.ParseFloat(string(value), 64)
 	if err != nil || seconds < 0 || seconds > maxNumericDate {
@@ -258,8 +257,8 @@ func appendText(dst []byte, name, value string) []byte {
 func appendString(dst []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			// Clone, since a text that Marshal gets can no longer be on the stack.
-			quoted, _ := json.Marshal(strings.Clone(text)) //nolint:errcheck // of a string there is none
+			// Clone, because the argument of Marshal escapes to the heap.
+			quoted, _ := json.Marshal(strings.Clone(text)) //nolint:errcheck // a string always marshals
 			return append(dst, quoted...)
 		}
 	}

@@ -123,8 +123,7 @@ func TestEncodeExtra(t *testing.T) {
 	}
 }
 
-// FuzzClaims: reading what was written is the identity, and encoding/json
-// reads the same.
+// FuzzClaims: ParseClaims returns what AppendClaims wrote, and encoding/json reads the same.
 func FuzzClaims(f *testing.F) {
 	f.Add("iss", "sub", "aud", "", "id", "a b", "jti", "team", "secret", int64(2), int64(1), int64(0), int64(5), "tier", "gold")
 	f.Add("\u2028", "\"", "\\", "é", "\x00", "\x1f", "\x7f", "\U0001F600", "<&>", int64(253402300799), int64(0), int64(7), int64(0), "n", "\n")
@@ -154,7 +153,7 @@ func FuzzClaims(f *testing.F) {
 			t.Fatalf("%s: %v", written, err)
 		}
 		if workspace != "" && theirs["workspace"] != workspace {
-			t.Fatalf("encoding/json reads %q, not %q", theirs["workspace"], workspace)
+			t.Fatalf("encoding/json reads %q instead of %q", theirs["workspace"], workspace)
 		}
 		read, err := jose.ParseClaims(written)
 		bounded := func(n int64) bool { return n >= 0 && n <= 253402300799 }
@@ -167,7 +166,7 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// FuzzParseClaims: what is read, written again and read again stays the same.
+// FuzzParseClaims: accepted claims stay the same when they are written and read again.
 func FuzzParseClaims(f *testing.F) {
 	c := fullClaims()
 	f.Add(jose.AppendClaims(nil, &c))
@@ -178,7 +177,7 @@ func FuzzParseClaims(f *testing.F) {
 			return
 		}
 		if len(first.Audience) == 1 && first.Audience[0] == "" {
-			return // cannot be told from none, and opens nothing
+			return // equal to an absent claim, and refused by verifiers
 		}
 		second, err := jose.ParseClaims(jose.AppendClaims(nil, &first))
 		if err != nil || !reflect.DeepEqual(first, second) {

@@ -35,7 +35,7 @@ func edKey(t testing.TB) ed25519.PrivateKey {
 
 func secret() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 
-// remote is a key that lives elsewhere: it shows nothing but crypto.Signer.
+// remote is a key outside the process: it has only the methods of crypto.Signer.
 type remote struct {
 	crypto.Signer
 	answer []byte
@@ -234,7 +234,7 @@ func TestParsePrivateKeyPEM(t *testing.T) {
 			require.Equal(t, key.Public(), read.Public())
 		})
 	}
-	t.Run("SEC 1 behind its parameters", func(t *testing.T) {
+	t.Run("SEC 1 after its parameters", func(t *testing.T) {
 		read, err := jose.ParsePrivateKeyPEM(append(block("EC PARAMETERS", []byte{6}), block("EC PRIVATE KEY", sec1)...))
 		require.NoError(t, err)
 		require.Equal(t, ec.Public(), read.Public())

@@ -17,15 +17,15 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-// Bounds of a key set that is read.
+// Bounds of the input of ParseKeySet.
 const (
 	MaxKeySet     = 64 << 10 // bytes
 	MaxKeySetKeys = 100
 )
 
-// MarshalKeySet writes a JWK Set (RFC 7517) with the public members of each
-// key, use "sig", alg and kid. Keys for HS256 are secrets and are left out; an
-// empty set is {"keys":[]}. Two keys with one id are an error.
+// MarshalKeySet writes a JWK Set (RFC 7517) with the public members of each key, use
+// "sig", alg and kid. Keys for HS256 are left out, because they are secrets. An empty
+// set is {"keys":[]}. Two keys with the same id are an error.
 func MarshalKeySet(keys []PublicKey) ([]byte, error) {
 	set := struct {
 		Keys []jwk.Key `json:"keys"`
@@ -65,7 +65,7 @@ type keySet struct {
 	Keys []publishedKey `json:"keys"`
 }
 
-// publishedKey are the members of a JWK that are looked at.
+// publishedKey holds the members of a JWK that ParseKeySet reads.
 type publishedKey struct {
 	Kind      string   `json:"kty"`
 	ID        string   `json:"kid"`
@@ -78,7 +78,7 @@ type publishedKey struct {
 	N         octets   `json:"n"`
 	E         octets   `json:"e"`
 
-	// The members of RFC 7518, section 6, that no published key may have.
+	// The private members of RFC 7518, section 6. A published key must not have them.
 	D   json.RawMessage `json:"d"`
 	P   json.RawMessage `json:"p"`
 	Q   json.RawMessage `json:"q"`
@@ -89,7 +89,7 @@ type publishedKey struct {
 	K   json.RawMessage `json:"k"`
 }
 
-// octets are bytes that JSON holds as base64url.
+// octets are bytes, which are base64url in JSON.
 type octets []byte
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -98,12 +98,11 @@ func (o *octets) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ParseKeySet reads a JWK Set of at most MaxKeySet bytes and MaxKeySetKeys
-// keys. It skips keys that are not meant for it: another type or curve,
-// another use than "sig", an unknown algorithm, no kid. It refuses the whole
-// set if something is wrong with it: two keys with one kid, a private member,
-// a weak RSA key, a point off the curve, an alg that does not fit the key. An
-// RSA key without alg is for RS256.
+// ParseKeySet reads a JWK Set of at most MaxKeySet bytes and MaxKeySetKeys keys. It
+// skips keys that it does not support: another type or curve, another use than
+// "sig", an unknown algorithm, no kid. It refuses the whole set if a key is wrong: two
+// keys with the same kid, a private member, a weak RSA key, a point off the curve, an
+// alg that does not fit the key. An RSA key without alg is for RS256.
 func ParseKeySet(data []byte) ([]PublicKey, error) {
 	if len(data) > MaxKeySet {
 		return nil, fmt.Errorf("jose: read key set: longer than %d bytes", MaxKeySet)
@@ -114,7 +113,7 @@ func ParseKeySet(data []byte) ([]PublicKey, error) {
 	}
 	switch {
 	case set.Keys == nil:
-		return nil, errors.New("jose: read key set: there is no member \"keys\"")
+		return nil, errors.New("jose: read key set: the member \"keys\" is missing")
 	case len(set.Keys) > MaxKeySetKeys:
 		return nil, fmt.Errorf("jose: read key set: more than %d keys", MaxKeySetKeys)
 	}
@@ -136,7 +135,7 @@ func ParseKeySet(data []byte) ([]PublicKey, error) {
 	return keys, nil
 }
 
-// read returns no key for one that is to be skipped.
+// read converts a JWK. If it is to be skipped, it returns a PublicKey whose Key is nil.
 func (p *publishedKey) read() (PublicKey, error) {
 	switch {
 	case slices.ContainsFunc([]json.RawMessage{p.D, p.P, p.Q, p.DP, p.DQ, p.QI, p.Oth, p.K}, func(m json.RawMessage) bool { return m != nil }):
@@ -152,10 +151,10 @@ func (p *publishedKey) read() (PublicKey, error) {
 	var err error
 	switch {
 	case p.Kind == "EC" && p.Curve == "P-256":
-		// It refuses a point off the curve.
+		// ParseUncompressedPublicKey refuses a point off the curve.
 		key.Key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, p.X, p.Y))
 		if err == nil && len(p.X) != len(p.Y) {
-			err = errors.New("a coordinate has not 32 bytes")
+			err = errors.New("a coordinate does not have 32 bytes")
 		}
 	case p.Kind == "OKP" && p.Curve == "Ed25519":
 		key.Key = ed25519.PublicKey(p.X)

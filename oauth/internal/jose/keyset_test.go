@@ -86,7 +86,7 @@ func TestParseKeySet(t *testing.T) {
 	require.NoError(t, err)
 	y, err := base64.RawURLEncoding.DecodeString(good["y"].(string))
 	require.NoError(t, err)
-	// trailing sets the last bit, which belongs to no byte.
+	// trailing sets the last bit, which is not a part of any byte.
 	trailing := func(text string) string {
 		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		last := len(text) - 1
@@ -214,8 +214,8 @@ func TestParseKeySetBounds(t *testing.T) {
 	}
 }
 
-// FuzzParseKeySet: what is accepted is usable, has unique ids, and reads the
-// same once written again.
+// FuzzParseKeySet: accepted keys are usable, have unique ids, and stay the same when they
+// are written and read again.
 func FuzzParseKeySet(f *testing.F) {
 	var keys []jose.PublicKey
 	for _, alg := range algorithms[:4] {

@@ -11,21 +11,21 @@ import (
 
 // ParsePrivateKeyPEM reads one private key: PKCS#8 ("PRIVATE KEY"), SEC 1
 // ("EC PRIVATE KEY") or PKCS#1 ("RSA PRIVATE KEY"). The curve parameters that
-// openssl writes before a key are skipped. The error says what was found
-// instead, and repeats none of it; a key that no algorithm takes is ErrKey.
+// openssl writes before a key are skipped. The error says what is wrong and contains
+// no part of the key. It wraps ErrKey for a key that no algorithm can use.
 func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) {
 	var block *pem.Block
 	rest := data
 	for {
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("jose: read private key: no PEM block was found")
+			return nil, errors.New("jose: read private key: the input has no PEM block")
 		}
 		if block.Type != "EC PARAMETERS" {
 			break
 		}
 	}
 	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("jose: read private key: something follows the key; one key is expected")
+		return nil, errors.New("jose: read private key: the input must hold only one key, but more data follows it")
 	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, errors.New("jose: read private key: the key is encrypted; decrypt it first")
@@ -40,14 +40,14 @@ func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) {
 	case "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("jose: read private key: the PEM block is a %.40q", block.Type)
+		return nil, fmt.Errorf("jose: read private key: the PEM block is a %.40q and not a private key", block.Type)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("jose: read private key: the contents of the %s block are not valid", block.Type)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("%w: a key of type %T can not sign", ErrKey, key)
+		return nil, fmt.Errorf("%w: a key of type %T cannot sign", ErrKey, key)
 	}
 	if _, err := DefaultAlgorithm(signer); err != nil {
 		return nil, err

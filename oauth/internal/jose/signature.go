@@ -22,15 +22,13 @@ import (
 // signFunc appends the signature of payload to dst.
 type signFunc func(dst, payload []byte) ([]byte, error)
 
-// newSignFunc takes a key that fits its algorithm. jws signs, but for two
-// algorithms that it makes slow:
+// newSignFunc returns the function that signs with a key. The key must fit the
+// algorithm. It uses jws, except for two algorithms where jws is slow:
 //
-// ES256, since it hands crypto/ecdsa a copy of the private key, and what the
-// standard library prepares once a key it then prepares for every signature.
-// It would also panic on integers that a faulty key outside the process
-// returns.
-//
-// HS256, since it makes an HMAC, which costs as much as using one.
+//   - ES256: jws passes a copy of the private key to crypto/ecdsa, so that the
+//     standard library repeats for each signature what it could prepare once per
+//     key. jws would also panic on bad integers from a key outside the process.
+//   - HS256: jws makes a new HMAC for each signature, which doubles the time.
 func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	switch k := key.(type) {
 	case []byte:
@@ -47,8 +45,8 @@ func newSignFunc(alg Algorithm, key any) (signFunc, error) {
 	_, local := key.(ed25519.PrivateKey)
 	return func(dst, payload []byte) ([]byte, error) {
 		if !local {
-			// An Ed25519 key of the host's gets the payload itself and may keep it,
-			// so it gets a copy and not a buffer that other tokens reuse.
+			// The host's own Ed25519 key gets the payload and may keep it. So it gets a
+			// copy, and not a buffer that is reused for other tokens.
 			payload = bytes.Clone(payload)
 		}
 		signature, err := signer.Sign(payload, key)
@@ -71,9 +69,9 @@ func signHMAC(secret []byte) signFunc {
 	}
 }
 
-// signECDSA derives the number that a signature must never share with another
-// from key and payload (RFC 8725, section 3.2; RFC 6979). That also takes a
-// quarter less time. A key outside the process does as it is made to.
+// signECDSA derives the nonce of a signature from key and payload (RFC 8725, section
+// 3.2; RFC 6979), so that no two signatures share one. This also takes a quarter less
+// time. A key outside the process chooses the nonce itself.
 func signECDSA(key crypto.Signer) signFunc {
 	random := rand.Reader
 	if _, ok := key.(*ecdsa.PrivateKey); ok {
@@ -89,15 +87,15 @@ func signECDSA(key crypto.Signer) signFunc {
 	}
 }
 
-// appendRaw turns the ASN.1 of an ECDSA signature over P-256 (RFC 3279,
-// section 2.2.3) into two numbers of 32 bytes (RFC 7518, section 3.4).
+// appendRaw converts an ECDSA signature over P-256 from ASN.1 (RFC 3279, section
+// 2.2.3) to two numbers of 32 bytes (RFC 7518, section 3.4).
 func appendRaw(dst, der []byte) ([]byte, error) {
 	input := cryptobyte.String(der)
 	var numbers cryptobyte.String
 	var r, s []byte // without leading zeros
 	if !input.ReadASN1(&numbers, asn1.SEQUENCE) || !input.Empty() ||
 		!numbers.ReadASN1Integer(&r) || !numbers.ReadASN1Integer(&s) || !numbers.Empty() {
-		return nil, errors.New("the key returned no ASN.1 signature")
+		return nil, errors.New("the key did not return an ASN.1 signature")
 	}
 	if len(r) > 32 || r[0] == 0 || len(s) > 32 || s[0] == 0 {
 		return nil, errors.New("the key returned a signature out of range")

@@ -17,9 +17,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/jose"
 )
 
-// FuzzForeignSignature: whatever a key outside the process answers, Sign
-// returns a token whose signature is the two numbers that encoding/asn1 reads
-// in the answer, or an error.
+// FuzzForeignSignature: for any answer of a key outside the process, Sign returns either an
+// error, or a token whose signature is the two numbers that encoding/asn1 reads in the
+// answer.
 func FuzzForeignSignature(f *testing.F) {
 	key := ecKey(f)
 	digest := sha256.Sum256([]byte("payload"))
@@ -37,14 +37,14 @@ func FuzzForeignSignature(f *testing.F) {
 	der, err := asn1.Marshal(struct{ R, S *big.Int }{large, big.NewInt(1)})
 	require.NoError(f, err)
 	f.Add(der)
-	f.Add([]byte{0x30, 7, 2, 2, 0, 1, 2, 1, 1})          // not the shortest spelling
-	f.Add([]byte{0x30, 0x81, 6, 2, 1, 1, 2, 1, 1})       // neither
+	f.Add([]byte{0x30, 7, 2, 2, 0, 1, 2, 1, 1})          // not the shortest encoding
+	f.Add([]byte{0x30, 0x81, 6, 2, 1, 1, 2, 1, 1})       // not the shortest either
 	f.Add([]byte{0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1})    // three numbers
 	f.Add([]byte{0x30, 6, 2, 1, 1, 4, 1, 1})             // another type
-	f.Add([]byte{0x30, 6, 2, 5, 1, 2, 1, 1, 0x30, 0x80}) // lengths that reach outside
+	f.Add([]byte{0x30, 6, 2, 5, 1, 2, 1, 1, 0x30, 0x80}) // lengths that exceed the input
 	f.Fuzz(func(t *testing.T, der []byte) {
 		if len(der) == 0 {
-			return // the stand-in below signs itself then
+			return // then the fake key below signs itself
 		}
 		signer, err := jose.NewSigner(jose.ES256, "", remote{Signer: key, answer: der})
 		require.NoError(t, err)
@@ -67,8 +67,8 @@ func FuzzForeignSignature(f *testing.F) {
 	})
 }
 
-// TestDeterministicECDSA: a signature's random number is no random number
-// (RFC 8725, section 3.2), but a key outside the process is left its own.
+// TestDeterministicECDSA: the nonce of a signature is derived and not random (RFC 8725,
+// section 3.2). A key outside the process chooses its own.
 func TestDeterministicECDSA(t *testing.T) {
 	key := ecKey(t)
 	sign := func(k crypto.Signer) string {
@@ -90,7 +90,7 @@ func TestDeterministicECDSA(t *testing.T) {
 	require.True(t, outside.given)
 }
 
-// asksForRandom is a key that cannot do without a source of random bytes.
+// asksForRandom is a key that needs a source of random bytes.
 type asksForRandom struct {
 	crypto.Signer
 	given bool

@@ -14,26 +14,25 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// MaxKeyID is the longest kid, in bytes.
+// MaxKeyID is the maximum length of a kid, in bytes.
 const MaxKeyID = 255
 
-// Signer signs access tokens with one key. It is immutable and safe for
+// Signer signs access tokens with one key. It is immutable. It is safe for
 // concurrent use if its key is.
 type Signer struct {
 	public  PublicKey
 	sign    signFunc
-	header  string // base64url, with the dot that follows it
+	header  string // base64url, with the dot after it
 	sigSize int
-	// buffers are for one token at a time, and at most as large as a token and its
-	// signature. The host's keys get no part of them.
+	// buffers are reused, each for one token at a time. A buffer holds at most a token
+	// and its signature. The host's keys never get a part of a buffer.
 	buffers sync.Pool // of *[]byte
 }
 
-// NewSigner checks the key and prepares the header. key is a crypto.Signer
-// (P-256, RSA of 2048 bits or more, Ed25519; it may live in a KMS) or, for
-// HS256, a secret of at least 32 bytes, which is copied. An empty kid is
-// replaced by the key's thumbprint (RFC 7638); for a secret, by a SHA-256 that
-// does not reveal it. The error wraps ErrKey.
+// NewSigner checks the key and prepares the header. key is a crypto.Signer (P-256,
+// RSA of 2048 bits or more, Ed25519; it may be in a KMS) or, for HS256, a secret of at
+// least 32 bytes, which is copied. If kid is empty, it is the key's thumbprint (RFC
+// 7638) or, for a secret, a SHA-256 that does not reveal it. The error wraps ErrKey.
 func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 	s := &Signer{public: PublicKey{ID: kid, Algorithm: alg}}
 	switch k := key.(type) {
@@ -47,7 +46,7 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 		}
 		s.public.Key = public
 	default:
-		return nil, fmt.Errorf("%w: a key of type %T can not sign", ErrKey, key)
+		return nil, fmt.Errorf("%w: a key of type %T cannot sign", ErrKey, key)
 	}
 	if err := s.public.Check(); err != nil {
 		return nil, err
@@ -59,7 +58,7 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 		}
 	}
 	if len(s.public.ID) > MaxKeyID || !utf8.ValidString(s.public.ID) {
-		return nil, fmt.Errorf("%w: a key id has at most %d bytes of UTF-8", ErrKey, MaxKeyID)
+		return nil, fmt.Errorf("%w: the key id must be at most %d bytes of UTF-8", ErrKey, MaxKeyID)
 	}
 	var err error
 	if s.sign, err = newSignFunc(alg, key); err != nil {
@@ -74,27 +73,27 @@ func NewSigner(alg Algorithm, kid string, key any) (*Signer, error) {
 	return s, nil
 }
 
-// Public returns what verifies the signatures. For HS256 that is the secret.
+// Public returns the key that verifies the signatures. For HS256 that is the secret.
 func (s *Signer) Public() PublicKey { return s.public }
 
-// Sign returns the token of the encoded claims (see AppendClaims). A token
-// longer than MaxToken is an error, since no verifier would take it.
+// Sign returns a token with the encoded claims (see AppendClaims). If the token would
+// be longer than MaxToken, it returns an error, because no verifier would accept it.
 func (s *Signer) Sign(claims []byte) (string, error) {
 	encoding := base64.RawURLEncoding
 	size := len(s.header) + encoding.EncodedLen(len(claims)) + 1 + encoding.EncodedLen(s.sigSize)
 	if size > MaxToken {
-		return "", fmt.Errorf("jose: sign: the token would have %d bytes, more than %d", size, MaxToken)
+		return "", fmt.Errorf("jose: sign: the token would have %d bytes, and the maximum is %d", size, MaxToken)
 	}
 	pooled, ok := s.buffers.Get().(*[]byte)
 	if !ok {
 		pooled = new([]byte)
 	}
-	// The signature comes behind the place of the token, in the same buffer.
+	// The raw signature is written after the space for the token, in the same buffer.
 	buffer := slices.Grow((*pooled)[:0], size+s.sigSize)
 	token := encoding.AppendEncode(append(buffer, s.header...), claims)
 	signature, err := s.sign(buffer[size:size], token)
 	if err == nil && len(signature) != s.sigSize {
-		err = fmt.Errorf("the key returned %d bytes, not %d", len(signature), s.sigSize)
+		err = fmt.Errorf("the key returned a signature of %d bytes instead of %d", len(signature), s.sigSize)
 	}
 	if err != nil {
 		return "", fmt.Errorf("jose: sign with %s: %w", s.public.Algorithm, err)
@@ -105,7 +104,7 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	return text, nil
 }
 
-// signatureSize is the length in bytes that a signature of the key always has.
+// signatureSize is the length of each signature of the key, in bytes.
 func signatureSize(p PublicKey) int {
 	switch k := p.Key.(type) {
 	case *rsa.PublicKey:

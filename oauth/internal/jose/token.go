@@ -12,47 +12,47 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-// MaxToken is the longest token that is looked at, in bytes.
+// MaxToken is the maximum length of a token, in bytes.
 const MaxToken = 8 << 10
 
-// maxHeader bounds the decoded header; ours has under 350 bytes.
+// maxHeader bounds the decoded header, in bytes. Latchkey's header has less than
+// 350.
 const maxHeader = 1 << 10
 
 var (
-	// ErrToken is wrapped by the errors of Parse: the text is no access token
-	// of the form that Latchkey issues.
+	// ErrToken is wrapped by the errors of Parse: the text is not an access token
+	// in the form that Latchkey issues.
 	ErrToken = errors.New("jose: not an access token")
 	// ErrSignature is wrapped by the errors of Verify about the token.
 	ErrSignature = errors.New("jose: the signature does not match")
 )
 
-// Unverified is a token of the right form whose signature nobody has checked.
-// It is immutable and safe for concurrent use.
+// Unverified is a parsed token whose signature has not been checked. It is immutable
+// and safe for concurrent use.
 type Unverified struct {
 	KeyID     string
-	Algorithm Algorithm // one that is Known
+	Algorithm Algorithm // Known reports true for it
 
-	signed    string // header and claims, as they were signed
+	signed    string // the encoded header and claims, which were signed
 	claims    string // base64url
 	signature string // base64url
 }
 
-// headerNames are the header parameters with a meaning (RFC 7515, section
-// 4.1; RFC 7797; RFC 7516).
+// headerNames are the standard header parameters (RFC 7515, section 4.1; RFC 7797;
+// RFC 7516).
 var headerNames = []string{
 	"alg", "kid", "typ", "cty", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "zip", "enc",
 }
 
-// Parse takes a token apart. It bounds length and form before it decodes
-// anything, and it decodes the header only: claims that nobody signed have no
-// way out of this type. The error wraps ErrToken and repeats no part of the
-// token.
+// Parse parses a token. It checks length and form before it decodes anything. It
+// decodes only the header, so that claims cannot be read before Verify has checked
+// the signature. The error wraps ErrToken and contains no part of the token.
 func Parse(token string) (*Unverified, error) {
 	if len(token) > MaxToken {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrToken, MaxToken)
 	}
 	if strings.Count(token, ".") != 2 { // five parts are an encrypted token (JWE)
-		return nil, fmt.Errorf("%w: it has not three parts", ErrToken)
+		return nil, fmt.Errorf("%w: it does not have three parts", ErrToken)
 	}
 	head, rest, _ := strings.Cut(token, ".")
 	claims, signature, _ := strings.Cut(rest, ".")
@@ -87,16 +87,16 @@ func (u *Unverified) readHeader(header []byte) error {
 		case "typ":
 			typ, err = strictjson.String(m.Value)
 		case "jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc":
-			// A token does not bring its own key (RFC 8725, section 3.10), no extension
-			// is understood here (RFC 7515, section 4.1.11), and no encryption.
-			err = errors.New("an access token may not have it")
+			// A token must not name its own key (RFC 8725, section 3.10). Extensions
+			// (RFC 7515, section 4.1.11) and encryption are not supported.
+			err = errors.New("an access token must not have this parameter")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
-	// RFC 9068, section 4: other types of JWT from the same issuer are no
-	// access tokens.
+	// RFC 9068, section 4: other types of JWT from the same issuer are not access
+	// tokens.
 	if !strings.EqualFold(typ, "at+jwt") && !strings.EqualFold(typ, "application/at+jwt") {
 		return errors.New("typ is not at+jwt")
 	}
@@ -104,25 +104,25 @@ func (u *Unverified) readHeader(header []byte) error {
 		return errors.New("alg is not one of the supported algorithms")
 	}
 	if u.KeyID == "" || len(u.KeyID) > MaxKeyID {
-		return fmt.Errorf("kid needs 1 to %d bytes", MaxKeyID)
+		return fmt.Errorf("kid must have 1 to %d bytes", MaxKeyID)
 	}
 	return nil
 }
 
-// Verify checks the signature and then returns the encoded claims (see
-// ParseClaims). The algorithm is the key's; a header that names another is
-// refused (RFC 8725, section 3.1), and so is a kid that is not the key's. The
-// error wraps ErrKey if the key is at fault, else ErrSignature.
+// Verify checks the signature and returns the encoded claims (see ParseClaims). It
+// uses the algorithm of the key. It refuses a header with another algorithm (RFC
+// 8725, section 3.1) or another kid. The error wraps ErrKey if the key cannot be used,
+// and otherwise ErrSignature.
 func (u *Unverified) Verify(public PublicKey) (claims []byte, err error) {
 	if err := public.Check(); err != nil {
 		return nil, err
 	}
 	if u.Algorithm != public.Algorithm || u.KeyID != public.ID {
-		return nil, fmt.Errorf("%w: the key has another id, or is for another algorithm", ErrSignature)
+		return nil, fmt.Errorf("%w: the key has another id or algorithm", ErrSignature)
 	}
 	signature, err := decode(u.signature)
 	if err != nil || len(signature) != signatureSize(public) {
-		return nil, fmt.Errorf("%w: it has not the form of one", ErrSignature)
+		return nil, fmt.Errorf("%w: it is malformed", ErrSignature)
 	}
 	verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(public.Algorithm))
 	if err != nil {
@@ -137,8 +137,8 @@ func (u *Unverified) Verify(public PublicKey) (claims []byte, err error) {
 	return claims, nil
 }
 
-// decode takes base64url in its one spelling: Strict refuses trailing bits, and the
-// decoder would skip line breaks.
+// decode decodes canonical base64url only. Strict refuses trailing bits. Line breaks
+// are refused here, because the decoder would skip them.
 func decode(text string) ([]byte, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") {

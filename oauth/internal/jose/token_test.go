@@ -61,7 +61,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Length and dots are looked at before anything is decoded or allocated.
+// Length and dots are checked before anything is decoded or allocated.
 func TestParseRefusesCheaply(t *testing.T) {
 	for name, token := range map[string]string{
 		"6750-10 long": strings.Repeat("A", 1<<20), "6750-10 dots": strings.Repeat(".", 8<<10), "6750-10 JWE": strings.Repeat("A.", 5),
@@ -88,8 +88,8 @@ func TestVerifyNeedsTheRightKey(t *testing.T) {
 	require.ErrorIs(t, err, jose.ErrKey)
 }
 
-// FuzzParse: what is accepted has a known algorithm and a bounded kid, and
-// nobody's signature but the key's own opens it.
+// FuzzParse: an accepted token has a known algorithm and a kid of bounded length, and only
+// the key's own signature verifies it.
 func FuzzParse(f *testing.F) {
 	signer := newSigner(f, jose.HS256, "k")
 	good, err := signer.Sign([]byte(`{"iss":"x"}`))
@@ -112,8 +112,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Only the key's owner can have made it: signing its claims again
-		// gives the same claims part.
+		// Only the key can have signed it: signing its claims again gives the same
+		// claims part.
 		again, err := signer.Sign(claims)
 		if err != nil || strings.Split(again, ".")[1] != strings.Split(token, ".")[1] {
 			t.Fatalf("%v: %q", err, token)

@@ -11,18 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// scanner goes over text that json.Valid has accepted, and refuses what else the
+// scanner checks text that json.Valid has accepted for everything else that the
 // package refuses.
 type scanner struct {
 	data []byte
 	pos  int
-	// only has names refused that are not known, where it is known which are.
+	// only refuses unknown names in objects whose names are known.
 	only bool
 }
 
-var errHalf = &Error{Reason: "half of a surrogate pair is no character"}
+var errHalf = &Error{Reason: "half of a surrogate pair is not a character"}
 
-// walk checks data, whose value must begin with open. See nested.
+// walk checks data, whose value must begin with the byte open. For the other
+// arguments see nested.
 func walk(data []byte, open byte, only bool, known []string, into reflect.Type, visit func(name string, value []byte)) error {
 	switch {
 	case bytes.HasPrefix(data, []byte("\ufeff")):
@@ -42,7 +43,7 @@ func walk(data []byte, open byte, only bool, known []string, into reflect.Type, 
 	return &Error{Reason: "an object was expected"}
 }
 
-// next skips what stands between two values and returns the byte after it.
+// next skips white space, commas and colons, and returns the byte after them.
 func (s *scanner) next() byte {
 	for {
 		switch c := s.data[s.pos]; c {
@@ -54,9 +55,9 @@ func (s *scanner) next() byte {
 	}
 }
 
-// nested reads an object, of whose names some are known, or an array, in which
-// there are none. It is going to be read into a type, nil if into none. visit gets
-// each name and value, unless it is nil.
+// nested checks an object or an array. known are the known names of the object. into
+// is the type that it will be decoded into, or nil. visit, if it is not nil, is called
+// with each name and value; the elements of an array have no name.
 func (s *scanner) nested(depth int, known []string, into reflect.Type, visit func(name string, value []byte)) error {
 	if depth > MaxDepth {
 		return &Error{Reason: "nested too deeply"}
@@ -98,7 +99,7 @@ func (s *scanner) nested(depth int, known []string, into reflect.Type, visit fun
 	return nil
 }
 
-// value reads one value of an object or array.
+// value checks one value of an object or array.
 func (s *scanner) value(depth int, into reflect.Type) error {
 	switch s.data[s.pos] {
 	case '{', '[':
@@ -128,7 +129,7 @@ func (s *scanner) text() ([]byte, error) {
 		if !utf16.IsSurrogate(first) {
 			continue
 		}
-		// Half of a pair is no character; parsers differ in what they make of it.
+		// Half of a pair is not a character, and parsers treat it differently.
 		s.pos++
 		if s.data[s.pos] != '\\' || s.data[s.pos+1] != 'u' {
 			return nil, errHalf
@@ -149,8 +150,8 @@ func (s *scanner) unit() rune {
 	return rune(unit)
 }
 
-// resolve turns a quoted name into text. A known name is returned as the caller's
-// own string, which saves a copy.
+// resolve returns the text of a quoted name. For a known name it returns the string in
+// known, which saves a copy.
 func resolve(raw []byte, known []string) (string, error) {
 	for _, k := range known {
 		if k == string(raw[1:len(raw)-1]) {
@@ -162,7 +163,7 @@ func resolve(raw []byte, known []string) (string, error) {
 		return "", err
 	}
 	if strings.Contains(name, "\x00") {
-		return "", &Error{Name: name, Reason: "a name may not hold a NUL character"}
+		return "", &Error{Name: name, Reason: "a name must not hold a NUL character"}
 	}
 	for _, k := range known {
 		if k != name && strings.EqualFold(k, name) {
@@ -172,7 +173,7 @@ func resolve(raw []byte, known []string) (string, error) {
 	return name, nil
 }
 
-// item returns what a pointer, or the elements of a list, are read into.
+// item returns the type that a pointer points to, or that a slice has as elements.
 func item(t reflect.Type) reflect.Type {
 	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
 		t = t.Elem()
@@ -180,7 +181,7 @@ func item(t reflect.Type) reflect.Type {
 	return t
 }
 
-// names returns the names of a struct's members; each has a tag.
+// names returns the names in the tags of a struct's fields.
 func names(t reflect.Type) []string {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil
@@ -192,7 +193,7 @@ func names(t reflect.Type) []string {
 	return known
 }
 
-// member returns what the member of an object is read into.
+// member returns the type that the member of an object is decoded into, or nil.
 func member(t reflect.Type, name string) reflect.Type {
 	switch i := slices.Index(names(t), name); {
 	case i >= 0:

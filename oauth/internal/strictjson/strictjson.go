@@ -1,20 +1,20 @@
 // Package strictjson reads one JSON object for a security decision.
 //
-// encoding/json takes the last of two members with one name, matches names
-// without regard to case, and replaces what is not UTF-8. Two parsers that
-// differ in such points can be made to see two different requests. This
-// package refuses what could be read in two ways:
+// If an object has two members with the same name, encoding/json uses the last. It
+// ignores the case of names, and replaces invalid UTF-8. If two parsers differ in
+// these points, one input can mean different things to them. This package refuses
+// such inputs:
 //
 //   - a member name that appears twice in one object, at any depth;
 //   - a name that differs from a known one only in case (Unicode folding);
 //   - a NUL character in a name;
-//   - a byte order mark, anything after the object, invalid UTF-8, half of a
-//     surrogate pair;
+//   - a byte order mark, data after the object, invalid UTF-8, half of a surrogate
+//     pair;
 //   - more than MaxDepth levels.
 //
-// Unknown members are kept by Members, ignored by Unmarshal, and refused by Only
-// and UnmarshalOnly. The size of the
-// input is the caller's to bound. All functions are safe for concurrent use.
+// Members returns unknown members, Unmarshal ignores them, and Only and
+// UnmarshalOnly refuse them. The caller must limit the size of the input. All
+// functions are safe for concurrent use.
 package strictjson
 
 import (
@@ -26,19 +26,19 @@ import (
 	"time"
 )
 
-// MaxDepth is how deep objects and arrays may nest; the outermost counts.
+// MaxDepth is the maximum nesting of objects and arrays, with the outermost.
 const MaxDepth = 32
 
 // Member is one member of an object.
 type Member struct {
-	// Name is the name with its escapes resolved.
+	// Name is the unescaped name.
 	Name string
-	// Value is the value's text, valid JSON without white space around it.
-	// It is a part of the input.
+	// Value is the text of the value: valid JSON without white space around it. It
+	// shares memory with the input.
 	Value json.RawMessage
 }
 
-// Object is the members of an object in the order of the input.
+// Object holds the members of an object in the order of the input.
 type Object []Member
 
 // Get returns the value of the member called name.
@@ -53,11 +53,11 @@ func (o Object) Get(name string) (json.RawMessage, bool) {
 
 // Error says why an input was refused.
 type Error struct {
-	// Name is the member at fault, as it was sent; empty when the fault is not
-	// a member's.
+	// Name is the name of the wrong member, as it was sent. It is empty if the error
+	// is not about one member.
 	Name string
-	// Reason completes "JSON: " in plain words. It repeats no input, but for what
-	// a field's UnmarshalJSON says.
+	// Reason says what is wrong. It contains no part of the input, unless it is the
+	// error of a field's UnmarshalJSON.
 	Reason string
 }
 
@@ -73,19 +73,19 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("JSON: member %q: %s", name, e.Reason)
 }
 
-// Members reads one object. A name that is not in known is returned like any
-// other, unless it equals a known one but for case. The error is an *Error.
+// Members reads one object. It also returns members whose name is not in known, but
+// refuses a name that differs from a known one only in case. The error is an *Error.
 func Members(data []byte, known []string) (Object, error) {
 	return read(data, known, false)
 }
 
-// Only is Members for inputs that may hold known names alone.
+// Only is Members for inputs that may hold only known names.
 func Only(data []byte, known []string) (Object, error) {
-	return read(data, append([]string{}, known...), true) // none is not nil
+	return read(data, append([]string{}, known...), true) // not nil, even if known is empty
 }
 
-// Elements returns the texts of the values in one array, under the same
-// rules. The error is an *Error.
+// Elements reads one array under the same rules and returns the texts of its values.
+// The error is an *Error.
 func Elements(data []byte) ([]json.RawMessage, error) {
 	elements := []json.RawMessage{}
 	err := walk(data, '[', false, nil, nil, func(_ string, value []byte) { elements = append(elements, value) })
@@ -95,16 +95,16 @@ func Elements(data []byte) ([]json.RawMessage, error) {
 	return elements, nil
 }
 
-// Unmarshal reads one object as json.Unmarshal does, into a pointer to a struct.
-// The known names, of objects inside too, are those in the tags of structs: each
-// field needs one, and none may be embedded. The error is an *Error; it holds the
-// text of what the UnmarshalJSON of a field returns. What could be read stands in
-// the struct all the same.
+// Unmarshal reads one object into a pointer to a struct, as json.Unmarshal does. The
+// known names are those in the tags of the struct, and of the structs in it. Each
+// field needs a tag, and no field may be embedded. The error is an *Error, which holds
+// the text of an error of a field's UnmarshalJSON. If there is an error, the struct
+// holds what could be read.
 func Unmarshal(data []byte, into any) error {
 	return unmarshal(data, into, false)
 }
 
-// UnmarshalOnly is Unmarshal for inputs that may hold known names alone.
+// UnmarshalOnly is Unmarshal for inputs that may hold only known names.
 func UnmarshalOnly(data []byte, into any) error {
 	return unmarshal(data, into, true)
 }
@@ -119,17 +119,17 @@ func unmarshal(data []byte, into any, only bool) error {
 	switch err := json.Unmarshal(data, into); {
 	case err == nil:
 		return nil
-	case errors.As(err, &wrong): // its own text repeats the value
+	case errors.As(err, &wrong): // its own text contains the value
 		return &Error{Name: wrong.Field, Reason: "it has the wrong type"}
-	case errors.As(err, &instant): // so does its
-		return &Error{Reason: "a time is not written as RFC 3339 says"}
-	default: // of a field's UnmarshalJSON
+	case errors.As(err, &instant): // its own text contains the value
+		return &Error{Reason: "a time is not in the form of RFC 3339"}
+	default: // the error of a field's UnmarshalJSON
 		return &Error{Reason: err.Error()}
 	}
 }
 
-// String returns the text of a JSON string that Members or Elements has
-// returned. Any other kind of value, null too, is an *Error.
+// String returns the text of a JSON string from Members or Elements. For any other
+// value, also null, it returns an *Error.
 func String(value json.RawMessage) (string, error) {
 	if len(value) < 2 || value[0] != '"' {
 		return "", &Error{Reason: "a string was expected"}
@@ -148,7 +148,7 @@ func read(data []byte, known []string, only bool) (Object, error) {
 	return object, nil
 }
 
-// unquote resolves the escapes of a string whose syntax has been checked.
+// unquote unescapes a string whose syntax has been checked.
 func unquote(raw []byte) (string, error) {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1]), nil

@@ -187,7 +187,7 @@ func TestUnmarshal(t *testing.T) {
 			`{"one":{},"one":{}}`:           {"one", "twice"},
 			`{"one":7}`:                     {"one", "wrong type"},
 			`{"one":{"name":["secret"]}}`:   {"one.name", "wrong type"},
-			`{"when":"then"}`:               {"", "a time is not written as RFC 3339 says"},
+			`{"when":"then"}`:               {"", "a time is not in the form of RFC 3339"},
 			`7`:                             {"", "object was expected"},
 			`null`:                          {"", "object was expected"}, `[]`: {"", "object was expected"},
 			`{`:                         {"", "syntax"},
@@ -209,8 +209,8 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
-// FuzzUnmarshal: encoding/json reads the same also where it may not take names that
-// differ in case for known ones, and what is written of it is read again.
+// FuzzUnmarshal: encoding/json reads the same values from the members with exactly these
+// names, and UnmarshalOnly accepts nothing that Unmarshal refuses.
 func FuzzUnmarshal(f *testing.F) {
 	f.Add([]byte(`{"one":{"name":"a","any":{"Name":[{"NAME":1}]}},"list":[{"name":"b"},null],"map":{"Name":{"name":"c"}}}`))
 	f.Add([]byte(`{"when":"2026-07-01T00:00:00Z"}`))
@@ -251,7 +251,7 @@ func TestString(t *testing.T) {
 	}
 }
 
-// The work must grow with the input, not with its square.
+// The time must grow linearly with the input.
 func TestManyNames(t *testing.T) {
 	var b strings.Builder
 	for i := range 100_000 {
@@ -262,7 +262,7 @@ func TestManyNames(t *testing.T) {
 	require.Len(t, object, 100_000)
 }
 
-// FuzzMembers: what is accepted, encoding/json accepts too and reads alike.
+// FuzzMembers: encoding/json accepts what Members accepts, and reads the same.
 func FuzzMembers(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"clientId":"a","x":[1,{"y":null}],"\u0073cope":"s"}`, `{"a":1,"A":2}`, `{"a":"\ud83d\ude00"}`,
@@ -293,7 +293,7 @@ func FuzzMembers(f *testing.F) {
 				}
 			}
 		}
-		// A struct with the known names as tags must see the same as well.
+		// encoding/json must also read the same into a struct with the known names as tags.
 		var tagged struct {
 			ID     json.RawMessage `json:"clientId"`
 			Secret json.RawMessage `json:"clientSecret"`
@@ -310,7 +310,7 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// FuzzElements: what is accepted, encoding/json accepts too and reads alike.
+// FuzzElements: encoding/json accepts what Elements accepts, and reads the same.
 func FuzzElements(f *testing.F) {
 	f.Add([]byte(`[1,"a",[],{}]`))
 	f.Fuzz(func(t *testing.T, data []byte) {

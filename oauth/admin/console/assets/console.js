@@ -1,8 +1,8 @@
-// What the pages can do beside what they do without this: copy, filter, and
-// take the secret from a page that is left.
+// The pages work without this script. It adds buttons to copy, a filter for
+// permissions, and removes the secret when the page is left.
 "use strict";
 
-// What is said aloud: a region speaks when its text changes.
+// Screen readers read a live region when its text changes.
 const live = document.getElementById("live");
 const first = document.querySelector("[data-say]");
 if (first) setTimeout(() => { live.textContent = first.dataset.say; }, 200);
@@ -30,7 +30,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// The list of permissions, filtered by what is typed.
+// The filter of the list of permissions.
 const filter = document.querySelector("[data-filter]");
 if (filter) {
   const input = filter.querySelector("input");
@@ -54,13 +54,13 @@ if (filter) {
   };
   filter.hidden = false;
   input.addEventListener("input", update);
-  // Enter would send the form.
+  // Enter must not send the form.
   input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
   document.querySelector(".groups").addEventListener("change", update);
   update();
 }
 
-// Who types a day or a number means the choice that it belongs to.
+// Typing a day or a number selects the option that it belongs to.
 for (const field of document.querySelectorAll("[data-picks]")) {
   field.addEventListener("input", () => {
     const choices = field.closest("fieldset").querySelectorAll("input[type=radio]");
@@ -68,11 +68,11 @@ for (const field of document.querySelectorAll("[data-picks]")) {
   });
 }
 
-// A list of problems is read first, and leads to the field.
+// The list of problems gets the focus, so that it is read first.
 const problems = document.getElementById("problems");
 if (problems) problems.focus();
 
-// A browser may keep a page that is left and show it again: not with the secret.
+// A browser may keep a page in its back/forward cache. The secret is removed first.
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-secret]")) element.textContent = "shown once";
 });
