@@ -213,7 +213,7 @@ func TestResourceConfig(t *testing.T) {
 		"a fragment":      {oauth.Config{Resource: "https://a.example#x"}, "Config.Resource"},
 		"beyond ASCII":    {oauth.Config{Resource: "https://ä.example"}, "Config.Resource"},
 		"a bad indicator": {oauth.Config{Resources: []apikey.Resource{{URI: "billing"}}}, "Config.Resources[0].URI"},
-		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "there twice"},
+		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "listed twice"},
 		"the audience":    {oauth.Config{Audience: []string{billing}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
 		"the resource":    {oauth.Config{Resource: billing, Audience: []string{"https://other.example"}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
 		"the issuer":      {oauth.Config{Resources: []apikey.Resource{{URI: "https://a.example"}}}, "audience of every token"},

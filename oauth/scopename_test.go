@@ -30,7 +30,7 @@ func TestInvalidScopeNamesThePermissions(t *testing.T) {
 		{"project.*", "This API key does not hold: project.*."},
 		{"!#$%&'()*+,-./:;<=>?@[]^_`{|}~", "This API key does not hold: !#$%&'()*+,-./:;<=>?@[]^_`{|}~."},
 		{strings.Repeat("x", 200), "This API key does not hold: " + strings.Repeat("x", 200) + "."},
-		{strings.Repeat("x", 201), "This API key does not hold every permission that was asked for."},
+		{strings.Repeat("x", 201), "This API key does not hold every permission that was requested."},
 		{"a " + strings.Repeat("x", 60_000), "This API key does not hold: a, and 1 more."},
 	} {
 		t.Run(fmt.Sprintf("6749-17 and 6749-23 %.40s", tc.scope), func(t *testing.T) {

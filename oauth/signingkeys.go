@@ -207,7 +207,7 @@ func (k SealKey) check(others []SealKey) error {
 	case k.Version < 1:
 		return fmt.Errorf("Version: %d, must be 1 or more", k.Version)
 	case slices.ContainsFunc(others, func(o SealKey) bool { return o.Version == k.Version }):
-		return fmt.Errorf("Version: %d is there twice", k.Version)
+		return fmt.Errorf("Version: %d is listed twice", k.Version)
 	case len(k.Key) != 32:
 		return fmt.Errorf("Key: %d bytes, 32 are needed", len(k.Key))
 	case [32]byte(k.Key) == [32]byte{}:

@@ -93,7 +93,7 @@ func (k Kind) Row() Row {
 		Throttled:           {OAuth: Wire{429, "temporarily_unavailable"}, Wrong: "Too many failed logins", Do: "Wait, then try again with the right secret."},
 		Refused:             {OAuth: Wire{401, "invalid_client"}, Wrong: "This client may not log in"},
 		Scope:               {OAuth: Wire{400, "invalid_scope"}, Wrong: "The scope cannot be granted"},
-		Target:              {OAuth: Wire{400, "invalid_target"}, Wrong: "This API key may not ask for tokens for this resource", Do: "Name one that it is allowed."},
+		Target:              {OAuth: Wire{400, "invalid_target"}, Wrong: "This API key may not request tokens for this resource", Do: "Name one that it is allowed."},
 		UnsupportedGrant:    {OAuth: Wire{400, "unsupported_grant_type"}, Wrong: "The grant_type must be client_credentials"},
 		UnsupportedResponse: {OAuth: Wire{400, "unsupported_response_type"}, Wrong: "Nobody signs in here", Do: "API keys log in at the token endpoint."},
 

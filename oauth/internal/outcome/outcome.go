@@ -119,7 +119,7 @@ func notHeld(missing scope.Set) string {
 	}
 	switch more := missing.Len() - len(names); {
 	case len(names) == 0:
-		return "This API key does not hold every permission that was asked for."
+		return "This API key does not hold every permission that was requested."
 	case more > 0:
 		return fmt.Sprintf("This API key does not hold: %s, and %d more.", strings.Join(names, ", "), more)
 	}

@@ -118,7 +118,7 @@ func (h *Hasher) checkPepper(p Pepper) error {
 	case p.Version < 1 && !p.none:
 		return fmt.Errorf("Version: %d, must be 1 or more", p.Version)
 	case h.find(p.Version) != nil:
-		return fmt.Errorf("Version: %d is there twice", p.Version)
+		return fmt.Errorf("Version: %d is listed twice", p.Version)
 	case p.none:
 		return nil
 	case len(p.Key) < minPepper:
