@@ -128,6 +128,6 @@ func (s *Service) reportWithheld(ctx context.Context, k *store.Key, withheld sco
 		return
 	}
 	catalog := s.cfg.Permissions
-	s.cfg.Logger.WarnContext(ctx, "permissions of a key are left out of its tokens: they were removed from the catalog, or became admin permissions, which an organization admin must grant again",
+	s.cfg.Logger.WarnContext(ctx, "permissions of a key are left out of its tokens: they are no longer in the catalog, or became admin permissions, which an organization admin must grant again",
 		"key", k.ID, "workspace", k.Workspace, "removed", withheld.Minus(catalog.All()).String(), "raised", withheld.Intersect(catalog.All()).String())
 }

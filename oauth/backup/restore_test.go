@@ -103,7 +103,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"a long hint", edit(`a1b2`, strings.Repeat("a", 33)), "hint has at most"},
 		{"B01 a pepper that is not here", edit("hmac-sha256$1$", "hmac-sha256$2$"), "pepper version 2: it is not in Config.Peppers"},
 		{"B01 a digest without a pepper, which is not listed here", edit("hmac-sha256$1$", "sha256$0$"), "pepper version 0: it is not in Config.Peppers"},
-		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), "none of Config.SecretPrefixes"},
+		{"a prefix that is not listed here", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"old_"`), "A prefix is not in Config.SecretPrefixes"},
 		{"B01 a bare hash", edit("hmac-sha256$1$", ""), "it is malformed"},
 		{"B01 a digest of nothing", edit("hmac-sha256$1$oBOb", "hmac-sha256$1$"), "it is malformed"},
 		{"an imported secret, which could not log in here", edit(`"generated":true,`, ``), "Config.Imported is false"},
