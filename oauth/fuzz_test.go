@@ -148,11 +148,11 @@ func FuzzTokenJSON(f *testing.F) {
 			OtherSecret *string `json:"client_secret"`
 		}
 		if err := json.Unmarshal([]byte(strings.NewReplacer("KEY", z.id, "SECRET", z.secret).Replace(body)), &members); err != nil {
-			t.Fatalf("encoding/json refuses what was taken: %v", err)
+			t.Fatalf("encoding/json refuses what was accepted: %v", err)
 		}
 		for _, pair := range [][2]*string{{members.ID, members.OtherID}, {members.Secret, members.OtherSecret}} {
 			if (pair[0] == nil) == (pair[1] == nil) {
-				t.Fatal("a member is missing, or there twice")
+				t.Fatal("a member is missing or given twice")
 			}
 		}
 		for _, id := range []*string{members.ID, members.OtherID} {

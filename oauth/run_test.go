@@ -147,7 +147,7 @@ func TestRun(t *testing.T) {
 			})
 			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Contains(t, log.String(), "upkeep failed")
+			require.Contains(t, log.String(), "background work failed")
 			require.Equal(t, first, harness.Head(t, login().Token())["kid"])
 			tapped.Before(nil)
 			time.Sleep(12 * time.Minute) //nolint:forbidigo // the bubble's clock

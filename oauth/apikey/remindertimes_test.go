@@ -120,7 +120,7 @@ func TestReminderTimes(t *testing.T) {
 func TestReminderTimesConfig(t *testing.T) {
 	for says, times := range map[string][]time.Duration{
 		"from 1 hour to 366 days": {day, 367 * day},
-		"be listed twice":          {day, day},
+		"be listed twice":         {day, day},
 		"Each time must be":       {day, 0},
 		"at most 8":               {day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day},
 	} {
