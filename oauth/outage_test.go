@@ -192,7 +192,7 @@ func TestLoginTimeout(t *testing.T) {
 			require.Positive(t, left.Load())
 		})
 	}
-	require.Contains(t, w.log.String(), "met an outage")
+	require.Contains(t, w.log.String(), "failed because the store or another service is unavailable")
 }
 
 // TestHangUp: a caller who goes away is no outage, and fills no log.
