@@ -173,7 +173,7 @@ func TestRingOutage(t *testing.T) {
 		f.clock.Advance(30 * 24 * time.Hour)
 		f.tap.Before(readOnly)
 		srv := f.server()
-		require.Contains(t, f.log.String(), "what is due for them was not done")
+		require.Contains(t, f.log.String(), "could not be rotated or sealed again")
 		require.Equal(t, []string{first}, f.published(srv))
 		f.tap.Before(nil)
 		require.NoError(t, f.step(srv))
