@@ -29,7 +29,7 @@ func Example() {
 	web := httptest.NewServer(mux) // in production: your own server, with TLS
 	defer web.Close()
 
-	// Say which permissions there are, and which rules hold.
+	// Define the permissions and the rules.
 	catalog := scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects"},
 		{Name: "project.delete", Title: "Delete a project"},
@@ -57,7 +57,7 @@ func Example() {
 	})
 	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 
-	// Make a key. Its secret is shown now and never again.
+	// Make a key. Its secret is shown only once.
 	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
 		Workspace:   "team-a",
 		Name:        "ci",

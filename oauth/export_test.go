@@ -10,10 +10,10 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// Refuse answers a request of a client with an error.
+// Refuse writes the response to an error.
 func (s *Server) Refuse(ctx context.Context, w http.ResponseWriter, err error) { s.refuse(ctx, w, err) }
 
-// Step does what Run does every minute.
+// Step makes the step that Run makes every minute.
 func (s *Server) Step() error {
 	return errors.Join(s.ring.Step(context.Background()), s.recordSigner(context.Background()))
 }

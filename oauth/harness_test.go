@@ -24,8 +24,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// start is when every test begins, between two seconds so that cutting off a
-// fraction shows.
+// start is when every test begins. It is between two seconds, so that tests notice
+// a truncated fraction.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 400_000_000, time.UTC)
 
 var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
@@ -33,7 +33,7 @@ var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
 	{Name: "admin.project.list", Level: scope.Admin},
 }})
 
-// quiet is for servers whose log nobody reads.
+// quiet is the log of servers whose log no test reads.
 var quiet = slog.New(slog.DiscardHandler)
 
 var admin = harness.Ada

@@ -76,7 +76,7 @@ func (s *serving) ask() <-chan int {
 	return status
 }
 
-// closed returns when nobody is taken in any more.
+// closed returns when no connection is accepted any more.
 func (s *serving) closed() {
 	for {
 		c, err := net.Dial("tcp", s.address)
@@ -95,18 +95,18 @@ func (s *serving) used() bool {
 }
 
 func TestServe(t *testing.T) {
-	t.Run("a login that came before the end is finished and written down", func(t *testing.T) {
+	t.Run("a login that came before the end is finished and its use is written", func(t *testing.T) {
 		s := startServing(t, time.Minute)
 		status := s.ask()
 		s.cancel()
 		s.closed()
-		require.Empty(t, s.ended, "it waits for what it has taken")
+		require.Empty(t, s.ended, "it waits for the open requests")
 		close(s.letGo)
 		require.NoError(t, <-s.ended)
 		require.Equal(t, http.StatusOK, <-status)
 		require.True(t, s.used())
 	})
-	t.Run("what outlasts the grace is cut off", func(t *testing.T) {
+	t.Run("a request that takes longer than the grace is cut off", func(t *testing.T) {
 		s := startServing(t, time.Millisecond)
 		status := s.ask()
 		s.cancel()

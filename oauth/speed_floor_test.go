@@ -20,10 +20,9 @@ import (
 	"time"
 )
 
-// floor is the least that anybody could do for a login: the standard library,
-// one key in a map, no rules, and no allocation but the signature's own. It
-// answers what Latchkey answers, header by header and claim by claim, so that
-// the two differ in how and not in what.
+// floor is a login with the least possible work: the standard library, one key in a
+// map, no rules, and no allocation but the signature's own. Its response has the
+// same headers and claims as Latchkey's.
 type floor struct {
 	header string // of the token, base64url, with its dot
 	sign   func(dst, signed []byte) []byte
@@ -76,8 +75,8 @@ func newFloor(alg, kid string, key any, random io.Reader, pepper []byte, claims,
 	case ed25519.PrivateKey:
 		f.sign = func(dst, signed []byte) []byte { return append(dst, ed25519.Sign(k, signed)...) }
 	case []byte:
-		// Idiomatic, and so with allocations of its own: who keeps the state
-		// from one signature to the next saves a third.
+		// This is idiomatic code, with its own allocations. Code that reuses the
+		// state for the next signature saves a third.
 		f.sign = func(dst, signed []byte) []byte {
 			mac := hmac.New(sha256.New, k)
 			mac.Write(signed)
