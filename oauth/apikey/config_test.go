@@ -92,7 +92,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, catalog, r.Catalog())
 	settings, err := r.Settings(t.Context(), admin)
 	require.NoError(t, err)
-	require.Equal(t, store.InstanceSettings{}, settings, "keys on, no limit, no forced expiry")
+	require.Equal(t, store.InstanceSettings{}, settings, "keys on, no limit, no required expiry")
 
 	own := newRig(t, func(c *apikey.Config) { c.SecretPrefixes, c.TokenLifetime = []string{"acme_"}, time.Hour })
 	key, secret = own.create(admin, "team-a", "")

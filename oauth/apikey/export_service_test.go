@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Bounds that are named in comments and errors only.
+// Bounds that are not exported.
 const (
 	MaxSecrets   = maxSecrets
 	MaxUsageDays = maxUsageDays

@@ -26,7 +26,7 @@ func (r *rig) records() []store.Found {
 	return all
 }
 
-// restore stores records, all of which must be taken.
+// restore stores records, all of which must be accepted.
 func (r *rig) restore(records ...store.Found) {
 	r.t.Helper()
 	add, err := r.Restorer(r.t.Context(), admin)
@@ -114,7 +114,7 @@ func TestRestorer(t *testing.T) {
 
 	r := rigOn(t, memstore.New())
 	r.restore(record)
-	require.Equal(t, given, record.Key, "what the caller holds stays as it is")
+	require.Equal(t, given, record.Key, "the caller's record is not changed")
 	got, err := r.store.Keys.Lookup(t.Context(), key.ID)
 	require.NoError(t, err)
 	require.Equal(t, int64(1), got.Key.Version)
@@ -124,9 +124,9 @@ func TestRestorer(t *testing.T) {
 	r.mustLogin(key.ID, secret)
 }
 
-// TestRestorerDecidesAnew: what a restored key rests on moves between its reads
-// and its write.
-func TestRestorerDecidesAnew(t *testing.T) {
+// TestRestorerDecidesAgain changes a precondition of a restored key between its
+// reads and its write.
+func TestRestorerDecidesAgain(t *testing.T) {
 	st := memstore.New()
 	direct := rigOn(t, st)
 	calls := 0

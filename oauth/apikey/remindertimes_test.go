@@ -12,7 +12,7 @@ import (
 
 const day = 24 * time.Hour
 
-// reminders changes what settings say of reminders.
+// reminders changes the settings of reminders.
 func (r *rig) reminders(off bool, times ...time.Duration) {
 	r.t.Helper()
 	settings, err := r.Settings(r.t.Context(), admin)
