@@ -21,7 +21,7 @@ import (
 
 const day = 24 * time.Hour
 
-// inbox takes reminders.
+// inbox collects reminders.
 type inbox struct {
 	mu   sync.Mutex
 	got  []reminders.Reminder
@@ -38,7 +38,7 @@ func (i *inbox) send(_ context.Context, r reminders.Reminder) error {
 	return nil
 }
 
-// take returns what came in since the last time: names and days.
+// take returns the reminders since the last call, as names and days.
 func (i *inbox) take() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -89,13 +89,13 @@ func TestReminders(t *testing.T) {
 	r.clock.Set(noon.Add(40 * day))
 	require.Empty(t, remind(), "it has expired")
 
-	t.Run("a later expiry begins anew", func(t *testing.T) {
+	t.Run("a later expiry gets reminders again", func(t *testing.T) {
 		r.clock.Set(noon.Add(39 * day))
 		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(60 * day)})})
 		require.NoError(t, err)
 		require.Equal(t, []string{"ci 720h0m0s"}, remind())
 	})
-	t.Run("of several that have come, the last", func(t *testing.T) {
+	t.Run("of several that are due, the one with the shortest time", func(t *testing.T) {
 		r.expiring("brief", 2*day)
 		require.Equal(t, []string{"brief 168h0m0s"}, remind())
 	})
@@ -107,8 +107,8 @@ func TestReminders(t *testing.T) {
 	})
 }
 
-// A process that is told to end while the host sends still notes that it was
-// sent.
+// A process whose context ends while the host sends still records that the reminder
+// was sent.
 func TestRemindersAreNotedAtTheEnd(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	sent := 0
@@ -158,11 +158,11 @@ func TestRemindersCarryTheKey(t *testing.T) {
 	require.Equal(t, noon.Add(2*day), again.Ends)
 	r.clock.Set(noon.Add(9 * day))
 	require.NoError(t, r.Remind(t.Context()))
-	require.Len(t, in.got, 3, "what settings ended is not about to expire")
+	require.Len(t, in.got, 3, "a key that settings have ended is not about to expire")
 }
 
-// TestNoReminder for a key that is disabled or deleted, not even if that
-// happens after it was listed.
+// TestNoReminder tests that there is none for a key that is disabled or deleted,
+// even if that happens after it was listed.
 func TestNoReminder(t *testing.T) {
 	end := map[string]func(r *rig, k apikey.Key){
 		"deleted": func(r *rig, k apikey.Key) { require.NoError(r.t, r.Delete(r.t.Context(), owner, k.ID, 0)) },
@@ -207,7 +207,7 @@ func TestNoReminder(t *testing.T) {
 	})
 }
 
-// onceListed lets something happen behind the next list of keys.
+// onceListed calls a function after the next list of keys.
 func onceListed(tap *storetest.Tap, do func()) {
 	tap.After(func(call string, err error) error {
 		if call == "Keys.List" {

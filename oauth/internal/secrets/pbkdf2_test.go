@@ -91,7 +91,7 @@ func TestPBKDF2Refused(t *testing.T) {
 			require.ErrorContains(t, err, tc.says)
 			require.NotContains(t, err.Error(), sum)
 			_, err = verifySlow(tc.digest, "s")
-			require.Error(t, err, "the caps hold for what is read back, too")
+			require.Error(t, err, "the bounds apply to stored digests, too")
 		})
 	}
 }
