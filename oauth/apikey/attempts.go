@@ -13,18 +13,18 @@ import (
 // cannot keep it from being disabled.
 const maxAttempts = 100
 
-// movedError is the error of a write that failed because the record, or one of its
+// staleError is the error of a write that failed because the record, or one of its
 // preconditions, has changed since it was read.
-type movedError struct{ error }
+type staleError struct{ error }
 
-func (e *movedError) Unwrap() error { return e.error }
+func (e *staleError) Unwrap() error { return e.error }
 
-// retry calls attempt again as long as it fails with a movedError, up to
+// retry calls attempt again as long as it fails with a staleError, up to
 // maxAttempts times. Each attempt must read and decide anew.
 func retry[T any](attempt func() (T, error)) (T, error) {
 	for n := 1; ; n++ {
 		result, err := attempt()
-		if _, moved := errors.AsType[*movedError](err); !moved || n == maxAttempts {
+		if _, moved := errors.AsType[*staleError](err); !moved || n == maxAttempts {
 			return result, err
 		}
 	}
@@ -42,7 +42,7 @@ func writeError(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrConflict):
-		return &movedError{fmt.Errorf("apikey: %s: %w", what, err)}
+		return &staleError{fmt.Errorf("apikey: %s: %w", what, err)}
 	}
 	return fmt.Errorf("apikey: %s: %w", what, err)
 }
@@ -63,7 +63,7 @@ func (p powers) preconditions() []store.Precondition {
 func (p powers) preconditionsIn(w store.Workspace, instance store.Instance) []store.Precondition {
 	records := p.preconditions()
 	if p.key != nil {
-		records = append(records, settingsRead(p.around.Workspace, p.around.Instance)...)
+		records = append(records, settingsRead(p.found.Workspace, p.found.Instance)...)
 	}
 	for _, record := range settingsRead(w, instance) {
 		if !slices.Contains(records, record) {

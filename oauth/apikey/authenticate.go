@@ -28,7 +28,7 @@ type Proof struct {
 	id      string // as the client sent it
 	address netip.Addr
 	now     time.Time
-	start   time.Time // by the real clock, see hold
+	start   time.Time // by the real clock, see delayRefusal
 	found   store.Found
 	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
@@ -328,9 +328,9 @@ func outage(err error) error {
 // ended reports whether the instant notAfter has come. Zero is never.
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// blank returns k as policies get it: without digests, and without its epoch, which
+// forPolicies returns k as policies get it: without digests, and without its epoch, which
 // the store sets on a write.
-func blank(k store.Key) store.Key {
+func forPolicies(k store.Key) store.Key {
 	k = k.Clone()
 	k.Epoch = 0
 	for i := range k.Secrets {

@@ -19,9 +19,9 @@ import (
 //	mayAdminister  settings, workspaces, all keys that one person made, export and restore
 //	maySee         keys and events of one workspace, or of all
 //	mayAdd         a new key in a workspace
-//	mayTouch       one key that exists: to read, change, rotate or delete it
-//	mayYield       what a new or changed key holds
-//	mustKnow       whether the host knows the workspace and has not suspended it
+//	mayActOn       one key that exists: to read, change, rotate or delete it
+//	mayGrant       what a new or changed key holds
+//	mustBeActive   whether the host knows the workspace and has not suspended it
 //
 // An actor without any right in the workspace gets store.ErrNotFound, and otherwise
 // a *ForbiddenError.
@@ -40,12 +40,12 @@ type powers struct {
 	admin bool
 	// rotatesOwn says that the actor is a key that may replace its own secret.
 	rotatesOwn bool
-	// key is the acting key's record, nil for a person. around is that record with
+	// key is the acting key's record, nil for a person. found is that record with
 	// the settings that were read with it. end is the instant from which the key is
 	// expired, by its own expiry or by the administrator's rules; zero is never.
-	key    *store.Key
-	around *store.Found
-	end    time.Time
+	key   *store.Key
+	found *store.Found
+	end   time.Time
 }
 
 type rights struct {
@@ -96,7 +96,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
 	}
-	p.key, p.around, p.end = &found.Key, &found, standing.Ends
+	p.key, p.found, p.end = &found.Key, &found, standing.Ends
 	p.workspaces = []string{found.Key.Workspace}
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	holds := func(name string) bool { return name != "" && held.Has(name) }
@@ -181,9 +181,9 @@ func (p powers) mayAdd(action, workspace string, deepest int) error {
 
 const actRead = "key.read"
 
-// mayTouch refuses an actor that may not do the action on an existing key. A key
+// mayActOn refuses an actor that may not do the action on an existing key. A key
 // may do two things with itself: read its record and rotate its secret.
-func (p powers) mayTouch(action string, k *store.Key) error {
+func (p powers) mayActOn(action string, k *store.Key) error {
 	in, self := p.in(k.Workspace), p.self(k.ID)
 	var may bool
 	reason := "You may not change this key."
@@ -217,7 +217,7 @@ func (p powers) mayRotateWith(k *store.Key, c Changes) error {
 	return nil
 }
 
-// find reads the actor's powers and the key, and checks mayTouch.
+// find reads the actor's powers and the key, and checks mayActOn.
 func (s *Service) find(ctx context.Context, actor Actor, action, id string) (powers, store.Found, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -230,10 +230,10 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 	case err != nil:
 		return p, found, fmt.Errorf("apikey: read key: %w", err)
 	}
-	return p, found, p.mayTouch(action, &found.Key)
+	return p, found, p.mayActOn(action, &found.Key)
 }
 
-// mayYield checks a key as it is after a change that gives it a secret or a new
+// mayGrant checks a key as it is after a change that gives it a secret or a new
 // name, enables it, extends its expiry or gives it more permissions or resources.
 // The actor must be able to grant every permission that the key then holds. gives
 // is false if only the name changes. An acting key may give no resource that it
@@ -242,7 +242,7 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 // raised are the permissions that the key held before they became admin
 // permissions. Its tokens do not carry them, so a person need not be able to grant
 // them.
-func (p powers) mayYield(action string, after *store.Key, raised scope.Set, gives bool) error {
+func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, gives bool) error {
 	grants := p.grants
 	switch {
 	case p.self(after.ID):
@@ -273,9 +273,9 @@ func outlives(a, b time.Time) bool {
 	return !b.IsZero() && (a.IsZero() || a.After(b))
 }
 
-// mustKnow refuses a management call for a workspace that the host has suspended or
+// mustBeActive refuses a management call for a workspace that the host has suspended or
 // does not know.
-func (s *Service) mustKnow(ctx context.Context, action, workspace string) error {
+func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
 	suspended, err := s.askHost(ctx, workspace)
 	if suspended {
 		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}

@@ -70,7 +70,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
-		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
+		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			if err := p.mayRotateWith(k, r.Changes); err != nil {
 				return err
@@ -90,7 +90,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			if len(kept) >= maxSecrets {
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
-			k.Secrets = append(kept, s.keep(k, secret, p.actor.ref, now))
+			k.Secrets = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
 			return s.record(ctx, entriesOf(k.Secrets[len(kept)])...)
 		},
 	})
@@ -110,9 +110,9 @@ type alteration struct {
 	address netip.Addr
 	once    *store.OnceID
 	now     time.Time
-	// yields: the action gives a secret or enables the key, whatever else it
+	// gives: the action gives a secret or enables the key, whatever else it
 	// changes.
-	yields bool
+	gives bool
 	// narrows: the action only takes away, so a later attempt accepts any other
 	// change made to the key since the first one.
 	narrows bool
@@ -150,15 +150,15 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if len(changed) == 0 {
 		return s.shown(&found, a.now), nil
 	}
-	rests := p.preconditions()
+	conditions := p.preconditions()
 	if a.policy != "" {
-		rests = p.preconditionsIn(found.Workspace, found.Instance)
+		conditions = p.preconditionsIn(found.Workspace, found.Instance)
 		if err := s.askAltered(ctx, actor, a, &found, &after); err != nil {
 			return Key{}, err
 		}
 	}
-	if gives := a.yields || widens(&before, &after); gives || after.Name != before.Name {
-		if err := p.mayYield(a.action, &after, s.raised(&before).Intersect(s.raised(&after)), gives); err != nil {
+	if gives := a.gives || widens(&before, &after); gives || after.Name != before.Name {
+		if err := p.mayGrant(a.action, &after, s.raised(&before).Intersect(s.raised(&after)), gives); err != nil {
 			return Key{}, err
 		}
 	}
@@ -166,7 +166,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if err != nil {
 		return Key{}, err
 	}
-	change.Once, change.If, change.EndTokens = spend(a.once, id), rests, endsTokens(&before, &after)
+	change.Once, change.If, change.EndTokens = spend(a.once, id), conditions, endsTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
 		return Key{}, writeError(a.action, err)
 	}
@@ -177,8 +177,8 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 
 // askAltered asks the host and the policies about the changed key.
 func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, found *store.Found, after *store.Key) error {
-	if a.yields {
-		if err := s.mustKnow(ctx, a.action, after.Workspace); err != nil {
+	if a.gives {
+		if err := s.mustBeActive(ctx, a.action, after.Workspace); err != nil {
 			return err
 		}
 	}

@@ -181,7 +181,7 @@ type Service struct {
 	budget    *budget
 	guesses   *budget // at slow digests
 	slow      *slowGate
-	aligning  sync.Mutex // see hold
+	aligning  sync.Mutex // see delayRefusal
 	unwritten *unwritten
 	withheld  hourly // see reportWithheld
 }

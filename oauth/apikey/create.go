@@ -40,8 +40,8 @@ type Spec struct {
 	// an expiry or the acting key expires: then the new key expires no later than
 	// the acting key. It may not be in the past.
 	Expiry Expiry
-	// Resources are the resource indicators, of Config.Resources, that the
-	// key may ask tokens for besides the server's own audience.
+	// Resources are the resource indicators, of Config.Resources, for which the key
+	// may request tokens, besides the server's own audience.
 	Resources []string
 	// Once, unless nil, is a one-time id that the creation spends. The store keeps
 	// the key's id with it, and the Value after one space if that is not empty: see
@@ -79,7 +79,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secr
 	}
 	key, err := s.add(ctx, actor, &creation{
 		spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id, shown: secret,
-		secret: func(k *store.Key) (store.Secret, error) { return s.keep(k, secret, actor.ref, k.Created), nil },
+		secret: func(k *store.Key) (store.Secret, error) { return s.secretRecord(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {
 		return Key{}, Secret{}, err
@@ -130,7 +130,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if workspace.Deleted {
 		return Key{}, errNoRight
 	}
-	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
+	if err := s.mustBeActive(ctx, c.action, spec.Workspace); err != nil {
 		return Key{}, err
 	}
 	if c.made == nil {
@@ -148,7 +148,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err != nil {
 		return Key{}, err
 	}
-	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
+	if err := p.mayGrant(c.action, &key, scope.Set{}, true); err != nil {
 		return Key{}, err
 	}
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
@@ -236,10 +236,10 @@ func (c *creation) show(ctx context.Context, s *Service, found *store.Found) err
 // ask runs the policies and narrows after as they decide. Policies never get a
 // digest. It returns the lowest limit of keys that a policy set.
 func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, after *store.Key) (limit int, err error) {
-	shown := blank(*after)
+	shown := forPolicies(*after)
 	facts.After = &shown
 	if before != nil {
-		old := blank(*before)
+		old := forPolicies(*before)
 		facts.Before = &old
 	}
 	request := policy.NewKeyRequest(facts)
@@ -252,8 +252,8 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 	return request.Limit(), nil
 }
 
-// keep makes the record of a generated secret.
-func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
+// secretRecord makes the record of a generated secret.
+func (s *Service) secretRecord(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
 	id := secrets.ID(plain)
 	return store.Secret{
@@ -299,12 +299,12 @@ func checkText(bad *InvalidError, field, text string) {
 	case utf8.RuneCountInString(text) > maxName:
 		bad.add(field, "It may have at most 255 characters.")
 	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
-		bad.add(field, "It may hold printable characters only.")
+		bad.add(field, "It may contain printable characters only.")
 	}
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	bad.addIf(ended(e.At, now), "expires_at", "It lies in the past.")
-	bad.addIf(!e.agrees(), "expires_at", "Its date is not that of the instant.")
-	bad.addIf(e.At.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
+	bad.addIf(ended(e.At, now), "expires_at", "It is in the past.")
+	bad.addIf(!e.agrees(), "expires_at", "Its date is not the date of its instant.")
+	bad.addIf(e.At.Year() > maxYear, "expires_at", "It is after the year 9999; leave it out for a key that never expires.")
 }

@@ -48,7 +48,7 @@ func (s *Service) Disable(ctx context.Context, actor Actor, id string, version i
 // error if the key is enabled already. version is as in RetireSecret.
 func (s *Service) Enable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: audit.Enable, policy: policy.ActionEnable, version: version, yields: true,
+		action: audit.Enable, policy: policy.ActionEnable, version: version, gives: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			k.Disabled = false
 			return nil

@@ -77,7 +77,7 @@ type KeySecret struct {
 
 // shown returns a key as its users see it.
 func (s *Service) shown(f *store.Found, now time.Time) Key {
-	record, instance := blank(f.Key), s.effective(f.Instance)
+	record, instance := forPolicies(f.Key), s.effective(f.Instance)
 	shown := withoutSecrets(&record, s.issuable(&record), policy.StandingOf(&record, f.Workspace, instance, now))
 	shown.Breaks, shown.Outdated = breaks(&record, policy.EffectiveRules(instance, f.Workspace)), s.outdated(&f.Key, now)
 	shown.Secrets = make([]KeySecret, len(record.Secrets))

@@ -136,7 +136,7 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 			key := store.ActorRef{Kind: kindKey, ID: k.ID}
 			if !sameMaker(from.maker, k.CreatedBy) || k.Created.Before(from.since) {
 				if given := w.retire(ctx, k, from); !given.IsZero() {
-					made = append(made, source{key, w.around(given)})
+					made = append(made, source{key, w.earliest(given)})
 				}
 				continue
 			}
@@ -150,9 +150,9 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 	return made, nil
 }
 
-// around returns the earliest time that a replica with a slow clock may have
+// earliest returns the earliest time that a replica with a slow clock may have
 // recorded for an event at the time at.
-func (w *walk) around(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
+func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
 
 // log reads from the audit log which keys the maker and all keys made, and to which
 // keys they gave secrets. For a key that was deleted, and for a secret that was
@@ -174,7 +174,7 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 					if !byKey || event.Actor.ID == event.Key {
 						continue
 					}
-					entry.since = w.around(event.Time)
+					entry.since = w.earliest(event.Time)
 				}
 				if sameMaker(maker, event.Actor) {
 					made[maker] = append(made[maker], entry)

@@ -87,15 +87,15 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	}
 	problems := []error{lacking}
 	for e, secrets := range u.count {
-		problems = append(problems, s.settle(ctx, e, secrets))
+		problems = append(problems, s.recordOrForget(ctx, e, secrets))
 	}
 	return errors.Join(problems...)
 }
 
-// settle records an entry that secrets name. If the entry is not the first of its
-// list, settle logs the number of secrets, and removes the record if there are
+// recordOrForget records an entry that secrets name. If the entry is not the first of its
+// list, recordOrForget logs the number of secrets, and removes the record if there are
 // none.
-func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) error {
+func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets int) error {
 	older := s.inUse.older(e)
 	if secrets > 0 {
 		if older {

@@ -76,7 +76,7 @@ func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) 
 		if err != nil {
 			return err
 		}
-		if err := p.mayYield(audit.Restore, &key, scope.Set{}, true); err != nil {
+		if err := p.mayGrant(audit.Restore, &key, scope.Set{}, true); err != nil {
 			return err
 		}
 		return retryErr(func() error { return s.restoreOnce(ctx, p, key, record.Workspace.Suspended) })

@@ -37,23 +37,23 @@ func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 		s.cfg.Observer(seen)
 	}
 	if delayed {
-		s.hold(ctx, p.start)
+		s.delayRefusal(ctx, p.start)
 	}
 	return err
 }
 
-// maxYields bounds the loop in hold. So many yields take longer than a millisecond.
+// maxYields bounds the loop in delayRefusal. So many yields take longer than a millisecond.
 // Without the bound, the loop would not end in a testing/synctest bubble, where the
 // time stands still.
 const maxYields = 10_000
 
-// hold waits until Config.RefuseAfter has passed since start, or ctx ends. On Linux
+// delayRefusal waits until Config.RefuseAfter has passed since start, or ctx ends. On Linux
 // the timer of an idle process is late by up to a millisecond (epoll_wait counts
 // whole milliseconds), so the response time would show by which fraction of a
-// millisecond the store took longer. So hold first yields until a whole number of
+// millisecond the store took longer. So delayRefusal first yields until a whole number of
 // milliseconds has passed since start. Only one refusal at a time does so: if
 // several wait, the fraction does not show.
-func (s *Service) hold(ctx context.Context, start time.Time) {
+func (s *Service) delayRefusal(ctx context.Context, start time.Time) {
 	passed := realTime().Sub(start)
 	if passed >= s.cfg.RefuseAfter {
 		return

@@ -32,7 +32,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 		return Page[Effect]{}, err
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
-		instance.KeysOff, instance.Rules = wanted.KeysOff, kept(wanted.Rules)
+		instance.KeysOff, instance.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 	})
 }
 
@@ -46,7 +46,7 @@ func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted stor
 		return Page[Effect]{}, &bad
 	}
 	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
-		w.Rules = kept(wanted.Rules)
+		w.Rules = storedRules(wanted.Rules)
 	})
 }
 

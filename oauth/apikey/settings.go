@@ -34,7 +34,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 			return nil, false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
 		}
 		before := *w
-		w.KeysOff, w.Rules = wanted.KeysOff, kept(wanted.Rules)
+		w.KeysOff, w.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
 		changed := changedRules(before.Rules, w.Rules)
 		changed.add(before.KeysOff != w.KeysOff, "keys_off")
@@ -125,8 +125,8 @@ func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
 	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It may not be after the year 9999.")
 }
 
-// kept returns rules in the form that stores keep, so that they can be compared.
-func kept(r store.Rules) store.Rules {
+// storedRules returns rules in the form that stores keep, so that they can be compared.
+func storedRules(r store.Rules) store.Rules {
 	r.EnforcedFrom = micro(r.EnforcedFrom)
 	return r
 }

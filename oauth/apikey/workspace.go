@@ -44,7 +44,7 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 			return nil, false, &bad
 		}
 		before := w.Rules
-		w.Rules = kept(wanted.Rules)
+		w.Rules = storedRules(wanted.Rules)
 		return changedRules(before, w.Rules), tightens(before, w.Rules), nil
 	})
 }
