@@ -171,7 +171,7 @@ func (c Config) complete() (Config, paths, []error) {
 		case checkPath(p.path) != nil || p.path == "/":
 			add("Config.%s: %q must be the path of one resource, such as /api/login", p.field, p.path)
 		case p.path != "" && slices.Contains(taken, p.path):
-			add("Config.%s: %s is the path of another document of this server", p.field, p.path)
+			add("Config.%s: %s is already the path of another document of this server; choose another path", p.field, p.path)
 		}
 		taken = append(taken, p.path)
 	}

@@ -71,7 +71,7 @@ func TestEndingTokens(t *testing.T) {
 			_, err := w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID, 0)
 			require.NoError(t, err)
 		}, 401, nil},
-		{"revoke a secret by who holds it", func(t *testing.T, w *world) {
+		{"revoke a secret by its holder", func(t *testing.T, w *world) {
 			require.NoError(t, w.APIKeys().RevokeSecret(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}))
 		}, 401, nil},
 		{"fewer permissions", func(t *testing.T, w *world) {

@@ -132,7 +132,7 @@ func TestScope(t *testing.T) {
 	for _, tc := range []struct{ name, ask string }{
 		{"6749-17 one the key does not hold", "project.write"},
 		{"6749-17 one more than the key holds", "project.list project.write"},
-		{"6749-17 one that nobody knows", "nonsense"},
+		{"6749-17 an unknown one", "nonsense"},
 		{"6749-17 a wildcard", "project.*"},
 		{"6749-18 another case", "Project.List"},
 		{"6749-18 two spaces", "project.list  project.read"},

@@ -96,7 +96,7 @@ func ExampleBehindProxies() {
 	r.Header.Set("X-Forwarded-For", "198.51.100.66, 203.0.113.7")
 	fmt.Println(clientAddr(r), "is what the load balancer saw")
 
-	r.RemoteAddr = "192.0.2.9:1234" // somebody who came past it
+	r.RemoteAddr = "192.0.2.9:1234" // a client that did not use the load balancer
 	fmt.Println(clientAddr(r), "does not get to name another")
 	// Output:
 	// 203.0.113.7 is what the load balancer saw

@@ -72,7 +72,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		InsecureLoopback: true,
 		Permissions:      catalog,
 		Realm:            "api",
-		LoginTimeout:     time.Minute, // a busy machine is no outage
+		LoginTimeout:     time.Minute, // so that a busy machine causes no 503
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
 		APIKeys:          apikey.Options{RefuseAfter: -1},
@@ -111,7 +111,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	return w
 }
 
-// at is the world as a subtest sees it, which then fails by itself.
+// at returns the world for a subtest, so that the subtest fails and not its parent.
 func (w *world) at(t testing.TB) *world {
 	there := *w
 	there.t = t
@@ -139,7 +139,7 @@ func (w *world) do(client *http.Client, r *http.Request) answer {
 	return a
 }
 
-// post sends a form to the login as its text stands.
+// post sends a form to the login, byte for byte.
 func (w *world) post(body string, headers ...string) answer {
 	w.t.Helper()
 	return w.send(http.MethodPost, "/api/login", body, append([]string{"Content-Type", form}, headers...)...)
@@ -174,13 +174,13 @@ func (w *world) login(id, secret string) string {
 	return a.Token()
 }
 
-// call asks a guarded route with a token and returns the status.
+// call requests a guarded route with a token and returns the status.
 func (w *world) call(token string) int {
 	w.t.Helper()
 	return w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token).StatusCode
 }
 
-// refused requires an error answer of RFC 6749, section 5.2, in every respect.
+// refused requires an error response that meets RFC 6749, section 5.2.
 func (w *world) refused(a answer, status int, code string) {
 	w.t.Helper()
 	require.Equal(w.t, status, a.StatusCode, a.Body)
@@ -213,7 +213,7 @@ func (w *world) raw(text string) net.Conn {
 	return conn
 }
 
-// serve asks a handler without a network.
+// serve calls a handler without a network.
 func serve(handler http.Handler, method, target, body string, headers ...string) answer {
 	return harness.Serve(handler, harness.Incoming(method, target, body, append(headers, "Content-Type", form)...))
 }

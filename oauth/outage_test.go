@@ -41,9 +41,9 @@ func TestOutage(t *testing.T) {
 		disrupt func()
 	}{
 		{"store down", func() { tapped.Before(fails(fmt.Errorf("driver: %w", store.ErrUnavailable))) }},
-		{"store fails for a reason of its own", func() { tapped.Before(fails(errors.New("canary: SELECT * FROM keys"))) }},
+		{"store fails with its own error", func() { tapped.Before(fails(errors.New("canary: SELECT * FROM keys"))) }},
 		{"the rate limiter is down", func() { limiter.err = errors.New("canary: down") }},
-		{"the host cannot tell of the workspace", func() { workspaces = errors.New("canary: down") }},
+		{"the host's Workspaces fails", func() { workspaces = errors.New("canary: down") }},
 	} {
 		t.Run("B19 "+tc.name, func(t *testing.T) {
 			w := w.at(t)

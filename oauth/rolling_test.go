@@ -61,7 +61,7 @@ type rolling struct {
 	listed   func(*oauth.Config, []int)
 	replicas [4]*oauth.Server
 	keys     []rollingKey
-	idle     []rollingKey // nobody logs in with these yet
+	idle     []rollingKey // not used for a login yet
 	tokens   []string
 	made     int
 	rehashed rehashes

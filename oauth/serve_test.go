@@ -16,7 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// serving is a server behind Serve whose requests wait to be let go.
+// serving is a server that runs Serve. Its requests wait until the test releases
+// them.
 type serving struct {
 	t       *testing.T
 	store   store.Store
@@ -59,7 +60,7 @@ func startServing(t *testing.T, grace time.Duration) *serving {
 	return s
 }
 
-// ask sends a request and returns when it has come, and what becomes of it.
+// ask sends a request and returns when it has arrived. The result arrives later.
 func (s *serving) ask() <-chan int {
 	s.t.Helper()
 	status := make(chan int, 1)

@@ -215,7 +215,7 @@ func (k SealKey) check(others []SealKey) error {
 	case len(k.Key) != 32:
 		return fmt.Errorf("Key: %d bytes, must be 32", len(k.Key))
 	case [32]byte(k.Key) == [32]byte{}:
-		return errors.New("Key: all bytes are zero")
+		return errors.New("Key: all bytes are zero; use random bytes")
 	}
 	return nil
 }

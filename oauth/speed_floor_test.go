@@ -33,7 +33,7 @@ type floor struct {
 	works  sync.Pool // of *floorWork
 }
 
-// floorWork is what one login uses and the next one uses again.
+// floorWork is the memory that logins reuse.
 type floorWork struct {
 	mac                        hash.Hash
 	body, claims, token, reply []byte
@@ -42,8 +42,8 @@ type floorWork struct {
 	signature                  [64]byte
 }
 
-// random is what an ECDSA signature takes its number from, nil for one that is
-// derived from the key and the payload (RFC 6979).
+// random is the source of an ECDSA signature's number; nil derives it from the key
+// and the payload (RFC 6979).
 func newFloor(alg, kid string, key any, random io.Reader, pepper []byte, claims, tail, scope, id, secret string) *floor {
 	f := &floor{claims: claims, tail: tail, scope: scope, keys: make(map[string][sha256.Size]byte)}
 	f.header = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"`+kid+`","typ":"at+jwt"}`)) + "."
@@ -162,8 +162,8 @@ func cutByte(text []byte, sep byte) (before, after []byte, found bool) {
 	return text, nil, false
 }
 
-// call is a request and its ResponseWriter, made once and used for any number
-// of logins, so that what is measured is the handler.
+// call is a request and its ResponseWriter, made once and reused, so that only the
+// handler is measured.
 type call struct {
 	request *http.Request
 	text    string
@@ -183,7 +183,7 @@ func newCall(text string) *call {
 	return c
 }
 
-// to makes one login. The handler sees a new body and an empty header.
+// to makes one login, with a new body and an empty response header.
 func (c *call) to(handler http.Handler) error {
 	c.body.Reset(c.text)
 	clear(c.header)

@@ -20,7 +20,7 @@ type staleError struct{ error }
 func (e *staleError) Unwrap() error { return e.error }
 
 // retry calls attempt again as long as it fails with a staleError, up to
-// maxAttempts times. Each attempt must read and decide anew.
+// maxAttempts times. Each attempt must read and decide again.
 func retry[T any](attempt func() (T, error)) (T, error) {
 	for n := 1; ; n++ {
 		result, err := attempt()

@@ -39,7 +39,7 @@ func (c changing) Delete(ctx context.Context, workspace, id string, version int6
 // operation is a change that a key can make of others.
 type operation struct {
 	name  string
-	gives bool // it conditions on the settings too
+	gives bool // the settings are a precondition too
 	do    func(r *rig, a apikey.Actor, target apikey.Key) error
 }
 

@@ -208,7 +208,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Lists", st.Lists == nil},
 	} {
 		if need.missing {
-			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
+			problems = append(problems, fmt.Errorf("Store.%s is missing: set it", need.name))
 		}
 	}
 	cfg, hash, bad := complete(cfg)
@@ -310,7 +310,7 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		case !ok:
 			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions", p.field, p.name))
 		case p.admin != (known.Level == scope.Admin):
-			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s", p.field, p.name, known.Level))
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: the Admin fields need the admin level, and the others must not have it", p.field, p.name, known.Level))
 		}
 	}
 	return problems

@@ -107,9 +107,9 @@ func ExampleService_Import() {
 		Digest: "5f4dcc3b5aa765d61d8327deb882cf99",
 	})
 	fmt.Println(err)
-	// Output: report-17 <nil> apikey: digest: only bcrypt ($2a$, $2b$, $2y$),
-	// $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are accepted; or give the
-	// secret itself
+	// Output:
+	// report-17 <nil>
+	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are accepted; or give the secret itself
 }
 
 func ExampleService_List() {

@@ -110,7 +110,7 @@ func (s *Service) startLists() error {
 	}
 	for _, e := range used {
 		if s.inUse.older(e) {
-			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "withdrawn", slices.Contains(s.cfg.Withdrawn, hostlist.Title(e)))
+			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this entry", "entry", hostlist.Title(e), "withdrawn", slices.Contains(s.cfg.Withdrawn, hostlist.Title(e)))
 		}
 	}
 	return nil

@@ -99,7 +99,7 @@ func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets
 	older := s.inUse.older(e)
 	if secrets > 0 {
 		if older {
-			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "secrets", secrets)
+			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this entry", "entry", hostlist.Title(e), "secrets", secrets)
 		}
 		return s.record(ctx, e)
 	}
@@ -114,7 +114,7 @@ func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets
 	case meanwhile:
 		return s.record(ctx, e)
 	case err == nil:
-		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: remove it from its list", "entry", hostlist.Title(e))
+		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this entry any more: remove it from its list", "entry", hostlist.Title(e))
 	}
 	return nil
 }

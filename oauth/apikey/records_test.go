@@ -107,7 +107,7 @@ func TestRestorer(t *testing.T) {
 	}
 	record := was.records()[0]
 	require.NotEqual(t, int64(1), record.Key.Version)
-	// Not as stores keep it.
+	// Not in the form that stores keep.
 	record.Key.Created = record.Key.Created.In(time.FixedZone("east", 3600)).Add(time.Nanosecond)
 	record.Key.Secrets[0].Created = record.Key.Created
 	given := record.Key.Clone()

@@ -22,7 +22,7 @@ const (
 )
 
 // slowGate runs slow verifications, few at the same time. There is one queue for
-// all keys. Of each key only one verification runs or waits in it; the others of
+// all keys. Only one verification of each key runs or waits in it; the others of
 // that key wait for their turn. So a verification waits for at most one of each
 // other key, and for the earlier ones of its own key. slowGate remembers the pairs
 // that matched; these do not wait. It is safe for concurrent use.

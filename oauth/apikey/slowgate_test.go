@@ -35,7 +35,7 @@ func TestSlowGate(t *testing.T) {
 				go func() { entered <- gate.Enter(t.Context(), "a") }()
 			}
 			synctest.Wait()
-			require.Empty(t, entered, "nobody overtakes")
+			require.Empty(t, entered, "in the order of arrival")
 			require.ErrorIs(t, gate.Enter(t.Context(), "a"), store.ErrUnavailable)
 			_, err := gate.Verify(t.Context(), "a", bcryptOf(t, "s"), "s")
 			require.ErrorIs(t, err, store.ErrUnavailable)

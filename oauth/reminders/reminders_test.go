@@ -99,7 +99,7 @@ func TestReminders(t *testing.T) {
 		r.expiring("brief", 2*day)
 		require.Equal(t, []string{"brief 168h0m0s"}, remind())
 	})
-	t.Run("another process knows", func(t *testing.T) {
+	t.Run("another process does not send it again", func(t *testing.T) {
 		other := rigOn(t, r.store, in.config)
 		other.clock.Set(r.clock.Now())
 		require.NoError(t, other.Remind(t.Context()))
@@ -218,8 +218,8 @@ func onceListed(tap *storetest.Tap, do func()) {
 	})
 }
 
-// TestRemindersAcrossReplicas: however many look at once, each reminder is sent
-// by exactly one.
+// TestRemindersAcrossReplicas tests that each reminder is sent by exactly one of
+// many replicas that call Remind at the same time.
 func TestRemindersAcrossReplicas(t *testing.T) {
 	const replicas, keys = 6, 40
 	var in inbox
@@ -253,8 +253,8 @@ func TestRemindersAcrossReplicas(t *testing.T) {
 	require.Equal(t, 3*keys, len(in.got), "exactly one call each")
 }
 
-// TestTwoClaimsAtOnce lets two replicas find no attempt before either makes
-// one.
+// TestTwoClaimsAtOnce tests two replicas that both find no attempt before either
+// makes one.
 func TestTwoClaimsAtOnce(t *testing.T) {
 	var in inbox
 	st := memstore.New()
@@ -275,7 +275,7 @@ func TestTwoClaimsAtOnce(t *testing.T) {
 	require.Equal(t, 20, len(in.got))
 }
 
-// meetingIDs lets two look for an attempt at the same time.
+// meetingIDs makes two replicas look for an attempt at the same time.
 type meetingIDs struct {
 	store.OnceIDs
 	meet chan struct{}
@@ -293,9 +293,8 @@ func (m meetingIDs) Find(ctx context.Context, space, id string, now time.Time) (
 	return found, err
 }
 
-// TestTheSlowOneComesThrough lets a replica find that the one before it, which
-// took longer than it may, has sent the reminder when it had just made its own
-// claim.
+// TestTheSlowOneComesThrough tests a replica that has just made its own claim when
+// a slow replica, whose claim had expired, sends the reminder.
 func TestTheSlowOneComesThrough(t *testing.T) {
 	var in inbox
 	sending, send, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -331,7 +330,7 @@ func TestRemindersAreRetried(t *testing.T) {
 		}
 	}
 	require.Equal(t, []time.Duration{0, 5 * time.Minute, 15 * time.Minute, 35 * time.Minute, 75 * time.Minute, 155 * time.Minute}, tries[:6])
-	require.LessOrEqual(t, len(tries), 24, "at last every 6 hours, for both reminders")
+	require.LessOrEqual(t, len(tries), 24, "in the end every 6 hours, for both reminders")
 	in.fail = nil
 	r.clock.Set(noon.Add(3*day - time.Second))
 	require.NoError(t, r.Remind(t.Context()))

@@ -104,7 +104,7 @@ func (l List) CheckWithdrawn(withdrawn []string) error {
 	var problems []error
 	for _, e := range l {
 		if _, field := words(e.List); slices.Contains(withdrawn, Title(e)) {
-			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn names %s, which %s lists", Title(e), field))
+			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn names %s, which %s lists: remove it from one of them", Title(e), field))
 		}
 	}
 	return errors.Join(problems...)

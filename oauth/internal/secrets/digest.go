@@ -125,7 +125,7 @@ func (h *Hasher) checkPepper(p Pepper) error {
 	case len(p.Key) < minPepper:
 		return fmt.Errorf("Key: %d bytes, must be at least %d", len(p.Key), minPepper)
 	case strings.Trim(string(p.Key), "\x00") == "":
-		return errors.New("Key: all bytes are zero")
+		return errors.New("Key: all bytes are zero; use random bytes")
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*store.Ring)
-		config func(*signing.Config) // for who starts
+		config func(*signing.Config) // of the server that starts
 		want   string
 	}{
 		{"a wrong seal key", nil, func(c *signing.Config) { c.SealKeys = []signing.SealKey{{Version: 1, Key: wrong}} }, "Config.SealKeys: seal key 1 has the fingerprint"},

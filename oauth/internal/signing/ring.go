@@ -203,8 +203,8 @@ func (r *Ring) latest(ctx context.Context) *keySet {
 }
 
 // readOnce reads the store, unless that was done within unknownKeyGap. It returns
-// the error of the latest read. Of calls at the same time only the first reads, and
-// the others wait for it.
+// the error of the latest read. If there are several calls at the same time, only
+// the first reads, and the others wait for it.
 func (r *Ring) readOnce(ctx context.Context) error {
 	if last := r.lastWithin(unknownKeyGap); last != nil {
 		return last.err

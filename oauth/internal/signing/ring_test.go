@@ -364,7 +364,7 @@ func TestRotateEvery(t *testing.T) {
 	})
 }
 
-// TestReplicaClocks: replicas whose clocks are wrong.
+// TestReplicaClocks tests replicas whose clocks are wrong.
 func TestReplicaClocks(t *testing.T) {
 	t.Parallel()
 	for _, off := range []time.Duration{-90 * 24 * time.Hour, -time.Hour, -time.Minute, time.Minute, 30 * time.Minute} {
