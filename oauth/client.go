@@ -10,10 +10,10 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// client handles the common part of revocation and introspection: it reads the
+// clientAndToken does the common part of revocation and introspection: it reads the
 // form, authenticates the calling key with may, and verifies the token in the form.
 // The result token is nil if the token is not live.
-func (s *Server) client(
+func (s *Server) clientAndToken(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, may func(context.Context, apikey.Credentials) (apikey.Key, error),
 ) (caller apikey.Key, token *bearer.Principal, err error) {
 	var request tokenRequest

@@ -33,7 +33,7 @@ type introspection struct {
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	caller, token, err := s.client(ctx, w, r, s.keys.MayIntrospect)
+	caller, token, err := s.clientAndToken(ctx, w, r, s.keys.MayIntrospect)
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return

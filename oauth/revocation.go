@@ -19,7 +19,7 @@ func (s *Server) Revocation() http.Handler { return http.HandlerFunc(s.revoke) }
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	caller, token, err := s.client(ctx, w, r, s.keys.MayRevoke)
+	caller, token, err := s.clientAndToken(ctx, w, r, s.keys.MayRevoke)
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return

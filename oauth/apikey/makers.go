@@ -26,10 +26,10 @@ import (
 // DisableAllBy returns the number of keys that it disabled plus the number of
 // secrets that it retired.
 //
-// After it has returned without an error, no key that the maker, if it is a key,
-// has made is live, even if it was making keys during the call. Take a person's
-// rights away in the host before the call. If it returns store.ErrConflict, then
-// after 10 rounds keys were still being made, or enabled faster than they were
+// If maker is a key and the error is nil, no key that it made is live any more,
+// even if it was making keys during the call. If maker is a person, take the
+// person's rights away in the host first. The error wraps store.ErrConflict if
+// after 10 rounds keys were still being made, or were enabled faster than they were
 // disabled: suspend the workspaces or switch keys off, and call it again. After
 // other failures it goes on, and it joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {

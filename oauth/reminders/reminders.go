@@ -1,5 +1,4 @@
-// Package reminders sends reminders of API keys that are about to expire to the
-// host:
+// Package reminders reminds the host of API keys that are about to expire:
 //
 //	sender, err := reminders.New(st, srv.APIKeys(), func(ctx context.Context, r reminders.Reminder) error {
 //		return mail(ctx, r.Key.CreatedBy.ID, "The key "+r.Key.Name+" ends on "+r.Ends.Format(time.DateOnly))
