@@ -63,7 +63,7 @@ type KeySecret struct {
 	ID string
 	// Hint is the end of the plaintext, so that people can recognise the secret.
 	Hint string
-	// Prefix is the prefix of a generated secret. It is empty for an imported one.
+	// Prefix is the prefix of a secret in Latchkey's own format; otherwise empty.
 	Prefix    string
 	CreatedBy store.ActorRef
 	// Generated says that the secret is random; see store.Secret.

@@ -90,7 +90,7 @@ func TestRestoreMalformed(t *testing.T) {
 		{"B27 deeper than keys make keys", edit(`"depth":3`, `"depth":4`), "depth: It must be from 0 to 3"},
 		{"B27 less deep than a person's", edit(`"depth":3`, `"depth":-1`), "depth: It must be from 0 to 3"},
 		{"B30 an epoch", edit(`"depth":3`, `"depth":3,"epoch":3`), `"epoch": unknown member`},
-		{"a prefix that is none", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is none"},
+		{"a prefix that is none", edit(`"hint":"a1b2"`, `"hint":"a1b2","prefix":"lk"`), "A prefix is not"},
 		{"B15 a secret's maker with a line break", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"kind":"owner","id":"ol\nga"}`), "created_by: It may contain printable"},
 		{"an unknown member of a maker", edit(`"id":"olga"`, `"id":"olga","name":"Olga"`), `member "name": unknown member`},
 		{"an unknown member of a secret's maker", edit(`"hint":"a1b2"`, `"hint":"a1b2","created_by":{"name":"olga"}`), "unknown member"},
