@@ -55,8 +55,8 @@ type paths struct {
 // Each of these steps waits up to 10 seconds for the store. New fails if the store
 // is unavailable, and if one of these in use is neither listed nor withdrawn
 // (Config.APIKeys.Withdrawn) or is listed with another key: the error names it and
-// its fingerprint. A signer is in use until about 26 hours after the last server
-// that signs with it has started or run Run.
+// its fingerprint. A signer is in use until about 26 hours after a server that
+// signs with it last started or was in Run.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{

@@ -66,8 +66,8 @@ type Options struct {
 	// Workspaces, unless nil, reports whether a workspace may use keys: active is
 	// false if the host has suspended it or does not know it. On any error the call
 	// fails with an error that wraps store.ErrUnavailable. It is called when a key
-	// is made, rotated or enabled, when a key acts as an Actor, and at each login
-	// after the secret was verified.
+	// is made, rotated or enabled, when a key acts as an Actor, and at each login,
+	// revocation and introspection after the secret was verified.
 	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
 
 	// SecretPrefixes are the texts that secrets begin with, so that scanners find
