@@ -45,7 +45,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	go srv.Run(ctx) // writes what waits, rotates keys; returns when ctx ends
+	go srv.Run(ctx) // writes last uses, rotates keys; returns when ctx ends
 
 	// Mount the login and its documents, and guard a route.
 	for pattern, handler := range srv.Routes() {

@@ -151,7 +151,7 @@ func TestPeppersAreChecked(t *testing.T) {
 		secrets.NoPepper(), secrets.NoPepper(), withKey,
 	}, nil)
 	for _, says := range []string{
-		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, at least 32",
+		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, must be at least 32",
 		"Peppers[3].Key: all bytes are zero", "Peppers[5].Version: 3 is listed twice", "Peppers[6].Key: 0 bytes",
 		"Peppers[8].Version: 0 is listed twice", "Peppers[9].Version: NoPepper has no other fields",
 	} {
