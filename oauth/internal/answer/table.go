@@ -126,7 +126,7 @@ func (k Kind) Row() Row {
 		Changed:              {Manage: Wire{412, "changed"}, Wrong: "This has changed since you read it", Do: "Nothing was done. Read it again and decide again."},
 		PreconditionRequired: {Manage: Wire{428, "precondition-required"}, Wrong: "If-Match is missing", Do: "Send it with the ETag of the settings that you read."},
 		AlreadyDone:          {Manage: Wire{409, "already-done"}, Wrong: "This was done before", Do: "Its secret is not kept; rotate the key to get a new one."},
-		IdempotencyMismatch:  {Manage: Wire{422, "idempotency-mismatch"}, Wrong: "This Idempotency-Key was used for another request", Do: "Use a new one for each new request."},
+		IdempotencyMismatch:  {Manage: Wire{422, "idempotency-mismatch"}, Wrong: "This Idempotency-Key was used for another request", Do: "Use a new one for a new request."},
 
 		StaleForm: {Manage: Wire{403, "forbidden"}, Wrong: "This form is too old, or was made for another person", Do: again},
 	}[k]
