@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/policy"
 )
 
-// TestAddressWithoutPort: a middleware such as chi's RealIP and an adaptor such
-// as AWS Lambda's put an address without a port into RemoteAddr.
+// TestAddressWithoutPort tests a RemoteAddr without a port, as a middleware such as
+// chi's RealIP and an adaptor such as AWS Lambda's set it.
 func TestAddressWithoutPort(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) {
@@ -70,7 +70,8 @@ func TestBudgetsOfAddressesWithoutPort(t *testing.T) {
 	w.refused(w.from("192.0.2.8", w.key.ID, wrong), http.StatusUnauthorized, "invalid_client")
 }
 
-// TestForwardedBracketsWithoutPort: some proxies write an IPv6 address so.
+// TestForwardedBracketsWithoutPort tests an IPv6 address in brackets without a
+// port, which some proxies write.
 func TestForwardedBracketsWithoutPort(t *testing.T) {
 	t.Parallel()
 	addr := oauth.BehindProxies(netip.MustParsePrefix("10.0.0.0/8"))
@@ -82,8 +83,8 @@ func TestForwardedBracketsWithoutPort(t *testing.T) {
 	}
 }
 
-// TestNoAddressIsLoggedOnce: otherwise nobody would know why every rule by address
-// refuses.
+// TestNoAddressIsLoggedOnce tests that a missing address is logged, since it
+// explains why every rule by address refuses.
 func TestNoAddressIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -97,5 +98,5 @@ func TestNoAddressIsLoggedOnce(t *testing.T) {
 	r.RemoteAddr = ""
 	w.Introspection().ServeHTTP(httptest.NewRecorder(), r)
 	require.Equal(t, 1, strings.Count(w.log.String(), "ClientAddr"), w.log.String())
-	require.NotContains(t, w.log.String(), "app.sock", "it may be anybody's text")
+	require.NotContains(t, w.log.String(), "app.sock", "the text of RemoteAddr is not trusted")
 }

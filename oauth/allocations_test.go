@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
-// Times depend on the machine, allocations hardly: they are what keeps a login
-// fast. A new release of Go may shift them by a few.
+// Allocations depend less on the machine than times do, and few of them keep a
+// login fast. A new release of Go may change their number a little.
 func TestAllocations(t *testing.T) {
 	for _, tc := range []struct {
 		alg          string
@@ -63,8 +63,8 @@ func TestAllocations(t *testing.T) {
 	})
 }
 
-// Tokens are not kept: what many logins and checks leave behind is the
-// verifier's cache, which is bounded.
+// Tokens are not stored: many logins and checks leave only the verifier's cache in
+// memory, which is bounded.
 func TestMemoryIsFlat(t *testing.T) {
 	many := harness.Rounds(30_000, 100_000)
 	p := newPair(t, "HS256") // the fastest: signatures leave nothing behind

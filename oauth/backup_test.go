@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRestoredBackup: a server whose store is older than the tokens that it is
-// shown.
+// TestRestoredBackup tests a server whose store was restored from a backup that is
+// older than the tokens.
 func TestRestoredBackup(t *testing.T) {
 	t.Parallel()
 	_, edKey, _ := testKeys()
@@ -40,12 +40,12 @@ func TestRestoredBackup(t *testing.T) {
 	require.NoError(t, err)
 	_, err = restored.APIKeys().Enable(t.Context(), admin, restored.key.ID, 0)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusUnauthorized, restored.call(token), "B30 a change made since holds, whatever epochs had been given before")
+	require.Equal(t, http.StatusUnauthorized, restored.call(token), "B30 a change after the restore takes effect, whatever epochs were used before")
 	require.Equal(t, http.StatusOK, restored.call(login(restored)))
 }
 
-// rolledBack reads epochs of the instance and of workspaces as they were before
-// any was raised.
+// rolledBack returns epochs of the instance and of workspaces from before they were
+// raised.
 type rolledBack struct {
 	store.Epochs
 	instance, workspace bool
@@ -80,7 +80,7 @@ func TestHigherEpochs(t *testing.T) {
 		claimed[i] = int64(epoch.(float64))
 		require.Positive(t, claimed[i])
 	}
-	require.Equal(t, claimed, epochs.ref.Epochs, "a cache is told the token's epochs")
+	require.Equal(t, claimed, epochs.ref.Epochs, "a cache gets the token's epochs")
 	epochs.instance = true
 	require.Equal(t, http.StatusUnauthorized, w.call(token), "B30 the instance's")
 	epochs.instance, epochs.workspace = false, true

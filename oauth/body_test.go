@@ -162,7 +162,7 @@ func TestForm(t *testing.T) {
 		{"a line break at a value's end is part of the value", good + "&a=1\r\n"},
 		{"a question mark", good + "&a=?b=c"},
 	} {
-		t.Run("B14 documented as fine: "+tc.name, func(t *testing.T) {
+		t.Run("B14 accepted: "+tc.name, func(t *testing.T) {
 			w := w.at(t)
 			a := w.post(tc.body)
 			require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
@@ -215,7 +215,7 @@ func many(n int) string {
 	return b.String()
 }
 
-// discard is a ResponseWriter that knows nothing but the least.
+// discard is a ResponseWriter with only the required methods.
 type discard struct{}
 
 func (discard) Header() http.Header         { return http.Header{} }

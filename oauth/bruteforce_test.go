@@ -34,7 +34,7 @@ func TestBruteForce(t *testing.T) {
 		_, foreign := w.newKey("team-b", "")
 		return w, foreign
 	}
-	// drain uses up what an address has for one key.
+	// drain spends the budget of an address for one key.
 	drain := func(t *testing.T, w *world, remote, secret string, headers ...string) {
 		t.Helper()
 		for range 60 {
@@ -73,13 +73,13 @@ func TestBruteForce(t *testing.T) {
 		}
 		w.refused(w.from(attacker, "id-new", foreign), http.StatusTooManyRequests, "temporarily_unavailable")
 	})
-	t.Run("B04 a typo counts, and is told the same", func(t *testing.T) {
+	t.Run("B04 a typo counts, and gets the same response", func(t *testing.T) {
 		t.Parallel()
 		w, _ := fresh(t)
 		drain(t, w, attacker, "nonsense")
 		w.refused(w.from(attacker, w.key.ID, "nonsense"), http.StatusTooManyRequests, "temporarily_unavailable")
 	})
-	t.Run("B04 X-Forwarded-For from who is no proxy is not read", func(t *testing.T) {
+	t.Run("B04 X-Forwarded-For of a client that is not a proxy is ignored", func(t *testing.T) {
 		t.Parallel()
 		w, foreign := fresh(t)
 		for i := range 60 {
@@ -88,7 +88,7 @@ func TestBruteForce(t *testing.T) {
 		a := w.from(attacker, w.key.ID, foreign, "X-Forwarded-For", "203.0.113.99", "Forwarded", "for=203.0.113.98", "X-Real-IP", "203.0.113.97")
 		w.refused(a, http.StatusTooManyRequests, "temporarily_unavailable")
 	})
-	t.Run("B04 what a client puts in front of the proxy's entry is not read", func(t *testing.T) {
+	t.Run("B04 entries that a client puts before the proxy's entry are ignored", func(t *testing.T) {
 		t.Parallel()
 		w, foreign := fresh(t)
 		for i := range 60 {
@@ -117,7 +117,7 @@ func TestBruteForce(t *testing.T) {
 			w.refused(w.from(attacker, id, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
 		}
 	})
-	t.Run("B04 hanging up does not make a failure free", func(t *testing.T) {
+	t.Run("B04 a failure counts even if the client closes the connection", func(t *testing.T) {
 		t.Parallel()
 		w, foreign := fresh(t)
 		for range 60 {
@@ -130,7 +130,7 @@ func TestBruteForce(t *testing.T) {
 		}
 		w.refused(w.from(attacker, w.key.ID, foreign), http.StatusTooManyRequests, "temporarily_unavailable")
 	})
-	t.Run("B04 an address that nobody knows is one address", func(t *testing.T) {
+	t.Run("B04 all unknown addresses count as one", func(t *testing.T) {
 		t.Parallel()
 		w, foreign := fresh(t)
 		drain(t, w, "@", foreign)

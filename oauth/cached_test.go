@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// run runs the server until the test ends, and waits for the cache to vouch.
+// run runs the server until the test ends, and waits until the cache may be used.
 func (w *world) run(cached *cache.Cache) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -28,8 +28,9 @@ func (w *world) run(cached *cache.Cache) {
 	require.Eventually(w.t, cached.Vouched, time.Minute, time.Millisecond)
 }
 
-// TestCachedStore: with a cache, logins and guards live on memory as long as
-// the stream vouches, and on nothing when neither stream nor store is there.
+// TestCachedStore tests that with a cache, logins and guards use memory as long as
+// the stream of changes works, and are refused if both the stream and the store are
+// down.
 func TestCachedStore(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()
@@ -69,8 +70,8 @@ func TestCachedStore(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.call(token))
 }
 
-// TestCachedReplicas: what one replica ends, the other refuses once it is
-// told.
+// TestCachedReplicas tests that one replica refuses a token after the notification
+// that another replica revoked it.
 func TestCachedReplicas(t *testing.T) {
 	t.Parallel()
 	below := memstore.New()
@@ -87,9 +88,9 @@ func TestCachedReplicas(t *testing.T) {
 	w.refused(w.post(w.grant()), http.StatusUnauthorized, "invalid_client")
 }
 
-// TestCachedRecordsThatAreBehind: where the stream is late, a login may go by an
-// outdated record, for as long as the cache may. Its token has the epochs of that
-// record, so that who reads the store itself refuses it.
+// TestCachedRecordsThatAreBehind tests a login with an outdated record, which the
+// cache may use while the stream is late. Its token has the epochs of that record,
+// so a server that reads the store refuses it.
 func TestCachedRecordsThatAreBehind(t *testing.T) {
 	t.Parallel()
 	fewer := scope.MustParse("project.list")
@@ -138,7 +139,7 @@ func TestCachedRecordsThatAreBehind(t *testing.T) {
 	}
 }
 
-// lateWatch is a stream on which only heartbeats come.
+// lateWatch is a stream that delivers only heartbeats.
 type lateWatch struct{}
 
 // Watch implements store.Watch.

@@ -24,7 +24,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// forms are the ways in which a secret can hide in a text.
+// forms are the encodings in which a secret may be in a text.
 func forms(secret string) []string {
 	return []string{
 		secret, hex.EncodeToString([]byte(secret)), strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
@@ -32,8 +32,8 @@ func forms(secret string) []string {
 	}
 }
 
-// TestNoSecretGetsOut is B11: every kind of request with canary secrets, at
-// debug level, and then a search of all that came out.
+// TestNoSecretGetsOut tests B11: it sends every kind of request with canary
+// secrets, at debug level, and searches all output for them.
 func TestNoSecretGetsOut(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()
@@ -116,7 +116,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 			}
 		}
 	})
-	t.Run("B10 no token either, and none in a URL", func(t *testing.T) {
+	t.Run("B10 no token in them, and none in a URL", func(t *testing.T) {
 		all := out.String() + w.log.String()
 		for _, token := range tokens {
 			require.NotContains(t, all, token)
@@ -131,7 +131,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 	})
 }
 
-// TestConfigurationRedactsItself is B11 for what holds keys.
+// TestConfigurationRedactsItself tests B11 for types that contain keys.
 func TestConfigurationRedactsItself(t *testing.T) {
 	t.Parallel()
 	_, edKey, ecKey := testKeys()

@@ -54,7 +54,7 @@ func TestClaims(t *testing.T) {
 		require.Equal(t, []any{"a", "b"}, harness.Claims(t, two.login(two.key.ID, two.secret))["aud"])
 		require.Equal(t, http.StatusUnauthorized, one.call(two.login(two.key.ID, two.secret)))
 	})
-	t.Run("the secret's id tells nothing of the secret", func(t *testing.T) {
+	t.Run("the secret's id reveals nothing about the secret", func(t *testing.T) {
 		require.NotContains(t, w.secret, claims["secret_id"])
 		require.NotContains(t, token, w.secret)
 	})
@@ -78,7 +78,7 @@ func TestTokenIDs(t *testing.T) {
 	}
 }
 
-// TestHostClaims is B21 for the hook that adds claims.
+// TestHostClaims tests B21 for the hook that adds claims.
 func TestHostClaims(t *testing.T) {
 	t.Parallel()
 	var extra map[string]any
@@ -118,7 +118,7 @@ func TestHostClaims(t *testing.T) {
 		extra = map[string]any{"f": func() {}}
 		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
 	})
-	t.Run("B21 a value that breaks out of its place", func(t *testing.T) {
+	t.Run("B21 a value that would end its JSON string", func(t *testing.T) {
 		w := w.at(t)
 		extra = map[string]any{"x": raw(`1,"scope":"root"`)}
 		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
@@ -132,13 +132,13 @@ func TestHostClaims(t *testing.T) {
 		require.NotContains(t, a.Body, "canary")
 		require.Contains(t, w.log.String(), "canary-hook")
 	})
-	t.Run("a hook that cannot be reached is an outage", func(t *testing.T) {
+	t.Run("a hook that fails because a store is unavailable", func(t *testing.T) {
 		w := w.at(t)
 		fail = fmt.Errorf("directory: %w", store.ErrUnavailable)
 		defer func() { fail = nil }()
 		w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	})
-	t.Run("claims beyond what a verifier takes: no token", func(t *testing.T) {
+	t.Run("claims larger than a verifier accepts: no token", func(t *testing.T) {
 		w := w.at(t)
 		extra = map[string]any{"big": strings.Repeat("x", 8<<10)}
 		w.refused(w.post(w.grant()), http.StatusInternalServerError, "server_error")
@@ -175,7 +175,7 @@ func TestSignShowsACopy(t *testing.T) {
 	require.Equal(t, "own", grant.Key.Resources[0])
 }
 
-// raw is JSON that is none.
+// raw is invalid JSON.
 type raw string
 
 func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
@@ -193,7 +193,7 @@ func unchanged(t *testing.T, w *world, a answer) {
 	require.Equal(t, http.StatusOK, w.call(a.Token()))
 }
 
-// TestPolicyNarrows is B21 for policies.
+// TestPolicyNarrows tests B21 for policies.
 func TestPolicyNarrows(t *testing.T) {
 	t.Parallel()
 	var rule func(*policy.TokenRequest)

@@ -10,10 +10,10 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// client authenticates the caller of an endpoint that takes a form with one
-// token, revocation and introspection, and verifies that token: nil if it is not
-// live. may says which key the caller is, if it may use the endpoint.
-func (s *Server) client(
+// clientAndToken does the common part of revocation and introspection: it reads the
+// form, authenticates the calling key with may, and verifies the token in the form.
+// The result token is nil if the token is not live.
+func (s *Server) clientAndToken(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, may func(context.Context, apikey.Credentials) (apikey.Key, error),
 ) (caller apikey.Key, token *bearer.Principal, err error) {
 	var request tokenRequest
@@ -22,7 +22,7 @@ func (s *Server) client(
 		return caller, nil, bad
 	}
 	if request.json {
-		return caller, nil, badRequest("This endpoint takes application/x-www-form-urlencoded only.")
+		return caller, nil, badRequest("This endpoint accepts application/x-www-form-urlencoded only.")
 	}
 	caller, err = may(ctx, apikey.Credentials{ID: request.clientID, Secret: request.clientSecret, Address: s.clients.Addr(r)})
 	switch {
@@ -32,7 +32,7 @@ func (s *Server) client(
 		return caller, nil, badRequest("The parameter token is missing.")
 	}
 	token, err = s.issued.Verify(ctx, request.token)
-	if outcome.IsOutage(err) { // never "not live": the client would take the token for ended
+	if outcome.IsOutage(err) { // not "not live": the client would believe that the token is revoked
 		return caller, nil, err
 	}
 	return caller, token, nil

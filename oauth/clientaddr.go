@@ -9,18 +9,18 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
-// BehindProxies returns a Config.ClientAddr for a server behind proxies whose
-// addresses are known. It walks X-Forwarded-For from its end, past every
-// trusted proxy, to the first address that is not one of them: the address that
-// connected to the outermost trusted proxy. A port behind an address is left out. A request that does
-// not come from a trusted proxy counts with the connection's address, whatever
-// its headers say; a header that cannot be read ends the walk at the last
-// proxy that could be. A connection without an address, such as one over a
-// Unix socket, has none here either.
+// BehindProxies returns a Config.ClientAddr for a server behind proxies with known
+// addresses. It reads X-Forwarded-For from its end, skips every trusted proxy, and
+// returns the first address that is not one of them: the address that connected to
+// the outermost trusted proxy. It ignores the port of an address. If a request does
+// not come from a trusted proxy, it returns the connection's address and ignores
+// the header. If an entry of the header is malformed, it returns the last proxy
+// before that entry. If the connection has no address, as over a Unix socket, it
+// returns the zero Addr.
 //
-// RemoteAddr must be as net/http or an adaptor such as AWS Lambda's sets it, with
-// a port or without. Mount no middleware in front that rewrites it, such as chi's
-// RealIP: it trusts a header that any client can write.
+// RemoteAddr must be as net/http or an adaptor such as AWS Lambda's sets it, with a
+// port or without. Do not mount a middleware that rewrites it in front, such as
+// chi's RealIP: that trusts a header which any client can set.
 func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	trusted = slices.Clone(trusted)
 	for i, p := range trusted {
@@ -53,7 +53,7 @@ func BehindProxies(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	}
 }
 
-// cutLast takes the last entry off a list.
+// cutLast splits the last entry off a comma-separated list.
 func cutLast(list string) (last, rest string, more bool) {
 	i := strings.LastIndexByte(list, ',')
 	if i < 0 {

@@ -76,8 +76,8 @@ func TestBehindProxies(t *testing.T) {
 	})
 }
 
-// FuzzForwardedFor: whatever a client sends before the proxies' own entries,
-// the address is the one that the last trusted proxy saw.
+// FuzzForwardedFor tests that the address is the one that the outermost trusted
+// proxy saw, whatever the client sends before the proxies' entries.
 func FuzzForwardedFor(f *testing.F) {
 	for _, seed := range []string{"", "203.0.113.1", "10.0.0.1, ::1", ",,,", "a\x00", "1.2.3.4:5", "[::1]:x", strings.Repeat("10.0.0.1,", 500)} {
 		f.Add(seed, byte(1))
@@ -100,7 +100,7 @@ func FuzzForwardedFor(f *testing.F) {
 		}
 		r.RemoteAddr = "192.0.2.9:1"
 		if got := addr(r).String(); got != "192.0.2.9" {
-			t.Fatalf("%q was read from who is no proxy: %s", sent, got)
+			t.Fatalf("%q of a client that is not a proxy was read: %s", sent, got)
 		}
 	})
 }

@@ -25,8 +25,8 @@ func header(scheme, plain string) []string {
 	return []string{"Authorization", scheme + " " + base64.StdEncoding.EncodeToString([]byte(plain))}
 }
 
-// TestClientAuthentication is RFC 6749, section 2.3: how a client proves who
-// it is.
+// TestClientAuthentication tests the client authentication of RFC 6749, section
+// 2.3.
 func TestClientAuthentication(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -130,7 +130,7 @@ func TestClientAuthentication(t *testing.T) {
 		w := w.at(t)
 		require.Equal(t, http.StatusOK, w.post(cc+"&client_id="+id, basic(id, secret)...).StatusCode)
 	})
-	t.Run("6749-06 and 9700-06 the secret of one key opens no other", func(t *testing.T) {
+	t.Run("6749-06 and 9700-06 the secret of one key does not log in another", func(t *testing.T) {
 		w := w.at(t)
 		other, _ := w.newKey("team-a", "project.list")
 		w.refused(w.post(cc, basic(other.ID, secret)...), http.StatusUnauthorized, "invalid_client")
@@ -144,7 +144,7 @@ func TestClientAuthentication(t *testing.T) {
 		require.Regexp(t, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, id, "an id of the server's own")
 	})
 
-	t.Run("Basic with a line break, as a proxy or a test may hand it on", func(t *testing.T) {
+	t.Run("Basic with a line break, as a proxy or a test may pass it", func(t *testing.T) {
 		w := w.at(t)
 		value := basic(id, secret)[1]
 		a := serve(w.Token(), http.MethodPost, "/api/login", cc, "Authorization", value[:20]+"\r\n"+value[20:])
@@ -175,7 +175,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-// TestImportedSecret has characters that only form-encoding carries.
+// TestImportedSecret tests a secret with characters that must be form-encoded.
 func TestImportedSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.APIKeys.Imported = true })
@@ -211,7 +211,7 @@ func TestImportedSecret(t *testing.T) {
 			require.NotContains(t, a.Description(), "0123456789abcdefABCDEF")
 		}
 	})
-	t.Run("6749-21 an empty secret opens nothing", func(t *testing.T) {
+	t.Run("6749-21 an empty secret is refused", func(t *testing.T) {
 		w := w.at(t)
 		w.refused(w.post(cc, header("Basic", "legacy%3Aclient%2B1:")...), http.StatusUnauthorized, "invalid_client")
 	})
@@ -226,9 +226,10 @@ func typo(secret string) string {
 	return secret[:len(secret)-1] + last
 }
 
-// TestNobodyLearnsOfIDs is 6749-15: the same bytes for whatever the caller
-// could not know, and the truth for who has proved the secret.
-func TestNobodyLearnsOfIDs(t *testing.T) {
+// TestResponsesHideIDs tests 6749-15: the response has the same bytes for an
+// unknown id and a wrong secret, and says the reason only to a client with the
+// right secret.
+func TestResponsesHideIDs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, foreign := w.newKey("team-b", "project.list") // well formed, of another key
@@ -289,7 +290,7 @@ func TestNobodyLearnsOfIDs(t *testing.T) {
 		}, "This API key is disabled."},
 		{"expired", func(apikey.Key) { w.clock.Advance(48 * time.Hour) }, "This API key has expired."},
 	} {
-		t.Run("6749-15 who proves the secret of a key is told it is "+tc.name, func(t *testing.T) {
+		t.Run("6749-15 a client with the right secret learns that its key is  "+tc.name, func(t *testing.T) {
 			w := w.at(t)
 			key, secret, err := w.APIKeys().Create(t.Context(), admin, apikey.Spec{
 				Workspace: "team-a", Name: "ci", Expiry: apikey.Expiry{At: w.clock.Now().Add(time.Hour)},
@@ -315,7 +316,7 @@ func TestRequireTLS(t *testing.T) {
 		a := plain.post(plain.grant())
 		plain.refused(a, http.StatusBadRequest, "invalid_request")
 		require.Empty(t, a.Header.Get("Location"))
-		require.Zero(t, observed, "refused before anything was looked at")
+		require.Zero(t, observed, "refused before the credentials were read")
 	})
 	secure := newWorld(t, func(s *setup) {
 		s.config.RequireTLS = true

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// TestStockClient is golang.org/x/oauth2/clientcredentials, as a host's
-// customers have it.
+// TestStockClient logs in with golang.org/x/oauth2/clientcredentials, as a host's
+// customers may.
 func TestStockClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.Now = time.Now })
@@ -60,8 +60,8 @@ func TestStockClient(t *testing.T) {
 	}
 }
 
-// TestCurl sends what curl 8 does for these arguments, byte by byte;
-// examples/interop asks curl itself.
+// TestCurl sends the same bytes as curl 8 with these arguments; examples/interop
+// runs curl itself.
 func TestCurl(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -1,9 +1,9 @@
-// Package oauth is the authorization server: the login that exchanges a key
-// for a token, the documents that describe it, and the guards for the host's
-// own routes.
+// Package oauth is an OAuth 2.0 authorization server: the login endpoint that
+// exchanges an API key for a token, the metadata documents, and the guards for the
+// host's own routes.
 //
-// A host makes one Server, mounts its Routes, keeps Run running, and guards
-// its handlers with Require:
+// Make one Server, mount its Routes, keep Run running, and guard your handlers with
+// Require:
 //
 //	srv, err := oauth.New(memstore.New(), oauth.Config{Issuer: "https://api.example.com", Permissions: catalog})
 //	go srv.Run(ctx)
@@ -37,121 +37,121 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Config describes a Server. The zero value of each field is the production
-// default, but for Issuer and Permissions, which are required.
+// Config configures a Server. Issuer and Permissions are required. The zero value
+// of every other field is the production default.
 type Config struct {
-	// Issuer is the https URL that names this server in every token, without
+	// Issuer is the https URL that identifies this server in every token, without
 	// query or fragment. It is used byte for byte. Required.
 	Issuer string
 	// Permissions is the catalog of permissions that keys may hold. Required.
 	Permissions *scope.Catalog
-	// Policy decides about keys and tokens besides the administrator's
-	// settings. Nil adds no rule.
+	// Policy adds rules for keys and tokens to the administrator's settings. Nil
+	// adds no rule.
 	Policy policy.Policy
 
-	// TokenPath is the path of the login, from the root of the issuer's host.
-	// Default "/api/login". It ends without a slash, and it is as a router
-	// would clean it, since a router redirects what it cleans, and a redirect
-	// makes the client send its secret once more.
+	// TokenPath is the path of the login endpoint, from the root of the issuer's
+	// host. Default "/api/login". It must be a clean path without a slash at its
+	// end: a router redirects requests for a path that is not clean, and then the
+	// client sends its secret twice.
 	TokenPath string
-	// RevocationPath and IntrospectionPath are the paths of these endpoints
-	// (RFC 7009, RFC 7662), as TokenPath is that of the login. Default
-	// "/api/revoke" and "/api/introspect".
+	// RevocationPath and IntrospectionPath are the paths of these endpoints (RFC
+	// 7009, RFC 7662), in the form of TokenPath. Default "/api/revoke" and
+	// "/api/introspect".
 	RevocationPath    string
 	IntrospectionPath string
-	// AuthorizationPath, unless empty, is the path of an authorization
-	// endpoint that refuses everything, and is named in the metadata: for
-	// clients that read no metadata without one, such as the MCP SDKs.
+	// AuthorizationPath, unless empty, is the path of an authorization endpoint
+	// that refuses every request. The metadata names it. It is for clients that
+	// reject metadata without one, such as the MCP SDKs.
 	AuthorizationPath string
-	// IntrospectAll names a permission of the admin level whose holders may
-	// introspect the tokens of every workspace. Empty: a key sees those of
-	// its own only.
+	// IntrospectAll names a permission of the admin level. A key that holds it may
+	// introspect the tokens of every workspace. Empty: a key may introspect only
+	// the tokens of its own workspace.
 	IntrospectAll string
-	// Resource is the URL that names this server's API as a protected
-	// resource (RFC 9728). If it is set, its metadata is served and named in
-	// challenges. Empty: no such document.
+	// Resource is the URL that identifies the host's API as a protected resource
+	// (RFC 9728). If it is set, the server serves its metadata, and challenges
+	// point to it. Empty: no such document.
 	Resource string
-	// Resources are further resource servers that a key can be allowed to ask
-	// tokens for, by naming one at the login (RFC 8707).
+	// Resources are further resource servers for which a key may be allowed to
+	// request tokens at the login (RFC 8707).
 	Resources []apikey.Resource
-	// Audience is the aud of every token that is not for one of Resources:
-	// the resource servers it is for. Default: Resource or, without one, the
-	// issuer.
+	// Audience is the aud claim of every token that is not for one of Resources.
+	// Default: Resource, or the issuer if Resource is empty.
 	Audience []string
-	// Signers are the private keys that sign tokens: the first signs, all verify
-	// and are published. A new one is rolled out in two deploys: listed last, then
-	// moved to the front. The old one can be taken out about 26 hours later, when
-	// its last token has ended; see New. Without any, the server makes its own, and
-	// Run rotates them: a store whose SigningKeys outlive the process needs SealKeys
-	// for that; with another (memstore) and no SealKeys they live as long as the
-	// Server.
+	// Signers are the private keys that sign tokens: the first signs, and all
+	// verify and are published. Deploy a new signer in two steps: list it last,
+	// then move it to the front. Remove the old one about 26 hours later, when its
+	// last token has expired; see New. If there are none, the server makes its own
+	// keys, and Run rotates them. Set SealKeys if the store keeps SigningKeys
+	// longer than the process lives. With another store (memstore) and no SealKeys,
+	// the keys live as long as the Server.
 	Signers []SigningKey
-	// SealKeys encrypt the signing keys that the server makes, so that they can
-	// live in the store, where all replicas share them: the first seals, all open.
-	// They exclude Signers. A new one is rolled out in two deploys: listed last,
-	// then moved to the front. What a lower version sealed is sealed anew when a
-	// server starts, and at each step of Run: so the old one can be taken out in the
-	// next deploy. See New. A ring that was deleted from the store is made anew, and
-	// the tokens of the old one end; RevokeSigningKeys does that.
+	// SealKeys encrypt the signing keys that the server makes and keeps in the
+	// store, where all replicas share them. The first encrypts, and all decrypt.
+	// SealKeys and Signers exclude each other. Deploy a new seal key in two steps:
+	// list it last, then move it to the front. Signing keys that a lower version
+	// encrypted are encrypted again when a server starts and while Run runs, so the
+	// old seal key can be removed in the next deploy; see New. If the signing keys
+	// are deleted from the store, new ones are made and the tokens of the old ones
+	// are no longer valid; to do that, call RevokeSigningKeys.
 	SealKeys []SealKey
-	// RotateEvery is how long a key that the server made signs. Default 30
-	// days; 1 hour to 366 days. The next one is published 10 minutes before
-	// it signs, and the last one for as long as a token of it can live. It
-	// has no effect on Signers.
+	// RotateEvery is how long a signing key that the server makes is used to sign.
+	// Default 30 days; 1 hour to 366 days. The next key is published 10 minutes
+	// before it signs, and the previous one until its last token must have expired.
+	// It has no effect on Signers.
 	RotateEvery time.Duration
-	// SigningAlgorithm is that of the keys that the server makes: ES256 (the
-	// default), EdDSA, RS256 or PS256. A change begins with the next key. It
-	// has no effect on Signers.
+	// SigningAlgorithm is the algorithm of the keys that the server makes: ES256
+	// (the default), EdDSA, RS256 or PS256. A change takes effect with the next
+	// key. It has no effect on Signers.
 	SigningAlgorithm string
-	// Claims, unless nil, adds the host's own claims to a token. A name that
-	// the server uses itself makes the login fail, and so does an error. An
-	// error that wraps store.ErrUnavailable, or the error of an ended context,
-	// is answered with 503. The grant is a copy: what the hook writes into it is lost.
+	// Claims, unless nil, returns the host's own claims for a token. The login
+	// fails if it returns an error or the name of a claim that the server sets
+	// itself. If the error wraps store.ErrUnavailable or the error of a context,
+	// the response is 503. The hook gets a copy of the grant and cannot change the
+	// token through it.
 	Claims func(ctx context.Context, g *apikey.Grant) (map[string]any, error)
 
-	// RequireTLS refuses a login that did not come over TLS. Default false,
-	// for TLS usually ends at a proxy.
+	// RequireTLS refuses logins, revocations and introspections that did not come
+	// over TLS. Default false, since TLS usually ends at a proxy.
 	RequireTLS bool
-	// InsecureLoopback admits an http issuer whose host is a loopback
-	// address or localhost, for development on one machine.
+	// InsecureLoopback allows an http issuer whose host is a loopback address or
+	// localhost, for development on one machine.
 	InsecureLoopback bool
-	// OpenIDAlias also serves the metadata as
-	// /.well-known/openid-configuration, where some clients look for it.
+	// OpenIDAlias also serves the metadata at /.well-known/openid-configuration,
+	// where some clients look for it.
 	OpenIDAlias bool
-	// ClientAddr names the client's address, for budgets and policies.
-	// Default: that in RemoteAddr, with a port or without. Behind a proxy use
+	// ClientAddr returns the client's address, for budgets and policies. Default:
+	// the address in RemoteAddr, with a port or without. Behind a proxy use
 	// BehindProxies. The first request without an address is logged.
 	ClientAddr func(*http.Request) netip.Addr
-	// Realm stands in challenges. Default "latchkey".
+	// Realm is the realm of challenges: up to 255 printable ASCII characters,
+	// without quotes and backslashes. Default "latchkey".
 	Realm string
-	// Leeway is how long after its expiry a token is still accepted by this
-	// server's guards, but never past the end of its key. Default 0; at most 5
-	// minutes.
+	// Leeway is how long after its expiry this server's guards still accept a
+	// token, but not after its key has expired. Default 0; at most 5 minutes.
 	Leeway time.Duration
 
-	// LoginTimeout bounds how long a login, a revocation or an introspection
-	// waits for the store, the policies and the hooks, and a guard for the
-	// store; what takes longer is answered as an outage. Default 900 ms, so
-	// that a client has an answer within a second; 10 ms to 1 minute. Raise it
-	// for imported keys whose digests are slow.
+	// LoginTimeout is how long a login, a revocation or an introspection waits for
+	// the store, the policies and the hooks, and a guard for the store. After it
+	// the response is 503. Default 900 ms, so that a client gets a response within
+	// a second; 10 ms to 1 minute. Raise it for imported keys with slow digests.
 	LoginTimeout time.Duration
 
-	// APIKeys adjusts the service of API keys further.
+	// APIKeys are further settings of the service of API keys.
 	APIKeys apikey.Options
 
-	// Reminders, unless nil, is called by Run for keys about to expire: see
-	// reminders.New. APIKeys.RemindBefore says when; if it is empty, 30, 7 and 1
-	// days before the end. It needs Store.OnceIDs.
+	// Reminders, unless nil, is called by Run for keys that are about to expire;
+	// see reminders.New. APIKeys.RemindBefore says when; if it is empty, 30, 7 and
+	// 1 days before the end. Store.OnceIDs is required for it.
 	Reminders func(ctx context.Context, r reminders.Reminder) error
 
-	// Logger takes warnings and errors. Default slog.Default().
+	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
 
-// complete fills in defaults, and returns where the documents stand and every problem,
-// each naming its field.
+// complete sets the defaults. It returns the paths of the endpoints and documents,
+// and all problems, each of which names its field.
 func (c Config) complete() (Config, paths, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -171,13 +171,13 @@ func (c Config) complete() (Config, paths, []error) {
 		case checkPath(p.path) != nil || p.path == "/":
 			add("Config.%s: %q must be the path of one resource, such as /api/login", p.field, p.path)
 		case p.path != "" && slices.Contains(taken, p.path):
-			add("Config.%s: %s is the path of another document of this server", p.field, p.path)
+			add("Config.%s: %s is already the path of another document of this server; choose another path", p.field, p.path)
 		}
 		taken = append(taken, p.path)
 	}
 	for i, audience := range c.Audience {
 		if audience == "" || !utf8.ValidString(audience) {
-			add("Config.Audience[%d]: it must be a name in UTF-8", i)
+			add("Config.Audience[%d]: it must be a non-empty text in UTF-8", i)
 		}
 	}
 	c.Audience = slices.Clone(c.Audience)
@@ -217,7 +217,7 @@ func (c Config) complete() (Config, paths, []error) {
 // checkIssuer applies RFC 8414, section 2: https, no query, no fragment.
 func checkIssuer(issuer string, loopback bool) error {
 	if issuer == "" {
-		return errors.New("it is missing: the https URL of this server")
+		return errors.New("it is missing: set it to the https URL of this server")
 	}
 	u, err := url.Parse(issuer)
 	switch {
@@ -228,7 +228,7 @@ func checkIssuer(issuer string, loopback bool) error {
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#"):
 		return errors.New("it may have no query and no fragment")
 	case checkPath(strings.TrimSuffix(u.EscapedPath(), "/")) != nil || u.EscapedPath() != u.Path:
-		return errors.New("its path may hold no empty or dotted segments and no characters that need escaping")
+		return errors.New("its path may not contain empty or dotted segments or characters that need escaping")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && loopback && request.IsLoopback(u.Hostname()):
@@ -239,8 +239,8 @@ func checkIssuer(issuer string, loopback bool) error {
 	return errors.New("it must be https")
 }
 
-// checkPath admits what every router matches as it stands: nothing to be
-// cleaned, nothing to be escaped, no pattern.
+// checkPath allows only paths that every router matches literally: clean, without
+// escapes and without the syntax of patterns.
 func checkPath(text string) error {
 	if text == "" {
 		return nil
@@ -254,7 +254,7 @@ func checkPath(text string) error {
 	return nil
 }
 
-// resourceURIs are those of Config.Resources.
+// resourceURIs returns the URIs of Config.Resources.
 func (c Config) resourceURIs() []string {
 	var all []string
 	for _, r := range c.Resources {
@@ -263,8 +263,8 @@ func (c Config) resourceURIs() []string {
 	return all
 }
 
-// resourceProblems checks what Config says of resources, as far as package
-// apikey does not.
+// resourceProblems checks the fields about resources that package apikey does not
+// check.
 func (c Config) resourceProblems() []error {
 	var problems []error
 	if c.Resource != "" {

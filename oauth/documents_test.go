@@ -42,7 +42,7 @@ func TestMetadata(t *testing.T) {
 		}
 		require.Equal(t, a.Body, w.do(http.DefaultClient, r).Body)
 	})
-	t.Run("8414-04 what is advertised answers, and nothing else is advertised", func(t *testing.T) {
+	t.Run("8414-04 every endpoint in the metadata works, and no other is named", func(t *testing.T) {
 		w := w.at(t)
 		var advertised []string
 		var members map[string]any
@@ -86,7 +86,7 @@ func TestMetadata(t *testing.T) {
 	t.Run("the same document as openid-configuration", func(t *testing.T) {
 		require.Equal(t, a.Body, w.at(t).send(http.MethodGet, "/t1/.well-known/openid-configuration", "").Body)
 	})
-	t.Run("no alias unless asked for", func(t *testing.T) {
+	t.Run("no alias unless configured", func(t *testing.T) {
 		plain := newWorld(t)
 		require.Equal(t, http.StatusNotFound, plain.send(http.MethodGet, "/.well-known/openid-configuration", "").StatusCode)
 	})
@@ -96,7 +96,7 @@ func TestMetadata(t *testing.T) {
 		b := serve(srv.Metadata(), http.MethodGet, "/", "")
 		require.NotContains(t, b.Body, "scopes_supported", "an array without elements is left out")
 	})
-	t.Run("8414-04 an authorization endpoint only where asked for, and it refuses", func(t *testing.T) {
+	t.Run("8414-04 an authorization endpoint only if it is configured, and it refuses", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.AuthorizationPath = "/authorize" }).at(t)
 		a := w.send(http.MethodGet, "/.well-known/oauth-authorization-server", "")
 		require.Equal(t, w.base+"/authorize", a.Member("authorization_endpoint"))
@@ -153,8 +153,8 @@ func TestDocumentMethods(t *testing.T) {
 				}
 			})
 		}
-		// A shared cache keeps what is public, of whatever status: nobody may put a
-		// refusal or a part of the document there for all others.
+		// A shared cache may keep a public response of any status: no client may
+		// make it keep a refusal or a part of the document.
 		for name, value := range map[string]string{"If-Match": `"x"`, "Range": "bytes=0-3", "If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"} {
 			t.Run("8414-08 "+name+" changes nothing "+path, func(t *testing.T) {
 				b := w.at(t).send(http.MethodGet, path, "", name, value)
@@ -206,8 +206,8 @@ func TestJWKS(t *testing.T) {
 	})
 }
 
-// TestRotation moves the clock through three rotations of the in-process ring,
-// with the longest tokens there can be.
+// TestRotation moves the clock through three rotations of the in-process ring, with
+// tokens of the longest lifetime.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) {

@@ -12,9 +12,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestEndingTokens: each act ends the token by the very next request, on a
-// clock that stands still. What is enabled again logs in within the same
-// second, and its token lives.
+// TestEndingTokens tests that after each action the very next request with the
+// token is refused, even if the clock does not move. A key that is enabled again
+// can log in within the same second, and its new token is valid.
 func TestEndingTokens(t *testing.T) {
 	t.Parallel()
 	perms := func(text string) *scope.Set { s := scope.MustParse(text); return &s }
@@ -31,7 +31,7 @@ func TestEndingTokens(t *testing.T) {
 		act  func(t *testing.T, w *world)
 		// login is the status of the next login with the same secret.
 		login int
-		// revive undoes the act; nil where nothing does.
+		// revive undoes the action; nil if that is not possible.
 		revive func(t *testing.T, w *world)
 	}{
 		{"disable", func(t *testing.T, w *world) {
@@ -71,7 +71,7 @@ func TestEndingTokens(t *testing.T) {
 			_, err := w.APIKeys().RetireSecret(t.Context(), admin, w.key.ID, w.key.Secrets[0].ID, 0)
 			require.NoError(t, err)
 		}, 401, nil},
-		{"revoke a secret by who holds it", func(t *testing.T, w *world) {
+		{"revoke a secret by its holder", func(t *testing.T, w *world) {
 			require.NoError(t, w.APIKeys().RevokeSecret(t.Context(), apikey.Credentials{ID: w.key.ID, Secret: w.secret}))
 		}, 401, nil},
 		{"fewer permissions", func(t *testing.T, w *world) {
@@ -129,12 +129,12 @@ func TestEndingTokens(t *testing.T) {
 			next := w.post(w.grant())
 			require.Equal(t, tc.login, next.StatusCode, next.Body)
 			if tc.login == http.StatusOK {
-				require.Equal(t, http.StatusOK, w.call(next.Token()), "a login in the same second lives")
+				require.Equal(t, http.StatusOK, w.call(next.Token()), "the token of a login in the same second is valid")
 			}
 			if tc.revive != nil {
 				tc.revive(t, w)
-				require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login in the same second lives")
-				require.Equal(t, http.StatusUnauthorized, w.call(token), "what was ended stays ended")
+				require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "the token of a login in the same second is valid")
+				require.Equal(t, http.StatusUnauthorized, w.call(token), "a revoked token stays revoked")
 			}
 		})
 	}
@@ -166,7 +166,7 @@ func TestEndingTokens(t *testing.T) {
 			settings(t, w, func(s *store.InstanceSettings) { s.Rules.MaxKeys = 1 })
 		}},
 	} {
-		t.Run("not ended by "+tc.name, func(t *testing.T) {
+		t.Run("not revoked by "+tc.name, func(t *testing.T) {
 			w := newWorld(t)
 			token := w.login(w.key.ID, w.secret)
 			tc.act(t, w)
@@ -175,10 +175,10 @@ func TestEndingTokens(t *testing.T) {
 	}
 }
 
-// TestClocks is B08 on the side of the login.
+// TestClocks tests B08 for the login.
 func TestClocks(t *testing.T) {
 	t.Parallel()
-	t.Run("B08 leeway lets an expired token live so long and no longer", func(t *testing.T) {
+	t.Run("B08 an expired token is accepted within the leeway and no longer", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Leeway = time.Minute })
 		token := w.login(w.key.ID, w.secret)
 		w.clock.Advance(5*time.Minute + 59*time.Second)
@@ -201,11 +201,11 @@ func TestClocks(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.call(token))
 		w.clock.Advance(-3 * time.Second)
 		require.Equal(t, http.StatusUnauthorized, w.call(token), "issued in the future")
-		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login goes by the clock there is")
+		require.Equal(t, http.StatusOK, w.call(w.login(w.key.ID, w.secret)), "a login uses the present clock")
 		_, err := w.APIKeys().Disable(t.Context(), admin, w.key.ID, 0)
 		require.NoError(t, err)
 		w.clock.Advance(62 * time.Second)
-		require.Equal(t, http.StatusUnauthorized, w.call(token), "an end holds whatever the clock did")
+		require.Equal(t, http.StatusUnauthorized, w.call(token), "a revocation does not depend on the clock")
 	})
 	t.Run("B08 a key's expiry, to the instant", func(t *testing.T) {
 		w := newWorld(t)

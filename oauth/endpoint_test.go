@@ -89,7 +89,7 @@ func TestParameters(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.post(w.grant()+"&foo=bar&Scope=nonsense").StatusCode)
 		require.Equal(t, http.StatusOK, w.send(http.MethodPost, "/api/login?utm_source=x", w.grant(), "Content-Type", form).StatusCode)
 	})
-	t.Run("6749-11 an empty scope is none", func(t *testing.T) {
+	t.Run("6749-11 an empty scope is the same as no scope", func(t *testing.T) {
 		w := w.at(t)
 		require.Equal(t, w.post(w.grant()).Member("scope"), w.post(w.grant("scope", "")).Member("scope"))
 	})
@@ -132,7 +132,7 @@ func TestScope(t *testing.T) {
 	for _, tc := range []struct{ name, ask string }{
 		{"6749-17 one the key does not hold", "project.write"},
 		{"6749-17 one more than the key holds", "project.list project.write"},
-		{"6749-17 one that nobody knows", "nonsense"},
+		{"6749-17 an unknown one", "nonsense"},
 		{"6749-17 a wildcard", "project.*"},
 		{"6749-18 another case", "Project.List"},
 		{"6749-18 two spaces", "project.list  project.read"},
@@ -156,7 +156,7 @@ func TestScope(t *testing.T) {
 		a := w.post(cc+"&scope=%22", basic(w.key.ID, typo(w.secret))...)
 		w.refused(a, http.StatusUnauthorized, "invalid_client")
 	})
-	t.Run("a key without permissions gets a token that opens nothing", func(t *testing.T) {
+	t.Run("a key without permissions gets a token that allows nothing", func(t *testing.T) {
 		w := w.at(t)
 		key, secret := w.newKey("team-a", "")
 		a := w.post(cc, basic(key.ID, secret)...)
@@ -261,8 +261,8 @@ func TestNothingIsReflected(t *testing.T) {
 	}
 }
 
-// TestUnauthorizedClient is the one case of a client that may not use the
-// grant: a policy says so.
+// TestUnauthorizedClient tests the only case in which a client may not use the
+// grant: a policy refuses it.
 func TestUnauthorizedClient(t *testing.T) {
 	t.Parallel()
 	var verdict error
@@ -298,7 +298,7 @@ func TestUnauthorizedClient(t *testing.T) {
 			}
 		})
 	}
-	t.Run("6749-13 hooks see nobody who is not authenticated", func(t *testing.T) {
+	t.Run("6749-13 hooks are not called for a client that is not authenticated", func(t *testing.T) {
 		w := w.at(t)
 		verdict = &policy.Denied{Rule: "x", Reason: "seen"}
 		a := w.post(cc, basic(w.key.ID, typo(w.secret))...)
@@ -306,13 +306,13 @@ func TestUnauthorizedClient(t *testing.T) {
 	})
 }
 
-// unhashable is an error that cannot be a map's key.
+// unhashable is an error that cannot be a map key.
 type unhashable []string
 
 func (u unhashable) Error() string { return "unhashable " + u[0] }
 
-// TestOneGrantServesOneLogin: go-oauth2's manager makes no token but for the key that
-// was decided on.
+// TestOneGrantServesOneLogin tests that go-oauth2's manager makes a token only for
+// the key of the grant.
 func TestOneGrantServesOneLogin(t *testing.T) {
 	w := newWorld(t)
 	grant := &apikey.Grant{Key: w.key, Expires: time.Now().Add(time.Hour)}

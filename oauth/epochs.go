@@ -10,13 +10,14 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// epochs answers for this server's verifier, from the store.
+// epochs tells this server's verifier which tokens are revoked. It reads the store.
 type epochs struct {
 	store store.Reads
 	now   func() time.Time
-	// timeout keeps a guard from waiting as long as a store that hangs.
+	// timeout bounds how long a guard waits for the store.
 	timeout time.Duration
-	// keysOff is what holds while the instance's settings were never saved.
+	// keysOff says whether keys are off as long as the instance's settings were
+	// never saved.
 	keysOff bool
 }
 

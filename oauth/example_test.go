@@ -29,7 +29,7 @@ func Example() {
 	web := httptest.NewServer(mux) // in production: your own server, with TLS
 	defer web.Close()
 
-	// Say which permissions there are, and which rules hold.
+	// Define the permissions and the rules.
 	catalog := scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
 		{Name: "project.list", Title: "List projects"},
 		{Name: "project.delete", Title: "Delete a project"},
@@ -45,7 +45,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	go srv.Run(ctx) // writes what waits, rotates keys; returns when ctx ends
+	go srv.Run(ctx) // writes last uses, rotates keys; returns when ctx ends
 
 	// Mount the login and its documents, and guard a route.
 	for pattern, handler := range srv.Routes() {
@@ -57,7 +57,7 @@ func Example() {
 	})
 	mux.Handle("GET /workspaces/{workspace}/projects", srv.Require("project.list").InPath("workspace")(projects))
 
-	// Make a key. Its secret is shown now and never again.
+	// Make a key. Its secret is shown only once.
 	key, secret, err := srv.APIKeys().Create(ctx, apikey.OrganizationAdmin("you"), apikey.Spec{
 		Workspace:   "team-a",
 		Name:        "ci",
@@ -96,7 +96,7 @@ func ExampleBehindProxies() {
 	r.Header.Set("X-Forwarded-For", "198.51.100.66, 203.0.113.7")
 	fmt.Println(clientAddr(r), "is what the load balancer saw")
 
-	r.RemoteAddr = "192.0.2.9:1234" // somebody who came past it
+	r.RemoteAddr = "192.0.2.9:1234" // a client that did not use the load balancer
 	fmt.Println(clientAddr(r), "does not get to name another")
 	// Output:
 	// 203.0.113.7 is what the load balancer saw

@@ -10,16 +10,16 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// Refuse answers a request of a client with an error.
+// Refuse writes the response to an error.
 func (s *Server) Refuse(ctx context.Context, w http.ResponseWriter, err error) { s.refuse(ctx, w, err) }
 
-// Step does what Run does every minute.
+// Step makes the step that Run makes every minute.
 func (s *Server) Step() error {
 	return errors.Join(s.ring.Step(context.Background()), s.recordSigner(context.Background()))
 }
 
-// Generate has go-oauth2's manager make the token of a client. Of g, which may be nil,
-// it knows as in a login.
+// Generate makes go-oauth2's manager generate the token of a client. g, which may
+// be nil, is in the context as in a login.
 func (s *Server) Generate(ctx context.Context, g *apikey.Grant, client string) error {
 	if g != nil {
 		ctx = context.WithValue(ctx, grantKey{}, g)

@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// fuzzed is a server with one key, whose id and secret a fuzzer is not told:
-// it writes KEY and SECRET, which are put in before the request is made.
+// fuzzed is a server with one key. The fuzzer does not know its id and secret: it
+// writes KEY and SECRET, which are replaced before the request is made.
 type fuzzed struct {
 	server     *oauth.Server
 	id, secret string
@@ -43,7 +43,7 @@ func newFuzzed(f testing.TB) *fuzzed {
 	return &fuzzed{srv, key.ID, secret.Reveal()}
 }
 
-// login sends one request and checks what holds for every answer. It reports
+// login sends one request and checks the properties of every response. It reports
 // whether there was a token.
 func (z *fuzzed) login(t *testing.T, contentType, body, query, authorization string) bool {
 	t.Helper()
@@ -79,8 +79,9 @@ func (z *fuzzed) login(t *testing.T, contentType, body, query, authorization str
 	return granted
 }
 
-// FuzzTokenForm: never a panic, always JSON that nobody stores, and a token
-// only for exactly one id and one secret, both right, in one place.
+// FuzzTokenForm tests that there is no panic, that every response is JSON that may
+// not be cached, and that there is a token only for exactly one id and one secret,
+// both right, in one place.
 func FuzzTokenForm(f *testing.F) {
 	z := newFuzzed(f)
 	good := "grant_type=client_credentials&client_id=KEY&client_secret=SECRET"
@@ -102,7 +103,7 @@ func FuzzTokenForm(f *testing.F) {
 		fill := strings.NewReplacer("KEY", z.id, "SECRET", z.secret)
 		values, err := url.ParseQuery(fill.Replace(body))
 		if err != nil {
-			t.Fatalf("net/url refuses what was taken: %v", err)
+			t.Fatalf("net/url refuses what was accepted: %v", err)
 		}
 		for name, list := range values {
 			if len(list) != 1 && name != "resource" {
@@ -125,8 +126,8 @@ func FuzzTokenForm(f *testing.F) {
 	})
 }
 
-// FuzzTokenJSON: a token only for an object that encoding/json, which takes
-// the last of two members and folds case, reads in the same way.
+// FuzzTokenJSON tests that there is a token only for an object that encoding/json,
+// which uses the last of two members and ignores case, reads in the same way.
 func FuzzTokenJSON(f *testing.F) {
 	z := newFuzzed(f)
 	for _, seed := range []string{
@@ -148,11 +149,11 @@ func FuzzTokenJSON(f *testing.F) {
 			OtherSecret *string `json:"client_secret"`
 		}
 		if err := json.Unmarshal([]byte(strings.NewReplacer("KEY", z.id, "SECRET", z.secret).Replace(body)), &members); err != nil {
-			t.Fatalf("encoding/json refuses what was taken: %v", err)
+			t.Fatalf("encoding/json refuses what was accepted: %v", err)
 		}
 		for _, pair := range [][2]*string{{members.ID, members.OtherID}, {members.Secret, members.OtherSecret}} {
 			if (pair[0] == nil) == (pair[1] == nil) {
-				t.Fatal("a member is missing, or there twice")
+				t.Fatal("a member is missing or given twice")
 			}
 		}
 		for _, id := range []*string{members.ID, members.OtherID} {
@@ -168,8 +169,8 @@ func FuzzTokenJSON(f *testing.F) {
 	})
 }
 
-// FuzzBasic: what an encoder makes of any id and secret is read back, and
-// opens nothing unless it is the key's.
+// FuzzBasic tests that an encoded id and secret are read back, and are refused
+// unless they are the key's.
 func FuzzBasic(f *testing.F) {
 	z := newFuzzed(f)
 	for _, seed := range [][2]string{{"KEY", "SECRET"}, {"a:b", "c+d %"}, {"", ""}, {"\x00", "\xff"}, {"KEY", ""}, {"é", "\u202e"}} {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHandler puts the routes in front of a ServeMux with patterns that would
-// be a conflict with them on it.
+// TestHandler puts the routes in front of a ServeMux whose patterns would conflict
+// with them.
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.AuthorizationPath = "/oauth/authorize" })

@@ -24,8 +24,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// start is when every test begins, between two seconds so that cutting off a
-// fraction shows.
+// start is when every test begins. It is between two seconds, so that tests notice
+// a truncated fraction.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 400_000_000, time.UTC)
 
 var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
@@ -33,7 +33,7 @@ var catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{
 	{Name: "admin.project.list", Level: scope.Admin},
 }})
 
-// quiet is for servers whose log nobody reads.
+// quiet is the log of servers whose log no test reads.
 var quiet = slog.New(slog.DiscardHandler)
 
 var admin = harness.Ada
@@ -72,7 +72,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		InsecureLoopback: true,
 		Permissions:      catalog,
 		Realm:            "api",
-		LoginTimeout:     time.Minute, // a busy machine is no outage
+		LoginTimeout:     time.Minute, // so that a busy machine causes no 503
 		Logger:           w.log.Logger(),
 		Now:              w.clock.Now,
 		APIKeys:          apikey.Options{RefuseAfter: -1},
@@ -111,7 +111,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	return w
 }
 
-// at is the world as a subtest sees it, which then fails by itself.
+// at returns the world for a subtest, so that the subtest fails and not its parent.
 func (w *world) at(t testing.TB) *world {
 	there := *w
 	there.t = t
@@ -139,7 +139,7 @@ func (w *world) do(client *http.Client, r *http.Request) answer {
 	return a
 }
 
-// post sends a form to the login as its text stands.
+// post sends a form to the login, byte for byte.
 func (w *world) post(body string, headers ...string) answer {
 	w.t.Helper()
 	return w.send(http.MethodPost, "/api/login", body, append([]string{"Content-Type", form}, headers...)...)
@@ -174,13 +174,13 @@ func (w *world) login(id, secret string) string {
 	return a.Token()
 }
 
-// call asks a guarded route with a token and returns the status.
+// call requests a guarded route with a token and returns the status.
 func (w *world) call(token string) int {
 	w.t.Helper()
 	return w.send(http.MethodGet, "/any", "", "Authorization", "Bearer "+token).StatusCode
 }
 
-// refused requires an error answer of RFC 6749, section 5.2, in every respect.
+// refused requires an error response that meets RFC 6749, section 5.2.
 func (w *world) refused(a answer, status int, code string) {
 	w.t.Helper()
 	require.Equal(w.t, status, a.StatusCode, a.Body)
@@ -213,7 +213,7 @@ func (w *world) raw(text string) net.Conn {
 	return conn
 }
 
-// serve asks a handler without a network.
+// serve calls a handler without a network.
 func serve(handler http.Handler, method, target, body string, headers ...string) answer {
 	return harness.Serve(handler, harness.Incoming(method, target, body, append(headers, "Content-Type", form)...))
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/bearer"
 )
 
-// Introspection returns the introspection endpoint (RFC 7662): a key asks
-// whether a token is live now. It sees the tokens of its own workspace, and
-// others only if it holds Config.IntrospectAll. It takes a form and
-// authenticates the key as the login does; policies are asked (policy.UseIntrospect).
+// Introspection returns the introspection endpoint (RFC 7662), where a key asks
+// whether a token is live. A key may introspect the tokens of its own workspace,
+// and those of others only if it holds Config.IntrospectAll. The endpoint accepts a
+// form, authenticates the key like the login, and asks the policy
+// (policy.UseIntrospect).
 func (s *Server) Introspection() http.Handler { return http.HandlerFunc(s.introspect) }
 
-// introspection is the answer for a live token (RFC 7662, section 2.2).
+// introspection is the response for a live token (RFC 7662, section 2.2).
 type introspection struct {
 	Active    bool     `json:"active"`
 	Issuer    string   `json:"iss,omitempty"`
@@ -32,15 +33,15 @@ type introspection struct {
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer cancel()
-	caller, token, err := s.client(ctx, w, r, s.keys.MayIntrospect)
+	caller, token, err := s.clientAndToken(ctx, w, r, s.keys.MayIntrospect)
 	if err != nil {
 		s.refuse(ctx, w, err)
 		return
 	}
 	var answer introspection
-	// A token that is not for the caller to see looks like a dead one, which
-	// has no other member either (RFC 7662, section 2.2). So does one that has expired:
-	// leeway is for guards.
+	// A token that the caller may not see gets the same response as one that is not
+	// live: "active": false without other members (RFC 7662, section 2.2). So does
+	// an expired token, since the leeway is for guards only.
 	if token != nil && s.cfg.Now().Before(token.Expires) && s.maySee(&caller, token) {
 		answer = introspection{
 			Active:    true,
@@ -63,6 +64,6 @@ func (s *Server) maySee(caller *apikey.Key, token *bearer.Principal) bool {
 	if caller.Workspace == token.Workspace {
 		return true
 	}
-	// No key holds the empty name; any other is of the catalog, as New checked.
+	// If IntrospectAll is empty, no key has it. New checked that it is in the catalog.
 	return caller.Permissions.Has(s.cfg.IntrospectAll)
 }

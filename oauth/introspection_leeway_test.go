@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLeewayIsTheGuards: within Config.Leeway a guard takes an expired token, and the
-// key may revoke it, but introspection calls it expired.
+// TestLeewayIsTheGuards tests that within Config.Leeway a guard accepts an expired
+// token and the key may revoke it, but introspection reports it as not active.
 func TestLeewayIsTheGuards(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.Leeway = time.Minute })

@@ -11,10 +11,11 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// Where the RFCs allow variants, the login accepts them; what stands next to
-// it stays refused.
+// If the RFCs allow variants, the login accepts them. Similar forms that the RFCs
+// do not allow are refused.
 
-// TestSpacesBehindBasic is RFC 9110, section 11.6.2: one space or more.
+// TestSpacesBehindBasic tests RFC 9110, section 11.6.2: one or more spaces after
+// the scheme.
 func TestSpacesBehindBasic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -39,8 +40,8 @@ func TestSpacesBehindBasic(t *testing.T) {
 	}
 }
 
-// TestHeaderThatAuthenticatesNoClient: HTTP libraries and proxies add headers
-// of their own to a login whose credentials are in the body.
+// TestHeaderThatAuthenticatesNoClient tests Authorization headers that HTTP
+// libraries and proxies add to a login whose credentials are in the body.
 func TestHeaderThatAuthenticatesNoClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -77,8 +78,8 @@ func TestHeaderThatAuthenticatesNoClient(t *testing.T) {
 	}
 }
 
-// TestCharsets: a form of ASCII reads the same in every charset that anybody
-// names for it, and JSON has one encoding only (RFC 8259, section 8.1).
+// TestCharsets tests that an ASCII form is accepted with every charset, since it
+// means the same in all. JSON has only one encoding (RFC 8259, section 8.1).
 func TestCharsets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *setup) { s.config.APIKeys.Imported = true })
@@ -136,7 +137,7 @@ func TestCharsets(t *testing.T) {
 	}
 }
 
-// TestJSONNull: encoders that know no absent member write null for it.
+// TestJSONNull tests null, which some encoders write for an absent member.
 func TestJSONNull(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -23,15 +23,15 @@ func (s *Server) Metadata() http.Handler {
 	})
 }
 
-// ResourceMetadata returns the handler of the protected resource metadata
-// (RFC 9728) of Config.Resource, to which the guards' challenges point. It
-// answers 404 if there is no such resource.
+// ResourceMetadata returns the handler of the protected resource metadata (RFC
+// 9728) of Config.Resource, to which the guards' challenges point. It answers 404
+// if Config.Resource is empty.
 func (s *Server) ResourceMetadata() http.Handler {
 	body := documentOf(struct {
 		Resource string   `json:"resource"`
 		Servers  []string `json:"authorization_servers"`
 		Scopes   []string `json:"scopes_supported,omitempty"`
-		Methods  []string `json:"bearer_methods_supported"` // what package bearer takes
+		Methods  []string `json:"bearer_methods_supported"` // what package bearer accepts
 	}{s.cfg.Resource, []string{s.cfg.Issuer}, s.cfg.Permissions.All().Names(), []string{"header"}})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cfg.Resource == "" {
@@ -42,16 +42,16 @@ func (s *Server) ResourceMetadata() http.Handler {
 	})
 }
 
-// JWKS returns the handler of the public signing keys (RFC 7517). A key is in
-// it from before its first use until the last token it signed has expired.
+// JWKS returns the handler of the public signing keys (RFC 7517). A key is
+// published before it signs, and until the last token that it signed has expired.
 func (s *Server) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		serve(w, r, s.ring.JWKS(r.Context()), signing.MaxAge)
 	})
 }
 
-// Authorization returns an authorization endpoint that knows no response type
-// (RFC 6749, section 4.1.2.1), whatever it is asked. It never redirects: no
+// Authorization returns an authorization endpoint that refuses every request, since
+// it supports no response type (RFC 6749, section 4.1.2.1). It never redirects: no
 // client of this server has a redirect URI.
 func (s *Server) Authorization() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,10 +59,9 @@ func (s *Server) Authorization() http.Handler {
 	})
 }
 
-// describe writes the metadata document. Arrays without elements are left out
-// (RFC 8414, section 3.2), but for response_types_supported, which section 2
-// requires: a server without an authorization endpoint has none to name, and
-// clients are more often stopped by a missing member than by an empty one.
+// describe returns the metadata document. Empty arrays are left out (RFC 8414,
+// section 3.2), except response_types_supported: section 2 requires it, and more
+// clients fail on a missing member than on an empty one.
 func (s *Server) describe() []byte {
 	methods := []string{"client_secret_basic", "client_secret_post"}
 	resources := s.cfg.resourceURIs()
@@ -106,15 +105,15 @@ func (s *Server) describe() []byte {
 	})
 }
 
-// documentOf returns the JSON of an answer.
+// documentOf returns content as JSON.
 func documentOf(content any) []byte {
 	body, _ := json.Marshal(content) //nolint:errcheck // texts only
 	return append(body, '\n')
 }
 
-// serve answers GET and HEAD with a document, and with 304 where the caller has it. It
-// heeds no other condition and no range: a shared cache keeps what is public, and
-// would hand a 412 that one caller asked for to all others.
+// serve answers GET and HEAD with a document, or with 304 if If-None-Match names
+// it. It ignores other conditional headers and ranges: the response may be kept by
+// a shared cache, which would send one client's 412 to all others.
 func serve(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) {
 	header := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -41,9 +41,9 @@ func TestOutage(t *testing.T) {
 		disrupt func()
 	}{
 		{"store down", func() { tapped.Before(fails(fmt.Errorf("driver: %w", store.ErrUnavailable))) }},
-		{"store fails for a reason of its own", func() { tapped.Before(fails(errors.New("canary: SELECT * FROM keys"))) }},
+		{"store fails with its own error", func() { tapped.Before(fails(errors.New("canary: SELECT * FROM keys"))) }},
 		{"the rate limiter is down", func() { limiter.err = errors.New("canary: down") }},
-		{"the host cannot tell of the workspace", func() { workspaces = errors.New("canary: down") }},
+		{"the host's Workspaces fails", func() { workspaces = errors.New("canary: down") }},
 	} {
 		t.Run("B19 "+tc.name, func(t *testing.T) {
 			w := w.at(t)
@@ -56,7 +56,7 @@ func TestOutage(t *testing.T) {
 			w.login(w.key.ID, w.secret) // it recovers by itself
 		})
 	}
-	t.Run("B19 a wrong secret during an outage is no invalid_client", func(t *testing.T) {
+	t.Run("B19 a wrong secret is not invalid_client while the store is unavailable", func(t *testing.T) {
 		w := w.at(t)
 		defer reset()
 		tapped.Before(fails(store.ErrUnavailable))
@@ -71,7 +71,7 @@ func TestOutage(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
 	})
-	t.Run("B19 the documents are served all the same", func(t *testing.T) {
+	t.Run("B19 the documents are still served", func(t *testing.T) {
 		w := w.at(t)
 		defer reset()
 		tapped.Before(fails(store.ErrUnavailable))
@@ -92,8 +92,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestHangingStore: a store that hangs is waited for as long as LoginTimeout
-// says, and no longer.
+// TestHangingStore tests that a request waits for a store that hangs for
+// LoginTimeout, and no longer.
 func TestHangingStore(t *testing.T) {
 	for _, tc := range []struct{ set, want time.Duration }{{0, 900 * time.Millisecond}, {3 * time.Second, 3 * time.Second}} {
 		t.Run("B19 "+tc.want.String(), func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestHangingStore(t *testing.T) {
 	}
 }
 
-// TestAnOutageOfTheHostIsNoDecision: a hook whose error says outage is answered
-// with 503, whatever else the error says.
+// TestAnOutageOfTheHostIsNoDecision tests that the response is 503 if a hook's
+// error says that something is unavailable, whatever else the error wraps.
 func TestAnOutageOfTheHostIsNoDecision(t *testing.T) {
 	t.Parallel()
 	var tokens, claims, workspaces error
@@ -164,8 +164,8 @@ func (l *failingLimiter) Advance(context.Context, string, time.Time, time.Durati
 	return 0, l.err == nil, l.err
 }
 
-// TestLoginTimeout: every request tells the store how long it may take. That a
-// store which hangs is waited for no longer is for TestHangingStore to show.
+// TestLoginTimeout tests that every request calls the store with a deadline.
+// TestHangingStore tests that the request does not wait longer.
 func TestLoginTimeout(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()
@@ -192,10 +192,10 @@ func TestLoginTimeout(t *testing.T) {
 			require.Positive(t, left.Load())
 		})
 	}
-	require.Contains(t, w.log.String(), "met an outage")
+	require.Contains(t, w.log.String(), "failed because the store or another service is unavailable")
 }
 
-// TestHangUp: a caller who goes away is no outage, and fills no log.
+// TestHangUp tests that nothing is logged if the client closes the connection.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()
@@ -214,7 +214,8 @@ func TestHangUp(t *testing.T) {
 	require.NotContains(t, w.log.String(), "level=ERROR")
 }
 
-// TestNothingIsWrittenAtLogin: last uses wait for Flush.
+// TestNothingIsWrittenAtLogin tests that a login writes nothing to the store: last
+// uses wait for Flush.
 func TestNothingIsWrittenAtLogin(t *testing.T) {
 	t.Parallel()
 	st, tapped := harness.NewTap()

@@ -24,7 +24,7 @@ func (w *world) status(id, secret string) (int, string) {
 	return a.StatusCode, a.Token()
 }
 
-// work gives a login that runs beside it a lead, another in each round.
+// work delays the caller by a different time in each round, while a login runs.
 func (w *world) work(round int) {
 	for range round % 4 {
 		w.status(w.key.ID, "nonsense")
@@ -36,8 +36,8 @@ func unbounded(s *setup) {
 	s.config.APIKeys.Budgets = apikey.Budgets{PerAddress: -1, PerAddressAndKey: -1}
 }
 
-// TestLoginWhileRotating is B22: at every moment the old or the new secret
-// logs in, and nothing third happens.
+// TestLoginWhileRotating tests B22: at every moment the old or the new secret logs
+// in, and there is no other response.
 func TestLoginWhileRotating(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unbounded)
@@ -113,7 +113,7 @@ func TestLoginWhileRotating(t *testing.T) {
 			case http.StatusUnauthorized:
 				newWon++
 			default:
-				t.Fatalf("a third answer: %d", before)
+				t.Fatalf("another response: %d", before)
 			}
 			status, _ := w.status(w.key.ID, secret)
 			require.Equal(t, http.StatusUnauthorized, status, "the old secret after the rotation")
@@ -127,7 +127,8 @@ func TestLoginWhileRotating(t *testing.T) {
 	})
 }
 
-// TestTwoRotations is B22: of two at once with one version, one wins.
+// TestTwoRotations tests B22: of two rotations at once with the same version, one
+// succeeds.
 func TestTwoRotations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unbounded)
@@ -156,8 +157,8 @@ func TestTwoRotations(t *testing.T) {
 	}
 }
 
-// TestRevokeWhileLoggingIn is B22: whatever a login got while the key was
-// disabled, nothing opens a route once Disable has returned.
+// TestRevokeWhileLoggingIn tests B22: once Disable has returned, no token of a
+// login at the same time is accepted.
 func TestRevokeWhileLoggingIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, unbounded)

@@ -13,9 +13,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRaisedWhileTokensLive: a token issued before a permission became one of the
-// admin level, or by a replica that does not know of it yet, reaches no further than
-// it did.
+// TestRaisedWhileTokensLive tests that a token allows no more than before if it was
+// issued before a permission became an admin permission, or by a replica without
+// that change.
 func TestRaisedWhileTokensLive(t *testing.T) {
 	ctx := t.Context()
 	st := memstore.New()
@@ -54,9 +54,9 @@ func TestRaisedWhileTokensLive(t *testing.T) {
 	_, err = after.Verifier().AuthorizeAny(ctx, old, guard)
 	require.ErrorIs(t, err, bearer.ErrForbidden, "B21 a route outside of workspaces")
 	_, err = after.Verifier().Authorize(ctx, old, after.Require("project.list"), "team-a")
-	require.NoError(t, err, "what was not raised still opens its own")
+	require.NoError(t, err, "the other permissions still allow their routes")
 	_, err = after.Verifier().Authorize(ctx, granted, guard, "team-b")
 	require.NoError(t, err, "what an organization admin granted reaches every workspace")
 	_, err = before.Verifier().Authorize(ctx, granted, before.Require("report.read"), "team-a")
-	require.NoError(t, err, "a replica that does not know of it yet")
+	require.NoError(t, err, "a replica without the change")
 }

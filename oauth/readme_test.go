@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestREADME keeps the code of the README compiling and true: it is a part of
-// Example, line for line.
+// TestREADME tests that the README's code is a part of Example, line for line, so
+// that it compiles and runs.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)

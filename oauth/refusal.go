@@ -8,16 +8,15 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/outcome"
 )
 
-// refusal is an error answer. Its description is the server's own text and
-// repeats no input except the names of permissions.
+// refusal is an error response. Its description is the server's own text. It
+// repeats no input except names of permissions.
 type refusal = answer.Refusal
 
 func badRequest(description string) *refusal {
 	return &refusal{Kind: answer.Malformed, Detail: description}
 }
 
-// refuse answers a request of a client with what err is: the one place where these
-// endpoints refuse.
+// refuse writes the error response for err. All endpoints of this package use it.
 func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	bad := outcome.OAuth(ctx, err)
 	if bad.Rule != "" {

@@ -10,7 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
-// TestRefusals: every error has its answer, and an unknown one tells nothing.
+// TestRefusals tests the response to every error; that to an unknown error reveals
+// nothing.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -16,15 +16,15 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/strictjson"
 )
 
-// What a token request may cost before anything is known of its sender.
+// Bounds of a token request, whose sender is not authenticated yet.
 const (
 	maxBody       = 64 << 10
 	maxParameters = 100
 	bodyDeadline  = 10 * time.Second
 )
 
-// tokenRequest is the body of a login, a revocation or an introspection, with the
-// client's authentication from body or header. A parameter without a value counts as
+// tokenRequest is a login, revocation or introspection request, with the client's
+// authentication from the body or the header. A parameter without a value counts as
 // not sent (RFC 6749, section 3.2).
 type tokenRequest struct {
 	grantType    string
@@ -32,22 +32,22 @@ type tokenRequest struct {
 	clientSecret string
 	scope        string
 	resource     string
-	resources    int    // how often a form named one
+	resources    int    // number of resource parameters in a form
 	token        string // at revocation and introspection
 	hasAssertion bool
 	json         bool
 }
 
-// readLogin reads the request of a login. The grant type is looked at before the
-// client is authenticated: it is public which ones there are. A token is for one
-// resource, so that none of them can use it against another.
+// readLogin reads a login request. It checks the grant type before the client is
+// authenticated, since the supported types are public. It allows one resource per
+// token, so that no resource server can use a token at another one.
 func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
 	bad := s.readTokenRequest(w, r, buffer, t)
 	switch {
 	case bad != nil:
 		return bad
 	case t.resources > 1:
-		return &refusal{Kind: answer.Target, Detail: "A token is for one resource; ask for one at a time."}
+		return &refusal{Kind: answer.Target, Detail: "A token is for one resource; request one at a time."}
 	case t.grantType == "":
 		return badRequest("The parameter grant_type is missing; it must be client_credentials.")
 	case t.grantType != "client_credentials":
@@ -56,9 +56,9 @@ func (s *Server) readLogin(w http.ResponseWriter, r *http.Request, buffer *bytes
 	return nil
 }
 
-// readTokenRequest reads the body and the client's authentication: one method
-// (RFC 6749, section 2.3), parameters from the body only. buffer is for the body, and
-// empty when readTokenRequest returns.
+// readTokenRequest reads the body and the client's authentication. It allows one
+// authentication method (RFC 6749, section 2.3), and parameters in the body only.
+// It reads the body into buffer, and empties buffer before it returns.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer, t *tokenRequest) *refusal {
 	held := request.HoldBody(w, r, bodyDeadline)
 	if bad := s.admit(w, r); bad != nil {
@@ -88,24 +88,24 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request, buffer
 	return t.readBasic(r.Header)
 }
 
-// parameters are the names that mean something to a token endpoint, here or
-// in an extension: none may come by the URL.
+// parameters are the names of parameters of a token endpoint, here or in an
+// extension. None may be in the URL.
 var parameters = []string{
 	"grant_type", "client_id", "client_secret", "scope",
 	"client_assertion", "client_assertion_type", "resource", "audience", "token", "token_type_hint",
 	"clientId", "clientSecret", "grantType", "access_token", "code", "refresh_token", "username", "password", "assertion",
 }
 
-// admit refuses what no endpoint that takes secrets serves, before the body is read:
-// also OAuth parameters in the URL, where logs keep them (RFC 6749, sections 2.3.1 and
-// 3.2).
+// admit checks the method, TLS and the URL before the body is read. It refuses
+// OAuth parameters in the URL, since URLs end up in logs (RFC 6749, sections 2.3.1
+// and 3.2).
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodPost { // RFC 6749, section 3.2
 		w.Header().Set("Allow", http.MethodPost)
-		return &refusal{Kind: answer.Method, Detail: "This endpoint takes POST requests only."}
+		return &refusal{Kind: answer.Method, Detail: "This endpoint accepts POST requests only."}
 	}
 	if s.cfg.RequireTLS && r.TLS == nil { // RFC 6749, section 1.6
-		return badRequest("This endpoint takes requests over TLS only.")
+		return badRequest("This endpoint accepts requests over TLS only.")
 	}
 	if r.URL.RawQuery == "" {
 		return nil
@@ -115,12 +115,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) *refusal {
 		return badRequest("The URL's query is malformed.")
 	}
 	if slices.ContainsFunc(parameters, query.Has) {
-		return badRequest("Parameters belong into the body, not into the URL.")
+		return badRequest("Parameters must be in the body, not in the URL.")
 	}
 	return nil
 }
 
-// contentType reads which of the two kinds the body is, and whether in UTF-8.
+// contentType returns the media type of the body, and whether its charset is UTF-8.
 func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
 	kind, utf8, ok := request.MediaType(header)
 	if !ok || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
@@ -134,8 +134,8 @@ func contentType(header http.Header) (kind string, utf8 bool, bad *refusal) {
 	return kind, utf8, nil
 }
 
-// escapesMore reports whether a form escapes more than ASCII: an escape is a byte in
-// the charset that was named.
+// escapesMore reports whether a form has escapes of bytes that are not ASCII. Such
+// a byte is in the charset that the request named.
 func escapesMore(body []byte) bool {
 	for i := range len(body) - 1 {
 		if body[i] == '%' && body[i+1] > '7' {
@@ -145,11 +145,11 @@ func escapesMore(body []byte) bool {
 	return false
 }
 
-// readForm reads application/x-www-form-urlencoded. Whatever another parser
-// could read differently is refused: a repeated parameter (RFC 6749, section
+// readForm parses application/x-www-form-urlencoded. It refuses everything that
+// another parser could read differently: a repeated parameter (RFC 6749, section
 // 3.2), a semicolon, a broken escape, invalid UTF-8, a NUL.
 func (t *tokenRequest) readForm(body string) *refusal {
-	var array [8]string // most requests need no more
+	var array [8]string // enough for most requests
 	seen := array[:0]
 	for pairs := 0; body != ""; pairs++ {
 		if pairs == maxParameters {
@@ -165,7 +165,7 @@ func (t *tokenRequest) readForm(body string) *refusal {
 		value, goodValue := unescape(rawValue)
 		switch {
 		case !goodName || !goodValue || strings.Contains(pair, ";"):
-			return badRequest("A parameter is not well encoded. A semicolon must be percent-encoded, too.")
+			return badRequest("A parameter is not correctly encoded. A semicolon must be percent-encoded, too.")
 		case slices.Contains(seen, name) && name != "resource": // RFC 8707, section 2
 			return badRequest("A parameter may not be repeated.")
 		}
@@ -175,7 +175,7 @@ func (t *tokenRequest) readForm(body string) *refusal {
 	return nil
 }
 
-// unescape resolves the escapes of a form, and reports whether they were text.
+// unescape decodes a form's name or value, and reports whether it is valid text.
 func unescape(text string) (string, bool) {
 	if strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '+') >= 0 {
 		var err error
@@ -186,14 +186,14 @@ func unescape(text string) (string, bool) {
 	return text, utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
-// jsonNames are the members of a JSON login.
+// jsonNames are the members of a JSON login that readJSON reads.
 var jsonNames = []string{
 	"grant_type", "client_id", "client_secret", "scope", "client_assertion", "client_assertion_type", "resource",
 	"grantType", "clientId", "clientSecret",
 }
 
-// readJSON reads the JSON form of a login. Its grant_type may be left out, three names
-// have another spelling, and null is the same as an absent member.
+// readJSON parses a JSON login. Its grant_type may be absent, three names have a
+// second spelling, and null means absent.
 func (t *tokenRequest) readJSON(body []byte) *refusal {
 	t.grantType = "client_credentials"
 	members, err := strictjson.Members(body, jsonNames)
@@ -210,7 +210,7 @@ func (t *tokenRequest) readJSON(body []byte) *refusal {
 			continue
 		}
 		if _, both := members.Get(pair[1]); both {
-			return badRequest("The member " + pair[1] + " is there twice.")
+			return badRequest("The member " + pair[1] + " is given twice.")
 		}
 		members[at].Name = pair[1]
 	}
@@ -249,15 +249,15 @@ func (t *tokenRequest) set(name, value string) {
 	}
 }
 
-// readBasic reads client_secret_basic (RFC 6749, section 2.3.1) and sees to it
-// that only one method authenticates. An Authorization header of another
-// scheme, which a proxy may have added, authenticates no client.
+// readBasic reads client_secret_basic (RFC 6749, section 2.3.1) and refuses a
+// second authentication method. An Authorization header of another scheme, which a
+// proxy may have added, does not count as a method.
 func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	credentials, err := request.Credentials(header, "Basic")
 	basic, inBody := !errors.Is(err, request.ErrAbsent), t.clientSecret != ""
 	switch {
 	case basic && inBody, basic && t.hasAssertion, inBody && t.hasAssertion:
-		return badRequest("The client may authenticate by one method only.")
+		return badRequest("The client may use only one authentication method.")
 	case !basic && !inBody && !t.hasAssertion && header.Get("Authorization") != "":
 		return &refusal{Kind: answer.Refused, Detail: "The client must authenticate with Basic or in the body."}
 	case !basic:
@@ -268,7 +268,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 	case err != nil || !ok:
 		return badRequest("The Basic credentials are malformed.")
 	case t.clientID != "" && t.clientID != id:
-		return badRequest("The client_id is not the one that authenticates.")
+		return badRequest("The client_id differs from that of the Basic credentials.")
 	}
 	t.clientID, t.clientSecret = id, secret
 	return nil
@@ -276,7 +276,7 @@ func (t *tokenRequest) readBasic(header http.Header) *refusal {
 
 func parseBasic(encoded string) (id, secret string, ok bool) {
 	plain, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	// The decoder skips line breaks.
+	// The decoder ignores line breaks, so they are refused here.
 	rawID, rawSecret, found := strings.Cut(string(plain), ":")
 	if err != nil || strings.ContainsAny(encoded, "\r\n") || !found {
 		return "", "", false
@@ -286,7 +286,7 @@ func parseBasic(encoded string) (id, secret string, ok bool) {
 	return id, secret, goodID && goodSecret
 }
 
-// empty leaves nothing of what a buffer held: that was a secret or a token.
+// empty overwrites and resets a buffer that held a secret or a token.
 func empty(b *bytes.Buffer) {
 	clear(b.Bytes())
 	b.Reset()

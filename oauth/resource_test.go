@@ -96,7 +96,7 @@ func TestResourceIndicators(t *testing.T) {
 		w := w.at(t)
 		w.refused(login(w, "&resource="+billing+"&resource="+billing), http.StatusBadRequest, "invalid_target")
 	})
-	t.Run("9700-02 and 8707-03 the token is for that resource, with what means something there", func(t *testing.T) {
+	t.Run("9700-02 and 8707-03 the token is for that resource, with the permissions that apply there", func(t *testing.T) {
 		w := w.at(t)
 		a := login(w, "&resource="+billing)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
@@ -123,7 +123,7 @@ func TestResourceIndicators(t *testing.T) {
 		require.Equal(t, harness.Claims(t, a.Token())["aud"], harness.Claims(t, w.login(w.key.ID, w.secret))["aud"], "it is the default")
 		w.refused(w.post(w.grant("resource", w.base+"/api/")), http.StatusBadRequest, "invalid_target")
 	})
-	t.Run("a revoked token of another resource is ended too", func(t *testing.T) {
+	t.Run("a revoked token of another resource is revoked too", func(t *testing.T) {
 		w := w.at(t)
 		token := login(w, "&resource="+billing).Token()
 		require.Equal(t, http.StatusOK, w.ask("/api/revoke", key.ID, secret, token).StatusCode)
@@ -184,12 +184,12 @@ func TestResourceMetadata(t *testing.T) {
 		a = w.send(http.MethodGet, "/any", "", "Authorization", "Bearer x")
 		require.Contains(t, a.Header.Get("WWW-Authenticate"), want)
 	})
-	t.Run("9728-02 without a resource there is none", func(t *testing.T) {
+	t.Run("9728-02 without a resource there is no metadata of it", func(t *testing.T) {
 		w := newWorld(t).at(t)
 		require.NotContains(t, w.send(http.MethodGet, "/any", "").Header.Get("WWW-Authenticate"), "resource_metadata")
 		require.Equal(t, http.StatusNotFound, serve(w.ResourceMetadata(), http.MethodGet, "/", "").StatusCode)
 	})
-	t.Run("8414-07 the server's metadata lists what there is", func(t *testing.T) {
+	t.Run("8414-07 the server's metadata lists the resources", func(t *testing.T) {
 		w := w.at(t)
 		a := w.send(http.MethodGet, "/.well-known/oauth-authorization-server", "")
 		require.Equal(t, []any{w.base + "/api", billing, reports}, a.Member("protected_resources"))
@@ -213,7 +213,7 @@ func TestResourceConfig(t *testing.T) {
 		"a fragment":      {oauth.Config{Resource: "https://a.example#x"}, "Config.Resource"},
 		"beyond ASCII":    {oauth.Config{Resource: "https://ä.example"}, "Config.Resource"},
 		"a bad indicator": {oauth.Config{Resources: []apikey.Resource{{URI: "billing"}}}, "Config.Resources[0].URI"},
-		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "there twice"},
+		"twice":           {oauth.Config{Resources: []apikey.Resource{{URI: billing}, {URI: billing}}}, "listed twice"},
 		"the audience":    {oauth.Config{Audience: []string{billing}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
 		"the resource":    {oauth.Config{Resource: billing, Audience: []string{"https://other.example"}, Resources: []apikey.Resource{{URI: billing}}}, "audience of every token"},
 		"the issuer":      {oauth.Config{Resources: []apikey.Resource{{URI: "https://a.example"}}}, "audience of every token"},
@@ -231,7 +231,7 @@ func TestResourceConfig(t *testing.T) {
 	}
 }
 
-// TestAudienceOfPrincipal: a handler sees what else a token is for.
+// TestAudienceOfPrincipal tests that a handler gets all audiences of a token.
 func TestAudienceOfPrincipal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -26,8 +26,7 @@ import (
 // requestKey finds the name of a request in its context.
 type requestKey struct{}
 
-// keeper is the host's code that keeps whatever it was given, by the name of
-// the request that it was given in.
+// keeper is host code that keeps everything it gets, by the name of the request.
 type keeper struct {
 	mu       sync.Mutex
 	contexts map[string][]context.Context
@@ -50,8 +49,8 @@ func (k *keeper) context(ctx context.Context) {
 	k.look()
 }
 
-// look compares the name in each context with that of the request that it was
-// kept in: while another request is on its way, and in the end.
+// look compares the name in each kept context with that of its request: while
+// another request runs, and at the end.
 func (k *keeper) look() {
 	for name, contexts := range k.contexts {
 		for _, ctx := range contexts {
@@ -63,7 +62,7 @@ func (k *keeper) look() {
 	}
 }
 
-// in says whose request comes next.
+// in sets the name of the next request.
 func (k *keeper) in(request string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -141,9 +140,9 @@ func (w keptWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// TestNothingOfAnotherRequest: the host's code may keep what it is given in
-// one request, for a trace or a log that is written later. It never sees there
-// what belongs to another one.
+// TestNothingOfAnotherRequest tests that host code may keep what it gets in one
+// request, for a trace or a log that is written later, and never sees data of
+// another request in it.
 func TestNothingOfAnotherRequest(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // what one request gives back, the next one takes
 	k := newKeeper()
@@ -228,7 +227,7 @@ func TestNothingOfAnotherRequest(t *testing.T) {
 			for other, belongings := range marks {
 				for _, mark := range belongings {
 					if other != caller && strings.Contains(text, mark) {
-						t.Errorf("%s was shown what belongs to %s: %.200q", name, other, text)
+						t.Errorf("%s got data of %s: %.200q", name, other, text)
 					}
 				}
 			}

@@ -48,7 +48,7 @@ func TestRevocation(t *testing.T) {
 	})
 	w := newWorld(t)
 	token := w.login(w.key.ID, w.secret)
-	t.Run("7009-02 what is no live token", func(t *testing.T) {
+	t.Run("7009-02 a token that is not live", func(t *testing.T) {
 		w := w.at(t)
 		expired := newWorld(t)
 		old := expired.login(expired.key.ID, expired.secret)
@@ -91,7 +91,7 @@ func TestRevocation(t *testing.T) {
 		}
 	})
 	for _, hint := range []string{"refresh_token", "access_token", "nonsense"} {
-		t.Run("7009-05 and 7009-08 a hint is a hint: "+hint, func(t *testing.T) {
+		t.Run("7009-05 and 7009-08 the hint is ignored:  "+hint, func(t *testing.T) {
 			w := w.at(t)
 			mine := w.login(w.key.ID, w.secret)
 			require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, mine, "token_type_hint", hint).StatusCode)
@@ -144,7 +144,7 @@ func TestRevocationOutage(t *testing.T) {
 	})
 	require.Equal(t, http.StatusOK, w.call(token), "nothing was revoked while the store failed")
 
-	t.Run("7009-01 a revocation is kept as long as any verifier may take the token", func(t *testing.T) {
+	t.Run("7009-01 a revocation is kept as long as a verifier may accept the token", func(t *testing.T) {
 		w := w.at(t)
 		require.Equal(t, http.StatusOK, w.ask("/api/revoke", w.key.ID, w.secret, token).StatusCode)
 		exp, _ := harness.Claims(t, token)["exp"].(float64)
@@ -186,7 +186,7 @@ func TestIntrospection(t *testing.T) {
 		require.Equal(w.t, http.StatusOK, a.StatusCode, a.Body)
 		require.JSONEq(w.t, `{"active":false}`, a.Body)
 	}
-	t.Run("7662-03 what is no live token", func(t *testing.T) {
+	t.Run("7662-03 a token that is not live", func(t *testing.T) {
 		w := w.at(t)
 		foreign := newWorld(t)
 		dead(w, "garbage")
@@ -207,7 +207,7 @@ func TestIntrospection(t *testing.T) {
 		neighbour, neighbourSecret := w.newKey("team-a", "project.list")
 		require.Equal(t, true, w.ask("/api/introspect", neighbour.ID, neighbourSecret, token).Member("active"))
 	})
-	t.Run("7662-04 without IntrospectAll nobody sees other workspaces", func(t *testing.T) {
+	t.Run("7662-04 without IntrospectAll no key sees other workspaces", func(t *testing.T) {
 		w := newWorld(t).at(t)
 		all, secret := w.newKey("team-b", "admin.project.list")
 		require.JSONEq(t, `{"active":false}`, w.ask("/api/introspect", all.ID, secret, w.login(w.key.ID, w.secret)).Body)

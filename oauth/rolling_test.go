@@ -19,15 +19,15 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// hostLists are the lists whose keys a host replaces. listed puts those of the
-// versions into a configuration, and title is what refusals call one.
+// hostLists are the lists that a host configures. listed puts the entries of the
+// versions into a configuration, and title is the name of an entry in errors.
 var hostLists = []struct {
 	name   string
 	listed func(*oauth.Config, []int)
 	title  string
-	// gone makes sure that nothing names version 1 any more.
+	// gone makes sure that nothing uses version 1 any more.
 	gone func(*rolling)
-	// atOnce: nothing names it as soon as version 2 is the first everywhere.
+	// atOnce: nothing uses it as soon as version 2 is the first on all replicas.
 	atOnce bool
 }{
 	{name: "pepper", title: "pepper %d", gone: (*rolling).loginAll, listed: func(c *oauth.Config, versions []int) {
@@ -61,7 +61,7 @@ type rolling struct {
 	listed   func(*oauth.Config, []int)
 	replicas [4]*oauth.Server
 	keys     []rollingKey
-	idle     []rollingKey // nobody logs in with these yet
+	idle     []rollingKey // not used for a login yet
 	tokens   []string
 	made     int
 	rehashed rehashes
@@ -159,7 +159,7 @@ func (r *rolling) all() []store.Key {
 	return page.Keys
 }
 
-// loginAll logs in with the keys that nobody used yet, and ends all others but
+// loginAll logs in with the keys that were not used yet, and ends all secrets but
 // those in use.
 func (r *rolling) loginAll() {
 	for _, k := range r.idle {
@@ -186,14 +186,14 @@ func (r *rolling) rotateAll() {
 	r.tokens = nil
 }
 
-// outliveTokens waits until no token is alive that a replica signed.
+// outliveTokens waits until every token has expired.
 func (r *rolling) outliveTokens() {
 	r.clock.Advance(27 * time.Hour)
 	r.tokens = nil
 }
 
-// TestRollingDeploys adds, promotes and retires one of each list, forward and
-// back, over four replicas.
+// TestRollingDeploys adds, promotes and removes one entry of each list, forward and
+// back, on four replicas.
 func TestRollingDeploys(t *testing.T) {
 	t.Parallel()
 	for _, list := range hostLists {
@@ -246,8 +246,9 @@ func TestRollingDeploys(t *testing.T) {
 	}
 }
 
-// TestDigestsAreWrittenOnce: however often replicas of both orders log a key in,
-// its digest is rewritten once, and the signing keys are sealed anew once.
+// TestDigestsAreWrittenOnce tests that a digest is rewritten only once, and the
+// signing keys are sealed again only once, however often a key logs in to replicas
+// of both orders.
 func TestDigestsAreWrittenOnce(t *testing.T) {
 	t.Parallel()
 	r := newRolling(t, func(c *oauth.Config, versions []int) {
@@ -272,7 +273,8 @@ func TestDigestsAreWrittenOnce(t *testing.T) {
 	require.Equal(t, version+1, r.ring().Version, "B31 nor is a signing key sealed back and forth")
 }
 
-// TestWithdrawnSigners: a signer and a seal key that leaked can go at once, by name.
+// TestWithdrawnSigners tests that a signer and a seal key that leaked can be
+// removed at once if Withdrawn names them.
 func TestWithdrawnSigners(t *testing.T) {
 	t.Parallel()
 	for _, list := range hostLists[2:] {
@@ -301,8 +303,8 @@ func TestWithdrawnSigners(t *testing.T) {
 	}
 }
 
-// TestSignersInUse: what decides about a signer is the store's clock, and the last
-// time that a server signed with it.
+// TestSignersInUse tests that the store's clock and the last time that a server
+// signed with a signer decide whether it is in use.
 func TestSignersInUse(t *testing.T) {
 	t.Parallel()
 	r := newRolling(t, hostLists[3].listed)

@@ -39,8 +39,8 @@ func ExampleServer_RevokeSigningKeys() {
 	// Output: other keys are published: true
 }
 
-// TestRotationElsewhere: what a resource server takes that fetches the keys, after
-// the signing key was rotated or revoked by hand.
+// TestRotationElsewhere tests which tokens a resource server that fetches the keys
+// accepts after a call of RotateSigningKey or RevokeSigningKeys.
 func TestRotationElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -106,7 +106,8 @@ func TestRotationElsewhere(t *testing.T) {
 	})
 }
 
-// TestRevokedElsewhere: with a stream of changes other replicas follow at once.
+// TestRevokedElsewhere tests that other replicas follow at once if there is a
+// stream of changes.
 func TestRevokedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRolling(t, func(*oauth.Config, []int) {})
@@ -127,7 +128,8 @@ func TestRevokedElsewhere(t *testing.T) {
 	})
 }
 
-// TestRunRecordsTheSigner: a signer stays in use as long as a server runs with it.
+// TestRunRecordsTheSigner tests that a signer stays in use as long as a server runs
+// with it.
 func TestRunRecordsTheSigner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRolling(t, hostLists[3].listed)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRows keeps ROWS.md true: it lists every requirement once, and each one
-// that is built stands in a test of every package named beside it.
+// TestRows checks ROWS.md: it lists every requirement once, and the id of each
+// requirement that is built is in a test of every package in its row.
 func TestRows(t *testing.T) {
 	text, err := os.ReadFile("ROWS.md")
 	require.NoError(t, err)

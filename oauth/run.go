@@ -19,14 +19,14 @@ const (
 	upkeepTimeout = 30 * time.Second
 )
 
-// Run does what cannot wait for a request: it writes last uses, counts and
-// events, prunes what is old, logs which peppers and prefixes are still in use,
-// reads and rotates the signing keys, sends reminders of keys about to expire, and
-// follows the changes that other processes make, if the store has a Watch. It runs
-// in the caller's goroutine. The reminders, which wait for the host's hook, and the
-// changes have a goroutine each. Run returns when ctx
-// has ended, the last use is written and these two have returned; the error is that
-// of the last writing.
+// Run does the server's background work until ctx ends. It writes last uses, counts
+// and events; prunes old records; logs which peppers and prefixes are still in use;
+// reads and rotates the signing keys; sends reminders of keys that are about to
+// expire; and follows the changes of other processes, if the store has a Watch. It
+// runs in the caller's goroutine, and starts one goroutine for the reminders, which
+// wait for the host's hook, and one for the changes. When ctx has ended, Run writes
+// what is left, waits for both goroutines, and returns the error of that last
+// write.
 func (s *Server) Run(ctx context.Context) error {
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
@@ -36,7 +36,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer prune.Stop()
 	if s.reminders != nil {
 		var reminders sync.WaitGroup
-		defer reminders.Wait() // after the last writing
+		defer reminders.Wait() // after the last write
 		reminders.Go(func() { s.remind(ctx) })
 	}
 	changed := make(chan struct{}, 1)
@@ -47,7 +47,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.watch(ctx, func() {
 				select {
 				case changed <- struct{}{}:
-				default: // one is noted already
+				default: // a step is pending already
 				}
 			})
 		})
@@ -59,8 +59,8 @@ func (s *Server) Run(ctx context.Context) error {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 			defer cancel()
 			err = s.keys.Flush(last)
-			if err != nil { // who starts Run in a goroutine may not look at its error
-				s.cfg.Logger.ErrorContext(last, "the last upkeep failed; what it had to write is lost", "error", err)
+			if err != nil { // a host that starts Run in a goroutine may ignore its error
+				s.cfg.Logger.ErrorContext(last, "the last write before the end failed; the last uses, counts and events since the write before are lost", "error", err)
 			}
 			return err
 		case <-flush.C:
@@ -73,20 +73,20 @@ func (s *Server) Run(ctx context.Context) error {
 			err = bounded(ctx, s.keys.Prune)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.cfg.Logger.ErrorContext(ctx, "upkeep failed and will be tried again", "error", err)
+			s.cfg.Logger.ErrorContext(ctx, "background work failed and will be tried again", "error", err)
 		}
 	}
 }
 
-// bounded keeps one piece of upkeep from waiting, and all other with it, as
-// long as a store that hangs.
+// bounded calls do with a timeout, so that a store that hangs does not block all
+// other work.
 func bounded(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout)
 	defer cancel()
 	return do(ctx)
 }
 
-// remind reminds of keys about to expire, at once and every few minutes.
+// remind sends reminders at once and then every few minutes.
 func (s *Server) remind(ctx context.Context) {
 	again := time.NewTicker(remindEvery)
 	defer again.Stop()

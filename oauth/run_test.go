@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 			require.Equal(t, 1, tapped.Take()["Upkeep.Touch"])
 		})
 	})
-	t.Run("a store that hangs at the end holds nobody up for ever", func(t *testing.T) {
+	t.Run("a store that hangs at the end delays Run only for a bounded time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
@@ -75,7 +75,7 @@ func TestRun(t *testing.T) {
 			require.Equal(t, 5*time.Second, time.Since(began))
 		})
 	})
-	t.Run("B19 what fails is tried again, and nothing is lost", func(t *testing.T) {
+	t.Run("B19 a write that fails is tried again, and nothing is lost", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 			require.NoError(t, stop())
 		})
 	})
-	t.Run("B19 a store that hangs holds no later upkeep up", func(t *testing.T) {
+	t.Run("B19 a store that hangs does not block later background work", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, tapped, login, stop := running(t)
 			require.Equal(t, http.StatusOK, login().StatusCode)
@@ -147,7 +147,7 @@ func TestRun(t *testing.T) {
 			})
 			time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
-			require.Contains(t, log.String(), "upkeep failed")
+			require.Contains(t, log.String(), "background work failed")
 			require.Equal(t, first, harness.Head(t, login().Token())["kid"])
 			tapped.Before(nil)
 			time.Sleep(12 * time.Minute) //nolint:forbidigo // the bubble's clock

@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTimingScaling: 64 callers on two processors seldom wait for a mutex. How
-// much more they do than on one is logged and no more: a hypervisor that lends
-// the second processor to others leaves no trace in what this process can
-// measure. That no caller waits for another is for TestNobodyWaits to show.
+// TestTimingScaling: 64 callers on two processors seldom wait for a mutex. How much
+// more they do than on one is logged and no more: a hypervisor that lends the
+// second processor to others leaves no trace in what this process can measure.
+// TestNoLockDuringCalls tests that no caller waits for another.
 func TestTimingScaling(t *testing.T) {
 	p := newPair(t, "ES256")
 	handler, verifier := p.server.Token(), p.server.Verifier()

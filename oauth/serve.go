@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Serve is Run and a web server together, ended in the order that loses
-// nothing: web answers the requests of l until ctx ends; then it takes no more
-// and finishes those that came, for at most grace; then Run writes what the
-// last of them left behind. web's handler is the host's, with Routes among its
-// own; for TLS l is one of tls.NewListener. Call it once, and do not call Run.
+// Serve runs web on l together with Run, and shuts both down in the order that
+// loses nothing. When ctx ends, web accepts no more requests and finishes the open
+// ones, for at most grace. Then Run writes what the last requests left in memory.
+// web's handler is the host's and must include Routes. For TLS use a listener of
+// tls.NewListener. Call Serve once, and do not call Run.
 //
-// It returns when all of that is done, or when web fails: nil if ctx ended, or
-// the host shut web down, and nothing was lost. Requests that outlast grace
-// are cut off, and the error wraps context.DeadlineExceeded.
+// Serve returns after that, or when web fails. It returns nil if ctx ended or the
+// host shut web down, and nothing was lost. If requests take longer than grace,
+// their connections are closed and the error wraps context.DeadlineExceeded.
 func (s *Server) Serve(ctx context.Context, web *http.Server, l net.Listener, grace time.Duration) error {
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

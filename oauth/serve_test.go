@@ -16,7 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// serving is a server behind Serve whose requests wait to be let go.
+// serving is a server that runs Serve. Its requests wait until the test releases
+// them.
 type serving struct {
 	t       *testing.T
 	store   store.Store
@@ -59,7 +60,7 @@ func startServing(t *testing.T, grace time.Duration) *serving {
 	return s
 }
 
-// ask sends a request and returns when it has come, and what becomes of it.
+// ask sends a request and returns when it has arrived. The result arrives later.
 func (s *serving) ask() <-chan int {
 	s.t.Helper()
 	status := make(chan int, 1)
@@ -76,7 +77,7 @@ func (s *serving) ask() <-chan int {
 	return status
 }
 
-// closed returns when nobody is taken in any more.
+// closed returns when no connection is accepted any more.
 func (s *serving) closed() {
 	for {
 		c, err := net.Dial("tcp", s.address)
@@ -95,18 +96,18 @@ func (s *serving) used() bool {
 }
 
 func TestServe(t *testing.T) {
-	t.Run("a login that came before the end is finished and written down", func(t *testing.T) {
+	t.Run("a login that came before the end is finished and its use is written", func(t *testing.T) {
 		s := startServing(t, time.Minute)
 		status := s.ask()
 		s.cancel()
 		s.closed()
-		require.Empty(t, s.ended, "it waits for what it has taken")
+		require.Empty(t, s.ended, "it waits for the open requests")
 		close(s.letGo)
 		require.NoError(t, <-s.ended)
 		require.Equal(t, http.StatusOK, <-status)
 		require.True(t, s.used())
 	})
-	t.Run("what outlasts the grace is cut off", func(t *testing.T) {
+	t.Run("a request that takes longer than the grace is cut off", func(t *testing.T) {
 		s := startServing(t, time.Millisecond)
 		status := s.ask()
 		s.cancel()

@@ -27,35 +27,36 @@ type Server struct {
 	cfg   Config
 	store store.Store
 	keys  *apikey.Service
-	// reminders is nil where the host wants none.
+	// reminders is nil if Config.Reminders is nil.
 	reminders *reminders.Sender
 	manager   *manage.Manager
 	ring      *signing.Ring
 	signers   hostlist.List // Config.Signers
-	recorded  atomic.Int64  // when recordSigner did last, in Unix microseconds
+	recorded  atomic.Int64  // when recordSigner last recorded, in Unix microseconds
 	clients   *request.Clients
 	verifier  *bearer.Verifier
-	issued    *bearer.Verifier // takes tokens for every audience
+	issued    *bearer.Verifier // accepts tokens for every audience
 	paths     paths
 	metadata  []byte
 }
 
-// paths is where the documents stand, which is also what is advertised.
+// paths are the paths of the documents, as served and as named in the metadata.
 type paths struct {
 	origin, jwks, metadata, openID string
 	// resource is the path of the resource metadata.
 	resource, resourceURL string
 }
 
-// New checks cfg and st and returns a Server. All problems are joined into one
-// error, each naming its field.
+// New checks cfg and st and returns a Server. It joins all problems into one error;
+// each names its field.
 //
-// New reads which peppers, prefixes of secrets, seal keys and signers are in use,
-// and makes the first signing key where Config.SealKeys are set. Each of these steps
-// waits up to 10 seconds for the store. It fails if the store cannot be reached, and
-// if one in use is neither listed nor withdrawn (Config.APIKeys.Withdrawn) or is listed
-// with another key: the error names it and its fingerprint. A signer is in use until
-// about 26 hours after the last server that signs with it started or was in Run.
+// New reads from the store which peppers, prefixes of secrets, seal keys and
+// signers are in use, and makes the first signing key if Config.SealKeys is set.
+// Each of these steps waits up to 10 seconds for the store. New fails if the store
+// is unavailable, and if one of these in use is neither listed nor withdrawn
+// (Config.APIKeys.Withdrawn) or is listed with another key: the error names it and
+// its fingerprint. A signer is in use until about 26 hours after a server that
+// signs with it last started or was in Run.
 func New(st store.Store, cfg Config) (*Server, error) {
 	cfg, paths, problems := cfg.complete()
 	keys, err := apikey.New(st, apikey.Config{
@@ -88,7 +89,7 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	s.manager.MapAccessGenerate(logins)
 	s.manager.MapTokenStorage(logins)
 	s.metadata = s.describe()
-	// Last, since these may write: if New fails, nothing was written.
+	// Last, since these may write: if New fails before, nothing was written.
 	if err := s.startSigners(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -98,8 +99,9 @@ func New(st store.Store, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// verifiers makes the guards' verifier, for this server's own audience, and
-// that of revocation and introspection, for every token it issues.
+// verifiers makes two verifiers: that of the guards, for this server's own
+// audience, and that of revocation and introspection, for every token that this
+// server issues.
 func (s *Server) verifiers() error {
 	cfg := bearer.Config{
 		Issuer:           s.cfg.Issuer,
@@ -123,14 +125,14 @@ func (s *Server) verifiers() error {
 	return err
 }
 
-// Format implements fmt.Formatter: a Server holds keys, and shows its issuer
-// only.
+// Format implements fmt.Formatter. It prints only the issuer, since a Server
+// contains keys.
 func (s *Server) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "oauth.Server("+s.cfg.Issuer+")") //nolint:errcheck // Printf is told by f
+	_, _ = io.WriteString(f, "oauth.Server("+s.cfg.Issuer+")") //nolint:errcheck // f reports its own errors
 }
 
-// pathsOf says where the documents stand. An issuer that is no URL is reported
-// by Config.complete.
+// pathsOf returns the paths of the documents. Config.complete reports an issuer
+// that is no URL.
 func pathsOf(cfg Config) paths {
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -140,26 +142,26 @@ func pathsOf(cfg Config) paths {
 	p := paths{
 		origin: u.Scheme + "://" + u.Host,
 		jwks:   prefix + "/.well-known/jwks.json",
-		// The issuer's path goes behind the well-known part (RFC 8414,
-		// section 3.1), but before it for OpenID Connect Discovery.
+		// The issuer's path comes after the well-known part (RFC 8414, section
+		// 3.1), but before it in OpenID Connect Discovery.
 		metadata: "/.well-known/oauth-authorization-server" + prefix,
 	}
 	if cfg.OpenIDAlias {
 		p.openID = prefix + "/.well-known/openid-configuration"
 	}
 	if u, err = url.Parse(cfg.Resource); err == nil && cfg.Resource != "" {
-		// Behind the host, before the path (RFC 9728, section 3.1).
+		// The well-known part comes between host and path (RFC 9728, section 3.1).
 		p.resource = "/.well-known/oauth-protected-resource" + strings.TrimSuffix(u.EscapedPath(), "/")
 		p.resourceURL = u.Scheme + "://" + u.Host + p.resource
 	}
 	return p
 }
 
-// Routes returns the handlers by path, for the host to mount on its router, at
-// the root and in no group: what is in here is what the metadata advertises.
-// The patterns suit http.ServeMux; they name no method, since each handler
-// answers a wrong one itself. A ServeMux with a pattern that overlaps them,
-// such as "GET /" or "POST /{tenant}/login", panics: take Handler there.
+// Routes returns the handlers by path. Mount them all at the root of the host's
+// router, not in a group, since the metadata names these paths. The paths are
+// patterns for http.ServeMux without a method: each handler answers a wrong method
+// itself. A ServeMux panics if it has a pattern that overlaps them, such as "GET /"
+// or "POST /{tenant}/login": use Handler then.
 func (s *Server) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{
 		s.cfg.TokenPath:         s.Token(),
@@ -180,17 +182,17 @@ func (s *Server) Routes() map[string]http.Handler {
 	return routes
 }
 
-// Handler answers requests for the paths of Routes and passes on all others to
-// next, a router whose own patterns may overlap these paths. A path counts only
-// as it stands in Routes, unescaped. It panics if next is nil.
+// Handler serves requests for the paths of Routes, and passes all others to next, a
+// router whose own patterns may overlap these paths. It compares paths literally:
+// an escaped spelling of such a path goes to next. It panics if next is nil.
 func (s *Server) Handler(next http.Handler) http.Handler {
 	if next == nil {
-		panic("oauth: Handler: next is nil") //nolint:forbidigo // the doc comment says so: it is for what a programmer wrote
+		panic("oauth: Handler: next is nil") //nolint:forbidigo // documented above: a programming error
 	}
 	routes := s.Routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, ok := routes[r.URL.Path]
-		// RawPath is another spelling, which rules by path in front do not know.
+		// RawPath is an escaped spelling, which a proxy's rules by path may miss.
 		if !ok || r.URL.RawPath != "" && r.URL.RawPath != r.URL.Path {
 			route = next
 		}
@@ -201,13 +203,13 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // APIKeys returns the service that makes and changes keys.
 func (s *Server) APIKeys() *apikey.Service { return s.keys }
 
-// Verifier returns the verifier of this server's tokens, for servers that are
-// not net/http's; see bearer.Verifier.Authorize.
+// Verifier returns the verifier of this server's tokens, for servers that do not
+// use net/http; see bearer.Verifier.Authorize.
 func (s *Server) Verifier() *bearer.Verifier { return s.verifier }
 
-// Require guards a route: the token must hold all of the permissions, in the
-// workspace that the guard is told; see bearer.Guard. It panics if one is not
-// in Config.Permissions.
+// Require returns a guard for a route. The token must hold all of the permissions,
+// in the workspace that the guard takes from the request; see bearer.Guard. It
+// panics if a permission is not in Config.Permissions.
 func (s *Server) Require(permissions ...string) bearer.Guard {
 	return s.verifier.Require(permissions...)
 }

@@ -13,17 +13,17 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// signersInUse is how long a signer of the host's counts as in use from when it is
-// recorded: the longest life of a token, an hour for clocks that differ, and
-// the time until recordSigner records it again.
+// signersInUse is how long a host's signer is in use after it is recorded: the
+// longest lifetime of a token, the longest leeway, an hour for clocks that differ,
+// and the time until recordSigner records it again.
 const (
 	signersInUse = hostlist.LongestToken + bearer.MaxLeeway + time.Hour + recordEvery
 	recordEvery  = time.Hour
 	signersLimit = 10 * time.Second
 )
 
-// startSigners fails if a signer is missing of which tokens may be alive, and then
-// records the one that signs.
+// startSigners fails if Config.Signers lacks a signer that is in use. Otherwise it
+// records the signer that signs.
 func (s *Server) startSigners() error {
 	ctx, cancel := context.WithTimeout(context.Background(), signersLimit)
 	defer cancel()
@@ -42,8 +42,8 @@ func (s *Server) startSigners() error {
 	return s.recordSigner(ctx)
 }
 
-// recordSigner tells the store that the first of Config.Signers signs, unless that
-// was done within recordEvery.
+// recordSigner records in the store that the first of Config.Signers is in use,
+// unless it did so within recordEvery.
 func (s *Server) recordSigner(ctx context.Context) error {
 	began, last := s.cfg.Now().UnixMicro(), s.recorded.Load()
 	if len(s.signers) == 0 || last <= began && began < last+recordEvery.Microseconds() {
@@ -74,7 +74,7 @@ func (s *Server) storeClock(ctx context.Context) (time.Time, error) {
 	return now.UTC().Truncate(time.Microsecond), nil
 }
 
-// entryOf is what the store is told of a signer.
+// entryOf returns the entry of the store for a signer.
 func entryOf(p jose.PublicKey) (store.ListEntry, error) {
 	e := store.ListEntry{List: store.Signers, Name: p.ID}
 	bytes, secret := p.Key.([]byte)

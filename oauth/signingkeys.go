@@ -20,7 +20,7 @@ import (
 
 // SigningKey is a private key that signs tokens.
 type SigningKey struct {
-	// ID is the kid. Default: the RFC 7638 thumbprint.
+	// ID is the key ID (kid). Default: the RFC 7638 thumbprint.
 	ID string
 	// Algorithm is ES256, RS256, PS256, EdDSA or HS256. Default: ES256 for a
 	// P-256 key, RS256 for an RSA key of at least 2048 bits, EdDSA for an
@@ -28,8 +28,8 @@ type SigningKey struct {
 	Algorithm string
 	// Key is the private key; one in a KMS or HSM works too.
 	Key crypto.Signer
-	// Secret, instead of Key, is an HS256 key of at least 32 bytes, for a
-	// host that is its own only resource server: it is not published.
+	// Secret may be set instead of Key: an HS256 key of at least 32 bytes. It is
+	// not published, so only this server can verify the tokens.
 	Secret []byte
 }
 
@@ -41,7 +41,7 @@ func (k SigningKey) String() string { return "signing key " + k.ID + " " + k.Alg
 func (k SigningKey) GoString() string { return "oauth.SigningKey(" + strconv.Quote(k.String()) + ")" }
 
 // Format writes what String returns, whatever the verb.
-func (k SigningKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) } //nolint:errcheck // Printf is told by f
+func (k SigningKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) } //nolint:errcheck // f reports its own errors
 
 // MarshalText returns what String does.
 func (k SigningKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
@@ -58,13 +58,14 @@ func ParseSigningKey(pem []byte) (SigningKey, error) {
 	return SigningKey{Key: key}, nil
 }
 
-// SealKey encrypts the private signing keys that the store keeps, so that a
-// copy of the store alone signs nothing. See Config.SealKeys.
+// SealKey encrypts the private signing keys in the store, so that a copy of the
+// store is not enough to sign tokens. See Config.SealKeys.
 //
-// Printed, logged or marshalled it shows its version only.
+// If it is printed, logged or marshalled, only its version shows.
 type SealKey struct {
-	// Version names the key in what it sealed: 1 or more, unique in a list,
-	// never given to another key. Give a newer key a higher one.
+	// Version identifies the key that encrypted a signing key. It is 1 or more and
+	// unique in the list. Never use it for another key, and give a newer key a
+	// higher version.
 	Version int
 	// Key is 32 random bytes (AES-256). It is copied.
 	Key []byte
@@ -77,7 +78,7 @@ func (k SealKey) String() string { return "seal key " + strconv.Itoa(k.Version) 
 func (k SealKey) GoString() string { return "oauth.SealKey(" + strconv.Quote(k.String()) + ")" }
 
 // Format writes the redacted form, whatever the verb.
-func (k SealKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) } //nolint:errcheck // Printf is told by f
+func (k SealKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) } //nolint:errcheck // f reports its own errors
 
 // MarshalText returns the redacted form.
 func (k SealKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
@@ -85,23 +86,24 @@ func (k SealKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil 
 // LogValue returns the redacted form.
 func (k SealKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// Rotation says how a signing key gives way to the next.
+// Rotation are the options of RotateSigningKey.
 type Rotation struct {
-	// Now: the new key signs at once, rather than when it has been published for
-	// 10 minutes. A resource server that fetches the keys does not know it yet, and
-	// refuses its tokens until it fetches them again: at most a minute with package
-	// bearer, and as long as it caches the JWKS, which allows 5 minutes, with others.
+	// Now makes the new key sign at once, and not only after it has been published
+	// for 10 minutes. A resource server elsewhere does not have it yet and refuses
+	// its tokens until it fetches the JWKS again: for at most a minute with package
+	// bearer, and for as long as it caches the JWKS with others, which is 5 minutes
+	// if it follows the Cache-Control header.
 	Now bool
 }
 
-// RotateSigningKey makes the next signing key before its time. It is published at
-// once and signs 10 minutes later, unless r says otherwise; the one before it goes on
-// to verify as long as a token of it can live. If a next key is published already,
-// and need not sign now, nothing is done. Other replicas follow at once, if the store
-// has a Watch, or within a minute.
+// RotateSigningKey makes the next signing key now. It is published at once and
+// signs 10 minutes later, unless r.Now is set. The previous key still verifies
+// until its last token must have expired. If the next key is already published and
+// r.Now is not set, nothing changes. Other replicas follow at once if the store has
+// a Watch, and otherwise within a minute.
 //
-// It is an error if the keys are the host's (Config.Signers), if the clock of this
-// process differs from the store's, or if the store cannot be reached.
+// It returns an error if the signing keys are the host's (Config.Signers), if the
+// clock of this process differs from the store's, or if the store is unavailable.
 func (s *Server) RotateSigningKey(ctx context.Context, r Rotation) error {
 	if err := s.ring.Rotate(ctx, r.Now); err != nil {
 		return fmt.Errorf("oauth: rotate the signing key: %w", err)
@@ -109,12 +111,12 @@ func (s *Server) RotateSigningKey(ctx context.Context, r Rotation) error {
 	return nil
 }
 
-// RevokeSigningKeys is for signing keys that leaked. It puts a new key, which signs
-// at once, in the place of all others. They leave the JWKS, and their tokens end: on
-// this server at once, on other replicas at once, if the store has a Watch, or within
-// a minute, and at a resource server elsewhere as soon as it fetches the keys again
-// (see Rotation.Now; until then it refuses the new key's tokens). Errors are those of
-// RotateSigningKey.
+// RevokeSigningKeys replaces all signing keys by a new one, which signs at once.
+// Call it if signing keys leaked. The old keys are removed from the JWKS and their
+// tokens are no longer accepted: on this server at once; on other replicas at once
+// if the store has a Watch, and otherwise within a minute; at a resource server
+// elsewhere as soon as it fetches the JWKS again (see Rotation.Now; until then it
+// refuses the new key's tokens). The errors are those of RotateSigningKey.
 func (s *Server) RevokeSigningKeys(ctx context.Context) error {
 	if err := s.ring.Revoke(ctx); err != nil {
 		return fmt.Errorf("oauth: revoke the signing keys: %w", err)
@@ -122,9 +124,10 @@ func (s *Server) RevokeSigningKeys(ctx context.Context) error {
 	return nil
 }
 
-// newRing makes the ring of signing keys: those of the host, which it lists, or
-// those that the server makes and keeps in the store, sealed, or else in its own
-// memory. It reads nothing yet and does not use keys, which is nil if New fails.
+// newRing makes the ring of signing keys. These are the host's, or those that the
+// server makes and keeps sealed in the store, or else in its own memory. The
+// returned list has the host's. newRing reads nothing from the store and does not
+// call keys, which may be nil.
 func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, hostlist.List, error) {
 	var given hostlist.List
 	signers, sealKeys, err := signingKeys(st, cfg)
@@ -151,15 +154,15 @@ func newRing(st store.Store, cfg Config, keys *apikey.Service) (*signing.Ring, h
 	return ring, given, err
 }
 
-// signingKeys checks the keys of the host's.
+// signingKeys checks Config.Signers and Config.SealKeys, and converts them.
 func signingKeys(st store.Store, cfg Config) ([]*jose.Signer, []signing.SealKey, error) {
 	switch given, sealed := len(cfg.Signers) > 0, len(cfg.SealKeys) > 0; {
 	case given && sealed:
-		return nil, nil, errors.New("Config.Signers and Config.SealKeys exclude each other: tokens are signed with given keys or with keys that the store holds sealed")
+		return nil, nil, errors.New("Config.Signers and Config.SealKeys exclude each other: set Signers to sign with your own keys, or SealKeys to sign with keys that the server makes and keeps sealed in the store")
 	case !given && st.SigningKeys == nil:
-		return nil, nil, errors.New("Config.Signers is empty, and Store.SigningKeys is missing: name the keys that sign tokens")
+		return nil, nil, errors.New("Config.Signers is empty, and Store.SigningKeys is missing: set Config.Signers to the keys that sign tokens")
 	case !given && !sealed && st.SigningKeys.Durable():
-		return nil, nil, errors.New("Config.Signers and Config.SealKeys are empty, and Store.SigningKeys is durable: name the keys that sign tokens, or those that seal them in the store")
+		return nil, nil, errors.New("Config.Signers and Config.SealKeys are empty, and Store.SigningKeys is durable: set Signers to the keys that sign tokens, or SealKeys to the keys that encrypt the server's own in the store")
 	}
 	var problems []error
 	signers := make([]*jose.Signer, len(cfg.Signers))
@@ -201,17 +204,18 @@ func (k SigningKey) signer() (*jose.Signer, error) {
 	return jose.NewSigner(algorithm, k.ID, key)
 }
 
-// check checks a key that follows others. The error begins with the name of a field.
+// check checks a key; others are those before it in the list. The error begins with
+// the name of a field.
 func (k SealKey) check(others []SealKey) error {
 	switch {
 	case k.Version < 1:
 		return fmt.Errorf("Version: %d, must be 1 or more", k.Version)
 	case slices.ContainsFunc(others, func(o SealKey) bool { return o.Version == k.Version }):
-		return fmt.Errorf("Version: %d is there twice", k.Version)
+		return fmt.Errorf("Version: %d is listed twice", k.Version)
 	case len(k.Key) != 32:
-		return fmt.Errorf("Key: %d bytes, 32 are needed", len(k.Key))
+		return fmt.Errorf("Key: %d bytes, must be 32", len(k.Key))
 	case [32]byte(k.Key) == [32]byte{}:
-		return errors.New("Key: all bytes are zero")
+		return errors.New("Key: all bytes are zero; use random bytes")
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func TestRingConfig(t *testing.T) {
 		{"two in any order", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{sealKey(9), sealKey(1)} }, nil},
 		{"seal keys and signers", func(c *oauth.Config) { c.Signers = []oauth.SigningKey{{Key: edKey}} }, []string{"Config.Signers and Config.SealKeys exclude each other"}},
 		{"version 0", func(c *oauth.Config) { c.SealKeys = append(c.SealKeys, sealKey(0)) }, []string{"Config.SealKeys[1].Version: 0, must be 1 or more"}},
-		{"a version twice", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{sealKey(1), sealKey(1)} }, []string{"Config.SealKeys[1].Version: 1 is there twice"}},
+		{"a version twice", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{sealKey(1), sealKey(1)} }, []string{"Config.SealKeys[1].Version: 1 is listed twice"}},
 		{"31 bytes", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{{Version: 1, Key: long[:31]}} }, []string{"Config.SealKeys[0].Key: 31 bytes"}},
 		{"33 bytes", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{{Version: 1, Key: long}} }, []string{"Config.SealKeys[0].Key: 33 bytes"}},
 		{"no bytes", func(c *oauth.Config) { c.SealKeys = []oauth.SealKey{{Version: 1}} }, []string{"Config.SealKeys[0].Key: 0 bytes"}},
@@ -136,7 +136,7 @@ func TestRingConfig(t *testing.T) {
 		f.server()
 		require.Len(t, f.ring().Keys, 1)
 	})
-	t.Run("seal keys need a place", func(t *testing.T) {
+	t.Run("seal keys need a store with SigningKeys", func(t *testing.T) {
 		f := newFleet(t)
 		f.store.SigningKeys = nil
 		_, err := f.try()
@@ -159,7 +159,8 @@ type durableRing struct{ store.SigningKeys }
 
 func (durableRing) Durable() bool { return true }
 
-// TestNewReadsTheKeys: the tests of package signing have more faults.
+// TestNewReadsTheKeys tests New with damaged keys; package signing tests more
+// faults.
 func TestNewReadsTheKeys(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -192,7 +193,8 @@ type storeClock struct {
 
 func (c *storeClock) Clock(context.Context) (time.Time, error) { return c.now(), nil }
 
-// TestRotationAsksTheStoresClock: the tests of package signing have the cases.
+// TestRotationAsksTheStoresClock tests that rotation compares the clock with the
+// store's; package signing tests the cases.
 func TestRotationAsksTheStoresClock(t *testing.T) {
 	t.Parallel()
 	t.Run("B29 a server whose clock is an hour ahead rotates no keys and says so", func(t *testing.T) {
@@ -215,7 +217,7 @@ func TestRotationAsksTheStoresClock(t *testing.T) {
 	})
 }
 
-// TestSealKeyRedactsItself is B11 for seal keys and what holds them.
+// TestSealKeyRedactsItself tests B11 for seal keys and the types that contain them.
 func TestSealKeyRedactsItself(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-seal-key-0123456789abcdef"

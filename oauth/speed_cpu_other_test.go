@@ -4,5 +4,5 @@ package oauth_test
 
 import "time"
 
-// processorTime is not known here: only wall time is compared.
+// processorTime is not available on this system: only the wall time is compared.
 func processorTime() time.Duration { return 0 }

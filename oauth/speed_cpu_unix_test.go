@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// processorTime is what this process has used so far, on all processors.
+// processorTime returns the processor time that this process has used so far, on
+// all processors.
 func processorTime() time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {

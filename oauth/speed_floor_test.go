@@ -20,10 +20,9 @@ import (
 	"time"
 )
 
-// floor is the least that anybody could do for a login: the standard library,
-// one key in a map, no rules, and no allocation but the signature's own. It
-// answers what Latchkey answers, header by header and claim by claim, so that
-// the two differ in how and not in what.
+// floor is a login with the least possible work: the standard library, one key in a
+// map, no rules, and no allocation but the signature's own. Its response has the
+// same headers and claims as Latchkey's.
 type floor struct {
 	header string // of the token, base64url, with its dot
 	sign   func(dst, signed []byte) []byte
@@ -34,7 +33,7 @@ type floor struct {
 	works  sync.Pool // of *floorWork
 }
 
-// floorWork is what one login uses and the next one uses again.
+// floorWork is the memory that logins reuse.
 type floorWork struct {
 	mac                        hash.Hash
 	body, claims, token, reply []byte
@@ -43,8 +42,8 @@ type floorWork struct {
 	signature                  [64]byte
 }
 
-// random is what an ECDSA signature takes its number from, nil for one that is
-// derived from the key and the payload (RFC 6979).
+// random is the source of an ECDSA signature's number; nil derives it from the key
+// and the payload (RFC 6979).
 func newFloor(alg, kid string, key any, random io.Reader, pepper []byte, claims, tail, scope, id, secret string) *floor {
 	f := &floor{claims: claims, tail: tail, scope: scope, keys: make(map[string][sha256.Size]byte)}
 	f.header = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"`+kid+`","typ":"at+jwt"}`)) + "."
@@ -76,8 +75,8 @@ func newFloor(alg, kid string, key any, random io.Reader, pepper []byte, claims,
 	case ed25519.PrivateKey:
 		f.sign = func(dst, signed []byte) []byte { return append(dst, ed25519.Sign(k, signed)...) }
 	case []byte:
-		// Idiomatic, and so with allocations of its own: who keeps the state
-		// from one signature to the next saves a third.
+		// This is idiomatic code, with its own allocations. Code that reuses the
+		// state for the next signature saves a third.
 		f.sign = func(dst, signed []byte) []byte {
 			mac := hmac.New(sha256.New, k)
 			mac.Write(signed)
@@ -163,8 +162,8 @@ func cutByte(text []byte, sep byte) (before, after []byte, found bool) {
 	return text, nil, false
 }
 
-// call is a request and its ResponseWriter, made once and used for any number
-// of logins, so that what is measured is the handler.
+// call is a request and its ResponseWriter, made once and reused, so that only the
+// handler is measured.
 type call struct {
 	request *http.Request
 	text    string
@@ -184,7 +183,7 @@ func newCall(text string) *call {
 	return c
 }
 
-// to makes one login. The handler sees a new body and an empty header.
+// to makes one login, with a new body and an empty response header.
 func (c *call) to(handler http.Handler) error {
 	c.body.Reset(c.text)
 	clear(c.header)

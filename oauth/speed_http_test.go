@@ -57,7 +57,7 @@ func duelOverHTTP(b *testing.B, p *pair, floor *floor) {
 
 const connections = 32
 
-// clientEnv tells this program to be the client, and with which login.
+// clientEnv is set if this process is the client. It has the login.
 const clientEnv = "LATCHKEY_SPEED_CLIENT"
 
 // TestMain is the client of BenchmarkFloorHTTP in the process that it starts.

@@ -88,10 +88,10 @@ func newPair(t testing.TB, alg string) *pair {
 	return p
 }
 
-// duel runs both sides in turns of 60 ms each and compares what one call took
-// in the fastest turn of each, since the machine is shared and only those are
-// anything like undisturbed. On a busy one none is: there the processor time
-// of the whole process, which includes the garbage collector's, says more.
+// duel runs both sides in turns of 60 ms and compares the time of one call in the
+// fastest turn of each side, since other turns may be disturbed on a shared
+// machine. On a busy machine the processor time of the whole process, with the
+// garbage collector, says more.
 func duel(b *testing.B, ours, floor func() error) {
 	b.Helper()
 	const turn = 60 * time.Millisecond
@@ -138,8 +138,8 @@ func BenchmarkFloorLogin(b *testing.B) {
 			duel(b, func() error { return c.to(handler) }, func() error { return c.to(p.floor) })
 		})
 	}
-	// The first of them again, without what the signature saves: what is left
-	// is the rest of Latchkey.
+	// The first one again, without the allocations that the signature saves: this
+	// shows the cost of the rest of Latchkey.
 	b.Run("ES256/alike", func(b *testing.B) {
 		p := newPair(b, "ES256")
 		handler, c := p.server.Token(), newCall(p.login)

@@ -25,8 +25,9 @@ func (w *world) saveSettings(change func(*store.InstanceSettings)) {
 	require.NoError(w.t, err)
 }
 
-// TestStandingAtEndpoints: every endpoint says the same of a key, but that one which
-// only rules or policies refuse may still end its own tokens.
+// TestStandingAtEndpoints tests that every endpoint decides in the same way about a
+// key, except that a key which only rules or policies refuse may still revoke its
+// own tokens.
 func TestStandingAtEndpoints(t *testing.T) {
 	t.Parallel()
 	const (
@@ -34,7 +35,7 @@ func TestStandingAtEndpoints(t *testing.T) {
 		wrong  = http.StatusUnauthorized
 		denied = http.StatusBadRequest
 	)
-	// What the host answers: of a workspace, and by its policy.
+	// The results of the host's Workspaces and of its policy.
 	var suspended bool
 	var denial error
 	for _, tc := range []struct {
@@ -161,8 +162,8 @@ func TestPoliciesAtIntrospection(t *testing.T) {
 	})
 }
 
-// TestLeewayEndsWithTheKey is B08: leeway is for clocks that differ. The end of a key
-// is exact.
+// TestLeewayEndsWithTheKey tests B08: leeway is for clocks that differ, and does
+// not extend a key beyond its exact end.
 func TestLeewayEndsWithTheKey(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(w *world, at time.Time){
@@ -191,7 +192,7 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 			})
 		}
 	}
-	t.Run("B08 a key that ends later says nothing of it in its tokens", func(t *testing.T) {
+	t.Run("B08 a token does not name the end of a key that ends later", func(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.config.Leeway = 5 * time.Minute })
 		expiry := apikey.Expiry{At: w.clock.Now().Add(time.Hour)}
 		_, err := w.APIKeys().Update(t.Context(), admin, w.key.ID, apikey.Changes{Expiry: &expiry})
@@ -202,8 +203,8 @@ func TestLeewayEndsWithTheKey(t *testing.T) {
 	})
 }
 
-// TestDefaultsAtARestart: a host that switches keys off by its configuration ends the
-// tokens that are out, unless an administrator's settings say otherwise.
+// TestDefaultsAtARestart tests that all tokens are refused if the host's
+// configuration switches keys off, unless an administrator has saved settings.
 func TestDefaultsAtARestart(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -28,16 +28,16 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Token returns the login: the token endpoint of RFC 6749, section 3.2, for
-// the client_credentials grant (section 4.4). It takes a form or a JSON
-// object; see Config for its path.
+// Token returns the login endpoint: the token endpoint of RFC 6749, section 3.2,
+// for the client_credentials grant (section 4.4). It accepts a form or a JSON
+// object. Config.TokenPath is its path.
 func (s *Server) Token() http.Handler { return http.HandlerFunc(s.login) }
 
-// login is the whole of a login, read downwards: the request, the proof, the decision,
-// the token, the answer.
+// login handles a login: it reads the request, issues the token and writes the
+// response.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	// It holds the body, then the answer. It is not pooled: the body and the writer
-	// of a middleware get parts of it and may keep them.
+	// The buffer holds the body, then the response. It is not pooled: the body
+	// reader and response writer of a middleware get parts of it and may keep them.
 	var buffer bytes.Buffer
 	defer empty(&buffer)
 	var asked tokenRequest
@@ -45,8 +45,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.refuse(r.Context(), w, bad)
 		return
 	}
-	// Nobody waits for a store that hangs, and a login that nobody could
-	// decide on is an outage.
+	// A store that hangs must not block the client: after the timeout the response
+	// is 503.
 	ctx := request.WithTimeout(r.Context(), s.cfg.LoginTimeout)
 	defer ctx.Stop()
 	grant, token, err := s.issue(ctx, &asked, s.clients.Addr(r))
@@ -57,14 +57,14 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	writeToken(w, &buffer, token, grant)
 }
 
-// issue authenticates the key, decides on its token and has it made.
+// issue authenticates the key, decides on its token and makes it.
 func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr) (*apikey.Grant, string, error) {
 	proof, err := s.keys.Authenticate(ctx, apikey.Credentials{ID: r.clientID, Secret: r.clientSecret, Address: address})
 	if err != nil {
 		return nil, "", err
 	}
-	// One of the server's own audiences may be named, too (RFC 8707, section 2), and
-	// then is the token's only one.
+	// The resource may also be one of the server's own audiences (RFC 8707, section
+	// 2). It is then the token's only audience.
 	resource, own := r.resource, slices.Contains(s.cfg.Audience, r.resource)
 	if own {
 		resource = ""
@@ -73,7 +73,7 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	if err != nil {
 		var lacked *apikey.RefusedError
 		if errors.As(err, &lacked) && strings.Contains(r.scope, r.clientSecret) {
-			lacked.Missing = scope.Set{} // an imported secret has any form
+			lacked.Missing = scope.Set{} // an imported secret may look like a permission
 		}
 		return nil, "", err
 	}
@@ -91,9 +91,9 @@ func (s *Server) issue(ctx context.Context, r *tokenRequest, address netip.Addr)
 	return grant, info.GetAccess(), nil
 }
 
-// adapter is what go-oauth2's manager knows of a login: its ClientStore, its
-// AccessGenerate and its TokenStore. The decision is made, and a key's token is kept
-// nowhere.
+// adapter implements the ClientStore, AccessGenerate and TokenStore of go-oauth2's
+// manager. The decision to issue the token is already made, and tokens are not
+// stored.
 type adapter struct {
 	oauth2.TokenStore // nil: nothing calls the other methods
 	sign              func(context.Context, *apikey.Grant) (string, error)
@@ -101,10 +101,9 @@ type adapter struct {
 
 type grantKey struct{}
 
-var errNoLogin = errors.New("oauth: no login was decided on")
+var errNoLogin = errors.New("oauth: the context has no grant of this client")
 
-// GetByID implements oauth2.ClientStore: there is no other client than the one that
-// logged in.
+// GetByID implements oauth2.ClientStore. The only client is the one that logged in.
 func (adapter) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
 	grant, ok := ctx.Value(grantKey{}).(*apikey.Grant)
 	if !ok || grant.Key.ID != id {
@@ -139,8 +138,8 @@ func (s *Server) Sign(ctx context.Context, g *apikey.Grant) (string, error) {
 	return token, nil
 }
 
-// claims encodes what a grant's token says. It is a function of its own so that
-// its stack is free again when Sign signs, which takes much of a goroutine's stack.
+// claims encodes the claims of a grant's token. It is a separate function so that
+// its stack frame is free when Sign signs, which needs much stack.
 func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
@@ -172,11 +171,11 @@ func (s *Server) claims(ctx context.Context, g *apikey.Grant) ([]byte, error) {
 			return nil, fmt.Errorf("oauth: Config.Claims: %w", err)
 		}
 	}
-	return jose.AppendClaims(make([]byte, 0, 1<<10), &claims), nil // most fit in
+	return jose.AppendClaims(make([]byte, 0, 1<<10), &claims), nil // enough for most tokens
 }
 
-// audience is the aud of a token: the resource it was asked for, or the
-// server's own.
+// audience returns the aud claim of a token: the requested resource, or the
+// server's own audience.
 func (s *Server) audience(resource string) []string {
 	if resource == "" {
 		return s.cfg.Audience
@@ -184,13 +183,13 @@ func (s *Server) audience(resource string) []string {
 	return []string{resource}
 }
 
-// extraClaims asks the host's hook, which gets a copy.
+// extraClaims calls the host's hook with a copy of the grant.
 func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson.Member, error) {
 	shown := *g
 	shown.Key.Resources, shown.Key.Secrets = slices.Clone(g.Key.Resources), slices.Clone(g.Key.Secrets)
 	extra, err := s.cfg.Claims(ctx, &shown)
-	// Only its text: other errors that it wraps would count as a decision
-	// about the client.
+	// Only the text of err is kept: an error that it wraps could be taken for a
+	// decision about the client.
 	switch {
 	case err == nil:
 	case outcome.IsOutage(err):
@@ -201,8 +200,8 @@ func (s *Server) extraClaims(ctx context.Context, g *apikey.Grant) ([]strictjson
 	return jose.EncodeExtra(extra)
 }
 
-// writeToken answers as RFC 6749, section 5.1 says. A JWT and a scope hold
-// nothing that JSON would escape but '<', '>' and '&', which need not be.
+// writeToken writes the response of RFC 6749, section 5.1. A JWT and a scope
+// contain no character that must be escaped in JSON.
 func writeToken(w http.ResponseWriter, body *bytes.Buffer, token string, g *apikey.Grant) {
 	body.WriteString(`{"access_token":"`)
 	body.WriteString(token)
@@ -214,7 +213,7 @@ func writeToken(w http.ResponseWriter, body *bytes.Buffer, token string, g *apik
 	writeJSON(w, body.Bytes())
 }
 
-// writeJSON sends the answer to a request that was not refused.
+// writeJSON writes a 200 response.
 func writeJSON(w http.ResponseWriter, body []byte) {
 	answer.Write(w, http.StatusOK, "application/json", body)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// countingKey counts how often the key itself is looked at.
+// countingKey counts the reads of the key.
 type countingKey struct {
 	crypto.Signer
 	asked *atomic.Int64
@@ -35,8 +35,8 @@ func (k countingKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpt
 	return k.Signer.Sign(random, digest, opts)
 }
 
-// TestUpstreamDefects: what a go-oauth2 server shows and Latchkey, which
-// builds its grants with the same manager, does not.
+// TestUpstreamDefects tests that Latchkey, which makes its tokens with go-oauth2's
+// manager, does not have the defects of a go-oauth2 server.
 func TestUpstreamDefects(t *testing.T) {
 	t.Parallel()
 	_, _, ecKey := testKeys()
@@ -155,7 +155,7 @@ func TestUpstreamDefects(t *testing.T) {
 		defer tapped.Before(nil)
 		w.refused(w.post(w.grant()), http.StatusServiceUnavailable, "temporarily_unavailable")
 	})
-	t.Run("one read and no write for a login, one read for a refusal, none for nonsense", func(t *testing.T) {
+	t.Run("one read and no write for a login, one read for a refusal, no read for a malformed login", func(t *testing.T) {
 		w := w.at(t)
 		logins.Store(0)
 		refusals.Store(0)
@@ -166,7 +166,7 @@ func TestUpstreamDefects(t *testing.T) {
 		require.Equal(t, map[string]int{"Keys.Lookup": 1}, tapped.Take())
 		w.post(cc, basic(id, "nonsense")...)
 		w.post(cc, basic(id, typo(secret))...)
-		require.Empty(t, tapped.Take(), "a typo is told without a read")
+		require.Empty(t, tapped.Take(), "a typo is refused without a read")
 		require.EqualValues(t, 1, logins.Load())
 		require.EqualValues(t, 3, refusals.Load(), "each attempt was checked once")
 	})

@@ -15,8 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/policy"
 )
 
-// station holds up the first caller that comes to a place, and notes which
-// places there are.
+// station blocks the first caller that reaches a place, and records the places.
 type station struct {
 	mu      sync.Mutex
 	seen    map[string]bool
@@ -45,9 +44,10 @@ func (s *station) hold(place string) {
 	s.place, s.entered, s.release = place, make(chan struct{}), make(chan struct{})
 }
 
-// TestNobodyWaits: wherever a login or a guard calls out of Latchkey, it holds
-// no lock that another one wants: one that is held up there holds up no other.
-func TestNobodyWaits(t *testing.T) {
+// TestNoLockDuringCalls tests that a login or a guard holds no lock that others
+// need while it calls code outside of Latchkey: if one is blocked there, no other
+// is.
+func TestNoLockDuringCalls(t *testing.T) {
 	t.Parallel()
 	at := &station{seen: map[string]bool{}}
 	st, tapped := harness.NewTap()

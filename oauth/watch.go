@@ -9,20 +9,20 @@ import (
 
 const (
 	watchAgain = 50 * time.Millisecond
-	// watchPause bounds the pause between two attempts to open a stream, and
-	// so how long the end of an outage goes unnoticed.
+	// watchPause bounds the pause between two attempts to open the stream, and so
+	// how long the server does not notice that the store is available again.
 	watchPause = 2 * time.Second
 )
 
-// watch follows the store's stream of changes until ctx ends, and opens it
-// again when it breaks. A cache in the store lives by that. ringChanged is
-// called, and must return at once, when the signing keys changed or may have.
+// watch follows the store's stream of changes until ctx ends, and opens it again
+// when it breaks. A cache in the store depends on that. watch calls ringChanged
+// when the signing keys have changed or may have; it must return at once.
 func (s *Server) watch(ctx context.Context, ringChanged func()) {
 	pause, open := watchAgain, true
 	for {
 		err := s.store.Watch.Watch(ctx, func() {
 			pause, open = watchAgain, true
-			ringChanged() // while nobody watched
+			ringChanged() // the keys may have changed while no stream was open
 		}, func(n store.Notice) {
 			if n.Kind == store.NoticeSigningKeys {
 				ringChanged()

@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// mortal is a stream that a test ends and brings back.
+// mortal is a stream that a test can end and open again.
 type mortal struct {
 	from store.Watch
 
@@ -94,7 +94,7 @@ func TestWatch(t *testing.T) {
 			require.Zero(t, tapped.Take()["SigningKeys.Ring"])
 			stream.revive()
 			time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's clock
-			require.Equal(t, 1, tapped.Take()["SigningKeys.Ring"], "they may have changed while nobody was told")
+			require.Equal(t, 1, tapped.Take()["SigningKeys.Ring"], "the keys may have changed without a notification")
 			cancel()
 			require.NoError(t, <-done)
 		})
@@ -116,7 +116,7 @@ func TestWatch(t *testing.T) {
 			stream.kill()
 			time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
 			require.InDelta(t, 34, stream.opened(), 3, "every two seconds, and the first ones sooner")
-			require.Equal(t, 1, strings.Count(log.String(), "stream of changes broke"), "said once")
+			require.Equal(t, 1, strings.Count(log.String(), "stream of changes broke"), "logged once")
 			stream.revive()
 			time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
 			require.Equal(t, 1, stream.opened())

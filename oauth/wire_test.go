@@ -138,8 +138,8 @@ func TestWire(t *testing.T) {
 	})
 }
 
-// TestSlowBody: a body has ten seconds to come, by the clock of a bubble that
-// the connections share.
+// TestSlowBody tests that a body may take ten seconds to arrive, by the clock of
+// the synctest bubble.
 func TestSlowBody(t *testing.T) {
 	for _, tc := range []struct {
 		name, head string
@@ -147,7 +147,7 @@ func TestSlowBody(t *testing.T) {
 	}{
 		{"form", head("Content-Length: 1000"), http.StatusRequestTimeout},
 		{"chunked", head("Transfer-Encoding: chunked") + "5\r\nab", http.StatusRequestTimeout},
-		// Nobody reads these bodies, but net/http waits for them.
+		// The handlers do not read these bodies, but net/http waits for them.
 		{"another content type", strings.Replace(head("Content-Length: 1000"), form, "text/plain", 1), http.StatusBadRequest},
 		{"another method", strings.Replace(head("Content-Length: 1000"), "POST", "PUT", 1), http.StatusMethodNotAllowed},
 		{"a parameter in the URL", strings.Replace(head("Content-Length: 1000"), "login", "login?scope=a", 1), http.StatusBadRequest},
@@ -167,7 +167,7 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestHostsReadTimeout keeps a server's own bound, which is tighter here.
+// TestHostsReadTimeout tests that the server's own shorter ReadTimeout stays.
 func TestHostsReadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, inMemory, func(s *setup) {
@@ -184,7 +184,8 @@ func TestHostsReadTimeout(t *testing.T) {
 	})
 }
 
-// TestKeepAlive: the bound on one body is not a bound on the next request.
+// TestKeepAlive tests that the bound on one body does not apply to the next
+// request.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -197,8 +198,8 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// TestSlowStore: the bound on a body is none on what comes after it, even if a
-// middleware has read the body before.
+// TestSlowStore tests that the bound on a body does not apply after the body, even
+// if a middleware has read the body before.
 func TestSlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, tapped := harness.NewTap()

@@ -52,9 +52,9 @@ func TestTimeout(t *testing.T) {
 					}
 					require.Equal(t, http.StatusServiceUnavailable, w.Code, "%s", w.Body)
 					require.Contains(t, w.Body.String(), admin.ProblemType+admin.CodeUnavailable)
-					require.Contains(t, w.Body.String(), "cannot decide", "the caller did not hang up")
+					require.Contains(t, w.Body.String(), "is unavailable at the moment", "the caller did not hang up")
 					require.NotEmpty(t, w.Header().Get("Retry-After"))
-					require.Contains(t, log.String(), "outage")
+					require.Contains(t, log.String(), "another service is unavailable")
 				})
 			})
 		}

@@ -7,9 +7,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Actor is who manages keys: an organization admin, an owner of workspaces, or
-// a key. The host decides who it is, and makes the Actor anew for every
-// request. The zero Actor may do nothing.
+// Actor is the person or key that calls a management method: an organization admin,
+// an owner of workspaces, or a key. The host authenticates it and makes a new Actor
+// for each request. The zero Actor may do nothing.
 type Actor struct {
 	ref        store.ActorRef
 	workspaces []string
@@ -25,33 +25,35 @@ const (
 	kindKey   = "key"
 )
 
-// OrganizationAdmin is a person, or the host's own code, that manages every
-// workspace and may grant every permission. id is the host's, for the record.
+// OrganizationAdmin returns an actor that manages every workspace and may grant
+// every permission: a person, or the host's own code. id is the host's identifier
+// for it; records and audit events show it.
 func OrganizationAdmin(id string) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindAdmin, ID: id}}
 }
 
-// Owner is a person who manages the keys of the given workspaces and may grant
-// every permission that is not of the admin level. It is for whoever has these
-// rights in the host: where a workspace has owners and managers, both are an
-// Owner here. Without workspaces it may do nothing. id is the host's.
+// Owner returns an actor for a person who manages the keys of the given workspaces
+// and may grant every permission that is not of the admin level. Use it for every
+// person with these rights in the host: if a workspace has owners and managers,
+// both are an Owner here. Without workspaces it may do nothing. id is as in
+// OrganizationAdmin.
 func Owner(id string, workspaces ...string) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindOwner, ID: id}, workspaces: slices.Clone(workspaces)}
 }
 
-// ByKey is a key that manages keys, as far as Config.Management lets it. What
-// it may do is read from its record at the time of each call, and never more
-// than granted, which is the scope of the token it came with. It may hand on
-// what it holds, but for permissions of the admin level.
+// ByKey returns an actor for a key that manages keys, as far as Config.Management
+// allows. Its rights are read from the key's record at each call, and limited to
+// granted, the scope of the token that the request carried. It may grant the
+// permissions that it holds, except those of the admin level.
 //
-// secret is the id of the secret that the token came from: the actor may act while
-// the key has it, so that a request that was let in before the secret ended changes
-// nothing after it. Empty is no such limit.
+// secret is the id of the secret that the token was issued for. Once the key no
+// longer has that secret, the actor may do nothing: a request that was admitted
+// earlier can no longer change anything. Empty sets no such limit.
 func ByKey(id string, granted scope.Set, secret string) Actor {
 	return Actor{ref: store.ActorRef{Kind: kindKey, ID: id}, limited: true, limit: granted, secret: secret}
 }
 
-// Granting returns the actor, who may then grant permissions of s only.
+// Granting returns a copy of the actor that may grant only permissions of s.
 func (a Actor) Granting(s scope.Set) Actor {
 	if a.limited {
 		s = s.Intersect(a.limit)
@@ -60,5 +62,5 @@ func (a Actor) Granting(s scope.Set) Actor {
 	return a
 }
 
-// Ref returns the actor's name for the record.
+// Ref returns the actor's kind and id as records and audit events store them.
 func (a Actor) Ref() store.ActorRef { return a.ref }

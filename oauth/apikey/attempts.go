@@ -8,23 +8,23 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// maxAttempts bounds how often a change is decided because records moved. It is
-// large, so that who changes a leaked key in a loop does not keep it from being
-// disabled.
+// maxAttempts bounds the attempts at one change while other writers change the same
+// records. It is large, so that an attacker who changes a leaked key in a loop
+// cannot keep it from being disabled.
 const maxAttempts = 100
 
-// movedError is the error of a write that failed because the record, or one that it
-// rests on, had changed since it was read.
-type movedError struct{ error }
+// staleError is the error of a write that failed because the record, or one of its
+// preconditions, has changed since it was read.
+type staleError struct{ error }
 
-func (e *movedError) Unwrap() error { return e.error }
+func (e *staleError) Unwrap() error { return e.error }
 
-// retry calls attempt again as long as it fails with a movedError, up to
-// maxAttempts times. Each attempt must read and decide anew.
+// retry calls attempt again as long as it fails with a staleError, up to
+// maxAttempts times. Each attempt must read and decide again.
 func retry[T any](attempt func() (T, error)) (T, error) {
 	for n := 1; ; n++ {
 		result, err := attempt()
-		if _, moved := errors.AsType[*movedError](err); !moved || n == maxAttempts {
+		if _, moved := errors.AsType[*staleError](err); !moved || n == maxAttempts {
 			return result, err
 		}
 	}
@@ -42,13 +42,14 @@ func writeError(what string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrConflict):
-		return &movedError{fmt.Errorf("apikey: %s: %w", what, err)}
+		return &staleError{fmt.Errorf("apikey: %s: %w", what, err)}
 	}
 	return fmt.Errorf("apikey: %s: %w", what, err)
 }
 
-// preconditions are those of a change that only takes something away: the acting
-// key, from which the rights were read; none for a person.
+// preconditions returns the preconditions of a change that only takes something
+// away: the record of the acting key, from which its rights were read. A person has
+// none.
 func (p powers) preconditions() []store.Precondition {
 	if p.key == nil {
 		return nil
@@ -56,13 +57,13 @@ func (p powers) preconditions() []store.Precondition {
 	return []store.Precondition{{Key: p.key.ID, Version: p.key.Version}}
 }
 
-// preconditionsIn are those of a change that gives something in the workspace w:
-// also the settings that the acting key stands under, and those that policies were
-// asked with.
+// preconditionsIn returns the preconditions of a change that gives something in the
+// workspace w. They also name the settings that apply to the acting key, and those
+// that policies decided with.
 func (p powers) preconditionsIn(w store.Workspace, instance store.Instance) []store.Precondition {
 	records := p.preconditions()
 	if p.key != nil {
-		records = append(records, settingsRead(p.around.Workspace, p.around.Instance)...)
+		records = append(records, settingsRead(p.found.Workspace, p.found.Instance)...)
 	}
 	for _, record := range settingsRead(w, instance) {
 		if !slices.Contains(records, record) {

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// changing notes what the last change of a key named.
+// changing records the preconditions of the last change of a key.
 type changing struct {
 	store.Keys
 	last *store.Change
@@ -39,7 +39,7 @@ func (c changing) Delete(ctx context.Context, workspace, id string, version int6
 // operation is a change that a key can make of others.
 type operation struct {
 	name  string
-	gives bool // it rests on the settings too
+	gives bool // the settings are a precondition too
 	do    func(r *rig, a apikey.Actor, target apikey.Key) error
 }
 
@@ -75,7 +75,7 @@ var operations = []operation{
 	{"Delete", false, func(r *rig, a apikey.Actor, k apikey.Key) error { return r.Delete(context.Background(), a, k.ID, 0) }},
 }
 
-// stage is a service on which a key acts on another one.
+// stage is a service in which a key changes another one.
 type stage struct {
 	*rig
 	direct *rig // on the same store, past what disturbs the other
@@ -102,9 +102,9 @@ func newStage(t *testing.T, o operation, disturb func(ctx context.Context, call 
 
 func undisturbed(context.Context, string) error { return nil }
 
-// TestChangesNameWhatTheyRestOn: a change by a key names the key, one that gives
-// something names the settings.
-func TestChangesNameWhatTheyRestOn(t *testing.T) {
+// TestPreconditionsOfChanges tests that a change by a key has the key as a
+// precondition, and that a change which gives something has the settings too.
+func TestPreconditionsOfChanges(t *testing.T) {
 	for _, o := range operations {
 		for _, byKey := range []bool{true, false} {
 			name := "B27 " + o.name + " by a person"
@@ -150,8 +150,9 @@ func TestChangesNameWhatTheyRestOn(t *testing.T) {
 	})
 }
 
-// TestDecidedAnew: what a change rests on moves between its reads and its write.
-func TestDecidedAnew(t *testing.T) {
+// TestDecidedAgain changes a precondition of a change between its reads and its
+// write.
+func TestDecidedAgain(t *testing.T) {
 	ctx := t.Context()
 	rules := func(r *rig, change func(*store.InstanceSettings)) error {
 		now, err := r.Settings(ctx, admin)
@@ -174,7 +175,7 @@ func TestDecidedAnew(t *testing.T) {
 				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Permissions: ptr(perms("project.list"))}))
 			}, false, func(t *testing.T, err error) {
 				t.Helper()
-				require.ErrorIs(t, err, store.ErrNotFound, "it has no part in the workspace")
+				require.ErrorIs(t, err, store.ErrNotFound, "it has no right in the workspace")
 			}},
 			{"its key was renamed", func(s *stage) error {
 				return errOf(s.direct.Update(ctx, admin, s.maker.ID, apikey.Changes{Name: ptr("renamed")}))
@@ -199,7 +200,7 @@ func TestDecidedAnew(t *testing.T) {
 				before := len(s.events(store.EventQuery{Key: s.target.ID}))
 				err := s.note(o.do(s.rig, asKey(s.maker), s.target))
 				if tc.settings && !o.gives {
-					require.NoError(t, err, "what only narrows does not ask settings")
+					require.NoError(t, err, "a change that only takes away has no settings as a precondition")
 					require.Equal(t, 1, calls)
 					return
 				}
@@ -240,8 +241,8 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 }
 
-// TestAnotherVersionIsNotRetried: who names a version, or rotates what somebody
-// else has just rotated, is told.
+// TestAnotherVersionIsNotRetried tests that a change with a version, and a
+// rotation, fail if another call has just changed the key.
 func TestAnotherVersionIsNotRetried(t *testing.T) {
 	ctx := t.Context()
 	for name, tc := range map[string]struct {
@@ -273,8 +274,9 @@ func TestAnotherVersionIsNotRetried(t *testing.T) {
 	}
 }
 
-// TestWhatNarrowsHolds: whatever else changed of the key meanwhile.
-func TestWhatNarrowsHolds(t *testing.T) {
+// TestNarrowingChangesSucceed tests that a change which only takes away succeeds,
+// whatever else changed of the key meanwhile.
+func TestNarrowingChangesSucceed(t *testing.T) {
 	for _, o := range operations {
 		if o.gives {
 			continue
@@ -298,7 +300,8 @@ func TestWhatNarrowsHolds(t *testing.T) {
 	}
 }
 
-// TestBeforeSeesWhatIsStored: once, and again only where the key differs.
+// TestBeforeSeesWhatIsStored tests that Spec.Before is called once, and again only
+// if the key differs.
 func TestBeforeSeesWhatIsStored(t *testing.T) {
 	ctx := t.Context()
 	later := apikey.Expiry{At: noon.Add(2 * time.Hour)}
@@ -330,7 +333,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 			})
 			require.Equal(t, 2, creations)
 			require.Len(t, shown, tc.calls)
-			require.Equal(t, key, shown[len(shown)-1], "the last is as it is stored")
+			require.Equal(t, key, shown[len(shown)-1], "the last call has the key as it is stored")
 			for i := range shown {
 				require.Equal(t, key.ID, shown[i].ID)
 				require.Equal(t, secret.Reveal(), secrets[i])
@@ -364,7 +367,7 @@ func TestBeforeSeesWhatIsStored(t *testing.T) {
 	})
 }
 
-// TestALimitLoweredMeanwhile: the rules of the moment of the write hold.
+// TestALimitLoweredMeanwhile tests that the rules at the moment of the write apply.
 func TestALimitLoweredMeanwhile(t *testing.T) {
 	ctx := t.Context()
 	for name, rules := range map[string]store.Rules{

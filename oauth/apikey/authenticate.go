@@ -12,24 +12,25 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Credentials are what a program presents to log in.
+// Credentials are the id and secret that a client logs in with.
 type Credentials struct {
 	ID     string
 	Secret string
-	// Address is the client's, for budgets and policies. Invalid: unknown.
+	// Address is the client's IP address, for budgets and policies. The zero Addr
+	// means unknown.
 	Address netip.Addr
 }
 
-// Proof is that a caller holds a secret of a live key. It is made by Authenticate
-// and used by Issue.
+// Proof shows that a caller holds a secret of a live key. Authenticate makes it and
+// Issue uses it.
 type Proof struct {
 	service *Service
 	id      string // as the client sent it
 	address netip.Addr
 	now     time.Time
-	start   time.Time // of the real clock, see hold
+	start   time.Time // by the real clock, see delayRefusal
 	found   store.Found
-	// secret is the one that was proved; its ID is empty before that.
+	// secret is the secret that was verified. Its ID is empty until then.
 	secret   store.Secret
 	standing policy.Standing
 }
@@ -37,21 +38,22 @@ type Proof struct {
 // Key returns the key that logged in.
 func (p *Proof) Key() Key { return p.service.shown(&p.found, p.now) }
 
-// Authenticate proves that the caller holds a secret of a live key: one read
-// and one digest. Unknown id and wrong secret are ErrInvalidCredentials,
-// whatever the key's state, and both come after Config.RefuseAfter; too many
-// of those are a *ThrottledError, while a correct generated secret is never
-// throttled. A caller that proves a secret of a key that is not live gets a
-// *RefusedError. An outage wraps store.ErrUnavailable.
+// Authenticate checks that the caller holds a secret of a live key. It costs one
+// read and one digest. For an unknown id or a wrong secret it returns
+// ErrInvalidCredentials, whatever the key's state, and not before
+// Config.RefuseAfter has passed. After too many of these it returns a
+// *ThrottledError; a correct generated secret is never throttled. If the secret is
+// right and the key is not live, it returns a *RefusedError. If the store is
+// unavailable, the error wraps store.ErrUnavailable.
 //
-// It asks no policy: Issue does, and MayIntrospect.
+// It does not ask the policy. Issue and MayIntrospect do.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (*Proof, error) {
 	return s.authenticate(ctx, c, true)
 }
 
-// MayIntrospect is Authenticate for a key that asks about other tokens (RFC
-// 7662), and asks the policies: a refusal is a *policy.Denied. The Permissions
-// of the key that it returns are those that count there.
+// MayIntrospect is Authenticate for a key that introspects other tokens (RFC 7662).
+// It also asks the policy: a refusal is a *policy.Denied. The Permissions of the
+// returned key are those that the policy leaves for the introspection.
 func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error) {
 	p, err := s.authenticate(ctx, c, true)
 	if err != nil {
@@ -65,9 +67,9 @@ func (s *Service) MayIntrospect(ctx context.Context, c Credentials) (Key, error)
 	return key, nil
 }
 
-// MayRevoke is Authenticate for a key that ends its own tokens (RFC 7009). It
-// asks no policy, and lets a key pass that has expired by the administrator's
-// rules alone.
+// MayRevoke is Authenticate for a key that revokes its own tokens (RFC 7009). It
+// does not ask the policy, and it accepts a key that has expired only by the
+// administrator's rules.
 func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
 	p, err := s.authenticate(ctx, c, false)
 	if err != nil {
@@ -76,8 +78,8 @@ func (s *Service) MayRevoke(ctx context.Context, c Credentials) (Key, error) {
 	return p.Key(), nil
 }
 
-// authenticate is Authenticate. Without underRules the administrator's rules do not
-// count.
+// authenticate does the work of Authenticate. If underRules is false, the
+// administrator's rules are ignored.
 func (s *Service) authenticate(ctx context.Context, c Credentials, underRules bool) (*Proof, error) {
 	p := s.newProof(c)
 	err := s.prove(ctx, c.Secret, p)
@@ -94,21 +96,22 @@ func (s *Service) newProof(c Credentials) *Proof {
 	return &Proof{service: s, id: c.ID, address: c.Address, now: s.now(), start: realTime()}
 }
 
-// now returns the host's time, in UTC and to the microsecond that every store
-// keeps.
+// now returns the time by Config.Now, in UTC and rounded down to the microsecond,
+// which every store can keep.
 func (s *Service) now() time.Time { return micro(s.cfg.Now()) }
 
-// micro returns a time as stores keep it.
+// micro returns a time in the form that stores keep.
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// realTime is not Config.Now: what a client measures is real time.
+// realTime returns the real time, not that of Config.Now: a client can measure only
+// real time.
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
-// prove finds the key and checks the secret, and nothing else.
+// prove finds the key and verifies the secret. It checks nothing else.
 func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	_, generated := secrets.PrefixOf(plain, s.cfg.SecretPrefixes)
 	if !generated && !s.cfg.Imported || !validID(p.id) || len(plain) > maxImportedSecret {
-		return errMalformed // no secret or id of this service looks like this: no read
+		return errMalformed // it cannot be a secret or an id of this service, so the store is not read
 	}
 	var err error
 	p.found, err = lookup(ctx, s.reads, p.id)
@@ -132,7 +135,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	if outdated {
 		s.rehash(ctx, p, plain)
 	}
-	// Nobody needs the digests any more.
+	// The digests are not needed any more.
 	p.secret.Digest = ""
 	for i := range p.found.Key.Secrets {
 		p.found.Key.Secrets[i].Digest = ""
@@ -140,7 +143,7 @@ func (s *Service) prove(ctx context.Context, plain string, p *Proof) error {
 	return nil
 }
 
-// lookup reads a key with an id that anybody may have sent.
+// lookup reads a key by an id that comes from a client and is not trusted.
 func lookup(ctx context.Context, from interface {
 	Lookup(context.Context, string) (store.Found, error)
 }, id string) (store.Found, error) {
@@ -149,7 +152,7 @@ func lookup(ctx context.Context, from interface {
 	}
 	found, err := from.Lookup(ctx, id)
 	if err == nil && found.Key.ID != id {
-		err = store.ErrNotFound // a database may take "A" for "a"
+		err = store.ErrNotFound // a database may compare without case
 	}
 	if err != nil {
 		return store.Found{}, err
@@ -168,8 +171,8 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxID
 }
 
-// checkGenerated compares a secret of Latchkey's own format: exactly one
-// digest is computed, whether the key exists, has that secret, or not.
+// checkGenerated verifies a secret of Latchkey's own format. It always computes
+// exactly one digest, whether the key exists and has that secret or not.
 func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool, err error) {
 	b := secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: secrets.ID(plain), Secret: plain}
 	for i := range p.found.Key.Secrets {
@@ -189,10 +192,10 @@ func (s *Service) checkGenerated(p *Proof, plain string) (proved, outdated bool,
 	return false, false, nil
 }
 
-// checkImportedSecret compares a secret that came with Import with each digest that
-// it may match; these are few. A slow one is compared under a gate, and only within a
-// budget that guesses at slow digests alone spend. A guess that the gate turned away
-// counts as well, since it was compared with what the gate remembers.
+// checkImportedSecret verifies an imported secret against each digest that it may
+// match; there are few. A slow digest is verified under a gate, and only within a
+// budget that failed guesses at slow digests spend. A guess that the gate refuses
+// counts as well, since the gate compares it with the secrets that it remembers.
 func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain string) (proved, outdated bool, err error) {
 	guessed := false
 	defer func() {
@@ -210,7 +213,7 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 			}
 			guessed = true
 			proved, err = s.slow.verify(ctx, p.found.Key.ID, kept.Digest, plain)
-			outdated = kept.Generated && len(plain) >= minGenerated // a shorter one was declared wrongly
+			outdated = kept.Generated && len(plain) >= minGenerated // a shorter one cannot hold 128 random bits
 		} else {
 			proved, outdated, err = s.hasher.Verify(kept.Digest, p.binding(&kept, plain))
 		}
@@ -225,20 +228,20 @@ func (s *Service) checkImportedSecret(ctx context.Context, p *Proof, plain strin
 	return false, false, nil
 }
 
-// binding is what the digest of a secret of the key covers.
+// binding returns the values that the digest of a secret of the key covers.
 func (p *Proof) binding(kept *store.Secret, plain string) secrets.Binding {
 	return secrets.Binding{KeyID: p.found.Key.ID, Workspace: p.found.Key.Workspace, SecretID: kept.ID, Secret: plain}
 }
 
-// cannotCompare makes an outage of a digest that cannot be compared: nothing is known of
-// the secret then.
+// cannotCompare wraps err, which kept a digest from being verified, with
+// store.ErrUnavailable: whether the secret is right is not known.
 func cannotCompare(p *Proof, err error) error {
 	return fmt.Errorf("apikey: key %s: %w: %w", p.found.Key.ID, store.ErrUnavailable, err)
 }
 
-// rehash replaces the digest that was verified: one under a pepper with a lower
-// version, or a slow one of a secret that Import was told is generated. If that fails,
-// the login goes on.
+// rehash replaces the digest that was verified with one under the first pepper. The
+// old one is under a pepper with a lower version, or is a slow digest of a secret
+// that was imported as Generated. If rehash fails, the login goes on.
 func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 	fresh := p.secret
 	fresh.Digest = s.hasher.Digest(p.binding(&p.secret, plain))
@@ -247,7 +250,7 @@ func (s *Service) rehash(ctx context.Context, p *Proof, plain string) {
 		err = s.store.Upkeep.Rehash(ctx, p.found.Key.ID, p.secret.ID, p.secret.Digest, fresh.Digest)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.cfg.Logger.WarnContext(ctx, "a digest could not be rewritten; the next login tries again", "key", p.found.Key.ID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "the digest of a secret could not be rewritten; the next login with it tries again", "key", p.found.Key.ID, "error", err)
 	}
 }
 
@@ -264,7 +267,8 @@ func (s *Service) mustLive(ctx context.Context, p *Proof, underRules bool) error
 	return &RefusedError{Reason: string(p.standing.State), Description: p.standing.Text}
 }
 
-// effective puts the defaults of Options in the place of settings never saved.
+// effective returns the stored settings, or the defaults of Options if settings
+// were never saved.
 func (s *Service) effective(stored store.Instance) store.Instance {
 	if stored.Version == 0 {
 		stored.KeysOff, stored.Rules = s.cfg.DefaultKeysOff, s.cfg.DefaultRules
@@ -272,9 +276,9 @@ func (s *Service) effective(stored store.Instance) store.Instance {
 	return stored
 }
 
-// standingOf decides whether a key is live under the settings around it, in which
-// the caller has put the defaults of Options (see effective). If it is, the host is asked about
-// its workspace.
+// standingOf decides whether a key is live under its workspace's and the instance's
+// settings, to which the caller has applied effective. If the key is live,
+// standingOf asks the host about its workspace.
 func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time) (policy.Standing, error) {
 	standing := standingAt(f, now)
 	if !standing.Live() {
@@ -288,12 +292,12 @@ func (s *Service) standingOf(ctx context.Context, f *store.Found, now time.Time)
 	return standing, err
 }
 
-// standingAt is standingOf without asking the host.
+// standingAt is standingOf without the question to the host.
 func standingAt(f *store.Found, now time.Time) policy.Standing {
 	return policy.StandingOf(&f.Key, f.Workspace, f.Instance, now)
 }
 
-// askHost asks Config.Workspaces, if there is one.
+// askHost asks Config.Workspaces, if it is set, whether the workspace is suspended.
 func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool, err error) {
 	if s.cfg.Workspaces == nil {
 		return false, nil
@@ -305,15 +309,15 @@ func (s *Service) askHost(ctx context.Context, workspace string) (suspended bool
 	return !active, nil
 }
 
-// hostOutage turns err, which the host's code returned, into an outage. It drops
-// what err wraps, such as a denial or store.ErrNotFound: callers would take that
-// for a decision.
+// hostOutage turns err, which the host's code returned, into an error that wraps
+// store.ErrUnavailable. It keeps only the text of err: if err wraps a denial or
+// store.ErrNotFound, callers would take that for a decision.
 func hostOutage(what string, err error) error {
 	return fmt.Errorf("apikey: %s: %w: %s", what, store.ErrUnavailable, err.Error())
 }
 
-// outage makes an outage of any error of a store: a driver may return one that does
-// not wrap store.ErrUnavailable.
+// outage makes an error of a store wrap store.ErrUnavailable, which a driver may
+// have failed to do.
 func outage(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
 		return err
@@ -321,12 +325,12 @@ func outage(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
-// ended reports whether an instant, zero for never, has come.
+// ended reports whether the instant notAfter has come. Zero is never.
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && !now.Before(notAfter) }
 
-// blank returns k as policies see it: without digests, and without an epoch, which
-// the store sets when it writes.
-func blank(k store.Key) store.Key {
+// forPolicies returns k as policies get it: without digests, and without its epoch, which
+// the store sets on a write.
+func forPolicies(k store.Key) store.Key {
 	k = k.Clone()
 	k.Epoch = 0
 	for i := range k.Secrets {

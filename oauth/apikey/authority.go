@@ -13,47 +13,47 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// This file says who may do what. Each management call reads the actor's powers, by
-// powersOf, and asks one of these:
+// This file decides what an actor may do. Each management call reads the actor's
+// powers with powersOf, and calls one of these:
 //
-//	mayAdminister  settings, workspaces, all that one person made, export and restore
+//	mayAdminister  settings, workspaces, all keys that one person made, export and restore
 //	maySee         keys and events of one workspace, or of all
 //	mayAdd         a new key in a workspace
-//	mayTouch       one key that exists: to read, change, rotate or delete it
-//	mayYield       what a new or changed key holds
-//	mustKnow       what the host says of the workspace
+//	mayActOn       one key that exists: to read, change, rotate or delete it
+//	mayGrant       what a new or changed key holds
+//	mustBeActive   whether the host knows the workspace and has not suspended it
 //
-// Where the actor has no part in a workspace, it is told store.ErrNotFound, and
-// otherwise a *ForbiddenError.
+// An actor without any right in the workspace gets store.ErrNotFound, and otherwise
+// a *ForbiddenError.
 
-// powers is what an actor may do at one moment.
+// powers are the rights of an actor at one moment.
 type powers struct {
 	actor Actor
-	// everywhere is what the actor may do in every workspace, and own what it may do
-	// in those of workspaces besides.
+	// everywhere are the actor's rights in every workspace. own are its further
+	// rights in the workspaces that the field workspaces lists.
 	everywhere, own rights
 	workspaces      []string
-	// grants is what the actor may hand on.
+	// grants are the permissions that the actor may grant.
 	grants scope.Set
-	// admin says that the actor is an organization admin: settings are open to it, and
-	// its wildcards reach admin permissions.
+	// admin says that the actor is an organization admin: it may read and change
+	// settings, and its wildcards include admin permissions.
 	admin bool
 	// rotatesOwn says that the actor is a key that may replace its own secret.
 	rotatesOwn bool
-	// key is the acting key's record, nil for a person. around is that record with
+	// key is the acting key's record, nil for a person. found is that record with
 	// the settings that were read with it. end is the instant from which the key is
-	// expired, under the administrator's rules too; zero is never.
-	key    *store.Key
-	around *store.Found
-	end    time.Time
+	// expired, by its own expiry or by the administrator's rules; zero is never.
+	key   *store.Key
+	found *store.Found
+	end   time.Time
 }
 
 type rights struct {
 	list, save, remove bool
 }
 
-// powersOf reads what the actor may do now. An acting key that is not live
-// may do nothing.
+// powersOf reads the actor's rights. An acting key that is not live has none: it
+// gets a *ForbiddenError.
 func (s *Service) powersOf(ctx context.Context, a Actor) (powers, error) {
 	all := rights{true, true, true}
 	catalog := s.cfg.Permissions
@@ -96,7 +96,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	if a.secret != "" && !slices.ContainsFunc(found.Key.Secrets, func(s store.Secret) bool { return s.ID == a.secret && !ended(s.NotAfter, now) }) {
 		return &ForbiddenError{Action: "act", Reason: "The secret that the acting key logged in with has ended."}
 	}
-	p.key, p.around, p.end = &found.Key, &found, standing.Ends
+	p.key, p.found, p.end = &found.Key, &found, standing.Ends
 	p.workspaces = []string{found.Key.Workspace}
 	held := s.issuable(&found.Key).Intersect(a.limit)
 	holds := func(name string) bool { return name != "" && held.Has(name) }
@@ -104,7 +104,7 @@ func (s *Service) actingKey(ctx context.Context, p *powers) error {
 	p.own = rights{holds(m.List), holds(m.Save), holds(m.Delete)}
 	p.everywhere = rights{holds(m.AdminList), holds(m.AdminSave), holds(m.AdminDelete)}
 	p.rotatesOwn = holds(m.RotateOwn) || p.in(found.Key.Workspace).save
-	// What reaches every workspace only an organization admin hands on.
+	// Only an organization admin grants a permission that reaches every workspace.
 	p.grants = held.Minus(s.cfg.Permissions.Admin())
 	return nil
 }
@@ -133,7 +133,7 @@ func (p powers) mayAdminister(action string) error {
 	return &ForbiddenError{Action: action, Reason: "Only an organization admin may do this."}
 }
 
-// mayAdminister reads the actor's powers for a call that needs no more of them.
+// mayAdminister refuses every actor but an organization admin.
 func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string) error {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -142,32 +142,34 @@ func (s *Service) mayAdminister(ctx context.Context, actor Actor, action string)
 	return p.mayAdminister(action)
 }
 
-// maySee is about a look into a workspace, or into all of them.
+// maySee refuses an actor that may not list the keys of a workspace, or of all if
+// workspace is empty.
 func (p powers) maySee(workspace string) error {
 	switch {
 	case workspace == "" && !p.everywhere.list:
 		return &ForbiddenError{Action: "read", Reason: "You may not see all workspaces; name one."}
 	case workspace != "" && !p.in(workspace).any():
-		return errNoPart
+		return errNoRight
 	case workspace != "" && !p.in(workspace).list:
 		return &ForbiddenError{Action: "read", Reason: "You may not see the keys of this workspace."}
 	}
 	return nil
 }
 
-var errNoPart = fmt.Errorf("apikey: there is none, or the actor has no part in its workspace: %w", store.ErrNotFound)
+var errNoRight = fmt.Errorf("apikey: no such key or workspace, or the actor has no right in it: %w", store.ErrNotFound)
 
-// maxDepth is how deep keys may make keys at most, so that a walk over all that
-// one of them made is short.
+// maxDepth bounds the chain of keys that make keys, so that a walk over all the
+// keys that one key made is short.
 const maxDepth = 3
 
-// mayAdd is about a new key. One that a key makes may be deepest deep.
+// mayAdd refuses an actor that may not make a key in the workspace. deepest bounds
+// the depth of a key that a key makes.
 func (p powers) mayAdd(action, workspace string, deepest int) error {
 	switch {
 	case strings.TrimSpace(workspace) == "":
 		return invalid("workspace", "It may not be empty.")
 	case !p.in(workspace).any():
-		return errNoPart
+		return errNoRight
 	case !p.in(workspace).save:
 		return &ForbiddenError{Action: action, Reason: "You may not make keys in this workspace."}
 	case p.key != nil && p.key.Depth >= deepest:
@@ -179,15 +181,15 @@ func (p powers) mayAdd(action, workspace string, deepest int) error {
 
 const actRead = "key.read"
 
-// mayTouch is about an act on one key that exists. A key acts on itself in two
-// ways: it reads its record, and it rotates its secret.
-func (p powers) mayTouch(action string, k *store.Key) error {
+// mayActOn refuses an actor that may not do the action on an existing key. A key
+// may do two things with itself: read its record and rotate its secret.
+func (p powers) mayActOn(action string, k *store.Key) error {
 	in, self := p.in(k.Workspace), p.self(k.ID)
 	var may bool
 	reason := "You may not change this key."
 	switch {
 	case !in.any() && !self:
-		return errNoPart
+		return errNoRight
 	case action == actRead:
 		may, reason = in.list || self, "You may not see this key."
 	case action == audit.Delete:
@@ -207,7 +209,7 @@ func (p powers) mayTouch(action string, k *store.Key) error {
 
 const rotatesOnly = "A key may rotate its own secret and change nothing else of itself."
 
-// mayRotateWith is about the changes made together with a rotation.
+// mayRotateWith refuses changes together with the rotation of a key by itself.
 func (p powers) mayRotateWith(k *store.Key, c Changes) error {
 	if p.self(k.ID) && c != (Changes{Version: c.Version, Address: c.Address}) {
 		return &ForbiddenError{Action: audit.Rotate, Reason: rotatesOnly}
@@ -215,7 +217,7 @@ func (p powers) mayRotateWith(k *store.Key, c Changes) error {
 	return nil
 }
 
-// find reads a key for an act on it.
+// find reads the actor's powers and the key, and checks mayActOn.
 func (s *Service) find(ctx context.Context, actor Actor, action, id string) (powers, store.Found, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -224,28 +226,30 @@ func (s *Service) find(ctx context.Context, actor Actor, action, id string) (pow
 	found, err := lookup(ctx, s.store.Keys, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return p, found, errNoPart
+		return p, found, errNoRight
 	case err != nil:
 		return p, found, fmt.Errorf("apikey: read key: %w", err)
 	}
-	return p, found, p.mayTouch(action, &found.Key)
+	return p, found, p.mayActOn(action, &found.Key)
 }
 
-// mayYield is about what a key holds after an act that gives it a secret or a new
-// name, or that enables, prolongs or widens it: the actor must be able to grant all of
-// it. gives is false for a new name alone. An acting key gives no resource that it
-// lacks and no life longer than its own.
+// mayGrant checks a key as it is after a change that gives it a secret or a new
+// name, enables it, extends its expiry or gives it more permissions or resources.
+// The actor must be able to grant every permission that the key then holds. gives
+// is false if only the name changes. An acting key may give no resource that it
+// lacks and no expiry later than its own.
 //
-// raised are the permissions that the key held before they became admin permissions. They
-// stay out of its tokens, so a person need not be able to grant them.
-func (p powers) mayYield(action string, after *store.Key, raised scope.Set, gives bool) error {
+// raised are the permissions that the key held before they became admin
+// permissions. Its tokens do not carry them, so a person need not be able to grant
+// them.
+func (p powers) mayGrant(action string, after *store.Key, raised scope.Set, gives bool) error {
 	grants := p.grants
 	switch {
 	case p.self(after.ID):
 		grants = p.key.Permissions.Intersect(p.actor.limit)
 	case p.admin && !p.actor.limited:
-		// All, also what has left the catalog since: nobody else could ever
-		// rotate or enable such a key again.
+		// All of them, even those that have left the catalog: otherwise no actor could
+		// rotate or enable such a key.
 		grants = after.Permissions
 	}
 	missing := after.Permissions.Minus(grants)
@@ -264,14 +268,14 @@ func (p powers) mayYield(action string, after *store.Key, raised scope.Set, give
 	return nil
 }
 
-// outlives compares two expiries; zero is never.
+// outlives reports whether the expiry a is later than b. Zero is never.
 func outlives(a, b time.Time) bool {
 	return !b.IsZero() && (a.IsZero() || a.After(b))
 }
 
-// mustKnow refuses a management call for a workspace that the host suspends or
+// mustBeActive refuses a management call for a workspace that the host has suspended or
 // does not know.
-func (s *Service) mustKnow(ctx context.Context, action, workspace string) error {
+func (s *Service) mustBeActive(ctx context.Context, action, workspace string) error {
 	suspended, err := s.askHost(ctx, workspace)
 	if suspended {
 		return &ForbiddenError{Action: action, Reason: "The workspace is suspended or does not exist."}

@@ -118,9 +118,9 @@ func byKey(permissions string, then ...func(r *rig, k apikey.Key)) func(r *rig) 
 
 func person(a apikey.Actor) func(*rig) apikey.Actor { return func(*rig) apikey.Actor { return a } }
 
-// TestWhoMayDoWhat is the whole table: '+' works, 'f' is forbidden, '0' is
-// not found. The target holds project.list.
-func TestWhoMayDoWhat(t *testing.T) {
+// TestRights tests the whole table: '+' succeeds, 'f' is forbidden, '0' is not
+// found. The target holds project.list.
+func TestRights(t *testing.T) {
 	const everything = "keys.list keys.save keys.delete keys.rotate project.list"
 	for _, row := range []struct {
 		name  string
@@ -274,7 +274,7 @@ func TestGrantable(t *testing.T) {
 	}
 }
 
-// TestExists: whose an id is, for a server with clients of its own.
+// TestExists tests whether an id is a key's, for a server with its own clients.
 func TestExists(t *testing.T) {
 	r := newRig(t)
 	key, _ := r.create(admin, "team-a", "")

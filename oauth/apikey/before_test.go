@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestBefore: whoever must not lose a secret has it before the key is there.
+// TestBefore tests that Spec.Before gets the secret before the key is stored.
 func TestBefore(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Imported, c.Policy = true, policy.MaxKeys(2) })
 	var shown apikey.Key
@@ -50,7 +50,7 @@ func TestBefore(t *testing.T) {
 		_, _, err = r.Create(t.Context(), owner, refused)
 		require.NoError(t, err)
 	})
-	t.Run("it is not asked about what is refused anyway", func(t *testing.T) {
+	t.Run("it is not called for a key that is refused anyway", func(t *testing.T) {
 		refused := spec
 		refused.Before = func(context.Context, apikey.Key, apikey.Secret) error {
 			require.Fail(t, "asked")
@@ -58,12 +58,12 @@ func TestBefore(t *testing.T) {
 		}
 		var denied *policy.Denied
 		_, _, err := r.Create(t.Context(), owner, refused)
-		require.ErrorAs(t, err, &denied, "two keys are there, and no more may be")
+		require.ErrorAs(t, err, &denied, "the limit of two keys is reached")
 		refused.Workspace = "team-b"
 		_, _, err = r.Create(t.Context(), admin.Granting(perms("project.list")), refused)
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})
-	t.Run("a write that fails comes after it", func(t *testing.T) {
+	t.Run("it is called before a write that fails", func(t *testing.T) {
 		calls = 0
 		late := spec
 		late.Workspace, late.Once = "team-b", &store.OnceID{Space: "test", ID: "once", Expires: noon.Add(time.Hour)}

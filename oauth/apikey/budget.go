@@ -11,23 +11,23 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// Budgets bound failed logins, a minute, in this process. A budget is spent by
-// failures only and refills evenly; no failure of one address keeps another
-// from logging in, nor a right secret. Only a secret with a slow digest, which a
-// person may have chosen, is not compared beyond a budget. That one is of the
-// same size, and guesses at such secrets alone spend it. The zero value sets
-// the defaults.
+// Budgets bound the failed logins per minute in this process. Only failures spend a
+// budget, and it refills evenly. Failures from one address do not keep another
+// address from logging in, nor do they keep a correct generated secret from logging
+// in. A secret with a slow digest, which a person may have chosen, is not compared
+// once its budget is spent. That is a separate budget of the same size, spent only
+// by guesses at such secrets. The zero value sets the defaults.
 type Budgets struct {
-	// PerAddress is how many failures one address has a minute; an IPv6
-	// address counts as its /64, and all unknown addresses as one. 0 is 120,
-	// negative is no bound, above 60,000 counts as 60,000.
+	// PerAddress is how many failures a minute one address may have. An IPv6
+	// address counts as its /64, and all unknown addresses count as one. 0 means
+	// 120, negative no bound, more than 60,000 means 60,000.
 	PerAddress int
-	// PerAddressAndKey is how many failures one address has a minute for one
-	// key id, whether that exists or not. 0 is 60, negative is no bound,
-	// above 60,000 counts as 60,000.
+	// PerAddressAndKey is how many failures a minute one address may have for one
+	// key id, whether that key exists or not. 0 means 60, negative no bound, more
+	// than 60,000 means 60,000.
 	PerAddressAndKey int
-	// Entries bounds the addresses and key ids remembered at once. 0 is
-	// 65,536; below 1,024 counts as 1,024.
+	// Entries bounds the addresses and key ids that are counted at once. 0 means
+	// 65,536; less than 1,024 means 1,024.
 	Entries int
 }
 
@@ -35,15 +35,15 @@ const (
 	budgetWindow  = time.Minute
 	maxBudget     = 60_000
 	budgetEntries = 65_536
-	// idBytes is how much of a key id tells it from others here. An id in a
-	// failed login is whatever somebody sent.
+	// idBytes is how many bytes of a key id are compared. The id of a failed login
+	// is not trusted and may be long.
 	idBytes = 64
 )
 
 // budget counts failed logins. Safe for concurrent use.
 type budget struct {
 	limiter store.Limiter
-	address time.Duration // what one failure costs; 0: no bound
+	address time.Duration // the time that one failure uses of the window; 0: no bound
 	key     time.Duration
 }
 
@@ -69,21 +69,21 @@ func failureCost(limit, otherwise int) time.Duration {
 	return budgetWindow / time.Duration(min(limit, maxBudget))
 }
 
-// over reports, without counting, whether one more failure would exceed a
-// budget, and how long to wait until it would not.
+// over reports whether one more failure would exceed a budget, and how long to wait
+// until it would not. It counts nothing.
 func (b *budget) over(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
 	address, addressAndKey := budgetIDs(addr, keyID)
 	retryAfter = max(b.wait(ctx, address, b.address, 0, now), b.wait(ctx, addressAndKey, b.key, 0, now))
 	return retryAfter, retryAfter > 0
 }
 
-// fail counts one failure, and reports whether it exceeds a budget and how
-// long to wait. What exceeds the address's budget is not counted; what exceeds
-// the key id's counts for the address all the same.
+// fail counts one failure, and reports whether it exceeds a budget and how long to
+// wait. A failure over the address's budget is not counted; one over the key id's
+// budget still counts for the address.
 func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now time.Time) (retryAfter time.Duration, over bool) {
 	address, addressAndKey := budgetIDs(addr, keyID)
-	// The address first: one that is over its budget must not fill the table
-	// with ids it makes up.
+	// The address comes first: once it is over its budget it must not fill the table
+	// with invented ids.
 	wait := b.wait(ctx, address, b.address, b.address, now)
 	if wait == 0 {
 		wait = b.wait(ctx, addressAndKey, b.key, b.key, now)
@@ -91,9 +91,10 @@ func (b *budget) fail(ctx context.Context, addr netip.Addr, keyID string, now ti
 	return wait, wait > 0
 }
 
-// wait returns how long to wait until one more failure, of that cost, does not exceed
-// the budget. It spends so much first, if that does not exceed it either. It runs on
-// although the request may have ended: hanging up early must not make a failure free.
+// wait spends the given amount, if the budget allows it, and returns how long to
+// wait until one more failure of that cost does not exceed the budget. It ignores
+// the end of the request: a client that closes the connection early must not fail
+// for free.
 func (b *budget) wait(ctx context.Context, id string, cost, spend time.Duration, now time.Time) time.Duration {
 	if cost == 0 {
 		return 0
@@ -101,7 +102,7 @@ func (b *budget) wait(ctx context.Context, id string, cost, spend time.Duration,
 	ahead, moved, err := b.limiter.Advance(context.WithoutCancel(ctx), id, now, spend, budgetWindow)
 	switch {
 	case err != nil:
-		return cost // who cannot count cannot allow
+		return cost // fail closed: without a count nothing is allowed
 	case spend == 0:
 		return max(0, ahead+cost-budgetWindow)
 	case moved:
@@ -110,9 +111,10 @@ func (b *budget) wait(ctx context.Context, id string, cost, spend time.Duration,
 	return max(1, ahead+cost-budgetWindow)
 }
 
-// budgetIDs names the two counters of a failure. Who has one IPv6 address of a /64 has
-// all of them. Variants of a key id that people and databases take for the same share
-// one counter.
+// budgetIDs returns the ids of the two counters of a failure. All addresses of an
+// IPv6 /64 share one counter, since one client usually has them all. Key ids that
+// differ only in case or surrounding space share one counter, since some databases
+// take them for the same.
 func budgetIDs(addr netip.Addr, keyID string) (address, addressAndKey string) {
 	addr = addr.Unmap()
 	address = "?"

@@ -24,7 +24,7 @@ var (
 
 const victim = "7f0c2f64-6a2b-4d55-9a57-3f1f1a1f9a10"
 
-// failures counts how many of tries in a row stay within the budget.
+// failures returns how many of the tries in a row are within the budget.
 func failures(b apikey.Budget, tries int, addr netip.Addr, keyID string, now time.Time) (within int) {
 	for range tries {
 		if _, over := b.Fail(context.Background(), addr, keyID, now); !over {
@@ -73,7 +73,7 @@ func TestBudgetOverOnlyReads(t *testing.T) {
 	require.Equal(t, 2, failures(b, 5, addrA, victim, noon))
 }
 
-func TestBudgetOutlivesNoWrongClock(t *testing.T) {
+func TestBudgetAfterAWrongClock(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Hour, 365 * 24 * time.Hour} {
 		t.Run("B29 failures "+ahead.String()+" ahead", func(t *testing.T) {
 			b := apikey.NewBudget(apikey.Budgets{})
@@ -95,8 +95,8 @@ func TestBudgetRefills(t *testing.T) {
 	require.True(t, over)
 	_, over = b.Over(t.Context(), addrA, victim, noon.Add(wait-1))
 	require.True(t, over, "a moment too early")
-	require.Equal(t, 1, failures(b, 5, addrA, victim, noon.Add(wait)), "one after the wait it was told")
-	require.Equal(t, 60, failures(b, 200, addrA, victim, noon.Add(2*time.Minute)), "all after a rest")
+	require.Equal(t, 1, failures(b, 5, addrA, victim, noon.Add(wait)), "one after the returned wait")
+	require.Equal(t, 60, failures(b, 200, addrA, victim, noon.Add(2*time.Minute)), "all after a pause")
 }
 
 func TestBudgetSharing(t *testing.T) {
@@ -160,7 +160,7 @@ func TestBudgetConcurrent(t *testing.T) {
 	require.EqualValues(t, 50, within.Load())
 }
 
-// spy stands in front of a limiter: it fails on demand, and lists the ids.
+// spy wraps a limiter. It fails on demand, and records the ids.
 type spy struct {
 	ids []string
 	err error
@@ -184,7 +184,8 @@ func TestBudgetFailsClosed(t *testing.T) {
 	require.Positive(t, wait)
 }
 
-// TestBudgetWait: who is over a budget waits until one more failure fits.
+// TestBudgetWait tests that the wait ends when one more failure is within the
+// budget.
 func TestBudgetWait(t *testing.T) {
 	b := apikey.NewBudget(apikey.Budgets{PerAddress: 3, PerAddressAndKey: -1})
 	for range 3 {
@@ -200,7 +201,7 @@ func TestBudgetWait(t *testing.T) {
 	}
 }
 
-func TestBudgetCountsWhoHangsUp(t *testing.T) {
+func TestBudgetCountsClosedConnections(t *testing.T) {
 	b := apikey.NewBudget(apikey.Budgets{PerAddress: 3})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

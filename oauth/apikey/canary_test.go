@@ -22,7 +22,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// exportedStructs lists them from the source, so that none is forgotten.
+// exportedStructs lists the exported structs from the source, so that none is
+// missing.
 func exportedStructs(t *testing.T) []string {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
@@ -50,8 +51,8 @@ func exportedStructs(t *testing.T) []string {
 	return names
 }
 
-// TestNothingPrintsASecret prints every exported struct, with secrets wherever
-// one can be, by itself and inside of others.
+// TestNothingPrintsASecret prints every exported struct, with a secret in every
+// possible place, alone and inside of others.
 func TestNothingPrintsASecret(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) { c.Imported = true })
 	key, secret := r.create(owner, "team-a", "project.list")
@@ -128,8 +129,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 	})
 }
 
-// TestErrorsRepeatNoSecret: what was presented does not come back in an error,
-// an event or the log.
+// TestErrorsRepeatNoSecret tests that the given credentials are not in an error, an
+// event or the log.
 func TestErrorsRepeatNoSecret(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) {
 		c.Imported = true
@@ -153,7 +154,8 @@ func TestErrorsRepeatNoSecret(t *testing.T) {
 	require.NotEmpty(t, r.events(store.EventQuery{Action: audit.Refuse}))
 }
 
-// TestDumpFindsSecrets: the search that ends every test with a rig can fail.
+// TestDumpFindsSecrets tests that the search at the end of every test with a rig
+// finds secrets.
 func TestDumpFindsSecrets(t *testing.T) {
 	found := &finder{TB: t}
 	r := newRig(t)

@@ -14,40 +14,41 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Changes says what to change of a key. A nil field stays as it is.
+// Changes are the changes to make to a key. A nil field changes nothing.
 type Changes struct {
 	Name        *string
 	Permissions *scope.Set // wildcards allowed
 	Expiry      *Expiry    // the zero Expiry removes it
 	Resources   *[]string  // resource indicators, of Config.Resources
-	// Version, unless 0, is the version that the caller saw: another one is
-	// store.ErrConflict.
+	// Version, unless 0, is the version of the key that the caller read. If the key
+	// has another one by now, the error is store.ErrConflict.
 	Version int64
-	// Address is the client's, for policies. Invalid: unknown.
+	// Address is the client's IP address, for policies. The zero Addr means
+	// unknown.
 	Address netip.Addr
 }
 
-// Rotation says how to rotate.
+// Rotation are the options of Rotate.
 type Rotation struct {
-	// Grace is how long the other secrets still work. 0: they, and every
-	// token issued from them, end at once.
+	// Grace is how long the other secrets still work, from 0 to 366 days. 0: they
+	// and every token issued for them end at once.
 	Grace time.Duration
-	// Changes are made in the same write.
+	// Changes are made to the key in the same write.
 	Changes Changes
 	// Once is as in Spec.
 	Once *store.OnceID
 }
 
-// Update changes name, permissions or expiry. Fewer permissions or an earlier
-// expiry end the tokens that the key has now. Wider permissions or a later
-// expiry need an actor who may grant all that the key then holds. Permissions
-// given as they were given before, wildcards included, stay as they are. What
-// changes nothing writes nothing.
+// Update changes a key's name, permissions, expiry or resources. If it takes away
+// permissions or resources or sets an earlier expiry, it revokes the key's tokens.
+// If it adds any or sets a later expiry, the actor must be able to grant all that
+// the key then holds. A set of permissions equal to the one given before, wildcards
+// included, changes nothing. A call that changes nothing writes nothing.
 //
-// The errors of this and of the other calls on one key: store.ErrNotFound for
-// a key the actor has no part in, *ForbiddenError, *InvalidError, *policy.Denied,
-// store.ErrConflict when someone else changed the key meanwhile,
-// store.ErrUnavailable.
+// The errors of this and of the other methods that change one key:
+// store.ErrNotFound if there is no such key or the actor has no right in its
+// workspace, *ForbiddenError, *InvalidError, *policy.Denied, store.ErrConflict if
+// another call changed the key at the same time, store.ErrUnavailable.
 func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Update, policy: policy.ActionUpdate, version: c.Version, address: c.Address,
@@ -55,9 +56,9 @@ func (s *Service) Update(ctx context.Context, actor Actor, id string, c Changes)
 	})
 }
 
-// Rotate adds a fresh secret, shown here and never again, and ends the others
-// after the grace. A key may rotate its own secret. Of two rotations at once
-// one succeeds; the other is store.ErrConflict.
+// Rotate adds a new secret, and ends the others after the grace. The secret is
+// returned here and can never be read again. A key may rotate its own secret. If
+// two rotations run at once, one succeeds and the other returns store.ErrConflict.
 func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation) (Key, Secret, error) {
 	var bad InvalidError
 	bad.addIf(r.Grace < 0 || r.Grace > maxGrace, "grace", "It must be from 0 to 366 days.")
@@ -69,7 +70,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 		return Key{}, Secret{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	key, err := s.alter(ctx, actor, id, alteration{
-		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, yields: true,
+		action: audit.Rotate, policy: policy.ActionRotate, version: r.Changes.Version, address: r.Changes.Address, once: r.Once, gives: true,
 		apply: func(p powers, k *store.Key, now time.Time) error {
 			if err := p.mayRotateWith(k, r.Changes); err != nil {
 				return err
@@ -80,7 +81,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			}
 			kept := k.Secrets[:0]
 			for _, old := range k.Secrets {
-				// A later expiry is the new secret's, not the old ones'.
+				// A later expiry applies to the new secret, not to the old ones.
 				old.NotAfter = earlier(earlier(now.Add(r.Grace), old.NotAfter), expiry)
 				if !ended(old.NotAfter, now) {
 					kept = append(kept, old)
@@ -89,7 +90,7 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id string, r Rotation
 			if len(kept) >= maxSecrets {
 				return invalid("grace", fmt.Sprintf("The key holds %d secrets already; retire one first.", len(kept)))
 			}
-			k.Secrets = append(kept, s.keep(k, secret, p.actor.ref, now))
+			k.Secrets = append(kept, s.secretRecord(k, secret, p.actor.ref, now))
 			return s.record(ctx, entriesOf(k.Secrets[len(kept)])...)
 		},
 	})
@@ -104,22 +105,23 @@ const maxGrace = 366 * 24 * time.Hour
 // alteration is one change of one key.
 type alteration struct {
 	action  string
-	policy  policy.Action // empty: none is asked, for the act only narrows
+	policy  policy.Action // empty: no policy is asked, since the action only takes away
 	version int64
 	address netip.Addr
 	once    *store.OnceID
 	now     time.Time
-	// yields: the act gives a secret or enables, whatever else it changes.
-	yields bool
-	// narrows: the act only takes away, and so is made whatever else changed of
-	// the key since the first attempt.
+	// gives: the action gives a secret or enables the key, whatever else it
+	// changes.
+	gives bool
+	// narrows: the action only takes away, so a later attempt accepts any other
+	// change made to the key since the first one.
 	narrows bool
 	apply   func(p powers, k *store.Key, now time.Time) error
 }
 
-// alter is what every change of one key goes through: authority read at this
-// moment, the change, policy, authority over the result, one write that names
-// what all of it rests on.
+// alter makes one change of one key. It reads the actor's powers, applies the
+// change, asks the policies, checks the actor's powers over the result, and makes
+// one write whose preconditions name the records that it read.
 func (s *Service) alter(ctx context.Context, actor Actor, id string, a alteration) (Key, error) {
 	a.now = s.now()
 	return retry(func() (Key, error) { return s.alterOnce(ctx, actor, id, &a) })
@@ -135,8 +137,8 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 		return Key{}, fmt.Errorf("apikey: %s: %w", a.action, store.ErrConflict)
 	}
 	if !a.narrows {
-		// A further attempt must find the same version: of two rotations at once
-		// only one may end the secrets that it found.
+		// A later attempt must find the same version: if two rotations run at once,
+		// only one may succeed.
 		a.version = before.Version
 	}
 	after := before.Clone()
@@ -148,15 +150,15 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if len(changed) == 0 {
 		return s.shown(&found, a.now), nil
 	}
-	rests := p.preconditions()
+	conditions := p.preconditions()
 	if a.policy != "" {
-		rests = p.preconditionsIn(found.Workspace, found.Instance)
+		conditions = p.preconditionsIn(found.Workspace, found.Instance)
 		if err := s.askAltered(ctx, actor, a, &found, &after); err != nil {
 			return Key{}, err
 		}
 	}
-	if gives := a.yields || widens(&before, &after); gives || after.Name != before.Name {
-		if err := p.mayYield(a.action, &after, s.raised(&before).Intersect(s.raised(&after)), gives); err != nil {
+	if gives := a.gives || widens(&before, &after); gives || after.Name != before.Name {
+		if err := p.mayGrant(a.action, &after, s.raised(&before).Intersect(s.raised(&after)), gives); err != nil {
 			return Key{}, err
 		}
 	}
@@ -164,7 +166,7 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	if err != nil {
 		return Key{}, err
 	}
-	change.Once, change.If, change.EndTokens = spend(a.once, id), rests, endsTokens(&before, &after)
+	change.Once, change.If, change.EndTokens = spend(a.once, id), conditions, endsTokens(&before, &after)
 	if err := s.store.Keys.Update(ctx, after, change); err != nil {
 		return Key{}, writeError(a.action, err)
 	}
@@ -173,10 +175,10 @@ func (s *Service) alterOnce(ctx context.Context, actor Actor, id string, a *alte
 	return s.shown(&found, a.now), nil
 }
 
-// askAltered asks the host and the policies about a key as it is to be stored.
+// askAltered asks the host and the policies about the changed key.
 func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, found *store.Found, after *store.Key) error {
-	if a.yields {
-		if err := s.mustKnow(ctx, a.action, after.Workspace); err != nil {
+	if a.gives {
+		if err := s.mustBeActive(ctx, a.action, after.Workspace); err != nil {
 			return err
 		}
 	}
@@ -187,7 +189,7 @@ func (s *Service) askAltered(ctx context.Context, actor Actor, a *alteration, fo
 	return err
 }
 
-// apply makes the changes that a caller asked for.
+// apply makes the caller's changes in k.
 func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error {
 	var bad InvalidError
 	if c.Name != nil {
@@ -208,8 +210,8 @@ func (s *Service) apply(p powers, k *store.Key, c Changes, now time.Time) error 
 	return bad.orNil()
 }
 
-// grantedAdmin returns which of the permissions of a key are granted as admin
-// permissions: those that were before, and those that an organization admin grants
+// grantedAdmin returns which of a key's permissions are granted as admin
+// permissions: those granted so before, and those that an organization admin grants
 // now.
 func (s *Service) grantedAdmin(p powers, permissions, before scope.Set) scope.Set {
 	if p.admin {
@@ -224,9 +226,10 @@ func widens(before, after *store.Key) bool {
 		lacks(before.Resources, after.Resources)
 }
 
-// endsTokens reports whether tokens issued before the change would allow more
-// than the key does after it. One secret that ends takes its own tokens with it;
-// when all end the epoch says so too, for a verifier that knows epochs only.
+// endsTokens reports whether the change must raise the key's epoch, because older
+// tokens would allow more than the key does now. If one secret ends, its own tokens
+// end without that. If all end, the epoch is raised too, for a verifier that checks
+// only epochs.
 func endsTokens(before, after *store.Key) bool {
 	stays := func(secret store.Secret) bool {
 		return slices.ContainsFunc(before.Secrets, func(old store.Secret) bool { return old.ID == secret.ID })
@@ -242,7 +245,7 @@ func sameSecrets(a, b *store.Key) bool {
 	})
 }
 
-// changedFields names what differs.
+// changedFields returns the names of the fields that differ.
 func changedFields(before, after *store.Key) (changed fields) {
 	changed.add(before.Name != after.Name, "name")
 	changed.add(!before.Permissions.Equal(after.Permissions) || !before.Asked.Equal(after.Asked) || !before.Admin.Equal(after.Admin), "permissions")

@@ -15,7 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestEveryChangeYieldsItsEvent: who, what, to whom, which fields.
+// TestEveryChangeYieldsItsEvent tests the actor, action, key and fields of the
+// event of every change.
 func TestEveryChangeYieldsItsEvent(t *testing.T) {
 	ctx := context.Background()
 	r := newRig(t, func(c *apikey.Config) { c.Imported = true })
@@ -103,7 +104,7 @@ func TestEveryChangeYieldsItsEvent(t *testing.T) {
 			}, got)
 			if tc.action != audit.Import && tc.action != audit.Rotate {
 				_ = r.note(tc.do()) // again: nothing left to do, or an error
-				require.Len(t, r.events(store.EventQuery{}), had+1, "what changes nothing has no event")
+				require.Len(t, r.events(store.EventQuery{}), had+1, "a call that changes nothing has no event")
 			}
 		})
 	}
@@ -135,7 +136,7 @@ func TestUpdateEndsTokensThatSayTooMuch(t *testing.T) {
 			updated, err := r.Update(t.Context(), owner, key.ID, tc.changes)
 			require.NoError(t, err)
 			require.Equal(t, tc.ends, r.ended(token))
-			require.False(t, r.ended(r.mustLogin(key.ID, secret)), "a login in the same second lives")
+			require.False(t, r.ended(r.mustLogin(key.ID, secret)), "the token of a login in the same second is valid")
 			stored, err := r.Get(t.Context(), owner, key.ID)
 			require.NoError(t, err)
 			require.Equal(t, updated.Version, stored.Version)
@@ -172,11 +173,11 @@ func TestRotate(t *testing.T) {
 	require.Len(t, rotated.Secrets, 2)
 	require.Equal(t, noon.Add(time.Hour), rotated.Secrets[0].NotAfter)
 	require.Zero(t, rotated.Secrets[1].NotAfter)
-	require.False(t, r.ended(token), "the grace keeps its tokens alive")
+	require.False(t, r.ended(token), "its tokens are valid during the grace")
 	require.Equal(t, rotated.Secrets[1].ID, r.mustLogin(key.ID, second).SecretID)
 
 	r.clock.Advance(time.Hour)
-	require.True(t, r.ended(token), "the end of the grace ends them")
+	require.True(t, r.ended(token), "they end with the grace")
 	_, err := r.login(key.ID, first.Reveal())
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 
@@ -186,8 +187,8 @@ func TestRotate(t *testing.T) {
 	require.True(t, r.ended(token), "without grace at once")
 	ended := token.Epochs[2]
 	token = r.mustLogin(key.ID, third)
-	require.False(t, r.ended(token), "a login in the same second lives")
-	require.Greater(t, token.Epochs[2], ended, "for verifiers that know epochs only")
+	require.False(t, r.ended(token), "the token of a login in the same second is valid")
+	require.Greater(t, token.Epochs[2], ended, "for verifiers that check only epochs")
 
 	_, fourth := r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Hour})
 	fresh := r.mustLogin(key.ID, fourth)
@@ -221,11 +222,11 @@ func TestRotateBounds(t *testing.T) {
 	require.Empty(t, secret.Reveal())
 	r.clock.Advance(time.Hour)
 	rotated, _ := r.rotate(owner, key.ID, apikey.Rotation{Grace: 366 * 24 * time.Hour})
-	require.Len(t, rotated.Secrets, 2, "ended ones make room")
+	require.Len(t, rotated.Secrets, 2, "ended secrets do not count")
 }
 
-// TestRevokeSecret: who holds a leaked secret can end it, whatever the key's
-// state, and nothing else.
+// TestRevokeSecret tests that the holder of a leaked secret can revoke it, whatever
+// the key's state, and nothing else.
 func TestRevokeSecret(t *testing.T) {
 	ctx := context.Background()
 	for name, do := range map[string]func(*rig, apikey.Key){
@@ -247,7 +248,7 @@ func TestRevokeSecret(t *testing.T) {
 			_, other := r.rotate(owner, key.ID, apikey.Rotation{Grace: 5 * time.Hour})
 			do(r, key)
 			if name == "expired" {
-				// The old secret ended with the key; the new one is there still.
+				// The old secret ended with the key; the new one is still there.
 				leaked = other
 			}
 			require.NoError(t, r.RevokeSecret(ctx, apikey.Credentials{ID: key.ID, Secret: leaked.Reveal()}))
@@ -335,7 +336,7 @@ func TestEnforcedSettingsEndExactlyThoseKeys(t *testing.T) {
 	token := r.mustLogin(old.ID, oldSecret)
 	_, err = r.SaveSettings(t.Context(), admin, saved)
 	require.NoError(t, err)
-	require.True(t, r.ended(token), "tokens of the old rules end")
+	require.True(t, r.ended(token), "tokens issued under the old rules are revoked")
 	for _, tc := range []struct {
 		at                               time.Duration
 		old, short, renewed, elsewhereOK bool

@@ -21,8 +21,8 @@ type clocked struct {
 
 func (c *clocked) Clock(context.Context) (time.Time, error) { return c.now, c.err }
 
-// TestPruneByAWrongClock: a replica whose clock is wrong deletes nothing that
-// others need, and says so.
+// TestPruneByAWrongClock tests that a replica with a wrong clock deletes nothing
+// that others need, and logs that.
 func TestPruneByAWrongClock(t *testing.T) {
 	ctx := t.Context()
 	const year = 365 * 24 * time.Hour
@@ -70,7 +70,7 @@ func TestPruneByAWrongClock(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, agrees, near.String())
 	}
-	t.Run("B29 a store that cannot tell", func(t *testing.T) {
+	t.Run("B29 a store whose clock cannot be read", func(t *testing.T) {
 		r.clock.Set(noon.Add(2 * year))
 		clock.err = errDown
 		require.ErrorIs(t, r.Prune(ctx), store.ErrUnavailable)

@@ -1,10 +1,10 @@
-// Package apikey is the life of an API key: made, authenticated, changed,
-// rotated, ended, always under policy and always by someone who may.
+// Package apikey creates, authenticates, changes, rotates and deletes API keys, and
+// decides which tokens they get.
 //
-// A Service stands on a store and a catalog of permissions. Every management
-// call names its Actor; what that actor may do is decided at that moment.
-// Every change is one atomic write that carries its event and raises the
-// epochs that end tokens. Secrets leave the package once, as a Secret that
+// A Service needs a store and a catalog of permissions. Every management call names
+// its Actor, whose rights are checked at each call, and policies decide as well.
+// Every change is one atomic write, together with its audit event and the epoch
+// that revokes tokens. The plaintext of a secret is returned once, as a Secret that
 // redacts itself.
 package apikey
 
@@ -29,170 +29,171 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Config describes a Service. The zero value of each field is the production
-// default, but for Permissions, which is required.
+// Config configures a Service. Permissions is required. The zero value of every
+// other field is the production default.
 type Config struct {
 	// Permissions is the catalog of permissions that keys may hold. Required.
 	Permissions *scope.Catalog
-	// Policy decides besides the administrator's settings, which always apply. It
-	// is asked about a key to be stored before they are, so that a default lifetime
-	// may satisfy them, and about a login or an introspection once they have found
-	// the key live. Nil adds no rule.
+	// Policy adds rules to the administrator's settings, which always apply. For a
+	// key to be stored it runs before the settings are checked, so that it may set
+	// a lifetime that satisfies them. For a login or an introspection it runs after
+	// the settings were checked, and only if the key is live. Nil adds no rule.
 	Policy policy.Policy
-	// Resources are further resource servers that keys can be allowed to ask
-	// tokens for (RFC 8707). Each needs an absolute URI of its own.
+	// Resources are further resource servers for which keys may be allowed to
+	// request tokens (RFC 8707). Each needs an absolute URI of its own.
 	Resources []Resource
-	// Logger takes warnings and errors. Default slog.Default().
+	// Logger receives warnings and errors. Default slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	// Options adjust the rest.
+	// Options are the less common settings.
 	Options
 }
 
-// Options adjust a Service further, by itself or within package oauth. The zero
-// value of each field is the production default.
+// Options are settings of a Service, used alone or by package oauth. The zero value
+// of each field is the production default.
 type Options struct {
 	// DefaultKeysOff, DefaultRules and DefaultRemindersOff are the settings of an
-	// instance whose administrator never saved any. Zero: keys on, no limit, no
-	// forced expiry, reminders on if RemindBefore names any time.
+	// instance until its administrator saves some. Zero: keys on, no limit, no
+	// required expiry, reminders on if RemindBefore has any time.
 	DefaultKeysOff      bool
 	DefaultRules        store.Rules
 	DefaultRemindersOff bool
-	// Management names the permissions by which keys manage keys. Zero: keys
-	// manage nothing.
+	// Management names the permissions that let keys manage keys. Zero: keys manage
+	// nothing.
 	Management Management
-	// Workspaces, unless nil, is how the host says whether a workspace may use keys:
-	// active is false for one that is suspended or that the host does not know. Any
-	// error is an outage. It is called when a key is made or revived, and at each login
-	// after the secret was proved.
+	// Workspaces, unless nil, reports whether a workspace may use keys: active is
+	// false if the host has suspended it or does not know it. On any error the call
+	// fails with an error that wraps store.ErrUnavailable. It is called when a key
+	// is made, rotated or enabled, when a key acts as an Actor, and at each login,
+	// revocation and introspection after the secret was verified.
 	Workspaces func(ctx context.Context, workspace string) (active bool, err error)
 
-	// SecretPrefixes begin secrets, so that scanners find them: the first begins
-	// new ones, all are accepted. Default "lk_"; 1 to 32 characters of A-Z a-z
-	// 0-9 _ -, the last one '_'.
+	// SecretPrefixes are the texts that secrets begin with, so that scanners find
+	// them. New secrets get the first prefix; all are accepted. Default "lk_". Each
+	// has 1 to 32 characters of A-Z a-z 0-9 _ -, and ends with '_'.
 	SecretPrefixes []string
-	// Peppers key the digests of secrets: the first is used for new ones, all
-	// verify. Keep them outside the store. Without any, the list is NoPepper,
-	// digests are plain SHA-256 and New warns.
+	// Peppers are the keys of the digests of secrets: new digests use the first,
+	// and all are used to verify. Keep them outside the store. If the list is
+	// empty, it means NoPepper: digests are plain SHA-256, and New logs a warning.
 	//
-	// A new pepper is rolled out in two deploys: listed last, then moved to the
-	// front. A login rewrites the digest that it verified if the first pepper has
-	// a higher version. A pepper can be taken out when no digest names it any
-	// more: see Prune, which says so, and Outdated, which lists what is left.
-	// Prefixes of secrets are replaced in the same way.
+	// Deploy a new pepper in two steps: list it last, then move it to the front. A
+	// login rewrites the digest that it verified if the first pepper has a higher
+	// version. Remove a pepper when no digest names it any more: Prune logs that,
+	// and Outdated lists the keys that are left. Replace prefixes of secrets in the
+	// same way.
 	Peppers []Pepper
-	// Withdrawn names peppers and prefixes that leaked or were lost, and so are not
-	// listed although stored secrets still name them: "pepper 1", "pepper 0"
-	// (NoPepper), "secret prefix lk_". These secrets are then refused as wrong ones
-	// are. Without it New fails, see there. For package oauth it names seal keys and
-	// signers, too: "seal key 1", "signer 2026-03".
+	// Withdrawn names peppers and prefixes that leaked or were lost and are no
+	// longer listed, although stored secrets still name them: "pepper 1", "pepper
+	// 0" (NoPepper), "secret prefix lk_". These secrets are then refused like wrong
+	// ones. If such an entry is neither listed nor withdrawn, New fails. For
+	// package oauth it also names seal keys and signers: "seal key 1", "signer
+	// 2026-03".
 	Withdrawn []string
-	// Imported accepts secrets that Latchkey did not generate, as Import
-	// brings them. While false, whatever is not of Latchkey's own format is
-	// refused before any read.
+	// Imported accepts secrets that Latchkey did not generate; see Import. If
+	// false, a secret that is not in Latchkey's own format is refused without a
+	// read of the store.
 	//
-	// Of slow digests (bcrypt, argon2id, PBKDF2) two are verified at once, one
-	// of each key, and keys take turns: a login waits for at most one
-	// verification of each other key and for those of its own key before it.
-	// 16 logins of one key run or wait, and 64 keys; beyond that a login gets an
-	// outage and is to be repeated. Of up to 16,384 secrets that were right
-	// the process remembers an HMAC under a random key, so that their next
-	// login waits for nothing.
+	// At most two slow digests (bcrypt, argon2id, PBKDF2) are verified at the same
+	// time, and at most one per key. Keys take turns: a login waits for at most one
+	// verification of each other key, and for the earlier ones of its own key. At
+	// most 16 logins per key and 64 keys run or wait; a further login fails with an
+	// error that wraps store.ErrUnavailable, and should be tried again. The process
+	// remembers up to 16,384 correct secrets, as HMACs under a random key; their
+	// next login does not wait.
 	Imported bool
-	// Budgets bound failed logins. Zero: 120 a minute from one address, 60
-	// from one address for one key.
+	// Budgets bound failed logins. Default: 120 a minute from one address, 60 from
+	// one address for one key.
 	Budgets Budgets
-	// RefuseAfter is how long after a login came in an unknown id or a wrong
-	// secret is refused, so that the time does not tell which of them it was.
-	// It ends with the request's context. What is refused without a read, such
-	// as a malformed secret, is refused at once. A store that takes longer
-	// than this still tells by its time, and so does a slow digest (see
-	// Imported). A refusal that waits holds its request: how many wait at once
-	// is for the server's own limits. Default 25 ms; at most 1 second;
-	// negative: off.
+	// RefuseAfter is how long after its arrival a login with an unknown id or a
+	// wrong secret is refused, so that the response time does not show which of the
+	// two it was. The wait ends early if the request's context ends. A refusal that
+	// needs no read of the store, such as that of a malformed secret, is sent at
+	// once. If the store takes longer than RefuseAfter, or the digest is a slow one
+	// (see Imported), the response time still shows it. The request stays open
+	// during the wait: the server's own limits bound how many do. Default 25 ms; at
+	// most 1 second; negative: off.
 	RefuseAfter time.Duration
 
-	// TokenLifetime is how long a token lives. Default 5 minutes; 1 second to
-	// 24 hours. Policies can shorten it.
+	// TokenLifetime is how long a token is valid. Default 5 minutes; 1 second to 24
+	// hours. Policies can shorten it.
 	TokenLifetime time.Duration
-	// EventRetention is how long events are kept. Default 400 days; negative
-	// keeps them for ever.
+	// EventRetention is how long audit events are kept. Default 400 days; negative:
+	// for ever.
 	EventRetention time.Duration
-	// UsageRetention is how long the counts of logins and refusals by day are
-	// kept, if the store keeps any. Default 90 days; negative keeps them for
-	// ever.
+	// UsageRetention is how long the daily counts of logins and refusals are kept,
+	// if the store has Usage. Default 90 days; negative: for ever.
 	UsageRetention time.Duration
-	// MaxClockSkew is how far this process's clock may be from the store's, if
-	// the store has one. Beyond that Prune deletes nothing; see ClockAgrees.
-	// Default 1 minute; 1 second to 1 hour.
+	// MaxClockSkew is how much this process's clock may differ from the store's, if
+	// the store has one. If it differs more, Prune deletes nothing; see
+	// ClockAgrees. Default 1 minute; 1 second to 1 hour.
 	MaxClockSkew time.Duration
-	// RemindBefore is how long before the end of a key the host is told of it,
+	// RemindBefore is how long before a key expires reminders are sent to the host,
 	// unless settings say otherwise: at most store.MaxReminders times, from 1 hour
-	// to 366 days each. Empty: nobody is told, whatever settings say. Package
-	// reminders does it.
+	// to 366 days each. Empty: no reminders are sent, whatever settings say.
+	// Package reminders sends them.
 	RemindBefore []time.Duration
 
-	// Observer, unless nil, is called with every login and refusal, after the
-	// decision. It must not block.
+	// Observer, unless nil, is called for every login and every refusal, after the
+	// decision. It must not block. Logins run concurrently, and so do its calls.
 	Observer func(Observation)
-	// Random is the source of ids and secrets. Default crypto/rand.Reader. A
-	// read that fails or falls short fails the call.
+	// Random is the source of randomness for ids and secrets. Default
+	// crypto/rand.Reader. If a read fails or is short, the call fails.
 	Random io.Reader
 }
 
-// Management names the permissions by which a key manages keys. A name left
-// empty allows nothing. The Admin ones reach every workspace and must be of
-// the catalog's admin level.
+// Management names the permissions that let a key manage keys. An empty name allows
+// nothing. The Admin ones apply to every workspace and must have the catalog's
+// admin level.
 type Management struct {
 	List   string // see keys
 	Save   string // make, change, rotate, retire, disable, enable
 	Delete string // delete
-	// RotateOwn lets a key rotate its own secret, and no more.
+	// RotateOwn lets a key rotate its own secret, and nothing else.
 	RotateOwn string
 
 	AdminList   string
 	AdminSave   string
 	AdminDelete string
 
-	// MaxDepth is how many keys may stand between a key and a person: with 1 a
-	// key that a key made makes none itself. Default 3; 1 to 3.
+	// MaxDepth bounds the chain of keys that make keys. A key made by a person has
+	// depth 0, and one made by a key has the depth of that key plus 1. With 1, a
+	// key that a key made can make none. Default 3; 1 to 3.
 	MaxDepth int
 }
 
 // maxSecrets is how many secrets a key can hold at once.
 const maxSecrets = 8
 
-// Service makes, authenticates and changes keys. It is safe for concurrent
-// use. It starts no goroutine: who embeds it calls Flush now and then, and
-// once at the end.
+// Service makes, authenticates and changes keys. It is safe for concurrent use. It
+// starts no goroutine: call Flush every few seconds and once at the end.
 type Service struct {
 	store store.Store
-	// reads are those of logins, from memory where the host keeps a cache.
+	// reads serve logins, from a cache if the host has one.
 	reads store.Reads
 	cfg   Config
-	// keyPolicy decides about keys to be stored: Config.Policy, then the settings. Of
-	// logins Config.Policy alone is asked.
+	// keyPolicy decides about keys to be stored: Config.Policy, then the settings.
+	// For a login Config.Policy decides alone.
 	keyPolicy policy.Policy
 	hasher    *secrets.Hasher
 	inUse     inUse
 	budget    *budget
 	guesses   *budget // at slow digests
 	slow      *slowGate
-	aligning  sync.Mutex // see hold
+	aligning  sync.Mutex // see delayRefusal
 	unwritten *unwritten
 	withheld  hourly // see reportWithheld
 }
 
-// New checks cfg and returns a Service on st, which needs Keys, Upkeep,
-// Settings, Events, Epochs and Lists. All problems are joined into one error,
-// each naming its field.
+// New checks cfg and returns a Service that uses st, in which Keys, Upkeep,
+// Settings, Events, Epochs and Lists are required. It joins all problems into one
+// error; each names its field.
 //
-// New reads which peppers and prefixes of secrets are in use and waits up to 10
-// seconds for that. It fails if the store cannot be reached, and if one in use is
-// neither listed nor withdrawn or is listed with another key: the error names it
-// and its fingerprint. In use is what a digest or a secret in the store names.
+// New reads from the store which peppers and prefixes are in use, that is, named by
+// a stored secret or its digest. It waits up to 10 seconds for that. It fails if
+// the store is unavailable, and if an entry in use is neither listed nor withdrawn
+// or is listed with another key: the error names the entry and its fingerprint.
 func New(st store.Store, cfg Config) (*Service, error) {
 	var problems []error
 	for _, need := range []struct {
@@ -207,7 +208,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 		{"Lists", st.Lists == nil},
 	} {
 		if need.missing {
-			problems = append(problems, fmt.Errorf("Store.%s is missing", need.name))
+			problems = append(problems, fmt.Errorf("Store.%s is missing: set it", need.name))
 		}
 	}
 	cfg, hash, bad := complete(cfg)
@@ -218,7 +219,7 @@ func New(st store.Store, cfg Config) (*Service, error) {
 	if !hash.Keyed() {
 		cfg.Logger.Warn("no pepper is set: digests of secrets are plain SHA-256; set Config.Peppers to key them")
 	}
-	// What is printed by accident must not show them.
+	// A Config printed by accident must not show them.
 	cfg.Peppers = nil
 	s := &Service{
 		store:     st,
@@ -241,7 +242,7 @@ func complete(cfg Config) (Config, *secrets.Hasher, []error) {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if cfg.Permissions == nil {
-		add("Config.Permissions is missing: the catalog of permissions")
+		add("Config.Permissions is missing: set it to the catalog of permissions")
 	} else {
 		problems = append(problems, cfg.Management.problems(cfg.Permissions)...)
 	}
@@ -309,22 +310,22 @@ func (m Management) problems(catalog *scope.Catalog) []error {
 		case !ok:
 			problems = append(problems, fmt.Errorf("Config.Management.%s: %q is not in Config.Permissions", p.field, p.name))
 		case p.admin != (known.Level == scope.Admin):
-			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s", p.field, p.name, known.Level))
+			problems = append(problems, fmt.Errorf("Config.Management.%s: %q has level %s: the Admin fields need the admin level, and the others must not have it", p.field, p.name, known.Level))
 		}
 	}
 	return problems
 }
 
-// Observation is one login or refusal, as it happens.
+// Observation is one login or refused login.
 type Observation struct {
 	Time time.Time
 	// Refused is false for a login.
 	Refused bool
-	// Reason says why not: "unknown_or_wrong", "malformed_secret",
+	// Reason is why the login was refused: "unknown_or_wrong", "malformed_secret",
 	// "throttled", "disabled", "expired", "suspended", "keys_off", "policy",
-	// "scope", "resource" or "unavailable".
+	// "scope", "resource" or "unavailable". It is empty for a login.
 	Reason string
-	// KeyID and Workspace are set once the secret is proved.
+	// KeyID and Workspace are set only if the secret was right.
 	KeyID     string
 	Workspace string
 	Address   netip.Addr
@@ -333,6 +334,6 @@ type Observation struct {
 // Catalog returns the permissions that keys may hold.
 func (s *Service) Catalog() *scope.Catalog { return s.cfg.Permissions }
 
-// Now returns the service's time, by Config.Now: what "in the past" means to
-// its callers too.
+// Now returns the service's time, by Config.Now. Callers use it too, so that they
+// agree with the service on what is in the past.
 func (s *Service) Now() time.Time { return s.now() }

@@ -26,7 +26,7 @@ func TestNewNamesEveryField(t *testing.T) {
 	for _, says := range []string{
 		"Store.Keys is missing", "Store.Upkeep is missing", "Store.Settings is missing",
 		"Store.Events is missing", "Store.Epochs is missing",
-		"Config.Permissions is missing", "Config.SecretPrefixes[0]:", "Config.SecretPrefixes[2]: it is there twice", "Config.SecretPrefixes[3]:",
+		"Config.Permissions is missing", "Config.SecretPrefixes[0]:", "Config.SecretPrefixes[2]: it is listed twice", "Config.SecretPrefixes[3]:",
 		`Options.Withdrawn[1]: "pepper" names no`, `Options.Withdrawn[2]:`, "Store.Lists is missing",
 		"Config.Peppers[0].Key: 5 bytes", "Config.Peppers[1].Version: 0",
 		"Config.TokenLifetime is 25h0m0s; it must be from 1s to 24h0m0s",
@@ -92,7 +92,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, catalog, r.Catalog())
 	settings, err := r.Settings(t.Context(), admin)
 	require.NoError(t, err)
-	require.Equal(t, store.InstanceSettings{}, settings, "keys on, no limit, no forced expiry")
+	require.Equal(t, store.InstanceSettings{}, settings, "keys on, no limit, no required expiry")
 
 	own := newRig(t, func(c *apikey.Config) { c.SecretPrefixes, c.TokenLifetime = []string{"acme_"}, time.Hour })
 	key, secret = own.create(admin, "team-a", "")

@@ -23,7 +23,7 @@ const (
 	maxID   = 255
 	idForm  = "An id has 1 to 255 printable ASCII characters without spaces."
 	maxName = 255
-	// maxYear is the last that RFC 3339 and databases can write.
+	// maxYear is the last year that RFC 3339 and databases can write.
 	maxYear = 9999
 )
 
@@ -33,39 +33,40 @@ type Spec struct {
 	Workspace string
 	// Name is for people: 1 to 255 printable characters.
 	Name string
-	// Permissions may hold wildcards; see scope.Catalog.Expand. It may be
-	// empty: the key then logs in and opens nothing.
+	// Permissions may contain wildcards; see scope.Catalog.Expand. If it is empty,
+	// the key can log in but its tokens allow nothing.
 	Permissions scope.Set
-	// Expiry is when the key ends; the zero value is never, or what a policy
-	// or the acting key's own expiry makes of it. It may not lie in the past.
+	// Expiry is when the key expires. The zero value is never, unless a policy sets
+	// an expiry or the acting key expires: then the new key expires no later than
+	// the acting key. It may not be in the past.
 	Expiry Expiry
-	// Resources are the resource indicators, of Config.Resources, that the
-	// key may ask tokens for besides the server's own audience.
+	// Resources are the resource indicators, of Config.Resources, for which the key
+	// may request tokens, besides the server's own audience.
 	Resources []string
-	// Once, unless nil, is a one-time id that the creation spends; its Value
-	// becomes the key's id, followed by one space and what it was before if
-	// that was not empty: see Spent. Spent before: store.ErrExists. It must
-	// expire in the future.
+	// Once, unless nil, is a one-time id that the creation spends. The store keeps
+	// the key's id with it, and the Value after one space if that is not empty: see
+	// Spent. If it was spent before, the error is store.ErrExists. It must expire
+	// in the future.
 	Once *store.OnceID
 	// Before, unless nil, is called with the key as it is to be stored and its
-	// secret: after every check and policy, right
-	// before the write. An error from it ends the call, which wraps it, and
-	// nothing is stored. It is for what must not be lost if the process ends
-	// now, such as the secret, which nobody can read afterwards, and for
-	// a caller that accepts only the key it asked for. It is called once, and
-	// again only if settings change at that moment and the key is to be stored
-	// with other permissions or another expiry than it was shown; id and secret
-	// stay. The write may still fail. Import gives no secret: its caller has it.
+	// secret, after every check and policy and right before the write. If it
+	// returns an error, nothing is stored, and the call returns that error wrapped.
+	// Use it to save what would be lost if the process ended now, such as the
+	// secret, or to refuse a key that differs from the one asked for. It is called
+	// a second time only if settings change at that moment and the key is to be
+	// stored with other permissions or another expiry; id and secret stay the same.
+	// The write may still fail. Import passes no secret, since its caller has it.
 	Before func(ctx context.Context, key Key, secret Secret) error `json:"-"`
-	// Address is the client's, for policies. Invalid: unknown.
+	// Address is the client's IP address, for policies. The zero Addr means
+	// unknown.
 	Address netip.Addr
 }
 
-// Create makes a key with a fresh secret, which is shown here and never
-// again.
+// Create makes a key with a new secret. The secret is returned here and can never
+// be read again.
 //
 // Errors: *InvalidError, *ForbiddenError, *policy.Denied, store.ErrNotFound for a
-// workspace that the actor has no part in, store.ErrExists for a spent Once,
+// workspace in which the actor has no right, store.ErrExists for a spent Once,
 // store.ErrUnavailable.
 func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secret, error) {
 	id, err := secrets.NewKeyID(s.cfg.Random)
@@ -78,7 +79,7 @@ func (s *Service) Create(ctx context.Context, actor Actor, spec Spec) (Key, Secr
 	}
 	key, err := s.add(ctx, actor, &creation{
 		spec: spec, policy: policy.ActionCreate, action: audit.Create, id: id, shown: secret,
-		secret: func(k *store.Key) (store.Secret, error) { return s.keep(k, secret, actor.ref, k.Created), nil },
+		secret: func(k *store.Key) (store.Secret, error) { return s.secretRecord(k, secret, actor.ref, k.Created), nil },
 	})
 	if err != nil {
 		return Key{}, Secret{}, err
@@ -92,17 +93,18 @@ type creation struct {
 	policy policy.Action
 	action string
 	id     string
-	shown  Secret // to Spec.Before
+	shown  Secret // passed to Spec.Before
 	// secret makes the record of the key's secret, which may take long.
 	secret func(*store.Key) (store.Secret, error)
 
 	now    time.Time
-	made   []store.Secret // what secret returned
-	before *store.Key     // what Spec.Before saw last
+	made   []store.Secret // the result of secret
+	before *store.Key     // the last argument of Spec.Before
 }
 
-// add is what Create and Import share: authority, validation, policy, one
-// write that names what all of it rests on.
+// add is the common part of Create and Import. It reads the actor's powers,
+// validates, asks the policies, and makes one write whose preconditions name the
+// records that it read.
 func (s *Service) add(ctx context.Context, actor Actor, c *creation) (Key, error) {
 	c.now = s.now()
 	return retry(func() (Key, error) { return s.addOnce(ctx, actor, c) })
@@ -126,9 +128,9 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 		return Key{}, err
 	}
 	if workspace.Deleted {
-		return Key{}, errNoPart
+		return Key{}, errNoRight
 	}
-	if err := s.mustKnow(ctx, c.action, spec.Workspace); err != nil {
+	if err := s.mustBeActive(ctx, c.action, spec.Workspace); err != nil {
 		return Key{}, err
 	}
 	if c.made == nil {
@@ -146,7 +148,7 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	if err != nil {
 		return Key{}, err
 	}
-	if err := p.mayYield(c.action, &key, scope.Set{}, true); err != nil {
+	if err := p.mayGrant(c.action, &key, scope.Set{}, true); err != nil {
 		return Key{}, err
 	}
 	found := &store.Found{Key: key, Workspace: workspace, Instance: instance}
@@ -159,8 +161,8 @@ func (s *Service) addOnce(ctx context.Context, actor Actor, c *creation) (Key, e
 	return s.shown(found, c.now), nil
 }
 
-// insert writes a new key, and names what that rests on. A limit that is reached is
-// a denial.
+// insert writes a new key with its preconditions. If the limit of keys is reached,
+// it returns a *policy.Denied.
 func (s *Service) insert(ctx context.Context, p powers, action string, f *store.Found, limit int, once *store.OnceID, now time.Time) error {
 	change, err := s.change(now, p.actor.ref, action, f.Key.Workspace, f.Key.ID, nil)
 	if err != nil {
@@ -181,8 +183,8 @@ func (s *Service) insert(ctx context.Context, p powers, action string, f *store.
 	return &policy.Denied{Rule: "max_keys", Reason: reason, Err: err}
 }
 
-// newKey is the record that was asked for. One that a key makes expires with it at
-// the latest.
+// newKey makes and checks the record of the new key. If a key makes it without an
+// expiry, it expires with that key.
 func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	spec := &c.spec
 	var bad InvalidError
@@ -217,7 +219,7 @@ func (s *Service) newKey(p powers, c *creation) (store.Key, error) {
 	return key, bad.orNil()
 }
 
-// show calls Spec.Before, unless it has seen the same key.
+// show calls Spec.Before, unless that was called with the same key.
 func (c *creation) show(ctx context.Context, s *Service, found *store.Found) error {
 	key := &found.Key
 	if c.spec.Before == nil || c.before != nil && len(changedFields(c.before, key)) == 0 {
@@ -231,13 +233,13 @@ func (c *creation) show(ctx context.Context, s *Service, found *store.Found) err
 	return nil
 }
 
-// ask runs the policies and takes over what they narrowed; they never see a
-// digest. It returns the lowest limit that a policy named.
+// ask runs the policies and narrows after as they decide. Policies never get a
+// digest. It returns the lowest limit of keys that a policy set.
 func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, after *store.Key) (limit int, err error) {
-	shown := blank(*after)
+	shown := forPolicies(*after)
 	facts.After = &shown
 	if before != nil {
-		old := blank(*before)
+		old := forPolicies(*before)
 		facts.Before = &old
 	}
 	request := policy.NewKeyRequest(facts)
@@ -250,8 +252,8 @@ func (s *Service) ask(ctx context.Context, facts policy.KeyRequest, before, afte
 	return request.Limit(), nil
 }
 
-// keep makes the record of a generated secret.
-func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
+// secretRecord makes the record of a generated secret.
+func (s *Service) secretRecord(k *store.Key, secret Secret, maker store.ActorRef, now time.Time) store.Secret {
 	plain := secret.Reveal()
 	id := secrets.ID(plain)
 	return store.Secret{
@@ -265,7 +267,7 @@ func (s *Service) keep(k *store.Key, secret Secret, maker store.ActorRef, now ti
 	}
 }
 
-// change makes what is written with every record: its event.
+// change makes the store.Change of a write, with its audit event.
 func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace, key string, fields []string) (store.Change, error) {
 	var random [16]byte
 	if _, err := io.ReadFull(s.cfg.Random, random[:]); err != nil {
@@ -277,7 +279,7 @@ func (s *Service) change(now time.Time, actor store.ActorRef, action, workspace,
 	}}}, nil
 }
 
-// expand returns the permissions that asked stands for.
+// expand replaces wildcards by the permissions that they match.
 func (s *Service) expand(bad *InvalidError, asked scope.Set, withAdmin bool) scope.Set {
 	set, err := s.cfg.Permissions.Expand(asked, withAdmin)
 	if unknown, is := errors.AsType[*scope.UnknownError](err); is {
@@ -286,8 +288,8 @@ func (s *Service) expand(bad *InvalidError, asked scope.Set, withAdmin bool) sco
 	return set
 }
 
-// checkText admits 1 to 255 printable characters: no control characters, line
-// or paragraph separators, nor marks that turn the direction of writing.
+// checkText requires 1 to 255 printable characters: no control characters, no line
+// or paragraph separators, and no marks that change the direction of writing.
 func checkText(bad *InvalidError, field, text string) {
 	switch {
 	case strings.TrimSpace(text) == "":
@@ -297,12 +299,12 @@ func checkText(bad *InvalidError, field, text string) {
 	case utf8.RuneCountInString(text) > maxName:
 		bad.add(field, "It may have at most 255 characters.")
 	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
-		bad.add(field, "It may hold printable characters only.")
+		bad.add(field, "It may contain printable characters only.")
 	}
 }
 
 func checkExpiry(bad *InvalidError, e Expiry, now time.Time) {
-	bad.addIf(ended(e.At, now), "expires_at", "It lies in the past.")
-	bad.addIf(!e.agrees(), "expires_at", "Its date is not that of the instant.")
-	bad.addIf(e.At.Year() > maxYear, "expires_at", "It lies beyond the year 9999; leave it out for a key that never expires.")
+	bad.addIf(ended(e.At, now), "expires_at", "It is in the past.")
+	bad.addIf(!e.agrees(), "expires_at", "Its date is not the date of its instant.")
+	bad.addIf(e.At.Year() > maxYear, "expires_at", "It is after the year 9999; leave it out for a key that never expires.")
 }

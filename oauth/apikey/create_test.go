@@ -204,7 +204,7 @@ func TestOnce(t *testing.T) {
 	key, _ := r.create(owner, "team-a", "", once)
 	found, err := r.store.OnceIDs.Find(t.Context(), "create", "order-1", noon)
 	require.NoError(t, err)
-	require.Equal(t, key.ID, found.Value, "B23 the first one's id is found")
+	require.Equal(t, key.ID, found.Value, "B23 the first key's id is found")
 	_, secret, err := r.tryCreate(owner, "team-a", "", once)
 	require.ErrorIs(t, err, store.ErrExists, "B23")
 	require.Empty(t, secret.Reveal())
@@ -222,7 +222,7 @@ func TestOnce(t *testing.T) {
 	require.Len(t, page.Keys, 2)
 }
 
-// greedy is a policy that tries to widen whatever it is asked about.
+// greedy is a policy that tries to widen every request.
 type greedy struct{}
 
 func (greedy) CheckKey(_ context.Context, r *policy.KeyRequest) error {
@@ -305,7 +305,7 @@ func TestPolicyNarrows(t *testing.T) {
 	enabled, err := r.Enable(t.Context(), owner, key.ID, 0)
 	require.NoError(t, err)
 	check(enabled)
-	t.Run("an actor who may not grant what a policy drops may ask for it", func(t *testing.T) {
+	t.Run("an actor may request a permission that it may not grant if a policy drops it", func(t *testing.T) {
 		child, _ := r.create(owner.Granting(perms("project.list project.save")), "team-a", "project.*")
 		check(child)
 	})
@@ -357,14 +357,15 @@ func TestDeniedReasonsReachTheCaller(t *testing.T) {
 			_, err = r.login(key.ID, secret.Reveal())
 			check(err)
 			_, err = r.Disable(t.Context(), owner, key.ID, 0)
-			require.NoError(t, err, "no policy stands in the way of narrowing")
+			require.NoError(t, err, "no policy can refuse a change that only takes away")
 			_, err = r.Enable(t.Context(), owner, key.ID, 0)
 			check(err)
 		})
 	}
 }
 
-// TestDefaultLifetimeSatisfiesTheSettings: the host's policy comes first.
+// TestDefaultLifetimeSatisfiesTheSettings tests that the host's policy runs before
+// the settings are checked.
 func TestDefaultLifetimeSatisfiesTheSettings(t *testing.T) {
 	r := newRig(t, func(c *apikey.Config) {
 		c.Policy = policy.DefaultLifetime(24 * time.Hour)

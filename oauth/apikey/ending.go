@@ -11,9 +11,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// RetireSecret ends one secret of a key and every token issued from it. A key
-// left without secrets logs nobody in until it is rotated. The key must have the given
-// version, or any if that is 0: else store.ErrConflict.
+// RetireSecret removes one secret of a key and revokes every token issued for it.
+// If the key has no secret left, it cannot log in until it is rotated. If version
+// is not 0 and the key has another version, the error is store.ErrConflict.
 func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Retire, version: version, narrows: true,
@@ -21,7 +21,8 @@ func (s *Service) RetireSecret(ctx context.Context, actor Actor, id, secret stri
 	})
 }
 
-// endSecret removes one secret: tokens that name it have ended.
+// endSecret removes one secret. A token that names a secret which the key does not
+// have is revoked.
 func endSecret(k *store.Key, id string) error {
 	i := slices.IndexFunc(k.Secrets, func(kept store.Secret) bool { return kept.ID == id })
 	if i < 0 {
@@ -31,8 +32,8 @@ func endSecret(k *store.Key, id string) error {
 	return nil
 }
 
-// Disable stops logins with a key and ends its tokens. Disabling twice is no
-// error. The version is as in RetireSecret.
+// Disable stops logins with a key and revokes its tokens. It is no error if the key
+// is disabled already. version is as in RetireSecret.
 func (s *Service) Disable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
 		action: audit.Disable, version: version, narrows: true,
@@ -43,11 +44,11 @@ func (s *Service) Disable(ctx context.Context, actor Actor, id string, version i
 	})
 }
 
-// Enable lets a disabled key log in again. Tokens from before stay ended.
-// Enabling twice is no error. The version is as in RetireSecret.
+// Enable lets a disabled key log in again. Its old tokens stay revoked. It is no
+// error if the key is enabled already. version is as in RetireSecret.
 func (s *Service) Enable(ctx context.Context, actor Actor, id string, version int64) (Key, error) {
 	return s.alter(ctx, actor, id, alteration{
-		action: audit.Enable, policy: policy.ActionEnable, version: version, yields: true,
+		action: audit.Enable, policy: policy.ActionEnable, version: version, gives: true,
 		apply: func(_ powers, k *store.Key, _ time.Time) error {
 			k.Disabled = false
 			return nil
@@ -55,8 +56,8 @@ func (s *Service) Enable(ctx context.Context, actor Actor, id string, version in
 	})
 }
 
-// Delete ends a key and its tokens for good. Its events stay. The version is as in
-// RetireSecret.
+// Delete deletes a key and revokes its tokens. Its audit events stay. version is as
+// in RetireSecret.
 func (s *Service) Delete(ctx context.Context, actor Actor, id string, version int64) error {
 	now := s.now()
 	return retryErr(func() error { return s.deleteOnce(ctx, actor, id, version, now) })

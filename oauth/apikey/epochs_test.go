@@ -17,8 +17,8 @@ import (
 
 var errDown = fmt.Errorf("flaky: %w", store.ErrUnavailable)
 
-// TestAFailedChangeEndsNothing: a change and its epoch are one write, so that one
-// that failed leaves tokens and logins as they were, and the same change ends
+// TestAFailedChangeEndsNothing tests that a change and its epoch are one write: a
+// failed change leaves tokens and logins as they were, and the same change revokes
 // them when it is made again.
 func TestAFailedChangeEndsNothing(t *testing.T) {
 	ctx := t.Context()
@@ -52,8 +52,9 @@ func TestAFailedChangeEndsNothing(t *testing.T) {
 	}
 }
 
-// TestTheLastSecretRaisesTheEpoch: a secret that ends takes its own tokens with
-// it; where none is left the epoch says so too, for verifiers that know epochs only.
+// TestTheLastSecretRaisesTheEpoch tests that the epoch is raised when a key's last
+// secret ends, for verifiers that check only epochs. If another secret is left,
+// only the tokens of the ended one are revoked.
 func TestTheLastSecretRaisesTheEpoch(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(*rig, apikey.Key, apikey.Secret) error{
@@ -94,9 +95,9 @@ func TestALoginReadsOnce(t *testing.T) {
 	require.Zero(t, c.writes.Load())
 }
 
-// TestAnIDThatComesBack: tokens of a deleted key stay ended when its id is
-// imported anew.
-func TestAnIDThatComesBack(t *testing.T) {
+// TestReimportedID tests that tokens of a deleted key stay revoked when its id is
+// imported again.
+func TestReimportedID(t *testing.T) {
 	ctx := t.Context()
 	r := newRig(t, func(c *apikey.Config) { c.Imported = true })
 	spec := apikey.ImportSpec{Spec: apikey.Spec{Workspace: "team-a", Name: "old"}, ID: "legacy", Secret: "0123456789abcdefghijklmnopqrstuvwxyzABCD"}
@@ -170,13 +171,14 @@ func TestEndAllTokens(t *testing.T) {
 	})
 }
 
-// TestRestoredBackup: the store is a backup, older than the tokens.
+// TestRestoredBackup tests a store restored from a backup that is older than the
+// tokens.
 func TestRestoredBackup(t *testing.T) {
 	ctx := t.Context()
 	was := newRig(t)
 	key, secret := was.create(owner, "team-a", "project.list")
 	records := was.records()
-	// What was restored first has lower epochs than what went on living.
+	// The restored store has lower epochs than the one that went on.
 	restored, lived := newRig(t), newRig(t)
 	restored.restore(records...)
 	lived.restore(records...)
@@ -191,10 +193,10 @@ func TestRestoredBackup(t *testing.T) {
 		require.NoError(t, lived.SetSuspended(ctx, admin, "team-a", false))
 		require.NoError(t, lived.EndAllTokens(ctx, admin))
 		token = lived.mustLogin(key.ID, secret)
-		require.True(t, restored.ended(token), "B30 whatever epochs had been given before")
+		require.True(t, restored.ended(token), "B30 whatever epochs were used before")
 		fresh = restored.mustLogin(key.ID, secret)
 		require.NoError(t, errOf(restored.Disable(ctx, owner, key.ID, 0)))
-		require.True(t, restored.ended(fresh), "B30 a change made since holds at once")
+		require.True(t, restored.ended(fresh), "B30 a change after the restore takes effect at once")
 		require.True(t, restored.ended(token))
 		require.NoError(t, errOf(restored.Enable(ctx, owner, key.ID, 0)))
 		require.True(t, restored.ended(token))

@@ -9,24 +9,24 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// The errors that a caller can tell apart are this one, the types below, and those of
-// packages store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
-// (*policy.Denied). Test with errors.Is and errors.As.
+// Callers can distinguish this error, the types below, and the errors of packages
+// store (ErrNotFound, ErrExists, ErrConflict, ErrUnavailable) and policy
+// (*policy.Denied). Use errors.Is and errors.As.
 
-// ErrInvalidCredentials says that the id is unknown or the secret is wrong; which of
-// the two is not told.
+// ErrInvalidCredentials says that the id is unknown or the secret is wrong. It does
+// not say which.
 var ErrInvalidCredentials = errors.New("apikey: the client id or the secret is wrong")
 
-// errMalformed is refused without a read; the caller is told no more than of a wrong
-// secret.
+// errMalformed refuses credentials without a read of the store. The client gets the
+// same response as for a wrong secret.
 var errMalformed = fmt.Errorf("%w: not in the form of a secret", ErrInvalidCredentials)
 
-// ForbiddenError says what an actor that sees the key or workspace may not do,
-// and why.
+// ForbiddenError says that the actor may not do something with a key or workspace
+// that it may know of, and why.
 type ForbiddenError struct {
 	Action string // such as "key.rotate"
 	Reason string // one plain sentence
-	// Missing are the permissions the actor would need to be able to grant.
+	// Missing are the permissions that the actor would have to be able to grant.
 	Missing scope.Set
 }
 
@@ -39,13 +39,13 @@ func (e *ForbiddenError) Error() string {
 	return text
 }
 
-// FieldProblem is what is wrong with one field of a request.
+// FieldProblem says what is wrong with one field of a request.
 type FieldProblem struct {
 	Field  string // as in JSON: "name", "permissions", "expires_at"
 	Reason string
 }
 
-// InvalidError lists everything that is wrong with a request.
+// InvalidError lists all problems of a request.
 type InvalidError struct {
 	Problems []FieldProblem
 }
@@ -80,13 +80,13 @@ func invalid(field, reason string) error {
 	return &InvalidError{[]FieldProblem{{field, reason}}}
 }
 
-// RefusedError refuses a caller who has proved a secret, and says why.
+// RefusedError refuses a login with a correct secret, and says why.
 type RefusedError struct {
 	// Reason is "disabled", "expired", "suspended" or "keys_off"; "scope" for
 	// permissions that the key does not hold; or "resource" for a resource that is
-	// unknown or not one of the key's own (RFC 8707, section 2).
+	// unknown or that the key may not request (RFC 8707, section 2).
 	Reason string
-	// Description is one plain sentence for the caller.
+	// Description is one plain sentence for the client.
 	Description string
 	// Missing are the permissions that the key does not hold. A name that looks
 	// like a secret is left out, so it may be empty.
@@ -102,7 +102,7 @@ func (e *RefusedError) Error() string {
 	return text
 }
 
-// ThrottledError refuses a caller whose failures used up their budget.
+// ThrottledError refuses a login after too many failures; see Budgets.
 type ThrottledError struct {
 	RetryAfter time.Duration
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestEscalation holds every way to get more than one has.
+// TestEscalation tests every way to grant or get more than an actor has.
 func TestEscalation(t *testing.T) {
 	ctx := context.Background()
 	inOneHour := func(s *apikey.Spec) { s.Expiry = apikey.Expiry{At: noon.Add(time.Hour)} }
@@ -152,7 +152,8 @@ func TestEscalation(t *testing.T) {
 	}
 }
 
-// TestKeyAndItself: a key may rotate its own secret and nothing else.
+// TestKeyAndItself tests that a key may rotate its own secret and do nothing else
+// to itself.
 func TestKeyAndItself(t *testing.T) {
 	for _, act := range acts {
 		t.Run("B21 "+act.name, func(t *testing.T) {
@@ -229,7 +230,8 @@ func TestChildOfAKey(t *testing.T) {
 	})
 }
 
-// TestPermissionThatLeftTheCatalog: who may rotate a key that holds one.
+// TestPermissionThatLeftTheCatalog tests which actors may rotate a key with a
+// permission that was removed from the catalog.
 func TestPermissionThatLeftTheCatalog(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(admin, "team-a", "project.list project.save keys.rotate")
@@ -256,8 +258,8 @@ func TestPermissionThatLeftTheCatalog(t *testing.T) {
 	require.Equal(t, "keys.rotate project.list project.save", r.mustLogin(key.ID, secret).Permissions.String())
 }
 
-// TestEscalationProperty: whatever a crowd does in whatever order, no key ever
-// holds more than the last actor who gave it something could grant then.
+// TestEscalationProperty tests with many actors and random actions that no key ever
+// holds more than the last actor that gave it something could grant at that time.
 func TestEscalationProperty(t *testing.T) {
 	for i := range harness.Rounds(150, 20_000) {
 		seed := uint64(i)
@@ -267,8 +269,8 @@ func TestEscalationProperty(t *testing.T) {
 	}
 }
 
-// member of the crowd: who it is, and what it can grant by this test's own
-// reckoning.
+// member is one of the actors, with the permissions that it can grant by this
+// test's own computation.
 type grantor struct {
 	actor  apikey.Actor
 	grants func() (permissions scope.Set, end time.Time)

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// exampleService is a service whose clock stands at noon of 1 July 2026.
+// exampleService returns a service whose clock is fixed at noon of 1 July 2026.
 func exampleService() *apikey.Service {
 	keys, err := apikey.New(memstore.New(), apikey.Config{
 		Permissions: scope.MustCatalog(scope.Group{Title: "Projects", Permissions: []scope.Permission{
@@ -68,7 +68,7 @@ func ExampleService_Rotate() {
 		fmt.Println(err)
 		return
 	}
-	// For an hour both secrets work, so that programs can be moved over.
+	// Both secrets work for an hour, so that clients can be updated.
 	key, fresh, err := keys.Rotate(ctx, olga, key.ID, apikey.Rotation{Grace: time.Hour})
 	if err != nil {
 		fmt.Println(err)
@@ -88,7 +88,7 @@ func ExampleService_Rotate() {
 func ExampleService_Import() {
 	ctx := context.Background()
 	keys := exampleService()
-	// The id and secret that programs have from the system before.
+	// The id and secret that clients have from the old system.
 	key, err := keys.Import(ctx, apikey.OrganizationAdmin("migration"), apikey.ImportSpec{
 		Spec:   apikey.Spec{Workspace: "team-a", Name: "nightly report"},
 		ID:     "report-17",
@@ -109,7 +109,7 @@ func ExampleService_Import() {
 	fmt.Println(err)
 	// Output:
 	// report-17 <nil>
-	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are taken, or the secret itself
+	// apikey: digest: only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are accepted; or give the secret itself
 }
 
 func ExampleService_List() {
@@ -148,7 +148,7 @@ func ExampleService_DisableAllBy() {
 			return
 		}
 	}
-	// She has left.
+	// The person has left the organization.
 	n, err := keys.DisableAllBy(ctx, admin, olga.Ref())
 	fmt.Println(n, err)
 	page, err := keys.Events(ctx, admin, store.EventQuery{Workspace: "team-b", Action: audit.Disable})

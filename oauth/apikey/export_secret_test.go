@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// What the tests of budgets and of the gate reach inside for.
+// Internals for the tests of budgets and of the gate.
 
 type SlowGate struct{ g *slowGate }
 

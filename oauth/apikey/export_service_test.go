@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Bounds that are named in comments and errors only.
+// Bounds that are not exported.
 const (
 	MaxSecrets   = maxSecrets
 	MaxUsageDays = maxUsageDays
@@ -50,7 +50,7 @@ func (u Unwritten) Of(key string, day time.Time) (time.Time, int64) {
 
 // Kept is how much is kept in memory. names are those of events of this hour.
 func (u Unwritten) Kept() (uses, counts, events, names int) {
-	return len(u.u.uses), len(u.u.counts), len(u.u.events), len(u.u.told.seen)
+	return len(u.u.uses), len(u.u.counts), len(u.u.events), len(u.u.logged.seen)
 }
 
 // Flush writes everything, and calls meanwhile before it is known whether that failed.

@@ -12,8 +12,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// TestCountedWhileInUse: a count that began before a secret named an entry does not
-// hide it for longer than until the next count of a process that uses it.
+// TestCountedWhileInUse tests a count that began before a secret named an entry:
+// the entry is recorded again at the latest by the next count of a process that
+// uses it.
 func TestCountedWhileInUse(t *testing.T) {
 	older := lists{peppers(pepper1, pepper3), []string{"old_", "new_"}, nil}
 	newer := lists{peppers(pepper3, pepper1), []string{"new_", "old_"}, nil}

@@ -18,9 +18,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestManagementLooksBeyondTheCache: what one process changed a moment ago is
-// not in another's cache yet. Nothing is written or shown, and no change
-// acknowledged, because of what that cache says.
+// TestManagementLooksBeyondTheCache tests that management calls do not read the
+// cache, which may not have another process's last change yet.
 func TestManagementLooksBeyondTheCache(t *testing.T) {
 	ctx := t.Context()
 	imported := func(c *apikey.Config) { c.Imported = true }
@@ -29,8 +28,8 @@ func TestManagementLooksBeyondTheCache(t *testing.T) {
 	for _, try := range []struct {
 		name      string
 		configure func(*apikey.Config)
-		// before happens first. Then b reads, and does not hear of what
-		// happens meanwhile through a.
+		// before runs first. Then b reads, and gets no notification of the later
+		// changes through a.
 		before, meanwhile func(t *testing.T, a *rig, key apikey.Key)
 		then              func(t *testing.T, a, b *rig, key apikey.Key)
 	}{

@@ -39,8 +39,8 @@ func ptr[T any](v T) *T { return &v }
 
 func errOf[T any](_ T, err error) error { return err }
 
-// rig is a service with everything a test moves and looks at. When the test
-// ends it searches all that the service let out for the secrets it made.
+// rig is a service with its clock, store and log. When the test ends, it searches
+// all output of the service for the secrets that were made.
 type rig struct {
 	*apikey.Service
 	t     testing.TB
@@ -113,7 +113,7 @@ func (r *rig) note(err error) error {
 	return err
 }
 
-// create makes a key that works.
+// create makes a key that can log in.
 func (r *rig) create(actor apikey.Actor, workspace, permissions string, change ...func(*apikey.Spec)) (apikey.Key, apikey.Secret) {
 	r.t.Helper()
 	key, secret, err := r.tryCreate(actor, workspace, permissions, change...)
@@ -161,7 +161,7 @@ func (r *rig) logIn(c apikey.Credentials, request apikey.Request) (*apikey.Grant
 	return r.Issue(context.Background(), login, request)
 }
 
-// mustLogin is login where it has to work.
+// mustLogin is login that must succeed.
 func (r *rig) mustLogin(id string, secret apikey.Secret) *apikey.Grant {
 	r.t.Helper()
 	grant, err := r.login(id, secret.Reveal())
@@ -187,8 +187,8 @@ func (r *rig) events(q store.EventQuery) []store.Event {
 	return page.Events
 }
 
-// searchCanaries looks for every secret that this rig made in all that it let
-// out, printed in every way, and in the whole memory of its store.
+// searchCanaries searches all output, printed in every way, and the whole memory of
+// the store for every secret that this rig made.
 func (r *rig) searchCanaries() {
 	_ = r.Flush(context.Background()) // a store that fails has nothing to show
 	r.logs.Show(r.Service)
@@ -201,8 +201,7 @@ func isForbidden(err error) bool {
 	return is
 }
 
-// rules changes what the settings of the instance or, unless empty, of a
-// workspace demand.
+// rules changes the rules of the instance or, unless empty, of a workspace.
 func (r *rig) rules(workspace string, rules store.Rules) {
 	r.t.Helper()
 	if workspace != "" {

@@ -14,28 +14,28 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// listsTimeout bounds how long New waits for the store.
+// listsTimeout is how long New waits for the store.
 const listsTimeout = 10 * time.Second
 
-// inUse knows the host's lists of peppers and of prefixes, and which of their entries
-// are recorded in the store as in use, since a stored secret names them. The maps have
-// entries without fingerprint, as named returns them.
+// inUse holds the host's lists of peppers and prefixes, and which entries the store
+// records as in use because a stored secret names them. The keys of the maps have
+// no fingerprint, see named.
 type inUse struct {
 	listed hostlist.List      // both lists
 	first  [2]store.ListEntry // of each list
 
-	// recorded is what the store is known to have. Lists that other processes change
-	// may have more.
+	// recorded are the entries that the store is known to have. Other processes may
+	// have recorded more.
 	mu       sync.Mutex
 	recorded map[store.ListEntry]bool
 
-	// since is what was about to be written since the count began, which may have
-	// passed the place where it went.
+	// since are the entries of secrets that were about to be written since the
+	// count began. The count may not have seen those secrets.
 	since map[store.ListEntry]bool
 
 	counting sync.Mutex
-	// count is how many secrets name each entry, of the keys up to the cursor after: a
-	// count that was cut off goes on there.
+	// count is how many secrets of the keys up to the cursor after name each entry.
+	// A count that was interrupted goes on at the cursor.
 	count map[store.ListEntry]int
 	after *store.KeyCursor
 }
@@ -48,8 +48,8 @@ func named(e store.ListEntry) store.ListEntry {
 // older reports whether e is not the first of its list.
 func (u *inUse) older(e store.ListEntry) bool { return !slices.Contains(u.first[:], named(e)) }
 
-// entriesOf returns the entries that stored secrets name. A slow digest names no pepper, and an
-// imported secret no prefix.
+// entriesOf returns the entries that stored secrets name. A slow digest names no
+// pepper, and an imported secret names no prefix.
 func entriesOf(kept ...store.Secret) []store.ListEntry {
 	var all []store.ListEntry
 	for _, secret := range kept {
@@ -63,7 +63,7 @@ func entriesOf(kept ...store.Secret) []store.ListEntry {
 	return all
 }
 
-// completeLists fills in the defaults of the lists, and checks them and
+// completeLists sets the defaults of the lists, and checks the lists and
 // Config.Withdrawn.
 func completeLists(cfg Config) (Config, *secrets.Hasher, []error) {
 	problems := []error{hostlist.CheckTitles(cfg.Withdrawn)}
@@ -75,7 +75,7 @@ func completeLists(cfg Config) (Config, *secrets.Hasher, []error) {
 	for i, prefix := range cfg.SecretPrefixes {
 		err := secrets.CheckPrefix(prefix)
 		if slices.Contains(cfg.SecretPrefixes[:i], prefix) {
-			err = errors.New("it is there twice")
+			err = errors.New("it is listed twice")
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("Config.SecretPrefixes[%d]: %w", i, err))
@@ -97,8 +97,8 @@ func listed(cfg Config, hash *secrets.Hasher) hostlist.List {
 	return l
 }
 
-// startLists fails if a list lacks an entry that is in use, and logs entries besides
-// the first that are.
+// startLists fails if a list lacks an entry that is in use. It logs the entries in
+// use that are not the first of their list.
 func (s *Service) startLists() error {
 	ctx, cancel := context.WithTimeout(context.Background(), listsTimeout)
 	defer cancel()
@@ -110,17 +110,17 @@ func (s *Service) startLists() error {
 	}
 	for _, e := range used {
 		if s.inUse.older(e) {
-			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "withdrawn", slices.Contains(s.cfg.Withdrawn, hostlist.Title(e)))
+			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this entry", "entry", hostlist.Title(e), "withdrawn", slices.Contains(s.cfg.Withdrawn, hostlist.Title(e)))
 		}
 	}
 	return nil
 }
 
-// readLists reads which entries are in use. The error lacking names those that a list
-// lacks.
+// readLists reads which entries are in use. The error lacking names those that the
+// lists lack.
 func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lacking, err error) {
 	if used, err = s.store.Lists.Entries(ctx); err != nil {
-		return nil, nil, fmt.Errorf("apikey: read what is in use of the host's lists: %w", err)
+		return nil, nil, fmt.Errorf("apikey: read which peppers and prefixes are in use: %w", err)
 	}
 	used = slices.DeleteFunc(used, func(e store.ListEntry) bool { return e.List != store.Peppers && e.List != store.SecretPrefixes })
 	s.inUse.mu.Lock()
@@ -132,9 +132,9 @@ func (s *Service) readLists(ctx context.Context) (used []store.ListEntry, lackin
 	return used, s.inUse.listed.Check(used, s.now(), s.cfg.Withdrawn), nil
 }
 
-// record records in the store the entries that secrets name which are about to be
-// written, so that no process starts without them. An entry that is not listed is left
-// out: New has found it withdrawn.
+// record records in the store the entries that new secrets name, before the secrets
+// are written, so that no process starts without these entries. It leaves out an
+// entry that is not listed: New has checked that it is withdrawn.
 func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error {
 	var fresh []store.ListEntry
 	s.inUse.mu.Lock()
@@ -152,10 +152,10 @@ func (s *Service) record(ctx context.Context, entries ...store.ListEntry) error 
 	}
 	err := s.store.Lists.Record(ctx, fresh...)
 	switch {
-	case errors.Is(err, store.ErrConflict): // not one that another attempt could mend
-		return errors.New("apikey: Config.Peppers: a pepper in use is another key under the same version: give the new one a version of its own")
+	case errors.Is(err, store.ErrConflict): // another attempt would not help
+		return errors.New("apikey: Config.Peppers: a pepper in use has the same version and another key: give the new pepper a version of its own")
 	case err != nil:
-		return fmt.Errorf("apikey: record what is in use of the host's lists: %w", err)
+		return fmt.Errorf("apikey: record which peppers and prefixes are in use: %w", err)
 	}
 	s.inUse.mu.Lock()
 	defer s.inUse.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// lists is what a host configures.
+// lists are the lists that a host configures.
 type lists struct {
 	peppers   []apikey.Pepper
 	prefixes  []string
@@ -28,7 +28,7 @@ func (l lists) in(c *apikey.Config) {
 	c.Peppers, c.SecretPrefixes, c.Withdrawn = l.peppers, l.prefixes, l.withdrawn
 }
 
-// start starts a service, if it can.
+// start tries to start a service.
 func start(t *testing.T, st store.Store, l lists) error {
 	t.Helper()
 	cfg := apikey.Config{Permissions: catalog, Logger: slog.New(slog.DiscardHandler)}
@@ -50,8 +50,8 @@ func used(t *testing.T, st store.Store) string {
 	return strings.Join(all, ", ")
 }
 
-// TestStartWithoutWhatIsInUse: what was made with an entry of a list decides
-// whether a process starts without it.
+// TestStartWithoutWhatIsInUse tests that a process does not start without an entry
+// of a list that a stored secret uses.
 func TestStartWithoutWhatIsInUse(t *testing.T) {
 	now := lists{peppers(pepper3, pepper1), []string{"new_", "old_"}, nil}
 	other := pepper3
@@ -81,7 +81,7 @@ func TestStartWithoutWhatIsInUse(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			st := memstore.New()
 			rigOn(t, st, now.in).create(admin, "team-a", "")
-			require.Equal(t, "peppers 3, secret_prefixes new_", used(t, st), "not what is merely listed")
+			require.Equal(t, "peppers 3, secret_prefixes new_", used(t, st), "not an entry that is only listed")
 			err := start(t, st, tc.next)
 			if tc.want == nil {
 				require.NoError(t, err)
@@ -106,8 +106,8 @@ func TestStartWithoutWhatIsInUse(t *testing.T) {
 	})
 }
 
-// TestWhatIsRecorded: before a digest or a secret names an entry, the store says
-// that it is in use.
+// TestWhatIsRecorded tests that the store records an entry as in use before a
+// digest or a secret that names it is written.
 func TestWhatIsRecorded(t *testing.T) {
 	all := lists{peppers(pepper3, pepper1, apikey.NoPepper()), []string{"new_", "old_"}, nil}
 	imported := func(secret string) func(*testing.T, *rig) {
@@ -149,7 +149,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		r.rotate(admin, key.ID, apikey.Rotation{})
 		require.Equal(t, "peppers 0, peppers 3, secret_prefixes new_, secret_prefixes old_", used(t, st))
 	})
-	t.Run("B31 what cannot be recorded is not written", func(t *testing.T) {
+	t.Run("B31 a secret whose entry cannot be recorded is not written", func(t *testing.T) {
 		var tap storetest.Tap
 		r := rigOn(t, tap.Over(memstore.New()), all.in)
 		tap.Before(func(_ context.Context, call string) error {
@@ -175,7 +175,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		one.create(admin, "team-a", "")
 		for _, two := range others {
 			_, _, err := two.tryCreate(admin, "team-a", "")
-			require.ErrorContains(t, err, "another key under the same version")
+			require.ErrorContains(t, err, "has the same version and another key")
 			require.NotErrorIs(t, err, store.ErrConflict)
 			require.ErrorContains(t, two.Prune(t.Context()), "Config.Peppers: pepper 3 has the fingerprint")
 		}
@@ -205,7 +205,8 @@ func restore(t *testing.T, from, to *rig, id string) {
 	}
 }
 
-// TestRestoreAnUnknownPrefix: a secret that could not log in is not restored.
+// TestRestoreAnUnknownPrefix tests that a secret that could not log in is not
+// restored.
 func TestRestoreAnUnknownPrefix(t *testing.T) {
 	from := newRig(t, lists{peppers(pepper1), []string{"old_"}, nil}.in)
 	from.create(admin, "team-a", "")
@@ -224,7 +225,7 @@ func TestPrefixes(t *testing.T) {
 	r.keep(secret.Reveal())
 	r.mustLogin(key.ID, secret)
 	newer, fresh := r.create(admin, "team-a", "")
-	require.True(t, strings.HasPrefix(fresh.Reveal(), "new_"), "B31 the first begins what is new")
+	require.True(t, strings.HasPrefix(fresh.Reveal(), "new_"), "B31 new secrets begin with the first")
 	back := rigOn(t, st, lists{peppers(pepper1), []string{"old_", "new_"}, nil}.in)
 	back.keep(fresh.Reveal())
 	back.mustLogin(newer.ID, fresh)
@@ -239,8 +240,8 @@ func TestPrefixes(t *testing.T) {
 	})
 }
 
-// TestWithdrawnPepper: a pepper that leaked proves nothing any more, and what it
-// leaves behind is told until it is gone.
+// TestWithdrawnPepper tests that secrets with a withdrawn pepper are refused, and
+// that the digests that name it are logged until there are none.
 func TestWithdrawnPepper(t *testing.T) {
 	st := memstore.New()
 	key, secret := rigOn(t, st).create(admin, "team-a", "")
@@ -258,7 +259,7 @@ func TestWithdrawnPepper(t *testing.T) {
 	require.NoError(t, start(t, st, lists{peppers: peppers(pepper3)}), "B31 nothing is left of it")
 }
 
-// TestReplicasOfBothOrders: logins through replicas in the middle of a rolling
+// TestReplicasOfBothOrders tests that logins to replicas in the middle of a rolling
 // deploy rewrite each digest once.
 func TestReplicasOfBothOrders(t *testing.T) {
 	var tap storetest.Tap

@@ -15,31 +15,32 @@ const (
 	minGenerated      = 22 // of base64, for 128 bits
 )
 
-// ImportSpec describes a key that comes from another system with the id and
-// secret its programs already hold.
+// ImportSpec describes a key from another system, whose clients keep the id and
+// secret that they have.
 type ImportSpec struct {
 	Spec
 	// ID is the client id: 1 to 255 printable ASCII characters without space.
 	ID string
-	// Secret is the plaintext, hashed at once: slowly, as a password is, unless
-	// Generated.
+	// Secret is the plaintext, which is hashed before it is stored: with a slow
+	// password hash, unless Generated.
 	Secret string
-	// Digest, instead of Secret, is a bcrypt, an argon2id or a PBKDF2 string
-	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too). Bare fast hashes
-	// are refused; what to do about them says package migrate.
+	// Digest may be given instead of Secret: a bcrypt, argon2id or PBKDF2 string
+	// ($pbkdf2-sha256$i=25000,l=32$salt$hash; sha512 too). Plain fast hashes are
+	// refused; package migrate shows how to migrate them.
 	Digest string
-	// Generated declares that the secret is random with at least 128 bits, and so
-	// 22 characters or more. Its digest is a fast one, at once or from the first
-	// login on; that of a shorter secret stays as it is.
+	// Generated declares that the secret has at least 128 random bits, and so 22
+	// characters or more. It then gets a fast digest: at once if Secret is given,
+	// and at the first login if Digest is given. The digest of a shorter secret
+	// stays as it is.
 	Generated bool
 }
 
-// Import makes a key with a given id and secret. Config.Imported must be set.
-// An id that a key holds or held is store.ErrExists; other errors are those
+// Import makes a key with a given id and secret. Config.Imported must be true. If a
+// key has or had the id, the error is store.ErrExists. The other errors are those
 // of Create.
 func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key, error) {
 	var bad InvalidError
-	bad.addIf(!s.cfg.Imported, "secret", "Config.Imported is false: an imported secret could not log in.")
+	bad.addIf(!s.cfg.Imported, "secret", "Config.Imported is false, so an imported secret could not log in. Set it to true to import keys.")
 	bad.addIf(!validID(spec.ID), "id", idForm)
 	switch {
 	case (spec.Secret == "") == (spec.Digest == ""):
@@ -58,16 +59,16 @@ func (s *Service) Import(ctx context.Context, actor Actor, spec ImportSpec) (Key
 	}
 	return s.add(ctx, actor, &creation{
 		spec: spec.Spec, policy: policy.ActionImport, action: audit.Import, id: spec.ID,
-		secret: func(k *store.Key) (store.Secret, error) { return s.bring(ctx, k, spec) },
+		secret: func(k *store.Key) (store.Secret, error) { return s.importedSecret(ctx, k, spec) },
 	})
 }
 
-// bring makes the record of an imported secret.
-func (s *Service) bring(ctx context.Context, k *store.Key, spec ImportSpec) (store.Secret, error) {
+// importedSecret makes the record of an imported secret.
+func (s *Service) importedSecret(ctx context.Context, k *store.Key, spec ImportSpec) (store.Secret, error) {
 	secret := store.Secret{Hint: secrets.Of("", spec.Secret).Hint(), Digest: spec.Digest, Generated: spec.Generated, Created: k.Created, CreatedBy: k.CreatedBy}
 	var err error
 	if prefix, own := secrets.PrefixOf(spec.Secret, s.cfg.SecretPrefixes); own {
-		// One of Latchkey's own, coming home: logins look for its derived id.
+		// It has Latchkey's own format: logins find it by the id derived from it.
 		secret.ID, secret.Generated, secret.Prefix = secrets.ID(spec.Secret), true, prefix
 	} else if secret.ID, err = secrets.RandomID(s.cfg.Random); err != nil {
 		return secret, fmt.Errorf("apikey: import: %w", err)

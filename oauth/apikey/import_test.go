@@ -140,7 +140,7 @@ func TestImportRefuses(t *testing.T) {
 		_, err = r.Import(t.Context(), owner, again)
 		require.ErrorIs(t, err, store.ErrExists, "a tombstone")
 	})
-	t.Run("who may not is not let to spend time on a slow hash", func(t *testing.T) {
+	t.Run("an actor without the right causes no slow hash", func(t *testing.T) {
 		r := newRig(t, imports)
 		apikey.FillSlowGate(r.Service)
 		spec := importSpec("x", func(s *apikey.ImportSpec) { s.Secret = weak })
@@ -163,9 +163,9 @@ func TestSlowSecretsAreBounded(t *testing.T) {
 		}
 		_, err = r.login("legacy", weak)
 		var throttled *apikey.ThrottledError
-		require.ErrorAs(t, err, &throttled, "B04 over budget a slow digest is not computed, not even for the right secret")
+		require.ErrorAs(t, err, &throttled, "B04 over the budget no slow digest is computed, not even for the right secret")
 		_, err = r.Authenticate(t.Context(), apikey.Credentials{ID: "legacy", Secret: weak, Address: addrB})
-		require.NoError(t, err, "B04 from elsewhere it works")
+		require.NoError(t, err, "B04 from another address it works")
 		r.clock.Advance(throttled.RetryAfter)
 		_, err = r.login("legacy", weak)
 		require.NoError(t, err)
@@ -176,7 +176,7 @@ func TestSlowSecretsAreBounded(t *testing.T) {
 		require.NotErrorIs(t, err, apikey.ErrInvalidCredentials)
 		r.clock.Advance(throttled.RetryAfter)
 		_, err = r.login("legacy", weak)
-		require.NoError(t, err, "B04 a right one that was seen before needs none")
+		require.NoError(t, err, "B04 a correct secret that was seen before needs none")
 		r.mustLogin(key.ID, secret)
 		_, err = r.login("no-such-key", weak)
 		require.NotErrorIs(t, err, store.ErrUnavailable, "an unknown id needs no slow digest")
@@ -241,7 +241,7 @@ func TestImportedSecretsEnd(t *testing.T) {
 	}
 }
 
-// What is longer than any imported secret is not looked up, and costs no slow digest.
+// A secret longer than any imported one causes no look-up and no slow digest.
 func TestImportedSecretTooLong(t *testing.T) {
 	r := newRig(t, imports)
 	_, err := r.Import(t.Context(), owner, importSpec("legacy", func(s *apikey.ImportSpec) { s.Digest = bcryptOf(t, weak) }))
@@ -253,8 +253,8 @@ func TestImportedSecretTooLong(t *testing.T) {
 	require.Equal(t, []string{"unknown_or_wrong", "malformed_secret"}, r.reasons())
 }
 
-// A digest in the place of another kind's lets nobody in, costs what a wrong secret
-// costs, and is no outage.
+// A digest in the place of one of another kind matches no secret, costs as much as
+// a wrong secret, and is not reported as an unavailable store.
 func TestDigestOfAnotherKind(t *testing.T) {
 	for name, configure := range map[string]func(*apikey.Config){"imports": imports, "no imports": func(*apikey.Config) {}} {
 		r := newRig(t, configure)

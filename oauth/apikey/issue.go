@@ -12,21 +12,22 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Request is what a login asks for. The zero value asks for all that the key
-// holds, at the server's own audience.
+// Request is what a login requests. The zero value requests all permissions of the
+// key, for the server's own audience.
 type Request struct {
-	// Scope are permissions as they came: the wire form of a scope.Set.
+	// Scope are the requested permissions, as the request carries them:
+	// space-separated. Empty: all that the key holds.
 	Scope string
-	// Resource is the one of Config.Resources that the token is for; empty: the
-	// server's own audience.
+	// Resource is the URI of the Config.Resources entry that the token is for.
+	// Empty: the server's own audience.
 	Resource string
 }
 
-// Grant is a decision to issue a token.
+// Grant is the content of a token to be issued.
 type Grant struct {
 	// Key is the key that logged in. Its Secrets are left out.
 	Key      Key
-	SecretID string // of the secret that it logged in with
+	SecretID string // id of the secret that the key logged in with
 	// Resource is the token's audience; empty: the server's own.
 	Resource    string
 	Permissions scope.Set
@@ -36,10 +37,11 @@ type Grant struct {
 	Epochs [3]int64
 }
 
-// Issue decides on a token for a login: which permissions, how long. A scope that is
-// malformed is a *scope.SyntaxError, a permission that the key lacks or a resource that
-// its record does not allow a *RefusedError, and a policy's refusal a
-// *policy.Denied. The grant shares the login's key.
+// Issue decides which permissions and which lifetime the token of a login gets, and
+// asks the policy. It returns a *scope.SyntaxError for a malformed scope, a
+// *RefusedError for a permission that the key lacks or a resource that its record
+// does not allow, and a *policy.Denied if a policy refuses. The grant's Key shares
+// memory with the Proof.
 func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error) {
 	grant, err := s.decide(ctx, p, r)
 	if err != nil {
@@ -53,7 +55,7 @@ func (s *Service) Issue(ctx context.Context, p *Proof, r Request) (*Grant, error
 	return grant, nil
 }
 
-// decide is Issue before the login is counted or refused.
+// decide does the work of Issue, except to count the login or refusal.
 func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, error) {
 	requested, err := scope.Parse(r.Scope)
 	if err != nil {
@@ -71,7 +73,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	if requested.Len() > 0 {
 		granted = requested
 	}
-	// Policies may write into what they are shown, so the end is bounded here.
+	// Policies may write into what they get, so the lifetime is bounded before.
 	end := earlier(p.now.Add(s.cfg.TokenLifetime), p.standing.Ends)
 	end = earlier(end, p.secret.NotAfter)
 	granted, end, err = s.askPolicy(ctx, p, policy.TokenRequest{Requested: requested, Resource: r.Resource}, granted, end)
@@ -93,7 +95,7 @@ func (s *Service) decide(ctx context.Context, p *Proof, r Request) (*Grant, erro
 	return grant, nil
 }
 
-// held is issuable, and logs the permissions that are left out.
+// held is issuable, and logs the permissions that it leaves out.
 func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 	held := s.issuable(k)
 	if held.Len() < k.Permissions.Len() {
@@ -102,30 +104,30 @@ func (s *Service) held(ctx context.Context, k *store.Key) scope.Set {
 	return held
 }
 
-// issuable returns those permissions of a key that its tokens can carry: those
-// that are in the catalog and, of its admin permissions, those that an
-// organization admin granted as such. A permission that the catalog gave the admin
-// level later is left out until an organization admin grants it again, by an Update
-// with a set of permissions that holds it.
+// issuable returns those permissions of a key that its tokens can carry: those that
+// are in the catalog and, of the admin permissions, those that an organization
+// admin granted as such. If the catalog gives a permission the admin level later,
+// it is left out until an organization admin grants it again, by an Update with a
+// set of permissions that contains it.
 func (s *Service) issuable(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.All()).Minus(s.raised(k))
 }
 
-// raised returns the permissions of a key that were not granted as the admin
-// permissions that they are.
+// raised returns those permissions of a key that became admin permissions after
+// they were granted.
 func (s *Service) raised(k *store.Key) scope.Set {
 	return k.Permissions.Intersect(s.cfg.Permissions.Admin()).Minus(k.Admin)
 }
 
-// issuableAt returns what of held a token for the resource may carry; an empty
-// resource is the server's own audience.
+// issuableAt returns which permissions of held a token for the resource may carry.
+// An empty resource is the server's own audience.
 func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (scope.Set, error) {
 	if resource == "" {
 		return held, nil
 	}
 	known := slices.IndexFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == resource })
 	if known < 0 || !slices.Contains(k.Resources, resource) {
-		return scope.Set{}, &RefusedError{Reason: "resource", Description: "This API key may not ask for tokens for this resource."}
+		return scope.Set{}, &RefusedError{Reason: "resource", Description: "This API key may not request tokens for this resource."}
 	}
 	if limit := s.cfg.Resources[known].Permissions; limit.Len() > 0 {
 		held = held.Intersect(limit)
@@ -133,8 +135,9 @@ func (s *Service) issuableAt(resource string, k *store.Key, held scope.Set) (sco
 	return held, nil
 }
 
-// notHeld names what the key lacks, except names with a prefix of secrets: if a
-// program sends its secret as the scope, it must not reach an error or a log.
+// notHeld returns an error that names the permissions that the key lacks, except
+// names that begin with a prefix of secrets: if a client sends its secret as the
+// scope, the secret must not reach an error or a log.
 func (s *Service) notHeld(missing scope.Set) error {
 	names := slices.DeleteFunc(missing.Names(), func(name string) bool {
 		return slices.ContainsFunc(s.cfg.SecretPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
@@ -143,18 +146,18 @@ func (s *Service) notHeld(missing scope.Set) error {
 	if err != nil {
 		return err
 	}
-	return &RefusedError{Reason: "scope", Description: "This API key does not hold every permission that was asked for.", Missing: named}
+	return &RefusedError{Reason: "scope", Description: "This API key does not hold every permission that was requested.", Missing: named}
 }
 
-// askPolicy has the host's policy decide about a use, and returns what it leaves of
-// the permissions and the lifetime.
+// askPolicy lets the host's policy decide about a use of the key, and returns the
+// permissions and the expiry that it leaves.
 func (s *Service) askPolicy(
 	ctx context.Context, p *Proof, use policy.TokenRequest, granted scope.Set, end time.Time,
 ) (scope.Set, time.Time, error) {
 	if s.cfg.Policy == nil {
 		return granted, end, nil
 	}
-	// A copy: what a policy writes into it must not reach the token.
+	// Policies get a copy, so that what they write into it does not reach the token.
 	shown := p.found.Key.Clone()
 	use.Now, use.Address, use.Key, use.Secret = p.now, p.address, &shown, p.secret
 	use.Workspace, use.Instance = p.found.Workspace, p.found.Instance
@@ -173,7 +176,7 @@ func refusedBy(err error) error {
 	return hostOutage("Config.Policy failed", err)
 }
 
-// earlier returns the earlier of t and limit, where a zero limit is none.
+// earlier returns the earlier of t and limit. A zero limit is no limit.
 func earlier(t, limit time.Time) time.Time {
 	if !limit.IsZero() && limit.Before(t) {
 		return limit
@@ -181,8 +184,8 @@ func earlier(t, limit time.Time) time.Time {
 	return t
 }
 
-// withoutSecrets is a key without its secrets, of which tokens carry the given
-// permissions.
+// withoutSecrets returns a key as its users see it, without its secrets. issuable
+// are the permissions that its tokens carry.
 func withoutSecrets(k *store.Key, issuable scope.Set, standing policy.Standing) Key {
 	return Key{
 		ID: k.ID, Workspace: k.Workspace, Name: k.Name,

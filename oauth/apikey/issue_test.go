@@ -55,8 +55,7 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// TestLoginsShareNothing: what one login leaves to the next one is memory, and
-// nothing that stood in it.
+// TestLoginsShareNothing tests that no data of one login is visible to the next.
 func TestLoginsShareNothing(t *testing.T) {
 	t.Run("grants of one login", func(t *testing.T) {
 		r := newRig(t, withResources)
@@ -91,7 +90,7 @@ func TestLoginsShareNothing(t *testing.T) {
 		require.Equal(t, "team-a", kept[0].Key.Workspace)
 		require.Equal(t, "team-a", kept[0].Workspace.ID)
 	})
-	t.Run("B21 a policy that writes into the key it is shown prolongs no token", func(t *testing.T) {
+	t.Run("B21 a policy that writes into its copy of the key prolongs no token", func(t *testing.T) {
 		r := newRig(t, func(c *apikey.Config) {
 			c.Policy = policy.TokenFunc(func(_ context.Context, request *policy.TokenRequest) error {
 				request.Key.NotAfter = time.Time{}
@@ -108,7 +107,7 @@ func TestLoginsShareNothing(t *testing.T) {
 		r.rotate(owner, key.ID, apikey.Rotation{Grace: time.Minute})
 		require.Equal(t, soon, r.mustLogin(key.ID, secret).Expires, "the end of the secret's grace")
 	})
-	t.Run("a refusal is not put down to the key that logged in before", func(t *testing.T) {
+	t.Run("a refusal is not counted for the key that logged in before", func(t *testing.T) {
 		r := newRig(t)
 		key, secret := r.create(owner, "team-a", "project.list")
 		for range 100 { // a pool may lose what it was given
@@ -159,7 +158,7 @@ func TestLoginsShareNothing(t *testing.T) {
 	})
 }
 
-// A token holds whole seconds: a key that ends within this one gets none.
+// A token has whole seconds: a key that ends within the present second gets none.
 func TestNoTokenWithinTheLastSecond(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "project.list", func(s *apikey.Spec) { s.Expiry.At = noon.Add(1500 * time.Millisecond) })

@@ -185,7 +185,7 @@ func TestLifecycle(t *testing.T) {
 			default:
 				t.Fatalf("got %v", err)
 			}
-			// A wrong secret is told nothing of all this.
+			// With a wrong secret the error says nothing about this.
 			_, err = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
 			require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 		})
@@ -210,7 +210,8 @@ func TestTokenNeverOutlives(t *testing.T) {
 	require.Equal(t, noon.Add(10*time.Minute), grant.Expires)
 }
 
-// TestClockStepsBack: a clock that is set back revives nothing that was ended.
+// TestClockStepsBack tests that nothing that ended works again if the clock is set
+// back.
 func TestClockStepsBack(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(owner, "team-a", "")
@@ -266,7 +267,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// TestBruteForce: the attacker is slowed, the victim is not.
+// TestBruteForce tests that the attacker is throttled and the victim is not.
 func TestBruteForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *apikey.Config) { c.RefuseAfter = 0 }) // the default
@@ -303,7 +304,7 @@ func TestBruteForce(t *testing.T) {
 			observed[reason]++
 		}
 		require.Equal(t, map[string]int{"unknown_or_wrong": 60, "throttled": 40*tries - 60}, observed)
-		require.NoError(t, attempt(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}), "B04 a right secret is never throttled")
+		require.NoError(t, attempt(apikey.Credentials{ID: key.ID, Secret: secret.Reveal(), Address: addrA}), "B04 a correct secret is never throttled")
 		require.ErrorIs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrB}), apikey.ErrInvalidCredentials, "B04 another address has its own budget")
 		var limit *apikey.ThrottledError
 		require.ErrorAs(t, attempt(apikey.Credentials{ID: key.ID, Secret: wrong, Address: addrA}), &limit)
@@ -339,7 +340,7 @@ func TestPeppers(t *testing.T) {
 	with(pepper3).mustLogin(key.ID, secret)
 	shown, err := with(pepper3).Get(t.Context(), admin, key.ID)
 	require.NoError(t, err)
-	require.Equal(t, version, shown.Version, "rewriting is no change")
+	require.Equal(t, version, shown.Version, "rewriting a digest is no change")
 
 	blind := st
 	blind.Lists = memstore.New().Lists // of a process that started before pepper 3 was used
@@ -352,7 +353,7 @@ func TestPeppers(t *testing.T) {
 	require.ErrorIs(t, err, apikey.ErrInvalidCredentials)
 }
 
-// TestEditedRows: a digest opens its own row only.
+// TestEditedRows tests that a digest matches only in its own record.
 func TestEditedRows(t *testing.T) {
 	r := newRig(t)
 	key, secret := r.create(admin, "team-a", "")
@@ -412,7 +413,7 @@ func TestHost(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "suspended", refused.Reason)
 	_, err = r.login(key.ID, apikey.MustSecret(randomFrom("wrong"), "").Reveal())
-	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "the host is asked for who proved a secret only")
+	require.ErrorIs(t, err, apikey.ErrInvalidCredentials, "the host is asked only if the secret is right")
 	says = errors.New("the host's database is down")
 	_, err = r.login(key.ID, secret.Reveal())
 	require.ErrorIs(t, err, store.ErrUnavailable)
@@ -423,7 +424,7 @@ func TestHost(t *testing.T) {
 	r.mustLogin(key.ID, secret)
 }
 
-// careless looks ids up without regard to case, as some databases do.
+// careless compares ids without case, as some databases do.
 type careless struct{ store.Keys }
 
 func (c careless) Lookup(ctx context.Context, id string) (store.Found, error) {

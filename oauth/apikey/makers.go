@@ -11,24 +11,27 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// DisableAllBy disables what one person or key made: every key, in all
-// workspaces, and every key that those keys made in turn, even if they were
-// deleted since and their events are still there. It also retires the secrets
-// that any of them gave to other keys by rotating them. Whoever has such a secret
-// can act as the other key: where a key gave it, what the other key made since then
-// ends as well. Of a person who rotated a key only the secret ends: what the key
-// made since then is for the caller to look at.
+// DisableAllBy disables every key that one person or key made, in all workspaces,
+// and every key that those keys made in turn. If such a key was deleted, the keys
+// that it made are still found as long as its audit events are kept. DisableAllBy
+// also retires the secrets that any of these makers gave to other keys by rotating
+// them, since a maker that has such a secret can act as the other key. If a key
+// gave the secret, what the other key made since then is disabled as well. If a
+// person gave it, only the secret is retired; the caller should check what that key
+// made since then.
 //
-// It is for when an owner leaves or a key leaked. maker is a key, which is disabled
-// first, or a person, whether as an owner or as an organization admin; with an empty
-// Kind it is both. It returns how many keys it disabled and secrets it retired.
+// Call it when an owner leaves or a key leaked. maker is a key, which is disabled
+// first, or a person, who may have acted as an owner or as an organization admin.
+// With an empty Kind, maker stands for both a key and a person with that ID.
+// DisableAllBy returns the number of keys that it disabled plus the number of
+// secrets that it retired.
 //
-// When it has returned without an error, nothing that a key made is alive, even
-// if that key was at work meanwhile. A person whose rights the host has not taken
-// away goes on, of course: store.ErrConflict says that somebody was still making
-// keys, or that keys enabled one another faster than they were disabled, after several
-// rounds: suspend their workspaces, or switch keys off, and call it again. It goes on
-// after other failures and joins the errors. For an organization admin.
+// If maker is a key and the error is nil, no key that it made is live any more,
+// even if it was making keys during the call. If maker is a person, take the
+// person's rights away in the host first. The error wraps store.ErrConflict if
+// after 10 rounds keys were still being made, or were enabled faster than they were
+// disabled: suspend the workspaces or switch keys off, and call it again. After
+// other failures it goes on, and it joins the errors. For an organization admin.
 func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.ActorRef) (int, error) {
 	if err := s.mayAdminister(ctx, actor, audit.Disable); err != nil {
 		return 0, err
@@ -37,9 +40,9 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 		return 0, invalid("maker", "It may not be empty.")
 	}
 	w := &walk{service: s, actor: actor, seen: map[store.ActorRef]time.Time{}}
-	// A disabled key makes nothing more, so that one round finds all that it made.
-	// There are more rounds for a person, who may be making keys meanwhile, and for
-	// a key that could not be disabled because it kept changing.
+	// A disabled key makes no more keys, so one round finds all that it made.
+	// Further rounds are for a person, who may be making keys during the call, and
+	// for a key that could not be disabled because it kept changing.
 	for n := 1; ; n++ {
 		before := w.ended
 		w.moved = false
@@ -54,38 +57,39 @@ func (s *Service) DisableAllBy(ctx context.Context, actor Actor, maker store.Act
 		case w.ended == before && !w.moved || len(w.problems) > 0:
 			return w.ended, errors.Join(w.problems...)
 		case n == maxRounds:
-			return w.ended, fmt.Errorf("apikey: disable all: the maker is still at work: %w", store.ErrConflict)
+			return w.ended, fmt.Errorf("apikey: disable all: keys are still being made or enabled; suspend their workspaces or switch keys off, then try again: %w", store.ErrConflict)
 		}
 	}
 }
 
-// maxRounds bounds how often DisableAllBy looks for more.
+// maxRounds bounds the rounds of DisableAllBy.
 const maxRounds = 10
 
-// walk goes down from a maker to the keys that it made, and from there on.
+// walk goes from a maker to the keys that it made, and on to the keys that those
+// made.
 type walk struct {
 	service  *Service
 	actor    Actor
-	seen     map[store.ActorRef]time.Time // makers of this round, and since when
+	seen     map[store.ActorRef]time.Time // makers handled in this round, and from which time on
 	ended    int
 	moved    bool // in this round a key kept changing and was not disabled
 	problems []error
 }
 
-// source is a maker of what is to end: of all that it made, or of what it made
-// since somebody else could act as it.
+// source is a maker whose keys are to be disabled: all of them if since is zero, or
+// only those made from since on, when another maker could act as this one.
 type source struct {
 	maker store.ActorRef
 	since time.Time
 }
 
-// logged is a source that the audit log tells of.
+// logged is a source found in the audit log.
 type logged struct {
 	source
 	at time.Time
 }
 
-// round goes through all that the maker made, and those keys made.
+// round handles all keys that the maker made, and the keys that those made.
 func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
 	if !w.service.cfg.Management.makesKeys() {
 		_, err := w.end(ctx, source{maker: maker})
@@ -116,9 +120,10 @@ func (w *walk) round(ctx context.Context, maker store.ActorRef) error {
 	return nil
 }
 
-// end ends what one source made, and returns the keys as sources in turn.
+// end disables the keys and retires the secrets of one source. It returns these
+// keys as further sources.
 func (w *walk) end(ctx context.Context, from source) (made []source, err error) {
-	// Newest first: what is made meanwhile does not make the list longer.
+	// Newest first: keys made during the walk do not make the list longer.
 	q := store.KeyQuery{MadeBy: from.maker.ID, Descending: true, Limit: store.MaxPage}
 	for more := true; more; more = q.After != nil {
 		page, err := w.service.store.Keys.List(ctx, q)
@@ -131,27 +136,27 @@ func (w *walk) end(ctx context.Context, from source) (made []source, err error) 
 			key := store.ActorRef{Kind: kindKey, ID: k.ID}
 			if !sameMaker(from.maker, k.CreatedBy) || k.Created.Before(from.since) {
 				if given := w.retire(ctx, k, from); !given.IsZero() {
-					made = append(made, source{key, w.around(given)})
+					made = append(made, source{key, w.earliest(given)})
 				}
 				continue
 			}
 			if !k.Disabled {
 				w.disable(ctx, k.ID)
 			}
-			// One that was disabled already may have made others before.
+			// A key that was disabled already may have made others before.
 			made = append(made, source{maker: key})
 		}
 	}
 	return made, nil
 }
 
-// around is the instant from which on replicas may have written down what came
-// after at.
-func (w *walk) around(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
+// earliest returns the earliest time that a replica with a slow clock may have
+// recorded for an event at the time at.
+func (w *walk) earliest(at time.Time) time.Time { return at.Add(-w.service.cfg.MaxClockSkew) }
 
-// log returns what the maker and all keys made, and the secrets that keys gave to
-// others, by the audit log: what a key made that was deleted since has no other
-// trace of where it came from, nor has a secret that was replaced.
+// log reads from the audit log which keys the maker and all keys made, and to which
+// keys they gave secrets. For a key that was deleted, and for a secret that was
+// replaced, only the log says where they came from.
 func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.ActorRef][]logged, err error) {
 	made = map[store.ActorRef][]logged{}
 	for _, action := range []string{audit.Create, audit.Import, audit.Rotate} {
@@ -169,7 +174,7 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 					if !byKey || event.Actor.ID == event.Key {
 						continue
 					}
-					entry.since = w.around(event.Time)
+					entry.since = w.earliest(event.Time)
 				}
 				if sameMaker(maker, event.Actor) {
 					made[maker] = append(made[maker], entry)
@@ -182,10 +187,10 @@ func (w *walk) log(ctx context.Context, maker store.ActorRef) (made map[store.Ac
 	return made, nil
 }
 
-// makesKeys reports whether keys can make keys at all.
+// makesKeys reports whether keys can make keys.
 func (m Management) makesKeys() bool { return m.Save != "" || m.AdminSave != "" }
 
-// disable disables a key, unless it was deleted.
+// disable disables a key. It is no error if the key was deleted.
 func (w *walk) disable(ctx context.Context, id string) {
 	w.alter(ctx, id, audit.Disable, func(k *store.Key) int {
 		if k.Disabled {
@@ -196,8 +201,8 @@ func (w *walk) disable(ctx context.Context, id string) {
 	})
 }
 
-// retire retires the secrets of a key that a source gave to it. It returns when a
-// key gave the first of them to another one.
+// retire retires the secrets that a source gave to the key k. It returns when the
+// first of those that another key gave was made; zero if there is none.
 func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first time.Time) {
 	given := func(secret store.Secret) bool {
 		return sameMaker(from.maker, secret.CreatedBy) && !secret.Created.Before(from.since)
@@ -219,7 +224,7 @@ func (w *walk) retire(ctx context.Context, k *store.Key, from source) (first tim
 	return first
 }
 
-// alter ends something of a key; end returns how many it ended.
+// alter changes a key with end, which returns how many keys or secrets it ended.
 func (w *walk) alter(ctx context.Context, id, action string, end func(*store.Key) int) {
 	ended := 0
 	_, err := w.service.alter(ctx, w.actor, id, alteration{
@@ -239,8 +244,8 @@ func (w *walk) alter(ctx context.Context, id, action string, end func(*store.Key
 	}
 }
 
-// sameMaker reports whether the maker that was asked for is the one of a record.
-// A person is the same as an administrator and as an owner; a key with the id of a person is not.
+// sameMaker reports whether a recorded maker is the one asked for. A person as an
+// admin and as an owner is the same maker; a key with a person's id is another one.
 func sameMaker(asked, recorded store.ActorRef) bool {
 	person := func(kind string) bool { return kind == kindAdmin || kind == kindOwner }
 	return asked.ID == recorded.ID &&

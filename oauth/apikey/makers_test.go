@@ -43,7 +43,7 @@ func TestDisableAllBy(t *testing.T) {
 
 	n, err := r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner", ID: "olga"})
 	require.NoError(t, err)
-	require.Equal(t, 4, n, "hers in both workspaces and as an administrator too, and what a disabled one of them had made")
+	require.Equal(t, 4, n, "the person's keys in both workspaces, also as an admin, and a key that a disabled one of them had made")
 	require.True(t, r.ended(token))
 	_, err = r.login(grandchild.ID, childSecret.Reveal())
 	require.IsType(t, &apikey.RefusedError{}, err)
@@ -55,7 +55,7 @@ func TestDisableAllBy(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n, "twice is no error")
 	_, err = r.DisableAllBy(ctx, admin, store.ActorRef{Kind: "owner"})
-	require.ErrorAs(t, err, new(*apikey.InvalidError), "that would be everybody")
+	require.ErrorAs(t, err, new(*apikey.InvalidError), "an empty id is refused")
 
 	t.Run("more than one page", func(t *testing.T) {
 		r := newRig(t)
@@ -139,7 +139,8 @@ func TestDisableAllByAKey(t *testing.T) {
 	})
 }
 
-// TestDisableAllByGoesOn: a failure keeps no other key alive.
+// TestDisableAllByGoesOn tests that after a failure the other keys are still
+// disabled.
 func TestDisableAllByGoesOn(t *testing.T) {
 	ctx := t.Context()
 	t.Run("after a key that cannot be disabled", func(t *testing.T) {
@@ -190,7 +191,7 @@ func TestDisableAllByGoesOn(t *testing.T) {
 		})
 	}
 	for _, call := range []string{"Keys.List", "Events.List"} {
-		t.Run("not where it cannot tell what there is: "+call, func(t *testing.T) {
+		t.Run("not if keys or events cannot be listed:  "+call, func(t *testing.T) {
 			down := true
 			r := rigOn(t, harness.Tapped(memstore.New(), harness.While(&down, errDown), call))
 			key, _ := r.create(owner, "team-a", "keys.save")
@@ -205,7 +206,7 @@ func TestDisableAllByGoesOn(t *testing.T) {
 			require.Empty(t, page.Keys)
 		})
 	}
-	t.Run("B27 a person who goes on making keys ends it, with an error", func(t *testing.T) {
+	t.Run("B27 if a person goes on making keys, it ends with an error", func(t *testing.T) {
 		st := memstore.New()
 		at := rigOn(t, st)
 		r := rigOn(t, harness.Tapped(st, func(context.Context, string) error {
@@ -219,7 +220,7 @@ func TestDisableAllByGoesOn(t *testing.T) {
 	})
 }
 
-// TestDepth: keys that keys made go so deep and no deeper.
+// TestDepth tests the bound on the chain of keys that make keys.
 func TestDepth(t *testing.T) {
 	for most, configure := range map[int]func(*apikey.Config){
 		1: func(c *apikey.Config) { c.Management.MaxDepth = 1 },

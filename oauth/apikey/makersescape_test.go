@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestDisableAllByKeepsTheMakerDisabled: a key that the maker made enables it
-// again before it is disabled itself.
+// TestDisableAllByKeepsTheMakerDisabled tests a key that enables its maker again
+// before it is disabled itself.
 func TestDisableAllByKeepsTheMakerDisabled(t *testing.T) {
 	ctx := t.Context()
 	st, updates := memstore.New(), 0
@@ -36,9 +36,9 @@ func TestDisableAllByKeepsTheMakerDisabled(t *testing.T) {
 	require.Error(t, err, "B27")
 }
 
-// TestDisableAllByFollowsMintedSecrets: a key that minted a secret of another key
-// may have made keys as that one, and replaced the secret.
-func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
+// TestDisableAllByFollowsGivenSecrets tests a key that gave a secret to another
+// key, made keys as that key, and replaced the secret.
+func TestDisableAllByFollowsGivenSecrets(t *testing.T) {
 	for name, replaced := range map[string]bool{"B27 the secret is there": false, "B27 the secret was replaced by the key itself": true} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
@@ -70,7 +70,7 @@ func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
 			require.Zero(t, n)
 		})
 	}
-	t.Run("not where a person minted it", func(t *testing.T) {
+	t.Run("not if a person gave it", func(t *testing.T) {
 		r := newRig(t)
 		other, _ := r.create(manager, "team-a", "keys.save project.list")
 		r.rotate(owner, other.ID, apikey.Rotation{})
@@ -82,8 +82,8 @@ func TestDisableAllByFollowsMintedSecrets(t *testing.T) {
 	})
 }
 
-// TestDisableAllByAgainstKeysThatEnableEachOther: they can outrun it, but not while
-// their workspace is suspended.
+// TestDisableAllByAgainstKeysThatEnableEachOther tests that such keys can make it
+// fail, but not while their workspace is suspended.
 func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 	for name, suspended := range map[string]bool{"B27 at work": false, "B27 suspended": true} {
 		t.Run(name, func(t *testing.T) {
@@ -127,8 +127,8 @@ func TestDisableAllByAgainstKeysThatEnableEachOther(t *testing.T) {
 	}
 }
 
-// TestByKeyWithASecret: a request that was let in with a token changes nothing once
-// the token's secret has ended.
+// TestByKeyWithASecret tests that an admitted request changes nothing once the
+// secret of its token has ended.
 func TestByKeyWithASecret(t *testing.T) {
 	ctx := t.Context()
 	for name, end := range map[string]func(r *rig, k apikey.Key) error{

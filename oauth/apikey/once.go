@@ -9,11 +9,11 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Spent returns what a one-time id of Spec.Once or Rotation.Once was spent on:
-// the id of the key that was made or rotated, and the Value that the caller
-// had given. Never spent, expired, or with a store that keeps no OnceIDs it is
-// store.ErrNotFound. Space and ID of the argument count. An id is not bound
-// to an actor: a caller separates actors by the Space.
+// Spent finds a one-time id of Spec.Once or Rotation.Once by its Space and ID. It
+// returns the id of the key that was made or rotated, and the Value that the caller
+// gave. If the id was never spent or has expired, or the store has no OnceIDs, the
+// error is store.ErrNotFound. An id is not bound to an actor: use a Space per actor
+// to separate them.
 func (s *Service) Spent(ctx context.Context, once store.OnceID) (key, value string, err error) {
 	if s.store.OnceIDs == nil {
 		return "", "", fmt.Errorf("apikey: one-time id: %w", store.ErrNotFound)
@@ -26,7 +26,8 @@ func (s *Service) Spent(ctx context.Context, once store.OnceID) (key, value stri
 	return key, value, nil
 }
 
-// spend makes the one-time id of a change. A key's id holds no space.
+// spend makes the one-time id of a change. The key's id contains no space, so Spent
+// can separate it from the Value.
 func spend(once *store.OnceID, id string) *store.OnceID {
 	if once == nil {
 		return nil
@@ -39,7 +40,7 @@ func spend(once *store.OnceID, id string) *store.OnceID {
 	return &spent
 }
 
-// checkOnce refuses an id that would be spent for no time at all.
+// checkOnce refuses an empty id and one that has expired.
 func checkOnce(bad *InvalidError, once *store.OnceID, now time.Time) {
 	bad.addIf(once != nil && (once.ID == "" || !once.Expires.After(now)), "once", "A one-time id must not be empty and must expire in the future.")
 }

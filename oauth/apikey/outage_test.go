@@ -15,7 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// outages are errors of the host's that say outage, whatever else they say.
+// outages are errors of host code that say that something is unavailable, whatever
+// else they wrap.
 func outages() map[string]error {
 	down := fmt.Errorf("dial: %w", store.ErrUnavailable)
 	also := func(err error) error { return fmt.Errorf("%w: %w", err, store.ErrUnavailable) }
@@ -43,8 +44,8 @@ func outages() map[string]error {
 	}
 }
 
-// requireOutage requires that err says outage and nothing else that anybody
-// would answer differently.
+// requireOutage requires that err wraps store.ErrUnavailable and no error with
+// another response.
 func requireOutage(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, store.ErrUnavailable)
@@ -67,8 +68,8 @@ func requireOutage(t *testing.T, err error) {
 	require.False(t, isForbidden(err), "a forbidden act")
 }
 
-// TestAnOutageIsNoDecision: wherever the host is asked about a key or a token,
-// an error that says outage refuses as an outage, and changes nothing.
+// TestAnOutageIsNoDecision tests that the call fails with store.ErrUnavailable and
+// changes nothing if host code that is asked about a key or a token is unavailable.
 func TestAnOutageIsNoDecision(t *testing.T) {
 	var keys, tokens, workspaces error
 	r := newRig(t, func(c *apikey.Config) {

@@ -12,13 +12,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Outdated lists the keys that keep a pepper or a prefix from being taken out of
-// Config.Peppers or Config.SecretPrefixes: those whose Outdated is not empty. It
-// goes through all keys by creation, limit of them a call (1 to store.MaxPage; 0
-// means 100), so that a page may be empty and not the last. A digest is rewritten at
-// the next login with its secret, if the first pepper has a higher version; a key
-// that nobody logs in with has to be rotated or deleted, and so has one whose secret
-// has an older prefix. For an organization admin.
+// Outdated lists the keys that prevent the removal of a pepper or prefix from
+// Config.Peppers or Config.SecretPrefixes: those whose field Outdated is not empty.
+// Each call reads the next limit keys by creation (1 to store.MaxPage; 0 means
+// 100), so a page may be empty and not be the last. A digest is rewritten at the
+// next login with its secret, if the first pepper has a higher version. A key that
+// is not used has to be rotated or deleted, and so has a key whose secret has an
+// older prefix. For an organization admin.
 func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCursor, limit int) (Page[Key], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return Page[Key]{}, err
@@ -28,8 +28,8 @@ func (s *Service) Outdated(ctx context.Context, actor Actor, after *store.KeyCur
 	return page, err
 }
 
-// outdated names what the secrets of a key name besides the first of each list. A
-// secret that has ended does not count.
+// outdated returns the titles of the entries that a key's secrets name and that are
+// not the first of their list. A secret that has ended does not count.
 func (s *Service) outdated(key *store.Key, now time.Time) []string {
 	var names []string
 	for _, e := range namedBy(key, now) {
@@ -40,15 +40,17 @@ func (s *Service) outdated(key *store.Key, now time.Time) []string {
 	return names
 }
 
-// namedBy returns what the secrets of a key name that have not ended.
+// namedBy returns the entries that a key's secrets name. A secret that has ended
+// does not count.
 func namedBy(key *store.Key, now time.Time) []store.ListEntry {
 	return entriesOf(slices.DeleteFunc(slices.Clone(key.Secrets), func(s store.Secret) bool { return ended(s.NotAfter, now) })...)
 }
 
-// countLists counts the secrets that name each entry, if there are entries besides
-// the first of each list. It logs how many there are, forgets what no secret names,
-// and records what secrets name: another process, which counted while they were
-// written, may have forgotten it. A count that ctx cuts off goes on with the next call.
+// countLists counts the secrets that name each entry, if there are entries that are
+// not the first of their list. It logs the counts, removes the record of each entry
+// that no secret names, and records each entry that a secret names: another process
+// that counted while the secret was written may have removed it. If ctx interrupts
+// the count, the next call continues it.
 func (s *Service) countLists(ctx context.Context, now time.Time) error {
 	u := &s.inUse
 	if !u.counting.TryLock() {
@@ -71,7 +73,7 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 		case err != nil && ctx.Err() != nil && u.after != nil:
 			return lacking
 		case err != nil:
-			return errors.Join(lacking, fmt.Errorf("apikey: count what is in use of the host's lists: %w", err))
+			return errors.Join(lacking, fmt.Errorf("apikey: count which peppers and prefixes are in use: %w", err))
 		}
 		for i := range page.Keys {
 			for _, e := range namedBy(&page.Keys[i], now) {
@@ -81,22 +83,23 @@ func (s *Service) countLists(ctx context.Context, now time.Time) error {
 		u.after = page.Next
 	}
 	for _, e := range used {
-		u.count[named(e)] += 0 // those that no secret names
+		u.count[named(e)] += 0 // add the entries that no secret names
 	}
 	problems := []error{lacking}
 	for e, secrets := range u.count {
-		problems = append(problems, s.settle(ctx, e, secrets))
+		problems = append(problems, s.recordOrForget(ctx, e, secrets))
 	}
 	return errors.Join(problems...)
 }
 
-// settle records an entry that secrets name. Of one that is not the first of its list
-// it tells how many, and forgets it if there are none.
-func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) error {
+// recordOrForget records an entry that secrets name. If the entry is not the first of its
+// list, recordOrForget logs the number of secrets, and removes the record if there are
+// none.
+func (s *Service) recordOrForget(ctx context.Context, e store.ListEntry, secrets int) error {
 	older := s.inUse.older(e)
 	if secrets > 0 {
 		if older {
-			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this", "entry", hostlist.Title(e), "secrets", secrets)
+			s.cfg.Logger.InfoContext(ctx, "secrets in the store still name this entry", "entry", hostlist.Title(e), "secrets", secrets)
 		}
 		return s.record(ctx, e)
 	}
@@ -111,13 +114,13 @@ func (s *Service) settle(ctx context.Context, e store.ListEntry, secrets int) er
 	case meanwhile:
 		return s.record(ctx, e)
 	case err == nil:
-		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this any more: it can be taken out of its list", "entry", hostlist.Title(e))
+		s.cfg.Logger.InfoContext(ctx, "no secret in the store names this entry any more: remove it from its list", "entry", hostlist.Title(e))
 	}
 	return nil
 }
 
-// written reports whether a secret that names e may have been written since the count
-// began. The next one records e anew.
+// written reports whether a secret that names e may have been written since the
+// count began. The next such secret records e again.
 func (u *inUse) written(e store.ListEntry) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

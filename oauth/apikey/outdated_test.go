@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// TestRetire: the server counts what names an older entry, tells, and forgets it
-// when nothing does.
+// TestRetire tests that the server counts the secrets that name an older entry,
+// logs the count, and removes the record of the entry if there are none.
 func TestRetire(t *testing.T) {
 	st := memstore.New()
 	old := rigOn(t, st, lists{peppers(pepper1), []string{"old_"}, nil}.in)
@@ -26,7 +26,7 @@ func TestRetire(t *testing.T) {
 	rotated, _ := old.create(admin, "team-b", "")
 	r := rigOn(t, st, lists{peppers(pepper3, pepper1), []string{"new_", "old_"}, nil}.in)
 	r.keep(secret.Reveal())
-	require.Contains(t, r.logs.String(), `entry="pepper 1"`, "B31 told at start")
+	require.Contains(t, r.logs.String(), `entry="pepper 1"`, "B31 logged at start")
 	require.Contains(t, r.logs.String(), `entry="secret prefix old_"`)
 	left := func(limit int) map[string][]string {
 		t.Helper()
@@ -48,24 +48,24 @@ func TestRetire(t *testing.T) {
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 
 	require.NoError(t, r.Prune(t.Context()))
-	require.Contains(t, r.logs.String(), `entry="pepper 1" secrets=3`, "B31 told in the log")
+	require.Contains(t, r.logs.String(), `entry="pepper 1" secrets=3`, "B31 logged")
 	require.Equal(t, "peppers 1, secret_prefixes old_", used(t, st))
 
 	r.mustLogin(active.ID, secret)
 	r.rotate(admin, rotated.ID, apikey.Rotation{Grace: time.Hour})
 	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both, rotated.ID: both}, left(0), "the login rewrote one digest")
 	r.clock.Advance(time.Hour)
-	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, left(0), "a secret that has ended is not waited for")
+	require.Equal(t, map[string][]string{active.ID: both[1:], idle.ID: both}, left(0), "a secret that has ended does not count")
 	require.NoError(t, r.Delete(t.Context(), admin, idle.ID, 0))
 	require.NoError(t, r.Prune(t.Context()))
-	require.Contains(t, r.logs.String(), `can be taken out of its list" entry="pepper 1"`)
+	require.Contains(t, r.logs.String(), `remove it from its list" entry="pepper 1"`)
 	require.Contains(t, r.logs.String(), `entry="secret prefix old_" secrets=1`)
 	require.NoError(t, start(t, st, lists{peppers(pepper3), []string{"new_", "old_"}, nil}))
 	require.ErrorContains(t, start(t, st, lists{peppers(pepper3), []string{"new_"}, nil}), "lacks secret prefix old_")
 }
 
-// TestCountGoesOn: a count that does not come to its end goes on with the next
-// Prune, and forgets nothing before it has.
+// TestCountGoesOn tests that an interrupted count goes on with the next Prune, and
+// removes no record before it is complete.
 func TestCountGoesOn(t *testing.T) {
 	below := memstore.New()
 	old := rigOn(t, below)
@@ -100,8 +100,8 @@ func TestCountGoesOn(t *testing.T) {
 	require.Equal(t, "peppers 1, secret_prefixes lk_", used(t, below))
 }
 
-// TestForgottenTooEarly: a process whose first pepper another one took for unused
-// has it recorded again with its next count.
+// TestForgottenTooEarly tests that a process records its first pepper again with
+// its next count if another process removed the record.
 func TestForgottenTooEarly(t *testing.T) {
 	st := memstore.New()
 	behind := rigOn(t, st, lists{peppers(pepper1, pepper3), nil, nil}.in)
@@ -115,7 +115,8 @@ func TestForgottenTooEarly(t *testing.T) {
 	require.Equal(t, "peppers 1, secret_prefixes lk_", used(t, st))
 }
 
-// TestUsedAgain: an entry that was forgotten is recorded when it is used again.
+// TestUsedAgain tests that an entry whose record was removed is recorded when it is
+// used again.
 func TestUsedAgain(t *testing.T) {
 	from := newRig(t)
 	key, _ := from.create(admin, "team-a", "")
@@ -135,7 +136,8 @@ func TestUsedAgain(t *testing.T) {
 	}
 }
 
-// TestNoCountWithoutNeed: a host with one pepper and one prefix pays for no count.
+// TestNoCountWithoutNeed tests that nothing is counted for a host with one pepper
+// and one prefix.
 func TestNoCountWithoutNeed(t *testing.T) {
 	var tap storetest.Tap
 	r := rigOn(t, tap.Over(memstore.New()))

@@ -20,7 +20,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestQuotaRace: many replicas create at once, and the limit holds exactly.
+// TestQuotaRace tests that the limit holds exactly if many replicas create keys at
+// once.
 func TestQuotaRace(t *testing.T) {
 	const limit, replicas, each = 10, 3, 12
 	for name, configure := range map[string]func(*apikey.Config){
@@ -88,7 +89,7 @@ func TestQuota(t *testing.T) {
 	r.mustLogin(three.ID, secret)
 	r.rotate(owner, three.ID, apikey.Rotation{})
 	_, err = r.Enable(ctx, owner, two.ID, 0)
-	require.NoError(t, err, "lowering the limit kills nothing")
+	require.NoError(t, err, "a lower limit ends no key")
 	w.Rules.MaxKeys = store.Unlimited
 	_, err = r.SaveWorkspace(ctx, admin, w)
 	require.NoError(t, err)
@@ -96,8 +97,7 @@ func TestQuota(t *testing.T) {
 	r.create(owner, "team-a", "")
 }
 
-// TestLoginDuringRotate: at no moment does a client that knows both secrets
-// find neither working.
+// TestLoginDuringRotate tests that at every moment the old or the new secret works.
 func TestLoginDuringRotate(t *testing.T) {
 	for name, grace := range map[string]time.Duration{"B22 at once": 0, "B22 with grace": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -178,8 +178,8 @@ func TestTwoRotatesAtOnce(t *testing.T) {
 	}
 }
 
-// TestNoTokenAfterTheEnd hammers a login while a key ends: whatever token came
-// out, before, meanwhile or after, is ended once the call has returned.
+// TestNoTokenAfterTheEnd logs in many times while a key ends: once the call has
+// returned, every token from before, during or after it is revoked.
 func TestNoTokenAfterTheEnd(t *testing.T) {
 	ctx := context.Background()
 	ways := map[string]func(r *rig, k apikey.Key, secret apikey.Secret) error{
@@ -258,7 +258,8 @@ func endMeanwhile(t *testing.T, r *rig, end func(*rig, apikey.Key, apikey.Secret
 	return len(tokens)
 }
 
-// TestDisableWinsAgainstChanges: a narrowing act is repeated until it holds.
+// TestDisableWinsAgainstChanges tests that Disable is tried again until it succeeds
+// while the key keeps changing.
 func TestDisableWinsAgainstChanges(t *testing.T) {
 	for range 50 {
 		r := newRig(t)

@@ -28,9 +28,9 @@ func raising(name string) func(*apikey.Config) {
 	}
 }
 
-// TestRaisedPermission: the level at the time of the grant counts. A permission that
-// became an admin permission since opens no workspace until an organization admin
-// grants it again.
+// TestRaisedPermission tests that the level at the time of the grant counts. A
+// permission that became an admin permission later gives access to no workspace
+// until an organization admin grants it again.
 func TestRaisedPermission(t *testing.T) {
 	const raised = "project.delete"
 	ctx := t.Context()
@@ -88,7 +88,7 @@ func TestRaisedPermission(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "project.list", scopeOf(), "a new name grants nothing")
 		_, err = r.Update(ctx, admin.Granting(perms("project.list")), key.ID, apikey.Changes{Permissions: &key.Asked})
-		require.ErrorAs(t, err, new(*apikey.ForbiddenError), "it is beyond what this one may grant")
+		require.ErrorAs(t, err, new(*apikey.ForbiddenError), "this actor may not grant it")
 		r.clock.Advance(time.Second) // events of one moment have no order
 		changed, err := r.Update(ctx, admin, key.ID, apikey.Changes{Permissions: &key.Asked})
 		require.NoError(t, err)
@@ -115,12 +115,12 @@ func TestRaisedPermission(t *testing.T) {
 		_, _, err := r.Rotate(ctx, actor, key.ID, apikey.Rotation{})
 		var forbidden *apikey.ForbiddenError
 		require.ErrorAs(t, err, &forbidden)
-		require.Equal(t, raised, forbidden.Missing.String(), "it would have a secret of the key once the permission is granted anew")
+		require.Equal(t, raised, forbidden.Missing.String(), "it would have a secret of the key once the permission is granted again")
 		plain, _ := r.create(owner, "team-a", "project.list")
 		_, fresh := r.rotate(actor, plain.ID, apikey.Rotation{})
 		r.mustLogin(plain.ID, fresh)
 	})
-	t.Run("B21 a key that manages by it manages no more", func(t *testing.T) {
+	t.Run("B21 a key that manages keys by this permission no longer can", func(t *testing.T) {
 		before := newRig(t)
 		manages, _ := before.create(owner, "team-a", "keys.list")
 		actor := apikey.ByKey(manages.ID, perms("keys.list"), "")

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Get returns a key. A key of a workspace that the actor may
-// not see into is store.ErrNotFound.
+// Get returns a key. If there is none, or the actor has no right in its workspace,
+// the error is store.ErrNotFound.
 func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) {
 	_, found, err := s.find(ctx, actor, actRead, id)
 	if err != nil {
@@ -20,8 +20,8 @@ func (s *Service) Get(ctx context.Context, actor Actor, id string) (Key, error) 
 	return s.shown(&found, s.now()), nil
 }
 
-// WorkspaceStanding says whether keys of a workspace can be live at all, whatever their own
-// records say: no while it is suspended or keys are switched off.
+// WorkspaceStanding says whether keys of a workspace can be live: no while the
+// workspace is suspended or keys are switched off.
 func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (policy.Standing, error) {
 	w, instance, err := s.settingsOf(ctx, workspace)
 	if err != nil {
@@ -30,19 +30,18 @@ func (s *Service) WorkspaceStanding(ctx context.Context, workspace string) (poli
 	return policy.StandingOf(&store.Key{}, w, store.Instance{KeysOff: instance.KeysOff}, s.now()), nil
 }
 
-// Page is one page of a walk through keys: Page[Key] or Page[Effect].
+// Page is one page of a list of keys: Page[Key] or Page[Effect].
 type Page[T any] struct {
 	Keys []T
-	// Looked is how many keys were looked at, of which Keys may leave some out.
+	// Looked is how many keys were read. Keys may leave some of them out.
 	Looked int
-	// Next continues behind the last key looked at; nil: there is no more.
+	// Next is the cursor after the last key read; nil on the last page.
 	Next *store.KeyCursor
 }
 
-// List returns one page of keys; see store.KeyQuery, whose
-// conditions go by what is stored: NotAfter is a key's own expiry, whatever rules
-// make of it. All workspaces at once (Workspace empty) need an actor who may see
-// them all.
+// List returns one page of keys; see store.KeyQuery. Its conditions compare what is
+// stored: NotAfter is a key's own expiry, without the rules. An empty Workspace
+// lists all workspaces, which the actor must be allowed to see.
 func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page[Key], error) {
 	listed, err := s.list(ctx, actor, q)
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *Service) List(ctx context.Context, actor Actor, q store.KeyQuery) (Page
 	return page, nil
 }
 
-// list is List with the settings around the keys.
+// list is List, and returns stored keys with the settings that apply to them.
 func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (store.KeyPage, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -73,13 +72,13 @@ func (s *Service) list(ctx context.Context, actor Actor, q store.KeyQuery) (stor
 	return page, nil
 }
 
-// foundOf is a key of a page with the settings around it.
+// foundOf returns a key of a page with the settings that apply to it.
 func foundOf(page *store.KeyPage, i int) *store.Found {
 	return &store.Found{Key: page.Keys[i], Workspace: page.Workspaces[page.Keys[i].Workspace], Instance: page.Instance}
 }
 
-// Grantable returns the permissions that the actor may give to a key of the
-// workspace now; none where the actor may not make keys.
+// Grantable returns the permissions that the actor may now grant to a key of the
+// workspace. It is empty if the actor may not make keys there.
 func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) (scope.Set, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -91,8 +90,8 @@ func (s *Service) Grantable(ctx context.Context, actor Actor, workspace string) 
 	return p.grants, nil
 }
 
-// Events returns one page of the audit log, of one workspace or, with an
-// empty one, of all.
+// Events returns one page of the audit log of a workspace, or of all if Workspace
+// is empty. The actor must be allowed to see its keys.
 func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (store.EventPage, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err != nil {
@@ -108,9 +107,10 @@ func (s *Service) Events(ctx context.Context, actor Actor, q store.EventQuery) (
 	return page, nil
 }
 
-// Exists reports whether a key has the id, as logins see it: from memory where
-// the store keeps a cache. It is for a server that has clients besides keys and
-// must know whose an id is. An outage wraps store.ErrUnavailable.
+// Exists reports whether a key has the id. It reads like a login, from the cache if
+// the store has one. It is for a server that has other clients besides keys and
+// must know which kind a client id is. If the store is unavailable, the error wraps
+// store.ErrUnavailable.
 func (s *Service) Exists(ctx context.Context, id string) (bool, error) {
 	switch _, err := lookup(ctx, s.reads, id); {
 	case errors.Is(err, store.ErrNotFound):

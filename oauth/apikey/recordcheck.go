@@ -12,8 +12,8 @@ import (
 
 const maxHint = 32
 
-// checkRecord checks all of a key that comes from a backup, and returns it as
-// stores keep it. An error repeats nothing of a digest.
+// checkRecord checks a key from a backup, and returns it in the form that stores
+// keep. Its errors contain no part of a digest.
 func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	var bad InvalidError
 	key = key.Clone()
@@ -27,7 +27,7 @@ func (s *Service) checkRecord(key store.Key) (store.Key, error) {
 	bad.addIf(key.Depth < 0 || key.Depth > maxDepth, "depth", fmt.Sprintf("It must be from 0 to %d.", maxDepth))
 	bad.addIf(key.Created.IsZero(), "created", "It may not be empty.")
 	bad.addIf(!Expiry{key.NotAfter, key.NotAfterText}.agrees(), "not_after_text", "It must be the date that not_after is the end of.")
-	bad.addIf(!key.Permissions.ContainsAll(key.Admin), "admin", "It may hold only what is among the permissions.")
+	bad.addIf(!key.Permissions.ContainsAll(key.Admin), "admin", "It may contain only permissions of the key.")
 	noResource := func(uri string) bool { return checkIndicator(uri) != nil }
 	bad.addIf(slices.ContainsFunc(key.Resources, noResource), "resources", "A resource is an absolute URI.")
 	if len(key.Secrets) > maxSecrets {
@@ -45,25 +45,25 @@ func (s *Service) checkRecordSecret(bad *InvalidError, secret *store.Secret, oth
 	secret.LastUsed = instant(bad, "secrets", secret.LastUsed)
 	checkMaker(bad, secret.CreatedBy)
 	twice := slices.ContainsFunc(others, func(other store.Secret) bool { return other.ID == secret.ID })
-	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is none of Config.SecretPrefixes.")
+	bad.addIf(secret.Prefix != "" && !slices.Contains(s.cfg.SecretPrefixes, secret.Prefix), "secrets", "A prefix is not in Config.SecretPrefixes.")
 	bad.addIf(!validID(secret.ID), "secrets", idForm)
-	bad.addIf(twice, "secrets", "Two secrets have one id.")
-	bad.addIf(secret.Created.IsZero(), "secrets", "A secret says when it was created.")
+	bad.addIf(twice, "secrets", "Two secrets have the same id.")
+	bad.addIf(secret.Created.IsZero(), "secrets", "A secret must have the time of its creation.")
 	bad.addIf(len(secret.Hint) > maxHint, "secrets", fmt.Sprintf("A hint has at most %d bytes.", maxHint))
 	if secret.Hint != "" {
 		checkText(bad, "secrets", secret.Hint)
 	}
 	if err := s.checkDigest(secret); err != nil {
-		bad.add("secrets", "A digest is of no use here: "+err.Error()+".")
+		bad.add("secrets", "A digest cannot be verified by this service: "+err.Error()+".")
 	}
 }
 
-// checkDigest refuses a digest that could never let anybody in here.
+// checkDigest refuses a digest that no login with this configuration could match.
 func (s *Service) checkDigest(secret *store.Secret) error {
 	slow := secrets.IsSlow(secret.Digest)
 	switch {
 	case !s.cfg.Imported && (!secret.Generated || slow):
-		return errors.New("it is of an imported secret, and Config.Imported is false")
+		return errors.New("the secret is an imported one, and Config.Imported is false")
 	case slow:
 		_, err := secrets.ParseSlow(secret.Digest)
 		return err
@@ -80,9 +80,9 @@ func checkMaker(bad *InvalidError, maker store.ActorRef) {
 	}
 }
 
-// instant takes a time over as stores keep it.
+// instant checks a time, and returns it in the form that stores keep.
 func instant(bad *InvalidError, field string, t time.Time) time.Time {
 	t = micro(t)
-	bad.addIf(!t.IsZero() && (t.Year() < 1 || t.Year() > maxYear), field, "A time lies outside of the years 1 to 9999.")
+	bad.addIf(!t.IsZero() && (t.Year() < 1 || t.Year() > maxYear), field, "A time is outside of the years 1 to 9999.")
 	return t
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Records yields every key of every workspace as it is stored, with the digests
-// of its secrets, and its workspace; Instance is left out. They are ordered by
-// creation and id. It is for package backup, which writes them down.
+// Records yields every key of every workspace as it is stored, with the digests of
+// its secrets, and its workspace. Instance is left out. The order is by creation,
+// then by id. Package backup uses it.
 //
-// For an organization admin. The event audit.Export is written before the first
-// key is read; if it cannot be written, there are no keys. An error is yielded
-// once, last, with a zero record.
+// For an organization admin. The event audit.Export is written before the first key
+// is read; if that fails, no key is yielded. An error is yielded once, at the end,
+// with a zero record.
 func (s *Service) Records(ctx context.Context, actor Actor) iter.Seq2[store.Found, error] {
 	return func(yield func(store.Found, error) bool) {
 		if err := s.eachRecord(ctx, actor, func(record store.Found) bool { return yield(record, nil) }); err != nil {
@@ -54,15 +54,14 @@ func (s *Service) eachRecord(ctx context.Context, actor Actor, take func(store.F
 	return nil
 }
 
-// Restorer returns a function that stores a key as Records yielded it, and
-// suspends its workspace if that was suspended; Version, Epoch and all else of
-// the workspace are left out. It is for package backup, which says what a
-// restored key is.
+// Restorer returns a function that stores a key as Records yielded it, and suspends
+// its workspace if that was suspended. It does not restore Version, Epoch and the
+// other fields of the workspace. Package backup uses it.
 //
-// For an organization admin, who is asked for once. The function's errors:
-// *InvalidError for a record that no service has, or whose digests this one
+// For an organization admin, which Restorer checks once. The function's errors:
+// *InvalidError for a record that is not valid, or whose digests this service
 // cannot verify, *ForbiddenError for permissions that the actor may not grant,
-// store.ErrExists for an id that a key holds or held, store.ErrNotFound for a
+// store.ErrExists for an id that a key has or had, store.ErrNotFound for a
 // workspace that was deleted, store.ErrUnavailable.
 func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) error, error) {
 	p, err := s.powersOf(ctx, actor)
@@ -77,7 +76,7 @@ func (s *Service) Restorer(ctx context.Context, actor Actor) (func(store.Found) 
 		if err != nil {
 			return err
 		}
-		if err := p.mayYield(audit.Restore, &key, scope.Set{}, true); err != nil {
+		if err := p.mayGrant(audit.Restore, &key, scope.Set{}, true); err != nil {
 			return err
 		}
 		return retryErr(func() error { return s.restoreOnce(ctx, p, key, record.Workspace.Suspended) })
@@ -92,7 +91,7 @@ func (s *Service) restoreOnce(ctx context.Context, p powers, key store.Key, susp
 	if workspace.Deleted {
 		return fmt.Errorf("workspace: %w", store.ErrNotFound)
 	}
-	// Before the workspace is suspended: not for a key that is here already.
+	// First of all, so that a key that exists already does not suspend its workspace.
 	if _, err := lookup(ctx, s.store.Keys, key.ID); err == nil {
 		return store.ErrExists
 	} else if !errors.Is(err, store.ErrNotFound) {

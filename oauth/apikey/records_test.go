@@ -26,7 +26,7 @@ func (r *rig) records() []store.Found {
 	return all
 }
 
-// restore stores records, all of which must be taken.
+// restore stores records, all of which must be accepted.
 func (r *rig) restore(records ...store.Found) {
 	r.t.Helper()
 	add, err := r.Restorer(r.t.Context(), admin)
@@ -107,14 +107,14 @@ func TestRestorer(t *testing.T) {
 	}
 	record := was.records()[0]
 	require.NotEqual(t, int64(1), record.Key.Version)
-	// Not as stores keep it.
+	// Not in the form that stores keep.
 	record.Key.Created = record.Key.Created.In(time.FixedZone("east", 3600)).Add(time.Nanosecond)
 	record.Key.Secrets[0].Created = record.Key.Created
 	given := record.Key.Clone()
 
 	r := rigOn(t, memstore.New())
 	r.restore(record)
-	require.Equal(t, given, record.Key, "what the caller holds stays as it is")
+	require.Equal(t, given, record.Key, "the caller's record is not changed")
 	got, err := r.store.Keys.Lookup(t.Context(), key.ID)
 	require.NoError(t, err)
 	require.Equal(t, int64(1), got.Key.Version)
@@ -124,9 +124,9 @@ func TestRestorer(t *testing.T) {
 	r.mustLogin(key.ID, secret)
 }
 
-// TestRestorerDecidesAnew: what a restored key rests on moves between its reads
-// and its write.
-func TestRestorerDecidesAnew(t *testing.T) {
+// TestRestorerDecidesAgain changes a precondition of a restored key between its
+// reads and its write.
+func TestRestorerDecidesAgain(t *testing.T) {
 	st := memstore.New()
 	direct := rigOn(t, st)
 	calls := 0

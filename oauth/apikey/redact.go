@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// redacted stands for a text that must not be shown; whether there is one may
-// be.
+// redacted is printed in place of a text that is secret. An empty text prints as
+// empty.
 const redacted = "(redacted)"
 
 func hide(text string) string {
@@ -16,8 +16,8 @@ func hide(text string) string {
 	return redacted
 }
 
-// shownCredentials and shownImport have the fields of what they show, and
-// none of the methods.
+// shownCredentials and shownImport have the same fields, but not the methods that
+// would call themselves again.
 type (
 	shownCredentials Credentials
 	shownImport      ImportSpec

@@ -13,12 +13,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// refuse is where every refused login ends: it counts and records the refusal, tells
-// the Observer, holds it back until Config.RefuseAfter, and returns the error.
+// refuse ends every refused login: it counts and records the refusal, calls the
+// Observer, waits until Config.RefuseAfter has passed, and returns the error.
 func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 	proved := p.secret.ID != ""
-	// The time must not tell whether a key was found. An outage found none, and for
-	// a malformed secret none was looked up.
+	// The response time must not show whether a key was found. If the store is
+	// unavailable none was found, and for a malformed secret none was looked up.
 	delayed := !proved && !errors.Is(err, errMalformed) && !errors.Is(err, store.ErrUnavailable)
 	if errors.Is(err, ErrInvalidCredentials) {
 		if wait, over := s.budget.fail(ctx, p.address, p.id, p.now); over {
@@ -37,21 +37,23 @@ func (s *Service) refuse(ctx context.Context, p *Proof, err error) error {
 		s.cfg.Observer(seen)
 	}
 	if delayed {
-		s.hold(ctx, p.start)
+		s.delayRefusal(ctx, p.start)
 	}
 	return err
 }
 
-// maxYields bounds the loop in hold: so many take longer than a millisecond. In a
-// bubble of testing/synctest the time stands still meanwhile.
+// maxYields bounds the loop in delayRefusal. So many yields take longer than a millisecond.
+// Without the bound, the loop would not end in a testing/synctest bubble, where the
+// time stands still.
 const maxYields = 10_000
 
-// hold waits until Config.RefuseAfter has passed since start, or ctx ends. On Linux
-// the timer of an idle process is late by up to a millisecond (epoll_wait counts whole
-// ones), so the fraction of a millisecond that the store took would show in the
-// answer's time. So hold first yields until a whole millisecond has passed since start.
-// One refusal at a time does so: where several wait, the fraction does not show.
-func (s *Service) hold(ctx context.Context, start time.Time) {
+// delayRefusal waits until Config.RefuseAfter has passed since start, or ctx ends. On Linux
+// the timer of an idle process is late by up to a millisecond (epoll_wait counts
+// whole milliseconds), so the response time would show by which fraction of a
+// millisecond the store took longer. So delayRefusal first yields until a whole number of
+// milliseconds has passed since start. Only one refusal at a time does so: if
+// several wait, the fraction does not show.
+func (s *Service) delayRefusal(ctx context.Context, start time.Time) {
 	passed := realTime().Sub(start)
 	if passed >= s.cfg.RefuseAfter {
 		return
@@ -72,7 +74,7 @@ func (s *Service) hold(ctx context.Context, start time.Time) {
 	}
 }
 
-// reasonOf names a refusal.
+// reasonOf returns the Observation.Reason of a refusal.
 func reasonOf(err error) string {
 	var throttled *ThrottledError
 	var refused *RefusedError
@@ -97,20 +99,20 @@ func reasonOf(err error) string {
 	return "unavailable"
 }
 
-// hourly remembers what was said in this hour.
+// hourly remembers what was logged in this hour.
 type hourly struct {
 	mu   sync.Mutex
 	hour time.Time
 	seen map[string]struct{}
 }
 
-// first reports whether something is said for the first time in the hour of now.
+// first reports whether this is the first call with name in the hour of now.
 func (h *hourly) first(name string, now time.Time) bool {
 	hour := now.Truncate(time.Hour)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// A clock that steps back a little repeats nothing; one that was far ahead
-	// suppresses nothing.
+	// If the clock steps back by up to an hour, nothing is logged twice. If it was
+	// further ahead, nothing is suppressed.
 	if h.seen == nil || hour.After(h.hour) || h.hour.Sub(hour) > time.Hour || len(h.seen) >= maxRefusals {
 		h.seen, h.hour = make(map[string]struct{}), hour
 	}
@@ -119,13 +121,13 @@ func (h *hourly) first(name string, now time.Time) bool {
 	return !known
 }
 
-// reportWithheld logs, once per key, version and hour, that permissions of the key
-// are not issued.
+// reportWithheld logs that permissions of the key are not issued, once per key,
+// version and hour.
 func (s *Service) reportWithheld(ctx context.Context, k *store.Key, withheld scope.Set) {
 	if !s.withheld.first(k.ID+" "+strconv.FormatInt(k.Version, 10), s.now()) {
 		return
 	}
 	catalog := s.cfg.Permissions
-	s.cfg.Logger.WarnContext(ctx, "permissions of a key are left out of its tokens: they are no longer in the catalog, or have become admin permissions, which an organization admin grants anew",
+	s.cfg.Logger.WarnContext(ctx, "permissions of a key are left out of its tokens: they are no longer in the catalog, or became admin permissions, which an organization admin must grant again",
 		"key", k.ID, "workspace", k.Workspace, "removed", withheld.Minus(catalog.All()).String(), "raised", withheld.Intersect(catalog.All()).String())
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRefuseAfter measures refusals by the clock of a bubble, where nothing but
+// TestRefuseAfter measures refusals by the clock of a synctest bubble, where only
 // waiting takes time.
 func TestRefuseAfter(t *testing.T) {
 	const ms = time.Millisecond

@@ -9,7 +9,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// timesProblem says what is wrong with times of reminders.
+// timesProblem returns what is wrong with the times of reminders, or the empty
+// text.
 func timesProblem(times []time.Duration) string {
 	const least, most = time.Hour, 366 * 24 * time.Hour
 	for i, before := range times {
@@ -17,7 +18,7 @@ func timesProblem(times []time.Duration) string {
 		case before < least, before > most:
 			return "Each time must be from 1 hour to 366 days."
 		case slices.Contains(times[:i], before):
-			return "No time may be there twice."
+			return "No time may be listed twice."
 		}
 	}
 	if len(times) > store.MaxReminders {
@@ -26,10 +27,10 @@ func timesProblem(times []time.Duration) string {
 	return ""
 }
 
-// ReminderTimes returns how long before its expiry the host is told of a key
-// under the given settings, the longest time first; none where they switch
-// reminders off. sent is false without Config.RemindBefore: nobody is told then,
-// whatever the settings say.
+// ReminderTimes returns how long before a key's expiry reminders are sent under the
+// given settings, the longest time first. It returns none if the settings switch
+// reminders off. sent is false if Config.RemindBefore is empty: then no reminders
+// are sent, whatever the settings say.
 func (s *Service) ReminderTimes(r store.Reminders) (before []time.Duration, sent bool) {
 	if len(s.cfg.RemindBefore) == 0 {
 		return nil, false
@@ -43,7 +44,8 @@ func (s *Service) ReminderTimes(r store.Reminders) (before []time.Duration, sent
 	return longestFirst(r.Before), true
 }
 
-// longestFirst returns times in the order in which they are saved, so that they compare.
+// longestFirst sorts times, the longest first. They are saved in this order, so
+// that equal lists compare equal.
 func longestFirst(times []time.Duration) []time.Duration {
 	return slices.SortedFunc(slices.Values(times), func(a, b time.Duration) int { return cmp.Compare(b, a) })
 }

@@ -12,7 +12,7 @@ import (
 
 const day = 24 * time.Hour
 
-// reminders changes what settings say of reminders.
+// reminders changes the settings of reminders.
 func (r *rig) reminders(off bool, times ...time.Duration) {
 	r.t.Helper()
 	settings, err := r.Settings(r.t.Context(), admin)
@@ -38,7 +38,7 @@ func TestReminderSettingsAreChecked(t *testing.T) {
 		{"zero", []time.Duration{day, 0}, "remind_before: Each time must be from 1 hour to 366 days."},
 		{"below zero", []time.Duration{-day}, "remind_before: Each time must be from 1 hour to 366 days."},
 		{"one too many", append(full, 9*day), "remind_before: There may be at most 8 times."},
-		{"twice", []time.Duration{day, 7 * day, day}, "remind_before: No time may be there twice."},
+		{"twice", []time.Duration{day, 7 * day, day}, "remind_before: No time may be listed twice."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			settings, err := r.Settings(t.Context(), admin)
@@ -120,7 +120,7 @@ func TestReminderTimes(t *testing.T) {
 func TestReminderTimesConfig(t *testing.T) {
 	for says, times := range map[string][]time.Duration{
 		"from 1 hour to 366 days": {day, 367 * day},
-		"be there twice":          {day, day},
+		"be listed twice":         {day, day},
 		"Each time must be":       {day, 0},
 		"at most 8":               {day, 2 * day, 3 * day, 4 * day, 5 * day, 6 * day, 7 * day, 8 * day, 9 * day},
 	} {

@@ -9,23 +9,23 @@ import (
 	"github.com/latchkey-go/latchkey/scope"
 )
 
-// Resource is a further resource server that tokens can be for (RFC 8707):
-// one that a key names when it logs in, and that its record allows.
+// Resource is a further resource server that tokens can be for (RFC 8707). A key
+// requests it at login, and its record must allow it.
 type Resource struct {
 	// URI is the resource indicator: an absolute URI without fragment. It is
 	// compared byte for byte and becomes the token's audience.
 	URI string
-	// Permissions are those that mean something there; a token for the
-	// resource carries no others. Empty: all.
+	// Permissions are those that apply to this resource. A token for it carries no
+	// others. Empty: all.
 	Permissions scope.Set
 }
 
-// checkResources checks the resources that a key shall be allowed and returns
-// them sorted, each once.
+// checkResources checks the resources that a key is to be allowed. It returns them
+// sorted and without duplicates.
 func (s *Service) checkResources(bad *InvalidError, uris []string) []string {
 	for _, uri := range uris {
 		if !slices.ContainsFunc(s.cfg.Resources, func(r Resource) bool { return r.URI == uri }) {
-			bad.add("resources", "A key can be allowed only resources that this service knows.")
+			bad.add("resources", "Each resource must be the URI of one in Config.Resources.")
 			return nil
 		}
 	}
@@ -47,7 +47,7 @@ func resourceProblems(resources []Resource, catalog *scope.Catalog) []error {
 			problems = append(problems, fmt.Errorf("%s.URI: %w", field, err))
 		}
 		if slices.ContainsFunc(resources[:i], func(o Resource) bool { return o.URI == r.URI }) {
-			problems = append(problems, fmt.Errorf("%s.URI: %q is there twice", field, r.URI))
+			problems = append(problems, fmt.Errorf("%s.URI: %q is listed twice", field, r.URI))
 		}
 		if catalog != nil {
 			if err := catalog.Check(r.Permissions); err != nil {
@@ -71,7 +71,7 @@ func checkIndicator(text string) error {
 	case err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "":
 		return errors.New("it must be an absolute URI")
 	case u.User != nil:
-		return errors.New("it may not hold user information")
+		return errors.New("it may not contain user information")
 	case slices.Contains([]byte(text), '#'):
 		return errors.New("it may have no fragment")
 	}

@@ -34,7 +34,7 @@ func TestResources(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{first, second}, got.Resources)
 	})
-	t.Run("8707-01 a resource that the key is not allowed, or nobody knows", func(t *testing.T) {
+	t.Run("8707-01 a resource that the key is not allowed, or that is unknown", func(t *testing.T) {
 		r := newRig(t, withResources)
 		key, secret := r.create(owner, "team-a", "project.list", allowed(first))
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
@@ -47,7 +47,7 @@ func TestResources(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, first, grant.Resource)
 	})
-	t.Run("8707-03 only what means something there", func(t *testing.T) {
+	t.Run("8707-03 only permissions that apply to the resource", func(t *testing.T) {
 		r := newRig(t, withResources)
 		key, secret := r.create(owner, "team-a", "project.list project.save", allowed(first, second))
 		login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: key.ID, Secret: secret.Reveal()})
@@ -102,19 +102,19 @@ func TestResourceEscalation(t *testing.T) {
 	rich, _ := r.create(admin, "team-a", "project.list", inOneHour, allowed(second))
 	powerful, _ := r.create(admin, "team-a", "project.delete admin.project.list")
 
-	t.Run("B21 a key allows a child only what it may itself", func(t *testing.T) {
+	t.Run("B21 a key allows a key that it makes only its own resources", func(t *testing.T) {
 		_, _, err := r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(second))
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, _, err = r.tryCreate(acting, "team-a", "project.list", inOneHour, allowed(first))
 		require.NoError(t, err)
 	})
-	t.Run("B21 nor a sibling", func(t *testing.T) {
+	t.Run("B21 nor another key", func(t *testing.T) {
 		_, err := r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{second}})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 		_, err = r.Update(ctx, acting, sibling.ID, apikey.Changes{Resources: &[]string{first}})
 		require.NoError(t, err)
 	})
-	t.Run("B21 nor takes the secret of one that may more", func(t *testing.T) {
+	t.Run("B21 nor rotates a key with more resources", func(t *testing.T) {
 		_, _, err := r.Rotate(ctx, acting, rich.ID, apikey.Rotation{})
 		require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	})

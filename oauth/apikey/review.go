@@ -9,21 +9,21 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Effect is what other settings would do to one key.
+// Effect is the effect of other settings on one key.
 type Effect struct {
-	// Key is the key under the settings as they are.
+	// Key is the key under the present settings.
 	Key Key
-	// Before and After are the instants from which no login with the key
-	// passes, under the settings as they are and as they would be; zero is
-	// never. Where keys are switched off that is the time of the preview.
-	// Neither a disabled key nor a suspended workspace makes a difference.
+	// Before and After are the instants from which the key can no longer log in,
+	// under the present and the other settings; zero is never. If keys are switched
+	// off, it is the time of the preview. Whether the key is disabled or its
+	// workspace suspended is ignored.
 	Before, After time.Time
 }
 
-// PreviewSettings tells which keys SaveSettings with the same record would
-// touch, and when each would end. It goes through all keys by creation, limit
-// of them a call (1 to store.MaxPage; 0 means 100), and writes nothing. For an
-// organization admin.
+// PreviewSettings returns the keys whose end SaveSettings with the same record
+// would change, and when each would end. Each call reads the next limit keys by
+// creation (1 to store.MaxPage; 0 means 100), so a page may be empty and not be the
+// last. It writes nothing. For an organization admin.
 func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings, after *store.KeyCursor, limit int) (Page[Effect], error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return Page[Effect]{}, err
@@ -32,7 +32,7 @@ func (s *Service) PreviewSettings(ctx context.Context, actor Actor, wanted store
 		return Page[Effect]{}, err
 	}
 	return s.effects(ctx, actor, "", after, limit, func(_ *store.Workspace, instance *store.Instance) {
-		instance.KeysOff, instance.Rules = wanted.KeysOff, kept(wanted.Rules)
+		instance.KeysOff, instance.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 	})
 }
 
@@ -46,7 +46,7 @@ func (s *Service) PreviewWorkspace(ctx context.Context, actor Actor, wanted stor
 		return Page[Effect]{}, &bad
 	}
 	return s.effects(ctx, actor, wanted.ID, after, limit, func(w *store.Workspace, _ *store.Instance) {
-		w.Rules = kept(wanted.Rules)
+		w.Rules = storedRules(wanted.Rules)
 	})
 }
 
@@ -69,7 +69,7 @@ func (s *Service) effects(ctx context.Context, actor Actor, workspace string, af
 	return page, nil
 }
 
-// noLoginFrom is the instant from which no login passes.
+// noLoginFrom returns the instant from which the key can no longer log in.
 func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.Time {
 	if f.Instance.KeysOff {
 		return earlier(now, standing.Ends)
@@ -77,8 +77,8 @@ func noLoginFrom(standing policy.Standing, f *store.Found, now time.Time) time.T
 	return standing.Ends
 }
 
-// breaks names the rules that a key would be refused by if it were made now as
-// it is.
+// breaks returns the names of the rules that would refuse the key if it were made
+// now.
 func breaks(k *store.Key, rules store.Rules) []string {
 	var broken []string
 	if rules.RequireExpiry && k.NotAfter.IsZero() {

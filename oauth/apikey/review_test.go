@@ -69,8 +69,8 @@ func TestSpent(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
-// TestSpentInOneWrite: what a one-time id was spent on is written with the change,
-// by nothing else.
+// TestSpentInOneWrite tests that the value of a one-time id is written together
+// with the change.
 func TestSpentInOneWrite(t *testing.T) {
 	calls := map[string]int{}
 	r := rigOn(t, harness.Tapped(memstore.New(), func(_ context.Context, call string) error {
@@ -93,17 +93,18 @@ func TestSpentInOneWrite(t *testing.T) {
 	require.Equal(t, map[string]int{"Keys.Create": 2, "Keys.Update": 1}, calls)
 }
 
-// TestReviewsAreForThoseWhoMaySee: no look at keys or rules of others.
-func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
+// TestReviewsNeedRights tests that an actor cannot review the keys or rules of
+// others.
+func TestReviewsNeedRights(t *testing.T) {
 	r := newRig(t)
 	k, _ := r.create(admin, "team-b", "project.list")
 	_, err := r.PreviewSettings(t.Context(), owner, store.InstanceSettings{}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	sees, _ := r.create(admin, "team-a", "admin.keys.list")
 	_, err = r.PreviewSettings(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), store.InstanceSettings{}, nil, 0)
-	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "a key that may list all keys is no administrator")
 	_, err = r.Outdated(t.Context(), apikey.ByKey(sees.ID, perms("admin.keys.list"), ""), nil, 0)
-	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "who sees all keys does not administer")
+	require.ErrorAs(t, err, new(*apikey.ForbiddenError), "a key that may list all keys is no administrator")
 	_, err = r.PreviewWorkspace(t.Context(), owner, store.Workspace{ID: "team-a"}, nil, 0)
 	require.ErrorAs(t, err, new(*apikey.ForbiddenError))
 	_, err = r.PreviewWorkspace(t.Context(), admin, store.Workspace{}, nil, 0)
@@ -114,10 +115,10 @@ func TestReviewsAreForThoseWhoMaySee(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound, "B20")
 }
 
-// TestPreviewIsWhatComes: whatever the rules and the keys are, a change of
-// settings moves the end of exactly those keys that its preview named, to the
-// instant that it said.
-func TestPreviewIsWhatComes(t *testing.T) {
+// TestPreviewIsExact tests with random rules and keys that a change of settings
+// moves the end of exactly those keys that its preview named, to the instants that
+// it named.
+func TestPreviewIsExact(t *testing.T) {
 	random := rand.New(rand.NewSource(5))
 	days := func(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 	anyRules := func() store.Rules {
@@ -179,7 +180,7 @@ func TestPreviewIsWhatComes(t *testing.T) {
 	}
 }
 
-// sinceNow is an end as a login sees it: what lies in the past is now.
+// sinceNow returns an end as a login sees it: an end in the past is now.
 func sinceNow(r *rig, end time.Time) time.Time {
 	if now := r.clock.Now(); !end.IsZero() && end.Before(now) {
 		return now
@@ -187,8 +188,8 @@ func sinceNow(r *rig, end time.Time) time.Time {
 	return end
 }
 
-// lastLogin returns the instant from which no login passes, which lies on a
-// whole minute; zero if there is none within a year.
+// lastLogin returns the instant from which no login succeeds, which is on a whole
+// minute; zero if there is none within a year.
 func (r *rig) lastLogin(id string, secret apikey.Secret) time.Time {
 	now := r.clock.Now()
 	passes := func(at time.Time) bool {

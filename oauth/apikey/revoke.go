@@ -9,10 +9,10 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// RevokeSecret ends the secret that the caller proves to hold, and every token
-// issued from it. It is for anybody who finds a leaked secret. It works for disabled
-// and expired keys and suspended workspaces too. The errors are those of
-// Authenticate.
+// RevokeSecret removes the secret that c holds from its key, and revokes every
+// token issued for it. Anyone who finds a leaked secret can call it. It works for
+// disabled and expired keys and in suspended workspaces too. For wrong credentials
+// its errors are those of Authenticate.
 func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	proof := s.newProof(c)
 	if err := s.prove(ctx, c.Secret, proof); err != nil {
@@ -21,7 +21,7 @@ func (s *Service) RevokeSecret(ctx context.Context, c Credentials) error {
 	return retryErr(func() error { return s.endProved(ctx, proof) })
 }
 
-// endProved ends the secret that was proved. What it reads is not from a cache.
+// endProved removes the secret that was verified. It does not read from a cache.
 func (s *Service) endProved(ctx context.Context, p *Proof) error {
 	found, err := lookup(ctx, s.store.Keys, p.found.Key.ID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -32,7 +32,7 @@ func (s *Service) endProved(ctx context.Context, p *Proof) error {
 	}
 	before, after := found.Key, found.Key.Clone()
 	if err := endSecret(&after, p.secret.ID); err != nil {
-		return nil //nolint:nilerr // someone else ended it meanwhile
+		return nil //nolint:nilerr // another call removed it meanwhile
 	}
 	after.Updated = p.now
 	holder := store.ActorRef{Kind: "holder", ID: after.ID}

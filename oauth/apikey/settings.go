@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Settings returns the instance's settings: those saved, or the defaults
-// of Options with Version 0. For an organization admin.
+// Settings returns the instance's saved settings, or the defaults of Options, with
+// Version 0, if none were saved. For an organization admin.
 func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSettings, error) {
 	if err := s.mayAdminister(ctx, actor, audit.Settings); err != nil {
 		return store.InstanceSettings{}, err
@@ -20,10 +20,11 @@ func (s *Service) Settings(ctx context.Context, actor Actor) (store.InstanceSett
 }
 
 // SaveSettings replaces the instance's settings. Version must be the one that
-// Settings returned; otherwise store.ErrConflict. Switching keys off and stricter
-// expiry rules end all tokens, since a rule may hold for existing keys; keys that
-// may still log in do so again. A call that changes nothing writes nothing, unless
-// settings were never saved. For an organization admin.
+// Settings returned; otherwise the error is store.ErrConflict. It revokes all
+// tokens if it switches keys off or makes an expiry rule stricter, since the rule
+// may apply to existing keys; keys that may still log in get new tokens. A call
+// that changes nothing writes nothing, unless settings were never saved. For an
+// organization admin.
 func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.InstanceSettings) (store.InstanceSettings, error) {
 	return s.alterInstance(ctx, actor, audit.Settings, func(w *store.InstanceSettings) (fields []string, ends bool, err error) {
 		if err := checkSettings(wanted); err != nil {
@@ -33,7 +34,7 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 			return nil, false, fmt.Errorf("apikey: save settings: %w", store.ErrConflict)
 		}
 		before := *w
-		w.KeysOff, w.Rules = wanted.KeysOff, kept(wanted.Rules)
+		w.KeysOff, w.Rules = wanted.KeysOff, storedRules(wanted.Rules)
 		w.Reminders = store.Reminders{Off: wanted.Reminders.Off, Before: longestFirst(wanted.Reminders.Before)}
 		changed := changedRules(before.Rules, w.Rules)
 		changed.add(before.KeysOff != w.KeysOff, "keys_off")
@@ -43,17 +44,17 @@ func (s *Service) SaveSettings(ctx context.Context, actor Actor, wanted store.In
 	})
 }
 
-// EndAllTokens ends every token issued so far, of every key. It is for use after the
-// store was restored from a backup, which may have brought back keys and settings as
-// they were. Keys log in again at once. Settings that were never saved are saved as
-// the defaults of Options. For an organization admin.
+// EndAllTokens revokes every token issued so far, of every key. Keys can log in
+// again at once. Call it after the store was restored from a backup, which may have
+// brought back old keys and settings. If settings were never saved, it saves the
+// defaults of Options. For an organization admin.
 func (s *Service) EndAllTokens(ctx context.Context, actor Actor) error {
 	_, err := s.alterInstance(ctx, actor, audit.EndTokens, func(*store.InstanceSettings) ([]string, bool, error) { return nil, true, nil })
 	return err
 }
 
-// alterInstance changes the instance's settings. apply says which fields it changed
-// and whether all tokens end.
+// alterInstance changes the instance's settings. apply returns which fields it
+// changed and whether all tokens are revoked.
 func (s *Service) alterInstance(
 	ctx context.Context, actor Actor, action string, apply func(*store.InstanceSettings) (fields []string, ends bool, err error),
 ) (store.InstanceSettings, error) {
@@ -86,7 +87,8 @@ func (s *Service) alterInstance(
 	})
 }
 
-// instance reads the settings in force.
+// instance reads the instance's settings, or returns the defaults if none were
+// saved.
 func (s *Service) instance(ctx context.Context) (store.InstanceSettings, error) {
 	stored, err := s.store.Settings.Instance(ctx)
 	if err != nil {
@@ -99,7 +101,7 @@ func (s *Service) instance(ctx context.Context) (store.InstanceSettings, error) 
 	return stored, nil
 }
 
-// settingsOf reads the settings around the keys of a workspace.
+// settingsOf reads the settings that apply to the keys of a workspace.
 func (s *Service) settingsOf(ctx context.Context, workspace string) (store.Workspace, store.Instance, error) {
 	w, err := s.store.Settings.Workspace(ctx, workspace)
 	if err != nil {
@@ -120,19 +122,19 @@ func checkSettings(wanted store.InstanceSettings) error {
 func checkRules(bad *InvalidError, r store.Rules, ofWorkspace bool) {
 	bad.addIf(r.MaxKeys < 0 && !(ofWorkspace && r.MaxKeys == store.Unlimited), "max_keys", "It must be 0 for no limit, or more.")
 	bad.addIf(r.MaxLifetime != 0 && r.MaxLifetime < time.Minute, "max_lifetime", "It must be 0 for no bound, or at least a minute.")
-	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It lies beyond the year 9999.")
+	bad.addIf(r.EnforcedFrom.Year() > maxYear, "enforced_from", "It may not be after the year 9999.")
 }
 
-// kept returns rules as stores keep them, so that they compare.
-func kept(r store.Rules) store.Rules {
+// storedRules returns rules in the form that stores keep, so that they can be compared.
+func storedRules(r store.Rules) store.Rules {
 	r.EnforcedFrom = micro(r.EnforcedFrom)
 	return r
 }
 
-// tightens reports whether the expiry rules became stricter: a token issued
-// under the old ones could outlive its key. It does not ask whether the rules hold
-// for existing keys, since EnforcedFrom may come from the workspace's record and the
-// rule from the instance's, or the other way round.
+// tightens reports whether the expiry rules became stricter, so that a token issued
+// under the old ones could outlive its key. It does not check whether the rules
+// apply to existing keys, since EnforcedFrom may come from the workspace's record
+// and the rule from the instance's, or the other way round.
 func tightens(before, after store.Rules) bool {
 	shorter := after.MaxLifetime != 0 && (before.MaxLifetime == 0 || after.MaxLifetime < before.MaxLifetime)
 	return after.RequireExpiry && !before.RequireExpiry || shorter || outlives(before.EnforcedFrom, after.EnforcedFrom)
@@ -146,7 +148,8 @@ func changedRules(before, after store.Rules) (changed fields) {
 	return changed
 }
 
-// fields are the names of what changed, as events and problems have them.
+// fields are the names of the fields that changed, as in audit events and
+// InvalidError.
 type fields []string
 
 func (f *fields) add(changed bool, name string) {

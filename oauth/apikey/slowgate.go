@@ -15,23 +15,23 @@ import (
 
 // Bounds of a slowGate.
 const (
-	slowRunning = 2      // leaves a small server a processor for everybody else
-	slowLogins  = 16     // of one key, that run or wait
-	slowKeys    = 64     // that run or wait
+	slowRunning = 2      // at once; leaves other requests a processor
+	slowLogins  = 16     // of one key that run or wait
+	slowKeys    = 64     // keys that run or wait
 	slowMatches = 16_384 // remembered
 )
 
-// slowGate runs slow verifications, few at once. One of a key runs or stands in the
-// queue of all keys at a time, the others of the key wait behind it. So a verification
-// waits for at most one of each other key, and for those of its own key that
-// came before. It remembers what matched, which then waits for nothing. Safe
-// for concurrent use.
+// slowGate runs slow verifications, few at the same time. There is one queue for
+// all keys. Only one verification of each key runs or waits in it; the others of
+// that key wait for their turn. So a verification waits for at most one of each
+// other key, and for the earlier ones of its own key. slowGate remembers the pairs
+// that matched; these do not wait. It is safe for concurrent use.
 type slowGate struct {
-	// sum names a digest and a secret, under a key that is kept inside the
-	// function, out of reach of printers.
+	// sum is an HMAC of a digest and a secret. The function closes over its key, so
+	// that a printed slowGate does not show it.
 	sum func(stored, secret string) [sha256.Size]byte
-	// running is the queue of all keys: who waits to send to a channel is served in
-	// the order in which they came.
+	// running is the queue of all keys: goroutines that wait to send to a channel
+	// proceed in the order in which they came.
 	running chan struct{}
 
 	mu      sync.Mutex
@@ -39,7 +39,7 @@ type slowGate struct {
 	matches map[[sha256.Size]byte]struct{}
 }
 
-// slowShare is a key of which a verification runs or waits.
+// slowShare is the state of a key of which verifications run or wait.
 type slowShare struct {
 	logins int
 	turn   chan struct{} // the queue of the key
@@ -53,16 +53,16 @@ func newSlowGate() *slowGate {
 		matches: make(map[[sha256.Size]byte]struct{}),
 		sum: func(stored, secret string) (sum [sha256.Size]byte) {
 			mac := hmac.New(sha256.New, key)
-			mac.Write([]byte(stored + "\x00" + secret)) // no digest holds a NUL
+			mac.Write([]byte(stored + "\x00" + secret)) // no digest contains a NUL
 			mac.Sum(sum[:0])
 			return sum
 		},
 	}
 }
 
-// verify reports whether stored, a slow digest of a key, is of secret. Unless
-// it remembers that, it waits for its turn; where too many wait already or ctx
-// ends first, the error wraps store.ErrUnavailable.
+// verify reports whether stored, a slow digest of a key, matches secret. It waits
+// for its turn, unless it remembers a match. If too many wait already or ctx ends
+// first, the error wraps store.ErrUnavailable.
 func (g *slowGate) verify(ctx context.Context, key, stored, secret string) (bool, error) {
 	matches, err := secrets.ParseSlow(stored)
 	if err != nil {
@@ -76,7 +76,7 @@ func (g *slowGate) verify(ctx context.Context, key, stored, secret string) (bool
 		return false, fmt.Errorf("apikey: verify imported digest: %w", err)
 	}
 	defer g.leave(key)
-	if g.matched(sum) { // while this one waited
+	if g.matched(sum) { // another login matched it during the wait
 		return true, nil
 	}
 	ok, err := matches(secret)
@@ -89,8 +89,8 @@ func (g *slowGate) verify(ctx context.Context, key, stored, secret string) (bool
 	return ok, nil
 }
 
-// hash is secrets.HashSlow under the gate: it costs as much as a verification. All
-// imports have one share, under the key id that no key has.
+// hash is secrets.HashSlow under the gate, since it costs as much as a
+// verification. All imports share the turn of the empty key id, which no key has.
 func (g *slowGate) hash(ctx context.Context, random io.Reader, secret string) (string, error) {
 	if err := g.enter(ctx, ""); err != nil {
 		return "", fmt.Errorf("apikey: hash imported secret: %w", err)
@@ -118,11 +118,11 @@ func (g *slowGate) remember(sum [sha256.Size]byte) {
 	g.matches[sum] = struct{}{}
 }
 
-// enter waits for a turn of the key. After nil, leave ends the turn.
+// enter waits for a turn of the key. If it returns nil, call leave after the turn.
 func (g *slowGate) enter(ctx context.Context, key string) error {
 	share := g.join(key)
 	if share == nil {
-		return fmt.Errorf("%w: too many slow verifications wait", store.ErrUnavailable)
+		return fmt.Errorf("%w: too many slow verifications are waiting; try again later", store.ErrUnavailable)
 	}
 	err := queue(ctx, share.turn)
 	if err == nil {
@@ -131,20 +131,20 @@ func (g *slowGate) enter(ctx context.Context, key string) error {
 		}
 	}
 	if err != nil {
-		g.part(key)
+		g.release(key)
 	}
 	return err
 }
 
 func (g *slowGate) leave(key string) {
 	<-g.running
-	<-g.part(key).turn
+	<-g.release(key).turn
 }
 
-// queue waits for its turn in a queue.
+// queue waits until it can send to turns.
 func queue(ctx context.Context, turns chan<- struct{}) error {
 	select {
-	case turns <- struct{}{}: // even if ctx has ended
+	case turns <- struct{}{}: // a free turn is taken even if ctx has ended
 		return nil
 	default:
 	}
@@ -156,7 +156,8 @@ func queue(ctx context.Context, turns chan<- struct{}) error {
 	}
 }
 
-// join returns the share of a key, or nil if there is no room.
+// join counts a login of a key and returns the key's share, or nil if a bound is
+// reached.
 func (g *slowGate) join(key string) *slowShare {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,8 +173,8 @@ func (g *slowGate) join(key string) *slowShare {
 	return share
 }
 
-// part ends what join began.
-func (g *slowGate) part(key string) *slowShare {
+// release undoes one join.
+func (g *slowGate) release(key string) *slowShare {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	share := g.shares[key]

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// busyGate has both turns taken, by keys of no interest.
+// busyGate is a gate of which both turns are taken, by other keys.
 func busyGate(t *testing.T) apikey.SlowGate {
 	t.Helper()
 	gate := apikey.NewSlowGate()
@@ -25,7 +25,7 @@ func busyGate(t *testing.T) apikey.SlowGate {
 }
 
 func TestSlowGate(t *testing.T) {
-	t.Run("two run, fifteen wait, the next is turned away", func(t *testing.T) {
+	t.Run("two run, fifteen wait, the next is refused", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := apikey.NewSlowGate()
 			require.NoError(t, gate.Enter(t.Context(), "a"))
@@ -35,7 +35,7 @@ func TestSlowGate(t *testing.T) {
 				go func() { entered <- gate.Enter(t.Context(), "a") }()
 			}
 			synctest.Wait()
-			require.Empty(t, entered, "nobody overtakes")
+			require.Empty(t, entered, "in the order of arrival")
 			require.ErrorIs(t, gate.Enter(t.Context(), "a"), store.ErrUnavailable)
 			_, err := gate.Verify(t.Context(), "a", bcryptOf(t, "s"), "s")
 			require.ErrorIs(t, err, store.ErrUnavailable)
@@ -52,7 +52,7 @@ func TestSlowGate(t *testing.T) {
 			require.NoError(t, gate.Enter(t.Context(), "a"), "free again")
 		})
 	})
-	t.Run("64 keys run or wait, the next is turned away", func(t *testing.T) {
+	t.Run("64 keys run or wait, the next is refused", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := busyGate(t)
 			entered := make(chan string, 62)
@@ -90,7 +90,7 @@ func TestSlowGate(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		})
 	})
-	t.Run("who stops waiting makes room", func(t *testing.T) {
+	t.Run("a caller that stops waiting makes room", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := busyGate(t)
 			for range 40 {
@@ -109,7 +109,7 @@ func TestSlowGate(t *testing.T) {
 			require.True(t, gate.Idle())
 		})
 	})
-	t.Run("who stops waiting when the turn comes passes it on", func(t *testing.T) {
+	t.Run("a caller that stops waiting when its turn comes passes it on", func(t *testing.T) {
 		for range 200 {
 			synctest.Test(t, func(t *testing.T) {
 				gate := busyGate(t)
@@ -127,7 +127,7 @@ func TestSlowGate(t *testing.T) {
 			})
 		}
 	})
-	t.Run("a refused digest takes no place", func(t *testing.T) {
+	t.Run("a refused digest takes no turn", func(t *testing.T) {
 		gate := apikey.NewSlowGate()
 		for range 5 {
 			_, err := gate.Verify(t.Context(), "a", "$2a$", "s")
@@ -137,7 +137,7 @@ func TestSlowGate(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, ok)
 	})
-	t.Run("whatever the answer, the place is free again", func(t *testing.T) {
+	t.Run("the turn is free again whatever the result", func(t *testing.T) {
 		gate, ctx := apikey.NewSlowGate(), t.Context()
 		for range 3 {
 			ok, err := gate.Verify(ctx, "a", bcryptOf(t, "s"), "wrong")
@@ -151,9 +151,9 @@ func TestSlowGate(t *testing.T) {
 	})
 }
 
-// TestSlowGateIsFair plays turns: each ends when the test says so. Before each
-// of them an attacker asks for as many turns of key A as there is room for, and
-// in vain for more.
+// TestSlowGateIsFair takes turns that end when the test says so. Before each of
+// them an attacker requests as many turns of key A as allowed, and more, which are
+// refused.
 func TestSlowGateIsFair(t *testing.T) {
 	const logins = 20
 	synctest.Test(t, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestSlowGateIsFair(t *testing.T) {
 		require.GreaterOrEqual(t, passed["B"], logins)
 		require.GreaterOrEqual(t, passed["C"], logins)
 
-		// The owner of A comes when there is room.
+		// The owner of A requests a turn when there is room.
 		from := len(begun)
 		for mine := false; !mine; {
 			step()
@@ -255,7 +255,7 @@ func TestSlowGateRemembers(t *testing.T) {
 			require.Equal(t, tc.known, err == nil)
 		})
 	}
-	t.Run("who waits looks again", func(t *testing.T) {
+	t.Run("a caller that has waited checks for a match again", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate, result := busyGate(t), make(chan bool, 16)
 			for range 16 {
@@ -283,9 +283,9 @@ func TestSlowGateRemembers(t *testing.T) {
 	})
 }
 
-// TestSlowGateWhoGivesUp: a login that ends while it waits for a place to run leaves its
-// key's turn to the next of the key.
-func TestSlowGateWhoGivesUp(t *testing.T) {
+// TestSlowGateCancelled tests that a login that ends while it waits to run passes
+// its key's turn to the next login of the key.
+func TestSlowGateCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := apikey.NewSlowGate()
 		require.NoError(t, gate.Enter(t.Context(), "busy-1"))

@@ -11,8 +11,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestSlowLoginsOfOthers: guesses from many networks at one imported key keep
-// no other key out, nor its own owner once he has logged in.
+// TestSlowLoginsOfOthers tests that guesses from many networks at one imported key
+// do not keep other keys from logging in, nor its owner once the owner has logged
+// in.
 func TestSlowLoginsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, imports)
@@ -67,8 +68,8 @@ func TestSlowLoginsOfOthers(t *testing.T) {
 	})
 }
 
-// TestGuessesAtSlowDigests: what spends the budget of an imported key with a
-// slow digest, and that what is remembered answers nobody beyond it.
+// TestGuessesAtSlowDigests tests what spends the budget of an imported key with a
+// slow digest, and that a remembered match does not count once the budget is spent.
 func TestGuessesAtSlowDigests(t *testing.T) {
 	var throttled *apikey.ThrottledError
 	fresh := func(t *testing.T) *rig {
@@ -94,7 +95,7 @@ func TestGuessesAtSlowDigests(t *testing.T) {
 			require.NoError(t, errOf(r.login("A", weak)))
 		})
 	}
-	t.Run("B04 guesses at one imported key leave the others of its address theirs, up to the address's", func(t *testing.T) {
+	t.Run("B04 guesses at one imported key do not spend the budget of other keys from the address, up to the address's budget", func(t *testing.T) {
 		r := fresh(t)
 		for range 9 {
 			require.Error(t, errOf(r.login("B", "wrong")))
@@ -132,7 +133,7 @@ func TestGuessesAtSlowDigests(t *testing.T) {
 		second.Secrets = append(second.Secrets, store.Secret{ID: "second", Digest: bcryptOf(t, "second"), Created: noon})
 		require.NoError(t, r.store.Keys.Update(t.Context(), second, store.Change{Now: noon}))
 		for range 9 {
-			require.NoError(t, errOf(r.login("A", "second")), "a right one is none")
+			require.NoError(t, errOf(r.login("A", "second")), "a correct secret is no guess")
 		}
 		for range 3 {
 			require.ErrorIs(t, errOf(r.login("A", "wrong")), apikey.ErrInvalidCredentials)

@@ -15,9 +15,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/storetest"
 )
 
-// TestListsSayWhatLoginsSay: a list, a look at one key, a review and a key that acts
-// hear of a key what its login hears.
-func TestListsSayWhatLoginsSay(t *testing.T) {
+// TestStandingIsTheSameEverywhere tests that a list, a read of one key, a review
+// and an acting key give the same state of a key as its login.
+func TestStandingIsTheSameEverywhere(t *testing.T) {
 	ctx := t.Context()
 	for name, change := range map[string]func(r *rig){
 		"nothing": func(*rig) {},
@@ -84,8 +84,8 @@ func TestListsSayWhatLoginsSay(t *testing.T) {
 	}
 }
 
-// TestAPageIsOneRead: what is said of keys of a hundred workspaces takes one call of
-// the store.
+// TestAPageIsOneRead tests that a page with keys of a hundred workspaces takes one
+// call of the store.
 func TestAPageIsOneRead(t *testing.T) {
 	ctx := t.Context()
 	var tap storetest.Tap
@@ -104,7 +104,7 @@ func TestAPageIsOneRead(t *testing.T) {
 	}
 }
 
-// TestStandingOutage: what cannot be read is no state.
+// TestStandingOutage tests that a failed read is an error and not a state.
 func TestStandingOutage(t *testing.T) {
 	for _, call := range []string{"Settings.Workspace", "Settings.Instance"} {
 		var tap storetest.Tap

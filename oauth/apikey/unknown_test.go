@@ -10,7 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestNoWorkspace: a request that names none is at fault, whoever makes it.
+// TestNoWorkspace tests that a request without a workspace is invalid for every
+// actor.
 func TestNoWorkspace(t *testing.T) {
 	r := newRig(t)
 	for _, actor := range []apikey.Actor{admin, owner, harness.Guest} {
@@ -21,8 +22,8 @@ func TestNoWorkspace(t *testing.T) {
 	}
 }
 
-// TestUnknownPermissionsBesideOtherProblems: whether the catalog has a permission
-// is for actors that may create keys there.
+// TestUnknownPermissionsBesideOtherProblems tests that only actors that may create
+// keys in the workspace learn whether the catalog has a permission.
 func TestUnknownPermissionsBesideOtherProblems(t *testing.T) {
 	r := newRig(t)
 	for _, tc := range []struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// TestUnwrittenIsBounded: what logins and refusals leave in memory stays within its
-// bounds, however many keys there are and however long the store fails.
+// TestUnwrittenIsBounded tests that the memory that logins and refusals use is
+// bounded, however many keys there are and however long the store fails.
 func TestUnwrittenIsBounded(t *testing.T) {
 	today := noon.Truncate(24 * time.Hour)
 	t.Run("B04 last uses and counts", func(t *testing.T) {
@@ -30,12 +30,12 @@ func TestUnwrittenIsBounded(t *testing.T) {
 		within()
 		u.Login("0", noon.Add(time.Minute))
 		last, n := u.Of("0", today)
-		require.Equal(t, noon.Add(time.Minute), last, "a key that is there goes on")
+		require.Equal(t, noon.Add(time.Minute), last, "a key that is already counted goes on")
 		require.EqualValues(t, 2, n)
 		u.Flush(true, func() { logins(1<<20, noon) })
 		within()
 	})
-	t.Run("a failed write puts no older use in the place of a newer one", func(t *testing.T) {
+	t.Run("after a failed write an older use does not replace a newer one", func(t *testing.T) {
 		u := apikey.NewUnwritten()
 		u.Login("ci", noon)
 		u.Flush(true, func() { u.Login("ci", noon.Add(time.Minute)) })

@@ -9,11 +9,11 @@ import (
 )
 
 // Prune removes events older than Config.EventRetention, counts older than
-// Config.UsageRetention, and the tombstones of keys whose last token has long
-// expired. While there are peppers or prefixes besides the first of their lists,
-// it counts the secrets that name them, and logs how many are left or that one
-// can be taken out of its list. Call it about once an hour. While ClockAgrees is
-// false it does nothing.
+// Config.UsageRetention, and the tombstones of keys whose last token expired long
+// ago. If there are peppers or prefixes that are not the first of their list, it
+// counts the secrets that name them, and logs the count, or that the entry can be
+// removed from its list. Call it about once an hour. While ClockAgrees is false it
+// does nothing.
 func (s *Service) Prune(ctx context.Context) error {
 	agrees, err := s.ClockAgrees(ctx)
 	if err != nil || !agrees {
@@ -31,8 +31,7 @@ func (s *Service) Prune(ctx context.Context) error {
 			problems = append(problems, fmt.Errorf("apikey: prune usage: %w", err))
 		}
 	}
-	// Twice the longest life a token can have, whatever the configuration was
-	// when it was issued.
+	// Twice the longest lifetime that any configuration can give a token.
 	if _, err := s.store.Upkeep.Purge(ctx, now.Add(-2*hostlist.LongestToken)); err != nil {
 		problems = append(problems, fmt.Errorf("apikey: purge tombstones: %w", err))
 	}
@@ -42,9 +41,10 @@ func (s *Service) Prune(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// ClockAgrees reports whether this process's clock is within Config.MaxClockSkew
-// of the store's. If it is not, it logs a warning with both times. Nothing may be
-// removed by a wrong clock, to which new records may look old. A store without a clock agrees with every process.
+// ClockAgrees reports whether this process's clock is within Config.MaxClockSkew of
+// the store's. If it is not, it logs a warning with both times. Do not remove old
+// records while it is false: to a wrong clock new records may look old. If the
+// store has no clock, it returns true.
 func (s *Service) ClockAgrees(ctx context.Context) (bool, error) {
 	before := s.now()
 	theirs, err := s.store.Upkeep.Clock(ctx)
@@ -55,7 +55,7 @@ func (s *Service) ClockAgrees(ctx context.Context) (bool, error) {
 	if theirs.IsZero() || !theirs.Before(before.Add(-s.cfg.MaxClockSkew)) && !theirs.After(after.Add(s.cfg.MaxClockSkew)) {
 		return true, nil
 	}
-	s.cfg.Logger.WarnContext(ctx, "the clock of this process differs from the store's: nothing old is removed and no signing key is rotated until they agree",
+	s.cfg.Logger.WarnContext(ctx, "the clock of this process differs from the store's by more than its bound: nothing old is removed and no signing key is rotated until they agree; correct the clock",
 		"clock", after, "store", theirs, "most", s.cfg.MaxClockSkew)
 	return false, nil
 }

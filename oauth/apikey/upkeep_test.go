@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// reluctant fails to write what logins leave behind, while down.
+// reluctant fails to write last uses, counts and events while down.
 type reluctant struct{ down bool }
 
 func reluctantStore() (store.Store, *reluctant) {
@@ -90,12 +90,12 @@ func TestRefusalEvents(t *testing.T) {
 			_, _ = r.login("no-such-key", wrong)
 			_, _ = r.login(key.ID, "not a secret")
 		}
-		require.Empty(t, refused(), "none for unknown ids, nor for what is no secret")
+		require.Empty(t, refused(), "none for unknown ids or malformed secrets")
 		for range 5 {
 			_, _ = r.login(key.ID, wrong)
 			_, _ = replica.login(key.ID, wrong)
 		}
-		require.Equal(t, []string{"unknown_or_wrong"}, refused(), "one a key, reason and hour, from whichever process")
+		require.Equal(t, []string{"unknown_or_wrong"}, refused(), "one for each key, reason and hour, from all processes")
 		_, _ = r.loginFor(key.ID, secret.Reveal(), perms("project.list"))
 		require.ElementsMatch(t, []string{"unknown_or_wrong", "scope"}, refused(), "another reason")
 		r.clock.Advance(59 * time.Minute)
@@ -114,14 +114,14 @@ func TestRefusalEvents(t *testing.T) {
 		require.ElementsMatch(t, []string{"unknown_or_wrong", "scope", "unknown_or_wrong", "disabled"}, refused())
 		r.clock.Advance(-30 * time.Minute)
 		_, _ = r.login(key.ID, secret.Reveal())
-		require.Len(t, refused(), 4, "B08 a clock that steps back tells nothing twice")
+		require.Len(t, refused(), 4, "B08 a clock that steps back logs nothing twice")
 		right := r.clock.Now()
 		r.clock.Set(right.AddDate(2, 0, 0))
 		_, _ = r.login(key.ID, secret.Reveal())
 		require.Len(t, refused(), 5)
 		r.clock.Set(right.Add(2 * time.Hour))
 		_, _ = r.login(key.ID, secret.Reveal())
-		require.Len(t, refused(), 6, "B29 a clock that was ahead silences nothing")
+		require.Len(t, refused(), 6, "B29 a clock that was ahead suppresses nothing")
 	})
 }
 
@@ -181,7 +181,7 @@ func TestPrune(t *testing.T) {
 		_, err = r.Import(t.Context(), owner, spec)
 		require.NoError(t, err)
 	})
-	t.Run("a failure is told", func(t *testing.T) {
+	t.Run("a failure is returned", func(t *testing.T) {
 		st, f := reluctantStore()
 		r := rigOn(t, st)
 		f.down = true
@@ -192,8 +192,8 @@ func TestPrune(t *testing.T) {
 	})
 }
 
-// TestOutage: a store that fails is never a wrong secret, a missing key or a
-// forbidden act.
+// TestOutage tests that a failure of the store is never reported as a wrong secret,
+// a missing key or a forbidden action.
 func TestOutage(t *testing.T) {
 	for _, cause := range []error{errDown, errors.New("driver: connection reset"), context.DeadlineExceeded} {
 		st, f := reluctantStore()
@@ -242,5 +242,5 @@ func TestRehashFailureIsNoReasonToRefuse(t *testing.T) {
 	r := rigOn(t, st, func(c *apikey.Config) { c.Peppers = []apikey.Pepper{pepper3, pepper1} })
 	r.keep(secret.Reveal())
 	r.mustLogin(key.ID, secret)
-	require.Contains(t, r.logs.String(), "the next login tries again")
+	require.Contains(t, r.logs.String(), "the next login with it tries again")
 }

@@ -14,31 +14,33 @@ import (
 )
 
 const (
-	// maxUsageDays is how many days one call of Usage spans at most.
+	// maxUsageDays is how many days one call of Usage may span.
 	maxUsageDays = 400
-	// maxCounts is how many counts one write holds at most.
+	// maxCounts bounds the counts of one write.
 	maxCounts = 500
-	// maxUnwritten bounds the uses and counts that are kept when nobody flushes:
-	// further keys are left out.
+	// maxUnwritten bounds the uses and counts kept in memory between two flushes.
+	// Further keys are left out.
 	maxUnwritten = 262_144
 	// maxRefusals bounds the events kept between two flushes and the names that
-	// hourly remembers; the store skips an id that it has already.
+	// hourly remembers. If an event is made again after hourly forgot it, it has
+	// the same id and the store skips it.
 	maxRefusals = 10_000
 )
 
-// Usage returns how often a key logged in and was refused, by day (UTC), with
-// from <= day < to, at most 400 days; days without either are left out. A wrong secret for the
-// key counts as a refusal, too, unless it cannot be a secret at all (see
-// ParseSecret), for then no key is looked up. Logins are in it, as in LastUsed of the
-// key, once they are written, see Flush. The actor must be allowed to see the key.
-// Without store.Usage the error is errors.ErrUnsupported.
+// Usage returns how often a key logged in and how often it was refused, by day
+// (UTC), with from <= day < to, at most 400 days. Days without logins and refusals
+// are left out. A wrong secret for the key counts as a refusal, unless it does not
+// have the form of a secret (see ParseSecret): then the key is not looked up.
+// Logins and refusals count once Flush has written them, as for the key's LastUsed.
+// The actor must be allowed to see the key. If the store has no Usage, the error is
+// errors.ErrUnsupported.
 func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to time.Time) ([]store.Count, error) {
 	key, err := s.Get(ctx, actor, id)
 	if err != nil {
 		return nil, err
 	}
 	if to.Sub(from) > maxUsageDays*24*time.Hour {
-		return nil, invalid("from", fmt.Sprintf("At most %d days can be asked for at once.", maxUsageDays))
+		return nil, invalid("from", fmt.Sprintf("At most %d days can be requested at once.", maxUsageDays))
 	}
 	if s.store.Usage == nil {
 		return nil, fmt.Errorf("apikey: usage: the store keeps none: %w", errors.ErrUnsupported)
@@ -50,10 +52,11 @@ func (s *Service) Usage(ctx context.Context, actor Actor, id string, from, to ti
 	return days, nil
 }
 
-// unwritten gathers what logins and refusals leave until it is flushed.
+// unwritten collects the uses, counts and events of logins and refusals until Flush
+// writes them.
 type unwritten struct {
 	counting bool // the store keeps counts
-	told     hourly
+	logged   hourly
 	mu       sync.Mutex
 	uses     map[usedSecret]time.Time
 	counts   map[keyDay]store.Count
@@ -67,7 +70,7 @@ type keyDay struct {
 	day time.Time
 }
 
-// batch is what was taken out of unwritten.
+// batch is the content of unwritten, taken out to be written.
 type batch struct {
 	uses   []store.Use
 	counts []store.Count
@@ -85,16 +88,17 @@ func (u *unwritten) login(k *store.Key, secret string, at time.Time) {
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Logins: 1})
 }
 
-// refusal is for a key that exists: what anybody can send leaves nothing.
+// refusal counts a refusal of a key that exists. Refusals with unknown ids are not
+// recorded, since anyone can send them.
 func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.count(store.Count{Workspace: k.Workspace, Key: k.ID, Day: at, Refusals: 1})
 	name := k.ID + "\x00" + reason
-	if len(u.events) >= maxRefusals || !u.told.first(name, at) {
+	if len(u.events) >= maxRefusals || !u.logged.first(name, at) {
 		return
 	}
-	// The id is the same in every process, so that the store keeps one.
+	// The id is the same in every process, so the store keeps only one event.
 	sum := sha256.Sum256([]byte(name + "\x00" + at.Truncate(time.Hour).Format(time.RFC3339)))
 	u.events = append(u.events, store.Event{
 		ID:        "refused-" + hex.EncodeToString(sum[:12]),
@@ -107,7 +111,7 @@ func (u *unwritten) refusal(k *store.Key, reason string, at time.Time) {
 	})
 }
 
-// use needs the lock, and so does count.
+// use records a use. The caller holds the lock, as for count.
 func (u *unwritten) use(use store.Use) {
 	id := usedSecret{use.Key, use.Secret}
 	old, known := u.uses[id]
@@ -159,10 +163,11 @@ func (u *unwritten) putBack(b batch) {
 	u.events = append(u.events, b.events[:min(len(b.events), maxRefusals-len(u.events))]...)
 }
 
-// Flush writes what logins left in memory: last uses, counts by day, and the events
-// of refused logins. Call it every few seconds and once at the end; what a failed
-// call could not write is kept for the next one. Counts that a failed write may have
-// written are counted again: rather a login too many than one too few.
+// Flush writes to the store what logins have left in memory: last uses, daily
+// counts, and the events of refused logins. Call it every few seconds and once at
+// the end. What a failed call could not write is kept for the next one. If a failed
+// write may have written its counts, they are written again: a count may be too
+// high, but not too low.
 func (s *Service) Flush(ctx context.Context) error {
 	b := s.unwritten.take()
 	var problems []error

@@ -83,8 +83,8 @@ func TestUsage(t *testing.T) {
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
-// TestUsageIsExact: of many logins at once, with writes that fail now and then
-// in between, none is lost and none counted twice.
+// TestUsageIsExact tests that of many logins at once none is lost and none is
+// counted twice, even if writes fail.
 func TestUsageIsExact(t *testing.T) {
 	const clients, logins = 8, 200
 	var writes atomic.Int64

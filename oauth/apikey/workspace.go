@@ -10,8 +10,8 @@ import (
 )
 
 // Workspace returns a workspace's settings and number of keys, and the rules in
-// force in it: its own and those of the instance, merged as by policy.EffectiveRules.
-// The actor must be allowed to see its keys.
+// force in it: its own merged with those of the instance, see
+// policy.EffectiveRules. The actor must be allowed to see its keys.
 func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.Workspace, store.Rules, error) {
 	p, err := s.powersOf(ctx, actor)
 	if err == nil && id == "" {
@@ -31,9 +31,9 @@ func (s *Service) Workspace(ctx context.Context, actor Actor, id string) (store.
 }
 
 // SaveWorkspace replaces a workspace's rules; SetSuspended changes its state.
-// Version must be the one that Workspace returned. Stricter expiry
-// rules end the workspace's tokens. What changes nothing writes nothing. For
-// an organization admin.
+// Version must be the one that Workspace returned; otherwise the error is
+// store.ErrConflict. It revokes the workspace's tokens if it makes an expiry rule
+// stricter. A call that changes nothing writes nothing. For an organization admin.
 func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.Workspace) (store.Workspace, error) {
 	return s.alterWorkspace(ctx, actor, wanted.ID, audit.Workspace, func(w *store.Workspace) (changed fields, ends bool, err error) {
 		if w.Version != wanted.Version {
@@ -44,14 +44,15 @@ func (s *Service) SaveWorkspace(ctx context.Context, actor Actor, wanted store.W
 			return nil, false, &bad
 		}
 		before := w.Rules
-		w.Rules = kept(wanted.Rules)
+		w.Rules = storedRules(wanted.Rules)
 		return changedRules(before, w.Rules), tightens(before, w.Rules), nil
 	})
 }
 
-// SetSuspended stops the logins of a workspace's keys and ends their tokens, or
-// lets the keys log in again; tokens from before stay ended. What changes nothing
-// writes nothing. For an organization admin.
+// SetSuspended suspends or resumes a workspace. If suspended is true, its keys can
+// no longer log in and their tokens are revoked. If it is false, its keys can log
+// in again; old tokens stay revoked. A call that changes nothing writes nothing.
+// For an organization admin.
 func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace string, suspended bool) error {
 	action := audit.Resume
 	if suspended {
@@ -65,9 +66,9 @@ func (s *Service) SetSuspended(ctx context.Context, actor Actor, workspace strin
 	return err
 }
 
-// DeleteWorkspace deletes all keys of a workspace and ends their tokens. Its
-// events stay and its id is not used again; a second time is
-// store.ErrNotFound. For an organization admin.
+// DeleteWorkspace deletes all keys of a workspace and revokes their tokens. Its
+// audit events stay, and its id cannot be used again. If it is deleted already, the
+// error is store.ErrNotFound. For an organization admin.
 func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace string) error {
 	if err := s.mayAlterWorkspace(ctx, actor, workspace, audit.DeleteWorkspace); err != nil {
 		return err
@@ -80,8 +81,8 @@ func (s *Service) DeleteWorkspace(ctx context.Context, actor Actor, workspace st
 	return writeError("delete workspace", s.store.Settings.DeleteWorkspace(ctx, workspace, now, change))
 }
 
-// alterWorkspace changes a workspace's record. apply says which fields it changed
-// and whether the workspace's tokens end.
+// alterWorkspace changes a workspace's record. apply returns which fields it
+// changed and whether the workspace's tokens are revoked.
 func (s *Service) alterWorkspace(
 	ctx context.Context, actor Actor, id, action string, apply func(*store.Workspace) (changed fields, ends bool, err error),
 ) (store.Workspace, error) {

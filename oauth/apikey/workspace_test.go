@@ -30,11 +30,11 @@ func TestSuspendAndResume(t *testing.T) {
 	_, _, err = r.Rotate(ctx, owner, key.ID, apikey.Rotation{})
 	require.ErrorAs(t, err, &denied)
 	_, err = r.Update(ctx, owner, key.ID, apikey.Changes{Name: ptr("new")})
-	require.NoError(t, err, "what gives nothing goes on")
+	require.NoError(t, err, "a change that gives nothing is still allowed")
 
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-a", false))
 	require.NoError(t, r.SetSuspended(ctx, admin, "team-a", false))
-	require.True(t, r.ended(token), "tokens from before stay ended")
+	require.True(t, r.ended(token), "old tokens stay revoked")
 	require.False(t, r.ended(r.mustLogin(key.ID, secret)))
 	require.Len(t, r.events(store.EventQuery{Action: audit.Suspend}), 1)
 	require.Len(t, r.events(store.EventQuery{Action: audit.Resume}), 1)
@@ -96,7 +96,7 @@ func TestSettingsFromDefaults(t *testing.T) {
 	require.Equal(t, store.InstanceSettings{Instance: store.Instance{KeysOff: true, Rules: store.Rules{MaxKeys: 3}}}, shown)
 	saved, err := r.SaveSettings(ctx, admin, shown)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, saved.Version, "saving them pins them")
+	require.EqualValues(t, 1, saved.Version, "they are saved now")
 	require.Len(t, r.events(store.EventQuery{}), 1)
 	again, err := r.SaveSettings(ctx, admin, saved)
 	require.NoError(t, err)
@@ -128,8 +128,8 @@ func TestSettingsAreChecked(t *testing.T) {
 	require.ErrorAs(t, err, new(*apikey.InvalidError))
 }
 
-// TestStricterRulesEndTokens: a token issued under the old rules could outlive
-// its key.
+// TestStricterRulesEndTokens tests that stricter rules revoke tokens, which could
+// otherwise outlive their key.
 func TestStricterRulesEndTokens(t *testing.T) {
 	day := 24 * time.Hour
 	for _, tc := range []struct {
@@ -210,7 +210,7 @@ func TestListByExpiry(t *testing.T) {
 	require.Empty(t, ids(owner, "team-a", 0))
 	require.Empty(t, ids(owner, "team-a", -day))
 	r.clock.Advance(day)
-	require.Equal(t, []string{disabled.ID}, ids(owner, "team-a", day+time.Microsecond), "expired keys are past expiring")
+	require.Equal(t, []string{disabled.ID}, ids(owner, "team-a", day+time.Microsecond), "expired keys are not about to expire")
 
 	r.clock.Set(noon)
 	r.mustLogin(soon.ID, soonSecret)

@@ -36,7 +36,8 @@ func wrongSecretStates(t *testing.T, r *rig) (map[string]string, map[string]apik
 	return ids, secrets
 }
 
-// TestWrongSecretLooksAlike: whatever the id, one error.
+// TestWrongSecretLooksAlike tests that the error for a wrong secret is the same for
+// every id.
 func TestWrongSecretLooksAlike(t *testing.T) {
 	for name, imported := range map[string]bool{"": false, ", with imports": true} {
 		r := newRig(t, func(c *apikey.Config) { c.Imported = imported })
@@ -46,7 +47,7 @@ func TestWrongSecretLooksAlike(t *testing.T) {
 			t.Run("B02 "+state+name, func(t *testing.T) {
 				login, err := r.Authenticate(t.Context(), apikey.Credentials{ID: id, Secret: wrong})
 				require.Nil(t, login)
-				require.True(t, err == apikey.ErrInvalidCredentials, "this very error, and none that wraps it")
+				require.True(t, err == apikey.ErrInvalidCredentials, "exactly this error, not one that wraps it")
 			})
 		}
 		for _, reason := range r.reasons() {

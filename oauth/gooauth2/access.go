@@ -10,30 +10,30 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/apikey"
 )
 
-// AccessGenerate is an oauth2.AccessGenerate for clients that a ClientStore
-// of this package authenticated. It is safe for concurrent use.
+// AccessGenerate is an oauth2.AccessGenerate for the clients of this package's
+// ClientStore. It is safe for concurrent use.
 type AccessGenerate struct {
 	keys *apikey.Service
 	sign func(context.Context, *apikey.Grant) (string, error)
 	next oauth2.AccessGenerate
 }
 
-// NewAccessGenerate returns an AccessGenerate that decides through keys. sign
-// makes the token of a grant, such as (*oauth.Server).Sign. The tokens of the
-// host's own clients are left to next; nil: there are none.
+// NewAccessGenerate returns an AccessGenerate that decides with keys. sign makes
+// the token of a grant; use (*oauth.Server).Sign. next makes the tokens of the
+// host's own clients; nil: the host has none.
 func NewAccessGenerate(
 	keys *apikey.Service, sign func(context.Context, *apikey.Grant) (string, error), next oauth2.AccessGenerate,
 ) *AccessGenerate {
 	return &AccessGenerate{keys: keys, sign: sign, next: next}
 }
 
-// Token decides on the token under policy and signs it. The token's own
-// lifetime and scope win over those of go-oauth2's configuration, and are
-// written back to data.TokenInfo. There is no refresh token (RFC 6749,
-// section 4.4.3), and no token for a user.
+// Token asks the policy and signs the token. It uses the lifetime and scope that
+// apikey.Service.Issue decides, not those of go-oauth2's configuration, and writes
+// them to data.TokenInfo. It returns no refresh token (RFC 6749, section 4.4.3),
+// and makes no token for a user.
 func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, isGenRefresh bool) (access, refresh string, err error) {
 	if data == nil || data.TokenInfo == nil {
-		return "", "", fmt.Errorf("gooauth2: no token to fill in: %w", oautherrors.ErrServerError)
+		return "", "", fmt.Errorf("gooauth2: the request has no TokenInfo: %w", oautherrors.ErrServerError)
 	}
 	c, ok := data.Client.(*client)
 	switch {
@@ -42,7 +42,7 @@ func (a *AccessGenerate) Token(ctx context.Context, data *oauth2.GenerateBasic, 
 	case !ok:
 		return "", "", fmt.Errorf("gooauth2: the client did not come from this package's ClientStore: %w", oautherrors.ErrServerError)
 	case c.proof == nil:
-		// The implicit grant and refresh tokens come here without a secret.
+		// The implicit grant and refresh tokens call this without a check of the secret.
 		return "", "", oautherrors.ErrInvalidClient
 	case data.UserID != "":
 		return "", "", oautherrors.ErrUnauthorizedClient

@@ -39,7 +39,7 @@ func TestBesideUsers(t *testing.T) {
 		require.Equal(t, "ursula", info.GetUserID())
 		require.Equal(t, "profile", info.GetScope())
 		_, err = h.Verifier().Verify(t.Context(), token.AccessToken)
-		require.Error(t, err, "a user's token opens no route of the keys'")
+		require.Error(t, err, "a user's token is refused on the keys' routes")
 
 		got := h.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "client_id": {"app"}, "client_secret": {appSecret}})
 		require.Equal(t, http.StatusOK, got.StatusCode, got.Body)
@@ -66,14 +66,14 @@ func TestBesideUsers(t *testing.T) {
 		require.NoError(t, err)
 		require.Nil(t, kept, "kept nowhere")
 		_, err = h.validate(t, token.AccessToken)
-		require.ErrorIs(t, err, oautherrors.ErrInvalidAccessToken, "it opens no route of the users'")
+		require.ErrorIs(t, err, oautherrors.ErrInvalidAccessToken, "it is refused on the users' routes")
 	})
 	t.Run("the host's client_credentials stay the host's", func(t *testing.T) {
 		got := h.post(t, url.Values{"grant_type": {"client_credentials"}, "client_id": {"app"}, "client_secret": {appSecret}})
 		require.Equal(t, http.StatusOK, got.StatusCode)
 		require.NotContains(t, got.Body, "ey")
 	})
-	t.Run("a secret of the host's opens no key, nor the other way", func(t *testing.T) {
+	t.Run("a secret of a host's client does not log in a key, and a key's secret no host's client", func(t *testing.T) {
 		h.refused(t, h.grant("client_secret", appSecret), http.StatusUnauthorized, "invalid_client")
 		h.refused(t, h.grant("client_id", "app"), http.StatusUnauthorized, "invalid_client")
 	})
@@ -84,7 +84,8 @@ func TestBesideUsers(t *testing.T) {
 	})
 }
 
-// TestNothingButClientCredentials: what go-oauth2 would let a key do besides.
+// TestNothingButClientCredentials tests that a key cannot use the other grants of
+// go-oauth2.
 func TestNothingButClientCredentials(t *testing.T) {
 	h := newHost(t, true)
 	base := strings.TrimSuffix(h.url, "/token") + "/authorize?"
@@ -103,7 +104,7 @@ func TestNothingButClientCredentials(t *testing.T) {
 		})
 	}
 	t.Run("no token for a user's code", func(t *testing.T) {
-		// One that was given out before the id became a key's.
+		// The code was issued before the id became a key's.
 		require.NoError(t, h.tokens.Create(t.Context(), &models.Token{
 			ClientID: h.key.ID, UserID: "ursula", RedirectURI: "://x", Code: "c", CodeCreateAt: time.Now(), CodeExpiresIn: time.Minute,
 		}))
@@ -114,13 +115,13 @@ func TestNothingButClientCredentials(t *testing.T) {
 	t.Run("no token for a user's password", func(t *testing.T) {
 		h.refused(t, h.grant("grant_type", "password", "username", "ursula", "password", "p"), http.StatusUnauthorized, "unauthorized_client")
 	})
-	t.Run("no token for a refresh token, which go-oauth2 takes without a secret", func(t *testing.T) {
+	t.Run("no token for a refresh token, which go-oauth2 accepts without a secret", func(t *testing.T) {
 		require.NoError(t, h.tokens.Create(t.Context(), &models.Token{
 			ClientID: h.key.ID, UserID: "ursula", Access: "a", Refresh: "r", RefreshCreateAt: time.Now(), RefreshExpiresIn: time.Hour,
 		}))
 		h.refused(t, h.grant("grant_type", "refresh_token", "refresh_token", "r", "client_secret", ""), http.StatusUnauthorized, "invalid_client")
 	})
-	t.Run("no token in a form that the token store could not tell", func(t *testing.T) {
+	t.Run("no token in a TokenInfo that the token store could not recognize", func(t *testing.T) {
 		client, err := gooauth2.NewClientStore(h.APIKeys(), nil).GetByID(t.Context(), h.key.ID)
 		require.NoError(t, err)
 		require.True(t, client.(oauth2.ClientPasswordVerifier).VerifyPassword(h.secret))
@@ -142,7 +143,7 @@ func requireNoRedirect(t *testing.T, client oauth2.ClientInfo) {
 
 func TestWhoseClient(t *testing.T) {
 	h := newHost(t, true)
-	t.Run("an imported client is its key's alone", func(t *testing.T) {
+	t.Run("an imported client is authenticated by its key only", func(t *testing.T) {
 		found, err := migrate.GoOAuth2(t.Context(), h.clients, []string{"app"}, func(oauth2.ClientInfo) (apikey.Spec, error) {
 			return apikey.Spec{Workspace: "team-b", Permissions: catalog.All()}, nil
 		})
@@ -161,7 +162,7 @@ func TestWhoseClient(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.StatusCode, "the host's again, as the documentation warns")
 		require.NotContains(t, got.Body, `"ey`)
 	})
-	t.Run("B02 an unknown id and a wrong secret of a key ask the same stores and get the same answer", func(t *testing.T) {
+	t.Run("B02 an unknown id and a wrong secret of a key read the same stores and get the same response", func(t *testing.T) {
 		for _, id := range []string{h.key.ID, "nobody"} {
 			h.clients.asked = nil
 			h.refused(t, h.grant("client_id", id, "client_secret", "wrong"), http.StatusUnauthorized, "invalid_client")
@@ -170,7 +171,7 @@ func TestWhoseClient(t *testing.T) {
 		h.clients.asked = nil
 		status := h.post(t, h.grant()).StatusCode
 		require.Equal(t, http.StatusOK, status)
-		require.Empty(t, h.clients.asked, "a key that logs in needs nothing of the host's")
+		require.Empty(t, h.clients.asked, "a key's login does not read the host's store")
 	})
 	t.Run("a client that is nil", func(t *testing.T) {
 		h.clients.clients["nil"] = nil
@@ -205,14 +206,14 @@ func TestOutages(t *testing.T) {
 		name := map[bool]string{false: "/stock manager", true: "/our manager"}[wrapped]
 		h := newHost(t, wrapped)
 		app := h.grant("client_id", "app", "client_secret", appSecret)
-		t.Run("B19 of the key store: nobody can be told apart"+name, func(t *testing.T) {
+		t.Run("B19 the key store is unavailable: no client can log in"+name, func(t *testing.T) {
 			h.down = store.ErrUnavailable
 			defer func() { h.down = nil }()
 			for _, login := range []url.Values{h.grant(), app, h.grant("client_id", "careless"), h.grant("client_id", "nobody")} {
 				h.refused(t, login, http.StatusServiceUnavailable, "temporarily_unavailable")
 			}
 		})
-		t.Run("B19 of the host's store: keys still log in"+name, func(t *testing.T) {
+		t.Run("B19 the host's store is unavailable: keys still log in"+name, func(t *testing.T) {
 			for _, outage := range []error{store.ErrUnavailable, context.DeadlineExceeded, oautherrors.ErrServerError, unhashable{"x"}} {
 				h.clients.down = outage
 				status := h.post(t, h.grant()).StatusCode
@@ -253,13 +254,13 @@ func TestManagerAddresses(t *testing.T) {
 	from := func(address string, values url.Values) int {
 		return h.post(t, values, "X-Forwarded-For", address).StatusCode
 	}
-	t.Run("policies tell addresses", func(t *testing.T) {
+	t.Run("policies get the address", func(t *testing.T) {
 		h.addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		defer func() { h.addresses = nil }()
 		require.Equal(t, http.StatusOK, from("192.0.2.7", h.grant()))
 		require.Equal(t, http.StatusUnauthorized, from("198.51.100.7", h.grant()))
 	})
-	t.Run("B04 failures count by address, and a right secret is let in", func(t *testing.T) {
+	t.Run("B04 failures count by address, and a correct secret is accepted", func(t *testing.T) {
 		foreign := h.grant("client_secret", "wrong")
 		last := 0
 		for range 200 {

@@ -1,4 +1,4 @@
 package gooauth2
 
-// AnswerTo is how an error is told to go-oauth2's server.
+// AnswerTo returns go-oauth2's error for an error.
 var AnswerTo = answerTo

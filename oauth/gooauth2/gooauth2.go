@@ -1,38 +1,37 @@
-// Package gooauth2 lets Latchkey's keys work in a go-oauth2 server: a
-// ClientStore that finds keys, an AccessGenerate that signs RFC 9068 tokens
-// under policy, and a TokenStore that keeps no token that speaks for itself.
+// Package gooauth2 lets API keys log in to a go-oauth2 server. It has a ClientStore
+// that finds keys, an AccessGenerate that asks the policy and signs RFC 9068
+// tokens, and a TokenStore that does not store these self-contained tokens.
 //
-// The adapters serve the client_credentials grant. In a server that has
-// clients and users of its own they stand beside what is there:
+// The adapters serve the client_credentials grant. In a server with its own clients
+// and users, pass them the server's own stores:
 //
 //	manager.MapClientStorage(gooauth2.NewClientStore(srv.APIKeys(), clients))
 //	manager.MapAccessGenerate(gooauth2.NewAccessGenerate(srv.APIKeys(), srv.Sign, generates.NewAccessGenerate()))
 //	manager.MapTokenStorage(gooauth2.NewTokenStore(tokens))
 //	web := server.NewDefaultServer(gooauth2.Manager{Manager: manager})
 //
-// Map all three. A ClientStore without the AccessGenerate would give keys the
-// host's tokens, without policy, and without the TokenStore the host's would
-// keep keys' tokens in plain text and go on finding them once they have ended.
-// The host's own are nil in a server that serves nothing but keys. Leave out
-// Manager where an outage may look like a wrong secret.
+// Map all three. Without the AccessGenerate, keys would get the host's tokens,
+// without policy. Without the TokenStore, the host's store would keep keys' tokens
+// in plain text, and still find them after they were revoked. In a server that
+// serves only keys, pass nil for the host's own. Leave out Manager if an
+// unavailable store may look like a wrong secret to clients.
 //
-// # Who is who
+// # Clients of Latchkey and of the host
 //
-// An id belongs to Latchkey if a key has it, and to the host otherwise, so a
-// client that was imported (see migrate.GoOAuth2) is authenticated by its key alone,
-// and disabling the key disables the client. Take imported clients out of the
-// host's store all the same: once such a key is deleted, its id is the host's
-// again. Which of the two cannot be told during an outage of the key store;
-// then nobody logs in, the host's clients neither.
+// A client id belongs to Latchkey if a key has it, and to the host otherwise. So an
+// imported client (see migrate.GoOAuth2) is authenticated only by its key, and
+// disabling the key disables the client. Still, remove imported clients from the
+// host's store: if such a key is deleted, its id belongs to the host again. While
+// the key store is unavailable, it is not known to which of the two an id belongs,
+// and no client can log in, not even the host's.
 //
-// Keys log in with client_credentials only. They get no refresh token
-// (RFC 6749, section 4.4.3) and no token for a user, and no code is sent
-// anywhere in their name. The host's clients get codes, tokens and refresh
-// tokens as before.
+// Keys log in with client_credentials only. They get no refresh token (RFC 6749,
+// section 4.4.3), no token for a user and no authorization code. The host's clients
+// get codes, tokens and refresh tokens as before.
 //
-// A key's tokens are verified by the server's bearer.Verifier, which routes
-// reach through Require. server.Server's ValidationBearerToken does not accept
-// them: it asks for a user's token, and knows no workspace.
+// Verify a key's tokens with the oauth.Server's bearer.Verifier, which its Require
+// uses. go-oauth2's server.Server.ValidationBearerToken does not accept them: it
+// looks them up in the token store, and does not know workspaces.
 package gooauth2
 
 import (
@@ -51,38 +50,38 @@ import (
 // ClientStore is an oauth2.ClientStore of API keys. It is safe for
 // concurrent use.
 //
-// go-oauth2 asks a client about its secret with yes or no. A key store that
-// cannot be reached is noticed before that, and answered with 503
-// temporarily_unavailable. Whatever else keeps a right secret from being
-// checked, such as too many slow digests at once, looks like a wrong one,
-// unless the server runs on a Manager of this package.
+// go-oauth2's check of a secret has only the results yes and no. If the key store
+// is unavailable, the ClientStore finds that out before, and the response is 503
+// temporarily_unavailable. Any later failure to check a secret, such as too many
+// slow digests at the same time, looks like a wrong secret, unless the server uses
+// the Manager of this package.
 type ClientStore struct {
 	keys *apikey.Service
 	next oauth2.ClientStore
 }
 
-// NewClientStore returns a ClientStore that finds keys first and then the host's
-// own clients in next; nil: there are none. A client that next finds is the host's
-// altogether: how its secret is compared (go-oauth2 accepts any for an empty one),
-// and whom AccessGenerate asks for its token.
+// NewClientStore returns a ClientStore that looks for a key first and then for a
+// client of the host in next; nil: the host has none. A client from next is
+// entirely the host's: go-oauth2 compares its secret (and accepts any if the
+// client's secret is empty), and AccessGenerate passes it to the host's generator.
 //
-// An error of next that is an outage's (store.ErrUnavailable, an ended
-// context, go-oauth2's ErrTemporarilyUnavailable and ErrServerError) is
-// answered with 503. Any other means that there is no such client, as
-// go-oauth2 has no error for that.
+// If next returns store.ErrUnavailable, the error of an ended context, or
+// go-oauth2's ErrTemporarilyUnavailable or ErrServerError, the response is 503. Any
+// other error means that there is no such client, since go-oauth2 has no error for
+// that.
 func NewClientStore(keys *apikey.Service, next oauth2.ClientStore) *ClientStore {
 	return &ClientStore{keys, next}
 }
 
-// GetByID returns the client with the given id. An id that nobody has gets a
-// client too, one whose secret is always wrong: that it is unknown shows in no
-// other way, so that nobody can probe for ids.
+// GetByID returns the client with the given id. For an unknown id it returns a
+// client whose secret is always wrong, so that a response does not show whether an
+// id exists.
 func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo, error) {
 	ours := &client{Client: models.Client{ID: id, Domain: noDomain}, keys: s.keys, ctx: ctx, attempt: attemptFrom(ctx)}
 	known, err := s.keys.Exists(ctx, id)
 	switch {
 	case err != nil:
-		// Bare, as a server.Server compares errors and wants its own.
+		// Not wrapped, since server.Server compares errors with ==.
 		return nil, oautherrors.ErrTemporarilyUnavailable
 	case known:
 		ours.next = s.next
@@ -95,19 +94,19 @@ func (s *ClientStore) GetByID(ctx context.Context, id string) (oauth2.ClientInfo
 	case isOutage(err):
 		return nil, oautherrors.ErrTemporarilyUnavailable
 	case err != nil || theirs == nil:
-		return ours, nil //nolint:nilerr // an id that nobody has
+		return ours, nil //nolint:nilerr // an unknown id
 	}
 	return theirs, nil
 }
 
-// isOutage reports whether an error of the host's says outage, in go-oauth2's words or
-// in Latchkey's.
+// isOutage reports whether an error of the host's code says that a store is
+// unavailable, by an error of go-oauth2 or of Latchkey.
 func isOutage(err error) bool {
 	return outcome.IsOutage(err) || errors.Is(err, oautherrors.ErrTemporarilyUnavailable) || errors.Is(err, oautherrors.ErrServerError)
 }
 
-// answerTo returns go-oauth2's own error for err, bare, as a server.Server compares
-// errors and wants its own.
+// answerTo returns go-oauth2's error for err. It is not wrapped, since
+// server.Server compares errors with ==.
 func answerTo(ctx context.Context, err error) error {
 	code := outcome.OAuth(ctx, err).Row().OAuth.Code
 	for _, known := range []error{
@@ -127,7 +126,7 @@ type client struct {
 	// ctx is the request's: VerifyPassword has no parameter for it.
 	ctx     context.Context //nolint:containedctx // forced by oauth2.ClientPasswordVerifier
 	attempt *attempt
-	// next is the host's store, where it was not asked yet.
+	// next is the host's store, if GetByID has not read it for this id.
 	next  oauth2.ClientStore
 	proof *apikey.Proof
 }
@@ -137,20 +136,20 @@ var (
 	_ oauth2.ClientPasswordVerifier = (*client)(nil)
 )
 
-// noDomain is no URL. go-oauth2 takes an empty domain for leave to redirect
-// anywhere, and without a redirect URI redirects to the domain itself.
+// noDomain is not a URL. With an empty domain go-oauth2 allows redirects to any
+// URI, and without a redirect URI it redirects to the domain itself.
 const noDomain = "://a-key-has-no-redirect-uri"
 
-// VerifyPassword proves the secret. It says no whenever it cannot say yes: a server whose
-// AccessGenerate is not of this package must not be led to make a token.
+// VerifyPassword verifies the secret. It returns false on every failure, so that a
+// server with another AccessGenerate never makes a token.
 func (c *client) VerifyPassword(secret string) bool {
 	proof, err := c.keys.Authenticate(c.ctx, apikey.Credentials{ID: c.ID, Secret: secret, Address: c.attempt.address})
 	if err != nil {
 		c.attempt.failed = err
 		if c.next != nil {
-			// As an unknown id was looked for there, so that a refusal's
-			// duration does not tell the two apart.
-			_, _ = c.next.GetByID(c.ctx, c.ID) //nolint:errcheck // whatever it says
+			// GetByID looks for an unknown id there, so do the same, or the response
+			// time would show that the id exists.
+			_, _ = c.next.GetByID(c.ctx, c.ID) //nolint:errcheck // the result does not matter
 		}
 		return false
 	}
@@ -158,14 +157,14 @@ func (c *client) VerifyPassword(secret string) bool {
 	return true
 }
 
-// TokenStore is an oauth2.TokenStore that keeps no token of a key: it carries
-// all that is to know, and ends as package apikey says, or through the server's
-// revocation endpoint. Everything else, codes and the tokens of the host's clients,
-// is left to the host's store.
+// TokenStore is an oauth2.TokenStore that does not store tokens of keys: they are
+// self-contained, and package apikey or the oauth.Server's revocation endpoint
+// revokes them. The host's store keeps everything else: codes and the tokens of the
+// host's clients.
 type TokenStore struct{ oauth2.TokenStore }
 
-// NewTokenStore returns a TokenStore in front of the host's. Nil: nothing is kept, and
-// nothing found.
+// NewTokenStore returns a TokenStore that passes all but keys' tokens to next, the
+// host's store. If next is nil, nothing is stored and nothing is found.
 func NewTokenStore(next oauth2.TokenStore) TokenStore {
 	if next == nil {
 		next = noTokens{}
@@ -173,7 +172,8 @@ func NewTokenStore(next oauth2.TokenStore) TokenStore {
 	return TokenStore{next}
 }
 
-// Create keeps what the host's store keeps; of a key's token nothing.
+// Create stores nothing of a key's token. It passes every other token to the host's
+// store.
 func (t TokenStore) Create(ctx context.Context, info oauth2.TokenInfo) error {
 	if isKeyToken(info) {
 		return nil
@@ -211,7 +211,7 @@ func isKeyToken(info oauth2.TokenInfo) bool {
 func markKeyToken(info oauth2.TokenInfo) error {
 	extendable, ok := info.(oauth2.ExtendableTokenInfo)
 	if !ok {
-		return fmt.Errorf("gooauth2: a token of this kind cannot be told from the host's: %w", oautherrors.ErrServerError)
+		return fmt.Errorf("gooauth2: the TokenInfo is not an oauth2.ExtendableTokenInfo, so a key's token cannot be marked: %w", oautherrors.ErrServerError)
 	}
 	extension := extendable.GetExtension()
 	if extension == nil {

@@ -36,8 +36,8 @@ var (
 	catalog = scope.MustCatalog(scope.Group{Permissions: []scope.Permission{{Name: "project.list"}, {Name: "project.read"}}})
 )
 
-// stock is a go-oauth2 server, set up as its own documentation says, on our
-// adapters.
+// stock is a go-oauth2 server with this package's adapters, set up as its
+// documentation says.
 type stock struct {
 	*oauth.Server
 	manager *manage.Manager
@@ -167,7 +167,7 @@ func TestStockServer(t *testing.T) {
 			require.Contains(t, got.Body, "temporarily_unavailable")
 		})
 	}
-	t.Run("B19 an outage before the secret is proved: no token", func(t *testing.T) {
+	t.Run("B19 the store is unavailable before the secret is verified: no token", func(t *testing.T) {
 		s.down = store.ErrUnavailable
 		defer func() { s.down = nil }()
 		got := s.post(t, s.grant())
@@ -187,7 +187,7 @@ func TestAdapters(t *testing.T) {
 	clients := gooauth2.NewClientStore(s.APIKeys(), nil)
 	generate := gooauth2.NewAccessGenerate(s.APIKeys(), s.Sign, nil)
 
-	t.Run("every id has a client, so that nobody can probe for ids", func(t *testing.T) {
+	t.Run("every id has a client, so that a response does not show whether an id exists", func(t *testing.T) {
 		for _, id := range []string{s.key.ID, "nobody", ""} {
 			client, err := clients.GetByID(t.Context(), id)
 			require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestAdapters(t *testing.T) {
 			require.False(t, client.IsPublic(), "6749-21")
 		}
 	})
-	t.Run("no token for a client that proved nothing", func(t *testing.T) {
+	t.Run("no token for a client whose secret was not verified", func(t *testing.T) {
 		client, err := clients.GetByID(t.Context(), s.key.ID)
 		require.NoError(t, err)
 		_, _, err = generate.Token(t.Context(), &oauth2.GenerateBasic{Client: client, TokenInfo: models.NewToken()}, true)
@@ -246,7 +246,8 @@ func TestAdapters(t *testing.T) {
 	})
 }
 
-// TestCachedStore: who an id belongs to is read where logins read.
+// TestCachedStore tests that the owner of an id is read from the cache, as for
+// logins.
 func TestCachedStore(t *testing.T) {
 	st, tapped := harness.NewTap()
 	cached, err := cache.New(st, cache.Config{Bound: time.Minute, Logger: slog.New(slog.DiscardHandler)})
@@ -255,7 +256,8 @@ func TestCachedStore(t *testing.T) {
 		Issuer: "https://api.example.com", Permissions: catalog, Logger: slog.New(slog.DiscardHandler), LoginTimeout: time.Minute,
 	})
 	require.NoError(t, err)
-	// Before the stream of changes opens, which would tell of it between logins.
+	// The stream of changes, which would notify the cache between logins, is not
+	// open yet.
 	key, secret, err := srv.APIKeys().Create(t.Context(), admin, apikey.Spec{Workspace: "team-a", Name: "ci", Permissions: catalog.All()})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/harness"
 )
 
-// TestEveryErrorIsGoOAuth2s: a server.Server compares errors, and repeats the text of
-// those that it does not know.
+// TestEveryErrorIsGoOAuth2s tests that every error is one of go-oauth2's, since
+// server.Server repeats the text of others to the client.
 func TestEveryErrorIsGoOAuth2s(t *testing.T) {
 	for _, tc := range harness.Refusals() {
 		t.Run(tc.Name, func(t *testing.T) {

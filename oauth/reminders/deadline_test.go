@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/reminders"
 )
 
-// TestReminderDeadlines: a hook of the host's that hangs is told to stop, and
-// what was sent is not waited for without end by who writes it down.
+// TestReminderDeadlines tests that the context of a hook that hangs ends, and that
+// the write that records a sent reminder has a deadline.
 func TestReminderDeadlines(t *testing.T) {
 	t.Run("sending", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ var (
 
 func ptr[T any](v T) *T { return &v }
 
-// setup is what a rig is made with.
+// setup are the options of a rig.
 type setup struct {
 	apikey.Config
 	send func(context.Context, reminders.Reminder) error
@@ -77,7 +77,7 @@ func (r *rig) create(actor apikey.Actor, workspace, permissions string, change .
 	return key, secret
 }
 
-// reminders changes what settings say of reminders.
+// reminders changes the settings of reminders.
 func (r *rig) reminders(off bool, times ...time.Duration) {
 	r.t.Helper()
 	settings, err := r.Settings(r.t.Context(), admin)
@@ -87,8 +87,7 @@ func (r *rig) reminders(off bool, times ...time.Duration) {
 	require.NoError(r.t, err)
 }
 
-// rules changes what the settings of the instance or, unless empty, of a
-// workspace demand.
+// rules changes the rules of the instance or, unless empty, of a workspace.
 func (r *rig) rules(workspace string, rules store.Rules) {
 	r.t.Helper()
 	if workspace != "" {

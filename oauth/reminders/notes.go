@@ -11,39 +11,40 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// What reminders leave behind are one-time ids, so that replicas agree:
+// Replicas coordinate by one-time ids in the store:
 //
 //	ID.1, ID.2 ...      attempts at one reminder
 //	series.1 ...        reminders sent of one key and end
 //
-// Their values are times before the end: when the next attempt may be made, and
-// which reminder was sent. Each number is spent once, so that no two replicas make
-// one attempt, and an attempt whose process died is followed by the next.
+// The value of an attempt says how long before the end the next attempt may be
+// made. The value of a sent reminder is its time before the end. Each number is
+// spent once, so no two replicas make the same attempt, and if a process died
+// during an attempt, the next one is made.
 const space = "apikey.reminder"
 
 const (
-	// noteTimeout bounds the writing of what was sent.
+	// noteTimeout bounds the write that records a sent reminder.
 	noteTimeout = 5 * time.Second
 
-	// firstRetry is longer than a call can take, so that no second one is
-	// made while it lasts.
+	// firstRetry is longer than a call of send can take, so that there is no second
+	// call at the same time.
 	firstRetry = 5 * time.Minute
 	lastRetry  = 6 * time.Hour
 
-	// clocksApart keeps notes longer than the key lives, for a replica whose
-	// clock is behind.
+	// clocksApart is how long notes are kept after the key has ended, for replicas
+	// whose clock is slow.
 	clocksApart = 24 * time.Hour
 
-	// maxResting bounds what is remembered.
+	// maxResting bounds the entries of resting.
 	maxResting = 100_000
 )
 
-// notes are what was tried and sent.
+// notes reads and writes the records of attempts and sent reminders.
 type notes struct {
 	once store.OnceIDs
 	now  func() time.Time
 
-	// resting remembers until when a reminder needs no look, to save reads.
+	// resting holds until when a reminder need not be looked up, to save reads.
 	mu      *sync.Mutex
 	resting map[string]time.Time
 }
@@ -70,14 +71,14 @@ func (n notes) read(ctx context.Context, id string, ends time.Time) ([]time.Dura
 		}
 		value, err := time.ParseDuration(found.Value)
 		if err != nil {
-			return nil, fmt.Errorf("reminders: a note is malformed: %w", err)
+			return nil, fmt.Errorf("reminders: the record of a reminder is malformed: %w", err)
 		}
 		values = append(values, value)
 	}
 }
 
-// claim reports whether this process is to send a reminder now: it was not sent, no
-// later one was, and the attempt that is due is this process's.
+// claim reports whether this process must send a reminder now: neither it nor a
+// later one was sent, and this process has claimed the next attempt.
 func (n notes) claim(ctx context.Context, d due) (bool, error) {
 	if n.rests(d.id) {
 		return false, nil
@@ -106,7 +107,7 @@ func (n notes) claim(ctx context.Context, d due) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reminders: %w", err)
 	}
-	// Whoever made the attempt before may have come through since.
+	// The process that made the attempt before may have succeeded meanwhile.
 	done, err := n.wasSent(ctx, d)
 	return err == nil && !done, err
 }
@@ -122,8 +123,8 @@ func (n notes) wasSent(ctx context.Context, d due) (bool, error) {
 	return done, err
 }
 
-// sent notes that a reminder was sent. The note does not end with ctx: if the
-// process is stopped right after the call, the reminder is not sent again.
+// sent records that a reminder was sent. It ignores the end of ctx: if the process
+// is stopped right after the call of send, the reminder is not sent again.
 func (n notes) sent(ctx context.Context, d due) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	defer cancel()
@@ -135,8 +136,8 @@ func (n notes) sent(ctx context.Context, d due) error {
 		case err == nil:
 			n.rest(d.id, d.ends)
 			return nil
-		case !errors.Is(err, store.ErrExists): // of another time before the end
-			return fmt.Errorf("reminders: note what was sent: %w", err)
+		case !errors.Is(err, store.ErrExists): // the number is spent for another time before the end
+			return fmt.Errorf("reminders: record that the reminder was sent: %w", err)
 		}
 	}
 }

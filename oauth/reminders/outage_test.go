@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRemindersInAnOutage: without a claim nothing is sent; what was sent but could
-// not be noted is sent again under the same id.
+// TestRemindersInAnOutage tests that nothing is sent without a claim, and that a
+// sent reminder that could not be recorded is sent again with the same id.
 func TestRemindersInAnOutage(t *testing.T) {
 	for _, c := range []struct {
 		name  string

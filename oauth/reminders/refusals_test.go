@@ -32,8 +32,8 @@ func TestNewNeedsAllThree(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestRemindStops: when the caller's context ends, no further reminder is sent, and a
-// scan of all keys that it cut off is made again.
+// TestRemindStops tests that no further reminder is sent when the caller's context
+// ends, and that the interrupted scan of all keys is made again.
 func TestRemindStops(t *testing.T) {
 	for name, rules := range map[string]store.Rules{"expiring": {}, "by rules": {MaxLifetime: 10 * day, EnforcedFrom: noon}} {
 		t.Run(name, func(t *testing.T) {
@@ -63,8 +63,8 @@ func TestRemindStops(t *testing.T) {
 	}
 }
 
-// TestSettingsUnreadWhenSent: settings that cannot be read right before the sending are
-// an error, and the reminder is sent later.
+// TestSettingsUnreadWhenSent tests that it is an error if settings cannot be read
+// right before a reminder is sent, and that the reminder is sent later.
 func TestSettingsUnreadWhenSent(t *testing.T) {
 	var in inbox
 	reads := 0

@@ -1,10 +1,10 @@
-// Package reminders tells the host of API keys that are about to expire:
+// Package reminders reminds the host of API keys that are about to expire:
 //
 //	sender, err := reminders.New(st, srv.APIKeys(), func(ctx context.Context, r reminders.Reminder) error {
 //		return mail(ctx, r.Key.CreatedBy.ID, "The key "+r.Key.Name+" ends on "+r.Ends.Format(time.DateOnly))
 //	})
 //
-// Package oauth does so itself, if its Config.Reminders is set.
+// Package oauth uses this package if its Config.Reminders is set.
 package reminders
 
 import (
@@ -21,17 +21,17 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Reminder is one key that is about to expire.
+// Reminder says that a key is about to expire.
 type Reminder struct {
-	// ID is the same whenever this reminder is sent again, and another one
-	// for another key, time or end. It has 32 characters.
+	// ID identifies the reminder. It is the same if this reminder is sent again,
+	// and differs for another key, time or end. It has 32 characters.
 	ID string
-	// Key is the key as it is.
+	// Key is the key at the time of the call.
 	Key apikey.Key
-	// Ends is the instant from which no login with the key passes: its expiry,
-	// or earlier where rules say so.
+	// Ends is the instant from which the key can no longer log in: its expiry, or
+	// an earlier time if rules end it.
 	Ends time.Time
-	// Before is which of the times has come.
+	// Before is the configured time before the end for which the reminder is sent.
 	Before time.Duration
 }
 
@@ -42,52 +42,54 @@ type Sender struct {
 	send  func(context.Context, Reminder) error
 }
 
-// New returns a Sender for the keys of a service on st, which needs OnceIDs.
+// New returns a Sender for the keys of a service that uses st. st.OnceIDs is
+// required.
 //
-// send is called once for each key and each of the times before its end that
-// ReminderTimes of the service names, and not while it names none.
+// send is called once for each key and each of the times before its end that the
+// service's ReminderTimes returns.
 //
-// The end is the key's expiry or, where rules hold for all keys from a date,
-// what they make of it. For a key that they end earlier send may be called
-// before its time: by up to an hour or, where only its workspace's own rules
-// name a date, a day. So often all keys are gone through, by one replica.
+// The end is the key's expiry, or an earlier end by rules that apply to all keys
+// from a date. For a key that rules end, send may be called early: by up to an
+// hour, or by up to a day if only the rules of its workspace have a date. At that
+// interval one replica reads all keys.
 //
-// Of several times that have come at once only the last is sent: for a key
-// made late, and likewise where a time was added, or reminders switched on,
-// when it had come already. After one, none of a longer time is sent of the
-// same key and end. So a change of settings sends at most one reminder of a key
-// at once, and none again.
+// If several times of a key have passed, only the reminder of the shortest one is
+// sent: this happens if the key was made late, or if a time was added or reminders
+// were switched on after the time had passed. After a reminder, none with a longer
+// time is sent for the same key and end. So a change of settings sends at most one
+// reminder per key, and repeats none.
 //
-// Across all replicas one call is made, and none for a key that is disabled,
+// All replicas together make one call. There is none for a key that is disabled,
 // deleted or expired by then. A call that failed, or whose process died, is made
 // again with the same Reminder.ID, after 5 minutes, then 10, and so on up to 6
-// hours (for a key that rules end, not before all are gone through again), until
-// the key has ended: who must not tell twice keeps the ids. ctx ends after a
-// minute, and send must return then.
+// hours, until the key has ended. (For a key that rules end, it waits for the next
+// time that all keys are read.) So send may be called twice for one reminder: store
+// the ids if your users must not get it twice. ctx ends after a minute, and send
+// must return then.
 func New(st store.Store, keys *apikey.Service, send func(ctx context.Context, r Reminder) error) (*Sender, error) {
 	if st.OnceIDs == nil || keys == nil || send == nil {
-		return nil, errors.New("reminders: Store.OnceIDs, keys and send are needed")
+		return nil, errors.New("reminders: Store.OnceIDs, keys and send are required")
 	}
 	return &Sender{keys: keys, notes: newNotes(st.OnceIDs, keys.Now), send: send}, nil
 }
 
 const (
-	// sendTimeout bounds one call of the host's.
+	// sendTimeout bounds one call of send.
 	sendTimeout = time.Minute
-	// How often all keys are gone through: while the instance's rules hold for
-	// all keys from a date, and otherwise, since those of a workspace may.
+	// How often all keys are read: while the instance's rules apply to all keys
+	// from a date, and otherwise, since the rules of a workspace may.
 	scanEnforced = time.Hour
 	scanElse     = 24 * time.Hour
 )
 
-// reader sees all keys and changes nothing.
+// reader returns the actor that reads all keys.
 func reader() apikey.Actor { return apikey.OrganizationAdmin("reminders") }
 
-// Remind looks for keys about to expire and sends the reminders whose time has
-// come, by the settings as they are now. Call it every few minutes, in any number
-// of replicas; it returns when the calls it makes have returned. What failed is
-// joined into the error and tried again by a later call; while settings cannot be
-// read nothing is sent.
+// Remind finds the keys that are about to expire by the present settings, and sends
+// the reminders whose time has come. Call it every few minutes, in any number of
+// replicas. It returns when all its calls of send have returned. It joins all
+// failures into its error; a later call tries them again. If the settings cannot be
+// read, it sends nothing.
 func (s *Sender) Remind(ctx context.Context) error {
 	settings, times, err := s.settings(ctx)
 	if err != nil || len(times) == 0 {
@@ -96,7 +98,7 @@ func (s *Sender) Remind(ctx context.Context) error {
 	return errors.Join(s.remindExpiring(ctx, times), s.remindEnforced(ctx, times, settings.Rules))
 }
 
-// settings returns the times in force, the longest first.
+// settings returns the settings and the times in force, the longest first.
 func (s *Sender) settings(ctx context.Context) (store.InstanceSettings, []time.Duration, error) {
 	settings, err := s.keys.Settings(ctx, reader())
 	if err != nil {
@@ -106,7 +108,7 @@ func (s *Sender) settings(ctx context.Context) (store.InstanceSettings, []time.D
 	return settings, times, nil
 }
 
-// remindExpiring reminds of the keys that end by their own expiry.
+// remindExpiring sends reminders of the keys that end by their own expiry.
 func (s *Sender) remindExpiring(ctx context.Context, times []time.Duration) error {
 	now := s.keys.Now()
 	return s.remindAll(ctx, times, 0, false, store.KeyQuery{
@@ -115,11 +117,10 @@ func (s *Sender) remindExpiring(ctx context.Context, times []time.Duration) erro
 	})
 }
 
-// remindEnforced reminds of the keys that rules end before their own expiry.
-// No index finds them, so all keys are gone through, once in each stretch of
-// time and by one replica; the reminders that will come before the next time
-// are sent now. The scan is claimed and noted as a reminder is, so that one
-// that was cut off is made again.
+// remindEnforced sends reminders of the keys that rules end before their own
+// expiry. No index finds them, so one replica reads all keys, once in each
+// interval, and sends the reminders that come before the next interval. It claims
+// and records the scan like a reminder, so that an interrupted scan is made again.
 func (s *Sender) remindEnforced(ctx context.Context, times []time.Duration, rules store.Rules) error {
 	every := scanElse
 	if !rules.EnforcedFrom.IsZero() {
@@ -139,11 +140,12 @@ func (s *Sender) remindEnforced(ctx context.Context, times []time.Duration, rule
 	return errors.Join(err, s.notes.sent(ctx, scan))
 }
 
-// errCut: not all keys were looked at.
+// errCut says that not all keys were read.
 var errCut = errors.New("reminders")
 
-// remindAll sends the reminders that come within early of the keys in a list that
-// end by rules, or of the others. It goes on where one cannot be sent.
+// remindAll sends the due reminders of the keys that q lists, and those due within
+// early. With byRules it does so for keys that rules end, and otherwise for the
+// others. If one cannot be sent, it goes on with the next.
 func (s *Sender) remindAll(ctx context.Context, times []time.Duration, early time.Duration, byRules bool, q store.KeyQuery) error {
 	q.Disabled, q.Limit = new(bool), store.MaxPage
 	var problems []error
@@ -167,17 +169,18 @@ func (s *Sender) remindAll(ctx context.Context, times []time.Duration, early tim
 	return errors.Join(problems...)
 }
 
-// due is a reminder that has come.
+// due is a reminder whose time has come.
 type due struct {
-	id     string // of Reminder; empty: none has come
-	series string // of all reminders of one key and end
+	id     string // the Reminder.ID; empty: no reminder is due
+	series string // identifies all reminders of one key and end
 	key    string
 	ends   time.Time
 	before time.Duration
-	early  time.Duration // by which it may be sent
+	early  time.Duration // how long before its time it may be sent
 }
 
-// dueOf is the last reminder of a key that has come, up to early before its time.
+// dueOf returns the reminder of a key that is due or will be within early. If there
+// are several, it returns the one with the shortest time.
 func dueOf(k *apikey.Key, times []time.Duration, now time.Time, early time.Duration) due {
 	ends := k.Standing.Ends
 	if ends.IsZero() || k.Standing.State == policy.StateDisabled || k.Standing.State == policy.StateExpired {
@@ -196,7 +199,7 @@ func idOf(key string, ends time.Time, before time.Duration) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// remind sends a reminder, if nobody did or is at it.
+// remind sends a reminder, unless it was sent or another process is sending it.
 func (s *Sender) remind(ctx context.Context, d due) error {
 	claimed, err := s.notes.claim(ctx, d)
 	if err != nil || !claimed {

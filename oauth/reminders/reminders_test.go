@@ -21,7 +21,7 @@ import (
 
 const day = 24 * time.Hour
 
-// inbox takes reminders.
+// inbox collects reminders.
 type inbox struct {
 	mu   sync.Mutex
 	got  []reminders.Reminder
@@ -38,7 +38,7 @@ func (i *inbox) send(_ context.Context, r reminders.Reminder) error {
 	return nil
 }
 
-// take returns what came in since the last time: names and days.
+// take returns the reminders since the last call, as names and days.
 func (i *inbox) take() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -89,17 +89,17 @@ func TestReminders(t *testing.T) {
 	r.clock.Set(noon.Add(40 * day))
 	require.Empty(t, remind(), "it has expired")
 
-	t.Run("a later expiry begins anew", func(t *testing.T) {
+	t.Run("a later expiry gets reminders again", func(t *testing.T) {
 		r.clock.Set(noon.Add(39 * day))
 		_, err := r.Update(t.Context(), owner, k.ID, apikey.Changes{Expiry: ptr(apikey.Expiry{At: noon.Add(60 * day)})})
 		require.NoError(t, err)
 		require.Equal(t, []string{"ci 720h0m0s"}, remind())
 	})
-	t.Run("of several that have come, the last", func(t *testing.T) {
+	t.Run("of several that are due, the one with the shortest time", func(t *testing.T) {
 		r.expiring("brief", 2*day)
 		require.Equal(t, []string{"brief 168h0m0s"}, remind())
 	})
-	t.Run("another process knows", func(t *testing.T) {
+	t.Run("another process does not send it again", func(t *testing.T) {
 		other := rigOn(t, r.store, in.config)
 		other.clock.Set(r.clock.Now())
 		require.NoError(t, other.Remind(t.Context()))
@@ -107,8 +107,8 @@ func TestReminders(t *testing.T) {
 	})
 }
 
-// A process that is told to end while the host sends still notes that it was
-// sent.
+// A process whose context ends while the host sends still records that the reminder
+// was sent.
 func TestRemindersAreNotedAtTheEnd(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	sent := 0
@@ -158,11 +158,11 @@ func TestRemindersCarryTheKey(t *testing.T) {
 	require.Equal(t, noon.Add(2*day), again.Ends)
 	r.clock.Set(noon.Add(9 * day))
 	require.NoError(t, r.Remind(t.Context()))
-	require.Len(t, in.got, 3, "what settings ended is not about to expire")
+	require.Len(t, in.got, 3, "a key that settings have ended is not about to expire")
 }
 
-// TestNoReminder for a key that is disabled or deleted, not even if that
-// happens after it was listed.
+// TestNoReminder tests that there is none for a key that is disabled or deleted,
+// even if that happens after it was listed.
 func TestNoReminder(t *testing.T) {
 	end := map[string]func(r *rig, k apikey.Key){
 		"deleted": func(r *rig, k apikey.Key) { require.NoError(r.t, r.Delete(r.t.Context(), owner, k.ID, 0)) },
@@ -207,7 +207,7 @@ func TestNoReminder(t *testing.T) {
 	})
 }
 
-// onceListed lets something happen behind the next list of keys.
+// onceListed calls a function after the next list of keys.
 func onceListed(tap *storetest.Tap, do func()) {
 	tap.After(func(call string, err error) error {
 		if call == "Keys.List" {
@@ -218,8 +218,8 @@ func onceListed(tap *storetest.Tap, do func()) {
 	})
 }
 
-// TestRemindersAcrossReplicas: however many look at once, each reminder is sent
-// by exactly one.
+// TestRemindersAcrossReplicas tests that each reminder is sent by exactly one of
+// many replicas that call Remind at the same time.
 func TestRemindersAcrossReplicas(t *testing.T) {
 	const replicas, keys = 6, 40
 	var in inbox
@@ -253,8 +253,8 @@ func TestRemindersAcrossReplicas(t *testing.T) {
 	require.Equal(t, 3*keys, len(in.got), "exactly one call each")
 }
 
-// TestTwoClaimsAtOnce lets two replicas find no attempt before either makes
-// one.
+// TestTwoClaimsAtOnce tests two replicas that both find no attempt before either
+// makes one.
 func TestTwoClaimsAtOnce(t *testing.T) {
 	var in inbox
 	st := memstore.New()
@@ -275,7 +275,7 @@ func TestTwoClaimsAtOnce(t *testing.T) {
 	require.Equal(t, 20, len(in.got))
 }
 
-// meetingIDs lets two look for an attempt at the same time.
+// meetingIDs makes two replicas look for an attempt at the same time.
 type meetingIDs struct {
 	store.OnceIDs
 	meet chan struct{}
@@ -293,9 +293,8 @@ func (m meetingIDs) Find(ctx context.Context, space, id string, now time.Time) (
 	return found, err
 }
 
-// TestTheSlowOneComesThrough lets a replica find that the one before it, which
-// took longer than it may, has sent the reminder when it had just made its own
-// claim.
+// TestTheSlowOneComesThrough tests a replica that has just made its own claim when
+// a slow replica, whose claim had expired, sends the reminder.
 func TestTheSlowOneComesThrough(t *testing.T) {
 	var in inbox
 	sending, send, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -331,7 +330,7 @@ func TestRemindersAreRetried(t *testing.T) {
 		}
 	}
 	require.Equal(t, []time.Duration{0, 5 * time.Minute, 15 * time.Minute, 35 * time.Minute, 75 * time.Minute, 155 * time.Minute}, tries[:6])
-	require.LessOrEqual(t, len(tries), 24, "at last every 6 hours, for both reminders")
+	require.LessOrEqual(t, len(tries), 24, "in the end every 6 hours, for both reminders")
 	in.fail = nil
 	r.clock.Set(noon.Add(3*day - time.Second))
 	require.NoError(t, r.Remind(t.Context()))

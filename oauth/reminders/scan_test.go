@@ -13,9 +13,9 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestRemindersOfEnforcedRules: a key that rules end earlier than its own
-// expiry is told of before that end, once each time, by one of two replicas
-// that look every hour.
+// TestRemindersOfEnforcedRules tests that reminders of a key that rules end before
+// its own expiry are sent before that end, each once, by one of two replicas that
+// scan every hour.
 func TestRemindersOfEnforcedRules(t *testing.T) {
 	life := store.Rules{MaxLifetime: 20 * day, EnforcedFrom: noon}
 	for _, c := range []struct {
@@ -94,8 +94,7 @@ func TestRemindersWhenRulesChange(t *testing.T) {
 	require.Empty(t, at(75*day), "it has ended")
 }
 
-// countedLists counts how often all keys are gone through, and fails if it is
-// told to.
+// countedLists counts how often all keys are listed, and fails on demand.
 type countedLists struct {
 	store.Keys
 	all  atomic.Int64
@@ -142,8 +141,8 @@ func TestScansAreFew(t *testing.T) {
 	}
 }
 
-// TestAScanIsMadeAgain where it was cut off, and only then; a reminder that
-// could not be sent waits for the next one.
+// TestAScanIsMadeAgain tests that a scan is made again only if it was interrupted,
+// and that a reminder that could not be sent waits for the next scan.
 func TestAScanIsMadeAgain(t *testing.T) {
 	var in inbox
 	st := memstore.New()

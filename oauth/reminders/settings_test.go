@@ -16,9 +16,8 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// TestReminderSettings goes through the last days of one key while settings
-// change. Each step is one by the process that made the step before, and by one
-// that has just started.
+// TestReminderSettings changes settings in the last days of one key. Each step is
+// made by the process that made the step before, and by one that has just started.
 func TestReminderSettings(t *testing.T) {
 	const off = time.Duration(-1)
 	type step struct {
@@ -91,8 +90,8 @@ func TestReminderSettings(t *testing.T) {
 	}
 }
 
-// TestReminderSettingsChangeMeanwhile: what settings say when a reminder is
-// about to be sent counts, not what they said when keys were listed.
+// TestReminderSettingsChangeMeanwhile tests that the settings right before a
+// reminder is sent count, and not those at the time when keys were listed.
 func TestReminderSettingsChangeMeanwhile(t *testing.T) {
 	for name, change := range map[string]func(r *rig){
 		"off":         func(r *rig) { r.reminders(true) },
@@ -110,8 +109,8 @@ func TestReminderSettingsChangeMeanwhile(t *testing.T) {
 	}
 }
 
-// TestReminderSettingsInAnOutage: while settings cannot be read nothing is
-// sent, and it is sent afterwards.
+// TestReminderSettingsInAnOutage tests that nothing is sent while settings cannot
+// be read, and that the reminder is sent afterwards.
 func TestReminderSettingsInAnOutage(t *testing.T) {
 	var in inbox
 	broken := false
@@ -125,8 +124,8 @@ func TestReminderSettingsInAnOutage(t *testing.T) {
 	require.Len(t, in.take(), 1)
 }
 
-// TestReminderSettingsBeyondTheCache: a replica whose cache does not know yet
-// that reminders were switched on or off acts on it all the same.
+// TestReminderSettingsBeyondTheCache tests that a replica follows reminders being
+// switched on or off even if its cache has the old settings.
 func TestReminderSettingsBeyondTheCache(t *testing.T) {
 	for name, off := range map[string]bool{"switched on": false, "switched off": true} {
 		t.Run(name, func(t *testing.T) {
@@ -158,8 +157,8 @@ func TestReminderSettingsBeyondTheCache(t *testing.T) {
 	}
 }
 
-// TestTwoTimesAtOnce lets one replica send the last reminder while another is
-// still sending the one before.
+// TestTwoTimesAtOnce tests one replica that sends the last reminder while another
+// is still sending the one before.
 func TestTwoTimesAtOnce(t *testing.T) {
 	var in inbox
 	other := newRig(t, in.config)
@@ -184,7 +183,7 @@ func TestTwoTimesAtOnce(t *testing.T) {
 	}
 }
 
-// TestReminderNotesAreRead: a note that cannot be read sends nothing.
+// TestReminderNotesAreRead tests that nothing is sent if a note cannot be read.
 func TestReminderNotesAreRead(t *testing.T) {
 	var in inbox
 	r := newRig(t, in.config)

@@ -82,7 +82,7 @@ func TestReminderSettings(t *testing.T) {
 		{"too many", "on", "1,2,3,4,5,6,7,8,9", "remind_before", "Type at most 8 times"},
 		{"too short", "on", "59m", "remind_before", "Each time must be from 1 hour to 366 days."},
 		{"too long", "on", "367", "remind_before", "Each time must be from 1 hour to 366 days."},
-		{"twice", "on", "1, 24h", "remind_before", "No time may be there twice."},
+		{"twice", "on", "1, 24h", "remind_before", "No time may be listed twice."},
 		{"markup", "on", `"><script>`, "remind_before", "Type numbers of days separated by commas"},
 	} {
 		t.Run("refused: "+c.name, func(t *testing.T) {

@@ -44,8 +44,8 @@ func TestTimeout(t *testing.T) {
 				require.Equal(t, 3*time.Second, time.Since(began))
 				require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
 				require.NotEmpty(t, got.Header.Get("Retry-After"))
-				require.Contains(t, got.Body, "cannot decide at the moment")
-				require.Contains(t, r.log.String(), "a page met an outage")
+				require.Contains(t, got.Body, "is unavailable at the moment")
+				require.Contains(t, r.log.String(), "a page failed because the store or another service is unavailable")
 			})
 		})
 	}

@@ -1,4 +1,4 @@
-// Package audit names what audit events tell of: the values of store.Event.Action.
+// Package audit has the actions of audit events: the values of store.Event.Action.
 package audit
 
 // The actions.

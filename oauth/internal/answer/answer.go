@@ -11,26 +11,27 @@ import (
 	"time"
 )
 
-// Refusal is an error as the caller may see it: its kind, and what is particular to it.
+// Refusal is an error as a client sees it: its kind, and the details of this case.
 type Refusal struct {
 	Kind
-	// Detail is what is wrong, in one sentence. Empty: what the row says.
+	// Detail says in one sentence what is wrong. Empty: the text of the row.
 	Detail string
-	// RetryAfter is when to try again. Zero: what the row says.
+	// RetryAfter is how long to wait before the next try. Zero: the time of the
+	// row.
 	RetryAfter time.Duration
 	Fields     []Field
 	Missing    []string // permissions
 	Rule       string   // the policy that refused
-	Key        string   // made or rotated by a request that was carried out before
+	Key        string   // the key that an earlier request made or rotated
 }
 
-// Field is what is wrong with a field of a request.
+// Field says what is wrong with one field of a request.
 type Field struct{ Field, Reason string }
 
 // Error implements error.
 func (r *Refusal) Error() string { return "refused: " + r.Row().Wrong }
 
-// Description is what an OAuth answer says.
+// Description returns the error_description of an OAuth response.
 func (r *Refusal) Description() string {
 	row := r.Row()
 	switch {
@@ -42,7 +43,8 @@ func (r *Refusal) Description() string {
 	return row.Wrong + ". " + row.Do
 }
 
-// SetRetryAfter says when to try again, if that is known (RFC 9110, section 10.2.3).
+// SetRetryAfter sets the Retry-After header (RFC 9110, section 10.2.3) if a time is
+// known.
 func (r *Refusal) SetRetryAfter(header http.Header) {
 	wait := r.RetryAfter
 	if wait <= 0 {
@@ -53,7 +55,7 @@ func (r *Refusal) SetRetryAfter(header http.Header) {
 	}
 }
 
-// WriteOAuth answers as RFC 6749, section 5.2, says.
+// WriteOAuth writes the error response of RFC 6749, section 5.2.
 func (r *Refusal) WriteOAuth(w http.ResponseWriter) {
 	r.SetRetryAfter(w.Header())
 	row := r.Row()
@@ -64,34 +66,35 @@ func (r *Refusal) WriteOAuth(w http.ResponseWriter) {
 	Write(w, row.OAuth.Status, "application/json", append(body, '\n'))
 }
 
-// Log tells the operator of an outage or a failure. What failed for a caller who hung
-// up is neither.
+// Log logs the error if the store is unavailable or the server failed. It logs
+// nothing if the client has closed the connection, since that is a cause of errors
+// too.
 func (r *Refusal) Log(ctx context.Context, log *slog.Logger, what string, err error, args ...any) {
 	switch args = append(args, "error", err); {
 	case errors.Is(ctx.Err(), context.Canceled):
 	case r.Kind == Unavailable:
-		log.ErrorContext(ctx, what+" met an outage", args...)
+		log.ErrorContext(ctx, what+" failed because the store or another service is unavailable", args...)
 	case r.Kind == Failed:
 		log.ErrorContext(ctx, what+" failed", args...)
 	}
 }
 
-// Write sends an answer that no cache may keep (RFC 6749, section 5.1).
+// Write writes a response that no cache may keep (RFC 6749, section 5.1).
 func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	header := w.Header()
-	// Set would make a slice for each. The bounds keep one from growing into
-	// the next.
+	// Header.Set would allocate a slice for each. The capacities keep an append to
+	// one header from overwriting the next.
 	values := []string{mediaType, "no-store", "no-cache", "nosniff"}
 	header["Content-Type"] = values[0:1:1]
 	header["Cache-Control"] = values[1:2:2]
 	header["Pragma"] = values[2:3:3]
 	header["X-Content-Type-Options"] = values[3:4:4]
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:errcheck // the client hung up
+	_, _ = w.Write(body) //nolint:errcheck // fails only if the client has closed the connection
 }
 
-// printable keeps the characters that an error_description may hold (RFC 6749,
-// section 5.2): a policy's reason is the host's text.
+// printable replaces characters that an error_description may not contain (RFC
+// 6749, section 5.2). A policy's reason is the host's text and may contain any.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -13,7 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
 
-// TestTable: each row has its texts, and each problem type is explained.
+// TestTable checks that each row has its texts, and that PROBLEMS.md explains each
+// problem type.
 func TestTable(t *testing.T) {
 	page, err := os.ReadFile("../../admin/PROBLEMS.md")
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
-// Package hostlist is the rule for every list of keys that a host configures
-// (peppers, seal keys, signers, prefixes of secrets): the first entry is used for
-// what is new, all are accepted, and no process starts without one that is in use,
+// Package hostlist has the rule for the lists that a host configures: peppers, seal
+// keys, signers, prefixes of secrets. The first entry is used for everything new,
+// and all entries are accepted. No process starts without an entry that is in use,
 // unless the host has withdrawn it by its title.
 package hostlist
 
@@ -17,17 +17,18 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// SealKeys is the list of seal keys. The store records none: each sealed signing key
-// names its own.
+// SealKeys is the list of seal keys. The store does not record them as in use: each
+// sealed signing key names its seal key.
 const SealKeys store.ListName = "seal_keys"
 
-// LongestToken is the longest life that a token can have.
+// LongestToken is the longest lifetime that a token can have.
 const LongestToken = 24 * time.Hour
 
-// List is one list of the host's, the entry for what is new first.
+// List is a list of the host. The first entry is used for everything new.
 type List []store.ListEntry
 
-// words returns what an entry is called, and the field that lists it.
+// words returns the kind of an entry, as messages name it, and the field that lists
+// it.
 func words(list store.ListName) (kind, field string) {
 	switch list {
 	case store.Peppers:
@@ -40,14 +41,15 @@ func words(list store.ListName) (kind, field string) {
 	return "seal key", "Config.SealKeys"
 }
 
-// Title names an entry as messages and apikey.Options.Withdrawn do: "pepper 3".
+// Title returns the name of an entry in messages and in apikey.Options.Withdrawn,
+// such as "pepper 3".
 func Title(e store.ListEntry) string {
 	kind, _ := words(e.List)
 	return kind + " " + e.Name
 }
 
-// Fingerprint distinguishes keys of one name. It reveals nothing of a key that
-// cannot be guessed.
+// Fingerprint distinguishes keys with the same name. It reveals nothing about a key
+// that cannot be guessed.
 func Fingerprint(key []byte) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("latchkey fingerprint"))
@@ -63,8 +65,8 @@ func (l List) Find(e store.ListEntry) (store.ListEntry, bool) {
 	return l[i], true
 }
 
-// Check returns an error for each entry that is in use at that time and that the list
-// lacks, unless it is withdrawn, or has with another fingerprint.
+// Check returns an error for each entry in use at the time now that the list has
+// with another fingerprint, or that it lacks and that is not withdrawn.
 func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) error {
 	var problems []error
 	for _, u := range used {
@@ -76,7 +78,7 @@ func (l List) Check(used []store.ListEntry, now time.Time, withdrawn []string) e
 		own, listed := l.Find(u)
 		switch {
 		case listed && own.Fingerprint != u.Fingerprint:
-			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %.16s: it is another key under the same name; list the one in use, and the other under a name of its own",
+			problems = append(problems, fmt.Errorf("%s: %s has the fingerprint %s, but the one in use has %.16s: it is another key under the same name; list the key in use, and give the other one a new name",
 				field, title, own.Fingerprint, u.Fingerprint))
 		case !listed && !slices.Contains(withdrawn, title):
 			problems = append(problems, fmt.Errorf("%s lacks %s, which is in use%s: list it, or name %q in apikey.Options.Withdrawn if it must not be used any more",
@@ -102,13 +104,14 @@ func (l List) CheckWithdrawn(withdrawn []string) error {
 	var problems []error
 	for _, e := range l {
 		if _, field := words(e.List); slices.Contains(withdrawn, Title(e)) {
-			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn names %s, which %s lists", Title(e), field))
+			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn names %s, which %s lists: remove it from one of them", Title(e), field))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// CheckTitles returns an error for each title that cannot be that of an entry.
+// CheckTitles returns an error for each title that is not in the form of an entry's
+// title.
 func CheckTitles(withdrawn []string) error {
 	var problems []error
 	for i, title := range withdrawn {
@@ -116,7 +119,7 @@ func CheckTitles(withdrawn []string) error {
 			return strings.HasPrefix(title, Title(store.ListEntry{List: list}))
 		})
 		if !known {
-			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; \"pepper 1\" does", i, title))
+			problems = append(problems, fmt.Errorf("apikey.Options.Withdrawn[%d]: %q names no pepper, secret prefix, seal key or signer; write it like \"pepper 1\"", i, title))
 		}
 	}
 	return errors.Join(problems...)

@@ -8,8 +8,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// A list in the middle of a rolling deploy, and one from which an entry was taken too
-// early. Packages oauth and oauth/apikey test the refusals.
+// A list in the middle of a rolling deploy, and one from which an entry was removed
+// too early. Packages oauth and oauth/apikey test the refusals.
 func ExampleList_Check() {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	one, two := store.ListEntry{List: store.Peppers, Name: "1", Fingerprint: "aa"}, store.ListEntry{List: store.Peppers, Name: "2", Fingerprint: "bb"}

@@ -1,5 +1,5 @@
-// Package outcome says how an error is answered: the only place that knows the errors
-// of all packages below the HTTP packages.
+// Package outcome finds the error response for an error. Only this package knows
+// the errors of all the packages that the HTTP packages import.
 package outcome
 
 import (
@@ -16,12 +16,12 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// IsOutage reports whether err says that nothing could be decided, whatever else it
-// says.
+// IsOutage reports whether err says that a store, a hook or another server is
+// unavailable, so that nothing was decided. What else err wraps does not matter.
 func IsOutage(err error) bool { return store.IsOutage(err) || errors.Is(err, bearer.ErrUnavailable) }
 
-// OAuth returns the answer to an error of a request of ctx at an OAuth endpoint. An
-// error that none of these endpoints expects is a failure.
+// OAuth returns the response to an error at an OAuth endpoint. ctx is the request's
+// context. An error that no OAuth endpoint expects gets answer.Failed.
 func OAuth(ctx context.Context, err error) *answer.Refusal {
 	if r := of(ctx, err); r.Row().OAuth.Status != 0 {
 		return r
@@ -49,7 +49,7 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		denied    *policy.Denied
 	)
 	switch {
-	case IsOutage(err): // before all else: what it also wraps decides nothing
+	case IsOutage(err): // comes first: what err wraps besides is no decision
 		return &answer.Refusal{Kind: answer.Unavailable}
 	case errors.As(err, &known):
 		return known
@@ -85,7 +85,7 @@ func of(ctx context.Context, err error) *answer.Refusal {
 		return &answer.Refusal{Kind: answer.Conflict}
 	case errors.Is(err, errors.ErrUnsupported):
 		return &answer.Refusal{Kind: answer.NotKept}
-	case ctx.Err() != nil: // a driver may have an error of its own for it
+	case ctx.Err() != nil: // a driver may return its own error for an ended context
 		return &answer.Refusal{Kind: answer.Unavailable}
 	}
 	return &answer.Refusal{Kind: answer.Failed}
@@ -105,9 +105,9 @@ func ofDenial(denied *policy.Denied) *answer.Refusal {
 // maxNamed bounds the bytes of a scope that a refusal repeats.
 const maxNamed = 200
 
-// notHeld names the permissions that a key lacks, whether or not they exist. A
-// permission has no character that RFC 6749, section 5.2, forbids in an
-// error_description.
+// notHeld returns a text that names the permissions that a key lacks, whether they
+// exist or not. Names of permissions contain no character that RFC 6749, section
+// 5.2, forbids in an error_description.
 func notHeld(missing scope.Set) string {
 	var names []string
 	rest := maxNamed
@@ -119,7 +119,7 @@ func notHeld(missing scope.Set) string {
 	}
 	switch more := missing.Len() - len(names); {
 	case len(names) == 0:
-		return "This API key does not hold every permission that was asked for."
+		return "This API key does not hold every permission that was requested."
 	case more > 0:
 		return fmt.Sprintf("This API key does not hold: %s, and %d more.", strings.Join(names, ", "), more)
 	}

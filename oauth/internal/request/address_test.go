@@ -56,7 +56,7 @@ func TestParseAddr(t *testing.T) {
 	}
 }
 
-// FuzzParseAddr: an address reads the same in each of its spellings.
+// FuzzParseAddr tests that all spellings of an address give the same result.
 func FuzzParseAddr(f *testing.F) {
 	for _, seed := range []string{"192.0.2.7", "[::1]:80", "fe80::1%a", "::ffff:1.2.3.4", "[", "]", "%"} {
 		f.Add(seed)

@@ -41,7 +41,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// FuzzCredentials: what is found is what stands behind the scheme and spaces.
+// FuzzCredentials tests that the result is the text after the scheme and spaces.
 func FuzzCredentials(f *testing.F) {
 	for _, seed := range []string{"Basic x", "basic  x", "Basic", "Basic\tx", "", "Basic , Basic x"} {
 		f.Add(seed)

@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/request"
 )
 
-// The context of a login is that of context.WithTimeout in all that can be
-// seen, whether somebody waits for it or only asks.
+// The context of a login behaves like that of context.WithTimeout, before and after
+// the first wait for it.
 func TestDeadline(t *testing.T) {
 	type key struct{}
 	gone := errors.New("the caller is gone")
@@ -62,7 +62,7 @@ func TestDeadline(t *testing.T) {
 					default:
 						require.NoError(t, what.err)
 					}
-					require.Equal(t, what.err, ctx.Err(), "the same, now that somebody waits")
+					require.Equal(t, what.err, ctx.Err(), "the same after the first wait")
 					require.Equal(t, what.cause, context.Cause(ctx))
 					at, ok := ctx.Deadline()
 					require.True(t, ok)

@@ -1,7 +1,6 @@
-// Package request reads what several HTTP packages read of a request, so that all
-// read it in the same way: the client's address, the Authorization header, the
-// Content-Type, the body within its bounds, and signed cursors. The work on it has a
-// Deadline.
+// Package request has the common code of the HTTP packages to read a request: the
+// client's address, the Authorization header, the Content-Type, a bounded body, and
+// signed cursors. Deadline is the context of a request with a timeout.
 package request
 
 import (
@@ -23,9 +22,9 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/answer"
 )
 
-// ParseAddr reads an IP address as servers, middlewares and proxies write it:
-// with a port or without, an IPv6 address in brackets or without, with a zone
-// or without. The zone is left out, and IPv4 written as IPv6 becomes IPv4.
+// ParseAddr parses an IP address as servers, middlewares and proxies write it: with
+// or without a port, an IPv6 address with or without brackets and zone. It drops
+// the zone, and converts an IPv4-mapped IPv6 address to IPv4.
 func ParseAddr(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	withPort, err := netip.ParseAddrPort(text) // first, as net/http writes it
@@ -66,8 +65,8 @@ type Clients struct {
 	missing sync.Once
 }
 
-// NewClients returns Clients that ask addr, a function of the host's; nil is
-// ConnectionAddr.
+// NewClients returns Clients that call addr, the host's Config.ClientAddr. nil
+// means ConnectionAddr.
 func NewClients(addr func(*http.Request) netip.Addr, log *slog.Logger) *Clients {
 	if addr == nil {
 		addr = ConnectionAddr
@@ -81,8 +80,8 @@ func (c *Clients) Addr(r *http.Request) netip.Addr {
 	addr := c.addr(r)
 	if !addr.IsValid() {
 		c.missing.Do(func() {
-			c.log.WarnContext(r.Context(), "a request came without its client's address: rules by address refuse such requests, and limits by address count all of them as one client; "+
-				"see that RemoteAddr holds an address, or set Config.ClientAddr")
+			c.log.WarnContext(r.Context(), "the address of a request's client is unknown: rules by address refuse such requests, and limits by address count all of them as one client; "+
+				"make sure that RemoteAddr has an address, or set Config.ClientAddr")
 		})
 	}
 	return addr
@@ -92,15 +91,16 @@ var (
 	// ErrAbsent says that there is no Authorization header, that it is empty, or that
 	// it has another scheme.
 	ErrAbsent = errors.New("no credentials of this scheme")
-	// ErrMalformed says that no space and credentials follow the scheme, or that there
-	// are two Authorization headers.
+	// ErrMalformed says that the scheme is not followed by a space and credentials,
+	// or that there are two Authorization headers.
 	ErrMalformed = errors.New("malformed Authorization header")
 )
 
 // Credentials returns the text after the scheme and one or more spaces (RFC 9110,
-// section 11.6.2; RFC 7235, appendix C). The scheme matches in any case. The text
-// is not empty and does not begin with a space; otherwise it is not checked. Two
-// headers are malformed whatever they hold, since nothing says which one counts.
+// section 11.6.2; RFC 7235, appendix C). The scheme is compared without regard to
+// case. The text is not empty and does not begin with a space; nothing else is
+// checked. Two headers are always malformed, since it is not defined which one
+// counts.
 func Credentials(header http.Header, scheme string) (string, error) {
 	values := header["Authorization"]
 	if len(values) > 1 {
@@ -117,15 +117,16 @@ func Credentials(header http.Header, scheme string) (string, error) {
 	return credentials, nil
 }
 
-// MediaType reads the Content-Type of a text. utf8 is false if a charset other than
-// UTF-8 is named. ok is false if the header is missing, present twice or malformed.
+// MediaType parses the Content-Type of a text. utf8 is false if it names a charset
+// other than UTF-8. ok is false if the header is missing, present twice or
+// malformed.
 func MediaType(header http.Header) (kind string, utf8, ok bool) {
 	values := header["Content-Type"]
 	if len(values) != 1 {
 		return "", false, false
 	}
 	switch values[0] {
-	case "application/x-www-form-urlencoded", "application/json": // without the cost of parsing
+	case "application/x-www-form-urlencoded", "application/json": // these need no parsing
 		return values[0], true, true
 	}
 	kind, params, err := mime.ParseMediaType(values[0])
@@ -136,8 +137,8 @@ func MediaType(header http.Header) (kind string, utf8, ok bool) {
 	return kind, !named || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8"), true
 }
 
-// IsPrintable reports whether a text is of printable ASCII characters and spaces, so
-// that it can stand in a header.
+// IsPrintable reports whether a text has only printable ASCII characters and
+// spaces, so that it can be in a header.
 func IsPrintable(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
@@ -147,8 +148,8 @@ func IsPrintable(text string) bool {
 	return true
 }
 
-// IsASCII reports whether a text reads the same in every charset that a
-// client may name for it.
+// IsASCII reports whether a text is ASCII, and so means the same in every charset
+// that a client may name.
 func IsASCII[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
@@ -158,7 +159,8 @@ func IsASCII[T string | []byte](text T) bool {
 	return true
 }
 
-// Timeout is the host's bound on a request, Config.Timeout, or its default.
+// Timeout checks the host's Config.Timeout and returns it, or its default of 2
+// seconds if it is 0.
 func Timeout(bound time.Duration) (time.Duration, error) {
 	bound = cmp.Or(bound, 2*time.Second)
 	if bound < 10*time.Millisecond || bound > 5*time.Minute {
@@ -167,16 +169,16 @@ func Timeout(bound time.Duration) (time.Duration, error) {
 	return bound, nil
 }
 
-// Body is the body of a request that may take only so long to come in. The zero Body
-// needs no bound.
+// Body bounds how long a request's body may take to arrive. The zero Body sets no
+// bound.
 type Body struct{ connection http.ResponseWriter }
 
-// HoldBody bounds how long the body may take to come in, also where nobody
-// reads it: net/http reads what a handler left over before it answers.
+// HoldBody bounds how long the body may take to arrive, even if the handler does
+// not read it: net/http reads the rest of a body before it sends the response.
 //
-// The time is real, not the host's clock: it is a connection that waits. A
-// tighter bound of the host's own server stays, and a ResponseWriter without
-// deadlines has its server's only.
+// It uses the real time, not the host's clock, since a connection waits. If the
+// host's server has a shorter ReadTimeout, that stays. If the ResponseWriter has no
+// deadlines, only the server's bound applies.
 func HoldBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.ReadTimeout > 0 && server.ReadTimeout <= bound || r.Body == nil || r.Body == http.NoBody {
@@ -186,17 +188,17 @@ func HoldBody(w http.ResponseWriter, r *http.Request, bound time.Duration) Body 
 	return Body{w}
 }
 
-// Release lifts the bound. It is called once the body is read. net/http lifts it at the
-// body's end, but not if a middleware read that before: then the end of the time would
-// look like a caller who hung up.
+// Release removes the bound. Call it when the body is read. net/http removes it at
+// the end of the body, but not if a middleware has read the body before: then the
+// deadline would look like a client that closed the connection.
 func (b Body) Release() {
 	if b.connection != nil {
 		_ = http.NewResponseController(b.connection).SetReadDeadline(time.Time{}) //nolint:errcheck // see HoldBody
 	}
 }
 
-// ReadBody reads at most limit bytes into a buffer. What is longer is refused by its
-// declared length, or else as soon as that shows.
+// ReadBody reads at most limit bytes into a buffer. It refuses a longer body by its
+// Content-Length, or else when it has read more than limit bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buffer) *answer.Refusal {
 	if r.ContentLength > int64(limit) {
 		return tooLarge(w)
@@ -206,7 +208,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 	}
 	for into.Len() <= limit {
 		if into.Available() == 0 {
-			into.Grow(1 << 10) // most bodies fit in, and most answers
+			into.Grow(1 << 10) // enough for most bodies and responses
 		}
 		free := into.AvailableBuffer()
 		n, err := r.Body.Read(free[:min(cap(free), limit+1-into.Len())])
@@ -221,7 +223,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int, into *bytes.Buf
 	return tooLarge(w)
 }
 
-// Unreadable says why reading a body failed.
+// Unreadable returns the refusal for a body that could not be read.
 func Unreadable(w http.ResponseWriter, err error) *answer.Refusal {
 	var over *http.MaxBytesError
 	switch {
@@ -229,7 +231,7 @@ func Unreadable(w http.ResponseWriter, err error) *answer.Refusal {
 		return tooLarge(w)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		stopReading(w)
-		return &answer.Refusal{Kind: answer.Late, Detail: "The body did not come in time."}
+		return &answer.Refusal{Kind: answer.Late, Detail: "The body did not arrive in time."}
 	}
 	return &answer.Refusal{Kind: answer.Malformed, Detail: "The body could not be read."}
 }
@@ -239,36 +241,36 @@ func tooLarge(w http.ResponseWriter) *answer.Refusal {
 	return &answer.Refusal{Kind: answer.TooLarge}
 }
 
-// stopReading ends the connection with this answer. Without a deadline in the
-// past net/http would still take in what the client goes on sending. A limit
-// that was hit makes it wait for the client to have read the answer: to close
-// at once, with unread bytes in the way, would reset the connection under it.
+// stopReading closes the connection after this response. The read deadline in the
+// past keeps net/http from reading what the client goes on to send. The exceeded
+// MaxBytesReader makes net/http wait before it closes, so that the client can read
+// the response: to close at once with unread bytes would reset the connection.
 func stopReading(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	hit := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
-	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // its error is the point
+	_, _ = hit.Read(make([]byte, 1))                                   //nolint:errcheck // the error is expected
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // see HoldBody
 }
 
-// Deadline is like the context of context.WithTimeout, but starts its timer when
-// something first waits for it. A store in this process answers without waiting,
-// and an unused timer doubles the time of a guard that has seen the token before
-// and costs a login 2 to 5%. Before that, Err compares the time itself.
+// Deadline is a context like that of context.WithTimeout, but it starts its timer
+// only when it is first waited for. Until then, Err compares the time itself. A
+// store in this process returns without waiting, and an unused timer would double
+// the time of a guard with a cached token and cost a login 2 to 5%.
 //
-// Each request has its own, since code that gets a context may keep it.
+// It is not reused, since code that gets a context may keep it.
 //
-// The time is real, not the host's clock: it is a request that waits.
+// It uses the real time, not the host's clock, since a request waits.
 type Deadline struct {
 	request context.Context //nolint:containedctx // this is a context, made of that one
 	at      time.Time
 
 	mu      sync.Mutex
-	timed   context.Context //nolint:containedctx // once somebody waits; then it answers for all
+	timed   context.Context //nolint:containedctx // set at the first wait, and used from then on
 	cancel  context.CancelFunc
 	stopped bool
 }
 
-// WithTimeout is context.WithTimeout. Stop must be called in the end.
+// WithTimeout is like context.WithTimeout. Call Stop when the request is done.
 func WithTimeout(request context.Context, d time.Duration) *Deadline {
 	return &Deadline{request: request, at: time.Now().Add(d)} //nolint:forbidigo // see Deadline
 }
@@ -283,8 +285,8 @@ func (d *Deadline) Stop() {
 	}
 }
 
-// current returns the context that answers: the request's while nobody waits and there
-// is time, from then on the one with the timer.
+// current returns the context to use: the request's before the first wait, unless
+// waits is true or Stop was called, and from then on the one with the timer.
 func (d *Deadline) current(waits bool) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -303,7 +305,7 @@ func (d *Deadline) current(waits bool) context.Context {
 // Deadline implements context.Context.
 func (d *Deadline) Deadline() (time.Time, bool) { return d.current(true).Deadline() }
 
-// Done implements context.Context: from here on there is a timer.
+// Done implements context.Context. It starts the timer.
 func (d *Deadline) Done() <-chan struct{} { return d.current(true).Done() }
 
 // Err implements context.Context.
@@ -312,6 +314,7 @@ func (d *Deadline) Err() error {
 	return d.current(late).Err()
 }
 
-// Value implements context.Context. Package context finds the nearest context of its
-// own by a value, and the one with the timer knows the request's values too.
+// Value implements context.Context. It uses the context with the timer if there is
+// one: package context finds the nearest context of its own by a value, and that
+// context has the request's values too.
 func (d *Deadline) Value(key any) any { return d.current(false).Value(key) }

@@ -18,11 +18,12 @@ const (
 	minSealKey = 32
 )
 
-// SealKey is a copy of a key of the host's that Seal signs by: the field of its Config,
-// which signs some things. Without one it is random, of which the log is told.
+// SealKey checks and copies the key that Seal uses: key is the host's Config field,
+// and things are what it signs, such as cursors. If key is empty, it logs a warning
+// and returns a random key.
 func SealKey(key []byte, field, things string, log *slog.Logger) ([]byte, error) {
 	if len(key) == 0 {
-		log.Warn("no key is set: " + things + " are good in this process only; set Config." + field)
+		log.Warn("no key is set: " + things + " are valid in this process only; to share them with other processes, set Config." + field)
 		key = make([]byte, minSealKey)
 		_, _ = rand.Read(key) // never fails
 	}
@@ -32,16 +33,16 @@ func SealKey(key []byte, field, things string, log *slog.Logger) ([]byte, error)
 	return slices.Clone(key), nil
 }
 
-// Seal signs a text for what it is bound to, such as a caller and a list. The text
-// can be read, but only Seal makes one that Open opens.
+// Seal signs a text together with the texts in bound, such as a caller and a list.
+// The text stays readable. Open accepts only what Seal has signed.
 func Seal(key, text []byte, bound ...string) string {
 	return base64.RawURLEncoding.EncodeToString(append(sum(key, text, bound), text...))
 }
 
-// Open returns a text that Seal signed with this key for the same.
+// Open returns the text that Seal signed with the same key and the same bound.
 func Open(key []byte, sealed string, bound ...string) (text []byte, ok bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil || len(raw) < sealMAC || base64.RawURLEncoding.EncodeToString(raw) != sealed { // it passes over line breaks and spare bits
+	if err != nil || len(raw) < sealMAC || base64.RawURLEncoding.EncodeToString(raw) != sealed { // the decoder ignores line breaks and spare bits
 		return nil, false
 	}
 	text = raw[sealMAC:]
@@ -62,12 +63,13 @@ func Digest(texts ...string) string {
 	return hex.EncodeToString(digest.Sum(nil))
 }
 
-// writeAll writes texts so that no two lists of texts are written alike.
+// writeAll writes texts with their lengths, so that different lists are never
+// written alike.
 func writeAll(to hash.Hash, texts ...string) {
 	var length [8]byte
 	for _, text := range texts {
 		binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-		_, _ = to.Write(length[:]) // a hash takes everything
+		_, _ = to.Write(length[:]) // a hash never fails
 		_, _ = to.Write([]byte(text))
 	}
 }

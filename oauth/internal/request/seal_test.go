@@ -47,7 +47,7 @@ func TestSeal(t *testing.T) {
 	require.Len(t, request.Digest(), 64)
 }
 
-// FuzzOpen: what opens is what Seal made, to the byte.
+// FuzzOpen tests that Open accepts only exactly what Seal made.
 func FuzzOpen(f *testing.F) {
 	key := []byte("a key of the tests, 32 bytes long")
 	f.Add(request.Seal(key, []byte("text"), "list"))

@@ -20,13 +20,14 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// Pepper is a key for digests that is kept outside the store, so that a copy
-// of the store alone proves nothing about a secret. See Config.Peppers.
+// Pepper is a key for the digests of secrets. It is kept outside the store, so that
+// a copy of the store is not enough to test a guessed secret. See Config.Peppers.
 //
-// Printed, logged or marshalled it shows its version only.
+// If it is printed, logged or marshalled, only its version shows.
 type Pepper struct {
-	// Version names the pepper in stored digests: 1 or more, unique in a
-	// list, never given to another key. Give a newer pepper a higher one.
+	// Version identifies the pepper in stored digests. It is 1 or more and unique
+	// in the list. Never use it for another key, and give a newer pepper a higher
+	// version.
 	Version int
 	// Key is at least 32 random bytes. It is copied.
 	Key []byte
@@ -34,7 +35,7 @@ type Pepper struct {
 	none bool
 }
 
-// NoPepper is the entry of Config.Peppers for digests without a pepper, which
+// NoPepper returns the entry of Config.Peppers for digests without a pepper, which
 // are plain SHA-256. Its version is 0.
 func NoPepper() Pepper { return Pepper{none: true} }
 
@@ -54,9 +55,9 @@ const (
 	plainSHA256 = "sha256"
 	hmacSHA256  = "hmac-sha256"
 	digestChars = 43 // 32 bytes in base64url
-	// pooledBytes is the size of a message that is kept for the next.
+	// pooledBytes is the capacity of the message buffers in the pool.
 	pooledBytes = 1024
-	// digestDomain keeps these digests apart from any other use of a pepper.
+	// digestDomain separates these digests from any other use of a pepper.
 	digestDomain = "latchkey secret digest"
 )
 
@@ -69,28 +70,28 @@ var (
 	errDigest = errors.New("it is malformed")
 )
 
-// Binding is a secret together with the place it belongs to. All four parts
-// go into the digest, so that a digest moved to another row opens nothing.
+// Binding is a secret with the record that it belongs to. The digest covers all
+// four parts, so a digest that was copied to another record matches nothing.
 type Binding struct {
 	KeyID, Workspace, SecretID, Secret string
 }
 
 // Hasher makes and verifies the digests of generated secrets, written as
-// algorithm$pepper version$digest. One pass of a fast hash is enough for 256
-// random bits. Safe for concurrent use.
+// algorithm$pepper version$digest. One pass of a fast hash is enough for 256 random
+// bits. A Hasher is safe for concurrent use.
 type Hasher struct {
 	current   *digester
-	digesters []*digester // one a pepper, the current one first
+	digesters []*digester // one for each pepper, the current one first
 	withdrawn []string
 	computed  atomic.Int64
 }
 
-// Computed is how many digests were computed, for tests that unknown ids cost as much
-// as known ones.
+// Computed returns how many digests were computed. Tests use it to show that
+// unknown ids cost as much as known ones.
 func (h *Hasher) Computed() int64 { return h.computed.Load() }
 
-// NewHasher takes the peppers as Config.Peppers has them. All problems are
-// joined, each naming its field.
+// NewHasher returns a Hasher with the peppers of Config.Peppers. It joins all
+// problems; each names its field.
 func NewHasher(peppers []Pepper, withdrawn []string) (*Hasher, error) {
 	h := &Hasher{withdrawn: withdrawn}
 	if len(peppers) == 0 {
@@ -118,13 +119,13 @@ func (h *Hasher) checkPepper(p Pepper) error {
 	case p.Version < 1 && !p.none:
 		return fmt.Errorf("Version: %d, must be 1 or more", p.Version)
 	case h.find(p.Version) != nil:
-		return fmt.Errorf("Version: %d is there twice", p.Version)
+		return fmt.Errorf("Version: %d is listed twice", p.Version)
 	case p.none:
 		return nil
 	case len(p.Key) < minPepper:
-		return fmt.Errorf("Key: %d bytes, at least %d are needed", len(p.Key), minPepper)
+		return fmt.Errorf("Key: %d bytes, must be at least %d", len(p.Key), minPepper)
 	case strings.Trim(string(p.Key), "\x00") == "":
-		return errors.New("Key: all bytes are zero")
+		return errors.New("Key: all bytes are zero; use random bytes")
 	}
 	return nil
 }
@@ -148,10 +149,10 @@ func (h *Hasher) Digest(b Binding) string {
 }
 
 // Verify reports whether stored is the digest of b, and whether it should be
-// rewritten because the current pepper has a higher version. Only towards a
-// higher one: replicas whose lists have another order must not rewrite each
-// other's. An error says that stored cannot be compared; then ok is false, and
-// the same work was done.
+// rewritten because the current pepper has a higher version. It is never rewritten
+// to a lower version, so that replicas with different orders of the list do not
+// rewrite each other's digests. An error says that stored cannot be compared. Then
+// ok is false, and Verify took as long as without an error.
 func (h *Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error) {
 	s := cmp.Or(h.underLabel(stored), h.current)
 	if s.matches(stored, h.sum(s, b)) {
@@ -163,8 +164,8 @@ func (h *Hasher) Verify(stored string, b Binding) (ok, outdated bool, err error)
 	return false, false, nil
 }
 
-// Dummy does the work of Verify for a login that found no digest to compare
-// with, so that its time does not say so.
+// Dummy takes as long as Verify. It is for a login that found no digest to compare
+// with, so that its response time does not show that.
 func (h *Hasher) Dummy(b Binding) {
 	sum := h.sum(h.current, b)
 	subtle.ConstantTimeCompare(sum[:], sum[:])
@@ -194,8 +195,8 @@ func (h *Hasher) underLabel(stored string) *digester {
 	return nil
 }
 
-// Check says what keeps a stored digest from being compared, if anything. Its
-// errors do not repeat it.
+// Check returns an error if a stored digest cannot be compared. The error does not
+// repeat the digest.
 func (h *Hasher) Check(stored string) error {
 	s := h.underLabel(stored)
 	if s == nil {
@@ -203,19 +204,19 @@ func (h *Hasher) Check(stored string) error {
 	}
 	encoded := stored[len(s.label):]
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	// The count matters: the decoder skips line breaks.
+	// The length is checked since the decoder ignores line breaks.
 	if err != nil || len(sum) != sha256.Size || len(encoded) != digestChars {
 		return errDigest
 	}
 	return nil
 }
 
-// unlisted says why a digest is under no label.
+// unlisted returns the error for a digest that begins with no label.
 func (h *Hasher) unlisted(stored string) error {
 	version, ok := PepperOf(stored)
 	title := hostlist.Title(store.ListEntry{List: store.Peppers, Name: strconv.Itoa(version)})
 	switch {
-	case !ok || h.find(version) != nil: // a version has one spelling only
+	case !ok || h.find(version) != nil: // another spelling of a listed version
 		return errDigest
 	case slices.Contains(h.withdrawn, title):
 		return errWithdrawn
@@ -223,7 +224,7 @@ func (h *Hasher) unlisted(stored string) error {
 	return fmt.Errorf("pepper version %d: %w", version, errPepper)
 }
 
-// PepperOf returns the pepper version that a digest of a Hasher's names.
+// PepperOf returns the pepper version that a Hasher's digest names.
 func PepperOf(stored string) (version int, ok bool) {
 	algorithm, rest, _ := strings.Cut(stored, "$")
 	number, _, _ := strings.Cut(rest, "$")
@@ -231,13 +232,13 @@ func PepperOf(stored string) (version int, ok bool) {
 	return version, err == nil && version >= 0 && (algorithm == plainSHA256 || algorithm == hmacSHA256)
 }
 
-// digester computes digests under one pepper. It keeps the pepper's key inside a
-// function, where nothing that prints reaches it, and the hash states in a pool, since
-// making an HMAC costs as much as using one.
+// digester computes digests under one pepper. A closure holds the pepper's key, so
+// that no printing reaches it. The hash states are pooled, since making an HMAC
+// costs as much as using it.
 type digester struct {
 	version     int
 	fingerprint string // empty without a pepper
-	label       string // begins the stored form: algorithm, pepper version
+	label       string // first part of the stored form: algorithm, pepper version
 	fresh       func() hash.Hash
 	states      sync.Pool // of *hashState
 }
@@ -260,8 +261,8 @@ func newDigester(version int, key []byte) *digester {
 	return s
 }
 
-// matches reports whether stored is the stored form of sum. There is only one, so that
-// nothing needs decoding.
+// matches reports whether stored is the stored form of sum. There is only one form,
+// so nothing needs to be decoded.
 func (s *digester) matches(stored string, sum [sha256.Size]byte) bool {
 	var text, want [digestChars]byte
 	base64.RawURLEncoding.Encode(text[:], sum[:])
@@ -290,7 +291,7 @@ func (s *digester) sum(b Binding) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// IsSlow reports whether a stored digest is slow, rather than one of a Hasher's.
+// IsSlow reports whether a stored digest is a slow one, and not a Hasher's.
 func IsSlow(stored string) bool {
 	return strings.HasPrefix(stored, "$2") || strings.HasPrefix(stored, "$argon2") || isPBKDF2(stored)
 }

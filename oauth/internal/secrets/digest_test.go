@@ -45,7 +45,7 @@ func TestDigestForm(t *testing.T) {
 	h := hasher(t)
 	require.Equal(t, "sha256$0$"+base64.RawURLEncoding.EncodeToString(plain[:]), h.Digest(bound))
 	require.Equal(t, h.Digest(bound), hasher(t, secrets.NoPepper(), pepper3).Digest(bound), "NoPepper, and an empty list")
-	// The first is used for what is new, whatever its version.
+	// The first is used for new digests, whatever its version.
 	want := "hmac-sha256$3$" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	require.Equal(t, want, hasher(t, pepper3, pepper1).Digest(bound))
 	require.Equal(t, want, hasher(t, pepper3, secrets.Pepper{Version: 9, Key: pepper1.Key}).Digest(bound))
@@ -106,7 +106,7 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
-	t.Run("B01 a pepper taken out of the list", func(t *testing.T) {
+	t.Run("B01 a pepper removed from the list", func(t *testing.T) {
 		ok, _, err := hasher(t, pepper3).Verify(old, bound)
 		require.ErrorIs(t, err, secrets.ErrPepper)
 		require.False(t, ok)
@@ -116,7 +116,7 @@ func TestVerify(t *testing.T) {
 		require.ErrorIs(t, err, secrets.ErrPepper)
 		require.False(t, ok)
 	})
-	t.Run("B31 a withdrawn pepper refuses, and is no fault of the host's", func(t *testing.T) {
+	t.Run("B31 a digest with a withdrawn pepper matches nothing, and is no error", func(t *testing.T) {
 		without := func(title string) *secrets.Hasher {
 			h, err := secrets.NewHasher([]secrets.Pepper{pepper3}, []string{title})
 			require.NoError(t, err)
@@ -151,9 +151,9 @@ func TestPeppersAreChecked(t *testing.T) {
 		secrets.NoPepper(), secrets.NoPepper(), withKey,
 	}, nil)
 	for _, says := range []string{
-		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, at least 32",
-		"Peppers[3].Key: all bytes are zero", "Peppers[5].Version: 3 is there twice", "Peppers[6].Key: 0 bytes",
-		"Peppers[8].Version: 0 is there twice", "Peppers[9].Version: NoPepper has no other fields",
+		"Peppers[0].Version: 0", "Peppers[1].Version: -1", "Peppers[2].Key: 31 bytes, must be at least 32",
+		"Peppers[3].Key: all bytes are zero", "Peppers[5].Version: 3 is listed twice", "Peppers[6].Key: 0 bytes",
+		"Peppers[8].Version: 0 is listed twice", "Peppers[9].Version: NoPepper has no other fields",
 	} {
 		require.ErrorContains(t, err, says)
 	}

@@ -70,7 +70,7 @@ func TestPBKDF2Refused(t *testing.T) {
 		{"other order", with("l=32,i=25000"), "parameter i is malformed"},
 		{"no length", with("i=25000"), "1 parameters, not 2"},
 		{"one parameter more", with("i=25000,l=32,x=1"), "3 parameters, not 2"},
-		{"length of another hash", with("i=25000,l=31"), "as parameter l says"},
+		{"length of another hash", with("i=25000,l=31"), "as its parameter l says"},
 		{"B01 short hash", "$pbkdf2-sha256$i=25000,l=15$" + salt + "$AAAAAAAAAAAAAAAAAAAA", "parameter l must be from 16"},
 		{"long hash", with("i=25000,l=65"), "parameter l must be from"},
 		{"short salt", "$pbkdf2-sha256$i=25000,l=32$TmFDbA$" + sum, "salt must be 8 to 64"},
@@ -91,7 +91,7 @@ func TestPBKDF2Refused(t *testing.T) {
 			require.ErrorContains(t, err, tc.says)
 			require.NotContains(t, err.Error(), sum)
 			_, err = verifySlow(tc.digest, "s")
-			require.Error(t, err, "the caps hold for what is read back, too")
+			require.Error(t, err, "the bounds apply to stored digests, too")
 		})
 	}
 }

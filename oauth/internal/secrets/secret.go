@@ -1,6 +1,6 @@
-// Package secrets is the form of secrets and ids, and the digests that are stored in
-// place of secrets: fast ones of secrets that Latchkey generated, and slow ones of those
-// that come from other systems.
+// Package secrets makes and checks secrets, ids and the digests that are stored in
+// place of secrets: fast digests of secrets that Latchkey generated, and slow ones
+// of secrets from other systems.
 package secrets
 
 import (
@@ -17,14 +17,13 @@ import (
 	"strings"
 )
 
-// DefaultPrefix begins the secrets of a host that names no prefix of its own.
+// DefaultPrefix is the prefix of secrets if the host sets none.
 const DefaultPrefix = "lk_"
 
-// A generated secret is its prefix, randomChars characters for 256 random
-// bits and checksumChars characters of CRC-32, both in base 62 and padded
-// with zeros. Nothing in it needs form-encoding, so that a client that skips
-// the encoding RFC 6749, section 2.3.1 asks for in Basic credentials logs in
-// all the same.
+// A generated secret is its prefix, randomChars characters for 256 random bits, and
+// checksumChars characters of a CRC-32, both in base 62 and padded with zeros. No
+// character of it needs form-encoding, so a client can log in even if it omits the
+// encoding of Basic credentials that RFC 6749, section 2.3.1 requires.
 const (
 	randomBytes   = 32
 	randomChars   = 43
@@ -33,23 +32,22 @@ const (
 	hintChars     = 4
 )
 
-// Secret is the plaintext half of a key. Printed, logged or marshalled it
-// shows its prefix and its last characters only; Reveal gives the plaintext.
-// The zero value is no secret and shows as the empty string.
+// Secret is the plaintext secret of a key. If it is printed, logged or marshalled,
+// only its prefix and its last characters show. Reveal returns the plaintext. The
+// zero value is no secret and prints as the empty string.
 //
-// It is immutable and safe for concurrent use. It cannot be compared with ==
-// and never equals another in reflect.DeepEqual; compare what Reveal returns,
-// in constant time.
+// It is immutable and safe for concurrent use. It cannot be compared with ==, and
+// reflect.DeepEqual is always false; compare the results of Reveal, in constant
+// time.
 type Secret struct {
-	// A function, because printers that walk unexported fields call no
-	// methods and would follow a pointer.
+	// It is a function because packages that print unexported fields call no
+	// methods and follow pointers.
 	reveal func() string
 	prefix string
 }
 
-// New makes a secret of 256 bits read from random. It fails where random
-// fails or falls short, and on bytes that are all zero, which only a broken
-// source gives.
+// New makes a secret of 256 bits read from random. It fails if the read fails or is
+// short, or if all bytes are zero, which only a broken source returns.
 func New(random io.Reader, prefix string) (Secret, error) {
 	raw, err := read(random, randomBytes)
 	if err != nil {
@@ -78,7 +76,7 @@ func Parse(prefix, text string) (Secret, error) {
 	return Of(prefix, text), nil
 }
 
-// PrefixOf returns that of the prefixes with which text has the form of a secret.
+// PrefixOf returns the one of prefixes with which text has the form of a secret.
 func PrefixOf(text string, prefixes []string) (string, bool) {
 	for _, prefix := range prefixes {
 		if strings.HasPrefix(text, prefix) && check(prefix, text) == nil {
@@ -90,12 +88,13 @@ func PrefixOf(text string, prefixes []string) (string, bool) {
 
 // Pattern returns a regular expression that finds every secret with this prefix.
 func Pattern(prefix string) string {
-	// No \b at the ends: in "%3Dlk_..." and "\nlk_..." a letter stands before.
+	// No \b at the ends: in "%3Dlk_..." and "\nlk_..." a letter comes before the
+	// prefix.
 	return fmt.Sprintf("%s[0-9A-Za-z]{%d}", regexp.QuoteMeta(cmp.Or(prefix, DefaultPrefix)), randomChars+checksumChars)
 }
 
-// CheckPrefix reports whether prefix can begin secrets: 1 to 32 characters of
-// A-Z, a-z, 0-9, '_' and '-', the last one '_'.
+// CheckPrefix returns an error unless prefix can be the prefix of secrets: 1 to 32
+// characters of A-Z, a-z, 0-9, '_' and '-', the last one '_'.
 func CheckPrefix(prefix string) error {
 	if len(prefix) > maxPrefix {
 		return fmt.Errorf("it has %d characters, at most %d are allowed", len(prefix), maxPrefix)
@@ -111,8 +110,8 @@ func CheckPrefix(prefix string) error {
 	return nil
 }
 
-// Reveal returns the plaintext, for the one answer that shows it. The zero
-// Secret gives the empty string.
+// Reveal returns the plaintext, for the one response that shows it. For the zero
+// Secret it returns the empty string.
 func (s Secret) Reveal() string {
 	if s.reveal == nil {
 		return ""
@@ -120,16 +119,15 @@ func (s Secret) Reveal() string {
 	return s.reveal()
 }
 
-// Hint returns the last four characters, for people to recognise a secret by;
-// of a generated one they belong to the checksum. A text too short to spare
-// four characters has no hint.
+// Hint returns the last four characters, so that people can recognise a secret. In
+// a generated secret they are part of the checksum. For a text of less than 16
+// bytes it returns the empty string.
 func (s Secret) Hint() string {
 	text := s.Reveal()
 	if len(text) < 4*hintChars {
 		return ""
 	}
-	// Cutting inside a character of an imported secret would give bytes that
-	// are no text.
+	// The cut may be inside a character of an imported secret.
 	return strings.ToValidUTF8(text[len(text)-hintChars:], "")
 }
 
@@ -156,17 +154,18 @@ func writeRedacted(f fmt.State, verb rune, text, goText string) {
 	case verb == 'v' && f.Flag('#'):
 		text = goText
 	}
-	_, _ = io.WriteString(f, text) //nolint:errcheck // fmt tells whoever called Printf
+	_, _ = io.WriteString(f, text) //nolint:errcheck // f reports its own errors
 }
 
-// check says what is wrong with a secret. It never repeats the text.
+// check returns an error that says what is wrong with a secret. It never repeats
+// the text.
 func check(prefix, text string) error {
 	length := len(prefix) + randomChars + checksumChars
 	switch {
 	case text == "":
 		return errors.New("it is empty")
 	case strings.TrimSpace(text) != text:
-		return errors.New("white space stands before or after it")
+		return errors.New("there is white space before or after it")
 	case !strings.HasPrefix(text, prefix):
 		return fmt.Errorf("it does not begin with %q", prefix)
 	case len(text) < length:
@@ -190,9 +189,9 @@ func alphanumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
-// checksum is the CRC-32 of a text.
+// checksum returns the CRC-32 of a text in base 62.
 func checksum(text string) (sum [checksumChars]byte) {
-	const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // as of math/big
+	const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // the digits of math/big
 	rest := crc32.ChecksumIEEE([]byte(text))
 	for i := range sum {
 		sum[checksumChars-1-i] = digits[rest%62]
@@ -201,18 +200,18 @@ func checksum(text string) (sum [checksumChars]byte) {
 	return sum
 }
 
-// base62 writes a number, padded with zeros.
+// base62 returns a number in base 62, padded with zeros.
 func base62(number []byte, chars int) string {
 	text := new(big.Int).SetBytes(number).Text(62)
 	return strings.Repeat("0", chars-len(text)) + text
 }
 
-// ID derives a secret's id from its plaintext, so that a login knows which of a
-// key's secrets it was given before it hashes, and hashes once.
+// ID derives a secret's id from its plaintext, so that a login finds the right one
+// of a key's secrets before it computes a digest, and computes only one.
 //
-// The id stands in tokens and lists: 72 bits of a fast hash. That tells
-// nothing about 256 random bits, but would let anyone try guesses at a weaker
-// secret. Secrets that Latchkey did not generate get a RandomID instead.
+// Tokens and lists show the id: 72 bits of a fast hash. It reveals nothing about
+// 256 random bits, but anyone could test guesses at a weaker secret with it. So
+// secrets that Latchkey did not generate get a RandomID instead.
 func ID(secret string) string {
 	message := append(make([]byte, 0, 128), "latchkey secret id\x00"...)
 	sum := sha256.Sum256(append(message, secret...))
@@ -239,7 +238,7 @@ func NewKeyID(random io.Reader) (string, error) {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), nil
 }
 
-// read reads random bytes.
+// read reads n random bytes.
 func read(random io.Reader, n int) ([]byte, error) {
 	raw := make([]byte, n)
 	if _, err := io.ReadFull(random, raw); err != nil {
@@ -250,5 +249,5 @@ func read(random io.Reader, n int) ([]byte, error) {
 			return raw, nil
 		}
 	}
-	return nil, errors.New("reading random bytes: the source gave only zeros")
+	return nil, errors.New("reading random bytes: the source returned only zeros")
 }

@@ -26,7 +26,8 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/secrets"
 )
 
-// shapes are all places a secret can hide in from the methods that redact it.
+// shapes are all places of a secret in which printing may not call the methods that
+// redact it.
 type shapes struct {
 	Exported secrets.Secret
 	hidden   secrets.Secret
@@ -43,7 +44,7 @@ func TestSecretRedactsItself(t *testing.T) {
 	secret := mustSecret(rand.Reader, "lk_")
 	plain := secret.Reveal()
 	box := shapes{secret, secret, &secret, &secret, secret, []secrets.Secret{secret}, map[string]secrets.Secret{"k": secret}}
-	// Half of the random part gives it away as well, in whatever spelling.
+	// Half of the random part reveals too much as well, in any encoding.
 	canary := plain[3:25]
 	canaries := []string{
 		canary, hex.EncodeToString([]byte(canary)), strings.ToUpper(hex.EncodeToString([]byte(canary))),
@@ -75,7 +76,7 @@ func TestSecretRedactsItself(t *testing.T) {
 		require.NoError(t, err)
 		clean(t, string(out))
 		var raw bytes.Buffer
-		require.Error(t, gob.NewEncoder(&raw).Encode(holder{secret}), "nothing in it to encode")
+		require.Error(t, gob.NewEncoder(&raw).Encode(holder{secret}), "it has no exported field to encode")
 		clean(t, raw.String())
 	})
 	t.Run("B11 slog", func(t *testing.T) {
@@ -102,7 +103,7 @@ func TestSecretRedactsItself(t *testing.T) {
 	require.JSONEq(t, fmt.Sprintf("%q", want), string(out))
 }
 
-// diff is the message of a failed require.Equal, which walks into values.
+// diff is the message of a failed require.Equal, which prints unexported fields.
 func diff(a, b any) string {
 	var said strings.Builder
 	require.Equal(recorder{&said}, a, b)
@@ -167,7 +168,7 @@ func TestNewSecret(t *testing.T) {
 			require.Empty(t, secret.Reveal())
 		})
 	}
-	t.Run("B25 ids fail with their source", func(t *testing.T) {
+	t.Run("B25 no ids if the source fails", func(t *testing.T) {
 		for _, random := range []func() io.Reader{
 			func() io.Reader { return iotest.ErrReader(io.ErrClosedPipe) },
 			func() io.Reader { return bytes.NewReader(make([]byte, 64)) },
@@ -280,7 +281,7 @@ func TestCheckPrefix(t *testing.T) {
 		secret := mustSecret(rand.Reader, good)
 		_, err := secrets.Parse(good, secret.Reveal())
 		require.NoError(t, err)
-		require.Regexp(t, "^[A-Za-z0-9_-]+$", secret.Reveal(), "6749-02 nothing to form-encode")
+		require.Regexp(t, "^[A-Za-z0-9_-]+$", secret.Reveal(), "6749-02 no character needs form-encoding")
 		require.Regexp(t, "^"+secrets.Pattern(good)+"$", secret.Reveal())
 	}
 	for _, bad := range []string{"", "lk", "lk-", "l k_", "l:k_", "l%k_", "é_", strings.Repeat("x", 32) + "_"} {
@@ -289,7 +290,7 @@ func TestCheckPrefix(t *testing.T) {
 }
 
 func TestIDs(t *testing.T) {
-	t.Run("B25 no two alike", func(t *testing.T) {
+	t.Run("B25 no two are equal", func(t *testing.T) {
 		// 64 bits of each, so that ten million fit into memory: two in
 		// different ones collide once in 370,000 runs.
 		n, seed := harness.Rounds(100_000, 10_000_000), maphash.MakeSeed()
@@ -342,7 +343,7 @@ func FuzzParseSecret(f *testing.F) {
 		}
 		back, err := secrets.Parse(prefix, made.Reveal())
 		if err != nil || back.Reveal() != made.Reveal() || !whole.MatchString(made.Reveal()) {
-			t.Fatalf("what was made does not parse: %v", err)
+			t.Fatalf("a new secret does not parse: %v", err)
 		}
 		if bigBase62(raw[:32]) != strings.TrimLeft(made.Reveal()[len(made.Reveal())-49:][:43], "0") {
 			t.Fatal("other digits than those of the random bytes")

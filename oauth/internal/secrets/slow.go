@@ -16,16 +16,15 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds of a slow digest. A digest is work that whoever knows a key id can make
-// the server do, so that its cost is capped where it comes in and again where it
-// is read.
+// Bounds of a slow digest. Every client that knows a key id can make the server
+// verify its digest, so the cost is limited at import and again at each login.
 const (
 	maxBcryptCost       = 14        // about a second
-	maxBcryptSecret     = 72        // bcrypt ignores what follows
+	maxBcryptSecret     = 72        // bytes; bcrypt ignores the rest
 	maxArgonMemory      = 256 << 10 // KiB
 	maxArgonTime        = 10
 	maxArgonThreads     = 16
-	minPBKDF2Iterations = 1_000 // the least that RFC 8018, section 4.2 advises
+	minPBKDF2Iterations = 1_000 // the minimum of RFC 8018, section 4.2
 	maxPBKDF2Iterations = 1_000_000
 	minSalt             = 8
 	minSum              = 16
@@ -33,9 +32,9 @@ const (
 	maxDigest           = 512
 )
 
-// HashSlow uses OWASP's smallest argon2id setting, not the 64 MiB of RFC 9106: it
-// runs at every login of such a key, and two at a time must fit into a small
-// container.
+// HashSlow uses OWASP's smallest argon2id parameters, not the 64 MiB of RFC 9106:
+// every login of such a key computes it, and two at the same time must fit into a
+// small container.
 const (
 	ownMemory  = 19 << 10 // KiB
 	ownTime    = 2
@@ -47,12 +46,13 @@ const (
 	pbkdf2SHA512 = "$pbkdf2-sha512$"
 )
 
-// Slow reports whether a secret is the one of a slow digest.
+// Slow reports whether a secret matches a slow digest.
 type Slow func(secret string) (bool, error)
 
-// ParseSlow reads a bcrypt, an argon2id or a PBKDF2 string within the bounds, in one
-// spelling only. It allocates nothing that the digest's own numbers determine. The
-// error says why a digest is refused, and does not repeat it.
+// ParseSlow parses a bcrypt, argon2id or PBKDF2 string within the bounds. It
+// accepts one spelling only. It allocates nothing whose size the digest's
+// parameters determine. The error says why the digest is refused and does not
+// repeat it.
 func ParseSlow(digest string) (Slow, error) {
 	switch {
 	case len(digest) > maxDigest:
@@ -64,7 +64,7 @@ func ParseSlow(digest string) (Slow, error) {
 	case isPBKDF2(digest):
 		return parsePBKDF2(digest)
 	}
-	return nil, errors.New("only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are taken, or the secret itself")
+	return nil, errors.New("only bcrypt ($2a$, $2b$, $2y$), $argon2id$, $pbkdf2-sha256$ and $pbkdf2-sha512$ are accepted; or give the secret itself")
 }
 
 func parseBcrypt(digest string) (Slow, error) {
@@ -81,8 +81,8 @@ func parseBcrypt(digest string) (Slow, error) {
 		return nil, fmt.Errorf("its bcrypt cost is %d, at most %d is allowed", cost, maxBcryptCost)
 	}
 	return func(secret string) (bool, error) {
-		// bcrypt cannot tell these apart: it ignores all after 72 bytes, and
-		// repeats a secret behind a NUL.
+		// bcrypt cannot distinguish such secrets: it ignores all after 72 bytes,
+		// and repeats a secret with a NUL between.
 		if len(secret) > maxBcryptSecret || strings.Contains(secret, "\x00") {
 			return false, nil
 		}
@@ -120,7 +120,7 @@ func parseArgon(digest string) (Slow, error) {
 	}, nil
 }
 
-// parsePBKDF2 reads the form that Ory's programs write:
+// parsePBKDF2 parses the form that Ory's programs write:
 // $pbkdf2-sha256$i=25000,l=32$salt$hash, in unpadded base64.
 func parsePBKDF2(digest string) (Slow, error) {
 	fields := strings.Split(digest, "$")
@@ -140,7 +140,7 @@ func parsePBKDF2(digest string) (Slow, error) {
 		return nil, err
 	}
 	if len(sum) != int(numbers[1]) {
-		return nil, errors.New("its hash must be as many bytes in base64 as parameter l says")
+		return nil, errors.New("its hash must have as many bytes as its parameter l says")
 	}
 	return func(secret string) (bool, error) {
 		got, err := pbkdf2.Key(fresh, secret, salt, int(numbers[0]), len(sum))
@@ -157,7 +157,7 @@ type parameter struct {
 	min, max uint32
 }
 
-// parameters reads numbers such as "m=64,t=1,p=1".
+// parameters parses numbers such as "m=64,t=1,p=1".
 func parameters(text string, wanted ...parameter) ([]uint32, error) {
 	parts := strings.Split(text, ",")
 	if len(parts) != len(wanted) {
@@ -193,7 +193,7 @@ func saltAndSum(salt, sum string) ([]byte, []byte, error) {
 
 func decode(text string, smallest int) ([]byte, bool) {
 	raw, err := base64.RawStdEncoding.Strict().DecodeString(text)
-	// The decoder skips line breaks: what it read must be all there was.
+	// The decoder ignores line breaks, so the length is checked as well.
 	if err != nil || base64.RawStdEncoding.EncodedLen(len(raw)) != len(text) {
 		return nil, false
 	}

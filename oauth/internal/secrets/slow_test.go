@@ -130,7 +130,7 @@ func TestSlowVerify(t *testing.T) {
 	}
 	for _, stored := range []string{"", "$2a$31$" + crypted[7:], phc("m=4194304,t=1,p=1"), hasher(t).Digest(bound)} {
 		ok, err := verifySlow(stored, "hunter2")
-		require.Error(t, err, "B01 the caps hold for what is read back, too")
+		require.Error(t, err, "B01 the bounds apply to stored digests, too")
 		require.False(t, ok)
 	}
 	other, err := secrets.HashSlow(rand.Reader, "hunter2")
@@ -149,7 +149,7 @@ func FuzzParseSlow(f *testing.F) {
 		if checkSlow(digest) != nil {
 			return
 		}
-		// What is accepted is of one spelling and within the caps.
+		// An accepted digest has the one spelling and is within the bounds.
 		if strings.HasPrefix(digest, "$2") {
 			var version byte
 			var cost int

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// requireRotates checks that a new key comes to use within a period and the lead,
-// that it is published before, and that the old ones go.
+// requireRotates checks that a new key signs within a period and the lead, that it
+// is published before, and that the old keys are removed.
 func (f *fleet) requireRotates(srv *replica, published int) {
 	f.t.Helper()
 	first := f.kid(srv)
@@ -30,8 +30,8 @@ func (f *fleet) requireRotates(srv *replica, published int) {
 	}
 }
 
-// TestKeysMadeAheadOfTime: signing keys that a clock two years ahead made do not
-// stop rotation.
+// TestKeysMadeAheadOfTime tests that rotation goes on after a process with a clock
+// two years ahead made signing keys.
 func TestKeysMadeAheadOfTime(t *testing.T) {
 	t.Parallel()
 	const ahead = 2 * 365 * 24 * time.Hour
@@ -100,8 +100,8 @@ func (c *storeClock) Clock(context.Context) (time.Time, error) {
 	return c.now(), c.err
 }
 
-// TestNoRotationByAWrongClock: a server whose clock differs from the store's
-// leaves the ring as it is, says so, and signs with what is there.
+// TestNoRotationByAWrongClock tests that a server whose clock differs from the
+// store's does not change the ring, logs that, and signs with the present keys.
 func TestNoRotationByAWrongClock(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]time.Duration{"B29 an hour ahead": time.Hour, "B29 two years ahead": 2 * 365 * 24 * time.Hour} {
@@ -128,7 +128,7 @@ func TestNoRotationByAWrongClock(t *testing.T) {
 			require.Len(t, f.ring().Keys, len(before.Keys)+1)
 		})
 	}
-	t.Run("a first key is made all the same", func(t *testing.T) {
+	t.Run("the first key is still made", func(t *testing.T) {
 		f := newFleet(t)
 		f.store.Upkeep = &storeClock{Upkeep: f.store.Upkeep, known: true, now: f.clock.Now}
 		f.ahead(time.Hour)
@@ -136,8 +136,9 @@ func TestNoRotationByAWrongClock(t *testing.T) {
 	})
 }
 
-// TestRotationAfterAPause: after a process slept the next key is published for
-// long enough before it signs, and a clock that goes back takes no key away.
+// TestRotationAfterAPause tests that after a pause of the process the next key is
+// published for 10 minutes before it signs, and that a clock that goes back removes
+// no key.
 func TestRotationAfterAPause(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -155,7 +156,7 @@ func TestRotationAfterAPause(t *testing.T) {
 	require.Equal(t, first, old, "the last second of the old key")
 	f.clock.Advance(time.Second)
 	second := kid()
-	require.NotEqual(t, first, second, "its time has come, with a step or without")
+	require.NotEqual(t, first, second, "its time has come, even without a step")
 	require.NoError(t, f.step(srv))
 	require.Contains(t, published(), first)
 

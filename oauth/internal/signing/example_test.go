@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-go/latchkey/oauth/internal/signing"
 )
 
-// A ring that makes its keys, over the 31 days in which the first one gives way to
+// A ring that makes its keys, over 31 days in which the first one is replaced by
 // the next.
 func ExampleRing() {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -19,8 +19,8 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestRingThatDoesNotOpen: at start it is an error, later the last good ring
-// goes on; it never leads to a new one.
+// TestRingThatDoesNotOpen tests stored keys that cannot be opened: at start it is
+// an error, later the last good keys are used, and no new ring is made.
 func TestRingThatDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	wrong := sealKey(1)
@@ -28,7 +28,7 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*store.Ring)
-		config func(*signing.Config) // for who starts
+		config func(*signing.Config) // of the server that starts
 		want   string
 	}{
 		{"a wrong seal key", nil, func(c *signing.Config) { c.SealKeys = []signing.SealKey{{Version: 1, Key: wrong}} }, "Config.SealKeys: seal key 1 has the fingerprint"},
@@ -74,7 +74,7 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 			}
 			if tc.config == nil {
 				require.ErrorContains(t, f.step(srv), tc.want)
-				require.Equal(t, kid, f.kid(srv), "the last good ring goes on")
+				require.Equal(t, kid, f.kid(srv), "the last good keys are used")
 				require.Equal(t, published, f.published(srv))
 				tc.config = func(*signing.Config) {}
 			}
@@ -86,8 +86,8 @@ func TestRingThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// TestTimesOnTheRecord: whatever times a process with a wrong clock sealed, the newest
-// key stays, and nothing panics.
+// TestTimesOnTheRecord tests that the newest key stays and nothing panics, whatever
+// times a process with a wrong clock sealed.
 func TestTimesOnTheRecord(t *testing.T) {
 	t.Parallel()
 	far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -114,7 +114,7 @@ func TestTimesOnTheRecord(t *testing.T) {
 	}
 }
 
-// TestOrderOfTheRecords: a store may return them in any order.
+// TestOrderOfTheRecords tests records in any order, as a store may return them.
 func TestOrderOfTheRecords(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -167,13 +167,13 @@ func TestRingOutage(t *testing.T) {
 		require.ErrorIs(t, err, store.ErrUnavailable)
 		require.ErrorContains(t, err, "save the signing keys")
 	})
-	t.Run("B19 what is due at start cannot be saved", func(t *testing.T) {
+	t.Run("B19 a change that is due at start cannot be saved", func(t *testing.T) {
 		f := newFleet(t)
 		first := f.kid(f.server())
 		f.clock.Advance(30 * 24 * time.Hour)
 		f.tap.Before(readOnly)
 		srv := f.server()
-		require.Contains(t, f.log.String(), "what is due for them was not done")
+		require.Contains(t, f.log.String(), "could not be rotated or sealed again")
 		require.Equal(t, []string{first}, f.published(srv))
 		f.tap.Before(nil)
 		require.NoError(t, f.step(srv))
@@ -197,7 +197,7 @@ func TestRingOutage(t *testing.T) {
 		require.NoError(t, f.step(srv))
 		require.Len(t, f.published(srv), 2)
 	})
-	t.Run("B19 an unknown key during an outage is none of the token's faults", func(t *testing.T) {
+	t.Run("B19 an unknown key while the store is unavailable is not an invalid token", func(t *testing.T) {
 		f := newFleet(t)
 		srv := f.server()
 		known, _ := f.login(srv)
@@ -219,7 +219,7 @@ func TestRingOutage(t *testing.T) {
 		f.clock.Advance(5 * time.Second)
 		require.ErrorIs(t, verify(foreign), bearer.ErrInvalid, "it recovers")
 	})
-	t.Run("B19 a ring that hangs holds up no request for long", func(t *testing.T) {
+	t.Run("B19 a store that hangs delays a request only for a bounded time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t)
 			f.config.Now = time.Now
@@ -273,7 +273,8 @@ func TestRingOutage(t *testing.T) {
 	})
 }
 
-// TestReadingTogether: requests that need the ring read it once for all.
+// TestReadingTogether tests that requests at the same time share one read of the
+// ring.
 func TestReadingTogether(t *testing.T) {
 	t.Parallel()
 	slow := func(context.Context, string) error {
@@ -301,7 +302,7 @@ func TestReadingTogether(t *testing.T) {
 			require.ErrorIs(t, err, bearer.ErrInvalid)
 		}
 	}
-	t.Run("B17 those with unknown keys wait for the one who reads", func(t *testing.T) {
+	t.Run("B17 requests with unknown keys wait for the one that reads", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, srv, foreign := begin(t)
 			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
@@ -325,7 +326,7 @@ func TestReadingTogether(t *testing.T) {
 			require.ErrorIs(t, <-done, context.DeadlineExceeded)
 		})
 	})
-	t.Run("B19 a step that hangs holds up an unknown key for half a second", func(t *testing.T) {
+	t.Run("B19 a step that hangs delays a request with an unknown key for half a second", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, srv, foreign := begin(t)
 			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
@@ -363,7 +364,7 @@ func TestReadingTogether(t *testing.T) {
 	})
 }
 
-// ringOnly disturbs the ring and nothing else of a store.
+// ringOnly makes only the ring of a store fail.
 func ringOnly(disrupt func(context.Context, string) error) func(context.Context, string) error {
 	return func(ctx context.Context, call string) error {
 		if strings.HasPrefix(call, "SigningKeys.") {
@@ -373,7 +374,8 @@ func ringOnly(disrupt func(context.Context, string) error) func(context.Context,
 	}
 }
 
-// TestRingThatWasDeleted: who has the store can end every token with that.
+// TestRingThatWasDeleted tests that new keys are made, and old tokens refused, if
+// the ring is deleted from the store.
 func TestRingThatWasDeleted(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -381,7 +383,7 @@ func TestRingThatWasDeleted(t *testing.T) {
 	token, kid := f.login(one)
 	require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
 	f.clock.Advance(3 * time.Minute)
-	require.Equal(t, kid, f.kid(one), "until a new one is made, it goes on")
+	require.Equal(t, kid, f.kid(one), "the old keys are used until new ones are made")
 	require.Equal(t, []string{kid}, f.published(one))
 	require.NoError(t, f.step(one))
 	require.NoError(t, f.step(two))
@@ -394,7 +396,8 @@ func TestRingThatWasDeleted(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestRingErrorsAreBounded: a store's contents fill no log.
+// TestRingErrorsAreBounded tests that errors repeat only a bounded part of a
+// store's content.
 func TestRingErrorsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

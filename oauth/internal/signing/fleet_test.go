@@ -96,7 +96,7 @@ func (f *fleet) at(t testing.TB) *fleet {
 	return &there
 }
 
-// replica is what a server does with its ring: it signs tokens and verifies them.
+// replica is a server with its ring: it signs tokens and verifies them.
 type replica struct {
 	*signing.Ring
 	verifier *bearer.Verifier

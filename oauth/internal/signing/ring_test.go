@@ -18,9 +18,9 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// TestReplicas moves the clock of two servers on one store through three
-// rotations, with the longest tokens there can be. One steps each minute, the
-// other each second one.
+// TestReplicas moves the clock of two servers on one store through three rotations,
+// with tokens of the longest lifetime. One steps every minute, the other every two
+// minutes.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	const period = 72 * time.Hour
@@ -107,7 +107,7 @@ func TestOneReplicaRotates(t *testing.T) {
 	servers := make([]*replica, replicas)
 	together := func(act func(i int) error) {
 		t.Helper()
-		// Nobody writes before all have read that something is due.
+		// No server writes before all have read that a change is due.
 		var ready atomic.Int32
 		begin := make(chan struct{})
 		f.tap.Before(func(_ context.Context, call string) error {
@@ -162,7 +162,8 @@ func TestOneReplicaRotates(t *testing.T) {
 	}
 }
 
-// TestReplicaWithoutRun: a server that never steps goes by what others do.
+// TestReplicaWithoutRun tests that a server that never steps uses the keys that
+// others make.
 func TestReplicaWithoutRun(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -182,7 +183,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 		require.NotEqual(t, first, f.kid(idle))
 		require.Equal(t, f.kid(runs), f.kid(idle))
 	})
-	t.Run("it takes a token of a key that it had not read of", func(t *testing.T) {
+	t.Run("it accepts a token of a key that it had not read", func(t *testing.T) {
 		f := f.at(t)
 		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version})) // deleted by hand
 		require.NoError(t, f.step(runs))
@@ -225,7 +226,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 		}
 		require.Zero(t, f.tap.Take()["SigningKeys.Ring"])
 	})
-	t.Run("a clock that was set back keeps nobody from reading", func(t *testing.T) {
+	t.Run("a clock that was set back does not prevent reads", func(t *testing.T) {
 		f := f.at(t)
 		f.clock.Advance(-time.Hour)
 		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
@@ -235,7 +236,7 @@ func TestReplicaWithoutRun(t *testing.T) {
 		require.NoError(t, err)
 		f.clock.Advance(time.Hour)
 	})
-	t.Run("a caller who goes away does not spoil it", func(t *testing.T) {
+	t.Run("a request that ends does not stop the read", func(t *testing.T) {
 		f := f.at(t)
 		require.NoError(t, f.keys.SetRing(t.Context(), store.Ring{Version: f.ring().Version}))
 		require.NoError(t, f.step(runs))
@@ -296,7 +297,7 @@ func TestRingAlgorithms(t *testing.T) {
 	})
 }
 
-// TestNoKeyForTheAlgorithm: nothing is written that could not sign.
+// TestNoKeyForTheAlgorithm tests that no key is written that could not sign.
 func TestNoKeyForTheAlgorithm(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []jose.Algorithm{jose.HS256, "none", ""} {
@@ -310,7 +311,8 @@ func TestNoKeyForTheAlgorithm(t *testing.T) {
 	}
 }
 
-// TestGivenKeys: the host's keys stay as they are, and the store is not asked.
+// TestGivenKeys tests that the host's keys do not change, and that the store is not
+// read.
 func TestGivenKeys(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -362,7 +364,7 @@ func TestRotateEvery(t *testing.T) {
 	})
 }
 
-// TestReplicaClocks: replicas whose clocks are wrong.
+// TestReplicaClocks tests replicas whose clocks are wrong.
 func TestReplicaClocks(t *testing.T) {
 	t.Parallel()
 	for _, off := range []time.Duration{-90 * 24 * time.Hour, -time.Hour, -time.Minute, time.Minute, 30 * time.Minute} {

@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// takes requires that each replica takes the tokens.
+// takes requires that each replica accepts the tokens.
 func (f *fleet) takes(tokens []string, replicas ...*replica) {
 	f.t.Helper()
 	for _, srv := range replicas {
@@ -148,8 +148,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// TestRevokeAtOnce: replicas that revoke, rotate and step at once end with one ring,
-// without any of the old keys.
+// TestRevokeAtOnce tests that replicas that revoke, rotate and step at the same
+// time end with the same ring, without any of the old keys.
 func TestRevokeAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -184,7 +184,8 @@ func TestRevokeAtOnce(t *testing.T) {
 	}
 }
 
-// TestRotateRefuses: what cannot be done is an error, and nothing is written.
+// TestRotateRefuses tests that a rotation that is not possible is an error, and
+// writes nothing.
 func TestRotateRefuses(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*replica, context.Context) error{

@@ -24,36 +24,38 @@ const (
 	// lead is how long a key is published before it signs.
 	lead = 2 * MaxAge
 	// tail is how long a key is published after it has signed. The hour is for
-	// replicas that still sign with it, since their clock is late or they have not
-	// read of its successor.
+	// replicas that still sign with it because their clock is slow or they have not
+	// read the next key.
 	tail = hostlist.LongestToken + bearer.MaxLeeway + time.Hour
 
-	// stepTimeout bounds a step, with reading and writing.
+	// stepTimeout bounds a step, with its reads and writes.
 	stepTimeout = 10 * time.Second
-	// maxTries bounds how often a step begins anew because another replica wrote
+	// maxTries bounds how often a step is tried because another replica wrote
 	// first.
 	maxTries = 10
-	// rsaBits is the size that every verifier takes.
+	// rsaBits is the key size that every verifier accepts.
 	rsaBits = 2048
 )
 
-// Start does the first step. It fails if the keys cannot be read or opened, or if the
-// first one cannot be saved; any other change can wait for the next Step.
+// Start makes the first step. It fails if the keys cannot be read or opened, or if
+// the first key cannot be saved. If another change fails, it logs that and leaves
+// it to the next Step.
 func (r *Ring) Start(ctx context.Context) error {
 	err := r.Step(ctx)
 	if err != nil && len(r.current.Load().keys) > 0 {
-		r.cfg.Logger.WarnContext(ctx, "the signing keys were read, but what is due for them was not done; Run will try again", "error", err)
+		r.cfg.Logger.WarnContext(ctx, "the signing keys were read, but could not be rotated or sealed again; Run will try again", "error", err)
 		return nil
 	}
 	return err
 }
 
-// Step reads the store and does what is due: it makes the next key, removes old
-// ones, and seals anew what a seal key with a lower version than the first one
-// sealed. Only towards a higher version: replicas whose lists have another order
-// must not seal each other's anew. All replicas do so. The first to write wins, and
-// the others then read what it wrote. On an error the ring stays as it was. On a
-// ring of the host's keys Step does nothing.
+// Step reads the store and makes the changes that are due: it makes the next key,
+// removes old keys, and seals keys again if a seal key with a lower version than
+// the first one sealed them. It never seals to a lower version, so that replicas
+// with different orders of the list do not seal each other's keys again. All
+// replicas call Step. The first to write wins, and the others then read what it
+// wrote. On an error the ring does not change. If the keys are the host's, Step
+// does nothing.
 func (r *Ring) Step(ctx context.Context) error {
 	if len(r.cfg.Signers) > 0 {
 		return nil
@@ -61,9 +63,9 @@ func (r *Ring) Step(ctx context.Context) error {
 	return r.change(ctx, whatIsDue)
 }
 
-// Rotate makes the next key before its time. It signs as soon as it has been
-// published for long enough or, with now, at once. Without now, a next key that is
-// published already will do.
+// Rotate makes the next key before its time. The key signs after it has been
+// published for 10 minutes or, with now, at once. Without now, Rotate does nothing
+// if the next key is already published.
 func (r *Ring) Rotate(ctx context.Context, now bool) error {
 	if now {
 		return r.change(ctx, nextKeyNow)
@@ -71,10 +73,10 @@ func (r *Ring) Rotate(ctx context.Context, now bool) error {
 	return r.change(ctx, nextKey)
 }
 
-// Revoke puts one new key, which signs at once, in the place of all others.
+// Revoke replaces all keys by one new key, which signs at once.
 func (r *Ring) Revoke(ctx context.Context) error { return r.change(ctx, onlyNewKey) }
 
-// want is what change is asked to do besides what is due.
+// want is what change must do besides the changes that are due.
 type want int
 
 const (
@@ -86,8 +88,8 @@ const (
 
 var errGiven = errors.New("the signing keys are the host's: to replace one, change Config.Signers")
 
-// change reads the ring, plans and writes, until no other replica has written
-// meanwhile.
+// change reads the ring, plans the changes and writes them. It tries again if
+// another replica wrote meanwhile.
 func (r *Ring) change(ctx context.Context, w want) error {
 	if len(r.cfg.Signers) > 0 {
 		return errGiven
@@ -98,7 +100,7 @@ func (r *Ring) change(ctx context.Context, w want) error {
 		return err
 	}
 	defer r.release()
-	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as stores keep it
+	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // the precision of stores
 	for range maxTries {
 		stored, err := r.read(ctx)
 		if err != nil {
@@ -108,11 +110,11 @@ func (r *Ring) change(ctx context.Context, w want) error {
 		if err != nil || next == nil {
 			return err
 		}
-		// A first key is needed whatever the clock says.
+		// The first key is made even if the clock is wrong.
 		if len(stored.Keys) > 0 && len(r.current.Load().keys) > 0 {
 			agrees, err := r.cfg.ClockAgrees(ctx)
 			if err == nil && !agrees && w != whatIsDue {
-				err = errors.New("the clock of this process differs from the store's: set it right, or call another replica")
+				err = errors.New("the clock of this process differs from the store's: correct it, or call another replica")
 			}
 			if err != nil || !agrees {
 				return err
@@ -130,11 +132,11 @@ func (r *Ring) change(ctx context.Context, w want) error {
 		}
 		return r.open(next)
 	}
-	return fmt.Errorf("save the signing keys: other replicas changed them %d times meanwhile: %w", maxTries, store.ErrConflict)
+	return fmt.Errorf("save the signing keys: other replicas changed them %d times at the same time; try again: %w", maxTries, store.ErrConflict)
 }
 
-// plan returns the keys as they should be now, and the key among them that it made, if
-// it made one. Without anything to do it returns no keys.
+// plan returns the keys as they should be now, and the key that it made, if any. If
+// nothing needs to change, it returns no keys.
 func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time, w want) (next []store.SigningKey, made *store.SigningKey, err error) {
 	var stay []store.SigningKey
 	if w != onlyNewKey {
@@ -190,10 +192,11 @@ func (r *Ring) plan(ctx context.Context, keys []store.SigningKey, now time.Time,
 	return next, made, nil
 }
 
-// credible returns how many of the keys do not begin far ahead. The others are the last
-// ones, and the next key goes before them. If all keys begin far ahead, perhaps it is
-// this process whose clock is wrong. Then all count as credible, unless the store has a
-// clock, with which change compares this one, or no other process makes keys.
+// credible returns how many of the keys do not begin far in the future. The others
+// are the last ones, and the next key is inserted before them. If all keys begin
+// far in the future, the clock of this process may be the wrong one. Then all count
+// as credible, unless the store has a clock, with which change compares this one,
+// or no other process makes keys.
 func (r *Ring) credible(ctx context.Context, keys []store.SigningKey, now time.Time) (int, error) {
 	n := slices.IndexFunc(keys, func(k store.SigningKey) bool { return k.NotBefore.After(now.Add(r.farAhead())) })
 	switch {
@@ -212,7 +215,7 @@ func (r *Ring) credible(ctx context.Context, keys []store.SigningKey, now time.T
 	return 0, nil
 }
 
-// newKey makes a key that signs from begin on.
+// newKey makes a key that begins to sign at begin.
 func (r *Ring) newKey(now, begin time.Time) (*store.SigningKey, error) {
 	private, err := generate(r.cfg.Algorithm)
 	if err != nil {

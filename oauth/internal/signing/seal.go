@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-go/latchkey/store"
 )
 
-// sealDomain keeps these seals apart from any other use of a seal key.
+// sealDomain separates these seals from any other use of a seal key.
 const sealDomain = "latchkey signing key"
 
 // SealKey seals and opens private keys (AES-256).
@@ -55,8 +55,8 @@ func entry(version int, fingerprint string) store.ListEntry {
 	return store.ListEntry{List: hostlist.SealKeys, Name: strconv.Itoa(version), Fingerprint: fingerprint}
 }
 
-// seal puts the private key, as PKCS #8, into the record: under the first seal key, or
-// under the one that sealed it before if that has a higher version.
+// seal encrypts the private key (PKCS #8) into the record, with the first seal key,
+// or with the one that sealed it before if that has a higher version.
 func (s *sealer) seal(record *store.SigningKey, private []byte) {
 	if record.SealKey < s.first {
 		record.SealKey, record.SealFingerprint = s.first, s.list[0].Fingerprint
@@ -64,8 +64,8 @@ func (s *sealer) seal(record *store.SigningKey, private []byte) {
 	record.Sealed = s.aeads[record.SealKey].Seal(nil, nil, private, s.bound(record)) //nolint:gosec // this AEAD draws its nonce
 }
 
-// lost reports whether the host withdrew the seal key of the record: then the signing
-// key cannot be opened any more.
+// lost reports whether the host has withdrawn the seal key of the record. The
+// signing key can then no longer be opened.
 func (s *sealer) lost(record store.SigningKey) bool {
 	return slices.Contains(s.withdrawn, hostlist.Title(entry(record.SealKey, "")))
 }
@@ -84,19 +84,21 @@ func (s *sealer) open(record *store.SigningKey) ([]byte, error) {
 	return private, nil
 }
 
-// reseal changes a record, which is bound to its seal, and seals its key anew.
+// reseal changes a record and seals its key again, since the seal covers the
+// record.
 func (s *sealer) reseal(record *store.SigningKey, change func(*store.SigningKey)) error {
 	private, err := s.open(record)
 	if err != nil {
-		return fmt.Errorf("seal the signing keys anew: %w", err)
+		return fmt.Errorf("seal the signing keys again: %w", err)
 	}
 	change(record)
 	s.seal(record, private)
 	return nil
 }
 
-// signerOf opens a record, unless the ring has it open already. Then it returns the same
-// signer: to open one takes time, and a verifier compares keys faster that are one copy.
+// signerOf opens a record. If the ring has already opened it, signerOf returns the
+// same signer, since opening takes time and a verifier compares identical copies
+// faster.
 func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	for _, k := range r.current.Load().keys {
 		if k.SealKey == record.SealKey && bytes.Equal(k.Sealed, record.Sealed) && bytes.Equal(r.sealer.bound(&k.SigningKey), r.sealer.bound(record)) {
@@ -109,7 +111,7 @@ func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	}
 	private, err := x509.ParsePKCS8PrivateKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("the signing key %.64q holds no private key", record.ID)
+		return nil, fmt.Errorf("the record of the signing key %.64q has no private key", record.ID)
 	}
 	signer, err := jose.NewSigner(jose.Algorithm(record.Algorithm), record.ID, private)
 	if err != nil {
@@ -118,17 +120,17 @@ func (r *Ring) signerOf(record *store.SigningKey) (*jose.Signer, error) {
 	return signer, nil
 }
 
-// bound is the additional data of a seal: a key opens only with the kid, the algorithm,
-// the issuer and the times that it was sealed with, so that nobody who can write to the
-// store prolongs a key. Each text follows its length, so that two texts never read as
-// one.
+// bound returns the additional data of a seal. A key opens only with the kid,
+// algorithm, issuer and times that it was sealed with, so an attacker who can write
+// to the store cannot prolong a key. Each text follows its length, so that
+// different texts never give the same data.
 func (s *sealer) bound(record *store.SigningKey) []byte {
 	var data []byte
 	for _, at := range []time.Time{record.NotBefore, record.NotAfter, record.Retire} {
 		data = binary.BigEndian.AppendUint64(data, uint64(at.UnixMicro()))
 	}
 	for _, part := range []string{sealDomain, record.ID, record.Algorithm, s.issuer} {
-		data = binary.BigEndian.AppendUint32(data, uint32(len(part))) //nolint:gosec // a record is no 4 GiB
+		data = binary.BigEndian.AppendUint32(data, uint32(len(part))) //nolint:gosec // a record is smaller than 4 GiB
 		data = append(data, part...)
 	}
 	return data

@@ -23,7 +23,7 @@ import (
 	"github.com/latchkey-go/latchkey/store/memstore"
 )
 
-// opened opens a record as it is documented to be sealed, without our code.
+// opened opens a record by the documented format, without this package's code.
 func opened(t testing.TB, version int, record store.SigningKey) []byte {
 	t.Helper()
 	require.Equal(t, version, record.SealKey)
@@ -88,8 +88,8 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 	require.NotEqual(t, ring.Keys[0].Sealed[:12], ring.Keys[1].Sealed[:12], "a nonce of its own")
 }
 
-// TestSealAnew moves a ring from one seal key to the next.
-func TestSealAnew(t *testing.T) {
+// TestSealAgain moves a ring from one seal key to the next.
+func TestSealAgain(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	old := f.server()
@@ -139,8 +139,9 @@ func TestSealAnew(t *testing.T) {
 	})
 }
 
-// TestSealersOfBothOrders: a seal key that is listed last is not used yet, and
-// replicas in the middle of a rolling deploy do not seal each other's keys anew.
+// TestSealersOfBothOrders tests that a seal key that is listed last is not used
+// yet, and that replicas in the middle of a rolling deploy do not seal each other's
+// keys again.
 func TestSealersOfBothOrders(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -150,7 +151,7 @@ func TestSealersOfBothOrders(t *testing.T) {
 	}
 	with(1)
 	behind := with(1, 2)
-	require.Equal(t, 1, f.ring().Keys[0].SealKey, "B31 the first is used for what is new")
+	require.Equal(t, 1, f.ring().Keys[0].SealKey, "B31 the first is used for new keys")
 	ahead := with(2, 1)
 	ring := f.ring()
 	require.Equal(t, 2, ring.Keys[0].SealKey)
@@ -169,8 +170,8 @@ func TestSealersOfBothOrders(t *testing.T) {
 	f.takes([]string{func() string { token, _ := f.login(behind); return token }()}, ahead)
 }
 
-// TestWithdrawnSealKey: what a withdrawn seal key sealed is removed, and the rest
-// stays.
+// TestWithdrawnSealKey tests that the keys that a withdrawn seal key sealed are
+// removed, and the others stay.
 func TestWithdrawnSealKey(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -212,8 +213,8 @@ func TestWithdrawnSealKey(t *testing.T) {
 	})
 }
 
-// sealedOnce is a record of sealKey(1) for https://a.example: what one release
-// sealed, the next ones open.
+// sealedOnce is a record of sealKey(1) for https://a.example: later releases must
+// open what an earlier one sealed.
 func sealedOnce(t testing.TB) store.SigningKey {
 	t.Helper()
 	sealed, err := base64.StdEncoding.DecodeString("2Ddf5I06KRajeY9U27gojjOTaKTsmTnX8lfQquVM7KA9nPVAC/qyYh" +
@@ -224,8 +225,8 @@ func sealedOnce(t testing.TB) store.SigningKey {
 	}
 }
 
-// FuzzSealed changes a record: whatever is not what was sealed opens nothing,
-// makes no new ring and panics nobody.
+// FuzzSealed changes a record: a changed record does not open, makes no new ring
+// and causes no panic.
 func FuzzSealed(fz *testing.F) {
 	f := newFleet(fz)
 	good := sealedOnce(fz)
