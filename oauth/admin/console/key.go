@@ -16,7 +16,7 @@ import (
 type keyPage struct {
 	Key    apikey.Key
 	Groups []scope.Group // the key's permissions in the groups of the catalog
-	Gone   []string      // permissions that are no longer in the catalog
+	Lost   []string      // permissions that are no longer in the catalog
 	Raised []string      // permissions that became admin permissions after they were granted
 	Usage  *usage
 	Events []store.Event
@@ -42,7 +42,7 @@ func (s *call) showKey() error {
 	}
 	catalog := s.keys().Catalog()
 	page := keyPage{Key: key, Groups: groupsOf(catalog, key.Permissions.Minus(key.Withheld))}
-	page.Gone = key.Permissions.Minus(catalog.All()).Names()
+	page.Lost = key.Permissions.Minus(catalog.All()).Names()
 	page.Raised = key.Withheld.Intersect(catalog.All()).Names()
 	if page.Off, err = s.off(key.Workspace); err != nil {
 		return err

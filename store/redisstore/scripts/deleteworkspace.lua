@@ -1,4 +1,4 @@
--- Marks a workspace as deleted: none of its keys is found from then on.
+-- Sets a workspace to deleted: from then on look-ups find none of its keys.
 -- sweep.lua removes them.
 local workspace, when, fresh = take(), take(), take()
 local version, epoch, deleted, rest = settingsOf('w' .. workspace)

@@ -1,4 +1,4 @@
--- Records entries of the host's lists, or, if the script is told so, forgets one. An
+-- Records entries of the host's lists, or removes one, if asked to. An
 -- entry is "fingerprint until"; the latest until is ''.
 local forget, merged = take(), {}
 for _, e in ipairs(takeAll(2)) do

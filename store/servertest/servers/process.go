@@ -62,7 +62,7 @@ func (p *Process) Stop() {
 		if terminate(p.pid, p.fast) != nil {
 			break
 		}
-		if p.gone(stopLimit / stopTries) {
+		if p.ended(stopLimit / stopTries) {
 			p.pid = 0
 			return
 		}
@@ -197,7 +197,7 @@ func (p *Process) kill() error {
 	for _, pid := range pids {
 		_ = kill(pid) // a child may have ended by itself
 	}
-	if !p.gone(stopLimit) {
+	if !p.ended(stopLimit) {
 		return errors.New("kill: the server still runs")
 	}
 	p.pid, p.paused = 0, nil
@@ -218,15 +218,15 @@ func (p *Process) resume() error {
 	var err error
 	for i, pid := range p.paused {
 		// A child may have ended before it was stopped; the parent has not.
-		if gone := proceed(pid); i == 0 {
-			err = gone
+		if failed := proceed(pid); i == 0 {
+			err = failed
 		}
 	}
 	p.paused = nil
 	return err
 }
 
-func (p *Process) gone(within time.Duration) bool {
+func (p *Process) ended(within time.Duration) bool {
 	select {
 	case <-p.exited:
 		return true

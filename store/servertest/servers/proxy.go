@@ -191,7 +191,7 @@ func (p *Proxy) accept() {
 		if p.refuse || p.closed {
 			_ = client.Close()
 		} else {
-			l := &line{client: client, gone: make(chan struct{})}
+			l := &line{client: client, done: make(chan struct{})}
 			p.open[l] = struct{}{}
 			p.ended.Go(func() { p.serve(l) })
 		}
@@ -203,7 +203,7 @@ func (p *Proxy) accept() {
 type line struct {
 	client net.Conn
 	once   sync.Once
-	gone   chan struct{}
+	done   chan struct{}
 
 	// The proxy's lock protects these fields.
 	abandoned bool
@@ -214,7 +214,7 @@ type line struct {
 
 // close does not take the proxy's lock.
 func (l *line) close() {
-	l.once.Do(func() { close(l.gone); _ = l.client.Close() })
+	l.once.Do(func() { close(l.done); _ = l.client.Close() })
 }
 
 func (p *Proxy) serve(l *line) {
@@ -241,7 +241,7 @@ func (p *Proxy) serve(l *line) {
 	var both sync.WaitGroup
 	both.Go(func() { p.carry(l, l.client, server, false) })
 	both.Go(func() { p.carry(l, server, l.client, true) })
-	<-l.gone
+	<-l.done
 	_ = server.Close()
 	both.Wait()
 }
@@ -287,7 +287,7 @@ func (p *Proxy) carry(l *line, from, to net.Conn, answers bool) {
 			p.mu.Unlock()
 			select {
 			case pieces <- next:
-			case <-l.gone:
+			case <-l.done:
 				return
 			}
 		}
@@ -315,7 +315,7 @@ func (p *Proxy) hangUp(l *line) {
 func (p *Proxy) pass(l *line, to net.Conn, next piece, answers bool) bool {
 	select {
 	case <-time.After(time.Until(next.due)):
-	case <-l.gone:
+	case <-l.done:
 		return false
 	}
 	if !p.flows(l) {
@@ -365,7 +365,7 @@ func (p *Proxy) flows(l *line) bool {
 	}
 	p.mu.Unlock()
 	select {
-	case <-l.gone:
+	case <-l.done:
 		return false
 	case <-thawed:
 		return true
